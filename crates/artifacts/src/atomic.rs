@@ -1,0 +1,239 @@
+//! Writing that a kill cannot halve: under a temporary name, synced, renamed.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Result};
+
+/// Writes a file as a whole: readers see the old content or the new.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// Writes a file as a whole from a function that streams into it.
+pub fn write_with(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<()> {
+    let partial = sibling(path, "partial");
+    let file = create_new(&partial).map_err(Error::io("create", &partial))?;
+    let mut writer = BufWriter::new(file);
+    let written = fill(&mut writer)
+        .and_then(|()| writer.into_inner().map_err(std::io::IntoInnerError::into_error))
+        .and_then(|file| file.sync_all());
+    if let Err(source) = written {
+        // Best effort: the error that matters is the one already at hand.
+        let _ = fs::remove_file(&partial);
+        return Err(Error::Io { action: "write", path: path.to_owned(), source });
+    }
+    rename(&partial, path)
+}
+
+/// Writes a value as indented JSON with a final newline, as a whole.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|e| Error::malformed(path, "JSON value", e))?;
+    text.push(b'\n');
+    write_file(path, &text)
+}
+
+/// Reads a JSON file; `format` is its kind in an error.
+pub fn read_json<T: DeserializeOwned>(path: &Path, format: &'static str) -> Result<T> {
+    let text = fs::read(path).map_err(Error::io("read", path))?;
+    serde_json::from_slice(&text).map_err(|e| Error::malformed(path, format, e))
+}
+
+/// A folder that appears under its name only when it is complete.
+///
+/// It is filled as `.NAME.partial`; [`DirWriter::publish`] syncs it, moves a former folder of that name aside, renames
+/// it, and removes the former one ([`replace_dir`]). [`recover`] undoes a publication that was killed between the two
+/// renames. Dropped without being published, it removes what it wrote.
+#[derive(Debug)]
+pub struct DirWriter {
+    target: PathBuf,
+    partial: PathBuf,
+    published: bool,
+}
+
+impl DirWriter {
+    /// Starts an empty folder; what a killed predecessor left is removed.
+    pub fn create(target: &Path) -> Result<DirWriter> {
+        recover(target)?;
+        let partial = hidden_sibling(target, "partial");
+        remove_dir(&partial)?;
+        fs::create_dir_all(&partial).map_err(Error::io("create", &partial))?;
+        Ok(DirWriter { target: target.to_owned(), partial, published: false })
+    }
+
+    /// The folder to write into.
+    pub fn path(&self) -> &Path {
+        &self.partial
+    }
+
+    /// Where the folder will be once it is published.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Makes the folder appear under its name, in place of a former one.
+    pub fn publish(mut self) -> Result<()> {
+        replace_dir(&self.partial, &self.target)?;
+        self.published = true;
+        Ok(())
+    }
+}
+
+impl Drop for DirWriter {
+    fn drop(&mut self) {
+        if !self.published {
+            // Nobody reads a partial folder; the next writer removes it if this fails.
+            let _ = remove_dir(&self.partial);
+        }
+    }
+}
+
+/// Syncs the folder `from` and renames it to `target`, in place of a former folder of that name. Both must be on one file
+/// system.
+pub fn replace_dir(from: &Path, target: &Path) -> Result<()> {
+    sync_tree(from)?;
+    let former = hidden_sibling(target, "former");
+    if target.exists() {
+        remove_dir(&former)?;
+        rename(target, &former)?;
+    }
+    rename(from, target)?;
+    remove_dir(&former)
+}
+
+/// Puts a folder back that a killed [`replace_dir`] had moved aside, and removes what it left behind.
+pub fn recover(target: &Path) -> Result<()> {
+    let former = hidden_sibling(target, "former");
+    if !former.exists() {
+        return Ok(());
+    }
+    if target.exists() { remove_dir(&former) } else { rename(&former, target) }
+}
+
+/// Renames and makes the renaming durable.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(Error::io("rename to", to))?;
+    match to.parent() {
+        Some(parent) => sync_dir(parent),
+        None => Ok(()),
+    }
+}
+
+/// Removes a folder and what is in it; a folder that is not there is removed already.
+pub fn remove_dir(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path)(e)),
+        _ => Ok(()),
+    }
+}
+
+/// Creates a file that was not there: what a killed predecessor left is removed, and a link that somebody planted under
+/// the temporary name is not followed.
+fn create_new(path: &Path) -> std::io::Result<File> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    File::create_new(path)
+}
+
+fn sync_tree(dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
+        let path = entry.map_err(Error::io("list", dir))?.path();
+        if path.is_dir() {
+            sync_tree(&path)?;
+        } else {
+            File::open(&path).and_then(|file| file.sync_all()).map_err(Error::io("sync", &path))?;
+        }
+    }
+    sync_dir(dir)
+}
+
+/// A rename is durable only once its folder is synced; where folders cannot be opened as files (Windows), the
+/// system orders renames itself.
+fn sync_dir(dir: &Path) -> Result<()> {
+    if cfg!(unix) {
+        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        File::open(dir).and_then(|file| file.sync_all()).map_err(Error::io("sync", dir))?;
+    }
+    Ok(())
+}
+
+fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{name}.{suffix}"))
+}
+
+fn hidden_sibling(path: &Path, suffix: &str) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{suffix}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_keeps_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.txt");
+        write_file(&path, b"old").unwrap();
+        let failed = write_with(&path, |file| {
+            file.write_all(b"half")?;
+            Err(std::io::Error::other("disk full"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_planted_link_is_not_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = dir.path().join("outside");
+        fs::write(&outside, b"precious").unwrap();
+        let path = dir.path().join("a.txt");
+        std::os::unix::fs::symlink(&outside, sibling(&path, "partial")).unwrap();
+        write_file(&path, b"new").unwrap();
+        assert_eq!(fs::read(&outside).unwrap(), b"precious");
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_folder_appears_only_when_published() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("stage");
+        for content in ["first", "second"] {
+            let writer = DirWriter::create(&target).unwrap();
+            fs::write(writer.path().join("f"), content).unwrap();
+            assert_ne!(fs::read_to_string(target.join("f")).ok().as_deref(), Some(content));
+            writer.publish().unwrap();
+            assert_eq!(fs::read_to_string(target.join("f")).unwrap(), content);
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_abandoned_folder_leaves_the_former_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("stage");
+        fs::create_dir(&target).unwrap();
+        drop(DirWriter::create(&target).unwrap());
+        assert!(target.exists());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_publication_killed_between_its_renames_is_undone() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("stage");
+        fs::create_dir(hidden_sibling(&target, "former")).unwrap();
+        recover(&target).unwrap();
+        assert!(target.exists() && !hidden_sibling(&target, "former").exists());
+    }
+}

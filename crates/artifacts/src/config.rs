@@ -1,0 +1,270 @@
+//! A stage's configuration: its section of a pipeline file, overridden key by key.
+//!
+//! A key that no stage knows is an error that names the key, where it was written, and the nearest valid key.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::names;
+
+/// What can be wrong with a configuration; all of it is for the user to mend.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The pipeline file cannot be read.
+    #[error("failed to read the pipeline file `{}`", path.display())]
+    Unreadable {
+        /// The pipeline file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The pipeline file is not TOML.
+    #[error("`{}` is not valid TOML: {source}", path.display())]
+    Syntax {
+        /// The pipeline file.
+        path: PathBuf,
+        /// Line, column and reason.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A key that does not exist.
+    #[error("unknown key `{key}` in {origin}{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    UnknownKey {
+        /// The key, with its section.
+        key: String,
+        /// The file or the option it stands in.
+        origin: String,
+        /// The valid key closest to it.
+        nearest: Option<String>,
+    },
+    /// A key whose value has the wrong type or cannot be.
+    #[error("bad value in {origin}: {detail}")]
+    BadValue {
+        /// The file, with overrides if there are any.
+        origin: String,
+        /// Key and reason.
+        detail: String,
+    },
+    /// An override that is not `section.key=value`.
+    #[error("`--set {given}` is not of the form SECTION.KEY=VALUE, e.g. --set train.epochs=2")]
+    Override {
+        /// What was given.
+        given: String,
+    },
+}
+
+/// One key set from the command line, in place of what the pipeline file says.
+#[derive(Clone, Debug)]
+pub struct Override {
+    /// Section and key: `["train", "epochs"]`.
+    path: Vec<String>,
+    value: toml::Value,
+    /// How it was written, for errors.
+    origin: String,
+}
+
+impl Override {
+    /// Parses `train.epochs=2`. A value that is not TOML is taken as text, so quotes are rarely needed.
+    pub fn parse(given: &str) -> Result<Override, Error> {
+        let bad = || Error::Override { given: given.to_owned() };
+        let (key, text) = given.split_once('=').ok_or_else(bad)?;
+        let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
+        if path.len() < 2 || path.iter().any(String::is_empty) {
+            return Err(bad());
+        }
+        let value = format!("value = {text}")
+            .parse::<toml::Table>()
+            .ok()
+            .and_then(|mut table| table.remove("value"))
+            .unwrap_or_else(|| toml::Value::String(text.to_owned()));
+        Ok(Override { path, value, origin: format!("--set {given}") })
+    }
+
+    /// An override that a stage's own option stands for, such as `--ckpt last`.
+    pub fn of_option(section: &str, key: &str, value: impl Into<toml::Value>, option: &str) -> Override {
+        Override { path: vec![section.to_owned(), key.to_owned()], value: value.into(), origin: option.to_owned() }
+    }
+
+    fn section(&self) -> &str {
+        &self.path[0]
+    }
+}
+
+/// Reads one stage's section of a pipeline file and applies the overrides for it.
+///
+/// Without a file the configuration starts from its defaults. Sections of other stages are left to them; a section
+/// that no stage has is an error.
+pub fn load<C>(file: Option<&Path>, section: &str, overrides: &[Override]) -> Result<C, Error>
+where
+    C: Serialize + DeserializeOwned + Default,
+{
+    let origin = file.map_or("the defaults".to_owned(), |path| format!("`{}`", path.display()));
+    let mut document = file.map(read).transpose()?.unwrap_or_default();
+    check_sections(&document, &origin, overrides)?;
+    let mut table = match document.remove(section) {
+        None => toml::Table::new(),
+        Some(toml::Value::Table(table)) => table,
+        Some(_) => {
+            return Err(Error::BadValue { origin, detail: format!("`{section}` must be a table: [{section}]") });
+        }
+    };
+    let known = serde_json::to_value(C::default()).unwrap_or_default();
+    check_keys(&table, &known, section, &origin)?;
+    for item in overrides.iter().filter(|item| item.section() == section) {
+        apply(&mut table, item, &known)?;
+    }
+    toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::BadValue {
+        origin: if overrides.is_empty() { origin } else { format!("{origin} with its --set overrides") },
+        detail: format!("[{section}] {}", e.to_string().trim()),
+    })
+}
+
+fn read(path: &Path) -> Result<toml::Table, Error> {
+    let text = fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
+    text.parse().map_err(|e| Error::Syntax { path: path.to_owned(), source: Box::new(e) })
+}
+
+fn check_sections(document: &toml::Table, origin: &str, overrides: &[Override]) -> Result<(), Error> {
+    let from_file = document.keys().map(|key| (key.as_str(), origin));
+    let from_overrides = overrides.iter().map(|item| (item.section(), item.origin.as_str()));
+    for (section, origin) in from_file.chain(from_overrides) {
+        if !names::STAGES.contains(&section) {
+            return Err(Error::UnknownKey {
+                key: section.to_owned(),
+                origin: origin.to_owned(),
+                nearest: nearest(section, names::STAGES.into_iter()),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Compares the keys given with those of the default configuration. An empty object there is a free map, such as
+/// the label names of ingest; null is an optional value.
+fn check_keys(given: &toml::Table, known: &Value, prefix: &str, origin: &str) -> Result<(), Error> {
+    let Some(known) = known.as_object().filter(|known| !known.is_empty()) else {
+        return Ok(());
+    };
+    for (key, value) in given {
+        let Some(inner) = known.get(key) else {
+            return Err(Error::UnknownKey {
+                key: format!("{prefix}.{key}"),
+                origin: origin.to_owned(),
+                nearest: nearest(key, known.keys().map(String::as_str)).map(|key| format!("{prefix}.{key}")),
+            });
+        };
+        if let toml::Value::Table(table) = value {
+            check_keys(table, inner, &format!("{prefix}.{key}"), origin)?;
+        }
+    }
+    Ok(())
+}
+
+fn apply(table: &mut toml::Table, item: &Override, known: &Value) -> Result<(), Error> {
+    // The override as a table of its own: {"labels": {"car": "real"}}.
+    let nested = item.path[1..]
+        .iter()
+        .rev()
+        .fold(item.value.clone(), |value, key| toml::Value::Table(toml::Table::from_iter([(key.clone(), value)])));
+    if let toml::Value::Table(nested) = nested {
+        check_keys(&nested, known, item.section(), &item.origin)?;
+        merge(table, nested);
+    }
+    Ok(())
+}
+
+fn merge(into: &mut toml::Table, from: toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => merge(old, new),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    known
+        .map(|candidate| (strsim::jaro_winkler(key, candidate), candidate))
+        .filter(|(similarity, _)| *similarity > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Config {
+        epochs: usize,
+        weights: Option<String>,
+        labels: BTreeMap<String, String>,
+    }
+
+    impl Default for Config {
+        fn default() -> Self {
+            Config { epochs: 60, weights: None, labels: BTreeMap::new() }
+        }
+    }
+
+    fn load_text(text: &str, sets: &[&str]) -> Result<Config, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.toml");
+        fs::write(&path, text).unwrap();
+        let overrides = sets.iter().map(|set| Override::parse(set)).collect::<Result<Vec<_>, _>>()?;
+        load(Some(&path), "train", &overrides)
+    }
+
+    #[test]
+    fn the_file_overrides_defaults_and_set_overrides_the_file() {
+        let config = load_text("[train]\nepochs = 3\n[ingest]\nsource = 'x'", &["train.weights=hf:a/b"]).unwrap();
+        assert_eq!((config.epochs, config.weights.as_deref()), (3, Some("hf:a/b")));
+        assert_eq!(load_text("[train]\nepochs = 3", &["train.epochs=4", "ingest.size=9"]).unwrap().epochs, 4);
+    }
+
+    #[test]
+    fn a_free_map_takes_any_key() {
+        let config = load_text("[train.labels]\nsdxl = 'fake'", &["train.labels.photo=real"]).unwrap();
+        assert_eq!(config.labels["photo"], "real");
+        assert_eq!(config.labels["sdxl"], "fake");
+    }
+
+    #[test]
+    fn an_unknown_key_names_itself_its_place_and_the_nearest() {
+        let message = load_text("[train]\nepoch = 3", &[]).unwrap_err().to_string();
+        for part in ["train.epoch`", "p.toml", "train.epochs"] {
+            assert!(message.contains(part), "{message}");
+        }
+        let message = load_text("", &["train.wieghts=none"]).unwrap_err().to_string();
+        for part in ["train.wieghts", "--set", "train.weights"] {
+            assert!(message.contains(part), "{message}");
+        }
+        let message = load_text("[trian]\nepochs = 3", &[]).unwrap_err().to_string();
+        assert!(message.contains("`train`"), "{message}");
+    }
+
+    #[test]
+    fn a_wrong_type_names_the_key() {
+        let message = load_text("[train]\nepochs = 'many'", &[]).unwrap_err().to_string();
+        assert!(message.contains("epochs") && message.contains("p.toml"), "{message}");
+    }
+
+    #[test]
+    fn an_override_without_section_is_refused() {
+        assert!(matches!(load_text("", &["epochs=3"]), Err(Error::Override { .. })));
+        assert!(matches!(load_text("", &["train.epochs"]), Err(Error::Override { .. })));
+    }
+}

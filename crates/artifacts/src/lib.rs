@@ -1,0 +1,29 @@
+//! The on-disk contract every stage shares: the run folder, manifests, labels, shards, predictions,
+//! configuration, and the random streams that make a run repeatable.
+//!
+//! A stage is a [`stage::Stage`]: it names its inputs, and writes its outputs through this crate, so that a
+//! killed process leaves the old artifact or the new one, never half of one.
+//!
+//! The feature `tables` (on by default) adds the parquet artifacts; the orchestrator builds without it.
+
+pub mod atomic;
+pub mod config;
+mod error;
+pub mod hash;
+mod label;
+mod manifest;
+pub mod names;
+#[cfg(feature = "tables")]
+pub mod predictions;
+pub mod progress;
+pub mod random;
+mod run_dir;
+pub mod schema;
+#[cfg(feature = "tables")]
+pub mod shard;
+pub mod stage;
+
+pub use error::{Error, Result};
+pub use label::{Label, Split};
+pub use manifest::{Code, Manifest, OutputFile};
+pub use run_dir::{Checkpoint, RunDir};

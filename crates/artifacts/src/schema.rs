@@ -1,0 +1,22 @@
+//! The JSON artifacts that one stage writes and another reads.
+
+mod audit;
+mod checkpoint;
+mod comparison;
+mod explanations;
+mod history;
+mod ingest;
+mod metrics;
+mod robustness;
+
+pub use audit::{Audit, Shortcut, Verdict};
+pub use checkpoint::{ImageSize, ModelConfig, PreprocessorConfig};
+pub use comparison::{Comparison, DeLong, Difference, Entrant, McNemar, Pair};
+pub use explanations::{Example, ExampleKind, Explanations, HeatMap, SanityCheck};
+pub use history::Epoch;
+pub use ingest::{IngestSummary, Rejected, SplitSummary};
+pub use metrics::{
+    Bootstrap, Confusion, CurvePoint, Fitted, Group, Groups, Inconclusive, Interval, Metrics, Moments, ReliabilityBin,
+    RunMetrics, Scores, Worst,
+};
+pub use robustness::{Robustness, RobustnessCurve, RobustnessPoint};

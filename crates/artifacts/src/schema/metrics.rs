@@ -1,0 +1,273 @@
+//! `metrics.json`: what the scores are worth. Fake is the positive class, the definitions are scikit-learn's, and
+//! what is undefined is null.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Split;
+use crate::hash::Hash;
+
+/// The whole of `metrics.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Version of this schema.
+    pub schema_version: u32,
+    /// The data that were judged: the source as ingest was given it.
+    pub dataset: String,
+    /// Whether the data set is a simulated one.
+    pub simulated: bool,
+    /// The split that was judged.
+    pub split: Split,
+    /// The checkpoint that was judged: "best", "last" or a path.
+    pub checkpoint: String,
+    /// Run 0 at threshold 0.5, at the top level: `accuracy`, `roc_auc` …
+    #[serde(flatten)]
+    pub headline: Scores,
+    /// 95% intervals of run 0's scores by their names.
+    #[serde(default)]
+    pub intervals: BTreeMap<String, Interval>,
+    /// How the intervals were made.
+    #[serde(default)]
+    pub bootstrap: Bootstrap,
+    /// Every training run on its own.
+    pub runs: Vec<RunMetrics>,
+    /// Mean and deviation of each score over the runs, where there are several.
+    pub over_runs: BTreeMap<String, Moments>,
+}
+
+/// How intervals were made: percentiles over stratified resamples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bootstrap {
+    /// Number of resamples.
+    pub resamples: u32,
+    /// Seed of the random streams they were drawn from.
+    pub seed: u64,
+    /// Nominal coverage, 0.95.
+    pub level: f64,
+}
+
+/// The scores of one training run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunMetrics {
+    /// Which run, from 0.
+    pub run: usize,
+    /// BLAKE3 of the weights that were judged.
+    #[serde(default)]
+    pub weights: Option<Hash>,
+    /// At threshold 0.5.
+    #[serde(flatten)]
+    pub scores: Scores,
+    /// 95% intervals of the scores by their names.
+    #[serde(default)]
+    pub intervals: BTreeMap<String, Interval>,
+    /// The same images with the temperature and threshold that validation chose; null where it has one class only.
+    #[serde(default)]
+    pub fitted: Option<Fitted>,
+    /// ROC curve: x false-positive rate, y true-positive rate.
+    pub roc: Vec<CurvePoint>,
+    /// Precision-recall curve: x recall, y precision.
+    pub pr: Vec<CurvePoint>,
+    /// Reliability diagram of P(fake) as judged.
+    #[serde(default)]
+    pub reliability: Vec<ReliabilityBin>,
+    /// The fakes of each generator against all real images; empty where no generator is known.
+    #[serde(default)]
+    pub generators: Groups,
+    /// The images of each source folder, split and class folders left out of its name; empty where there is only one.
+    #[serde(default)]
+    pub sources: Groups,
+}
+
+/// What validation chose, and what it gives on the judged split. All probabilities here are calibrated:
+/// `1 / (1 + ((1 - p) / p)^(1 / temperature))`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fitted {
+    /// Validation images that it was fitted on.
+    pub fitted_on: u64,
+    /// Temperature with the lowest log loss.
+    pub temperature: f64,
+    /// Where no verdict is given.
+    pub inconclusive: Inconclusive,
+    /// At the fitted threshold, of the calibrated probabilities.
+    #[serde(flatten)]
+    pub scores: Scores,
+    /// 95% intervals of these scores by their names.
+    pub intervals: BTreeMap<String, Interval>,
+    /// Reliability diagram of the calibrated probabilities.
+    pub reliability: Vec<ReliabilityBin>,
+}
+
+/// The band of calibrated P(fake) without a verdict: real below `low`, fake from `high` on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Inconclusive {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// The share of the judged images in the band.
+    pub share: Option<f64>,
+    /// The share of all real images that is called fake.
+    pub false_accusations: Option<f64>,
+    /// The share of all fake images that is called real.
+    pub misses: Option<f64>,
+}
+
+/// A 95% interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+}
+
+/// Scores at one threshold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scores {
+    /// Samples judged.
+    pub n: u64,
+    /// P(fake) at or above this is called fake.
+    pub threshold: f64,
+    /// Counts of the four outcomes.
+    pub confusion: Confusion,
+    /// Share of correct verdicts.
+    pub accuracy: Option<f64>,
+    /// Mean of `real_accuracy` and `fake_accuracy`.
+    pub balanced_accuracy: Option<f64>,
+    /// Share of the real images that were called real.
+    pub real_accuracy: Option<f64>,
+    /// Share of the fakes that were called fake; equal to `recall`.
+    pub fake_accuracy: Option<f64>,
+    /// Area under the ROC curve.
+    pub roc_auc: Option<f64>,
+    /// Average precision.
+    pub pr_auc: Option<f64>,
+    /// Harmonic mean of precision and recall.
+    pub f1: Option<f64>,
+    /// Share of fakes among what was called fake.
+    pub precision: Option<f64>,
+    /// Share of the fakes that were called fake.
+    pub recall: Option<f64>,
+    /// The rate at which false positives equal false negatives.
+    pub equal_error_rate: Option<f64>,
+    /// True-positive rate at no more than 1% false positives.
+    pub tpr_at_fpr_1: Option<f64>,
+    /// True-positive rate at no more than 5% false positives.
+    pub tpr_at_fpr_5: Option<f64>,
+    /// Mean squared error of P(fake).
+    pub brier: Option<f64>,
+    /// Mean cross-entropy in nats.
+    pub log_loss: Option<f64>,
+    /// Mean over images of their bin's distance between mean P(fake) and share of fakes, 15 equal bins.
+    pub expected_calibration_error: Option<f64>,
+}
+
+impl Scores {
+    /// Every score but the counts, with its name in `metrics.json`.
+    pub fn named(&self) -> [(&'static str, Option<f64>); 15] {
+        [
+            ("accuracy", self.accuracy),
+            ("balanced_accuracy", self.balanced_accuracy),
+            ("real_accuracy", self.real_accuracy),
+            ("fake_accuracy", self.fake_accuracy),
+            ("roc_auc", self.roc_auc),
+            ("pr_auc", self.pr_auc),
+            ("f1", self.f1),
+            ("precision", self.precision),
+            ("recall", self.recall),
+            ("equal_error_rate", self.equal_error_rate),
+            ("tpr_at_fpr_1", self.tpr_at_fpr_1),
+            ("tpr_at_fpr_5", self.tpr_at_fpr_5),
+            ("brier", self.brier),
+            ("log_loss", self.log_loss),
+            ("expected_calibration_error", self.expected_calibration_error),
+        ]
+    }
+}
+
+/// Scores by group of images, with their mean and the worst.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Groups {
+    /// The groups by name.
+    pub groups: Vec<Group>,
+    /// Mean of each score over the groups in which it is defined.
+    pub mean: BTreeMap<String, f64>,
+    /// The worst group for each score of which higher is better.
+    pub worst: BTreeMap<String, Worst>,
+}
+
+/// The scores of one group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Real images in it.
+    pub reals: u64,
+    /// Fakes in it.
+    pub fakes: u64,
+    /// At threshold 0.5.
+    #[serde(flatten)]
+    pub scores: Scores,
+    /// Balanced accuracy at the fitted threshold.
+    pub fitted_balanced_accuracy: Option<f64>,
+    /// 95% intervals: DeLong's for `roc_auc`, Wilson's for `real_accuracy` and `fake_accuracy`.
+    pub intervals: BTreeMap<String, Interval>,
+}
+
+/// The group with the lowest value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Worst {
+    /// Its name.
+    pub name: String,
+    /// The value.
+    pub value: f64,
+}
+
+/// One bin of a reliability diagram; it holds its upper edge.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReliabilityBin {
+    /// Lower edge.
+    pub lower: f64,
+    /// Upper edge.
+    pub upper: f64,
+    /// Images in it.
+    pub count: u64,
+    /// Mean P(fake) of its images; null when it is empty.
+    pub mean_p_fake: Option<f64>,
+    /// Share of fakes among its images; null when it is empty.
+    pub share_fake: Option<f64>,
+}
+
+/// Counts of the four outcomes; positive is fake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confusion {
+    /// Real, called real.
+    pub true_negative: u64,
+    /// Real, called fake: a false accusation.
+    pub false_positive: u64,
+    /// Fake, called real: a miss.
+    pub false_negative: u64,
+    /// Fake, called fake.
+    pub true_positive: u64,
+}
+
+/// One point of a curve and the threshold it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Horizontal coordinate.
+    pub x: f64,
+    /// Vertical coordinate.
+    pub y: f64,
+    /// The threshold; null at the end of the curve where it is infinite.
+    pub threshold: Option<f64>,
+}
+
+/// Mean and sample standard deviation (n - 1) over runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Moments {
+    /// Mean over the runs.
+    pub mean: f64,
+    /// Sample standard deviation; null for a single run.
+    pub std: Option<f64>,
+}

@@ -1,0 +1,62 @@
+//! `robustness.json`: the judged split again after what happens to pictures on their way.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Interval, Scores};
+
+/// The whole of `robustness.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Robustness {
+    /// Version of this schema.
+    pub schema_version: u32,
+    /// Images that were degraded and judged again.
+    pub images: u64,
+    /// Of these, images whose original file was still there and unchanged: the file was degraded before it was resized
+    /// for the network. Of the others, the stored pixels were.
+    pub from_files: u64,
+    /// The same images as they are.
+    pub untouched: Scores,
+    /// Intervals of these scores.
+    pub intervals: BTreeMap<String, Interval>,
+    /// One curve for each operation.
+    pub curves: Vec<RobustnessCurve>,
+    /// Operations that could not be done, and why.
+    pub left_out: BTreeMap<String, String>,
+}
+
+impl Robustness {
+    /// The name of its file, in the folder of the evaluation.
+    pub const FILE: &str = "robustness.json";
+}
+
+/// One operation at rising strength.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RobustnessCurve {
+    /// A stable word: "jpeg", "resize", "blur", "noise", "crop", "social_media" …
+    pub operation: String,
+    /// What a level is, for an axis: "quality", "factor" …
+    pub unit: String,
+    /// The points, from the weakest to the strongest.
+    pub points: Vec<RobustnessPoint>,
+}
+
+/// One operation at one strength.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RobustnessPoint {
+    /// The strength, in the curve's unit.
+    pub level: f64,
+    /// At threshold 0.5.
+    pub scores: Scores,
+    /// 95% intervals of the scores.
+    pub intervals: BTreeMap<String, Interval>,
+    /// Images called real before and fake now.
+    pub flips_to_fake: u64,
+    /// Images called fake before and real now.
+    pub flips_to_real: u64,
+    /// The share of verdicts that flipped, either way.
+    pub flipped: Option<f64>,
+    /// Its 95% interval (Wilson).
+    pub flipped_interval: Option<Interval>,
+}

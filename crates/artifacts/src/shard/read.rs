@@ -1,0 +1,271 @@
+//! Reading shards.
+
+use std::fs::{self, File};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{UInt8Type, UInt32Type, UInt64Type};
+use memmap2::Mmap;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::{Compression, Type as PhysicalType};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+
+use super::{HEIGHT_KEY, PIXELS, SCHEMA_VERSION, Sample, VERSION_KEY, WIDTH_KEY};
+use crate::hash::{Digest, Hash};
+use crate::{Error, Label, Manifest, Result, Split, names};
+
+/// All splits of one ingest artifact, checked against its manifest.
+#[derive(Debug)]
+pub struct ShardSet {
+    dir: PathBuf,
+    manifest: Manifest,
+}
+
+impl ShardSet {
+    /// Opens a complete ingest folder. No shard is read yet.
+    pub fn open(dir: &Path) -> Result<ShardSet> {
+        let manifest = Manifest::require(dir, names::INGEST)?;
+        Ok(ShardSet { dir: dir.to_owned(), manifest })
+    }
+
+    /// What ingest said of it.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Verifies and opens the shards of one split: those that the manifest lists, and no other file in the folder.
+    pub fn split(&self, split: Split) -> Result<Shards> {
+        let names = self.manifest.outputs.keys().filter(|name| is_shard_of(name, split));
+        let verified = names.map(|name| self.manifest.verify(&self.dir, name).map(|()| self.dir.join(name)));
+        Shards::of_files(&self.dir, split, &verified.collect::<Result<Vec<_>>>()?)
+    }
+
+    /// One digest over the shards of a split: what a stage depends on that reads this split alone.
+    pub fn digest(&self, split: Split) -> Hash {
+        self.manifest
+            .outputs
+            .iter()
+            .filter(|(name, _)| is_shard_of(name, split))
+            .fold(Digest::default(), |digest, (name, file)| digest.part(name, file.blake3.as_bytes()))
+            .finish()
+    }
+
+    /// Whether there are shards of a split.
+    pub fn has(&self, split: Split) -> bool {
+        self.manifest.outputs.keys().any(|name| is_shard_of(name, split))
+    }
+}
+
+/// The samples of one split, in a fixed order, their pixels memory-mapped.
+///
+/// The files must not be changed while they are open; stages never do, they replace whole folders.
+#[derive(Debug)]
+pub struct Shards {
+    size: [usize; 2],
+    samples: Vec<Sample>,
+    /// For each sample: which file, and where in it the pixels begin.
+    places: Vec<(usize, usize)>,
+    maps: Vec<Mmap>,
+}
+
+impl Shards {
+    /// Opens all shards of a split in a folder that has no manifest to hold them against.
+    pub fn open(dir: &Path, split: Split) -> Result<Shards> {
+        Shards::of_files(dir, split, &shard_paths(dir, split)?)
+    }
+
+    fn of_files(dir: &Path, split: Split, paths: &[PathBuf]) -> Result<Shards> {
+        let mut shards = Shards { size: [0, 0], samples: Vec::new(), places: Vec::new(), maps: Vec::new() };
+        for path in paths {
+            shards.add(path)?;
+        }
+        if shards.samples.is_empty() {
+            return Err(Error::Missing {
+                artifact: format!("{split} split"),
+                path: dir.to_owned(),
+                advice: "check the source's layout and [ingest], then run `cargo xtask ingest`".to_owned(),
+            });
+        }
+        Ok(shards)
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// Whether there are none; an opened split always has some.
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
+    /// Height and width of all images.
+    pub fn size(&self) -> [usize; 2] {
+        self.size
+    }
+
+    /// What is known of each sample.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// What is known of the `i`-th sample. Panics if there are not as many, as slices do.
+    pub fn sample(&self, i: usize) -> &Sample {
+        &self.samples[i]
+    }
+
+    /// The pixels of the `i`-th sample: RGB, `[height, width, 3]`. Panics if there are not as many, as slices do.
+    pub fn pixels(&self, i: usize) -> &[u8] {
+        let (map, start) = self.places[i];
+        &self.maps[map][start..start + self.size[0] * self.size[1] * 3]
+    }
+
+    fn add(&mut self, path: &Path) -> Result<()> {
+        let malformed = |detail: String| Error::malformed(path, "shard", detail);
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        let map = map(&file).map_err(Error::io("map", path))?;
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::from(true));
+        let metadata = ArrowReaderMetadata::load(&file, options).map_err(|e| malformed(e.to_string()))?;
+        let size = check_header(path, metadata.metadata())?;
+        if self.maps.is_empty() {
+            self.size = size;
+        } else if self.size != size {
+            return Err(malformed(format!("its images are {size:?}, those of the shards before it {:?}", self.size)));
+        }
+        let places = pixel_places(metadata.metadata(), size, map.len()).map_err(malformed)?;
+        let samples = read_samples(file, metadata, path)?;
+        if samples.len() != places.len() {
+            return Err(malformed(format!("{} rows but {} images", samples.len(), places.len())));
+        }
+        self.samples.extend(samples);
+        self.places.extend(places.into_iter().map(|place| (self.maps.len(), place.start)));
+        self.maps.push(map);
+        Ok(())
+    }
+}
+
+#[expect(unsafe_code, reason = "memory maps are how a shuffled epoch avoids copies")]
+fn map(file: &File) -> std::io::Result<Mmap> {
+    // SAFETY: the map is read only, and artifacts are replaced by renaming, never written in place. A foreign
+    // process that truncates the file while it is open can still end this one with SIGBUS; the documentation of
+    // `Shards` says so.
+    unsafe { Mmap::map(file) }
+}
+
+fn is_shard_of(name: &str, split: Split) -> bool {
+    name.strip_prefix(split.name()).is_some_and(|rest| rest.starts_with('-')) && name.ends_with(".parquet")
+}
+
+fn shard_paths(dir: &Path, split: Split) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
+        let entry = entry.map_err(Error::io("list", dir))?;
+        if is_shard_of(&entry.file_name().to_string_lossy(), split) {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Checks the schema version and reads the size of the stored images.
+fn check_header(path: &Path, metadata: &ParquetMetaData) -> Result<[usize; 2]> {
+    let entries = metadata.file_metadata().key_value_metadata();
+    let number = |key: &str| {
+        entries
+            .and_then(|entries| entries.iter().find(|entry| entry.key == key))
+            .and_then(|entry| entry.value.as_ref()?.parse::<u32>().ok())
+            .ok_or_else(|| {
+                Error::malformed(path, "shard", format!("its metadata lack `{key}`; Candling did not write it"))
+            })
+    };
+    let found = number(VERSION_KEY)?;
+    if found > SCHEMA_VERSION {
+        return Err(Error::SchemaVersion { path: path.to_owned(), found, supported: SCHEMA_VERSION });
+    }
+    Ok([number(HEIGHT_KEY)? as usize, number(WIDTH_KEY)? as usize])
+}
+
+/// Finds the pixels of each row in the file by the page index: the last bytes of the row's page.
+fn pixel_places(metadata: &ParquetMetaData, size: [usize; 2], file_len: usize) -> Result<Vec<Range<usize>>, String> {
+    let schema = metadata.file_metadata().schema_descr();
+    let column =
+        (0..schema.num_columns()).find(|&i| schema.column(i).name() == PIXELS).ok_or("it has no column `pixels`")?;
+    let descriptor = schema.column(column);
+    let length = size[0].checked_mul(size[1]).and_then(|n| n.checked_mul(3)).ok_or("its images are too large")?;
+    if descriptor.physical_type() != PhysicalType::FIXED_LEN_BYTE_ARRAY
+        || usize::try_from(descriptor.type_length()) != Ok(length)
+        || descriptor.max_def_level() != 0
+    {
+        return Err(format!("its column `pixels` is not {} x {} x 3 required bytes", size[0], size[1]));
+    }
+    let mut places = Vec::new();
+    for (i, group) in metadata.row_groups().iter().enumerate() {
+        let index = metadata.page_index_for_row_group(i);
+        let pages = index.page_locations(column).ok_or("it has no page index of `pixels`")?;
+        if group.column(column).compression() != Compression::UNCOMPRESSED || pages.len() as i64 != group.num_rows() {
+            return Err("its pixels are compressed or share pages; Candling did not write it".to_owned());
+        }
+        for page in pages {
+            let end = usize::try_from(page.offset)
+                .ok()
+                .zip(usize::try_from(page.compressed_page_size).ok())
+                .and_then(|(offset, bytes)| offset.checked_add(bytes).filter(|_| bytes >= length))
+                .filter(|end| *end <= file_len)
+                .ok_or("its page index points outside the file")?;
+            places.push(end - length..end);
+        }
+    }
+    Ok(places)
+}
+
+fn read_samples(file: File, metadata: ArrowReaderMetadata, path: &Path) -> Result<Vec<Sample>> {
+    let malformed = |detail: String| Error::malformed(path, "shard", detail);
+    let schema = metadata.metadata().file_metadata().schema_descr_ptr();
+    let all_but_pixels = (0..schema.num_columns()).filter(|&i| schema.column(i).name() != PIXELS);
+    let mask = ProjectionMask::leaves(&schema, all_but_pixels);
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+        .with_projection(mask)
+        .build()
+        .map_err(|e| malformed(e.to_string()))?;
+    let mut samples = Vec::new();
+    for batch in reader {
+        let batch = batch.map_err(|e| malformed(e.to_string()))?;
+        from_batch(&batch, &mut samples).map_err(malformed)?;
+    }
+    Ok(samples)
+}
+
+fn from_batch(batch: &RecordBatch, samples: &mut Vec<Sample>) -> Result<(), String> {
+    let column = |name: &str| {
+        let column = batch.column_by_name(name).ok_or_else(|| format!("it has no column `{name}`"))?;
+        if column.null_count() > 0 { Err(format!("column `{name}` has nulls")) } else { Ok(column) }
+    };
+    let wrong = |name: &str| format!("column `{name}` has another type than expected");
+    let text = |name: &str| column(name)?.as_string_opt::<i32>().cloned().ok_or_else(|| wrong(name));
+    let side = |name: &str| column(name)?.as_primitive_opt::<UInt32Type>().cloned().ok_or_else(|| wrong(name));
+    let (ids, paths, splits) = (text("id")?, text("path")?, text("split")?);
+    let (generators, formats) = (text("generator")?, text("format")?);
+    let (widths, heights) = (side("width")?, side("height")?);
+    let labels = column("label")?.as_primitive_opt::<UInt8Type>().ok_or_else(|| wrong("label"))?.clone();
+    let file_bytes = column("file_bytes")?.as_primitive_opt::<UInt64Type>().ok_or_else(|| wrong("file_bytes"))?.clone();
+    for i in 0..batch.num_rows() {
+        let label = labels.value(i);
+        let split = splits.value(i);
+        samples.push(Sample {
+            id: ids.value(i).parse().map_err(|e| format!("row {i} has a bad id: {e}"))?,
+            path: paths.value(i).to_owned(),
+            label: Label::from_index(label)
+                .ok_or_else(|| format!("row {i} has label {label}; 0 is real, 1 is fake"))?,
+            split: Split::from_name(split).ok_or_else(|| format!("row {i} has the unknown split `{split}`"))?,
+            generator: generators.value(i).to_owned(),
+            width: widths.value(i),
+            height: heights.value(i),
+            format: formats.value(i).to_owned(),
+            file_bytes: file_bytes.value(i),
+        });
+    }
+    Ok(())
+}

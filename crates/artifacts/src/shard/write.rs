@@ -1,0 +1,168 @@
+//! Writing shards.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray, UInt8Array, UInt32Array, UInt64Array};
+use arrow::buffer::Buffer;
+use arrow::datatypes::Schema;
+use arrow::error::ArrowError;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use super::{HEIGHT_KEY, PIXELS, SCHEMA_VERSION, Sample, VERSION_KEY, WIDTH_KEY};
+use crate::{Error, Result, Split};
+
+/// Rows of a shard unless told otherwise: 600 MB of pixels at 224 x 224.
+pub const DEFAULT_ROWS: usize = 4096;
+
+/// Pixels of one row group, the unit that is held in memory while writing.
+const ROW_GROUP_BYTES: usize = 16 << 20;
+
+/// Writes the shards of one split, a bounded number of samples in memory at a time.
+///
+/// The files are named `train-00000-of-00003.parquet` once their number is known, in [`ShardWriter::finish`]; write
+/// into a folder that is not published before that.
+pub struct ShardWriter {
+    dir: PathBuf,
+    split: Split,
+    size: [usize; 2],
+    rows_per_shard: usize,
+    rows_in_shard: usize,
+    current: Option<ArrowWriter<File>>,
+    written: Vec<PathBuf>,
+    samples: Vec<Sample>,
+    pixels: Vec<u8>,
+}
+
+impl ShardWriter {
+    /// A writer of `[height, width]` pixels into `dir`.
+    pub fn new(dir: &Path, split: Split, size: [usize; 2], rows_per_shard: usize) -> ShardWriter {
+        ShardWriter {
+            dir: dir.to_owned(),
+            split,
+            size,
+            rows_per_shard: rows_per_shard.max(1),
+            rows_in_shard: 0,
+            current: None,
+            written: Vec::new(),
+            samples: Vec::new(),
+            pixels: Vec::new(),
+        }
+    }
+
+    /// Appends one sample. `pixels`: RGB, `[height, width, 3]`.
+    pub fn push(&mut self, sample: Sample, pixels: &[u8]) -> Result<()> {
+        if pixels.len() != self.row_bytes() {
+            let [height, width] = self.size;
+            let detail = format!("`{}` has {} bytes instead of {height} x {width} x 3", sample.path, pixels.len());
+            return Err(Error::malformed(&self.dir, "row of pixels", detail));
+        }
+        self.samples.push(sample);
+        self.pixels.extend_from_slice(pixels);
+        self.rows_in_shard += 1;
+        if self.rows_in_shard == self.rows_per_shard {
+            self.close_shard()
+        } else if self.pixels.len() >= ROW_GROUP_BYTES {
+            self.flush_rows()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Completes the last shard and gives all of them their names. Returns the number of shards.
+    pub fn finish(mut self) -> Result<usize> {
+        if self.rows_in_shard > 0 {
+            self.close_shard()?;
+        }
+        let count = self.written.len();
+        for (i, path) in self.written.iter().enumerate() {
+            let name = self.dir.join(format!("{}-{i:05}-of-{count:05}.parquet", self.split));
+            std::fs::rename(path, &name).map_err(Error::io("rename to", &name))?;
+        }
+        Ok(count)
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.size[0] * self.size[1] * 3
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.join(format!("{}-{:05}.parquet.partial", self.split, self.written.len()))
+    }
+
+    fn flush_rows(&mut self) -> Result<()> {
+        let path = self.path();
+        let failed = |e: &dyn std::fmt::Display| Error::io("write", &path)(std::io::Error::other(e.to_string()));
+        let batch = to_batch(&std::mem::take(&mut self.samples), std::mem::take(&mut self.pixels), self.row_bytes())
+            .map_err(|e| failed(&e))?;
+        let writer = match &mut self.current {
+            Some(writer) => writer,
+            empty => {
+                let file = File::create(&path).map_err(Error::io("create", &path))?;
+                let properties = properties(self.size);
+                empty.insert(ArrowWriter::try_new(file, batch.schema(), Some(properties)).map_err(|e| failed(&e))?)
+            }
+        };
+        writer.write(&batch).and_then(|()| writer.flush()).map_err(|e| failed(&e))
+    }
+
+    fn close_shard(&mut self) -> Result<()> {
+        self.flush_rows()?;
+        let path = self.path();
+        if let Some(writer) = self.current.take() {
+            writer.close().map_err(|e| Error::io("write", &path)(std::io::Error::other(e.to_string())))?;
+        }
+        self.written.push(path);
+        self.rows_in_shard = 0;
+        Ok(())
+    }
+}
+
+fn to_batch(samples: &[Sample], pixels: Vec<u8>, row_bytes: usize) -> Result<RecordBatch, ArrowError> {
+    let text =
+        |of: &dyn Fn(&Sample) -> String| Arc::new(StringArray::from_iter_values(samples.iter().map(of))) as ArrayRef;
+    let side = |of: fn(&Sample) -> u32| Arc::new(UInt32Array::from_iter_values(samples.iter().map(of))) as ArrayRef;
+    let row_bytes =
+        i32::try_from(row_bytes).map_err(|_| ArrowError::InvalidArgumentError("images of 2 GiB".to_owned()))?;
+    let batch = RecordBatch::try_from_iter([
+        ("id", text(&|sample| sample.id.to_string())),
+        ("path", text(&|sample| sample.path.clone())),
+        ("label", Arc::new(UInt8Array::from_iter_values(samples.iter().map(|sample| sample.label.index())))),
+        ("split", text(&|sample| sample.split.to_string())),
+        ("generator", text(&|sample| sample.generator.clone())),
+        ("width", side(|sample| sample.width)),
+        ("height", side(|sample| sample.height)),
+        ("format", text(&|sample| sample.format.clone())),
+        ("file_bytes", Arc::new(UInt64Array::from_iter_values(samples.iter().map(|sample| sample.file_bytes)))),
+        (PIXELS, Arc::new(FixedSizeBinaryArray::try_new(row_bytes, Buffer::from_vec(pixels), None)?)),
+    ])?;
+    // Required columns have no definition levels, so a page of pixels is the pixels and nothing else.
+    let fields: Vec<_> =
+        batch.schema().fields().iter().map(|field| field.as_ref().clone().with_nullable(false)).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), batch.columns().to_vec())
+}
+
+fn properties(size: [usize; 2]) -> WriterProperties {
+    let pixels = ColumnPath::from(PIXELS);
+    let entry = |key: &str, value: usize| KeyValue::new(key.to_owned(), value.to_string());
+    WriterProperties::builder()
+        .set_created_by("candling".to_owned())
+        .set_compression(Compression::UNCOMPRESSED)
+        .set_statistics_enabled(EnabledStatistics::None)
+        // One row a page: the page index then is an index of the images.
+        .set_data_page_row_count_limit(1)
+        .set_write_batch_size(1)
+        .set_column_dictionary_enabled(pixels.clone(), false)
+        .set_column_encoding(pixels, Encoding::PLAIN)
+        .set_key_value_metadata(Some(vec![
+            entry(VERSION_KEY, SCHEMA_VERSION as usize),
+            entry(HEIGHT_KEY, size[0]),
+            entry(WIDTH_KEY, size[1]),
+        ]))
+        .build()
+}
