@@ -1,0 +1,117 @@
+//! JPEG, by zune-jpeg itself and not through `image`: that wrapper copies the file and parses its header four times, and
+//! takes a truncated file for a whole one.
+
+use ::image::metadata::Orientation;
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::{DecodeError, Limits, Stored};
+use crate::RgbImage;
+
+/// Second bytes of the markers that this module looks at (ITU-T T.81, table B.1).
+mod marker {
+    pub(super) const TEM: u8 = 0x01;
+    pub(super) const RST0: u8 = 0xD0;
+    pub(super) const SOI: u8 = 0xD8;
+    pub(super) const EOI: u8 = 0xD9;
+}
+
+/// The largest side that a JPEG header can announce; [`Limits`] bounds the product.
+const MAX_SIDE: usize = u16::MAX as usize;
+
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeError> {
+    // Not strict: stray bytes between segments and the like are common in photographs, and Pillow reads over them too.
+    let options = DecoderOptions::default()
+        .set_strict_mode(false)
+        .set_max_width(MAX_SIDE)
+        .set_max_height(MAX_SIDE)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(from_zune)?;
+    let (width, height) = decoder.dimensions().ok_or_else(|| DecodeError::Corrupt("it has no frame header".into()))?;
+    // Both sides are 16-bit fields of the frame header.
+    let (width, height) = (width as u32, height as u32);
+    limits.check(width, height)?;
+    if !has_end_of_image(bytes) {
+        return Err(DecodeError::Truncated("the JPEG stops before its end-of-image marker".into()));
+    }
+    let pixels = decoder.decode().map_err(from_zune)?;
+    let rgb = RgbImage::new(width, height, pixels).map_err(|error| {
+        // Two components are legal in JPEG and mean nothing; the decoder hands them through as they are.
+        DecodeError::Unsupported(error.to_string())
+    })?;
+    let orientation =
+        decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif)).unwrap_or(Orientation::NoTransforms);
+    Ok(Stored { rgb, orientation })
+}
+
+fn from_zune(error: DecodeErrors) -> DecodeError {
+    match error {
+        DecodeErrors::ExhaustedData => DecodeError::Truncated("the JPEG stops within a segment".into()),
+        DecodeErrors::IoErrors(error) => DecodeError::Truncated(format!("{error:?}")),
+        DecodeErrors::Unsupported(scheme) => DecodeError::Unsupported(format!("{scheme:?}")),
+        error => DecodeError::Corrupt(format!("{error:?}")),
+    }
+}
+
+/// Whether an end-of-image marker follows the first scan.
+///
+/// Within entropy-coded data `FF` is always followed by a stuffed `00` or a restart number, so a cut file cannot show the
+/// marker by chance; and what stands before the first scan (an embedded thumbnail has a marker of its own) is stepped over
+/// segment by segment. Bytes after the marker are of no interest: cameras put previews and film strips there.
+fn has_end_of_image(bytes: &[u8]) -> bool {
+    let mut position = 0;
+    while let Some(found) = next_marker(bytes, position) {
+        let (code, after) = found;
+        match code {
+            marker::EOI => return true,
+            // These stand alone; entropy-coded data follows a scan header and is searched for the next marker.
+            marker::TEM | marker::RST0..=marker::SOI => position = after,
+            _ => match bytes.get(after..after + 2) {
+                Some(&[high, low]) => {
+                    position = after + usize::from(u16::from_be_bytes([high, low])).max(2);
+                }
+                _ => return false,
+            },
+        }
+    }
+    false
+}
+
+/// The first marker at or after `position`: its code, and the position after it.
+fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
+    loop {
+        position += memchr::memchr(0xFF, bytes.get(position..)?)? + 1;
+        match *bytes.get(position)? {
+            // A stuffed byte of data, or a fill byte before a marker.
+            0x00 | 0xFF => {}
+            code => return Some((code, position + 1)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: [u8; 12] = [
+        0xFF, 0xD8, 0xFF, 0xE1, 0, 4, 0xFF, 0xD9, // an APP1 whose content looks like an end
+        0xFF, 0xDA, 0, 2, // a start of scan
+    ];
+
+    #[test]
+    fn the_end_is_looked_for_behind_the_scan() {
+        let with = |tail: &[u8]| has_end_of_image(&[&HEADER[..], tail].concat());
+        assert!(with(&[1, 2, 0xFF, 0xD9]));
+        assert!(with(&[1, 0xFF, 0x00, 0xFF, 0xD3, 2, 0xFF, 0xFF, 0xD9, 7, 7]));
+        assert!(!with(&[1, 2, 3]));
+        assert!(!with(&[1, 2, 0xFF]));
+        assert!(!with(&[1, 0xFF, 0x00, 0xD9]));
+        assert!(!with(&[0xFF, 0xC4, 0, 4, 0xFF, 0xD9]), "within a Huffman table");
+        assert!(!has_end_of_image(&[]));
+        assert!(!has_end_of_image(&[0xFF]));
+    }
+}

@@ -1,0 +1,93 @@
+//! PNG, WebP, BMP, TIFF and GIF, by the `image` crate's decoders.
+
+use std::io::{Cursor, ErrorKind};
+
+use ::image::error::{ImageError, LimitErrorKind};
+use ::image::metadata::Orientation;
+use ::image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
+
+use super::{DecodeError, Format, Limits, Stored};
+use crate::RgbImage;
+
+pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<Stored, DecodeError> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), image_format(format));
+    reader.limits(allocation_limits(limits));
+    let mut decoder = reader.into_decoder().map_err(|e| from_image(e, limits))?;
+    let (width, height) = decoder.dimensions();
+    limits.check(width, height)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let color = decoder.color_type();
+    let to_rgb = converter(color)?;
+
+    let size = usize::try_from(decoder.total_bytes()).map_err(|_| DecodeError::TooLarge {
+        width,
+        height,
+        max_pixels: limits.max_pixels,
+    })?;
+    let mut samples = vec![0; size];
+    decoder.read_image(&mut samples).map_err(|e| from_image(e, limits))?;
+    let rgb = RgbImage::new(width, height, to_rgb(samples)).map_err(|error| DecodeError::Corrupt(error.to_string()))?;
+    Ok(Stored { rgb, orientation })
+}
+
+fn image_format(format: Format) -> ImageFormat {
+    match format {
+        Format::Jpeg => ImageFormat::Jpeg,
+        Format::Png => ImageFormat::Png,
+        Format::WebP => ImageFormat::WebP,
+        Format::Bmp => ImageFormat::Bmp,
+        Format::Tiff => ImageFormat::Tiff,
+        Format::Gif => ImageFormat::Gif,
+    }
+}
+
+/// What the decoders may allocate for themselves: two copies of the largest image, at most eight bytes a pixel each.
+fn allocation_limits(limits: &Limits) -> ::image::Limits {
+    let mut allocation = ::image::Limits::default();
+    allocation.max_alloc = Some(limits.max_pixels.saturating_mul(16).max(1 << 20));
+    allocation
+}
+
+/// Turns a decoder's samples into `[height, width, 3]` bytes.
+type ToRgb = fn(Vec<u8>) -> Vec<u8>;
+
+/// How samples of `color`, 16-bit ones in native byte order, become RGB.
+fn converter(color: ColorType) -> Result<ToRgb, DecodeError> {
+    match color {
+        ColorType::Rgb8 => Ok(|samples| samples),
+        ColorType::L8 => Ok(|samples| bytes_to_rgb::<1, 1>(&samples, [0, 0, 0])),
+        ColorType::La8 => Ok(|samples| bytes_to_rgb::<2, 1>(&samples, [0, 0, 0])),
+        ColorType::Rgba8 => Ok(|samples| bytes_to_rgb::<4, 1>(&samples, [0, 1, 2])),
+        ColorType::L16 => Ok(|samples| bytes_to_rgb::<1, 2>(&samples, [0, 0, 0])),
+        ColorType::La16 => Ok(|samples| bytes_to_rgb::<2, 2>(&samples, [0, 0, 0])),
+        ColorType::Rgb16 => Ok(|samples| bytes_to_rgb::<3, 2>(&samples, [0, 1, 2])),
+        ColorType::Rgba16 => Ok(|samples| bytes_to_rgb::<4, 2>(&samples, [0, 1, 2])),
+        other => Err(DecodeError::Unsupported(format!("{other:?} samples have no agreed white"))),
+    }
+}
+
+/// Takes three of `CHANNELS` channels of `WIDTH` bytes each, and of a wide sample its high byte.
+fn bytes_to_rgb<const CHANNELS: usize, const WIDTH: usize>(samples: &[u8], channels: [usize; 3]) -> Vec<u8> {
+    let high = if cfg!(target_endian = "little") { WIDTH - 1 } else { 0 };
+    samples
+        .chunks_exact(CHANNELS * WIDTH)
+        .flat_map(|pixel| channels.map(|channel| pixel[channel * WIDTH + high]))
+        .collect()
+}
+
+fn from_image(error: ImageError, limits: &Limits) -> DecodeError {
+    match error {
+        ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            DecodeError::Truncated(error.to_string())
+        }
+        ImageError::Unsupported(error) => DecodeError::Unsupported(error.to_string()),
+        ImageError::Limits(error) => match error.kind() {
+            LimitErrorKind::DimensionError | LimitErrorKind::InsufficientMemory => DecodeError::Unsupported(format!(
+                "decoding it takes more memory than {} pixels allow",
+                limits.max_pixels
+            )),
+            _ => DecodeError::Unsupported(error.to_string()),
+        },
+        error => DecodeError::Corrupt(error.to_string()),
+    }
+}

@@ -1,0 +1,114 @@
+//! RGB to JPEG, as most software writes it.
+
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use serde::{Deserialize, Serialize};
+
+use crate::RgbImage;
+
+/// How much of the colour a JPEG keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum Subsampling {
+    /// A colour sample for every pixel.
+    #[serde(rename = "4:4:4")]
+    Full,
+    /// A colour sample for two pixels of a row.
+    #[serde(rename = "4:2:2")]
+    Half,
+    /// A colour sample for four pixels: the default of libjpeg, Pillow and most cameras.
+    #[default]
+    #[serde(rename = "4:2:0")]
+    Quarter,
+}
+
+impl Subsampling {
+    /// Columns and rows of the pixels that share a colour sample.
+    fn block(self) -> (usize, usize) {
+        match self {
+            Self::Full => (1, 1),
+            Self::Half => (2, 1),
+            Self::Quarter => (2, 2),
+        }
+    }
+}
+
+/// An image that JPEG cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a JPEG has at most 65535 pixels a side, and this image is {width}x{height}")]
+pub struct JpegSizeError {
+    width: u32,
+    height: u32,
+}
+
+/// Writes `image` as a baseline JPEG with the standard tables (ITU-T T.81, annex K) scaled to `quality` as libjpeg does,
+/// 1 to 100; what lies outside is brought inside.
+///
+/// # Errors
+/// If a side exceeds 65,535 pixels.
+pub fn jpeg(image: &RgbImage, quality: u8, subsampling: Subsampling) -> Result<Vec<u8>, JpegSizeError> {
+    let too_large = || JpegSizeError { width: image.width(), height: image.height() };
+    let width = u16::try_from(image.width()).map_err(|_| too_large())?;
+    let height = u16::try_from(image.height()).map_err(|_| too_large())?;
+    let (block_width, block_height) = subsampling.block();
+    let samples = ycbcr(image, block_width, block_height);
+    let mut bytes = Vec::with_capacity(samples.len() / 8 + 1024);
+    let mut encoder = Encoder::new(&mut bytes, quality.clamp(1, 100));
+    encoder.set_sampling_factor(match subsampling {
+        Subsampling::Full => SamplingFactor::F_1_1,
+        Subsampling::Half => SamplingFactor::F_2_1,
+        Subsampling::Quarter => SamplingFactor::F_2_2,
+    });
+    encoder
+        .encode(&samples, width, height, ColorType::Ycbcr)
+        .expect("writing to memory does not fail, and there is a sample for every pixel");
+    Ok(bytes)
+}
+
+/// The image as Y, Cb, Cr, its colour averaged over each block of `block_width` by `block_height` pixels.
+///
+/// The encoder keeps one pixel's colour of a block and drops the others. libjpeg, and with it nearly every JPEG in the wild,
+/// keeps their mean; with the mean in every pixel of the block the encoder does the same.
+fn ycbcr(image: &RgbImage, block_width: usize, block_height: usize) -> Vec<u8> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let (pixels, _) = image.data().as_chunks::<3>();
+    let mut samples: Vec<[u8; 3]> = pixels.iter().map(|&rgb| to_ycbcr(rgb)).collect();
+    if block_width * block_height > 1 {
+        for top in (0..height).step_by(block_height) {
+            for left in (0..width).step_by(block_width) {
+                // What lies over the edge repeats the edge.
+                let block = (0..block_height).flat_map(|dy| {
+                    (0..block_width).map(move |dx| (top + dy).min(height - 1) * width + (left + dx).min(width - 1))
+                });
+                let odd = (left / block_width % 2) as u32;
+                let [cb, cr] = mean_colour(block.clone().map(|index| samples[index]), odd);
+                for index in block {
+                    samples[index][1..].copy_from_slice(&[cb, cr]);
+                }
+            }
+        }
+    }
+    samples.into_flattened()
+}
+
+/// The means of Cb and Cr, rounded up in every other block and down in between so that no drift builds up
+/// (`h2v1_downsample` and `h2v2_downsample` of libjpeg's `jcsample.c`).
+fn mean_colour(block: impl Iterator<Item = [u8; 3]>, odd: u32) -> [u8; 2] {
+    let (mut count, mut sums) = (0, [0u32; 2]);
+    for [_, cb, cr] in block {
+        count += 1;
+        sums[0] += u32::from(cb);
+        sums[1] += u32::from(cr);
+    }
+    let bias = count / 2 - 1 + odd;
+    sums.map(|sum| ((sum + bias) / count) as u8)
+}
+
+/// JFIF's conversion, in libjpeg's fixed-point arithmetic (`jccolor.c`).
+fn to_ycbcr(rgb: [u8; 3]) -> [u8; 3] {
+    const HALF: i32 = 1 << 15;
+    const CENTRE: i32 = 128 << 16;
+    let [r, g, b] = rgb.map(i32::from);
+    let y = 19_595 * r + 38_470 * g + 7_471 * b + HALF;
+    let cb = -11_059 * r - 21_709 * g + 32_768 * b + CENTRE + HALF - 1;
+    let cr = 32_768 * r - 27_439 * g - 5_329 * b + CENTRE + HALF - 1;
+    [y, cb, cr].map(|sum| (sum >> 16) as u8)
+}

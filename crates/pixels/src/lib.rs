@@ -1,0 +1,17 @@
+//! Image files to RGB pixels: decoding, orientation, resizing, and the degradations that training and robustness tests share.
+//!
+//! Every detector trained here sees pixels as this crate makes them, so the reference is what most published detectors
+//! saw: Pillow. [`decode()`] agrees with `Image.open(f).convert("RGB")` within the decoders' rounding, and [`resize()`] equals
+//! `Image.resize`; the few deliberate differences stand in their documentation.
+//!
+//! Nothing here reads files, prints, or keeps state: bytes and pixels in, pixels out.
+
+pub mod decode;
+pub mod degrade;
+pub mod encode;
+mod image;
+pub mod resize;
+
+pub use crate::decode::{DecodeError, Decoded, Format, Limits, decode};
+pub use crate::image::{RgbImage, ShapeError};
+pub use crate::resize::{Filter, Fit, resize, resize_to};

@@ -1,0 +1,127 @@
+//! Which source pixels make a resized one, and with which weights.
+
+use super::Filter;
+
+/// Fraction bits of a weight: Pillow's `PRECISION_BITS`, 32 less eight for the result and two for filters that overshoot.
+pub(super) const PRECISION_BITS: u32 = 32 - 8 - 2;
+
+/// The weights of one axis: each output position is a weighted sum of neighbouring input positions.
+pub(super) struct Coefficients {
+    spans: Vec<Span>,
+    /// The spans' weights one after another, in units of 2^-22; those of an odd span are followed by a zero.
+    weights: Vec<i32>,
+}
+
+#[derive(Clone, Copy)]
+struct Span {
+    /// The first input position.
+    start: usize,
+    /// Where its weights begin, and how many they are.
+    weights: usize,
+    len: usize,
+}
+
+impl Coefficients {
+    /// The weights that make `output` positions of the interval `[from, to]` of an axis of `input` positions
+    /// (`precompute_coeffs` and `normalize_coeffs_8bpc` of Pillow's `Resample.c`).
+    pub(super) fn new(filter: Filter, input: usize, [from, to]: [f64; 2], output: usize) -> Self {
+        let (kernel, kernel_support) = kernel(filter);
+        let scale = (to - from) / output as f64;
+        let filter_scale = scale.max(1.0);
+        let support = kernel_support * filter_scale;
+        let mut coefficients = Self { spans: Vec::with_capacity(output), weights: Vec::new() };
+        let mut exact = Vec::new();
+        for position in 0..output {
+            let centre = from + (position as f64 + 0.5) * scale;
+            let start = (centre - support + 0.5).max(0.0) as usize;
+            let end = ((centre + support + 0.5) as usize).min(input);
+            exact.clear();
+            exact.extend((start..end).map(|x| kernel((x as f64 - centre + 0.5) * (1.0 / filter_scale))));
+            coefficients.push(start, &exact);
+        }
+        coefficients
+    }
+
+    fn push(&mut self, start: usize, exact: &[f64]) {
+        let first = self.weights.len();
+        let sum: f64 = exact.iter().sum();
+        let one = f64::from(1u32 << PRECISION_BITS);
+        self.weights.extend(exact.iter().map(|weight| {
+            let normalised = if sum == 0.0 { *weight } else { weight / sum };
+            (normalised * one).round() as i32
+        }));
+        self.spans.push(Span { start, weights: first, len: exact.len() });
+        if !exact.len().is_multiple_of(2) {
+            self.weights.push(0);
+        }
+    }
+
+    /// The number of output positions.
+    pub(super) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// For each output position its first input position and the weights from there on.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
+        self.spans.iter().map(|span| (span.start, &self.weights[span.weights..][..span.len]))
+    }
+
+    /// As [`Coefficients::iter`], the weights in pairs; the last may be a zero for one position too many.
+    pub(super) fn iter_pairs(&self) -> impl Iterator<Item = (usize, &[[i32; 2]])> {
+        self.spans.iter().map(|span| {
+            let (pairs, _) = self.weights[span.weights..][..span.len.next_multiple_of(2)].as_chunks();
+            (span.start, pairs)
+        })
+    }
+
+    /// The input positions that any output position reads.
+    pub(super) fn reach(&self) -> std::ops::Range<usize> {
+        let end = |span: &Span| span.start + span.len;
+        let first = self.spans.iter().map(|span| span.start).min();
+        let last = self.spans.iter().map(end).max();
+        first.unwrap_or(0)..last.unwrap_or(0)
+    }
+}
+
+/// A filter's function and how far from zero it reaches.
+fn kernel(filter: Filter) -> (fn(f64) -> f64, f64) {
+    match filter {
+        Filter::Nearest | Filter::Box => (box_kernel, 0.5),
+        Filter::Bilinear => (triangle, 1.0),
+        Filter::Bicubic => (cubic, 2.0),
+        Filter::Lanczos => (lanczos, 3.0),
+    }
+}
+
+fn box_kernel(x: f64) -> f64 {
+    f64::from(x > -0.5 && x <= 0.5)
+}
+
+fn triangle(x: f64) -> f64 {
+    (1.0 - x.abs()).max(0.0)
+}
+
+/// Keys 1981, with a = -0.5.
+fn cubic(x: f64) -> f64 {
+    const A: f64 = -0.5;
+    let x = x.abs();
+    if x < 1.0 {
+        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        (((x - 5.0) * x + 8.0) * x - 4.0) * A
+    } else {
+        0.0
+    }
+}
+
+fn lanczos(x: f64) -> f64 {
+    if (-3.0..3.0).contains(&x) { sinc(x) * sinc(x / 3.0) } else { 0.0 }
+}
+
+fn sinc(x: f64) -> f64 {
+    if x == 0.0 {
+        return 1.0;
+    }
+    let x = x * std::f64::consts::PI;
+    x.sin() / x
+}

@@ -1,0 +1,123 @@
+//! Decoding, resizing and degrading against Pillow, torchvision and SciPy (`tests/golden/pixels.py`).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+
+use pixels::{Filter, Fit, Limits, RgbImage, decode, degrade, resize};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Cases {
+    source: Size,
+    decode: Vec<DecodeCase>,
+    resize: Vec<ResizeCase>,
+    degrade: Vec<DegradeCase>,
+}
+
+#[derive(Deserialize)]
+struct Size {
+    width: u32,
+    height: u32,
+}
+
+#[derive(Deserialize)]
+struct DecodeCase {
+    file: String,
+    width: u32,
+    height: u32,
+    tolerance: u8,
+}
+
+#[derive(Deserialize)]
+struct ResizeCase {
+    file: String,
+    filter: Filter,
+    fit: Fit,
+    size: u32,
+}
+
+#[derive(Deserialize)]
+struct DegradeCase {
+    file: String,
+    operation: String,
+    value: f32,
+}
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/pixels")
+}
+
+fn read(path: impl AsRef<Path>) -> Vec<u8> {
+    let path = golden().join(path);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn cases() -> Cases {
+    serde_json::from_slice(&read("cases.json")).unwrap()
+}
+
+fn source(cases: &Cases) -> RgbImage {
+    RgbImage::new(cases.source.width, cases.source.height, read("source.rgb")).unwrap()
+}
+
+/// The greatest and the mean difference of two images' bytes.
+fn difference(ours: &[u8], theirs: &[u8]) -> (u8, f64) {
+    assert_eq!(ours.len(), theirs.len());
+    let differences = ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b));
+    let sum: u64 = differences.clone().map(u64::from).sum();
+    (differences.max().unwrap_or(0), sum as f64 / ours.len() as f64)
+}
+
+#[test]
+fn every_format_decodes_as_in_pillow() {
+    let mut failures = Vec::new();
+    for case in cases().decode {
+        let file = read(Path::new("decode").join(&case.file));
+        let expected = read(Path::new("decode").join(format!("{}.rgb", case.file)));
+        let decoded = decode(&file, &Limits::default()).unwrap_or_else(|e| panic!("{}: {e}", case.file));
+        assert_eq!((decoded.rgb.width(), decoded.rgb.height()), (case.width, case.height), "{}", case.file);
+        let (greatest, mean) = difference(decoded.rgb.data(), &expected);
+        // A decoder's rounding is rarely more than one level; its upsampling of colour is at some edges.
+        if greatest > case.tolerance || mean > 0.25 * f64::from(case.tolerance) {
+            failures.push(format!("{}: greatest {greatest}, mean {mean:.3}", case.file));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn resizing_equals_pillow() {
+    let cases = cases();
+    let source = source(&cases);
+    let mut failures = Vec::new();
+    for case in &cases.resize {
+        let ours = resize(&source, case.size, case.filter, case.fit).unwrap();
+        let (greatest, mean) = difference(ours.data(), &read(Path::new("resize").join(&case.file)));
+        if greatest > 0 {
+            failures.push(format!("{}: greatest {greatest}, mean {mean:.3}", case.file));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn degradations_agree_with_scipy_and_pillow() {
+    let cases = cases();
+    let source = source(&cases);
+    let mut failures = Vec::new();
+    for case in &cases.degrade {
+        let (ours, tolerance, mean_tolerance) = match case.operation.as_str() {
+            "blur" => (degrade::gaussian_blur(&source, case.value).unwrap(), 1, 0.01),
+            // The forward transforms round differently, so that a coefficient near a half falls to either side.
+            "jpeg" => (degrade::jpeg(&source, case.value as u8).unwrap(), 8, 0.75),
+            other => panic!("unknown operation {other}"),
+        };
+        let expected = read(Path::new("degrade").join(&case.file));
+        let (greatest, mean) = difference(ours.data(), &expected);
+        if greatest > tolerance || mean > mean_tolerance {
+            failures.push(format!("{}: greatest {greatest}, mean {mean:.3}", case.file));
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
