@@ -1,0 +1,56 @@
+//! The `Content-Range` header of a partial response.
+
+/// The bytes `first..=last` of a resource of `total` bytes (RFC 9110, section 14.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ContentRange {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) total: Option<u64>,
+}
+
+impl ContentRange {
+    /// Reads `bytes 0-9/100` or `bytes 0-9/*`; anything else, or numbers that contradict each other, is `None`.
+    pub(crate) fn parse(text: &str) -> Option<ContentRange> {
+        let (unit, rest) = text.trim().split_once(' ')?;
+        let (range, total) = rest.trim().split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let (first, last) = (digits(first)?, digits(last)?);
+        let total = if total == "*" { None } else { Some(digits(total)?) };
+        let consistent = first <= last && total.is_none_or(|total| last < total);
+        (unit.eq_ignore_ascii_case("bytes") && consistent).then_some(ContentRange { first, last, total })
+    }
+}
+
+/// A decimal number without sign or spaces, which `str::parse` would let pass.
+fn digits(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read() {
+        let expected = ContentRange { first: 5, last: 9, total: Some(10) };
+        assert_eq!(ContentRange::parse("bytes 5-9/10"), Some(expected));
+        assert_eq!(ContentRange::parse("Bytes 5-9/*"), Some(ContentRange { total: None, ..expected }));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in [
+            "",
+            "bytes",
+            "bytes */10",
+            "bytes 9-5/10",
+            "bytes 5-10/10",
+            "items 5-9/10",
+            "bytes 5-9",
+            "bytes +5-9/10",
+            "bytes 5-/10",
+        ] {
+            assert_eq!(ContentRange::parse(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Addresses of HTTP resources: built, resolved against redirects, and shown without their secrets.
+
+use std::fmt;
+use std::str::FromStr;
+
+use ureq::http::Uri;
+
+use crate::{Error, Result};
+
+/// An absolute `http` or `https` address.
+///
+/// Its `Display` and `Debug` forms leave the query out: in the addresses that storage services redirect to, the query
+/// is a signature that lets anyone read the file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Url {
+    secure: bool,
+    host: String,
+    port: u16,
+    path: String,
+    query: Option<String>,
+}
+
+impl Url {
+    /// Reads an absolute address. User names and passwords in it are dropped.
+    pub fn parse(text: &str) -> Result<Url> {
+        let bad = |reason: &str| Error::BadUrl { text: without_query(text), reason: reason.to_owned() };
+        let uri = Uri::from_str(text.trim()).map_err(|e| bad(&e.to_string()))?;
+        let secure = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            Some(other) => return Err(bad(&format!("`{other}` is neither http nor https"))),
+            None => return Err(bad("it does not begin with http:// or https://")),
+        };
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| bad("it names no host"))?;
+        Ok(Url {
+            secure,
+            host: host.to_ascii_lowercase(),
+            port: uri.port_u16().unwrap_or(if secure { 443 } else { 80 }),
+            path: uri.path().to_owned(),
+            query: uri.query().map(str::to_owned),
+        })
+    }
+
+    /// The address of something below this one; each segment is percent-encoded.
+    pub fn join_segments<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
+        let mut path = self.path.trim_end_matches('/').to_owned();
+        for segment in segments {
+            path.push('/');
+            push_encoded(&mut path, segment);
+        }
+        Url { path, query: None, ..self.clone() }
+    }
+
+    /// The same address with one more parameter in its query.
+    pub fn with_parameter(mut self, name: &str, value: &str) -> Url {
+        let mut query = self.query.take().map(|query| query + "&").unwrap_or_default();
+        push_encoded(&mut query, name);
+        query.push('=');
+        push_encoded(&mut query, value);
+        self.query = Some(query);
+        self
+    }
+
+    /// Where a `Location` header that came from this address leads (RFC 3986, section 5.2, without dot segments).
+    pub(crate) fn follow(&self, location: &str) -> Result<Url> {
+        let scheme = if self.secure { "https" } else { "http" };
+        let location = location.split('#').next().unwrap_or_default();
+        if location.contains("://") && !location.starts_with(['/', '?']) {
+            Url::parse(location)
+        } else if location.starts_with("//") {
+            Url::parse(&format!("{scheme}:{location}"))
+        } else {
+            let base = format!("{scheme}://{}:{}", self.host, self.port);
+            let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            match location.chars().next() {
+                Some('/') => Url::parse(&format!("{base}{location}")),
+                Some('?') => Url::parse(&format!("{base}{}{location}", self.path)),
+                _ => Url::parse(&format!("{base}{folder}/{location}")),
+            }
+        }
+    }
+
+    /// Whether credentials for this address may be sent to `other`: same scheme, host and port.
+    pub(crate) fn same_origin(&self, other: &Url) -> bool {
+        (self.secure, &self.host, self.port) == (other.secure, &other.host, other.port)
+    }
+
+    /// Whether the connection is encrypted.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The host's name, for messages.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The whole address, secrets included, for the request itself.
+    pub(crate) fn whole(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{self}?{query}"),
+            None => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Url { secure, host, port, path, .. } = self;
+        match (secure, port) {
+            (true, 443) => write!(f, "https://{host}{path}"),
+            (false, 80) => write!(f, "http://{host}{path}"),
+            (true, _) => write!(f, "https://{host}:{port}{path}"),
+            (false, _) => write!(f, "http://{host}:{port}{path}"),
+        }
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Percent-encodes all but the unreserved characters (RFC 3986, section 2.3).
+fn push_encoded(to: &mut String, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => to.push(char::from(byte)),
+            _ => to.push_str(&format!("%{byte:02X}")),
+        }
+    }
+}
+
+fn without_query(text: &str) -> String {
+    text.split(['?', '#']).next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn segments_and_parameters_are_encoded() {
+        let made = url("https://host.test/base/").join_segments(["a b", "../c", "é"]).with_parameter("v", "1&2");
+        assert_eq!(made.whole(), "https://host.test/base/a%20b/..%2Fc/%C3%A9?v=1%262");
+    }
+
+    #[test]
+    fn the_query_and_the_user_are_never_shown() {
+        let signed = url("https://user:secret@host.test/file?Signature=secret");
+        assert_eq!(format!("{signed} {signed:?}"), "https://host.test/file https://host.test/file");
+        let bad = Url::parse("ftp://host.test/file?Signature=secret").unwrap_err();
+        assert!(!format!("{bad} {bad:?}").contains("secret"), "{bad:?}");
+    }
+
+    #[test]
+    fn locations_are_resolved() {
+        let base = url("https://host.test/a/b?x=1");
+        for (location, expected) in [
+            ("https://other.test/c?y=2", "https://other.test/c?y=2"),
+            ("//other.test/c", "https://other.test/c"),
+            ("/c?next=https://z", "https://host.test/c?next=https://z"),
+            ("c", "https://host.test/a/c"),
+            ("?y=2", "https://host.test/a/b?y=2"),
+            ("/c#part", "https://host.test/c"),
+        ] {
+            assert_eq!(base.follow(location).unwrap().whole(), expected, "{location}");
+        }
+        assert!(base.follow("http://[bad").is_err());
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let base = url("https://host.test/a");
+        assert!(base.same_origin(&url("https://HOST.test:443/b")));
+        for other in ["http://host.test/a", "https://host.test:8443/a", "https://cdn.host.test/a"] {
+            assert!(!base.same_origin(&url(other)), "{other}");
+        }
+    }
+}

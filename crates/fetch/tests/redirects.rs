@@ -1,0 +1,114 @@
+//! Redirects, and how far credentials go with them.
+#![expect(clippy::unwrap_used, reason = "a test should fail loudly")]
+
+use fetch::loopback::{Reply, Server};
+use fetch::{Authorization, Client, Expected, Request, Retry, Url};
+
+fn client() -> Client {
+    Client::new(Retry::default().sleeping_with(|_| {}))
+}
+
+fn request(address: &str) -> Request {
+    Request { url: Url::parse(address).unwrap(), authorization: Some(Authorization::Bearer("hunter2".into())) }
+}
+
+#[test]
+fn credentials_stay_with_their_host_and_port() {
+    let storage = Server::start(|request, _| Reply::file(request, b"content", "\"v\""));
+    // The same machine under another name, and under another port, are both someone else.
+    for address in [storage.url(), storage.url_by_name()] {
+        let elsewhere = format!("{address}/signed?Signature=secret");
+        let api = Server::start(move |request, _| match request.path.as_str() {
+            "/file" => Reply::redirect("/moved"),
+            _ => Reply::status(307).header("location", &elsewhere),
+        });
+        let dir = tempfile::tempdir().unwrap();
+        client()
+            .download(&request(&format!("{}/file", api.url())), &dir.path().join("f"), &Expected::default())
+            .unwrap();
+        let asked: Vec<_> = api
+            .received()
+            .iter()
+            .map(|request| (request.path.clone(), request.header("authorization").is_some()))
+            .collect();
+        assert_eq!(asked, [("/file".to_owned(), true), ("/moved".to_owned(), true)]);
+    }
+    let received = storage.received();
+    assert_eq!(received.len(), 2);
+    assert!(
+        received.iter().all(|request| request.header("authorization").is_none() && request.query == "Signature=secret")
+    );
+}
+
+#[test]
+fn a_signed_address_is_not_shown_in_an_error() {
+    let storage = Server::start(|_, _| Reply::status(403));
+    let address = format!("{}/object?X-Signature=secret", storage.url());
+    let api = Server::start(move |_, _| Reply::redirect(&address));
+    let error = client().size(&request(&format!("{}/file", api.url()))).unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert_eq!(error.status(), Some(403));
+    assert!(shown.contains("/object") && !shown.contains("secret") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn circles_end() {
+    let server = Server::start(|_, _| Reply::redirect("/again"));
+    let error = client().size(&request(&server.url())).unwrap_err();
+    assert!(error.to_string().contains("more than 10 redirects"), "{error}");
+    let nowhere = Server::start(|_, _| Reply::status(302));
+    let error = client().size(&request(&nowhere.url())).unwrap_err();
+    assert!(error.to_string().contains("a redirect to nowhere"), "{error}");
+}
+
+#[test]
+fn a_head_stops_at_the_border() {
+    let storage = Server::start(|_, _| Reply::status(200));
+    let address = storage.url();
+    let api = Server::start(move |request, _| match request.path.as_str() {
+        "/old" => Reply::redirect("/new"),
+        _ => Reply::redirect(&address).header("x-linked-size", "12"),
+    });
+    let head = client().head(&request(&format!("{}/old", api.url()))).unwrap();
+    assert_eq!(head.get("x-linked-size"), Some("12"));
+    assert!(api.received().iter().all(|request| request.method == "HEAD"));
+    assert!(storage.received().is_empty());
+}
+
+#[test]
+fn the_size_is_asked_for_with_one_byte() {
+    let server = Server::start(|request, _| Reply::file(request, &[7; 12_345], "\"v\""));
+    assert_eq!(client().size(&request(&server.url())).unwrap(), Some(12_345));
+    assert_eq!(server.received()[0].header("range"), Some("bytes=0-0"));
+    let ignorant = Server::start(|_, _| Reply::status(200).body([7; 1000]));
+    assert_eq!(client().size(&request(&ignorant.url())).unwrap(), Some(1000));
+}
+
+#[test]
+fn nobody_listening_is_unreachable() {
+    let address = Server::start(|_, _| Reply::status(200)).url();
+    let error = client().size(&request(&address)).unwrap_err();
+    assert!(error.is_unreachable(), "{error:?}");
+}
+
+#[test]
+fn credentials_that_no_header_can_hold_are_not_shown() {
+    let request = Request {
+        url: Url::parse("http://127.0.0.1:9").unwrap(),
+        authorization: Some(Authorization::Bearer("hunter2\r\nX: y".into())),
+    };
+    let error = client().size(&request).unwrap_err();
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[test]
+fn json_is_read_and_nonsense_refused() {
+    let server = Server::start(|_, number| match number {
+        0 => Reply::status(200).body("{\"a\": 1").cut_after(3),
+        1 => Reply::json("{\"a\": 1}"),
+        _ => Reply::json("<html>"),
+    });
+    let value: std::collections::BTreeMap<String, u32> = client().json(&request(&server.url())).unwrap();
+    assert_eq!(value["a"], 1);
+    assert!(client().json::<u32>(&request(&server.url())).is_err());
+}
