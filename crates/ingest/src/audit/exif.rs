@@ -1,0 +1,146 @@
+//! Which EXIF fields a file has.
+//!
+//! Only the presence of a few well-known tags is read, from the tag lists of TIFF 6.0 and EXIF 2.32: no value is
+//! interpreted, so there is little that a hostile file could turn against the reader.
+
+/// The fields looked for, by tag number, and the names they are reported under.
+pub(super) const FIELDS: [(u16, &str); 10] = [
+    (0x010f, "make"),
+    (0x0110, "model"),
+    (0x0112, "orientation"),
+    (0x0131, "software"),
+    (0x829a, "exposure time"),
+    (0x829d, "aperture"),
+    (0x8825, "position"),
+    (0x8827, "sensitivity"),
+    (0x9003, "date taken"),
+    (0x9286, "user comment"),
+];
+
+/// A set of EXIF fields, one bit for each of [`FIELDS`], and one for EXIF itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Exif(u16);
+
+const PRESENT: u16 = 1 << FIELDS.len();
+
+impl Exif {
+    /// Reads a TIFF structure: what follows `Exif\0\0` in a JPEG, or a PNG's `eXIf` chunk. Damage ends the reading; what was
+    /// found until then counts.
+    pub(super) fn read(tiff: &[u8]) -> Exif {
+        let mut exif = Exif(PRESENT);
+        let Some(order) = ByteOrder::of(tiff) else { return exif };
+        let mut folders: Vec<usize> = order.u32(tiff, 4).into_iter().collect();
+        // The first folder, the one of EXIF, and no more: a file cannot keep the reader busy.
+        for _ in 0..2 {
+            let Some(folder) = folders.pop() else { break };
+            exif.read_folder(tiff, order, folder, &mut folders);
+        }
+        exif
+    }
+
+    /// Notes the tags of one image file directory: a count, then entries of 12 bytes.
+    fn read_folder(&mut self, tiff: &[u8], order: ByteOrder, start: usize, folders: &mut Vec<usize>) {
+        const EXIF_FOLDER: u16 = 0x8769;
+        let Some(entries) = order.u16(tiff, start) else { return };
+        for entry in 0..usize::from(entries) {
+            let Some(at) = start.checked_add(2 + 12 * entry) else { return };
+            let Some(tag) = order.u16(tiff, at) else { return };
+            if let Some(bit) = FIELDS.iter().position(|field| field.0 == tag) {
+                self.0 |= 1 << bit;
+            } else if tag == EXIF_FOLDER {
+                folders.extend(order.u32(tiff, at + 8));
+            }
+        }
+    }
+
+    /// Whether the file has EXIF at all.
+    pub(super) fn is_present(self) -> bool {
+        self.0 & PRESENT != 0
+    }
+
+    /// Whether the file has the field at this place of [`FIELDS`].
+    pub(super) fn has(self, field: usize) -> bool {
+        self.0 & (1 << field) != 0
+    }
+}
+
+#[derive(Clone, Copy)]
+enum ByteOrder {
+    Little,
+    Big,
+}
+
+impl ByteOrder {
+    fn of(tiff: &[u8]) -> Option<ByteOrder> {
+        match tiff.get(..4)? {
+            b"II*\0" => Some(ByteOrder::Little),
+            b"MM\0*" => Some(ByteOrder::Big),
+            _ => None,
+        }
+    }
+
+    fn u16(self, bytes: &[u8], at: usize) -> Option<u16> {
+        let word = *bytes.get(at..)?.first_chunk()?;
+        Some(match self {
+            ByteOrder::Little => u16::from_le_bytes(word),
+            ByteOrder::Big => u16::from_be_bytes(word),
+        })
+    }
+
+    fn u32(self, bytes: &[u8], at: usize) -> Option<usize> {
+        let word = *bytes.get(at..)?.first_chunk()?;
+        let value = match self {
+            ByteOrder::Little => u32::from_le_bytes(word),
+            ByteOrder::Big => u32::from_be_bytes(word),
+        };
+        usize::try_from(value).ok()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A big-endian TIFF structure whose first folder has these tags, the last of them pointing to a second folder.
+    pub(in crate::audit) fn tiff(first: &[u16], second: &[u16]) -> Vec<u8> {
+        let folder = |tags: &[u16], value: u32| {
+            let mut bytes = (tags.len() as u16).to_be_bytes().to_vec();
+            for tag in tags {
+                bytes.extend(tag.to_be_bytes());
+                bytes.extend([0, 4, 0, 0, 0, 1]);
+                bytes.extend(value.to_be_bytes());
+            }
+            bytes.extend([0; 4]);
+            bytes
+        };
+        let mut bytes = b"MM\0*\0\0\0\x08".to_vec();
+        let second_start = 8 + 2 + 12 * first.len() as u32 + 4;
+        bytes.extend(folder(first, second_start));
+        bytes.extend(folder(second, 0));
+        bytes
+    }
+
+    fn names(exif: Exif) -> Vec<&'static str> {
+        (0..FIELDS.len()).filter(|field| exif.has(*field)).map(|field| FIELDS[field].1).collect()
+    }
+
+    #[test]
+    fn fields_of_both_folders_are_found() {
+        let exif = Exif::read(&tiff(&[0x010f, 0x0112, 0x8769], &[0x829a, 0x8827]));
+        assert!(exif.is_present());
+        assert_eq!(names(exif), ["make", "orientation", "exposure time", "sensitivity"]);
+        assert!(!Exif::default().is_present());
+    }
+
+    #[test]
+    fn damage_ends_the_reading() {
+        let whole = tiff(&[0x010f, 0x8769], &[0x829a]);
+        for length in 0..whole.len() {
+            assert!(Exif::read(&whole[..length]).is_present());
+        }
+        // A folder that names itself as the folder of EXIF is read no more than twice.
+        let mut circle = tiff(&[0x8769], &[]);
+        circle[8 + 2 + 8..8 + 2 + 12].copy_from_slice(&8_u32.to_be_bytes());
+        assert_eq!(names(Exif::read(&circle)), Vec::<&str>::new());
+    }
+}

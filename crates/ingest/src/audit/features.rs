@@ -1,0 +1,121 @@
+//! What a shortcut may rest on: the features of the files, cut into bins.
+
+use super::exif;
+use super::metadata::Declaration;
+use super::observation::Observation;
+
+/// The most bins a feature is cut into.
+const MOST_BINS: usize = 16;
+
+/// One feature of all images, as a bin for each.
+pub(super) struct Feature {
+    pub(super) name: String,
+    /// Why it tells nothing of the traces, or what to do about it; for people.
+    pub(super) advice: &'static str,
+    /// Bin of each image, below the length of `bins`.
+    pub(super) codes: Vec<u8>,
+    /// Names of the bins.
+    pub(super) bins: Vec<String>,
+}
+
+/// Everything that a file tells without its pixels.
+pub(super) fn of_files(images: &[&Observation]) -> Vec<Feature> {
+    const SIZE: &str = "take both classes at one size, or crop instead of resizing: each size leaves traces of its own";
+    const COMPRESSION: &str = "save both classes again alike, with ingest.reencode";
+    const METADATA: &str = "it does not reach the pixels, but it shows that the classes went through different hands";
+    let mut features = vec![
+        named("format", COMPRESSION, images, |image| image.format.name().to_owned()),
+        numeric("width", SIZE, images, |image| f64::from(image.width)),
+        numeric("height", SIZE, images, |image| f64::from(image.height)),
+        numeric("aspect", SIZE, images, |image| f64::from(image.width) / f64::from(image.height)),
+        numeric("file size", COMPRESSION, images, |image| image.file_bytes as f64),
+        numeric("bytes per pixel", COMPRESSION, images, |image| {
+            image.file_bytes as f64 / (f64::from(image.width) * f64::from(image.height))
+        }),
+        numeric("JPEG quality", COMPRESSION, images, |image| {
+            image.compression.map_or(0.0, |compression| f64::from(compression.quality))
+        }),
+        named("JPEG quantisation tables", COMPRESSION, images, |image| {
+            image.compression.map_or("none".to_owned(), |compression| format!("{:08x}", compression.tables))
+        }),
+        named("chroma subsampling", COMPRESSION, images, |image| {
+            image.compression.map_or("none".to_owned(), |compression| compression.sampling_name())
+        }),
+        flag("progressive JPEG", COMPRESSION, images, |image| {
+            image.compression.is_some_and(|compression| compression.progressive)
+        }),
+        flag("EXIF", METADATA, images, |image| image.metadata.exif.is_present()),
+    ];
+    for (field, (_, name)) in exif::FIELDS.iter().enumerate() {
+        features.push(flag(&format!("EXIF {name}"), METADATA, images, |image| image.metadata.exif.has(field)));
+    }
+    for declaration in Declaration::ALL {
+        features.push(flag(declaration.name(), METADATA, images, |image| image.metadata.declares(declaration)));
+    }
+    features
+}
+
+/// The shares of the cells of the colour cube.
+pub(super) fn of_colours(images: &[&Observation]) -> Vec<Feature> {
+    let cells = images.first().map_or(0, |image| image.histogram.len());
+    let cell = |cell| numeric(&format!("colour {cell}"), "", images, move |image| f64::from(image.histogram[cell]));
+    (0..cells).map(cell).collect()
+}
+
+/// The values of the colour thumbnail.
+pub(super) fn of_thumbnails(images: &[&Observation]) -> Vec<Feature> {
+    let values = images.first().map_or(0, |image| image.colour.len());
+    let value = |value| numeric(&format!("value {value}"), "", images, move |image| f64::from(image.colour[value]));
+    (0..values).map(value).collect()
+}
+
+fn flag(name: &str, advice: &'static str, images: &[&Observation], of: impl Fn(&Observation) -> bool) -> Feature {
+    named(name, advice, images, |image| if of(image) { "yes".to_owned() } else { "no".to_owned() })
+}
+
+/// A feature of names: one bin for each of the commonest, and one for the rest.
+fn named(name: &str, advice: &'static str, images: &[&Observation], of: impl Fn(&Observation) -> String) -> Feature {
+    let values: Vec<String> = images.iter().map(|image| of(image)).collect();
+    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    for value in &values {
+        *counts.entry(value).or_default() += 1;
+    }
+    let mut bins: Vec<(&str, usize)> = counts.into_iter().collect();
+    bins.sort_by_key(|&(value, count)| (std::cmp::Reverse(count), value));
+    let mut bins: Vec<String> = bins.into_iter().map(|(value, _)| value.to_owned()).collect();
+    if bins.len() > MOST_BINS {
+        bins.truncate(MOST_BINS - 1);
+        bins.push("other".to_owned());
+    }
+    let code = |value: &String| bins.iter().position(|bin| bin == value).unwrap_or(bins.len() - 1) as u8;
+    Feature { name: name.to_owned(), advice, codes: values.iter().map(code).collect(), bins }
+}
+
+/// A feature of numbers: one bin for each value where there are few, and bins of equal counts otherwise.
+fn numeric(name: &str, advice: &'static str, images: &[&Observation], of: impl Fn(&Observation) -> f64) -> Feature {
+    let values: Vec<f64> = images.iter().map(|image| of(image)).collect();
+    let mut sorted = values.clone();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let mut uppers = sorted.clone();
+    uppers.dedup();
+    if uppers.len() > MOST_BINS {
+        uppers = (1..=MOST_BINS).map(|bin| sorted[(sorted.len() * bin).div_ceil(MOST_BINS) - 1]).collect();
+        uppers.dedup();
+    }
+    let bin = |i: usize| match i.checked_sub(1) {
+        None => format!("up to {}", rounded(uppers[0])),
+        Some(below) => format!("over {} to {}", rounded(uppers[below]), rounded(uppers[i])),
+    };
+    let code = |value: &f64| uppers.partition_point(|upper| upper < value) as u8;
+    Feature {
+        name: name.to_owned(),
+        advice,
+        codes: values.iter().map(code).collect(),
+        bins: (0..uppers.len()).map(bin).collect(),
+    }
+}
+
+/// A number with three decimals at the most.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,154 @@
+//! How a JPEG was compressed, read from its markers (ITU-T T.81, annex B).
+
+use artifacts::hash::Digest;
+
+/// The traits of one JPEG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Compression {
+    /// The quality, 1 to 100, at which libjpeg's luminance table comes closest to the file's.
+    pub(super) quality: u8,
+    /// A hash of all quantisation tables, the same for the same tables in the same order.
+    pub(super) tables: u32,
+    /// Horizontal and vertical sampling factor of the first component in the upper and lower half: 0x22 is 4:2:0 where the
+    /// other components have factors of 1.
+    pub(super) sampling: u8,
+    /// Whether the scans refine each other.
+    pub(super) progressive: bool,
+}
+
+/// One segment of a JPEG's header: its marker, and what follows the length.
+pub(super) struct Segment<'a> {
+    pub(super) marker: u8,
+    pub(super) data: &'a [u8],
+}
+
+const START_OF_SCAN: u8 = 0xda;
+const QUANTISATION: u8 = 0xdb;
+const PROGRESSIVE: u8 = 0xc2;
+
+/// The segments before the first scan. Damage ends them.
+pub(super) fn segments(file: &[u8]) -> impl Iterator<Item = Segment<'_>> {
+    let mut rest = file.strip_prefix(&[0xff, 0xd8]).unwrap_or_default();
+    std::iter::from_fn(move || {
+        // Any number of fill bytes may stand before a marker.
+        let fill = rest.iter().take_while(|&&byte| byte == 0xff).count();
+        let (&marker, after) = rest.get(fill..)?.split_first()?;
+        let length = usize::from(u16::from_be_bytes(*after.first_chunk()?));
+        if fill == 0 || marker == START_OF_SCAN {
+            return None;
+        }
+        let data = after.get(2..length)?;
+        rest = &after[length..];
+        Some(Segment { marker, data })
+    })
+}
+
+impl Compression {
+    /// Reads a JPEG's tables and frame; nothing if it has none before its first scan.
+    pub(super) fn read(file: &[u8]) -> Option<Compression> {
+        let mut tables = Digest::default();
+        let mut luminance = None;
+        let mut frame = None;
+        for Segment { marker, data } in segments(file) {
+            match marker {
+                QUANTISATION => {
+                    tables = tables.part("table", data);
+                    luminance = luminance.or_else(|| first_table(data));
+                }
+                // Start of frame; 0xc4, 0xc8 and 0xcc are other things.
+                0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => frame = Some((marker, *data.get(7)?)),
+                _ => {}
+            }
+        }
+        let (marker, sampling) = frame?;
+        let hash = tables.finish();
+        let [a, b, c, d, ..] = *hash.as_bytes();
+        Some(Compression {
+            quality: quality(&luminance?),
+            tables: u32::from_le_bytes([a, b, c, d]),
+            sampling,
+            progressive: marker == PROGRESSIVE,
+        })
+    }
+
+    /// The subsampling in its usual notation, where it has one.
+    pub(super) fn sampling_name(self) -> String {
+        match self.sampling {
+            0x11 => "4:4:4".to_owned(),
+            0x21 => "4:2:2".to_owned(),
+            0x22 => "4:2:0".to_owned(),
+            0x41 => "4:1:1".to_owned(),
+            0x12 => "4:4:0".to_owned(),
+            other => format!("factors {}x{}", other >> 4, other & 15),
+        }
+    }
+}
+
+/// The first table of a segment, in zigzag order; entries have one byte, or two in the rare precision of 16 bits.
+fn first_table(data: &[u8]) -> Option<[u16; 64]> {
+    let (&head, entries) = data.split_first()?;
+    let mut table = [0; 64];
+    for (i, entry) in table.iter_mut().enumerate() {
+        *entry = match head >> 4 {
+            0 => u16::from(*entries.get(i)?),
+            _ => u16::from_be_bytes(*entries.get(2 * i..)?.first_chunk()?),
+        };
+    }
+    Some(table)
+}
+
+/// The luminance table of T.81, annex K.1, in zigzag order.
+const LUMINANCE: [u16; 64] = [
+    16, 11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24, 40, 26, 24, 22, 22, 24, 49, 35, 37, 29, 40, 58, 51, 61,
+    60, 57, 51, 56, 55, 64, 72, 92, 78, 64, 68, 87, 69, 55, 56, 80, 109, 81, 87, 95, 98, 103, 104, 103, 62, 77, 113,
+    121, 112, 100, 120, 92, 101, 103, 99,
+];
+
+/// The quality whose scaled table, as libjpeg scales it, has the smallest sum of absolute differences to `table`.
+fn quality(table: &[u16; 64]) -> u8 {
+    let distance = |quality: &u8| -> u32 {
+        let quality = u32::from(*quality);
+        let scale = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
+        let scaled = |entry: u16| ((u32::from(entry) * scale + 50) / 100).clamp(1, 255);
+        LUMINANCE.iter().zip(table).map(|(&entry, &own)| scaled(entry).abs_diff(u32::from(own))).sum()
+    };
+    (1..=100).min_by_key(distance).unwrap_or(100)
+}
+
+#[cfg(test)]
+mod tests {
+    use pixels::RgbImage;
+    use pixels::encode::{self, Subsampling};
+
+    use super::*;
+
+    fn file(quality: u8, subsampling: Subsampling) -> Vec<u8> {
+        let image = RgbImage::from_fn(24, 16, |x, y| [(x * 9) as u8, (y * 13) as u8, 90]);
+        encode::jpeg(&image, quality, subsampling).unwrap()
+    }
+
+    #[test]
+    fn quality_and_subsampling_are_read_back() {
+        for quality in [10, 49, 50, 75, 90, 95] {
+            let read = Compression::read(&file(quality, Subsampling::Quarter)).unwrap();
+            assert_eq!((read.quality, read.progressive), (quality, false));
+            assert_eq!(read.sampling_name(), "4:2:0");
+        }
+        let read = Compression::read(&file(80, Subsampling::Full)).unwrap();
+        assert_eq!(read.sampling_name(), "4:4:4");
+        assert_ne!(read.tables, Compression::read(&file(81, Subsampling::Full)).unwrap().tables);
+    }
+
+    #[test]
+    fn damage_is_no_panic() {
+        let whole = file(80, Subsampling::Half);
+        for length in 0..whole.len().min(700) {
+            let _ = Compression::read(&whole[..length]);
+            let mut broken = whole.clone();
+            broken[length] ^= 0xff;
+            let _ = Compression::read(&broken);
+        }
+        assert_eq!(Compression::read(b"\xff\xd8\xff\xdb\0\0"), None);
+        assert_eq!(Compression::read(b"\xff\xd8\xff"), None);
+    }
+}

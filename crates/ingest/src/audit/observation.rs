@@ -1,0 +1,118 @@
+//! What the audit keeps of one file: some hundred bytes, taken while its pixels are in memory.
+
+use artifacts::{Label, Split};
+use pixels::{Decoded, Filter, Format, RgbImage, resize_to};
+
+use super::jpeg::Compression;
+use super::metadata::Metadata;
+
+/// Side of the grey thumbnail that near-duplicates are told by.
+pub(super) const GREY_SIDE: usize = 24;
+/// Side of the colour thumbnail that a probe sees.
+pub(super) const COLOUR_SIDE: usize = 8;
+/// Levels of each channel in the colour histogram.
+pub(super) const LEVELS: usize = 4;
+
+/// What the audit knows of one file.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    pub(super) label: Label,
+    pub(super) split: Split,
+    pub(super) format: Format,
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) file_bytes: u64,
+    pub(super) compression: Option<Compression>,
+    pub(super) metadata: Metadata,
+    /// Luma, `[GREY_SIDE, GREY_SIDE]`.
+    pub(super) grey: [u8; GREY_SIDE * GREY_SIDE],
+    /// RGB, `[COLOUR_SIDE, COLOUR_SIDE, 3]`.
+    pub(super) colour: [u8; COLOUR_SIDE * COLOUR_SIDE * 3],
+    /// Share of the pixels in each cell of the colour cube, in 1/65535.
+    pub(super) histogram: [u16; LEVELS * LEVELS * LEVELS],
+}
+
+impl Observation {
+    /// Looks at a file and the picture that was decoded from it.
+    pub fn new(file: &[u8], decoded: &Decoded, label: Label, split: Split) -> Observation {
+        Observation {
+            label,
+            split,
+            format: decoded.format,
+            width: decoded.width,
+            height: decoded.height,
+            file_bytes: file.len() as u64,
+            compression: if decoded.format == Format::Jpeg { Compression::read(file) } else { None },
+            metadata: Metadata::read(file, decoded.format),
+            grey: grey_thumbnail(&decoded.rgb),
+            colour: colour_thumbnail(&decoded.rgb),
+            histogram: histogram(&decoded.rgb),
+        }
+    }
+}
+
+fn shrunk(image: &RgbImage, side: usize) -> Vec<u8> {
+    // The error is a side of zero, which neither constant is.
+    resize_to(image, side as u32, side as u32, Filter::Box).map(RgbImage::into_data).unwrap_or_default()
+}
+
+fn grey_thumbnail(image: &RgbImage) -> [u8; GREY_SIDE * GREY_SIDE] {
+    let mut grey = [0; GREY_SIDE * GREY_SIDE];
+    for (grey, rgb) in grey.iter_mut().zip(shrunk(image, GREY_SIDE).chunks_exact(3)) {
+        // Luma of ITU-R BT.601 in 1/256.
+        let luma = 77 * u32::from(rgb[0]) + 150 * u32::from(rgb[1]) + 29 * u32::from(rgb[2]);
+        *grey = (luma / 256) as u8;
+    }
+    grey
+}
+
+fn colour_thumbnail(image: &RgbImage) -> [u8; COLOUR_SIDE * COLOUR_SIDE * 3] {
+    let mut colour = [0; COLOUR_SIDE * COLOUR_SIDE * 3];
+    for (colour, value) in colour.iter_mut().zip(shrunk(image, COLOUR_SIDE)) {
+        *colour = value;
+    }
+    colour
+}
+
+/// Counts the pixels of a grid of at most some thousands, so that a large image takes no longer than a small one.
+fn histogram(image: &RgbImage) -> [u16; LEVELS * LEVELS * LEVELS] {
+    const SAMPLES: usize = 1 << 13;
+    let (pixels, _) = image.data().as_chunks::<3>();
+    // An odd step does not fall into step with rows of an even width.
+    let step = (pixels.len() / SAMPLES) | 1;
+    let level = |value: u8| usize::from(value) * LEVELS / 256;
+    let mut counts = [0_u32; LEVELS * LEVELS * LEVELS];
+    let mut total = 0;
+    for [red, green, blue] in pixels.iter().step_by(step) {
+        counts[(level(*red) * LEVELS + level(*green)) * LEVELS + level(*blue)] += 1;
+        total += 1;
+    }
+    counts.map(|count| (count * u32::from(u16::MAX) / total) as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use pixels::encode::{self, Subsampling};
+    use pixels::{Limits, decode};
+
+    use super::*;
+
+    #[test]
+    fn a_file_and_its_picture_are_looked_at() {
+        let image = RgbImage::from_fn(60, 40, |x, _| if x < 30 { [255, 0, 0] } else { [0, 0, 255] });
+        let file = encode::jpeg(&image, 90, Subsampling::Full).unwrap();
+        let decoded = decode(&file, &Limits::default()).unwrap();
+        let seen = Observation::new(&file, &decoded, Label::Real, Split::Train);
+        assert_eq!((seen.width, seen.height, seen.file_bytes), (60, 40, file.len() as u64));
+        assert_eq!(seen.compression.unwrap().quality, 90);
+        assert!(seen.grey[0].abs_diff(76) < 4 && seen.grey[GREY_SIDE - 1].abs_diff(29) < 4);
+        assert!(seen.colour[0] > 245 && seen.colour[3 * COLOUR_SIDE - 1] > 245);
+        let total: u32 = seen.histogram.iter().map(|&share| u32::from(share)).sum();
+        assert!((65_000..=65_535).contains(&total), "{total}");
+    }
+
+    #[test]
+    fn an_observation_is_small() {
+        assert!(size_of::<Observation>() < 1024, "{}", size_of::<Observation>());
+    }
+}

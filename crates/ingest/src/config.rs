@@ -1,0 +1,173 @@
+//! The section `[ingest]` of a pipeline file.
+
+use std::collections::BTreeMap;
+
+use artifacts::shard::DEFAULT_ROWS;
+use artifacts::{Label, Split};
+use pixels::{Filter, Fit, Limits};
+use serde::{Deserialize, Serialize};
+
+/// What to ingest, and how. Each field is a key of the section `[ingest]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the images are: a folder, a `.zip`, a `.csv` with the columns `path,label[,split][,generator]`,
+    /// `kaggle:owner/slug[@version]`, or `simulated:` with a list of parameters.
+    pub source: String,
+    /// Height and width of the stored pixels.
+    pub size: u32,
+    /// The resampling filter: nearest, box, bilinear, bicubic or lanczos.
+    pub filter: Filter,
+    /// How an image becomes square: squash, or crop (the shorter side is resized, and the middle cut out).
+    pub fit: Fit,
+    /// Classes of folders (or of cells of a CSV) whose names do not say it, e.g. `labels = { adm = "fake" }`. These go
+    /// before the names that are known. Case does not matter.
+    pub labels: BTreeMap<String, Label>,
+    /// Splits of folders whose names do not say it, e.g. `splits = { train2017 = "train" }`. Case does not matter.
+    pub splits: BTreeMap<String, Split>,
+    /// Puts every image into one split, whatever its folder is called: `"test"` to judge a model on a whole source.
+    pub split: Option<Split>,
+    /// The share of the training images that become the validation split, where the source has none.
+    pub val_fraction: f64,
+    /// The share of the training images that become the test split, where the source has none.
+    pub test_fraction: f64,
+    /// At most this many images of each class in each split, chosen by content hash.
+    pub limit: Option<u64>,
+    /// The share of images that may be unusable before the run is stopped. Duplicates do not count.
+    pub max_rejected: f64,
+    /// The most pixels that an image may have before it is decoded.
+    pub max_pixels: u64,
+    /// Images in a shard.
+    pub shard_rows: usize,
+    /// Whether to look for shortcuts and near-duplicates, and write `audit.json`.
+    pub audit: bool,
+    /// Saves every image again in the same way before it is resized, so that formats and qualities tell nothing, e.g.
+    /// `reencode = { format = "jpeg", quality = 90 }`.
+    pub reencode: Option<Reencode>,
+    /// Leaves out images that are nearly the same as another: one of each group is used, in the test split if it has one
+    /// there, and none where a group has both labels. Takes a pass over the images of its own.
+    pub drop_near_duplicates: bool,
+    /// What the choice of the splits and of `limit` depends on, besides the images' content.
+    pub seed: u64,
+}
+
+/// How all images are saved again.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reencode {
+    /// The format.
+    pub format: ReencodeFormat,
+    /// As libjpeg counts it, 1 to 100.
+    pub quality: u8,
+}
+
+/// Formats that images can be saved in again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReencodeFormat {
+    /// JPEG with 4:2:0 colour, as most software writes it.
+    Jpeg,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            source: String::new(),
+            size: 224,
+            filter: Filter::default(),
+            fit: Fit::default(),
+            labels: BTreeMap::new(),
+            splits: BTreeMap::new(),
+            split: None,
+            val_fraction: 0.1,
+            test_fraction: 0.2,
+            limit: None,
+            max_rejected: 0.05,
+            max_pixels: Limits::default().max_pixels,
+            shard_rows: DEFAULT_ROWS,
+            audit: true,
+            reencode: None,
+            drop_near_duplicates: false,
+            seed: 0,
+        }
+    }
+}
+
+/// A value that cannot be used.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("ingest.{key} is {value}, and must be {range}")]
+pub struct ConfigError {
+    key: &'static str,
+    value: String,
+    range: &'static str,
+}
+
+impl Config {
+    /// Checks what types cannot express.
+    ///
+    /// # Errors
+    /// The first value that cannot be used.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let error =
+            |key, value: &dyn std::fmt::Display, range| Err(ConfigError { key, value: value.to_string(), range });
+        if self.source.trim().is_empty() {
+            let range = "a folder, a .zip, a .csv, kaggle:owner/slug or simulated:";
+            return error("source", &"empty", range);
+        }
+        if !(1..=4096).contains(&self.size) {
+            return error("size", &self.size, "1 to 4096");
+        }
+        for (key, share) in [("val_fraction", self.val_fraction), ("test_fraction", self.test_fraction)] {
+            if !(0.0..1.0).contains(&share) {
+                return error(key, &share, "at least 0 and less than 1");
+            }
+        }
+        if !(0.0..=1.0).contains(&self.max_rejected) {
+            return error("max_rejected", &self.max_rejected, "0 to 1");
+        }
+        for (key, count) in [
+            ("max_pixels", self.max_pixels),
+            ("shard_rows", self.shard_rows as u64),
+            ("limit", self.limit.unwrap_or(1)),
+        ] {
+            if count == 0 {
+                return error(key, &count, "at least 1");
+            }
+        }
+        match self.reencode {
+            Some(Reencode { quality, .. }) if !(1..=100).contains(&quality) => {
+                error("reencode.quality", &quality, "1 to 100")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The most bytes that a file is read of: no image within the pixel limit takes more than 16-bit RGBA and its header.
+    pub(crate) fn max_file_bytes(&self) -> u64 {
+        self.max_pixels.saturating_mul(8).saturating_add(1 << 20)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_source_has_no_default() {
+        let config = Config::default();
+        assert!(config.validate().unwrap_err().to_string().starts_with("ingest.source is empty"));
+        assert_eq!(Config { source: "x".to_owned(), ..config }.validate(), Ok(()));
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let base = Config { source: "x".to_owned(), ..Config::default() };
+        let message = |config: Config| config.validate().unwrap_err().to_string();
+        assert_eq!(message(Config { size: 0, ..base.clone() }), "ingest.size is 0, and must be 1 to 4096");
+        assert!(message(Config { val_fraction: 1.0, ..base.clone() }).contains("val_fraction"));
+        assert!(message(Config { max_rejected: f64::NAN, ..base.clone() }).contains("max_rejected"));
+        assert!(message(Config { limit: Some(0), ..base.clone() }).contains("limit"));
+        let reencode = Some(Reencode { format: ReencodeFormat::Jpeg, quality: 0 });
+        assert!(message(Config { reencode, ..base }).contains("reencode.quality"));
+    }
+}

@@ -1,0 +1,119 @@
+//! One file of a source to the pixels that are stored.
+
+use artifacts::hash::Hash;
+use artifacts::shard::Sample;
+use pixels::encode::{self, Subsampling};
+use pixels::{Decoded, Limits, RgbImage, decode, resize};
+
+use crate::Config;
+use crate::audit::Observation;
+use crate::config::Reencode;
+use crate::reject::Fault;
+use crate::select::Used;
+use crate::source::Source;
+
+/// A file that is used.
+pub(crate) struct Image {
+    pub(crate) sample: Sample,
+    /// `[size, size, 3]`.
+    pub(crate) pixels: Vec<u8>,
+    /// What the audit looks at; none where there is to be no audit.
+    pub(crate) observation: Option<Observation>,
+}
+
+/// A file that cannot be used.
+pub(crate) struct Unusable {
+    pub(crate) path: String,
+    pub(crate) id: Option<Hash>,
+    pub(crate) fault: Fault,
+}
+
+/// Decodes a file and makes it a square of `config.size`.
+pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config) -> Result<Image, Unusable> {
+    let entry = source.entry(used.index as usize);
+    let (id, prepared) = match read(source, used) {
+        Ok((id, bytes)) => (Some(id), Prepared::new(bytes, config)),
+        Err((id, fault)) => (id, Err(fault)),
+    };
+    let converted = prepared.and_then(|prepared| {
+        let square = resize(&prepared.picture.rgb, config.size, config.filter, config.fit);
+        Ok((square.map_err(|error| Fault::unreadable(&error))?.into_data(), prepared))
+    });
+    match (id, converted) {
+        (Some(id), Ok((pixels, prepared))) => Ok(Image {
+            observation: config.audit.then(|| prepared.observe(used)),
+            sample: Sample {
+                id,
+                path: entry.path,
+                label: used.label,
+                split: used.split,
+                generator: entry.generator,
+                width: prepared.width,
+                height: prepared.height,
+                format: prepared.format,
+                file_bytes: prepared.file_bytes,
+            },
+            pixels,
+        }),
+        (id, Err(fault)) => Err(Unusable { path: entry.path, id, fault }),
+        (None, Ok(_)) => Err(Unusable { path: entry.path, id, fault: Fault::changed() }),
+    }
+}
+
+/// Looks at a file without making pixels of it; nothing of one that cannot be used.
+pub(crate) fn observe(source: &dyn Source, used: &Used, config: &Config) -> Option<Observation> {
+    let (_, bytes) = read(source, used).ok()?;
+    Prepared::new(bytes, config).ok().map(|prepared| prepared.observe(used))
+}
+
+/// The file's bytes and their digest.
+fn read(source: &dyn Source, used: &Used) -> Result<(Hash, Vec<u8>), (Option<Hash>, Fault)> {
+    let bytes = source.read(used.index as usize).map_err(|fault| (None, fault))?;
+    let id = Hash::of(&bytes);
+    if source.is_key(used.key, id) { Ok((id, bytes)) } else { Err((Some(id), Fault::changed())) }
+}
+
+/// A decoded file, saved again where the configuration says so.
+struct Prepared {
+    /// Of the file as the source has it.
+    format: String,
+    width: u32,
+    height: u32,
+    file_bytes: u64,
+    /// The file that `picture` was decoded from.
+    file: Vec<u8>,
+    picture: Decoded,
+}
+
+impl Prepared {
+    fn new(file: Vec<u8>, config: &Config) -> Result<Prepared, Fault> {
+        let limits = Limits { max_pixels: config.max_pixels };
+        let picture = decode(&file, &limits)?;
+        if is_blank(&picture.rgb) {
+            return Err(Fault::blank());
+        }
+        let (format, width, height) = (picture.format.name().to_owned(), picture.width, picture.height);
+        let file_bytes = file.len() as u64;
+        let (file, picture) = match &config.reencode {
+            None => (file, picture),
+            Some(reencode) => saved_again(&picture.rgb, reencode, &limits)?,
+        };
+        Ok(Prepared { format, width, height, file_bytes, file, picture })
+    }
+
+    fn observe(&self, used: &Used) -> Observation {
+        Observation::new(&self.file, &self.picture, used.label, used.split)
+    }
+}
+
+fn saved_again(picture: &RgbImage, reencode: &Reencode, limits: &Limits) -> Result<(Vec<u8>, Decoded), Fault> {
+    let file =
+        encode::jpeg(picture, reencode.quality, Subsampling::Quarter).map_err(|error| Fault::unreadable(&error))?;
+    let decoded = decode(&file, limits)?;
+    Ok((file, decoded))
+}
+
+fn is_blank(image: &RgbImage) -> bool {
+    let (pixels, _) = image.data().as_chunks::<3>();
+    pixels.iter().all(|pixel| *pixel == pixels[0])
+}

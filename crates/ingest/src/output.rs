@@ -1,0 +1,130 @@
+//! What ingest writes: shards, `rejected.jsonl`, and the summary in its manifest.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use artifacts::schema::{Audit, IngestSummary, Rejected, SplitSummary};
+use artifacts::shard::{Sample, ShardWriter};
+use artifacts::{Error, Split, atomic, names};
+
+use crate::Config;
+use crate::audit::{Observation, audit, near_duplicates};
+use crate::image::{Image, Unusable};
+use crate::reject::{self, Fault};
+
+/// The files of one ingest while they are written.
+pub(crate) struct Output<'a> {
+    folder: &'a Path,
+    config: &'a Config,
+    /// The shards of one split: the splits come one after another, so that no two buffer their rows at once.
+    writer: Option<(Split, ShardWriter)>,
+    splits: BTreeMap<Split, SplitSummary>,
+    rejected: Vec<Rejected>,
+    observed: Vec<Observed>,
+}
+
+/// What the audit looks at, and the file's path.
+struct Observed {
+    path: String,
+    observation: Observation,
+}
+
+impl<'a> Output<'a> {
+    /// An empty output in `folder`.
+    pub(crate) fn new(folder: &'a Path, config: &'a Config) -> Output<'a> {
+        Output { folder, config, writer: None, splits: BTreeMap::new(), rejected: Vec::new(), observed: Vec::new() }
+    }
+
+    /// Adds one file, used or not. All files of a split come before those of the next.
+    pub(crate) fn add(&mut self, converted: Result<Image, Unusable>) -> Result<(), Error> {
+        let Image { sample, pixels, observation } = match converted {
+            Ok(image) => image,
+            Err(Unusable { path, id, fault }) => {
+                self.rejected.push(fault.of(path, id));
+                return Ok(());
+            }
+        };
+        self.count(&sample);
+        let path = sample.path.clone();
+        self.observed.extend(observation.map(|observation| Observed { path, observation }));
+        self.writer_of(sample.split)?.push(sample, &pixels)
+    }
+
+    fn writer_of(&mut self, split: Split) -> Result<&mut ShardWriter, Error> {
+        if let Some((_, finished)) = self.writer.take_if(|(current, _)| *current != split) {
+            finished.finish()?;
+        }
+        let side = self.config.size as usize;
+        let start = || (split, ShardWriter::new(self.folder, split, [side, side], self.config.shard_rows));
+        Ok(&mut self.writer.get_or_insert_with(start).1)
+    }
+
+    /// Notes a file that was never decoded.
+    pub(crate) fn reject(&mut self, path: String, fault: Fault) {
+        self.rejected.push(fault.of(path, None));
+    }
+
+    fn count(&mut self, sample: &Sample) {
+        let summary = self.splits.entry(sample.split).or_default();
+        *summary.labels.entry(sample.label).or_default() += 1;
+        *summary.generators.entry(sample.generator.clone()).or_default() += 1;
+        *summary.formats.entry(sample.format.clone()).or_default() += 1;
+    }
+
+    /// Completes the shards and `rejected.jsonl`. `seen`: files in the source. Returns what the manifest says.
+    pub(crate) fn finish(&mut self, seen: u64, seconds: f64) -> Result<IngestSummary, Error> {
+        if let Some((_, last)) = self.writer.take() {
+            last.finish()?;
+        }
+        self.rejected.sort_by(|a, b| (&a.path, &a.reason, &a.detail).cmp(&(&b.path, &b.reason, &b.detail)));
+        write_lines(&self.folder.join(names::REJECTED), &self.rejected)?;
+        let mut rejected_by_reason = BTreeMap::new();
+        for row in &self.rejected {
+            *rejected_by_reason.entry(row.reason.clone()).or_default() += 1;
+        }
+        let side = self.config.size as usize;
+        Ok(IngestSummary {
+            source: self.config.source.clone(),
+            simulated: self.config.source.starts_with("simulated:"),
+            size: [side, side],
+            seen,
+            rejected: self.rejected.len() as u64,
+            rejected_by_reason,
+            splits: std::mem::take(&mut self.splits),
+            images_per_second: seen as f64 / seconds.max(1e-9),
+        })
+    }
+
+    /// The files that are not used.
+    pub(crate) fn rejected(&self) -> &[Rejected] {
+        &self.rejected
+    }
+
+    /// Audits what is used, and writes `audit.json`.
+    pub(crate) fn audit(&self) -> Result<Audit, Error> {
+        let images: Vec<&Observation> = self.observed.iter().map(|observed| &observed.observation).collect();
+        let pairs = near_duplicates(&images);
+        let report = audit(&images, &pairs, |image| self.observed[image].path.clone());
+        atomic::write_json(&self.folder.join(names::AUDIT), &report)?;
+        Ok(report.audit)
+    }
+}
+
+/// The share of the files that cannot be used, of those that were looked at; copies are not among either.
+pub(crate) fn unusable_share(summary: &IngestSummary) -> f64 {
+    let faults = summary.rejected_by_reason.iter().filter(|(reason, _)| reject::is_fault(reason));
+    let unusable: u64 = faults.map(|(_, count)| count).sum();
+    let used: u64 = summary.splits.values().flat_map(|split| split.labels.values()).sum();
+    unusable as f64 / ((unusable + used) as f64).max(1.0)
+}
+
+fn write_lines(path: &Path, rows: &[Rejected]) -> Result<(), Error> {
+    atomic::write_with(path, |file| {
+        for row in rows {
+            serde_json::to_writer(&mut *file, row)?;
+            file.write_all(b"\n")?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,238 @@
+//! Which files are used, and in which split.
+//!
+//! Everything here is decided by content hashes, so neither the order of the files nor the number of threads changes it:
+//! - Bytes that stand under both labels are used under neither.
+//! - Of files with the same bytes one is used, in the split that judges hardest: test before validation before training. The
+//!   test split so stays what its author made it, and no copy of a test image is ever trained on.
+//! - Where the source has no test or no validation split, a part of each class and generator in the training split becomes it.
+
+use std::collections::BTreeMap;
+
+use artifacts::hash::{Digest, Hash};
+use artifacts::{Label, Split};
+
+use crate::Config;
+
+/// One file that could be read and has a label.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    /// Its place in the source.
+    pub(crate) index: u32,
+    /// Equal for equal bytes.
+    pub(crate) key: Hash,
+    pub(crate) label: Label,
+    /// As the source says.
+    pub(crate) split: Option<Split>,
+    /// Number of the generator; any numbering will do.
+    pub(crate) generator: u32,
+}
+
+/// What becomes of the candidates.
+#[derive(Debug, Default)]
+pub(crate) struct Selection {
+    /// Files to use: by split, and in the source's order within one.
+    pub(crate) used: Vec<Used>,
+    /// Files whose bytes another used file has: (file, used file).
+    pub(crate) duplicates: Vec<(u32, u32)>,
+    /// Files whose bytes a file of the other class has: (file, such a file).
+    pub(crate) conflicts: Vec<(u32, u32)>,
+}
+
+/// One file to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Used {
+    pub(crate) index: u32,
+    pub(crate) key: Hash,
+    pub(crate) label: Label,
+    pub(crate) split: Split,
+}
+
+/// Decides on all candidates.
+pub(crate) fn select(mut candidates: Vec<Candidate>, config: &Config) -> Selection {
+    if config.split.is_some() {
+        candidates.iter_mut().for_each(|candidate| candidate.split = config.split);
+    }
+    let mut selection = Selection::default();
+    let unique = without_copies(candidates, &mut selection);
+    let mut placed = place(unique, config);
+    if let Some(limit) = config.limit {
+        placed = limited(placed, limit, config.seed);
+    }
+    placed.sort_by_key(|(candidate, split)| (*split, candidate.index));
+    let used = |(Candidate { index, key, label, .. }, split)| Used { index, key, label, split };
+    selection.used = placed.into_iter().map(used).collect();
+    selection.duplicates.sort_unstable();
+    selection.conflicts.sort_unstable();
+    selection
+}
+
+/// Keeps one of each set of equal files, and none of those whose labels differ.
+fn without_copies(mut candidates: Vec<Candidate>, selection: &mut Selection) -> Vec<Candidate> {
+    candidates.sort_by_key(|candidate| (*candidate.key.as_bytes(), precedence(candidate.split), candidate.index));
+    let mut unique = Vec::with_capacity(candidates.len());
+    for copies in candidates.chunk_by(|a, b| a.key == b.key) {
+        let first = &copies[0];
+        match copies.iter().find(|copy| copy.label != first.label) {
+            None => {
+                selection.duplicates.extend(copies[1..].iter().map(|copy| (copy.index, first.index)));
+                unique.push(first.clone());
+            }
+            Some(other) => selection.conflicts.extend(copies.iter().map(|copy| {
+                let opposite = if copy.label == first.label { other } else { first };
+                (copy.index, opposite.index)
+            })),
+        }
+    }
+    unique
+}
+
+fn precedence(split: Option<Split>) -> u8 {
+    match split {
+        Some(Split::Test) => 0,
+        Some(Split::Val) => 1,
+        Some(Split::Train) | None => 2,
+    }
+}
+
+/// Gives each candidate a split. A file of none counts as training.
+fn place(candidates: Vec<Candidate>, config: &Config) -> Vec<(Candidate, Split)> {
+    let has = |split| candidates.iter().any(|candidate| candidate.split == Some(split));
+    let cuts = [(Split::Test, config.test_fraction), (Split::Val, config.val_fraction)];
+    let cuts: Vec<_> = cuts.into_iter().filter(|(split, _)| config.split.is_none() && !has(*split)).collect();
+    let mut placed: Vec<_> =
+        candidates.into_iter().map(|candidate| (candidate.split.unwrap_or(Split::Train), candidate)).collect();
+    for (split, fraction) in cuts {
+        let mut strata: BTreeMap<(Label, u32), Vec<&mut (Split, Candidate)>> = BTreeMap::new();
+        for item in placed.iter_mut().filter(|(split, _)| *split == Split::Train) {
+            strata.entry((item.1.label, item.1.generator)).or_default().push(item);
+        }
+        for mut stratum in strata.into_values() {
+            let part = (stratum.len() as f64 * fraction).round() as usize;
+            stratum.sort_by_cached_key(|(_, candidate)| draw(config.seed, split.name(), candidate.key));
+            stratum.into_iter().take(part).for_each(|item| item.0 = split);
+        }
+    }
+    placed.into_iter().map(|(split, candidate)| (candidate, split)).collect()
+}
+
+/// Keeps at most `limit` files of each class in each split.
+fn limited(mut placed: Vec<(Candidate, Split)>, limit: u64, seed: u64) -> Vec<(Candidate, Split)> {
+    placed.sort_by_cached_key(|(candidate, _)| draw(seed, "limit", candidate.key));
+    let mut counts: BTreeMap<(Split, Label), u64> = BTreeMap::new();
+    placed.retain(|(candidate, split)| {
+        let count = counts.entry((*split, candidate.label)).or_default();
+        *count += 1;
+        *count <= limit
+    });
+    placed
+}
+
+/// A file's place in an order that is random but for the seed, the purpose and the content.
+fn draw(seed: u64, purpose: &str, key: Hash) -> [u8; 32] {
+    *Digest::default().part(purpose, &seed.to_le_bytes()).part("file", key.as_bytes()).finish().as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(index: u32, content: &str, label: Label, split: Option<Split>) -> Candidate {
+        Candidate { index, key: Hash::of(content.as_bytes()), label, split, generator: 0 }
+    }
+
+    fn many(count: u32, split: Option<Split>) -> Vec<Candidate> {
+        let label = |i: u32| if i.is_multiple_of(4) { Label::Real } else { Label::Fake };
+        let generator = |i: u32| if i.is_multiple_of(4) { 0 } else { 1 + i % 2 };
+        (0..count)
+            .map(|i| Candidate { generator: generator(i), ..candidate(i, &format!("file {i}"), label(i), split) })
+            .collect()
+    }
+
+    fn count(selection: &Selection, split: Split) -> usize {
+        selection.used.iter().filter(|used| used.split == split).count()
+    }
+
+    #[test]
+    fn a_copy_in_the_test_split_is_the_one_that_is_used() {
+        let files = vec![
+            candidate(0, "a", Label::Real, Some(Split::Train)),
+            candidate(1, "a", Label::Real, Some(Split::Test)),
+            candidate(2, "a", Label::Real, Some(Split::Val)),
+            candidate(3, "b", Label::Fake, Some(Split::Train)),
+        ];
+        let selection = select(files, &Config::default());
+        let used: Vec<_> = selection.used.iter().map(|used| (used.index, used.split)).collect();
+        assert_eq!(used, [(3, Split::Train), (1, Split::Test)]);
+        assert_eq!(selection.duplicates, [(0, 1), (2, 1)]);
+    }
+
+    #[test]
+    fn bytes_under_both_labels_are_used_under_neither() {
+        let files = vec![
+            candidate(0, "a", Label::Real, None),
+            candidate(1, "a", Label::Fake, None),
+            candidate(2, "a", Label::Real, None),
+            candidate(3, "b", Label::Real, None),
+        ];
+        let selection = select(files, &Config::default());
+        assert_eq!(selection.conflicts, [(0, 1), (1, 0), (2, 1)]);
+        assert_eq!(selection.used.len(), 1);
+        assert!(selection.duplicates.is_empty());
+    }
+
+    #[test]
+    fn missing_splits_are_cut_from_each_class_and_generator() {
+        let config = Config { val_fraction: 0.25, test_fraction: 0.2, ..Config::default() };
+        let files = many(400, None);
+        let selection = select(files.clone(), &config);
+        // Three strata of 100, 100 and 200: a fifth of each, and a quarter of the rest.
+        assert_eq!(count(&selection, Split::Test), 20 + 20 + 40);
+        assert_eq!(count(&selection, Split::Val), 20 + 20 + 40);
+        let reals = |split| {
+            let real = |used: &&Used| used.split == split && files[used.index as usize].label == Label::Real;
+            selection.used.iter().filter(real).count()
+        };
+        assert_eq!((reals(Split::Test), reals(Split::Val)), (20, 20));
+    }
+
+    #[test]
+    fn a_split_that_is_there_is_left_alone() {
+        let mut files = many(100, Some(Split::Train));
+        files[3].split = Some(Split::Test);
+        let selection = select(files, &Config::default());
+        assert_eq!(count(&selection, Split::Test), 1);
+        // Strata of 25, 25 and 49, each rounded.
+        assert_eq!(count(&selection, Split::Val), 3 + 3 + 5);
+        let selection = select(many(100, None), &Config { split: Some(Split::Test), ..Config::default() });
+        assert_eq!(count(&selection, Split::Test), 100);
+    }
+
+    #[test]
+    fn the_split_depends_on_content_and_seed_but_not_on_order() {
+        let config = Config::default();
+        let validation = |files: Vec<Candidate>, config: &Config| {
+            let mut keys: Vec<_> = select(files, config)
+                .used
+                .iter()
+                .filter(|used| used.split == Split::Val)
+                .map(|used| *used.key.as_bytes())
+                .collect();
+            keys.sort_unstable();
+            keys
+        };
+        let forward = many(200, None);
+        let backward: Vec<_> =
+            forward.iter().rev().enumerate().map(|(i, file)| Candidate { index: i as u32, ..file.clone() }).collect();
+        assert_eq!(validation(forward.clone(), &config), validation(backward, &config));
+        assert_ne!(validation(forward.clone(), &config), validation(forward, &Config { seed: 1, ..config }));
+    }
+
+    #[test]
+    fn a_limit_holds_for_each_class_in_each_split() {
+        let config = Config { limit: Some(5), ..Config::default() };
+        let selection = select(many(400, None), &config);
+        for split in Split::ALL {
+            assert_eq!(count(&selection, split), 10, "{split}");
+        }
+    }
+}

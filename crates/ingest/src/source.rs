@@ -1,0 +1,159 @@
+//! Where labelled images come from.
+//!
+//! A source is a list of files whose order depends on nothing but the source's content. It hands out bytes by index, so that
+//! any number of threads can ask for them in any order.
+
+mod archive;
+mod error;
+mod folder;
+mod layout;
+mod list;
+mod name;
+mod simulation;
+
+use std::io::Read;
+use std::path::Path;
+
+use artifacts::hash::{Digest, Hash};
+use artifacts::{Label, Split};
+
+pub use error::SourceError;
+
+use crate::Config;
+use crate::kaggle::{Dataset, Kaggle};
+use crate::reject::Fault;
+use crate::simulated::Spec;
+
+/// A list of image files.
+pub(crate) trait Source: Send + Sync {
+    /// Number of files.
+    fn len(&self) -> usize;
+
+    /// What is known of file `index` without opening it.
+    fn entry(&self, index: usize) -> Entry;
+
+    /// The bytes of file `index`.
+    fn read(&self, index: usize) -> Result<Vec<u8>, Fault>;
+
+    /// What is equal for two files exactly if their bytes are.
+    fn key(&self, index: usize) -> Result<Hash, Fault> {
+        self.read(index).map(|bytes| Hash::of(&bytes))
+    }
+
+    /// Whether `key` is still that of a file whose BLAKE3 is `id`.
+    fn is_key(&self, key: Hash, id: Hash) -> bool {
+        key == id
+    }
+
+    /// A digest that changes when a file is added, removed or changed, without reading the files.
+    fn fingerprint(&self) -> Result<Hash, SourceError>;
+}
+
+/// What a source says of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Where the source has it, with `/` between parts and without control characters.
+    pub(crate) path: String,
+    /// Its class; none if nothing says it.
+    pub(crate) label: Option<Label>,
+    /// The split it was given; none if it was given none.
+    pub(crate) split: Option<Split>,
+    /// The generator; empty for photographs and where nothing says it.
+    pub(crate) generator: String,
+}
+
+/// What `ingest.source` names.
+pub(crate) enum Kind<'a> {
+    /// Images made here.
+    Simulated(Spec),
+    /// A data set on Kaggle.
+    Kaggle(Dataset),
+    /// Something on this machine.
+    Local(&'a Path),
+}
+
+impl<'a> Kind<'a> {
+    /// Reads `ingest.source`.
+    pub(crate) fn parse(source: &'a str) -> Result<Kind<'a>, SourceError> {
+        if let Some(parameters) = source.strip_prefix("simulated:") {
+            return Ok(Kind::Simulated(parameters.parse()?));
+        }
+        if source.starts_with("kaggle:") {
+            return Ok(Kind::Kaggle(source.parse()?));
+        }
+        Ok(Kind::Local(Path::new(source)))
+    }
+}
+
+/// Opens what `config.source` names; a data set on Kaggle is downloaded if it is not here yet.
+pub(crate) fn open(config: &Config) -> Result<Box<dyn Source>, SourceError> {
+    match Kind::parse(&config.source)? {
+        Kind::Simulated(spec) => Ok(Box::new(simulation::Simulation::new(spec))),
+        Kind::Kaggle(dataset) => open_local(&Kaggle::of_process(&dataset)?.fetch(&dataset)?.path, config),
+        Kind::Local(path) => open_local(path, config),
+    }
+}
+
+fn open_local(path: &Path, config: &Config) -> Result<Box<dyn Source>, SourceError> {
+    if path.is_dir() {
+        return Ok(Box::new(folder::Folder::open(path, config)?));
+    }
+    if !path.exists() {
+        return Err(SourceError::NotFound { source_name: path.display().to_string() });
+    }
+    match path.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase).as_deref() {
+        Some("zip") => Ok(Box::new(archive::Archive::open(path, config)?)),
+        Some("csv") => Ok(Box::new(list::List::open(path, config)?)),
+        _ => Err(SourceError::UnknownKind { path: path.to_owned() }),
+    }
+}
+
+/// A digest of what is in the source that `config` names, made without reading the images. A data set on Kaggle is known by
+/// its name, since its versions never change and the one that is here stays in use.
+pub(crate) fn fingerprint(config: &Config) -> Result<Hash, SourceError> {
+    match Kind::parse(&config.source)? {
+        Kind::Kaggle(dataset) => Ok(Digest::default().part("kaggle", dataset.to_string().as_bytes()).finish()),
+        _ => open(config)?.fingerprint(),
+    }
+}
+
+/// What should be known before the source is opened for the first time.
+pub(crate) fn notice(config: &Config) -> Option<String> {
+    let Ok(Kind::Kaggle(dataset)) = Kind::parse(&config.source) else { return None };
+    let megabytes = u64::from(config.size).pow(2) * 3 * 1000 / 1_000_000;
+    Some(match Kaggle::of_process(&dataset).and_then(|kaggle| kaggle.describe(&dataset)) {
+        Ok(description) => format!("{description}; a thousand images then take {megabytes} MB in the run's folder"),
+        // The stage will fail for the same reason.
+        Err(error) => error.to_string(),
+    })
+}
+
+/// Memory that is set aside on an archive's word alone.
+const TRUSTED_LENGTH: u64 = 16 << 20;
+
+/// Reads a file to its end, but no more than `most` bytes of it: what an archive says of a length need not be true.
+fn read_bounded(reader: impl Read, expected: u64, most: u64) -> Result<Vec<u8>, Fault> {
+    if expected > most {
+        return Err(Fault::too_many_bytes(most));
+    }
+    let mut bytes = Vec::with_capacity(expected.min(TRUSTED_LENGTH) as usize + 1);
+    reader.take(most + 1).read_to_end(&mut bytes).map_err(|error| Fault::unreadable(&error))?;
+    if bytes.len() as u64 > most {
+        return Err(Fault::too_many_bytes(most));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_read_than_allowed_whatever_was_announced() {
+        assert_eq!(read_bounded(&b"12345"[..], 5, 5).unwrap(), b"12345");
+        assert_eq!(read_bounded(&b"12345"[..], 2, 5).unwrap(), b"12345");
+        assert_eq!(read_bounded(&b"123456"[..], 2, 5).unwrap_err().reason, "too_large");
+        assert_eq!(read_bounded(&b""[..], 1 << 60, 5).unwrap_err().reason, "too_large");
+        assert_eq!(read_bounded(std::io::repeat(0), 1, 5).unwrap_err().reason, "too_large");
+    }
+}

@@ -1,0 +1,192 @@
+//! What the folders above an image say of it.
+//!
+//! The data sets of the field are trees whose folders are named after classes, splits, generators and subjects, in any order.
+//! Names decide and never sorting order:
+//! - the class is the deepest folder that names one;
+//! - the split is the outermost folder that names one;
+//! - the generator of a fake is the folder that `[ingest.labels]` maps, where one does, and else the outermost folder that
+//!   names neither, not counting the folders that all images share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use artifacts::{Label, Split};
+
+use super::{Entry, SourceError, name};
+use crate::Config;
+
+/// The most folder names that an error lists.
+const LISTED: usize = 12;
+
+/// How the folders of one source are read.
+pub(super) struct Layout {
+    labels: BTreeMap<String, Label>,
+    splits: BTreeMap<String, Split>,
+    /// The class that the source's own name says, for images that lie in no folder.
+    root: Option<Label>,
+    /// Folders that all images share: `ddata` says nothing of a generator.
+    shared: usize,
+}
+
+impl Layout {
+    /// The layout of images at `paths`, which have `/` between their parts, below something called `root`.
+    ///
+    /// # Errors
+    /// If no path says a class, [`SourceError::NoLabels`] with the folders there are.
+    pub(super) fn of<'a>(
+        paths: impl Iterator<Item = &'a str> + Clone,
+        root: &Path,
+        config: &Config,
+    ) -> Result<Layout, SourceError> {
+        let mut layout =
+            Layout { labels: folded(&config.labels), splits: folded(&config.splits), root: None, shared: 0 };
+        layout.root = root.file_name().and_then(|name| layout.label(&name.to_string_lossy()));
+        layout.shared = shared_folders(paths.clone());
+        if paths.clone().any(|path| layout.entry(path).label.is_some()) {
+            return Ok(layout);
+        }
+        let folders: BTreeSet<&str> = paths.flat_map(folders).collect();
+        let more =
+            if folders.len() > LISTED { format!(" … and {} more", folders.len() - LISTED) } else { String::new() };
+        let listed: Vec<String> = folders.iter().take(LISTED).map(|folder| name::shown(folder)).collect();
+        Err(SourceError::NoLabels {
+            path: root.to_owned(),
+            folders: if listed.is_empty() { "none at all".to_owned() } else { listed.join(", ") + &more },
+            example: listed.last().cloned().unwrap_or_else(|| "FOLDER".to_owned()),
+        })
+    }
+
+    /// What the path says.
+    pub(super) fn entry(&self, path: &str) -> Entry {
+        let named = folders(path).rev().find_map(|folder| Some((folder, self.label(folder)?)));
+        let label = named.map(|(_, label)| label).or(self.root);
+        let generator = match (label, named) {
+            (Some(Label::Fake), Some((folder, _))) if self.labels.contains_key(&fold(folder)) => folder,
+            (Some(Label::Fake), _) => {
+                let unnamed = |folder: &&str| self.label(folder).is_none() && self.split(folder).is_none();
+                folders(path).skip(self.shared).find(unnamed).unwrap_or_default()
+            }
+            _ => "",
+        };
+        Entry {
+            path: name::shown(path),
+            label,
+            split: folders(path).find_map(|folder| self.split(folder)),
+            generator: name::shown(generator),
+        }
+    }
+
+    fn label(&self, name: &str) -> Option<Label> {
+        self.labels.get(&fold(name)).copied().or_else(|| Label::from_name(name))
+    }
+
+    fn split(&self, name: &str) -> Option<Split> {
+        self.splits.get(&fold(name)).copied().or_else(|| Split::from_name(name))
+    }
+}
+
+/// The class that a cell of a CSV names, with the same mapping as for folders.
+pub(super) fn label_of_cell(cell: &str, config: &Config) -> Option<Label> {
+    let index = cell.trim().parse().ok().and_then(Label::from_index);
+    folded(&config.labels).get(&fold(cell)).copied().or_else(|| Label::from_name(cell)).or(index)
+}
+
+/// The split that a cell of a CSV names, with the same mapping as for folders.
+pub(super) fn split_of_cell(cell: &str, config: &Config) -> Option<Split> {
+    folded(&config.splits).get(&fold(cell)).copied().or_else(|| Split::from_name(cell))
+}
+
+fn folded<T: Copy>(names: &BTreeMap<String, T>) -> BTreeMap<String, T> {
+    names.iter().map(|(name, value)| (fold(name), *value)).collect()
+}
+
+fn fold(name: &str) -> String {
+    name.trim().to_lowercase()
+}
+
+/// The folders of a path, outermost first.
+fn folders(path: &str) -> impl DoubleEndedIterator<Item = &str> {
+    let parents = path.rsplit_once('/').map_or("", |(parents, _)| parents);
+    parents.split('/').filter(|part| !part.is_empty())
+}
+
+/// How many of the outermost folders all paths have in common.
+fn shared_folders<'a>(mut paths: impl Iterator<Item = &'a str>) -> usize {
+    let mut shared: Vec<&str> = paths.next().map(|path| folders(path).collect()).unwrap_or_default();
+    for path in paths {
+        let common = shared.iter().zip(folders(path)).take_while(|(a, b)| **a == *b).count();
+        shared.truncate(common);
+    }
+    shared.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The entries of some paths, as `label split generator`.
+    fn read(paths: &[&str], config: &Config) -> Vec<String> {
+        let layout = Layout::of(paths.iter().copied(), Path::new("root"), config).unwrap();
+        let show = |path: &&str| {
+            let Entry { label, split, generator, .. } = layout.entry(path);
+            let word = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+            format!("{} {} {generator}", word(label.map(|l| l.to_string())), word(split.map(|s| s.to_string())))
+        };
+        paths.iter().map(show).collect()
+    }
+
+    #[test]
+    fn the_data_sets_of_the_field_are_read_by_their_names() {
+        let plain = Config::default();
+        let sets: [(&[&str], &[&str]); 7] = [
+            // DeepDetect-2025, 140k Real and Fake Faces, CIFAKE
+            (&["ddata/train/real/1.jpg", "ddata/test/fake/2.jpg"], &["real train ", "fake test "]),
+            (
+                &["real_vs_fake/real-vs-fake/valid/real/1.jpg", "real_vs_fake/real-vs-fake/train/fake/1.jpg"],
+                &["real val ", "fake train "],
+            ),
+            (&["train/REAL/1.jpg", "test/FAKE/1.jpg"], &["real train ", "fake test "]),
+            // ForenSynths, GenImage, AIGIBench, WildRF
+            (&["progan/car/0_real/1.png", "stargan/1_fake/1.png"], &["real - ", "fake - stargan"]),
+            (&["ADM/imagenet_ai/train/ai/1.png", "Midjourney/val/nature/1.png"], &["fake train ADM", "real val "]),
+            (&["test/R3GAN/1_fake/1.png", "train/car/0_real/1.png"], &["fake test R3GAN", "real train "]),
+            (&["test/reddit/1_fake/1.png", "test/twitter/0_real/2.png"], &["fake test reddit", "real test "]),
+        ];
+        for (paths, expected) in sets {
+            assert_eq!(read(paths, &plain), expected, "{paths:?}");
+        }
+        assert_eq!(
+            read(&["train/fake/nearest/1.jpg", "test/real/2.jpg"], &plain),
+            ["fake train nearest", "real test "]
+        );
+    }
+
+    #[test]
+    fn a_mapping_names_what_the_folders_do_not() {
+        let mut config = Config::default();
+        config.labels.extend([("ADM".to_owned(), Label::Fake), ("sdv1".to_owned(), Label::Fake)]);
+        config.splits.insert("train2017".to_owned(), Split::Train);
+        // DiffusionForensics, DRCT-2M
+        let paths =
+            ["images/test/imagenet/adm/1.png", "images/test/imagenet/real/1.png", "images/train/lsun/adm/2.png"];
+        assert_eq!(read(&paths, &config), ["fake test adm", "real test ", "fake train adm"]);
+        assert_eq!(read(&["sdv1/train2017/1.png", "MSCOCO/train2017/1.png"], &config), ["fake train sdv1", "- train "]);
+    }
+
+    #[test]
+    fn the_deepest_class_counts_and_the_sources_name_is_the_last_resort() {
+        let config = Config::default();
+        assert_eq!(read(&["fake/human/1.png", "real/ai/x/2.png"], &config), ["real - ", "fake - x"]);
+        let layout = Layout::of(["1.jpg"].into_iter(), Path::new("photos/0_real"), &config).unwrap();
+        assert_eq!(layout.entry("1.jpg").label, Some(Label::Real));
+    }
+
+    #[test]
+    fn without_any_class_the_error_lists_the_folders() {
+        let error = Layout::of(["cats/1.jpg", "dogs/a/2.jpg"].into_iter(), Path::new("pets"), &Config::default());
+        let message = error.err().unwrap().to_string();
+        for part in ["`pets`", "a, cats, dogs", "ingest.labels.dogs=fake"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A CSV file that lists images: `path,label[,split][,generator]`.
+
+use std::path::{Path, PathBuf};
+
+use artifacts::hash::{Digest, Hash};
+use serde::Deserialize;
+
+use super::folder::{read_file, stamp};
+use super::layout::{label_of_cell, split_of_cell};
+use super::{Entry, Source, SourceError, name};
+use crate::Config;
+use crate::reject::Fault;
+
+/// A list of images. Paths are relative to the list's own folder, or absolute.
+pub(super) struct List {
+    folder: PathBuf,
+    rows: Vec<ListedRow>,
+    max_file_bytes: u64,
+}
+
+struct ListedRow {
+    path: String,
+    entry: Entry,
+}
+
+/// One row as it stands in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    path: String,
+    label: String,
+    #[serde(default)]
+    split: String,
+    #[serde(default)]
+    generator: String,
+}
+
+impl List {
+    pub(super) fn open(path: &Path, config: &Config) -> Result<List, SourceError> {
+        let at = |line: u64, detail: String| SourceError::List { path: path.to_owned(), line, detail };
+        let from_csv = |error: csv::Error| {
+            let line = error.position().map_or(1, csv::Position::line);
+            at(line, format!("{error}; the columns are path,label and optionally split,generator"))
+        };
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(from_csv)?;
+        let headers = reader.headers().map_err(from_csv)?.clone();
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(from_csv)?;
+            let line = record.position().map_or(1, csv::Position::line);
+            let row: Row = record.deserialize(Some(&headers)).map_err(from_csv)?;
+            rows.push(ListedRow { entry: entry(&row, config).map_err(|detail| at(line, detail))?, path: row.path });
+        }
+        if rows.is_empty() {
+            return Err(at(1, "no image is listed".to_owned()));
+        }
+        rows.sort_by(|a, b| a.path.cmp(&b.path));
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(List { folder, rows, max_file_bytes: config.max_file_bytes() })
+    }
+
+    fn path(&self, index: usize) -> PathBuf {
+        self.folder.join(&self.rows[index].path)
+    }
+}
+
+fn entry(row: &Row, config: &Config) -> Result<Entry, String> {
+    let label = label_of_cell(&row.label, config).ok_or_else(|| {
+        format!(
+            "the label `{}` is not known; write real or fake, or map it in [ingest.labels]",
+            name::shown(&row.label)
+        )
+    })?;
+    let split = match row.split.as_str() {
+        "" => None,
+        cell => Some(split_of_cell(cell, config).ok_or_else(|| {
+            format!(
+                "the split `{}` is not known; write train, val or test, or map it in [ingest.splits]",
+                name::shown(cell)
+            )
+        })?),
+    };
+    Ok(Entry { path: name::shown(&row.path), label: Some(label), split, generator: name::shown(&row.generator) })
+}
+
+impl Source for List {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn entry(&self, index: usize) -> Entry {
+        self.rows[index].entry.clone()
+    }
+
+    fn read(&self, index: usize) -> Result<Vec<u8>, Fault> {
+        read_file(&self.path(index), self.max_file_bytes)
+    }
+
+    fn fingerprint(&self) -> Result<Hash, SourceError> {
+        let mut digest = Digest::default();
+        for (index, row) in self.rows.iter().enumerate() {
+            let Entry { path, label, split, generator } = &row.entry;
+            let said = format!("{label:?} {split:?} {generator}");
+            digest = digest.part(path, said.as_bytes()).part("file", &stamp(&self.path(index)));
+        }
+        Ok(digest.finish())
+    }
+}

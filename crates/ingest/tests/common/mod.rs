@@ -1,0 +1,143 @@
+//! Small sources, and the program run on them.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use artifacts::schema::{IngestSummary, Rejected};
+use artifacts::shard::{Sample, Shards};
+use artifacts::{Manifest, RunDir, Split};
+use pixels::encode::{Subsampling, jpeg};
+use pixels::{RgbImage, decode};
+
+/// A JPEG of some colourful pattern; another one for each number.
+pub(crate) fn picture(number: u32) -> Vec<u8> {
+    let image = RgbImage::from_fn(40 + number % 9, 30 + number % 7, |x, y| {
+        [(x * 5 + number) as u8, (y * 7 + number / 3) as u8, ((x * y) as u8).wrapping_add(number as u8)]
+    });
+    jpeg(&image, 90, Subsampling::Quarter).unwrap()
+}
+
+/// A temporary folder with a source in it, and room for a run.
+pub(crate) struct Workplace(tempfile::TempDir);
+
+impl Workplace {
+    pub(crate) fn new() -> Workplace {
+        Workplace(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Writes a file of the source `data`.
+    pub(crate) fn add(&self, name: &str, bytes: &[u8]) -> &Workplace {
+        let path = self.path("data").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+        self
+    }
+
+    /// Real and fake images, `count` of each in each of the splits.
+    pub(crate) fn add_splits(&self, splits: &[&str], count: u32) -> &Workplace {
+        for (s, split) in splits.iter().enumerate() {
+            for i in 0..count {
+                let number = 1000 * s as u32 + 2 * i;
+                self.add(&format!("{split}/real/{i}.jpg"), &picture(number));
+                self.add(&format!("{split}/fake/{i}.jpg"), &picture(number + 1));
+            }
+        }
+        self
+    }
+
+    /// Ingests `source` into the run `run` at 16 pixels, with further settings.
+    pub(crate) fn ingest(&self, run: &str, source: &Path, set: &[&str]) -> Ingested {
+        self.ingest_with_threads(run, source, set, 2)
+    }
+
+    pub(crate) fn ingest_with_threads(&self, run: &str, source: &Path, set: &[&str], threads: usize) -> Ingested {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_candling-ingest"));
+        command.arg("--run-dir").arg(self.path(run)).arg("--data").arg(source);
+        command.args(["--set", "ingest.size=16"]).env("RAYON_NUM_THREADS", threads.to_string());
+        // Whatever is asked of Kaggle is here or nowhere.
+        command.env("KAGGLEHUB_CACHE", self.path("data")).env("KAGGLE_API_ENDPOINT", "http://127.0.0.1:1");
+        for set in set {
+            command.args(["--set", &format!("ingest.{set}")]);
+        }
+        Ingested { output: command.output().unwrap(), run: RunDir::new(self.path(run)) }
+    }
+}
+
+/// The program's end, and what it left.
+pub(crate) struct Ingested {
+    output: Output,
+    run: RunDir,
+}
+
+impl Ingested {
+    /// Fails unless the program did what it should.
+    pub(crate) fn done(self) -> Ingested {
+        assert_eq!(self.output.status.code(), Some(0), "{}", self.message());
+        self
+    }
+
+    /// Fails unless the program ended with `code`, and left no artifact. Returns what it said.
+    pub(crate) fn failed(self, code: i32) -> String {
+        assert_eq!(self.output.status.code(), Some(code), "{}", self.message());
+        assert!(!self.run.ingest().exists());
+        self.message()
+    }
+
+    fn message(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+
+    pub(crate) fn summary(&self) -> IngestSummary {
+        let manifest = Manifest::require(&self.run.ingest(), "ingest").unwrap();
+        serde_json::from_value(manifest.summary).unwrap()
+    }
+
+    /// The samples of a split; none if it has no shard.
+    pub(crate) fn samples(&self, split: Split) -> Vec<Sample> {
+        if !self.summary().splits.contains_key(&split) {
+            return Vec::new();
+        }
+        let shards = Shards::open(&self.run.ingest(), split).unwrap();
+        (0..shards.len()).map(|i| shards.sample(i).clone()).collect()
+    }
+
+    pub(crate) fn paths(&self, split: Split) -> Vec<String> {
+        self.samples(split).into_iter().map(|sample| sample.path).collect()
+    }
+
+    pub(crate) fn rejected(&self) -> Vec<Rejected> {
+        let lines = fs::read_to_string(self.run.ingest().join("rejected.jsonl")).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Reasons by path.
+    pub(crate) fn reasons(&self) -> BTreeMap<String, String> {
+        self.rejected().into_iter().map(|row| (row.path, row.reason)).collect()
+    }
+
+    /// Every file of the artifact but the manifest, which has the time taken.
+    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let entries = fs::read_dir(self.run.ingest()).unwrap().map(|entry| entry.unwrap());
+        let files = entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()));
+        files.filter(|(name, _)| name != "manifest.json").collect()
+    }
+
+    pub(crate) fn shards(&self, split: Split) -> Shards {
+        Shards::open(&self.run.ingest(), split).unwrap()
+    }
+}
+
+/// What the program should have stored of a file at 16 pixels.
+pub(crate) fn expected_pixels(file: &[u8]) -> Vec<u8> {
+    let decoded = decode(file, &pixels::Limits::default()).unwrap();
+    pixels::resize(&decoded.rgb, 16, pixels::Filter::Bilinear, pixels::Fit::Squash).unwrap().into_data()
+}

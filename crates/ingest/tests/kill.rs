@@ -1,0 +1,52 @@
+//! A program that is killed leaves what was there before, or what it was to make.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use artifacts::Manifest;
+
+const SOURCE: &str = "simulated:train=240,test=60,size=16,seed=5";
+
+fn command(run: &Path, seed: u32) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_candling-ingest"));
+    command.arg("--run-dir").arg(run).args(["--data", SOURCE, "--set", "ingest.size=64", "--set"]);
+    command.arg(format!("ingest.seed={seed}")).stderr(Stdio::null());
+    command
+}
+
+/// The manifest of what is there, every file checked against it.
+fn complete(run: &Path) -> Option<Manifest> {
+    let folder = run.join("ingest");
+    let manifest = Manifest::read(&folder).unwrap()?;
+    for output in manifest.outputs.keys() {
+        manifest.verify(&folder, output).unwrap();
+    }
+    Some(manifest)
+}
+
+#[test]
+fn killed_at_any_moment_it_leaves_the_old_artifact_or_the_new_one() {
+    let place = tempfile::tempdir().unwrap();
+    let run = place.path();
+    let (mut killed, mut seeds) = (0, Vec::new());
+    for attempt in 0..30 {
+        let mut child = command(run, attempt).spawn().unwrap();
+        // From before anything is written to after the end, more densely as time goes on.
+        sleep(Duration::from_millis(u64::from(attempt) * 6));
+        child.kill().unwrap();
+        killed += u32::from(!child.wait().unwrap().success());
+        let seed = complete(run).map(|manifest| manifest.config["seed"].as_u64());
+        assert!(seed.is_none_or(|seed| seed <= Some(u64::from(attempt))), "{seed:?} after {attempt}");
+        assert!(seed.is_some() || seeds.iter().all(Option::is_none), "the old artifact is gone after {attempt}");
+        seeds.push(seed);
+    }
+    assert!(killed >= 5, "only {killed} of 30 were killed before their end");
+    assert!(command(run, 99).status().unwrap().success());
+    assert_eq!(complete(run).unwrap().config["seed"], 99);
+}

@@ -1,0 +1,149 @@
+//! What is used, what is rejected, and that threads change nothing.
+
+mod common;
+
+use artifacts::Split;
+use common::{Workplace, picture};
+use pixels::encode::{Subsampling, jpeg};
+
+#[test]
+fn unusable_files_are_listed_with_their_reasons() {
+    let place = Workplace::new();
+    place.add_splits(&["train", "test"], 10);
+    let whole = picture(5000);
+    let grey = jpeg(&pixels::RgbImage::from_fn(32, 32, |_, _| [90; 3]), 90, Subsampling::Quarter).unwrap();
+    place
+        .add("train/fake/cut.jpg", &whole[..whole.len() - 2])
+        .add("train/fake/empty.jpg", b"")
+        .add("train/fake/page.jpg", b"<html>403</html>")
+        .add("train/fake/grey.jpg", &grey)
+        .add("train/other/5.jpg", &picture(5001))
+        .add("train/real/copy.jpg", &picture(1000))
+        .add("train/real/contradiction.jpg", &picture(1001));
+    let ingested = place.ingest("run", &place.path("data"), &["max_rejected=0.2"]).done();
+    let reasons = ingested.reasons();
+    let reasons: Vec<_> = reasons.iter().map(|(path, reason)| (path.as_str(), reason.as_str())).collect();
+    assert_eq!(
+        reasons,
+        [
+            ("test/fake/0.jpg", "conflicting_labels"),
+            ("train/fake/cut.jpg", "truncated"),
+            ("train/fake/empty.jpg", "empty"),
+            ("train/fake/grey.jpg", "blank"),
+            ("train/fake/page.jpg", "not_an_image"),
+            ("train/other/5.jpg", "no_label"),
+            ("train/real/contradiction.jpg", "conflicting_labels"),
+            ("train/real/copy.jpg", "duplicate"),
+        ]
+    );
+    assert_eq!(ingested.summary().rejected_by_reason["conflicting_labels"], 2);
+    assert!(ingested.paths(Split::Test).contains(&"test/real/0.jpg".to_owned()));
+}
+
+#[test]
+fn too_many_unusable_files_stop_the_run() {
+    let place = Workplace::new();
+    place.add_splits(&["train"], 10).add("train/fake/a.jpg", b"a").add("train/fake/b.jpg", b"b");
+    let message = place.ingest("run", &place.path("data"), &[]).failed(3);
+    assert!(message.contains("9.1%") && message.contains("2 not_an_image"), "{message}");
+}
+
+#[test]
+fn copies_are_no_fault() {
+    let place = Workplace::new();
+    place.add_splits(&["train"], 10);
+    for i in 0..30 {
+        place.add(&format!("train/real/copy{i}.jpg"), &picture(0));
+    }
+    let ingested = place.ingest("run", &place.path("data"), &["max_rejected=0"]).done();
+    assert_eq!(ingested.summary().rejected_by_reason["duplicate"], 30);
+}
+
+#[test]
+fn any_number_of_threads_writes_the_same_bytes() {
+    let place = Workplace::new();
+    place.add_splits(&["train"], 40).add("train/fake/cut.jpg", &picture(1)[..300]);
+    let run = |name: &str, threads| {
+        place.ingest_with_threads(name, &place.path("data"), &["shard_rows=13"], threads).done().files()
+    };
+    let one = run("one", 1);
+    assert!(one.len() > 5, "{:?}", one.keys());
+    assert_eq!(one, run("two", 2));
+    assert_eq!(one, run("five", 5));
+}
+
+#[test]
+fn a_limit_takes_few_of_each() {
+    let place = Workplace::new();
+    place.add_splits(&["train", "test"], 20);
+    let ingested = place.ingest("run", &place.path("data"), &["limit=3"]).done();
+    for (split, summary) in ingested.summary().splits {
+        let expected = if split == Split::Val { 2 } else { 3 };
+        assert!(summary.labels.values().all(|count| *count == expected), "{split}: {summary:?}");
+    }
+}
+
+#[test]
+fn an_unchanged_source_is_not_ingested_again() {
+    let place = Workplace::new();
+    place.add_splits(&["train"], 10);
+    place.ingest("run", &place.path("data"), &[]).done();
+    let modified = || std::fs::metadata(place.path("run/ingest/manifest.json")).unwrap().modified().unwrap();
+    let first = modified();
+    place.ingest("run", &place.path("data"), &[]).done();
+    assert_eq!(modified(), first);
+    place.add("train/real/new.jpg", &picture(999));
+    place.ingest("run", &place.path("data"), &[]).done();
+    assert!(modified() > first);
+}
+
+#[test]
+fn the_audit_names_a_shortcut_and_saving_again_removes_it() {
+    let place = Workplace::new();
+    let picture = |number: u32, quality| {
+        let wave = |x: u32, y: u32, k: u32| {
+            (128.0 + 90.0 * ((x * (1 + number % 5) + y * k + number * 13) as f32 * 0.07).sin()) as u8
+        };
+        let image = pixels::RgbImage::from_fn(48, 48, |x, y| [wave(x, y, 1), wave(x, y, 2), wave(y, x, 3)]);
+        jpeg(&image, quality, Subsampling::Quarter).unwrap()
+    };
+    for i in 0..60 {
+        place.add(&format!("real/{i}.jpg"), &picture(2 * i, 70)).add(&format!("fake/{i}.jpg"), &picture(2 * i + 1, 95));
+    }
+    let features = |set: &[&str], run: &str| {
+        place.ingest(run, &place.path("data"), set).done();
+        let text = std::fs::read(place.path(run).join("ingest/audit.json")).unwrap();
+        let audit: artifacts::schema::Audit = serde_json::from_slice(&text).unwrap();
+        audit.shortcuts.into_iter().map(|shortcut| shortcut.feature).collect::<Vec<_>>()
+    };
+    assert!(features(&[], "plain").contains(&"JPEG quality".to_owned()));
+    let again = features(&["reencode={format='jpeg', quality=80}"], "again");
+    assert!(!again.contains(&"JPEG quality".to_owned()), "{again:?}");
+}
+
+/// Patches of colours that no two numbers share.
+fn patches(number: u32) -> pixels::RgbImage {
+    pixels::RgbImage::from_fn(64, 64, |x, y| {
+        let place = (number * 64 + y / 8 * 8 + x / 8).to_le_bytes();
+        let digest = artifacts::hash::Hash::of(&place);
+        [digest.as_bytes()[0], digest.as_bytes()[1], digest.as_bytes()[2]]
+    })
+}
+
+#[test]
+fn pictures_that_are_nearly_the_same_can_be_left_out() {
+    let place = Workplace::new();
+    let save = |number, quality| jpeg(&patches(number), quality, Subsampling::Full).unwrap();
+    for i in 0..10 {
+        place
+            .add(&format!("test/real/{i}.jpg"), &save(2 * i, 95))
+            .add(&format!("test/fake/{i}.jpg"), &save(2 * i + 1, 95));
+    }
+    // Another quality makes another file of the same picture.
+    place.add("train/real/resaved.jpg", &save(0, 80)).add("train/real/other.jpg", &save(100, 80));
+    let reasons = |run: &str, set: &[&str]| place.ingest(run, &place.path("data"), set).done().reasons();
+    assert!(reasons("all", &[]).is_empty());
+    let reasons = reasons("fewer", &["drop_near_duplicates=true", "max_rejected=0"]);
+    let reasons: Vec<_> = reasons.iter().map(|(path, reason)| (path.as_str(), reason.as_str())).collect();
+    assert_eq!(reasons, [("train/real/resaved.jpg", "near_duplicate")]);
+}

@@ -1,0 +1,115 @@
+//! The simulated set: the same from the same seed, and told by its traces alone.
+
+#![expect(clippy::unwrap_used, reason = "a picture that cannot be made is a failed test")]
+
+use artifacts::schema::Verdict;
+use ingest::audit::{Observation, audit, near_duplicates};
+use ingest::simulated::{Sample, Spec};
+use pixels::{Limits, decode};
+use rayon::prelude::*;
+
+fn make(spec: &str) -> Vec<Sample> {
+    let spec: Spec = spec.parse().unwrap();
+    (0..spec.len()).into_par_iter().map(|index| spec.sample(index).unwrap()).collect()
+}
+
+#[test]
+fn pictures_depend_on_seed_and_index_alone() {
+    let whole = make("train=12,test=6,size=32,seed=5");
+    let spec: Spec = "train=12,test=6,size=32,seed=5".parse().unwrap();
+    for index in (0..spec.len()).rev() {
+        assert_eq!(spec.sample(index).unwrap(), whole[index as usize]);
+    }
+    // A larger training split leaves the test split as it is.
+    assert_eq!(make("train=40,test=6,size=32,seed=5")[40..], whole[12..]);
+    let other = make("train=12,test=6,size=32,seed=6");
+    assert!(whole.iter().zip(&other).all(|(a, b)| a.jpeg != b.jpeg));
+}
+
+#[test]
+fn pictures_have_the_size_that_was_asked_for() {
+    for size in [16, 40, 96] {
+        for sample in make(&format!("train=10,test=0,size={size}")) {
+            let decoded = decode(&sample.jpeg, &Limits::default()).unwrap();
+            assert_eq!((decoded.width, decoded.height), (size, size), "{}", sample.path);
+        }
+    }
+}
+
+/// File size, format and mean colour, alone and together, must leave the class open; so must the whole audit.
+#[test]
+fn the_audit_passes_and_simple_features_tell_nothing() {
+    let samples = make("train=3000,test=0,size=64,seed=1");
+    let (features, images): (Vec<[f64; 4]>, Vec<Observation>) = samples
+        .par_iter()
+        .map(|sample| {
+            let decoded = decode(&sample.jpeg, &Limits::default()).unwrap();
+            let mean = |channel| {
+                let values = decoded.rgb.data().iter().skip(channel).step_by(3);
+                values.map(|&value| f64::from(value)).sum::<f64>() / (64.0 * 64.0)
+            };
+            let features = [sample.jpeg.len() as f64, mean(0), mean(1), mean(2)];
+            (features, Observation::new(&sample.jpeg, &decoded, sample.label, sample.split))
+        })
+        .unzip();
+    let fake: Vec<bool> = samples.iter().map(|sample| sample.label.index() == 1).collect();
+    for feature in 0..4 {
+        let area = roc_auc(features.iter().map(|values| values[feature]).zip(fake.iter().copied()).collect());
+        assert!((0.45..0.55).contains(&area), "feature {feature}: {area}");
+    }
+    let area = cross_validated(&features, &fake);
+    assert!((0.45..0.55).contains(&area), "all features: {area}");
+
+    let images: Vec<&Observation> = images.iter().collect();
+    let pairs = near_duplicates(&images);
+    assert!(pairs.is_empty(), "{pairs:?}");
+    let report = audit(&images, &pairs, |image| samples[image].path.clone());
+    assert_eq!(report.audit.verdict, Verdict::Pass, "{:?}", report.audit.shortcuts);
+    let metadata = report.probes.metadata.roc_auc.unwrap();
+    assert!((0.45..0.55).contains(&metadata), "{metadata}");
+    eprintln!("{:?}", report.probes);
+}
+
+/// Mean ROC-AUC over two folds of a logistic regression on standardised features, fitted by gradient descent.
+fn cross_validated(features: &[[f64; 4]], fake: &[bool]) -> f64 {
+    let n = features.len() as f64;
+    let mean: [f64; 4] = std::array::from_fn(|i| features.iter().map(|row| row[i]).sum::<f64>() / n);
+    let deviation: [f64; 4] =
+        std::array::from_fn(|i| (features.iter().map(|row| (row[i] - mean[i]).powi(2)).sum::<f64>() / n).sqrt());
+    let rows: Vec<[f64; 4]> =
+        features.iter().map(|row| std::array::from_fn(|i| (row[i] - mean[i]) / deviation[i])).collect();
+    // Real and fake alternate, so pairs are dealt out.
+    let fold = |image: usize| image / 2 % 2;
+    let score = |weights: &[f64; 5], row: &[f64; 4]| {
+        weights[4] + row.iter().zip(weights).map(|(value, weight)| value * weight).sum::<f64>()
+    };
+    let areas = [0, 1].map(|left_out| {
+        let mut weights = [0.0; 5];
+        for _ in 0..300 {
+            let mut gradient = [0.0; 5];
+            for image in (0..rows.len()).filter(|&image| fold(image) != left_out) {
+                let p = 1.0 / (1.0 + (-score(&weights, &rows[image])).exp());
+                let error = p - f64::from(u8::from(fake[image]));
+                for (i, value) in rows[image].iter().chain(&[1.0]).enumerate() {
+                    gradient[i] += error * value / (n / 2.0);
+                }
+            }
+            weights.iter_mut().zip(gradient).for_each(|(weight, gradient)| *weight -= gradient);
+        }
+        let left_out = (0..rows.len()).filter(|&image| fold(image) == left_out);
+        roc_auc(left_out.map(|image| (score(&weights, &rows[image]), fake[image])).collect())
+    });
+    (areas[0] + areas[1]) / 2.0
+}
+
+/// Area under the ROC curve of (score, is fake) pairs, ties counted by half.
+fn roc_auc(mut scores: Vec<(f64, bool)>) -> f64 {
+    scores.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut reals, mut wins) = (0.0, 0.0);
+    for ties in scores.chunk_by(|a, b| a.0 == b.0) {
+        let fakes = ties.iter().filter(|(_, fake)| *fake).count() as f64;
+        wins += fakes * (reals + (ties.len() as f64 - fakes) / 2.0);
+        reals += ties.len() as f64 - fakes;
+    }
+    wins / (reals * (scores.len() as f64 - reals))
+}

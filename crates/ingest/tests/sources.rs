@@ -1,0 +1,151 @@
+//! Folders, archives, lists and the simulation, through the program.
+
+mod common;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use artifacts::{Label, Split};
+use common::{Workplace, expected_pixels, picture};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+#[test]
+fn a_folder_becomes_shards_of_its_pixels() {
+    let place = Workplace::new();
+    place.add_splits(&["train", "test"], 20).add("train/fake/gan/1.jpg", &picture(7777)).add("notes.txt", b"hello");
+    let ingested = place.ingest("run", &place.path("data"), &[]).done();
+
+    let summary = ingested.summary();
+    assert_eq!((summary.seen, summary.rejected, summary.simulated), (81, 0, false));
+    let count = |split: Split| summary.splits[&split].labels.values().sum::<u64>();
+    // The generator `gan` has one image, of which a tenth is none.
+    assert_eq!((count(Split::Train), count(Split::Val), count(Split::Test)), (37, 4, 40));
+
+    let shards = ingested.shards(Split::Test);
+    let i = (0..shards.len()).find(|&i| shards.sample(i).path == "test/fake/3.jpg").unwrap();
+    let file = picture(1007);
+    assert_eq!(shards.pixels(i), expected_pixels(&file));
+    let sample = shards.sample(i);
+    assert_eq!((sample.label, sample.split, sample.format.as_str()), (Label::Fake, Split::Test, "jpeg"));
+    assert_eq!((sample.width, sample.height), (40 + 1007 % 9, 30 + 1007 % 7));
+    assert_eq!((sample.id, sample.file_bytes), (artifacts::hash::Hash::of(&file), file.len() as u64));
+    let all = [Split::Train, Split::Val].map(|split| ingested.samples(split)).concat();
+    let gan = all.iter().find(|sample| sample.path == "train/fake/gan/1.jpg").unwrap();
+    assert_eq!(gan.generator, "gan");
+}
+
+#[test]
+fn a_zip_is_read_in_place_and_its_names_are_only_names() {
+    let place = Workplace::new();
+    let path = place.path("set.zip");
+    let mut zip = ZipWriter::new(File::create(&path).unwrap());
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    let deflated = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+    let mut add = |name: &str, options, bytes: &[u8]| {
+        zip.start_file(name, options).unwrap();
+        zip.write_all(bytes).unwrap();
+    };
+    add("set/test/real/1.jpg", stored, &picture(1));
+    add("set/test/fake/2.jpg", deflated, &picture(2));
+    add("../../../climbing/test/fake/3.jpg", deflated, &picture(3));
+    add("/absolute/test/real/4.jpg", stored, &picture(4));
+    add("set\\test\\fake\\5.jpg", stored, &picture(5));
+    add("set/readme.md", deflated, b"no image");
+    add("__MACOSX/set/test/real/._1.jpg", stored, b"a fork");
+    // A small file that unpacks to more than any image may have.
+    add("set/test/fake/bomb.jpg", deflated, &vec![0; 10 << 20]);
+    zip.finish().unwrap();
+
+    let set = ["max_pixels=1000000", "max_rejected=0.5"];
+    let ingested = place.ingest("run", &path, &set).done();
+    assert_eq!(
+        ingested.paths(Split::Test),
+        [
+            "../../../climbing/test/fake/3.jpg",
+            "/absolute/test/real/4.jpg",
+            "set/test/fake/2.jpg",
+            "set/test/fake/5.jpg",
+            "set/test/real/1.jpg"
+        ]
+    );
+    assert_eq!(ingested.reasons()["set/test/fake/bomb.jpg"], "too_large");
+    assert_eq!(ingested.shards(Split::Test).pixels(2), expected_pixels(&picture(2)));
+    // Nothing was unpacked anywhere near.
+    let left: Vec<_> = fs::read_dir(place.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn a_list_names_paths_labels_splits_and_generators() {
+    let place = Workplace::new();
+    for number in 0..4 {
+        place.add(&format!("{number}.jpg"), &picture(number));
+    }
+    let list = place.path("data/list.csv");
+    let absolute = place.path("data/3.jpg");
+    let text = format!(
+        "label,path,generator,split\nreal,0.jpg,,test\n1,1.jpg,sdxl,test\nFAKE,missing.jpg,,test\ncustom,{},,test\n",
+        absolute.display()
+    );
+    fs::write(&list, text).unwrap();
+    let ingested = place.ingest("run", &list, &["max_rejected=0.3", "labels.custom=fake"]).done();
+    let mut rows: Vec<_> = ingested.samples(Split::Test).into_iter().map(|s| (s.label, s.generator)).collect();
+    rows.sort();
+    let row = |label, generator: &str| (label, generator.to_owned());
+    assert_eq!(rows, [row(Label::Real, ""), row(Label::Fake, ""), row(Label::Fake, "sdxl")]);
+    assert_eq!(ingested.reasons()["missing.jpg"], "unreadable");
+}
+
+#[test]
+fn a_wrong_list_says_the_line() {
+    let place = Workplace::new();
+    place.add("list.csv", b"path,label\n0.jpg,real\n1.jpg,perhaps\n");
+    let message = place.ingest("run", &place.path("data/list.csv"), &[]).failed(3);
+    assert!(message.contains("line 3") && message.contains("`perhaps`"), "{message}");
+    place.add("list.csv", b"file,label\n0.jpg,real\n");
+    let message = place.ingest("run", &place.path("data/list.csv"), &[]).failed(3);
+    assert!(message.contains("path,label"), "{message}");
+}
+
+#[test]
+fn the_simulation_needs_no_files() {
+    let place = Workplace::new();
+    let source = Path::new("simulated:train=20,test=8,size=16,seed=3");
+    let ingested = place.ingest("run", source, &[]).done();
+    let summary = ingested.summary();
+    assert!(summary.simulated);
+    let labels = |split: Split| summary.splits[&split].labels.clone();
+    assert_eq!(labels(Split::Test).into_values().collect::<Vec<_>>(), [4, 4]);
+    assert_eq!(summary.splits.values().flat_map(|split| split.labels.values()).sum::<u64>(), 28);
+    let message = place.ingest("other", Path::new("simulated:size=17"), &[]).failed(2);
+    assert!(message.contains("17"), "{message}");
+}
+
+#[test]
+fn a_data_set_in_kagglehubs_cache_needs_no_network() {
+    let place = Workplace::new();
+    place.add("datasets/owner/set/versions/3/test/real/1.jpg", &picture(1));
+    place.add("datasets/owner/set/versions/3/test/fake/2.jpg", &picture(2)).add("datasets/owner/set/3.complete", b"");
+    let ingested = place.ingest("run", Path::new("kaggle:owner/set"), &[]).done();
+    assert_eq!(ingested.paths(Split::Test), ["test/fake/2.jpg", "test/real/1.jpg"]);
+    let message = place.ingest("other", Path::new("kaggle:owner"), &[]).failed(2);
+    assert!(message.contains("kaggle:owner/slug"), "{message}");
+}
+
+#[test]
+fn a_source_that_cannot_be_used_says_what_to_do() {
+    let place = Workplace::new();
+    let message = place.ingest("run", &place.path("nothing"), &[]).failed(3);
+    assert!(message.contains("there is no") && message.contains("kaggle:owner/slug"), "{message}");
+    place.add("notes.txt", b"hello");
+    let message = place.ingest("run", &place.path("data"), &[]).failed(3);
+    assert!(message.contains("no images"), "{message}");
+    place.add("cats/1.jpg", &picture(1)).add("dogs/2.jpg", &picture(2));
+    let message = place.ingest("run", &place.path("data"), &[]).failed(3);
+    assert!(message.contains("cats, dogs") && message.contains("ingest.labels."), "{message}");
+    let message = place.ingest("run", &place.path("data"), &["val_fraction=1.5"]).failed(2);
+    assert!(message.contains("ingest.val_fraction is 1.5"), "{message}");
+    place.ingest("run", &place.path("data"), &["labels.cats=real", "labels.dogs=fake"]).done();
+}
