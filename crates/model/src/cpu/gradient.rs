@@ -1,0 +1,197 @@
+//! The gradient of a convolution's weights as a blocked matrix product over the pixels.
+//!
+//! Transposed to the other products: a row of the result is a (tap, input channel), a column an output channel, and the
+//! depth runs over the pixels of the batch. The work is cut into units of rows, columns and, where that is not enough,
+//! ranges of pixels, whose partial results are added in order. All of it depends on the shapes alone.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::buffer::with_scratch;
+use super::gather::{Gather, Run, runs};
+use super::operand::Operand;
+use super::simd::{Isa, Kernel, Simd};
+use super::tile::{ByDepth, Pitch, tile};
+
+/// Most rows of the result that a unit works on.
+pub(crate) const MAX_ROWS: usize = 288;
+/// Most columns of the result that a unit works on.
+const MAX_COLUMNS: usize = 256;
+/// Most pixels that are packed at once.
+const MAX_PIXELS: usize = 224;
+/// As many units as this are made, if the pixels suffice.
+const UNITS: usize = 16;
+
+/// The plan of one convolution's weight gradient for one batch shape.
+#[derive(Clone, Debug)]
+pub(crate) struct WeightGradient {
+    gather: Gather,
+    /// Rows and columns of the grid: the convolution's output.
+    grid: (usize, usize),
+    /// Output channels.
+    columns: usize,
+    row_block: usize,
+    column_block: usize,
+    pixel_ranges: Vec<Range<usize>>,
+    /// Rows and columns of a register tile.
+    tile: (usize, usize),
+    /// Place of each row of the result among one output channel's weights.
+    places: Vec<u32>,
+}
+
+impl WeightGradient {
+    /// Plans the gradient for a convolution that gathers `gather` for each of the `grid`'s positions. `places` says where
+    /// a row of the matrix, a (tap, channel), stands among the weights of an output channel.
+    pub(crate) fn new(
+        gather: Gather,
+        images: usize,
+        grid: (usize, usize),
+        columns: usize,
+        places: Vec<u32>,
+        isa: Isa,
+    ) -> Self {
+        let tile = isa.tile();
+        let rows = gather.depth();
+        let row_block = rows.div_ceil(rows.div_ceil(MAX_ROWS)).next_multiple_of(4).min(MAX_ROWS);
+        let column_block = columns.min(MAX_COLUMNS);
+        let blocks = rows.div_ceil(row_block) * columns.div_ceil(column_block);
+        let pixels = images * grid.0 * grid.1;
+        let ranges = UNITS.div_ceil(blocks).min(pixels.div_ceil(MAX_PIXELS));
+        let per_range = pixels.div_ceil(ranges).next_multiple_of(MAX_PIXELS);
+        let pixel_ranges = (0..pixels).step_by(per_range).map(|start| start..pixels.min(start + per_range)).collect();
+        Self { gather, grid, columns, row_block, column_block, pixel_ranges, tile, places }
+    }
+
+    /// Elements of scratch memory for the partial results.
+    pub(crate) fn partial_len(&self) -> usize {
+        self.pixel_ranges.len() * self.blocks().count() * self.unit_len()
+    }
+
+    /// Computes the gradient into `to`, `[output channels, places]`, from the convolution's input and the gradient of its
+    /// output; `partial` is scratch memory.
+    pub(crate) fn run(
+        &self,
+        isa: Isa,
+        input: &Operand<'_>,
+        gradient: &Operand<'_>,
+        partial: &mut [f32],
+        to: &mut [f32],
+    ) {
+        let partial = &mut partial[..self.partial_len()];
+        let blocks: Vec<_> = self.blocks().collect();
+        partial.par_chunks_mut(self.unit_len()).enumerate().for_each(|(i, partial)| {
+            let (rows, columns) = blocks[i % blocks.len()].clone();
+            let pixels = self.pixel_ranges[i / blocks.len()].clone();
+            with_scratch(self.scratch(), |[left, right]| {
+                isa.run(Unit { plan: self, input, gradient, rows, columns, pixels, partial, left, right });
+            });
+        });
+        self.gather_partial(partial, to);
+    }
+
+    /// Elements that a unit needs for its packed operands.
+    fn scratch(&self) -> [usize; 2] {
+        let (rows, columns) = self.tile;
+        [MAX_PIXELS * ByDepth::DEPTH + rows, MAX_PIXELS * MAX_COLUMNS.next_multiple_of(columns)]
+    }
+
+    /// Rows and columns of each unit.
+    fn blocks(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let rows = self.gather.depth();
+        (0..self.columns).step_by(self.column_block).flat_map(move |column| {
+            let columns = column..self.columns.min(column + self.column_block);
+            (0..rows).step_by(self.row_block).map(move |row| (row..rows.min(row + self.row_block), columns.clone()))
+        })
+    }
+
+    /// Elements of a unit's result: full register tiles.
+    fn unit_len(&self) -> usize {
+        self.row_block.next_multiple_of(self.tile.0) * self.column_block.next_multiple_of(self.tile.1)
+    }
+
+    /// Adds the partial results of the pixel ranges in order and brings them into the weights' order.
+    fn gather_partial(&self, partial: &[f32], to: &mut [f32]) {
+        let rows = self.gather.depth();
+        let blocks: Vec<_> = self.blocks().collect();
+        let stride = blocks.len() * self.unit_len();
+        to.par_chunks_mut(self.tile.1 * rows).enumerate().for_each(|(panel, to)| {
+            let column = panel * self.tile.1;
+            for (i, (rows_of_unit, columns)) in blocks.iter().enumerate() {
+                if !columns.contains(&column) {
+                    continue;
+                }
+                let row_tiles = rows_of_unit.len().div_ceil(self.tile.0);
+                let panel = (column - columns.start) / self.tile.1 * row_tiles * self.tile.0;
+                for (row, k) in rows_of_unit.clone().enumerate() {
+                    let at = i * self.unit_len() + (panel + row) * self.tile.1;
+                    let place = self.places[k] as usize;
+                    for (j, to) in to.chunks_exact_mut(rows).enumerate() {
+                        let of_range = |range: usize| partial[range * stride + at + j];
+                        to[place] = (0..self.pixel_ranges.len()).map(of_range).sum();
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// The work on one unit.
+struct Unit<'a> {
+    plan: &'a WeightGradient,
+    input: &'a Operand<'a>,
+    gradient: &'a Operand<'a>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    pixels: Range<usize>,
+    partial: &'a mut [f32],
+    left: &'a mut [f32],
+    right: &'a mut [f32],
+}
+
+impl Kernel for Unit<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { plan, left, right, partial, .. } = self;
+        let (height, width) = plan.grid;
+        let row_tiles = self.rows.len().div_ceil(S::ROWS);
+        let tile_len = S::ROWS * S::COLUMNS;
+        for start in self.pixels.clone().step_by(MAX_PIXELS) {
+            let pixels = start..self.pixels.end.min(start + MAX_PIXELS);
+            let runs: Vec<Run> = runs(pixels.clone(), height, width).collect();
+            plan.gather.pack(simd, self.input, &runs, self.rows.clone(), left, ByDepth::DEPTH);
+            pack_right(simd, self.gradient, plan.columns, pixels.clone(), self.columns.clone(), right);
+            let panels = right.chunks_exact(pixels.len() * S::COLUMNS);
+            for (panel, right) in panels.take(self.columns.len().div_ceil(S::COLUMNS)).enumerate() {
+                for t in 0..row_tiles {
+                    let rows = S::ROWS.min(self.rows.len() - t * S::ROWS);
+                    let to = &mut partial[(panel * row_tiles + t) * tile_len..][..tile_len];
+                    let accumulate = start > self.pixels.start;
+                    tile::<S, ByDepth>(simd, rows, pixels.len(), &left[t * S::ROWS..], right, to, accumulate);
+                }
+            }
+        }
+    }
+}
+
+/// Packs the columns of the output's gradient, which has `channels`, into panels, `[pixels, columns of a tile]` each,
+/// filled up with zeros.
+#[inline(always)]
+fn pack_right<S: Simd>(
+    simd: S,
+    gradient: &Operand<'_>,
+    channels: usize,
+    pixels: Range<usize>,
+    columns: Range<usize>,
+    to: &mut [f32],
+) {
+    for (panel, column) in columns.clone().step_by(S::COLUMNS).enumerate() {
+        let valid = S::COLUMNS.min(columns.end - column);
+        let panel = &mut to[panel * pixels.len() * S::COLUMNS..][..pixels.len() * S::COLUMNS];
+        for (pixel, to) in pixels.clone().zip(panel.chunks_exact_mut(S::COLUMNS)) {
+            let (to, padding) = to.split_at_mut(valid);
+            gradient.copy(simd, pixel * channels + column, column, to);
+            padding.fill(0.0);
+        }
+    }
+}

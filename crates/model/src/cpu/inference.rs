@@ -1,0 +1,200 @@
+//! Inference: batch norm folded into the weights; bias, ReLU and residual in the epilogue; four buffers in turn.
+
+use super::buffer::Buffer;
+use super::convolution::{self, Input};
+use super::epilogue::Folded;
+use super::norm::{Affine, Norm};
+use super::operand::Operand;
+use super::pixels;
+use super::pool::{self, MaxPool};
+use super::product::Product;
+use super::simd::Isa;
+use super::workspace::{BatchShape, zeros};
+use crate::architecture::{Block, COLOURS, ConvNorm, Plan};
+use crate::batch::{Normalisation, PixelBatch};
+use crate::error::{Error, Result};
+
+/// The trunk for inference.
+#[derive(Debug)]
+pub(crate) struct Inference {
+    isa: Isa,
+    weights: Option<FoldedWeights>,
+    space: Option<Space>,
+}
+
+/// One thing for each convolution of a block.
+#[derive(Debug)]
+struct OfBlock<T> {
+    main: Vec<T>,
+    downsample: Option<T>,
+}
+
+/// A convolution's weights and bias, with its batch norm folded in.
+#[derive(Debug)]
+struct FoldedLayer {
+    packed: Buffer,
+    bias: Vec<f32>,
+}
+
+#[derive(Debug)]
+struct FoldedWeights {
+    stem: FoldedLayer,
+    blocks: Vec<OfBlock<FoldedLayer>>,
+}
+
+/// What one batch shape needs.
+#[derive(Debug)]
+struct Space {
+    shape: BatchShape,
+    input: Buffer,
+    stem: Product,
+    pool: MaxPool,
+    winners: Vec<u8>,
+    blocks: Vec<OfBlock<Product>>,
+    /// Positions of the last block's output.
+    positions: usize,
+    /// A block's input, two for what lies inside of it, and one for a projected shortcut or the output.
+    buffers: [Buffer; 4],
+    features: Vec<f32>,
+}
+
+impl Inference {
+    /// Without weights.
+    pub(crate) fn new(isa: Isa) -> Self {
+        Self { isa, weights: None, space: None }
+    }
+
+    /// Forgets the folded weights, because the network's have changed.
+    pub(crate) fn forget_weights(&mut self) {
+        self.weights = None;
+    }
+
+    /// Features, `[n, channels]`, of a batch that has been checked.
+    pub(crate) fn forward(
+        &mut self,
+        plan: &Plan,
+        batch: &PixelBatch<'_>,
+        normalisation: &Normalisation,
+        parameters: &[f32],
+        statistics: &[f32],
+    ) -> Result<&[f32]> {
+        let isa = self.isa;
+        let shape = BatchShape { images: batch.n, height: batch.height, width: batch.width };
+        if self.space.as_ref().is_none_or(|space| space.shape != shape) {
+            self.space = None;
+            self.space = Some(Space::new(plan, shape, isa)?);
+        }
+        if self.weights.is_none() {
+            self.weights = Some(FoldedWeights::new(plan, parameters, statistics, isa)?);
+        }
+        let (Some(space), Some(weights)) = (&mut self.space, &self.weights) else { return Err(Error::NoForward) };
+        pixels::normalise(batch, normalisation, plan.stem.padding, space.input.slice_mut());
+        space.run(weights, isa);
+        Ok(&space.features)
+    }
+}
+
+impl FoldedWeights {
+    fn new(plan: &Plan, parameters: &[f32], statistics: &[f32], isa: Isa) -> Result<Self> {
+        let fold = |layer: &ConvNorm, input| FoldedLayer::new(layer, input, parameters, statistics, isa);
+        let of_block = |block: &Block| {
+            Ok(OfBlock {
+                main: block.main.iter().map(|layer| fold(layer, Input::Activations)).collect::<Result<_>>()?,
+                downsample: block.downsample.as_ref().map(|layer| fold(layer, Input::Activations)).transpose()?,
+            })
+        };
+        Ok(Self {
+            stem: fold(&plan.stem, Input::PaddedPixels)?,
+            blocks: plan.blocks.iter().map(of_block).collect::<Result<_>>()?,
+        })
+    }
+}
+
+impl FoldedLayer {
+    /// `norm(conv(x)) = conv'(x) + bias`, with the running statistics.
+    fn new(layer: &ConvNorm, input: Input, parameters: &[f32], statistics: &[f32], isa: Isa) -> Result<Self> {
+        let mut norm = Norm::new(layer.outputs);
+        norm.of_running(
+            Affine { weight: &parameters[layer.scale.range()], bias: &parameters[layer.shift.range()] },
+            &statistics[layer.mean.range()],
+            &statistics[layer.variance.range()],
+        );
+        let weights = &parameters[layer.weight.range()];
+        let per_output = weights.len() / layer.outputs;
+        let (places, panels) = (convolution::places(layer, input), convolution::panels(layer, isa));
+        let mut packed = zeros(panels.len())?;
+        let value = |k: usize, output: usize| weights[output * per_output + places[k] as usize] * norm.scale[output];
+        panels.pack(packed.slice_mut(), value);
+        Ok(Self { packed, bias: norm.shift })
+    }
+
+    fn run(&self, product: &Product, from: &Buffer, residual: Option<&Buffer>, relu: bool, to: &mut Buffer, isa: Isa) {
+        let epilogue = Folded { bias: &self.bias, residual: residual.map(Buffer::slice), relu };
+        let input = Operand::Plain(from.slice());
+        product.run(isa, &input, self.packed.slice(), &epilogue, to.slice_mut(), &mut []);
+    }
+}
+
+impl Space {
+    fn new(plan: &Plan, shape: BatchShape, isa: Isa) -> Result<Self> {
+        let BatchShape { images, height, width } = shape;
+        let padding = plan.stem.padding;
+        let stem = convolution::forward(&plan.stem, Input::PaddedPixels, images, (height, width), isa);
+        let pool = MaxPool {
+            images,
+            height: plan.stem.output_side(height),
+            width: plan.stem.output_side(width),
+            channels: plan.stem.outputs,
+        };
+        let mut side = (pool::output_side(pool.height), pool::output_side(pool.width));
+        let winners = vec![0; images * side.0 * side.1 * plan.stem.outputs];
+        let mut blocks = Vec::new();
+        for block in &plan.blocks {
+            let product = |layer: &ConvNorm, from| convolution::forward(layer, Input::Activations, images, from, isa);
+            let downsample = block.downsample.as_ref().map(|layer| product(layer, side));
+            let mut main = Vec::new();
+            for layer in &block.main {
+                main.push(product(layer, side));
+                side = (layer.output_side(side.0), layer.output_side(side.1));
+            }
+            blocks.push(OfBlock { main, downsample });
+        }
+        let products = blocks.iter().flat_map(|block| block.main.iter().chain(&block.downsample));
+        let largest = products.map(Product::output_len).fold(stem.output_len(), usize::max);
+        Ok(Self {
+            shape,
+            input: zeros(images * (height + 2 * padding) * (width + 2 * padding) * COLOURS)?,
+            stem,
+            pool,
+            winners,
+            blocks,
+            positions: side.0 * side.1,
+            buffers: [zeros(largest)?, zeros(largest)?, zeros(largest)?, zeros(largest)?],
+            features: vec![0.0; images * plan.head.inputs],
+        })
+    }
+
+    /// From the normalised pixels to the features.
+    fn run(&mut self, weights: &FoldedWeights, isa: Isa) {
+        let [x, inner, other, y] = &mut self.buffers;
+        weights.stem.run(&self.stem, &self.input, None, true, inner, isa);
+        let identity = Norm::identity(self.pool.channels);
+        self.pool.forward(isa, &identity, inner.slice(), x.slice_mut(), &mut self.winners);
+        for (products, folded) in self.blocks.iter().zip(&weights.blocks) {
+            let last = products.main.len() - 1;
+            for i in 0..last {
+                folded.main[i].run(&products.main[i], if i == 0 { x } else { inner }, None, true, other, isa);
+                std::mem::swap(inner, other);
+            }
+            if let (Some(product), Some(folded)) = (&products.downsample, &folded.downsample) {
+                folded.run(product, x, None, false, y, isa);
+                std::mem::swap(x, y);
+            }
+            folded.main[last].run(&products.main[last], inner, Some(x), true, y, isa);
+            std::mem::swap(x, y);
+        }
+        let channels = self.features.len() / self.shape.images;
+        let len = self.features.len() * self.positions;
+        pool::average(&x.slice()[..len], self.positions, channels, &mut self.features);
+    }
+}

@@ -1,0 +1,32 @@
+//! The back end for processors: N,H,W,C tensors, blocked matrix products, batch norm folded into what reads and writes.
+//!
+//! Where to look: the register tile (`tile`), packing of the left operand (`gather`, `operand`) and of the right one
+//! (`panels`), the loops around it (`product` for outputs and input gradients, `gradient` for weight gradients), what is
+//! done with a finished tile (`epilogue`), and the walk over the layers (`trunk`).
+
+mod buffer;
+mod convolution;
+mod epilogue;
+mod gather;
+mod gradient;
+pub(crate) mod head;
+mod inference;
+mod norm;
+mod operand;
+mod panels;
+mod pixels;
+mod pool;
+mod product;
+#[cfg(test)]
+mod reference;
+mod residual;
+mod simd;
+#[cfg(test)]
+mod tests;
+mod tile;
+mod trunk;
+mod workspace;
+
+pub(crate) use inference::Inference;
+pub(crate) use simd::Isa;
+pub(crate) use trunk::{Mode, Trunk};

@@ -1,0 +1,82 @@
+//! Packing of the right operand: blocks of the depth, each cut into panels as wide as a register tile.
+//!
+//! A panel, `[depth of the block, columns of a tile]`, is read from its first element to its last by the innermost loop.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::gather::MAX_DEPTH;
+
+/// How a right operand of `depth` x `columns` is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Panels {
+    depth: usize,
+    columns: usize,
+    /// Columns of a tile.
+    width: usize,
+    /// Depth of a block; the last may be shorter.
+    block: usize,
+}
+
+impl Panels {
+    /// Blocks of nearly equal depth, none above [`MAX_DEPTH`].
+    pub(crate) fn new(depth: usize, columns: usize, width: usize) -> Self {
+        let blocks = depth.div_ceil(MAX_DEPTH).max(1);
+        // Whole vectors of the widest instruction set, so that packing the left operand works on whole vectors.
+        let block = depth.div_ceil(blocks).next_multiple_of(16).min(depth).max(1);
+        Self { depth, columns, width, block }
+    }
+
+    /// Elements of the packed operand; the last panel is filled up with zeros.
+    pub(crate) fn len(&self) -> usize {
+        self.depth * self.padded_columns()
+    }
+
+    /// Rows of the operand.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Columns of the operand.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The blocks of the depth in order.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
+        let Self { depth, block, .. } = *self;
+        (0..depth).step_by(block).map(move |start| start..depth.min(start + block))
+    }
+
+    /// Where the panel lies that starts at `column` of a block of the depth.
+    pub(crate) fn panel(&self, block: &Range<usize>, column: usize) -> Range<usize> {
+        let start = block.start * self.padded_columns() + column * block.len();
+        start..start + block.len() * self.width
+    }
+
+    /// Packs the operand that `value(k, column)` gives.
+    pub(crate) fn pack(&self, to: &mut [f32], value: impl Fn(usize, usize) -> f32 + Sync) {
+        if self.depth == 0 {
+            return;
+        }
+        let blocks: Vec<_> = self.blocks().collect();
+        to[..self.len()].par_chunks_mut(self.block * self.padded_columns()).zip(&blocks).for_each(|(to, block)| {
+            let panels = to.par_chunks_mut(block.len() * self.width).enumerate();
+            panels.for_each(|(panel, to)| {
+                let first = panel * self.width;
+                let valid = self.width.min(self.columns - first);
+                for (k, to) in block.clone().zip(to.chunks_mut(self.width)) {
+                    for (j, to) in to[..valid].iter_mut().enumerate() {
+                        *to = value(k, first + j);
+                    }
+                    to[valid..].fill(0.0);
+                }
+            });
+        });
+    }
+
+    fn padded_columns(&self) -> usize {
+        self.columns.next_multiple_of(self.width)
+    }
+}

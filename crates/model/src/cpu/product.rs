@@ -1,0 +1,312 @@
+//! A convolution as a blocked matrix product: the loops around the register tile.
+//!
+//! For each unit of the output (some rows of pixels; the grain of parallel work), each block of its pixels, of the output's
+//! channels and of the depth: pack the left operand into the second-level cache, then, panel by panel of the right
+//! operand, compute the register tiles; after the last block of the depth hand each tile to the epilogue.
+//! (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34, 2008.)
+//!
+//! The units depend on the shapes alone, and so does the order of all additions: the number of threads changes nothing.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::buffer::with_scratch;
+use super::epilogue::{Epilogue, Tile};
+use super::gather::{Gather, Picture, Run};
+use super::operand::Operand;
+use super::panels::Panels;
+use super::simd::{Isa, Kernel, Simd};
+use super::tile::{ByRow, Pitch, tile};
+
+/// Most pixels that are packed at once.
+const MAX_PIXELS: usize = 224;
+/// Most output channels whose tiles are kept while the depth is worked through.
+const MAX_COLUMNS: usize = 512;
+/// Pixels of a unit are not cut below this for the sake of more units.
+const MIN_PIXELS: usize = 56;
+/// As many units as this are made, if the pixels suffice.
+const UNITS: usize = 16;
+
+/// A product whose rows are every `step`-th pixel of the output, in both directions, from `first` (down, right) on.
+#[derive(Clone, Debug)]
+pub(crate) struct Phase {
+    /// The left operand.
+    pub(crate) gather: Gather,
+    /// Layout of the right operand.
+    pub(crate) panels: Panels,
+    /// Where the right operand starts in the packed weights.
+    pub(crate) weights: usize,
+    /// First pixel of the output.
+    pub(crate) first: (usize, usize),
+}
+
+/// The plan of a convolution, forward or of its input's gradient, for one batch shape.
+#[derive(Clone, Debug)]
+pub(crate) struct Product {
+    images: usize,
+    /// The output.
+    to: Picture,
+    channels: usize,
+    /// Rows (and columns) of the output for one of each phase.
+    step: usize,
+    phases: Vec<Phase>,
+    /// Rows of the grid, over all images, of each unit.
+    units: Vec<Range<usize>>,
+}
+
+impl Product {
+    /// Plans a product with an output of `images` pictures of `to`, `[height, width, channels]`, that the `phases`
+    /// (`step` x `step` of them) cover.
+    pub(crate) fn new(images: usize, to: (usize, usize), channels: usize, phases: Vec<Phase>, isa: Isa) -> Self {
+        let step = phases.len().isqrt();
+        let to = Picture::dense(to.0, to.1, channels);
+        let rows = images * to.height.div_ceil(step);
+        let per_unit = rows_per_unit(rows, to.width.div_ceil(step), isa.tile().0);
+        let units = (0..rows).step_by(per_unit).map(|start| start..rows.min(start + per_unit)).collect();
+        Self { images, to, channels, step, phases, units }
+    }
+
+    /// Number of units, for whoever keeps the sums.
+    pub(crate) fn units(&self) -> usize {
+        self.units.len()
+    }
+
+    /// Pixels of the output in each unit.
+    pub(crate) fn unit_pixels(&self) -> impl Iterator<Item = usize> {
+        self.units.iter().map(|unit| self.pixels(unit).len())
+    }
+
+    /// The right operands' layouts, with where each starts in the packed weights.
+    pub(crate) fn phases(&self) -> &[Phase] {
+        &self.phases
+    }
+
+    /// Elements of the packed weights.
+    pub(crate) fn packed_len(&self) -> usize {
+        self.phases.iter().map(|phase| phase.panels.len()).sum()
+    }
+
+    /// Elements of the output.
+    pub(crate) fn output_len(&self) -> usize {
+        self.images * self.to.image
+    }
+
+    /// Computes the product. `sums` is `[units, E::SUMS, channels]`.
+    pub(crate) fn run<E: Epilogue>(
+        &self,
+        isa: Isa,
+        operand: &Operand<'_>,
+        weights: &[f32],
+        epilogue: &E,
+        to: &mut [f32],
+        sums: &mut [f32],
+    ) {
+        let mut to = &mut to[..self.output_len()];
+        let sums_len = E::SUMS * self.channels;
+        let mut sums = &mut sums[..self.units() * sums_len];
+        let mut work = Vec::with_capacity(self.units.len());
+        for rows in &self.units {
+            let pixels = self.pixels(rows);
+            let (to_unit, to_rest) = std::mem::take(&mut to).split_at_mut(pixels.len() * self.channels);
+            let (sums_unit, sums_rest) = std::mem::take(&mut sums).split_at_mut(sums_len);
+            (to, sums) = (to_rest, sums_rest);
+            work.push(Unit {
+                product: self,
+                operand,
+                weights,
+                epilogue,
+                rows: rows.clone(),
+                first_pixel: pixels.start,
+                to: to_unit,
+                sums: sums_unit,
+            });
+        }
+        let (rows, columns) = isa.tile();
+        let pixels = MAX_PIXELS.next_multiple_of(rows);
+        let scratch = [pixels * ByRow::ROW, pixels * MAX_COLUMNS.next_multiple_of(columns)];
+        work.into_par_iter().for_each(|unit| {
+            with_scratch(scratch, |[left, tiles]| isa.run(Work { unit, left, tiles }));
+        });
+    }
+
+    /// The pixels of the output that some rows of the grid stand for, counted over the whole batch.
+    fn pixels(&self, rows: &Range<usize>) -> Range<usize> {
+        let per_image = self.to.height.div_ceil(self.step);
+        let start = |row: usize| (row / per_image * self.to.height + row % per_image * self.step) * self.to.width;
+        start(rows.start)..start(rows.end)
+    }
+}
+
+/// As many rows of `width` pixels as make up a unit: about [`MAX_PIXELS`], fewer where that gives fewer than [`UNITS`],
+/// adjusted so that the register tiles are full.
+fn rows_per_unit(rows: usize, width: usize, tile: usize) -> usize {
+    let pixels = (rows * width / UNITS).clamp(MIN_PIXELS, MAX_PIXELS);
+    let most = (pixels / width).max(1);
+    let fullness = |&count: &usize| {
+        let pixels = count * width;
+        (pixels * 1000 / pixels.next_multiple_of(tile), count)
+    };
+    (most.div_ceil(2)..=most).max_by_key(fullness).unwrap_or(1)
+}
+
+/// The work on one unit.
+struct Unit<'a, E> {
+    product: &'a Product,
+    operand: &'a Operand<'a>,
+    weights: &'a [f32],
+    epilogue: &'a E,
+    /// Rows of the grid.
+    rows: Range<usize>,
+    first_pixel: usize,
+    to: &'a mut [f32],
+    sums: &'a mut [f32],
+}
+
+/// A unit with the memory to pack its operand and to keep its tiles.
+struct Work<'a, E> {
+    unit: Unit<'a, E>,
+    left: &'a mut [f32],
+    tiles: &'a mut [f32],
+}
+
+impl<E: Epilogue> Kernel for Work<'_, E> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { mut unit, left, tiles } = self;
+        unit.sums.fill(0.0);
+        let mut first = true;
+        for phase in &unit.product.phases {
+            for block in unit.product.blocks(phase, &unit.rows) {
+                unit.block(simd, phase, &block, left, tiles, first);
+                first = false;
+            }
+        }
+    }
+}
+
+impl Product {
+    /// Rows and columns of the grid of a phase.
+    fn grid(&self, phase: &Phase) -> (usize, usize) {
+        let side = |side: usize, first: usize| (side - first.min(side)).div_ceil(self.step);
+        (side(self.to.height, phase.first.0), side(self.to.width, phase.first.1))
+    }
+
+    /// The pixels of a phase in some rows of the grid, cut into what is packed at once.
+    fn blocks(&self, phase: &Phase, rows: &Range<usize>) -> Vec<Block> {
+        let (height, width) = self.grid(phase);
+        let per_image = self.to.height.div_ceil(self.step);
+        let mut blocks = vec![Block::default()];
+        for row in rows.clone().filter(|row| row % per_image < height) {
+            let mut rest = Run { image: row / per_image, y: row % per_image, x: 0, len: width };
+            while rest.len > 0 {
+                let last = blocks.len() - 1;
+                let taken = blocks[last].push(self, phase, rest);
+                if taken == 0 {
+                    blocks.push(Block::default());
+                }
+                rest = Run { x: rest.x + taken, len: rest.len - taken, ..rest };
+            }
+        }
+        blocks.retain(|block| !block.pixels.is_empty());
+        blocks
+    }
+}
+
+/// Pixels that are packed together: as positions of the grid, and as pixels of the output.
+#[derive(Default)]
+struct Block {
+    runs: Vec<Run>,
+    pixels: Vec<usize>,
+}
+
+impl Block {
+    /// Takes as much of `run` as there is room for and says how many pixels that is.
+    fn push(&mut self, product: &Product, phase: &Phase, run: Run) -> usize {
+        let len = run.len.min(MAX_PIXELS - self.pixels.len());
+        if len == 0 {
+            return 0;
+        }
+        self.runs.push(Run { len, ..run });
+        let y = run.image * product.to.height + run.y * product.step + phase.first.0;
+        let pixel = |x: usize| y * product.to.width + x * product.step + phase.first.1;
+        self.pixels.extend((run.x..run.x + len).map(pixel));
+        len
+    }
+}
+
+impl<E: Epilogue> Unit<'_, E> {
+    #[inline(always)]
+    fn block<S: Simd>(
+        &mut self,
+        simd: S,
+        phase: &Phase,
+        block: &Block,
+        left: &mut [f32],
+        tiles: &mut [f32],
+        first: bool,
+    ) {
+        let panels = &phase.panels;
+        let rows = block.pixels.len();
+        let row_tiles = rows.div_ceil(S::ROWS);
+        let tile_len = S::ROWS * S::COLUMNS;
+        for first_column in (0..panels.columns()).step_by(MAX_COLUMNS) {
+            let columns = first_column..panels.columns().min(first_column + MAX_COLUMNS);
+            for depth in panels.blocks() {
+                phase.gather.pack(simd, self.operand, &block.runs, depth.clone(), left, ByRow::ROW);
+                for column in columns.clone().step_by(S::COLUMNS) {
+                    let at = phase.weights + panels.panel(&depth, column).start;
+                    let right = &self.weights[at..][..depth.len() * S::COLUMNS];
+                    for t in 0..row_tiles {
+                        let place = ((column - first_column) / S::COLUMNS * row_tiles + t) * tile_len;
+                        let left = &left[t * S::ROWS * ByRow::ROW..];
+                        let count = S::ROWS.min(rows - t * S::ROWS);
+                        let to = &mut tiles[place..place + tile_len];
+                        tile::<S, ByRow>(simd, count, depth.len(), left, right, to, depth.start > 0);
+                        if depth.end == panels.depth() {
+                            self.finish(simd, &tiles[place..], block, t, columns.end, column, first && t == 0);
+                        }
+                    }
+                }
+            }
+            if panels.depth() == 0 {
+                // No tap sees these pixels.
+                tiles[..tile_len].fill(0.0);
+                for column in columns.clone().step_by(S::COLUMNS) {
+                    for t in 0..row_tiles {
+                        self.finish(simd, tiles, block, t, columns.end, column, first && t == 0);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands the row tile `t` of a panel to the epilogue.
+    #[inline(always)]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one tile: its values, its place, and what is done to it on the way out"
+    )]
+    fn finish<S: Simd>(
+        &mut self,
+        simd: S,
+        values: &[f32],
+        block: &Block,
+        t: usize,
+        end: usize,
+        column: usize,
+        first: bool,
+    ) {
+        let pixels = &block.pixels[t * S::ROWS..block.pixels.len().min((t + 1) * S::ROWS)];
+        let tile = Tile {
+            values: &values[..pixels.len() * S::COLUMNS],
+            pixels,
+            first_pixel: self.first_pixel,
+            column,
+            columns: S::COLUMNS.min(end - column),
+            channels: self.product.channels,
+            first,
+        };
+        self.epilogue.finish(simd, tile, self.to, self.sums);
+    }
+}

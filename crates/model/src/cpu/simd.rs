@@ -1,0 +1,135 @@
+//! Which vector instructions to use: found out at run time, so that one binary serves every processor.
+//!
+//! The kernels are generic over [`Simd`]. A value of it is proof that the processor has the instructions, because only
+//! [`Isa::run`] makes one, where it has switched them on; what is inlined from there is compiled with them.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
+pub(crate) use portable::Portable;
+
+/// A set of vector instructions for `f32`. All methods must be `#[inline(always)]`.
+pub(crate) trait Simd: Copy + Send + Sync + 'static {
+    /// A register.
+    type Vector: Copy;
+    /// Elements of a register.
+    const LANES: usize;
+    /// Rows of a register tile: as many accumulators as the register file holds beside two columns and a broadcast.
+    const ROWS: usize;
+    /// Columns of a register tile: two registers.
+    const COLUMNS: usize = 2 * Self::LANES;
+
+    /// All lanes `x`.
+    fn splat(self, x: f32) -> Self::Vector;
+    /// The first `LANES` elements of `from`, or all of them followed by zeros.
+    fn load(self, from: &[f32]) -> Self::Vector;
+    /// Writes the first lanes to `to`, as many as there is room for.
+    fn store(self, vector: Self::Vector, to: &mut [f32]);
+    /// `a + b`.
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a - b`.
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b`.
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b + c`, rounded once where the processor can.
+    fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// The positive part; what is not a number stays so, so that a diverged network shows.
+    fn relu(self, a: Self::Vector) -> Self::Vector;
+    /// `value` where `test` is positive, zero elsewhere.
+    fn where_positive(self, test: Self::Vector, value: Self::Vector) -> Self::Vector;
+}
+
+/// Work that is compiled once for each instruction set.
+pub(crate) trait Kernel {
+    /// Does the work; must be `#[inline(always)]`, or it is compiled without the instructions.
+    fn run<S: Simd>(self, simd: S);
+}
+
+/// A closure as a [`Kernel`], for passes that the auto-vectoriser compiles; mark it `#[inline(always)]`.
+pub(crate) struct Pass<F>(pub(crate) F);
+
+impl<F: FnOnce()> Kernel for Pass<F> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        (self.0)();
+    }
+}
+
+/// The instruction sets there are kernels for, best last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isa {
+    /// What the target's baseline has: SSE2 or NEON.
+    Portable,
+    /// AVX2 and FMA: 256 bits.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Isa {
+    /// The best one that this processor has.
+    pub(crate) fn detect() -> Self {
+        *Self::available().last().unwrap_or(&Self::Portable)
+    }
+
+    /// All that this processor has, best last.
+    pub(crate) fn available() -> Vec<Self> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let mut found = vec![Self::Portable];
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                found.push(Self::Avx2);
+                let avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+                if avx512 && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
+                    found.push(Self::Avx512);
+                }
+            }
+            found
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        vec![Self::Portable]
+    }
+
+    /// Runs `kernel` with the instructions switched on.
+    pub(crate) fn run(self, kernel: impl Kernel) {
+        match self {
+            Self::Portable => kernel.run(Portable::new()),
+            // SAFETY: `detect` and `available` give this value only where the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            #[expect(unsafe_code, reason = "calling code compiled for instructions that the target's baseline lacks")]
+            Self::Avx2 => unsafe { avx2::run(kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            #[expect(unsafe_code, reason = "calling code compiled for instructions that the target's baseline lacks")]
+            Self::Avx512 => unsafe { avx512::run(kernel) },
+        }
+    }
+
+    /// Rows and columns of a register tile.
+    pub(crate) fn tile(self) -> (usize, usize) {
+        match self {
+            Self::Portable => (Portable::ROWS, Portable::COLUMNS),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => (Avx2::ROWS, Avx2::COLUMNS),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => (Avx512::ROWS, Avx512::COLUMNS),
+        }
+    }
+}
+
+/// The elements of a slice that is shorter than a register, followed by zeros.
+#[inline(always)]
+fn padded<const N: usize>(from: &[f32]) -> [f32; N] {
+    let mut all = [0.0; N];
+    all[..from.len()].copy_from_slice(from);
+    all
+}

@@ -1,0 +1,95 @@
+//! AVX2 with FMA: 16 registers of 8 floats.
+#![expect(unsafe_code, reason = "intrinsics of instructions that the target's baseline lacks")]
+
+use core::arch::x86_64::{
+    __m256, _CMP_GT_OQ, _mm256_add_ps, _mm256_and_ps, _mm256_cmp_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
+    _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps, _mm256_sub_ps,
+};
+
+use super::{Kernel, Simd, padded};
+
+/// Proof that the processor has the instructions: nobody else can make one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx2(());
+
+/// Compiles `kernel` with the instructions.
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn run(kernel: impl Kernel) {
+    kernel.run(Avx2(()));
+}
+
+// SAFETY of all methods: `self` is proof of the instructions; loads and stores are within the slices' lengths.
+impl Simd for Avx2 {
+    type Vector = __m256;
+    const LANES: usize = 8;
+    // 12 accumulators, two columns of the right operand and one broadcast of the left: 15 of 16 registers.
+    const ROWS: usize = 6;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> __m256 {
+        if from.len() >= Self::LANES {
+            // SAFETY: see above.
+            unsafe { _mm256_loadu_ps(from.as_ptr()) }
+        } else {
+            let all = padded::<{ Self::LANES }>(from);
+            // SAFETY: see above.
+            unsafe { _mm256_loadu_ps(all.as_ptr()) }
+        }
+    }
+
+    #[inline(always)]
+    fn store(self, vector: __m256, to: &mut [f32]) {
+        if to.len() >= Self::LANES {
+            // SAFETY: see above.
+            unsafe { _mm256_storeu_ps(to.as_mut_ptr(), vector) }
+        } else {
+            let mut all = [0.0; Self::LANES];
+            // SAFETY: see above.
+            unsafe { _mm256_storeu_ps(all.as_mut_ptr(), vector) }
+            to.copy_from_slice(&all[..to.len()]);
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn relu(self, a: __m256) -> __m256 {
+        // The instruction gives its second operand where either is not a number.
+        // SAFETY: see above.
+        unsafe { _mm256_max_ps(_mm256_setzero_ps(), a) }
+    }
+
+    #[inline(always)]
+    fn where_positive(self, test: __m256, value: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(test, _mm256_setzero_ps()), value) }
+    }
+}

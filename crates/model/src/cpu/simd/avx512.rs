@@ -1,0 +1,95 @@
+//! AVX-512: 32 registers of 16 floats.
+#![expect(unsafe_code, reason = "intrinsics of instructions that the target's baseline lacks")]
+
+use core::arch::x86_64::{
+    __m512, _CMP_GT_OQ, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_mov_ps,
+    _mm512_max_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_sub_ps,
+};
+
+use super::{Kernel, Simd, padded};
+
+/// Proof that the processor has the instructions: nobody else can make one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx512(());
+
+/// Compiles `kernel` with the instructions.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+pub(super) fn run(kernel: impl Kernel) {
+    kernel.run(Avx512(()));
+}
+
+// SAFETY of all methods: `self` is proof of the instructions; loads and stores are within the slices' lengths.
+impl Simd for Avx512 {
+    type Vector = __m512;
+    const LANES: usize = 16;
+    // 28 accumulators, two columns of the right operand and one broadcast of the left: 31 of 32 registers.
+    const ROWS: usize = 14;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    fn load(self, from: &[f32]) -> __m512 {
+        if from.len() >= Self::LANES {
+            // SAFETY: see above.
+            unsafe { _mm512_loadu_ps(from.as_ptr()) }
+        } else {
+            let all = padded::<{ Self::LANES }>(from);
+            // SAFETY: see above.
+            unsafe { _mm512_loadu_ps(all.as_ptr()) }
+        }
+    }
+
+    #[inline(always)]
+    fn store(self, vector: __m512, to: &mut [f32]) {
+        if to.len() >= Self::LANES {
+            // SAFETY: see above.
+            unsafe { _mm512_storeu_ps(to.as_mut_ptr(), vector) }
+        } else {
+            let mut all = [0.0; Self::LANES];
+            // SAFETY: see above.
+            unsafe { _mm512_storeu_ps(all.as_mut_ptr(), vector) }
+            to.copy_from_slice(&all[..to.len()]);
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn relu(self, a: __m512) -> __m512 {
+        // The instruction gives its second operand where either is not a number.
+        // SAFETY: see above.
+        unsafe { _mm512_max_ps(_mm512_setzero_ps(), a) }
+    }
+
+    #[inline(always)]
+    fn where_positive(self, test: __m512, value: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(test, _mm512_setzero_ps()), value) }
+    }
+}

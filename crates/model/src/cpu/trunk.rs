@@ -1,0 +1,345 @@
+//! The walk over the layers, forward and backward.
+
+use super::epilogue::{Epilogue, MaskByNorm, Statistics, Write};
+use super::norm::{Affine, Sums};
+use super::operand::Operand;
+use super::pool;
+use super::residual::{self, Shortcut};
+use super::simd::Isa;
+use super::workspace::{BatchShape, BlockSpace, LayerSpace, Shared, Workspace};
+use super::{buffer::Buffer, pixels};
+use crate::architecture::{Block, ConvNorm, Plan};
+use crate::batch::{Normalisation, PixelBatch};
+use crate::error::{Error, Result};
+use crate::grad_cam::Evidence;
+
+/// Which statistics batch norm uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Those of the batch; the running statistics move on.
+    Training,
+    /// The running ones.
+    Evaluation,
+}
+
+/// Everything of the network but its head, on the processor.
+#[derive(Debug)]
+pub(crate) struct Trunk {
+    isa: Isa,
+    workspace: Option<Workspace>,
+    /// The mode of the forward pass that the workspace holds.
+    mode: Option<Mode>,
+}
+
+impl Trunk {
+    /// Without memory: the first batch plans it.
+    pub(crate) fn new(isa: Isa) -> Self {
+        Self { isa, workspace: None, mode: None }
+    }
+
+    /// Computes the features of a batch that has been checked. `statistics` moves on in training.
+    pub(crate) fn forward(
+        &mut self,
+        plan: &Plan,
+        batch: &PixelBatch<'_>,
+        normalisation: &Normalisation,
+        parameters: &[f32],
+        statistics: &mut [f32],
+        mode: Mode,
+    ) -> Result<()> {
+        self.mode = None;
+        let shape = BatchShape { images: batch.n, height: batch.height, width: batch.width };
+        if self.workspace.as_ref().is_none_or(|workspace| workspace.shape != shape) {
+            // The old one goes first, so that the two never need memory at once.
+            self.workspace = None;
+            self.workspace = Some(Workspace::new(plan, shape, self.isa)?);
+        }
+        let workspace = self.workspace.as_mut().ok_or(Error::NoForward)?;
+        if mode == Mode::Training {
+            workspace.check_trainable(plan)?;
+        }
+        let Workspace { input, stem, pool, pooled, winners, blocks, features, shared, .. } = workspace;
+        pixels::normalise(batch, normalisation, plan.stem.padding, input.slice_mut());
+        let mut pass = Forward { isa: self.isa, parameters, statistics, mode, shared };
+        pass.conv_norm(&plan.stem, stem, &Operand::Plain(input.slice()));
+        pool.forward(self.isa, &stem.norm, stem.z.slice(), pooled.slice_mut(), winners);
+        let mut x = pooled.slice();
+        let (mut channels, mut positions) = (0, 0);
+        for (block, space) in plan.blocks.iter().zip(blocks.iter_mut()) {
+            pass.block(block, space, x);
+            x = space.output.slice();
+            (channels, positions) = (space.channels, space.side.0 * space.side.1);
+        }
+        pool::average(x, positions, channels, features);
+        self.mode = Some(mode);
+        Ok(())
+    }
+
+    /// The features of the last forward pass, `[n, channels]`.
+    pub(crate) fn features(&self) -> &[f32] {
+        self.workspace.as_ref().map_or(&[], |workspace| &workspace.features)
+    }
+
+    /// Gradients of all parameters below the features, from those of the features, for the last forward pass, which was
+    /// one in training mode.
+    pub(crate) fn backward(
+        &mut self,
+        plan: &Plan,
+        parameters: &[f32],
+        features_gradient: &[f32],
+        gradients: &mut [f32],
+    ) -> Result<()> {
+        let (Some(workspace), Some(Mode::Training)) = (self.workspace.as_mut(), self.mode) else {
+            return Err(Error::NoForward);
+        };
+        let Workspace { input, stem, pool, pooled, winners, blocks, between, inside, shared, .. } = workspace;
+        let mut pass = Backward { isa: self.isa, parameters, gradients: Some(gradients), shared };
+        pass.blocks(&plan.blocks, blocks, 0, pooled, features_gradient, between, inside);
+        let [g, spare] = between;
+        let (z, sums) = (stem.z.slice(), pass.shared.sums.slice_mut());
+        pool.backward(pass.isa, &stem.norm, z, (g.slice(), winners), &mut spare.slice_mut()[..z.len()], sums);
+        pass.norm(&plan.stem, stem, pool.images * pool.height, 2, 1);
+        let gradient = stem.norm.gradient(spare.slice(), stem.z.slice());
+        pass.weights(&plan.stem, stem, &Operand::Plain(input.slice()), &gradient);
+        Ok(())
+    }
+
+    /// The output of a block and its gradient, from the gradient of the features, for the last forward pass, which was one
+    /// in evaluation mode.
+    pub(crate) fn evidence(
+        &mut self,
+        plan: &Plan,
+        parameters: &[f32],
+        features_gradient: &[f32],
+        block: usize,
+    ) -> Result<Evidence<'_>> {
+        let (Some(workspace), Some(Mode::Evaluation)) = (self.workspace.as_mut(), self.mode) else {
+            return Err(Error::NoForward);
+        };
+        let Workspace { blocks, between, inside, shared, pooled, .. } = workspace;
+        let mut pass = Backward { isa: self.isa, parameters, gradients: None, shared };
+        pass.blocks(&plan.blocks, blocks, block + 1, pooled, features_gradient, between, inside);
+        let BlockSpace { output, side, channels, .. } = &blocks[block];
+        let activations = output.slice();
+        Ok(Evidence {
+            activations,
+            gradients: &between[0].slice()[..activations.len()],
+            side: *side,
+            channels: *channels,
+        })
+    }
+}
+
+/// A forward pass.
+struct Forward<'a> {
+    isa: Isa,
+    parameters: &'a [f32],
+    statistics: &'a mut [f32],
+    mode: Mode,
+    shared: &'a mut Shared,
+}
+
+impl Forward<'_> {
+    /// The convolution, and the coefficients of its batch norm.
+    fn conv_norm(&mut self, layer: &ConvNorm, space: &mut LayerSpace, input: &Operand<'_>) {
+        let LayerSpace { convolution, norm, z, .. } = space;
+        let Shared { packed, sums, .. } = &mut *self.shared;
+        convolution.pack_forward(&self.parameters[layer.weight.range()], packed.slice_mut());
+        let affine =
+            Affine { weight: &self.parameters[layer.scale.range()], bias: &self.parameters[layer.shift.range()] };
+        let product = &convolution.forward;
+        let (packed, z, sums) = (packed.slice(), z.slice_mut(), sums.slice_mut());
+        match self.mode {
+            Mode::Training => {
+                product.run(self.isa, input, packed, &Statistics, z, sums);
+                let counts: Vec<usize> = product.unit_pixels().collect();
+                // The mean and the variance are neighbours in the table.
+                let running = &mut self.statistics[layer.mean.range().start..layer.variance.range().end];
+                let (mean, variance) = running.split_at_mut(layer.outputs);
+                norm.of_batch(affine, sums, &counts, mean, variance);
+            }
+            Mode::Evaluation => {
+                product.run(self.isa, input, packed, &Write { accumulate: false }, z, sums);
+                let (mean, variance) = (&self.statistics[layer.mean.range()], &self.statistics[layer.variance.range()]);
+                norm.of_running(affine, mean, variance);
+            }
+        }
+    }
+
+    fn block(&mut self, block: &Block, space: &mut BlockSpace, x: &[f32]) {
+        let BlockSpace { main, downsample, output, .. } = space;
+        for (i, layer) in block.main.iter().enumerate() {
+            let (before, rest) = main.split_at_mut(i);
+            let input = before.last().map_or(Operand::Plain(x), |before| before.norm.activated(before.z.slice()));
+            self.conv_norm(layer, &mut rest[0], &input);
+        }
+        if let (Some(layer), Some(space)) = (&block.downsample, downsample.as_mut()) {
+            self.conv_norm(layer, space, &Operand::Plain(x));
+        }
+        let shortcut = downsample.as_ref().map_or(Shortcut::Identity(x), Shortcut::Projection);
+        if let Some(last) = main.last() {
+            residual::join(self.isa, last, shortcut, output);
+        }
+    }
+}
+
+/// A backward pass.
+struct Backward<'a> {
+    isa: Isa,
+    parameters: &'a [f32],
+    /// Of all parameters; none where only those of activations are wanted, with running statistics.
+    gradients: Option<&'a mut [f32]>,
+    shared: &'a mut Shared,
+}
+
+impl Backward<'_> {
+    /// From the gradient of the features down to that of the input of block `first`, which `between[0]` holds then. The
+    /// input of block 0 is `pooled`.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a workspace, borrowed apart from each other")]
+    fn blocks(
+        &mut self,
+        blocks: &[Block],
+        spaces: &mut [BlockSpace],
+        first: usize,
+        pooled: &Buffer,
+        features_gradient: &[f32],
+        [g, spare]: &mut [Buffer; 2],
+        inside: &mut [Buffer; 2],
+    ) {
+        let Some(last) = spaces.last_mut() else { return };
+        if first == blocks.len() {
+            residual::spread(features_gradient, last, g.slice_mut());
+            return;
+        }
+        let units = residual::spread_masked(features_gradient, last, g.slice_mut(), self.shared.sums.slice_mut());
+        self.norms_of_block(&blocks[blocks.len() - 1], last, units);
+        for i in (first..blocks.len()).rev() {
+            let (before, rest) = spaces.split_at_mut(i);
+            let (block, space) = (&blocks[i], &mut rest[0]);
+            let x = before.last().map_or(pooled.slice(), |previous| previous.output.slice());
+            let inner = self.inside_of_block(block, space, x, g, inside);
+            match before.last_mut() {
+                Some(previous) if i > first => {
+                    let mask = residual::mask_of(previous);
+                    let units = self.input_of_block(block, space, g, inner, spare, &mask);
+                    self.norms_of_block(&blocks[i - 1], previous, units);
+                }
+                _ => {
+                    self.input_of_block(block, space, g, inner, spare, &Write { accumulate: true });
+                }
+            }
+            if block.downsample.is_some() {
+                std::mem::swap(g, spare);
+            }
+        }
+    }
+
+    /// The coefficients of a batch norm's gradient, from the sums that the last product left: `kinds` of them for each of
+    /// `units`, the gradient's as kind 0 and that of the gradient times `z - mean` as `kind`.
+    fn norm(&mut self, layer: &ConvNorm, space: &mut LayerSpace, units: usize, kinds: usize, kind: usize) {
+        let Some(gradients) = self.gradients.as_deref_mut() else {
+            space.norm.differentiate_running();
+            return;
+        };
+        let channels = layer.outputs;
+        let values = &self.shared.sums.slice()[..units * kinds * channels];
+        let sums = |kind| Sums { values, kinds, channels, kind };
+        // The weight and the bias are neighbours in the table.
+        let range = layer.scale.range().start..layer.shift.range().end;
+        let (weight, bias) = gradients[range].split_at_mut(channels);
+        space.norm.differentiate((sums(0), sums(kind)), space.pixels, weight, bias);
+    }
+
+    /// The batch norms whose sum is a block's output.
+    fn norms_of_block(&mut self, block: &Block, space: &mut BlockSpace, units: usize) {
+        if let (Some(layer), Some(space)) = (block.main.last(), space.main.last_mut()) {
+            self.norm(layer, space, units, 3, 1);
+        }
+        if let (Some(layer), Some(space)) = (&block.downsample, &mut space.downsample) {
+            self.norm(layer, space, units, 3, 2);
+        }
+    }
+
+    /// The gradient of a convolution's weights.
+    fn weights(&mut self, layer: &ConvNorm, space: &LayerSpace, input: &Operand<'_>, gradient: &Operand<'_>) {
+        if let Some(gradients) = self.gradients.as_deref_mut() {
+            let to = &mut gradients[layer.weight.range()];
+            space.convolution.weights.run(self.isa, input, gradient, self.shared.partial.slice_mut(), to);
+        }
+    }
+
+    /// The gradient of a convolution's input; gives the number of units that left sums.
+    fn input(
+        &mut self,
+        layer: &ConvNorm,
+        space: &LayerSpace,
+        gradient: &Operand<'_>,
+        epilogue: &impl Epilogue,
+        to: &mut Buffer,
+    ) -> usize {
+        let Shared { packed, sums, .. } = &mut *self.shared;
+        let Some(product) = &space.convolution.input else { return 0 };
+        space.convolution.pack_input(&self.parameters[layer.weight.range()], packed.slice_mut());
+        product.run(self.isa, gradient, packed.slice(), epilogue, to.slice_mut(), sums.slice_mut());
+        product.units()
+    }
+
+    /// From the gradient `g` of a block's output, after its ReLU's mask, down to its first convolution, whose output's
+    /// gradient is returned.
+    fn inside_of_block<'a>(
+        &mut self,
+        block: &Block,
+        space: &mut BlockSpace,
+        x: &[f32],
+        g: &Buffer,
+        inside: &'a mut [Buffer; 2],
+    ) -> &'a Buffer {
+        let [mut current, mut other] = inside.each_mut();
+        let last = block.main.len() - 1;
+        for i in (0..=last).rev() {
+            let (below, above) = space.main.split_at_mut(i);
+            let (layer, space) = (&block.main[i], &above[0]);
+            let g = if i == last { g.slice() } else { current.slice() };
+            let gradient = space.norm.gradient(g, space.z.slice());
+            let Some(below) = below.last_mut() else {
+                self.weights(layer, space, &Operand::Plain(x), &gradient);
+                break;
+            };
+            self.weights(layer, space, &below.norm.activated(below.z.slice()), &gradient);
+            let mask = MaskByNorm {
+                z: below.z.slice(),
+                mean: &below.norm.mean,
+                scale: &below.norm.scale,
+                shift: &below.norm.shift,
+            };
+            let units = self.input(layer, space, &gradient, &mask, other);
+            self.norm(&block.main[i - 1], below, units, MaskByNorm::SUMS, 1);
+            std::mem::swap(&mut current, &mut other);
+        }
+        if let (Some(layer), Some(space)) = (&block.downsample, &space.downsample) {
+            self.weights(layer, space, &Operand::Plain(x), &space.norm.gradient(g.slice(), space.z.slice()));
+        }
+        current
+    }
+
+    /// The gradient of a block's input: added to that of its output `g`, where the shortcut is the identity, and into
+    /// `spare` where it is a projection. Gives the number of units that left sums.
+    fn input_of_block(
+        &mut self,
+        block: &Block,
+        space: &BlockSpace,
+        g: &mut Buffer,
+        inner: &Buffer,
+        spare: &mut Buffer,
+        epilogue: &impl Epilogue,
+    ) -> usize {
+        let first = &space.main[0];
+        let inner = first.norm.gradient(inner.slice(), first.z.slice());
+        if let (Some(layer), Some(space)) = (&block.downsample, &space.downsample) {
+            let gradient = space.norm.gradient(g.slice(), space.z.slice());
+            self.input(layer, space, &gradient, &Write { accumulate: false }, spare);
+            return self.input(&block.main[0], first, &inner, epilogue, spare);
+        }
+        self.input(&block.main[0], first, &inner, epilogue, g)
+    }
+}

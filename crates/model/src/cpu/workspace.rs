@@ -1,0 +1,197 @@
+//! Everything a batch shape needs: the plan of each product, activations, gradients and scratch memory, made once.
+//!
+//! Kept from forward to backward are the convolutions' outputs `z` and the blocks' outputs; what lies between is made
+//! again from `z` where it is read.
+
+use super::buffer::Buffer;
+use super::convolution::{Convolution, Input};
+use super::norm::Norm;
+use super::pool::{self, MaxPool};
+use super::product::Product;
+use super::simd::Isa;
+use crate::architecture::{Block, COLOURS, ConvNorm, Plan};
+use crate::error::{Error, Result};
+
+/// Images and their size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchShape {
+    /// Number of images.
+    pub(crate) images: usize,
+    /// Rows.
+    pub(crate) height: usize,
+    /// Columns.
+    pub(crate) width: usize,
+}
+
+/// A convolution with its batch norm and output.
+#[derive(Debug)]
+pub(crate) struct LayerSpace {
+    /// The plan of its products.
+    pub(crate) convolution: Convolution,
+    /// The coefficients of its batch norm.
+    pub(crate) norm: Norm,
+    /// Its output, `[images, height, width, channels]`.
+    pub(crate) z: Buffer,
+    /// Values per channel: images x height x width.
+    pub(crate) pixels: usize,
+}
+
+/// A residual block.
+#[derive(Debug)]
+pub(crate) struct BlockSpace {
+    /// The convolutions in order.
+    pub(crate) main: Vec<LayerSpace>,
+    /// The projection of the shortcut.
+    pub(crate) downsample: Option<LayerSpace>,
+    /// Its output, `[images, height, width, channels]`.
+    pub(crate) output: Buffer,
+    /// Rows and columns of the output.
+    pub(crate) side: (usize, usize),
+    /// Channels of the output.
+    pub(crate) channels: usize,
+}
+
+/// Memory that every layer uses in its turn.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Packed weights of the product at hand.
+    pub(crate) packed: Buffer,
+    /// Partial weight gradients.
+    pub(crate) partial: Buffer,
+    /// Per-channel sums of the units of the product at hand.
+    pub(crate) sums: Buffer,
+}
+
+/// All memory for one batch shape.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    /// What it is for.
+    pub(crate) shape: BatchShape,
+    /// The normalised pixels with the stem's padding.
+    pub(crate) input: Buffer,
+    /// The first convolution.
+    pub(crate) stem: LayerSpace,
+    /// The pooling after it.
+    pub(crate) pool: MaxPool,
+    /// Output of the pooling.
+    pub(crate) pooled: Buffer,
+    /// Which element of its window each output of the pooling is.
+    pub(crate) winners: Vec<u8>,
+    /// The residual blocks.
+    pub(crate) blocks: Vec<BlockSpace>,
+    /// Averages over all positions, `[images, channels]`.
+    pub(crate) features: Vec<f32>,
+    /// Gradients between blocks: of the block at hand's output and of its input.
+    pub(crate) between: [Buffer; 2],
+    /// Gradients inside of a block.
+    pub(crate) inside: [Buffer; 2],
+    /// Scratch memory.
+    pub(crate) shared: Shared,
+}
+
+/// The largest of each shared buffer that any layer needs.
+#[derive(Default)]
+struct Needs {
+    packed: usize,
+    partial: usize,
+    sums: usize,
+    between: usize,
+    inside: usize,
+}
+
+impl Workspace {
+    /// Plans `plan` for batches of `shape`.
+    pub(crate) fn new(plan: &Plan, shape: BatchShape, isa: Isa) -> Result<Self> {
+        let BatchShape { images, height, width } = shape;
+        let mut needs = Needs::default();
+        let padding = plan.stem.padding;
+        let input = zeros(images * (height + 2 * padding) * (width + 2 * padding) * COLOURS)?;
+        let convolution = Convolution::new(&plan.stem, Input::PaddedPixels, images, (height, width), isa);
+        let stem = LayerSpace::new(&plan.stem, convolution, images, (height, width), &mut needs)?;
+        let (height, width) = (plan.stem.output_side(height), plan.stem.output_side(width));
+        let channels = plan.stem.outputs;
+        let pool = MaxPool { images, height, width, channels };
+        needs.sums = needs.sums.max(images * height * 2 * channels);
+        needs.between = stem.pixels * channels;
+        let mut side = (pool::output_side(height), pool::output_side(width));
+        let pooled = images * side.0 * side.1 * channels;
+        let mut blocks = Vec::new();
+        for block in &plan.blocks {
+            let space = BlockSpace::new(block, images, side, isa, &mut needs)?;
+            side = space.side;
+            blocks.push(space);
+        }
+        Ok(Self {
+            shape,
+            input,
+            stem,
+            pool,
+            pooled: zeros(pooled)?,
+            winners: vec![0; pooled],
+            blocks,
+            features: vec![0.0; images * plan.head.inputs],
+            between: [zeros(needs.between)?, zeros(needs.between)?],
+            inside: [zeros(needs.inside)?, zeros(needs.inside)?],
+            shared: Shared {
+                packed: zeros(needs.packed)?,
+                partial: zeros(needs.partial)?,
+                sums: zeros(needs.sums.max(images * plan.head.inputs * 3))?,
+            },
+        })
+    }
+
+    /// Refuses shapes whose batch statistics would be those of a single value.
+    pub(crate) fn check_trainable(&self, plan: &Plan) -> Result<()> {
+        let blocks = self.blocks.iter().flat_map(|block| block.main.iter().chain(&block.downsample));
+        let mut layers = std::iter::once(&self.stem).chain(blocks).zip(plan.conv_norms());
+        match layers.find(|(space, _)| space.pixels == 1) {
+            Some((_, layer)) => Err(Error::OneValuePerChannel { layer: layer.norm_name.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl BlockSpace {
+    fn new(block: &Block, images: usize, from: (usize, usize), isa: Isa, needs: &mut Needs) -> Result<Self> {
+        let mut layer = |layer: &ConvNorm, from: (usize, usize)| {
+            LayerSpace::new(layer, Convolution::new(layer, Input::Activations, images, from, isa), images, from, needs)
+        };
+        let (mut side, mut channels) = (from, 0);
+        let mut main = Vec::new();
+        for conv in &block.main {
+            main.push(layer(conv, side)?);
+            side = (conv.output_side(side.0), conv.output_side(side.1));
+            channels = conv.outputs;
+        }
+        let downsample = block.downsample.as_ref().map(|conv| layer(conv, from)).transpose()?;
+        let len = images * side.0 * side.1 * channels;
+        needs.between = needs.between.max(len);
+        for conv in &main[..main.len() - 1] {
+            needs.inside = needs.inside.max(conv.convolution.forward.output_len());
+        }
+        Ok(Self { main, downsample, output: zeros(len)?, side, channels })
+    }
+}
+
+impl LayerSpace {
+    fn new(
+        layer: &ConvNorm,
+        convolution: Convolution,
+        images: usize,
+        from: (usize, usize),
+        needs: &mut Needs,
+    ) -> Result<Self> {
+        let pixels = images * layer.output_side(from.0) * layer.output_side(from.1);
+        let products = std::iter::once(&convolution.forward).chain(&convolution.input);
+        let units = products.map(Product::units).max().unwrap_or(0);
+        needs.packed = needs.packed.max(convolution.packed_len());
+        needs.partial = needs.partial.max(convolution.weights.partial_len());
+        needs.sums = needs.sums.max(units * 3 * layer.outputs.max(layer.inputs));
+        Ok(Self { convolution, norm: Norm::new(layer.outputs), z: zeros(pixels * layer.outputs)?, pixels })
+    }
+}
+
+/// A buffer of zeros, or the error that says how large it was to be.
+pub(crate) fn zeros(len: usize) -> Result<Buffer> {
+    Buffer::zeros(len).map_err(|source| Error::Memory { bytes: len.saturating_mul(size_of::<f32>()), source })
+}

@@ -1,0 +1,312 @@
+//! A CUDA card: its context, streams, memory and compiled kernels.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cudarc::driver::{CudaContext, CudaEvent, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError, result};
+use cudarc::nvrtc::Ptx;
+
+use super::convolution::{Convolution, Cudnn};
+use super::engine::{Address, Arg, Engine, Geometry, Precision, Scratch, THREADS};
+use super::error::{Error, Result};
+
+include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
+
+/// The first generation with bf16 matrix units: Ampere, compute capability 8.0.
+const BF16_GENERATION: i32 = 8;
+
+/// Names what is computed in, `f32`, `tf32` or `bf16`, where that is not to be the card's best.
+pub(crate) const PRECISION_VARIABLE: &str = "CANDLING_CUDA_PRECISION";
+
+/// A card with everything that computing on it needs.
+pub(crate) struct Card {
+    name: String,
+    index: usize,
+    precision: Precision,
+    functions: BTreeMap<String, CudaFunction>,
+    cudnn: Cudnn,
+    /// Pinned memory and the copies in flight from it, one for each slot of [`Engine::stage`].
+    staging: RefCell<Vec<Staging>>,
+    /// Pinned memory of finished readbacks.
+    spare: RefCell<Vec<Pinned>>,
+    compute: Arc<CudaStream>,
+    copies: Arc<CudaStream>,
+    context: Arc<CudaContext>,
+}
+
+/// A slot's pinned copy of what is sent.
+struct Staging {
+    pinned: Pinned,
+    /// The copy from the pinned memory.
+    sent: CudaEvent,
+    /// The last reading of what was sent.
+    consumed: CudaEvent,
+}
+
+/// Host memory that the card copies from and to by itself.
+struct Pinned {
+    bytes: *mut u8,
+    len: usize,
+    context: Arc<CudaContext>,
+}
+
+/// A copy to the host under way.
+pub(crate) struct Readback {
+    pinned: Pinned,
+    len: usize,
+    done: CudaEvent,
+}
+
+impl std::fmt::Debug for Card {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl std::fmt::Display for Card {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "cuda:{} ({}, {:?})", self.index, self.name, self.precision)
+    }
+}
+
+impl std::fmt::Debug for Readback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Readback of {} bytes", self.len)
+    }
+}
+
+impl Card {
+    /// What convolutions compute with unless told otherwise: bf16 where the card multiplies it, else f32.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    fn function(&self, kernel: &str) -> Result<&CudaFunction> {
+        self.functions.get(kernel).ok_or_else(|| Error::NoKernel(kernel.to_owned()))
+    }
+
+    fn event(&self) -> Result<CudaEvent> {
+        self.context.new_event(None).map_err(driver("make an event"))
+    }
+
+    /// Pinned memory of at least `len` bytes, one that was used before if it is large enough.
+    fn pinned(&self, len: usize) -> Result<Pinned> {
+        let mut spare = self.spare.borrow_mut();
+        match spare.iter().position(|pinned| pinned.len >= len) {
+            Some(i) => Ok(spare.swap_remove(i)),
+            None => Pinned::new(&self.context, len),
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "the driver is C; memory lives as long as its owners, addresses are the caller's")]
+mod calls {
+    use super::*;
+
+    impl Card {
+        /// The card `index`, or why it cannot be used.
+        pub(crate) fn open(index: usize) -> Result<Self> {
+            // SAFETY: looks for a library and opens it; running its initialisers is what loading a driver means.
+            if !unsafe { cudarc::driver::sys::is_culib_present() } {
+                return Err(Error::NoDriver);
+            }
+            result::init().map_err(driver("start"))?;
+            let count = usize::try_from(CudaContext::device_count().map_err(driver("count the cards"))?).unwrap_or(0);
+            if index >= count {
+                return Err(Error::NoCard { index, count });
+            }
+            let context = CudaContext::new(index).map_err(driver("open the card"))?;
+            // SAFETY: memory is used on one stream, and across the two where `stage` orders them by events of its own.
+            unsafe { context.disable_event_tracking() };
+            let name = context.name().map_err(driver("name the card"))?;
+            let (generation, _) = context.compute_capability().map_err(driver("ask for the card's generation"))?;
+            let precision = precision(generation)?;
+            let compute = context.new_stream().map_err(driver("make a stream"))?;
+            let copies = context.new_stream().map_err(driver("make a stream"))?;
+            let mut functions = BTreeMap::new();
+            for (names, binary) in KERNELS {
+                let module = context.load_module(Ptx::from_binary(binary.to_vec())).map_err(driver("load kernels"))?;
+                for &name in *names {
+                    let function = module.load_function(name).map_err(driver(name))?;
+                    functions.insert(name.to_owned(), function);
+                }
+            }
+            let cudnn = Cudnn::new(compute.cu_stream())?;
+            let (staging, spare) = (RefCell::default(), RefCell::default());
+            Ok(Self { name, index, precision, functions, cudnn, staging, spare, compute, copies, context })
+        }
+    }
+
+    impl Engine for Card {
+        type Memory = CudaSlice<u8>;
+        type Convolution = Convolution;
+        type Readback = Readback;
+
+        fn allocate(&self, bytes: usize) -> Result<Self::Memory> {
+            self.compute.alloc_zeros(bytes).map_err(|error| driver(&format!("allocate {bytes} bytes"))(error))
+        }
+
+        fn address(&self, memory: &Self::Memory) -> Address {
+            memory.device_ptr(&self.compute).0
+        }
+
+        fn upload(&self, from: &[u8], to: Address) -> Result<()> {
+            // SAFETY: the caller vouches for the address; pageable memory is read before the call returns.
+            unsafe { result::memcpy_htod_async(to, from, self.compute.cu_stream()) }
+                .map_err(driver("copy to the card"))?;
+            self.wait()
+        }
+
+        fn download(&self, from: Address, to: &mut [u8]) -> Result<()> {
+            // SAFETY: the caller vouches for the address; the stream is waited for before `to` is given back.
+            unsafe { result::memcpy_dtoh_async(to, from, self.compute.cu_stream()) }
+                .map_err(driver("copy from the card"))?;
+            self.wait()
+        }
+
+        fn wait(&self) -> Result<()> {
+            self.compute.synchronize().map_err(driver("wait for the card"))
+        }
+
+        fn stage(&self, slot: usize, parts: &[(&[u8], Address)]) -> Result<()> {
+            let total = parts.iter().map(|(from, _)| from.len()).sum();
+            let mut staging = self.staging.borrow_mut();
+            while staging.len() <= slot {
+                let (sent, consumed) = (self.event()?, self.event()?);
+                staging.push(Staging { pinned: Pinned::new(&self.context, total)?, sent, consumed });
+            }
+            let Staging { pinned, sent, consumed } = &mut staging[slot];
+            sent.synchronize().map_err(driver("wait for a copy"))?;
+            if pinned.len < total {
+                *pinned = Pinned::new(&self.context, total)?;
+            }
+            self.copies.wait(consumed).map_err(driver("order the streams"))?;
+            let mut offset = 0;
+            for &(from, to) in parts {
+                let pinned = &mut pinned.slice_mut()[offset..offset + from.len()];
+                pinned.copy_from_slice(from);
+                if !from.is_empty() {
+                    // SAFETY: the caller vouches for the address; `sent` guards the pinned memory.
+                    unsafe { result::memcpy_htod_async(to, pinned, self.copies.cu_stream()) }
+                        .map_err(driver("copy a batch to the card"))?;
+                }
+                offset += from.len();
+            }
+            sent.record(&self.copies).map_err(driver("mark a copy"))?;
+            self.compute.wait(sent).map_err(driver("order the streams"))
+        }
+
+        fn consumed(&self, slot: usize) -> Result<()> {
+            match self.staging.borrow().get(slot) {
+                Some(staging) => staging.consumed.record(&self.compute).map_err(driver("mark a reading")),
+                None => Ok(()),
+            }
+        }
+
+        fn read_later(&self, from: Address, bytes: usize) -> Result<Readback> {
+            let mut pinned = self.pinned(bytes)?;
+            let done = self.event()?;
+            let to = &mut pinned.slice_mut()[..bytes];
+            // SAFETY: the caller vouches for the address; `done` guards the pinned memory.
+            unsafe { result::memcpy_dtoh_async(to, from, self.compute.cu_stream()) }
+                .map_err(driver("copy results from the card"))?;
+            done.record(&self.compute).map_err(driver("mark a copy"))?;
+            Ok(Readback { pinned, len: bytes, done })
+        }
+
+        fn finish(&self, readback: Readback) -> Result<Vec<u8>> {
+            let Readback { mut pinned, len, done } = readback;
+            done.synchronize().map_err(driver("wait for results"))?;
+            let values = pinned.slice_mut()[..len].to_vec();
+            self.spare.borrow_mut().push(pinned);
+            Ok(values)
+        }
+
+        fn launch(&self, kernel: &'static str, grid: [u32; 2], args: &[Arg]) -> Result<()> {
+            let function = self.function(kernel)?;
+            let mut addresses: Vec<_> = args.iter().map(Arg::address).collect();
+            let (grid, stream) = ((grid[0], grid[1], 1), self.compute.cu_stream());
+            self.context.bind_to_thread().map_err(driver("select the card"))?;
+            // SAFETY: `kernels.rs` matches the arguments to the kernel's signature; the driver copies them before the
+            // call returns.
+            unsafe { result::launch_kernel(function.cu_function(), grid, (THREADS, 1, 1), 0, stream, &mut addresses) }
+                .map_err(driver(kernel))
+        }
+
+        fn prepare(&self, geometry: &Geometry, precision: Precision) -> Result<(Convolution, usize)> {
+            self.cudnn.prepare(geometry, precision)
+        }
+
+        fn convolve(&self, by: &Convolution, scratch: Scratch, x: Address, w: Address, y: Address) -> Result<()> {
+            self.cudnn.forward(by, scratch, [x, w, y])
+        }
+
+        fn input_gradient(
+            &self,
+            by: &Convolution,
+            scratch: Scratch,
+            w: Address,
+            dy: Address,
+            dx: Address,
+        ) -> Result<()> {
+            self.cudnn.input_gradient(by, scratch, [w, dy, dx])
+        }
+
+        fn weight_gradient(
+            &self,
+            by: &Convolution,
+            scratch: Scratch,
+            x: Address,
+            dy: Address,
+            dw: Address,
+        ) -> Result<()> {
+            self.cudnn.weight_gradient(by, scratch, [x, dy, dw])
+        }
+    }
+
+    impl Pinned {
+        pub(super) fn new(context: &Arc<CudaContext>, len: usize) -> Result<Self> {
+            context.bind_to_thread().map_err(driver("select the card"))?;
+            let len = len.max(1);
+            // SAFETY: the memory is this structure's until it is dropped.
+            let bytes =
+                unsafe { result::malloc_host(len, 0) }.map_err(|error| driver(&format!("pin {len} bytes"))(error))?;
+            // SAFETY: `len` bytes were allocated; they are zeroed so that slices of them are initialised.
+            unsafe { bytes.cast::<u8>().write_bytes(0, len) };
+            Ok(Self { bytes: bytes.cast(), len, context: context.clone() })
+        }
+
+        pub(super) fn slice_mut(&mut self) -> &mut [u8] {
+            // SAFETY: `len` initialised bytes that nobody else has; the owners wait for copies before they look.
+            unsafe { std::slice::from_raw_parts_mut(self.bytes, self.len) }
+        }
+    }
+
+    impl Drop for Pinned {
+        fn drop(&mut self) {
+            // SAFETY: allocated by `malloc_host`; copies from and to it are waited for. Failures leave nothing to do.
+            let _ = self.context.bind_to_thread().and_then(|()| self.context.synchronize());
+            let _ = unsafe { result::free_host(self.bytes.cast()) };
+        }
+    }
+}
+
+/// bf16 where the card of this generation multiplies it, else f32, unless the environment says otherwise.
+fn precision(generation: i32) -> Result<Precision> {
+    match std::env::var(PRECISION_VARIABLE).as_deref() {
+        Err(_) if generation >= BF16_GENERATION => Ok(Precision::Bf16),
+        Err(_) | Ok("f32") => Ok(Precision::F32),
+        Ok("tf32") => Ok(Precision::Tf32),
+        Ok("bf16") => Ok(Precision::Bf16),
+        Ok(other) => Err(Error::Precision { variable: PRECISION_VARIABLE, value: other.to_owned() }),
+    }
+}
+
+/// Turns the driver's error into this crate's, with what was attempted.
+fn driver(what: &str) -> impl Fn(DriverError) -> Error + '_ {
+    move |error| {
+        let text = error.error_string().map(|text| text.to_string_lossy().into_owned());
+        Error::Driver { what: what.to_owned(), message: text.unwrap_or_else(|_| format!("{:?}", error.0)) }
+    }
+}

@@ -1,0 +1,404 @@
+//! Convolutions through cuDNN, N,H,W,C with `[outputs, kernel, kernel, inputs]` weights.
+//!
+//! Algorithms are chosen once per shape by cuDNN's own ranking, not by timing, and only deterministic ones: the same seed
+//! gives the same bits in every run on the same card and cuDNN.
+
+use std::ffi::{c_int, c_void};
+
+use cudarc::cudnn::result::{self, CudnnError};
+use cudarc::cudnn::sys;
+
+use super::engine::{Address, Geometry, Precision, Scratch};
+use super::error::{Error, Result};
+
+/// No algorithm may ask for more scratch memory than this.
+const MAX_SCRATCH: usize = 1 << 30;
+/// As many algorithms as cuDNN has for any direction, with each kind of arithmetic.
+const MAX_RANKED: usize = 32;
+
+/// cuDNN on one stream.
+#[derive(Debug)]
+pub(crate) struct Cudnn {
+    handle: sys::cudnnHandle_t,
+}
+
+/// A convolution with the algorithm of each direction.
+#[derive(Debug)]
+pub(crate) struct Convolution {
+    geometry: Geometry,
+    x: Tensor,
+    y: Tensor,
+    weight: Filter,
+    forward: Chosen<sys::cudnnConvolutionFwdAlgo_t>,
+    input: Chosen<sys::cudnnConvolutionBwdDataAlgo_t>,
+    filter: Chosen<sys::cudnnConvolutionBwdFilterAlgo_t>,
+}
+
+#[derive(Debug)]
+struct Tensor(sys::cudnnTensorDescriptor_t);
+
+#[derive(Debug)]
+struct Filter(sys::cudnnFilterDescriptor_t);
+
+#[derive(Debug)]
+struct Operation(sys::cudnnConvolutionDescriptor_t);
+
+/// An algorithm with the arithmetic that it was ranked with.
+#[derive(Debug)]
+struct Chosen<A> {
+    algorithm: A,
+    operation: Operation,
+    scratch: usize,
+}
+
+/// A line of cuDNN's ranking, which has a type of its own for each direction.
+struct Ranked<A> {
+    algorithm: A,
+    usable: bool,
+    scratch: usize,
+    math: sys::cudnnMathType_t,
+}
+
+macro_rules! ranked {
+    ($list:expr, $count:expr) => {
+        $list.into_iter().take($count as usize).map(|line| Ranked {
+            algorithm: line.algo,
+            usable: line.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
+                && line.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC,
+            scratch: line.memory,
+            math: line.mathType,
+        })
+    };
+}
+
+#[expect(unsafe_code, reason = "cuDNN is C; descriptors live as long as their owners, addresses are the caller's")]
+mod calls {
+    use super::*;
+
+    impl Cudnn {
+        /// cuDNN working on `stream`, which must outlive it.
+        pub(crate) fn new(stream: cudarc::driver::sys::CUstream) -> Result<Self> {
+            // SAFETY: looks for a library and opens it; running its initialisers is what loading a driver means.
+            if !unsafe { sys::is_culib_present() } {
+                return Err(Error::NoCudnn);
+            }
+            let handle = result::create_handle().map_err(|error| fault("start", error))?;
+            let cudnn = Self { handle };
+            // SAFETY: the handle is live, the stream is one of the same context.
+            unsafe { result::set_stream(handle, stream.cast()) }.map_err(|error| fault("take a stream", error))?;
+            Ok(cudnn)
+        }
+
+        /// Chooses the algorithms of `geometry`; with the scratch memory that they need.
+        pub(crate) fn prepare(&self, geometry: &Geometry, precision: Precision) -> Result<(Convolution, usize)> {
+            let refused = |error| fault(&format!("plan {geometry:?}"), error);
+            let Geometry { images, height, width, inputs, outputs, kernel, .. } = *geometry;
+            let (out_height, out_width) = geometry.output();
+            let x = Tensor::new(precision, [images, inputs, height, width]).map_err(refused)?;
+            let y = Tensor::new(precision, [images, outputs, out_height, out_width]).map_err(refused)?;
+            let weight = Filter::new(precision, [outputs, inputs, kernel, kernel]).map_err(refused)?;
+            let asked = Operation::new(geometry, math(precision)).map_err(refused)?;
+            let ranking = MAX_RANKED as c_int;
+            let mut count: c_int = 0;
+
+            // SAFETY: zeroes are a valid value of these plain C structures, and `MAX_RANKED` of them are there to write.
+            let mut lines = [unsafe { std::mem::zeroed::<sys::cudnnConvolutionFwdAlgoPerf_t>() }; MAX_RANKED];
+            // SAFETY: all descriptors are live.
+            unsafe {
+                result::get_convolution_forward_algorithm(
+                    self.handle,
+                    x.0,
+                    weight.0,
+                    asked.0,
+                    y.0,
+                    ranking,
+                    &mut count,
+                    lines.as_mut_ptr(),
+                )
+            }
+            .map_err(refused)?;
+            let forward = choose(geometry, ranked!(lines, count))?;
+
+            // SAFETY: as above.
+            let mut lines = [unsafe { std::mem::zeroed::<sys::cudnnConvolutionBwdDataAlgoPerf_t>() }; MAX_RANKED];
+            // SAFETY: as above.
+            unsafe {
+                result::get_convolution_backward_data_algorithm(
+                    self.handle,
+                    weight.0,
+                    y.0,
+                    asked.0,
+                    x.0,
+                    ranking,
+                    &mut count,
+                    lines.as_mut_ptr(),
+                )
+            }
+            .map_err(refused)?;
+            let input = choose(geometry, ranked!(lines, count))?;
+
+            // SAFETY: as above.
+            let mut lines = [unsafe { std::mem::zeroed::<sys::cudnnConvolutionBwdFilterAlgoPerf_t>() }; MAX_RANKED];
+            // SAFETY: as above.
+            unsafe {
+                result::get_convolution_backward_filter_algorithm(
+                    self.handle,
+                    x.0,
+                    y.0,
+                    asked.0,
+                    weight.0,
+                    ranking,
+                    &mut count,
+                    lines.as_mut_ptr(),
+                )
+            }
+            .map_err(refused)?;
+            let filter = choose(geometry, ranked!(lines, count))?;
+
+            let scratch = forward.scratch.max(input.scratch).max(filter.scratch);
+            Ok((Convolution { geometry: *geometry, x, y, weight, forward, input, filter }, scratch))
+        }
+
+        /// `y = convolution of x and w`.
+        pub(crate) fn forward(&self, by: &Convolution, scratch: Scratch, [x, w, y]: [Address; 3]) -> Result<()> {
+            let (one, zero) = (scalar(&1.0), scalar(&0.0));
+            // SAFETY: the descriptors are live; the engine's caller vouches for the addresses.
+            unsafe {
+                result::convolution_forward(
+                    self.handle,
+                    one,
+                    by.x.0,
+                    pointer(x),
+                    by.weight.0,
+                    pointer(w),
+                    by.forward.operation.0,
+                    by.forward.algorithm,
+                    pointer(scratch.address),
+                    scratch.bytes,
+                    zero,
+                    by.y.0,
+                    pointer(y),
+                )
+            }
+            .map_err(|error| fault(&format!("convolve {:?}", by.geometry), error))
+        }
+
+        /// `dx = gradient of the input`.
+        pub(crate) fn input_gradient(
+            &self,
+            by: &Convolution,
+            scratch: Scratch,
+            [w, dy, dx]: [Address; 3],
+        ) -> Result<()> {
+            let (one, zero) = (scalar(&1.0), scalar(&0.0));
+            // SAFETY: as in `forward`.
+            unsafe {
+                result::convolution_backward_data(
+                    self.handle,
+                    one,
+                    by.weight.0,
+                    pointer(w),
+                    by.y.0,
+                    pointer(dy),
+                    by.input.operation.0,
+                    by.input.algorithm,
+                    pointer(scratch.address),
+                    scratch.bytes,
+                    zero,
+                    by.x.0,
+                    pointer(dx),
+                )
+            }
+            .map_err(|error| fault(&format!("differentiate the input of {:?}", by.geometry), error))
+        }
+
+        /// `dw = gradient of the weight`.
+        pub(crate) fn weight_gradient(
+            &self,
+            by: &Convolution,
+            scratch: Scratch,
+            [x, dy, dw]: [Address; 3],
+        ) -> Result<()> {
+            let (one, zero) = (scalar(&1.0), scalar(&0.0));
+            // SAFETY: as in `forward`.
+            unsafe {
+                result::convolution_backward_filter(
+                    self.handle,
+                    one,
+                    by.x.0,
+                    pointer(x),
+                    by.y.0,
+                    pointer(dy),
+                    by.filter.operation.0,
+                    by.filter.algorithm,
+                    pointer(scratch.address),
+                    scratch.bytes,
+                    zero,
+                    by.weight.0,
+                    pointer(dw),
+                )
+            }
+            .map_err(|error| fault(&format!("differentiate the weight of {:?}", by.geometry), error))
+        }
+    }
+
+    impl Drop for Cudnn {
+        fn drop(&mut self) {
+            // SAFETY: the handle is live, and nobody has it any more. A failure leaves nothing to be done.
+            let _ = unsafe { result::destroy_handle(self.handle) };
+        }
+    }
+
+    impl Tensor {
+        /// `[images, channels, height, width]` in cuDNN's order of naming, channels last in memory.
+        pub(super) fn new(precision: Precision, shape: [usize; 4]) -> std::result::Result<Self, CudnnError> {
+            let tensor = Self(result::create_tensor_descriptor()?);
+            let format = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
+            // SAFETY: the descriptor is live.
+            unsafe { result::set_tensor4d_descriptor(tensor.0, format, element(precision), shape.map(int)) }?;
+            Ok(tensor)
+        }
+    }
+
+    impl Drop for Tensor {
+        fn drop(&mut self) {
+            // SAFETY: as for `Cudnn`.
+            let _ = unsafe { result::destroy_tensor_descriptor(self.0) };
+        }
+    }
+
+    impl Filter {
+        /// `[outputs, inputs, height, width]` in cuDNN's order of naming, inputs last in memory.
+        pub(super) fn new(precision: Precision, shape: [usize; 4]) -> std::result::Result<Self, CudnnError> {
+            let filter = Self(result::create_filter_descriptor()?);
+            let format = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
+            // SAFETY: the descriptor is live.
+            unsafe { result::set_filter4d_descriptor(filter.0, element(precision), format, shape.map(int)) }?;
+            Ok(filter)
+        }
+    }
+
+    impl Drop for Filter {
+        fn drop(&mut self) {
+            // SAFETY: as for `Cudnn`.
+            let _ = unsafe { result::destroy_filter_descriptor(self.0) };
+        }
+    }
+
+    impl Operation {
+        /// Stride and padding of `geometry`; sums are f32.
+        pub(super) fn new(geometry: &Geometry, math: sys::cudnnMathType_t) -> std::result::Result<Self, CudnnError> {
+            let operation = Self(result::create_convolution_descriptor()?);
+            let (padding, stride) = (int(geometry.padding), int(geometry.stride));
+            let mode = sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION;
+            let sums = sys::cudnnDataType_t::CUDNN_DATA_FLOAT;
+            // SAFETY: the descriptor is live.
+            unsafe {
+                result::set_convolution2d_descriptor(operation.0, padding, padding, stride, stride, 1, 1, mode, sums)?;
+                result::set_convolution_math_type(operation.0, math)?;
+            }
+            Ok(operation)
+        }
+    }
+
+    impl Drop for Operation {
+        fn drop(&mut self) {
+            // SAFETY: as for `Cudnn`.
+            let _ = unsafe { result::destroy_convolution_descriptor(self.0) };
+        }
+    }
+}
+
+/// The best usable line of a ranking.
+fn choose<A>(geometry: &Geometry, ranking: impl Iterator<Item = Ranked<A>>) -> Result<Chosen<A>> {
+    let mut ranking = ranking;
+    let best = ranking
+        .find(|line| line.usable && line.scratch <= MAX_SCRATCH)
+        .ok_or_else(|| Error::NoAlgorithm(format!("{geometry:?}")))?;
+    let operation =
+        Operation::new(geometry, best.math).map_err(|error| fault(&format!("set up {geometry:?}"), error))?;
+    Ok(Chosen { algorithm: best.algorithm, operation, scratch: best.scratch })
+}
+
+fn element(precision: Precision) -> sys::cudnnDataType_t {
+    match precision {
+        Precision::F32 | Precision::Tf32 => sys::cudnnDataType_t::CUDNN_DATA_FLOAT,
+        Precision::Bf16 => sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16,
+    }
+}
+
+/// Tensor cores for bf16 and, where it is asked for, TF32; plain multiplication for f32.
+fn math(precision: Precision) -> sys::cudnnMathType_t {
+    match precision {
+        Precision::F32 => sys::cudnnMathType_t::CUDNN_FMA_MATH,
+        Precision::Tf32 | Precision::Bf16 => sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
+    }
+}
+
+fn int(value: usize) -> c_int {
+    value as c_int
+}
+
+fn scalar(value: &f32) -> *const c_void {
+    std::ptr::from_ref(value).cast()
+}
+
+/// An address as C knows it.
+fn pointer(address: Address) -> *mut c_void {
+    address as *mut c_void
+}
+
+fn fault(what: &str, error: CudnnError) -> Error {
+    Error::Cudnn { what: what.to_owned(), message: format!("{:?}", error.0) }
+}
+
+#[cfg(test)]
+#[expect(unsafe_code, reason = "asks cuDNN, which is C")]
+mod tests {
+    use super::*;
+
+    /// cuDNN keeps descriptors without a card, so where the library is, what it makes of ours can be held.
+    #[test]
+    fn cudnn_reads_tensors_as_the_kernels_write_them() {
+        // SAFETY: opens a library, as `Cudnn::new` does.
+        if !unsafe { sys::is_culib_present() } {
+            eprintln!("skipped: {}", Error::NoCudnn);
+            return;
+        }
+        for (height, width, inputs, outputs, kernel, stride, padding) in [
+            (224, 224, 4, 64, 7, 2, 3),
+            (55, 57, 256, 128, 1, 2, 0),
+            (28, 27, 128, 128, 3, 2, 1),
+            (7, 9, 8, 16, 3, 1, 1),
+        ] {
+            let geometry = Geometry { images: 3, height, width, inputs, outputs, kernel, stride, padding };
+            for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+                let x = Tensor::new(precision, [3, inputs, height, width]).unwrap();
+                let weight = Filter::new(precision, [outputs, inputs, kernel, kernel]).unwrap();
+                let operation = Operation::new(&geometry, math(precision)).unwrap();
+                let mut shape: [c_int; 4] = [0; 4];
+                let [n, c, h, w] = &mut shape;
+                // SAFETY: the descriptors are live.
+                let status =
+                    unsafe { sys::cudnnGetConvolution2dForwardOutputDim(operation.0, x.0, weight.0, n, c, h, w) };
+                status.result().unwrap();
+                let (out_height, out_width) = geometry.output();
+                assert_eq!(shape, [3, outputs, out_height, out_width].map(int), "{geometry:?}");
+                assert_eq!(strides(&x), [height * width * inputs, 1, width * inputs, inputs].map(int), "{geometry:?}");
+            }
+        }
+    }
+
+    /// Elements from one image, channel, row and column to the next.
+    fn strides(tensor: &Tensor) -> [c_int; 4] {
+        let mut element = sys::cudnnDataType_t::CUDNN_DATA_FLOAT;
+        let ([mut n, mut c, mut h, mut w], mut strides) = ([0; 4], [0; 4]);
+        let [sn, sc, sh, sw] = &mut strides;
+        // SAFETY: the descriptor is live.
+        let status = unsafe {
+            sys::cudnnGetTensor4dDescriptor(tensor.0, &mut element, &mut n, &mut c, &mut h, &mut w, sn, sc, sh, sw)
+        };
+        status.result().unwrap();
+        strides
+    }
+}

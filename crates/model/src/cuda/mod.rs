@@ -1,0 +1,58 @@
+//! The back end for CUDA cards: N,H,W,C tensors in bf16 (or f32), cuDNN's convolutions, kernels of our own for the rest.
+//!
+//! Compiled and tested in emulation; not yet run on a GPU.
+//!
+//! Where to look: what is asked of a device (`engine`), the card (`card`, `convolution`), the kernels as functions
+//! (`kernels`, `shapes`), where the parameters stand (`parameters`), the memory of a batch shape (`workspace`), the walk over the
+//! layers (`trunk`), and what a network does with them (`session`).
+
+mod accelerator;
+mod card;
+mod convolution;
+mod engine;
+mod error;
+mod kernels;
+mod parameters;
+mod session;
+mod shapes;
+#[cfg(test)]
+mod tests;
+mod trunk;
+mod workspace;
+
+use std::fmt;
+use std::rc::Rc;
+
+use self::card::Card;
+pub use self::error::Error;
+use self::session::Session;
+use crate::accelerator::Accelerator;
+use crate::architecture::Plan;
+use crate::batch::Normalisation;
+
+/// An open card, shared by the networks on it.
+#[derive(Clone, Debug)]
+pub struct SharedCard(Rc<Card>);
+
+impl fmt::Display for SharedCard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Opens the card `index`.
+///
+/// # Errors
+/// No driver, no cuDNN, no such card, or one that refuses to start.
+pub fn open(index: usize) -> Result<SharedCard, Error> {
+    Ok(SharedCard(Rc::new(Card::open(index)?)))
+}
+
+/// A network on a card.
+pub(crate) fn accelerator(
+    card: &SharedCard,
+    plan: &Plan,
+    normalisation: &Normalisation,
+) -> Result<Box<dyn Accelerator>, Error> {
+    Ok(Box::new(Session::new(card.0.clone(), plan, card.0.precision(), normalisation)?))
+}

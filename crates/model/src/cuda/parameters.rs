@@ -1,0 +1,257 @@
+//! The parameters on the device: the convolutions' weights first, in the order in which cuDNN reads them.
+//!
+//! The host's flat buffer holds `[outputs, inputs, kernel, kernel]`; the device's `[outputs, kernel, kernel, inputs]`, the
+//! inputs padded with zeros to [`INPUT_MULTIPLE`], each tensor aligned to [`ALIGNMENT`] elements. What is padded has no
+//! gradient, so Adam leaves it zero. Statistics stand as on the host.
+
+use super::engine::{Address, Engine, NULL, Precision};
+use super::error::Result;
+use super::kernels::{AdamBuffers, NormValues};
+use crate::architecture::{ConvNorm, Plan};
+use crate::parameters::Entry;
+
+/// The stem's three colours become four channels; all other layers have multiples already.
+pub(crate) const INPUT_MULTIPLE: usize = 4;
+/// Elements that each tensor's place divides by: 128 bytes of bf16, a cache line.
+const ALIGNMENT: usize = 64;
+
+/// A tensor's place on the host and on the device, in elements.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    host: Entry,
+    device: usize,
+    /// Of a convolution's weight: outputs, inputs, elements of the kernel; `[1, len, 1]` elsewhere.
+    shape: [usize; 3],
+    /// The inputs with their padding.
+    padded: usize,
+}
+
+/// Where everything is in the flat buffers of the device.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    convolutions: Vec<Place>,
+    others: Vec<Place>,
+    convolution_len: usize,
+    len: usize,
+}
+
+impl Layout {
+    /// For the tensors of `plan`.
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let mut len = 0;
+        let mut convolutions = Vec::new();
+        for layer in plan.conv_norms() {
+            let padded = layer.inputs.next_multiple_of(INPUT_MULTIPLE);
+            let shape = [layer.outputs, layer.inputs, layer.kernel * layer.kernel];
+            convolutions.push(Place { host: layer.weight, device: len, shape, padded });
+            len = (len + layer.outputs * shape[2] * padded).next_multiple_of(ALIGNMENT);
+        }
+        let convolution_len = len;
+        let norms = plan.conv_norms().flat_map(|layer| [layer.scale, layer.shift]);
+        let mut others = Vec::new();
+        for host in norms.chain([plan.head.weight, plan.head.bias]) {
+            let elements = host.range().len();
+            others.push(Place { host, device: len, shape: [1, elements, 1], padded: elements });
+            len = (len + elements).next_multiple_of(ALIGNMENT);
+        }
+        Self { convolutions, others, convolution_len, len }
+    }
+
+    /// Elements of all parameters on the device, and of the convolutions' alone.
+    pub(crate) fn lens(&self) -> [usize; 2] {
+        [self.len, self.convolution_len]
+    }
+
+    /// The device's flat buffer from the host's.
+    pub(crate) fn to_device(&self, host: &[f32]) -> Vec<f32> {
+        let mut device = vec![0.0; self.len];
+        self.for_each_element(|from, to| device[to] = host[from]);
+        device
+    }
+
+    /// The host's flat buffer from the device's.
+    pub(crate) fn to_host(&self, device: &[f32], host: &mut [f32]) {
+        self.for_each_element(|to, from| host[to] = device[from]);
+    }
+
+    /// Calls `f` with each element's place on the host and on the device.
+    fn for_each_element(&self, mut f: impl FnMut(usize, usize)) {
+        for place in self.convolutions.iter().chain(&self.others) {
+            let [outputs, inputs, taps] = place.shape;
+            let host = place.host.range().start;
+            for output in 0..outputs {
+                for input in 0..inputs {
+                    for tap in 0..taps {
+                        let device = place.device + (output * taps + tap) * place.padded + input;
+                        f(host + (output * inputs + input) * taps + tap, device);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The parameters, their gradients and the running statistics on a device.
+#[derive(Debug)]
+pub(crate) struct Parameters<E: Engine> {
+    layout: Layout,
+    precision: Precision,
+    statistics_len: usize,
+    addresses: Addresses,
+    /// What the addresses point into.
+    _memory: Vec<E::Memory>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Addresses {
+    /// f32, all parameters.
+    masters: Address,
+    /// The convolutions' weights in the stored element, where that is not f32.
+    copies: Address,
+    /// The convolutions' gradients in the stored element.
+    convolution_gradients: Address,
+    /// All other gradients, f32.
+    gradients: Address,
+    statistics: Address,
+}
+
+/// One layer's tensors on the device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LayerValues {
+    /// The weight as the convolution reads it.
+    pub(crate) weight: Address,
+    /// Where its gradient goes.
+    pub(crate) weight_gradient: Address,
+    /// The batch norm's values.
+    pub(crate) norm: NormValues,
+    /// Where the gradients of its scale and shift go.
+    pub(crate) norm_gradients: [Address; 2],
+}
+
+/// The head's tensors on the device, f32.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadValues {
+    /// Weight and bias.
+    pub(crate) values: [Address; 2],
+    /// Where their gradients go.
+    pub(crate) gradients: [Address; 2],
+}
+
+const F32: usize = size_of::<f32>();
+
+impl<E: Engine> Parameters<E> {
+    /// Zeros for the tensors of `plan`.
+    pub(crate) fn new(engine: &E, plan: &Plan, precision: Precision) -> Result<Self> {
+        let layout = Layout::new(plan);
+        let [len, convolution_len] = layout.lens();
+        let stored = convolution_len * precision.bytes();
+        let statistics_len = plan.statistics.len();
+        let mut memory = Vec::new();
+        let mut allocate = |bytes: usize| -> Result<Address> {
+            memory.push(engine.allocate(bytes)?);
+            Ok(memory.last().map_or(NULL, |memory| engine.address(memory)))
+        };
+        let addresses = Addresses {
+            masters: allocate(len * F32)?,
+            copies: if precision == Precision::Bf16 { allocate(stored)? } else { NULL },
+            convolution_gradients: allocate(stored)?,
+            gradients: allocate((len - convolution_len) * F32)?,
+            statistics: allocate(statistics_len * F32)?,
+        };
+        Ok(Self { layout, precision, statistics_len, addresses, _memory: memory })
+    }
+
+    /// Where the tensors of `layer`, the one at `index` of [`Plan::conv_norms`], are.
+    pub(crate) fn layer(&self, index: usize, layer: &ConvNorm) -> LayerValues {
+        let Addresses { masters, copies, convolution_gradients, statistics, .. } = self.addresses;
+        let weight = self.layout.convolutions[index].device * self.precision.bytes();
+        let [scale, shift] = [2 * index, 2 * index + 1].map(|i| self.layout.others[i].device);
+        let statistic = |entry: Entry| statistics + (entry.range().start * F32) as Address;
+        LayerValues {
+            weight: if copies == NULL { masters } else { copies } + weight as Address,
+            weight_gradient: convolution_gradients + weight as Address,
+            norm: NormValues {
+                weight: self.master(scale),
+                bias: self.master(shift),
+                mean: statistic(layer.mean),
+                variance: statistic(layer.variance),
+            },
+            norm_gradients: [self.gradient(scale), self.gradient(shift)],
+        }
+    }
+
+    /// Where the head's tensors are.
+    pub(crate) fn head(&self) -> HeadValues {
+        let last = self.layout.others.len();
+        let places = [last - 2, last - 1].map(|i| self.layout.others[i].device);
+        HeadValues { values: places.map(|at| self.master(at)), gradients: places.map(|at| self.gradient(at)) }
+    }
+
+    fn master(&self, at: usize) -> Address {
+        self.addresses.masters + (at * F32) as Address
+    }
+
+    fn gradient(&self, at: usize) -> Address {
+        self.addresses.gradients + ((at - self.layout.convolution_len) * F32) as Address
+    }
+
+    /// Where everything is in the flat buffers.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What an Adam step works on, beside the moments.
+    pub(crate) fn adam_buffers(&self, moments: [Address; 2]) -> AdamBuffers {
+        let Addresses { masters, copies, convolution_gradients, gradients, .. } = self.addresses;
+        AdamBuffers { masters, copies, moments, convolution_gradients, gradients, lens: self.layout.lens() }
+    }
+
+    /// Takes parameters and statistics over from the host's flat buffers.
+    pub(crate) fn upload(&self, engine: &E, parameters: &[f32], statistics: &[f32]) -> Result<()> {
+        let device = self.layout.to_device(parameters);
+        engine.upload(bytemuck::cast_slice(&device), self.addresses.masters)?;
+        if self.addresses.copies != NULL {
+            let stored: Vec<u16> = device[..self.layout.convolution_len]
+                .iter()
+                .map(|&value| half::bf16::from_f32(value).to_bits())
+                .collect();
+            engine.upload(bytemuck::cast_slice(&stored), self.addresses.copies)?;
+        }
+        engine.upload(bytemuck::cast_slice(statistics), self.addresses.statistics)
+    }
+
+    /// Parameters as the host's flat buffer, after all work asked for so far.
+    pub(crate) fn download(&self, engine: &E, host: &mut [f32]) -> Result<()> {
+        self.layout.to_host(&download(engine, self.addresses.masters, self.layout.len)?, host);
+        Ok(())
+    }
+
+    /// Gradients likewise.
+    pub(crate) fn download_gradients(&self, engine: &E, host: &mut [f32]) -> Result<()> {
+        let [len, convolution_len] = self.layout.lens();
+        let from = self.addresses.convolution_gradients;
+        let mut device = match self.precision {
+            Precision::F32 | Precision::Tf32 => download::<f32>(engine, from, convolution_len)?,
+            Precision::Bf16 => {
+                let stored = download::<u16>(engine, from, convolution_len)?;
+                stored.into_iter().map(|bits| half::bf16::from_bits(bits).to_f32()).collect()
+            }
+        };
+        device.extend(download::<f32>(engine, self.addresses.gradients, len - convolution_len)?);
+        self.layout.to_host(&device, host);
+        Ok(())
+    }
+
+    /// Statistics likewise.
+    pub(crate) fn download_statistics(&self, engine: &E, host: &mut [f32]) -> Result<()> {
+        host.copy_from_slice(&download(engine, self.addresses.statistics, self.statistics_len)?);
+        Ok(())
+    }
+}
+
+/// `len` elements from the device, after all work asked for so far.
+pub(crate) fn download<T: bytemuck::Pod>(engine: &impl Engine, from: Address, len: usize) -> Result<Vec<T>> {
+    let mut values = vec![T::zeroed(); len];
+    engine.download(from, bytemuck::cast_slice_mut(&mut values))?;
+    Ok(values)
+}

@@ -1,0 +1,218 @@
+//! A network on a device: parameters, the workspace of the batch shape at hand, and what is asked of them.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::engine::{Address, Engine, NULL, Precision};
+use super::error::Result;
+use super::kernels;
+use super::parameters::{HeadValues, Parameters, download};
+use super::shapes::Images;
+use super::trunk::{Mode, Pass};
+use super::workspace::{BatchShape, LOSS_BYTES, Workspace};
+use crate::accelerator::Outcome;
+use crate::architecture::{COLOURS, Plan};
+use crate::batch::{Normalisation, PixelBatch};
+
+const F32: usize = size_of::<f32>();
+/// Batches that may be on their way to the device: one is computed with while the next is copied.
+const SLOTS: usize = 2;
+/// Steps whose results may wait on the device to be asked for.
+const MAX_PENDING: usize = 64;
+
+/// A network on a device.
+#[derive(Debug)]
+pub(crate) struct Session<E: Engine> {
+    engine: Rc<E>,
+    precision: Precision,
+    parameters: Rc<Parameters<E>>,
+    /// What each byte of each colour becomes, `[3, 256]`.
+    table: E::Memory,
+    workspace: Option<Workspace<E>>,
+    slots: Vec<Slot<E>>,
+    next_slot: usize,
+    pending: VecDeque<E::Readback>,
+    finished: VecDeque<Outcome>,
+}
+
+/// Where a batch's bytes arrive.
+#[derive(Debug)]
+struct Slot<E: Engine> {
+    pixels: E::Memory,
+    /// Labels, or the classes that Grad-CAM is asked about.
+    labels: E::Memory,
+}
+
+impl<E: Engine> Session<E> {
+    /// A network of zeros.
+    pub(crate) fn new(engine: Rc<E>, plan: &Plan, precision: Precision, normalisation: &Normalisation) -> Result<Self> {
+        let parameters = Rc::new(Parameters::new(&*engine, plan, precision)?);
+        let values = byte_values(normalisation);
+        let table = engine.allocate(values.len() * F32)?;
+        engine.upload(bytemuck::cast_slice(&values), engine.address(&table))?;
+        Ok(Self {
+            engine,
+            precision,
+            parameters,
+            table,
+            workspace: None,
+            slots: Vec::new(),
+            next_slot: 0,
+            pending: VecDeque::new(),
+            finished: VecDeque::new(),
+        })
+    }
+
+    /// Where it computes.
+    pub(crate) fn engine(&self) -> &Rc<E> {
+        &self.engine
+    }
+
+    /// The parameters and statistics.
+    pub(crate) fn parameters(&self) -> &Rc<Parameters<E>> {
+        &self.parameters
+    }
+
+    /// What activations are stored as.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Starts a training step on a batch that has been checked; its results wait for [`Session::outcomes`].
+    pub(crate) fn start_step(&mut self, plan: &Plan, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<()> {
+        if self.pending.len() == MAX_PENDING {
+            self.finish_oldest()?;
+        }
+        let labels = self.send(plan, batch, labels)?;
+        let space = current(&self.workspace)?;
+        let pass = Pass { engine: &*self.engine, space, mode: Mode::Training };
+        let head = self.parameters.head();
+        pass.forward()?;
+        self.logits(space, &head)?;
+        let loss = space.outputs;
+        kernels::cross_entropy(&*self.engine, &space.head, logits(space), labels, space.logits_gradient, loss)?;
+        self.consumed()?;
+        let (features, gradient) = (space.features, space.logits_gradient);
+        kernels::linear_backward_weights(&*self.engine, &space.head, features[0], gradient, head.gradients)?;
+        kernels::linear_backward_features(&*self.engine, &space.head, gradient, head.values[0], features[1])?;
+        pass.backward()?;
+        let bytes = LOSS_BYTES + space.head.images * space.head.classes * F32;
+        let readback = self.engine.read_later(space.outputs, bytes)?;
+        self.pending.push_back(readback);
+        Ok(())
+    }
+
+    /// Results of all steps since the last call, in their order. Waits for them.
+    pub(crate) fn outcomes(&mut self) -> Result<Vec<Outcome>> {
+        while !self.pending.is_empty() {
+            self.finish_oldest()?;
+        }
+        Ok(self.finished.drain(..).collect())
+    }
+
+    fn finish_oldest(&mut self) -> Result<()> {
+        if let Some(readback) = self.pending.pop_front() {
+            let bytes = self.engine.finish(readback)?;
+            let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&value| f32::from_ne_bytes(value)).collect();
+            self.finished.push_back((values[0], values[LOSS_BYTES / F32..].to_vec()));
+        }
+        Ok(())
+    }
+
+    /// Logits with running statistics, `[images, classes]`.
+    pub(crate) fn infer(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<Vec<f32>> {
+        self.send(plan, batch, &[])?;
+        self.consumed()?;
+        let space = current(&self.workspace)?;
+        Pass { engine: &*self.engine, space, mode: Mode::Evaluation }.forward()?;
+        self.logits(space, &self.parameters.head())?;
+        download(&*self.engine, logits(space), space.head.images * space.head.classes)
+    }
+
+    /// Grad-CAM for `classes` at the output of block `target`: maps, `[images, height, width]`, their height and width,
+    /// and the logits.
+    pub(crate) fn grad_cam(
+        &mut self,
+        plan: &Plan,
+        batch: &PixelBatch<'_>,
+        classes: &[u8],
+        target: usize,
+    ) -> Result<(Vec<f32>, [usize; 2], Vec<f32>)> {
+        let classes = self.send(plan, batch, classes)?;
+        let space = current(&self.workspace)?;
+        let (engine, head) = (&*self.engine, self.parameters.head());
+        let pass = Pass { engine, space, mode: Mode::Evaluation };
+        pass.forward()?;
+        self.logits(space, &head)?;
+        kernels::one_hot(engine, &space.head, classes, space.logits_gradient)?;
+        self.consumed()?;
+        let (gradient, features_gradient) = (space.logits_gradient, space.features[1]);
+        kernels::linear_backward_features(engine, &space.head, gradient, head.values[0], features_gradient)?;
+        let parts = pass.backward_to(Some(target))?;
+        let block = &space.blocks[target];
+        let [weights, map] = space.cam;
+        kernels::cam_weights(engine, &block.shape, parts, weights)?;
+        kernels::cam_map(engine, &block.shape, block.output, weights, map)?;
+        let maps = download(engine, map, block.shape.images * block.shape.positions())?;
+        let values = download(engine, logits(space), space.head.images * space.head.classes)?;
+        Ok((maps, [block.shape.height, block.shape.width], values))
+    }
+
+    fn logits(&self, space: &Workspace<E>, head: &HeadValues) -> Result<()> {
+        kernels::linear(&*self.engine, &space.head, space.features[0], head.values, logits(space))
+    }
+
+    /// Brings a batch to the device and normalises it into the workspace, which is planned anew where the shape changed;
+    /// gives the place of `labels`. They stay there until [`Session::consumed`].
+    fn send(&mut self, plan: &Plan, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<Address> {
+        let shape = BatchShape { images: batch.n, height: batch.height, width: batch.width };
+        if self.workspace.as_ref().is_none_or(|workspace| workspace.shape != shape) {
+            self.plan(plan, shape)?;
+        }
+        self.next_slot = (self.next_slot + 1) % SLOTS;
+        let slot = &self.slots[self.next_slot];
+        let [pixels, places] = [&slot.pixels, &slot.labels].map(|memory| self.engine.address(memory));
+        self.engine.stage(self.next_slot, &[(batch.data, pixels), (labels, places)])?;
+        let space = current(&self.workspace)?;
+        let images = space.stem.shape;
+        let images = Images { height: batch.height, width: batch.width, ..images };
+        let table = self.engine.address(&self.table);
+        // The loader has mirrored what is to be mirrored.
+        kernels::normalise_pixels(&*self.engine, &images, pixels, table, NULL, space.input)?;
+        Ok(places)
+    }
+
+    /// The bytes of the batch at hand are not needed any more.
+    fn consumed(&self) -> Result<()> {
+        self.engine.consumed(self.next_slot)
+    }
+
+    fn plan(&mut self, plan: &Plan, shape: BatchShape) -> Result<()> {
+        // The old ones go first, so that old and new never need memory at once; nothing may be using them then.
+        self.engine.wait()?;
+        self.workspace = None;
+        self.slots.clear();
+        let (engine, parameters) = (&*self.engine, &self.parameters);
+        let bytes = shape.images * shape.height * shape.width * COLOURS;
+        for _ in 0..SLOTS {
+            let slot = Slot { pixels: engine.allocate(bytes)?, labels: engine.allocate(shape.images)? };
+            self.slots.push(slot);
+        }
+        self.workspace = Some(Workspace::new(engine, plan, parameters, self.precision, shape)?);
+        Ok(())
+    }
+}
+
+fn current<E: Engine>(workspace: &Option<Workspace<E>>) -> Result<&Workspace<E>> {
+    workspace.as_ref().ok_or(super::error::Error::NoWorkspace)
+}
+
+fn logits<E: Engine>(space: &Workspace<E>) -> Address {
+    space.outputs + LOSS_BYTES as Address
+}
+
+/// The 256 values that a byte can become, for each colour, with torchvision's arithmetic: `(byte / 255 - mean) / std`.
+fn byte_values(normalisation: &Normalisation) -> Vec<f32> {
+    let value = |c: usize, byte: usize| (byte as f32 / 255.0 - normalisation.mean[c]) / normalisation.std[c];
+    (0..COLOURS).flat_map(|c| (0..256).map(move |byte| value(c, byte))).collect()
+}

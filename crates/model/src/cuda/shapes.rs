@@ -1,0 +1,141 @@
+//! Shapes as the kernels see them, and the grids that follow from them.
+
+use super::engine::{Arg, Precision, THREADS};
+
+/// Channels must be a multiple of it: one 16-byte pack of bf16.
+pub(crate) const CHANNEL_MULTIPLE: usize = 8;
+/// Kinds of sums of a unit; `SUMS` in `norm.cuh`.
+pub(crate) const SUMS: usize = 3;
+/// Coefficients of a batch norm; the length of `Coefficient` in `norm.cuh`.
+pub(crate) const COEFFICIENTS: usize = 7;
+/// Channels that a block of the kernels that add up units covers; `CHANNELS_PER_BLOCK` in `norm.cuh`.
+pub(crate) const CHANNELS_PER_BLOCK: usize = 8;
+/// Units at most: enough to fill a large card a few times over. Not read off the card, so that every card adds up in the
+/// same order.
+const MAX_UNITS: usize = 1024;
+/// Rows that a thread has at least, where there are as many.
+const ROWS_PER_THREAD: usize = 8;
+/// Blocks of the kernels that walk down the rows without adding up.
+const MAX_BLOCKS: usize = 4096;
+
+/// A tensor's shape as kernels see it, and what they are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Matrix {
+    /// Images x height x width.
+    pub(crate) rows: usize,
+    /// Channels.
+    pub(crate) channels: usize,
+    /// The element.
+    pub(crate) precision: Precision,
+}
+
+/// How the rows of a tensor are dealt out to the units whose sums are added up later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Units {
+    /// Number of units, none of them empty.
+    pub(crate) count: usize,
+    /// Rows of each but the last.
+    pub(crate) rows: usize,
+}
+
+impl Matrix {
+    /// Bytes of the tensor.
+    pub(crate) fn bytes(&self) -> usize {
+        self.rows * self.channels * self.precision.bytes()
+    }
+
+    /// Packs of a row that a block covers, rows it covers at a time, and blocks side by side; `Place` in `element.cuh`.
+    fn place(&self) -> (usize, usize, usize) {
+        let packs = self.channels * self.precision.bytes() / 16;
+        let width = packs.min(THREADS as usize);
+        (width, THREADS as usize / width, packs.div_ceil(width))
+    }
+
+    /// The units of this shape.
+    pub(crate) fn units(&self) -> Units {
+        let (_, lanes, _) = self.place();
+        let wanted = self.rows.div_ceil(lanes * ROWS_PER_THREAD).clamp(1, MAX_UNITS);
+        let rows = self.rows.div_ceil(wanted);
+        Units { count: self.rows.div_ceil(rows), rows }
+    }
+
+    /// The grid of the kernels that leave units' sums.
+    pub(crate) fn reduction_grid(&self) -> [u32; 2] {
+        [self.units().count as u32, self.place().2 as u32]
+    }
+
+    /// The grid of the kernels that walk down the rows.
+    pub(crate) fn elementwise_grid(&self) -> [u32; 2] {
+        let (_, lanes, across) = self.place();
+        [self.rows.div_ceil(lanes).min(MAX_BLOCKS) as u32, across as u32]
+    }
+
+    /// The arguments that most kernels take.
+    pub(crate) fn rows_and_channels(&self) -> [Arg; 2] {
+        [Arg::Long(self.rows as i64), Arg::Int(self.channels as i32)]
+    }
+}
+
+/// `[images, height, width, channels]` under a window or an average.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Images {
+    /// Number of images.
+    pub(crate) images: usize,
+    /// Rows.
+    pub(crate) height: usize,
+    /// Columns.
+    pub(crate) width: usize,
+    /// Channels.
+    pub(crate) channels: usize,
+    /// The element.
+    pub(crate) precision: Precision,
+}
+
+impl Images {
+    /// One row a pixel.
+    pub(crate) fn matrix(&self) -> Matrix {
+        let rows = self.images * self.positions();
+        Matrix { rows, channels: self.channels, precision: self.precision }
+    }
+
+    /// Pixels of an image.
+    pub(crate) fn positions(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// The shape after a 3x3 window with stride 2 and padding 1.
+    pub(crate) fn pooled(&self) -> Self {
+        Self { height: self.height.div_ceil(2), width: self.width.div_ceil(2), ..*self }
+    }
+
+    /// 16-byte packs of a pixel.
+    pub(crate) fn packs(&self) -> usize {
+        self.channels * self.precision.bytes() / 16
+    }
+
+    /// Images, height, width and channels.
+    pub(crate) fn args(&self) -> [Arg; 4] {
+        [self.images, self.height, self.width, self.channels].map(int)
+    }
+
+    /// Images, positions and channels.
+    pub(crate) fn positions_args(&self) -> [Arg; 3] {
+        [self.images, self.positions(), self.channels].map(int)
+    }
+}
+
+/// The head: features per image and classes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadShape {
+    /// Number of images.
+    pub(crate) images: usize,
+    /// Classes.
+    pub(crate) classes: usize,
+    /// Features per image.
+    pub(crate) inputs: usize,
+}
+
+/// A size as a kernel's `int`.
+pub(crate) fn int(value: usize) -> Arg {
+    Arg::Int(value as i32)
+}

@@ -1,0 +1,239 @@
+//! The device on the processor: the same `.cu` files compiled by `g++`, and convolutions as plain loops.
+
+use std::cell::Cell;
+use std::ffi::{CString, c_char, c_int, c_uint, c_void};
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use half::bf16;
+use libloading::Library;
+
+use crate::cuda::engine::{Address, Arg, Engine, Geometry, Precision, Scratch, THREADS};
+use crate::cuda::error::{Error, Result};
+
+type Emulate = unsafe extern "C" fn(*const c_char, c_uint, c_uint, c_uint, *mut *mut c_void) -> c_int;
+
+/// The emulation, with memory that can be poisoned.
+#[derive(Debug, Default)]
+pub(crate) struct Emulator {
+    /// Whether new memory is NaN everywhere instead of zero, to find what is read before it is written.
+    pub(crate) poison: Cell<bool>,
+}
+
+/// Memory with the alignment that a card's has.
+#[repr(align(256))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line(#[expect(dead_code, reason = "reached by its address")] [u8; 256]);
+
+/// A convolution is its shape.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    geometry: Geometry,
+    precision: Precision,
+}
+
+impl Emulator {
+    /// The emulation, or nothing, and why, where it cannot be compiled.
+    pub(crate) fn new() -> Option<Self> {
+        match library() {
+            Ok(_) => Some(Self::default()),
+            Err(reason) => {
+                eprintln!("skipped: {reason}");
+                None
+            }
+        }
+    }
+}
+
+/// The compiled kernels; one launch at a time, because the emulated indices are global.
+fn library() -> &'static std::result::Result<Mutex<Library>, String> {
+    static LIBRARY: OnceLock<std::result::Result<Mutex<Library>, String>> = OnceLock::new();
+    LIBRARY.get_or_init(compile)
+}
+
+#[expect(unsafe_code, reason = "loads the library that was just compiled")]
+fn compile() -> std::result::Result<Mutex<Library>, String> {
+    let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let emulation = crate_root.join("src/cuda/tests/emulation");
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let to = folder.path().join("kernels.so");
+    let mut compiler = Command::new("g++");
+    // No contraction to fused operations, so that references written as plain arithmetic agree.
+    compiler.args(["-std=c++17", "-O2", "-ffp-contract=off", "-shared", "-fPIC", "-Wall", "-Werror"]);
+    compiler.args(["-Wno-unknown-pragmas", "-Wno-sign-compare", "-I"]).arg(&emulation).args(["-x", "c++", "-o"]);
+    compiler.arg(&to).arg(emulation.join("emulation.cpp"));
+    for entry in std::fs::read_dir(crate_root.join("kernels")).map_err(|e| e.to_string())? {
+        let path = entry.map_err(|e| e.to_string())?.path();
+        if path.extension().is_some_and(|extension| extension == "cu") {
+            compiler.arg(path);
+        }
+    }
+    match compiler.output() {
+        Err(error) => Err(format!("the kernels' emulation needs g++: {error}")),
+        Ok(output) if !output.status.success() => {
+            panic!("the kernels do not compile for the emulation:\n{}", String::from_utf8_lossy(&output.stderr))
+        }
+        // SAFETY: the library's initialisers register kernels in a map of its own.
+        Ok(_) => unsafe { Library::new(&to) }.map(Mutex::new).map_err(|e| e.to_string()),
+    }
+}
+
+#[expect(unsafe_code, reason = "addresses are those of this process, as the engine's caller vouches")]
+impl Engine for Emulator {
+    type Memory = Box<[Line]>;
+    type Convolution = Plain;
+    type Readback = Vec<u8>;
+
+    fn allocate(&self, bytes: usize) -> Result<Self::Memory> {
+        let byte = if self.poison.get() { 0xff } else { 0 };
+        Ok(vec![Line([byte; 256]); bytes.div_ceil(256)].into_boxed_slice())
+    }
+
+    fn address(&self, memory: &Self::Memory) -> Address {
+        memory.as_ptr() as Address
+    }
+
+    fn upload(&self, from: &[u8], to: Address) -> Result<()> {
+        // SAFETY: the caller vouches for the address.
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to as *mut u8, from.len()) };
+        Ok(())
+    }
+
+    fn download(&self, from: Address, to: &mut [u8]) -> Result<()> {
+        // SAFETY: the caller vouches for the address.
+        unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to.as_mut_ptr(), to.len()) };
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn stage(&self, _slot: usize, parts: &[(&[u8], Address)]) -> Result<()> {
+        parts.iter().try_for_each(|&(from, to)| self.upload(from, to))
+    }
+
+    fn consumed(&self, _slot: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn read_later(&self, from: Address, bytes: usize) -> Result<Vec<u8>> {
+        let mut values = vec![0; bytes];
+        self.download(from, &mut values)?;
+        Ok(values)
+    }
+
+    fn finish(&self, readback: Vec<u8>) -> Result<Vec<u8>> {
+        Ok(readback)
+    }
+
+    fn launch(&self, kernel: &'static str, grid: [u32; 2], args: &[Arg]) -> Result<()> {
+        let mut addresses: Vec<_> = args.iter().map(Arg::address).collect();
+        let name = CString::new(kernel).unwrap();
+        let library = library().as_ref().unwrap().lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the symbol has this type in emulation.cpp; `kernels.rs` matches arguments to signatures.
+        let failed = unsafe {
+            let emulate = library.get::<Emulate>(b"emulate").unwrap();
+            emulate(name.as_ptr(), grid[0], grid[1], THREADS, addresses.as_mut_ptr())
+        };
+        if failed == 0 { Ok(()) } else { Err(Error::NoKernel(kernel.to_owned())) }
+    }
+
+    fn prepare(&self, geometry: &Geometry, precision: Precision) -> Result<(Plain, usize)> {
+        // Some scratch memory, so that its plumbing is used.
+        Ok((Plain { geometry: *geometry, precision }, 256))
+    }
+
+    fn convolve(&self, by: &Plain, _scratch: Scratch, x: Address, w: Address, y: Address) -> Result<()> {
+        let [x_len, w_len, y_len] = by.lens();
+        let (x, w) = (by.read(x, x_len), by.read(w, w_len));
+        let mut sums = vec![0.0; y_len];
+        by.for_each_product(|x_at, w_at, y_at| sums[y_at] += x[x_at] * w[w_at]);
+        by.write(&sums, y);
+        Ok(())
+    }
+
+    fn input_gradient(&self, by: &Plain, _scratch: Scratch, w: Address, dy: Address, dx: Address) -> Result<()> {
+        let [x_len, w_len, y_len] = by.lens();
+        let (w, dy) = (by.read(w, w_len), by.read(dy, y_len));
+        let mut sums = vec![0.0; x_len];
+        by.for_each_product(|x_at, w_at, y_at| sums[x_at] += dy[y_at] * w[w_at]);
+        by.write(&sums, dx);
+        Ok(())
+    }
+
+    fn weight_gradient(&self, by: &Plain, _scratch: Scratch, x: Address, dy: Address, dw: Address) -> Result<()> {
+        let [x_len, w_len, y_len] = by.lens();
+        let (x, dy) = (by.read(x, x_len), by.read(dy, y_len));
+        let mut sums = vec![0.0; w_len];
+        by.for_each_product(|x_at, w_at, y_at| sums[w_at] += dy[y_at] * x[x_at]);
+        by.write(&sums, dw);
+        Ok(())
+    }
+}
+
+impl Plain {
+    /// Elements of the input, the weight and the output.
+    fn lens(&self) -> [usize; 3] {
+        let Geometry { images, height, width, inputs, outputs, kernel, .. } = self.geometry;
+        let (out_height, out_width) = self.geometry.output();
+        [
+            images * height * width * inputs,
+            outputs * kernel * kernel * inputs,
+            images * out_height * out_width * outputs,
+        ]
+    }
+
+    /// Calls `f` with the places of every input, weight and output that meet in a product.
+    fn for_each_product(&self, mut f: impl FnMut(usize, usize, usize)) {
+        let Geometry { images, height, width, inputs, outputs, kernel, stride, padding } = self.geometry;
+        let (out_height, out_width) = self.geometry.output();
+        for pixel in 0..images * out_height * out_width {
+            let (image, out_y, out_x) =
+                (pixel / (out_height * out_width), pixel / out_width % out_height, pixel % out_width);
+            for tap in 0..kernel * kernel {
+                let y = (out_y * stride + tap / kernel).checked_sub(padding).filter(|&y| y < height);
+                let x = (out_x * stride + tap % kernel).checked_sub(padding).filter(|&x| x < width);
+                let (Some(y), Some(x)) = (y, x) else { continue };
+                let from = ((image * height + y) * width + x) * inputs;
+                for output in 0..outputs {
+                    for input in 0..inputs {
+                        let weight = (output * kernel * kernel + tap) * inputs + input;
+                        f(from + input, weight, pixel * outputs + output);
+                    }
+                }
+            }
+        }
+    }
+
+    #[expect(unsafe_code, reason = "as for the engine")]
+    fn read(&self, from: Address, len: usize) -> Vec<f64> {
+        // SAFETY: the caller of the engine vouches for the addresses.
+        match self.precision {
+            Precision::Bf16 => {
+                let stored = unsafe { std::slice::from_raw_parts(from as *const u16, len) };
+                stored.iter().map(|&bits| bf16::from_bits(bits).to_f64()).collect()
+            }
+            _ => {
+                let stored = unsafe { std::slice::from_raw_parts(from as *const f32, len) };
+                stored.iter().map(|&value| f64::from(value)).collect()
+            }
+        }
+    }
+
+    #[expect(unsafe_code, reason = "as for the engine")]
+    fn write(&self, values: &[f64], to: Address) {
+        // SAFETY: as in `read`.
+        match self.precision {
+            Precision::Bf16 => {
+                let stored = unsafe { std::slice::from_raw_parts_mut(to as *mut u16, values.len()) };
+                stored.iter_mut().zip(values).for_each(|(to, &value)| *to = bf16::from_f64(value).to_bits());
+            }
+            _ => {
+                let stored = unsafe { std::slice::from_raw_parts_mut(to as *mut f32, values.len()) };
+                stored.iter_mut().zip(values).for_each(|(to, &value)| *to = value as f32);
+            }
+        }
+    }
+}

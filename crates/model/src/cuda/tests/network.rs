@@ -1,0 +1,199 @@
+//! Whole networks: the CUDA back end against the processor's, which is held against PyTorch.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use candle_core::Tensor;
+
+use super::emulator::Emulator;
+use super::on_each_device;
+use super::support::assert_close;
+use crate::architecture::{Architecture, Plan};
+use crate::batch::PixelBatch;
+use crate::cuda::engine::{Engine, Precision};
+use crate::cuda::parameters::Layout;
+use crate::cuda::session::Session;
+use crate::device::Device;
+use crate::network::{Network, NetworkConfig};
+use crate::{Adam, AdamConfig};
+
+const CLASSES: usize = 3;
+
+fn architecture() -> Architecture {
+    // Two stages, so that a stride, projections and an identity shortcut are there.
+    Architecture::bottlenecks(8, &[1, 2])
+}
+
+/// A small network on the processor, its weights away from where they start.
+fn on_the_processor() -> Network {
+    let config = NetworkConfig { classes: CLASSES, ..NetworkConfig::default() };
+    let mut network = Network::with_architecture(&architecture(), &config, &Device::Cpu).unwrap();
+    network.initialise(5).unwrap();
+    let (parameters, statistics) = network.buffers_mut().unwrap();
+    let mut stream = artifacts::random::stream(1, "cuda-tests", &[]);
+    let mut shake = |value: &mut f32| *value += 0.1 * (rand::RngExt::random::<f32>(&mut stream) - 0.5);
+    parameters.write(|values| values.iter_mut().for_each(&mut shake)).unwrap();
+    statistics.write(|values| values.iter_mut().for_each(&mut shake)).unwrap();
+    network
+}
+
+/// The same network on a device.
+fn on_the_device<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>, precision: Precision) -> Network {
+    let network = on_the_processor();
+    let normalisation = network.config().normalisation;
+    network.on_accelerator(|plan| Box::new(Session::new(engine.clone(), plan, precision, &normalisation).unwrap()))
+}
+
+fn images(n: usize, height: usize, width: usize, key: u64) -> Vec<u8> {
+    let mut stream = artifacts::random::stream(2, "cuda-tests", &[key]);
+    (0..n * height * width * 3).map(|_| rand::RngExt::random::<u8>(&mut stream)).collect()
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Each tensor of `found` against that of `expected`, relative to its largest value.
+fn assert_tensors(what: &str, found: &BTreeMap<String, Tensor>, expected: &BTreeMap<String, Tensor>, tolerance: f64) {
+    assert!(found.keys().eq(expected.keys()), "{what}");
+    for (name, expected) in expected {
+        assert_eq!(found[name].dims(), expected.dims(), "{what}: {name}");
+        assert_close(&format!("{what} of {name}"), &values(&found[name]), &wide(&values(expected)), tolerance);
+    }
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+fn three_training_steps<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
+    three_steps(engine, || ());
+}
+
+/// Every buffer of the workspace is NaN before it is written.
+#[test]
+fn three_training_steps_in_poisoned_memory() {
+    if let Some(emulator) = Emulator::new() {
+        let emulator = Rc::new(emulator);
+        three_steps(&emulator, || emulator.poison.set(true));
+    }
+}
+
+/// Steps on both sides, compared after each; `ready` is called before the first, when the workspace is yet to be made.
+fn three_steps<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>, ready: impl Fn()) {
+    let (mut there, mut here) = (on_the_device(engine, Precision::F32), on_the_processor());
+    // Adam's first steps go by the sign of the gradient; a large epsilon keeps tiny differences tiny.
+    let config = AdamConfig { lr: 1e-3, eps: 1e-2, ..AdamConfig::default() };
+    let [mut adam_there, mut adam_here] = [&there, &here].map(|network| Adam::new(config, network).unwrap());
+    ready();
+    for step in 1..=3 {
+        // The second batch has another shape, so that the workspace is planned again.
+        let (height, width) = if step == 2 { (33, 40) } else { (40, 35) };
+        let data = images(3, height, width, step);
+        let batch = PixelBatch { data: &data, n: 3, height, width };
+        let [found, expected] = [&mut there, &mut here].map(|network| network.train_step(&batch, &[2, 0, 1]).unwrap());
+        let what = format!("step {step}");
+        assert_close(&what, &[found.loss], &[expected.loss.into()], 1e-5);
+        assert_close(&what, &found.logits.values, &wide(&expected.logits.values), 1e-4);
+        let gradients = [&there, &here].map(|network| network.gradients().unwrap());
+        assert_tensors(&format!("{what}: gradient"), &gradients[0], &gradients[1], 1e-3);
+
+        adam_there.step(&mut there).unwrap();
+        adam_here.step(&mut here).unwrap();
+        let parameters = [&there, &here].map(|network| network.parameters().unwrap());
+        assert_tensors(&format!("{what}: parameter"), &parameters[0], &parameters[1], 1e-3);
+        let statistics = [&there, &here].map(|network| network.statistics().unwrap());
+        assert_tensors(&format!("{what}: statistic"), &statistics[0], &statistics[1], 1e-5);
+        let states = [&adam_there, &adam_here].map(|adam| adam.state().unwrap());
+        let tensors = |state: &BTreeMap<String, Tensor>| -> BTreeMap<String, Tensor> {
+            state.iter().filter(|(name, _)| *name != "step").map(|(name, t)| (name.clone(), t.clone())).collect()
+        };
+        assert_tensors(&format!("{what}: moment"), &tensors(&states[0]), &tensors(&states[1]), 2e-3);
+        if step == 2 {
+            // As after an interruption, from what was saved; what it does not write is no moment.
+            adam_there = Adam::from_state(config, &there, &states[0]).unwrap();
+        }
+    }
+}
+
+fn bf16_stays_close<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
+    let (mut there, mut here) = (on_the_device(engine, Precision::Bf16), on_the_processor());
+    let data = images(4, 32, 32, 9);
+    let batch = PixelBatch { data: &data, n: 4, height: 32, width: 32 };
+    let [found, expected] = [&mut there, &mut here].map(|network| network.train_step(&batch, &[0, 1, 2, 1]).unwrap());
+    // Eight bits of mantissa, rounded anew at each of twenty layers.
+    assert_close("loss", &[found.loss], &[expected.loss.into()], 0.05);
+    assert_close("logits", &found.logits.values, &wide(&expected.logits.values), 0.1);
+    let [found, expected] = [&there, &here].map(|network| network.gradients().unwrap());
+    let (mut dot, mut squares) = (0.0, [0.0, 0.0]);
+    for (name, expected) in &expected {
+        for (a, b) in values(&found[name]).into_iter().zip(values(expected)) {
+            let (a, b) = (f64::from(a), f64::from(b));
+            (dot, squares) = (dot + a * b, [squares[0] + a * a, squares[1] + b * b]);
+        }
+    }
+    let cosine = dot / (squares[0] * squares[1]).sqrt();
+    assert!(cosine > 0.95, "the gradient points elsewhere: {cosine}");
+}
+
+fn the_same_twice<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
+    let data = images(3, 33, 37, 11);
+    let batch = PixelBatch { data: &data, n: 3, height: 33, width: 37 };
+    let run = || {
+        let mut network = on_the_device(engine, Precision::Bf16);
+        let mut adam = Adam::new(AdamConfig::default(), &network).unwrap();
+        // Several steps on their way at once.
+        for _ in 0..3 {
+            network.start_step(&batch, &[0, 1, 2]).unwrap();
+            adam.step(&mut network).unwrap();
+        }
+        let bits = |tensor: &Tensor| values(tensor).into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let parameters: Vec<_> = network.parameters().unwrap().values().map(bits).collect();
+        (parameters, network.finished_steps().unwrap())
+    };
+    let (first, second) = (run(), run());
+    assert!(first == second, "two runs of the same steps differ");
+    assert_eq!(first.1.len(), 3);
+}
+
+fn inference_and_grad_cam<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
+    let (mut there, mut here) = (on_the_device(engine, Precision::F32), on_the_processor());
+    let data = images(2, 47, 33, 12);
+    let batch = PixelBatch { data: &data, n: 2, height: 47, width: 33 };
+    let [found, expected] = [&mut there, &mut here].map(|network| network.infer(&batch).unwrap());
+    assert_close("logits", &found.values, &wide(&expected.values), 1e-4);
+    for layer in ["layer1", "layer2"] {
+        let [found, expected] =
+            [&mut there, &mut here].map(|network| network.grad_cam(&batch, &[1, 2], layer).unwrap());
+        assert_close(layer, &found.1.values, &wide(&expected.1.values), 1e-4);
+        assert!(expected.0.iter().any(|map| map.values.iter().any(|&value| value > 0.0)), "{layer} says nothing");
+        for (found, expected) in found.0.iter().zip(&expected.0) {
+            assert_eq!((found.height, found.width), (expected.height, expected.width));
+            assert_close(layer, &found.values, &wide(&expected.values), 1e-3);
+        }
+    }
+    let statistics = [&there, &here].map(|network| network.statistics().unwrap());
+    assert_tensors("untouched statistics", &statistics[0], &statistics[1], 0.0);
+    // What is changed on the host is taken over.
+    for network in [&mut there, &mut here] {
+        network.initialise(8).unwrap();
+    }
+    let [found, expected] = [&mut there, &mut here].map(|network| network.infer(&batch).unwrap());
+    assert_close("new logits", &found.values, &wide(&expected.values), 1e-4);
+}
+
+#[test]
+fn the_layout_loses_nothing() {
+    let plan = Plan::new(&architecture(), CLASSES);
+    let layout = Layout::new(&plan);
+    let host: Vec<f32> = (1..=plan.parameters.len()).map(|i| i as f32).collect();
+    let device = layout.to_device(&host);
+    let mut back = vec![f32::NAN; host.len()];
+    layout.to_host(&device, &mut back);
+    assert_eq!(back, host);
+    // The first filter's first pixel: three colours, one channel of padding.
+    let taps = plan.stem.kernel * plan.stem.kernel;
+    assert_eq!(device[..5], [1.0, (taps + 1) as f32, (2 * taps + 1) as f32, 0.0, 2.0]);
+}
+
+on_each_device!(shared: three_training_steps, bf16_stays_close, the_same_twice, inference_and_grad_cam);

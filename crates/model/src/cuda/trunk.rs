@@ -1,0 +1,175 @@
+//! The walk over the layers on a device, forward and backward. Nothing here waits or allocates.
+
+use super::engine::{Address, Engine, NULL};
+use super::error::Result;
+use super::kernels::{self, Join, Shortcut};
+use super::workspace::{BlockSpace, Gradients, LayerSpace, Workspace};
+use crate::architecture::{NORM_EPSILON, NORM_MOMENTUM};
+
+/// Which statistics batch norm uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Those of the batch; the running statistics move on, and backward gives the parameters' gradients.
+    Training,
+    /// The running ones; backward gives the activations' gradients alone.
+    Evaluation,
+}
+
+/// One pass over a workspace.
+pub(crate) struct Pass<'a, E: Engine> {
+    pub(crate) engine: &'a E,
+    pub(crate) space: &'a Workspace<E>,
+    pub(crate) mode: Mode,
+}
+
+impl<E: Engine> Pass<'_, E> {
+    /// From the normalised pixels to the features.
+    pub(crate) fn forward(&self) -> Result<()> {
+        let Workspace { input, stem, pooled, winners, blocks, features, .. } = self.space;
+        self.conv_norm(stem, *input)?;
+        kernels::max_pool(self.engine, &stem.shape, stem.z, stem.coefficients, *pooled, *winners)?;
+        let mut x = *pooled;
+        for block in blocks {
+            self.block(block, x)?;
+            x = block.output;
+        }
+        match blocks.last() {
+            Some(last) => kernels::average_pool(self.engine, &last.shape, x, features[0]),
+            None => Ok(()),
+        }
+    }
+
+    /// The convolution, and the coefficients of its batch norm.
+    fn conv_norm(&self, layer: &LayerSpace<E>, x: Address) -> Result<()> {
+        let (engine, shape, norm) = (self.engine, layer.shape.matrix(), &layer.values.norm);
+        engine.convolve(&layer.convolution, self.space.scratch, x, layer.values.weight, layer.z)?;
+        match self.mode {
+            Mode::Training => {
+                let sums = self.space.sums;
+                kernels::norm_statistics(engine, &shape, layer.z, sums)?;
+                let constants = [NORM_EPSILON, NORM_MOMENTUM];
+                kernels::norm_of_batch(engine, &shape, sums, norm, layer.coefficients, constants)
+            }
+            Mode::Evaluation => {
+                kernels::norm_of_running(engine, shape.channels, norm, layer.coefficients, NORM_EPSILON)
+            }
+        }
+    }
+
+    fn block(&self, block: &BlockSpace<E>, x: Address) -> Result<()> {
+        if let Some(layer) = &block.downsample {
+            self.conv_norm(layer, x)?;
+        }
+        let shortcut = block
+            .downsample
+            .as_ref()
+            .map_or(Shortcut::Identity(x), |layer| Shortcut::Projection(layer.z, layer.coefficients));
+        let mut input = x;
+        for (i, layer) in block.main.iter().enumerate() {
+            self.conv_norm(layer, input)?;
+            let last = i + 1 == block.main.len();
+            let (shortcut, y) = if last { (shortcut, block.output) } else { (Shortcut::None, layer.y) };
+            kernels::norm_apply(self.engine, &layer.shape.matrix(), layer.z, layer.coefficients, shortcut, y)?;
+            input = y;
+        }
+        Ok(())
+    }
+
+    /// Gradients of all parameters below the features, from those of the features.
+    pub(crate) fn backward(&self) -> Result<()> {
+        let parts = self.backward_to(None)?;
+        let Workspace { stem, winners, input, gradients, .. } = self.space;
+        kernels::max_pool_backward(self.engine, &stem.shape, parts, *winners, gradients.inner)?;
+        self.gradient_of_z(stem, gradients.inner)?;
+        self.weight_gradient(stem, *input, gradients.z)
+    }
+
+    /// The two parts of the gradient of the output of block `target`, or of the first block's input.
+    pub(crate) fn backward_to(&self, target: Option<usize>) -> Result<[Address; 2]> {
+        let Workspace { blocks, features, gradients, pooled, .. } = self.space;
+        let mut parts = [gradients.block, NULL];
+        if let Some(last) = blocks.last() {
+            kernels::average_pool_backward(self.engine, &last.shape, features[1], gradients.block)?;
+        }
+        let first = target.map_or(0, |target| target + 1);
+        for i in (first..blocks.len()).rev() {
+            let x = if i == 0 { *pooled } else { blocks[i - 1].output };
+            self.block_backward(&blocks[i], x, parts)?;
+            parts = [gradients.block, gradients.main];
+        }
+        Ok(parts)
+    }
+
+    /// From the gradient of a block's output, in two parts, to that of its input `x`, in [`Gradients::block`] and
+    /// [`Gradients::main`].
+    fn block_backward(&self, block: &BlockSpace<E>, x: Address, [a, b]: [Address; 2]) -> Result<()> {
+        let Gradients { block: g, main, z, projection, inner } = self.space.gradients;
+        let Some((last, inside)) = block.main.split_last() else { return Ok(()) };
+        let (engine, shape) = (self.engine, block.shape.matrix());
+        let downsample = block.downsample.as_ref();
+        let join = Join {
+            a,
+            b,
+            y: block.output,
+            main: (last.z, last.coefficients),
+            projection: downsample.map_or((NULL, NULL), |layer| (layer.z, layer.coefficients)),
+        };
+        kernels::join_backward(engine, &shape, &join, g, self.space.sums)?;
+        self.differentiate(last, 1)?;
+        kernels::norm_backward_apply(engine, &shape, g, last.z, last.coefficients, false, z)?;
+        if let Some(layer) = downsample {
+            self.differentiate(layer, 2)?;
+            kernels::norm_backward_apply(engine, &shape, g, layer.z, layer.coefficients, false, projection)?;
+        }
+        let mut layer = last;
+        for below in inside.iter().rev() {
+            self.weight_gradient(layer, below.y, z)?;
+            self.input_gradient(layer, z, inner)?;
+            self.gradient_of_z(below, inner)?;
+            layer = below;
+        }
+        self.weight_gradient(layer, x, z)?;
+        self.input_gradient(layer, z, main)?;
+        if let Some(layer) = downsample {
+            self.weight_gradient(layer, x, projection)?;
+            self.input_gradient(layer, projection, g)?;
+        }
+        Ok(())
+    }
+
+    /// From the gradient `g` behind a layer's ReLU to that of its convolution's output, in [`Gradients::z`].
+    fn gradient_of_z(&self, layer: &LayerSpace<E>, g: Address) -> Result<()> {
+        let (engine, shape) = (self.engine, layer.shape.matrix());
+        if self.mode == Mode::Training {
+            kernels::norm_backward_sums(engine, &shape, g, layer.z, layer.coefficients, self.space.sums)?;
+        }
+        self.differentiate(layer, 1)?;
+        let to = self.space.gradients.z;
+        kernels::norm_backward_apply(engine, &shape, g, layer.z, layer.coefficients, true, to)
+    }
+
+    /// The coefficients of a norm's gradient; in training from the sums of `kind` that the last kernel left.
+    fn differentiate(&self, layer: &LayerSpace<E>, kind: usize) -> Result<()> {
+        let (engine, shape, gradients) = (self.engine, layer.shape.matrix(), layer.values.norm_gradients);
+        match self.mode {
+            Mode::Training => {
+                kernels::norm_differentiate(engine, &shape, self.space.sums, kind, layer.coefficients, gradients)
+            }
+            Mode::Evaluation => kernels::norm_differentiate_running(engine, shape.channels, layer.coefficients),
+        }
+    }
+
+    fn weight_gradient(&self, layer: &LayerSpace<E>, x: Address, dz: Address) -> Result<()> {
+        match self.mode {
+            Mode::Training => {
+                let (scratch, to) = (self.space.scratch, layer.values.weight_gradient);
+                self.engine.weight_gradient(&layer.convolution, scratch, x, dz, to)
+            }
+            Mode::Evaluation => Ok(()),
+        }
+    }
+
+    fn input_gradient(&self, layer: &LayerSpace<E>, dz: Address, to: Address) -> Result<()> {
+        self.engine.input_gradient(&layer.convolution, self.space.scratch, layer.values.weight, dz, to)
+    }
+}

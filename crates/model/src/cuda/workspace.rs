@@ -1,0 +1,243 @@
+//! Everything a batch shape needs on the device: prepared convolutions, activations, gradients and scratch memory.
+//!
+//! Kept from forward to backward are the convolutions' outputs `z`, what the next convolution reads (`y`), and the
+//! blocks' outputs. Five buffers of the largest activation's size hold every gradient in its turn.
+
+use super::engine::{Address, Engine, Geometry, NULL, Precision, Scratch};
+use super::error::{Error, Result};
+use super::parameters::{INPUT_MULTIPLE, LayerValues, Parameters};
+use super::shapes::{CHANNEL_MULTIPLE, COEFFICIENTS, HeadShape, Images, SUMS};
+use crate::architecture::{Block, COLOURS, ConvNorm, Plan};
+
+const F32: usize = size_of::<f32>();
+
+/// Images and their size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchShape {
+    /// Number of images.
+    pub(crate) images: usize,
+    /// Rows.
+    pub(crate) height: usize,
+    /// Columns.
+    pub(crate) width: usize,
+}
+
+/// A convolution with its batch norm.
+#[derive(Debug)]
+pub(crate) struct LayerSpace<E: Engine> {
+    /// The prepared convolution.
+    pub(crate) convolution: E::Convolution,
+    /// Shape of its output.
+    pub(crate) shape: Images,
+    /// Its output.
+    pub(crate) z: Address,
+    /// Its output after batch norm and ReLU, where a convolution of the same block reads that.
+    pub(crate) y: Address,
+    /// The batch norm's coefficients.
+    pub(crate) coefficients: Address,
+    /// Its parameters.
+    pub(crate) values: LayerValues,
+}
+
+/// A residual block.
+#[derive(Debug)]
+pub(crate) struct BlockSpace<E: Engine> {
+    /// The convolutions in order; never empty.
+    pub(crate) main: Vec<LayerSpace<E>>,
+    /// The projection of the shortcut.
+    pub(crate) downsample: Option<LayerSpace<E>>,
+    /// Shape of the block's output.
+    pub(crate) shape: Images,
+    /// The block's output.
+    pub(crate) output: Address,
+}
+
+/// Gradients, each as large as the largest activation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gradients {
+    /// Of a block's output after its ReLU's mask; then the shortcut's part of its input's.
+    pub(crate) block: Address,
+    /// The main path's part of a block's input's.
+    pub(crate) main: Address,
+    /// Of the convolution's output at hand.
+    pub(crate) z: Address,
+    /// Of the projection's output.
+    pub(crate) projection: Address,
+    /// Of the convolution's input at hand.
+    pub(crate) inner: Address,
+}
+
+/// All memory for one batch shape.
+#[derive(Debug)]
+pub(crate) struct Workspace<E: Engine> {
+    /// What it is for.
+    pub(crate) shape: BatchShape,
+    /// The normalised pixels, `[images, height, width, 4]`.
+    pub(crate) input: Address,
+    /// The first convolution.
+    pub(crate) stem: LayerSpace<E>,
+    /// Output of the pooling after it, and which element of its window each output is.
+    pub(crate) pooled: Address,
+    /// A byte for each output of the pooling.
+    pub(crate) winners: Address,
+    /// The residual blocks.
+    pub(crate) blocks: Vec<BlockSpace<E>>,
+    /// The head's shape.
+    pub(crate) head: HeadShape,
+    /// Averages over all positions, `[images, channels]` in f32, and their gradients.
+    pub(crate) features: [Address; 2],
+    /// The loss, 64 elements' room, then the logits, `[images, classes]` in f32.
+    pub(crate) outputs: Address,
+    /// Gradients of the logits.
+    pub(crate) logits_gradient: Address,
+    /// Units' sums of the layer at hand.
+    pub(crate) sums: Address,
+    /// Grad-CAM's weights, `[images, channels]`, and maps, `[images, positions]`, in f32.
+    pub(crate) cam: [Address; 2],
+    /// Gradients.
+    pub(crate) gradients: Gradients,
+    /// The convolutions' scratch memory.
+    pub(crate) scratch: Scratch,
+    /// What all the addresses point into.
+    _memory: Vec<E::Memory>,
+}
+
+/// Bytes from the loss to the logits: the logits stay aligned.
+pub(crate) const LOSS_BYTES: usize = 256;
+
+/// Plans addresses; the largest of what layers share is allocated at the end.
+struct Planner<'a, E: Engine> {
+    engine: &'a E,
+    parameters: &'a Parameters<E>,
+    precision: Precision,
+    memory: Vec<E::Memory>,
+    layers: usize,
+    scratch: usize,
+    sums: usize,
+    gradient: usize,
+}
+
+impl<E: Engine> Workspace<E> {
+    /// Plans `plan` for batches of `shape`.
+    pub(crate) fn new(
+        engine: &E,
+        plan: &Plan,
+        parameters: &Parameters<E>,
+        precision: Precision,
+        shape: BatchShape,
+    ) -> Result<Self> {
+        let memory = Vec::new();
+        let mut planner =
+            Planner { engine, parameters, precision, memory, layers: 0, scratch: 0, sums: 0, gradient: 0 };
+        let BatchShape { images, height, width } = shape;
+        let from = Images { images, height, width, channels: COLOURS.next_multiple_of(INPUT_MULTIPLE), precision };
+        let input = planner.allocate(from.matrix().bytes())?;
+        let stem = planner.layer(&plan.stem, &from, false)?;
+        let mut x = stem.shape.pooled();
+        let pooled = planner.allocate(x.matrix().bytes())?;
+        let winners = planner.allocate(x.matrix().rows * x.channels)?;
+        let mut blocks = Vec::new();
+        for block in &plan.blocks {
+            let space = planner.block(block, &x)?;
+            x = space.shape;
+            blocks.push(space);
+        }
+        let head = HeadShape { images, classes: plan.head.bias.range().len(), inputs: plan.head.inputs };
+        let features = [planner.allocate(images * head.inputs * F32)?, planner.allocate(images * head.inputs * F32)?];
+        let outputs = planner.allocate(LOSS_BYTES + images * head.classes * F32)?;
+        let logits_gradient = planner.allocate(images * head.classes * F32)?;
+        let positions = blocks.iter().map(|block| block.shape.positions()).max().unwrap_or(0);
+        let channels = blocks.iter().map(|block| block.shape.channels).max().unwrap_or(0);
+        let cam = [planner.allocate(images * channels * F32)?, planner.allocate(images * positions * F32)?];
+        let sums = planner.allocate(planner.sums)?;
+        let gradient = planner.gradient;
+        let gradients = Gradients {
+            block: planner.allocate(gradient)?,
+            main: planner.allocate(gradient)?,
+            z: planner.allocate(gradient)?,
+            projection: planner.allocate(gradient)?,
+            inner: planner.allocate(gradient)?,
+        };
+        let bytes = planner.scratch;
+        let scratch = Scratch { address: planner.allocate(bytes)?, bytes };
+        Ok(Self {
+            shape,
+            input,
+            stem,
+            pooled,
+            winners,
+            blocks,
+            head,
+            features,
+            outputs,
+            logits_gradient,
+            sums,
+            cam,
+            gradients,
+            scratch,
+            _memory: planner.memory,
+        })
+    }
+}
+
+impl<E: Engine> Planner<'_, E> {
+    fn allocate(&mut self, bytes: usize) -> Result<Address> {
+        if bytes == 0 {
+            return Ok(NULL);
+        }
+        let memory = self.engine.allocate(bytes)?;
+        let address = self.engine.address(&memory);
+        self.memory.push(memory);
+        Ok(address)
+    }
+
+    /// `layer` on an input of shape `from`; `activated` where its `y` is kept.
+    fn layer(&mut self, layer: &ConvNorm, from: &Images, activated: bool) -> Result<LayerSpace<E>> {
+        if !layer.outputs.is_multiple_of(CHANNEL_MULTIPLE) {
+            return Err(Error::Channels {
+                layer: layer.norm_name.clone(),
+                channels: layer.outputs,
+                multiple: CHANNEL_MULTIPLE,
+            });
+        }
+        let geometry = Geometry {
+            images: from.images,
+            height: from.height,
+            width: from.width,
+            inputs: from.channels,
+            outputs: layer.outputs,
+            kernel: layer.kernel,
+            stride: layer.stride,
+            padding: layer.padding,
+        };
+        let (convolution, scratch) = self.engine.prepare(&geometry, self.precision)?;
+        let (height, width) = geometry.output();
+        let shape = Images { height, width, channels: layer.outputs, ..*from };
+        let matrix = shape.matrix();
+        self.scratch = self.scratch.max(scratch);
+        self.sums = self.sums.max(matrix.units().count * SUMS * matrix.channels * F32);
+        self.gradient = self.gradient.max(matrix.bytes());
+        let values = self.parameters.layer(self.layers, layer);
+        self.layers += 1;
+        Ok(LayerSpace {
+            convolution,
+            shape,
+            z: self.allocate(matrix.bytes())?,
+            y: if activated { self.allocate(matrix.bytes())? } else { NULL },
+            coefficients: self.allocate(COEFFICIENTS * matrix.channels * F32)?,
+            values,
+        })
+    }
+
+    fn block(&mut self, block: &Block, from: &Images) -> Result<BlockSpace<E>> {
+        let mut main = Vec::new();
+        let mut x = *from;
+        for (i, layer) in block.main.iter().enumerate() {
+            let space = self.layer(layer, &x, i + 1 < block.main.len())?;
+            x = space.shape;
+            main.push(space);
+        }
+        let downsample = block.downsample.as_ref().map(|layer| self.layer(layer, from, false)).transpose()?;
+        Ok(BlockSpace { main, downsample, shape: x, output: self.allocate(x.matrix().bytes())? })
+    }
+}

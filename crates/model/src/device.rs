@@ -1,0 +1,196 @@
+//! Where to compute, as configurations and options name it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::accelerator::Accelerator;
+use crate::architecture::Plan;
+use crate::batch::Normalisation;
+use crate::error::{Error, Result};
+
+/// Where a network computes. Clones are the same device.
+#[derive(Clone, Debug, Default)]
+pub enum Device {
+    /// This processor.
+    #[default]
+    Cpu,
+    /// A CUDA card.
+    #[cfg(feature = "cuda")]
+    Cuda(crate::cuda::SharedCard),
+}
+
+impl Device {
+    /// Whether this is the processor.
+    #[must_use]
+    pub fn is_cpu(&self) -> bool {
+        matches!(self, Self::Cpu)
+    }
+
+    /// The back end of a device with memory of its own.
+    pub(crate) fn accelerator(
+        &self,
+        plan: &Plan,
+        normalisation: &Normalisation,
+    ) -> Result<Option<Box<dyn Accelerator>>> {
+        match self {
+            Self::Cpu => {
+                let _ = (plan, normalisation);
+                Ok(None)
+            }
+            #[cfg(feature = "cuda")]
+            Self::Cuda(card) => Ok(Some(crate::cuda::accelerator(card, plan, normalisation)?)),
+        }
+    }
+}
+
+/// `auto`, `cpu`, `cuda` (the first card) or `cuda:N`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum DeviceChoice {
+    /// CUDA where the build and the machine have it, the CPU elsewhere.
+    #[default]
+    Auto,
+    /// The CPU, all cores (`RAYON_NUM_THREADS` limits them).
+    Cpu,
+    /// A CUDA card by its index.
+    Cuda(usize),
+}
+
+impl DeviceChoice {
+    /// The device itself. Where `auto` cannot have a card that the build could use, it says why.
+    ///
+    /// # Errors
+    /// A card was asked for by name and this build or this machine does not have it.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Auto => Ok(first_card()),
+            Self::Cuda(index) => card(index),
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn card(index: usize) -> Result<Device> {
+    let refused = |reason| Error::UnsupportedDevice(format!("cuda:{index} ({reason})"));
+    crate::cuda::open(index).map(Device::Cuda).map_err(refused)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn card(index: usize) -> Result<Device> {
+    Err(Error::UnsupportedDevice(format!("cuda:{index} (this program was built without CUDA)")))
+}
+
+#[cfg(feature = "cuda")]
+fn first_card() -> Device {
+    crate::cuda::open(0).map(Device::Cuda).unwrap_or_else(|reason| {
+        artifacts::progress::line(&format!("computing on the CPU: {reason}"));
+        Device::Cpu
+    })
+}
+
+#[cfg(not(feature = "cuda"))]
+fn first_card() -> Device {
+    Device::Cpu
+}
+
+/// What people are told of a device, and manifests record: "cpu (AMD EPYC 9654, 2 threads)".
+#[must_use]
+pub fn describe(device: &Device) -> String {
+    device.to_string()
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => {
+                let threads = rayon::current_num_threads();
+                let noun = if threads == 1 { "thread" } else { "threads" };
+                let name = processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+                write!(f, "cpu ({name}, {threads} {noun})")
+            }
+            #[cfg(feature = "cuda")]
+            Self::Cuda(card) => card.fmt(f),
+        }
+    }
+}
+
+/// The processor's name as Linux gives it; other systems go without.
+fn processor() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let (_, name) = text.lines().find(|line| line.starts_with("model name"))?.split_once(':')?;
+    Some(name.trim().to_owned())
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(0) => f.write_str("cuda"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let unknown = || Error::DeviceName(text.to_owned());
+        match text.split_once(':') {
+            None if text == "auto" => Ok(Self::Auto),
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", index)) => index.parse().map(Self::Cuda).map_err(|_| unknown()),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+impl TryFrom<String> for DeviceChoice {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<DeviceChoice> for String {
+    fn from(choice: DeviceChoice) -> Self {
+        choice.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_others_are_refused() {
+        for name in ["auto", "cpu", "cuda", "cuda:3"] {
+            assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
+        }
+        assert_eq!("cuda:0".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cuda(0));
+        for name in ["", "gpu", "cuda:", "cuda:x", "cpu:1"] {
+            assert!(name.parse::<DeviceChoice>().unwrap_err().to_string().contains("auto"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_card_that_is_not_there_is_refused_with_the_reason() {
+        let error = DeviceChoice::Cuda(4096).open().unwrap_err().to_string();
+        assert!(error.contains("cuda:4096 ("), "{error}");
+        // Whatever the build and the machine have, there is always a device.
+        let device = DeviceChoice::Auto.open().unwrap();
+        assert_eq!(device.is_cpu(), describe(&device).starts_with("cpu ("));
+    }
+
+    #[test]
+    fn a_cpu_is_described_with_its_threads() {
+        let text = describe(&DeviceChoice::Cpu.open().unwrap());
+        assert!(text.starts_with("cpu (") && text.contains("thread"), "{text}");
+    }
+}

@@ -1,0 +1,395 @@
+//! A network: its layers, its parameters, and the back end that computes with them.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use candle_core::{Tensor, Var};
+use serde::{Deserialize, Serialize};
+
+use crate::accelerator::{Accelerator, Moments, Values};
+use crate::architecture::{Architecture, Plan};
+use crate::batch::{HeatMap, Logits, Normalisation, PixelBatch, StepOutput};
+use crate::cpu::{Inference, Isa, Mode, Trunk, head};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::parameters::Flat;
+use crate::weights::initial;
+
+/// What a network is, apart from its weights: `config.json` of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkConfig {
+    /// One of [`crate::ARCHITECTURES`].
+    pub arch: String,
+    /// Classes of the head.
+    pub classes: usize,
+    /// How pixels are normalised before the first layer.
+    pub normalisation: Normalisation,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self { arch: "resnet50".to_owned(), classes: 2, normalisation: Normalisation::default() }
+    }
+}
+
+/// A classifier of images that can be trained.
+///
+/// All buffers are planned at the first batch of a shape and reused from then on.
+#[derive(Debug)]
+pub struct Network {
+    config: NetworkConfig,
+    device: Device,
+    plan: Plan,
+    parameters: Flat,
+    gradients: Flat,
+    statistics: Flat,
+    trunk: Trunk,
+    inference: Inference,
+    /// Who computes, where that is not this processor. Its parameters and statistics are the true ones then.
+    accelerator: Option<Box<dyn Accelerator>>,
+    /// Whether the host's parameters and statistics are what the accelerator is yet to take over.
+    changed_on_host: bool,
+    /// Results of steps that nobody has asked for yet.
+    finished: VecDeque<StepOutput>,
+}
+
+impl Network {
+    /// Plans a network; its weights are those of [`Network::initialise`] with seed 0.
+    ///
+    /// # Errors
+    /// An unknown architecture, an impossible number of classes, or a device without a back end.
+    pub fn new(config: &NetworkConfig, device: &Device) -> Result<Self> {
+        let architecture = Architecture::by_name(&config.arch)?;
+        Self::with_architecture(&architecture, config, device)
+    }
+
+    /// A network of any architecture; tests use small ones.
+    pub(crate) fn with_architecture(
+        architecture: &Architecture,
+        config: &NetworkConfig,
+        device: &Device,
+    ) -> Result<Self> {
+        if !(2..=256).contains(&config.classes) {
+            return Err(Error::Classes(config.classes));
+        }
+        let plan = Plan::new(architecture, config.classes);
+        let isa = Isa::detect();
+        let mut network = Self {
+            config: config.clone(),
+            device: device.clone(),
+            parameters: Flat::zeros(&plan.parameters)?,
+            gradients: Flat::zeros(&plan.parameters)?,
+            statistics: Flat::zeros(&plan.statistics)?,
+            trunk: Trunk::new(isa),
+            inference: Inference::new(isa),
+            accelerator: device.accelerator(&plan, &config.normalisation)?,
+            changed_on_host: true,
+            finished: VecDeque::new(),
+            plan,
+        };
+        network.initialise(0)?;
+        Ok(network)
+    }
+
+    /// The same network on another accelerator; the tests' emulation is one.
+    #[cfg(all(test, feature = "cuda"))]
+    pub(crate) fn on_accelerator(mut self, accelerator: impl FnOnce(&Plan) -> Box<dyn Accelerator>) -> Self {
+        self.accelerator = Some(accelerator(&self.plan));
+        self.changed_on_host = true;
+        self
+    }
+
+    /// What the network was made from.
+    #[must_use]
+    pub fn config(&self) -> &NetworkConfig {
+        &self.config
+    }
+
+    /// Where the network computes.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Draws new weights: Kaiming's normal distribution (fan out, gain of ReLU) for convolutions, one and zero for batch
+    /// norm, uniform in +-1/sqrt(inputs) for the head, as torchvision and `torch.nn.Linear` do.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn initialise(&mut self, seed: u64) -> Result<()> {
+        self.inference.forget_weights();
+        self.changed_on_host = true;
+        initial::draw(&self.plan, &mut self.parameters, &mut self.statistics, seed)
+    }
+
+    /// One forward and backward pass in training mode: the running statistics move on, and the gradients of the mean
+    /// cross-entropy are left for [`crate::Adam::step`]. `labels` holds one class index per image.
+    ///
+    /// # Errors
+    /// A batch that does not fit, or a label out of range. The network is unchanged then.
+    pub fn train_step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<StepOutput> {
+        self.start_step(batch, labels)?;
+        self.collect()?;
+        self.finished.pop_back().ok_or(Error::NoForward)
+    }
+
+    /// As [`Network::train_step`], but on an accelerator without waiting for it, so that the next batch can be made ready;
+    /// [`crate::Adam::step`] may follow at once. The results wait for [`Network::finished_steps`].
+    ///
+    /// # Errors
+    /// Those of [`Network::train_step`].
+    pub fn start_step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<()> {
+        batch.check()?;
+        self.check_classes(batch, labels.iter().map(|&label| usize::from(label)))?;
+        self.send_changes()?;
+        match &mut self.accelerator {
+            Some(accelerator) => accelerator.start_step(&self.plan, batch, labels),
+            None => {
+                let output = self.step_on_host(batch, labels)?;
+                self.finished.push_back(output);
+                Ok(())
+            }
+        }
+    }
+
+    /// The results of all steps that [`Network::start_step`] began since the last call, in their order. Waits for them.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn finished_steps(&mut self) -> Result<Vec<StepOutput>> {
+        self.collect()?;
+        Ok(self.finished.drain(..).collect())
+    }
+
+    /// Waits for what the accelerator has begun.
+    fn collect(&mut self) -> Result<()> {
+        if let Some(accelerator) = &mut self.accelerator {
+            let classes = self.config.classes;
+            let output = |(loss, values)| StepOutput { loss, logits: Logits { values, classes } };
+            self.finished.extend(accelerator.outcomes()?.into_iter().map(output));
+        }
+        Ok(())
+    }
+
+    /// Has the accelerator take over what changed on the host.
+    fn send_changes(&mut self) -> Result<()> {
+        let Self { accelerator: Some(accelerator), parameters, statistics, changed_on_host: true, .. } = self else {
+            return Ok(());
+        };
+        parameters.read(|parameters| statistics.read(|statistics| accelerator.upload(parameters, statistics)))???;
+        self.changed_on_host = false;
+        Ok(())
+    }
+
+    fn step_on_host(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<StepOutput> {
+        // The running statistics move on.
+        self.inference.forget_weights();
+        let Self { config, plan, parameters, gradients, statistics, trunk, .. } = self;
+        let normalisation = &config.normalisation;
+        parameters.read(|parameters| -> Result<StepOutput> {
+            statistics.write(|statistics| {
+                trunk.forward(plan, batch, normalisation, parameters, statistics, Mode::Training)
+            })??;
+            let (weight, bias) = (&parameters[plan.head.weight.range()], &parameters[plan.head.bias.range()]);
+            let values = head::linear(trunk.features(), weight, bias);
+            let (loss, logits_gradient) = head::cross_entropy(&values, config.classes, labels);
+            let mut features_gradient = vec![0.0; trunk.features().len()];
+            gradients.write(|gradients| {
+                // The bias follows the weight, and both are the last in the table.
+                let (_, head) = gradients.split_at_mut(plan.head.weight.range().start);
+                let (weight_gradient, bias_gradient) = head.split_at_mut(weight.len());
+                head::linear_backward(
+                    (trunk.features(), weight),
+                    &logits_gradient,
+                    weight_gradient,
+                    bias_gradient,
+                    &mut features_gradient,
+                );
+                trunk.backward(plan, parameters, &features_gradient, gradients)
+            })??;
+            Ok(StepOutput { loss, logits: Logits { values, classes: config.classes } })
+        })?
+    }
+
+    /// The features before the head, `[n, features]`, in training mode, as a variable that another head on candle's
+    /// autograd can stand behind. Once that has its gradient, [`Network::backward_features`] takes it on.
+    ///
+    /// # Errors
+    /// A batch that does not fit, or a network that is not on the CPU.
+    pub fn forward_features(&mut self, batch: &PixelBatch<'_>) -> Result<Var> {
+        batch.check()?;
+        if self.accelerator.is_some() {
+            return Err(Error::UnsupportedDevice(format!("{}, which gives no features", self.device)));
+        }
+        self.inference.forget_weights();
+        let Self { config, plan, parameters, statistics, trunk, .. } = self;
+        parameters.read(|parameters| {
+            statistics.write(|statistics| {
+                trunk.forward(plan, batch, &config.normalisation, parameters, statistics, Mode::Training)
+            })?
+        })??;
+        Ok(Var::from_slice(trunk.features(), (batch.n, plan.head.inputs), &candle_core::Device::Cpu)?)
+    }
+
+    /// From the gradient of the last [`Network::forward_features`], `[n, features]`, to the gradients of all parameters
+    /// below; those of this network's own head are zero.
+    ///
+    /// # Errors
+    /// Another shape, or no forward pass in training mode before.
+    pub fn backward_features(&mut self, gradient: &Tensor) -> Result<()> {
+        let Self { plan, parameters, gradients, trunk, .. } = self;
+        let expected = [trunk.features().len() / plan.head.inputs, plan.head.inputs];
+        if gradient.dims() != expected {
+            return Err(Error::Shape {
+                what: "gradient of the features".to_owned(),
+                expected: expected.to_vec(),
+                actual: gradient.dims().to_vec(),
+            });
+        }
+        let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
+        parameters.read(|parameters| {
+            gradients.write(|gradients| {
+                gradients[plan.head.weight.range().start..].fill(0.0);
+                trunk.backward(plan, parameters, &gradient, gradients)
+            })?
+        })?
+    }
+
+    /// Class scores in evaluation mode (running statistics).
+    ///
+    /// # Errors
+    /// A batch that does not fit.
+    pub fn infer(&mut self, batch: &PixelBatch<'_>) -> Result<Logits> {
+        batch.check()?;
+        self.send_changes()?;
+        if let Some(accelerator) = &mut self.accelerator {
+            return Ok(Logits { values: accelerator.infer(&self.plan, batch)?, classes: self.config.classes });
+        }
+        let Self { config, plan, parameters, statistics, inference, .. } = self;
+        parameters.read(|parameters| {
+            statistics.read(|statistics| {
+                let features = inference.forward(plan, batch, &config.normalisation, parameters, statistics)?;
+                let (weight, bias) = (&parameters[plan.head.weight.range()], &parameters[plan.head.bias.range()]);
+                Ok(Logits { values: head::linear(features, weight, bias), classes: config.classes })
+            })
+        })??
+    }
+
+    /// Grad-CAM (arXiv 1610.02391) in evaluation mode: for each image, what in the output of `layer` (`layer1` …
+    /// `layer4`; `layer4` is the usual choice) speaks for the class in `classes`. The logits come with it.
+    ///
+    /// # Errors
+    /// An unknown layer, a class out of range, not one class per image, or a batch that does not fit.
+    pub fn grad_cam(
+        &mut self,
+        batch: &PixelBatch<'_>,
+        classes: &[usize],
+        layer: &str,
+    ) -> Result<(Vec<HeatMap>, Logits)> {
+        batch.check()?;
+        self.check_classes(batch, classes.iter().copied())?;
+        let block = self.last_block(layer)?;
+        self.send_changes()?;
+        if let Some(accelerator) = &mut self.accelerator {
+            // At most 256 classes: each fits a byte.
+            let wanted: Vec<u8> = classes.iter().map(|&class| class as u8).collect();
+            let (maps, values) = accelerator.grad_cam(&self.plan, batch, &wanted, block)?;
+            return Ok((maps, Logits { values, classes: self.config.classes }));
+        }
+        let Self { config, plan, parameters, statistics, trunk, .. } = self;
+        parameters.read(|parameters| {
+            statistics.write(|statistics| {
+                trunk.forward(plan, batch, &config.normalisation, parameters, statistics, Mode::Evaluation)
+            })??;
+            let (weight, bias) = (&parameters[plan.head.weight.range()], &parameters[plan.head.bias.range()]);
+            let values = head::linear(trunk.features(), weight, bias);
+            // The score of a class depends on the features through its row of the weight alone.
+            let rows = classes.iter().map(|&class| &weight[class * plan.head.inputs..][..plan.head.inputs]);
+            let features_gradient: Vec<f32> = rows.flatten().copied().collect();
+            let maps = trunk.evidence(plan, parameters, &features_gradient, block)?.maps();
+            Ok((maps, Logits { values, classes: config.classes }))
+        })?
+    }
+
+    /// The block whose output is that of the stage `layer`.
+    fn last_block(&self, layer: &str) -> Result<usize> {
+        let names = || self.plan.blocks.iter().map(|block| block.ends_stage.as_deref());
+        names().position(|name| name == Some(layer)).ok_or_else(|| Error::UnknownLayer {
+            name: layer.to_owned(),
+            known: names().flatten().collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Checks that there is one class per image and that the head has it.
+    fn check_classes(&self, batch: &PixelBatch<'_>, classes: impl ExactSizeIterator<Item = usize>) -> Result<()> {
+        if classes.len() != batch.n {
+            return Err(Error::LabelCount { images: batch.n, labels: classes.len() });
+        }
+        match classes.enumerate().find(|&(_, class)| class >= self.config.classes) {
+            Some((index, label)) => Err(Error::LabelRange { index, label, classes: self.config.classes }),
+            None => Ok(()),
+        }
+    }
+
+    /// The parameters under torchvision's names, in the order of the names: views on the CPU, copies from elsewhere.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn parameters(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.views(Values::Parameters, &self.parameters)
+    }
+
+    /// The gradients of the last [`Network::train_step`] under the parameters' names, likewise.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn gradients(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.views(Values::Gradients, &self.gradients)
+    }
+
+    /// The running means and variances under torchvision's names, likewise.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn statistics(&self) -> Result<BTreeMap<String, Tensor>> {
+        self.views(Values::Statistics, &self.statistics)
+    }
+
+    fn views(&self, values: Values, on_host: &Flat) -> Result<BTreeMap<String, Tensor>> {
+        match &self.accelerator {
+            Some(accelerator) if !self.changed_on_host => {
+                let mut copy = Flat::zeros(on_host.table())?;
+                copy.write(|to| accelerator.download(values, to))??;
+                copy.views()
+            }
+            _ => on_host.views(),
+        }
+    }
+
+    /// Parameters and running statistics on the host, to be changed.
+    pub(crate) fn buffers_mut(&mut self) -> Result<(&mut Flat, &mut Flat)> {
+        self.inference.forget_weights();
+        let Self { accelerator, parameters, statistics, changed_on_host, .. } = self;
+        if let Some(accelerator) = accelerator.as_ref().filter(|_| !*changed_on_host) {
+            parameters.write(|to| accelerator.download(Values::Parameters, to))??;
+            statistics.write(|to| accelerator.download(Values::Statistics, to))??;
+        }
+        *changed_on_host = true;
+        Ok((parameters, statistics))
+    }
+
+    /// Parameters on the host, to be changed, and their gradients.
+    pub(crate) fn parameters_and_gradients(&mut self) -> (&mut Flat, &Flat) {
+        self.inference.forget_weights();
+        (&mut self.parameters, &self.gradients)
+    }
+
+    /// Adam's moments, zero, where an accelerator has the parameters.
+    pub(crate) fn remote_moments(&self) -> Result<Option<Box<dyn Moments>>> {
+        self.accelerator.as_ref().map(|accelerator| accelerator.moments()).transpose()
+    }
+
+    pub(crate) fn flat_parameters(&self) -> &Flat {
+        &self.parameters
+    }
+}

@@ -1,0 +1,111 @@
+//! The hub's cache: content under `blobs`, a link to it for each file of a commit under `snapshots`, and under `refs`
+//! which commit a branch or tag stood for.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use artifacts::atomic;
+use hf_hub::{Repo, RepoType};
+
+use super::{Error, Name};
+
+/// A cache folder, in the layout of hf-hub and `huggingface_hub`.
+#[derive(Debug)]
+pub(super) struct Cache(hf_hub::Cache);
+
+impl Cache {
+    pub(super) fn new(folder: PathBuf) -> Cache {
+        Cache(hf_hub::Cache::new(folder))
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A file that is there.
+    pub(super) fn get(&self, name: &Name) -> Option<PathBuf> {
+        if name.names_a_commit() {
+            Some(self.pointer(name, &name.revision)).filter(|path| path.exists())
+        } else {
+            self.0.repo(repo(name)).get(&name.file)
+        }
+    }
+
+    /// Where content with this entity tag is kept.
+    pub(super) fn blob(&self, name: &Name, etag: &str) -> PathBuf {
+        self.repository(name).join("blobs").join(etag)
+    }
+
+    /// Makes a complete blob appear as the file of a commit, and the commit as what the revision stands for.
+    pub(super) fn link(&self, name: &Name, commit: &str, blob: &Path) -> Result<PathBuf, Error> {
+        let pointer = self.pointer(name, commit);
+        create_folder_of(&pointer)?;
+        let fresh = with_suffix(&pointer, "partial");
+        match fs::remove_file(&fresh) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &fresh)(e)),
+            _ => {}
+        }
+        link_or_copy(&relative_blob(name, blob), blob, &fresh).map_err(Error::io("create", &fresh))?;
+        atomic::rename(&fresh, &pointer)?;
+        if !name.names_a_commit() {
+            let reference = self.repository(name).join("refs").join(&name.revision);
+            create_folder_of(&reference)?;
+            atomic::write_file(&reference, commit.as_bytes())?;
+        }
+        Ok(pointer)
+    }
+
+    fn repository(&self, name: &Name) -> PathBuf {
+        self.folder().join(repo(name).folder_name())
+    }
+
+    fn pointer(&self, name: &Name, commit: &str) -> PathBuf {
+        self.0.repo(repo(name)).pointer_path(commit).join(&name.file)
+    }
+}
+
+fn repo(name: &Name) -> Repo {
+    Repo::with_revision(name.repository.clone(), RepoType::Model, name.revision.clone())
+}
+
+/// The blob as seen from the file's place: up through the file's folders, the commit and `snapshots`.
+fn relative_blob(name: &Name, blob: &Path) -> PathBuf {
+    let up = name.file.split('/').count() + 1;
+    let mut path: PathBuf = std::iter::repeat_n("..", up).collect();
+    path.push("blobs");
+    path.extend(blob.file_name());
+    path
+}
+
+/// Links where the system can, and copies where it cannot, as the other clients do.
+fn link_or_copy(relative: &Path, blob: &Path, to: &Path) -> io::Result<()> {
+    symlink(relative, to).or_else(|_| fs::hard_link(blob, to)).or_else(|_| fs::copy(blob, to).map(drop))
+}
+
+#[cfg(unix)]
+fn symlink(target: &Path, link: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(target, link)
+}
+
+#[cfg(windows)]
+fn symlink(target: &Path, link: &Path) -> io::Result<()> {
+    std::os::windows::fs::symlink_file(target, link)
+}
+
+#[cfg(not(any(unix, windows)))]
+fn symlink(_target: &Path, _link: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+fn create_folder_of(path: &Path) -> Result<(), Error> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(Error::io("create", folder))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(suffix);
+    path.with_file_name(name)
+}

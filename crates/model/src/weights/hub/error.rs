@@ -1,0 +1,133 @@
+//! Why a file of the hub cannot be had, and what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Name;
+
+/// Errors of the hub. None of them shows the access token.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A text does not name a file on the hub.
+    #[error("`{text}` is not a file on the hub, because {reason}; write hf:owner/repo[/file][@revision]")]
+    Name {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// There is no folder for the cache.
+    #[error("there is no folder for the hub's cache; set HF_HOME to one")]
+    NoCache,
+    /// `HF_ENDPOINT` is not an address.
+    #[error("HF_ENDPOINT does not name a hub")]
+    Endpoint(#[source] fetch::Error),
+    /// The environment names certificates that cannot be used.
+    #[error(transparent)]
+    Client(fetch::Error),
+    /// The file is not in the cache, and no server may be asked.
+    #[error(
+        "`{name}` is not in the cache `{}`, and HF_HUB_OFFLINE is set; unset it to fetch the file, \
+         or give a safetensors file that is on this machine", cache.display()
+    )]
+    Offline {
+        /// The file.
+        name: Name,
+        /// Where it was looked for.
+        cache: PathBuf,
+    },
+    /// The hub wants to know who asks, or does not want them to have it.
+    #[error(
+        "the hub refused `{name}` {}; if it exists, get an access token at https://huggingface.co/settings/tokens, \
+         set HF_TOKEN to it, and accept the terms at {page} if it has any",
+        if *with_token { "with the access token given" } else { "without an access token" }
+    )]
+    Denied {
+        /// The file.
+        name: Name,
+        /// The repository's page.
+        page: String,
+        /// Whether an access token was sent.
+        with_token: bool,
+        /// What the hub said.
+        source: Box<fetch::Error>,
+    },
+    /// The hub has no such file.
+    #[error("the hub has no `{name}`; check the names of repository, file and revision at {page}")]
+    NotFound {
+        /// The file.
+        name: Name,
+        /// The repository's page.
+        page: String,
+        /// What the hub said.
+        source: Box<fetch::Error>,
+    },
+    /// No answer.
+    #[error(
+        "`{name}` is not in the cache and cannot be fetched; without a network, give a safetensors file that is on this \
+         machine (--weights FILE), or behind a firewall set HF_ENDPOINT to a mirror or HTTPS_PROXY to a proxy"
+    )]
+    Unreachable {
+        /// The file.
+        name: Name,
+        /// What failed.
+        source: Box<fetch::Error>,
+    },
+    /// Something else answered.
+    #[error("{endpoint} does not answer as a Hugging Face hub does: {reason}; check HF_ENDPOINT")]
+    NotAHub {
+        /// The address.
+        endpoint: String,
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// The download failed in another way.
+    #[error("failed to fetch `{name}`")]
+    Fetch {
+        /// The file.
+        name: Name,
+        /// What failed.
+        source: Box<fetch::Error>,
+    },
+    /// The operating system refused.
+    #[error("failed to {action} `{}`", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file or folder at fault.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The cache could not be written.
+    #[error(transparent)]
+    Cache(#[from] artifacts::Error),
+}
+
+/// What was asked for, for an error about the answer.
+pub(super) struct Question<'a> {
+    pub(super) name: &'a Name,
+    pub(super) page: String,
+    pub(super) with_token: bool,
+}
+
+impl Error {
+    /// The error that says what to do about a failed request.
+    pub(super) fn of_fetch(question: Question<'_>, source: fetch::Error) -> Error {
+        let Question { name, page, with_token } = question;
+        let (name, source) = (name.clone(), Box::new(source));
+        match source.status() {
+            Some(401 | 403) => Error::Denied { name, page, with_token, source },
+            Some(404) => Error::NotFound { name, page, source },
+            _ if source.is_unreachable() => Error::Unreachable { name, source },
+            _ => Error::Fetch { name, source },
+        }
+    }
+
+    /// For `map_err`: an [`Error::Io`] that says what was being done to which file.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+        let path = path.to_owned();
+        move |source| Error::Io { action, path, source }
+    }
+}

@@ -1,0 +1,114 @@
+//! `hf:owner/repo[/file][@revision]`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Error;
+
+const DEFAULT_FILE: &str = "model.safetensors";
+const DEFAULT_REVISION: &str = "main";
+
+/// A file on the hub. Its parts become paths, so they hold nothing that leads out of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// `owner/repo`.
+    pub(super) repository: String,
+    /// The path in the repository, with `/`.
+    pub(super) file: String,
+    /// A branch, a tag or a commit.
+    pub(super) revision: String,
+}
+
+impl Name {
+    pub(super) fn names_a_commit(&self) -> bool {
+        is_commit(&self.revision)
+    }
+}
+
+impl FromStr for Name {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Name, Error> {
+        let bad = |reason: &'static str| Error::Name { text: text.to_owned(), reason };
+        let rest = text.strip_prefix("hf:").ok_or_else(|| bad("it does not begin with `hf:`"))?;
+        let (path, revision) = rest.split_once('@').unwrap_or((rest, DEFAULT_REVISION));
+        let mut parts = path.splitn(3, '/');
+        let owner =
+            parts.next().filter(|owner| is_plain(owner)).ok_or_else(|| bad("the owner is missing or not a name"))?;
+        let repo =
+            parts.next().filter(|repo| is_plain(repo)).ok_or_else(|| bad("the repository is missing or not a name"))?;
+        let file = parts.next().unwrap_or(DEFAULT_FILE);
+        if !file.split('/').all(is_file_name) {
+            return Err(bad("the file is not a path inside the repository"));
+        }
+        if !revision.split('/').all(is_plain) {
+            return Err(bad("the revision is not a branch, tag or commit"));
+        }
+        Ok(Name { repository: format!("{owner}/{repo}"), file: file.to_owned(), revision: revision.to_owned() })
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Name { repository, file, revision } = self;
+        write!(f, "hf:{repository}/{file}")?;
+        if revision == DEFAULT_REVISION { Ok(()) } else { write!(f, "@{revision}") }
+    }
+}
+
+/// Whether a text is a full commit hash, which never stands for anything else later.
+pub(super) fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Whether a text is a name that means the same in an address and on every file system.
+pub(super) fn is_plain(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=96).contains(&text.len()) && !text.starts_with('.') && !text.ends_with('.') && text.bytes().all(plain)
+}
+
+/// Whether a text is one component of a path; files may have spaces and letters of any script.
+fn is_file_name(text: &str) -> bool {
+    let forbidden = |c: char| c.is_control() || matches!(c, '\\' | ':');
+    (1..=255).contains(&text.len()) && !matches!(text, "." | "..") && !text.chars().any(forbidden)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_a_default_file_and_revision() {
+        let name: Name = "hf:timm/resnet50.tv_in1k".parse().unwrap();
+        assert_eq!((name.file.as_str(), name.revision.as_str()), ("model.safetensors", "main"));
+        assert_eq!(name.to_string(), "hf:timm/resnet50.tv_in1k/model.safetensors");
+        let name: Name = "hf:o/r/sub/my file.safetensors@refs/pr/1".parse().unwrap();
+        assert_eq!((name.file.as_str(), name.revision.as_str()), ("sub/my file.safetensors", "refs/pr/1"));
+        assert_eq!(name.to_string().parse::<Name>().unwrap(), name);
+    }
+
+    #[test]
+    fn nothing_leads_out_of_the_cache() {
+        for text in [
+            "timm/resnet50",
+            "hf:",
+            "hf:timm",
+            "hf:timm/",
+            "hf:/r/f",
+            "hf:../r/f",
+            "hf:o/..",
+            "hf:o/r/../../f",
+            "hf:o/r//f",
+            "hf:o/r/",
+            "hf:o/r/a\\..\\b",
+            "hf:o/r/c:f",
+            "hf:o/r/f@",
+            "hf:o/r/f@../main",
+            "hf:o/r/f@a//b",
+            "hf:o/r?x=1",
+            "hf:o/r/f\n",
+        ] {
+            assert!(text.parse::<Name>().is_err(), "{text:?}");
+        }
+    }
+}

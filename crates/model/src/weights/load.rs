@@ -1,0 +1,109 @@
+//! A safetensors file into a network, with every tensor accounted for.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use crate::error::{Error, Result};
+use crate::network::Network;
+use crate::parameters::{Entry, Table};
+
+/// The classifier's tensors, which are replaced where they do not fit.
+const HEAD_PREFIX: &str = "fc.";
+/// torchvision counts the batches that batch norm has seen; nothing reads it.
+const BATCH_COUNTER: &str = ".num_batches_tracked";
+
+/// What a file gave to a network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// Number of tensors taken from the file.
+    pub loaded: usize,
+    /// Whether the head kept the weights it had, because the file's has other classes or is absent.
+    pub head_replaced: bool,
+    /// Tensors that the file lacks, as `allow_missing` permits; they kept the weights they had.
+    pub missing: Vec<String>,
+}
+
+/// Reads the weights and running statistics of `path` (safetensors under torchvision's or timm's names; F32, F16 or BF16).
+///
+/// A head of another number of classes, or none, leaves the network's own. `allow_missing` holds prefixes of names,
+/// such as `layer4.`, that the file may lack.
+///
+/// # Errors
+/// A file that cannot be read, or whose other tensors are missing, mis-shaped or unexpected: all of them are listed.
+/// The network is unchanged then.
+pub fn load_into(network: &mut Network, path: &Path, allow_missing: &[String]) -> Result<LoadReport> {
+    let bytes = fs::read(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+    let file =
+        SafeTensors::deserialize(&bytes).map_err(|source| Error::SafeTensors { path: path.to_owned(), source })?;
+    let mut tensors: BTreeMap<String, TensorView<'_>> =
+        file.tensors().into_iter().filter(|(name, _)| !name.ends_with(BATCH_COUNTER)).collect();
+
+    let (parameters, statistics) = network.buffers_mut()?;
+    let mut report =
+        LoadReport { head_replaced: drop_unfit_head(&mut tensors, parameters.table()), ..LoadReport::default() };
+    let mut problems = Vec::new();
+    let mut plan_copies = |table: &Table| -> Result<Vec<(Entry, Vec<f32>)>> {
+        let mut copies = Vec::new();
+        for (name, shape, entry) in table.entries() {
+            match tensors.remove(name) {
+                Some(view) if view.shape() == shape.as_slice() => {
+                    copies.push((*entry, floats(path, name, &view)?));
+                }
+                Some(view) => {
+                    problems.push(format!("{name} has shape {:?} instead of {shape:?}", view.shape()));
+                }
+                None if report.head_replaced && name.starts_with(HEAD_PREFIX) => {}
+                None if allow_missing.iter().any(|prefix| name.starts_with(prefix.as_str())) => {
+                    report.missing.push(name.clone());
+                }
+                None => problems.push(format!("{name} {shape:?} is missing")),
+            }
+        }
+        report.loaded += copies.len();
+        Ok(copies)
+    };
+    let parameter_copies = plan_copies(parameters.table())?;
+    let statistic_copies = plan_copies(statistics.table())?;
+    problems.extend(tensors.iter().map(|(name, view)| format!("{name} {:?} is unexpected", view.shape())));
+    if !problems.is_empty() {
+        return Err(Error::WeightsMismatch { path: path.to_owned(), problems: problems.join("; ") });
+    }
+    for (flat, copies) in [(parameters, parameter_copies), (statistics, statistic_copies)] {
+        flat.write(|values| {
+            for (entry, source) in copies {
+                values[entry.range()].copy_from_slice(&source);
+            }
+        })?;
+    }
+    Ok(report)
+}
+
+/// Takes the head out of the file's tensors unless both of its tensors fit; says whether it did.
+fn drop_unfit_head(tensors: &mut BTreeMap<String, TensorView<'_>>, table: &Table) -> bool {
+    let fits = table
+        .entries()
+        .iter()
+        .filter(|(name, ..)| name.starts_with(HEAD_PREFIX))
+        .all(|(name, shape, _)| tensors.get(name).is_some_and(|view| view.shape() == shape.as_slice()));
+    if !fits {
+        tensors.retain(|name, _| !name.starts_with(HEAD_PREFIX));
+    }
+    !fits
+}
+
+/// The elements of a tensor as `f32`.
+fn floats(path: &Path, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>> {
+    let data: Cow<'_, [u8]> = Cow::Borrowed(view.data());
+    let halves = |convert: fn([u8; 2]) -> f32| data.as_chunks::<2>().0.iter().map(|&bytes| convert(bytes)).collect();
+    match view.dtype() {
+        Dtype::F32 => Ok(data.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()),
+        Dtype::F16 => Ok(halves(|bytes| half::f16::from_le_bytes(bytes).to_f32())),
+        Dtype::BF16 => Ok(halves(|bytes| half::bf16::from_le_bytes(bytes).to_f32())),
+        other => Err(Error::WeightsType { path: path.to_owned(), name: name.to_owned(), dtype: format!("{other:?}") }),
+    }
+}

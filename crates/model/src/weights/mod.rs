@@ -1,0 +1,72 @@
+//! Weights from outside: where they come from, how they are read into a network, how they are written.
+
+pub mod hub;
+pub(crate) mod initial;
+mod load;
+mod save;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use load::{LoadReport, load_into};
+
+use crate::error::{Error, Result};
+
+/// Where the first weights come from: `none`, `hf:owner/repo[/file][@revision]`, or a path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Source {
+    /// Freshly drawn weights.
+    None,
+    /// A file on the Hugging Face hub, with the scheme.
+    Hub(String),
+    /// A safetensors file.
+    Path(PathBuf),
+}
+
+impl Source {
+    /// The file on this machine, fetched if need be; nothing for [`Source::None`].
+    ///
+    /// # Errors
+    /// Those of the hub.
+    pub fn resolve(&self) -> Result<Option<PathBuf>> {
+        match self {
+            Self::None => Ok(None),
+            Self::Hub(name) => Ok(Some(hub::resolve(name)?)),
+            Self::Path(path) => Ok(Some(path.clone())),
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "" | "hf:" => Err(Error::WeightSource(text.to_owned())),
+            "none" => Ok(Self::None),
+            _ if text.starts_with("hf:") => Ok(Self::Hub(text.to_owned())),
+            _ => Ok(Self::Path(PathBuf::from(text))),
+        }
+    }
+}
+
+impl TryFrom<String> for Source {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Source> for String {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::None => "none".to_owned(),
+            Source::Hub(name) => name,
+            Source::Path(path) => path.to_string_lossy().into_owned(),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Beside candle: its own ResNet-50 as an oracle for inference, and a head on its autograd behind our features.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use candle_core::{DType, Device, Module, Tensor};
+use candle_nn::{Optimizer, VarBuilder, VarMap};
+use model::{Adam, AdamConfig};
+
+#[test]
+fn inference_agrees_with_candle_transformers() {
+    let mut network = common::network(7);
+    let shape = [2, 64, 64];
+    let data = common::pixels(shape[0], shape[1], shape[2]);
+    // Two steps move the running statistics away from their first values.
+    for _ in 0..2 {
+        network.train_step(&common::batch(&data, shape), &[0, 1]).unwrap();
+    }
+    let ours = network.infer(&common::batch(&data, shape)).unwrap();
+
+    let tensors = network.parameters().unwrap().into_iter().chain(network.statistics().unwrap()).collect();
+    let builder = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+    let theirs = candle_transformers::models::resnet::resnet50(2, builder).unwrap();
+    let normalisation = network.config().normalisation;
+    let of_colours = |values: [f32; 3]| Tensor::new(&values, &Device::Cpu).unwrap();
+    let x = Tensor::from_vec(data, (2, 64, 64, 3), &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap();
+    let x = (x / 255.0).unwrap().broadcast_sub(&of_colours(normalisation.mean)).unwrap();
+    let x = x.broadcast_div(&of_colours(normalisation.std)).unwrap().permute((0, 3, 1, 2)).unwrap();
+    let expected = common::elements(&theirs.forward(&x.contiguous().unwrap()).unwrap());
+    for (ours, expected) in ours.values.iter().zip(&expected) {
+        assert!((ours - expected).abs() <= 1e-4 * expected.abs().max(1.0), "{ours} instead of {expected}");
+    }
+}
+
+#[test]
+fn a_head_on_candles_autograd_trains_together_with_the_trunk() {
+    let mut network = common::network(1);
+    let mut adam = Adam::new(AdamConfig::default(), &network).unwrap();
+    let variables = VarMap::new();
+    let builder = VarBuilder::from_varmap(&variables, DType::F32, &Device::Cpu);
+    let head = candle_nn::linear(2048, 3, builder.pp("head")).unwrap();
+    let mut head_optimiser = candle_nn::SGD::new(variables.all_vars(), 0.01).unwrap();
+    let shape = [3, 64, 64];
+    let data = common::pixels(shape[0], shape[1], shape[2]);
+    let labels = Tensor::new(&[0u32, 1, 2], &Device::Cpu).unwrap();
+    let first = common::elements(&network.parameters().unwrap()["conv1.weight"]);
+    let mut losses = Vec::new();
+    for _ in 0..4 {
+        let features = network.forward_features(&common::batch(&data, shape)).unwrap();
+        let loss = candle_nn::loss::cross_entropy(&head.forward(&features).unwrap(), &labels).unwrap();
+        let gradients = loss.backward().unwrap();
+        network.backward_features(gradients.get(&features).unwrap()).unwrap();
+        adam.step(&mut network).unwrap();
+        head_optimiser.step(&gradients).unwrap();
+        losses.push(loss.to_scalar::<f32>().unwrap());
+    }
+    assert!(losses[3] < 0.8 * losses[0], "{losses:?}");
+    assert_ne!(common::elements(&network.parameters().unwrap()["conv1.weight"]), first);
+    let wrong = Tensor::zeros((2, 2048), DType::F32, &Device::Cpu).unwrap();
+    assert!(network.backward_features(&wrong).is_err());
+}
+
+#[test]
+fn features_with_our_head_give_the_training_steps_gradients() {
+    let shape = [3, 64, 64];
+    let data = common::pixels(shape[0], shape[1], shape[2]);
+    let mut one = common::network(4);
+    one.train_step(&common::batch(&data, shape), &[0, 1, 1]).unwrap();
+    let mut two = common::network(4);
+    let features = two.forward_features(&common::batch(&data, shape)).unwrap();
+    let parameters = two.parameters().unwrap();
+    let head = candle_nn::Linear::new(parameters["fc.weight"].clone(), Some(parameters["fc.bias"].clone()));
+    let labels = Tensor::new(&[0u32, 1, 1], &Device::Cpu).unwrap();
+    let loss = candle_nn::loss::cross_entropy(&head.forward(&features).unwrap(), &labels).unwrap();
+    two.backward_features(loss.backward().unwrap().get(&features).unwrap()).unwrap();
+    let (one, two) = (one.gradients().unwrap(), two.gradients().unwrap());
+    let (one, two) = (common::elements(&one["layer4.2.conv2.weight"]), common::elements(&two["layer4.2.conv2.weight"]));
+    let norm = |values: &[f32]| values.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+    let difference: Vec<f32> = one.iter().zip(&two).map(|(a, b)| a - b).collect();
+    assert!(norm(&difference) <= 1e-4 * norm(&one) && norm(&one) > 0.0);
+}

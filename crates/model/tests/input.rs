@@ -1,0 +1,71 @@
+//! Batches of every shape: what is refused, and that what is accepted gives numbers.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use model::{Error, Network, NetworkConfig, PixelBatch};
+
+#[test]
+fn batches_that_do_not_fit_are_refused() {
+    let mut network = common::network(0);
+    let data = common::pixels(2, 40, 40);
+    let mut train = |n, height, width, labels: &[u8]| {
+        network.train_step(&PixelBatch { data: &data, n, height, width }, labels).unwrap_err()
+    };
+    assert!(matches!(train(0, 40, 40, &[]), Error::EmptyBatch));
+    assert!(matches!(train(2, 31, 40, &[0, 0]), Error::ImageTooSmall { height: 31, .. }));
+    assert!(matches!(train(2, 40, 41, &[0, 0]), Error::BatchBytes { expected: 9840, actual: 9600, .. }));
+    assert!(matches!(train(usize::MAX, 40, 40, &[]), Error::BatchBytes { .. }));
+    assert!(matches!(train(2, 40, 40, &[0]), Error::LabelCount { images: 2, labels: 1 }));
+    assert!(matches!(train(2, 40, 40, &[0, 2]), Error::LabelRange { index: 1, label: 2, classes: 2 }));
+}
+
+#[test]
+fn one_value_per_channel_cannot_be_trained_on() {
+    let mut network = common::network(0);
+    let data = common::pixels(1, 32, 32);
+    let batch = common::batch(&data, [1, 32, 32]);
+    let before = common::elements(&network.statistics().unwrap()["bn1.running_mean"]);
+    let error = network.train_step(&batch, &[0]).unwrap_err();
+    assert!(matches!(&error, Error::OneValuePerChannel { layer } if layer == "layer4.0.bn2"), "{error}");
+    assert_eq!(common::elements(&network.statistics().unwrap()["bn1.running_mean"]), before);
+    assert!(network.infer(&batch).unwrap().values.iter().all(|value| value.is_finite()));
+}
+
+#[test]
+fn odd_sizes_train_infer_and_explain() {
+    let mut network = common::network(0);
+    for shape in [[1, 33, 65], [3, 32, 37], [2, 47, 32]] {
+        let data = common::pixels(shape[0], shape[1], shape[2]);
+        let batch = common::batch(&data, shape);
+        let labels = vec![1; shape[0]];
+        let step = network.train_step(&batch, &labels).unwrap();
+        assert!(step.loss.is_finite() && step.logits.len() == shape[0]);
+        let inferred = network.infer(&batch).unwrap();
+        let (maps, logits) = network.grad_cam(&batch, &vec![0; shape[0]], "layer3").unwrap();
+        for (a, b) in inferred.values.iter().zip(&logits.values) {
+            assert!((a - b).abs() <= 1e-4 * a.abs().max(1.0), "folded {a}, unfolded {b}");
+        }
+        assert_eq!((maps[0].height, maps[0].width), (shape[1].div_ceil(16), shape[2].div_ceil(16)));
+    }
+}
+
+#[test]
+fn grad_cam_refuses_unknown_layers_and_classes() {
+    let mut network = common::network(0);
+    let data = common::pixels(1, 32, 32);
+    let batch = common::batch(&data, [1, 32, 32]);
+    assert!(matches!(network.grad_cam(&batch, &[0], "layer5"), Err(Error::UnknownLayer { .. })));
+    assert!(matches!(network.grad_cam(&batch, &[2], "layer4"), Err(Error::LabelRange { .. })));
+    assert!(matches!(network.grad_cam(&batch, &[], "layer4"), Err(Error::LabelCount { .. })));
+}
+
+#[test]
+fn impossible_configurations_are_refused() {
+    let of = |arch: &str, classes| {
+        let config = NetworkConfig { arch: arch.to_owned(), classes, ..NetworkConfig::default() };
+        Network::new(&config, &model::device::Device::Cpu).unwrap_err()
+    };
+    assert!(matches!(of("resnet51", 2), Error::UnknownArchitecture { .. }));
+    assert!(matches!(of("resnet50", 1), Error::Classes(1)));
+}

@@ -1,0 +1,132 @@
+//! Weights from files: what fits, what is replaced, what is refused.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use model::weights::{Source, load_into};
+use model::{Error, Network, NetworkConfig};
+
+fn write(directory: &Path, tensors: &BTreeMap<String, Tensor>) -> PathBuf {
+    let path = directory.join("weights.safetensors");
+    safetensors::serialize_to_file(tensors, None, &path).unwrap();
+    path
+}
+
+fn tensors(network: &Network) -> BTreeMap<String, Tensor> {
+    network.parameters().unwrap().into_iter().chain(network.statistics().unwrap()).collect()
+}
+
+fn problems(error: Error) -> String {
+    match error {
+        Error::WeightsMismatch { problems, .. } => problems,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_saved_network_is_read_back_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.safetensors");
+    let saved = common::network(1);
+    saved.save(&path, &BTreeMap::from([("epoch".to_owned(), "3".to_owned())])).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    assert_eq!(metadata.metadata().as_ref().unwrap()["epoch"], "3");
+    assert_eq!(metadata.tensors()["bn1.num_batches_tracked"].dtype, safetensors::Dtype::I64);
+    let mut read = common::network(2);
+    let report = load_into(&mut read, &path, &[]).unwrap();
+    assert_eq!((report.loaded, report.head_replaced, report.missing.len()), (267, false, 0));
+    for (name, tensor) in tensors(&saved) {
+        assert_eq!(common::elements(&tensor), common::elements(&tensors(&read)[&name]), "{name}");
+    }
+}
+
+#[test]
+fn a_head_of_other_classes_is_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = NetworkConfig { classes: 7, ..NetworkConfig::default() };
+    let seven = Network::new(&config, &model::device::Device::Cpu).unwrap();
+    let path = write(directory.path(), &tensors(&seven));
+    let mut two = common::network(5);
+    let head = common::elements(&two.parameters().unwrap()["fc.weight"]);
+    let report = load_into(&mut two, &path, &[]).unwrap();
+    assert!(report.head_replaced);
+    assert_eq!(common::elements(&two.parameters().unwrap()["fc.weight"]), head);
+}
+
+#[test]
+fn what_is_missing_mis_shaped_or_unexpected_is_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut network = common::network(1);
+    let mut broken = tensors(&network);
+    broken.remove("layer4.0.bn1.weight");
+    broken.insert("layer2.0.conv1.weight".to_owned(), Tensor::zeros((3, 5), DType::F32, &Device::Cpu).unwrap());
+    broken.insert("layer9.weight".to_owned(), Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap());
+    let path = write(directory.path(), &broken);
+    let before = common::elements(&network.parameters().unwrap()["conv1.weight"]);
+    let problems_found = problems(load_into(&mut network, &path, &[]).unwrap_err());
+    for part in ["layer4.0.bn1.weight [512] is missing", "layer2.0.conv1.weight has shape [3, 5]", "layer9.weight [2]"]
+    {
+        assert!(problems_found.contains(part), "{part} not in {problems_found}");
+    }
+    assert_eq!(common::elements(&network.parameters().unwrap()["conv1.weight"]), before);
+    let allowed = problems(load_into(&mut network, &path, &["layer4.".to_owned()]).unwrap_err());
+    assert!(!allowed.contains("missing"), "{allowed}");
+}
+
+#[test]
+fn half_precision_is_widened() {
+    for dtype in [DType::F16, DType::BF16] {
+        let directory = tempfile::tempdir().unwrap();
+        let source = common::network(1);
+        let halves = tensors(&source).into_iter().map(|(name, t)| (name, t.to_dtype(dtype).unwrap())).collect();
+        let mut network = common::network(2);
+        load_into(&mut network, &write(directory.path(), &halves), &[]).unwrap();
+        let expected = common::elements(&halves["layer3.1.conv2.weight"].to_dtype(DType::F32).unwrap());
+        assert_eq!(common::elements(&network.parameters().unwrap()["layer3.1.conv2.weight"]), expected);
+    }
+}
+
+#[test]
+fn other_types_and_other_files_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut network = common::network(1);
+    let mut doubled = tensors(&network);
+    doubled.insert("bn1.bias".to_owned(), Tensor::zeros(64, DType::F64, &Device::Cpu).unwrap());
+    let error = load_into(&mut network, &write(directory.path(), &doubled), &[]).unwrap_err();
+    assert!(matches!(&error, Error::WeightsType { name, .. } if name == "bn1.bias"), "{error}");
+    let path = directory.path().join("broken");
+    for bytes in [&b""[..], b"\x10\0\0\0\0\0\0\0{", b"\xff\xff\xff\xff\xff\xff\xff\xffxxxxxxxx"] {
+        std::fs::write(&path, bytes).unwrap();
+        assert!(matches!(load_into(&mut network, &path, &[]), Err(Error::SafeTensors { .. })));
+    }
+    assert!(matches!(load_into(&mut network, &directory.path().join("absent"), &[]), Err(Error::Io { .. })));
+}
+
+#[test]
+fn imagenet_weights_without_their_last_stage_are_accepted_by_name_only() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/weights/resnet50-imagenet1k-stem-to-layer3.safetensors");
+    if !path.exists() {
+        eprintln!("skipped: {} is not there", path.display());
+        return;
+    }
+    let mut network = common::network(1);
+    let listed = problems(load_into(&mut network, &path, &[]).unwrap_err());
+    assert!(listed.contains("layer4.0.conv1.weight") && !listed.contains("layer3"), "{listed}");
+    let report = load_into(&mut network, &path, &["layer4.".to_owned()]).unwrap();
+    assert!(report.head_replaced && report.missing.iter().all(|name| name.starts_with("layer4.")));
+}
+
+#[test]
+fn sources_are_told_apart() {
+    assert_eq!("none".parse::<Source>().unwrap(), Source::None);
+    assert_eq!("hf:a/b".parse::<Source>().unwrap(), Source::Hub("hf:a/b".to_owned()));
+    assert_eq!("x/y.safetensors".parse::<Source>().unwrap(), Source::Path("x/y.safetensors".into()));
+    assert!("".parse::<Source>().is_err() && "hf:".parse::<Source>().is_err());
+    assert_eq!(Source::None.resolve().unwrap(), None);
+}
