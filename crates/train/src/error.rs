@@ -1,0 +1,98 @@
+//! Why a training ends without its result.
+
+use std::path::PathBuf;
+
+use artifacts::stage::Failure;
+
+/// What went wrong, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The loss, or what it was computed from, is not a number any more.
+    #[error(
+        "the {what} is {value} at step {step} (epoch {epoch}): lower train.learning_rate, or look at the images of that \
+         step; {}",
+        last_good.as_ref().map_or_else(
+            || "no checkpoint had been saved".to_owned(),
+            |path| format!("the last good checkpoint is `{}`", path.display()),
+        )
+    )]
+    NotFinite {
+        /// What is not finite: "training loss" …
+        what: &'static str,
+        /// The value.
+        value: f64,
+        /// Optimiser steps taken when it was found.
+        step: u64,
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// The newest checkpoint before it, if there is one.
+        last_good: Option<PathBuf>,
+    },
+    /// The saved position cannot be read.
+    #[error("`{}` cannot be resumed from: {detail}; delete its folder to start this run afresh", path.display())]
+    State {
+        /// The file at fault.
+        path: PathBuf,
+        /// Why not.
+        detail: String,
+    },
+    /// Another process works in the same folder.
+    #[error("another candling-train works in `{}`; wait for it, or choose another --run-dir", path.display())]
+    Busy {
+        /// The folder of all runs.
+        path: PathBuf,
+    },
+    /// The first weights are not there.
+    #[error("failed to read the weights `{}`: check train.weights", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The training split is too small to learn from.
+    #[error("the training split has {images} image(s), and at least 2 are needed; run `cargo xtask ingest` on more")]
+    TooFewImages {
+        /// Images in it.
+        images: usize,
+    },
+    /// Signals cannot be listened to.
+    #[error("failed to listen for SIGINT and SIGTERM")]
+    Signals(#[source] std::io::Error),
+    /// An augmentation failed.
+    #[error("failed to augment an image")]
+    Augment(#[from] pixels::degrade::DegradeError),
+    /// An artifact cannot be read or written.
+    #[error(transparent)]
+    Artifact(#[from] artifacts::Error),
+    /// The network, its weights or its optimiser.
+    #[error(transparent)]
+    Model(#[from] model::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        match error {
+            Error::Artifact(error) => error.into(),
+            Error::Busy { .. } => Failure::usage(error),
+            Error::Model(
+                model::Error::WeightSource(_)
+                | model::Error::UnsupportedDevice(_)
+                | model::Error::DeviceName(_)
+                | model::Error::UnknownArchitecture { .. },
+            ) => Failure::usage(error),
+            Error::Weights { .. }
+            | Error::TooFewImages { .. }
+            | Error::Model(
+                model::Error::WeightsMismatch { .. }
+                | model::Error::WeightsType { .. }
+                | model::Error::SafeTensors { .. }
+                | model::Error::ImageTooSmall { .. }
+                | model::Error::Hub(_),
+            ) => Failure::input(error),
+            _ => Failure::failed(error),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Shards to checkpoints.
+//!
+//! The loop is in `training`, to be read from top to bottom. Around it: `loader` assembles shuffled batches beside the
+//! step, `validation` judges each epoch, `checkpoint` saves and resumes, `folder` keeps the former artifact until the new
+//! one is complete, `history` and `events` tell how it went, `stage` runs it all for each run.
+//!
+//! # Resuming
+//! Everything that a step depends on is either in the checkpoint `last` (weights, running statistics, Adam's moments, the
+//! position in the epoch) or derived from the seed and that position (shuffles, augmentation). So an interrupted and
+//! resumed training gives bit for bit what an uninterrupted one gives.
+
+pub mod augment;
+mod checkpoint;
+mod config;
+mod error;
+mod events;
+mod folder;
+mod history;
+pub mod loader;
+pub mod order;
+mod roc_auc;
+mod stage;
+mod stop;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod training;
+mod validation;
+
+pub use config::{Augment, Blur, Config, ConfigError, Jpeg, Precision};
+pub use error::Error;
+pub use stage::Train;

@@ -1,0 +1,31 @@
+//! The program `candling-train`.
+
+use std::process::ExitCode;
+
+use artifacts::config::Override;
+use artifacts::names;
+use artifacts::stage::{self, StageArgs};
+use clap::Parser;
+
+/// Trains a detector on the shards that ingest made. Interrupted, it saves, and the same command goes on from there.
+#[derive(Parser)]
+#[command(name = "candling-train", version)]
+struct Args {
+    #[command(flatten)]
+    stage: StageArgs,
+    /// The first weights: hf:owner/repo[/file], a safetensors file, or none; short for --set train.weights=SOURCE
+    #[arg(long, value_name = "SOURCE")]
+    weights: Option<String>,
+    /// Where to compute: auto, cpu or `cuda[:N]`; short for --set train.device=DEVICE
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let option = |key: &'static str, value: Option<String>, option: &str| {
+        value.map(|value| Override::of_option(names::TRAIN, key, value, option))
+    };
+    let overrides = [option("weights", args.weights, "--weights"), option("device", args.device, "--device")];
+    stage::main::<train::Train>(&args.stage, overrides.into_iter().flatten().collect())
+}

@@ -1,0 +1,216 @@
+//! Whole trainings of a few steps: that they resume exactly, and what they leave behind.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use artifacts::schema::Epoch;
+use artifacts::stage::{Failure, Stage, exit};
+use artifacts::{Code, Manifest, Split, names};
+use model::device::DeviceChoice;
+use model::weights::Source;
+
+use crate::config::{Augment, Config, Jpeg};
+use crate::stage::{Train, Work, train};
+use crate::testing::{self, TestRun};
+
+const SPLITS: [(Split, usize); 2] = [(Split::Train, 10), (Split::Val, 6)];
+
+/// Two steps an epoch, of 5 images each.
+fn config(epochs: usize) -> Config {
+    Config {
+        weights: Source::None,
+        epochs,
+        batch: 5,
+        learning_rate: 1e-3,
+        seed: 7,
+        device: DeviceChoice::Cpu,
+        save_minutes: 0,
+        ..Config::default()
+    }
+}
+
+/// Three steps an epoch, of 4, 4 and 2 images.
+fn augmented(epochs: usize) -> Config {
+    let augment = Augment { flip: true, jpeg: Jpeg { probability: 0.5, quality: [60, 90] }, ..Augment::default() };
+    Config { augment, batch: 4, ..config(epochs) }
+}
+
+fn run_until(run: &TestRun, config: &Config, stop: impl Fn(u64) -> bool) -> Result<(), Failure> {
+    let run = run.dir();
+    let inputs = Train::inputs(&run, config)?;
+    let code = Code::current().unwrap();
+    train(&Work { run: &run, config, inputs: &inputs, code: &code, force: false, stop: &stop })
+}
+
+fn run_to_end(run: &TestRun, config: &Config) {
+    run_until(run, config, |_| false).unwrap();
+}
+
+/// The files of both checkpoints.
+fn checkpoints(run: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for checkpoint in ["best", "last"] {
+        for entry in fs::read_dir(run.join(checkpoint)).unwrap() {
+            let entry = entry.unwrap();
+            let name = format!("{checkpoint}/{}", entry.file_name().to_string_lossy());
+            files.insert(name, fs::read(entry.path()).unwrap());
+        }
+    }
+    files
+}
+
+fn history(run: &Path) -> Vec<Epoch> {
+    let untimed = |line: &str| {
+        let row: Epoch = serde_json::from_str(line).unwrap();
+        assert!(row.train_seconds > 0.0 && row.val_seconds > 0.0 && row.images_per_second > 0.0);
+        Epoch { train_seconds: 0.0, val_seconds: 0.0, images_per_second: 0.0, ..row }
+    };
+    fs::read_to_string(run.join(names::HISTORY)).unwrap().lines().map(untimed).collect()
+}
+
+#[track_caller]
+fn assert_same_result(run: &Path, reference: &Path) {
+    let (found, expected) = (checkpoints(run), checkpoints(reference));
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    assert_eq!(expected.len(), 8);
+    for (name, content) in &found {
+        assert!(*content == expected[name], "{name} differs");
+    }
+    assert_eq!(history(run), history(reference));
+    let events = |run: &Path| {
+        let is_events = |name: &str| name.starts_with("events.out.tfevents.");
+        let mut found = fs::read_dir(run).unwrap().map(Result::unwrap);
+        found.find(|entry| is_events(&entry.file_name().to_string_lossy())).unwrap().metadata().unwrap().len()
+    };
+    assert_eq!(events(run), events(reference));
+    let listed = |run: &Path| Manifest::require(run, names::TRAIN).unwrap().outputs.len();
+    assert_eq!(listed(run), listed(reference));
+}
+
+#[test]
+fn an_interrupted_training_ends_as_an_uninterrupted_one() {
+    let [whole, broken, extended] = [(); 3].map(|()| testing::ingested(&SPLITS));
+    run_to_end(&whole, &augmented(2));
+
+    // In the middle of an epoch, between its last step and its validation, and in the middle of the next.
+    for step in [2, 3, 5] {
+        let failure = run_until(&broken, &augmented(2), |taken| taken == step).unwrap_err();
+        assert_eq!(failure.code(), exit::INTERRUPTED);
+        assert!(Manifest::read(&broken.dir().train_run(0)).unwrap().is_none());
+    }
+    // Saving fails, as on a full disk: what was saved before stays, and is enough to go on.
+    let run = broken.dir().train_run(0);
+    let (before, in_the_way) = (fs::read(run.join("last/model.safetensors")).unwrap(), run.join(".last.partial"));
+    fs::write(&in_the_way, "").unwrap();
+    assert_eq!(run_until(&broken, &augmented(2), |_| false).unwrap_err().code(), exit::FAILED);
+    assert!(fs::read(run.join("last/model.safetensors")).unwrap() == before);
+    fs::remove_file(&in_the_way).unwrap();
+    run_to_end(&broken, &augmented(2));
+    assert_same_result(&run, &whole.dir().train_run(0));
+
+    // A complete training of one epoch goes on to two.
+    run_to_end(&extended, &augmented(1));
+    run_to_end(&extended, &augmented(2));
+    assert_same_result(&extended.dir().train_run(0), &whole.dir().train_run(0));
+
+    let mut seen = history(&whole.dir().train_run(0)).into_iter();
+    let (first, second) = (seen.next().unwrap(), seen.next().unwrap());
+    assert_eq!((first.epoch, first.step, second.epoch, second.step), (1, 3, 2, 6));
+    assert!(first.best && first.train_loss != second.train_loss);
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let [one, two, five] = [1, 2, 5].map(|threads| {
+        let run = testing::ingested(&SPLITS);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| run_to_end(&run, &augmented(1)));
+        run
+    });
+    assert_same_result(&two.dir().train_run(0), &one.dir().train_run(0));
+    assert_same_result(&five.dir().train_run(0), &one.dir().train_run(0));
+}
+
+#[test]
+fn more_runs_leave_finished_ones_alone() {
+    let run = testing::ingested(&SPLITS);
+    let one = Config { batch: 10, ..config(1) };
+    run_to_end(&run, &one);
+    let manifest = |k| fs::read(run.dir().train_run(k).join(names::MANIFEST)).unwrap();
+    let first = manifest(0);
+    run_to_end(&run, &Config { runs: 2, ..one.clone() });
+    assert_eq!(manifest(0), first);
+    let seed = |k| Manifest::require(&run.dir().train_run(k), names::TRAIN).unwrap().config["seed"].clone();
+    assert_eq!((seed(0), seed(1)), (7.into(), 8.into()));
+    let [a, b] = [0, 1].map(|k| checkpoints(&run.dir().train_run(k)));
+    assert!(a["last/model.safetensors"] != b["last/model.safetensors"]);
+
+    // A second run with other settings would be averaged with the first.
+    run_to_end(&run, &Config { learning_rate: 2e-3, ..one.clone() });
+    assert!(!run.dir().train_run(1).exists());
+    assert!(run.dir().train().join(".run-1.aside").join(names::MANIFEST).exists());
+}
+
+#[test]
+fn a_complete_run_stays_until_its_successor_is_complete() {
+    let run = testing::ingested(&SPLITS);
+    let target = run.dir().train_run(0);
+    run_to_end(&run, &config(1));
+    let former = checkpoints(&target);
+    let other = Config { learning_rate: 2e-3, ..config(1) };
+    for step in [1, 2] {
+        run_until(&run, &other, |taken| taken == step).unwrap_err();
+        assert!(checkpoints(&target) == former);
+        assert!(Manifest::require(&target, names::TRAIN).unwrap().find_missing(&target).is_none());
+    }
+    run_to_end(&run, &other);
+    assert!(checkpoints(&target) != former);
+    assert_eq!(Manifest::require(&target, names::TRAIN).unwrap().config["learning_rate"], 2e-3);
+    let left: Vec<_> = fs::read_dir(run.dir().train()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn an_infinite_loss_names_the_step_and_the_last_good_checkpoint() {
+    let run = testing::ingested(&SPLITS);
+    let absurd = Config { learning_rate: 1e18, ..config(1) };
+    run_until(&run, &absurd, |step| step == 1).unwrap_err();
+    let last = run.dir().train_run(0).join("last");
+    let good = checkpoint_bytes(&last);
+    let failure = run_until(&run, &absurd, |_| false).unwrap_err();
+    let message = failure.chain();
+    assert_eq!(failure.code(), exit::FAILED);
+    assert!(message.contains("step 2 (epoch 1)") && message.contains(&last.display().to_string()), "{message}");
+    assert!(checkpoint_bytes(&last) == good);
+}
+
+fn checkpoint_bytes(checkpoint: &Path) -> Vec<u8> {
+    fs::read(checkpoint.join(names::WEIGHTS)).unwrap()
+}
+
+#[test]
+fn data_that_cannot_be_trained_on_are_refused() {
+    let failure = |splits: &[(Split, usize)], config: &Config| {
+        run_until(&testing::ingested(splits), config, |_| false).unwrap_err()
+    };
+    let no_val = failure(&[(Split::Train, 4)], &config(1));
+    assert_eq!(no_val.code(), exit::INPUT);
+    assert!(no_val.chain().contains("val split") && no_val.chain().contains("val_fraction"), "{}", no_val.chain());
+
+    let single = failure(&[(Split::Train, 1), (Split::Val, 2)], &config(1));
+    assert_eq!(single.code(), exit::INPUT);
+
+    let weights = Source::Path("absent.safetensors".into());
+    let absent = failure(&SPLITS, &Config { weights, ..config(1) });
+    assert_eq!(absent.code(), exit::INPUT);
+    assert!(absent.chain().contains("absent.safetensors"), "{}", absent.chain());
+}
+
+#[test]
+fn two_processes_do_not_train_in_one_folder() {
+    let run = testing::ingested(&SPLITS);
+    let _other = crate::folder::lock(&run.dir().train()).unwrap();
+    let failure = run_until(&run, &config(1), |_| false).unwrap_err();
+    assert_eq!(failure.code(), exit::USAGE);
+}

@@ -1,0 +1,94 @@
+//! What a network is worth on the validation split.
+
+use std::sync::Arc;
+
+use artifacts::Label;
+use artifacts::shard::Shards;
+use model::{Logits, Network};
+
+use crate::error::Error;
+use crate::loader::{Loader, Plan};
+use crate::order;
+use crate::roc_auc::roc_auc;
+
+/// Scores on the validation split.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Validation {
+    /// Mean cross-entropy in nats.
+    pub(crate) loss: f64,
+    /// Accuracy at threshold 0.5.
+    pub(crate) accuracy: f64,
+    /// Area under the ROC curve, if the split has both classes.
+    pub(crate) roc_auc: Option<f64>,
+}
+
+/// Judges `network` in evaluation mode on all of `shards`. `each` is told the number of images of every batch, and says
+/// whether to go on; `None` is returned if not.
+pub(crate) fn validate(
+    network: &mut Network,
+    shards: &Arc<Shards>,
+    batch: usize,
+    mut each: impl FnMut(usize) -> bool,
+) -> Result<Option<Validation>, Error> {
+    let batches = order::batches(shards.len(), batch);
+    let plan = Plan { shards: Arc::clone(shards), order: (0..shards.len()).collect(), batches, augmenter: None };
+    let mut loader = Loader::start(plan, 0);
+    let mut loss = 0.0;
+    let mut correct = 0;
+    let mut scored = Vec::with_capacity(shards.len());
+    while let Some(batch) = loader.next_batch() {
+        let batch = batch?;
+        let logits = network.infer(&batch.pixels())?; // [n, 2]
+        for (row, &label) in logits.rows().zip(batch.labels()) {
+            loss += cross_entropy(row, label);
+            scored.push((score(row), Label::from_index(label).unwrap_or(Label::Real)));
+        }
+        correct += count_correct(&logits, batch.labels());
+        let go_on = each(batch.len());
+        loader.recycle(batch);
+        if !go_on {
+            return Ok(None);
+        }
+    }
+    let images = scored.len() as f64;
+    let roc_auc = roc_auc(&mut scored);
+    Ok(Some(Validation { loss: loss / images, accuracy: correct as f64 / images, roc_auc }))
+}
+
+/// How many rows of `[n, 2]` logits are right at threshold 0.5: P(fake) of one half or more is called fake.
+pub(crate) fn count_correct(logits: &Logits, labels: &[u8]) -> u64 {
+    let called = |row: &[f32]| if score(row) >= 0.0 { Label::Fake } else { Label::Real };
+    logits.rows().zip(labels).filter(|&(row, &label)| called(row).index() == label).count() as u64
+}
+
+/// The log odds of being fake, which orders images as P(fake) does.
+fn score(row: &[f32]) -> f64 {
+    f64::from(row[usize::from(Label::Fake.index())]) - f64::from(row[usize::from(Label::Real.index())])
+}
+
+/// `ln(sum(exp(row))) - row[label]`, without overflow.
+fn cross_entropy(row: &[f32], label: u8) -> f64 {
+    let largest = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = row.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
+    largest + sum.ln() - f64::from(row[usize::from(label)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cross_entropy_is_that_of_the_softmax() {
+        assert!((cross_entropy(&[0.0, 0.0], 1) - 2_f64.ln()).abs() < 1e-15);
+        assert!((cross_entropy(&[1.0, -1.0], 0) - (1.0 + (-2_f64).exp()).ln()).abs() < 1e-15);
+        assert!((cross_entropy(&[1000.0, 0.0], 1) - 1000.0).abs() < 1e-9);
+        assert!(cross_entropy(&[f32::NAN, f32::NAN], 0).is_nan());
+    }
+
+    #[test]
+    fn one_half_is_called_fake() {
+        let logits = Logits { values: vec![0.5, 0.5, 1.0, 0.0, 0.0, 1.0], classes: 2 };
+        assert_eq!(count_correct(&logits, &[1, 0, 1]), 3);
+        assert_eq!(count_correct(&logits, &[0, 1, 0]), 0);
+    }
+}
