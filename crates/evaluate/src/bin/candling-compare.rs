@@ -1,0 +1,95 @@
+//! The program `candling-compare`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use artifacts::atomic::{self, DirWriter};
+use artifacts::progress::line;
+use artifacts::schema::{Bootstrap, Comparison, Pair};
+use artifacts::stage::{self, Failure};
+use clap::Parser;
+use evaluate::compare;
+
+/// Compares detectors on the images that all of them judged: DeLong's test for ROC-AUC, McNemar's for accuracy, and the
+/// bootstrap of every difference.
+#[derive(Parser)]
+#[command(name = "candling-compare", version)]
+struct Args {
+    /// Runs, or folders of evaluations such as runs/demo/evaluate-faces; RUN:K is training run K of it
+    #[arg(required = true, num_args = 2.., value_name = "RUN")]
+    runs: Vec<String>,
+    /// The folder that the result goes to
+    #[arg(long, value_name = "DIR", default_value = "runs/compare")]
+    out: PathBuf,
+    /// Bootstrap resamples behind each interval
+    #[arg(long, value_name = "N", default_value_t = evaluate::bootstrap::DEFAULT_RESAMPLES)]
+    resamples: u32,
+    /// Seed of the bootstrap
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    seed: u64,
+    /// Print the result as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    stage::finish("compare", run(&args))
+}
+
+fn run(args: &Args) -> Result<(), Failure> {
+    let mut judged = Vec::new();
+    for given in &args.runs {
+        let (path, run) = split(given);
+        let mut entrant = compare::read(&path, run)?;
+        given.clone_into(&mut entrant.name);
+        judged.push(entrant);
+    }
+    compare::align(&mut judged)?;
+    let bootstrap = Bootstrap { resamples: args.resamples, seed: args.seed, level: 0.95 };
+    let comparison = compare::compare(&judged, bootstrap)?;
+    let writer = DirWriter::create(&args.out)?;
+    atomic::write_json(&writer.path().join(Comparison::FILE), &comparison)?;
+    writer.publish()?;
+    if args.json {
+        stage::print_json(&comparison)?;
+    } else {
+        describe(&comparison);
+    }
+    line(&format!("compare: wrote {}", args.out.join(Comparison::FILE).display()));
+    Ok(())
+}
+
+/// A run, and the training run in it: 0 unless one is named after a colon.
+fn split(given: &str) -> (PathBuf, usize) {
+    given
+        .rsplit_once(':')
+        .and_then(|(path, run)| Some((PathBuf::from(path), run.parse().ok()?)))
+        .unwrap_or_else(|| (PathBuf::from(given), 0))
+}
+
+fn describe(comparison: &Comparison) {
+    line(&format!("{} images in common", comparison.images));
+    let shown = |value: Option<f64>| value.map_or("undefined".to_owned(), |value| format!("{value:.4}"));
+    for entrant in &comparison.entrants {
+        let scores = &entrant.scores;
+        let (area, accuracy) = (shown(scores.roc_auc), shown(scores.accuracy));
+        line(&format!("  {}: ROC-AUC {area}, accuracy {accuracy} ({} left out)", entrant.name, entrant.left_out));
+    }
+    for pair in &comparison.pairs {
+        describe_pair(comparison, pair);
+    }
+}
+
+fn describe_pair(comparison: &Comparison, pair: &Pair) {
+    let name = |index: usize| comparison.entrants[index].name.as_str();
+    line(&format!("{} against {}", name(pair.first), name(pair.second)));
+    if let Some(test) = &pair.roc_auc {
+        let p = test.p_holm.map_or("undefined".to_owned(), |p| format!("{p:.4}"));
+        let (low, high) = (test.interval.low, test.interval.high);
+        line(&format!("  ROC-AUC {:+.4} ({low:+.4} to {high:+.4}), DeLong p = {p}", test.difference));
+    }
+    let test = &pair.accuracy;
+    let (first, second) = (test.only_first, test.only_second);
+    line(&format!("  accuracy: {first} right only here, {second} only there, McNemar exact p = {:.4}", test.p_holm));
+}

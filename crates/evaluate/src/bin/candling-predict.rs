@@ -1,0 +1,170 @@
+//! The program `candling-predict`.
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use artifacts::progress::line;
+use artifacts::stage::{self, Failure};
+use artifacts::{Checkpoint, Manifest, RunDir};
+use clap::Parser;
+use evaluate::Detector;
+use evaluate::predict::{Calibration, Found, Judge, Preprocessing, Row, Style, TrainingProfile, find};
+use model::device::DeviceChoice;
+use pixels::Format;
+
+/// Files that are in memory at once.
+const CHUNK: usize = 128;
+
+/// P(fake) and a verdict for pictures: real, fake or inconclusive.
+///
+/// Exit codes: 0 every file was judged, 1 the program failed, 2 wrong usage, 3 some files could not be judged (each is a
+/// row with its error).
+#[derive(Parser)]
+#[command(name = "candling-predict", version)]
+struct Args {
+    /// Files and folders; - reads a picture, or a list of paths one a line, from standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The run whose model judges [default: the latest under `runs`]
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// The checkpoint: best, last, or the folder of one
+    #[arg(long, value_name = "CKPT", default_value = "best")]
+    ckpt: String,
+    /// One JSON object a line (the default where standard output is not a terminal)
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// Comma-separated values
+    #[arg(long)]
+    csv: bool,
+    /// Write an overlay of where the evidence is for each picture into this folder
+    #[arg(long, value_name = "DIR")]
+    explain: Option<PathBuf>,
+    /// The layer that overlays look at
+    #[arg(long, value_name = "LAYER", default_value = "layer4")]
+    layer: String,
+    /// Images in a batch
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    batch: usize,
+    /// Where to compute: auto, cpu or `cuda[:N]`
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    device: DeviceChoice,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    stage::finish("predict", run(&args))
+}
+
+fn run(args: &Args) -> Result<(), Failure> {
+    let mut judge = judge(args)?;
+    let style = style(args);
+    let mut out = Output { writer: std::io::stdout(), closed: false };
+    if let Some(header) = style.header() {
+        out.line(&header)?;
+    }
+    let (mut judged, mut failed) = (0_usize, 0_usize);
+    let mut print = |rows: Vec<Row>| -> Result<bool, Failure> {
+        for row in rows {
+            judged += 1;
+            failed += usize::from(row.error.is_some());
+            out.line(&style.row(&row))?;
+        }
+        Ok(!out.closed)
+    };
+    for path in &args.paths {
+        if path == Path::new("-") {
+            for rows in standard_input(&mut judge)? {
+                print(rows)?;
+            }
+            continue;
+        }
+        for chunk in find(path).chunks(CHUNK) {
+            if !print(judge.files(chunk)?)? {
+                return Ok(());
+            }
+        }
+    }
+    if failed > 0 {
+        return Err(Failure::input(format!("{failed} of {judged} files could not be judged")));
+    }
+    if judged == 0 {
+        return Err(Failure::input("there is no image in what was given"));
+    }
+    Ok(())
+}
+
+fn judge(args: &Args) -> Result<Judge, Failure> {
+    let run = match &args.run_dir {
+        Some(dir) => Some(RunDir::new(dir)),
+        None => RunDir::latest(Path::new("runs")).ok(),
+    };
+    let checkpoint = checkpoint(args, run.as_ref())?;
+    let device = args.device.open().map_err(evaluate::Error::from)?;
+    let detector = Detector::open(&checkpoint, &device)?;
+    let mut preprocessing = Preprocessing::of(detector.preprocessing(), checkpoint.path()).map_err(Failure::input)?;
+    // A model may be used without the data it was trained on; its checkpoint says the rest.
+    if let Some(manifest) = run.as_ref().and_then(|run| Manifest::read(&run.ingest()).ok()?) {
+        preprocessing = preprocessing.after_ingest(&manifest);
+    }
+    let calibration = run.as_ref().map(|run| Calibration::of_run(run, detector.weights())).transpose()?.flatten();
+    if calibration.is_none() {
+        line("predict: no evaluation of these weights; P(fake) is not calibrated, and the verdict is at 0.5");
+    }
+    // Without the training data there is nothing to be unlike.
+    let profile = run.as_ref().and_then(|run| TrainingProfile::of_run(run).ok()).unwrap_or_default();
+    if let Some(dir) = &args.explain {
+        std::fs::create_dir_all(dir).map_err(artifacts::Error::io("create", dir))?;
+    }
+    let explain = args.explain.clone().map(|dir| (dir, args.layer.clone()));
+    Ok(Judge { detector, preprocessing, calibration, profile, batch: args.batch, explain })
+}
+
+fn checkpoint(args: &Args, run: Option<&RunDir>) -> Result<Checkpoint, Failure> {
+    let of: fn(&Path) -> Checkpoint = match args.ckpt.as_str() {
+        "best" => Checkpoint::best,
+        "last" => Checkpoint::last,
+        path => return Ok(Checkpoint::new(path)),
+    };
+    let none = || Failure::input("there is no run under `runs`; name one with --run-dir, or a checkpoint with --ckpt");
+    Ok(of(&run.ok_or_else(none)?.train_run(0)))
+}
+
+fn style(args: &Args) -> Style {
+    match (args.json, args.csv) {
+        (true, _) => Style::Json,
+        (_, true) => Style::Csv,
+        _ if std::io::stdout().is_terminal() => Style::Table,
+        _ => Style::Json,
+    }
+}
+
+/// Standard input is a picture if it begins like one, and a list of paths otherwise.
+fn standard_input(judge: &mut Judge) -> Result<Vec<Vec<Row>>, Failure> {
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes).map_err(Failure::input)?;
+    if Format::of(&bytes).is_ok() {
+        return Ok(vec![vec![judge.bytes("-", &bytes)?]]);
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let files: Vec<Found> =
+        text.split(['\n', '\0']).filter(|path| !path.is_empty()).flat_map(|path| find(Path::new(path))).collect();
+    files.chunks(CHUNK).map(|chunk| judge.files(chunk).map_err(Failure::from)).collect()
+}
+
+/// Standard output; whoever closes it has read enough.
+struct Output<W> {
+    writer: W,
+    closed: bool,
+}
+
+impl<W: Write> Output<W> {
+    fn line(&mut self, text: &str) -> Result<(), Failure> {
+        match writeln!(self.writer, "{text}") {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => self.closed = true,
+            other => other.map_err(Failure::failed)?,
+        }
+        Ok(())
+    }
+}

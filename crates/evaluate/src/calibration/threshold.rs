@@ -1,0 +1,72 @@
+//! The threshold that separates the validation split best.
+
+use crate::metrics::Ranking;
+
+/// The threshold with the highest balanced accuracy, that is, the highest Youden index TPR - FPR. `None` unless both
+/// classes are there.
+///
+/// Balanced accuracy rather than accuracy, because the share of fakes in a validation split says nothing of the
+/// share in the world. A threshold lies halfway between two scores that were seen. Of several that are equally good,
+/// the one nearest to 0.5 is taken, and of two equally near the higher one: a false accusation weighs more than a
+/// miss.
+pub fn fit_threshold(ranking: &Ranking) -> Option<f64> {
+    let (fakes, reals) = (ranking.fake().len() as i64, ranking.real().len() as i64);
+    if fakes == 0 || reals == 0 {
+        return None;
+    }
+    let steps: Vec<(f64, usize, usize)> = ranking.thresholds().collect();
+    // The Youden index times fakes * reals, exact in integers.
+    let youden = |fake: usize, real: usize| fake as i64 * reals - real as i64 * fakes;
+    let highest = steps.first().map_or(1.0, |step| step.0);
+    let all_real = (youden(0, 0), 0.5 * (highest + 1.0_f64.max(highest)));
+    let cuts = steps.iter().enumerate().map(|(index, &(score, fake, real))| {
+        let below = steps.get(index + 1).map_or(0.0_f64.min(score), |next| next.0);
+        (youden(fake, real), 0.5 * (score + below))
+    });
+    let better = |a: (i64, f64), b: (i64, f64)| {
+        let distance = |threshold: f64| (threshold - 0.5).abs();
+        match b.0.cmp(&a.0).then(distance(a.1).total_cmp(&distance(b.1))).then(b.1.total_cmp(&a.1)) {
+            std::cmp::Ordering::Greater => b,
+            _ => a,
+        }
+    };
+    Some(cuts.fold(all_real, better).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use artifacts::Label::{Fake, Real};
+
+    use super::*;
+
+    fn fit(labels: &[artifacts::Label], scores: &[f64]) -> f64 {
+        fit_threshold(&Ranking::new(labels, scores).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn it_lies_between_the_classes() {
+        assert_eq!(fit(&[Real, Real, Fake, Fake], &[0.1, 0.6, 0.8, 0.9]), 0.7);
+    }
+
+    #[test]
+    fn ties_go_to_the_nearest_to_a_half_then_to_the_higher() {
+        // Between 0.2 and 0.4, and between 0.6 and 0.8, the index is equally high.
+        assert_eq!(fit(&[Real, Fake, Real, Fake], &[0.2, 0.4, 0.6, 0.8]), 0.7);
+        assert_eq!(fit(&[Real, Fake, Real, Fake], &[0.3, 0.45, 0.7, 0.9]), 0.375);
+    }
+
+    #[test]
+    fn class_sizes_do_not_matter() {
+        let mut labels = vec![Real; 90];
+        labels.extend([Fake; 10]);
+        let scores: Vec<f64> =
+            (0..90).map(|i| f64::from(i) / 100.0).chain((0..10).map(|i| 0.8 + f64::from(i) / 100.0)).collect();
+        // Accuracy alone would call everything real above 0.9.
+        assert!(fit(&labels, &scores) < 0.8);
+    }
+
+    #[test]
+    fn one_class_fits_nothing() {
+        assert_eq!(fit_threshold(&Ranking::new(&[Real], &[0.3]).unwrap()), None);
+    }
+}

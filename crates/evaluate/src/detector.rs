@@ -1,0 +1,124 @@
+//! A checkpoint that is ready to judge.
+
+use artifacts::hash::{self, Hash};
+use artifacts::schema::PreprocessorConfig;
+use artifacts::{Checkpoint, Label};
+use model::device::Device;
+use model::{HeatMap, Network, NetworkConfig, Normalisation, PixelBatch, weights};
+
+use crate::Error;
+use crate::calibration::sigmoid;
+
+/// The network's two outputs for one image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// The logit of real.
+    pub real: f32,
+    /// The logit of fake.
+    pub fake: f32,
+}
+
+impl Score {
+    /// The logit of fake minus that of real.
+    pub fn margin(self) -> f64 {
+        f64::from(self.fake) - f64::from(self.real)
+    }
+
+    /// Softmax: the probability of being fake.
+    pub fn p_fake(self) -> f64 {
+        sigmoid(self.margin())
+    }
+
+    /// The class called at threshold 0.5.
+    pub fn predicted(self) -> Label {
+        if self.p_fake() >= 0.5 { Label::Fake } else { Label::Real }
+    }
+}
+
+/// A network with trained weights and what it needs to know of an image.
+#[derive(Debug)]
+pub struct Detector {
+    network: Network,
+    preprocessing: PreprocessorConfig,
+    weights: Hash,
+    /// The index in the logits of real and of fake.
+    classes: [usize; 2],
+}
+
+impl Detector {
+    /// Loads a checkpoint.
+    ///
+    /// # Errors
+    /// Files that are missing or malformed, weights that do not fit, and a head that is not one of real and fake.
+    pub fn open(checkpoint: &Checkpoint, device: &Device) -> Result<Detector, Error> {
+        let no_detector =
+            |detail: &str| Error::NoDetector { path: checkpoint.path().to_owned(), detail: detail.to_owned() };
+        let model = checkpoint.read_model_config()?;
+        let preprocessing = checkpoint.read_preprocessor_config()?;
+        let class = |label: Label| {
+            let index = model.label2id.get(&label).map(|&index| usize::from(index));
+            index
+                .filter(|&index| index < model.num_classes)
+                .ok_or_else(|| no_detector("its config.json names no classes real and fake"))
+        };
+        let classes = [class(Label::Real)?, class(Label::Fake)?];
+        let config = NetworkConfig {
+            arch: model.architecture.clone(),
+            classes: model.num_classes,
+            normalisation: Normalisation { mean: preprocessing.image_mean, std: preprocessing.image_std },
+        };
+        let mut network = Network::new(&config, device)?;
+        let path = checkpoint.weights();
+        if weights::load_into(&mut network, &path, &[])?.head_replaced {
+            return Err(no_detector("its weights have no head of as many classes as its config.json says"));
+        }
+        Ok(Detector { network, preprocessing, weights: hash::file(&path)?, classes })
+    }
+
+    /// What is done to an image before the network sees it.
+    pub fn preprocessing(&self) -> &PreprocessorConfig {
+        &self.preprocessing
+    }
+
+    /// BLAKE3 of the weights' file.
+    pub fn weights(&self) -> Hash {
+        self.weights
+    }
+
+    /// Height and width of the images it was trained on.
+    pub fn size(&self) -> [usize; 2] {
+        [self.preprocessing.size.height, self.preprocessing.size.width]
+    }
+
+    /// A network of the same shape with fresh weights.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn randomised(&self, seed: u64) -> Result<Detector, Error> {
+        let mut network = Network::new(self.network.config(), self.network.device())?;
+        network.initialise(seed)?;
+        Ok(Detector { network, preprocessing: self.preprocessing.clone(), ..*self })
+    }
+
+    /// Scores of `n` images of [`Detector::size`], `[n, height, width, 3]`.
+    ///
+    /// # Errors
+    /// Bytes that are not so many images.
+    pub fn scores(&mut self, pixels: &[u8], n: usize) -> Result<Vec<Score>, Error> {
+        let [height, width] = self.size();
+        let logits = self.network.infer(&PixelBatch { data: pixels, n, height, width })?;
+        let [real, fake] = self.classes;
+        Ok(logits.rows().map(|row| Score { real: row[real], fake: row[fake] }).collect())
+    }
+
+    /// Grad-CAM heat maps of `n` images for one class each.
+    ///
+    /// # Errors
+    /// Bytes that are not so many images, and a layer that does not exist.
+    pub fn heat_maps(&mut self, pixels: &[u8], classes: &[Label], layer: &str) -> Result<Vec<HeatMap>, Error> {
+        let [height, width] = self.size();
+        let batch = PixelBatch { data: pixels, n: classes.len(), height, width };
+        let indices: Vec<usize> = classes.iter().map(|class| self.classes[usize::from(class.index())]).collect();
+        Ok(self.network.grad_cam(&batch, &indices, layer)?.0)
+    }
+}

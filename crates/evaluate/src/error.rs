@@ -1,0 +1,67 @@
+//! Every way in which judging can fail.
+
+use std::path::PathBuf;
+
+use artifacts::stage::Failure;
+
+/// What went wrong, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An artifact cannot be read or written.
+    #[error(transparent)]
+    Artifact(#[from] artifacts::Error),
+    /// The network cannot be built, loaded or run.
+    #[error(transparent)]
+    Model(#[from] model::Error),
+    /// The scores cannot be measured.
+    #[error("the scores of run {run} cannot be measured")]
+    Scores {
+        /// The training run.
+        run: usize,
+        /// Why.
+        #[source]
+        source: crate::metrics::Error,
+    },
+    /// The checkpoint is not one of a detector of real and fake.
+    #[error("the checkpoint `{}` is no detector: {detail}", path.display())]
+    NoDetector {
+        /// Its folder.
+        path: PathBuf,
+        /// What it lacks.
+        detail: String,
+    },
+    /// Images of another size than the checkpoint was trained on.
+    #[error(
+        "the images are {found:?} pixels (height, width) but the checkpoint was trained on {expected:?}; \
+         ingest them with ingest.size={}", expected[0]
+    )]
+    Size {
+        /// Height and width of the images.
+        found: [usize; 2],
+        /// Height and width that the checkpoint expects.
+        expected: [usize; 2],
+    },
+    /// A checkpoint whose preprocessing cannot be repeated.
+    #[error(transparent)]
+    Preprocessing(#[from] crate::predict::UnknownPreprocessing),
+    /// A picture cannot be written.
+    #[error("failed to encode an image as PNG")]
+    Png(#[from] image::ImageError),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        match error {
+            Error::Artifact(error) => error.into(),
+            Error::NoDetector { .. } | Error::Size { .. } | Error::Preprocessing(_) => Failure::input(error),
+            Error::Model(
+                model::Error::UnknownLayer { .. }
+                | model::Error::UnknownArchitecture { .. }
+                | model::Error::UnsupportedDevice(_)
+                | model::Error::DeviceName(_),
+            ) => Failure::usage(error),
+            Error::Model(_) | Error::Scores { .. } | Error::Png(_) => Failure::failed(error),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Which images to show.
+
+use artifacts::Label;
+use artifacts::predictions::Prediction;
+use artifacts::schema::ExampleKind;
+
+/// A chosen image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Why it was chosen.
+    pub kind: ExampleKind,
+    /// Its row among the predictions.
+    pub row: usize,
+}
+
+/// The `count` most confident right ones of each class, most confident false negatives, most confident false positives
+/// and nearest to 0.5, in this order. Equal scores stand in the order of their ids, so that the choice depends on nothing
+/// but the predictions. An image may be chosen for two reasons.
+pub fn choose(predictions: &[Prediction], count: usize) -> Vec<Choice> {
+    let confidence = |prediction: &Prediction| (prediction.p_fake - 0.5).abs();
+    let most = |kind: ExampleKind, wanted: &dyn Fn(&Prediction) -> bool, certain: bool| {
+        let mut rows: Vec<usize> = (0..predictions.len()).filter(|&row| wanted(&predictions[row])).collect();
+        rows.sort_by(|&a, &b| {
+            let (a, b) = (&predictions[a], &predictions[b]);
+            let by_confidence = confidence(a).total_cmp(&confidence(b));
+            let order = if certain { by_confidence.reverse() } else { by_confidence };
+            order.then_with(|| a.id.as_bytes().cmp(b.id.as_bytes()))
+        });
+        rows.into_iter().take(count).map(move |row| Choice { kind, row }).collect::<Vec<_>>()
+    };
+    let judged = |label: Label, predicted: Label| {
+        move |prediction: &Prediction| prediction.label == label && prediction.predicted == predicted
+    };
+    [
+        most(ExampleKind::Correct, &judged(Label::Real, Label::Real), true),
+        most(ExampleKind::Correct, &judged(Label::Fake, Label::Fake), true),
+        most(ExampleKind::FalseNegative, &judged(Label::Fake, Label::Real), true),
+        most(ExampleKind::FalsePositive, &judged(Label::Real, Label::Fake), true),
+        most(ExampleKind::Uncertain, &|_| true, false),
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use artifacts::hash::Hash;
+
+    use super::*;
+
+    fn prediction(row: u8, label: Label, p_fake: f64) -> Prediction {
+        Prediction {
+            id: Hash::of(&[row]),
+            path: String::new(),
+            label,
+            generator: String::new(),
+            run: 0,
+            logit_real: 0.0,
+            logit_fake: 0.0,
+            p_fake,
+            predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
+        }
+    }
+
+    #[test]
+    fn each_kind_begins_with_its_extreme() {
+        use Label::{Fake, Real};
+        let rows = [(Real, 0.1), (Real, 0.02), (Real, 0.9), (Real, 0.55), (Fake, 0.97), (Fake, 0.3), (Fake, 0.05)];
+        let predictions: Vec<Prediction> =
+            rows.iter().enumerate().map(|(row, &(label, p))| prediction(row as u8, label, p)).collect();
+        let chosen: Vec<(ExampleKind, usize)> =
+            choose(&predictions, 2).iter().map(|choice| (choice.kind, choice.row)).collect();
+        use ExampleKind::{Correct, FalseNegative, FalsePositive, Uncertain};
+        let expected = [
+            (Correct, 1),
+            (Correct, 0),
+            (Correct, 4),
+            (FalseNegative, 6),
+            (FalseNegative, 5),
+            (FalsePositive, 2),
+            (FalsePositive, 3),
+            (Uncertain, 3),
+            (Uncertain, 5),
+        ];
+        assert_eq!(chosen, expected);
+        assert!(choose(&predictions, 0).is_empty() && choose(&[], 3).is_empty());
+    }
+
+    #[test]
+    fn the_order_of_the_rows_does_not_matter() {
+        let mut predictions: Vec<Prediction> = (0..9).map(|row| prediction(row, Label::Fake, 0.9)).collect();
+        let ids = |predictions: &[Prediction]| -> Vec<Hash> {
+            choose(predictions, 3).iter().map(|choice| predictions[choice.row].id).collect()
+        };
+        let before = ids(&predictions);
+        predictions.reverse();
+        assert_eq!(ids(&predictions), before);
+    }
+}

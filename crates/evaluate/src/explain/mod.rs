@@ -1,0 +1,12 @@
+//! Examples worth looking at, and where in them the detector found its evidence.
+
+mod examples;
+mod overlay;
+mod sanity;
+mod write;
+
+pub use examples::{Choice, choose};
+pub use overlay::{colour, legend, overlay};
+pub use sanity::{rank_correlation, sanity_check};
+pub use write::write;
+pub(crate) use write::write_png;

@@ -1,0 +1,73 @@
+//! Whether heat maps depend on what was learnt.
+
+use artifacts::Label;
+use artifacts::schema::SanityCheck;
+use model::HeatMap;
+
+use crate::Error;
+use crate::detector::Detector;
+
+/// The mean correlation, in size, from which on the maps are said not to depend on the weights.
+const TOO_ALIKE: f64 = 0.5;
+
+/// The model-randomisation test of Adebayo et al. 2018 (arXiv 1810.03292): the heat maps of the same images, for the same
+/// classes, by a network with fresh weights must be others. `maps` are the detector's own, in the order of the images.
+///
+/// # Errors
+/// Those of the network.
+pub fn sanity_check(
+    detector: &Detector,
+    seed: u64,
+    images: &[(&[u8], Label)],
+    maps: &[HeatMap],
+    layer: &str,
+) -> Result<SanityCheck, Error> {
+    let mut randomised = detector.randomised(seed)?;
+    let mut correlations = Vec::new();
+    for ((pixels, class), map) in images.iter().zip(maps) {
+        let other = randomised.heat_maps(pixels, &[*class], layer)?;
+        correlations.extend(other.iter().filter_map(|other| rank_correlation(&map.values, &other.values)));
+    }
+    let n = correlations.len();
+    let mean = (n > 0).then(|| correlations.iter().sum::<f64>() / n as f64);
+    Ok(SanityCheck { maps: n, mean_rank_correlation: mean, passed: mean.map(|mean| mean.abs() < TOO_ALIKE) })
+}
+
+/// Spearman's rank correlation, ties at their mean rank; `None` where either list is constant.
+pub fn rank_correlation(a: &[f32], b: &[f32]) -> Option<f64> {
+    let (a, b) = (ranks(a), ranks(b));
+    let mean = |ranks: &[f64]| ranks.iter().sum::<f64>() / ranks.len() as f64;
+    let (mean_a, mean_b) = (mean(&a), mean(&b));
+    let product = |x: &[f64], y: &[f64], mean_x: f64, mean_y: f64| {
+        x.iter().zip(y).map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>()
+    };
+    let spread = (product(&a, &a, mean_a, mean_a) * product(&b, &b, mean_b, mean_b)).sqrt();
+    (spread > 0.0).then(|| product(&a, &b, mean_a, mean_b) / spread)
+}
+
+fn ranks(values: &[f32]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut ranks = vec![0.0; values.len()];
+    for tied in order.chunk_by(|&a, &b| values[a] == values[b]) {
+        let before = order.partition_point(|&index| values[index].total_cmp(&values[tied[0]]).is_lt());
+        for &index in tied {
+            ranks[index] = before as f64 + 0.5 * (tied.len() - 1) as f64;
+        }
+    }
+    ranks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_equals_scipy() {
+        // scipy.stats.spearmanr([1, 2, 2, 3, 5], [2, 1, 4, 4, 5]) = 0.7631578947368421
+        let rho = rank_correlation(&[1.0, 2.0, 2.0, 3.0, 5.0], &[2.0, 1.0, 4.0, 4.0, 5.0]).unwrap();
+        assert!((rho - 0.763_157_894_736_842_1).abs() < 1e-12, "{rho}");
+        assert_eq!(rank_correlation(&[1.0, 2.0], &[0.0, 0.0]), None);
+        assert!((rank_correlation(&[1.0, 2.0, 9.0], &[3.0, 2.0, 1.0]).unwrap() + 1.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,140 @@
+//! The folder `explanations/`.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use artifacts::predictions::Prediction;
+use artifacts::schema::{Example, ExampleKind, Explanations, HeatMap, SanityCheck};
+use artifacts::shard::Shards;
+use artifacts::{Label, atomic, names};
+use image::{ImageFormat, RgbImage};
+
+use super::{Choice, choose, legend, overlay, sanity_check};
+use crate::Error;
+use crate::config::Config;
+use crate::detector::Detector;
+
+/// The version of `explanations/index.json`.
+const SCHEMA_VERSION: u32 = 1;
+/// The picture of the heat maps' colours.
+const LEGEND: &str = "legend.png";
+/// Heat maps that the randomised network is compared on.
+const SANITY_MAPS: usize = 8;
+
+/// Chooses examples among the predictions (one for each image of the shards, in their order) and writes them with their
+/// heat maps for both classes, the predicted one first.
+///
+/// # Errors
+/// Those of the network, and of writing.
+pub fn write(
+    dir: &Path,
+    detector: &mut Detector,
+    shards: &Shards,
+    predictions: &[Prediction],
+    config: &Config,
+) -> Result<(), Error> {
+    std::fs::create_dir_all(dir).map_err(artifacts::Error::io("create", dir))?;
+    let mut examples = Vec::new();
+    let mut explained: Vec<(&[u8], Label)> = Vec::new();
+    let mut maps = Vec::new();
+    for (index, choice) in choose(predictions, config.examples).into_iter().enumerate() {
+        let prediction = &predictions[choice.row];
+        let picture = Picture { pixels: shards.pixels(choice.row), size: shards.size(), stem: stem(index, choice) };
+        let (example, predicted_map) = explain(dir, detector, &picture, prediction, choice.kind, config)?;
+        explained.push((picture.pixels, prediction.predicted));
+        maps.push(predicted_map);
+        examples.push(example);
+    }
+    let sanity = check(detector, &explained, &maps, config)?;
+    write_png(dir, LEGEND, &legend())?;
+    let index = Explanations {
+        schema_version: SCHEMA_VERSION,
+        layer: config.layer.clone(),
+        legend: Some(LEGEND.to_owned()),
+        sanity,
+        examples,
+    };
+    Ok(atomic::write_json(&dir.join(names::EXPLANATIONS_INDEX), &index)?)
+}
+
+struct Picture<'a> {
+    pixels: &'a [u8],
+    size: [usize; 2],
+    stem: String,
+}
+
+fn stem(index: usize, choice: Choice) -> String {
+    let kind = match choice.kind {
+        ExampleKind::Correct => "correct",
+        ExampleKind::FalseNegative => "false-negative",
+        ExampleKind::FalsePositive => "false-positive",
+        ExampleKind::Uncertain => "uncertain",
+    };
+    format!("{index:03}-{kind}")
+}
+
+/// Writes one example; returns it with the heat map of the predicted class.
+fn explain(
+    dir: &Path,
+    detector: &mut Detector,
+    picture: &Picture<'_>,
+    prediction: &Prediction,
+    kind: ExampleKind,
+    config: &Config,
+) -> Result<(Example, model::HeatMap), Error> {
+    let [height, width] = picture.size;
+    let image = format!("{}.png", picture.stem);
+    let at = |x: u32, y: u32| (y as usize * width + x as usize) * 3;
+    let stored = RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        image::Rgb(std::array::from_fn(|channel| picture.pixels[at(x, y) + channel]))
+    });
+    write_png(dir, &image, &stored)?;
+    let predicted = prediction.predicted;
+    let other = Label::ALL.into_iter().find(|&label| label != predicted).unwrap_or(predicted);
+    let classes = [predicted, other];
+    let twice = [picture.pixels, picture.pixels].concat();
+    let maps = detector.heat_maps(&twice, &classes, &config.layer)?;
+    let mut heat_maps = Vec::new();
+    for (class, map) in classes.into_iter().zip(&maps) {
+        let name = format!("{}-{class}.png", picture.stem);
+        write_png(dir, &name, &overlay(picture.pixels, picture.size, map))?;
+        let peak = f64::from(map.values.iter().copied().fold(0.0, f32::max));
+        heat_maps.push(HeatMap { class, peak, overlay: name });
+    }
+    let example = Example {
+        kind,
+        id: prediction.id,
+        path: prediction.path.clone(),
+        label: prediction.label,
+        generator: prediction.generator.clone(),
+        predicted,
+        p_fake: prediction.p_fake,
+        image,
+        heat_maps,
+    };
+    let predicted_map = maps.into_iter().next().unwrap_or(model::HeatMap { values: vec![], height: 0, width: 0 });
+    Ok((example, predicted_map))
+}
+
+fn check(
+    detector: &Detector,
+    explained: &[(&[u8], Label)],
+    maps: &[model::HeatMap],
+    config: &Config,
+) -> Result<Option<SanityCheck>, Error> {
+    let n = explained.len().min(SANITY_MAPS);
+    if n == 0 {
+        return Ok(None);
+    }
+    // Spread over the kinds of examples, not the first kind alone.
+    let spread: Vec<usize> = (0..n).map(|k| k * explained.len() / n).collect();
+    let images: Vec<_> = spread.iter().map(|&index| explained[index]).collect();
+    let maps: Vec<_> = spread.iter().map(|&index| maps[index].clone()).collect();
+    sanity_check(detector, config.seed, &images, &maps, &config.layer).map(Some)
+}
+
+pub(crate) fn write_png(dir: &Path, name: &str, picture: &RgbImage) -> Result<(), Error> {
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Png)?;
+    Ok(atomic::write_file(&dir.join(name), &bytes.into_inner())?)
+}

@@ -1,0 +1,50 @@
+//! The scores of a whole split.
+
+use artifacts::predictions::Prediction;
+use artifacts::progress::Progress;
+use artifacts::shard::Shards;
+
+use crate::Error;
+use crate::detector::{Detector, Score};
+
+/// The scores of all images, in the order of the shards.
+///
+/// # Errors
+/// Images of another size than the detector's, and those of the network.
+pub(crate) fn scores(detector: &mut Detector, shards: &Shards, batch: usize, what: &str) -> Result<Vec<Score>, Error> {
+    if shards.size() != detector.size() {
+        return Err(Error::Size { found: shards.size(), expected: detector.size() });
+    }
+    let progress = Progress::new(what, "images", Some(shards.len() as u64));
+    let mut scores = Vec::with_capacity(shards.len());
+    let mut pixels = Vec::new();
+    for start in (0..shards.len()).step_by(batch) {
+        let rows = start..(start + batch).min(shards.len());
+        pixels.clear();
+        rows.clone().for_each(|row| pixels.extend_from_slice(shards.pixels(row)));
+        scores.extend(detector.scores(&pixels, rows.len())?);
+        progress.add(rows.len() as u64);
+    }
+    progress.finish();
+    Ok(scores)
+}
+
+/// The rows of `predictions.parquet`.
+pub(crate) fn predictions(shards: &Shards, scores: &[Score], run: usize) -> Vec<Prediction> {
+    shards
+        .samples()
+        .iter()
+        .zip(scores)
+        .map(|(sample, score)| Prediction {
+            id: sample.id,
+            path: sample.path.clone(),
+            label: sample.label,
+            generator: sample.generator.clone(),
+            run: run as u32,
+            logit_real: score.real,
+            logit_fake: score.fake,
+            p_fake: score.p_fake(),
+            predicted: score.predicted(),
+        })
+        .collect()
+}

@@ -1,0 +1,180 @@
+//! Scores by generator and by source, so that a good mean cannot hide a bad part.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use artifacts::predictions::Prediction;
+use artifacts::schema::{Group, Groups, Interval, Scores, Worst};
+use artifacts::{Label, Split};
+
+use super::{Fit, Scored, scores};
+use crate::bootstrap::View;
+use crate::calibration::Scale;
+use crate::metrics::{AtThreshold, Error};
+use crate::significance::{delong_interval, wilson};
+
+/// The scores of which higher is better, so that the lowest is the worst.
+const HIGHER_IS_BETTER: [&str; 8] =
+    ["accuracy", "balanced_accuracy", "real_accuracy", "fake_accuracy", "roc_auc", "pr_auc", "f1", "tpr_at_fpr_5"];
+
+/// Each generator's fakes against all real images; nothing where no generator is named.
+///
+/// # Errors
+/// Those of the metrics.
+pub fn generators(predictions: &[Prediction], fit: Option<&Fit>) -> Result<Groups, Error> {
+    let fakes = || predictions.iter().filter(|prediction| prediction.label == Label::Fake);
+    let names: BTreeSet<&str> = fakes().map(|prediction| prediction.generator.as_str()).collect();
+    if names.iter().all(|name| name.is_empty()) {
+        return Ok(Groups::default());
+    }
+    let members = |name: &str| -> Vec<&Prediction> {
+        predictions.iter().filter(|p| p.label == Label::Real || p.generator == name).collect()
+    };
+    summarise(names.into_iter().map(|name| (shown(name, "unnamed"), members(name))), fit)
+}
+
+/// The images of each source; nothing where there is only one.
+///
+/// # Errors
+/// Those of the metrics.
+pub fn sources(predictions: &[Prediction], fit: Option<&Fit>) -> Result<Groups, Error> {
+    let mut members: BTreeMap<String, Vec<&Prediction>> = BTreeMap::new();
+    for prediction in predictions {
+        members.entry(source(&prediction.path)).or_default().push(prediction);
+    }
+    if members.len() < 2 {
+        return Ok(Groups::default());
+    }
+    summarise(members.into_iter().map(|(name, members)| (shown(&name, "top folder"), members)), fit)
+}
+
+/// The folders of a path that name neither a split nor a class: "progan/car" of "progan/car/0_real/1.png".
+fn source(path: &str) -> String {
+    let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let kept: Vec<&str> = folders
+        .split('/')
+        .filter(|name| !name.is_empty() && Label::from_name(name).is_none() && Split::from_name(name).is_none())
+        .collect();
+    kept.join("/")
+}
+
+fn shown(name: &str, empty: &str) -> String {
+    if name.is_empty() { empty.to_owned() } else { name.to_owned() }
+}
+
+fn summarise<'a>(
+    groups: impl Iterator<Item = (String, Vec<&'a Prediction>)>,
+    fit: Option<&Fit>,
+) -> Result<Groups, Error> {
+    let groups = groups.map(|(name, members)| group(name, &members, fit)).collect::<Result<Vec<_>, _>>()?;
+    let mut mean = BTreeMap::new();
+    let mut worst: BTreeMap<String, Worst> = BTreeMap::new();
+    for (index, name) in names(&groups).into_iter().enumerate() {
+        let values: Vec<(f64, &str)> =
+            groups.iter().filter_map(|group| Some((group.scores.named()[index].1?, group.name.as_str()))).collect();
+        if values.is_empty() {
+            continue;
+        }
+        mean.insert(name.to_owned(), values.iter().map(|value| value.0).sum::<f64>() / values.len() as f64);
+        let lowest = values.iter().copied().min_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((value, group)) = lowest.filter(|_| HIGHER_IS_BETTER.contains(&name)) {
+            worst.insert(name.to_owned(), Worst { name: group.to_owned(), value });
+        }
+    }
+    Ok(Groups { groups, mean, worst })
+}
+
+fn names(groups: &[Group]) -> Vec<&'static str> {
+    groups.first().map_or_else(Vec::new, |group| group.scores.named().iter().map(|named| named.0).collect())
+}
+
+fn group(name: String, members: &[&Prediction], fit: Option<&Fit>) -> Result<Group, Error> {
+    let scored = Scored::of(members.iter().copied());
+    let ranking = scored.ranking()?;
+    let scores = scores(&scored, &ranking, View { scale: Scale::AsJudged, threshold: 0.5 })?;
+    let fitted = fit.map(|fit| {
+        let view = fit.view();
+        AtThreshold::of(&ranking, view.threshold, |p| view.scale.p_fake(p))
+    });
+    Ok(Group {
+        name,
+        reals: ranking.real().len() as u64,
+        fakes: ranking.fake().len() as u64,
+        intervals: group_intervals(&scored, &scores)?,
+        scores,
+        fitted_balanced_accuracy: fitted.and_then(|fitted| fitted.balanced_accuracy),
+    })
+}
+
+fn group_intervals(scored: &Scored, scores: &Scores) -> Result<BTreeMap<String, Interval>, Error> {
+    let mut intervals = BTreeMap::new();
+    if let Some((_, low, high)) = delong_interval(&scored.labels, &scored.p_fake)? {
+        intervals.insert("roc_auc".to_owned(), Interval { low, high });
+    }
+    let confusion = scores.confusion;
+    let rates = [
+        ("real_accuracy", confusion.true_negative, confusion.true_negative + confusion.false_positive),
+        ("fake_accuracy", confusion.true_positive, confusion.true_positive + confusion.false_negative),
+    ];
+    for (name, hits, n) in rates {
+        intervals.extend(wilson(hits, n).map(|interval| (name.to_owned(), interval)));
+    }
+    Ok(intervals)
+}
+
+#[cfg(test)]
+mod tests {
+    use artifacts::hash::Hash;
+
+    use super::*;
+
+    fn prediction(path: &str, label: Label, generator: &str, p_fake: f64) -> Prediction {
+        Prediction {
+            id: Hash::of(path.as_bytes()),
+            path: path.to_owned(),
+            label,
+            generator: generator.to_owned(),
+            run: 0,
+            logit_real: 0.0,
+            logit_fake: 0.0,
+            p_fake,
+            predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
+        }
+    }
+
+    #[test]
+    fn the_worst_generator_stands_beside_the_mean() {
+        let predictions = [
+            prediction("test/real/0.png", Label::Real, "", 0.1),
+            prediction("test/real/1.png", Label::Real, "", 0.6),
+            prediction("test/fake/2.png", Label::Fake, "easy", 0.9),
+            prediction("test/fake/3.png", Label::Fake, "easy", 0.8),
+            prediction("test/fake/4.png", Label::Fake, "hard", 0.5),
+            prediction("test/fake/5.png", Label::Fake, "hard", 0.0),
+        ];
+        let groups = generators(&predictions, None).unwrap();
+        let names: Vec<&str> = groups.groups.iter().map(|group| group.name.as_str()).collect();
+        assert_eq!(names, ["easy", "hard"]);
+        assert_eq!(groups.worst["roc_auc"], Worst { name: "hard".to_owned(), value: 0.25 });
+        assert_eq!(groups.mean["roc_auc"], 0.625);
+        assert_eq!(groups.mean["fake_accuracy"], 0.75);
+        assert_eq!((groups.groups[0].reals, groups.groups[0].fakes), (2, 2));
+        assert!(sources(&predictions, None).unwrap().groups.is_empty());
+    }
+
+    #[test]
+    fn sources_are_folders_that_name_no_class_and_no_split() {
+        assert_eq!(source("progan/car/0_real/1.png"), "progan/car");
+        assert_eq!(source("test/fake/1.png"), "");
+        assert_eq!(source("1.png"), "");
+        let predictions = [
+            prediction("test/reddit/0_real/0.png", Label::Real, "", 0.1),
+            prediction("test/reddit/1_fake/1.png", Label::Fake, "", 0.9),
+            prediction("test/twitter/1_fake/2.png", Label::Fake, "", 0.2),
+        ];
+        let groups = sources(&predictions, None).unwrap();
+        assert_eq!(groups.groups.len(), 2);
+        assert_eq!(groups.groups[1].scores.roc_auc, None);
+        assert_eq!(groups.worst["fake_accuracy"].name, "twitter");
+        assert!(generators(&predictions, None).unwrap().groups.is_empty());
+    }
+}

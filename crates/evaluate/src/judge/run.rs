@@ -1,0 +1,113 @@
+//! One training run's judgement, and what several have in common.
+
+use std::collections::BTreeMap;
+
+use artifacts::predictions::Prediction;
+use artifacts::schema::{CurvePoint, Fitted, Moments, RunMetrics};
+
+use super::{Fit, Scored, bins, generators, scores, sources};
+use crate::bootstrap::{Plan, View, intervals};
+use crate::calibration::Scale;
+use crate::metrics::{Error, Ranking, pr_curve, roc_curve, thin};
+
+/// The headline's threshold: what the published baseline used, and what a softmax decides by itself.
+const HEADLINE: View = View { scale: Scale::AsJudged, threshold: 0.5 };
+/// Points of a curve that are kept for drawing.
+const CURVE_POINTS: usize = 1000;
+
+/// How a run is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct RunPlan {
+    /// Which run, from 0.
+    pub run: usize,
+    /// Bootstrap resamples.
+    pub resamples: u32,
+    /// Seed of the bootstrap.
+    pub seed: u64,
+}
+
+/// Everything that is said of one run's predictions, at threshold 0.5 and as fitted on validation.
+///
+/// # Errors
+/// A P(fake) that is not a probability.
+pub fn judge_run(predictions: &[Prediction], fit: Option<&Fit>, plan: RunPlan) -> Result<RunMetrics, Error> {
+    let scored = Scored::of(predictions);
+    let ranking = scored.ranking()?;
+    let views: Vec<View> = std::iter::once(HEADLINE).chain(fit.map(Fit::view)).collect();
+    let mut by_view = intervals(&ranking, &Plan { resamples: plan.resamples, seed: plan.seed, views }).into_iter();
+    let headline_intervals = by_view.next().unwrap_or_default();
+    let fitted = fit
+        .map(|fit| {
+            Ok(Fitted {
+                fitted_on: fit.images as u64,
+                temperature: fit.temperature.0,
+                inconclusive: fit.inconclusive(&ranking),
+                scores: scores(&scored, &ranking, fit.view())?,
+                intervals: by_view.next().unwrap_or_default(),
+                reliability: bins(&scored, fit.view())?,
+            })
+        })
+        .transpose()?;
+    Ok(RunMetrics {
+        run: plan.run,
+        weights: None,
+        scores: scores(&scored, &ranking, HEADLINE)?,
+        intervals: headline_intervals,
+        fitted,
+        roc: roc(&ranking),
+        pr: pr(&ranking),
+        reliability: bins(&scored, HEADLINE)?,
+        generators: generators(predictions, fit)?,
+        sources: sources(predictions, fit)?,
+    })
+}
+
+fn roc(ranking: &Ranking) -> Vec<CurvePoint> {
+    thin(roc_curve(ranking), CURVE_POINTS, |point| (point.fpr, point.tpr))
+        .into_iter()
+        .map(|point| CurvePoint { x: point.fpr, y: point.tpr, threshold: point.threshold })
+        .collect()
+}
+
+fn pr(ranking: &Ranking) -> Vec<CurvePoint> {
+    thin(pr_curve(ranking), CURVE_POINTS, |point| (point.recall, point.precision))
+        .into_iter()
+        .map(|point| CurvePoint { x: point.recall, y: point.precision, threshold: Some(point.threshold) })
+        .collect()
+}
+
+/// Mean and sample deviation of each score over the runs in which it is defined; nothing for a single run.
+pub fn over_runs(runs: &[RunMetrics]) -> BTreeMap<String, Moments> {
+    if runs.len() < 2 {
+        return BTreeMap::new();
+    }
+    let mut values: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (name, value) in runs.iter().flat_map(|run| run.scores.named()) {
+        values.entry(name).or_default().extend(value);
+    }
+    values
+        .into_iter()
+        .filter(|(_, values)| !values.is_empty())
+        .map(|(name, values)| (name.to_owned(), moments(&values)))
+        .collect()
+}
+
+fn moments(values: &[f64]) -> Moments {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Moments { mean, std: (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_those_of_a_sample() {
+        let moments = moments(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]);
+        assert_eq!(moments.mean, 5.0);
+        assert!((moments.std.unwrap() - (32.0_f64 / 7.0).sqrt()).abs() < 1e-15);
+        assert_eq!(super::moments(&[1.0]).std, None);
+    }
+}

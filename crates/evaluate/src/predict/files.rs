@@ -1,0 +1,71 @@
+//! From paths as they were typed to files.
+
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+
+/// Ends of names that images have, in a folder; a file that is named itself is taken whatever it is called.
+const EXTENSIONS: [&str; 17] = [
+    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff", "gif", "avif", "heic", "heif", "jxl",
+    "jp2", "ppm",
+];
+
+/// A file, or why there is none.
+#[derive(Debug)]
+pub struct Found {
+    /// Where.
+    pub path: PathBuf,
+    /// What keeps it from being read, if that is known already.
+    pub error: Option<String>,
+}
+
+/// The files of a path: itself, or the images in a folder and its subfolders in the order of their names, hidden ones left
+/// out. Nothing stops the search: what cannot be listed becomes an entry with its error.
+pub fn find(path: &Path) -> Vec<Found> {
+    if !path.is_dir() {
+        return vec![Found { path: path.to_owned(), error: None }];
+    }
+    let visible =
+        |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
+    WalkDir::new(path)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(visible)
+        .filter_map(|entry| match entry {
+            Ok(entry) if entry.file_type().is_dir() || !is_image(entry.path()) => None,
+            Ok(entry) => Some(Found { path: entry.into_path(), error: None }),
+            Err(error) => {
+                let at = error.path().unwrap_or(path).to_owned();
+                Some(Found { path: at, error: Some(error.to_string()) })
+            }
+        })
+        .collect()
+}
+
+fn is_image(path: &Path) -> bool {
+    path.extension().is_some_and(|end| EXTENSIONS.iter().any(|known| end.eq_ignore_ascii_case(known)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_give_their_images_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.PNG", "a.jpg", "notes.txt", ".hidden.jpg"] {
+            std::fs::write(dir.path().join(name), b"x").unwrap();
+        }
+        std::fs::create_dir(dir.path().join("c")).unwrap();
+        std::fs::write(dir.path().join("c/d.webp"), b"x").unwrap();
+        let names: Vec<String> = find(dir.path())
+            .iter()
+            .map(|found| found.path.strip_prefix(dir.path()).unwrap().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(names, ["a.jpg", "b.PNG", "c/d.webp"]);
+        let itself = find(&dir.path().join("notes.txt"));
+        assert_eq!(itself.len(), 1, "a file that is named itself is taken");
+        assert_eq!(find(&dir.path().join("absent.png")).len(), 1);
+    }
+}

@@ -1,0 +1,160 @@
+//! How the answer is written: a table for people, JSON lines or CSV for programs.
+
+use std::borrow::Cow;
+
+use crate::calibration::Verdict;
+
+use super::Row;
+
+/// The form of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Aligned columns.
+    Table,
+    /// One JSON object a line.
+    Json,
+    /// Comma-separated values with a header.
+    Csv,
+}
+
+impl Style {
+    /// The line before the first row, if there is one.
+    pub fn header(self) -> Option<String> {
+        match self {
+            Style::Table => Some(format!("{:>8}  {:<12}  file", "P(fake)", "verdict")),
+            Style::Json => None,
+            Style::Csv => Some("path,p_fake,p_fake_calibrated,verdict,error,warnings,file,model".to_owned()),
+        }
+    }
+
+    /// One row. It holds no control character, whatever the file is called.
+    pub fn row(self, row: &Row) -> String {
+        match self {
+            Style::Table => table(row),
+            Style::Json => json(row),
+            Style::Csv => csv(row),
+        }
+    }
+}
+
+fn table(row: &Row) -> String {
+    let path = printable(&row.path);
+    let mut line = match (&row.error, row.p_fake_calibrated.or(row.p_fake)) {
+        (None, Some(p)) => format!("{p:>8.4}  {:<12}  {path}", row.verdict.map_or("", verdict_name)),
+        (error, _) => {
+            let error = error.as_deref().unwrap_or("it was not judged");
+            format!("{:>8}  {:<12}  {path}: {}", "", "error", printable(error))
+        }
+    };
+    for warning in &row.warnings {
+        line.push_str(&format!("\n{:>8}  {:<12}  warning: {}", "", "", printable(warning)));
+    }
+    line
+}
+
+fn json(row: &Row) -> String {
+    // serde_json leaves DEL and the C1 controls as they are.
+    serde_json::to_string(row).unwrap_or_default().chars().fold(String::new(), |mut text, c| {
+        if is_harmful(c) {
+            text.push_str(&format!("\\u{:04x}", c as u32));
+        } else {
+            text.push(c);
+        }
+        text
+    })
+}
+
+fn csv(row: &Row) -> String {
+    let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+    let hash = |hash: Option<artifacts::hash::Hash>| hash.map_or(String::new(), |hash| hash.to_string());
+    [
+        field(&row.path),
+        number(row.p_fake),
+        number(row.p_fake_calibrated),
+        row.verdict.map_or(String::new(), |verdict| verdict_name(verdict).to_owned()),
+        field(row.error.as_deref().unwrap_or_default()),
+        field(&row.warnings.join("; ")),
+        hash(row.file),
+        hash(row.model),
+    ]
+    .join(",")
+}
+
+/// A CSV field: quoted where it must be (RFC 4180), control characters escaped.
+fn field(text: &str) -> String {
+    let text = printable(text);
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into_owned() }
+}
+
+fn verdict_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Real => "real",
+        Verdict::Fake => "fake",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// Text with escapes in place of control characters and of those that turn the writing direction, so that a file's name
+/// cannot move the cursor, colour the terminal or hide its own end.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| if is_harmful(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escape).collect())
+}
+
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "a\u{1b}[31m\n\"b\",\u{7f}\u{9b}\u{202E}<script>.png";
+
+    fn row() -> Row {
+        Row {
+            path: HOSTILE.to_owned(),
+            p_fake: Some(0.1),
+            p_fake_calibrated: Some(0.25),
+            verdict: Some(Verdict::Inconclusive),
+            warnings: vec!["odd\u{8}".to_owned()],
+            ..Row::default()
+        }
+    }
+
+    #[test]
+    fn no_style_prints_a_control_character_of_a_name() {
+        for style in [Style::Table, Style::Json, Style::Csv] {
+            let text = style.row(&row());
+            let own_line_breaks = usize::from(style == Style::Table);
+            let harmful = text.chars().filter(|&c| is_harmful(c)).count();
+            assert_eq!(harmful, own_line_breaks, "{style:?}: {text:?}");
+        }
+    }
+
+    #[test]
+    fn json_gives_the_name_back() {
+        let value: serde_json::Value = serde_json::from_str(&Style::Json.row(&row())).unwrap();
+        assert_eq!(value["path"], HOSTILE);
+        assert_eq!((&value["verdict"], value["p_fake"].as_f64()), (&"inconclusive".into(), Some(0.1)));
+        assert!(value["error"].is_null());
+    }
+
+    #[test]
+    fn csv_has_as_many_fields_as_its_header() {
+        let simple = Row { path: "a.png".to_owned(), error: Some("cut".to_owned()), ..Row::default() };
+        let header = Style::Csv.header().unwrap();
+        assert_eq!(Style::Csv.row(&simple).matches(',').count(), header.matches(',').count());
+        assert!(Style::Csv.row(&row()).starts_with("\"a\\u{1b}[31m"));
+    }
+
+    #[test]
+    fn a_broken_file_is_a_row_with_its_error() {
+        let broken = Row { path: "a.png".to_owned(), error: Some("cut short".to_owned()), ..Row::default() };
+        assert!(Style::Table.row(&broken).contains("a.png: cut short"));
+    }
+}

@@ -1,0 +1,35 @@
+//! What is said of one file.
+
+use artifacts::hash::Hash;
+use serde::Serialize;
+
+use crate::calibration::Verdict;
+
+/// One line of the answer. What could not be found out is null; then `error` says why.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Row {
+    /// The file as it was given or found; "-" is standard input.
+    pub path: String,
+    /// P(fake) as the network gives it: the `p_fake` of `predictions.parquet`.
+    pub p_fake: Option<f64>,
+    /// P(fake) after the temperature that validation chose; the verdict is about this one.
+    pub p_fake_calibrated: Option<f64>,
+    /// The verdict.
+    pub verdict: Option<Verdict>,
+    /// Why there is no verdict.
+    pub error: Option<String>,
+    /// In what the picture is unlike the training data.
+    pub warnings: Vec<String>,
+    /// The overlay of the predicted class, where one was asked for.
+    pub explanation: Option<String>,
+    /// BLAKE3 of the file.
+    pub file: Option<Hash>,
+    /// BLAKE3 of the model's weights.
+    pub model: Option<Hash>,
+    /// Format by its content.
+    pub format: Option<String>,
+    /// Width in pixels as stored.
+    pub width: Option<u32>,
+    /// Height in pixels as stored.
+    pub height: Option<u32>,
+}

@@ -1,0 +1,167 @@
+//! Rows of the answer, batch by batch.
+
+use std::path::{Path, PathBuf};
+
+use artifacts::hash::Hash;
+use artifacts::schema::Metrics;
+use artifacts::{Label, RunDir, atomic, names};
+use rayon::prelude::*;
+
+use super::{Found, Preprocessing, Row, TrainingProfile};
+use crate::calibration::{Band, Temperature, Verdict};
+use crate::detector::{Detector, Score};
+use crate::explain::overlay;
+use crate::{Error, explain};
+
+/// What validation chose for the detector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calibration {
+    /// The temperature.
+    pub temperature: Temperature,
+    /// Where no verdict is given, in calibrated P(fake).
+    pub band: Band,
+}
+
+impl Calibration {
+    /// What the run's evaluation chose for these very weights; `None` where there is none.
+    ///
+    /// # Errors
+    /// An evaluation that is there but not readable.
+    pub fn of_run(run: &RunDir, weights: Hash) -> Result<Option<Calibration>, artifacts::Error> {
+        let path = run.evaluate().join(names::METRICS);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let metrics: Metrics = atomic::read_json(&path, "metrics.json")?;
+        let run = metrics.runs.into_iter().find(|run| run.weights == Some(weights));
+        Ok(run.and_then(|run| run.fitted).map(|fitted| Calibration {
+            temperature: Temperature(fitted.temperature),
+            band: Band { low: fitted.inconclusive.low, high: fitted.inconclusive.high },
+        }))
+    }
+}
+
+/// A detector with all that a verdict needs.
+#[derive(Debug)]
+pub struct Judge {
+    /// The detector.
+    pub detector: Detector,
+    /// How pictures are made ready for it.
+    pub preprocessing: Preprocessing,
+    /// Without it P(fake) is what the network says, and every picture gets a verdict at 0.5.
+    pub calibration: Option<Calibration>,
+    /// What the training images were like.
+    pub profile: TrainingProfile,
+    /// Images in a batch.
+    pub batch: usize,
+    /// Where overlays go, and the layer they look at.
+    pub explain: Option<(PathBuf, String)>,
+}
+
+/// A picture that is ready to be judged.
+struct Ready {
+    /// Its row in the answer.
+    row: usize,
+    pixels: Vec<u8>,
+}
+
+impl Judge {
+    /// Judges files. A file that cannot be read is a row with its error; the rows are in the order of the files.
+    ///
+    /// # Errors
+    /// Those of the network, and of writing an overlay.
+    pub fn files(&mut self, files: &[Found]) -> Result<Vec<Row>, Error> {
+        // The network is no part of this: a back end need not be shared between threads.
+        let (preprocessing, profile) = (&self.preprocessing, &self.profile);
+        let prepared: Vec<(Row, Option<Vec<u8>>)> = files
+            .par_iter()
+            .map(|found| {
+                let shown = found.path.to_string_lossy().into_owned();
+                match found.error.clone().map_or_else(|| preprocessing.read(&found.path), Err) {
+                    Ok(bytes) => prepare(preprocessing, profile, shown, &bytes),
+                    Err(error) => (Row { path: shown, error: Some(error), ..Row::default() }, None),
+                }
+            })
+            .collect();
+        self.judge(prepared)
+    }
+
+    /// Judges one picture that is in memory, such as standard input.
+    ///
+    /// # Errors
+    /// Those of the network, and of writing an overlay.
+    pub fn bytes(&mut self, name: &str, bytes: &[u8]) -> Result<Row, Error> {
+        let prepared = vec![prepare(&self.preprocessing, &self.profile, name.to_owned(), bytes)];
+        Ok(self.judge(prepared)?.into_iter().next().unwrap_or_default())
+    }
+
+    fn judge(&mut self, prepared: Vec<(Row, Option<Vec<u8>>)>) -> Result<Vec<Row>, Error> {
+        let mut rows = Vec::with_capacity(prepared.len());
+        let mut ready = Vec::new();
+        for (row, (mut answer, pixels)) in prepared.into_iter().enumerate() {
+            answer.model = Some(self.detector.weights());
+            ready.extend(pixels.map(|pixels| Ready { row, pixels }));
+            rows.push(answer);
+        }
+        for batch in ready.chunks(self.batch.max(1)) {
+            let pixels: Vec<u8> = batch.iter().flat_map(|picture| &picture.pixels).copied().collect();
+            let scores = self.detector.scores(&pixels, batch.len())?;
+            for (picture, score) in batch.iter().zip(scores) {
+                self.decide(&mut rows[picture.row], score);
+                self.explain(&mut rows[picture.row], picture, score.predicted())?;
+            }
+        }
+        Ok(rows)
+    }
+
+    fn decide(&self, row: &mut Row, score: Score) {
+        let p_fake = score.p_fake();
+        row.p_fake = Some(p_fake);
+        row.verdict = Some(match self.calibration {
+            Some(Calibration { temperature, band }) => {
+                let calibrated = temperature.calibrate(p_fake);
+                row.p_fake_calibrated = Some(calibrated);
+                band.verdict(calibrated)
+            }
+            None => match score.predicted() {
+                Label::Real => Verdict::Real,
+                Label::Fake => Verdict::Fake,
+            },
+        });
+    }
+
+    fn explain(&mut self, row: &mut Row, picture: &Ready, class: Label) -> Result<(), Error> {
+        let Some((dir, layer)) = &self.explain else {
+            return Ok(());
+        };
+        let maps = self.detector.heat_maps(&picture.pixels, &[class], layer)?;
+        // Named by content: a file's own name may hold anything, and two files may share one.
+        let name = format!("{}-{class}.png", row.file.map_or_else(|| "stdin".to_owned(), |hash| hash.short()));
+        for map in &maps {
+            explain::write_png(dir, &name, &overlay(&picture.pixels, self.detector.size(), map))?;
+        }
+        row.explanation = Some(Path::new(dir).join(name).to_string_lossy().into_owned());
+        Ok(())
+    }
+}
+
+/// A file's bytes to its row so far and the pixels that the network sees.
+fn prepare(
+    preprocessing: &Preprocessing,
+    profile: &TrainingProfile,
+    path: String,
+    bytes: &[u8],
+) -> (Row, Option<Vec<u8>>) {
+    let mut row = Row { path, file: Some(Hash::of(bytes)), ..Row::default() };
+    let squared = preprocessing.decode(bytes).and_then(|decoded| {
+        let format = decoded.format.name();
+        row.warnings = profile.warnings(format, decoded.width, decoded.height);
+        row.format = Some(format.to_owned());
+        (row.width, row.height) = (Some(decoded.width), Some(decoded.height));
+        preprocessing.square(&decoded.rgb)
+    });
+    match squared {
+        Ok(pixels) => (row, Some(pixels)),
+        Err(error) => (Row { error: Some(error), ..row }, None),
+    }
+}

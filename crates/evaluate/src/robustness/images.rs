@@ -1,0 +1,69 @@
+//! The images of a sweep: their original files where these are still there, their stored pixels otherwise.
+
+use std::path::{Path, PathBuf};
+
+use artifacts::Label;
+use artifacts::hash::Hash;
+use artifacts::shard::Shards;
+use pixels::{Limits, RgbImage, decode};
+
+/// Some images of a split.
+pub(super) struct Images<'a> {
+    shards: &'a Shards,
+    rows: Vec<usize>,
+    /// The folder that ingest read, if it was one.
+    root: Option<PathBuf>,
+}
+
+impl<'a> Images<'a> {
+    /// At most `limit` images, as many of either class as there are up to half of it, chosen by the hash of their files.
+    /// `source` is what ingest was given.
+    pub(super) fn choose(shards: &'a Shards, limit: usize, source: &str) -> Images<'a> {
+        let mut rows: Vec<usize> = Label::ALL
+            .into_iter()
+            .flat_map(|class| {
+                let mut of_class: Vec<usize> =
+                    (0..shards.len()).filter(|&row| shards.sample(row).label == class).collect();
+                of_class.sort_by_key(|&row| *shards.sample(row).id.as_bytes());
+                of_class.truncate(limit.div_ceil(2));
+                of_class
+            })
+            .collect();
+        rows.sort_unstable();
+        Images { shards, rows, root: Some(PathBuf::from(source)).filter(|root| root.is_dir()) }
+    }
+
+    /// The row of each image in the shards.
+    pub(super) fn rows(&self) -> &[usize] {
+        &self.rows
+    }
+
+    /// An image of the shards by its row: from its file if that is still the one that was ingested, see `is_from_file`.
+    pub(super) fn load(&self, row: usize) -> RgbImage {
+        self.original(row).unwrap_or_else(|| self.stored(row))
+    }
+
+    /// Whether the original file is there and unchanged.
+    pub(super) fn is_from_file(&self, row: usize) -> bool {
+        self.original(row).is_some()
+    }
+
+    fn original(&self, row: usize) -> Option<RgbImage> {
+        let sample = self.shards.sample(row);
+        let bytes = std::fs::read(self.root.as_ref()?.join(Path::new(&sample.path))).ok()?;
+        if Hash::of(&bytes) != sample.id {
+            return None;
+        }
+        // Ingest has decoded it within its own limit, whatever that was.
+        decode(&bytes, &Limits { max_pixels: u64::MAX }).ok().map(|decoded| decoded.rgb)
+    }
+
+    fn stored(&self, row: usize) -> RgbImage {
+        let [height, width] = self.shards.size();
+        let pixels = self.shards.pixels(row);
+        RgbImage::from_fn(width as u32, height as u32, |x, y| {
+            let at = (y as usize * width + x as usize) * 3;
+            [pixels[at], pixels[at + 1], pixels[at + 2]]
+        })
+    }
+}

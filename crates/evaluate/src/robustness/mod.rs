@@ -1,0 +1,8 @@
+//! The judged images again, after what happens to pictures on their way.
+
+mod images;
+mod operations;
+mod sweep;
+
+pub use operations::{OPERATIONS, Operation};
+pub(crate) use sweep::sweep;

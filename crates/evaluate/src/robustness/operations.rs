@@ -1,0 +1,137 @@
+//! The operations and how strong they get.
+
+use pixels::degrade::{self, DegradeError};
+use pixels::{Filter, RgbImage, resize_to};
+use rand::Rng;
+
+/// One kind of degradation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Saved as JPEG of a quality.
+    Jpeg,
+    /// Resized by a factor and back.
+    Resize,
+    /// Gaussian blur of a deviation in pixels.
+    Blur,
+    /// Gaussian noise of a deviation in levels of 0 to 255.
+    Noise,
+    /// The middle, a share of each side.
+    Crop,
+    /// Shared a number of times: each time shrunk to four fifths, at most 1080 pixels on the longer side, and saved as JPEG
+    /// of quality 75. A definition of this project's own, in the order of what networks do, not the habit of any one.
+    SocialMedia,
+}
+
+/// All operations, as they are reported.
+pub const OPERATIONS: [Operation; 6] =
+    [Operation::Jpeg, Operation::Resize, Operation::Blur, Operation::Noise, Operation::Crop, Operation::SocialMedia];
+
+/// The longer side above which a shared picture is shrunk to it.
+const SHARED_SIDE: f64 = 1080.0;
+/// What is left of a shared picture's sides.
+const SHARED_SCALE: f64 = 0.8;
+/// The JPEG quality of a shared picture.
+const SHARED_QUALITY: u8 = 75;
+
+impl Operation {
+    /// The stable word in `robustness.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Operation::Jpeg => "jpeg",
+            Operation::Resize => "resize",
+            Operation::Blur => "blur",
+            Operation::Noise => "noise",
+            Operation::Crop => "crop",
+            Operation::SocialMedia => "social_media",
+        }
+    }
+
+    /// What a level is.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Operation::Jpeg => "quality",
+            Operation::Resize => "factor",
+            Operation::Blur => "sigma in pixels",
+            Operation::Noise => "sigma in levels of 255",
+            Operation::Crop => "share of each side kept",
+            Operation::SocialMedia => "times shared",
+        }
+    }
+
+    /// The levels, from the mildest on.
+    pub fn levels(self) -> &'static [f64] {
+        match self {
+            Operation::Jpeg => &[95.0, 90.0, 80.0, 70.0, 60.0, 50.0, 40.0, 30.0],
+            Operation::Resize => &[2.0, 1.5, 0.75, 0.5, 0.35, 0.25],
+            Operation::Blur => &[0.5, 1.0, 1.5, 2.0, 3.0],
+            Operation::Noise => &[2.0, 5.0, 10.0, 20.0],
+            Operation::Crop => &[0.95, 0.9, 0.8, 0.7, 0.6, 0.5],
+            Operation::SocialMedia => &[1.0, 2.0, 3.0],
+        }
+    }
+
+    /// Does it to an image.
+    ///
+    /// # Errors
+    /// An image that it cannot be done to.
+    pub fn apply(self, image: &RgbImage, level: f64, rng: &mut impl Rng) -> Result<RgbImage, DegradeError> {
+        match self {
+            Operation::Jpeg => degrade::jpeg(image, level as u8),
+            Operation::Resize => degrade::resize_and_back(image, level as f32, Filter::default()),
+            Operation::Blur => degrade::gaussian_blur(image, level as f32),
+            Operation::Noise => degrade::noise(image, level as f32, rng),
+            Operation::Crop => crop_middle(image, level),
+            Operation::SocialMedia => (0..level as u32).try_fold(image.clone(), |image, _| share(&image)),
+        }
+    }
+}
+
+fn crop_middle(image: &RgbImage, share: f64) -> Result<RgbImage, DegradeError> {
+    let kept = |side: u32| ((f64::from(side) * share).round() as u32).clamp(1, side);
+    let (width, height) = (kept(image.width()), kept(image.height()));
+    degrade::crop(image, (image.width() - width) / 2, (image.height() - height) / 2, width, height)
+}
+
+fn share(image: &RgbImage) -> Result<RgbImage, DegradeError> {
+    let longer = f64::from(image.width().max(image.height()));
+    let scale = SHARED_SCALE.min(SHARED_SIDE / longer);
+    let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
+    match resize_to(image, side(image.width()), side(image.height()), Filter::default()) {
+        Ok(smaller) => degrade::jpeg(&smaller, SHARED_QUALITY),
+        // Sides of at least one pixel are all that resizing asks for.
+        Err(_) => Ok(image.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use artifacts::random::stream;
+
+    use super::*;
+
+    fn picture() -> RgbImage {
+        RgbImage::from_fn(60, 40, |x, y| [(x * 4) as u8, (y * 6) as u8, ((x * y) % 251) as u8])
+    }
+
+    #[test]
+    fn every_level_of_every_operation_changes_the_picture() {
+        let picture = picture();
+        for operation in OPERATIONS {
+            for &level in operation.levels() {
+                let degraded = operation.apply(&picture, level, &mut stream(0, "test", &[])).unwrap();
+                assert_ne!(degraded, picture, "{} {level}", operation.name());
+            }
+        }
+    }
+
+    #[test]
+    fn crops_keep_the_middle_and_shares_shrink() {
+        let picture = picture();
+        let mut rng = stream(0, "test", &[]);
+        let half = Operation::Crop.apply(&picture, 0.5, &mut rng).unwrap();
+        assert_eq!((half.width(), half.height()), (30, 20));
+        assert_eq!(half.data()[..3], picture.data()[(10 * 60 + 15) * 3..][..3]);
+        let shared = Operation::SocialMedia.apply(&picture, 2.0, &mut rng).unwrap();
+        assert_eq!((shared.width(), shared.height()), (38, 26));
+    }
+}

@@ -1,0 +1,150 @@
+//! All operations at all levels.
+
+use std::collections::BTreeMap;
+
+use artifacts::Label;
+use artifacts::predictions::Prediction;
+use artifacts::progress::Progress;
+use artifacts::random::stream;
+use artifacts::schema::{Interval, Robustness, RobustnessCurve, RobustnessPoint, Scores};
+use artifacts::shard::Shards;
+use rayon::prelude::*;
+
+use super::images::Images;
+use super::{OPERATIONS, Operation};
+use crate::Error;
+use crate::bootstrap::{Plan, View, intervals};
+use crate::calibration::Scale;
+use crate::config::Config;
+use crate::detector::Detector;
+use crate::judge::{Scored, scores};
+use crate::metrics::ratio;
+use crate::predict::Preprocessing;
+use crate::significance::wilson;
+
+/// The version of `robustness.json`.
+const SCHEMA_VERSION: u32 = 1;
+/// The threshold that flips are counted at.
+const HEADLINE: View = View { scale: Scale::AsJudged, threshold: 0.5 };
+
+/// Judges the images again under every operation. `predictions` are those of the images as they are, one for each image of
+/// the shards, by the same detector; `source` is what ingest was given.
+///
+/// # Errors
+/// Those of the network.
+pub(crate) fn sweep(
+    detector: &mut Detector,
+    preprocessing: &Preprocessing,
+    shards: &Shards,
+    predictions: &[Prediction],
+    source: &str,
+    config: &Config,
+) -> Result<Robustness, Error> {
+    let images = Images::choose(shards, config.robustness_images, source);
+    let mut run = Sweep {
+        detector,
+        preprocessing,
+        before: images.rows().iter().map(|&row| &predictions[row]).collect(),
+        images: &images,
+        config,
+        left_out: BTreeMap::from([(
+            "webp".to_owned(),
+            "there is no encoder of lossy WebP in pure Rust to save the pictures with".to_owned(),
+        )]),
+    };
+    let untouched = run.measure(&Scored::of(run.before.iter().copied()))?;
+    let levels: usize = OPERATIONS.iter().map(|operation| operation.levels().len()).sum();
+    let progress = Progress::new("evaluate: robustness", "images", Some((levels * images.rows().len()) as u64));
+    let mut curves = Vec::new();
+    for operation in OPERATIONS {
+        curves.push(run.curve(operation, &progress)?);
+    }
+    progress.finish();
+    Ok(Robustness {
+        schema_version: SCHEMA_VERSION,
+        images: images.rows().len() as u64,
+        from_files: images.rows().par_iter().filter(|&&row| images.is_from_file(row)).count() as u64,
+        untouched: untouched.0,
+        intervals: untouched.1,
+        curves,
+        left_out: run.left_out,
+    })
+}
+
+struct Sweep<'a> {
+    detector: &'a mut Detector,
+    preprocessing: &'a Preprocessing,
+    images: &'a Images<'a>,
+    /// The predictions of the images as they are.
+    before: Vec<&'a Prediction>,
+    config: &'a Config,
+    left_out: BTreeMap<String, String>,
+}
+
+impl Sweep<'_> {
+    fn curve(&mut self, operation: Operation, progress: &Progress) -> Result<RobustnessCurve, Error> {
+        let mut points = Vec::new();
+        for &level in operation.levels() {
+            points.extend(self.point(operation, level, progress)?);
+        }
+        Ok(RobustnessCurve { operation: operation.name().to_owned(), unit: operation.unit().to_owned(), points })
+    }
+
+    /// One level; nothing where an image cannot be degraded so, which is said under `left_out`.
+    fn point(
+        &mut self,
+        operation: Operation,
+        level: f64,
+        progress: &Progress,
+    ) -> Result<Option<RobustnessPoint>, Error> {
+        let mut p_fake = Vec::with_capacity(self.before.len());
+        // The network is no part of this: a back end need not be shared between threads.
+        let (images, preprocessing, seed) = (self.images, self.preprocessing, self.config.seed);
+        let degraded = |row: usize| {
+            let mut rng = stream(seed, "robustness", &[row as u64, level.to_bits()]);
+            let degraded = operation.apply(&images.load(row), level, &mut rng).map_err(|error| error.to_string())?;
+            preprocessing.square(&degraded)
+        };
+        for rows in images.rows().chunks(self.config.batch) {
+            let pixels: Result<Vec<Vec<u8>>, String> = rows.par_iter().map(|&row| degraded(row)).collect();
+            match pixels {
+                Ok(pixels) => {
+                    let scores = self.detector.scores(&pixels.concat(), rows.len())?;
+                    p_fake.extend(scores.iter().map(|score| score.p_fake()));
+                }
+                Err(reason) => {
+                    self.left_out.insert(format!("{} {level}", operation.name()), reason);
+                    return Ok(None);
+                }
+            }
+            progress.add(rows.len() as u64);
+        }
+        let labels = self.before.iter().map(|prediction| prediction.label).collect();
+        let scored = Scored { labels, p_fake };
+        let (scores, intervals) = self.measure(&scored)?;
+        let flips = |from: Label| {
+            let now_other = |p: f64| (p >= HEADLINE.threshold) == (from == Label::Real);
+            let flipped = |(before, &p): (&&Prediction, &f64)| before.predicted == from && now_other(p);
+            self.before.iter().zip(&scored.p_fake).filter(|pair| flipped(*pair)).count() as u64
+        };
+        let (flips_to_fake, flips_to_real) = (flips(Label::Real), flips(Label::Fake));
+        let (flips, n) = (flips_to_fake + flips_to_real, scored.labels.len() as u64);
+        Ok(Some(RobustnessPoint {
+            level,
+            scores,
+            intervals,
+            flips_to_fake,
+            flips_to_real,
+            flipped: ratio(flips as f64, n as f64),
+            flipped_interval: wilson(flips, n),
+        }))
+    }
+
+    fn measure(&self, scored: &Scored) -> Result<(Scores, BTreeMap<String, Interval>), Error> {
+        let score = |source| Error::Scores { run: 0, source };
+        let ranking = scored.ranking().map_err(score)?;
+        let plan = Plan { resamples: self.config.resamples, seed: self.config.seed, views: vec![HEADLINE] };
+        let intervals = intervals(&ranking, &plan).into_iter().next().unwrap_or_default();
+        Ok((scores(scored, &ranking, HEADLINE).map_err(score)?, intervals))
+    }
+}

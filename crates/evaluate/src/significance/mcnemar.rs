@@ -1,0 +1,100 @@
+//! McNemar's test for two accuracies on the same images.
+
+use super::two_sided;
+
+/// The result of McNemar's test. Only images on which exactly one of the two is right say anything.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct McNemar {
+    /// Images that only the first has right.
+    pub only_first: u64,
+    /// Images that only the second has right.
+    pub only_second: u64,
+    /// The two-sided p-value of the exact binomial test, 1 where the two never differ.
+    pub exact_p: f64,
+    /// (|only_first - only_second| - 1)^2 / (only_first + only_second), Edwards' continuity correction; 0 where the
+    /// difference is at most 1.
+    pub chi_square: f64,
+    /// Its p-value, with one degree of freedom.
+    pub chi_square_p: f64,
+}
+
+/// McNemar's test (McNemar 1947, Psychometrika 12) from the two discordant counts.
+pub fn mcnemar(only_first: u64, only_second: u64) -> McNemar {
+    let n = only_first + only_second;
+    let difference = only_first.abs_diff(only_second);
+    let chi_square = if difference > 1 { ((difference - 1) as f64).powi(2) / n as f64 } else { 0.0 };
+    McNemar {
+        only_first,
+        only_second,
+        exact_p: exact_p(only_first.min(only_second), n),
+        chi_square,
+        // A chi-square with one degree of freedom is a squared standard normal.
+        chi_square_p: two_sided(chi_square.sqrt()),
+    }
+}
+
+/// min(1, 2 P(X <= fewer)) for X binomial with `n` trials and chance 1/2.
+fn exact_p(fewer: u64, n: u64) -> f64 {
+    if 2 * fewer >= n {
+        return 1.0;
+    }
+    // The terms are summed from the largest, C(n, fewer) / 2^n, downwards: each is the one before times k / (n - k + 1).
+    let mut term = 1.0;
+    let mut sum = 1.0;
+    for k in (1..=fewer).rev() {
+        term *= k as f64 / (n - k + 1) as f64;
+        sum += term;
+        if term < sum * 1e-18 {
+            break;
+        }
+    }
+    (2.0 * (ln_half_binomial(fewer, n) + f64::ln(sum)).exp()).min(1.0)
+}
+
+/// ln of the binomial probability C(n, k) / 2^n, by Loader's saddle-point expansion (Loader 2000, "Fast and accurate
+/// computation of binomial probabilities"), which keeps its relative precision where sums of log-factorials do not.
+fn ln_half_binomial(k: u64, n: u64) -> f64 {
+    let size = n as f64;
+    if k == 0 || k == n {
+        return -size * std::f64::consts::LN_2;
+    }
+    let (hits, misses) = (k as f64, (n - k) as f64);
+    stirling_error(n)
+        - stirling_error(k)
+        - stirling_error(n - k)
+        - deviance(hits, 0.5 * size)
+        - deviance(misses, 0.5 * size)
+        - 0.5 * (std::f64::consts::TAU * hits * (misses / size)).ln()
+}
+
+/// ln(n!) - ln(sqrt(2 pi n) (n / e)^n).
+fn stirling_error(n: u64) -> f64 {
+    let x = n as f64;
+    if n < 16 {
+        let ln_factorial: f64 = (2..=n).map(|k| (k as f64).ln()).sum();
+        return ln_factorial - (0.5 * (std::f64::consts::TAU * x).ln() + x * (x.ln() - 1.0));
+    }
+    let squared = x * x;
+    (1.0 / 12.0
+        - (1.0 / 360.0 - (1.0 / 1260.0 - (1.0 / 1680.0 - 1.0 / 1188.0 / squared) / squared) / squared) / squared)
+        / x
+}
+
+/// x ln(x / mean) + mean - x, without cancellation where x is near the mean.
+fn deviance(x: f64, mean: f64) -> f64 {
+    if (x - mean).abs() >= 0.1 * (x + mean) {
+        return x * (x / mean).ln() + mean - x;
+    }
+    let v = (x - mean) / (x + mean);
+    let mut sum = (x - mean) * v;
+    let mut power = 2.0 * x * v;
+    for j in 1..1000 {
+        power *= v * v;
+        let next = sum + power / f64::from(2 * j + 1);
+        if next == sum {
+            break;
+        }
+        sum = next;
+    }
+    sum
+}

@@ -1,0 +1,233 @@
+//! The stage `evaluate`: checkpoints and shards to the folder `evaluate/` of a run.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use artifacts::atomic::{self, DirWriter};
+use artifacts::hash::{Digest, Hash};
+use artifacts::predictions::{self, Prediction};
+use artifacts::schema::{Bootstrap, IngestSummary, Metrics, Robustness, RunMetrics, Scores};
+use artifacts::shard::{ShardSet, Shards};
+use artifacts::stage::{Failure, Job, Output, Stage, to_json};
+use artifacts::{Checkpoint, Error as ArtifactError, Manifest, RunDir, Split, names};
+use model::device::Device;
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::detector::{Detector, Score};
+use crate::judge::{Fit, RunPlan, Scored, judge_run, over_runs};
+use crate::predict::Preprocessing;
+use crate::{Error, explain, inference, robustness};
+
+/// The version of `metrics.json`.
+const SCHEMA_VERSION: u32 = 1;
+/// The nominal coverage of every interval.
+const LEVEL: f64 = 0.95;
+
+/// The stage.
+#[derive(Debug)]
+pub struct Evaluate;
+
+impl Stage for Evaluate {
+    const NAME: &'static str = names::EVALUATE;
+    type Config = Config;
+
+    fn validate(config: &Config) -> Result<(), Failure> {
+        config.validate().map_err(Failure::usage)
+    }
+
+    fn inputs(run: &RunDir, config: &Config) -> Result<BTreeMap<String, Hash>, Failure> {
+        let own = ShardSet::open(&run.ingest())?;
+        let judged = judged_set(run, config)?;
+        let mut inputs = BTreeMap::from([
+            (format!("judged {}", config.split), judged.digest(config.split)),
+            (format!("own {}", Split::Val), own.digest(Split::Val)),
+        ]);
+        for (index, checkpoint) in checkpoints(run, config)?.iter().enumerate() {
+            inputs.insert(format!("checkpoint {index}"), digest_of(checkpoint)?);
+        }
+        Ok(inputs)
+    }
+
+    fn outputs(run: &RunDir, config: &Config) -> Vec<Output> {
+        vec![Output { dir: target(run, config), config: to_json(config) }]
+    }
+
+    fn run(job: &Job<Config>) -> Result<(), Failure> {
+        let (run, config) = (&job.run, &job.config);
+        let device = config.device.open().map_err(Error::from)?;
+        let judged_set = judged_set(run, config)?;
+        let data = Data {
+            summary: ingest_summary(&judged_set)?,
+            ingest: judged_set.manifest().clone(),
+            judged: judged_set.split(config.split)?,
+            validation: validation(run, config)?,
+        };
+        let writer = DirWriter::create(&target(run, config))?;
+        let metrics = judge_all(&data, &checkpoints(run, config)?, config, &device, writer.path())?;
+        let summary = summarise(&metrics);
+        atomic::write_json(&writer.path().join(names::METRICS), &metrics)?;
+        job.publish(names::EVALUATE, writer, &model::device::describe(&device), summary)?;
+        Ok(())
+    }
+}
+
+/// What is judged, and what the fit sees.
+struct Data {
+    summary: IngestSummary,
+    /// How the judged images were made.
+    ingest: Manifest,
+    judged: Shards,
+    validation: Option<Shards>,
+}
+
+/// The folder that the result goes to: `evaluate`, or `evaluate-NAME` for data that are not the run's own.
+fn target(run: &RunDir, config: &Config) -> PathBuf {
+    match &config.data {
+        None => run.evaluate(),
+        Some(data) => run.stage(&format!("{}-{}", names::EVALUATE, data_name(data))),
+    }
+}
+
+/// What to call a folder of shards: its own name, or its parent's where it is a run's `ingest`.
+fn data_name(dir: &Path) -> String {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    name(dir).filter(|own| own != names::INGEST).or_else(|| name(dir.parent()?)).unwrap_or_else(|| "data".to_owned())
+}
+
+fn judged_set(run: &RunDir, config: &Config) -> Result<ShardSet, ArtifactError> {
+    match &config.data {
+        Some(dir) => ShardSet::open(dir),
+        None => ShardSet::open(&run.ingest()),
+    }
+}
+
+/// The validation split of the run's own data, unless it is itself what is judged: a fit on the judged images would
+/// flatter them.
+fn validation(run: &RunDir, config: &Config) -> Result<Option<Shards>, ArtifactError> {
+    let own = ShardSet::open(&run.ingest())?;
+    let judges_itself = config.data.is_none() && config.split == Split::Val;
+    if judges_itself || !own.has(Split::Val) { Ok(None) } else { own.split(Split::Val).map(Some) }
+}
+
+fn ingest_summary(set: &ShardSet) -> Result<IngestSummary, Failure> {
+    serde_json::from_value(set.manifest().summary.clone())
+        .map_err(|e| Failure::input(format!("the ingest manifest has no readable summary ({e}); run ingest again")))
+}
+
+/// The checkpoints that are judged: one of each training run, or the one at a path.
+fn checkpoints(run: &RunDir, config: &Config) -> Result<Vec<Checkpoint>, ArtifactError> {
+    let of: fn(&Path) -> Checkpoint = match config.ckpt.as_str() {
+        "best" => Checkpoint::best,
+        "last" => Checkpoint::last,
+        path => return Ok(vec![Checkpoint::new(path)]),
+    };
+    let runs = run.complete_train_runs();
+    if runs.is_empty() {
+        // Says what is missing and how to make it.
+        Manifest::require(&run.train_run(0), names::TRAIN)?;
+    }
+    Ok(runs.iter().map(|run| of(run)).collect())
+}
+
+/// What the judgement depends on of a checkpoint.
+fn digest_of(checkpoint: &Checkpoint) -> Result<Hash, ArtifactError> {
+    let files = [checkpoint.weights(), checkpoint.model_config(), checkpoint.preprocessor_config()];
+    let mut digest = Digest::default();
+    for (index, file) in files.iter().enumerate() {
+        digest = digest.part(&index.to_string(), artifacts::hash::file(file)?.as_bytes());
+    }
+    Ok(digest.finish())
+}
+
+/// Judges every checkpoint; writes the predictions of all of them and the explanations of the first into `dir`.
+fn judge_all(
+    data: &Data,
+    checkpoints: &[Checkpoint],
+    config: &Config,
+    device: &Device,
+    dir: &Path,
+) -> Result<Metrics, Failure> {
+    let mut all_predictions: Vec<Prediction> = Vec::new();
+    let mut runs = Vec::new();
+    for (index, checkpoint) in checkpoints.iter().enumerate() {
+        let mut detector = Detector::open(checkpoint, device)?;
+        let (predictions, metrics) = judge_one(data, &mut detector, index, config)?;
+        if index == 0 && config.examples > 0 {
+            explain::write(&dir.join(names::EXPLANATIONS), &mut detector, &data.judged, &predictions, config)?;
+        }
+        if index == 0 && config.robustness {
+            let preprocessing = Preprocessing::of(detector.preprocessing(), checkpoint.path())
+                .map_err(Error::from)?
+                .after_ingest(&data.ingest);
+            let source = &data.summary.source;
+            let robustness =
+                robustness::sweep(&mut detector, &preprocessing, &data.judged, &predictions, source, config)?;
+            atomic::write_json(&dir.join(Robustness::FILE), &robustness)?;
+        }
+        all_predictions.extend(predictions);
+        runs.push(metrics);
+    }
+    predictions::write(&dir.join(names::PREDICTIONS), &all_predictions)?;
+    let first: &RunMetrics = runs.first().ok_or_else(|| Failure::input("there is no checkpoint to judge"))?;
+    Ok(Metrics {
+        schema_version: SCHEMA_VERSION,
+        dataset: data.summary.source.clone(),
+        simulated: data.summary.simulated,
+        split: config.split,
+        checkpoint: config.ckpt.clone(),
+        headline: first.scores.clone(),
+        intervals: first.intervals.clone(),
+        bootstrap: Bootstrap { resamples: config.resamples, seed: config.seed, level: LEVEL },
+        over_runs: over_runs(&runs),
+        runs,
+    })
+}
+
+fn judge_one(
+    data: &Data,
+    detector: &mut Detector,
+    run: usize,
+    config: &Config,
+) -> Result<(Vec<Prediction>, RunMetrics), Error> {
+    let score = |source| Error::Scores { run, source };
+    let fit = match &data.validation {
+        None => None,
+        Some(shards) => {
+            let scores = inference::scores(detector, shards, config.batch, "evaluate: validation")?;
+            let predictions = inference::predictions(shards, &scores, run);
+            let margins: Vec<f64> = scores.iter().map(|score| Score::margin(*score)).collect();
+            Fit::new(&Scored::of(&predictions), &margins, config.band).map_err(score)?
+        }
+    };
+    let what = format!("evaluate: {}", config.split);
+    let scores = inference::scores(detector, &data.judged, config.batch, &what)?;
+    let predictions = inference::predictions(&data.judged, &scores, run);
+    let plan = RunPlan { run, resamples: config.resamples, seed: config.seed };
+    let mut metrics = judge_run(&predictions, fit.as_ref(), plan).map_err(score)?;
+    metrics.weights = Some(detector.weights());
+    Ok((predictions, metrics))
+}
+
+/// What the manifest says of the result.
+fn summarise(metrics: &Metrics) -> Value {
+    let Scores { n, accuracy, roc_auc, pr_auc, f1, .. } = &metrics.headline;
+    json!({
+        "dataset": metrics.dataset, "simulated": metrics.simulated, "split": metrics.split, "n": n,
+        "accuracy": accuracy, "roc_auc": roc_auc, "pr_auc": pr_auc, "f1": f1, "runs": metrics.runs.len(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_data_are_judged_beside_the_own() {
+        let run = RunDir::new("runs/demo");
+        assert_eq!(target(&run, &Config::default()), Path::new("runs/demo/evaluate"));
+        let foreign = |dir: &str| target(&run, &Config { data: Some(dir.into()), ..Config::default() });
+        assert_eq!(foreign("runs/demo/data/faces/ingest"), Path::new("runs/demo/evaluate-faces"));
+        assert_eq!(foreign("shards"), Path::new("runs/demo/evaluate-shards"));
+    }
+}

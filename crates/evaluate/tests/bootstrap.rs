@@ -1,0 +1,164 @@
+//! The bootstrap: that its intervals cover the truth as often as they say, and what they cost.
+
+use std::time::Instant;
+
+use artifacts::Label;
+use artifacts::random::stream;
+use evaluate::bootstrap::{Plan, View, intervals, paired_difference, resample};
+use evaluate::calibration::{Scale, Temperature, sigmoid};
+use evaluate::metrics::{AtThreshold, ProbabilityMetrics, RankMetrics, Ranking, Weights};
+use rand::RngExt;
+
+/// Logistic noise has the closed-form quantile ln(u / (1 - u)).
+fn logistic(rng: &mut impl RngExt) -> f64 {
+    let u: f64 = rng.random_range(1e-12..1.0);
+    (u / (1.0 - u)).ln()
+}
+
+/// `n` images of each class, fakes shifted by `shift` in the logit.
+fn simulate(n: usize, shift: f64, key: u64) -> (Vec<Label>, Vec<f64>) {
+    let mut rng = stream(11, "bootstrap test", &[key]);
+    (0..2 * n)
+        .map(|i| {
+            let label = Label::ALL[i % 2];
+            let centre = if label == Label::Fake { shift / 2.0 } else { -shift / 2.0 };
+            (label, sigmoid(centre + logistic(&mut rng)))
+        })
+        .unzip()
+}
+
+const AS_JUDGED: View = View { scale: Scale::AsJudged, threshold: 0.5 };
+
+fn plan(resamples: u32) -> Plan {
+    Plan { resamples, seed: 3, views: vec![AS_JUDGED] }
+}
+
+/// The area of two logistic distributions `shift` apart: with odds r = e^shift, r (r - 1 - ln r) / (r - 1)^2.
+fn true_area(shift: f64) -> f64 {
+    let r = shift.exp();
+    r * (r - 1.0 - shift) / (r - 1.0).powi(2)
+}
+
+#[test]
+fn intervals_cover_the_truth_at_their_nominal_rate() {
+    const REPETITIONS: u64 = 1000;
+    const SHIFT: f64 = 2.0;
+    // At threshold 0.5 either class is judged right with the chance that logistic noise stays below shift / 2.
+    let truths =
+        [("roc_auc", true_area(SHIFT)), ("accuracy", sigmoid(SHIFT / 2.0)), ("fake_accuracy", sigmoid(SHIFT / 2.0))];
+    let mut covered = [0_u64; 3];
+    for repetition in 0..REPETITIONS {
+        let (labels, scores) = simulate(250, SHIFT, repetition);
+        let ranking = Ranking::new(&labels, &scores).unwrap();
+        let found = &intervals(&ranking, &Plan { seed: repetition, ..plan(400) })[0];
+        for ((name, truth), covered) in truths.iter().zip(&mut covered) {
+            *covered += u64::from((found[*name].low..=found[*name].high).contains(truth));
+        }
+    }
+    for ((name, _), covered) in truths.iter().zip(covered) {
+        let rate = covered as f64 / REPETITIONS as f64;
+        eprintln!("{name}: {:.1}% of {REPETITIONS} 95% intervals hold the true value", 100.0 * rate);
+        assert!((0.93..=0.97).contains(&rate), "{name}: {rate}");
+    }
+}
+
+#[test]
+fn a_resample_in_counts_is_the_resample_in_rows() {
+    let (labels, scores) = simulate(200, 1.0, 0);
+    // Rounded, so that there are ties.
+    let scores: Vec<f64> = scores.iter().map(|score| (score * 50.0).round() / 50.0).collect();
+    let ranking = Ranking::new(&labels, &scores).unwrap();
+    let mut weights = Weights::ones(&ranking);
+    resample(&mut weights, 9, 4);
+    let rows: Vec<u32> = [(ranking.fake(), weights.fake()), (ranking.real(), weights.real())]
+        .into_iter()
+        .flat_map(|(class, counts)| class.rows().iter().zip(counts))
+        .flat_map(|(&row, &count)| std::iter::repeat_n(row, usize::from(count)))
+        .collect();
+    let drawn_labels: Vec<Label> = rows.iter().map(|&row| labels[row as usize]).collect();
+    let drawn_scores: Vec<f64> = rows.iter().map(|&row| scores[row as usize]).collect();
+    let drawn = Ranking::new(&drawn_labels, &drawn_scores).unwrap();
+    assert_eq!(drawn.len(), 400);
+    let (expected, found) = (RankMetrics::of(&drawn), RankMetrics::weighted(&ranking, &weights));
+    for ((name, a), (_, b)) in expected.named().into_iter().zip(found.named()) {
+        assert!((a.unwrap() - b.unwrap()).abs() < 1e-12, "{name}: {a:?} {b:?}");
+    }
+    let one = &intervals(&ranking, &Plan { seed: 9, resamples: 1, ..plan(1) })[0];
+    resample(&mut weights, 9, 0);
+    let area = RankMetrics::weighted(&ranking, &weights).roc_auc.unwrap();
+    assert_eq!((one["roc_auc"].low, one["roc_auc"].high), (area, area), "an interval of one resample is that resample");
+}
+
+#[test]
+fn resampled_probabilities_and_verdicts_are_those_of_the_rows() {
+    let (labels, scores) = simulate(300, 1.0, 5);
+    let ranking = Ranking::new(&labels, &scores).unwrap();
+    // Images that are all alike make every resample equal to the whole.
+    let alike: Vec<f64> = labels.iter().map(|label| 0.2 + 0.55 * f64::from(label.index())).collect();
+    let same = Ranking::new(&labels, &alike).unwrap();
+    let found = &intervals(&same, &plan(20))[0];
+    let probability = ProbabilityMetrics::of(&labels, &alike).unwrap();
+    for (name, value) in probability.named() {
+        let (interval, value) = (found[name], value.unwrap());
+        assert!((interval.low - value).abs() < 1e-6 && (interval.high - value).abs() < 1e-6, "{name}: {interval:?}");
+    }
+    // Of images that differ, the interval lies around the whole's value.
+    let found = &intervals(&ranking, &plan(400))[0];
+    let at = AtThreshold::of(&ranking, 0.5, |p| p);
+    let probability = ProbabilityMetrics::of(&labels, &scores).unwrap();
+    let unbiased =
+        at.named().into_iter().chain(probability.named()).filter(|named| named.0 != "expected_calibration_error");
+    for (name, value) in unbiased {
+        let interval = found[name];
+        assert!(interval.low < value.unwrap() && value.unwrap() < interval.high, "{name}: {value:?}, {interval:?}");
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let (labels, scores) = simulate(3000, 1.5, 1);
+    let run = |threads: usize| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+            let ranking = Ranking::new(&labels, &scores).unwrap();
+            intervals(&ranking, &plan(64))
+        })
+    };
+    let alone = run(1);
+    for threads in [2, 5] {
+        assert_eq!(run(threads), alone, "{threads} threads");
+    }
+}
+
+#[test]
+fn a_detector_does_not_differ_from_itself_and_does_from_a_better_one() {
+    let (labels, scores) = simulate(400, 1.0, 2);
+    let better: Vec<f64> = labels.iter().zip(&scores).map(|(l, s)| 0.5 * s + 0.5 * f64::from(l.index())).collect();
+    let (a, b) = (Ranking::new(&labels, &scores).unwrap(), Ranking::new(&labels, &better).unwrap());
+    for difference in paired_difference((&a, AS_JUDGED), (&a, AS_JUDGED), 50, 1) {
+        assert_eq!(difference.value, Some(0.0), "{}", difference.metric);
+        let interval = difference.interval.unwrap();
+        assert_eq!((interval.low, interval.high), (0.0, 0.0), "{}", difference.metric);
+    }
+    let area = &paired_difference((&b, AS_JUDGED), (&a, AS_JUDGED), 200, 1)[0];
+    assert_eq!(area.metric, "roc_auc");
+    assert!(area.interval.unwrap().low > 0.0, "{area:?}");
+}
+
+#[test]
+fn one_million_predictions_are_judged_in_seconds() {
+    // A tenth of the size and of the resamples by default; CANDLING_BENCH=1 measures the whole.
+    let whole = std::env::var_os("CANDLING_BENCH").is_some();
+    let (n, resamples) = if whole { (500_000, 2000) } else { (50_000, 20) };
+    let (labels, scores) = simulate(n, 2.0, 7);
+    let start = Instant::now();
+    let ranking = Ranking::new(&labels, &scores).unwrap();
+    let metrics = RankMetrics::of(&ranking);
+    ProbabilityMetrics::of(&labels, &scores).unwrap();
+    let sorted = start.elapsed();
+    let mut plan = plan(resamples);
+    plan.views.push(View { scale: Scale::Calibrated(Temperature(1.25)), threshold: 0.4 });
+    let found = intervals(&ranking, &plan);
+    eprintln!("{} predictions, {resamples} resamples: point metrics {sorted:.2?}, all {:.2?}", 2 * n, start.elapsed());
+    let area = metrics.roc_auc.unwrap();
+    assert!((found[0]["roc_auc"].low..=found[0]["roc_auc"].high).contains(&area));
+}

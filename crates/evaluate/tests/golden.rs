@@ -1,0 +1,148 @@
+//! Every metric, the temperature and the paired tests against scikit-learn, scipy and published values.
+
+#![expect(clippy::unwrap_used, reason = "a golden file that is not as expected is a failed test")]
+
+use std::path::Path;
+
+use artifacts::Label;
+use evaluate::calibration::{fit_temperature, sigmoid};
+use evaluate::metrics::{AtThreshold, Named, ProbabilityMetrics, RankMetrics, Ranking, pr_curve, roc_curve};
+use evaluate::significance::{delong, mcnemar};
+use serde_json::Value;
+
+fn cases(name: &str) -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/metrics").join(name);
+    let golden: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let cases = golden["cases"].as_array().unwrap().clone();
+    assert!(!cases.is_empty());
+    cases
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+fn labels(value: &Value) -> Vec<Label> {
+    numbers(value).iter().map(|&index| Label::from_index(index as u8).unwrap()).collect()
+}
+
+fn assert_close(found: f64, expected: f64, what: &str) {
+    assert!((found - expected).abs() <= 1e-9 * expected.abs().max(1.0), "{what}: {found} instead of {expected}");
+}
+
+fn assert_named(found: &[Named], expected: &Value, case: &Value) {
+    for (name, value) in found {
+        let what = format!("{name} of {}", case["name"]);
+        match (value, expected[name].as_f64()) {
+            (Some(value), Some(expected)) => assert_close(*value, expected, &what),
+            (found, expected) => {
+                assert!(expected.is_none() && expected_is_null(&case["rank"], found), "{what}: {found:?}, {expected:?}")
+            }
+        }
+    }
+}
+
+fn expected_is_null(case: &Value, found: &Option<f64>) -> bool {
+    case.is_object() && found.is_none()
+}
+
+#[test]
+fn metrics_equal_scikit_learn() {
+    for case in cases("metrics.json") {
+        let (labels, scores) = (labels(&case["labels"]), numbers(&case["scores"]));
+        let ranking = Ranking::new(&labels, &scores).unwrap();
+        assert_named(&RankMetrics::of(&ranking).named(), &case["rank"], &case);
+        let probability = ProbabilityMetrics::of(&labels, &scores).unwrap();
+        assert_named(&probability.named(), &case["probability"], &case);
+        for at in case["at"].as_array().unwrap() {
+            let found = AtThreshold::of(&ranking, at["threshold"].as_f64().unwrap(), |p| p);
+            assert_named(&found.named(), at, &case);
+            assert_eq!(serde_json::to_value(found.confusion).unwrap(), at["confusion"], "{}", case["name"]);
+        }
+        let roc = roc_curve(&ranking);
+        let pr = pr_curve(&ranking);
+        if case["roc"].is_array() {
+            assert_points(roc.iter().map(|point| (point.fpr, point.tpr)).collect(), &case["roc"], &case);
+            assert_points(pr.iter().map(|point| (point.recall, point.precision)).collect(), &case["pr"], &case);
+        } else {
+            assert!(roc.is_empty(), "a ROC curve of {}", case["name"]);
+        }
+    }
+}
+
+fn assert_points(found: Vec<(f64, f64)>, expected: &Value, case: &Value) {
+    let (x, y) = (numbers(&expected[0]), numbers(&expected[1]));
+    assert_eq!(found.len(), x.len(), "points of {}", case["name"]);
+    for (index, (point, expected)) in found.into_iter().zip(x.into_iter().zip(y)).enumerate() {
+        assert_close(point.0, expected.0, &format!("x of point {index} of {}", case["name"]));
+        assert_close(point.1, expected.1, &format!("y of point {index} of {}", case["name"]));
+    }
+}
+
+#[test]
+fn nothing_is_defined_without_images() {
+    let ranking = Ranking::new(&[], &[]).unwrap();
+    let named = [
+        RankMetrics::of(&ranking).named().to_vec(),
+        AtThreshold::of(&ranking, 0.5, |p| p).named().to_vec(),
+        ProbabilityMetrics::of(&[], &[]).unwrap().named().to_vec(),
+    ];
+    for (name, value) in named.iter().flatten() {
+        assert_eq!(*value, None, "{name}");
+    }
+    assert!(roc_curve(&ranking).is_empty() && pr_curve(&ranking).is_empty());
+}
+
+#[test]
+fn the_temperature_has_the_lowest_log_loss() {
+    for case in cases("temperature.json") {
+        let (labels, margins) = (labels(&case["labels"]), numbers(&case["margins"]));
+        let temperature = fit_temperature(&labels, &margins).unwrap().unwrap();
+        // scipy's bounded search finds the minimiser to about the square root of the float's precision.
+        let expected = case["temperature"].as_f64().unwrap();
+        assert!((temperature.0 / expected - 1.0).abs() < 1e-6, "{}: {temperature:?}, {expected}", case["name"]);
+        let p_fake: Vec<f64> = margins.iter().map(|&margin| temperature.calibrate(sigmoid(margin))).collect();
+        let loss = ProbabilityMetrics::of(&labels, &p_fake).unwrap().log_loss.unwrap();
+        assert_close(loss, case["log_loss"].as_f64().unwrap(), "log loss");
+    }
+}
+
+#[test]
+fn delong_equals_its_definition_and_published_values() {
+    for case in cases("delong.json") {
+        let test = delong(&labels(&case["labels"]), &numbers(&case["a"]), &numbers(&case["b"])).unwrap().unwrap();
+        for k in 0..2 {
+            assert_close(test.areas[k], case["areas"][k].as_f64().unwrap(), "area");
+            assert_close(test.variances[k], case["variances"][k].as_f64().unwrap(), "variance");
+        }
+        assert_close(test.covariance, case["covariance"].as_f64().unwrap(), "covariance");
+        assert_close(test.z.unwrap(), case["z"].as_f64().unwrap(), "z");
+        assert_close(test.p.unwrap(), case["p"].as_f64().unwrap(), "p");
+        for (end, expected) in test.interval.iter().zip(case["interval"].as_array().into_iter().flatten()) {
+            assert_close(*end, expected.as_f64().unwrap(), "interval");
+        }
+    }
+}
+
+#[test]
+fn delong_of_equal_detectors_finds_nothing() {
+    let labels: Vec<Label> = (0..20).map(|i| Label::from_index(i % 2).unwrap()).collect();
+    let scores: Vec<f64> = (0..20).map(|i| f64::from(i * 7 % 11)).collect();
+    let test = delong(&labels, &scores, &scores).unwrap().unwrap();
+    assert_eq!((test.z, test.p), (Some(0.0), Some(1.0)));
+    let constant = delong(&labels, &[0.5; 20], &[0.5; 20]).unwrap().unwrap();
+    assert_eq!((constant.z, constant.p), (Some(0.0), Some(1.0)));
+    let one_fake = [Label::Fake, Label::Real, Label::Real];
+    assert_eq!(delong(&one_fake, &[0.1; 3], &[0.2; 3]).unwrap(), None);
+}
+
+#[test]
+fn mcnemar_equals_scipy() {
+    for case in cases("mcnemar.json") {
+        let count = |name: &str| case[name].as_u64().unwrap();
+        let test = mcnemar(count("only_a"), count("only_b"));
+        assert_close(test.exact_p, case["exact_p"].as_f64().unwrap(), &format!("exact p of {case}"));
+        assert_close(test.chi_square, case["chi_square"].as_f64().unwrap(), "chi-square");
+        assert_close(test.chi_square_p, case["chi_square_p"].as_f64().unwrap(), "p of chi-square");
+    }
+}
