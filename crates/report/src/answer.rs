@@ -1,0 +1,220 @@
+//! The answer a reader came for: how good, how sure, and what it must not be trusted for. The page and the model card
+//! both say it.
+
+use artifacts::schema::{Metrics, Verdict};
+
+use crate::evidence::Evidence;
+use crate::figures::operation;
+use crate::number::{compact, count, in_hundred, percent, ratio, score};
+use crate::text::visible;
+
+/// Fewer judged images than this leave an accuracy uncertain by more than about three points.
+const FEW_IMAGES: u64 = 1000;
+/// A calibration error above this makes P(fake) misleading as a probability.
+const MISCALIBRATED: f64 = 0.05;
+
+/// Plain sentences, none with markup.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Answer {
+    /// How good it is.
+    pub(crate) verdict: String,
+    /// How sure that is.
+    pub(crate) certainty: Vec<String>,
+    /// What it must not be trusted for.
+    pub(crate) limits: Vec<Limit>,
+}
+
+/// One thing it must not be trusted for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Limit {
+    /// In a few words.
+    pub(crate) what: String,
+    /// Why.
+    pub(crate) why: String,
+}
+
+impl Limit {
+    fn new(what: impl Into<String>, why: impl Into<String>) -> Limit {
+        Limit { what: what.into(), why: why.into() }
+    }
+}
+
+/// Draws the answer from what the run found.
+pub(crate) fn answer(evidence: &Evidence) -> Answer {
+    let metrics = &evidence.evaluation.metrics;
+    Answer { verdict: verdict(metrics), certainty: certainty(metrics), limits: limits(evidence) }
+}
+
+/// What the images are called wherever they are named: simulated ones always say so.
+pub(crate) fn dataset(metrics: &Metrics) -> String {
+    let name = visible(&metrics.dataset);
+    let said = name.to_lowercase().contains("simulated");
+    if metrics.simulated && !said { format!("{name} (simulated)") } else { name }
+}
+
+fn verdict(metrics: &Metrics) -> String {
+    let scores = &metrics.headline;
+    let images = format!(
+        "{} {}images of the {} split",
+        count(scores.n),
+        if metrics.simulated { "simulated " } else { "" },
+        metrics.split
+    );
+    let ranking = match scores.roc_auc {
+        Some(roc_auc) => format!(
+            "Shown one real image and one fake, it gives the fake the higher score {} times in 100.",
+            in_hundred(roc_auc)
+        ),
+        None => "The split holds one class only, so how well it tells the classes apart is not known.".to_owned(),
+    };
+    format!("{ranking} At the threshold of 0.5 it is right on {} of the {images}.", percent(scores.accuracy))
+}
+
+fn certainty(metrics: &Metrics) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let interval = |key: &str| metrics.intervals.get(key).map(|i| (score(Some(i.low)), score(Some(i.high))));
+    if let (Some(roc), Some(accuracy)) = (interval("roc_auc"), interval("accuracy")) {
+        sentences.push(format!(
+            "With other images drawn alike, ROC-AUC would lie between {} and {} and accuracy between {} and {} (95% \
+             intervals from {} stratified resamples).",
+            roc.0,
+            roc.1,
+            accuracy.0,
+            accuracy.1,
+            count(u64::from(metrics.bootstrap.resamples))
+        ));
+    } else {
+        sentences
+            .push("No intervals were computed, so how far chance could move these scores is not known.".to_owned());
+    }
+    match metrics.over_runs.get("roc_auc").filter(|_| metrics.runs.len() > 1) {
+        Some(moments) => sentences.push(format!(
+            "Over {} training runs with other seeds ROC-AUC is {} ± {} (mean and standard deviation).",
+            metrics.runs.len(),
+            score(Some(moments.mean)),
+            score(moments.std)
+        )),
+        None => sentences.push("It was trained once: how far another seed would land is not known.".to_owned()),
+    }
+    sentences
+}
+
+fn limits(evidence: &Evidence) -> Vec<Limit> {
+    let metrics = &evidence.evaluation.metrics;
+    let scores = &metrics.headline;
+    let mut limits = Vec::new();
+    if metrics.simulated {
+        limits.push(Limit::new(
+            "Real pictures",
+            "the images were simulated, camera and generator both; the scores show that the pipeline works, and say \
+             nothing about photographs or about any generator in use",
+        ));
+    }
+    limits.extend(audit_limit(evidence));
+    if scores.roc_auc.is_none() {
+        limits.push(Limit::new("Telling the classes apart", "only one class was judged"));
+    }
+    limits.extend(group_limit(metrics));
+    limits.push(Limit::new(
+        "Generators it has not seen",
+        "scores fall, and thresholds shift, on images from sources outside this data set",
+    ));
+    limits.push(robustness_limit(evidence));
+    limits.extend(calibration_limit(metrics));
+    if scores.n < FEW_IMAGES {
+        limits.push(Limit::new(
+            "Small differences",
+            format!(
+                "{} images were judged; two models must differ by several points before it means anything",
+                count(scores.n)
+            ),
+        ));
+    }
+    limits.push(accusation_limit(metrics));
+    limits
+}
+
+fn audit_limit(evidence: &Evidence) -> Option<Limit> {
+    let audit = evidence.ingest.as_ref().and_then(|ingest| ingest.audit.as_ref());
+    match audit {
+        Some(audit) if audit.verdict == Verdict::Warning => {
+            let named: Vec<String> =
+                audit.shortcuts.iter().take(3).map(|shortcut| visible(&shortcut.feature)).collect();
+            Some(Limit::new(
+                "Looking at the picture itself",
+                format!(
+                    "the classes of this data set also differ in {}, which a model can read instead",
+                    named.join(", ")
+                ),
+            ))
+        }
+        Some(_) => None,
+        None => Some(Limit::new(
+            "Freedom from shortcuts",
+            "the data were not audited for differences in format, size or compression between the classes",
+        )),
+    }
+}
+
+fn group_limit(metrics: &Metrics) -> Option<Limit> {
+    let generators = &metrics.runs.first()?.generators;
+    let worst = generators.worst.get("roc_auc").filter(|_| generators.groups.len() > 1)?;
+    let mean = generators.mean.get("roc_auc")?;
+    Some(Limit::new(
+        format!("Every generator alike: {}", visible(&worst.name)),
+        format!("ROC-AUC is {} there, against a mean of {}", score(Some(worst.value)), score(Some(*mean))),
+    ))
+}
+
+fn robustness_limit(evidence: &Evidence) -> Limit {
+    const WHAT: &str = "Re-encoded, resized or screenshotted pictures";
+    let robustness = evidence.evaluation.robustness.as_ref();
+    let points = robustness
+        .iter()
+        .flat_map(|robustness| &robustness.curves)
+        .flat_map(|curve| curve.points.iter().filter_map(move |point| Some((curve, point, point.scores.roc_auc?))));
+    match points.min_by(|a, b| a.2.total_cmp(&b.2)) {
+        None => Limit::new(WHAT, "its verdicts under such changes were not measured in this run"),
+        Some((curve, point, roc_auc)) => Limit::new(
+            WHAT,
+            format!(
+                "with {} at {} {} ROC-AUC falls to {}, and {} of the verdicts flip",
+                operation(curve),
+                visible(&curve.unit),
+                compact(point.level, 2),
+                score(Some(roc_auc)),
+                percent(point.flipped)
+            ),
+        ),
+    }
+}
+
+fn calibration_limit(metrics: &Metrics) -> Option<Limit> {
+    let error = metrics.headline.expected_calibration_error.filter(|error| *error > MISCALIBRATED)?;
+    let fitted = metrics.runs.first().and_then(|run| run.fitted.as_ref());
+    let after = fitted.and_then(|fitted| fitted.scores.expected_calibration_error);
+    Some(Limit::new(
+        "P(fake) as a probability",
+        match after {
+            Some(after) => format!(
+                "it is off by {} on average; calibrated on validation it is off by {}",
+                score(Some(error)),
+                score(Some(after))
+            ),
+            None => format!("it is off by {} on average", score(Some(error))),
+        },
+    ))
+}
+
+fn accusation_limit(metrics: &Metrics) -> Limit {
+    let confusion = metrics.headline.confusion;
+    let reals = confusion.true_negative + confusion.false_positive;
+    let rate = match ratio(confusion.false_positive, reals) {
+        Some(rate) => format!("it calls {} of the real images fake at the threshold of 0.5", percent(Some(rate))),
+        None => "how often it calls real images fake was not measured".to_owned(),
+    };
+    Limit::new(
+        "Proof against a person",
+        format!("{rate}; a score is a reason to look closer, never evidence by itself"),
+    )
+}

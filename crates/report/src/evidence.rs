@@ -1,0 +1,200 @@
+//! Everything a run has left on disk that the report tells of.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Component, Path};
+
+use artifacts::hash::{self, Hash};
+use artifacts::predictions::{self, Prediction};
+use artifacts::schema::{Audit, Epoch, Explanations, IngestSummary, Metrics, Rejected, Robustness};
+use artifacts::{Manifest, RunDir, atomic, names};
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+
+/// A run, read and checked.
+#[derive(Debug)]
+pub(crate) struct Evidence {
+    /// The run's name.
+    pub(crate) run: String,
+    /// The data, where this run has ingested any.
+    pub(crate) ingest: Option<Ingest>,
+    /// Every training run.
+    pub(crate) training: Vec<Training>,
+    /// What the model was found to be worth.
+    pub(crate) evaluation: Evaluation,
+    /// Evaluations on other data, by the names of their folders.
+    pub(crate) further: Vec<(String, Metrics)>,
+}
+
+/// The data stage.
+#[derive(Debug)]
+pub(crate) struct Ingest {
+    pub(crate) manifest: Manifest,
+    pub(crate) summary: IngestSummary,
+    pub(crate) rejected: Vec<Rejected>,
+    /// The audit, where there is one.
+    pub(crate) audit: Option<Audit>,
+}
+
+/// One training run.
+#[derive(Debug)]
+pub(crate) struct Training {
+    pub(crate) manifest: Manifest,
+    pub(crate) history: Vec<Epoch>,
+}
+
+/// The judging stage.
+#[derive(Debug)]
+pub(crate) struct Evaluation {
+    pub(crate) manifest: Manifest,
+    pub(crate) metrics: Metrics,
+    /// The predictions of the first run, which is the one that the headline is of.
+    pub(crate) predictions: Vec<Prediction>,
+    /// The same images after changes, where they were judged again.
+    pub(crate) robustness: Option<Robustness>,
+    pub(crate) explanations: Option<Explanations>,
+    /// The pictures that `explanations` names, by their names there: PNG files.
+    pub(crate) pictures: BTreeMap<String, Vec<u8>>,
+}
+
+/// Digests of all manifests, which hold the digests of all files. The report shows what stands in the manifests
+/// themselves, durations included, so it is out of date whenever one of them changes.
+pub(crate) fn inputs(run: &RunDir) -> Result<BTreeMap<String, Hash>, Error> {
+    Manifest::require(&run.evaluate(), names::EVALUATE)?;
+    let mut inputs = BTreeMap::new();
+    let mut add = |name: String, dir: &Path| -> Result<(), Error> {
+        let manifest = dir.join(names::MANIFEST);
+        if manifest.exists() {
+            inputs.insert(name, hash::file(&manifest)?);
+        }
+        Ok(())
+    };
+    add(names::INGEST.to_owned(), &run.ingest())?;
+    for (i, dir) in run.complete_train_runs().iter().enumerate() {
+        add(format!("{}/run-{i}", names::TRAIN), dir)?;
+    }
+    add(names::EVALUATE.to_owned(), &run.evaluate())?;
+    for dir in run.further_evaluations()? {
+        add(folder_name(&dir), &dir)?;
+    }
+    Ok(inputs)
+}
+
+impl Evidence {
+    /// Reads a run. Files are checked against their manifests before they are believed.
+    pub(crate) fn read(run: &RunDir) -> Result<Evidence, Error> {
+        let training = run.complete_train_runs().iter().map(|dir| Training::read(dir)).collect::<Result<_, _>>()?;
+        let ingest = Ingest::read(&run.ingest())?;
+        let evaluation = Evaluation::read(&run.evaluate())?;
+        let further = run.further_evaluations()?.iter().map(|dir| read_further(dir)).collect::<Result<_, _>>()?;
+        Ok(Evidence { run: run.name(), ingest, training, evaluation, further })
+    }
+
+    /// The epochs of every training run.
+    pub(crate) fn histories(&self) -> Vec<Vec<Epoch>> {
+        self.training.iter().map(|run| run.history.clone()).collect()
+    }
+}
+
+impl Ingest {
+    fn read(dir: &Path) -> Result<Option<Ingest>, Error> {
+        let Some(manifest) = Manifest::read(dir)? else { return Ok(None) };
+        let summary = serde_json::from_value(manifest.summary.clone())
+            .map_err(|e| artifacts::Error::malformed(&dir.join(names::MANIFEST), "summary of ingest", e))?;
+        let rejected = if manifest.outputs.contains_key(names::REJECTED) {
+            manifest.verify(dir, names::REJECTED)?;
+            read_lines(&dir.join(names::REJECTED), "list of rejected files")?
+        } else {
+            Vec::new()
+        };
+        let audit = read_if_listed(dir, &manifest, names::AUDIT, "audit")?;
+        Ok(Some(Ingest { manifest, summary, rejected, audit }))
+    }
+}
+
+impl Training {
+    fn read(dir: &Path) -> Result<Training, Error> {
+        let manifest = Manifest::require(dir, names::TRAIN)?;
+        manifest.verify(dir, names::HISTORY)?;
+        Ok(Training { manifest, history: read_lines(&dir.join(names::HISTORY), "training history")? })
+    }
+}
+
+impl Evaluation {
+    fn read(dir: &Path) -> Result<Evaluation, Error> {
+        let manifest = Manifest::require(dir, names::EVALUATE)?;
+        manifest.verify(dir, names::METRICS)?;
+        manifest.verify(dir, names::PREDICTIONS)?;
+        let metrics: Metrics = atomic::read_json(&dir.join(names::METRICS), "table of metrics")?;
+        let first = metrics.runs.first().ok_or(Error::NoRuns)?.run;
+        let mut predictions = predictions::read(&dir.join(names::PREDICTIONS))?;
+        predictions.retain(|prediction| prediction.run as usize == first);
+        let index = format!("{}/{}", names::EXPLANATIONS, names::EXPLANATIONS_INDEX);
+        let robustness = read_if_listed(dir, &manifest, Robustness::FILE, "table of robustness")?;
+        let explanations: Option<Explanations> = read_if_listed(dir, &manifest, &index, "list of examples")?;
+        let pictures = read_pictures(dir, &manifest, explanations.as_ref())?;
+        Ok(Evaluation { manifest, metrics, predictions, robustness, explanations, pictures })
+    }
+}
+
+/// Reads a JSON file that a stage may have written or not.
+fn read_if_listed<T: DeserializeOwned>(
+    dir: &Path,
+    manifest: &Manifest,
+    name: &str,
+    format: &'static str,
+) -> Result<Option<T>, Error> {
+    if !manifest.outputs.contains_key(name) {
+        return Ok(None);
+    }
+    manifest.verify(dir, name)?;
+    Ok(Some(atomic::read_json(&dir.join(name), format)?))
+}
+
+/// The scores of an evaluation on other data.
+fn read_further(dir: &Path) -> Result<(String, Metrics), Error> {
+    let manifest = Manifest::require(dir, names::EVALUATE)?;
+    manifest.verify(dir, names::METRICS)?;
+    Ok((folder_name(dir), atomic::read_json(&dir.join(names::METRICS), "table of metrics")?))
+}
+
+fn folder_name(dir: &Path) -> String {
+    dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Reads the pictures that the examples name. The list says where they are, so it is not trusted to stay in its folder.
+fn read_pictures(
+    dir: &Path,
+    manifest: &Manifest,
+    explanations: Option<&Explanations>,
+) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    let Some(explanations) = explanations else { return Ok(BTreeMap::new()) };
+    let of_examples = explanations
+        .examples
+        .iter()
+        .flat_map(|example| std::iter::once(&example.image).chain(example.heat_maps.iter().map(|map| &map.overlay)));
+    let mut pictures = BTreeMap::new();
+    for name in of_examples.chain(&explanations.legend) {
+        if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err(Error::Outside { path: name.clone() });
+        }
+        let output = format!("{}/{name}", names::EXPLANATIONS);
+        manifest.verify(dir, &output)?;
+        let path = dir.join(&output);
+        pictures.insert(name.clone(), fs::read(&path).map_err(artifacts::Error::io("read", &path))?);
+    }
+    Ok(pictures)
+}
+
+/// Reads a file of one JSON object a line.
+fn read_lines<T: DeserializeOwned>(path: &Path, format: &'static str) -> Result<Vec<T>, Error> {
+    let text = fs::read_to_string(path).map_err(artifacts::Error::io("read", path))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(i, line)| {
+            serde_json::from_str(line)
+                .map_err(|e| artifacts::Error::malformed(path, format, format!("line {}: {e}", i + 1)).into())
+        })
+        .collect()
+}

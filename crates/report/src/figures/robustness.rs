@@ -1,0 +1,163 @@
+//! ROC-AUC under what happens to pictures on their way: one small panel for each kind of change.
+
+use artifacts::schema::{Robustness, RobustnessCurve, RobustnessPoint};
+use maud::{Markup, html};
+
+use super::{Figure, HoverPoint};
+use crate::number::{compact, percent, score};
+use crate::plot::{self, Anchor, Axes, Axis, Ink, Panel, Stroke, circle, line, text};
+use crate::table::Table;
+use crate::text::visible;
+
+const COLUMNS: usize = 3;
+const WIDTH: f64 = 1080.0;
+/// A panel with the room for its words.
+const TILE: (f64, f64) = (360.0, 250.0);
+
+/// Small multiples on one scale; `None` where nothing was judged again.
+pub(crate) fn robustness(robustness: &Robustness) -> Option<Figure> {
+    let curves: Vec<&RobustnessCurve> = robustness.curves.iter().filter(|curve| !points(curve).is_empty()).collect();
+    if curves.is_empty() {
+        return None;
+    }
+    let untouched = robustness.untouched.roc_auc?;
+    let y = Axis::new("", [floor(&curves, untouched), 1.0], 4);
+    let tiles: Vec<(&RobustnessCurve, Axes)> =
+        curves.iter().enumerate().map(|(i, curve)| (*curve, axes(i, curve, &y))).collect();
+    let body = html! { @for (curve, axes) in &tiles { (panel(curve, axes, untouched)) } };
+    let rows = curves.len().div_ceil(COLUMNS);
+    Some(Figure {
+        name: "robustness",
+        title: "ROC-AUC of changed pictures".to_owned(),
+        description: describe(&curves, untouched),
+        size: (WIDTH, rows as f64 * TILE.1),
+        panel: None,
+        body,
+        hover: tiles.iter().flat_map(|(curve, axes)| hover(curve, axes)).collect(),
+        numbers: numbers(robustness),
+    })
+}
+
+/// The points of a curve that have an area, with their places from the mildest change on.
+fn points(curve: &RobustnessCurve) -> Vec<(usize, &RobustnessPoint, f64)> {
+    curve.points.iter().enumerate().filter_map(|(i, point)| Some((i, point, point.scores.roc_auc?))).collect()
+}
+
+/// The lowest tenth that everything lies above; 0.5 is guessing.
+fn floor(curves: &[&RobustnessCurve], untouched: f64) -> f64 {
+    let lows = curves
+        .iter()
+        .flat_map(|curve| points(curve))
+        .map(|(_, point, area)| point.intervals.get("roc_auc").map_or(area, |interval| interval.low.min(area)));
+    let lowest = lows.fold(untouched, f64::min).min(0.9);
+    (lowest * 10.0).floor() / 10.0
+}
+
+fn axes(index: usize, curve: &RobustnessCurve, y: &Axis) -> Axes {
+    let left = (index % COLUMNS) as f64 * TILE.0 + 36.0;
+    let top = (index / COLUMNS) as f64 * TILE.1 + 34.0;
+    let panel = Panel { left, top, width: TILE.0 - 62.0, height: TILE.1 - 98.0 };
+    // Levels stand at equal distances in their order: what they measure has no scale in common.
+    let last = curve.points.len().max(2) - 1;
+    let ticks = curve.points.iter().enumerate().map(|(i, point)| (i as f64, compact(point.level, 2))).collect();
+    let x = Axis { title: visible(&curve.unit), domain: [-0.35, last as f64 + 0.35], ticks };
+    Axes { panel, x, y: Axis { title: String::new(), ..y.clone() } }
+}
+
+fn panel(curve: &RobustnessCurve, axes: &Axes, untouched: f64) -> Markup {
+    let panel = axes.panel;
+    let level = axes.y_scale().at(untouched);
+    let points = points(curve);
+    let places: Vec<(f64, f64)> = points.iter().map(|(i, _, area)| axes.at(*i as f64, *area)).collect();
+    html! {
+        (axes.draw())
+        (text((panel.left - 30.0, panel.top - 16.0), Anchor::Start, Ink::Text, 13.0, true, &name(curve)))
+        (line((panel.left, level), (panel.right(), level), Stroke::dashed(Ink::Axis, 1.2)))
+        @for (i, point, _) in &points {
+            @if let Some(interval) = point.intervals.get("roc_auc") {
+                (line(axes.at(*i as f64, interval.low), axes.at(*i as f64, interval.high), Stroke::solid(Ink::Other, 4.0)))
+            }
+        }
+        (plot::curve(&places, Stroke::solid(Ink::First, 2.0)))
+        @for place in &places { (circle(*place, 4.5, Ink::First)) }
+    }
+}
+
+/// The operation for people: "social media".
+pub(crate) fn name(curve: &RobustnessCurve) -> String {
+    match curve.operation.as_str() {
+        "jpeg" => "JPEG".to_owned(),
+        "webp" => "WebP".to_owned(),
+        other => visible(other).replace('_', " "),
+    }
+}
+
+fn describe(curves: &[&RobustnessCurve], untouched: f64) -> String {
+    let worst = curves
+        .iter()
+        .flat_map(|curve| points(curve).into_iter().map(move |(_, point, area)| (curve, point, area)))
+        .min_by(|a, b| a.2.total_cmp(&b.2));
+    let fall = worst.map(|(curve, point, area)| {
+        format!(
+            " It is lowest with {} at {} {}: {}.",
+            name(curve),
+            visible(&curve.unit),
+            compact(point.level, 2),
+            score(Some(area))
+        )
+    });
+    format!(
+        "ROC-AUC with its 95% interval, changes growing stronger to the right; the dashed line is that of the untouched \
+         pictures, {}.{}",
+        score(Some(untouched)),
+        fall.unwrap_or_default()
+    )
+}
+
+fn hover<'a>(curve: &'a RobustnessCurve, axes: &'a Axes) -> impl Iterator<Item = HoverPoint> + 'a {
+    points(curve).into_iter().map(move |(i, point, area)| {
+        let words = format!(
+            "{}, {} {}\nROC-AUC {}\naccuracy {}\n{} of the verdicts flip",
+            name(curve),
+            visible(&curve.unit),
+            compact(point.level, 2),
+            score(Some(area)),
+            percent(point.scores.accuracy),
+            percent(point.flipped)
+        );
+        HoverPoint { at: axes.at(i as f64, area), words }
+    })
+}
+
+fn numbers(robustness: &Robustness) -> Table {
+    let mut table = Table::new(&[
+        "operation",
+        "unit",
+        "level",
+        "roc_auc",
+        "roc_auc_low",
+        "roc_auc_high",
+        "accuracy",
+        "flipped",
+        "flips_to_fake",
+        "flips_to_real",
+    ]);
+    for curve in &robustness.curves {
+        for point in &curve.points {
+            let interval = point.intervals.get("roc_auc");
+            table.push([
+                curve.operation.as_str().into(),
+                curve.unit.as_str().into(),
+                point.level.into(),
+                point.scores.roc_auc.into(),
+                interval.map(|i| i.low).into(),
+                interval.map(|i| i.high).into(),
+                point.scores.accuracy.into(),
+                point.flipped.into(),
+                point.flips_to_fake.into(),
+                point.flips_to_real.into(),
+            ]);
+        }
+    }
+    table
+}

@@ -1,0 +1,28 @@
+//! An evaluation to a self-contained HTML report, figures and a model card.
+//!
+//! The report reads what the other stages left on disk and computes no score of its own: it counts, sorts and draws.
+//! The page asks nothing of the network. Everything that comes from outside, such as file names, is escaped where it
+//! is written: by maud in HTML and SVG, by `text` and `table` elsewhere.
+
+mod answer;
+mod card;
+mod config;
+mod error;
+mod evidence;
+mod figures;
+mod histogram;
+mod metric;
+mod number;
+mod page;
+mod picture;
+mod plot;
+#[cfg(test)]
+mod sample;
+mod stage;
+mod table;
+mod text;
+mod threshold;
+
+pub use config::{Config, Published};
+pub use error::Error;
+pub use stage::Report;

@@ -1,0 +1,148 @@
+//! Numbers as people read them.
+
+/// What stands for a value that is not defined.
+pub(crate) const UNDEFINED: &str = "–";
+
+/// A score between 0 and 1 with three decimals.
+pub(crate) fn score(value: Option<f64>) -> String {
+    finite(value).map_or_else(|| UNDEFINED.to_owned(), |value| format!("{value:.3}"))
+}
+
+/// A probability of one image: four decimals, and never "1.0000" or "0.0000" where it is not exactly that.
+pub(crate) fn probability(value: f64) -> String {
+    match value {
+        v if v > 0.0 && v < 0.00005 => "< 0.0001".to_owned(),
+        v if (0.99995..1.0).contains(&v) => "> 0.9999".to_owned(),
+        v => format!("{v:.4}"),
+    }
+}
+
+/// A share as a percentage with one decimal.
+pub(crate) fn percent(value: Option<f64>) -> String {
+    finite(value).map_or_else(|| UNDEFINED.to_owned(), |value| format!("{:.1}%", 100.0 * value))
+}
+
+/// A share of a whole as a percentage; undefined where there is nothing to share.
+pub(crate) fn share(part: u64, whole: u64) -> String {
+    percent(ratio(part, whole))
+}
+
+/// A share of a whole; `None` where there is nothing to share.
+pub(crate) fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// How often in a hundred cases, in words that do not round what is rare to never.
+pub(crate) fn in_hundred(share: f64) -> String {
+    match 100.0 * share {
+        h if h > 0.0 && h < 1.0 => "fewer than 1".to_owned(),
+        h if h > 99.0 && h < 100.0 => "more than 99".to_owned(),
+        h => format!("{h:.0}"),
+    }
+}
+
+/// A count with commas between thousands.
+pub(crate) fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count and what is counted, which takes an s where there is not just one.
+pub(crate) fn counted(value: u64, what: &str) -> String {
+    format!("{} {what}{}", count(value), if value == 1 { "" } else { "s" })
+}
+
+/// A length of time in the two units that matter.
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..10 => format!("{seconds:.1} s"),
+        10..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// A length of a file.
+pub(crate) fn bytes(value: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if value < 1000 {
+        return format!("{value} B");
+    }
+    let mut scaled = value as f64 / 1000.0;
+    let mut unit = 0;
+    while scaled >= 999.5 && unit + 1 < UNITS.len() {
+        scaled /= 1000.0;
+        unit += 1;
+    }
+    if scaled < 10.0 { format!("{scaled:.1} {}", UNITS[unit]) } else { format!("{scaled:.0} {}", UNITS[unit]) }
+}
+
+/// A coordinate or another number that a program reads: at most `decimals` of them, no trailing zeros.
+pub(crate) fn compact(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+}
+
+fn finite(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| value.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_undefined_is_never_nan() {
+        for value in [None, Some(f64::NAN), Some(f64::INFINITY)] {
+            assert_eq!((score(value), percent(value)), (UNDEFINED.to_owned(), UNDEFINED.to_owned()));
+        }
+        assert_eq!(share(0, 0), UNDEFINED);
+    }
+
+    #[test]
+    fn certainty_is_not_rounded_into_being() {
+        assert_eq!(probability(0.999999), "> 0.9999");
+        assert_eq!(probability(1e-9), "< 0.0001");
+        assert_eq!(probability(1.0), "1.0000");
+        assert_eq!(probability(0.25), "0.2500");
+    }
+
+    #[test]
+    fn what_is_rare_is_not_never() {
+        let said = [0.0, 0.001, 0.126, 0.9987, 1.0].map(in_hundred).join("|");
+        assert_eq!(said, "0|fewer than 1|13|more than 99|100");
+    }
+
+    #[test]
+    fn counts_have_commas() {
+        assert_eq!(
+            [count(0), count(999), count(1000), count(21_776), count(1_234_567)].join(" "),
+            "0 999 1,000 21,776 1,234,567"
+        );
+        assert_eq!(counted(1, "image"), "1 image");
+        assert_eq!(counted(1_000, "image"), "1,000 images");
+    }
+
+    #[test]
+    fn lengths_have_the_units_that_matter() {
+        assert_eq!(
+            [duration(0.04), duration(59.6), duration(75.0), duration(7260.0)].join("|"),
+            "0.0 s|1 min 0 s|1 min 15 s|2 h 1 min"
+        );
+        assert_eq!([bytes(12), bytes(1_500), bytes(94_000_000), bytes(999_900)].join("|"), "12 B|1.5 kB|94 MB|1.0 MB");
+    }
+
+    #[test]
+    fn coordinates_are_short() {
+        assert_eq!([compact(1.50, 2), compact(-0.001, 2), compact(100.0, 2), compact(0.0, 0)].join(" "), "1.5 0 100 0");
+    }
+}

@@ -1,0 +1,171 @@
+//! The data: what there was, what could not be used, and whether it can be trusted to measure what it should.
+
+use artifacts::Label;
+use artifacts::schema::{Audit, IngestSummary, Rejected, Verdict};
+use maud::{Markup, html};
+
+use super::widgets::{Section, facts};
+use crate::evidence::{Evidence, Ingest};
+use crate::number::{count, counted, duration, score, share};
+use crate::text::visible;
+
+/// Rejected files beyond these are in `rejected.jsonl` only.
+const MOST_REJECTED: usize = 100;
+
+/// Summary, rejected files and audit; nothing where this run has ingested no data.
+pub(crate) fn section(evidence: &Evidence) -> Option<Section> {
+    let ingest = evidence.ingest.as_ref()?;
+    let summary = &ingest.summary;
+    let lead = format!(
+        "{}{} in {}, of which {} could not be used.",
+        if summary.simulated { "A simulated set: " } else { "" },
+        counted(summary.seen, "file"),
+        visible(&summary.source),
+        count(summary.rejected)
+    );
+    let body = html! {
+        (splits(summary))
+        (facts(&overview(ingest)))
+        (audit(ingest.audit.as_ref()))
+        (rejected(ingest))
+    };
+    Some(Section { id: "data", title: "Data", lead, body })
+}
+
+fn splits(summary: &IngestSummary) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-labelledby="splits-caption" {
+            table.compact {
+                caption #splits-caption { "Images by split" }
+                thead {
+                    tr {
+                        th scope="col" { "Split" }
+                        @for label in Label::ALL { th.number scope="col" { (match label { Label::Real => "Real", Label::Fake => "Fake" }) } }
+                        th.number scope="col" { "Share fake" }
+                        th scope="col" { "Formats" }
+                    }
+                }
+                tbody {
+                    @for (split, counts) in &summary.splits {
+                        @let [real, fake] = Label::ALL.map(|label| counts.labels.get(&label).copied().unwrap_or(0));
+                        tr {
+                            th scope="row" { (split) }
+                            td.number { (count(real)) }
+                            td.number { (count(fake)) }
+                            td.number { (share(fake, real + fake)) }
+                            td {
+                                @for (i, (format, images)) in counts.formats.iter().enumerate() {
+                                    @if i > 0 { ", " }
+                                    (visible(format)) " " (count(*images))
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn overview(ingest: &Ingest) -> Vec<(String, Markup)> {
+    let summary = &ingest.summary;
+    let [height, width] = summary.size;
+    let mut facts = vec![
+        (
+            "Source".to_owned(),
+            html! { (visible(&summary.source)) @if summary.simulated { " " span.badge { "simulated" } } },
+        ),
+        ("Stored size".to_owned(), html! { (width) " × " (height) " pixels" }),
+        (
+            "Ingest".to_owned(),
+            html! { (duration(ingest.manifest.seconds)) ", " (count(summary.images_per_second.round() as u64)) " images/s" },
+        ),
+    ];
+    let generators: std::collections::BTreeSet<&str> = summary
+        .splits
+        .values()
+        .flat_map(|split| split.generators.keys())
+        .map(String::as_str)
+        .filter(|name| !name.is_empty())
+        .collect();
+    if !generators.is_empty() {
+        let names: Vec<String> = generators.iter().map(|name| visible(name)).collect();
+        facts.push(("Generators".to_owned(), html! { (names.join(", ")) }));
+    }
+    facts
+}
+
+fn audit(audit: Option<&Audit>) -> Markup {
+    html! {
+        h3 { "Audit for shortcuts" }
+        @match audit {
+            None => p.note { "The data were not audited: whether format, size or compression give the class away is not known." },
+            Some(audit) => {
+                p class={ "audit " (if audit.verdict == Verdict::Pass { "pass" } else { "warning" }) } {
+                    @match audit.verdict {
+                        Verdict::Pass => { strong { "Pass." } " Nothing but the pixels was found to tell the classes apart." },
+                        Verdict::Warning => { strong { "Warning." } " The classes can be told apart without looking for traces:" },
+                    }
+                }
+                @if !audit.shortcuts.is_empty() {
+                    div.scroll tabindex="0" role="region" aria-label="shortcuts" {
+                        table {
+                            thead { tr { th scope="col" { "What" } th.number scope="col" { "ROC-AUC alone" } th scope="col" { "How" } } }
+                            tbody {
+                                @for shortcut in &audit.shortcuts {
+                                    tr {
+                                        th scope="row" { (visible(&shortcut.feature)) }
+                                        td.number { (score(shortcut.roc_auc)) }
+                                        td { (visible(&shortcut.explanation)) }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            },
+        }
+    }
+}
+
+fn rejected(ingest: &Ingest) -> Markup {
+    let summary = &ingest.summary;
+    html! {
+        h3 { "Files that could not be used" }
+        @if summary.rejected == 0 {
+            p.note { "None." }
+        } @else {
+            ul.reasons {
+                @for (reason, files) in &summary.rejected_by_reason {
+                    li { strong { (count(*files)) } " " (visible(reason).replace('_', " ")) }
+                }
+            }
+            details {
+                summary { "Which files" }
+                (rejected_table(&ingest.rejected))
+            }
+        }
+    }
+}
+
+fn rejected_table(rejected: &[Rejected]) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="rejected files" {
+            table {
+                thead { tr { th scope="col" { "File" } th scope="col" { "Reason" } th scope="col" { "What exactly" } } }
+                tbody {
+                    @for file in rejected.iter().take(MOST_REJECTED) {
+                        tr {
+                            td.path { (visible(&file.path)) }
+                            td { (visible(&file.reason).replace('_', " ")) }
+                            td { (visible(&file.detail)) }
+                        }
+                    }
+                }
+            }
+        }
+        @if rejected.len() > MOST_REJECTED {
+            p.note { "And " (count((rejected.len() - MOST_REJECTED) as u64)) " more, in " code { "ingest/rejected.jsonl" } "." }
+        }
+    }
+}

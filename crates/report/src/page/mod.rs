@@ -1,0 +1,59 @@
+//! The page: one file, complete in itself, that asks nothing of the network.
+
+mod data;
+mod examples;
+mod further;
+mod gallery;
+mod groups;
+mod heat_maps;
+mod opening;
+mod pictures;
+mod provenance;
+mod results;
+mod robustness;
+mod shell;
+mod threshold;
+mod training;
+mod widgets;
+
+use crate::answer::answer;
+use crate::config::Config;
+use crate::error::Error;
+use crate::evidence::Evidence;
+use crate::figures::Figures;
+use crate::text::visible;
+use pictures::Pictures;
+use widgets::Section;
+
+/// The whole page.
+pub(crate) fn render(evidence: &Evidence, config: &Config, figures: &Figures) -> Result<String, Error> {
+    let pictures = Pictures::choose(&evidence.evaluation, config)?;
+    let answer = answer(evidence);
+    let sections: Vec<Section> = [
+        Some(results::section(evidence, config)),
+        Some(threshold::section(evidence, figures)),
+        examples::section(&pictures),
+        gallery::section(evidence, &pictures),
+        heat_maps::section(&pictures),
+        results::reliability(evidence, figures),
+        groups::section(evidence, figures),
+        robustness::section(evidence, figures),
+        further::section(evidence),
+        data::section(evidence),
+        training::section(evidence, figures),
+        Some(provenance::section(evidence)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let opening = opening::render(evidence, &answer, figures);
+    Ok(shell::document(&title(evidence, config), evidence, &opening, &sections))
+}
+
+/// The report's heading.
+pub(crate) fn title(evidence: &Evidence, config: &Config) -> String {
+    match config.title.as_deref().map(str::trim).filter(|title| !title.is_empty()) {
+        Some(title) => visible(title),
+        None => format!("Real or generated: {}", visible(&evidence.run)),
+    }
+}

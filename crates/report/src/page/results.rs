@@ -1,0 +1,197 @@
+//! The tables of scores, and whether P(fake) is a probability.
+
+use artifacts::schema::{Fitted, Metrics, RunMetrics};
+use maud::{Markup, html};
+
+use super::widgets::{Section, figure, score_cell};
+use crate::config::{Config, Published};
+use crate::evidence::Evidence;
+use crate::figures::Figures;
+use crate::metric::{self, HEADLINE, Metric};
+use crate::number::{compact, count, percent, score};
+use crate::text::visible;
+
+/// The headline table, with published results beside ours where they are of this data set, and all further scores.
+pub(crate) fn section(evidence: &Evidence, config: &Config) -> Section {
+    let metrics = &evidence.evaluation.metrics;
+    let published = evidence
+        .ingest
+        .as_ref()
+        .and_then(|ingest| config.published_for(&ingest.summary.source))
+        .filter(|_| evidence.ingest.as_ref().is_some_and(|ingest| ingest.summary.source == metrics.dataset));
+    let lead = "Fake is the positive class. Ranges are 95% intervals; definitions are scikit-learn's.";
+    let body = html! {
+        (headline(metrics, published))
+        (undefined(metrics))
+        @if metrics.runs.len() > 1 { (runs(metrics)) }
+        (all_scores(metrics))
+    };
+    Section { id: "results", title: "Results", lead: lead.to_owned(), body }
+}
+
+fn headline(metrics: &Metrics, published: Option<&Published>) -> Markup {
+    let scored = HEADLINE.iter().filter_map(|key| Metric::named(key));
+    html! {
+        div.scroll tabindex="0" role="region" aria-labelledby="headline-caption" {
+            table.headline {
+                caption #headline-caption {
+                    "At threshold 0.5, " (count(metrics.headline.n)) @if metrics.simulated { " simulated" } " images"
+                }
+                thead {
+                    tr {
+                        th scope="col" { "Model" }
+                        @for metric in scored.clone() { th.number scope="col" { (metric.name) } }
+                    }
+                }
+                tbody {
+                    tr.ours {
+                        th scope="row" { "this model" @if metrics.runs.len() > 1 { ", run 0" } }
+                        @for metric in scored.clone() {
+                            (score_cell(metric.of(&metrics.headline), metrics.intervals.get(metric.key)))
+                        }
+                    }
+                    @if metrics.runs.len() > 1 {
+                        tr {
+                            th scope="row" { "mean of " (metrics.runs.len()) " runs ± deviation" }
+                            @for metric in scored.clone() { td.number { (moments(metrics, metric)) } }
+                        }
+                    }
+                    @if let Some(published) = published {
+                        tr.published {
+                            th scope="row" { (visible(&published.name)) }
+                            @for value in [published.accuracy, published.roc_auc, published.pr_auc, published.f1] {
+                                td.number { (value.map_or("not given".to_owned(), |value| compact(value, 4))) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn moments(metrics: &Metrics, metric: &Metric) -> String {
+    match metrics.over_runs.get(metric.key) {
+        Some(moments) => format!("{} ± {}", score(Some(moments.mean)), score(moments.std)),
+        None => score(None),
+    }
+}
+
+/// Why scores are missing, in words: a dash alone explains nothing.
+fn undefined(metrics: &Metrics) -> Markup {
+    let reasons: Vec<String> =
+        metric::ALL.iter().filter_map(|metric| metric.why_undefined(&metrics.headline)).collect();
+    html! {
+        @if !reasons.is_empty() {
+            ul.undefined { @for reason in reasons { li { (crate::number::UNDEFINED) " " (reason) "." } } }
+        }
+    }
+}
+
+fn runs(metrics: &Metrics) -> Markup {
+    let scored = HEADLINE.iter().filter_map(|key| Metric::named(key));
+    html! {
+        div.scroll tabindex="0" role="region" aria-labelledby="runs-caption" {
+            table.headline {
+                caption #runs-caption { "Each training run" }
+                thead {
+                    tr {
+                        th scope="col" { "Run" }
+                        @for metric in scored.clone() { th.number scope="col" { (metric.name) } }
+                    }
+                }
+                tbody {
+                    @for run in &metrics.runs {
+                        tr {
+                            th scope="row" { "run " (run.run) }
+                            @for metric in scored.clone() {
+                                (score_cell(metric.of(&run.scores), run.intervals.get(metric.key)))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Every score at 0.5 and, side by side, with what validation fitted.
+fn all_scores(metrics: &Metrics) -> Markup {
+    let fitted = metrics.runs.first().and_then(|run| run.fitted.as_ref());
+    html! {
+        div.scroll tabindex="0" role="region" aria-labelledby="scores-caption" {
+            table.scores {
+                caption #scores-caption { "All scores" }
+                thead {
+                    tr {
+                        th scope="col" { "Score" }
+                        th.number scope="col" { "At threshold 0.5" }
+                        @if let Some(fitted) = fitted {
+                            th.number scope="col" { "Calibrated, at " (compact(fitted.scores.threshold, 3)) }
+                        }
+                        th scope="col" { "What it is" }
+                    }
+                }
+                tbody {
+                    @for metric in &metric::ALL {
+                        tr {
+                            th scope="row" { (metric.name) }
+                            (score_cell(metric.of(&metrics.headline), metrics.intervals.get(metric.key)))
+                            @if let Some(fitted) = fitted {
+                                (score_cell(metric.of(&fitted.scores), fitted.intervals.get(metric.key)))
+                            }
+                            td.meaning { (metric.meaning) }
+                        }
+                    }
+                }
+            }
+        }
+        @if let Some(fitted) = fitted { (fitted_note(fitted)) }
+    }
+}
+
+fn fitted_note(fitted: &Fitted) -> Markup {
+    html! {
+        p.note {
+            "Temperature " (compact(fitted.temperature, 3)) " and threshold " (compact(fitted.scores.threshold, 3))
+            " were fitted on " (count(fitted.fitted_on)) " validation images and on nothing else."
+        }
+    }
+}
+
+/// Whether P(fake) can be read as a probability, and the band in which no verdict should be given.
+pub(crate) fn reliability(evidence: &Evidence, figures: &Figures) -> Option<Section> {
+    let drawn = figures.reliability.as_ref()?;
+    let run = evidence.evaluation.metrics.runs.first()?;
+    let lead = "If P(fake) is a probability, then of the images with a P(fake) of 0.8 eighty in a hundred are fake.";
+    let body = html! {
+        div.columns {
+            (figure(drawn, ""))
+            (inconclusive(run))
+        }
+    };
+    Some(Section { id: "reliability", title: "Is P(fake) a probability?", lead: lead.to_owned(), body })
+}
+
+fn inconclusive(run: &RunMetrics) -> Markup {
+    let Some(fitted) = &run.fitted else {
+        return html! {
+            p.note { "No temperature was fitted: that needs validation images of both classes." }
+        };
+    };
+    let band = &fitted.inconclusive;
+    html! {
+        div.aside {
+            h3 { "When to say “inconclusive”" }
+            p {
+                "Validation set a band of calibrated P(fake) in which no verdict should be given: "
+                strong { (compact(band.low, 3)) " to " (compact(band.high, 3)) } "."
+            }
+            dl.facts {
+                div { dt { "Images in the band" } dd { (percent(band.share)) } }
+                div { dt { "Real images called fake outside it" } dd { (percent(band.false_accusations)) } }
+                div { dt { "Fakes called real outside it" } dd { (percent(band.misses)) } }
+            }
+        }
+    }
+}

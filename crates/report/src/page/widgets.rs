@@ -1,0 +1,140 @@
+//! Pieces that several sections of the page are made of.
+
+use artifacts::schema::{Example, Interval};
+use maud::{Markup, html};
+
+use crate::figures::Figure;
+use crate::number::{self, probability, score};
+use crate::picture::Picture;
+use crate::table::{Cell, Table};
+use crate::text::{file_name, visible};
+
+/// Tables with more rows than this are in the CSV only.
+const MOST_ROWS: usize = 60;
+
+/// A section that the table of contents leads to.
+pub(crate) struct Section {
+    pub(crate) id: &'static str,
+    pub(crate) title: &'static str,
+    /// What the reader will see here and why it matters, in a sentence or two.
+    pub(crate) lead: String,
+    pub(crate) body: Markup,
+}
+
+impl Section {
+    /// The section as the page shows it.
+    pub(crate) fn render(&self) -> Markup {
+        html! {
+            section id=(self.id) aria-labelledby={ (self.id) "-heading" } {
+                h2 id={ (self.id) "-heading" } { (self.title) }
+                @if !self.lead.is_empty() { p.lead { (self.lead) } }
+                (self.body)
+            }
+        }
+    }
+}
+
+/// A figure with its heading, what is to be seen in it, its numbers, and its files.
+pub(crate) fn figure(figure: &Figure, class: &str) -> Markup {
+    figure_with(figure, class, &figure.inline())
+}
+
+/// The same with more than the drawing in its middle.
+pub(crate) fn figure_with(figure: &Figure, class: &str, middle: &Markup) -> Markup {
+    let stem = format!("figures/{}", figure.name);
+    html! {
+        figure class={ "plot " (class) } {
+            h3 { (figure.title) }
+            (middle)
+            figcaption id={ (figure.name) "-caption" } {
+                (figure.description)
+                " "
+                span.files { a href={ (stem) ".svg" } { "SVG" } " " a href={ (stem) ".csv" } { "CSV" } " "
+                    button type="button" data-png=(figure.name) hidden { "PNG" }
+                }
+            }
+            @if !figure.numbers.rows.is_empty() && figure.numbers.rows.len() <= MOST_ROWS {
+                details.numbers { summary { "Numbers" } (table(&figure.numbers)) }
+            }
+        }
+    }
+}
+
+/// A figure that is scrolled sideways where the screen is narrow.
+pub(crate) fn broad_figure(drawn: &Figure) -> Markup {
+    let scrolled = html! {
+        div.broad tabindex="0" role="region" aria-label=(drawn.title) { (drawn.inline()) }
+    };
+    figure_with(drawn, "", &scrolled)
+}
+
+/// A table of plain numbers.
+pub(crate) fn table(table: &Table) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label="numbers" {
+            table {
+                thead { tr { @for column in &table.columns { th scope="col" { (column.replace('_', " ")) } } } }
+                tbody {
+                    @for row in &table.rows {
+                        tr { @for cell in row { (table_cell(cell)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn table_cell(cell: &Cell) -> Markup {
+    match cell {
+        Cell::Text(text) => html! { td { (visible(text)) } },
+        Cell::Number(value) => {
+            html! { td.number { (value.map_or(number::UNDEFINED.to_owned(), |v| number::compact(v, 4))) } }
+        }
+        Cell::Count(count) => html! { td.number { (number::count(*count)) } },
+    }
+}
+
+/// A score with its interval in a table.
+pub(crate) fn score_cell(value: Option<f64>, interval: Option<&Interval>) -> Markup {
+    html! {
+        td.number {
+            (score(value))
+            span.interval {
+                @if let Some(interval) = interval { "[" (score(Some(interval.low))) ", " (score(Some(interval.high))) "]" }
+            }
+        }
+    }
+}
+
+/// An example's picture, captioned as the field's slides do: T truth, P prediction, P(fake).
+pub(crate) fn example(example: &Example, picture: &Picture) -> Markup {
+    let name = file_name(&example.path);
+    html! {
+        figure.example {
+            img src=(picture.address) width=(picture.width) height=(picture.height) loading="lazy" decoding="async"
+                alt={ "truth " (example.label) ", predicted " (example.predicted) ", P(fake) " (probability(example.p_fake))
+                    ": " (name) } {}
+            figcaption { (caption(example)) }
+        }
+    }
+}
+
+/// The words under an example.
+pub(crate) fn caption(example: &Example) -> Markup {
+    html! {
+        span.verdicts {
+            span { abbr title="truth" { "T" } " " span class={ "label " (example.label) } { (example.label) } }
+            span { abbr title="prediction" { "P" } " " span class={ "label " (example.predicted) } { (example.predicted) } }
+        }
+        span.p { "P(fake) " (probability(example.p_fake)) }
+        span.name title=(visible(&example.path)) { (file_name(&example.path)) }
+        @if !example.generator.is_empty() { span.generator { (visible(&example.generator)) } }
+    }
+}
+
+/// Names and values, side by side.
+pub(crate) fn facts(facts: &[(String, Markup)]) -> Markup {
+    html! {
+        dl.facts { @for (name, value) in facts { div { dt { (name) } dd { (value) } } } }
+    }
+}

@@ -1,0 +1,107 @@
+//! A table of numbers behind a figure: the CSV beside it and the table in the page are made from one.
+
+use crate::text;
+
+/// Rows under named columns.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Table {
+    /// Names of the columns.
+    pub(crate) columns: Vec<&'static str>,
+    /// Rows, each as long as `columns`.
+    pub(crate) rows: Vec<Vec<Cell>>,
+}
+
+/// One value of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cell {
+    /// Text, possibly from outside.
+    Text(String),
+    /// A number; what is undefined is an empty cell.
+    Number(Option<f64>),
+    /// A count.
+    Count(u64),
+}
+
+impl Table {
+    /// A table without rows.
+    pub(crate) fn new(columns: &[&'static str]) -> Table {
+        Table { columns: columns.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    pub(crate) fn push(&mut self, row: impl IntoIterator<Item = Cell>) {
+        let row: Vec<Cell> = row.into_iter().collect();
+        debug_assert_eq!(row.len(), self.columns.len(), "a row for {:?}", self.columns);
+        self.rows.push(row);
+    }
+
+    /// The table as RFC 4180 has it, with a header.
+    pub(crate) fn to_csv(&self) -> Result<Vec<u8>, csv::Error> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(&self.columns)?;
+        for row in &self.rows {
+            writer.write_record(row.iter().map(Cell::to_csv))?;
+        }
+        writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+    }
+}
+
+impl Cell {
+    /// The value with all its digits. Text that a spreadsheet would run as a formula gets an apostrophe in front, as
+    /// OWASP's "CSV Injection" advises; our own numbers never need one.
+    fn to_csv(&self) -> String {
+        match self {
+            Cell::Text(text) => {
+                let text = text::visible(text);
+                if text.starts_with(['=', '+', '-', '@', char::REPLACEMENT_CHARACTER]) {
+                    format!("'{text}")
+                } else {
+                    text
+                }
+            }
+            Cell::Number(value) => value.filter(|v| v.is_finite()).map(|v| v.to_string()).unwrap_or_default(),
+            Cell::Count(count) => count.to_string(),
+        }
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Cell {
+        Cell::Text(text.to_owned())
+    }
+}
+
+impl From<f64> for Cell {
+    fn from(value: f64) -> Cell {
+        Cell::Number(Some(value))
+    }
+}
+
+impl From<Option<f64>> for Cell {
+    fn from(value: Option<f64>) -> Cell {
+        Cell::Number(value)
+    }
+}
+
+impl From<u64> for Cell {
+    fn from(count: u64) -> Cell {
+        Cell::Count(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_and_separators_are_harmless() {
+        let mut table = Table::new(&["path", "p_fake", "n"]);
+        table.push(["=HYPERLINK(\"http://x\")".into(), (-0.5).into(), 3.into()]);
+        table.push(["a,\"b\"\r\nc".into(), Some(f64::NAN).into(), 0.into()]);
+        let csv = String::from_utf8(table.to_csv().unwrap()).unwrap();
+        assert_eq!(
+            csv,
+            "path,p_fake,n\n\"'=HYPERLINK(\"\"http://x\"\")\",-0.5,3\n\"a,\"\"b\"\"\u{fffd}\u{fffd}c\",,0\n"
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! The page in a real browser: nothing fails, nothing is requested, and what moves shows the exact numbers.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
+
+mod support;
+
+use artifacts::RunDir;
+use support::browser::Browser;
+use support::fixture::{self, Plan};
+
+fn open(dir: &tempfile::TempDir, plan: Plan) -> Option<(Browser, RunDir)> {
+    let mut browser = Browser::start()?;
+    let run = fixture::write(dir.path(), plan);
+    support::render(&run, &[]);
+    browser.resize(1440, 900);
+    browser.open(&run.report().join("index.html"));
+    Some((browser, run))
+}
+
+fn count_of(browser: &mut Browser, cell: &str) -> u64 {
+    let text = browser.eval(&format!("document.querySelector('#{cell} .count').textContent"));
+    text.as_str().unwrap().replace(',', "").parse().unwrap()
+}
+
+fn matrix(browser: &mut Browser) -> [u64; 4] {
+    ["tn", "fp", "fn", "tp"].map(|cell| count_of(browser, cell))
+}
+
+fn expected(plan: Plan, threshold: f64) -> [u64; 4] {
+    let c = fixture::confusion(&fixture::predictions(plan, 0), threshold);
+    [c.true_negative, c.false_positive, c.false_negative, c.true_positive]
+}
+
+#[test]
+fn the_page_asks_for_nothing_and_complains_of_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((mut browser, run)) = open(&dir, Plan::default()) else { return };
+    let requests = browser.requests();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    assert!(requests[0].starts_with("file://") && requests[0].ends_with("report/index.html"), "{requests:?}");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    // Names that are markup are words in the page and nothing else.
+    assert_eq!(browser.eval("document.scripts.length"), 2);
+    assert_eq!(browser.eval("document.querySelectorAll('[onerror], img:not([src^=\"data:image/\"])').length"), 0);
+    let page = support::read(&run, "index.html");
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert_eq!(
+        browser.eval(
+            "[...document.images].every(image => image.alt && (image.loading === 'lazy' || image.naturalWidth > 0))"
+        ),
+        true
+    );
+    // Ids are unique, and whatever is described by another element has it.
+    let twice =
+        "[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, i, ids) => ids.indexOf(id) !== i).join()";
+    assert_eq!(browser.eval(twice), "");
+    let dangling = "[...document.querySelectorAll('[aria-labelledby], [aria-describedby]')]\
+        .flatMap(e => `${e.getAttribute('aria-labelledby') ?? ''} ${e.getAttribute('aria-describedby') ?? ''}`.trim().split(/ +/))\
+        .filter(id => !document.getElementById(id)).join()";
+    assert_eq!(browser.eval(dangling), "");
+}
+
+#[test]
+fn the_slider_moves_the_matrix_to_the_exact_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan::default();
+    let Some((mut browser, _)) = open(&dir, plan) else { return };
+    assert_eq!(matrix(&mut browser), expected(plan, 0.5));
+    for step in [0, 1, 137, 500, 641, 999, 1000] {
+        browser.eval(&format!(
+            "(() => {{ const s = document.getElementById('threshold-slider'); s.value = {step}; \
+             s.dispatchEvent(new Event('input', {{bubbles: true}})); }})()"
+        ));
+        let threshold = f64::from(step) / 1000.0;
+        assert_eq!(matrix(&mut browser), expected(plan, threshold), "at {threshold}");
+        let [tn, fp, fn_, tp] = expected(plan, threshold).map(|count| count as f64);
+        let accuracy = browser.eval("document.getElementById('rate-accuracy').textContent");
+        assert_eq!(accuracy, format!("{:.3}", (tn + tp) / (tn + fp + fn_ + tp)), "at {threshold}");
+        // The mark lies on the ROC curve where the threshold belongs.
+        let mark = "(a => Number(document.querySelector('#figure-roc .mark circle').getAttribute(a)))";
+        let panel = "document.getElementById('figure-roc').dataset.panel.split(' ').map(Number)";
+        let x = browser.eval(&format!("(({mark})('cx') - {panel}[0]) / {panel}[2]")).as_f64().unwrap();
+        let y = browser.eval(&format!("1 - (({mark})('cy') - {panel}[1]) / {panel}[3]")).as_f64().unwrap();
+        assert!((x - fp / (fp + tn)).abs() < 1e-9 && (y - tp / (tp + fn_)).abs() < 1e-9, "({x}, {y}) at {threshold}");
+    }
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn named_thresholds_and_the_keyboard_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Plan::default();
+    let Some((mut browser, _)) = open(&dir, plan) else { return };
+    let names = browser.eval("[...document.querySelectorAll('[data-named]')].map(b => b.textContent).join()");
+    assert_eq!(names, "0.5,fitted on validation,1% false alarms,5% false alarms");
+    let press = |browser: &mut Browser, i: usize| {
+        browser.eval(&format!("document.querySelector('[data-named=\"{i}\"]').click()"));
+    };
+    press(&mut browser, 1);
+    // The fixture fits the threshold where calibrated scores of 0.462 have the raw score 0.45.
+    assert_eq!(matrix(&mut browser), expected(plan, 0.45));
+    press(&mut browser, 2);
+    let [tn, fp, ..] = matrix(&mut browser);
+    assert!(fp * 100 <= tn + fp && (fp + 1) * 100 > tn + fp, "{fp} of {}", tn + fp);
+    press(&mut browser, 0);
+    browser.eval("document.getElementById('threshold-slider').focus()");
+    browser.press("ArrowRight", 39);
+    assert_eq!(browser.eval("document.getElementById('threshold-slider').value"), "501");
+    assert_eq!(matrix(&mut browser), expected(plan, 0.501));
+    browser.eval("(n => { n.value = '0.2'; n.dispatchEvent(new Event('change')); })(document.getElementById('threshold-number'))");
+    assert_eq!(matrix(&mut browser), expected(plan, 0.2));
+    assert_eq!(browser.eval("document.getElementById('confusion-threshold').textContent"), "0.2");
+}
+
+#[test]
+fn the_gallery_filters_and_sorts() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((mut browser, _)) = open(&dir, Plan::default()) else { return };
+    let set = |browser: &mut Browser, id: &str, value: &str| {
+        browser.eval(&format!(
+            "(e => {{ e.value = {value:?}; e.dispatchEvent(new Event('input', {{bubbles: true}})); }})(document.getElementById('{id}'))"
+        ));
+    };
+    let shown = "[...document.querySelectorAll('.card')].filter(card => card.offsetParent !== null)";
+    let count = |browser: &mut Browser| browser.eval(&format!("{shown}.length")).as_u64().unwrap();
+    let all = count(&mut browser);
+    assert!(all > 12, "{all}");
+    set(&mut browser, "gallery-kind", "false-negative");
+    let missed = count(&mut browser);
+    assert!(missed > 0 && missed < all);
+    assert_eq!(browser.eval("document.getElementById('gallery-count').textContent"), format!("{missed} images"));
+    assert_eq!(
+        browser.eval(&format!("{shown}.every(c => c.querySelector('.label.fake') && Number(c.dataset.p) < 0.5)")),
+        true
+    );
+    set(&mut browser, "gallery-sort", "ascending");
+    let order = format!("{shown}.map(c => Number(c.dataset.p)).every((p, i, all) => i === 0 || all[i - 1] <= p)");
+    assert_eq!(browser.eval(&order), true);
+    set(&mut browser, "gallery-sort", "descending");
+    assert_eq!(browser.eval(&order), false);
+    set(&mut browser, "gallery-kind", "");
+    set(&mut browser, "gallery-generator", fixture::HOSTILE_GENERATOR);
+    let hostile = count(&mut browser);
+    assert!(hostile > 0 && hostile < all);
+    set(&mut browser, "gallery-generator", "");
+    set(&mut browser, "gallery-search", "ALERT(1)");
+    assert!(count(&mut browser) >= 1 && count(&mut browser) < all);
+    set(&mut browser, "gallery-search", "no such file");
+    assert_eq!(count(&mut browser), 0);
+    set(&mut browser, "gallery-search", "");
+    assert_eq!(count(&mut browser), all);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn values_show_under_the_pointer() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((mut browser, _)) = open(&dir, Plan::default()) else { return };
+    let tip = "(t => t.hidden ? '' : t.textContent)(document.getElementById('tooltip'))";
+    browser.eval("document.documentElement.style.scrollBehavior = 'auto'; document.getElementById('figure-roc').scrollIntoView({block: 'center'})");
+    assert_eq!(browser.eval(tip), "");
+    let at = |browser: &mut Browser, axis: &str| {
+        let expression =
+            format!("document.querySelector('#figure-roc .mark circle').getBoundingClientRect().{axis} + 5");
+        browser.eval(&expression).as_f64().unwrap()
+    };
+    let (x, y) = (at(&mut browser, "x"), at(&mut browser, "y"));
+    browser.point(x, y);
+    let words = browser.eval(tip);
+    assert!(words.as_str().unwrap().contains("false-positive rate 0."), "{words}");
+    browser.point(5.0, 5.0);
+    assert_eq!(browser.eval(tip), "");
+}
+
+#[test]
+fn figures_can_be_saved_as_png() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((mut browser, _)) = open(&dir, Plan::default()) else { return };
+    browser.prefer("dark");
+    let ink = "drawPng('roc').then(c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; \
+        let ink = 0; for (let i = 0; i < d.length; i += 4) ink += d[i] < 128; return [c.width, c.height, d[0], ink]; })";
+    let drawn = browser.eval(ink);
+    assert_eq!((&drawn[0], &drawn[1], &drawn[2]), (&1020.into(), &1020.into(), &255.into()), "{drawn}");
+    assert!((2_000..200_000).contains(&drawn[3].as_u64().unwrap()), "{drawn}");
+    assert_eq!(browser.eval("document.querySelectorAll('[data-png]:not([hidden])').length >= 7"), true);
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+fn without_scripts_it_is_the_same_report_standing_still() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(mut browser) = Browser::start() else { return };
+    let plan = Plan::default();
+    let run = fixture::write(dir.path(), plan);
+    support::render(&run, &[]);
+    browser.scripts(false);
+    browser.open(&run.report().join("index.html"));
+    assert_eq!(matrix(&mut browser), expected(plan, 0.5));
+    assert_eq!(browser.eval("document.querySelectorAll('form:not([hidden])').length"), 0);
+    assert_eq!(browser.eval("document.querySelectorAll('svg.figure').length >= 7"), true);
+}
+
+#[test]
+fn nothing_is_wider_than_a_telephone() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((mut browser, _)) = open(&dir, Plan::default()) else { return };
+    browser.resize(390, 844);
+    assert_eq!(browser.eval("document.documentElement.scrollWidth"), 390);
+    let wide = "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 391 && \
+        !e.closest('.scroll, .broad')).map(e => e.outerHTML.slice(0, 80)).slice(0, 5).join('\\n')";
+    assert_eq!(browser.eval(wide), "");
+}
+
+#[test]
+fn words_stand_out_from_their_ground() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((mut browser, _)) = open(&dir, Plan { simulated: true, ..Plan::default() }) else { return };
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme);
+        let faint = browser.eval(include_str!("support/contrast.js"));
+        assert_eq!(faint, "", "{scheme}");
+    }
+}
+
+/// Not a test of anything: takes the pictures that people look at. CANDLING_SCREENSHOTS names the folder for them, and
+/// CANDLING_RUN a run to show in place of the made-up one.
+#[test]
+fn pictures_are_taken_where_somebody_wants_them() {
+    let Some(target) = std::env::var_os("CANDLING_SCREENSHOTS").map(std::path::PathBuf::from) else {
+        eprintln!("skipped: CANDLING_SCREENSHOTS is not set");
+        return;
+    };
+    let Some(mut browser) = Browser::start() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let run = match std::env::var_os("CANDLING_RUN") {
+        Some(run) => RunDir::new(run),
+        None => {
+            let run = fixture::write(dir.path(), Plan::default());
+            support::render(&run, &[]);
+            run
+        }
+    };
+    std::fs::create_dir_all(&target).unwrap();
+    for (name, width, scheme) in [("wide", 1440, "light"), ("dark", 1440, "dark"), ("narrow", 390, "light")] {
+        browser.resize(width, 900);
+        browser.prefer(scheme);
+        browser.open(&run.report().join("index.html"));
+        browser.eval("document.querySelectorAll('img').forEach(image => image.loading = 'eager')");
+        browser.eval("Promise.all([...document.images].map(image => image.decode()))");
+        let height = browser.eval("document.documentElement.scrollHeight").as_u64().unwrap();
+        browser.resize(width, height as u32);
+        std::fs::write(target.join(format!("{name}.png.base64")), browser.screenshot()).unwrap();
+    }
+    browser.prefer("light");
+    std::fs::write(target.join("print.pdf.base64"), browser.print()).unwrap();
+}

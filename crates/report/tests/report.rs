@@ -1,0 +1,192 @@
+//! What the program writes, and what it says when it cannot.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
+
+mod support;
+
+use std::path::Path;
+
+use artifacts::{Manifest, RunDir, names};
+use support::fixture::{self, Plan};
+
+fn rendered(plan: Plan, overrides: &[&str]) -> (tempfile::TempDir, RunDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let run = fixture::write(&dir.path().join("made-up"), plan);
+    support::render(&run, overrides);
+    (dir, run)
+}
+
+fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// The page without its base64, in which any three letters stand somewhere.
+fn without_pictures(page: &str) -> String {
+    let mut parts = page.split("data:image/");
+    let first = parts.next().unwrap().to_owned();
+    first + &parts.map(|part| part.split_once('"').unwrap().1).collect::<String>()
+}
+
+#[test]
+fn the_report_is_complete_and_listed() {
+    let (_dir, run) = rendered(Plan::default(), &[]);
+    let manifest = Manifest::require(&run.report(), names::REPORT).unwrap();
+    for name in manifest.outputs.keys() {
+        manifest.verify(&run.report(), name).unwrap();
+    }
+    for name in [
+        "index.html",
+        "README.md",
+        "figures/roc.svg",
+        "figures/roc.csv",
+        "figures/robustness.svg",
+        "figures/errors.csv",
+    ] {
+        assert!(manifest.outputs.contains_key(name), "{name}");
+    }
+    assert!(manifest.inputs.contains_key("train/run-2") && manifest.inputs.contains_key("evaluate-others"));
+}
+
+#[test]
+fn an_unchanged_run_is_not_reported_again() {
+    let (_dir, run) = rendered(Plan::default(), &[]);
+    let said = support::run_program(&run, &[]).stderr;
+    assert!(String::from_utf8_lossy(&said).contains("up to date"), "{}", String::from_utf8_lossy(&said));
+    let said = support::run_program(&run, &["report.correct=3"]).stderr;
+    assert!(!String::from_utf8_lossy(&said).contains("up to date"));
+}
+
+#[test]
+fn every_figure_is_well_formed_and_names_no_other_file() {
+    let (_dir, run) = rendered(Plan::default(), &[]);
+    let figures: Vec<_> =
+        files(&run.report().join("figures")).into_iter().filter(|p| p.extension().unwrap() == "svg").collect();
+    assert!(figures.len() >= 10, "{figures:?}");
+    for path in figures {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut open = Vec::new();
+        for tag in text.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()) {
+            match tag.strip_prefix('/') {
+                Some(name) => assert_eq!(open.pop(), Some(name), "{}", path.display()),
+                None if tag.starts_with('?') => {}
+                None => open.push(tag.split([' ', '\n']).next().unwrap()),
+            }
+        }
+        assert!(open.is_empty(), "{}: {open:?}", path.display());
+        assert!(!text.contains("href") && !text.contains("NaN") && !text.contains("<script"), "{}", path.display());
+    }
+}
+
+#[test]
+fn published_results_stand_beside_ours_for_their_data_set_only() {
+    let published = |dataset: &str| {
+        format!(
+            "report.published={{dataset = \"{dataset}\", name = \"the baseline\", accuracy = 0.85, roc_auc = 0.96}}"
+        )
+    };
+    let (_dir, run) = rendered(Plan::default(), &[&published(fixture::SOURCE)]);
+    let page = support::read(&run, "index.html");
+    assert!(page.contains("the baseline") && page.contains("not given"));
+    let (_dir, run) = rendered(Plan::default(), &[&published("kaggle:another/set")]);
+    assert!(!support::read(&run, "index.html").contains("the baseline"));
+}
+
+#[test]
+fn simulated_data_are_named_so_wherever_they_are_named() {
+    let (_dir, run) = rendered(Plan { simulated: true, ..Plan::default() }, &[]);
+    let page = support::read(&run, "index.html");
+    assert!(page.contains("simulated data") && page.contains("simulated images of the test split"));
+    let card = support::read(&run, "README.md");
+    assert!(card.contains("- simulated-data\n") && card.contains("a-line (simulated)"), "{card}");
+    assert!(support::read(&run, "figures/roc.svg").contains(">simulated data<"));
+    let (_dir, run) = rendered(Plan::default(), &[]);
+    assert!(!support::read(&run, "index.html").contains("simulated data"));
+    assert!(!support::read(&run, "figures/roc.svg").contains("simulated data"));
+}
+
+#[test]
+fn what_is_undefined_is_a_dash_with_a_reason() {
+    let (_dir, run) = rendered(Plan { fakes: false, ..Plan::default() }, &[]);
+    let page = support::read(&run, "index.html");
+    assert!(page.contains("ROC-AUC is undefined: it needs images of both classes"));
+    assert!(!without_pictures(&page).contains("NaN"));
+    assert!(!page.contains("id=\"figure-roc\""), "a curve without points");
+    let card = support::read(&run, "README.md");
+    assert!(card.contains("| ROC-AUC | – |") && !card.contains("NaN"), "{card}");
+}
+
+#[test]
+fn hostile_names_are_words_everywhere() {
+    let (_dir, run) = rendered(Plan::default(), &[]);
+    let page = support::read(&run, "index.html");
+    assert!(
+        !page.contains("<script>alert")
+            && !page.contains("<img src=x")
+            && !page.contains('\u{1b}')
+            && !page.contains('\u{202e}')
+    );
+    let errors = support::read(&run, "figures/generators.csv");
+    assert!(errors.contains("</script><img src=x onerror=alert(2)>"));
+    for path in files(&run.report().join("figures")).into_iter().filter(|p| p.extension().unwrap() == "csv") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            text.lines().flat_map(|line| line.split(',')).all(|cell| !cell.starts_with(['=', '+', '@'])),
+            "{}",
+            path.display()
+        );
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_title_cannot_break_out_of_the_card() {
+    let (_dir, run) = rendered(Plan::default(), &["report.title=\"a: \\\"b\\\"\\n---\\n# <i>\""]);
+    let card = support::read(&run, "README.md");
+    assert_eq!(card.lines().filter(|line| *line == "---").count(), 2, "{card}");
+    assert!(card.contains("\\<i\\>") && card.contains("base_model: \"timm/resnet50.tv_in1k\""), "{card}");
+}
+
+#[test]
+fn a_missing_or_damaged_evaluation_is_an_error_that_says_what_to_do() {
+    let (_dir, run) = rendered(Plan::default(), &[]);
+    std::fs::write(run.evaluate().join(names::METRICS), "{}").unwrap();
+    let output = support::run_program(&run, &["report.correct=5"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("metrics.json") && said.contains("cargo xtask evaluate --force"), "{said}");
+    assert!(run.report().join("index.html").exists(), "the former report stays");
+
+    std::fs::remove_dir_all(run.evaluate()).unwrap();
+    let output = support::run_program(&run, &[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("run `cargo xtask evaluate` first"), "{said}");
+}
+
+#[test]
+fn a_list_of_examples_cannot_name_a_file_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = fixture::write(&dir.path().join("made-up"), Plan::default());
+    let index = run.evaluate().join(names::EXPLANATIONS).join(names::EXPLANATIONS_INDEX);
+    let text = std::fs::read_to_string(&index).unwrap().replacen("000.png", "../../../secret.png", 1);
+    std::fs::write(&index, text).unwrap();
+    let mut manifest = Manifest::require(&run.evaluate(), names::EVALUATE).unwrap();
+    let listed = manifest.outputs.get_mut("explanations/index.json").unwrap();
+    listed.blake3 = artifacts::hash::file(&index).unwrap();
+    listed.bytes = std::fs::metadata(&index).unwrap().len();
+    manifest.write(&run.evaluate()).unwrap();
+    let output = support::run_program(&run, &[]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("secret.png"), "{said}");
+}
+
+#[test]
+fn a_large_evaluation_gives_a_page_of_a_few_megabytes() {
+    let (_dir, run) = rendered(Plan { images: 4_000, runs: 1, ..Plan::default() }, &[]);
+    let bytes = std::fs::metadata(run.report().join("index.html")).unwrap().len();
+    assert!(bytes < 4_000_000, "{bytes}");
+}

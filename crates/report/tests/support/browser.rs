@@ -1,0 +1,228 @@
+//! A headless Chromium, driven over its DevTools pipe: JSON messages that end with a zero byte
+//! (<https://chromedevtools.github.io/devtools-protocol/>). The pipe is a pair of FIFOs, so no crate is needed for it.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// Where distributions put it.
+const PROGRAMS: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+/// Longer than any answer takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A browser with one page.
+pub(crate) struct Browser {
+    child: Child,
+    commands: File,
+    messages: Receiver<Value>,
+    events: VecDeque<Value>,
+    session: String,
+    next_id: u64,
+    _home: tempfile::TempDir,
+}
+
+impl Browser {
+    /// Starts one; `None`, with the reason printed, where there is none on this machine.
+    pub(crate) fn start() -> Option<Browser> {
+        let Some(program) = PROGRAMS.iter().map(Path::new).find(|path| path.exists()) else {
+            eprintln!("skipped: there is no Chromium on this machine");
+            return None;
+        };
+        let home = tempfile::tempdir().unwrap();
+        let [to, from] = ["to", "from"].map(|name| home.path().join(name));
+        let made = Command::new("mkfifo").args([&to, &from]).status();
+        if !made.is_ok_and(|status| status.success()) {
+            eprintln!("skipped: this machine has no mkfifo");
+            return None;
+        }
+        let child = spawn(program, home.path(), &to, &from);
+        // Opening a FIFO waits for its other end: the shell opens them in this order too.
+        let commands = File::options().write(true).open(&to).unwrap();
+        let answers = File::open(&from).unwrap();
+        let (sender, messages) = channel();
+        std::thread::spawn(move || {
+            for message in BufReader::new(answers).split(0).map_while(Result::ok) {
+                let Ok(message) = serde_json::from_slice(&message) else { continue };
+                if sender.send(message).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut browser = Browser {
+            child,
+            commands,
+            messages,
+            events: VecDeque::new(),
+            session: String::new(),
+            next_id: 0,
+            _home: home,
+        };
+        browser.attach();
+        Some(browser)
+    }
+
+    fn attach(&mut self) {
+        let target = self.call("Target.createTarget", json!({"url": "about:blank"}));
+        let attached = self.call("Target.attachToTarget", json!({"targetId": target["targetId"], "flatten": true}));
+        self.session = attached["sessionId"].as_str().unwrap().to_owned();
+        for domain in ["Page", "Runtime", "Log", "Network"] {
+            self.call(&format!("{domain}.enable"), json!({}));
+        }
+    }
+
+    /// Opens a file and waits until it is loaded.
+    pub(crate) fn open(&mut self, path: &Path) {
+        let url = format!("file://{}", path.canonicalize().unwrap().display());
+        let loads = |events: &VecDeque<Value>| events.iter().filter(|e| e["method"] == "Page.loadEventFired").count();
+        let before = loads(&self.events);
+        self.call("Page.navigate", json!({"url": url}));
+        let start = Instant::now();
+        while loads(&self.events) == before {
+            assert!(start.elapsed() < PATIENCE, "the page did not load");
+            self.wait();
+        }
+    }
+
+    /// The value of an expression in the page. An exception fails the test.
+    pub(crate) fn eval(&mut self, expression: &str) -> Value {
+        let parameters = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let result = self.call("Runtime.evaluate", parameters);
+        assert!(result.get("exceptionDetails").is_none(), "{expression}: {}", result["exceptionDetails"]);
+        result["result"]["value"].clone()
+    }
+
+    /// The size of the window in CSS pixels.
+    pub(crate) fn resize(&mut self, width: u32, height: u32) {
+        let parameters = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.call("Emulation.setDeviceMetricsOverride", parameters);
+    }
+
+    /// The colour scheme that the reader prefers: "light" or "dark".
+    pub(crate) fn prefer(&mut self, scheme: &str) {
+        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        self.call("Emulation.setEmulatedMedia", json!({"features": features}));
+    }
+
+    /// Whether scripts run in pages opened from now on.
+    pub(crate) fn scripts(&mut self, run: bool) {
+        self.call("Emulation.setScriptExecutionDisabled", json!({"value": !run}));
+    }
+
+    /// Presses and releases a key, with the code that Windows has for it.
+    pub(crate) fn press(&mut self, key: &str, code: u32) {
+        for kind in ["rawKeyDown", "keyUp"] {
+            let parameters = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code});
+            self.call("Input.dispatchKeyEvent", parameters);
+        }
+    }
+
+    /// Moves the pointer.
+    pub(crate) fn point(&mut self, x: f64, y: f64) {
+        self.call("Input.dispatchMouseEvent", json!({"type": "mouseMoved", "x": x, "y": y}));
+    }
+
+    /// The whole page as a picture, base64 of a PNG.
+    pub(crate) fn screenshot(&mut self) -> String {
+        let result = self.call("Page.captureScreenshot", json!({"captureBeyondViewport": true, "format": "png"}));
+        result["data"].as_str().unwrap().to_owned()
+    }
+
+    /// The page as printed, base64 of a PDF.
+    pub(crate) fn print(&mut self) -> String {
+        let result =
+            self.call("Page.printToPDF", json!({"printBackground": false, "paperWidth": 8.27, "paperHeight": 11.69}));
+        result["data"].as_str().unwrap().to_owned()
+    }
+
+    /// Everything the page complained of so far: exceptions, console errors and warnings, blocked content.
+    pub(crate) fn complaints(&mut self) -> Vec<String> {
+        self.drain();
+        let complaint = |event: &Value| match event["method"].as_str()? {
+            "Runtime.exceptionThrown" => Some(event["params"]["exceptionDetails"].to_string()),
+            "Runtime.consoleAPICalled" if event["params"]["type"] != "log" => Some(event["params"]["args"].to_string()),
+            "Log.entryAdded" => Some(event["params"]["entry"].to_string()),
+            _ => None,
+        };
+        self.events.iter().filter_map(complaint).collect()
+    }
+
+    /// Every address asked for so far, apart from `data:` addresses, which ask nobody.
+    pub(crate) fn requests(&mut self) -> Vec<String> {
+        self.drain();
+        let request = |event: &Value| {
+            let url = event["params"]["request"]["url"].as_str()?;
+            (event["method"] == "Network.requestWillBeSent" && !url.starts_with("data:")).then(|| url.to_owned())
+        };
+        self.events.iter().filter_map(request).collect()
+    }
+
+    fn call(&mut self, method: &str, parameters: Value) -> Value {
+        self.next_id += 1;
+        let id = self.next_id;
+        let mut message = json!({"id": id, "method": method, "params": parameters});
+        if !self.session.is_empty() {
+            message["sessionId"] = self.session.clone().into();
+        }
+        self.commands.write_all(format!("{message}\0").as_bytes()).unwrap();
+        let start = Instant::now();
+        loop {
+            assert!(start.elapsed() < PATIENCE, "no answer to {method}");
+            if let Some(answer) = self.wait().filter(|answer| answer["id"] == id) {
+                assert!(answer.get("error").is_none(), "{method}: {}", answer["error"]);
+                return answer["result"].clone();
+            }
+        }
+    }
+
+    /// Waits for one message; an event is kept, an answer returned.
+    fn wait(&mut self) -> Option<Value> {
+        let message = self.messages.recv_timeout(PATIENCE).expect("the browser ended");
+        if message.get("id").is_some() {
+            return Some(message);
+        }
+        self.events.push_back(message);
+        None
+    }
+
+    /// Takes in what has been sent; a question in between makes sure that everything before it has arrived.
+    fn drain(&mut self) {
+        self.call("Runtime.evaluate", json!({"expression": "0"}));
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.commands.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(5) {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(program: &Path, home: &Path, to: &PathBuf, from: &PathBuf) -> Child {
+    Command::new("sh")
+        .args(["-c", r#"to="$1" from="$2"; shift 2; exec "$@" 3<"$to" 4>"$from""#, "sh"])
+        .args([to, from])
+        .arg(program)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--remote-debugging-pipe", "--hide-scrollbars", "--force-color-profile=srgb"])
+        .arg(format!("--user-data-dir={}", home.join("profile").display()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
