@@ -1,0 +1,39 @@
+//! `cargo xtask ci`: everything that must hold before a change lands.
+
+use std::time::Instant;
+
+use artifacts::progress;
+use artifacts::stage::Failure;
+
+use crate::cuda::Choice;
+use crate::programs::{self, cargo, root};
+use crate::tidy;
+
+pub(crate) fn run() -> Result<(), Failure> {
+    step("format", || programs::run(&mut cargo(&["fmt", "--all", "--check"])))?;
+    step("house rules", tidy::run)?;
+    step("lints", || {
+        let lints = ["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+        programs::run(&mut cargo(&lints))
+    })?;
+    step("build", || programs::build(Choice::Off))?;
+    step("tests", || programs::run(&mut cargo(&["test", "--release", "--workspace"])))?;
+    step("documentation", || {
+        let mut doc = cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]);
+        programs::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))
+    })?;
+    // As a user runs it, from the start: with its own run folder, so that no earlier run is taken for this one.
+    let run_dir = root().join("target").join("ci-smoke");
+    step("smoke pipeline", || {
+        let mut smoke = cargo(&["xtask", "--cuda", "off", "pipeline", "smoke", "--force"]);
+        programs::run(smoke.arg("--run-dir").arg(run_dir))
+    })
+}
+
+fn step(name: &str, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    progress::line(&format!("== {name}"));
+    let start = Instant::now();
+    work().map_err(|failure| Failure::failed(format!("{name}: {}", failure.chain())))?;
+    progress::line(&format!("== {name}: {:.0} s", start.elapsed().as_secs_f64()));
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! `cargo xtask`: runs the stages of a pipeline in order, single stages, the tests and the benchmarks.
+//!
+//! It links neither candle nor arrow, so it builds in seconds; the work is done by the stage programs it spawns.
+
+mod ci;
+mod cli;
+mod cuda;
+mod cuda_check;
+mod cuda_toolkit;
+mod pipeline;
+mod programs;
+mod signals;
+mod single;
+mod tidy;
+
+use std::process::ExitCode;
+
+use artifacts::stage;
+use clap::Parser;
+
+use crate::cli::{Cli, Task};
+
+fn main() -> ExitCode {
+    let Cli { task, cuda } = Cli::parse();
+    let result = match task {
+        Task::Pipeline(args) => pipeline::run(&args, cuda),
+        Task::Ingest(args) => single::run("ingest", args.rest, cuda),
+        Task::Train(args) => single::run("train", args.rest, cuda),
+        Task::Evaluate(args) => single::run("evaluate", args.rest, cuda),
+        Task::Report(args) => single::run("report", args.rest, cuda),
+        Task::Predict(args) => single::run_tool("predict", args.rest, cuda),
+        Task::Compare(args) => single::run_tool("compare", args.rest, cuda),
+        Task::Ci => ci::run(),
+        Task::CudaCheck => cuda_check::run(),
+        Task::Tidy => tidy::run(),
+    };
+    stage::finish("xtask", result)
+}

@@ -1,0 +1,77 @@
+//! Building and running the stage programs, and cargo.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use artifacts::stage::{Failure, exit};
+
+use crate::cuda::{self, Choice, FEATURES};
+use crate::signals;
+
+/// The workspace's root: where `pipelines/` and `runs/` are.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// A cargo command in the workspace.
+pub(crate) fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(root());
+    command
+}
+
+/// Builds the stage programs, so that what runs is what the sources say.
+///
+/// All at once, so that they share one build of each dependency with the tests; the running program is left out.
+pub(crate) fn build(cuda: Choice) -> Result<(), Failure> {
+    let mut build = cargo(&["build", "--release", "--workspace", "--exclude", "xtask", "--bins"]);
+    match cuda::decide(cuda)? {
+        Some(toolkit) => run(toolkit.apply(build.args(FEATURES))),
+        None => run(&mut build),
+    }
+}
+
+/// A stage program, e.g. `candling-train`. It stands beside this one.
+pub(crate) fn program(stage: &str) -> Result<Command, Failure> {
+    let here = std::env::current_exe().map_err(Failure::failed)?;
+    let name = format!("candling-{stage}{}", std::env::consts::EXE_SUFFIX);
+    let path: PathBuf = here.with_file_name(name);
+    if !path.exists() {
+        return Err(Failure::failed(format!(
+            "there is no program `{}`; build it with `cargo build --release -p {stage}`",
+            path.display()
+        )));
+    }
+    Ok(Command::new(path))
+}
+
+/// Runs a program to its end. Its exit code becomes this one's.
+pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
+    let status = command.spawn().and_then(signals::wait).map_err(|e| not_started(command, &e))?;
+    let name = Path::new(command.get_program()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    match status.code().map(u8::try_from) {
+        Some(Ok(exit::DONE)) => Ok(()),
+        // The program has said why on standard error; only the kind is handed on.
+        Some(Ok(exit::USAGE)) => Err(Failure::usage(format!("{name} refused its configuration"))),
+        Some(Ok(exit::INPUT)) => Err(Failure::input(format!("{name} cannot use its input"))),
+        Some(Ok(exit::INTERRUPTED)) => Err(Failure::Interrupted),
+        Some(_) => Err(Failure::failed(format!("{name} failed"))),
+        None => Err(Failure::failed(format!("{name} was killed by a signal ({status})"))),
+    }
+}
+
+/// Runs a program and returns what it prints.
+pub(crate) fn capture(command: &mut Command) -> Result<Vec<u8>, Failure> {
+    let output = command.stderr(Stdio::inherit()).output().map_err(|e| not_started(command, &e))?;
+    match output.status.code() {
+        Some(0) => Ok(output.stdout),
+        Some(code) if code == i32::from(exit::USAGE) => Err(Failure::usage("wrong configuration")),
+        Some(code) if code == i32::from(exit::INPUT) => Err(Failure::input("bad or missing input")),
+        _ => Err(Failure::failed(format!("{:?} failed ({})", command.get_program(), output.status))),
+    }
+}
+
+fn not_started(command: &Command, error: &std::io::Error) -> Failure {
+    Failure::failed(format!("failed to start `{}`: {error}", Path::new(command.get_program() as &OsStr).display()))
+}

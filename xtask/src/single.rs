@@ -1,0 +1,114 @@
+//! One stage, or one of the tools, on what is on disk.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use artifacts::stage::Failure;
+use artifacts::{RunDir, names};
+
+use crate::cuda::Choice;
+use crate::{pipeline, programs};
+
+/// Runs a stage program. `--pipeline NAME` stands for the run folder of that name; `--data SOURCE` of evaluate is
+/// ingested first where it is not a folder of shards already.
+pub(crate) fn run(stage: &str, mut rest: Vec<OsString>, cuda: Choice) -> Result<(), Failure> {
+    programs::build(cuda)?;
+    if asks_for_help(&rest) {
+        return programs::run(programs::program(stage)?.args(rest));
+    }
+    if let Some(name) = take_option(&mut rest, "--pipeline")? {
+        let file = pipeline::pipeline_file(&name.to_string_lossy())?;
+        let run = RunDir::new(Path::new("runs").join(file.file_stem().unwrap_or_default()));
+        rest.extend(["--run-dir".into(), run.path().into()]);
+        if !run.config().exists() {
+            rest.extend(["--config".into(), file.into()]);
+        }
+    }
+    if stage == names::EVALUATE
+        && let Some(source) = take_option(&mut rest, "--data")?
+    {
+        let shards = shards_of(&source, &mut rest)?;
+        rest.extend(["--data".into(), shards.into()]);
+    }
+    programs::run(programs::program(stage)?.args(rest))
+}
+
+/// Runs a program that is no stage: `predict`, `compare`.
+pub(crate) fn run_tool(tool: &str, rest: Vec<OsString>, cuda: Choice) -> Result<(), Failure> {
+    programs::build(cuda)?;
+    programs::run(programs::program(tool)?.args(rest))
+}
+
+/// The folder of shards of a source: itself, or what ingest makes of it with the run's own preprocessing.
+fn shards_of(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf, Failure> {
+    let path = Path::new(source);
+    if path.join(names::MANIFEST).exists() {
+        return Ok(path.to_owned());
+    }
+    let run = match take_option(rest, "--run-dir")? {
+        Some(dir) => RunDir::new(dir),
+        None => RunDir::latest(Path::new("runs"))?,
+    };
+    rest.extend(["--run-dir".into(), run.path().into()]);
+    let foreign = RunDir::new(run.path().join("data").join(slug(&source.to_string_lossy())));
+    let quoted = toml::Value::String(source.to_string_lossy().into_owned());
+    let mut ingest = programs::program(names::INGEST)?;
+    ingest.arg("--run-dir").arg(foreign.path()).arg("--config").arg(run.config());
+    ingest.arg("--set").arg(format!("ingest.source={quoted}"));
+    // All of it is there to be judged, whatever its folders are called.
+    ingest.arg("--set").arg("ingest.split=test");
+    programs::run(&mut ingest)?;
+    Ok(foreign.ingest())
+}
+
+/// A folder's name for a source: `kaggle:a/b` becomes `kaggle-a-b`.
+fn slug(source: &str) -> String {
+    let dashed: String = source.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
+    let parts: Vec<&str> = dashed.split('-').filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() { "data".to_owned() } else { parts.join("-") }
+}
+
+fn asks_for_help(rest: &[OsString]) -> bool {
+    rest.iter().any(|arg| arg == "--help" || arg == "-h")
+}
+
+/// Takes `--name VALUE` or `--name=VALUE` out of the arguments.
+fn take_option(rest: &mut Vec<OsString>, name: &str) -> Result<Option<OsString>, Failure> {
+    let prefix = format!("{name}=");
+    let Some(at) = rest.iter().position(|arg| arg == name || arg.to_string_lossy().starts_with(&prefix)) else {
+        return Ok(None);
+    };
+    let arg = rest.remove(at);
+    match arg.to_string_lossy().strip_prefix(&prefix) {
+        Some(value) => Ok(Some(value.into())),
+        None if at < rest.len() => Ok(Some(rest.remove(at))),
+        None => Err(Failure::usage(format!("{name} needs a value"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn options_are_taken_in_both_forms() {
+        let mut rest = args(&["--ckpt", "best", "--data", "x", "--force"]);
+        assert_eq!(take_option(&mut rest, "--data").unwrap(), Some("x".into()));
+        assert_eq!(rest, args(&["--ckpt", "best", "--force"]));
+        let mut rest = args(&["--data=y"]);
+        assert_eq!(take_option(&mut rest, "--data").unwrap(), Some("y".into()));
+        assert_eq!(take_option(&mut rest, "--data").unwrap(), None);
+        assert!(take_option(&mut args(&["--data"]), "--data").is_err());
+    }
+
+    #[test]
+    fn slugs_are_harmless_folder_names() {
+        assert_eq!(slug("kaggle:a/b"), "kaggle-a-b");
+        assert_eq!(slug("../../etc"), "etc");
+        assert_eq!(slug("../.."), "data");
+    }
+}
