@@ -1,0 +1,196 @@
+"""Makes tests/golden/pixels/: small image files of every kind, and what Pillow makes of them.
+
+Run with: python tests/golden/pixels.py
+Versions it was run with: Pillow 13.0, NumPy 2, torchvision of PyTorch 2.15, SciPy 1.x (the exact ones are in cases.json).
+
+decode/<name>      the file
+decode/<name>.rgb  `ImageOps.exif_transpose(Image.open(name)).convert("RGB")`, rows of RGB bytes
+resize/*.rgb       Pillow's and torchvision's resizing of source.rgb
+degrade/*.rgb      Pillow's JPEG and SciPy's Gaussian blur of source.rgb
+cases.json         sizes, parameters, and the tolerance of each file that is not exact
+"""
+
+import io
+import json
+import pathlib
+import struct
+
+import numpy as np
+import PIL
+import scipy
+import torchvision
+from PIL import Image, ImageOps
+from scipy.ndimage import gaussian_filter
+
+OUT = pathlib.Path(__file__).parent / "pixels"
+WIDTH, HEIGHT = 29, 21
+
+
+def picture(width, height, channels=3, seed=0):
+    """Smooth waves with a little texture: compresses like a photograph, and has no symmetry that hides a turned image."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    planes = []
+    for channel in range(channels):
+        fx, fy, phase = 0.13 + 0.05 * channel, 0.21 - 0.04 * channel, 0.7 * channel
+        wave = 128 + 80 * np.sin(fx * x + phase) + 50 * np.cos(fy * y - fx * x * 0.3)
+        planes.append(wave + rng.normal(0, 4, (height, width)))
+    return np.clip(np.stack(planes, axis=-1), 0, 255).astype(np.uint8)
+
+
+RGB = Image.fromarray(picture(WIDTH, HEIGHT))
+GREY = Image.fromarray(picture(WIDTH, HEIGHT, 1, seed=1)[..., 0])
+ALPHA = Image.fromarray(picture(WIDTH, HEIGHT, 1, seed=2)[..., 0])
+RGBA = Image.merge("RGBA", (*RGB.split(), ALPHA))
+PALETTE = RGB.quantize(17)
+
+
+def saved(image, format, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def png(width, height, depth, color, rows):
+    """A PNG of raw rows: for the kinds that Pillow reads but does not write."""
+    import zlib
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def png16(channels, color):
+    samples = np.random.default_rng(3).integers(0, 65536, (HEIGHT, WIDTH * channels)).astype(">u2")
+    return png(WIDTH, HEIGHT, 16, color, [row.tobytes() for row in samples])
+
+
+def oriented(orientation, format="JPEG", **options):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return saved(RGB, format, exif=exif, **options)
+
+
+def files():
+    """Name, bytes, and how far a pixel may be from Pillow's: zero where the format is lossless."""
+    jpeg = 3
+    yield "baseline-420.jpg", saved(RGB, "JPEG", quality=85), jpeg
+    yield "baseline-422.jpg", saved(RGB, "JPEG", quality=85, subsampling="4:2:2"), jpeg
+    yield "baseline-444.jpg", saved(RGB, "JPEG", quality=95, subsampling="4:4:4"), jpeg
+    yield "progressive.jpg", saved(RGB, "JPEG", quality=85, progressive=True), jpeg
+    yield "restart.jpg", saved(RGB, "JPEG", quality=85, restart_marker_blocks=1), jpeg
+    yield "grey.jpg", saved(GREY, "JPEG", quality=85), jpeg
+    yield "rgb-stored.jpg", saved(RGB, "JPEG", quality=90, keep_rgb=True), jpeg
+    yield "cmyk.jpg", saved(RGB.convert("CMYK"), "JPEG", quality=90), jpeg
+    for orientation in (2, 3, 5, 6, 8):
+        yield f"orientation-{orientation}.jpg", oriented(orientation, quality=90), jpeg
+    yield "trailing-bytes.jpg", saved(RGB, "JPEG", quality=85) + b"\0camera preview" * 3, jpeg
+    yield "rgb.png", saved(RGB, "PNG"), 0
+    yield "rgba.png", saved(RGBA, "PNG"), 0
+    yield "orientation-6.png", oriented(6, "PNG"), 0
+    yield "grey.png", saved(GREY, "PNG"), 0
+    yield "grey-alpha.png", saved(Image.merge("LA", (GREY, ALPHA)), "PNG"), 0
+    yield "bilevel.png", saved(GREY.convert("1"), "PNG"), 0
+    yield "grey-2bit.png", png(WIDTH, HEIGHT, 2, 0, [bytes(range(y, y + 8)) for y in range(HEIGHT)]), 0
+    yield "palette.png", saved(PALETTE, "PNG"), 0
+    yield "palette-transparent.png", saved(PALETTE, "PNG", transparency=3), 0
+    yield "rgb-16bit.png", png16(3, 2), 0
+    yield "rgba-16bit.png", png16(4, 6), 0
+    yield "grey-alpha-16bit.png", png16(2, 4), 0
+    yield "lossless.webp", saved(RGB, "WEBP", lossless=True), 0
+    yield "lossless-alpha.webp", saved(RGBA, "WEBP", lossless=True, exact=True), 0
+    yield "lossy.webp", saved(RGB, "WEBP", quality=80), 3
+    yield "orientation-6.webp", oriented(6, "WEBP", lossless=True), 0
+    yield "animated.webp", saved(RGB, "WEBP", lossless=True, save_all=True, append_images=[RGB.rotate(180)]), 0
+    yield "rgb.bmp", saved(RGB, "BMP"), 0
+    yield "grey.bmp", saved(GREY, "BMP"), 0
+    yield "palette.bmp", saved(PALETTE, "BMP"), 0
+    yield "rgb.tif", saved(RGB, "TIFF"), 0
+    yield "lzw.tif", saved(RGB, "TIFF", compression="tiff_lzw"), 0
+    yield "deflate.tif", saved(RGBA, "TIFF", compression="tiff_adobe_deflate"), 0
+    yield "orientation-6.tif", saved(RGB, "TIFF", tiffinfo={0x0112: 6}), 0
+    yield "palette.gif", saved(PALETTE, "GIF"), 0
+    yield "transparent.gif", saved(PALETTE, "GIF", transparency=3), 0
+    yield "animated.gif", saved(PALETTE, "GIF", save_all=True, append_images=[PALETTE.rotate(180)]), 0
+    yield "misnamed.png", saved(RGB, "JPEG", quality=85), jpeg
+
+
+def bytes_of(image):
+    return np.asarray(image.convert("RGB")).tobytes()
+
+
+def decoding(folder):
+    for name, data, tolerance in files():
+        (folder / name).write_bytes(data)
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+        (folder / f"{name}.rgb").write_bytes(bytes_of(image))
+        yield {"file": name, "width": image.width, "height": image.height, "tolerance": tolerance}
+
+
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def resizing(folder, source):
+    for name, resample in FILTERS.items():
+        for size in (7, 16, 33, 48):
+            file = f"{name}-{size}-squash.rgb"
+            (folder / file).write_bytes(bytes_of(source.resize((size, size), resample)))
+            yield {"file": file, "filter": name, "fit": "squash", "size": size}
+        mode = torchvision.transforms.InterpolationMode(name)
+        for size in (16, 40):
+            steps = torchvision.transforms.Compose(
+                [torchvision.transforms.Resize(size, mode), torchvision.transforms.CenterCrop(size)]
+            )
+            file = f"{name}-{size}-crop.rgb"
+            (folder / file).write_bytes(bytes_of(steps(source)))
+            yield {"file": file, "filter": name, "fit": "crop", "size": size}
+
+
+def degrading(folder, source):
+    pixels = np.asarray(source).astype(np.float64)
+    for sigma in (0.5, 1.5, 4.0):
+        blurred = gaussian_filter(pixels, sigma=(sigma, sigma, 0))
+        file = f"blur-{sigma}.rgb"
+        (folder / file).write_bytes(np.rint(blurred).astype(np.uint8).tobytes())
+        yield {"file": file, "operation": "blur", "value": sigma}
+    for quality in (95, 60, 30):
+        decoded = Image.open(io.BytesIO(saved(source, "JPEG", quality=quality)))
+        file = f"jpeg-{quality}.rgb"
+        (folder / file).write_bytes(bytes_of(decoded))
+        yield {"file": file, "operation": "jpeg", "value": quality}
+
+
+def main():
+    folders = {name: OUT / name for name in ("decode", "resize", "degrade")}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():
+            old.unlink()
+    source = Image.fromarray(picture(41, 33, seed=4))
+    (OUT / "source.rgb").write_bytes(bytes_of(source))
+    cases = {
+        "versions": {
+            "pillow": PIL.__version__,
+            "numpy": np.__version__,
+            "torchvision": torchvision.__version__,
+            "scipy": scipy.__version__,
+        },
+        "source": {"width": source.width, "height": source.height},
+        "decode": list(decoding(folders["decode"])),
+        "resize": list(resizing(folders["resize"], source)),
+        "degrade": list(degrading(folders["degrade"], source)),
+    }
+    (OUT / "cases.json").write_text(json.dumps(cases, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+//! Killed at random moments, no stage leaves an artifact that reads as complete but is not, and the next run
+//! gives what an uninterrupted one would have given.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use artifacts::{RunDir, random};
+use pipeline_tests::{Bench, complete_manifest, outcome, sound_manifest};
+use rand::RngExt;
+
+/// Kills of each stage; with four stages, 24 in all.
+const KILLS: u64 = 6;
+
+#[test]
+fn a_kill_at_any_moment_leaves_nothing_half_done() {
+    let bench = Bench::new();
+    let (whole, killed) = (bench.run("whole"), bench.run("killed"));
+    let mut kills = 0;
+    for (k, stage) in ["ingest", "train", "evaluate", "report"].into_iter().enumerate() {
+        let start = Instant::now();
+        outcome(&mut bench.stage(stage, &whole)).expect_code(0);
+        let duration = start.elapsed();
+        for i in 0..KILLS {
+            let share: f64 = random::stream(11, "kill", &[k as u64, i]).random();
+            let mut child = bench.stage(stage, &killed).spawn().expect("the stage starts");
+            std::thread::sleep(duration.mul_f64(share).max(Duration::from_millis(1)));
+            child.kill().expect("the stage can be killed");
+            let status = child.wait().expect("the stage ends");
+            kills += u64::from(!status.success());
+            // Either nothing complete, or complete and sound: `sound_manifest` fails the test on anything between.
+            let _complete = sound_manifest(&output_of(stage, &killed));
+        }
+        outcome(&mut bench.stage(stage, &killed)).expect_code(0);
+        let (expected, found) =
+            (complete_manifest(&output_of(stage, &whole)), complete_manifest(&output_of(stage, &killed)));
+        if stage == "ingest" || stage == "evaluate" {
+            assert_eq!(found.outputs, expected.outputs, "{stage}");
+        }
+        if stage == "train" {
+            for file in ["best/model.safetensors", "last/model.safetensors", "last/training_state.safetensors"] {
+                assert_eq!(found.outputs[file], expected.outputs[file], "{file}");
+            }
+        }
+    }
+    println!("{kills} of {} kills hit a running stage", 4 * KILLS);
+    assert!(kills >= 2 * KILLS, "only {kills} kills hit a running stage");
+}
+
+fn output_of(stage: &str, run: &RunDir) -> PathBuf {
+    if stage == "train" { run.train_run(0) } else { run.stage(stage) }
+}

@@ -1,0 +1,92 @@
+//! A whole pipeline, from nothing to the report, and what a second run of it does.
+
+use artifacts::names;
+use pipeline_tests::{Bench, complete_manifest, json, outcome, program};
+
+#[test]
+fn a_pipeline_makes_every_artifact_of_the_contract_and_then_rests() {
+    let bench = Bench::new();
+    let run = bench.run("first");
+
+    let dry = bench.pipeline_into(&run, &["--dry-run"]).expect_code(0);
+    assert_eq!(dry.stderr.matches("would run").count(), 4, "{}", dry.stderr);
+    assert!(!run.path().exists(), "a dry run writes nothing");
+
+    bench.pipeline_into(&run, &[]).expect_code(0);
+    for dir in [run.ingest(), run.train_run(0), run.evaluate(), run.report()] {
+        complete_manifest(&dir);
+    }
+    let contract = [
+        run.config(),
+        run.ingest().join(names::REJECTED),
+        run.ingest().join("train-00000-of-00001.parquet"),
+        run.ingest().join("val-00000-of-00001.parquet"),
+        run.ingest().join("test-00000-of-00001.parquet"),
+        run.train_run(0).join("best").join(names::WEIGHTS),
+        run.train_run(0).join("last").join(names::TRAINING_STATE),
+        run.train_run(0).join("best").join(names::MODEL_CONFIG),
+        run.train_run(0).join("best").join(names::PREPROCESSOR_CONFIG),
+        run.train_run(0).join(names::HISTORY),
+        run.evaluate().join(names::PREDICTIONS),
+        run.evaluate().join(names::METRICS),
+        run.evaluate().join(names::EXPLANATIONS),
+        run.report().join("index.html"),
+        run.report().join("figures"),
+        run.report().join("README.md"),
+    ];
+    for path in contract {
+        assert!(path.exists(), "`{}` is missing", path.display());
+    }
+
+    let dry = bench.pipeline_into(&run, &["--dry-run"]).expect_code(0);
+    assert_eq!(dry.stderr.matches("would not run: up to date").count(), 4, "{}", dry.stderr);
+    let again = bench.pipeline_into(&run, &[]).expect_code(0);
+    assert_eq!(again.stderr.matches("up to date").count(), 4, "{}", again.stderr);
+
+    let changed = bench.pipeline_into(&run, &["--dry-run", "--set", "train.epochs=3"]).expect_code(0);
+    assert!(changed.stderr.contains("ingest    would not run"), "{}", changed.stderr);
+    assert!(changed.stderr.contains("epochs: 2 -> 3"), "{}", changed.stderr);
+    assert_eq!(changed.stderr.matches("would run").count(), 3, "{}", changed.stderr);
+}
+
+#[test]
+fn one_stage_reruns_on_what_is_on_disk_and_other_data_are_judged_beside_it() {
+    let bench = Bench::new();
+    let run = bench.run("first");
+    bench.pipeline_into(&run, &[]).expect_code(0);
+    let evaluate = |rest: &[&str]| {
+        outcome(program("xtask").arg("evaluate").arg("--run-dir").arg(run.path()).args(rest)).expect_code(0)
+    };
+
+    evaluate(&["--ckpt", "last"]);
+    let last = json(&run.evaluate().join(names::METRICS));
+    assert_eq!(last["checkpoint"], "last");
+    evaluate(&["--ckpt", "best", "--split", "val"]);
+    assert_eq!(json(&run.evaluate().join(names::METRICS))["split"], "val");
+    evaluate(&[]);
+    let test = json(&run.evaluate().join(names::METRICS));
+    assert_eq!((&test["split"], &test["checkpoint"]), (&"test".into(), &"best".into()));
+
+    evaluate(&["--data", "simulated:train=0,test=10,size=32,seed=9"]);
+    let foreign = run.stage("evaluate-simulated-train-0-test-10-size-32-seed-9");
+    complete_manifest(&foreign);
+    assert_eq!(json(&foreign.join(names::METRICS))["n"], 10);
+    assert_eq!(json(&run.evaluate().join(names::METRICS)), test, "the run's own evaluation is untouched");
+}
+
+#[test]
+fn mistakes_are_refused_before_anything_runs() {
+    let bench = Bench::new();
+    let run = bench.run("first");
+    let typo = bench.pipeline_into(&run, &["--set", "evaluate.exmaples=3"]).expect_code(2);
+    assert!(typo.stderr.contains("evaluate.exmaples") && typo.stderr.contains("evaluate.examples"), "{}", typo.stderr);
+    let nowhere = bench.pipeline_into(&run, &["--data", "no/such/folder"]).expect_code(3);
+    assert!(nowhere.stderr.contains("no/such/folder"), "{}", nowhere.stderr);
+    assert!(!run.ingest().exists() && !run.train().exists());
+
+    bench.write_pipeline("[train]\nepochs = 'many'\n");
+    let wrong = bench.pipeline_into(&run, &[]).expect_code(2);
+    assert!(wrong.stderr.contains("epochs") && wrong.stderr.contains("tiny.toml"), "{}", wrong.stderr);
+    let untrained = outcome(bench.stage("report", &bench.run("empty")).args(["--set", "train.epochs=2"]));
+    assert!([Some(2), Some(3)].contains(&untrained.code), "{}", untrained.stderr);
+}
