@@ -60,6 +60,7 @@ def main():
     model = torchvision.models.resnet50(num_classes=2)
     state = {k: value(k, list(v.shape)) for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     model.load_state_dict(state, strict=False)
+    state_dict = {k: {"shape": list(v.shape), "dtype": str(v.dtype)[6:]} for k, v in model.state_dict().items()}
     model.double()
     n, h, w = SHAPE
     pixels = torch.from_numpy(np.floor(uniform("pixels", n * h * w * 3) * 256).reshape(n, h, w, 3)).permute(0, 3, 1, 2)
@@ -67,6 +68,7 @@ def main():
     x = (pixels / 255 - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
     golden = {
         "made_with": {"torch": torch.__version__.split("+")[0], "torchvision": torchvision.__version__.split("+")[0]},
+        "state_dict": state_dict,
         "shape": SHAPE, "labels": LABELS, "learning_rate": LEARNING_RATE,
     }
 

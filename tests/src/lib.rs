@@ -19,7 +19,6 @@ val_fraction = 0.25
 weights = 'none'
 epochs = 2
 batch = 8
-learning_rate = 1e-3
 
 [evaluate]
 resamples = 50

@@ -6,17 +6,19 @@ use std::process::{Child, ExitStatus};
 /// SIGTERM is handed on.
 #[cfg(unix)]
 pub(crate) fn wait(mut child: Child) -> std::io::Result<ExitStatus> {
+    use std::process::Command;
+
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
 
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let handle = signals.handle();
-    let pid = rustix::process::Pid::from_child(&child);
+    let pid = child.id().to_string();
     let forwarder = std::thread::spawn(move || {
         for signal in &mut signals {
             if signal == SIGTERM {
                 // A child that is gone already needs no signal.
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+                let _ = Command::new("kill").args(["-TERM", &pid]).status();
             }
         }
     });

@@ -25,7 +25,7 @@ pub(crate) fn in_order<F: Sync, T: Send, E: Send>(
 ) -> Result<(), E> {
     let progress = Progress::new(what, "images", Some(files.len() as u64));
     let image_bytes = config.size as usize * config.size as usize * 3;
-    let chunk = (CHUNK_BYTES / image_bytes).clamp(rayon::current_num_threads(), MAX_CHUNK);
+    let chunk = (CHUNK_BYTES / image_bytes).clamp(rayon::current_num_threads().min(MAX_CHUNK), MAX_CHUNK);
     let (sender, receiver) = sync_channel::<Vec<T>>(1);
     let taken = thread::scope(|scope| {
         let taker = scope.spawn(move || receiver.into_iter().flatten().try_for_each(take));

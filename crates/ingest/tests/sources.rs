@@ -5,6 +5,7 @@ mod common;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 
 use artifacts::{Label, Split};
 use common::{Workplace, expected_pixels, picture};
@@ -78,6 +79,19 @@ fn a_zip_is_read_in_place_and_its_names_are_only_names() {
 }
 
 #[test]
+fn a_pipe_that_is_named_as_an_image_is_rejected_and_not_waited_for() {
+    let place = Workplace::new();
+    place.add_splits(&["test"], 2);
+    let made = Command::new("mkfifo").arg(place.path("data/test/real/pipe.jpg")).status();
+    if !made.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no program `mkfifo` makes a named pipe here");
+        return;
+    }
+    let ingested = place.ingest("run", &place.path("data"), &["max_rejected=0.5"]).done();
+    assert_eq!(ingested.reasons()["test/real/pipe.jpg"], "unreadable");
+}
+
+#[test]
 fn a_list_names_paths_labels_splits_and_generators() {
     let place = Workplace::new();
     for number in 0..4 {
@@ -107,6 +121,9 @@ fn a_wrong_list_says_the_line() {
     place.add("list.csv", b"file,label\n0.jpg,real\n");
     let message = place.ingest("run", &place.path("data/list.csv"), &[]).failed(3);
     assert!(message.contains("path,label"), "{message}");
+    place.add("list.csv", b"path,label,\x1b[2Jcolour\n0.jpg,real,red\n");
+    let message = place.ingest("run", &place.path("data/list.csv"), &[]).failed(3);
+    assert!(message.contains("path,label") && !message.contains('\x1b'), "{message:?}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ const STEPS: f64 = 1e-4;
 
 #[derive(Deserialize)]
 struct Golden {
+    state_dict: BTreeMap<String, Stored>,
     shape: [usize; 3],
     labels: Vec<u8>,
     learning_rate: f64,
@@ -27,6 +28,13 @@ struct Golden {
     gradients: BTreeMap<String, Summary>,
     statistics: BTreeMap<String, Summary>,
     parameters: BTreeMap<String, Summary>,
+}
+
+/// What `state_dict()` says of a tensor.
+#[derive(Debug, PartialEq, Deserialize)]
+struct Stored {
+    shape: Vec<usize>,
+    dtype: String,
 }
 
 /// The norm of a tensor, and some of its elements.
@@ -89,6 +97,25 @@ fn network() -> Network {
     let report = weights::load_into(&mut network, &path, &[]).unwrap();
     assert_eq!((report.loaded, report.head_replaced), (267, false));
     network
+}
+
+/// `load_state_dict(strict=True)` asks for exactly the names of `state_dict()`, and for their shapes.
+#[test]
+fn a_checkpoint_has_exactly_the_tensors_of_torchvisions_state_dict() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.safetensors");
+    network().save(&path, &BTreeMap::new()).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let stored = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+        let dtype = match view.dtype() {
+            safetensors::Dtype::F32 => "float32",
+            safetensors::Dtype::I64 => "int64",
+            other => panic!("{name} is {other:?}"),
+        };
+        (name, Stored { shape: view.shape().to_vec(), dtype: dtype.to_owned() })
+    };
+    assert_eq!(file.tensors().into_iter().map(stored).collect::<BTreeMap<_, _>>(), golden().state_dict);
 }
 
 #[test]

@@ -36,6 +36,10 @@ impl Default for Limits {
     }
 }
 
+/// The longest side that is read. A sliver of one by a hundred million pixels is no photograph, and to resize it would
+/// take gigabytes: a weight for each of its rows, and a widened copy of them.
+const MAX_SIDE: u32 = 100_000;
+
 impl Limits {
     fn check(&self, width: u32, height: u32) -> Result<(), DecodeError> {
         if width == 0 || height == 0 {
@@ -43,6 +47,9 @@ impl Limits {
         }
         if u64::from(width) * u64::from(height) > self.max_pixels {
             return Err(DecodeError::TooLarge { width, height, max_pixels: self.max_pixels });
+        }
+        if width.max(height) > MAX_SIDE {
+            return Err(DecodeError::TooLong { width, height, max_side: MAX_SIDE });
         }
         Ok(())
     }

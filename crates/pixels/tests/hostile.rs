@@ -75,6 +75,15 @@ fn a_bomb_is_refused_by_its_header() {
     png.extend_from_slice(b"\0\0\0\0IDAT\x35\xaf\x06\x1e");
     assert_eq!(kind(&png), "too_large");
 
+    // Few enough pixels, but a sliver whose resizing takes gigabytes.
+    png[16..24].copy_from_slice(&[0, 0, 0, 1, 0, 0x3D, 9, 0]);
+    let crc = crc32(&png[12..29]);
+    png[29..33].copy_from_slice(&crc.to_be_bytes());
+    assert_eq!(
+        decode(&png, &Limits::default()).unwrap_err().to_string(),
+        "1x4000000: a side of more than 100000 pixels is not read"
+    );
+
     let (_, mut jpeg) = golden_files().into_iter().find(|(path, _)| path.ends_with("grey.jpg")).unwrap();
     let frame = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0xFF; 4]);

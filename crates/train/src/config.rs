@@ -17,8 +17,10 @@ pub struct Config {
     /// Images of a step. The last batch of an epoch holds what is left; a single image left joins the batch before it,
     /// because batch norm cannot learn from one.
     pub batch: usize,
-    /// Learning rate of Adam, whose other constants are PyTorch's defaults.
-    pub learning_rate: f64,
+    /// Learning rate of Adam, whose other constants are PyTorch's defaults. Unless it is set, that of
+    /// [`Config::learning_rate`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
     /// Independent trainings, `run-0`, `run-1` …, that differ in their seed.
     pub runs: usize,
     /// Run k derives its first weights, shuffles and augmentation from `seed + k`.
@@ -41,7 +43,7 @@ impl Default for Config {
             allow_missing: Vec::new(),
             epochs: 60,
             batch: 32,
-            learning_rate: 1e-4,
+            learning_rate: None,
             runs: 1,
             seed: 0,
             device: DeviceChoice::Auto,
@@ -125,7 +127,7 @@ impl Config {
         };
         check(self.epochs > 0, "epochs", self.epochs.to_string(), "at least 1")?;
         check(self.batch > 1, "batch", self.batch.to_string(), "at least 2: batch norm cannot learn from one image")?;
-        let rate = self.learning_rate;
+        let rate = self.learning_rate();
         check(rate.is_finite() && rate > 0.0, "learning_rate", rate.to_string(), "finite and above 0")?;
         check((1..=1000).contains(&self.runs), "runs", self.runs.to_string(), "1 to 1000")?;
         check(
@@ -156,7 +158,8 @@ impl Config {
     /// The configuration of one run as its manifest records it: with the run's own seed, and without what does not change
     /// its result, so that more runs, another device or another saving interval leave finished runs up to date.
     pub(crate) fn of_run(&self, run: usize) -> serde_json::Value {
-        let own = Config { seed: self.run_seed(run), ..self.clone() };
+        let (seed, learning_rate) = (self.run_seed(run), Some(self.learning_rate()));
+        let own = Config { seed, learning_rate, ..self.clone() };
         let mut value = artifacts::stage::to_json(&own);
         if let Some(keys) = value.as_object_mut() {
             for key in ["runs", "device", "save_minutes"] {
@@ -164,6 +167,11 @@ impl Config {
             }
         }
         value
+    }
+
+    /// The learning rate: the baseline's 1e-4, which keeps what pretrained weights know, or 1e-3 for freshly drawn ones.
+    pub fn learning_rate(&self) -> f64 {
+        self.learning_rate.unwrap_or(if self.weights == Source::None { 1e-3 } else { 1e-4 })
     }
 
     /// The seed of one run.
@@ -175,6 +183,16 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_learning_rate_follows_the_weights_unless_it_is_set() {
+        let pretrained = Config::default();
+        let fresh = Config { weights: Source::None, ..Config::default() };
+        assert_eq!((pretrained.learning_rate(), fresh.learning_rate()), (1e-4, 1e-3));
+        assert_eq!(Config { learning_rate: Some(0.5), ..fresh.clone() }.learning_rate(), 0.5);
+        // The manifest records the value, so that a change of the rule makes a training stale.
+        assert_eq!(fresh.of_run(0)["learning_rate"], 1e-3);
+    }
 
     #[test]
     fn the_defaults_are_valid_and_survive_json() {
@@ -194,8 +212,8 @@ mod tests {
         };
         fails(|c| c.epochs = 0, "epochs");
         fails(|c| c.batch = 1, "batch");
-        fails(|c| c.learning_rate = f64::NAN, "learning_rate");
-        fails(|c| c.learning_rate = 0.0, "learning_rate");
+        fails(|c| c.learning_rate = Some(f64::NAN), "learning_rate");
+        fails(|c| c.learning_rate = Some(0.0), "learning_rate");
         fails(|c| c.runs = 0, "runs");
         fails(|c| c.seed = u64::MAX, "seed");
         fails(|c| c.augment.jpeg.probability = 1.5, "augment.jpeg.probability");

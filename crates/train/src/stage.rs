@@ -61,11 +61,18 @@ impl Stage for Train {
     }
 
     fn notices(_run: &RunDir, config: &Config) -> Vec<String> {
-        match &config.weights {
-            Source::Hub(name) if !weights::hub::is_cached(name).unwrap_or(false) => {
-                vec![format!("train downloads the weights {name} into the Hugging Face cache")]
+        let Source::Hub(name) = &config.weights else { return Vec::new() };
+        match weights::hub::size(name) {
+            Ok(Some(0)) => Vec::new(),
+            Ok(Some(bytes)) => {
+                vec![format!(
+                    "downloads the weights {name} ({} MB) into the Hugging Face cache",
+                    bytes.div_ceil(1_000_000)
+                )]
             }
-            _ => Vec::new(),
+            Ok(None) => vec![format!("downloads the weights {name}, of unknown size, into the Hugging Face cache")],
+            // The stage will fail for the same reason.
+            Err(error) => vec![error.to_string()],
         }
     }
 
@@ -217,7 +224,7 @@ impl<'a> Session<'a> {
     }
 
     fn adam(&self) -> AdamConfig {
-        AdamConfig { lr: self.work.config.learning_rate, ..AdamConfig::default() }
+        AdamConfig { lr: self.work.config.learning_rate(), ..AdamConfig::default() }
     }
 
     /// A network before its first step.

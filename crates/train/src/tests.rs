@@ -22,7 +22,7 @@ fn config(epochs: usize) -> Config {
         weights: Source::None,
         epochs,
         batch: 5,
-        learning_rate: 1e-3,
+        learning_rate: Some(1e-3),
         seed: 7,
         device: DeviceChoice::Cpu,
         save_minutes: 0,
@@ -147,7 +147,7 @@ fn more_runs_leave_finished_ones_alone() {
     assert!(a["last/model.safetensors"] != b["last/model.safetensors"]);
 
     // A second run with other settings would be averaged with the first.
-    run_to_end(&run, &Config { learning_rate: 2e-3, ..one.clone() });
+    run_to_end(&run, &Config { learning_rate: Some(2e-3), ..one.clone() });
     assert!(!run.dir().train_run(1).exists());
     assert!(run.dir().train().join(".run-1.aside").join(names::MANIFEST).exists());
 }
@@ -158,7 +158,7 @@ fn a_complete_run_stays_until_its_successor_is_complete() {
     let target = run.dir().train_run(0);
     run_to_end(&run, &config(1));
     let former = checkpoints(&target);
-    let other = Config { learning_rate: 2e-3, ..config(1) };
+    let other = Config { learning_rate: Some(2e-3), ..config(1) };
     for step in [1, 2] {
         run_until(&run, &other, |taken| taken == step).unwrap_err();
         assert!(checkpoints(&target) == former);
@@ -174,7 +174,7 @@ fn a_complete_run_stays_until_its_successor_is_complete() {
 #[test]
 fn an_infinite_loss_names_the_step_and_the_last_good_checkpoint() {
     let run = testing::ingested(&SPLITS);
-    let absurd = Config { learning_rate: 1e18, ..config(1) };
+    let absurd = Config { learning_rate: Some(1e18), ..config(1) };
     run_until(&run, &absurd, |step| step == 1).unwrap_err();
     let last = run.dir().train_run(0).join("last");
     let good = checkpoint_bytes(&last);

@@ -97,6 +97,10 @@ impl Source for Folder {
 
 /// Reads a file of at most `most` bytes.
 pub(super) fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, Fault> {
+    // Asked before it is opened: to open a named pipe waits until somebody writes to it.
+    if !fs::metadata(path).map_err(|error| Fault::unreadable(&error))?.is_file() {
+        return Err(Fault::unreadable(&"it is a pipe, a device or a folder, not a regular file"));
+    }
     let file = File::open(path).map_err(|error| Fault::unreadable(&error))?;
     let length = file.metadata().map_err(|error| Fault::unreadable(&error))?.len();
     read_bounded(file, length, most)

@@ -40,7 +40,13 @@ impl List {
         let at = |line: u64, detail: String| SourceError::List { path: path.to_owned(), line, detail };
         let from_csv = |error: csv::Error| {
             let line = error.position().map_or(1, csv::Position::line);
-            at(line, format!("{error}; the columns are path,label and optionally split,generator"))
+            at(
+                line,
+                format!(
+                    "{}; the columns are path,label and optionally split,generator",
+                    name::shown(&error.to_string())
+                ),
+            )
         };
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(from_csv)?;
         let headers = reader.headers().map_err(from_csv)?.clone();

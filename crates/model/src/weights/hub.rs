@@ -46,15 +46,6 @@ pub fn resolve(source: &str) -> Result<PathBuf, Error> {
     Hub::of_process(&name)?.resolve(&name)
 }
 
-/// Whether [`resolve`] would answer without the network. It asks nobody.
-///
-/// # Errors
-/// The name is not one, or the environment names no folder for a cache.
-pub fn is_cached(source: &str) -> Result<bool, Error> {
-    let name: Name = source.parse()?;
-    Ok(Hub::of_process(&name)?.cached(&name).is_some())
-}
-
 /// The bytes that [`resolve`] would download: 0 if the file is in the cache, `None` if the hub does not say.
 ///
 /// # Errors

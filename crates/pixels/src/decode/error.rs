@@ -16,6 +16,10 @@ pub enum DecodeError {
     #[error("{width}x{height} is more than the limit of {max_pixels} pixels (raise max_pixels to take it)")]
     #[expect(missing_docs, reason = "the names say it")]
     TooLarge { width: u32, height: u32, max_pixels: u64 },
+    /// The header announces a side that no photograph has.
+    #[error("{width}x{height}: a side of more than {max_side} pixels is not read")]
+    #[expect(missing_docs, reason = "the names say it")]
+    TooLong { width: u32, height: u32, max_side: u32 },
     /// The file ends before the image does.
     #[error("truncated: {0}")]
     Truncated(String),
@@ -31,7 +35,7 @@ impl DecodeError {
             Self::Empty => "empty",
             Self::NotAnImage => "not_an_image",
             Self::Unsupported(_) => "unsupported",
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge { .. } | Self::TooLong { .. } => "too_large",
             Self::Truncated(_) => "truncated",
             Self::Corrupt(_) => "corrupt",
         }
