@@ -1,6 +1,8 @@
 //! BLAKE3 of files, the identity of every artifact and sample.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -29,10 +31,22 @@ impl Hash {
     }
 }
 
-/// The digest of a file, read through a memory map on all cores.
+/// Bytes that are digested at once: enough for all cores to share.
+const BLOCK: u64 = 8 << 20;
+
+/// The digest of a file, on all cores.
+///
+/// The file is read and not mapped: a map's pages count as this process's memory, and a file that somebody shortens
+/// meanwhile would end it.
 pub fn file(path: &Path) -> Result<Hash> {
+    let failed = || Error::io("read", path);
+    let mut file = File::open(path).map_err(failed())?;
     let mut hasher = blake3::Hasher::new();
-    hasher.update_mmap_rayon(path).map_err(Error::io("read", path))?;
+    let mut block = Vec::new();
+    while file.by_ref().take(BLOCK).read_to_end(&mut block).map_err(failed())? > 0 {
+        hasher.update_rayon(&block);
+        block.clear();
+    }
     Ok(Hash(hasher.finalize()))
 }
 
@@ -92,5 +106,22 @@ impl<'de> Deserialize<'de> for Hash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Hash, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_the_digest_of_its_bytes() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("file");
+        for len in [0, 1, BLOCK as usize, BLOCK as usize + 3] {
+            let bytes: Vec<u8> = (0..len).map(|i| (i * i >> 3) as u8).collect();
+            std::fs::write(&path, &bytes).expect("the file is written");
+            assert_eq!(file(&path).expect("the file is read"), Hash::of(&bytes), "{len} bytes");
+        }
+        assert!(file(&dir.path().join("missing")).is_err());
     }
 }
