@@ -118,7 +118,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("file");
         for len in [0, 1, BLOCK as usize, BLOCK as usize + 3] {
-            let bytes: Vec<u8> = (0..len).map(|i| (i * i >> 3) as u8).collect();
+            let bytes: Vec<u8> = (0..len).map(|i| ((i * i) >> 3) as u8).collect();
             std::fs::write(&path, &bytes).expect("the file is written");
             assert_eq!(file(&path).expect("the file is read"), Hash::of(&bytes), "{len} bytes");
         }
