@@ -94,7 +94,7 @@ fn of_several(comparison: &Comparison, best: usize, duels: &[Duel]) -> String {
     };
     let (beaten, open) = (names(true), names(false));
     let mut text = format!(
-        "Of {} detectors {} tells these {} images apart best, with ROC-AUC {}.",
+        "Of {} detectors {} has the highest ROC-AUC on these {} images, {}.",
         comparison.entrants.len(),
         name(comparison, best),
         count(comparison.images),
@@ -104,7 +104,7 @@ fn of_several(comparison: &Comparison, best: usize, duels: &[Duel]) -> String {
         text.push_str(&format!(" That is more than chance would give against {}.", beaten.join(", ")));
     }
     if !open.is_empty() {
-        text.push_str(&format!(" Against {} the images do not say.", open.join(", ")));
+        text.push_str(&format!(" Whether it is better than {} these images do not say.", open.join(", ")));
     }
     text
 }

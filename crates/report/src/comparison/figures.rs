@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::{name, names};
 use crate::figures::{Figure, HoverPoint, picked};
 use crate::metric::{HEADLINE, Metric};
-use crate::number::score;
+use crate::number::{count, score};
 use crate::plot::{self, Anchor, Axes, Axis, Ink, Panel, Stroke, circle, decimate, hover_target, line, text};
 use crate::table::Table;
 
@@ -43,8 +43,8 @@ fn ink(index: usize) -> Ink {
 }
 
 fn roc(comparison: &Comparison) -> Option<Figure> {
-    const SIZE: (f64, f64) = (520.0, 440.0);
-    const PANEL: Panel = Panel { left: 40.0, top: 12.0, width: 466.0, height: 380.0 };
+    const SIZE: (f64, f64) = (520.0, 458.0);
+    const PANEL: Panel = Panel { left: 40.0, top: 30.0, width: 466.0, height: 380.0 };
     const LEGEND_ROW: f64 = 20.0;
     let drawn: Vec<usize> = (0..comparison.entrants.len())
         .filter(|&index| !comparison.entrants[index].roc.is_empty())
@@ -147,7 +147,7 @@ fn differences(comparison: &Comparison) -> Option<Figure> {
         description: format!(
             "Each score of the first detector minus that of the second, with its 95% interval over {} resamples of the \
              images; an interval that holds 0 decides nothing.",
-            comparison.bootstrap.resamples
+            count(u64::from(comparison.bootstrap.resamples))
         ),
         size: (WIDTH, panel.bottom() + 50.0),
         panel: None,
