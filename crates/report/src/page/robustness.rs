@@ -70,8 +70,8 @@ fn flips(robustness: &Robustness) -> Markup {
                 }
             }
             p.note.files {
-                @if flips.len() > MOST_FLIPS { (count((flips.len() - MOST_FLIPS) as u64)) " more images, and " }
-                "every flip with its score: " a href="figures/flips.csv" { "CSV" }
+                @if flips.len() > MOST_FLIPS { "And " (count((flips.len() - MOST_FLIPS) as u64)) " more images. " }
+                "Every flip with its score: " a href="figures/flips.csv" { "CSV" }
             }
         }
     }
