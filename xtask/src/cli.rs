@@ -47,7 +47,7 @@ pub(crate) enum Task {
     /// P(fake) and a verdict for files and folders [PATH…] [its options: --help]
     #[command(disable_help_flag = true)]
     Predict(Rest),
-    /// Paired tests between runs on the same images [RUN RUN…] [its options: --help]
+    /// Runs side by side on the same images: paired tests, and a page about them [RUN RUN…] [its options: --help]
     #[command(disable_help_flag = true)]
     Compare(Rest),
     /// Format, lints, all tests and the smoke pipeline: what CI runs

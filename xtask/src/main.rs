@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Task::Evaluate(args) => single::run("evaluate", args.rest, cuda),
         Task::Report(args) => single::run("report", args.rest, cuda),
         Task::Predict(args) => single::run_tool("predict", args.rest, cuda),
-        Task::Compare(args) => single::run_tool("compare", args.rest, cuda),
+        Task::Compare(args) => single::compare(args.rest, cuda),
         Task::Ci => ci::run(),
         Task::CudaCheck => cuda_check::run(),
         Task::Tidy => tidy::run(),

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use artifacts::schema::Comparison;
 use artifacts::stage::Failure;
 use artifacts::{RunDir, names};
 
@@ -33,10 +34,21 @@ pub(crate) fn run(stage: &str, mut rest: Vec<OsString>, cuda: Choice) -> Result<
     programs::run(programs::program(stage)?.args(rest))
 }
 
-/// Runs a program that is no stage: `predict`, `compare`.
+/// Runs a program that is no stage: `predict`.
 pub(crate) fn run_tool(tool: &str, rest: Vec<OsString>, cuda: Choice) -> Result<(), Failure> {
     programs::build(cuda)?;
     programs::run(programs::program(tool)?.args(rest))
+}
+
+/// Compares runs, and makes the page about it beside `compare.json`.
+pub(crate) fn compare(mut rest: Vec<OsString>, cuda: Choice) -> Result<(), Failure> {
+    programs::build(cuda)?;
+    if asks_for_help(&rest) {
+        return programs::run(programs::program("compare")?.args(rest));
+    }
+    let out = take_option(&mut rest, "--out")?.unwrap_or_else(|| Comparison::DEFAULT_DIR.into());
+    programs::run(programs::program("compare")?.args(rest).arg("--out").arg(&out))?;
+    programs::run(programs::program("compare-report")?.arg(&out))
 }
 
 /// The folder of shards of a source: itself, or what ingest makes of it with the run's own preprocessing.

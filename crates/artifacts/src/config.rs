@@ -2,6 +2,10 @@
 //!
 //! A key that no stage knows is an error that names the key, where it was written, and the nearest valid key.
 
+mod range;
+
+pub use range::OutOfRange;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -33,6 +33,8 @@ pub struct Prediction {
     pub logit_fake: f32,
     /// Softmax of the two: the probability of being fake.
     pub p_fake: f64,
+    /// The same after the temperature that validation chose; `None` where none was fitted.
+    pub p_fake_calibrated: Option<f64>,
     /// The class called at threshold 0.5.
     pub predicted: Label,
 }
@@ -78,6 +80,7 @@ fn to_batch(rows: &[Prediction]) -> Result<RecordBatch, arrow::error::ArrowError
         ("logit_real", logit(|row| row.logit_real)),
         ("logit_fake", logit(|row| row.logit_fake)),
         ("p_fake", Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.p_fake)))),
+        ("p_fake_calibrated", Arc::new(rows.iter().map(|row| row.p_fake_calibrated).collect::<Float64Array>())),
         ("predicted", label(|row| row.predicted)),
     ])
 }
@@ -96,6 +99,13 @@ fn from_batch(batch: &RecordBatch, rows: &mut Vec<Prediction>) -> Result<(), Str
     let (logit_real, logit_fake) = (logit("logit_real")?, logit("logit_fake")?);
     let runs = column("run")?.as_primitive_opt::<UInt32Type>().ok_or_else(|| wrong("run"))?.clone();
     let p_fake = column("p_fake")?.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong("p_fake"))?.clone();
+    // Tables of earlier versions have no such column.
+    let calibrated = match batch.column_by_name("p_fake_calibrated") {
+        None => None,
+        Some(column) => {
+            Some(column.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong("p_fake_calibrated"))?.clone())
+        }
+    };
     let class =
         |index: u8| Label::from_index(index).ok_or_else(|| format!("{index} is no class; 0 is real, 1 is fake"));
     for i in 0..batch.num_rows() {
@@ -108,6 +118,7 @@ fn from_batch(batch: &RecordBatch, rows: &mut Vec<Prediction>) -> Result<(), Str
             logit_real: logit_real.value(i),
             logit_fake: logit_fake.value(i),
             p_fake: p_fake.value(i),
+            p_fake_calibrated: calibrated.as_ref().filter(|column| column.is_valid(i)).map(|column| column.value(i)),
             predicted: class(predicted.value(i))?,
         });
     }
@@ -132,6 +143,7 @@ mod tests {
                 logit_real: -1.5,
                 logit_fake: f32::MAX,
                 p_fake: 0.25,
+                p_fake_calibrated: (run > 0).then_some(0.3),
                 predicted: Label::Real,
             })
             .collect();

@@ -9,9 +9,11 @@ mod ingest;
 mod metrics;
 mod robustness;
 
-pub use audit::{Audit, Shortcut, Verdict};
+pub use audit::{
+    Association, AssociationBin, Audit, NearDuplicate, NearDuplicates, Probe, ProbeShare, Probes, Shortcut, Verdict,
+};
 pub use checkpoint::{ImageSize, ModelConfig, PreprocessorConfig};
-pub use comparison::{Comparison, DeLong, Difference, Entrant, McNemar, Pair};
+pub use comparison::{Comparison, DeLong, Difference, Disagreement, Entrant, McNemar, Pair};
 pub use explanations::{Example, ExampleKind, Explanations, HeatMap, SanityCheck};
 pub use history::Epoch;
 pub use ingest::{IngestSummary, Rejected, SplitSummary};
@@ -19,4 +21,4 @@ pub use metrics::{
     Bootstrap, Confusion, CurvePoint, Fitted, Group, Groups, Inconclusive, Interval, Metrics, Moments, ReliabilityBin,
     RunMetrics, Scores, Worst,
 };
-pub use robustness::{Robustness, RobustnessCurve, RobustnessPoint};
+pub use robustness::{Flip, FlippingImage, Robustness, RobustnessCurve, RobustnessPoint};

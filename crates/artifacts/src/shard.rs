@@ -26,7 +26,8 @@ const WIDTH_KEY: &str = "candling.width";
 /// The column of pixels.
 const PIXELS: &str = "pixels";
 
-/// What is known of one image besides its pixels.
+/// What is known of one image besides its pixels. Of its file, `width`, `height` and `file_bytes` are 0 and `format` is
+/// empty where ingest was told to strip them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// BLAKE3 of the source file.

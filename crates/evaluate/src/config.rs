@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use artifacts::Split;
+use artifacts::config::OutOfRange;
+use artifacts::{Split, names};
 use model::device::DeviceChoice;
 use serde::{Deserialize, Serialize};
 
@@ -58,23 +59,14 @@ impl Default for Config {
     }
 }
 
-/// A value that cannot be used.
-#[derive(Debug, PartialEq, thiserror::Error)]
-#[error("evaluate.{key} is {value}, and must be {range}")]
-pub struct ConfigError {
-    key: &'static str,
-    value: String,
-    range: &'static str,
-}
-
 impl Config {
     /// Checks what types cannot express.
     ///
     /// # Errors
     /// The first value that cannot be used.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    pub fn validate(&self) -> Result<(), OutOfRange> {
         let error =
-            |key, value: &dyn std::fmt::Display, range| Err(ConfigError { key, value: value.to_string(), range });
+            |key, value: &dyn std::fmt::Display, range| Err(OutOfRange::new(names::EVALUATE, key, value, range));
         if self.batch == 0 {
             return error("batch", &self.batch, "at least 1");
         }

@@ -5,6 +5,7 @@ use artifacts::progress::Progress;
 use artifacts::shard::Shards;
 
 use crate::Error;
+use crate::calibration::Temperature;
 use crate::detector::{Detector, Score};
 
 /// The scores of all images, in the order of the shards.
@@ -29,8 +30,13 @@ pub(crate) fn scores(detector: &mut Detector, shards: &Shards, batch: usize, wha
     Ok(scores)
 }
 
-/// The rows of `predictions.parquet`.
-pub(crate) fn predictions(shards: &Shards, scores: &[Score], run: usize) -> Vec<Prediction> {
+/// The rows of `predictions.parquet`; `temperature` is what validation chose.
+pub(crate) fn predictions(
+    shards: &Shards,
+    scores: &[Score],
+    run: usize,
+    temperature: Option<Temperature>,
+) -> Vec<Prediction> {
     shards
         .samples()
         .iter()
@@ -44,6 +50,7 @@ pub(crate) fn predictions(shards: &Shards, scores: &[Score], run: usize) -> Vec<
             logit_real: score.real,
             logit_fake: score.fake,
             p_fake: score.p_fake(),
+            p_fake_calibrated: temperature.map(|temperature| temperature.calibrate(score.p_fake())),
             predicted: score.predicted(),
         })
         .collect()

@@ -20,7 +20,7 @@ pub mod robustness;
 pub mod significance;
 mod stage;
 
-pub use config::{Config, ConfigError};
+pub use config::Config;
 pub use detector::{Detector, Score};
 pub use error::Error;
 pub use stage::Evaluate;

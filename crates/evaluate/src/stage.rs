@@ -195,14 +195,15 @@ fn judge_one(
         None => None,
         Some(shards) => {
             let scores = inference::scores(detector, shards, config.batch, "evaluate: validation")?;
-            let predictions = inference::predictions(shards, &scores, run);
+            let predictions = inference::predictions(shards, &scores, run, None);
             let margins: Vec<f64> = scores.iter().map(|score| Score::margin(*score)).collect();
             Fit::new(&Scored::of(&predictions), &margins, config.band).map_err(score)?
         }
     };
     let what = format!("evaluate: {}", config.split);
     let scores = inference::scores(detector, &data.judged, config.batch, &what)?;
-    let predictions = inference::predictions(&data.judged, &scores, run);
+    let temperature = fit.as_ref().map(|fit| fit.temperature);
+    let predictions = inference::predictions(&data.judged, &scores, run, temperature);
     let plan = RunPlan { run, resamples: config.resamples, seed: config.seed };
     let mut metrics = judge_run(&predictions, fit.as_ref(), plan).map_err(score)?;
     metrics.weights = Some(detector.weights());

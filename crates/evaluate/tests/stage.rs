@@ -2,161 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a run that cannot be set up is a failed test")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod support;
 
-use artifacts::atomic::DirWriter;
-use artifacts::hash::Hash;
+use std::path::Path;
+
 use artifacts::predictions;
-use artifacts::schema::{
-    Comparison, Explanations, ImageSize, IngestSummary, Metrics, ModelConfig, PreprocessorConfig, Robustness,
-};
-use artifacts::shard::{Sample, ShardWriter};
-use artifacts::{Checkpoint, Label, Manifest, RunDir, Split, atomic, names};
-use model::{Network, NetworkConfig, Normalisation};
-use pixels::{Filter, Fit, Format, RgbImage, encode, resize};
-use serde_json::{Value, json};
-
-/// Side of the stored images: the smallest that the network takes.
-const SIDE: u32 = 32;
-/// Images of each split.
-const IMAGES: u32 = 12;
-
-/// A run with two training runs, and the folder of its source images.
-struct Run {
-    dir: tempfile::TempDir,
-}
-
-impl Run {
-    fn new() -> Run {
-        let run = Run { dir: tempfile::tempdir().unwrap() };
-        run.ingest();
-        run.train(0);
-        run.train(1);
-        run
-    }
-
-    fn run_dir(&self) -> RunDir {
-        RunDir::new(self.dir.path().join("run"))
-    }
-
-    fn source(&self) -> PathBuf {
-        self.dir.path().join("source")
-    }
-
-    fn ingest(&self) {
-        let writer = DirWriter::create(&self.run_dir().ingest()).unwrap();
-        for (index, split) in Split::ALL.into_iter().enumerate() {
-            let mut shards = ShardWriter::new(writer.path(), split, [SIDE as usize; 2], 100);
-            for image in 0..IMAGES {
-                let (sample, pixels) = self.image(split, index as u32 * IMAGES + image);
-                shards.push(sample, &pixels).unwrap();
-            }
-            shards.finish().unwrap();
-        }
-        let summary = IngestSummary {
-            source: self.source().to_string_lossy().into_owned(),
-            simulated: false,
-            size: [SIDE as usize; 2],
-            seen: 36,
-            rejected: 0,
-            rejected_by_reason: Default::default(),
-            splits: Default::default(),
-            images_per_second: 1.0,
-        };
-        complete(writer, names::INGEST, serde_json::to_value(summary).unwrap());
-    }
-
-    /// Writes a source file and makes of it what ingest does.
-    fn image(&self, split: Split, number: u32) -> (Sample, Vec<u8>) {
-        let label = Label::ALL[(number % 2) as usize];
-        let picture = RgbImage::from_fn(48, 40, |x, y| {
-            let value = x * (number + 3) + y * 5 + number * 11 + if label == Label::Fake { (x % 2) * 90 } else { 0 };
-            [value as u8, (value / 2) as u8, 255 - value as u8]
-        });
-        let bytes = encode::jpeg(&picture, 90, encode::Subsampling::Quarter).unwrap();
-        let path = format!("{split}/{label}/{number:02}.jpg");
-        let file = self.source().join(&path);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, &bytes).unwrap();
-        let decoded = pixels::decode(&bytes, &pixels::Limits::default()).unwrap();
-        let stored = resize(&decoded.rgb, SIDE, Filter::default(), Fit::default()).unwrap();
-        let sample = Sample {
-            id: Hash::of(&bytes),
-            path,
-            label,
-            split,
-            generator: if label == Label::Fake { format!("generator-{}", number % 3) } else { String::new() },
-            width: 48,
-            height: 40,
-            format: Format::Jpeg.name().to_owned(),
-            file_bytes: bytes.len() as u64,
-        };
-        (sample, stored.into_data())
-    }
-
-    fn train(&self, run: usize) {
-        let writer = DirWriter::create(&self.run_dir().train_run(run)).unwrap();
-        for checkpoint in [Checkpoint::best(writer.path()), Checkpoint::last(writer.path())] {
-            std::fs::create_dir_all(checkpoint.path()).unwrap();
-            let mut network = Network::new(&NetworkConfig::default(), &model::device::Device::Cpu).unwrap();
-            network.initialise(run as u64).unwrap();
-            network.save(&checkpoint.weights(), &Default::default()).unwrap();
-            let Normalisation { mean, std } = Normalisation::default();
-            let preprocessor = PreprocessorConfig {
-                do_resize: true,
-                size: ImageSize { height: SIDE as usize, width: SIDE as usize },
-                filter: None,
-                fit: None,
-                do_rescale: true,
-                rescale_factor: 1.0 / 255.0,
-                do_normalize: true,
-                image_mean: mean,
-                image_std: std,
-            };
-            atomic::write_json(&checkpoint.model_config(), &ModelConfig::detector("resnet50")).unwrap();
-            atomic::write_json(&checkpoint.preprocessor_config(), &preprocessor).unwrap();
-        }
-        complete(writer, names::TRAIN, json!({}));
-    }
-
-    fn evaluate(&self, options: &[&str]) -> Output {
-        let mut arguments = vec!["--run-dir".to_owned(), self.run_dir().path().to_string_lossy().into_owned()];
-        arguments.extend(["--set", "evaluate.resamples=50", "--set", "evaluate.examples=1"].map(str::to_owned));
-        arguments.extend(options.iter().map(|option| (*option).to_owned()));
-        program(env!("CARGO_BIN_EXE_candling-evaluate"), &arguments)
-    }
-
-    fn predict(&self, options: &[&str]) -> (Vec<Value>, Output) {
-        let run = self.run_dir().path().to_string_lossy().into_owned();
-        let output = program(
-            env!("CARGO_BIN_EXE_candling-predict"),
-            &[&["--run-dir", &run, "--json"], options].concat().iter().map(|s| (*s).to_owned()).collect::<Vec<_>>(),
-        );
-        let text = String::from_utf8(output.stdout.clone()).unwrap();
-        (text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), output)
-    }
-}
-
-fn program(path: &str, arguments: &[String]) -> Output {
-    Command::new(path).args(arguments).output().unwrap()
-}
-
-fn complete(writer: DirWriter, stage: &str, summary: Value) {
-    let code = artifacts::Code { version: "0".to_owned(), executable: Hash::of(b"test") };
-    let manifest =
-        Manifest::describe(writer.path(), stage, json!({}), Default::default(), code, 0.0, "cpu".to_owned(), summary);
-    manifest.unwrap().write(writer.path()).unwrap();
-    writer.publish().unwrap();
-}
-
-fn succeed(output: &Output) {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn read<T: serde::de::DeserializeOwned>(path: &Path) -> T {
-    atomic::read_json(path, "test artifact").unwrap()
-}
+use artifacts::schema::{Comparison, Explanations, Flip, Metrics, Robustness};
+use artifacts::{Label, names};
+use serde_json::Value;
+use support::{Run, program, read, succeed};
 
 #[test]
 fn a_run_is_judged_explained_compared_and_predicted() {
@@ -214,11 +68,26 @@ fn check_explanations(folder: &Path) {
 fn check_robustness(robustness: &Robustness) {
     assert_eq!((robustness.images, robustness.from_files), (6, 6));
     let operations: Vec<&str> = robustness.curves.iter().map(|curve| curve.operation.as_str()).collect();
-    assert_eq!(operations, ["jpeg", "resize", "blur", "noise", "crop", "social_media"]);
+    assert_eq!(operations, ["jpeg", "webp", "resize", "blur", "noise", "crop", "social_media"]);
     for point in robustness.curves.iter().flat_map(|curve| &curve.points) {
         let flips = (point.flips_to_fake + point.flips_to_real) as f64;
         assert_eq!(point.flipped, Some(flips / 6.0));
         assert_eq!(point.scores.n, 6);
+    }
+    assert!(robustness.left_out.is_empty(), "{:?}", robustness.left_out);
+    // The list of flips and the counts are of the same verdicts.
+    for curve in &robustness.curves {
+        for point in &curve.points {
+            let listed = |from: Label| {
+                let of_point = |flip: &&Flip| flip.operation == curve.operation && flip.level == point.level;
+                let images = robustness.flips.iter().filter(|image| image.predicted == from);
+                images.flat_map(|image| &image.flips).filter(of_point).count() as u64
+            };
+            assert_eq!((listed(Label::Real), listed(Label::Fake)), (point.flips_to_fake, point.flips_to_real));
+        }
+    }
+    for image in &robustness.flips {
+        assert!(image.flips.iter().all(|flip| (flip.p_fake >= 0.5) != (image.p_fake >= 0.5)), "{image:?}");
     }
 }
 
@@ -235,10 +104,19 @@ fn check_comparison(run: &Run) {
     let areas = [0, 1].map(|index| comparison.entrants[index].scores.roc_auc.unwrap());
     assert!((pair.roc_auc.unwrap().difference - (areas[0] - areas[1])).abs() < 1e-12);
     assert_eq!(pair.differences[0].value, Some(areas[0] - areas[1]));
+    for entrant in &comparison.entrants {
+        assert!(entrant.intervals.contains_key("roc_auc") && entrant.roc.len() > 2);
+    }
+    assert_eq!(comparison.disagreeing, comparison.disagreements.len() as u64);
+    for image in &comparison.disagreements {
+        assert_ne!(image.p_fake[0] >= 0.5, image.p_fake[1] >= 0.5, "{image:?}");
+    }
 }
 
 fn check_predictions(run: &Run, folder: &Path) {
     let judged = predictions::read(&folder.join(names::PREDICTIONS)).unwrap();
+    let metrics: Metrics = read(&folder.join(names::METRICS));
+    let band = metrics.runs[0].fitted.as_ref().unwrap().inconclusive;
     let source = run.source().join("test");
     let hostile = source.join("a\u{1b}[31m<b>\n.png");
     std::fs::write(&hostile, b"\x89PNG\r\n\x1a\n and then nothing").unwrap();
@@ -256,7 +134,14 @@ fn check_predictions(run: &Run, folder: &Path) {
         let file = row["file"].as_str().unwrap();
         let expected = judged.iter().find(|judged| judged.run == 0 && judged.id.to_string() == file).unwrap();
         assert_eq!(row["p_fake"].as_f64().unwrap().to_bits(), expected.p_fake.to_bits(), "{row}");
-        assert!(row["p_fake_calibrated"].is_number() && row["verdict"].is_string());
+        let calibrated = expected.p_fake_calibrated.unwrap();
+        assert_eq!(row["p_fake_calibrated"].as_f64().unwrap().to_bits(), calibrated.to_bits(), "{row}");
+        let verdict = match calibrated {
+            p if p < band.low => "real",
+            p if p >= band.high => "fake",
+            _ => "inconclusive",
+        };
+        assert_eq!(row["verdict"], verdict, "{row}");
         assert!(image::open(row["explanation"].as_str().unwrap()).is_ok());
     }
 }

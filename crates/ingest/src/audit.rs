@@ -21,41 +21,41 @@ mod report;
 mod shortcuts;
 
 use artifacts::Label;
+use artifacts::schema::{Association, Audit, Probes};
 use rayon::prelude::*;
 
-pub use association::{Association, Bin};
 pub use duplicates::{Pair, near_duplicates, to_drop};
 use features::Feature;
 pub use observation::Observation;
 use probe::cross_validate;
-pub use report::{ListedPair, NearDuplicates, Probe, Probes, Report, Share};
 
 /// The most images that the probes look at; more would make them no surer, only slower.
 const MOST_SAMPLED: usize = 20_000;
 
 /// Audits a data set. `pairs`: what [`near_duplicates`] found among the same images. `path`: an image's path by its place.
-pub fn audit(images: &[&Observation], pairs: &[Pair], path: impl Fn(usize) -> String) -> Report {
+pub fn audit(images: &[&Observation], pairs: &[Pair], path: impl Fn(usize) -> String) -> Audit {
     let step = images.len().div_ceil(MOST_SAMPLED).max(1);
     let sample: Vec<&Observation> = images.iter().copied().step_by(step).collect();
     let fake: Vec<bool> = sample.iter().map(|image| image.label == Label::Fake).collect();
     let files = features::of_files(&sample);
-    let associate = |feature: &Feature| Association::of(feature, &fake, cross_validate(&[feature], &fake).roc_auc);
+    let associate = |feature: &Feature| association::of(feature, &fake, cross_validate(&[feature], &fake).roc_auc);
     let mut associations: Vec<Association> = files.par_iter().map(associate).collect();
     let probes = Probes {
-        metadata: Probe::of(&files, &fake),
-        colour_histogram: Probe::of(&features::of_colours(&sample), &fake),
-        thumbnail: Probe::of(&features::of_thumbnails(&sample), &fake),
+        metadata: report::probe(&files, &fake),
+        colour_histogram: report::probe(&features::of_colours(&sample), &fake),
+        thumbnail: report::probe(&features::of_thumbnails(&sample), &fake),
     };
-    let near_duplicates = NearDuplicates::new(images, pairs, path);
+    let near_duplicates = report::near_duplicates(images, pairs, path);
 
     let mut shortcuts = shortcuts::of_files(&files, &associations, &probes.metadata, &fake);
     shortcuts.extend(shortcuts::of_content(&probes));
     shortcuts.extend(shortcuts::of_duplicates(&near_duplicates, images));
     associations.sort_by(|a, b| b.roc_auc.unwrap_or(0.0).total_cmp(&a.roc_auc.unwrap_or(0.0)));
-    Report {
-        audit: shortcuts::verdict(shortcuts),
-        images: images.len(),
-        sampled: sample.len(),
+    Audit {
+        verdict: shortcuts::verdict(&mut shortcuts),
+        shortcuts,
+        images: images.len() as u64,
+        sampled: sample.len() as u64,
         associations,
         probes,
         near_duplicates,

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use artifacts::config::OutOfRange;
 use artifacts::shard::DEFAULT_ROWS;
-use artifacts::{Label, Split};
+use artifacts::{Label, Split, names};
 use pixels::{Filter, Fit, Limits};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,10 @@ pub struct Config {
     /// Saves every image again in the same way before it is resized, so that formats and qualities tell nothing, e.g.
     /// `reencode = { format = "jpeg", quality = 90 }`.
     pub reencode: Option<Reencode>,
+    /// Keeps nothing of a file but its pixels: the shards hold no format, size or length, so that no model can read them,
+    /// and EXIF and what a file declares of itself go before the audit's classifiers see them. What compression and size
+    /// have left in the pixels stays; against that there are `reencode` and images of one size.
+    pub strip: bool,
     /// Leaves out images that are nearly the same as another: one of each group is used, in the test split if it has one
     /// there, and none where a group has both labels. Takes a pass over the images of its own.
     pub drop_near_duplicates: bool,
@@ -87,19 +92,11 @@ impl Default for Config {
             shard_rows: DEFAULT_ROWS,
             audit: true,
             reencode: None,
+            strip: false,
             drop_near_duplicates: false,
             seed: 0,
         }
     }
-}
-
-/// A value that cannot be used.
-#[derive(Debug, PartialEq, thiserror::Error)]
-#[error("ingest.{key} is {value}, and must be {range}")]
-pub struct ConfigError {
-    key: &'static str,
-    value: String,
-    range: &'static str,
 }
 
 impl Config {
@@ -107,9 +104,8 @@ impl Config {
     ///
     /// # Errors
     /// The first value that cannot be used.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let error =
-            |key, value: &dyn std::fmt::Display, range| Err(ConfigError { key, value: value.to_string(), range });
+    pub fn validate(&self) -> Result<(), OutOfRange> {
+        let error = |key, value: &dyn std::fmt::Display, range| Err(OutOfRange::new(names::INGEST, key, value, range));
         if self.source.trim().is_empty() {
             let range = "a folder, a .zip, a .csv, kaggle:owner/slug or simulated:";
             return error("source", &"empty", range);

@@ -73,13 +73,14 @@ fn read(source: &dyn Source, used: &Used) -> Result<(Hash, Vec<u8>), (Option<Has
     if source.is_key(used.key, id) { Ok((id, bytes)) } else { Err((Some(id), Fault::changed())) }
 }
 
-/// A decoded file, saved again where the configuration says so.
+/// A decoded file, saved again or stripped where the configuration says so.
 struct Prepared {
-    /// Of the file as the source has it.
+    /// Of the file as the source has it; empty and zero where it is stripped.
     format: String,
     width: u32,
     height: u32,
     file_bytes: u64,
+    strip: bool,
     /// The file that `picture` was decoded from.
     file: Vec<u8>,
     picture: Decoded,
@@ -92,17 +93,21 @@ impl Prepared {
         if is_blank(&picture.rgb) {
             return Err(Fault::blank());
         }
-        let (format, width, height) = (picture.format.name().to_owned(), picture.width, picture.height);
-        let file_bytes = file.len() as u64;
+        let (format, width, height, file_bytes) = if config.strip {
+            (String::new(), 0, 0, 0)
+        } else {
+            (picture.format.name().to_owned(), picture.width, picture.height, file.len() as u64)
+        };
         let (file, picture) = match &config.reencode {
             None => (file, picture),
             Some(reencode) => saved_again(&picture.rgb, reencode, &limits)?,
         };
-        Ok(Prepared { format, width, height, file_bytes, file, picture })
+        Ok(Prepared { format, width, height, file_bytes, strip: config.strip, file, picture })
     }
 
     fn observe(&self, used: &Used) -> Observation {
-        Observation::new(&self.file, &self.picture, used.label, used.split)
+        let observation = Observation::new(&self.file, &self.picture, used.label, used.split);
+        if self.strip { observation.without_metadata() } else { observation }
     }
 }
 

@@ -69,7 +69,9 @@ impl<'a> Output<'a> {
         let summary = self.splits.entry(sample.split).or_default();
         *summary.labels.entry(sample.label).or_default() += 1;
         *summary.generators.entry(sample.generator.clone()).or_default() += 1;
-        *summary.formats.entry(sample.format.clone()).or_default() += 1;
+        if !self.config.strip {
+            *summary.formats.entry(sample.format.clone()).or_default() += 1;
+        }
     }
 
     /// Completes the shards and `rejected.jsonl`. `seen`: files in the source. Returns what the manifest says.
@@ -105,9 +107,9 @@ impl<'a> Output<'a> {
     pub(crate) fn audit(&self) -> Result<Audit, Error> {
         let images: Vec<&Observation> = self.observed.iter().map(|observed| &observed.observation).collect();
         let pairs = near_duplicates(&images);
-        let report = audit(&images, &pairs, |image| self.observed[image].path.clone());
-        atomic::write_json(&self.folder.join(names::AUDIT), &report)?;
-        Ok(report.audit)
+        let audit = audit(&images, &pairs, |image| self.observed[image].path.clone());
+        atomic::write_json(&self.folder.join(names::AUDIT), &audit)?;
+        Ok(audit)
     }
 }
 

@@ -5,9 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use artifacts::schema::Verdict;
+use artifacts::schema::{Audit, Verdict};
 use artifacts::{Label, Split};
-use ingest::audit::{Observation, Pair, Report, audit, near_duplicates, to_drop};
+use ingest::audit::{Observation, Pair, audit, near_duplicates, to_drop};
 use pixels::encode::{self, Subsampling};
 use pixels::{Decoded, Filter, Limits, RgbImage, decode, resize_to};
 use rayon::prelude::*;
@@ -51,7 +51,7 @@ fn observe(folder: &Path) -> (Vec<String>, Vec<Observation>) {
         .unzip()
 }
 
-fn report(images: &[Observation]) -> (Vec<Pair>, Report) {
+fn report(images: &[Observation]) -> (Vec<Pair>, Audit) {
     let images: Vec<&Observation> = images.iter().collect();
     let pairs = near_duplicates(&images);
     let report = audit(&images, &pairs, |image| image.to_string());
@@ -62,8 +62,8 @@ fn report(images: &[Observation]) -> (Vec<Pair>, Report) {
 fn mixed_formats_are_warned_of_by_name() {
     let Some(folder) = shared("mixed-formats") else { return };
     let (_, report) = report(&observe(&folder).1);
-    assert_eq!(report.audit.verdict, Verdict::Warning);
-    let strongest = &report.audit.shortcuts[0];
+    assert_eq!(report.verdict, Verdict::Warning);
+    let strongest = &report.shortcuts[0];
     assert_eq!(strongest.feature, "format");
     assert!(strongest.roc_auc.unwrap() > 0.99);
     assert!(strongest.explanation.contains("png"), "{}", strongest.explanation);
@@ -73,9 +73,9 @@ fn mixed_formats_are_warned_of_by_name() {
 fn faces_pass_with_hardly_a_pair() {
     let Some(folder) = shared("faces") else { return };
     let (pairs, report) = report(&observe(&folder).1);
-    assert_eq!(report.audit.verdict, Verdict::Pass, "{:?}", report.audit.shortcuts);
+    assert_eq!(report.verdict, Verdict::Pass, "{:?}", report.shortcuts);
     eprintln!("{} pairs among {} faces", pairs.len(), report.images);
-    assert!(pairs.len() * 1000 < report.images, "{:?}", report.near_duplicates.pairs);
+    assert!((pairs.len() as u64) * 1000 < report.images, "{:?}", report.near_duplicates.pairs);
 }
 
 /// One change that leaves a picture the same to the eye.

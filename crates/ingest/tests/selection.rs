@@ -121,6 +121,44 @@ fn the_audit_names_a_shortcut_and_saving_again_removes_it() {
     assert!(!again.contains(&"JPEG quality".to_owned()), "{again:?}");
 }
 
+/// The file with an EXIF segment that names the camera's maker.
+fn with_exif(jpeg: &[u8]) -> Vec<u8> {
+    let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x0f\0\x02\0\0\0\x04cam\0\0\0\0\0".to_vec();
+    let mut file = vec![0xff, 0xd8, 0xff, 0xe1];
+    file.extend((exif.len() as u16 + 2).to_be_bytes());
+    file.append(&mut exif);
+    file.extend(&jpeg[2..]);
+    file
+}
+
+#[test]
+fn stripping_leaves_nothing_of_a_file_but_its_pixels() {
+    let place = Workplace::new();
+    for i in 0..40 {
+        place.add(&format!("real/{i}.jpg"), &with_exif(&jpeg(&patches(2 * i), 90, Subsampling::Quarter).unwrap()));
+        place.add(&format!("fake/{i}.jpg"), &jpeg(&patches(2 * i + 1), 90, Subsampling::Quarter).unwrap());
+    }
+    let ingested = |run: &str, set: &[&str]| {
+        let done = place.ingest(run, &place.path("data"), set).done();
+        let text = std::fs::read(place.path(run).join("ingest/audit.json")).unwrap();
+        let audit: artifacts::schema::Audit = serde_json::from_slice(&text).unwrap();
+        let exif = audit.associations.into_iter().filter(|table| table.feature.starts_with("EXIF"));
+        (done, exif.map(|table| table.bins.len()).collect::<Vec<_>>(), audit.shortcuts)
+    };
+    let (plain, exif, shortcuts) = ingested("plain", &[]);
+    assert!(exif.contains(&2) && shortcuts.iter().any(|shortcut| shortcut.feature == "EXIF"), "{shortcuts:?}");
+    let (stripped, exif, shortcuts) = ingested("stripped", &["strip=true"]);
+    assert!(exif.iter().all(|&bins| bins == 1), "{exif:?}");
+    assert!(!shortcuts.iter().any(|shortcut| shortcut.feature.starts_with("EXIF")), "{shortcuts:?}");
+    for split in artifacts::Split::ALL {
+        for sample in stripped.samples(split) {
+            assert_eq!((sample.width, sample.height, sample.file_bytes, sample.format.as_str()), (0, 0, 0, ""));
+        }
+        assert_eq!(stripped.paths(split), plain.paths(split));
+        assert_eq!(stripped.shards(split).pixels(0), plain.shards(split).pixels(0));
+    }
+}
+
 /// Patches of colours that no two numbers share.
 fn patches(number: u32) -> pixels::RgbImage {
     pixels::RgbImage::from_fn(64, 64, |x, y| {

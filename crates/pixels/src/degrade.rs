@@ -7,7 +7,7 @@ use std::f32::consts::TAU;
 
 use rand::{Rng, RngExt};
 
-use crate::encode::{self, JpegSizeError, Subsampling};
+use crate::encode::{self, JpegSizeError, Subsampling, WebpError};
 use crate::{Filter, Limits, RgbImage, decode, resize_to};
 
 /// An operation that cannot be done to this image.
@@ -16,6 +16,9 @@ pub enum DegradeError {
     /// The image does not fit into a JPEG.
     #[error(transparent)]
     Jpeg(#[from] JpegSizeError),
+    /// The image cannot be saved as WebP.
+    #[error(transparent)]
+    Webp(#[from] WebpError),
     /// A parameter outside its range.
     #[error("{parameter} is {value}, and must be {range}")]
     #[expect(missing_docs, reason = "the names say it")]
@@ -34,6 +37,17 @@ pub enum DegradeError {
 /// If a side exceeds what JPEG can hold.
 pub fn jpeg(image: &RgbImage, quality: u8) -> Result<RgbImage, DegradeError> {
     let bytes = encode::jpeg(image, quality, Subsampling::Quarter)?;
+    let limits = Limits { max_pixels: u64::MAX };
+    let decoded = decode(&bytes, &limits).expect("what was just encoded can be decoded");
+    Ok(decoded.rgb)
+}
+
+/// Saves as lossy WebP of `quality` (0 to 100) and opens it again.
+///
+/// # Errors
+/// If a side exceeds what WebP can hold.
+pub fn webp(image: &RgbImage, quality: u8) -> Result<RgbImage, DegradeError> {
+    let bytes = encode::webp(image, quality)?;
     let limits = Limits { max_pixels: u64::MAX };
     let decoded = decode(&bytes, &limits).expect("what was just encoded can be decoded");
     Ok(decoded.rgb)

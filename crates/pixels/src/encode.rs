@@ -1,4 +1,4 @@
-//! RGB to JPEG, as most software writes it.
+//! RGB to JPEG and lossy WebP, as most software writes them.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,37 @@ pub fn jpeg(image: &RgbImage, quality: u8, subsampling: Subsampling) -> Result<V
         .encode(&samples, width, height, ColorType::Ycbcr)
         .expect("writing to memory does not fail, and there is a sample for every pixel");
     Ok(bytes)
+}
+
+/// An image that lossy WebP cannot hold, or that libwebp had no memory for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "libwebp cannot write an image of {width}x{height} ({reason}); a WebP has at most {MOST_WEBP_PIXELS} pixels a side"
+)]
+pub struct WebpError {
+    width: u32,
+    height: u32,
+    reason: String,
+}
+
+/// The longest side of a WebP (`WEBP_MAX_DIMENSION`).
+const MOST_WEBP_PIXELS: u32 = 16_383;
+
+/// Writes `image` as a lossy WebP of `quality`, 0 to 100; what lies above is brought inside. It is Google's libwebp with its
+/// own defaults (method 4, four segments), as Pillow and most converters use it.
+///
+/// # Errors
+/// If a side exceeds 16,383 pixels, or memory runs out.
+pub fn webp(image: &RgbImage, quality: u8) -> Result<Vec<u8>, WebpError> {
+    let (width, height) = (image.width(), image.height());
+    let failed = |reason: String| WebpError { width, height, reason };
+    if width.max(height) > MOST_WEBP_PIXELS {
+        return Err(failed("too large".to_owned()));
+    }
+    let encoder = webp::Encoder::from_rgb(image.data(), width, height);
+    let bytes =
+        encoder.encode_simple(false, f32::from(quality.min(100))).map_err(|error| failed(format!("{error:?}")))?;
+    Ok(bytes.to_vec())
 }
 
 /// The image as Y, Cb, Cr, its colour averaged over each block of `block_width` by `block_height` pixels.

@@ -23,6 +23,24 @@ fn flipping_twice_changes_nothing_and_once_mirrors() {
 }
 
 #[test]
+fn webp_loses_more_the_lower_its_quality() {
+    let original = picture();
+    let error = |quality: u8| {
+        let saved = degrade::webp(&original, quality).unwrap();
+        assert_eq!((saved.width(), saved.height()), (original.width(), original.height()));
+        let squares =
+            original.data().iter().zip(saved.data()).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>();
+        (squares / original.data().len() as f64).sqrt()
+    };
+    let [high, middle, low] = [95, 60, 5].map(error);
+    assert!(0.0 < high && high < middle && middle < low && low < 40.0, "{high} {middle} {low}");
+    let bytes = pixels::encode::webp(&original, 80).unwrap();
+    assert!(bytes.starts_with(b"RIFF") && &bytes[8..16] == b"WEBPVP8 ", "lossy, and nothing but the picture");
+    let long = RgbImage::from_fn(16_384, 1, |x, _| [x as u8; 3]);
+    assert!(pixels::encode::webp(&long, 80).unwrap_err().to_string().contains("16384x1"));
+}
+
+#[test]
 fn a_crop_takes_its_pixels_and_must_fit() {
     let cut = degrade::crop(&picture(), 5, 2, 4, 3).unwrap();
     assert_eq!((cut.width(), cut.height()), (4, 3));

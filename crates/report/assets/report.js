@@ -82,6 +82,7 @@ function moveLine(threshold) {
 }
 
 function startThreshold() {
+  if (!byId("sweep")) return;
   const sweep = JSON.parse(byId("sweep").textContent);
   const controls = byId("threshold-controls");
   const slider = byId("threshold-slider");
@@ -201,49 +202,6 @@ function startTooltips() {
   }
 }
 
-// ---- Figures as PNG, drawn by the browser: for programs that do not read SVG.
-
-const PNG_SCALE = 3;
-
-async function drawPng(name) {
-  const original = byId(`figure-${name}`);
-  const { width, height } = original.viewBox.baseVal;
-  const svg = original.cloneNode(true);
-  // Outside the page there is no style sheet, so the colours for white paper apply.
-  svg.setAttribute("width", PNG_SCALE * width);
-  svg.setAttribute("height", PNG_SCALE * height);
-  svg.setAttribute("font-family", "Arial, 'Liberation Sans', sans-serif");
-  const image = new Image();
-  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(svg))}`;
-  await image.decode();
-  const canvas = document.createElement("canvas");
-  canvas.width = PNG_SCALE * width;
-  canvas.height = PNG_SCALE * height;
-  const context = canvas.getContext("2d");
-  context.fillStyle = "#ffffff";
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.drawImage(image, 0, 0);
-  return canvas;
-}
-
-async function savePng(name) {
-  const canvas = await drawPng(name);
-  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = `${name}.png`;
-  link.click();
-  URL.revokeObjectURL(link.href);
-}
-
-function startPng() {
-  for (const button of document.querySelectorAll("[data-png]")) {
-    button.hidden = false;
-    button.addEventListener("click", () => savePng(button.dataset.png));
-  }
-}
-
 startThreshold();
 startGallery();
 startTooltips();
-startPng();

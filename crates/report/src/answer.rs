@@ -9,7 +9,7 @@ use crate::number::{compact, count, in_hundred, percent, ratio, score};
 use crate::text::visible;
 
 /// Fewer judged images than this leave an accuracy uncertain by more than about three points.
-const FEW_IMAGES: u64 = 1000;
+pub(crate) const FEW_IMAGES: u64 = 1000;
 /// A calibration error above this makes P(fake) misleading as a probability.
 const MISCALIBRATED: f64 = 0.05;
 
@@ -18,6 +18,8 @@ const MISCALIBRATED: f64 = 0.05;
 pub(crate) struct Answer {
     /// How good it is.
     pub(crate) verdict: String,
+    /// Why that may mean nothing, where the audit of the data warns.
+    pub(crate) caveat: Option<String>,
     /// How sure that is.
     pub(crate) certainty: Vec<String>,
     /// What it must not be trusted for.
@@ -34,7 +36,8 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    fn new(what: impl Into<String>, why: impl Into<String>) -> Limit {
+    /// In a few words, and why.
+    pub(crate) fn new(what: impl Into<String>, why: impl Into<String>) -> Limit {
         Limit { what: what.into(), why: why.into() }
     }
 }
@@ -42,7 +45,12 @@ impl Limit {
 /// Draws the answer from what the run found.
 pub(crate) fn answer(evidence: &Evidence) -> Answer {
     let metrics = &evidence.evaluation.metrics;
-    Answer { verdict: verdict(metrics), certainty: certainty(metrics), limits: limits(evidence) }
+    Answer {
+        verdict: verdict(metrics),
+        caveat: caveat(evidence),
+        certainty: certainty(metrics),
+        limits: limits(evidence),
+    }
 }
 
 /// What the images are called wherever they are named: simulated ones always say so.
@@ -102,7 +110,7 @@ fn certainty(metrics: &Metrics) -> Vec<String> {
 fn limits(evidence: &Evidence) -> Vec<Limit> {
     let metrics = &evidence.evaluation.metrics;
     let scores = &metrics.headline;
-    let mut limits = Vec::new();
+    let mut limits: Vec<Limit> = audit_limit(evidence).into_iter().collect();
     if metrics.simulated {
         limits.push(Limit::new(
             "Real pictures",
@@ -110,7 +118,6 @@ fn limits(evidence: &Evidence) -> Vec<Limit> {
              nothing about photographs or about any generator in use",
         ));
     }
-    limits.extend(audit_limit(evidence));
     if scores.roc_auc.is_none() {
         limits.push(Limit::new("Telling the classes apart", "only one class was judged"));
     }
@@ -134,16 +141,31 @@ fn limits(evidence: &Evidence) -> Vec<Limit> {
     limits
 }
 
+/// The audit's warning, where it has one: the strongest shortcut in its words, and the names of the others.
+fn caveat(evidence: &Evidence) -> Option<String> {
+    let audit = evidence.audit().filter(|audit| audit.verdict == Verdict::Warning)?;
+    let (strongest, others) = audit.shortcuts.split_first()?;
+    let alone = match strongest.roc_auc {
+        Some(roc_auc) => {
+            format!(" That alone, without a look at the picture, has a ROC-AUC of {}.", score(Some(roc_auc)))
+        }
+        None => String::new(),
+    };
+    let others: Vec<String> = others.iter().take(4).map(|shortcut| visible(&shortcut.feature)).collect();
+    let others =
+        if others.is_empty() { String::new() } else { format!(" The audit also warns of {}.", others.join(", ")) };
+    Some(format!("Do not trust these scores yet: {}.{alone}{others}", visible(&strongest.explanation)))
+}
+
 fn audit_limit(evidence: &Evidence) -> Option<Limit> {
-    let audit = evidence.ingest.as_ref().and_then(|ingest| ingest.audit.as_ref());
-    match audit {
+    match evidence.audit() {
         Some(audit) if audit.verdict == Verdict::Warning => {
             let named: Vec<String> =
                 audit.shortcuts.iter().take(3).map(|shortcut| visible(&shortcut.feature)).collect();
             Some(Limit::new(
                 "Looking at the picture itself",
                 format!(
-                    "the classes of this data set also differ in {}, which a model can read instead",
+                    "the audit of the data found shortcuts ({}), which a model can read instead of traces of generation",
                     named.join(", ")
                 ),
             ))

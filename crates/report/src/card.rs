@@ -20,6 +20,9 @@ pub(crate) fn render(evidence: &Evidence, config: &Config) -> String {
     let answer = answer(evidence);
     let metrics = &evidence.evaluation.metrics;
     let _ = write!(card, "\n# {}\n\n{}\n", markdown(&title), markdown(&answer.verdict));
+    if let Some(caveat) = &answer.caveat {
+        let _ = write!(card, "\n**{}**\n", markdown(caveat));
+    }
     card.push_str(&limits(&answer));
     card.push_str(&how_to_use());
     card.push_str(&results(metrics, &answer));

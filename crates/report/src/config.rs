@@ -17,11 +17,13 @@ pub struct Config {
     pub gallery: usize,
     /// Examples of each kind with heat maps, at most.
     pub heat_maps: usize,
+    /// Pairs of near-duplicates that the page shows, at most.
+    pub near_duplicates: usize,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { title: None, published: None, correct: 8, gallery: 12, heat_maps: 4 }
+        Config { title: None, published: None, correct: 8, gallery: 12, heat_maps: 4, near_duplicates: 12 }
     }
 }
 

@@ -10,9 +10,9 @@ pub enum Error {
     #[error(transparent)]
     Artifact(#[from] artifacts::Error),
     /// A picture of an example is not a picture.
-    #[error("`evaluate/{path}` is not a readable picture; run `cargo xtask evaluate --force` to make it again")]
+    #[error("`{path}` is not a readable picture; run `cargo xtask evaluate --force` to make it again")]
     Picture {
-        /// The file within the evaluation.
+        /// The file within its stage, or the image's path in the source.
         path: String,
         /// The decoder's reason.
         #[source]
@@ -27,6 +27,14 @@ pub enum Error {
     /// The evaluation judged no training run.
     #[error("`evaluate/metrics.json` holds no training run; run `cargo xtask evaluate --force` to make it again")]
     NoRuns,
+    /// A figure cannot be drawn as PNG.
+    #[error("failed to draw `figures/{name}.png`: {detail}")]
+    Raster {
+        /// The figure.
+        name: String,
+        /// What the renderer says.
+        detail: String,
+    },
     /// A table cannot be written as CSV.
     #[error("failed to write `figures/{name}.csv`")]
     Csv {
@@ -43,7 +51,7 @@ impl From<Error> for Failure {
         match error {
             Error::Artifact(error) => Failure::from(error),
             Error::Picture { .. } | Error::Outside { .. } | Error::NoRuns => Failure::input(error),
-            Error::Csv { .. } => Failure::failed(error),
+            Error::Csv { .. } | Error::Raster { .. } => Failure::failed(error),
         }
     }
 }

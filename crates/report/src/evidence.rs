@@ -10,7 +10,9 @@ use artifacts::schema::{Audit, Epoch, Explanations, IngestSummary, Metrics, Reje
 use artifacts::{Manifest, RunDir, atomic, names};
 use serde::de::DeserializeOwned;
 
+use crate::config::Config;
 use crate::error::Error;
+use crate::stored::{self, Stored};
 
 /// A run, read and checked.
 #[derive(Debug)]
@@ -35,6 +37,10 @@ pub(crate) struct Ingest {
     pub(crate) rejected: Vec<Rejected>,
     /// The audit, where there is one.
     pub(crate) audit: Option<Audit>,
+    /// How many pairs of near-duplicates are to be shown.
+    pub(crate) shown_pairs: usize,
+    /// The pictures of these, by their paths in the source; none where the shards are gone.
+    pub(crate) stored: BTreeMap<String, Stored>,
 }
 
 /// One training run.
@@ -83,12 +89,17 @@ pub(crate) fn inputs(run: &RunDir) -> Result<BTreeMap<String, Hash>, Error> {
 
 impl Evidence {
     /// Reads a run. Files are checked against their manifests before they are believed.
-    pub(crate) fn read(run: &RunDir) -> Result<Evidence, Error> {
+    pub(crate) fn read(run: &RunDir, config: &Config) -> Result<Evidence, Error> {
         let training = run.complete_train_runs().iter().map(|dir| Training::read(dir)).collect::<Result<_, _>>()?;
-        let ingest = Ingest::read(&run.ingest())?;
+        let ingest = Ingest::read(run, config)?;
         let evaluation = Evaluation::read(&run.evaluate())?;
         let further = run.further_evaluations()?.iter().map(|dir| read_further(dir)).collect::<Result<_, _>>()?;
         Ok(Evidence { run: run.name(), ingest, training, evaluation, further })
+    }
+
+    /// The audit of the data, where there is one.
+    pub(crate) fn audit(&self) -> Option<&Audit> {
+        self.ingest.as_ref()?.audit.as_ref()
     }
 
     /// The epochs of every training run.
@@ -98,7 +109,8 @@ impl Evidence {
 }
 
 impl Ingest {
-    fn read(dir: &Path) -> Result<Option<Ingest>, Error> {
+    fn read(run: &RunDir, config: &Config) -> Result<Option<Ingest>, Error> {
+        let dir = &run.ingest();
         let Some(manifest) = Manifest::read(dir)? else { return Ok(None) };
         let summary = serde_json::from_value(manifest.summary.clone())
             .map_err(|e| artifacts::Error::malformed(&dir.join(names::MANIFEST), "summary of ingest", e))?;
@@ -108,8 +120,11 @@ impl Ingest {
         } else {
             Vec::new()
         };
-        let audit = read_if_listed(dir, &manifest, names::AUDIT, "audit")?;
-        Ok(Some(Ingest { manifest, summary, rejected, audit }))
+        let audit: Option<Audit> = read_if_listed(dir, &manifest, names::AUDIT, "audit")?;
+        let pairs = audit.as_ref().map_or(&[][..], |audit| &audit.near_duplicates.pairs);
+        let shown_pairs = config.near_duplicates.min(pairs.len());
+        let stored = stored::of_pairs(run, &pairs[..shown_pairs])?;
+        Ok(Some(Ingest { manifest, summary, rejected, audit, shown_pairs, stored }))
     }
 }
 

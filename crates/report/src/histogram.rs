@@ -54,6 +54,7 @@ mod tests {
             logit_real: 0.0,
             logit_fake: 0.0,
             p_fake,
+            p_fake_calibrated: None,
             predicted: Label::Real,
         };
         let scores = [(Label::Real, 0.0), (Label::Real, 0.019), (Label::Real, 0.02), (Label::Fake, 1.0)];

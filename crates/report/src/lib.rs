@@ -6,6 +6,7 @@
 
 mod answer;
 mod card;
+pub mod comparison;
 mod config;
 mod error;
 mod evidence;
@@ -16,12 +17,15 @@ mod number;
 mod page;
 mod picture;
 mod plot;
+mod raster;
 #[cfg(test)]
 mod sample;
 mod stage;
+mod stored;
 mod table;
 mod text;
 mod threshold;
+mod write;
 
 pub use config::{Config, Published};
 pub use error::Error;

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::codecs::jpeg::JpegEncoder;
-use image::{ImageFormat, ImageReader, Limits};
+use image::{ExtendedColorType, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::error::Error;
 
@@ -27,18 +27,35 @@ pub(crate) struct Picture {
 
 /// Packs a PNG called `name` into an address: as it is, or as a JPEG where that is smaller.
 pub(crate) fn pack(name: &str, png: &[u8]) -> Result<Picture, Error> {
-    let bad = |source| Error::Picture { path: name.to_owned(), source };
     let mut reader = ImageReader::with_format(Cursor::new(png), ImageFormat::Png);
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     reader.limits(limits);
-    let decoded = reader.decode().map_err(bad)?.into_rgb8();
-    let mut jpeg = Vec::new();
-    JpegEncoder::new_with_quality(&mut jpeg, QUALITY).encode_image(&decoded).map_err(bad)?;
+    let decoded = reader.decode().map_err(|source| bad(name, source))?.into_rgb8();
+    let jpeg = to_jpeg(name, decoded.as_raw(), decoded.width(), decoded.height())?;
     let (kind, bytes) = if jpeg.len() < png.len() { ("jpeg", jpeg.as_slice()) } else { ("png", png) };
-    let address = format!("data:image/{kind};base64,{}", STANDARD.encode(bytes));
-    Ok(Picture { address, width: decoded.width(), height: decoded.height() })
+    Ok(picture(kind, bytes, decoded.width(), decoded.height()))
+}
+
+/// Packs pixels, RGB, `[height, width, 3]`, of an image called `name`.
+pub(crate) fn of_pixels(name: &str, width: u32, height: u32, pixels: &[u8]) -> Result<Picture, Error> {
+    Ok(picture("jpeg", &to_jpeg(name, pixels, width, height)?, width, height))
+}
+
+fn to_jpeg(name: &str, pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>, Error> {
+    let mut jpeg = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
+    encoder.encode(pixels, width, height, ExtendedColorType::Rgb8).map_err(|source| bad(name, source))?;
+    Ok(jpeg)
+}
+
+fn picture(kind: &str, bytes: &[u8], width: u32, height: u32) -> Picture {
+    Picture { address: format!("data:image/{kind};base64,{}", STANDARD.encode(bytes)), width, height }
+}
+
+fn bad(name: &str, source: ImageError) -> Error {
+    Error::Picture { path: name.to_owned(), source }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The report as a stage of the pipeline.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use artifacts::hash::Hash;
@@ -14,8 +13,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::evidence::{self, Evidence};
 use crate::figures::{self, Figures};
-use crate::page;
-use crate::table::Table;
+use crate::{page, write};
 
 /// The page within the report's folder.
 const PAGE: &str = "index.html";
@@ -41,12 +39,12 @@ impl Stage for Report {
     }
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
-        let evidence = Evidence::read(&job.run)?;
+        let evidence = Evidence::read(&job.run, &job.config)?;
         let writer = atomic::DirWriter::create(&job.run.report())?;
         let figures = Figures::draw(&evidence);
         let page = page::render(&evidence, &job.config, &figures)?;
-        write(&writer.path().join(PAGE), page.as_bytes())?;
-        write(&writer.path().join(CARD), card::render(&evidence, &job.config).as_bytes())?;
+        write::file(&writer.path().join(PAGE), page.as_bytes())?;
+        write::file(&writer.path().join(CARD), card::render(&evidence, &job.config).as_bytes())?;
         write_figures(&writer.path().join(FIGURES), &evidence, &figures)?;
         let count = figures.all().count();
         job.publish(names::REPORT, writer, "cpu", json!({ "page_bytes": page.len(), "figures": count }))?;
@@ -56,23 +54,9 @@ impl Stage for Report {
 }
 
 fn write_figures(dir: &Path, evidence: &Evidence, figures: &Figures) -> Result<(), Error> {
-    fs::create_dir_all(dir).map_err(artifacts::Error::io("create", dir))?;
-    for figure in figures.all() {
-        write(
-            &dir.join(format!("{}.svg", figure.name)),
-            figure.standalone(evidence.evaluation.metrics.simulated).as_bytes(),
-        )?;
-        write_csv(dir, figure.name, &figure.numbers)?;
+    write::figures(dir, figures.all(), evidence.evaluation.metrics.simulated)?;
+    for (name, table) in figures::tables(evidence) {
+        write::csv(dir, name, &table)?;
     }
-    write_csv(dir, figures::ERRORS, &figures::errors(&evidence.evaluation.predictions))
-}
-
-fn write_csv(dir: &Path, name: &str, table: &Table) -> Result<(), Error> {
-    let csv = table.to_csv().map_err(|source| Error::Csv { name: name.to_owned(), source })?;
-    write(&dir.join(format!("{name}.csv")), &csv)
-}
-
-/// The folder appears as a whole when it is published, so its files need no care of their own.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    Ok(fs::write(path, bytes).map_err(artifacts::Error::io("write", path))?)
+    Ok(())
 }

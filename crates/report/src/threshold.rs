@@ -136,6 +136,7 @@ mod tests {
             logit_real: 0.0,
             logit_fake: 0.0,
             p_fake: *p_fake,
+            p_fake_calibrated: None,
             predicted: Label::Real,
         };
         scores.iter().map(of).collect()

@@ -174,20 +174,6 @@ fn values_show_under_the_pointer() {
 }
 
 #[test]
-fn figures_can_be_saved_as_png() {
-    let dir = tempfile::tempdir().unwrap();
-    let Some((mut browser, _)) = open(&dir, Plan::default()) else { return };
-    browser.prefer("dark");
-    let ink = "drawPng('roc').then(c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; \
-        let ink = 0; for (let i = 0; i < d.length; i += 4) ink += d[i] < 128; return [c.width, c.height, d[0], ink]; })";
-    let drawn = browser.eval(ink);
-    assert_eq!((&drawn[0], &drawn[1], &drawn[2]), (&1020.into(), &1020.into(), &255.into()), "{drawn}");
-    assert!((2_000..200_000).contains(&drawn[3].as_u64().unwrap()), "{drawn}");
-    assert_eq!(browser.eval("document.querySelectorAll('[data-png]:not([hidden])').length >= 7"), true);
-    assert_eq!(browser.complaints(), Vec::<String>::new());
-}
-
-#[test]
 fn without_scripts_it_is_the_same_report_standing_still() {
     let dir = tempfile::tempdir().unwrap();
     let Some(mut browser) = Browser::start() else { return };

@@ -44,6 +44,11 @@ fn the_report_is_complete_and_listed() {
         "figures/roc.csv",
         "figures/robustness.svg",
         "figures/errors.csv",
+        "figures/roc.png",
+        "figures/audit.png",
+        "figures/audit-bins.csv",
+        "figures/near-duplicates.csv",
+        "figures/flips.csv",
     ] {
         assert!(manifest.outputs.contains_key(name), "{name}");
     }
@@ -78,6 +83,87 @@ fn every_figure_is_well_formed_and_names_no_other_file() {
         assert!(open.is_empty(), "{}: {open:?}", path.display());
         assert!(!text.contains("href") && !text.contains("NaN") && !text.contains("<script"), "{}", path.display());
     }
+}
+
+#[test]
+fn every_figure_lies_there_as_a_picture_too() {
+    let (_dir, run) = rendered(Plan::default(), &[]);
+    let of_kind = |kind: &str| -> Vec<_> {
+        let files = files(&run.report().join("figures")).into_iter();
+        files.filter(|path| path.extension().is_some_and(|found| found == kind)).collect()
+    };
+    let stems = |paths: &[std::path::PathBuf]| -> Vec<String> {
+        paths.iter().map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+    };
+    let (drawings, pictures) = (of_kind("svg"), of_kind("png"));
+    assert_eq!(stems(&drawings), stems(&pictures));
+    for path in pictures {
+        let picture = image::open(&path).unwrap().into_luma8();
+        let dark = picture.pixels().filter(|pixel| pixel.0[0] < 100).count();
+        assert!(picture.width() >= 900 && dark > 2_000, "{}: {dark} dark pixels", path.display());
+        assert_eq!(picture.get_pixel(0, 0).0[0], 255, "{}: white paper", path.display());
+    }
+}
+
+#[test]
+fn the_audit_is_shown_and_its_warning_comes_first() {
+    let (_dir, run) = rendered(Plan::default(), &[]);
+    let page = without_pictures(&support::read(&run, "index.html"));
+    let answer = page.split("id=\"results\"").next().unwrap();
+    assert!(answer.contains("Do not trust these scores yet: the file size of a file gives its class away"), "{answer}");
+    assert!(answer.contains("has a ROC-AUC of 0.810") && answer.contains("also warns of format"), "{answer}");
+    let audit = page.split("id=\"audit\"").nth(1).unwrap().split("</section>").next().unwrap();
+    for part in [
+        "Warning.",
+        "fakes are &lt;b&gt;PNG&lt;/b&gt; more often",
+        "all that the file tells",
+        "file size 72.0%; format 28.0%",
+        "nothing: no feature varies",
+        "over 20000 to 90000",
+        "The same for all images, so that they tell nothing: progressive JPEG.",
+        "2 pairs",
+        "2 test images have one in training or validation",
+        "both labels",
+    ] {
+        assert!(audit.contains(part), "{part}: {audit}");
+    }
+    assert_eq!(audit.matches("<img").count(), 4, "the pictures of both pairs");
+    let card = support::read(&run, "README.md");
+    assert!(card.contains("**Do not trust these scores yet: the file size"), "{card}");
+    let pairs = support::read(&run, "figures/near-duplicates.csv");
+    assert_eq!(pairs.lines().count(), 3, "{pairs}");
+}
+
+#[test]
+fn an_audit_that_finds_nothing_is_said_to_and_warns_of_nothing() {
+    let (_dir, run) = rendered(Plan { clean: true, ..Plan::default() }, &[]);
+    let page = without_pictures(&support::read(&run, "index.html"));
+    assert!(page.contains("<strong>Pass.</strong>") && page.contains("None: no two pictures are the same"));
+    assert!(!page.contains("Do not trust these scores yet"));
+    assert!(!support::read(&run, "README.md").contains("Do not trust these scores yet"));
+}
+
+#[test]
+fn without_the_shards_the_pairs_are_named_and_not_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = fixture::write(&dir.path().join("made-up"), Plan::default());
+    for path in files(&run.ingest()).into_iter().filter(|path| path.extension().is_some_and(|e| e == "parquet")) {
+        std::fs::remove_file(path).unwrap();
+    }
+    support::render(&run, &[]);
+    let page = support::read(&run, "index.html");
+    assert!(page.contains("the shards that hold them are not there"));
+    assert!(support::read(&run, "figures/near-duplicates.csv").contains("train/real/00007.jpg"));
+}
+
+#[test]
+fn verdicts_that_do_not_last_are_listed() {
+    let (_dir, run) = rendered(Plan::default(), &[]);
+    let page = without_pictures(&support::read(&run, "index.html"));
+    assert!(page.contains("Verdicts that do not last") && page.contains("JPEG 60, 30; blur 2"));
+    let flips = support::read(&run, "figures/flips.csv");
+    let rows = flips.lines().filter(|line| line.contains(",blur,2,")).count();
+    assert!(rows > 3 && flips.lines().count() == 3 * rows + 1, "{flips}");
 }
 
 #[test]

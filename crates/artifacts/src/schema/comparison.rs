@@ -1,8 +1,11 @@
 //! `compare.json`: detectors side by side on the same images.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Bootstrap, Interval, Scores};
+use super::{Bootstrap, CurvePoint, Interval, Scores};
+use crate::Label;
 use crate::hash::Hash;
 
 /// The whole of `compare.json`.
@@ -18,11 +21,34 @@ pub struct Comparison {
     pub entrants: Vec<Entrant>,
     /// Every two of them.
     pub pairs: Vec<Pair>,
+    /// Images whose verdicts at threshold 0.5 are not all the same.
+    pub disagreeing: u64,
+    /// The first of these, those with the most distant scores first.
+    pub disagreements: Vec<Disagreement>,
 }
 
 impl Comparison {
     /// The name of its file.
     pub const FILE: &str = "compare.json";
+    /// The folder of the page about it, within its own.
+    pub const REPORT: &str = "report";
+    /// Where a comparison goes unless it is told otherwise.
+    pub const DEFAULT_DIR: &str = "runs/compare";
+}
+
+/// One image that the entrants do not agree on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Disagreement {
+    /// BLAKE3 of the source file.
+    pub id: Hash,
+    /// Where the source has it.
+    pub path: String,
+    /// Its class.
+    pub label: Label,
+    /// Its generator, "" where unknown.
+    pub generator: String,
+    /// P(fake) of each entrant, in their order.
+    pub p_fake: Vec<f64>,
 }
 
 /// One detector.
@@ -40,8 +66,14 @@ pub struct Entrant {
     pub weights: Option<Hash>,
     /// Images that it judged and another did not.
     pub left_out: u64,
+    /// Whether the data set is a simulated one.
+    pub simulated: bool,
     /// On the common images, at threshold 0.5.
     pub scores: Scores,
+    /// 95% intervals of these scores by their names.
+    pub intervals: BTreeMap<String, Interval>,
+    /// ROC curve on the common images: x false-positive rate, y true-positive rate.
+    pub roc: Vec<CurvePoint>,
     /// On the common images, with the temperature and at the threshold that its validation chose.
     pub fitted: Option<Scores>,
 }

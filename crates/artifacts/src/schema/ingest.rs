@@ -48,6 +48,6 @@ pub struct SplitSummary {
     pub labels: BTreeMap<Label, u64>,
     /// Samples by generator; real images of no generator are under "".
     pub generators: BTreeMap<String, u64>,
-    /// Samples by file format.
+    /// Samples by file format; empty where ingest was told to strip it.
     pub formats: BTreeMap<String, u64>,
 }

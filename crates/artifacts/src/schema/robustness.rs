@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Interval, Scores};
+use crate::Label;
+use crate::hash::Hash;
 
 /// The whole of `robustness.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +26,9 @@ pub struct Robustness {
     pub curves: Vec<RobustnessCurve>,
     /// Operations that could not be done, and why.
     pub left_out: BTreeMap<String, String>,
+    /// Every image whose verdict flips somewhere, those with the most flips first.
+    #[serde(default)]
+    pub flips: Vec<FlippingImage>,
 }
 
 impl Robustness {
@@ -59,4 +64,34 @@ pub struct RobustnessPoint {
     pub flipped: Option<f64>,
     /// Its 95% interval (Wilson).
     pub flipped_interval: Option<Interval>,
+}
+
+/// One image whose verdict at threshold 0.5 does not last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FlippingImage {
+    /// BLAKE3 of the source file.
+    pub id: Hash,
+    /// Where the source has it.
+    pub path: String,
+    /// Its class.
+    pub label: Label,
+    /// Its generator, "" where unknown.
+    pub generator: String,
+    /// P(fake) of the image as it is.
+    pub p_fake: f64,
+    /// The verdict on the image as it is.
+    pub predicted: Label,
+    /// Where the verdict is the other one, in the order of the curves.
+    pub flips: Vec<Flip>,
+}
+
+/// One change under which a verdict flips.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Flip {
+    /// The curve's operation.
+    pub operation: String,
+    /// The point's level.
+    pub level: f64,
+    /// P(fake) of the changed image.
+    pub p_fake: f64,
 }

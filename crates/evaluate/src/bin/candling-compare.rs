@@ -19,7 +19,7 @@ struct Args {
     #[arg(required = true, num_args = 2.., value_name = "RUN")]
     runs: Vec<String>,
     /// The folder that the result goes to
-    #[arg(long, value_name = "DIR", default_value = "runs/compare")]
+    #[arg(long, value_name = "DIR", default_value = Comparison::DEFAULT_DIR)]
     out: PathBuf,
     /// Bootstrap resamples behind each interval
     #[arg(long, value_name = "N", default_value_t = evaluate::bootstrap::DEFAULT_RESAMPLES)]
@@ -79,6 +79,7 @@ fn describe(comparison: &Comparison) {
     for pair in &comparison.pairs {
         describe_pair(comparison, pair);
     }
+    line(&format!("{} images on which the verdicts differ", comparison.disagreeing));
 }
 
 fn describe_pair(comparison: &Comparison, pair: &Pair) {

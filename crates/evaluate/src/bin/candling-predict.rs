@@ -18,6 +18,9 @@ const CHUNK: usize = 128;
 
 /// P(fake) and a verdict for pictures: real, fake or inconclusive.
 ///
+/// The table shows P(fake) after the calibration on validation, which the verdict rests on; JSON and CSV have it as
+/// p_fake_calibrated, beside the network's own p_fake. Both are those of predictions.parquet to the last digit.
+///
 /// Exit codes: 0 every file was judged, 1 the program failed, 2 wrong usage, 3 some files could not be judged (each is a
 /// row with its error).
 #[derive(Parser)]

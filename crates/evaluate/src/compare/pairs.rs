@@ -1,11 +1,11 @@
-//! The paired tests.
+//! Every detector's scores, and the paired tests.
 
-use artifacts::schema::{Bootstrap, Comparison, DeLong, Difference, Entrant, Interval, McNemar, Pair};
+use artifacts::schema::{Bootstrap, Comparison, DeLong, Difference, Disagreement, Entrant, Interval, McNemar, Pair};
 
 use super::{Error, Judged};
-use crate::bootstrap::{View, paired_difference};
+use crate::bootstrap::{Plan, View, intervals, paired_difference};
 use crate::calibration::Scale;
-use crate::judge::{Scored, scores};
+use crate::judge::{Scored, roc, scores};
 use crate::metrics::Ranking;
 use crate::significance::{delong, holm, mcnemar};
 
@@ -13,6 +13,8 @@ use crate::significance::{delong, holm, mcnemar};
 const SCHEMA_VERSION: u32 = 1;
 /// The threshold that all are compared at.
 const HEADLINE: View = View { scale: Scale::AsJudged, threshold: 0.5 };
+/// Images that are listed of those on which the verdicts differ.
+const MOST_DISAGREEMENTS: usize = 200;
 
 /// One entrant's scores, sorted.
 struct Ranked<'a> {
@@ -27,7 +29,7 @@ struct Ranked<'a> {
 /// Scores that cannot be measured.
 pub fn compare(judged: &[Judged], bootstrap: Bootstrap) -> Result<Comparison, Error> {
     let ranked = judged.iter().map(rank).collect::<Result<Vec<_>, Error>>()?;
-    let entrants = ranked.iter().map(entrant).collect::<Result<Vec<_>, Error>>()?;
+    let entrants = ranked.iter().map(|ranked| entrant(ranked, bootstrap)).collect::<Result<Vec<_>, Error>>()?;
     let mut pairs = Vec::new();
     for first in 0..ranked.len() {
         for second in first + 1..ranked.len() {
@@ -36,7 +38,34 @@ pub fn compare(judged: &[Judged], bootstrap: Bootstrap) -> Result<Comparison, Er
     }
     correct(&mut pairs);
     let images = judged.first().map_or(0, |first| first.predictions.len() as u64);
-    Ok(Comparison { schema_version: SCHEMA_VERSION, images, bootstrap, entrants, pairs })
+    let mut disagreements = disagreements(judged);
+    let disagreeing = disagreements.len() as u64;
+    disagreements.truncate(MOST_DISAGREEMENTS);
+    Ok(Comparison { schema_version: SCHEMA_VERSION, images, bootstrap, entrants, pairs, disagreeing, disagreements })
+}
+
+/// The images that not all call the same, those with the most distant scores first.
+fn disagreements(judged: &[Judged]) -> Vec<Disagreement> {
+    let Some(first) = judged.first() else { return Vec::new() };
+    let mut found: Vec<Disagreement> = first
+        .predictions
+        .iter()
+        .enumerate()
+        .filter(|(row, image)| judged.iter().any(|other| other.predictions[*row].predicted != image.predicted))
+        .map(|(row, image)| Disagreement {
+            id: image.id,
+            path: image.path.clone(),
+            label: image.label,
+            generator: image.generator.clone(),
+            p_fake: judged.iter().map(|entrant| entrant.predictions[row].p_fake).collect(),
+        })
+        .collect();
+    let spread = |image: &Disagreement| {
+        let ends = image.p_fake.iter().fold((f64::MAX, f64::MIN), |(low, high), &p| (low.min(p), high.max(p)));
+        ends.1 - ends.0
+    };
+    found.sort_by(|a, b| spread(b).total_cmp(&spread(a)).then_with(|| a.path.cmp(&b.path)));
+    found
 }
 
 fn scores_error(judged: &Judged) -> impl FnOnce(crate::metrics::Error) -> Error {
@@ -50,8 +79,9 @@ fn rank(judged: &Judged) -> Result<Ranked<'_>, Error> {
     Ok(Ranked { judged, scored, ranking })
 }
 
-fn entrant(ranked: &Ranked<'_>) -> Result<Entrant, Error> {
+fn entrant(ranked: &Ranked<'_>, bootstrap: Bootstrap) -> Result<Entrant, Error> {
     let Ranked { judged, scored, ranking } = ranked;
+    let plan = Plan { resamples: bootstrap.resamples, seed: bootstrap.seed, views: vec![HEADLINE] };
     let at = |view: View| scores(scored, ranking, view).map_err(scores_error(judged));
     Ok(Entrant {
         name: judged.name.clone(),
@@ -60,7 +90,10 @@ fn entrant(ranked: &Ranked<'_>) -> Result<Entrant, Error> {
         checkpoint: judged.metrics.checkpoint.clone(),
         weights: judged.run.weights,
         left_out: judged.left_out as u64,
+        simulated: judged.metrics.simulated,
         scores: at(HEADLINE)?,
+        intervals: intervals(ranking, &plan).into_iter().next().unwrap_or_default(),
+        roc: roc(ranking),
         fitted: judged.fitted_view().map(at).transpose()?,
     })
 }

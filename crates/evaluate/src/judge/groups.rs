@@ -137,6 +137,7 @@ mod tests {
             logit_real: 0.0,
             logit_fake: 0.0,
             p_fake,
+            p_fake_calibrated: None,
             predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
         }
     }

@@ -7,6 +7,7 @@ mod scores;
 
 pub use fitted::Fit;
 pub use groups::{generators, sources};
+pub(crate) use run::roc;
 pub use run::{RunPlan, judge_run, over_runs};
 pub use scores::{bins, scores};
 

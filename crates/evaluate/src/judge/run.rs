@@ -62,7 +62,8 @@ pub fn judge_run(predictions: &[Prediction], fit: Option<&Fit>, plan: RunPlan) -
     })
 }
 
-fn roc(ranking: &Ranking) -> Vec<CurvePoint> {
+/// The ROC curve, in as many points as can be seen.
+pub(crate) fn roc(ranking: &Ranking) -> Vec<CurvePoint> {
     thin(roc_curve(ranking), CURVE_POINTS, |point| (point.fpr, point.tpr))
         .into_iter()
         .map(|point| CurvePoint { x: point.fpr, y: point.tpr, threshold: point.threshold })

@@ -84,11 +84,15 @@ impl Preprocessing {
     /// # Errors
     /// Why it cannot be read, in words.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
-        let file = File::open(path).map_err(|error| error.to_string())?;
-        let metadata = file.metadata().map_err(|error| error.to_string())?;
+        // Asked before it is opened: opening a pipe that nobody writes to would wait for ever.
+        let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
         if metadata.is_dir() {
             return Err("it is a folder".to_owned());
         }
+        if !metadata.is_file() {
+            return Err("it is no regular file".to_owned());
+        }
+        let file = File::open(path).map_err(|error| error.to_string())?;
         let most = self.limits.max_pixels.saturating_mul(8).saturating_add(1 << 20);
         let mut bytes = Vec::new();
         file.take(most + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;

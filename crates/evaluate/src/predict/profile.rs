@@ -27,11 +27,13 @@ impl TrainingProfile {
 
     /// Of some images.
     pub fn of(samples: &[Sample]) -> TrainingProfile {
-        let mut sides: Vec<u32> = samples.iter().map(|sample| sample.width.min(sample.height)).collect();
+        // A set that was ingested with `strip` has no sizes and formats to compare with.
+        let sides = samples.iter().map(|sample| sample.width.min(sample.height));
+        let mut sides: Vec<u32> = sides.filter(|&side| side > 0).collect();
         sides.sort_unstable();
         let at = |share: f64| sides.get((share * sides.len().saturating_sub(1) as f64).round() as usize).copied();
         TrainingProfile {
-            formats: samples.iter().map(|sample| sample.format.clone()).collect(),
+            formats: samples.iter().map(|sample| sample.format.clone()).filter(|format| !format.is_empty()).collect(),
             shorter: at(TAIL).zip(at(1.0 - TAIL)),
         }
     }
@@ -83,5 +85,7 @@ mod tests {
         assert!(warnings[0].contains("webp") && warnings[0].contains("jpeg, png"), "{warnings:?}");
         assert!(warnings[1].contains("100 pixels") && warnings[1].contains("200 to 400"), "{warnings:?}");
         assert!(TrainingProfile::default().warnings("webp", 1, 1).is_empty());
+        let stripped = Sample { width: 0, height: 0, ..sample("", 1) };
+        assert!(TrainingProfile::of(&[stripped]).warnings("webp", 1, 1).is_empty());
     }
 }

@@ -12,7 +12,8 @@ pub struct Row {
     pub path: String,
     /// P(fake) as the network gives it: the `p_fake` of `predictions.parquet`.
     pub p_fake: Option<f64>,
-    /// P(fake) after the temperature that validation chose; the verdict is about this one.
+    /// P(fake) after the temperature that validation chose: the `p_fake_calibrated` of `predictions.parquet`. It is what
+    /// the table shows and what the verdict is about; null where no evaluation of these weights fitted one.
     pub p_fake_calibrated: Option<f64>,
     /// The verdict.
     pub verdict: Option<Verdict>,

@@ -9,6 +9,8 @@ use rand::Rng;
 pub enum Operation {
     /// Saved as JPEG of a quality.
     Jpeg,
+    /// Saved as lossy WebP of a quality.
+    Webp,
     /// Resized by a factor and back.
     Resize,
     /// Gaussian blur of a deviation in pixels.
@@ -23,8 +25,15 @@ pub enum Operation {
 }
 
 /// All operations, as they are reported.
-pub const OPERATIONS: [Operation; 6] =
-    [Operation::Jpeg, Operation::Resize, Operation::Blur, Operation::Noise, Operation::Crop, Operation::SocialMedia];
+pub const OPERATIONS: [Operation; 7] = [
+    Operation::Jpeg,
+    Operation::Webp,
+    Operation::Resize,
+    Operation::Blur,
+    Operation::Noise,
+    Operation::Crop,
+    Operation::SocialMedia,
+];
 
 /// The longer side above which a shared picture is shrunk to it.
 const SHARED_SIDE: f64 = 1080.0;
@@ -38,6 +47,7 @@ impl Operation {
     pub fn name(self) -> &'static str {
         match self {
             Operation::Jpeg => "jpeg",
+            Operation::Webp => "webp",
             Operation::Resize => "resize",
             Operation::Blur => "blur",
             Operation::Noise => "noise",
@@ -49,7 +59,7 @@ impl Operation {
     /// What a level is.
     pub fn unit(self) -> &'static str {
         match self {
-            Operation::Jpeg => "quality",
+            Operation::Jpeg | Operation::Webp => "quality",
             Operation::Resize => "factor",
             Operation::Blur => "sigma in pixels",
             Operation::Noise => "sigma in levels of 255",
@@ -61,7 +71,7 @@ impl Operation {
     /// The levels, from the mildest on.
     pub fn levels(self) -> &'static [f64] {
         match self {
-            Operation::Jpeg => &[95.0, 90.0, 80.0, 70.0, 60.0, 50.0, 40.0, 30.0],
+            Operation::Jpeg | Operation::Webp => &[95.0, 90.0, 80.0, 70.0, 60.0, 50.0, 40.0, 30.0],
             Operation::Resize => &[2.0, 1.5, 0.75, 0.5, 0.35, 0.25],
             Operation::Blur => &[0.5, 1.0, 1.5, 2.0, 3.0],
             Operation::Noise => &[2.0, 5.0, 10.0, 20.0],
@@ -77,6 +87,7 @@ impl Operation {
     pub fn apply(self, image: &RgbImage, level: f64, rng: &mut impl Rng) -> Result<RgbImage, DegradeError> {
         match self {
             Operation::Jpeg => degrade::jpeg(image, level as u8),
+            Operation::Webp => degrade::webp(image, level as u8),
             Operation::Resize => degrade::resize_and_back(image, level as f32, Filter::default()),
             Operation::Blur => degrade::gaussian_blur(image, level as f32),
             Operation::Noise => degrade::noise(image, level as f32, rng),

@@ -6,7 +6,7 @@ use artifacts::Label;
 use artifacts::predictions::Prediction;
 use artifacts::progress::Progress;
 use artifacts::random::stream;
-use artifacts::schema::{Interval, Robustness, RobustnessCurve, RobustnessPoint, Scores};
+use artifacts::schema::{Flip, FlippingImage, Interval, Robustness, RobustnessCurve, RobustnessPoint, Scores};
 use artifacts::shard::Shards;
 use rayon::prelude::*;
 
@@ -47,10 +47,8 @@ pub(crate) fn sweep(
         before: images.rows().iter().map(|&row| &predictions[row]).collect(),
         images: &images,
         config,
-        left_out: BTreeMap::from([(
-            "webp".to_owned(),
-            "there is no encoder of lossy WebP in pure Rust to save the pictures with".to_owned(),
-        )]),
+        flips: vec![Vec::new(); images.rows().len()],
+        left_out: BTreeMap::new(),
     };
     let untouched = run.measure(&Scored::of(run.before.iter().copied()))?;
     let levels: usize = OPERATIONS.iter().map(|operation| operation.levels().len()).sum();
@@ -67,6 +65,7 @@ pub(crate) fn sweep(
         untouched: untouched.0,
         intervals: untouched.1,
         curves,
+        flips: run.flipping(),
         left_out: run.left_out,
     })
 }
@@ -78,6 +77,8 @@ struct Sweep<'a> {
     /// The predictions of the images as they are.
     before: Vec<&'a Prediction>,
     config: &'a Config,
+    /// Of each image, where its verdict is the other one.
+    flips: Vec<Vec<Flip>>,
     left_out: BTreeMap<String, String>,
 }
 
@@ -122,12 +123,15 @@ impl Sweep<'_> {
         let labels = self.before.iter().map(|prediction| prediction.label).collect();
         let scored = Scored { labels, p_fake };
         let (scores, intervals) = self.measure(&scored)?;
-        let flips = |from: Label| {
-            let now_other = |p: f64| (p >= HEADLINE.threshold) == (from == Label::Real);
-            let flipped = |(before, &p): (&&Prediction, &f64)| before.predicted == from && now_other(p);
-            self.before.iter().zip(&scored.p_fake).filter(|pair| flipped(*pair)).count() as u64
-        };
-        let (flips_to_fake, flips_to_real) = (flips(Label::Real), flips(Label::Fake));
+        let (mut flips_to_fake, mut flips_to_real) = (0, 0);
+        for (image, (before, &p_fake)) in self.before.iter().zip(&scored.p_fake).enumerate() {
+            match (before.predicted, p_fake >= HEADLINE.threshold) {
+                (Label::Real, true) => flips_to_fake += 1,
+                (Label::Fake, false) => flips_to_real += 1,
+                _ => continue,
+            }
+            self.flips[image].push(Flip { operation: operation.name().to_owned(), level, p_fake });
+        }
         let (flips, n) = (flips_to_fake + flips_to_real, scored.labels.len() as u64);
         Ok(Some(RobustnessPoint {
             level,
@@ -138,6 +142,27 @@ impl Sweep<'_> {
             flipped: ratio(flips as f64, n as f64),
             flipped_interval: wilson(flips, n),
         }))
+    }
+
+    /// The images whose verdict flips somewhere, those with the most flips first.
+    fn flipping(&mut self) -> Vec<FlippingImage> {
+        let mut flipping: Vec<FlippingImage> = self
+            .before
+            .iter()
+            .zip(std::mem::take(&mut self.flips))
+            .filter(|(_, flips)| !flips.is_empty())
+            .map(|(before, flips)| FlippingImage {
+                id: before.id,
+                path: before.path.clone(),
+                label: before.label,
+                generator: before.generator.clone(),
+                p_fake: before.p_fake,
+                predicted: before.predicted,
+                flips,
+            })
+            .collect();
+        flipping.sort_by(|a, b| b.flips.len().cmp(&a.flips.len()).then_with(|| a.path.cmp(&b.path)));
+        flipping
     }
 
     fn measure(&self, scored: &Scored) -> Result<(Scores, BTreeMap<String, Interval>), Error> {

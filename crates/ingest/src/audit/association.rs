@@ -2,79 +2,48 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use artifacts::schema::{Association, AssociationBin};
 
 use super::features::Feature;
 
-/// Counts of one feature's bins by class, and what they say.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Association {
-    /// The feature.
-    pub feature: String,
-    /// Cross-validated ROC-AUC of a classifier that sees this feature alone; null where a class has too few images.
-    pub roc_auc: Option<f64>,
-    /// Cramér's V, 0 (none) to 1 (the feature decides the class), without correction for small samples.
-    pub cramers_v: f64,
-    /// Mutual information of feature and class in bits, 0 to 1.
-    pub mutual_information: f64,
-    /// The bins, in order.
-    pub bins: Vec<Bin>,
-}
-
-/// One bin of a feature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Bin {
-    /// The value or the range.
-    pub value: String,
-    /// Real images in it.
-    pub real: u64,
-    /// Fake images in it.
-    pub fake: u64,
-}
-
-impl Bin {
-    fn total(&self) -> u64 {
-        self.real + self.fake
+/// Counts a feature's bins. `fake`: the class of each image; `roc_auc`: of a classifier that sees this feature alone.
+pub(super) fn of(feature: &Feature, fake: &[bool], roc_auc: Option<f64>) -> Association {
+    let mut counts: BTreeMap<u8, [u64; 2]> = BTreeMap::new();
+    for (&code, &fake) in feature.codes.iter().zip(fake) {
+        counts.entry(code).or_default()[usize::from(fake)] += 1;
+    }
+    let bin = |(code, [real, fake]): (u8, [u64; 2])| AssociationBin {
+        value: feature.bins[usize::from(code)].clone(),
+        real,
+        fake,
+    };
+    let bins: Vec<AssociationBin> = counts.into_iter().map(bin).collect();
+    Association {
+        feature: feature.name.clone(),
+        roc_auc,
+        cramers_v: cramers_v(&bins),
+        mutual_information: mutual_information(&bins),
+        bins,
     }
 }
 
-impl Association {
-    /// Counts a feature's bins. `fake`: the class of each image.
-    pub(super) fn of(feature: &Feature, fake: &[bool], roc_auc: Option<f64>) -> Association {
-        let mut counts: BTreeMap<u8, [u64; 2]> = BTreeMap::new();
-        for (&code, &fake) in feature.codes.iter().zip(fake) {
-            counts.entry(code).or_default()[usize::from(fake)] += 1;
-        }
-        let bin =
-            |(code, [real, fake]): (u8, [u64; 2])| Bin { value: feature.bins[usize::from(code)].clone(), real, fake };
-        let bins: Vec<Bin> = counts.into_iter().map(bin).collect();
-        Association {
-            feature: feature.name.clone(),
-            roc_auc,
-            cramers_v: cramers_v(&bins),
-            mutual_information: mutual_information(&bins),
-            bins,
-        }
-    }
-
-    /// The two bins that give the class away most, in words.
-    pub(super) fn in_words(&self) -> String {
-        let (real, fake) = totals(&self.bins);
-        let surplus = |bin: &Bin| (bin.fake as f64 - bin.total() as f64 * fake / (real + fake)).abs();
-        let mut bins: Vec<&Bin> = self.bins.iter().collect();
-        bins.sort_by(|a, b| surplus(b).total_cmp(&surplus(a)));
-        let words = |bin: &&Bin| format!("{} of {} with {} are fake", bin.fake, bin.total(), bin.value);
-        bins.iter().take(2).map(words).collect::<Vec<_>>().join(", ")
-    }
+/// The two bins that give the class away most, in words.
+pub(super) fn in_words(bins: &[AssociationBin]) -> String {
+    let (real, fake) = totals(bins);
+    let surplus = |bin: &AssociationBin| (bin.fake as f64 - bin.total() as f64 * fake / (real + fake)).abs();
+    let mut bins: Vec<&AssociationBin> = bins.iter().collect();
+    bins.sort_by(|a, b| surplus(b).total_cmp(&surplus(a)));
+    let words = |bin: &&AssociationBin| format!("{} of {} with {} are fake", bin.fake, bin.total(), bin.value);
+    bins.iter().take(2).map(words).collect::<Vec<_>>().join(", ")
 }
 
-fn totals(bins: &[Bin]) -> (f64, f64) {
-    let sum = |of: fn(&Bin) -> u64| bins.iter().map(of).sum::<u64>() as f64;
+fn totals(bins: &[AssociationBin]) -> (f64, f64) {
+    let sum = |of: fn(&AssociationBin) -> u64| bins.iter().map(of).sum::<u64>() as f64;
     (sum(|bin| bin.real), sum(|bin| bin.fake))
 }
 
 /// Each cell's count, and the count it would have if feature and class were independent.
-fn cells(bins: &[Bin]) -> impl Iterator<Item = (f64, f64)> {
+fn cells(bins: &[AssociationBin]) -> impl Iterator<Item = (f64, f64)> {
     let (real, fake) = totals(bins);
     bins.iter().flat_map(move |bin| {
         let share = bin.total() as f64 / (real + fake);
@@ -83,7 +52,7 @@ fn cells(bins: &[Bin]) -> impl Iterator<Item = (f64, f64)> {
 }
 
 /// H. Cramér, "Mathematical methods of statistics", 1946, section 21.9; with two classes the square root of chi^2 / n.
-fn cramers_v(bins: &[Bin]) -> f64 {
+fn cramers_v(bins: &[AssociationBin]) -> f64 {
     let (real, fake) = totals(bins);
     let chi_square: f64 = cells(bins)
         .filter(|(_, expected)| *expected > 0.0)
@@ -92,7 +61,7 @@ fn cramers_v(bins: &[Bin]) -> f64 {
     if real + fake == 0.0 { 0.0 } else { (chi_square / (real + fake)).sqrt() }
 }
 
-fn mutual_information(bins: &[Bin]) -> f64 {
+fn mutual_information(bins: &[AssociationBin]) -> f64 {
     let (real, fake) = totals(bins);
     let sum: f64 = cells(bins)
         .filter(|(count, _)| *count > 0.0)
@@ -117,7 +86,7 @@ mod tests {
                 classes.extend(std::iter::repeat_n(class, count as usize));
             }
         }
-        Association::of(&feature, &classes, None)
+        of(&feature, &classes, None)
     }
 
     #[test]
@@ -136,6 +105,6 @@ mod tests {
         assert!((table.cramers_v - 0.408_248_290_463_863).abs() < 1e-12);
         // H(class) - H(class | feature) = 1 - (0.6 * 0.918296 + 0.4 * 0.811278).
         assert!((table.mutual_information - 0.124_511_25).abs() < 1e-6);
-        assert_eq!(table.in_words(), "20 of 60 with a are fake, 30 of 40 with b are fake");
+        assert_eq!(in_words(&table.bins), "20 of 60 with a are fake, 30 of 40 with b are fake");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::exif;
 use super::metadata::Declaration;
-use super::observation::Observation;
+use super::observation::{COLOUR_SIDE, LEVELS, Observation};
 
 /// The most bins a feature is cut into.
 const MOST_BINS: usize = 16;
@@ -22,7 +22,8 @@ pub(super) struct Feature {
 pub(super) fn of_files(images: &[&Observation]) -> Vec<Feature> {
     const SIZE: &str = "take both classes at one size, or crop instead of resizing: each size leaves traces of its own";
     const COMPRESSION: &str = "save both classes again alike, with ingest.reencode";
-    const METADATA: &str = "it does not reach the pixels, but it shows that the classes went through different hands";
+    const METADATA: &str = "it does not reach the pixels, but it shows that the classes went through different hands; \
+                            ingest.strip keeps it from everything that follows";
     let mut features = vec![
         named("format", COMPRESSION, images, |image| image.format.name().to_owned()),
         numeric("width", SIZE, images, |image| f64::from(image.width)),
@@ -58,15 +59,29 @@ pub(super) fn of_files(images: &[&Observation]) -> Vec<Feature> {
 /// The shares of the cells of the colour cube.
 pub(super) fn of_colours(images: &[&Observation]) -> Vec<Feature> {
     let cells = images.first().map_or(0, |image| image.histogram.len());
-    let cell = |cell| numeric(&format!("colour {cell}"), "", images, move |image| f64::from(image.histogram[cell]));
+    let cell = |cell| numeric(&colour_name(cell), "", images, move |image| f64::from(image.histogram[cell]));
     (0..cells).map(cell).collect()
 }
 
 /// The values of the colour thumbnail.
 pub(super) fn of_thumbnails(images: &[&Observation]) -> Vec<Feature> {
     let values = images.first().map_or(0, |image| image.colour.len());
-    let value = |value| numeric(&format!("value {value}"), "", images, move |image| f64::from(image.colour[value]));
+    let value = |value| numeric(&place_name(value), "", images, move |image| f64::from(image.colour[value]));
     (0..values).map(value).collect()
+}
+
+/// What a cell of the colour cube holds: its range of each channel, of 0 to 255.
+fn colour_name(cell: usize) -> String {
+    let range = |level: usize| format!("{} to {}", level * 256 / LEVELS, (level + 1) * 256 / LEVELS - 1);
+    let [red, green, blue] = [cell / (LEVELS * LEVELS), cell / LEVELS % LEVELS, cell % LEVELS].map(range);
+    format!("share of red {red}, green {green}, blue {blue}")
+}
+
+/// What a value of the colour thumbnail is: a channel at a place, counted from 1 at the top left.
+fn place_name(value: usize) -> String {
+    let channel = ["red", "green", "blue"][value % 3];
+    let (row, column) = (value / 3 / COLOUR_SIDE + 1, value / 3 % COLOUR_SIDE + 1);
+    format!("{channel} at column {column}, row {row}")
 }
 
 fn flag(name: &str, advice: &'static str, images: &[&Observation], of: impl Fn(&Observation) -> bool) -> Feature {
@@ -118,4 +133,16 @@ fn numeric(name: &str, advice: &'static str, images: &[&Observation], of: impl F
 /// A number with three decimals at the most.
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_and_places_have_names() {
+        assert_eq!(colour_name(27), "share of red 64 to 127, green 128 to 191, blue 192 to 255");
+        assert_eq!(place_name(0), "red at column 1, row 1");
+        assert_eq!(place_name(3 * (COLOUR_SIDE + 2) + 1), "green at column 3, row 2");
+    }
 }

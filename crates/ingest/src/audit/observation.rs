@@ -49,6 +49,11 @@ impl Observation {
             histogram: histogram(&decoded.rgb),
         }
     }
+
+    /// The same without what never reaches the pixels: EXIF, and what the file declares of itself.
+    pub fn without_metadata(self) -> Observation {
+        Observation { metadata: Metadata::default(), ..self }
+    }
 }
 
 fn shrunk(image: &RgbImage, side: usize) -> Vec<u8> {

@@ -1,11 +1,10 @@
 //! From tables to a verdict: what counts as a shortcut, and how it is put into words.
 
-use artifacts::schema::{Audit, Shortcut, Verdict};
+use artifacts::schema::{Association, NearDuplicates, Probe, Probes, Shortcut, Verdict};
 
-use super::association::Association;
+use super::association;
 use super::features::Feature;
 use super::observation::Observation;
-use super::report::{NearDuplicates, Probe, Probes};
 
 /// What a file tells is a shortcut from this far above the 0.5 of chance on …
 const MARGIN: f64 = 0.1;
@@ -36,7 +35,7 @@ pub(super) fn of_files(
             explanation: format!(
                 "the {} of a file gives its class away: {}; {}",
                 feature.name,
-                association.in_words(),
+                association::in_words(&association.bins),
                 feature.advice
             ),
         })
@@ -101,12 +100,11 @@ pub(super) fn of_duplicates(found: &NearDuplicates, images: &[&Observation]) -> 
     shortcuts
 }
 
-/// The verdict that a list of shortcuts amounts to.
-pub(super) fn verdict(mut shortcuts: Vec<Shortcut>) -> Audit {
+/// The verdict that a list of shortcuts amounts to; sorts them, strongest first.
+pub(super) fn verdict(shortcuts: &mut [Shortcut]) -> Verdict {
     // What has no figure (duplicates) goes last. Sorting is stable, so equals stay in the order of the features.
     shortcuts.sort_by(|a, b| b.roc_auc.unwrap_or(0.0).total_cmp(&a.roc_auc.unwrap_or(0.0)));
-    let verdict = if shortcuts.is_empty() { Verdict::Pass } else { Verdict::Warning };
-    Audit { verdict, shortcuts }
+    if shortcuts.is_empty() { Verdict::Pass } else { Verdict::Warning }
 }
 
 /// Deviation of the ROC-AUC of scores that know nothing (J. A. Hanley, B. J. McNeil, "The meaning and use of the area
@@ -131,9 +129,10 @@ mod tests {
     fn shortcuts_without_a_figure_go_last() {
         let shortcut =
             |feature: &str, roc_auc| Shortcut { feature: feature.to_owned(), roc_auc, explanation: String::new() };
-        let audit = verdict(vec![shortcut("duplicates", None), shortcut("b", Some(0.7)), shortcut("a", Some(0.9))]);
-        let order: Vec<&str> = audit.shortcuts.iter().map(|shortcut| shortcut.feature.as_str()).collect();
-        assert_eq!((audit.verdict, order), (Verdict::Warning, vec!["a", "b", "duplicates"]));
-        assert_eq!(verdict(Vec::new()).verdict, Verdict::Pass);
+        let mut shortcuts = [shortcut("duplicates", None), shortcut("b", Some(0.7)), shortcut("a", Some(0.9))];
+        assert_eq!(verdict(&mut shortcuts), Verdict::Warning);
+        let order: Vec<&str> = shortcuts.iter().map(|shortcut| shortcut.feature.as_str()).collect();
+        assert_eq!(order, ["a", "b", "duplicates"]);
+        assert_eq!(verdict(&mut []), Verdict::Pass);
     }
 }

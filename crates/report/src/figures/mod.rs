@@ -1,9 +1,11 @@
-//! The figures of the report: each is drawn once, shown in the page and written as SVG for slides, with its numbers
-//! as CSV beside it.
+//! The figures of the report: each is drawn once, shown in the page and written as SVG and PNG, with its numbers as CSV
+//! beside it.
 
+mod audit;
 mod confusion;
 mod distribution;
 mod errors;
+mod flips;
 mod groups;
 mod outcomes;
 mod rates;
@@ -11,8 +13,8 @@ mod reliability;
 mod robustness;
 mod training;
 
-pub(crate) use errors::errors;
-pub(crate) use robustness::name as operation;
+pub(crate) use audit::probes;
+pub(crate) use robustness::{name as operation, operation_name};
 
 use maud::{Markup, html};
 use serde_json::json;
@@ -44,6 +46,7 @@ pub(crate) struct Figures {
     pub(crate) generators: Option<Figure>,
     pub(crate) sources: Option<Figure>,
     pub(crate) robustness: Option<Figure>,
+    pub(crate) audit: Option<Figure>,
     pub(crate) loss: Option<Figure>,
     pub(crate) accuracy: Option<Figure>,
 }
@@ -67,6 +70,7 @@ impl Figures {
             generators: first.and_then(|run| groups::groups(&run.generators, "generators", "generator")),
             sources: first.and_then(|run| groups::groups(&run.sources, "sources", "source")),
             robustness: evidence.evaluation.robustness.as_ref().and_then(robustness::robustness),
+            audit: evidence.audit().and_then(|found| audit::audit(found, metrics.headline.roc_auc)),
             loss: training::loss(&histories),
             accuracy: training::accuracy(&histories),
         }
@@ -82,11 +86,25 @@ impl Figures {
             &self.generators,
             &self.sources,
             &self.robustness,
+            &self.audit,
             &self.loss,
             &self.accuracy,
         ];
         [&self.distribution, &self.confusion].into_iter().chain(optional.into_iter().flatten())
     }
+}
+
+/// Tables that lie with the figures without being drawn, by the stems of their files.
+pub(crate) fn tables(evidence: &Evidence) -> Vec<(&'static str, Table)> {
+    let mut tables = vec![(ERRORS, errors::errors(&evidence.evaluation.predictions))];
+    if let Some(robustness) = &evidence.evaluation.robustness {
+        tables.push(("flips", flips::flips(robustness)));
+    }
+    if let Some(audit) = evidence.audit() {
+        tables.push(("audit-bins", audit::bins(&audit.associations)));
+        tables.push(("near-duplicates", audit::near_duplicates(audit)));
+    }
+    tables
 }
 
 /// One figure.
@@ -170,7 +188,7 @@ impl Figure {
 }
 
 /// At most [`HOVER_POINTS`] of a curve's points, evenly over its list, its ends included.
-fn picked<T>(points: &[T]) -> impl Iterator<Item = &T> {
+pub(crate) fn picked<T>(points: &[T]) -> impl Iterator<Item = &T> {
     let last = points.len().saturating_sub(1);
     let count = points.len().min(HOVER_POINTS);
     (0..count).map(move |i| &points[if count < 2 { 0 } else { i * last / (count - 1) }])

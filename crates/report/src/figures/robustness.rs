@@ -83,9 +83,14 @@ fn panel(curve: &RobustnessCurve, axes: &Axes, untouched: f64) -> Markup {
     }
 }
 
-/// The operation for people: "social media".
+/// A curve's operation for people.
 pub(crate) fn name(curve: &RobustnessCurve) -> String {
-    match curve.operation.as_str() {
+    operation_name(&curve.operation)
+}
+
+/// An operation for people: "social media".
+pub(crate) fn operation_name(operation: &str) -> String {
+    match operation {
         "jpeg" => "JPEG".to_owned(),
         "webp" => "WebP".to_owned(),
         other => visible(other).replace('_', " "),

@@ -1,18 +1,18 @@
-//! The data: what there was, what could not be used, and whether it can be trusted to measure what it should.
+//! The data: what there was, and what could not be used.
 
 use artifacts::Label;
-use artifacts::schema::{Audit, IngestSummary, Rejected, Verdict};
+use artifacts::schema::{IngestSummary, Rejected};
 use maud::{Markup, html};
 
 use super::widgets::{Section, facts};
 use crate::evidence::{Evidence, Ingest};
-use crate::number::{count, counted, duration, score, share};
+use crate::number::{count, counted, duration, share};
 use crate::text::visible;
 
 /// Rejected files beyond these are in `rejected.jsonl` only.
 const MOST_REJECTED: usize = 100;
 
-/// Summary, rejected files and audit; nothing where this run has ingested no data.
+/// Summary and rejected files; nothing where this run has ingested no data.
 pub(crate) fn section(evidence: &Evidence) -> Option<Section> {
     let ingest = evidence.ingest.as_ref()?;
     let summary = &ingest.summary;
@@ -26,7 +26,6 @@ pub(crate) fn section(evidence: &Evidence) -> Option<Section> {
     let body = html! {
         (splits(summary))
         (facts(&overview(ingest)))
-        (audit(ingest.audit.as_ref()))
         (rejected(ingest))
     };
     Some(Section { id: "data", title: "Data", lead, body })
@@ -54,6 +53,7 @@ fn splits(summary: &IngestSummary) -> Markup {
                             td.number { (count(fake)) }
                             td.number { (share(fake, real + fake)) }
                             td {
+                                @if counts.formats.is_empty() { "stripped" }
                                 @for (i, (format, images)) in counts.formats.iter().enumerate() {
                                     @if i > 0 { ", " }
                                     (visible(format)) " " (count(*images))
@@ -93,39 +93,6 @@ fn overview(ingest: &Ingest) -> Vec<(String, Markup)> {
         facts.push(("Generators".to_owned(), html! { (names.join(", ")) }));
     }
     facts
-}
-
-fn audit(audit: Option<&Audit>) -> Markup {
-    html! {
-        h3 { "Audit for shortcuts" }
-        @match audit {
-            None => p.note { "The data were not audited: whether format, size or compression give the class away is not known." },
-            Some(audit) => {
-                p class={ "audit " (if audit.verdict == Verdict::Pass { "pass" } else { "warning" }) } {
-                    @match audit.verdict {
-                        Verdict::Pass => { strong { "Pass." } " Nothing but the pixels was found to tell the classes apart." },
-                        Verdict::Warning => { strong { "Warning." } " The classes can be told apart without looking for traces:" },
-                    }
-                }
-                @if !audit.shortcuts.is_empty() {
-                    div.scroll tabindex="0" role="region" aria-label="shortcuts" {
-                        table {
-                            thead { tr { th scope="col" { "What" } th.number scope="col" { "ROC-AUC alone" } th scope="col" { "How" } } }
-                            tbody {
-                                @for shortcut in &audit.shortcuts {
-                                    tr {
-                                        th scope="row" { (visible(&shortcut.feature)) }
-                                        td.number { (score(shortcut.roc_auc)) }
-                                        td { (visible(&shortcut.explanation)) }
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
-            },
-        }
-    }
 }
 
 fn rejected(ingest: &Ingest) -> Markup {

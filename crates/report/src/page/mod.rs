@@ -1,5 +1,6 @@
 //! The page: one file, complete in itself, that asks nothing of the network.
 
+mod audit;
 mod data;
 mod examples;
 mod further;
@@ -11,18 +12,21 @@ mod pictures;
 mod provenance;
 mod results;
 mod robustness;
-mod shell;
+pub(crate) mod shell;
 mod threshold;
 mod training;
-mod widgets;
+pub(crate) mod widgets;
 
-use crate::answer::answer;
+use maud::{Markup, html};
+
+use crate::answer::{answer, dataset};
 use crate::config::Config;
 use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::figures::Figures;
 use crate::text::visible;
 use pictures::Pictures;
+use shell::Page;
 use widgets::Section;
 
 /// The whole page.
@@ -39,6 +43,7 @@ pub(crate) fn render(evidence: &Evidence, config: &Config, figures: &Figures) ->
         groups::section(evidence, figures),
         robustness::section(evidence, figures),
         further::section(evidence),
+        audit::section(evidence, figures),
         data::section(evidence),
         training::section(evidence, figures),
         Some(provenance::section(evidence)),
@@ -46,8 +51,24 @@ pub(crate) fn render(evidence: &Evidence, config: &Config, figures: &Figures) ->
     .into_iter()
     .flatten()
     .collect();
-    let opening = opening::render(evidence, &answer, figures);
-    Ok(shell::document(&title(evidence, config), evidence, &opening, &sections))
+    Ok(shell::document(&Page {
+        title: &title(evidence, config),
+        about: about(evidence),
+        opening: opening::render(evidence, &answer, figures),
+        sections: &sections,
+        version: &evidence.evaluation.manifest.code.version,
+    }))
+}
+
+fn about(evidence: &Evidence) -> Markup {
+    let metrics = &evidence.evaluation.metrics;
+    html! {
+        @if metrics.simulated { span.badge { "simulated data" } " " }
+        span { (dataset(metrics)) }
+        span { (metrics.split) " split" }
+        span { "checkpoint " (visible(&metrics.checkpoint)) }
+        span { "run " (visible(&evidence.run)) }
+    }
 }
 
 /// The report's heading.

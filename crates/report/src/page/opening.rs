@@ -16,6 +16,7 @@ pub(crate) fn render(evidence: &Evidence, answer: &Answer, figures: &Figures) ->
             div.columns {
                 div {
                     p.verdict { (answer.verdict) }
+                    @if let Some(caveat) = &answer.caveat { p.caveat role="note" { (caveat) } }
                     (tiles(evidence))
                     h3 { "How sure" }
                     @for sentence in &answer.certainty { p { (sentence) } }

@@ -6,16 +6,28 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use super::widgets::Section;
-use crate::answer;
-use crate::evidence::Evidence;
 use crate::text::visible;
 
 const STYLE: &str = include_str!("../../assets/report.css");
 const SCRIPT: &str = include_str!("../../assets/report.js");
 
+/// What a page is about.
+pub(crate) struct Page<'a> {
+    /// The heading.
+    pub(crate) title: &'a str,
+    /// What stands under the heading: data, split, run.
+    pub(crate) about: Markup,
+    /// The first screen, a section called `answer`.
+    pub(crate) opening: Markup,
+    /// What follows.
+    pub(crate) sections: &'a [Section],
+    /// The version of the program whose results it shows.
+    pub(crate) version: &'a str,
+}
+
 /// The document.
-pub(crate) fn document(title: &str, evidence: &Evidence, opening: &Markup, sections: &[Section]) -> String {
-    let page = html! {
+pub(crate) fn document(page: &Page<'_>) -> String {
+    let document = html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -25,27 +37,33 @@ pub(crate) fn document(title: &str, evidence: &Evidence, opening: &Markup, secti
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
                 meta name="generator" content={ "Candling " (env!("CARGO_PKG_VERSION")) };
-                title { (title) " · Candling" }
+                title { (page.title) " · Candling" }
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                a.skip href="#results" { "Skip to the results" }
-                (header(title, evidence))
+                @if let Some(first) = page.sections.first() {
+                    a.skip href={ "#" (first.id) } { "Skip to the results" }
+                }
+                header.masthead {
+                    p.brand { (mark()) " Candling" }
+                    h1 { (page.title) }
+                    p.about { (page.about) }
+                }
                 div.layout {
-                    (contents(sections))
+                    (contents(page.sections))
                     main {
-                        (opening)
-                        @for section in sections { (section.render()) }
+                        (page.opening)
+                        @for section in page.sections { (section.render()) }
                     }
                 }
-                (footer(evidence))
+                (footer(page.version))
                 div #tooltip role="status" hidden {}
                 script { (PreEscaped(SCRIPT)) }
             }
         }
     };
-    page.into_string()
+    document.into_string()
 }
 
 /// Only this style and this script, only pictures inside the page, and nothing from anywhere else.
@@ -57,23 +75,6 @@ fn policy() -> String {
         digest(STYLE),
         digest(SCRIPT)
     )
-}
-
-fn header(title: &str, evidence: &Evidence) -> Markup {
-    let metrics = &evidence.evaluation.metrics;
-    html! {
-        header.masthead {
-            p.brand { (mark()) " Candling" }
-            h1 { (title) }
-            p.about {
-                @if metrics.simulated { span.badge { "simulated data" } " " }
-                span { (answer::dataset(metrics)) }
-                span { (metrics.split) " split" }
-                span { "checkpoint " (visible(&metrics.checkpoint)) }
-                span { "run " (visible(&evidence.run)) }
-            }
-        }
-    }
 }
 
 /// An egg before a candle, which shows what is inside.
@@ -98,13 +99,13 @@ fn contents(sections: &[Section]) -> Markup {
     }
 }
 
-fn footer(evidence: &Evidence) -> Markup {
+fn footer(version: &str) -> Markup {
     html! {
         footer {
             p {
-                "Made by Candling " (visible(&evidence.evaluation.manifest.code.version))
-                ". This page is complete in itself and asks nothing of the network; its figures lie as SVG, and their "
-                "numbers as CSV, in the folder " code { "figures" } " beside it."
+                "Made by Candling " (visible(version))
+                ". This page is complete in itself and asks nothing of the network; its figures lie as SVG and PNG, and "
+                "their numbers as CSV, in the folder " code { "figures" } " beside it."
             }
         }
     }

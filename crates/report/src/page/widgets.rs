@@ -49,8 +49,8 @@ pub(crate) fn figure_with(figure: &Figure, class: &str, middle: &Markup) -> Mark
             figcaption id={ (figure.name) "-caption" } {
                 (figure.description)
                 " "
-                span.files { a href={ (stem) ".svg" } { "SVG" } " " a href={ (stem) ".csv" } { "CSV" } " "
-                    button type="button" data-png=(figure.name) hidden { "PNG" }
+                span.files {
+                    @for kind in ["svg", "png", "csv"] { a href={ (stem) "." (kind) } { (kind.to_uppercase()) } " " }
                 }
             }
             @if !figure.numbers.rows.is_empty() && figure.numbers.rows.len() <= MOST_ROWS {

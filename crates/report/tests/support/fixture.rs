@@ -6,13 +6,13 @@ use std::path::Path;
 use artifacts::hash::Hash;
 use artifacts::predictions::{self, Prediction};
 use artifacts::schema::{
-    Audit, Bootstrap, Confusion, CurvePoint, Epoch, Example, ExampleKind, Explanations, HeatMap, IngestSummary,
-    Metrics, Moments, Rejected, Robustness, RunMetrics, SanityCheck, Scores, Shortcut, SplitSummary, Verdict,
+    Bootstrap, Confusion, CurvePoint, Epoch, Example, ExampleKind, Explanations, HeatMap, IngestSummary, Metrics,
+    Moments, Rejected, Robustness, RunMetrics, SanityCheck, Scores, SplitSummary,
 };
 use artifacts::{Code, Label, Manifest, RunDir, Split, atomic, names};
 use serde_json::{Value, json};
 
-use super::scenes;
+use super::{audit, scenes};
 
 /// A file name that is markup, a formula and a control sequence.
 pub(crate) const HOSTILE: &str = "test/fake/=<script>alert(1)</script>\u{1b}[31m\u{202e}gpj.\"'&.jpg";
@@ -30,11 +30,13 @@ pub(crate) struct Plan {
     pub(crate) fakes: bool,
     /// Whether the data set is called simulated.
     pub(crate) simulated: bool,
+    /// Whether the audit of the data finds nothing.
+    pub(crate) clean: bool,
 }
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { images: 420, runs: 3, fakes: true, simulated: false }
+        Plan { images: 420, runs: 3, fakes: true, simulated: false, clean: false }
     }
 }
 
@@ -79,13 +81,8 @@ fn write_ingest(run: &RunDir, plan: Plan) {
     ];
     let lines: String = rejected.iter().map(|file| serde_json::to_string(file).unwrap() + "\n").collect();
     std::fs::write(dir.join(names::REJECTED), lines).unwrap();
-    let shortcut = Shortcut {
-        feature: "file size".to_owned(),
-        roc_auc: Some(0.71),
-        explanation: "fakes are smaller on average".to_owned(),
-    };
-    atomic::write_json(&dir.join(names::AUDIT), &Audit { verdict: Verdict::Warning, shortcuts: vec![shortcut] })
-        .unwrap();
+    atomic::write_json(&dir.join(names::AUDIT), &audit::audit(plan)).unwrap();
+    audit::write_shards(&dir);
     let split = |images: u64| SplitSummary {
         labels: BTreeMap::from([(Label::Real, images / 2), (Label::Fake, images / 2)]),
         generators: BTreeMap::from([(String::new(), images / 2), (HOSTILE_GENERATOR.to_owned(), images / 2)]),
@@ -165,6 +162,7 @@ pub(crate) fn predictions(plan: Plan, run: u32) -> Vec<Prediction> {
                 logit_real: 0.0,
                 logit_fake: logit as f32,
                 p_fake,
+                p_fake_calibrated: None,
                 predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
             }
         })
@@ -193,7 +191,7 @@ fn write_evaluation(run: &RunDir, plan: Plan) {
     atomic::write_json(&dir.join(names::METRICS), &metrics).unwrap();
     write_further(run, &metrics);
     if plan.fakes {
-        atomic::write_json(&dir.join(Robustness::FILE), &robustness(&metrics.headline)).unwrap();
+        atomic::write_json(&dir.join(Robustness::FILE), &robustness(&metrics.headline, &by_run[0])).unwrap();
     }
     write_explanations(&dir.join(names::EXPLANATIONS), &by_run[0]);
     complete(&dir, names::EVALUATE, json!({"ckpt": "best", "split": "test", "resamples": 2000}), json!({}));
@@ -336,7 +334,18 @@ fn generators(rows: &[Prediction], scores: &Scores) -> Value {
     })
 }
 
-fn robustness(scores: &Scores) -> Robustness {
+fn robustness(scores: &Scores, rows: &[Prediction]) -> Robustness {
+    let flips = rows.iter().filter(|row| (row.p_fake - 0.5).abs() < 0.1 || row.path == HOSTILE).map(|row| {
+        let other = 1.0 - row.p_fake;
+        json!({
+            "id": row.id, "path": row.path, "label": row.label, "generator": row.generator, "p_fake": row.p_fake,
+            "predicted": row.predicted, "flips": [
+                {"operation": "jpeg", "level": 60.0, "p_fake": other}, {"operation": "jpeg", "level": 30.0, "p_fake": other},
+                {"operation": "blur", "level": 2.0, "p_fake": other},
+            ],
+        })
+    });
+
     let curve = |operation: &str, unit: &str, levels: &[f64], loss: f64| {
         let points = levels.iter().enumerate().map(|(i, level)| {
             let area = scores.roc_auc.unwrap() - loss * (i + 1) as f64 / levels.len() as f64;
@@ -357,7 +366,7 @@ fn robustness(scores: &Scores) -> Robustness {
             curve("blur", "sigma in pixels", &[0.5, 1.0, 2.0, 3.0], 0.27),
             curve("social_media", "times shared", &[1.0, 2.0, 3.0], 0.16),
         ],
-        "left_out": {"webp": "there is no <encoder>"},
+        "left_out": {"webp 95": "there is no <encoder>"}, "flips": flips.collect::<Vec<_>>(),
     });
     serde_json::from_value(value).unwrap()
 }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod audit;
 pub(crate) mod browser;
 pub(crate) mod fixture;
 pub(crate) mod scenes;

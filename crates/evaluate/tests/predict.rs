@@ -1,0 +1,183 @@
+//! `candling-predict` on what people and their disks hold: broken files of every kind, and names that try to break out.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stderr, reason = "figures for people")]
+
+mod support;
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use pixels::RgbImage;
+use pixels::encode::{self, Subsampling};
+use serde_json::Value;
+use support::{Run, succeed};
+
+/// Kinds of files that follow each other in the folder; every second one can be judged.
+const KINDS: usize = 24;
+
+/// A picture of its own for each number.
+fn picture(number: usize) -> RgbImage {
+    RgbImage::from_fn(40, 36, |x, y| {
+        let n = number as u32;
+        [(x * (3 + n % 11) + n) as u8, (y * 5 + n / 7) as u8, (x * y + n / 251) as u8]
+    })
+}
+
+/// The bytes of one kind of file that cannot be judged.
+fn broken(kind: usize, whole: &[u8]) -> Vec<u8> {
+    let huge_png = [
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(),
+        &200_000_u32.to_be_bytes(),
+        &200_000_u32.to_be_bytes(),
+        b"\x08\x02\0\0\0\0\0\0\0\0\0\0\0IDAT",
+    ];
+    match kind {
+        0 => Vec::new(),
+        1 => b"<html>not found</html>\x1b[2J".to_vec(),
+        2 => whole[..whole.len() / 3].to_vec(),
+        3 => whole[..12].to_vec(),
+        4 => huge_png.concat(),
+        5 => b"\x89PNG\r\n\x1a\n and then nothing".to_vec(),
+        6 => b"RIFF\xff\xff\xff\x7fWEBPVP8 ".to_vec(),
+        7 => b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".to_vec(),
+        8 => encode::jpeg(&RgbImage::from_fn(32, 32, |_, _| [7; 3]), 90, Subsampling::Quarter).unwrap(),
+        9 => b"GIF89a\xff\xff\xff\xff\0\0\0".to_vec(),
+        _ => vec![0; 100_000],
+    }
+}
+
+/// A file name of the kind that breaks terminals, tables, pages and shells.
+fn name(number: usize) -> OsString {
+    let hostile = match number % 7 {
+        0 => "<img src=x onerror=alert(1)>",
+        1 => "\u{1b}[31mred\u{1b}]0;title\u{7}",
+        2 => "line\nbreak\r,\"quoted\"\t",
+        3 => "\u{202e}gpj.exe",
+        4 => "-rf --json $(reboot) `x` ; *",
+        5 => "Grüße 写真 \u{9b}\u{7f}",
+        _ => "plain",
+    };
+    let mut name = OsString::from(format!("{number:05} {hostile}"));
+    #[cfg(unix)]
+    if number.is_multiple_of(13) {
+        use std::os::unix::ffi::OsStrExt;
+        name.push(std::ffi::OsStr::from_bytes(b"\xff\xfe"));
+    }
+    name.push(["", ".jpg", ".JPEG", ".png"][1 + number % 3]);
+    name
+}
+
+/// Writes `count` files and some things that are no files. Returns how many rows there will be, and how many verdicts.
+fn fill(folder: &Path, count: usize) -> (usize, usize) {
+    fs::create_dir_all(folder).unwrap();
+    let mut verdicts = 0;
+    for number in 0..count {
+        let whole = encode::jpeg(&picture(number), 85, Subsampling::Quarter).unwrap();
+        let kind = number % KINDS;
+        let (bytes, fine) = if kind % 2 == 0 { (broken(kind / 2, &whole), false) } else { (whole, true) };
+        verdicts += usize::from(fine);
+        fs::write(folder.join(name(number)), bytes).unwrap();
+    }
+    (count + odd_things(folder), verdicts)
+}
+
+/// Links to nowhere and in a circle, and a pipe that nobody writes to. Returns their number.
+#[cfg(unix)]
+fn odd_things(folder: &Path) -> usize {
+    use std::os::unix::fs::symlink;
+    symlink("nowhere", folder.join("a dangling link.jpg")).unwrap();
+    symlink(folder, folder.join("a circle")).unwrap();
+    let pipe = Command::new("mkfifo").arg(folder.join("a pipe.jpg")).status();
+    2 + usize::from(pipe.is_ok_and(|status| status.success()))
+}
+
+#[cfg(not(unix))]
+fn odd_things(_: &Path) -> usize {
+    0
+}
+
+/// What the program printed, and the most memory it held in kB, where the system tells.
+struct Printed {
+    code: Option<i32>,
+    out: String,
+    err: String,
+    seconds: f64,
+    peak_kb: u64,
+}
+
+fn predict(run: &Run, paths: &[PathBuf], style: &str) -> Printed {
+    let out = run.dir.path().join("out");
+    let err = run.dir.path().join("err");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_candling-predict"));
+    command.arg("--run-dir").arg(run.run_dir().path()).arg(style).args(paths).stdin(Stdio::null());
+    let start = Instant::now();
+    let mut child = command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap()).spawn().unwrap();
+    let mut peak_kb = 0;
+    let status = loop {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak_kb = peak.and_then(|kb| kb.trim().parse().ok()).unwrap_or(0).max(peak_kb);
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > Duration::from_secs(1800) {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let text = |path: &Path| String::from_utf8(fs::read(path).unwrap()).unwrap();
+    let seconds = start.elapsed().as_secs_f64();
+    Printed { code: status.code(), out: text(&out), err: text(&err), seconds, peak_kb }
+}
+
+fn raw_controls(text: &str) -> usize {
+    text.chars().filter(|c| c.is_control() && *c != '\n' || matches!(c, '\u{202e}')).count()
+}
+
+/// CANDLING_FILES says how many files to try; the default keeps the test short.
+#[test]
+fn a_folder_of_hostile_files_is_judged_to_its_end() {
+    let count: usize = std::env::var("CANDLING_FILES").ok().map_or(4 * KINDS, |files| files.parse().unwrap());
+    let run = Run::new();
+    succeed(&run.evaluate(&["--set", "evaluate.examples=0"]));
+    let folder = run.dir.path().join("hostile");
+    let (rows, verdicts) = fill(&folder, count);
+
+    let json = predict(&run, std::slice::from_ref(&folder), "--json");
+    eprintln!("{count} files: {:.1} s, at most {} MB", json.seconds, json.peak_kb / 1024);
+    assert_eq!(json.code, Some(3), "{}", json.err);
+    assert_eq!((raw_controls(&json.out), raw_controls(&json.err)), (0, 0));
+    let lines: Vec<Value> = json.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let judged = lines.iter().filter(|row| row["verdict"].is_string()).count();
+    assert_eq!((lines.len(), judged), (rows, verdicts), "{}", json.err);
+    for row in &lines {
+        assert_ne!(row["verdict"].is_string(), row["error"].is_string(), "{row}");
+        assert_eq!(row["verdict"].is_string(), row["p_fake_calibrated"].is_number(), "{row}");
+    }
+    // The whole name comes back, so that the row can be found again.
+    let path = folder.join(name(1)).to_string_lossy().into_owned();
+    assert!(lines.iter().any(|row| row["path"] == path.as_str()), "{path:?}");
+
+    let csv = predict(&run, std::slice::from_ref(&folder), "--csv");
+    assert_eq!((csv.code, raw_controls(&csv.out)), (Some(3), 0));
+    assert_eq!(csv.out.lines().count(), rows + 1);
+}
+
+#[test]
+fn what_is_not_there_is_a_row_and_not_the_end() {
+    let run = Run::new();
+    let fine = run.dir.path().join("fine.jpg");
+    fs::write(&fine, encode::jpeg(&picture(3), 85, Subsampling::Quarter).unwrap()).unwrap();
+    let printed = predict(&run, &[run.dir.path().join("absent\u{1b}[2J.png"), fine], "--json");
+    assert_eq!(printed.code, Some(3));
+    let rows: Vec<Value> = printed.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 2);
+    assert!(rows[0]["error"].is_string() && rows[1]["verdict"].is_string(), "{rows:?}");
+    assert!(rows[1]["p_fake_calibrated"].is_null(), "nothing was evaluated, so nothing is calibrated");
+    assert!(printed.err.contains("not calibrated") && raw_controls(&printed.err) == 0, "{}", printed.err);
+}

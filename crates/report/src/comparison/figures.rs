@@ -1,0 +1,210 @@
+//! The figures of a comparison: ROC curves over each other, and the differences of scores.
+
+use artifacts::schema::{Comparison, Interval};
+use maud::{Markup, html};
+
+use super::{name, names};
+use crate::figures::{Figure, HoverPoint, picked};
+use crate::metric::{HEADLINE, Metric};
+use crate::number::{count, score};
+use crate::plot::{self, Anchor, Axes, Axis, Ink, Panel, Stroke, circle, decimate, hover_target, line, text};
+use crate::table::Table;
+
+/// Curves beyond these are in the CSV only.
+const MOST_CURVES: usize = 6;
+/// Differences beyond these are in the CSV only.
+const MOST_ROWS: usize = 40;
+
+/// All figures of a comparison.
+pub(super) struct Figures {
+    pub(super) roc: Option<Figure>,
+    pub(super) differences: Option<Figure>,
+}
+
+impl Figures {
+    pub(super) fn draw(comparison: &Comparison) -> Figures {
+        Figures { roc: roc(comparison), differences: differences(comparison) }
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Figure> {
+        [&self.roc, &self.differences].into_iter().flatten()
+    }
+}
+
+/// What tells the curves apart: colour, and a break in every other line.
+fn look(index: usize) -> Stroke {
+    const WIDTH: f64 = 2.0;
+    let ink = ink(index);
+    if index % 4 < 2 { Stroke::solid(ink, WIDTH) } else { Stroke::dashed(ink, WIDTH) }
+}
+
+fn ink(index: usize) -> Ink {
+    [Ink::First, Ink::Second, Ink::Mark, Ink::Muted][index % 4]
+}
+
+fn roc(comparison: &Comparison) -> Option<Figure> {
+    const SIZE: (f64, f64) = (520.0, 458.0);
+    const PANEL: Panel = Panel { left: 40.0, top: 30.0, width: 466.0, height: 380.0 };
+    const LEGEND_ROW: f64 = 20.0;
+    let drawn: Vec<usize> = (0..comparison.entrants.len())
+        .filter(|&index| !comparison.entrants[index].roc.is_empty())
+        .take(MOST_CURVES)
+        .collect();
+    if drawn.is_empty() {
+        return None;
+    }
+    let axes = Axes { panel: PANEL, x: Axis::unit("False-positive rate"), y: Axis::unit("True-positive rate") };
+    let pixels = |index: usize| {
+        let points: Vec<_> = comparison.entrants[index].roc.iter().map(|point| axes.at(point.x, point.y)).collect();
+        decimate(&points, 0.5)
+    };
+    let legend = |row: usize, index: usize| {
+        let y = PANEL.bottom() - 14.0 - LEGEND_ROW * (drawn.len() - 1 - row) as f64;
+        let words = format!("{} {}", name(comparison, index), score(comparison.entrants[index].scores.roc_auc));
+        html! {
+            (text((PANEL.right() - 42.0, y), Anchor::End, Ink::Text, 13.0, false, &words))
+            (line((PANEL.right() - 34.0, y - 4.0), (PANEL.right() - 8.0, y - 4.0), look(index)))
+        }
+    };
+    let body = html! {
+        (axes.draw())
+        (line(axes.at(0.0, 0.0), axes.at(1.0, 1.0), Stroke::dashed(Ink::Axis, 1.0)))
+        @for &index in &drawn { (plot::curve(&pixels(index), look(index))) }
+        @for (row, &index) in drawn.iter().enumerate() { (legend(row, index)) }
+    };
+    let mut numbers = Table::new(&["detector", "threshold", "false_positive_rate", "true_positive_rate"]);
+    for (index, entrant) in comparison.entrants.iter().enumerate() {
+        for point in &entrant.roc {
+            let name = name(comparison, index);
+            numbers.push([name.as_str().into(), point.threshold.into(), point.x.into(), point.y.into()]);
+        }
+    }
+    let areas: Vec<String> = drawn
+        .iter()
+        .map(|&index| format!("{} {}", name(comparison, index), score(comparison.entrants[index].scores.roc_auc)))
+        .collect();
+    let hover = drawn.iter().flat_map(|&index| {
+        let entrant = &comparison.entrants[index];
+        let axes = &axes;
+        picked(&entrant.roc).map(move |point| HoverPoint {
+            at: axes.at(point.x, point.y),
+            words: format!(
+                "{}\nfalse-positive rate {:.3}\ntrue-positive rate {:.3}",
+                name(comparison, index),
+                point.x,
+                point.y
+            ),
+        })
+    });
+    Some(Figure {
+        name: "roc",
+        title: "ROC curves".to_owned(),
+        description: format!(
+            "Share of the real images called fake against share of the fakes called fake, at every threshold. ROC-AUC: {}.",
+            areas.join(", ")
+        ),
+        size: SIZE,
+        panel: Some(PANEL),
+        hover: hover.collect(),
+        body,
+        numbers,
+    })
+}
+
+/// One difference.
+struct Row {
+    words: String,
+    value: f64,
+    interval: Option<Interval>,
+}
+
+fn differences(comparison: &Comparison) -> Option<Figure> {
+    const ROW: f64 = 30.0;
+    const WIDTH: f64 = 1000.0;
+    const NAMES: f64 = 400.0;
+    let rows = rows(comparison);
+    if rows.is_empty() {
+        return None;
+    }
+    let shown = &rows[..rows.len().min(MOST_ROWS)];
+    let ends = shown.iter().flat_map(|row| {
+        let interval = row.interval.unwrap_or(Interval { low: row.value, high: row.value });
+        [row.value, interval.low, interval.high]
+    });
+    let reach = ends.map(f64::abs).fold(0.005, f64::max) * 1.08;
+    let panel = Panel { left: NAMES, top: 4.0, width: WIDTH - NAMES - 90.0, height: ROW * shown.len() as f64 };
+    let x = Axis::new("difference, first minus second", [-reach, reach], 6);
+    let axes = Axes { panel, x, y: Axis { title: String::new(), domain: [0.0, 1.0], ticks: Vec::new() } };
+    let zero = axes.x_scale().at(0.0);
+    let body = html! {
+        (axes.draw())
+        (line((zero, panel.top), (zero, panel.bottom()), Stroke::dashed(Ink::Axis, 1.4)))
+        @for (i, row) in shown.iter().enumerate() { (mark(&axes, panel.top + ROW * (i as f64 + 0.5), row)) }
+    };
+    Some(Figure {
+        name: "differences",
+        title: "Differences on the same images".to_owned(),
+        description: format!(
+            "Each score of the first detector minus that of the second, with its 95% interval over {} resamples of the \
+             images; an interval that holds 0 decides nothing.",
+            count(u64::from(comparison.bootstrap.resamples))
+        ),
+        size: (WIDTH, panel.bottom() + 50.0),
+        panel: None,
+        body,
+        hover: Vec::new(),
+        numbers: numbers(comparison),
+    })
+}
+
+fn rows(comparison: &Comparison) -> Vec<Row> {
+    let scored = HEADLINE.iter().filter_map(|key| Metric::named(key));
+    scored
+        .flat_map(|metric| {
+            comparison.pairs.iter().filter_map(|pair| {
+                let [first, second] = names(comparison, pair);
+                let found = pair.differences.iter().find(|difference| difference.score == metric.key)?;
+                Some(Row {
+                    words: format!("{}: {first} − {second}", metric.name),
+                    value: found.value?,
+                    interval: found.interval,
+                })
+            })
+        })
+        .collect()
+}
+
+fn mark(axes: &Axes, y: f64, row: &Row) -> Markup {
+    let panel = axes.panel;
+    let x = axes.x_scale();
+    let range = row.interval.map(|i| format!("\n95% interval {:+.3} to {:+.3}", i.low, i.high)).unwrap_or_default();
+    let words = format!("{}\n{:+.3}{range}", row.words, row.value);
+    html! {
+        (line((panel.left, y), (panel.right(), y), Stroke::solid(Ink::Grid, 1.0)))
+        (text((panel.left - 12.0, y + 4.0), Anchor::End, Ink::Text, 12.0, false, &row.words))
+        @if let Some(interval) = row.interval {
+            (line((x.at(interval.low), y), (x.at(interval.high), y), Stroke::solid(Ink::First, 3.0)))
+        }
+        (circle((x.at(row.value), y), 5.5, Ink::First))
+        (text((panel.right() + 14.0, y + 4.0), Anchor::Start, Ink::Text, 12.0, true, &format!("{:+.3}", row.value)))
+        (hover_target((0.0, y - 15.0), (1000.0, 30.0), &words))
+    }
+}
+
+fn numbers(comparison: &Comparison) -> Table {
+    let mut table = Table::new(&["first", "second", "score", "difference", "low", "high"]);
+    for pair in &comparison.pairs {
+        let [first, second] = names(comparison, pair);
+        for difference in &pair.differences {
+            table.push([
+                first.as_str().into(),
+                second.as_str().into(),
+                difference.score.as_str().into(),
+                difference.value.into(),
+                difference.interval.map(|i| i.low).into(),
+                difference.interval.map(|i| i.high).into(),
+            ]);
+        }
+    }
+    table
+}

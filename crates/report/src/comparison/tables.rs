@@ -1,0 +1,82 @@
+//! The numbers of a comparison as tables.
+
+use artifacts::schema::Comparison;
+
+use super::{name, names};
+use crate::metric;
+use crate::table::{Cell, Table};
+
+/// All tables, by the stems of their files.
+pub(super) fn all(comparison: &Comparison) -> [(&'static str, Table); 3] {
+    [("scores", scores(comparison)), ("tests", tests(comparison)), ("disagreements", disagreements(comparison))]
+}
+
+fn scores(comparison: &Comparison) -> Table {
+    let mut table = Table::new(&["detector", "run", "score", "value", "low", "high", "fitted"]);
+    for (index, entrant) in comparison.entrants.iter().enumerate() {
+        for metric in &metric::ALL {
+            let interval = entrant.intervals.get(metric.key);
+            table.push([
+                name(comparison, index).as_str().into(),
+                (entrant.run as u64).into(),
+                metric.key.into(),
+                metric.of(&entrant.scores).into(),
+                interval.map(|i| i.low).into(),
+                interval.map(|i| i.high).into(),
+                entrant.fitted.as_ref().and_then(|scores| metric.of(scores)).into(),
+            ]);
+        }
+    }
+    table
+}
+
+fn tests(comparison: &Comparison) -> Table {
+    let mut table = Table::new(&[
+        "first",
+        "second",
+        "roc_auc_difference",
+        "roc_auc_low",
+        "roc_auc_high",
+        "delong_p",
+        "delong_p_holm",
+        "right_only_first",
+        "right_only_second",
+        "mcnemar_p",
+        "mcnemar_p_holm",
+    ]);
+    for pair in &comparison.pairs {
+        let [first, second] = names(comparison, pair);
+        let area = pair.roc_auc;
+        table.push([
+            first.as_str().into(),
+            second.as_str().into(),
+            area.map(|test| test.difference).into(),
+            area.map(|test| test.interval.low).into(),
+            area.map(|test| test.interval.high).into(),
+            area.and_then(|test| test.p).into(),
+            area.and_then(|test| test.p_holm).into(),
+            pair.accuracy.only_first.into(),
+            pair.accuracy.only_second.into(),
+            pair.accuracy.p.into(),
+            pair.accuracy.p_holm.into(),
+        ]);
+    }
+    table
+}
+
+fn disagreements(comparison: &Comparison) -> Table {
+    let mut table = Table::new(&["path", "truth", "generator", "detector", "p_fake", "id"]);
+    for image in &comparison.disagreements {
+        for (index, p_fake) in image.p_fake.iter().enumerate() {
+            table.push([
+                image.path.as_str().into(),
+                image.label.to_string().as_str().into(),
+                image.generator.as_str().into(),
+                name(comparison, index).as_str().into(),
+                Cell::from(*p_fake),
+                image.id.to_string().as_str().into(),
+            ]);
+        }
+    }
+    table
+}

@@ -1,0 +1,36 @@
+//! Every verdict that does not last, as a table for those who want to look at all of them.
+
+use artifacts::schema::Robustness;
+
+use crate::table::Table;
+
+/// A row for each image and change under which its verdict is another.
+pub(crate) fn flips(robustness: &Robustness) -> Table {
+    let mut table = Table::new(&[
+        "path",
+        "truth",
+        "generator",
+        "predicted",
+        "p_fake",
+        "operation",
+        "level",
+        "p_fake_changed",
+        "id",
+    ]);
+    for image in &robustness.flips {
+        for flip in &image.flips {
+            table.push([
+                image.path.as_str().into(),
+                image.label.to_string().as_str().into(),
+                image.generator.as_str().into(),
+                image.predicted.to_string().as_str().into(),
+                image.p_fake.into(),
+                flip.operation.as_str().into(),
+                flip.level.into(),
+                flip.p_fake.into(),
+                image.id.to_string().as_str().into(),
+            ]);
+        }
+    }
+    table
+}
