@@ -11,7 +11,7 @@ use super::programs::{example, folder};
 use crate::programs;
 
 /// How many simulated files there are of each size.
-const SIMULATED: u32 = 1000;
+const SIMULATED: u32 = 400;
 /// Their sides in pixels.
 const SIDES: [u32; 2] = [256, 512];
 
