@@ -6,6 +6,7 @@ use artifacts::progress;
 use artifacts::stage::Failure;
 
 use crate::cuda::Choice;
+use crate::cuda_check;
 use crate::programs::{self, cargo, root};
 use crate::tidy;
 
@@ -27,7 +28,9 @@ pub(crate) fn run() -> Result<(), Failure> {
     step("smoke pipeline", || {
         let mut smoke = cargo(&["xtask", "--cuda", "off", "pipeline", "smoke", "--force"]);
         programs::run(smoke.arg("--run-dir").arg(run_dir))
-    })
+    })?;
+    // Last, because it builds the dependencies with another feature, and downloads a toolkit where none is installed.
+    step("CUDA, compiled and emulated", cuda_check::run)
 }
 
 fn step(name: &str, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {

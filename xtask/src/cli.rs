@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bench::BenchArgs;
 use crate::cuda::Choice;
 
 /// Train, judge and explain detectors of AI-generated images.
@@ -50,6 +51,8 @@ pub(crate) enum Task {
     /// Runs side by side on the same images: paired tests, and a page about them [RUN RUN…] [its options: --help]
     #[command(disable_help_flag = true)]
     Compare(Rest),
+    /// Speed and memory beside the peers', in turn in one run: training, inference, ingest, the machine's peak
+    Bench(BenchArgs),
     /// Format, lints, all tests and the smoke pipeline: what CI runs
     Ci,
     /// Compile, lint and test everything with the feature cuda, with or without a card or a toolkit

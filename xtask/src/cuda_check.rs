@@ -1,6 +1,8 @@
 //! `cargo xtask cuda-check`: everything with the feature `cuda`, compiled and linted, its kernels compiled by nvcc and
 //! tested in emulation; with a card, on the card as well.
 
+use std::process::{Command, Stdio};
+
 use artifacts::progress;
 use artifacts::stage::Failure;
 
@@ -8,6 +10,7 @@ use crate::cuda::{self, FEATURES};
 use crate::programs::{self, cargo};
 
 pub(crate) fn run() -> Result<(), Failure> {
+    check_host_compiler()?;
     let toolkit = cuda::installed_or_assembled()?;
     progress::line(&format!("checking with {toolkit}"));
     let mut clippy = cargo(&["clippy", "--release", "-p", "model", "-p", "train", "-p", "evaluate", "--all-targets"]);
@@ -15,4 +18,17 @@ pub(crate) fn run() -> Result<(), Failure> {
     programs::run(toolkit.apply(&mut clippy))?;
     let mut tests = cargo(&["test", "--release", "-p", "model", "--lib", "--features", "cuda", "cuda::"]);
     programs::run(toolkit.apply(&mut tests))
+}
+
+/// nvcc hands the host's part of a kernel file to a C++ compiler, and the emulation is compiled by one; without it tests
+/// would only say that they skip.
+fn check_host_compiler() -> Result<(), Failure> {
+    let mut version = Command::new("g++");
+    version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    match version.status() {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err(Failure::failed(
+            "compiling CUDA kernels and testing them in emulation needs a C++ compiler; install g++ (Debian: apt-get install g++)",
+        )),
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! It links neither candle nor arrow, so it builds in seconds; the work is done by the stage programs it spawns.
 
+mod bench;
 mod ci;
 mod cli;
 mod cuda;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Task::Report(args) => single::run("report", args.rest, cuda),
         Task::Predict(args) => single::run_tool("predict", args.rest, cuda),
         Task::Compare(args) => single::compare(args.rest, cuda),
+        Task::Bench(args) => bench::run(&args),
         Task::Ci => ci::run(),
         Task::CudaCheck => cuda_check::run(),
         Task::Tidy => tidy::run(),

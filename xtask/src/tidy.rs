@@ -1,12 +1,14 @@
-//! House rules that no compiler checks: file length, forbidden words, dependencies that point one way.
+//! House rules that no compiler checks: file length, forbidden words, dependencies that point one way, and none on CUDA
+//! without the feature.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use artifacts::stage::Failure;
 
-use crate::programs::root;
+use crate::programs::{self, cargo, root};
 
 /// A file longer than this holds more than one thing.
 const MAX_LINES: usize = 500;
@@ -20,6 +22,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
         check_file(&path, &text, &mut faults);
     }
+    check_tree(&tree(&[])?, &mut faults);
     if faults.is_empty() {
         return Ok(());
     }
@@ -32,6 +35,21 @@ fn tracked_files() -> Result<Vec<PathBuf>, Failure> {
     let output = list.output().map_err(|e| Failure::failed(format!("failed to run git: {e}")))?;
     let names = String::from_utf8_lossy(&output.stdout).into_owned();
     Ok(names.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect())
+}
+
+/// The names of all crates that a build with `features` compiles, one a line.
+fn tree(features: &[&str]) -> Result<String, Failure> {
+    let mut tree = cargo(&["tree", "--quiet", "--workspace", "--edges", "normal,build,dev", "--prefix", "none"]);
+    let output = programs::capture(tree.args(["--format", "{p}"]).args(features))?;
+    Ok(String::from_utf8_lossy(&output).into_owned())
+}
+
+/// A build without the feature `cuda` compiles nothing that is for CUDA alone.
+fn check_tree(tree: &str, faults: &mut Vec<String>) {
+    let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    for name in names.into_iter().filter(|name| name.contains("cuda") || *name == "candle-kernels") {
+        faults.push(format!("Cargo.toml: the crate {name} is compiled without the feature cuda"));
+    }
 }
 
 fn check_file(path: &Path, text: &str, faults: &mut Vec<String>) {
@@ -81,5 +99,18 @@ mod tests {
         assert_eq!(faults("crates/train/src/lib.rs", concat!("// TO", "DO\n")).len(), 1);
         assert_eq!(faults("crates/train/Cargo.toml", "evaluate.workspace = true\n").len(), 1);
         assert_eq!(faults("tests/Cargo.toml", "evaluate.workspace = true\n").len(), 0);
+    }
+
+    #[test]
+    fn a_crate_for_cuda_is_found_where_it_is_compiled() {
+        let found = |tree: &str| {
+            let mut faults = Vec::new();
+            check_tree(tree, &mut faults);
+            faults
+        };
+        assert_eq!(found(&tree(&[]).unwrap()), Vec::<String>::new());
+        // With the feature the same question finds it, so that it cannot be silent for want of an answer.
+        assert!(found(&tree(&["--features", "model/cuda"]).unwrap())[0].contains("cudarc"));
+        assert_eq!(found("candle-kernels v0.11.1\nmodel v0.1.0 (/x)\ncandle-kernels v0.11.1\n").len(), 1);
     }
 }

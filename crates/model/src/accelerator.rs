@@ -35,6 +35,10 @@ pub(crate) trait Accelerator: Debug {
     fn outcomes(&mut self) -> Result<Vec<Outcome>>;
     /// Logits with running statistics.
     fn infer(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<Vec<f32>>;
+    /// Features `[n, inputs]` in training mode.
+    fn forward_features(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<Vec<f32>>;
+    /// From the gradient of the last [`Accelerator::forward_features`] to those of the parameters below.
+    fn backward_features(&mut self, gradient: &[f32]) -> Result<()>;
     /// Grad-CAM for `classes` at the output of block `target`; with the logits.
     fn grad_cam(
         &mut self,

@@ -28,6 +28,16 @@ impl Device {
         matches!(self, Self::Cpu)
     }
 
+    /// Bytes of a card's own memory that are taken at the moment, by this program and all others; nothing for the processor.
+    #[must_use]
+    pub fn memory_in_use(&self) -> Option<u64> {
+        match self {
+            Self::Cpu => None,
+            #[cfg(feature = "cuda")]
+            Self::Cuda(card) => card.memory_in_use(),
+        }
+    }
+
     /// The back end of a device with memory of its own.
     pub(crate) fn accelerator(
         &self,

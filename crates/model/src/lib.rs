@@ -36,9 +36,11 @@ mod network;
 mod parameters;
 mod storage;
 pub mod weights;
+mod work;
 
 pub use adam::{Adam, AdamConfig};
 pub use architecture::ARCHITECTURES;
 pub use batch::{HeatMap, Logits, MINIMUM_SIDE, Normalisation, PixelBatch, StepOutput};
 pub use error::{Error, Result};
 pub use network::{Network, NetworkConfig};
+pub use work::Work;

@@ -49,6 +49,8 @@ pub struct Network {
     accelerator: Option<Box<dyn Accelerator>>,
     /// Whether the host's parameters and statistics are what the accelerator is yet to take over.
     changed_on_host: bool,
+    /// Images of the last features that the accelerator gave.
+    images_of_features: Option<usize>,
     /// Results of steps that nobody has asked for yet.
     finished: VecDeque<StepOutput>,
 }
@@ -84,6 +86,7 @@ impl Network {
             inference: Inference::new(isa),
             accelerator: device.accelerator(&plan, &config.normalisation)?,
             changed_on_host: true,
+            images_of_features: None,
             finished: VecDeque::new(),
             plan,
         };
@@ -142,6 +145,8 @@ impl Network {
         batch.check()?;
         self.check_classes(batch, labels.iter().map(|&label| usize::from(label)))?;
         self.send_changes()?;
+        // Its activations take the place of those behind the last features.
+        self.images_of_features = None;
         match &mut self.accelerator {
             Some(accelerator) => accelerator.start_step(&self.plan, batch, labels),
             None => {
@@ -212,16 +217,20 @@ impl Network {
     }
 
     /// The features before the head, `[n, features]`, in training mode, as a variable that another head on candle's
-    /// autograd can stand behind. Once that has its gradient, [`Network::backward_features`] takes it on.
+    /// autograd can stand behind: in host memory, wherever the network computes. Once that has its gradient,
+    /// [`Network::backward_features`] takes it on.
     ///
     /// # Errors
-    /// A batch that does not fit, or a network that is not on the CPU.
+    /// A batch that does not fit, or those of the device.
     pub fn forward_features(&mut self, batch: &PixelBatch<'_>) -> Result<Var> {
         batch.check()?;
-        if self.accelerator.is_some() {
-            return Err(Error::UnsupportedDevice(format!("{}, which gives no features", self.device)));
-        }
+        self.send_changes()?;
         self.inference.forget_weights();
+        if let Some(accelerator) = &mut self.accelerator {
+            self.images_of_features = Some(batch.n);
+            let features = accelerator.forward_features(&self.plan, batch)?;
+            return Ok(Var::from_vec(features, (batch.n, self.plan.head.inputs), &candle_core::Device::Cpu)?);
+        }
         let Self { config, plan, parameters, statistics, trunk, .. } = self;
         parameters.read(|parameters| {
             statistics.write(|statistics| {
@@ -237,8 +246,12 @@ impl Network {
     /// # Errors
     /// Another shape, or no forward pass in training mode before.
     pub fn backward_features(&mut self, gradient: &Tensor) -> Result<()> {
-        let Self { plan, parameters, gradients, trunk, .. } = self;
-        let expected = [trunk.features().len() / plan.head.inputs, plan.head.inputs];
+        let Self { plan, parameters, gradients, trunk, accelerator, .. } = self;
+        let images = match accelerator {
+            Some(_) => self.images_of_features.ok_or(Error::NoForward)?,
+            None => trunk.features().len() / plan.head.inputs,
+        };
+        let expected = [images, plan.head.inputs];
         if gradient.dims() != expected {
             return Err(Error::Shape {
                 what: "gradient of the features".to_owned(),
@@ -247,6 +260,9 @@ impl Network {
             });
         }
         let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
+        if let Some(accelerator) = accelerator {
+            return accelerator.backward_features(&gradient);
+        }
         parameters.read(|parameters| {
             gradients.write(|gradients| {
                 gradients[plan.head.weight.range().start..].fill(0.0);
@@ -262,6 +278,7 @@ impl Network {
     pub fn infer(&mut self, batch: &PixelBatch<'_>) -> Result<Logits> {
         batch.check()?;
         self.send_changes()?;
+        self.images_of_features = None;
         if let Some(accelerator) = &mut self.accelerator {
             return Ok(Logits { values: accelerator.infer(&self.plan, batch)?, classes: self.config.classes });
         }
@@ -290,6 +307,7 @@ impl Network {
         self.check_classes(batch, classes.iter().copied())?;
         let block = self.last_block(layer)?;
         self.send_changes()?;
+        self.images_of_features = None;
         if let Some(accelerator) = &mut self.accelerator {
             // At most 256 classes: each fits a byte.
             let wanted: Vec<u8> = classes.iter().map(|&class| class as u8).collect();
@@ -387,6 +405,11 @@ impl Network {
     /// Adam's moments, zero, where an accelerator has the parameters.
     pub(crate) fn remote_moments(&self) -> Result<Option<Box<dyn Moments>>> {
         self.accelerator.as_ref().map(|accelerator| accelerator.moments()).transpose()
+    }
+
+    /// The layers.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     pub(crate) fn flat_parameters(&self) -> &Flat {

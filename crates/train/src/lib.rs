@@ -26,6 +26,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod training;
+mod unread;
 mod validation;
 
 pub use config::{Augment, Blur, Config, ConfigError, Jpeg, Precision};

@@ -18,6 +18,7 @@ use crate::folder::RunFolder;
 use crate::history::History;
 use crate::loader::{Loader, Plan};
 use crate::order;
+use crate::unread::Unread;
 use crate::validation::{self, Validation};
 
 /// Steps between two points of the loss curve in TensorBoard.
@@ -64,28 +65,24 @@ impl Run<'_> {
         for epoch in training.position.epoch..=epochs {
             let mut started = Instant::now();
             let mut loader = Loader::start(self.plan(epoch), training.position.batches);
+            let mut unread = Unread::none();
             while let Some(batch) = loader.next_batch() {
                 let batch = batch?; // pixels u8 [n, height, width, 3], labels u8 [n]
-                let output = training.network.train_step(&batch.pixels(), batch.labels())?; // logits f32 [n, 2]
-                let (step, loss) = (training.position.step + 1, f64::from(output.loss));
-                self.check(loss, "training loss", step, epoch)?;
+                training.network.start_step(&batch.pixels(), batch.labels())?;
                 training.adam.step(&mut training.network)?;
-
-                let position = &mut training.position;
-                position.step = step;
-                position.batches += 1;
-                position.sums.loss += loss * batch.len() as f64;
-                position.sums.correct += validation::count_correct(&output.logits, batch.labels());
-                position.sums.images += batch.len() as u64;
-                if step.is_multiple_of(STEPS_PER_EVENT) {
-                    events.scalar("train/loss", step, loss)?;
-                }
+                unread.push(batch.labels());
+                training.position.step += 1;
+                training.position.batches += 1;
                 progress.add(batch.len() as u64);
-                progress.message(format!("epoch {epoch}/{epochs}, loss {loss:.4}"));
                 loader.recycle(batch);
 
+                let step = training.position.step;
                 let stop = (self.stop)(step);
-                if stop || self.save_is_due(saved) {
+                let save = stop || self.save_is_due(saved);
+                if save || unread.is_due() {
+                    self.read(training, &mut unread, &mut events, &progress)?;
+                }
+                if save {
                     training.position.sums.seconds += started.elapsed().as_secs_f64();
                     started = Instant::now();
                     self.save_last(training, &mut events)?;
@@ -95,6 +92,7 @@ impl Run<'_> {
                     return Ok(Outcome::Interrupted);
                 }
             }
+            self.read(training, &mut unread, &mut events, &progress)?;
             training.position.sums.seconds += started.elapsed().as_secs_f64();
 
             let started = Instant::now();
@@ -117,6 +115,31 @@ impl Run<'_> {
         }
         progress.clear();
         Ok(Outcome::Complete(history.rows().to_vec()))
+    }
+
+    /// Looks at what the steps since the last reading gave, and adds it to the epoch's sums.
+    fn read(
+        &self,
+        training: &mut Training,
+        unread: &mut Unread,
+        events: &mut Events,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        let Training { network, position, .. } = training;
+        let results = unread.read(network)?; // logits f32 [n, 2] and labels u8 [n] of each step
+        let first = position.step + 1 - results.len() as u64;
+        for (step, (output, labels)) in (first..).zip(results) {
+            let loss = f64::from(output.loss);
+            self.check(loss, "training loss", step, position.epoch)?;
+            position.sums.loss += loss * labels.len() as f64;
+            position.sums.correct += validation::count_correct(&output.logits, &labels);
+            position.sums.images += labels.len() as u64;
+            if step.is_multiple_of(STEPS_PER_EVENT) {
+                events.scalar("train/loss", step, loss)?;
+            }
+            progress.message(format!("epoch {}/{}, loss {loss:.4}", position.epoch, self.config.epochs));
+        }
+        Ok(())
     }
 
     /// The batches of an epoch.

@@ -39,6 +39,14 @@ impl<E: Engine + std::fmt::Debug + 'static> Accelerator for Session<E> {
         Ok(Session::infer(self, plan, batch)?)
     }
 
+    fn forward_features(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<Vec<f32>> {
+        Ok(Session::forward_features(self, plan, batch)?)
+    }
+
+    fn backward_features(&mut self, gradient: &[f32]) -> Result<()> {
+        Ok(Session::backward_features(self, gradient)?)
+    }
+
     fn grad_cam(
         &mut self,
         plan: &Plan,
@@ -70,6 +78,7 @@ struct OnDevice<E: Engine> {
 
 impl<E: Engine + std::fmt::Debug> Moments for OnDevice<E> {
     fn step(&mut self, update: Update) -> Result<()> {
+        self.parameters.changes();
         let moments = self.memory.each_ref().map(|memory| self.engine.address(memory));
         let buffers = self.parameters.adam_buffers(moments);
         Ok(kernels::adam(&*self.engine, self.precision, &buffers, update)?)

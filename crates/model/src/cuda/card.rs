@@ -10,6 +10,7 @@ use cudarc::nvrtc::Ptx;
 use super::convolution::{Convolution, Cudnn};
 use super::engine::{Address, Arg, Engine, Geometry, Precision, Scratch, THREADS};
 use super::error::{Error, Result};
+use super::folded::Fused;
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
@@ -80,6 +81,12 @@ impl Card {
     /// What convolutions compute with unless told otherwise: bf16 where the card multiplies it, else f32.
     pub(crate) fn precision(&self) -> Precision {
         self.precision
+    }
+
+    /// Bytes of the card's memory that are taken, by all programs.
+    pub(crate) fn memory_in_use(&self) -> Option<u64> {
+        let (free, total) = self.context.mem_get_info().ok()?;
+        Some(total.saturating_sub(free) as u64)
     }
 
     fn function(&self, kernel: &str) -> Result<&CudaFunction> {
@@ -240,6 +247,10 @@ mod calls {
 
         fn convolve(&self, by: &Convolution, scratch: Scratch, x: Address, w: Address, y: Address) -> Result<()> {
             self.cudnn.forward(by, scratch, [x, w, y])
+        }
+
+        fn convolve_fused(&self, by: &Convolution, scratch: Scratch, operands: Fused) -> Result<bool> {
+            self.cudnn.forward_fused(by, scratch, operands)
         }
 
         fn input_gradient(

@@ -8,8 +8,9 @@ use std::ffi::{c_int, c_void};
 use cudarc::cudnn::result::{self, CudnnError};
 use cudarc::cudnn::sys;
 
-use super::engine::{Address, Geometry, Precision, Scratch};
+use super::engine::{Address, Geometry, NULL, Precision, Scratch};
 use super::error::{Error, Result};
+use super::folded::Fused;
 
 /// No algorithm may ask for more scratch memory than this.
 const MAX_SCRATCH: usize = 1 << 30;
@@ -20,6 +21,7 @@ const MAX_RANKED: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Cudnn {
     handle: sys::cudnnHandle_t,
+    relu: Activation,
 }
 
 /// A convolution with the algorithm of each direction.
@@ -28,6 +30,8 @@ pub(crate) struct Convolution {
     geometry: Geometry,
     x: Tensor,
     y: Tensor,
+    /// `[1, outputs, 1, 1]`.
+    bias: Tensor,
     weight: Filter,
     forward: Chosen<sys::cudnnConvolutionFwdAlgo_t>,
     input: Chosen<sys::cudnnConvolutionBwdDataAlgo_t>,
@@ -39,6 +43,9 @@ struct Tensor(sys::cudnnTensorDescriptor_t);
 
 #[derive(Debug)]
 struct Filter(sys::cudnnFilterDescriptor_t);
+
+#[derive(Debug)]
+struct Activation(sys::cudnnActivationDescriptor_t);
 
 #[derive(Debug)]
 struct Operation(sys::cudnnConvolutionDescriptor_t);
@@ -82,8 +89,9 @@ mod calls {
             if !unsafe { sys::is_culib_present() } {
                 return Err(Error::NoCudnn);
             }
+            let relu = Activation::relu().map_err(|error| fault("describe a ReLU", error))?;
             let handle = result::create_handle().map_err(|error| fault("start", error))?;
-            let cudnn = Self { handle };
+            let cudnn = Self { handle, relu };
             // SAFETY: the handle is live, the stream is one of the same context.
             unsafe { result::set_stream(handle, stream.cast()) }.map_err(|error| fault("take a stream", error))?;
             Ok(cudnn)
@@ -96,6 +104,7 @@ mod calls {
             let (out_height, out_width) = geometry.output();
             let x = Tensor::new(precision, [images, inputs, height, width]).map_err(refused)?;
             let y = Tensor::new(precision, [images, outputs, out_height, out_width]).map_err(refused)?;
+            let bias = Tensor::new(precision, [1, outputs, 1, 1]).map_err(refused)?;
             let weight = Filter::new(precision, [outputs, inputs, kernel, kernel]).map_err(refused)?;
             let asked = Operation::new(geometry, math(precision)).map_err(refused)?;
             let ranking = MAX_RANKED as c_int;
@@ -156,7 +165,7 @@ mod calls {
             let filter = choose(geometry, ranked!(lines, count))?;
 
             let scratch = forward.scratch.max(input.scratch).max(filter.scratch);
-            Ok((Convolution { geometry: *geometry, x, y, weight, forward, input, filter }, scratch))
+            Ok((Convolution { geometry: *geometry, x, y, bias, weight, forward, input, filter }, scratch))
         }
 
         /// `y = convolution of x and w`.
@@ -181,6 +190,42 @@ mod calls {
                 )
             }
             .map_err(|error| fault(&format!("convolve {:?}", by.geometry), error))
+        }
+
+        /// `y = relu(convolution of x and w + bias + shortcut)`, or `false` where cuDNN has no such kernel for the shape.
+        pub(crate) fn forward_fused(&self, by: &Convolution, scratch: Scratch, operands: Fused) -> Result<bool> {
+            let Fused { x, weight, bias, shortcut, y } = operands;
+            // cuDNN wants a tensor in any case; times zero it is not read, and the output is one of the right shape.
+            let (one, zero) = (scalar(&1.0), scalar(&0.0));
+            let (of_shortcut, shortcut) = if shortcut == NULL { (zero, y) } else { (one, shortcut) };
+            // SAFETY: as in `forward`.
+            let done = unsafe {
+                result::convolution_bias_activation_forward(
+                    self.handle,
+                    one,
+                    by.x.0,
+                    pointer(x),
+                    by.weight.0,
+                    pointer(weight),
+                    by.forward.operation.0,
+                    by.forward.algorithm,
+                    pointer(scratch.address),
+                    scratch.bytes,
+                    of_shortcut,
+                    by.y.0,
+                    pointer(shortcut),
+                    by.bias.0,
+                    pointer(bias),
+                    self.relu.0,
+                    by.y.0,
+                    pointer(y),
+                )
+            };
+            match done {
+                Ok(()) => Ok(true),
+                Err(error) if is_refused(error.0) => Ok(false),
+                Err(error) => Err(fault(&format!("convolve {:?} with its epilogue", by.geometry), error)),
+            }
         }
 
         /// `dx = gradient of the input`.
@@ -267,6 +312,25 @@ mod calls {
         }
     }
 
+    impl Activation {
+        /// ReLU; NaN stays NaN.
+        pub(super) fn relu() -> std::result::Result<Self, CudnnError> {
+            let activation = Self(result::create_activation_descriptor()?);
+            let mode = sys::cudnnActivationMode_t::CUDNN_ACTIVATION_RELU;
+            let nan = sys::cudnnNanPropagation_t::CUDNN_PROPAGATE_NAN;
+            // SAFETY: the descriptor is live.
+            unsafe { result::set_activation_descriptor(activation.0, mode, nan, 0.0) }?;
+            Ok(activation)
+        }
+    }
+
+    impl Drop for Activation {
+        fn drop(&mut self) {
+            // SAFETY: as for `Cudnn`.
+            let _ = unsafe { sys::cudnnDestroyActivationDescriptor(self.0) };
+        }
+    }
+
     impl Filter {
         /// `[outputs, inputs, height, width]` in cuDNN's order of naming, inputs last in memory.
         pub(super) fn new(precision: Precision, shape: [usize; 4]) -> std::result::Result<Self, CudnnError> {
@@ -318,6 +382,13 @@ fn choose<A>(geometry: &Geometry, ranking: impl Iterator<Item = Ranked<A>>) -> R
     let operation =
         Operation::new(geometry, best.math).map_err(|error| fault(&format!("set up {geometry:?}"), error))?;
     Ok(Chosen { algorithm: best.algorithm, operation, scratch: best.scratch })
+}
+
+/// Whether cuDNN refuses what it was asked, before doing anything: its codes 2000 to 2999 are all kinds of
+/// `CUDNN_STATUS_BAD_PARAM`, which some versions say of types that they do not combine, those up to 3999 all kinds of
+/// `CUDNN_STATUS_NOT_SUPPORTED`.
+fn is_refused(status: sys::cudnnStatus_t) -> bool {
+    (2000..4000).contains(&(status as u32))
 }
 
 fn element(precision: Precision) -> sys::cudnnDataType_t {

@@ -6,6 +6,7 @@
 use std::ffi::c_void;
 
 use super::error::Result;
+use super::folded::Fused;
 use crate::adam::Update;
 
 /// A place in the device's memory.
@@ -150,6 +151,8 @@ pub(crate) trait Engine {
     fn prepare(&self, geometry: &Geometry, precision: Precision) -> Result<(Self::Convolution, usize)>;
     /// `output = convolution of input and weight`.
     fn convolve(&self, by: &Self::Convolution, scratch: Scratch, x: Address, w: Address, y: Address) -> Result<()>;
+    /// `y = relu(convolution of input and weight + bias + shortcut)`, or `false` where the device cannot.
+    fn convolve_fused(&self, by: &Self::Convolution, scratch: Scratch, operands: Fused) -> Result<bool>;
     /// `dx = gradient of the input`.
     fn input_gradient(
         &self,

@@ -110,6 +110,20 @@ pub(crate) fn norm_of_running(
     launch(engine, "norm_of_running", blocks(channels), &[&addresses, &[int(channels), Arg::Double(epsilon)]])
 }
 
+/// Weights `[outputs, len]` with their norm folded into them, and the bias that it leaves, from f32 masters and the
+/// coefficients of the norm; those of a projection, whose shift the bias takes along, may be [`NULL`].
+pub(crate) fn fold_norm(
+    engine: &impl Engine,
+    precision: Precision,
+    [weights, coefficients, projection]: [Address; 3],
+    [folded, bias]: [Address; 2],
+    [outputs, len]: [usize; 2],
+) -> Result<()> {
+    let kernel = precision.pick("fold_norm_f32", "fold_norm_bf16");
+    let addresses = pointers([weights, coefficients, projection, folded, bias]);
+    launch(engine, kernel, blocks(outputs * len * precision.bytes() / 16), &[&addresses, &[int(outputs), int(len)]])
+}
+
 /// `y = relu(norm(z) + shortcut)`.
 pub(crate) fn norm_apply(
     engine: &impl Engine,

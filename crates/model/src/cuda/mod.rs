@@ -4,13 +4,14 @@
 //!
 //! Where to look: what is asked of a device (`engine`), the card (`card`, `convolution`), the kernels as functions
 //! (`kernels`, `shapes`), where the parameters stand (`parameters`), the memory of a batch shape (`workspace`), the walk over the
-//! layers (`trunk`), and what a network does with them (`session`).
+//! layers (`trunk`; `folded` for inference), and what a network does with them (`session`).
 
 mod accelerator;
 mod card;
 mod convolution;
 mod engine;
 mod error;
+mod folded;
 mod kernels;
 mod parameters;
 mod session;
@@ -33,6 +34,13 @@ use crate::batch::Normalisation;
 /// An open card, shared by the networks on it.
 #[derive(Clone, Debug)]
 pub struct SharedCard(Rc<Card>);
+
+impl SharedCard {
+    /// Bytes of its memory that are taken, by all programs; nothing where the driver does not say.
+    pub(crate) fn memory_in_use(&self) -> Option<u64> {
+        self.0.memory_in_use()
+    }
+}
 
 impl fmt::Display for SharedCard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

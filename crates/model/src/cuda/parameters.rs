@@ -4,6 +4,8 @@
 //! inputs padded with zeros to [`INPUT_MULTIPLE`], each tensor aligned to [`ALIGNMENT`] elements. What is padded has no
 //! gradient, so Adam leaves it zero. Statistics stand as on the host.
 
+use std::cell::Cell;
+
 use super::engine::{Address, Engine, NULL, Precision};
 use super::error::Result;
 use super::kernels::{AdamBuffers, NormValues};
@@ -97,6 +99,8 @@ pub(crate) struct Parameters<E: Engine> {
     layout: Layout,
     precision: Precision,
     statistics_len: usize,
+    /// Counts the changes of parameters and statistics.
+    version: Cell<u64>,
     addresses: Addresses,
     /// What the addresses point into.
     _memory: Vec<E::Memory>,
@@ -120,6 +124,10 @@ struct Addresses {
 pub(crate) struct LayerValues {
     /// The weight as the convolution reads it.
     pub(crate) weight: Address,
+    /// The weight in f32.
+    pub(crate) master: Address,
+    /// Its elements, with the inputs' padding.
+    pub(crate) weight_len: usize,
     /// Where its gradient goes.
     pub(crate) weight_gradient: Address,
     /// The batch norm's values.
@@ -158,17 +166,22 @@ impl<E: Engine> Parameters<E> {
             gradients: allocate((len - convolution_len) * F32)?,
             statistics: allocate(statistics_len * F32)?,
         };
-        Ok(Self { layout, precision, statistics_len, addresses, _memory: memory })
+        let version = Cell::new(0);
+        Ok(Self { layout, precision, statistics_len, version, addresses, _memory: memory })
     }
 
     /// Where the tensors of `layer`, the one at `index` of [`Plan::conv_norms`], are.
     pub(crate) fn layer(&self, index: usize, layer: &ConvNorm) -> LayerValues {
         let Addresses { masters, copies, convolution_gradients, statistics, .. } = self.addresses;
-        let weight = self.layout.convolutions[index].device * self.precision.bytes();
+        let place = &self.layout.convolutions[index];
+        let weight = place.device * self.precision.bytes();
+        let [outputs, _, taps] = place.shape;
         let [scale, shift] = [2 * index, 2 * index + 1].map(|i| self.layout.others[i].device);
         let statistic = |entry: Entry| statistics + (entry.range().start * F32) as Address;
         LayerValues {
             weight: if copies == NULL { masters } else { copies } + weight as Address,
+            master: self.master(place.device),
+            weight_len: outputs * taps * place.padded,
             weight_gradient: convolution_gradients + weight as Address,
             norm: NormValues {
                 weight: self.master(scale),
@@ -187,6 +200,16 @@ impl<E: Engine> Parameters<E> {
         HeadValues { values: places.map(|at| self.master(at)), gradients: places.map(|at| self.gradient(at)) }
     }
 
+    /// Makes the gradients of the head zero, after all work asked for so far.
+    pub(crate) fn clear_head_gradients(&self, engine: &E) -> Result<()> {
+        let last = self.layout.others.len();
+        for place in &self.layout.others[last - 2..] {
+            let zeros = vec![0.0_f32; place.padded];
+            engine.upload(bytemuck::cast_slice(&zeros), self.gradient(place.device))?;
+        }
+        Ok(())
+    }
+
     fn master(&self, at: usize) -> Address {
         self.addresses.masters + (at * F32) as Address
     }
@@ -200,6 +223,16 @@ impl<E: Engine> Parameters<E> {
         &self.layout
     }
 
+    /// A number that is another one whenever parameters or statistics have been changed, or are about to be.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.get()
+    }
+
+    /// Work that changes parameters or statistics is asked for.
+    pub(crate) fn changes(&self) {
+        self.version.set(self.version.get() + 1);
+    }
+
     /// What an Adam step works on, beside the moments.
     pub(crate) fn adam_buffers(&self, moments: [Address; 2]) -> AdamBuffers {
         let Addresses { masters, copies, convolution_gradients, gradients, .. } = self.addresses;
@@ -208,6 +241,7 @@ impl<E: Engine> Parameters<E> {
 
     /// Takes parameters and statistics over from the host's flat buffers.
     pub(crate) fn upload(&self, engine: &E, parameters: &[f32], statistics: &[f32]) -> Result<()> {
+        self.changes();
         let device = self.layout.to_device(parameters);
         engine.upload(bytemuck::cast_slice(&device), self.addresses.masters)?;
         if self.addresses.copies != NULL {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::engine::{Address, Engine, NULL, Precision};
 use super::error::Result;
+use super::folded::Folded;
 use super::kernels;
 use super::parameters::{HeadValues, Parameters, download};
 use super::shapes::Images;
@@ -33,6 +34,9 @@ pub(crate) struct Session<E: Engine> {
     next_slot: usize,
     pending: VecDeque<E::Readback>,
     finished: VecDeque<Outcome>,
+    /// Made at the first inference; none where the device has no fused convolution.
+    folded: Option<Folded<E>>,
+    can_fold: bool,
 }
 
 /// Where a batch's bytes arrive.
@@ -60,6 +64,8 @@ impl<E: Engine> Session<E> {
             next_slot: 0,
             pending: VecDeque::new(),
             finished: VecDeque::new(),
+            folded: None,
+            can_fold: true,
         })
     }
 
@@ -87,6 +93,8 @@ impl<E: Engine> Session<E> {
         let space = current(&self.workspace)?;
         let pass = Pass { engine: &*self.engine, space, mode: Mode::Training };
         let head = self.parameters.head();
+        // The running statistics move on.
+        self.parameters.changes();
         pass.forward()?;
         self.logits(space, &head)?;
         let loss = space.outputs;
@@ -123,10 +131,52 @@ impl<E: Engine> Session<E> {
     pub(crate) fn infer(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<Vec<f32>> {
         self.send(plan, batch, &[])?;
         self.consumed()?;
+        self.forward_for_inference(plan)?;
         let space = current(&self.workspace)?;
-        Pass { engine: &*self.engine, space, mode: Mode::Evaluation }.forward()?;
         self.logits(space, &self.parameters.head())?;
         download(&*self.engine, logits(space), space.head.images * space.head.classes)
+    }
+
+    /// To the features with running statistics, folded into the convolutions where the device can fuse what that leaves.
+    fn forward_for_inference(&mut self, plan: &Plan) -> Result<()> {
+        let (engine, space) = (&*self.engine, current(&self.workspace)?);
+        let pass = Pass { engine, space, mode: Mode::Evaluation };
+        if self.can_fold {
+            let mut folded = match self.folded.take() {
+                Some(folded) => folded,
+                None => Folded::new(engine, plan, self.precision)?,
+            };
+            folded.refresh(engine, space, &self.parameters)?;
+            if pass.forward_folded(&folded)? {
+                self.folded = Some(folded);
+                return Ok(());
+            }
+            artifacts::progress::line(
+                "cuDNN refuses convolutions with bias, shortcut and ReLU: inference goes without",
+            );
+            // The fused ones that did run are overwritten; the memory is given back once they are done.
+            self.can_fold = false;
+            engine.wait()?;
+        }
+        pass.forward()
+    }
+
+    /// The features `[images, inputs]` of a batch in training mode; [`Session::backward_features`] goes on from them.
+    pub(crate) fn forward_features(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<Vec<f32>> {
+        self.send(plan, batch, &[])?;
+        self.consumed()?;
+        let space = current(&self.workspace)?;
+        self.parameters.changes();
+        Pass { engine: &*self.engine, space, mode: Mode::Training }.forward()?;
+        download(&*self.engine, space.features[0], space.head.images * space.head.inputs)
+    }
+
+    /// From the gradient of those features to the gradients of all parameters below; the head's are zero.
+    pub(crate) fn backward_features(&mut self, gradient: &[f32]) -> Result<()> {
+        let (engine, space) = (&*self.engine, current(&self.workspace)?);
+        engine.upload(bytemuck::cast_slice(gradient), space.features[1])?;
+        Pass { engine, space, mode: Mode::Training }.backward()?;
+        self.parameters.clear_head_gradients(engine)
     }
 
     /// Grad-CAM for `classes` at the output of block `target`: maps, `[images, height, width]`, their height and width,

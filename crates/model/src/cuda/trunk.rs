@@ -25,16 +25,26 @@ pub(crate) struct Pass<'a, E: Engine> {
 impl<E: Engine> Pass<'_, E> {
     /// From the normalised pixels to the features.
     pub(crate) fn forward(&self) -> Result<()> {
-        let Workspace { input, stem, pooled, winners, blocks, features, .. } = self.space;
-        self.conv_norm(stem, *input)?;
-        kernels::max_pool(self.engine, &stem.shape, stem.z, stem.coefficients, *pooled, *winners)?;
-        let mut x = *pooled;
-        for block in blocks {
+        let mut x = self.stem()?;
+        for block in &self.space.blocks {
             self.block(block, x)?;
             x = block.output;
         }
-        match blocks.last() {
-            Some(last) => kernels::average_pool(self.engine, &last.shape, x, features[0]),
+        self.features(x)
+    }
+
+    /// The first convolution, its batch norm and the pooling; gives their output.
+    pub(crate) fn stem(&self) -> Result<Address> {
+        let Workspace { input, stem, pooled, winners, .. } = self.space;
+        self.conv_norm(stem, *input)?;
+        kernels::max_pool(self.engine, &stem.shape, stem.z, stem.coefficients, *pooled, *winners)?;
+        Ok(*pooled)
+    }
+
+    /// The average of `x`, the last block's output.
+    pub(crate) fn features(&self, x: Address) -> Result<()> {
+        match self.space.blocks.last() {
+            Some(last) => kernels::average_pool(self.engine, &last.shape, x, self.space.features[0]),
             None => Ok(()),
         }
     }

@@ -25,6 +25,8 @@ pub(crate) struct BatchShape {
 /// A convolution with its batch norm.
 #[derive(Debug)]
 pub(crate) struct LayerSpace<E: Engine> {
+    /// Its place among [`Plan::conv_norms`].
+    pub(crate) index: usize,
     /// The prepared convolution.
     pub(crate) convolution: E::Convolution,
     /// Shape of its output.
@@ -218,8 +220,10 @@ impl<E: Engine> Planner<'_, E> {
         self.sums = self.sums.max(matrix.units().count * SUMS * matrix.channels * F32);
         self.gradient = self.gradient.max(matrix.bytes());
         let values = self.parameters.layer(self.layers, layer);
+        let index = self.layers;
         self.layers += 1;
         Ok(LayerSpace {
+            index,
             convolution,
             shape,
             z: self.allocate(matrix.bytes())?,

@@ -9,8 +9,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use half::bf16;
 use libloading::Library;
 
-use crate::cuda::engine::{Address, Arg, Engine, Geometry, Precision, Scratch, THREADS};
+use crate::cuda::engine::{Address, Arg, Engine, Geometry, NULL, Precision, Scratch, THREADS};
 use crate::cuda::error::{Error, Result};
+use crate::cuda::folded::Fused;
 
 type Emulate = unsafe extern "C" fn(*const c_char, c_uint, c_uint, c_uint, *mut *mut c_void) -> c_int;
 
@@ -19,6 +20,8 @@ type Emulate = unsafe extern "C" fn(*const c_char, c_uint, c_uint, c_uint, *mut 
 pub(crate) struct Emulator {
     /// Whether new memory is NaN everywhere instead of zero, to find what is read before it is written.
     pub(crate) poison: Cell<bool>,
+    /// Whether there is no convolution with bias, shortcut and ReLU.
+    pub(crate) unfused: Cell<bool>,
 }
 
 /// Memory with the alignment that a card's has.
@@ -152,6 +155,24 @@ impl Engine for Emulator {
         by.for_each_product(|x_at, w_at, y_at| sums[y_at] += x[x_at] * w[w_at]);
         by.write(&sums, y);
         Ok(())
+    }
+
+    fn convolve_fused(&self, by: &Plain, _scratch: Scratch, operands: Fused) -> Result<bool> {
+        if self.unfused.get() {
+            return Ok(false);
+        }
+        let [x_len, w_len, y_len] = by.lens();
+        let outputs = by.geometry.outputs;
+        let (x, w) = (by.read(operands.x, x_len), by.read(operands.weight, w_len));
+        let bias = by.read(operands.bias, outputs);
+        let mut sums = match operands.shortcut {
+            NULL => vec![0.0; y_len],
+            shortcut => by.read(shortcut, y_len),
+        };
+        by.for_each_product(|x_at, w_at, y_at| sums[y_at] += x[x_at] * w[w_at]);
+        let activated: Vec<f64> = sums.iter().enumerate().map(|(i, sum)| (sum + bias[i % outputs]).max(0.0)).collect();
+        by.write(&activated, operands.y);
+        Ok(true)
     }
 
     fn input_gradient(&self, by: &Plain, _scratch: Scratch, w: Address, dy: Address, dx: Address) -> Result<()> {

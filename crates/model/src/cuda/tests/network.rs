@@ -182,6 +182,79 @@ fn inference_and_grad_cam<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>)
     assert_close("new logits", &found.values, &wide(&expected.values), 1e-4);
 }
 
+fn inference_follows_training<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
+    let (mut there, mut here) = (on_the_device(engine, Precision::F32), on_the_processor());
+    let config = AdamConfig { lr: 1e-2, eps: 1e-2, ..AdamConfig::default() };
+    let [mut adam_there, mut adam_here] = [&there, &here].map(|network| Adam::new(config, network).unwrap());
+    let data = images(3, 40, 35, 13);
+    let batch = PixelBatch { data: &data, n: 3, height: 40, width: 35 };
+    let mut seen = Vec::new();
+    let mut compare = |there: &mut Network, here: &mut Network, when: &str| {
+        let [found, expected] = [there, here].map(|network| network.infer(&batch).unwrap().values);
+        assert_close(when, &found, &wide(&expected), 1e-4);
+        assert!(seen.last() != Some(&found), "{when}: nothing has changed");
+        seen.push(found);
+    };
+    // What is folded must follow each change: of the running statistics, of the weights, of everything.
+    compare(&mut there, &mut here, "at first");
+    for network in [&mut there, &mut here] {
+        network.train_step(&batch, &[2, 0, 1]).unwrap();
+    }
+    compare(&mut there, &mut here, "after a pass");
+    adam_there.step(&mut there).unwrap();
+    adam_here.step(&mut here).unwrap();
+    compare(&mut there, &mut here, "after Adam");
+    for network in [&mut there, &mut here] {
+        network.initialise(3).unwrap();
+    }
+    compare(&mut there, &mut here, "with other weights");
+}
+
+fn folding_in_bf16_stays_close<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
+    let (mut there, mut here) = (on_the_device(engine, Precision::Bf16), on_the_processor());
+    let data = images(4, 33, 40, 14);
+    let batch = PixelBatch { data: &data, n: 4, height: 33, width: 40 };
+    let [found, expected] = [&mut there, &mut here].map(|network| network.infer(&batch).unwrap().values);
+    assert_close("logits", &found, &wide(&expected), 0.05);
+}
+
+/// Where the device has no fused convolution, the logits are the same without.
+#[test]
+fn inference_goes_without_fused_convolutions() {
+    if let Some(emulator) = Emulator::new() {
+        emulator.unfused.set(true);
+        let emulator = Rc::new(emulator);
+        inference_follows_training(&emulator);
+        inference_and_grad_cam(&emulator);
+    }
+}
+
+fn features_for_another_head<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
+    let (mut there, mut here) = (on_the_device(engine, Precision::F32), on_the_processor());
+    let data = images(3, 40, 35, 15);
+    let batch = PixelBatch { data: &data, n: 3, height: 40, width: 35 };
+    // What a step leaves in the head's gradients must go.
+    for network in [&mut there, &mut here] {
+        network.train_step(&batch, &[2, 0, 1]).unwrap();
+    }
+    let [found, expected] = [&mut there, &mut here].map(|network| network.forward_features(&batch).unwrap());
+    assert_eq!(found.dims(), expected.dims());
+    assert_close("features", &values(&found), &wide(&values(&expected)), 1e-4);
+    // A loss on candle's autograd, the same on both sides.
+    let gradients = [(&mut there, found), (&mut here, expected)].map(|(network, features)| {
+        let loss = (features.as_tensor() * features.as_tensor()).unwrap().sum_all().unwrap();
+        let gradients = loss.backward().unwrap();
+        network.backward_features(gradients.get(&features).unwrap()).unwrap();
+        network.gradients().unwrap()
+    });
+    assert_tensors("gradient", &gradients[0], &gradients[1], 1e-3);
+    assert!(values(&gradients[0]["fc.weight"]).iter().all(|&value| value == 0.0));
+    // Nothing to go on from once another pass has taken its place.
+    there.infer(&batch).unwrap();
+    let gradient = Tensor::zeros((3, 64), candle_core::DType::F32, &candle_core::Device::Cpu).unwrap();
+    assert!(matches!(there.backward_features(&gradient), Err(crate::Error::NoForward)));
+}
+
 #[test]
 fn the_layout_loses_nothing() {
     let plan = Plan::new(&architecture(), CLASSES);
@@ -196,4 +269,12 @@ fn the_layout_loses_nothing() {
     assert_eq!(device[..5], [1.0, (taps + 1) as f32, (2 * taps + 1) as f32, 0.0, 2.0]);
 }
 
-on_each_device!(shared: three_training_steps, bf16_stays_close, the_same_twice, inference_and_grad_cam);
+on_each_device!(
+    shared: three_training_steps,
+    bf16_stays_close,
+    the_same_twice,
+    inference_and_grad_cam,
+    inference_follows_training,
+    folding_in_bf16_stays_close,
+    features_for_another_head,
+);

@@ -255,4 +255,35 @@ fn gradient_where_blocks_meet<E: Engine>(engine: &E) {
     }
 }
 
-on_each_device!(statistics_and_output, running_statistics, gradient_behind_a_relu, gradient_where_blocks_meet);
+fn folding<E: Engine>(engine: &E) {
+    for precision in ELEMENTS {
+        for [outputs, len] in [[8, 8], [24, 9 * 16], [64, 256]] {
+            let weights = random(20, outputs * len, 0.0, Precision::F32);
+            let coefficients = [21, 22].map(|key| random(key, COEFFICIENTS * outputs, 0.5, Precision::F32));
+            let [weights_there, main, projection] =
+                [&weights, &coefficients[0], &coefficients[1]].map(|values| Tensor::floats(engine, values));
+            for other in [false, true] {
+                let folded = Tensor::poisoned(engine, precision, weights.len());
+                let bias = Tensor::poisoned(engine, precision, outputs);
+                let from = [weights_there.at(), main.at(), if other { projection.at() } else { NULL }];
+                kernels::fold_norm(engine, precision, from, [folded.at(), bias.at()], [outputs, len]).unwrap();
+                // The order of `Coefficient` in norm.cuh: mean, inverse, scale, shift.
+                let [scale, shift] = [2, 3].map(|kind| move |c: usize| kind * outputs + c);
+                let expected = weights.iter().enumerate();
+                let expected: Vec<f64> = expected
+                    .map(|(i, &weight)| f64::from(weight) * f64::from(coefficients[0][scale(i / len)]))
+                    .collect();
+                let what = format!("{precision:?} {outputs} {len} {other}");
+                assert_close(&what, &folded.values(), &expected, tolerance(precision));
+                let shifts = |c: usize| {
+                    let others = if other { f64::from(coefficients[1][shift(c)]) } else { 0.0 };
+                    f64::from(coefficients[0][shift(c)]) + others
+                };
+                let expected: Vec<f64> = (0..outputs).map(shifts).collect();
+                assert_close(&what, &bias.values(), &expected, tolerance(precision));
+            }
+        }
+    }
+}
+
+on_each_device!(statistics_and_output, running_statistics, gradient_behind_a_relu, gradient_where_blocks_meet, folding);

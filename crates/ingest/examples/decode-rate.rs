@@ -1,0 +1,42 @@
+//! How many image files a second become pixels, on all cores: read, decoded and resized as ingest does, and nothing else
+//! done with them.
+//!
+//! `cargo run --release -p ingest --example decode-rate -- LIST [SIZE [SECONDS]]`, where LIST holds a path a line.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use artifacts::stage::print_json;
+use ingest::Config;
+use pixels::{Limits, decode, resize};
+use rayon::prelude::*;
+use serde_json::json;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let list = arguments.next().ok_or("which list of files?")?;
+    let size: u32 = arguments.next().map_or(Ok(224), |text| text.parse())?;
+    let seconds: f64 = arguments.next().map_or(Ok(8.0), |text| text.parse())?;
+    let paths: Vec<PathBuf> = std::fs::read_to_string(&list)?.lines().map(PathBuf::from).collect();
+    let config = Config { size, ..Config::default() };
+
+    let pass = || paths.par_iter().try_for_each(|path| convert(path, &config));
+    // The files are in memory from now on, and every thread has started.
+    pass()?;
+    let (start, mut passes) = (Instant::now(), 0);
+    while passes == 0 || start.elapsed().as_secs_f64() < seconds {
+        pass()?;
+        passes += 1;
+    }
+    let rate = (passes * paths.len()) as f64 / start.elapsed().as_secs_f64();
+    print_json(&json!({ "program": "Candling", "value": rate, "unit": "images/s" })).map_err(|error| error.chain())?;
+    Ok(())
+}
+
+fn convert(path: &Path, config: &Config) -> Result<(), String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let file = std::fs::read(path).map_err(|error| failed(&error))?;
+    let picture = decode(&file, &Limits { max_pixels: config.max_pixels }).map_err(|error| failed(&error))?;
+    resize(&picture.rgb, config.size, config.filter, config.fit).map_err(|error| failed(&error))?;
+    Ok(())
+}

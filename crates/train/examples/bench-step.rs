@@ -1,0 +1,142 @@
+//! How fast a training step or an inference of ResNet-50 is, as `cargo xtask bench` measures it.
+//!
+//! `cargo run --release -p train --example bench-step -- train --batch 16`
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use artifacts::stage::{self, Failure, print_json};
+use clap::{Parser, ValueEnum};
+use model::device::{Device, DeviceChoice};
+use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch};
+use serde_json::json;
+use train::Precision;
+
+/// Blocks of steps that plan buffers and warm caches up.
+const WARM_UP: usize = 2;
+/// The fewest blocks that are measured.
+const FEWEST: usize = 3;
+/// Steps of a block on a card, which is waited for at the end of each block only.
+const CARD_BLOCK: usize = 10;
+
+/// Prints one JSON line: the median images/s, the memory taken and the arithmetic of one image.
+#[derive(Parser)]
+struct Args {
+    /// What to measure
+    what: What,
+    /// Images in a batch
+    #[arg(long)]
+    batch: usize,
+    /// Height and width of the images
+    #[arg(long, default_value_t = 224)]
+    size: usize,
+    /// As train.precision
+    #[arg(long, default_value = "f32")]
+    precision: String,
+    /// As train.device
+    #[arg(long, default_value = "cpu")]
+    device: DeviceChoice,
+    /// How long to measure
+    #[arg(long, default_value_t = 8.0)]
+    seconds: f64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Forward, backward and Adam
+    Train,
+    /// Forward with running statistics
+    Infer,
+}
+
+fn precision(name: &str) -> Result<Precision, Failure> {
+    let unknown = |error| Failure::usage(format!("this build does not compute in {name}: {error}"));
+    serde_json::from_value(name.into()).map_err(unknown)
+}
+
+fn main() -> ExitCode {
+    stage::finish("bench-step", run(&Args::parse()))
+}
+
+fn run(args: &Args) -> Result<(), Failure> {
+    let device = args.device.open().map_err(Failure::usage)?;
+    let mut network = network(precision(&args.precision)?, &device).map_err(Failure::failed)?;
+    let seconds = match args.what {
+        What::Train => train(args, &mut network),
+        What::Infer => infer(args, &mut network),
+    };
+    let seconds = seconds.map_err(Failure::failed)?;
+    let work = network.work(args.size, args.size);
+    let operations = if args.what == What::Train { work.training } else { work.inference };
+    print_json(&json!({
+        "program": concat!("Candling ", env!("CARGO_PKG_VERSION")),
+        "device": device.to_string(),
+        "value": args.batch as f64 / seconds,
+        "unit": "images/s",
+        // On a card what counts is the card's; a planned workspace is never larger than now.
+        "peak_bytes": device.memory_in_use().or_else(peak_bytes),
+        "operations": operations,
+    }))
+}
+
+fn network(precision: Precision, device: &Device) -> model::Result<Network> {
+    match precision {
+        Precision::F32 => Network::new(&NetworkConfig::default(), device),
+    }
+}
+
+/// Median seconds of a training step.
+fn train(args: &Args, network: &mut Network) -> model::Result<f64> {
+    let (pixels, labels) = noise(args);
+    let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
+    let mut adam = Adam::new(AdamConfig::default(), network)?;
+    let block = if network.device().is_cpu() { 1 } else { CARD_BLOCK };
+    median_seconds(args.seconds, || {
+        for _ in 0..block {
+            network.start_step(&batch, &labels)?;
+            adam.step(network)?;
+        }
+        network.finished_steps().map(drop)
+    })
+    .map(|seconds| seconds / block as f64)
+}
+
+/// Median seconds of an inference.
+fn infer(args: &Args, network: &mut Network) -> model::Result<f64> {
+    let (pixels, _) = noise(args);
+    let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
+    median_seconds(args.seconds, || network.infer(&batch).map(drop))
+}
+
+fn median_seconds(seconds: f64, mut block: impl FnMut() -> model::Result<()>) -> model::Result<f64> {
+    for _ in 0..WARM_UP {
+        block()?;
+    }
+    let (mut times, start) = (Vec::new(), Instant::now());
+    while times.len() < FEWEST || start.elapsed() < Duration::from_secs_f64(seconds) {
+        let start = Instant::now();
+        block()?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok((times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0)
+}
+
+/// Pixels `[batch, size, size, 3]` without any pattern, and labels in turn.
+fn noise(args: &Args) -> (Vec<u8>, Vec<u8>) {
+    let mut state = 1_u64;
+    let mut byte = || {
+        // The generator of Knuth's MMIX; its high bits are good.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    let pixels = (0..args.batch * args.size * args.size * 3).map(|_| byte()).collect();
+    (pixels, (0..args.batch).map(|i| (i % 2) as u8).collect())
+}
+
+/// The most memory that this process has had resident, as Linux tells it.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix("kB")?;
+    Some(kilobytes.trim().parse::<u64>().ok()? * 1024)
+}

@@ -1,0 +1,90 @@
+//! What measured programs print: one JSON object a line.
+
+use serde::Deserialize;
+
+/// One measured value.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub(crate) struct Measurement {
+    /// Which of the program's values this is, where it prints several.
+    #[serde(default)]
+    pub(crate) name: String,
+    /// Which part of it: the direction of a layer.
+    #[serde(default)]
+    pub(crate) direction: String,
+    /// Who measured, with version.
+    #[serde(default)]
+    pub(crate) program: String,
+    /// The value; layers give it as `gflops`.
+    #[serde(alias = "gflops")]
+    pub(crate) value: f64,
+    /// What it counts.
+    #[serde(default)]
+    pub(crate) unit: String,
+    /// The most memory that the program took.
+    #[serde(default)]
+    pub(crate) peak_bytes: Option<u64>,
+    /// Floating-point operations behind one unit of the value.
+    #[serde(default)]
+    pub(crate) operations: Option<u64>,
+    /// What it ran on.
+    #[serde(default)]
+    pub(crate) device: Option<String>,
+}
+
+impl Measurement {
+    /// So many images a second.
+    pub(crate) fn rate(value: f64) -> Measurement {
+        Measurement { value, unit: "images/s".to_owned(), ..Measurement::default() }
+    }
+}
+
+/// The measurements among a program's lines; what is not a JSON object is for people. A program that prints its rows as one
+/// JSON list is understood as well.
+///
+/// # Errors
+/// An object that is no measurement, a value that is no positive number, or no measurement at all.
+pub(crate) fn parse(output: &str) -> Result<Vec<Measurement>, String> {
+    let text = output.trim();
+    let found: Vec<Measurement> = if text.starts_with('[') {
+        serde_json::from_str(text).map_err(|error| format!("it printed no measurements: {error}"))?
+    } else {
+        let lines = text.lines().filter(|line| line.starts_with('{'));
+        let parsed = lines.map(|line| serde_json::from_str(line).map_err(|error| format!("`{line}`: {error}")));
+        parsed.collect::<Result<_, _>>()?
+    };
+    if let Some(wrong) = found.iter().find(|one| !(one.value.is_finite() && one.value > 0.0)) {
+        return Err(format!("it measured {} {} {}", wrong.name, wrong.value, wrong.unit));
+    }
+    if found.is_empty() { Err("it printed no measurement".to_owned()) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_json_are_read_and_others_left() {
+        let output = "importing\n{\"program\":\"P 1\",\"value\":12.5,\"unit\":\"images/s\",\"peak_bytes\":1024}\n\
+                      {\"name\":\"copy\",\"value\":3,\"unit\":\"GB/s\",\"peak_bytes\":null}\ndone\n";
+        let found = parse(output).unwrap();
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].program.as_str(), found[0].value, found[0].peak_bytes), ("P 1", 12.5, Some(1024)));
+        assert_eq!((found[1].name.as_str(), found[1].unit.as_str(), found[1].peak_bytes), ("copy", "GB/s", None));
+    }
+
+    #[test]
+    fn layers_are_read_as_a_list_too() {
+        let rows = "[{\"name\":\"conv1\",\"batch\":8,\"direction\":\"forward\",\"gflops\":115.5,\"ms\":3.1}]";
+        let found = parse(rows).unwrap();
+        assert_eq!((found[0].name.as_str(), found[0].direction.as_str(), found[0].value), ("conv1", "forward", 115.5));
+        assert_eq!(parse(&rows[1..rows.len() - 1]).unwrap(), found);
+    }
+
+    #[test]
+    fn what_is_no_measurement_is_refused() {
+        assert!(parse("").unwrap_err().contains("no measurement"));
+        assert!(parse("nothing here").unwrap_err().contains("no measurement"));
+        assert!(parse("{\"value\": \"fast\"}").unwrap_err().contains("fast"));
+        assert!(parse("{\"value\": -1}").unwrap_err().contains("-1"));
+    }
+}

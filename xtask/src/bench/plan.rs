@@ -1,0 +1,225 @@
+//! What is measured on a device, and against whom.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use artifacts::stage::Failure;
+
+use super::args::{BenchArgs, Device, Part, Precision};
+use super::case::Case;
+use super::entrant::Entrant;
+use super::images::{self, Images};
+use super::programs::{example, folder, script};
+use crate::programs;
+
+/// Everything that `args` ask for.
+pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
+    let parts = args.parts();
+    let images = match parts.iter().any(|part| [Part::Ingest, Part::Loader].contains(part)) {
+        true => images::sets(args.images.as_deref())?,
+        false => Vec::new(),
+    };
+    let mut cases = Vec::new();
+    for part in parts {
+        match part {
+            Part::Peak => cases.push(peak(args)?),
+            Part::Train | Part::Infer => cases.extend(steps(args, part)?),
+            Part::Layers => cases.extend(layers(args)?),
+            Part::Loader => cases.push(loader(args, &images)?),
+            Part::Ingest => {
+                for images in &images {
+                    cases.extend(ingest(args, images)?);
+                }
+            }
+        }
+    }
+    Ok(cases)
+}
+
+/// A script run by the Python that was given.
+fn peer(args: &BenchArgs, name: &str, file: &str, rest: &[&str]) -> Entrant {
+    match &args.peer_python {
+        None => Entrant::absent(name, "no --peer-python was given".to_owned()),
+        Some(python) => {
+            let words = [python.clone().into_os_string(), script(file).into_os_string()];
+            Entrant::new(name, words.into_iter().chain(rest.iter().map(OsString::from)))
+        }
+    }
+}
+
+/// One of Candling's examples.
+fn ours(name: &str, program: &str, rest: &[&str]) -> Result<Entrant, Failure> {
+    let words = std::iter::once(example(program)?.into_os_string());
+    Ok(Entrant::new(name, words.chain(rest.iter().map(OsString::from))))
+}
+
+fn alone(part: Part, name: String, ours: Entrant, limit: Option<&'static str>) -> Case {
+    Case { part, name, ours, peers: Vec::new(), limit }
+}
+
+fn peak(args: &BenchArgs) -> Result<Case, Failure> {
+    let seconds = (args.seconds / 4.0).to_string();
+    let by = match args.device {
+        Device::Cpu => ours("peak", "peak", &[&seconds])?,
+        // Candling has no matrix product of its own on a card.
+        Device::Cuda => peer(args, "PyTorch's matrix products", "torch_card.py", &["--seconds", &seconds]),
+    };
+    Ok(alone(Part::Peak, format!("{}.peak", args.device.name()), by, None))
+}
+
+/// Training steps or inferences, for each precision and size of batch.
+fn steps(args: &BenchArgs, part: Part) -> Result<Vec<Case>, Failure> {
+    let what = if part == Part::Train { "train" } else { "infer" };
+    let mut cases = Vec::new();
+    for precision in args.precisions() {
+        for batch in args.batches() {
+            let (device, numbers) = (args.device.name(), [batch, args.size].map(|number| number.to_string()));
+            let seconds = args.seconds.to_string();
+            let common =
+                [what, "--batch", &numbers[0], "--size", &numbers[1], "--seconds", &seconds].map(str::to_owned);
+            let with = |more: &[&str]| {
+                let all = common.iter().map(String::as_str).chain(more.iter().copied());
+                all.map(str::to_owned).collect::<Vec<_>>()
+            };
+            let command = with(&["--device", device, "--precision", precision.name()]);
+            let command: Vec<&str> = command.iter().map(String::as_str).collect();
+            let mut torch = vec!["--device", device];
+            let autocast = if precision == Precision::Bf16 { "bf16 autocast" } else { "f32" };
+            if precision == Precision::Bf16 {
+                torch.push("--bf16");
+            }
+            let mut peers = Vec::new();
+            let mut add = |name: &str, file: &str, more: &[&str]| {
+                let words = with(more);
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                peers.push(peer(args, name, file, &words));
+            };
+            add(&format!("PyTorch channels-last {autocast}"), "torch_resnet50.py", &torch);
+            match (args.device, part, precision) {
+                (Device::Cuda, _, _) => {
+                    torch.push("--compile");
+                    add(&format!("PyTorch compiled {autocast}"), "torch_resnet50.py", &torch);
+                }
+                (Device::Cpu, Part::Infer, Precision::F32) => add("onnxruntime f32", "onnx_resnet50.py", &[]),
+                _ => {}
+            }
+            let limit = Some(if precision == Precision::Bf16 { "bf16" } else { "f32" });
+            let name = format!("{device}.{what}.{}.b{batch}", precision.name());
+            cases.push(Case { part, name, ours: ours("Candling", "bench-step", &command)?, peers, limit });
+        }
+    }
+    Ok(cases)
+}
+
+/// Single convolutions, at batch 8 as well.
+fn layers(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
+    let batches = if args.batch.is_empty() { vec![8, 16, 32] } else { args.batches() };
+    let case = |batch: u32| {
+        let by = ours("layers", "layers", &["--batch", &batch.to_string(), "--json"])?;
+        Ok(alone(Part::Layers, format!("cpu.layer.b{batch}"), by, Some("f32")))
+    };
+    batches.into_iter().map(case).collect()
+}
+
+/// Batches out of shards that ingest makes of the first set of images.
+fn loader(args: &BenchArgs, images: &[Images]) -> Result<Case, Failure> {
+    let run = folder()?.join("loader");
+    if let Some(images) = images.first() {
+        programs::run(programs::program("ingest")?.args(stage(args, images, &run)))?;
+    }
+    let shards = artifacts::RunDir::new(run).ingest();
+    let batch = args.batches().last().copied().unwrap_or(32).to_string();
+    let seconds = (args.seconds / 4.0).to_string();
+    let by = ours("loader", "loader-rate", &[&shards.to_string_lossy(), &batch, &seconds])?;
+    Ok(alone(Part::Loader, "cpu.loader".to_owned(), by, None))
+}
+
+/// The stage and its inner part, decoding, each beside the peers.
+fn ingest(args: &BenchArgs, images: &Images) -> Result<[Case; 2], Failure> {
+    let (size, seconds) = (args.size.to_string(), (args.seconds / 2.0).to_string());
+    let list = images.list.to_string_lossy().into_owned();
+    let peers = || {
+        let one = |name: &str, decoder: &str| {
+            let rest = [decoder, "--list", &list, "--size", &size, "--seconds", &seconds];
+            peer(args, name, "ingest_files.py", &rest)
+        };
+        vec![one("Pillow + torchvision", "pillow"), one("libjpeg-turbo + torchvision", "simplejpeg")]
+    };
+    let run = folder()?.join(format!("ingest-{}", images.name));
+    let program = programs::program("ingest")?.get_program().to_owned();
+    let stage = Entrant::timed("Candling", std::iter::once(program).chain(stage(args, images, &run)), images.count);
+    let decode = ours("Candling", "decode-rate", &[&list, &size, &seconds])?;
+    let case = |kind: &str, ours: Entrant| {
+        let name = format!("ingest.{kind}.{}", images.name);
+        Case { part: Part::Ingest, name, ours, peers: peers(), limit: None }
+    };
+    Ok([case("jpeg", stage), case("decode", decode)])
+}
+
+/// The arguments that make shards of `images`, whether or not they are there.
+fn stage(args: &BenchArgs, images: &Images, run: &Path) -> Vec<OsString> {
+    let words = ["--run-dir".into(), run.as_os_str().to_owned(), "--data".into(), images.csv.as_os_str().to_owned()];
+    let size = format!("ingest.size={}", args.size);
+    words.into_iter().chain(["--set".into(), size.into(), "--force".into()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        bench: BenchArgs,
+    }
+
+    fn planned(words: &[&str]) -> Vec<Case> {
+        let line = Line::try_parse_from([&["bench"], words].concat()).unwrap();
+        cases(&line.bench).unwrap()
+    }
+
+    fn names(cases: &[Case]) -> Vec<&str> {
+        cases.iter().map(|case| case.name.as_str()).collect()
+    }
+
+    #[test]
+    fn the_cpu_is_measured_in_both_precisions_and_batches() {
+        let cases = planned(&["--only", "train,infer"]);
+        let expected = ["train", "infer"].map(|what| {
+            [("f32", 16), ("f32", 32), ("bf16", 16), ("bf16", 32)].map(|(p, b)| format!("cpu.{what}.{p}.b{b}"))
+        });
+        assert_eq!(names(&cases), expected.concat());
+        let peers = |i: usize| cases[i].peers.iter().map(|peer| peer.name.as_str()).collect::<Vec<_>>();
+        assert_eq!(peers(0), ["PyTorch channels-last f32"]);
+        assert_eq!(peers(2), ["PyTorch channels-last bf16 autocast"]);
+        assert_eq!(peers(4), ["PyTorch channels-last f32", "onnxruntime f32"]);
+        assert!(cases[0].peers[0].reason().unwrap().contains("--peer-python"));
+    }
+
+    #[test]
+    fn a_card_is_measured_with_pytorch_eager_and_compiled() {
+        let cases = planned(&["--device", "cuda", "--peer-python", "py"]);
+        let batches = [64, 128, 256];
+        let steps = ["train", "infer"].map(|what| batches.map(|batch| format!("cuda.{what}.bf16.b{batch}")));
+        assert_eq!(names(&cases), [vec!["cuda.peak".to_owned()], steps.concat()].concat());
+        let ours = cases[3].ours.words().join(" ");
+        assert!(ours.contains("bench-step") && ours.ends_with("--device cuda --precision bf16"), "{ours}");
+        let [eager, compiled] = &cases[3].peers[..] else { panic!("{}", cases[3].peers.len()) };
+        let eager = eager.words();
+        assert_eq!((eager[0].as_str(), &eager[2..5]), ("py", &["train", "--batch", "256"].map(str::to_owned)[..]));
+        assert_eq!(eager[9..], ["--device", "cuda", "--bf16"]);
+        assert_eq!(compiled.words()[9..], ["--device", "cuda", "--bf16", "--compile"]);
+        let scripts = cases.iter().flat_map(|case| case.peers.iter().chain([&case.ours])).map(|side| side.words());
+        for script in scripts.filter(|words| words[0] == "py").map(|words| words[1].clone()) {
+            assert!(Path::new(&script).is_file(), "{script}");
+        }
+    }
+
+    #[test]
+    fn parts_that_a_card_has_nothing_to_do_with_are_left_out() {
+        let line = Line::try_parse_from(["bench", "--device", "cuda", "--only", "ingest,layers"]).unwrap();
+        assert!(line.bench.parts().is_empty());
+    }
+}
