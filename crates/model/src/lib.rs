@@ -40,5 +40,6 @@ pub mod weights;
 pub use adam::{Adam, AdamConfig};
 pub use architecture::ARCHITECTURES;
 pub use batch::{HeatMap, Logits, MINIMUM_SIDE, Normalisation, PixelBatch, StepOutput};
+pub use cpu::measure;
 pub use error::{Error, Result};
 pub use network::{Network, NetworkConfig};

@@ -13,6 +13,7 @@ mod gather;
 mod gradient;
 pub(crate) mod head;
 mod inference;
+pub mod measure;
 mod method;
 mod norm;
 mod operand;
