@@ -41,6 +41,7 @@ mod work;
 pub use adam::{Adam, AdamConfig};
 pub use architecture::ARCHITECTURES;
 pub use batch::{HeatMap, Logits, MINIMUM_SIDE, Normalisation, PixelBatch, StepOutput};
+pub use cpu::measure;
 pub use error::{Error, Result};
 pub use network::{Network, NetworkConfig};
 pub use work::Work;

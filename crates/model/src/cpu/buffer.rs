@@ -35,24 +35,30 @@ impl Buffer {
     }
 }
 
-/// Elements of a cache line.
-const LINE: usize = 16;
+/// Elements of a huge page of 2 MiB.
+const HUGE_PAGE: usize = (2 << 20) / size_of::<f32>();
 
 thread_local! {
-    static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
+    static SCRATCH: RefCell<[Buffer; 2]> = const { RefCell::new([Buffer { map: None }, Buffer { map: None }]) };
 }
 
-/// Calls `f` with two buffers of this thread, aligned to cache lines and at least as long as `lens`; what they hold is
-/// left over from the last use.
+/// Calls `f` with two buffers of this thread, on huge pages where the system gives them and at least as long as `lens`;
+/// what they hold is left over from the last use.
+///
+/// # Panics
+/// If there is no memory for them, as for a vector.
 pub(crate) fn with_scratch<R>(lens: [usize; 2], f: impl FnOnce([&mut [f32]; 2]) -> R) -> R {
     SCRATCH.with_borrow_mut(|buffers| {
         for (buffer, len) in buffers.iter_mut().zip(lens) {
-            if buffer.len() < len + LINE {
-                buffer.resize(len + LINE, 0.0);
+            // Twice a huge page holds a whole one, wherever the system puts it.
+            let len = len.next_multiple_of(HUGE_PAGE) + HUGE_PAGE;
+            if buffer.slice().len() < len {
+                *buffer = Buffer::zeros(len).expect("memory for a thread's packed operands");
             }
         }
         f(buffers.each_mut().map(|buffer| {
-            let offset = buffer.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+            let buffer = buffer.slice_mut();
+            let offset = buffer.as_ptr().align_offset(HUGE_PAGE * size_of::<f32>()).min(HUGE_PAGE);
             &mut buffer[offset..]
         }))
     })

@@ -2,9 +2,12 @@
 
 use super::gather::{Gather, Picture};
 use super::gradient::WeightGradient;
-use super::panels::Panels;
+use super::method::{GradientMethod, Method};
+use super::panels::{Columns, Panels};
 use super::product::{Phase, Product};
 use super::simd::Isa;
+use super::winograd::gradient::WinogradGradient;
+use super::winograd::{self, Direction, Winograd};
 use crate::architecture::ConvNorm;
 
 /// What a convolution reads.
@@ -20,11 +23,12 @@ pub(crate) enum Input {
 #[derive(Clone, Debug)]
 pub(crate) struct Convolution {
     /// The output from the input.
-    pub(crate) forward: Product,
+    pub(crate) forward: Method,
     /// The input's gradient from the output's; none for pixels.
-    pub(crate) input: Option<Product>,
+    pub(crate) input: Option<Method>,
     /// The weights' gradient from both.
-    pub(crate) weights: WeightGradient,
+    pub(crate) weights: GradientMethod,
+    isa: Isa,
     inputs: usize,
     outputs: usize,
     kernel: usize,
@@ -39,57 +43,78 @@ impl Convolution {
         let ConvNorm { inputs, outputs, kernel, .. } = *layer;
         let to = (layer.output_side(from.0), layer.output_side(from.1));
         let places = places(layer, input);
-        let weights = WeightGradient::new(gather(layer, input, from), images, to, outputs, places.clone(), isa);
+        let weights = if input == Input::Activations && winograd::suits(layer, from) {
+            GradientMethod::Winograd(WinogradGradient::new(images, from, inputs, outputs, isa))
+        } else {
+            let gather = gather(layer, input, from);
+            GradientMethod::Direct(WeightGradient::new(gather, images, to, outputs, &places, isa))
+        };
         let forward = forward(layer, input, images, from, isa);
         let (input, phase_taps) = match input {
             Input::PaddedPixels => (None, Vec::new()),
+            Input::Activations if winograd::suits(layer, from) => {
+                (Some(Method::Winograd(Winograd::new(images, from, outputs, inputs, isa))), Vec::new())
+            }
             Input::Activations => {
                 let (product, taps) = input_gradient(layer, images, from, to, isa);
-                (Some(product), taps)
+                (Some(Method::Direct(product)), taps)
             }
         };
-        Self { forward, input, weights, inputs, outputs, kernel, places, phase_taps }
+        Self { forward, input, weights, isa, inputs, outputs, kernel, places, phase_taps }
     }
 
     /// Packs weights, `[outputs, inputs, kernel, kernel]`, for the forward product.
     pub(crate) fn pack_forward(&self, weights: &[f32], to: &mut [f32]) {
-        let per_output = weights.len() / self.outputs;
-        for phase in self.forward.phases() {
-            phase.panels.pack(to, |k, output| weights[output * per_output + self.places[k] as usize]);
+        match &self.forward {
+            Method::Direct(product) => pack_forward(product, &self.places, weights, to),
+            Method::Winograd(winograd) => winograd.pack(self.isa, weights, Direction::Forward, to),
         }
     }
 
     /// Packs weights for the product that gives the input's gradient.
     pub(crate) fn pack_input(&self, weights: &[f32], to: &mut [f32]) {
         let Self { inputs, outputs, kernel, .. } = *self;
-        for (phase, taps) in self.input.iter().flat_map(Product::phases).zip(&self.phase_taps) {
-            phase.panels.pack(&mut to[phase.weights..], |k, input| {
+        let product = match &self.input {
+            None => return,
+            Some(Method::Winograd(winograd)) => return winograd.pack(self.isa, weights, Direction::Backward, to),
+            Some(Method::Direct(product)) => product,
+        };
+        for (phase, taps) in product.phases().iter().zip(&self.phase_taps) {
+            let first = |k: usize| {
                 let ((down, right), output) = (taps[k / outputs], k % outputs);
-                weights[((output * inputs + input) * kernel + down) * kernel + right]
-            });
+                (output * inputs * kernel + down) * kernel + right
+            };
+            phase.panels.pack(Columns { weights, first, step: kernel * kernel }, &mut to[phase.weights..]);
         }
     }
 
     /// Elements that the packed weights of either product need.
     pub(crate) fn packed_len(&self) -> usize {
-        self.input.as_ref().map_or(0, Product::packed_len).max(self.forward.packed_len())
+        self.input.as_ref().map_or(0, Method::packed_len).max(self.forward.packed_len())
     }
 }
 
 /// The forward product of `layer` for `images` inputs of `(height, width)`.
-pub(crate) fn forward(layer: &ConvNorm, input: Input, images: usize, from: (usize, usize), isa: Isa) -> Product {
+pub(crate) fn forward(layer: &ConvNorm, input: Input, images: usize, from: (usize, usize), isa: Isa) -> Method {
+    if input == Input::Activations && winograd::suits(layer, from) {
+        return Method::Winograd(Winograd::new(images, from, layer.inputs, layer.outputs, isa));
+    }
     let to = (layer.output_side(from.0), layer.output_side(from.1));
-    let phase = Phase { gather: gather(layer, input, from), panels: panels(layer, isa), weights: 0, first: (0, 0) };
-    Product::new(images, to, layer.outputs, vec![phase], isa)
+    let panels = Panels::new(layer.inputs * layer.kernel * layer.kernel, layer.outputs, isa.tile().1);
+    let phase = Phase { gather: gather(layer, input, from), panels, weights: 0, first: (0, 0) };
+    Method::Direct(Product::new(images, to, layer.outputs, vec![phase], isa))
 }
 
-/// Layout of the forward product's weights, whatever the batch shape.
-pub(crate) fn panels(layer: &ConvNorm, isa: Isa) -> Panels {
-    Panels::new(layer.inputs * layer.kernel * layer.kernel, layer.outputs, isa.tile().1)
+/// Packs the weights of a forward product whose depth has the order `places`.
+fn pack_forward(product: &Product, places: &[u32], weights: &[f32], to: &mut [f32]) {
+    for phase in product.phases() {
+        let columns = Columns { weights, first: |k: usize| places[k] as usize, step: places.len() };
+        phase.panels.pack(columns, to);
+    }
 }
 
 /// Order of the depth of the forward product: where each (tap, channel) stands among an output channel's weights.
-pub(crate) fn places(layer: &ConvNorm, input: Input) -> Vec<u32> {
+fn places(layer: &ConvNorm, input: Input) -> Vec<u32> {
     let ConvNorm { inputs, kernel, .. } = *layer;
     let depth = inputs * kernel * kernel;
     let place = |k: usize| match input {

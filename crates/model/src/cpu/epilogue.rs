@@ -2,6 +2,14 @@
 
 use super::simd::Simd;
 
+/// Bytes of a tensor that would push everything else out of a last-level cache before it is read.
+const LARGE: usize = 8 << 20;
+
+/// Whether a tensor of `len` elements is written past the caches: it then need not be read before it is written.
+pub(crate) fn streams(len: usize) -> bool {
+    len * size_of::<f32>() > LARGE
+}
+
 /// A finished tile on its way to the output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tile<'a> {
@@ -19,6 +27,8 @@ pub(crate) struct Tile<'a> {
     pub(crate) channels: usize,
     /// Whether the unit has not written these channels before.
     pub(crate) first: bool,
+    /// Whether the output is too large to stay in the caches until it is read.
+    pub(crate) stream: bool,
 }
 
 /// The columns of a tile that fill a register, or what is left of them.
@@ -70,6 +80,12 @@ impl<'a> Strip<'a> {
         &mut to[at - self.tile.first_pixel * self.tile.channels..][..self.len]
     }
 
+    /// Writes to the output.
+    #[inline(always)]
+    fn write<S: Simd>(&self, s: S, value: S::Vector, to: &mut [f32]) {
+        if self.tile.stream { s.stream(value, to) } else { s.store(value, to) }
+    }
+
     /// Its elements of the sums of a kind.
     #[inline(always)]
     fn sums<'t>(&self, sums: &'t mut [f32], kind: usize) -> &'t mut [f32] {
@@ -107,7 +123,7 @@ impl Epilogue for Write {
         for strip in tile.strips::<S>() {
             for (value, at) in strip.rows(s) {
                 let to = strip.output(to, at);
-                s.store(if self.accumulate { s.add(value, s.load(to)) } else { value }, to);
+                if self.accumulate { s.store(s.add(value, s.load(to)), to) } else { strip.write(s, value, to) }
             }
         }
     }
@@ -137,7 +153,7 @@ impl Epilogue for Statistics {
             let near = s.load(strip.sums(sums, 0));
             let (mut sum, mut square) = (s.splat(0.0), s.splat(0.0));
             for (value, at) in strip.rows(s) {
-                s.store(value, strip.output(to, at));
+                strip.write(s, value, strip.output(to, at));
                 let difference = s.sub(value, near);
                 sum = s.add(sum, difference);
                 square = s.fma(difference, difference, square);
@@ -171,7 +187,7 @@ impl Epilogue for Folded<'_> {
                 if let Some(residual) = self.residual {
                     value = s.add(value, strip.load(s, residual, at));
                 }
-                s.store(if self.relu { s.relu(value) } else { value }, strip.output(to, at));
+                strip.write(s, if self.relu { s.relu(value) } else { value }, strip.output(to, at));
             }
         }
     }
@@ -205,7 +221,7 @@ impl Epilogue for MaskByNorm<'_> {
                 let g = s.where_positive(s.fma(scale, z, shift), value);
                 sum = s.add(sum, g);
                 product = s.fma(g, s.sub(z, mean), product);
-                s.store(g, strip.output(to, at));
+                strip.write(s, g, strip.output(to, at));
             }
             strip.add_sums(s, sums, 0, sum);
             strip.add_sums(s, sums, 1, product);

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::ahead::{Ahead, Pixels};
 use super::buffer::with_scratch;
 use super::gather::{Gather, Run, runs};
 use super::operand::Operand;
@@ -22,6 +23,10 @@ const MAX_COLUMNS: usize = 256;
 const MAX_PIXELS: usize = 224;
 /// As many units as this are made, if the pixels suffice.
 const UNITS: usize = 16;
+/// Weights of an output channel that are gathered at once.
+const PLACES_AT_ONCE: usize = 64;
+/// The widest register tile of any instruction set.
+const MAX_WIDTH: usize = 32;
 
 /// The plan of one convolution's weight gradient for one batch shape.
 #[derive(Clone, Debug)]
@@ -36,8 +41,8 @@ pub(crate) struct WeightGradient {
     pixel_ranges: Vec<Range<usize>>,
     /// Rows and columns of a register tile.
     tile: (usize, usize),
-    /// Place of each row of the result among one output channel's weights.
-    places: Vec<u32>,
+    /// The row of the result for each place among one output channel's weights.
+    rows: Vec<u32>,
 }
 
 impl WeightGradient {
@@ -48,7 +53,7 @@ impl WeightGradient {
         images: usize,
         grid: (usize, usize),
         columns: usize,
-        places: Vec<u32>,
+        places: &[u32],
         isa: Isa,
     ) -> Self {
         let tile = isa.tile();
@@ -60,7 +65,11 @@ impl WeightGradient {
         let ranges = UNITS.div_ceil(blocks).min(pixels.div_ceil(MAX_PIXELS));
         let per_range = pixels.div_ceil(ranges).next_multiple_of(MAX_PIXELS);
         let pixel_ranges = (0..pixels).step_by(per_range).map(|start| start..pixels.min(start + per_range)).collect();
-        Self { gather, grid, columns, row_block, column_block, pixel_ranges, tile, places }
+        let mut rows_of = vec![0; places.len()];
+        for (row, &place) in places.iter().enumerate() {
+            rows_of[place as usize] = row as u32;
+        }
+        Self { gather, grid, columns, row_block, column_block, pixel_ranges, tile, rows: rows_of }
     }
 
     /// Elements of scratch memory for the partial results.
@@ -96,6 +105,20 @@ impl WeightGradient {
         [MAX_PIXELS * ByDepth::DEPTH + rows, MAX_PIXELS * MAX_COLUMNS.next_multiple_of(columns)]
     }
 
+    /// Where the rows of the result lie in the input at `pixels`, where that is easily said.
+    #[inline(always)]
+    fn input_pixels(&self, rows: &Range<usize>, pixels: &Range<usize>) -> Pixels {
+        let Gather { ref source, stride, ref taps, channels } = self.gather;
+        let simple = stride == 1 && taps[..] == [(0, 0)] && source.pixel == channels;
+        Pixels { pixels: if simple { pixels.clone() } else { 0..0 }, pitch: channels, channels: rows.clone() }
+    }
+
+    /// Where the columns of the result lie in the gradient at `pixels`.
+    #[inline(always)]
+    fn gradient_pixels(&self, columns: &Range<usize>, pixels: &Range<usize>) -> Pixels {
+        Pixels { pixels: pixels.clone(), pitch: self.columns, channels: columns.clone() }
+    }
+
     /// Rows and columns of each unit.
     fn blocks(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let rows = self.gather.depth();
@@ -113,22 +136,31 @@ impl WeightGradient {
     /// Adds the partial results of the pixel ranges in order and brings them into the weights' order.
     fn gather_partial(&self, partial: &[f32], to: &mut [f32]) {
         let rows = self.gather.depth();
+        let width = self.tile.1;
         let blocks: Vec<_> = self.blocks().collect();
         let stride = blocks.len() * self.unit_len();
-        to.par_chunks_mut(self.tile.1 * rows).enumerate().for_each(|(panel, to)| {
-            let column = panel * self.tile.1;
-            for (i, (rows_of_unit, columns)) in blocks.iter().enumerate() {
-                if !columns.contains(&column) {
-                    continue;
+        to.par_chunks_mut(width * rows).enumerate().for_each(|(panel, to)| {
+            let first = panel * width;
+            // The units of these columns follow each other, one for each block of rows.
+            let unit = first / self.column_block * rows.div_ceil(self.row_block);
+            let mut sums = [0.0; PLACES_AT_ONCE * MAX_WIDTH];
+            for (chunk, row_of) in self.rows.chunks(PLACES_AT_ONCE).enumerate() {
+                for (&row, sums) in row_of.iter().zip(sums.chunks_exact_mut(width)) {
+                    let (block, row) = (row as usize / self.row_block, row as usize % self.row_block);
+                    let row_tiles = blocks[unit + block].0.len().div_ceil(self.tile.0);
+                    let row = first % self.column_block / width * row_tiles * self.tile.0 + row;
+                    let at = (unit + block) * self.unit_len() + row * width;
+                    sums.copy_from_slice(&partial[at..][..width]);
+                    for range in 1..self.pixel_ranges.len() {
+                        let partial = &partial[range * stride + at..][..width];
+                        sums.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
+                    }
                 }
-                let row_tiles = rows_of_unit.len().div_ceil(self.tile.0);
-                let panel = (column - columns.start) / self.tile.1 * row_tiles * self.tile.0;
-                for (row, k) in rows_of_unit.clone().enumerate() {
-                    let at = i * self.unit_len() + (panel + row) * self.tile.1;
-                    let place = self.places[k] as usize;
-                    for (j, to) in to.chunks_exact_mut(rows).enumerate() {
-                        let of_range = |range: usize| partial[range * stride + at + j];
-                        to[place] = (0..self.pixel_ranges.len()).map(of_range).sum();
+                // Transposed through the cache, so that each output channel's weights are written one after the other.
+                for (j, to) in to.chunks_exact_mut(rows).enumerate() {
+                    let to = &mut to[chunk * PLACES_AT_ONCE..][..row_of.len()];
+                    for (to, sums) in to.iter_mut().zip(sums.chunks_exact(width)) {
+                        *to = sums[j];
                     }
                 }
             }
@@ -162,11 +194,18 @@ impl Kernel for Unit<'_> {
             plan.gather.pack(simd, self.input, &runs, self.rows.clone(), left, ByDepth::DEPTH);
             pack_right(simd, self.gradient, plan.columns, pixels.clone(), self.columns.clone(), right);
             let panels = right.chunks_exact(pixels.len() * S::COLUMNS);
+            let steps = row_tiles * self.columns.len().div_ceil(S::COLUMNS);
+            let next = pixels.end..self.pixels.end.min(pixels.end + MAX_PIXELS);
+            let (input, gradient) = (plan.input_pixels(&self.rows, &next), plan.gradient_pixels(&self.columns, &next));
+            let mut input = Ahead::new(self.input, input, steps);
+            let mut gradient = Ahead::new(self.gradient, gradient, steps);
             for (panel, right) in panels.take(self.columns.len().div_ceil(S::COLUMNS)).enumerate() {
                 for t in 0..row_tiles {
                     let rows = S::ROWS.min(self.rows.len() - t * S::ROWS);
                     let to = &mut partial[(panel * row_tiles + t) * tile_len..][..tile_len];
                     let accumulate = start > self.pixels.start;
+                    input.step(simd);
+                    gradient.step(simd);
                     tile::<S, ByDepth>(simd, rows, pixels.len(), &left[t * S::ROWS..], right, to, accumulate);
                 }
             }

@@ -1,13 +1,12 @@
 //! Inference: batch norm folded into the weights; bias, ReLU and residual in the epilogue; four buffers in turn.
 
 use super::buffer::Buffer;
-use super::convolution::{self, Input};
+use super::convolution::{Convolution, Input};
 use super::epilogue::Folded;
 use super::norm::{Affine, Norm};
 use super::operand::Operand;
 use super::pixels;
 use super::pool::{self, MaxPool};
-use super::product::Product;
 use super::simd::Isa;
 use super::workspace::{BatchShape, zeros};
 use crate::architecture::{Block, COLOURS, ConvNorm, Plan};
@@ -47,10 +46,10 @@ struct FoldedWeights {
 struct Space {
     shape: BatchShape,
     input: Buffer,
-    stem: Product,
+    stem: Convolution,
     pool: MaxPool,
     winners: Vec<u8>,
-    blocks: Vec<OfBlock<Product>>,
+    blocks: Vec<OfBlock<Convolution>>,
     /// Positions of the last block's output.
     positions: usize,
     /// A block's input, two for what lies inside of it, and one for a projected shortcut or the output.
@@ -80,14 +79,20 @@ impl Inference {
     ) -> Result<&[f32]> {
         let isa = self.isa;
         let shape = BatchShape { images: batch.n, height: batch.height, width: batch.width };
-        if self.space.as_ref().is_none_or(|space| space.shape != shape) {
-            self.space = None;
+        if let Some(space) = self.space.take_if(|space| space.shape != shape) {
+            // How weights are packed depends on the size of the images, and not on their number.
+            if (space.shape.height, space.shape.width) != (shape.height, shape.width) {
+                self.weights = None;
+            }
+        }
+        if self.space.is_none() {
             self.space = Some(Space::new(plan, shape, isa)?);
         }
-        if self.weights.is_none() {
-            self.weights = Some(FoldedWeights::new(plan, parameters, statistics, isa)?);
-        }
-        let (Some(space), Some(weights)) = (&mut self.space, &self.weights) else { return Err(Error::NoForward) };
+        let Some(space) = &mut self.space else { return Err(Error::NoForward) };
+        let weights = match &mut self.weights {
+            Some(weights) => weights,
+            none => none.insert(FoldedWeights::new(plan, space, parameters, statistics)?),
+        };
         pixels::normalise(batch, normalisation, plan.stem.padding, space.input.slice_mut());
         space.run(weights, isa);
         Ok(&space.features)
@@ -95,43 +100,54 @@ impl Inference {
 }
 
 impl FoldedWeights {
-    fn new(plan: &Plan, parameters: &[f32], statistics: &[f32], isa: Isa) -> Result<Self> {
-        let fold = |layer: &ConvNorm, input| FoldedLayer::new(layer, input, parameters, statistics, isa);
-        let of_block = |block: &Block| {
+    fn new(plan: &Plan, space: &Space, parameters: &[f32], statistics: &[f32]) -> Result<Self> {
+        let fold = |(layer, convolution): (&ConvNorm, &Convolution)| {
+            FoldedLayer::new(layer, convolution, parameters, statistics)
+        };
+        let of_block = |(block, space): (&Block, &OfBlock<Convolution>)| {
             Ok(OfBlock {
-                main: block.main.iter().map(|layer| fold(layer, Input::Activations)).collect::<Result<_>>()?,
-                downsample: block.downsample.as_ref().map(|layer| fold(layer, Input::Activations)).transpose()?,
+                main: block.main.iter().zip(&space.main).map(fold).collect::<Result<_>>()?,
+                downsample: block.downsample.as_ref().zip(space.downsample.as_ref()).map(fold).transpose()?,
             })
         };
         Ok(Self {
-            stem: fold(&plan.stem, Input::PaddedPixels)?,
-            blocks: plan.blocks.iter().map(of_block).collect::<Result<_>>()?,
+            stem: fold((&plan.stem, &space.stem))?,
+            blocks: plan.blocks.iter().zip(&space.blocks).map(of_block).collect::<Result<_>>()?,
         })
     }
 }
 
 impl FoldedLayer {
     /// `norm(conv(x)) = conv'(x) + bias`, with the running statistics.
-    fn new(layer: &ConvNorm, input: Input, parameters: &[f32], statistics: &[f32], isa: Isa) -> Result<Self> {
+    fn new(layer: &ConvNorm, convolution: &Convolution, parameters: &[f32], statistics: &[f32]) -> Result<Self> {
         let mut norm = Norm::new(layer.outputs);
         norm.of_running(
             Affine { weight: &parameters[layer.scale.range()], bias: &parameters[layer.shift.range()] },
             &statistics[layer.mean.range()],
             &statistics[layer.variance.range()],
         );
-        let weights = &parameters[layer.weight.range()];
+        let mut weights = parameters[layer.weight.range()].to_vec();
         let per_output = weights.len() / layer.outputs;
-        let (places, panels) = (convolution::places(layer, input), convolution::panels(layer, isa));
-        let mut packed = zeros(panels.len())?;
-        let value = |k: usize, output: usize| weights[output * per_output + places[k] as usize] * norm.scale[output];
-        panels.pack(packed.slice_mut(), value);
+        for (weights, scale) in weights.chunks_exact_mut(per_output).zip(&norm.scale) {
+            weights.iter_mut().for_each(|weight| *weight *= scale);
+        }
+        let mut packed = zeros(convolution.forward.packed_len())?;
+        convolution.pack_forward(&weights, packed.slice_mut());
         Ok(Self { packed, bias: norm.shift })
     }
 
-    fn run(&self, product: &Product, from: &Buffer, residual: Option<&Buffer>, relu: bool, to: &mut Buffer, isa: Isa) {
+    fn run(
+        &self,
+        convolution: &Convolution,
+        from: &Buffer,
+        residual: Option<&Buffer>,
+        relu: bool,
+        to: &mut Buffer,
+        isa: Isa,
+    ) {
         let epilogue = Folded { bias: &self.bias, residual: residual.map(Buffer::slice), relu };
         let input = Operand::Plain(from.slice());
-        product.run(isa, &input, self.packed.slice(), &epilogue, to.slice_mut(), &mut []);
+        convolution.forward.run(isa, &input, self.packed.slice(), &epilogue, to.slice_mut(), &mut []);
     }
 }
 
@@ -139,7 +155,7 @@ impl Space {
     fn new(plan: &Plan, shape: BatchShape, isa: Isa) -> Result<Self> {
         let BatchShape { images, height, width } = shape;
         let padding = plan.stem.padding;
-        let stem = convolution::forward(&plan.stem, Input::PaddedPixels, images, (height, width), isa);
+        let stem = Convolution::new(&plan.stem, Input::PaddedPixels, images, (height, width), isa);
         let pool = MaxPool {
             images,
             height: plan.stem.output_side(height),
@@ -150,7 +166,7 @@ impl Space {
         let winners = vec![0; images * side.0 * side.1 * plan.stem.outputs];
         let mut blocks = Vec::new();
         for block in &plan.blocks {
-            let product = |layer: &ConvNorm, from| convolution::forward(layer, Input::Activations, images, from, isa);
+            let product = |layer: &ConvNorm, from| Convolution::new(layer, Input::Activations, images, from, isa);
             let downsample = block.downsample.as_ref().map(|layer| product(layer, side));
             let mut main = Vec::new();
             for layer in &block.main {
@@ -160,7 +176,7 @@ impl Space {
             blocks.push(OfBlock { main, downsample });
         }
         let products = blocks.iter().flat_map(|block| block.main.iter().chain(&block.downsample));
-        let largest = products.map(Product::output_len).fold(stem.output_len(), usize::max);
+        let largest = products.map(|product| product.forward.output_len()).fold(stem.forward.output_len(), usize::max);
         Ok(Self {
             shape,
             input: zeros(images * (height + 2 * padding) * (width + 2 * padding) * COLOURS)?,

@@ -1,9 +1,11 @@
 //! The back end for processors: N,H,W,C tensors, blocked matrix products, batch norm folded into what reads and writes.
 //!
 //! Where to look: the register tile (`tile`), packing of the left operand (`gather`, `operand`) and of the right one
-//! (`panels`), the loops around it (`product` for outputs and input gradients, `gradient` for weight gradients), what is
-//! done with a finished tile (`epilogue`), and the walk over the layers (`trunk`).
+//! (`panels`), the loops around it (`product` for outputs and input gradients, `gradient` for weight gradients), fewer
+//! multiplications for 3x3 (`winograd`), which way a layer takes (`method`), what is done with a finished tile
+//! (`epilogue`), and the walk over the layers (`trunk`).
 
+mod ahead;
 mod buffer;
 mod convolution;
 mod epilogue;
@@ -11,6 +13,8 @@ mod gather;
 mod gradient;
 pub(crate) mod head;
 mod inference;
+pub mod measure;
+mod method;
 mod norm;
 mod operand;
 mod panels;
@@ -25,6 +29,7 @@ mod simd;
 mod tests;
 mod tile;
 mod trunk;
+mod winograd;
 mod workspace;
 
 pub(crate) use inference::Inference;

@@ -33,6 +33,19 @@ pub(crate) enum Operand<'a> {
 }
 
 impl Operand<'_> {
+    /// Asks for the line that element `at` is in.
+    #[inline(always)]
+    pub(crate) fn prefetch<S: Simd>(&self, s: S, at: usize) {
+        match *self {
+            Self::Plain(values) => s.prefetch(values, at),
+            Self::Activated { z, .. } => s.prefetch(z, at),
+            Self::NormGradient { g, z, .. } => {
+                s.prefetch(g, at);
+                s.prefetch(z, at);
+            }
+        }
+    }
+
     /// Fills `to` from the elements at `at`, whose first channel is `channel`.
     #[inline(always)]
     pub(crate) fn copy<S: Simd>(&self, s: S, at: usize, channel: usize, to: &mut [f32]) {
@@ -64,10 +77,4 @@ impl Operand<'_> {
             }
         }
     }
-}
-
-/// The positive part. Unlike `f32::max` it lets what is not a number through, so that a diverged network shows.
-#[inline(always)]
-pub(crate) fn relu(value: f32) -> f32 {
-    if 0.0 > value { 0.0 } else { value }
 }

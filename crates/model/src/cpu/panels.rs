@@ -55,8 +55,8 @@ impl Panels {
         start..start + block.len() * self.width
     }
 
-    /// Packs the operand that `value(k, column)` gives.
-    pub(crate) fn pack(&self, to: &mut [f32], value: impl Fn(usize, usize) -> f32 + Sync) {
+    /// Packs the operand that `columns` gives.
+    pub(crate) fn pack(&self, columns: Columns<'_, impl Fn(usize) -> usize + Sync>, to: &mut [f32]) {
         if self.depth == 0 {
             return;
         }
@@ -66,11 +66,9 @@ impl Panels {
             panels.for_each(|(panel, to)| {
                 let first = panel * self.width;
                 let valid = self.width.min(self.columns - first);
-                for (k, to) in block.clone().zip(to.chunks_mut(self.width)) {
-                    for (j, to) in to[..valid].iter_mut().enumerate() {
-                        *to = value(k, first + j);
-                    }
-                    to[valid..].fill(0.0);
+                // Some rows at a time stay in the first-level cache, in either order of reading.
+                for (i, to) in to.chunks_mut(ROWS_AT_ONCE * self.width).enumerate() {
+                    columns.copy(block.start + i * ROWS_AT_ONCE, first..first + valid, self.width, to);
                 }
             });
         });
@@ -78,5 +76,44 @@ impl Panels {
 
     fn padded_columns(&self) -> usize {
         self.columns.next_multiple_of(self.width)
+    }
+}
+
+/// Rows that are packed at once.
+const ROWS_AT_ONCE: usize = 128;
+
+/// A right operand as it lies in the weights: row `k` starts at `first(k)`, and its elements are `step` apart.
+pub(crate) struct Columns<'a, F> {
+    /// All weights.
+    pub(crate) weights: &'a [f32],
+    /// Where a row starts.
+    pub(crate) first: F,
+    /// From one column to the next.
+    pub(crate) step: usize,
+}
+
+impl<F: Fn(usize) -> usize> Columns<'_, F> {
+    /// Copies the rows from `k` on, of the `columns`, to as many rows of `width` as `to` has; zeros follow the columns.
+    fn copy(&self, k: usize, columns: Range<usize>, width: usize, to: &mut [f32]) {
+        let rows = to.len() / width;
+        let mut starts = [0; ROWS_AT_ONCE];
+        for (i, start) in starts[..rows].iter_mut().enumerate() {
+            *start = (self.first)(k + i) + columns.start * self.step;
+        }
+        let starts = &starts[..rows];
+        if self.step == 1 {
+            for (&start, to) in starts.iter().zip(to.chunks_exact_mut(width)) {
+                to[..columns.len()].copy_from_slice(&self.weights[start..][..columns.len()]);
+            }
+        } else {
+            for j in 0..columns.len() {
+                for (&start, to) in starts.iter().zip(to.chunks_exact_mut(width)) {
+                    to[j] = self.weights[start + j * self.step];
+                }
+            }
+        }
+        for to in to.chunks_exact_mut(width) {
+            to[columns.len()..].fill(0.0);
+        }
     }
 }

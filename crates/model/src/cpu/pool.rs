@@ -9,6 +9,9 @@ const KERNEL: usize = 3;
 const STRIDE: usize = 2;
 const PADDING: usize = 1;
 
+/// Channels that are pooled at once.
+const LANES: usize = 16;
+
 /// Output side for an input side.
 pub(crate) fn output_side(side: usize) -> usize {
     (side + 2 * PADDING - KERNEL) / STRIDE + 1
@@ -53,22 +56,29 @@ impl MaxPool {
     #[inline(always)]
     fn forward_row(&self, norm: &Norm, z: &[f32], oy: usize, to: &mut [f32], which: &mut [u8]) {
         let Self { height, width, channels, .. } = *self;
-        let (scale, shift) = (&norm.scale[..channels], &norm.shift[..channels]);
         let pixels = to.chunks_exact_mut(channels).zip(which.chunks_exact_mut(channels));
         for (ox, (to, which)) in pixels.enumerate() {
-            to.fill(0.0);
-            which.fill(u8::MAX);
-            for (down, y) in under(oy, height) {
-                for (right, x) in under(ox, width) {
-                    let z = &z[(y * width + x) * channels..][..channels];
-                    let tap = (down * KERNEL + right) as u8;
-                    for c in 0..channels {
-                        // Nothing at or below zero can win: after the ReLU it is zero, and its gradient is none.
-                        let value = scale[c] * z[c] + shift[c];
-                        let wins = value > to[c] || value.is_nan();
-                        to[c] = if wins { value } else { to[c] };
-                        which[c] = if wins { tap } else { which[c] };
+            // As many channels at a time as stay in registers.
+            let parts = to.chunks_mut(LANES).zip(which.chunks_mut(LANES)).enumerate();
+            for (part, (to, which)) in parts {
+                let channel = part * LANES;
+                let (scale, shift) = (lanes(&norm.scale, channel), lanes(&norm.shift, channel));
+                let (mut best, mut winner) = ([0.0; LANES], [u32::from(u8::MAX); LANES]);
+                for (down, y) in under(oy, height) {
+                    for (right, x) in under(ox, width) {
+                        let z = lanes(&z[(y * width + x) * channels..][..channels], channel);
+                        let tap = (down * KERNEL + right) as u32;
+                        for c in 0..LANES {
+                            // Nothing at or below zero can win: after the ReLU it is zero, and its gradient is none.
+                            let value = scale[c] * z[c] + shift[c];
+                            let wins = value > best[c] || value.is_nan();
+                            best[c] = if wins { value } else { best[c] };
+                            winner[c] = if wins { tap } else { winner[c] };
+                        }
                     }
+                }
+                for (c, (to, which)) in to.iter_mut().zip(which).enumerate() {
+                    (*to, *which) = (best[c], winner[c] as u8);
                 }
             }
         }
@@ -122,6 +132,20 @@ impl MaxPool {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Elements of `from` from `at` on; zeros follow the last.
+#[inline(always)]
+fn lanes(from: &[f32], at: usize) -> [f32; LANES] {
+    let from = &from[at..];
+    match from.first_chunk() {
+        Some(chunk) => *chunk,
+        None => {
+            let mut all = [0.0; LANES];
+            all[..from.len()].copy_from_slice(from);
+            all
         }
     }
 }

@@ -11,9 +11,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::ahead::{Ahead, Pixels};
 use super::buffer::with_scratch;
-use super::epilogue::{Epilogue, Tile};
-use super::gather::{Gather, Picture, Run};
+use super::epilogue::{Epilogue, Tile, streams};
+use super::gather::{Gather, MAX_DEPTH, Picture, Run};
 use super::operand::Operand;
 use super::panels::Panels;
 use super::simd::{Isa, Kernel, Simd};
@@ -118,6 +119,7 @@ impl Product {
                 epilogue,
                 rows: rows.clone(),
                 first_pixel: pixels.start,
+                stream: streams(self.output_len()),
                 to: to_unit,
                 sums: sums_unit,
             });
@@ -159,6 +161,7 @@ struct Unit<'a, E> {
     /// Rows of the grid.
     rows: Range<usize>,
     first_pixel: usize,
+    stream: bool,
     to: &'a mut [f32],
     sums: &'a mut [f32],
 }
@@ -250,6 +253,8 @@ impl<E: Epilogue> Unit<'_, E> {
         let rows = block.pixels.len();
         let row_tiles = rows.div_ceil(S::ROWS);
         let tile_len = S::ROWS * S::COLUMNS;
+        let mut ahead =
+            Ahead::new(self.operand, self.after(phase, block), panels.columns().div_ceil(S::COLUMNS) * row_tiles);
         for first_column in (0..panels.columns()).step_by(MAX_COLUMNS) {
             let columns = first_column..panels.columns().min(first_column + MAX_COLUMNS);
             for depth in panels.blocks() {
@@ -262,6 +267,7 @@ impl<E: Epilogue> Unit<'_, E> {
                         let left = &left[t * S::ROWS * ByRow::ROW..];
                         let count = S::ROWS.min(rows - t * S::ROWS);
                         let to = &mut tiles[place..place + tile_len];
+                        ahead.step(simd);
                         tile::<S, ByRow>(simd, count, depth.len(), left, right, to, depth.start > 0);
                         if depth.end == panels.depth() {
                             self.finish(simd, &tiles[place..], block, t, columns.end, column, first && t == 0);
@@ -279,6 +285,17 @@ impl<E: Epilogue> Unit<'_, E> {
                 }
             }
         }
+    }
+
+    /// What the pixels after those of `block` are packed from, where that is easily said: the next unit is likely to be
+    /// this thread's too.
+    #[inline(always)]
+    fn after(&self, phase: &Phase, block: &Block) -> Pixels {
+        let Gather { ref source, stride, ref taps, channels } = phase.gather;
+        let next = block.pixels.last().map_or(0, |last| last + 1);
+        let simple = stride == 1 && taps[..] == [(0, 0)] && source.pixel == channels && channels <= MAX_DEPTH;
+        let pixels = if simple { next..next + block.pixels.len() } else { 0..0 };
+        Pixels { pixels, pitch: channels, channels: 0..channels }
     }
 
     /// Hands the row tile `t` of a panel to the epilogue.
@@ -306,6 +323,7 @@ impl<E: Epilogue> Unit<'_, E> {
             columns: S::COLUMNS.min(end - column),
             channels: self.product.channels,
             first,
+            stream: self.stream,
         };
         self.epilogue.finish(simd, tile, self.to, self.sums);
     }

@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::epilogue::MaskByOutput;
-use super::operand::relu;
-use super::simd::{Isa, Pass};
+use super::epilogue::{MaskByOutput, streams};
+use super::norm::Norm;
+use super::simd::{Isa, Kernel, Simd};
 use super::workspace::{BlockSpace, LayerSpace};
 
 /// Pixels of a task.
@@ -22,45 +22,51 @@ pub(crate) enum Shortcut<'a> {
 
 /// A block's output: `relu(norm(z) + shortcut)`.
 pub(crate) fn join(isa: Isa, last: &LayerSpace, shortcut: Shortcut<'_>, to: &mut Buffer) {
-    let channels = last.norm.scale.len();
-    let len = PIXELS * channels;
-    to.slice_mut().par_chunks_mut(len).zip(last.z.slice().par_chunks(len)).enumerate().for_each(|(i, (to, z))| {
-        let part = |values: &'_ [f32]| -> std::ops::Range<usize> { i * len..values.len().min((i + 1) * len) };
-        let (scale, shift) = (&last.norm.scale, &last.norm.shift);
-        match shortcut {
-            Shortcut::Identity(x) => {
-                let x = &x[part(x)];
-                isa.run(Pass(
-                    #[inline(always)]
-                    || {
-                        let pixels = z.chunks_exact(channels).zip(x.chunks_exact(channels));
-                        for (to, (z, x)) in to.chunks_exact_mut(channels).zip(pixels) {
-                            for c in 0..channels {
-                                to[c] = relu(scale[c] * z[c] + shift[c] + x[c]);
-                            }
-                        }
-                    },
-                ));
-            }
-            Shortcut::Projection(layer) => {
-                let x = layer.z.slice();
-                let x = &x[part(x)];
-                let (scale_x, shift_x) = (&layer.norm.scale, &layer.norm.shift);
-                isa.run(Pass(
-                    #[inline(always)]
-                    || {
-                        let pixels = z.chunks_exact(channels).zip(x.chunks_exact(channels));
-                        for (to, (z, x)) in to.chunks_exact_mut(channels).zip(pixels) {
-                            for c in 0..channels {
-                                let sum = (scale[c] * z[c] + shift[c]) + (scale_x[c] * x[c] + shift_x[c]);
-                                to[c] = relu(sum);
-                            }
-                        }
-                    },
-                ));
+    let len = PIXELS * last.norm.scale.len();
+    let stream = streams(to.slice().len());
+    let (x, of_x) = match shortcut {
+        Shortcut::Identity(x) => (x, None),
+        Shortcut::Projection(layer) => (layer.z.slice(), Some(&layer.norm)),
+    };
+    let parts = last.z.slice().par_chunks(len).zip(x.par_chunks(len));
+    to.slice_mut().par_chunks_mut(len).zip(parts).for_each(|(to, (z, x))| {
+        isa.run(Join { z, of_z: &last.norm, x, of_x, stream, to });
+    });
+}
+
+/// Some pixels of a block's output.
+struct Join<'a> {
+    z: &'a [f32],
+    of_z: &'a Norm,
+    x: &'a [f32],
+    of_x: Option<&'a Norm>,
+    stream: bool,
+    to: &'a mut [f32],
+}
+
+impl Kernel for Join<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { z, of_z, x, of_x, stream, to } = self;
+        let channels = of_z.scale.len();
+        let pixels = z.chunks_exact(channels).zip(x.chunks_exact(channels));
+        for (to, (z, x)) in to.chunks_exact_mut(channels).zip(pixels) {
+            for (i, to) in to.chunks_mut(S::LANES).enumerate() {
+                let part = i * S::LANES..i * S::LANES + to.len();
+                let main = s.fma(
+                    s.load(&of_z.scale[part.clone()]),
+                    s.load(&z[part.clone()]),
+                    s.load(&of_z.shift[part.clone()]),
+                );
+                let mut other = s.load(&x[part.clone()]);
+                if let Some(norm) = of_x {
+                    other = s.fma(s.load(&norm.scale[part.clone()]), other, s.load(&norm.shift[part]));
+                }
+                let value = s.relu(s.add(main, other));
+                if stream { s.stream(value, to) } else { s.store(value, to) }
             }
         }
-    });
+    }
 }
 
 /// The gradient of the last block's output, from that of its average over all positions.

@@ -32,6 +32,11 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn load(self, from: &[f32]) -> Self::Vector;
     /// Writes the first lanes to `to`, as many as there is room for.
     fn store(self, vector: Self::Vector, to: &mut [f32]);
+    /// As [`Simd::store`], past the caches where `to` is a whole line of one: for what will not be read soon. Ordered with
+    /// other threads by the end of [`Isa::run`].
+    fn stream(self, vector: Self::Vector, to: &mut [f32]);
+    /// Asks for the line of `from` that element `at` is in, which need not exist.
+    fn prefetch(self, from: &[f32], at: usize);
     /// `a + b`.
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a - b`.

@@ -152,7 +152,7 @@ impl Forward<'_> {
         match self.mode {
             Mode::Training => {
                 product.run(self.isa, input, packed, &Statistics, z, sums);
-                let counts: Vec<usize> = product.unit_pixels().collect();
+                let counts = product.unit_pixels();
                 // The mean and the variance are neighbours in the table.
                 let running = &mut self.statistics[layer.mean.range().start..layer.variance.range().end];
                 let (mean, variance) = running.split_at_mut(layer.outputs);

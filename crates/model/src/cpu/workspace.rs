@@ -5,9 +5,9 @@
 
 use super::buffer::Buffer;
 use super::convolution::{Convolution, Input};
+use super::method::Method;
 use super::norm::Norm;
 use super::pool::{self, MaxPool};
-use super::product::Product;
 use super::simd::Isa;
 use crate::architecture::{Block, COLOURS, ConvNorm, Plan};
 use crate::error::{Error, Result};
@@ -183,7 +183,7 @@ impl LayerSpace {
     ) -> Result<Self> {
         let pixels = images * layer.output_side(from.0) * layer.output_side(from.1);
         let products = std::iter::once(&convolution.forward).chain(&convolution.input);
-        let units = products.map(Product::units).max().unwrap_or(0);
+        let units = products.map(Method::units).max().unwrap_or(0);
         needs.packed = needs.packed.max(convolution.packed_len());
         needs.partial = needs.partial.max(convolution.weights.partial_len());
         needs.sums = needs.sums.max(units * 3 * layer.outputs.max(layer.inputs));

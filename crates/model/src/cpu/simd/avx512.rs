@@ -2,11 +2,12 @@
 #![expect(unsafe_code, reason = "intrinsics of instructions that the target's baseline lacks")]
 
 use core::arch::x86_64::{
-    __m512, _CMP_GT_OQ, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_maskz_mov_ps,
-    _mm512_max_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_sub_ps,
+    __m512, _CMP_GT_OQ, _MM_HINT_T1, _mm_prefetch, _mm_sfence, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_mul_ps,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_stream_ps, _mm512_sub_ps,
 };
 
-use super::{Kernel, Simd, padded};
+use super::{Kernel, Simd};
 
 /// Proof that the processor has the instructions: nobody else can make one.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,14 @@ pub(crate) struct Avx512(());
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) fn run(kernel: impl Kernel) {
     kernel.run(Avx512(()));
+    // What was streamed past the caches comes before whatever tells another thread that it is there.
+    _mm_sfence();
+}
+
+/// The mask of the first `len` lanes, fewer than all.
+#[inline(always)]
+fn first(len: usize) -> u16 {
+    (1 << len) - 1
 }
 
 // SAFETY of all methods: `self` is proof of the instructions; loads and stores are within the slices' lengths.
@@ -37,9 +46,8 @@ impl Simd for Avx512 {
             // SAFETY: see above.
             unsafe { _mm512_loadu_ps(from.as_ptr()) }
         } else {
-            let all = padded::<{ Self::LANES }>(from);
-            // SAFETY: see above.
-            unsafe { _mm512_loadu_ps(all.as_ptr()) }
+            // SAFETY: see above; the lanes that the mask leaves out are not read.
+            unsafe { _mm512_maskz_loadu_ps(first(from.len()), from.as_ptr()) }
         }
     }
 
@@ -49,11 +57,25 @@ impl Simd for Avx512 {
             // SAFETY: see above.
             unsafe { _mm512_storeu_ps(to.as_mut_ptr(), vector) }
         } else {
-            let mut all = [0.0; Self::LANES];
-            // SAFETY: see above.
-            unsafe { _mm512_storeu_ps(all.as_mut_ptr(), vector) }
-            to.copy_from_slice(&all[..to.len()]);
+            // SAFETY: see above; the lanes that the mask leaves out are not written.
+            unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first(to.len()), vector) }
         }
+    }
+
+    #[inline(always)]
+    fn stream(self, vector: __m512, to: &mut [f32]) {
+        if to.len() >= Self::LANES && to.as_ptr().cast::<__m512>().is_aligned() {
+            // SAFETY: see above; `to` is aligned.
+            unsafe { _mm512_stream_ps(to.as_mut_ptr(), vector) }
+        } else {
+            self.store(vector, to);
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, from: &[f32], at: usize) {
+        // SAFETY: see above; a prefetch reads nothing, wherever it points.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.as_ptr().wrapping_add(at).cast()) }
     }
 
     #[inline(always)]

@@ -46,6 +46,14 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn stream(self, vector: Four, to: &mut [f32]) {
+        self.store(vector, to);
+    }
+
+    #[inline(always)]
+    fn prefetch(self, _from: &[f32], _at: usize) {}
+
+    #[inline(always)]
     fn add(self, a: Four, b: Four) -> Four {
         each(|i| a[i] + b[i])
     }

@@ -1,0 +1,130 @@
+//! How fast the kernels for this processor run, layer by layer and as a whole.
+//!
+//! `cargo run --release -p model --example layers -- [--batch 16] [--size 224] [--repeats 5] [--whole] [--cpu]
+//! [--json]`
+//!
+//! Prints a row for each kernel at each different shape of ResNet-50, and for a whole training step (with Adam) and
+//! inference; `--whole` prints these two alone. `--cpu` counts the processor's time of all threads instead of the wall's,
+//! for machines that others use. `RAYON_NUM_THREADS` limits the threads. With `--json` each row is an object
+//! `{name, layers, batch, direction, gflops, ms}`, one a line: `layers` is how many layers of the network have the shape,
+//! `gflops` is a rate, counted as for a direct convolution (so that Winograd's may exceed the machine's peak), and null
+//! where memory is the limit.
+
+use std::error::Error;
+use std::io::Write;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use model::device::Device;
+use model::measure::{self, Row};
+use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch};
+use rustix::time::{ClockId, clock_gettime};
+
+/// What to measure, and how to print it.
+struct Options {
+    batch: usize,
+    size: usize,
+    repeats: usize,
+    whole: bool,
+    clock: fn() -> f64,
+    json: bool,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse()?;
+    let config = NetworkConfig::default();
+    if !options.whole {
+        measure::layers(&config.arch, options.batch, options.size, options.repeats, options.clock, |row| {
+            options.print(&row);
+        })?;
+    }
+    whole(&config, &options)
+}
+
+/// A training step and inference of the whole network.
+fn whole(config: &NetworkConfig, options: &Options) -> Result<(), Box<dyn Error>> {
+    let Options { batch: n, size, repeats, clock, .. } = *options;
+    let pixels: Vec<u8> = (0..n * size * size * 3).map(|i| (i * 7 % 251) as u8).collect();
+    let labels: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect();
+    let batch = PixelBatch { data: &pixels, n, height: size, width: size };
+    let mut network = Network::new(config, &Device::Cpu)?;
+    let mut adam = Adam::new(AdamConfig::default(), &network)?;
+    let row = |direction, ms| Row { name: config.arch.clone(), layers: 1, direction, gflop: None, ms };
+
+    let mut steps = Vec::new();
+    for _ in 0..=repeats {
+        let start = clock();
+        network.train_step(&batch, &labels)?;
+        adam.step(&mut network)?;
+        steps.push((clock() - start) * 1e3);
+    }
+    options.print(&row("training step", least(&steps)));
+    let mut inferences = Vec::new();
+    for _ in 0..=repeats {
+        let start = clock();
+        network.infer(&batch)?;
+        inferences.push((clock() - start) * 1e3);
+    }
+    options.print(&row("inference", least(&inferences)));
+    Ok(())
+}
+
+/// Seconds since the first call.
+fn wall() -> f64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed().as_secs_f64()
+}
+
+/// Seconds that the processor has worked for this program, on all cores.
+fn processor() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// The least of all but the first, which makes the buffers.
+fn least(times: &[f64]) -> f64 {
+    times[1..].iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+impl Options {
+    fn parse() -> Result<Self, Box<dyn Error>> {
+        let mut options = Self { batch: 16, size: 224, repeats: 5, whole: false, clock: wall, json: false };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            let mut number = || -> Result<usize, Box<dyn Error>> {
+                let text = arguments.next().ok_or_else(|| format!("{argument} needs a number"))?;
+                let number = text.parse().map_err(|_| format!("{argument} needs a number and not {text:?}"))?;
+                if number == 0 { Err(format!("{argument} must be at least 1").into()) } else { Ok(number) }
+            };
+            match argument.as_str() {
+                "--batch" => options.batch = number()?,
+                "--size" => options.size = number()?,
+                "--repeats" => options.repeats = number()?,
+                "--whole" => options.whole = true,
+                "--cpu" => options.clock = processor,
+                "--json" => options.json = true,
+                other => return Err(format!("unknown argument {other:?}; see the head of examples/layers.rs").into()),
+            }
+        }
+        Ok(options)
+    }
+
+    fn print(&self, row: &Row) {
+        let gflops = row.gflop.map(|gflop| gflop / row.ms * 1e3);
+        let Row { name, layers, direction, ms, .. } = row;
+        if self.json {
+            let value = serde_json::json!({
+                "name": name, "layers": layers, "batch": self.batch, "direction": direction, "gflops": gflops, "ms": ms,
+            });
+            say(&value.to_string());
+            return;
+        }
+        let gflops = gflops.map_or_else(String::new, |gflops| format!("{gflops:7.1} GFLOP/s"));
+        say(&format!("{name:24} x{layers:<2} {direction:16} {ms:9.2} ms {gflops}"));
+    }
+}
+
+/// A line on standard output, whose reader may have gone.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

@@ -1,0 +1,102 @@
+//! The two ways to compute a convolution, its input's gradient and its weights': chosen by its shape alone.
+
+use super::epilogue::Epilogue;
+use super::gradient::WeightGradient;
+use super::operand::Operand;
+use super::product::Product;
+use super::simd::Isa;
+use super::winograd::Winograd;
+use super::winograd::gradient::WinogradGradient;
+
+/// A convolution's plan for one batch shape.
+#[derive(Clone, Debug)]
+pub(crate) enum Method {
+    /// A blocked matrix product.
+    Direct(Product),
+    /// With a quarter of the multiplications, for 3x3 without stride.
+    Winograd(Winograd),
+}
+
+impl Method {
+    /// Number of units, for whoever keeps the sums.
+    pub(crate) fn units(&self) -> usize {
+        match self {
+            Self::Direct(product) => product.units(),
+            Self::Winograd(winograd) => winograd.units(),
+        }
+    }
+
+    /// Pixels of the output in each unit.
+    pub(crate) fn unit_pixels(&self) -> Vec<usize> {
+        match self {
+            Self::Direct(product) => product.unit_pixels().collect(),
+            Self::Winograd(winograd) => winograd.unit_pixels().collect(),
+        }
+    }
+
+    /// Elements of the packed weights.
+    pub(crate) fn packed_len(&self) -> usize {
+        match self {
+            Self::Direct(product) => product.packed_len(),
+            Self::Winograd(winograd) => winograd.packed_len(),
+        }
+    }
+
+    /// Elements of the output.
+    pub(crate) fn output_len(&self) -> usize {
+        match self {
+            Self::Direct(product) => product.output_len(),
+            Self::Winograd(winograd) => winograd.output_len(),
+        }
+    }
+
+    /// Computes it. `sums` is `[units, E::SUMS, channels]`.
+    pub(crate) fn run<E: Epilogue>(
+        &self,
+        isa: Isa,
+        operand: &Operand<'_>,
+        weights: &[f32],
+        epilogue: &E,
+        to: &mut [f32],
+        sums: &mut [f32],
+    ) {
+        match self {
+            Self::Direct(product) => product.run(isa, operand, weights, epilogue, to, sums),
+            Self::Winograd(winograd) => winograd.run(isa, operand, weights, epilogue, to, sums),
+        }
+    }
+}
+
+/// The plan of a convolution's weight gradient for one batch shape.
+#[derive(Clone, Debug)]
+pub(crate) enum GradientMethod {
+    /// A blocked matrix product.
+    Direct(WeightGradient),
+    /// With a quarter of the multiplications, for 3x3 without stride.
+    Winograd(WinogradGradient),
+}
+
+impl GradientMethod {
+    /// Elements of scratch memory for the partial results.
+    pub(crate) fn partial_len(&self) -> usize {
+        match self {
+            Self::Direct(gradient) => gradient.partial_len(),
+            Self::Winograd(gradient) => gradient.partial_len(),
+        }
+    }
+
+    /// Computes the gradient from the convolution's input and the gradient of its output, into the weights' order.
+    pub(crate) fn run(
+        &self,
+        isa: Isa,
+        input: &Operand<'_>,
+        gradient: &Operand<'_>,
+        partial: &mut [f32],
+        to: &mut [f32],
+    ) {
+        match self {
+            Self::Direct(plan) => plan.run(isa, input, gradient, partial, to),
+            Self::Winograd(plan) => plan.run(isa, input, gradient, partial, to),
+        }
+    }
+}
