@@ -7,6 +7,7 @@ use super::norm::{Affine, Norm, Sums};
 use super::operand::Operand;
 use super::reference::{Case, assert_close, noise};
 use super::simd::Isa;
+use super::workspace::zeros;
 
 const TOLERANCE: f64 = 1e-5;
 
@@ -57,10 +58,15 @@ fn run<E: Epilogue>(
     channels: usize,
     old: Option<&[f32]>,
 ) -> (Vec<f32>, Vec<f32>) {
-    let mut to = old.map_or_else(|| vec![f32::NAN; product.output_len()], <[f32]>::to_vec);
+    // Aligned as a workspace is, so that it can be written past the caches.
+    let mut to = zeros(product.output_len()).unwrap();
+    match old {
+        Some(old) => to.slice_mut().copy_from_slice(old),
+        None => to.slice_mut().fill(f32::NAN),
+    }
     let mut sums = vec![f32::NAN; product.units() * E::SUMS * channels];
-    product.run(isa, operand, packed, epilogue, &mut to, &mut sums);
-    (to, sums)
+    product.run(isa, operand, packed, epilogue, to.slice_mut(), &mut sums);
+    (to.slice().to_vec(), sums)
 }
 
 fn packed(convolution: &Convolution, case: &Case) -> (Vec<f32>, Vec<f32>) {
