@@ -1,7 +1,6 @@
 //! `candling-predict` on what people and their disks hold: broken files of every kind, and names that try to break out.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::print_stderr, reason = "figures for people")]
 
 mod support;
 
@@ -78,7 +77,7 @@ fn fill(folder: &Path, count: usize) -> (usize, usize) {
     for number in 0..count {
         let whole = encode::jpeg(&picture(number), 85, Subsampling::Quarter).unwrap();
         let kind = number % KINDS;
-        let (bytes, fine) = if kind % 2 == 0 { (broken(kind / 2, &whole), false) } else { (whole, true) };
+        let (bytes, fine) = if kind.is_multiple_of(2) { (broken(kind / 2, &whole), false) } else { (whole, true) };
         verdicts += usize::from(fine);
         fs::write(folder.join(name(number)), bytes).unwrap();
     }
