@@ -75,6 +75,22 @@ fn one_stage_reruns_on_what_is_on_disk_and_other_data_are_judged_beside_it() {
 }
 
 #[test]
+fn every_pipeline_that_comes_with_candling_is_understood() {
+    let bench = Bench::new();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("pipelines");
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for file in files {
+        let run = bench.run("planned");
+        let mut plan = program("xtask");
+        // Sources that need no network; what is asked here is whether all keys and values are known.
+        plan.arg("pipeline").arg(&file).args(["--dry-run", "--data", "simulated:train=8,test=4,size=32,seed=1"]);
+        let plan = outcome(plan.args(["--weights", "none", "--run-dir"]).arg(run.path())).expect_code(0);
+        assert_eq!(plan.stderr.matches("would run").count(), 4, "{}: {}", file.display(), plan.stderr);
+    }
+}
+
+#[test]
 fn mistakes_are_refused_before_anything_runs() {
     let bench = Bench::new();
     let run = bench.run("first");

@@ -19,7 +19,6 @@ pub struct Config {
     pub batch: usize,
     /// Learning rate of Adam, whose other constants are PyTorch's defaults. Unless it is set, that of
     /// [`Config::learning_rate`].
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
     /// Independent trainings, `run-0`, `run-1` …, that differ in their seed.
     pub runs: usize,
@@ -198,6 +197,8 @@ mod tests {
     fn the_defaults_are_valid_and_survive_json() {
         let config = Config::default();
         config.validate().unwrap();
+        // A key that is unset by default is a key all the same: --set looks it up among the defaults.
+        assert!(artifacts::stage::to_json(&config).get("learning_rate").is_some());
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
     }

@@ -6,7 +6,7 @@
 #[path = "../src/testing.rs"]
 mod testing;
 
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ fn start(run: &RunDir) -> Child {
     for set in ["epochs=3", "batch=4", "learning_rate=1e-3"] {
         command.arg("--set").arg(format!("train.{set}"));
     }
-    command.stderr(Stdio::null()).spawn().unwrap()
+    command.stderr(Stdio::piped()).spawn().unwrap()
 }
 
 fn signal(child: &Child, name: &str) {
@@ -30,27 +30,30 @@ fn signal(child: &Child, name: &str) {
     let _ = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).stderr(Stdio::null()).status();
 }
 
-fn finish(run: &RunDir) -> ExitStatus {
-    start(run).wait().unwrap()
+/// Trains to the end.
+fn finish(run: &RunDir) {
+    let output = start(run).wait_with_output().unwrap();
+    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
 fn a_killed_training_ends_as_an_uninterrupted_one() {
     let [whole, broken] = [(); 2].map(|()| testing::ingested(&SPLITS));
     let begun = Instant::now();
-    assert!(finish(&whole.dir()).success());
+    finish(&whole.dir());
     let whole_time = begun.elapsed().as_secs_f64();
 
     let mut random = random::stream(3, "kills", &[]);
     let (mut killed, mut interrupted) = (0, 0);
     for attempt in 0..6 {
-        let mut child = start(&broken.dir());
+        let child = start(&broken.dir());
         thread::sleep(Duration::from_secs_f64(whole_time * random.random_range(0.1..0.5)));
         signal(&child, if attempt % 3 == 2 { "TERM" } else { "KILL" });
-        let status = child.wait().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let status = output.status;
         killed += u32::from(status.code().is_none());
         interrupted += u32::from(status.code() == Some(i32::from(exit::INTERRUPTED)));
-        assert!(status.code().is_none_or(|code| code == 0 || code == i32::from(exit::INTERRUPTED)), "{status}");
+        assert!(status.code().is_none_or(|code| code == 0 || code == i32::from(exit::INTERRUPTED)), "{output:?}");
         let complete = Manifest::read(&broken.dir().train_run(0)).unwrap();
         assert_eq!(complete.is_some(), status.success());
         if status.success() {
@@ -58,7 +61,7 @@ fn a_killed_training_ends_as_an_uninterrupted_one() {
         }
     }
     assert!(killed + interrupted > 0, "no signal came in time");
-    assert!(finish(&broken.dir()).success());
+    finish(&broken.dir());
 
     let outputs = |run: &RunDir| {
         let dir = run.train_run(0);
