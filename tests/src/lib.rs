@@ -115,6 +115,13 @@ pub fn program(name: &str) -> Command {
         let mut build = Command::new(cargo);
         // As the tests themselves are built, so that both share one build of each dependency.
         build.current_dir(root).args(["build", "--quiet", "--release", "--workspace", "--bins"]);
+        // What cargo says of this test's package would make build scripts run again; see `xtask/src/programs.rs`.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("CARGO_PKG_") || name.to_string_lossy().starts_with("CARGO_MANIFEST_")
+            {
+                build.env_remove(name);
+            }
+        }
         assert!(build.status().expect("cargo starts").success(), "the programs do not build");
         let test = std::env::current_exe().expect("this test's program");
         test.parent().and_then(Path::parent).expect("target/release").to_owned()

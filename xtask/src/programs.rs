@@ -15,10 +15,22 @@ pub(crate) fn root() -> &'static Path {
 }
 
 /// A cargo command in the workspace.
+///
+/// Without what `cargo run` says of this package: the build script of `ring` asks cargo to run it again when these
+/// variables change, and with it all that depends on it would be compiled anew.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        if is_of_package(&name.to_string_lossy()) {
+            command.env_remove(name);
+        }
+    }
     command
+}
+
+fn is_of_package(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// Builds the stage programs, so that what runs is what the sources say.

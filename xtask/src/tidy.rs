@@ -1,5 +1,5 @@
-//! House rules that no compiler checks: file length, forbidden words, dependencies that point one way, and none on CUDA
-//! without the feature.
+//! House rules that no compiler checks: file length, forbidden words, dependencies that point one way, none on CUDA
+//! without the feature, and one build of each dependency for programs and tests.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,7 +22,9 @@ pub(crate) fn run() -> Result<(), Failure> {
         let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
         check_file(&path, &text, &mut faults);
     }
-    check_tree(&tree(&[])?, &mut faults);
+    let tests = tree(&[])?;
+    check_tree(&tests, &mut faults);
+    check_shared(&tree(&["--edges", "normal,build"])?, &tests, &mut faults);
     if faults.is_empty() {
         return Ok(());
     }
@@ -37,11 +39,24 @@ fn tracked_files() -> Result<Vec<PathBuf>, Failure> {
     Ok(names.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect())
 }
 
-/// The names of all crates that a build with `features` compiles, one a line.
-fn tree(features: &[&str]) -> Result<String, Failure> {
-    let mut tree = cargo(&["tree", "--quiet", "--workspace", "--edges", "normal,build,dev", "--prefix", "none"]);
-    let output = programs::capture(tree.args(["--format", "{p}"]).args(features))?;
+/// All crates that a build of programs and tests compiles, or one with other `options`, with their features: one a line.
+fn tree(options: &[&str]) -> Result<String, Failure> {
+    let mut tree =
+        cargo(&["tree", "--quiet", "--workspace", "--prefix", "none", "--no-dedupe", "--format", "{p} [{f}]"]);
+    let edges = ["--edges", "normal,build,dev"];
+    let output =
+        programs::capture(tree.args(if options.contains(&"--edges") { &[][..] } else { &edges }).args(options))?;
     Ok(String::from_utf8_lossy(&output).into_owned())
+}
+
+/// Tests turn on no feature of a crate that the programs are built without: it would be compiled twice, and all that
+/// depends on it.
+fn check_shared(programs: &str, tests: &str, faults: &mut Vec<String>) {
+    let tests: BTreeSet<&str> = tests.lines().collect();
+    for line in programs.lines().collect::<BTreeSet<_>>().difference(&tests) {
+        faults
+            .push(format!("tests/Cargo.toml: tests build `{line}` with other features; name there what turns them on"));
+    }
 }
 
 /// A build without the feature `cuda` compiles nothing that is for CUDA alone.
@@ -112,5 +127,16 @@ mod tests {
         // With the feature the same question finds it, so that it cannot be silent for want of an answer.
         assert!(found(&tree(&["--features", "model/cuda"]).unwrap())[0].contains("cudarc"));
         assert_eq!(found("candle-kernels v0.11.1\nmodel v0.1.0 (/x)\ncandle-kernels v0.11.1\n").len(), 1);
+    }
+
+    #[test]
+    fn a_crate_that_is_built_twice_is_found() {
+        let found = |programs: &str| {
+            let mut faults = Vec::new();
+            check_shared(programs, "rand v0.10.4 [std]\nproptest v1.12.0 [std]\n", &mut faults);
+            faults
+        };
+        assert_eq!(found("rand v0.10.4 [std]\n"), Vec::<String>::new());
+        assert!(found("rand v0.10.4 []\n")[0].contains("rand v0.10.4 []"));
     }
 }

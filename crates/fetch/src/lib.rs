@@ -22,8 +22,6 @@ mod download;
 mod environment;
 mod error;
 mod event;
-#[cfg(feature = "loopback")]
-pub mod loopback;
 mod part;
 mod retry;
 mod trust;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fetch::loopback::{Received, Reply, Server};
 use fetch::{Checksum, Client, Downloaded, Error, Event, Expected, Request, Retry, Url};
+use loopback::{Received, Reply, Server};
 
 const ETAG: &str = "\"v1\"";
 

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use fetch::loopback::{Reply, Server};
 use fetch::{Checksum, Client, Expected, Retry, Url};
+use loopback::{Reply, Server};
 
 const ADDRESS: &str = "FETCH_TEST_ADDRESS";
 const TARGET: &str = "FETCH_TEST_TARGET";

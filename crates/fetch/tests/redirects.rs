@@ -1,8 +1,8 @@
 //! Redirects, and how far credentials go with them.
 #![expect(clippy::unwrap_used, reason = "a test should fail loudly")]
 
-use fetch::loopback::{Reply, Server};
 use fetch::{Authorization, Client, Expected, Request, Retry, Url};
+use loopback::{Reply, Server};
 
 fn client() -> Client {
     Client::new(Retry::default().sleeping_with(|_| {}))

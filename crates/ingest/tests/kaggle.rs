@@ -5,9 +5,9 @@ use std::error::Error as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fetch::loopback::{Received, Reply, Server};
 use fetch::{Checksum, Client, Environment, Retry};
 use ingest::kaggle::{Dataset, Error, Kaggle, Local};
+use loopback::{Received, Reply, Server};
 
 /// The beginning of an archive, and bytes that differ everywhere, so that a piece in the wrong place shows.
 fn archive() -> Vec<u8> {

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fetch::loopback::{Received, Reply, Server};
 use fetch::{Checksum, Client, Environment, Retry};
+use loopback::{Received, Reply, Server};
 use model::weights::hub::{Error, Hub, Name};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
