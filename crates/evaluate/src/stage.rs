@@ -55,7 +55,7 @@ impl Stage for Evaluate {
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
         let (run, config) = (&job.run, &job.config);
-        let device = config.device.open().map_err(Error::from)?;
+        let device = config.device.open(config.precision).map_err(Error::from)?;
         let judged_set = judged_set(run, config)?;
         let data = Data {
             summary: ingest_summary(&judged_set)?,

@@ -1,10 +1,10 @@
 //! How fast the kernels for this processor run, layer by layer and as a whole.
 //!
-//! `cargo run --release -p model --example layers -- [--batch 16] [--size 224] [--repeats 5] [--whole] [--cpu]
-//! [--json]`
+//! `cargo run --release -p model --example layers -- [--batch 16] [--size 224] [--repeats 5] [--bf16] [--whole]
+//! [--cpu] [--json]`
 //!
 //! Prints a row for each kernel at each different shape of ResNet-50, and for a whole training step (with Adam) and
-//! inference; `--whole` prints these two alone. `--cpu` counts the processor's time of all threads instead of the wall's,
+//! inference; `--whole` prints these two alone. `--bf16` computes in that where the processor can. `--cpu` counts the processor's time of all threads instead of the wall's,
 //! for machines that others use. `RAYON_NUM_THREADS` limits the threads. With `--json` each row is an object
 //! `{name, layers, batch, direction, gflops, ms}`, one a line: `layers` is how many layers of the network have the shape,
 //! `gflops` is a rate, counted as for a direct convolution (so that Winograd's may exceed the machine's peak), and null
@@ -15,9 +15,9 @@ use std::io::Write;
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use model::device::Device;
+use model::device::{Device, DeviceChoice};
 use model::measure::{self, Row};
-use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch};
+use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, Precision};
 use rustix::time::{ClockId, clock_gettime};
 
 /// What to measure, and how to print it.
@@ -25,6 +25,7 @@ struct Options {
     batch: usize,
     size: usize,
     repeats: usize,
+    device: Device,
     whole: bool,
     clock: fn() -> f64,
     json: bool,
@@ -34,7 +35,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse()?;
     let config = NetworkConfig::default();
     if !options.whole {
-        measure::layers(&config.arch, options.batch, options.size, options.repeats, options.clock, |row| {
+        let shape = [options.batch, options.size];
+        measure::layers(&config.arch, &options.device, shape, options.repeats, options.clock, |row| {
             options.print(&row);
         })?;
     }
@@ -47,7 +49,7 @@ fn whole(config: &NetworkConfig, options: &Options) -> Result<(), Box<dyn Error>
     let pixels: Vec<u8> = (0..n * size * size * 3).map(|i| (i * 7 % 251) as u8).collect();
     let labels: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect();
     let batch = PixelBatch { data: &pixels, n, height: size, width: size };
-    let mut network = Network::new(config, &Device::Cpu)?;
+    let mut network = Network::new(config, &options.device)?;
     let mut adam = Adam::new(AdamConfig::default(), &network)?;
     let row = |direction, ms| Row { name: config.arch.clone(), layers: 1, direction, gflop: None, ms };
 
@@ -88,7 +90,8 @@ fn least(times: &[f64]) -> f64 {
 
 impl Options {
     fn parse() -> Result<Self, Box<dyn Error>> {
-        let mut options = Self { batch: 16, size: 224, repeats: 5, whole: false, clock: wall, json: false };
+        let mut options =
+            Self { batch: 16, size: 224, repeats: 5, device: Device::Cpu, whole: false, clock: wall, json: false };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut number = || -> Result<usize, Box<dyn Error>> {
@@ -100,6 +103,7 @@ impl Options {
                 "--batch" => options.batch = number()?,
                 "--size" => options.size = number()?,
                 "--repeats" => options.repeats = number()?,
+                "--bf16" => options.device = DeviceChoice::Cpu.open(Precision::Bf16)?,
                 "--whole" => options.whole = true,
                 "--cpu" => options.clock = processor,
                 "--json" => options.json = true,

@@ -8,14 +8,18 @@ use serde::{Deserialize, Serialize};
 use crate::accelerator::Accelerator;
 use crate::architecture::Plan;
 use crate::batch::Normalisation;
+use crate::cpu::Isa;
 use crate::error::{Error, Result};
+use crate::precision::Precision;
 
 /// Where a network computes. Clones are the same device.
 #[derive(Clone, Debug, Default)]
 pub enum Device {
-    /// This processor.
+    /// This processor, with products of f32.
     #[default]
     Cpu,
+    /// This processor, with products of bf16 where it has instructions for them.
+    CpuBf16,
     /// A CUDA card.
     #[cfg(feature = "cuda")]
     Cuda(crate::cuda::SharedCard),
@@ -25,17 +29,34 @@ impl Device {
     /// Whether this is the processor.
     #[must_use]
     pub fn is_cpu(&self) -> bool {
-        matches!(self, Self::Cpu)
+        matches!(self, Self::Cpu | Self::CpuBf16)
+    }
+
+    /// What must be the same for results to be the same in every bit: "cpu", "cpu bf16" or "cuda".
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::CpuBf16 => "cpu bf16",
+            #[cfg(feature = "cuda")]
+            Self::Cuda(_) => "cuda",
+        }
     }
 
     /// Bytes of a card's own memory that are taken at the moment, by this program and all others; nothing for the processor.
     #[must_use]
     pub fn memory_in_use(&self) -> Option<u64> {
         match self {
-            Self::Cpu => None,
+            Self::Cpu | Self::CpuBf16 => None,
             #[cfg(feature = "cuda")]
             Self::Cuda(card) => card.memory_in_use(),
         }
+    }
+
+    /// The instructions that the processor computes with.
+    pub(crate) fn isa(&self) -> Isa {
+        let bf16 = if matches!(self, Self::CpuBf16) { Isa::detect_bf16() } else { None };
+        bf16.unwrap_or_else(Isa::detect)
     }
 
     /// The back end of a device with memory of its own.
@@ -45,7 +66,7 @@ impl Device {
         normalisation: &Normalisation,
     ) -> Result<Option<Box<dyn Accelerator>>> {
         match self {
-            Self::Cpu => {
+            Self::Cpu | Self::CpuBf16 => {
                 let _ = (plan, normalisation);
                 Ok(None)
             }
@@ -69,41 +90,53 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// The device itself. Where `auto` cannot have a card that the build could use, it says why.
+    /// The device itself. Where `auto` cannot have a card that the build could use, it says why, and so it does where a
+    /// processor cannot compute in `precision` and f32 is taken.
     ///
     /// # Errors
     /// A card was asked for by name and this build or this machine does not have it.
-    pub fn open(self) -> Result<Device> {
+    pub fn open(self, precision: Precision) -> Result<Device> {
         match self {
-            Self::Cpu => Ok(Device::Cpu),
-            Self::Auto => Ok(first_card()),
-            Self::Cuda(index) => card(index),
+            Self::Cpu => Ok(processor(precision)),
+            Self::Auto => Ok(first_card(precision).unwrap_or_else(|| processor(precision))),
+            Self::Cuda(index) => card(index, precision),
         }
     }
 }
 
+fn processor(precision: Precision) -> Device {
+    let instead = |reason| {
+        artifacts::progress::line(&format!("computing in f32: {reason}"));
+        Device::Cpu
+    };
+    match precision {
+        Precision::Auto | Precision::F32 => Device::Cpu,
+        Precision::Tf32 => instead("tf32 is for cards"),
+        Precision::Bf16 if Isa::detect_bf16().is_none() => instead("this processor does not have AVX512_BF16"),
+        Precision::Bf16 => Device::CpuBf16,
+    }
+}
+
 #[cfg(feature = "cuda")]
-fn card(index: usize) -> Result<Device> {
+fn card(index: usize, precision: Precision) -> Result<Device> {
     let refused = |reason| Error::UnsupportedDevice(format!("cuda:{index} ({reason})"));
-    crate::cuda::open(index).map(Device::Cuda).map_err(refused)
+    crate::cuda::open(index, precision).map(Device::Cuda).map_err(refused)
 }
 
 #[cfg(not(feature = "cuda"))]
-fn card(index: usize) -> Result<Device> {
+fn card(index: usize, _precision: Precision) -> Result<Device> {
     Err(Error::UnsupportedDevice(format!("cuda:{index} (this program was built without CUDA)")))
 }
 
 #[cfg(feature = "cuda")]
-fn first_card() -> Device {
-    crate::cuda::open(0).map(Device::Cuda).unwrap_or_else(|reason| {
-        artifacts::progress::line(&format!("computing on the CPU: {reason}"));
-        Device::Cpu
-    })
+fn first_card(precision: Precision) -> Option<Device> {
+    let explain = |reason| artifacts::progress::line(&format!("computing on the CPU: {reason}"));
+    crate::cuda::open(0, precision).map(Device::Cuda).map_err(explain).ok()
 }
 
 #[cfg(not(feature = "cuda"))]
-fn first_card() -> Device {
-    Device::Cpu
+fn first_card(_precision: Precision) -> Option<Device> {
+    None
 }
 
 /// What people are told of a device, and manifests record: "cpu (AMD EPYC 9654, 2 threads)".
@@ -115,11 +148,12 @@ pub fn describe(device: &Device) -> String {
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cpu => {
+            Self::Cpu | Self::CpuBf16 => {
                 let threads = rayon::current_num_threads();
                 let noun = if threads == 1 { "thread" } else { "threads" };
-                let name = processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-                write!(f, "cpu ({name}, {threads} {noun})")
+                let name = processor_name().unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+                let bf16 = if self.isa() == Isa::detect() { "" } else { ", bf16" };
+                write!(f, "cpu ({name}, {threads} {noun}{bf16})")
             }
             #[cfg(feature = "cuda")]
             Self::Cuda(card) => card.fmt(f),
@@ -128,7 +162,7 @@ impl fmt::Display for Device {
 }
 
 /// The processor's name as Linux gives it; other systems go without.
-fn processor() -> Option<String> {
+fn processor_name() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let (_, name) = text.lines().find(|line| line.starts_with("model name"))?.split_once(':')?;
     Some(name.trim().to_owned())
@@ -191,16 +225,23 @@ mod tests {
 
     #[test]
     fn a_card_that_is_not_there_is_refused_with_the_reason() {
-        let error = DeviceChoice::Cuda(4096).open().unwrap_err().to_string();
+        let error = DeviceChoice::Cuda(4096).open(Precision::Auto).unwrap_err().to_string();
         assert!(error.contains("cuda:4096 ("), "{error}");
         // Whatever the build and the machine have, there is always a device.
-        let device = DeviceChoice::Auto.open().unwrap();
+        let device = DeviceChoice::Auto.open(Precision::Auto).unwrap();
         assert_eq!(device.is_cpu(), describe(&device).starts_with("cpu ("));
     }
 
     #[test]
     fn a_cpu_is_described_with_its_threads() {
-        let text = describe(&DeviceChoice::Cpu.open().unwrap());
-        assert!(text.starts_with("cpu (") && text.contains("thread"), "{text}");
+        let text = describe(&DeviceChoice::Cpu.open(Precision::F32).unwrap());
+        assert!(text.starts_with("cpu (") && text.contains("thread") && !text.contains("bf16"), "{text}");
+    }
+
+    #[test]
+    fn bf16_is_taken_where_the_processor_has_it_and_f32_elsewhere() {
+        let device = DeviceChoice::Cpu.open(Precision::Bf16).unwrap();
+        assert_eq!(describe(&device).contains("bf16"), Isa::detect_bf16().is_some());
+        assert!(matches!(DeviceChoice::Cpu.open(Precision::Tf32).unwrap(), Device::Cpu));
     }
 }

@@ -36,6 +36,10 @@ pub enum Error {
     #[error("`{0}` is not a device: use `auto`, `cpu`, `cuda` or `cuda:N`")]
     DeviceName(String),
 
+    /// The name of a precision is not one.
+    #[error("`{0}` is not a precision: use `auto`, `f32`, `tf32` or `bf16`")]
+    PrecisionName(String),
+
     // ---- input ----
     /// A batch without images.
     #[error("the batch holds no image")]

@@ -34,6 +34,7 @@ mod error;
 mod grad_cam;
 mod network;
 mod parameters;
+mod precision;
 mod storage;
 pub mod weights;
 mod work;
@@ -44,4 +45,5 @@ pub use batch::{HeatMap, Logits, MINIMUM_SIDE, Normalisation, PixelBatch, StepOu
 pub use cpu::measure;
 pub use error::{Error, Result};
 pub use network::{Network, NetworkConfig};
+pub use precision::Precision;
 pub use work::Work;

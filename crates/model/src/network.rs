@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::accelerator::{Accelerator, Moments, Values};
 use crate::architecture::{Architecture, Plan};
 use crate::batch::{HeatMap, Logits, Normalisation, PixelBatch, StepOutput};
-use crate::cpu::{Inference, Isa, Mode, Trunk, head};
+use crate::cpu::{Inference, Mode, Trunk, head};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::parameters::Flat;
@@ -75,7 +75,7 @@ impl Network {
             return Err(Error::Classes(config.classes));
         }
         let plan = Plan::new(architecture, config.classes);
-        let isa = Isa::detect();
+        let isa = device.isa();
         let mut network = Self {
             config: config.clone(),
             device: device.clone(),
@@ -99,6 +99,13 @@ impl Network {
     pub(crate) fn on_accelerator(mut self, accelerator: impl FnOnce(&Plan) -> Box<dyn Accelerator>) -> Self {
         self.accelerator = Some(accelerator(&self.plan));
         self.changed_on_host = true;
+        self
+    }
+
+    /// The same network computed with other instructions; the tests' references are some.
+    #[cfg(test)]
+    pub(crate) fn with_isa(mut self, isa: crate::cpu::Isa) -> Self {
+        (self.trunk, self.inference) = (Trunk::new(isa), Inference::new(isa));
         self
     }
 

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use artifacts::stage::{self, Failure, print_json};
 use clap::{Parser, ValueEnum};
-use model::device::{Device, DeviceChoice};
-use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch};
+use model::device::DeviceChoice;
+use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, Precision};
 use serde_json::json;
-use train::Precision;
 
 /// Blocks of steps that plan buffers and warm caches up.
 const WARM_UP: usize = 2;
@@ -32,7 +31,7 @@ struct Args {
     size: usize,
     /// As train.precision
     #[arg(long, default_value = "f32")]
-    precision: String,
+    precision: Precision,
     /// As train.device
     #[arg(long, default_value = "cpu")]
     device: DeviceChoice,
@@ -49,18 +48,16 @@ enum What {
     Infer,
 }
 
-fn precision(name: &str) -> Result<Precision, Failure> {
-    let unknown = |error| Failure::usage(format!("this build does not compute in {name}: {error}"));
-    serde_json::from_value(name.into()).map_err(unknown)
-}
-
 fn main() -> ExitCode {
     stage::finish("bench-step", run(&Args::parse()))
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
-    let device = args.device.open().map_err(Failure::usage)?;
-    let mut network = network(precision(&args.precision)?, &device).map_err(Failure::failed)?;
+    let device = args.device.open(args.precision).map_err(Failure::usage)?;
+    if args.precision == Precision::Bf16 && device.kind() == "cpu" {
+        return Err(Failure::usage("this processor does not compute in bf16"));
+    }
+    let mut network = Network::new(&NetworkConfig::default(), &device).map_err(Failure::failed)?;
     let seconds = match args.what {
         What::Train => train(args, &mut network),
         What::Infer => infer(args, &mut network),
@@ -77,12 +74,6 @@ fn run(args: &Args) -> Result<(), Failure> {
         "peak_bytes": device.memory_in_use().or_else(peak_bytes),
         "operations": operations,
     }))
-}
-
-fn network(precision: Precision, device: &Device) -> model::Result<Network> {
-    match precision {
-        Precision::F32 => Network::new(&NetworkConfig::default(), device),
-    }
 }
 
 /// Median seconds of a training step.

@@ -32,7 +32,7 @@ pub(crate) struct Identity {
     pub(crate) settings: Hash,
     /// The program.
     pub(crate) code: Code,
-    /// The kind of device: "cpu", "cuda".
+    /// The kind of device, see [`model::device::Device::kind`].
     pub(crate) device: String,
 }
 

@@ -1,5 +1,6 @@
 //! The section `[train]` of a pipeline file.
 
+use model::Precision;
 use model::device::DeviceChoice;
 use model::weights::Source;
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,7 @@ pub struct Config {
     pub seed: u64,
     /// Where to compute: `auto` (CUDA where the build and the machine have it), `cpu`, `cuda` or `cuda:N`.
     pub device: DeviceChoice,
-    /// The arithmetic of a step.
+    /// What convolutions multiply: `auto` (f32 on the CPU, a card's best), `f32`, `bf16` or, on a card, `tf32`.
     pub precision: Precision,
     /// Saves `last` in the middle of an epoch when so many minutes have passed since it was saved; 0 saves it only after
     /// each epoch. Changes what a killed training loses, never its result.
@@ -46,20 +47,11 @@ impl Default for Config {
             runs: 1,
             seed: 0,
             device: DeviceChoice::Auto,
-            precision: Precision::F32,
+            precision: Precision::Auto,
             save_minutes: 15,
             augment: Augment::default(),
         }
     }
-}
-
-/// The arithmetic of a step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floating point throughout.
-    #[default]
-    F32,
 }
 
 /// Random changes to training images, all off by default, applied in the order of the fields.

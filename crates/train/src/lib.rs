@@ -29,6 +29,6 @@ mod training;
 mod unread;
 mod validation;
 
-pub use config::{Augment, Blur, Config, ConfigError, Jpeg, Precision};
+pub use config::{Augment, Blur, Config, ConfigError, Jpeg};
 pub use error::Error;
 pub use stage::Train;

@@ -163,7 +163,7 @@ impl<'a> Session<'a> {
         if train.len() < 2 {
             return Err(Error::TooFewImages { images: train.len() }.into());
         }
-        let device = work.config.device.open().map_err(Error::from)?;
+        let device = work.config.device.open(work.config.precision).map_err(Error::from)?;
         progress::line(&format!(
             "train: {} training and {} validation images of {}x{}, on {}",
             train.len(),
@@ -219,7 +219,7 @@ impl<'a> Session<'a> {
         Identity {
             settings: inputs.part("config", config.to_string().as_bytes()).finish(),
             code: self.work.code.clone(),
-            device: if self.device.is_cpu() { "cpu" } else { "cuda" }.to_owned(),
+            device: self.device.kind().to_owned(),
         }
     }
 

@@ -10,6 +10,7 @@ use artifacts::{Checkpoint, Manifest, RunDir};
 use clap::Parser;
 use evaluate::Detector;
 use evaluate::predict::{Calibration, Found, Judge, Preprocessing, Row, Style, TrainingProfile, find};
+use model::Precision;
 use model::device::DeviceChoice;
 use pixels::Format;
 
@@ -53,6 +54,9 @@ struct Args {
     /// Where to compute: auto, cpu or `cuda[:N]`
     #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceChoice,
+    /// What convolutions multiply: auto (f32 on the CPU, a card's best), f32, bf16 or, on a card, tf32
+    #[arg(long, value_name = "NAME", default_value_t)]
+    precision: Precision,
 }
 
 fn main() -> ExitCode {
@@ -104,7 +108,7 @@ fn judge(args: &Args) -> Result<Judge, Failure> {
         None => RunDir::latest(Path::new("runs")).ok(),
     };
     let checkpoint = checkpoint(args, run.as_ref())?;
-    let device = args.device.open().map_err(evaluate::Error::from)?;
+    let device = args.device.open(args.precision).map_err(evaluate::Error::from)?;
     let detector = Detector::open(&checkpoint, &device)?;
     let mut preprocessing = Preprocessing::of(detector.preprocessing(), checkpoint.path()).map_err(Failure::input)?;
     // A model may be used without the data it was trained on; its checkpoint says the rest.

@@ -44,7 +44,7 @@ impl Convolution {
         let to = (layer.output_side(from.0), layer.output_side(from.1));
         let places = places(layer, input);
         let weights = if input == Input::Activations && winograd::suits(layer, from) {
-            GradientMethod::Winograd(WinogradGradient::new(images, from, inputs, outputs, isa))
+            GradientMethod::Winograd(WinogradGradient::new(images, from, inputs, outputs, isa.in_f32()))
         } else {
             let gather = gather(layer, input, from);
             GradientMethod::Direct(WeightGradient::new(gather, images, to, outputs, &places, isa))
@@ -53,7 +53,7 @@ impl Convolution {
         let (input, phase_taps) = match input {
             Input::PaddedPixels => (None, Vec::new()),
             Input::Activations if winograd::suits(layer, from) => {
-                (Some(Method::Winograd(Winograd::new(images, from, outputs, inputs, isa))), Vec::new())
+                (Some(Method::Winograd(Winograd::new(images, from, outputs, inputs, isa.in_f32()))), Vec::new())
             }
             Input::Activations => {
                 let (product, taps) = input_gradient(layer, images, from, to, isa);
@@ -67,7 +67,7 @@ impl Convolution {
     pub(crate) fn pack_forward(&self, weights: &[f32], to: &mut [f32]) {
         match &self.forward {
             Method::Direct(product) => pack_forward(product, &self.places, weights, to),
-            Method::Winograd(winograd) => winograd.pack(self.isa, weights, Direction::Forward, to),
+            Method::Winograd(winograd) => winograd.pack(self.isa.in_f32(), weights, Direction::Forward, to),
         }
     }
 
@@ -76,7 +76,9 @@ impl Convolution {
         let Self { inputs, outputs, kernel, .. } = *self;
         let product = match &self.input {
             None => return,
-            Some(Method::Winograd(winograd)) => return winograd.pack(self.isa, weights, Direction::Backward, to),
+            Some(Method::Winograd(winograd)) => {
+                return winograd.pack(self.isa.in_f32(), weights, Direction::Backward, to);
+            }
             Some(Method::Direct(product)) => product,
         };
         for (phase, taps) in product.phases().iter().zip(&self.phase_taps) {
@@ -97,10 +99,10 @@ impl Convolution {
 /// The forward product of `layer` for `images` inputs of `(height, width)`.
 pub(crate) fn forward(layer: &ConvNorm, input: Input, images: usize, from: (usize, usize), isa: Isa) -> Method {
     if input == Input::Activations && winograd::suits(layer, from) {
-        return Method::Winograd(Winograd::new(images, from, layer.inputs, layer.outputs, isa));
+        return Method::Winograd(Winograd::new(images, from, layer.inputs, layer.outputs, isa.in_f32()));
     }
     let to = (layer.output_side(from.0), layer.output_side(from.1));
-    let panels = Panels::new(layer.inputs * layer.kernel * layer.kernel, layer.outputs, isa.tile().1);
+    let panels = Panels::new(layer.inputs * layer.kernel * layer.kernel, layer.outputs, isa);
     let phase = Phase { gather: gather(layer, input, from), panels, weights: 0, first: (0, 0) };
     Method::Direct(Product::new(images, to, layer.outputs, vec![phase], isa))
 }
@@ -178,7 +180,7 @@ fn input_gradient(
             taps: taps.iter().map(|&(down, right)| (offset(first.0, down), offset(first.1, right))).collect(),
             channels: outputs,
         };
-        let panels = Panels::new(gather.depth(), inputs, isa.tile().1);
+        let panels = Panels::new(gather.depth(), inputs, isa);
         phases.push(Phase { gather, panels, weights, first });
         phase_taps.push(taps);
         weights += panels.len();

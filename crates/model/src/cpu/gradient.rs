@@ -13,6 +13,7 @@ use super::buffer::with_scratch;
 use super::gather::{Gather, Run, runs};
 use super::operand::Operand;
 use super::simd::{Isa, Kernel, Simd};
+use super::steps;
 use super::tile::{ByDepth, Pitch, tile};
 
 /// Most rows of the result that a unit works on.
@@ -192,6 +193,8 @@ impl Kernel for Unit<'_> {
             let pixels = start..self.pixels.end.min(start + MAX_PIXELS);
             let runs: Vec<Run> = runs(pixels.clone(), height, width).collect();
             plan.gather.pack(simd, self.input, &runs, self.rows.clone(), left, ByDepth::DEPTH);
+            steps::pack_across(simd, left, ByDepth::DEPTH, pixels.len(), self.rows.len());
+            let elements = steps::elements::<S>(pixels.len());
             pack_right(simd, self.gradient, plan.columns, pixels.clone(), self.columns.clone(), right);
             let panels = right.chunks_exact(pixels.len() * S::COLUMNS);
             let steps = row_tiles * self.columns.len().div_ceil(S::COLUMNS);
@@ -206,15 +209,15 @@ impl Kernel for Unit<'_> {
                     let accumulate = start > self.pixels.start;
                     input.step(simd);
                     gradient.step(simd);
-                    tile::<S, ByDepth>(simd, rows, pixels.len(), &left[t * S::ROWS..], right, to, accumulate);
+                    tile::<S, ByDepth>(simd, rows, elements, &left[t * S::ROWS..], right, to, accumulate);
                 }
             }
         }
     }
 }
 
-/// Packs the columns of the output's gradient, which has `channels`, into panels, `[pixels, columns of a tile]` each,
-/// filled up with zeros.
+/// Packs the columns of the output's gradient, which has `channels`, into panels, `[pixels, columns of a tile]` of packed
+/// elements each, filled up with zeros.
 #[inline(always)]
 fn pack_right<S: Simd>(
     simd: S,
@@ -232,5 +235,6 @@ fn pack_right<S: Simd>(
             gradient.copy(simd, pixel * channels + column, column, to);
             padding.fill(0.0);
         }
+        steps::pack_across(simd, panel, S::COLUMNS, pixels.len(), S::COLUMNS);
     }
 }

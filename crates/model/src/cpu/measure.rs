@@ -8,6 +8,7 @@ use super::pool::{self, MaxPool};
 use super::simd::Isa;
 use super::workspace::zeros;
 use crate::architecture::{Architecture, ConvNorm, Plan};
+use crate::device::Device;
 use crate::error::Result;
 
 /// One kernel at one shape.
@@ -33,21 +34,21 @@ struct Shape {
     layers: usize,
 }
 
-/// Measures the kernels of `architecture` for batches of `images` squares of `side`, `repeats` times each, and hands
-/// each row to `found`. `clock` gives seconds: of the wall, or of the processor where others work on the machine.
+/// Measures the kernels of `architecture` on the processor `device` for batches of `images` squares of `side`, `repeats`
+/// times each, and hands each row to `found`. `clock` gives seconds: of the wall, or of the processor where others work on the machine.
 ///
 /// # Errors
 /// An unknown architecture, or too little memory.
 pub fn layers(
     architecture: &str,
-    images: usize,
-    side: usize,
+    device: &Device,
+    [images, side]: [usize; 2],
     repeats: usize,
     clock: fn() -> f64,
     mut found: impl FnMut(Row),
 ) -> Result<()> {
     let plan = Plan::new(&Architecture::by_name(architecture)?, 2);
-    let (isa, timer) = (Isa::detect(), Timer { repeats, clock });
+    let (isa, timer) = (device.isa(), Timer { repeats, clock });
     for shape in shapes(&plan, side) {
         convolution(&shape, images, timer, isa, &mut found)?;
     }

@@ -13,7 +13,8 @@ use super::winograd::gradient::WinogradGradient;
 pub(crate) enum Method {
     /// A blocked matrix product.
     Direct(Product),
-    /// With a quarter of the multiplications, for 3x3 without stride.
+    /// With a quarter of the multiplications, for 3x3 without stride; in f32 always, because its transforms would lose too
+    /// many of the seven bits of bf16.
     Winograd(Winograd),
 }
 
@@ -62,7 +63,7 @@ impl Method {
     ) {
         match self {
             Self::Direct(product) => product.run(isa, operand, weights, epilogue, to, sums),
-            Self::Winograd(winograd) => winograd.run(isa, operand, weights, epilogue, to, sums),
+            Self::Winograd(winograd) => winograd.run(isa.in_f32(), operand, weights, epilogue, to, sums),
         }
     }
 }
@@ -96,7 +97,7 @@ impl GradientMethod {
     ) {
         match self {
             Self::Direct(plan) => plan.run(isa, input, gradient, partial, to),
-            Self::Winograd(plan) => plan.run(isa, input, gradient, partial, to),
+            Self::Winograd(plan) => plan.run(isa.in_f32(), input, gradient, partial, to),
         }
     }
 }

@@ -18,6 +18,7 @@ use super::gather::{Gather, MAX_DEPTH, Picture, Run};
 use super::operand::Operand;
 use super::panels::Panels;
 use super::simd::{Isa, Kernel, Simd};
+use super::steps;
 use super::tile::{ByRow, Pitch, tile};
 
 /// Most pixels that are packed at once.
@@ -259,16 +260,18 @@ impl<E: Epilogue> Unit<'_, E> {
             let columns = first_column..panels.columns().min(first_column + MAX_COLUMNS);
             for depth in panels.blocks() {
                 phase.gather.pack(simd, self.operand, &block.runs, depth.clone(), left, ByRow::ROW);
+                steps::pack_along(simd, &mut left[..rows * ByRow::ROW], ByRow::ROW, depth.len());
+                let elements = steps::elements::<S>(depth.len());
                 for column in columns.clone().step_by(S::COLUMNS) {
                     let at = phase.weights + panels.panel(&depth, column).start;
-                    let right = &self.weights[at..][..depth.len() * S::COLUMNS];
+                    let right = &self.weights[at..][..elements * S::COLUMNS];
                     for t in 0..row_tiles {
                         let place = ((column - first_column) / S::COLUMNS * row_tiles + t) * tile_len;
                         let left = &left[t * S::ROWS * ByRow::ROW..];
                         let count = S::ROWS.min(rows - t * S::ROWS);
                         let to = &mut tiles[place..place + tile_len];
                         ahead.step(simd);
-                        tile::<S, ByRow>(simd, count, depth.len(), left, right, to, depth.start > 0);
+                        tile::<S, ByRow>(simd, count, elements, left, right, to, depth.start > 0);
                         if depth.end == panels.depth() {
                             self.finish(simd, &tiles[place..], block, t, columns.end, column, first && t == 0);
                         }

@@ -7,12 +7,17 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bf16;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use bf16::Avx512Bf16;
+#[cfg(test)]
+pub(crate) use bf16::PortableBf16;
 pub(crate) use portable::Portable;
 
 /// A set of vector instructions for `f32`. All methods must be `#[inline(always)]`.
@@ -25,6 +30,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     const ROWS: usize;
     /// Columns of a register tile: two registers.
     const COLUMNS: usize = 2 * Self::LANES;
+    /// Steps of a product's depth in one element of a packed operand: two where it is a pair of bf16, else one.
+    const STEPS: usize = 1;
 
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::Vector;
@@ -49,7 +56,36 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn relu(self, a: Self::Vector) -> Self::Vector;
     /// `value` where `test` is positive, zero elsewhere.
     fn where_positive(self, test: Self::Vector, value: Self::Vector) -> Self::Vector;
+    /// Adds the products of all steps of packed operands to `c`, lane by lane.
+    #[inline(always)]
+    fn accumulate(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        self.fma(a, b, c)
+    }
+    /// Pairs of bf16 of what lies in the same lane of two vectors; this is the plain way.
+    #[inline(always)]
+    fn pair(self, even: Self::Vector, odd: Self::Vector) -> Self::Vector {
+        let (mut pairs, mut later) = ([0.0; MAX_LANES], [0.0; MAX_LANES]);
+        self.store(even, &mut pairs[..Self::LANES]);
+        self.store(odd, &mut later[..Self::LANES]);
+        for (even, odd) in pairs.iter_mut().zip(later) {
+            *even = bf16::pair(*even, odd);
+        }
+        self.load(&pairs[..Self::LANES])
+    }
+    /// Pairs of bf16 of what lies side by side in a vector, into `to`, of which there may be fewer than half its lanes; this
+    /// is the plain way.
+    #[inline(always)]
+    fn narrow(self, vector: Self::Vector, to: &mut [f32]) {
+        let mut all = [0.0; MAX_LANES];
+        self.store(vector, &mut all[..Self::LANES]);
+        for (to, &[even, odd]) in to.iter_mut().zip(all[..Self::LANES].as_chunks().0) {
+            *to = bf16::pair(even, odd);
+        }
+    }
 }
+
+/// Elements of the widest register.
+const MAX_LANES: usize = 16;
 
 /// Work that is compiled once for each instruction set.
 pub(crate) trait Kernel {
@@ -78,6 +114,12 @@ pub(crate) enum Isa {
     /// AVX-512 F, BW, DQ and VL.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// AVX-512 with direct products of bf16.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
+    /// The target's baseline with direct products of bf16: a reference, far too slow to be used.
+    #[cfg(test)]
+    PortableBf16,
 }
 
 impl Isa {
@@ -104,6 +146,32 @@ impl Isa {
         vec![Self::Portable]
     }
 
+    /// The one with direct products of bf16, where this processor has instructions for them.
+    pub(crate) fn detect_bf16() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if Self::detect() == Self::Avx512 && is_x86_feature_detected!("avx512bf16") {
+            return Some(Self::Avx512Bf16);
+        }
+        None
+    }
+
+    /// All with direct products of bf16, the reference among them.
+    #[cfg(test)]
+    pub(crate) fn with_bf16() -> Vec<Self> {
+        std::iter::once(Self::PortableBf16).chain(Self::detect_bf16()).collect()
+    }
+
+    /// The same instructions with products of f32.
+    pub(crate) fn in_f32(self) -> Self {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => Self::Avx512,
+            #[cfg(test)]
+            Self::PortableBf16 => Self::Portable,
+            other => other,
+        }
+    }
+
     /// Runs `kernel` with the instructions switched on.
     pub(crate) fn run(self, kernel: impl Kernel) {
         match self {
@@ -116,6 +184,23 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             #[expect(unsafe_code, reason = "calling code compiled for instructions that the target's baseline lacks")]
             Self::Avx512 => unsafe { avx512::run(kernel) },
+            // SAFETY: `detect_bf16` gives this value only where the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            #[expect(unsafe_code, reason = "calling code compiled for instructions that the target's baseline lacks")]
+            Self::Avx512Bf16 => unsafe { bf16::run(kernel) },
+            #[cfg(test)]
+            Self::PortableBf16 => kernel.run(PortableBf16::new()),
+        }
+    }
+
+    /// Steps of a product's depth in one element of a packed operand.
+    pub(crate) fn steps(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => Avx512Bf16::STEPS,
+            #[cfg(test)]
+            Self::PortableBf16 => PortableBf16::STEPS,
+            _ => Portable::STEPS,
         }
     }
 
@@ -127,6 +212,10 @@ impl Isa {
             Self::Avx2 => (Avx2::ROWS, Avx2::COLUMNS),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => (Avx512::ROWS, Avx512::COLUMNS),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 => (Avx512Bf16::ROWS, Avx512Bf16::COLUMNS),
+            #[cfg(test)]
+            Self::PortableBf16 => (PortableBf16::ROWS, PortableBf16::COLUMNS),
         }
     }
 }

@@ -8,6 +8,10 @@ use super::operand::Operand;
 use super::reference::{Case, assert_close, noise};
 use super::simd::Isa;
 use super::workspace::zeros;
+use crate::architecture::Architecture;
+use crate::batch::PixelBatch;
+use crate::device::Device;
+use crate::network::{Network, NetworkConfig};
 
 const TOLERANCE: f64 = 1e-5;
 
@@ -39,14 +43,40 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// With products of f32 and of bf16; the operands of those have no more than bf16 can hold, so that nothing is lost but by
+/// sums.
 fn for_each(mut f: impl FnMut(&Case, &Convolution, Isa, &str)) {
-    for isa in Isa::available() {
-        for case in cases() {
+    for isa in Isa::available().into_iter().chain(Isa::with_bf16()) {
+        for mut case in cases() {
+            case.input = seen(isa, case.input);
+            case.weights = seen(isa, case.weights);
             let convolution = Convolution::new(&case.layer, Input::Activations, case.images, case.from, isa);
             let what = format!("{isa:?}, {:?} images of {:?}, {:?}", case.images, case.from, case.layer);
             f(&case, &convolution, isa, &what);
         }
     }
+}
+
+/// What products see of values.
+fn seen(isa: Isa, mut values: Vec<f32>) -> Vec<f32> {
+    if isa != isa.in_f32() {
+        values.iter_mut().for_each(|value| *value = half::bf16::from_f32(*value).to_f32());
+    }
+    values
+}
+
+/// What products see of values that are computed while they are packed; Winograd's transforms see all of them.
+fn as_computed(isa: Isa, convolution: &Convolution, values: Vec<f32>) -> Vec<f32> {
+    match convolution.forward {
+        Method::Direct(_) => seen(isa, values),
+        Method::Winograd(_) => values,
+    }
+}
+
+/// Of the largest value, where what is rounded is computed first and may differ from the test's in its last bit.
+fn tolerance_of_computed(convolution: &Convolution, isa: Isa) -> f64 {
+    let last_bit = if isa == isa.in_f32() { 0.0 } else { f64::from(half::bf16::EPSILON) };
+    tolerance(convolution).max(last_bit)
 }
 
 /// Runs a product into poisoned memory, or onto `old` where there is any.
@@ -120,7 +150,7 @@ fn forward_applies_batch_norm_while_packing_and_bias_and_residual_after() {
         let (inputs, outputs) = (case.layer.inputs, case.layer.outputs);
         let (scale, shift) = (noise(5, inputs), noise(6, inputs));
         let activated = |(i, z): (usize, &f32)| (scale[i % inputs] * z + shift[i % inputs]).max(0.0);
-        let input: Vec<f32> = case.input.iter().enumerate().map(activated).collect();
+        let input = as_computed(isa, convolution, case.input.iter().enumerate().map(activated).collect());
         let operand = Operand::Activated { z: &case.input, scale: &scale, shift: &shift };
         let (bias, residual) = (noise(7, outputs), noise(8, case.output_len()));
         for (residual, relu) in [(None, false), (Some(&residual[..]), true)] {
@@ -132,7 +162,7 @@ fn forward_applies_batch_norm_while_packing_and_bias_and_residual_after() {
                 if relu { sum.max(0.0) } else { sum }
             };
             let expected: Vec<f64> = case.forward(&input).into_iter().enumerate().map(finish).collect();
-            assert_close(&to, &expected, tolerance(convolution), what);
+            assert_close(&to, &expected, tolerance_of_computed(convolution, isa), what);
         }
     });
 }
@@ -149,18 +179,18 @@ fn input_gradients_agree() {
             let c = i % outputs;
             of_gradient[c] * g[i] + (of_output[c] * z[i] + constant[c])
         };
-        let gradient: Vec<f32> = (0..g.len()).map(through).collect();
+        let gradient = as_computed(isa, convolution, (0..g.len()).map(through).collect());
         let expected = case.input_gradient(&gradient);
         let (of_gradient, of_output, constant) = (&of_gradient[..], &of_output[..], &constant[..]);
         let operand = Operand::NormGradient { g: &g, z: &z, of_gradient, of_output, constant };
         let write = Write { accumulate: false };
         let (to, _) = run((product, &packed), isa, &operand, &write, inputs, None);
-        assert_close(&to, &expected, tolerance(convolution), what);
+        assert_close(&to, &expected, tolerance_of_computed(convolution, isa), what);
 
         let old = noise(14, case.input.len());
         let (to, _) = run((product, &packed), isa, &operand, &Write { accumulate: true }, inputs, Some(&old));
         let sum: Vec<f64> = expected.iter().zip(&old).map(|(a, &b)| a + f64::from(b)).collect();
-        assert_close(&to, &sum, tolerance(convolution), what);
+        assert_close(&to, &sum, tolerance_of_computed(convolution, isa), what);
     });
 }
 
@@ -190,7 +220,7 @@ fn input_gradients_are_masked_and_summed() {
         let (_, packed) = packed(convolution, case);
         let Some(product) = &convolution.input else { panic!("activations have gradients") };
         let channels = case.layer.inputs;
-        let gradient = noise(15, case.output_len());
+        let gradient = seen(isa, noise(15, case.output_len()));
         let plain = Operand::Plain(&gradient);
         let expected = case.input_gradient(&gradient);
         let (z, other) = (noise(16, expected.len()), noise(17, expected.len()));
@@ -225,21 +255,23 @@ fn weight_gradients_agree() {
         let inputs = case.layer.inputs;
         let (scale, shift) = (noise(23, inputs), noise(24, inputs));
         let activated = |(i, z): (usize, &f32)| (scale[i % inputs] * z + shift[i % inputs]).max(0.0);
-        let input: Vec<f32> = case.input.iter().enumerate().map(activated).collect();
-        let gradient = noise(25, case.output_len());
+        let input = as_computed(isa, convolution, case.input.iter().enumerate().map(activated).collect());
+        let gradient = seen(isa, noise(25, case.output_len()));
         let expected = case.weight_gradient(&input, &gradient);
         let mut partial = vec![f32::NAN; convolution.weights.partial_len()];
         let mut to = vec![f32::NAN; expected.len()];
         let operand = Operand::Activated { z: &case.input, scale: &scale, shift: &shift };
         convolution.weights.run(isa, &operand, &Operand::Plain(&gradient), &mut partial, &mut to);
-        assert_close(&to, &expected, tolerance(convolution), what);
+        assert_close(&to, &expected, tolerance_of_computed(convolution, isa), what);
     });
 }
 
 #[test]
 fn the_stem_reads_padded_pixels() {
-    for isa in Isa::available() {
-        let case = Case::new([2, 13, 10], [3, 20], [7, 2, 3]);
+    for isa in Isa::available().into_iter().chain(Isa::with_bf16()) {
+        let mut case = Case::new([2, 13, 10], [3, 20], [7, 2, 3]);
+        case.input = seen(isa, case.input);
+        case.weights = seen(isa, case.weights);
         let convolution = Convolution::new(&case.layer, Input::PaddedPixels, case.images, case.from, isa);
         let (height, width) = case.from;
         let mut padded = vec![0.0; case.images * (height + 6) * (width + 6) * 3];
@@ -254,11 +286,38 @@ fn the_stem_reads_padded_pixels() {
         let (to, _) = run((&convolution.forward, &forward), isa, &operand, &write, 20, None);
         let expected = case.forward(&case.input);
         assert_close(&to, &expected, TOLERANCE, "the stem");
-        let gradient = floats(&expected);
+        let gradient = seen(isa, floats(&expected));
         let mut partial = vec![f32::NAN; convolution.weights.partial_len()];
         let mut to = vec![f32::NAN; case.weights.len()];
         convolution.weights.run(isa, &operand, &Operand::Plain(&gradient), &mut partial, &mut to);
         assert_close(&to, &case.weight_gradient(&case.input, &gradient), TOLERANCE, "the stem's weights");
         assert!(convolution.input.is_none());
+    }
+}
+
+#[test]
+fn a_network_in_bf16_stays_close_to_one_in_f32() {
+    let pixels: Vec<u8> = noise(31, 6 * 48 * 40 * 3).into_iter().map(|value| (value * 127.0 + 128.0) as u8).collect();
+    let batch = PixelBatch { data: &pixels, n: 6, height: 48, width: 40 };
+    let step = |isa: Isa| {
+        let config = NetworkConfig { classes: 3, ..NetworkConfig::default() };
+        let network = Network::with_architecture(&Architecture::bottlenecks(8, &[1, 2]), &config, &Device::Cpu);
+        let mut network = network.unwrap().with_isa(isa);
+        let output = network.train_step(&batch, &[0, 1, 2, 0, 1, 2]).unwrap();
+        let logits = network.infer(&batch).unwrap().values;
+        let gradients = network.gradients().unwrap();
+        let gradients = gradients.values().map(|tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        (output.loss, logits, gradients.flatten().map(f64::from).collect::<Vec<_>>())
+    };
+    for isa in Isa::with_bf16() {
+        let ((loss, logits, gradient), (loss_f32, logits_f32, gradient_f32)) = (step(isa), step(isa.in_f32()));
+        assert_ne!(logits, logits_f32, "{isa:?} computes in f32");
+        // Eight bits of mantissa, rounded anew at each of ten layers.
+        assert!((loss - loss_f32).abs() < 0.02 * loss_f32, "{isa:?}: {loss} {loss_f32}");
+        assert_close(&logits, &logits_f32.iter().map(|&value| f64::from(value)).collect::<Vec<_>>(), 0.05, "logits");
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (product, squares) = (dot(&gradient, &gradient_f32), [&gradient, &gradient_f32].map(|g| dot(g, g)));
+        let cosine = product / (squares[0] * squares[1]).sqrt();
+        assert!(cosine > 0.95, "{isa:?}: the gradient points elsewhere: {cosine}");
     }
 }

@@ -1,5 +1,7 @@
 //! The innermost loop of every convolution: a register tile of `C += A x B`.
 //!
+//! Where the instructions multiply bf16, an element of `A` and `B` is a pair of them, two steps of the depth (`steps`).
+//!
 //! A tile has at most [`Simd::ROWS`] rows and exactly [`Simd::COLUMNS`] columns. `B` is a packed panel, `[depth, COLUMNS]`;
 //! `C` is a packed tile, `[rows, COLUMNS]`; `A` is read one element at a time and broadcast, so it needs no transposing:
 //! its pitches are constants of a [`Pitch`].
@@ -32,7 +34,7 @@ impl Pitch for ByDepth {
     const DEPTH: usize = super::gradient::MAX_ROWS + 16;
 }
 
-/// One tile: `c[i, j] (+)= sum over k of a[i * P::ROW + k * P::DEPTH] * b[k, j]`.
+/// One tile: `c[i, j] (+)= sum over k of a[i * P::ROW + k * P::DEPTH] * b[k, j]`; `depth` counts packed elements.
 ///
 /// # Panics
 /// If a slice is too short for the tile, or `rows` is more than a register tile holds.
@@ -79,8 +81,8 @@ unsafe fn fixed<S: Simd, P: Pitch, const ROWS: usize>(simd: S, a: &[f32], b: &[f
         for (i, sums) in sums.iter_mut().enumerate() {
             // SAFETY: `step` is at `k * P::DEPTH`, and the contract bounds `i * P::ROW + k * P::DEPTH`.
             let left = simd.splat(unsafe { *step.add(i * P::ROW) });
-            sums[0] = simd.fma(left, right[0], sums[0]);
-            sums[1] = simd.fma(left, right[1], sums[1]);
+            sums[0] = simd.accumulate(left, right[0], sums[0]);
+            sums[1] = simd.accumulate(left, right[1], sums[1]);
         }
         // Past the last step it may leave the slice, but is not read from any more.
         step = step.wrapping_add(P::DEPTH);

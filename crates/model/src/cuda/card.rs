@@ -17,9 +17,6 @@ include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 /// The first generation with bf16 matrix units: Ampere, compute capability 8.0.
 const BF16_GENERATION: i32 = 8;
 
-/// Names what is computed in, `f32`, `tf32` or `bf16`, where that is not to be the card's best.
-pub(crate) const PRECISION_VARIABLE: &str = "CANDLING_CUDA_PRECISION";
-
 /// A card with everything that computing on it needs.
 pub(crate) struct Card {
     name: String,
@@ -78,7 +75,7 @@ impl std::fmt::Debug for Readback {
 }
 
 impl Card {
-    /// What convolutions compute with unless told otherwise: bf16 where the card multiplies it, else f32.
+    /// What networks on it compute in.
     pub(crate) fn precision(&self) -> Precision {
         self.precision
     }
@@ -112,8 +109,8 @@ mod calls {
     use super::*;
 
     impl Card {
-        /// The card `index`, or why it cannot be used.
-        pub(crate) fn open(index: usize) -> Result<Self> {
+        /// The card `index`, or why it cannot be used. Without a `precision` it is bf16 where the card multiplies that.
+        pub(crate) fn open(index: usize, precision: Option<Precision>) -> Result<Self> {
             // SAFETY: looks for a library and opens it; running its initialisers is what loading a driver means.
             if !unsafe { cudarc::driver::sys::is_culib_present() } {
                 return Err(Error::NoDriver);
@@ -128,7 +125,8 @@ mod calls {
             unsafe { context.disable_event_tracking() };
             let name = context.name().map_err(driver("name the card"))?;
             let (generation, _) = context.compute_capability().map_err(driver("ask for the card's generation"))?;
-            let precision = precision(generation)?;
+            let best = if generation >= BF16_GENERATION { Precision::Bf16 } else { Precision::F32 };
+            let precision = precision.unwrap_or(best);
             let compute = context.new_stream().map_err(driver("make a stream"))?;
             let copies = context.new_stream().map_err(driver("make a stream"))?;
             let mut functions = BTreeMap::new();
@@ -300,17 +298,6 @@ mod calls {
             let _ = self.context.bind_to_thread().and_then(|()| self.context.synchronize());
             let _ = unsafe { result::free_host(self.bytes.cast()) };
         }
-    }
-}
-
-/// bf16 where the card of this generation multiplies it, else f32, unless the environment says otherwise.
-fn precision(generation: i32) -> Result<Precision> {
-    match std::env::var(PRECISION_VARIABLE).as_deref() {
-        Err(_) if generation >= BF16_GENERATION => Ok(Precision::Bf16),
-        Err(_) | Ok("f32") => Ok(Precision::F32),
-        Ok("tf32") => Ok(Precision::Tf32),
-        Ok("bf16") => Ok(Precision::Bf16),
-        Ok(other) => Err(Error::Precision { variable: PRECISION_VARIABLE, value: other.to_owned() }),
     }
 }
 

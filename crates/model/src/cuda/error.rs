@@ -20,14 +20,6 @@ pub enum Error {
         /// Cards of the machine.
         count: usize,
     },
-    /// A precision of another name.
-    #[error("{variable} is `{value}`, but must be f32, tf32 or bf16")]
-    Precision {
-        /// The environment variable.
-        variable: &'static str,
-        /// What it holds.
-        value: String,
-    },
     /// The driver refused a call.
     #[error("the CUDA driver failed to {what}: {message}")]
     Driver {

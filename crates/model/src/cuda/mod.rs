@@ -25,6 +25,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use self::card::Card;
+use self::engine::Precision;
 pub use self::error::Error;
 use self::session::Session;
 use crate::accelerator::Accelerator;
@@ -48,12 +49,18 @@ impl fmt::Display for SharedCard {
     }
 }
 
-/// Opens the card `index`.
+/// Opens the card `index`, for networks that compute in `precision`.
 ///
 /// # Errors
 /// No driver, no cuDNN, no such card, or one that refuses to start.
-pub fn open(index: usize) -> Result<SharedCard, Error> {
-    Ok(SharedCard(Rc::new(Card::open(index)?)))
+pub fn open(index: usize, precision: crate::Precision) -> Result<SharedCard, Error> {
+    let precision = match precision {
+        crate::Precision::Auto => None,
+        crate::Precision::F32 => Some(Precision::F32),
+        crate::Precision::Tf32 => Some(Precision::Tf32),
+        crate::Precision::Bf16 => Some(Precision::Bf16),
+    };
+    Ok(SharedCard(Rc::new(Card::open(index, precision)?)))
 }
 
 /// A network on a card.

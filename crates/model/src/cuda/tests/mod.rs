@@ -24,7 +24,7 @@ macro_rules! on_each_device {
         mod on_the_card {
             $(#[test]
             fn $check() {
-                match $crate::cuda::card::Card::open(0) {
+                match $crate::cuda::card::Card::open(0, None) {
                     Ok(card) => super::$check(&std::rc::Rc::new(card)),
                     Err(reason) => eprintln!("skipped: {reason}"),
                 }
