@@ -5,6 +5,7 @@
 
 use half::bf16;
 
+#[cfg(test)]
 use super::Simd;
 #[cfg(test)]
 use super::portable::Portable;
