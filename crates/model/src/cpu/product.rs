@@ -266,7 +266,11 @@ impl<E: Epilogue> Unit<'_, E> {
                     let at = phase.weights + panels.panel(&depth, column).start;
                     let right = &self.weights[at..][..elements * S::COLUMNS];
                     for t in 0..row_tiles {
-                        let place = ((column - first_column) / S::COLUMNS * row_tiles + t) * tile_len;
+                        // A tile that is finished at once needs no place of its own, and stays in the first-level cache.
+                        let place = match depth.len() == panels.depth() {
+                            true => 0,
+                            false => ((column - first_column) / S::COLUMNS * row_tiles + t) * tile_len,
+                        };
                         let left = &left[t * S::ROWS * ByRow::ROW..];
                         let count = S::ROWS.min(rows - t * S::ROWS);
                         let to = &mut tiles[place..place + tile_len];
