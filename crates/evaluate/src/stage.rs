@@ -106,7 +106,8 @@ fn judged_set(run: &RunDir, config: &Config) -> Result<ShardSet, ArtifactError> 
 /// flatter them.
 fn validation(run: &RunDir, config: &Config) -> Result<Option<Shards>, ArtifactError> {
     let own = ShardSet::open(&run.ingest())?;
-    let judges_itself = config.data.is_none() && config.split == Split::Val;
+    // By content: --data may name the run's own shards.
+    let judges_itself = own.has(Split::Val) && judged_set(run, config)?.digest(config.split) == own.digest(Split::Val);
     if judges_itself || !own.has(Split::Val) { Ok(None) } else { own.split(Split::Val).map(Some) }
 }
 

@@ -1,6 +1,7 @@
 //! The answer a reader came for: how good, how sure, and what it must not be trusted for. The page and the model card
 //! both say it.
 
+use artifacts::Split;
 use artifacts::schema::{Metrics, Verdict};
 
 use crate::evidence::Evidence;
@@ -83,8 +84,8 @@ fn certainty(metrics: &Metrics) -> Vec<String> {
     let interval = |key: &str| metrics.intervals.get(key).map(|i| (score(Some(i.low)), score(Some(i.high))));
     if let (Some(roc), Some(accuracy)) = (interval("roc_auc"), interval("accuracy")) {
         sentences.push(format!(
-            "With other images drawn alike, ROC-AUC would lie between {} and {} and accuracy between {} and {} (95% \
-             intervals from {} stratified resamples).",
+            "Over all images like these, ROC-AUC may well be anything between {} and {}, and accuracy between {} and {} \
+             (95% intervals from {} stratified resamples of these images).",
             roc.0,
             roc.1,
             accuracy.0,
@@ -116,6 +117,12 @@ fn limits(evidence: &Evidence) -> Vec<Limit> {
             "Real pictures",
             "the images were simulated, camera and generator both; the scores show that the pipeline works, and say \
              nothing about photographs or about any generator in use",
+        ));
+    }
+    if metrics.split != Split::Test {
+        limits.push(Limit::new(
+            "Images it has not seen",
+            format!("the {} split was judged, which the model was trained on or chosen by", metrics.split),
         ));
     }
     if scores.roc_auc.is_none() {
@@ -191,6 +198,7 @@ fn group_limit(metrics: &Metrics) -> Option<Limit> {
 fn robustness_limit(evidence: &Evidence) -> Limit {
     const WHAT: &str = "Re-encoded, resized or screenshotted pictures";
     let robustness = evidence.evaluation.robustness.as_ref();
+    let untouched = robustness.map(|robustness| (robustness.untouched.roc_auc, robustness.images));
     let points = robustness
         .iter()
         .flat_map(|robustness| &robustness.curves)
@@ -200,11 +208,13 @@ fn robustness_limit(evidence: &Evidence) -> Limit {
         Some((curve, point, roc_auc)) => Limit::new(
             WHAT,
             format!(
-                "with {} at {} {} ROC-AUC falls to {}, and {} of the verdicts flip",
+                "with {} at {} {} ROC-AUC is {}, against {} of the same {} images untouched, and {} of the verdicts flip",
                 operation(curve),
                 visible(&curve.unit),
                 compact(point.level, 2),
                 score(Some(roc_auc)),
+                score(untouched.and_then(|(roc_auc, _)| roc_auc)),
+                count(untouched.map_or(0, |(_, images)| images)),
                 percent(point.flipped)
             ),
         ),

@@ -1,6 +1,6 @@
 //! The program `candling-compare`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use artifacts::atomic::{self, DirWriter};
@@ -38,6 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
+    check_out(&args.out)?;
     let mut judged = Vec::new();
     for given in &args.runs {
         let (path, run) = split(given);
@@ -57,6 +58,18 @@ fn run(args: &Args) -> Result<(), Failure> {
         describe(&comparison);
     }
     line(&format!("compare: wrote {}", args.out.join(Comparison::FILE).display()));
+    Ok(())
+}
+
+/// Refuses a folder of something else, which would be replaced.
+fn check_out(out: &Path) -> Result<(), Failure> {
+    let holds_files = std::fs::read_dir(out).is_ok_and(|mut files| files.next().is_some());
+    if out.is_file() || (holds_files && !out.join(Comparison::FILE).exists()) {
+        return Err(Failure::usage(format!(
+            "`{}` is not a comparison, and would be replaced by one; name another place with --out",
+            out.display()
+        )));
+    }
     Ok(())
 }
 

@@ -103,10 +103,7 @@ fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn judge(args: &Args) -> Result<Judge, Failure> {
-    let run = match &args.run_dir {
-        Some(dir) => Some(RunDir::new(dir)),
-        None => RunDir::latest(Path::new("runs")).ok(),
-    };
+    let run = run_of(args);
     let checkpoint = checkpoint(args, run.as_ref())?;
     let device = args.device.open(args.precision).map_err(evaluate::Error::from)?;
     let detector = Detector::open(&checkpoint, &device)?;
@@ -126,6 +123,20 @@ fn judge(args: &Args) -> Result<Judge, Failure> {
     }
     let explain = args.explain.clone().map(|dir| (dir, args.layer.clone()));
     Ok(Judge { detector, preprocessing, calibration, profile, batch: args.batch, explain })
+}
+
+/// The run that says how images are prepared: the one that is named, else the one that the checkpoint lies in, which need not
+/// be in a run, else the latest.
+fn run_of(args: &Args) -> Option<RunDir> {
+    if let Some(dir) = &args.run_dir {
+        return Some(RunDir::new(dir));
+    }
+    if matches!(args.ckpt.as_str(), "best" | "last") {
+        return RunDir::latest(Path::new("runs")).ok();
+    }
+    // RUN/train/run-0/best
+    let checkpoint = Path::new(&args.ckpt).canonicalize().ok()?;
+    checkpoint.ancestors().nth(3).map(RunDir::new).filter(|run| run.ingest().is_dir())
 }
 
 fn checkpoint(args: &Args, run: Option<&RunDir>) -> Result<Checkpoint, Failure> {

@@ -51,7 +51,8 @@ pub fn sigmoid(x: f64) -> f64 {
 }
 
 /// Finds the temperature with the lowest log loss (Guo et al. 2017, arXiv 1706.04599, section 4.2), within
-/// 0.01 to 100. `None` unless both classes are there.
+/// 0.01 to 100. `None` unless both classes are there. Where no image is on the wrong side the loss has no minimum, and
+/// nothing says how sure the network may be: the temperature is 1 then.
 ///
 /// The loss is convex in 1 / T, so the sign of its slope brackets the minimum and Newton's method finds it.
 ///
@@ -68,6 +69,9 @@ pub fn fit_temperature(labels: &[Label], margins: &[f64]) -> Result<Option<Tempe
         return Ok(None);
     }
     let (mut low, mut high) = (1.0 / RANGE.1, 1.0 / RANGE.0);
+    if derivatives(labels, margins, high).0 <= 0.0 {
+        return Ok(Some(Temperature(1.0)));
+    }
     let mut beta = 1.0;
     for _ in 0..MAX_STEPS {
         let (slope, curvature) = derivatives(labels, margins, beta);
@@ -100,10 +104,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn separable_margins_end_at_the_bound() {
+    fn separable_margins_are_left_as_they_are_and_reversed_ones_end_at_the_bound() {
         let labels = [Label::Real, Label::Fake];
         let cold = fit_temperature(&labels, &[-1.0, 1.0]).unwrap().unwrap();
-        assert!((cold.0 - RANGE.0).abs() < 1e-9, "{cold:?}");
+        assert_eq!(cold, Temperature(1.0));
         let hot = fit_temperature(&labels, &[1.0, -1.0]).unwrap().unwrap();
         assert!((hot.0 - RANGE.1).abs() < 1e-6, "{hot:?}");
     }

@@ -16,6 +16,9 @@ use crate::significance::{delong_interval, wilson};
 const HIGHER_IS_BETTER: [&str; 8] =
     ["accuracy", "balanced_accuracy", "real_accuracy", "fake_accuracy", "roc_auc", "pr_auc", "f1", "tpr_at_fpr_5"];
 
+/// The scores that say something only where both classes are: average precision is 1 where all are fake.
+const OF_BOTH_CLASSES: [&str; 3] = ["pr_auc", "f1", "precision"];
+
 /// Each generator's fakes against all real images; nothing where no generator is named.
 ///
 /// # Errors
@@ -69,8 +72,11 @@ fn summarise<'a>(
     let mut mean = BTreeMap::new();
     let mut worst: BTreeMap<String, Worst> = BTreeMap::new();
     for (index, name) in names(&groups).into_iter().enumerate() {
-        let values: Vec<(f64, &str)> =
-            groups.iter().filter_map(|group| Some((group.scores.named()[index].1?, group.name.as_str()))).collect();
+        let values: Vec<(f64, &str)> = groups
+            .iter()
+            .filter(|group| group.reals.min(group.fakes) > 0 || !OF_BOTH_CLASSES.contains(&name))
+            .filter_map(|group| Some((group.scores.named()[index].1?, group.name.as_str())))
+            .collect();
         if values.is_empty() {
             continue;
         }
@@ -176,6 +182,9 @@ mod tests {
         assert_eq!(groups.groups.len(), 2);
         assert_eq!(groups.groups[1].scores.roc_auc, None);
         assert_eq!(groups.worst["fake_accuracy"].name, "twitter");
+        // Of fakes alone: an average precision of 1, whatever the scores.
+        assert_eq!((groups.mean["pr_auc"], groups.mean["f1"]), (1.0, 1.0));
+        assert_eq!(groups.worst["f1"].name, "reddit");
         assert!(generators(&predictions, None).unwrap().groups.is_empty());
     }
 }

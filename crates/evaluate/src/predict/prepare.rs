@@ -47,10 +47,17 @@ impl Preprocessing {
         })
     }
 
-    /// The same, with what only ingest's manifest says: `ingest.reencode`, which saves every image again.
+    /// The same, with what only ingest's manifest says: `ingest.reencode`, which saves every image again, and the limit that
+    /// images were decoded within.
     pub fn after_ingest(self, manifest: &Manifest) -> Preprocessing {
         let quality = manifest.config["reencode"]["quality"].as_u64();
-        Preprocessing { reencode: quality.and_then(|quality| u8::try_from(quality).ok()), ..self }
+        let limits = manifest.config["max_pixels"].as_u64().map_or(self.limits, |max_pixels| Limits { max_pixels });
+        Preprocessing { reencode: quality.and_then(|quality| u8::try_from(quality).ok()), limits, ..self }
+    }
+
+    /// The same for the pixels of shards, which have been saved again already.
+    pub fn of_stored(self) -> Preprocessing {
+        Preprocessing { reencode: None, ..self }
     }
 
     /// Decodes bytes.

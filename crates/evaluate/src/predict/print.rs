@@ -80,9 +80,11 @@ fn csv(row: &Row) -> String {
     .join(",")
 }
 
-/// A CSV field: quoted where it must be (RFC 4180), control characters escaped.
+/// A CSV field: quoted where it must be (RFC 4180), control characters escaped, and an apostrophe in front of what a
+/// spreadsheet would run as a formula (OWASP, "CSV Injection").
 fn field(text: &str) -> String {
     let text = printable(text);
+    let text = if text.starts_with(['=', '+', '-', '@']) { Cow::Owned(format!("'{text}")) } else { text };
     if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into_owned() }
 }
 
@@ -150,6 +152,8 @@ mod tests {
         let header = Style::Csv.header().unwrap();
         assert_eq!(Style::Csv.row(&simple).matches(',').count(), header.matches(',').count());
         assert!(Style::Csv.row(&row()).starts_with("\"a\\u{1b}[31m"));
+        let formula = Row { path: "=1+1.png".to_owned(), ..Row::default() };
+        assert!(Style::Csv.row(&formula).starts_with("'=1+1.png,"));
     }
 
     #[test]

@@ -108,7 +108,16 @@ impl Judge {
             let scores = self.detector.scores(&pixels, batch.len())?;
             for (picture, score) in batch.iter().zip(scores) {
                 self.decide(&mut rows[picture.row], score);
-                self.explain(&mut rows[picture.row], picture, score.predicted())?;
+                if rows[picture.row].error.is_some() {
+                    continue;
+                }
+                // What is shown is what speaks for the verdict; without one, for the class nearer to it.
+                let class = match rows[picture.row].verdict {
+                    Some(Verdict::Real) => Label::Real,
+                    Some(Verdict::Fake) => Label::Fake,
+                    _ => score.predicted(),
+                };
+                self.explain(&mut rows[picture.row], picture, class)?;
             }
         }
         Ok(rows)
@@ -116,6 +125,10 @@ impl Judge {
 
     fn decide(&self, row: &mut Row, score: Score) {
         let p_fake = score.p_fake();
+        if !p_fake.is_finite() {
+            row.error = Some("the model gives no number for it; its weights are damaged".to_owned());
+            return;
+        }
         row.p_fake = Some(p_fake);
         row.verdict = Some(match self.calibration {
             Some(Calibration { temperature, band }) => {

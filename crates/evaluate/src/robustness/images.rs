@@ -38,9 +38,9 @@ impl<'a> Images<'a> {
         &self.rows
     }
 
-    /// An image of the shards by its row: from its file if that is still the one that was ingested, see `is_from_file`.
-    pub(super) fn load(&self, row: usize) -> RgbImage {
-        self.original(row).unwrap_or_else(|| self.stored(row))
+    /// An image of the shards by its row: from its file if that is still the one that was ingested, which is said too.
+    pub(super) fn load(&self, row: usize) -> (RgbImage, bool) {
+        self.original(row).map_or_else(|| (self.stored(row), false), |image| (image, true))
     }
 
     /// Whether the original file is there and unchanged.

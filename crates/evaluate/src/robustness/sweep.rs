@@ -101,10 +101,12 @@ impl Sweep<'_> {
         let mut p_fake = Vec::with_capacity(self.before.len());
         // The network is no part of this: a back end need not be shared between threads.
         let (images, preprocessing, seed) = (self.images, self.preprocessing, self.config.seed);
+        let stored = preprocessing.of_stored();
         let degraded = |row: usize| {
             let mut rng = stream(seed, "robustness", &[row as u64, level.to_bits()]);
-            let degraded = operation.apply(&images.load(row), level, &mut rng).map_err(|error| error.to_string())?;
-            preprocessing.square(&degraded)
+            let (image, from_file) = images.load(row);
+            let degraded = operation.apply(&image, level, &mut rng).map_err(|error| error.to_string())?;
+            if from_file { preprocessing.square(&degraded) } else { stored.square(&degraded) }
         };
         for rows in images.rows().chunks(self.config.batch) {
             let pixels: Result<Vec<Vec<u8>>, String> = rows.par_iter().map(|&row| degraded(row)).collect();

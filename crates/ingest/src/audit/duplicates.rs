@@ -98,9 +98,11 @@ impl Index {
             for view in views {
                 self.near(view, |group| {
                     let image = image as u32;
-                    // All before it in its own group are too many where thousands of pictures are alike.
-                    let own = group.binary_search(&image).unwrap_or(1);
-                    let others = &group[own.saturating_sub(COMPARED_BEFORE)..own];
+                    // All of a group are too many where thousands of pictures are alike.
+                    let others = match group.binary_search(&image) {
+                        Ok(own) => &group[own.saturating_sub(COMPARED_BEFORE)..own],
+                        Err(_) => &group[..group.len().min(COMPARED_BEFORE)],
+                    };
                     found.extend(
                         others
                             .iter()

@@ -72,6 +72,19 @@ pub(super) fn of_content(probes: &Probes) -> Vec<Shortcut> {
         .collect()
 }
 
+/// Data of which the probes can say nothing: not a shortcut, but no reason to say that there is none either.
+pub(super) fn untestable(probes: &Probes, fake: &[bool]) -> Option<Shortcut> {
+    let fakes = fake.iter().filter(|&&fake| fake).count();
+    probes.metadata.roc_auc.is_none().then(|| Shortcut {
+        feature: "too few images of a class".to_owned(),
+        roc_auc: None,
+        explanation: format!(
+            "with {} real and {fakes} fake images it cannot be tested whether anything gives the class away",
+            fake.len() - fakes
+        ),
+    })
+}
+
 /// Near-duplicates that make a score too good, or labels doubtful.
 pub(super) fn of_duplicates(found: &NearDuplicates, images: &[&Observation]) -> Vec<Shortcut> {
     const ACT: &str = "set ingest.drop_near_duplicates = true";

@@ -15,7 +15,8 @@ pub(crate) fn section(evidence: &Evidence) -> Option<Section> {
         return None;
     }
     let scored = HEADLINE.iter().filter_map(|key| Metric::named(key));
-    let lead = "The same model, judged on data it was neither trained nor validated on, at the same threshold of 0.5.";
+    let lead = "The same model, judged on other data at the same threshold of 0.5. Whether it was trained on any of these images was \
+                not asked.";
     let body = html! {
         div.scroll tabindex="0" role="region" aria-label="other data" {
             table.headline {
