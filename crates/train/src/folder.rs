@@ -69,13 +69,16 @@ impl RunFolder {
         Ok(atomic::remove_dir(&hidden_sibling(&self.target, "next"))?)
     }
 
-    /// Empties the folder.
+    /// Empties the folder. An interrupted training, which may be days of work, is kept beside it.
     fn clear(&self) -> Result<(), Error> {
         if let Ok(Some(saved)) = Saved::find(&self.work) {
+            let aside = set_aside(&self.work)?;
             progress::line(&format!(
-                "train: the interrupted training in `{}` had other settings; starts afresh (it was in epoch {})",
+                "train: the interrupted training in `{}` had other settings, or was to be forced; starts afresh. It was in \
+                 epoch {}, and is kept as `{}`",
                 self.work.display(),
-                saved.position.epoch
+                saved.position.epoch,
+                aside.display()
             ));
         }
         atomic::remove_dir(&self.work)?;
@@ -132,7 +135,8 @@ fn remove_leftovers(work: &Path) -> Result<(), Error> {
         let entry = entry.map_err(ArtifactError::io("list", work))?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with('.') {
+        // Files that others left, such as `.DS_Store`, are not ours to remove.
+        if name.starts_with('.') && entry.path().is_dir() {
             atomic::remove_dir(&entry.path())?;
         } else if name.ends_with(".partial") {
             fs::remove_file(entry.path()).map_err(ArtifactError::io("remove", &entry.path()))?;
@@ -141,10 +145,10 @@ fn remove_leftovers(work: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes a run out of the way without losing it, and returns where it is now.
+/// Takes a run out of the way without losing it or another, and returns where it is now.
 pub(crate) fn set_aside(run: &Path) -> Result<PathBuf, ArtifactError> {
-    let aside = hidden_sibling(run, "aside");
-    atomic::remove_dir(&aside)?;
+    let places = (0..).map(|n| hidden_sibling(run, &if n == 0 { "aside".to_owned() } else { format!("aside-{n}") }));
+    let aside = places.into_iter().find(|place| !place.exists()).unwrap_or_default();
     atomic::rename(run, &aside)?;
     Ok(aside)
 }
