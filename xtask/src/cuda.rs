@@ -65,6 +65,11 @@ pub(crate) fn installed_or_assembled() -> Result<Toolkit, Failure> {
     installed().map_or_else(cuda_toolkit::assemble, Ok)
 }
 
+/// Fails unless there is a toolkit, or what one is assembled with.
+pub(crate) fn obtainable() -> Result<(), Failure> {
+    installed().map_or_else(|| cuda_toolkit::pip().map(drop), |_| Ok(()))
+}
+
 /// The toolkit that the environment names, else the one in the path, else the one in the usual place.
 fn installed() -> Option<Toolkit> {
     let named = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(|name| Some((std::env::var_os(name)?.into(), name)));

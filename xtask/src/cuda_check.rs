@@ -20,6 +20,11 @@ pub(crate) fn run() -> Result<(), Failure> {
     programs::run(toolkit.apply(&mut tests))
 }
 
+/// What this machine lacks for the check, if anything: Rust alone builds and tests everything else.
+pub(crate) fn lacking() -> Option<Failure> {
+    check_host_compiler().and_then(|()| cuda::obtainable()).err()
+}
+
 /// nvcc hands the host's part of a kernel file to a C++ compiler, and the emulation is compiled by one; without it tests
 /// would only say that they skip.
 fn check_host_compiler() -> Result<(), Failure> {

@@ -51,7 +51,7 @@ pub(crate) fn assemble() -> Result<Toolkit, Failure> {
 }
 
 /// The first of the usual names that runs.
-fn pip() -> Result<Command, Failure> {
+pub(crate) fn pip() -> Result<Command, Failure> {
     let candidates: [&[&str]; 3] = [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"]];
     let command = |words: &[&str]| {
         let mut command = Command::new(words[0]);

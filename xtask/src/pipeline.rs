@@ -3,14 +3,19 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use artifacts::stage::{Failure, Plan};
 use artifacts::{RunDir, atomic, names, progress};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::{PipelineArgs, StageName};
 use crate::cuda::Choice;
 use crate::programs;
+
+/// What `best` and `last` of a ResNet-50 take: two times its weights, and Adam's two moments.
+const CHECKPOINTS_GB: f64 = 0.4;
 
 pub(crate) fn run(args: &PipelineArgs, cuda: Choice) -> Result<(), Failure> {
     if args.from > args.until {
@@ -23,7 +28,12 @@ pub(crate) fn run(args: &PipelineArgs, cuda: Choice) -> Result<(), Failure> {
     // Every section is checked before the first stage starts: a typo in [report] must not cost a night of training.
     let sets = overrides(args);
     let plans = StageName::ALL.map(|stage| plan(stage, &run, &file, &sets));
-    let plans = plans.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut plans = plans.into_iter().collect::<Result<Vec<_>, _>>()?;
+    if decide(&plans, args)[StageName::Train as usize].runs {
+        let [ingest, train] = [StageName::Ingest, StageName::Train].map(|stage| plans[stage as usize].config.clone());
+        let rate = |size| rate(stage_command(StageName::Train, &run, &file, &sets)?, size);
+        plans[StageName::Train as usize].notices.extend(training_time(&ingest, &train, rate)?);
+    }
     let decisions = decide(&plans, args);
     if args.dry_run {
         return say(&decisions);
@@ -83,14 +93,54 @@ fn overrides(args: &PipelineArgs) -> Vec<String> {
     args.set.iter().cloned().chain(short.into_iter().flatten()).collect()
 }
 
-fn plan(stage: StageName, run: &RunDir, file: &Path, sets: &[String]) -> Result<Plan, Failure> {
+/// The program of a stage, before anything is written: with the pipeline file, and what was set beside it.
+fn stage_command(stage: StageName, run: &RunDir, file: &Path, sets: &[String]) -> Result<Command, Failure> {
     let mut command = programs::program(stage.name())?;
-    command.arg("--plan").arg("--run-dir").arg(run.path()).arg("--config").arg(file);
+    command.arg("--run-dir").arg(run.path()).arg("--config").arg(file);
     for set in sets {
         command.arg("--set").arg(set);
     }
-    let output = programs::capture(&mut command)?;
+    Ok(command)
+}
+
+fn plan(stage: StageName, run: &RunDir, file: &Path, sets: &[String]) -> Result<Plan, Failure> {
+    let output = programs::capture(stage_command(stage, run, file, sets)?.arg("--plan"))?;
     serde_json::from_slice(&output).map_err(|e| Failure::failed(format!("{} printed no plan: {e}", stage.name())))
+}
+
+/// How fast a device trains, as `candling-train --rate` prints it.
+#[derive(Deserialize)]
+struct Rate {
+    device: String,
+    images_per_second: f64,
+}
+
+fn rate(mut train: Command, size: u64) -> Result<Rate, Failure> {
+    let output = programs::capture(train.arg("--rate").arg(size.to_string()))?;
+    serde_json::from_slice(&output).map_err(|e| Failure::failed(format!("train printed no rate: {e}")))
+}
+
+/// How long the training will take, where ingest's configuration says how many images there are.
+fn training_time(
+    ingest: &Value,
+    train: &Value,
+    rate: impl FnOnce(u64) -> Result<Rate, Failure>,
+) -> Result<Option<String>, Failure> {
+    let expected = &ingest["expected"];
+    let Some(images) = expected["train"].as_f64() else {
+        return Ok(None);
+    };
+    let for_validation = if expected["val"].is_null() { ingest["val_fraction"].as_f64().unwrap_or(0.0) } else { 0.0 };
+    let images = images * (1.0 - for_validation);
+    let number = |key: &str| train[key].as_f64().unwrap_or(1.0);
+    let (epochs, runs) = (number("epochs"), number("runs"));
+    let Rate { device, images_per_second } = rate(ingest["size"].as_u64().unwrap_or(224))?;
+    let hours = images * epochs * runs / images_per_second.max(1e-9) / 3600.0;
+    Ok(Some(format!(
+        "trains {runs} time(s) for {epochs} epochs on about {images:.0} images: {hours:.1} hours at {images_per_second:.1} \
+         images/s, measured just now on {device}, and some more for validation; checkpoints take about {:.1} GB",
+        runs * CHECKPOINTS_GB
+    )))
 }
 
 /// What will happen to one stage.
@@ -135,7 +185,7 @@ fn say(decisions: &[Decision<'_>]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes the configuration of all stages with every default filled in. It stays as it is where nothing changed.
+/// Writes the configuration of all stages with every default filled in. The time of this file says which run is the latest.
 fn write_run_toml(run: &RunDir, plans: &[Plan]) -> Result<(), Failure> {
     let sections: BTreeMap<&str, &Value> = plans.iter().map(|plan| (plan.stage.as_str(), &plan.config)).collect();
     let mut document = toml::Table::new();
@@ -146,10 +196,7 @@ fn write_run_toml(run: &RunDir, plans: &[Plan]) -> Result<(), Failure> {
     }
     let text = format!("# The resolved configuration of this run, defaults included.\n\n{document}");
     fs::create_dir_all(run.path()).map_err(artifacts::Error::io("create", run.path()))?;
-    if fs::read_to_string(run.config()).ok().as_ref() != Some(&text) {
-        atomic::write_file(&run.config(), text.as_bytes())?;
-    }
-    Ok(())
+    Ok(atomic::write_file(&run.config(), text.as_bytes())?)
 }
 
 /// JSON to TOML; an absent value has no form in TOML, and is left out.
@@ -228,6 +275,18 @@ mod tests {
         assert_eq!(sets[0], "train.epochs=2");
         let parsed: toml::Table = sets[1].replace("ingest.source", "source").parse().unwrap();
         assert_eq!(parsed["source"].as_str(), Some("my \"data\""));
+    }
+
+    #[test]
+    fn the_time_of_a_training_is_said_where_the_images_are_known() {
+        let rate = |_| Ok(Rate { device: "a card".to_owned(), images_per_second: 100.0 });
+        let train = json!({ "epochs": 60, "runs": 2 });
+        let ingest = json!({ "expected": { "train": 1000 }, "val_fraction": 0.1, "size": 224 });
+        let said = training_time(&ingest, &train, rate).unwrap().unwrap();
+        // 900 images, 60 epochs, 2 runs: 1080 s.
+        assert!(said.contains("900 images: 0.3 hours at 100.0 images/s"), "{said}");
+        let unknown = json!({ "expected": {} });
+        assert!(training_time(&unknown, &train, |_| panic!("nothing to measure for")).unwrap().is_none());
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use artifacts::schema::Comparison;
+use artifacts::schema::{Comparison, PreprocessorConfig};
 use artifacts::stage::Failure;
-use artifacts::{RunDir, names};
+use artifacts::{Checkpoint, Manifest, RunDir, names};
 
 use crate::cuda::Choice;
 use crate::{pipeline, programs};
@@ -51,7 +51,8 @@ pub(crate) fn compare(mut rest: Vec<OsString>, cuda: Choice) -> Result<(), Failu
     programs::run(programs::program("compare-report")?.arg(&out))
 }
 
-/// The folder of shards of a source: itself, or what ingest makes of it with the run's own preprocessing.
+/// The folder of shards of a source: itself, or what ingest makes of it, prepared as the images that the model was trained
+/// on. Whatever else ingest is to know of the source is in `--set ingest.…` of the same command.
 fn shards_of(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf, Failure> {
     let path = Path::new(source);
     if path.join(names::MANIFEST).exists() {
@@ -63,14 +64,56 @@ fn shards_of(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf, Failur
     };
     rest.extend(["--run-dir".into(), run.path().into()]);
     let foreign = RunDir::new(run.path().join("data").join(slug(&source.to_string_lossy())));
-    let quoted = toml::Value::String(source.to_string_lossy().into_owned());
+    let mut sets = vec![
+        format!("ingest.source={}", toml::Value::String(source.to_string_lossy().into_owned())),
+        // All of it is there to be judged, whatever its folders are called.
+        "ingest.split=test".to_owned(),
+    ];
+    sets.extend(preparation(checkpoint(rest, &run)?.read_preprocessor_config()?)?);
     let mut ingest = programs::program(names::INGEST)?;
-    ingest.arg("--run-dir").arg(foreign.path()).arg("--config").arg(run.config());
-    ingest.arg("--set").arg(format!("ingest.source={quoted}"));
-    // All of it is there to be judged, whatever its folders are called.
-    ingest.arg("--set").arg("ingest.split=test");
+    ingest.arg("--run-dir").arg(foreign.path());
+    for set in sets.into_iter().map(OsString::from).chain(take_sets(rest, names::INGEST)?) {
+        ingest.arg("--set").arg(set);
+    }
     programs::run(&mut ingest)?;
     Ok(foreign.ingest())
+}
+
+/// A checkpoint that is prepared for as the one to be judged is: all of a run are prepared for alike.
+fn checkpoint(rest: &[OsString], run: &RunDir) -> Result<Checkpoint, Failure> {
+    let named = take_option(&mut rest.to_vec(), "--ckpt")?;
+    match named.as_deref().and_then(OsStr::to_str) {
+        None | Some("best" | "last") => {
+            Manifest::require(&run.train_run(0), names::TRAIN)?;
+            Ok(Checkpoint::best(&run.train_run(0)))
+        }
+        Some(path) => Ok(Checkpoint::new(path)),
+    }
+}
+
+/// The keys of ingest that make images as a checkpoint's were made.
+fn preparation(made: PreprocessorConfig) -> Result<Vec<String>, Failure> {
+    let PreprocessorConfig { size, filter, fit, reencode, .. } = made;
+    let mut sets = vec![format!("ingest.size={}", size.height)];
+    sets.extend(filter.map(|filter| format!("ingest.filter={filter}")));
+    sets.extend(fit.map(|fit| format!("ingest.fit={fit}")));
+    if let Some(reencode) = reencode {
+        let table = toml::Value::try_from(reencode).map_err(Failure::failed)?;
+        sets.push(format!("ingest.reencode={table}"));
+    }
+    Ok(sets)
+}
+
+/// Takes the overrides of one section out of the arguments.
+fn take_sets(rest: &mut Vec<OsString>, section: &str) -> Result<Vec<OsString>, Failure> {
+    let mut taken = Vec::new();
+    let mut others = Vec::new();
+    while let Some(set) = take_option(rest, "--set")? {
+        let of_section = set.to_string_lossy().trim_start().starts_with(&format!("{section}."));
+        if of_section { taken.push(set) } else { others.push(set) }
+    }
+    rest.extend(others.into_iter().flat_map(|set| ["--set".into(), set]));
+    Ok(taken)
 }
 
 /// A folder's name for a source: `kaggle:a/b` becomes `kaggle-a-b`.
@@ -115,6 +158,26 @@ mod tests {
         assert_eq!(take_option(&mut rest, "--data").unwrap(), Some("y".into()));
         assert_eq!(take_option(&mut rest, "--data").unwrap(), None);
         assert!(take_option(&mut args(&["--data"]), "--data").is_err());
+    }
+
+    #[test]
+    fn overrides_of_ingest_are_taken_out_and_the_others_stay() {
+        let mut rest = args(&["--set", "ingest.labels.adm=fake", "--force", "--set=evaluate.batch=8"]);
+        assert_eq!(take_sets(&mut rest, "ingest").unwrap(), args(&["ingest.labels.adm=fake"]));
+        assert_eq!(rest, args(&["--force", "--set", "evaluate.batch=8"]));
+    }
+
+    #[test]
+    fn foreign_images_are_prepared_as_those_of_the_training() {
+        let config = serde_json::json!({
+            "do_resize": true, "size": { "height": 112, "width": 112 }, "filter": "bicubic", "fit": "crop",
+            "reencode": { "format": "jpeg", "quality": 90 }, "do_rescale": true, "rescale_factor": 0.1,
+            "do_normalize": true, "image_mean": [0.0, 0.0, 0.0], "image_std": [1.0, 1.0, 1.0],
+        });
+        let sets = preparation(serde_json::from_value(config).unwrap()).unwrap();
+        assert_eq!(sets[..3], ["ingest.size=112", "ingest.filter=bicubic", "ingest.fit=crop"]);
+        let parsed: toml::Table = sets[3].parse().unwrap();
+        assert_eq!(parsed["ingest"]["reencode"]["quality"].as_integer(), Some(90));
     }
 
     #[test]

@@ -69,34 +69,71 @@ pub struct Override {
     /// Section and key: `["train", "epochs"]`.
     path: Vec<String>,
     value: toml::Value,
+    /// The value as it was written, where it might also be meant as text: `2024`.
+    text: Option<String>,
     /// How it was written, for errors.
     origin: String,
 }
 
 impl Override {
-    /// Parses `train.epochs=2`. A value that is not TOML is taken as text, so quotes are rarely needed.
+    /// Parses `train.epochs=2`. The key may be quoted as in TOML: `ingest.labels."a=b"=fake`. A value that is not TOML is
+    /// taken as text, and so is one that the key takes only as text (`report.title=2024`), so quotes are rarely needed.
     pub fn parse(given: &str) -> Result<Override, Error> {
         let bad = || Error::Override { given: given.to_owned() };
-        let (key, text) = given.split_once('=').ok_or_else(bad)?;
-        let path: Vec<String> = key.trim().split('.').map(str::to_owned).collect();
+        let (key, text) = split_key(given).ok_or_else(bad)?;
+        let path = toml_key(key).unwrap_or_else(|| key.trim().split('.').map(str::to_owned).collect());
         if path.len() < 2 || path.iter().any(String::is_empty) {
             return Err(bad());
         }
-        let value = format!("value = {text}")
-            .parse::<toml::Table>()
-            .ok()
-            .and_then(|mut table| table.remove("value"))
-            .unwrap_or_else(|| toml::Value::String(text.to_owned()));
-        Ok(Override { path, value, origin: format!("--set {given}") })
+        let value = format!("value = {text}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
+        let origin = format!("--set {given}");
+        Ok(match value {
+            None => Override { path, value: text.into(), text: None, origin },
+            Some(value) => Override { path, text: (!value.is_str()).then(|| text.to_owned()), value, origin },
+        })
     }
 
     /// An override that a stage's own option stands for, such as `--ckpt last`.
     pub fn of_option(section: &str, key: &str, value: impl Into<toml::Value>, option: &str) -> Override {
-        Override { path: vec![section.to_owned(), key.to_owned()], value: value.into(), origin: option.to_owned() }
+        Override {
+            path: vec![section.to_owned(), key.to_owned()],
+            value: value.into(),
+            text: None,
+            origin: option.to_owned(),
+        }
     }
 
     fn section(&self) -> &str {
         &self.path[0]
+    }
+}
+
+/// Key and value at the first `=` outside quotes.
+fn split_key(given: &str) -> Option<(&str, &str)> {
+    let mut quote = None;
+    for (at, c) in given.char_indices() {
+        match (quote, c) {
+            (None, '=') => return Some((&given[..at], &given[at + 1..])),
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), _) if c == open => quote = None,
+            _ => {}
+        }
+    }
+    // A quote that is never closed is a letter like any other.
+    given.split_once('=')
+}
+
+/// The parts of a dotted key as TOML reads it; none where it is not one.
+fn toml_key(key: &str) -> Option<Vec<String>> {
+    let mut table: toml::Table = format!("{key} = 0").parse().ok()?;
+    let mut path = Vec::new();
+    loop {
+        let (key, value) = table.into_iter().next()?;
+        path.push(key);
+        match value {
+            toml::Value::Table(inner) => table = inner,
+            _ => return Some(path),
+        }
     }
 }
 
@@ -121,7 +158,16 @@ where
     let known = serde_json::to_value(C::default()).unwrap_or_default();
     check_keys(&table, &known, section, &origin)?;
     for item in overrides.iter().filter(|item| item.section() == section) {
-        apply(&mut table, item, &known)?;
+        let mut changed = table.clone();
+        apply(&mut changed, item, &item.value, &known)?;
+        if let Some(text) = item.text.as_ref().filter(|_| !is::<C>(&changed)) {
+            let mut as_text = table.clone();
+            apply(&mut as_text, item, &toml::Value::String(text.clone()), &known)?;
+            if is::<C>(&as_text) {
+                changed = as_text;
+            }
+        }
+        table = changed;
     }
     toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::BadValue {
         origin: if overrides.is_empty() { origin } else { format!("{origin} with its --set overrides") },
@@ -170,17 +216,32 @@ fn check_keys(given: &toml::Table, known: &Value, prefix: &str, origin: &str) ->
     Ok(())
 }
 
-fn apply(table: &mut toml::Table, item: &Override, known: &Value) -> Result<(), Error> {
+fn is<C: DeserializeOwned>(table: &toml::Table) -> bool {
+    toml::Value::Table(table.clone()).try_into::<C>().is_ok()
+}
+
+fn apply(table: &mut toml::Table, item: &Override, value: &toml::Value, known: &Value) -> Result<(), Error> {
     // The override as a table of its own: {"labels": {"car": "real"}}.
-    let nested = item.path[1..]
-        .iter()
+    let nested = known_path(&item.path[1..], known)
+        .into_iter()
         .rev()
-        .fold(item.value.clone(), |value, key| toml::Value::Table(toml::Table::from_iter([(key.clone(), value)])));
+        .fold(value.clone(), |value, key| toml::Value::Table(toml::Table::from_iter([(key, value)])));
     if let toml::Value::Table(nested) = nested {
         check_keys(&nested, known, item.section(), &item.origin)?;
         merge(table, nested);
     }
     Ok(())
+}
+
+/// The path of a key below its section. The keys of a free map have no parts: `labels.sdv1.4` is its key `sdv1.4`.
+fn known_path(path: &[String], mut known: &Value) -> Vec<String> {
+    for (depth, key) in path.iter().enumerate() {
+        if known.as_object().is_some_and(serde_json::Map::is_empty) {
+            return [&path[..depth], &[path[depth..].join(".")]].concat();
+        }
+        known = known.get(key).unwrap_or(&Value::Null);
+    }
+    path.to_vec()
 }
 
 fn merge(into: &mut toml::Table, from: toml::Table) {
@@ -244,6 +305,25 @@ mod tests {
         let config = load_text("[train.labels]\nsdxl = 'fake'", &["train.labels.photo=real"]).unwrap();
         assert_eq!(config.labels["photo"], "real");
         assert_eq!(config.labels["sdxl"], "fake");
+        // Dots, quotes, blanks and `=` in a name.
+        for (set, name) in [
+            ("train.labels.sdv1.4=fake", "sdv1.4"),
+            (r#"train.labels."sdv1.4"=fake"#, "sdv1.4"),
+            (r#"train.labels."a=b"=fake"#, "a=b"),
+            ("train.labels.stable diffusion=fake", "stable diffusion"),
+            ("train.labels.o'hara=fake", "o'hara"),
+        ] {
+            let labels = load_text("", &[set]).unwrap().labels;
+            assert_eq!(labels.get(name).map(String::as_str), Some("fake"), "{set}: {labels:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_text_where_only_text_will_do() {
+        let config = load_text("", &["train.weights=2024", "train.epochs=7", "train.labels.a=1.5"]).unwrap();
+        assert_eq!((config.weights.as_deref(), config.epochs), (Some("2024"), 7));
+        assert_eq!(config.labels["a"], "1.5");
+        assert!(load_text("", &["train.epochs=2.5"]).unwrap_err().to_string().contains("epochs"));
     }
 
     #[test]

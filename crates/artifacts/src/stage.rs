@@ -93,7 +93,12 @@ pub struct Output {
 impl Output {
     /// Why the artifact must be made again, if it must.
     pub fn stale(&self, inputs: &BTreeMap<String, Hash>, code: &Code) -> Result<Option<String>, Error> {
-        let Some(manifest) = Manifest::read(&self.dir)? else {
+        let manifest = match Manifest::read(&self.dir) {
+            // What a damaged disk or an editor left: the artifact is made again.
+            Err(error @ Error::Malformed { .. }) => return Ok(Some(error.to_string())),
+            read => read?,
+        };
+        let Some(manifest) = manifest else {
             let name = self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Ok(Some(format!("there is no complete `{name}` yet")));
         };
@@ -262,17 +267,7 @@ pub fn finish(program: &str, result: Result<(), Failure>) -> ExitCode {
 
 fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(), Failure> {
     let start = Instant::now();
-    let run = match &args.run_dir {
-        Some(dir) => RunDir::new(dir),
-        None => RunDir::latest(Path::new("runs"))?,
-    };
-    let mut overrides =
-        args.set.iter().map(|set| Override::parse(set)).collect::<Result<Vec<_>, _>>().map_err(Error::from)?;
-    overrides.extend(options);
-    let file = args.config.clone().or_else(|| Some(run.config()).filter(|path| path.exists()));
-    let config: S::Config = config::load(file.as_deref(), S::NAME, &overrides).map_err(Error::from)?;
-    S::validate(&config)?;
-
+    let (run, config) = resolve::<S>(args, options)?;
     let code = Code::current()?;
     let inputs = S::inputs(&run, &config);
     if args.plan {
@@ -296,6 +291,28 @@ fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(), Fai
         return Ok(());
     }
     S::run(&Job { run, config, inputs, code, force: args.force, start })
+}
+
+/// The run that the arguments mean, and the stage's configuration there.
+///
+/// # Errors
+/// There is no run, and everything that a configuration can have wrong.
+pub fn resolve<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(RunDir, S::Config), Failure> {
+    let run = match &args.run_dir {
+        Some(dir) => RunDir::new(dir),
+        None => {
+            let run = RunDir::latest(Path::new("runs"))?;
+            progress::line(&format!("{}: in `{}`, the latest run", S::NAME, run.path().display()));
+            run
+        }
+    };
+    let mut overrides =
+        args.set.iter().map(|set| Override::parse(set)).collect::<Result<Vec<_>, _>>().map_err(Error::from)?;
+    overrides.extend(options);
+    let file = args.config.clone().or_else(|| Some(run.config()).filter(|path| path.exists()));
+    let config: S::Config = config::load(file.as_deref(), S::NAME, &overrides).map_err(Error::from)?;
+    S::validate(&config)?;
+    Ok((run, config))
 }
 
 /// Keeps a second process from working on the same stage of the same run. The system lifts the lock when the process
@@ -403,6 +420,10 @@ mod tests {
         assert!(reason(1, &other, &code()).unwrap().contains("`ingest` changed"));
         let newer = Code { executable: Hash::of(b"newer"), ..code() };
         assert!(reason(1, &inputs, &newer).unwrap().contains("code"));
+
+        fs::write(dir.join("manifest.json"), "").unwrap();
+        assert!(reason(1, &inputs, &code()).unwrap().contains("manifest"));
+        complete(&dir, json!({ "epochs": 1 }), &inputs);
 
         fs::write(dir.join("data"), "cut").unwrap();
         assert!(reason(1, &inputs, &code()).unwrap().contains("damaged"));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use artifacts::stage::Failure;
+use serde_json::Value;
 
 /// What went wrong, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,19 @@ pub enum Error {
         /// Height and width that the checkpoint expects.
         expected: [usize; 2],
     },
+    /// Images that were made in another way than those the checkpoint was trained on.
+    #[error(
+        "the images were ingested with ingest.{key} = {found}, but the checkpoint was trained on images made with \
+         {trained}: scores on them would tell the preparation and not the detector; ingest them alike"
+    )]
+    Preparation {
+        /// The key of `[ingest]`.
+        key: &'static str,
+        /// Its value for the images.
+        found: Value,
+        /// Its value for the training images.
+        trained: Value,
+    },
     /// A checkpoint whose preprocessing cannot be repeated.
     #[error(transparent)]
     Preprocessing(#[from] crate::predict::UnknownPreprocessing),
@@ -54,7 +68,9 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match error {
             Error::Artifact(error) => error.into(),
-            Error::NoDetector { .. } | Error::Size { .. } | Error::Preprocessing(_) => Failure::input(error),
+            Error::NoDetector { .. } | Error::Size { .. } | Error::Preparation { .. } | Error::Preprocessing(_) => {
+                Failure::input(error)
+            }
             Error::Model(
                 model::Error::UnknownLayer { .. }
                 | model::Error::UnknownArchitecture { .. }

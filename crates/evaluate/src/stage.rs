@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use artifacts::atomic::{self, DirWriter};
 use artifacts::hash::{Digest, Hash};
 use artifacts::predictions::{self, Prediction};
-use artifacts::schema::{Bootstrap, IngestSummary, Metrics, Robustness, RunMetrics, Scores};
+use artifacts::schema::{Bootstrap, IngestSummary, Metrics, PreprocessorConfig, Robustness, RunMetrics, Scores};
 use artifacts::shard::{ShardSet, Shards};
 use artifacts::stage::{Failure, Job, Output, Stage, to_json};
 use artifacts::{Checkpoint, Error as ArtifactError, Manifest, RunDir, Split, names};
@@ -153,6 +153,7 @@ fn judge_all(
     let mut runs = Vec::new();
     for (index, checkpoint) in checkpoints.iter().enumerate() {
         let mut detector = Detector::open(checkpoint, device)?;
+        check_preparation(detector.preprocessing(), &data.ingest)?;
         let (predictions, metrics) = judge_one(data, &mut detector, index, config)?;
         if index == 0 && config.examples > 0 {
             explain::write(&dir.join(names::EXPLANATIONS), &mut detector, &data.judged, &predictions, config)?;
@@ -183,6 +184,22 @@ fn judge_all(
         over_runs: over_runs(&runs),
         runs,
     })
+}
+
+/// Refuses images that were not made as the training images were. What the checkpoint does not say is not compared.
+fn check_preparation(trained: &PreprocessorConfig, ingest: &Manifest) -> Result<(), Error> {
+    let said = [
+        ("filter", trained.filter.as_ref().map(|filter| json!(filter))),
+        ("fit", trained.fit.as_ref().map(|fit| json!(fit))),
+        ("reencode", Some(json!(trained.reencode))),
+    ];
+    for (key, trained) in said.into_iter().filter_map(|(key, trained)| Some((key, trained?))) {
+        let found = ingest.config[key].clone();
+        if found != trained {
+            return Err(Error::Preparation { key, found, trained });
+        }
+    }
+    Ok(())
 }
 
 fn judge_one(

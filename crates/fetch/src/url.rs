@@ -23,7 +23,7 @@ pub struct Url {
 impl Url {
     /// Reads an absolute address. User names and passwords in it are dropped.
     pub fn parse(text: &str) -> Result<Url> {
-        let bad = |reason: &str| Error::BadUrl { text: without_query(text), reason: reason.to_owned() };
+        let bad = |reason: &str| Error::BadUrl { text: without_secrets(text), reason: reason.to_owned() };
         let uri = Uri::from_str(text.trim()).map_err(|e| bad(&e.to_string()))?;
         let secure = match uri.scheme_str() {
             Some("https") => true,
@@ -32,10 +32,20 @@ impl Url {
             None => return Err(bad("it does not begin with http:// or https://")),
         };
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| bad("it names no host"))?;
+        // `http` gives no port for one that does not fit: `host:99999` is not `host`.
+        let written = uri.authority().and_then(|authority| authority.as_str().rsplit_once(':')).map(|(_, port)| port);
+        let port = match (uri.port_u16(), written) {
+            (Some(port), _) => port,
+            (None, Some(text)) if !text.is_empty() && !text.contains([']', '@']) => {
+                return Err(bad(&format!("`{text}` is not a port")));
+            }
+            _ if secure => 443,
+            _ => 80,
+        };
         Ok(Url {
             secure,
             host: host.to_ascii_lowercase(),
-            port: uri.port_u16().unwrap_or(if secure { 443 } else { 80 }),
+            port,
             path: uri.path().to_owned(),
             query: uri.query().map(str::to_owned),
         })
@@ -132,8 +142,13 @@ fn push_encoded(to: &mut String, text: &str) {
     }
 }
 
-fn without_query(text: &str) -> String {
-    text.split(['?', '#']).next().unwrap_or_default().to_owned()
+/// An address as it may be shown: without query and user.
+fn without_secrets(text: &str) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (&text[..scheme.len() + 3], rest));
+    let authority = rest.split('/').next().unwrap_or_default();
+    let user = authority.rfind('@').map_or(0, |at| at + 1);
+    format!("{scheme}{}", &rest[user..])
 }
 
 #[cfg(test)]
@@ -156,6 +171,16 @@ mod tests {
         assert_eq!(format!("{signed} {signed:?}"), "https://host.test/file https://host.test/file");
         let bad = Url::parse("ftp://host.test/file?Signature=secret").unwrap_err();
         assert!(!format!("{bad} {bad:?}").contains("secret"), "{bad:?}");
+    }
+
+    #[test]
+    fn a_port_that_is_none_is_an_error_and_not_left_out() {
+        assert_eq!(url("http://host.test:8080/a").to_string(), "http://host.test:8080/a");
+        assert_eq!(url("http://[::1]/a").to_string(), "http://[::1]/a");
+        for text in ["http://host.test:99999/a", "http://user:secret@host.test:99999/a"] {
+            let error = Url::parse(text).unwrap_err().to_string();
+            assert!(error.contains("99999") && !error.contains("secret"), "{error}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use artifacts::config::OutOfRange;
+use artifacts::schema::Reencode;
 use artifacts::shard::DEFAULT_ROWS;
 use artifacts::{Label, Split, names};
 use pixels::{Filter, Fit, Limits};
@@ -28,6 +29,9 @@ pub struct Config {
     pub splits: BTreeMap<String, Split>,
     /// Puts every image into one split, whatever its folder is called: `"test"` to judge a model on a whole source.
     pub split: Option<Split>,
+    /// How many images each split of the source has, e.g. `{ train = 90409, test = 21776 }`, where that is known beforehand:
+    /// disk and time can then be said before a download starts, and another number of images is warned of.
+    pub expected: BTreeMap<Split, u64>,
     /// The share of the training images that become the validation split, where the source has none.
     pub val_fraction: f64,
     /// The share of the training images that become the test split, where the source has none.
@@ -56,24 +60,6 @@ pub struct Config {
     pub seed: u64,
 }
 
-/// How all images are saved again.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Reencode {
-    /// The format.
-    pub format: ReencodeFormat,
-    /// As libjpeg counts it, 1 to 100.
-    pub quality: u8,
-}
-
-/// Formats that images can be saved in again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ReencodeFormat {
-    /// JPEG with 4:2:0 colour, as most software writes it.
-    Jpeg,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -84,6 +70,7 @@ impl Default for Config {
             labels: BTreeMap::new(),
             splits: BTreeMap::new(),
             split: None,
+            expected: BTreeMap::new(),
             val_fraction: 0.1,
             test_fraction: 0.2,
             limit: None,
@@ -146,6 +133,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use artifacts::schema::ReencodeFormat;
+
     use super::*;
 
     #[test]

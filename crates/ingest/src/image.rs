@@ -1,13 +1,13 @@
 //! One file of a source to the pixels that are stored.
 
 use artifacts::hash::Hash;
+use artifacts::schema::Reencode;
 use artifacts::shard::Sample;
 use pixels::encode::{self, Subsampling};
 use pixels::{Decoded, Limits, RgbImage, decode, resize};
 
 use crate::Config;
 use crate::audit::Observation;
-use crate::config::Reencode;
 use crate::reject::Fault;
 use crate::select::Used;
 use crate::source::Source;

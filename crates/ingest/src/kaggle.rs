@@ -25,6 +25,7 @@ mod dataset;
 mod description;
 mod error;
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -78,12 +79,19 @@ pub struct Local {
 }
 
 /// Kaggle as the environment describes it.
-#[derive(Debug)]
 pub struct Kaggle {
     client: Client,
     server: Url,
     cache: Cache,
-    credentials: Credentials,
+    /// Where credentials are looked for once Kaggle is asked: what is on this machine needs none, not even sound ones.
+    environment: Environment,
+}
+
+impl fmt::Debug for Kaggle {
+    /// Leaves out the environment, which holds secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kaggle").field("server", &self.server).field("cache", &self.cache).finish_non_exhaustive()
+    }
 }
 
 /// What `datasets/view` says, as far as it is of use here.
@@ -107,14 +115,14 @@ impl Kaggle {
     /// Kaggle with an environment and a client.
     ///
     /// # Errors
-    /// There is no folder for the cache, `KAGGLE_API_ENDPOINT` is not an address, or a `kaggle.json` is broken.
+    /// There is no folder for the cache, or `KAGGLE_API_ENDPOINT` is not an address.
     pub fn new(environment: &Environment, client: Client) -> Result<Kaggle, Error> {
         let server = environment.get("KAGGLE_API_ENDPOINT").unwrap_or(SERVER);
         Ok(Kaggle {
             client,
             server: Url::parse(server).map_err(Error::Endpoint)?,
             cache: Cache::of(environment).ok_or(Error::NoCache)?,
-            credentials: Credentials::of(environment)?,
+            environment: environment.clone(),
         })
     }
 
@@ -135,7 +143,7 @@ impl Kaggle {
             return Ok(Description { dataset, bytes: Some(0), cached: Some(local), folder, free });
         }
         let dataset = dataset.at(self.version_of(dataset)?);
-        let bytes = self.client.size(&self.download_of(&dataset)).map_err(|e| self.failed(&dataset, e))?;
+        let bytes = self.client.size(&self.download_of(&dataset)?).map_err(|e| self.failed(&dataset, e))?;
         Ok(Description { dataset, bytes, cached: None, folder, free })
     }
 
@@ -153,7 +161,7 @@ impl Kaggle {
         let version = self.version_of(dataset)?;
         let dataset = dataset.at(version);
         let path = self.cache.archive(&dataset, version);
-        let download = self.client.download(&self.download_of(&dataset), &path, &Expected::default());
+        let download = self.client.download(&self.download_of(&dataset)?, &path, &Expected::default());
         download.map_err(|e| self.failed(&dataset, e))?;
         if !is_zip(&path).map_err(Error::io("read", &path))? {
             fs::remove_file(&path).map_err(Error::io("remove", &path))?;
@@ -162,27 +170,39 @@ impl Kaggle {
         Ok(Local { version, path })
     }
 
+    /// The data set with the version that [`Kaggle::fetch`] gives: the one asked for, the newest on this machine, or else
+    /// Kaggle's current one.
+    ///
+    /// # Errors
+    /// Those of [`Kaggle::fetch`], where Kaggle must be asked.
+    pub fn pinned(&self, dataset: &Dataset) -> Result<Dataset, Error> {
+        match self.cached(dataset) {
+            Some(local) => Ok(dataset.at(local.version)),
+            None => Ok(dataset.at(self.version_of(dataset)?)),
+        }
+    }
+
     /// The version that is asked for, or the current one.
     fn version_of(&self, dataset: &Dataset) -> Result<u32, Error> {
         if let Some(version) = dataset.version {
             return Ok(version);
         }
-        let request = self.request(["view", &dataset.owner, &dataset.slug]);
+        let request = self.request(["view", &dataset.owner, &dataset.slug])?;
         let view: View = self.client.json(&request).map_err(|e| self.failed(dataset, e))?;
         Ok(view.current_version)
     }
 
-    fn download_of(&self, dataset: &Dataset) -> Request {
-        let mut request = self.request(["download", &dataset.owner, &dataset.slug]);
+    fn download_of(&self, dataset: &Dataset) -> Result<Request, Error> {
+        let mut request = self.request(["download", &dataset.owner, &dataset.slug])?;
         if let Some(version) = dataset.version {
             request.url = request.url.with_parameter("dataset_version_number", &version.to_string());
         }
-        request
+        Ok(request)
     }
 
-    fn request(&self, [action, owner, slug]: [&str; 3]) -> Request {
+    fn request(&self, [action, owner, slug]: [&str; 3]) -> Result<Request, Error> {
         let url = self.server.join_segments(["api", "v1", "datasets", action, owner, slug]);
-        Request { url, authorization: self.credentials.authorization.clone() }
+        Ok(Request { url, authorization: Credentials::of(&self.environment)?.authorization })
     }
 
     fn page(&self, dataset: &Dataset) -> String {
@@ -191,9 +211,10 @@ impl Kaggle {
 
     fn failed(&self, dataset: &Dataset, source: fetch::Error) -> Error {
         let (dataset, page, source) = (dataset.clone(), self.page(dataset), Box::new(source));
+        let with = Credentials::of(&self.environment).map(|credentials| credentials.to_string()).unwrap_or_default();
         match source.status() {
-            Some(401 | 403) => Error::Denied { dataset, page, with: self.credentials.to_string(), source },
-            Some(404) => Error::NotFound { dataset, page, with: self.credentials.to_string(), source },
+            Some(401 | 403) => Error::Denied { dataset, page, with, source },
+            Some(404) => Error::NotFound { dataset, page, with, source },
             _ if source.is_unreachable() => Error::Unreachable { dataset, page, source },
             _ => Error::Fetch { dataset, source },
         }

@@ -17,6 +17,6 @@ pub mod simulated;
 mod source;
 mod stage;
 
-pub use config::{Config, Reencode, ReencodeFormat};
+pub use config::Config;
 pub use source::SourceError;
 pub use stage::Ingest;

@@ -40,6 +40,15 @@ impl Fault {
         }
     }
 
+    pub(crate) fn both_labels(outer: &str, inner: &str) -> Fault {
+        Fault {
+            reason: "ambiguous_label",
+            detail: format!(
+                "its folders `{outer}` and `{inner}` name both classes; say what one of them is in [ingest.labels]"
+            ),
+        }
+    }
+
     pub(crate) fn duplicate_of(path: &str) -> Fault {
         Fault { reason: DUPLICATE, detail: format!("the same bytes as `{path}`, which is used") }
     }

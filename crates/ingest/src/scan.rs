@@ -40,8 +40,8 @@ pub(crate) fn scan(source: &dyn Source) -> Scan {
             let index = index as u32;
             match (key, entry.label) {
                 (Err(fault), _) => scan.faults.push((index, fault)),
-                (Ok(_), None) => scan.faults.push((index, Fault::no_label())),
-                (Ok(key), Some(label)) => {
+                (Ok(_), Err(fault)) => scan.faults.push((index, fault)),
+                (Ok(key), Ok(label)) => {
                     let next = generators.len() as u32;
                     let generator = *generators.entry(entry.generator).or_insert(next);
                     scan.candidates.push(Candidate { index, key, label, split: entry.split, generator });

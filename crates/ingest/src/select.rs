@@ -4,7 +4,8 @@
 //! - Bytes that stand under both labels are used under neither.
 //! - Of files with the same bytes one is used, in the split that judges hardest: test before validation before training. The
 //!   test split so stays what its author made it, and no copy of a test image is ever trained on.
-//! - Where the source has no test or no validation split, a part of each class and generator in the training split becomes it.
+//! - Where the source has no test or no validation split, a part of each class in the training split becomes it, shared among
+//!   the class's generators as their sizes are.
 
 use std::collections::BTreeMap;
 
@@ -102,17 +103,41 @@ fn place(candidates: Vec<Candidate>, config: &Config) -> Vec<(Candidate, Split)>
     let mut placed: Vec<_> =
         candidates.into_iter().map(|candidate| (candidate.split.unwrap_or(Split::Train), candidate)).collect();
     for (split, fraction) in cuts {
-        let mut strata: BTreeMap<(Label, u32), Vec<&mut (Split, Candidate)>> = BTreeMap::new();
-        for item in placed.iter_mut().filter(|(split, _)| *split == Split::Train) {
-            strata.entry((item.1.label, item.1.generator)).or_default().push(item);
-        }
-        for mut stratum in strata.into_values() {
-            let part = (stratum.len() as f64 * fraction).round() as usize;
-            stratum.sort_by_cached_key(|(_, candidate)| draw(config.seed, split.name(), candidate.key));
-            stratum.into_iter().take(part).for_each(|item| item.0 = split);
+        for label in Label::ALL {
+            let of_class = placed.iter_mut().filter(|(split, file)| *split == Split::Train && file.label == label);
+            let mut class: Vec<_> = of_class.collect();
+            class.sort_by_cached_key(|(_, candidate)| draw(config.seed, split.name(), candidate.key));
+            let mut strata: BTreeMap<u32, Vec<_>> = BTreeMap::new();
+            for item in class {
+                strata.entry(item.1.generator).or_default().push(item);
+            }
+            let mut strata: Vec<_> = strata.into_values().collect();
+            // The numbers of the generators follow the source's order, which must decide nothing.
+            strata.sort_by_cached_key(|stratum| draw(config.seed, split.name(), stratum[0].1.key));
+            let sizes: Vec<usize> = strata.iter().map(Vec::len).collect();
+            for (stratum, part) in strata.into_iter().zip(parts(&sizes, fraction)) {
+                stratum.into_iter().take(part).for_each(|item| item.0 = split);
+            }
         }
     }
     placed.into_iter().map(|(split, candidate)| (candidate, split)).collect()
+}
+
+/// How many files of each stratum of one class a split gets: the whole is rounded once, so that many small generators do not
+/// each round to none, and what is left after rounding down goes to the largest remainders. Neither the split nor what
+/// remains stays without the class, where it has two files.
+fn parts(sizes: &[usize], fraction: f64) -> Vec<usize> {
+    let count: usize = sizes.iter().sum();
+    let total = (count as f64 * fraction).round() as usize;
+    let total = if fraction > 0.0 && count >= 2 { total.clamp(1, count - 1) } else { total };
+    // total * size / count in whole numbers: no rounding decides who comes first.
+    let share = |size: usize| total as u128 * size as u128;
+    let mut parts: Vec<usize> = sizes.iter().map(|&size| (share(size) / count.max(1) as u128) as usize).collect();
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    order.sort_by_key(|&stratum| std::cmp::Reverse(share(sizes[stratum]) % count.max(1) as u128));
+    let left = total - parts.iter().sum::<usize>();
+    order.into_iter().take(left).for_each(|stratum| parts[stratum] += 1);
+    parts
 }
 
 /// Keeps at most `limit` files of each class in each split.
@@ -201,10 +226,34 @@ mod tests {
         files[3].split = Some(Split::Test);
         let selection = select(files, &Config::default());
         assert_eq!(count(&selection, Split::Test), 1);
-        // Strata of 25, 25 and 49, each rounded.
-        assert_eq!(count(&selection, Split::Val), 3 + 3 + 5);
+        // A tenth of 25 and of 74, rounded.
+        assert_eq!(count(&selection, Split::Val), 3 + 7);
         let selection = select(many(100, None), &Config { split: Some(Split::Test), ..Config::default() });
         assert_eq!(count(&selection, Split::Test), 100);
+    }
+
+    #[test]
+    fn many_small_generators_together_give_their_share() {
+        // 60 generators of 4 images: a tenth of each is none, of all of them 24.
+        let fakes = (0..240).map(|i| candidate(i, &format!("fake {i}"), Label::Fake, Some(Split::Train)));
+        let mut files: Vec<_> = fakes.map(|file| Candidate { generator: file.index / 4, ..file }).collect();
+        files.extend((240..243).map(|i| candidate(i, &format!("real {i}"), Label::Real, Some(Split::Train))));
+        files.push(candidate(243, "test", Label::Real, Some(Split::Test)));
+        let selection = select(files, &Config::default());
+        let of = |label| selection.used.iter().filter(|u| u.split == Split::Val && u.label == label).count();
+        assert_eq!((of(Label::Fake), of(Label::Real)), (24, 1));
+    }
+
+    #[test]
+    fn parts_add_up_and_leave_no_side_empty() {
+        assert_eq!(parts(&[100, 100, 200], 0.2), [20, 20, 40]);
+        // Quotas of 0.3 three times and 9.1: the tenth file goes to the first of the larger remainders.
+        assert_eq!(parts(&[3, 3, 3, 91], 0.1), [1, 0, 0, 9]);
+        assert_eq!(parts(&[2], 0.9), [1]);
+        assert_eq!(parts(&[1, 1], 0.01).iter().sum::<usize>(), 1);
+        assert_eq!(parts(&[1], 0.4), [0]);
+        assert_eq!(parts(&[50], 0.0), [0]);
+        assert!(parts(&[], 0.5).is_empty());
     }
 
     #[test]

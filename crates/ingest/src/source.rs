@@ -54,8 +54,8 @@ pub(crate) trait Source: Send + Sync {
 pub(crate) struct Entry {
     /// Where the source has it, with `/` between parts and without control characters.
     pub(crate) path: String,
-    /// Its class; none if nothing says it.
-    pub(crate) label: Option<Label>,
+    /// Its class, or why nothing says it.
+    pub(crate) label: Result<Label, Fault>,
     /// The split it was given; none if it was given none.
     pub(crate) split: Option<Split>,
     /// The generator; empty for photographs and where nothing says it.
@@ -109,10 +109,13 @@ fn open_local(path: &Path, config: &Config) -> Result<Box<dyn Source>, SourceErr
 }
 
 /// A digest of what is in the source that `config` names, made without reading the images. A data set on Kaggle is known by
-/// its name, since its versions never change and the one that is here stays in use.
+/// its name and version, since a version never changes.
 pub(crate) fn fingerprint(config: &Config) -> Result<Hash, SourceError> {
     match Kind::parse(&config.source)? {
-        Kind::Kaggle(dataset) => Ok(Digest::default().part("kaggle", dataset.to_string().as_bytes()).finish()),
+        Kind::Kaggle(dataset) => {
+            let pinned = Kaggle::of_process(&dataset)?.pinned(&dataset)?;
+            Ok(Digest::default().part("kaggle", pinned.to_string().as_bytes()).finish())
+        }
         _ => open(config)?.fingerprint(),
     }
 }
@@ -120,9 +123,8 @@ pub(crate) fn fingerprint(config: &Config) -> Result<Hash, SourceError> {
 /// What should be known before the source is opened for the first time.
 pub(crate) fn notice(config: &Config) -> Option<String> {
     let Ok(Kind::Kaggle(dataset)) = Kind::parse(&config.source) else { return None };
-    let megabytes = u64::from(config.size).pow(2) * 3 * 1000 / 1_000_000;
     Some(match Kaggle::of_process(&dataset).and_then(|kaggle| kaggle.describe(&dataset)) {
-        Ok(description) => format!("{description}; a thousand images then take {megabytes} MB in the run's folder"),
+        Ok(description) => description.to_string(),
         // The stage will fail for the same reason.
         Err(error) => error.to_string(),
     })

@@ -1,11 +1,13 @@
 //! Ingest as a stage of the pipeline.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use artifacts::atomic::DirWriter;
 use artifacts::hash::Hash;
-use artifacts::schema::{Audit, IngestSummary, Rejected, Shortcut, Verdict};
+use artifacts::schema::{Audit, IngestSummary, Rejected, Shortcut, SplitSummary, Verdict};
 use artifacts::stage::{Failure, Job, Stage, to_json};
 use artifacts::{Error, Label, RunDir, names, progress};
 
@@ -38,13 +40,19 @@ impl Stage for Ingest {
         Ok(BTreeMap::from([("source".to_owned(), fingerprint)]))
     }
 
-    fn notices(_run: &RunDir, config: &Config) -> Vec<String> {
-        source::notice(config).into_iter().collect()
+    fn notices(run: &RunDir, config: &Config) -> Vec<String> {
+        source::notice(config).into_iter().chain(shard_notice(run, config)).collect()
     }
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
         let folder = DirWriter::create(&job.run.ingest())?;
-        let summary = ingest(&job.config, &folder)?;
+        // Where the list of a refused ingest is kept: the folder itself will not be.
+        let refused = job.run.path().join(names::REJECTED);
+        let summary = ingest(&job.config, &folder, &refused)?;
+        match fs::remove_file(&refused) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &refused)(error))?,
+            _ => {}
+        }
         let device = format!("cpu ({} threads)", rayon::current_num_threads());
         job.publish(Self::NAME, folder, &device, to_json(&summary))?;
         progress::line(&format!("ingest: {}", in_words(&summary)));
@@ -52,8 +60,20 @@ impl Stage for Ingest {
     }
 }
 
-/// Does the work: what `config` names becomes shards in `folder`.
-fn ingest(config: &Config, folder: &DirWriter) -> Result<IngestSummary, Failure> {
+/// What the shards will take, where it is known how many images there are.
+fn shard_notice(run: &RunDir, config: &Config) -> Option<String> {
+    let images: u64 = config.expected.values().sum();
+    let bytes = images * u64::from(config.size).pow(2) * 3;
+    let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
+    let free = fetch::free_space(run.path()).map(|free| format!(", where {} are free", gigabytes(free)));
+    (images > 0).then(|| {
+        let place = format!("in `{}`{}", run.path().display(), free.unwrap_or_default());
+        format!("the shards of {images} images of {0}x{0} take {1} {place}", config.size, gigabytes(bytes))
+    })
+}
+
+/// Does the work: what `config` names becomes shards in `folder`. Where too much is unusable, the list of it goes to `refused`.
+fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestSummary, Failure> {
     let start = Instant::now();
     let source = source::open(config).map_err(from_source)?;
     let mut output = Output::new(folder.path(), config);
@@ -72,7 +92,11 @@ fn ingest(config: &Config, folder: &DirWriter) -> Result<IngestSummary, Failure>
     in_order("ingest: decoding", &used, config, convert, |converted| output.add(converted))?;
 
     let summary = output.finish(source.len() as u64, start.elapsed().as_secs_f64())?;
-    check(&summary, output.rejected(), config)?;
+    if let Err(failure) = check(&summary, output.rejected(), config, refused) {
+        fs::rename(folder.path().join(names::REJECTED), refused).map_err(Error::io("write", refused))?;
+        return Err(failure);
+    }
+    warn(&summary, config);
     if config.audit {
         tell(&output.audit()?);
     }
@@ -112,7 +136,7 @@ fn without_near_duplicates(
 }
 
 /// Stops where so much is unusable that the rest cannot be trusted to be what was meant.
-fn check(summary: &IngestSummary, rejected: &[Rejected], config: &Config) -> Result<(), Failure> {
+fn check(summary: &IngestSummary, rejected: &[Rejected], config: &Config, refused: &Path) -> Result<(), Failure> {
     let share = unusable_share(summary);
     if share <= config.max_rejected && !summary.splits.is_empty() {
         return Ok(());
@@ -120,13 +144,32 @@ fn check(summary: &IngestSummary, rejected: &[Rejected], config: &Config) -> Res
     let unusable = rejected.iter().filter(|row| reject::is_fault(&row.reason));
     let examples: Vec<String> = unusable.take(EXAMPLES).map(|row| format!("`{}`: {}", row.path, row.detail)).collect();
     Err(Failure::input(format!(
-        "{:.1}% of the images cannot be used ({}), and ingest.max_rejected = {} allows no more than {:.1}%; {}",
+        "{:.1}% of the images cannot be used ({}), and ingest.max_rejected = {} allows no more than {:.1}%; all are listed in `{}`; {}",
         100.0 * share,
         reasons(summary),
         config.max_rejected,
         100.0 * config.max_rejected,
+        refused.display(),
         examples.join("; "),
     )))
+}
+
+/// Says what the splits lack for what they are used for. A source that is only judged may have one class.
+fn warn(summary: &IngestSummary, config: &Config) {
+    if config.split.is_some() {
+        return;
+    }
+    for (split, SplitSummary { labels, .. }) in &summary.splits {
+        for missing in Label::ALL.into_iter().filter(|label| labels.get(label).is_none_or(|count| *count == 0)) {
+            progress::line(&format!("ingest: warning: the {split} split has no {missing} image"));
+        }
+    }
+    let (seen, expected) = (summary.seen, config.expected.values().sum::<u64>());
+    if expected > 0 && seen != expected {
+        progress::line(&format!(
+            "ingest: warning: the source has {seen} images, and not {expected} as in ingest.expected"
+        ));
+    }
 }
 
 /// How many of each reason there are.

@@ -130,6 +130,7 @@ fn a_cache_of_kagglehub_is_used_as_it_is() {
     assert_eq!(client.cached(&dataset("o/s@2")), local(2));
     assert_eq!(client.cached(&dataset("o/s")), local(10), "the newest that is complete, by number");
     assert_eq!(client.fetch(&dataset("o/s")).unwrap(), local(10).unwrap());
+    assert_eq!(client.pinned(&dataset("o/s")).unwrap(), dataset("o/s@10"), "so that a newer one is noticed");
     assert_eq!(client.cached(&dataset("o/s@11")), None);
     assert_eq!(client.cached(&dataset("o/s@12")), None, "a marker without the version is nothing");
     assert_eq!(client.cached(&dataset("o/other")), None);
@@ -263,10 +264,14 @@ fn a_broken_kaggle_json_is_an_error_that_does_not_quote_it() {
     fs::create_dir_all(machine.home().join(".kaggle")).unwrap();
     for text in ["{\"username\": \"u\",\n\"key\": hunter2}", "", "\"hunter2\"", "{\"username\": \"hunter2\"}"] {
         fs::write(machine.home().join(".kaggle/kaggle.json"), text).unwrap();
-        let error = machine.try_client("http://127.0.0.1:9", &[]).unwrap_err();
+        let error = machine.without_network().fetch(&dataset("o/s")).unwrap_err();
         let shown = format!("{error} {error:?}");
         assert!(shown.contains("kaggle.json") && !shown.contains("hunter2"), "{shown}");
     }
+    // What is on this machine needs nobody's credentials.
+    fs::create_dir_all(machine.cache()).unwrap();
+    fs::write(machine.cache().join("4.zip"), "").unwrap();
+    assert_eq!(machine.without_network().fetch(&dataset("o/s")).unwrap().version, 4);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use artifacts::Label;
 use artifacts::stage::Failure;
 
 /// What went wrong, and what to do about it.
@@ -58,6 +59,12 @@ pub enum Error {
         /// Images in it.
         images: usize,
     },
+    /// The training split has images of one class.
+    #[error("all training images are {only}: a detector learns from both classes; give the source the other one")]
+    OneClass {
+        /// The class that is there.
+        only: Label,
+    },
     /// Signals cannot be listened to.
     #[error("failed to listen for SIGINT and SIGTERM")]
     Signals(#[source] std::io::Error),
@@ -85,6 +92,7 @@ impl From<Error> for Failure {
             ) => Failure::usage(error),
             Error::Weights { .. }
             | Error::TooFewImages { .. }
+            | Error::OneClass { .. }
             | Error::Model(
                 model::Error::WeightsMismatch { .. }
                 | model::Error::WeightsType { .. }

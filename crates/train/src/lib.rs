@@ -18,6 +18,7 @@ mod folder;
 mod history;
 pub mod loader;
 pub mod order;
+mod rate;
 mod roc_auc;
 mod stage;
 mod stop;
@@ -31,4 +32,5 @@ mod validation;
 
 pub use config::{Augment, Blur, Config, ConfigError, Jpeg};
 pub use error::Error;
+pub use rate::{Rate, rate};
 pub use stage::Train;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use artifacts::config::Override;
 use artifacts::names;
-use artifacts::stage::{self, StageArgs};
+use artifacts::stage::{self, Failure, StageArgs};
 use clap::Parser;
 
 /// Trains a detector on the shards that ingest made. Interrupted, it saves, and the same command goes on from there.
@@ -19,6 +19,9 @@ struct Args {
     /// Where to compute: auto, cpu or `cuda[:N]`; short for --set train.device=DEVICE
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
+    /// Measure how many images of SIZE x SIZE pixels are trained on in a second here, print it as JSON, and stop
+    #[arg(long, value_name = "SIZE")]
+    rate: Option<usize>,
 }
 
 fn main() -> ExitCode {
@@ -27,5 +30,14 @@ fn main() -> ExitCode {
         value.map(|value| Override::of_option(names::TRAIN, key, value, option))
     };
     let overrides = [option("weights", args.weights, "--weights"), option("device", args.device, "--device")];
-    stage::main::<train::Train>(&args.stage, overrides.into_iter().flatten().collect())
+    let overrides = overrides.into_iter().flatten().collect();
+    match args.rate {
+        None => stage::main::<train::Train>(&args.stage, overrides),
+        Some(size) => stage::finish(names::TRAIN, measure(&args.stage, overrides, size)),
+    }
+}
+
+fn measure(args: &StageArgs, overrides: Vec<Override>, size: usize) -> Result<(), Failure> {
+    let (_, config) = stage::resolve::<train::Train>(args, overrides)?;
+    stage::print_json(&train::rate(&config, size)?)
 }

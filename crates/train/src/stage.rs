@@ -1,6 +1,7 @@
 //! The stage: each run that is not up to date is trained, or gone on with, in turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,8 +9,8 @@ use artifacts::hash::{self, Digest, Hash};
 use artifacts::schema::{Epoch, ImageSize, ModelConfig, PreprocessorConfig};
 use artifacts::shard::{ShardSet, Shards};
 use artifacts::stage::{Failure, Job, Output, Stage};
-use artifacts::{Code, Manifest, RunDir, Split, names, progress};
-use model::device::Device;
+use artifacts::{Code, Label, Manifest, RunDir, Split, names, progress};
+use model::device::{Device, DeviceChoice};
 use model::weights::{self, Source};
 use model::{Adam, AdamConfig, Network, NetworkConfig, device};
 use serde_json::{Value, json};
@@ -30,7 +31,15 @@ impl Stage for Train {
     type Config = Config;
 
     fn validate(config: &Config) -> Result<(), Failure> {
-        config.validate().map_err(Failure::usage)
+        config.validate().map_err(Failure::usage)?;
+        // Told now, and not when ingest has run for hours.
+        if let Source::Path(path) = &config.weights {
+            fs::metadata(path).map_err(|source| Error::Weights { path: path.clone(), source })?;
+        }
+        if let DeviceChoice::Cuda(_) = config.device {
+            config.device.open(config.precision).map_err(Error::from)?;
+        }
+        Ok(())
     }
 
     fn inputs(run: &RunDir, config: &Config) -> Result<BTreeMap<String, Hash>, Failure> {
@@ -162,6 +171,10 @@ impl<'a> Session<'a> {
         let [train, val] = [set.split(Split::Train)?, set.split(Split::Val)?].map(Arc::new);
         if train.len() < 2 {
             return Err(Error::TooFewImages { images: train.len() }.into());
+        }
+        let classes: BTreeSet<Label> = train.samples().iter().map(|sample| sample.label).collect();
+        if let (1, Some(only)) = (classes.len(), classes.first()) {
+            return Err(Error::OneClass { only: *only }.into());
         }
         let device = work.config.device.open(work.config.precision).map_err(Error::from)?;
         progress::line(&format!(
@@ -302,6 +315,7 @@ fn describe(network: &NetworkConfig, train: &Shards, ingest: &Value) -> Descript
             size: ImageSize { height, width },
             filter: text("filter"),
             fit: text("fit"),
+            reencode: ingest.get("reencode").and_then(|reencode| serde_json::from_value(reencode.clone()).ok()),
             do_rescale: true,
             rescale_factor: 1.0 / 255.0,
             do_normalize: true,

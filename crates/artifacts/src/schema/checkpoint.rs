@@ -43,6 +43,9 @@ pub struct PreprocessorConfig {
     pub filter: Option<String>,
     /// How an image of another aspect is brought to `size`, as ingest was configured ("squash" …).
     pub fit: Option<String>,
+    /// How every image is saved again before it is resized, where ingest was told to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reencode: Option<Reencode>,
     /// Whether bytes are multiplied by `rescale_factor`.
     pub do_rescale: bool,
     /// 1 / 255.
@@ -53,6 +56,24 @@ pub struct PreprocessorConfig {
     pub image_mean: [f32; 3],
     /// Standard deviation of red, green and blue.
     pub image_std: [f32; 3],
+}
+
+/// How all images are saved again, so that formats and qualities tell nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reencode {
+    /// The format.
+    pub format: ReencodeFormat,
+    /// As libjpeg counts it, 1 to 100.
+    pub quality: u8,
+}
+
+/// Formats that images can be saved in again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReencodeFormat {
+    /// JPEG with 4:2:0 colour, as most software writes it.
+    Jpeg,
 }
 
 /// Size of an image in pixels.

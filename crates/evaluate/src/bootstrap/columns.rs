@@ -79,13 +79,16 @@ impl ClassColumns {
                 let bin = start..end;
                 start = end;
                 let mut sums = BinSums::default();
+                let mut floats = [0.0; BLOCK];
                 for block in bin.clone().step_by(BLOCK) {
                     let block = block..(block + BLOCK).min(bin.end);
-                    let counts = &counts[block.clone()];
-                    sums.count += counts.iter().map(|&count| u32::from(count)).sum::<u32>() as f64;
-                    sums.p_fake += dot(counts, &self.p_fake[block.clone()]);
-                    sums.squared_error += dot(counts, &self.squared_error[block.clone()]);
-                    sums.log_loss += dot(counts, &self.log_loss[block]);
+                    let floats = &mut floats[..block.len()];
+                    floats.iter_mut().zip(&counts[block.clone()]).for_each(|(float, count)| *float = f32::from(*count));
+                    // Sums of whole numbers below 2^24 are exact.
+                    sums.count += sum(floats);
+                    sums.p_fake += dot(floats, &self.p_fake[block.clone()]);
+                    sums.squared_error += dot(floats, &self.squared_error[block.clone()]);
+                    sums.log_loss += dot(floats, &self.log_loss[block]);
                 }
                 sums
             })
@@ -93,20 +96,26 @@ impl ClassColumns {
     }
 }
 
-/// The sum of count times value, in an order that does not depend on the machine.
-fn dot(counts: &[u8], values: &[f32]) -> f64 {
+fn sum(values: &[f32]) -> f64 {
+    let (chunks, rest) = values.as_chunks::<LANES>();
     let mut lanes = [0.0_f32; LANES];
-    let (count_chunks, value_chunks) = (counts.chunks_exact(LANES), values.chunks_exact(LANES));
-    let rest: f32 = count_chunks
-        .remainder()
-        .iter()
-        .zip(value_chunks.remainder())
-        .map(|(&count, &value)| f32::from(count) * value)
-        .sum();
-    for (counts, values) in count_chunks.zip(value_chunks) {
+    for chunk in chunks {
         for lane in 0..LANES {
-            lanes[lane] += f32::from(counts[lane]) * values[lane];
+            lanes[lane] += chunk[lane];
         }
     }
+    f64::from(lanes.iter().chain(rest).sum::<f32>())
+}
+
+/// The sum of products, in an order that does not depend on the machine.
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    let ((a_chunks, a_rest), (b_chunks, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut lanes = [0.0_f32; LANES];
+    for (a, b) in a_chunks.iter().zip(b_chunks) {
+        for lane in 0..LANES {
+            lanes[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
     f64::from(lanes.iter().sum::<f32>() + rest)
 }

@@ -2,11 +2,16 @@
 
 use artifacts::random::stream;
 use rand::Rng;
+use rand_distr::{Binomial, Distribution};
 
 use crate::metrics::Weights;
 
 /// Random words taken from the stream at once.
 const BUFFER: usize = 1024;
+/// Bits of a position in a segment: two positions are in one random word.
+const SEGMENT_BITS: u32 = 15;
+/// Images among which draws are scattered at a time: 32 kB of counts.
+const SEGMENT: usize = 1 << SEGMENT_BITS;
 
 /// Fills `weights` with resample `index`: as many draws with replacement from each class as it has images.
 pub fn resample(weights: &mut Weights, seed: u64, index: u64) {
@@ -16,13 +21,36 @@ pub fn resample(weights: &mut Weights, seed: u64, index: u64) {
     draw(real, &mut words);
 }
 
+/// As many draws as there are counts. How many of them fall into each segment is drawn first, by the exact conditional
+/// binomials of the multinomial; what is scattered after that stays within the processor's first-level cache.
 fn draw(counts: &mut [u8], words: &mut Words<impl Rng>) {
     counts.fill(0);
-    // A class has at most `u32::MAX` images, which `Ranking` ensures.
-    let n = counts.len() as u32;
-    for _ in 0..counts.len() {
-        let position = words.below(n) as usize;
-        counts[position] = counts[position].wrapping_add(1);
+    let (mut images, mut draws) = (counts.len(), counts.len() as u64);
+    for segment in counts.chunks_mut(SEGMENT) {
+        let share = segment.len() as f64 / images as f64;
+        let here = if segment.len() == images { draws } else { words.binomial(draws, share) };
+        scatter(segment, here, words);
+        images -= segment.len();
+        draws -= here;
+    }
+}
+
+/// Draws among the images of one segment, each exactly uniform.
+fn scatter(segment: &mut [u8], draws: u64, words: &mut Words<impl Rng>) {
+    let images = segment.len() as u32; // at most SEGMENT
+    let add = |count: &mut u8| *count = count.wrapping_add(1);
+    match <&mut [u8; SEGMENT]>::try_from(&mut *segment) {
+        Ok(whole) => {
+            for _ in 0..draws / 2 {
+                let word = words.next();
+                add(&mut whole[word as usize % SEGMENT]);
+                add(&mut whole[(word >> SEGMENT_BITS) as usize % SEGMENT]);
+            }
+            if draws % 2 == 1 {
+                add(&mut whole[words.next() as usize % SEGMENT]);
+            }
+        }
+        Err(_) => (0..draws).for_each(|_| add(&mut segment[words.below(images) as usize])),
     }
 }
 
@@ -47,6 +75,12 @@ impl<R: Rng> Words<R> {
         let at = 4 * self.used;
         self.used += 1;
         u32::from_le_bytes([self.bytes[at], self.bytes[at + 1], self.bytes[at + 2], self.bytes[at + 3]])
+    }
+
+    /// How many of `draws` draws have an outcome of probability `share`.
+    fn binomial(&mut self, draws: u64, share: f64) -> u64 {
+        // Refused are only shares outside 0 to 1, which a quotient of a part and its whole is not.
+        Binomial::new(draws, share).map_or(draws, |binomial| binomial.sample(&mut self.rng))
     }
 
     /// An exactly uniform number below `n`, which is not 0 (Lemire 2019, "Fast random integer generation in an
@@ -78,16 +112,42 @@ mod tests {
 
     #[test]
     fn a_resample_keeps_the_class_sizes_and_is_its_own() {
-        let draw = |index| {
-            let mut weights = weights(1000, 37);
-            resample(&mut weights, 5, index);
-            weights
-        };
-        let weights = draw(3);
-        let total = |counts: &[u8]| counts.iter().map(|&count| u32::from(count)).sum::<u32>();
-        assert_eq!((total(weights.fake()), total(weights.real())), (1000, 37));
-        assert_eq!(weights, draw(3));
-        assert_ne!(weights, draw(4));
+        let total = |counts: &[u8]| counts.iter().map(|&count| usize::from(count)).sum::<usize>();
+        for sizes in [(1000, 37), (SEGMENT, SEGMENT + 1), (3 * SEGMENT + 12_345, 1)] {
+            let draw = |index| {
+                let mut weights = weights(sizes.0, sizes.1);
+                resample(&mut weights, 5, index);
+                weights
+            };
+            let weights = draw(3);
+            assert_eq!((total(weights.fake()), total(weights.real())), sizes);
+            assert_eq!(weights, draw(3));
+            assert_ne!(weights, draw(4));
+        }
+    }
+
+    #[test]
+    fn draws_over_several_segments_are_those_of_a_multinomial() {
+        // How many of n draws fall into a part of m images has mean m and variance m (1 - m / n); and a position's count is
+        // nearly Poisson's: an image is left out with probability 1 / e.
+        let n = 2 * SEGMENT + 10_000;
+        let parts = [0..SEGMENT, SEGMENT - 500..SEGMENT + 500, 2 * SEGMENT..n];
+        let repetitions = 400;
+        let (mut squares, mut left_out) = (vec![0.0; parts.len()], 0);
+        let mut weights = weights(n, 0);
+        for index in 0..repetitions {
+            resample(&mut weights, 9, index);
+            for (part, squares) in parts.iter().zip(&mut squares) {
+                let m = part.len() as f64;
+                let drawn: f64 = weights.fake()[part.clone()].iter().map(|&count| f64::from(count)).sum();
+                *squares += (drawn - m).powi(2) / (m * (1.0 - m / n as f64));
+            }
+            left_out += weights.fake().iter().filter(|count| **count == 0).count();
+        }
+        // Sums of 400 squares of standard normal values: 400 with a standard deviation of 28.
+        assert!(squares.iter().all(|squares| (squares - 400.0).abs() < 130.0), "{squares:?}");
+        let share = left_out as f64 / (n as f64 * repetitions as f64);
+        assert!((share - (-1.0_f64).exp()).abs() < 1e-3, "{share}");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub enum Error {
         value: f64,
     },
     /// More rows than positions are numbered for.
-    #[error("{rows} predictions are more than the {} that can be ranked", u32::MAX)]
+    #[error("{rows} predictions are more than the {} that can be ranked", i32::MAX)]
     TooMany {
         /// How many rows came.
         rows: usize,

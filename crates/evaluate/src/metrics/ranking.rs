@@ -73,7 +73,7 @@ impl Ranking {
         if labels.len() != scores.len() {
             return Err(Error::Lengths { labels: labels.len(), scores: scores.len() });
         }
-        if u32::try_from(labels.len()).is_err() {
+        if i32::try_from(labels.len()).is_err() {
             return Err(Error::TooMany { rows: labels.len() });
         }
         if let Some((row, &score)) = scores.iter().enumerate().find(|(_, score)| !score.is_finite()) {

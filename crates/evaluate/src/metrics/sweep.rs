@@ -62,21 +62,23 @@ impl RankMetrics {
 
     /// The metrics of a resample, in O(n) without sorting again.
     pub fn weighted(ranking: &Ranking, weights: &Weights) -> RankMetrics {
-        let mut sweep = Sweep::new(weights.fake().len() as u64, weights.real().len() as u64);
+        let mut sweep = Sweep::new(weights.fake().len() as u32, weights.real().len() as u32);
         let counts = weights.counts.as_slice();
-        let mut fakes_seen = 0;
-        let (mut tied_fakes, mut tied_reals) = (0_u64, 0_u64);
-        for (position, flag) in ranking.flags().iter().enumerate() {
-            let is_fake = usize::from(flag & FAKE);
-            let at = if is_fake == 1 { fakes_seen } else { weights.fakes + position - fakes_seen };
-            let count = u64::from(counts[at]);
-            fakes_seen += is_fake;
-            tied_fakes += count * is_fake as u64;
-            tied_reals += count * (1 - is_fake) as u64;
-            if flag & TIE_END != 0 {
-                sweep.step(tied_fakes, tied_reals);
-                (tied_fakes, tied_reals) = (0, 0);
+        let mut block = Block::new();
+        let (mut true_positives, mut called_fake) = (0_u32, 0_u32);
+        let (mut fake_at, mut real_at) = (0, weights.fakes);
+        for flags in ranking.flags().chunks(BLOCK) {
+            for flag in flags {
+                let is_fake = flag & FAKE;
+                let count = u32::from(counts[if is_fake == 1 { fake_at } else { real_at }]);
+                fake_at += usize::from(is_fake);
+                real_at += usize::from(1 - is_fake);
+                true_positives += count & u32::from(is_fake).wrapping_neg();
+                called_fake += count;
+                block.put(true_positives, called_fake, flag & TIE_END != 0);
             }
+            sweep.add(&block);
+            block.start_after_its_last();
         }
         sweep.finish()
     }
@@ -93,93 +95,163 @@ impl RankMetrics {
     }
 }
 
-/// The running counts as the threshold falls from one distinct score to the next.
+/// Images between two looks at what no arithmetic on whole vectors finds: where a rate is reached.
+const BLOCK: usize = 1024;
+/// Independent sums, so that the processor's vector registers are filled, in an order that does not depend on them.
+const LANES: usize = 4;
+
+/// Fake images and all images that are called fake, as the threshold falls from one distinct score to the next; first those
+/// of the block before.
+struct Block {
+    true_positives: [u32; BLOCK + 1],
+    called_fake: [u32; BLOCK + 1],
+    len: usize,
+}
+
+impl Block {
+    fn new() -> Block {
+        Block { true_positives: [0; BLOCK + 1], called_fake: [0; BLOCK + 1], len: 1 }
+    }
+
+    /// Writes a threshold's counts; they are overwritten by the next ones unless its ties end here.
+    #[inline(always)]
+    fn put(&mut self, true_positives: u32, called_fake: u32, tie_ends: bool) {
+        // At most BLOCK are put after the first, so that this never clamps; it spares the check of two indices.
+        let at = self.len.min(BLOCK);
+        self.true_positives[at] = true_positives;
+        self.called_fake[at] = called_fake;
+        self.len = at + usize::from(tie_ends);
+    }
+
+    fn start_after_its_last(&mut self) {
+        self.true_positives[0] = self.true_positives[self.len - 1];
+        self.called_fake[0] = self.called_fake[self.len - 1];
+        self.len = 1;
+    }
+}
+
+/// Sums over the thresholds so far, and what was reached at which.
 struct Sweep {
-    fakes: u64,
-    reals: u64,
-    true_positives: u64,
-    false_positives: u64,
+    fakes: u32,
+    reals: u32,
     /// Twice the area under the ROC curve, in units of 1 / (fakes * reals): exact in integers.
     twice_area: u64,
     /// Sum over thresholds of (new true positives) * precision.
-    precision_steps: f64,
+    precision_steps: [f64; LANES],
     equal_error_rate: Option<f64>,
-    allowed: [u64; 2],
-    found: [u64; 2],
+    allowed: [u32; 2],
+    found: [u32; 2],
 }
 
 impl Sweep {
-    fn new(fakes: u64, reals: u64) -> Sweep {
+    fn new(fakes: u32, reals: u32) -> Sweep {
         Sweep {
             fakes,
             reals,
-            true_positives: 0,
-            false_positives: 0,
             twice_area: 0,
-            precision_steps: 0.0,
+            precision_steps: [0.0; LANES],
             equal_error_rate: None,
             allowed: [0.01, 0.05].map(|rate| allowed_false_positives(rate, reals)),
             found: [0; 2],
         }
     }
 
-    #[inline(always)]
-    fn step(&mut self, new_fakes: u64, new_reals: u64) {
-        let true_positives = self.true_positives + new_fakes;
-        let false_positives = self.false_positives + new_reals;
-        self.twice_area += new_reals * (self.true_positives + true_positives);
-        let called_fake = (true_positives + false_positives).max(1);
-        self.precision_steps += float(new_fakes) * (float(true_positives) / float(called_fake));
+    fn add(&mut self, block: &Block) {
+        let last = block.len - 1;
+        if last == 0 {
+            return;
+        }
+        let (true_positives, called_fake) = (&block.true_positives[..block.len], &block.called_fake[..block.len]);
+        self.twice_area += twice_area(true_positives, called_fake);
+        add_precision_steps(&mut self.precision_steps, true_positives, called_fake);
+        let false_positives = |at: usize| called_fake[at] - true_positives[at];
         for (allowed, found) in self.allowed.iter().zip(&mut self.found) {
-            *found = if false_positives <= *allowed { true_positives } else { *found };
+            if false_positives(last) <= *allowed {
+                *found = true_positives[last];
+            } else if false_positives(0) <= *allowed {
+                let at = (0..last).rfind(|at| false_positives(*at) <= *allowed).unwrap_or(0);
+                *found = true_positives[at];
+            }
         }
-        if self.equal_error_rate.is_none() && self.crosses(true_positives, false_positives) {
-            self.equal_error_rate = Some(self.crossing(true_positives, false_positives));
+        let point = |at: usize| (true_positives[at], false_positives(at));
+        if self.equal_error_rate.is_none() && self.crosses(point(last)) {
+            let at = (1..last).find(|at| self.crosses(point(*at))).unwrap_or(last);
+            self.equal_error_rate = Some(self.crossing(point(at - 1), point(at)));
         }
-        self.true_positives = true_positives;
-        self.false_positives = false_positives;
     }
 
     /// Whether FPR + TPR reaches 1, that is, FPR reaches FNR.
-    #[inline(always)]
-    fn crosses(&self, true_positives: u64, false_positives: u64) -> bool {
-        false_positives * self.fakes + true_positives * self.reals >= self.fakes * self.reals
+    fn crosses(&self, (true_positives, false_positives): (u32, u32)) -> bool {
+        let [fakes, reals, true_positives, false_positives] =
+            [self.fakes, self.reals, true_positives, false_positives].map(u64::from);
+        false_positives * fakes + true_positives * reals >= fakes * reals
     }
 
-    /// The false-positive rate where the straight line from the last point to this one meets FPR = 1 - TPR.
-    #[cold]
-    fn crossing(&self, true_positives: u64, false_positives: u64) -> f64 {
-        let tpr = |count: u64| count as f64 / self.fakes as f64;
-        let fpr = |count: u64| count as f64 / self.reals as f64;
-        let before = fpr(self.false_positives) + tpr(self.true_positives);
-        let after = fpr(false_positives) + tpr(true_positives);
-        let share = if after > before { (1.0 - before) / (after - before) } else { 0.0 };
-        fpr(self.false_positives) + share * (fpr(false_positives) - fpr(self.false_positives))
+    /// The false-positive rate where the straight line between two points, (true, false) positives each, meets
+    /// FPR = 1 - TPR.
+    fn crossing(&self, before: (u32, u32), after: (u32, u32)) -> f64 {
+        let rates = |(true_positives, false_positives)| {
+            let fpr = f64::from(false_positives) / f64::from(self.reals);
+            (fpr, fpr + f64::from(true_positives) / f64::from(self.fakes))
+        };
+        let ((fpr_before, sum_before), (fpr_after, sum_after)) = (rates(before), rates(after));
+        let share = if sum_after > sum_before { (1.0 - sum_before) / (sum_after - sum_before) } else { 0.0 };
+        fpr_before + share * (fpr_after - fpr_before)
     }
 
     fn finish(self) -> RankMetrics {
-        let (fakes, reals) = (self.fakes as f64, self.reals as f64);
+        let (fakes, reals) = (f64::from(self.fakes), f64::from(self.reals));
         let both = self.fakes > 0 && self.reals > 0;
         RankMetrics {
             roc_auc: both.then(|| self.twice_area as f64 / (2.0 * fakes * reals)),
-            pr_auc: (self.fakes > 0).then(|| self.precision_steps / fakes),
+            pr_auc: (self.fakes > 0).then(|| self.precision_steps.iter().sum::<f64>() / fakes),
             equal_error_rate: self.equal_error_rate.filter(|_| both),
-            tpr_at_fpr_1: both.then(|| self.found[0] as f64 / fakes),
-            tpr_at_fpr_5: both.then(|| self.found[1] as f64 / fakes),
+            tpr_at_fpr_1: both.then(|| f64::from(self.found[0]) / fakes),
+            tpr_at_fpr_5: both.then(|| f64::from(self.found[1]) / fakes),
         }
     }
 }
 
-/// The same as `count as f64`, in one instruction: x86-64 converts signed integers only, and counts are below 2^63.
+/// Twice the area under the steps of a block.
+fn twice_area(true_positives: &[u32], called_fake: &[u32]) -> u64 {
+    let steps = true_positives.windows(2).zip(called_fake.windows(2));
+    steps
+        .map(|(positives, called)| {
+            let new_reals = u64::from((called[1] - called[0]) - (positives[1] - positives[0]));
+            new_reals * u64::from(positives[0]) + new_reals * u64::from(positives[1])
+        })
+        .sum()
+}
+
+/// Adds (new true positives) * precision of each threshold of a block.
+fn add_precision_steps(sums: &mut [f64; LANES], true_positives: &[u32], called_fake: &[u32]) {
+    let step = |before: u32, positives: u32, called: u32| {
+        float(positives - before) * (float(positives) / float(called.max(1)))
+    };
+    let before = true_positives.chunks_exact(LANES);
+    let after = true_positives[1..].chunks_exact(LANES).zip(called_fake[1..].chunks_exact(LANES));
+    for (before, (positives, called)) in before.zip(after) {
+        for lane in 0..LANES {
+            sums[lane] += step(before[lane], positives[lane], called[lane]);
+        }
+    }
+    let thresholds = true_positives.len() - 1;
+    for at in thresholds - thresholds % LANES..thresholds {
+        sums[at % LANES] += step(true_positives[at], true_positives[at + 1], called_fake[at + 1]);
+    }
+}
+
+/// The same as `f64::from(count)`, in one instruction for a whole vector: x86-64 converts signed integers only, and a
+/// [`Ranking`] has no more images than those have.
 #[inline(always)]
-fn float(count: u64) -> f64 {
-    count as i64 as f64
+fn float(count: u32) -> f64 {
+    f64::from(count as i32)
 }
 
 /// The largest number of false positives whose rate, as a quotient of floats, is at most `rate`.
-fn allowed_false_positives(rate: f64, reals: u64) -> u64 {
-    let within = |count: u64| count as f64 / reals as f64 <= rate;
-    let mut count = (rate * reals as f64).floor() as u64;
+fn allowed_false_positives(rate: f64, reals: u32) -> u32 {
+    let within = |count: u32| f64::from(count) / f64::from(reals) <= rate;
+    let mut count = (rate * f64::from(reals)).floor() as u32;
     while count > 0 && !within(count) {
         count -= 1;
     }

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use artifacts::Manifest;
-use artifacts::schema::PreprocessorConfig;
+use artifacts::schema::{PreprocessorConfig, Reencode, ReencodeFormat};
 use pixels::{Decoded, Filter, Fit, Limits, decode, degrade, resize};
 use serde::de::DeserializeOwned;
 
@@ -15,8 +15,7 @@ pub struct Preprocessing {
     size: u32,
     filter: Filter,
     fit: Fit,
-    /// The JPEG quality that all images are saved with before they are resized, where ingest was told to.
-    reencode: Option<u8>,
+    reencode: Option<Reencode>,
     limits: Limits,
 }
 
@@ -42,17 +41,15 @@ impl Preprocessing {
             size: config.size.height as u32,
             filter: named(config.filter.as_deref()).map_err(|name| unknown(format!("the filter `{name}`")))?,
             fit: named(config.fit.as_deref()).map_err(|name| unknown(format!("the fit `{name}`")))?,
-            reencode: None,
+            reencode: config.reencode,
             limits: Limits::default(),
         })
     }
 
-    /// The same, with what only ingest's manifest says: `ingest.reencode`, which saves every image again, and the limit that
-    /// images were decoded within.
+    /// The same, within the limit on pixels that images were ingested with.
     pub fn after_ingest(self, manifest: &Manifest) -> Preprocessing {
-        let quality = manifest.config["reencode"]["quality"].as_u64();
         let limits = manifest.config["max_pixels"].as_u64().map_or(self.limits, |max_pixels| Limits { max_pixels });
-        Preprocessing { reencode: quality.and_then(|quality| u8::try_from(quality).ok()), limits, ..self }
+        Preprocessing { limits, ..self }
     }
 
     /// The same for the pixels of shards, which have been saved again already.
@@ -79,8 +76,10 @@ impl Preprocessing {
     /// # Errors
     /// Why it cannot be, in words.
     pub fn square(&self, picture: &pixels::RgbImage) -> Result<Vec<u8>, String> {
-        let again = self.reencode.map(|quality| degrade::jpeg(picture, quality)).transpose();
-        let again = again.map_err(|error| error.to_string())?;
+        let again = self.reencode.map(|reencode| match reencode.format {
+            ReencodeFormat::Jpeg => degrade::jpeg(picture, reencode.quality),
+        });
+        let again = again.transpose().map_err(|error| error.to_string())?;
         let picture = again.as_ref().unwrap_or(picture);
         let square = resize(picture, self.size, self.filter, self.fit).map_err(|error| error.to_string())?;
         Ok(square.into_data())
@@ -129,6 +128,7 @@ mod tests {
             size: ImageSize { height: 8, width },
             filter: filter.map(str::to_owned),
             fit: None,
+            reencode: None,
             do_rescale: true,
             rescale_factor: 1.0 / 255.0,
             do_normalize: true,

@@ -105,6 +105,7 @@ impl Run {
                 size: ImageSize { height: SIDE as usize, width: SIDE as usize },
                 filter: None,
                 fit: None,
+                reencode: None,
                 do_rescale: true,
                 rescale_factor: 1.0 / 255.0,
                 do_normalize: true,

@@ -50,7 +50,7 @@ pub enum SourceError {
     /// No folder's name says a class.
     #[error(
         "no folder of `{}` is named after a class (real, fake, 0_real, 1_fake, nature, ai …); the folders are: {folders}; \
-         say which is which, e.g. --set ingest.labels.{example}=fake", path.display()
+         say which is which, e.g. --set 'ingest.labels.{example}=fake'", path.display()
     )]
     NoLabels {
         /// The folder or archive.

@@ -2,10 +2,12 @@
 //!
 //! The data sets of the field are trees whose folders are named after classes, splits, generators and subjects, in any order.
 //! Names decide and never sorting order:
-//! - the class is the deepest folder that names one;
+//! - the class is that of the deepest folder which `[ingest.labels]` maps, and else the one that the folders' names say; where
+//!   they say both (`fake/nature`), nobody can know which is meant, and the image is not used;
+//! - folders that all images share, and the source's own name, say the class only where nothing else does;
 //! - the split is the outermost folder that names one;
 //! - the generator of a fake is the folder that `[ingest.labels]` maps, where one does, and else the outermost folder that
-//!   names neither, not counting the folders that all images share.
+//!   names neither, not counting the folders that all images share above their class.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,6 +16,7 @@ use artifacts::{Label, Split};
 
 use super::{Entry, SourceError, name};
 use crate::Config;
+use crate::reject::Fault;
 
 /// The most folder names that an error lists.
 const LISTED: usize = 12;
@@ -22,10 +25,10 @@ const LISTED: usize = 12;
 pub(super) struct Layout {
     labels: BTreeMap<String, Label>,
     splits: BTreeMap<String, Split>,
-    /// The class that the source's own name says, for images that lie in no folder.
-    root: Option<Label>,
-    /// Folders that all images share: `ddata` says nothing of a generator.
+    /// How many of the outermost folders all images share: `ddata` says nothing of a generator.
     shared: usize,
+    /// What the shared folders and the source's own name say, where no other folder names a class.
+    common: Option<Label>,
 }
 
 impl Layout {
@@ -39,10 +42,19 @@ impl Layout {
         config: &Config,
     ) -> Result<Layout, SourceError> {
         let mut layout =
-            Layout { labels: folded(&config.labels), splits: folded(&config.splits), root: None, shared: 0 };
-        layout.root = root.file_name().and_then(|name| layout.label(&name.to_string_lossy()));
+            Layout { labels: folded(&config.labels), splits: folded(&config.splits), shared: 0, common: None };
         layout.shared = shared_folders(paths.clone());
-        if paths.clone().any(|path| layout.entry(path).label.is_some()) {
+        if paths.clone().any(|path| !matches!(layout.class(folders(path).skip(layout.shared)), Ok(None))) {
+            return Ok(layout);
+        }
+        let root_name = root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let shared = paths.clone().next().into_iter().flat_map(folders).take(layout.shared);
+        let class = match layout.class(shared) {
+            Ok(None) => layout.class(std::iter::once(root_name.as_str())),
+            shared => shared,
+        };
+        if let Ok(Some((_, label))) = class {
+            layout.common = Some(label);
             return Ok(layout);
         }
         let folders: BTreeSet<&str> = paths.flat_map(folders).collect();
@@ -58,14 +70,14 @@ impl Layout {
 
     /// What the path says.
     pub(super) fn entry(&self, path: &str) -> Entry {
-        let named = folders(path).rev().find_map(|folder| Some((folder, self.label(folder)?)));
-        let label = named.map(|(_, label)| label).or(self.root);
-        let generator = match (label, named) {
-            (Some(Label::Fake), Some((folder, _))) if self.labels.contains_key(&fold(folder)) => folder,
-            (Some(Label::Fake), _) => {
-                let unnamed = |folder: &&str| self.label(folder).is_none() && self.split(folder).is_none();
-                folders(path).skip(self.shared).find(unnamed).unwrap_or_default()
-            }
+        let class = self.class(folders(path).skip(self.shared));
+        let label = match &class {
+            Ok(named) => named.map(|(_, label)| label).or(self.common).ok_or_else(Fault::no_label),
+            Err(fault) => Err(fault.clone()),
+        };
+        let generator = match (&label, class) {
+            (Ok(Label::Fake), Ok(Some((folder, _)))) if self.labels.contains_key(&fold(folder)) => folder,
+            (Ok(Label::Fake), _) => self.generator(path),
             _ => "",
         };
         Entry {
@@ -74,6 +86,37 @@ impl Layout {
             split: folders(path).find_map(|folder| self.split(folder)),
             generator: name::shown(generator),
         }
+    }
+
+    /// The class that some folders of one path name, outermost first, and the deepest folder that does.
+    fn class<'a>(&self, folders: impl Iterator<Item = &'a str>) -> Result<Option<(&'a str, Label)>, Fault> {
+        let (mut mapped, mut named, mut conflict) = (None, None, None);
+        for folder in folders {
+            if let Some(label) = self.labels.get(&fold(folder)) {
+                mapped = Some((folder, *label));
+            } else if let Some(label) = Label::from_name(folder) {
+                conflict = conflict.or(named.filter(|(_, outer)| *outer != label).map(|(outer, _)| (outer, folder)));
+                named = Some((folder, label));
+            }
+        }
+        match (mapped, conflict) {
+            (None, Some((outer, inner))) => Err(Fault::both_labels(&name::shown(outer), &name::shown(inner))),
+            _ => Ok(mapped.or(named)),
+        }
+    }
+
+    /// The outermost folder that names neither class nor split: of those not shared by all images, and else of those below
+    /// the class that all images have in common.
+    fn generator<'a>(&self, path: &'a str) -> &'a str {
+        let unnamed = |folder: &&str| self.label(folder).is_none() && self.split(folder).is_none();
+        let below_class = || {
+            self.common?;
+            let shared = || folders(path).take(self.shared);
+            // The source's own name stands above all of them.
+            let class = shared().position(|folder| self.label(folder).is_some()).unwrap_or(0);
+            shared().skip(class).find(unnamed)
+        };
+        folders(path).skip(self.shared).find(unnamed).or_else(below_class).unwrap_or_default()
     }
 
     fn label(&self, name: &str) -> Option<Label> {
@@ -130,7 +173,8 @@ mod tests {
         let show = |path: &&str| {
             let Entry { label, split, generator, .. } = layout.entry(path);
             let word = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-            format!("{} {} {generator}", word(label.map(|l| l.to_string())), word(split.map(|s| s.to_string())))
+            let label = label.ok().map(|label| label.to_string());
+            format!("{} {} {generator}", word(label), word(split.map(|split| split.to_string())))
         };
         paths.iter().map(show).collect()
     }
@@ -174,11 +218,38 @@ mod tests {
     }
 
     #[test]
-    fn the_deepest_class_counts_and_the_sources_name_is_the_last_resort() {
-        let config = Config::default();
-        assert_eq!(read(&["fake/human/1.png", "real/ai/x/2.png"], &config), ["real - ", "fake - x"]);
-        let layout = Layout::of(["1.jpg"].into_iter(), Path::new("photos/0_real"), &config).unwrap();
-        assert_eq!(layout.entry("1.jpg").label, Some(Label::Real));
+    fn the_sources_name_and_shared_folders_are_the_last_resort() {
+        let at = |root: &str, paths: &[&str]| {
+            let layout = Layout::of(paths.iter().copied(), Path::new(root), &Config::default()).unwrap();
+            let entries = paths.iter().map(|path| layout.entry(path));
+            entries.map(|entry| (entry.label.ok(), entry.generator)).collect::<Vec<_>>()
+        };
+        let (real, fake) = (Some(Label::Real), Some(Label::Fake));
+        assert_eq!(at("photos/0_real", &["1.jpg"]), [(real, String::new())]);
+        assert_eq!(at("1_fake", &["sdxl/1.jpg"]), [(fake, "sdxl".to_owned())]);
+        assert_eq!(
+            at("x", &["fake/sdxl/1.png", "fake/sdxl/2.png"]),
+            [(fake, "sdxl".to_owned()), (fake, "sdxl".to_owned())]
+        );
+        assert_eq!(at("x", &["train/ai/1.png"]), [(fake, String::new())]);
+        // Where some folders name a class, neither the root nor what all share speaks for the others.
+        assert_eq!(at("fake", &["real/1.jpg", "cats/2.jpg"]), [(real, String::new()), (None, String::new())]);
+        assert_eq!(
+            at("x", &["fake/train/real/1.jpg", "fake/train/ai/2.jpg"]),
+            [(real, String::new()), (fake, String::new())]
+        );
+    }
+
+    #[test]
+    fn a_path_that_names_both_classes_is_refused_unless_a_mapping_decides() {
+        let paths = ["fake/nature/1.png", "fake/sdxl/2.png", "real/3.png"];
+        let mut config = Config::default();
+        assert_eq!(read(&paths, &config), ["- - ", "fake - sdxl", "real - "]);
+        let layout = Layout::of(paths.into_iter(), Path::new("root"), &config).unwrap();
+        let fault = layout.entry(paths[0]).label.unwrap_err();
+        assert!(fault.detail.contains("`fake`") && fault.detail.contains("`nature`"), "{}", fault.detail);
+        config.labels.insert("nature".to_owned(), Label::Fake);
+        assert_eq!(read(&paths, &config), ["fake - nature", "fake - sdxl", "real - "]);
     }
 
     #[test]

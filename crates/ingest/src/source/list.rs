@@ -86,7 +86,7 @@ fn entry(row: &Row, config: &Config) -> Result<Entry, String> {
             )
         })?),
     };
-    Ok(Entry { path: name::shown(&row.path), label: Some(label), split, generator: name::shown(&row.generator) })
+    Ok(Entry { path: name::shown(&row.path), label: Ok(label), split, generator: name::shown(&row.generator) })
 }
 
 impl Source for List {
@@ -106,7 +106,7 @@ impl Source for List {
         let mut digest = Digest::default();
         for (index, row) in self.rows.iter().enumerate() {
             let Entry { path, label, split, generator } = &row.entry;
-            let said = format!("{label:?} {split:?} {generator}");
+            let said = format!("{:?} {split:?} {generator}", label.as_ref().ok());
             digest = digest.part(path, said.as_bytes()).part("file", &stamp(&self.path(index)));
         }
         Ok(digest.finish())

@@ -24,7 +24,7 @@ impl Source for Simulation {
         let entry = self.0.entry(index as u64);
         Entry {
             path: entry.path(),
-            label: Some(entry.label()),
+            label: Ok(entry.label()),
             split: Some(entry.split),
             generator: entry.generator.map(|generator| generator.name().to_owned()).unwrap_or_default(),
         }

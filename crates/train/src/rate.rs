@@ -1,0 +1,69 @@
+//! How fast this machine trains, measured before a long training starts.
+
+use std::time::{Duration, Instant};
+
+use artifacts::stage::Failure;
+use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, device};
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::error::Error;
+
+/// What is measured takes at least so long: single steps of a shared machine differ by half.
+const LONG_ENOUGH: Duration = Duration::from_secs(3);
+
+/// The speed of training steps, without loading, validation and checkpoints.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rate {
+    /// Where.
+    pub device: String,
+    /// How fast.
+    pub images_per_second: f64,
+}
+
+/// Trains for some seconds, as `config` says, on images of `size` x `size` pixels without meaning.
+///
+/// # Errors
+/// Those of the device and of the network.
+pub fn rate(config: &Config, size: usize) -> Result<Rate, Failure> {
+    measure(config, size).map_err(Failure::from)
+}
+
+fn measure(config: &Config, size: usize) -> Result<Rate, Error> {
+    let device = config.device.open(config.precision)?;
+    let mut network = Network::new(&NetworkConfig::default(), &device)?;
+    network.initialise(config.seed)?;
+    let mut adam = Adam::new(AdamConfig { lr: config.learning_rate(), ..AdamConfig::default() }, &network)?;
+    let n = config.batch;
+    let data: Vec<u8> = (0..n * size * size * 3).map(|i| (i * 31 % 251) as u8).collect();
+    let labels: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect();
+    let mut step = || -> Result<(), Error> {
+        network.train_step(&PixelBatch { data: &data, n, height: size, width: size }, &labels)?;
+        Ok(adam.step(&mut network)?)
+    };
+    // The first step allocates what all others use.
+    step()?;
+    let start = Instant::now();
+    let mut steps = 0;
+    while steps == 0 || start.elapsed() < LONG_ENOUGH {
+        step()?;
+        steps += 1;
+    }
+    let images_per_second = (steps * n) as f64 / start.elapsed().as_secs_f64();
+    Ok(Rate { device: device::describe(&device), images_per_second })
+}
+
+#[cfg(test)]
+mod tests {
+    use model::device::DeviceChoice;
+
+    use super::*;
+
+    #[test]
+    fn a_rate_is_measured_at_the_size_asked_for() {
+        let config = Config { device: DeviceChoice::Cpu, batch: 2, ..Config::default() };
+        let small = rate(&config, 32).unwrap();
+        assert!(small.images_per_second > 0.0 && small.device.starts_with("cpu"));
+        assert!(rate(&config, 1).is_err(), "no network sees an image of one pixel");
+    }
+}
