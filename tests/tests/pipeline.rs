@@ -70,8 +70,28 @@ fn one_stage_reruns_on_what_is_on_disk_and_other_data_are_judged_beside_it() {
     evaluate(&["--data", "simulated:train=0,test=10,size=32,seed=9"]);
     let foreign = run.stage("evaluate-simulated-train-0-test-10-size-32-seed-9");
     complete_manifest(&foreign);
-    assert_eq!(json(&foreign.join(names::METRICS))["n"], 10);
+    let metrics = json(&foreign.join(names::METRICS));
+    assert_eq!((&metrics["n"], &metrics["seen"]["training"]), (&10.into(), &0.into()));
     assert_eq!(json(&run.evaluate().join(names::METRICS)), test, "the run's own evaluation is untouched");
+
+    evaluate(&["--ckpt", "last", "--name", "last"]);
+    assert_eq!(json(&run.stage("evaluate-last").join(names::METRICS))["checkpoint"], "last");
+    let own = run.ingest().to_string_lossy().into_owned();
+    evaluate(&["--data", &own, "--split", "train", "--name", "learnt"]);
+    let learnt = json(&run.stage("evaluate-learnt").join(names::METRICS));
+    assert_eq!(learnt["seen"]["training"], learnt["n"]);
+    assert_eq!(json(&run.evaluate().join(names::METRICS)), test);
+}
+
+#[test]
+fn images_that_were_made_in_another_way_are_not_judged() {
+    let bench = Bench::new();
+    let (run, other) = (bench.run("first"), bench.run("other"));
+    bench.pipeline_into(&run, &["--until", "train"]).expect_code(0);
+    outcome(bench.stage("ingest", &other).args(["--set", "ingest.filter=nearest"])).expect_code(0);
+    let shards = other.ingest().to_string_lossy().into_owned();
+    let refused = outcome(bench.stage("evaluate", &run).args(["--data", &shards])).expect_code(3);
+    assert!(refused.stderr.contains("ingest.filter") && refused.stderr.contains("nearest"), "{}", refused.stderr);
 }
 
 #[test]

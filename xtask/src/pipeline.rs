@@ -137,7 +137,7 @@ fn training_time(
     let Rate { device, images_per_second } = rate(ingest["size"].as_u64().unwrap_or(224))?;
     let hours = images * epochs * runs / images_per_second.max(1e-9) / 3600.0;
     Ok(Some(format!(
-        "trains {runs} time(s) for {epochs} epochs on about {images:.0} images: {hours:.1} hours at {images_per_second:.1} \
+        "{runs} training run(s) of {epochs} epochs on about {images:.0} images: {hours:.1} hours at {images_per_second:.1} \
          images/s, measured just now on {device}, and some more for validation; checkpoints take about {:.1} GB",
         runs * CHECKPOINTS_GB
     )))

@@ -19,6 +19,6 @@ pub use history::Epoch;
 pub use ingest::{IngestSummary, Rejected, SplitSummary};
 pub use metrics::{
     Bootstrap, Confusion, CurvePoint, Fitted, Group, Groups, Inconclusive, Interval, Metrics, Moments, ReliabilityBin,
-    RunMetrics, Scores, Worst,
+    RunMetrics, Scores, Seen, Worst,
 };
 pub use robustness::{Flip, FlippingImage, Robustness, RobustnessCurve, RobustnessPoint};

@@ -19,8 +19,12 @@ pub struct Config {
     pub ckpt: String,
     /// The split that is judged.
     pub split: Split,
-    /// A folder of shards to judge in place of the run's own; the result is `evaluate-NAME` beside `evaluate`.
+    /// A folder of shards to judge in place of the run's own; the result is `evaluate-NAME` beside `evaluate`, after the
+    /// folder unless `name` says another.
     pub data: Option<PathBuf>,
+    /// Puts the result into `evaluate-NAME` beside `evaluate`, so that it stays when the run is judged in another way:
+    /// `last` for the last checkpoint, `val` for another split. Letters, digits, `-` and `_`.
+    pub name: Option<String>,
     /// Images in a batch.
     pub batch: usize,
     /// Where to compute: auto, cpu or `cuda[:N]`.
@@ -49,6 +53,7 @@ impl Default for Config {
             ckpt: "best".to_owned(),
             split: Split::Test,
             data: None,
+            name: None,
             batch: 32,
             device: DeviceChoice::Auto,
             precision: Precision::Auto,
@@ -80,6 +85,10 @@ impl Config {
         if self.ckpt.is_empty() {
             return error("ckpt", &"empty", "best, last or the folder of a checkpoint");
         }
+        let harmless = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        if let Some(name) = self.name.as_ref().filter(|name| name.is_empty() || !harmless(name)) {
+            return error("name", name, "letters, digits, - and _");
+        }
         for (key, share) in [("band.false_accusations", self.band.false_accusations), ("band.misses", self.band.misses)]
         {
             if !(0.0..=1.0).contains(&share) {
@@ -99,6 +108,8 @@ mod tests {
         assert_eq!(Config::default().validate(), Ok(()));
         let error = Config { batch: 0, ..Config::default() }.validate().unwrap_err();
         assert_eq!(error.to_string(), "evaluate.batch is 0, and must be at least 1");
+        let named = Config { name: Some("../x".to_owned()), ..Config::default() };
+        assert!(named.validate().unwrap_err().to_string().contains("evaluate.name"));
         let band = BandLimits { misses: f64::NAN, ..BandLimits::default() };
         assert!(Config { band, ..Config::default() }.validate().unwrap_err().to_string().contains("band.misses"));
     }

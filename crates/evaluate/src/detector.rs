@@ -111,6 +111,14 @@ impl Detector {
         Ok(logits.rows().map(|row| Score { real: row[real], fake: row[fake] }).collect())
     }
 
+    /// Checks, before anything is judged, that there are heat maps of a layer.
+    ///
+    /// # Errors
+    /// A layer that does not exist.
+    pub fn check_layer(&self, layer: &str) -> Result<(), Error> {
+        Ok(self.network.check_layer(layer)?)
+    }
+
     /// Grad-CAM heat maps of `n` images for one class each.
     ///
     /// # Errors

@@ -1,15 +1,15 @@
 //! The stage `evaluate`: checkpoints and shards to the folder `evaluate/` of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use artifacts::atomic::{self, DirWriter};
 use artifacts::hash::{Digest, Hash};
 use artifacts::predictions::{self, Prediction};
-use artifacts::schema::{Bootstrap, IngestSummary, Metrics, PreprocessorConfig, Robustness, RunMetrics, Scores};
+use artifacts::schema::{Bootstrap, IngestSummary, Metrics, PreprocessorConfig, Robustness, RunMetrics, Scores, Seen};
 use artifacts::shard::{ShardSet, Shards};
 use artifacts::stage::{Failure, Job, Output, Stage, to_json};
-use artifacts::{Checkpoint, Error as ArtifactError, Manifest, RunDir, Split, names};
+use artifacts::{Checkpoint, Error as ArtifactError, Manifest, RunDir, Split, names, progress};
 use model::device::Device;
 use serde_json::{Value, json};
 
@@ -57,10 +57,12 @@ impl Stage for Evaluate {
         let (run, config) = (&job.run, &job.config);
         let device = config.device.open(config.precision).map_err(Error::from)?;
         let judged_set = judged_set(run, config)?;
+        let judged = judged_set.split(config.split)?;
         let data = Data {
             summary: ingest_summary(&judged_set)?,
             ingest: judged_set.manifest().clone(),
-            judged: judged_set.split(config.split)?,
+            seen: seen(run, config, &judged)?,
+            judged,
             validation: validation(run, config)?,
         };
         let writer = DirWriter::create(&target(run, config))?;
@@ -79,13 +81,14 @@ struct Data {
     ingest: Manifest,
     judged: Shards,
     validation: Option<Shards>,
+    seen: Option<Seen>,
 }
 
-/// The folder that the result goes to: `evaluate`, or `evaluate-NAME` for data that are not the run's own.
+/// The folder that the result goes to: `evaluate`, or `evaluate-NAME` where a name is given or the data are not the run's own.
 fn target(run: &RunDir, config: &Config) -> PathBuf {
-    match &config.data {
+    match config.name.clone().or_else(|| config.data.as_deref().map(data_name)) {
         None => run.evaluate(),
-        Some(data) => run.stage(&format!("{}-{}", names::EVALUATE, data_name(data))),
+        Some(name) => run.stage(&format!("{}-{name}", names::EVALUATE)),
     }
 }
 
@@ -109,6 +112,32 @@ fn validation(run: &RunDir, config: &Config) -> Result<Option<Shards>, ArtifactE
     // By content: --data may name the run's own shards.
     let judges_itself = own.has(Split::Val) && judged_set(run, config)?.digest(config.split) == own.digest(Split::Val);
     if judges_itself || !own.has(Split::Val) { Ok(None) } else { own.split(Split::Val).map(Some) }
+}
+
+/// How many of the judged images are in the run's own data, where they are not these themselves.
+fn seen(run: &RunDir, config: &Config, judged: &Shards) -> Result<Option<Seen>, ArtifactError> {
+    if config.data.is_none() {
+        return Ok(None);
+    }
+    let own = ShardSet::open(&run.ingest())?;
+    let common = |split| -> Result<u64, ArtifactError> {
+        if !own.has(split) {
+            return Ok(0);
+        }
+        // What is looked at are names of files; whether pixels are whole does not matter.
+        let known: BTreeSet<[u8; 32]> =
+            Shards::open(&run.ingest(), split)?.samples().iter().map(|sample| *sample.id.as_bytes()).collect();
+        Ok(judged.samples().iter().filter(|sample| known.contains(sample.id.as_bytes())).count() as u64)
+    };
+    let seen = Seen { training: common(Split::Train)?, validation: common(Split::Val)? };
+    if seen.training > 0 {
+        progress::line(&format!(
+            "evaluate: warning: {} of {} images are among those the model was trained on; scores on them flatter it",
+            seen.training,
+            judged.len()
+        ));
+    }
+    Ok(Some(seen))
 }
 
 fn ingest_summary(set: &ShardSet) -> Result<IngestSummary, Failure> {
@@ -154,6 +183,7 @@ fn judge_all(
     for (index, checkpoint) in checkpoints.iter().enumerate() {
         let mut detector = Detector::open(checkpoint, device)?;
         check_preparation(detector.preprocessing(), &data.ingest)?;
+        detector.check_layer(&config.layer)?;
         let (predictions, metrics) = judge_one(data, &mut detector, index, config)?;
         if index == 0 && config.examples > 0 {
             explain::write(&dir.join(names::EXPLANATIONS), &mut detector, &data.judged, &predictions, config)?;
@@ -162,9 +192,9 @@ fn judge_all(
             let preprocessing = Preprocessing::of(detector.preprocessing(), checkpoint.path())
                 .map_err(Error::from)?
                 .after_ingest(&data.ingest);
-            let source = &data.summary.source;
+            let files = data.summary.files.as_ref().map(Path::new);
             let robustness =
-                robustness::sweep(&mut detector, &preprocessing, &data.judged, &predictions, source, config)?;
+                robustness::sweep(&mut detector, &preprocessing, &data.judged, &predictions, files, config)?;
             atomic::write_json(&dir.join(Robustness::FILE), &robustness)?;
         }
         all_predictions.extend(predictions);
@@ -178,6 +208,7 @@ fn judge_all(
         simulated: data.summary.simulated,
         split: config.split,
         checkpoint: config.ckpt.clone(),
+        seen: data.seen,
         headline: first.scores.clone(),
         intervals: first.intervals.clone(),
         bootstrap: Bootstrap { resamples: config.resamples, seed: config.seed, level: LEVEL },
@@ -248,5 +279,9 @@ mod tests {
         let foreign = |dir: &str| target(&run, &Config { data: Some(dir.into()), ..Config::default() });
         assert_eq!(foreign("runs/demo/data/faces/ingest"), Path::new("runs/demo/evaluate-faces"));
         assert_eq!(foreign("shards"), Path::new("runs/demo/evaluate-shards"));
+        let named =
+            |data: Option<PathBuf>| target(&run, &Config { data, name: Some("last".to_owned()), ..Config::default() });
+        assert_eq!(named(None), Path::new("runs/demo/evaluate-last"));
+        assert_eq!(named(Some("shards".into())), Path::new("runs/demo/evaluate-last"));
     }
 }

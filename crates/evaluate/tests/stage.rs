@@ -45,9 +45,9 @@ fn check_metrics(metrics: &Metrics, folder: &Path) {
     assert!(fitted.inconclusive.low <= fitted.scores.threshold && fitted.scores.threshold <= fitted.inconclusive.high);
     // The temperature changes no order.
     assert_eq!(fitted.scores.roc_auc, metrics.headline.roc_auc);
-    let area = metrics.headline.roc_auc.unwrap();
-    let interval = metrics.intervals["roc_auc"];
-    assert!(interval.low <= area && area <= interval.high);
+    let brier = metrics.headline.brier.unwrap();
+    let interval = metrics.intervals["brier"];
+    assert!(interval.low <= brier && brier <= interval.high);
 }
 
 fn check_explanations(folder: &Path) {
@@ -105,7 +105,7 @@ fn check_comparison(run: &Run) {
     assert!((pair.roc_auc.unwrap().difference - (areas[0] - areas[1])).abs() < 1e-12);
     assert_eq!(pair.differences[0].value, Some(areas[0] - areas[1]));
     for entrant in &comparison.entrants {
-        assert!(entrant.intervals.contains_key("roc_auc") && entrant.roc.len() > 2);
+        assert!(entrant.intervals.contains_key("brier") && entrant.roc.len() > 2);
     }
     assert_eq!(comparison.disagreeing, comparison.disagreements.len() as u64);
     for image in &comparison.disagreements {

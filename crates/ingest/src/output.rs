@@ -12,6 +12,7 @@ use crate::Config;
 use crate::audit::{Observation, audit, near_duplicates};
 use crate::image::{Image, Unusable};
 use crate::reject::{self, Fault};
+use crate::source::Source;
 
 /// The files of one ingest while they are written.
 pub(crate) struct Output<'a> {
@@ -74,8 +75,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Completes the shards and `rejected.jsonl`. `seen`: files in the source. Returns what the manifest says.
-    pub(crate) fn finish(&mut self, seen: u64, seconds: f64) -> Result<IngestSummary, Error> {
+    /// Completes the shards and `rejected.jsonl`. Returns what the manifest says.
+    pub(crate) fn finish(&mut self, source: &dyn Source, seconds: f64) -> Result<IngestSummary, Error> {
         if let Some((_, last)) = self.writer.take() {
             last.finish()?;
         }
@@ -86,8 +87,13 @@ impl<'a> Output<'a> {
             *rejected_by_reason.entry(row.reason.clone()).or_default() += 1;
         }
         let side = self.config.size as usize;
+        let seen = source.len() as u64;
+        // Whole, so that it holds wherever the next stage is started. A list may lie in the folder one is in.
+        let place = source.place().map(|place| if place.as_os_str().is_empty() { Path::new(".") } else { place });
+        let files = place.and_then(|place| place.canonicalize().ok()).map(|place| place.to_string_lossy().into_owned());
         Ok(IngestSummary {
             source: self.config.source.clone(),
+            files,
             simulated: self.config.source.starts_with("simulated:"),
             size: [side, side],
             seen,

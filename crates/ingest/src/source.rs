@@ -45,6 +45,9 @@ pub(crate) trait Source: Send + Sync {
         key == id
     }
 
+    /// The folder or the zip that paths are relative to; none where nothing is stored.
+    fn place(&self) -> Option<&Path>;
+
     /// A digest that changes when a file is added, removed or changed, without reading the files.
     fn fingerprint(&self) -> Result<Hash, SourceError>;
 }
@@ -123,11 +126,9 @@ pub(crate) fn fingerprint(config: &Config) -> Result<Hash, SourceError> {
 /// What should be known before the source is opened for the first time.
 pub(crate) fn notice(config: &Config) -> Option<String> {
     let Ok(Kind::Kaggle(dataset)) = Kind::parse(&config.source) else { return None };
-    Some(match Kaggle::of_process(&dataset).and_then(|kaggle| kaggle.describe(&dataset)) {
-        Ok(description) => description.to_string(),
-        // The stage will fail for the same reason.
-        Err(error) => error.to_string(),
-    })
+    // Where it cannot be had, the fingerprint could not be either, and has said why.
+    let description = Kaggle::of_process(&dataset).and_then(|kaggle| kaggle.describe(&dataset)).ok()?;
+    Some(description.to_string())
 }
 
 /// Memory that is set aside on an archive's word alone.

@@ -91,7 +91,7 @@ fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestS
     let convert = |file: &Used| image::convert(&*source, file, config);
     in_order("ingest: decoding", &used, config, convert, |converted| output.add(converted))?;
 
-    let summary = output.finish(source.len() as u64, start.elapsed().as_secs_f64())?;
+    let summary = output.finish(&*source, start.elapsed().as_secs_f64())?;
     if let Err(failure) = check(&summary, output.rejected(), config, refused) {
         fs::rename(folder.path().join(names::REJECTED), refused).map_err(Error::io("write", refused))?;
         return Err(failure);

@@ -336,6 +336,14 @@ impl Network {
         })?
     }
 
+    /// Checks that [`Network::grad_cam`] knows a layer.
+    ///
+    /// # Errors
+    /// [`Error::UnknownLayer`] with those it knows.
+    pub fn check_layer(&self, layer: &str) -> Result<()> {
+        self.last_block(layer).map(drop)
+    }
+
     /// The block whose output is that of the stage `layer`.
     fn last_block(&self, layer: &str) -> Result<usize> {
         let names = || self.plan.blocks.iter().map(|block| block.ends_stage.as_deref());

@@ -82,8 +82,8 @@ fn verdict(metrics: &Metrics) -> String {
 fn certainty(metrics: &Metrics) -> Vec<String> {
     let mut sentences = Vec::new();
     let interval = |key: &str| metrics.intervals.get(key).map(|i| (score(Some(i.low)), score(Some(i.high))));
-    if let (Some(roc), Some(accuracy)) = (interval("roc_auc"), interval("accuracy")) {
-        sentences.push(format!(
+    sentences.push(match (interval("roc_auc"), interval("accuracy")) {
+        (Some(roc), Some(accuracy)) => format!(
             "Over all images like these, ROC-AUC may well be anything between {} and {}, and accuracy between {} and {} \
              (95% intervals from {} stratified resamples of these images).",
             roc.0,
@@ -91,11 +91,14 @@ fn certainty(metrics: &Metrics) -> Vec<String> {
             accuracy.0,
             accuracy.1,
             count(u64::from(metrics.bootstrap.resamples))
-        ));
-    } else {
-        sentences
-            .push("No intervals were computed, so how far chance could move these scores is not known.".to_owned());
-    }
+        ),
+        (None, Some(accuracy)) => format!(
+            "Over all images like these, accuracy may well be anything between {} and {} (95% interval). How far chance \
+             could move ROC-AUC these images cannot say: it is the same in every resample of them.",
+            accuracy.0, accuracy.1
+        ),
+        _ => "No intervals were computed, so how far chance could move these scores is not known.".to_owned(),
+    });
     match metrics.over_runs.get("roc_auc").filter(|_| metrics.runs.len() > 1) {
         Some(moments) => sentences.push(format!(
             "Over {} training runs with other seeds ROC-AUC is {} ± {} (mean and standard deviation).",

@@ -28,10 +28,10 @@ pub struct Explanations {
 pub struct SanityCheck {
     /// Number of heat maps compared.
     pub maps: usize,
-    /// Mean Spearman correlation between a map and that of the randomised network: near 1 if nothing changed. Null where
-    /// every map is constant.
+    /// Mean size of the Spearman correlation between a map and that of the randomised network: near 1 if nothing changed.
+    /// Null where every map is constant.
     pub mean_rank_correlation: Option<f64>,
-    /// Whether the maps depend on the weights: the mean correlation is below 0.5 in size.
+    /// Whether the maps depend on the weights: that mean is below 0.5.
     pub passed: Option<bool>,
 }
 

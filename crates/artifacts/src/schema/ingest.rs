@@ -25,6 +25,9 @@ pub struct Rejected {
 pub struct IngestSummary {
     /// The source as configured, e.g. "kaggle:ayushmandatta1/deepdetect-2025".
     pub source: String,
+    /// The folder or the zip on this machine that the images were read from; none where they were made.
+    #[serde(default)]
+    pub files: Option<String>,
     /// Whether the images were made by the simulation; shown wherever the data set is named.
     pub simulated: bool,
     /// Height and width of the stored pixels.

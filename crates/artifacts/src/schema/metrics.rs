@@ -21,6 +21,9 @@ pub struct Metrics {
     pub split: Split,
     /// The checkpoint that was judged: "best", "last" or a path.
     pub checkpoint: String,
+    /// Judged images that the model had seen, where the data are not the run's own.
+    #[serde(default)]
+    pub seen: Option<Seen>,
     /// Run 0 at threshold 0.5, at the top level: `accuracy`, `roc_auc` …
     #[serde(flatten)]
     pub headline: Scores,
@@ -34,6 +37,15 @@ pub struct Metrics {
     pub runs: Vec<RunMetrics>,
     /// Mean and deviation of each score over the runs, where there are several.
     pub over_runs: BTreeMap<String, Moments>,
+}
+
+/// Judged images whose files, byte for byte, are also in the run's own splits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// In the training split: scores on these flatter the model.
+    pub training: u64,
+    /// In the validation split, which chose the checkpoint, the threshold and the temperature.
+    pub validation: u64,
 }
 
 /// How intervals were made: percentiles over stratified resamples.

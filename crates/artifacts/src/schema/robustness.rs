@@ -24,7 +24,7 @@ pub struct Robustness {
     pub intervals: BTreeMap<String, Interval>,
     /// One curve for each operation.
     pub curves: Vec<RobustnessCurve>,
-    /// Operations that could not be done, and why.
+    /// By operation and level, how many images could not be changed so, and why the first of them could not.
     pub left_out: BTreeMap<String, String>,
     /// Every image whose verdict flips somewhere, those with the most flips first.
     #[serde(default)]

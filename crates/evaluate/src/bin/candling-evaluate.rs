@@ -23,6 +23,9 @@ struct Args {
     /// A folder of shards to judge in place of the run's own; short for --set evaluate.data=DIR
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Keep the result as evaluate-NAME beside evaluate, e.g. to compare checkpoints; short for --set evaluate.name=NAME
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// Where to compute: auto, cpu or `cuda[:N]`; short for --set evaluate.device=DEVICE
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
@@ -39,6 +42,7 @@ impl Args {
             ("ckpt", &self.ckpt, "--ckpt"),
             ("split", &self.split, "--split"),
             ("data", &data, "--data"),
+            ("name", &self.name, "--name"),
             ("device", &self.device, "--device"),
         ]
         .into_iter()

@@ -16,6 +16,8 @@ use pixels::Format;
 
 /// Files that are in memory at once.
 const CHUNK: usize = 128;
+/// The most bytes that standard input may have.
+const MOST_INPUT: u64 = 1 << 30;
 
 /// P(fake) and a verdict for pictures: real, fake or inconclusive.
 ///
@@ -42,7 +44,7 @@ struct Args {
     /// Comma-separated values
     #[arg(long)]
     csv: bool,
-    /// Write an overlay of where the evidence is for each picture into this folder
+    /// Write an overlay of where the evidence is for each picture into this folder, and legend.png
     #[arg(long, value_name = "DIR")]
     explain: Option<PathBuf>,
     /// The layer that overlays look at
@@ -69,6 +71,10 @@ fn run(args: &Args) -> Result<(), Failure> {
     let style = style(args);
     let mut out = Output { writer: std::io::stdout(), closed: false };
     if let Some(header) = style.header() {
+        // Each row of the other styles names the model; a table's reader wants it once.
+        if style == Style::Table {
+            line(&format!("predict: model {}", judge.detector.weights().short()));
+        }
         out.line(&header)?;
     }
     let (mut judged, mut failed) = (0_usize, 0_usize);
@@ -119,7 +125,13 @@ fn judge(args: &Args) -> Result<Judge, Failure> {
     // Without the training data there is nothing to be unlike.
     let profile = run.as_ref().and_then(|run| TrainingProfile::of_run(run).ok()).unwrap_or_default();
     if let Some(dir) = &args.explain {
+        detector.check_layer(&args.layer)?;
         std::fs::create_dir_all(dir).map_err(artifacts::Error::io("create", dir))?;
+        evaluate::explain::write_legend(dir)?;
+        line(&format!(
+            "predict: overlays in `{}`: the brighter, the more speaks for the class in the file's name (legend.png)",
+            dir.display()
+        ));
     }
     let explain = args.explain.clone().map(|dir| (dir, args.layer.clone()));
     Ok(Judge { detector, preprocessing, calibration, profile, batch: args.batch, explain })
@@ -158,16 +170,20 @@ fn style(args: &Args) -> Style {
     }
 }
 
-/// Standard input is a picture if it begins like one, and a list of paths otherwise.
+/// Standard input is a picture if it begins like one, and a list of paths otherwise: one a line, or between zeros.
 fn standard_input(judge: &mut Judge) -> Result<Vec<Vec<Row>>, Failure> {
     let mut bytes = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut bytes).map_err(Failure::input)?;
+    std::io::stdin().lock().take(MOST_INPUT + 1).read_to_end(&mut bytes).map_err(Failure::input)?;
+    if bytes.len() as u64 > MOST_INPUT {
+        return Err(Failure::input(format!("standard input has more than {MOST_INPUT} bytes; name files instead")));
+    }
     if Format::of(&bytes).is_ok() {
         return Ok(vec![vec![judge.bytes("-", &bytes)?]]);
     }
     let text = String::from_utf8_lossy(&bytes);
-    let files: Vec<Found> =
-        text.split(['\n', '\0']).filter(|path| !path.is_empty()).flat_map(|path| find(Path::new(path))).collect();
+    // Lists of Windows end their lines with both.
+    let paths = text.split(['\n', '\0']).map(|path| path.strip_suffix('\r').unwrap_or(path));
+    let files: Vec<Found> = paths.filter(|path| !path.is_empty()).flat_map(|path| find(Path::new(path))).collect();
     files.chunks(CHUNK).map(|chunk| judge.files(chunk).map_err(Failure::from)).collect()
 }
 

@@ -1,15 +1,15 @@
-//! Weighted sums of squared errors, log losses and reliability bins, fast enough for thousands of resamples.
+//! Weighted sums of squared errors and log losses, fast enough for thousands of resamples.
 
 use artifacts::Label;
 
-use crate::metrics::{ClassScores, ProbabilityMetrics, Ranking, Weights, inner_edges, log_loss, ratio};
+use crate::metrics::{ClassScores, Named, Ranking, Weights, log_loss, ratio, squared_error};
 
 /// Products summed in single precision before the sum moves to double.
 const BLOCK: usize = 1024;
 /// Independent sums, so that the processor's vector registers are filled.
 const LANES: usize = 8;
 
-/// P(fake) of the ranked images in the ranking's order, cut at the reliability bins.
+/// What every image adds to the sums, in the order of its class's ranking.
 #[derive(Debug)]
 pub(super) struct ProbabilityColumns {
     fake: ClassColumns,
@@ -18,15 +18,12 @@ pub(super) struct ProbabilityColumns {
 
 #[derive(Debug)]
 struct ClassColumns {
-    p_fake: Vec<f32>,
     squared_error: Vec<f32>,
     log_loss: Vec<f32>,
-    /// Where each bin ends, from the highest bin down; the last end is the number of images.
-    ends: Vec<usize>,
 }
 
 impl ProbabilityColumns {
-    /// The probabilities that `p_fake` gives to the ranked scores. It must not decrease with the score.
+    /// The probabilities that `p_fake` gives to the ranked scores.
     pub(super) fn new(ranking: &Ranking, p_fake: impl Fn(f64) -> f64) -> ProbabilityColumns {
         ProbabilityColumns {
             fake: ClassColumns::new(ranking.fake(), Label::Fake, &p_fake),
@@ -34,77 +31,31 @@ impl ProbabilityColumns {
         }
     }
 
-    /// The metrics of a resample.
-    pub(super) fn weighted(&self, weights: &Weights) -> ProbabilityMetrics {
+    /// The metrics of a resample, which has as many images as there are. The calibration error is not among them: noise
+    /// makes it larger in every resample, so that 95 of 100 intervals would not hold the true value.
+    pub(super) fn weighted(&self, weights: &Weights) -> [Named; 2] {
         let (fake, real) = (self.fake.sums(weights.fake()), self.real.sums(weights.real()));
-        let gaps: f64 = fake.iter().zip(&real).map(|(fake, real)| (fake.count - fake.p_fake - real.p_fake).abs()).sum();
-        let total = |of: fn(&BinSums) -> f64| fake.iter().chain(&real).map(of).sum::<f64>();
-        let n = total(|bin| bin.count);
-        ProbabilityMetrics {
-            brier: ratio(total(|bin| bin.squared_error), n),
-            log_loss: ratio(total(|bin| bin.log_loss), n),
-            expected_calibration_error: ratio(gaps, n),
-        }
+        let n = (weights.fake().len() + weights.real().len()) as f64;
+        [("brier", ratio(fake.0 + real.0, n)), ("log_loss", ratio(fake.1 + real.1, n))]
     }
-}
-
-/// Weighted sums over the images of one class in one bin.
-#[derive(Clone, Copy, Debug, Default)]
-struct BinSums {
-    count: f64,
-    p_fake: f64,
-    squared_error: f64,
-    log_loss: f64,
 }
 
 impl ClassColumns {
     fn new(class: &ClassScores, label: Label, p_fake: &impl Fn(f64) -> f64) -> ClassColumns {
-        let probabilities: Vec<f64> = class.scores().iter().map(|&score| p_fake(score)).collect();
-        let above = |edge: f64| probabilities.partition_point(|&p| p > edge);
-        let mut ends: Vec<usize> = inner_edges().iter().rev().map(|&edge| above(edge)).collect();
-        ends.push(probabilities.len());
-        ClassColumns {
-            squared_error: probabilities.iter().map(|&p| crate::metrics::squared_error(label, p) as f32).collect(),
-            log_loss: probabilities.iter().map(|&p| log_loss(label, p) as f32).collect(),
-            p_fake: probabilities.iter().map(|&p| p as f32).collect(),
-            ends,
-        }
+        let column = |of: fn(Label, f64) -> f64| class.scores().iter().map(|&p| of(label, p_fake(p)) as f32).collect();
+        ClassColumns { squared_error: column(squared_error), log_loss: column(log_loss) }
     }
 
-    fn sums(&self, counts: &[u8]) -> Vec<BinSums> {
-        let mut start = 0;
-        self.ends
-            .iter()
-            .map(|&end| {
-                let bin = start..end;
-                start = end;
-                let mut sums = BinSums::default();
-                let mut floats = [0.0; BLOCK];
-                for block in bin.clone().step_by(BLOCK) {
-                    let block = block..(block + BLOCK).min(bin.end);
-                    let floats = &mut floats[..block.len()];
-                    floats.iter_mut().zip(&counts[block.clone()]).for_each(|(float, count)| *float = f32::from(*count));
-                    // Sums of whole numbers below 2^24 are exact.
-                    sums.count += sum(floats);
-                    sums.p_fake += dot(floats, &self.p_fake[block.clone()]);
-                    sums.squared_error += dot(floats, &self.squared_error[block.clone()]);
-                    sums.log_loss += dot(floats, &self.log_loss[block]);
-                }
-                sums
-            })
-            .collect()
+    /// Squared errors and log losses, each image as often as it was drawn.
+    fn sums(&self, counts: &[u8]) -> (f64, f64) {
+        let mut floats = [0.0; BLOCK];
+        let blocks = counts.chunks(BLOCK).zip(self.squared_error.chunks(BLOCK).zip(self.log_loss.chunks(BLOCK)));
+        blocks.fold((0.0, 0.0), |sums, (counts, (squared_error, log_loss))| {
+            let floats = &mut floats[..counts.len()];
+            floats.iter_mut().zip(counts).for_each(|(float, count)| *float = f32::from(*count));
+            (sums.0 + dot(floats, squared_error), sums.1 + dot(floats, log_loss))
+        })
     }
-}
-
-fn sum(values: &[f32]) -> f64 {
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [0.0_f32; LANES];
-    for chunk in chunks {
-        for lane in 0..LANES {
-            lanes[lane] += chunk[lane];
-        }
-    }
-    f64::from(lanes.iter().chain(rest).sum::<f32>())
 }
 
 /// The sum of products, in an order that does not depend on the machine.

@@ -50,6 +50,11 @@ pub struct View {
     pub threshold: f64,
 }
 
+impl View {
+    /// The headline's: P(fake) as judged, at the threshold that the published baseline used and a softmax decides by.
+    pub const HEADLINE: View = View { scale: Scale::AsJudged, threshold: 0.5 };
+}
+
 /// 95% intervals by metric of a ranking of P(fake), one map for each view. The rank metrics are in each map; they are
 /// the same on every scale.
 pub fn intervals(ranking: &Ranking, plan: &Plan) -> Vec<BTreeMap<String, Interval>> {
@@ -80,7 +85,7 @@ fn one(ranking: &Ranking, weights: &Weights, views: &[(Cut, ProbabilityColumns)]
     views
         .iter()
         .map(|(cut, columns)| {
-            let (at, probability) = (cut.weighted(weights).named(), columns.weighted(weights).named());
+            let (at, probability) = (cut.weighted(weights).named(), columns.weighted(weights));
             rank.iter().chain(&at).chain(&probability).copied().collect()
         })
         .collect()

@@ -3,16 +3,13 @@
 use artifacts::schema::{Bootstrap, Comparison, DeLong, Difference, Disagreement, Entrant, Interval, McNemar, Pair};
 
 use super::{Error, Judged};
-use crate::bootstrap::{Plan, View, intervals, paired_difference};
-use crate::calibration::Scale;
-use crate::judge::{Scored, roc, scores};
+use crate::bootstrap::{View, paired_difference};
+use crate::judge::{Scored, roc, scores, with_intervals};
 use crate::metrics::Ranking;
 use crate::significance::{delong, holm, mcnemar};
 
 /// The version of `compare.json`.
 const SCHEMA_VERSION: u32 = 1;
-/// The threshold that all are compared at.
-const HEADLINE: View = View { scale: Scale::AsJudged, threshold: 0.5 };
 /// Images that are listed of those on which the verdicts differ.
 const MOST_DISAGREEMENTS: usize = 200;
 
@@ -81,7 +78,8 @@ fn rank(judged: &Judged) -> Result<Ranked<'_>, Error> {
 
 fn entrant(ranked: &Ranked<'_>, bootstrap: Bootstrap) -> Result<Entrant, Error> {
     let Ranked { judged, scored, ranking } = ranked;
-    let plan = Plan { resamples: bootstrap.resamples, seed: bootstrap.seed, views: vec![HEADLINE] };
+    let (headline, intervals) =
+        with_intervals(scored, ranking, bootstrap.resamples, bootstrap.seed).map_err(scores_error(judged))?;
     let at = |view: View| scores(scored, ranking, view).map_err(scores_error(judged));
     Ok(Entrant {
         name: judged.name.clone(),
@@ -91,8 +89,8 @@ fn entrant(ranked: &Ranked<'_>, bootstrap: Bootstrap) -> Result<Entrant, Error> 
         weights: judged.run.weights,
         left_out: judged.left_out as u64,
         simulated: judged.metrics.simulated,
-        scores: at(HEADLINE)?,
-        intervals: intervals(ranking, &plan).into_iter().next().unwrap_or_default(),
+        scores: headline,
+        intervals,
         roc: roc(ranking),
         fitted: judged.fitted_view().map(at).transpose()?,
     })
@@ -101,8 +99,12 @@ fn entrant(ranked: &Ranked<'_>, bootstrap: Bootstrap) -> Result<Entrant, Error> 
 fn pair(ranked: &[Ranked<'_>], first: usize, second: usize, bootstrap: Bootstrap) -> Result<Pair, Error> {
     let (a, b) = (&ranked[first], &ranked[second]);
     let fitted = a.judged.fitted_view().zip(b.judged.fitted_view());
-    let differences =
-        paired_difference((&a.ranking, HEADLINE), (&b.ranking, HEADLINE), bootstrap.resamples, bootstrap.seed);
+    let differences = paired_difference(
+        (&a.ranking, View::HEADLINE),
+        (&b.ranking, View::HEADLINE),
+        bootstrap.resamples,
+        bootstrap.seed,
+    );
     let areas = delong(&a.scored.labels, &a.scored.p_fake, &b.scored.p_fake).map_err(scores_error(a.judged))?;
     Ok(Pair {
         first,
@@ -114,7 +116,7 @@ fn pair(ranked: &[Ranked<'_>], first: usize, second: usize, bootstrap: Bootstrap
             p: test.p,
             p_holm: test.p,
         }),
-        accuracy: accuracies(&a.scored, HEADLINE, &b.scored, HEADLINE),
+        accuracy: accuracies(&a.scored, View::HEADLINE, &b.scored, View::HEADLINE),
         fitted_accuracy: fitted.map(|(view_a, view_b)| accuracies(&a.scored, view_a, &b.scored, view_b)),
         differences: differences
             .into_iter()

@@ -8,5 +8,5 @@ mod write;
 pub use examples::{Choice, choose};
 pub use overlay::{colour, legend, overlay};
 pub use sanity::{rank_correlation, sanity_check};
-pub use write::write;
 pub(crate) use write::write_png;
+pub use write::{write, write_legend};

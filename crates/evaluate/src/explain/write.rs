@@ -46,7 +46,7 @@ pub fn write(
         examples.push(example);
     }
     let sanity = check(detector, &explained, &maps, config)?;
-    write_png(dir, LEGEND, &legend())?;
+    write_legend(dir)?;
     let index = Explanations {
         schema_version: SCHEMA_VERSION,
         layer: config.layer.clone(),
@@ -55,6 +55,14 @@ pub fn write(
         examples,
     };
     Ok(atomic::write_json(&dir.join(names::EXPLANATIONS_INDEX), &index)?)
+}
+
+/// Writes `legend.png`: the colours of the heat maps from none of a map's evidence at the left to most of it at the right.
+///
+/// # Errors
+/// Those of writing.
+pub fn write_legend(dir: &Path) -> Result<(), Error> {
+    write_png(dir, LEGEND, &legend())
 }
 
 struct Picture<'a> {

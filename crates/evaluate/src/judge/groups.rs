@@ -8,7 +8,6 @@ use artifacts::{Label, Split};
 
 use super::{Fit, Scored, scores};
 use crate::bootstrap::View;
-use crate::calibration::Scale;
 use crate::metrics::{AtThreshold, Error};
 use crate::significance::{delong_interval, wilson};
 
@@ -96,7 +95,7 @@ fn names(groups: &[Group]) -> Vec<&'static str> {
 fn group(name: String, members: &[&Prediction], fit: Option<&Fit>) -> Result<Group, Error> {
     let scored = Scored::of(members.iter().copied());
     let ranking = scored.ranking()?;
-    let scores = scores(&scored, &ranking, View { scale: Scale::AsJudged, threshold: 0.5 })?;
+    let scores = scores(&scored, &ranking, View::HEADLINE)?;
     let fitted = fit.map(|fit| {
         let view = fit.view();
         AtThreshold::of(&ranking, view.threshold, |p| view.scale.p_fake(p))
@@ -113,7 +112,8 @@ fn group(name: String, members: &[&Prediction], fit: Option<&Fit>) -> Result<Gro
 
 fn group_intervals(scored: &Scored, scores: &Scores) -> Result<BTreeMap<String, Interval>, Error> {
     let mut intervals = BTreeMap::new();
-    if let Some((_, low, high)) = delong_interval(&scored.labels, &scored.p_fake)? {
+    // Of a group that is told apart without a mistake it has no width, and is none.
+    if let Some((_, low, high)) = delong_interval(&scored.labels, &scored.p_fake)?.filter(|(_, low, high)| low < high) {
         intervals.insert("roc_auc".to_owned(), Interval { low, high });
     }
     let confusion = scores.confusion;

@@ -4,11 +4,13 @@ mod fitted;
 mod groups;
 mod run;
 mod scores;
+mod width;
 
 pub use fitted::Fit;
 pub use groups::{generators, sources};
 pub(crate) use run::roc;
 pub use run::{RunPlan, judge_run, over_runs};
+pub(crate) use scores::with_intervals;
 pub use scores::{bins, scores};
 
 use artifacts::Label;

@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use artifacts::predictions::Prediction;
 use artifacts::schema::{CurvePoint, Fitted, Moments, RunMetrics};
 
+use super::width::mend;
 use super::{Fit, Scored, bins, generators, scores, sources};
 use crate::bootstrap::{Plan, View, intervals};
-use crate::calibration::Scale;
 use crate::metrics::{Error, Ranking, pr_curve, roc_curve, thin};
 
-/// The headline's threshold: what the published baseline used, and what a softmax decides by itself.
-const HEADLINE: View = View { scale: Scale::AsJudged, threshold: 0.5 };
 /// Points of a curve that are kept for drawing.
 const CURVE_POINTS: usize = 1000;
 
@@ -33,17 +31,22 @@ pub struct RunPlan {
 pub fn judge_run(predictions: &[Prediction], fit: Option<&Fit>, plan: RunPlan) -> Result<RunMetrics, Error> {
     let scored = Scored::of(predictions);
     let ranking = scored.ranking()?;
-    let views: Vec<View> = std::iter::once(HEADLINE).chain(fit.map(Fit::view)).collect();
+    let views: Vec<View> = std::iter::once(View::HEADLINE).chain(fit.map(Fit::view)).collect();
     let mut by_view = intervals(&ranking, &Plan { resamples: plan.resamples, seed: plan.seed, views }).into_iter();
-    let headline_intervals = by_view.next().unwrap_or_default();
+    let headline = scores(&scored, &ranking, View::HEADLINE)?;
+    let mut headline_intervals = by_view.next().unwrap_or_default();
+    mend(&mut headline_intervals, &headline);
     let fitted = fit
         .map(|fit| {
+            let scores = scores(&scored, &ranking, fit.view())?;
+            let mut intervals = by_view.next().unwrap_or_default();
+            mend(&mut intervals, &scores);
             Ok(Fitted {
                 fitted_on: fit.images as u64,
                 temperature: fit.temperature.0,
                 inconclusive: fit.inconclusive(&ranking),
-                scores: scores(&scored, &ranking, fit.view())?,
-                intervals: by_view.next().unwrap_or_default(),
+                scores,
+                intervals,
                 reliability: bins(&scored, fit.view())?,
             })
         })
@@ -51,12 +54,12 @@ pub fn judge_run(predictions: &[Prediction], fit: Option<&Fit>, plan: RunPlan) -
     Ok(RunMetrics {
         run: plan.run,
         weights: None,
-        scores: scores(&scored, &ranking, HEADLINE)?,
+        scores: headline,
         intervals: headline_intervals,
         fitted,
         roc: roc(&ranking),
         pr: pr(&ranking),
-        reliability: bins(&scored, HEADLINE)?,
+        reliability: bins(&scored, View::HEADLINE)?,
         generators: generators(predictions, fit)?,
         sources: sources(predictions, fit)?,
     })

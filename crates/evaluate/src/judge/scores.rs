@@ -1,9 +1,12 @@
 //! One set of images at one threshold.
 
-use artifacts::schema::{ReliabilityBin, Scores};
+use std::collections::BTreeMap;
+
+use artifacts::schema::{Interval, ReliabilityBin, Scores};
 
 use super::Scored;
-use crate::bootstrap::View;
+use super::width::mend;
+use crate::bootstrap::{Plan, View, intervals};
 use crate::metrics::{AtThreshold, Error, ProbabilityMetrics, RankMetrics, Ranking, reliability};
 
 /// All scores of a set of images on a scale and at a threshold. `ranking` is the set's own.
@@ -34,6 +37,23 @@ pub fn scores(scored: &Scored, ranking: &Ranking, view: View) -> Result<Scores, 
         log_loss: probability.log_loss,
         expected_calibration_error: probability.expected_calibration_error,
     })
+}
+
+/// The same at the headline's threshold, with intervals.
+///
+/// # Errors
+/// A P(fake) outside 0 to 1.
+pub(crate) fn with_intervals(
+    scored: &Scored,
+    ranking: &Ranking,
+    resamples: u32,
+    seed: u64,
+) -> Result<(Scores, BTreeMap<String, Interval>), Error> {
+    let plan = Plan { resamples, seed, views: vec![View::HEADLINE] };
+    let mut intervals = intervals(ranking, &plan).into_iter().next().unwrap_or_default();
+    let scores = scores(scored, ranking, View::HEADLINE)?;
+    mend(&mut intervals, &scores);
+    Ok((scores, intervals))
 }
 
 /// The reliability diagram on a scale.

@@ -101,7 +101,7 @@ impl ReliabilityBin {
 }
 
 /// The upper edge of each bin but the last, which is 1.
-pub(crate) fn inner_edges() -> [f64; RELIABILITY_BINS - 1] {
+fn inner_edges() -> [f64; RELIABILITY_BINS - 1] {
     std::array::from_fn(|bin| (bin + 1) as f64 * (1.0 / RELIABILITY_BINS as f64))
 }
 

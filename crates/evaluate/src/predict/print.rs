@@ -21,9 +21,11 @@ impl Style {
     /// The line before the first row, if there is one.
     pub fn header(self) -> Option<String> {
         match self {
-            Style::Table => Some(format!("{:>8}  {:<12}  file", "P(fake)", "verdict")),
+            Style::Table => Some(format!("{:>8}  {:<12}  {:<12}  file", "P(fake)", "verdict", "its hash")),
             Style::Json => None,
-            Style::Csv => Some("path,p_fake,p_fake_calibrated,verdict,error,warnings,file,model".to_owned()),
+            Style::Csv => {
+                Some("path,p_fake,p_fake_calibrated,verdict,error,warnings,file,model,explanation".to_owned())
+            }
         }
     }
 
@@ -39,15 +41,16 @@ impl Style {
 
 fn table(row: &Row) -> String {
     let path = printable(&row.path);
+    let file = row.file.map_or_else(String::new, |file| file.short());
     let mut line = match (&row.error, row.p_fake_calibrated.or(row.p_fake)) {
-        (None, Some(p)) => format!("{p:>8.4}  {:<12}  {path}", row.verdict.map_or("", verdict_name)),
+        (None, Some(p)) => format!("{p:>8.4}  {:<12}  {file:<12}  {path}", row.verdict.map_or("", verdict_name)),
         (error, _) => {
             let error = error.as_deref().unwrap_or("it was not judged");
-            format!("{:>8}  {:<12}  {path}: {}", "", "error", printable(error))
+            format!("{:>8}  {:<12}  {file:<12}  {path}: {}", "", "error", printable(error))
         }
     };
     for warning in &row.warnings {
-        line.push_str(&format!("\n{:>8}  {:<12}  warning: {}", "", "", printable(warning)));
+        line.push_str(&format!("\n{:>8}  {:<12}  {:<12}  warning: {}", "", "", "", printable(warning)));
     }
     line
 }
@@ -76,6 +79,7 @@ fn csv(row: &Row) -> String {
         field(&row.warnings.join("; ")),
         hash(row.file),
         hash(row.model),
+        field(row.explanation.as_deref().unwrap_or_default()),
     ]
     .join(",")
 }

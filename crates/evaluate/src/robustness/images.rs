@@ -1,24 +1,25 @@
 //! The images of a sweep: their original files where these are still there, their stored pixels otherwise.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use artifacts::Label;
 use artifacts::hash::Hash;
 use artifacts::shard::Shards;
 use pixels::{Limits, RgbImage, decode};
 
+use super::originals::Originals;
+
 /// Some images of a split.
 pub(super) struct Images<'a> {
     shards: &'a Shards,
     rows: Vec<usize>,
-    /// The folder that ingest read, if it was one.
-    root: Option<PathBuf>,
+    originals: Originals,
 }
 
 impl<'a> Images<'a> {
     /// At most `limit` images, as many of either class as there are up to half of it, chosen by the hash of their files.
-    /// `source` is what ingest was given.
-    pub(super) fn choose(shards: &'a Shards, limit: usize, source: &str) -> Images<'a> {
+    /// `files` is the folder or the zip that ingest read.
+    pub(super) fn choose(shards: &'a Shards, limit: usize, files: Option<&Path>) -> Images<'a> {
         let mut rows: Vec<usize> = Label::ALL
             .into_iter()
             .flat_map(|class| {
@@ -30,7 +31,7 @@ impl<'a> Images<'a> {
             })
             .collect();
         rows.sort_unstable();
-        Images { shards, rows, root: Some(PathBuf::from(source)).filter(|root| root.is_dir()) }
+        Images { shards, rows, originals: Originals::open(files) }
     }
 
     /// The row of each image in the shards.
@@ -50,7 +51,7 @@ impl<'a> Images<'a> {
 
     fn original(&self, row: usize) -> Option<RgbImage> {
         let sample = self.shards.sample(row);
-        let bytes = std::fs::read(self.root.as_ref()?.join(Path::new(&sample.path))).ok()?;
+        let bytes = self.originals.read(&sample.path)?;
         if Hash::of(&bytes) != sample.id {
             return None;
         }

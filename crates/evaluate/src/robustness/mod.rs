@@ -2,6 +2,7 @@
 
 mod images;
 mod operations;
+mod originals;
 mod sweep;
 
 pub use operations::{OPERATIONS, Operation};

@@ -1,6 +1,7 @@
 //! All operations at all levels.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use artifacts::Label;
 use artifacts::predictions::Prediction;
@@ -13,22 +14,19 @@ use rayon::prelude::*;
 use super::images::Images;
 use super::{OPERATIONS, Operation};
 use crate::Error;
-use crate::bootstrap::{Plan, View, intervals};
-use crate::calibration::Scale;
+use crate::bootstrap::View;
 use crate::config::Config;
 use crate::detector::Detector;
-use crate::judge::{Scored, scores};
+use crate::judge::{Scored, with_intervals};
 use crate::metrics::ratio;
 use crate::predict::Preprocessing;
 use crate::significance::wilson;
 
 /// The version of `robustness.json`.
 const SCHEMA_VERSION: u32 = 1;
-/// The threshold that flips are counted at.
-const HEADLINE: View = View { scale: Scale::AsJudged, threshold: 0.5 };
 
 /// Judges the images again under every operation. `predictions` are those of the images as they are, one for each image of
-/// the shards, by the same detector; `source` is what ingest was given.
+/// the shards, by the same detector; `files` is the folder or the zip that ingest read.
 ///
 /// # Errors
 /// Those of the network.
@@ -37,10 +35,10 @@ pub(crate) fn sweep(
     preprocessing: &Preprocessing,
     shards: &Shards,
     predictions: &[Prediction],
-    source: &str,
+    files: Option<&Path>,
     config: &Config,
 ) -> Result<Robustness, Error> {
-    let images = Images::choose(shards, config.robustness_images, source);
+    let images = Images::choose(shards, config.robustness_images, files);
     let mut run = Sweep {
         detector,
         preprocessing,
@@ -91,14 +89,13 @@ impl Sweep<'_> {
         Ok(RobustnessCurve { operation: operation.name().to_owned(), unit: operation.unit().to_owned(), points })
     }
 
-    /// One level; nothing where an image cannot be degraded so, which is said under `left_out`.
+    /// One level. Images that cannot be degraded so are not judged, which is said under `left_out`.
     fn point(
         &mut self,
         operation: Operation,
         level: f64,
         progress: &Progress,
     ) -> Result<Option<RobustnessPoint>, Error> {
-        let mut p_fake = Vec::with_capacity(self.before.len());
         // The network is no part of this: a back end need not be shared between threads.
         let (images, preprocessing, seed) = (self.images, self.preprocessing, self.config.seed);
         let stored = preprocessing.of_stored();
@@ -108,34 +105,53 @@ impl Sweep<'_> {
             let degraded = operation.apply(&image, level, &mut rng).map_err(|error| error.to_string())?;
             if from_file { preprocessing.square(&degraded) } else { stored.square(&degraded) }
         };
-        for rows in images.rows().chunks(self.config.batch) {
-            let pixels: Result<Vec<Vec<u8>>, String> = rows.par_iter().map(|&row| degraded(row)).collect();
-            match pixels {
-                Ok(pixels) => {
-                    let scores = self.detector.scores(&pixels.concat(), rows.len())?;
-                    p_fake.extend(scores.iter().map(|score| score.p_fake()));
+        // Positions among the images, with P(fake).
+        let mut judged: Vec<(usize, f64)> = Vec::with_capacity(self.before.len());
+        let mut refused = Vec::new();
+        let rows: Vec<(usize, usize)> = images.rows().iter().copied().enumerate().collect();
+        for rows in rows.chunks(self.config.batch) {
+            let made: Vec<Result<Vec<u8>, String>> = rows.par_iter().map(|&(_, row)| degraded(row)).collect();
+            let mut pixels = Vec::new();
+            let mut positions = Vec::new();
+            for ((position, _), made) in rows.iter().zip(made) {
+                match made {
+                    Ok(made) => {
+                        pixels.extend(made);
+                        positions.push(*position);
+                    }
+                    Err(reason) => refused.push(reason),
                 }
-                Err(reason) => {
-                    self.left_out.insert(format!("{} {level}", operation.name()), reason);
-                    return Ok(None);
-                }
+            }
+            if !positions.is_empty() {
+                let scores = self.detector.scores(&pixels, positions.len())?;
+                judged.extend(positions.into_iter().zip(scores.iter().map(|score| score.p_fake())));
             }
             progress.add(rows.len() as u64);
         }
-        let labels = self.before.iter().map(|prediction| prediction.label).collect();
-        let scored = Scored { labels, p_fake };
+        if let Some(reason) = refused.first() {
+            let what = format!("{} {level}", operation.name());
+            let count = format!("{} of {} images could not be changed so: {reason}", refused.len(), self.before.len());
+            self.left_out.insert(what, count);
+        }
+        if judged.is_empty() { Ok(None) } else { self.judge(operation, level, &judged).map(Some) }
+    }
+
+    /// What becomes of the verdicts, given P(fake) of degraded images by their position.
+    fn judge(&mut self, operation: Operation, level: f64, judged: &[(usize, f64)]) -> Result<RobustnessPoint, Error> {
+        let labels = judged.iter().map(|&(position, _)| self.before[position].label).collect();
+        let scored = Scored { labels, p_fake: judged.iter().map(|&(_, p_fake)| p_fake).collect() };
         let (scores, intervals) = self.measure(&scored)?;
         let (mut flips_to_fake, mut flips_to_real) = (0, 0);
-        for (image, (before, &p_fake)) in self.before.iter().zip(&scored.p_fake).enumerate() {
-            match (before.predicted, p_fake >= HEADLINE.threshold) {
+        for &(position, p_fake) in judged {
+            match (self.before[position].predicted, p_fake >= View::HEADLINE.threshold) {
                 (Label::Real, true) => flips_to_fake += 1,
                 (Label::Fake, false) => flips_to_real += 1,
                 _ => continue,
             }
-            self.flips[image].push(Flip { operation: operation.name().to_owned(), level, p_fake });
+            self.flips[position].push(Flip { operation: operation.name().to_owned(), level, p_fake });
         }
-        let (flips, n) = (flips_to_fake + flips_to_real, scored.labels.len() as u64);
-        Ok(Some(RobustnessPoint {
+        let (flips, n) = (flips_to_fake + flips_to_real, judged.len() as u64);
+        Ok(RobustnessPoint {
             level,
             scores,
             intervals,
@@ -143,7 +159,7 @@ impl Sweep<'_> {
             flips_to_real,
             flipped: ratio(flips as f64, n as f64),
             flipped_interval: wilson(flips, n),
-        }))
+        })
     }
 
     /// The images whose verdict flips somewhere, those with the most flips first.
@@ -170,8 +186,6 @@ impl Sweep<'_> {
     fn measure(&self, scored: &Scored) -> Result<(Scores, BTreeMap<String, Interval>), Error> {
         let score = |source| Error::Scores { run: 0, source };
         let ranking = scored.ranking().map_err(score)?;
-        let plan = Plan { resamples: self.config.resamples, seed: self.config.seed, views: vec![HEADLINE] };
-        let intervals = intervals(&ranking, &plan).into_iter().next().unwrap_or_default();
-        Ok((scores(scored, &ranking, HEADLINE).map_err(score)?, intervals))
+        with_intervals(scored, &ranking, self.config.resamples, self.config.seed).map_err(score)
     }
 }

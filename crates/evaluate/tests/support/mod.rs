@@ -52,7 +52,8 @@ impl Run {
             shards.finish().unwrap();
         }
         let summary = IngestSummary {
-            source: self.source().to_string_lossy().into_owned(),
+            source: "a folder".to_owned(),
+            files: Some(self.source().to_string_lossy().into_owned()),
             simulated: false,
             size: [SIDE as usize; 2],
             seen: 36,

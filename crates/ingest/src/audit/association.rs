@@ -33,8 +33,8 @@ pub(super) fn in_words(bins: &[AssociationBin]) -> String {
     let surplus = |bin: &AssociationBin| (bin.fake as f64 - bin.total() as f64 * fake / (real + fake)).abs();
     let mut bins: Vec<&AssociationBin> = bins.iter().collect();
     bins.sort_by(|a, b| surplus(b).total_cmp(&surplus(a)));
-    let words = |bin: &&AssociationBin| format!("{} of {} with {} are fake", bin.fake, bin.total(), bin.value);
-    bins.iter().take(2).map(words).collect::<Vec<_>>().join(", ")
+    let words = |bin: &&AssociationBin| format!("where it is {}, {} of {} are fake", bin.value, bin.fake, bin.total());
+    bins.iter().take(2).map(words).collect::<Vec<_>>().join("; ")
 }
 
 fn totals(bins: &[AssociationBin]) -> (f64, f64) {
@@ -105,6 +105,6 @@ mod tests {
         assert!((table.cramers_v - 0.408_248_290_463_863).abs() < 1e-12);
         // H(class) - H(class | feature) = 1 - (0.6 * 0.918296 + 0.4 * 0.811278).
         assert!((table.mutual_information - 0.124_511_25).abs() < 1e-6);
-        assert_eq!(in_words(&table.bins), "20 of 60 with a are fake, 30 of 40 with b are fake");
+        assert_eq!(in_words(&table.bins), "where it is a, 20 of 60 are fake; where it is b, 30 of 40 are fake");
     }
 }

@@ -81,6 +81,10 @@ impl Source for Archive {
         read_bounded(entry, length, self.max_file_bytes)
     }
 
+    fn place(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
     fn fingerprint(&self) -> Result<Hash, SourceError> {
         Ok(Digest::default().part("zip", &stamp(&self.path)).finish())
     }

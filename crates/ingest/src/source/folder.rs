@@ -86,6 +86,10 @@ impl Source for Folder {
         read_file(&self.path(index), self.max_file_bytes)
     }
 
+    fn place(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
     fn fingerprint(&self) -> Result<Hash, SourceError> {
         let mut digest = Digest::default();
         for (index, file) in self.files.iter().enumerate() {

@@ -102,6 +102,10 @@ impl Source for List {
         read_file(&self.path(index), self.max_file_bytes)
     }
 
+    fn place(&self) -> Option<&Path> {
+        Some(&self.folder)
+    }
+
     fn fingerprint(&self) -> Result<Hash, SourceError> {
         let mut digest = Digest::default();
         for (index, row) in self.rows.iter().enumerate() {

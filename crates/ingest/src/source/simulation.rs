@@ -1,5 +1,7 @@
 //! Images that are made while they are asked for.
 
+use std::path::Path;
+
 use artifacts::hash::{Digest, Hash};
 
 use super::{Entry, Source, SourceError};
@@ -35,6 +37,10 @@ impl Source for Simulation {
             Ok(sample) => Ok(sample.jpeg),
             Err(error) => Err(Fault::unreadable(&error)),
         }
+    }
+
+    fn place(&self) -> Option<&Path> {
+        None
     }
 
     /// No two pictures of a set are equal, so what makes a picture stands for its bytes, and it is made only once.

@@ -1,5 +1,6 @@
-//! The same model on other data.
+//! The same run judged in other ways: on other data, on another split, with another checkpoint.
 
+use artifacts::schema::Seen;
 use maud::html;
 
 use super::widgets::{Section, score_cell};
@@ -15,8 +16,7 @@ pub(crate) fn section(evidence: &Evidence) -> Option<Section> {
         return None;
     }
     let scored = HEADLINE.iter().filter_map(|key| Metric::named(key));
-    let lead = "The same model, judged on other data at the same threshold of 0.5. Whether it was trained on any of these images was \
-                not asked.";
+    let lead = "The same run, judged on other data, on another split or with another checkpoint, at the same threshold of 0.5.";
     let body = html! {
         div.scroll tabindex="0" role="region" aria-label="other data" {
             table.headline {
@@ -32,7 +32,8 @@ pub(crate) fn section(evidence: &Evidence) -> Option<Section> {
                         tr {
                             th scope="row" {
                                 (visible(name))
-                                span.interval { (answer::dataset(metrics)) ", " (metrics.split) }
+                                span.interval { (answer::dataset(metrics)) ", " (metrics.split) ", checkpoint " (visible(&metrics.checkpoint)) }
+                                @if let Some(seen) = metrics.seen { span.interval { (in_words(seen)) } }
                             }
                             td.number { (count(metrics.headline.n)) }
                             @for metric in scored.clone() {
@@ -45,4 +46,16 @@ pub(crate) fn section(evidence: &Evidence) -> Option<Section> {
         }
     };
     Some(Section { id: "other-data", title: "Other data", lead: lead.to_owned(), body })
+}
+
+/// Whether the scores can be believed: what was learnt by heart proves nothing.
+fn in_words(seen: Seen) -> String {
+    match seen {
+        Seen { training: 0, validation: 0 } => "no file of it is in the training or the validation split".to_owned(),
+        Seen { training, validation } => format!(
+            "{} of it in the training split and {} in the validation split: the scores flatter the model",
+            count(training),
+            count(validation)
+        ),
+    }
 }

@@ -33,7 +33,7 @@ fn notes(robustness: &Robustness) -> Markup {
             " the original file was changed before it was resized for the network, for the others the stored pixels were."
         }
         @for (operation, reason) in &robustness.left_out {
-            p.note { "Left out: " (visible(operation)) ", because " (visible(reason)) "." }
+            p.note { "Not judged under " (visible(operation)) ": " (visible(reason)) "." }
         }
     }
 }

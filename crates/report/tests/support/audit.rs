@@ -23,8 +23,8 @@ const IMAGES: [(&str, Split); 4] = [
 pub(crate) fn audit(plan: Plan) -> Audit {
     let pass = json!({"verdict": "pass", "shortcuts": []});
     let warning = json!({"verdict": "warning", "shortcuts": [
-        {"feature": "file size", "roc_auc": 0.81, "explanation": "the file size of a file gives its class away: 40 of 300 with \
-            up to 20000 are fake, 260 of 300 with over 20000 to 90000 are fake; save both classes again alike, with ingest.reencode"},
+        {"feature": "file size", "roc_auc": 0.81, "explanation": "the file size of a file gives its class away: where it is \
+            up to 20000, 40 of 300 are fake; where it is over 20000 to 90000, 260 of 300 are fake; save both classes again alike, with ingest.reencode"},
         {"feature": "format", "roc_auc": 0.71, "explanation": "fakes are <b>PNG</b> more often"},
     ]});
     let mut value = if plan.clean { pass } else { warning };

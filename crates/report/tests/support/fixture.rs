@@ -89,6 +89,7 @@ fn write_ingest(run: &RunDir, plan: Plan) {
         formats: BTreeMap::from([("jpeg".to_owned(), images)]),
     };
     let summary = IngestSummary {
+        files: None,
         source: SOURCE.to_owned(),
         simulated: plan.simulated,
         size: [224, 224],
@@ -177,6 +178,7 @@ fn write_evaluation(run: &RunDir, plan: Plan) {
     let runs: Vec<RunMetrics> = by_run.iter().enumerate().map(|(index, rows)| run_metrics(index, rows)).collect();
     let over_runs = runs[0].scores.named().into_iter().map(|(name, _)| (name.to_owned(), moments(&runs, name)));
     let metrics = Metrics {
+        seen: None,
         schema_version: 1,
         dataset: SOURCE.to_owned(),
         simulated: plan.simulated,
@@ -366,7 +368,7 @@ fn robustness(scores: &Scores, rows: &[Prediction]) -> Robustness {
             curve("blur", "sigma in pixels", &[0.5, 1.0, 2.0, 3.0], 0.27),
             curve("social_media", "times shared", &[1.0, 2.0, 3.0], 0.16),
         ],
-        "left_out": {"webp 95": "there is no <encoder>"}, "flips": flips.collect::<Vec<_>>(),
+        "left_out": {"webp 95": "2 of 60 images could not be changed so: there is no <encoder>"}, "flips": flips.collect::<Vec<_>>(),
     });
     serde_json::from_value(value).unwrap()
 }
