@@ -1,6 +1,7 @@
 //! What measured programs print: one JSON object a line.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// One measured value.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -39,19 +40,25 @@ impl Measurement {
 }
 
 /// The measurements among a program's lines; what is not a JSON object is for people. A program that prints its rows as one
-/// JSON list is understood as well.
+/// JSON list is understood as well. Rows whose `gflops` is null (packing, which computes nothing) are left out.
 ///
 /// # Errors
 /// An object that is no measurement, a value that is no positive number, or no measurement at all.
 pub(crate) fn parse(output: &str) -> Result<Vec<Measurement>, String> {
     let text = output.trim();
-    let found: Vec<Measurement> = if text.starts_with('[') {
+    let rows: Vec<Value> = if text.starts_with('[') {
         serde_json::from_str(text).map_err(|error| format!("it printed no measurements: {error}"))?
     } else {
         let lines = text.lines().filter(|line| line.starts_with('{'));
         let parsed = lines.map(|line| serde_json::from_str(line).map_err(|error| format!("`{line}`: {error}")));
         parsed.collect::<Result<_, _>>()?
     };
+    let computes = |row: &Value| !row.get("gflops").is_some_and(Value::is_null);
+    let found = rows.into_iter().filter(computes).map(|row| {
+        let shown = row.to_string();
+        serde_json::from_value(row).map_err(|error| format!("`{shown}`: {error}"))
+    });
+    let found: Vec<Measurement> = found.collect::<Result<_, _>>()?;
     if let Some(wrong) = found.iter().find(|one| !(one.value.is_finite() && one.value > 0.0)) {
         return Err(format!("it measured {} {} {}", wrong.name, wrong.value, wrong.unit));
     }
@@ -78,6 +85,8 @@ mod tests {
         let found = parse(rows).unwrap();
         assert_eq!((found[0].name.as_str(), found[0].direction.as_str(), found[0].value), ("conv1", "forward", 115.5));
         assert_eq!(parse(&rows[1..rows.len() - 1]).unwrap(), found);
+        let packing = "{\"name\":\"conv1\",\"direction\":\"pack forward\",\"gflops\":null,\"ms\":0.1}";
+        assert_eq!(parse(&format!("{}\n{packing}", &rows[1..rows.len() - 1])).unwrap(), found);
     }
 
     #[test]
