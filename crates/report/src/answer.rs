@@ -245,6 +245,9 @@ fn accusation_limit(metrics: &Metrics) -> Limit {
     let confusion = metrics.headline.confusion;
     let reals = confusion.true_negative + confusion.false_positive;
     let rate = match ratio(confusion.false_positive, reals) {
+        Some(0.0) => {
+            format!("none of {} real images was called fake, which does not prove that none ever is", count(reals))
+        }
         Some(rate) => format!("it calls {} of the real images fake at the threshold of 0.5", percent(Some(rate))),
         None => "how often it calls real images fake was not measured".to_owned(),
     };

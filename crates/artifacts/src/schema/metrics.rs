@@ -86,7 +86,8 @@ pub struct RunMetrics {
     /// The fakes of each generator against all real images; empty where no generator is known.
     #[serde(default)]
     pub generators: Groups,
-    /// The images of each source folder, split and class folders left out of its name; empty where there is only one.
+    /// The images of each source folder, split and class folders left out of its name; empty where there is only one
+    /// and where they are the generators over again.
     #[serde(default)]
     pub sources: Groups,
 }

@@ -34,7 +34,7 @@ pub fn generators(predictions: &[Prediction], fit: Option<&Fit>) -> Result<Group
     summarise(names.into_iter().map(|name| (shown(name, "unnamed"), members(name))), fit)
 }
 
-/// The images of each source; nothing where there is only one.
+/// The images of each source; nothing where there is only one, and where they are the generators over again.
 ///
 /// # Errors
 /// Those of the metrics.
@@ -43,7 +43,8 @@ pub fn sources(predictions: &[Prediction], fit: Option<&Fit>) -> Result<Groups, 
     for prediction in predictions {
         members.entry(source(&prediction.path)).or_default().push(prediction);
     }
-    if members.len() < 2 {
+    let are_generators = predictions.iter().all(|prediction| source(&prediction.path) == prediction.generator);
+    if members.len() < 2 || are_generators {
         return Ok(Groups::default());
     }
     summarise(members.into_iter().map(|(name, members)| (shown(&name, "top folder"), members)), fit)
@@ -178,6 +179,9 @@ mod tests {
             prediction("test/reddit/1_fake/1.png", Label::Fake, "", 0.9),
             prediction("test/twitter/1_fake/2.png", Label::Fake, "", 0.2),
         ];
+        let by_generator = |name: &str, label| prediction(&format!("test/{label}/{name}/1.png"), label, name, 0.5);
+        let same = [by_generator("", Label::Real), by_generator("a", Label::Fake), by_generator("b", Label::Fake)];
+        assert!(sources(&same, None).unwrap().groups.is_empty(), "the table of generators says it already");
         let groups = sources(&predictions, None).unwrap();
         assert_eq!(groups.groups.len(), 2);
         assert_eq!(groups.groups[1].scores.roc_auc, None);
