@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use artifacts::schema::TrainingRate;
 use artifacts::stage::{Failure, Plan};
 use artifacts::{RunDir, atomic, names, progress};
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::{PipelineArgs, StageName};
@@ -108,14 +108,7 @@ fn plan(stage: StageName, run: &RunDir, file: &Path, sets: &[String]) -> Result<
     serde_json::from_slice(&output).map_err(|e| Failure::failed(format!("{} printed no plan: {e}", stage.name())))
 }
 
-/// How fast a device trains, as `candling-train --rate` prints it.
-#[derive(Deserialize)]
-struct Rate {
-    device: String,
-    images_per_second: f64,
-}
-
-fn rate(mut train: Command, size: u64) -> Result<Rate, Failure> {
+fn rate(mut train: Command, size: u64) -> Result<TrainingRate, Failure> {
     let output = programs::capture(train.arg("--rate").arg(size.to_string()))?;
     serde_json::from_slice(&output).map_err(|e| Failure::failed(format!("train printed no rate: {e}")))
 }
@@ -124,7 +117,7 @@ fn rate(mut train: Command, size: u64) -> Result<Rate, Failure> {
 fn training_time(
     ingest: &Value,
     train: &Value,
-    rate: impl FnOnce(u64) -> Result<Rate, Failure>,
+    rate: impl FnOnce(u64) -> Result<TrainingRate, Failure>,
 ) -> Result<Option<String>, Failure> {
     let expected = &ingest["expected"];
     let Some(images) = expected["train"].as_f64() else {
@@ -134,7 +127,7 @@ fn training_time(
     let images = images * (1.0 - for_validation);
     let number = |key: &str| train[key].as_f64().unwrap_or(1.0);
     let (epochs, runs) = (number("epochs"), number("runs"));
-    let Rate { device, images_per_second } = rate(ingest["size"].as_u64().unwrap_or(224))?;
+    let TrainingRate { device, images_per_second } = rate(ingest["size"].as_u64().unwrap_or(224))?;
     let hours = images * epochs * runs / images_per_second.max(1e-9) / 3600.0;
     Ok(Some(format!(
         "{runs} training run(s) of {epochs} epochs on about {images:.0} images: {hours:.1} hours at {images_per_second:.1} \
@@ -279,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_time_of_a_training_is_said_where_the_images_are_known() {
-        let rate = |_| Ok(Rate { device: "a card".to_owned(), images_per_second: 100.0 });
+        let rate = |_| Ok(TrainingRate { device: "a card".to_owned(), images_per_second: 100.0 });
         let train = json!({ "epochs": 60, "runs": 2 });
         let ingest = json!({ "expected": { "train": 1000 }, "val_fraction": 0.1, "size": 224 });
         let said = training_time(&ingest, &train, rate).unwrap().unwrap();

@@ -81,14 +81,12 @@ fn shards_of(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf, Failur
 
 /// A checkpoint that is prepared for as the one to be judged is: all of a run are prepared for alike.
 fn checkpoint(rest: &[OsString], run: &RunDir) -> Result<Checkpoint, Failure> {
-    let named = take_option(&mut rest.to_vec(), "--ckpt")?;
-    match named.as_deref().and_then(OsStr::to_str) {
-        None | Some("best" | "last") => {
-            Manifest::require(&run.train_run(0), names::TRAIN)?;
-            Ok(Checkpoint::best(&run.train_run(0)))
-        }
-        Some(path) => Ok(Checkpoint::new(path)),
-    }
+    let named = take_option(&mut rest.to_vec(), "--ckpt")?.unwrap_or_else(|| "best".into());
+    let Some(of) = Checkpoint::of_name(&named.to_string_lossy()) else {
+        return Ok(Checkpoint::new(named));
+    };
+    Manifest::require(&run.train_run(0), names::TRAIN)?;
+    Ok(of(&run.train_run(0)))
 }
 
 /// The keys of ingest that make images as a checkpoint's were made.

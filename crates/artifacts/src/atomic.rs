@@ -17,7 +17,7 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Writes a file as a whole from a function that streams into it.
 pub fn write_with(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<()> {
     let partial = sibling(path, "partial");
-    let file = create_new(&partial).map_err(Error::io("create", &partial))?;
+    let file = create_new(&partial)?;
     let mut writer = BufWriter::new(file);
     let written = fill(&mut writer)
         .and_then(|()| writer.into_inner().map_err(std::io::IntoInnerError::into_error))
@@ -125,7 +125,16 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 
 /// Removes a folder and what is in it; a folder that is not there is removed already.
 pub fn remove_dir(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
+    unless_gone(path, fs::remove_dir_all(path))
+}
+
+/// Removes a file; one that is not there is removed already.
+pub fn remove_file(path: &Path) -> Result<()> {
+    unless_gone(path, fs::remove_file(path))
+}
+
+fn unless_gone(path: &Path, removed: std::io::Result<()>) -> Result<()> {
+    match removed {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path)(e)),
         _ => Ok(()),
     }
@@ -133,12 +142,9 @@ pub fn remove_dir(path: &Path) -> Result<()> {
 
 /// Creates a file that was not there: what a killed predecessor left is removed, and a link that somebody planted under
 /// the temporary name is not followed.
-fn create_new(path: &Path) -> std::io::Result<File> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    File::create_new(path)
+fn create_new(path: &Path) -> Result<File> {
+    remove_file(path)?;
+    File::create_new(path).map_err(Error::io("create", path))
 }
 
 fn sync_tree(dir: &Path) -> Result<()> {

@@ -158,16 +158,7 @@ where
     let known = serde_json::to_value(C::default()).unwrap_or_default();
     check_keys(&table, &known, section, &origin)?;
     for item in overrides.iter().filter(|item| item.section() == section) {
-        let mut changed = table.clone();
-        apply(&mut changed, item, &item.value, &known)?;
-        if let Some(text) = item.text.as_ref().filter(|_| !is::<C>(&changed)) {
-            let mut as_text = table.clone();
-            apply(&mut as_text, item, &toml::Value::String(text.clone()), &known)?;
-            if is::<C>(&as_text) {
-                changed = as_text;
-            }
-        }
-        table = changed;
+        table = set::<C>(&table, item, &known)?;
     }
     toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::BadValue {
         origin: if overrides.is_empty() { origin } else { format!("{origin} with its --set overrides") },
@@ -216,11 +207,20 @@ fn check_keys(given: &toml::Table, known: &Value, prefix: &str, origin: &str) ->
     Ok(())
 }
 
-fn is<C: DeserializeOwned>(table: &toml::Table) -> bool {
-    toml::Value::Table(table.clone()).try_into::<C>().is_ok()
+/// The table with an override applied: as TOML reads its value, or as text where only that makes a configuration.
+fn set<C: DeserializeOwned>(table: &toml::Table, item: &Override, known: &Value) -> Result<toml::Table, Error> {
+    let fits = |table: &toml::Table| toml::Value::Table(table.clone()).try_into::<C>().is_ok();
+    let as_read = with(table, item, &item.value, known)?;
+    let Some(text) = item.text.as_ref().filter(|_| !fits(&as_read)) else {
+        return Ok(as_read);
+    };
+    let as_text = with(table, item, &toml::Value::String(text.clone()), known)?;
+    Ok(if fits(&as_text) { as_text } else { as_read })
 }
 
-fn apply(table: &mut toml::Table, item: &Override, value: &toml::Value, known: &Value) -> Result<(), Error> {
+/// The table with one value of an override in it.
+fn with(table: &toml::Table, item: &Override, value: &toml::Value, known: &Value) -> Result<toml::Table, Error> {
+    let mut table = table.clone();
     // The override as a table of its own: {"labels": {"car": "real"}}.
     let nested = known_path(&item.path[1..], known)
         .into_iter()
@@ -228,9 +228,9 @@ fn apply(table: &mut toml::Table, item: &Override, value: &toml::Value, known: &
         .fold(value.clone(), |value, key| toml::Value::Table(toml::Table::from_iter([(key, value)])));
     if let toml::Value::Table(nested) = nested {
         check_keys(&nested, known, item.section(), &item.origin)?;
-        merge(table, nested);
+        merge(&mut table, nested);
     }
-    Ok(())
+    Ok(table)
 }
 
 /// The path of a key below its section. The keys of a free map have no parts: `labels.sdv1.4` is its key `sdv1.4`.

@@ -9,6 +9,7 @@
 pub mod atomic;
 pub mod config;
 mod error;
+mod failure;
 pub mod hash;
 mod label;
 mod manifest;

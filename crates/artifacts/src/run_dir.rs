@@ -121,6 +121,15 @@ impl Checkpoint {
         Checkpoint(train_run.join("last"))
     }
 
+    /// Which checkpoint of a training run a name means: `best` or `last`; none where the name is a checkpoint's own path.
+    pub fn of_name(name: &str) -> Option<fn(&Path) -> Checkpoint> {
+        match name {
+            "best" => Some(Checkpoint::best),
+            "last" => Some(Checkpoint::last),
+            _ => None,
+        }
+    }
+
     /// Its folder.
     pub fn path(&self) -> &Path {
         &self.0

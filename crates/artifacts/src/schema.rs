@@ -15,7 +15,7 @@ pub use audit::{
 pub use checkpoint::{ImageSize, ModelConfig, PreprocessorConfig, Reencode, ReencodeFormat};
 pub use comparison::{Comparison, DeLong, Difference, Disagreement, Entrant, McNemar, Pair};
 pub use explanations::{Example, ExampleKind, Explanations, HeatMap, SanityCheck};
-pub use history::Epoch;
+pub use history::{Epoch, TrainingRate};
 pub use ingest::{IngestSummary, Rejected, SplitSummary};
 pub use metrics::{
     Bootstrap, Confusion, CurvePoint, Fitted, Group, Groups, Inconclusive, Interval, Metrics, Moments, ReliabilityBin,

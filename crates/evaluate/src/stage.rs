@@ -147,10 +147,8 @@ fn ingest_summary(set: &ShardSet) -> Result<IngestSummary, Failure> {
 
 /// The checkpoints that are judged: one of each training run, or the one at a path.
 fn checkpoints(run: &RunDir, config: &Config) -> Result<Vec<Checkpoint>, ArtifactError> {
-    let of: fn(&Path) -> Checkpoint = match config.ckpt.as_str() {
-        "best" => Checkpoint::best,
-        "last" => Checkpoint::last,
-        path => return Ok(vec![Checkpoint::new(path)]),
+    let Some(of) = Checkpoint::of_name(&config.ckpt) else {
+        return Ok(vec![Checkpoint::new(&config.ckpt)]);
     };
     let runs = run.complete_train_runs();
     if runs.is_empty() {

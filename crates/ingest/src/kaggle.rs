@@ -37,6 +37,7 @@ use cache::Cache;
 use credentials::Credentials;
 pub use dataset::Dataset;
 pub use description::Description;
+pub(crate) use description::gigabytes;
 pub use error::Error;
 
 const SERVER: &str = "https://www.kaggle.com";
@@ -211,10 +212,10 @@ impl Kaggle {
 
     fn failed(&self, dataset: &Dataset, source: fetch::Error) -> Error {
         let (dataset, page, source) = (dataset.clone(), self.page(dataset), Box::new(source));
-        let with = Credentials::of(&self.environment).map(|credentials| credentials.to_string()).unwrap_or_default();
+        let with = || Credentials::of(&self.environment).map(|found| found.to_string()).unwrap_or_default();
         match source.status() {
-            Some(401 | 403) => Error::Denied { dataset, page, with, source },
-            Some(404) => Error::NotFound { dataset, page, with, source },
+            Some(401 | 403) => Error::Denied { dataset, page, with: with(), source },
+            Some(404) => Error::NotFound { dataset, page, with: with(), source },
             _ if source.is_unreachable() => Error::Unreachable { dataset, page, source },
             _ => Error::Fetch { dataset, source },
         }

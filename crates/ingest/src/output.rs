@@ -88,12 +88,11 @@ impl<'a> Output<'a> {
         }
         let side = self.config.size as usize;
         let seen = source.len() as u64;
-        // Whole, so that it holds wherever the next stage is started. A list may lie in the folder one is in.
-        let place = source.place().map(|place| if place.as_os_str().is_empty() { Path::new(".") } else { place });
-        let files = place.and_then(|place| place.canonicalize().ok()).map(|place| place.to_string_lossy().into_owned());
+        // Whole, so that it holds wherever the next stage is started.
+        let files = source.place().and_then(|place| place.canonicalize().ok());
         Ok(IngestSummary {
             source: self.config.source.clone(),
-            files,
+            files: files.map(|place| place.to_string_lossy().into_owned()),
             simulated: self.config.source.starts_with("simulated:"),
             size: [side, side],
             seen,

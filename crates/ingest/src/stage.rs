@@ -1,11 +1,10 @@
 //! Ingest as a stage of the pipeline.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use artifacts::atomic::DirWriter;
+use artifacts::atomic::{self, DirWriter};
 use artifacts::hash::Hash;
 use artifacts::schema::{Audit, IngestSummary, Rejected, Shortcut, SplitSummary, Verdict};
 use artifacts::stage::{Failure, Job, Stage, to_json};
@@ -15,6 +14,7 @@ use crate::audit::{Observation, near_duplicates, to_drop};
 use crate::config::Config;
 use crate::image;
 use crate::in_order::in_order;
+use crate::kaggle::gigabytes;
 use crate::output::{Output, unusable_share};
 use crate::reject::{self, Fault};
 use crate::scan::scan;
@@ -49,10 +49,7 @@ impl Stage for Ingest {
         // Where the list of a refused ingest is kept: the folder itself will not be.
         let refused = job.run.path().join(names::REJECTED);
         let summary = ingest(&job.config, &folder, &refused)?;
-        match fs::remove_file(&refused) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &refused)(error))?,
-            _ => {}
-        }
+        atomic::remove_file(&refused)?;
         let device = format!("cpu ({} threads)", rayon::current_num_threads());
         job.publish(Self::NAME, folder, &device, to_json(&summary))?;
         progress::line(&format!("ingest: {}", in_words(&summary)));
@@ -64,7 +61,6 @@ impl Stage for Ingest {
 fn shard_notice(run: &RunDir, config: &Config) -> Option<String> {
     let images: u64 = config.expected.values().sum();
     let bytes = images * u64::from(config.size).pow(2) * 3;
-    let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
     let free = fetch::free_space(run.path()).map(|free| format!(", where {} are free", gigabytes(free)));
     (images > 0).then(|| {
         let place = format!("in `{}`{}", run.path().display(), free.unwrap_or_default());
@@ -93,7 +89,7 @@ fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestS
 
     let summary = output.finish(&*source, start.elapsed().as_secs_f64())?;
     if let Err(failure) = check(&summary, output.rejected(), config, refused) {
-        fs::rename(folder.path().join(names::REJECTED), refused).map_err(Error::io("write", refused))?;
+        atomic::rename(&folder.path().join(names::REJECTED), refused)?;
         return Err(failure);
     }
     warn(&summary, config);

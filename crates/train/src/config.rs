@@ -1,8 +1,8 @@
 //! The section `[train]` of a pipeline file.
 
-use model::Precision;
 use model::device::DeviceChoice;
 use model::weights::Source;
+use model::{AdamConfig, Precision};
 use serde::{Deserialize, Serialize};
 
 /// How to train. Each field is a key of the section `[train]`; the defaults are the recipe of the ResNet-50 baseline.
@@ -163,6 +163,11 @@ impl Config {
     /// The learning rate: the baseline's 1e-4, which keeps what pretrained weights know, or 1e-3 for freshly drawn ones.
     pub fn learning_rate(&self) -> f64 {
         self.learning_rate.unwrap_or(if self.weights == Source::None { 1e-3 } else { 1e-4 })
+    }
+
+    /// The optimiser: PyTorch's defaults but for the learning rate.
+    pub(crate) fn adam(&self) -> AdamConfig {
+        AdamConfig { lr: self.learning_rate(), ..AdamConfig::default() }
     }
 
     /// The seed of one run.

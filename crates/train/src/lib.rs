@@ -32,5 +32,5 @@ mod validation;
 
 pub use config::{Augment, Blur, Config, ConfigError, Jpeg};
 pub use error::Error;
-pub use rate::{Rate, rate};
+pub use rate::rate;
 pub use stage::Train;

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use artifacts::stage::Failure;
-use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, device};
-use serde::Serialize;
+use artifacts::schema::TrainingRate;
+use model::{Adam, Network, NetworkConfig, PixelBatch, device};
 
 use crate::config::Config;
 use crate::error::Error;
@@ -12,28 +11,15 @@ use crate::error::Error;
 /// What is measured takes at least so long: single steps of a shared machine differ by half.
 const LONG_ENOUGH: Duration = Duration::from_secs(3);
 
-/// The speed of training steps, without loading, validation and checkpoints.
-#[derive(Clone, Debug, Serialize)]
-pub struct Rate {
-    /// Where.
-    pub device: String,
-    /// How fast.
-    pub images_per_second: f64,
-}
-
 /// Trains for some seconds, as `config` says, on images of `size` x `size` pixels without meaning.
 ///
 /// # Errors
 /// Those of the device and of the network.
-pub fn rate(config: &Config, size: usize) -> Result<Rate, Failure> {
-    measure(config, size).map_err(Failure::from)
-}
-
-fn measure(config: &Config, size: usize) -> Result<Rate, Error> {
+pub fn rate(config: &Config, size: usize) -> Result<TrainingRate, Error> {
     let device = config.device.open(config.precision)?;
     let mut network = Network::new(&NetworkConfig::default(), &device)?;
     network.initialise(config.seed)?;
-    let mut adam = Adam::new(AdamConfig { lr: config.learning_rate(), ..AdamConfig::default() }, &network)?;
+    let mut adam = Adam::new(config.adam(), &network)?;
     let n = config.batch;
     let data: Vec<u8> = (0..n * size * size * 3).map(|i| (i * 31 % 251) as u8).collect();
     let labels: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect();
@@ -50,7 +36,7 @@ fn measure(config: &Config, size: usize) -> Result<Rate, Error> {
         steps += 1;
     }
     let images_per_second = (steps * n) as f64 / start.elapsed().as_secs_f64();
-    Ok(Rate { device: device::describe(&device), images_per_second })
+    Ok(TrainingRate { device: device::describe(&device), images_per_second })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use artifacts::stage::{Failure, Job, Output, Stage};
 use artifacts::{Code, Label, Manifest, RunDir, Split, names, progress};
 use model::device::{Device, DeviceChoice};
 use model::weights::{self, Source};
-use model::{Adam, AdamConfig, Network, NetworkConfig, device};
+use model::{Adam, Network, NetworkConfig, device};
 use serde_json::{Value, json};
 
 use crate::checkpoint::{Description, Identity, Position, Saved, Training};
@@ -236,10 +236,6 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn adam(&self) -> AdamConfig {
-        AdamConfig { lr: self.work.config.learning_rate(), ..AdamConfig::default() }
-    }
-
     /// A network before its first step.
     fn start(&self, seed: u64, identity: Identity) -> Result<Training, Error> {
         let mut network = Network::new(&self.network, &self.device)?;
@@ -255,7 +251,7 @@ impl<'a> Session<'a> {
                 if report.head_replaced { ", a new head" } else { "" }
             ));
         }
-        let adam = Adam::new(self.adam(), &network)?;
+        let adam = Adam::new(self.work.config.adam(), &network)?;
         Ok(Training { network, adam, position: Position::start(identity) })
     }
 
@@ -266,7 +262,7 @@ impl<'a> Session<'a> {
             "train: {name} goes on from `{}`, epoch {epoch} after {batches} batches",
             saved.path().display()
         ));
-        saved.restore(Network::new(&self.network, &self.device)?, self.adam())
+        saved.restore(Network::new(&self.network, &self.device)?, self.work.config.adam())
     }
 
     fn manifest(&self, dir: &Path, output: &Output, rows: &[Epoch]) -> Result<Manifest, Error> {

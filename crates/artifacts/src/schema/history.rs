@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: what each epoch of training gave.
+//! `metrics.jsonl`: what each epoch of training gave; and how fast training is, before it starts.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,5 +28,14 @@ pub struct Epoch {
     /// Wall-clock seconds of validation after it.
     pub val_seconds: f64,
     /// Training samples a second.
+    pub images_per_second: f64,
+}
+
+/// How fast a machine trains, as `candling-train --rate` prints it: steps alone, without loading, validation and checkpoints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingRate {
+    /// Where.
+    pub device: String,
+    /// How fast.
     pub images_per_second: f64,
 }

@@ -143,7 +143,7 @@ fn run_of(args: &Args) -> Option<RunDir> {
     if let Some(dir) = &args.run_dir {
         return Some(RunDir::new(dir));
     }
-    if matches!(args.ckpt.as_str(), "best" | "last") {
+    if Checkpoint::of_name(&args.ckpt).is_some() {
         return RunDir::latest(Path::new("runs")).ok();
     }
     // RUN/train/run-0/best
@@ -152,10 +152,8 @@ fn run_of(args: &Args) -> Option<RunDir> {
 }
 
 fn checkpoint(args: &Args, run: Option<&RunDir>) -> Result<Checkpoint, Failure> {
-    let of: fn(&Path) -> Checkpoint = match args.ckpt.as_str() {
-        "best" => Checkpoint::best,
-        "last" => Checkpoint::last,
-        path => return Ok(Checkpoint::new(path)),
+    let Some(of) = Checkpoint::of_name(&args.ckpt) else {
+        return Ok(Checkpoint::new(&args.ckpt));
     };
     let none = || Failure::input("there is no run under `runs`; name one with --run-dir, or a checkpoint with --ckpt");
     Ok(of(&run.ok_or_else(none)?.train_run(0)))

@@ -42,7 +42,8 @@ impl ProbabilityColumns {
 
 impl ClassColumns {
     fn new(class: &ClassScores, label: Label, p_fake: &impl Fn(f64) -> f64) -> ClassColumns {
-        let column = |of: fn(Label, f64) -> f64| class.scores().iter().map(|&p| of(label, p_fake(p)) as f32).collect();
+        let probabilities: Vec<f64> = class.scores().iter().map(|&score| p_fake(score)).collect();
+        let column = |of: fn(Label, f64) -> f64| probabilities.iter().map(|&p| of(label, p) as f32).collect();
         ClassColumns { squared_error: column(squared_error), log_loss: column(log_loss) }
     }
 

@@ -34,19 +34,16 @@ pub fn judge_run(predictions: &[Prediction], fit: Option<&Fit>, plan: RunPlan) -
     let views: Vec<View> = std::iter::once(View::HEADLINE).chain(fit.map(Fit::view)).collect();
     let mut by_view = intervals(&ranking, &Plan { resamples: plan.resamples, seed: plan.seed, views }).into_iter();
     let headline = scores(&scored, &ranking, View::HEADLINE)?;
-    let mut headline_intervals = by_view.next().unwrap_or_default();
-    mend(&mut headline_intervals, &headline);
+    let headline_intervals = mend(by_view.next().unwrap_or_default(), &headline);
     let fitted = fit
         .map(|fit| {
             let scores = scores(&scored, &ranking, fit.view())?;
-            let mut intervals = by_view.next().unwrap_or_default();
-            mend(&mut intervals, &scores);
             Ok(Fitted {
                 fitted_on: fit.images as u64,
                 temperature: fit.temperature.0,
                 inconclusive: fit.inconclusive(&ranking),
+                intervals: mend(by_view.next().unwrap_or_default(), &scores),
                 scores,
-                intervals,
                 reliability: bins(&scored, fit.view())?,
             })
         })

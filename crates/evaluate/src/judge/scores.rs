@@ -50,9 +50,9 @@ pub(crate) fn with_intervals(
     seed: u64,
 ) -> Result<(Scores, BTreeMap<String, Interval>), Error> {
     let plan = Plan { resamples, seed, views: vec![View::HEADLINE] };
-    let mut intervals = intervals(ranking, &plan).into_iter().next().unwrap_or_default();
+    let drawn = intervals(ranking, &plan).into_iter().next().unwrap_or_default();
     let scores = scores(scored, ranking, View::HEADLINE)?;
-    mend(&mut intervals, &scores);
+    let intervals = mend(drawn, &scores);
     Ok((scores, intervals))
 }
 

@@ -10,7 +10,7 @@ use artifacts::schema::{Confusion, Interval, Scores};
 use crate::significance::wilson;
 
 /// Gives shares of images Wilson's interval where the bootstrap's has no width, and other scores none.
-pub(crate) fn mend(intervals: &mut BTreeMap<String, Interval>, scores: &Scores) {
+pub(super) fn mend(mut intervals: BTreeMap<String, Interval>, scores: &Scores) -> BTreeMap<String, Interval> {
     let Confusion { true_negative, false_positive, false_negative, true_positive } = scores.confusion;
     let (reals, fakes) = (true_negative + false_positive, true_positive + false_negative);
     let shares = [
@@ -26,6 +26,7 @@ pub(crate) fn mend(intervals: &mut BTreeMap<String, Interval>, scores: &Scores) 
         }
     }
     intervals.retain(|_, interval| has_width(interval));
+    intervals
 }
 
 fn has_width(interval: &Interval) -> bool {
@@ -36,10 +37,7 @@ fn has_width(interval: &Interval) -> bool {
 mod tests {
     use artifacts::Label;
 
-    use super::*;
-    use crate::bootstrap::{Plan, View, intervals};
-    use crate::calibration::Scale;
-    use crate::judge::{Scored, scores};
+    use crate::judge::{Scored, with_intervals};
 
     #[test]
     fn twenty_right_verdicts_do_not_prove_that_none_is_ever_wrong() {
@@ -48,9 +46,7 @@ mod tests {
             labels.iter().enumerate().map(|(i, label)| f64::from(label.index()) * 0.9 + i as f64 / 400.0).collect();
         let scored = Scored { labels, p_fake };
         let ranking = scored.ranking().unwrap();
-        let view = View { scale: Scale::AsJudged, threshold: 0.5 };
-        let mut found = intervals(&ranking, &Plan { resamples: 100, seed: 1, views: vec![view] }).remove(0);
-        mend(&mut found, &scores(&scored, &ranking, view).unwrap());
+        let (_, found) = with_intervals(&scored, &ranking, 100, 1).unwrap();
         assert!((found["accuracy"].low - 0.8389).abs() < 1e-4 && (found["accuracy"].high - 1.0).abs() < 1e-12);
         assert!(found["recall"].low < found["accuracy"].low, "half of the images say less");
         assert!(found.contains_key("brier") && !found.contains_key("roc_auc"), "{found:?}");

@@ -105,27 +105,16 @@ impl Sweep<'_> {
             let degraded = operation.apply(&image, level, &mut rng).map_err(|error| error.to_string())?;
             if from_file { preprocessing.square(&degraded) } else { stored.square(&degraded) }
         };
-        // Positions among the images, with P(fake).
-        let mut judged: Vec<(usize, f64)> = Vec::with_capacity(self.before.len());
+        let mut p_fake: Vec<Option<f64>> = Vec::with_capacity(self.before.len());
         let mut refused = Vec::new();
-        let rows: Vec<(usize, usize)> = images.rows().iter().copied().enumerate().collect();
-        for rows in rows.chunks(self.config.batch) {
-            let made: Vec<Result<Vec<u8>, String>> = rows.par_iter().map(|&(_, row)| degraded(row)).collect();
-            let mut pixels = Vec::new();
-            let mut positions = Vec::new();
-            for ((position, _), made) in rows.iter().zip(made) {
-                match made {
-                    Ok(made) => {
-                        pixels.extend(made);
-                        positions.push(*position);
-                    }
-                    Err(reason) => refused.push(reason),
-                }
-            }
-            if !positions.is_empty() {
-                let scores = self.detector.scores(&pixels, positions.len())?;
-                judged.extend(positions.into_iter().zip(scores.iter().map(|score| score.p_fake())));
-            }
+        for rows in images.rows().chunks(self.config.batch) {
+            let made: Vec<Result<Vec<u8>, String>> = rows.par_iter().map(|&row| degraded(row)).collect();
+            let pixels: Vec<&[u8]> = made.iter().flatten().map(Vec::as_slice).collect();
+            let scores =
+                if pixels.is_empty() { Vec::new() } else { self.detector.scores(&pixels.concat(), pixels.len())? };
+            let mut scores = scores.iter().map(|score| score.p_fake());
+            p_fake.extend(made.iter().map(|made| made.as_ref().ok().and_then(|_| scores.next())));
+            refused.extend(made.into_iter().filter_map(Result::err));
             progress.add(rows.len() as u64);
         }
         if let Some(reason) = refused.first() {
@@ -133,22 +122,24 @@ impl Sweep<'_> {
             let count = format!("{} of {} images could not be changed so: {reason}", refused.len(), self.before.len());
             self.left_out.insert(what, count);
         }
+        let judged: Vec<(usize, f64)> =
+            p_fake.into_iter().enumerate().filter_map(|(image, p_fake)| Some((image, p_fake?))).collect();
         if judged.is_empty() { Ok(None) } else { self.judge(operation, level, &judged).map(Some) }
     }
 
-    /// What becomes of the verdicts, given P(fake) of degraded images by their position.
+    /// What becomes of the verdicts, given P(fake) of those images that could be degraded.
     fn judge(&mut self, operation: Operation, level: f64, judged: &[(usize, f64)]) -> Result<RobustnessPoint, Error> {
-        let labels = judged.iter().map(|&(position, _)| self.before[position].label).collect();
+        let labels = judged.iter().map(|&(image, _)| self.before[image].label).collect();
         let scored = Scored { labels, p_fake: judged.iter().map(|&(_, p_fake)| p_fake).collect() };
         let (scores, intervals) = self.measure(&scored)?;
         let (mut flips_to_fake, mut flips_to_real) = (0, 0);
-        for &(position, p_fake) in judged {
-            match (self.before[position].predicted, p_fake >= View::HEADLINE.threshold) {
+        for &(image, p_fake) in judged {
+            match (self.before[image].predicted, p_fake >= View::HEADLINE.threshold) {
                 (Label::Real, true) => flips_to_fake += 1,
                 (Label::Fake, false) => flips_to_real += 1,
                 _ => continue,
             }
-            self.flips[position].push(Flip { operation: operation.name().to_owned(), level, p_fake });
+            self.flips[image].push(Flip { operation: operation.name().to_owned(), level, p_fake });
         }
         let (flips, n) = (flips_to_fake + flips_to_real, judged.len() as u64);
         Ok(RobustnessPoint {

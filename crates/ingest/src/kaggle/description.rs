@@ -47,7 +47,8 @@ impl fmt::Display for Description {
     }
 }
 
-fn gigabytes(bytes: u64) -> String {
+/// Bytes in words.
+pub(crate) fn gigabytes(bytes: u64) -> String {
     format!("{:.2} GB", bytes as f64 / 1e9)
 }
 

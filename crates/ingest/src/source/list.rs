@@ -61,7 +61,8 @@ impl List {
             return Err(at(1, "no image is listed".to_owned()));
         }
         rows.sort_by(|a, b| a.path.cmp(&b.path));
-        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        // A list named without a folder lies in the one that the program was started in.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         Ok(List { folder, rows, max_file_bytes: config.max_file_bytes() })
     }
 
@@ -110,7 +111,7 @@ impl Source for List {
         let mut digest = Digest::default();
         for (index, row) in self.rows.iter().enumerate() {
             let Entry { path, label, split, generator } = &row.entry;
-            let said = format!("{:?} {split:?} {generator}", label.as_ref().ok());
+            let said = format!("{label:?} {split:?} {generator}");
             digest = digest.part(path, said.as_bytes()).part("file", &stamp(&self.path(index)));
         }
         Ok(digest.finish())
