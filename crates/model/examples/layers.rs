@@ -1,10 +1,10 @@
 //! How fast the kernels for this processor run, layer by layer and as a whole.
 //!
 //! `cargo run --release -p model --example layers -- [--batch 16] [--size 224] [--repeats 5] [--bf16] [--whole]
-//! [--cpu] [--json]`
+//! [--only TEXT] [--cpu] [--json]`
 //!
 //! Prints a row for each kernel at each different shape of ResNet-50, and for a whole training step (with Adam) and
-//! inference; `--whole` prints these two alone. `--bf16` computes in that where the processor can. `--cpu` counts the processor's time of all threads instead of the wall's,
+//! inference; `--whole` prints these two alone, `--only "1x1/1 64>256 56 forward"` the kernels of that name alone. `--bf16` computes in that where the processor can. `--cpu` counts the processor's time of all threads instead of the wall's,
 //! for machines that others use. `RAYON_NUM_THREADS` limits the threads. With `--json` each row is an object
 //! `{name, layers, batch, direction, gflops, ms}`, one a line: `layers` is how many layers of the network have the shape,
 //! `gflops` is a rate, counted as for a direct convolution (so that Winograd's may exceed the machine's peak), and null
@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use model::device::{Device, DeviceChoice};
-use model::measure::{self, Row};
+use model::measure::{self, Row, Timer};
 use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, Precision};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -27,6 +27,7 @@ struct Options {
     repeats: usize,
     device: Device,
     whole: bool,
+    only: String,
     clock: fn() -> f64,
     json: bool,
 }
@@ -35,12 +36,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse()?;
     let config = NetworkConfig::default();
     if !options.whole {
-        let shape = [options.batch, options.size];
-        measure::layers(&config.arch, &options.device, shape, options.repeats, options.clock, |row| {
-            options.print(&row);
-        })?;
+        let Options { batch, size, repeats, clock, ref only, .. } = options;
+        let timer = Timer { repeats, clock, only };
+        measure::layers(&config.arch, &options.device, [batch, size], timer, |row| options.print(&row))?;
     }
-    whole(&config, &options)
+    if options.only.is_empty() { whole(&config, &options) } else { Ok(()) }
 }
 
 /// A training step and inference of the whole network.
@@ -90,10 +90,22 @@ fn least(times: &[f64]) -> f64 {
 
 impl Options {
     fn parse() -> Result<Self, Box<dyn Error>> {
-        let mut options =
-            Self { batch: 16, size: 224, repeats: 5, device: Device::Cpu, whole: false, clock: wall, json: false };
+        let mut options = Self {
+            batch: 16,
+            size: 224,
+            repeats: 5,
+            device: Device::Cpu,
+            whole: false,
+            only: String::new(),
+            clock: wall,
+            json: false,
+        };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
+            if argument == "--only" {
+                options.only = arguments.next().ok_or("--only needs a part of a kernel's name")?;
+                continue;
+            }
             let mut number = || -> Result<usize, Box<dyn Error>> {
                 let text = arguments.next().ok_or_else(|| format!("{argument} needs a number"))?;
                 let number = text.parse().map_err(|_| format!("{argument} needs a number and not {text:?}"))?;

@@ -23,9 +23,16 @@ pub(crate) struct Pixels {
 /// The lines that are still to be fetched.
 pub(crate) struct Ahead<'a> {
     operand: &'a Operand<'a>,
-    rest: Pixels,
-    /// The next channel of the first pixel.
-    channel: usize,
+    /// The first element of the next pixel, or of all of them where they lie one after the other.
+    start: usize,
+    /// The element to be fetched next.
+    next: usize,
+    /// The elements to be fetched from each start.
+    len: usize,
+    /// From one start to the next.
+    pitch: usize,
+    /// How many starts are left.
+    rest: usize,
     lines_per_step: usize,
 }
 
@@ -33,22 +40,32 @@ impl<'a> Ahead<'a> {
     /// Fetches what `operand` reads for `pixels`, in `steps`.
     #[inline(always)]
     pub(crate) fn new(operand: &'a Operand<'a>, pixels: Pixels, steps: usize) -> Self {
-        let lines = pixels.pixels.len() * pixels.channels.len().div_ceil(LINE);
-        Self { operand, channel: pixels.channels.start, rest: pixels, lines_per_step: lines.div_ceil(steps.max(1)) }
+        let Pixels { pixels, pitch, channels } = pixels;
+        let start = pixels.start * pitch + channels.start;
+        let (len, rest) = match channels.len() == pitch {
+            true => (pixels.len() * pitch, usize::from(!pixels.is_empty())),
+            false => (channels.len(), pixels.len()),
+        };
+        let lines_per_step = (len.div_ceil(LINE) * rest).div_ceil(steps.max(1));
+        Self { operand, start, next: start, len, pitch, rest, lines_per_step }
     }
 
     /// Fetches some lines.
     #[inline(always)]
     pub(crate) fn step<S: Simd>(&mut self, simd: S) {
-        for _ in 0..self.lines_per_step {
-            if self.rest.pixels.is_empty() {
-                return;
+        let mut lines = self.lines_per_step;
+        while lines > 0 && self.rest > 0 {
+            let end = self.start + self.len;
+            let stop = end.min(self.next + lines * LINE);
+            lines -= (stop - self.next).div_ceil(LINE);
+            while self.next < stop {
+                self.operand.prefetch(simd, self.next);
+                self.next += LINE;
             }
-            self.operand.prefetch(simd, self.rest.pixels.start * self.rest.pitch + self.channel);
-            self.channel += LINE;
-            if self.channel >= self.rest.channels.end {
-                self.channel = self.rest.channels.start;
-                self.rest.pixels.start += 1;
+            if self.next >= end {
+                self.rest -= 1;
+                self.start += self.pitch;
+                self.next = self.start;
             }
         }
     }

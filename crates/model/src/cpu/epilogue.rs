@@ -32,72 +32,78 @@ pub(crate) struct Tile<'a> {
     pub(crate) stream: bool,
 }
 
-/// The columns of a tile that fill a register, or what is left of them.
-#[derive(Clone, Copy)]
-struct Strip<'a> {
-    tile: Tile<'a>,
-    /// First column within the tile.
-    start: usize,
-    /// Number of columns.
-    len: usize,
-}
+/// The columns of a tile: two registers.
+type Pair<S> = [<S as Simd>::Vector; 2];
 
 impl<'a> Tile<'a> {
-    #[inline(always)]
-    fn strips<S: Simd>(self) -> impl Iterator<Item = Strip<'a>> {
-        (0..self.columns).step_by(S::LANES).map(move |start| Strip {
-            tile: self,
-            start,
-            len: S::LANES.min(self.columns - start),
-        })
-    }
-}
-
-impl<'a> Strip<'a> {
     /// For each row its values, and where its channels start in a tensor of the output's shape.
     #[inline(always)]
-    fn rows<S: Simd>(self, s: S) -> impl Iterator<Item = (S::Vector, usize)> {
-        let Tile { values, pixels, column, channels, .. } = self.tile;
-        let at = column + self.start;
-        let rows = values.chunks_exact(S::COLUMNS).zip(pixels);
-        rows.map(move |(row, &pixel)| (s.load(&row[self.start..][..S::LANES]), pixel * channels + at))
+    fn rows<S: Simd>(self, s: S) -> impl Iterator<Item = (Pair<S>, usize)> + use<'a, S> {
+        let rows = self.values.chunks_exact(S::COLUMNS).zip(self.pixels);
+        rows.map(move |(row, &pixel)| {
+            ([s.load(&row[..S::LANES]), s.load(&row[S::LANES..])], pixel * self.channels + self.column)
+        })
     }
 
-    /// Its elements of a tensor of the output's shape, or of its rest.
+    /// Its columns of a tensor of the output's shape, or of its rest.
     #[inline(always)]
-    fn load<S: Simd>(&self, s: S, from: &[f32], at: usize) -> S::Vector {
-        s.load(&from[at..][..self.len])
+    fn load<S: Simd>(&self, s: S, from: &[f32], at: usize) -> Pair<S> {
+        let from = &from[at..][..self.columns];
+        if from.len() == S::COLUMNS {
+            return [s.load(&from[..S::LANES]), s.load(&from[S::LANES..])];
+        }
+        let (first, second) = from.split_at(from.len().min(S::LANES));
+        [s.load(first), s.load(second)]
     }
 
-    /// Its elements of a row of channels.
+    /// Its columns of a row of channels.
     #[inline(always)]
-    fn per_channel<S: Simd>(&self, s: S, from: &[f32]) -> S::Vector {
-        self.load(s, from, self.tile.column + self.start)
+    fn per_channel<S: Simd>(&self, s: S, from: &[f32]) -> Pair<S> {
+        self.load(s, from, self.column)
     }
 
-    /// Its elements of the unit's part of the output, given where they are in the whole output.
+    /// Its columns of a row of the unit's part of the output, given where they are in the whole output.
     #[inline(always)]
     fn output<'t>(&self, to: &'t mut [f32], at: usize) -> &'t mut [f32] {
-        &mut to[at - self.tile.first_pixel * self.tile.channels..][..self.len]
+        &mut to[at - self.first_pixel * self.channels..][..self.columns]
     }
 
-    /// Writes to the output.
+    /// Writes its columns of a row.
     #[inline(always)]
-    fn write<S: Simd>(&self, s: S, value: S::Vector, to: &mut [f32]) {
-        if self.tile.stream { s.stream(value, to) } else { s.store(value, to) }
+    fn store<S: Simd>(&self, s: S, values: Pair<S>, to: &mut [f32]) {
+        if to.len() == S::COLUMNS {
+            s.store(values[0], &mut to[..S::LANES]);
+            s.store(values[1], &mut to[S::LANES..]);
+        } else {
+            let (first, second) = to.split_at_mut(to.len().min(S::LANES));
+            s.store(values[0], first);
+            s.store(values[1], second);
+        }
     }
 
-    /// Its elements of the sums of a kind.
+    /// Writes its columns of a row of the output.
+    #[inline(always)]
+    fn write<S: Simd>(&self, s: S, values: Pair<S>, to: &mut [f32]) {
+        if self.stream && to.len() == S::COLUMNS {
+            s.stream(values[0], &mut to[..S::LANES]);
+            s.stream(values[1], &mut to[S::LANES..]);
+        } else {
+            self.store(s, values, to);
+        }
+    }
+
+    /// Its columns of the sums of a kind.
     #[inline(always)]
     fn sums<'t>(&self, sums: &'t mut [f32], kind: usize) -> &'t mut [f32] {
-        &mut sums[kind * self.tile.channels + self.tile.column + self.start..][..self.len]
+        &mut sums[kind * self.channels + self.column..][..self.columns]
     }
 
-    /// Adds to its elements of the sums of a kind.
+    /// Adds to its columns of the sums of a kind.
     #[inline(always)]
-    fn add_sums<S: Simd>(&self, s: S, sums: &mut [f32], kind: usize, values: S::Vector) {
+    fn add_sums<S: Simd>(&self, s: S, sums: &mut [f32], kind: usize, values: Pair<S>) {
         let sums = self.sums(sums, kind);
-        s.store(s.add(s.load(sums), values), sums);
+        let old = self.load(s, sums, 0);
+        self.store(s, [s.add(old[0], values[0]), s.add(old[1], values[1])], sums);
     }
 }
 
@@ -105,6 +111,9 @@ impl<'a> Strip<'a> {
 pub(crate) trait Epilogue: Sync {
     /// Kinds of per-channel sums that a unit keeps; their meaning is the epilogue's own.
     const SUMS: usize;
+    /// Asks for the lines that [`Epilogue::finish`] will read of a pixel's channels from `at` on, an element of the whole
+    /// output. Must be `#[inline(always)]`.
+    fn prefetch<S: Simd>(&self, s: S, at: usize);
     /// Writes a tile to the unit's part of the output `to`; `sums` is `[SUMS, channels]`. Must be `#[inline(always)]`.
     fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], sums: &mut [f32]);
 }
@@ -120,11 +129,17 @@ impl Epilogue for Write {
     const SUMS: usize = 0;
 
     #[inline(always)]
+    fn prefetch<S: Simd>(&self, _s: S, _at: usize) {}
+
+    #[inline(always)]
     fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], _sums: &mut [f32]) {
-        for strip in tile.strips::<S>() {
-            for (value, at) in strip.rows(s) {
-                let to = strip.output(to, at);
-                if self.accumulate { s.store(s.add(value, s.load(to)), to) } else { strip.write(s, value, to) }
+        for (value, at) in tile.rows(s) {
+            let to = tile.output(to, at);
+            if self.accumulate {
+                let old = tile.load(s, to, 0);
+                tile.store(s, [s.add(value[0], old[0]), s.add(value[1], old[1])], to);
+            } else {
+                tile.write(s, value, to);
             }
         }
     }
@@ -141,27 +156,30 @@ impl Epilogue for Statistics {
     const SUMS: usize = 3;
 
     #[inline(always)]
+    fn prefetch<S: Simd>(&self, _s: S, _at: usize) {}
+
+    #[inline(always)]
     fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], sums: &mut [f32]) {
-        for strip in tile.strips::<S>() {
-            if tile.first {
-                let mut sum = s.splat(0.0);
-                for (value, _) in strip.rows(s) {
-                    sum = s.add(sum, value);
-                }
-                let mean = s.mul(sum, s.splat(1.0 / tile.pixels.len() as f32));
-                s.store(mean, strip.sums(sums, 0));
+        if tile.first {
+            let mut sum = [s.splat(0.0); 2];
+            for (value, _) in tile.rows(s) {
+                sum = [s.add(sum[0], value[0]), s.add(sum[1], value[1])];
             }
-            let near = s.load(strip.sums(sums, 0));
-            let (mut sum, mut square) = (s.splat(0.0), s.splat(0.0));
-            for (value, at) in strip.rows(s) {
-                strip.write(s, value, strip.output(to, at));
-                let difference = s.sub(value, near);
-                sum = s.add(sum, difference);
-                square = s.fma(difference, difference, square);
-            }
-            strip.add_sums(s, sums, 1, sum);
-            strip.add_sums(s, sums, 2, square);
+            let share = s.splat(1.0 / tile.pixels.len() as f32);
+            tile.store(s, [s.mul(sum[0], share), s.mul(sum[1], share)], tile.sums(sums, 0));
         }
+        let near = tile.load(s, tile.sums(sums, 0), 0);
+        let (mut sum, mut square) = ([s.splat(0.0); 2], [s.splat(0.0); 2]);
+        for (value, at) in tile.rows(s) {
+            tile.write(s, value, tile.output(to, at));
+            for i in 0..2 {
+                let difference = s.sub(value[i], near[i]);
+                sum[i] = s.add(sum[i], difference);
+                square[i] = s.fma(difference, difference, square[i]);
+            }
+        }
+        tile.add_sums(s, sums, 1, sum);
+        tile.add_sums(s, sums, 2, square);
     }
 }
 
@@ -180,16 +198,27 @@ impl Epilogue for Folded<'_> {
     const SUMS: usize = 0;
 
     #[inline(always)]
+    fn prefetch<S: Simd>(&self, s: S, at: usize) {
+        if let Some(residual) = self.residual {
+            s.prefetch(residual, at);
+        }
+    }
+
+    #[inline(always)]
     fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], _sums: &mut [f32]) {
-        for strip in tile.strips::<S>() {
-            let bias = strip.per_channel(s, self.bias);
-            for (value, at) in strip.rows(s) {
-                let mut value = s.add(value, bias);
-                if let Some(residual) = self.residual {
-                    value = s.add(value, strip.load(s, residual, at));
+        let bias = tile.per_channel(s, self.bias);
+        for (mut value, at) in tile.rows(s) {
+            let residual = self.residual.map(|residual| tile.load(s, residual, at));
+            for i in 0..2 {
+                value[i] = s.add(value[i], bias[i]);
+                if let Some(residual) = residual {
+                    value[i] = s.add(value[i], residual[i]);
                 }
-                strip.write(s, if self.relu { s.relu(value) } else { value }, strip.output(to, at));
+                if self.relu {
+                    value[i] = s.relu(value[i]);
+                }
             }
+            tile.write(s, value, tile.output(to, at));
         }
     }
 }
@@ -212,21 +241,26 @@ impl Epilogue for MaskByNorm<'_> {
     const SUMS: usize = 2;
 
     #[inline(always)]
+    fn prefetch<S: Simd>(&self, s: S, at: usize) {
+        s.prefetch(self.z, at);
+    }
+
+    #[inline(always)]
     fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], sums: &mut [f32]) {
-        for strip in tile.strips::<S>() {
-            let mean = strip.per_channel(s, self.mean);
-            let (scale, shift) = (strip.per_channel(s, self.scale), strip.per_channel(s, self.shift));
-            let (mut sum, mut product) = (s.splat(0.0), s.splat(0.0));
-            for (value, at) in strip.rows(s) {
-                let z = strip.load(s, self.z, at);
-                let g = s.where_positive(s.fma(scale, z, shift), value);
-                sum = s.add(sum, g);
-                product = s.fma(g, s.sub(z, mean), product);
-                strip.write(s, g, strip.output(to, at));
+        let mean = tile.per_channel(s, self.mean);
+        let (scale, shift) = (tile.per_channel(s, self.scale), tile.per_channel(s, self.shift));
+        let (mut sum, mut product) = ([s.splat(0.0); 2], [s.splat(0.0); 2]);
+        for (mut g, at) in tile.rows(s) {
+            let z = tile.load(s, self.z, at);
+            for i in 0..2 {
+                g[i] = s.where_positive(s.fma(scale[i], z[i], shift[i]), g[i]);
+                sum[i] = s.add(sum[i], g[i]);
+                product[i] = s.fma(g[i], s.sub(z[i], mean[i]), product[i]);
             }
-            strip.add_sums(s, sums, 0, sum);
-            strip.add_sums(s, sums, 1, product);
+            tile.write(s, g, tile.output(to, at));
         }
+        tile.add_sums(s, sums, 0, sum);
+        tile.add_sums(s, sums, 1, product);
     }
 }
 
@@ -246,28 +280,40 @@ impl Epilogue for MaskByOutput<'_> {
     const SUMS: usize = 3;
 
     #[inline(always)]
+    fn prefetch<S: Simd>(&self, s: S, at: usize) {
+        s.prefetch(self.y, at);
+        s.prefetch(self.main.0, at);
+        if let Some((z, _)) = self.shortcut {
+            s.prefetch(z, at);
+        }
+    }
+
+    #[inline(always)]
     fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], sums: &mut [f32]) {
-        for strip in tile.strips::<S>() {
-            let mean = strip.per_channel(s, self.main.1);
-            let (mut sum, mut product) = (s.splat(0.0), s.splat(0.0));
-            for (value, at) in strip.rows(s) {
-                let to = strip.output(to, at);
-                let g = s.where_positive(strip.load(s, self.y, at), s.add(value, s.load(to)));
-                sum = s.add(sum, g);
-                product = s.fma(g, s.sub(strip.load(s, self.main.0, at), mean), product);
-                s.store(g, to);
+        let mean = tile.per_channel(s, self.main.1);
+        let (mut sum, mut product) = ([s.splat(0.0); 2], [s.splat(0.0); 2]);
+        for (mut g, at) in tile.rows(s) {
+            let to = tile.output(to, at);
+            let (y, z, shortcut) = (tile.load(s, self.y, at), tile.load(s, self.main.0, at), tile.load(s, to, 0));
+            for i in 0..2 {
+                g[i] = s.where_positive(y[i], s.add(g[i], shortcut[i]));
+                sum[i] = s.add(sum[i], g[i]);
+                product[i] = s.fma(g[i], s.sub(z[i], mean[i]), product[i]);
             }
-            strip.add_sums(s, sums, 0, sum);
-            strip.add_sums(s, sums, 1, product);
-            if let Some((z, mean)) = self.shortcut {
-                let mean = strip.per_channel(s, mean);
-                let mut product = s.splat(0.0);
-                for (_, at) in strip.rows(s) {
-                    let difference = s.sub(strip.load(s, z, at), mean);
-                    product = s.fma(s.load(strip.output(to, at)), difference, product);
+            tile.store(s, g, to);
+        }
+        tile.add_sums(s, sums, 0, sum);
+        tile.add_sums(s, sums, 1, product);
+        if let Some((z, mean)) = self.shortcut {
+            let mean = tile.per_channel(s, mean);
+            let mut product = [s.splat(0.0); 2];
+            for (_, at) in tile.rows(s) {
+                let (g, z) = (tile.load(s, tile.output(to, at), 0), tile.load(s, z, at));
+                for i in 0..2 {
+                    product[i] = s.fma(g[i], s.sub(z[i], mean[i]), product[i]);
                 }
-                strip.add_sums(s, sums, 2, product);
             }
+            tile.add_sums(s, sums, 2, product);
         }
     }
 }

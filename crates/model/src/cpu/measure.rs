@@ -34,8 +34,19 @@ struct Shape {
     layers: usize,
 }
 
-/// Measures the kernels of `architecture` on the processor `device` for batches of `images` squares of `side`, `repeats`
-/// times each, and hands each row to `found`. `clock` gives seconds: of the wall, or of the processor where others work on the machine.
+/// How kernels are measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Timer<'a> {
+    /// How often each one.
+    pub repeats: usize,
+    /// Gives seconds: of the wall, or of the processor where others work on the machine.
+    pub clock: fn() -> f64,
+    /// Kernels are left out whose name and direction, as in `1x1/1 64>256 56 forward`, do not contain this.
+    pub only: &'a str,
+}
+
+/// Measures the kernels of `architecture` on the processor `device` for batches of `images` squares of `side`, and hands
+/// each row to `found`.
 ///
 /// # Errors
 /// An unknown architecture, or too little memory.
@@ -43,12 +54,11 @@ pub fn layers(
     architecture: &str,
     device: &Device,
     [images, side]: [usize; 2],
-    repeats: usize,
-    clock: fn() -> f64,
+    timer: Timer<'_>,
     mut found: impl FnMut(Row),
 ) -> Result<()> {
     let plan = Plan::new(&Architecture::by_name(architecture)?, 2);
-    let (isa, timer) = (device.isa(), Timer { repeats, clock });
+    let isa = device.isa();
     for shape in shapes(&plan, side) {
         convolution(&shape, images, timer, isa, &mut found)?;
     }
@@ -78,13 +88,16 @@ fn shapes(plan: &Plan, side: usize) -> Vec<Shape> {
 }
 
 /// The three products of a convolution and the packing of its weights, with the operands and epilogues of a training step.
-fn convolution(shape: &Shape, images: usize, timer: Timer, isa: Isa, found: &mut impl FnMut(Row)) -> Result<()> {
+fn convolution(shape: &Shape, images: usize, timer: Timer<'_>, isa: Isa, found: &mut impl FnMut(Row)) -> Result<()> {
     let Shape { layer, input, side, layers } = shape;
     let ConvNorm { inputs, outputs, kernel, stride, padding, .. } = *layer;
     let name = format!("{kernel}x{kernel}/{stride} {inputs}>{outputs} {side}");
     let to = layer.output_side(*side);
     let gflop = 2e-9 * (images * to * to * outputs * inputs * kernel * kernel) as f64;
-    let mut report = |direction, gflop, ms| found(Row { name: name.clone(), layers: *layers, direction, gflop, ms });
+    let mut measure = |direction, gflop, kernel: &mut dyn FnMut()| {
+        let ms = timer.least(&name, direction, kernel);
+        ms.into_iter().for_each(|ms| found(Row { name: name.clone(), layers: *layers, direction, gflop, ms }));
+    };
 
     let from = (*side, *side);
     let convolution = Convolution::new(layer, *input, images, from, isa);
@@ -109,32 +122,34 @@ fn convolution(shape: &Shape, images: usize, timer: Timer, isa: Isa, found: &mut
         Input::Activations => of_input.activated(x.slice()),
     };
 
-    let ms = timer.least(|| convolution.pack_forward(weights.slice(), packed.slice_mut()));
-    report("pack forward", None, ms);
-    let ms = timer.least(|| {
+    measure("pack forward", None, &mut || convolution.pack_forward(weights.slice(), packed.slice_mut()));
+    measure("forward", Some(gflop), &mut || {
         convolution.forward.run(isa, &operand(), packed.slice(), &Statistics, z.slice_mut(), sums.slice_mut());
     });
-    report("forward", Some(gflop), ms);
     let gradient = of_output.gradient(g.slice(), z.slice());
-    let ms = timer.least(|| {
+    measure("weight gradient", Some(gflop), &mut || {
         convolution.weights.run(isa, &operand(), &gradient, partial.slice_mut(), dw.slice_mut());
     });
-    report("weight gradient", Some(gflop), ms);
     if let Some(product) = &convolution.input {
-        let ms = timer.least(|| convolution.pack_input(weights.slice(), packed.slice_mut()));
-        report("pack input", None, ms);
+        measure("pack input", None, &mut || convolution.pack_input(weights.slice(), packed.slice_mut()));
         let Norm { mean, scale, shift, .. } = &of_input;
         let mask = MaskByNorm { z: x.slice(), mean, scale, shift };
-        let ms = timer.least(|| {
+        measure("input gradient", Some(gflop), &mut || {
             product.run(isa, &gradient, packed.slice(), &mask, dx.slice_mut(), sums.slice_mut());
         });
-        report("input gradient", Some(gflop), ms);
     }
     Ok(())
 }
 
 /// The pooling after the stem.
-fn pooling(plan: &Plan, images: usize, side: usize, timer: Timer, isa: Isa, found: &mut impl FnMut(Row)) -> Result<()> {
+fn pooling(
+    plan: &Plan,
+    images: usize,
+    side: usize,
+    timer: Timer<'_>,
+    isa: Isa,
+    found: &mut impl FnMut(Row),
+) -> Result<()> {
     let (side, channels) = (plan.stem.output_side(side), plan.stem.outputs);
     let pool = MaxPool { images, height: side, width: side, channels };
     let out = pool::output_side(side);
@@ -143,34 +158,31 @@ fn pooling(plan: &Plan, images: usize, side: usize, timer: Timer, isa: Isa, foun
     let mut winners = vec![0; images * out * out * channels];
     let mut sums = zeros(images * side * 2 * channels)?;
     let norm = Norm::identity(channels);
-    let mut report = |direction, ms| {
-        found(Row { name: format!("pool {channels} {side}"), layers: 1, direction, gflop: None, ms });
+    let name = format!("pool {channels} {side}");
+    let mut measure = |direction, kernel: &mut dyn FnMut()| {
+        let ms = timer.least(&name, direction, kernel);
+        ms.into_iter().for_each(|ms| found(Row { name: name.clone(), layers: 1, direction, gflop: None, ms }));
     };
-    report("forward", timer.least(|| pool.forward(isa, &norm, z.slice(), y.slice_mut(), &mut winners)));
-    let ms = timer.least(|| {
+    measure("forward", &mut || pool.forward(isa, &norm, z.slice(), y.slice_mut(), &mut winners));
+    measure("input gradient", &mut || {
         pool.backward(isa, &norm, z.slice(), (y.slice(), &winners), dz.slice_mut(), sums.slice_mut());
     });
-    report("input gradient", ms);
     Ok(())
 }
 
-/// How a kernel is timed.
-#[derive(Clone, Copy)]
-struct Timer {
-    repeats: usize,
-    clock: fn() -> f64,
-}
-
-impl Timer {
-    /// Milliseconds of the fastest of all calls but one, which is not counted.
-    fn least(self, mut f: impl FnMut()) -> f64 {
-        f();
+impl Timer<'_> {
+    /// Milliseconds of the fastest of all calls but one, which is not counted; none where it is not asked for.
+    fn least(self, name: &str, direction: &str, kernel: &mut dyn FnMut()) -> Option<f64> {
+        if !format!("{name} {direction}").contains(self.only) {
+            return None;
+        }
+        kernel();
         let mut best = f64::INFINITY;
         for _ in 0..self.repeats.max(1) {
             let start = (self.clock)();
-            f();
+            kernel();
             best = best.min((self.clock)() - start);
         }
-        best * 1e3
+        Some(best * 1e3)
     }
 }

@@ -3,14 +3,11 @@
 use rayon::prelude::*;
 
 use super::norm::Norm;
-use super::simd::{Isa, Pass};
+use super::simd::{Isa, Kernel, MAX_LANES, Simd};
 
 const KERNEL: usize = 3;
 const STRIDE: usize = 2;
 const PADDING: usize = 1;
-
-/// Channels that are pooled at once.
-const LANES: usize = 16;
 
 /// Output side for an input side.
 pub(crate) fn output_side(side: usize) -> usize {
@@ -38,50 +35,9 @@ pub(crate) struct MaxPool {
 impl MaxPool {
     /// `to = maximum of relu(scale * z + shift)`; `which` receives the winner's place in the kernel, the first of equals.
     pub(crate) fn forward(&self, isa: Isa, norm: &Norm, z: &[f32], to: &mut [f32], which: &mut [u8]) {
-        let Self { height, width, channels, .. } = *self;
-        let (out_height, out_width) = (output_side(height), output_side(width));
-        let row = out_width * channels;
+        let row = output_side(self.width) * self.channels;
         let rows = to.par_chunks_mut(row).zip(which.par_chunks_mut(row)).enumerate();
-        rows.for_each(|(i, (to, which))| {
-            let (image, oy) = (i / out_height, i % out_height);
-            let z = &z[image * height * width * channels..][..height * width * channels];
-            isa.run(Pass(
-                #[inline(always)]
-                || self.forward_row(norm, z, oy, to, which),
-            ));
-        });
-    }
-
-    /// One row of the output; `z` is one image.
-    #[inline(always)]
-    fn forward_row(&self, norm: &Norm, z: &[f32], oy: usize, to: &mut [f32], which: &mut [u8]) {
-        let Self { height, width, channels, .. } = *self;
-        let pixels = to.chunks_exact_mut(channels).zip(which.chunks_exact_mut(channels));
-        for (ox, (to, which)) in pixels.enumerate() {
-            // As many channels at a time as stay in registers.
-            let parts = to.chunks_mut(LANES).zip(which.chunks_mut(LANES)).enumerate();
-            for (part, (to, which)) in parts {
-                let channel = part * LANES;
-                let (scale, shift) = (lanes(&norm.scale, channel), lanes(&norm.shift, channel));
-                let (mut best, mut winner) = ([0.0; LANES], [u32::from(u8::MAX); LANES]);
-                for (down, y) in under(oy, height) {
-                    for (right, x) in under(ox, width) {
-                        let z = lanes(&z[(y * width + x) * channels..][..channels], channel);
-                        let tap = (down * KERNEL + right) as u32;
-                        for c in 0..LANES {
-                            // Nothing at or below zero can win: after the ReLU it is zero, and its gradient is none.
-                            let value = scale[c] * z[c] + shift[c];
-                            let wins = value > best[c] || value.is_nan();
-                            best[c] = if wins { value } else { best[c] };
-                            winner[c] = if wins { tap } else { winner[c] };
-                        }
-                    }
-                }
-                for (c, (to, which)) in to.iter_mut().zip(which).enumerate() {
-                    (*to, *which) = (best[c], winner[c] as u8);
-                }
-            }
-        }
+        rows.for_each(|(row, (to, which))| isa.run(Maximum { pool: self, norm, z, row, to, which }));
     }
 
     /// The gradient of the batch norm's output, already masked by its ReLU, into `to`; for each row of pixels, the sums
@@ -95,21 +51,10 @@ impl MaxPool {
         to: &mut [f32],
         sums: &mut [f32],
     ) {
-        let Self { height, width, channels, .. } = *self;
-        let (out_height, out_width) = (output_side(height), output_side(width));
-        let rows = to.par_chunks_mut(width * channels).zip(sums.par_chunks_mut(2 * channels)).enumerate();
+        let rows =
+            to.par_chunks_mut(self.width * self.channels).zip(sums.par_chunks_mut(2 * self.channels)).enumerate();
         rows.for_each(|(row, (to, sums))| {
-            let (image, y) = (row / height, row % height);
-            let pooled = image * out_height * out_width * channels..(image + 1) * out_height * out_width * channels;
-            let (gradient, which) = (&gradient[pooled.clone()], &which[pooled]);
-            let z = &z[row * width * channels..][..width * channels];
-            isa.run(Pass(
-                #[inline(always)]
-                || {
-                    self.backward_row(gradient, which, y, to);
-                    sum_row(&norm.mean, z, to, sums);
-                },
-            ));
+            isa.run(MaximumGradient { pool: self, norm, z, gradient, which, row, to, sums });
         });
     }
 
@@ -136,17 +81,73 @@ impl MaxPool {
     }
 }
 
-/// Elements of `from` from `at` on; zeros follow the last.
-#[inline(always)]
-fn lanes(from: &[f32], at: usize) -> [f32; LANES] {
-    let from = &from[at..];
-    match from.first_chunk() {
-        Some(chunk) => *chunk,
-        None => {
-            let mut all = [0.0; LANES];
-            all[..from.len()].copy_from_slice(from);
-            all
+/// A row of the output.
+struct Maximum<'a> {
+    pool: &'a MaxPool,
+    norm: &'a Norm,
+    z: &'a [f32],
+    /// Counted over all images.
+    row: usize,
+    to: &'a mut [f32],
+    which: &'a mut [u8],
+}
+
+impl Kernel for Maximum<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let &MaxPool { height, width, channels, .. } = self.pool;
+        let (image, oy) = (self.row / output_side(height), self.row % output_side(height));
+        let z = &self.z[image * height * width * channels..][..height * width * channels];
+        let pixels = self.to.chunks_exact_mut(channels).zip(self.which.chunks_exact_mut(channels));
+        for (ox, (to, which)) in pixels.enumerate() {
+            for channel in (0..channels).step_by(S::LANES) {
+                let len = S::LANES.min(channels - channel);
+                let scale = s.load(&self.norm.scale[channel..][..len]);
+                let shift = s.load(&self.norm.shift[channel..][..len]);
+                // Nothing at or below zero can win: after the ReLU it is zero, and its gradient is none.
+                let (mut best, mut winner) = (s.splat(0.0), s.splat(f32::from_bits(u32::from(u8::MAX))));
+                for (down, y) in under(oy, height) {
+                    for (right, x) in under(ox, width) {
+                        let value = s.load(&z[(y * width + x) * channels + channel..][..len]);
+                        let value = s.fma(scale, value, shift);
+                        let tap = s.splat(f32::from_bits((down * KERNEL + right) as u32));
+                        winner = s.where_above(value, best, tap, winner);
+                        best = s.where_above(value, best, value, best);
+                    }
+                }
+                s.store(best, &mut to[channel..][..len]);
+                let mut places = [0.0; MAX_LANES];
+                s.store(winner, &mut places);
+                for (which, place) in which[channel..][..len].iter_mut().zip(places) {
+                    *which = place.to_bits() as u8;
+                }
+            }
         }
+    }
+}
+
+/// A row of the gradient, and its sums.
+struct MaximumGradient<'a> {
+    pool: &'a MaxPool,
+    norm: &'a Norm,
+    z: &'a [f32],
+    gradient: &'a [f32],
+    which: &'a [u8],
+    /// Counted over all images.
+    row: usize,
+    to: &'a mut [f32],
+    sums: &'a mut [f32],
+}
+
+impl Kernel for MaximumGradient<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) {
+        let &MaxPool { height, width, channels, .. } = self.pool;
+        let (image, y) = (self.row / height, self.row % height);
+        let pooled = output_side(height) * output_side(width) * channels;
+        let pooled = image * pooled..(image + 1) * pooled;
+        self.pool.backward_row(&self.gradient[pooled.clone()], &self.which[pooled], y, self.to);
+        sum_row(&self.norm.mean, &self.z[self.row * width * channels..][..width * channels], self.to, self.sums);
     }
 }
 

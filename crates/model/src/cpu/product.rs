@@ -275,6 +275,9 @@ impl<E: Epilogue> Unit<'_, E> {
                         let count = S::ROWS.min(rows - t * S::ROWS);
                         let to = &mut tiles[place..place + tile_len];
                         ahead.step(simd);
+                        if depth.end == panels.depth() {
+                            self.prefetch(simd, block, t, column);
+                        }
                         tile::<S, ByRow>(simd, count, elements, left, right, to, depth.start > 0);
                         if depth.end == panels.depth() {
                             self.finish(simd, &tiles[place..], block, t, columns.end, column, first && t == 0);
@@ -303,6 +306,17 @@ impl<E: Epilogue> Unit<'_, E> {
         let simple = stride == 1 && taps[..] == [(0, 0)] && source.pixel == channels && channels <= MAX_DEPTH;
         let pixels = if simple { next..next + block.pixels.len() } else { 0..0 };
         Pixels { pixels, pitch: channels, channels: 0..channels }
+    }
+
+    /// Asks for what the epilogue will need of the row tile `t` of a panel.
+    #[inline(always)]
+    fn prefetch<S: Simd>(&self, simd: S, block: &Block, t: usize, column: usize) {
+        let channels = self.product.channels;
+        for &pixel in &block.pixels[t * S::ROWS..block.pixels.len().min((t + 1) * S::ROWS)] {
+            let at = pixel * channels + column;
+            simd.prefetch(self.to, at - self.first_pixel * channels);
+            self.epilogue.prefetch(simd, at);
+        }
     }
 
     /// Hands the row tile `t` of a panel to the epilogue.

@@ -56,6 +56,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn relu(self, a: Self::Vector) -> Self::Vector;
     /// `value` where `test` is positive, zero elsewhere.
     fn where_positive(self, test: Self::Vector, value: Self::Vector) -> Self::Vector;
+    /// `x` where `a` is above `b` or not a number, `y` elsewhere.
+    fn where_above(self, a: Self::Vector, b: Self::Vector, x: Self::Vector, y: Self::Vector) -> Self::Vector;
     /// Adds the products of all steps of packed operands to `c`, lane by lane.
     #[inline(always)]
     fn accumulate(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
@@ -85,22 +87,12 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 }
 
 /// Elements of the widest register.
-const MAX_LANES: usize = 16;
+pub(crate) const MAX_LANES: usize = 16;
 
 /// Work that is compiled once for each instruction set.
 pub(crate) trait Kernel {
     /// Does the work; must be `#[inline(always)]`, or it is compiled without the instructions.
     fn run<S: Simd>(self, simd: S);
-}
-
-/// A closure as a [`Kernel`], for passes that the auto-vectoriser compiles; mark it `#[inline(always)]`.
-pub(crate) struct Pass<F>(pub(crate) F);
-
-impl<F: FnOnce()> Kernel for Pass<F> {
-    #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
-        (self.0)();
-    }
 }
 
 /// The instruction sets there are kernels for, best last.

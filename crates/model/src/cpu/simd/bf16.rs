@@ -48,6 +48,7 @@ macro_rules! those_of {
             fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
             relu(a: Self::Vector) -> Self::Vector;
             where_positive(test: Self::Vector, value: Self::Vector) -> Self::Vector;
+            where_above(a: Self::Vector, b: Self::Vector, x: Self::Vector, y: Self::Vector) -> Self::Vector;
         }
     };
 }

@@ -83,4 +83,9 @@ impl Simd for Portable {
     fn where_positive(self, test: Four, value: Four) -> Four {
         each(|i| if test[i] > 0.0 { value[i] } else { 0.0 })
     }
+
+    #[inline(always)]
+    fn where_above(self, a: Four, b: Four, x: Four, y: Four) -> Four {
+        each(|i| if a[i] > b[i] || a[i].is_nan() { x[i] } else { y[i] })
+    }
 }
