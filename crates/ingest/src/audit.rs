@@ -19,6 +19,7 @@ mod phash;
 mod probe;
 mod report;
 mod shortcuts;
+mod thumbnail;
 
 use artifacts::Label;
 use artifacts::random;

@@ -10,10 +10,8 @@ use artifacts::stage::Failure;
 use super::programs::{example, folder};
 use crate::programs;
 
-/// How many simulated files there are of each size.
-const SIMULATED: u32 = 400;
-/// Their sides in pixels.
-const SIDES: [u32; 2] = [256, 512];
+/// Sides of the simulated files in pixels, and how many there are: some seconds of ingest, so that its start counts little.
+const SIMULATED: [(u32, u32); 2] = [(256, 1600), (512, 800)];
 
 /// A set of files, listed for the programs that read them.
 pub(crate) struct Images {
@@ -34,21 +32,21 @@ pub(crate) fn sets(given: Option<&Path>) -> Result<Vec<Images>, Failure> {
         let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         return Ok(vec![listed(&name, given)?]);
     }
-    SIDES.into_iter().map(|side| listed(&side.to_string(), &simulated(side)?)).collect()
+    SIMULATED.into_iter().map(|(side, count)| listed(&side.to_string(), &simulated(side, count)?)).collect()
 }
 
 /// A folder of simulated files.
-fn simulated(side: u32) -> Result<PathBuf, Failure> {
-    let made = folder()?.join(format!("jpeg-{side}"));
+fn simulated(side: u32, count: u32) -> Result<PathBuf, Failure> {
+    let made = folder()?.join(format!("{count}-jpegs-of-{side}"));
     if !made.is_dir() {
-        progress::line(&format!("making {SIMULATED} simulated JPEGs of {side}x{side}"));
+        progress::line(&format!("making {count} simulated JPEGs of {side}x{side}"));
         // Under another name until they are all there.
         let partial = made.with_extension("partial");
         if partial.exists() {
             fs::remove_dir_all(&partial).map_err(Failure::failed)?;
         }
         let mut command = std::process::Command::new(example("simulated-folder")?);
-        programs::run(command.arg(format!("train={SIMULATED},test=0,size={side}")).arg(&partial))?;
+        programs::run(command.arg(format!("train={count},test=0,size={side}")).arg(&partial))?;
         fs::rename(&partial, &made).map_err(Failure::failed)?;
     }
     Ok(made)

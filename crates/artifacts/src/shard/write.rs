@@ -63,6 +63,10 @@ impl ShardWriter {
             return Err(Error::malformed(&self.dir, "row of pixels", detail));
         }
         self.samples.push(sample);
+        if self.pixels.is_empty() {
+            // A whole row group at once: growing step by step would copy and touch fresh pages again and again.
+            self.pixels.reserve_exact((ROW_GROUP_BYTES + pixels.len()).min(self.rows_per_shard * pixels.len()));
+        }
         self.pixels.extend_from_slice(pixels);
         self.rows_in_shard += 1;
         if self.rows_in_shard == self.rows_per_shard {

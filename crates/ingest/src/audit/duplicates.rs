@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use artifacts::{Label, Split};
 use rayon::prelude::*;
 
-use super::observation::{COLOUR_SIDE, Observation};
+use super::observation::Observation;
 use super::phash::{self, Grey, Window};
+use super::thumbnail::COLOUR_SIDE;
 
 /// Two pictures that are nearly the same, by their places in the list, the smaller first.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,7 +2,8 @@
 
 use super::exif;
 use super::metadata::Declaration;
-use super::observation::{COLOUR_SIDE, LEVELS, Observation};
+use super::observation::{LEVELS, Observation};
+use super::thumbnail::COLOUR_SIDE;
 
 /// The most bins a feature is cut into.
 const MOST_BINS: usize = 16;

@@ -1,15 +1,12 @@
 //! What the audit keeps of one file: some hundred bytes, taken while its pixels are in memory.
 
 use artifacts::{Label, Split};
-use pixels::{Decoded, Filter, Format, RgbImage, resize_to};
+use pixels::{Decoded, Format, RgbImage};
 
 use super::jpeg::Compression;
 use super::metadata::Metadata;
+use super::thumbnail::{COLOUR_SIDE, GREY_SIDE, Thumbnail};
 
-/// Side of the grey thumbnail that near-duplicates are told by.
-pub(super) const GREY_SIDE: usize = 24;
-/// Side of the colour thumbnail that a probe sees.
-pub(super) const COLOUR_SIDE: usize = 8;
 /// Levels of each channel in the colour histogram.
 pub(super) const LEVELS: usize = 4;
 
@@ -35,6 +32,7 @@ pub struct Observation {
 impl Observation {
     /// Looks at a file and the picture that was decoded from it.
     pub fn new(file: &[u8], decoded: &Decoded, label: Label, split: Split) -> Observation {
+        let thumbnail = Thumbnail::of(&decoded.rgb);
         Observation {
             label,
             split,
@@ -44,8 +42,8 @@ impl Observation {
             file_bytes: file.len() as u64,
             compression: if decoded.format == Format::Jpeg { Compression::read(file) } else { None },
             metadata: Metadata::read(file, decoded.format),
-            grey: grey_thumbnail(&decoded.rgb),
-            colour: colour_thumbnail(&decoded.rgb),
+            grey: thumbnail.grey(),
+            colour: thumbnail.colour(),
             histogram: histogram(&decoded.rgb),
         }
     }
@@ -54,29 +52,6 @@ impl Observation {
     pub fn without_metadata(self) -> Observation {
         Observation { metadata: Metadata::default(), ..self }
     }
-}
-
-fn shrunk(image: &RgbImage, side: usize) -> Vec<u8> {
-    // The error is a side of zero, which neither constant is.
-    resize_to(image, side as u32, side as u32, Filter::Box).map(RgbImage::into_data).unwrap_or_default()
-}
-
-fn grey_thumbnail(image: &RgbImage) -> [u8; GREY_SIDE * GREY_SIDE] {
-    let mut grey = [0; GREY_SIDE * GREY_SIDE];
-    for (grey, rgb) in grey.iter_mut().zip(shrunk(image, GREY_SIDE).chunks_exact(3)) {
-        // Luma of ITU-R BT.601 in 1/256.
-        let luma = 77 * u32::from(rgb[0]) + 150 * u32::from(rgb[1]) + 29 * u32::from(rgb[2]);
-        *grey = (luma / 256) as u8;
-    }
-    grey
-}
-
-fn colour_thumbnail(image: &RgbImage) -> [u8; COLOUR_SIDE * COLOUR_SIDE * 3] {
-    let mut colour = [0; COLOUR_SIDE * COLOUR_SIDE * 3];
-    for (colour, value) in colour.iter_mut().zip(shrunk(image, COLOUR_SIDE)) {
-        *colour = value;
-    }
-    colour
 }
 
 /// Counts the pixels of a grid of at most some thousands, so that a large image takes no longer than a small one.

@@ -3,7 +3,7 @@
 use std::f32::consts::PI;
 use std::sync::LazyLock;
 
-use super::observation::GREY_SIDE;
+use super::thumbnail::GREY_SIDE;
 
 /// A grey thumbnail, `[GREY_SIDE, GREY_SIDE]`.
 pub(super) type Grey = [f32; GREY_SIDE * GREY_SIDE];

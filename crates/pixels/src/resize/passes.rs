@@ -11,26 +11,19 @@ const HALF: i32 = 1 << (PRECISION_BITS - 1);
 /// Bytes of a row whose sums the vertical pass holds in registers at once.
 const BLOCK: usize = 64;
 
-/// Bytes behind a row that the horizontal pass may read, to fetch pixels in groups of fixed length.
-const PADDING: usize = 8;
-
 /// Resizes each row of `source`, of `stride` bytes, into the rows of `target`.
 pub(super) fn horizontal(source: &[u8], stride: usize, across: &Coefficients, target: &mut [u8]) {
-    let mut row_resizer: fn(&[u8], &Coefficients, &mut [u8]) = horizontal_row;
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
-        row_resizer = |row, across, out| {
-            #[expect(unsafe_code, reason = "vector instructions found when running")]
-            // SAFETY: the processor has AVX2, which is all that the function asks for.
-            unsafe {
-                avx2::horizontal_row(row, across, out);
-            }
-        };
+        #[expect(unsafe_code, reason = "vector instructions found when running")]
+        // SAFETY: the processor has AVX2, which is all that the function asks for.
+        unsafe {
+            avx2::horizontal(source, stride, across, target);
+        }
+        return;
     }
-    let mut padded = vec![0; stride + PADDING];
     for (row, out) in source.chunks_exact(stride).zip(target.chunks_exact_mut(across.len() * 3)) {
-        padded[..stride].copy_from_slice(row);
-        row_resizer(&padded, across, out);
+        horizontal_row(row, across, out);
     }
 }
 
@@ -52,7 +45,7 @@ pub(super) fn vertical(source: &[u8], stride: usize, first: usize, down: &Coeffi
     }
 }
 
-/// Resizes one row, which has [`PADDING`] bytes behind it.
+/// Resizes one row.
 fn horizontal_row(row: &[u8], across: &Coefficients, out: &mut [u8]) {
     let (pixels, _) = out.as_chunks_mut::<3>();
     for (pixel, (start, weights)) in pixels.iter_mut().zip(across.iter()) {
@@ -107,34 +100,106 @@ mod avx2 {
 
     use super::{Coefficients, HALF, PRECISION_BITS};
 
+    /// Rows that are resized together, so that weights are loaded once for all of them.
+    const ROWS: usize = 4;
+    /// Bytes behind a row that are read, to fetch pixels in registers.
+    const PADDING: usize = 16;
+    /// Bits of a weight's lower part: both parts then are numbers of 16 bits, which are multiplied two at a time.
+    const LOW_BITS: u32 = 11;
+
     /// Makes one row by the same loop as elsewhere, compiled for AVX2.
     #[target_feature(enable = "avx2")]
     pub(super) fn vertical_row(rows: &[u8], weights: &[i32], out: &mut [u8]) {
         super::vertical_row(rows, weights, out);
     }
 
-    /// Resizes one row, two taps of three channels in each step: the compiler does not find this by itself.
+    /// Resizes each row of `source`, of `stride` bytes, into the rows of `target`.
     #[target_feature(enable = "avx2")]
-    pub(super) fn horizontal_row(row: &[u8], across: &Coefficients, out: &mut [u8]) {
-        // Of eight bytes, r g b r g b . ., makes r g b 0 r g b 0.
-        let spread = _mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, -1, -1, -1, -1, -1, -1, -1, -1);
-        let (pixels, _) = out.as_chunks_mut::<3>();
-        for (pixel, (start, weights)) in pixels.iter_mut().zip(across.iter_pairs()) {
-            let taps = &row[start * 3..];
-            // The first tap's channels in the lower half, the second's in the upper.
-            let mut sums = _mm256_setr_epi32(HALF, HALF, HALF, 0, 0, 0, 0, 0);
-            for (pair, [first, second]) in weights.iter().enumerate() {
-                let Some(bytes) = taps[pair * 6..].first_chunk() else { break };
-                let bytes = _mm_shuffle_epi8(_mm_cvtsi64_si128(i64::from_le_bytes(*bytes)), spread);
-                let weight = _mm256_set_m128i(_mm_set1_epi32(*second), _mm_set1_epi32(*first));
-                sums = _mm256_add_epi32(sums, _mm256_mullo_epi32(_mm256_cvtepu8_epi32(bytes), weight));
+    pub(super) fn horizontal(source: &[u8], stride: usize, across: &Coefficients, target: &mut [u8]) {
+        let weights: Vec<SplitPair> = across.iter_pairs().flat_map(|(_, pairs)| pairs.iter().map(split)).collect();
+        let width = across.len() * 3;
+        let mut padded = vec![0; ROWS * stride + PADDING];
+        let mut resized = vec![0; ROWS * (width + 1)];
+        let groups = source.chunks(ROWS * stride).zip(target.chunks_mut(ROWS * width)).enumerate();
+        for (group, (rows, out)) in groups {
+            let rows = match source[group * ROWS * stride..].get(..padded.len()) {
+                Some(rows) => rows,
+                None => {
+                    padded[..rows.len()].copy_from_slice(rows);
+                    &padded
+                }
+            };
+            horizontal_rows(rows, stride, across, &weights, &mut resized);
+            for (out, resized) in out.chunks_exact_mut(width).zip(resized.chunks_exact(width + 1)) {
+                out.copy_from_slice(&resized[..width]);
             }
-            let sums = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
-            let levels = _mm_srai_epi32::<{ PRECISION_BITS as i32 }>(sums);
+        }
+    }
+
+    /// The weights of two taps: their upper parts, and their lower parts.
+    type SplitPair = [[i16; 2]; 2];
+
+    fn split(pair: &[i32; 2]) -> SplitPair {
+        // No normalised weight of any filter is as large as 16, so that the upper parts have 15 bits at the most.
+        [pair.map(|weight| (weight >> LOW_BITS) as i16), pair.map(|weight| (weight & ((1 << LOW_BITS) - 1)) as i16)]
+    }
+
+    /// Resizes [`ROWS`] rows, which have [`PADDING`] bytes behind them; each row of `out` has one byte behind it.
+    #[target_feature(enable = "avx2")]
+    fn horizontal_rows(rows: &[u8], stride: usize, across: &Coefficients, weights: &[SplitPair], out: &mut [u8]) {
+        // Of eight bytes, r g b r g b . ., makes the numbers r r g g b b 0 0.
+        let spread =
+            _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
+        let (first, rest) = out.split_at_mut(across.len() * 3 + 1);
+        let (second, rest) = rest.split_at_mut(first.len());
+        let (third, fourth) = rest.split_at_mut(first.len());
+        let mut weights = weights;
+        for (i, (start, pairs)) in across.iter_pairs().enumerate() {
+            let (of_pixel, rest) = weights.split_at(pairs.len());
+            weights = rest;
+            // Of each register, one row is the lower half, the next one the upper half.
+            let (mut high, mut low) = ([_mm256_setzero_si256(); ROWS / 2], [_mm256_set1_epi32(HALF); ROWS / 2]);
+            for (pair, [high_parts, low_parts]) in of_pixel.iter().enumerate() {
+                let taps = &rows[(start + 2 * pair) * 3..];
+                let (high_parts, low_parts) = (both(high_parts), both(low_parts));
+                for half in 0..ROWS / 2 {
+                    let bytes =
+                        _mm256_set_m128i(load(&taps[(2 * half + 1) * stride..]), load(&taps[2 * half * stride..]));
+                    let numbers = _mm256_shuffle_epi8(bytes, spread);
+                    high[half] = _mm256_add_epi32(high[half], _mm256_madd_epi16(numbers, high_parts));
+                    low[half] = _mm256_add_epi32(low[half], _mm256_madd_epi16(numbers, low_parts));
+                }
+            }
+            let level = |half: usize| {
+                let sums = _mm256_add_epi32(_mm256_slli_epi32::<{ LOW_BITS as i32 }>(high[half]), low[half]);
+                _mm256_srai_epi32::<{ PRECISION_BITS as i32 }>(sums)
+            };
             // Packing saturates at 0 and 255.
-            let levels = _mm_packus_epi16(_mm_packs_epi32(levels, levels), levels);
-            let [red, green, blue, _] = _mm_cvtsi128_si32(levels).to_le_bytes();
-            *pixel = [red, green, blue];
+            let levels = _mm256_packs_epi32(level(0), level(1));
+            let levels = _mm256_packus_epi16(levels, levels);
+            // The fourth byte is the next pixel's first, which is written after it.
+            let at = i * 3..i * 3 + 4;
+            first[at.clone()].copy_from_slice(&_mm256_extract_epi32::<0>(levels).to_le_bytes());
+            second[at.clone()].copy_from_slice(&_mm256_extract_epi32::<4>(levels).to_le_bytes());
+            third[at.clone()].copy_from_slice(&_mm256_extract_epi32::<1>(levels).to_le_bytes());
+            fourth[at].copy_from_slice(&_mm256_extract_epi32::<5>(levels).to_le_bytes());
+        }
+    }
+
+    /// Two numbers of 16 bits in every four bytes.
+    #[target_feature(enable = "avx2")]
+    fn both(pair: &[i16; 2]) -> __m256i {
+        _mm256_set1_epi32(i32::from(pair[1]) << 16 | i32::from(pair[0] as u16))
+    }
+
+    /// The first bytes.
+    #[target_feature(enable = "avx2")]
+    fn load(from: &[u8]) -> __m128i {
+        let bytes: &[u8; 16] = from.first_chunk().expect("rows have bytes behind them");
+        #[expect(unsafe_code, reason = "a load from memory")]
+        // SAFETY: there are 16 bytes.
+        unsafe {
+            _mm_loadu_si128(bytes.as_ptr().cast())
         }
     }
 }
@@ -152,17 +217,31 @@ mod tests {
         }
         for (input, output) in [(1, 5), (2, 1), (3, 7), (17, 16), (64, 64), (101, 37), (300, 9), (21, 130)] {
             for filter in [Filter::Box, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {
-                let across = Coefficients::new(filter, input, [0.0, input as f64], output);
-                let row: Vec<u8> = (0..input * 3 + PADDING).map(|i| (i * i * 31 + i / 3) as u8).collect();
-                let (mut plain, mut vector) = (vec![0; output * 3], vec![0; output * 3]);
-                horizontal_row(&row, &across, &mut plain);
-                #[expect(unsafe_code, reason = "the function under test")]
-                // SAFETY: checked above.
-                unsafe {
-                    avx2::horizontal_row(&row, &across, &mut vector);
+                for rows in [1, 3, 4, 9, 16] {
+                    let across = Coefficients::new(filter, input, [0.0, input as f64], output);
+                    let source: Vec<u8> = (0..rows * input * 3).map(|i| (i * i * 31 + i / 3) as u8).collect();
+                    let (mut plain, mut vector) = (vec![0; rows * output * 3], vec![0; rows * output * 3]);
+                    for (row, out) in source.chunks_exact(input * 3).zip(plain.chunks_exact_mut(output * 3)) {
+                        horizontal_row(row, &across, out);
+                    }
+                    horizontal(&source, input * 3, &across, &mut vector);
+                    assert_eq!(plain, vector, "{filter:?} {input} -> {output}, {rows} rows");
                 }
-                assert_eq!(plain, vector, "{filter:?} {input} -> {output}");
             }
+        }
+    }
+
+    #[test]
+    fn extreme_bytes_overflow_nothing() {
+        for filter in [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {
+            let across = Coefficients::new(filter, 64, [0.0, 64.0], 10);
+            let source: Vec<u8> = (0..64 * 3 * 5).map(|i| if i / 30 % 2 == 0 { 255 } else { 0 }).collect();
+            let (mut plain, mut vector) = (vec![0; 10 * 3 * 5], vec![0; 10 * 3 * 5]);
+            for (row, out) in source.chunks_exact(64 * 3).zip(plain.chunks_exact_mut(10 * 3)) {
+                horizontal_row(row, &across, out);
+            }
+            horizontal(&source, 64 * 3, &across, &mut vector);
+            assert_eq!(plain, vector, "{filter:?}");
         }
     }
 }

@@ -1,0 +1,107 @@
+//! A small picture of a picture: the means of the cells of a grid, taken in one pass over the pixels.
+
+use pixels::RgbImage;
+
+/// Side of the grey thumbnail that near-duplicates are told by.
+pub(super) const GREY_SIDE: usize = 24;
+/// Side of the colour thumbnail that a probe sees.
+pub(super) const COLOUR_SIDE: usize = 8;
+
+/// Cells of the grey thumbnail that make one of the colour thumbnail, in each direction.
+const MERGED: usize = GREY_SIDE / COLOUR_SIDE;
+const _: () = assert!(MERGED * COLOUR_SIDE == GREY_SIDE, "the cells of one thumbnail nest in those of the other");
+
+/// The mean colours of `GREY_SIDE` x `GREY_SIDE` cells.
+pub(super) struct Thumbnail {
+    /// RGB.
+    cells: [[u8; 3]; GREY_SIDE * GREY_SIDE],
+}
+
+impl Thumbnail {
+    pub(super) fn of(image: &RgbImage) -> Thumbnail {
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        let mut cells = [[0; 3]; GREY_SIDE * GREY_SIDE];
+        let mut sums = vec![0_u32; width * 3];
+        for (row, cells) in cells.chunks_exact_mut(GREY_SIDE).enumerate() {
+            let rows = cell(row, height);
+            // Rows are added before columns: whole rows make use of vector instructions.
+            sums.fill(0);
+            for row in image.data()[rows.start * width * 3..rows.end * width * 3].chunks_exact(width * 3) {
+                sums.iter_mut().zip(row).for_each(|(sum, &byte)| *sum += u32::from(byte));
+            }
+            let (pixels, _) = sums.as_chunks::<3>();
+            for (column, mean) in cells.iter_mut().enumerate() {
+                let columns = cell(column, width);
+                let count = (rows.len() * columns.len()) as u64;
+                *mean = mean_of(&pixels[columns], count);
+            }
+        }
+        Thumbnail { cells }
+    }
+
+    /// Luma of ITU-R BT.601, `[GREY_SIDE, GREY_SIDE]`.
+    pub(super) fn grey(&self) -> [u8; GREY_SIDE * GREY_SIDE] {
+        self.cells.map(|[red, green, blue]| {
+            let luma = 77 * u32::from(red) + 150 * u32::from(green) + 29 * u32::from(blue);
+            (luma / 256) as u8
+        })
+    }
+
+    /// RGB, `[COLOUR_SIDE, COLOUR_SIDE, 3]`.
+    pub(super) fn colour(&self) -> [u8; COLOUR_SIDE * COLOUR_SIDE * 3] {
+        let mut colour = [0; COLOUR_SIDE * COLOUR_SIDE * 3];
+        for (i, mean) in colour.as_chunks_mut().0.iter_mut().enumerate() {
+            let first = i / COLOUR_SIDE * MERGED * GREY_SIDE + i % COLOUR_SIDE * MERGED;
+            let rows = (0..MERGED).flat_map(|row| &self.cells[first + row * GREY_SIDE..][..MERGED]);
+            let merged: Vec<[u32; 3]> = rows.map(|cell| cell.map(u32::from)).collect();
+            *mean = mean_of(&merged, merged.len() as u64);
+        }
+        colour
+    }
+}
+
+/// The rows, or columns, of a cell: of a side that is shorter than the grid, the nearest one.
+fn cell(index: usize, side: usize) -> std::ops::Range<usize> {
+    let start = index * side / GREY_SIDE;
+    start..((index + 1) * side / GREY_SIDE).max(start + 1)
+}
+
+fn mean_of(pixels: &[[u32; 3]], count: u64) -> [u8; 3] {
+    std::array::from_fn(|channel| {
+        let sum: u64 = pixels.iter().map(|pixel| u64::from(pixel[channel])).sum();
+        ((sum + count / 2) / count) as u8
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use pixels::{Filter, resize_to};
+
+    use super::*;
+
+    fn textured(width: u32, height: u32) -> RgbImage {
+        RgbImage::from_fn(width, height, |x, y| [(x * 5 + y * 3) as u8, (x * y / 7) as u8, (x * 255 / width) as u8])
+    }
+
+    #[test]
+    fn means_are_those_of_a_box_filter() {
+        for (width, height) in [(24, 24), (240, 120), (48, 96)] {
+            let image = textured(width, height);
+            let boxed = resize_to(&image, 24, 24, Filter::Box).unwrap().into_data();
+            let found = Thumbnail::of(&image).cells;
+            // The filter rounds twice.
+            assert!(found.as_flattened().iter().zip(boxed).all(|(a, b)| a.abs_diff(b) <= 1), "{width} x {height}");
+        }
+    }
+
+    #[test]
+    fn every_pixel_counts_once_and_small_pictures_have_all_cells() {
+        for side in [24, 25, 47, 100, 1001] {
+            let cells: Vec<usize> = (0..GREY_SIDE).flat_map(|index| cell(index, side)).collect();
+            assert_eq!(cells, (0..side).collect::<Vec<_>>());
+        }
+        let small = Thumbnail::of(&RgbImage::from_fn(2, 1, |x, _| [x as u8 * 200, 10, 20]));
+        assert_eq!((small.cells[0], small.cells[GREY_SIDE * GREY_SIDE - 1]), ([0, 10, 20], [200, 10, 20]));
+        assert_eq!(small.colour()[..3], [0, 10, 20]);
+    }
+}
