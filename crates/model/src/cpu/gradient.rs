@@ -21,7 +21,7 @@ pub(crate) const MAX_ROWS: usize = 288;
 /// Most columns of the result that a unit works on.
 const MAX_COLUMNS: usize = 256;
 /// Most pixels that are packed at once.
-const MAX_PIXELS: usize = 224;
+const MAX_PIXELS: usize = 112;
 /// As many units as this are made, if the pixels suffice.
 const UNITS: usize = 16;
 /// Weights of an output channel that are gathered at once.
@@ -227,14 +227,17 @@ fn pack_right<S: Simd>(
     columns: Range<usize>,
     to: &mut [f32],
 ) {
-    for (panel, column) in columns.clone().step_by(S::COLUMNS).enumerate() {
-        let valid = S::COLUMNS.min(columns.end - column);
-        let panel = &mut to[panel * pixels.len() * S::COLUMNS..][..pixels.len() * S::COLUMNS];
-        for (pixel, to) in pixels.clone().zip(panel.chunks_exact_mut(S::COLUMNS)) {
-            let (to, padding) = to.split_at_mut(valid);
+    let panel_len = pixels.len() * S::COLUMNS;
+    // Pixel by pixel, as the gradient lies in memory; the panels stay in the second-level cache.
+    for (i, pixel) in pixels.clone().enumerate() {
+        for (panel, column) in columns.clone().step_by(S::COLUMNS).enumerate() {
+            let to = &mut to[panel * panel_len + i * S::COLUMNS..][..S::COLUMNS];
+            let (to, padding) = to.split_at_mut(S::COLUMNS.min(columns.end - column));
             gradient.copy(simd, pixel * channels + column, column, to);
             padding.fill(0.0);
         }
+    }
+    for panel in to.chunks_exact_mut(panel_len).take(columns.len().div_ceil(S::COLUMNS)) {
         steps::pack_across(simd, panel, S::COLUMNS, pixels.len(), S::COLUMNS);
     }
 }

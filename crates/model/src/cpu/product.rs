@@ -19,10 +19,10 @@ use super::operand::Operand;
 use super::panels::Panels;
 use super::simd::{Isa, Kernel, Simd};
 use super::steps;
-use super::tile::{ByRow, Pitch, tile};
+use super::tile::{ByRow, Pitch, fullest, tile};
 
 /// Most pixels that are packed at once.
-const MAX_PIXELS: usize = 224;
+const MAX_PIXELS: usize = 112;
 /// Most output channels whose tiles are kept while the depth is worked through.
 const MAX_COLUMNS: usize = 512;
 /// Pixels of a unit are not cut below this for the sake of more units.
@@ -141,16 +141,10 @@ impl Product {
     }
 }
 
-/// As many rows of `width` pixels as make up a unit: about [`MAX_PIXELS`], fewer where that gives fewer than [`UNITS`],
-/// adjusted so that the register tiles are full.
+/// As many rows of `width` pixels as make up a unit: about [`MAX_PIXELS`], fewer where that gives fewer than [`UNITS`].
 fn rows_per_unit(rows: usize, width: usize, tile: usize) -> usize {
     let pixels = (rows * width / UNITS).clamp(MIN_PIXELS, MAX_PIXELS);
-    let most = (pixels / width).max(1);
-    let fullness = |&count: &usize| {
-        let pixels = count * width;
-        (pixels * 1000 / pixels.next_multiple_of(tile), count)
-    };
-    (most.div_ceil(2)..=most).max_by_key(fullness).unwrap_or(1)
+    fullest((pixels / width).max(1), width, tile)
 }
 
 /// The work on one unit.

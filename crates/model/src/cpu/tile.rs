@@ -34,6 +34,16 @@ impl Pitch for ByDepth {
     const DEPTH: usize = super::gradient::MAX_ROWS + 16;
 }
 
+/// How many rows of `width` results make up a unit: at most `most`, and at least half of that, so that register tiles of
+/// `tile` results are as full as can be.
+pub(crate) fn fullest(most: usize, width: usize, tile: usize) -> usize {
+    let fullness = |&count: &usize| {
+        let results = count * width;
+        (results * 1000 / results.next_multiple_of(tile), count)
+    };
+    (most.div_ceil(2)..=most).max_by_key(fullness).unwrap_or(1)
+}
+
 /// One tile: `c[i, j] (+)= sum over k of a[i * P::ROW + k * P::DEPTH] * b[k, j]`; `depth` counts packed elements.
 ///
 /// # Panics

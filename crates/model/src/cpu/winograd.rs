@@ -19,14 +19,14 @@ use super::epilogue::{Epilogue, Tile, streams};
 use super::gather::MAX_DEPTH;
 use super::operand::Operand;
 use super::simd::{Isa, Kernel, Simd};
-use super::tile::{ByRow, Pitch, tile};
+use super::tile::{ByRow, Pitch, fullest, tile};
 use crate::architecture::ConvNorm;
 use transform::{KERNEL, PATCH, POSITIONS, TILE};
 
 /// Tiles that are transformed before their products are computed.
 const MAX_TILES: usize = 56;
 /// The same where the channels are many, so that the patches do not leave the cache.
-const FEW_TILES: usize = 32;
+const FEW_TILES: usize = 36;
 /// More channels than this are many.
 const MANY_CHANNELS: usize = 128;
 /// At least as many units as this are made, if the rows of tiles suffice.
@@ -159,7 +159,8 @@ impl Winograd {
         let tiling = Tiling { height, width };
         let tiles = if depth > MANY_CHANNELS { FEW_TILES } else { MAX_TILES };
         let rows = images * tiling.rows();
-        let per_unit = (tiles / tiling.columns()).clamp(1, rows.div_ceil(UNITS));
+        let per_unit = fullest((tiles / tiling.columns()).max(1), tiling.columns(), isa.tile().0);
+        let per_unit = per_unit.min(rows.div_ceil(UNITS));
         let units = (0..rows).step_by(per_unit).map(|start| start..rows.min(start + per_unit)).collect();
         Self { images, tiling, depth, channels, units, columns: isa.tile().1 }
     }
