@@ -75,14 +75,18 @@ norm_of_batch(const float* sums, const float* weight, const float* bias, float* 
     // Sums of x and of x * x over all rows; double holds what cancels between them.
     double sum = 0, squares = 0;
     if (c < channels) {
+        // Only the last unit may have fewer rows: one division for all others, because those of doubles are slow.
+        const double inverse_of_full = 1.0 / rows_per_unit;
+#pragma unroll 4
         for (int unit = sharer; unit < units; unit += SHARERS) {
             const float* from = sums + unit * (int64_t)SUMS * channels + c;
             const int64_t left = rows - unit * rows_per_unit;
             const double count = (double)(left < rows_per_unit ? left : rows_per_unit);
+            const double inverse = left < rows_per_unit ? 1.0 / count : inverse_of_full;
             const double total = from[channels];
-            const double mean = from[0] + total / count;
+            const double mean = from[0] + total * inverse;
             sum += count * mean;
-            squares += count * mean * mean + (from[2 * channels] - total * total / count);
+            squares += count * mean * mean + (from[2 * channels] - total * total * inverse);
         }
     }
     partial[0][threadIdx.x] = sum;

@@ -33,8 +33,10 @@ pub(crate) trait Accelerator: Debug {
     fn start_step(&mut self, plan: &Plan, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<()>;
     /// Waits for the results of all steps since the last call, in their order.
     fn outcomes(&mut self) -> Result<Vec<Outcome>>;
-    /// Logits with running statistics.
-    fn infer(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<Vec<f32>>;
+    /// Starts to compute logits with running statistics, and does not wait for them.
+    fn start_inference(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<()>;
+    /// Waits for the logits, `[n, classes]`, of all batches since the last call, in their order.
+    fn inferences(&mut self) -> Result<Vec<Vec<f32>>>;
     /// Features `[n, inputs]` in training mode.
     fn forward_features(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<Vec<f32>>;
     /// From the gradient of the last [`Accelerator::forward_features`] to those of the parameters below.

@@ -53,6 +53,8 @@ pub struct Network {
     images_of_features: Option<usize>,
     /// Results of steps that nobody has asked for yet.
     finished: VecDeque<StepOutput>,
+    /// The same of inferences.
+    inferred: VecDeque<Logits>,
 }
 
 impl Network {
@@ -88,6 +90,7 @@ impl Network {
             changed_on_host: true,
             images_of_features: None,
             finished: VecDeque::new(),
+            inferred: VecDeque::new(),
             plan,
         };
         network.initialise(0)?;
@@ -283,12 +286,51 @@ impl Network {
     /// # Errors
     /// A batch that does not fit.
     pub fn infer(&mut self, batch: &PixelBatch<'_>) -> Result<Logits> {
+        self.start_inference(batch)?;
+        self.collect_inferences()?;
+        // The last of them; those that were begun before still wait.
+        self.inferred.pop_back().ok_or(Error::NoForward)
+    }
+
+    /// As [`Network::infer`], but on an accelerator without waiting for it, so that the next batch can be made ready. The
+    /// scores wait for [`Network::finished_inferences`].
+    ///
+    /// # Errors
+    /// Those of [`Network::infer`].
+    pub fn start_inference(&mut self, batch: &PixelBatch<'_>) -> Result<()> {
         batch.check()?;
         self.send_changes()?;
         self.images_of_features = None;
-        if let Some(accelerator) = &mut self.accelerator {
-            return Ok(Logits { values: accelerator.infer(&self.plan, batch)?, classes: self.config.classes });
+        match &mut self.accelerator {
+            Some(accelerator) => accelerator.start_inference(&self.plan, batch),
+            None => {
+                let logits = self.infer_on_host(batch)?;
+                self.inferred.push_back(logits);
+                Ok(())
+            }
         }
+    }
+
+    /// The scores of all batches that [`Network::start_inference`] began since the last call, in their order. Waits for
+    /// them.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn finished_inferences(&mut self) -> Result<Vec<Logits>> {
+        self.collect_inferences()?;
+        Ok(self.inferred.drain(..).collect())
+    }
+
+    /// Waits for the scores that the accelerator has begun to compute.
+    fn collect_inferences(&mut self) -> Result<()> {
+        if let Some(accelerator) = &mut self.accelerator {
+            let classes = self.config.classes;
+            self.inferred.extend(accelerator.inferences()?.into_iter().map(|values| Logits { values, classes }));
+        }
+        Ok(())
+    }
+
+    fn infer_on_host(&mut self, batch: &PixelBatch<'_>) -> Result<Logits> {
         let Self { config, plan, parameters, statistics, inference, .. } = self;
         parameters.read(|parameters| {
             statistics.read(|statistics| {

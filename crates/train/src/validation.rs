@@ -11,6 +11,9 @@ use crate::loader::{Loader, Plan};
 use crate::order;
 use crate::roc_auc::roc_auc;
 
+/// Batches whose scores wait on a card.
+const MOST_UNREAD: usize = 16;
+
 /// Scores on the validation split.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Validation {
@@ -36,20 +39,31 @@ pub(crate) fn validate(
     let mut loss = 0.0;
     let mut correct = 0;
     let mut scored = Vec::with_capacity(shards.len());
+    let mut judge = |logits: Vec<Logits>, labels: &mut Vec<Vec<u8>>| {
+        for (logits, labels) in logits.iter().zip(labels.drain(..)) {
+            for (row, &label) in logits.rows().zip(&labels) {
+                loss += cross_entropy(row, label);
+                scored.push((score(row), Label::from_index(label).unwrap_or(Label::Real)));
+            }
+            correct += count_correct(logits, &labels);
+        }
+    };
+    // Read together, so that a card computes while the next batches are made ready.
+    let mut unread = Vec::new();
     while let Some(batch) = loader.next_batch() {
         let batch = batch?;
-        let logits = network.infer(&batch.pixels())?; // [n, 2]
-        for (row, &label) in logits.rows().zip(batch.labels()) {
-            loss += cross_entropy(row, label);
-            scored.push((score(row), Label::from_index(label).unwrap_or(Label::Real)));
-        }
-        correct += count_correct(&logits, batch.labels());
+        network.start_inference(&batch.pixels())?; // [n, 2]
+        unread.push(batch.labels().to_vec());
         let go_on = each(batch.len());
         loader.recycle(batch);
+        if unread.len() == MOST_UNREAD || !go_on {
+            judge(network.finished_inferences()?, &mut unread);
+        }
         if !go_on {
             return Ok(None);
         }
     }
+    judge(network.finished_inferences()?, &mut unread);
     let images = scored.len() as f64;
     let roc_auc = roc_auc(&mut scored);
     Ok(Some(Validation { loss: loss / images, accuracy: correct as f64 / images, roc_auc }))

@@ -11,7 +11,7 @@ use super::programs::{example, folder};
 use crate::programs;
 
 /// Sides of the simulated files in pixels, and how many there are: some seconds of ingest, so that its start counts little.
-const SIMULATED: [(u32, u32); 2] = [(256, 1600), (512, 800)];
+const SIMULATED: [(u32, u32); 2] = [(256, 1600), (512, 400)];
 
 /// A set of files, listed for the programs that read them.
 pub(crate) struct Images {

@@ -65,7 +65,8 @@ impl ShardWriter {
         self.samples.push(sample);
         if self.pixels.is_empty() {
             // A whole row group at once: growing step by step would copy and touch fresh pages again and again.
-            self.pixels.reserve_exact((ROW_GROUP_BYTES + pixels.len()).min(self.rows_per_shard * pixels.len()));
+            self.pixels
+                .reserve_exact((ROW_GROUP_BYTES + pixels.len()).min(self.rows_per_shard.saturating_mul(pixels.len())));
         }
         self.pixels.extend_from_slice(pixels);
         self.rows_in_shard += 1;

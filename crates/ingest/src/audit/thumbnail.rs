@@ -47,23 +47,31 @@ impl Thumbnail {
         })
     }
 
-    /// RGB, `[COLOUR_SIDE, COLOUR_SIDE, 3]`.
+    /// RGB, `[COLOUR_SIDE, COLOUR_SIDE, 3]`: means of cells, each of which counts the same.
     pub(super) fn colour(&self) -> [u8; COLOUR_SIDE * COLOUR_SIDE * 3] {
         let mut colour = [0; COLOUR_SIDE * COLOUR_SIDE * 3];
         for (i, mean) in colour.as_chunks_mut().0.iter_mut().enumerate() {
             let first = i / COLOUR_SIDE * MERGED * GREY_SIDE + i % COLOUR_SIDE * MERGED;
             let rows = (0..MERGED).flat_map(|row| &self.cells[first + row * GREY_SIDE..][..MERGED]);
-            let merged: Vec<[u32; 3]> = rows.map(|cell| cell.map(u32::from)).collect();
-            *mean = mean_of(&merged, merged.len() as u64);
+            let mut sums = [[0; 3]];
+            for cell in rows {
+                sums[0].iter_mut().zip(cell).for_each(|(sum, &byte)| *sum += u32::from(byte));
+            }
+            *mean = mean_of(&sums, (MERGED * MERGED) as u64);
         }
         colour
     }
 }
 
-/// The rows, or columns, of a cell: of a side that is shorter than the grid, the nearest one.
+/// The rows, or columns, of a cell: those whose middles lie in it, or the one under its middle where the side is shorter
+/// than the grid. A mirrored picture has mirrored cells.
 fn cell(index: usize, side: usize) -> std::ops::Range<usize> {
-    let start = index * side / GREY_SIDE;
-    start..((index + 1) * side / GREY_SIDE).max(start + 1)
+    if side < GREY_SIDE {
+        let middle = (2 * index + 1) * side / (2 * GREY_SIDE);
+        return middle..middle + 1;
+    }
+    let edge = |index: usize| (2 * index * side + GREY_SIDE) / (2 * GREY_SIDE);
+    edge(index)..edge(index + 1)
 }
 
 fn mean_of(pixels: &[[u32; 3]], count: u64) -> [u8; 3] {
@@ -85,12 +93,26 @@ mod tests {
 
     #[test]
     fn means_are_those_of_a_box_filter() {
-        for (width, height) in [(24, 24), (240, 120), (48, 96)] {
+        for (width, height) in [(24, 24), (240, 120), (32, 64), (100, 56)] {
             let image = textured(width, height);
             let boxed = resize_to(&image, 24, 24, Filter::Box).unwrap().into_data();
             let found = Thumbnail::of(&image).cells;
             // The filter rounds twice.
             assert!(found.as_flattened().iter().zip(boxed).all(|(a, b)| a.abs_diff(b) <= 1), "{width} x {height}");
+        }
+    }
+
+    #[test]
+    fn a_mirrored_picture_has_the_mirrored_thumbnail() {
+        for side in [1, 5, 20, 32, 64, 256] {
+            let image = textured(side, 40);
+            let mirrored = RgbImage::from_fn(side, 40, |x, y| {
+                let at = (y * side + side - 1 - x) as usize * 3;
+                [image.data()[at], image.data()[at + 1], image.data()[at + 2]]
+            });
+            let mut expected = Thumbnail::of(&image).cells;
+            expected.chunks_exact_mut(GREY_SIDE).for_each(<[_]>::reverse);
+            assert!(Thumbnail::of(&mirrored).cells == expected, "{side}");
         }
     }
 

@@ -7,7 +7,7 @@ use super::operand::Operand;
 use super::simd::Simd;
 
 /// Elements of a cache line.
-const LINE: usize = 16;
+pub(crate) const LINE: usize = 16;
 
 /// Some channels of some pixels of a tensor.
 #[derive(Clone, Debug)]

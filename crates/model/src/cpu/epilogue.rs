@@ -111,8 +111,13 @@ impl<'a> Tile<'a> {
 pub(crate) trait Epilogue: Sync {
     /// Kinds of per-channel sums that a unit keeps; their meaning is the epilogue's own.
     const SUMS: usize;
-    /// Asks for the lines that [`Epilogue::finish`] will read of a pixel's channels from `at` on, an element of the whole
-    /// output. Must be `#[inline(always)]`.
+    /// Whether [`Epilogue::finish`] reads the output before it writes it.
+    #[inline(always)]
+    fn reads_output(&self) -> bool {
+        false
+    }
+    /// Asks for the line at `at`, an element of the whole output, of each other tensor that [`Epilogue::finish`] will read.
+    /// Must be `#[inline(always)]`.
     fn prefetch<S: Simd>(&self, s: S, at: usize);
     /// Writes a tile to the unit's part of the output `to`; `sums` is `[SUMS, channels]`. Must be `#[inline(always)]`.
     fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], sums: &mut [f32]);
@@ -127,6 +132,11 @@ pub(crate) struct Write {
 
 impl Epilogue for Write {
     const SUMS: usize = 0;
+
+    #[inline(always)]
+    fn reads_output(&self) -> bool {
+        self.accumulate
+    }
 
     #[inline(always)]
     fn prefetch<S: Simd>(&self, _s: S, _at: usize) {}
@@ -278,6 +288,11 @@ pub(crate) struct MaskByOutput<'a> {
 
 impl Epilogue for MaskByOutput<'_> {
     const SUMS: usize = 3;
+
+    #[inline(always)]
+    fn reads_output(&self) -> bool {
+        true
+    }
 
     #[inline(always)]
     fn prefetch<S: Simd>(&self, s: S, at: usize) {

@@ -96,7 +96,9 @@ fn convolution(shape: &Shape, images: usize, timer: Timer<'_>, isa: Isa, found: 
     let gflop = 2e-9 * (images * to * to * outputs * inputs * kernel * kernel) as f64;
     let mut measure = |direction, gflop, kernel: &mut dyn FnMut()| {
         let ms = timer.least(&name, direction, kernel);
-        ms.into_iter().for_each(|ms| found(Row { name: name.clone(), layers: *layers, direction, gflop, ms }));
+        if let Some(ms) = ms {
+            found(Row { name: name.clone(), layers: *layers, direction, gflop, ms });
+        }
     };
 
     let from = (*side, *side);
@@ -161,7 +163,9 @@ fn pooling(
     let name = format!("pool {channels} {side}");
     let mut measure = |direction, kernel: &mut dyn FnMut()| {
         let ms = timer.least(&name, direction, kernel);
-        ms.into_iter().for_each(|ms| found(Row { name: name.clone(), layers: 1, direction, gflop: None, ms }));
+        if let Some(ms) = ms {
+            found(Row { name: name.clone(), layers: 1, direction, gflop: None, ms });
+        }
     };
     measure("forward", &mut || pool.forward(isa, &norm, z.slice(), y.slice_mut(), &mut winners));
     measure("input gradient", &mut || {

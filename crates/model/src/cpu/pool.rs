@@ -126,7 +126,7 @@ impl Kernel for Maximum<'_> {
     }
 }
 
-/// A row of the gradient, and its sums.
+/// A row of the gradient, and its sums. Plain loops: it is a kernel so that the compiler's vectors are the processor's.
 struct MaximumGradient<'a> {
     pool: &'a MaxPool,
     norm: &'a Norm,
@@ -186,4 +186,83 @@ pub(crate) fn average(from: &[f32], positions: usize, channels: usize, to: &mut 
             *to *= weight;
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reference::noise;
+    use super::*;
+
+    const IMAGES: usize = 2;
+
+    /// The maximum over the window of an output, and its place: the first of equals, the last of what is not a number.
+    fn plain_maximum(pool: &MaxPool, norm: &Norm, z: &[f32], [image, oy, ox, c]: [usize; 4]) -> (f32, u8) {
+        let (mut best, mut winner) = (0.0, u8::MAX);
+        for (down, y) in under(oy, pool.height) {
+            for (right, x) in under(ox, pool.width) {
+                let value = z[((image * pool.height + y) * pool.width + x) * pool.channels + c];
+                let value = norm.scale[c] * value + norm.shift[c];
+                if value > best || value.is_nan() {
+                    (best, winner) = (value, (down * KERNEL + right) as u8);
+                }
+            }
+        }
+        (best, winner)
+    }
+
+    fn check(isa: Isa, (height, width): (usize, usize), channels: usize, with_nan: bool) {
+        let what = format!("{isa:?}, {height} x {width}, {channels} channels, not a number: {with_nan}");
+        let pool = MaxPool { images: IMAGES, height, width, channels };
+        // Halves and twos, so that it does not matter whether the processor rounds products.
+        let mut norm = Norm::identity(channels);
+        norm.scale.fill(2.0);
+        norm.shift.fill(0.5);
+        let mut z: Vec<f32> =
+            noise(3, IMAGES * height * width * channels).iter().map(|value| (value * 8.0).round() / 8.0).collect();
+        if with_nan {
+            z.iter_mut().step_by(5).for_each(|value| *value = f32::NAN);
+            z.iter_mut().skip(1).step_by(7).for_each(|value| *value = f32::INFINITY);
+        }
+        let (out_height, out_width) = (output_side(height), output_side(width));
+        let outputs = IMAGES * out_height * out_width * channels;
+        let (mut to, mut which) = (vec![-1.0; outputs], vec![77; outputs]);
+        pool.forward(isa, &norm, &z, &mut to, &mut which);
+
+        let gradient: Vec<f32> = noise(4, outputs).iter().map(|value| (value * 64.0).round() / 64.0).collect();
+        let mut expected = vec![0.0; z.len()];
+        for (i, (found, place)) in to.iter().zip(&which).enumerate() {
+            let (pixel, c) = (i / channels, i % channels);
+            let (image, oy, ox) = (pixel / out_width / out_height, pixel / out_width % out_height, pixel % out_width);
+            let (best, winner) = plain_maximum(&pool, &norm, &z, [image, oy, ox, c]);
+            assert!(found.to_bits() == best.to_bits() || found.is_nan() && best.is_nan(), "{what}: {found} {best}");
+            assert_eq!(*place, winner, "{what}");
+            if winner != u8::MAX {
+                let (down, right) = (usize::from(winner) / KERNEL, usize::from(winner) % KERNEL);
+                let (y, x) = (oy * STRIDE + down - PADDING, ox * STRIDE + right - PADDING);
+                expected[((image * height + y) * width + x) * channels + c] += gradient[i];
+            }
+        }
+        let mut back = vec![f32::NAN; z.len()];
+        let mut sums = vec![f32::NAN; IMAGES * height * 2 * channels];
+        pool.backward(isa, &norm, &z, (&gradient, &which), &mut back, &mut sums);
+        assert_eq!(back, expected, "{what}");
+        for (i, sum) in sums.chunks_exact(2 * channels).enumerate() {
+            for (c, sum) in sum[..channels].iter().enumerate() {
+                let row = expected[i * width * channels..][..width * channels].iter().skip(c).step_by(channels);
+                assert!((sum - row.sum::<f32>()).abs() < 1e-5, "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn pooling_agrees_with_plain_loops() {
+        for isa in Isa::available().into_iter().chain(Isa::with_bf16()) {
+            for size in [(1, 1), (2, 3), (7, 6)] {
+                for channels in [1, 3, 5, 17, 64] {
+                    check(isa, size, channels, false);
+                    check(isa, size, channels, true);
+                }
+            }
+        }
+    }
 }

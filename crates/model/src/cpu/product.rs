@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::ahead::{Ahead, Pixels};
+use super::ahead::{Ahead, LINE, Pixels};
 use super::buffer::with_scratch;
 use super::epilogue::{Epilogue, Tile, streams};
 use super::gather::{Gather, MAX_DEPTH, Picture, Run};
@@ -306,10 +306,16 @@ impl<E: Epilogue> Unit<'_, E> {
     #[inline(always)]
     fn prefetch<S: Simd>(&self, simd: S, block: &Block, t: usize, column: usize) {
         let channels = self.product.channels;
+        // What is written past the caches without being read need not come into them.
+        let output = !(S::STREAMS && self.stream) || self.epilogue.reads_output();
         for &pixel in &block.pixels[t * S::ROWS..block.pixels.len().min((t + 1) * S::ROWS)] {
-            let at = pixel * channels + column;
-            simd.prefetch(self.to, at - self.first_pixel * channels);
-            self.epilogue.prefetch(simd, at);
+            for line in (0..S::COLUMNS).step_by(LINE) {
+                let at = pixel * channels + column + line;
+                if output {
+                    simd.prefetch(self.to, at - self.first_pixel * channels);
+                }
+                self.epilogue.prefetch(simd, at);
+            }
         }
     }
 

@@ -32,6 +32,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     const COLUMNS: usize = 2 * Self::LANES;
     /// Steps of a product's depth in one element of a packed operand: two where it is a pair of bf16, else one.
     const STEPS: usize = 1;
+    /// Whether [`Simd::stream`] goes past the caches.
+    const STREAMS: bool = false;
 
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::Vector;

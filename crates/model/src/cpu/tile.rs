@@ -102,3 +102,18 @@ unsafe fn fixed<S: Simd, P: Pitch, const ROWS: usize>(simd: S, a: &[f32], b: &[f
         simd.store(sums[1], &mut c[S::LANES..]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::fullest;
+
+    #[test]
+    fn units_fill_their_register_tiles() {
+        assert_eq!([fullest(9, 4, 6), fullest(9, 4, 14), fullest(4, 14, 6), fullest(1, 230, 6)], [9, 7, 3, 1]);
+        for most in 1..20_usize {
+            for width in [1, 2, 7, 56] {
+                assert!((most.div_ceil(2)..=most).contains(&fullest(most, width, 6)), "{most} rows of {width}");
+            }
+        }
+    }
+}

@@ -159,6 +159,7 @@ impl Winograd {
         let tiling = Tiling { height, width };
         let tiles = if depth > MANY_CHANNELS { FEW_TILES } else { MAX_TILES };
         let rows = images * tiling.rows();
+        // Where the rows are few, units as large as can be stream the weights as seldom as can be, however full their tiles.
         let per_unit = fullest((tiles / tiling.columns()).max(1), tiling.columns(), isa.tile().0);
         let per_unit = per_unit.min(rows.div_ceil(UNITS));
         let units = (0..rows).step_by(per_unit).map(|start| start..rows.min(start + per_unit)).collect();

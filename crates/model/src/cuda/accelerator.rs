@@ -35,8 +35,12 @@ impl<E: Engine + std::fmt::Debug + 'static> Accelerator for Session<E> {
         Ok(Session::outcomes(self)?)
     }
 
-    fn infer(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<Vec<f32>> {
-        Ok(Session::infer(self, plan, batch)?)
+    fn start_inference(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<()> {
+        Ok(Session::start_inference(self, plan, batch)?)
+    }
+
+    fn inferences(&mut self) -> Result<Vec<Vec<f32>>> {
+        Ok(Session::inferences(self)?)
     }
 
     fn forward_features(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<Vec<f32>> {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use cudarc::driver::sys::CUresult;
 use cudarc::driver::{CudaContext, CudaEvent, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError, result};
 use cudarc::nvrtc::Ptx;
 
@@ -115,7 +116,12 @@ mod calls {
             if !unsafe { cudarc::driver::sys::is_culib_present() } {
                 return Err(Error::NoDriver);
             }
-            result::init().map_err(driver("start"))?;
+            match result::init() {
+                Err(error) if error.0 == CUresult::CUDA_ERROR_NO_DEVICE => {
+                    return Err(Error::NoCard { index, count: 0 });
+                }
+                other => other.map_err(driver("start"))?,
+            }
             let count = usize::try_from(CudaContext::device_count().map_err(driver("count the cards"))?).unwrap_or(0);
             if index >= count {
                 return Err(Error::NoCard { index, count });

@@ -34,7 +34,8 @@ pub(crate) struct Convolution {
     bias: Tensor,
     weight: Filter,
     forward: Chosen<sys::cudnnConvolutionFwdAlgo_t>,
-    input: Chosen<sys::cudnnConvolutionBwdDataAlgo_t>,
+    /// None where cuDNN has none: nobody asks for the gradient of the pixels.
+    input: Option<Chosen<sys::cudnnConvolutionBwdDataAlgo_t>>,
     filter: Chosen<sys::cudnnConvolutionBwdFilterAlgo_t>,
 }
 
@@ -144,7 +145,7 @@ mod calls {
                 )
             }
             .map_err(refused)?;
-            let input = choose(geometry, ranked!(lines, count))?;
+            let input = choose(geometry, ranked!(lines, count)).ok();
 
             // SAFETY: as above.
             let mut lines = [unsafe { std::mem::zeroed::<sys::cudnnConvolutionBwdFilterAlgoPerf_t>() }; MAX_RANKED];
@@ -164,7 +165,8 @@ mod calls {
             .map_err(refused)?;
             let filter = choose(geometry, ranked!(lines, count))?;
 
-            let scratch = forward.scratch.max(input.scratch).max(filter.scratch);
+            let of_input = input.as_ref().map_or(0, |input| input.scratch);
+            let scratch = forward.scratch.max(filter.scratch).max(of_input);
             Ok((Convolution { geometry: *geometry, x, y, bias, weight, forward, input, filter }, scratch))
         }
 
@@ -236,6 +238,7 @@ mod calls {
             [w, dy, dx]: [Address; 3],
         ) -> Result<()> {
             let (one, zero) = (scalar(&1.0), scalar(&0.0));
+            let chosen = by.input.as_ref().ok_or_else(|| Error::NoAlgorithm(format!("{:?}", by.geometry)))?;
             // SAFETY: as in `forward`.
             unsafe {
                 result::convolution_backward_data(
@@ -245,8 +248,8 @@ mod calls {
                     pointer(w),
                     by.y.0,
                     pointer(dy),
-                    by.input.operation.0,
-                    by.input.algorithm,
+                    chosen.operation.0,
+                    chosen.algorithm,
                     pointer(scratch.address),
                     scratch.bytes,
                     zero,
@@ -420,7 +423,16 @@ fn pointer(address: Address) -> *mut c_void {
 }
 
 fn fault(what: &str, error: CudnnError) -> Error {
-    Error::Cudnn { what: what.to_owned(), message: format!("{:?}", error.0) }
+    let mut message = format!("{:?}", error.0);
+    if error.0 == sys::cudnnStatus_t::CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH {
+        // The loader looks for `libcudnn.so` first, and finds that of the system where a folder of Python's has only
+        // `libcudnn.so.9`.
+        message.push_str(
+            ": parts of two installations of cuDNN were found; take the folder of one out of LD_LIBRARY_PATH, or make a \
+             link libcudnn.so to its libcudnn.so.9 in a folder that stands before all others there",
+        );
+    }
+    Error::Cudnn { what: what.to_owned(), message }
 }
 
 #[cfg(test)]
@@ -433,7 +445,7 @@ mod tests {
     fn cudnn_reads_tensors_as_the_kernels_write_them() {
         // SAFETY: opens a library, as `Cudnn::new` does.
         if !unsafe { sys::is_culib_present() } {
-            eprintln!("skipped: {}", Error::NoCudnn);
+            crate::cuda::tests::skip(&Error::NoCudnn.to_string());
             return;
         }
         for (height, width, inputs, outputs, kernel, stride, padding) in [

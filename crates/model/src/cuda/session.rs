@@ -18,7 +18,7 @@ use crate::batch::{Normalisation, PixelBatch};
 const F32: usize = size_of::<f32>();
 /// Batches that may be on their way to the device: one is computed with while the next is copied.
 const SLOTS: usize = 2;
-/// Steps whose results may wait on the device to be asked for.
+/// Steps, and inferences, whose results may wait on the device to be asked for.
 const MAX_PENDING: usize = 64;
 
 /// A network on a device.
@@ -34,6 +34,9 @@ pub(crate) struct Session<E: Engine> {
     next_slot: usize,
     pending: VecDeque<E::Readback>,
     finished: VecDeque<Outcome>,
+    /// The same of inferences: logits.
+    pending_logits: VecDeque<E::Readback>,
+    finished_logits: VecDeque<Vec<f32>>,
     /// Made at the first inference; none where the device has no fused convolution.
     folded: Option<Folded<E>>,
     can_fold: bool,
@@ -64,6 +67,8 @@ impl<E: Engine> Session<E> {
             next_slot: 0,
             pending: VecDeque::new(),
             finished: VecDeque::new(),
+            pending_logits: VecDeque::new(),
+            finished_logits: VecDeque::new(),
             folded: None,
             can_fold: true,
         })
@@ -120,21 +125,41 @@ impl<E: Engine> Session<E> {
 
     fn finish_oldest(&mut self) -> Result<()> {
         if let Some(readback) = self.pending.pop_front() {
-            let bytes = self.engine.finish(readback)?;
-            let values: Vec<f32> = bytes.as_chunks().0.iter().map(|&value| f32::from_ne_bytes(value)).collect();
+            let values = floats(&self.engine.finish(readback)?);
             self.finished.push_back((values[0], values[LOSS_BYTES / F32..].to_vec()));
         }
         Ok(())
     }
 
-    /// Logits with running statistics, `[images, classes]`.
-    pub(crate) fn infer(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<Vec<f32>> {
+    /// Starts to compute logits with running statistics; they wait for [`Session::inferences`].
+    pub(crate) fn start_inference(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<()> {
+        if self.pending_logits.len() == MAX_PENDING {
+            self.finish_oldest_inference()?;
+        }
         self.send(plan, batch, &[])?;
         self.consumed()?;
         self.forward_for_inference(plan)?;
         let space = current(&self.workspace)?;
         self.logits(space, &self.parameters.head())?;
-        download(&*self.engine, logits(space), space.head.images * space.head.classes)
+        let bytes = space.head.images * space.head.classes * F32;
+        let readback = self.engine.read_later(logits(space), bytes)?;
+        self.pending_logits.push_back(readback);
+        Ok(())
+    }
+
+    /// Logits, `[images, classes]`, of all inferences since the last call, in their order. Waits for them.
+    pub(crate) fn inferences(&mut self) -> Result<Vec<Vec<f32>>> {
+        while !self.pending_logits.is_empty() {
+            self.finish_oldest_inference()?;
+        }
+        Ok(self.finished_logits.drain(..).collect())
+    }
+
+    fn finish_oldest_inference(&mut self) -> Result<()> {
+        if let Some(readback) = self.pending_logits.pop_front() {
+            self.finished_logits.push_back(floats(&self.engine.finish(readback)?));
+        }
+        Ok(())
     }
 
     /// To the features with running statistics, folded into the convolutions where the device can fuse what that leaves.
@@ -249,7 +274,8 @@ impl<E: Engine> Session<E> {
             self.slots.push(slot);
         }
         self.workspace = Some(Workspace::new(engine, plan, parameters, self.precision, shape)?);
-        Ok(())
+        // Memory is zeroed in the order of computing, and batches arrive in an order of their own.
+        engine.wait()
     }
 }
 
@@ -259,6 +285,10 @@ fn current<E: Engine>(workspace: &Option<Workspace<E>>) -> Result<&Workspace<E>>
 
 fn logits<E: Engine>(space: &Workspace<E>) -> Address {
     space.outputs + LOSS_BYTES as Address
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|&value| f32::from_ne_bytes(value)).collect()
 }
 
 /// The 256 values that a byte can become, for each colour, with torchvision's arithmetic: `(byte / 255 - mean) / std`.

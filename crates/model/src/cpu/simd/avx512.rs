@@ -41,6 +41,7 @@ impl Simd for Avx512 {
     const LANES: usize = 16;
     // 28 accumulators, two columns of the right operand and one broadcast of the left: 31 of 32 registers.
     const ROWS: usize = 14;
+    const STREAMS: bool = true;
 
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {

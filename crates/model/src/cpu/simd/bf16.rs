@@ -35,6 +35,7 @@ macro_rules! those_of {
         const LANES: usize = <$inner>::LANES;
         const ROWS: usize = <$inner>::ROWS;
         const STEPS: usize = 2;
+        const STREAMS: bool = <$inner>::STREAMS;
 
         handed_on! {
             splat(x: f32) -> Self::Vector;

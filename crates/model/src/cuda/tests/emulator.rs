@@ -42,7 +42,7 @@ impl Emulator {
         match library() {
             Ok(_) => Some(Self::default()),
             Err(reason) => {
-                eprintln!("skipped: {reason}");
+                super::skip(reason);
                 None
             }
         }

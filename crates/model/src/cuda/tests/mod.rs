@@ -9,6 +9,36 @@ mod optimiser;
 mod pool;
 mod support;
 
+use std::io::Write;
+use std::rc::Rc;
+use std::sync::Once;
+
+use super::card::Card;
+use super::error::Error;
+
+/// Says why a check is not made, past the test harness, which shows nothing of a test that passes.
+pub(crate) fn skip(reason: &str) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        let _ = writeln!(std::io::stderr(), "checks are skipped: {reason}");
+    });
+}
+
+/// The first card, or nothing where there is none.
+///
+/// # Panics
+/// Where there is a card that cannot be used: then the checks must be made.
+pub(crate) fn card() -> Option<Rc<Card>> {
+    match Card::open(0, None) {
+        Ok(card) => Some(Rc::new(card)),
+        Err(reason @ (Error::NoDriver | Error::NoCard { .. })) => {
+            skip(&reason.to_string());
+            None
+        }
+        Err(reason) => panic!("there is a card, but: {reason}"),
+    }
+}
+
 /// Makes each generic check a test in emulation and a test on the first card. Checks take a reference to the device, or,
 /// after `shared:`, to the shared device that a session wants.
 macro_rules! on_each_device {
@@ -24,9 +54,8 @@ macro_rules! on_each_device {
         mod on_the_card {
             $(#[test]
             fn $check() {
-                match $crate::cuda::card::Card::open(0, None) {
-                    Ok(card) => super::$check(&std::rc::Rc::new(card)),
-                    Err(reason) => eprintln!("skipped: {reason}"),
+                if let Some(card) = $crate::cuda::tests::card() {
+                    super::$check(&card);
                 }
             })*
         }
