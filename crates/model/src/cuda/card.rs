@@ -27,8 +27,8 @@ pub(crate) struct Card {
     cudnn: Cudnn,
     /// Pinned memory and the copies in flight from it, one for each slot of [`Engine::stage`].
     staging: RefCell<Vec<Staging>>,
-    /// Pinned memory of finished readbacks.
-    spare: RefCell<Vec<Pinned>>,
+    /// Pinned memory and events of finished readbacks.
+    spare: RefCell<Vec<(Pinned, CudaEvent)>>,
     compute: Arc<CudaStream>,
     copies: Arc<CudaStream>,
     context: Arc<CudaContext>,
@@ -95,12 +95,12 @@ impl Card {
         self.context.new_event(None).map_err(driver("make an event"))
     }
 
-    /// Pinned memory of at least `len` bytes, one that was used before if it is large enough.
-    fn pinned(&self, len: usize) -> Result<Pinned> {
+    /// Pinned memory of at least `len` bytes with an event, such that were used before if they are large enough.
+    fn pinned(&self, len: usize) -> Result<(Pinned, CudaEvent)> {
         let mut spare = self.spare.borrow_mut();
-        match spare.iter().position(|pinned| pinned.len >= len) {
+        match spare.iter().position(|(pinned, _)| pinned.len >= len) {
             Some(i) => Ok(spare.swap_remove(i)),
-            None => Pinned::new(&self.context, len),
+            None => Ok((Pinned::new(&self.context, len)?, self.event()?)),
         }
     }
 }
@@ -216,8 +216,7 @@ mod calls {
         }
 
         fn read_later(&self, from: Address, bytes: usize) -> Result<Readback> {
-            let mut pinned = self.pinned(bytes)?;
-            let done = self.event()?;
+            let (mut pinned, done) = self.pinned(bytes)?;
             let to = &mut pinned.slice_mut()[..bytes];
             // SAFETY: the caller vouches for the address; `done` guards the pinned memory.
             unsafe { result::memcpy_dtoh_async(to, from, self.compute.cu_stream()) }
@@ -230,7 +229,7 @@ mod calls {
             let Readback { mut pinned, len, done } = readback;
             done.synchronize().map_err(driver("wait for results"))?;
             let values = pinned.slice_mut()[..len].to_vec();
-            self.spare.borrow_mut().push(pinned);
+            self.spare.borrow_mut().push((pinned, done));
             Ok(values)
         }
 

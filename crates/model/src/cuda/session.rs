@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::engine::{Address, Engine, NULL, Precision};
-use super::error::Result;
+use super::error::{Error, Result};
 use super::folded::Folded;
 use super::kernels;
 use super::parameters::{HeadValues, Parameters, download};
@@ -18,6 +18,8 @@ use crate::batch::{Normalisation, PixelBatch};
 const F32: usize = size_of::<f32>();
 /// Batches that may be on their way to the device: one is computed with while the next is copied.
 const SLOTS: usize = 2;
+/// Batch shapes whose plans are kept: an epoch has full batches and a rest, its validation another rest.
+const MAX_PLANNED: usize = 3;
 /// Steps, and inferences, whose results may wait on the device to be asked for.
 const MAX_PENDING: usize = 64;
 
@@ -29,8 +31,8 @@ pub(crate) struct Session<E: Engine> {
     parameters: Rc<Parameters<E>>,
     /// What each byte of each colour becomes, `[3, 256]`.
     table: E::Memory,
-    workspace: Option<Workspace<E>>,
-    slots: Vec<Slot<E>>,
+    /// What batch shapes need, the one at hand last.
+    planned: Vec<Planned<E>>,
     next_slot: usize,
     pending: VecDeque<E::Readback>,
     finished: VecDeque<Outcome>,
@@ -40,6 +42,13 @@ pub(crate) struct Session<E: Engine> {
     /// Made at the first inference; none where the device has no fused convolution.
     folded: Option<Folded<E>>,
     can_fold: bool,
+}
+
+/// What one batch shape needs.
+#[derive(Debug)]
+struct Planned<E: Engine> {
+    workspace: Workspace<E>,
+    slots: [Slot<E>; SLOTS],
 }
 
 /// Where a batch's bytes arrive.
@@ -62,8 +71,7 @@ impl<E: Engine> Session<E> {
             precision,
             parameters,
             table,
-            workspace: None,
-            slots: Vec::new(),
+            planned: Vec::new(),
             next_slot: 0,
             pending: VecDeque::new(),
             finished: VecDeque::new(),
@@ -95,7 +103,7 @@ impl<E: Engine> Session<E> {
             self.finish_oldest()?;
         }
         let labels = self.send(plan, batch, labels)?;
-        let space = current(&self.workspace)?;
+        let space = current(&self.planned)?;
         let pass = Pass { engine: &*self.engine, space, mode: Mode::Training };
         let head = self.parameters.head();
         // The running statistics move on.
@@ -139,7 +147,7 @@ impl<E: Engine> Session<E> {
         self.send(plan, batch, &[])?;
         self.consumed()?;
         self.forward_for_inference(plan)?;
-        let space = current(&self.workspace)?;
+        let space = current(&self.planned)?;
         self.logits(space, &self.parameters.head())?;
         let bytes = space.head.images * space.head.classes * F32;
         let readback = self.engine.read_later(logits(space), bytes)?;
@@ -164,7 +172,7 @@ impl<E: Engine> Session<E> {
 
     /// To the features with running statistics, folded into the convolutions where the device can fuse what that leaves.
     fn forward_for_inference(&mut self, plan: &Plan) -> Result<()> {
-        let (engine, space) = (&*self.engine, current(&self.workspace)?);
+        let (engine, space) = (&*self.engine, current(&self.planned)?);
         let pass = Pass { engine, space, mode: Mode::Evaluation };
         if self.can_fold {
             let mut folded = match self.folded.take() {
@@ -190,7 +198,7 @@ impl<E: Engine> Session<E> {
     pub(crate) fn forward_features(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<Vec<f32>> {
         self.send(plan, batch, &[])?;
         self.consumed()?;
-        let space = current(&self.workspace)?;
+        let space = current(&self.planned)?;
         self.parameters.changes();
         Pass { engine: &*self.engine, space, mode: Mode::Training }.forward()?;
         download(&*self.engine, space.features[0], space.head.images * space.head.inputs)
@@ -198,7 +206,7 @@ impl<E: Engine> Session<E> {
 
     /// From the gradient of those features to the gradients of all parameters below; the head's are zero.
     pub(crate) fn backward_features(&mut self, gradient: &[f32]) -> Result<()> {
-        let (engine, space) = (&*self.engine, current(&self.workspace)?);
+        let (engine, space) = (&*self.engine, current(&self.planned)?);
         engine.upload(bytemuck::cast_slice(gradient), space.features[1])?;
         Pass { engine, space, mode: Mode::Training }.backward()?;
         self.parameters.clear_head_gradients(engine)
@@ -214,7 +222,7 @@ impl<E: Engine> Session<E> {
         target: usize,
     ) -> Result<(Vec<f32>, [usize; 2], Vec<f32>)> {
         let classes = self.send(plan, batch, classes)?;
-        let space = current(&self.workspace)?;
+        let space = current(&self.planned)?;
         let (engine, head) = (&*self.engine, self.parameters.head());
         let pass = Pass { engine, space, mode: Mode::Evaluation };
         pass.forward()?;
@@ -237,18 +245,15 @@ impl<E: Engine> Session<E> {
         kernels::linear(&*self.engine, &space.head, space.features[0], head.values, logits(space))
     }
 
-    /// Brings a batch to the device and normalises it into the workspace, which is planned anew where the shape changed;
-    /// gives the place of `labels`. They stay there until [`Session::consumed`].
+    /// Brings a batch to the device and normalises it into the workspace of its shape; gives the place of `labels`. They stay there until [`Session::consumed`].
     fn send(&mut self, plan: &Plan, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<Address> {
         let shape = BatchShape { images: batch.n, height: batch.height, width: batch.width };
-        if self.workspace.as_ref().is_none_or(|workspace| workspace.shape != shape) {
-            self.plan(plan, shape)?;
-        }
+        self.plan(plan, shape)?;
         self.next_slot = (self.next_slot + 1) % SLOTS;
-        let slot = &self.slots[self.next_slot];
+        let Planned { workspace: space, slots } = self.planned.last().ok_or(Error::NoWorkspace)?;
+        let slot = &slots[self.next_slot];
         let [pixels, places] = [&slot.pixels, &slot.labels].map(|memory| self.engine.address(memory));
         self.engine.stage(self.next_slot, &[(batch.data, pixels), (labels, places)])?;
-        let space = current(&self.workspace)?;
         let images = space.stem.shape;
         let images = Images { height: batch.height, width: batch.width, ..images };
         let table = self.engine.address(&self.table);
@@ -262,25 +267,42 @@ impl<E: Engine> Session<E> {
         self.engine.consumed(self.next_slot)
     }
 
+    /// Makes `shape` the one at hand.
     fn plan(&mut self, plan: &Plan, shape: BatchShape) -> Result<()> {
-        // The old ones go first, so that old and new never need memory at once; nothing may be using them then.
-        self.engine.wait()?;
-        self.workspace = None;
-        self.slots.clear();
-        let (engine, parameters) = (&*self.engine, &self.parameters);
-        let bytes = shape.images * shape.height * shape.width * COLOURS;
-        for _ in 0..SLOTS {
-            let slot = Slot { pixels: engine.allocate(bytes)?, labels: engine.allocate(shape.images)? };
-            self.slots.push(slot);
+        if let Some(i) = self.planned.iter().position(|planned| planned.workspace.shape == shape) {
+            let planned = self.planned.remove(i);
+            self.planned.push(planned);
+            return Ok(());
         }
-        self.workspace = Some(Workspace::new(engine, plan, parameters, self.precision, shape)?);
+        // What goes may still be in use.
+        self.engine.wait()?;
+        if self.planned.len() == MAX_PLANNED {
+            self.planned.remove(0);
+        }
+        let planned = match self.planned_for(plan, shape) {
+            Err(_) if !self.planned.is_empty() => {
+                // The memory is needed for this one alone.
+                self.planned.clear();
+                self.planned_for(plan, shape)?
+            }
+            planned => planned?,
+        };
+        self.planned.push(planned);
         // Memory is zeroed in the order of computing, and batches arrive in an order of their own.
-        engine.wait()
+        self.engine.wait()
+    }
+
+    fn planned_for(&self, plan: &Plan, shape: BatchShape) -> Result<Planned<E>> {
+        let engine = &*self.engine;
+        let bytes = shape.images * shape.height * shape.width * COLOURS;
+        let slot = || Ok(Slot { pixels: engine.allocate(bytes)?, labels: engine.allocate(shape.images)? });
+        let slots = [slot()?, slot()?];
+        Ok(Planned { workspace: Workspace::new(engine, plan, &self.parameters, self.precision, shape)?, slots })
     }
 }
 
-fn current<E: Engine>(workspace: &Option<Workspace<E>>) -> Result<&Workspace<E>> {
-    workspace.as_ref().ok_or(super::error::Error::NoWorkspace)
+fn current<E: Engine>(planned: &[Planned<E>]) -> Result<&Workspace<E>> {
+    planned.last().map(|planned| &planned.workspace).ok_or(Error::NoWorkspace)
 }
 
 fn logits<E: Engine>(space: &Workspace<E>) -> Address {

@@ -9,19 +9,20 @@ mod optimiser;
 mod pool;
 mod support;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::rc::Rc;
-use std::sync::Once;
+use std::sync::Mutex;
 
 use super::card::Card;
 use super::error::Error;
 
 /// Says why a check is not made, past the test harness, which shows nothing of a test that passes.
 pub(crate) fn skip(reason: &str) {
-    static SAID: Once = Once::new();
-    SAID.call_once(|| {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if SAID.lock().is_ok_and(|mut said| said.insert(reason.to_owned())) {
         let _ = writeln!(std::io::stderr(), "checks are skipped: {reason}");
-    });
+    }
 }
 
 /// The first card, or nothing where there is none.
