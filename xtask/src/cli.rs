@@ -55,7 +55,7 @@ pub(crate) enum Task {
     Bench(BenchArgs),
     /// Format, lints, all tests and the smoke pipeline: what CI runs
     Ci,
-    /// Compile, lint and test everything with the feature cuda, with or without a card or a toolkit
+    /// Compile and lint with the feature cuda, and test its back end: with or without a card or a toolkit
     CudaCheck,
     /// Check the house rules that no compiler checks
     Tidy,

@@ -49,7 +49,10 @@ impl fmt::Display for Toolkit {
 /// Settles `choice`, and says what it was settled to and why.
 pub(crate) fn decide(choice: Choice) -> Result<Option<Toolkit>, Failure> {
     let toolkit = match choice {
-        Choice::Off => return Ok(None),
+        Choice::Off => {
+            progress::line("building without CUDA: --cuda off");
+            return Ok(None);
+        }
         Choice::Auto => installed(),
         Choice::On => Some(installed_or_assembled()?),
     };

@@ -1,5 +1,5 @@
-//! `cargo xtask cuda-check`: everything with the feature `cuda`, compiled and linted, its kernels compiled by nvcc and
-//! tested in emulation; with a card, on the card as well.
+//! `cargo xtask cuda-check`: the crates with the feature `cuda`, compiled and linted; the kernels, compiled by nvcc, and the
+//! back end tested in emulation; with a card, on the card as well.
 
 use std::process::{Command, Stdio};
 
@@ -16,7 +16,8 @@ pub(crate) fn run() -> Result<(), Failure> {
     let mut clippy = cargo(&["clippy", "--release", "-p", "model", "-p", "train", "-p", "evaluate", "--all-targets"]);
     clippy.args(FEATURES).args(["--", "--deny", "warnings"]);
     programs::run(toolkit.apply(&mut clippy))?;
-    let mut tests = cargo(&["test", "--release", "-p", "model", "--lib", "--features", "cuda", "cuda::"]);
+    let of_model = ["test", "--release", "-p", "model", "--lib", "--features", "cuda", "--", "cuda::", "device::"];
+    let mut tests = cargo(&of_model);
     programs::run(toolkit.apply(&mut tests))
 }
 

@@ -1,6 +1,6 @@
 //! The back end for CUDA cards: N,H,W,C tensors in bf16 (or f32), cuDNN's convolutions, kernels of our own for the rest.
 //!
-//! Compiled and tested in emulation; not yet run on a GPU.
+//! Tested in emulation and on an H200; docs/cuda.md says what was measured.
 //!
 //! Where to look: what is asked of a device (`engine`), the card (`card`, `convolution`), the kernels as functions
 //! (`kernels`, `shapes`), where the parameters stand (`parameters`), the memory of a batch shape (`workspace`), the walk over the

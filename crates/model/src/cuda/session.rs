@@ -245,7 +245,8 @@ impl<E: Engine> Session<E> {
         kernels::linear(&*self.engine, &space.head, space.features[0], head.values, logits(space))
     }
 
-    /// Brings a batch to the device and normalises it into the workspace of its shape; gives the place of `labels`. They stay there until [`Session::consumed`].
+    /// Brings a batch to the device and normalises it into the workspace of its shape; gives the place of `labels`. They
+    /// stay there until [`Session::consumed`].
     fn send(&mut self, plan: &Plan, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<Address> {
         let shape = BatchShape { images: batch.n, height: batch.height, width: batch.width };
         self.plan(plan, shape)?;

@@ -1,6 +1,7 @@
 //! Every kernel and the whole walk against plain references: in emulation where there is a C++ compiler, and by the same
 //! tests on a card where there is one.
 
+mod convolution;
 mod emulator;
 mod head;
 mod network;
