@@ -4,8 +4,9 @@
 //! [--only TEXT] [--cpu] [--json]`
 //!
 //! Prints a row for each kernel at each different shape of ResNet-50, and for a whole training step (with Adam) and
-//! inference; `--whole` prints these two alone, `--only "1x1/1 64>256 56 forward"` the kernels of that name alone. `--bf16` computes in that where the processor can. `--cpu` counts the processor's time of all threads instead of the wall's,
-//! for machines that others use. `RAYON_NUM_THREADS` limits the threads. With `--json` each row is an object
+//! inference; `--whole` prints these two alone, `--only "1x1/1 64>256 56 forward"` the kernels of that name alone. `--bf16`
+//! computes in that where the processor can. `--cpu` counts the processor's time of all threads instead of the wall's, for
+//! machines that others use. `RAYON_NUM_THREADS` limits the threads. With `--json` each row is an object
 //! `{name, layers, batch, direction, gflops, ms}`, one a line: `layers` is how many layers of the network have the shape,
 //! `gflops` is a rate, counted as for a direct convolution (so that Winograd's may exceed the machine's peak), and null
 //! where memory is the limit.
@@ -38,7 +39,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     if !options.whole {
         let Options { batch, size, repeats, clock, ref only, .. } = options;
         let timer = Timer { repeats, clock, only };
-        measure::layers(&config.arch, &options.device, [batch, size], timer, |row| options.print(&row))?;
+        let mut rows = 0;
+        measure::layers(&config.arch, &options.device, [batch, size], timer, |row| {
+            options.print(&row);
+            rows += 1;
+        })?;
+        if rows == 0 {
+            return Err(format!("no kernel's name contains {only:?}; without --only all are printed").into());
+        }
     }
     if options.only.is_empty() { whole(&config, &options) } else { Ok(()) }
 }
@@ -121,6 +129,9 @@ impl Options {
                 "--json" => options.json = true,
                 other => return Err(format!("unknown argument {other:?}; see the head of examples/layers.rs").into()),
             }
+        }
+        if options.whole && !options.only.is_empty() {
+            return Err("--whole and --only leave nothing to measure".into());
         }
         Ok(options)
     }

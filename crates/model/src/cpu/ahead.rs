@@ -70,3 +70,35 @@ impl<'a> Ahead<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::simd::Portable;
+    use super::*;
+
+    /// The element at which each step begins, while there is something left.
+    fn lines(pitch: usize, channels: Range<usize>, pixels: Range<usize>, steps: usize) -> Vec<usize> {
+        let values = vec![0.0; pixels.end * pitch];
+        let operand = Operand::Plain(&values);
+        let mut ahead = Ahead::new(&operand, Pixels { pixels, pitch, channels }, steps);
+        let mut starts = Vec::new();
+        for _ in 0..steps {
+            starts.extend((ahead.rest > 0).then_some(ahead.next));
+            ahead.step(Portable::new());
+        }
+        assert_eq!(ahead.rest, 0, "all lines are asked for in the given steps");
+        starts
+    }
+
+    #[test]
+    fn all_lines_are_asked_for_within_the_steps() {
+        for steps in [1, 3, 7, 40] {
+            for (pitch, channels) in [(64, 0..64), (64, 16..48), (40, 0..40), (300, 256..300)] {
+                let starts = lines(pitch, channels.clone(), 2..11, steps);
+                assert_eq!(starts[0], 2 * pitch + channels.start);
+                assert!(starts.is_sorted());
+            }
+        }
+        assert!(lines(64, 0..64, 5..5, 4).is_empty());
+    }
+}
