@@ -81,29 +81,36 @@ fn train(args: &Args, network: &mut Network) -> model::Result<f64> {
     let (pixels, labels) = noise(args);
     let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
     let mut adam = Adam::new(AdamConfig::default(), network)?;
-    let block = if network.device().is_cpu() { 1 } else { CARD_BLOCK };
-    median_seconds(args.seconds, || {
-        for _ in 0..block {
-            network.start_step(&batch, &labels)?;
-            adam.step(network)?;
-        }
-        network.finished_steps().map(drop)
-    })
-    .map(|seconds| seconds / block as f64)
+    let start = |network: &mut Network| {
+        network.start_step(&batch, &labels)?;
+        adam.step(network)
+    };
+    median_of_blocks(args, network, start, |network| network.finished_steps().map(drop))
 }
 
 /// Median seconds of an inference.
 fn infer(args: &Args, network: &mut Network) -> model::Result<f64> {
     let (pixels, _) = noise(args);
     let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
+    let start = |network: &mut Network| network.start_inference(&batch);
+    median_of_blocks(args, network, start, |network| network.finished_inferences().map(drop))
+}
+
+/// Median seconds of what `start` begins, on a card several times before `finish` waits for it.
+fn median_of_blocks(
+    args: &Args,
+    network: &mut Network,
+    mut start: impl FnMut(&mut Network) -> model::Result<()>,
+    finish: impl Fn(&mut Network) -> model::Result<()>,
+) -> model::Result<f64> {
     let block = if network.device().is_cpu() { 1 } else { CARD_BLOCK };
-    median_seconds(args.seconds, || {
+    let seconds = median_seconds(args.seconds, || {
         for _ in 0..block {
-            network.start_inference(&batch)?;
+            start(network)?;
         }
-        network.finished_inferences().map(drop)
-    })
-    .map(|seconds| seconds / block as f64)
+        finish(network)
+    })?;
+    Ok(seconds / block as f64)
 }
 
 fn median_seconds(seconds: f64, mut block: impl FnMut() -> model::Result<()>) -> model::Result<f64> {

@@ -118,7 +118,8 @@ pub(crate) trait Epilogue: Sync {
     }
     /// Asks for the line at `at`, an element of the whole output, of each other tensor that [`Epilogue::finish`] will read.
     /// Must be `#[inline(always)]`.
-    fn prefetch<S: Simd>(&self, s: S, at: usize);
+    #[inline(always)]
+    fn prefetch<S: Simd>(&self, _s: S, _at: usize) {}
     /// Writes a tile to the unit's part of the output `to`; `sums` is `[SUMS, channels]`. Must be `#[inline(always)]`.
     fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], sums: &mut [f32]);
 }
@@ -137,9 +138,6 @@ impl Epilogue for Write {
     fn reads_output(&self) -> bool {
         self.accumulate
     }
-
-    #[inline(always)]
-    fn prefetch<S: Simd>(&self, _s: S, _at: usize) {}
 
     #[inline(always)]
     fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], _sums: &mut [f32]) {
@@ -164,9 +162,6 @@ pub(crate) struct Statistics;
 
 impl Epilogue for Statistics {
     const SUMS: usize = 3;
-
-    #[inline(always)]
-    fn prefetch<S: Simd>(&self, _s: S, _at: usize) {}
 
     #[inline(always)]
     fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], sums: &mut [f32]) {

@@ -94,12 +94,7 @@ fn convolution(shape: &Shape, images: usize, timer: Timer<'_>, isa: Isa, found: 
     let name = format!("{kernel}x{kernel}/{stride} {inputs}>{outputs} {side}");
     let to = layer.output_side(*side);
     let gflop = 2e-9 * (images * to * to * outputs * inputs * kernel * kernel) as f64;
-    let mut measure = |direction, gflop, kernel: &mut dyn FnMut()| {
-        let ms = timer.least(&name, direction, kernel);
-        if let Some(ms) = ms {
-            found(Row { name: name.clone(), layers: *layers, direction, gflop, ms });
-        }
-    };
+    let mut measure = measuring(timer, name, *layers, found);
 
     let from = (*side, *side);
     let convolution = Convolution::new(layer, *input, images, from, isa);
@@ -161,17 +156,26 @@ fn pooling(
     let mut sums = zeros(images * side * 2 * channels)?;
     let norm = Norm::identity(channels);
     let name = format!("pool {channels} {side}");
-    let mut measure = |direction, kernel: &mut dyn FnMut()| {
-        let ms = timer.least(&name, direction, kernel);
-        if let Some(ms) = ms {
-            found(Row { name: name.clone(), layers: 1, direction, gflop: None, ms });
-        }
-    };
-    measure("forward", &mut || pool.forward(isa, &norm, z.slice(), y.slice_mut(), &mut winners));
-    measure("input gradient", &mut || {
+    let mut measure = measuring(timer, name, 1, found);
+    measure("forward", None, &mut || pool.forward(isa, &norm, z.slice(), y.slice_mut(), &mut winners));
+    measure("input gradient", None, &mut || {
         pool.backward(isa, &norm, z.slice(), (y.slice(), &winners), dz.slice_mut(), sums.slice_mut());
     });
     Ok(())
+}
+
+/// Measures kernels of one shape, given their direction and their arithmetic, and hands their rows to `found`.
+fn measuring(
+    timer: Timer<'_>,
+    name: String,
+    layers: usize,
+    found: &mut impl FnMut(Row),
+) -> impl FnMut(&'static str, Option<f64>, &mut dyn FnMut()) {
+    move |direction, gflop, kernel| {
+        if let Some(ms) = timer.least(&name, direction, kernel) {
+            found(Row { name: name.clone(), layers, direction, gflop, ms });
+        }
+    }
 }
 
 impl Timer<'_> {

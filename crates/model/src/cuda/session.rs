@@ -34,14 +34,20 @@ pub(crate) struct Session<E: Engine> {
     /// What batch shapes need, the one at hand last.
     planned: Vec<Planned<E>>,
     next_slot: usize,
-    pending: VecDeque<E::Readback>,
-    finished: VecDeque<Outcome>,
-    /// The same of inferences: logits.
-    pending_logits: VecDeque<E::Readback>,
-    finished_logits: VecDeque<Vec<f32>>,
+    /// Of steps: the loss, then the logits.
+    steps: Unread<E>,
+    /// Of inferences: the logits.
+    inferences: Unread<E>,
     /// Made at the first inference; none where the device has no fused convolution.
     folded: Option<Folded<E>>,
     can_fold: bool,
+}
+
+/// Results in their order: those on their way from the device, and those that were waited for to make room.
+#[derive(Debug)]
+struct Unread<E: Engine> {
+    pending: VecDeque<E::Readback>,
+    finished: Vec<Vec<f32>>,
 }
 
 /// What one batch shape needs.
@@ -73,10 +79,8 @@ impl<E: Engine> Session<E> {
             table,
             planned: Vec::new(),
             next_slot: 0,
-            pending: VecDeque::new(),
-            finished: VecDeque::new(),
-            pending_logits: VecDeque::new(),
-            finished_logits: VecDeque::new(),
+            steps: Unread::none(),
+            inferences: Unread::none(),
             folded: None,
             can_fold: true,
         })
@@ -99,9 +103,7 @@ impl<E: Engine> Session<E> {
 
     /// Starts a training step on a batch that has been checked; its results wait for [`Session::outcomes`].
     pub(crate) fn start_step(&mut self, plan: &Plan, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<()> {
-        if self.pending.len() == MAX_PENDING {
-            self.finish_oldest()?;
-        }
+        self.steps.make_room(&*self.engine)?;
         let labels = self.send(plan, batch, labels)?;
         let space = current(&self.planned)?;
         let pass = Pass { engine: &*self.engine, space, mode: Mode::Training };
@@ -118,56 +120,32 @@ impl<E: Engine> Session<E> {
         kernels::linear_backward_features(&*self.engine, &space.head, gradient, head.values[0], features[1])?;
         pass.backward()?;
         let bytes = LOSS_BYTES + space.head.images * space.head.classes * F32;
-        let readback = self.engine.read_later(space.outputs, bytes)?;
-        self.pending.push_back(readback);
+        self.steps.pending.push_back(self.engine.read_later(space.outputs, bytes)?);
         Ok(())
     }
 
     /// Results of all steps since the last call, in their order. Waits for them.
     pub(crate) fn outcomes(&mut self) -> Result<Vec<Outcome>> {
-        while !self.pending.is_empty() {
-            self.finish_oldest()?;
-        }
-        Ok(self.finished.drain(..).collect())
-    }
-
-    fn finish_oldest(&mut self) -> Result<()> {
-        if let Some(readback) = self.pending.pop_front() {
-            let values = floats(&self.engine.finish(readback)?);
-            self.finished.push_back((values[0], values[LOSS_BYTES / F32..].to_vec()));
-        }
-        Ok(())
+        let results = self.steps.take(&*self.engine)?;
+        Ok(results.into_iter().map(|values| (values[0], values[LOSS_BYTES / F32..].to_vec())).collect())
     }
 
     /// Starts to compute logits with running statistics; they wait for [`Session::inferences`].
     pub(crate) fn start_inference(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<()> {
-        if self.pending_logits.len() == MAX_PENDING {
-            self.finish_oldest_inference()?;
-        }
+        self.inferences.make_room(&*self.engine)?;
         self.send(plan, batch, &[])?;
         self.consumed()?;
         self.forward_for_inference(plan)?;
         let space = current(&self.planned)?;
         self.logits(space, &self.parameters.head())?;
         let bytes = space.head.images * space.head.classes * F32;
-        let readback = self.engine.read_later(logits(space), bytes)?;
-        self.pending_logits.push_back(readback);
+        self.inferences.pending.push_back(self.engine.read_later(logits(space), bytes)?);
         Ok(())
     }
 
     /// Logits, `[images, classes]`, of all inferences since the last call, in their order. Waits for them.
     pub(crate) fn inferences(&mut self) -> Result<Vec<Vec<f32>>> {
-        while !self.pending_logits.is_empty() {
-            self.finish_oldest_inference()?;
-        }
-        Ok(self.finished_logits.drain(..).collect())
-    }
-
-    fn finish_oldest_inference(&mut self) -> Result<()> {
-        if let Some(readback) = self.pending_logits.pop_front() {
-            self.finished_logits.push_back(floats(&self.engine.finish(readback)?));
-        }
-        Ok(())
+        self.inferences.take(&*self.engine)
     }
 
     /// To the features with running statistics, folded into the convolutions where the device can fuse what that leaves.
@@ -302,16 +280,39 @@ impl<E: Engine> Session<E> {
     }
 }
 
+impl<E: Engine> Unread<E> {
+    fn none() -> Self {
+        Self { pending: VecDeque::new(), finished: Vec::new() }
+    }
+
+    /// Waits for the oldest where there are as many as there may be.
+    fn make_room(&mut self, engine: &E) -> Result<()> {
+        if self.pending.len() == MAX_PENDING { self.finish_oldest(engine) } else { Ok(()) }
+    }
+
+    /// Waits for all of them.
+    fn take(&mut self, engine: &E) -> Result<Vec<Vec<f32>>> {
+        while !self.pending.is_empty() {
+            self.finish_oldest(engine)?;
+        }
+        Ok(std::mem::take(&mut self.finished))
+    }
+
+    fn finish_oldest(&mut self, engine: &E) -> Result<()> {
+        if let Some(readback) = self.pending.pop_front() {
+            let bytes = engine.finish(readback)?;
+            self.finished.push(bytes.as_chunks().0.iter().map(|&value| f32::from_ne_bytes(value)).collect());
+        }
+        Ok(())
+    }
+}
+
 fn current<E: Engine>(planned: &[Planned<E>]) -> Result<&Workspace<E>> {
     planned.last().map(|planned| &planned.workspace).ok_or(Error::NoWorkspace)
 }
 
 fn logits<E: Engine>(space: &Workspace<E>) -> Address {
     space.outputs + LOSS_BYTES as Address
-}
-
-fn floats(bytes: &[u8]) -> Vec<f32> {
-    bytes.as_chunks().0.iter().map(|&value| f32::from_ne_bytes(value)).collect()
 }
 
 /// The 256 values that a byte can become, for each colour, with torchvision's arithmetic: `(byte / 255 - mean) / std`.

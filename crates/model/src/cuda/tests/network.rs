@@ -26,13 +26,8 @@ fn architecture() -> Architecture {
 
 /// A small network on the processor, its weights away from where they start.
 fn on_the_processor() -> Network {
-    shaken(&architecture())
-}
-
-/// A network on the processor, its weights away from where they start.
-fn shaken(architecture: &Architecture) -> Network {
     let config = NetworkConfig { classes: CLASSES, ..NetworkConfig::default() };
-    let mut network = Network::with_architecture(architecture, &config, &Device::Cpu).unwrap();
+    let mut network = Network::with_architecture(&architecture(), &config, &Device::Cpu).unwrap();
     network.initialise(5).unwrap();
     let (parameters, statistics) = network.buffers_mut().unwrap();
     let mut stream = artifacts::random::stream(1, "cuda-tests", &[]);
@@ -153,16 +148,15 @@ fn cosine(found: &BTreeMap<String, Tensor>, expected: &BTreeMap<String, Tensor>)
 #[test]
 fn resnet50_on_the_card_agrees_with_the_processor() {
     let Some(card) = super::card() else { return };
-    let resnet50 = Architecture::by_name("resnet50").unwrap();
+    let resnet50 = || Network::new(&NetworkConfig::default(), &Device::Cpu).unwrap();
     let data = images(3, 65, 97, 21);
     let batch = PixelBatch { data: &data, n: 3, height: 65, width: 97 };
-    let mut here = Network::with_architecture(&resnet50, &NetworkConfig::default(), &Device::Cpu).unwrap();
+    let mut here = resnet50();
     let expected_inference = here.infer(&batch).unwrap().values;
     let expected = here.train_step(&batch, &[1, 0, 1]).unwrap();
     let expected_gradients = here.gradients().unwrap();
     for (precision, tolerance) in [(Precision::F32, 2e-3), (Precision::Tf32, 2e-2), (Precision::Bf16, 0.3)] {
-        let there = Network::with_architecture(&resnet50, &NetworkConfig::default(), &Device::Cpu).unwrap();
-        let mut there = moved(there, &card, precision);
+        let mut there = moved(resnet50(), &card, precision);
         let what = format!("{precision:?}");
         let found = there.infer(&batch).unwrap().values;
         assert_close(&format!("{what}: inference"), &found, &wide(&expected_inference), tolerance);
