@@ -8,7 +8,7 @@ use std::ffi::{c_int, c_void};
 use cudarc::cudnn::result::{self, CudnnError};
 use cudarc::cudnn::sys;
 
-use super::engine::{Address, Geometry, NULL, Precision, Scratch};
+use super::engine::{Address, Geometry, NULL, Precision, Purpose, Scratch};
 use super::error::{Error, Result};
 use super::folded::Fused;
 
@@ -34,9 +34,10 @@ pub(crate) struct Convolution {
     bias: Tensor,
     weight: Filter,
     forward: Chosen<sys::cudnnConvolutionFwdAlgo_t>,
-    /// None where cuDNN has none: nobody asks for the gradient of the pixels.
+    /// None for inference, or where cuDNN has none: nobody asks for the gradient of the pixels.
     input: Option<Chosen<sys::cudnnConvolutionBwdDataAlgo_t>>,
-    filter: Chosen<sys::cudnnConvolutionBwdFilterAlgo_t>,
+    /// None for inference.
+    filter: Option<Chosen<sys::cudnnConvolutionBwdFilterAlgo_t>>,
 }
 
 #[derive(Debug)]
@@ -67,15 +68,24 @@ struct Ranked<A> {
     math: sys::cudnnMathType_t,
 }
 
-macro_rules! ranked {
-    ($list:expr, $count:expr) => {
-        $list.into_iter().take($count as usize).map(|line| Ranked {
-            algorithm: line.algo,
-            usable: line.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
-                && line.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC,
-            scratch: line.memory,
-            math: line.mathType,
-        })
+/// cuDNN's ranking, the best first.
+type Ranking<A> = Vec<Ranked<A>>;
+/// What a ranking is asked about: input, weight, how they are convolved, output.
+type Shape<'a> = (&'a Tensor, &'a Filter, &'a Operation, &'a Tensor);
+
+macro_rules! ranking {
+    ($lines:expr, $count:expr) => {
+        $lines
+            .into_iter()
+            .take($count as usize)
+            .map(|line| Ranked {
+                algorithm: line.algo,
+                usable: line.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
+                    && line.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC,
+                scratch: line.memory,
+                math: line.mathType,
+            })
+            .collect()
     };
 }
 
@@ -99,7 +109,12 @@ mod calls {
         }
 
         /// Chooses the algorithms of `geometry`; with the scratch memory that they need.
-        pub(crate) fn prepare(&self, geometry: &Geometry, precision: Precision) -> Result<(Convolution, usize)> {
+        pub(crate) fn prepare(
+            &self,
+            geometry: &Geometry,
+            precision: Precision,
+            purpose: Purpose,
+        ) -> Result<(Convolution, usize)> {
             let refused = |error| fault(&format!("plan {geometry:?}"), error);
             let Geometry { images, height, width, inputs, outputs, kernel, .. } = *geometry;
             let (out_height, out_width) = geometry.output();
@@ -108,11 +123,26 @@ mod calls {
             let bias = Tensor::new(precision, [1, outputs, 1, 1]).map_err(refused)?;
             let weight = Filter::new(precision, [outputs, inputs, kernel, kernel]).map_err(refused)?;
             let asked = Operation::new(geometry, math(precision)).map_err(refused)?;
-            let ranking = MAX_RANKED as c_int;
-            let mut count: c_int = 0;
+            let shape = (&x, &weight, &asked, &y);
+            let forward = choose(geometry, self.rank_forward(shape).map_err(refused)?)?;
+            let (mut input, mut filter) = (None, None);
+            if purpose == Purpose::Training {
+                input = choose(geometry, self.rank_input(shape).map_err(refused)?).ok();
+                filter = Some(choose(geometry, self.rank_filter(shape).map_err(refused)?)?);
+            }
+            let of_input = input.as_ref().map_or(0, |input| input.scratch);
+            let of_filter = filter.as_ref().map_or(0, |filter| filter.scratch);
+            let scratch = forward.scratch.max(of_input).max(of_filter);
+            Ok((Convolution { geometry: *geometry, x, y, bias, weight, forward, input, filter }, scratch))
+        }
 
+        fn rank_forward(
+            &self,
+            (x, weight, asked, y): Shape<'_>,
+        ) -> std::result::Result<Ranking<sys::cudnnConvolutionFwdAlgo_t>, CudnnError> {
             // SAFETY: zeroes are a valid value of these plain C structures, and `MAX_RANKED` of them are there to write.
             let mut lines = [unsafe { std::mem::zeroed::<sys::cudnnConvolutionFwdAlgoPerf_t>() }; MAX_RANKED];
+            let mut count: c_int = 0;
             // SAFETY: all descriptors are live.
             unsafe {
                 result::get_convolution_forward_algorithm(
@@ -121,17 +151,22 @@ mod calls {
                     weight.0,
                     asked.0,
                     y.0,
-                    ranking,
+                    MAX_RANKED as c_int,
                     &mut count,
                     lines.as_mut_ptr(),
                 )
-            }
-            .map_err(refused)?;
-            let forward = choose(geometry, ranked!(lines, count))?;
+            }?;
+            Ok(ranking!(lines, count))
+        }
 
-            // SAFETY: as above.
+        fn rank_input(
+            &self,
+            (x, weight, asked, y): Shape<'_>,
+        ) -> std::result::Result<Ranking<sys::cudnnConvolutionBwdDataAlgo_t>, CudnnError> {
+            // SAFETY: as in `rank_forward`.
             let mut lines = [unsafe { std::mem::zeroed::<sys::cudnnConvolutionBwdDataAlgoPerf_t>() }; MAX_RANKED];
-            // SAFETY: as above.
+            let mut count: c_int = 0;
+            // SAFETY: as in `rank_forward`.
             unsafe {
                 result::get_convolution_backward_data_algorithm(
                     self.handle,
@@ -139,17 +174,22 @@ mod calls {
                     y.0,
                     asked.0,
                     x.0,
-                    ranking,
+                    MAX_RANKED as c_int,
                     &mut count,
                     lines.as_mut_ptr(),
                 )
-            }
-            .map_err(refused)?;
-            let input = choose(geometry, ranked!(lines, count)).ok();
+            }?;
+            Ok(ranking!(lines, count))
+        }
 
-            // SAFETY: as above.
+        fn rank_filter(
+            &self,
+            (x, weight, asked, y): Shape<'_>,
+        ) -> std::result::Result<Ranking<sys::cudnnConvolutionBwdFilterAlgo_t>, CudnnError> {
+            // SAFETY: as in `rank_forward`.
             let mut lines = [unsafe { std::mem::zeroed::<sys::cudnnConvolutionBwdFilterAlgoPerf_t>() }; MAX_RANKED];
-            // SAFETY: as above.
+            let mut count: c_int = 0;
+            // SAFETY: as in `rank_forward`.
             unsafe {
                 result::get_convolution_backward_filter_algorithm(
                     self.handle,
@@ -157,17 +197,12 @@ mod calls {
                     y.0,
                     asked.0,
                     weight.0,
-                    ranking,
+                    MAX_RANKED as c_int,
                     &mut count,
                     lines.as_mut_ptr(),
                 )
-            }
-            .map_err(refused)?;
-            let filter = choose(geometry, ranked!(lines, count))?;
-
-            let of_input = input.as_ref().map_or(0, |input| input.scratch);
-            let scratch = forward.scratch.max(filter.scratch).max(of_input);
-            Ok((Convolution { geometry: *geometry, x, y, bias, weight, forward, input, filter }, scratch))
+            }?;
+            Ok(ranking!(lines, count))
         }
 
         /// `y = convolution of x and w`.
@@ -238,7 +273,7 @@ mod calls {
             [w, dy, dx]: [Address; 3],
         ) -> Result<()> {
             let (one, zero) = (scalar(&1.0), scalar(&0.0));
-            let chosen = by.input.as_ref().ok_or_else(|| Error::NoAlgorithm(format!("{:?}", by.geometry)))?;
+            let chosen = by.input.as_ref().ok_or_else(|| by.nothing_chosen())?;
             // SAFETY: as in `forward`.
             unsafe {
                 result::convolution_backward_data(
@@ -268,6 +303,7 @@ mod calls {
             [x, dy, dw]: [Address; 3],
         ) -> Result<()> {
             let (one, zero) = (scalar(&1.0), scalar(&0.0));
+            let chosen = by.filter.as_ref().ok_or_else(|| by.nothing_chosen())?;
             // SAFETY: as in `forward`.
             unsafe {
                 result::convolution_backward_filter(
@@ -277,8 +313,8 @@ mod calls {
                     pointer(x),
                     by.y.0,
                     pointer(dy),
-                    by.filter.operation.0,
-                    by.filter.algorithm,
+                    chosen.operation.0,
+                    chosen.algorithm,
                     pointer(scratch.address),
                     scratch.bytes,
                     zero,
@@ -376,10 +412,17 @@ mod calls {
     }
 }
 
+impl Convolution {
+    /// The error of a direction that has no algorithm.
+    fn nothing_chosen(&self) -> Error {
+        Error::NoAlgorithm(format!("{:?}", self.geometry))
+    }
+}
+
 /// The best usable line of a ranking.
-fn choose<A>(geometry: &Geometry, ranking: impl Iterator<Item = Ranked<A>>) -> Result<Chosen<A>> {
-    let mut ranking = ranking;
+fn choose<A>(geometry: &Geometry, ranking: Ranking<A>) -> Result<Chosen<A>> {
     let best = ranking
+        .into_iter()
         .find(|line| line.usable && line.scratch <= MAX_SCRATCH)
         .ok_or_else(|| Error::NoAlgorithm(format!("{geometry:?}")))?;
     let operation =

@@ -104,6 +104,15 @@ impl Geometry {
     }
 }
 
+/// What is asked of a convolution, and of the memory of a batch shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    /// Forward alone: an activation's memory is another's once it has been read.
+    Inference,
+    /// Backward as well, and so inference too.
+    Training,
+}
+
 /// Memory that convolutions use while they run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scratch {
@@ -124,6 +133,8 @@ pub(crate) trait Engine {
     type Convolution: std::fmt::Debug;
     /// A copy from the device that has been asked for.
     type Readback: std::fmt::Debug;
+    /// Work that can be asked for as a whole.
+    type Recording: std::fmt::Debug;
 
     /// Zeroed memory, aligned to 256 bytes.
     fn allocate(&self, bytes: usize) -> Result<Self::Memory>;
@@ -147,8 +158,19 @@ pub(crate) trait Engine {
     /// Starts a kernel with blocks of [`THREADS`].
     fn launch(&self, kernel: &'static str, grid: [u32; 2], args: &[Arg]) -> Result<()>;
 
+    /// Records the kernels and convolutions that `work` asks for, with their arguments, instead of doing them; nothing where
+    /// the device does not record. `work` must not ask for anything else.
+    fn record(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Self::Recording>>;
+    /// Asks for all that was recorded.
+    fn replay(&self, recording: &Self::Recording) -> Result<()>;
+
     /// Chooses algorithms for a shape; with what they need of scratch memory.
-    fn prepare(&self, geometry: &Geometry, precision: Precision) -> Result<(Self::Convolution, usize)>;
+    fn prepare(
+        &self,
+        geometry: &Geometry,
+        precision: Precision,
+        purpose: Purpose,
+    ) -> Result<(Self::Convolution, usize)>;
     /// `output = convolution of input and weight`.
     fn convolve(&self, by: &Self::Convolution, scratch: Scratch, x: Address, w: Address, y: Address) -> Result<()>;
     /// `y = relu(convolution of input and weight + bias + shortcut)`, or `false` where the device cannot.

@@ -4,7 +4,8 @@
 //!
 //! Where to look: what is asked of a device (`engine`), the card (`card`, `convolution`), the kernels as functions
 //! (`kernels`, `shapes`), where the parameters stand (`parameters`), the memory of a batch shape (`workspace`), the walk over the
-//! layers (`trunk`; `folded` for inference), and what a network does with them (`session`).
+//! layers (`trunk`; `folded` for inference; `recordings` asks for a walk as a whole), and what a network does with them
+//! (`session`).
 
 mod accelerator;
 mod card;
@@ -14,6 +15,7 @@ mod error;
 mod folded;
 mod kernels;
 mod parameters;
+mod recordings;
 mod session;
 mod shapes;
 #[cfg(test)]
@@ -60,7 +62,7 @@ pub fn open(index: usize, precision: crate::Precision) -> Result<SharedCard, Err
         crate::Precision::Tf32 => Some(Precision::Tf32),
         crate::Precision::Bf16 => Some(Precision::Bf16),
     };
-    Ok(SharedCard(Rc::new(Card::open(index, precision)?)))
+    Ok(SharedCard(Rc::new(Card::open(index, precision, None)?)))
 }
 
 /// A network on a card.

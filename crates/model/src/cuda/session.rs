@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::engine::{Address, Engine, NULL, Precision};
+use super::engine::{Address, Engine, NULL, Precision, Purpose};
 use super::error::{Error, Result};
 use super::folded::Folded;
 use super::kernels;
 use super::parameters::{HeadValues, Parameters, download};
+use super::recordings::{Recordings, Walk};
 use super::shapes::Images;
 use super::trunk::{Mode, Pass};
 use super::workspace::{BatchShape, LOSS_BYTES, Workspace};
@@ -55,6 +56,7 @@ struct Unread<E: Engine> {
 struct Planned<E: Engine> {
     workspace: Workspace<E>,
     slots: [Slot<E>; SLOTS],
+    recordings: Recordings<E>,
 }
 
 /// Where a batch's bytes arrive.
@@ -104,23 +106,22 @@ impl<E: Engine> Session<E> {
     /// Starts a training step on a batch that has been checked; its results wait for [`Session::outcomes`].
     pub(crate) fn start_step(&mut self, plan: &Plan, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<()> {
         self.steps.make_room(&*self.engine)?;
-        let labels = self.send(plan, batch, labels)?;
-        let space = current(&self.planned)?;
-        let pass = Pass { engine: &*self.engine, space, mode: Mode::Training };
-        let head = self.parameters.head();
+        let labels = self.send(plan, batch, labels, Purpose::Training)?;
+        let (engine, planned, head) = (&*self.engine, current(&mut self.planned)?, self.parameters.head());
         // The running statistics move on.
         self.parameters.changes();
-        pass.forward()?;
-        self.logits(space, &head)?;
-        let loss = space.outputs;
-        kernels::cross_entropy(&*self.engine, &space.head, logits(space), labels, space.logits_gradient, loss)?;
-        self.consumed()?;
+        planned.forward(engine)?;
+        planned.logits(engine, &head)?;
+        let space = &planned.workspace;
         let (features, gradient) = (space.features, space.logits_gradient);
-        kernels::linear_backward_weights(&*self.engine, &space.head, features[0], gradient, head.gradients)?;
-        kernels::linear_backward_features(&*self.engine, &space.head, gradient, head.values[0], features[1])?;
-        pass.backward()?;
+        kernels::cross_entropy(engine, &space.head, logits(space), labels, gradient, space.outputs)?;
+        engine.consumed(self.next_slot)?;
+        kernels::linear_backward_weights(engine, &space.head, features[0], gradient, head.gradients)?;
+        kernels::linear_backward_features(engine, &space.head, gradient, head.values[0], features[1])?;
+        planned.backward(engine)?;
+        let space = &planned.workspace;
         let bytes = LOSS_BYTES + space.head.images * space.head.classes * F32;
-        self.steps.pending.push_back(self.engine.read_later(space.outputs, bytes)?);
+        self.steps.pending.push_back(engine.read_later(space.outputs, bytes)?);
         Ok(())
     }
 
@@ -133,13 +134,14 @@ impl<E: Engine> Session<E> {
     /// Starts to compute logits with running statistics; they wait for [`Session::inferences`].
     pub(crate) fn start_inference(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<()> {
         self.inferences.make_room(&*self.engine)?;
-        self.send(plan, batch, &[])?;
+        self.send(plan, batch, &[], Purpose::Inference)?;
         self.consumed()?;
         self.forward_for_inference(plan)?;
-        let space = current(&self.planned)?;
-        self.logits(space, &self.parameters.head())?;
+        let (engine, planned) = (&*self.engine, current(&mut self.planned)?);
+        planned.logits(engine, &self.parameters.head())?;
+        let space = &planned.workspace;
         let bytes = space.head.images * space.head.classes * F32;
-        self.inferences.pending.push_back(self.engine.read_later(logits(space), bytes)?);
+        self.inferences.pending.push_back(engine.read_later(logits(space), bytes)?);
         Ok(())
     }
 
@@ -150,7 +152,8 @@ impl<E: Engine> Session<E> {
 
     /// To the features with running statistics, folded into the convolutions where the device can fuse what that leaves.
     fn forward_for_inference(&mut self, plan: &Plan) -> Result<()> {
-        let (engine, space) = (&*self.engine, current(&self.planned)?);
+        let engine = &*self.engine;
+        let Planned { workspace: space, recordings, .. } = current(&mut self.planned)?;
         let pass = Pass { engine, space, mode: Mode::Evaluation };
         if self.can_fold {
             let mut folded = match self.folded.take() {
@@ -158,35 +161,42 @@ impl<E: Engine> Session<E> {
                 None => Folded::new(engine, plan, self.precision)?,
             };
             folded.refresh(engine, space, &self.parameters)?;
-            if pass.forward_folded(&folded)? {
+            let mut fused = true;
+            recordings.walk(engine, Walk::Folded, || {
+                fused &= pass.forward_folded(&folded)?;
+                Ok(())
+            })?;
+            if fused {
                 self.folded = Some(folded);
                 return Ok(());
             }
             artifacts::progress::line(
                 "cuDNN refuses convolutions with bias, shortcut and ReLU: inference goes without",
             );
-            // The fused ones that did run are overwritten; the memory is given back once they are done.
+            // The fused ones that did run are overwritten; the memory is given back once they are done. Recordings that
+            // read it are not asked for again.
             self.can_fold = false;
             engine.wait()?;
         }
-        pass.forward()
+        recordings.walk(engine, Walk::Unfolded, || pass.forward())
     }
 
     /// The features `[images, inputs]` of a batch in training mode; [`Session::backward_features`] goes on from them.
     pub(crate) fn forward_features(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<Vec<f32>> {
-        self.send(plan, batch, &[])?;
+        self.send(plan, batch, &[], Purpose::Training)?;
         self.consumed()?;
-        let space = current(&self.planned)?;
+        let (engine, planned) = (&*self.engine, current(&mut self.planned)?);
         self.parameters.changes();
-        Pass { engine: &*self.engine, space, mode: Mode::Training }.forward()?;
-        download(&*self.engine, space.features[0], space.head.images * space.head.inputs)
+        planned.forward(engine)?;
+        let space = &planned.workspace;
+        download(engine, space.features[0], space.head.images * space.head.inputs)
     }
 
     /// From the gradient of those features to the gradients of all parameters below; the head's are zero.
     pub(crate) fn backward_features(&mut self, gradient: &[f32]) -> Result<()> {
-        let (engine, space) = (&*self.engine, current(&self.planned)?);
-        engine.upload(bytemuck::cast_slice(gradient), space.features[1])?;
-        Pass { engine, space, mode: Mode::Training }.backward()?;
+        let (engine, planned) = (&*self.engine, current(&mut self.planned)?);
+        engine.upload(bytemuck::cast_slice(gradient), planned.workspace.features[1])?;
+        planned.backward(engine)?;
         self.parameters.clear_head_gradients(engine)
     }
 
@@ -199,14 +209,14 @@ impl<E: Engine> Session<E> {
         classes: &[u8],
         target: usize,
     ) -> Result<(Vec<f32>, [usize; 2], Vec<f32>)> {
-        let classes = self.send(plan, batch, classes)?;
-        let space = current(&self.planned)?;
-        let (engine, head) = (&*self.engine, self.parameters.head());
+        let classes = self.send(plan, batch, classes, Purpose::Training)?;
+        let (engine, planned, head) = (&*self.engine, &*current(&mut self.planned)?, self.parameters.head());
+        let space = &planned.workspace;
         let pass = Pass { engine, space, mode: Mode::Evaluation };
         pass.forward()?;
-        self.logits(space, &head)?;
+        planned.logits(engine, &head)?;
         kernels::one_hot(engine, &space.head, classes, space.logits_gradient)?;
-        self.consumed()?;
+        engine.consumed(self.next_slot)?;
         let (gradient, features_gradient) = (space.logits_gradient, space.features[1]);
         kernels::linear_backward_features(engine, &space.head, gradient, head.values[0], features_gradient)?;
         let parts = pass.backward_to(Some(target))?;
@@ -219,17 +229,13 @@ impl<E: Engine> Session<E> {
         Ok((maps, [block.shape.height, block.shape.width], values))
     }
 
-    fn logits(&self, space: &Workspace<E>, head: &HeadValues) -> Result<()> {
-        kernels::linear(&*self.engine, &space.head, space.features[0], head.values, logits(space))
-    }
-
     /// Brings a batch to the device and normalises it into the workspace of its shape; gives the place of `labels`. They
     /// stay there until [`Session::consumed`].
-    fn send(&mut self, plan: &Plan, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<Address> {
+    fn send(&mut self, plan: &Plan, batch: &PixelBatch<'_>, labels: &[u8], purpose: Purpose) -> Result<Address> {
         let shape = BatchShape { images: batch.n, height: batch.height, width: batch.width };
-        self.plan(plan, shape)?;
+        self.plan(plan, shape, purpose)?;
         self.next_slot = (self.next_slot + 1) % SLOTS;
-        let Planned { workspace: space, slots } = self.planned.last().ok_or(Error::NoWorkspace)?;
+        let Planned { workspace: space, slots, .. } = current(&mut self.planned)?;
         let slot = &slots[self.next_slot];
         let [pixels, places] = [&slot.pixels, &slot.labels].map(|memory| self.engine.address(memory));
         self.engine.stage(self.next_slot, &[(batch.data, pixels), (labels, places)])?;
@@ -246,23 +252,26 @@ impl<E: Engine> Session<E> {
         self.engine.consumed(self.next_slot)
     }
 
-    /// Makes `shape` the one at hand.
-    fn plan(&mut self, plan: &Plan, shape: BatchShape) -> Result<()> {
-        if let Some(i) = self.planned.iter().position(|planned| planned.workspace.shape == shape) {
+    /// Makes `shape` the one at hand, with a workspace that serves `purpose`.
+    fn plan(&mut self, plan: &Plan, shape: BatchShape, purpose: Purpose) -> Result<()> {
+        let serves = |space: &Workspace<E>| space.shape == shape && space.purpose >= purpose;
+        if let Some(i) = self.planned.iter().position(|planned| serves(&planned.workspace)) {
             let planned = self.planned.remove(i);
             self.planned.push(planned);
             return Ok(());
         }
         // What goes may still be in use.
         self.engine.wait()?;
+        // One for inference alone is not needed beside one for training.
+        self.planned.retain(|planned| planned.workspace.shape != shape);
         if self.planned.len() == MAX_PLANNED {
             self.planned.remove(0);
         }
-        let planned = match self.planned_for(plan, shape) {
+        let planned = match self.planned_for(plan, shape, purpose) {
             Err(_) if !self.planned.is_empty() => {
                 // The memory is needed for this one alone.
                 self.planned.clear();
-                self.planned_for(plan, shape)?
+                self.planned_for(plan, shape, purpose)?
             }
             planned => planned?,
         };
@@ -271,12 +280,33 @@ impl<E: Engine> Session<E> {
         self.engine.wait()
     }
 
-    fn planned_for(&self, plan: &Plan, shape: BatchShape) -> Result<Planned<E>> {
+    fn planned_for(&self, plan: &Plan, shape: BatchShape, purpose: Purpose) -> Result<Planned<E>> {
         let engine = &*self.engine;
         let bytes = shape.images * shape.height * shape.width * COLOURS;
         let slot = || Ok(Slot { pixels: engine.allocate(bytes)?, labels: engine.allocate(shape.images)? });
         let slots = [slot()?, slot()?];
-        Ok(Planned { workspace: Workspace::new(engine, plan, &self.parameters, self.precision, shape)?, slots })
+        let workspace = Workspace::new(engine, plan, &self.parameters, self.precision, shape, purpose)?;
+        Ok(Planned { workspace, slots, recordings: Recordings::none() })
+    }
+}
+
+impl<E: Engine> Planned<E> {
+    /// To the features in training mode.
+    fn forward(&mut self, engine: &E) -> Result<()> {
+        let pass = Pass { engine, space: &self.workspace, mode: Mode::Training };
+        self.recordings.walk(engine, Walk::Forward, || pass.forward())
+    }
+
+    /// From the features' gradient on.
+    fn backward(&mut self, engine: &E) -> Result<()> {
+        let pass = Pass { engine, space: &self.workspace, mode: Mode::Training };
+        self.recordings.walk(engine, Walk::Backward, || pass.backward())
+    }
+
+    /// From the features on.
+    fn logits(&self, engine: &E, head: &HeadValues) -> Result<()> {
+        let space = &self.workspace;
+        kernels::linear(engine, &space.head, space.features[0], head.values, logits(space))
     }
 }
 
@@ -307,8 +337,9 @@ impl<E: Engine> Unread<E> {
     }
 }
 
-fn current<E: Engine>(planned: &[Planned<E>]) -> Result<&Workspace<E>> {
-    planned.last().map(|planned| &planned.workspace).ok_or(Error::NoWorkspace)
+/// The one at hand.
+fn current<E: Engine>(planned: &mut [Planned<E>]) -> Result<&mut Planned<E>> {
+    planned.last_mut().ok_or(Error::NoWorkspace)
 }
 
 fn logits<E: Engine>(space: &Workspace<E>) -> Address {

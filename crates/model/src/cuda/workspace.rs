@@ -1,9 +1,12 @@
 //! Everything a batch shape needs on the device: prepared convolutions, activations, gradients and scratch memory.
 //!
 //! Kept from forward to backward are the convolutions' outputs `z`, what the next convolution reads (`y`), and the
-//! blocks' outputs. Five buffers of the largest activation's size hold every gradient in its turn.
+//! blocks' outputs. Five buffers of the largest activation's size hold every gradient in its turn. For inference six
+//! buffers hold every activation in its turn ([`Role`]), and there are no gradients.
 
-use super::engine::{Address, Engine, Geometry, NULL, Precision, Scratch};
+use std::collections::BTreeMap;
+
+use super::engine::{Address, Engine, Geometry, NULL, Precision, Purpose, Scratch};
 use super::error::{Error, Result};
 use super::parameters::{INPUT_MULTIPLE, LayerValues, Parameters};
 use super::shapes::{CHANNEL_MULTIPLE, COEFFICIENTS, HeadShape, Images, SUMS};
@@ -74,6 +77,8 @@ pub(crate) struct Gradients {
 pub(crate) struct Workspace<E: Engine> {
     /// What it is for.
     pub(crate) shape: BatchShape,
+    /// What can be done with it.
+    pub(crate) purpose: Purpose,
     /// The normalised pixels, `[images, height, width, 4]`.
     pub(crate) input: Address,
     /// The first convolution.
@@ -107,11 +112,25 @@ pub(crate) struct Workspace<E: Engine> {
 /// Bytes from the loss to the logits: the logits stay aligned.
 pub(crate) const LOSS_BYTES: usize = 256;
 
+/// Activations of one role are never needed at the same time in inference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    /// A convolution's output, until its batch norm has read it.
+    Convolved,
+    /// A projection's output, until the end of its block.
+    Projected,
+    /// What the next convolution of a block reads; by turns, because that one may write such a tensor itself.
+    Activated(usize),
+    /// A block's output, or the first block's input; by turns, because a block reads one to its end and writes the other.
+    Output(usize),
+}
+
 /// Plans addresses; the largest of what layers share is allocated at the end.
 struct Planner<'a, E: Engine> {
     engine: &'a E,
     parameters: &'a Parameters<E>,
     precision: Precision,
+    purpose: Purpose,
     memory: Vec<E::Memory>,
     layers: usize,
     scratch: usize,
@@ -127,16 +146,16 @@ impl<E: Engine> Workspace<E> {
         parameters: &Parameters<E>,
         precision: Precision,
         shape: BatchShape,
+        purpose: Purpose,
     ) -> Result<Self> {
         let memory = Vec::new();
         let mut planner =
-            Planner { engine, parameters, precision, memory, layers: 0, scratch: 0, sums: 0, gradient: 0 };
+            Planner { engine, parameters, precision, purpose, memory, layers: 0, scratch: 0, sums: 0, gradient: 0 };
         let BatchShape { images, height, width } = shape;
         let from = Images { images, height, width, channels: COLOURS.next_multiple_of(INPUT_MULTIPLE), precision };
         let input = planner.allocate(from.matrix().bytes())?;
-        let stem = planner.layer(&plan.stem, &from, false)?;
+        let mut stem = planner.layer(&plan.stem, &from)?;
         let mut x = stem.shape.pooled();
-        let pooled = planner.allocate(x.matrix().bytes())?;
         let winners = planner.allocate(x.matrix().rows * x.channels)?;
         let mut blocks = Vec::new();
         for block in &plan.blocks {
@@ -144,26 +163,28 @@ impl<E: Engine> Workspace<E> {
             x = space.shape;
             blocks.push(space);
         }
+        let pooled = planner.place_activations(&mut stem, &mut blocks)?;
         let head = HeadShape { images, classes: plan.head.bias.range().len(), inputs: plan.head.inputs };
         let features = [planner.allocate(images * head.inputs * F32)?, planner.allocate(images * head.inputs * F32)?];
         let outputs = planner.allocate(LOSS_BYTES + images * head.classes * F32)?;
         let logits_gradient = planner.allocate(images * head.classes * F32)?;
         let positions = blocks.iter().map(|block| block.shape.positions()).max().unwrap_or(0);
         let channels = blocks.iter().map(|block| block.shape.channels).max().unwrap_or(0);
-        let cam = [planner.allocate(images * channels * F32)?, planner.allocate(images * positions * F32)?];
-        let sums = planner.allocate(planner.sums)?;
-        let gradient = planner.gradient;
+        let (sums, gradient) = (planner.sums, planner.gradient);
+        let cam = [planner.for_backward(images * channels * F32)?, planner.for_backward(images * positions * F32)?];
+        let sums = planner.for_backward(sums)?;
         let gradients = Gradients {
-            block: planner.allocate(gradient)?,
-            main: planner.allocate(gradient)?,
-            z: planner.allocate(gradient)?,
-            projection: planner.allocate(gradient)?,
-            inner: planner.allocate(gradient)?,
+            block: planner.for_backward(gradient)?,
+            main: planner.for_backward(gradient)?,
+            z: planner.for_backward(gradient)?,
+            projection: planner.for_backward(gradient)?,
+            inner: planner.for_backward(gradient)?,
         };
         let bytes = planner.scratch;
         let scratch = Scratch { address: planner.allocate(bytes)?, bytes };
         Ok(Self {
             shape,
+            purpose,
             input,
             stem,
             pooled,
@@ -193,8 +214,13 @@ impl<E: Engine> Planner<'_, E> {
         Ok(address)
     }
 
-    /// `layer` on an input of shape `from`; `activated` where its `y` is kept.
-    fn layer(&mut self, layer: &ConvNorm, from: &Images, activated: bool) -> Result<LayerSpace<E>> {
+    /// Memory that training alone needs.
+    fn for_backward(&mut self, bytes: usize) -> Result<Address> {
+        if self.purpose == Purpose::Training { self.allocate(bytes) } else { Ok(NULL) }
+    }
+
+    /// `layer` on an input of shape `from`; its activations have no place yet.
+    fn layer(&mut self, layer: &ConvNorm, from: &Images) -> Result<LayerSpace<E>> {
         if !layer.outputs.is_multiple_of(CHANNEL_MULTIPLE) {
             return Err(Error::Channels {
                 layer: layer.norm_name.clone(),
@@ -212,7 +238,7 @@ impl<E: Engine> Planner<'_, E> {
             stride: layer.stride,
             padding: layer.padding,
         };
-        let (convolution, scratch) = self.engine.prepare(&geometry, self.precision)?;
+        let (convolution, scratch) = self.engine.prepare(&geometry, self.precision, self.purpose)?;
         let (height, width) = geometry.output();
         let shape = Images { height, width, channels: layer.outputs, ..*from };
         let matrix = shape.matrix();
@@ -222,26 +248,71 @@ impl<E: Engine> Planner<'_, E> {
         let values = self.parameters.layer(self.layers, layer);
         let index = self.layers;
         self.layers += 1;
-        Ok(LayerSpace {
-            index,
-            convolution,
-            shape,
-            z: self.allocate(matrix.bytes())?,
-            y: if activated { self.allocate(matrix.bytes())? } else { NULL },
-            coefficients: self.allocate(COEFFICIENTS * matrix.channels * F32)?,
-            values,
-        })
+        let coefficients = self.allocate(COEFFICIENTS * matrix.channels * F32)?;
+        Ok(LayerSpace { index, convolution, shape, z: NULL, y: NULL, coefficients, values })
     }
 
     fn block(&mut self, block: &Block, from: &Images) -> Result<BlockSpace<E>> {
         let mut main = Vec::new();
         let mut x = *from;
-        for (i, layer) in block.main.iter().enumerate() {
-            let space = self.layer(layer, &x, i + 1 < block.main.len())?;
+        for layer in &block.main {
+            let space = self.layer(layer, &x)?;
             x = space.shape;
             main.push(space);
         }
-        let downsample = block.downsample.as_ref().map(|layer| self.layer(layer, from, false)).transpose()?;
-        Ok(BlockSpace { main, downsample, shape: x, output: self.allocate(x.matrix().bytes())? })
+        let downsample = block.downsample.as_ref().map(|layer| self.layer(layer, from)).transpose()?;
+        Ok(BlockSpace { main, downsample, shape: x, output: NULL })
     }
+
+    /// Gives every activation a place: one of its own for training, that of its role for inference. Returns that of the
+    /// pooling's output.
+    fn place_activations(&mut self, stem: &mut LayerSpace<E>, blocks: &mut [BlockSpace<E>]) -> Result<Address> {
+        let mut pooled = NULL;
+        let mut shared = BTreeMap::new();
+        if self.purpose == Purpose::Inference {
+            for_each_activation(stem, &mut pooled, blocks, |role, bytes, _| {
+                let largest = shared.entry(role).or_insert((0, NULL));
+                largest.0 = bytes.max(largest.0);
+                Ok(())
+            })?;
+            for (bytes, address) in shared.values_mut() {
+                *address = self.allocate(*bytes)?;
+            }
+        }
+        for_each_activation(stem, &mut pooled, blocks, |role, bytes, place| {
+            *place = match shared.get(&role) {
+                Some((_, address)) => *address,
+                None => self.allocate(bytes)?,
+            };
+            Ok(())
+        })?;
+        Ok(pooled)
+    }
+}
+
+/// Calls `f` with the role of each activation, its bytes, and where its place is kept.
+fn for_each_activation<E: Engine>(
+    stem: &mut LayerSpace<E>,
+    pooled: &mut Address,
+    blocks: &mut [BlockSpace<E>],
+    mut f: impl FnMut(Role, usize, &mut Address) -> Result<()>,
+) -> Result<()> {
+    let bytes = |shape: &Images| shape.matrix().bytes();
+    f(Role::Convolved, bytes(&stem.shape), &mut stem.z)?;
+    // The first block writes the other one.
+    f(Role::Output(1), bytes(&stem.shape.pooled()), pooled)?;
+    for (i, block) in blocks.iter_mut().enumerate() {
+        let inner = block.main.len().saturating_sub(1);
+        for (turn, layer) in block.main.iter_mut().enumerate() {
+            f(Role::Convolved, bytes(&layer.shape), &mut layer.z)?;
+            if turn < inner {
+                f(Role::Activated(turn % 2), bytes(&layer.shape), &mut layer.y)?;
+            }
+        }
+        if let Some(layer) = &mut block.downsample {
+            f(Role::Projected, bytes(&layer.shape), &mut layer.z)?;
+        }
+        f(Role::Output(i % 2), bytes(&block.shape), &mut block.output)?;
+    }
+    Ok(())
 }

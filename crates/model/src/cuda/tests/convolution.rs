@@ -2,7 +2,7 @@
 
 use super::on_each_device;
 use super::support::{ELEMENTS, Tensor, assert_close, random, tolerance};
-use crate::cuda::engine::{Engine, Geometry, NULL, Precision, Scratch};
+use crate::cuda::engine::{Engine, Geometry, NULL, Precision, Purpose, Scratch};
 use crate::cuda::folded::Fused;
 
 /// Kernels, strides and paddings of ResNet-50 over odd sizes, the stem's four channels, one image.
@@ -66,7 +66,7 @@ fn check<E: Engine>(engine: &E, shape: &Geometry, precision: Precision) {
         expected[2][y_at] += f64::from(x[x_at]) * f64::from(w[w_at]);
     });
 
-    let (by, bytes) = engine.prepare(shape, precision).unwrap();
+    let (by, bytes) = engine.prepare(shape, precision, Purpose::Training).unwrap();
     let memory = engine.allocate(bytes.max(1)).unwrap();
     let scratch = Scratch { address: engine.address(&memory), bytes };
     let there = |values: &[f32]| Tensor::new(engine, precision, values);

@@ -1,6 +1,6 @@
 //! The device on the processor: the same `.cu` files compiled by `g++`, and convolutions as plain loops.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use half::bf16;
 use libloading::Library;
 
-use crate::cuda::engine::{Address, Arg, Engine, Geometry, NULL, Precision, Scratch, THREADS};
+use crate::cuda::engine::{Address, Arg, Engine, Geometry, NULL, Precision, Purpose, Scratch, THREADS};
 use crate::cuda::error::{Error, Result};
 use crate::cuda::folded::Fused;
 
@@ -22,6 +22,35 @@ pub(crate) struct Emulator {
     pub(crate) poison: Cell<bool>,
     /// Whether there is no convolution with bias, shortcut and ReLU.
     pub(crate) unfused: Cell<bool>,
+    /// What becomes of recordings.
+    pub(crate) recording: Cell<Recording>,
+    /// What has been asked for since a recording began; nothing while none is made.
+    recorded: RefCell<Option<Vec<Asked>>>,
+    /// How many recordings have been asked for.
+    pub(crate) replays: Cell<usize>,
+}
+
+/// What an emulation does when it is to record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Recording {
+    /// Records.
+    #[default]
+    Works,
+    /// Says that it does not.
+    Missing,
+    /// Fails when all has been asked for.
+    Fails,
+}
+
+type Work = dyn Fn(&Emulator) -> Result<()>;
+
+/// A kernel or a convolution with its arguments, asked for.
+pub(crate) struct Asked(Box<Work>);
+
+impl std::fmt::Debug for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Asked")
+    }
 }
 
 /// Memory with the alignment that a card's has.
@@ -30,7 +59,7 @@ pub(crate) struct Emulator {
 pub(crate) struct Line(#[expect(dead_code, reason = "reached by its address")] [u8; 256]);
 
 /// A convolution is its shape.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Plain {
     geometry: Geometry,
     precision: Precision,
@@ -46,6 +75,20 @@ impl Emulator {
                 None
             }
         }
+    }
+
+    /// Does `work`, or keeps it for the recording that is being made.
+    fn ask(&self, work: impl Fn(&Self) -> Result<()> + 'static) -> Result<()> {
+        match &mut *self.recorded.borrow_mut() {
+            Some(recorded) => recorded.push(Asked(Box::new(work))),
+            None => return work(self),
+        }
+        Ok(())
+    }
+
+    /// Fails where a card could not do in a recording what is asked for.
+    fn outside_of_recordings(&self) {
+        assert!(self.recorded.borrow().is_none(), "a recording holds kernels and convolutions alone");
     }
 }
 
@@ -87,8 +130,10 @@ impl Engine for Emulator {
     type Memory = Box<[Line]>;
     type Convolution = Plain;
     type Readback = Vec<u8>;
+    type Recording = Vec<Asked>;
 
     fn allocate(&self, bytes: usize) -> Result<Self::Memory> {
+        self.outside_of_recordings();
         let byte = if self.poison.get() { 0xff } else { 0 };
         Ok(vec![Line([byte; 256]); bytes.div_ceil(256)].into_boxed_slice())
     }
@@ -98,18 +143,21 @@ impl Engine for Emulator {
     }
 
     fn upload(&self, from: &[u8], to: Address) -> Result<()> {
+        self.outside_of_recordings();
         // SAFETY: the caller vouches for the address.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to as *mut u8, from.len()) };
         Ok(())
     }
 
     fn download(&self, from: Address, to: &mut [u8]) -> Result<()> {
+        self.outside_of_recordings();
         // SAFETY: the caller vouches for the address.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to.as_mut_ptr(), to.len()) };
         Ok(())
     }
 
     fn wait(&self) -> Result<()> {
+        self.outside_of_recordings();
         Ok(())
     }
 
@@ -118,6 +166,7 @@ impl Engine for Emulator {
     }
 
     fn consumed(&self, _slot: usize) -> Result<()> {
+        self.outside_of_recordings();
         Ok(())
     }
 
@@ -132,65 +181,103 @@ impl Engine for Emulator {
     }
 
     fn launch(&self, kernel: &'static str, grid: [u32; 2], args: &[Arg]) -> Result<()> {
-        let mut addresses: Vec<_> = args.iter().map(Arg::address).collect();
-        let name = CString::new(kernel).unwrap();
-        let library = library().as_ref().unwrap().lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the symbol has this type in emulation.cpp; `kernels.rs` matches arguments to signatures.
-        let failed = unsafe {
-            let emulate = library.get::<Emulate>(b"emulate").unwrap();
-            emulate(name.as_ptr(), grid[0], grid[1], THREADS, addresses.as_mut_ptr())
-        };
-        if failed == 0 { Ok(()) } else { Err(Error::NoKernel(kernel.to_owned())) }
+        let args = args.to_vec();
+        self.ask(move |_| {
+            let mut addresses: Vec<_> = args.iter().map(Arg::address).collect();
+            let name = CString::new(kernel).unwrap();
+            let library = library().as_ref().unwrap().lock().unwrap_or_else(PoisonError::into_inner);
+            // SAFETY: the symbol has this type in emulation.cpp; `kernels.rs` matches arguments to signatures.
+            let failed = unsafe {
+                let emulate = library.get::<Emulate>(b"emulate").unwrap();
+                emulate(name.as_ptr(), grid[0], grid[1], THREADS, addresses.as_mut_ptr())
+            };
+            if failed == 0 { Ok(()) } else { Err(Error::NoKernel(kernel.to_owned())) }
+        })
     }
 
-    fn prepare(&self, geometry: &Geometry, precision: Precision) -> Result<(Plain, usize)> {
+    fn record(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Vec<Asked>>> {
+        if self.recording.get() == Recording::Missing {
+            return Ok(None);
+        }
+        *self.recorded.borrow_mut() = Some(Vec::new());
+        let asked = work();
+        let recorded = self.recorded.take();
+        asked?;
+        if self.recording.get() == Recording::Fails {
+            // As on a card, only once.
+            self.recording.set(Recording::Missing);
+            return Err(Error::Driver { what: "record".to_owned(), message: "a test wants it".to_owned() });
+        }
+        Ok(recorded)
+    }
+
+    fn replay(&self, recording: &Vec<Asked>) -> Result<()> {
+        self.replays.set(self.replays.get() + 1);
+        recording.iter().try_for_each(|Asked(work)| work(self))
+    }
+
+    fn prepare(&self, geometry: &Geometry, precision: Precision, _purpose: Purpose) -> Result<(Plain, usize)> {
         // Some scratch memory, so that its plumbing is used.
         Ok((Plain { geometry: *geometry, precision }, 256))
     }
 
     fn convolve(&self, by: &Plain, _scratch: Scratch, x: Address, w: Address, y: Address) -> Result<()> {
-        let [x_len, w_len, y_len] = by.lens();
-        let (x, w) = (by.read(x, x_len), by.read(w, w_len));
-        let mut sums = vec![0.0; y_len];
-        by.for_each_product(|x_at, w_at, y_at| sums[y_at] += x[x_at] * w[w_at]);
-        by.write(&sums, y);
-        Ok(())
+        let by = *by;
+        self.ask(move |_| {
+            let [x_len, w_len, y_len] = by.lens();
+            let (x, w) = (by.read(x, x_len), by.read(w, w_len));
+            let mut sums = vec![0.0; y_len];
+            by.for_each_product(|x_at, w_at, y_at| sums[y_at] += x[x_at] * w[w_at]);
+            by.write(&sums, y);
+            Ok(())
+        })
     }
 
     fn convolve_fused(&self, by: &Plain, _scratch: Scratch, operands: Fused) -> Result<bool> {
         if self.unfused.get() {
             return Ok(false);
         }
-        let [x_len, w_len, y_len] = by.lens();
-        let outputs = by.geometry.outputs;
-        let (x, w) = (by.read(operands.x, x_len), by.read(operands.weight, w_len));
-        let bias = by.read(operands.bias, outputs);
-        let mut sums = match operands.shortcut {
-            NULL => vec![0.0; y_len],
-            shortcut => by.read(shortcut, y_len),
-        };
-        by.for_each_product(|x_at, w_at, y_at| sums[y_at] += x[x_at] * w[w_at]);
-        let activated: Vec<f64> = sums.iter().enumerate().map(|(i, sum)| (sum + bias[i % outputs]).max(0.0)).collect();
-        by.write(&activated, operands.y);
-        Ok(true)
+        let by = *by;
+        self.ask(move |_| {
+            let [x_len, w_len, y_len] = by.lens();
+            let outputs = by.geometry.outputs;
+            let (x, w) = (by.read(operands.x, x_len), by.read(operands.weight, w_len));
+            let bias = by.read(operands.bias, outputs);
+            let mut sums = match operands.shortcut {
+                NULL => vec![0.0; y_len],
+                shortcut => by.read(shortcut, y_len),
+            };
+            by.for_each_product(|x_at, w_at, y_at| sums[y_at] += x[x_at] * w[w_at]);
+            let activated: Vec<f64> =
+                sums.iter().enumerate().map(|(i, sum)| (sum + bias[i % outputs]).max(0.0)).collect();
+            by.write(&activated, operands.y);
+            Ok(())
+        })
+        .map(|()| true)
     }
 
     fn input_gradient(&self, by: &Plain, _scratch: Scratch, w: Address, dy: Address, dx: Address) -> Result<()> {
-        let [x_len, w_len, y_len] = by.lens();
-        let (w, dy) = (by.read(w, w_len), by.read(dy, y_len));
-        let mut sums = vec![0.0; x_len];
-        by.for_each_product(|x_at, w_at, y_at| sums[x_at] += dy[y_at] * w[w_at]);
-        by.write(&sums, dx);
-        Ok(())
+        let by = *by;
+        self.ask(move |_| {
+            let [x_len, w_len, y_len] = by.lens();
+            let (w, dy) = (by.read(w, w_len), by.read(dy, y_len));
+            let mut sums = vec![0.0; x_len];
+            by.for_each_product(|x_at, w_at, y_at| sums[x_at] += dy[y_at] * w[w_at]);
+            by.write(&sums, dx);
+            Ok(())
+        })
     }
 
     fn weight_gradient(&self, by: &Plain, _scratch: Scratch, x: Address, dy: Address, dw: Address) -> Result<()> {
-        let [x_len, w_len, y_len] = by.lens();
-        let (x, dy) = (by.read(x, x_len), by.read(dy, y_len));
-        let mut sums = vec![0.0; w_len];
-        by.for_each_product(|x_at, w_at, y_at| sums[w_at] += dy[y_at] * x[x_at]);
-        by.write(&sums, dw);
-        Ok(())
+        let by = *by;
+        self.ask(move |_| {
+            let [x_len, w_len, y_len] = by.lens();
+            let (x, dy) = (by.read(x, x_len), by.read(dy, y_len));
+            let mut sums = vec![0.0; w_len];
+            by.for_each_product(|x_at, w_at, y_at| sums[w_at] += dy[y_at] * x[x_at]);
+            by.write(&sums, dw);
+            Ok(())
+        })
     }
 }
 

@@ -18,12 +18,24 @@ use std::sync::Mutex;
 use super::card::Card;
 use super::error::Error;
 
-/// Says why a check is not made, past the test harness, which shows nothing of a test that passes.
+/// Says why a check is not made.
 pub(crate) fn skip(reason: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     if SAID.lock().is_ok_and(|mut said| said.insert(reason.to_owned())) {
-        let _ = writeln!(std::io::stderr(), "checks are skipped: {reason}");
+        say(&format!("checks are skipped: {reason}"));
     }
+}
+
+/// Says something past the test harness, which shows nothing of a test that passes.
+pub(crate) fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
+}
+
+/// Whether the machine has a driver, and so perhaps a card.
+#[expect(unsafe_code, reason = "opens a library, as the card does")]
+pub(crate) fn has_driver() -> bool {
+    // SAFETY: running its initialisers is what loading a driver means.
+    unsafe { cudarc::driver::sys::is_culib_present() }
 }
 
 /// The first card, or nothing where there is none.
@@ -31,7 +43,12 @@ pub(crate) fn skip(reason: &str) {
 /// # Panics
 /// Where there is a card that cannot be used: then the checks must be made.
 pub(crate) fn card() -> Option<Rc<Card>> {
-    match Card::open(0, None) {
+    card_with(None)
+}
+
+/// The same, with or without CUDA graphs where that is said.
+pub(crate) fn card_with(graphs: Option<bool>) -> Option<Rc<Card>> {
+    match Card::open(0, None, graphs) {
         Ok(card) => Some(Rc::new(card)),
         Err(reason @ (Error::NoDriver | Error::NoCard { .. })) => {
             skip(&reason.to_string());

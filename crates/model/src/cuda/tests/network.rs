@@ -5,9 +5,9 @@ use std::rc::Rc;
 
 use candle_core::Tensor;
 
-use super::emulator::Emulator;
+use super::emulator::{Emulator, Recording};
 use super::on_each_device;
-use super::support::assert_close;
+use super::support::{assert_close, seed};
 use crate::architecture::{Architecture, Plan};
 use crate::batch::PixelBatch;
 use crate::cuda::engine::{Engine, Precision};
@@ -28,9 +28,9 @@ fn architecture() -> Architecture {
 fn on_the_processor() -> Network {
     let config = NetworkConfig { classes: CLASSES, ..NetworkConfig::default() };
     let mut network = Network::with_architecture(&architecture(), &config, &Device::Cpu).unwrap();
-    network.initialise(5).unwrap();
+    network.initialise(seed() % 1000).unwrap();
     let (parameters, statistics) = network.buffers_mut().unwrap();
-    let mut stream = artifacts::random::stream(1, "cuda-tests", &[]);
+    let mut stream = artifacts::random::stream(seed(), "cuda-tests-weights", &[]);
     let mut shake = |value: &mut f32| *value += 0.1 * (rand::RngExt::random::<f32>(&mut stream) - 0.5);
     parameters.write(|values| values.iter_mut().for_each(&mut shake)).unwrap();
     statistics.write(|values| values.iter_mut().for_each(&mut shake)).unwrap();
@@ -48,7 +48,7 @@ fn moved<E: Engine + std::fmt::Debug + 'static>(network: Network, engine: &Rc<E>
 }
 
 fn images(n: usize, height: usize, width: usize, key: u64) -> Vec<u8> {
-    let mut stream = artifacts::random::stream(2, "cuda-tests", &[key]);
+    let mut stream = artifacts::random::stream(seed(), "cuda-tests-images", &[key]);
     (0..n * height * width * 3).map(|_| rand::RngExt::random::<u8>(&mut stream)).collect()
 }
 
@@ -129,7 +129,8 @@ fn bf16_stays_close<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
     assert_close("logits", &found.logits.values, &wide(&expected.logits.values), 0.1);
     let [found, expected] = [&there, &here].map(|network| network.gradients().unwrap());
     let cosine = cosine(&found, &expected);
-    assert!(cosine > 0.95, "the gradient points elsewhere: {cosine}");
+    // The lowest of twenty seeds was 0.942.
+    assert!(cosine > 0.9, "the gradient points elsewhere: {cosine}");
 }
 
 /// The cosine of the angle between two lists of tensors.
@@ -191,6 +192,53 @@ fn the_same_twice<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
     assert_eq!(first.1.len(), 3);
 }
 
+/// Everything that several steps and inferences give, with two shapes of batches in turn; nothing is waited for in between.
+fn bits_of_a_training<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) -> Vec<Vec<u32>> {
+    let mut network = on_the_device(engine, Precision::Bf16);
+    let mut adam = Adam::new(AdamConfig::default(), &network).unwrap();
+    for round in 0..8 {
+        let (n, height, width) = if round % 4 == 3 { (2, 40, 35) } else { (3, 33, 37) };
+        let data = images(n, height, width, 40 + round);
+        let batch = PixelBatch { data: &data, n, height, width };
+        network.start_step(&batch, &[0, 1, 2][..n]).unwrap();
+        adam.step(&mut network).unwrap();
+        // The training's own shape, and one that is only inferred.
+        network.start_inference(&batch).unwrap();
+        let data = images(1, 32, 41, 60 + round);
+        network.start_inference(&PixelBatch { data: &data, n: 1, height: 32, width: 41 }).unwrap();
+    }
+    let steps =
+        network.finished_steps().unwrap().into_iter().map(|step| [vec![step.loss], step.logits.values].concat());
+    let inferences = network.finished_inferences().unwrap().into_iter().map(|logits| logits.values);
+    let results: Vec<_> = steps.chain(inferences).collect();
+    let tensors = network.parameters().unwrap().into_iter().chain(network.statistics().unwrap());
+    let results = results.into_iter().chain(tensors.map(|(_, tensor)| values(&tensor)));
+    results.map(|values| values.into_iter().map(f32::to_bits).collect()).collect()
+}
+
+#[test]
+fn recordings_give_the_same_bits() {
+    let Some(recording) = Emulator::new().map(Rc::new) else { return };
+    let bits = bits_of_a_training(&recording);
+    // Of six and two rounds, all but the first two of each kind and shape; the first of those is recorded and replayed.
+    // Of eight inferences of the third shape all but the first.
+    assert_eq!(recording.replays.get(), 3 * (5 + 1) + 7);
+    for how in [Recording::Missing, Recording::Fails] {
+        let plain = Rc::new(Emulator::default());
+        plain.recording.set(how);
+        assert!(bits_of_a_training(&plain) == bits, "{how:?}");
+        assert_eq!(plain.replays.get(), 0, "{how:?}");
+    }
+}
+
+#[test]
+fn graphs_on_the_card_give_the_same_bits() {
+    let with = |graphs| super::card_with(Some(graphs));
+    let (Some(graphs), Some(plain)) = (with(true), with(false)) else { return };
+    assert!(bits_of_a_training(&graphs) == bits_of_a_training(&plain));
+    assert!(graphs.replays() > 0, "the card recorded nothing");
+}
+
 fn inference_and_grad_cam<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
     let (mut there, mut here) = (on_the_device(engine, Precision::F32), on_the_processor());
     let data = images(2, 47, 33, 12);
@@ -198,14 +246,18 @@ fn inference_and_grad_cam<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>)
     let [found, expected] = [&mut there, &mut here].map(|network| network.infer(&batch).unwrap());
     assert_close("logits", &found.values, &wide(&expected.values), 1e-4);
     for layer in ["layer1", "layer2"] {
-        let [found, expected] =
-            [&mut there, &mut here].map(|network| network.grad_cam(&batch, &[1, 2], layer).unwrap());
-        assert_close(layer, &found.1.values, &wide(&expected.1.values), 1e-4);
-        assert!(expected.0.iter().any(|map| map.values.iter().any(|&value| value > 0.0)), "{layer} says nothing");
-        for (found, expected) in found.0.iter().zip(&expected.0) {
-            assert_eq!((found.height, found.width), (expected.height, expected.width));
-            assert_close(layer, &found.values, &wide(&expected.values), 1e-3);
+        let mut says_something = false;
+        for classes in [[0, 1], [1, 2], [2, 0]] {
+            let [found, expected] =
+                [&mut there, &mut here].map(|network| network.grad_cam(&batch, &classes, layer).unwrap());
+            assert_close(layer, &found.1.values, &wide(&expected.1.values), 1e-4);
+            for (found, expected) in found.0.iter().zip(&expected.0) {
+                assert_eq!((found.height, found.width), (expected.height, expected.width));
+                assert_close(layer, &found.values, &wide(&expected.values), 1e-3);
+                says_something |= expected.values.iter().any(|&value| value > 0.0);
+            }
         }
+        assert!(says_something, "{layer} is empty for every class");
     }
     let statistics = [&there, &here].map(|network| network.statistics().unwrap());
     assert_tensors("untouched statistics", &statistics[0], &statistics[1], 0.0);
@@ -224,25 +276,26 @@ fn inference_follows_training<E: Engine + std::fmt::Debug + 'static>(engine: &Rc
     let data = images(3, 40, 35, 13);
     let batch = PixelBatch { data: &data, n: 3, height: 40, width: 35 };
     let mut seen = Vec::new();
-    let mut compare = |there: &mut Network, here: &mut Network, when: &str| {
+    let mut compare = |there: &mut Network, here: &mut Network, when: &str, tolerance: f64| {
         let [found, expected] = [there, here].map(|network| network.infer(&batch).unwrap().values);
-        assert_close(when, &found, &wide(&expected), 1e-4);
+        assert_close(when, &found, &wide(&expected), tolerance);
         assert!(seen.last() != Some(&found), "{when}: nothing has changed");
         seen.push(found);
     };
     // What is folded must follow each change: of the running statistics, of the weights, of everything.
-    compare(&mut there, &mut here, "at first");
+    compare(&mut there, &mut here, "at first", 1e-4);
     for network in [&mut there, &mut here] {
         network.train_step(&batch, &[2, 0, 1]).unwrap();
     }
-    compare(&mut there, &mut here, "after a pass");
+    compare(&mut there, &mut here, "after a pass", 1e-4);
     adam_there.step(&mut there).unwrap();
     adam_here.step(&mut here).unwrap();
-    compare(&mut there, &mut here, "after Adam");
+    // Adam divides gradients by their own size, and so enlarges the rounding of small ones.
+    compare(&mut there, &mut here, "after Adam", 2e-3);
     for network in [&mut there, &mut here] {
         network.initialise(3).unwrap();
     }
-    compare(&mut there, &mut here, "with other weights");
+    compare(&mut there, &mut here, "with other weights", 1e-4);
 }
 
 fn folding_in_bf16_stays_close<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
@@ -251,6 +304,23 @@ fn folding_in_bf16_stays_close<E: Engine + std::fmt::Debug + 'static>(engine: &R
     let batch = PixelBatch { data: &data, n: 4, height: 33, width: 40 };
     let [found, expected] = [&mut there, &mut here].map(|network| network.infer(&batch).unwrap().values);
     assert_close("logits", &found, &wide(&expected), 0.05);
+}
+
+/// Every buffer of the workspace is NaN before it is written, and shared by what is not needed at the same time.
+#[test]
+fn inference_in_poisoned_memory() {
+    for unfused in [false, true] {
+        let Some(emulator) = Emulator::new().map(Rc::new) else { return };
+        emulator.unfused.set(unfused);
+        let (mut there, mut here) = (on_the_device(&emulator, Precision::F32), on_the_processor());
+        emulator.poison.set(true);
+        for (n, height, width) in [(2, 47, 33), (3, 32, 40)] {
+            let data = images(n, height, width, 16);
+            let batch = PixelBatch { data: &data, n, height, width };
+            let [found, expected] = [&mut there, &mut here].map(|network| network.infer(&batch).unwrap().values);
+            assert_close(&format!("unfused: {unfused}"), &found, &wide(&expected), 1e-4);
+        }
+    }
 }
 
 /// Where the device has no fused convolution, the logits are the same without.

@@ -1,5 +1,8 @@
 //! Tensors on a device under test, random values, and the comparison.
 
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use half::bf16;
 use rand::RngExt;
 
@@ -61,9 +64,25 @@ pub(crate) fn bytes<E: Engine>(engine: &E, values: &[u8]) -> E::Memory {
     memory
 }
 
+/// What all inputs are derived from: `CANDLING_TEST_SEED`, or another number in each run where there may be a card. Where
+/// only the emulation runs it is always the same, so that a change is judged by what it changes.
+pub(crate) fn seed() -> u64 {
+    const NAME: &str = "CANDLING_TEST_SEED";
+    static SEED: OnceLock<u64> = OnceLock::new();
+    *SEED.get_or_init(|| {
+        let seed = match std::env::var(NAME) {
+            Ok(text) => text.parse().expect("CANDLING_TEST_SEED is a number"),
+            Err(_) if super::has_driver() => SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs(),
+            Err(_) => return 7,
+        };
+        super::say(&format!("inputs of the tests are those of {NAME}={seed}"));
+        seed
+    })
+}
+
 /// Values around `mean`, the same for the same `key`, rounded to `precision`.
 pub(crate) fn random(key: u64, len: usize, mean: f32, precision: Precision) -> Vec<f32> {
-    let mut stream = artifacts::random::stream(7, "cuda-tests", &[key]);
+    let mut stream = artifacts::random::stream(seed(), "cuda-tests", &[key]);
     let value = || {
         // Four uniform deviates added up: smooth, bounded, standard deviation 1.
         let sum: f32 = (0..4).map(|_| stream.random::<f32>() - 0.5).sum();
