@@ -18,7 +18,7 @@ const FEWEST: usize = 3;
 /// Steps of a block on a card, which is waited for at the end of each block only.
 const CARD_BLOCK: usize = 10;
 
-/// Prints one JSON line: the median images/s, the memory taken and the arithmetic of one image.
+/// Prints one JSON line: the median images/s, the memory taken, the arithmetic of one image and, on a card, its traffic.
 #[derive(Parser)]
 struct Args {
     /// What to measure
@@ -63,8 +63,11 @@ fn run(args: &Args) -> Result<(), Failure> {
         What::Infer => infer(args, &mut network),
     };
     let seconds = seconds.map_err(Failure::failed)?;
-    let work = network.work(args.size, args.size);
-    let operations = if args.what == What::Train { work.training } else { work.inference };
+    let work = match args.what {
+        What::Train => network.work_of_training(args.size, args.size),
+        What::Infer => network.work_of_inference(args.size, args.size),
+    };
+    let stored = if args.precision == Precision::Bf16 { 2 } else { 4 };
     print_json(&json!({
         "program": concat!("Candling ", env!("CARGO_PKG_VERSION")),
         "device": device.to_string(),
@@ -72,7 +75,9 @@ fn run(args: &Args) -> Result<(), Failure> {
         "unit": "images/s",
         // On a card what counts is the card's; a planned workspace is never larger than now.
         "peak_bytes": device.memory_in_use().or_else(peak_bytes),
-        "operations": operations,
+        "operations": work.operations,
+        // The traffic that is counted is that of the kernels for cards.
+        "bytes": (!device.is_cpu()).then_some(work.elements * stored),
     }))
 }
 

@@ -44,9 +44,12 @@ pub(crate) struct Row {
     /// The lowest and the highest ratio of a round.
     #[serde(skip)]
     pub(crate) spread: Option<[f64; 2]>,
-    /// Share of what the machine can do at most, 0 to 1.
+    /// Share of the arithmetic that the machine can do at most, 0 to 1.
     #[serde(skip)]
     pub(crate) share: Option<f64>,
+    /// Share of the bytes that it can copy.
+    #[serde(skip)]
+    pub(crate) bandwidth: Option<f64>,
 }
 
 /// The tables of the page, in its order.
@@ -68,14 +71,16 @@ impl Case {
         sides.into_iter().for_each(|side| side.measure(malloc));
     }
 
-    /// Its results. `peak` finds the machine's peak by name, in operations a second.
+    /// Its results. `peak` finds the machine's peak by name, in operations or, for `copy`, in bytes a second.
     pub(crate) fn rows(&self, peak: impl Fn(&str) -> Option<f64>) -> Vec<Row> {
+        let copy = peak("copy");
         let peak = self.limit.and_then(peak);
         if self.peers.is_empty() {
             return self.several(peak);
         }
-        let operations = self.ours.first().and_then(|first| first.operations);
-        let share = |ours: Option<f64>| Some(ours? * operations? as f64 / peak?);
+        let first = self.ours.first();
+        let share = |ours: Option<f64>| Some(ours? * first?.operations? as f64 / peak?);
+        let bandwidth = |ours: Option<f64>| Some(ours? * first?.bytes? as f64 / copy?);
         let mut rows = Vec::new();
         for peer in &self.peers {
             let (ours, theirs) = (self.ours.values(), peer.values());
@@ -92,6 +97,7 @@ impl Case {
                 table: Table::Of(self.part),
                 spread: spread(&ours, &theirs),
                 share: share(a),
+                bandwidth: bandwidth(a),
             });
         }
         rows.extend(self.memory());
@@ -115,6 +121,7 @@ impl Case {
                 table: Table::Memory,
                 spread: spread(&theirs, &ours),
                 share: None,
+                bandwidth: None,
             })
         };
         self.peers.iter().filter_map(row).collect()
@@ -133,6 +140,7 @@ impl Case {
             note,
             table: Table::Of(self.part),
             spread: None,
+            bandwidth: None,
         };
         let note = self.ours.reason().map(|reason| format!("{}: {reason}", self.ours.name));
         let Some(first) = self.ours.rounds().first() else {
@@ -185,14 +193,21 @@ mod tests {
 
     #[test]
     fn a_contest_gives_speed_and_memory_for_each_peer() {
-        let ours =
-            says("Candling", r#"{"value": 15, "unit": "images/s", "peak_bytes": 100, "operations": 2000000000}"#);
+        let ours = says(
+            "Candling",
+            r#"{"value": 15, "unit": "images/s", "peak_bytes": 100, "operations": 2000000000, "bytes": 500}"#,
+        );
         let peer = says("PyTorch", r#"{"value": 10, "unit": "images/s", "peak_bytes": 150}"#);
         let missing = Entrant::absent("onnxruntime", "it is not installed".to_owned());
-        let rows = contest(ours, vec![peer, missing]).rows(|name| (name == "f32").then_some(60e9));
+        let rows = contest(ours, vec![peer, missing]).rows(|name| match name {
+            "f32" => Some(60e9),
+            "copy" => Some(75e3),
+            _ => None,
+        });
         let [speed, absent, memory] = rows.as_slice() else { panic!("{rows:?}") };
         assert_eq!((speed.ours, speed.peer, speed.ratio), (Some(15.0), Some(10.0), Some(1.5)));
         assert_eq!((speed.share, speed.spread, &speed.note), (Some(0.5), Some([1.5, 1.5]), &None));
+        assert_eq!((speed.bandwidth, memory.bandwidth), (Some(0.1), None));
         assert_eq!((absent.ours, absent.peer, absent.ratio), (Some(15.0), None, None));
         assert_eq!(absent.note.as_deref(), Some("onnxruntime: it is not installed"));
         // Less memory is better.

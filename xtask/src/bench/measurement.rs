@@ -27,6 +27,9 @@ pub(crate) struct Measurement {
     /// Floating-point operations behind one unit of the value.
     #[serde(default)]
     pub(crate) operations: Option<u64>,
+    /// Bytes read and written in memory behind one unit of the value.
+    #[serde(default)]
+    pub(crate) bytes: Option<u64>,
     /// What it ran on.
     #[serde(default)]
     pub(crate) device: Option<String>,

@@ -40,7 +40,7 @@ pub(crate) fn section(facts: &[(&str, String)], rows: &[Row]) -> String {
 /// One table; columns that would be empty are left out, and notes follow below.
 fn table_of(rows: &[&Row]) -> String {
     type Cell = fn(&Row) -> Option<String>;
-    let columns: [(&str, Cell); 7] = [
+    let columns: [(&str, Cell); 8] = [
         ("name", |row| Some(format!("`{}`", row.name))),
         ("Candling", |row| amount(row.ours, row)),
         ("peer", |row| row.peer_name.clone()),
@@ -48,6 +48,7 @@ fn table_of(rows: &[&Row]) -> String {
         ("ratio", |row| Some(format!("**{:.2}**", row.ratio?))),
         ("of single rounds", |row| row.spread.map(|[low, high]| format!("{low:.2} to {high:.2}"))),
         ("share of the peak", |row| Some(format!("{:.0}%", 100.0 * row.share?))),
+        ("share of the bandwidth", |row| Some(format!("{:.0}%", 100.0 * row.bandwidth?))),
     ];
     let cells = columns.map(|(title, cell)| {
         let column: Vec<Option<String>> = rows.iter().map(|row| cell(row)).collect();
@@ -119,6 +120,7 @@ mod tests {
             table: Table::Of(Part::Train),
             spread: peer.map(|_| [1.2, 1.345]),
             share: Some(0.507),
+            bandwidth: None,
         }
     }
 
@@ -151,6 +153,14 @@ mod tests {
 | `cpu.train.memory.b32` | 2.50     | PyTorch | 3.90   | **0.64** | 1.20 to 1.34     |
 ";
         assert_eq!(section(&facts, &rows), expected);
+    }
+
+    #[test]
+    fn on_a_card_the_bandwidth_has_a_column() {
+        let row = Row { bandwidth: Some(0.625), ..row("cuda.train.bf16.b64", 3000.0, Some(2000.0)) };
+        let text = section(&[], &[row]);
+        assert!(text.contains("share of the peak | share of the bandwidth |"), "{text}");
+        assert!(text.contains("| 51%               | 62%"), "{text}");
     }
 
     #[test]
