@@ -135,6 +135,19 @@ impl Network {
         initial::draw(&self.plan, &mut self.parameters, &mut self.statistics, seed)
     }
 
+    /// Makes each residual block start as its shortcut alone: the scale of its last batch norm becomes zero. Drawn weights
+    /// are trained more steadily from there (Goyal et al., arXiv 1706.02677, section 5.1; `zero_init_residual` of
+    /// torchvision's ResNet).
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn zero_init_residual(&mut self) -> Result<()> {
+        self.inference.forget_weights();
+        self.changed_on_host = true;
+        let last = self.plan.blocks.iter().filter_map(|block| block.main.last());
+        self.parameters.write(|values| last.for_each(|layer| values[layer.scale.range()].fill(0.0)))
+    }
+
     /// One forward and backward pass in training mode: the running statistics move on, and the gradients of the mean
     /// cross-entropy are left for [`crate::Adam::step`]. `labels` holds one class index per image.
     ///

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The first weights: `hf:owner/repo[/file][@revision]`, a safetensors file, or `none` for freshly drawn ones.
+    /// The first weights: `hf:owner/repo[/file][@revision]`, a safetensors file, or `none` for freshly drawn ones, with
+    /// which residual blocks start as their shortcuts ([`model::Network::zero_init_residual`]).
     pub weights: Source,
     /// Prefixes of tensors that the file may lack, e.g. `["layer4."]`; they are drawn freshly.
     pub allow_missing: Vec<String>,

@@ -250,6 +250,8 @@ impl<'a> Session<'a> {
                 if drawn > 0 { format!(", {drawn} missing ones drawn freshly") } else { String::new() },
                 if report.head_replaced { ", a new head" } else { "" }
             ));
+        } else {
+            network.zero_init_residual()?;
         }
         let adam = Adam::new(self.work.config.adam(), &network)?;
         Ok(Training { network, adam, position: Position::start(identity) })

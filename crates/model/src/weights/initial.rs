@@ -80,4 +80,25 @@ mod tests {
         network.initialise(4).unwrap();
         assert_ne!(values(&network, "fc.weight"), head);
     }
+
+    #[test]
+    fn residual_blocks_can_start_as_their_shortcuts() {
+        let mut network = Network::new(&NetworkConfig::default(), &crate::device::Device::Cpu).unwrap();
+        let before = network.parameters().unwrap();
+        let before: Vec<(String, Vec<f32>)> =
+            before.into_iter().map(|(name, t)| (name, t.flatten_all().unwrap().to_vec1().unwrap())).collect();
+        network.zero_init_residual().unwrap();
+        let after = network.parameters().unwrap();
+        let mut zeroed = 0;
+        for (name, before) in before {
+            let after: Vec<f32> = after[&name].flatten_all().unwrap().to_vec1().unwrap();
+            if name.ends_with(".bn3.weight") {
+                assert!(after.iter().all(|&x| x == 0.0), "{name}");
+                zeroed += 1;
+            } else {
+                assert_eq!(after, before, "{name}");
+            }
+        }
+        assert_eq!(zeroed, 3 + 4 + 6 + 3);
+    }
 }
