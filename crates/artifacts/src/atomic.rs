@@ -45,9 +45,8 @@ pub fn read_json<T: DeserializeOwned>(path: &Path, format: &'static str) -> Resu
 
 /// A folder that appears under its name only when it is complete.
 ///
-/// It is filled as `.NAME.partial`; [`DirWriter::publish`] syncs it, moves a former folder of that name aside, renames
-/// it, and removes the former one ([`replace_dir`]). [`recover`] undoes a publication that was killed between the two
-/// renames. Dropped without being published, it removes what it wrote.
+/// It is filled as `.NAME.partial`; [`DirWriter::publish`] syncs it and puts it in place of a former folder of that name
+/// ([`replace_dir`]). Dropped without being published, it removes what it wrote.
 #[derive(Debug)]
 pub struct DirWriter {
     target: PathBuf,
@@ -93,19 +92,42 @@ impl Drop for DirWriter {
 }
 
 /// Syncs the folder `from` and renames it to `target`, in place of a former folder of that name. Both must be on one file
-/// system.
+/// system. Readers see the former folder or the new one, but where the system cannot exchange two names (it can on Linux,
+/// on local file systems) the former one is moved aside first, and [`recover`] puts it back if that is as far as it got.
 pub fn replace_dir(from: &Path, target: &Path) -> Result<()> {
     sync_tree(from)?;
     let former = hidden_sibling(target, "former");
     if target.exists() {
         remove_dir(&former)?;
+        if exchange(from, target).map_err(Error::io("exchange with", target))? {
+            rename(from, &former)?;
+            return remove_dir(&former);
+        }
         rename(target, &former)?;
     }
     rename(from, target)?;
     remove_dir(&former)
 }
 
-/// Puts a folder back that a killed [`replace_dir`] had moved aside, and removes what it left behind.
+/// Exchanges the names of two folders at once, or says that this system cannot.
+#[cfg(target_os = "linux")]
+fn exchange(a: &Path, b: &Path) -> std::io::Result<bool> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        // What kernels and file systems say that do not know the flag; some containers forbid it.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(_: &Path, _: &Path) -> std::io::Result<bool> {
+    Ok(false)
+}
+
+/// Removes what a killed [`replace_dir`] left behind; a folder that it had moved aside is put back.
 pub fn recover(target: &Path) -> Result<()> {
     let former = hidden_sibling(target, "former");
     if !former.exists() {
@@ -222,6 +244,38 @@ mod tests {
             assert_eq!(fs::read_to_string(target.join("f")).unwrap(), content);
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    /// A reader that looks all the time finds a whole folder each time.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_is_never_gone_while_it_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let [a, b] = ["a", "b"].map(|name| dir.path().join(name));
+        for folder in [&a, &b] {
+            fs::create_dir(folder).unwrap();
+        }
+        if !exchange(&a, &b).unwrap() {
+            eprintln!("skipped: this file system cannot exchange names");
+            return;
+        }
+        let target = dir.path().join("stage");
+        let publish = |content: u32| {
+            let writer = DirWriter::create(&target).unwrap();
+            fs::write(writer.path().join("f"), content.to_string()).unwrap();
+            writer.publish().unwrap();
+        };
+        publish(0);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| (1..200).for_each(publish));
+            let mut looks = 0;
+            while !writer.is_finished() || looks == 0 {
+                assert!(target.exists(), "gone after {looks} looks");
+                looks += 1;
+            }
+        });
+        assert_eq!(fs::read_to_string(target.join("f")).unwrap(), "199");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     #[test]
