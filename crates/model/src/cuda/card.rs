@@ -1,38 +1,30 @@
 //! A CUDA card: its context, streams, memory and compiled kernels.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cudarc::driver::sys::{CUgraphInstantiate_flags, CUresult, CUstreamCaptureMode};
-use cudarc::driver::{
-    CudaContext, CudaEvent, CudaFunction, CudaGraph, CudaSlice, CudaStream, DevicePtr, DriverError, result,
-};
+use cudarc::driver::sys::CUresult;
+use cudarc::driver::{CudaContext, CudaEvent, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError, result};
 use cudarc::nvrtc::Ptx;
 
 use super::convolution::{Convolution, Cudnn};
 use super::engine::{Address, Arg, Engine, Geometry, Precision, Purpose, Scratch, THREADS};
 use super::error::{Error, Result};
 use super::folded::Fused;
+use super::graph::{Graph, Graphs};
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
 /// The first generation with bf16 matrix units: Ampere, compute capability 8.0.
 const BF16_GENERATION: i32 = 8;
 
-/// The environment variable that says whether CUDA graphs are used: `on` or `off`.
-///
-/// Off unless it is set, because no card has run them yet; docs/cuda.md says what is to be seen first.
-const GRAPHS: &str = "CANDLING_CUDA_GRAPHS";
-
 /// A card with everything that computing on it needs.
 pub(crate) struct Card {
     name: String,
     index: usize,
     precision: Precision,
-    graphs: Cell<bool>,
-    /// How many graphs have been started.
-    replays: Cell<u64>,
+    graphs: Graphs,
     functions: BTreeMap<String, CudaFunction>,
     cudnn: Cudnn,
     /// Pinned memory and the copies in flight from it, one for each slot of [`Engine::stage`].
@@ -60,9 +52,6 @@ struct Pinned {
     context: Arc<CudaContext>,
 }
 
-/// Work as a CUDA graph.
-pub(crate) struct Recording(CudaGraph);
-
 /// A copy to the host under way.
 pub(crate) struct Readback {
     pinned: Pinned,
@@ -79,12 +68,6 @@ impl std::fmt::Debug for Card {
 impl std::fmt::Display for Card {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "cuda:{} ({}, {:?})", self.index, self.name, self.precision)
-    }
-}
-
-impl std::fmt::Debug for Recording {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Recording")
     }
 }
 
@@ -106,10 +89,10 @@ impl Card {
         Some(total.saturating_sub(free) as u64)
     }
 
-    /// How many CUDA graphs have been started.
+    /// Its CUDA graphs.
     #[cfg(test)]
-    pub(crate) fn replays(&self) -> u64 {
-        self.replays.get()
+    pub(crate) fn graphs(&self) -> &Graphs {
+        &self.graphs
     }
 
     fn function(&self, kernel: &str) -> Result<&CudaFunction> {
@@ -135,9 +118,8 @@ mod calls {
     use super::*;
 
     impl Card {
-        /// The card `index`, or why it cannot be used. Without a `precision` it is bf16 where the card multiplies that;
-        /// unless it is said whether to use `graphs`, [`GRAPHS`] decides.
-        pub(crate) fn open(index: usize, precision: Option<Precision>, graphs: Option<bool>) -> Result<Self> {
+        /// The card `index`, or why it cannot be used. Without a `precision` it is bf16 where the card multiplies that.
+        pub(crate) fn open(index: usize, precision: Option<Precision>) -> Result<Self> {
             // SAFETY: looks for a library and opens it; running its initialisers is what loading a driver means.
             if !unsafe { cudarc::driver::sys::is_culib_present() } {
                 return Err(Error::NoDriver);
@@ -171,22 +153,8 @@ mod calls {
             }
             let cudnn = Cudnn::new(compute.cu_stream())?;
             let (staging, spare) = (RefCell::default(), RefCell::default());
-            let graphs = graphs.unwrap_or_else(|| std::env::var_os(GRAPHS).is_some_and(|value| value == "on"));
-            let (graphs, replays) = (Cell::new(graphs), Cell::new(0));
-            Ok(Self {
-                name,
-                index,
-                precision,
-                graphs,
-                replays,
-                functions,
-                cudnn,
-                staging,
-                spare,
-                compute,
-                copies,
-                context,
-            })
+            let graphs = Graphs::from_environment();
+            Ok(Self { name, index, precision, graphs, functions, cudnn, staging, spare, compute, copies, context })
         }
     }
 
@@ -194,7 +162,7 @@ mod calls {
         type Memory = CudaSlice<u8>;
         type Convolution = Convolution;
         type Readback = Readback;
-        type Recording = Recording;
+        type Recording = Graph;
 
         fn allocate(&self, bytes: usize) -> Result<Self::Memory> {
             self.compute.alloc_zeros(bytes).map_err(|error| driver(&format!("allocate {bytes} bytes"))(error))
@@ -286,26 +254,12 @@ mod calls {
                 .map_err(driver(kernel))
         }
 
-        fn record(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Recording>> {
-            if !self.graphs.get() {
-                return Ok(None);
-            }
-            let refused = driver("record a CUDA graph");
-            // cuDNN may ask for memory of its own meanwhile, which the stricter modes forbid.
-            let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
-            self.compute.begin_capture(mode).map_err(&refused)?;
-            let asked = work();
-            // In any case, for only then the stream does its work again.
-            let graph = self.compute.end_capture(CUgraphInstantiate_flags(0)).map_err(&refused);
-            let recording = asked.and(graph).map(|graph| graph.map(Recording));
-            // What fails once is not tried, and complained of, for every walk and shape.
-            self.graphs.set(matches!(recording, Ok(Some(_))));
-            recording
+        fn record(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Graph>> {
+            self.graphs.record(&self.compute, work)
         }
 
-        fn replay(&self, Recording(graph): &Recording) -> Result<()> {
-            self.replays.set(self.replays.get() + 1);
-            graph.launch().map_err(driver("start a CUDA graph"))
+        fn replay(&self, recording: &Graph) -> Result<()> {
+            self.graphs.start(recording)
         }
 
         fn prepare(&self, geometry: &Geometry, precision: Precision, purpose: Purpose) -> Result<(Convolution, usize)> {
@@ -371,7 +325,7 @@ mod calls {
 }
 
 /// Turns the driver's error into this crate's, with what was attempted.
-fn driver(what: &str) -> impl Fn(DriverError) -> Error + '_ {
+pub(crate) fn driver(what: &str) -> impl Fn(DriverError) -> Error + '_ {
     move |error| {
         let text = error.error_string().map(|text| text.to_string_lossy().into_owned());
         Error::Driver { what: what.to_owned(), message: text.unwrap_or_else(|_| format!("{:?}", error.0)) }

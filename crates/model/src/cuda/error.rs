@@ -39,6 +39,9 @@ pub enum Error {
     /// cuDNN has no deterministic algorithm for a convolution.
     #[error("cuDNN has no deterministic algorithm for {0}")]
     NoAlgorithm(String),
+    /// cuDNN refused a convolution with bias, shortcut and ReLU.
+    #[error("cuDNN refuses convolutions with bias, shortcut and ReLU")]
+    NoFusion,
     /// A kernel is not among those that were compiled.
     #[error("there is no kernel `{0}`")]
     NoKernel(String),

@@ -5,7 +5,7 @@
 //! stays as it is: max pooling takes its batch norm in passing already.
 
 use super::engine::{Address, Engine, NULL, Precision};
-use super::error::Result;
+use super::error::{Error, Result};
 use super::kernels;
 use super::parameters::Parameters;
 use super::trunk::{Mode, Pass};
@@ -95,22 +95,21 @@ impl<E: Engine> Folded<E> {
 }
 
 impl<E: Engine> Pass<'_, E> {
-    /// From the normalised pixels to the features, in evaluation mode; not done, and `false`, where the device has no fused
-    /// convolution.
-    pub(crate) fn forward_folded(&self, folded: &Folded<E>) -> Result<bool> {
+    /// From the normalised pixels to the features, in evaluation mode.
+    ///
+    /// # Errors
+    /// [`Error::NoFusion`] where the device has no fused convolution; some of the layers have been done then.
+    pub(crate) fn forward_folded(&self, folded: &Folded<E>) -> Result<()> {
         debug_assert_eq!(self.mode, Mode::Evaluation);
         let mut x = self.stem()?;
         for block in &self.space.blocks {
-            if !self.block_folded(block, folded, x)? {
-                return Ok(false);
-            }
+            self.block_folded(block, folded, x)?;
             x = block.output;
         }
-        self.features(x)?;
-        Ok(true)
+        self.features(x)
     }
 
-    fn block_folded(&self, block: &BlockSpace<E>, folded: &Folded<E>, x: Address) -> Result<bool> {
+    fn block_folded(&self, block: &BlockSpace<E>, folded: &Folded<E>, x: Address) -> Result<()> {
         let scratch = self.space.scratch;
         let mut shortcut = x;
         if let Some(layer) = &block.downsample {
@@ -125,10 +124,10 @@ impl<E: Engine> Pass<'_, E> {
             let (shortcut, y) = if last { (shortcut, block.output) } else { (NULL, layer.y) };
             let operands = Fused { x: input, weight, bias, shortcut, y };
             if !self.engine.convolve_fused(&layer.convolution, scratch, operands)? {
-                return Ok(false);
+                return Err(Error::NoFusion);
             }
             input = y;
         }
-        Ok(true)
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Tested in emulation and on an H200; docs/cuda.md says what was measured.
 //!
-//! Where to look: what is asked of a device (`engine`), the card (`card`, `convolution`), the kernels as functions
+//! Where to look: what is asked of a device (`engine`), the card (`card`, `convolution`, `graph`), the kernels as functions
 //! (`kernels`, `shapes`), where the parameters stand (`parameters`), the memory of a batch shape (`workspace`), the walk over the
 //! layers (`trunk`; `folded` for inference; `recordings` asks for a walk as a whole), and what a network does with them
 //! (`session`).
@@ -13,6 +13,7 @@ mod convolution;
 mod engine;
 mod error;
 mod folded;
+mod graph;
 mod kernels;
 mod parameters;
 mod recordings;
@@ -62,7 +63,7 @@ pub fn open(index: usize, precision: crate::Precision) -> Result<SharedCard, Err
         crate::Precision::Tf32 => Some(Precision::Tf32),
         crate::Precision::Bf16 => Some(Precision::Bf16),
     };
-    Ok(SharedCard(Rc::new(Card::open(index, precision, None)?)))
+    Ok(SharedCard(Rc::new(Card::open(index, precision)?)))
 }
 
 /// A network on a card.

@@ -156,27 +156,24 @@ impl<E: Engine> Session<E> {
         let Planned { workspace: space, recordings, .. } = current(&mut self.planned)?;
         let pass = Pass { engine, space, mode: Mode::Evaluation };
         if self.can_fold {
-            let mut folded = match self.folded.take() {
-                Some(folded) => folded,
-                None => Folded::new(engine, plan, self.precision)?,
-            };
-            folded.refresh(engine, space, &self.parameters)?;
-            let mut fused = true;
-            recordings.walk(engine, Walk::Folded, || {
-                fused &= pass.forward_folded(&folded)?;
-                Ok(())
-            })?;
-            if fused {
-                self.folded = Some(folded);
-                return Ok(());
+            if self.folded.is_none() {
+                self.folded = Some(Folded::new(engine, plan, self.precision)?);
             }
-            artifacts::progress::line(
-                "cuDNN refuses convolutions with bias, shortcut and ReLU: inference goes without",
-            );
+            // It stays where it is whatever fails: recordings have its addresses.
+            if let Some(folded) = &mut self.folded {
+                folded.refresh(engine, space, &self.parameters)?;
+                match recordings.walk(engine, Walk::Folded, || pass.forward_folded(folded)) {
+                    Err(error @ Error::NoFusion) => {
+                        artifacts::progress::line(&format!("{error}: inference goes without"));
+                    }
+                    done => return done,
+                }
+            }
             // The fused ones that did run are overwritten; the memory is given back once they are done. Recordings that
             // read it are not asked for again.
             self.can_fold = false;
             engine.wait()?;
+            self.folded = None;
         }
         recordings.walk(engine, Walk::Unfolded, || pass.forward())
     }
@@ -287,6 +284,13 @@ impl<E: Engine> Session<E> {
         let slots = [slot()?, slot()?];
         let workspace = Workspace::new(engine, plan, &self.parameters, self.precision, shape, purpose)?;
         Ok(Planned { workspace, slots, recordings: Recordings::none() })
+    }
+}
+
+impl<E: Engine> Drop for Session<E> {
+    fn drop(&mut self) {
+        // What goes may still be in use. A card that has failed has nothing left to wait for.
+        let _ = self.engine.wait();
     }
 }
 

@@ -13,7 +13,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::rc::Rc;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::card::Card;
 use super::error::Error;
@@ -38,18 +38,30 @@ pub(crate) fn has_driver() -> bool {
     unsafe { cudarc::driver::sys::is_culib_present() }
 }
 
+/// A card, for one test at a time: they would share its context, and one that waits for all of it disturbs what another
+/// records.
+pub(crate) struct OnCard {
+    card: Rc<Card>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl std::ops::Deref for OnCard {
+    type Target = Rc<Card>;
+
+    fn deref(&self) -> &Rc<Card> {
+        &self.card
+    }
+}
+
 /// The first card, or nothing where there is none.
 ///
 /// # Panics
 /// Where there is a card that cannot be used: then the checks must be made.
-pub(crate) fn card() -> Option<Rc<Card>> {
-    card_with(None)
-}
-
-/// The same, with or without CUDA graphs where that is said.
-pub(crate) fn card_with(graphs: Option<bool>) -> Option<Rc<Card>> {
-    match Card::open(0, None, graphs) {
-        Ok(card) => Some(Rc::new(card)),
+pub(crate) fn card() -> Option<OnCard> {
+    static TURNS: Mutex<()> = Mutex::new(());
+    let turn = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    match Card::open(0, None) {
+        Ok(card) => Some(OnCard { card: Rc::new(card), _turn: turn }),
         Err(reason @ (Error::NoDriver | Error::NoCard { .. })) => {
             skip(&reason.to_string());
             None
