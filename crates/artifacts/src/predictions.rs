@@ -39,6 +39,13 @@ pub struct Prediction {
     pub predicted: Label,
 }
 
+impl Prediction {
+    /// The logit of fake minus that of real: what images are ranked by, because P(fake) is 1 to the last digit from 37 on.
+    pub fn margin(&self) -> f64 {
+        f64::from(self.logit_fake) - f64::from(self.logit_real)
+    }
+}
+
 /// Writes all predictions as a whole.
 pub fn write(path: &Path, predictions: &[Prediction]) -> Result<()> {
     let batch = to_batch(predictions).map_err(|e| Error::malformed(path, "table of predictions", e))?;

@@ -27,8 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{:>12} {:>9} {:>11} {:>20} {:>10}", "predictions", "seconds", "processor", "µs of it each", "peak MB");
     for n in sizes {
         let predictions = simulate(n);
-        let margins: Vec<f64> = predictions.iter().map(|p| f64::from(p.logit_fake)).collect();
-        let fit = Fit::new(&Scored::of(&predictions), &margins, BandLimits::default())?;
+        let fit = Fit::new(&Scored::of(&predictions), BandLimits::default())?;
         let (start, before) = (Instant::now(), processor_seconds());
         let metrics = judge_run(&predictions, fit.as_ref(), RunPlan { run: 0, resamples: DEFAULT_RESAMPLES, seed: 0 })?;
         let (seconds, processor) = (start.elapsed().as_secs_f64(), processor_seconds() - before);

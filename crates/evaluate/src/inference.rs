@@ -50,7 +50,7 @@ pub(crate) fn predictions(
             logit_real: score.real,
             logit_fake: score.fake,
             p_fake: score.p_fake(),
-            p_fake_calibrated: temperature.map(|temperature| temperature.calibrate(score.p_fake())),
+            p_fake_calibrated: temperature.map(|temperature| temperature.calibrate(score.margin())),
             predicted: score.predicted(),
         })
         .collect()

@@ -14,7 +14,7 @@ use model::device::Device;
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::detector::{Detector, Score};
+use crate::detector::Detector;
 use crate::judge::{Fit, RunPlan, Scored, judge_run, over_runs};
 use crate::predict::Preprocessing;
 use crate::{Error, explain, inference, robustness};
@@ -244,8 +244,7 @@ fn judge_one(
         Some(shards) => {
             let scores = inference::scores(detector, shards, config.batch, "evaluate: validation")?;
             let predictions = inference::predictions(shards, &scores, run, None);
-            let margins: Vec<f64> = scores.iter().map(|score| Score::margin(*score)).collect();
-            Fit::new(&Scored::of(&predictions), &margins, config.band).map_err(score)?
+            Fit::new(&Scored::of(&predictions), config.band).map_err(score)?
         }
     };
     let what = format!("evaluate: {}", config.split);

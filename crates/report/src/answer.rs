@@ -93,9 +93,13 @@ fn certainty(metrics: &Metrics) -> Vec<String> {
             count(u64::from(metrics.bootstrap.resamples))
         ),
         (None, Some(accuracy)) => format!(
-            "Over all images like these, accuracy may well be anything between {} and {} (95% interval). How far chance \
-             could move ROC-AUC these images cannot say: it is the same in every resample of them.",
-            accuracy.0, accuracy.1
+            "Over all images like these, accuracy may well be anything between {} and {} (95% interval).{}",
+            accuracy.0,
+            accuracy.1,
+            match metrics.headline.roc_auc {
+                Some(_) => " How far chance could move ROC-AUC these images cannot say: it is the same in every resample of them.",
+                None => "",
+            }
         ),
         _ => "No intervals were computed, so how far chance could move these scores is not known.".to_owned(),
     });
@@ -225,19 +229,24 @@ fn robustness_limit(evidence: &Evidence) -> Limit {
 }
 
 fn calibration_limit(metrics: &Metrics) -> Option<Limit> {
+    let run = metrics.runs.first()?;
+    let by_chance = run.calibration_error_by_chance;
     let error = metrics.headline.expected_calibration_error.filter(|error| *error > MISCALIBRATED)?;
-    let fitted = metrics.runs.first().and_then(|run| run.fitted.as_ref());
-    let after = fitted.and_then(|fitted| fitted.scores.expected_calibration_error);
+    if by_chance.is_some_and(|by_chance| error <= by_chance) {
+        return None;
+    }
+    let chance = match by_chance {
+        Some(by_chance) => format!(", where chance alone gives honest probabilities up to {}", score(Some(by_chance))),
+        None => String::new(),
+    };
+    let after = run.fitted.as_ref().and_then(|fitted| fitted.scores.expected_calibration_error);
+    let after = match after {
+        Some(after) => format!("; calibrated on validation it is off by {}", score(Some(after))),
+        None => String::new(),
+    };
     Some(Limit::new(
         "P(fake) as a probability",
-        match after {
-            Some(after) => format!(
-                "it is off by {} on average; calibrated on validation it is off by {}",
-                score(Some(error)),
-                score(Some(after))
-            ),
-            None => format!("it is off by {} on average", score(Some(error))),
-        },
+        format!("it is off by {} on average{chance}{after}", score(Some(error))),
     ))
 }
 

@@ -20,6 +20,7 @@ pub(crate) struct Metric {
 const BOTH: &str = "it needs images of both classes";
 const REALS: &str = "there are no real images";
 const FAKES: &str = "there are no fakes";
+const NONE_CALLED: &str = "no image was called fake, or there are none of one class";
 const ANY: &str = "there are no images";
 
 const fn metric(
@@ -36,9 +37,9 @@ const fn metric(
 pub(crate) const ALL: [Metric; 14] = [
     metric("accuracy", "Accuracy", true, ANY, "share of right verdicts"),
     metric("roc_auc", "ROC-AUC", false, BOTH, "chance that a fake scores above a real image; 0.5 is guessing"),
-    metric("pr_auc", "PR-AUC", false, FAKES, "average precision over all thresholds"),
-    metric("f1", "F1 (fake)", true, "no image is fake or called so", "harmonic mean of precision and recall"),
-    metric("precision", "Precision", true, "no image was called fake", "share of fakes among what is called fake"),
+    metric("pr_auc", "PR-AUC", false, BOTH, "average precision over all thresholds"),
+    metric("f1", "F1 (fake)", true, BOTH, "harmonic mean of precision and recall"),
+    metric("precision", "Precision", true, NONE_CALLED, "share of fakes among what is called fake"),
     metric("recall", "Recall", true, FAKES, "share of the fakes that are called fake"),
     metric("real_accuracy", "Accuracy on real", true, REALS, "share of the real images that are called real"),
     metric("balanced_accuracy", "Balanced accuracy", true, BOTH, "mean of the accuracies on real and on fake"),
@@ -83,8 +84,15 @@ impl Metric {
         ALL.iter().find(|metric| metric.key == key)
     }
 
-    /// Its value; `None` where it is undefined.
+    /// Its value; `None` where it is undefined, or would be the same whatever the model says: of fakes alone precision and
+    /// average precision are 1.
     pub(crate) fn of(&self, scores: &Scores) -> Option<f64> {
+        let confusion = scores.confusion;
+        let has_both = confusion.true_negative + confusion.false_positive > 0
+            && confusion.true_positive + confusion.false_negative > 0;
+        if !has_both && matches!(self.key, "pr_auc" | "precision" | "f1") {
+            return None;
+        }
         scores.named().into_iter().find(|(name, _)| *name == self.key).and_then(|(_, value)| value)
     }
 
@@ -96,6 +104,8 @@ impl Metric {
 
 #[cfg(test)]
 mod tests {
+    use artifacts::schema::Confusion;
+
     use super::*;
     use crate::sample;
 
@@ -114,6 +124,15 @@ mod tests {
         let precision = Metric::named("precision").unwrap();
         assert_eq!(precision.why_undefined(&scores), None);
         scores.precision = None;
-        assert_eq!(precision.why_undefined(&scores).unwrap(), "Precision is undefined: no image was called fake");
+        assert_eq!(
+            precision.why_undefined(&scores).unwrap(),
+            "Precision is undefined: no image was called fake, or there are none of one class"
+        );
+        let of_fakes = Scores {
+            confusion: Confusion { true_positive: 3, ..Confusion::default() },
+            precision: Some(1.0),
+            ..scores
+        };
+        assert_eq!(precision.of(&of_fakes), None);
     }
 }

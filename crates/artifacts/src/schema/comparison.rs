@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bootstrap, CurvePoint, Interval, Scores};
+use super::{Bootstrap, CurvePoint, Interval, Scores, Seen};
 use crate::Label;
 use crate::hash::Hash;
 
@@ -68,6 +68,9 @@ pub struct Entrant {
     pub left_out: u64,
     /// Whether the data set is a simulated one.
     pub simulated: bool,
+    /// Images of what it judged that it had seen in training, where the data are not its run's own.
+    #[serde(default)]
+    pub seen: Option<Seen>,
     /// On the common images, at threshold 0.5.
     pub scores: Scores,
     /// 95% intervals of these scores by their names.

@@ -76,6 +76,9 @@ pub struct RunMetrics {
     /// The same images with the temperature and threshold that validation chose; null where it has one class only.
     #[serde(default)]
     pub fitted: Option<Fitted>,
+    /// What `expected_calibration_error` stays below in 95 of 100 such sets where P(fake) is honest.
+    #[serde(default)]
+    pub calibration_error_by_chance: Option<f64>,
     /// ROC curve: x false-positive rate, y true-positive rate.
     pub roc: Vec<CurvePoint>,
     /// Precision-recall curve: x recall, y precision.
@@ -93,7 +96,7 @@ pub struct RunMetrics {
 }
 
 /// What validation chose, and what it gives on the judged split. All probabilities here are calibrated:
-/// `1 / (1 + ((1 - p) / p)^(1 / temperature))`.
+/// `1 / (1 + e^-((logit_fake - logit_real) / temperature))`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fitted {
     /// Validation images that it was fitted on.
@@ -107,6 +110,9 @@ pub struct Fitted {
     pub scores: Scores,
     /// 95% intervals of these scores by their names.
     pub intervals: BTreeMap<String, Interval>,
+    /// What `expected_calibration_error` stays below in 95 of 100 such sets where these probabilities are honest.
+    #[serde(default)]
+    pub calibration_error_by_chance: Option<f64>,
     /// Reliability diagram of the calibrated probabilities.
     pub reliability: Vec<ReliabilityBin>,
 }

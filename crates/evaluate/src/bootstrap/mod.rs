@@ -41,7 +41,7 @@ pub struct Plan {
     pub views: Vec<View>,
 }
 
-/// One way of reading a ranking of P(fake): on a scale, with a threshold on that scale.
+/// One way of reading a ranking of margins: as P(fake) on a scale, with a threshold on that scale.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
     /// The scale.
@@ -55,14 +55,14 @@ impl View {
     pub const HEADLINE: View = View { scale: Scale::AsJudged, threshold: 0.5 };
 }
 
-/// 95% intervals by metric of a ranking of P(fake), one map for each view. The rank metrics are in each map; they are
+/// 95% intervals by metric of a ranking of margins, one map for each view. The rank metrics are in each map; they are
 /// the same on every scale.
 pub fn intervals(ranking: &Ranking, plan: &Plan) -> Vec<BTreeMap<String, Interval>> {
     let views: Vec<(Cut, ProbabilityColumns)> = plan
         .views
         .iter()
         .map(|view| {
-            let p_fake = |p| view.scale.p_fake(p);
+            let p_fake = |margin| view.scale.p_fake(margin);
             (Cut::new(ranking, view.threshold, p_fake), ProbabilityColumns::new(ranking, p_fake))
         })
         .collect();

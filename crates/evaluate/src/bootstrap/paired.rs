@@ -25,7 +25,7 @@ pub fn paired_difference(
     resamples: u32,
     seed: u64,
 ) -> Vec<Difference> {
-    let cut = |(ranking, view): (&Ranking, View)| Cut::new(ranking, view.threshold, |p| view.scale.p_fake(p));
+    let cut = |(ranking, view): (&Ranking, View)| Cut::new(ranking, view.threshold, |margin| view.scale.p_fake(margin));
     let cuts = (cut(first), cut(second));
     let (fake, real) = (positions(first.0.fake(), second.0.fake()), positions(first.0.real(), second.0.real()));
     let one = |weights: &Weights, paired: &Weights| -> Vec<Named> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::threshold::halfway_above;
 use crate::metrics::Ranking;
 
 /// The error rates that a verdict may have on validation. The lower one is for false accusations.
@@ -63,14 +64,14 @@ pub fn fit_band(ranking: &Ranking, threshold: f64, limits: BandLimits) -> Option
         return None;
     }
     let accuses_too_many = |real: usize| real as f64 / reals > limits.false_accusations;
-    let misses_too_many = |fake: usize| 1.0 - fake as f64 / fakes > limits.misses;
+    let misses_too_many = |fake: usize| (ranking.fake().len() - fake) as f64 / fakes > limits.misses;
     let steps: Vec<(f64, usize, usize)> = ranking.thresholds().collect();
     // The first score from the top that may not be called fake: the band's end must lie above it.
     let refused = steps.iter().position(|&(_, _, real)| accuses_too_many(real));
     let high = match refused {
         Some(index) if threshold <= steps[index].0 => {
             let above = if index == 0 { steps[0].0.max(1.0) } else { steps[index - 1].0 };
-            0.5 * (steps[index].0 + above)
+            halfway_above(steps[index].0, above)
         }
         _ => threshold,
     };
@@ -102,6 +103,24 @@ mod tests {
         let missed = ranking.fake().scores().iter().filter(|&&p| band.verdict(p) == Verdict::Real).count();
         assert_eq!((accused, missed), (7, 14), "{band:?}");
         assert_eq!(band.verdict(0.5), Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_limit_may_be_reached() {
+        // One miss of 20 fakes is 5%, though 1 - 19 / 20 is a little more in floats.
+        let labels: Vec<Label> = [Real; 20].into_iter().chain([Fake; 20]).collect();
+        let scores: Vec<f64> =
+            (0..20).map(|i| 0.01 * f64::from(i)).chain((0..20).map(|i| 0.1 + 0.04 * f64::from(i))).collect();
+        let ranking = Ranking::new(&labels, &scores).unwrap();
+        let band = fit_band(&ranking, 0.5, BandLimits { false_accusations: 0.01, misses: 0.05 }).unwrap();
+        assert_eq!(band.low, 0.14);
+    }
+
+    #[test]
+    fn a_real_image_at_the_end_of_the_scale_is_not_accused() {
+        let ranking = Ranking::new(&[Real, Fake, Real, Fake], &[1.0, 1.0, 0.2, 0.1]).unwrap();
+        let band = fit_band(&ranking, 0.5, BandLimits { false_accusations: 0.01, misses: 0.05 }).unwrap();
+        assert_eq!(band.verdict(1.0), Verdict::Inconclusive, "{band:?}");
     }
 
     #[test]

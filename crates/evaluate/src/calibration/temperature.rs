@@ -14,10 +14,10 @@ const MAX_STEPS: usize = 200;
 pub struct Temperature(pub f64);
 
 impl Temperature {
-    /// The calibrated P(fake) of a P(fake) as the network gave it. It depends on nothing else, so that anyone can
-    /// repeat it from `predictions.parquet`; 0 and 1 stay what they are.
-    pub fn calibrate(self, p_fake: f64) -> f64 {
-        sigmoid((p_fake.ln() - (-p_fake).ln_1p()) / self.0)
+    /// The calibrated P(fake) of a margin, the logit of fake minus that of real. It depends on nothing else, so that
+    /// anyone can repeat it from `predictions.parquet`.
+    pub fn calibrate(self, margin: f64) -> f64 {
+        sigmoid(margin / self.0)
     }
 }
 
@@ -31,11 +31,11 @@ pub enum Scale {
 }
 
 impl Scale {
-    /// P(fake) on this scale.
-    pub fn p_fake(self, p_fake: f64) -> f64 {
+    /// P(fake) of a margin on this scale.
+    pub fn p_fake(self, margin: f64) -> f64 {
         match self {
-            Scale::AsJudged => p_fake,
-            Scale::Calibrated(temperature) => temperature.calibrate(p_fake),
+            Scale::AsJudged => sigmoid(margin),
+            Scale::Calibrated(temperature) => temperature.calibrate(margin),
         }
     }
 }
@@ -119,10 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn calibration_scales_the_logit_and_keeps_the_ends() {
-        let temperature = Temperature(2.0);
-        assert!((temperature.calibrate(sigmoid(3.0)) - sigmoid(1.5)).abs() < 1e-15);
-        assert_eq!([0.0, 0.5, 1.0].map(|p| temperature.calibrate(p)), [0.0, 0.5, 1.0]);
+    fn calibration_scales_the_margin() {
+        let temperature = Temperature(20.0);
+        assert_eq!([-30.0, 0.0, 30.0].map(|margin| temperature.calibrate(margin)), [-1.5, 0.0, 1.5].map(sigmoid));
+        // P(fake) itself has lost what calibration needs.
+        assert_eq!(sigmoid(100.0), 1.0);
+        assert_eq!(temperature.calibrate(100.0), sigmoid(5.0));
     }
 
     #[test]

@@ -18,10 +18,10 @@ pub fn fit_threshold(ranking: &Ranking) -> Option<f64> {
     // The Youden index times fakes * reals, exact in integers.
     let youden = |fake: usize, real: usize| fake as i64 * reals - real as i64 * fakes;
     let highest = steps.first().map_or(1.0, |step| step.0);
-    let all_real = (youden(0, 0), 0.5 * (highest + 1.0_f64.max(highest)));
+    let all_real = (youden(0, 0), halfway_above(highest, 1.0_f64.max(highest)));
     let cuts = steps.iter().enumerate().map(|(index, &(score, fake, real))| {
         let below = steps.get(index + 1).map_or(0.0_f64.min(score), |next| next.0);
-        (youden(fake, real), 0.5 * (score + below))
+        (youden(fake, real), halfway_above(below, score).min(score))
     });
     let better = |a: (i64, f64), b: (i64, f64)| {
         let distance = |threshold: f64| (threshold - 0.5).abs();
@@ -31,6 +31,12 @@ pub fn fit_threshold(ranking: &Ranking) -> Option<f64> {
         }
     };
     Some(cuts.fold(all_real, better).1)
+}
+
+/// Halfway from a score to the next one, and above it even where floats have nothing in between: an image with that score
+/// must be on the other side.
+pub(super) fn halfway_above(score: f64, next: f64) -> f64 {
+    (0.5 * (score + next)).max(score.next_up())
 }
 
 #[cfg(test)]
@@ -63,6 +69,13 @@ mod tests {
             (0..90).map(|i| f64::from(i) / 100.0).chain((0..10).map(|i| 0.8 + f64::from(i) / 100.0)).collect();
         // Accuracy alone would call everything real above 0.9.
         assert!(fit(&labels, &scores) < 0.8);
+    }
+
+    #[test]
+    fn the_middle_is_above_the_lower_score_whatever_floats_there_are() {
+        assert_eq!(halfway_above(0.25, 0.75), 0.5);
+        assert_eq!(halfway_above(0.5, 0.5_f64.next_up()), 0.5_f64.next_up());
+        assert!(halfway_above(1.0, 1.0) > 1.0);
     }
 
     #[test]

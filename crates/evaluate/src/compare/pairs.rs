@@ -89,6 +89,7 @@ fn entrant(ranked: &Ranked<'_>, bootstrap: Bootstrap) -> Result<Entrant, Error> 
         weights: judged.run.weights,
         left_out: judged.left_out as u64,
         simulated: judged.metrics.simulated,
+        seen: judged.metrics.seen,
         scores: headline,
         intervals,
         roc: roc(ranking),
@@ -105,7 +106,7 @@ fn pair(ranked: &[Ranked<'_>], first: usize, second: usize, bootstrap: Bootstrap
         bootstrap.resamples,
         bootstrap.seed,
     );
-    let areas = delong(&a.scored.labels, &a.scored.p_fake, &b.scored.p_fake).map_err(scores_error(a.judged))?;
+    let areas = delong(&a.scored.labels, &a.scored.margins, &b.scored.margins).map_err(scores_error(a.judged))?;
     Ok(Pair {
         first,
         second,
@@ -131,7 +132,7 @@ fn pair(ranked: &[Ranked<'_>], first: usize, second: usize, bootstrap: Bootstrap
 
 fn accuracies(a: &Scored, view_a: View, b: &Scored, view_b: View) -> McNemar {
     let right = |scored: &Scored, view: View, row: usize| {
-        let called_fake = view.scale.p_fake(scored.p_fake[row]) >= view.threshold;
+        let called_fake = view.scale.p_fake(scored.margins[row]) >= view.threshold;
         called_fake == (scored.labels[row].index() == 1)
     };
     let (mut only_first, mut only_second) = (0, 0);

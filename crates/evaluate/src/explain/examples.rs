@@ -55,7 +55,7 @@ mod tests {
             generator: String::new(),
             run: 0,
             logit_real: 0.0,
-            logit_fake: 0.0,
+            logit_fake: (p_fake / (1.0 - p_fake)).ln() as f32,
             p_fake,
             p_fake_calibrated: None,
             predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },

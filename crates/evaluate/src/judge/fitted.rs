@@ -21,16 +21,15 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Fits on the validation split; `margins` are the logits of fake minus those of real. `None` unless both classes
-    /// are there.
+    /// Fits on the validation split. `None` unless both classes are there.
     ///
     /// # Errors
     /// A score that is not finite.
-    pub fn new(validation: &Scored, margins: &[f64], limits: BandLimits) -> Result<Option<Fit>, Error> {
-        let Some(temperature) = fit_temperature(&validation.labels, margins)? else {
+    pub fn new(validation: &Scored, limits: BandLimits) -> Result<Option<Fit>, Error> {
+        let Some(temperature) = fit_temperature(&validation.labels, &validation.margins)? else {
             return Ok(None);
         };
-        let calibrated: Vec<f64> = validation.p_fake.iter().map(|&p| temperature.calibrate(p)).collect();
+        let calibrated: Vec<f64> = validation.margins.iter().map(|&margin| temperature.calibrate(margin)).collect();
         let ranking = Ranking::new(&validation.labels, &calibrated)?;
         let images = validation.labels.len();
         Ok(fit_threshold(&ranking).and_then(|threshold| {
@@ -47,7 +46,8 @@ impl Fit {
     /// What the band does to a set of images.
     pub fn inconclusive(&self, ranking: &Ranking) -> Inconclusive {
         let count = |scores: &[f64], verdict: Verdict| {
-            scores.iter().filter(|&&p| self.band.verdict(self.temperature.calibrate(p)) == verdict).count() as f64
+            let verdicts = scores.iter().map(|&margin| self.band.verdict(self.temperature.calibrate(margin)));
+            verdicts.filter(|&found| found == verdict).count() as f64
         };
         let (fake, real) = (ranking.fake().scores(), ranking.real().scores());
         let without = count(fake, Verdict::Inconclusive) + count(real, Verdict::Inconclusive);

@@ -11,9 +11,8 @@ use crate::bootstrap::View;
 use crate::metrics::{AtThreshold, Error};
 use crate::significance::{delong_interval, wilson};
 
-/// The scores of which higher is better, so that the lowest is the worst.
-const HIGHER_IS_BETTER: [&str; 8] =
-    ["accuracy", "balanced_accuracy", "real_accuracy", "fake_accuracy", "roc_auc", "pr_auc", "f1", "tpr_at_fpr_5"];
+/// The scores that are errors, so that the highest is the worst; of all others it is the lowest.
+const ERRORS: [&str; 4] = ["equal_error_rate", "brier", "log_loss", "expected_calibration_error"];
 
 /// The scores that say something only where both classes are: average precision is 1 where all are fake.
 const OF_BOTH_CLASSES: [&str; 3] = ["pr_auc", "f1", "precision"];
@@ -81,8 +80,8 @@ fn summarise<'a>(
             continue;
         }
         mean.insert(name.to_owned(), values.iter().map(|value| value.0).sum::<f64>() / values.len() as f64);
-        let lowest = values.iter().copied().min_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((value, group)) = lowest.filter(|_| HIGHER_IS_BETTER.contains(&name)) {
+        let badness = |value: f64| if ERRORS.contains(&name) { -value } else { value };
+        if let Some(&(value, group)) = values.iter().min_by(|a, b| badness(a.0).total_cmp(&badness(b.0))) {
             worst.insert(name.to_owned(), Worst { name: group.to_owned(), value });
         }
     }
@@ -99,7 +98,7 @@ fn group(name: String, members: &[&Prediction], fit: Option<&Fit>) -> Result<Gro
     let scores = scores(&scored, &ranking, View::HEADLINE)?;
     let fitted = fit.map(|fit| {
         let view = fit.view();
-        AtThreshold::of(&ranking, view.threshold, |p| view.scale.p_fake(p))
+        AtThreshold::of(&ranking, view.threshold, |margin| view.scale.p_fake(margin))
     });
     Ok(Group {
         name,
@@ -114,7 +113,7 @@ fn group(name: String, members: &[&Prediction], fit: Option<&Fit>) -> Result<Gro
 fn group_intervals(scored: &Scored, scores: &Scores) -> Result<BTreeMap<String, Interval>, Error> {
     let mut intervals = BTreeMap::new();
     // Of a group that is told apart without a mistake it has no width, and is none.
-    if let Some((_, low, high)) = delong_interval(&scored.labels, &scored.p_fake)?.filter(|(_, low, high)| low < high) {
+    if let Some((low, high)) = delong_interval(&scored.labels, &scored.margins)?.filter(|(low, high)| low < high) {
         intervals.insert("roc_auc".to_owned(), Interval { low, high });
     }
     let confusion = scores.confusion;
@@ -142,7 +141,7 @@ mod tests {
             generator: generator.to_owned(),
             run: 0,
             logit_real: 0.0,
-            logit_fake: 0.0,
+            logit_fake: (p_fake / (1.0 - p_fake)).ln() as f32,
             p_fake,
             p_fake_calibrated: None,
             predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
@@ -157,13 +156,14 @@ mod tests {
             prediction("test/fake/2.png", Label::Fake, "easy", 0.9),
             prediction("test/fake/3.png", Label::Fake, "easy", 0.8),
             prediction("test/fake/4.png", Label::Fake, "hard", 0.5),
-            prediction("test/fake/5.png", Label::Fake, "hard", 0.0),
+            prediction("test/fake/5.png", Label::Fake, "hard", 0.01),
         ];
         let groups = generators(&predictions, None).unwrap();
         let names: Vec<&str> = groups.groups.iter().map(|group| group.name.as_str()).collect();
         assert_eq!(names, ["easy", "hard"]);
         assert_eq!(groups.worst["roc_auc"], Worst { name: "hard".to_owned(), value: 0.25 });
         assert_eq!(groups.mean["roc_auc"], 0.625);
+        assert_eq!((groups.worst["brier"].name.as_str(), groups.worst["recall"].name.as_str()), ("hard", "hard"));
         assert_eq!(groups.mean["fake_accuracy"], 0.75);
         assert_eq!((groups.groups[0].reals, groups.groups[0].fakes), (2, 2));
         assert!(sources(&predictions, None).unwrap().groups.is_empty());

@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 use artifacts::predictions::Prediction;
 use artifacts::schema::{CurvePoint, Fitted, Moments, RunMetrics};
 
+use super::scores::on_scale;
 use super::width::mend;
 use super::{Fit, Scored, bins, generators, scores, sources};
 use crate::bootstrap::{Plan, View, intervals};
-use crate::metrics::{Error, Ranking, pr_curve, roc_curve, thin};
+use crate::calibration::sigmoid;
+use crate::metrics::{Error, Ranking, calibration_error_by_chance, pr_curve, roc_curve, thin};
 
 /// Points of a curve that are kept for drawing.
 const CURVE_POINTS: usize = 1000;
+
+/// Sets of labels that are drawn to see how large a calibration error chance makes.
+const CHANCES: u64 = 200;
 
 /// How a run is judged.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +32,7 @@ pub struct RunPlan {
 /// Everything that is said of one run's predictions, at threshold 0.5 and as fitted on validation.
 ///
 /// # Errors
-/// A P(fake) that is not a probability.
+/// A logit that is not finite.
 pub fn judge_run(predictions: &[Prediction], fit: Option<&Fit>, plan: RunPlan) -> Result<RunMetrics, Error> {
     let scored = Scored::of(predictions);
     let ranking = scored.ranking()?;
@@ -43,6 +48,7 @@ pub fn judge_run(predictions: &[Prediction], fit: Option<&Fit>, plan: RunPlan) -
                 temperature: fit.temperature.0,
                 inconclusive: fit.inconclusive(&ranking),
                 intervals: mend(by_view.next().unwrap_or_default(), &scores),
+                calibration_error_by_chance: by_chance(&scored, fit.view(), plan),
                 scores,
                 reliability: bins(&scored, fit.view())?,
             })
@@ -56,24 +62,29 @@ pub fn judge_run(predictions: &[Prediction], fit: Option<&Fit>, plan: RunPlan) -
         fitted,
         roc: roc(&ranking),
         pr: pr(&ranking),
+        calibration_error_by_chance: by_chance(&scored, View::HEADLINE, plan),
         reliability: bins(&scored, View::HEADLINE)?,
         generators: generators(predictions, fit)?,
         sources: sources(predictions, fit)?,
     })
 }
 
+fn by_chance(scored: &Scored, view: View, plan: RunPlan) -> Option<f64> {
+    calibration_error_by_chance(&on_scale(scored, view), CHANCES, plan.seed)
+}
+
 /// The ROC curve, in as many points as can be seen.
 pub(crate) fn roc(ranking: &Ranking) -> Vec<CurvePoint> {
     thin(roc_curve(ranking), CURVE_POINTS, |point| (point.fpr, point.tpr))
         .into_iter()
-        .map(|point| CurvePoint { x: point.fpr, y: point.tpr, threshold: point.threshold })
+        .map(|point| CurvePoint { x: point.fpr, y: point.tpr, threshold: point.threshold.map(sigmoid) })
         .collect()
 }
 
 fn pr(ranking: &Ranking) -> Vec<CurvePoint> {
     thin(pr_curve(ranking), CURVE_POINTS, |point| (point.recall, point.precision))
         .into_iter()
-        .map(|point| CurvePoint { x: point.recall, y: point.precision, threshold: Some(point.threshold) })
+        .map(|point| CurvePoint { x: point.recall, y: point.precision, threshold: Some(sigmoid(point.threshold)) })
         .collect()
 }
 

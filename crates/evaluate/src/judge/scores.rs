@@ -15,7 +15,7 @@ use crate::metrics::{AtThreshold, Error, ProbabilityMetrics, RankMetrics, Rankin
 /// A P(fake) outside 0 to 1.
 pub fn scores(scored: &Scored, ranking: &Ranking, view: View) -> Result<Scores, Error> {
     let rank = RankMetrics::of(ranking);
-    let at = AtThreshold::of(ranking, view.threshold, |p| view.scale.p_fake(p));
+    let at = AtThreshold::of(ranking, view.threshold, |margin| view.scale.p_fake(margin));
     let probability = ProbabilityMetrics::of(&scored.labels, &on_scale(scored, view))?;
     Ok(Scores {
         n: scored.labels.len() as u64,
@@ -74,6 +74,7 @@ pub fn bins(scored: &Scored, view: View) -> Result<Vec<ReliabilityBin>, Error> {
         .collect())
 }
 
-fn on_scale(scored: &Scored, view: View) -> Vec<f64> {
-    scored.p_fake.iter().map(|&p| view.scale.p_fake(p)).collect()
+/// P(fake) of each image on a scale.
+pub(super) fn on_scale(scored: &Scored, view: View) -> Vec<f64> {
+    scored.margins.iter().map(|&margin| view.scale.p_fake(margin)).collect()
 }

@@ -18,7 +18,9 @@ pub(crate) use confusion::Cut;
 pub use confusion::{AtThreshold, confusion};
 pub use curve::{PrPoint, RocPoint, pr_curve, roc_curve, thin};
 pub use error::Error;
-pub use probability::{ProbabilityMetrics, ReliabilityBin, log_loss, reliability, squared_error};
+pub use probability::{
+    ProbabilityMetrics, ReliabilityBin, calibration_error_by_chance, log_loss, reliability, squared_error,
+};
 pub use ranking::{ClassScores, Ranking};
 pub use sweep::{RankMetrics, Weights};
 

@@ -132,7 +132,7 @@ impl Judge {
         row.p_fake = Some(p_fake);
         row.verdict = Some(match self.calibration {
             Some(Calibration { temperature, band }) => {
-                let calibrated = temperature.calibrate(p_fake);
+                let calibrated = temperature.calibrate(score.margin());
                 row.p_fake_calibrated = Some(calibrated);
                 band.verdict(calibrated)
             }

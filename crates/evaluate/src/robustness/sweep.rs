@@ -105,15 +105,15 @@ impl Sweep<'_> {
             let degraded = operation.apply(&image, level, &mut rng).map_err(|error| error.to_string())?;
             if from_file { preprocessing.square(&degraded) } else { stored.square(&degraded) }
         };
-        let mut p_fake: Vec<Option<f64>> = Vec::with_capacity(self.before.len());
+        let mut margins: Vec<Option<f64>> = Vec::with_capacity(self.before.len());
         let mut refused = Vec::new();
         for rows in images.rows().chunks(self.config.batch) {
             let made: Vec<Result<Vec<u8>, String>> = rows.par_iter().map(|&row| degraded(row)).collect();
             let pixels: Vec<&[u8]> = made.iter().flatten().map(Vec::as_slice).collect();
             let scores =
                 if pixels.is_empty() { Vec::new() } else { self.detector.scores(&pixels.concat(), pixels.len())? };
-            let mut scores = scores.iter().map(|score| score.p_fake());
-            p_fake.extend(made.iter().map(|made| made.as_ref().ok().and_then(|_| scores.next())));
+            let mut scores = scores.iter().map(|score| score.margin());
+            margins.extend(made.iter().map(|made| made.as_ref().ok().and_then(|_| scores.next())));
             refused.extend(made.into_iter().filter_map(Result::err));
             progress.add(rows.len() as u64);
         }
@@ -123,17 +123,18 @@ impl Sweep<'_> {
             self.left_out.insert(what, count);
         }
         let judged: Vec<(usize, f64)> =
-            p_fake.into_iter().enumerate().filter_map(|(image, p_fake)| Some((image, p_fake?))).collect();
+            margins.into_iter().enumerate().filter_map(|(image, margin)| Some((image, margin?))).collect();
         if judged.is_empty() { Ok(None) } else { self.judge(operation, level, &judged).map(Some) }
     }
 
-    /// What becomes of the verdicts, given P(fake) of those images that could be degraded.
+    /// What becomes of the verdicts, given the margins of those images that could be degraded.
     fn judge(&mut self, operation: Operation, level: f64, judged: &[(usize, f64)]) -> Result<RobustnessPoint, Error> {
         let labels = judged.iter().map(|&(image, _)| self.before[image].label).collect();
-        let scored = Scored { labels, p_fake: judged.iter().map(|&(_, p_fake)| p_fake).collect() };
+        let scored = Scored { labels, margins: judged.iter().map(|&(_, margin)| margin).collect() };
         let (scores, intervals) = self.measure(&scored)?;
         let (mut flips_to_fake, mut flips_to_real) = (0, 0);
-        for &(image, p_fake) in judged {
+        for &(image, margin) in judged {
+            let p_fake = View::HEADLINE.scale.p_fake(margin);
             match (self.before[image].predicted, p_fake >= View::HEADLINE.threshold) {
                 (Label::Real, true) => flips_to_fake += 1,
                 (Label::Fake, false) => flips_to_real += 1,

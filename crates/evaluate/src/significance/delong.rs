@@ -3,6 +3,7 @@
 use artifacts::Label;
 
 use super::{NORMAL_975, two_sided};
+use crate::calibration::sigmoid;
 use crate::metrics::{Error, Ranking, ratio};
 
 /// Two ROC-AUCs on the same images, and whether they differ.
@@ -51,16 +52,21 @@ pub fn delong(labels: &[Label], first: &[f64], second: &[f64]) -> Result<Option<
     }))
 }
 
-/// One ROC-AUC with its 95% interval, clipped to 0 and 1: (area, lower, upper). `None` unless there are at least two
-/// images of each class.
+/// The 95% interval of one ROC-AUC: (lower, upper), by normal approximation of its logit (Pepe 2003, The Statistical
+/// Evaluation of Medical Tests, section 5.2.4). An area near 1 has most of its chance below it, which an interval around the
+/// area itself does not know. `None` unless there are at least two images of each class, and where the area is 0 or 1.
 ///
 /// # Errors
 /// Lists of different lengths, and scores that are not finite.
-pub fn delong_interval(labels: &[Label], scores: &[f64]) -> Result<Option<(f64, f64, f64)>, Error> {
-    Ok(Placements::new(labels, scores)?.map(|placements| {
-        let half = NORMAL_975 * Placements::covariance(&placements, &placements).sqrt();
-        (placements.area, (placements.area - half).max(0.0), (placements.area + half).min(1.0))
-    }))
+pub fn delong_interval(labels: &[Label], scores: &[f64]) -> Result<Option<(f64, f64)>, Error> {
+    let Some(placements) = Placements::new(labels, scores)?.filter(|found| found.area > 0.0 && found.area < 1.0) else {
+        return Ok(None);
+    };
+    let area = placements.area;
+    let (logit, of_area) = ((area / (1.0 - area)).ln(), Placements::covariance(&placements, &placements).sqrt());
+    // The derivative of the logit is 1 / (area (1 - area)).
+    let half = NORMAL_975 * of_area / (area * (1.0 - area));
+    Ok(Some((sigmoid(logit - half), sigmoid(logit + half))))
 }
 
 /// For each image the share of the other class's images that it is ordered right with, ties counting half.

@@ -2,14 +2,15 @@
 //!
 //! Tested in emulation and on an H200; docs/cuda.md says what was measured.
 //!
-//! Where to look: what is asked of a device (`engine`), the card (`card`, `convolution`, `graph`), the kernels as functions
-//! (`kernels`, `shapes`), where the parameters stand (`parameters`), the memory of a batch shape (`workspace`), the walk over the
-//! layers (`trunk`; `folded` for inference; `recordings` asks for a walk as a whole), and what a network does with them
-//! (`session`).
+//! Where to look: what is asked of a device (`engine`), the card (`card`, `convolution` with its `descriptors`, `graph`),
+//! the kernels as functions (`kernels`, `shapes`), where the parameters stand (`parameters`), the memory of a batch shape
+//! (`workspace`), the walk over the layers (`trunk`; `folded` for inference; `recordings` asks for a walk as a whole), and
+//! what a network does with them (`session`).
 
 mod accelerator;
 mod card;
 mod convolution;
+mod descriptors;
 mod engine;
 mod error;
 mod folded;

@@ -63,6 +63,11 @@ fn is_certain(duel: &Duel) -> bool {
     duel.p.is_some_and(|p| p < LEVEL)
 }
 
+/// Whether images that an entrant judged were in its training split.
+fn has_trained_on(comparison: &Comparison, entrant: usize) -> bool {
+    comparison.entrants[entrant].seen.is_some_and(|seen| seen.training > 0)
+}
+
 fn area(comparison: &Comparison, entrant: usize) -> String {
     score(comparison.entrants[entrant].scores.roc_auc)
 }
@@ -78,7 +83,13 @@ fn of_two(comparison: &Comparison, best: usize, duel: &Duel) -> String {
         duel.interval.high,
         equals(duel.p)
     );
-    if is_certain(duel) {
+    let trained_on_them = has_trained_on(comparison, best);
+    if trained_on_them && is_certain(duel) {
+        format!(
+            "{name_best} is ahead of {name_other} on these {images} images, but was trained on some of them, so that this \
+             says nothing: {measured}."
+        )
+    } else if is_certain(duel) {
         format!("{name_best} tells these {images} images apart better than {name_other}: {measured}.")
     } else {
         format!(
@@ -100,6 +111,9 @@ fn of_several(comparison: &Comparison, best: usize, duels: &[Duel]) -> String {
         count(comparison.images),
         area(comparison, best)
     );
+    if has_trained_on(comparison, best) {
+        return text + " It was trained on some of them, so that this says nothing.";
+    }
     if !beaten.is_empty() {
         text.push_str(&format!(" That is more than chance would give against {}.", beaten.join(", ")));
     }
@@ -157,6 +171,17 @@ pub(super) fn limits(comparison: &Comparison) -> Vec<Limit> {
             ),
         ));
     }
+    for (index, entrant) in comparison.entrants.iter().enumerate() {
+        let Some(seen) = entrant.seen.filter(|seen| seen.training + seen.validation > 0) else { continue };
+        limits.push(Limit::new(
+            format!("How {} does on images it has not seen", name(comparison, index)),
+            format!(
+                "{} that it judged were in its training split, and {} in its validation split",
+                counted(seen.training, "image"),
+                count(seen.validation)
+            ),
+        ));
+    }
     for (index, entrant) in comparison.entrants.iter().enumerate().filter(|(_, entrant)| entrant.left_out > 0) {
         limits.push(Limit::new(
             format!("The images that only {} judged", name(comparison, index)),
@@ -188,6 +213,8 @@ pub(super) fn limits(comparison: &Comparison) -> Vec<Limit> {
 
 #[cfg(test)]
 mod tests {
+    use artifacts::schema::Seen;
+
     use super::super::page::tests::comparison;
     use super::*;
 
@@ -200,6 +227,24 @@ mod tests {
         assert!(text.contains("12 are right only in the first, 4 only in the second"), "{text}");
         two.pairs[0].roc_auc.as_mut().unwrap().p_holm = Some(0.3);
         assert!(sentences(&two)[0].starts_with("These 400 images do not say which of the two is better"));
+    }
+
+    #[test]
+    fn a_detector_that_was_trained_on_the_images_is_not_called_better() {
+        let mut two = comparison();
+        two.entrants[1].seen = Some(Seen { training: 41, validation: 5 });
+        let text = sentences(&two).join(" ");
+        assert!(
+            text.starts_with("runs/b is ahead of runs/a on these 400 images, but was trained on some of them"),
+            "{text}"
+        );
+        let limits: Vec<String> = limits(&two).into_iter().map(|limit| limit.why).collect();
+        assert!(
+            limits.contains(
+                &"41 images that it judged were in its training split, and 5 in its validation split".to_owned()
+            ),
+            "{limits:?}"
+        );
     }
 
     #[test]

@@ -144,8 +144,8 @@ fn curves(figures: &Figures) -> Option<Section> {
 
 fn tests(comparison: &Comparison, differences: Option<&Figure>) -> Section {
     let lead = format!(
-        "Paired tests: what they ask is how the two differ on the same images, not how each would do on others. DeLong's \
-         test is for ROC-AUC, McNemar's exact test for accuracy at threshold 0.5; p-values are corrected for {} by Holm.",
+        "Paired tests on the same images: would the difference last on other images, drawn as these were? DeLong's test is \
+         for ROC-AUC, McNemar's exact test for accuracy at threshold 0.5; p-values are corrected for {} by Holm.",
         counted(comparison.pairs.len() as u64, "pair")
     );
     let body = html! {
