@@ -5,8 +5,10 @@ Versions it was run with: Pillow 13.0, NumPy 2, torchvision of PyTorch 2.15, Sci
 
 decode/<name>      the file
 decode/<name>.rgb  `ImageOps.exif_transpose(Image.open(name)).convert("RGB")`, rows of RGB bytes
-resize/*.rgb       Pillow's and torchvision's resizing of source.rgb
-degrade/*.rgb      Pillow's JPEG and SciPy's Gaussian blur of source.rgb
+refused/<name>     files that Pillow reads and Candling does not
+source/*.rgb       pictures of several shapes
+resize/*.rgb       Pillow's and torchvision's resizing of each: for every filter and every size, squashed and then cropped
+degrade/*.rgb      Pillow's JPEG and SciPy's Gaussian blur of the first of them
 cases.json         sizes, parameters, and the tolerance of each file that is not exact
 """
 
@@ -19,7 +21,7 @@ import numpy as np
 import PIL
 import scipy
 import torchvision
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 from scipy.ndimage import gaussian_filter
 
 OUT = pathlib.Path(__file__).parent / "pixels"
@@ -118,6 +120,15 @@ def files():
     yield "misnamed.png", saved(RGB, "JPEG", quality=85), jpeg
 
 
+def refused():
+    """TIFFs in kinds of colour that are not converted."""
+    lab = ImageCms.profileToProfile(RGB, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB")
+    yield "palette.tif", saved(PALETTE, "TIFF")
+    yield "lab.tif", saved(lab, "TIFF")
+    yield "ycbcr.tif", saved(RGB.convert("YCbCr"), "TIFF")
+    yield "float.tif", saved(GREY.convert("F"), "TIFF")
+
+
 def bytes_of(image):
     return np.asarray(image.convert("RGB")).tobytes()
 
@@ -139,20 +150,34 @@ FILTERS = {
 }
 
 
-def resizing(folder, source):
-    for name, resample in FILTERS.items():
-        for size in (7, 16, 33, 48):
-            file = f"{name}-{size}-squash.rgb"
-            (folder / file).write_bytes(bytes_of(source.resize((size, size), resample)))
-            yield {"file": file, "filter": name, "fit": "squash", "size": size}
-        mode = torchvision.transforms.InterpolationMode(name)
-        for size in (16, 40):
-            steps = torchvision.transforms.Compose(
-                [torchvision.transforms.Resize(size, mode), torchvision.transforms.CenterCrop(size)]
-            )
-            file = f"{name}-{size}-crop.rgb"
-            (folder / file).write_bytes(bytes_of(steps(source)))
-            yield {"file": file, "filter": name, "fit": "crop", "size": size}
+# Width, height and the sizes that each is resized to. Pillow 13 resizes the columns first if the height shrinks by more than
+# twice as many pixels as the width; 36x48 to 24 is just not that. With 64x32 to 11 centres fall between two pixels.
+SHAPES = [
+    (41, 33, (7, 16, 33, 40)),
+    (36, 48, (11, 24)),
+    (27, 64, (11, 24)),
+    (64, 32, (11, 24)),
+    (36, 36, (11, 40)),
+    (3, 90, (11, 24)),
+    (90, 3, (11, 24)),
+]
+
+
+def resizing(sources, folder):
+    for width, height, sizes in SHAPES:
+        source = Image.fromarray(picture(width, height, seed=4))
+        file = f"{width}x{height}.rgb"
+        (sources / file).write_bytes(bytes_of(source))
+        resized = b""
+        for name, resample in FILTERS.items():
+            mode = torchvision.transforms.InterpolationMode(name)
+            for size in sizes:
+                squash = source.resize((size, size), resample)
+                short_side = torchvision.transforms.Resize(size, mode)(source)
+                crop = torchvision.transforms.CenterCrop(size)(short_side)
+                resized += bytes_of(squash) + bytes_of(crop)
+        (folder / file).write_bytes(resized)
+        yield {"file": file, "width": width, "height": height, "sizes": sizes}
 
 
 def degrading(folder, source):
@@ -170,13 +195,13 @@ def degrading(folder, source):
 
 
 def main():
-    folders = {name: OUT / name for name in ("decode", "resize", "degrade")}
+    folders = {name: OUT / name for name in ("decode", "refused", "source", "resize", "degrade")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():
             old.unlink()
-    source = Image.fromarray(picture(41, 33, seed=4))
-    (OUT / "source.rgb").write_bytes(bytes_of(source))
+    for name, data in refused():
+        (folders["refused"] / name).write_bytes(data)
     cases = {
         "versions": {
             "pillow": PIL.__version__,
@@ -184,10 +209,10 @@ def main():
             "torchvision": torchvision.__version__,
             "scipy": scipy.__version__,
         },
-        "source": {"width": source.width, "height": source.height},
         "decode": list(decoding(folders["decode"])),
-        "resize": list(resizing(folders["resize"], source)),
-        "degrade": list(degrading(folders["degrade"], source)),
+        "filters": list(FILTERS),
+        "resize": list(resizing(folders["source"], folders["resize"])),
+        "degrade": list(degrading(folders["degrade"], Image.fromarray(picture(*SHAPES[0][:2], seed=4)))),
     }
     (OUT / "cases.json").write_text(json.dumps(cases, indent=1) + "\n")
 
