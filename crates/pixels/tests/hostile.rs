@@ -40,7 +40,7 @@ fn what_is_no_image_says_so() {
 #[test]
 fn tiffs_in_other_colours_are_refused() {
     let files = files_in("refused");
-    assert_eq!(files.len(), 4);
+    assert_eq!(files.len(), 5);
     for (path, bytes) in files {
         assert_eq!(kind(&bytes), "unsupported", "{}", path.display());
     }
