@@ -5,9 +5,11 @@ Versions it was run with: Pillow 13.0, NumPy 2, torchvision of PyTorch 2.15, Sci
 
 decode/<name>      the file
 decode/<name>.rgb  `ImageOps.exif_transpose(Image.open(name)).convert("RGB")`, rows of RGB bytes
-resize/*.rgb       Pillow's and torchvision's resizing of source.rgb
-degrade/*.rgb      Pillow's JPEG and SciPy's Gaussian blur of source.rgb
-cases.json         sizes, parameters, and the tolerance of each file that is not exact
+refused/<name>     files that Pillow reads and Candling does not
+source/*.rgb       pictures of several shapes
+resize/*.rgb       Pillow's and torchvision's resizing of each: for every filter and every size, squashed and then cropped
+degrade/*.rgb      Pillow's JPEG and SciPy's Gaussian blur of the first of them
+cases.json         sizes, parameters, and how far from Pillow each file's pixels may be
 """
 
 import io
@@ -19,7 +21,7 @@ import numpy as np
 import PIL
 import scipy
 import torchvision
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 from scipy.ndimage import gaussian_filter
 
 OUT = pathlib.Path(__file__).parent / "pixels"
@@ -74,48 +76,64 @@ def oriented(orientation, format="JPEG", **options):
     return saved(RGB, format, exif=exif, **options)
 
 
+# How far JPEG pixels may be from Pillow's, in levels: the greatest and the mean difference, as measured on photographs and
+# noise (crates/pixels/src/decode/jpeg.rs); means of files as small as these here are a little larger.
+EXACT = (0, 0.0)
+JPEG_RGB, JPEG_444, JPEG_422, JPEG_420 = (1, 0.02), (3, 0.05), (4, 0.21), (5, 0.45)
+
+
 def files():
-    """Name, bytes, and how far a pixel may be from Pillow's: zero where the format is lossless."""
-    jpeg = 3
-    yield "baseline-420.jpg", saved(RGB, "JPEG", quality=85), jpeg
-    yield "baseline-422.jpg", saved(RGB, "JPEG", quality=85, subsampling="4:2:2"), jpeg
-    yield "baseline-444.jpg", saved(RGB, "JPEG", quality=95, subsampling="4:4:4"), jpeg
-    yield "progressive.jpg", saved(RGB, "JPEG", quality=85, progressive=True), jpeg
-    yield "restart.jpg", saved(RGB, "JPEG", quality=85, restart_marker_blocks=1), jpeg
-    yield "grey.jpg", saved(GREY, "JPEG", quality=85), jpeg
-    yield "rgb-stored.jpg", saved(RGB, "JPEG", quality=90, keep_rgb=True), jpeg
-    yield "cmyk.jpg", saved(RGB.convert("CMYK"), "JPEG", quality=90), jpeg
+    """Name, bytes, and how far a pixel may be from Pillow's."""
+    yield "baseline-420.jpg", saved(RGB, "JPEG", quality=85), JPEG_420
+    yield "baseline-422.jpg", saved(RGB, "JPEG", quality=85, subsampling="4:2:2"), JPEG_422
+    yield "baseline-444.jpg", saved(RGB, "JPEG", quality=95, subsampling="4:4:4"), JPEG_444
+    yield "progressive.jpg", saved(RGB, "JPEG", quality=85, progressive=True), JPEG_420
+    yield "restart.jpg", saved(RGB, "JPEG", quality=85, restart_marker_blocks=1), JPEG_420
+    yield "grey.jpg", saved(GREY, "JPEG", quality=85), JPEG_RGB
+    yield "rgb-stored.jpg", saved(RGB, "JPEG", quality=90, keep_rgb=True), JPEG_RGB
+    yield "cmyk.jpg", saved(RGB.convert("CMYK"), "JPEG", quality=90), JPEG_RGB
     for orientation in (2, 3, 5, 6, 8):
-        yield f"orientation-{orientation}.jpg", oriented(orientation, quality=90), jpeg
-    yield "trailing-bytes.jpg", saved(RGB, "JPEG", quality=85) + b"\0camera preview" * 3, jpeg
-    yield "rgb.png", saved(RGB, "PNG"), 0
-    yield "rgba.png", saved(RGBA, "PNG"), 0
-    yield "orientation-6.png", oriented(6, "PNG"), 0
-    yield "grey.png", saved(GREY, "PNG"), 0
-    yield "grey-alpha.png", saved(Image.merge("LA", (GREY, ALPHA)), "PNG"), 0
-    yield "bilevel.png", saved(GREY.convert("1"), "PNG"), 0
-    yield "grey-2bit.png", png(WIDTH, HEIGHT, 2, 0, [bytes(range(y, y + 8)) for y in range(HEIGHT)]), 0
-    yield "palette.png", saved(PALETTE, "PNG"), 0
-    yield "palette-transparent.png", saved(PALETTE, "PNG", transparency=3), 0
-    yield "rgb-16bit.png", png16(3, 2), 0
-    yield "rgba-16bit.png", png16(4, 6), 0
-    yield "grey-alpha-16bit.png", png16(2, 4), 0
-    yield "lossless.webp", saved(RGB, "WEBP", lossless=True), 0
-    yield "lossless-alpha.webp", saved(RGBA, "WEBP", lossless=True, exact=True), 0
-    yield "lossy.webp", saved(RGB, "WEBP", quality=80), 3
-    yield "orientation-6.webp", oriented(6, "WEBP", lossless=True), 0
-    yield "animated.webp", saved(RGB, "WEBP", lossless=True, save_all=True, append_images=[RGB.rotate(180)]), 0
-    yield "rgb.bmp", saved(RGB, "BMP"), 0
-    yield "grey.bmp", saved(GREY, "BMP"), 0
-    yield "palette.bmp", saved(PALETTE, "BMP"), 0
-    yield "rgb.tif", saved(RGB, "TIFF"), 0
-    yield "lzw.tif", saved(RGB, "TIFF", compression="tiff_lzw"), 0
-    yield "deflate.tif", saved(RGBA, "TIFF", compression="tiff_adobe_deflate"), 0
-    yield "orientation-6.tif", saved(RGB, "TIFF", tiffinfo={0x0112: 6}), 0
-    yield "palette.gif", saved(PALETTE, "GIF"), 0
-    yield "transparent.gif", saved(PALETTE, "GIF", transparency=3), 0
-    yield "animated.gif", saved(PALETTE, "GIF", save_all=True, append_images=[PALETTE.rotate(180)]), 0
-    yield "misnamed.png", saved(RGB, "JPEG", quality=85), jpeg
+        yield f"orientation-{orientation}.jpg", oriented(orientation, quality=90), JPEG_420
+    yield "trailing-bytes.jpg", saved(RGB, "JPEG", quality=85) + b"\0camera preview" * 3, JPEG_420
+    yield "rgb.png", saved(RGB, "PNG"), EXACT
+    yield "rgba.png", saved(RGBA, "PNG"), EXACT
+    yield "orientation-6.png", oriented(6, "PNG"), EXACT
+    yield "grey.png", saved(GREY, "PNG"), EXACT
+    yield "grey-alpha.png", saved(Image.merge("LA", (GREY, ALPHA)), "PNG"), EXACT
+    yield "bilevel.png", saved(GREY.convert("1"), "PNG"), EXACT
+    yield "grey-2bit.png", png(WIDTH, HEIGHT, 2, 0, [bytes(range(y, y + 8)) for y in range(HEIGHT)]), EXACT
+    yield "palette.png", saved(PALETTE, "PNG"), EXACT
+    yield "palette-transparent.png", saved(PALETTE, "PNG", transparency=3), EXACT
+    yield "rgb-16bit.png", png16(3, 2), EXACT
+    yield "rgba-16bit.png", png16(4, 6), EXACT
+    yield "grey-alpha-16bit.png", png16(2, 4), EXACT
+    yield "lossless.webp", saved(RGB, "WEBP", lossless=True), EXACT
+    yield "lossless-alpha.webp", saved(RGBA, "WEBP", lossless=True, exact=True), EXACT
+    yield "lossy.webp", saved(RGB, "WEBP", quality=80), EXACT
+    yield "orientation-6.webp", oriented(6, "WEBP", lossless=True), EXACT
+    yield "animated.webp", saved(RGB, "WEBP", lossless=True, save_all=True, append_images=[RGB.rotate(180)]), EXACT
+    yield "rgb.bmp", saved(RGB, "BMP"), EXACT
+    yield "grey.bmp", saved(GREY, "BMP"), EXACT
+    yield "palette.bmp", saved(PALETTE, "BMP"), EXACT
+    yield "rgb.tif", saved(RGB, "TIFF"), EXACT
+    yield "lzw.tif", saved(RGB, "TIFF", compression="tiff_lzw"), EXACT
+    yield "deflate.tif", saved(RGBA, "TIFF", compression="tiff_adobe_deflate"), EXACT
+    yield "orientation-6.tif", saved(RGB, "TIFF", tiffinfo={0x0112: 6}), EXACT
+    yield "palette.gif", saved(PALETTE, "GIF"), EXACT
+    yield "transparent.gif", saved(PALETTE, "GIF", transparency=3), EXACT
+    yield "animated.gif", saved(PALETTE, "GIF", save_all=True, append_images=[PALETTE.rotate(180)]), EXACT
+    yield "misnamed.png", saved(RGB, "JPEG", quality=85), JPEG_420
+
+
+def refused():
+    """TIFFs whose kind of colour is not read."""
+    lab = ImageCms.profileToProfile(RGB, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB")
+    yield "palette.tif", saved(PALETTE, "TIFF")
+    yield "grey-alpha.tif", saved(Image.merge("LA", (GREY, ALPHA)), "TIFF")
+    # Without its profile, which holds the time at which it was made.
+    yield "lab.tif", saved(lab, "TIFF", icc_profile=None)
+    yield "ycbcr.tif", saved(RGB.convert("YCbCr"), "TIFF")
+    yield "float.tif", saved(GREY.convert("F"), "TIFF")
 
 
 def bytes_of(image):
@@ -123,11 +141,11 @@ def bytes_of(image):
 
 
 def decoding(folder):
-    for name, data, tolerance in files():
+    for name, data, (greatest, mean) in files():
         (folder / name).write_bytes(data)
         image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
         (folder / f"{name}.rgb").write_bytes(bytes_of(image))
-        yield {"file": name, "width": image.width, "height": image.height, "tolerance": tolerance}
+        yield {"file": name, "width": image.width, "height": image.height, "greatest": greatest, "mean": mean}
 
 
 FILTERS = {
@@ -139,20 +157,34 @@ FILTERS = {
 }
 
 
-def resizing(folder, source):
-    for name, resample in FILTERS.items():
-        for size in (7, 16, 33, 48):
-            file = f"{name}-{size}-squash.rgb"
-            (folder / file).write_bytes(bytes_of(source.resize((size, size), resample)))
-            yield {"file": file, "filter": name, "fit": "squash", "size": size}
-        mode = torchvision.transforms.InterpolationMode(name)
-        for size in (16, 40):
-            steps = torchvision.transforms.Compose(
-                [torchvision.transforms.Resize(size, mode), torchvision.transforms.CenterCrop(size)]
-            )
-            file = f"{name}-{size}-crop.rgb"
-            (folder / file).write_bytes(bytes_of(steps(source)))
-            yield {"file": file, "filter": name, "fit": "crop", "size": size}
+# Width, height and the sizes that each is resized to. Pillow 13 resizes the columns first if the height shrinks by more than
+# twice as many pixels as the width; 36x48 to 24 is just not that. With 64x32 to 11 centres fall between two pixels.
+SHAPES = [
+    (41, 33, (7, 16, 33, 40)),
+    (36, 48, (11, 24)),
+    (27, 64, (11, 24)),
+    (64, 32, (11, 24)),
+    (36, 36, (11, 40)),
+    (3, 90, (11, 24)),
+    (90, 3, (11, 24)),
+]
+
+
+def resizing(sources, folder):
+    for width, height, sizes in SHAPES:
+        source = Image.fromarray(picture(width, height, seed=4))
+        file = f"{width}x{height}.rgb"
+        (sources / file).write_bytes(bytes_of(source))
+        resized = b""
+        for name, resample in FILTERS.items():
+            mode = torchvision.transforms.InterpolationMode(name)
+            for size in sizes:
+                squash = source.resize((size, size), resample)
+                short_side = torchvision.transforms.Resize(size, mode)(source)
+                crop = torchvision.transforms.CenterCrop(size)(short_side)
+                resized += bytes_of(squash) + bytes_of(crop)
+        (folder / file).write_bytes(resized)
+        yield {"file": file, "width": width, "height": height, "sizes": sizes}
 
 
 def degrading(folder, source):
@@ -170,13 +202,13 @@ def degrading(folder, source):
 
 
 def main():
-    folders = {name: OUT / name for name in ("decode", "resize", "degrade")}
+    folders = {name: OUT / name for name in ("decode", "refused", "source", "resize", "degrade")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():
             old.unlink()
-    source = Image.fromarray(picture(41, 33, seed=4))
-    (OUT / "source.rgb").write_bytes(bytes_of(source))
+    for name, data in refused():
+        (folders["refused"] / name).write_bytes(data)
     cases = {
         "versions": {
             "pillow": PIL.__version__,
@@ -184,10 +216,10 @@ def main():
             "torchvision": torchvision.__version__,
             "scipy": scipy.__version__,
         },
-        "source": {"width": source.width, "height": source.height},
         "decode": list(decoding(folders["decode"])),
-        "resize": list(resizing(folders["resize"], source)),
-        "degrade": list(degrading(folders["degrade"], source)),
+        "filters": list(FILTERS),
+        "resize": list(resizing(folders["source"], folders["resize"])),
+        "degrade": list(degrading(folders["degrade"], Image.fromarray(picture(*SHAPES[0][:2], seed=4)))),
     }
     (OUT / "cases.json").write_text(json.dumps(cases, indent=1) + "\n")
 

@@ -1,8 +1,8 @@
 //! Image files to RGB pixels: decoding, orientation, resizing, and the degradations that training and robustness tests share.
 //!
 //! Every detector trained here sees pixels as this crate makes them, so the reference is what most published detectors
-//! saw: Pillow. [`decode()`] agrees with `Image.open(f).convert("RGB")` within the decoders' rounding, and [`resize()`] equals
-//! `Image.resize`; the few deliberate differences stand in their documentation.
+//! saw: Pillow, in version 13.0.0. [`decode()`] agrees with `Image.open(f).convert("RGB")`, for JPEGs within a few levels,
+//! and [`resize()`] equals `Image.resize`; the differences stand in their documentation ([`mod@decode`], [`mod@resize`]).
 //!
 //! Nothing here reads files, prints, or keeps state: bytes and pixels in, pixels out.
 

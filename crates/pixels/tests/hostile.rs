@@ -8,7 +8,13 @@ use pixels::{DecodeError, Format, Limits, decode};
 use proptest::prelude::*;
 
 fn golden_files() -> Vec<(PathBuf, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/pixels/decode");
+    let files = files_in("decode");
+    assert!(files.len() > 30);
+    files
+}
+
+fn files_in(folder: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/pixels").join(folder);
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -16,7 +22,6 @@ fn golden_files() -> Vec<(PathBuf, Vec<u8>)> {
         .map(|path| (path.clone(), std::fs::read(path).unwrap()))
         .collect();
     files.sort();
-    assert!(files.len() > 30);
     files
 }
 
@@ -30,6 +35,15 @@ fn what_is_no_image_says_so() {
     assert_eq!(kind(b"<html>not found</html>"), "not_an_image");
     assert_eq!(kind(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf"), "unsupported");
     assert_eq!(kind(b"\xFF\xD8\xFF"), "truncated");
+}
+
+#[test]
+fn tiffs_in_other_colours_are_refused() {
+    let files = files_in("refused");
+    assert_eq!(files.len(), 5);
+    for (path, bytes) in files {
+        assert_eq!(kind(&bytes), "unsupported", "{}", path.display());
+    }
 }
 
 #[test]

@@ -1,5 +1,19 @@
 //! JPEG, by zune-jpeg itself and not through `image`: that wrapper copies the file and parses its header four times, and
 //! takes a truncated file for a whole one.
+//!
+//! Pixels differ from Pillow 13's, which are libjpeg-turbo's, by rounding alone. Where colour is stored at a half of the
+//! resolution, both enlarge it with the same triangle. libjpeg rounds the result once, up for one sample and down for the
+//! next; zune-jpeg rounds after each direction, a half always up. Its Cb and Cr are a quarter of a level too high on average
+//! where all fractions are equally frequent (an eighth for 4:2:2), so red and blue are too high, and green is too low. No
+//! option changes that, and the newest version, 0.5.16-rc3, does the same. In levels, of two photographs saved by Pillow in
+//! qualities 50 to 100, and (in brackets) of noise:
+//!
+//! | colour          | greatest | mean                | R, G, B with their sign                   |
+//! | --------------- | -------- | ------------------- | ----------------------------------------- |
+//! | 4:2:0           | 5        | 0.15 to 0.30 (0.39) | +0.19, -0.14, +0.24 (+0.35, -0.26, +0.45) |
+//! | 4:2:2           | 4        | 0.06 to 0.15 (0.21) | +0.10, -0.07, +0.12 (+0.18, -0.13, +0.22) |
+//! | 4:4:4           | 3        | 0.01 to 0.02 (0.05) | up to 0.01                                |
+//! | grey, RGB, CMYK | 1        | up to 0.01 (0.02)   | up to 0.01                                |
 
 use ::image::metadata::Orientation;
 use zune_jpeg::JpegDecoder;

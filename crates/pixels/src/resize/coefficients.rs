@@ -1,5 +1,7 @@
 //! Which source pixels make a resized one, and with which weights.
 
+use std::ops::Range;
+
 use super::Filter;
 
 /// Fraction bits of a weight: Pillow's `PRECISION_BITS`, 32 less eight for the result and two for filters that overshoot.
@@ -22,17 +24,17 @@ struct Span {
 }
 
 impl Coefficients {
-    /// The weights that make `output` positions of the interval `[from, to]` of an axis of `input` positions
-    /// (`precompute_coeffs` and `normalize_coeffs_8bpc` of Pillow's `Resample.c`).
-    pub(super) fn new(filter: Filter, input: usize, [from, to]: [f64; 2], output: usize) -> Self {
+    /// The weights that make the `kept` ones of `output` positions of an axis of `input` positions (`precompute_coeffs` and
+    /// `normalize_coeffs_8bpc` of Pillow's `Resample.c`).
+    pub(super) fn new(filter: Filter, input: usize, output: usize, kept: Range<usize>) -> Self {
         let (kernel, kernel_support) = kernel(filter);
-        let scale = (to - from) / output as f64;
+        let scale = input as f64 / output as f64;
         let filter_scale = scale.max(1.0);
         let support = kernel_support * filter_scale;
-        let mut coefficients = Self { spans: Vec::with_capacity(output), weights: Vec::new() };
+        let mut coefficients = Self { spans: Vec::with_capacity(kept.len()), weights: Vec::new() };
         let mut exact = Vec::new();
-        for position in 0..output {
-            let centre = from + (position as f64 + 0.5) * scale;
+        for position in kept {
+            let centre = (position as f64 + 0.5) * scale;
             let start = (centre - support + 0.5).max(0.0) as usize;
             let end = ((centre + support + 0.5) as usize).min(input);
             exact.clear();
@@ -75,7 +77,7 @@ impl Coefficients {
     }
 
     /// The input positions that any output position reads.
-    pub(super) fn reach(&self) -> std::ops::Range<usize> {
+    pub(super) fn reach(&self) -> Range<usize> {
         let end = |span: &Span| span.start + span.len;
         let first = self.spans.iter().map(|span| span.start).min();
         let last = self.spans.iter().map(end).max();

@@ -64,15 +64,19 @@ fn horizontal_row(row: &[u8], across: &Coefficients, out: &mut [u8]) {
 #[inline(always)]
 fn vertical_row(rows: &[u8], weights: &[i32], out: &mut [u8]) {
     let stride = out.len();
-    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
-    let mut column = 0;
-    for block in blocks {
+    let (blocks, _) = out.as_chunks_mut::<BLOCK>();
+    for (block, column) in blocks.iter_mut().zip((0..).step_by(BLOCK)) {
         weighted_sum(block, &rows[column..], stride, weights);
-        column += BLOCK;
     }
-    for byte in rest {
-        weighted_sum(std::array::from_mut(byte), &rows[column..], stride, weights);
-        column += 1;
+    // The rest is made with a block that ends where the row ends, most of which is made again.
+    match out.last_chunk_mut::<BLOCK>() {
+        Some(_) if stride.is_multiple_of(BLOCK) => {}
+        Some(block) => weighted_sum(block, &rows[stride - BLOCK..], stride, weights),
+        None => {
+            for (column, byte) in out.iter_mut().enumerate() {
+                weighted_sum(std::array::from_mut(byte), &rows[column..], stride, weights);
+            }
+        }
     }
 }
 
@@ -206,12 +210,13 @@ mod avx2 {
     }
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::Filter;
 
     #[test]
+    #[cfg(target_arch = "x86_64")]
     fn vector_instructions_change_no_byte() {
         if !is_x86_feature_detected!("avx2") {
             eprintln!("skipped: this processor has no AVX2");
@@ -220,7 +225,7 @@ mod tests {
         for (input, output) in [(1, 5), (2, 1), (3, 7), (17, 16), (64, 64), (101, 37), (300, 9), (21, 130)] {
             for filter in [Filter::Box, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {
                 for rows in [1, 3, 4, 9, 16] {
-                    let across = Coefficients::new(filter, input, [0.0, input as f64], output);
+                    let across = Coefficients::new(filter, input, output, 0..output);
                     let source: Vec<u8> = (0..rows * input * 3).map(|i| (i * i * 31 + i / 3) as u8).collect();
                     let (mut plain, mut vector) = (vec![0; rows * output * 3], vec![0; rows * output * 3]);
                     for (row, out) in source.chunks_exact(input * 3).zip(plain.chunks_exact_mut(output * 3)) {
@@ -234,11 +239,35 @@ mod tests {
     }
 
     #[test]
+    fn blocks_of_columns_change_no_byte() {
+        for width in [1, 21, 22, 43, 64, 101] {
+            let stride = width * 3;
+            for (input, output) in [(1, 5), (17, 16), (101, 37), (21, 130)] {
+                for filter in [Filter::Box, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {
+                    let down = Coefficients::new(filter, input, output, output / 3..output);
+                    let first = down.reach().start;
+                    let source: Vec<u8> = (0..input * stride).map(|i| (i * i * 31 + i / 3) as u8).collect();
+                    let (mut plain, mut blocks) = (vec![0; down.len() * stride], vec![0; down.len() * stride]);
+                    for (row, (start, weights)) in plain.chunks_exact_mut(stride).zip(down.iter()) {
+                        for (column, byte) in row.iter_mut().enumerate() {
+                            let taps = source[start * stride + column..].iter().step_by(stride);
+                            let sum: i32 = taps.zip(weights).map(|(&tap, weight)| i32::from(tap) * weight).sum();
+                            *byte = to_byte(sum + HALF);
+                        }
+                    }
+                    vertical(&source[first * stride..], stride, first, &down, &mut blocks);
+                    assert_eq!(plain, blocks, "{filter:?} {input} -> {output}, {width} pixels wide");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn sums_of_parts_may_wrap() {
         const WIDTH: usize = 60_000;
         let source = [255; WIDTH * 3];
         for filter in [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {
-            let across = Coefficients::new(filter, WIDTH, [0.0, WIDTH as f64], 2);
+            let across = Coefficients::new(filter, WIDTH, 2, 0..2);
             let (mut plain, mut vector) = ([0; 6], [0; 6]);
             horizontal_row(&source, &across, &mut plain);
             horizontal(&source, WIDTH * 3, &across, &mut vector);
