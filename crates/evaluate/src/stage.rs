@@ -147,7 +147,7 @@ fn ingest_summary(set: &ShardSet) -> Result<IngestSummary, Failure> {
 }
 
 /// The checkpoints that are judged: one of each training run, or the one at a path.
-fn checkpoints(run: &RunDir, config: &Config) -> Result<Vec<Checkpoint>, ArtifactError> {
+fn checkpoints(run: &RunDir, config: &Config) -> Result<Vec<Checkpoint>, Failure> {
     let Some(of) = Checkpoint::of_name(&config.ckpt) else {
         return Ok(vec![Checkpoint::new(&config.ckpt)]);
     };
@@ -156,7 +156,30 @@ fn checkpoints(run: &RunDir, config: &Config) -> Result<Vec<Checkpoint>, Artifac
         // Says what is missing and how to make it.
         Manifest::require(&run.train_run(0), names::TRAIN)?;
     }
+    check_alike(&runs)?;
     Ok(runs.iter().map(|run| of(run)).collect())
+}
+
+/// Runs whose mean is given must differ in nothing but their seeds; an interrupted training of other settings may have made
+/// some of them anew and left others.
+fn check_alike(runs: &[PathBuf]) -> Result<(), Failure> {
+    let mut settings = Vec::new();
+    for dir in runs {
+        let Manifest { mut config, inputs, .. } = Manifest::require(dir, names::TRAIN)?;
+        if let Some(keys) = config.as_object_mut() {
+            keys.remove("seed");
+        }
+        settings.push((config, inputs));
+    }
+    match settings.iter().position(|found| Some(found) != settings.first()) {
+        None => Ok(()),
+        Some(other) => Err(Failure::input(format!(
+            "`{}` and `{}` were trained with other settings or on other data, so that their mean means nothing; run `cargo \
+             xtask train` to its end first, or judge one of them with --ckpt PATH",
+            runs[0].display(),
+            runs[other].display()
+        ))),
+    }
 }
 
 /// What the judgement depends on of a checkpoint.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use artifacts::predictions;
 use artifacts::schema::{Comparison, Explanations, Flip, Metrics, Robustness};
-use artifacts::{Label, names};
+use artifacts::{Label, Manifest, names};
 use serde_json::Value;
 use support::{Run, program, read, succeed};
 
@@ -144,6 +144,21 @@ fn check_predictions(run: &Run, folder: &Path) {
         assert_eq!(row["verdict"], verdict, "{row}");
         assert!(image::open(row["explanation"].as_str().unwrap()).is_ok());
     }
+}
+
+#[test]
+fn runs_of_other_settings_have_no_mean() {
+    let run = Run::new();
+    let dir = run.run_dir().train_run(1);
+    let mut manifest = Manifest::require(&dir, names::TRAIN).unwrap();
+    manifest.config = serde_json::json!({ "seed": 7 });
+    manifest.write(&dir).unwrap();
+    succeed(&run.evaluate(&["--plan"]));
+    manifest.config = serde_json::json!({ "seed": 7, "epochs": 3 });
+    manifest.write(&dir).unwrap();
+    let output = run.evaluate(&[]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(3) && said.contains("run-1") && said.contains("other settings"), "{said}");
 }
 
 #[test]

@@ -155,8 +155,15 @@ fn limits(evidence: &Evidence) -> Vec<Limit> {
     limits
 }
 
-/// The audit's warning, where it has one: the strongest shortcut in its words, and the names of the others.
+/// That the scores are of another model, or the audit's warning, where it has one: the strongest shortcut in its words, and the names of the others.
 fn caveat(evidence: &Evidence) -> Option<String> {
+    if !evidence.has_the_weights_of(&evidence.evaluation.metrics) {
+        return Some(
+            "These scores are not of the model whose training is shown: it was trained again since. \
+             `cargo xtask evaluate` judges what there is now."
+                .to_owned(),
+        );
+    }
     let audit = evidence.audit().filter(|audit| audit.verdict == Verdict::Warning)?;
     let (strongest, others) = audit.shortcuts.split_first()?;
     let alone = match strongest.roc_auc {

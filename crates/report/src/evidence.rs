@@ -7,7 +7,7 @@ use std::path::{Component, Path};
 use artifacts::hash::{self, Hash};
 use artifacts::predictions::{self, Prediction};
 use artifacts::schema::{Audit, Epoch, Explanations, IngestSummary, Metrics, Rejected, Robustness};
-use artifacts::{Manifest, RunDir, atomic, names};
+use artifacts::{Checkpoint, Manifest, RunDir, atomic, names};
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
@@ -100,6 +100,15 @@ impl Evidence {
     /// The audit of the data, where there is one.
     pub(crate) fn audit(&self) -> Option<&Audit> {
         self.ingest.as_ref()?.audit.as_ref()
+    }
+
+    /// Whether the weights that were judged are still those of this run: it may have been trained again since. Weights from
+    /// a path are nobody's.
+    pub(crate) fn has_the_weights_of(&self, metrics: &Metrics) -> bool {
+        let weights = metrics.runs.first().and_then(|run| run.weights);
+        let Some(weights) = weights.filter(|_| Checkpoint::of_name(&metrics.checkpoint).is_some()) else { return true };
+        let files = |run: &Training| run.manifest.outputs.values().any(|file| file.blake3 == weights);
+        self.training.is_empty() || self.training.iter().any(files)
     }
 
     /// The epochs of every training run.

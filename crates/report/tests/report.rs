@@ -157,6 +157,21 @@ fn without_the_shards_the_pairs_are_named_and_not_shown() {
 }
 
 #[test]
+fn scores_of_a_model_that_was_trained_again_are_not_passed_off_as_its_own() {
+    let stale = "it was trained again since";
+    let (_dir, run) = rendered(Plan::default(), &[]);
+    let page = || std::fs::read_to_string(run.report().join("index.html")).unwrap();
+    assert!(!page().contains(stale));
+    for k in 0..run.complete_train_runs().len() {
+        fixture::write_training(&run.train_run(k), 10 + k);
+    }
+    support::render(&run, &[]);
+    let page = page();
+    assert!(page.contains("These scores are not of the model whose training is shown"));
+    assert!(page.matches(stale).count() >= 2, "the other data are marked too");
+}
+
+#[test]
 fn verdicts_that_do_not_last_are_listed() {
     let (_dir, run) = rendered(Plan::default(), &[]);
     let page = without_pictures(&support::read(&run, "index.html"));

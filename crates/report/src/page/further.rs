@@ -33,6 +33,9 @@ pub(crate) fn section(evidence: &Evidence) -> Option<Section> {
                             th scope="row" {
                                 (visible(name))
                                 span.interval { (answer::dataset(metrics)) ", " (metrics.split) ", checkpoint " (visible(&metrics.checkpoint)) }
+                                @if !evidence.has_the_weights_of(metrics) {
+                                    span.interval { "of weights that this run no longer has: it was trained again since" }
+                                }
                                 @if let Some(seen) = metrics.seen { span.interval { (in_words(seen)) } }
                             }
                             td.number { (count(metrics.headline.n)) }

@@ -9,7 +9,7 @@ use artifacts::schema::{
     Bootstrap, Confusion, CurvePoint, Epoch, Example, ExampleKind, Explanations, HeatMap, IngestSummary, Metrics,
     Moments, Rejected, Robustness, RunMetrics, SanityCheck, Scores, SplitSummary,
 };
-use artifacts::{Code, Label, Manifest, RunDir, Split, atomic, names};
+use artifacts::{Checkpoint, Code, Label, Manifest, RunDir, Split, atomic, names};
 use serde_json::{Value, json};
 
 use super::{audit, scenes};
@@ -107,8 +107,11 @@ fn write_ingest(run: &RunDir, plan: Plan) {
     complete(&dir, names::INGEST, config, serde_json::to_value(summary).unwrap());
 }
 
-fn write_training(dir: &Path, run: usize) {
-    std::fs::create_dir_all(dir).unwrap();
+/// A training whose best weights are of the digest that [`run_metrics`] of the same number gives.
+pub(crate) fn write_training(dir: &Path, run: usize) {
+    let best = Checkpoint::best(dir).weights();
+    std::fs::create_dir_all(best.parent().unwrap()).unwrap();
+    std::fs::write(&best, [run as u8]).unwrap();
     let mut best = 0.0;
     let lines: String = (1..=12)
         .map(|epoch| {
