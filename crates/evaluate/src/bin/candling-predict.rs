@@ -1,6 +1,6 @@
 //! The program `candling-predict`.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,15 +9,9 @@ use artifacts::stage::{self, Failure};
 use artifacts::{Checkpoint, Manifest, RunDir};
 use clap::Parser;
 use evaluate::Detector;
-use evaluate::predict::{Calibration, Found, Judge, Preprocessing, Row, Style, TrainingProfile, find};
+use evaluate::predict::{Calibration, Judge, Preprocessing, Search, Style, TrainingProfile};
 use model::Precision;
 use model::device::DeviceChoice;
-use pixels::Format;
-
-/// Files that are in memory at once.
-const CHUNK: usize = 128;
-/// The most bytes that standard input may have.
-const MOST_INPUT: u64 = 1 << 30;
 
 /// P(fake) and a verdict for pictures: real, fake or inconclusive.
 ///
@@ -29,7 +23,7 @@ const MOST_INPUT: u64 = 1 << 30;
 #[derive(Parser)]
 #[command(name = "candling-predict", version)]
 struct Args {
-    /// Files and folders; - reads a picture, or a list of paths one a line, from standard input
+    /// Files and folders; - reads standard input: a picture, or a list of paths, one a line or each ended by a zero byte
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The run whose model judges [default: the latest under `runs`]
@@ -67,6 +61,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
+    // It goes on beside all that follows.
+    let search = Search::start(args.paths.clone());
     let mut judge = judge(args)?;
     let style = style(args);
     let mut out = Output { writer: std::io::stdout(), closed: false };
@@ -78,25 +74,18 @@ fn run(args: &Args) -> Result<(), Failure> {
         out.line(&header)?;
     }
     let (mut judged, mut failed) = (0_usize, 0_usize);
-    let mut print = |rows: Vec<Row>| -> Result<bool, Failure> {
-        for row in rows {
+    loop {
+        let found = search.batch();
+        if found.is_empty() {
+            break;
+        }
+        for row in judge.rows(&found)? {
             judged += 1;
             failed += usize::from(row.error.is_some());
             out.line(&style.row(&row))?;
         }
-        Ok(!out.closed)
-    };
-    for path in &args.paths {
-        if path == Path::new("-") {
-            for rows in standard_input(&mut judge)? {
-                print(rows)?;
-            }
-            continue;
-        }
-        for chunk in find(path).chunks(CHUNK) {
-            if !print(judge.files(chunk)?)? {
-                return Ok(());
-            }
+        if out.closed {
+            return Ok(());
         }
     }
     if failed > 0 {
@@ -167,23 +156,6 @@ fn style(args: &Args) -> Style {
         _ if std::io::stdout().is_terminal() => Style::Table,
         _ => Style::Json,
     }
-}
-
-/// Standard input is a picture if it begins like one, and a list of paths otherwise: one a line, or between zeros.
-fn standard_input(judge: &mut Judge) -> Result<Vec<Vec<Row>>, Failure> {
-    let mut bytes = Vec::new();
-    std::io::stdin().lock().take(MOST_INPUT + 1).read_to_end(&mut bytes).map_err(Failure::input)?;
-    if bytes.len() as u64 > MOST_INPUT {
-        return Err(Failure::input(format!("standard input has more than {MOST_INPUT} bytes; name files instead")));
-    }
-    if Format::of(&bytes).is_ok() {
-        return Ok(vec![vec![judge.bytes("-", &bytes)?]]);
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    // Lists of Windows end their lines with both.
-    let paths = text.split(['\n', '\0']).map(|path| path.strip_suffix('\r').unwrap_or(path));
-    let files: Vec<Found> = paths.filter(|path| !path.is_empty()).flat_map(|path| find(Path::new(path))).collect();
-    files.chunks(CHUNK).map(|chunk| judge.files(chunk).map_err(Failure::from)).collect()
 }
 
 /// Standard output; whoever closes it has read enough.

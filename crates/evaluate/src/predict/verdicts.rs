@@ -1,5 +1,6 @@
 //! Rows of the answer, batch by batch.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use artifacts::hash::Hash;
@@ -7,7 +8,7 @@ use artifacts::schema::Metrics;
 use artifacts::{Label, RunDir, atomic, names};
 use rayon::prelude::*;
 
-use super::{Found, Preprocessing, Row, TrainingProfile};
+use super::{Content, Found, Preprocessing, Row, TrainingProfile};
 use crate::calibration::{Band, Temperature, Verdict};
 use crate::detector::{Detector, Score};
 use crate::explain::overlay;
@@ -66,33 +67,29 @@ struct Ready {
 }
 
 impl Judge {
-    /// Judges files. A file that cannot be read is a row with its error; the rows are in the order of the files.
+    /// Judges pictures. One that cannot be read is a row with its error; the rows are in the order of the pictures.
     ///
     /// # Errors
     /// Those of the network, and of writing an overlay.
-    pub fn files(&mut self, files: &[Found]) -> Result<Vec<Row>, Error> {
+    pub fn rows(&mut self, found: &[Found]) -> Result<Vec<Row>, Error> {
         // The network is no part of this: a back end need not be shared between threads.
         let (preprocessing, profile) = (&self.preprocessing, &self.profile);
-        let prepared: Vec<(Row, Option<Vec<u8>>)> = files
+        let prepared: Vec<(Row, Option<Vec<u8>>)> = found
             .par_iter()
-            .map(|found| {
-                let shown = found.path.to_string_lossy().into_owned();
-                match found.error.clone().map_or_else(|| preprocessing.read(&found.path), Err) {
+            .map(|Found { path, content }| {
+                let shown = path.to_string_lossy().into_owned();
+                let bytes = match content {
+                    Content::File => preprocessing.read(path).map(Cow::Owned),
+                    Content::Bytes(bytes) => Ok(Cow::Borrowed(bytes.as_slice())),
+                    Content::Unreadable(why) => Err(why.clone()),
+                };
+                match bytes {
                     Ok(bytes) => prepare(preprocessing, profile, shown, &bytes),
                     Err(error) => (Row { path: shown, error: Some(error), ..Row::default() }, None),
                 }
             })
             .collect();
         self.judge(prepared)
-    }
-
-    /// Judges one picture that is in memory, such as standard input.
-    ///
-    /// # Errors
-    /// Those of the network, and of writing an overlay.
-    pub fn bytes(&mut self, name: &str, bytes: &[u8]) -> Result<Row, Error> {
-        let prepared = vec![prepare(&self.preprocessing, &self.profile, name.to_owned(), bytes)];
-        Ok(self.judge(prepared)?.into_iter().next().unwrap_or_default())
     }
 
     fn judge(&mut self, prepared: Vec<(Row, Option<Vec<u8>>)>) -> Result<Vec<Row>, Error> {
