@@ -20,7 +20,7 @@ use crate::predict::Preprocessing;
 use crate::{Error, explain, inference, robustness};
 
 /// The version of `metrics.json`.
-const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 1;
 /// The nominal coverage of every interval.
 const LEVEL: f64 = 0.95;
 

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use artifacts::hash::Hash;
-use artifacts::schema::Metrics;
-use artifacts::{Label, RunDir, atomic, names};
+use artifacts::{Label, RunDir};
 use rayon::prelude::*;
 
 use super::{Content, Found, Preprocessing, Row, TrainingProfile};
 use crate::calibration::{Band, Temperature, Verdict};
 use crate::detector::{Detector, Score};
+use crate::evaluation::Evaluation;
 use crate::explain::overlay;
 use crate::{Error, explain};
 
@@ -27,14 +27,12 @@ impl Calibration {
     /// What the run's evaluation chose for these very weights; `None` where there is none.
     ///
     /// # Errors
-    /// An evaluation that is there but not readable.
+    /// An evaluation that is not readable, or was changed since it was made.
     pub fn of_run(run: &RunDir, weights: Hash) -> Result<Option<Calibration>, artifacts::Error> {
-        let path = run.evaluate().join(names::METRICS);
-        if !path.exists() {
+        let Some(evaluation) = Evaluation::find(&run.evaluate())? else {
             return Ok(None);
-        }
-        let metrics: Metrics = atomic::read_json(&path, "metrics.json")?;
-        let run = metrics.runs.into_iter().find(|run| run.weights == Some(weights));
+        };
+        let run = evaluation.metrics()?.runs.into_iter().find(|run| run.weights == Some(weights));
         Ok(run.and_then(|run| run.fitted).map(|fitted| Calibration {
             temperature: Temperature(fitted.temperature),
             band: Band { low: fitted.inconclusive.low, high: fitted.inconclusive.high },
