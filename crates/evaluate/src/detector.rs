@@ -4,7 +4,7 @@ use artifacts::hash::{self, Hash};
 use artifacts::schema::PreprocessorConfig;
 use artifacts::{Checkpoint, Error as ArtifactError, Label, Manifest, names};
 use model::device::Device;
-use model::{HeatMap, Network, NetworkConfig, Normalisation, PixelBatch, weights};
+use model::{Error as ModelError, HeatMap, Network, NetworkConfig, Normalisation, PixelBatch, weights};
 
 use crate::Error;
 use crate::calibration::sigmoid;
@@ -53,6 +53,7 @@ impl Detector {
     pub fn open(checkpoint: &Checkpoint, device: &Device) -> Result<Detector, Error> {
         let no_detector =
             |detail: &str| Error::NoDetector { path: checkpoint.path().to_owned(), detail: detail.to_owned() };
+        check_presence(checkpoint)?;
         verify(checkpoint)?;
         let model = checkpoint.read_model_config()?;
         let preprocessing = checkpoint.read_preprocessor_config()?;
@@ -70,7 +71,13 @@ impl Detector {
         };
         let mut network = Network::new(&config, device)?;
         let path = checkpoint.weights();
-        if weights::load_into(&mut network, &path, &[])?.head_replaced {
+        let loaded = weights::load_into(&mut network, &path, &[]).map_err(|source| match source {
+            ModelError::SafeTensors { .. } | ModelError::WeightsMismatch { .. } | ModelError::WeightsType { .. } => {
+                Error::Weights { path: checkpoint.path().to_owned(), source }
+            }
+            other => other.into(),
+        })?;
+        if loaded.head_replaced {
             return Err(no_detector("its weights have no head of as many classes as its config.json says"));
         }
         Ok(Detector { network, preprocessing, weights: hash::file(&path)?, classes })
@@ -130,6 +137,23 @@ impl Detector {
         let indices: Vec<usize> = classes.iter().map(|class| self.classes[usize::from(class.index())]).collect();
         Ok(self.network.grad_cam(&batch, &indices, layer)?.0)
     }
+}
+
+/// Checks that the files are there which judging needs.
+///
+/// # Errors
+/// The first that is missing, and what to do.
+pub(crate) fn check_presence(checkpoint: &Checkpoint) -> Result<(), ArtifactError> {
+    let files = [checkpoint.weights(), checkpoint.model_config(), checkpoint.preprocessor_config()];
+    let Some(missing) = files.iter().find(|file| !file.exists()) else {
+        return Ok(());
+    };
+    let name = missing.file_name().unwrap_or_default().to_string_lossy();
+    Err(ArtifactError::Missing {
+        artifact: format!("checkpoint with its {name}"),
+        path: checkpoint.path().to_owned(),
+        advice: "train one with `cargo xtask train`, or name another with --ckpt".to_owned(),
+    })
 }
 
 /// Holds the files of a checkpoint against the manifest of its training run. A checkpoint may stand alone, and has none

@@ -14,7 +14,7 @@ use model::device::Device;
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::detector::{Detector, Score};
+use crate::detector::{self, Detector, Score};
 use crate::judge::{Fit, RunPlan, Scored, judge_run, over_runs};
 use crate::predict::Preprocessing;
 use crate::{Error, explain, inference, robustness};
@@ -161,6 +161,7 @@ fn checkpoints(run: &RunDir, config: &Config) -> Result<Vec<Checkpoint>, Artifac
 
 /// What the judgement depends on of a checkpoint.
 fn digest_of(checkpoint: &Checkpoint) -> Result<Hash, ArtifactError> {
+    detector::check_presence(checkpoint)?;
     let files = [checkpoint.weights(), checkpoint.model_config(), checkpoint.preprocessor_config()];
     let mut digest = Digest::default();
     for (index, file) in files.iter().enumerate() {

@@ -259,3 +259,15 @@ fn a_list_is_judged_as_it_comes() {
     };
     assert_eq!(status.code(), Some(0));
 }
+
+#[test]
+fn an_evaluation_that_fitted_nothing_is_not_said_to_be_absent() {
+    let run = Run::new();
+    // What is judged is not fitted on.
+    succeed(&run.evaluate(&["--split", "val", "--set", "evaluate.examples=0"]));
+    let (rows, output) = run.predict(&[&run.source().join("test").to_string_lossy()]);
+    succeed(&output);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("fitted no temperature") && !message.contains("no evaluation"), "{message}");
+    assert!(rows.iter().all(|row| row["p_fake_calibrated"].is_null() && row["verdict"].is_string()));
+}

@@ -9,7 +9,7 @@ use artifacts::stage::{self, Failure};
 use artifacts::{Checkpoint, Manifest, RunDir};
 use clap::Parser;
 use evaluate::Detector;
-use evaluate::predict::{Calibration, Judge, Preprocessing, Search, Style, TrainingProfile};
+use evaluate::predict::{Calibration, Judge, Preprocessing, Search, Style, TrainingProfile, Uncalibrated};
 use model::Precision;
 use model::device::DeviceChoice;
 
@@ -18,8 +18,8 @@ use model::device::DeviceChoice;
 /// The table shows P(fake) after the calibration on validation, which the verdict rests on; JSON and CSV have it as
 /// p_fake_calibrated, beside the network's own p_fake. Both are those of predictions.parquet to the last digit.
 ///
-/// Exit codes: 0 every file was judged, 1 the program failed, 2 wrong usage, 3 some files could not be judged (each is a
-/// row with its error).
+/// Exit codes: 0 every file was judged, 1 the program failed, 2 wrong usage, 3 the model is missing or damaged, or some files
+/// could not be judged (each is a row with its error).
 #[derive(Parser)]
 #[command(name = "candling-predict", version)]
 struct Args {
@@ -98,7 +98,7 @@ fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn judge(args: &Args) -> Result<Judge, Failure> {
-    let run = run_of(args);
+    let run = run_of(args)?;
     let checkpoint = checkpoint(args, run.as_ref())?;
     let device = args.device.open(args.precision).map_err(evaluate::Error::from)?;
     let detector = Detector::open(&checkpoint, &device)?;
@@ -108,9 +108,12 @@ fn judge(args: &Args) -> Result<Judge, Failure> {
     if let Some(manifest) = run.as_ref().and_then(|run| Manifest::read(&run.ingest()).ok()?) {
         preprocessing = preprocessing.after_ingest(&manifest);
     }
-    let calibration = run.as_ref().map(|run| Calibration::of_run(run, detector.weights())).transpose()?.flatten();
-    if calibration.is_none() {
-        line("predict: no evaluation of these weights; P(fake) is not calibrated, and the verdict is at 0.5");
+    let calibration = match &run {
+        Some(run) => Calibration::of_run(run, detector.weights())?,
+        None => Err(Uncalibrated::NotEvaluated),
+    };
+    if let Err(why) = calibration {
+        line(&format!("predict: {why}; P(fake) is not calibrated, and the verdict is at 0.5"));
     }
     // Without the training data there is nothing to be unlike.
     let profile = run.as_ref().and_then(|run| TrainingProfile::of_run(run).ok()).unwrap_or_default();
@@ -124,21 +127,30 @@ fn judge(args: &Args) -> Result<Judge, Failure> {
         ));
     }
     let explain = args.explain.clone().map(|dir| (dir, args.layer.clone()));
-    Ok(Judge { detector, preprocessing, calibration, profile, batch: args.batch, explain })
+    Ok(Judge { detector, preprocessing, calibration: calibration.ok(), profile, batch: args.batch, explain })
 }
 
 /// The run that says how images are prepared: the one that is named, else the one that the checkpoint lies in, which need not
 /// be in a run, else the latest.
-fn run_of(args: &Args) -> Option<RunDir> {
+///
+/// # Errors
+/// No folder where one is named.
+fn run_of(args: &Args) -> Result<Option<RunDir>, artifacts::Error> {
     if let Some(dir) = &args.run_dir {
-        return Some(RunDir::new(dir));
+        let missing = || artifacts::Error::Missing {
+            artifact: "run".to_owned(),
+            path: dir.clone(),
+            advice: "name another with --run-dir, or a checkpoint with --ckpt".to_owned(),
+        };
+        return if dir.is_dir() { Ok(Some(RunDir::new(dir))) } else { Err(missing()) };
     }
     if Checkpoint::of_name(&args.ckpt).is_some() {
-        return RunDir::latest(Path::new("runs")).ok();
+        return Ok(RunDir::latest(Path::new("runs")).ok());
     }
     // RUN/train/run-0/best
-    let checkpoint = Path::new(&args.ckpt).canonicalize().ok()?;
-    checkpoint.ancestors().nth(3).map(RunDir::new).filter(|run| run.ingest().is_dir())
+    let checkpoint = Path::new(&args.ckpt).canonicalize().ok();
+    let run = checkpoint.and_then(|checkpoint| checkpoint.ancestors().nth(3).map(RunDir::new));
+    Ok(run.filter(|run| run.ingest().is_dir()))
 }
 
 fn checkpoint(args: &Args, run: Option<&RunDir>) -> Result<Checkpoint, Failure> {

@@ -16,4 +16,4 @@ pub use prepare::{Preprocessing, UnknownPreprocessing};
 pub use print::{Style, printable};
 pub use profile::TrainingProfile;
 pub use row::Row;
-pub use verdicts::{Calibration, Judge};
+pub use verdicts::{Calibration, Judge, Uncalibrated};

@@ -23,17 +23,33 @@ pub struct Calibration {
     pub band: Band,
 }
 
+/// Why there is no calibration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Uncalibrated {
+    /// Nothing has judged these weights.
+    #[error("no evaluation of these weights")]
+    NotEvaluated,
+    /// What has judged them had nothing to fit on.
+    #[error(
+        "the evaluation of these weights fitted no temperature (that takes validation images of both classes, which are \
+         not themselves what is judged)"
+    )]
+    NotFitted,
+}
+
 impl Calibration {
-    /// What the run's evaluation chose for these very weights; `None` where there is none.
+    /// What the run's evaluation chose for these very weights, or why there is nothing chosen.
     ///
     /// # Errors
     /// An evaluation that is not readable, or was changed since it was made.
-    pub fn of_run(run: &RunDir, weights: Hash) -> Result<Option<Calibration>, artifacts::Error> {
+    pub fn of_run(run: &RunDir, weights: Hash) -> Result<Result<Calibration, Uncalibrated>, artifacts::Error> {
         let Some(evaluation) = Evaluation::find(&run.evaluate())? else {
-            return Ok(None);
+            return Ok(Err(Uncalibrated::NotEvaluated));
         };
-        let run = evaluation.metrics()?.runs.into_iter().find(|run| run.weights == Some(weights));
-        Ok(run.and_then(|run| run.fitted).map(|fitted| Calibration {
+        let Some(run) = evaluation.metrics()?.runs.into_iter().find(|run| run.weights == Some(weights)) else {
+            return Ok(Err(Uncalibrated::NotEvaluated));
+        };
+        Ok(run.fitted.ok_or(Uncalibrated::NotFitted).map(|fitted| Calibration {
             temperature: Temperature(fitted.temperature),
             band: Band { low: fitted.inconclusive.low, high: fitted.inconclusive.high },
         }))

@@ -1,4 +1,5 @@
-//! Files that are not those their manifests describe: no program believes them.
+//! Checkpoints and evaluations that are missing, cut short, or not those their manifests describe: each is the input's fault,
+//! and said so.
 
 #![expect(clippy::unwrap_used, reason = "a run that cannot be set up is a failed test")]
 
@@ -105,4 +106,27 @@ fn a_changed_checkpoint_is_refused_and_one_that_stands_alone_is_not() {
 
     fs::copy(other.weights(), Checkpoint::new(&alone).weights()).unwrap();
     succeed(&predict(&run, &["--ckpt", &alone_text]));
+}
+
+#[test]
+fn a_missing_or_cut_checkpoint_is_bad_input_and_told_with_advice() {
+    let run = Run::new();
+    let nowhere = run.dir.path().join("nowhere").to_string_lossy().into_owned();
+    refused(&predict(&run, &["--ckpt", &nowhere]), "nowhere", "--ckpt");
+    refused(&run.evaluate(&["--ckpt", &nowhere]), "nowhere", "--ckpt");
+    let of_no_run = ["--run-dir", &nowhere, "x.png"].map(str::to_owned);
+    refused(&program(env!("CARGO_BIN_EXE_candling-predict"), &of_no_run), "nowhere", "--run-dir");
+
+    let alone = run.dir.path().join("alone");
+    let best = Checkpoint::best(&run.run_dir().train_run(0));
+    copy(&best, &alone);
+    let whole = fs::read(best.weights()).unwrap();
+    for checkpoint in [&best, &Checkpoint::new(&alone)] {
+        fs::write(checkpoint.weights(), &whole[..whole.len() / 2]).unwrap();
+    }
+    let alone = alone.to_string_lossy().into_owned();
+    refused(&predict(&run, &[]), names::WEIGHTS, "cargo xtask train");
+    refused(&run.evaluate(&[]), names::WEIGHTS, "cargo xtask train");
+    refused(&predict(&run, &["--ckpt", &alone]), "alone", "name another with --ckpt");
+    refused(&run.evaluate(&["--ckpt", &alone]), "alone", "name another with --ckpt");
 }
