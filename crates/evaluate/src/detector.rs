@@ -2,9 +2,9 @@
 
 use artifacts::hash::{self, Hash};
 use artifacts::schema::PreprocessorConfig;
-use artifacts::{Checkpoint, Label};
+use artifacts::{Checkpoint, Error as ArtifactError, Label, Manifest, names};
 use model::device::Device;
-use model::{HeatMap, Network, NetworkConfig, Normalisation, PixelBatch, weights};
+use model::{Error as ModelError, HeatMap, Network, NetworkConfig, Normalisation, PixelBatch, weights};
 
 use crate::Error;
 use crate::calibration::sigmoid;
@@ -49,10 +49,12 @@ impl Detector {
     /// Loads a checkpoint.
     ///
     /// # Errors
-    /// Files that are missing or malformed, weights that do not fit, and a head that is not one of real and fake.
+    /// Files that are missing or malformed, or not those that the manifest of their training run describes, weights that do not fit, and a head that is not one of real and fake.
     pub fn open(checkpoint: &Checkpoint, device: &Device) -> Result<Detector, Error> {
         let no_detector =
             |detail: &str| Error::NoDetector { path: checkpoint.path().to_owned(), detail: detail.to_owned() };
+        check_presence(checkpoint)?;
+        verify(checkpoint)?;
         let model = checkpoint.read_model_config()?;
         let preprocessing = checkpoint.read_preprocessor_config()?;
         let class = |label: Label| {
@@ -69,7 +71,13 @@ impl Detector {
         };
         let mut network = Network::new(&config, device)?;
         let path = checkpoint.weights();
-        if weights::load_into(&mut network, &path, &[])?.head_replaced {
+        let loaded = weights::load_into(&mut network, &path, &[]).map_err(|source| match source {
+            ModelError::SafeTensors { .. } | ModelError::WeightsMismatch { .. } | ModelError::WeightsType { .. } => {
+                Error::Weights { path: checkpoint.path().to_owned(), source }
+            }
+            other => other.into(),
+        })?;
+        if loaded.head_replaced {
             return Err(no_detector("its weights have no head of as many classes as its config.json says"));
         }
         Ok(Detector { network, preprocessing, weights: hash::file(&path)?, classes })
@@ -129,4 +137,43 @@ impl Detector {
         let indices: Vec<usize> = classes.iter().map(|class| self.classes[usize::from(class.index())]).collect();
         Ok(self.network.grad_cam(&batch, &indices, layer)?.0)
     }
+}
+
+/// Checks that the files are there which judging needs.
+///
+/// # Errors
+/// The first that is missing, and what to do.
+pub(crate) fn check_presence(checkpoint: &Checkpoint) -> Result<(), ArtifactError> {
+    let files = [checkpoint.weights(), checkpoint.model_config(), checkpoint.preprocessor_config()];
+    let Some(missing) = files.iter().find(|file| !file.exists()) else {
+        return Ok(());
+    };
+    let name = missing.file_name().unwrap_or_default().to_string_lossy();
+    Err(ArtifactError::Missing {
+        artifact: format!("checkpoint with its {name}"),
+        path: checkpoint.path().to_owned(),
+        advice: "train one with `cargo xtask train`, or name another with --ckpt".to_owned(),
+    })
+}
+
+/// Holds the files of a checkpoint against the manifest of its training run. A checkpoint may stand alone, and has none
+/// while it is trained.
+fn verify(checkpoint: &Checkpoint) -> Result<(), ArtifactError> {
+    let path = checkpoint.path();
+    // A path may be a link, or `.`.
+    let dir = path.canonicalize().map_err(ArtifactError::io("find", path))?;
+    let Some((run, name)) = dir.parent().zip(dir.file_name()) else {
+        return Ok(());
+    };
+    let name = name.to_string_lossy();
+    let stands_in = |manifest: &Manifest| {
+        manifest.stage == names::TRAIN && manifest.outputs.contains_key(&format!("{name}/{}", names::WEIGHTS))
+    };
+    let Some(manifest) = Manifest::read(run)?.filter(stands_in) else {
+        return Ok(());
+    };
+    for file in [names::WEIGHTS, names::MODEL_CONFIG, names::PREPROCESSOR_CONFIG] {
+        manifest.verify(run, &format!("{name}/{file}"))?;
+    }
+    Ok(())
 }

@@ -32,6 +32,15 @@ pub enum Error {
         /// What it lacks.
         detail: String,
     },
+    /// A file of weights that is damaged, or another network's.
+    #[error("the weights of the checkpoint `{}` cannot be used; train it again, or name another with --ckpt", path.display())]
+    Weights {
+        /// Its folder.
+        path: PathBuf,
+        /// What is wrong with them.
+        #[source]
+        source: model::Error,
+    },
     /// Images of another size than the checkpoint was trained on.
     #[error(
         "the images are {found:?} pixels (height, width) but the checkpoint was trained on {expected:?}; \
@@ -68,9 +77,11 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match error {
             Error::Artifact(error) => error.into(),
-            Error::NoDetector { .. } | Error::Size { .. } | Error::Preparation { .. } | Error::Preprocessing(_) => {
-                Failure::input(error)
-            }
+            Error::NoDetector { .. }
+            | Error::Weights { .. }
+            | Error::Size { .. }
+            | Error::Preparation { .. }
+            | Error::Preprocessing(_) => Failure::input(error),
             Error::Model(
                 model::Error::UnknownLayer { .. }
                 | model::Error::UnknownArchitecture { .. }

@@ -11,6 +11,7 @@ pub mod compare;
 mod config;
 mod detector;
 mod error;
+mod evaluation;
 pub mod explain;
 mod inference;
 pub mod judge;

@@ -14,13 +14,13 @@ use model::device::Device;
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::detector::Detector;
+use crate::detector::{self, Detector};
 use crate::judge::{Fit, RunPlan, Scored, judge_run, over_runs};
 use crate::predict::Preprocessing;
 use crate::{Error, explain, inference, robustness};
 
 /// The version of `metrics.json`.
-const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 1;
 /// The nominal coverage of every interval.
 const LEVEL: f64 = 0.95;
 
@@ -184,6 +184,7 @@ fn check_alike(runs: &[PathBuf]) -> Result<(), Failure> {
 
 /// What the judgement depends on of a checkpoint.
 fn digest_of(checkpoint: &Checkpoint) -> Result<Hash, ArtifactError> {
+    detector::check_presence(checkpoint)?;
     let files = [checkpoint.weights(), checkpoint.model_config(), checkpoint.preprocessor_config()];
     let mut digest = Digest::default();
     for (index, file) in files.iter().enumerate() {

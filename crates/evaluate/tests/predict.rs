@@ -6,8 +6,9 @@ mod support;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use pixels::RgbImage;
@@ -179,4 +180,94 @@ fn what_is_not_there_is_a_row_and_not_the_end() {
     assert!(rows[0]["error"].is_string() && rows[1]["verdict"].is_string(), "{rows:?}");
     assert!(rows[1]["p_fake_calibrated"].is_null(), "nothing was evaluated, so nothing is calibrated");
     assert!(printed.err.contains("not calibrated") && raw_controls(&printed.err) == 0, "{}", printed.err);
+}
+
+/// Starts `candling-predict -` in the folder of the source images, with pipes for its input and its output.
+fn predict_listed(run: &Run) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_candling-predict"));
+    command.arg("--run-dir").arg(run.run_dir().path()).args(["--json", "-"]).current_dir(run.source());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// The rows of a whole standard input, and the exit code.
+fn predict_input(run: &Run, input: &[u8]) -> (Vec<Value>, Option<i32>) {
+    let mut child = predict_listed(run);
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    (text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), output.status.code())
+}
+
+#[test]
+fn standard_input_is_a_list_or_a_picture() {
+    let run = Run::new();
+    let jpeg = encode::jpeg(&picture(3), 85, Subsampling::Quarter).unwrap();
+    let mut names: Vec<OsString> = ["BM", "b\nc.png"].map(OsString::from).into();
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        names.push(std::ffi::OsStr::from_bytes(b"caf\xe9.png").into());
+    }
+    let mut zeros = Vec::new();
+    for name in &names {
+        fs::write(run.source().join(name), &jpeg).unwrap();
+        zeros.extend([name.as_encoded_bytes(), b"\0"].concat());
+    }
+    let (rows, code) = predict_input(&run, &zeros);
+    assert_eq!((rows.len(), code), (names.len(), Some(0)), "{rows:?}");
+
+    let (rows, code) = predict_input(&run, "\u{feff}BM\r\n\r\nabsent.png\r\n".as_bytes());
+    assert_eq!((rows.len(), code), (2, Some(3)), "{rows:?}");
+    assert!(rows[0]["path"] == "BM" && rows[0]["verdict"].is_string() && rows[1]["error"].is_string(), "{rows:?}");
+
+    let (rows, code) = predict_input(&run, &jpeg);
+    assert!(code == Some(0) && rows.len() == 1 && rows[0]["path"] == "-" && rows[0]["p_fake"].is_number(), "{rows:?}");
+    let heic = [b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".as_slice(), &b"\n\x9c\x07".repeat(1000)].concat();
+    for (unread, why) in [(heic.as_slice(), "neither"), (b"P6\n2 1\n255\n\n\n\n\n\n\n", "unsupported")] {
+        let (rows, code) = predict_input(&run, unread);
+        assert_eq!((rows.len(), code), (1, Some(3)), "{rows:?}");
+        assert!(rows[0]["error"].as_str().unwrap().contains(why), "{rows:?}");
+    }
+}
+
+/// Each row is there before the next path is given; whoever reads no further ends the program, though its input goes on.
+#[test]
+fn a_list_is_judged_as_it_comes() {
+    let run = Run::new();
+    fs::write(run.source().join("a.jpg"), encode::jpeg(&picture(3), 85, Subsampling::Quarter).unwrap()).unwrap();
+    let mut child = predict_listed(&run);
+    let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    for _ in 0..3 {
+        input.write_all(b"a.jpg\n").unwrap();
+        let mut row = String::new();
+        output.read_line(&mut row).unwrap();
+        assert!(row.contains("a.jpg"), "{row}");
+    }
+    drop(output);
+    input.write_all(b"a.jpg\n").unwrap();
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+        if start.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+    };
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn an_evaluation_that_fitted_nothing_is_not_said_to_be_absent() {
+    let run = Run::new();
+    // What is judged is not fitted on.
+    succeed(&run.evaluate(&["--split", "val", "--set", "evaluate.examples=0"]));
+    let (rows, output) = run.predict(&[&run.source().join("test").to_string_lossy()]);
+    succeed(&output);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("fitted no temperature") && !message.contains("no evaluation"), "{message}");
+    assert!(rows.iter().all(|row| row["p_fake_calibrated"].is_null() && row["verdict"].is_string()));
 }

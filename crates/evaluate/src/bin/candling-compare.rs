@@ -1,5 +1,6 @@
 //! The program `candling-compare`.
 
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Failure> {
     check_out(&args.out)?;
+    let _lock = lock(&args.out)?;
     let mut judged = Vec::new();
     for given in &args.runs {
         let (path, run) = split(given);
@@ -59,6 +61,25 @@ fn run(args: &Args) -> Result<(), Failure> {
     }
     line(&format!("compare: wrote {}", args.out.join(Comparison::FILE).display()));
     Ok(())
+}
+
+/// Keeps a second process from comparing into the same folder, by a file beside it. The system lifts the lock when the
+/// process ends, however it ends.
+fn lock(out: &Path) -> Result<File, Failure> {
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    let path = out.with_file_name(format!(".{name}.lock"));
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(artifacts::Error::io("create", parent))?;
+    }
+    let file = File::options().create(true).append(true).open(&path).map_err(artifacts::Error::io("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::failed(format!(
+            "another process is comparing into `{}`; wait for it, or name another place with --out",
+            out.display()
+        ))),
+        Err(TryLockError::Error(source)) => Err(artifacts::Error::Io { action: "lock", path, source }.into()),
+    }
 }
 
 /// Refuses a folder of something else, which would be replaced.
@@ -83,7 +104,6 @@ fn split(given: &str) -> (PathBuf, usize) {
 
 fn describe(comparison: &Comparison) {
     line(&format!("{} images in common", comparison.images));
-    let shown = |value: Option<f64>| value.map_or("undefined".to_owned(), |value| format!("{value:.4}"));
     for entrant in &comparison.entrants {
         let scores = &entrant.scores;
         let (area, accuracy) = (shown(scores.roc_auc), shown(scores.accuracy));
@@ -99,11 +119,21 @@ fn describe_pair(comparison: &Comparison, pair: &Pair) {
     let name = |index: usize| comparison.entrants[index].name.as_str();
     line(&format!("{} against {}", name(pair.first), name(pair.second)));
     if let Some(test) = &pair.roc_auc {
-        let p = test.p_holm.map_or("undefined".to_owned(), |p| format!("{p:.4}"));
         let (low, high) = (test.interval.low, test.interval.high);
-        line(&format!("  ROC-AUC {:+.4} ({low:+.4} to {high:+.4}), DeLong p = {p}", test.difference));
+        let p = p_values(test.p, test.p_holm);
+        line(&format!("  ROC-AUC {:+.4} ({low:+.4} to {high:+.4}), DeLong {p}", test.difference));
     }
     let test = &pair.accuracy;
     let (first, second) = (test.only_first, test.only_second);
-    line(&format!("  accuracy: {first} right only here, {second} only there, McNemar exact p = {:.4}", test.p_holm));
+    let p = p_values(Some(test.p), Some(test.p_holm));
+    line(&format!("  accuracy: {first} right only here, {second} only there, McNemar exact {p}"));
+}
+
+/// The test's own p-value, and the one to go by where more than one pair is tested.
+fn p_values(own: Option<f64>, holm: Option<f64>) -> String {
+    format!("p = {} ({} after Holm's correction)", shown(own), shown(holm))
+}
+
+fn shown(value: Option<f64>) -> String {
+    value.map_or("undefined".to_owned(), |value| format!("{value:.4}"))
 }

@@ -1,6 +1,6 @@
 //! The program `candling-predict`.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,27 +9,21 @@ use artifacts::stage::{self, Failure};
 use artifacts::{Checkpoint, Manifest, RunDir};
 use clap::Parser;
 use evaluate::Detector;
-use evaluate::predict::{Calibration, Found, Judge, Preprocessing, Row, Style, TrainingProfile, find};
+use evaluate::predict::{Calibration, Judge, Preprocessing, Search, Style, TrainingProfile, Uncalibrated};
 use model::Precision;
 use model::device::DeviceChoice;
-use pixels::Format;
-
-/// Files that are in memory at once.
-const CHUNK: usize = 128;
-/// The most bytes that standard input may have.
-const MOST_INPUT: u64 = 1 << 30;
 
 /// P(fake) and a verdict for pictures: real, fake or inconclusive.
 ///
 /// The table shows P(fake) after the calibration on validation, which the verdict rests on; JSON and CSV have it as
 /// p_fake_calibrated, beside the network's own p_fake. Both are those of predictions.parquet to the last digit.
 ///
-/// Exit codes: 0 every file was judged, 1 the program failed, 2 wrong usage, 3 some files could not be judged (each is a
-/// row with its error).
+/// Exit codes: 0 every file was judged, 1 the program failed, 2 wrong usage, 3 the model is missing or damaged, or some files
+/// could not be judged (each is a row with its error).
 #[derive(Parser)]
 #[command(name = "candling-predict", version)]
 struct Args {
-    /// Files and folders; - reads a picture, or a list of paths one a line, from standard input
+    /// Files and folders; - reads standard input: a picture, or a list of paths, one a line or each ended by a zero byte
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The run whose model judges [default: the latest under `runs`]
@@ -67,6 +61,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
+    // It goes on beside all that follows.
+    let search = Search::start(args.paths.clone());
     let mut judge = judge(args)?;
     let style = style(args);
     let mut out = Output { writer: std::io::stdout(), closed: false };
@@ -78,25 +74,18 @@ fn run(args: &Args) -> Result<(), Failure> {
         out.line(&header)?;
     }
     let (mut judged, mut failed) = (0_usize, 0_usize);
-    let mut print = |rows: Vec<Row>| -> Result<bool, Failure> {
-        for row in rows {
+    loop {
+        let found = search.batch();
+        if found.is_empty() {
+            break;
+        }
+        for row in judge.rows(&found)? {
             judged += 1;
             failed += usize::from(row.error.is_some());
             out.line(&style.row(&row))?;
         }
-        Ok(!out.closed)
-    };
-    for path in &args.paths {
-        if path == Path::new("-") {
-            for rows in standard_input(&mut judge)? {
-                print(rows)?;
-            }
-            continue;
-        }
-        for chunk in find(path).chunks(CHUNK) {
-            if !print(judge.files(chunk)?)? {
-                return Ok(());
-            }
+        if out.closed {
+            return Ok(());
         }
     }
     if failed > 0 {
@@ -109,7 +98,7 @@ fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn judge(args: &Args) -> Result<Judge, Failure> {
-    let run = run_of(args);
+    let run = run_of(args)?;
     let checkpoint = checkpoint(args, run.as_ref())?;
     let device = args.device.open(args.precision).map_err(evaluate::Error::from)?;
     let detector = Detector::open(&checkpoint, &device)?;
@@ -119,9 +108,12 @@ fn judge(args: &Args) -> Result<Judge, Failure> {
     if let Some(manifest) = run.as_ref().and_then(|run| Manifest::read(&run.ingest()).ok()?) {
         preprocessing = preprocessing.after_ingest(&manifest);
     }
-    let calibration = run.as_ref().map(|run| Calibration::of_run(run, detector.weights())).transpose()?.flatten();
-    if calibration.is_none() {
-        line("predict: no evaluation of these weights; P(fake) is not calibrated, and the verdict is at 0.5");
+    let calibration = match &run {
+        Some(run) => Calibration::of_run(run, detector.weights())?,
+        None => Err(Uncalibrated::NotEvaluated),
+    };
+    if let Err(why) = calibration {
+        line(&format!("predict: {why}; P(fake) is not calibrated, and the verdict is at 0.5"));
     }
     // Without the training data there is nothing to be unlike.
     let profile = run.as_ref().and_then(|run| TrainingProfile::of_run(run).ok()).unwrap_or_default();
@@ -135,21 +127,30 @@ fn judge(args: &Args) -> Result<Judge, Failure> {
         ));
     }
     let explain = args.explain.clone().map(|dir| (dir, args.layer.clone()));
-    Ok(Judge { detector, preprocessing, calibration, profile, batch: args.batch, explain })
+    Ok(Judge { detector, preprocessing, calibration: calibration.ok(), profile, batch: args.batch, explain })
 }
 
 /// The run that says how images are prepared: the one that is named, else the one that the checkpoint lies in, which need not
 /// be in a run, else the latest.
-fn run_of(args: &Args) -> Option<RunDir> {
+///
+/// # Errors
+/// No folder where one is named.
+fn run_of(args: &Args) -> Result<Option<RunDir>, artifacts::Error> {
     if let Some(dir) = &args.run_dir {
-        return Some(RunDir::new(dir));
+        let missing = || artifacts::Error::Missing {
+            artifact: "run".to_owned(),
+            path: dir.clone(),
+            advice: "name another with --run-dir, or a checkpoint with --ckpt".to_owned(),
+        };
+        return if dir.is_dir() { Ok(Some(RunDir::new(dir))) } else { Err(missing()) };
     }
     if Checkpoint::of_name(&args.ckpt).is_some() {
-        return RunDir::latest(Path::new("runs")).ok();
+        return Ok(RunDir::latest(Path::new("runs")).ok());
     }
     // RUN/train/run-0/best
-    let checkpoint = Path::new(&args.ckpt).canonicalize().ok()?;
-    checkpoint.ancestors().nth(3).map(RunDir::new).filter(|run| run.ingest().is_dir())
+    let checkpoint = Path::new(&args.ckpt).canonicalize().ok();
+    let run = checkpoint.and_then(|checkpoint| checkpoint.ancestors().nth(3).map(RunDir::new));
+    Ok(run.filter(|run| run.ingest().is_dir()))
 }
 
 fn checkpoint(args: &Args, run: Option<&RunDir>) -> Result<Checkpoint, Failure> {
@@ -167,23 +168,6 @@ fn style(args: &Args) -> Style {
         _ if std::io::stdout().is_terminal() => Style::Table,
         _ => Style::Json,
     }
-}
-
-/// Standard input is a picture if it begins like one, and a list of paths otherwise: one a line, or between zeros.
-fn standard_input(judge: &mut Judge) -> Result<Vec<Vec<Row>>, Failure> {
-    let mut bytes = Vec::new();
-    std::io::stdin().lock().take(MOST_INPUT + 1).read_to_end(&mut bytes).map_err(Failure::input)?;
-    if bytes.len() as u64 > MOST_INPUT {
-        return Err(Failure::input(format!("standard input has more than {MOST_INPUT} bytes; name files instead")));
-    }
-    if Format::of(&bytes).is_ok() {
-        return Ok(vec![vec![judge.bytes("-", &bytes)?]]);
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    // Lists of Windows end their lines with both.
-    let paths = text.split(['\n', '\0']).map(|path| path.strip_suffix('\r').unwrap_or(path));
-    let files: Vec<Found> = paths.filter(|path| !path.is_empty()).flat_map(|path| find(Path::new(path))).collect();
-    files.chunks(CHUNK).map(|chunk| judge.files(chunk).map_err(Failure::from)).collect()
 }
 
 /// Standard output; whoever closes it has read enough.

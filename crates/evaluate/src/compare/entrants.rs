@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use artifacts::hash::Hash;
-use artifacts::predictions::{self, Prediction};
+use artifacts::predictions::Prediction;
 use artifacts::schema::{Metrics, RunMetrics};
-use artifacts::{Manifest, RunDir, atomic, names};
+use artifacts::{RunDir, names};
 
 use super::Error;
 use crate::bootstrap::View;
 use crate::calibration::{Scale, Temperature};
+use crate::evaluation::Evaluation;
 
 /// One detector's evaluation.
 #[derive(Clone, Debug)]
@@ -39,14 +40,14 @@ impl Judged {
 /// Reads the evaluation of a run, or of the folder of an evaluation itself (`runs/demo/evaluate-faces`).
 ///
 /// # Errors
-/// No complete evaluation there, or none of that training run.
+/// No complete evaluation there, one that was changed since it was made, or none of that training run.
 pub fn read(path: &Path, run: usize) -> Result<Judged, Error> {
     let dir = evaluation(path);
-    Manifest::require(&dir, names::EVALUATE)?;
-    let metrics: Metrics = atomic::read_json(&dir.join(names::METRICS), "metrics.json")?;
+    let evaluation = Evaluation::require(&dir)?;
+    let metrics = evaluation.metrics()?;
     let no_such_run = || Error::NoSuchRun { path: dir.clone(), run };
     let run_metrics = metrics.runs.iter().find(|metrics| metrics.run == run).cloned().ok_or_else(no_such_run)?;
-    let mut predictions = predictions::read(&dir.join(names::PREDICTIONS))?;
+    let mut predictions = evaluation.predictions()?;
     predictions.retain(|prediction| prediction.run as usize == run);
     Ok(Judged { name: path.display().to_string(), metrics, run: run_metrics, predictions, left_out: 0 })
 }

@@ -10,20 +10,31 @@ const EXTENSIONS: [&str; 17] = [
     "jp2", "ppm",
 ];
 
-/// A file, or why there is none.
+/// A picture to be judged.
 #[derive(Debug)]
 pub struct Found {
-    /// Where.
+    /// What it is called: its path, or "-" for standard input.
     pub path: PathBuf,
-    /// What keeps it from being read, if that is known already.
-    pub error: Option<String>,
+    /// What is in it.
+    pub content: Content,
+}
+
+/// Where the bytes of a picture are.
+#[derive(Debug)]
+pub enum Content {
+    /// In the file at its path.
+    File,
+    /// In memory.
+    Bytes(Vec<u8>),
+    /// Nowhere, and why.
+    Unreadable(String),
 }
 
 /// The files of a path: itself, or the images in a folder and its subfolders in the order of their names, hidden ones left
 /// out. Nothing stops the search: what cannot be listed becomes an entry with its error.
 pub fn find(path: &Path) -> Vec<Found> {
     if !path.is_dir() {
-        return vec![Found { path: path.to_owned(), error: None }];
+        return vec![Found { path: path.to_owned(), content: Content::File }];
     }
     let visible =
         |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
@@ -34,10 +45,10 @@ pub fn find(path: &Path) -> Vec<Found> {
         .filter_entry(visible)
         .filter_map(|entry| match entry {
             Ok(entry) if entry.file_type().is_dir() || !is_image(entry.path()) => None,
-            Ok(entry) => Some(Found { path: entry.into_path(), error: None }),
+            Ok(entry) => Some(Found { path: entry.into_path(), content: Content::File }),
             Err(error) => {
                 let at = error.path().unwrap_or(path).to_owned();
-                Some(Found { path: at, error: Some(error.to_string()) })
+                Some(Found { path: at, content: Content::Unreadable(error.to_string()) })
             }
         })
         .collect()

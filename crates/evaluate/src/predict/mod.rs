@@ -3,15 +3,17 @@
 //! A picture goes the way that ingest and evaluate would have it go, so that its P(fake) is theirs to the last digit.
 
 mod files;
+mod input;
 mod prepare;
 mod print;
 mod profile;
 mod row;
 mod verdicts;
 
-pub use files::{Found, find};
+pub use files::{Content, Found, find};
+pub use input::Search;
 pub use prepare::{Preprocessing, UnknownPreprocessing};
 pub use print::{Style, printable};
 pub use profile::TrainingProfile;
 pub use row::Row;
-pub use verdicts::{Calibration, Judge};
+pub use verdicts::{Calibration, Judge, Uncalibrated};

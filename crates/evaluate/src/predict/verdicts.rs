@@ -1,15 +1,16 @@
 //! Rows of the answer, batch by batch.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use artifacts::hash::Hash;
-use artifacts::schema::Metrics;
-use artifacts::{Label, RunDir, atomic, names};
+use artifacts::{Label, RunDir};
 use rayon::prelude::*;
 
-use super::{Found, Preprocessing, Row, TrainingProfile};
+use super::{Content, Found, Preprocessing, Row, TrainingProfile};
 use crate::calibration::{Band, Temperature, Verdict};
 use crate::detector::{Detector, Score};
+use crate::evaluation::Evaluation;
 use crate::explain::overlay;
 use crate::{Error, explain};
 
@@ -22,19 +23,33 @@ pub struct Calibration {
     pub band: Band,
 }
 
+/// Why there is no calibration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Uncalibrated {
+    /// Nothing has judged these weights.
+    #[error("no evaluation of these weights")]
+    NotEvaluated,
+    /// What has judged them had nothing to fit on.
+    #[error(
+        "the evaluation of these weights fitted no temperature (that takes validation images of both classes, which are \
+         not themselves what is judged)"
+    )]
+    NotFitted,
+}
+
 impl Calibration {
-    /// What the run's evaluation chose for these very weights; `None` where there is none.
+    /// What the run's evaluation chose for these very weights, or why there is nothing chosen.
     ///
     /// # Errors
-    /// An evaluation that is there but not readable.
-    pub fn of_run(run: &RunDir, weights: Hash) -> Result<Option<Calibration>, artifacts::Error> {
-        let path = run.evaluate().join(names::METRICS);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let metrics: Metrics = atomic::read_json(&path, "metrics.json")?;
-        let run = metrics.runs.into_iter().find(|run| run.weights == Some(weights));
-        Ok(run.and_then(|run| run.fitted).map(|fitted| Calibration {
+    /// An evaluation that is not readable, or was changed since it was made.
+    pub fn of_run(run: &RunDir, weights: Hash) -> Result<Result<Calibration, Uncalibrated>, artifacts::Error> {
+        let Some(evaluation) = Evaluation::find(&run.evaluate())? else {
+            return Ok(Err(Uncalibrated::NotEvaluated));
+        };
+        let Some(run) = evaluation.metrics()?.runs.into_iter().find(|run| run.weights == Some(weights)) else {
+            return Ok(Err(Uncalibrated::NotEvaluated));
+        };
+        Ok(run.fitted.ok_or(Uncalibrated::NotFitted).map(|fitted| Calibration {
             temperature: Temperature(fitted.temperature),
             band: Band { low: fitted.inconclusive.low, high: fitted.inconclusive.high },
         }))
@@ -66,33 +81,29 @@ struct Ready {
 }
 
 impl Judge {
-    /// Judges files. A file that cannot be read is a row with its error; the rows are in the order of the files.
+    /// Judges pictures. One that cannot be read is a row with its error; the rows are in the order of the pictures.
     ///
     /// # Errors
     /// Those of the network, and of writing an overlay.
-    pub fn files(&mut self, files: &[Found]) -> Result<Vec<Row>, Error> {
+    pub fn rows(&mut self, found: &[Found]) -> Result<Vec<Row>, Error> {
         // The network is no part of this: a back end need not be shared between threads.
         let (preprocessing, profile) = (&self.preprocessing, &self.profile);
-        let prepared: Vec<(Row, Option<Vec<u8>>)> = files
+        let prepared: Vec<(Row, Option<Vec<u8>>)> = found
             .par_iter()
-            .map(|found| {
-                let shown = found.path.to_string_lossy().into_owned();
-                match found.error.clone().map_or_else(|| preprocessing.read(&found.path), Err) {
+            .map(|Found { path, content }| {
+                let shown = path.to_string_lossy().into_owned();
+                let bytes = match content {
+                    Content::File => preprocessing.read(path).map(Cow::Owned),
+                    Content::Bytes(bytes) => Ok(Cow::Borrowed(bytes.as_slice())),
+                    Content::Unreadable(why) => Err(why.clone()),
+                };
+                match bytes {
                     Ok(bytes) => prepare(preprocessing, profile, shown, &bytes),
                     Err(error) => (Row { path: shown, error: Some(error), ..Row::default() }, None),
                 }
             })
             .collect();
         self.judge(prepared)
-    }
-
-    /// Judges one picture that is in memory, such as standard input.
-    ///
-    /// # Errors
-    /// Those of the network, and of writing an overlay.
-    pub fn bytes(&mut self, name: &str, bytes: &[u8]) -> Result<Row, Error> {
-        let prepared = vec![prepare(&self.preprocessing, &self.profile, name.to_owned(), bytes)];
-        Ok(self.judge(prepared)?.into_iter().next().unwrap_or_default())
     }
 
     fn judge(&mut self, prepared: Vec<(Row, Option<Vec<u8>>)>) -> Result<Vec<Row>, Error> {

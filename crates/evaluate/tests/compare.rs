@@ -1,0 +1,75 @@
+//! `candling-compare` as people run it: several at once, and what the terminal says of the tests.
+
+#![expect(clippy::unwrap_used, reason = "a run that cannot be set up is a failed test")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use artifacts::schema::Comparison;
+use support::{Run, read, succeed};
+
+/// Compares the run's two trainings, and the first again under another name, so that there are three pairs.
+fn command(run: &Run, out: &Path) -> Command {
+    let dir = run.run_dir();
+    let second = format!("{}:1", dir.path().display());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_candling-compare"));
+    command.arg(dir.path()).arg(second).arg(dir.evaluate()).arg("--out").arg(out);
+    command
+}
+
+fn message(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn evaluated() -> (Run, PathBuf) {
+    let run = Run::new();
+    succeed(&run.evaluate(&["--set", "evaluate.examples=0"]));
+    let out = run.dir.path().join("comparisons/all");
+    (run, out)
+}
+
+#[test]
+fn one_at_a_time_compares_into_a_folder() {
+    let (run, out) = evaluated();
+    let start = |_| command(&run, &out).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let children: Vec<_> = (0..4).map(start).collect();
+    let outputs: Vec<Output> = children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+    assert!(outputs.iter().any(|output| output.status.success()));
+    for output in outputs.iter().filter(|output| !output.status.success()) {
+        assert!(message(output).contains("another process is comparing into"), "{}", message(output));
+    }
+    assert_eq!(read::<Comparison>(&out.join(Comparison::FILE)).pairs.len(), 3);
+
+    let lock = fs::File::open(out.with_file_name(".all.lock")).unwrap();
+    lock.lock().unwrap();
+    let refused = command(&run, &out).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(message(&refused).contains("--out"), "{}", message(&refused));
+    drop(lock);
+    succeed(&command(&run, &out).output().unwrap());
+}
+
+/// The two p-values are told apart.
+#[test]
+fn the_terminal_names_the_tests_own_p_and_holms() {
+    let (run, out) = evaluated();
+    let output = command(&run, &out).output().unwrap();
+    succeed(&output);
+    let comparison: Comparison = read(&out.join(Comparison::FILE));
+    let text = message(&output);
+    for pair in &comparison.pairs {
+        let test = pair.accuracy;
+        let said = format!("McNemar exact p = {:.4} ({:.4} after Holm's correction)", test.p, test.p_holm);
+        assert!(text.contains(&said), "{said}\n{text}");
+        let test = pair.roc_auc.unwrap();
+        if let Some((p, holm)) = test.p.zip(test.p_holm) {
+            let said = format!("DeLong p = {p:.4} ({holm:.4} after Holm's correction)");
+            assert!(text.contains(&said), "{said}\n{text}");
+        }
+    }
+    let areas = comparison.pairs[0].roc_auc.unwrap();
+    assert!(areas.p_holm > areas.p, "the correction must show: {areas:?}");
+}
