@@ -27,7 +27,7 @@ use artifacts::schema::{Association, Audit, Probes};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-pub use duplicates::{Pair, near_duplicates, to_drop};
+pub use duplicates::{Pair, groups, near_duplicates, to_drop};
 use features::Feature;
 pub use observation::Observation;
 use probe::cross_validate;

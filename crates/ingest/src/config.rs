@@ -32,9 +32,10 @@ pub struct Config {
     /// How many images each split of the source has, e.g. `{ train = 90409, test = 21776 }`, where that is known beforehand:
     /// disk and time can then be said before a download starts, and another number of images is warned of.
     pub expected: BTreeMap<Split, u64>,
-    /// The share of the training images that become the validation split, where the source has none.
+    /// The share of the training images that become the validation split, where the source has none. Images that are nearly
+    /// the same stay on one side, for which all are decoded a second time where they did not by chance.
     pub val_fraction: f64,
-    /// The share of the training images that become the test split, where the source has none.
+    /// The share of the training images that become the test split, where the source has none; as with `val_fraction`.
     pub test_fraction: f64,
     /// At most this many images of each class in each split, chosen by content hash.
     pub limit: Option<u64>,

@@ -17,7 +17,9 @@ pub(crate) struct Image {
     pub(crate) sample: Sample,
     /// `[size, size, 3]`.
     pub(crate) pixels: Vec<u8>,
-    /// What the audit looks at; none where there is to be no audit.
+    /// Its place in the source.
+    pub(crate) index: u32,
+    /// What near-duplicates are found by, and the audit looks at; none where neither is wanted.
     pub(crate) observation: Option<Observation>,
 }
 
@@ -28,8 +30,8 @@ pub(crate) struct Unusable {
     pub(crate) fault: Fault,
 }
 
-/// Decodes a file and makes it a square of `config.size`.
-pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config) -> Result<Image, Unusable> {
+/// Decodes a file and makes it a square of `config.size`. `observe`: whether the audit, or a cut, is to see it.
+pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config, observe: bool) -> Result<Image, Unusable> {
     let entry = source.entry(used.index as usize);
     let (id, prepared) = match read(source, used) {
         Ok((id, bytes)) => (Some(id), Prepared::new(bytes, config)),
@@ -41,7 +43,8 @@ pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config) -> Resu
     });
     match (id, converted) {
         (Some(id), Ok((pixels, prepared))) => Ok(Image {
-            observation: config.audit.then(|| prepared.observe(used)),
+            index: used.index,
+            observation: observe.then(|| prepared.observe(used)),
             sample: Sample {
                 id,
                 path: entry.path,

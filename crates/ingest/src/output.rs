@@ -9,7 +9,7 @@ use artifacts::shard::{Sample, ShardWriter};
 use artifacts::{Error, Split, atomic, names};
 
 use crate::Config;
-use crate::audit::{Observation, audit, near_duplicates};
+use crate::audit::{Observation, Pair, audit, groups, near_duplicates};
 use crate::image::{Image, Unusable};
 use crate::reject::{self, Fault};
 use crate::source::Source;
@@ -22,11 +22,14 @@ pub(crate) struct Output<'a> {
     writer: Option<(Split, ShardWriter)>,
     splits: BTreeMap<Split, SplitSummary>,
     rejected: Vec<Rejected>,
+    /// How many of `rejected` were never decoded; they come first.
+    never_decoded: usize,
     observed: Vec<Observed>,
 }
 
-/// What the audit looks at, and the file's path.
+/// What the audit looks at, and the file's place in the source and path.
 struct Observed {
+    index: u32,
     path: String,
     observation: Observation,
 }
@@ -34,12 +37,20 @@ struct Observed {
 impl<'a> Output<'a> {
     /// An empty output in `folder`.
     pub(crate) fn new(folder: &'a Path, config: &'a Config) -> Output<'a> {
-        Output { folder, config, writer: None, splits: BTreeMap::new(), rejected: Vec::new(), observed: Vec::new() }
+        Output {
+            folder,
+            config,
+            writer: None,
+            splits: BTreeMap::new(),
+            rejected: Vec::new(),
+            never_decoded: 0,
+            observed: Vec::new(),
+        }
     }
 
     /// Adds one file, used or not. All files of a split come before those of the next.
     pub(crate) fn add(&mut self, converted: Result<Image, Unusable>) -> Result<(), Error> {
-        let Image { sample, pixels, observation } = match converted {
+        let Image { sample, pixels, index, observation } = match converted {
             Ok(image) => image,
             Err(Unusable { path, id, fault }) => {
                 self.rejected.push(fault.of(path, id));
@@ -48,7 +59,7 @@ impl<'a> Output<'a> {
         };
         self.count(&sample);
         let path = sample.path.clone();
-        self.observed.extend(observation.map(|observation| Observed { path, observation }));
+        self.observed.extend(observation.map(|observation| Observed { index, path, observation }));
         self.writer_of(sample.split)?.push(sample, &pixels)
     }
 
@@ -61,9 +72,20 @@ impl<'a> Output<'a> {
         Ok(&mut self.writer.get_or_insert_with(start).1)
     }
 
-    /// Notes a file that was never decoded.
+    /// Notes a file that is never decoded, before any is added.
     pub(crate) fn reject(&mut self, path: String, fault: Fault) {
         self.rejected.push(fault.of(path, None));
+        self.never_decoded = self.rejected.len();
+    }
+
+    /// Forgets all files that were added, and their shards: the folder holds nothing else yet.
+    pub(crate) fn start_over(&mut self) -> Result<(), Error> {
+        self.writer = None;
+        self.splits.clear();
+        self.rejected.truncate(self.never_decoded);
+        self.observed.clear();
+        atomic::remove_dir(self.folder)?;
+        std::fs::create_dir(self.folder).map_err(Error::io("create", self.folder))
     }
 
     fn count(&mut self, sample: &Sample) {
@@ -108,13 +130,27 @@ impl<'a> Output<'a> {
         &self.rejected
     }
 
-    /// Audits what is used, and writes `audit.json`.
-    pub(crate) fn audit(&self) -> Result<Audit, Error> {
-        let images: Vec<&Observation> = self.observed.iter().map(|observed| &observed.observation).collect();
-        let pairs = near_duplicates(&images);
-        let audit = audit(&images, &pairs, |image| self.observed[image].path.clone());
+    /// What is nearly the same among the files that were added, as far as they were observed.
+    pub(crate) fn near_duplicates(&self) -> Vec<Pair> {
+        near_duplicates(&self.images())
+    }
+
+    /// The groups that such pairs make, by the files' places in the source.
+    pub(crate) fn groups(&self, pairs: &[Pair]) -> Vec<Vec<u32>> {
+        let index = |image: usize| self.observed[image].index;
+        groups(pairs).into_iter().map(|group| group.into_iter().map(index).collect()).collect()
+    }
+
+    /// Audits what is used, and writes `audit.json`. `pairs`: what [`Output::near_duplicates`] found.
+    pub(crate) fn audit(&self, pairs: &[Pair]) -> Result<Audit, Error> {
+        let images = self.images();
+        let audit = audit(&images, pairs, |image| self.observed[image].path.clone());
         atomic::write_json(&self.folder.join(names::AUDIT), &audit)?;
         Ok(audit)
+    }
+
+    fn images(&self) -> Vec<&Observation> {
+        self.observed.iter().map(|observed| &observed.observation).collect()
     }
 }
 

@@ -5,7 +5,8 @@
 //! - Of files with the same bytes one is used, in the split that judges hardest: test before validation before training. The
 //!   test split so stays what its author made it, and no copy of a test image is ever trained on.
 //! - Where the source has no test or no validation split, a part of each class in the training split becomes it, shared among
-//!   the class's generators as their sizes are.
+//!   the class's generators as their sizes are. Which pictures are nearly the same is not known yet; once it is,
+//!   [`recut`](crate::recut) keeps them together.
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,8 @@ pub(crate) struct Candidate {
 pub(crate) struct Selection {
     /// Files to use: by split, and in the source's order within one.
     pub(crate) used: Vec<Used>,
+    /// The splits that were cut from the training images, in the order of cutting.
+    pub(crate) cut: Vec<Split>,
     /// Files whose bytes another used file has: (file, used file).
     pub(crate) duplicates: Vec<(u32, u32)>,
     /// Files whose bytes a file of the other class has: (file, such a file).
@@ -46,6 +49,8 @@ pub(crate) struct Used {
     pub(crate) key: Hash,
     pub(crate) label: Label,
     pub(crate) split: Split,
+    /// Number of the generator; any numbering will do.
+    pub(crate) generator: u32,
 }
 
 /// Decides on all candidates.
@@ -55,13 +60,14 @@ pub(crate) fn select(mut candidates: Vec<Candidate>, config: &Config) -> Selecti
     }
     let mut selection = Selection::default();
     let unique = without_copies(candidates, &mut selection);
-    let mut placed = place(unique, config);
+    let (mut placed, cut) = place(unique, config);
     if let Some(limit) = config.limit {
         placed = limited(placed, limit, config.seed);
     }
     placed.sort_by_key(|(candidate, split)| (*split, candidate.index));
-    let used = |(Candidate { index, key, label, .. }, split)| Used { index, key, label, split };
+    let used = |(Candidate { index, key, label, generator, .. }, split)| Used { index, key, label, split, generator };
     selection.used = placed.into_iter().map(used).collect();
+    selection.cut = cut;
     selection.duplicates.sort_unstable();
     selection.conflicts.sort_unstable();
     selection
@@ -95,14 +101,14 @@ fn precedence(split: Option<Split>) -> u8 {
     }
 }
 
-/// Gives each candidate a split. A file of none counts as training.
-fn place(candidates: Vec<Candidate>, config: &Config) -> Vec<(Candidate, Split)> {
+/// Gives each candidate a split, and says which splits were cut for that. A file of none counts as training.
+fn place(candidates: Vec<Candidate>, config: &Config) -> (Vec<(Candidate, Split)>, Vec<Split>) {
     let has = |split| candidates.iter().any(|candidate| candidate.split == Some(split));
     let cuts = [(Split::Test, config.test_fraction), (Split::Val, config.val_fraction)];
     let cuts: Vec<_> = cuts.into_iter().filter(|(split, _)| config.split.is_none() && !has(*split)).collect();
     let mut placed: Vec<_> =
         candidates.into_iter().map(|candidate| (candidate.split.unwrap_or(Split::Train), candidate)).collect();
-    for (split, fraction) in cuts {
+    for &(split, fraction) in &cuts {
         for label in Label::ALL {
             let of_class = placed.iter_mut().filter(|(split, file)| *split == Split::Train && file.label == label);
             let mut class: Vec<_> = of_class.collect();
@@ -120,7 +126,8 @@ fn place(candidates: Vec<Candidate>, config: &Config) -> Vec<(Candidate, Split)>
             }
         }
     }
-    placed.into_iter().map(|(split, candidate)| (candidate, split)).collect()
+    let placed = placed.into_iter().map(|(split, candidate)| (candidate, split)).collect();
+    (placed, cuts.into_iter().filter(|(_, fraction)| *fraction > 0.0).map(|(split, _)| split).collect())
 }
 
 /// How many files of each stratum of one class a split gets: the whole is rounded once, so that many small generators do not
@@ -153,7 +160,7 @@ fn limited(mut placed: Vec<(Candidate, Split)>, limit: u64, seed: u64) -> Vec<(C
 }
 
 /// A file's place in an order that is random but for the seed, the purpose and the content.
-fn draw(seed: u64, purpose: &str, key: Hash) -> [u8; 32] {
+pub(crate) fn draw(seed: u64, purpose: &str, key: Hash) -> [u8; 32] {
     *Digest::default().part(purpose, &seed.to_le_bytes()).part("file", key.as_bytes()).finish().as_bytes()
 }
 

@@ -16,6 +16,7 @@ use crate::image;
 use crate::in_order::in_order;
 use crate::kaggle::gigabytes;
 use crate::output::{Output, unusable_share};
+use crate::recut::recut;
 use crate::reject::{self, Fault};
 use crate::scan::scan;
 use crate::select::{Selection, Used, select};
@@ -78,14 +79,22 @@ fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestS
     for (index, fault) in scanned.faults {
         output.reject(source.entry(index as usize).path, fault);
     }
-    let selection = select(scanned.candidates, config);
+    let mut selection = select(scanned.candidates, config);
     reject_copies(&*source, &selection, &mut output);
-    let mut used = selection.used;
     if config.drop_near_duplicates {
-        used = without_near_duplicates(&*source, used, config, &mut output)?;
+        selection.used = without_near_duplicates(&*source, selection.used, config, &mut output)?;
     }
-    let convert = |file: &Used| image::convert(&*source, file, config);
-    in_order("ingest: decoding", &used, config, convert, |converted| output.add(converted))?;
+    // A cut has to be looked at too, whether or not there is to be an audit.
+    let observe = config.audit || !selection.cut.is_empty();
+    let convert = |file: &Used| image::convert(&*source, file, config, observe);
+    in_order("ingest: decoding", &selection.used, config, convert, |converted| output.add(converted))?;
+    let mut pairs = output.near_duplicates();
+    if recut(&mut selection, output.groups(&pairs), config.seed) {
+        progress::line("ingest: images that are nearly the same were on both sides of a cut, which is made again");
+        output.start_over()?;
+        in_order("ingest: decoding", &selection.used, config, convert, |converted| output.add(converted))?;
+        pairs = output.near_duplicates();
+    }
 
     let summary = output.finish(&*source, start.elapsed().as_secs_f64())?;
     if let Err(failure) = check(&summary, output.rejected(), config, refused) {
@@ -94,7 +103,7 @@ fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestS
     }
     warn(&summary, config);
     if config.audit {
-        tell(&output.audit()?);
+        tell(&output.audit(&pairs)?);
     }
     Ok(summary)
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use artifacts::Split;
-use common::{Workplace, picture};
+use common::{Workplace, patches, picture};
 use pixels::encode::{Subsampling, jpeg};
 
 #[test]
@@ -135,8 +135,11 @@ fn with_exif(jpeg: &[u8]) -> Vec<u8> {
 fn stripping_leaves_nothing_of_a_file_but_its_pixels() {
     let place = Workplace::new();
     for i in 0..40 {
-        place.add(&format!("real/{i}.jpg"), &with_exif(&jpeg(&patches(2 * i), 90, Subsampling::Quarter).unwrap()));
-        place.add(&format!("fake/{i}.jpg"), &jpeg(&patches(2 * i + 1), 90, Subsampling::Quarter).unwrap());
+        place.add(
+            &format!("real/{i}.jpg"),
+            &with_exif(&jpeg(&patches(2 * i, 64, 64), 90, Subsampling::Quarter).unwrap()),
+        );
+        place.add(&format!("fake/{i}.jpg"), &jpeg(&patches(2 * i + 1, 64, 64), 90, Subsampling::Quarter).unwrap());
     }
     let ingested = |run: &str, set: &[&str]| {
         let done = place.ingest(run, &place.path("data"), set).done();
@@ -159,19 +162,10 @@ fn stripping_leaves_nothing_of_a_file_but_its_pixels() {
     }
 }
 
-/// Patches of colours that no two numbers share.
-fn patches(number: u32) -> pixels::RgbImage {
-    pixels::RgbImage::from_fn(64, 64, |x, y| {
-        let place = (number * 64 + y / 8 * 8 + x / 8).to_le_bytes();
-        let digest = artifacts::hash::Hash::of(&place);
-        [digest.as_bytes()[0], digest.as_bytes()[1], digest.as_bytes()[2]]
-    })
-}
-
 #[test]
 fn pictures_that_are_nearly_the_same_can_be_left_out() {
     let place = Workplace::new();
-    let save = |number, quality| jpeg(&patches(number), quality, Subsampling::Full).unwrap();
+    let save = |number, quality| jpeg(&patches(number, 64, 64), quality, Subsampling::Full).unwrap();
     for i in 0..10 {
         place
             .add(&format!("test/real/{i}.jpg"), &save(2 * i, 95))
@@ -184,4 +178,56 @@ fn pictures_that_are_nearly_the_same_can_be_left_out() {
     let reasons = reasons("fewer", &["drop_near_duplicates=true", "max_rejected=0"]);
     let reasons: Vec<_> = reasons.iter().map(|(path, reason)| (path.as_str(), reason.as_str())).collect();
     assert_eq!(reasons, [("train/real/resaved.jpg", "near_duplicate")]);
+}
+
+/// What the program says of pictures that are nearly the same, and the number of validation images of each class.
+fn near_duplicates(ingested: &common::Ingested, audit: &std::path::Path) -> (artifacts::schema::Audit, Vec<u64>) {
+    let audit = serde_json::from_slice(&std::fs::read(audit).unwrap()).unwrap();
+    (audit, ingested.summary().splits[&Split::Val].labels.values().copied().collect())
+}
+
+#[test]
+fn pictures_that_are_nearly_the_same_stay_on_one_side_of_a_cut() {
+    let place = Workplace::new();
+    for (number, class) in (0..80).zip(["real", "fake"].into_iter().cycle()) {
+        for quality in [95, 80] {
+            let file = jpeg(&patches(number, 64, 64), quality, Subsampling::Full).unwrap();
+            place.add(&format!("train/{class}/{number}-{quality}.jpg"), &file);
+        }
+        place.add(
+            &format!("test/{class}/{number}.jpg"),
+            &jpeg(&patches(1000 + number, 64, 64), 90, Subsampling::Full).unwrap(),
+        );
+    }
+    let ingest = |run: &str, threads| place.ingest_with_threads(run, &place.path("data"), &[], threads).done();
+    let ingested = ingest("run", 1);
+    let (audit, validation) = near_duplicates(&ingested, &place.path("run/ingest/audit.json"));
+    let found = &audit.near_duplicates;
+    assert_eq!((found.within_a_split, found.across_splits, found.leaked_val_images), (80, 0, Some(0)));
+    assert_eq!(validation, [8, 8]);
+    assert_eq!(ingested.files(), ingest("again", 5).files());
+}
+
+#[test]
+fn the_audit_warns_of_validation_images_that_are_trained_on() {
+    let place = Workplace::new();
+    let save = |number, quality| jpeg(&patches(number, 64, 64), quality, Subsampling::Full).unwrap();
+    for (number, class) in (0..80).zip(["real", "fake"].into_iter().cycle()) {
+        place
+            .add(&format!("train/{class}/{number}.jpg"), &save(number, 95))
+            .add(&format!("test/{class}/{number}.jpg"), &save(1000 + number, 95));
+        // The source has this split, so that it is left as it is. Four of its twenty images are trained on.
+        if number < 20 {
+            place.add(&format!("val/{class}/{number}.jpg"), &save(if number < 4 { number } else { 2000 + number }, 80));
+        }
+    }
+    let ingested = place.ingest("run", &place.path("data"), &[]).done();
+    let (audit, validation) = near_duplicates(&ingested, &place.path("run/ingest/audit.json"));
+    assert_eq!(validation, [10, 10]);
+    let found = &audit.near_duplicates;
+    assert_eq!((found.leaked_val_images, found.leaked_test_images), (Some(4), 0));
+    let shortcut =
+        audit.shortcuts.iter().find(|found| found.feature == "near-duplicates of validation images").unwrap();
+    assert!(shortcut.explanation.starts_with("4 of 20 validation images"), "{}", shortcut.explanation);
+    assert!(shortcut.explanation.contains("drop_near_duplicates"), "{}", shortcut.explanation);
 }

@@ -119,6 +119,9 @@ pub struct NearDuplicates {
     pub across_labels: u64,
     /// Number of test images with a near-duplicate in training or validation.
     pub leaked_test_images: u64,
+    /// Number of validation images with a near-duplicate in training; null in audits from before it was counted.
+    #[serde(default)]
+    pub leaked_val_images: Option<u64>,
     /// The first pairs; across labels first, then across splits, then the others.
     pub pairs: Vec<NearDuplicate>,
 }
@@ -136,4 +139,17 @@ pub struct NearDuplicate {
     pub similarity: f32,
     /// Whether the labels differ.
     pub labels_differ: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_audit_from_before_validation_leaks_were_counted_is_read() {
+        let old =
+            r#"{"within_a_split": 0, "across_splits": 3, "across_labels": 0, "leaked_test_images": 1, "pairs": []}"#;
+        let read: NearDuplicates = serde_json::from_str(old).unwrap();
+        assert_eq!((read.leaked_test_images, read.leaked_val_images), (1, None));
+    }
 }

@@ -1,5 +1,7 @@
 //! The tables of `audit.json`.
 
+use std::collections::BTreeSet;
+
 use artifacts::Split;
 use artifacts::schema::{NearDuplicate, NearDuplicates, Probe, ProbeShare};
 
@@ -31,14 +33,12 @@ pub(super) fn near_duplicates(
     let splits = |pair: &Pair| [images[pair.first].split, images[pair.second].split];
     let splits_differ = |pair: &Pair| splits(pair)[0] != splits(pair)[1];
     let count = |is: &dyn Fn(&Pair) -> bool| pairs.iter().filter(|pair| is(pair)).count() as u64;
-    let mut leaked: Vec<usize> = pairs
-        .iter()
-        .filter(|pair| splits_differ(pair))
-        .flat_map(|pair| [pair.first, pair.second])
-        .filter(|&image| images[image].split == Split::Test)
-        .collect();
-    leaked.sort_unstable();
-    leaked.dedup();
+    // Images of `judged` that are nearly the same as an image of `seen`.
+    let leaked = |judged: Split, seen: &[Split]| {
+        let both = pairs.iter().flat_map(|pair| [(pair.first, pair.second), (pair.second, pair.first)]);
+        let leaks = both.filter(|&(a, b)| images[a].split == judged && seen.contains(&images[b].split));
+        leaks.map(|(image, _)| image).collect::<BTreeSet<usize>>().len() as u64
+    };
     let mut listed: Vec<&Pair> = pairs.iter().collect();
     listed.sort_by_key(|pair| (!labels_differ(pair), !splits_differ(pair), pair.first, pair.second));
     let entry = |pair: &Pair| NearDuplicate {
@@ -52,7 +52,8 @@ pub(super) fn near_duplicates(
         within_a_split: count(&|pair| !splits_differ(pair)),
         across_splits: count(&splits_differ),
         across_labels: count(&labels_differ),
-        leaked_test_images: leaked.len() as u64,
+        leaked_test_images: leaked(Split::Test, &[Split::Train, Split::Val]),
+        leaked_val_images: Some(leaked(Split::Val, &[Split::Train])),
         pairs: listed.into_iter().take(LISTED).map(entry).collect(),
     }
 }

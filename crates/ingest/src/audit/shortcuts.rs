@@ -1,5 +1,6 @@
 //! From tables to a verdict: what counts as a shortcut, and how it is put into words.
 
+use artifacts::Split;
 use artifacts::schema::{Association, NearDuplicates, Probe, Probes, Shortcut, Verdict};
 
 use super::association;
@@ -13,7 +14,8 @@ const STANDARD_ERRORS: f64 = 3.0;
 /// Colours and thumbnails are a shortcut from this ROC-AUC on. Classes with somewhat different subjects reach 0.6 to 0.8,
 /// which is a bias to know of, and no reason to distrust every score.
 const CONTENT: f64 = 0.85;
-/// The share of test images with near-duplicates in training, or of all images in pairs of both labels, that is too large.
+/// The share of test or validation images with near-duplicates in training, or of all images in pairs of both labels, that is
+/// too large.
 const DUPLICATES: f64 = 0.01;
 
 /// Features of the files that tell the classes apart, or all of them together where none does alone.
@@ -89,7 +91,8 @@ pub(super) fn untestable(probes: &Probes, fake: &[bool]) -> Option<Shortcut> {
 pub(super) fn of_duplicates(found: &NearDuplicates, images: &[&Observation]) -> Vec<Shortcut> {
     const ACT: &str = "set ingest.drop_near_duplicates = true";
     let mut shortcuts = Vec::new();
-    let test = images.iter().filter(|image| image.split == artifacts::Split::Test).count();
+    let count = |split| images.iter().filter(|image| image.split == split).count();
+    let (test, val) = (count(Split::Test), count(Split::Val));
     if found.leaked_test_images as f64 > DUPLICATES * test as f64 {
         shortcuts.push(Shortcut {
             feature: "near-duplicates across splits".to_owned(),
@@ -97,6 +100,17 @@ pub(super) fn of_duplicates(found: &NearDuplicates, images: &[&Observation]) -> 
             explanation: format!(
                 "{} of {test} test images are nearly the same as images that are trained on or chosen by; {ACT}",
                 found.leaked_test_images
+            ),
+        });
+    }
+    let leaked = found.leaked_val_images.unwrap_or(0);
+    if leaked as f64 > DUPLICATES * val as f64 {
+        shortcuts.push(Shortcut {
+            feature: "near-duplicates of validation images".to_owned(),
+            roc_auc: None,
+            explanation: format!(
+                "{leaked} of {val} validation images are nearly the same as images that are trained on, so that the \
+                 checkpoint, the temperature, the threshold and the band are chosen by what the model knows by heart; {ACT}"
             ),
         });
     }

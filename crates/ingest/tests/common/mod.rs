@@ -16,10 +16,16 @@ use pixels::{RgbImage, decode};
 
 /// A JPEG of some colourful pattern; another one for each number.
 pub(crate) fn picture(number: u32) -> Vec<u8> {
-    let image = RgbImage::from_fn(40 + number % 9, 30 + number % 7, |x, y| {
-        [(x * 5 + number) as u8, (y * 7 + number / 3) as u8, ((x * y) as u8).wrapping_add(number as u8)]
-    });
-    jpeg(&image, 90, Subsampling::Quarter).unwrap()
+    jpeg(&patches(number, 40 + number % 9, 30 + number % 7), 90, Subsampling::Quarter).unwrap()
+}
+
+/// Patches of colours that no two numbers share, so that no two pictures are nearly the same. At most 64 pixels a side.
+pub(crate) fn patches(number: u32, width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        let place = (number * 64 + y / 8 * 8 + x / 8).to_le_bytes();
+        let digest = artifacts::hash::Hash::of(&place);
+        [digest.as_bytes()[0], digest.as_bytes()[1], digest.as_bytes()[2]]
+    })
 }
 
 /// A temporary folder with a source in it, and room for a run.

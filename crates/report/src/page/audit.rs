@@ -203,14 +203,18 @@ fn near_duplicates(audit: &Audit, ingest: &Ingest) -> Markup {
     html! {
         h3 { "Near-duplicates" }
         @if total == 0 {
-            p.note { "None: no two pictures are the same but for size, compression, a flip or a slight crop." }
+            p.note {
+                "None were found. Pictures that are the same but for size, compression or a flip were looked for; those that \
+                 are slight crops of one another are found in part only."
+            }
         } @else {
             p {
-                (counted(total, "pair")) " of pictures that are the same but for size, compression, a flip or a slight crop: "
+                (counted(total, "pair")) " of pictures that are the same but for size, compression, a flip or a slight crop \
+                (crops are found in part only): "
                 (count(found.within_a_split)) " within a split, " (count(found.across_splits)) " across splits, "
                 (count(found.across_labels)) " with both labels. "
-                (counted(found.leaked_test_images, "test image")) " "
-                (if found.leaked_test_images == 1 { "has" } else { "have" }) " one in training or validation."
+                (leaked(found.leaked_test_images, "test image")) " in training or validation."
+                @if let Some(images) = found.leaked_val_images { " " (leaked(images, "validation image")) " in training." }
             }
             @if shown.is_empty() {
                 p.note { "Their pictures are not shown: the shards that hold them are not there." }
@@ -225,6 +229,11 @@ fn near_duplicates(audit: &Audit, ingest: &Ingest) -> Markup {
             }
         }
     }
+}
+
+/// "3 test images have one".
+fn leaked(images: u64, what: &str) -> String {
+    format!("{} {} one", counted(images, what), if images == 1 { "has" } else { "have" })
 }
 
 fn duplicate(pair: &NearDuplicate, ingest: &Ingest) -> Markup {

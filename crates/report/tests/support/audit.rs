@@ -67,7 +67,7 @@ fn pair(first: usize, second: usize, labels_differ: bool) -> Value {
 
 fn pairs(listed: &[Value], leaked: u64) -> Value {
     json!({"within_a_split": 0, "across_splits": listed.len(), "across_labels": listed.len() / 2,
-        "leaked_test_images": leaked, "pairs": listed})
+        "leaked_test_images": leaked, "leaked_val_images": leaked / 2, "pairs": listed})
 }
 
 /// Shards with the images of the pairs and no others.
