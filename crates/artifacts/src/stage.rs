@@ -193,6 +193,8 @@ fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(), Fai
         progress::line(&format!("{}: {reason}", S::NAME));
         return Ok(());
     }
+    // What was made before is about to be replaced, perhaps by hours of work: the user should know why.
+    progress::line(&format!("{}: runs: {reason}", S::NAME));
     S::run(&Job { run, config, inputs, code, force: args.force, start })
 }
 
