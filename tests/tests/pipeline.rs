@@ -1,6 +1,6 @@
 //! A whole pipeline, from nothing to the report, and what a second run of it does.
 
-use artifacts::names;
+use artifacts::{config, names, stage};
 use pipeline_tests::{Bench, complete_manifest, json, outcome, program};
 
 #[test]
@@ -47,6 +47,26 @@ fn a_pipeline_makes_every_artifact_of_the_contract_and_then_rests() {
     assert!(changed.stderr.contains("ingest    would not run"), "{}", changed.stderr);
     assert!(changed.stderr.contains("epochs: 2 -> 3"), "{}", changed.stderr);
     assert_eq!(changed.stderr.matches("would run").count(), 3, "{}", changed.stderr);
+}
+
+#[test]
+fn a_pipeline_changes_nothing_of_what_another_one_or_a_left_out_stage_goes_by() {
+    let bench = Bench::new();
+    let run = bench.run("first");
+    bench.pipeline_into(&run, &["--until", "ingest", "--set", "ingest.seed=5"]).expect_code(0);
+    let written = std::fs::read_to_string(run.config()).unwrap();
+
+    let other = stage::lock(&run, "pipeline").unwrap();
+    let refused = bench.pipeline_into(&run, &[]).expect_code(1);
+    assert!(refused.stderr.contains("another process is running pipeline"), "{}", refused.stderr);
+    assert_eq!(std::fs::read_to_string(run.config()).unwrap(), written);
+    drop(other);
+
+    bench.pipeline_into(&run, &["--from", "train", "--until", "train", "--set", "train.epochs=1"]).expect_code(0);
+    let settings = config::read(&run.config()).unwrap();
+    assert_eq!((settings["ingest"]["seed"].as_integer(), settings["train"]["epochs"].as_integer()), (Some(5), Some(1)));
+    let again = outcome(program("xtask").arg("ingest").arg("--run-dir").arg(run.path())).expect_code(0);
+    assert!(again.stderr.contains("up to date"), "{}", again.stderr);
 }
 
 #[test]

@@ -23,11 +23,12 @@ pub(crate) fn run() -> Result<(), Failure> {
         let mut doc = cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]);
         programs::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))
     })?;
-    // As a user runs it, from the start: with its own run folder, so that no earlier run is taken for this one.
+    // As a user runs it, from the start: in its own run folder, and without the runs that earlier builds left there.
     let run_dir = root().join("target").join("ci-smoke");
     step("smoke pipeline", || {
-        let mut smoke = cargo(&["xtask", "--cuda", "off", "pipeline", "smoke", "--force"]);
-        programs::run(smoke.arg("--run-dir").arg(run_dir))
+        artifacts::atomic::remove_dir(&run_dir)?;
+        let mut smoke = cargo(&["xtask", "--cuda", "off", "pipeline", "smoke"]);
+        programs::run(smoke.arg("--run-dir").arg(&run_dir))
     })?;
     // Last, because it builds the dependencies with another feature, and downloads a toolkit where none is installed.
     if let Some(lack) = cuda_check::lacking() {

@@ -87,7 +87,7 @@ pub(crate) struct PipelineArgs {
     /// The run's folder [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     pub(crate) run_dir: Option<PathBuf>,
-    /// Start with this stage, on what is on disk
+    /// Start with this stage, on what is on disk; the run keeps its settings of the stages that are left out
     #[arg(long, value_name = "STAGE", default_value = "ingest")]
     pub(crate) from: StageName,
     /// Stop after this stage

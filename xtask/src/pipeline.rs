@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use artifacts::schema::TrainingRate;
-use artifacts::stage::{Failure, Plan};
-use artifacts::{RunDir, atomic, names, progress};
+use artifacts::stage::{self, Failure, Plan};
+use artifacts::{RunDir, atomic, config, names, progress};
 use serde_json::Value;
 
 use crate::cli::{PipelineArgs, StageName};
@@ -29,6 +29,9 @@ pub(crate) fn run(args: &PipelineArgs, cuda: Choice) -> Result<(), Failure> {
     let sets = overrides(args);
     let plans = StageName::ALL.map(|stage| plan(stage, &run, &file, &sets));
     let mut plans = plans.into_iter().collect::<Result<Vec<_>, _>>()?;
+    // Held to the end: a second pipeline would change the settings of the stages that this one has yet to start.
+    let _lock = if args.dry_run { None } else { Some(stage::lock(&run, "pipeline")?) };
+    keep_sections(&run, &mut plans, args)?;
     if decide(&plans, args)[StageName::Train as usize].runs {
         let [ingest, train] = [StageName::Ingest, StageName::Train].map(|stage| plans[stage as usize].config.clone());
         let rate = |size| rate(stage_command(StageName::Train, &run, &file, &sets)?, size);
@@ -136,6 +139,26 @@ fn training_time(
     )))
 }
 
+/// Whether --from and --until include a stage.
+fn is_selected(stage: StageName, args: &PipelineArgs) -> bool {
+    (args.from..=args.until).contains(&stage)
+}
+
+/// A stage that is left out keeps the settings that the run has for it: they are those of what it left on disk.
+fn keep_sections(run: &RunDir, plans: &mut [Plan], args: &PipelineArgs) -> Result<(), Failure> {
+    let left_out = |stage: &StageName| !is_selected(*stage, args);
+    if !StageName::ALL.iter().any(left_out) || !run.config().exists() {
+        return Ok(());
+    }
+    let mut sections = config::read(&run.config()).map_err(Failure::usage)?;
+    for stage in StageName::ALL.into_iter().filter(left_out) {
+        if let Some(section) = sections.remove(stage.name()) {
+            plans[stage as usize].config = stage::to_json(&section);
+        }
+    }
+    Ok(())
+}
+
 /// What will happen to one stage.
 struct Decision<'a> {
     plan: &'a Plan,
@@ -151,7 +174,7 @@ fn decide<'a>(plans: &'a [Plan], args: &PipelineArgs) -> Vec<Decision<'a>> {
     let mut earlier: Option<&str> = None;
     let mut decisions = Vec::new();
     for (stage, plan) in StageName::ALL.into_iter().zip(plans) {
-        let selected = (args.from..=args.until).contains(&stage);
+        let selected = is_selected(stage, args);
         let (runs, reason) = match earlier {
             _ if !selected => (false, "left out by --from or --until".to_owned()),
             _ if plan.run => (true, plan.reason.clone()),

@@ -95,18 +95,22 @@ impl Drop for DirWriter {
 /// system. Readers see the former folder or the new one, but where the system cannot exchange two names (it can on Linux,
 /// on local file systems) the former one is moved aside first, and [`recover`] puts it back if that is as far as it got.
 pub fn replace_dir(from: &Path, target: &Path) -> Result<()> {
-    sync_tree(from)?;
     let former = hidden_sibling(target, "former");
-    if target.exists() {
-        remove_dir(&former)?;
-        if exchange(from, target).map_err(Error::io("exchange with", target))? {
-            rename(from, &former)?;
-            return remove_dir(&former);
-        }
-        rename(target, &former)?;
-    }
-    rename(from, target)?;
+    remove_dir(&former)?;
+    succeed_dir(from, target, &former)?;
     remove_dir(&former)
+}
+
+/// [`replace_dir`] that keeps the former folder, under a name that is free.
+pub fn succeed_dir(from: &Path, target: &Path, former: &Path) -> Result<()> {
+    sync_tree(from)?;
+    if target.exists() {
+        if exchange(from, target).map_err(Error::io("exchange with", target))? {
+            return rename(from, former);
+        }
+        rename(target, former)?;
+    }
+    rename(from, target)
 }
 
 /// Exchanges the names of two folders at once, or says that this system cannot.

@@ -166,7 +166,8 @@ where
     })
 }
 
-fn read(path: &Path) -> Result<toml::Table, Error> {
+/// Reads a pipeline file as it stands.
+pub fn read(path: &Path) -> Result<toml::Table, Error> {
     let text = fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
     text.parse().map_err(|e| Error::Syntax { path: path.to_owned(), source: Box::new(e) })
 }

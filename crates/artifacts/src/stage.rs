@@ -193,6 +193,8 @@ fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(), Fai
         progress::line(&format!("{}: {reason}", S::NAME));
         return Ok(());
     }
+    // What was made before is about to be replaced, perhaps by hours of work: the user should know why.
+    progress::line(&format!("{}: runs: {reason}", S::NAME));
     S::run(&Job { run, config, inputs, code, force: args.force, start })
 }
 
@@ -218,16 +220,16 @@ pub fn resolve<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(Ru
     Ok((run, config))
 }
 
-/// Keeps a second process from working on the same stage of the same run. The system lifts the lock when the process
-/// ends, however it ends.
-fn lock(run: &RunDir, stage: &str) -> Result<File, Failure> {
+/// Keeps a second process from the same work (a stage, or the pipeline of all) in the same run. The system lifts the lock
+/// when the process ends, however it ends.
+pub fn lock(run: &RunDir, work: &str) -> Result<File, Failure> {
     fs::create_dir_all(run.path()).map_err(Error::io("create", run.path()))?;
-    let path = run.path().join(format!(".{stage}.lock"));
+    let path = run.path().join(format!(".{work}.lock"));
     let file = File::options().create(true).append(true).open(&path).map_err(Error::io("create", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Failure::failed(format!(
-            "another process is running {stage} in `{}`; wait for it, or use another --run-dir",
+            "another process is running {work} in `{}`; wait for it, or use another --run-dir",
             run.path().display()
         ))),
         Err(TryLockError::Error(source)) => Err(Error::Io { action: "lock", path, source }.into()),

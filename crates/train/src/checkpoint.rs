@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use artifacts::atomic::{self, DirWriter};
 use artifacts::hash::Hash;
 use artifacts::schema::{ModelConfig, PreprocessorConfig};
+use artifacts::stage::Failure;
 use artifacts::{Checkpoint, Code};
 use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
@@ -209,7 +210,9 @@ impl Saved {
     pub(crate) fn restore(self, mut network: Network, config: AdamConfig) -> Result<Training, Error> {
         let path: PathBuf = self.checkpoint.training_state();
         let bad = |detail: String| Error::State { path: path.clone(), detail };
-        let report = weights::load_into(&mut network, &self.checkpoint.weights(), &[])?;
+        let weights = self.checkpoint.weights();
+        let report = weights::load_into(&mut network, &weights, &[])
+            .map_err(|e| Error::State { path: weights, detail: Failure::failed(e).chain() })?;
         if report.head_replaced {
             return Err(bad("its weights have no head for this network".to_owned()));
         }
@@ -220,7 +223,7 @@ impl Saved {
             .map(|(name, view)| Ok((name, view.load(&Device::Cpu)?)))
             .collect::<candle_core::Result<BTreeMap<String, Tensor>>>()
             .map_err(|e| bad(e.to_string()))?;
-        let adam = Adam::from_state(config, &network, &tensors)?;
+        let adam = Adam::from_state(config, &network, &tensors).map_err(|e| bad(e.to_string()))?;
         if u64::from(adam.steps()) != self.position.step {
             return Err(bad(format!("Adam has taken {} steps, the training {}", adam.steps(), self.position.step)));
         }

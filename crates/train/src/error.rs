@@ -31,7 +31,10 @@ pub enum Error {
         last_good: Option<PathBuf>,
     },
     /// The saved position cannot be read.
-    #[error("`{}` cannot be resumed from: {detail}; delete its folder to start this run afresh", path.display())]
+    #[error(
+        "`{}` cannot be resumed from: {detail}; --force starts this run afresh, and keeps what is there beside it",
+        path.display()
+    )]
     State {
         /// The file at fault.
         path: PathBuf,

@@ -1,7 +1,8 @@
 //! Where the files of one run are while it is trained.
 //!
 //! A run without a complete artifact is trained in its own folder, `run-0`, which has no manifest until it is complete. Where
-//! there is a complete one, it stays until its successor, trained in `.run-0.next`, is complete and takes its place.
+//! there is a complete one, it stays until its successor, trained in `.run-0.next`, is complete and takes its place. What
+//! the successor does not contain is set aside as `.run-0.aside`, because it may be days of work.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -12,10 +13,12 @@ use crate::checkpoint::{Identity, Saved};
 use crate::error::Error;
 
 /// The folder that one run is trained in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RunFolder {
     target: PathBuf,
     work: PathBuf,
+    /// Whether the complete run in `target` is kept beside its successor.
+    keeps_former: bool,
 }
 
 /// What may be gone on from.
@@ -33,20 +36,34 @@ impl RunFolder {
     /// Chooses the folder for the run whose artifact is `target`, and finds the checkpoint that the training goes on from,
     /// if there is one: an interrupted training of the same settings, or a complete one of fewer epochs.
     pub(crate) fn open(target: &Path, wanted: Wanted<'_>) -> Result<(RunFolder, Option<Saved>), Error> {
-        let complete = Manifest::read(target)?.is_some();
+        let (complete, damaged) = match Manifest::read(target) {
+            Err(damage @ ArtifactError::Malformed { .. }) => {
+                progress::line(&format!("train: warning: {damage}; the run counts as not complete"));
+                (false, true)
+            }
+            read => (read?.is_some(), false),
+        };
         let next = hidden_sibling(target, "next");
         let work = if complete { next.clone() } else { target.to_owned() };
-        let folder = RunFolder { target: target.to_owned(), work };
+        let former = if complete { epochs_of(target, wanted) } else { None };
+        let keeps_former = complete && former.is_none();
+        let folder = RunFolder { target: target.to_owned(), work, keeps_former };
 
-        if let Some(saved) = interrupted(&folder.work, wanted)? {
+        // A run that was complete once is made again where that is asked for, and not gone on with.
+        if !(damaged && wanted.force)
+            && let Some(saved) = folder.interrupted(wanted)?
+        {
             return Ok((folder, Some(saved)));
         }
-        if !complete && let Some(saved) = interrupted(&next, wanted)? {
-            // Its predecessor has gone since; there is nothing to protect any more.
-            return Ok((RunFolder { work: next, ..folder }, Some(saved)));
+        if !complete {
+            let next = RunFolder { work: next, ..folder.clone() };
+            if let Some(saved) = next.interrupted(wanted)? {
+                // Its predecessor has gone since; there is nothing to protect any more.
+                return Ok((next, Some(saved)));
+            }
         }
-        folder.clear()?;
-        if complete && !wanted.force && can_extend(target, wanted)? {
+        folder.clear("had other settings, or was to be made again")?;
+        if !wanted.force && former.is_some_and(|epochs| epochs < wanted.epochs) {
             copy(target, &folder.work)?;
             let saved = Saved::find(&folder.work)?;
             return Ok((folder, saved));
@@ -63,21 +80,49 @@ impl RunFolder {
     pub(crate) fn complete(&self, describe: impl FnOnce(&Path) -> Result<Manifest, Error>) -> Result<(), Error> {
         remove_leftovers(&self.work)?;
         describe(&self.work)?.write(&self.work)?;
-        if self.work != self.target {
+        if self.keeps_former {
+            let aside = place_aside(&self.target);
+            atomic::succeed_dir(&self.work, &self.target, &aside)?;
+            progress::line(&format!(
+                "train: the complete run that was in `{}` had other settings or data, or was another build's; it is kept \
+                 as `{}`, for you to delete",
+                self.target.display(),
+                aside.display()
+            ));
+        } else if self.work != self.target {
             atomic::replace_dir(&self.work, &self.target)?;
         }
         Ok(atomic::remove_dir(&hidden_sibling(&self.target, "next"))?)
     }
 
-    /// Empties the folder. An interrupted training, which may be days of work, is kept beside it.
-    fn clear(&self) -> Result<(), Error> {
-        if let Ok(Some(saved)) = Saved::find(&self.work) {
+    /// Empties the folder of a training that cannot be gone on with, for it is damaged.
+    pub(crate) fn start_afresh(&self, damage: &str) -> Result<(), Error> {
+        self.clear(&format!("cannot be gone on with ({damage})"))
+    }
+
+    /// The checkpoint of an interrupted training in the folder that leads to what is wanted.
+    fn interrupted(&self, wanted: Wanted<'_>) -> Result<Option<Saved>, Error> {
+        match interrupted(&self.work, wanted) {
+            Err(Error::State { detail, .. }) if wanted.force => {
+                self.start_afresh(&detail)?;
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    /// Empties the folder. A training in it, which may be days of work, is kept beside it.
+    fn clear(&self, why: &str) -> Result<(), Error> {
+        let position = match Saved::find(&self.work) {
+            Ok(None) => None,
+            Ok(Some(saved)) => Some(format!(" It was in epoch {}.", saved.position.epoch)),
+            Err(_) => Some(String::new()),
+        };
+        if let Some(position) = position {
             let aside = set_aside(&self.work)?;
             progress::line(&format!(
-                "train: the interrupted training in `{}` had other settings, or was to be forced; starts afresh. It was in \
-                 epoch {}, and is kept as `{}`",
+                "train: the training in `{}` {why}; it is kept as `{}`, and this one starts afresh.{position}",
                 self.work.display(),
-                saved.position.epoch,
                 aside.display()
             ));
         }
@@ -106,12 +151,12 @@ fn interrupted(work: &Path, wanted: Wanted<'_>) -> Result<Option<Saved>, Error> 
     Ok(Some(saved))
 }
 
-/// Whether the complete run `target` is the first part of what is wanted.
-fn can_extend(target: &Path, wanted: Wanted<'_>) -> Result<bool, Error> {
-    let saved = Saved::find(target)?;
-    Ok(saved.is_some_and(|saved| {
-        saved.position.identity == *wanted.identity && saved.position.complete_epochs() < wanted.epochs
-    }))
+/// The epochs of the complete run `target`, where it is what is wanted or its first part: then nothing is lost when what is
+/// wanted takes its place. A damaged one is no part of anything.
+fn epochs_of(target: &Path, wanted: Wanted<'_>) -> Option<usize> {
+    let position = Saved::find(target).ok().flatten()?.position;
+    let epochs = position.complete_epochs();
+    (position.identity == *wanted.identity && epochs <= wanted.epochs).then_some(epochs)
 }
 
 /// Copies a complete run without its manifest.
@@ -147,10 +192,16 @@ fn remove_leftovers(work: &Path) -> Result<(), Error> {
 
 /// Takes a run out of the way without losing it or another, and returns where it is now.
 pub(crate) fn set_aside(run: &Path) -> Result<PathBuf, ArtifactError> {
-    let places = (0..).map(|n| hidden_sibling(run, &if n == 0 { "aside".to_owned() } else { format!("aside-{n}") }));
-    let aside = places.into_iter().find(|place| !place.exists()).unwrap_or_default();
+    let aside = place_aside(run);
     atomic::rename(run, &aside)?;
     Ok(aside)
+}
+
+/// A free name for a run that is set aside.
+fn place_aside(run: &Path) -> PathBuf {
+    let mut places =
+        (0..).map(|n| hidden_sibling(run, &if n == 0 { "aside".to_owned() } else { format!("aside-{n}") }));
+    places.find(|place| !place.exists()).unwrap_or_default()
 }
 
 fn hidden_sibling(path: &Path, suffix: &str) -> PathBuf {

@@ -199,8 +199,15 @@ impl<'a> Session<'a> {
         let (folder, saved) = RunFolder::open(&output.dir, wanted)?;
         let name = output.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let seed = config.run_seed(k);
-        let mut training = match saved {
-            Some(saved) => self.resume(saved, &name)?,
+        let resumed = match saved.map(|saved| self.resume(saved, &name)).transpose() {
+            Err(Error::State { detail, .. }) if self.work.force => {
+                folder.start_afresh(&detail)?;
+                None
+            }
+            resumed => resumed?,
+        };
+        let mut training = match resumed {
+            Some(training) => training,
             None => self.start(seed, identity)?,
         };
         let run = Run {

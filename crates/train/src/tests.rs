@@ -37,10 +37,26 @@ fn augmented(epochs: usize) -> Config {
 }
 
 fn run_until(run: &TestRun, config: &Config, stop: impl Fn(u64) -> bool) -> Result<(), Failure> {
+    run_as(run, config, &Code::current().unwrap(), false, stop)
+}
+
+fn run_as(run: &TestRun, config: &Config, code: &Code, force: bool, stop: impl Fn(u64) -> bool) -> Result<(), Failure> {
     let run = run.dir();
     let inputs = Train::inputs(&run, config)?;
-    let code = Code::current().unwrap();
-    train(&Work { run: &run, config, inputs: &inputs, code: &code, force: false, stop: &stop })
+    train(&Work { run: &run, config, inputs: &inputs, code, force, stop: &stop })
+}
+
+fn force(run: &TestRun, config: &Config) {
+    run_as(run, config, &Code::current().unwrap(), true, |_| false).unwrap();
+}
+
+/// What is in the folder of all runs, besides its lock.
+fn folders(run: &TestRun) -> Vec<String> {
+    let entries = fs::read_dir(run.dir().train()).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let mut names: Vec<_> = names.filter(|name| name != ".lock").collect();
+    names.sort();
+    names
 }
 
 fn run_to_end(run: &TestRun, config: &Config) {
@@ -167,8 +183,65 @@ fn a_complete_run_stays_until_its_successor_is_complete() {
     run_to_end(&run, &other);
     assert!(checkpoints(&target) != former);
     assert_eq!(Manifest::require(&target, names::TRAIN).unwrap().config["learning_rate"], 2e-3);
-    let left: Vec<_> = fs::read_dir(run.dir().train()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 2, "{left:?}");
+    // And is kept then, because its successor does not contain it.
+    assert_eq!(folders(&run), [".run-0.aside", "run-0"]);
+    assert!(checkpoints(&run.dir().train().join(".run-0.aside")) == former);
+}
+
+#[test]
+fn a_complete_run_is_kept_unless_its_successor_contains_it() {
+    let run = testing::ingested(&SPLITS);
+    run_to_end(&run, &config(1));
+    force(&run, &config(1));
+    run_to_end(&run, &config(2));
+    assert_eq!(folders(&run), ["run-0"]);
+
+    let rebuilt = Code { version: "another build".to_owned(), ..Code::current().unwrap() };
+    run_as(&run, &config(2), &rebuilt, false, |_| false).unwrap();
+    assert_eq!(folders(&run), [".run-0.aside", "run-0"]);
+    run_as(&run, &config(1), &rebuilt, false, |_| false).unwrap();
+    assert_eq!(folders(&run), [".run-0.aside", ".run-0.aside-1", "run-0"]);
+}
+
+#[test]
+fn a_run_without_a_readable_manifest_is_completed_and_made_again_when_forced() {
+    let run = testing::ingested(&SPLITS);
+    let target = run.dir().train_run(0);
+    run_to_end(&run, &config(1));
+    let made = checkpoints(&target);
+    for forced in [false, true] {
+        fs::write(target.join(names::MANIFEST), "").unwrap();
+        if forced {
+            force(&run, &config(1))
+        } else {
+            run_to_end(&run, &config(1))
+        }
+        assert!(Manifest::require(&target, names::TRAIN).unwrap().find_missing(&target).is_none());
+        assert!(checkpoints(&target) == made);
+    }
+    assert_eq!(folders(&run), [".run-0.aside", "run-0"]);
+}
+
+#[test]
+fn a_damaged_training_is_set_aside_only_when_forced() {
+    let run = testing::ingested(&SPLITS);
+    let target = run.dir().train_run(0);
+    for (k, (file, length)) in
+        [(names::TRAINING_STATE, 100), (names::TRAINING_STATE, 100_000), (names::WEIGHTS, 100_000)]
+            .into_iter()
+            .enumerate()
+    {
+        run_until(&run, &config(1), |step| step == 1).unwrap_err();
+        let file = fs::File::options().write(true).open(target.join("last").join(file)).unwrap();
+        file.set_len(length).unwrap();
+        let failure = run_until(&run, &config(1), |_| false).unwrap_err();
+        assert!(failure.chain().contains("--force"), "{}", failure.chain());
+        assert_eq!(folders(&run).len(), k + 1);
+        force(&run, &config(1));
+        assert_eq!(folders(&run).len(), k + 2);
+        Manifest::require(&target, names::TRAIN).unwrap();
+        fs::remove_dir_all(&target).unwrap();
+    }
 }
 
 #[test]
