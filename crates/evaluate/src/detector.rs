@@ -73,7 +73,7 @@ impl Detector {
         let path = checkpoint.weights();
         let loaded = weights::load_into(&mut network, &path, &[]).map_err(|source| match source {
             ModelError::SafeTensors { .. } | ModelError::WeightsMismatch { .. } | ModelError::WeightsType { .. } => {
-                Error::Weights { path: checkpoint.path().to_owned(), source }
+                Error::Weights { path: checkpoint.path().to_owned(), source: Box::new(source) }
             }
             other => other.into(),
         })?;

@@ -39,7 +39,7 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with them.
         #[source]
-        source: model::Error,
+        source: Box<model::Error>,
     },
     /// Images of another size than the checkpoint was trained on.
     #[error(

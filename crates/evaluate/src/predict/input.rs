@@ -31,9 +31,12 @@ impl Search {
         std::thread::spawn(move || {
             let mut send = |found| sender.send(found).is_ok();
             // It ends early where nobody receives any more.
-            paths.iter().all(|path| match path == Path::new("-") {
-                true => standard_input(io::stdin().lock(), &mut send),
-                false => find(path).into_iter().all(&mut send),
+            paths.iter().all(|path| {
+                if path == Path::new("-") {
+                    standard_input(io::stdin().lock(), &mut send)
+                } else {
+                    find(path).into_iter().all(&mut send)
+                }
             })
         });
         Search(receiver)
