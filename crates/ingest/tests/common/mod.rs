@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use artifacts::schema::{IngestSummary, Rejected};
+use artifacts::schema::{Audit, IngestSummary, Rejected};
 use artifacts::shard::{Sample, Shards};
 use artifacts::{Manifest, RunDir, Split};
 use pixels::encode::{Subsampling, jpeg};
@@ -105,6 +105,10 @@ impl Ingested {
     pub(crate) fn summary(&self) -> IngestSummary {
         let manifest = Manifest::require(&self.run.ingest(), "ingest").unwrap();
         serde_json::from_value(manifest.summary).unwrap()
+    }
+
+    pub(crate) fn audit(&self) -> Audit {
+        serde_json::from_slice(&fs::read(self.run.ingest().join("audit.json")).unwrap()).unwrap()
     }
 
     /// The samples of a split; none if it has no shard.
