@@ -142,6 +142,26 @@ fn mistakes_are_refused_before_anything_runs() {
     assert!(typo.stderr.contains("evaluate.exmaples") && typo.stderr.contains("evaluate.examples"), "{}", typo.stderr);
     let nowhere = bench.pipeline_into(&run, &["--data", "no/such/folder"]).expect_code(3);
     assert!(nowhere.stderr.contains("no/such/folder"), "{}", nowhere.stderr);
+    let absent = bench.path().join("absent").to_string_lossy().into_owned();
+    let file = bench.pipeline().to_string_lossy().into_owned();
+    for (key, value) in [
+        ("evaluate.layer", "layer5"),
+        ("evaluate.ckpt", "lsat"),
+        ("evaluate.data", &absent),
+        ("train.weights", &file),
+        ("train.weights", "hf:no-owner"),
+        ("ingest.size", "31"),
+        ("ingest.val_fraction", "0"),
+    ] {
+        let set = format!("{key}={value}");
+        let refused = bench.pipeline_into(&run, &["--dry-run", "--set", &set]).expect_code(2);
+        // What TOML refuses, it names without the section.
+        let name = key.rsplit('.').next().unwrap();
+        assert!(refused.stderr.contains(name), "{set}: {}", refused.stderr);
+    }
+    let data = ["--data", "simulated:train=48,test=0,size=32,seed=3", "--set", "ingest.test_fraction=0"];
+    let untested = bench.pipeline_into(&run, &data).expect_code(2);
+    assert!(untested.stderr.contains("ingest.test_fraction"), "{}", untested.stderr);
     assert!(!run.ingest().exists() && !run.train().exists());
 
     bench.write_pipeline("[train]\nepochs = 'many'\n");
