@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use artifacts::{RunDir, random};
-use pipeline_tests::{Bench, complete_manifest, outcome, sound_manifest};
+use pipeline_tests::{Bench, complete_manifest, outcome, program, sound_manifest};
 use rand::RngExt;
 
 /// Kills of each stage; with four stages, 24 in all.
@@ -45,6 +45,31 @@ fn a_kill_at_any_moment_leaves_nothing_half_done() {
             }
         }
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_stage_ends_its_pipeline_without_an_error() {
+    use std::io::{BufRead, BufReader};
+
+    let bench = Bench::new();
+    let run = bench.run("first");
+    let mut command = program("xtask");
+    command.arg("pipeline").arg(bench.pipeline()).arg("--run-dir").arg(run.path());
+    // So large that it cannot end before it is interrupted.
+    command.args(["--until", "ingest", "--data", "simulated:train=100000,test=0,size=96,seed=1"]);
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("xtask starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with("ingest: runs")), "ingest does not start");
+    // The handler stands when the stage has begun to work; SIGTERM to this process alone, which hands it on.
+    std::thread::sleep(Duration::from_millis(300));
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill starts").success());
+    let said: Vec<String> = lines.collect();
+    assert_eq!(child.wait().expect("xtask ends").code(), Some(130), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("nothing is half written")), "{said:?}");
+    assert!(!said.iter().any(|line| line.contains("error")), "{said:?}");
+    assert!(!run.ingest().exists());
 }
 
 /// Starts a program and kills it after this time; false if it had ended by itself, which it must have done well.

@@ -88,7 +88,11 @@ fn one_stage_reruns_on_what_is_on_disk_and_other_data_are_judged_beside_it() {
     assert_eq!((&test["split"], &test["checkpoint"]), (&"test".into(), &"best".into()));
 
     evaluate(&["--data", "simulated:train=0,test=10,size=32,seed=9"]);
-    let foreign = run.stage("evaluate-simulated-train-0-test-10-size-32-seed-9");
+    evaluate(&["--data", "simulated:train=0,test=10,size=32,seed=8"]);
+    let further = run.further_evaluations().unwrap();
+    assert_eq!(further.len(), 2, "{further:?}");
+    let name = "evaluate-simulated-train-0-test-10-size-32-seed-9-";
+    let foreign = further.into_iter().find(|dir| dir.to_string_lossy().contains(name)).unwrap();
     complete_manifest(&foreign);
     let metrics = json(&foreign.join(names::METRICS));
     assert_eq!((&metrics["n"], &metrics["seen"]["training"]), (&10.into(), &0.into()));
@@ -138,6 +142,26 @@ fn mistakes_are_refused_before_anything_runs() {
     assert!(typo.stderr.contains("evaluate.exmaples") && typo.stderr.contains("evaluate.examples"), "{}", typo.stderr);
     let nowhere = bench.pipeline_into(&run, &["--data", "no/such/folder"]).expect_code(3);
     assert!(nowhere.stderr.contains("no/such/folder"), "{}", nowhere.stderr);
+    let absent = bench.path().join("absent").to_string_lossy().into_owned();
+    let file = bench.pipeline().to_string_lossy().into_owned();
+    for (key, value) in [
+        ("evaluate.layer", "layer5"),
+        ("evaluate.ckpt", "lsat"),
+        ("evaluate.data", &absent),
+        ("train.weights", &file),
+        ("train.weights", "hf:no-owner"),
+        ("ingest.size", "31"),
+        ("ingest.val_fraction", "0"),
+    ] {
+        let set = format!("{key}={value}");
+        let refused = bench.pipeline_into(&run, &["--dry-run", "--set", &set]).expect_code(2);
+        // What TOML refuses, it names without the section.
+        let name = key.rsplit('.').next().unwrap();
+        assert!(refused.stderr.contains(name), "{set}: {}", refused.stderr);
+    }
+    let data = ["--data", "simulated:train=48,test=0,size=32,seed=3", "--set", "ingest.test_fraction=0"];
+    let untested = bench.pipeline_into(&run, &data).expect_code(2);
+    assert!(untested.stderr.contains("ingest.test_fraction"), "{}", untested.stderr);
     assert!(!run.ingest().exists() && !run.train().exists());
 
     bench.write_pipeline("[train]\nepochs = 'many'\n");

@@ -21,7 +21,7 @@ pub(crate) struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 3 bad or missing input data,
-130 interrupted with everything saved (the same command goes on from there).
+130 interrupted with nothing half written (a training is saved, and the same command goes on from there).
 
 First steps:
   cargo xtask pipeline demo                       a simulated data set, no network, a few minutes

@@ -2,6 +2,7 @@
 //!
 //! It links neither candle nor arrow, so it builds in seconds; the work is done by the stage programs it spawns.
 
+mod agreement;
 mod bench;
 mod ci;
 mod cli;

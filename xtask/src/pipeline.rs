@@ -1,18 +1,18 @@
 //! `cargo xtask pipeline`: all stages in order, each skipped when nothing it depends on has changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use artifacts::schema::TrainingRate;
 use artifacts::stage::{self, Failure, Plan};
-use artifacts::{RunDir, atomic, config, names, progress};
+use artifacts::{Label, Manifest, RunDir, Split, atomic, config, names, progress};
 use serde_json::Value;
 
 use crate::cli::{PipelineArgs, StageName};
 use crate::cuda::Choice;
-use crate::programs;
+use crate::{agreement, programs};
 
 /// What `best` and `last` of a ResNet-50 take: two times its weights, and Adam's two moments.
 const CHECKPOINTS_GB: f64 = 0.4;
@@ -32,6 +32,7 @@ pub(crate) fn run(args: &PipelineArgs, cuda: Choice) -> Result<(), Failure> {
     // Held to the end: a second pipeline would change the settings of the stages that this one has yet to start.
     let _lock = if args.dry_run { None } else { Some(stage::lock(&run, "pipeline")?) };
     keep_sections(&run, &mut plans, args)?;
+    agreement::check(&plans, |stage| is_selected(stage, args))?;
     if decide(&plans, args)[StageName::Train as usize].runs {
         let [ingest, train] = [StageName::Ingest, StageName::Train].map(|stage| plans[stage as usize].config.clone());
         let rate = |size| rate(stage_command(StageName::Train, &run, &file, &sets)?, size);
@@ -46,6 +47,9 @@ pub(crate) fn run(args: &PipelineArgs, cuda: Choice) -> Result<(), Failure> {
     }
     write_run_toml(&run, &plans)?;
     for decision in decisions.iter().filter(|decision| decision.selected) {
+        if decision.plan.stage == names::TRAIN {
+            agreement::check_splits(&plans, |stage| is_selected(stage, args), &ingested(&run)?)?;
+        }
         let mut command = programs::program(&decision.plan.stage)?;
         command.arg("--run-dir").arg(run.path()).arg("--config").arg(run.config());
         if args.force {
@@ -127,7 +131,8 @@ fn training_time(
         return Ok(None);
     };
     let for_validation = if expected["val"].is_null() { ingest["val_fraction"].as_f64().unwrap_or(0.0) } else { 0.0 };
-    let images = images * (1.0 - for_validation);
+    let limit = ingest["limit"].as_f64().map_or(f64::INFINITY, |limit| limit * Label::ALL.len() as f64);
+    let images = (images * (1.0 - for_validation)).min(limit);
     let number = |key: &str| train[key].as_f64().unwrap_or(1.0);
     let (epochs, runs) = (number("epochs"), number("runs"));
     let TrainingRate { device, images_per_second } = rate(ingest["size"].as_u64().unwrap_or(224))?;
@@ -137,6 +142,15 @@ fn training_time(
          images/s, measured just now on {device}, and some more for validation; checkpoints take about {:.1} GB",
         runs * CHECKPOINTS_GB
     )))
+}
+
+/// The splits that ingest made.
+fn ingested(run: &RunDir) -> Result<BTreeSet<Split>, Failure> {
+    let manifest = Manifest::require(&run.ingest(), names::INGEST)?;
+    let splits = manifest.summary["splits"].clone();
+    let splits: BTreeMap<Split, Value> =
+        serde_json::from_value(splits).map_err(|e| artifacts::Error::malformed(&run.ingest(), "ingest artifact", e))?;
+    Ok(splits.into_keys().collect())
 }
 
 /// Whether --from and --until include a stage.
@@ -268,6 +282,7 @@ mod tests {
             reason: format!("own {run}"),
             config: json!({}),
             notices: Vec::new(),
+            splits: None,
         };
         StageName::ALL.into_iter().zip(run).map(plan).collect()
     }
@@ -301,6 +316,9 @@ mod tests {
         let said = training_time(&ingest, &train, rate).unwrap().unwrap();
         // 900 images, 60 epochs, 2 runs: 1080 s.
         assert!(said.contains("900 images: 0.3 hours at 100.0 images/s"), "{said}");
+        let limited = json!({ "expected": { "train": 1000 }, "val_fraction": 0.1, "limit": 20 });
+        let said = training_time(&limited, &train, rate).unwrap().unwrap();
+        assert!(said.contains("about 40 images"), "{said}");
         let unknown = json!({ "expected": {} });
         assert!(training_time(&unknown, &train, |_| panic!("nothing to measure for")).unwrap().is_none());
     }

@@ -69,6 +69,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
         Some(Ok(exit::INPUT)) => Err(Failure::input(format!("{name} cannot use its input"))),
         Some(Ok(exit::INTERRUPTED)) => Err(Failure::Interrupted),
         Some(_) => Err(Failure::failed(format!("{name} failed"))),
+        None if signals::is_interruption(status) => Err(Failure::Stopped),
         None => Err(Failure::failed(format!("{name} was killed by a signal ({status})"))),
     }
 }

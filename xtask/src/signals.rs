@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 /// SIGTERM is handed on.
 #[cfg(unix)]
 pub(crate) fn wait(mut child: Child) -> std::io::Result<ExitStatus> {
-    use std::process::Command;
+    use std::process::{Command, Stdio};
 
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
@@ -24,7 +24,7 @@ pub(crate) fn wait(mut child: Child) -> std::io::Result<ExitStatus> {
         for signal in &mut signals {
             if signal == SIGTERM {
                 // A child that is gone already needs no signal.
-                let _ = Command::new("kill").args(["-TERM", &pid]).status();
+                let _ = Command::new("kill").args(["-TERM", &pid]).stderr(Stdio::null()).status();
             }
         }
     });
@@ -34,6 +34,16 @@ pub(crate) fn wait(mut child: Child) -> std::io::Result<ExitStatus> {
     // The thread ends with its handle; it cannot panic.
     let _ = forwarder.join();
     status
+}
+
+/// Whether a program that saves nothing on its way was ended by the user's interruption.
+#[cfg(unix)]
+pub(crate) fn is_interruption(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+
+    use signal_hook::consts::{SIGINT, SIGTERM};
+
+    status.signal().is_some_and(|signal| [SIGINT, SIGTERM].contains(&signal))
 }
 
 /// Whether the signals end this process, as they do where nobody catches them. `signal_hook` catches a signal for good once
@@ -58,4 +68,10 @@ fn ends_this_process() -> std::io::Result<&'static AtomicBool> {
 #[cfg(not(unix))]
 pub(crate) fn wait(mut child: Child) -> std::io::Result<ExitStatus> {
     child.wait()
+}
+
+/// Whether the user interrupted a program: elsewhere there is no signal to tell it by.
+#[cfg(not(unix))]
+pub(crate) fn is_interruption(_: ExitStatus) -> bool {
+    false
 }

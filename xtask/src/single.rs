@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use artifacts::hash::Hash;
 use artifacts::schema::{Comparison, PreprocessorConfig};
 use artifacts::stage::Failure;
 use artifacts::{Checkpoint, Manifest, RunDir, names};
@@ -114,11 +115,20 @@ fn take_sets(rest: &mut Vec<OsString>, section: &str) -> Result<Vec<OsString>, F
     Ok(taken)
 }
 
-/// A folder's name for a source: `kaggle:a/b` becomes `kaggle-a-b`.
+/// Letters of a source that its folder's name repeats: names of files end at 255 bytes.
+const SLUG_LETTERS: usize = 48;
+
+/// A folder's name for a source, another one for each: `faces`, and where the source holds what a name cannot, such as
+/// `kaggle:a/b`, `kaggle-a-b-` and a piece of the source's digest.
 fn slug(source: &str) -> String {
-    let dashed: String = source.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).collect();
+    let dashed: String = source.chars().map(|c| if c.is_alphanumeric() || c == '_' { c } else { '-' }).collect();
     let parts: Vec<&str> = dashed.split('-').filter(|part| !part.is_empty()).collect();
-    if parts.is_empty() { "data".to_owned() } else { parts.join("-") }
+    let name: String = parts.join("-").chars().take(SLUG_LETTERS).collect();
+    if name == source {
+        return name;
+    }
+    let digest = Hash::of(source.as_bytes()).short();
+    [name, digest].iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("-")
 }
 
 fn asks_for_help(rest: &[OsString]) -> bool {
@@ -141,6 +151,8 @@ fn take_option(rest: &mut Vec<OsString>, name: &str) -> Result<Option<OsString>,
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn args(words: &[&str]) -> Vec<OsString> {
@@ -179,9 +191,17 @@ mod tests {
     }
 
     #[test]
-    fn slugs_are_harmless_folder_names() {
-        assert_eq!(slug("kaggle:a/b"), "kaggle-a-b");
-        assert_eq!(slug("../../etc"), "etc");
-        assert_eq!(slug("../.."), "data");
+    fn slugs_are_harmless_folder_names_and_another_for_each_source() {
+        assert_eq!(slug("faces"), "faces");
+        assert_eq!(slug("写真"), "写真");
+        assert!(slug("kaggle:a/b").starts_with("kaggle-a-b-"));
+        assert!(slug("../../etc").starts_with("etc-"));
+        let sources = ["s et", "s-et", "s/et", "../..", "/", "🦊", "🐻", &"写".repeat(60), &"写".repeat(61)];
+        let slugs: BTreeSet<String> = sources.into_iter().map(slug).collect();
+        assert_eq!(slugs.len(), sources.len(), "{slugs:?}");
+        let harmless = |slug: &String| {
+            (1..=220).contains(&slug.len()) && slug.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
+        };
+        assert!(slugs.iter().all(harmless), "{slugs:?}");
     }
 }

@@ -15,7 +15,8 @@ pub mod exit {
     pub const USAGE: u8 = 2;
     /// Bad or missing input data.
     pub const INPUT: u8 = 3;
-    /// Interrupted by SIGINT or SIGTERM with everything saved; the same command goes on from there.
+    /// Interrupted by SIGINT or SIGTERM with nothing half written: what a training had done is saved, and the same command
+    /// goes on from there.
     pub const INTERRUPTED: u8 = 130;
 }
 
@@ -35,6 +36,9 @@ pub enum Failure {
     /// A signal ended it, with everything saved.
     #[error("interrupted; everything is saved, and the same command goes on from here")]
     Interrupted,
+    /// A signal ended it, and what it had begun is begun anew.
+    #[error("interrupted; nothing is half written, and the same command starts this part again")]
+    Stopped,
 }
 
 impl Failure {
@@ -59,7 +63,7 @@ impl Failure {
             Failure::Usage(_) => exit::USAGE,
             Failure::Input(_) => exit::INPUT,
             Failure::Failed(_) => exit::FAILED,
-            Failure::Interrupted => exit::INTERRUPTED,
+            Failure::Interrupted | Failure::Stopped => exit::INTERRUPTED,
         }
     }
 
@@ -96,7 +100,7 @@ pub fn finish(program: &str, result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::from(exit::DONE),
         Err(failure) => {
-            let kind = if matches!(failure, Failure::Interrupted) { "" } else { "error: " };
+            let kind = if failure.code() == exit::INTERRUPTED { "" } else { "error: " };
             progress::line(&format!("{program}: {kind}{}", failure.chain()));
             ExitCode::from(failure.code())
         }

@@ -12,7 +12,7 @@ mod robustness;
 pub use audit::{
     Association, AssociationBin, Audit, NearDuplicate, NearDuplicates, Probe, ProbeShare, Probes, Shortcut, Verdict,
 };
-pub use checkpoint::{ImageSize, ModelConfig, PreprocessorConfig, Reencode, ReencodeFormat};
+pub use checkpoint::{ImageSize, MINIMUM_SIDE, ModelConfig, PreprocessorConfig, Reencode, ReencodeFormat};
 pub use comparison::{Comparison, DeLong, Difference, Disagreement, Entrant, McNemar, Pair};
 pub use explanations::{Example, ExampleKind, Explanations, HeatMap, SanityCheck};
 pub use history::{Epoch, TrainingRate};

@@ -1,6 +1,6 @@
 //! What all stage programs have in common: arguments, the decision to run or skip, locks, manifests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use crate::atomic::DirWriter;
 use crate::config::{self, Override};
 use crate::hash::Hash;
 use crate::manifest::{Code, Manifest};
-use crate::{Error, RunDir, atomic, progress};
+use crate::{Error, RunDir, Split, atomic, progress};
 
 pub use crate::failure::{Failure, exit, finish};
 
@@ -48,6 +48,14 @@ pub trait Stage {
     /// Checks what types cannot express, such as a share above one.
     fn validate(_config: &Self::Config) -> Result<(), Failure> {
         Ok(())
+    }
+
+    /// Takes out of a configuration what its file says of something that was overridden, such as of another source.
+    fn settle(_config: &mut Self::Config, _file: &Self::Config) {}
+
+    /// The splits that the result will have, where the stage makes splits and can tell beforehand.
+    fn splits(_config: &Self::Config) -> Option<BTreeSet<Split>> {
+        None
     }
 
     /// Digests of everything the stage reads, by name. [`Error::Missing`] if an earlier stage has not run.
@@ -161,6 +169,8 @@ pub struct Plan {
     pub config: Value,
     /// What to know before it starts, see [`Stage::notices`].
     pub notices: Vec<String>,
+    /// See [`Stage::splits`].
+    pub splits: Option<BTreeSet<Split>>,
 }
 
 /// Runs a stage program from its parsed arguments; `options` are the stage's own options as overrides.
@@ -179,7 +189,8 @@ fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(), Fai
             Err(failure) => (true, failure.chain()),
         };
         let notices = if stale { S::notices(&run, &config) } else { Vec::new() };
-        let plan = Plan { stage: S::NAME.to_owned(), run: stale, reason, config: to_json(&config), notices };
+        let splits = S::splits(&config);
+        let plan = Plan { stage: S::NAME.to_owned(), run: stale, reason, config: to_json(&config), notices, splits };
         return print_json(&plan);
     }
     let inputs = inputs?;
@@ -215,7 +226,8 @@ pub fn resolve<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(Ru
         args.set.iter().map(|set| Override::parse(set)).collect::<Result<Vec<_>, _>>().map_err(Error::from)?;
     overrides.extend(options);
     let file = args.config.clone().or_else(|| Some(run.config()).filter(|path| path.exists()));
-    let config: S::Config = config::load(file.as_deref(), S::NAME, &overrides).map_err(Error::from)?;
+    let mut config: S::Config = config::load(file.as_deref(), S::NAME, &overrides).map_err(Error::from)?;
+    S::settle(&mut config, &config::load(file.as_deref(), S::NAME, &[]).unwrap_or_default());
     S::validate(&config)?;
     Ok((run, config))
 }
@@ -258,7 +270,7 @@ fn decide(
 fn changed_keys(old: &Value, new: &Value) -> String {
     let empty = serde_json::Map::new();
     let (old, new) = (old.as_object().unwrap_or(&empty), new.as_object().unwrap_or(&empty));
-    let keys: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    let keys: BTreeSet<_> = old.keys().chain(new.keys()).collect();
     let changes: Vec<String> = keys
         .into_iter()
         .filter(|key| old.get(*key) != new.get(*key))

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use artifacts::atomic::{self, DirWriter};
+use artifacts::config::OutOfRange;
 use artifacts::hash::{Digest, Hash};
 use artifacts::predictions::{self, Prediction};
 use artifacts::schema::{Bootstrap, IngestSummary, Metrics, PreprocessorConfig, Robustness, RunMetrics, Scores, Seen};
@@ -33,7 +34,19 @@ impl Stage for Evaluate {
     type Config = Config;
 
     fn validate(config: &Config) -> Result<(), Failure> {
-        config.validate().map_err(Failure::usage)
+        config.validate().map_err(Failure::usage)?;
+        // Told now, and not when there is a checkpoint to judge.
+        model::check_layer(&config.layer).map_err(|e| Failure::usage(format!("evaluate.layer: {e}")))?;
+        let refuse =
+            |key, path: &Path, range| Err(Failure::usage(OutOfRange::new(names::EVALUATE, key, path.display(), range)));
+        let ckpt = Path::new(&config.ckpt);
+        if Checkpoint::of_name(&config.ckpt).is_none() && !ckpt.is_dir() {
+            return refuse("ckpt", ckpt, "best, last or the folder of a checkpoint");
+        }
+        match &config.data {
+            Some(data) if !data.is_dir() => refuse("data", data, "a folder of shards"),
+            _ => Ok(()),
+        }
     }
 
     fn inputs(run: &RunDir, config: &Config) -> Result<BTreeMap<String, Hash>, Failure> {

@@ -30,7 +30,8 @@ pub struct Config {
     /// Puts every image into one split, whatever its folder is called: `"test"` to judge a model on a whole source.
     pub split: Option<Split>,
     /// How many images each split of the source has, e.g. `{ train = 90409, test = 21776 }`, where that is known beforehand:
-    /// disk and time can then be said before a download starts, and another number of images is warned of.
+    /// disk and time can then be said before a download starts, and another number of images is warned of. Another source
+    /// set in place of the file's (`--data`) is not expected to have as many.
     pub expected: BTreeMap<Split, u64>,
     /// The share of the training images that become the validation split, where the source has none. Images that are nearly
     /// the same stay on one side, for which all are decoded a second time where they did not by chance.
@@ -126,6 +127,25 @@ impl Config {
         }
     }
 
+    /// How many images will be stored of those that are expected.
+    pub(crate) fn expected_images(&self) -> u64 {
+        let most = self.limit.map_or(u64::MAX, |limit| limit.saturating_mul(Label::ALL.len() as u64));
+        let mut splits = self.expected.clone();
+        if let Some(split) = self.split {
+            splits = BTreeMap::from([(split, splits.values().sum())]);
+        } else if let Some(mut train) = splits.remove(&Split::Train) {
+            for (split, fraction) in [(Split::Test, self.test_fraction), (Split::Val, self.val_fraction)] {
+                splits.entry(split).or_insert_with(|| {
+                    let part = (train as f64 * fraction).round() as u64;
+                    train -= part.min(train);
+                    part
+                });
+            }
+            splits.insert(Split::Train, train);
+        }
+        splits.into_values().map(|images: u64| images.min(most)).sum()
+    }
+
     /// The most bytes that a file is read of: no image within the pixel limit takes more than 16-bit RGBA and its header.
     pub(crate) fn max_file_bytes(&self) -> u64 {
         self.max_pixels.saturating_mul(8).saturating_add(1 << 20)
@@ -143,6 +163,17 @@ mod tests {
         let config = Config::default();
         assert!(config.validate().unwrap_err().to_string().starts_with("ingest.source is empty"));
         assert_eq!(Config { source: "x".to_owned(), ..config }.validate(), Ok(()));
+    }
+
+    #[test]
+    fn no_more_images_are_expected_than_the_limit_lets_through() {
+        let expected = BTreeMap::from([(Split::Train, 1000), (Split::Test, 300)]);
+        let config = Config { expected, ..Config::default() };
+        assert_eq!(config.expected_images(), 1300);
+        // 900 and 100 of the training images, 300 of the test images.
+        assert_eq!(Config { limit: Some(120), ..config.clone() }.expected_images(), 240 + 100 + 240);
+        assert_eq!(Config { split: Some(Split::Test), limit: Some(7), ..config }.expected_images(), 14);
+        assert_eq!(Config::default().expected_images(), 0);
     }
 
     #[test]

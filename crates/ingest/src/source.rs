@@ -11,6 +11,7 @@ mod list;
 mod name;
 mod simulation;
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
@@ -123,6 +124,21 @@ pub(crate) fn fingerprint(config: &Config) -> Result<Hash, SourceError> {
     }
 }
 
+/// The splits that the images of a source will be in; none where it is to be downloaded first, or cannot be opened.
+pub(crate) fn splits(config: &Config) -> Option<BTreeSet<Split>> {
+    if let Kind::Kaggle(_) = Kind::parse(&config.source).ok()? {
+        return None;
+    }
+    let source = open(config).ok()?;
+    let used = (0..source.len()).map(|index| source.entry(index)).filter(|entry| entry.label.is_ok());
+    let mut splits: BTreeSet<Split> = used.map(|entry| config.split.or(entry.split).unwrap_or(Split::Train)).collect();
+    let cuts = [(Split::Test, config.test_fraction), (Split::Val, config.val_fraction)];
+    if config.split.is_none() && splits.contains(&Split::Train) {
+        splits.extend(cuts.into_iter().filter(|(_, fraction)| *fraction > 0.0).map(|(split, _)| split));
+    }
+    Some(splits)
+}
+
 /// What should be known before the source is opened for the first time.
 pub(crate) fn notice(config: &Config) -> Option<String> {
     let Ok(Kind::Kaggle(dataset)) = Kind::parse(&config.source) else { return None };
@@ -150,6 +166,21 @@ fn read_bounded(reader: impl Read, expected: u64, most: u64) -> Result<Vec<u8>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_splits_are_known_beforehand() {
+        let splits = |test: u32, test_fraction, split| {
+            let source = format!("simulated:train=4,test={test},size=32");
+            splits(&Config { source, test_fraction, split, ..Config::default() }).unwrap()
+        };
+        use Split::{Test, Train, Val};
+        assert_eq!(splits(2, 0.0, None), BTreeSet::from([Train, Val, Test]));
+        assert_eq!(splits(0, 0.0, None), BTreeSet::from([Train, Val]));
+        assert_eq!(splits(0, 0.2, None), BTreeSet::from([Train, Val, Test]));
+        assert_eq!(splits(0, 0.2, Some(Test)), BTreeSet::from([Test]));
+        let unknown = Config { source: "kaggle:owner/slug".to_owned(), ..Config::default() };
+        assert_eq!(super::splits(&unknown), None);
+    }
 
     #[test]
     fn no_more_is_read_than_allowed_whatever_was_announced() {

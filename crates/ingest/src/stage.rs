@@ -8,7 +8,7 @@ use artifacts::atomic::{self, DirWriter};
 use artifacts::hash::Hash;
 use artifacts::schema::{Audit, IngestSummary, Rejected, Shortcut, SplitSummary, Verdict};
 use artifacts::stage::{Failure, Job, Stage, to_json};
-use artifacts::{Error, Label, RunDir, names, progress};
+use artifacts::{Error, Label, RunDir, Split, names, progress};
 
 use crate::audit::{Observation, near_duplicates, to_drop};
 use crate::config::Config;
@@ -36,6 +36,17 @@ impl Stage for Ingest {
         config.validate().map_err(Failure::usage)
     }
 
+    fn settle(config: &mut Config, file: &Config) {
+        // What the file expects, it expects of its own source.
+        if config.source != file.source && config.expected == file.expected {
+            config.expected.clear();
+        }
+    }
+
+    fn splits(config: &Config) -> Option<BTreeSet<Split>> {
+        source::splits(config)
+    }
+
     fn inputs(_run: &RunDir, config: &Config) -> Result<BTreeMap<String, Hash>, Failure> {
         let fingerprint = source::fingerprint(config).map_err(from_source)?;
         Ok(BTreeMap::from([("source".to_owned(), fingerprint)]))
@@ -60,7 +71,7 @@ impl Stage for Ingest {
 
 /// What the shards will take, where it is known how many images there are.
 fn shard_notice(run: &RunDir, config: &Config) -> Option<String> {
-    let images: u64 = config.expected.values().sum();
+    let images = config.expected_images();
     let bytes = images * u64::from(config.size).pow(2) * 3;
     let free = fetch::free_space(run.path()).map(|free| format!(", where {} are free", gigabytes(free)));
     (images > 0).then(|| {

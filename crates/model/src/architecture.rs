@@ -3,6 +3,8 @@
 //! ResNet is He et al., "Deep Residual Learning for Image Recognition" (arXiv 1512.03385). Version 1.5, which torchvision
 //! has, moves the stride of a bottleneck from its first 1x1 convolution to its 3x3. Names are torchvision's.
 
+use std::collections::BTreeSet;
+
 use crate::error::{Error, Result};
 use crate::parameters::{Entry, Table};
 
@@ -58,6 +60,23 @@ impl Architecture {
         };
         Self { stem, stages: blocks.iter().enumerate().map(stage).collect() }
     }
+}
+
+/// Checks that there is a layer of this name in some architecture, for Grad-CAM to look at.
+///
+/// # Errors
+/// There is none.
+pub fn check_layer(name: &str) -> Result<()> {
+    let mut known = BTreeSet::new();
+    for architecture in ARCHITECTURES {
+        let plan = Plan::new(&Architecture::by_name(architecture)?, 2);
+        known.extend(plan.blocks.into_iter().filter_map(|block| block.ends_stage));
+    }
+    if known.contains(name) {
+        return Ok(());
+    }
+    let known = known.into_iter().collect::<Vec<_>>().join(", ");
+    Err(Error::UnknownLayer { name: name.to_owned(), known })
 }
 
 /// A convolution without bias, followed by batch normalisation.

@@ -34,8 +34,7 @@ pub struct PixelBatch<'a> {
     pub width: usize,
 }
 
-/// The smallest side of an image: the network halves its input five times.
-pub const MINIMUM_SIDE: usize = 32;
+pub use artifacts::schema::MINIMUM_SIDE;
 
 impl PixelBatch<'_> {
     /// Checks that the batch is not empty, not too small and as long as its shape says.

@@ -146,14 +146,9 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// An atomic write failed.
-    #[error("cannot write {path}: {message}", path = path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What went wrong.
-        message: String,
-    },
+    /// The weights cannot be written.
+    #[error(transparent)]
+    Artifact(#[from] artifacts::Error),
     /// The optimiser's saved state is not this network's.
     #[error("the optimiser's state does not fit the network: {0}")]
     OptimiserState(String),

@@ -40,7 +40,7 @@ pub mod weights;
 mod work;
 
 pub use adam::{Adam, AdamConfig};
-pub use architecture::ARCHITECTURES;
+pub use architecture::{ARCHITECTURES, check_layer};
 pub use batch::{HeatMap, Logits, MINIMUM_SIDE, Normalisation, PixelBatch, StepOutput};
 pub use cpu::measure;
 pub use error::{Error, Result};

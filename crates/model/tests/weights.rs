@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use model::weights::{Source, load_into};
+use model::weights::{self, Source, load_into};
 use model::{Error, Network, NetworkConfig};
 
 fn write(directory: &Path, tensors: &BTreeMap<String, Tensor>) -> PathBuf {
@@ -34,6 +34,9 @@ fn a_saved_network_is_read_back_whole() {
     let saved = common::network(1);
     saved.save(&path, &BTreeMap::from([("epoch".to_owned(), "3".to_owned())])).unwrap();
     let bytes = std::fs::read(&path).unwrap();
+    weights::check(&path).unwrap();
+    std::fs::write(directory.path().join("cut"), &bytes[..bytes.len() - 1]).unwrap();
+    assert!(weights::check(&directory.path().join("cut")).is_err());
     let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
     assert_eq!(metadata.metadata().as_ref().unwrap()["epoch"], "3");
     assert_eq!(metadata.tensors()["bn1.num_batches_tracked"].dtype, safetensors::Dtype::I64);
@@ -43,6 +46,15 @@ fn a_saved_network_is_read_back_whole() {
     for (name, tensor) in tensors(&saved) {
         assert_eq!(common::elements(&tensor), common::elements(&tensors(&read)[&name]), "{name}");
     }
+}
+
+#[test]
+fn a_failed_save_hands_on_what_the_system_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("absent").join("model.safetensors");
+    let error = common::network(1).save(&path, &BTreeMap::new()).unwrap_err();
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    assert_eq!(cause.map(std::io::Error::kind), Some(std::io::ErrorKind::NotFound), "{error}");
 }
 
 #[test]
@@ -127,6 +139,8 @@ fn sources_are_told_apart() {
     assert_eq!("none".parse::<Source>().unwrap(), Source::None);
     assert_eq!("hf:a/b".parse::<Source>().unwrap(), Source::Hub("hf:a/b".to_owned()));
     assert_eq!("x/y.safetensors".parse::<Source>().unwrap(), Source::Path("x/y.safetensors".into()));
-    assert!("".parse::<Source>().is_err() && "hf:".parse::<Source>().is_err());
+    for wrong in ["", "hf:", "hf:owner", "hf:owner/../x", "hf:a/b@"] {
+        assert!(wrong.parse::<Source>().is_err(), "{wrong}");
+    }
     assert_eq!(Source::None.resolve().unwrap(), None);
 }

@@ -35,6 +35,8 @@ impl Stage for Train {
         // Told now, and not when ingest has run for hours.
         if let Source::Path(path) = &config.weights {
             fs::metadata(path).map_err(|source| Error::Weights { path: path.clone(), source })?;
+            weights::check(path)
+                .map_err(|e| Failure::usage(format!("train.weights: {}", Failure::failed(e).chain())))?;
         }
         if let DeviceChoice::Cuda(_) = config.device {
             config.device.open(config.precision).map_err(Error::from)?;

@@ -31,6 +31,9 @@ impl ModelConfig {
     }
 }
 
+/// The smallest side of an image that a network takes: it halves its input five times.
+pub const MINIMUM_SIDE: usize = 32;
+
 /// `preprocessor_config.json`: what is done to an image before the network sees it. A reader ignores keys it does not
 /// know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -37,9 +37,8 @@ pub struct LoadReport {
 /// A file that cannot be read, or whose other tensors are missing, mis-shaped or unexpected: all of them are listed.
 /// The network is unchanged then.
 pub fn load_into(network: &mut Network, path: &Path, allow_missing: &[String]) -> Result<LoadReport> {
-    let bytes = fs::read(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
-    let file =
-        SafeTensors::deserialize(&bytes).map_err(|source| Error::SafeTensors { path: path.to_owned(), source })?;
+    let bytes = read(path)?;
+    let file = parse(path, &bytes)?;
     let mut tensors: BTreeMap<String, TensorView<'_>> =
         file.tensors().into_iter().filter(|(name, _)| !name.ends_with(BATCH_COUNTER)).collect();
 
@@ -81,6 +80,22 @@ pub fn load_into(network: &mut Network, path: &Path, allow_missing: &[String]) -
         })?;
     }
     Ok(report)
+}
+
+/// Checks that a file is a whole safetensors file, whatever network it fits.
+///
+/// # Errors
+/// It cannot be read, or is none.
+pub fn check(path: &Path) -> Result<()> {
+    parse(path, &read(path)?).map(drop)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })
+}
+
+fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> {
+    SafeTensors::deserialize(bytes).map_err(|source| Error::SafeTensors { path: path.to_owned(), source })
 }
 
 /// Takes the head out of the file's tensors unless both of its tensors fit; says whether it did.

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use load::{LoadReport, load_into};
+pub use load::{LoadReport, check, load_into};
 
 use crate::error::{Error, Result};
 
@@ -47,7 +47,10 @@ impl FromStr for Source {
         match text {
             "" | "hf:" => Err(Error::WeightSource(text.to_owned())),
             "none" => Ok(Self::None),
-            _ if text.starts_with("hf:") => Ok(Self::Hub(text.to_owned())),
+            _ if text.starts_with("hf:") => {
+                text.parse::<hub::Name>()?;
+                Ok(Self::Hub(text.to_owned()))
+            }
             _ => Ok(Self::Path(PathBuf::from(text))),
         }
     }

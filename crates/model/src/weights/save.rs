@@ -25,7 +25,6 @@ impl Network {
         let metadata: HashMap<_, _> = metadata.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let bytes = safetensors::serialize(&tensors, Some(metadata))
             .map_err(|source| Error::SafeTensors { path: path.to_owned(), source })?;
-        artifacts::atomic::write_file(path, &bytes)
-            .map_err(|error| Error::Write { path: path.to_owned(), message: error.to_string() })
+        Ok(artifacts::atomic::write_file(path, &bytes)?)
     }
 }
