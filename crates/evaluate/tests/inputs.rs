@@ -113,7 +113,10 @@ fn a_missing_or_cut_checkpoint_is_bad_input_and_told_with_advice() {
     let run = Run::new();
     let nowhere = run.dir.path().join("nowhere").to_string_lossy().into_owned();
     refused(&predict(&run, &["--ckpt", &nowhere]), "nowhere", "--ckpt");
-    refused(&run.evaluate(&["--ckpt", &nowhere]), "nowhere", "--ckpt");
+    // For a stage that is a setting, and refused before anything runs.
+    let output = run.evaluate(&["--ckpt", &nowhere]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && message.contains("evaluate.ckpt"), "{message}");
     let of_no_run = ["--run-dir", &nowhere, "x.png"].map(str::to_owned);
     refused(&program(env!("CARGO_BIN_EXE_candling-predict"), &of_no_run), "nowhere", "--run-dir");
 
