@@ -202,11 +202,15 @@ fn audit_limit(evidence: &Evidence) -> Option<Limit> {
 fn group_limit(metrics: &Metrics) -> Option<Limit> {
     let generators = &metrics.runs.first()?.generators;
     let worst = generators.worst.get("roc_auc").filter(|_| generators.groups.len() > 1)?;
-    let mean = generators.mean.get("roc_auc")?;
-    Some(Limit::new(
-        format!("Every generator alike: {}", visible(&worst.name)),
-        format!("ROC-AUC is {} there, against a mean of {}", score(Some(worst.value)), score(Some(*mean))),
-    ))
+    let mean = score(generators.mean.get("roc_auc").copied());
+    let lowest = score(Some(worst.value));
+    // Where all are alike to the last digit that is shown there is nothing to say.
+    (lowest != mean).then(|| {
+        Limit::new(
+            format!("Every generator alike: {}", visible(&worst.name)),
+            format!("ROC-AUC is {lowest} there, against a mean of {mean}"),
+        )
+    })
 }
 
 fn robustness_limit(evidence: &Evidence) -> Limit {
