@@ -1,6 +1,6 @@
 //! Writing that a kill cannot halve: under a temporary name, synced, renamed.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -146,6 +146,20 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     match to.parent() {
         Some(parent) => sync_dir(parent),
         None => Ok(()),
+    }
+}
+
+/// Takes the lock of a file, which is made with its folder where it is not there; nothing while another process has it. The
+/// system lifts the lock when the process ends, however it ends.
+pub fn try_lock(path: &Path) -> Result<Option<File>> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
+    }
+    let file = File::options().create(true).append(true).open(path).map_err(Error::io("create", path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(Error::io("lock", path)(source)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What all stage programs have in common: arguments, the decision to run or skip, locks, manifests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -235,17 +235,12 @@ pub fn resolve<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(Ru
 /// Keeps a second process from the same work (a stage, or the pipeline of all) in the same run. The system lifts the lock
 /// when the process ends, however it ends.
 pub fn lock(run: &RunDir, work: &str) -> Result<File, Failure> {
-    fs::create_dir_all(run.path()).map_err(Error::io("create", run.path()))?;
-    let path = run.path().join(format!(".{work}.lock"));
-    let file = File::options().create(true).append(true).open(&path).map_err(Error::io("create", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Failure::failed(format!(
+    atomic::try_lock(&run.path().join(format!(".{work}.lock")))?.ok_or_else(|| {
+        Failure::failed(format!(
             "another process is running {work} in `{}`; wait for it, or use another --run-dir",
             run.path().display()
-        ))),
-        Err(TryLockError::Error(source)) => Err(Error::Io { action: "lock", path, source }.into()),
-    }
+        ))
+    })
 }
 
 /// Compares the manifests there are with what a run now would write.
@@ -305,6 +300,8 @@ pub fn to_json(config: &impl Serialize) -> Value {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    use std::fs;
 
     use super::*;
 

@@ -4,7 +4,7 @@
 //! there is a complete one, it stays until its successor, trained in `.run-0.next`, is complete and takes its place. What
 //! the successor does not contain is set aside as `.run-0.aside`, because it may be days of work.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use artifacts::{Error as ArtifactError, Manifest, atomic, progress};
@@ -211,12 +211,5 @@ fn hidden_sibling(path: &Path, suffix: &str) -> PathBuf {
 
 /// Keeps other processes out of the folder of all runs as long as the result lives.
 pub(crate) fn lock(runs: &Path) -> Result<File, Error> {
-    fs::create_dir_all(runs).map_err(ArtifactError::io("create", runs))?;
-    let path = runs.join(".lock");
-    let file = File::create(&path).map_err(ArtifactError::io("create", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Busy { path: runs.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(ArtifactError::io("lock", &path)(source).into()),
-    }
+    atomic::try_lock(&runs.join(".lock"))?.ok_or_else(|| Error::Busy { path: runs.to_owned() })
 }

@@ -1,6 +1,6 @@
 //! The program `candling-compare`.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -63,23 +63,15 @@ fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Keeps a second process from comparing into the same folder, by a file beside it. The system lifts the lock when the
-/// process ends, however it ends.
+/// Keeps a second process from comparing into the same folder, by a file beside it.
 fn lock(out: &Path) -> Result<File, Failure> {
     let name = out.file_name().unwrap_or_default().to_string_lossy();
-    let path = out.with_file_name(format!(".{name}.lock"));
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(artifacts::Error::io("create", parent))?;
-    }
-    let file = File::options().create(true).append(true).open(&path).map_err(artifacts::Error::io("create", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Failure::failed(format!(
+    atomic::try_lock(&out.with_file_name(format!(".{name}.lock")))?.ok_or_else(|| {
+        Failure::failed(format!(
             "another process is comparing into `{}`; wait for it, or name another place with --out",
             out.display()
-        ))),
-        Err(TryLockError::Error(source)) => Err(artifacts::Error::Io { action: "lock", path, source }.into()),
-    }
+        ))
+    })
 }
 
 /// Refuses a folder of something else, which would be replaced.
