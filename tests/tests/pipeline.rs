@@ -1,5 +1,8 @@
 //! A whole pipeline, from nothing to the report, and what a second run of it does.
 
+use std::fs;
+use std::process::Command;
+
 use artifacts::{config, names, stage};
 use pipeline_tests::{Bench, complete_manifest, json, outcome, program};
 
@@ -54,12 +57,12 @@ fn a_pipeline_changes_nothing_of_what_another_one_or_a_left_out_stage_goes_by() 
     let bench = Bench::new();
     let run = bench.run("first");
     bench.pipeline_into(&run, &["--until", "ingest", "--set", "ingest.seed=5"]).expect_code(0);
-    let written = std::fs::read_to_string(run.config()).unwrap();
+    let written = fs::read_to_string(run.config()).unwrap();
 
     let other = stage::lock(&run, "pipeline").unwrap();
     let refused = bench.pipeline_into(&run, &[]).expect_code(1);
     assert!(refused.stderr.contains("another process is running pipeline"), "{}", refused.stderr);
-    assert_eq!(std::fs::read_to_string(run.config()).unwrap(), written);
+    assert_eq!(fs::read_to_string(run.config()).unwrap(), written);
     drop(other);
 
     bench.pipeline_into(&run, &["--from", "train", "--until", "train", "--set", "train.epochs=1"]).expect_code(0);
@@ -122,7 +125,7 @@ fn images_that_were_made_in_another_way_are_not_judged() {
 fn every_pipeline_that_comes_with_candling_is_understood() {
     let bench = Bench::new();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("pipelines");
-    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.len() >= 3, "{files:?}");
     for file in files {
         let run = bench.run("planned");
@@ -169,4 +172,24 @@ fn mistakes_are_refused_before_anything_runs() {
     assert!(wrong.stderr.contains("epochs") && wrong.stderr.contains("tiny.toml"), "{}", wrong.stderr);
     let untrained = outcome(bench.stage("report", &bench.run("empty")).args(["--set", "train.epochs=2"]));
     assert!([Some(2), Some(3)].contains(&untrained.code), "{}", untrained.stderr);
+}
+
+#[test]
+fn a_copy_of_the_programs_works_on_a_machine_without_rust() {
+    let bench = Bench::new();
+    let (pipelines, programs) = (bench.path().join("copy/pipelines"), bench.path().join("copy/target/release"));
+    for folder in [&pipelines, &programs] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::rename(bench.pipeline(), pipelines.join("tiny.toml")).unwrap();
+    for name in ["xtask", "candling-ingest", "candling-train", "candling-evaluate", "candling-report"] {
+        let built = program(name);
+        fs::copy(built.get_program(), programs.join(name).with_extension(std::env::consts::EXE_EXTENSION)).unwrap();
+    }
+
+    let mut copied = Command::new(programs.join("xtask"));
+    copied.env_remove("CARGO").env("PATH", "").current_dir(bench.path());
+    let done = outcome(copied.args(["pipeline", "tiny", "--until", "ingest"])).expect_code(0);
+    assert!(done.stderr.contains("there is no cargo on this machine"), "{}", done.stderr);
+    complete_manifest(&bench.path().join("runs/tiny/ingest"));
 }

@@ -50,7 +50,7 @@ impl fmt::Display for Toolkit {
 pub(crate) fn decide(choice: Choice) -> Result<Option<Toolkit>, Failure> {
     let toolkit = match choice {
         Choice::Off => {
-            progress::line("building without CUDA: --cuda off");
+            progress::line("building without CUDA");
             return Ok(None);
         }
         Choice::Auto => installed(),

@@ -3,15 +3,24 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
+use artifacts::progress;
 use artifacts::stage::{Failure, exit};
 
 use crate::cuda::{self, Choice, FEATURES};
 use crate::signals;
 
-/// The workspace's root: where `pipelines/` and `runs/` are.
+/// The workspace's root, where `pipelines/` is: the one that this program stands in, which may have been copied to another
+/// machine, else the one that it was built from.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let here = std::env::current_exe().unwrap_or_default();
+        let around = here.ancestors().find(|folder| folder.join("pipelines").is_dir());
+        let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+        around.or(built_from).unwrap_or(Path::new(".")).to_owned()
+    });
+    &ROOT
 }
 
 /// A cargo command in the workspace.
@@ -34,14 +43,31 @@ fn is_of_package(variable: &str) -> bool {
 }
 
 /// Builds the stage programs, so that what runs is what the sources say.
-///
-/// All at once, so that they share one build of each dependency with the tests; the running program is left out.
 pub(crate) fn build(cuda: Choice) -> Result<(), Failure> {
-    let mut build = cargo(&["build", "--release", "--workspace", "--exclude", "xtask", "--bins"]);
+    build_kinds(&["--bins"], cuda)
+}
+
+/// Builds programs of these kinds (`--bins`, `--examples`).
+///
+/// All at once, so that they share one build of each dependency with the tests; the running program is left out. A machine
+/// without Rust, such as a node of a cluster, takes what was copied there as it is.
+pub(crate) fn build_kinds(kinds: &[&str], cuda: Choice) -> Result<(), Failure> {
+    if !has_cargo() {
+        progress::line("there is no cargo on this machine: the programs beside this one are taken as they are");
+        return Ok(());
+    }
+    let mut build = cargo(&["build", "--release", "--workspace", "--exclude", "xtask"]);
+    build.args(kinds);
     match cuda::decide(cuda)? {
         Some(toolkit) => run(toolkit.apply(build.args(FEATURES))),
         None => run(&mut build),
     }
+}
+
+/// Whether there is a cargo. The one that started this program names itself.
+fn has_cargo() -> bool {
+    let starts = || cargo(&["--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    std::env::var_os("CARGO").is_some() || starts()
 }
 
 /// A stage program, e.g. `candling-train`. It stands beside this one.

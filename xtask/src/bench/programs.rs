@@ -6,19 +6,16 @@ use std::process::Command;
 use artifacts::stage::Failure;
 
 use super::args::Device;
-use crate::cuda::{self, Choice, FEATURES};
-use crate::programs::{self, cargo, root};
+use crate::cuda::Choice;
+use crate::programs::{self, root};
 
 /// Builds what is measured: everything at once, so that it shares one build of each dependency with the stage programs.
 pub(crate) fn build(device: Device) -> Result<(), Failure> {
-    let mut build = cargo(&["build", "--release", "--workspace", "--exclude", "xtask", "--bins", "--examples"]);
-    match device {
-        Device::Cpu => programs::run(&mut build),
-        Device::Cuda => {
-            let toolkit = cuda::decide(Choice::On)?.ok_or_else(|| Failure::failed("there is no CUDA toolkit"))?;
-            programs::run(toolkit.apply(build.args(FEATURES)))
-        }
-    }
+    let cuda = match device {
+        Device::Cpu => Choice::Off,
+        Device::Cuda => Choice::On,
+    };
+    programs::build_kinds(&["--bins", "--examples"], cuda)
 }
 
 /// An example that was built: it stands beside this program.
