@@ -225,6 +225,8 @@ mod tests {
 
     #[test]
     fn a_card_that_is_not_there_is_refused_with_the_reason() {
+        #[cfg(feature = "cuda")]
+        let _turn = crate::cuda::tests::turn();
         let error = DeviceChoice::Cuda(4096).open(Precision::Auto).unwrap_err().to_string();
         assert!(error.contains("cuda:4096 ("), "{error}");
         // Whatever the build and the machine have, there is always a device.

@@ -142,10 +142,10 @@ impl Network {
     /// # Errors
     /// Those of the device.
     pub fn zero_init_residual(&mut self) -> Result<()> {
-        self.inference.forget_weights();
-        self.changed_on_host = true;
         let last = self.plan.blocks.iter().filter_map(|block| block.main.last());
-        self.parameters.write(|values| last.for_each(|layer| values[layer.scale.range()].fill(0.0)))
+        let scales: Vec<_> = last.map(|layer| layer.scale.range()).collect();
+        let (parameters, _) = self.buffers_mut()?;
+        parameters.write(|values| scales.into_iter().for_each(|scale| values[scale].fill(0.0)))
     }
 
     /// One forward and backward pass in training mode: the running statistics move on, and the gradients of the mean

@@ -29,8 +29,8 @@ pub(crate) struct Card {
     cudnn: Cudnn,
     /// Pinned memory and the copies in flight from it, one for each slot of [`Engine::stage`].
     staging: RefCell<Vec<Staging>>,
-    /// Pinned memory and events of finished readbacks.
-    spare: RefCell<Vec<(Pinned, CudaEvent)>>,
+    /// Finished readbacks, whose memory and events serve others.
+    spare: RefCell<Vec<Readback>>,
     compute: Arc<CudaStream>,
     copies: Arc<CudaStream>,
     context: Arc<CudaContext>,
@@ -103,12 +103,12 @@ impl Card {
         self.context.new_event(None).map_err(driver("make an event"))
     }
 
-    /// Pinned memory of at least `len` bytes with an event, such that were used before if they are large enough.
-    fn pinned(&self, len: usize) -> Result<(Pinned, CudaEvent)> {
+    /// A readback of `len` bytes that has not been asked for: a finished one that is large enough, or a new one.
+    fn readback(&self, len: usize) -> Result<Readback> {
         let mut spare = self.spare.borrow_mut();
-        match spare.iter().position(|(pinned, _)| pinned.len >= len) {
-            Some(i) => Ok(spare.swap_remove(i)),
-            None => Ok((Pinned::new(&self.context, len)?, self.event()?)),
+        match spare.iter().position(|readback| readback.pinned.len >= len) {
+            Some(i) => Ok(Readback { len, ..spare.swap_remove(i) }),
+            None => Ok(Readback { pinned: Pinned::new(&self.context, len)?, len, done: self.event()? }),
         }
     }
 }
@@ -226,20 +226,19 @@ mod calls {
         }
 
         fn read_later(&self, from: Address, bytes: usize) -> Result<Readback> {
-            let (mut pinned, done) = self.pinned(bytes)?;
-            let to = &mut pinned.slice_mut()[..bytes];
+            let mut readback = self.readback(bytes)?;
+            let to = &mut readback.pinned.slice_mut()[..bytes];
             // SAFETY: the caller vouches for the address; `done` guards the pinned memory.
             unsafe { result::memcpy_dtoh_async(to, from, self.compute.cu_stream()) }
                 .map_err(driver("copy results from the card"))?;
-            done.record(&self.compute).map_err(driver("mark a copy"))?;
-            Ok(Readback { pinned, len: bytes, done })
+            readback.done.record(&self.compute).map_err(driver("mark a copy"))?;
+            Ok(readback)
         }
 
-        fn finish(&self, readback: Readback) -> Result<Vec<u8>> {
-            let Readback { mut pinned, len, done } = readback;
-            done.synchronize().map_err(driver("wait for results"))?;
-            let values = pinned.slice_mut()[..len].to_vec();
-            self.spare.borrow_mut().push((pinned, done));
+        fn finish(&self, mut readback: Readback) -> Result<Vec<u8>> {
+            readback.done.synchronize().map_err(driver("wait for results"))?;
+            let values = readback.pinned.slice_mut()[..readback.len].to_vec();
+            self.spare.borrow_mut().push(readback);
             Ok(values)
         }
 
@@ -270,7 +269,7 @@ mod calls {
             self.cudnn.forward(by, scratch, [x, w, y])
         }
 
-        fn convolve_fused(&self, by: &Convolution, scratch: Scratch, operands: Fused) -> Result<bool> {
+        fn convolve_fused(&self, by: &Convolution, scratch: Scratch, operands: Fused) -> Result<()> {
             self.cudnn.forward_fused(by, scratch, operands)
         }
 

@@ -49,6 +49,14 @@ struct Chosen<A> {
     scratch: usize,
 }
 
+impl<A> Chosen<A> {
+    /// What it is given of `scratch`: as much as it asked for, so that what it does cannot depend on who shares the memory.
+    fn scratch_of(&self, scratch: Scratch) -> usize {
+        debug_assert!(self.scratch <= scratch.bytes);
+        self.scratch
+    }
+}
+
 /// A line of cuDNN's ranking, which has a type of its own for each direction.
 struct Ranked<A> {
     algorithm: A,
@@ -57,25 +65,24 @@ struct Ranked<A> {
     math: sys::cudnnMathType_t,
 }
 
-/// cuDNN's ranking, the best first.
-type Ranking<A> = Vec<Ranked<A>>;
-/// What a ranking is asked about: input, weight, how they are convolved, output.
-type Shape<'a> = (&'a Tensor, &'a Filter, &'a Operation, &'a Tensor);
-
+/// Asks cuDNN for the ranking of a direction: its function, the type of its lines, the descriptors it wants.
 macro_rules! ranking {
-    ($lines:expr, $count:expr) => {
-        $lines
-            .into_iter()
-            .take($count as usize)
-            .map(|line| Ranked {
+    ($function:path, $line:ty, $handle:expr, $($descriptor:expr),*) => {{
+        // SAFETY: zeroes are a valid value of these plain C structures, and `MAX_RANKED` of them are there to write.
+        let mut lines = [unsafe { std::mem::zeroed::<$line>() }; MAX_RANKED];
+        let mut count: c_int = 0;
+        // SAFETY: all descriptors are live.
+        unsafe { $function($handle, $($descriptor),*, MAX_RANKED as c_int, &mut count, lines.as_mut_ptr()) }.map(|()| {
+            let ranked = |line: $line| Ranked {
                 algorithm: line.algo,
                 usable: line.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
                     && line.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC,
                 scratch: line.memory,
                 math: line.mathType,
-            })
-            .collect()
-    };
+            };
+            lines.into_iter().take(count as usize).map(ranked).collect::<Vec<_>>()
+        })
+    }};
 }
 
 #[expect(unsafe_code, reason = "cuDNN is C; descriptors live as long as their owners, addresses are the caller's")]
@@ -112,86 +119,44 @@ mod calls {
             let bias = Tensor::new(precision, [1, outputs, 1, 1]).map_err(refused)?;
             let weight = Filter::new(precision, [outputs, inputs, kernel, kernel]).map_err(refused)?;
             let asked = Operation::new(geometry, math(precision)).map_err(refused)?;
-            let shape = (&x, &weight, &asked, &y);
-            let forward = choose(geometry, self.rank_forward(shape).map_err(refused)?)?;
+            let (handle, of_x, of_w, of_y, asked) = (self.handle, x.0, weight.0, y.0, asked.0);
+            let ranked = ranking!(
+                result::get_convolution_forward_algorithm,
+                sys::cudnnConvolutionFwdAlgoPerf_t,
+                handle,
+                of_x,
+                of_w,
+                asked,
+                of_y
+            );
+            let forward = choose(geometry, ranked.map_err(refused)?)?;
             let (mut input, mut filter) = (None, None);
             if purpose == Purpose::Training {
-                input = choose(geometry, self.rank_input(shape).map_err(refused)?).ok();
-                filter = Some(choose(geometry, self.rank_filter(shape).map_err(refused)?)?);
+                let ranked = ranking!(
+                    result::get_convolution_backward_data_algorithm,
+                    sys::cudnnConvolutionBwdDataAlgoPerf_t,
+                    handle,
+                    of_w,
+                    of_y,
+                    asked,
+                    of_x
+                );
+                input = choose(geometry, ranked.map_err(refused)?).ok();
+                let ranked = ranking!(
+                    result::get_convolution_backward_filter_algorithm,
+                    sys::cudnnConvolutionBwdFilterAlgoPerf_t,
+                    handle,
+                    of_x,
+                    of_y,
+                    asked,
+                    of_w
+                );
+                filter = Some(choose(geometry, ranked.map_err(refused)?)?);
             }
             let of_input = input.as_ref().map_or(0, |input| input.scratch);
             let of_filter = filter.as_ref().map_or(0, |filter| filter.scratch);
             let scratch = forward.scratch.max(of_input).max(of_filter);
             Ok((Convolution { geometry: *geometry, x, y, bias, weight, forward, input, filter }, scratch))
-        }
-
-        fn rank_forward(
-            &self,
-            (x, weight, asked, y): Shape<'_>,
-        ) -> std::result::Result<Ranking<sys::cudnnConvolutionFwdAlgo_t>, CudnnError> {
-            // SAFETY: zeroes are a valid value of these plain C structures, and `MAX_RANKED` of them are there to write.
-            let mut lines = [unsafe { std::mem::zeroed::<sys::cudnnConvolutionFwdAlgoPerf_t>() }; MAX_RANKED];
-            let mut count: c_int = 0;
-            // SAFETY: all descriptors are live.
-            unsafe {
-                result::get_convolution_forward_algorithm(
-                    self.handle,
-                    x.0,
-                    weight.0,
-                    asked.0,
-                    y.0,
-                    MAX_RANKED as c_int,
-                    &mut count,
-                    lines.as_mut_ptr(),
-                )
-            }?;
-            Ok(ranking!(lines, count))
-        }
-
-        fn rank_input(
-            &self,
-            (x, weight, asked, y): Shape<'_>,
-        ) -> std::result::Result<Ranking<sys::cudnnConvolutionBwdDataAlgo_t>, CudnnError> {
-            // SAFETY: as in `rank_forward`.
-            let mut lines = [unsafe { std::mem::zeroed::<sys::cudnnConvolutionBwdDataAlgoPerf_t>() }; MAX_RANKED];
-            let mut count: c_int = 0;
-            // SAFETY: as in `rank_forward`.
-            unsafe {
-                result::get_convolution_backward_data_algorithm(
-                    self.handle,
-                    weight.0,
-                    y.0,
-                    asked.0,
-                    x.0,
-                    MAX_RANKED as c_int,
-                    &mut count,
-                    lines.as_mut_ptr(),
-                )
-            }?;
-            Ok(ranking!(lines, count))
-        }
-
-        fn rank_filter(
-            &self,
-            (x, weight, asked, y): Shape<'_>,
-        ) -> std::result::Result<Ranking<sys::cudnnConvolutionBwdFilterAlgo_t>, CudnnError> {
-            // SAFETY: as in `rank_forward`.
-            let mut lines = [unsafe { std::mem::zeroed::<sys::cudnnConvolutionBwdFilterAlgoPerf_t>() }; MAX_RANKED];
-            let mut count: c_int = 0;
-            // SAFETY: as in `rank_forward`.
-            unsafe {
-                result::get_convolution_backward_filter_algorithm(
-                    self.handle,
-                    x.0,
-                    y.0,
-                    asked.0,
-                    weight.0,
-                    MAX_RANKED as c_int,
-                    &mut count,
-                    lines.as_mut_ptr(),
-                )
-            }?;
-            Ok(ranking!(lines, count))
         }
 
         /// `y = convolution of x and w`.
@@ -209,7 +174,7 @@ mod calls {
                     by.forward.operation.0,
                     by.forward.algorithm,
                     pointer(scratch.address),
-                    scratch.bytes,
+                    by.forward.scratch_of(scratch),
                     zero,
                     by.y.0,
                     pointer(y),
@@ -218,8 +183,11 @@ mod calls {
             .map_err(|error| fault(&format!("convolve {:?}", by.geometry), error))
         }
 
-        /// `y = relu(convolution of x and w + bias + shortcut)`, or `false` where cuDNN has no such kernel for the shape.
-        pub(crate) fn forward_fused(&self, by: &Convolution, scratch: Scratch, operands: Fused) -> Result<bool> {
+        /// `y = relu(convolution of x and w + bias + shortcut)`.
+        ///
+        /// # Errors
+        /// [`Error::NoFusion`] where cuDNN has no such kernel for the shape.
+        pub(crate) fn forward_fused(&self, by: &Convolution, scratch: Scratch, operands: Fused) -> Result<()> {
             let Fused { x, weight, bias, shortcut, y } = operands;
             // cuDNN wants a tensor in any case; times zero it is not read, and the output is one of the right shape.
             let (one, zero) = (scalar(&1.0), scalar(&0.0));
@@ -236,7 +204,7 @@ mod calls {
                     by.forward.operation.0,
                     by.forward.algorithm,
                     pointer(scratch.address),
-                    scratch.bytes,
+                    by.forward.scratch_of(scratch),
                     of_shortcut,
                     by.y.0,
                     pointer(shortcut),
@@ -247,11 +215,10 @@ mod calls {
                     pointer(y),
                 )
             };
-            match done {
-                Ok(()) => Ok(true),
-                Err(error) if is_refused(error.0) => Ok(false),
-                Err(error) => Err(fault(&format!("convolve {:?} with its epilogue", by.geometry), error)),
-            }
+            done.map_err(|error| match is_refused(error.0) {
+                true => Error::NoFusion(format!("{:?}, {:?}", error.0, by.geometry)),
+                false => fault(&format!("convolve {:?} with its epilogue", by.geometry), error),
+            })
         }
 
         /// `dx = gradient of the input`.
@@ -275,7 +242,7 @@ mod calls {
                     chosen.operation.0,
                     chosen.algorithm,
                     pointer(scratch.address),
-                    scratch.bytes,
+                    chosen.scratch_of(scratch),
                     zero,
                     by.x.0,
                     pointer(dx),
@@ -305,7 +272,7 @@ mod calls {
                     chosen.operation.0,
                     chosen.algorithm,
                     pointer(scratch.address),
-                    scratch.bytes,
+                    chosen.scratch_of(scratch),
                     zero,
                     by.weight.0,
                     pointer(dw),
@@ -331,7 +298,7 @@ impl Convolution {
 }
 
 /// The best usable line of a ranking.
-fn choose<A>(geometry: &Geometry, ranking: Ranking<A>) -> Result<Chosen<A>> {
+fn choose<A>(geometry: &Geometry, ranking: Vec<Ranked<A>>) -> Result<Chosen<A>> {
     let best = ranking
         .into_iter()
         .find(|line| line.usable && line.scratch <= MAX_SCRATCH)

@@ -173,8 +173,8 @@ pub(crate) trait Engine {
     ) -> Result<(Self::Convolution, usize)>;
     /// `output = convolution of input and weight`.
     fn convolve(&self, by: &Self::Convolution, scratch: Scratch, x: Address, w: Address, y: Address) -> Result<()>;
-    /// `y = relu(convolution of input and weight + bias + shortcut)`, or `false` where the device cannot.
-    fn convolve_fused(&self, by: &Self::Convolution, scratch: Scratch, operands: Fused) -> Result<bool>;
+    /// `y = relu(convolution of input and weight + bias + shortcut)`; [`super::Error::NoFusion`] where the device cannot.
+    fn convolve_fused(&self, by: &Self::Convolution, scratch: Scratch, operands: Fused) -> Result<()>;
     /// `dx = gradient of the input`.
     fn input_gradient(
         &self,

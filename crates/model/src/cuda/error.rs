@@ -40,8 +40,8 @@ pub enum Error {
     #[error("cuDNN has no deterministic algorithm for {0}")]
     NoAlgorithm(String),
     /// cuDNN refused a convolution with bias, shortcut and ReLU.
-    #[error("cuDNN refuses convolutions with bias, shortcut and ReLU")]
-    NoFusion,
+    #[error("cuDNN refuses convolutions with bias, shortcut and ReLU ({0})")]
+    NoFusion(String),
     /// A kernel is not among those that were compiled.
     #[error("there is no kernel `{0}`")]
     NoKernel(String),

@@ -5,7 +5,7 @@
 //! stays as it is: max pooling takes its batch norm in passing already.
 
 use super::engine::{Address, Engine, NULL, Precision};
-use super::error::{Error, Result};
+use super::error::Result;
 use super::kernels;
 use super::parameters::Parameters;
 use super::trunk::{Mode, Pass};
@@ -98,7 +98,7 @@ impl<E: Engine> Pass<'_, E> {
     /// From the normalised pixels to the features, in evaluation mode.
     ///
     /// # Errors
-    /// [`Error::NoFusion`] where the device has no fused convolution; some of the layers have been done then.
+    /// [`super::Error::NoFusion`] where the device has no fused convolution; some of the layers have been done then.
     pub(crate) fn forward_folded(&self, folded: &Folded<E>) -> Result<()> {
         debug_assert_eq!(self.mode, Mode::Evaluation);
         let mut x = self.stem()?;
@@ -123,9 +123,7 @@ impl<E: Engine> Pass<'_, E> {
             let last = i + 1 == block.main.len();
             let (shortcut, y) = if last { (shortcut, block.output) } else { (NULL, layer.y) };
             let operands = Fused { x: input, weight, bias, shortcut, y };
-            if !self.engine.convolve_fused(&layer.convolution, scratch, operands)? {
-                return Err(Error::NoFusion);
-            }
+            self.engine.convolve_fused(&layer.convolution, scratch, operands)?;
             input = y;
         }
         Ok(())

@@ -4,7 +4,7 @@
 //!
 //! Where to look: what is asked of a device (`engine`), the card (`card`, `convolution` with its `descriptors`, `graph`),
 //! the kernels as functions (`kernels`, `shapes`), where the parameters stand (`parameters`), the memory of a batch shape
-//! (`workspace`), the walk over the layers (`trunk`; `folded` for inference; `recordings` asks for a walk as a whole), and
+//! (`workspace`, its convolutions `prepared`), the walk over the layers (`trunk`; `folded` for inference; `recordings` asks for a walk as a whole), and
 //! what a network does with them (`session`).
 
 mod accelerator;
@@ -17,11 +17,12 @@ mod folded;
 mod graph;
 mod kernels;
 mod parameters;
+mod prepared;
 mod recordings;
 mod session;
 mod shapes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trunk;
 mod workspace;
 

@@ -8,6 +8,7 @@ use super::error::{Error, Result};
 use super::folded::Folded;
 use super::kernels;
 use super::parameters::{HeadValues, Parameters, download};
+use super::prepared::Prepared;
 use super::recordings::{Recordings, Walk};
 use super::shapes::Images;
 use super::trunk::{Mode, Pass};
@@ -28,7 +29,7 @@ const MAX_PENDING: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Session<E: Engine> {
     engine: Rc<E>,
-    precision: Precision,
+    prepared: Prepared<E>,
     parameters: Rc<Parameters<E>>,
     /// What each byte of each colour becomes, `[3, 256]`.
     table: E::Memory,
@@ -76,7 +77,7 @@ impl<E: Engine> Session<E> {
         engine.upload(bytemuck::cast_slice(&values), engine.address(&table))?;
         Ok(Self {
             engine,
-            precision,
+            prepared: Prepared::none(precision),
             parameters,
             table,
             planned: Vec::new(),
@@ -100,7 +101,7 @@ impl<E: Engine> Session<E> {
 
     /// What activations are stored as.
     pub(crate) fn precision(&self) -> Precision {
-        self.precision
+        self.prepared.precision()
     }
 
     /// Starts a training step on a batch that has been checked; its results wait for [`Session::outcomes`].
@@ -152,18 +153,19 @@ impl<E: Engine> Session<E> {
 
     /// To the features with running statistics, folded into the convolutions where the device can fuse what that leaves.
     fn forward_for_inference(&mut self, plan: &Plan) -> Result<()> {
+        if self.can_fold && self.folded.is_none() {
+            let folded = self.with_room(1, |session| Folded::new(&*session.engine, plan, session.precision()))?;
+            self.folded = Some(folded);
+        }
         let engine = &*self.engine;
         let Planned { workspace: space, recordings, .. } = current(&mut self.planned)?;
         let pass = Pass { engine, space, mode: Mode::Evaluation };
         if self.can_fold {
-            if self.folded.is_none() {
-                self.folded = Some(Folded::new(engine, plan, self.precision)?);
-            }
             // It stays where it is whatever fails: recordings have its addresses.
             if let Some(folded) = &mut self.folded {
                 folded.refresh(engine, space, &self.parameters)?;
                 match recordings.walk(engine, Walk::Folded, || pass.forward_folded(folded)) {
-                    Err(error @ Error::NoFusion) => {
+                    Err(error @ Error::NoFusion(_)) => {
                         artifacts::progress::line(&format!("{error}: inference goes without"));
                     }
                     done => return done,
@@ -257,32 +259,55 @@ impl<E: Engine> Session<E> {
             self.planned.push(planned);
             return Ok(());
         }
-        // What goes may still be in use.
-        self.engine.wait()?;
         // One for inference alone is not needed beside one for training.
-        self.planned.retain(|planned| planned.workspace.shape != shape);
-        if self.planned.len() == MAX_PLANNED {
-            self.planned.remove(0);
-        }
-        let planned = match self.planned_for(plan, shape, purpose) {
-            Err(_) if !self.planned.is_empty() => {
-                // The memory is needed for this one alone.
-                self.planned.clear();
-                self.planned_for(plan, shape, purpose)?
-            }
-            planned => planned?,
-        };
+        self.make_way(|planned| planned.workspace.shape == shape)?;
+        self.keep_latest(MAX_PLANNED - 1)?;
+        let planned = self.with_room(0, |session| session.planned_for(plan, shape, purpose))?;
         self.planned.push(planned);
         // Memory is zeroed in the order of computing, and batches arrive in an order of their own.
         self.engine.wait()
     }
 
-    fn planned_for(&self, plan: &Plan, shape: BatchShape, purpose: Purpose) -> Result<Planned<E>> {
+    /// What `allocate` gives; should that fail, for want of memory most likely, what it gives with no more than the latest
+    /// `kept` batch shapes planned.
+    fn with_room<T>(&mut self, kept: usize, allocate: impl Fn(&mut Self) -> Result<T>) -> Result<T> {
+        match allocate(self) {
+            Err(_) if self.planned.len() > kept => {
+                self.keep_latest(kept)?;
+                allocate(self)
+            }
+            done => done,
+        }
+    }
+
+    /// Forgets all planned batch shapes but the latest `kept`.
+    fn keep_latest(&mut self, kept: usize) -> Result<()> {
+        let mut left = self.planned.len();
+        self.make_way(|_| {
+            left -= 1;
+            left >= kept
+        })
+    }
+
+    /// Forgets what was planned where `goes` says so, from the oldest on.
+    fn make_way(&mut self, mut goes: impl FnMut(&Planned<E>) -> bool) -> Result<()> {
+        let (gone, kept) = std::mem::take(&mut self.planned).into_iter().partition(|planned| goes(planned));
+        self.planned = kept;
+        if Vec::is_empty(&gone) {
+            return Ok(());
+        }
+        // It may still be in use; and its memory is the device's again once it has been waited for.
+        self.engine.wait()?;
+        drop(gone);
+        self.engine.wait()
+    }
+
+    fn planned_for(&mut self, plan: &Plan, shape: BatchShape, purpose: Purpose) -> Result<Planned<E>> {
         let engine = &*self.engine;
         let bytes = shape.images * shape.height * shape.width * COLOURS;
         let slot = || Ok(Slot { pixels: engine.allocate(bytes)?, labels: engine.allocate(shape.images)? });
         let slots = [slot()?, slot()?];
-        let workspace = Workspace::new(engine, plan, &self.parameters, self.precision, shape, purpose)?;
+        let workspace = Workspace::new(engine, plan, &self.parameters, &mut self.prepared, shape, purpose)?;
         Ok(Planned { workspace, slots, recordings: Recordings::none() })
     }
 }
@@ -291,6 +316,8 @@ impl<E: Engine> Drop for Session<E> {
     fn drop(&mut self) {
         // What goes may still be in use. A card that has failed has nothing left to wait for.
         let _ = self.engine.wait();
+        // Recordings go before the device that they are of.
+        self.planned.clear();
     }
 }
 

@@ -5,10 +5,12 @@
 //! buffers hold every activation in its turn ([`Role`]), and there are no gradients.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use super::engine::{Address, Engine, Geometry, NULL, Precision, Purpose, Scratch};
+use super::engine::{Address, Engine, Geometry, NULL, Purpose, Scratch};
 use super::error::{Error, Result};
 use super::parameters::{INPUT_MULTIPLE, LayerValues, Parameters};
+use super::prepared::Prepared;
 use super::shapes::{CHANNEL_MULTIPLE, COEFFICIENTS, HeadShape, Images, SUMS};
 use crate::architecture::{Block, COLOURS, ConvNorm, Plan};
 
@@ -31,7 +33,7 @@ pub(crate) struct LayerSpace<E: Engine> {
     /// Its place among [`Plan::conv_norms`].
     pub(crate) index: usize,
     /// The prepared convolution.
-    pub(crate) convolution: E::Convolution,
+    pub(crate) convolution: Rc<E::Convolution>,
     /// Shape of its output.
     pub(crate) shape: Images,
     /// Its output.
@@ -129,7 +131,7 @@ enum Role {
 struct Planner<'a, E: Engine> {
     engine: &'a E,
     parameters: &'a Parameters<E>,
-    precision: Precision,
+    prepared: &'a mut Prepared<E>,
     purpose: Purpose,
     memory: Vec<E::Memory>,
     layers: usize,
@@ -144,13 +146,13 @@ impl<E: Engine> Workspace<E> {
         engine: &E,
         plan: &Plan,
         parameters: &Parameters<E>,
-        precision: Precision,
+        prepared: &mut Prepared<E>,
         shape: BatchShape,
         purpose: Purpose,
     ) -> Result<Self> {
-        let memory = Vec::new();
+        let (precision, memory) = (prepared.precision(), Vec::new());
         let mut planner =
-            Planner { engine, parameters, precision, purpose, memory, layers: 0, scratch: 0, sums: 0, gradient: 0 };
+            Planner { engine, parameters, prepared, purpose, memory, layers: 0, scratch: 0, sums: 0, gradient: 0 };
         let BatchShape { images, height, width } = shape;
         let from = Images { images, height, width, channels: COLOURS.next_multiple_of(INPUT_MULTIPLE), precision };
         let input = planner.allocate(from.matrix().bytes())?;
@@ -238,7 +240,7 @@ impl<E: Engine> Planner<'_, E> {
             stride: layer.stride,
             padding: layer.padding,
         };
-        let (convolution, scratch) = self.engine.prepare(&geometry, self.precision, self.purpose)?;
+        let (convolution, scratch) = self.prepared.convolution(self.engine, geometry, self.purpose)?;
         let (height, width) = geometry.output();
         let shape = Images { height, width, channels: layer.outputs, ..*from };
         let matrix = shape.matrix();
@@ -268,51 +270,51 @@ impl<E: Engine> Planner<'_, E> {
     /// pooling's output.
     fn place_activations(&mut self, stem: &mut LayerSpace<E>, blocks: &mut [BlockSpace<E>]) -> Result<Address> {
         let mut pooled = NULL;
+        let activations = activations(stem, &mut pooled, blocks);
         let mut shared = BTreeMap::new();
         if self.purpose == Purpose::Inference {
-            for_each_activation(stem, &mut pooled, blocks, |role, bytes, _| {
-                let largest = shared.entry(role).or_insert((0, NULL));
-                largest.0 = bytes.max(largest.0);
-                Ok(())
-            })?;
+            for (role, bytes, _) in &activations {
+                let (largest, _) = shared.entry(*role).or_insert((0, NULL));
+                *largest = *bytes.max(largest);
+            }
             for (bytes, address) in shared.values_mut() {
                 *address = self.allocate(*bytes)?;
             }
         }
-        for_each_activation(stem, &mut pooled, blocks, |role, bytes, place| {
+        for (role, bytes, place) in activations {
             *place = match shared.get(&role) {
                 Some((_, address)) => *address,
                 None => self.allocate(bytes)?,
             };
-            Ok(())
-        })?;
+        }
         Ok(pooled)
     }
 }
 
-/// Calls `f` with the role of each activation, its bytes, and where its place is kept.
-fn for_each_activation<E: Engine>(
-    stem: &mut LayerSpace<E>,
-    pooled: &mut Address,
-    blocks: &mut [BlockSpace<E>],
-    mut f: impl FnMut(Role, usize, &mut Address) -> Result<()>,
-) -> Result<()> {
+/// The role of each activation, its bytes, and where its place is kept.
+fn activations<'a, E: Engine>(
+    stem: &'a mut LayerSpace<E>,
+    pooled: &'a mut Address,
+    blocks: &'a mut [BlockSpace<E>],
+) -> Vec<(Role, usize, &'a mut Address)> {
     let bytes = |shape: &Images| shape.matrix().bytes();
-    f(Role::Convolved, bytes(&stem.shape), &mut stem.z)?;
-    // The first block writes the other one.
-    f(Role::Output(1), bytes(&stem.shape.pooled()), pooled)?;
+    let mut all = vec![
+        (Role::Convolved, bytes(&stem.shape), &mut stem.z),
+        // The first block writes the other one.
+        (Role::Output(1), bytes(&stem.shape.pooled()), pooled),
+    ];
     for (i, block) in blocks.iter_mut().enumerate() {
         let inner = block.main.len().saturating_sub(1);
         for (turn, layer) in block.main.iter_mut().enumerate() {
-            f(Role::Convolved, bytes(&layer.shape), &mut layer.z)?;
+            all.push((Role::Convolved, bytes(&layer.shape), &mut layer.z));
             if turn < inner {
-                f(Role::Activated(turn % 2), bytes(&layer.shape), &mut layer.y)?;
+                all.push((Role::Activated(turn % 2), bytes(&layer.shape), &mut layer.y));
             }
         }
         if let Some(layer) = &mut block.downsample {
-            f(Role::Projected, bytes(&layer.shape), &mut layer.z)?;
+            all.push((Role::Projected, bytes(&layer.shape), &mut layer.z));
         }
-        f(Role::Output(i % 2), bytes(&block.shape), &mut block.output)?;
+        all.push((Role::Output(i % 2), bytes(&block.shape), &mut block.output));
     }
-    Ok(())
+    all
 }

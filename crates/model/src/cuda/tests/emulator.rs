@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::path::Path;
 use std::process::Command;
+use std::rc::Rc;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use half::bf16;
@@ -22,6 +23,13 @@ pub(crate) struct Emulator {
     pub(crate) poison: Cell<bool>,
     /// Whether there is no convolution with bias, shortcut and ReLU.
     pub(crate) unfused: Cell<bool>,
+    /// Bytes that there are; all that is asked for where nothing is said.
+    pub(crate) room: Cell<Option<usize>>,
+    /// Bytes that are allocated, or given back and not waited for: a card's driver gives memory back in the order of its work.
+    pub(crate) taken: Cell<usize>,
+    given_back: Rc<Cell<usize>>,
+    /// How many convolutions have been prepared.
+    pub(crate) prepared: Cell<usize>,
     /// What becomes of recordings.
     pub(crate) recording: Cell<Recording>,
     /// What has been asked for since a recording began; nothing while none is made.
@@ -57,6 +65,19 @@ impl std::fmt::Debug for Asked {
 #[repr(align(256))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Line(#[expect(dead_code, reason = "reached by its address")] [u8; 256]);
+
+/// Memory that says when it is given back.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    lines: Box<[Line]>,
+    given_back: Rc<Cell<usize>>,
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.given_back.set(self.given_back.get() + size_of_val(&*self.lines));
+    }
+}
 
 /// A convolution is its shape.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +148,7 @@ fn compile() -> std::result::Result<Mutex<Library>, String> {
 
 #[expect(unsafe_code, reason = "addresses are those of this process, as the engine's caller vouches")]
 impl Engine for Emulator {
-    type Memory = Box<[Line]>;
+    type Memory = Lines;
     type Convolution = Plain;
     type Readback = Vec<u8>;
     type Recording = Vec<Asked>;
@@ -135,11 +156,17 @@ impl Engine for Emulator {
     fn allocate(&self, bytes: usize) -> Result<Self::Memory> {
         self.outside_of_recordings();
         let byte = if self.poison.get() { 0xff } else { 0 };
-        Ok(vec![Line([byte; 256]); bytes.div_ceil(256)].into_boxed_slice())
+        let lines = bytes.div_ceil(size_of::<Line>());
+        let taken = self.taken.get() + lines * size_of::<Line>();
+        if self.room.get().is_some_and(|room| taken > room) {
+            return Err(Error::Driver { what: format!("allocate {bytes} bytes"), message: "out of memory".to_owned() });
+        }
+        self.taken.set(taken);
+        Ok(Lines { lines: vec![Line([byte; 256]); lines].into_boxed_slice(), given_back: self.given_back.clone() })
     }
 
     fn address(&self, memory: &Self::Memory) -> Address {
-        memory.as_ptr() as Address
+        memory.lines.as_ptr() as Address
     }
 
     fn upload(&self, from: &[u8], to: Address) -> Result<()> {
@@ -158,6 +185,7 @@ impl Engine for Emulator {
 
     fn wait(&self) -> Result<()> {
         self.outside_of_recordings();
+        self.taken.set(self.taken.get() - self.given_back.take());
         Ok(())
     }
 
@@ -217,6 +245,7 @@ impl Engine for Emulator {
     }
 
     fn prepare(&self, geometry: &Geometry, precision: Precision, _purpose: Purpose) -> Result<(Plain, usize)> {
+        self.prepared.set(self.prepared.get() + 1);
         // Some scratch memory, so that its plumbing is used.
         Ok((Plain { geometry: *geometry, precision }, 256))
     }
@@ -233,9 +262,9 @@ impl Engine for Emulator {
         })
     }
 
-    fn convolve_fused(&self, by: &Plain, _scratch: Scratch, operands: Fused) -> Result<bool> {
+    fn convolve_fused(&self, by: &Plain, _scratch: Scratch, operands: Fused) -> Result<()> {
         if self.unfused.get() {
-            return Ok(false);
+            return Err(Error::NoFusion("a test wants it".to_owned()));
         }
         let by = *by;
         self.ask(move |_| {
@@ -253,7 +282,6 @@ impl Engine for Emulator {
             by.write(&activated, operands.y);
             Ok(())
         })
-        .map(|()| true)
     }
 
     fn input_gradient(&self, by: &Plain, _scratch: Scratch, w: Address, dy: Address, dx: Address) -> Result<()> {

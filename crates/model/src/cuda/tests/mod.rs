@@ -53,13 +53,18 @@ impl std::ops::Deref for OnCard {
     }
 }
 
+/// The right to open a card; it is another's when this is dropped.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    static TURNS: Mutex<()> = Mutex::new(());
+    TURNS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The first card, or nothing where there is none.
 ///
 /// # Panics
 /// Where there is a card that cannot be used: then the checks must be made.
 pub(crate) fn card() -> Option<OnCard> {
-    static TURNS: Mutex<()> = Mutex::new(());
-    let turn = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
+    let turn = turn();
     match Card::open(0, None) {
         Ok(card) => Some(OnCard { card: Rc::new(card), _turn: turn }),
         Err(reason @ (Error::NoDriver | Error::NoCard { .. })) => {

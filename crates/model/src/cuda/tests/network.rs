@@ -10,7 +10,7 @@ use super::on_each_device;
 use super::support::{assert_close, fixed_seed};
 use crate::architecture::{Architecture, Plan};
 use crate::batch::PixelBatch;
-use crate::cuda::engine::{Engine, Precision};
+use crate::cuda::engine::{Engine, Geometry, Precision, Purpose, Scratch};
 use crate::cuda::parameters::Layout;
 use crate::cuda::session::Session;
 use crate::device::Device;
@@ -244,12 +244,47 @@ fn graphs_on_the_card_give_the_same_bits() {
     assert!(card.graphs().are_on(), "something could not be recorded");
     assert_eq!(card.graphs().started(), REPLAYS);
 
-    // Waiting cannot be recorded; the card goes on without.
-    let mut wait = || card.wait();
-    assert!(card.record(&mut wait).is_err());
+    // Waiting cannot be recorded; the card goes on without, also where convolutions were asked for around it.
+    let shape = Geometry { images: 1, height: 8, width: 8, inputs: 16, outputs: 16, kernel: 3, stride: 1, padding: 1 };
+    let (by, bytes) = card.prepare(&shape, Precision::F32, Purpose::Inference).unwrap();
+    let memory = [bytes.max(1), 4096, 9216, 4096].map(|bytes| card.allocate(bytes).unwrap());
+    let [scratch, x, w, y] = memory.each_ref().map(|memory| card.address(memory));
+    let convolve = || card.convolve(&by, Scratch { address: scratch, bytes }, x, w, y);
+    convolve().unwrap();
+    let mut work = || {
+        convolve()?;
+        let waited = card.wait();
+        // Whatever it says by now.
+        let _ = convolve();
+        waited
+    };
+    assert!(card.record(&mut work).is_err());
+    convolve().unwrap();
     assert!(!card.graphs().are_on());
     assert!(bits_of_a_training(&card) == bits, "after a failure");
     assert_eq!(card.graphs().started(), REPLAYS);
+}
+
+#[test]
+fn a_device_with_room_for_one_batch_shape_gives_the_same_bits() {
+    let Some(roomy) = Emulator::new().map(Rc::new) else { return };
+    let bits = bits_of_a_training(&roomy);
+    let prepared = roomy.prepared.get();
+    // What each of its shapes takes alone.
+    let alone = [(3, 33, 37), (2, 40, 35)].map(|(n, height, width)| {
+        let engine = Rc::new(Emulator::default());
+        let mut network = on_the_device(&engine, Precision::Bf16);
+        let _adam = Adam::new(AdamConfig::default(), &network).unwrap();
+        let data = images(n, height, width, 0);
+        let batch = PixelBatch { data: &data, n, height, width };
+        network.start_step(&batch, &[0, 1, 2][..n]).unwrap();
+        network.start_inference(&batch).unwrap();
+        engine.taken.get()
+    });
+    let tight = Rc::new(Emulator::default());
+    tight.room.set(alone.into_iter().max());
+    assert!(bits_of_a_training(&tight) == bits);
+    assert_eq!(tight.prepared.get(), prepared, "algorithms are kept where plans are not");
 }
 
 fn inference_and_grad_cam<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
@@ -306,9 +341,23 @@ fn inference_follows_training<E: Engine + std::fmt::Debug + 'static>(engine: &Rc
     // Adam divides gradients by their own size, and so enlarges the rounding of small ones.
     compare(&mut there, &mut here, "after Adam", 2e-3);
     for network in [&mut there, &mut here] {
+        network.zero_init_residual().unwrap();
+    }
+    compare(&mut there, &mut here, "with what else was trained", 2e-3);
+    for network in [&mut there, &mut here] {
         network.initialise(3).unwrap();
     }
     compare(&mut there, &mut here, "with other weights", 1e-4);
+}
+
+/// Grad-CAM takes the place of a workspace for inference by one for training.
+fn inference_does_not_depend_on_what_its_workspace_is_for<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
+    let mut network = on_the_device(engine, Precision::Bf16);
+    let data = images(2, 47, 33, 15);
+    let batch = PixelBatch { data: &data, n: 2, height: 47, width: 33 };
+    let before = network.infer(&batch).unwrap().values;
+    network.grad_cam(&batch, &[0, 1], "layer2").unwrap();
+    assert_eq!(network.infer(&batch).unwrap().values, before);
 }
 
 fn folding_in_bf16_stays_close<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
@@ -393,6 +442,7 @@ on_each_device!(
     the_same_twice,
     inference_and_grad_cam,
     inference_follows_training,
+    inference_does_not_depend_on_what_its_workspace_is_for,
     folding_in_bf16_stays_close,
     features_for_another_head,
 );
