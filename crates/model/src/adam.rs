@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::accelerator::Moments;
 use crate::error::{Error, Result};
@@ -12,8 +11,7 @@ use crate::network::Network;
 use crate::parameters::Flat;
 
 /// Adam's constants; no weight decay.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamConfig {
     /// Learning rate.
     pub lr: f64,

@@ -1,17 +1,28 @@
-//! What goes into a network: pixels, and how they are normalised.
+//! What goes into a network, pixels and how they are normalised, and what comes out.
 
-use serde::{Deserialize, Serialize};
+use artifacts::schema::MINIMUM_SIDE;
 
 use crate::error::{Error, Result};
 
 /// Mean and standard deviation per colour channel, of pixels scaled to 0..=1.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Normalisation {
     /// Mean of red, green and blue.
     pub mean: [f32; 3],
     /// Standard deviation of red, green and blue.
     pub std: [f32; 3],
+}
+
+impl Normalisation {
+    /// Checks that every byte becomes a number.
+    ///
+    /// # Errors
+    /// [`Error::Normalisation`].
+    pub fn check(&self) -> Result<()> {
+        let sound =
+            self.mean.iter().all(|mean| mean.is_finite()) && self.std.iter().all(|std| std.is_finite() && *std > 0.0);
+        if sound { Ok(()) } else { Err(Error::Normalisation(*self)) }
+    }
 }
 
 impl Default for Normalisation {
@@ -34,9 +45,23 @@ pub struct PixelBatch<'a> {
     pub width: usize,
 }
 
-pub use artifacts::schema::MINIMUM_SIDE;
+/// Images and their size: what a workspace is planned for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchShape {
+    /// Number of images.
+    pub(crate) images: usize,
+    /// Rows.
+    pub(crate) height: usize,
+    /// Columns.
+    pub(crate) width: usize,
+}
 
 impl PixelBatch<'_> {
+    /// Its shape.
+    pub(crate) fn shape(&self) -> BatchShape {
+        BatchShape { images: self.n, height: self.height, width: self.width }
+    }
+
     /// Checks that the batch is not empty, not too small and as long as its shape says.
     ///
     /// # Errors

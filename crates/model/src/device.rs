@@ -32,7 +32,7 @@ impl Device {
         matches!(self, Self::Cpu | Self::CpuBf16)
     }
 
-    /// What must be the same for results to be the same in every bit: "cpu", "cpu bf16" or "cuda".
+    /// What must be the same, on one machine, for results to be the same in every bit: "cpu", "cpu bf16" or "cuda".
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {

@@ -20,6 +20,9 @@ pub enum Error {
     /// A classifier needs at least two classes, and labels are bytes.
     #[error("a classifier of {0} classes cannot be built: between 2 and 256 are possible")]
     Classes(usize),
+    /// A mean or a standard deviation that pixels cannot be normalised with.
+    #[error("pixels cannot be normalised with mean {:?} and std {:?}: all must be finite, and std above zero", .0.mean, .0.std)]
+    Normalisation(crate::batch::Normalisation),
     /// The layer named for Grad-CAM does not exist.
     #[error("unknown layer `{name}`: known are {known}")]
     UnknownLayer {
@@ -29,7 +32,7 @@ pub enum Error {
         known: String,
     },
     /// The network was asked to run on a device it has no back end for.
-    #[error("no back end for the device {0}: build with the feature it needs, or use `cpu`")]
+    #[error("cannot compute on {0}; `cpu` always works")]
     UnsupportedDevice(String),
 
     /// The name of a device is not one.
@@ -102,9 +105,12 @@ pub enum Error {
         /// The shape it has.
         actual: Vec<usize>,
     },
-    /// `backward` without a `forward` before it.
-    #[error("there is no forward pass to differentiate: call `forward` before `backward`")]
+    /// Features, or a class's score, without a forward pass whose activations are still there.
+    #[error("there is no forward pass to differentiate: call `forward_features` before `backward_features`")]
     NoForward,
+    /// A step or an inference that gave no result: a fault in this crate.
+    #[error("the device has lost a result")]
+    NoResult,
 
     // ---- weights ----
     /// A weight source that cannot be read as one.
@@ -158,7 +164,7 @@ pub enum Error {
 
     // ---- below ----
     /// The system refused memory.
-    #[error("{bytes} bytes of memory cannot be had")]
+    #[error("failed to allocate {bytes} bytes")]
     Memory {
         /// Size of the buffer.
         bytes: usize,

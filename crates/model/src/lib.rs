@@ -40,8 +40,8 @@ pub mod weights;
 mod work;
 
 pub use adam::{Adam, AdamConfig};
-pub use architecture::{ARCHITECTURES, check_layer};
-pub use batch::{HeatMap, Logits, MINIMUM_SIDE, Normalisation, PixelBatch, StepOutput};
+pub use architecture::check_layer;
+pub use batch::{HeatMap, Logits, Normalisation, PixelBatch, StepOutput};
 pub use cpu::measure;
 pub use error::{Error, Result};
 pub use network::{Network, NetworkConfig};

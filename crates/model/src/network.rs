@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use candle_core::{Tensor, Var};
-use serde::{Deserialize, Serialize};
 
 use crate::accelerator::{Accelerator, Moments, Values};
 use crate::architecture::{Architecture, Plan};
@@ -14,11 +13,10 @@ use crate::error::{Error, Result};
 use crate::parameters::Flat;
 use crate::weights::initial;
 
-/// What a network is, apart from its weights: `config.json` of a checkpoint.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// What a network is, apart from its weights.
+#[derive(Clone, Debug, PartialEq)]
 pub struct NetworkConfig {
-    /// One of [`crate::ARCHITECTURES`].
+    /// The name of an architecture: `resnet50`.
     pub arch: String,
     /// Classes of the head.
     pub classes: usize,
@@ -45,11 +43,11 @@ pub struct Network {
     statistics: Flat,
     trunk: Trunk,
     inference: Inference,
-    /// Who computes, where that is not this processor. Its parameters and statistics are the true ones then.
+    /// The accelerator, unless this processor computes; its parameters and statistics are the authoritative ones then.
     accelerator: Option<Box<dyn Accelerator>>,
-    /// Whether the host's parameters and statistics are what the accelerator is yet to take over.
+    /// Whether the host's buffers have changed since the accelerator took them over.
     changed_on_host: bool,
-    /// Images of the last features that the accelerator gave.
+    /// Images of the last features, while the activations behind them are there.
     images_of_features: Option<usize>,
     /// Results of steps that nobody has asked for yet.
     finished: VecDeque<StepOutput>,
@@ -61,7 +59,7 @@ impl Network {
     /// Plans a network; its weights are those of [`Network::initialise`] with seed 0.
     ///
     /// # Errors
-    /// An unknown architecture, an impossible number of classes, or a device without a back end.
+    /// An unknown architecture, an impossible number of classes or normalisation, or a device without a back end.
     pub fn new(config: &NetworkConfig, device: &Device) -> Result<Self> {
         let architecture = Architecture::by_name(&config.arch)?;
         Self::with_architecture(&architecture, config, device)
@@ -76,6 +74,7 @@ impl Network {
         if !(2..=256).contains(&config.classes) {
             return Err(Error::Classes(config.classes));
         }
+        config.normalisation.check()?;
         let plan = Plan::new(architecture, config.classes);
         let isa = device.isa();
         let mut network = Self {
@@ -156,7 +155,7 @@ impl Network {
     pub fn train_step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<StepOutput> {
         self.start_step(batch, labels)?;
         self.collect()?;
-        self.finished.pop_back().ok_or(Error::NoForward)
+        self.finished.pop_back().ok_or(Error::NoResult)
     }
 
     /// As [`Network::train_step`], but on an accelerator without waiting for it, so that the next batch can be made ready;
@@ -249,31 +248,31 @@ impl Network {
         batch.check()?;
         self.send_changes()?;
         self.inference.forget_weights();
-        if let Some(accelerator) = &mut self.accelerator {
-            self.images_of_features = Some(batch.n);
-            let features = accelerator.forward_features(&self.plan, batch)?;
-            return Ok(Var::from_vec(features, (batch.n, self.plan.head.inputs), &candle_core::Device::Cpu)?);
-        }
-        let Self { config, plan, parameters, statistics, trunk, .. } = self;
-        parameters.read(|parameters| {
-            statistics.write(|statistics| {
-                trunk.forward(plan, batch, &config.normalisation, parameters, statistics, Mode::Training)
-            })?
-        })??;
-        Ok(Var::from_slice(trunk.features(), (batch.n, plan.head.inputs), &candle_core::Device::Cpu)?)
+        self.images_of_features = None;
+        let Self { config, plan, parameters, statistics, trunk, accelerator, .. } = self;
+        let features = match accelerator {
+            Some(accelerator) => accelerator.forward_features(plan, batch)?,
+            None => {
+                parameters.read(|parameters| {
+                    statistics.write(|statistics| {
+                        trunk.forward(plan, batch, &config.normalisation, parameters, statistics, Mode::Training)
+                    })?
+                })??;
+                trunk.features().to_vec()
+            }
+        };
+        self.images_of_features = Some(batch.n);
+        Ok(Var::from_vec(features, (batch.n, self.plan.head.inputs), &candle_core::Device::Cpu)?)
     }
 
     /// From the gradient of the last [`Network::forward_features`], `[n, features]`, to the gradients of all parameters
     /// below; those of this network's own head are zero.
     ///
     /// # Errors
-    /// Another shape, or no forward pass in training mode before.
+    /// Another shape, or no [`Network::forward_features`] whose activations are still there.
     pub fn backward_features(&mut self, gradient: &Tensor) -> Result<()> {
+        let images = self.images_of_features.ok_or(Error::NoForward)?;
         let Self { plan, parameters, gradients, trunk, accelerator, .. } = self;
-        let images = match accelerator {
-            Some(_) => self.images_of_features.ok_or(Error::NoForward)?,
-            None => trunk.features().len() / plan.head.inputs,
-        };
         let expected = [images, plan.head.inputs];
         if gradient.dims() != expected {
             return Err(Error::Shape {
@@ -302,7 +301,7 @@ impl Network {
         self.start_inference(batch)?;
         self.collect_inferences()?;
         // The last of them; those that were begun before still wait.
-        self.inferred.pop_back().ok_or(Error::NoForward)
+        self.inferred.pop_back().ok_or(Error::NoResult)
     }
 
     /// As [`Network::infer`], but on an accelerator without waiting for it, so that the next batch can be made ready. The
@@ -367,7 +366,7 @@ impl Network {
     ) -> Result<(Vec<HeatMap>, Logits)> {
         batch.check()?;
         self.check_classes(batch, classes.iter().copied())?;
-        let block = self.last_block(layer)?;
+        let block = self.plan.end_of(layer)?;
         self.send_changes()?;
         self.images_of_features = None;
         if let Some(accelerator) = &mut self.accelerator {
@@ -396,16 +395,7 @@ impl Network {
     /// # Errors
     /// [`Error::UnknownLayer`] with those it knows.
     pub fn check_layer(&self, layer: &str) -> Result<()> {
-        self.last_block(layer).map(drop)
-    }
-
-    /// The block whose output is that of the stage `layer`.
-    fn last_block(&self, layer: &str) -> Result<usize> {
-        let names = || self.plan.blocks.iter().map(|block| block.ends_stage.as_deref());
-        names().position(|name| name == Some(layer)).ok_or_else(|| Error::UnknownLayer {
-            name: layer.to_owned(),
-            known: names().flatten().collect::<Vec<_>>().join(", "),
-        })
+        self.plan.end_of(layer).map(drop)
     }
 
     /// Checks that there is one class per image and that the head has it.

@@ -1,4 +1,4 @@
-//! How much arithmetic and how much memory traffic a network is: what its speed is held against the machine's with.
+//! The arithmetic and memory traffic of a network, to compare its measured speed with the machine's.
 
 use crate::architecture::{COLOURS, ConvNorm, Plan};
 use crate::network::Network;
@@ -39,7 +39,7 @@ struct Layer {
 }
 
 /// The layers of a network at their sizes.
-struct Sized {
+struct Layers {
     stem: Layer,
     /// Elements after the first pooling.
     pooled: u64,
@@ -55,7 +55,7 @@ struct Block {
     output: u64,
 }
 
-impl Sized {
+impl Layers {
     fn new(plan: &Plan, height: usize, width: usize) -> Self {
         let (mut stem, mut size) = through(&plan.stem, [height, width]);
         // The kernels' pixels have a fourth channel.
@@ -69,7 +69,8 @@ impl Sized {
             let mut main = Vec::new();
             for layer in &block.main {
                 let (layer, after) = through(layer, size);
-                (size, _) = (after, main.push(layer));
+                main.push(layer);
+                size = after;
             }
             let downsample = block.downsample.as_ref().map(|layer| through(layer, from).0);
             let output = main.last().map_or(0, |layer: &Layer| layer.output);
@@ -103,7 +104,7 @@ fn through(layer: &ConvNorm, size: [usize; 2]) -> (Layer, [usize; 2]) {
 }
 
 fn inference(plan: &Plan, height: usize, width: usize) -> Work {
-    let sized = Sized::new(plan, height, width);
+    let sized = Layers::new(plan, height, width);
     // The pixels are written, and the pooling takes the stem's batch norm in passing.
     let mut elements = sized.stem.input + sized.stem.input + 2 * sized.stem.output + sized.pooled;
     // Batch norm is folded into the convolutions; the last of a block reads the shortcut.
@@ -113,8 +114,8 @@ fn inference(plan: &Plan, height: usize, width: usize) -> Work {
 }
 
 fn training(plan: &Plan, height: usize, width: usize) -> Work {
-    let sized = Sized::new(plan, height, width);
-    let Sized { stem, pooled, blocks, .. } = &sized;
+    let sized = Layers::new(plan, height, width);
+    let Layers { stem, pooled, blocks, .. } = &sized;
     // Each convolution, the statistics of its output, and the gradient of its weight.
     let every = |layer: &Layer| (layer.input + layer.output) + layer.output + (layer.input + layer.output);
     // Behind a ReLU of its own: the sums for the gradient of its batch norm, and that gradient.
@@ -157,7 +158,7 @@ mod tests {
         assert_eq!(3 * inference.operations - training.operations, 2 * 112 * 112 * 64 * 49 * 3);
         // The outputs of its convolutions are 11.1 million elements (activations in Radosavovic et al., arXiv 2003.13678).
         let outputs: u64 = {
-            let sized = Sized::new(&resnet50(), 224, 224);
+            let sized = Layers::new(&resnet50(), 224, 224);
             sized.stem.output + sized.layers().map(|layer| layer.output).sum::<u64>()
         };
         assert_eq!(outputs / 100_000, 111);

@@ -3,7 +3,7 @@
 
 mod common;
 
-use model::{Error, Network, NetworkConfig, PixelBatch};
+use model::{Error, Network, NetworkConfig, Normalisation, PixelBatch};
 
 #[test]
 fn batches_that_do_not_fit_are_refused() {
@@ -68,4 +68,10 @@ fn impossible_configurations_are_refused() {
     };
     assert!(matches!(of("resnet51", 2), Error::UnknownArchitecture { .. }));
     assert!(matches!(of("resnet50", 1), Error::Classes(1)));
+    for (mean, std) in [(0.5, 0.0), (0.5, -1.0), (0.5, f32::INFINITY), (f32::NAN, 1.0)] {
+        let normalisation = Normalisation { mean: [mean; 3], std: [std; 3] };
+        let config = NetworkConfig { normalisation, ..NetworkConfig::default() };
+        let error = Network::new(&config, &model::device::Device::Cpu).unwrap_err();
+        assert!(matches!(error, Error::Normalisation(_)), "{error}");
+    }
 }

@@ -28,7 +28,6 @@ pub(crate) struct Convolution {
     pub(crate) input: Option<Method>,
     /// The weights' gradient from both.
     pub(crate) weights: GradientMethod,
-    isa: Isa,
     inputs: usize,
     outputs: usize,
     kernel: usize,
@@ -42,32 +41,29 @@ impl Convolution {
     pub(crate) fn new(layer: &ConvNorm, input: Input, images: usize, from: (usize, usize), isa: Isa) -> Self {
         let ConvNorm { inputs, outputs, kernel, .. } = *layer;
         let to = (layer.output_side(from.0), layer.output_side(from.1));
-        let places = places(layer, input);
-        let weights = if input == Input::Activations && winograd::suits(layer, from) {
-            GradientMethod::Winograd(WinogradGradient::new(images, from, inputs, outputs, isa.in_f32()))
+        let places = places(layer);
+        let (forward, gradient, weights, phase_taps) = if input == Input::Activations && winograd::suits(layer, from) {
+            let product = |depth, channels| Method::Winograd(Winograd::new(images, from, depth, channels, isa));
+            let weights = GradientMethod::Winograd(WinogradGradient::new(images, from, inputs, outputs, isa));
+            (product(inputs, outputs), Some(product(outputs, inputs)), weights, Vec::new())
         } else {
             let gather = gather(layer, input, from);
-            GradientMethod::Direct(WeightGradient::new(gather, images, to, outputs, &places, isa))
+            let panels = Panels::new(gather.depth(), outputs, isa);
+            let phase = Phase { gather: gather.clone(), panels, weights: 0, first: (0, 0) };
+            let forward = Method::Direct(Product::new(images, to, outputs, vec![phase], isa));
+            let weights = GradientMethod::Direct(WeightGradient::new(gather, images, to, outputs, &places, isa));
+            let of_input = (input == Input::Activations).then(|| input_gradient(layer, images, from, to, isa));
+            let (gradient, taps) = of_input.unzip();
+            (forward, gradient.map(Method::Direct), weights, taps.unwrap_or_default())
         };
-        let forward = forward(layer, input, images, from, isa);
-        let (input, phase_taps) = match input {
-            Input::PaddedPixels => (None, Vec::new()),
-            Input::Activations if winograd::suits(layer, from) => {
-                (Some(Method::Winograd(Winograd::new(images, from, outputs, inputs, isa.in_f32()))), Vec::new())
-            }
-            Input::Activations => {
-                let (product, taps) = input_gradient(layer, images, from, to, isa);
-                (Some(Method::Direct(product)), taps)
-            }
-        };
-        Self { forward, input, weights, isa, inputs, outputs, kernel, places, phase_taps }
+        Self { forward, input: gradient, weights, inputs, outputs, kernel, places, phase_taps }
     }
 
     /// Packs weights, `[outputs, inputs, kernel, kernel]`, for the forward product.
     pub(crate) fn pack_forward(&self, weights: &[f32], to: &mut [f32]) {
         match &self.forward {
             Method::Direct(product) => pack_forward(product, &self.places, weights, to),
-            Method::Winograd(winograd) => winograd.pack(self.isa.in_f32(), weights, Direction::Forward, to),
+            Method::Winograd(winograd) => winograd.pack(weights, Direction::Forward, to),
         }
     }
 
@@ -76,9 +72,7 @@ impl Convolution {
         let Self { inputs, outputs, kernel, .. } = *self;
         let product = match &self.input {
             None => return,
-            Some(Method::Winograd(winograd)) => {
-                return winograd.pack(self.isa.in_f32(), weights, Direction::Backward, to);
-            }
+            Some(Method::Winograd(winograd)) => return winograd.pack(weights, Direction::Backward, to),
             Some(Method::Direct(product)) => product,
         };
         for (phase, taps) in product.phases().iter().zip(&self.phase_taps) {
@@ -96,17 +90,6 @@ impl Convolution {
     }
 }
 
-/// The forward product of `layer` for `images` inputs of `(height, width)`.
-pub(crate) fn forward(layer: &ConvNorm, input: Input, images: usize, from: (usize, usize), isa: Isa) -> Method {
-    if input == Input::Activations && winograd::suits(layer, from) {
-        return Method::Winograd(Winograd::new(images, from, layer.inputs, layer.outputs, isa.in_f32()));
-    }
-    let to = (layer.output_side(from.0), layer.output_side(from.1));
-    let panels = Panels::new(layer.inputs * layer.kernel * layer.kernel, layer.outputs, isa);
-    let phase = Phase { gather: gather(layer, input, from), panels, weights: 0, first: (0, 0) };
-    Method::Direct(Product::new(images, to, layer.outputs, vec![phase], isa))
-}
-
 /// Packs the weights of a forward product whose depth has the order `places`.
 fn pack_forward(product: &Product, places: &[u32], weights: &[f32], to: &mut [f32]) {
     for phase in product.phases() {
@@ -116,17 +99,9 @@ fn pack_forward(product: &Product, places: &[u32], weights: &[f32], to: &mut [f3
 }
 
 /// Order of the depth of the forward product: where each (tap, channel) stands among an output channel's weights.
-fn places(layer: &ConvNorm, input: Input) -> Vec<u32> {
+fn places(layer: &ConvNorm) -> Vec<u32> {
     let ConvNorm { inputs, kernel, .. } = *layer;
-    let depth = inputs * kernel * kernel;
-    let place = |k: usize| match input {
-        Input::Activations => k % inputs * kernel * kernel + k / inputs,
-        Input::PaddedPixels => {
-            let (down, right, channel) = (k / (kernel * inputs), k / inputs % kernel, k % inputs);
-            (channel * kernel + down) * kernel + right
-        }
-    };
-    (0..depth).map(|k| place(k) as u32).collect()
+    (0..inputs * kernel * kernel).map(|k| (k % inputs * kernel * kernel + k / inputs) as u32).collect()
 }
 
 /// What the forward product gathers from inputs of `(height, width)`.

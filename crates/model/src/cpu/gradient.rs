@@ -12,7 +12,7 @@ use super::ahead::{Ahead, Pixels};
 use super::buffer::with_scratch;
 use super::gather::{Gather, Run, runs};
 use super::operand::Operand;
-use super::simd::{Isa, Kernel, Simd};
+use super::simd::{Isa, Kernel, MAX_WIDTH, Simd};
 use super::steps;
 use super::tile::{ByDepth, Pitch, tile};
 
@@ -26,8 +26,6 @@ const MAX_PIXELS: usize = 112;
 const UNITS: usize = 16;
 /// Weights of an output channel that are gathered at once.
 const PLACES_AT_ONCE: usize = 64;
-/// The widest register tile of any instruction set.
-const MAX_WIDTH: usize = 32;
 
 /// The plan of one convolution's weight gradient for one batch shape.
 #[derive(Clone, Debug)]
@@ -40,8 +38,7 @@ pub(crate) struct WeightGradient {
     row_block: usize,
     column_block: usize,
     pixel_ranges: Vec<Range<usize>>,
-    /// Rows and columns of a register tile.
-    tile: (usize, usize),
+    isa: Isa,
     /// The row of the result for each place among one output channel's weights.
     rows: Vec<u32>,
 }
@@ -57,7 +54,6 @@ impl WeightGradient {
         places: &[u32],
         isa: Isa,
     ) -> Self {
-        let tile = isa.tile();
         let rows = gather.depth();
         let row_block = rows.div_ceil(rows.div_ceil(MAX_ROWS)).next_multiple_of(4).min(MAX_ROWS);
         let column_block = columns.min(MAX_COLUMNS);
@@ -70,7 +66,7 @@ impl WeightGradient {
         for (row, &place) in places.iter().enumerate() {
             rows_of[place as usize] = row as u32;
         }
-        Self { gather, grid, columns, row_block, column_block, pixel_ranges, tile, rows: rows_of }
+        Self { gather, grid, columns, row_block, column_block, pixel_ranges, isa, rows: rows_of }
     }
 
     /// Elements of scratch memory for the partial results.
@@ -80,21 +76,14 @@ impl WeightGradient {
 
     /// Computes the gradient into `to`, `[output channels, places]`, from the convolution's input and the gradient of its
     /// output; `partial` is scratch memory.
-    pub(crate) fn run(
-        &self,
-        isa: Isa,
-        input: &Operand<'_>,
-        gradient: &Operand<'_>,
-        partial: &mut [f32],
-        to: &mut [f32],
-    ) {
+    pub(crate) fn run(&self, input: &Operand<'_>, gradient: &Operand<'_>, partial: &mut [f32], to: &mut [f32]) {
         let partial = &mut partial[..self.partial_len()];
         let blocks: Vec<_> = self.blocks().collect();
         partial.par_chunks_mut(self.unit_len()).enumerate().for_each(|(i, partial)| {
             let (rows, columns) = blocks[i % blocks.len()].clone();
             let pixels = self.pixel_ranges[i / blocks.len()].clone();
             with_scratch(self.scratch(), |[left, right]| {
-                isa.run(Unit { plan: self, input, gradient, rows, columns, pixels, partial, left, right });
+                self.isa.run(Unit { plan: self, input, gradient, rows, columns, pixels, partial, left, right });
             });
         });
         self.gather_partial(partial, to);
@@ -102,7 +91,7 @@ impl WeightGradient {
 
     /// Elements that a unit needs for its packed operands.
     fn scratch(&self) -> [usize; 2] {
-        let (rows, columns) = self.tile;
+        let (rows, columns) = self.isa.tile();
         [MAX_PIXELS * ByDepth::DEPTH + rows, MAX_PIXELS * MAX_COLUMNS.next_multiple_of(columns)]
     }
 
@@ -131,13 +120,13 @@ impl WeightGradient {
 
     /// Elements of a unit's result: full register tiles.
     fn unit_len(&self) -> usize {
-        self.row_block.next_multiple_of(self.tile.0) * self.column_block.next_multiple_of(self.tile.1)
+        self.row_block.next_multiple_of(self.isa.tile().0) * self.column_block.next_multiple_of(self.isa.tile().1)
     }
 
     /// Adds the partial results of the pixel ranges in order and brings them into the weights' order.
     fn gather_partial(&self, partial: &[f32], to: &mut [f32]) {
         let rows = self.gather.depth();
-        let width = self.tile.1;
+        let width = self.isa.tile().1;
         let blocks: Vec<_> = self.blocks().collect();
         let stride = blocks.len() * self.unit_len();
         to.par_chunks_mut(width * rows).enumerate().for_each(|(panel, to)| {
@@ -148,8 +137,8 @@ impl WeightGradient {
             for (chunk, row_of) in self.rows.chunks(PLACES_AT_ONCE).enumerate() {
                 for (&row, sums) in row_of.iter().zip(sums.chunks_exact_mut(width)) {
                     let (block, row) = (row as usize / self.row_block, row as usize % self.row_block);
-                    let row_tiles = blocks[unit + block].0.len().div_ceil(self.tile.0);
-                    let row = first % self.column_block / width * row_tiles * self.tile.0 + row;
+                    let row_tiles = blocks[unit + block].0.len().div_ceil(self.isa.tile().0);
+                    let row = first % self.column_block / width * row_tiles * self.isa.tile().0 + row;
                     let at = (unit + block) * self.unit_len() + row * width;
                     sums.copy_from_slice(&partial[at..][..width]);
                     for range in 1..self.pixel_ranges.len() {

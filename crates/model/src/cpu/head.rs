@@ -71,3 +71,53 @@ pub(crate) fn cross_entropy(logits: &[f32], classes: usize, labels: &[u8]) -> (f
     }
     ((loss / n) as f32, gradient)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::reference::{assert_close, noise};
+    use super::*;
+
+    const IMAGES: usize = 3;
+
+    fn check(inputs: usize, classes: usize) {
+        let what = format!("{inputs} inputs, {classes} classes");
+        let [features, weight, bias] =
+            [(1, IMAGES * inputs), (2, classes * inputs), (3, classes)].map(|(seed, len)| noise(seed, len));
+        let mut expected = vec![0.0; IMAGES * classes];
+        for (at, sum) in expected.iter_mut().enumerate() {
+            let (image, class) = (at / classes, at % classes);
+            *sum = f64::from(bias[class]);
+            for i in 0..inputs {
+                *sum += f64::from(features[image * inputs + i]) * f64::from(weight[class * inputs + i]);
+            }
+        }
+        assert_close(&linear(&features, &weight, &bias), &expected, 1e-6, &what);
+
+        let gradient = noise(4, IMAGES * classes);
+        let mut found = [weight.len(), classes, features.len()].map(|len| vec![f32::NAN; len]);
+        let mut expected = [weight.len(), classes, features.len()].map(|len| vec![0.0; len]);
+        let [of_weight, of_bias, of_features] = &mut found;
+        linear_backward((&features, &weight), &gradient, of_weight, of_bias, of_features);
+        let [of_weight, of_bias, of_features] = &mut expected;
+        for (at, &g) in gradient.iter().enumerate() {
+            let (image, class, g) = (at / classes, at % classes, f64::from(g));
+            of_bias[class] += g;
+            for i in 0..inputs {
+                of_weight[class * inputs + i] += g * f64::from(features[image * inputs + i]);
+                of_features[image * inputs + i] += g * f64::from(weight[class * inputs + i]);
+            }
+        }
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_close(found, expected, 1e-6, &what);
+        }
+    }
+
+    #[test]
+    fn the_head_agrees_with_plain_loops() {
+        for inputs in [1, 15, 16, 37] {
+            for classes in [2, 5] {
+                check(inputs, classes);
+            }
+        }
+    }
+}

@@ -8,10 +8,10 @@ use super::operand::Operand;
 use super::pixels;
 use super::pool::{self, MaxPool};
 use super::simd::Isa;
-use super::workspace::{BatchShape, zeros};
+use super::workspace::zeros;
 use crate::architecture::{Block, COLOURS, ConvNorm, Plan};
-use crate::batch::{Normalisation, PixelBatch};
-use crate::error::{Error, Result};
+use crate::batch::{BatchShape, Normalisation, PixelBatch};
+use crate::error::Result;
 
 /// The trunk for inference.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ struct FoldedLayer {
 
 #[derive(Debug)]
 struct FoldedWeights {
+    /// Rows and columns of the images that they are packed for; how many images there are does not matter.
+    size: (usize, usize),
     stem: FoldedLayer,
     blocks: Vec<OfBlock<FoldedLayer>>,
 }
@@ -78,17 +80,14 @@ impl Inference {
         statistics: &[f32],
     ) -> Result<&[f32]> {
         let isa = self.isa;
-        let shape = BatchShape { images: batch.n, height: batch.height, width: batch.width };
-        if let Some(space) = self.space.take_if(|space| space.shape != shape) {
-            // How weights are packed depends on the size of the images, and not on their number.
-            if (space.shape.height, space.shape.width) != (shape.height, shape.width) {
-                self.weights = None;
-            }
-        }
-        if self.space.is_none() {
-            self.space = Some(Space::new(plan, shape, isa)?);
-        }
-        let Some(space) = &mut self.space else { return Err(Error::NoForward) };
+        let shape = batch.shape();
+        // What does not fit goes first, so that the old and the new never need memory at once.
+        self.space.take_if(|space| space.shape != shape);
+        self.weights.take_if(|weights| weights.size != (shape.height, shape.width));
+        let space = match &mut self.space {
+            Some(space) => space,
+            none => none.insert(Space::new(plan, shape, isa)?),
+        };
         let weights = match &mut self.weights {
             Some(weights) => weights,
             none => none.insert(FoldedWeights::new(plan, space, parameters, statistics)?),
@@ -111,6 +110,7 @@ impl FoldedWeights {
             })
         };
         Ok(Self {
+            size: (space.shape.height, space.shape.width),
             stem: fold((&plan.stem, &space.stem))?,
             blocks: plan.blocks.iter().zip(&space.blocks).map(of_block).collect::<Result<_>>()?,
         })
@@ -136,18 +136,10 @@ impl FoldedLayer {
         Ok(Self { packed, bias: norm.shift })
     }
 
-    fn run(
-        &self,
-        convolution: &Convolution,
-        from: &Buffer,
-        residual: Option<&Buffer>,
-        relu: bool,
-        to: &mut Buffer,
-        isa: Isa,
-    ) {
+    fn run(&self, convolution: &Convolution, from: &Buffer, residual: Option<&Buffer>, relu: bool, to: &mut Buffer) {
         let epilogue = Folded { bias: &self.bias, residual: residual.map(Buffer::slice), relu };
         let input = Operand::Plain(from.slice());
-        convolution.forward.run(isa, &input, self.packed.slice(), &epilogue, to.slice_mut(), &mut []);
+        convolution.forward.run(&input, self.packed.slice(), &epilogue, to.slice_mut(), &mut []);
     }
 }
 
@@ -193,20 +185,20 @@ impl Space {
     /// From the normalised pixels to the features.
     fn run(&mut self, weights: &FoldedWeights, isa: Isa) {
         let [x, inner, other, y] = &mut self.buffers;
-        weights.stem.run(&self.stem, &self.input, None, true, inner, isa);
+        weights.stem.run(&self.stem, &self.input, None, true, inner);
         let identity = Norm::identity(self.pool.channels);
         self.pool.forward(isa, &identity, inner.slice(), x.slice_mut(), &mut self.winners);
         for (products, folded) in self.blocks.iter().zip(&weights.blocks) {
             let last = products.main.len() - 1;
             for i in 0..last {
-                folded.main[i].run(&products.main[i], if i == 0 { x } else { inner }, None, true, other, isa);
+                folded.main[i].run(&products.main[i], if i == 0 { x } else { inner }, None, true, other);
                 std::mem::swap(inner, other);
             }
             if let (Some(product), Some(folded)) = (&products.downsample, &folded.downsample) {
-                folded.run(product, x, None, false, y, isa);
+                folded.run(product, x, None, false, y);
                 std::mem::swap(x, y);
             }
-            folded.main[last].run(&products.main[last], inner, Some(x), true, y, isa);
+            folded.main[last].run(&products.main[last], inner, Some(x), true, y);
             std::mem::swap(x, y);
         }
         let channels = self.features.len() / self.shape.images;

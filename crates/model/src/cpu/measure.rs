@@ -121,18 +121,18 @@ fn convolution(shape: &Shape, images: usize, timer: Timer<'_>, isa: Isa, found: 
 
     measure("pack forward", None, &mut || convolution.pack_forward(weights.slice(), packed.slice_mut()));
     measure("forward", Some(gflop), &mut || {
-        convolution.forward.run(isa, &operand(), packed.slice(), &Statistics, z.slice_mut(), sums.slice_mut());
+        convolution.forward.run(&operand(), packed.slice(), &Statistics, z.slice_mut(), sums.slice_mut());
     });
     let gradient = of_output.gradient(g.slice(), z.slice());
     measure("weight gradient", Some(gflop), &mut || {
-        convolution.weights.run(isa, &operand(), &gradient, partial.slice_mut(), dw.slice_mut());
+        convolution.weights.run(&operand(), &gradient, partial.slice_mut(), dw.slice_mut());
     });
     if let Some(product) = &convolution.input {
         measure("pack input", None, &mut || convolution.pack_input(weights.slice(), packed.slice_mut()));
         let Norm { mean, scale, shift, .. } = &of_input;
         let mask = MaskByNorm { z: x.slice(), mean, scale, shift };
         measure("input gradient", Some(gflop), &mut || {
-            product.run(isa, &gradient, packed.slice(), &mask, dx.slice_mut(), sums.slice_mut());
+            product.run(&gradient, packed.slice(), &mask, dx.slice_mut(), sums.slice_mut());
         });
     }
     Ok(())

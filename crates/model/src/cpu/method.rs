@@ -4,7 +4,6 @@ use super::epilogue::Epilogue;
 use super::gradient::WeightGradient;
 use super::operand::Operand;
 use super::product::Product;
-use super::simd::Isa;
 use super::winograd::Winograd;
 use super::winograd::gradient::WinogradGradient;
 
@@ -13,8 +12,7 @@ use super::winograd::gradient::WinogradGradient;
 pub(crate) enum Method {
     /// A blocked matrix product.
     Direct(Product),
-    /// With a quarter of the multiplications, for 3x3 without stride; in f32 always, because its transforms would lose too
-    /// many of the seven bits of bf16.
+    /// With a quarter of the multiplications, for 3x3 without stride; in f32 always.
     Winograd(Winograd),
 }
 
@@ -54,7 +52,6 @@ impl Method {
     /// Computes it. `sums` is `[units, E::SUMS, channels]`.
     pub(crate) fn run<E: Epilogue>(
         &self,
-        isa: Isa,
         operand: &Operand<'_>,
         weights: &[f32],
         epilogue: &E,
@@ -62,8 +59,8 @@ impl Method {
         sums: &mut [f32],
     ) {
         match self {
-            Self::Direct(product) => product.run(isa, operand, weights, epilogue, to, sums),
-            Self::Winograd(winograd) => winograd.run(isa.in_f32(), operand, weights, epilogue, to, sums),
+            Self::Direct(product) => product.run(operand, weights, epilogue, to, sums),
+            Self::Winograd(winograd) => winograd.run(operand, weights, epilogue, to, sums),
         }
     }
 }
@@ -87,17 +84,10 @@ impl GradientMethod {
     }
 
     /// Computes the gradient from the convolution's input and the gradient of its output, into the weights' order.
-    pub(crate) fn run(
-        &self,
-        isa: Isa,
-        input: &Operand<'_>,
-        gradient: &Operand<'_>,
-        partial: &mut [f32],
-        to: &mut [f32],
-    ) {
+    pub(crate) fn run(&self, input: &Operand<'_>, gradient: &Operand<'_>, partial: &mut [f32], to: &mut [f32]) {
         match self {
-            Self::Direct(plan) => plan.run(isa, input, gradient, partial, to),
-            Self::Winograd(plan) => plan.run(isa.in_f32(), input, gradient, partial, to),
+            Self::Direct(plan) => plan.run(input, gradient, partial, to),
+            Self::Winograd(plan) => plan.run(input, gradient, partial, to),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Norm {
     constant: Vec<f32>,
 }
 
-/// The parameters of a batch norm and its running statistics.
+/// The parameters of a batch norm.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Affine<'a> {
     /// `weight` in torchvision's names.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::gather::MAX_DEPTH;
-use super::simd::Isa;
+use super::simd::{Isa, MAX_WIDTH};
 use super::steps::PackAcross;
 
 /// How a right operand of `depth` x `columns` is laid out.
@@ -111,8 +111,6 @@ impl Panels {
 
 /// Rows that are packed at once.
 const ROWS_AT_ONCE: usize = 128;
-/// The widest register tile of any instruction set.
-const MAX_WIDTH: usize = 32;
 
 /// A right operand as it lies in the weights: row `k` starts at `first(k)`, and its elements are `step` apart.
 pub(crate) struct Columns<'a, F> {

@@ -36,3 +36,32 @@ impl Table {
         Self(std::array::from_fn(|c| std::array::from_fn(|byte| value(c, byte))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_are_normalised_within_zeros() {
+        let (n, height, width) = (2, 3, 5);
+        let data: Vec<u8> = (0..n * height * width * COLOURS).map(|i| (i * 37 % 256) as u8).collect();
+        let batch = PixelBatch { data: &data, n, height, width };
+        let normalisation = Normalisation { mean: [0.5, 0.25, 0.0], std: [0.5, 1.0, 2.0] };
+        for padding in 0..4 {
+            let (rows, columns) = (height + 2 * padding, width + 2 * padding);
+            let mut to = vec![f32::NAN; n * rows * columns * COLOURS];
+            normalise(&batch, &normalisation, padding, &mut to);
+            for (i, value) in to.into_iter().enumerate() {
+                let (pixel, c) = (i / COLOURS, i % COLOURS);
+                let (image, y, x) = (pixel / columns / rows, pixel / columns % rows, pixel % columns);
+                let inside =
+                    y.checked_sub(padding).zip(x.checked_sub(padding)).filter(|&(y, x)| y < height && x < width);
+                let expected = inside.map_or(0.0, |(y, x)| {
+                    let byte = data[((image * height + y) * width + x) * COLOURS + c];
+                    (f32::from(byte) / 255.0 - normalisation.mean[c]) / normalisation.std[c]
+                });
+                assert_eq!(value, expected, "padding {padding}, row {y}, column {x}, colour {c}");
+            }
+        }
+    }
+}

@@ -217,6 +217,7 @@ mod tests {
         let mut norm = Norm::identity(channels);
         norm.scale.fill(2.0);
         norm.shift.fill(0.5);
+        norm.mean = noise(5, channels);
         let mut z: Vec<f32> =
             noise(3, IMAGES * height * width * channels).iter().map(|value| (value * 8.0).round() / 8.0).collect();
         if with_nan {
@@ -247,9 +248,17 @@ mod tests {
         pool.backward(isa, &norm, &z, (&gradient, &which), &mut back, &mut sums);
         assert_eq!(back, expected, "{what}");
         for (i, sum) in sums.chunks_exact(2 * channels).enumerate() {
-            for (c, sum) in sum[..channels].iter().enumerate() {
-                let row = expected[i * width * channels..][..width * channels].iter().skip(c).step_by(channels);
-                assert!((sum - row.sum::<f32>()).abs() < 1e-5, "{what}");
+            let row = i * width * channels..(i + 1) * width * channels;
+            for c in 0..channels {
+                let of_channel = |values: &[f32]| -> Vec<f32> {
+                    values[row.clone()].iter().skip(c).step_by(channels).copied().collect()
+                };
+                let (g, z) = (of_channel(&expected), of_channel(&z));
+                assert!((sum[c] - g.iter().sum::<f32>()).abs() < 1e-5, "{what}");
+                if !with_nan {
+                    let of_z: f32 = g.iter().zip(z).map(|(g, z)| g * (z - norm.mean[c])).sum();
+                    assert!((sum[channels + c] - of_z).abs() < 1e-4, "{what}: {} {of_z}", sum[channels + c]);
+                }
             }
         }
     }

@@ -55,6 +55,7 @@ pub(crate) struct Product {
     phases: Vec<Phase>,
     /// Rows of the grid, over all images, of each unit.
     units: Vec<Range<usize>>,
+    isa: Isa,
 }
 
 impl Product {
@@ -66,7 +67,7 @@ impl Product {
         let rows = images * to.height.div_ceil(step);
         let per_unit = rows_per_unit(rows, to.width.div_ceil(step), isa.tile().0);
         let units = (0..rows).step_by(per_unit).map(|start| start..rows.min(start + per_unit)).collect();
-        Self { images, to, channels, step, phases, units }
+        Self { images, to, channels, step, phases, units, isa }
     }
 
     /// Number of units, for whoever keeps the sums.
@@ -97,7 +98,6 @@ impl Product {
     /// Computes the product. `sums` is `[units, E::SUMS, channels]`.
     pub(crate) fn run<E: Epilogue>(
         &self,
-        isa: Isa,
         operand: &Operand<'_>,
         weights: &[f32],
         epilogue: &E,
@@ -125,11 +125,11 @@ impl Product {
                 sums: sums_unit,
             });
         }
-        let (rows, columns) = isa.tile();
+        let (rows, columns) = self.isa.tile();
         let pixels = MAX_PIXELS.next_multiple_of(rows);
         let scratch = [pixels * ByRow::ROW, pixels * MAX_COLUMNS.next_multiple_of(columns)];
         work.into_par_iter().for_each(|unit| {
-            with_scratch(scratch, |[left, tiles]| isa.run(Work { unit, left, tiles }));
+            with_scratch(scratch, |[left, tiles]| self.isa.run(Work { unit, left, tiles }));
         });
     }
 

@@ -1,7 +1,8 @@
 //! Which vector instructions to use: found out at run time, so that one binary serves every processor.
 //!
 //! The kernels are generic over [`Simd`]. A value of it is proof that the processor has the instructions, because only
-//! [`Isa::run`] makes one, where it has switched them on; what is inlined from there is compiled with them.
+//! [`Isa::run`] makes one, where it has switched them on; what is inlined from there is compiled with them. An [`Isa`] is
+//! proof as well: only this file makes one, after asking the processor.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -41,7 +42,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn load(self, from: &[f32]) -> Self::Vector;
     /// Writes the first lanes to `to`, as many as there is room for.
     fn store(self, vector: Self::Vector, to: &mut [f32]);
-    /// As [`Simd::store`], past the caches where `to` is a whole line of one: for what will not be read soon. Ordered with
+    /// As [`Simd::store`], past the caches where `to` is one whole cache line: for what will not be read soon. Ordered with
     /// other threads by the end of [`Isa::run`].
     fn stream(self, vector: Self::Vector, to: &mut [f32]);
     /// Asks for the line of `from` that element `at` is in, which need not exist.
@@ -90,6 +91,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
 /// Elements of the widest register.
 pub(crate) const MAX_LANES: usize = 16;
+/// Columns of the widest register tile.
+pub(crate) const MAX_WIDTH: usize = 2 * MAX_LANES;
 
 /// Work that is compiled once for each instruction set.
 pub(crate) trait Kernel {
@@ -97,9 +100,13 @@ pub(crate) trait Kernel {
     fn run<S: Simd>(self, simd: S);
 }
 
+/// An instruction set that this processor has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Isa(Set);
+
 /// The instruction sets there are kernels for, best last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Isa {
+enum Set {
     /// What the target's baseline has: SSE2 or NEON.
     Portable,
     /// AVX2 and FMA: 256 bits.
@@ -119,32 +126,32 @@ pub(crate) enum Isa {
 impl Isa {
     /// The best one that this processor has.
     pub(crate) fn detect() -> Self {
-        *Self::available().last().unwrap_or(&Self::Portable)
+        *Self::available().last().unwrap_or(&Self(Set::Portable))
     }
 
     /// All that this processor has, best last.
     pub(crate) fn available() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
         {
-            let mut found = vec![Self::Portable];
+            let mut found = vec![Self(Set::Portable)];
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                found.push(Self::Avx2);
+                found.push(Self(Set::Avx2));
                 let avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
                 if avx512 && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl") {
-                    found.push(Self::Avx512);
+                    found.push(Self(Set::Avx512));
                 }
             }
             found
         }
         #[cfg(not(target_arch = "x86_64"))]
-        vec![Self::Portable]
+        vec![Self(Set::Portable)]
     }
 
     /// The one with direct products of bf16, where this processor has instructions for them.
     pub(crate) fn detect_bf16() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
-        if Self::detect() == Self::Avx512 && is_x86_feature_detected!("avx512bf16") {
-            return Some(Self::Avx512Bf16);
+        if Self::detect() == Self(Set::Avx512) && is_x86_feature_detected!("avx512bf16") {
+            return Some(Self(Set::Avx512Bf16));
         }
         None
     }
@@ -152,64 +159,64 @@ impl Isa {
     /// All with direct products of bf16, the reference among them.
     #[cfg(test)]
     pub(crate) fn with_bf16() -> Vec<Self> {
-        std::iter::once(Self::PortableBf16).chain(Self::detect_bf16()).collect()
+        std::iter::once(Self(Set::PortableBf16)).chain(Self::detect_bf16()).collect()
     }
 
     /// The same instructions with products of f32.
     pub(crate) fn in_f32(self) -> Self {
-        match self {
+        Self(match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Bf16 => Self::Avx512,
+            Set::Avx512Bf16 => Set::Avx512,
             #[cfg(test)]
-            Self::PortableBf16 => Self::Portable,
+            Set::PortableBf16 => Set::Portable,
             other => other,
-        }
+        })
     }
 
     /// Runs `kernel` with the instructions switched on.
     pub(crate) fn run(self, kernel: impl Kernel) {
-        match self {
-            Self::Portable => kernel.run(Portable::new()),
-            // SAFETY: `detect` and `available` give this value only where the processor has the features.
+        match self.0 {
+            Set::Portable => kernel.run(Portable::new()),
+            // SAFETY: this value is made only where the processor has the features.
             #[cfg(target_arch = "x86_64")]
             #[expect(unsafe_code, reason = "calling code compiled for instructions that the target's baseline lacks")]
-            Self::Avx2 => unsafe { avx2::run(kernel) },
+            Set::Avx2 => unsafe { avx2::run(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             #[expect(unsafe_code, reason = "calling code compiled for instructions that the target's baseline lacks")]
-            Self::Avx512 => unsafe { avx512::run(kernel) },
-            // SAFETY: `detect_bf16` gives this value only where the processor has the features.
+            Set::Avx512 => unsafe { avx512::run(kernel) },
+            // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             #[expect(unsafe_code, reason = "calling code compiled for instructions that the target's baseline lacks")]
-            Self::Avx512Bf16 => unsafe { bf16::run(kernel) },
+            Set::Avx512Bf16 => unsafe { bf16::run(kernel) },
             #[cfg(test)]
-            Self::PortableBf16 => kernel.run(PortableBf16::new()),
+            Set::PortableBf16 => kernel.run(PortableBf16::new()),
         }
     }
 
     /// Steps of a product's depth in one element of a packed operand.
     pub(crate) fn steps(self) -> usize {
-        match self {
+        match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Bf16 => Avx512Bf16::STEPS,
+            Set::Avx512Bf16 => Avx512Bf16::STEPS,
             #[cfg(test)]
-            Self::PortableBf16 => PortableBf16::STEPS,
+            Set::PortableBf16 => PortableBf16::STEPS,
             _ => Portable::STEPS,
         }
     }
 
     /// Rows and columns of a register tile.
     pub(crate) fn tile(self) -> (usize, usize) {
-        match self {
-            Self::Portable => (Portable::ROWS, Portable::COLUMNS),
+        match self.0 {
+            Set::Portable => (Portable::ROWS, Portable::COLUMNS),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => (Avx2::ROWS, Avx2::COLUMNS),
+            Set::Avx2 => (Avx2::ROWS, Avx2::COLUMNS),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => (Avx512::ROWS, Avx512::COLUMNS),
+            Set::Avx512 => (Avx512::ROWS, Avx512::COLUMNS),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Bf16 => (Avx512Bf16::ROWS, Avx512Bf16::COLUMNS),
+            Set::Avx512Bf16 => (Avx512Bf16::ROWS, Avx512Bf16::COLUMNS),
             #[cfg(test)]
-            Self::PortableBf16 => (PortableBf16::ROWS, PortableBf16::COLUMNS),
+            Set::PortableBf16 => (PortableBf16::ROWS, PortableBf16::COLUMNS),
         }
     }
 }

@@ -40,6 +40,10 @@ fn cases() -> Vec<Case> {
         case([1, 7, 7], [40, 33], [3, 1, 1]),
         case([3, 9, 11], [300, 17], [3, 1, 1]),
         case([1, 4, 230], [16, 16], [3, 1, 1]),
+        // Units of a weight gradient that add up several packed pieces, and more outputs than one takes.
+        case([1, 40, 50], [4, 6], [1, 1, 0]),
+        case([2, 56, 57], [16, 16], [3, 1, 1]),
+        case([1, 8, 8], [16, 70], [3, 1, 1]),
     ]
 }
 
@@ -82,7 +86,6 @@ fn tolerance_of_computed(convolution: &Convolution, isa: Isa) -> f64 {
 /// Runs a product into poisoned memory, or onto `old` where there is any.
 fn run<E: Epilogue>(
     (product, packed): (&Method, &[f32]),
-    isa: Isa,
     operand: &Operand<'_>,
     epilogue: &E,
     channels: usize,
@@ -95,7 +98,7 @@ fn run<E: Epilogue>(
         None => to.slice_mut().fill(f32::NAN),
     }
     let mut sums = vec![f32::NAN; product.units() * E::SUMS * channels];
-    product.run(isa, operand, packed, epilogue, to.slice_mut(), &mut sums);
+    product.run(operand, packed, epilogue, to.slice_mut(), &mut sums);
     (to.slice().to_vec(), sums)
 }
 
@@ -113,11 +116,11 @@ fn floats(values: &[f64]) -> Vec<f32> {
 
 #[test]
 fn forward_agrees_and_gathers_statistics() {
-    for_each(|case, convolution, isa, what| {
+    for_each(|case, convolution, _, what| {
         let (forward, _) = packed(convolution, case);
         let channels = case.layer.outputs;
         let product = &convolution.forward;
-        let (to, sums) = run((product, &forward), isa, &Operand::Plain(&case.input), &Statistics, channels, None);
+        let (to, sums) = run((product, &forward), &Operand::Plain(&case.input), &Statistics, channels, None);
         let expected = case.forward(&case.input);
         assert_close(&to, &expected, tolerance(convolution), what);
         let pixels = expected.len() / channels;
@@ -155,7 +158,7 @@ fn forward_applies_batch_norm_while_packing_and_bias_and_residual_after() {
         let (bias, residual) = (noise(7, outputs), noise(8, case.output_len()));
         for (residual, relu) in [(None, false), (Some(&residual[..]), true)] {
             let epilogue = Folded { bias: &bias, residual, relu };
-            let (to, _) = run((&convolution.forward, &forward), isa, &operand, &epilogue, outputs, None);
+            let (to, _) = run((&convolution.forward, &forward), &operand, &epilogue, outputs, None);
             let finish = |(i, value): (usize, f64)| {
                 let sum =
                     value + f64::from(bias[i % outputs]) + residual.map_or(0.0, |residual| f64::from(residual[i]));
@@ -184,11 +187,11 @@ fn input_gradients_agree() {
         let (of_gradient, of_output, constant) = (&of_gradient[..], &of_output[..], &constant[..]);
         let operand = Operand::NormGradient { g: &g, z: &z, of_gradient, of_output, constant };
         let write = Write { accumulate: false };
-        let (to, _) = run((product, &packed), isa, &operand, &write, inputs, None);
+        let (to, _) = run((product, &packed), &operand, &write, inputs, None);
         assert_close(&to, &expected, tolerance_of_computed(convolution, isa), what);
 
         let old = noise(14, case.input.len());
-        let (to, _) = run((product, &packed), isa, &operand, &Write { accumulate: true }, inputs, Some(&old));
+        let (to, _) = run((product, &packed), &operand, &Write { accumulate: true }, inputs, Some(&old));
         let sum: Vec<f64> = expected.iter().zip(&old).map(|(a, &b)| a + f64::from(b)).collect();
         assert_close(&to, &sum, tolerance_of_computed(convolution, isa), what);
     });
@@ -227,7 +230,7 @@ fn input_gradients_are_masked_and_summed() {
         let [mean, other_mean, scale, shift] = [18, 19, 20, 21].map(|seed| noise(seed, channels));
 
         let mask = MaskByNorm { z: &z, mean: &mean, scale: &scale, shift: &shift };
-        let (to, sums) = run((product, &packed), isa, &plain, &mask, channels, None);
+        let (to, sums) = run((product, &packed), &plain, &mask, channels, None);
         let passes = |i: usize| scale[i % channels] * z[i] + shift[i % channels] > 0.0;
         let masked = |values: &[f64]| -> Vec<f64> {
             values.iter().enumerate().map(|(i, &value)| if passes(i) { value } else { 0.0 }).collect()
@@ -240,7 +243,7 @@ fn input_gradients_are_masked_and_summed() {
         let old = noise(22, expected.len());
         let y: Vec<f32> = (0..expected.len()).map(|i| if passes(i) { 0.5 } else { 0.0 }).collect();
         let mask = MaskByOutput { y: &y, main: (&z, &mean), shortcut: Some((&other, &other_mean)) };
-        let (to, sums) = run((product, &packed), isa, &plain, &mask, channels, Some(&old));
+        let (to, sums) = run((product, &packed), &plain, &mask, channels, Some(&old));
         let total: Vec<f64> = expected.iter().zip(&old).map(|(a, &b)| a + f64::from(b)).collect();
         let g = masked(&total);
         assert_close(&to, &g, tolerance(convolution), what);
@@ -261,7 +264,7 @@ fn weight_gradients_agree() {
         let mut partial = vec![f32::NAN; convolution.weights.partial_len()];
         let mut to = vec![f32::NAN; expected.len()];
         let operand = Operand::Activated { z: &case.input, scale: &scale, shift: &shift };
-        convolution.weights.run(isa, &operand, &Operand::Plain(&gradient), &mut partial, &mut to);
+        convolution.weights.run(&operand, &Operand::Plain(&gradient), &mut partial, &mut to);
         assert_close(&to, &expected, tolerance_of_computed(convolution, isa), what);
     });
 }
@@ -283,13 +286,13 @@ fn the_stem_reads_padded_pixels() {
         let (forward, _) = packed(&convolution, &case);
         let operand = Operand::Plain(&padded);
         let write = Write { accumulate: false };
-        let (to, _) = run((&convolution.forward, &forward), isa, &operand, &write, 20, None);
+        let (to, _) = run((&convolution.forward, &forward), &operand, &write, 20, None);
         let expected = case.forward(&case.input);
         assert_close(&to, &expected, TOLERANCE, "the stem");
         let gradient = seen(isa, floats(&expected));
         let mut partial = vec![f32::NAN; convolution.weights.partial_len()];
         let mut to = vec![f32::NAN; case.weights.len()];
-        convolution.weights.run(isa, &operand, &Operand::Plain(&gradient), &mut partial, &mut to);
+        convolution.weights.run(&operand, &Operand::Plain(&gradient), &mut partial, &mut to);
         assert_close(&to, &case.weight_gradient(&case.input, &gradient), TOLERANCE, "the stem's weights");
         assert!(convolution.input.is_none());
     }

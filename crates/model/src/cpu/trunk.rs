@@ -6,7 +6,7 @@ use super::operand::Operand;
 use super::pool;
 use super::residual::{self, Shortcut};
 use super::simd::Isa;
-use super::workspace::{BatchShape, BlockSpace, LayerSpace, Shared, Workspace};
+use super::workspace::{BlockSpace, LayerSpace, Shared, Workspace};
 use super::{buffer::Buffer, pixels};
 use crate::architecture::{Block, ConvNorm, Plan};
 use crate::batch::{Normalisation, PixelBatch};
@@ -48,13 +48,13 @@ impl Trunk {
         mode: Mode,
     ) -> Result<()> {
         self.mode = None;
-        let shape = BatchShape { images: batch.n, height: batch.height, width: batch.width };
-        if self.workspace.as_ref().is_none_or(|workspace| workspace.shape != shape) {
-            // The old one goes first, so that the two never need memory at once.
-            self.workspace = None;
-            self.workspace = Some(Workspace::new(plan, shape, self.isa)?);
-        }
-        let workspace = self.workspace.as_mut().ok_or(Error::NoForward)?;
+        let shape = batch.shape();
+        // The old one goes first, so that the two never need memory at once.
+        self.workspace.take_if(|workspace| workspace.shape != shape);
+        let workspace = match &mut self.workspace {
+            Some(workspace) => workspace,
+            none => none.insert(Workspace::new(plan, shape, self.isa)?),
+        };
         if mode == Mode::Training {
             workspace.check_trainable(plan)?;
         }
@@ -93,11 +93,11 @@ impl Trunk {
             return Err(Error::NoForward);
         };
         let Workspace { input, stem, pool, pooled, winners, blocks, between, inside, shared, .. } = workspace;
-        let mut pass = Backward { isa: self.isa, parameters, gradients: Some(gradients), shared };
+        let mut pass = Backward { parameters, gradients: Some(gradients), shared };
         pass.blocks(&plan.blocks, blocks, 0, pooled, features_gradient, between, inside);
         let [g, spare] = between;
         let (z, sums) = (stem.z.slice(), pass.shared.sums.slice_mut());
-        pool.backward(pass.isa, &stem.norm, z, (g.slice(), winners), &mut spare.slice_mut()[..z.len()], sums);
+        pool.backward(self.isa, &stem.norm, z, (g.slice(), winners), &mut spare.slice_mut()[..z.len()], sums);
         pass.norm(&plan.stem, stem, pool.images * pool.height, 2, 1);
         let gradient = stem.norm.gradient(spare.slice(), stem.z.slice());
         pass.weights(&plan.stem, stem, &Operand::Plain(input.slice()), &gradient);
@@ -117,7 +117,7 @@ impl Trunk {
             return Err(Error::NoForward);
         };
         let Workspace { blocks, between, inside, shared, pooled, .. } = workspace;
-        let mut pass = Backward { isa: self.isa, parameters, gradients: None, shared };
+        let mut pass = Backward { parameters, gradients: None, shared };
         pass.blocks(&plan.blocks, blocks, block + 1, pooled, features_gradient, between, inside);
         let BlockSpace { output, side, channels, .. } = &blocks[block];
         let activations = output.slice();
@@ -151,7 +151,7 @@ impl Forward<'_> {
         let (packed, z, sums) = (packed.slice(), z.slice_mut(), sums.slice_mut());
         match self.mode {
             Mode::Training => {
-                product.run(self.isa, input, packed, &Statistics, z, sums);
+                product.run(input, packed, &Statistics, z, sums);
                 let counts = product.unit_pixels();
                 // The mean and the variance are neighbours in the table.
                 let running = &mut self.statistics[layer.mean.range().start..layer.variance.range().end];
@@ -159,7 +159,7 @@ impl Forward<'_> {
                 norm.of_batch(affine, sums, &counts, mean, variance);
             }
             Mode::Evaluation => {
-                product.run(self.isa, input, packed, &Write { accumulate: false }, z, sums);
+                product.run(input, packed, &Write { accumulate: false }, z, sums);
                 let (mean, variance) = (&self.statistics[layer.mean.range()], &self.statistics[layer.variance.range()]);
                 norm.of_running(affine, mean, variance);
             }
@@ -185,7 +185,6 @@ impl Forward<'_> {
 
 /// A backward pass.
 struct Backward<'a> {
-    isa: Isa,
     parameters: &'a [f32],
     /// Of all parameters; none where only those of activations are wanted, with running statistics.
     gradients: Option<&'a mut [f32]>,
@@ -264,7 +263,7 @@ impl Backward<'_> {
     fn weights(&mut self, layer: &ConvNorm, space: &LayerSpace, input: &Operand<'_>, gradient: &Operand<'_>) {
         if let Some(gradients) = self.gradients.as_deref_mut() {
             let to = &mut gradients[layer.weight.range()];
-            space.convolution.weights.run(self.isa, input, gradient, self.shared.partial.slice_mut(), to);
+            space.convolution.weights.run(input, gradient, self.shared.partial.slice_mut(), to);
         }
     }
 
@@ -280,7 +279,7 @@ impl Backward<'_> {
         let Shared { packed, sums, .. } = &mut *self.shared;
         let Some(product) = &space.convolution.input else { return 0 };
         space.convolution.pack_input(&self.parameters[layer.weight.range()], packed.slice_mut());
-        product.run(self.isa, gradient, packed.slice(), epilogue, to.slice_mut(), sums.slice_mut());
+        product.run(gradient, packed.slice(), epilogue, to.slice_mut(), sums.slice_mut());
         product.units()
     }
 

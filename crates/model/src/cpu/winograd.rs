@@ -18,7 +18,7 @@ use super::buffer::with_scratch;
 use super::epilogue::{Epilogue, Tile, streams};
 use super::gather::MAX_DEPTH;
 use super::operand::Operand;
-use super::simd::{Isa, Kernel, Simd};
+use super::simd::{Isa, Kernel, MAX_WIDTH, Simd};
 use super::tile::{ByRow, Pitch, fullest, tile};
 use crate::architecture::ConvNorm;
 use transform::{KERNEL, PATCH, POSITIONS, TILE};
@@ -35,8 +35,6 @@ const UNITS: usize = 4;
 const STRIP: usize = 64;
 /// Rows of the weights' matrix that are brought into the order of registers at once.
 const PACKED_AT_ONCE: usize = 8;
-/// The widest register tile of any instruction set.
-const MAX_COLUMNS: usize = 32;
 /// Elements of a cache line: added to a power of two, so that what is used together falls on different sets of the cache.
 const LINE: usize = 16;
 
@@ -140,8 +138,8 @@ pub(crate) struct Winograd {
     channels: usize,
     /// Rows of tiles, over all images, of each unit.
     units: Vec<Range<usize>>,
-    /// Columns of a register tile.
-    columns: usize,
+    /// With products of f32: the transforms would lose too many of the seven bits of bf16.
+    isa: Isa,
 }
 
 /// How the weights of a product lie in memory, `[outputs, inputs, 3, 3]` of the layer.
@@ -156,6 +154,7 @@ pub(crate) enum Direction {
 impl Winograd {
     /// Plans a product of `images` pictures of `(height, width)` with `depth` channels to as many with `channels`.
     pub(crate) fn new(images: usize, (height, width): (usize, usize), depth: usize, channels: usize, isa: Isa) -> Self {
+        let isa = isa.in_f32();
         let tiling = Tiling { height, width };
         let tiles = if depth > MANY_CHANNELS { FEW_TILES } else { MAX_TILES };
         let rows = images * tiling.rows();
@@ -163,7 +162,12 @@ impl Winograd {
         let per_unit = fullest((tiles / tiling.columns()).max(1), tiling.columns(), isa.tile().0);
         let per_unit = per_unit.min(rows.div_ceil(UNITS));
         let units = (0..rows).step_by(per_unit).map(|start| start..rows.min(start + per_unit)).collect();
-        Self { images, tiling, depth, channels, units, columns: isa.tile().1 }
+        Self { images, tiling, depth, channels, units, isa }
+    }
+
+    /// Columns of a register tile.
+    fn columns(&self) -> usize {
+        self.isa.tile().1
     }
 
     /// Number of units, for whoever keeps the sums.
@@ -178,7 +182,7 @@ impl Winograd {
 
     /// Elements of the packed weights.
     pub(crate) fn packed_len(&self) -> usize {
-        self.panel_len() * self.channels.div_ceil(self.columns)
+        self.panel_len() * self.channels.div_ceil(self.columns())
     }
 
     /// Elements of the output.
@@ -188,21 +192,20 @@ impl Winograd {
 
     /// Elements of the transformed weights for one register tile's columns, `[blocks][positions][depth, columns]`.
     fn panel_len(&self) -> usize {
-        POSITIONS * self.depth * self.columns
+        POSITIONS * self.depth * self.columns()
     }
 
     /// Transforms and packs weights, `[outputs, inputs, 3, 3]`.
-    pub(crate) fn pack(&self, isa: Isa, weights: &[f32], direction: Direction, to: &mut [f32]) {
+    pub(crate) fn pack(&self, weights: &[f32], direction: Direction, to: &mut [f32]) {
         let panels = to[..self.packed_len()].par_chunks_mut(self.panel_len()).enumerate();
         panels.for_each(|(panel, to)| {
-            isa.run(PackPanel { plan: self, weights, direction, first: panel * self.columns, to });
+            self.isa.run(PackPanel { plan: self, weights, direction, first: panel * self.columns(), to });
         });
     }
 
     /// Computes the product. `sums` is `[units, E::SUMS, channels]`.
     pub(crate) fn run<E: Epilogue>(
         &self,
-        isa: Isa,
         operand: &Operand<'_>,
         weights: &[f32],
         epilogue: &E,
@@ -230,9 +233,9 @@ impl Winograd {
                 sums: sums_unit,
             });
         }
-        let scratch = [POSITIONS * self.patches_pitch(), POSITIONS * products_pitch(self.columns)];
+        let scratch = [POSITIONS * self.patches_pitch(), POSITIONS * products_pitch(self.columns())];
         work.into_par_iter().for_each(|unit| {
-            with_scratch(scratch, |[patches, products]| isa.run(Work { unit, patches, products }));
+            with_scratch(scratch, |[patches, products]| self.isa.run(Work { unit, patches, products }));
         });
     }
 
@@ -269,7 +272,7 @@ impl Kernel for PackPanel<'_> {
             Direction::Backward => (channels * TAPS, TAPS),
         };
         // [k, tap, column]
-        let mut taps = [0.0; PACKED_AT_ONCE * TAPS * MAX_COLUMNS];
+        let mut taps = [0.0; PACKED_AT_ONCE * TAPS * MAX_WIDTH];
         for start in (0..depth).step_by(PACKED_AT_ONCE) {
             let count = PACKED_AT_ONCE.min(depth - start);
             for j in 0..valid {
@@ -393,7 +396,7 @@ impl<E: Epilogue> Unit<'_, E> {
     fn finish<S: Simd>(&mut self, simd: S, tiles: Range<usize>, column: usize, products: &[f32], first: bool) {
         let &Winograd { tiling, channels, .. } = self.plan;
         let pitch = products_pitch(S::COLUMNS);
-        let mut values = [0.0; TILE * TILE * MAX_COLUMNS];
+        let mut values = [0.0; TILE * TILE * MAX_WIDTH];
         for (t, tile) in tiles.enumerate() {
             let Place { image, y, x } = tiling.place(tile);
             let (height, width) = (TILE.min(tiling.height - y), TILE.min(tiling.width - x));

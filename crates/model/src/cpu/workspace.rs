@@ -10,18 +10,8 @@ use super::norm::Norm;
 use super::pool::{self, MaxPool};
 use super::simd::Isa;
 use crate::architecture::{Block, COLOURS, ConvNorm, Plan};
+use crate::batch::BatchShape;
 use crate::error::{Error, Result};
-
-/// Images and their size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BatchShape {
-    /// Number of images.
-    pub(crate) images: usize,
-    /// Rows.
-    pub(crate) height: usize,
-    /// Columns.
-    pub(crate) width: usize,
-}
 
 /// A convolution with its batch norm and output.
 #[derive(Debug)]

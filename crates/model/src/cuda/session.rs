@@ -12,10 +12,10 @@ use super::prepared::Prepared;
 use super::recordings::{Recordings, Walk};
 use super::shapes::Images;
 use super::trunk::{Mode, Pass};
-use super::workspace::{BatchShape, LOSS_BYTES, Workspace};
+use super::workspace::{LOSS_BYTES, Workspace};
 use crate::accelerator::Outcome;
 use crate::architecture::{COLOURS, Plan};
-use crate::batch::{Normalisation, PixelBatch};
+use crate::batch::{BatchShape, Normalisation, PixelBatch};
 
 const F32: usize = size_of::<f32>();
 /// Batches that may be on their way to the device: one is computed with while the next is copied.
@@ -231,7 +231,7 @@ impl<E: Engine> Session<E> {
     /// Brings a batch to the device and normalises it into the workspace of its shape; gives the place of `labels`. They
     /// stay there until [`Session::consumed`].
     fn send(&mut self, plan: &Plan, batch: &PixelBatch<'_>, labels: &[u8], purpose: Purpose) -> Result<Address> {
-        let shape = BatchShape { images: batch.n, height: batch.height, width: batch.width };
+        let shape = batch.shape();
         self.plan(plan, shape, purpose)?;
         self.next_slot = (self.next_slot + 1) % SLOTS;
         let Planned { workspace: space, slots, .. } = current(&mut self.planned)?;

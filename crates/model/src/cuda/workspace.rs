@@ -13,19 +13,9 @@ use super::parameters::{INPUT_MULTIPLE, LayerValues, Parameters};
 use super::prepared::Prepared;
 use super::shapes::{CHANNEL_MULTIPLE, COEFFICIENTS, HeadShape, Images, SUMS};
 use crate::architecture::{Block, COLOURS, ConvNorm, Plan};
+use crate::batch::BatchShape;
 
 const F32: usize = size_of::<f32>();
-
-/// Images and their size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BatchShape {
-    /// Number of images.
-    pub(crate) images: usize,
-    /// Rows.
-    pub(crate) height: usize,
-    /// Columns.
-    pub(crate) width: usize,
-}
 
 /// A convolution with its batch norm.
 #[derive(Debug)]

@@ -11,15 +11,17 @@ use rayon::prelude::*;
 
 use super::super::buffer::with_scratch;
 use super::super::operand::Operand;
-use super::super::simd::{Isa, Kernel, Simd};
+use super::super::simd::{Isa, Kernel, MAX_WIDTH, Simd};
 use super::super::tile::{Pitch, tile};
 use super::transform::{self, KERNEL, PATCH, POSITIONS, TILE};
-use super::{LINE, MAX_COLUMNS, STRIP, Source, Tiling};
+use super::{LINE, STRIP, Source, Tiling};
 
 /// Most input channels that a unit works on.
 const MAX_INPUTS: usize = 128;
 /// Most output channels that a unit works on.
 const MAX_OUTPUTS: usize = 64;
+// Their gradients are spread in one strip.
+const _: () = assert!(MAX_OUTPUTS <= STRIP);
 /// Tiles that are transformed before their products are added.
 const MAX_TILES: usize = 48;
 /// As many units as this are made, if the tiles suffice.
@@ -43,8 +45,8 @@ pub(crate) struct WinogradGradient {
     outputs: usize,
     /// Ranges of tiles over all images.
     ranges: Vec<Range<usize>>,
-    /// Rows and columns of a register tile.
-    tile: (usize, usize),
+    /// With products of f32, as [`super::Winograd`].
+    isa: Isa,
 }
 
 impl WinogradGradient {
@@ -56,7 +58,7 @@ impl WinogradGradient {
         let ranges = UNITS.div_ceil(blocks).min(tiles.div_ceil(MAX_TILES));
         let per_range = tiles.div_ceil(ranges).next_multiple_of(MAX_TILES);
         let ranges = (0..tiles).step_by(per_range).map(|start| start..tiles.min(start + per_range)).collect();
-        Self { tiling, inputs, outputs, ranges, tile: isa.tile() }
+        Self { tiling, inputs, outputs, ranges, isa: isa.in_f32() }
     }
 
     /// Elements of scratch memory for the partial results.
@@ -66,14 +68,7 @@ impl WinogradGradient {
 
     /// Computes the gradient into `to`, `[outputs, inputs, 3, 3]`, from the convolution's input and the gradient of its
     /// output; `partial` is scratch memory.
-    pub(crate) fn run(
-        &self,
-        isa: Isa,
-        input: &Operand<'_>,
-        gradient: &Operand<'_>,
-        partial: &mut [f32],
-        to: &mut [f32],
-    ) {
+    pub(crate) fn run(&self, input: &Operand<'_>, gradient: &Operand<'_>, partial: &mut [f32], to: &mut [f32]) {
         let partial = &mut partial[..self.partial_len()];
         let blocks: Vec<_> = self.blocks().collect();
         let scratch = [POSITIONS * patches_pitch(), POSITIONS * spreads_pitch()];
@@ -81,12 +76,13 @@ impl WinogradGradient {
             let (inputs, outputs) = blocks[i % blocks.len()].clone();
             let tiles = self.ranges[i / blocks.len()].clone();
             with_scratch(scratch, |[patches, spreads]| {
-                isa.run(Unit { plan: self, input, gradient, inputs, outputs, tiles, partial, patches, spreads });
+                self.isa.run(Unit { plan: self, input, gradient, inputs, outputs, tiles, partial, patches, spreads });
             });
         });
-        let per_panel = self.tile.1 * self.inputs * KERNEL * KERNEL;
+        let (_, columns) = self.isa.tile();
+        let per_panel = columns * self.inputs * KERNEL * KERNEL;
         to.par_chunks_mut(per_panel).enumerate().for_each(|(panel, to)| {
-            isa.run(Gather { plan: self, partial, blocks: &blocks, first: panel * self.tile.1, to });
+            self.isa.run(Gather { plan: self, partial, blocks: &blocks, first: panel * columns, to });
         });
     }
 
@@ -99,14 +95,14 @@ impl WinogradGradient {
         })
     }
 
-    /// Rows of a unit's result at one position, and its columns: full register tiles.
+    /// Rows of a unit's result at one position: full register tiles.
     fn unit_rows(&self) -> usize {
-        self.inputs.min(MAX_INPUTS).next_multiple_of(self.tile.0)
+        self.inputs.min(MAX_INPUTS).next_multiple_of(self.isa.tile().0)
     }
 
     /// Elements of a unit's result, `[positions][panels][rows, columns of a register tile]`.
     fn unit_len(&self) -> usize {
-        POSITIONS * self.unit_rows() * self.outputs.min(MAX_OUTPUTS).next_multiple_of(self.tile.1)
+        POSITIONS * self.unit_rows() * self.outputs.min(MAX_OUTPUTS).next_multiple_of(self.isa.tile().1)
     }
 }
 
@@ -117,7 +113,7 @@ fn patches_pitch() -> usize {
 
 /// From one position's spread-out gradients, `[panels][tiles, columns of a register tile]`, to the next's.
 fn spreads_pitch() -> usize {
-    MAX_TILES * MAX_OUTPUTS.next_multiple_of(MAX_COLUMNS) + LINE
+    MAX_TILES * MAX_OUTPUTS.next_multiple_of(MAX_WIDTH) + LINE
 }
 
 /// The work on one unit.
@@ -243,7 +239,7 @@ impl Kernel for Gather<'_> {
         let panels = unit_len / (POSITIONS * rows * S::COLUMNS);
         let per_output = plan.inputs * TAPS;
         // [input, tap, column]
-        let mut taps = [0.0; INPUTS_AT_ONCE * TAPS * MAX_COLUMNS];
+        let mut taps = [0.0; INPUTS_AT_ONCE * TAPS * MAX_WIDTH];
         for (i, (inputs, outputs)) in blocks.iter().enumerate() {
             if !outputs.contains(&first) {
                 continue;
