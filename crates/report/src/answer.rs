@@ -181,7 +181,8 @@ fn stale(runs: &[usize]) -> Option<String> {
         [] => return None,
         [0, ..] => "These scores are not of the model whose training is shown: it was trained again since.".to_owned(),
         others => format!(
-            "The mean over the runs is not that of the trainings that are shown: the weights that were judged in run {} are gone.",
+            "The mean over the runs is not that of the trainings that are shown: the weights that were judged in run {} are \
+             gone.",
             others.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
         ),
     };

@@ -14,8 +14,9 @@ pub struct Choice {
 }
 
 /// The `count` most confident right ones of each class, most confident false negatives, most confident false positives
-/// and nearest to 0.5, in this order: by their margins, because P(fake) of many is 0 or 1 to the last digit. Equal ones stand in the order of their ids, so that the choice depends on nothing
-/// but the predictions. An image may be chosen for two reasons.
+/// and nearest to 0.5, in this order: by their margins, because P(fake) of many is 0 or 1 to the last digit. Equal ones
+/// stand in the order of their ids, so that the choice depends on nothing but the predictions. An image may be chosen for
+/// two reasons.
 pub fn choose(predictions: &[Prediction], count: usize) -> Vec<Choice> {
     let confidence = |prediction: &Prediction| prediction.margin().abs();
     let most = |kind: ExampleKind, wanted: &dyn Fn(&Prediction) -> bool, certain: bool| {

@@ -20,8 +20,8 @@ pub fn roc_curve(ranking: &Ranking) -> Vec<CurvePoint> {
     std::iter::once(start).chain(points).collect()
 }
 
-/// The precision-recall curve by falling threshold, x the recall and y the precision, one point for each distinct score: scikit-learn's points in
-/// reverse, without the (0, 1) that it appends; empty without fake images.
+/// The precision-recall curve by falling threshold, x the recall and y the precision, one point for each distinct score:
+/// scikit-learn's points in reverse, without the (0, 1) that it appends; empty without fake images.
 pub fn pr_curve(ranking: &Ranking) -> Vec<CurvePoint> {
     let fakes = ranking.fake().len() as f64;
     if fakes == 0.0 {
