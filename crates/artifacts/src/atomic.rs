@@ -4,8 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
@@ -41,6 +41,20 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 pub fn read_json<T: DeserializeOwned>(path: &Path, format: &'static str) -> Result<T> {
     let text = fs::read(path).map_err(Error::io("read", path))?;
     serde_json::from_slice(&text).map_err(|e| Error::malformed(path, format, e))
+}
+
+/// Reads a JSON file that says its version under `schema_version`. One that is newer than `supported` is refused before
+/// anything else of it is looked at: a key may mean something else there.
+pub fn read_versioned<T: DeserializeOwned>(path: &Path, format: &'static str, supported: u32) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Version {
+        schema_version: u32,
+    }
+    let Version { schema_version: found } = read_json(path, format)?;
+    if found > supported {
+        return Err(Error::SchemaVersion { path: path.to_owned(), found, supported });
+    }
+    read_json(path, format)
 }
 
 /// A folder that appears under its name only when it is complete.

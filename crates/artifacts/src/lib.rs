@@ -22,6 +22,7 @@ mod run_dir;
 pub mod schema;
 #[cfg(feature = "tables")]
 pub mod shard;
+pub mod spreadsheet;
 pub mod stage;
 
 pub use error::{Error, Result};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -97,15 +97,7 @@ impl Manifest {
         if !path.exists() {
             return Ok(None);
         }
-        #[derive(Deserialize)]
-        struct Version {
-            schema_version: u32,
-        }
-        let Version { schema_version: found } = atomic::read_json(&path, "manifest")?;
-        if found > SCHEMA_VERSION {
-            return Err(Error::SchemaVersion { path, found, supported: SCHEMA_VERSION });
-        }
-        atomic::read_json(&path, "manifest").map(Some)
+        atomic::read_versioned(&path, "manifest", SCHEMA_VERSION).map(Some)
     }
 
     /// Reads the manifest of a folder that must be complete.
@@ -150,6 +142,12 @@ impl Manifest {
             return Ok(());
         }
         Err(damaged(format!("BLAKE3 {} instead of {}", found.short(), expected.blake3.short())))
+    }
+
+    /// The path of one output, after [`Manifest::verify`]: what is read from it may be trusted.
+    pub fn verified(&self, dir: &Path, output: &str) -> Result<PathBuf> {
+        self.verify(dir, output)?;
+        Ok(dir.join(output))
     }
 }
 

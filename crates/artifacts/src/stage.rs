@@ -50,6 +50,12 @@ pub trait Stage {
         Ok(())
     }
 
+    /// Checks what the configuration says of the run's surroundings, such as paths outside it. What lies inside the run may
+    /// have yet to be made by an earlier stage, and is asked for when this one runs.
+    fn check_paths(_run: &RunDir, _config: &Self::Config) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Takes out of a configuration what its file says of something that was overridden, such as of another source.
     fn settle(_config: &mut Self::Config, _file: &Self::Config) {}
 
@@ -229,6 +235,7 @@ pub fn resolve<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(Ru
     let mut config: S::Config = config::load(file.as_deref(), S::NAME, &overrides).map_err(Error::from)?;
     S::settle(&mut config, &config::load(file.as_deref(), S::NAME, &[]).unwrap_or_default());
     S::validate(&config)?;
+    S::check_paths(&run, &config)?;
     Ok((run, config))
 }
 

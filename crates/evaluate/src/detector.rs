@@ -49,7 +49,8 @@ impl Detector {
     /// Loads a checkpoint.
     ///
     /// # Errors
-    /// Files that are missing or malformed, or not those that the manifest of their training run describes, weights that do not fit, and a head that is not one of real and fake.
+    /// Files that are missing or malformed, or not those that the manifest of their training run describes, weights that do
+    /// not fit, and a head that is not one of real and fake.
     pub fn open(checkpoint: &Checkpoint, device: &Device) -> Result<Detector, Error> {
         let no_detector =
             |detail: &str| Error::NoDetector { path: checkpoint.path().to_owned(), detail: detail.to_owned() };
@@ -169,7 +170,16 @@ fn verify(checkpoint: &Checkpoint) -> Result<(), ArtifactError> {
     let stands_in = |manifest: &Manifest| {
         manifest.stage == names::TRAIN && manifest.outputs.contains_key(&format!("{name}/{}", names::WEIGHTS))
     };
-    let Some(manifest) = Manifest::read(run)?.filter(stands_in) else {
+    let manifest = match Manifest::read(run) {
+        // Many programs have a file of that name, and a checkpoint may lie below one. A training run has its history too.
+        Err(ArtifactError::Malformed { .. } | ArtifactError::SchemaVersion { .. })
+            if !run.join(names::HISTORY).exists() =>
+        {
+            None
+        }
+        read => read?,
+    };
+    let Some(manifest) = manifest.filter(stands_in) else {
         return Ok(());
     };
     for file in [names::WEIGHTS, names::MODEL_CONFIG, names::PREPROCESSOR_CONFIG] {

@@ -55,7 +55,7 @@ pub enum Error {
     /// Images that were made in another way than those the checkpoint was trained on.
     #[error(
         "the images were ingested with ingest.{key} = {found}, but the checkpoint was trained on images made with \
-         {trained}: scores on them would tell the preparation and not the detector; ingest them alike"
+         {trained}: scores on them would measure the preparation, not the detector; ingest both alike"
     )]
     Preparation {
         /// The key of `[ingest]`.

@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 use artifacts::predictions::{self, Prediction};
 use artifacts::schema::Metrics;
 use artifacts::{Error, Manifest, atomic, names};
-use serde::Deserialize;
-
-use crate::stage::SCHEMA_VERSION;
 
 /// A complete evaluation.
 pub(crate) struct Evaluation {
@@ -28,26 +25,12 @@ impl Evaluation {
 
     /// Its `metrics.json`.
     pub(crate) fn metrics(&self) -> Result<Metrics, Error> {
-        const FORMAT: &str = "metrics.json";
-        #[derive(Deserialize)]
-        struct Version {
-            schema_version: u32,
-        }
-        let path = self.verified(names::METRICS)?;
-        let Version { schema_version: found } = atomic::read_json(&path, FORMAT)?;
-        if found > SCHEMA_VERSION {
-            return Err(Error::SchemaVersion { path, found, supported: SCHEMA_VERSION });
-        }
-        atomic::read_json(&path, FORMAT)
+        let path = self.manifest.verified(&self.dir, names::METRICS)?;
+        atomic::read_versioned(&path, names::METRICS, Metrics::SCHEMA_VERSION)
     }
 
     /// Its `predictions.parquet`.
     pub(crate) fn predictions(&self) -> Result<Vec<Prediction>, Error> {
-        predictions::read(&self.verified(names::PREDICTIONS)?)
-    }
-
-    fn verified(&self, name: &str) -> Result<PathBuf, Error> {
-        self.manifest.verify(&self.dir, name)?;
-        Ok(self.dir.join(name))
+        predictions::read(&self.manifest.verified(&self.dir, names::PREDICTIONS)?)
     }
 }

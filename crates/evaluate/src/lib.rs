@@ -20,6 +20,8 @@ pub mod predict;
 pub mod robustness;
 pub mod significance;
 mod stage;
+#[cfg(test)]
+mod testing;
 
 pub use config::Config;
 pub use detector::{Detector, Score};

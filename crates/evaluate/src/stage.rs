@@ -20,8 +20,6 @@ use crate::judge::{Fit, RunPlan, Scored, judge_run, over_runs};
 use crate::predict::Preprocessing;
 use crate::{Error, explain, inference, robustness};
 
-/// The version of `metrics.json`.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
 /// The nominal coverage of every interval.
 const LEVEL: f64 = 0.95;
 
@@ -36,15 +34,19 @@ impl Stage for Evaluate {
     fn validate(config: &Config) -> Result<(), Failure> {
         config.validate().map_err(Failure::usage)?;
         // Told now, and not when there is a checkpoint to judge.
-        model::check_layer(&config.layer).map_err(|e| Failure::usage(format!("evaluate.layer: {e}")))?;
+        model::check_layer(&config.layer).map_err(|e| Failure::usage(format!("evaluate.layer: {e}")))
+    }
+
+    fn check_paths(run: &RunDir, config: &Config) -> Result<(), Failure> {
         let refuse =
             |key, path: &Path, range| Err(Failure::usage(OutOfRange::new(names::EVALUATE, key, path.display(), range)));
+        let is_absent = |path: &Path| !path.is_dir() && !is_inside(path, run.path());
         let ckpt = Path::new(&config.ckpt);
-        if Checkpoint::of_name(&config.ckpt).is_none() && !ckpt.is_dir() {
+        if Checkpoint::of_name(&config.ckpt).is_none() && is_absent(ckpt) {
             return refuse("ckpt", ckpt, "best, last or the folder of a checkpoint");
         }
         match &config.data {
-            Some(data) if !data.is_dir() => refuse("data", data, "a folder of shards"),
+            Some(data) if is_absent(data) => refuse("data", data, "a folder of shards"),
             _ => Ok(()),
         }
     }
@@ -85,6 +87,14 @@ impl Stage for Evaluate {
         atomic::write_json(&writer.path().join(names::METRICS), &metrics)?;
         job.publish(names::EVALUATE, writer, &model::device::describe(&device), summary)?;
         Ok(())
+    }
+}
+
+/// Whether a path lies in a folder, neither of which need be there.
+fn is_inside(path: &Path, dir: &Path) -> bool {
+    match (std::path::absolute(path), std::path::absolute(dir)) {
+        (Ok(path), Ok(dir)) => path.starts_with(dir),
+        _ => false,
     }
 }
 
@@ -239,7 +249,7 @@ fn judge_all(
     predictions::write(&dir.join(names::PREDICTIONS), &all_predictions)?;
     let first: &RunMetrics = runs.first().ok_or_else(|| Failure::input("there is no checkpoint to judge"))?;
     Ok(Metrics {
-        schema_version: SCHEMA_VERSION,
+        schema_version: Metrics::SCHEMA_VERSION,
         dataset: data.summary.source.clone(),
         simulated: data.summary.simulated,
         split: config.split,

@@ -1,11 +1,16 @@
 //! The bootstrap: that its intervals cover the truth as often as they say, and what they cost.
 
+#![expect(clippy::unwrap_used, reason = "scores that cannot be ranked are a failed test")]
+
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use artifacts::Label;
 use artifacts::random::stream;
+use artifacts::schema::Interval;
 use evaluate::bootstrap::{Plan, View, intervals, paired_difference, resample};
 use evaluate::calibration::{Scale, Temperature, sigmoid};
+use evaluate::judge::{Scored, with_intervals};
 use evaluate::metrics::{AtThreshold, ProbabilityMetrics, RankMetrics, Ranking, Weights, calibration_error_by_chance};
 use evaluate::significance::delong_interval;
 use rand::RngExt;
@@ -82,6 +87,16 @@ fn truths(shift: f64) -> Vec<(&'static str, f64)> {
     ]
 }
 
+/// The intervals that `metrics.json` gives to a simulated set.
+fn issued((labels, margins): (Vec<Label>, Vec<f64>), resamples: u32, seed: u64) -> BTreeMap<String, Interval> {
+    let scored = Scored { labels, margins };
+    with_intervals(&scored, &scored.ranking().unwrap(), resamples, seed).unwrap().1
+}
+
+fn holds(interval: &Interval, truth: f64) -> bool {
+    (interval.low..=interval.high).contains(&truth)
+}
+
 #[test]
 fn intervals_cover_the_truth_at_their_nominal_rate() {
     const REPETITIONS: u64 = 1000;
@@ -89,11 +104,9 @@ fn intervals_cover_the_truth_at_their_nominal_rate() {
     let truths = truths(SHIFT);
     let mut covered = vec![0_u64; truths.len()];
     for repetition in 0..REPETITIONS {
-        let (labels, scores) = simulate(500, SHIFT, repetition);
-        let ranking = Ranking::new(&labels, &scores).unwrap();
-        let found = &intervals(&ranking, &Plan { seed: repetition, ..plan(400) })[0];
+        let found = issued(simulate(500, SHIFT, repetition), 400, repetition);
         for ((name, truth), covered) in truths.iter().zip(&mut covered) {
-            *covered += u64::from((found[*name].low..=found[*name].high).contains(truth));
+            *covered += u64::from(holds(&found[*name], *truth));
         }
     }
     let mut outside = Vec::new();
@@ -107,49 +120,69 @@ fn intervals_cover_the_truth_at_their_nominal_rate() {
     assert!(outside.is_empty(), "{outside:?}");
 }
 
-/// Where intervals hold the truth less often than they say, docs/metrics.md says how often; and where there is none, why.
+/// How many of a hundred sets have an interval, and how many of a hundred intervals hold the truth.
+fn coverage(truth: f64, interval: impl Fn(u64) -> Option<Interval> + Send + Sync) -> [f64; 2] {
+    const REPETITIONS: u64 = 2000;
+    let found: Vec<Interval> = (0..REPETITIONS).into_par_iter().filter_map(interval).collect();
+    let holding = found.iter().filter(|interval| holds(interval, truth)).count() as f64;
+    [found.len() as f64 / REPETITIONS as f64, holding / found.len().max(1) as f64].map(|share| 100.0 * share)
+}
+
+/// Where intervals hold the truth less often than they say, docs/metrics.md says how often, in these figures.
 #[test]
 fn what_is_known_of_few_images_and_of_scores_near_perfect() {
-    const REPETITIONS: u64 = 600;
-    let share = |holds: &(dyn Fn(u64) -> bool + Sync)| {
-        (0..REPETITIONS).into_par_iter().filter(|&repetition| holds(repetition)).count() as f64 / REPETITIONS as f64
-    };
     let mut found = Vec::new();
     // A group: 50 fakes beside 200 real images.
-    for (shift, expected) in [(4.0, 0.92), (6.0, 0.91), (8.0, 0.88)] {
-        let truth = true_area(shift);
-        let rate = share(&|repetition| {
-            let (mut labels, mut margins) = simulate(200, shift, 5000 + repetition);
-            let kept: Vec<usize> = (0..400).filter(|i| i % 2 == 0 || i / 2 < 50).collect();
-            (labels, margins) = kept.into_iter().map(|i| (labels[i], margins[i])).unzip();
-            // No interval says nothing wrong.
-            delong_interval(&labels, &margins).unwrap().is_none_or(|(low, high)| (low..=high).contains(&truth))
+    for (shift, expected) in [(4.0, [100, 93]), (6.0, [100, 91]), (8.0, [93, 88])] {
+        let share = coverage(true_area(shift), |repetition| {
+            let (labels, margins) = simulate(200, shift, 5000 + repetition);
+            let kept = (0..400).filter(|i| i % 2 == 0 || i / 2 < 50);
+            let (labels, margins): (Vec<Label>, Vec<f64>) = kept.map(|i| (labels[i], margins[i])).unzip();
+            delong_interval(&labels, &margins).unwrap().map(|(low, high)| Interval { low, high })
         });
-        found.push((format!("DeLong, 50 fakes and 200 real images, area {truth:.3}"), rate, expected));
+        found.push((format!("DeLong, 50 fakes and 200 real images, area {:.3}", true_area(shift)), share, expected));
     }
-    // (score, images of each class, shift): percentiles.
+    let tpr_at_fpr_1 = |shift: f64| sigmoid(shift - 99_f64.ln());
+    // (score, images of each class, shift)
     let settings = [
-        ("roc_auc", 100, 6.0, 0.87),
-        ("roc_auc", 200, 6.0, 0.89),
-        ("tpr_at_fpr_1", 50, 2.0, 0.72),
-        ("tpr_at_fpr_1", 200, 6.0, 0.89),
-        ("tpr_at_fpr_1", 1000, 2.0, 0.94),
-        ("tpr_at_fpr_1", 1000, 6.0, 0.94),
+        ("roc_auc", 100, 6.0, [100, 85]),
+        ("roc_auc", 200, 6.0, [100, 90]),
+        ("tpr_at_fpr_1", 200, 6.0, [0, 0]),
+        ("tpr_at_fpr_1", 1000, 2.0, [100, 94]),
+        ("tpr_at_fpr_1", 1000, 6.0, [100, 94]),
     ];
     for (name, n, shift, expected) in settings {
-        let truth = if name == "roc_auc" { true_area(shift) } else { sigmoid(shift - 99_f64.ln()) };
-        let rate = share(&|repetition| {
+        let truth = if name == "roc_auc" { true_area(shift) } else { tpr_at_fpr_1(shift) };
+        let share = coverage(truth, |repetition| {
+            issued(simulate(n, shift, 9000 + repetition), 300, repetition).get(name).copied()
+        });
+        found.push((format!("{name}, {n} images a class, area {:.3}", true_area(shift)), share, expected));
+    }
+    // Those that are not issued, and why.
+    for (n, shift, expected) in [(50, 2.0, [100, 69]), (200, 6.0, [100, 89])] {
+        let share = coverage(tpr_at_fpr_1(shift), |repetition| {
             let (labels, margins) = simulate(n, shift, 9000 + repetition);
             let ranking = Ranking::new(&labels, &margins).unwrap();
-            let found = intervals(&ranking, &Plan { seed: repetition, ..plan(300) });
-            found[0].get(name).is_none_or(|interval| (interval.low..=interval.high).contains(&truth))
+            intervals(&ranking, &Plan { seed: repetition, ..plan(300) })[0].get("tpr_at_fpr_1").copied()
         });
-        found.push((format!("{name}, {n} images a class, area {:.3}", true_area(shift)), rate, expected));
+        found.push((
+            format!("tpr_at_fpr_1 as drawn, {n} images a class, area {:.3}", true_area(shift)),
+            share,
+            expected,
+        ));
     }
-    for (what, rate, expected) in &found {
-        eprintln!("{what}: {:.0}% of {REPETITIONS} 95% intervals hold the true value", 100.0 * rate);
-        assert!((rate - expected).abs() < 0.04, "{what}: {rate} instead of {expected}");
+    let mut wrong = Vec::new();
+    for (what, [issued, holding], expected) in found {
+        eprintln!(
+            "{what}: {issued:.1} of 100 sets have an interval, {holding:.1} of 100 intervals hold the true value"
+        );
+        // Half for rounding, the rest for what another machine's logarithms may turn; the seeds are fixed.
+        let near = |found: f64, expected: i32| (found - f64::from(expected)).abs() < 0.7;
+        if !near(issued, expected[0]) || !near(holding, expected[1]) {
+            wrong.push(what);
+        }
     }
+    assert!(wrong.is_empty(), "not as docs/metrics.md says: {wrong:?}");
 }
 
 #[test]
@@ -244,12 +277,12 @@ fn a_detector_does_not_differ_from_itself_and_does_from_a_better_one() {
     let better: Vec<f64> = labels.iter().zip(&scores).map(|(l, s)| 0.5 * s + f64::from(l.index())).collect();
     let (a, b) = (Ranking::new(&labels, &scores).unwrap(), Ranking::new(&labels, &better).unwrap());
     for difference in paired_difference((&a, AS_JUDGED), (&a, AS_JUDGED), 50, 1) {
-        assert_eq!(difference.value, Some(0.0), "{}", difference.metric);
+        assert_eq!(difference.value, Some(0.0), "{}", difference.score);
         let interval = difference.interval.unwrap();
-        assert_eq!((interval.low, interval.high), (0.0, 0.0), "{}", difference.metric);
+        assert_eq!((interval.low, interval.high), (0.0, 0.0), "{}", difference.score);
     }
     let area = &paired_difference((&b, AS_JUDGED), (&a, AS_JUDGED), 200, 1)[0];
-    assert_eq!(area.metric, "roc_auc");
+    assert_eq!(area.score, "roc_auc");
     assert!(area.interval.unwrap().low > 0.0, "{area:?}");
 }
 

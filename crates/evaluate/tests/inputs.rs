@@ -87,6 +87,15 @@ fn a_changed_checkpoint_is_refused_and_one_that_stands_alone_is_not() {
     let alone_text = alone.to_string_lossy().into_owned();
     succeed(&predict(&run, &["--ckpt", &alone_text]));
 
+    // Beside the manifest of some web application.
+    let site = run.dir.path().join("site");
+    copy(&best, &site.join("best"));
+    fs::write(site.join(names::MANIFEST), r#"{"name": "a site", "icons": []}"#).unwrap();
+    succeed(&predict(&run, &["--ckpt", &site.join("best").to_string_lossy()]));
+    // A training run's own, which is known by its history, must be whole.
+    fs::write(site.join(names::HISTORY), "").unwrap();
+    refused(&predict(&run, &["--ckpt", &site.join("best").to_string_lossy()]), names::MANIFEST, "manifest");
+
     let whole = fs::read(best.weights()).unwrap();
     let mut flipped = whole.clone();
     let middle = whole.len() / 2;
@@ -117,6 +126,14 @@ fn a_missing_or_cut_checkpoint_is_bad_input_and_told_with_advice() {
     let output = run.evaluate(&["--ckpt", &nowhere]);
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && message.contains("evaluate.ckpt"), "{message}");
+    // What an earlier stage has yet to make is asked for when it is needed.
+    let later = run.dir.path().join("later");
+    for (key, path) in [("ckpt", "train/run-0/best"), ("data", "ingest")] {
+        let set = format!("evaluate.{key}={}", later.join(path).display());
+        let output = run.evaluate_in(&later, &["--plan", "--set", &set]);
+        succeed(&output);
+        refused(&run.evaluate_in(&later, &["--set", &set]), "later", "cargo xtask ingest");
+    }
     let of_no_run = ["--run-dir", &nowhere, "x.png"].map(str::to_owned);
     refused(&program(env!("CARGO_BIN_EXE_candling-predict"), &of_no_run), "nowhere", "--run-dir");
 

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use pixels::RgbImage;
@@ -238,13 +239,24 @@ fn a_list_is_judged_as_it_comes() {
     let mut child = predict_listed(&run);
     let mut input = child.stdin.take().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
+    let (sender, rows) = mpsc::channel();
+    // It reads three rows and closes the output.
+    let reader = std::thread::spawn(move || {
+        for _ in 0..3 {
+            let mut row = String::new();
+            output.read_line(&mut row).unwrap();
+            sender.send(row).unwrap();
+        }
+    });
     for _ in 0..3 {
         input.write_all(b"a.jpg\n").unwrap();
-        let mut row = String::new();
-        output.read_line(&mut row).unwrap();
+        let row = rows.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| {
+            child.kill().unwrap();
+            panic!("no row before the next path is given");
+        });
         assert!(row.contains("a.jpg"), "{row}");
     }
-    drop(output);
+    reader.join().unwrap();
     input.write_all(b"a.jpg\n").unwrap();
     let start = Instant::now();
     let status = loop {

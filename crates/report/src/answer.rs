@@ -97,7 +97,7 @@ fn certainty(metrics: &Metrics) -> Vec<String> {
             accuracy.0,
             accuracy.1,
             match metrics.headline.roc_auc {
-                Some(_) => " How far chance could move ROC-AUC these images cannot say: it is the same in every resample of them.",
+                Some(_) => " These images cannot say how far chance could move ROC-AUC: it is the same in every resample of them.",
                 None => "",
             }
         ),
@@ -110,7 +110,7 @@ fn certainty(metrics: &Metrics) -> Vec<String> {
             score(Some(moments.mean)),
             score(moments.std)
         )),
-        None => sentences.push("It was trained once: how far another seed would land is not known.".to_owned()),
+        None => sentences.push("It was trained once, so the effect of another seed is unknown.".to_owned()),
     }
     sentences
 }
@@ -155,14 +155,11 @@ fn limits(evidence: &Evidence) -> Vec<Limit> {
     limits
 }
 
-/// That the scores are of another model, or the audit's warning, where it has one: the strongest shortcut in its words, and the names of the others.
+/// That the scores are of another model, or the audit's warning, where it has one: the strongest shortcut in its words, and
+/// the names of the others.
 fn caveat(evidence: &Evidence) -> Option<String> {
-    if !evidence.has_the_weights_of(&evidence.evaluation.metrics) {
-        return Some(
-            "These scores are not of the model whose training is shown: it was trained again since. \
-             `cargo xtask evaluate` judges what there is now."
-                .to_owned(),
-        );
+    if let Some(stale) = stale(&evidence.stale_runs(&evidence.evaluation.metrics)) {
+        return Some(stale);
     }
     let audit = evidence.audit().filter(|audit| audit.verdict == Verdict::Warning)?;
     let (strongest, others) = audit.shortcuts.split_first()?;
@@ -176,6 +173,20 @@ fn caveat(evidence: &Evidence) -> Option<String> {
     let others =
         if others.is_empty() { String::new() } else { format!(" The audit also warns of {}.", others.join(", ")) };
     Some(format!("Do not trust these scores yet: {}.{alone}{others}", visible(&strongest.explanation)))
+}
+
+/// That scores are of other weights than the run has now. The headline is that of run 0; the others are in the mean.
+fn stale(runs: &[usize]) -> Option<String> {
+    let what = match runs {
+        [] => return None,
+        [0, ..] => "These scores are not of the model whose training is shown: it was trained again since.".to_owned(),
+        others => format!(
+            "The mean over the runs is not that of the trainings that are shown: the weights that were judged in run {} are \
+             gone.",
+            others.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    Some(format!("{what} `cargo xtask evaluate` judges what there is now."))
 }
 
 fn audit_limit(evidence: &Evidence) -> Option<Limit> {

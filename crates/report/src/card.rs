@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::answer::{Answer, answer, dataset};
 use crate::config::Config;
 use crate::evidence::Evidence;
-use crate::metric::{self, HEADLINE, Metric};
+use crate::metric;
 use crate::number::{compact, count, score};
 use crate::page;
 use crate::text::{markdown, yaml};
@@ -54,9 +54,7 @@ fn metadata(evidence: &Evidence, title: &str) -> String {
     yaml_text.push_str("  - task:\n      type: image-classification\n      name: Real or generated\n");
     let _ = writeln!(yaml_text, "    dataset:\n      name: {}", yaml(&dataset(metrics)));
     let _ = writeln!(yaml_text, "      type: {}\n      split: {}", yaml(&metrics.dataset), metrics.split);
-    let defined = HEADLINE
-        .iter()
-        .filter_map(|key| Metric::named(key))
+    let defined = metric::headline()
         .filter_map(|metric| Some((metric, metric.of(&metrics.headline).filter(|value| value.is_finite())?)));
     let results: String = defined.fold(String::new(), |mut text, (metric, value)| {
         let _ = writeln!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use artifacts::hash::{self, Hash};
 use artifacts::predictions::{self, Prediction};
@@ -102,13 +102,18 @@ impl Evidence {
         self.ingest.as_ref()?.audit.as_ref()
     }
 
-    /// Whether the weights that were judged are still those of this run: it may have been trained again since. Weights from
-    /// a path are nobody's.
-    pub(crate) fn has_the_weights_of(&self, metrics: &Metrics) -> bool {
-        let weights = metrics.runs.first().and_then(|run| run.weights);
-        let Some(weights) = weights.filter(|_| Checkpoint::of_name(&metrics.checkpoint).is_some()) else { return true };
-        let files = |run: &Training| run.manifest.outputs.values().any(|file| file.blake3 == weights);
-        self.training.is_empty() || self.training.iter().any(files)
+    /// The training runs whose judged weights this run no longer has: it may have been trained again since, all of it or in
+    /// part. Weights from a path are nobody's.
+    pub(crate) fn stale_runs(&self, metrics: &Metrics) -> Vec<usize> {
+        if self.training.is_empty() || Checkpoint::of_name(&metrics.checkpoint).is_none() {
+            return Vec::new();
+        }
+        let has = |run: usize, weights: Hash| {
+            let files = self.training.get(run).map(|training| &training.manifest.outputs);
+            files.is_some_and(|files| files.values().any(|file| file.blake3 == weights))
+        };
+        let judged = metrics.runs.iter().filter_map(|run| Some((run.run, run.weights?)));
+        judged.filter(|(run, weights)| !has(*run, *weights)).map(|(run, _)| run).collect()
     }
 
     /// The epochs of every training run.
@@ -123,13 +128,12 @@ impl Ingest {
         let Some(manifest) = Manifest::read(dir)? else { return Ok(None) };
         let summary = serde_json::from_value(manifest.summary.clone())
             .map_err(|e| artifacts::Error::malformed(&dir.join(names::MANIFEST), "summary of ingest", e))?;
-        let rejected = if manifest.outputs.contains_key(names::REJECTED) {
-            manifest.verify(dir, names::REJECTED)?;
-            read_lines(&dir.join(names::REJECTED), "list of rejected files")?
-        } else {
-            Vec::new()
+        let rejected = match listed(dir, &manifest, names::REJECTED)? {
+            Some(path) => read_lines(&path, "list of rejected files")?,
+            None => Vec::new(),
         };
-        let audit: Option<Audit> = read_if_listed(dir, &manifest, names::AUDIT, "audit")?;
+        let audit = listed(dir, &manifest, names::AUDIT)?;
+        let audit: Option<Audit> = audit.map(|path| atomic::read_json(&path, "audit")).transpose()?;
         let pairs = audit.as_ref().map_or(&[][..], |audit| &audit.near_duplicates.pairs);
         let shown_pairs = config.near_duplicates.min(pairs.len());
         let stored = stored::of_pairs(run, &pairs[..shown_pairs])?;
@@ -140,47 +144,44 @@ impl Ingest {
 impl Training {
     fn read(dir: &Path) -> Result<Training, Error> {
         let manifest = Manifest::require(dir, names::TRAIN)?;
-        manifest.verify(dir, names::HISTORY)?;
-        Ok(Training { manifest, history: read_lines(&dir.join(names::HISTORY), "training history")? })
+        let history = read_lines(&manifest.verified(dir, names::HISTORY)?, "training history")?;
+        Ok(Training { manifest, history })
     }
 }
 
 impl Evaluation {
     fn read(dir: &Path) -> Result<Evaluation, Error> {
         let manifest = Manifest::require(dir, names::EVALUATE)?;
-        manifest.verify(dir, names::METRICS)?;
-        manifest.verify(dir, names::PREDICTIONS)?;
-        let metrics: Metrics = atomic::read_json(&dir.join(names::METRICS), "table of metrics")?;
+        let metrics = read_metrics(dir, &manifest)?;
         let first = metrics.runs.first().ok_or(Error::NoRuns)?.run;
-        let mut predictions = predictions::read(&dir.join(names::PREDICTIONS))?;
+        let mut predictions = predictions::read(&manifest.verified(dir, names::PREDICTIONS)?)?;
         predictions.retain(|prediction| prediction.run as usize == first);
         let index = format!("{}/{}", names::EXPLANATIONS, names::EXPLANATIONS_INDEX);
-        let robustness = read_if_listed(dir, &manifest, Robustness::FILE, "table of robustness")?;
-        let explanations: Option<Explanations> = read_if_listed(dir, &manifest, &index, "list of examples")?;
+        let robustness = listed(dir, &manifest, Robustness::FILE)?
+            .map(|path| atomic::read_versioned(&path, "table of robustness", Robustness::SCHEMA_VERSION))
+            .transpose()?;
+        let explanations: Option<Explanations> = listed(dir, &manifest, &index)?
+            .map(|path| atomic::read_versioned(&path, "list of examples", Explanations::SCHEMA_VERSION))
+            .transpose()?;
         let pictures = read_pictures(dir, &manifest, explanations.as_ref())?;
         Ok(Evaluation { manifest, metrics, predictions, robustness, explanations, pictures })
     }
 }
 
-/// Reads a JSON file that a stage may have written or not.
-fn read_if_listed<T: DeserializeOwned>(
-    dir: &Path,
-    manifest: &Manifest,
-    name: &str,
-    format: &'static str,
-) -> Result<Option<T>, Error> {
-    if !manifest.outputs.contains_key(name) {
-        return Ok(None);
-    }
-    manifest.verify(dir, name)?;
-    Ok(Some(atomic::read_json(&dir.join(name), format)?))
+/// The path of a file that a stage may have written or not, where it has.
+fn listed(dir: &Path, manifest: &Manifest, name: &str) -> Result<Option<PathBuf>, Error> {
+    Ok(manifest.outputs.contains_key(name).then(|| manifest.verified(dir, name)).transpose()?)
+}
+
+fn read_metrics(dir: &Path, manifest: &Manifest) -> Result<Metrics, Error> {
+    let path = manifest.verified(dir, names::METRICS)?;
+    Ok(atomic::read_versioned(&path, "table of metrics", Metrics::SCHEMA_VERSION)?)
 }
 
 /// The scores of an evaluation on other data.
 fn read_further(dir: &Path) -> Result<(String, Metrics), Error> {
     let manifest = Manifest::require(dir, names::EVALUATE)?;
-    manifest.verify(dir, names::METRICS)?;
-    Ok((folder_name(dir), atomic::read_json(&dir.join(names::METRICS), "table of metrics")?))
+    Ok((folder_name(dir), read_metrics(dir, &manifest)?))
 }
 
 fn folder_name(dir: &Path) -> String {
@@ -203,9 +204,7 @@ fn read_pictures(
         if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(Error::Outside { path: name.clone() });
         }
-        let output = format!("{}/{name}", names::EXPLANATIONS);
-        manifest.verify(dir, &output)?;
-        let path = dir.join(&output);
+        let path = manifest.verified(dir, &format!("{}/{name}", names::EXPLANATIONS))?;
         pictures.insert(name.clone(), fs::read(&path).map_err(artifacts::Error::io("read", &path))?);
     }
     Ok(pictures)

@@ -39,26 +39,13 @@ impl Histogram {
 
 #[cfg(test)]
 mod tests {
-    use artifacts::hash::Hash;
-
     use super::*;
+    use crate::sample::prediction;
 
     #[test]
     fn every_score_has_its_bin() {
-        let of = |(label, p_fake): (Label, f64)| Prediction {
-            id: Hash::of(b"x"),
-            path: String::new(),
-            label,
-            generator: String::new(),
-            run: 0,
-            logit_real: 0.0,
-            logit_fake: 0.0,
-            p_fake,
-            p_fake_calibrated: None,
-            predicted: Label::Real,
-        };
         let scores = [(Label::Real, 0.0), (Label::Real, 0.019), (Label::Real, 0.02), (Label::Fake, 1.0)];
-        let histogram = Histogram::of(&scores.map(of));
+        let histogram = Histogram::of(&scores.map(|(label, p_fake)| prediction(label, p_fake)));
         assert_eq!((histogram.counts[0][0], histogram.counts[0][1], histogram.counts[1][BINS - 1]), (2, 1, 1));
         assert_eq!(histogram.shares(Label::Real)[0], 2.0 / 3.0);
         assert_eq!(Histogram::of(&[]).shares(Label::Fake), [0.0; BINS]);

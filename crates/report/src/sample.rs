@@ -1,5 +1,8 @@
-//! Scores for unit tests.
+//! Scores and predictions for unit tests.
 
+use artifacts::Label;
+use artifacts::hash::Hash;
+use artifacts::predictions::Prediction;
 use artifacts::schema::Scores;
 use serde_json::json;
 
@@ -13,4 +16,20 @@ pub(crate) fn scores() -> Scores {
         "tpr_at_fpr_5": 0.4, "brier": 0.2, "log_loss": 0.6, "expected_calibration_error": 0.1,
     });
     serde_json::from_value(scores).unwrap()
+}
+
+/// An image of a class with a score.
+pub(crate) fn prediction(label: Label, p_fake: f64) -> Prediction {
+    Prediction {
+        id: Hash::of(b"x"),
+        path: String::new(),
+        label,
+        generator: String::new(),
+        run: 0,
+        logit_real: 0.0,
+        logit_fake: (p_fake / (1.0 - p_fake)).ln() as f32,
+        p_fake,
+        p_fake_calibrated: None,
+        predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
+    }
 }

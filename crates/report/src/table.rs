@@ -1,5 +1,9 @@
 //! A table of numbers behind a figure: the CSV beside it and the table in the page are made from one.
 
+use artifacts::Label;
+use artifacts::hash::Hash;
+use artifacts::spreadsheet;
+
 use crate::text;
 
 /// Rows under named columns.
@@ -47,18 +51,10 @@ impl Table {
 }
 
 impl Cell {
-    /// The value with all its digits. Text that a spreadsheet would run as a formula gets an apostrophe in front, as
-    /// OWASP's "CSV Injection" advises; our own numbers never need one.
+    /// The value with all its digits. Text is made harmless; our own numbers are.
     fn to_csv(&self) -> String {
         match self {
-            Cell::Text(text) => {
-                let text = text::visible(text);
-                if text.starts_with(['=', '+', '-', '@', char::REPLACEMENT_CHARACTER]) {
-                    format!("'{text}")
-                } else {
-                    text
-                }
-            }
+            Cell::Text(text) => spreadsheet::harmless(&text::visible(text)).into_owned(),
             Cell::Number(value) => value.filter(|v| v.is_finite()).map(|v| v.to_string()).unwrap_or_default(),
             Cell::Count(count) => count.to_string(),
         }
@@ -68,6 +64,24 @@ impl Cell {
 impl From<&str> for Cell {
     fn from(text: &str) -> Cell {
         Cell::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Cell {
+        Cell::Text(text)
+    }
+}
+
+impl From<Label> for Cell {
+    fn from(label: Label) -> Cell {
+        Cell::Text(label.to_string())
+    }
+}
+
+impl From<Hash> for Cell {
+    fn from(hash: Hash) -> Cell {
+        Cell::Text(hash.to_string())
     }
 }
 
@@ -89,6 +103,12 @@ impl From<u64> for Cell {
     }
 }
 
+impl From<usize> for Cell {
+    fn from(count: usize) -> Cell {
+        Cell::Count(count as u64)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,8 +116,8 @@ mod tests {
     #[test]
     fn formulas_and_separators_are_harmless() {
         let mut table = Table::new(&["path", "p_fake", "n"]);
-        table.push(["=HYPERLINK(\"http://x\")".into(), (-0.5).into(), 3.into()]);
-        table.push(["a,\"b\"\r\nc".into(), Some(f64::NAN).into(), 0.into()]);
+        table.push(["=HYPERLINK(\"http://x\")".into(), (-0.5).into(), 3_u64.into()]);
+        table.push(["a,\"b\"\r\nc".into(), Some(f64::NAN).into(), 0_u64.into()]);
         let csv = String::from_utf8(table.to_csv().unwrap()).unwrap();
         assert_eq!(
             csv,

@@ -122,24 +122,11 @@ impl Named {
 
 #[cfg(test)]
 mod tests {
-    use artifacts::hash::Hash;
-
     use super::*;
+    use crate::sample::prediction;
 
     fn predictions(scores: &[(f64, Label)]) -> Vec<Prediction> {
-        let of = |(p_fake, label): &(f64, Label)| Prediction {
-            id: Hash::of(b"x"),
-            path: String::new(),
-            label: *label,
-            generator: String::new(),
-            run: 0,
-            logit_real: 0.0,
-            logit_fake: 0.0,
-            p_fake: *p_fake,
-            p_fake_calibrated: None,
-            predicted: Label::Real,
-        };
-        scores.iter().map(of).collect()
+        scores.iter().map(|(p_fake, label)| prediction(*label, *p_fake)).collect()
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod support;
 
 use std::path::Path;
 
+use artifacts::schema::Robustness;
 use artifacts::{Manifest, RunDir, names};
 use support::fixture::{self, Plan};
 
@@ -174,6 +175,43 @@ fn scores_of_a_model_that_was_trained_again_are_not_passed_off_as_its_own() {
 }
 
 #[test]
+fn a_mean_over_runs_of_which_one_was_trained_again_is_marked() {
+    let (_dir, run) = rendered(Plan::default(), &[]);
+    std::fs::remove_dir_all(run.train_run(1)).unwrap();
+    fixture::write_training(&run.train_run(1), 10);
+    support::render(&run, &[]);
+    let page = support::read(&run, "index.html");
+    assert!(page.contains("not that of the trainings that are shown: the weights that were judged in run 1 are gone"));
+    assert!(!page.contains("of weights that this run no longer has"), "what is shown of other data is run 0");
+}
+
+/// Has the manifest of the evaluation describe a file as it is now.
+fn renew(run: &RunDir, name: &str) {
+    let path = run.evaluate().join(name);
+    let mut manifest = Manifest::require(&run.evaluate(), names::EVALUATE).unwrap();
+    let listed = manifest.outputs.get_mut(name).unwrap();
+    listed.blake3 = artifacts::hash::file(&path).unwrap();
+    listed.bytes = std::fs::metadata(&path).unwrap().len();
+    manifest.write(&run.evaluate()).unwrap();
+}
+
+#[test]
+fn files_of_a_later_version_are_refused() {
+    for name in [names::METRICS, Robustness::FILE, "explanations/index.json"] {
+        let dir = tempfile::tempdir().unwrap();
+        let run = fixture::write(&dir.path().join("made-up"), Plan::default());
+        let path = run.evaluate().join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replacen("\"schema_version\": 1", "\"schema_version\": 2", 1)).unwrap();
+        renew(&run, name);
+        let output = support::run_program(&run, &[]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains(name) && said.contains("schema version 2"), "{said}");
+    }
+}
+
+#[test]
 fn verdicts_that_do_not_last_are_listed() {
     let (_dir, run) = rendered(Plan::default(), &[]);
     let page = without_pictures(&support::read(&run, "index.html"));
@@ -276,11 +314,7 @@ fn a_list_of_examples_cannot_name_a_file_elsewhere() {
     let index = run.evaluate().join(names::EXPLANATIONS).join(names::EXPLANATIONS_INDEX);
     let text = std::fs::read_to_string(&index).unwrap().replacen("000.png", "../../../secret.png", 1);
     std::fs::write(&index, text).unwrap();
-    let mut manifest = Manifest::require(&run.evaluate(), names::EVALUATE).unwrap();
-    let listed = manifest.outputs.get_mut("explanations/index.json").unwrap();
-    listed.blake3 = artifacts::hash::file(&index).unwrap();
-    listed.bytes = std::fs::metadata(&index).unwrap().len();
-    manifest.write(&run.evaluate()).unwrap();
+    renew(&run, "explanations/index.json");
     let output = support::run_program(&run, &[]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{said}");

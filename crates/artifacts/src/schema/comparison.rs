@@ -28,6 +28,8 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// The version that this build writes; a reader refuses newer ones.
+    pub const SCHEMA_VERSION: u32 = 1;
     /// The name of its file.
     pub const FILE: &str = "compare.json";
     /// The folder of the page about it, within its own.

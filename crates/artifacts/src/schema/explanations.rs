@@ -22,6 +22,11 @@ pub struct Explanations {
     pub examples: Vec<Example>,
 }
 
+impl Explanations {
+    /// The version that this build writes; a reader refuses newer ones.
+    pub const SCHEMA_VERSION: u32 = 1;
+}
+
 /// The model-randomisation test of Adebayo et al. 2018 (arXiv 1810.03292): a heat map that stays the same when the
 /// weights are drawn anew shows the image, not the detector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +52,18 @@ pub enum ExampleKind {
     FalsePositive,
     /// Nearest to P(fake) = 0.5.
     Uncertain,
+}
+
+impl ExampleKind {
+    /// A word for names of files and of elements in a page.
+    pub fn word(self) -> &'static str {
+        match self {
+            ExampleKind::Correct => "correct",
+            ExampleKind::FalseNegative => "false-negative",
+            ExampleKind::FalsePositive => "false-positive",
+            ExampleKind::Uncertain => "uncertain",
+        }
+    }
 }
 
 /// One example.

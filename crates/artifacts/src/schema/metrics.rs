@@ -39,6 +39,11 @@ pub struct Metrics {
     pub over_runs: BTreeMap<String, Moments>,
 }
 
+impl Metrics {
+    /// The version that this build writes; a reader refuses newer ones.
+    pub const SCHEMA_VERSION: u32 = 1;
+}
+
 /// Judged images whose files, byte for byte, are also in the run's own splits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {

@@ -32,6 +32,8 @@ pub struct Robustness {
 }
 
 impl Robustness {
+    /// The version that this build writes; a reader refuses newer ones.
+    pub const SCHEMA_VERSION: u32 = 1;
     /// The name of its file, in the folder of the evaluation.
     pub const FILE: &str = "robustness.json";
 }

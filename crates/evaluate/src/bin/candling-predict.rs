@@ -62,7 +62,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Failure> {
     // It goes on beside all that follows.
-    let search = Search::start(args.paths.clone());
+    let mut search = Search::start(args.paths.clone());
     let mut judge = judge(args)?;
     let style = style(args);
     let mut out = Output { writer: std::io::stdout(), closed: false };
@@ -92,7 +92,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::input(format!("{failed} of {judged} files could not be judged")));
     }
     if judged == 0 {
-        return Err(Failure::input("there is no image in what was given"));
+        return Err(Failure::input("no image was found in what was given"));
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ mod paired;
 mod resample;
 
 pub use interval::interval;
-pub use paired::{Difference, paired_difference};
+pub use paired::paired_difference;
 pub use resample::resample;
 
 use std::collections::BTreeMap;

@@ -1,21 +1,10 @@
 //! The bootstrap of the difference between two detectors on the same images.
 
-use artifacts::schema::Interval;
+use artifacts::schema::Difference;
 use rayon::prelude::*;
 
 use super::{View, interval, resample};
 use crate::metrics::{ClassScores, Cut, Named, RankMetrics, Ranking, Weights};
-
-/// A metric of two detectors and the interval of its difference.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Difference {
-    /// The metric's name in `metrics.json`.
-    pub metric: &'static str,
-    /// The first detector's value minus the second's; `None` where either is.
-    pub value: Option<f64>,
-    /// The 95% interval of the difference.
-    pub interval: Option<Interval>,
-}
 
 /// Resamples images, the same ones for both detectors, and takes the difference of each rank metric and of each rate
 /// at the two thresholds. The two rankings must be of the same images in the same rows.
@@ -52,9 +41,9 @@ pub fn paired_difference(
     one(&Weights::ones(first.0), &Weights::ones(second.0))
         .into_iter()
         .enumerate()
-        .map(|(index, (metric, value))| {
+        .map(|(index, (name, value))| {
             let values: Vec<Option<f64>> = drawn.iter().map(|resample| resample[index].1).collect();
-            Difference { metric, value, interval: interval(&values) }
+            Difference { score: name.to_owned(), value, interval: interval(&values) }
         })
         .collect()
 }

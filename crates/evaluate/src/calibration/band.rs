@@ -58,7 +58,7 @@ impl Band {
 /// The narrowest band around `threshold` whose verdicts on validation keep to the limits. Where the classes are so
 /// far apart that the threshold alone keeps to one of them, the band ends at the threshold on that side. `None`
 /// unless both classes are there.
-pub fn fit_band(ranking: &Ranking, threshold: f64, limits: BandLimits) -> Option<Band> {
+pub(crate) fn fit_band(ranking: &Ranking, threshold: f64, limits: BandLimits) -> Option<Band> {
     let (fakes, reals) = (ranking.fake().len() as f64, ranking.real().len() as f64);
     if fakes == 0.0 || reals == 0.0 {
         return None;

@@ -6,6 +6,7 @@ mod band;
 mod temperature;
 mod threshold;
 
-pub use band::{Band, BandLimits, Verdict, fit_band};
+pub(crate) use band::fit_band;
+pub use band::{Band, BandLimits, Verdict};
 pub use temperature::{Scale, Temperature, fit_temperature, sigmoid};
-pub use threshold::fit_threshold;
+pub(crate) use threshold::fit_threshold;

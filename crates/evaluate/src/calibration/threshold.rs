@@ -9,7 +9,7 @@ use crate::metrics::Ranking;
 /// share in the world. A threshold lies halfway between two scores that were seen. Of several that are equally good,
 /// the one nearest to 0.5 is taken, and of two equally near the higher one: a false accusation weighs more than a
 /// miss.
-pub fn fit_threshold(ranking: &Ranking) -> Option<f64> {
+pub(crate) fn fit_threshold(ranking: &Ranking) -> Option<f64> {
     let (fakes, reals) = (ranking.fake().len() as i64, ranking.real().len() as i64);
     if fakes == 0 || reals == 0 {
         return None;

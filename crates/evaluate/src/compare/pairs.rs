@@ -1,6 +1,8 @@
 //! Every detector's scores, and the paired tests.
 
-use artifacts::schema::{Bootstrap, Comparison, DeLong, Difference, Disagreement, Entrant, Interval, McNemar, Pair};
+use artifacts::Label;
+use artifacts::predictions::Prediction;
+use artifacts::schema::{Bootstrap, Comparison, DeLong, Disagreement, Entrant, Interval, McNemar, Pair};
 
 use super::{Error, Judged};
 use crate::bootstrap::{View, paired_difference};
@@ -8,8 +10,6 @@ use crate::judge::{Scored, roc, scores, with_intervals};
 use crate::metrics::Ranking;
 use crate::significance::{delong, holm, mcnemar};
 
-/// The version of `compare.json`.
-const SCHEMA_VERSION: u32 = 1;
 /// Images that are listed of those on which the verdicts differ.
 const MOST_DISAGREEMENTS: usize = 200;
 
@@ -35,34 +35,55 @@ pub fn compare(judged: &[Judged], bootstrap: Bootstrap) -> Result<Comparison, Er
     }
     correct(&mut pairs);
     let images = judged.first().map_or(0, |first| first.predictions.len() as u64);
-    let mut disagreements = disagreements(judged);
+    let predictions: Vec<&[Prediction]> = judged.iter().map(|entrant| entrant.predictions.as_slice()).collect();
+    let mut disagreements = disagreements(&predictions);
     let disagreeing = disagreements.len() as u64;
     disagreements.truncate(MOST_DISAGREEMENTS);
-    Ok(Comparison { schema_version: SCHEMA_VERSION, images, bootstrap, entrants, pairs, disagreeing, disagreements })
+    Ok(Comparison {
+        schema_version: Comparison::SCHEMA_VERSION,
+        images,
+        bootstrap,
+        entrants,
+        pairs,
+        disagreeing,
+        disagreements,
+    })
 }
 
 /// The images that not all call the same, those with the most distant scores first.
-fn disagreements(judged: &[Judged]) -> Vec<Disagreement> {
+fn disagreements(judged: &[&[Prediction]]) -> Vec<Disagreement> {
     let Some(first) = judged.first() else { return Vec::new() };
-    let mut found: Vec<Disagreement> = first
-        .predictions
-        .iter()
-        .enumerate()
-        .filter(|(row, image)| judged.iter().any(|other| other.predictions[*row].predicted != image.predicted))
-        .map(|(row, image)| Disagreement {
-            id: image.id,
-            path: image.path.clone(),
-            label: image.label,
-            generator: image.generator.clone(),
-            p_fake: judged.iter().map(|entrant| entrant.predictions[row].p_fake).collect(),
-        })
-        .collect();
-    let spread = |image: &Disagreement| {
-        let ends = image.p_fake.iter().fold((f64::MAX, f64::MIN), |(low, high), &p| (low.min(p), high.max(p)));
-        ends.1 - ends.0
+    let of_row = |row: usize| judged.iter().map(move |predictions| &predictions[row]);
+    let mut rows: Vec<usize> =
+        (0..first.len()).filter(|&row| of_row(row).any(|other| other.predicted != first[row].predicted)).collect();
+    // P(fake) of many is 0 or 1 to the last digit; of these the margins tell which are the farthest apart.
+    let distance = |row: usize| {
+        let of = |score: fn(&Prediction) -> f64| spread(of_row(row).map(score));
+        (of(|prediction| prediction.p_fake), of(Prediction::margin))
     };
-    found.sort_by(|a, b| spread(b).total_cmp(&spread(a)).then_with(|| a.path.cmp(&b.path)));
-    found
+    rows.sort_by(|&a, &b| {
+        let (near, far) = (distance(a), distance(b));
+        let by_path = || first[a].path.cmp(&first[b].path);
+        far.0.total_cmp(&near.0).then(far.1.total_cmp(&near.1)).then_with(by_path)
+    });
+    rows.into_iter()
+        .map(|row| {
+            let Prediction { id, path, label, generator, .. } = first[row].clone();
+            Disagreement {
+                id,
+                path,
+                label,
+                generator,
+                p_fake: of_row(row).map(|prediction| prediction.p_fake).collect(),
+            }
+        })
+        .collect()
+}
+
+/// From the lowest value to the highest.
+fn spread(values: impl Iterator<Item = f64>) -> f64 {
+    let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
+    high - low
 }
 
 fn scores_error(judged: &Judged) -> impl FnOnce(crate::metrics::Error) -> Error {
@@ -119,21 +140,14 @@ fn pair(ranked: &[Ranked<'_>], first: usize, second: usize, bootstrap: Bootstrap
         }),
         accuracy: accuracies(&a.scored, View::HEADLINE, &b.scored, View::HEADLINE),
         fitted_accuracy: fitted.map(|(view_a, view_b)| accuracies(&a.scored, view_a, &b.scored, view_b)),
-        differences: differences
-            .into_iter()
-            .map(|difference| Difference {
-                score: difference.metric.to_owned(),
-                value: difference.value,
-                interval: difference.interval,
-            })
-            .collect(),
+        differences,
     })
 }
 
 fn accuracies(a: &Scored, view_a: View, b: &Scored, view_b: View) -> McNemar {
     let right = |scored: &Scored, view: View, row: usize| {
         let called_fake = view.scale.p_fake(scored.margins[row]) >= view.threshold;
-        called_fake == (scored.labels[row].index() == 1)
+        called_fake == (scored.labels[row] == Label::Fake)
     };
     let (mut only_first, mut only_second) = (0, 0);
     for row in 0..a.labels.len() {
@@ -143,15 +157,7 @@ fn accuracies(a: &Scored, view_a: View, b: &Scored, view_b: View) -> McNemar {
             _ => {}
         }
     }
-    let test = mcnemar(only_first, only_second);
-    McNemar {
-        only_first,
-        only_second,
-        p: test.exact_p,
-        p_holm: test.exact_p,
-        chi_square: test.chi_square,
-        chi_square_p: test.chi_square_p,
-    }
+    mcnemar(only_first, only_second)
 }
 
 /// Holm's correction within each family of tests.
@@ -164,4 +170,23 @@ fn correct(pairs: &mut [Pair]) {
     let fitted: Vec<&mut McNemar> = pairs.iter_mut().filter_map(|pair| pair.fitted_accuracy.as_mut()).collect();
     let adjusted = holm(&fitted.iter().map(|test| test.p).collect::<Vec<_>>());
     fitted.into_iter().zip(adjusted).for_each(|(test, p)| test.p_holm = p);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::prediction;
+
+    #[test]
+    fn of_scores_that_are_as_far_apart_to_the_last_digit_the_margins_decide() {
+        let judged = |margins: [f32; 4]| -> Vec<Prediction> {
+            let images = ["a", "b", "c", "d"].into_iter().zip(margins);
+            images.map(|(path, margin)| prediction(path, Label::Fake, "", margin)).collect()
+        };
+        let (first, second) = (judged([-1.0, -800.0, -900.0, 800.0]), judged([90.0, 800.0, 900.0, 90.0]));
+        let found = disagreements(&[&first, &second]);
+        let paths: Vec<&str> = found.iter().map(|image| image.path.as_str()).collect();
+        assert_eq!(paths, ["c", "b", "a"]);
+        assert_eq!(found[0].p_fake, found[1].p_fake);
+    }
 }

@@ -14,10 +14,11 @@ pub struct Choice {
 }
 
 /// The `count` most confident right ones of each class, most confident false negatives, most confident false positives
-/// and nearest to 0.5, in this order. Equal scores stand in the order of their ids, so that the choice depends on nothing
-/// but the predictions. An image may be chosen for two reasons.
+/// and nearest to 0.5, in this order: by their margins, because P(fake) of many is 0 or 1 to the last digit. Equal ones
+/// stand in the order of their ids, so that the choice depends on nothing but the predictions. An image may be chosen for
+/// two reasons.
 pub fn choose(predictions: &[Prediction], count: usize) -> Vec<Choice> {
-    let confidence = |prediction: &Prediction| (prediction.p_fake - 0.5).abs();
+    let confidence = |prediction: &Prediction| prediction.margin().abs();
     let most = |kind: ExampleKind, wanted: &dyn Fn(&Prediction) -> bool, certain: bool| {
         let mut rows: Vec<usize> = (0..predictions.len()).filter(|&row| wanted(&predictions[row])).collect();
         rows.sort_by(|&a, &b| {
@@ -46,28 +47,17 @@ mod tests {
     use artifacts::hash::Hash;
 
     use super::*;
-
-    fn prediction(row: u8, label: Label, p_fake: f64) -> Prediction {
-        Prediction {
-            id: Hash::of(&[row]),
-            path: String::new(),
-            label,
-            generator: String::new(),
-            run: 0,
-            logit_real: 0.0,
-            logit_fake: (p_fake / (1.0 - p_fake)).ln() as f32,
-            p_fake,
-            p_fake_calibrated: None,
-            predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
-        }
-    }
+    use crate::testing::{margin, prediction};
 
     #[test]
     fn each_kind_begins_with_its_extreme() {
         use Label::{Fake, Real};
         let rows = [(Real, 0.1), (Real, 0.02), (Real, 0.9), (Real, 0.55), (Fake, 0.97), (Fake, 0.3), (Fake, 0.05)];
-        let predictions: Vec<Prediction> =
-            rows.iter().enumerate().map(|(row, &(label, p))| prediction(row as u8, label, p)).collect();
+        let predictions: Vec<Prediction> = rows
+            .iter()
+            .enumerate()
+            .map(|(row, &(label, p))| prediction(&row.to_string(), label, "", margin(p)))
+            .collect();
         let chosen: Vec<(ExampleKind, usize)> =
             choose(&predictions, 2).iter().map(|choice| (choice.kind, choice.row)).collect();
         use ExampleKind::{Correct, FalseNegative, FalsePositive, Uncertain};
@@ -88,12 +78,20 @@ mod tests {
 
     #[test]
     fn the_order_of_the_rows_does_not_matter() {
-        let mut predictions: Vec<Prediction> = (0..9).map(|row| prediction(row, Label::Fake, 0.9)).collect();
+        let mut predictions: Vec<Prediction> =
+            (0..9).map(|row| prediction(&row.to_string(), Label::Fake, "", 2.0)).collect();
         let ids = |predictions: &[Prediction]| -> Vec<Hash> {
             choose(predictions, 3).iter().map(|choice| predictions[choice.row].id).collect()
         };
         let before = ids(&predictions);
         predictions.reverse();
         assert_eq!(ids(&predictions), before);
+    }
+    #[test]
+    fn of_scores_that_are_one_to_the_last_digit_the_largest_margin_comes_first() {
+        let predictions = [40.0, 90.0, 60.0].map(|margin| prediction(&margin.to_string(), Label::Fake, "", margin));
+        assert!(predictions.iter().all(|prediction| prediction.p_fake == 1.0));
+        let rows: Vec<usize> = choose(&predictions, 3).iter().map(|choice| choice.row).collect();
+        assert_eq!(rows, [1, 2, 0, 0, 2, 1]);
     }
 }

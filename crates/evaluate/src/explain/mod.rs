@@ -7,6 +7,6 @@ mod write;
 
 pub use examples::{Choice, choose};
 pub use overlay::{colour, legend, overlay};
-pub use sanity::{rank_correlation, sanity_check};
+pub(crate) use sanity::sanity_check;
 pub(crate) use write::write_png;
 pub use write::{write, write_legend};

@@ -15,7 +15,7 @@ const TOO_ALIKE: f64 = 0.5;
 ///
 /// # Errors
 /// Those of the network.
-pub fn sanity_check(
+pub(crate) fn sanity_check(
     detector: &Detector,
     seed: u64,
     images: &[(&[u8], Label)],
@@ -35,7 +35,7 @@ pub fn sanity_check(
 }
 
 /// Spearman's rank correlation, ties at their mean rank; `None` where either list is constant.
-pub fn rank_correlation(a: &[f32], b: &[f32]) -> Option<f64> {
+fn rank_correlation(a: &[f32], b: &[f32]) -> Option<f64> {
     let (a, b) = (ranks(a), ranks(b));
     let mean = |ranks: &[f64]| ranks.iter().sum::<f64>() / ranks.len() as f64;
     let (mean_a, mean_b) = (mean(&a), mean(&b));

@@ -14,8 +14,6 @@ use crate::Error;
 use crate::config::Config;
 use crate::detector::Detector;
 
-/// The version of `explanations/index.json`.
-const SCHEMA_VERSION: u32 = 1;
 /// The picture of the heat maps' colours.
 const LEGEND: &str = "legend.png";
 /// Heat maps that the randomised network is compared on.
@@ -48,7 +46,7 @@ pub fn write(
     let sanity = check(detector, &explained, &maps, config)?;
     write_legend(dir)?;
     let index = Explanations {
-        schema_version: SCHEMA_VERSION,
+        schema_version: Explanations::SCHEMA_VERSION,
         layer: config.layer.clone(),
         legend: Some(LEGEND.to_owned()),
         sanity,
@@ -72,13 +70,7 @@ struct Picture<'a> {
 }
 
 fn stem(index: usize, choice: Choice) -> String {
-    let kind = match choice.kind {
-        ExampleKind::Correct => "correct",
-        ExampleKind::FalseNegative => "false-negative",
-        ExampleKind::FalsePositive => "false-positive",
-        ExampleKind::Uncertain => "uncertain",
-    };
-    format!("{index:03}-{kind}")
+    format!("{index:03}-{}", choice.kind.word())
 }
 
 /// Writes one example; returns it with the heat map of the predicted class.

@@ -129,23 +129,11 @@ fn group_intervals(scored: &Scored, scores: &Scores) -> Result<BTreeMap<String, 
 
 #[cfg(test)]
 mod tests {
-    use artifacts::hash::Hash;
-
     use super::*;
+    use crate::testing;
 
     fn prediction(path: &str, label: Label, generator: &str, p_fake: f64) -> Prediction {
-        Prediction {
-            id: Hash::of(path.as_bytes()),
-            path: path.to_owned(),
-            label,
-            generator: generator.to_owned(),
-            run: 0,
-            logit_real: 0.0,
-            logit_fake: (p_fake / (1.0 - p_fake)).ln() as f32,
-            p_fake,
-            p_fake_calibrated: None,
-            predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
-        }
+        testing::prediction(path, label, generator, testing::margin(p_fake))
     }
 
     #[test]

@@ -10,8 +10,7 @@ pub use fitted::Fit;
 pub use groups::{generators, sources};
 pub(crate) use run::roc;
 pub use run::{RunPlan, judge_run, over_runs};
-pub(crate) use scores::with_intervals;
-pub use scores::{bins, scores};
+pub use scores::{bins, scores, with_intervals};
 
 use artifacts::Label;
 use artifacts::predictions::Prediction;
@@ -46,30 +45,16 @@ impl Scored {
 
 #[cfg(test)]
 mod tests {
-    use artifacts::hash::Hash;
-
     use super::*;
-    use crate::calibration::{BandLimits, sigmoid};
+    use crate::calibration::BandLimits;
+    use crate::testing::prediction;
 
     /// Predictions whose margins are `scale` times as large, so that P(fake) is 0 or 1 to the last digit for many.
     fn predictions(scale: f32) -> Vec<Prediction> {
         let one = |i: u32| {
             let label = Label::ALL[i as usize % 2];
             let noise = ((i * 7919) % 1009) as f32 / 1009.0 * 8.0 - 4.0;
-            let logit_fake = scale * (noise + if label == Label::Fake { 1.5 } else { -1.5 });
-            let p_fake = sigmoid(f64::from(logit_fake));
-            Prediction {
-                id: Hash::of(&i.to_le_bytes()),
-                path: String::new(),
-                label,
-                generator: String::new(),
-                run: 0,
-                logit_real: 0.0,
-                logit_fake,
-                p_fake,
-                p_fake_calibrated: None,
-                predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
-            }
+            prediction(&i.to_string(), label, "", scale * (noise + if label == Label::Fake { 1.5 } else { -1.5 }))
         };
         (0..1000).map(one).collect()
     }

@@ -61,7 +61,7 @@ pub fn judge_run(predictions: &[Prediction], fit: Option<&Fit>, plan: RunPlan) -
         intervals: headline_intervals,
         fitted,
         roc: roc(&ranking),
-        pr: pr(&ranking),
+        pr: drawn(pr_curve(&ranking)),
         calibration_error_by_chance: by_chance(&scored, View::HEADLINE, plan),
         reliability: bins(&scored, View::HEADLINE)?,
         generators: generators(predictions, fit)?,
@@ -73,19 +73,16 @@ fn by_chance(scored: &Scored, view: View, plan: RunPlan) -> Option<f64> {
     calibration_error_by_chance(&on_scale(scored, view), CHANCES, plan.seed)
 }
 
-/// The ROC curve, in as many points as can be seen.
+/// The ROC curve of a ranking of margins.
 pub(crate) fn roc(ranking: &Ranking) -> Vec<CurvePoint> {
-    thin(roc_curve(ranking), CURVE_POINTS, |point| (point.fpr, point.tpr))
-        .into_iter()
-        .map(|point| CurvePoint { x: point.fpr, y: point.tpr, threshold: point.threshold.map(sigmoid) })
-        .collect()
+    drawn(roc_curve(ranking))
 }
 
-fn pr(ranking: &Ranking) -> Vec<CurvePoint> {
-    thin(pr_curve(ranking), CURVE_POINTS, |point| (point.recall, point.precision))
-        .into_iter()
-        .map(|point| CurvePoint { x: point.recall, y: point.precision, threshold: Some(sigmoid(point.threshold)) })
-        .collect()
+/// A curve in as many points as can be seen, its thresholds as P(fake).
+fn drawn(curve: Vec<CurvePoint>) -> Vec<CurvePoint> {
+    let mut points = thin(curve, CURVE_POINTS);
+    points.iter_mut().for_each(|point| point.threshold = point.threshold.map(sigmoid));
+    points
 }
 
 /// Mean and sample deviation of each score over the runs in which it is defined; nothing for a single run.

@@ -39,11 +39,11 @@ pub fn scores(scored: &Scored, ranking: &Ranking, view: View) -> Result<Scores, 
     })
 }
 
-/// The same at the headline's threshold, with intervals.
+/// The same at the headline's threshold, with the intervals that are issued: those of the bootstrap that the images can bear.
 ///
 /// # Errors
 /// A P(fake) outside 0 to 1.
-pub(crate) fn with_intervals(
+pub fn with_intervals(
     scored: &Scored,
     ranking: &Ranking,
     resamples: u32,

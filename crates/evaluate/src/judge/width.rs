@@ -11,7 +11,7 @@ use artifacts::schema::{Confusion, Interval, Scores};
 use crate::significance::wilson;
 
 /// Real images that must be among those allowed at a false-positive rate for its score to have an interval: with fewer, of
-/// 100 intervals of 95% only 70 to 91 held the true value, and 95 with ten (docs/metrics.md).
+/// 100 intervals of 95% only 69 to 89 held the true value, and 94 with ten (docs/metrics.md).
 const FALSE_POSITIVES: f64 = 10.0;
 
 /// Gives shares of images Wilson's interval where the bootstrap's has no width, and other scores none; none either to the

@@ -4,13 +4,6 @@ use artifacts::schema::Confusion;
 
 use super::{Named, Ranking, Weights, ratio};
 
-/// Counts the verdicts at `threshold`: fake where the score, on the scale that `scale` gives it, is at least that.
-/// `scale` must not decrease.
-pub fn confusion(ranking: &Ranking, threshold: f64, scale: impl Fn(f64) -> f64) -> Confusion {
-    let cut = Cut::new(ranking, threshold, scale);
-    from_called(cut.fake as u64, cut.real as u64, ranking.fake().len() as u64, ranking.real().len() as u64)
-}
-
 fn from_called(true_positive: u64, false_positive: u64, fakes: u64, reals: u64) -> Confusion {
     Confusion {
         true_negative: reals - false_positive,
@@ -25,13 +18,13 @@ fn from_called(true_positive: u64, false_positive: u64, fakes: u64, reals: u64) 
 pub(crate) struct Cut {
     fake: usize,
     real: usize,
-    threshold: f64,
 }
 
 impl Cut {
+    /// Fake is called where the score, on the scale that `scale` gives it, is at least `threshold`. `scale` must not decrease.
     pub(crate) fn new(ranking: &Ranking, threshold: f64, scale: impl Fn(f64) -> f64) -> Cut {
         let called = |scores: &[f64]| scores.partition_point(|&score| scale(score) >= threshold);
-        Cut { fake: called(ranking.fake().scores()), real: called(ranking.real().scores()), threshold }
+        Cut { fake: called(ranking.fake().scores()), real: called(ranking.real().scores()) }
     }
 
     /// The metrics of a resample, in which each image counts as often as its weight says.
@@ -43,15 +36,13 @@ impl Cut {
             weights.fake().len() as u64,
             weights.real().len() as u64,
         );
-        AtThreshold::new(self.threshold, confusion)
+        AtThreshold::new(confusion)
     }
 }
 
 /// Everything that follows from the verdicts at one threshold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AtThreshold {
-    /// P(fake) from which an image is called fake.
-    pub threshold: f64,
     /// The counts.
     pub confusion: Confusion,
     /// The share of right verdicts; `None` without images.
@@ -72,14 +63,13 @@ pub struct AtThreshold {
 
 impl AtThreshold {
     /// The rates that follow from the counts.
-    pub fn new(threshold: f64, confusion: Confusion) -> AtThreshold {
+    pub fn new(confusion: Confusion) -> AtThreshold {
         let [tn, fp, fn_, tp] =
             [confusion.true_negative, confusion.false_positive, confusion.false_negative, confusion.true_positive]
                 .map(|count| count as f64);
         let real_accuracy = ratio(tn, tn + fp);
         let fake_accuracy = ratio(tp, tp + fn_);
         AtThreshold {
-            threshold,
             confusion,
             accuracy: ratio(tp + tn, tp + tn + fp + fn_),
             balanced_accuracy: real_accuracy.zip(fake_accuracy).map(|(real, fake)| (real + fake) / 2.0),
@@ -91,9 +81,12 @@ impl AtThreshold {
         }
     }
 
-    /// The metrics of a ranking's verdicts at `threshold`, see [`confusion`].
+    /// The metrics of a ranking's verdicts at `threshold`: fake where the score, on the scale that `scale` gives it, is at
+    /// least that. `scale` must not decrease.
     pub fn of(ranking: &Ranking, threshold: f64, scale: impl Fn(f64) -> f64) -> AtThreshold {
-        AtThreshold::new(threshold, confusion(ranking, threshold, scale))
+        let Cut { fake, real } = Cut::new(ranking, threshold, scale);
+        let (fakes, reals) = (ranking.fake().len() as u64, ranking.real().len() as u64);
+        AtThreshold::new(from_called(fake as u64, real as u64, fakes, reals))
     }
 
     /// The rates under their names in `metrics.json`.

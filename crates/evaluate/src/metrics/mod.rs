@@ -14,19 +14,19 @@ mod probability;
 mod ranking;
 mod sweep;
 
+pub use confusion::AtThreshold;
 pub(crate) use confusion::Cut;
-pub use confusion::{AtThreshold, confusion};
-pub use curve::{PrPoint, RocPoint, pr_curve, roc_curve, thin};
+pub(crate) use curve::thin;
+pub use curve::{pr_curve, roc_curve};
 pub use error::Error;
-pub use probability::{
-    ProbabilityMetrics, ReliabilityBin, calibration_error_by_chance, log_loss, reliability, squared_error,
-};
+pub use probability::{ProbabilityMetrics, ReliabilityBin, calibration_error_by_chance, reliability};
+pub(crate) use probability::{log_loss, squared_error};
 pub use ranking::{ClassScores, Ranking};
 pub use sweep::{RankMetrics, Weights};
 
 /// The number of equal-width bins of P(fake) in the reliability diagram and the expected calibration error, as in
 /// Guo et al. 2017 (arXiv 1706.04599).
-pub const RELIABILITY_BINS: usize = 15;
+pub(crate) const RELIABILITY_BINS: usize = 15;
 
 /// A metric's value under the name that `metrics.json` gives it; `None` where it is not defined.
 pub type Named = (&'static str, Option<f64>);

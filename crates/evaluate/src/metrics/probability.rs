@@ -74,13 +74,13 @@ pub fn calibration_error_by_chance(p_fake: &[f64], draws: u64, seed: u64) -> Opt
 }
 
 /// (P(fake) - label)^2.
-pub fn squared_error(label: Label, p_fake: f64) -> f64 {
+pub(crate) fn squared_error(label: Label, p_fake: f64) -> f64 {
     (p_fake - f64::from(label.index())).powi(2)
 }
 
 /// -ln of the probability given to the true class. P(fake) is clipped by the distance of 1.0 to the next float, as
 /// scikit-learn does, so that one certain mistake does not make the mean infinite.
-pub fn log_loss(label: Label, p_fake: f64) -> f64 {
+pub(crate) fn log_loss(label: Label, p_fake: f64) -> f64 {
     let p = p_fake.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
     match label {
         Label::Fake => -p.ln(),
@@ -88,7 +88,7 @@ pub fn log_loss(label: Label, p_fake: f64) -> f64 {
     }
 }
 
-/// The images whose P(fake) lies in one of [`RELIABILITY_BINS`] equal bins; each bin holds its upper edge, and the
+/// The images whose P(fake) lies in one of 15 equal bins; each bin holds its upper edge, and the
 /// first its lower one too.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ReliabilityBin {

@@ -20,31 +20,52 @@ const LONGEST_PATH: u64 = 1 << 17;
 const NEITHER: &str =
     "it is neither a list of paths nor a picture in a format that is read (jpeg, png, webp, bmp, tiff, gif)";
 
+/// What the thread that searches has to say.
+enum Message {
+    Found(Found),
+    /// What follows is found on standard input, which may be slow to give it, or no longer.
+    Slow(bool),
+}
+
 /// Pictures that are found on a thread of their own, so that the first are judged while a list is still being written.
-#[derive(Debug)]
-pub struct Search(Receiver<Found>);
+pub struct Search {
+    messages: Receiver<Message>,
+    slow: bool,
+}
 
 impl Search {
     /// Starts to look for what paths mean, in their order: files, folders, and for "-" what standard input holds.
     pub fn start(paths: Vec<PathBuf>) -> Search {
-        let (sender, receiver) = sync_channel(BATCH);
+        let (sender, messages) = sync_channel(BATCH);
         std::thread::spawn(move || {
-            let mut send = |found| sender.send(found).is_ok();
+            let mut send = |found| sender.send(Message::Found(found)).is_ok();
+            let slow = |slow| sender.send(Message::Slow(slow)).is_ok();
             // It ends early where nobody receives any more.
             paths.iter().all(|path| {
                 if path == Path::new("-") {
-                    standard_input(io::stdin().lock(), &mut send)
+                    slow(true) && standard_input(io::stdin().lock(), &mut send) && slow(false)
                 } else {
                     find(path).into_iter().all(&mut send)
                 }
             })
         });
-        Search(receiver)
+        Search { messages, slow: false }
     }
 
-    /// What has been found by now and not been handed out, at least one and at most a batch; nothing at the end.
-    pub fn batch(&self) -> Vec<Found> {
-        self.0.recv().into_iter().chain(self.0.try_iter()).take(BATCH).collect()
+    /// The next batch; nothing at the end. It is full unless it is the last, so that what is judged together does not depend
+    /// on how fast a disk is: a network may add in another order for another size. Of standard input it is what there is by
+    /// now, at least one.
+    pub fn batch(&mut self) -> Vec<Found> {
+        let mut batch = Vec::new();
+        while batch.len() < BATCH {
+            let at_once = self.slow && !batch.is_empty();
+            match if at_once { self.messages.try_recv().ok() } else { self.messages.recv().ok() } {
+                Some(Message::Found(found)) => batch.push(found),
+                Some(Message::Slow(slow)) => self.slow = slow,
+                None => break,
+            }
+        }
+        batch
     }
 }
 
@@ -246,6 +267,39 @@ mod tests {
                 assert!(matches!(&found[0].content, Content::Bytes(bytes) if *bytes == picture));
             }
         }
+    }
+
+    /// A search that finds `count` pictures one by one, at the speed of a slow disk.
+    fn slowly(count: usize, slow: bool) -> Search {
+        let (sender, messages) = sync_channel(BATCH);
+        std::thread::spawn(move || {
+            (0..count).all(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+                sender.send(Message::Found(unreadable("a test"))).is_ok()
+            })
+        });
+        Search { messages, slow }
+    }
+
+    #[test]
+    fn batches_of_named_paths_are_full_however_slow_the_disk_is() {
+        let sizes = |mut search: Search| -> Vec<usize> {
+            std::iter::from_fn(|| Some(search.batch().len()).filter(|len| *len > 0)).collect()
+        };
+        assert_eq!(sizes(slowly(BATCH + 30, false)), [BATCH, 30]);
+        let listed = sizes(slowly(30, true));
+        assert!(listed.len() > 1 && listed.iter().sum::<usize>() == 30, "a list is judged as it comes: {listed:?}");
+    }
+
+    #[test]
+    fn named_paths_do_not_wait_for_standard_input() {
+        let (sender, messages) = sync_channel(BATCH);
+        sender.send(Message::Found(unreadable("a test"))).unwrap();
+        sender.send(Message::Slow(true)).unwrap();
+        let mut search = Search { messages, slow: false };
+        assert_eq!(search.batch().len(), 1, "while nothing has come yet on standard input");
+        drop(sender);
+        assert!(search.batch().is_empty());
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod verdicts;
 pub use files::{Content, Found, find};
 pub use input::Search;
 pub use prepare::{Preprocessing, UnknownPreprocessing};
-pub use print::{Style, printable};
+pub use print::Style;
 pub use profile::TrainingProfile;
 pub use row::Row;
 pub use verdicts::{Calibration, Judge, Uncalibrated};

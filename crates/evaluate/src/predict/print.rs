@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use artifacts::spreadsheet;
+
 use crate::calibration::Verdict;
 
 use super::Row;
@@ -68,28 +70,24 @@ fn json(row: &Row) -> String {
 }
 
 fn csv(row: &Row) -> String {
+    let text = |text: &str| spreadsheet::harmless(&printable(text)).into_owned();
     let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     let hash = |hash: Option<artifacts::hash::Hash>| hash.map_or(String::new(), |hash| hash.to_string());
-    [
-        field(&row.path),
+    let fields = [
+        text(&row.path),
         number(row.p_fake),
         number(row.p_fake_calibrated),
         row.verdict.map_or(String::new(), |verdict| verdict_name(verdict).to_owned()),
-        field(row.error.as_deref().unwrap_or_default()),
-        field(&row.warnings.join("; ")),
+        text(row.error.as_deref().unwrap_or_default()),
+        text(&row.warnings.join("; ")),
         hash(row.file),
         hash(row.model),
-        field(row.explanation.as_deref().unwrap_or_default()),
-    ]
-    .join(",")
-}
-
-/// A CSV field: quoted where it must be (RFC 4180), control characters escaped, and an apostrophe in front of what a
-/// spreadsheet would run as a formula (OWASP, "CSV Injection").
-fn field(text: &str) -> String {
-    let text = printable(text);
-    let text = if text.starts_with(['=', '+', '-', '@']) { Cow::Owned(format!("'{text}")) } else { text };
-    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into_owned() }
+        text(row.explanation.as_deref().unwrap_or_default()),
+    ];
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    // Nothing can fail that writes into memory.
+    let written = writer.write_record(&fields).map(|()| writer.into_inner().unwrap_or_default());
+    String::from_utf8_lossy(&written.unwrap_or_default()).trim_end_matches('\n').to_owned()
 }
 
 fn verdict_name(verdict: Verdict) -> &'static str {
@@ -102,7 +100,7 @@ fn verdict_name(verdict: Verdict) -> &'static str {
 
 /// Text with escapes in place of control characters and of those that turn the writing direction, so that a file's name
 /// cannot move the cursor, colour the terminal or hide its own end.
-pub fn printable(text: &str) -> Cow<'_, str> {
+fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
     }

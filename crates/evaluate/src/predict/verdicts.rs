@@ -31,8 +31,8 @@ pub enum Uncalibrated {
     NotEvaluated,
     /// What has judged them had nothing to fit on.
     #[error(
-        "the evaluation of these weights fitted no temperature (that takes validation images of both classes, which are \
-         not themselves what is judged)"
+        "the evaluation of these weights fitted no temperature (fitting needs validation images of both classes that are \
+         not themselves being judged)"
     )]
     NotFitted,
 }

@@ -5,5 +5,6 @@ mod operations;
 mod originals;
 mod sweep;
 
-pub use operations::{OPERATIONS, Operation};
+pub(crate) use operations::OPERATIONS;
+pub use operations::Operation;
 pub(crate) use sweep::sweep;

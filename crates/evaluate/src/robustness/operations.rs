@@ -25,7 +25,7 @@ pub enum Operation {
 }
 
 /// All operations, as they are reported.
-pub const OPERATIONS: [Operation; 7] = [
+pub(crate) const OPERATIONS: [Operation; 7] = [
     Operation::Jpeg,
     Operation::Webp,
     Operation::Resize,

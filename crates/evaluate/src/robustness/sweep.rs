@@ -22,9 +22,6 @@ use crate::metrics::ratio;
 use crate::predict::Preprocessing;
 use crate::significance::wilson;
 
-/// The version of `robustness.json`.
-const SCHEMA_VERSION: u32 = 1;
-
 /// Judges the images again under every operation. `predictions` are those of the images as they are, one for each image of
 /// the shards, by the same detector; `files` is the folder or the zip that ingest read.
 ///
@@ -57,7 +54,7 @@ pub(crate) fn sweep(
     }
     progress.finish();
     Ok(Robustness {
-        schema_version: SCHEMA_VERSION,
+        schema_version: Robustness::SCHEMA_VERSION,
         images: images.rows().len() as u64,
         from_files: images.rows().par_iter().filter(|&&row| images.is_from_file(row)).count() as u64,
         untouched: untouched.0,

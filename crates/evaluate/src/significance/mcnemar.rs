@@ -1,32 +1,23 @@
 //! McNemar's test for two accuracies on the same images.
 
+use artifacts::schema::McNemar;
+
 use super::two_sided;
 
-/// The result of McNemar's test. Only images on which exactly one of the two is right say anything.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct McNemar {
-    /// Images that only the first has right.
-    pub only_first: u64,
-    /// Images that only the second has right.
-    pub only_second: u64,
-    /// The two-sided p-value of the exact binomial test, 1 where the two never differ.
-    pub exact_p: f64,
-    /// (|only_first - only_second| - 1)^2 / (only_first + only_second), Edwards' continuity correction; 0 where the
-    /// difference is at most 1.
-    pub chi_square: f64,
-    /// Its p-value, with one degree of freedom.
-    pub chi_square_p: f64,
-}
-
-/// McNemar's test (McNemar 1947, Psychometrika 12) from the two discordant counts.
+/// McNemar's test (McNemar 1947, Psychometrika 12) from the two discordant counts: only images on which exactly one of the
+/// two is right say anything. `p` is 1 where the two never differ. `chi_square` is (|only_first - only_second| - 1)^2 /
+/// (only_first + only_second), with Edwards' continuity correction; 0 where the difference is at most 1. `p_holm` is that of
+/// this test alone.
 pub fn mcnemar(only_first: u64, only_second: u64) -> McNemar {
     let n = only_first + only_second;
     let difference = only_first.abs_diff(only_second);
+    let p = exact_p(only_first.min(only_second), n);
     let chi_square = if difference > 1 { ((difference - 1) as f64).powi(2) / n as f64 } else { 0.0 };
     McNemar {
         only_first,
         only_second,
-        exact_p: exact_p(only_first.min(only_second), n),
+        p,
+        p_holm: p,
         chi_square,
         // A chi-square with one degree of freedom is a squared standard normal.
         chi_square_p: two_sided(chi_square.sqrt()),

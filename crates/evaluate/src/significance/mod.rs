@@ -7,8 +7,8 @@ mod wilson;
 
 pub use delong::{AucTest, delong, delong_interval};
 pub use holm::holm;
-pub use mcnemar::{McNemar, mcnemar};
-pub use wilson::wilson;
+pub use mcnemar::mcnemar;
+pub(crate) use wilson::wilson;
 
 /// The two-sided p-value of a standard normal statistic.
 pub(crate) fn two_sided(z: f64) -> f64 {

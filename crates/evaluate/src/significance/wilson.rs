@@ -6,7 +6,7 @@ use super::NORMAL_975;
 
 /// Wilson's 95% score interval (Wilson 1927, JASA 22) of `hits` out of `n`; `None` for `n` = 0. Unlike the bootstrap it
 /// keeps its coverage for a handful of images and for rates of 0 and 1.
-pub fn wilson(hits: u64, n: u64) -> Option<Interval> {
+pub(crate) fn wilson(hits: u64, n: u64) -> Option<Interval> {
     if n == 0 {
         return None;
     }

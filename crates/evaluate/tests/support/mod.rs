@@ -120,7 +120,12 @@ impl Run {
     }
 
     pub(crate) fn evaluate(&self, options: &[&str]) -> Output {
-        let mut arguments = vec!["--run-dir".to_owned(), self.run_dir().path().to_string_lossy().into_owned()];
+        self.evaluate_in(self.run_dir().path(), options)
+    }
+
+    /// The same in another run's folder.
+    pub(crate) fn evaluate_in(&self, dir: &Path, options: &[&str]) -> Output {
+        let mut arguments = vec!["--run-dir".to_owned(), dir.to_string_lossy().into_owned()];
         arguments.extend(["--set", "evaluate.resamples=50", "--set", "evaluate.examples=1"].map(str::to_owned));
         arguments.extend(options.iter().map(|option| (*option).to_owned()));
         program(env!("CARGO_BIN_EXE_candling-evaluate"), &arguments)

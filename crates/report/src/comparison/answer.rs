@@ -4,11 +4,13 @@ use artifacts::schema::{Comparison, Interval};
 
 use super::{name, p_value};
 use crate::answer::{FEW_IMAGES, Limit};
-use crate::number::{count, counted, percent, score};
+use crate::number::{count, counted, percent, ratio, score};
 use crate::text::visible;
 
 /// A difference whose p-value is below this is more than chance would give.
 const LEVEL: f64 = 0.05;
+/// A share of judged images that were trained on above this makes a score worthless, as the audit's leaks do.
+const SEEN: f64 = 0.01;
 
 /// The best detector against one other.
 struct Duel {
@@ -63,9 +65,20 @@ fn is_certain(duel: &Duel) -> bool {
     duel.p.is_some_and(|p| p < LEVEL)
 }
 
-/// Whether images that an entrant judged were in its training split.
-fn has_trained_on(comparison: &Comparison, entrant: usize) -> bool {
-    comparison.entrants[entrant].seen.is_some_and(|seen| seen.training > 0)
+/// How many images an entrant judged: of the images in common alone it is not known which it had seen.
+fn judged(comparison: &Comparison, entrant: usize) -> u64 {
+    comparison.images + comparison.entrants[entrant].left_out
+}
+
+/// "41 of the 400 images that it judged were in its training split", where they are so many that its score says nothing.
+fn learnt_by_heart(comparison: &Comparison, entrant: usize) -> Option<String> {
+    let seen = comparison.entrants[entrant].seen?.training;
+    let judged = judged(comparison, entrant);
+    let too_many = ratio(seen, judged).is_some_and(|share| share > SEEN);
+    too_many.then(|| {
+        let were = if seen == 1 { "was" } else { "were" };
+        format!("{} of the {} that it judged {were} in its training split", count(seen), counted(judged, "image"))
+    })
 }
 
 fn area(comparison: &Comparison, entrant: usize) -> String {
@@ -83,18 +96,17 @@ fn of_two(comparison: &Comparison, best: usize, duel: &Duel) -> String {
         duel.interval.high,
         equals(duel.p)
     );
-    let trained_on_them = has_trained_on(comparison, best);
-    if trained_on_them && is_certain(duel) {
-        format!(
-            "{name_best} is ahead of {name_other} on these {images} images, but was trained on some of them, so that this \
-             says nothing: {measured}."
-        )
-    } else if is_certain(duel) {
-        format!("{name_best} tells these {images} images apart better than {name_other}: {measured}.")
-    } else {
-        format!(
+    if !is_certain(duel) {
+        return format!(
             "These {images} images do not say which of the two is better: {name_best} and {name_other} have {measured}."
-        )
+        );
+    }
+    match learnt_by_heart(comparison, best) {
+        Some(seen) => format!(
+            "{name_best} is ahead of {name_other} on these {images} images, but {seen}, so that this says nothing: \
+             {measured}."
+        ),
+        None => format!("{name_best} tells these {images} images apart better than {name_other}: {measured}."),
     }
 }
 
@@ -111,14 +123,14 @@ fn of_several(comparison: &Comparison, best: usize, duels: &[Duel]) -> String {
         count(comparison.images),
         area(comparison, best)
     );
-    if has_trained_on(comparison, best) {
-        return text + " It was trained on some of them, so that this says nothing.";
+    if let Some(seen) = learnt_by_heart(comparison, best) {
+        return format!("{text} But {seen}, so that this says nothing.");
     }
     if !beaten.is_empty() {
         text.push_str(&format!(" That is more than chance would give against {}.", beaten.join(", ")));
     }
     if !open.is_empty() {
-        text.push_str(&format!(" Whether it is better than {} these images do not say.", open.join(", ")));
+        text.push_str(&format!(" These images do not say whether it is better than {}.", open.join(", ")));
     }
     text
 }
@@ -176,8 +188,9 @@ pub(super) fn limits(comparison: &Comparison) -> Vec<Limit> {
         limits.push(Limit::new(
             format!("How {} does on images it has not seen", name(comparison, index)),
             format!(
-                "{} that it judged were in its training split, and {} in its validation split",
-                counted(seen.training, "image"),
+                "of the {} that it judged {} were in its training split, and {} in its validation split",
+                counted(judged(comparison, index), "image"),
+                count(seen.training),
                 count(seen.validation)
             ),
         ));
@@ -235,16 +248,30 @@ mod tests {
         two.entrants[1].seen = Some(Seen { training: 41, validation: 5 });
         let text = sentences(&two).join(" ");
         assert!(
-            text.starts_with("runs/b is ahead of runs/a on these 400 images, but was trained on some of them"),
+            text.starts_with(
+                "runs/b is ahead of runs/a on these 400 images, but 41 of the 400 images that it judged were in its \
+                 training split, so that this says nothing:"
+            ),
             "{text}"
         );
         let limits: Vec<String> = limits(&two).into_iter().map(|limit| limit.why).collect();
         assert!(
             limits.contains(
-                &"41 images that it judged were in its training split, and 5 in its validation split".to_owned()
+                &"of the 400 images that it judged 41 were in its training split, and 5 in its validation split"
+                    .to_owned()
             ),
             "{limits:?}"
         );
+    }
+
+    #[test]
+    fn a_few_images_of_its_training_split_do_not_void_a_verdict() {
+        let mut two = comparison();
+        two.entrants[1].seen = Some(Seen { training: 1, validation: 0 });
+        two.entrants[1].left_out = 99_600;
+        assert!(sentences(&two)[0].contains("tells these 400 images apart better"), "{:?}", sentences(&two));
+        let limits: Vec<String> = limits(&two).into_iter().map(|limit| limit.why).collect();
+        assert!(limits.iter().any(|why| why.starts_with("of the 100,000 images that it judged 1")), "{limits:?}");
     }
 
     #[test]

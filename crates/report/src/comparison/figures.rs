@@ -1,13 +1,13 @@
 //! The figures of a comparison: ROC curves over each other, and the differences of scores.
 
 use artifacts::schema::{Comparison, Interval};
-use maud::{Markup, html};
+use maud::html;
 
 use super::{name, names};
 use crate::figures::{Figure, HoverPoint, picked};
-use crate::metric::{HEADLINE, Metric};
+use crate::metric;
 use crate::number::{count, score};
-use crate::plot::{self, Anchor, Axes, Axis, Ink, Panel, Stroke, circle, decimate, hover_target, line, text};
+use crate::plot::{self, Anchor, Axes, Axis, Ink, Panel, Row, Stroke, decimate, interval_row, line, text};
 use crate::table::Table;
 
 /// Curves beyond these are in the CSV only.
@@ -72,30 +72,10 @@ fn roc(comparison: &Comparison) -> Option<Figure> {
         @for &index in &drawn { (plot::curve(&pixels(index), look(index))) }
         @for (row, &index) in drawn.iter().enumerate() { (legend(row, index)) }
     };
-    let mut numbers = Table::new(&["detector", "threshold", "false_positive_rate", "true_positive_rate"]);
-    for (index, entrant) in comparison.entrants.iter().enumerate() {
-        for point in &entrant.roc {
-            let name = name(comparison, index);
-            numbers.push([name.as_str().into(), point.threshold.into(), point.x.into(), point.y.into()]);
-        }
-    }
     let areas: Vec<String> = drawn
         .iter()
         .map(|&index| format!("{} {}", name(comparison, index), score(comparison.entrants[index].scores.roc_auc)))
         .collect();
-    let hover = drawn.iter().flat_map(|&index| {
-        let entrant = &comparison.entrants[index];
-        let axes = &axes;
-        picked(&entrant.roc).map(move |point| HoverPoint {
-            at: axes.at(point.x, point.y),
-            words: format!(
-                "{}\nfalse-positive rate {:.3}\ntrue-positive rate {:.3}",
-                name(comparison, index),
-                point.x,
-                point.y
-            ),
-        })
-    });
     Some(Figure {
         name: "roc",
         title: "ROC curves".to_owned(),
@@ -105,17 +85,33 @@ fn roc(comparison: &Comparison) -> Option<Figure> {
         ),
         size: SIZE,
         panel: Some(PANEL),
-        hover: hover.collect(),
+        hover: drawn.iter().flat_map(|&index| roc_hover(comparison, index, &axes)).collect(),
         body,
-        numbers,
+        numbers: roc_numbers(comparison),
     })
 }
 
-/// One difference.
-struct Row {
-    words: String,
-    value: f64,
-    interval: Option<Interval>,
+/// What is said where a point of an entrant's curve is pointed at.
+fn roc_hover<'a>(comparison: &'a Comparison, index: usize, axes: &'a Axes) -> impl Iterator<Item = HoverPoint> + 'a {
+    picked(&comparison.entrants[index].roc).map(move |point| HoverPoint {
+        at: axes.at(point.x, point.y),
+        words: format!(
+            "{}\nfalse-positive rate {:.3}\ntrue-positive rate {:.3}",
+            name(comparison, index),
+            point.x,
+            point.y
+        ),
+    })
+}
+
+fn roc_numbers(comparison: &Comparison) -> Table {
+    let mut table = Table::new(&["detector", "threshold", "false_positive_rate", "true_positive_rate"]);
+    for (index, entrant) in comparison.entrants.iter().enumerate() {
+        for point in &entrant.roc {
+            table.push([name(comparison, index).into(), point.threshold.into(), point.x.into(), point.y.into()]);
+        }
+    }
+    table
 }
 
 fn differences(comparison: &Comparison) -> Option<Figure> {
@@ -134,12 +130,14 @@ fn differences(comparison: &Comparison) -> Option<Figure> {
     let reach = ends.map(f64::abs).fold(0.005, f64::max) * 1.08;
     let panel = Panel { left: NAMES, top: 4.0, width: WIDTH - NAMES - 90.0, height: ROW * shown.len() as f64 };
     let x = Axis::new("difference, first minus second", [-reach, reach], 6);
-    let axes = Axes { panel, x, y: Axis { title: String::new(), domain: [0.0, 1.0], ticks: Vec::new() } };
+    let axes = Axes { panel, x, y: Axis::none() };
     let zero = axes.x_scale().at(0.0);
     let body = html! {
         (axes.draw())
         (line((zero, panel.top), (zero, panel.bottom()), Stroke::dashed(Ink::Axis, 1.4)))
-        @for (i, row) in shown.iter().enumerate() { (mark(&axes, panel.top + ROW * (i as f64 + 0.5), row)) }
+        @for (i, row) in shown.iter().enumerate() {
+            (interval_row(&axes, panel.top + ROW * (i as f64 + 0.5), (WIDTH, ROW), Ink::First, row))
+        }
     };
     Some(Figure {
         name: "differences",
@@ -153,45 +151,27 @@ fn differences(comparison: &Comparison) -> Option<Figure> {
         panel: None,
         body,
         hover: Vec::new(),
-        numbers: numbers(comparison),
+        numbers: difference_numbers(comparison),
     })
 }
 
 fn rows(comparison: &Comparison) -> Vec<Row> {
-    let scored = HEADLINE.iter().filter_map(|key| Metric::named(key));
-    scored
+    metric::headline()
         .flat_map(|metric| {
             comparison.pairs.iter().filter_map(|pair| {
                 let [first, second] = names(comparison, pair);
                 let found = pair.differences.iter().find(|difference| difference.score == metric.key)?;
-                Some(Row {
-                    words: format!("{}: {first} − {second}", metric.name),
-                    value: found.value?,
-                    interval: found.interval,
-                })
+                let (value, interval) = (found.value?, found.interval);
+                let (name, number) = (format!("{}: {first} − {second}", metric.name), format!("{value:+.3}"));
+                let range = interval.map(|i| format!("\n95% interval {:+.3} to {:+.3}", i.low, i.high));
+                let words = format!("{name}\n{number}{}", range.unwrap_or_default());
+                Some(Row { name, value, interval, number, words })
             })
         })
         .collect()
 }
 
-fn mark(axes: &Axes, y: f64, row: &Row) -> Markup {
-    let panel = axes.panel;
-    let x = axes.x_scale();
-    let range = row.interval.map(|i| format!("\n95% interval {:+.3} to {:+.3}", i.low, i.high)).unwrap_or_default();
-    let words = format!("{}\n{:+.3}{range}", row.words, row.value);
-    html! {
-        (line((panel.left, y), (panel.right(), y), Stroke::solid(Ink::Grid, 1.0)))
-        (text((panel.left - 12.0, y + 4.0), Anchor::End, Ink::Text, 12.0, false, &row.words))
-        @if let Some(interval) = row.interval {
-            (line((x.at(interval.low), y), (x.at(interval.high), y), Stroke::solid(Ink::First, 3.0)))
-        }
-        (circle((x.at(row.value), y), 5.5, Ink::First))
-        (text((panel.right() + 14.0, y + 4.0), Anchor::Start, Ink::Text, 12.0, true, &format!("{:+.3}", row.value)))
-        (hover_target((0.0, y - 15.0), (1000.0, 30.0), &words))
-    }
-}
-
-fn numbers(comparison: &Comparison) -> Table {
+fn difference_numbers(comparison: &Comparison) -> Table {
     let mut table = Table::new(&["first", "second", "score", "difference", "low", "high"]);
     for pair in &comparison.pairs {
         let [first, second] = names(comparison, pair);

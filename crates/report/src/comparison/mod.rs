@@ -24,7 +24,7 @@ pub fn write(dir: &Path) -> Result<PathBuf, Error> {
         let advice = "run `cargo xtask compare RUN RUN` first".to_owned();
         return Err(artifacts::Error::Missing { artifact: "comparison".to_owned(), path, advice }.into());
     }
-    let comparison: Comparison = atomic::read_json(&path, "comparison")?;
+    let comparison: Comparison = atomic::read_versioned(&path, "comparison", Comparison::SCHEMA_VERSION)?;
     check(&comparison, &path)?;
     let target = dir.join(Comparison::REPORT);
     let writer = DirWriter::create(&target)?;

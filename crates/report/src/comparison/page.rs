@@ -1,5 +1,6 @@
 //! The page of a comparison: which detector is better, how sure that is, and where they differ.
 
+use artifacts::Label;
 use artifacts::schema::{Comparison, Disagreement, Entrant, Pair};
 use maud::{Markup, html};
 
@@ -7,10 +8,11 @@ use super::answer::{limits, sentences};
 use super::figures::Figures;
 use super::{is_simulated, name, names, p_value};
 use crate::figures::Figure;
-use crate::metric::{self, HEADLINE, Metric};
+use crate::metric::{self, Metric};
 use crate::number::{UNDEFINED, count, counted, probability, score};
 use crate::page::shell::{self, Page};
-use crate::page::widgets::{Section, broad_figure, figure, score_cell};
+use crate::page::widgets::Column::{self, Number, Words};
+use crate::page::widgets::{Section, broad_figure, captioned, figure, head, score_cell, scrolled, with_headline};
 use crate::text::{file_name, visible};
 
 /// Disagreements beyond these are in the CSV only.
@@ -69,28 +71,22 @@ fn opening(comparison: &Comparison) -> Markup {
 
 fn scores(comparison: &Comparison) -> Section {
     let lead = "All on the same images, at threshold 0.5. Fake is the positive class; ranges are 95% intervals.";
-    let body = html! {
-        div.scroll tabindex="0" role="region" aria-labelledby="headline-caption" {
-            table.headline {
-                caption #headline-caption { "The scores that the field reports" }
-                thead {
-                    tr {
-                        th scope="col" { "Detector" }
-                        @for metric in HEADLINE.iter().filter_map(|key| Metric::named(key)) { th.number scope="col" { (metric.name) } }
-                    }
-                }
-                tbody {
-                    @for (index, entrant) in comparison.entrants.iter().enumerate() {
-                        tr {
-                            th scope="row" title=(visible(&entrant.name)) { (name(comparison, index)) }
-                            @for metric in HEADLINE.iter().filter_map(|key| Metric::named(key)) {
-                                (score_cell(metric.of(&entrant.scores), entrant.intervals.get(metric.key)))
-                            }
-                        }
+    let rows = html! {
+        (head(&with_headline(&[Words("Detector")])))
+        tbody {
+            @for (index, entrant) in comparison.entrants.iter().enumerate() {
+                tr {
+                    th scope="row" title=(visible(&entrant.name)) { (name(comparison, index)) }
+                    @for metric in metric::headline() {
+                        (score_cell(metric.of(&entrant.scores), entrant.intervals.get(metric.key)))
                     }
                 }
             }
         }
+    };
+    let caption = html! { "The scores that the field reports" };
+    let body = html! {
+        (captioned("headline-caption", Some("headline"), &caption, &rows))
         (all_scores(comparison))
         p.note.files { "All scores: " a href="figures/scores.csv" { "CSV" } }
     };
@@ -99,30 +95,25 @@ fn scores(comparison: &Comparison) -> Section {
 
 fn all_scores(comparison: &Comparison) -> Markup {
     let fitted = comparison.entrants.iter().any(|entrant| entrant.fitted.is_some());
-    html! {
-        div.scroll tabindex="0" role="region" aria-labelledby="scores-caption" {
-            table {
-                caption #scores-caption {
-                    "All scores"
-                    @if fitted { "; in the second line with the temperature and threshold that each fitted on its validation split" }
-                }
-                thead {
-                    tr {
-                        th scope="col" { "Score" }
-                        @for index in 0..comparison.entrants.len() { th.number scope="col" { (name(comparison, index)) } }
-                    }
-                }
-                tbody {
-                    @for metric in &metric::ALL {
-                        tr {
-                            th scope="row" { (metric.name) }
-                            @for entrant in &comparison.entrants { (both(metric, entrant)) }
-                        }
-                    }
+    let caption = html! {
+        "All scores"
+        @if fitted { "; in the second line with the temperature and threshold that each fitted on its validation split" }
+    };
+    let names: Vec<String> = (0..comparison.entrants.len()).map(|index| name(comparison, index)).collect();
+    let columns: Vec<Column<'_>> =
+        std::iter::once(Words("Score")).chain(names.iter().map(|name| Number(name))).collect();
+    let rows = html! {
+        (head(&columns))
+        tbody {
+            @for metric in &metric::ALL {
+                tr {
+                    th scope="row" { (metric.name) }
+                    @for entrant in &comparison.entrants { (both(metric, entrant)) }
                 }
             }
         }
-    }
+    };
+    captioned("scores-caption", None, &caption, &rows)
 }
 
 /// A score at 0.5 and, below it, as fitted.
@@ -138,7 +129,7 @@ fn both(metric: &Metric, entrant: &Entrant) -> Markup {
 fn curves(figures: &Figures) -> Option<Section> {
     let roc = figures.roc.as_ref()?;
     let lead = "Where one curve lies above another, that detector finds more fakes at the same share of false alarms.";
-    let body = html! { div.single { (figure(roc, "")) } };
+    let body = html! { div.single { (figure(roc)) } };
     Some(Section { id: "curves", title: "Curves", lead: lead.to_owned(), body })
 }
 
@@ -148,25 +139,22 @@ fn tests(comparison: &Comparison, differences: Option<&Figure>) -> Section {
          for ROC-AUC, McNemar's exact test for accuracy at threshold 0.5; p-values are corrected for {} by Holm.",
         counted(comparison.pairs.len() as u64, "pair")
     );
+    let columns = [
+        Words("First, second"),
+        Number("ROC-AUC"),
+        Number("DeLong p"),
+        Number("Right only in first"),
+        Number("Only in second"),
+        Number("McNemar p"),
+        Number("As fitted, p"),
+    ];
+    let rows = html! {
+        (head(&columns))
+        tbody { @for pair in &comparison.pairs { (test(comparison, pair)) } }
+    };
     let body = html! {
         @if let Some(drawn) = differences { (broad_figure(drawn)) }
-        div.scroll tabindex="0" role="region" aria-labelledby="tests-caption" {
-            table {
-                caption #tests-caption { "First minus second" }
-                thead {
-                    tr {
-                        th scope="col" { "First, second" }
-                        th.number scope="col" { "ROC-AUC" }
-                        th.number scope="col" { "DeLong p" }
-                        th.number scope="col" { "Right only in first" }
-                        th.number scope="col" { "Only in second" }
-                        th.number scope="col" { "McNemar p" }
-                        th.number scope="col" { "As fitted, p" }
-                    }
-                }
-                tbody { @for pair in &comparison.pairs { (test(comparison, pair)) } }
-            }
-        }
+        (captioned("tests-caption", None, &html! { "First minus second" }, &rows))
         p.note.files { "With uncorrected p-values: " a href="figures/tests.csv" { "CSV" } }
     };
     Section { id: "tests", title: "Is the difference real?", lead, body }
@@ -202,21 +190,21 @@ fn disagreements(comparison: &Comparison) -> Option<Section> {
         counted(comparison.disagreeing, "image"),
         count(comparison.images)
     );
+    let scored: Vec<String> =
+        (0..comparison.entrants.len()).map(|index| format!("P(fake), {}", name(comparison, index))).collect();
+    let columns: Vec<Column<'_>> = [Words("File"), Words("Truth"), Words("Generator")]
+        .into_iter()
+        .chain(scored.iter().map(|name| Number(name)))
+        .collect();
+    let table = html! {
+        table {
+            (head(&columns))
+            tbody { @for image in listed.iter().take(MOST_DISAGREEMENTS) { (disagreement(image)) } }
+        }
+    };
     let body = html! {
         @if !listed.is_empty() {
-            div.scroll tabindex="0" role="region" aria-label="images on which the verdicts differ" {
-                table {
-                    thead {
-                        tr {
-                            th scope="col" { "File" }
-                            th scope="col" { "Truth" }
-                            th scope="col" { "Generator" }
-                            @for index in 0..comparison.entrants.len() { th.number scope="col" { "P(fake), " (name(comparison, index)) } }
-                        }
-                    }
-                    tbody { @for image in listed.iter().take(MOST_DISAGREEMENTS) { (disagreement(image)) } }
-                }
-            }
+            (scrolled("images on which the verdicts differ", &table))
             p.note.files {
                 @if comparison.disagreeing > listed.len() as u64 { "The first " (count(listed.len() as u64)) } @else { "All" }
                 " of them: " a href="figures/disagreements.csv" { "CSV" }
@@ -227,7 +215,7 @@ fn disagreements(comparison: &Comparison) -> Option<Section> {
 }
 
 fn disagreement(image: &Disagreement) -> Markup {
-    let wrong = |p_fake: f64| (p_fake >= 0.5) != (image.label.index() == 1);
+    let wrong = |p_fake: f64| (p_fake >= 0.5) != (image.label == Label::Fake);
     html! {
         tr {
             td.path title=(visible(&image.path)) { (file_name(&image.path)) }
@@ -241,34 +229,32 @@ fn disagreement(image: &Disagreement) -> Markup {
 }
 
 fn provenance(comparison: &Comparison) -> Section {
-    let body = html! {
-        div.scroll tabindex="0" role="region" aria-label="the detectors" {
-            table {
-                thead {
+    let columns = [
+        Words("Detector"),
+        Number("Training run"),
+        Words("Checkpoint"),
+        Words("Judged"),
+        Number("Left out"),
+        Words("BLAKE3 of the weights"),
+    ];
+    let table = html! {
+        table {
+            (head(&columns))
+            tbody {
+                @for entrant in &comparison.entrants {
                     tr {
-                        th scope="col" { "Detector" }
-                        th.number scope="col" { "Training run" }
-                        th scope="col" { "Checkpoint" }
-                        th scope="col" { "Judged" }
-                        th.number scope="col" { "Left out" }
-                        th scope="col" { "BLAKE3 of the weights" }
-                    }
-                }
-                tbody {
-                    @for entrant in &comparison.entrants {
-                        tr {
-                            th scope="row" { (visible(&entrant.name)) }
-                            td.number { (entrant.run) }
-                            td { (visible(&entrant.checkpoint)) }
-                            td { (visible(&entrant.dataset)) }
-                            td.number { (count(entrant.left_out)) }
-                            td { code.hash { (entrant.weights.map_or(UNDEFINED.to_owned(), |hash| hash.to_string())) } }
-                        }
+                        th scope="row" { (visible(&entrant.name)) }
+                        td.number { (entrant.run) }
+                        td { (visible(&entrant.checkpoint)) }
+                        td { (visible(&entrant.dataset)) }
+                        td.number { (count(entrant.left_out)) }
+                        td { code.hash { (entrant.weights.map_or(UNDEFINED.to_owned(), |hash| hash.to_string())) } }
                     }
                 }
             }
         }
     };
+    let body = scrolled("the detectors", &table);
     let lead = "What was compared. Everything on this page stands in compare.json.";
     Section { id: "provenance", title: "Provenance", lead: lead.to_owned(), body }
 }

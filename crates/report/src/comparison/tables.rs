@@ -4,7 +4,7 @@ use artifacts::schema::Comparison;
 
 use super::{name, names};
 use crate::metric;
-use crate::table::{Cell, Table};
+use crate::table::Table;
 
 /// All tables, by the stems of their files.
 pub(super) fn all(comparison: &Comparison) -> [(&'static str, Table); 3] {
@@ -17,8 +17,8 @@ fn scores(comparison: &Comparison) -> Table {
         for metric in &metric::ALL {
             let interval = entrant.intervals.get(metric.key);
             table.push([
-                name(comparison, index).as_str().into(),
-                (entrant.run as u64).into(),
+                name(comparison, index).into(),
+                entrant.run.into(),
                 metric.key.into(),
                 metric.of(&entrant.scores).into(),
                 interval.map(|i| i.low).into(),
@@ -48,8 +48,8 @@ fn tests(comparison: &Comparison) -> Table {
         let [first, second] = names(comparison, pair);
         let area = pair.roc_auc;
         table.push([
-            first.as_str().into(),
-            second.as_str().into(),
+            first.into(),
+            second.into(),
             area.map(|test| test.difference).into(),
             area.map(|test| test.interval.low).into(),
             area.map(|test| test.interval.high).into(),
@@ -70,11 +70,11 @@ fn disagreements(comparison: &Comparison) -> Table {
         for (index, p_fake) in image.p_fake.iter().enumerate() {
             table.push([
                 image.path.as_str().into(),
-                image.label.to_string().as_str().into(),
+                image.label.into(),
                 image.generator.as_str().into(),
-                name(comparison, index).as_str().into(),
-                Cell::from(*p_fake),
-                image.id.to_string().as_str().into(),
+                name(comparison, index).into(),
+                (*p_fake).into(),
+                image.id.into(),
             ]);
         }
     }

@@ -48,7 +48,7 @@ pub(crate) fn audit(audit: &Audit, detector: Option<f64>) -> Option<Figure> {
     }
     let panel = Panel { left: NAMES, top: TOP, width: WIDTH - NAMES - 80.0, height: ROW * rows.len() as f64 };
     let x = Axis::new("ROC-AUC, cross-validated; 0.5 is guessing", [0.5, 1.0], 5);
-    let axes = Axes { panel, x, y: Axis { title: String::new(), domain: [0.0, 1.0], ticks: Vec::new() } };
+    let axes = Axes { panel, x, y: Axis::none() };
     let body = html! {
         (axes.draw())
         @for (i, row) in rows.iter().enumerate() { (bar(&axes, panel.top + ROW * (i as f64 + 0.5), row)) }
@@ -166,12 +166,12 @@ pub(crate) fn near_duplicates(audit: &Audit) -> Table {
     let yes_no = |yes: bool| if yes { "yes" } else { "no" }.into();
     for pair in &audit.near_duplicates.pairs {
         let [first, second] = &pair.paths;
-        let [first_split, second_split] = pair.splits.map(|split| split.to_string());
+        let [first_split, second_split] = pair.splits.map(|split| split.name());
         table.push([
             first.as_str().into(),
-            first_split.as_str().into(),
+            first_split.into(),
             second.as_str().into(),
-            second_split.as_str().into(),
+            second_split.into(),
             f64::from(pair.similarity).into(),
             yes_no(pair.flipped),
             yes_no(pair.labels_differ),

@@ -26,7 +26,7 @@ pub(crate) fn confusion(scores: &Scores) -> Figure {
     let mut numbers = Table::new(&["truth", "called", "images"]);
     for (truth, cells) in &rows {
         for (called, images) in cells {
-            numbers.push([truth.to_string().as_str().into(), called.to_string().as_str().into(), (*images).into()]);
+            numbers.push([(*truth).into(), (*called).into(), (*images).into()]);
         }
     }
     let body = html! {

@@ -7,18 +7,40 @@ use crate::table::Table;
 /// The images whose verdict at threshold 0.5 is wrong, most confidently wrong first.
 pub(crate) fn errors(predictions: &[Prediction]) -> Table {
     let mut wrong: Vec<&Prediction> = predictions.iter().filter(|p| p.label != p.predicted).collect();
-    let confidence = |prediction: &Prediction| (prediction.p_fake - 0.5).abs();
+    // P(fake) of many is 0 or 1 to the last digit.
+    let confidence = |prediction: &Prediction| prediction.margin().abs();
     wrong.sort_by(|a, b| confidence(b).total_cmp(&confidence(a)).then_with(|| a.path.cmp(&b.path)));
     let mut table = Table::new(&["path", "truth", "predicted", "p_fake", "generator", "id"]);
     for prediction in wrong {
         table.push([
             prediction.path.as_str().into(),
-            prediction.label.to_string().as_str().into(),
-            prediction.predicted.to_string().as_str().into(),
+            prediction.label.into(),
+            prediction.predicted.into(),
             prediction.p_fake.into(),
             prediction.generator.as_str().into(),
-            prediction.id.to_string().as_str().into(),
+            prediction.id.into(),
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use artifacts::Label;
+
+    use super::*;
+    use crate::sample::prediction;
+    use crate::table::Cell;
+
+    #[test]
+    fn of_scores_that_are_one_to_the_last_digit_the_largest_margin_comes_first() {
+        let wrong = |path: &str, logit_fake: f32| Prediction {
+            path: path.to_owned(),
+            logit_fake,
+            ..prediction(Label::Real, 1.0)
+        };
+        let table = errors(&[wrong("a", 40.0), wrong("b", 90.0), wrong("c", 60.0), prediction(Label::Fake, 1.0)]);
+        let paths: Vec<&Cell> = table.rows.iter().map(|row| &row[0]).collect();
+        assert_eq!(paths, [&"b".into(), &"c".into(), &"a".into()]);
+    }
 }

@@ -21,14 +21,14 @@ pub(crate) fn flips(robustness: &Robustness) -> Table {
         for flip in &image.flips {
             table.push([
                 image.path.as_str().into(),
-                image.label.to_string().as_str().into(),
+                image.label.into(),
                 image.generator.as_str().into(),
-                image.predicted.to_string().as_str().into(),
+                image.predicted.into(),
                 image.p_fake.into(),
                 flip.operation.as_str().into(),
                 flip.level.into(),
                 flip.p_fake.into(),
-                image.id.to_string().as_str().into(),
+                image.id.into(),
             ]);
         }
     }

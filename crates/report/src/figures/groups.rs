@@ -1,11 +1,11 @@
 //! Groups of images, such as generators, side by side: how well each is told from the real images.
 
 use artifacts::schema::{Group, Groups};
-use maud::{Markup, html};
+use maud::html;
 
 use super::Figure;
 use crate::number::{count, score};
-use crate::plot::{Anchor, Axes, Axis, Ink, Panel, Stroke, circle, hover_target, line, text};
+use crate::plot::{Axes, Axis, Ink, Panel, Row, interval_row};
 use crate::table::Table;
 use crate::text::visible;
 
@@ -30,11 +30,11 @@ pub(crate) fn groups(groups: &Groups, name: &'static str, what: &str) -> Option<
     let from = if lowest >= 0.5 { 0.5 } else { 0.0 };
     let panel = Panel { left: NAMES, top: 4.0, width: WIDTH - NAMES - 80.0, height: ROW * shown.len() as f64 };
     let x = Axis::new("ROC-AUC against all real images", [from, 1.0], 5);
-    let axes = Axes { panel, x, y: Axis { title: String::new(), domain: [0.0, 1.0], ticks: Vec::new() } };
+    let axes = Axes { panel, x, y: Axis::none() };
     let body = html! {
         (axes.draw())
         @for (i, (group, roc_auc)) in shown.iter().enumerate() {
-            (row(&axes, panel.top + ROW * (i as f64 + 0.5), group, *roc_auc))
+            (interval_row(&axes, panel.top + ROW * (i as f64 + 0.5), (WIDTH, ROW), Ink::Fake, &row(group, *roc_auc)))
         }
     };
     Some(Figure {
@@ -49,10 +49,8 @@ pub(crate) fn groups(groups: &Groups, name: &'static str, what: &str) -> Option<
     })
 }
 
-fn row(axes: &Axes, y: f64, group: &Group, roc_auc: f64) -> Markup {
-    let x = axes.x_scale();
-    let panel = axes.panel;
-    let interval = group.intervals.get("roc_auc");
+fn row(group: &Group, roc_auc: f64) -> Row {
+    let interval = group.intervals.get("roc_auc").copied();
     let range = interval.map(|i| format!("\n95% interval {} to {}", score(Some(i.low)), score(Some(i.high))));
     let words = format!(
         "{}\nROC-AUC {}{}\n{} fakes",
@@ -61,16 +59,7 @@ fn row(axes: &Axes, y: f64, group: &Group, roc_auc: f64) -> Markup {
         range.unwrap_or_default(),
         count(group.fakes)
     );
-    html! {
-        (line((panel.left, y), (panel.right(), y), Stroke::solid(Ink::Grid, 1.0)))
-        (text((panel.left - 12.0, y + 4.0), Anchor::End, Ink::Text, 12.0, false, &shortened(&group.name)))
-        @if let Some(interval) = interval {
-            (line((x.at(interval.low), y), (x.at(interval.high), y), Stroke::solid(Ink::Fake, 3.0)))
-        }
-        (circle((x.at(roc_auc), y), 5.5, Ink::Fake))
-        (text((panel.right() + 14.0, y + 4.0), Anchor::Start, Ink::Text, 12.0, true, &score(Some(roc_auc))))
-        (hover_target((0.0, y - ROW / 2.0), (WIDTH, ROW), &words))
-    }
+    Row { name: shortened(&group.name), value: roc_auc, interval, number: score(Some(roc_auc)), words }
 }
 
 /// A name that fits beside the drawing; the whole one is in the table.

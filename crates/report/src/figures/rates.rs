@@ -157,7 +157,7 @@ fn numbers(kind: &Kind, runs: &[RunMetrics]) -> Table {
     let mut table = Table::new(&columns);
     for run in runs {
         for point in (kind.curve)(run) {
-            table.push([(run.run as u64).into(), point.threshold.into(), point.x.into(), point.y.into()]);
+            table.push([run.run.into(), point.threshold.into(), point.x.into(), point.y.into()]);
         }
     }
     table

@@ -4,7 +4,8 @@ use artifacts::Label;
 use artifacts::schema::{Association, Audit, NearDuplicate, Verdict};
 use maud::{Markup, html};
 
-use super::widgets::{Section, broad_figure};
+use super::widgets::Column::{Number, Words};
+use super::widgets::{Section, broad_figure, captioned, head};
 use crate::evidence::{Evidence, Ingest};
 use crate::figures::{Figures, probes};
 use crate::number::{UNDEFINED, count, counted, percent, score, share};
@@ -77,60 +78,46 @@ fn verdict(audit: &Audit) -> Markup {
 }
 
 fn shortcuts(audit: &Audit) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-labelledby="shortcuts-caption" {
-            table {
-                caption #shortcuts-caption { "Shortcuts" }
-                thead { tr { th scope="col" { "What" } th.number scope="col" { "ROC-AUC alone" } th scope="col" { "How, and what to do" } } }
-                tbody {
-                    @for shortcut in &audit.shortcuts {
-                        tr {
-                            th scope="row" { (visible(&shortcut.feature)) }
-                            td.number { (score(shortcut.roc_auc)) }
-                            td.wordy { (visible(&shortcut.explanation)) }
-                        }
-                    }
+    let rows = html! {
+        (head(&[Words("What"), Number("ROC-AUC alone"), Words("How, and what to do")]))
+        tbody {
+            @for shortcut in &audit.shortcuts {
+                tr {
+                    th scope="row" { (visible(&shortcut.feature)) }
+                    td.number { (score(shortcut.roc_auc)) }
+                    td.wordy { (visible(&shortcut.explanation)) }
                 }
             }
         }
-    }
+    };
+    captioned("shortcuts-caption", None, &html! { "Shortcuts" }, &rows)
 }
 
 fn probe_table(audit: &Audit) -> Markup {
     let probes = probes(audit);
-    let folds = probes[0].2.folds;
-    html! {
-        div.scroll tabindex="0" role="region" aria-labelledby="probes-caption" {
-            table {
-                caption #probes-caption {
-                    "Three classifiers that see no trace, each cross-validated over " (folds) " folds of "
-                    (counted(audit.sampled, "image"))
-                }
-                thead {
-                    tr {
-                        th scope="col" { "It sees" }
-                        th.number scope="col" { "ROC-AUC" }
-                        th scope="col" { "Carried by" }
-                    }
-                }
-                tbody {
-                    @for (name, sees, probe) in probes {
-                        tr {
-                            th scope="row" { (name) span.interval.words { (sees) } }
-                            td.number { (score(probe.roc_auc)) }
-                            td.wordy {
-                                @if probe.carried_by.is_empty() { "nothing: no feature varies" }
-                                @for (i, carrier) in probe.carried_by.iter().enumerate() {
-                                    @if i > 0 { "; " }
-                                    (visible(&carrier.feature)) " " (percent(Some(carrier.share)))
-                                }
-                            }
+    let caption = html! {
+        "Three classifiers that see no trace, each cross-validated over " (probes[0].2.folds) " folds of "
+        (counted(audit.sampled, "image"))
+    };
+    let rows = html! {
+        (head(&[Words("It sees"), Number("ROC-AUC"), Words("Carried by")]))
+        tbody {
+            @for (name, sees, probe) in probes {
+                tr {
+                    th scope="row" { (name) span.interval.words { (sees) } }
+                    td.number { (score(probe.roc_auc)) }
+                    td.wordy {
+                        @if probe.carried_by.is_empty() { "nothing: no feature varies" }
+                        @for (i, carrier) in probe.carried_by.iter().enumerate() {
+                            @if i > 0 { "; " }
+                            (visible(&carrier.feature)) " " (percent(Some(carrier.share)))
                         }
                     }
                 }
             }
         }
-    }
+    };
+    captioned("probes-caption", None, &caption, &rows)
 }
 
 fn associations(audit: &Audit) -> Markup {
@@ -138,28 +125,29 @@ fn associations(audit: &Audit) -> Markup {
         audit.associations.iter().partition(|feature| feature.bins.len() > 1);
     let constant: Vec<String> = constant.iter().map(|feature| visible(&feature.feature)).collect();
     html! {
-        @if !telling.is_empty() {
-            div.scroll tabindex="0" role="region" aria-labelledby="associations-caption" {
-                table.associations {
-                    caption #associations-caption { "How strongly each feature of a file goes with the class" }
-                    thead {
-                        tr {
-                            th scope="col" { "Feature" }
-                            th.number scope="col" { "ROC-AUC alone" }
-                            th.number scope="col" { abbr title="Cramér's V, from 0 for none to 1 where it decides the class" { "Cramér's V" } }
-                            th.number scope="col" { abbr title="Mutual information of feature and class" { "Bits" } }
-                            th scope="col" { "Values by class" }
-                        }
-                    }
-                    tbody { @for feature in &telling { (association(feature)) } }
-                }
-            }
-        }
+        @if !telling.is_empty() { (association_table(&telling)) }
         @if !constant.is_empty() {
             p.note { "The same for all images, so that they tell nothing: " (constant.join(", ")) "." }
         }
         p.note.files { "All counts: " a href="figures/audit-bins.csv" { "CSV" } }
     }
+}
+
+fn association_table(telling: &[&Association]) -> Markup {
+    let rows = html! {
+        thead {
+            tr {
+                th scope="col" { "Feature" }
+                th.number scope="col" { "ROC-AUC alone" }
+                th.number scope="col" { abbr title="Cramér's V, from 0 for none to 1 where it decides the class" { "Cramér's V" } }
+                th.number scope="col" { abbr title="Mutual information of feature and class" { "Bits" } }
+                th scope="col" { "Values by class" }
+            }
+        }
+        tbody { @for feature in telling { (association(feature)) } }
+    };
+    let caption = html! { "How strongly each feature of a file goes with the class" };
+    captioned("associations-caption", Some("associations"), &caption, &rows)
 }
 
 fn association(feature: &Association) -> Markup {
@@ -173,7 +161,7 @@ fn association(feature: &Association) -> Markup {
                 details {
                     summary { (counted(feature.bins.len() as u64, "value")) span.unseen { " of " (visible(&feature.feature)) } }
                     table.bins {
-                        thead { tr { th scope="col" { "Value" } th.number scope="col" { "Real" } th.number scope="col" { "Fake" } th.number scope="col" { "Share fake" } } }
+                        (head(&[Words("Value"), Number("Real"), Number("Fake"), Number("Share fake")]))
                         tbody {
                             @for bin in feature.bins.iter().take(MOST_BINS) {
                                 tr {

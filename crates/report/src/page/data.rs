@@ -4,7 +4,8 @@ use artifacts::Label;
 use artifacts::schema::{IngestSummary, Rejected};
 use maud::{Markup, html};
 
-use super::widgets::{Section, facts};
+use super::widgets::Column::{Number, Words};
+use super::widgets::{Section, captioned, facts, head, scrolled};
 use crate::evidence::{Evidence, Ingest};
 use crate::number::{count, counted, duration, share};
 use crate::text::visible;
@@ -32,39 +33,28 @@ pub(crate) fn section(evidence: &Evidence) -> Option<Section> {
 }
 
 fn splits(summary: &IngestSummary) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-labelledby="splits-caption" {
-            table.compact {
-                caption #splits-caption { "Images by split" }
-                thead {
-                    tr {
-                        th scope="col" { "Split" }
-                        @for label in Label::ALL { th.number scope="col" { (match label { Label::Real => "Real", Label::Fake => "Fake" }) } }
-                        th.number scope="col" { "Share fake" }
-                        th scope="col" { "Formats" }
-                    }
-                }
-                tbody {
-                    @for (split, counts) in &summary.splits {
-                        @let [real, fake] = Label::ALL.map(|label| counts.labels.get(&label).copied().unwrap_or(0));
-                        tr {
-                            th scope="row" { (split) }
-                            td.number { (count(real)) }
-                            td.number { (count(fake)) }
-                            td.number { (share(fake, real + fake)) }
-                            td {
-                                @if counts.formats.is_empty() { "stripped" }
-                                @for (i, (format, images)) in counts.formats.iter().enumerate() {
-                                    @if i > 0 { ", " }
-                                    (visible(format)) " " (count(*images))
-                                }
-                            }
+    let rows = html! {
+        (head(&[Words("Split"), Number("Real"), Number("Fake"), Number("Share fake"), Words("Formats")]))
+        tbody {
+            @for (split, counts) in &summary.splits {
+                @let [real, fake] = Label::ALL.map(|label| counts.labels.get(&label).copied().unwrap_or(0));
+                tr {
+                    th scope="row" { (split) }
+                    td.number { (count(real)) }
+                    td.number { (count(fake)) }
+                    td.number { (share(fake, real + fake)) }
+                    td {
+                        @if counts.formats.is_empty() { "stripped" }
+                        @for (i, (format, images)) in counts.formats.iter().enumerate() {
+                            @if i > 0 { ", " }
+                            (visible(format)) " " (count(*images))
                         }
                     }
                 }
             }
         }
-    }
+    };
+    captioned("splits-caption", Some("compact"), &html! { "Images by split" }, &rows)
 }
 
 fn overview(ingest: &Ingest) -> Vec<(String, Markup)> {
@@ -116,21 +106,22 @@ fn rejected(ingest: &Ingest) -> Markup {
 }
 
 fn rejected_table(rejected: &[Rejected]) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="rejected files" {
-            table {
-                thead { tr { th scope="col" { "File" } th scope="col" { "Reason" } th scope="col" { "What exactly" } } }
-                tbody {
-                    @for file in rejected.iter().take(MOST_REJECTED) {
-                        tr {
-                            td.path { (visible(&file.path)) }
-                            td { (visible(&file.reason).replace('_', " ")) }
-                            td { (visible(&file.detail)) }
-                        }
+    let table = html! {
+        table {
+            (head(&[Words("File"), Words("Reason"), Words("What exactly")]))
+            tbody {
+                @for file in rejected.iter().take(MOST_REJECTED) {
+                    tr {
+                        td.path { (visible(&file.path)) }
+                        td { (visible(&file.reason).replace('_', " ")) }
+                        td { (visible(&file.detail)) }
                     }
                 }
             }
         }
+    };
+    html! {
+        (scrolled("rejected files", &table))
         @if rejected.len() > MOST_REJECTED {
             p.note { "And " (count((rejected.len() - MOST_REJECTED) as u64)) " more, in " code { "ingest/rejected.jsonl" } "." }
         }

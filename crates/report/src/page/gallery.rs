@@ -23,8 +23,8 @@ pub(crate) fn section(evidence: &Evidence, pictures: &Pictures) -> Option<Sectio
         (controls(pictures))
         @for kind in GALLERY {
             @let examples = pictures.gallery.get(&kind).map(Vec::as_slice).unwrap_or_default();
-            section.group data-group=(name(kind)) aria-labelledby={ "group-" (name(kind)) } {
-                h3 id={ "group-" (name(kind)) } { (heading(kind)) }
+            section.group data-group=(kind.word()) aria-labelledby={ "group-" (kind.word()) } {
+                h3 id={ "group-" (kind.word()) } { (heading(kind)) }
                 p.note { (explanation(kind, confusion.false_positive, confusion.false_negative)) }
                 @if examples.is_empty() {
                     p.note { "There are none." }
@@ -63,7 +63,7 @@ fn controls(pictures: &Pictures) -> Markup {
                 label { "Show "
                     select #gallery-kind {
                         option value="" { "all" }
-                        @for kind in GALLERY { option value=(name(kind)) { (heading(kind).to_lowercase()) } }
+                        @for kind in GALLERY { option value=(kind.word()) { (heading(kind).to_lowercase()) } }
                     }
                 }
                 @if generators.len() > 1 {
@@ -86,16 +86,6 @@ fn controls(pictures: &Pictures) -> Markup {
                 output #gallery-count { (counted(shown as u64, "image")) }
             }
         }
-    }
-}
-
-/// The group's name for the script.
-fn name(kind: ExampleKind) -> &'static str {
-    match kind {
-        ExampleKind::Correct => "correct",
-        ExampleKind::FalseNegative => "false-negative",
-        ExampleKind::FalsePositive => "false-positive",
-        ExampleKind::Uncertain => "uncertain",
     }
 }
 

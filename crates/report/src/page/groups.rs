@@ -1,9 +1,10 @@
 //! Scores by generator and by source.
 
-use artifacts::schema::Groups;
+use artifacts::schema::{Group, Groups};
 use maud::{Markup, html};
 
-use super::widgets::{Section, broad_figure, score_cell};
+use super::widgets::Column::{self, Number, Words};
+use super::widgets::{Section, broad_figure, captioned, head, score_cell};
 use crate::evidence::Evidence;
 use crate::figures::{Figure, Figures};
 use crate::number::{count, score};
@@ -31,60 +32,58 @@ fn groups(groups: &Groups, drawn: Option<&Figure>, what: &str) -> Markup {
     }
 }
 
+/// The scores of a group that are shown, by their keys and names.
+const SCORED: [(&str, &str); 4] = [
+    ("roc_auc", "ROC-AUC"),
+    ("real_accuracy", "Accuracy on real"),
+    ("fake_accuracy", "Accuracy on fake"),
+    ("f1", "F1 (fake)"),
+];
+
 fn table(groups: &Groups, what: &str) -> Markup {
-    let caption = format!("by-{}", what.to_lowercase());
-    let worst = |key: &str| groups.worst.get(key).map(|worst| worst.name.as_str());
-    let scored = [
-        ("roc_auc", "ROC-AUC"),
-        ("real_accuracy", "Accuracy on real"),
-        ("fake_accuracy", "Accuracy on fake"),
-        ("f1", "F1 (fake)"),
-    ];
-    html! {
-        div.scroll tabindex="0" role="region" aria-labelledby=(caption) {
-            table {
-                caption id=(caption) { "By " (what.to_lowercase()) ", at threshold 0.5" }
-                thead {
-                    tr {
-                        th scope="col" { (what) }
-                        th.number scope="col" { "Real" }
-                        th.number scope="col" { "Fake" }
-                        @for (_, name) in scored { th.number scope="col" { (name) } }
-                    }
-                }
-                tbody {
-                    @for group in &groups.groups {
-                        tr {
-                            th scope="row" {
-                                (visible(&group.name))
-                                @if worst("roc_auc") == Some(group.name.as_str()) && groups.groups.len() > 1 {
-                                    " " span.badge { "worst" }
-                                }
-                            }
-                            td.number { (count(group.reals)) }
-                            td.number { (count(group.fakes)) }
-                            @for (key, _) in scored {
-                                @let value = group.scores.named().into_iter().find(|(name, _)| *name == key);
-                                (score_cell(value.and_then(|(_, value)| value), group.intervals.get(key)))
-                            }
-                        }
-                    }
-                }
-                @if groups.groups.len() > 1 {
-                    tfoot {
-                        tr {
-                            th scope="row" { "mean" }
-                            td {} td {}
-                            @for (key, _) in scored { td.number { (score(groups.mean.get(key).copied())) } }
-                        }
-                        tr {
-                            th scope="row" { "worst" }
-                            td {} td {}
-                            @for (key, _) in scored { td.number { (score(groups.worst.get(key).map(|worst| worst.value))) } }
-                        }
-                    }
-                }
+    let id = format!("by-{}", what.to_lowercase());
+    let several = groups.groups.len() > 1;
+    let worst = groups.worst.get("roc_auc").filter(|_| several).map(|worst| worst.name.as_str());
+    let columns: Vec<Column<'_>> = [Words(what), Number("Real"), Number("Fake")]
+        .into_iter()
+        .chain(SCORED.iter().map(|(_, name)| Number(name)))
+        .collect();
+    let rows = html! {
+        (head(&columns))
+        tbody { @for group in &groups.groups { (row(group, worst == Some(group.name.as_str()))) } }
+        @if several {
+            tfoot {
+                (foot("mean", |key| groups.mean.get(key).copied()))
+                (foot("worst", |key| groups.worst.get(key).map(|worst| worst.value)))
             }
+        }
+    };
+    captioned(&id, None, &html! { "By " (what.to_lowercase()) ", at threshold 0.5" }, &rows)
+}
+
+fn row(group: &Group, worst: bool) -> Markup {
+    html! {
+        tr {
+            th scope="row" {
+                (visible(&group.name))
+                @if worst { " " span.badge { "worst" } }
+            }
+            td.number { (count(group.reals)) }
+            td.number { (count(group.fakes)) }
+            @for (key, _) in SCORED {
+                @let value = group.scores.named().into_iter().find(|(name, _)| *name == key);
+                (score_cell(value.and_then(|(_, value)| value), group.intervals.get(key)))
+            }
+        }
+    }
+}
+
+fn foot(name: &str, value: impl Fn(&str) -> Option<f64>) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (name) }
+            td {} td {}
+            @for (key, _) in SCORED { td.number { (score(value(key))) } }
         }
     }
 }

@@ -72,7 +72,7 @@ fn pair(shown: &Example, pictures: &Pictures) -> Markup {
 
 fn check(sanity: &SanityCheck) -> Markup {
     let compared = format!(
-        "against a network with random weights, {} maps have a rank correlation of {} in size, on average (Adebayo et al. 2018)",
+        "against a network with random weights, {} maps have a mean absolute rank correlation of {} (Adebayo et al. 2018)",
         sanity.maps,
         score(sanity.mean_rank_correlation)
     );

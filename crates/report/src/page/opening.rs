@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::answer::Answer;
 use crate::evidence::Evidence;
 use crate::figures::Figures;
-use crate::metric::{HEADLINE, Metric};
+use crate::metric;
 use crate::number::score;
 
 /// How good, how sure, and what it must not be trusted for.
@@ -41,7 +41,7 @@ fn tiles(evidence: &Evidence) -> Markup {
     let metrics = &evidence.evaluation.metrics;
     html! {
         dl.tiles {
-            @for metric in HEADLINE.iter().filter_map(|key| Metric::named(key)) {
+            @for metric in metric::headline() {
                 div {
                     dt { (metric.name) }
                     dd {

@@ -4,7 +4,8 @@ use artifacts::Manifest;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::widgets::{Section, facts};
+use super::widgets::Column::{Number, Words};
+use super::widgets::{Section, facts, head, scrolled};
 use crate::evidence::Evidence;
 use crate::number::{bytes, count, duration};
 use crate::text::visible;
@@ -54,17 +55,18 @@ fn stage(name: &str, manifest: &Manifest) -> Markup {
 }
 
 fn outputs(manifest: &Manifest) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="files written" {
-            table {
-                thead { tr { th scope="col" { "File" } th.number scope="col" { "Size" } th scope="col" { "BLAKE3" } } }
-                tbody {
-                    @for (path, file) in manifest.outputs.iter().take(MOST_FILES) {
-                        tr { td.path { (visible(path)) } td.number { (bytes(file.bytes)) } td { (hash(&file.blake3.to_string())) } }
-                    }
+    let table = html! {
+        table {
+            (head(&[Words("File"), Number("Size"), Words("BLAKE3")]))
+            tbody {
+                @for (path, file) in manifest.outputs.iter().take(MOST_FILES) {
+                    tr { td.path { (visible(path)) } td.number { (bytes(file.bytes)) } td { (hash(&file.blake3.to_string())) } }
                 }
             }
         }
+    };
+    html! {
+        (scrolled("files written", &table))
         @if manifest.outputs.len() > MOST_FILES {
             p.note { "And " (count((manifest.outputs.len() - MOST_FILES) as u64)) " more files, in its " code { "manifest.json" } "." }
         }

@@ -3,11 +3,12 @@
 use artifacts::schema::{Fitted, Metrics, RunMetrics};
 use maud::{Markup, html};
 
-use super::widgets::{Section, figure, score_cell};
+use super::widgets::Column::{Number, Words};
+use super::widgets::{Section, captioned, figure, head, score_cell, with_headline};
 use crate::config::{Config, Published};
 use crate::evidence::Evidence;
 use crate::figures::Figures;
-use crate::metric::{self, HEADLINE, Metric};
+use crate::metric::{self, Metric};
 use crate::number::{compact, count, percent, score};
 use crate::text::visible;
 
@@ -30,44 +31,36 @@ pub(crate) fn section(evidence: &Evidence, config: &Config) -> Section {
 }
 
 fn headline(metrics: &Metrics, published: Option<&Published>) -> Markup {
-    let scored = HEADLINE.iter().filter_map(|key| Metric::named(key));
-    html! {
-        div.scroll tabindex="0" role="region" aria-labelledby="headline-caption" {
-            table.headline {
-                caption #headline-caption {
-                    "At threshold 0.5, " (count(metrics.headline.n)) @if metrics.simulated { " simulated" } " images"
+    let several = metrics.runs.len() > 1;
+    let caption = html! {
+        "At threshold 0.5, " (count(metrics.headline.n)) @if metrics.simulated { " simulated" } " images"
+    };
+    let rows = html! {
+        (head(&with_headline(&[Words("Model")])))
+        tbody {
+            tr.ours {
+                th scope="row" { "this model" @if several { ", run 0" } }
+                @for metric in metric::headline() {
+                    (score_cell(metric.of(&metrics.headline), metrics.intervals.get(metric.key)))
                 }
-                thead {
-                    tr {
-                        th scope="col" { "Model" }
-                        @for metric in scored.clone() { th.number scope="col" { (metric.name) } }
-                    }
+            }
+            @if several {
+                tr {
+                    th scope="row" { "mean of " (metrics.runs.len()) " runs ± deviation" }
+                    @for metric in metric::headline() { td.number { (moments(metrics, metric)) } }
                 }
-                tbody {
-                    tr.ours {
-                        th scope="row" { "this model" @if metrics.runs.len() > 1 { ", run 0" } }
-                        @for metric in scored.clone() {
-                            (score_cell(metric.of(&metrics.headline), metrics.intervals.get(metric.key)))
-                        }
-                    }
-                    @if metrics.runs.len() > 1 {
-                        tr {
-                            th scope="row" { "mean of " (metrics.runs.len()) " runs ± deviation" }
-                            @for metric in scored.clone() { td.number { (moments(metrics, metric)) } }
-                        }
-                    }
-                    @if let Some(published) = published {
-                        tr.published {
-                            th scope="row" { (visible(&published.name)) }
-                            @for value in [published.accuracy, published.roc_auc, published.pr_auc, published.f1] {
-                                td.number { (value.map_or("not given".to_owned(), |value| compact(value, 4))) }
-                            }
-                        }
+            }
+            @if let Some(published) = published {
+                tr.published {
+                    th scope="row" { (visible(&published.name)) }
+                    @for value in [published.accuracy, published.roc_auc, published.pr_auc, published.f1] {
+                        td.number { (value.map_or("not given".to_owned(), |value| compact(value, 4))) }
                     }
                 }
             }
         }
-    }
+    };
+    captioned("headline-caption", Some("headline"), &caption, &rows)
 }
 
 fn moments(metrics: &Metrics, metric: &Metric) -> String {
@@ -89,63 +82,46 @@ fn undefined(metrics: &Metrics) -> Markup {
 }
 
 fn runs(metrics: &Metrics) -> Markup {
-    let scored = HEADLINE.iter().filter_map(|key| Metric::named(key));
-    html! {
-        div.scroll tabindex="0" role="region" aria-labelledby="runs-caption" {
-            table.headline {
-                caption #runs-caption { "Each training run" }
-                thead {
-                    tr {
-                        th scope="col" { "Run" }
-                        @for metric in scored.clone() { th.number scope="col" { (metric.name) } }
-                    }
-                }
-                tbody {
-                    @for run in &metrics.runs {
-                        tr {
-                            th scope="row" { "run " (run.run) }
-                            @for metric in scored.clone() {
-                                (score_cell(metric.of(&run.scores), run.intervals.get(metric.key)))
-                            }
-                        }
+    let rows = html! {
+        (head(&with_headline(&[Words("Run")])))
+        tbody {
+            @for run in &metrics.runs {
+                tr {
+                    th scope="row" { "run " (run.run) }
+                    @for metric in metric::headline() {
+                        (score_cell(metric.of(&run.scores), run.intervals.get(metric.key)))
                     }
                 }
             }
         }
-    }
+    };
+    captioned("runs-caption", Some("headline"), &html! { "Each training run" }, &rows)
 }
 
 /// Every score at 0.5 and, side by side, with what validation fitted.
 fn all_scores(metrics: &Metrics) -> Markup {
     let fitted = metrics.runs.first().and_then(|run| run.fitted.as_ref());
-    html! {
-        div.scroll tabindex="0" role="region" aria-labelledby="scores-caption" {
-            table.scores {
-                caption #scores-caption { "All scores" }
-                thead {
-                    tr {
-                        th scope="col" { "Score" }
-                        th.number scope="col" { "At threshold 0.5" }
-                        @if let Some(fitted) = fitted {
-                            th.number scope="col" { "Calibrated, at " (compact(fitted.scores.threshold, 3)) }
-                        }
-                        th scope="col" { "What it is" }
+    let calibrated = fitted.map(|fitted| format!("Calibrated, at {}", compact(fitted.scores.threshold, 3)));
+    let mut columns = vec![Words("Score"), Number("At threshold 0.5")];
+    columns.extend(calibrated.as_deref().map(Number));
+    columns.push(Words("What it is"));
+    let rows = html! {
+        (head(&columns))
+        tbody {
+            @for metric in &metric::ALL {
+                tr {
+                    th scope="row" { (metric.name) }
+                    (score_cell(metric.of(&metrics.headline), metrics.intervals.get(metric.key)))
+                    @if let Some(fitted) = fitted {
+                        (score_cell(metric.of(&fitted.scores), fitted.intervals.get(metric.key)))
                     }
-                }
-                tbody {
-                    @for metric in &metric::ALL {
-                        tr {
-                            th scope="row" { (metric.name) }
-                            (score_cell(metric.of(&metrics.headline), metrics.intervals.get(metric.key)))
-                            @if let Some(fitted) = fitted {
-                                (score_cell(metric.of(&fitted.scores), fitted.intervals.get(metric.key)))
-                            }
-                            td.meaning { (metric.meaning) }
-                        }
-                    }
+                    td.meaning { (metric.meaning) }
                 }
             }
         }
+    };
+    html! {
+        (captioned("scores-caption", Some("scores"), &html! { "All scores" }, &rows))
         @if let Some(fitted) = fitted { (fitted_note(fitted)) }
     }
 }
@@ -163,10 +139,10 @@ fn fitted_note(fitted: &Fitted) -> Markup {
 pub(crate) fn reliability(evidence: &Evidence, figures: &Figures) -> Option<Section> {
     let drawn = figures.reliability.as_ref()?;
     let run = evidence.evaluation.metrics.runs.first()?;
-    let lead = "If P(fake) is a probability, then of the images with a P(fake) of 0.8 eighty in a hundred are fake.";
+    let lead = "If P(fake) is a probability, then of 100 images with a P(fake) of 0.8, 80 are fake.";
     let body = html! {
         div.columns {
-            (figure(drawn, ""))
+            (figure(drawn))
             (inconclusive(run))
         }
     };

@@ -3,7 +3,8 @@
 use artifacts::schema::{FlippingImage, Robustness};
 use maud::{Markup, html};
 
-use super::widgets::{Section, broad_figure};
+use super::widgets::Column::{Number, Words};
+use super::widgets::{Section, broad_figure, head, scrolled};
 use crate::evidence::Evidence;
 use crate::figures::{Figures, operation_name};
 use crate::number::{compact, count, counted, probability, share};
@@ -53,26 +54,21 @@ fn flips(robustness: &Robustness) -> Markup {
             }
             details.flips {
                 summary { "Which images, those that flip most often first" }
-                div.scroll tabindex="0" role="region" aria-label="verdicts that do not last" {
-                    table {
-                        thead {
-                            tr {
-                                th scope="col" { "File" }
-                                th scope="col" { "Truth" }
-                                th scope="col" { "Verdict" }
-                                th.number scope="col" { "P(fake)" }
-                                th.number scope="col" { "Flips" }
-                                th scope="col" { "Under" }
-                            }
-                        }
-                        tbody { @for image in flips.iter().take(MOST_FLIPS) { (flipping(image)) } }
-                    }
-                }
+                (scrolled("verdicts that do not last", &flip_table(flips)))
             }
             p.note.files {
                 @if flips.len() > MOST_FLIPS { "And " (count((flips.len() - MOST_FLIPS) as u64)) " more images. " }
                 "Every flip with its score: " a href="figures/flips.csv" { "CSV" }
             }
+        }
+    }
+}
+
+fn flip_table(flips: &[FlippingImage]) -> Markup {
+    html! {
+        table {
+            (head(&[Words("File"), Words("Truth"), Words("Verdict"), Number("P(fake)"), Number("Flips"), Words("Under")]))
+            tbody { @for image in flips.iter().take(MOST_FLIPS) { (flipping(image)) } }
         }
     }
 }

@@ -26,8 +26,8 @@ pub(crate) fn section(evidence: &Evidence, figures: &Figures) -> Section {
         }))
         div.trio {
             (matrix(metrics))
-            @if let Some(roc) = &figures.roc { (figure(roc, "")) }
-            @if let Some(curve) = &figures.precision_recall { (figure(curve, "")) }
+            @if let Some(roc) = &figures.roc { (figure(roc)) }
+            @if let Some(curve) = &figures.precision_recall { (figure(curve)) }
         }
         script #sweep type="application/json" { (PreEscaped(json(&sweep))) }
     };

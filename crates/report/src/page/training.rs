@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::widgets::{Section, figure};
+use super::widgets::Column::{Number, Words};
+use super::widgets::{Section, captioned, figure, head};
 use crate::evidence::{Evidence, Training};
 use crate::figures::Figures;
 use crate::number::{counted, duration, percent, score};
@@ -19,7 +20,7 @@ pub(crate) fn section(evidence: &Evidence, figures: &Figures) -> Option<Section>
     );
     let body = html! {
         div.duo {
-            @for drawn in [&figures.loss, &figures.accuracy].into_iter().flatten() { (figure(drawn, "")) }
+            @for drawn in [&figures.loss, &figures.accuracy].into_iter().flatten() { (figure(drawn)) }
         }
         (table(runs))
     };
@@ -27,25 +28,20 @@ pub(crate) fn section(evidence: &Evidence, figures: &Figures) -> Option<Section>
 }
 
 fn table(runs: &[Training]) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-labelledby="training-caption" {
-            table {
-                caption #training-caption { "Training runs" }
-                thead {
-                    tr {
-                        th scope="col" { "Run" }
-                        th.number scope="col" { "Best epoch" }
-                        th.number scope="col" { "Validation accuracy" }
-                        th.number scope="col" { "Validation ROC-AUC" }
-                        th.number scope="col" { "Images/s" }
-                        th.number scope="col" { "Time" }
-                        th scope="col" { "Device" }
-                    }
-                }
-                tbody { @for (i, run) in runs.iter().enumerate() { (row(i, run)) } }
-            }
-        }
-    }
+    let columns = [
+        Words("Run"),
+        Number("Best epoch"),
+        Number("Validation accuracy"),
+        Number("Validation ROC-AUC"),
+        Number("Images/s"),
+        Number("Time"),
+        Words("Device"),
+    ];
+    let rows = html! {
+        (head(&columns))
+        tbody { @for (i, run) in runs.iter().enumerate() { (row(i, run)) } }
+    };
+    captioned("training-caption", None, &html! { "Training runs" }, &rows)
 }
 
 fn row(index: usize, run: &Training) -> Markup {

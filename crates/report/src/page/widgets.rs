@@ -4,6 +4,7 @@ use artifacts::schema::{Example, Interval};
 use maud::{Markup, html};
 
 use crate::figures::Figure;
+use crate::metric;
 use crate::number::{self, probability, score};
 use crate::picture::Picture;
 use crate::table::{Cell, Table};
@@ -35,11 +36,11 @@ impl Section {
 }
 
 /// A figure with its heading, what is to be seen in it, its numbers, and its files.
-pub(crate) fn figure(figure: &Figure, class: &str) -> Markup {
-    figure_with(figure, class, &figure.inline())
+pub(crate) fn figure(figure: &Figure) -> Markup {
+    figure_with(figure, "", &figure.inline())
 }
 
-/// The same with more than the drawing in its middle.
+/// The same with more than the drawing in its middle, and a class of its own.
 pub(crate) fn figure_with(figure: &Figure, class: &str, middle: &Markup) -> Markup {
     let stem = format!("figures/{}", figure.name);
     html! {
@@ -70,18 +71,65 @@ pub(crate) fn broad_figure(drawn: &Figure) -> Markup {
 
 /// A table of plain numbers.
 pub(crate) fn table(table: &Table) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="region" aria-label="numbers" {
+    let names: Vec<String> = table.columns.iter().map(|column| column.replace('_', " ")).collect();
+    let columns: Vec<Column<'_>> = names.iter().map(|name| Column::Words(name)).collect();
+    scrolled(
+        "numbers",
+        &html! {
             table {
-                thead { tr { @for column in &table.columns { th scope="col" { (column.replace('_', " ")) } } } }
+                (head(&columns))
                 tbody {
                     @for row in &table.rows {
                         tr { @for cell in row { (table_cell(cell)) } }
                     }
                 }
             }
+        },
+    )
+}
+
+/// A table that is scrolled sideways where the screen is narrow, and what it is called where no caption says so.
+pub(crate) fn scrolled(label: &str, table: &Markup) -> Markup {
+    html! { div.scroll tabindex="0" role="region" aria-label=(label) { (table) } }
+}
+
+/// The same with a caption, whose id is `id`, above the table's `rows`.
+pub(crate) fn captioned(id: &str, class: Option<&str>, caption: &Markup, rows: &Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-labelledby=(id) {
+            table class=[class] { caption id=(id) { (caption) } (rows) }
         }
     }
+}
+
+/// What stands above a column of a table, and in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Column<'a> {
+    /// Words.
+    Words(&'a str),
+    /// Numbers, which stand at the right.
+    Number(&'a str),
+}
+
+/// The head of a table.
+pub(crate) fn head(columns: &[Column<'_>]) -> Markup {
+    html! {
+        thead {
+            tr {
+                @for column in columns {
+                    @match column {
+                        Column::Words(name) => th scope="col" { (name) },
+                        Column::Number(name) => th.number scope="col" { (name) },
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The columns of a table of the headline's scores, after those that come first.
+pub(crate) fn with_headline<'a>(first: &[Column<'a>]) -> Vec<Column<'a>> {
+    first.iter().copied().chain(metric::headline().map(|metric| Column::Number(metric.name))).collect()
 }
 
 fn table_cell(cell: &Cell) -> Markup {

@@ -29,6 +29,11 @@ impl Axis {
     pub(crate) fn unit(title: impl Into<String>) -> Axis {
         Axis::new(title, [0.0, 1.0], 5)
     }
+
+    /// No axis, where rows stand below each other by their names.
+    pub(crate) fn none() -> Axis {
+        Axis { title: String::new(), domain: [0.0, 1.0], ticks: Vec::new() }
+    }
 }
 
 /// The rectangle of a panel in pixels.

@@ -7,11 +7,13 @@
 mod axes;
 mod decimate;
 mod ink;
+mod rows;
 mod scale;
 mod shapes;
 
 pub(crate) use axes::{Axes, Axis, Panel};
 pub(crate) use decimate::decimate;
 pub(crate) use ink::Ink;
+pub(crate) use rows::{Row, interval_row};
 pub(crate) use scale::{Scale, ticks};
 pub(crate) use shapes::{Anchor, Stroke, area, circle, curve, hover_target, line, rect, steps, text};

@@ -182,7 +182,7 @@ fn write_evaluation(run: &RunDir, plan: Plan) {
     let over_runs = runs[0].scores.named().into_iter().map(|(name, _)| (name.to_owned(), moments(&runs, name)));
     let metrics = Metrics {
         seen: None,
-        schema_version: 1,
+        schema_version: Metrics::SCHEMA_VERSION,
         dataset: SOURCE.to_owned(),
         simulated: plan.simulated,
         split: Split::Test,
@@ -395,7 +395,7 @@ fn write_explanations(dir: &Path, rows: &[Prediction]) {
     take(ExampleKind::Uncertain, &|_| true, false);
     std::fs::write(dir.join("legend.png"), scenes::png(&scenes::legend())).unwrap();
     let index = Explanations {
-        schema_version: 1,
+        schema_version: Explanations::SCHEMA_VERSION,
         layer: "layer4".to_owned(),
         legend: Some("legend.png".to_owned()),
         sanity: Some(SanityCheck { maps: 8, mean_rank_correlation: Some(0.08), passed: Some(true) }),
