@@ -19,7 +19,6 @@ mod history;
 pub mod loader;
 pub mod order;
 mod rate;
-mod roc_auc;
 mod stage;
 mod stop;
 #[cfg(test)]

@@ -279,16 +279,14 @@ impl<'a> Session<'a> {
     fn manifest(&self, dir: &Path, output: &Output, rows: &[Epoch]) -> Result<Manifest, Error> {
         let work = self.work;
         let seconds = rows.iter().map(|row| row.train_seconds + row.val_seconds).sum();
-        Ok(Manifest::describe(
-            dir,
-            names::TRAIN,
-            output.config.clone(),
-            work.inputs.clone(),
-            work.code.clone(),
+        Ok(Manifest {
+            config: output.config.clone(),
+            inputs: work.inputs.clone(),
             seconds,
-            device::describe(&self.device),
-            self.summary(rows)?,
-        )?)
+            device: device::describe(&self.device),
+            summary: self.summary(rows)?,
+            ..Manifest::of(dir, names::TRAIN, work.code.clone())?
+        })
     }
 
     /// What the report says of a run.
