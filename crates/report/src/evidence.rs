@@ -125,7 +125,7 @@ impl Ingest {
             .map_err(|e| artifacts::Error::malformed(&dir.join(names::MANIFEST), "summary of ingest", e))?;
         let rejected = if manifest.outputs.contains_key(names::REJECTED) {
             manifest.verify(dir, names::REJECTED)?;
-            read_lines(&dir.join(names::REJECTED), "list of rejected files")?
+            atomic::read_lines(&dir.join(names::REJECTED), "list of rejected files")?
         } else {
             Vec::new()
         };
@@ -141,7 +141,7 @@ impl Training {
     fn read(dir: &Path) -> Result<Training, Error> {
         let manifest = Manifest::require(dir, names::TRAIN)?;
         manifest.verify(dir, names::HISTORY)?;
-        Ok(Training { manifest, history: read_lines(&dir.join(names::HISTORY), "training history")? })
+        Ok(Training { manifest, history: atomic::read_lines(&dir.join(names::HISTORY), "training history")? })
     }
 }
 
@@ -209,16 +209,4 @@ fn read_pictures(
         pictures.insert(name.clone(), fs::read(&path).map_err(artifacts::Error::io("read", &path))?);
     }
     Ok(pictures)
-}
-
-/// Reads a file of one JSON object a line.
-fn read_lines<T: DeserializeOwned>(path: &Path, format: &'static str) -> Result<Vec<T>, Error> {
-    let text = fs::read_to_string(path).map_err(artifacts::Error::io("read", path))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(i, line)| {
-            serde_json::from_str(line)
-                .map_err(|e| artifacts::Error::malformed(path, format, format!("line {}: {e}", i + 1)).into())
-        })
-        .collect()
 }
