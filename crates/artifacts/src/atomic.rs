@@ -1,5 +1,6 @@
 //! Writing that a kill cannot halve: under a temporary name, synced, renamed.
 
+use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -55,6 +56,26 @@ pub fn read_versioned<T: DeserializeOwned>(path: &Path, format: &'static str, su
         return Err(Error::SchemaVersion { path: path.to_owned(), found, supported });
     }
     read_json(path, format)
+}
+
+/// Writes values as JSON, one a line, as a whole.
+pub fn write_lines<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
+    write_with(path, |file| {
+        rows.iter().try_for_each(|row| {
+            serde_json::to_writer(&mut *file, row)?;
+            file.write_all(b"\n")
+        })
+    })
+}
+
+/// Reads a file of JSON values, one a line; `format` is its kind in an error, which names the line.
+pub fn read_lines<T: DeserializeOwned>(path: &Path, format: &'static str) -> Result<Vec<T>> {
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let row = |(i, line)| {
+        serde_json::from_str(line).map_err(|e| Error::malformed(path, format, format!("line {}: {e}", i + 1)))
+    };
+    lines.map(row).collect()
 }
 
 /// A folder that appears under its name only when it is complete.
@@ -223,14 +244,19 @@ fn sync_dir(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn sibling(path: &Path, suffix: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!("{name}.{suffix}"))
+/// `NAME.suffix` beside `NAME`.
+pub fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(suffix);
+    path.with_file_name(name)
 }
 
-fn hidden_sibling(path: &Path, suffix: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{suffix}"))
+/// `.NAME.suffix` beside `NAME`.
+pub fn hidden_sibling(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    sibling(&path.with_file_name(name), suffix)
 }
 
 #[cfg(test)]
@@ -249,6 +275,18 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn lines_survive_and_a_bad_one_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rows.jsonl");
+        write_lines(&path, &[1, 2]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "1\n2\n");
+        assert_eq!(read_lines::<u8>(&path, "list").unwrap(), [1, 2]);
+        fs::write(&path, "1\n\n{\n").unwrap();
+        let error = read_lines::<u8>(&path, "list").unwrap_err().to_string();
+        assert!(error.contains("not a valid list: line 3: "), "{error}");
     }
 
     #[cfg(unix)]

@@ -1,7 +1,10 @@
-//! Why a program ends without its result, and the exit code that says so: of the stages, the tools and the orchestrator.
+//! Why a program ended, as exit code and message, and how it prints: the stages, the tools and the orchestrator.
 
 use std::error::Error as StdError;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+
+use serde::Serialize;
 
 use crate::{Error, progress};
 
@@ -69,18 +72,23 @@ impl Failure {
 
     /// The message with all its causes, in one line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let message = error.to_string();
-            if !text.contains(&message) {
-                text.push_str(": ");
-                text.push_str(&message);
-            }
-            cause = error.source();
-        }
-        text
+        chain(self)
     }
+}
+
+/// An error's message with all its causes, in one line.
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 impl From<Error> for Failure {
@@ -104,5 +112,57 @@ pub fn finish(program: &str, result: Result<(), Failure>) -> ExitCode {
             progress::line(&format!("{program}: {kind}{}", failure.chain()));
             ExitCode::from(failure.code())
         }
+    }
+}
+
+/// Prints on standard output, and says whether anyone reads it: whoever closes the pipe has read enough.
+///
+/// # Errors
+/// Any other failure to write.
+pub fn print_text(text: &str) -> Result<bool, Failure> {
+    print_to(&mut std::io::stdout(), text)
+}
+
+/// Prints one line of JSON on standard output, for another program to read. A closed pipe is not an error.
+///
+/// # Errors
+/// Any other failure to write.
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(Failure::failed)?;
+    print_text(&format!("{text}\n")).map(drop)
+}
+
+fn print_to(output: &mut impl Write, text: &str) -> Result<bool, Failure> {
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    struct Failing(ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_ends_the_printing_and_a_full_disk_the_program() {
+        let mut read = Vec::new();
+        assert!(print_to(&mut read, "line\n").unwrap() && read == b"line\n");
+        assert!(!print_to(&mut Failing(ErrorKind::BrokenPipe), "line\n").unwrap());
+        assert!(print_to(&mut Failing(ErrorKind::StorageFull), "line\n").is_err());
     }
 }

@@ -7,9 +7,11 @@
 //! The feature `tables` (on by default) adds the parquet artifacts; the orchestrator builds without it.
 
 pub mod atomic;
+#[cfg(feature = "tables")]
+mod columns;
 pub mod config;
 mod error;
-mod failure;
+pub mod failure;
 pub mod hash;
 mod label;
 mod manifest;
@@ -18,6 +20,7 @@ pub mod names;
 pub mod predictions;
 pub mod progress;
 pub mod random;
+mod roc_auc;
 mod run_dir;
 pub mod schema;
 #[cfg(feature = "tables")]
@@ -28,4 +31,5 @@ pub mod stage;
 pub use error::{Error, Result};
 pub use label::{Label, Split};
 pub use manifest::{Code, Manifest, OutputFile};
+pub use roc_auc::roc_auc;
 pub use run_dir::{Checkpoint, RunDir};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::hash::{self, Digest, Hash};
 use crate::{Error, Result, atomic, names};
@@ -64,30 +64,21 @@ impl Code {
 }
 
 impl Manifest {
-    /// A manifest of everything in `dir`, apart from the manifest itself.
-    #[expect(clippy::too_many_arguments, reason = "a record of this many facts; the caller names each once")]
-    pub fn describe(
-        dir: &Path,
-        stage: &str,
-        config: Value,
-        inputs: BTreeMap<String, Hash>,
-        code: Code,
-        seconds: f64,
-        device: String,
-        summary: Value,
-    ) -> Result<Manifest> {
+    /// A manifest of everything that `stage` left in `dir`, apart from the manifest itself. How it was made (configuration,
+    /// inputs, seconds, device, summary) is empty, for the caller to fill in.
+    pub fn of(dir: &Path, stage: &str, code: Code) -> Result<Manifest> {
         let mut outputs = BTreeMap::new();
         collect(dir, "", &mut outputs)?;
         Ok(Manifest {
             schema_version: SCHEMA_VERSION,
             stage: stage.to_owned(),
-            config,
-            inputs,
+            config: Value::Object(Map::new()),
+            inputs: BTreeMap::new(),
             outputs,
             code,
-            seconds,
-            device,
-            summary,
+            seconds: 0.0,
+            device: String::new(),
+            summary: Value::Object(Map::new()),
         })
     }
 
@@ -117,8 +108,14 @@ impl Manifest {
     /// One digest over all outputs. Equal results have equal digests, however long they took and wherever they were
     /// made, so a stage made again with the same result does not make the next ones run again.
     pub fn outputs_digest(&self) -> Hash {
+        self.digest_of(|_| true)
+    }
+
+    /// [`Manifest::outputs_digest`] of some outputs alone: what a stage depends on that reads no others.
+    pub fn digest_of(&self, reads: impl Fn(&str) -> bool) -> Hash {
         self.outputs
             .iter()
+            .filter(|(path, _)| reads(path))
             .fold(Digest::default(), |digest, (path, file)| digest.part(path, file.blake3.as_bytes()))
             .finish()
     }

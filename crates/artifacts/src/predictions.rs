@@ -4,13 +4,12 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch, StringArray, UInt8Array, UInt32Array,
-};
+use arrow::array::{Array, ArrayRef, Float32Array, Float64Array, RecordBatch, StringArray, UInt8Array, UInt32Array};
 use arrow::datatypes::{Float32Type, Float64Type, UInt8Type, UInt32Type};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use crate::columns::{self, Columns};
 use crate::hash::Hash;
 use crate::{Error, Label, Result, atomic};
 
@@ -93,40 +92,25 @@ fn to_batch(rows: &[Prediction]) -> Result<RecordBatch, arrow::error::ArrowError
 }
 
 fn from_batch(batch: &RecordBatch, rows: &mut Vec<Prediction>) -> Result<(), String> {
-    let column = |name: &str| {
-        let column = batch.column_by_name(name).ok_or_else(|| format!("it has no column `{name}`"))?;
-        if column.null_count() > 0 { Err(format!("column `{name}` has nulls")) } else { Ok(column) }
-    };
-    let wrong = |name: &str| format!("column `{name}` has another type than expected");
-    let text = |name: &str| column(name)?.as_string_opt::<i32>().cloned().ok_or_else(|| wrong(name));
-    let small = |name: &str| column(name)?.as_primitive_opt::<UInt8Type>().cloned().ok_or_else(|| wrong(name));
-    let logit = |name: &str| column(name)?.as_primitive_opt::<Float32Type>().cloned().ok_or_else(|| wrong(name));
-    let (ids, paths, generators) = (text("id")?, text("path")?, text("generator")?);
-    let (labels, predicted) = (small("label")?, small("predicted")?);
-    let (logit_real, logit_fake) = (logit("logit_real")?, logit("logit_fake")?);
-    let runs = column("run")?.as_primitive_opt::<UInt32Type>().ok_or_else(|| wrong("run"))?.clone();
-    let p_fake = column("p_fake")?.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong("p_fake"))?.clone();
-    // Tables of earlier versions have no such column.
-    let calibrated = match batch.column_by_name("p_fake_calibrated") {
-        None => None,
-        Some(column) => {
-            Some(column.as_primitive_opt::<Float64Type>().ok_or_else(|| wrong("p_fake_calibrated"))?.clone())
-        }
-    };
-    let class =
-        |index: u8| Label::from_index(index).ok_or_else(|| format!("{index} is no class; 0 is real, 1 is fake"));
+    let columns = Columns::of(batch);
+    let (ids, paths, generators) = (columns.text("id")?, columns.text("path")?, columns.text("generator")?);
+    let [labels, predicted] = [columns.numbers::<UInt8Type>("label")?, columns.numbers("predicted")?];
+    let runs = columns.numbers::<UInt32Type>("run")?;
+    let [logit_real, logit_fake] = [columns.numbers::<Float32Type>("logit_real")?, columns.numbers("logit_fake")?];
+    let p_fake = columns.numbers::<Float64Type>("p_fake")?;
+    let calibrated = columns.later_numbers::<Float64Type>("p_fake_calibrated")?;
     for i in 0..batch.num_rows() {
         rows.push(Prediction {
-            id: ids.value(i).parse().map_err(|e| format!("row {i} has a bad id: {e}"))?,
+            id: columns::id(i, ids.value(i))?,
             path: paths.value(i).to_owned(),
-            label: class(labels.value(i))?,
+            label: columns::label(i, labels.value(i))?,
             generator: generators.value(i).to_owned(),
             run: runs.value(i),
             logit_real: logit_real.value(i),
             logit_fake: logit_fake.value(i),
             p_fake: p_fake.value(i),
-            p_fake_calibrated: calibrated.as_ref().filter(|column| column.is_valid(i)).map(|column| column.value(i)),
-            predicted: class(predicted.value(i))?,
+            p_fake_calibrated: calibrated.filter(|column| column.is_valid(i)).map(|column| column.value(i)),
+            predicted: columns::label(i, predicted.value(i))?,
         });
     }
     Ok(())
@@ -164,5 +148,19 @@ mod tests {
         let path = dir.path().join("predictions.parquet");
         std::fs::write(&path, b"PAR1 and then nothing of use").unwrap();
         assert!(matches!(read(&path), Err(Error::Malformed { .. })));
+    }
+
+    #[test]
+    fn a_label_that_is_none_is_an_error_that_names_its_row() {
+        let labels: ArrayRef = Arc::new(UInt8Array::from(vec![0, 2]));
+        let text: ArrayRef = Arc::new(StringArray::from(vec![Hash::of(b"").to_string(); 2]));
+        let run: ArrayRef = Arc::new(UInt32Array::from(vec![0, 0]));
+        let logit: ArrayRef = Arc::new(Float32Array::from(vec![0.0, 0.0]));
+        let p_fake: ArrayRef = Arc::new(Float64Array::from(vec![0.5, 0.5]));
+        let columns = [("id", &text), ("path", &text), ("label", &labels), ("generator", &text), ("run", &run)];
+        let scores = [("logit_real", &logit), ("logit_fake", &logit), ("p_fake", &p_fake), ("predicted", &labels)];
+        let columns = columns.into_iter().chain(scores).map(|(name, column)| (name, Arc::clone(column)));
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        assert_eq!(from_batch(&batch, &mut Vec::new()).unwrap_err(), "row 1 has label 2; 0 is real, 1 is fake");
     }
 }

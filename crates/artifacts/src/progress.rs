@@ -114,6 +114,23 @@ pub fn line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// A number of bytes, for people: "640 kB", "1.2 GB".
+pub fn bytes(value: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if value < 1000 {
+        return format!("{value} B");
+    }
+    let mut scaled = value as f64 / 1000.0;
+    let mut unit = 0;
+    while scaled >= 999.5 && unit + 1 < UNITS.len() {
+        scaled /= 1000.0;
+        unit += 1;
+    }
+    // 9.95 would be rounded to "10.0".
+    let decimals = usize::from(scaled < 9.95);
+    format!("{scaled:.decimals$} {}", UNITS[unit])
+}
+
 fn bar(what: &str, unit: &str, total: Option<u64>) -> ProgressBar {
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     let template = match total {
@@ -126,4 +143,21 @@ fn bar(what: &str, unit: &str, total: Option<u64>) -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_two_or_three_digits_and_a_unit() {
+        let said = |value, text| assert_eq!(bytes(value), text);
+        said(0, "0 B");
+        said(999, "999 B");
+        said(1_000, "1.0 kB");
+        said(9_960, "10 kB");
+        said(94_371_840, "94 MB");
+        said(999_600_000, "1.0 GB");
+        said(12_000_000_000_000_000, "12000 TB");
+    }
 }

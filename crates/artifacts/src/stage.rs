@@ -16,7 +16,7 @@ use crate::hash::Hash;
 use crate::manifest::{Code, Manifest};
 use crate::{Error, RunDir, Split, atomic, progress};
 
-pub use crate::failure::{Failure, exit, finish};
+pub use crate::failure::{Failure, exit, finish, print_json};
 
 /// Arguments of every stage program.
 #[derive(Clone, Debug, clap::Args)]
@@ -119,6 +119,7 @@ impl Output {
 /// What a stage works on.
 #[derive(Debug)]
 pub struct Job<C> {
+    stage: &'static str,
     /// The run it works in.
     pub run: RunDir,
     /// Its resolved configuration.
@@ -134,31 +135,17 @@ pub struct Job<C> {
 
 impl<C: Serialize> Job<C> {
     /// Completes a folder that was filled under its temporary name, and makes it appear.
-    pub fn publish(&self, stage: &str, writer: DirWriter, device: &str, summary: Value) -> Result<(), Error> {
-        self.manifest(stage, writer.path(), to_json(&self.config), device, summary)?.write(writer.path())?;
-        writer.publish()
-    }
-
-    /// Describes what is in `dir` now.
-    pub fn manifest(
-        &self,
-        stage: &str,
-        dir: &Path,
-        config: Value,
-        device: &str,
-        summary: Value,
-    ) -> Result<Manifest, Error> {
-        let seconds = self.start.elapsed().as_secs_f64();
-        Manifest::describe(
-            dir,
-            stage,
-            config,
-            self.inputs.clone(),
-            self.code.clone(),
-            seconds,
-            device.to_owned(),
+    pub fn publish(&self, writer: DirWriter, device: &str, summary: Value) -> Result<(), Error> {
+        let manifest = Manifest {
+            config: to_json(&self.config),
+            inputs: self.inputs.clone(),
+            seconds: self.start.elapsed().as_secs_f64(),
+            device: device.to_owned(),
             summary,
-        )
+            ..Manifest::of(writer.path(), self.stage, self.code.clone())?
+        };
+        manifest.write(writer.path())?;
+        writer.publish()
     }
 }
 
@@ -211,8 +198,8 @@ fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(), Fai
         return Ok(());
     }
     // What was made before is about to be replaced, perhaps by hours of work: the user should know why.
-    progress::line(&format!("{}: runs: {reason}", S::NAME));
-    S::run(&Job { run, config, inputs, code, force: args.force, start })
+    progress::line(&format!("{}: running, because {reason}", S::NAME));
+    S::run(&Job { stage: S::NAME, run, config, inputs, code, force: args.force, start })
 }
 
 /// The run that the arguments mean, and the stage's configuration there.
@@ -263,7 +250,7 @@ fn decide(
         }
     }
     Ok(if force {
-        (true, "forced; nothing has changed".to_owned())
+        (true, "--force was given; nothing has changed".to_owned())
     } else {
         (false, "up to date: same configuration, inputs and code (--force runs it again)".to_owned())
     })
@@ -289,16 +276,6 @@ fn changed_input<'a>(old: &'a BTreeMap<String, Hash>, new: &'a BTreeMap<String, 
     old.keys().chain(new.keys()).find(|name| old.get(*name) != new.get(*name)).map(String::as_str)
 }
 
-/// Prints one line of JSON on standard output, for another program to read. A closed pipe is not an error.
-pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    use std::io::Write;
-    let text = serde_json::to_string(value).map_err(Failure::failed)?;
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::failed(e)),
-        _ => Ok(()),
-    }
-}
-
 /// A configuration as JSON, the form that manifests hold.
 pub fn to_json(config: &impl Serialize) -> Value {
     serde_json::to_value(config).unwrap_or_default()
@@ -319,9 +296,8 @@ mod tests {
     fn complete(dir: &Path, config: Value, inputs: &BTreeMap<String, Hash>) {
         fs::create_dir_all(dir).unwrap();
         fs::write(dir.join("data"), "content").unwrap();
-        let manifest =
-            Manifest::describe(dir, "train", config, inputs.clone(), code(), 1.0, "cpu".to_owned(), json!({}));
-        manifest.unwrap().write(dir).unwrap();
+        let manifest = Manifest::of(dir, "train", code()).unwrap();
+        Manifest { config, inputs: inputs.clone(), ..manifest }.write(dir).unwrap();
     }
 
     #[test]

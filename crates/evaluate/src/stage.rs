@@ -85,7 +85,7 @@ impl Stage for Evaluate {
         let metrics = judge_all(&data, &checkpoints(run, config)?, config, &device, writer.path())?;
         let summary = summarise(&metrics);
         atomic::write_json(&writer.path().join(names::METRICS), &metrics)?;
-        job.publish(names::EVALUATE, writer, &model::device::describe(&device), summary)?;
+        job.publish(writer, &model::device::describe(&device), summary)?;
         Ok(())
     }
 }

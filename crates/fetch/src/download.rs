@@ -46,7 +46,7 @@ impl Client {
         let mut part = match Part::open(target, || self.notify(&Event::WaitingForAnother))? {
             Opened::Part(part) => part,
             Opened::Complete => {
-                let bytes = target.metadata().map_err(Error::io("read", target))?.len();
+                let bytes = target.metadata().map_err(artifacts::Error::io("read", target))?.len();
                 return Ok(Downloaded { bytes, verified: None });
             }
         };
@@ -180,7 +180,7 @@ impl Client {
     fn verify(&self, request: &Request, part: &Part, expected: &Expected) -> Result<Option<Checksum>> {
         let Some(wanted) = expected.checksum.or_else(|| part.origin()?.checksum) else { return Ok(None) };
         self.notify(&Event::Verifying);
-        let actual = wanted.of_file_alike(part.path()).map_err(Error::io("read", part.path()))?;
+        let actual = wanted.of_file_alike(part.path()).map_err(artifacts::Error::io("read", part.path()))?;
         if actual == wanted {
             return Ok(Some(wanted));
         }

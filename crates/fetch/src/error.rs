@@ -1,6 +1,5 @@
 //! What can go wrong between a server and a complete file.
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,7 +57,7 @@ pub enum Error {
         /// Whether another attempt may go better.
         transient: bool,
     },
-    /// A file named as one of certificates is not.
+    /// The file that should hold certificates holds none.
     #[error("`{}`, which SSL_CERT_FILE names, holds no certificates in PEM form", path.display())]
     Certificates {
         /// The file.
@@ -84,18 +83,7 @@ pub enum Error {
         /// The bytes free there.
         available: u64,
     },
-    /// The operating system refused.
-    #[error("failed to {action} `{}`", path.display())]
-    Io {
-        /// What was tried, as a verb.
-        action: &'static str,
-        /// The file or folder at fault.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
-    /// Writing a file as a whole failed.
+    /// A file or folder of this machine cannot be read or written.
     #[error(transparent)]
     Artifact(#[from] artifacts::Error),
     /// A fault that may pass did not pass in time.
@@ -149,11 +137,5 @@ impl Error {
             Error::Status { retry_after, .. } => *retry_after,
             _ => None,
         }
-    }
-
-    /// For `map_err`: an [`Error::Io`] that says what was being done to which file.
-    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Error {
-        let path = path.to_owned();
-        move |source| Error::Io { action, path, source }
     }
 }

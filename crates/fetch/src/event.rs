@@ -7,7 +7,7 @@ use artifacts::progress::{self, Progress};
 
 use crate::Error;
 
-/// Bytes in the unit that progress is shown in.
+/// Bytes in the unit that bars count in.
 const MEGABYTE: u64 = 1_000_000;
 
 /// Something that happened on the way to a file.
@@ -60,7 +60,7 @@ pub fn narrator(what: impl Into<String>) -> impl Fn(&Event<'_>) + Send + Sync {
             Event::WaitingForAnother => progress::line(&format!("{what}: another process is downloading it, waiting")),
             Event::Started { already, total } => {
                 if *already > 0 {
-                    progress::line(&format!("{what}: resuming after {}", megabytes(*already)));
+                    progress::line(&format!("{what}: resuming after {}", progress::bytes(*already)));
                 }
                 *shown = Some(Shown::new(&what, total.map(|total| total.saturating_sub(*already))));
             }
@@ -100,8 +100,4 @@ impl Shown {
         self.bytes += bytes;
         self.progress.add(self.bytes / MEGABYTE - before);
     }
-}
-
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / MEGABYTE as f64)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use artifacts::atomic;
 use serde::{Deserialize, Serialize};
 
-use crate::{Checksum, Error, Result};
+use crate::{Checksum, Result};
 
 /// What a part is a part of, as the server described it when the part was begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,24 +41,24 @@ pub(crate) enum Opened {
 impl Part {
     /// Opens or creates the part of `target`. If another process has it, `waiting` is called and this one waits.
     pub(crate) fn open(target: &Path, waiting: impl FnOnce()) -> Result<Opened> {
-        let path = with_suffix(target, "part");
+        let path = atomic::sibling(target, "part");
         if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+            fs::create_dir_all(folder).map_err(artifacts::Error::io("create", folder))?;
         }
         // A link planted here would lead the download out of its folder.
         if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink()) {
-            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+            atomic::remove_file(&path)?;
         }
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = open.map_err(Error::io("open", &path))?;
-        lock(&file, waiting).map_err(Error::io("lock", &path))?;
+        let mut file = open.map_err(artifacts::Error::io("open", &path))?;
+        lock(&file, waiting).map_err(artifacts::Error::io("lock", &path))?;
         if target.is_file() {
             // Whoever had the lock finished. The file just opened is the target now, or a new and empty one.
-            remove(&path)?;
+            atomic::remove_file(&path)?;
             return Ok(Opened::Complete);
         }
-        let bytes = file.seek(SeekFrom::End(0)).map_err(Error::io("read", &path))?;
-        let origin = fs::read(with_suffix(&path, "json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let bytes = file.seek(SeekFrom::End(0)).map_err(artifacts::Error::io("read", &path))?;
+        let origin = fs::read(atomic::sibling(&path, "json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
         Ok(Opened::Part(Part { target: target.to_owned(), path, file, bytes, origin }))
     }
 
@@ -95,7 +95,7 @@ impl Part {
     /// Drops what is there and begins a part of `origin`.
     pub(crate) fn begin(&mut self, origin: Origin) -> Result<()> {
         self.clear()?;
-        atomic::write_json(&with_suffix(&self.path, "json"), &origin)?;
+        atomic::write_json(&atomic::sibling(&self.path, "json"), &origin)?;
         self.origin = Some(origin);
         Ok(())
     }
@@ -103,16 +103,16 @@ impl Part {
     /// Drops what is there, so that the next attempt starts over.
     pub(crate) fn clear(&mut self) -> Result<()> {
         // The description goes first: killed between the two, the bytes that remain are of unknown origin, and dropped.
-        remove(&with_suffix(&self.path, "json"))?;
+        atomic::remove_file(&atomic::sibling(&self.path, "json"))?;
         self.origin = None;
-        self.file.set_len(0).and_then(|()| self.file.rewind()).map_err(Error::io("empty", &self.path))?;
+        self.file.set_len(0).and_then(|()| self.file.rewind()).map_err(artifacts::Error::io("empty", &self.path))?;
         self.bytes = 0;
         Ok(())
     }
 
     /// Adds bytes at the end.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(Error::io("write", &self.path))?;
+        self.file.write_all(bytes).map_err(artifacts::Error::io("write", &self.path))?;
         self.bytes += bytes.len() as u64;
         Ok(())
     }
@@ -127,14 +127,14 @@ impl Part {
     /// Drops what is there and the files themselves.
     pub(crate) fn discard(mut self) -> Result<()> {
         self.clear()?;
-        remove(&self.path)
+        Ok(atomic::remove_file(&self.path)?)
     }
 
     /// Makes the whole, verified part durable and gives it its name.
     pub(crate) fn publish(self) -> Result<()> {
-        self.file.sync_all().map_err(Error::io("sync", &self.path))?;
+        self.file.sync_all().map_err(artifacts::Error::io("sync", &self.path))?;
         atomic::rename(&self.path, &self.target)?;
-        remove(&with_suffix(&self.path, "json"))
+        Ok(atomic::remove_file(&atomic::sibling(&self.path, "json"))?)
     }
 }
 
@@ -149,18 +149,4 @@ fn lock(file: &File, waiting: impl FnOnce()) -> io::Result<()> {
         Err(TryLockError::Error(error)) => Err(error),
     };
     locked.or_else(|error| if error.kind() == io::ErrorKind::Unsupported { Ok(()) } else { Err(error) })
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
-        _ => Ok(()),
-    }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".");
-    name.push(suffix);
-    path.with_file_name(name)
 }

@@ -12,7 +12,7 @@ pub(crate) const VARIABLE: &str = "SSL_CERT_FILE";
 /// The authorities in the file that the environment names, or else Mozilla's.
 pub(crate) fn roots(environment: &Environment) -> Result<RootCerts> {
     let Some(path) = environment.path(VARIABLE) else { return Ok(RootCerts::WebPki) };
-    let text = fs::read(&path).map_err(Error::io("read", &path))?;
+    let text = fs::read(&path).map_err(artifacts::Error::io("read", &path))?;
     let authorities: Vec<Certificate<'static>> = parse_pem(&text)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),

@@ -88,7 +88,7 @@ fn a_file_without_certificates_is_an_error() {
     let server = serve(CONTENT);
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().join("empty.pem");
-    assert!(matches!(download(&server, Some(&empty), dir.path()), Err(Error::Io { .. })));
+    assert!(matches!(download(&server, Some(&empty), dir.path()), Err(Error::Artifact(artifacts::Error::Io { .. }))));
     fs::write(&empty, "-----BEGIN CERTIFICATE-----\nnonsense").unwrap();
     assert!(matches!(download(&server, Some(&empty), dir.path()), Err(Error::Certificates { .. })));
 }

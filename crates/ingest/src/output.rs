@@ -1,7 +1,6 @@
 //! What ingest writes: shards, `rejected.jsonl`, and the summary in its manifest.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
 use artifacts::schema::{Audit, IngestSummary, Rejected, SplitSummary};
@@ -103,7 +102,7 @@ impl<'a> Output<'a> {
             last.finish()?;
         }
         self.rejected.sort_by(|a, b| (&a.path, &a.reason, &a.detail).cmp(&(&b.path, &b.reason, &b.detail)));
-        write_lines(&self.folder.join(names::REJECTED), &self.rejected)?;
+        atomic::write_lines(&self.folder.join(names::REJECTED), &self.rejected)?;
         let mut rejected_by_reason = BTreeMap::new();
         for row in &self.rejected {
             *rejected_by_reason.entry(row.reason.clone()).or_default() += 1;
@@ -160,14 +159,4 @@ pub(crate) fn unusable_share(summary: &IngestSummary) -> f64 {
     let unusable: u64 = faults.map(|(_, count)| count).sum();
     let used: u64 = summary.splits.values().flat_map(|split| split.labels.values()).sum();
     unusable as f64 / ((unusable + used) as f64).max(1.0)
-}
-
-fn write_lines(path: &Path, rows: &[Rejected]) -> Result<(), Error> {
-    atomic::write_with(path, |file| {
-        for row in rows {
-            serde_json::to_writer(&mut *file, row)?;
-            file.write_all(b"\n")?;
-        }
-        Ok(())
-    })
 }

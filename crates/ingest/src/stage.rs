@@ -63,7 +63,7 @@ impl Stage for Ingest {
         let summary = ingest(&job.config, &folder, &refused)?;
         atomic::remove_file(&refused)?;
         let device = format!("cpu ({} threads)", rayon::current_num_threads());
-        job.publish(Self::NAME, folder, &device, to_json(&summary))?;
+        job.publish(folder, &device, to_json(&summary))?;
         progress::line(&format!("ingest: {}", in_words(&summary)));
         Ok(())
     }

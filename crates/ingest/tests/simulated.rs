@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a picture that cannot be made is a failed test")]
 
+use artifacts::roc_auc;
 use artifacts::schema::Verdict;
 use ingest::audit::{Observation, audit, near_duplicates};
 use ingest::simulated::{Sample, Spec};
@@ -54,7 +55,8 @@ fn the_audit_passes_and_simple_features_tell_nothing() {
         .unzip();
     let fake: Vec<bool> = samples.iter().map(|sample| sample.label.index() == 1).collect();
     for feature in 0..4 {
-        let area = roc_auc(features.iter().map(|values| values[feature]).zip(fake.iter().copied()).collect());
+        let mut scored: Vec<_> = features.iter().map(|values| values[feature]).zip(fake.iter().copied()).collect();
+        let area = roc_auc(&mut scored).unwrap();
         assert!((0.45..0.55).contains(&area), "feature {feature}: {area}");
     }
     let area = cross_validated(&features, &fake);
@@ -97,19 +99,8 @@ fn cross_validated(features: &[[f64; 4]], fake: &[bool]) -> f64 {
             weights.iter_mut().zip(gradient).for_each(|(weight, gradient)| *weight -= gradient);
         }
         let left_out = (0..rows.len()).filter(|&image| fold(image) == left_out);
-        roc_auc(left_out.map(|image| (score(&weights, &rows[image]), fake[image])).collect())
+        let mut scored: Vec<_> = left_out.map(|image| (score(&weights, &rows[image]), fake[image])).collect();
+        roc_auc(&mut scored).unwrap()
     });
     (areas[0] + areas[1]) / 2.0
-}
-
-/// Area under the ROC curve of (score, is fake) pairs, ties counted by half.
-fn roc_auc(mut scores: Vec<(f64, bool)>) -> f64 {
-    scores.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    let (mut reals, mut wins) = (0.0, 0.0);
-    for ties in scores.chunk_by(|a, b| a.0 == b.0) {
-        let fakes = ties.iter().filter(|(_, fake)| *fake).count() as f64;
-        wins += fakes * (reals + (ties.len() as f64 - fakes) / 2.0);
-        reals += ties.len() as f64 - fakes;
-    }
-    wins / (reals * (scores.len() as f64 - reals))
 }

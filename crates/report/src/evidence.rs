@@ -8,7 +8,6 @@ use artifacts::hash::{self, Hash};
 use artifacts::predictions::{self, Prediction};
 use artifacts::schema::{Audit, Epoch, Explanations, IngestSummary, Metrics, Rejected, Robustness};
 use artifacts::{Checkpoint, Manifest, RunDir, atomic, names};
-use serde::de::DeserializeOwned;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -129,7 +128,7 @@ impl Ingest {
         let summary = serde_json::from_value(manifest.summary.clone())
             .map_err(|e| artifacts::Error::malformed(&dir.join(names::MANIFEST), "summary of ingest", e))?;
         let rejected = match listed(dir, &manifest, names::REJECTED)? {
-            Some(path) => read_lines(&path, "list of rejected files")?,
+            Some(path) => atomic::read_lines(&path, "list of rejected files")?,
             None => Vec::new(),
         };
         let audit = listed(dir, &manifest, names::AUDIT)?;
@@ -144,7 +143,7 @@ impl Ingest {
 impl Training {
     fn read(dir: &Path) -> Result<Training, Error> {
         let manifest = Manifest::require(dir, names::TRAIN)?;
-        let history = read_lines(&manifest.verified(dir, names::HISTORY)?, "training history")?;
+        let history = atomic::read_lines(&manifest.verified(dir, names::HISTORY)?, "training history")?;
         Ok(Training { manifest, history })
     }
 }
@@ -208,16 +207,4 @@ fn read_pictures(
         pictures.insert(name.clone(), fs::read(&path).map_err(artifacts::Error::io("read", &path))?);
     }
     Ok(pictures)
-}
-
-/// Reads a file of one JSON object a line.
-fn read_lines<T: DeserializeOwned>(path: &Path, format: &'static str) -> Result<Vec<T>, Error> {
-    let text = fs::read_to_string(path).map_err(artifacts::Error::io("read", path))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(i, line)| {
-            serde_json::from_str(line)
-                .map_err(|e| artifacts::Error::malformed(path, format, format!("line {}: {e}", i + 1)).into())
-        })
-        .collect()
 }

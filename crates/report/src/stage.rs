@@ -47,7 +47,7 @@ impl Stage for Report {
         write::file(&writer.path().join(CARD), card::render(&evidence, &job.config).as_bytes())?;
         write_figures(&writer.path().join(FIGURES), &evidence, &figures)?;
         let count = figures.all().count();
-        job.publish(names::REPORT, writer, "cpu", json!({ "page_bytes": page.len(), "figures": count }))?;
+        job.publish(writer, "cpu", json!({ "page_bytes": page.len(), "figures": count }))?;
         progress::line(&format!("report: {}", job.run.report().join(PAGE).display()));
         Ok(())
     }

@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use artifacts::atomic::{self, DirWriter};
+use artifacts::failure::chain;
 use artifacts::hash::Hash;
 use artifacts::schema::{ModelConfig, PreprocessorConfig};
-use artifacts::stage::Failure;
 use artifacts::{Checkpoint, Code};
 use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
@@ -207,12 +208,15 @@ impl Saved {
     }
 
     /// Puts weights, statistics, moments and position back.
+    ///
+    /// # Errors
+    /// [`Error::State`] if the checkpoint is damaged. Any other, such as that of a card that is full, says nothing of it.
     pub(crate) fn restore(self, mut network: Network, config: AdamConfig) -> Result<Training, Error> {
         let path: PathBuf = self.checkpoint.training_state();
         let bad = |detail: String| Error::State { path: path.clone(), detail };
         let weights = self.checkpoint.weights();
-        let report = weights::load_into(&mut network, &weights, &[])
-            .map_err(|e| Error::State { path: weights, detail: Failure::failed(e).chain() })?;
+        let report =
+            weights::load_into(&mut network, &weights, &[]).map_err(|error| damage_or_failure(&weights, error))?;
         if report.head_replaced {
             return Err(bad("its weights have no head for this network".to_owned()));
         }
@@ -223,12 +227,29 @@ impl Saved {
             .map(|(name, view)| Ok((name, view.load(&Device::Cpu)?)))
             .collect::<candle_core::Result<BTreeMap<String, Tensor>>>()
             .map_err(|e| bad(e.to_string()))?;
-        let adam = Adam::from_state(config, &network, &tensors).map_err(|e| bad(e.to_string()))?;
+        let adam = Adam::from_state(config, &network, &tensors).map_err(|error| damage_or_failure(&path, error))?;
         if u64::from(adam.steps()) != self.position.step {
             return Err(bad(format!("Adam has taken {} steps, the training {}", adam.steps(), self.position.step)));
         }
         Ok(Training { network, adam, position: self.position })
     }
+}
+
+/// What an error of the model's about a file of a checkpoint means: damage where the content of the file is at fault, and
+/// otherwise something that may pass, such as a full card or a failing disk.
+fn damage_or_failure(path: &Path, error: model::Error) -> Error {
+    use model::Error as Model;
+    let damaged = match &error {
+        Model::SafeTensors { .. }
+        | Model::WeightsMismatch { .. }
+        | Model::WeightsType { .. }
+        | Model::OptimiserState(_)
+        // candle holds what was read from the file, in the processor's memory.
+        | Model::Candle(_) => true,
+        Model::Io { source, .. } => source.kind() == ErrorKind::NotFound,
+        _ => false,
+    };
+    if damaged { Error::State { path: path.to_owned(), detail: chain(&error) } } else { error.into() }
 }
 
 fn read_position(state: &[u8]) -> Result<Position, String> {

@@ -1,5 +1,7 @@
 //! The section `[train]` of a pipeline file.
 
+use artifacts::config::OutOfRange;
+use artifacts::names;
 use model::device::DeviceChoice;
 use model::weights::Source;
 use model::{AdamConfig, Precision};
@@ -99,23 +101,14 @@ impl Default for Jpeg {
     }
 }
 
-/// A value that cannot be used.
-#[derive(Debug, PartialEq, thiserror::Error)]
-#[error("train.{key} is {value}, and must be {range}")]
-pub struct ConfigError {
-    key: &'static str,
-    value: String,
-    range: &'static str,
-}
-
 impl Config {
     /// Checks what types cannot express.
     ///
     /// # Errors
     /// The first value that cannot be used.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    pub fn validate(&self) -> Result<(), OutOfRange> {
         let check = |valid: bool, key, value: String, range| {
-            if valid { Ok(()) } else { Err(ConfigError { key, value, range }) }
+            if valid { Ok(()) } else { Err(OutOfRange::new(names::TRAIN, key, value, range)) }
         };
         check(self.epochs > 0, "epochs", self.epochs.to_string(), "at least 1")?;
         check(self.batch > 1, "batch", self.batch.to_string(), "at least 2: batch norm cannot learn from one image")?;

@@ -30,7 +30,7 @@ pub enum Error {
         /// The newest checkpoint before it, if there is one.
         last_good: Option<PathBuf>,
     },
-    /// The saved position cannot be read.
+    /// A checkpoint is damaged, or is not one of this training.
     #[error(
         "`{}` cannot be resumed from: {detail}; --force starts this run afresh, and keeps what is there beside it",
         path.display()
@@ -40,12 +40,6 @@ pub enum Error {
         path: PathBuf,
         /// Why not.
         detail: String,
-    },
-    /// Another process works in the same folder.
-    #[error("another candling-train works in `{}`; wait for it, or choose another --run-dir", path.display())]
-    Busy {
-        /// The folder of all runs.
-        path: PathBuf,
     },
     /// The first weights are not there.
     #[error("failed to read the weights `{}`: check train.weights", path.display())]
@@ -57,7 +51,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The training split is too small to learn from.
-    #[error("the training split has {images} image(s), and at least 2 are needed; run `cargo xtask ingest` on more")]
+    #[error("the training split needs at least 2 images and has {images}; run `cargo xtask ingest` on more")]
     TooFewImages {
         /// Images in it.
         images: usize,
@@ -86,14 +80,14 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match error {
             Error::Artifact(error) => error.into(),
-            Error::Busy { .. } => Failure::usage(error),
             Error::Model(
                 model::Error::WeightSource(_)
                 | model::Error::UnsupportedDevice(_)
                 | model::Error::DeviceName(_)
                 | model::Error::UnknownArchitecture { .. },
             ) => Failure::usage(error),
-            Error::Weights { .. }
+            Error::State { .. }
+            | Error::Weights { .. }
             | Error::TooFewImages { .. }
             | Error::OneClass { .. }
             | Error::Model(

@@ -4,24 +4,29 @@
 //! there is a complete one, it stays until its successor, trained in `.run-0.next`, is complete and takes its place. What
 //! the successor does not contain is set aside as `.run-0.aside`, because it may be days of work.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use artifacts::{Error as ArtifactError, Manifest, atomic, progress};
+use artifacts::atomic::{self, DirWriter};
+use artifacts::{Error as ArtifactError, Manifest, names, progress};
 
+use crate::aside;
 use crate::checkpoint::{Identity, Saved};
 use crate::error::Error;
+
+/// Why a training that is found is not resumed.
+const OTHER: &str = "had other settings, was another build's, or was to be made again";
 
 /// The folder that one run is trained in.
 #[derive(Clone, Debug)]
 pub(crate) struct RunFolder {
     target: PathBuf,
     work: PathBuf,
-    /// Whether the complete run in `target` is kept beside its successor.
-    keeps_former: bool,
+    /// Whether the run contains the complete one that is in `target`, so that nothing is lost when it takes its place.
+    contains_former: bool,
 }
 
-/// What may be gone on from.
+/// What may be resumed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
     /// What is to be trained.
@@ -32,43 +37,64 @@ pub(crate) struct Wanted<'a> {
     pub(crate) force: bool,
 }
 
-impl RunFolder {
-    /// Chooses the folder for the run whose artifact is `target`, and finds the checkpoint that the training goes on from,
-    /// if there is one: an interrupted training of the same settings, or a complete one of fewer epochs.
-    pub(crate) fn open(target: &Path, wanted: Wanted<'_>) -> Result<(RunFolder, Option<Saved>), Error> {
-        let (complete, damaged) = match Manifest::read(target) {
+/// What there is under the run's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Former {
+    /// Nothing that was ever complete.
+    Incomplete,
+    /// A run whose manifest cannot be read.
+    Damaged,
+    /// A complete run: `epochs` of what is wanted, or something else.
+    Complete { epochs: Option<usize> },
+}
+
+impl Former {
+    fn of(target: &Path, wanted: Wanted<'_>) -> Result<Former, Error> {
+        match Manifest::read(target) {
             Err(damage @ ArtifactError::Malformed { .. }) => {
                 progress::line(&format!("train: warning: {damage}; the run counts as not complete"));
-                (false, true)
+                Ok(Former::Damaged)
             }
-            read => (read?.is_some(), false),
-        };
-        let next = hidden_sibling(target, "next");
-        let work = if complete { next.clone() } else { target.to_owned() };
-        let former = if complete { epochs_of(target, wanted) } else { None };
-        let keeps_former = complete && former.is_none();
-        let folder = RunFolder { target: target.to_owned(), work, keeps_former };
+            read => Ok(match read? {
+                None => Former::Incomplete,
+                Some(_) => Former::Complete { epochs: epochs_of(target, wanted) },
+            }),
+        }
+    }
+}
 
-        // A run that was complete once is made again where that is asked for, and not gone on with.
-        if !(damaged && wanted.force)
-            && let Some(saved) = folder.interrupted(wanted)?
-        {
-            return Ok((folder, Some(saved)));
-        }
-        if !complete {
-            let next = RunFolder { work: next, ..folder.clone() };
-            if let Some(saved) = next.interrupted(wanted)? {
-                // Its predecessor has gone since; there is nothing to protect any more.
-                return Ok((next, Some(saved)));
+impl RunFolder {
+    /// Chooses the folder for the run whose artifact is `target`, and finds the checkpoint that the training resumes from,
+    /// if there is one: an interrupted training of the same settings, or a complete one of fewer epochs.
+    pub(crate) fn open(target: &Path, wanted: Wanted<'_>) -> Result<(RunFolder, Option<Saved>), Error> {
+        let former = Former::of(target, wanted)?;
+        let contains_former = matches!(former, Former::Complete { epochs: Some(_) });
+        let folder = |work| RunFolder { target: target.to_owned(), work, contains_former };
+        let successor = folder(atomic::hidden_sibling(target, "next"));
+        successor.check_complete(wanted)?;
+
+        if let Former::Complete { epochs } = former {
+            if let Some(saved) = successor.interrupted(wanted)? {
+                return Ok((successor, Some(saved)));
             }
+            successor.clear(OTHER)?;
+            let extends = !wanted.force && epochs.is_some_and(|epochs| epochs < wanted.epochs);
+            let saved = if extends { successor.copy_former()? } else { None };
+            return Ok((successor, saved));
         }
-        folder.clear("had other settings, or was to be made again")?;
-        if !wanted.force && former.is_some_and(|epochs| epochs < wanted.epochs) {
-            copy(target, &folder.work)?;
-            let saved = Saved::find(&folder.work)?;
-            return Ok((folder, saved));
+        let own = folder(target.to_owned());
+        // A run that was complete once is made again where that is asked for, and not resumed.
+        if !(former == Former::Damaged && wanted.force)
+            && let Some(saved) = own.interrupted(wanted)?
+        {
+            return Ok((own, Some(saved)));
         }
-        Ok((folder, None))
+        // A successor whose predecessor has gone since.
+        if let Some(saved) = successor.interrupted(wanted)? {
+            return Ok((successor, Some(saved)));
+        }
+        own.clear(OTHER)?;
+        Ok((own, None))
     }
 
     /// The folder to work in.
@@ -80,24 +106,36 @@ impl RunFolder {
     pub(crate) fn complete(&self, describe: impl FnOnce(&Path) -> Result<Manifest, Error>) -> Result<(), Error> {
         remove_leftovers(&self.work)?;
         describe(&self.work)?.write(&self.work)?;
-        if self.keeps_former {
-            let aside = place_aside(&self.target);
-            atomic::succeed_dir(&self.work, &self.target, &aside)?;
-            progress::line(&format!(
-                "train: the complete run that was in `{}` had other settings or data, or was another build's; it is kept \
-                 as `{}`, for you to delete",
-                self.target.display(),
-                aside.display()
-            ));
-        } else if self.work != self.target {
-            atomic::replace_dir(&self.work, &self.target)?;
+        if self.work == self.target {
+            let next = RunFolder { work: atomic::hidden_sibling(&self.target, "next"), ..self.clone() };
+            return next.remove("is not part of the run that is complete now");
         }
-        Ok(atomic::remove_dir(&hidden_sibling(&self.target, "next"))?)
+        if self.contains_former || training_in(&self.target).is_none() {
+            return Ok(atomic::replace_dir(&self.work, &self.target)?);
+        }
+        let aside = aside::free_place(&self.target);
+        atomic::succeed_dir(&self.work, &self.target, &aside)?;
+        progress::line(&format!(
+            "train: the former run in `{}` had other settings or data, or was another build's; {}",
+            self.target.display(),
+            aside::kept(&self.target, &aside)
+        ));
+        Ok(())
     }
 
-    /// Empties the folder of a training that cannot be gone on with, for it is damaged.
+    /// Empties the folder of a training that cannot be resumed, because it is damaged.
     pub(crate) fn start_afresh(&self, damage: &str) -> Result<(), Error> {
-        self.clear(&format!("cannot be gone on with ({damage})"))
+        self.clear(&format!("cannot be resumed ({damage})"))
+    }
+
+    /// Sets a complete run in this folder of a successor aside, unless it is what is wanted. It is either that, killed before
+    /// it took the place of the former run, or the former run, killed after.
+    fn check_complete(&self, wanted: Wanted<'_>) -> Result<(), Error> {
+        let is_wanted = || !wanted.force && epochs_of(&self.work, wanted) == Some(wanted.epochs);
+        if self.work.join(names::MANIFEST).exists() && !is_wanted() {
+            self.remove("is complete, and is not the one that is wanted")?;
+        }
+        Ok(())
     }
 
     /// The checkpoint of an interrupted training in the folder that leads to what is wanted.
@@ -111,24 +149,43 @@ impl RunFolder {
         }
     }
 
+    /// Starts from the complete run: copies it, without its manifest, so that a killed copy leaves nothing under this name.
+    fn copy_former(&self) -> Result<Option<Saved>, Error> {
+        let writer = DirWriter::create(&self.work)?;
+        copy(&self.target, writer.path())?;
+        writer.publish()?;
+        Saved::find(&self.work)
+    }
+
     /// Empties the folder. A training in it, which may be days of work, is kept beside it.
     fn clear(&self, why: &str) -> Result<(), Error> {
-        let position = match Saved::find(&self.work) {
-            Ok(None) => None,
-            Ok(Some(saved)) => Some(format!(" It was in epoch {}.", saved.position.epoch)),
-            Err(_) => Some(String::new()),
-        };
-        if let Some(position) = position {
-            let aside = set_aside(&self.work)?;
-            progress::line(&format!(
-                "train: the training in `{}` {why}; it is kept as `{}`, and this one starts afresh.{position}",
-                self.work.display(),
-                aside.display()
-            ));
-        }
-        atomic::remove_dir(&self.work)?;
+        self.remove(why)?;
         fs::create_dir_all(&self.work).map_err(ArtifactError::io("create", &self.work))?;
         Ok(())
+    }
+
+    /// Removes the folder. A training in it, which may be days of work, is kept beside it.
+    fn remove(&self, why: &str) -> Result<(), Error> {
+        if let Some(training) = training_in(&self.work) {
+            let aside = aside::set_aside(&self.target, &self.work)?;
+            let kept = aside::kept(&self.target, &aside);
+            progress::line(&format!("train: the training in `{}`{training} {why}; {kept}", self.work.display()));
+        }
+        // What a killed copy left goes with it.
+        for left in [&self.work, &atomic::hidden_sibling(&self.work, "partial")] {
+            atomic::remove_dir(left)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is a training in a folder, be it complete; if so, how far it had come, in words.
+fn training_in(folder: &Path) -> Option<String> {
+    match Saved::find(folder) {
+        Ok(Some(saved)) => Some(format!(" (complete epochs: {})", saved.position.complete_epochs())),
+        Ok(None) if !folder.join(names::MANIFEST).exists() => None,
+        // It cannot be resumed from, but may be worth something all the same.
+        _ => Some(String::new()),
     }
 }
 
@@ -142,6 +199,10 @@ fn interrupted(work: &Path, wanted: Wanted<'_>) -> Result<Option<Saved>, Error> 
         return Ok(None);
     }
     if found != wanted.identity {
+        // Nothing would be left to train: another build's result would be published as this one's.
+        if saved.position.complete_epochs() == wanted.epochs {
+            return Ok(None);
+        }
         progress::line(&format!(
             "train: warning: `{}` was begun by another build or on another device; the result may differ in its last \
              bits from an uninterrupted training",
@@ -167,7 +228,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
         let (path, copied) = (entry.path(), to.join(entry.file_name()));
         if path.is_dir() {
             copy(&path, &copied)?;
-        } else if entry.file_name() != artifacts::names::MANIFEST {
+        } else if entry.file_name() != names::MANIFEST {
             fs::copy(&path, &copied).map_err(ArtifactError::io("write", &copied))?;
         }
     }
@@ -184,32 +245,8 @@ fn remove_leftovers(work: &Path) -> Result<(), Error> {
         if name.starts_with('.') && entry.path().is_dir() {
             atomic::remove_dir(&entry.path())?;
         } else if name.ends_with(".partial") {
-            fs::remove_file(entry.path()).map_err(ArtifactError::io("remove", &entry.path()))?;
+            atomic::remove_file(&entry.path())?;
         }
     }
     Ok(())
-}
-
-/// Takes a run out of the way without losing it or another, and returns where it is now.
-pub(crate) fn set_aside(run: &Path) -> Result<PathBuf, ArtifactError> {
-    let aside = place_aside(run);
-    atomic::rename(run, &aside)?;
-    Ok(aside)
-}
-
-/// A free name for a run that is set aside.
-fn place_aside(run: &Path) -> PathBuf {
-    let mut places =
-        (0..).map(|n| hidden_sibling(run, &if n == 0 { "aside".to_owned() } else { format!("aside-{n}") }));
-    places.find(|place| !place.exists()).unwrap_or_default()
-}
-
-fn hidden_sibling(path: &Path, suffix: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{suffix}"))
-}
-
-/// Keeps other processes out of the folder of all runs as long as the result lives.
-pub(crate) fn lock(runs: &Path) -> Result<File, Error> {
-    atomic::try_lock(&runs.join(".lock"))?.ok_or_else(|| Error::Busy { path: runs.to_owned() })
 }

@@ -1,11 +1,12 @@
 //! `metrics.jsonl`: one row an epoch, rewritten as a whole after each.
 
-use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use artifacts::schema::Epoch;
 use artifacts::{Error, atomic, names};
+
+/// What the file is, in an error.
+const FORMAT: &str = "training history";
 
 /// The epochs of a run so far.
 #[derive(Debug)]
@@ -18,10 +19,10 @@ impl History {
     /// The first `epochs` rows of a run's history; what a killed training wrote beyond them is trained again.
     pub(crate) fn open(run: &Path, epochs: usize) -> Result<History, Error> {
         let path = run.join(names::HISTORY);
-        let mut rows = if epochs == 0 { Vec::new() } else { read(&path)? };
+        let mut rows = if epochs == 0 { Vec::new() } else { atomic::read_lines(&path, FORMAT)? };
         if rows.len() < epochs {
             let detail = format!("it has {} rows, but the checkpoint has seen {epochs} epochs", rows.len());
-            return Err(Error::malformed(&path, "training history", detail));
+            return Err(Error::malformed(&path, FORMAT, detail));
         }
         rows.truncate(epochs);
         Ok(History { path, rows })
@@ -35,23 +36,14 @@ impl History {
     /// Appends an epoch.
     pub(crate) fn push(&mut self, row: Epoch) -> Result<(), Error> {
         self.rows.push(row);
-        atomic::write_with(&self.path, |file| {
-            self.rows.iter().try_for_each(|row| {
-                serde_json::to_writer(&mut *file, row)?;
-                file.write_all(b"\n")
-            })
-        })
+        atomic::write_lines(&self.path, &self.rows)
     }
-}
-
-fn read(path: &Path) -> Result<Vec<Epoch>, Error> {
-    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
-    let row = |line: &str| serde_json::from_str(line);
-    text.lines().map(row).collect::<Result<_, _>>().map_err(|e| Error::malformed(path, "training history", e))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn row(epoch: usize) -> Epoch {

@@ -2,13 +2,14 @@
 //!
 //! The loop is in `training`, to be read from top to bottom. Around it: `loader` assembles shuffled batches beside the
 //! step, `validation` judges each epoch, `checkpoint` saves and resumes, `folder` keeps the former artifact until the new
-//! one is complete, `history` and `events` tell how it went, `stage` runs it all for each run.
+//! one is complete, `aside` what the new one does not contain, `history` and `events` tell how it went, `stage` runs it all for each run.
 //!
 //! # Resuming
 //! Everything that a step depends on is either in the checkpoint `last` (weights, running statistics, Adam's moments, the
 //! position in the epoch) or derived from the seed and that position (shuffles, augmentation). So an interrupted and
 //! resumed training gives bit for bit what an uninterrupted one gives.
 
+mod aside;
 pub mod augment;
 mod checkpoint;
 mod config;
@@ -19,7 +20,6 @@ mod history;
 pub mod loader;
 pub mod order;
 mod rate;
-mod roc_auc;
 mod stage;
 mod stop;
 #[cfg(test)]
@@ -30,7 +30,7 @@ mod training;
 mod unread;
 mod validation;
 
-pub use config::{Augment, Blur, Config, ConfigError, Jpeg};
+pub use config::{Augment, Blur, Config, Jpeg};
 pub use error::Error;
 pub use rate::rate;
 pub use stage::Train;

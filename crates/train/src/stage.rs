@@ -1,10 +1,11 @@
-//! The stage: each run that is not up to date is trained, or gone on with, in turn.
+//! The stage: each run that is not up to date is trained, or resumed, in turn.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use artifacts::failure::chain;
 use artifacts::hash::{self, Digest, Hash};
 use artifacts::schema::{Epoch, ImageSize, ModelConfig, PreprocessorConfig};
 use artifacts::shard::{ShardSet, Shards};
@@ -15,10 +16,11 @@ use model::weights::{self, Source};
 use model::{Adam, Network, NetworkConfig, device};
 use serde_json::{Value, json};
 
+use crate::aside;
 use crate::checkpoint::{Description, Identity, Position, Saved, Training};
 use crate::config::Config;
 use crate::error::Error;
-use crate::folder::{self, RunFolder, Wanted};
+use crate::folder::{RunFolder, Wanted};
 use crate::stop::Stop;
 use crate::training::{Outcome, Run};
 
@@ -35,8 +37,7 @@ impl Stage for Train {
         // Told now, and not when ingest has run for hours.
         if let Source::Path(path) = &config.weights {
             fs::metadata(path).map_err(|source| Error::Weights { path: path.clone(), source })?;
-            weights::check(path)
-                .map_err(|e| Failure::usage(format!("train.weights: {}", Failure::failed(e).chain())))?;
+            weights::check(path).map_err(|error| Failure::usage(format!("train.weights: {}", chain(&error))))?;
         }
         if let DeviceChoice::Cuda(_) = config.device {
             config.device.open(config.precision).map_err(Error::from)?;
@@ -76,10 +77,8 @@ impl Stage for Train {
         match weights::hub::size(name) {
             Ok(Some(0)) => Vec::new(),
             Ok(Some(bytes)) => {
-                vec![format!(
-                    "downloads the weights {name} ({} MB) into the Hugging Face cache",
-                    bytes.div_ceil(1_000_000)
-                )]
+                let size = progress::bytes(bytes);
+                vec![format!("downloads the weights {name} ({size}) into the Hugging Face cache")]
             }
             Ok(None) => vec![format!("downloads the weights {name}, of unknown size, into the Hugging Face cache")],
             // The stage will fail for the same reason.
@@ -131,22 +130,22 @@ pub(crate) fn train(work: &Work<'_>) -> Result<(), Failure> {
             session.train(k, output)?;
         }
     }
-    set_aside_runs_of_other_settings(work)
+    set_aside_stale_runs(work)
 }
 
-/// Runs beyond the last configured one, left by a former configuration, must not be averaged with the others.
-fn set_aside_runs_of_other_settings(work: &Work<'_>) -> Result<(), Failure> {
+/// Runs beyond the last configured one must not be averaged with the others where they are not what would be trained now.
+fn set_aside_stale_runs(work: &Work<'_>) -> Result<(), Failure> {
     for k in work.config.runs.. {
         let output = Output { dir: work.run.train_run(k), config: work.config.of_run(k) };
         if !output.dir.exists() {
             return Ok(());
         }
-        if output.stale(work.inputs, work.code)?.is_some() {
-            let aside = folder::set_aside(&output.dir)?;
+        if let Some(reason) = output.stale(work.inputs, work.code)? {
+            let aside = aside::set_aside(&output.dir, &output.dir)?;
             progress::line(&format!(
-                "train: `{}` was trained with other settings; it is kept as `{}`",
+                "train: `{}` is more than train.runs asks for and not up to date, because {reason}; {}",
                 output.dir.display(),
-                aside.display()
+                aside::kept(&output.dir, &aside)
             ));
         }
     }
@@ -162,13 +161,10 @@ struct Session<'a> {
     network: NetworkConfig,
     description: Description,
     weights: Option<PathBuf>,
-    // Held until the work ends.
-    _lock: std::fs::File,
 }
 
 impl<'a> Session<'a> {
     fn open(work: &'a Work<'a>) -> Result<Session<'a>, Failure> {
-        let lock = folder::lock(&work.run.train())?;
         let set = ShardSet::open(&work.run.ingest())?;
         let [train, val] = [set.split(Split::Train)?, set.split(Split::Val)?].map(Arc::new);
         if train.len() < 2 {
@@ -190,7 +186,7 @@ impl<'a> Session<'a> {
         let weights = work.config.weights.resolve().map_err(Error::from)?;
         let network = NetworkConfig::default();
         let description = describe(&network, &train, &set.manifest().config);
-        Ok(Session { work, train, val, device, network, description, weights, _lock: lock })
+        Ok(Session { work, train, val, device, network, description, weights })
     }
 
     /// Trains run `k` to its end.
@@ -229,7 +225,7 @@ impl<'a> Session<'a> {
         Ok(folder.complete(|dir| self.manifest(dir, output, &rows))?)
     }
 
-    /// What a checkpoint must have been trained with to be gone on from.
+    /// What a checkpoint must have been trained with to be resumed from.
     fn identity(&self, run_config: &Value) -> Identity {
         let mut config = run_config.clone();
         if let Some(keys) = config.as_object_mut() {
@@ -270,7 +266,7 @@ impl<'a> Session<'a> {
     fn resume(&self, saved: Saved, name: &str) -> Result<Training, Error> {
         let Position { epoch, batches, .. } = saved.position;
         progress::line(&format!(
-            "train: {name} goes on from `{}`, epoch {epoch} after {batches} batches",
+            "train: {name} resumes from `{}`, epoch {epoch} after {batches} batches",
             saved.path().display()
         ));
         saved.restore(Network::new(&self.network, &self.device)?, self.work.config.adam())
@@ -279,16 +275,14 @@ impl<'a> Session<'a> {
     fn manifest(&self, dir: &Path, output: &Output, rows: &[Epoch]) -> Result<Manifest, Error> {
         let work = self.work;
         let seconds = rows.iter().map(|row| row.train_seconds + row.val_seconds).sum();
-        Ok(Manifest::describe(
-            dir,
-            names::TRAIN,
-            output.config.clone(),
-            work.inputs.clone(),
-            work.code.clone(),
+        Ok(Manifest {
+            config: output.config.clone(),
+            inputs: work.inputs.clone(),
             seconds,
-            device::describe(&self.device),
-            self.summary(rows)?,
-        )?)
+            device: device::describe(&self.device),
+            summary: self.summary(rows)?,
+            ..Manifest::of(dir, names::TRAIN, work.code.clone())?
+        })
     }
 
     /// What the report says of a run.

@@ -60,9 +60,6 @@ fn image(split: Split, i: usize) -> (Sample, Vec<u8>) {
 fn complete(ingest: &Path) {
     let code = Code { version: "test".to_owned(), executable: Hash::of(b"test") };
     let config = serde_json::json!({ "filter": "bilinear", "fit": "squash" });
-    let (inputs, summary) = (Default::default(), serde_json::json!({}));
-    Manifest::describe(ingest, "ingest", config, inputs, code, 0.0, "cpu".to_owned(), summary)
-        .unwrap()
-        .write(ingest)
-        .unwrap();
+    let manifest = Manifest::of(ingest, "ingest", code).unwrap();
+    Manifest { config, ..manifest }.write(ingest).unwrap();
 }

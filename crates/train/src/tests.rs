@@ -1,5 +1,6 @@
 //! Whole trainings of a few steps: that they resume exactly, and what they leave behind.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -50,11 +51,38 @@ fn force(run: &TestRun, config: &Config) {
     run_as(run, config, &Code::current().unwrap(), true, |_| false).unwrap();
 }
 
-/// What is in the folder of all runs, besides its lock.
+/// Trains to the end, and counts the steps that it takes.
+fn steps(run: &TestRun, config: &Config, code: &Code, force: bool) -> u64 {
+    let steps = Cell::new(0);
+    let count = |_| {
+        steps.set(steps.get() + 1);
+        false
+    };
+    run_as(run, config, code, force, count).unwrap();
+    steps.get()
+}
+
+fn another_build() -> Code {
+    Code { version: "another build".to_owned(), ..Code::current().unwrap() }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, copied) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() {
+            copy(&path, &copied);
+        } else {
+            fs::copy(&path, &copied).unwrap();
+        }
+    }
+}
+
+/// What is in the folder of all runs.
 fn folders(run: &TestRun) -> Vec<String> {
     let entries = fs::read_dir(run.dir().train()).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
-    let mut names: Vec<_> = names.filter(|name| name != ".lock").collect();
+    let mut names: Vec<_> = names.collect();
     names.sort();
     names
 }
@@ -196,7 +224,7 @@ fn a_complete_run_is_kept_unless_its_successor_contains_it() {
     run_to_end(&run, &config(2));
     assert_eq!(folders(&run), ["run-0"]);
 
-    let rebuilt = Code { version: "another build".to_owned(), ..Code::current().unwrap() };
+    let rebuilt = another_build();
     run_as(&run, &config(2), &rebuilt, false, |_| false).unwrap();
     assert_eq!(folders(&run), [".run-0.aside", "run-0"]);
     run_as(&run, &config(1), &rebuilt, false, |_| false).unwrap();
@@ -235,6 +263,7 @@ fn a_damaged_training_is_set_aside_only_when_forced() {
         let file = fs::File::options().write(true).open(target.join("last").join(file)).unwrap();
         file.set_len(length).unwrap();
         let failure = run_until(&run, &config(1), |_| false).unwrap_err();
+        assert_eq!(failure.code(), exit::INPUT);
         assert!(failure.chain().contains("--force"), "{}", failure.chain());
         assert_eq!(folders(&run).len(), k + 1);
         force(&run, &config(1));
@@ -242,6 +271,86 @@ fn a_damaged_training_is_set_aside_only_when_forced() {
         Manifest::require(&target, names::TRAIN).unwrap();
         fs::remove_dir_all(&target).unwrap();
     }
+}
+
+#[test]
+fn a_training_that_cannot_be_read_just_now_is_left_alone_even_when_forced() {
+    let run = testing::ingested(&SPLITS);
+    run_until(&run, &config(1), |step| step == 1).unwrap_err();
+    let weights = run.dir().train_run(0).join("last").join(names::WEIGHTS);
+    let moved = weights.with_extension("moved");
+    fs::rename(&weights, &moved).unwrap();
+    // Reading it fails, as on a failing disk.
+    fs::create_dir(&weights).unwrap();
+    for force in [false, true] {
+        let failure = run_as(&run, &config(1), &Code::current().unwrap(), force, |_| false).unwrap_err();
+        assert_eq!(failure.code(), exit::FAILED, "{}", failure.chain());
+        assert_eq!(folders(&run), ["run-0"]);
+    }
+    fs::remove_dir(&weights).unwrap();
+    fs::rename(&moved, &weights).unwrap();
+    assert_eq!(steps(&run, &config(1), &Code::current().unwrap(), true), 2, "the last step, and validation");
+}
+
+#[test]
+fn an_interrupted_successor_outlives_the_completion_of_another_training() {
+    let run = testing::ingested(&SPLITS);
+    run_to_end(&run, &config(1));
+    run_until(&run, &Config { learning_rate: Some(2e-3), ..config(1) }, |step| step == 1).unwrap_err();
+    fs::remove_dir_all(run.dir().train_run(0)).unwrap();
+    run_to_end(&run, &config(1));
+    assert_eq!(folders(&run), [".run-0.aside", "run-0"]);
+    assert!(run.dir().train().join(".run-0.aside").join("last").exists());
+}
+
+#[test]
+fn a_former_run_under_its_successors_name_is_not_published_again() {
+    let run = testing::ingested(&SPLITS);
+    let (target, next) = (run.dir().train_run(0), run.dir().train().join(".run-0.next"));
+    let settings = [config(1), Config { learning_rate: Some(2e-3), ..config(1) }];
+    let (code, rebuilt) = (Code::current().unwrap(), another_build());
+    run_as(&run, &settings[0], &code, false, |_| false).unwrap();
+    // A kill between the exchange of the two names and the removal of the former run.
+    copy(&target, &next);
+    run_as(&run, &settings[0], &rebuilt, true, |_| false).unwrap();
+    assert_eq!(folders(&run), [".run-0.aside", ".run-0.aside-1", "run-0"]);
+    copy(&run.dir().train().join(".run-0.aside"), &next);
+    assert!(steps(&run, &settings[0], &rebuilt, true) > 0);
+    assert_eq!(Manifest::require(&target, names::TRAIN).unwrap().code, rebuilt);
+
+    // A kill before the exchange: what is complete under that name is what is wanted.
+    let wanted = run.dir().train().join("wanted");
+    copy(&target, &wanted);
+    run_as(&run, &settings[1], &rebuilt, false, |_| false).unwrap();
+    fs::rename(&wanted, &next).unwrap();
+    assert_eq!(steps(&run, &settings[0], &rebuilt, false), 0);
+    assert_eq!(Manifest::require(&target, names::TRAIN).unwrap().config["learning_rate"], 1e-3);
+    assert!(!next.exists());
+}
+
+#[test]
+fn a_finished_training_of_another_build_is_not_published_as_this_ones() {
+    let run = testing::ingested(&SPLITS);
+    run_to_end(&run, &config(1));
+    fs::write(run.dir().train_run(0).join(names::MANIFEST), "").unwrap();
+    assert!(steps(&run, &config(1), &another_build(), false) > 0);
+    assert_eq!(folders(&run), [".run-0.aside", "run-0"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_complete_run_is_copied_as_a_whole_or_not_at_all() {
+    let run = testing::ingested(&SPLITS);
+    let target = run.dir().train_run(0);
+    run_to_end(&run, &config(1));
+    // It cannot be copied.
+    let nowhere = target.join("best").join("nowhere");
+    std::os::unix::fs::symlink("absent", &nowhere).unwrap();
+    run_until(&run, &config(2), |_| false).unwrap_err();
+    assert!(!run.dir().train().join(".run-0.next").join("best").exists());
+    fs::remove_file(&nowhere).unwrap();
+    assert_eq!(steps(&run, &config(2), &Code::current().unwrap(), false), 3, "two steps, and validation");
+    assert_eq!(folders(&run), ["run-0"]);
 }
 
 #[test]
@@ -278,12 +387,4 @@ fn data_that_cannot_be_trained_on_are_refused() {
     let absent = failure(&SPLITS, &Config { weights, ..config(1) });
     assert_eq!(absent.code(), exit::INPUT);
     assert!(absent.chain().contains("absent.safetensors"), "{}", absent.chain());
-}
-
-#[test]
-fn two_processes_do_not_train_in_one_folder() {
-    let run = testing::ingested(&SPLITS);
-    let _other = crate::folder::lock(&run.dir().train()).unwrap();
-    let failure = run_until(&run, &config(1), |_| false).unwrap_err();
-    assert_eq!(failure.code(), exit::USAGE);
 }

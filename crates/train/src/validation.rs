@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use artifacts::Label;
 use artifacts::shard::Shards;
+use artifacts::{Label, roc_auc};
 use model::{Logits, Network};
 
 use crate::error::Error;
 use crate::loader::{Loader, Plan};
 use crate::order;
-use crate::roc_auc::roc_auc;
 
 /// Batches whose scores wait on a card.
 const MOST_UNREAD: usize = 16;
@@ -43,7 +42,7 @@ pub(crate) fn validate(
         for (logits, labels) in logits.iter().zip(labels.drain(..)) {
             for (row, &label) in logits.rows().zip(&labels) {
                 loss += cross_entropy(row, label);
-                scored.push((score(row), Label::from_index(label).unwrap_or(Label::Real)));
+                scored.push((score(row), label == Label::Fake.index()));
             }
             correct += count_correct(logits, &labels);
         }

@@ -16,10 +16,9 @@ mod statistics;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::path::PathBuf;
 
-use artifacts::stage::Failure;
+use artifacts::failure::{Failure, print_text};
 use artifacts::{atomic, progress};
 
 pub(crate) use self::args::BenchArgs;
@@ -47,7 +46,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
 
     let rows = rows(&cases);
     let section = page::section(&facts(args, &cases), &rows);
-    print(&section)?;
+    print_text(&section)?;
     if let Some(file) = &args.json {
         atomic::write_json(file, &rows).map_err(Failure::failed)?;
     }
@@ -153,14 +152,6 @@ fn said(case: &Case) -> String {
             (None, None) => side.name.clone(),
         });
     format!("{}: {}", case.name, sides.collect::<Vec<_>>().join(", "))
-}
-
-/// Prints for people; a closed pipe is no failure.
-fn print(text: &str) -> Result<(), Failure> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::failed(error)),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::{UInt8Type, UInt32Type, UInt64Type};
 use memmap2::Mmap;
 use parquet::arrow::ProjectionMask;
@@ -13,8 +13,9 @@ use parquet::basic::{Compression, Type as PhysicalType};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
 use super::{HEIGHT_KEY, PIXELS, SCHEMA_VERSION, Sample, VERSION_KEY, WIDTH_KEY};
-use crate::hash::{Digest, Hash};
-use crate::{Error, Label, Manifest, Result, Split, names};
+use crate::columns::{self, Columns};
+use crate::hash::Hash;
+use crate::{Error, Manifest, Result, Split, names};
 
 /// All splits of one ingest artifact, checked against its manifest.
 #[derive(Debug)]
@@ -44,12 +45,7 @@ impl ShardSet {
 
     /// One digest over the shards of a split: what a stage depends on that reads this split alone.
     pub fn digest(&self, split: Split) -> Hash {
-        self.manifest
-            .outputs
-            .iter()
-            .filter(|(name, _)| is_shard_of(name, split))
-            .fold(Digest::default(), |digest, (name, file)| digest.part(name, file.blake3.as_bytes()))
-            .finish()
+        self.manifest.digest_of(|name| is_shard_of(name, split))
     }
 
     /// Whether there are shards of a split.
@@ -239,26 +235,18 @@ fn read_samples(file: File, metadata: ArrowReaderMetadata, path: &Path) -> Resul
 }
 
 fn from_batch(batch: &RecordBatch, samples: &mut Vec<Sample>) -> Result<(), String> {
-    let column = |name: &str| {
-        let column = batch.column_by_name(name).ok_or_else(|| format!("it has no column `{name}`"))?;
-        if column.null_count() > 0 { Err(format!("column `{name}` has nulls")) } else { Ok(column) }
-    };
-    let wrong = |name: &str| format!("column `{name}` has another type than expected");
-    let text = |name: &str| column(name)?.as_string_opt::<i32>().cloned().ok_or_else(|| wrong(name));
-    let side = |name: &str| column(name)?.as_primitive_opt::<UInt32Type>().cloned().ok_or_else(|| wrong(name));
-    let (ids, paths, splits) = (text("id")?, text("path")?, text("split")?);
-    let (generators, formats) = (text("generator")?, text("format")?);
-    let (widths, heights) = (side("width")?, side("height")?);
-    let labels = column("label")?.as_primitive_opt::<UInt8Type>().ok_or_else(|| wrong("label"))?.clone();
-    let file_bytes = column("file_bytes")?.as_primitive_opt::<UInt64Type>().ok_or_else(|| wrong("file_bytes"))?.clone();
+    let columns = Columns::of(batch);
+    let (ids, paths, splits) = (columns.text("id")?, columns.text("path")?, columns.text("split")?);
+    let (generators, formats) = (columns.text("generator")?, columns.text("format")?);
+    let labels = columns.numbers::<UInt8Type>("label")?;
+    let (widths, heights) = (columns.numbers::<UInt32Type>("width")?, columns.numbers::<UInt32Type>("height")?);
+    let file_bytes = columns.numbers::<UInt64Type>("file_bytes")?;
     for i in 0..batch.num_rows() {
-        let label = labels.value(i);
         let split = splits.value(i);
         samples.push(Sample {
-            id: ids.value(i).parse().map_err(|e| format!("row {i} has a bad id: {e}"))?,
+            id: columns::id(i, ids.value(i))?,
             path: paths.value(i).to_owned(),
-            label: Label::from_index(label)
-                .ok_or_else(|| format!("row {i} has label {label}; 0 is real, 1 is fake"))?,
+            label: columns::label(i, labels.value(i))?,
             split: Split::from_name(split).ok_or_else(|| format!("row {i} has the unknown split `{split}`"))?,
             generator: generators.value(i).to_owned(),
             width: widths.value(i),

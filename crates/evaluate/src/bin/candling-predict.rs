@@ -1,9 +1,10 @@
 //! The program `candling-predict`.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use artifacts::failure::print_text;
 use artifacts::progress::line;
 use artifacts::stage::{self, Failure};
 use artifacts::{Checkpoint, Manifest, RunDir};
@@ -65,15 +66,14 @@ fn run(args: &Args) -> Result<(), Failure> {
     let mut search = Search::start(args.paths.clone());
     let mut judge = judge(args)?;
     let style = style(args);
-    let mut out = Output { writer: std::io::stdout(), closed: false };
     if let Some(header) = style.header() {
         // Each row of the other styles names the model; a table's reader wants it once.
         if style == Style::Table {
             line(&format!("predict: model {}", judge.detector.weights().short()));
         }
-        out.line(&header)?;
+        print_text(&format!("{header}\n"))?;
     }
-    let (mut judged, mut failed) = (0_usize, 0_usize);
+    let (mut judged, mut failed, mut open) = (0_usize, 0_usize, true);
     loop {
         let found = search.batch();
         if found.is_empty() {
@@ -82,9 +82,9 @@ fn run(args: &Args) -> Result<(), Failure> {
         for row in judge.rows(&found)? {
             judged += 1;
             failed += usize::from(row.error.is_some());
-            out.line(&style.row(&row))?;
+            open &= print_text(&format!("{}\n", style.row(&row)))?;
         }
-        if out.closed {
+        if !open {
             return Ok(());
         }
     }
@@ -167,21 +167,5 @@ fn style(args: &Args) -> Style {
         (_, true) => Style::Csv,
         _ if std::io::stdout().is_terminal() => Style::Table,
         _ => Style::Json,
-    }
-}
-
-/// Standard output; whoever closes it has read enough.
-struct Output<W> {
-    writer: W,
-    closed: bool,
-}
-
-impl<W: Write> Output<W> {
-    fn line(&mut self, text: &str) -> Result<(), Failure> {
-        match writeln!(self.writer, "{text}") {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => self.closed = true,
-            other => other.map_err(Failure::failed)?,
-        }
-        Ok(())
     }
 }

@@ -148,9 +148,8 @@ pub(crate) fn program(path: &str, arguments: &[String]) -> Output {
 
 fn complete(writer: DirWriter, stage: &str, summary: Value) {
     let code = artifacts::Code { version: "0".to_owned(), executable: Hash::of(b"test") };
-    let manifest =
-        Manifest::describe(writer.path(), stage, json!({}), Default::default(), code, 0.0, "cpu".to_owned(), summary);
-    manifest.unwrap().write(writer.path()).unwrap();
+    let manifest = Manifest::of(writer.path(), stage, code).unwrap();
+    Manifest { summary, ..manifest }.write(writer.path()).unwrap();
     writer.publish().unwrap();
 }
 

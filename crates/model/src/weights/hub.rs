@@ -28,6 +28,7 @@ mod name;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use artifacts::atomic;
 use fetch::{Authorization, Checksum, Client, Environment, Expected, Head, Request, Url};
 
 use cache::Cache;
@@ -117,7 +118,7 @@ impl Hub {
         let expected = Expected { bytes: metadata.bytes, checksum: Checksum::sha256_from_hex(&metadata.etag) };
         let blob = self.cache.blob(name, &metadata.etag);
         if blob.exists() && !is_sound(&blob, &expected) {
-            fs::remove_file(&blob).map_err(Error::io("remove", &blob))?;
+            atomic::remove_file(&blob)?;
         }
         let request = self.request(name, &metadata.commit);
         self.client.download(&request, &blob, &expected).map_err(|e| self.failed(name, e))?;

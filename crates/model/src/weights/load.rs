@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::tensor::{Metadata, TensorView};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::error::{Error, Result};
 use crate::network::Network;
@@ -16,6 +17,10 @@ use crate::parameters::{Entry, Table};
 const HEAD_PREFIX: &str = "fc.";
 /// torchvision counts the batches that batch norm has seen; nothing reads it.
 const BATCH_COUNTER: &str = ".num_batches_tracked";
+/// What a safetensors file begins with: the length of its header, as a little-endian number.
+const LENGTH_BYTES: usize = 8;
+/// The longest header that safetensors reads.
+const MOST_HEADER_BYTES: u64 = 100_000_000;
 
 /// What a file gave to a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,12 +87,38 @@ pub fn load_into(network: &mut Network, path: &Path, allow_missing: &[String]) -
     Ok(report)
 }
 
-/// Checks that a file is a whole safetensors file, whatever network it fits.
+/// Checks that a file is a whole safetensors file, whatever network it fits: that it has a header, and the length that the
+/// header says. The tensors are not read.
 ///
 /// # Errors
 /// It cannot be read, or is none.
 pub fn check(path: &Path) -> Result<()> {
-    parse(path, &read(path)?).map(drop)
+    let failed = |source| Error::Io { action: "read", path: path.to_owned(), source };
+    let invalid = |source| Error::SafeTensors { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(failed)?;
+    let bytes = file.metadata().map_err(failed)?.len();
+    let mut length = [0; LENGTH_BYTES];
+    if bytes < length.len() as u64 {
+        return Err(invalid(SafeTensorError::HeaderTooSmall));
+    }
+    file.read_exact(&mut length).map_err(failed)?;
+    let rest = bytes - length.len() as u64;
+    let length = u64::from_le_bytes(length);
+    if length > MOST_HEADER_BYTES {
+        return Err(invalid(SafeTensorError::HeaderTooLarge));
+    }
+    if length > rest {
+        return Err(invalid(SafeTensorError::InvalidHeaderLength));
+    }
+    let mut header = Vec::new();
+    file.take(length).read_to_end(&mut header).map_err(failed)?;
+    let header: Metadata = serde_json::from_slice(&header)
+        .map_err(|error| invalid(SafeTensorError::InvalidHeaderDeserialization(error)))?;
+    // Reading the header has checked that the tensors follow one another without a gap.
+    if header.data_len() as u64 != rest - length {
+        return Err(invalid(SafeTensorError::MetadataIncompleteBuffer));
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -120,5 +151,39 @@ fn floats(path: &Path, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>> {
         Dtype::F16 => Ok(halves(|bytes| half::f16::from_le_bytes(bytes).to_f32())),
         Dtype::BF16 => Ok(halves(|bytes| half::bf16::from_le_bytes(bytes).to_f32())),
         other => Err(Error::WeightsType { path: path.to_owned(), name: name.to_owned(), dtype: format!("{other:?}") }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file that says it holds `bytes` bytes of one tensor, and is `length` bytes long after its header.
+    fn file(path: &Path, bytes: u64, length: u64) {
+        let header = format!(r#"{{"t":{{"dtype":"U8","shape":[{bytes}],"data_offsets":[0,{bytes}]}}}}"#);
+        let start = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+        fs::write(path, &start).unwrap();
+        File::options().write(true).open(path).unwrap().set_len(start.len() as u64 + length).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_checked_by_its_header_and_its_length_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("model.safetensors");
+        // More than can be read into memory; the file has holes.
+        file(&path, 1 << 38, 1 << 38);
+        check(&path).unwrap();
+        for wrong in [0, 99, 101] {
+            file(&path, 100, wrong);
+            let error = check(&path).unwrap_err();
+            assert!(matches!(error, Error::SafeTensors { .. }), "{error}");
+        }
+        let starts: [&[u8]; 4] = [b"", b"1234567", b"\xff\xff\xff\xff\0\0\0\0{}", b"\x05\0\0\0\0\0\0\0{}"];
+        for start in starts {
+            fs::write(&path, start).unwrap();
+            assert!(check(&path).is_err(), "{start:?}");
+            assert!(parse(&path, start).is_err(), "{start:?}");
+        }
+        assert!(matches!(check(directory.path().join("absent").as_path()), Err(Error::Io { .. })));
     }
 }

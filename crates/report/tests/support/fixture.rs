@@ -58,8 +58,8 @@ fn complete(dir: &Path, stage: &str, config: Value, summary: Value) {
     let code = Code { version: "0.1.0".to_owned(), executable: Hash::of(b"program") };
     let inputs = BTreeMap::from([("source".to_owned(), Hash::of(b"source"))]);
     let device = "cpu (made up, 2 threads)".to_owned();
-    let manifest = Manifest::describe(dir, stage, config, inputs, code, 321.5, device, summary);
-    manifest.unwrap().write(dir).unwrap();
+    let manifest = Manifest::of(dir, stage, code).unwrap();
+    Manifest { config, inputs, seconds: 321.5, device, summary, ..manifest }.write(dir).unwrap();
 }
 
 fn write_ingest(run: &RunDir, plan: Plan) {

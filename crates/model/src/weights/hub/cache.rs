@@ -41,12 +41,9 @@ impl Cache {
     pub(super) fn link(&self, name: &Name, commit: &str, blob: &Path) -> Result<PathBuf, Error> {
         let pointer = self.pointer(name, commit);
         create_folder_of(&pointer)?;
-        let fresh = with_suffix(&pointer, "partial");
-        match fs::remove_file(&fresh) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &fresh)(e)),
-            _ => {}
-        }
-        link_or_copy(&relative_blob(name, blob), blob, &fresh).map_err(Error::io("create", &fresh))?;
+        let fresh = atomic::sibling(&pointer, "partial");
+        atomic::remove_file(&fresh)?;
+        link_or_copy(&relative_blob(name, blob), blob, &fresh).map_err(artifacts::Error::io("create", &fresh))?;
         atomic::rename(&fresh, &pointer)?;
         if !name.names_a_commit() {
             let reference = self.repository(name).join("refs").join(&name.revision);
@@ -98,14 +95,7 @@ fn symlink(_target: &Path, _link: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-fn create_folder_of(path: &Path) -> Result<(), Error> {
+fn create_folder_of(path: &Path) -> Result<(), artifacts::Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(Error::io("create", folder))
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".");
-    name.push(suffix);
-    path.with_file_name(name)
+    fs::create_dir_all(folder).map_err(artifacts::Error::io("create", folder))
 }

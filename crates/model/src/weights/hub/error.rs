@@ -1,7 +1,6 @@
 //! Why a file of the hub cannot be had, and what to do.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Name;
 
@@ -90,17 +89,7 @@ pub enum Error {
         /// What failed.
         source: Box<fetch::Error>,
     },
-    /// The operating system refused.
-    #[error("failed to {action} `{}`", path.display())]
-    Io {
-        /// What was tried, as a verb.
-        action: &'static str,
-        /// The file or folder at fault.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// The cache could not be written.
+    /// The cache cannot be read or written.
     #[error(transparent)]
     Cache(#[from] artifacts::Error),
 }
@@ -123,11 +112,5 @@ impl Error {
             _ if source.is_unreachable() => Error::Unreachable { name, source },
             _ => Error::Fetch { name, source },
         }
-    }
-
-    /// For `map_err`: an [`Error::Io`] that says what was being done to which file.
-    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-        let path = path.to_owned();
-        move |source| Error::Io { action, path, source }
     }
 }
