@@ -97,6 +97,11 @@ pub(crate) struct ConvNorm {
     pub(crate) variance: Entry,
 }
 
+/// Side of the output of the pooling after the stem, 3x3 with stride 2 and padding 1, for an input side.
+pub(crate) fn pooled_side(side: usize) -> usize {
+    side.div_ceil(2)
+}
+
 impl ConvNorm {
     /// Side of the output for an input side.
     pub(crate) fn output_side(&self, side: usize) -> usize {

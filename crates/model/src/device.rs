@@ -90,8 +90,7 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// The device itself. Where `auto` cannot have a card that the build could use, it says why, and so it does where a
-    /// processor cannot compute in `precision` and f32 is taken.
+    /// Opens the device. Says on the progress line why `auto` falls back to the CPU, and why the CPU falls back to f32.
     ///
     /// # Errors
     /// A card was asked for by name and this build or this machine does not have it.

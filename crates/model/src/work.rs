@@ -1,6 +1,6 @@
 //! The arithmetic and memory traffic of a network, to compare its measured speed with the machine's.
 
-use crate::architecture::{COLOURS, ConvNorm, Plan};
+use crate::architecture::{COLOURS, ConvNorm, Plan, pooled_side};
 use crate::network::Network;
 
 /// What one image takes.
@@ -60,8 +60,7 @@ impl Layers {
         let (mut stem, mut size) = through(&plan.stem, [height, width]);
         // The kernels' pixels have a fourth channel.
         stem.input = stem.input / COLOURS as u64 * (COLOURS as u64 + 1);
-        // 3x3 with stride 2 and padding 1.
-        size = size.map(|side| (side - 1) / 2 + 1);
+        size = size.map(pooled_side);
         let pooled = (size[0] * size[1] * plan.stem.outputs) as u64;
         let mut blocks = Vec::new();
         for block in &plan.blocks {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 /// A large buffer of `f32`, page-aligned, zero at first, on huge pages where the system gives them.
 ///
-/// Fresh pages are dear (a fault and 4 KiB of zeros each), so that buffers are kept from step to step.
+/// Fresh pages are expensive (a fault and 4 KiB of zeros each), so buffers are kept from step to step.
 #[derive(Debug)]
 pub(crate) struct Buffer {
     map: Option<memmap2::MmapMut>,

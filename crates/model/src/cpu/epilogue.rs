@@ -2,8 +2,8 @@
 
 use super::simd::Simd;
 
-/// Bytes of a tensor that would push everything else out of a last-level cache before it is read; few in this crate's
-/// tests, so that their small tensors are written in both ways.
+/// Larger tensors, in bytes, would evict everything else from the last-level cache before they are read. Tiny in tests, so
+/// that both ways of writing are covered.
 const LARGE: usize = if cfg!(test) { 4 << 10 } else { 8 << 20 };
 
 /// Whether a tensor of `len` elements is written past the caches: it then need not be read before it is written.

@@ -9,7 +9,7 @@ use super::pixels;
 use super::pool::{self, MaxPool};
 use super::simd::Isa;
 use super::workspace::zeros;
-use crate::architecture::{Block, COLOURS, ConvNorm, Plan};
+use crate::architecture::{Block, COLOURS, ConvNorm, Plan, pooled_side};
 use crate::batch::{BatchShape, Normalisation, PixelBatch};
 use crate::error::Result;
 
@@ -154,7 +154,7 @@ impl Space {
             width: plan.stem.output_side(width),
             channels: plan.stem.outputs,
         };
-        let mut side = (pool::output_side(pool.height), pool::output_side(pool.width));
+        let mut side = (pooled_side(pool.height), pooled_side(pool.width));
         let winners = vec![0; images * side.0 * side.1 * plan.stem.outputs];
         let mut blocks = Vec::new();
         for block in &plan.blocks {

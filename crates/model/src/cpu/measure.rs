@@ -4,10 +4,10 @@ use super::convolution::{Convolution, Input};
 use super::epilogue::{MaskByNorm, Statistics};
 use super::method::Method;
 use super::norm::Norm;
-use super::pool::{self, MaxPool};
+use super::pool::MaxPool;
 use super::simd::Isa;
 use super::workspace::zeros;
-use crate::architecture::{Architecture, ConvNorm, Plan};
+use crate::architecture::{Architecture, ConvNorm, Plan, pooled_side};
 use crate::device::Device;
 use crate::error::Result;
 
@@ -68,7 +68,7 @@ pub fn layers(
 /// The different convolutions in the order of their first layers.
 fn shapes(plan: &Plan, side: usize) -> Vec<Shape> {
     let stem = Shape { layer: plan.stem.clone(), input: Input::PaddedPixels, side, layers: 1 };
-    let mut side = pool::output_side(plan.stem.output_side(side));
+    let mut side = pooled_side(plan.stem.output_side(side));
     let mut shapes = vec![stem];
     let mut add = |layer: &ConvNorm, side: usize| {
         let key = |layer: &ConvNorm| (layer.inputs, layer.outputs, layer.kernel, layer.stride);
@@ -149,7 +149,7 @@ fn pooling(
 ) -> Result<()> {
     let (side, channels) = (plan.stem.output_side(side), plan.stem.outputs);
     let pool = MaxPool { images, height: side, width: side, channels };
-    let out = pool::output_side(side);
+    let out = pooled_side(side);
     let (z, mut dz) = (zeros(images * side * side * channels)?, zeros(images * side * side * channels)?);
     let mut y = zeros(images * out * out * channels)?;
     let mut winners = vec![0; images * out * out * channels];

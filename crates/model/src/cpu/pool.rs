@@ -4,15 +4,11 @@ use rayon::prelude::*;
 
 use super::norm::Norm;
 use super::simd::{Isa, Kernel, MAX_LANES, Simd};
+use crate::architecture::pooled_side;
 
 const KERNEL: usize = 3;
 const STRIDE: usize = 2;
 const PADDING: usize = 1;
-
-/// Output side for an input side.
-pub(crate) fn output_side(side: usize) -> usize {
-    (side + 2 * PADDING - KERNEL) / STRIDE + 1
-}
 
 /// Rows (or columns) of the input under row `o` of the output, each with its place in the kernel.
 fn under(o: usize, side: usize) -> impl Iterator<Item = (usize, usize)> {
@@ -35,7 +31,7 @@ pub(crate) struct MaxPool {
 impl MaxPool {
     /// `to = maximum of relu(scale * z + shift)`; `which` receives the winner's place in the kernel, the first of equals.
     pub(crate) fn forward(&self, isa: Isa, norm: &Norm, z: &[f32], to: &mut [f32], which: &mut [u8]) {
-        let row = output_side(self.width) * self.channels;
+        let row = pooled_side(self.width) * self.channels;
         let rows = to.par_chunks_mut(row).zip(which.par_chunks_mut(row)).enumerate();
         rows.for_each(|(row, (to, which))| isa.run(Maximum { pool: self, norm, z, row, to, which }));
     }
@@ -62,7 +58,7 @@ impl MaxPool {
     #[inline(always)]
     fn backward_row(&self, gradient: &[f32], which: &[u8], y: usize, to: &mut [f32]) {
         let Self { height, width, channels, .. } = *self;
-        let (out_height, out_width) = (output_side(height), output_side(width));
+        let (out_height, out_width) = (pooled_side(height), pooled_side(width));
         to.fill(0.0);
         for down in 0..KERNEL {
             let Some(oy) = window(y, down, out_height) else { continue };
@@ -96,7 +92,7 @@ impl Kernel for Maximum<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let &MaxPool { height, width, channels, .. } = self.pool;
-        let (image, oy) = (self.row / output_side(height), self.row % output_side(height));
+        let (image, oy) = (self.row / pooled_side(height), self.row % pooled_side(height));
         let z = &self.z[image * height * width * channels..][..height * width * channels];
         let pixels = self.to.chunks_exact_mut(channels).zip(self.which.chunks_exact_mut(channels));
         for (ox, (to, which)) in pixels.enumerate() {
@@ -144,7 +140,7 @@ impl Kernel for MaximumGradient<'_> {
     fn run<S: Simd>(self, _simd: S) {
         let &MaxPool { height, width, channels, .. } = self.pool;
         let (image, y) = (self.row / height, self.row % height);
-        let pooled = output_side(height) * output_side(width) * channels;
+        let pooled = pooled_side(height) * pooled_side(width) * channels;
         let pooled = image * pooled..(image + 1) * pooled;
         self.pool.backward_row(&self.gradient[pooled.clone()], &self.which[pooled], y, self.to);
         sum_row(&self.norm.mean, &self.z[self.row * width * channels..][..width * channels], self.to, self.sums);
@@ -224,7 +220,7 @@ mod tests {
             z.iter_mut().step_by(5).for_each(|value| *value = f32::NAN);
             z.iter_mut().skip(1).step_by(7).for_each(|value| *value = f32::INFINITY);
         }
-        let (out_height, out_width) = (output_side(height), output_side(width));
+        let (out_height, out_width) = (pooled_side(height), pooled_side(width));
         let outputs = IMAGES * out_height * out_width * channels;
         let (mut to, mut which) = (vec![-1.0; outputs], vec![77; outputs]);
         pool.forward(isa, &norm, &z, &mut to, &mut which);

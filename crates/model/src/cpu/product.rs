@@ -50,7 +50,7 @@ pub(crate) struct Product {
     /// The output.
     to: Picture,
     channels: usize,
-    /// Rows (and columns) of the output for one of each phase.
+    /// Distance between neighbouring pixels of a phase, in rows and in columns of the output.
     step: usize,
     phases: Vec<Phase>,
     /// Rows of the grid, over all images, of each unit.

@@ -38,7 +38,7 @@ const PACKED_AT_ONCE: usize = 8;
 /// Elements of a cache line: added to a power of two, so that what is used together falls on different sets of the cache.
 const LINE: usize = 16;
 
-/// Whether a convolution with outputs of `(height, width)` is computed this way. A rule by shape, and not by the number of
+/// Whether a convolution on pictures of `(height, width)` is computed this way. A rule by shape, and not by the number of
 /// images, so that packed weights serve all batches.
 pub(crate) fn suits(layer: &ConvNorm, (height, width): (usize, usize)) -> bool {
     let ConvNorm { inputs, outputs, kernel, stride, padding, .. } = *layer;
@@ -94,7 +94,7 @@ impl Tiling {
         Place { image: row / self.rows(), y: row % self.rows() * TILE, x: x * TILE }
     }
 
-    /// The first pixel, over all pictures, below the rows of tiles before `row`.
+    /// Index of the first pixel of tile row `row`, over all pictures.
     fn pixel(self, row: usize) -> usize {
         (row / self.rows() * self.height + row % self.rows() * TILE) * self.width
     }

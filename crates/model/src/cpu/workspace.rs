@@ -7,9 +7,9 @@ use super::buffer::Buffer;
 use super::convolution::{Convolution, Input};
 use super::method::Method;
 use super::norm::Norm;
-use super::pool::{self, MaxPool};
+use super::pool::MaxPool;
 use super::simd::Isa;
-use crate::architecture::{Block, COLOURS, ConvNorm, Plan};
+use crate::architecture::{Block, COLOURS, ConvNorm, Plan, pooled_side};
 use crate::batch::BatchShape;
 use crate::error::{Error, Result};
 
@@ -103,7 +103,7 @@ impl Workspace {
         let pool = MaxPool { images, height, width, channels };
         needs.sums = needs.sums.max(images * height * 2 * channels);
         needs.between = stem.pixels * channels;
-        let mut side = (pool::output_side(height), pool::output_side(width));
+        let mut side = (pooled_side(height), pooled_side(width));
         let pooled = images * side.0 * side.1 * channels;
         let mut blocks = Vec::new();
         for block in &plan.blocks {

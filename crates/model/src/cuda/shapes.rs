@@ -1,6 +1,7 @@
 //! Shapes as the kernels see them, and the grids that follow from them.
 
 use super::engine::{Arg, Precision, THREADS};
+use crate::architecture::pooled_side;
 
 /// Channels must be a multiple of it: one 16-byte pack of bf16.
 pub(crate) const CHANNEL_MULTIPLE: usize = 8;
@@ -103,9 +104,9 @@ impl Images {
         self.height * self.width
     }
 
-    /// The shape after a 3x3 window with stride 2 and padding 1.
+    /// The shape after the pooling.
     pub(crate) fn pooled(&self) -> Self {
-        Self { height: self.height.div_ceil(2), width: self.width.div_ceil(2), ..*self }
+        Self { height: pooled_side(self.height), width: pooled_side(self.width), ..*self }
     }
 
     /// 16-byte packs of a pixel.
