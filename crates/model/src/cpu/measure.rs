@@ -104,7 +104,7 @@ fn convolution(shape: &Shape, images: usize, timer: Timer<'_>, isa: Isa, found: 
     let (mut weights, mut packed) = (zeros(outputs * inputs * kernel * kernel)?, zeros(convolution.packed_len())?);
     let mut dw = zeros(outputs * inputs * kernel * kernel)?;
     let products = std::iter::once(&convolution.forward).chain(&convolution.input);
-    let units = products.map(Method::units).max().unwrap_or(0);
+    let units = products.map(Method::unit_count).max().unwrap_or(0);
     let mut sums = zeros(units * 3 * inputs.max(outputs))?;
     let mut partial = zeros(convolution.weights.partial_len())?;
     // Neither zero nor subnormal, which some processors treat apart.

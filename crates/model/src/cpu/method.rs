@@ -4,6 +4,7 @@ use super::epilogue::Epilogue;
 use super::gradient::WeightGradient;
 use super::operand::Operand;
 use super::product::Product;
+use super::units::Units;
 use super::winograd::Winograd;
 use super::winograd::gradient::WinogradGradient;
 
@@ -17,20 +18,27 @@ pub(crate) enum Method {
 }
 
 impl Method {
-    /// Number of units, for whoever keeps the sums.
-    pub(crate) fn units(&self) -> usize {
+    /// The units of the output.
+    fn units(&self) -> &Units {
         match self {
             Self::Direct(product) => product.units(),
             Self::Winograd(winograd) => winograd.units(),
         }
     }
 
+    /// Number of units, for whoever keeps the sums.
+    pub(crate) fn unit_count(&self) -> usize {
+        self.units().count()
+    }
+
     /// Pixels of the output in each unit.
     pub(crate) fn unit_pixels(&self) -> Vec<usize> {
-        match self {
-            Self::Direct(product) => product.unit_pixels().collect(),
-            Self::Winograd(winograd) => winograd.unit_pixels().collect(),
-        }
+        self.units().pixels()
+    }
+
+    /// Elements of the output.
+    pub(crate) fn output_len(&self) -> usize {
+        self.units().output_len()
     }
 
     /// Elements of the packed weights.
@@ -38,14 +46,6 @@ impl Method {
         match self {
             Self::Direct(product) => product.packed_len(),
             Self::Winograd(winograd) => winograd.packed_len(),
-        }
-    }
-
-    /// Elements of the output.
-    pub(crate) fn output_len(&self) -> usize {
-        match self {
-            Self::Direct(product) => product.output_len(),
-            Self::Winograd(winograd) => winograd.output_len(),
         }
     }
 

@@ -30,6 +30,7 @@ mod steps;
 mod tests;
 mod tile;
 mod trunk;
+mod units;
 mod winograd;
 mod workspace;
 

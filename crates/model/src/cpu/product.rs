@@ -20,6 +20,7 @@ use super::panels::Panels;
 use super::simd::{Isa, Kernel, Simd};
 use super::steps;
 use super::tile::{ByRow, Pitch, fullest, tile};
+use super::units::{Share, Units};
 
 /// Most pixels that are packed at once.
 const MAX_PIXELS: usize = 112;
@@ -46,15 +47,15 @@ pub(crate) struct Phase {
 /// The plan of a convolution, forward or of its input's gradient, for one batch shape.
 #[derive(Clone, Debug)]
 pub(crate) struct Product {
-    images: usize,
-    /// The output.
+    /// A picture of the output.
     to: Picture,
     channels: usize,
     /// Distance between neighbouring pixels of a phase, in rows and in columns of the output.
     step: usize,
     phases: Vec<Phase>,
     /// Rows of the grid, over all images, of each unit.
-    units: Vec<Range<usize>>,
+    rows: Vec<Range<usize>>,
+    units: Units,
     isa: Isa,
 }
 
@@ -66,18 +67,17 @@ impl Product {
         let to = Picture::dense(to.0, to.1, channels);
         let rows = images * to.height.div_ceil(step);
         let per_unit = rows_per_unit(rows, to.width.div_ceil(step), isa.tile().0);
-        let units = (0..rows).step_by(per_unit).map(|start| start..rows.min(start + per_unit)).collect();
-        Self { images, to, channels, step, phases, units, isa }
+        let rows: Vec<_> = (0..rows).step_by(per_unit).map(|start| start..rows.min(start + per_unit)).collect();
+        // The pixels of the output that some rows of the grid stand for, counted over the whole batch.
+        let per_image = to.height.div_ceil(step);
+        let first = |row: usize| (row / per_image * to.height + row % per_image * step) * to.width;
+        let starts = rows.iter().map(|rows| first(rows.start)).chain([images * to.height * to.width]).collect();
+        Self { to, channels, step, phases, rows, units: Units::new(channels, starts), isa }
     }
 
-    /// Number of units, for whoever keeps the sums.
-    pub(crate) fn units(&self) -> usize {
-        self.units.len()
-    }
-
-    /// Pixels of the output in each unit.
-    pub(crate) fn unit_pixels(&self) -> impl Iterator<Item = usize> {
-        self.units.iter().map(|unit| self.pixels(unit).len())
+    /// The units of the output.
+    pub(crate) fn units(&self) -> &Units {
+        &self.units
     }
 
     /// The right operands' layouts, with where each starts in the packed weights.
@@ -90,11 +90,6 @@ impl Product {
         self.phases.iter().map(|phase| phase.panels.len()).sum()
     }
 
-    /// Elements of the output.
-    pub(crate) fn output_len(&self) -> usize {
-        self.images * self.to.image
-    }
-
     /// Computes the product. `sums` is `[units, E::SUMS, channels]`.
     pub(crate) fn run<E: Epilogue>(
         &self,
@@ -104,40 +99,24 @@ impl Product {
         to: &mut [f32],
         sums: &mut [f32],
     ) {
-        let mut to = &mut to[..self.output_len()];
-        let sums_len = E::SUMS * self.channels;
-        let mut sums = &mut sums[..self.units() * sums_len];
-        let mut work = Vec::with_capacity(self.units.len());
-        for rows in &self.units {
-            let pixels = self.pixels(rows);
-            let (to_unit, to_rest) = std::mem::take(&mut to).split_at_mut(pixels.len() * self.channels);
-            let (sums_unit, sums_rest) = std::mem::take(&mut sums).split_at_mut(sums_len);
-            (to, sums) = (to_rest, sums_rest);
-            work.push(Unit {
-                product: self,
-                operand,
-                weights,
-                epilogue,
-                rows: rows.clone(),
-                first_pixel: pixels.start,
-                stream: streams(self.output_len()),
-                to: to_unit,
-                sums: sums_unit,
-            });
-        }
+        let stream = streams(self.units.output_len());
+        let shares = self.units.split(E::SUMS, to, sums).into_iter().zip(&self.rows);
+        let unit = |(share, rows): (_, &Range<usize>)| Unit {
+            product: self,
+            operand,
+            weights,
+            epilogue,
+            rows: rows.clone(),
+            stream,
+            share,
+        };
+        let work: Vec<_> = shares.map(unit).collect();
         let (rows, columns) = self.isa.tile();
         let pixels = MAX_PIXELS.next_multiple_of(rows);
         let scratch = [pixels * ByRow::ROW, pixels * MAX_COLUMNS.next_multiple_of(columns)];
         work.into_par_iter().for_each(|unit| {
             with_scratch(scratch, |[left, tiles]| self.isa.run(Work { unit, left, tiles }));
         });
-    }
-
-    /// The pixels of the output that some rows of the grid stand for, counted over the whole batch.
-    fn pixels(&self, rows: &Range<usize>) -> Range<usize> {
-        let per_image = self.to.height.div_ceil(self.step);
-        let start = |row: usize| (row / per_image * self.to.height + row % per_image * self.step) * self.to.width;
-        start(rows.start)..start(rows.end)
     }
 }
 
@@ -155,10 +134,8 @@ struct Unit<'a, E> {
     epilogue: &'a E,
     /// Rows of the grid.
     rows: Range<usize>,
-    first_pixel: usize,
     stream: bool,
-    to: &'a mut [f32],
-    sums: &'a mut [f32],
+    share: Share<'a>,
 }
 
 /// A unit with the memory to pack its operand and to keep its tiles.
@@ -172,7 +149,7 @@ impl<E: Epilogue> Kernel for Work<'_, E> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { mut unit, left, tiles } = self;
-        unit.sums.fill(0.0);
+        unit.share.sums.fill(0.0);
         let mut first = true;
         for phase in &unit.product.phases {
             for block in unit.product.blocks(phase, &unit.rows) {
@@ -312,7 +289,7 @@ impl<E: Epilogue> Unit<'_, E> {
             for line in (0..S::COLUMNS).step_by(LINE) {
                 let at = pixel * channels + column + line;
                 if output {
-                    simd.prefetch(self.to, at - self.first_pixel * channels);
+                    simd.prefetch(self.share.to, at - self.share.first_pixel * channels);
                 }
                 self.epilogue.prefetch(simd, at);
             }
@@ -339,13 +316,13 @@ impl<E: Epilogue> Unit<'_, E> {
         let tile = Tile {
             values: &values[..pixels.len() * S::COLUMNS],
             pixels,
-            first_pixel: self.first_pixel,
+            first_pixel: self.share.first_pixel,
             column,
             columns: S::COLUMNS.min(end - column),
             channels: self.product.channels,
             first,
             stream: self.stream,
         };
-        self.epilogue.finish(simd, tile, self.to, self.sums);
+        self.epilogue.finish(simd, tile, self.share.to, self.share.sums);
     }
 }

@@ -97,7 +97,7 @@ fn run<E: Epilogue>(
         Some(old) => to.slice_mut().copy_from_slice(old),
         None => to.slice_mut().fill(f32::NAN),
     }
-    let mut sums = vec![f32::NAN; product.units() * E::SUMS * channels];
+    let mut sums = vec![f32::NAN; product.unit_count() * E::SUMS * channels];
     product.run(operand, packed, epilogue, to.slice_mut(), &mut sums);
     (to.slice().to_vec(), sums)
 }

@@ -280,7 +280,7 @@ impl Backward<'_> {
         let Some(product) = &space.convolution.input else { return 0 };
         space.convolution.pack_input(&self.parameters[layer.weight.range()], packed.slice_mut());
         product.run(gradient, packed.slice(), epilogue, to.slice_mut(), sums.slice_mut());
-        product.units()
+        product.unit_count()
     }
 
     /// From the gradient `g` of a block's output, after its ReLU's mask, down to its first convolution, whose output's

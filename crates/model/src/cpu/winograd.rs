@@ -20,6 +20,7 @@ use super::gather::MAX_DEPTH;
 use super::operand::Operand;
 use super::simd::{Isa, Kernel, MAX_WIDTH, Simd};
 use super::tile::{ByRow, Pitch, fullest, tile};
+use super::units::{Share, Units};
 use crate::architecture::ConvNorm;
 use transform::{KERNEL, PATCH, POSITIONS, TILE};
 
@@ -130,14 +131,14 @@ impl Tiling {
 /// The plan of a convolution, forward or of its input's gradient, for one batch shape.
 #[derive(Clone, Debug)]
 pub(crate) struct Winograd {
-    images: usize,
     tiling: Tiling,
     /// Channels that go in: the depth of the products.
     depth: usize,
     /// Channels that come out.
     channels: usize,
     /// Rows of tiles, over all images, of each unit.
-    units: Vec<Range<usize>>,
+    rows: Vec<Range<usize>>,
+    units: Units,
     /// With products of f32: the transforms would lose too many of the seven bits of bf16.
     isa: Isa,
 }
@@ -161,8 +162,9 @@ impl Winograd {
         // Where the rows are few, units as large as can be stream the weights as seldom as can be, however full their tiles.
         let per_unit = fullest((tiles / tiling.columns()).max(1), tiling.columns(), isa.tile().0);
         let per_unit = per_unit.min(rows.div_ceil(UNITS));
-        let units = (0..rows).step_by(per_unit).map(|start| start..rows.min(start + per_unit)).collect();
-        Self { images, tiling, depth, channels, units, isa }
+        let rows: Vec<_> = (0..rows).step_by(per_unit).map(|start| start..rows.min(start + per_unit)).collect();
+        let starts = rows.iter().map(|rows| tiling.pixel(rows.start)).chain([images * height * width]).collect();
+        Self { tiling, depth, channels, rows, units: Units::new(channels, starts), isa }
     }
 
     /// Columns of a register tile.
@@ -170,24 +172,14 @@ impl Winograd {
         self.isa.tile().1
     }
 
-    /// Number of units, for whoever keeps the sums.
-    pub(crate) fn units(&self) -> usize {
-        self.units.len()
-    }
-
-    /// Pixels of the output in each unit.
-    pub(crate) fn unit_pixels(&self) -> impl Iterator<Item = usize> {
-        self.units.iter().map(|rows| self.tiling.pixel(rows.end) - self.tiling.pixel(rows.start))
+    /// The units of the output.
+    pub(crate) fn units(&self) -> &Units {
+        &self.units
     }
 
     /// Elements of the packed weights.
     pub(crate) fn packed_len(&self) -> usize {
         self.panel_len() * self.channels.div_ceil(self.columns())
-    }
-
-    /// Elements of the output.
-    pub(crate) fn output_len(&self) -> usize {
-        self.images * self.tiling.height * self.tiling.width * self.channels
     }
 
     /// Elements of the transformed weights for one register tile's columns, `[blocks][positions][depth, columns]`.
@@ -212,27 +204,17 @@ impl Winograd {
         to: &mut [f32],
         sums: &mut [f32],
     ) {
-        let mut to = &mut to[..self.output_len()];
-        let sums_len = E::SUMS * self.channels;
-        let mut sums = &mut sums[..self.units() * sums_len];
-        let mut work = Vec::with_capacity(self.units.len());
-        for (rows, pixels) in self.units.iter().zip(self.unit_pixels()) {
-            let (to_unit, to_rest) = std::mem::take(&mut to).split_at_mut(pixels * self.channels);
-            let (sums_unit, sums_rest) = std::mem::take(&mut sums).split_at_mut(sums_len);
-            (to, sums) = (to_rest, sums_rest);
-            let tiles = rows.start * self.tiling.columns()..rows.end * self.tiling.columns();
-            let first_pixel = self.tiling.pixel(rows.start);
-            work.push(Unit {
-                plan: self,
-                operand,
-                weights,
-                epilogue,
-                tiles,
-                first_pixel,
-                to: to_unit,
-                sums: sums_unit,
-            });
-        }
+        let columns = self.tiling.columns();
+        let shares = self.units.split(E::SUMS, to, sums).into_iter().zip(&self.rows);
+        let unit = |(share, rows): (_, &Range<usize>)| Unit {
+            plan: self,
+            operand,
+            weights,
+            epilogue,
+            tiles: rows.start * columns..rows.end * columns,
+            share,
+        };
+        let work: Vec<_> = shares.map(unit).collect();
         let scratch = [POSITIONS * self.patches_pitch(), POSITIONS * products_pitch(self.columns())];
         work.into_par_iter().for_each(|unit| {
             with_scratch(scratch, |[patches, products]| self.isa.run(Work { unit, patches, products }));
@@ -313,9 +295,7 @@ struct Unit<'a, E> {
     epilogue: &'a E,
     /// Tiles over all images.
     tiles: Range<usize>,
-    first_pixel: usize,
-    to: &'a mut [f32],
-    sums: &'a mut [f32],
+    share: Share<'a>,
 }
 
 /// A unit with the memory for its transformed patches and its products.
@@ -329,7 +309,7 @@ impl<E: Epilogue> Kernel for Work<'_, E> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { mut unit, patches, products } = self;
-        unit.sums.fill(0.0);
+        unit.share.sums.fill(0.0);
         let all = unit.tiles.clone();
         for start in all.clone().step_by(MAX_TILES) {
             let tiles = start..all.end.min(start + MAX_TILES);
@@ -422,14 +402,14 @@ impl<E: Epilogue> Unit<'_, E> {
             let tile = Tile {
                 values: &values[..height * width * S::COLUMNS],
                 pixels: &pixels[..height * width],
-                first_pixel: self.first_pixel,
+                first_pixel: self.share.first_pixel,
                 column,
                 columns: S::COLUMNS.min(channels - column),
                 channels,
                 first: first && t == 0,
-                stream: streams(self.plan.output_len()),
+                stream: streams(self.plan.units.output_len()),
             };
-            self.epilogue.finish(simd, tile, self.to, self.sums);
+            self.epilogue.finish(simd, tile, self.share.to, self.share.sums);
         }
     }
 }

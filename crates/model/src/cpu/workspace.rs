@@ -173,7 +173,7 @@ impl LayerSpace {
     ) -> Result<Self> {
         let pixels = images * layer.output_side(from.0) * layer.output_side(from.1);
         let products = std::iter::once(&convolution.forward).chain(&convolution.input);
-        let units = products.map(Method::units).max().unwrap_or(0);
+        let units = products.map(Method::unit_count).max().unwrap_or(0);
         needs.packed = needs.packed.max(convolution.packed_len());
         needs.partial = needs.partial.max(convolution.weights.partial_len());
         needs.sums = needs.sums.max(units * 3 * layer.outputs.max(layer.inputs));
