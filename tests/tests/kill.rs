@@ -60,7 +60,7 @@ fn an_interrupted_stage_ends_its_pipeline_without_an_error() {
     command.args(["--until", "ingest", "--data", "simulated:train=100000,test=0,size=96,seed=1"]);
     let mut child = command.stderr(Stdio::piped()).spawn().expect("xtask starts");
     let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
-    assert!(lines.any(|line| line.starts_with("ingest: runs")), "ingest does not start");
+    assert!(lines.any(|line| line.starts_with("ingest: running")), "ingest does not start");
     // The handler stands when the stage has begun to work; SIGTERM to this process alone, which hands it on.
     std::thread::sleep(Duration::from_millis(300));
     let pid = child.id().to_string();
