@@ -23,6 +23,7 @@ pub mod schema;
 #[cfg(feature = "tables")]
 pub mod shard;
 pub mod stage;
+pub mod text;
 
 pub use error::{Error, Result};
 pub use label::{Label, Split};
