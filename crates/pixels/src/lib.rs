@@ -4,7 +4,7 @@
 //! saw: Pillow, in version 13.0.0. [`decode()`] agrees with `Image.open(f).convert("RGB")`, for JPEGs within a few levels,
 //! and [`resize()`] equals `Image.resize`; the differences stand in their documentation ([`mod@decode`], [`mod@resize`]).
 //!
-//! Bytes and pixels in, pixels out: nothing here prints or keeps state, and only [`file`] reads files.
+//! Bytes and pixels in, pixels out: nothing here prints or keeps state, and only [`mod@file`] reads files.
 
 pub mod decode;
 pub mod degrade;
