@@ -131,11 +131,7 @@ pub fn program(name: &str) -> Command {
 
 /// The manifest of a folder, whose every output must be there with the right content; `None` if it is incomplete.
 pub fn sound_manifest(dir: &Path) -> Option<Manifest> {
-    let manifest = Manifest::read(dir).expect("a readable manifest")?;
-    for output in manifest.outputs.keys() {
-        manifest.verify(dir, output).expect("an output as its manifest describes it");
-    }
-    Some(manifest)
+    Manifest::read_verified(dir).expect("a readable manifest, and every output as it describes it")
 }
 
 /// The manifest of a folder that must be complete and sound.

@@ -1,7 +1,5 @@
 //! What each stage takes by itself, and the stages of a pipeline together do not: known before anything runs.
 
-use std::collections::BTreeSet;
-
 use artifacts::Split;
 use artifacts::config::OutOfRange;
 use artifacts::schema::MINIMUM_SIDE;
@@ -13,8 +11,9 @@ use crate::cli::StageName;
 /// Checks the plans of all stages, in their order; `is_selected` says which will run.
 pub(crate) fn check(plans: &[Plan], is_selected: impl Fn(StageName) -> bool) -> Result<(), Failure> {
     let ingest = &plans[StageName::Ingest as usize];
-    let size = ingest.config["size"].as_u64().unwrap_or_default();
-    if is_selected(StageName::Train) && size < MINIMUM_SIDE as u64 {
+    // A run's own run.toml may have been trimmed by hand: what it leaves out has its default, which is large enough.
+    let size = ingest.config["size"].as_u64();
+    if let Some(size) = size.filter(|size| is_selected(StageName::Train) && *size < MINIMUM_SIDE as u64) {
         return Err(Failure::usage(OutOfRange::new(
             StageName::Ingest.name(),
             "size",
@@ -23,16 +22,18 @@ pub(crate) fn check(plans: &[Plan], is_selected: impl Fn(StageName) -> bool) -> 
         )));
     }
     match &ingest.splits {
-        Some(splits) if is_selected(StageName::Ingest) => check_splits(plans, is_selected, splits),
+        Some(splits) if is_selected(StageName::Ingest) => {
+            check_splits(plans, is_selected, |split| splits.contains_key(&split))
+        }
         _ => Ok(()),
     }
 }
 
-/// Checks that the stages find the splits that they look for among those that ingest makes, or has made.
+/// Checks that the stages find the splits that they look for: `is_there` says whether ingest makes one, or has made it.
 pub(crate) fn check_splits(
     plans: &[Plan],
     is_selected: impl Fn(StageName) -> bool,
-    splits: &BTreeSet<Split>,
+    is_there: impl Fn(Split) -> bool,
 ) -> Result<(), Failure> {
     let evaluate = &plans[StageName::Evaluate as usize].config;
     let judged: Option<Split> = serde_json::from_value(evaluate["split"].clone()).ok();
@@ -40,7 +41,7 @@ pub(crate) fn check_splits(
     let wanted =
         [(StageName::Train, Some(Split::Train)), (StageName::Train, Some(Split::Val)), (StageName::Evaluate, judged)];
     for (stage, split) in wanted.into_iter().filter(|(stage, _)| is_selected(*stage)) {
-        if let Some(split) = split.filter(|split| !splits.contains(split)) {
+        if let Some(split) = split.filter(|split| !is_there(*split)) {
             return Err(Failure::usage(lack(stage, split)));
         }
     }
@@ -71,7 +72,7 @@ mod tests {
             reason: String::new(),
             config: if stage == StageName::Ingest { json!({ "size": size }) } else { evaluate.clone() },
             notices: Vec::new(),
-            splits: (stage == StageName::Ingest).then(|| splits.iter().copied().collect()),
+            splits: (stage == StageName::Ingest).then(|| splits.iter().map(|&split| (split, None)).collect()),
         };
         StageName::ALL.map(plan).to_vec()
     }
@@ -89,6 +90,10 @@ mod tests {
         assert!(refused(&plans(32, &every[..1], test.clone())).contains("ingest.val_fraction"));
         // Other data are judged, or nothing is.
         check(&plans(32, &both, json!({ "split": "test", "data": "shards" })), all).unwrap();
-        check(&plans(16, &both, test), |stage| stage == StageName::Ingest).unwrap();
+        check(&plans(16, &both, test.clone()), |stage| stage == StageName::Ingest).unwrap();
+        // A run.toml that was trimmed by hand.
+        let mut trimmed = plans(16, &every, test);
+        trimmed[StageName::Ingest as usize].config = json!({});
+        check(&trimmed, all).unwrap();
     }
 }

@@ -96,7 +96,7 @@ pub(crate) struct PipelineArgs {
     /// Run the stages even when nothing has changed
     #[arg(long)]
     pub(crate) force: bool,
-    /// Say for each stage whether and why it would run, and stop
+    /// Print whether each stage would run and why, then exit
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use artifacts::progress;
 use artifacts::stage::Failure;
+use artifacts::{atomic, progress};
 
 use crate::cuda::{Toolkit, nvcc};
 use crate::programs::{self, root};
@@ -37,7 +37,7 @@ pub(crate) fn assemble() -> Result<Toolkit, Failure> {
     // Under another name until it is whole, so that a killed download is not taken for a toolkit.
     let partial = folder.with_extension("partial");
     for old in [&partial, &folder] {
-        remove(old)?;
+        atomic::remove_dir(old)?;
     }
     let mut install = pip()?;
     install.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]);
@@ -73,11 +73,4 @@ fn check(home: &Path) -> Result<(), Failure> {
     let mut version = Command::new(nvcc(home));
     version.arg("--version").stdout(Stdio::null());
     programs::run(&mut version)
-}
-
-fn remove(folder: &Path) -> Result<(), Failure> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::failed(error)),
-        _ => Ok(()),
-    }
 }

@@ -17,7 +17,7 @@ mod tidy;
 
 use std::process::ExitCode;
 
-use artifacts::stage;
+use artifacts::{names, stage};
 use clap::Parser;
 
 use crate::cli::{Cli, Task};
@@ -26,11 +26,11 @@ fn main() -> ExitCode {
     let Cli { task, cuda } = Cli::parse();
     let result = match task {
         Task::Pipeline(args) => pipeline::run(&args, cuda),
-        Task::Ingest(args) => single::run("ingest", args.rest, cuda),
-        Task::Train(args) => single::run("train", args.rest, cuda),
-        Task::Evaluate(args) => single::run("evaluate", args.rest, cuda),
-        Task::Report(args) => single::run("report", args.rest, cuda),
-        Task::Predict(args) => single::run_tool("predict", args.rest, cuda),
+        Task::Ingest(args) => single::run(names::INGEST, args.rest, cuda),
+        Task::Train(args) => single::run(names::TRAIN, args.rest, cuda),
+        Task::Evaluate(args) => single::run(names::EVALUATE, args.rest, cuda),
+        Task::Report(args) => single::run(names::REPORT, args.rest, cuda),
+        Task::Predict(args) => single::predict(args.rest, cuda),
         Task::Compare(args) => single::compare(args.rest, cuda),
         Task::Bench(args) => bench::run(&args),
         Task::Ci => ci::run(),

@@ -1,13 +1,14 @@
 //! `cargo xtask pipeline`: all stages in order, each skipped when nothing it depends on has changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use artifacts::schema::TrainingRate;
+use artifacts::config::Override;
+use artifacts::schema::{SplitSummary, TrainingRate};
 use artifacts::stage::{self, Failure, Plan};
-use artifacts::{Label, Manifest, RunDir, Split, atomic, config, names, progress};
+use artifacts::{Manifest, RunDir, Split, atomic, config, names, progress};
 use serde_json::Value;
 
 use crate::cli::{PipelineArgs, StageName};
@@ -21,34 +22,51 @@ pub(crate) fn run(args: &PipelineArgs, cuda: Choice) -> Result<(), Failure> {
     if args.from > args.until {
         return Err(Failure::usage(format!("--from {} comes after --until {}", args.from.name(), args.until.name())));
     }
+    refuse_left_out(args)?;
     let file = pipeline_file(&args.name)?;
-    let run = run_dir(args, &file);
+    let run = args.run_dir.as_ref().map_or_else(|| default_run(&file), RunDir::new);
+    if args.from > StageName::Ingest && !run.path().is_dir() {
+        let advice = format!("name another with --run-dir, or leave out --from {}", args.from.name());
+        return Err(
+            artifacts::Error::Missing { artifact: "run".to_owned(), path: run.path().to_owned(), advice }.into()
+        );
+    }
     programs::build(cuda)?;
 
     // Every section is checked before the first stage starts: a typo in [report] must not cost a night of training.
     let sets = overrides(args);
     let plans = StageName::ALL.map(|stage| plan(stage, &run, &file, &sets));
     let mut plans = plans.into_iter().collect::<Result<Vec<_>, _>>()?;
-    // Held to the end: a second pipeline would change the settings of the stages that this one has yet to start.
-    let _lock = if args.dry_run { None } else { Some(stage::lock(&run, "pipeline")?) };
-    keep_sections(&run, &mut plans, args)?;
-    agreement::check(&plans, |stage| is_selected(stage, args))?;
-    if decide(&plans, args)[StageName::Train as usize].runs {
+    let settle = |plans: &mut Vec<Plan>| {
+        keep_sections(&run, plans, args)?;
+        agreement::check(plans, |stage| is_selected(stage, args))
+    };
+    settle(&mut plans)?;
+    if decide(&plans, args)[StageName::Train as usize].runs
+        && let Some(images) = training_images(&run, &plans, args)
+    {
         let [ingest, train] = [StageName::Ingest, StageName::Train].map(|stage| plans[stage as usize].config.clone());
-        let rate = |size| rate(stage_command(StageName::Train, &run, &file, &sets)?, size);
-        plans[StageName::Train as usize].notices.extend(training_time(&ingest, &train, rate)?);
+        let size = ingest["size"].as_u64().unwrap_or(224);
+        let rate = rate(stage_command(StageName::Train, &run, &file, &sets)?, size)?;
+        plans[StageName::Train as usize].notices.push(training_time(images, &train, &rate));
     }
-    let decisions = decide(&plans, args);
     if args.dry_run {
-        return say(&decisions);
+        return say(&decide(&plans, args));
     }
+    // Taken after all that may be refused, because it makes the run's folder. Held to the end: a second pipeline would change
+    // the settings of the stages that this one has yet to start.
+    let _lock = stage::lock(&run, "pipeline")?;
+    // Once more, for what another pipeline may have written before the lock was free.
+    settle(&mut plans)?;
+    let decisions = decide(&plans, args);
     for notice in decisions.iter().filter(|decision| decision.runs).flat_map(|decision| &decision.plan.notices) {
         progress::line(notice);
     }
     write_run_toml(&run, &plans)?;
     for decision in decisions.iter().filter(|decision| decision.selected) {
         if decision.plan.stage == names::TRAIN {
-            agreement::check_splits(&plans, |stage| is_selected(stage, args), &ingested(&run)?)?;
+            let made = ingested(&run)?;
+            agreement::check_splits(&plans, |stage| is_selected(stage, args), |split| made.contains_key(&split))?;
         }
         let mut command = programs::program(&decision.plan.stage)?;
         command.arg("--run-dir").arg(run.path()).arg("--config").arg(run.config());
@@ -83,9 +101,43 @@ pub(crate) fn pipeline_file(name: &str) -> Result<PathBuf, Failure> {
     )))
 }
 
-fn run_dir(args: &PipelineArgs, file: &Path) -> RunDir {
-    let default = || Path::new("runs").join(file.file_stem().unwrap_or_default());
-    RunDir::new(args.run_dir.clone().unwrap_or_else(default))
+/// The run of a pipeline file where no other is named.
+pub(crate) fn default_run(file: &Path) -> RunDir {
+    RunDir::named(file.file_stem().unwrap_or_default())
+}
+
+/// Refuses options for stages that are left out: the run keeps the settings that it has of them.
+fn refuse_left_out(args: &PipelineArgs) -> Result<(), Failure> {
+    let short = [
+        ("--data", args.data.is_some(), [StageName::Ingest].as_slice()),
+        ("--weights", args.weights.is_some(), &[StageName::Train]),
+        ("--device", args.device.is_some(), &[StageName::Train, StageName::Evaluate]),
+    ];
+    for (option, _, stages) in short.into_iter().filter(|(_, given, _)| *given) {
+        if !stages.iter().any(|stage| is_selected(*stage, args)) {
+            return Err(left_out(option, stages, args));
+        }
+    }
+    for set in &args.set {
+        let section = Override::parse(set).map_err(artifacts::Error::from)?;
+        let stage = StageName::ALL.into_iter().find(|stage| stage.name() == section.section());
+        if let Some(stage) = stage.filter(|stage| !is_selected(*stage, args)) {
+            return Err(left_out(&format!("--set {set}"), &[stage], args));
+        }
+    }
+    Ok(())
+}
+
+fn left_out(option: &str, stages: &[StageName], args: &PipelineArgs) -> Failure {
+    let names: Vec<&str> = stages.iter().map(|stage| stage.name()).collect();
+    let by = match stages[0] < args.from {
+        true => format!("--from {}", args.from.name()),
+        false => format!("--until {}", args.until.name()),
+    };
+    Failure::usage(format!(
+        "`{option}` is for {}, which {by} leaves out: the run keeps the settings that it has of it; leave out one or the other",
+        names.join(" and ")
+    ))
 }
 
 /// All overrides in the form of `--set`, the short options last so that they win.
@@ -120,37 +172,35 @@ fn rate(mut train: Command, size: u64) -> Result<TrainingRate, Failure> {
     serde_json::from_slice(&output).map_err(|e| Failure::failed(format!("train printed no rate: {e}")))
 }
 
-/// How long the training will take, where ingest's configuration says how many images there are.
-fn training_time(
-    ingest: &Value,
-    train: &Value,
-    rate: impl FnOnce(u64) -> Result<TrainingRate, Failure>,
-) -> Result<Option<String>, Failure> {
-    let expected = &ingest["expected"];
-    let Some(images) = expected["train"].as_f64() else {
-        return Ok(None);
-    };
-    let for_validation = if expected["val"].is_null() { ingest["val_fraction"].as_f64().unwrap_or(0.0) } else { 0.0 };
-    let limit = ingest["limit"].as_f64().map_or(f64::INFINITY, |limit| limit * Label::ALL.len() as f64);
-    let images = (images * (1.0 - for_validation)).min(limit);
+/// How many images will be trained on, where the pipeline expects a number of its source: so many, or as many as ingest made
+/// of it where it is left out.
+fn training_images(run: &RunDir, plans: &[Plan], args: &PipelineArgs) -> Option<u64> {
+    let expected = plans[StageName::Ingest as usize].splits.as_ref()?.get(&Split::Train).copied()?;
+    if is_selected(StageName::Ingest, args) {
+        return expected;
+    }
+    // Where nothing was ingested, the training itself will say so.
+    expected.and_then(|_| Some(ingested(run).ok()?.get(&Split::Train)?.labels.values().sum()))
+}
+
+/// How long the training will take.
+fn training_time(images: u64, train: &Value, rate: &TrainingRate) -> String {
+    let TrainingRate { device, images_per_second } = rate;
     let number = |key: &str| train[key].as_f64().unwrap_or(1.0);
     let (epochs, runs) = (number("epochs"), number("runs"));
-    let TrainingRate { device, images_per_second } = rate(ingest["size"].as_u64().unwrap_or(224))?;
-    let hours = images * epochs * runs / images_per_second.max(1e-9) / 3600.0;
-    Ok(Some(format!(
-        "{runs} training run(s) of {epochs} epochs on about {images:.0} images: {hours:.1} hours at {images_per_second:.1} \
+    let hours = images as f64 * epochs * runs / images_per_second.max(1e-9) / 3600.0;
+    format!(
+        "{runs} training run(s) of {epochs} epochs on about {images} images: {hours:.1} hours at {images_per_second:.1} \
          images/s, measured just now on {device}, and some more for validation; checkpoints take about {:.1} GB",
         runs * CHECKPOINTS_GB
-    )))
+    )
 }
 
 /// The splits that ingest made.
-fn ingested(run: &RunDir) -> Result<BTreeSet<Split>, Failure> {
+fn ingested(run: &RunDir) -> Result<BTreeMap<Split, SplitSummary>, Failure> {
     let manifest = Manifest::require(&run.ingest(), names::INGEST)?;
     let splits = manifest.summary["splits"].clone();
-    let splits: BTreeMap<Split, Value> =
-        serde_json::from_value(splits).map_err(|e| artifacts::Error::malformed(&run.ingest(), "ingest artifact", e))?;
-    Ok(splits.into_keys().collect())
+    serde_json::from_value(splits).map_err(|e| artifacts::Error::malformed(&run.ingest(), "ingest artifact", e).into())
 }
 
 /// Whether --from and --until include a stage.
@@ -253,7 +303,7 @@ fn closing_words(run: &RunDir) {
     if let (Some(accuracy), Some(roc_auc)) = (score("accuracy"), score("roc_auc")) {
         progress::line(&format!("accuracy {accuracy:.3}, ROC-AUC {roc_auc:.3}"));
     }
-    let report = run.report().join("index.html");
+    let report = run.page();
     if report.exists() {
         progress::line(&format!("report: {}", report.display()));
     }
@@ -310,17 +360,43 @@ mod tests {
 
     #[test]
     fn the_time_of_a_training_is_said_where_the_images_are_known() {
-        let rate = |_| Ok(TrainingRate { device: "a card".to_owned(), images_per_second: 100.0 });
-        let train = json!({ "epochs": 60, "runs": 2 });
-        let ingest = json!({ "expected": { "train": 1000 }, "val_fraction": 0.1, "size": 224 });
-        let said = training_time(&ingest, &train, rate).unwrap().unwrap();
+        let rate = TrainingRate { device: "a card".to_owned(), images_per_second: 100.0 };
+        let said = training_time(900, &json!({ "epochs": 60, "runs": 2 }), &rate);
         // 900 images, 60 epochs, 2 runs: 1080 s.
         assert!(said.contains("900 images: 0.3 hours at 100.0 images/s"), "{said}");
-        let limited = json!({ "expected": { "train": 1000 }, "val_fraction": 0.1, "limit": 20 });
-        let said = training_time(&limited, &train, rate).unwrap().unwrap();
-        assert!(said.contains("about 40 images"), "{said}");
-        let unknown = json!({ "expected": {} });
-        assert!(training_time(&unknown, &train, |_| panic!("nothing to measure for")).unwrap().is_none());
+        let images = |splits: &[(Split, Option<u64>)], rest: &[&str]| {
+            let mut plans = plans([true; 4]);
+            plans[StageName::Ingest as usize].splits = Some(splits.iter().copied().collect());
+            training_images(&RunDir::new("no/such/run"), &plans, &args(rest))
+        };
+        assert_eq!(images(&[(Split::Train, Some(720)), (Split::Val, Some(80))], &[]), Some(720));
+        assert_eq!(images(&[(Split::Train, None)], &[]), None);
+        assert_eq!(images(&[], &[]), None);
+        assert_eq!(images(&[(Split::Train, Some(720))], &["--from", "train"]), None);
+    }
+
+    #[test]
+    fn options_for_a_stage_that_is_left_out_are_refused_by_name() {
+        for (rest, option, stage, by) in [
+            (&["--from", "train", "--data", "photos"][..], "--data", "ingest", "--from train"),
+            (&["--from", "evaluate", "--weights", "none"], "--weights", "train", "--from evaluate"),
+            (&["--from", "report", "--device", "cpu"], "--device", "train and evaluate", "--from report"),
+            (&["--from", "train", "--set", "ingest.size=64"], "--set ingest.size=64", "ingest", "--from train"),
+            (&["--until", "train", "--set", "report.title=x"], "--set report.title=x", "report", "--until train"),
+        ] {
+            let refused = refuse_left_out(&args(rest)).unwrap_err();
+            assert_eq!(refused.code(), stage::exit::USAGE);
+            let start = format!("`{option}` is for {stage}, which {by} leaves out");
+            assert!(refused.to_string().starts_with(&start), "{refused}");
+        }
+        for rest in [
+            &["--from", "evaluate", "--device", "cpu"][..],
+            &["--from", "train", "--weights", "none", "--set", "train.epochs=1"],
+            // Who knows the sections says what is wrong with it.
+            &["--from", "train", "--set", "trian.epochs=1"],
+        ] {
+            refuse_left_out(&args(rest)).unwrap();
+        }
     }
 
     #[test]

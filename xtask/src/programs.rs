@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 
 use artifacts::progress;
@@ -87,6 +87,17 @@ pub(crate) fn program(stage: &str) -> Result<Command, Failure> {
 /// Runs a program to its end. Its exit code becomes this one's.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     let status = command.spawn().and_then(signals::wait).map_err(|e| not_started(command, &e))?;
+    verdict(command, status)
+}
+
+/// Runs a program and returns what it prints. Its exit code becomes this one's.
+pub(crate) fn capture(command: &mut Command) -> Result<Vec<u8>, Failure> {
+    let output = command.stderr(Stdio::inherit()).output().map_err(|e| not_started(command, &e))?;
+    verdict(command, output.status).map(|()| output.stdout)
+}
+
+/// What the end of a program says of it.
+fn verdict(command: &Command, status: ExitStatus) -> Result<(), Failure> {
     let name = Path::new(command.get_program()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     match status.code().map(u8::try_from) {
         Some(Ok(exit::DONE)) => Ok(()),
@@ -100,17 +111,32 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     }
 }
 
-/// Runs a program and returns what it prints.
-pub(crate) fn capture(command: &mut Command) -> Result<Vec<u8>, Failure> {
-    let output = command.stderr(Stdio::inherit()).output().map_err(|e| not_started(command, &e))?;
-    match output.status.code() {
-        Some(0) => Ok(output.stdout),
-        Some(code) if code == i32::from(exit::USAGE) => Err(Failure::usage("wrong configuration")),
-        Some(code) if code == i32::from(exit::INPUT) => Err(Failure::input("bad or missing input")),
-        _ => Err(Failure::failed(format!("{:?} failed ({})", command.get_program(), output.status))),
-    }
-}
-
 fn not_started(command: &Command, error: &std::io::Error) -> Failure {
     Failure::failed(format!("failed to start `{}`: {error}", Path::new(command.get_program() as &OsStr).display()))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_programs_end_is_this_ones_whether_or_not_it_is_read() {
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            command
+        };
+        assert_eq!(capture(&mut shell("echo a plan")).unwrap(), b"a plan\n");
+        for (script, code) in [
+            ("exit 1", exit::FAILED),
+            ("exit 2", exit::USAGE),
+            ("exit 3", exit::INPUT),
+            ("exit 130", exit::INTERRUPTED),
+            ("kill -INT $$", exit::INTERRUPTED),
+            ("kill -KILL $$", exit::FAILED),
+        ] {
+            assert_eq!(capture(&mut shell(script)).unwrap_err().code(), code, "{script}");
+            assert_eq!(run(&mut shell(script)).unwrap_err().code(), code, "{script}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub(crate) fn run(stage: &str, mut rest: Vec<OsString>, cuda: Choice) -> Result<
     }
     if let Some(name) = take_option(&mut rest, "--pipeline")? {
         let file = pipeline::pipeline_file(&name.to_string_lossy())?;
-        let run = RunDir::new(Path::new("runs").join(file.file_stem().unwrap_or_default()));
+        let run = pipeline::default_run(&file);
         rest.extend(["--run-dir".into(), run.path().into()]);
         if !run.config().exists() {
             rest.extend(["--config".into(), file.into()]);
@@ -35,10 +35,10 @@ pub(crate) fn run(stage: &str, mut rest: Vec<OsString>, cuda: Choice) -> Result<
     programs::run(programs::program(stage)?.args(rest))
 }
 
-/// Runs a program that is no stage: `predict`.
-pub(crate) fn run_tool(tool: &str, rest: Vec<OsString>, cuda: Choice) -> Result<(), Failure> {
+/// Judges files and folders.
+pub(crate) fn predict(rest: Vec<OsString>, cuda: Choice) -> Result<(), Failure> {
     programs::build(cuda)?;
-    programs::run(programs::program(tool)?.args(rest))
+    programs::run(programs::program("predict")?.args(rest))
 }
 
 /// Compares runs, and makes the page about it beside `compare.json`.
@@ -61,10 +61,10 @@ fn shards_of(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf, Failur
     }
     let run = match take_option(rest, "--run-dir")? {
         Some(dir) => RunDir::new(dir),
-        None => RunDir::latest(Path::new("runs"))?,
+        None => RunDir::latest(Path::new(names::RUNS))?,
     };
     rest.extend(["--run-dir".into(), run.path().into()]);
-    let foreign = RunDir::new(run.path().join("data").join(slug(&source.to_string_lossy())));
+    let foreign = run.other_data(&slug(&source.to_string_lossy()));
     let mut sets = vec![
         format!("ingest.source={}", toml::Value::String(source.to_string_lossy().into_owned())),
         // All of it is there to be judged, whatever its folders are called.

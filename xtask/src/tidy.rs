@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use artifacts::names::STAGES;
 use artifacts::stage::Failure;
 
 use crate::programs::{self, cargo, root};
@@ -13,8 +14,8 @@ use crate::programs::{self, cargo, root};
 /// A file longer than this holds more than one thing.
 const MAX_LINES: usize = 500;
 
-/// Crates that may be imported by stages; stages import no stage.
-const STAGES: [&str; 4] = ["ingest", "train", "evaluate", "report"];
+/// The edges along which a build of programs and tests compiles crates.
+const WITH_TESTS: &str = "normal,build,dev";
 
 pub(crate) fn run() -> Result<(), Failure> {
     let mut faults = Vec::new();
@@ -22,9 +23,9 @@ pub(crate) fn run() -> Result<(), Failure> {
         let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
         check_file(&path, &text, &mut faults);
     }
-    let tests = tree(&[])?;
+    let tests = tree(WITH_TESTS, &[])?;
     check_tree(&tests, &mut faults);
-    check_shared(&tree(&["--edges", "normal,build"])?, &tests, &mut faults);
+    check_shared(&tree("normal,build", &[])?, &tests, &mut faults);
     if faults.is_empty() {
         return Ok(());
     }
@@ -39,13 +40,11 @@ fn tracked_files() -> Result<Vec<PathBuf>, Failure> {
     Ok(names.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect())
 }
 
-/// All crates that a build of programs and tests compiles, or one with other `options`, with their features: one a line.
-fn tree(options: &[&str]) -> Result<String, Failure> {
+/// All crates that are compiled along `edges`, with their features: one a line.
+fn tree(edges: &str, options: &[&str]) -> Result<String, Failure> {
     let mut tree =
         cargo(&["tree", "--quiet", "--workspace", "--prefix", "none", "--no-dedupe", "--format", "{p} [{f}]"]);
-    let edges = ["--edges", "normal,build,dev"];
-    let output =
-        programs::capture(tree.args(if options.contains(&"--edges") { &[][..] } else { &edges }).args(options))?;
+    let output = programs::capture(tree.args(["--edges", edges]).args(options))?;
     Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
@@ -81,6 +80,7 @@ fn check_file(path: &Path, text: &str, faults: &mut Vec<String>) {
             faults.push(format!("{shown}: holds `{word}`; finish it or file an issue"));
         }
     }
+    // No stage imports another.
     if let Some(stage) = stage_of(path)
         && path.ends_with("Cargo.toml")
     {
@@ -123,9 +123,9 @@ mod tests {
             check_tree(tree, &mut faults);
             faults
         };
-        assert_eq!(found(&tree(&[]).unwrap()), Vec::<String>::new());
+        assert_eq!(found(&tree(WITH_TESTS, &[]).unwrap()), Vec::<String>::new());
         // With the feature the same question finds it, so that it cannot be silent for want of an answer.
-        assert!(found(&tree(&["--features", "model/cuda"]).unwrap())[0].contains("cudarc"));
+        assert!(found(&tree(WITH_TESTS, &["--features", "model/cuda"]).unwrap())[0].contains("cudarc"));
         assert_eq!(found("candle-kernels v0.11.1\nmodel v0.1.0 (/x)\ncandle-kernels v0.11.1\n").len(), 1);
     }
 

@@ -103,7 +103,8 @@ impl Override {
         }
     }
 
-    fn section(&self) -> &str {
+    /// The section that its key is in: `train`.
+    pub fn section(&self) -> &str {
         &self.path[0]
     }
 }

@@ -100,6 +100,15 @@ impl Manifest {
         })
     }
 
+    /// Reads the manifest of a folder and checks every output against it; `None` where the folder is not complete.
+    pub fn read_verified(dir: &Path) -> Result<Option<Manifest>> {
+        let Some(manifest) = Manifest::read(dir)? else { return Ok(None) };
+        for output in manifest.outputs.keys() {
+            manifest.verify(dir, output)?;
+        }
+        Ok(Some(manifest))
+    }
+
     /// Writes the manifest into a folder, which completes it.
     pub fn write(&self, dir: &Path) -> Result<()> {
         atomic::write_json(&dir.join(names::MANIFEST), self)

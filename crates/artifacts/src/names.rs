@@ -1,5 +1,7 @@
 //! Names of artifacts, each in this one place.
 
+/// The folder of all runs, in the folder that a program is started in.
+pub const RUNS: &str = "runs";
 /// The resolved configuration of a run.
 pub const RUN_TOML: &str = "run.toml";
 /// What a stage made, of what, and how.
@@ -15,6 +17,10 @@ pub const REPORT: &str = "report";
 /// All stages, in the order they run.
 pub const STAGES: [&str; 4] = [INGEST, TRAIN, EVALUATE, REPORT];
 
+/// The folder of a run with the other data that its model was judged on, each ingested there.
+pub const OTHER_DATA: &str = "data";
+/// The page within the folder of a report.
+pub const PAGE: &str = "index.html";
 /// Files that ingest could not use: one JSON object a line, see [`crate::schema::Rejected`].
 pub const REJECTED: &str = "rejected.jsonl";
 /// The audit of the data.

@@ -16,6 +16,11 @@ impl RunDir {
         RunDir(path.into())
     }
 
+    /// The run of a pipeline that names no folder: [`names::RUNS`]`/NAME`.
+    pub fn named(name: impl AsRef<Path>) -> RunDir {
+        RunDir(Path::new(names::RUNS).join(name))
+    }
+
     /// The run under `runs` whose configuration was written last.
     pub fn latest(runs: &Path) -> Result<RunDir> {
         let none = || Error::Missing {
@@ -60,6 +65,16 @@ impl RunDir {
         self.stage(names::INGEST)
     }
 
+    /// Where the list of rejected files is when ingest was refused for it, and left nothing else.
+    pub fn refused_files(&self) -> PathBuf {
+        self.0.join(names::REJECTED)
+    }
+
+    /// Other data that the run's model is judged on, ingested as a run of their own.
+    pub fn other_data(&self, name: &str) -> RunDir {
+        RunDir(self.0.join(names::OTHER_DATA).join(name))
+    }
+
     /// The folder of all training runs.
     pub fn train(&self) -> PathBuf {
         self.stage(names::TRAIN)
@@ -98,6 +113,11 @@ impl RunDir {
     /// The HTML report, figures and model card.
     pub fn report(&self) -> PathBuf {
         self.stage(names::REPORT)
+    }
+
+    /// The report's page.
+    pub fn page(&self) -> PathBuf {
+        self.report().join(names::PAGE)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::atomic::DirWriter;
 use crate::config::{self, Override};
 use crate::hash::Hash;
 use crate::manifest::{Code, Manifest};
-use crate::{Error, RunDir, Split, atomic, progress};
+use crate::{Error, RunDir, Split, atomic, names, progress};
 
 pub use crate::failure::{Failure, exit, finish, print_json};
 
@@ -56,11 +56,9 @@ pub trait Stage {
         Ok(())
     }
 
-    /// Takes out of a configuration what its file says of something that was overridden, such as of another source.
-    fn settle(_config: &mut Self::Config, _file: &Self::Config) {}
-
-    /// The splits that the result will have, where the stage makes splits and can tell beforehand.
-    fn splits(_config: &Self::Config) -> Option<BTreeSet<Split>> {
+    /// The splits that the result will have, where the stage makes splits and can tell beforehand; with the number of images,
+    /// where that is known.
+    fn splits(_config: &Self::Config) -> Option<BTreeMap<Split, Option<u64>>> {
         None
     }
 
@@ -163,7 +161,7 @@ pub struct Plan {
     /// What to know before it starts, see [`Stage::notices`].
     pub notices: Vec<String>,
     /// See [`Stage::splits`].
-    pub splits: Option<BTreeSet<Split>>,
+    pub splits: Option<BTreeMap<Split, Option<u64>>>,
 }
 
 /// Runs a stage program from its parsed arguments; `options` are the stage's own options as overrides.
@@ -210,7 +208,7 @@ pub fn resolve<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(Ru
     let run = match &args.run_dir {
         Some(dir) => RunDir::new(dir),
         None => {
-            let run = RunDir::latest(Path::new("runs"))?;
+            let run = RunDir::latest(Path::new(names::RUNS))?;
             progress::line(&format!("{}: in `{}`, the latest run", S::NAME, run.path().display()));
             run
         }
@@ -219,8 +217,7 @@ pub fn resolve<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(Ru
         args.set.iter().map(|set| Override::parse(set)).collect::<Result<Vec<_>, _>>().map_err(Error::from)?;
     overrides.extend(options);
     let file = args.config.clone().or_else(|| Some(run.config()).filter(|path| path.exists()));
-    let mut config: S::Config = config::load(file.as_deref(), S::NAME, &overrides).map_err(Error::from)?;
-    S::settle(&mut config, &config::load(file.as_deref(), S::NAME, &[]).unwrap_or_default());
+    let config: S::Config = config::load(file.as_deref(), S::NAME, &overrides).map_err(Error::from)?;
     S::validate(&config)?;
     S::check_paths(&run, &config)?;
     Ok((run, config))
@@ -336,9 +333,10 @@ mod tests {
         complete(&b, json!({ "other": 1 }), &BTreeMap::new());
         let read = |dir: &Path| Manifest::require(dir, "train").unwrap();
         assert_eq!(read(&a).outputs_digest(), read(&b).outputs_digest());
-        read(&a).verify(&a, "data").unwrap();
+        assert_eq!(Manifest::read_verified(&a).unwrap().unwrap().outputs_digest(), read(&b).outputs_digest());
         fs::write(a.join("data"), "CONTENT").unwrap();
         assert!(matches!(read(&a).verify(&a, "data"), Err(Error::Damaged { .. })));
+        assert!(matches!(Manifest::read_verified(&a), Err(Error::Damaged { .. })));
     }
 
     #[test]

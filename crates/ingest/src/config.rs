@@ -29,10 +29,10 @@ pub struct Config {
     pub splits: BTreeMap<String, Split>,
     /// Puts every image into one split, whatever its folder is called: `"test"` to judge a model on a whole source.
     pub split: Option<Split>,
-    /// How many images each split of the source has, e.g. `{ train = 90409, test = 21776 }`, where that is known beforehand:
-    /// disk and time can then be said before a download starts, and another number of images is warned of. Another source
-    /// set in place of the file's (`--data`) is not expected to have as many.
-    pub expected: BTreeMap<Split, u64>,
+    /// How many images each split of a data set has, e.g. `{ dataset = "kaggle:owner/slug", train = 90409, test = 21776 }`,
+    /// where that is known beforehand: disk and time can then be said before a download starts, and a different number of
+    /// images brings a warning. A source given with `--data` is not held to it.
+    pub expected: Option<Expected>,
     /// The share of the training images that become the validation split, where the source has none. Images that are nearly
     /// the same stay on one side, for which all are decoded a second time where they did not by chance.
     pub val_fraction: f64,
@@ -62,6 +62,36 @@ pub struct Config {
     pub seed: u64,
 }
 
+/// How many images a data set has, as far as that is known beforehand.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// How the source of that data set starts, e.g. "kaggle:ayushmandatta1/deepdetect-2025".
+    pub dataset: String,
+    /// Images of its training split.
+    #[serde(default)]
+    pub train: Option<u64>,
+    /// Images of its validation split.
+    #[serde(default)]
+    pub val: Option<u64>,
+    /// Images of its test split.
+    #[serde(default)]
+    pub test: Option<u64>,
+}
+
+impl Expected {
+    /// The splits that it has.
+    fn splits(&self) -> BTreeMap<Split, u64> {
+        let counts = [(Split::Train, self.train), (Split::Val, self.val), (Split::Test, self.test)];
+        counts.into_iter().filter_map(|(split, count)| Some((split, count?))).collect()
+    }
+
+    /// All its images.
+    pub(crate) fn total(&self) -> u64 {
+        self.splits().into_values().sum()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -72,7 +102,7 @@ impl Default for Config {
             labels: BTreeMap::new(),
             splits: BTreeMap::new(),
             split: None,
-            expected: BTreeMap::new(),
+            expected: None,
             val_fraction: 0.1,
             test_fraction: 0.2,
             limit: None,
@@ -127,10 +157,18 @@ impl Config {
         }
     }
 
-    /// How many images will be stored of those that are expected.
-    pub(crate) fn expected_images(&self) -> u64 {
+    /// What is expected of the source, if it is of the data set that this was written for.
+    pub(crate) fn expected(&self) -> Option<&Expected> {
+        let of_source = |expected: &&Expected| {
+            !expected.dataset.is_empty() && self.source.starts_with(&expected.dataset) && expected.total() > 0
+        };
+        self.expected.as_ref().filter(of_source)
+    }
+
+    /// The splits that the result will have, and how many images at most, where the source is expected to have so many.
+    pub(crate) fn expected_splits(&self) -> Option<BTreeMap<Split, u64>> {
         let most = self.limit.map_or(u64::MAX, |limit| limit.saturating_mul(Label::ALL.len() as u64));
-        let mut splits = self.expected.clone();
+        let mut splits = self.expected()?.splits();
         if let Some(split) = self.split {
             splits = BTreeMap::from([(split, splits.values().sum())]);
         } else if let Some(mut train) = splits.remove(&Split::Train) {
@@ -143,12 +181,13 @@ impl Config {
             }
             splits.insert(Split::Train, train);
         }
-        splits.into_values().map(|images: u64| images.min(most)).sum()
+        let splits = splits.into_iter().map(|(split, images)| (split, images.min(most)));
+        Some(splits.filter(|(_, images)| *images > 0).collect())
     }
 
-    /// The most bytes that a file is read of: no image within the pixel limit takes more than 16-bit RGBA and its header.
-    pub(crate) fn max_file_bytes(&self) -> u64 {
-        self.max_pixels.saturating_mul(8).saturating_add(1 << 20)
+    /// What a file may cost.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { max_pixels: self.max_pixels }
     }
 }
 
@@ -167,13 +206,29 @@ mod tests {
 
     #[test]
     fn no_more_images_are_expected_than_the_limit_lets_through() {
-        let expected = BTreeMap::from([(Split::Train, 1000), (Split::Test, 300)]);
-        let config = Config { expected, ..Config::default() };
-        assert_eq!(config.expected_images(), 1300);
-        // 900 and 100 of the training images, 300 of the test images.
-        assert_eq!(Config { limit: Some(120), ..config.clone() }.expected_images(), 240 + 100 + 240);
-        assert_eq!(Config { split: Some(Split::Test), limit: Some(7), ..config }.expected_images(), 14);
-        assert_eq!(Config::default().expected_images(), 0);
+        use Split::{Test, Train, Val};
+        let expected = Expected { dataset: "kaggle:a/b".to_owned(), train: Some(1000), test: Some(300), val: None };
+        let config = Config { source: "kaggle:a/b@2".to_owned(), expected: Some(expected), ..Config::default() };
+        let of = |config: Config| config.expected_splits().unwrap();
+        assert_eq!(of(config.clone()), BTreeMap::from([(Train, 900), (Val, 100), (Test, 300)]));
+        let limited = Config { limit: Some(120), ..config.clone() };
+        assert_eq!(of(limited), BTreeMap::from([(Train, 240), (Val, 100), (Test, 240)]));
+        let whole = Config { split: Some(Test), limit: Some(7), ..config.clone() };
+        assert_eq!(of(whole), BTreeMap::from([(Test, 14)]));
+        // A fifth of the training images becomes the test split, and a tenth of what remains the validation split.
+        let expected = Expected { test: None, ..config.expected.clone().unwrap() };
+        let cut = Config { expected: Some(expected), ..config.clone() };
+        assert_eq!(of(cut), BTreeMap::from([(Train, 720), (Val, 80), (Test, 200)]));
+    }
+
+    #[test]
+    fn another_source_is_not_held_to_what_is_expected_of_a_data_set() {
+        let expected = Some(Expected { dataset: "kaggle:a/b".to_owned(), train: Some(10), ..Expected::default() });
+        let config =
+            |source: &str| Config { source: source.to_owned(), expected: expected.clone(), ..Config::default() };
+        assert_eq!(config("kaggle:a/b").expected().map(Expected::total), Some(10));
+        assert_eq!(config("photos").expected(), None);
+        assert_eq!(config("photos").expected_splits(), None);
     }
 
     #[test]

@@ -33,34 +33,27 @@ pub(crate) struct Unusable {
 /// Decodes a file and makes it a square of `config.size`. `observe`: whether the audit, or a cut, is to see it.
 pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config, observe: bool) -> Result<Image, Unusable> {
     let entry = source.entry(used.index as usize);
-    let (id, prepared) = match read(source, used) {
-        Ok((id, bytes)) => (Some(id), Prepared::new(bytes, config)),
-        Err((id, fault)) => (id, Err(fault)),
-    };
-    let converted = prepared.and_then(|prepared| {
-        let square = resize(&prepared.picture.rgb, config.size, config.filter, config.fit);
-        Ok((square.map_err(|error| Fault::unreadable(&error))?.into_data(), prepared))
-    });
-    match (id, converted) {
-        (Some(id), Ok((pixels, prepared))) => Ok(Image {
-            index: used.index,
-            observation: observe.then(|| prepared.observe(used)),
-            sample: Sample {
-                id,
-                path: entry.path,
-                label: used.label,
-                split: used.split,
-                generator: entry.generator,
-                width: prepared.width,
-                height: prepared.height,
-                format: prepared.format,
-                file_bytes: prepared.file_bytes,
-            },
-            pixels,
-        }),
-        (id, Err(fault)) => Err(Unusable { path: entry.path, id, fault }),
-        (None, Ok(_)) => Err(Unusable { path: entry.path, id, fault: Fault::changed() }),
-    }
+    let unusable = |id: Option<Hash>, fault: Fault| Unusable { path: entry.path.clone(), id, fault };
+    let (id, bytes) = read(source, used).map_err(|(id, fault)| unusable(id, fault))?;
+    let prepared = Prepared::new(bytes, config).map_err(|fault| unusable(Some(id), fault))?;
+    let square = resize(&prepared.picture.rgb, config.size, config.filter, config.fit)
+        .map_err(|error| unusable(Some(id), Fault::unreadable(&error)))?;
+    Ok(Image {
+        index: used.index,
+        observation: observe.then(|| prepared.observe(used)),
+        sample: Sample {
+            id,
+            path: entry.path,
+            label: used.label,
+            split: used.split,
+            generator: entry.generator,
+            width: prepared.width,
+            height: prepared.height,
+            format: prepared.format,
+            file_bytes: prepared.file_bytes,
+        },
+        pixels: square.into_data(),
+    })
 }
 
 /// Looks at a file without making pixels of it; nothing of one that cannot be used.
@@ -91,9 +84,9 @@ struct Prepared {
 
 impl Prepared {
     fn new(file: Vec<u8>, config: &Config) -> Result<Prepared, Fault> {
-        let limits = Limits { max_pixels: config.max_pixels };
+        let limits = config.limits();
         let picture = decode(&file, &limits)?;
-        if is_blank(&picture.rgb) {
+        if picture.rgb.is_one_colour() {
             return Err(Fault::blank());
         }
         let (format, width, height, file_bytes) = if config.strip {
@@ -119,9 +112,4 @@ fn saved_again(picture: &RgbImage, reencode: &Reencode, limits: &Limits) -> Resu
         encode::jpeg(picture, reencode.quality, Subsampling::Quarter).map_err(|error| Fault::unreadable(&error))?;
     let decoded = decode(&file, limits)?;
     Ok((file, decoded))
-}
-
-fn is_blank(image: &RgbImage) -> bool {
-    let (pixels, _) = image.data().as_chunks::<3>();
-    pixels.iter().all(|pixel| *pixel == pixels[0])
 }

@@ -26,10 +26,11 @@ mod description;
 mod error;
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use artifacts::atomic;
 use fetch::{Client, Environment, Expected, Request, Url};
 use serde::Deserialize;
 
@@ -41,34 +42,6 @@ pub(crate) use description::gigabytes;
 pub use error::Error;
 
 const SERVER: &str = "https://www.kaggle.com";
-
-/// The path of `kaggle:owner/slug[@version]` on this machine, fetched if it is not there: a folder or a zip archive.
-///
-/// # Errors
-/// The name is not one, or the data set cannot be had; the error says what to do.
-pub fn resolve(name: &str) -> Result<PathBuf, Error> {
-    let dataset: Dataset = name.parse()?;
-    Ok(Kaggle::of_process(&dataset)?.fetch(&dataset)?.path)
-}
-
-/// The path that [`resolve`] gives, if the data set is on this machine already. It asks nobody, so that planning a run
-/// is quick and downloads nothing.
-///
-/// # Errors
-/// The name is not one, or the environment names no folder for a cache.
-pub fn cached(name: &str) -> Result<Option<PathBuf>, Error> {
-    let dataset: Dataset = name.parse()?;
-    Ok(Kaggle::of_process(&dataset)?.cached(&dataset).map(|local| local.path))
-}
-
-/// What [`resolve`] would download: how much, where to, for how long. Shown, it is a sentence for the user.
-///
-/// # Errors
-/// Those of [`resolve`], so that a missing permission shows before any work is done.
-pub fn describe(name: &str) -> Result<Description, Error> {
-    let dataset: Dataset = name.parse()?;
-    Kaggle::of_process(&dataset)?.describe(&dataset)
-}
 
 /// A version of a data set on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,8 +137,8 @@ impl Kaggle {
         let path = self.cache.archive(&dataset, version);
         let download = self.client.download(&self.download_of(&dataset)?, &path, &Expected::default());
         download.map_err(|e| self.failed(&dataset, e))?;
-        if !is_zip(&path).map_err(Error::io("read", &path))? {
-            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        if !is_zip(&path).map_err(artifacts::Error::io("read", &path))? {
+            atomic::remove_file(&path)?;
             return Err(Error::NotAZip { page: self.page(&dataset), dataset });
         }
         Ok(Local { version, path })

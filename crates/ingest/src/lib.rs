@@ -19,6 +19,6 @@ pub mod simulated;
 mod source;
 mod stage;
 
-pub use config::Config;
+pub use config::{Config, Expected};
 pub use source::SourceError;
 pub use stage::Ingest;

@@ -97,16 +97,11 @@ impl<'a> Output<'a> {
     }
 
     /// Completes the shards and `rejected.jsonl`. Returns what the manifest says.
-    pub(crate) fn finish(&mut self, source: &dyn Source, seconds: f64) -> Result<IngestSummary, Error> {
+    pub(crate) fn finish(&mut self, source: &dyn Source, images_per_second: f64) -> Result<IngestSummary, Error> {
         if let Some((_, last)) = self.writer.take() {
             last.finish()?;
         }
-        self.rejected.sort_by(|a, b| (&a.path, &a.reason, &a.detail).cmp(&(&b.path, &b.reason, &b.detail)));
-        atomic::write_lines(&self.folder.join(names::REJECTED), &self.rejected)?;
-        let mut rejected_by_reason = BTreeMap::new();
-        for row in &self.rejected {
-            *rejected_by_reason.entry(row.reason.clone()).or_default() += 1;
-        }
+        self.write_rejected(&self.folder.join(names::REJECTED))?;
         let side = self.config.size as usize;
         let seen = source.len() as u64;
         // Whole, so that it holds wherever the next stage is started.
@@ -118,15 +113,38 @@ impl<'a> Output<'a> {
             size: [side, side],
             seen,
             rejected: self.rejected.len() as u64,
-            rejected_by_reason,
+            rejected_by_reason: self.rejected_by_reason(),
             splits: std::mem::take(&mut self.splits),
-            images_per_second: seen as f64 / seconds.max(1e-9),
+            images_per_second,
         })
     }
 
-    /// The files that are not used.
-    pub(crate) fn rejected(&self) -> &[Rejected] {
-        &self.rejected
+    /// Writes the list of the files that are not used, and returns it, by path.
+    pub(crate) fn write_rejected(&self, path: &Path) -> Result<Vec<&Rejected>, Error> {
+        let mut rows: Vec<&Rejected> = self.rejected.iter().collect();
+        rows.sort_by_key(|row| (&row.path, &row.reason, &row.detail));
+        atomic::write_lines(path, &rows)?;
+        Ok(rows)
+    }
+
+    /// How many files are not used, by reason.
+    pub(crate) fn rejected_by_reason(&self) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for row in &self.rejected {
+            *counts.entry(row.reason.clone()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// How many files were added that are used.
+    pub(crate) fn used(&self) -> u64 {
+        self.splits.values().flat_map(|split| split.labels.values()).sum()
+    }
+
+    /// The share of the files that cannot be used, of those that were looked at; copies are not among either.
+    pub(crate) fn unusable_share(&self) -> f64 {
+        let unusable = self.rejected.iter().filter(|row| reject::is_fault(&row.reason)).count() as u64;
+        unusable as f64 / ((unusable + self.used()) as f64).max(1.0)
     }
 
     /// What is nearly the same among the files that were added, as far as they were observed.
@@ -151,12 +169,4 @@ impl<'a> Output<'a> {
     fn images(&self) -> Vec<&Observation> {
         self.observed.iter().map(|observed| &observed.observation).collect()
     }
-}
-
-/// The share of the files that cannot be used, of those that were looked at; copies are not among either.
-pub(crate) fn unusable_share(summary: &IngestSummary) -> f64 {
-    let faults = summary.rejected_by_reason.iter().filter(|(reason, _)| reject::is_fault(reason));
-    let unusable: u64 = faults.map(|(_, count)| count).sum();
-    let used: u64 = summary.splits.values().flat_map(|split| split.labels.values()).sum();
-    unusable as f64 / ((unusable + used) as f64).max(1.0)
 }

@@ -4,38 +4,82 @@
 //! Files are drawn by content hashes, as in [`select`](crate::select), and without groups its cut would come out again.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use artifacts::{Label, Split};
 
-use crate::select::{Selection, Used, draw};
+use crate::Config;
+use crate::select::{Selection, Used, draw, limit};
 
-/// Cuts the training images again, whole groups at a time, if a group is on both sides of the cut; says whether one was.
-/// `groups`: places in the source of images that are nearly the same.
+/// The share of a class in a split that may be lost to groups that do not fit before it is said.
+const LOST: f64 = 0.2;
+
+/// What a cut along groups could not give as the first one did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Shortcoming {
+    /// A split has far fewer files of a class than it had.
+    Fewer { split: Split, label: Label, had: usize, has: usize },
+    /// A split has files of a class whose group is divided between it and training.
+    Divided { split: Split, label: Label },
+}
+
+impl fmt::Display for Shortcoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Shortcoming::Fewer { split, label, had, has } => write!(
+                f,
+                "the {split} split has {has} {label} images instead of {had}: images that are nearly the same stay \
+                 together, and their groups fit no better"
+            ),
+            Shortcoming::Divided { split, label } => write!(
+                f,
+                "every group of {label} images that are nearly the same is too large for the {split} split, which takes \
+                 a part of one: it is not independent of the training images"
+            ),
+        }
+    }
+}
+
+/// Cuts the training images again, whole groups at a time, if a group is on both sides of the cut; says what the new cut lacks,
+/// and nothing if there is no need of one. `groups`: places in the source of images that are nearly the same.
 ///
-/// Each split gets as many files of each generator as it had, or fewer where only groups that are too large for it are left;
-/// then as many of each class. Only a class of which no whole group is small enough is cut through its groups, because a
-/// split without it would be worth nothing: the audit warns of that.
-pub(crate) fn recut(selection: &mut Selection, groups: Vec<Vec<u32>>, seed: u64) -> bool {
+/// Each split gets as many files of each generator as it had, as far as whole groups allow; then as many of each class; then
+/// groups that overshoot, where that comes nearer to what it had than leaving them out. Only a class of which no whole group
+/// will do is cut through its groups, because a split without it would be worth nothing.
+pub(crate) fn recut(selection: &mut Selection, groups: Vec<Vec<u32>>, config: &Config) -> Option<Vec<Shortcoming>> {
     let Selection { used, cut, .. } = selection;
     let groups = movable(used, cut, groups);
     if !groups.iter().any(|group| group.iter().any(|&file| used[file].split != used[group[0]].split)) {
-        return false;
+        return None;
     }
-    let had: Vec<(Split, Vec<usize>)> = cut.iter().map(|&split| (split, places(used, split))).collect();
-    had.iter().flat_map(|(_, files)| files).for_each(|&file| used[file].split = Split::Train);
+    let had = counts(used.iter().map(|file| (file.split, file.label)));
+    let mut to_cut: Vec<(Split, Vec<usize>)> = cut.iter().map(|&split| (split, places(used, split))).collect();
+    to_cut.iter().flat_map(|(_, files)| files).for_each(|&file| used[file].split = Split::Train);
     let mut units = units(used, groups);
-    for (split, had) in had {
-        units.sort_by_cached_key(|unit| draw(seed, split.name(), used[unit[0]].key));
-        fill(used, &units, split, &had, |file| (file.label, file.generator));
-        fill(used, &units, split, &had, |file| file.label);
+    let mut shortcomings = Vec::new();
+    to_cut.reverse();
+    while let Some((split, wanted)) = to_cut.pop() {
+        units.sort_by_cached_key(|unit| draw(config.seed, split.name(), used[unit[0]].key));
+        fill(used, &units, split, &wanted, |file| (file.label, file.generator));
+        fill(used, &units, split, &wanted, |file| file.label);
+        let to_come = counts(to_cut.iter().flat_map(|(_, files)| files).map(|&file| used[file].label));
+        overshoot(used, &units, split, &wanted, &to_come);
         let has = |label: Label| used.iter().any(|file| (file.split, file.label) == (split, label));
-        let lacking: Vec<Label> = Label::ALL.into_iter().filter(|&label| !has(label)).collect();
+        let wants = |label: Label| wanted.iter().any(|&file| used[file].label == label);
+        let lacking: Vec<Label> = Label::ALL.into_iter().filter(|&label| wants(label) && !has(label)).collect();
         let files = units.iter().flatten().filter(|&&file| lacking.contains(&used[file].label));
         let single: Vec<Vec<usize>> = files.map(|&file| vec![file]).collect();
-        fill(used, &single, split, &had, |file| file.label);
+        fill(used, &single, split, &wanted, |file| file.label);
+        shortcomings.extend(lacking.into_iter().map(|label| Shortcoming::Divided { split, label }));
     }
-    used.sort_by_key(|file| (file.split, file.index));
-    true
+    limit(used, config);
+    let has = counts(used.iter().map(|file| (file.split, file.label)));
+    shortcomings.extend(had.into_iter().filter_map(|((split, label), had)| {
+        let has = has.get(&(split, label)).copied().unwrap_or(0);
+        let too_few = (has as f64) < (1.0 - LOST) * had as f64;
+        too_few.then_some(Shortcoming::Fewer { split, label, had, has })
+    }));
+    Some(shortcomings)
 }
 
 /// The groups as places in `used`, without the images of splits that the source has itself.
@@ -79,6 +123,45 @@ fn fill<K: Ord>(used: &mut [Used], units: &[Vec<usize>], split: Split, had: &[us
     }
 }
 
+/// Moves units from training to `split` that hold more than it lacks, as long as that brings it nearer to the size of
+/// `wanted`: each time the one that comes nearest, and of several the first. No class that is complete gets more, and training
+/// keeps of each class what the splits `to_come` want, and something for itself.
+fn overshoot(
+    used: &mut [Used],
+    units: &[Vec<usize>],
+    split: Split,
+    wanted: &[usize],
+    to_come: &BTreeMap<Label, usize>,
+) {
+    let wanted = counts(wanted.iter().map(|&file| used[file].label));
+    loop {
+        let of = |split: Split| counts(used.iter().filter(|file| file.split == split).map(|file| file.label));
+        let (has, train) = (of(split), of(Split::Train));
+        let at = |counts: &BTreeMap<Label, usize>, label: Label| counts.get(&label).copied().unwrap_or(0);
+        let distance = |more: &BTreeMap<Label, usize>| -> usize {
+            let of_label = |label| at(&wanted, label).abs_diff(at(&has, label) + at(more, label));
+            Label::ALL.into_iter().map(of_label).sum()
+        };
+        let may_be_taken = |taken: &BTreeMap<Label, usize>| {
+            taken.iter().all(|(&label, &count)| {
+                at(&has, label) < at(&wanted, label) && at(&train, label) > count + at(to_come, label)
+            })
+        };
+        let candidates = units.iter().filter(|unit| unit.iter().all(|&file| used[file].split == Split::Train));
+        let nearest = candidates
+            .map(|unit| (counts(unit.iter().map(|&file| used[file].label)), unit))
+            .filter(|(taken, _)| may_be_taken(taken))
+            .map(|(taken, unit)| (distance(&taken), unit))
+            .min_by_key(|(distance, _)| *distance);
+        match nearest {
+            Some((nearest, unit)) if nearest < distance(&BTreeMap::new()) => {
+                unit.iter().for_each(|&file| used[file].split = split);
+            }
+            _ => return,
+        }
+    }
+}
+
 fn counts<K: Ord>(keys: impl Iterator<Item = K>) -> BTreeMap<K, usize> {
     let mut counts = BTreeMap::new();
     keys.for_each(|key| *counts.entry(key).or_default() += 1);
@@ -90,7 +173,6 @@ mod tests {
     use artifacts::hash::Hash;
 
     use super::*;
-    use crate::Config;
     use crate::select::{Candidate, select};
 
     /// `count` files of each of a real and two fake strata, the second half as large.
@@ -122,7 +204,7 @@ mod tests {
         for limit in [None, Some(20)] {
             let mut selection = selected(300, &Config { limit, ..config() });
             let before = selection.used.clone();
-            assert!(!recut(&mut selection, Vec::new(), 0));
+            assert_eq!(recut(&mut selection, Vec::new(), &config()), None);
             let had: Vec<usize> = places(&selection.used, Split::Test);
             had.iter().for_each(|&file| selection.used[file].split = Split::Train);
             let mut units = units(&selection.used, Vec::new());
@@ -143,12 +225,12 @@ mod tests {
             groups.iter().filter(|group| split_of(selection, group[0]) != split_of(selection, group[1])).count()
         };
         assert!(divided(&selection) > 20);
-        assert!(recut(&mut selection, groups.clone(), 0));
+        assert_eq!(recut(&mut selection, groups.clone(), &config()), Some(Vec::new()));
         assert_eq!(divided(&selection), 0);
         assert_eq!(strata(&selection), before);
         assert!(selection.used.is_sorted_by_key(|file| (file.split, file.index)));
         // What is whole is not cut again.
-        assert!(!recut(&mut selection, groups, 0));
+        assert_eq!(recut(&mut selection, groups, &config()), None);
     }
 
     #[test]
@@ -163,9 +245,10 @@ mod tests {
         let mut selection = select((0..110).map(file).collect(), &config());
         let before = selection.used.clone();
         // Each test image beside a training image: nothing can be done about that here.
-        assert!(!recut(&mut selection, (0..10).map(|i| vec![i, 10 + i]).collect(), 0));
+        assert_eq!(recut(&mut selection, (0..10).map(|i| vec![i, 10 + i]).collect(), &config()), None);
         assert_eq!(selection.used, before);
-        assert!(recut(&mut selection, (0..50).map(|i| vec![10 + 2 * i, 11 + 2 * i]).collect(), 0));
+        let pairs = (0..50).map(|i| vec![10 + 2 * i, 11 + 2 * i]).collect();
+        assert_eq!(recut(&mut selection, pairs, &config()), Some(Vec::new()));
         assert_eq!(places(&selection.used, Split::Val).len(), 10);
         assert!((0..110).all(|index| (split_of(&selection, index) == Split::Test) == (index < 10)));
     }
@@ -181,7 +264,8 @@ mod tests {
             generator: index / 4,
         };
         let mut selection = select((0..240).map(file).collect(), &Config { test_fraction: 0.0, ..config() });
-        assert!(recut(&mut selection, (0..120).map(|i| vec![2 * i, 2 * i + 1]).collect(), 0));
+        let pairs = (0..120).map(|i| vec![2 * i, 2 * i + 1]).collect();
+        assert_eq!(recut(&mut selection, pairs, &config()), Some(Vec::new()));
         assert_eq!(places(&selection.used, Split::Val).len(), 24);
         assert!((0..120).all(|i| split_of(&selection, 2 * i) == split_of(&selection, 2 * i + 1)));
     }
@@ -190,7 +274,7 @@ mod tests {
     fn a_group_that_is_too_large_is_trained_on() {
         let mut selection = selected(100, &config());
         let before = strata(&selection);
-        assert!(recut(&mut selection, vec![(0..120).step_by(2).collect()], 0));
+        assert_eq!(recut(&mut selection, vec![(0..120).step_by(2).collect()], &config()), Some(Vec::new()));
         assert!((0..120).step_by(2).all(|index| split_of(&selection, index) == Split::Train));
         assert_eq!(strata(&selection), before);
     }
@@ -199,8 +283,75 @@ mod tests {
     fn a_class_of_one_group_is_cut_through_it() {
         let mut selection = selected(100, &config());
         let before = strata(&selection);
-        assert!(recut(&mut selection, vec![(0..200).step_by(2).collect()], 0));
+        let divided = |split| Shortcoming::Divided { split, label: Label::Real };
+        assert_eq!(
+            recut(&mut selection, vec![(0..200).step_by(2).collect()], &config()),
+            Some(vec![divided(Split::Test), divided(Split::Val)])
+        );
         assert_eq!(strata(&selection), before);
+    }
+
+    /// Real files in groups of some sizes, and as many fakes of which no two are alike; with the groups.
+    fn grouped(sizes: &[u32], config: &Config) -> (Selection, Vec<Vec<u32>>) {
+        let reals: u32 = sizes.iter().sum();
+        let file = |index: u32| Candidate {
+            index,
+            key: Hash::of(&index.to_le_bytes()),
+            label: if index < reals { Label::Real } else { Label::Fake },
+            split: None,
+            generator: 0,
+        };
+        let mut next = 0;
+        let group = |&size: &u32| {
+            next += size;
+            (next - size..next).collect()
+        };
+        let groups = sizes.iter().map(group).filter(|group: &Vec<u32>| group.len() > 1).collect();
+        (select((0..2 * reals).map(file).collect(), config), groups)
+    }
+
+    fn reals(selection: &Selection, split: Split) -> usize {
+        selection.used.iter().filter(|file| (file.split, file.label) == (split, Label::Real)).count()
+    }
+
+    #[test]
+    fn a_group_that_is_a_little_too_large_is_taken_where_a_split_would_shrink_to_the_strays() {
+        let config = Config { test_fraction: 0.0, ..config() };
+        // Nine films of 110 frames and ten strays: a tenth is 100.
+        let (mut selection, groups) = grouped(&[[110; 9].as_slice(), &[1; 10]].concat(), &config);
+        assert_eq!(reals(&selection, Split::Val), 100);
+        assert_eq!(recut(&mut selection, groups.clone(), &config), Some(Vec::new()));
+        assert_eq!(reals(&selection, Split::Val), 120);
+        let whole = |group: &Vec<u32>| group.iter().all(|&i| split_of(&selection, i) == split_of(&selection, group[0]));
+        assert!(groups.iter().all(whole));
+    }
+
+    #[test]
+    fn a_split_that_shrinks_because_no_group_fits_is_said() {
+        let config = Config { test_fraction: 0.0, ..config() };
+        let (mut selection, groups) = grouped(&[[330; 3].as_slice(), &[1; 10]].concat(), &config);
+        let fewer = Shortcoming::Fewer { split: Split::Val, label: Label::Real, had: 100, has: 10 };
+        assert!(fewer.to_string().starts_with("the val split has 10 real images instead of 100:"), "{fewer}");
+        assert_eq!(recut(&mut selection, groups, &config), Some(vec![fewer]));
+    }
+
+    #[test]
+    fn training_is_not_emptied_into_the_splits_that_are_cut_from_it() {
+        let config = Config { val_fraction: 0.6, test_fraction: 0.0, ..config() };
+        let (mut selection, groups) = grouped(&[10], &config);
+        let divided = Shortcoming::Divided { split: Split::Val, label: Label::Real };
+        assert_eq!(recut(&mut selection, groups, &config), Some(vec![divided]));
+        assert_eq!((reals(&selection, Split::Train), reals(&selection, Split::Val)), (4, 6));
+    }
+
+    #[test]
+    fn a_limit_holds_after_a_new_cut() {
+        let config = Config { limit: Some(100), val_fraction: 0.4, test_fraction: 0.4, ..config() };
+        let (mut selection, groups) = grouped(&[[120].as_slice(), &[1; 380]].concat(), &config);
+        assert_eq!(Split::ALL.map(|split| reals(&selection, split)), [100; 3]);
+        assert!(recut(&mut selection, groups, &config).is_some());
+        assert!(Split::ALL.iter().all(|&split| reals(&selection, split) <= 100), "{:?}", strata(&selection));
+        assert!(selection.used.is_sorted_by_key(|file| (file.split, file.index)));
     }
 
     #[test]
@@ -214,7 +365,7 @@ mod tests {
                 selection.used.iter_mut().for_each(|file| file.index = 1000 - file.index);
                 selection.used.sort_by_key(|file| (file.split, file.index));
             }
-            assert!(recut(&mut selection, groups, 0));
+            assert!(recut(&mut selection, groups, &config()).is_some());
             let validation = places(&selection.used, Split::Val).into_iter();
             let mut keys: Vec<_> = validation.map(|file| *selection.used[file].key.as_bytes()).collect();
             keys.sort_unstable();

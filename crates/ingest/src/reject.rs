@@ -3,6 +3,7 @@
 use artifacts::hash::Hash;
 use artifacts::schema::Rejected;
 use pixels::DecodeError;
+use pixels::file::ReadError;
 
 /// Reason of a file whose bytes another file has too, which is used in its place.
 const DUPLICATE: &str = "duplicate";
@@ -24,13 +25,6 @@ pub(crate) struct Fault {
 impl Fault {
     pub(crate) fn unreadable(error: &dyn std::fmt::Display) -> Fault {
         Fault { reason: "unreadable", detail: error.to_string() }
-    }
-
-    pub(crate) fn too_many_bytes(most: u64) -> Fault {
-        Fault {
-            reason: "too_large",
-            detail: format!("the file has more than {most} bytes (raise max_pixels to take it)"),
-        }
     }
 
     pub(crate) fn no_label() -> Fault {
@@ -76,6 +70,17 @@ impl Fault {
     /// The row of `rejected.jsonl`.
     pub(crate) fn of(self, path: String, id: Option<Hash>) -> Rejected {
         Rejected { path, reason: self.reason.to_owned(), detail: self.detail, id }
+    }
+}
+
+impl From<ReadError> for Fault {
+    fn from(error: ReadError) -> Fault {
+        match error {
+            ReadError::TooLong { .. } => {
+                Fault { reason: "too_large", detail: format!("{error} (raise max_pixels to take it)") }
+            }
+            _ => Fault::unreadable(&error),
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //!   the class's generators as their sizes are. Which pictures are nearly the same is not known yet; once it is,
 //!   [`recut`](crate::recut) keeps them together.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use artifacts::hash::{Digest, Hash};
@@ -60,14 +61,8 @@ pub(crate) fn select(mut candidates: Vec<Candidate>, config: &Config) -> Selecti
     }
     let mut selection = Selection::default();
     let unique = without_copies(candidates, &mut selection);
-    let (mut placed, cut) = place(unique, config);
-    if let Some(limit) = config.limit {
-        placed = limited(placed, limit, config.seed);
-    }
-    placed.sort_by_key(|(candidate, split)| (*split, candidate.index));
-    let used = |(Candidate { index, key, label, generator, .. }, split)| Used { index, key, label, split, generator };
-    selection.used = placed.into_iter().map(used).collect();
-    selection.cut = cut;
+    (selection.used, selection.cut) = place(unique, config);
+    limit(&mut selection.used, config);
     selection.duplicates.sort_unstable();
     selection.conflicts.sort_unstable();
     selection
@@ -75,7 +70,9 @@ pub(crate) fn select(mut candidates: Vec<Candidate>, config: &Config) -> Selecti
 
 /// Keeps one of each set of equal files, and none of those whose labels differ.
 fn without_copies(mut candidates: Vec<Candidate>, selection: &mut Selection) -> Vec<Candidate> {
-    candidates.sort_by_key(|candidate| (*candidate.key.as_bytes(), precedence(candidate.split), candidate.index));
+    candidates.sort_by_key(|candidate| {
+        (*candidate.key.as_bytes(), Reverse(candidate.split.unwrap_or(Split::Train)), candidate.index)
+    });
     let mut unique = Vec::with_capacity(candidates.len());
     for copies in candidates.chunk_by(|a, b| a.key == b.key) {
         let first = &copies[0];
@@ -93,40 +90,34 @@ fn without_copies(mut candidates: Vec<Candidate>, selection: &mut Selection) -> 
     unique
 }
 
-fn precedence(split: Option<Split>) -> u8 {
-    match split {
-        Some(Split::Test) => 0,
-        Some(Split::Val) => 1,
-        Some(Split::Train) | None => 2,
-    }
-}
-
 /// Gives each candidate a split, and says which splits were cut for that. A file of none counts as training.
-fn place(candidates: Vec<Candidate>, config: &Config) -> (Vec<(Candidate, Split)>, Vec<Split>) {
+fn place(candidates: Vec<Candidate>, config: &Config) -> (Vec<Used>, Vec<Split>) {
     let has = |split| candidates.iter().any(|candidate| candidate.split == Some(split));
     let cuts = [(Split::Test, config.test_fraction), (Split::Val, config.val_fraction)];
     let cuts: Vec<_> = cuts.into_iter().filter(|(split, _)| config.split.is_none() && !has(*split)).collect();
-    let mut placed: Vec<_> =
-        candidates.into_iter().map(|candidate| (candidate.split.unwrap_or(Split::Train), candidate)).collect();
+    let place = |Candidate { index, key, label, split, generator }| {
+        let split = split.unwrap_or(Split::Train);
+        Used { index, key, label, split, generator }
+    };
+    let mut placed: Vec<Used> = candidates.into_iter().map(place).collect();
     for &(split, fraction) in &cuts {
         for label in Label::ALL {
-            let of_class = placed.iter_mut().filter(|(split, file)| *split == Split::Train && file.label == label);
+            let of_class = placed.iter_mut().filter(|file| file.split == Split::Train && file.label == label);
             let mut class: Vec<_> = of_class.collect();
-            class.sort_by_cached_key(|(_, candidate)| draw(config.seed, split.name(), candidate.key));
+            class.sort_by_cached_key(|file| draw(config.seed, split.name(), file.key));
             let mut strata: BTreeMap<u32, Vec<_>> = BTreeMap::new();
-            for item in class {
-                strata.entry(item.1.generator).or_default().push(item);
+            for file in class {
+                strata.entry(file.generator).or_default().push(file);
             }
             let mut strata: Vec<_> = strata.into_values().collect();
             // The numbers of the generators follow the source's order, which must decide nothing.
-            strata.sort_by_cached_key(|stratum| draw(config.seed, split.name(), stratum[0].1.key));
+            strata.sort_by_cached_key(|stratum| draw(config.seed, split.name(), stratum[0].key));
             let sizes: Vec<usize> = strata.iter().map(Vec::len).collect();
             for (stratum, part) in strata.into_iter().zip(parts(&sizes, fraction)) {
-                stratum.into_iter().take(part).for_each(|item| item.0 = split);
+                stratum.into_iter().take(part).for_each(|file| file.split = split);
             }
         }
     }
-    let placed = placed.into_iter().map(|(split, candidate)| (candidate, split)).collect();
     (placed, cuts.into_iter().filter(|(_, fraction)| *fraction > 0.0).map(|(split, _)| split).collect())
 }
 
@@ -141,22 +132,24 @@ fn parts(sizes: &[usize], fraction: f64) -> Vec<usize> {
     let share = |size: usize| total as u128 * size as u128;
     let mut parts: Vec<usize> = sizes.iter().map(|&size| (share(size) / count.max(1) as u128) as usize).collect();
     let mut order: Vec<usize> = (0..sizes.len()).collect();
-    order.sort_by_key(|&stratum| std::cmp::Reverse(share(sizes[stratum]) % count.max(1) as u128));
+    order.sort_by_key(|&stratum| Reverse(share(sizes[stratum]) % count.max(1) as u128));
     let left = total - parts.iter().sum::<usize>();
     order.into_iter().take(left).for_each(|stratum| parts[stratum] += 1);
     parts
 }
 
-/// Keeps at most `limit` files of each class in each split.
-fn limited(mut placed: Vec<(Candidate, Split)>, limit: u64, seed: u64) -> Vec<(Candidate, Split)> {
-    placed.sort_by_cached_key(|(candidate, _)| draw(seed, "limit", candidate.key));
-    let mut counts: BTreeMap<(Split, Label), u64> = BTreeMap::new();
-    placed.retain(|(candidate, split)| {
-        let count = counts.entry((*split, candidate.label)).or_default();
-        *count += 1;
-        *count <= limit
-    });
-    placed
+/// Keeps at most `config.limit` files of each class in each split, and puts them in the order in which they are used.
+pub(crate) fn limit(used: &mut Vec<Used>, config: &Config) {
+    if let Some(limit) = config.limit {
+        used.sort_by_cached_key(|file| draw(config.seed, "limit", file.key));
+        let mut counts: BTreeMap<(Split, Label), u64> = BTreeMap::new();
+        used.retain(|file| {
+            let count = counts.entry((file.split, file.label)).or_default();
+            *count += 1;
+            *count <= limit
+        });
+    }
+    used.sort_by_key(|file| (file.split, file.index));
 }
 
 /// A file's place in an order that is random but for the seed, the purpose and the content.

@@ -11,8 +11,7 @@ mod list;
 mod name;
 mod simulation;
 
-use std::collections::BTreeSet;
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use artifacts::hash::{Digest, Hash};
@@ -124,10 +123,12 @@ pub(crate) fn fingerprint(config: &Config) -> Result<Hash, SourceError> {
     }
 }
 
-/// The splits that the images of a source will be in; none where it is to be downloaded first, or cannot be opened.
-pub(crate) fn splits(config: &Config) -> Option<BTreeSet<Split>> {
+/// The splits that the images of a source will be in, with how many images are expected in each. Of what is to be downloaded
+/// first only what is expected is known, and nothing of a source that cannot be opened.
+pub(crate) fn splits(config: &Config) -> Option<BTreeMap<Split, Option<u64>>> {
+    let expected = config.expected_splits();
     if let Kind::Kaggle(_) = Kind::parse(&config.source).ok()? {
-        return None;
+        return Some(expected?.into_iter().map(|(split, images)| (split, Some(images))).collect());
     }
     let source = open(config).ok()?;
     let used = (0..source.len()).map(|index| source.entry(index)).filter(|entry| entry.label.is_ok());
@@ -136,7 +137,8 @@ pub(crate) fn splits(config: &Config) -> Option<BTreeSet<Split>> {
     if config.split.is_none() && splits.contains(&Split::Train) {
         splits.extend(cuts.into_iter().filter(|(_, fraction)| *fraction > 0.0).map(|(split, _)| split));
     }
-    Some(splits)
+    let images = |split: &Split| expected.as_ref().and_then(|expected| expected.get(split).copied());
+    Some(splits.into_iter().map(|split| (split, images(&split))).collect())
 }
 
 /// What should be known before the source is opened for the first time.
@@ -147,31 +149,17 @@ pub(crate) fn notice(config: &Config) -> Option<String> {
     Some(description.to_string())
 }
 
-/// Memory that is set aside on an archive's word alone.
-const TRUSTED_LENGTH: u64 = 16 << 20;
-
-/// Reads a file to its end, but no more than `most` bytes of it: what an archive says of a length need not be true.
-fn read_bounded(reader: impl Read, expected: u64, most: u64) -> Result<Vec<u8>, Fault> {
-    if expected > most {
-        return Err(Fault::too_many_bytes(most));
-    }
-    let mut bytes = Vec::with_capacity(expected.min(TRUSTED_LENGTH) as usize + 1);
-    reader.take(most + 1).read_to_end(&mut bytes).map_err(|error| Fault::unreadable(&error))?;
-    if bytes.len() as u64 > most {
-        return Err(Fault::too_many_bytes(most));
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Expected;
 
     #[test]
     fn the_splits_are_known_beforehand() {
         let splits = |test: u32, test_fraction, split| {
             let source = format!("simulated:train=4,test={test},size=32");
-            splits(&Config { source, test_fraction, split, ..Config::default() }).unwrap()
+            let config = Config { source, test_fraction, split, ..Config::default() };
+            splits(&config).unwrap().into_keys().collect::<BTreeSet<Split>>()
         };
         use Split::{Test, Train, Val};
         assert_eq!(splits(2, 0.0, None), BTreeSet::from([Train, Val, Test]));
@@ -180,14 +168,8 @@ mod tests {
         assert_eq!(splits(0, 0.2, Some(Test)), BTreeSet::from([Test]));
         let unknown = Config { source: "kaggle:owner/slug".to_owned(), ..Config::default() };
         assert_eq!(super::splits(&unknown), None);
-    }
-
-    #[test]
-    fn no_more_is_read_than_allowed_whatever_was_announced() {
-        assert_eq!(read_bounded(&b"12345"[..], 5, 5).unwrap(), b"12345");
-        assert_eq!(read_bounded(&b"12345"[..], 2, 5).unwrap(), b"12345");
-        assert_eq!(read_bounded(&b"123456"[..], 2, 5).unwrap_err().reason, "too_large");
-        assert_eq!(read_bounded(&b""[..], 1 << 60, 5).unwrap_err().reason, "too_large");
-        assert_eq!(read_bounded(std::io::repeat(0), 1, 5).unwrap_err().reason, "too_large");
+        let expected = Expected { dataset: unknown.source.clone(), train: Some(10), ..Expected::default() };
+        let known = super::splits(&Config { expected: Some(expected), ..unknown });
+        assert_eq!(known, Some(BTreeMap::from([(Train, Some(7)), (Val, Some(1)), (Test, Some(2))])));
     }
 }

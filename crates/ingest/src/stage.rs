@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use artifacts::atomic::{self, DirWriter};
 use artifacts::hash::Hash;
-use artifacts::schema::{Audit, IngestSummary, Rejected, Shortcut, SplitSummary, Verdict};
+use artifacts::schema::{Audit, IngestSummary, Shortcut, SplitSummary, Verdict};
 use artifacts::stage::{Failure, Job, Stage, to_json};
 use artifacts::{Error, Label, RunDir, Split, names, progress};
 
 use crate::audit::{Observation, near_duplicates, to_drop};
-use crate::config::Config;
+use crate::config::{Config, Expected};
 use crate::image;
 use crate::in_order::in_order;
 use crate::kaggle::gigabytes;
-use crate::output::{Output, unusable_share};
+use crate::output::Output;
 use crate::recut::recut;
 use crate::reject::{self, Fault};
 use crate::scan::scan;
@@ -36,14 +36,7 @@ impl Stage for Ingest {
         config.validate().map_err(Failure::usage)
     }
 
-    fn settle(config: &mut Config, file: &Config) {
-        // What the file expects, it expects of its own source.
-        if config.source != file.source && config.expected == file.expected {
-            config.expected.clear();
-        }
-    }
-
-    fn splits(config: &Config) -> Option<BTreeSet<Split>> {
+    fn splits(config: &Config) -> Option<BTreeMap<Split, Option<u64>>> {
         source::splits(config)
     }
 
@@ -58,8 +51,8 @@ impl Stage for Ingest {
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
         let folder = DirWriter::create(&job.run.ingest())?;
-        // Where the list of a refused ingest is kept: the folder itself will not be.
-        let refused = job.run.path().join(names::REJECTED);
+        // The folder itself will not be kept where ingest is refused.
+        let refused = job.run.refused_files();
         let summary = ingest(&job.config, &folder, &refused)?;
         atomic::remove_file(&refused)?;
         let device = format!("cpu ({} threads)", rayon::current_num_threads());
@@ -71,18 +64,15 @@ impl Stage for Ingest {
 
 /// What the shards will take, where it is known how many images there are.
 fn shard_notice(run: &RunDir, config: &Config) -> Option<String> {
-    let images = config.expected_images();
+    let images: u64 = config.expected_splits()?.into_values().sum();
     let bytes = images * u64::from(config.size).pow(2) * 3;
     let free = fetch::free_space(run.path()).map(|free| format!(", where {} are free", gigabytes(free)));
-    (images > 0).then(|| {
-        let place = format!("in `{}`{}", run.path().display(), free.unwrap_or_default());
-        format!("the shards of {images} images of {0}x{0} take {1} {place}", config.size, gigabytes(bytes))
-    })
+    let place = format!("in `{}`{}", run.path().display(), free.unwrap_or_default());
+    Some(format!("the shards of {images} images of {0}x{0} take {1} {place}", config.size, gigabytes(bytes)))
 }
 
 /// Does the work: what `config` names becomes shards in `folder`. Where too much is unusable, the list of it goes to `refused`.
 fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestSummary, Failure> {
-    let start = Instant::now();
     let source = source::open(config).map_err(from_source)?;
     let mut output = Output::new(folder.path(), config);
 
@@ -98,20 +88,25 @@ fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestS
     // A cut has to be looked at too, whether or not there is to be an audit.
     let observe = config.audit || !selection.cut.is_empty();
     let convert = |file: &Used| image::convert(&*source, file, config, observe);
-    in_order("ingest: decoding", &selection.used, config, convert, |converted| output.add(converted))?;
+    let decode = |output: &mut Output, used: &[Used]| -> Result<(), Failure> {
+        in_order("ingest: decoding", used, config, convert, |converted| output.add(converted))?;
+        check(output, config, refused)
+    };
+    let start = Instant::now();
+    decode(&mut output, &selection.used)?;
+    let images_per_second = selection.used.len() as f64 / start.elapsed().as_secs_f64().max(1e-9);
     let mut pairs = output.near_duplicates();
-    if recut(&mut selection, output.groups(&pairs), config.seed) {
+    if let Some(shortcomings) = recut(&mut selection, output.groups(&pairs), config) {
         progress::line("ingest: images that are nearly the same were on both sides of a cut, which is made again");
+        for shortcoming in shortcomings {
+            progress::line(&format!("ingest: warning: {shortcoming}"));
+        }
         output.start_over()?;
-        in_order("ingest: decoding", &selection.used, config, convert, |converted| output.add(converted))?;
+        decode(&mut output, &selection.used)?;
         pairs = output.near_duplicates();
     }
 
-    let summary = output.finish(&*source, start.elapsed().as_secs_f64())?;
-    if let Err(failure) = check(&summary, output.rejected(), config, refused) {
-        atomic::rename(&folder.path().join(names::REJECTED), refused)?;
-        return Err(failure);
-    }
+    let summary = output.finish(&*source, images_per_second)?;
     warn(&summary, config);
     if config.audit {
         tell(&output.audit(&pairs)?);
@@ -151,18 +146,19 @@ fn without_near_duplicates(
     Ok(used.into_iter().filter(|file| !dropped.contains(&file.index)).collect())
 }
 
-/// Stops where so much is unusable that the rest cannot be trusted to be what was meant.
-fn check(summary: &IngestSummary, rejected: &[Rejected], config: &Config, refused: &Path) -> Result<(), Failure> {
-    let share = unusable_share(summary);
-    if share <= config.max_rejected && !summary.splits.is_empty() {
+/// Stops where so much is unusable that the rest cannot be trusted to be what was meant. The list of it is then in `refused`.
+fn check(output: &Output, config: &Config, refused: &Path) -> Result<(), Failure> {
+    let share = output.unusable_share();
+    if share <= config.max_rejected && output.used() > 0 {
         return Ok(());
     }
-    let unusable = rejected.iter().filter(|row| reject::is_fault(&row.reason));
+    let rejected = output.write_rejected(refused)?;
+    let unusable = rejected.into_iter().filter(|row| reject::is_fault(&row.reason));
     let examples: Vec<String> = unusable.take(EXAMPLES).map(|row| format!("`{}`: {}", row.path, row.detail)).collect();
     Err(Failure::input(format!(
         "{:.1}% of the images cannot be used ({}), and ingest.max_rejected = {} allows no more than {:.1}%; all are listed in `{}`; {}",
         100.0 * share,
-        reasons(summary),
+        reasons(&output.rejected_by_reason()),
         config.max_rejected,
         100.0 * config.max_rejected,
         refused.display(),
@@ -180,17 +176,17 @@ fn warn(summary: &IngestSummary, config: &Config) {
             progress::line(&format!("ingest: warning: the {split} split has no {missing} image"));
         }
     }
-    let (seen, expected) = (summary.seen, config.expected.values().sum::<u64>());
-    if expected > 0 && seen != expected {
+    let (seen, expected) = (summary.seen, config.expected().map(Expected::total));
+    if let Some(expected) = expected.filter(|expected| *expected != seen) {
         progress::line(&format!(
-            "ingest: warning: the source has {seen} images, and not {expected} as in ingest.expected"
+            "ingest: warning: the source has {seen} images, not {expected} as ingest.expected says"
         ));
     }
 }
 
 /// How many of each reason there are.
-fn reasons(summary: &IngestSummary) -> String {
-    let counts = summary.rejected_by_reason.iter().map(|(reason, count)| format!("{count} {reason}"));
+fn reasons(rejected: &BTreeMap<String, u64>) -> String {
+    let counts = rejected.iter().map(|(reason, count)| format!("{count} {reason}"));
     counts.collect::<Vec<_>>().join(", ")
 }
 
@@ -219,7 +215,7 @@ fn in_words(summary: &IngestSummary) -> String {
         .collect();
     let mut text = format!("{} ({} real, {} fake)", splits.join(", "), of(Label::Real), of(Label::Fake));
     if summary.rejected > 0 {
-        text += &format!("; not used: {} (see {})", reasons(summary), names::REJECTED);
+        text += &format!("; not used: {} (see {})", reasons(&summary.rejected_by_reason), names::REJECTED);
     }
     text
 }

@@ -1,26 +1,18 @@
 //! The audit on real and planted data.
 
-#![expect(clippy::print_stderr, reason = "a test that cannot run says so")]
 #![expect(clippy::unwrap_used, reason = "a folder that cannot be read is a failed test")]
+
+mod common;
 
 use std::path::{Path, PathBuf};
 
 use artifacts::schema::{Audit, Verdict};
 use artifacts::{Label, Split};
+use common::shared;
 use ingest::audit::{Observation, Pair, audit, near_duplicates, to_drop};
 use pixels::encode::{self, Subsampling};
 use pixels::{Decoded, Filter, Limits, RgbImage, decode, resize_to};
 use rayon::prelude::*;
-
-/// A folder of the shared data, or nothing (and a line that says so) where this machine has none.
-fn shared(name: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
-    if !folder.is_dir() {
-        eprintln!("skipped: {name} is not there");
-        return None;
-    }
-    Some(folder)
-}
 
 /// All files that can be decoded, with the label and the split that their folders name.
 fn load(folder: &Path) -> Vec<(String, Vec<u8>, Decoded, Label, Split)> {

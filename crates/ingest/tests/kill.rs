@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use artifacts::Manifest;
+use artifacts::{Manifest, RunDir};
 
 const SOURCE: &str = "simulated:train=240,test=60,size=16,seed=5";
 
@@ -22,12 +22,7 @@ fn command(run: &Path, seed: u32) -> Command {
 
 /// The manifest of what is there, every file checked against it.
 fn complete(run: &Path) -> Option<Manifest> {
-    let folder = run.join("ingest");
-    let manifest = Manifest::read(&folder).unwrap()?;
-    for output in manifest.outputs.keys() {
-        manifest.verify(&folder, output).unwrap();
-    }
-    Some(manifest)
+    Manifest::read_verified(&RunDir::new(run).ingest()).unwrap()
 }
 
 #[test]

@@ -1,22 +1,9 @@
 //! The shared photographs, where they are.
 
-#![expect(clippy::print_stderr, reason = "a test that does not run says so")]
-
 mod common;
 
-use std::path::{Path, PathBuf};
-
 use artifacts::Split;
-use common::Workplace;
-
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
-    if !path.is_dir() {
-        eprintln!("skipped: there is no `{}`", path.display());
-        return None;
-    }
-    Some(path)
-}
+use common::{Workplace, shared};
 
 #[test]
 fn faces_are_all_used() {

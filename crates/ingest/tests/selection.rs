@@ -49,6 +49,35 @@ fn too_many_unusable_files_stop_the_run() {
 }
 
 #[test]
+fn too_many_unusable_files_are_said_before_anything_is_compared_or_made_again() {
+    let place = Workplace::new();
+    place.add_near_duplicates();
+    let cut = place.ingest("whole", &place.path("data"), &[]).done().message();
+    assert!(cut.contains("made again"), "{cut}");
+    for i in 0..20 {
+        place.add(&format!("train/fake/broken{i}.jpg"), format!("<html>{i}").as_bytes());
+    }
+    let message = place.ingest("run", &place.path("data"), &[]).failed(3);
+    assert!(message.contains("20 not_an_image") && !message.contains("made again"), "{message}");
+    assert!(std::fs::read_to_string(place.path("run/rejected.jsonl")).unwrap().lines().count() == 20);
+}
+
+#[test]
+fn another_number_of_images_than_expected_brings_a_warning_where_it_is_that_data_set() {
+    let place = Workplace::new();
+    place.add_splits(&["train"], 10);
+    let said = |run: &str, dataset: &str, train: u32| {
+        let expected = format!("expected={{dataset='{dataset}', train={train}}}");
+        place.ingest(run, &place.path("data"), &[&expected]).done().message()
+    };
+    let data = place.path("data").to_string_lossy().into_owned();
+    let warning = "the source has 20 images, not 21 as ingest.expected says";
+    assert!(said("other", &data, 21).contains(warning));
+    assert!(!said("equal", &data, 20).contains("ingest.expected"));
+    assert!(!said("foreign", "kaggle:a/b", 21).contains("ingest.expected"));
+}
+
+#[test]
 fn copies_are_no_fault() {
     let place = Workplace::new();
     place.add_splits(&["train"], 10);
@@ -183,16 +212,7 @@ fn pictures_that_are_nearly_the_same_can_be_left_out() {
 #[test]
 fn pictures_that_are_nearly_the_same_stay_on_one_side_of_a_cut() {
     let place = Workplace::new();
-    for (number, class) in (0..80).zip(["real", "fake"].into_iter().cycle()) {
-        for quality in [95, 80] {
-            let file = jpeg(&patches(number, 64, 64), quality, Subsampling::Full).unwrap();
-            place.add(&format!("train/{class}/{number}-{quality}.jpg"), &file);
-        }
-        place.add(
-            &format!("test/{class}/{number}.jpg"),
-            &jpeg(&patches(1000 + number, 64, 64), 90, Subsampling::Full).unwrap(),
-        );
-    }
+    place.add_near_duplicates();
     let ingest = |run: &str, threads| place.ingest_with_threads(run, &place.path("data"), &[], threads).done();
     let ingested = ingest("run", 1);
     let audit = ingested.audit();
@@ -200,6 +220,23 @@ fn pictures_that_are_nearly_the_same_stay_on_one_side_of_a_cut() {
     assert_eq!((found.within_a_split, found.across_splits, found.leaked_val_images), (80, 0, Some(0)));
     assert_eq!(ingested.paths(Split::Val).len(), 16);
     assert_eq!(ingested.files(), ingest("again", 5).files());
+}
+
+#[test]
+fn a_cut_that_goes_through_groups_is_said_without_an_audit() {
+    let place = Workplace::new();
+    // All real images are one picture.
+    for i in 0..20_u8 {
+        place
+            .add(&format!("real/{i}.jpg"), &jpeg(&patches(0, 64, 64), 70 + i, Subsampling::Full).unwrap())
+            .add(&format!("fake/{i}.jpg"), &jpeg(&patches(1 + u32::from(i), 64, 64), 90, Subsampling::Full).unwrap());
+    }
+    let message = place.ingest("run", &place.path("data"), &["audit=false"]).done().message();
+    for split in ["test", "val"] {
+        let warning =
+            format!("warning: every group of real images that are nearly the same is too large for the {split} split");
+        assert!(message.contains(&warning), "{message}");
+    }
 }
 
 #[test]

@@ -23,7 +23,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageFormat};
-use serde::{Deserialize, Serialize};
 
 pub use self::error::DecodeError;
 use crate::RgbImage;
@@ -47,6 +46,11 @@ impl Default for Limits {
 const MAX_SIDE: u32 = 100_000;
 
 impl Limits {
+    /// The most bytes that a file is read of: no image within the limit on pixels takes more than 16-bit RGBA and its header.
+    pub fn max_file_bytes(&self) -> u64 {
+        self.max_pixels.saturating_mul(8).saturating_add(1 << 20)
+    }
+
     fn check(&self, width: u32, height: u32) -> Result<(), DecodeError> {
         if width == 0 || height == 0 {
             return Err(DecodeError::Corrupt(format!("its size is {width}x{height}")));
@@ -62,8 +66,7 @@ impl Limits {
 }
 
 /// The formats that are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Format {
     Jpeg,
@@ -125,8 +128,6 @@ pub struct Decoded {
     pub height: u32,
     /// What the content is, whatever the file is called.
     pub format: Format,
-    /// The EXIF orientation that was applied, 1 (upright) to 8.
-    pub orientation: u8,
 }
 
 /// What a decoder of one format hands back: pixels as stored, and how to turn them.
@@ -146,13 +147,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
         _ => raster::decode(bytes, format, limits),
     })?;
     let (width, height) = (stored.rgb.width(), stored.rgb.height());
-    Ok(Decoded {
-        rgb: upright(stored.rgb, stored.orientation),
-        width,
-        height,
-        format,
-        orientation: stored.orientation.to_exif(),
-    })
+    Ok(Decoded { rgb: upright(stored.rgb, stored.orientation), width, height, format })
 }
 
 /// Turns a panic of a decoder into an error: a bug that one hostile file among a hundred thousand sets off must cost that

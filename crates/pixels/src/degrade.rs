@@ -36,10 +36,7 @@ pub enum DegradeError {
 /// # Errors
 /// If a side exceeds what JPEG can hold.
 pub fn jpeg(image: &RgbImage, quality: u8) -> Result<RgbImage, DegradeError> {
-    let bytes = encode::jpeg(image, quality, Subsampling::Quarter)?;
-    let limits = Limits { max_pixels: u64::MAX };
-    let decoded = decode(&bytes, &limits).expect("what was just encoded can be decoded");
-    Ok(decoded.rgb)
+    Ok(opened(&encode::jpeg(image, quality, Subsampling::Quarter)?))
 }
 
 /// Saves as lossy WebP of `quality` (0 to 100) and opens it again.
@@ -47,10 +44,11 @@ pub fn jpeg(image: &RgbImage, quality: u8) -> Result<RgbImage, DegradeError> {
 /// # Errors
 /// If a side exceeds what WebP can hold.
 pub fn webp(image: &RgbImage, quality: u8) -> Result<RgbImage, DegradeError> {
-    let bytes = encode::webp(image, quality)?;
-    let limits = Limits { max_pixels: u64::MAX };
-    let decoded = decode(&bytes, &limits).expect("what was just encoded can be decoded");
-    Ok(decoded.rgb)
+    Ok(opened(&encode::webp(image, quality)?))
+}
+
+fn opened(saved: &[u8]) -> RgbImage {
+    decode(saved, &Limits { max_pixels: u64::MAX }).expect("what was just encoded can be decoded").rgb
 }
 
 /// Blurs with a Gaussian of deviation `sigma` in pixels, cut off at four deviations, the image mirrored at its edges: what

@@ -1,22 +1,18 @@
 //! RGB to JPEG and lossy WebP, as most software writes them.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
-use serde::{Deserialize, Serialize};
 
 use crate::RgbImage;
 
 /// How much of the colour a JPEG keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Subsampling {
-    /// A colour sample for every pixel.
-    #[serde(rename = "4:4:4")]
+    /// A colour sample for every pixel: 4:4:4.
     Full,
-    /// A colour sample for two pixels of a row.
-    #[serde(rename = "4:2:2")]
+    /// A colour sample for two pixels of a row: 4:2:2.
     Half,
-    /// A colour sample for four pixels: the default of libjpeg, Pillow and most cameras.
+    /// A colour sample for four pixels: 4:2:0, the default of libjpeg, Pillow and most cameras.
     #[default]
-    #[serde(rename = "4:2:0")]
     Quarter,
 }
 

@@ -75,6 +75,12 @@ impl RgbImage {
         self.data
     }
 
+    /// Whether all pixels have one colour, as in what broken files decode to.
+    pub fn is_one_colour(&self) -> bool {
+        let (pixels, _) = self.data.as_chunks::<3>();
+        pixels.iter().all(|pixel| *pixel == pixels[0])
+    }
+
     /// The bytes of one row.
     pub(crate) fn stride(&self) -> usize {
         self.width as usize * 3
@@ -98,5 +104,11 @@ mod tests {
         assert_eq!(error.to_string(), "6 bytes of RGB pixels do not make an image of 2x2, which takes 12");
         assert!(RgbImage::new(0, 5, vec![]).is_err());
         assert!(RgbImage::new(u32::MAX, u32::MAX, vec![]).is_err());
+    }
+
+    #[test]
+    fn one_colour_is_told_from_two() {
+        assert!(RgbImage::from_fn(3, 2, |_, _| [1, 2, 3]).is_one_colour());
+        assert!(!RgbImage::from_fn(3, 2, |x, y| [1, 2, u8::from(x + y == 3)]).is_one_colour());
     }
 }

@@ -4,11 +4,12 @@
 //! saw: Pillow, in version 13.0.0. [`decode()`] agrees with `Image.open(f).convert("RGB")`, for JPEGs within a few levels,
 //! and [`resize()`] equals `Image.resize`; the differences stand in their documentation ([`mod@decode`], [`mod@resize`]).
 //!
-//! Nothing here reads files, prints, or keeps state: bytes and pixels in, pixels out.
+//! Bytes and pixels in, pixels out: nothing here prints or keeps state, and only [`mod@file`] reads files.
 
 pub mod decode;
 pub mod degrade;
 pub mod encode;
+pub mod file;
 mod image;
 pub mod resize;
 

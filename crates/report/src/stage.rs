@@ -15,8 +15,6 @@ use crate::evidence::{self, Evidence};
 use crate::figures::{self, Figures};
 use crate::{page, write};
 
-/// The page within the report's folder.
-const PAGE: &str = "index.html";
 /// The model card.
 const CARD: &str = "README.md";
 /// The folder of figures and their numbers.
@@ -43,12 +41,12 @@ impl Stage for Report {
         let writer = atomic::DirWriter::create(&job.run.report())?;
         let figures = Figures::draw(&evidence);
         let page = page::render(&evidence, &job.config, &figures)?;
-        write::file(&writer.path().join(PAGE), page.as_bytes())?;
+        write::file(&writer.path().join(names::PAGE), page.as_bytes())?;
         write::file(&writer.path().join(CARD), card::render(&evidence, &job.config).as_bytes())?;
         write_figures(&writer.path().join(FIGURES), &evidence, &figures)?;
         let count = figures.all().count();
         job.publish(writer, "cpu", json!({ "page_bytes": page.len(), "figures": count }))?;
-        progress::line(&format!("report: {}", job.run.report().join(PAGE).display()));
+        progress::line(&format!("report: {}", job.run.page().display()));
         Ok(())
     }
 }

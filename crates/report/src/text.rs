@@ -1,12 +1,6 @@
-//! Text from outside, made fit to be shown. File names, labels and generators are whatever a data set says they are.
-//!
-//! Escaping for HTML and SVG is maud's, for CSV it is in [`crate::table`]; here is what no escaping helps against:
-//! characters that cannot be seen, that turn the text around them, or that XML cannot hold.
+//! Text from outside, as a file's name, Markdown or YAML. Escaping for HTML and SVG is maud's, for CSV it is in [`crate::table`].
 
-/// The text with every such character replaced by U+FFFD, so that it shows that something was there.
-pub(crate) fn visible(text: &str) -> String {
-    text.chars().map(|c| if is_hazard(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
+pub(crate) use artifacts::text::visible;
 
 /// The last part of a path, as people name a file.
 pub(crate) fn file_name(path: &str) -> String {
@@ -31,22 +25,9 @@ pub(crate) fn yaml(text: &str) -> String {
     serde_json::Value::String(visible(text)).to_string()
 }
 
-/// Whether a character hides, reorders its neighbours, or is no character of XML 1.0.
-fn is_hazard(c: char) -> bool {
-    let hides = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
-    let reorders = matches!(c, '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}');
-    c.is_control() || hides || reorders || matches!(c, '\u{fffe}' | '\u{ffff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_hides_is_made_visible() {
-        assert_eq!(visible("a\u{202e}gpj.exe\n\0b"), "a\u{fffd}gpj.exe\u{fffd}\u{fffd}b");
-        assert_eq!(visible("Grüße 写真.jpg"), "Grüße 写真.jpg");
-    }
 
     #[test]
     fn a_path_gives_its_file() {

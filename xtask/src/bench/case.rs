@@ -61,6 +61,25 @@ pub(crate) enum Table {
     Memory,
 }
 
+impl Row {
+    /// A row that says nothing yet.
+    fn new(name: String, table: Table, unit: &str) -> Row {
+        Row {
+            name,
+            ours: None,
+            peer_name: None,
+            peer: None,
+            ratio: None,
+            unit: unit.to_owned(),
+            note: None,
+            table,
+            spread: None,
+            share: None,
+            bandwidth: None,
+        }
+    }
+}
+
 impl Case {
     /// Measures both sides once; who begins changes from round to round.
     pub(crate) fn measure(&mut self, round: u32, malloc: Malloc) {
@@ -85,19 +104,17 @@ impl Case {
         for peer in &self.peers {
             let (ours, theirs) = (self.ours.values(), peer.values());
             let (a, b) = (median(&ours), median(&theirs));
-            let unit = [&self.ours, peer].iter().find_map(|side| Some(side.first()?.unit.clone()));
+            let unit = [&self.ours, peer].iter().find_map(|side| Some(side.first()?.unit.as_str()));
             rows.push(Row {
-                name: self.name.clone(),
                 ours: a,
                 peer_name: Some(peer.name.clone()),
                 peer: b,
                 ratio: a.zip(b).map(|(a, b)| a / b),
-                unit: unit.unwrap_or_else(|| "images/s".to_owned()),
                 note: self.note(peer),
-                table: Table::Of(self.part),
                 spread: spread(&ours, &theirs),
                 share: share(a),
                 bandwidth: bandwidth(a),
+                ..Row::new(self.name.clone(), Table::Of(self.part), unit.unwrap_or("images/s"))
             });
         }
         rows.extend(self.memory());
@@ -111,17 +128,12 @@ impl Case {
             let theirs = peer.memory();
             let (a, b) = (median(&ours)?, median(&theirs)?);
             Some(Row {
-                name: memory_name(&self.name),
                 ours: Some(a),
                 peer_name: Some(peer.name.clone()),
                 peer: Some(b),
                 ratio: Some(b / a),
-                unit: "bytes".to_owned(),
-                note: None,
-                table: Table::Memory,
                 spread: spread(&theirs, &ours),
-                share: None,
-                bandwidth: None,
+                ..Row::new(memory_name(&self.name), Table::Memory, "bytes")
             })
         };
         self.peers.iter().filter_map(row).collect()
@@ -130,17 +142,10 @@ impl Case {
     /// All values of a program that measures several things and has no peer.
     fn several(&self, peak: Option<f64>) -> Vec<Row> {
         let row = |name: String, ours: Option<f64>, unit: &str, note: Option<String>| Row {
-            name,
             share: ours.zip(peak).filter(|_| unit == "GFLOP/s").map(|(ours, peak)| ours * 1e9 / peak),
             ours,
-            peer_name: None,
-            peer: None,
-            ratio: None,
-            unit: unit.to_owned(),
             note,
-            table: Table::Of(self.part),
-            spread: None,
-            bandwidth: None,
+            ..Row::new(name, Table::Of(self.part), unit)
         };
         let note = self.ours.reason().map(|reason| format!("{}: {reason}", self.ours.name));
         let Some(first) = self.ours.rounds().first() else {

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use artifacts::progress;
 use artifacts::stage::Failure;
+use artifacts::{atomic, progress};
 
 use super::programs::{example, folder};
 use crate::programs;
@@ -42,9 +42,7 @@ fn simulated(side: u32, count: u32) -> Result<PathBuf, Failure> {
         progress::line(&format!("making {count} simulated JPEGs of {side}x{side}"));
         // Under another name until they are all there.
         let partial = made.with_extension("partial");
-        if partial.exists() {
-            fs::remove_dir_all(&partial).map_err(Failure::failed)?;
-        }
+        atomic::remove_dir(&partial)?;
         let mut command = std::process::Command::new(example("simulated-folder")?);
         programs::run(command.arg(format!("train={count},test=0,size={side}")).arg(&partial))?;
         fs::rename(&partial, &made).map_err(Failure::failed)?;

@@ -37,20 +37,20 @@ pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
 }
 
 /// A script run by the Python that was given.
-fn peer(args: &BenchArgs, name: &str, file: &str, rest: &[&str]) -> Entrant {
+fn peer(args: &BenchArgs, name: &str, file: &str, rest: impl IntoIterator<Item = impl Into<OsString>>) -> Entrant {
     match &args.peer_python {
         None => Entrant::absent(name, "no --peer-python was given".to_owned()),
         Some(python) => {
             let words = [python.clone().into_os_string(), script(file).into_os_string()];
-            Entrant::new(name, words.into_iter().chain(rest.iter().map(OsString::from)))
+            Entrant::new(name, words.into_iter().chain(rest.into_iter().map(Into::into)))
         }
     }
 }
 
 /// One of Candling's examples.
-fn ours(name: &str, program: &str, rest: &[&str]) -> Result<Entrant, Failure> {
+fn ours(name: &str, program: &str, rest: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Entrant, Failure> {
     let words = std::iter::once(example(program)?.into_os_string());
-    Ok(Entrant::new(name, words.chain(rest.iter().map(OsString::from))))
+    Ok(Entrant::new(name, words.chain(rest.into_iter().map(Into::into))))
 }
 
 fn alone(part: Part, name: String, ours: Entrant, limit: Option<&'static str>) -> Case {
@@ -60,9 +60,9 @@ fn alone(part: Part, name: String, ours: Entrant, limit: Option<&'static str>) -
 fn peak(args: &BenchArgs) -> Result<Case, Failure> {
     let seconds = (args.seconds / 4.0).to_string();
     let by = match args.device {
-        Device::Cpu => ours("peak", "peak", &[&seconds])?,
+        Device::Cpu => ours("peak", "peak", [seconds])?,
         // Candling has no matrix product of its own on a card.
-        Device::Cuda => peer(args, "PyTorch's matrix products", "torch_card.py", &["--seconds", &seconds]),
+        Device::Cuda => peer(args, "PyTorch's matrix products", "torch_card.py", ["--seconds", &seconds]),
     };
     Ok(alone(Part::Peak, format!("{}.peak", args.device.name()), by, None))
 }
@@ -75,14 +75,8 @@ fn steps(args: &BenchArgs, part: Part) -> Result<Vec<Case>, Failure> {
         for batch in args.batches() {
             let (device, numbers) = (args.device.name(), [batch, args.size].map(|number| number.to_string()));
             let seconds = args.seconds.to_string();
-            let common =
-                [what, "--batch", &numbers[0], "--size", &numbers[1], "--seconds", &seconds].map(str::to_owned);
-            let with = |more: &[&str]| {
-                let all = common.iter().map(String::as_str).chain(more.iter().copied());
-                all.map(str::to_owned).collect::<Vec<_>>()
-            };
-            let command = with(&["--device", device, "--precision", precision.name()]);
-            let command: Vec<&str> = command.iter().map(String::as_str).collect();
+            let common = [what, "--batch", &numbers[0], "--size", &numbers[1], "--seconds", &seconds];
+            let command = [&common[..], &["--device", device, "--precision", precision.name()]].concat();
             let mut torch = vec!["--device", device];
             let autocast = if precision == Precision::Bf16 { "bf16 autocast" } else { "f32" };
             if precision == Precision::Bf16 {
@@ -90,9 +84,7 @@ fn steps(args: &BenchArgs, part: Part) -> Result<Vec<Case>, Failure> {
             }
             let mut peers = Vec::new();
             let mut add = |name: &str, file: &str, more: &[&str]| {
-                let words = with(more);
-                let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                peers.push(peer(args, name, file, &words));
+                peers.push(peer(args, name, file, common.iter().chain(more)));
             };
             add(&format!("PyTorch channels-last {autocast}"), "torch_resnet50.py", &torch);
             match (args.device, part, precision) {
@@ -105,7 +97,7 @@ fn steps(args: &BenchArgs, part: Part) -> Result<Vec<Case>, Failure> {
             }
             let limit = Some(if precision == Precision::Bf16 { "bf16" } else { "f32" });
             let name = format!("{device}.{what}.{}.b{batch}", precision.name());
-            cases.push(Case { part, name, ours: ours("Candling", "bench-step", &command)?, peers, limit });
+            cases.push(Case { part, name, ours: ours("Candling", "bench-step", command)?, peers, limit });
         }
     }
     Ok(cases)
@@ -115,7 +107,7 @@ fn steps(args: &BenchArgs, part: Part) -> Result<Vec<Case>, Failure> {
 fn layers(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
     let batches = if args.batch.is_empty() { vec![8, 16, 32] } else { args.batches() };
     let case = |batch: u32| {
-        let by = ours("layers", "layers", &["--batch", &batch.to_string(), "--json"])?;
+        let by = ours("layers", "layers", ["--batch", &batch.to_string(), "--json"])?;
         Ok(alone(Part::Layers, format!("cpu.layer.b{batch}"), by, Some("f32")))
     };
     batches.into_iter().map(case).collect()
@@ -130,7 +122,7 @@ fn loader(args: &BenchArgs, images: &[Images]) -> Result<Case, Failure> {
     let shards = artifacts::RunDir::new(run).ingest();
     let batch = args.batches().last().copied().unwrap_or(32).to_string();
     let seconds = (args.seconds / 4.0).to_string();
-    let by = ours("loader", "loader-rate", &[&shards.to_string_lossy(), &batch, &seconds])?;
+    let by = ours("loader", "loader-rate", [shards.into_os_string(), batch.into(), seconds.into()])?;
     Ok(alone(Part::Loader, "cpu.loader".to_owned(), by, None))
 }
 
@@ -141,14 +133,14 @@ fn ingest(args: &BenchArgs, images: &Images) -> Result<[Case; 2], Failure> {
     let peers = || {
         let one = |name: &str, decoder: &str| {
             let rest = [decoder, "--list", &list, "--size", &size, "--seconds", &seconds];
-            peer(args, name, "ingest_files.py", &rest)
+            peer(args, name, "ingest_files.py", rest)
         };
         vec![one("Pillow + torchvision", "pillow"), one("libjpeg-turbo + torchvision", "simplejpeg")]
     };
     let run = folder()?.join(format!("ingest-{}", images.name));
     let program = programs::program("ingest")?.get_program().to_owned();
     let stage = Entrant::timed("Candling", std::iter::once(program).chain(stage(args, images, &run)), images.count);
-    let decode = ours("Candling", "decode-rate", &[&list, &size, &seconds])?;
+    let decode = ours("Candling", "decode-rate", [&list, &size, &seconds])?;
     let case = |kind: &str, ours: Entrant| {
         let name = format!("ingest.{kind}.{}", images.name);
         Case { part: Part::Ingest, name, ours, peers: peers(), limit: None }

@@ -40,7 +40,7 @@ pub struct IngestSummary {
     pub rejected_by_reason: BTreeMap<String, u64>,
     /// Counts of each split.
     pub splits: BTreeMap<Split, SplitSummary>,
-    /// Source files a second.
+    /// Images that were decoded and resized a second.
     pub images_per_second: f64,
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use artifacts::failure::print_text;
 use artifacts::progress::line;
 use artifacts::stage::{self, Failure};
-use artifacts::{Checkpoint, Manifest, RunDir};
+use artifacts::{Checkpoint, Manifest, RunDir, names};
 use clap::Parser;
 use evaluate::Detector;
 use evaluate::predict::{Calibration, Judge, Preprocessing, Search, Style, TrainingProfile, Uncalibrated};
@@ -145,7 +145,7 @@ fn run_of(args: &Args) -> Result<Option<RunDir>, artifacts::Error> {
         return if dir.is_dir() { Ok(Some(RunDir::new(dir))) } else { Err(missing()) };
     }
     if Checkpoint::of_name(&args.ckpt).is_some() {
-        return Ok(RunDir::latest(Path::new("runs")).ok());
+        return Ok(RunDir::latest(Path::new(names::RUNS)).ok());
     }
     // RUN/train/run-0/best
     let checkpoint = Path::new(&args.ckpt).canonicalize().ok();

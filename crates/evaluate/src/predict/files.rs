@@ -2,13 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use walkdir::WalkDir;
-
-/// Ends of names that images have, in a folder; a file that is named itself is taken whatever it is called.
-const EXTENSIONS: [&str; 17] = [
-    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff", "gif", "avif", "heic", "heif", "jxl",
-    "jp2", "ppm",
-];
+use pixels::file::has_image_name;
+use walkdir::{DirEntry, WalkDir};
 
 /// A picture to be judged.
 #[derive(Debug)]
@@ -31,20 +26,19 @@ pub enum Content {
 }
 
 /// The files of a path: itself, or the images in a folder and its subfolders in the order of their names, hidden ones left
-/// out. Nothing stops the search: what cannot be listed becomes an entry with its error.
+/// out. A file that is named itself is taken whatever it is called. Nothing stops the search: what cannot be listed becomes an entry with its error.
 pub fn find(path: &Path) -> Vec<Found> {
     if !path.is_dir() {
         return vec![Found { path: path.to_owned(), content: Content::File }];
     }
-    let visible =
-        |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
+    let visible = |entry: &DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
     WalkDir::new(path)
         .follow_links(true)
         .sort_by_file_name()
         .into_iter()
         .filter_entry(visible)
         .filter_map(|entry| match entry {
-            Ok(entry) if entry.file_type().is_dir() || !is_image(entry.path()) => None,
+            Ok(entry) if entry.file_type().is_dir() || !is_image(&entry) => None,
             Ok(entry) => Some(Found { path: entry.into_path(), content: Content::File }),
             Err(error) => {
                 let at = error.path().unwrap_or(path).to_owned();
@@ -54,8 +48,8 @@ pub fn find(path: &Path) -> Vec<Found> {
         .collect()
 }
 
-fn is_image(path: &Path) -> bool {
-    path.extension().is_some_and(|end| EXTENSIONS.iter().any(|known| end.eq_ignore_ascii_case(known)))
+fn is_image(entry: &DirEntry) -> bool {
+    has_image_name(&entry.file_name().to_string_lossy())
 }
 
 #[cfg(test)]

@@ -1,12 +1,10 @@
 //! From a file's bytes to the pixels that the network sees, as ingest makes them.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use artifacts::Manifest;
 use artifacts::schema::{PreprocessorConfig, Reencode, ReencodeFormat};
-use pixels::{Decoded, Filter, Fit, Limits, decode, degrade, resize};
+use pixels::{Decoded, Filter, Fit, Limits, decode, degrade, file, resize};
 use serde::de::DeserializeOwned;
 
 /// How the checkpoint's training images were made.
@@ -64,8 +62,7 @@ impl Preprocessing {
     /// and ingest rejects it.
     pub fn decode(&self, bytes: &[u8]) -> Result<Decoded, String> {
         let decoded = decode(bytes, &self.limits).map_err(|error| error.to_string())?;
-        let (pixels, _) = decoded.rgb.data().as_chunks::<3>();
-        if pixels.windows(2).all(|pair| pair[0] == pair[1]) {
+        if decoded.rgb.is_one_colour() {
             return Err("every pixel has the same colour, as in many broken files".to_owned());
         }
         Ok(decoded)
@@ -90,19 +87,7 @@ impl Preprocessing {
     /// # Errors
     /// Why it cannot be read, in words.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
-        // Asked before it is opened: opening a pipe that nobody writes to would wait for ever.
-        let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
-        if metadata.is_dir() {
-            return Err("it is a folder".to_owned());
-        }
-        if !metadata.is_file() {
-            return Err("it is no regular file".to_owned());
-        }
-        let file = File::open(path).map_err(|error| error.to_string())?;
-        let most = self.limits.max_pixels.saturating_mul(8).saturating_add(1 << 20);
-        let mut bytes = Vec::new();
-        file.take(most + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-        if bytes.len() as u64 > most { Err(format!("it has more than {most} bytes")) } else { Ok(bytes) }
+        file::read(path, self.limits.max_file_bytes()).map_err(|error| error.to_string())
     }
 }
 

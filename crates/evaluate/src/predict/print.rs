@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use artifacts::spreadsheet;
+use artifacts::text::is_hazard;
 
 use crate::calibration::Verdict;
 
@@ -60,7 +61,7 @@ fn table(row: &Row) -> String {
 fn json(row: &Row) -> String {
     // serde_json leaves DEL and the C1 controls as they are.
     serde_json::to_string(row).unwrap_or_default().chars().fold(String::new(), |mut text, c| {
-        if is_harmful(c) {
+        if is_hazard(c) {
             text.push_str(&format!("\\u{:04x}", c as u32));
         } else {
             text.push(c);
@@ -98,19 +99,14 @@ fn verdict_name(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Text with escapes in place of control characters and of those that turn the writing direction, so that a file's name
-/// cannot move the cursor, colour the terminal or hide its own end.
+/// Text with escapes in place of characters that control, hide or reorder, so that a file's name cannot move the cursor,
+/// colour the terminal or hide its own end.
 fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_harmful) {
+    if !text.chars().any(is_hazard) {
         return Cow::Borrowed(text);
     }
-    let escape = |c: char| if is_harmful(c) { c.escape_unicode().to_string() } else { c.to_string() };
+    let escape = |c: char| if is_hazard(c) { c.escape_unicode().to_string() } else { c.to_string() };
     Cow::Owned(text.chars().map(escape).collect())
-}
-
-fn is_harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
 }
 
 #[cfg(test)]
@@ -135,7 +131,7 @@ mod tests {
         for style in [Style::Table, Style::Json, Style::Csv] {
             let text = style.row(&row());
             let own_line_breaks = usize::from(style == Style::Table);
-            let harmful = text.chars().filter(|&c| is_harmful(c)).count();
+            let harmful = text.chars().filter(|&c| is_hazard(c)).count();
             assert_eq!(harmful, own_line_breaks, "{style:?}: {text:?}");
         }
     }

@@ -4,9 +4,10 @@
 //! Candidates are pictures whose perceptual hashes differ in few bits, found through an index and never by comparing all
 //! pairs; each candidate is then verified by laying the thumbnails over each other.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use artifacts::{Label, Split};
+use artifacts::Label;
 use rayon::prelude::*;
 
 use super::observation::Observation;
@@ -221,7 +222,7 @@ fn colour_distance(a: &Observation, b: &Observation) -> f32 {
 pub fn to_drop(images: &[&Observation], pairs: &[Pair]) -> Vec<usize> {
     let mut dropped = Vec::new();
     for mut group in groups(pairs) {
-        group.sort_unstable_by_key(|&image| (precedence(images[image].split), image));
+        group.sort_unstable_by_key(|&image| (Reverse(images[image].split), image));
         let has = |label: Label| group.iter().any(|&image| images[image].label == label);
         let kept = usize::from(!(has(Label::Real) && has(Label::Fake)));
         dropped.extend(&group[kept..]);
@@ -243,14 +244,6 @@ pub fn groups(pairs: &[Pair]) -> Vec<Vec<usize>> {
         groups.entry(root(&mut parents, image)).or_default().push(image);
     }
     groups.into_values().filter(|group| group.len() > 1).collect()
-}
-
-fn precedence(split: Split) -> u8 {
-    match split {
-        Split::Test => 0,
-        Split::Val => 1,
-        Split::Train => 2,
-    }
 }
 
 /// The smallest member that an image hangs together with; shortens the way there for the next time.

@@ -98,7 +98,7 @@ pub(super) fn of_duplicates(found: &NearDuplicates, images: &[&Observation]) -> 
             feature: "near-duplicates across splits".to_owned(),
             roc_auc: None,
             explanation: format!(
-                "{} of {test} test images are nearly the same as images that are trained on or chosen by; {ACT}",
+                "{} of {test} test images are nearly the same as images used for training or model selection; {ACT}",
                 found.leaked_test_images
             ),
         });
@@ -110,7 +110,7 @@ pub(super) fn of_duplicates(found: &NearDuplicates, images: &[&Observation]) -> 
             roc_auc: None,
             explanation: format!(
                 "{leaked} of {val} validation images are nearly the same as images that are trained on, so that the \
-                 checkpoint, the temperature, the threshold and the band are chosen by what the model knows by heart; {ACT}"
+                 checkpoint, the temperature, the threshold and the band are chosen on images that it has memorised; {ACT}"
             ),
         });
     }

@@ -102,6 +102,6 @@ fn token_in(path: &Path) -> Option<String> {
 
 /// Reads a `kaggle.json`. The parser's own message is left out, since it may quote the file.
 fn read(path: &Path) -> Result<KaggleJson, Error> {
-    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let text = fs::read_to_string(path).map_err(artifacts::Error::io("read", path))?;
     serde_json::from_str(&text).map_err(|error| Error::Credentials { path: path.to_owned(), line: error.line() })
 }

@@ -1,7 +1,6 @@
 //! Why a data set cannot be had, and what to do.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Dataset;
 
@@ -99,21 +98,6 @@ pub enum Error {
         source: Box<fetch::Error>,
     },
     /// The operating system refused.
-    #[error("failed to {action} `{}`", path.display())]
-    Io {
-        /// What was tried, as a verb.
-        action: &'static str,
-        /// The file at fault.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-}
-
-impl Error {
-    /// For `map_err`: an [`Error::Io`] that says what was being done to which file.
-    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-        let path = path.to_owned();
-        move |source| Error::Io { action, path, source }
-    }
+    #[error(transparent)]
+    Artifact(#[from] artifacts::Error),
 }

@@ -1,6 +1,6 @@
 //! The size of a file, kept from telling the class.
 
-/// Noise levels tried, at the most and at the least.
+/// The range of noise levels that are tried.
 const NOISE: std::ops::Range<f32> = 0.0..0.25;
 /// A file this close to its budget is close enough, in parts of the budget.
 const TOLERANCE: f32 = 0.005;

@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use artifacts::hash::{Digest, Hash};
+use pixels::Limits;
+use pixels::file::read_bounded;
 use zip::ZipArchive;
 
 use super::folder::stamp;
 use super::layout::Layout;
-use super::{Entry, Source, SourceError, name, read_bounded};
+use super::{Entry, Source, SourceError, name};
 use crate::Config;
 use crate::reject::Fault;
 
@@ -23,7 +25,7 @@ pub(super) struct Archive {
     zip: ZipArchive<SharedFile>,
     files: Vec<ListedFile>,
     layout: Layout,
-    max_file_bytes: u64,
+    limits: Limits,
 }
 
 struct ListedFile {
@@ -37,7 +39,7 @@ impl Archive {
     pub(super) fn open(path: &Path, config: &Config) -> Result<Archive, SourceError> {
         let unusable =
             |error: &dyn std::fmt::Display| SourceError::Archive { path: path.to_owned(), detail: error.to_string() };
-        let file = SharedFile::open(path).map_err(SourceError::io(path))?;
+        let file = SharedFile::open(path).map_err(artifacts::Error::io("read", path))?;
         let zip = ZipArchive::new(file).map_err(|error| unusable(&error))?;
         let mut files = Vec::new();
         let mut skipped = 0;
@@ -60,7 +62,7 @@ impl Archive {
         }
         files.sort_by(|a, b| a.path.cmp(&b.path).then(a.index.cmp(&b.index)));
         let layout = Layout::of(files.iter().map(|file| file.path.as_str()), path, config)?;
-        Ok(Archive { path: path.to_owned(), zip, files, layout, max_file_bytes: config.max_file_bytes() })
+        Ok(Archive { path: path.to_owned(), zip, files, layout, limits: config.limits() })
     }
 }
 
@@ -78,7 +80,7 @@ impl Source for Archive {
         let mut zip = self.zip.clone();
         let entry = zip.by_index(self.files[index].index).map_err(|error| Fault::unreadable(&error))?;
         let length = entry.size();
-        read_bounded(entry, length, self.max_file_bytes)
+        Ok(read_bounded(entry, length, self.limits.max_file_bytes())?)
     }
 
     fn place(&self) -> Option<&Path> {

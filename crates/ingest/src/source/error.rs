@@ -31,14 +31,8 @@ pub enum SourceError {
     #[error(transparent)]
     Kaggle(#[from] kaggle::Error),
     /// The file system refused.
-    #[error("failed to read `{}`", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Artifact(#[from] artifacts::Error),
     /// A folder or an archive without images.
     #[error("there are no images in `{}` ({skipped} other files; images are known by the ends of their names, such as .jpg)", path.display())]
     NoImages {
@@ -84,10 +78,5 @@ impl SourceError {
     /// Whether the name of the source is at fault, and not what it names.
     pub(crate) fn is_usage(&self) -> bool {
         matches!(self, SourceError::Simulated(_) | SourceError::Kaggle(kaggle::Error::Name { .. }))
-    }
-
-    pub(super) fn io(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> SourceError {
-        let path = path.to_owned();
-        move |source| SourceError::Io { path, source }
     }
 }

@@ -1,14 +1,15 @@
 //! A folder of image files.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use artifacts::hash::{Digest, Hash};
+use pixels::Limits;
 use walkdir::WalkDir;
 
 use super::layout::Layout;
-use super::{Entry, Source, SourceError, name, read_bounded};
+use super::{Entry, Source, SourceError, name};
 use crate::Config;
 use crate::reject::Fault;
 
@@ -17,7 +18,7 @@ pub(super) struct Folder {
     root: PathBuf,
     files: Vec<ListedFile>,
     layout: Layout,
-    max_file_bytes: u64,
+    limits: Limits,
 }
 
 struct ListedFile {
@@ -39,7 +40,7 @@ impl Folder {
                 // would silently hide its images.
                 Err(error) => match error.path() {
                     Some(path) if path.is_symlink() => path.to_owned(),
-                    _ => return Err(SourceError::io(root)(error.into())),
+                    _ => return Err(artifacts::Error::io("read", root)(error.into()).into()),
                 },
             };
             match ListedFile::new(root, &path) {
@@ -54,7 +55,7 @@ impl Folder {
         // `data/faces/.` and the like have no name of their own.
         let named = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let layout = Layout::of(files.iter().map(|file| file.path.as_str()), &named, config)?;
-        Ok(Folder { root: root.to_owned(), files, layout, max_file_bytes: config.max_file_bytes() })
+        Ok(Folder { root: root.to_owned(), files, layout, limits: config.limits() })
     }
 
     fn path(&self, index: usize) -> PathBuf {
@@ -83,7 +84,7 @@ impl Source for Folder {
     }
 
     fn read(&self, index: usize) -> Result<Vec<u8>, Fault> {
-        read_file(&self.path(index), self.max_file_bytes)
+        Ok(pixels::file::read(&self.path(index), self.limits.max_file_bytes())?)
     }
 
     fn place(&self) -> Option<&Path> {
@@ -97,17 +98,6 @@ impl Source for Folder {
         }
         Ok(digest.finish())
     }
-}
-
-/// Reads a file of at most `most` bytes.
-pub(super) fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, Fault> {
-    // Asked before it is opened: to open a named pipe waits until somebody writes to it.
-    if !fs::metadata(path).map_err(|error| Fault::unreadable(&error))?.is_file() {
-        return Err(Fault::unreadable(&"it is a pipe, a device or a folder, not a regular file"));
-    }
-    let file = File::open(path).map_err(|error| Fault::unreadable(&error))?;
-    let length = file.metadata().map_err(|error| Fault::unreadable(&error))?.len();
-    read_bounded(file, length, most)
 }
 
 /// A file's length and time of change; nothing where it has none.

@@ -12,9 +12,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use artifacts::text::visible;
 use artifacts::{Label, Split};
 
-use super::{Entry, SourceError, name};
+use super::{Entry, SourceError};
 use crate::Config;
 use crate::reject::Fault;
 
@@ -60,7 +61,7 @@ impl Layout {
         let folders: BTreeSet<&str> = paths.flat_map(folders).collect();
         let more =
             if folders.len() > LISTED { format!(" … and {} more", folders.len() - LISTED) } else { String::new() };
-        let listed: Vec<String> = folders.iter().take(LISTED).map(|folder| name::shown(folder)).collect();
+        let listed: Vec<String> = folders.iter().take(LISTED).map(|folder| visible(folder)).collect();
         Err(SourceError::NoLabels {
             path: root.to_owned(),
             folders: if listed.is_empty() { "none at all".to_owned() } else { listed.join(", ") + &more },
@@ -81,10 +82,10 @@ impl Layout {
             _ => "",
         };
         Entry {
-            path: name::shown(path),
+            path: visible(path),
             label,
             split: folders(path).find_map(|folder| self.split(folder)),
-            generator: name::shown(generator),
+            generator: visible(generator),
         }
     }
 
@@ -100,7 +101,7 @@ impl Layout {
             }
         }
         match (mapped, conflict) {
-            (None, Some((outer, inner))) => Err(Fault::both_labels(&name::shown(outer), &name::shown(inner))),
+            (None, Some((outer, inner))) => Err(Fault::both_labels(&visible(outer), &visible(inner))),
             _ => Ok(mapped.or(named)),
         }
     }

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use artifacts::hash::{Digest, Hash};
+use artifacts::text::visible;
+use pixels::Limits;
 use serde::Deserialize;
 
-use super::folder::{read_file, stamp};
+use super::folder::stamp;
 use super::layout::{label_of_cell, split_of_cell};
-use super::{Entry, Source, SourceError, name};
+use super::{Entry, Source, SourceError};
 use crate::Config;
 use crate::reject::Fault;
 
@@ -15,7 +17,7 @@ use crate::reject::Fault;
 pub(super) struct List {
     folder: PathBuf,
     rows: Vec<ListedRow>,
-    max_file_bytes: u64,
+    limits: Limits,
 }
 
 struct ListedRow {
@@ -42,10 +44,7 @@ impl List {
             let line = error.position().map_or(1, csv::Position::line);
             at(
                 line,
-                format!(
-                    "{}; the columns are path,label and optionally split,generator",
-                    name::shown(&error.to_string())
-                ),
+                format!("{}; the columns are path,label and optionally split,generator", visible(&error.to_string())),
             )
         };
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(from_csv)?;
@@ -63,7 +62,7 @@ impl List {
         rows.sort_by(|a, b| a.path.cmp(&b.path));
         // A list named without a folder lies in the one that the program was started in.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-        Ok(List { folder, rows, max_file_bytes: config.max_file_bytes() })
+        Ok(List { folder, rows, limits: config.limits() })
     }
 
     fn path(&self, index: usize) -> PathBuf {
@@ -73,21 +72,18 @@ impl List {
 
 fn entry(row: &Row, config: &Config) -> Result<Entry, String> {
     let label = label_of_cell(&row.label, config).ok_or_else(|| {
-        format!(
-            "the label `{}` is not known; write real or fake, or map it in [ingest.labels]",
-            name::shown(&row.label)
-        )
+        format!("the label `{}` is not known; write real or fake, or map it in [ingest.labels]", visible(&row.label))
     })?;
     let split = match row.split.as_str() {
         "" => None,
         cell => Some(split_of_cell(cell, config).ok_or_else(|| {
             format!(
                 "the split `{}` is not known; write train, val or test, or map it in [ingest.splits]",
-                name::shown(cell)
+                visible(cell)
             )
         })?),
     };
-    Ok(Entry { path: name::shown(&row.path), label: Ok(label), split, generator: name::shown(&row.generator) })
+    Ok(Entry { path: visible(&row.path), label: Ok(label), split, generator: visible(&row.generator) })
 }
 
 impl Source for List {
@@ -100,7 +96,7 @@ impl Source for List {
     }
 
     fn read(&self, index: usize) -> Result<Vec<u8>, Fault> {
-        read_file(&self.path(index), self.max_file_bytes)
+        Ok(pixels::file::read(&self.path(index), self.limits.max_file_bytes())?)
     }
 
     fn place(&self) -> Option<&Path> {

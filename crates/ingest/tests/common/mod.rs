@@ -28,6 +28,17 @@ pub(crate) fn patches(number: u32, width: u32, height: u32) -> RgbImage {
     })
 }
 
+/// A folder of the shared data, or nothing (and a line that says so) where this machine has none.
+#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
+pub(crate) fn shared(name: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
+    if !folder.is_dir() {
+        eprintln!("skipped: there is no `{}`", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
 /// A temporary folder with a source in it, and room for a run.
 pub(crate) struct Workplace(tempfile::TempDir);
 
@@ -56,6 +67,17 @@ impl Workplace {
                 self.add(&format!("{split}/real/{i}.jpg"), &picture(number));
                 self.add(&format!("{split}/fake/{i}.jpg"), &picture(number + 1));
             }
+        }
+        self
+    }
+
+    /// 160 training images, each nearly the same as another, and 80 test images.
+    pub(crate) fn add_near_duplicates(&self) -> &Workplace {
+        let save = |number, quality| jpeg(&patches(number, 64, 64), quality, Subsampling::Full).unwrap();
+        for (number, class) in (0..80).zip(["real", "fake"].into_iter().cycle()) {
+            self.add(&format!("train/{class}/{number}-95.jpg"), &save(number, 95))
+                .add(&format!("train/{class}/{number}-80.jpg"), &save(number, 80))
+                .add(&format!("test/{class}/{number}.jpg"), &save(1000 + number, 90));
         }
         self
     }
@@ -98,7 +120,8 @@ impl Ingested {
         self.message()
     }
 
-    fn message(&self) -> String {
+    /// What the program said.
+    pub(crate) fn message(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
 

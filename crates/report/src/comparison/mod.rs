@@ -8,6 +8,7 @@ mod tables;
 use std::path::{Path, PathBuf};
 
 use artifacts::atomic::{self, DirWriter};
+use artifacts::names::PAGE;
 use artifacts::schema::{Comparison, Pair};
 
 use crate::error::Error;
@@ -30,14 +31,14 @@ pub fn write(dir: &Path) -> Result<PathBuf, Error> {
     let writer = DirWriter::create(&target)?;
     let drawn = figures::Figures::draw(&comparison);
     let simulated = is_simulated(&comparison);
-    write::file(&writer.path().join("index.html"), page::render(&comparison, &drawn).as_bytes())?;
+    write::file(&writer.path().join(PAGE), page::render(&comparison, &drawn).as_bytes())?;
     let figures = writer.path().join("figures");
     write::figures(&figures, drawn.all(), simulated)?;
     for (name, table) in tables::all(&comparison) {
         write::csv(&figures, name, &table)?;
     }
     writer.publish()?;
-    Ok(target.join("index.html"))
+    Ok(target.join(PAGE))
 }
 
 /// A comparison whose parts do not name each other is not drawn.

@@ -1,0 +1,31 @@
+//! Text from outside, made fit to be shown: file names, labels and generators are whatever a data set says they are.
+//!
+//! Here is what no escaping for HTML, CSV or JSON helps against: characters that cannot be seen, that turn the text around
+//! them, that move the cursor of a terminal, or that XML cannot hold.
+
+/// Whether a character hides, reorders its neighbours, controls a terminal, or is no character of XML 1.0.
+pub fn is_hazard(c: char) -> bool {
+    let hides = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
+    let reorders = matches!(c, '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}');
+    c.is_control() || hides || reorders || matches!(c, '\u{fffe}' | '\u{ffff}')
+}
+
+/// The text with every such character replaced by U+FFFD, so that it shows that something was there.
+pub fn visible(text: &str) -> String {
+    text.chars().map(|c| if is_hazard(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hides_is_made_visible() {
+        assert_eq!(visible("a\u{202e}gpj.exe\n\0b"), "a\u{fffd}gpj.exe\u{fffd}\u{fffd}b");
+        assert_eq!(
+            visible("a\u{1b}[31m\u{200b}\u{61c}\u{2028}\u{feff}"),
+            "a\u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}\u{fffd}"
+        );
+        assert_eq!(visible("Grüße 写真.jpg"), "Grüße 写真.jpg");
+    }
+}
