@@ -71,7 +71,7 @@ impl Stage for Evaluate {
     fn run(job: &Job<Config>) -> Result<(), Failure> {
         let (run, config) = (&job.run, &job.config);
         let device = config.device.open(config.precision).map_err(Error::from)?;
-        progress::line(&format!("evaluate: on {}", model::device::describe(&device)));
+        progress::line(&format!("evaluate: on {device}"));
         let judged_set = judged_set(run, config)?;
         let judged = judged_set.split(config.split)?;
         let data = Data {
@@ -85,7 +85,7 @@ impl Stage for Evaluate {
         let metrics = judge_all(&data, &checkpoints(run, config)?, config, &device, writer.path())?;
         let summary = summarise(&metrics);
         atomic::write_json(&writer.path().join(names::METRICS), &metrics)?;
-        job.publish(writer, &model::device::describe(&device), summary)?;
+        job.publish(writer, &device.to_string(), summary)?;
         Ok(())
     }
 }

@@ -38,7 +38,6 @@ use cache::Cache;
 use credentials::Credentials;
 pub use dataset::Dataset;
 pub use description::Description;
-pub(crate) use description::gigabytes;
 pub use error::Error;
 
 const SERVER: &str = "https://www.kaggle.com";

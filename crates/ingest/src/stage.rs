@@ -14,7 +14,6 @@ use crate::audit::{Observation, near_duplicates, to_drop};
 use crate::config::{Config, Expected};
 use crate::image;
 use crate::in_order::in_order;
-use crate::kaggle::gigabytes;
 use crate::output::Output;
 use crate::recut::recut;
 use crate::reject::{self, Fault};
@@ -66,9 +65,9 @@ impl Stage for Ingest {
 fn shard_notice(run: &RunDir, config: &Config) -> Option<String> {
     let images: u64 = config.expected_splits()?.into_values().sum();
     let bytes = images * u64::from(config.size).pow(2) * 3;
-    let free = fetch::free_space(run.path()).map(|free| format!(", where {} are free", gigabytes(free)));
+    let free = fetch::free_space(run.path()).map(|free| format!(", where {} are free", progress::bytes(free)));
     let place = format!("in `{}`{}", run.path().display(), free.unwrap_or_default());
-    Some(format!("the shards of {images} images of {0}x{0} take {1} {place}", config.size, gigabytes(bytes)))
+    Some(format!("the shards of {images} images of {0}x{0} take {1} {place}", config.size, progress::bytes(bytes)))
 }
 
 /// Does the work: what `config` names becomes shards in `folder`. Where too much is unusable, the list of it goes to `refused`.

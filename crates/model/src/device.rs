@@ -139,11 +139,6 @@ fn first_card(_precision: Precision) -> Option<Device> {
 }
 
 /// What people are told of a device, and manifests record: "cpu (AMD EPYC 9654, 2 threads)".
-#[must_use]
-pub fn describe(device: &Device) -> String {
-    device.to_string()
-}
-
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -230,19 +225,19 @@ mod tests {
         assert!(error.contains("cuda:4096 ("), "{error}");
         // Whatever the build and the machine have, there is always a device.
         let device = DeviceChoice::Auto.open(Precision::Auto).unwrap();
-        assert_eq!(device.is_cpu(), describe(&device).starts_with("cpu ("));
+        assert_eq!(device.is_cpu(), device.to_string().starts_with("cpu ("));
     }
 
     #[test]
     fn a_cpu_is_described_with_its_threads() {
-        let text = describe(&DeviceChoice::Cpu.open(Precision::F32).unwrap());
+        let text = DeviceChoice::Cpu.open(Precision::F32).unwrap().to_string();
         assert!(text.starts_with("cpu (") && text.contains("thread") && !text.contains("bf16"), "{text}");
     }
 
     #[test]
     fn bf16_is_taken_where_the_processor_has_it_and_f32_elsewhere() {
         let device = DeviceChoice::Cpu.open(Precision::Bf16).unwrap();
-        assert_eq!(describe(&device).contains("bf16"), Isa::detect_bf16().is_some());
+        assert_eq!(device.to_string().contains("bf16"), Isa::detect_bf16().is_some());
         assert!(matches!(DeviceChoice::Cpu.open(Precision::Tf32).unwrap(), Device::Cpu));
     }
 }

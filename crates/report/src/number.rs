@@ -70,21 +70,6 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// A length of a file.
-pub(crate) fn bytes(value: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    if value < 1000 {
-        return format!("{value} B");
-    }
-    let mut scaled = value as f64 / 1000.0;
-    let mut unit = 0;
-    while scaled >= 999.5 && unit + 1 < UNITS.len() {
-        scaled /= 1000.0;
-        unit += 1;
-    }
-    if scaled < 10.0 { format!("{scaled:.1} {}", UNITS[unit]) } else { format!("{scaled:.0} {}", UNITS[unit]) }
-}
-
 /// A coordinate or another number that a program reads: at most `decimals` of them, no trailing zeros.
 pub(crate) fn compact(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
@@ -138,7 +123,6 @@ mod tests {
             [duration(0.04), duration(59.6), duration(75.0), duration(7260.0)].join("|"),
             "0.0 s|1 min 0 s|1 min 15 s|2 h 1 min"
         );
-        assert_eq!([bytes(12), bytes(1_500), bytes(94_000_000), bytes(999_900)].join("|"), "12 B|1.5 kB|94 MB|1.0 MB");
     }
 
     #[test]

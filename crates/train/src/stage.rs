@@ -13,7 +13,7 @@ use artifacts::stage::{Failure, Job, Output, Stage};
 use artifacts::{Code, Label, Manifest, RunDir, Split, names, progress};
 use model::device::{Device, DeviceChoice};
 use model::weights::{self, Source};
-use model::{Adam, Network, NetworkConfig, device};
+use model::{Adam, Network, NetworkConfig};
 use serde_json::{Value, json};
 
 use crate::aside;
@@ -176,12 +176,11 @@ impl<'a> Session<'a> {
         }
         let device = work.config.device.open(work.config.precision).map_err(Error::from)?;
         progress::line(&format!(
-            "train: {} training and {} validation images of {}x{}, on {}",
+            "train: {} training and {} validation images of {}x{}, on {device}",
             train.len(),
             val.len(),
             train.size()[1],
             train.size()[0],
-            device::describe(&device)
         ));
         let weights = work.config.weights.resolve().map_err(Error::from)?;
         let network = NetworkConfig::default();
@@ -279,7 +278,7 @@ impl<'a> Session<'a> {
             config: output.config.clone(),
             inputs: work.inputs.clone(),
             seconds,
-            device: device::describe(&self.device),
+            device: self.device.to_string(),
             summary: self.summary(rows)?,
             ..Manifest::of(dir, names::TRAIN, work.code.clone())?
         })

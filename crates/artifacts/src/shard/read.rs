@@ -39,7 +39,7 @@ impl ShardSet {
     /// Verifies and opens the shards of one split: those that the manifest lists, and no other file in the folder.
     pub fn split(&self, split: Split) -> Result<Shards> {
         let names = self.manifest.outputs.keys().filter(|name| is_shard_of(name, split));
-        let verified = names.map(|name| self.manifest.verify(&self.dir, name).map(|()| self.dir.join(name)));
+        let verified = names.map(|name| self.manifest.verified(&self.dir, name));
         Shards::of_files(&self.dir, split, &verified.collect::<Result<Vec<_>>>()?)
     }
 

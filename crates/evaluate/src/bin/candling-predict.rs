@@ -102,7 +102,7 @@ fn judge(args: &Args) -> Result<Judge, Failure> {
     let checkpoint = checkpoint(args, run.as_ref())?;
     let device = args.device.open(args.precision).map_err(evaluate::Error::from)?;
     let detector = Detector::open(&checkpoint, &device)?;
-    line(&format!("predict: {} on {}", checkpoint.path().display(), model::device::describe(&device)));
+    line(&format!("predict: {} on {device}", checkpoint.path().display()));
     let mut preprocessing = Preprocessing::of(detector.preprocessing(), checkpoint.path()).map_err(Failure::input)?;
     // A model may be used without the data it was trained on; its checkpoint says the rest.
     if let Some(manifest) = run.as_ref().and_then(|run| Manifest::read(&run.ingest()).ok()?) {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use artifacts::progress;
+
 use super::{Dataset, Local};
 
 /// A rate to reckon with where nothing is known of the connection, in bytes a second.
@@ -32,24 +34,23 @@ impl fmt::Display for Description {
         match bytes {
             Some(bytes) => {
                 let minutes = (bytes / ASSUMED_RATE).div_ceil(60).max(1);
-                write!(f, "{dataset} will be downloaded: {} (about {minutes} min at 10 MB/s)", gigabytes(*bytes))?;
+                write!(
+                    f,
+                    "{dataset} will be downloaded: {} (about {minutes} min at 10 MB/s)",
+                    progress::bytes(*bytes)
+                )?;
             }
             None => write!(f, "{dataset} will be downloaded; Kaggle does not say how large it is")?,
         }
         write!(f, " to `{}`", folder.display())?;
         match free {
             Some(free) if bytes.is_some_and(|bytes| bytes > *free) => {
-                write!(f, ", where only {} are free; set KAGGLEHUB_CACHE to a folder with more", gigabytes(*free))
+                write!(f, ", where only {} are free; set KAGGLEHUB_CACHE to a folder with more", progress::bytes(*free))
             }
-            Some(free) => write!(f, ", where {} are free", gigabytes(*free)),
+            Some(free) => write!(f, ", where {} are free", progress::bytes(*free)),
             None => Ok(()),
         }
     }
-}
-
-/// Bytes in words.
-pub(crate) fn gigabytes(bytes: u64) -> String {
-    format!("{:.2} GB", bytes as f64 / 1e9)
 }
 
 #[cfg(test)]
@@ -67,9 +68,9 @@ mod tests {
         };
         assert_eq!(
             description.to_string(),
-            "kaggle:o/s@3 will be downloaded: 5.40 GB (about 9 min at 10 MB/s) to `cache`, where 6.00 GB are free"
+            "kaggle:o/s@3 will be downloaded: 5.4 GB (about 9 min at 10 MB/s) to `cache`, where 6.0 GB are free"
         );
         description.free = Some(1_000_000_000);
-        assert!(description.to_string().contains("only 1.00 GB are free; set KAGGLEHUB_CACHE"), "{description}");
+        assert!(description.to_string().contains("only 1.0 GB are free; set KAGGLEHUB_CACHE"), "{description}");
     }
 }

@@ -1,13 +1,14 @@
 //! What made this report: configuration, programs, files and their hashes.
 
 use artifacts::Manifest;
+use artifacts::progress::bytes;
 use maud::{Markup, html};
 use serde_json::Value;
 
 use super::widgets::Column::{Number, Words};
 use super::widgets::{Section, facts, head, scrolled};
 use crate::evidence::Evidence;
-use crate::number::{bytes, count, duration};
+use crate::number::{count, duration};
 use crate::text::visible;
 
 /// Files beyond these are in the manifest only.
