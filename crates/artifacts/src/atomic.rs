@@ -40,8 +40,11 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 
 /// Reads a JSON file; `format` is its kind in an error.
 pub fn read_json<T: DeserializeOwned>(path: &Path, format: &'static str) -> Result<T> {
-    let text = fs::read(path).map_err(Error::io("read", path))?;
-    serde_json::from_slice(&text).map_err(|e| Error::malformed(path, format, e))
+    parse(&fs::read(path).map_err(Error::io("read", path))?, path, format)
+}
+
+fn parse<T: DeserializeOwned>(text: &[u8], path: &Path, format: &'static str) -> Result<T> {
+    serde_json::from_slice(text).map_err(|e| Error::malformed(path, format, e))
 }
 
 /// Reads a JSON file that says its version under `schema_version`. One that is newer than `supported` is refused before
@@ -51,11 +54,12 @@ pub fn read_versioned<T: DeserializeOwned>(path: &Path, format: &'static str, su
     struct Version {
         schema_version: u32,
     }
-    let Version { schema_version: found } = read_json(path, format)?;
+    let text = fs::read(path).map_err(Error::io("read", path))?;
+    let Version { schema_version: found } = parse(&text, path, format)?;
     if found > supported {
         return Err(Error::SchemaVersion { path: path.to_owned(), found, supported });
     }
-    read_json(path, format)
+    parse(&text, path, format)
 }
 
 /// Writes values as JSON, one a line, as a whole.

@@ -2,7 +2,8 @@
 //!
 //! The loop is in `training`, to be read from top to bottom. Around it: `loader` assembles shuffled batches beside the
 //! step, `validation` judges each epoch, `checkpoint` saves and resumes, `folder` keeps the former artifact until the new
-//! one is complete, `aside` what the new one does not contain, `history` and `events` tell how it went, `stage` runs it all for each run.
+//! one is complete, `aside` what the new one does not contain, `history` and `events` tell how it went, `stage` runs it all
+//! for each run.
 //!
 //! # Resuming
 //! Everything that a step depends on is either in the checkpoint `last` (weights, running statistics, Adam's moments, the

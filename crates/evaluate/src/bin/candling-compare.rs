@@ -65,8 +65,7 @@ fn run(args: &Args) -> Result<(), Failure> {
 
 /// Keeps a second process from comparing into the same folder, by a file beside it.
 fn lock(out: &Path) -> Result<File, Failure> {
-    let name = out.file_name().unwrap_or_default().to_string_lossy();
-    atomic::try_lock(&out.with_file_name(format!(".{name}.lock")))?.ok_or_else(|| {
+    atomic::try_lock(&atomic::hidden_sibling(out, "lock"))?.ok_or_else(|| {
         Failure::failed(format!(
             "another process is comparing into `{}`; wait for it, or name another place with --out",
             out.display()

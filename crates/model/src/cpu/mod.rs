@@ -1,9 +1,9 @@
 //! The back end for processors: N,H,W,C tensors, blocked matrix products, batch norm folded into what reads and writes.
 //!
 //! Where to look: the register tile (`tile`), packing of the left operand (`gather`, `operand`) and of the right one
-//! (`panels`), bf16 (`steps`), the loops around it (`product` for outputs and input gradients, `gradient` for weight gradients), fewer
-//! multiplications for 3x3 (`winograd`), which way a layer takes (`method`), what is done with a finished tile
-//! (`epilogue`), and the walk over the layers (`trunk`).
+//! (`panels`), bf16 (`steps`), the loops around it (`product` for outputs and input gradients, `gradient` for weight
+//! gradients), the cut of an output into tasks (`units`), fewer multiplications for 3x3 (`winograd`), which way a layer takes
+//! (`method`), what is done with a finished tile (`epilogue`), and the walk over the layers (`trunk`).
 
 mod ahead;
 mod buffer;
