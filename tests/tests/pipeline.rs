@@ -143,8 +143,6 @@ fn mistakes_are_refused_before_anything_runs() {
     let run = bench.run("first");
     let typo = bench.pipeline_into(&run, &["--set", "evaluate.exmaples=3"]).expect_code(2);
     assert!(typo.stderr.contains("evaluate.exmaples") && typo.stderr.contains("evaluate.examples"), "{}", typo.stderr);
-    let nowhere = bench.pipeline_into(&run, &["--data", "no/such/folder"]).expect_code(3);
-    assert!(nowhere.stderr.contains("no/such/folder"), "{}", nowhere.stderr);
     let absent = bench.path().join("absent").to_string_lossy().into_owned();
     let file = bench.pipeline().to_string_lossy().into_owned();
     let refused = bench.run("refused");
@@ -161,6 +159,8 @@ fn mistakes_are_refused_before_anything_runs() {
         assert!(said.contains(message), "{set}: {said}");
         assert!(!refused.path().exists(), "{set} left `{}`", refused.path().display());
     }
+    let nowhere = bench.pipeline_into(&refused, &["--data", "no/such/folder"]).expect_code(3);
+    assert!(nowhere.stderr.contains("ingest: ") && nowhere.stderr.contains("no/such/folder"), "{}", nowhere.stderr);
     let left_out = bench.pipeline_into(&refused, &["--from", "train", "--data", "photos"]).expect_code(2);
     assert!(left_out.stderr.contains("`--data` is for ingest"), "{}", left_out.stderr);
     let mistyped = bench.pipeline_into(&refused, &["--from", "report"]).expect_code(3);

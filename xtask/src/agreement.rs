@@ -18,7 +18,7 @@ pub(crate) fn check(plans: &[Plan], is_selected: impl Fn(StageName) -> bool) -> 
             StageName::Ingest.name(),
             "size",
             size,
-            "at least 32 to train: the network halves an image five times",
+            format!("at least {MINIMUM_SIDE} to train: the network halves an image five times"),
         )));
     }
     match &ingest.splits {
@@ -73,6 +73,7 @@ mod tests {
             config: if stage == StageName::Ingest { json!({ "size": size }) } else { evaluate.clone() },
             notices: Vec::new(),
             splits: (stage == StageName::Ingest).then(|| splits.iter().map(|&split| (split, None)).collect()),
+            lacks: None,
         };
         StageName::ALL.map(plan).to_vec()
     }

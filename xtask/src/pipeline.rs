@@ -7,7 +7,7 @@ use std::process::Command;
 
 use artifacts::config::Override;
 use artifacts::schema::{SplitSummary, TrainingRate};
-use artifacts::stage::{self, Failure, Plan};
+use artifacts::stage::{self, Failure, Plan, exit};
 use artifacts::{Manifest, RunDir, Split, atomic, config, names, progress};
 use serde_json::Value;
 
@@ -42,6 +42,9 @@ pub(crate) fn run(args: &PipelineArgs, cuda: Choice) -> Result<(), Failure> {
         agreement::check(plans, |stage| is_selected(stage, args))
     };
     settle(&mut plans)?;
+    if !args.dry_run {
+        refuse_unreadable(&plans[args.from as usize])?;
+    }
     if decide(&plans, args)[StageName::Train as usize].runs
         && let Some(images) = training_images(&run, &plans, args)
     {
@@ -126,6 +129,17 @@ fn refuse_left_out(args: &PipelineArgs) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Refuses to begin with a stage that cannot read its inputs: no earlier one will make them.
+fn refuse_unreadable(first: &Plan) -> Result<(), Failure> {
+    let Some(code) = first.lacks else { return Ok(()) };
+    let reason = format!("{}: {}", first.stage, first.reason);
+    Err(match code {
+        exit::USAGE => Failure::usage(reason),
+        exit::INPUT => Failure::input(reason),
+        _ => Failure::failed(reason),
+    })
 }
 
 fn left_out(option: &str, stages: &[StageName], args: &PipelineArgs) -> Failure {
@@ -333,6 +347,7 @@ mod tests {
             config: json!({}),
             notices: Vec::new(),
             splits: None,
+            lacks: None,
         };
         StageName::ALL.into_iter().zip(run).map(plan).collect()
     }
@@ -385,7 +400,7 @@ mod tests {
             (&["--until", "train", "--set", "report.title=x"], "--set report.title=x", "report", "--until train"),
         ] {
             let refused = refuse_left_out(&args(rest)).unwrap_err();
-            assert_eq!(refused.code(), stage::exit::USAGE);
+            assert_eq!(refused.code(), exit::USAGE);
             let start = format!("`{option}` is for {stage}, which {by} leaves out");
             assert!(refused.to_string().starts_with(&start), "{refused}");
         }

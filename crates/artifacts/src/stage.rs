@@ -162,6 +162,9 @@ pub struct Plan {
     pub notices: Vec<String>,
     /// See [`Stage::splits`].
     pub splits: Option<BTreeMap<Split, Option<u64>>>,
+    /// The exit code that it would end with as things are, because it cannot read its inputs; an earlier stage may have yet
+    /// to make them.
+    pub lacks: Option<u8>,
 }
 
 /// Runs a stage program from its parsed arguments; `options` are the stage's own options as overrides.
@@ -180,9 +183,15 @@ fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(), Fai
             Err(failure) => (true, failure.chain()),
         };
         let notices = if stale { S::notices(&run, &config) } else { Vec::new() };
-        let splits = S::splits(&config);
-        let plan = Plan { stage: S::NAME.to_owned(), run: stale, reason, config: to_json(&config), notices, splits };
-        return print_json(&plan);
+        return print_json(&Plan {
+            stage: S::NAME.to_owned(),
+            run: stale,
+            reason,
+            config: to_json(&config),
+            notices,
+            splits: S::splits(&config),
+            lacks: inputs.err().map(|failure| failure.code()),
+        });
     }
     let inputs = inputs?;
     let _lock = lock(&run, S::NAME)?;

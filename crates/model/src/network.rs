@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use candle_core::{Tensor, Var};
 
-use crate::accelerator::{Accelerator, Moments, Values};
+use crate::accelerator::{Accelerator, Moments, Outcome, Values};
 use crate::architecture::{Architecture, Plan};
 use crate::batch::{HeatMap, Logits, Normalisation, PixelBatch, StepOutput};
-use crate::cpu::{Inference, Mode, Trunk, head};
+use crate::cpu::Processor;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::parameters::Flat;
+use crate::parameters::{Buffers, Flat};
 use crate::weights::initial;
 
 /// What a network is, apart from its weights.
@@ -38,12 +38,9 @@ pub struct Network {
     config: NetworkConfig,
     device: Device,
     plan: Plan,
-    parameters: Flat,
-    gradients: Flat,
-    statistics: Flat,
-    trunk: Trunk,
-    inference: Inference,
-    /// The accelerator, unless this processor computes; its parameters and statistics are the authoritative ones then.
+    buffers: Buffers,
+    processor: Processor,
+    /// The accelerator, unless the processor computes; its parameters and statistics are the authoritative ones then.
     accelerator: Option<Box<dyn Accelerator>>,
     /// Whether the host's buffers have changed since the accelerator took them over.
     changed_on_host: bool,
@@ -76,15 +73,11 @@ impl Network {
         }
         config.normalisation.check()?;
         let plan = Plan::new(architecture, config.classes);
-        let isa = device.isa();
         let mut network = Self {
             config: config.clone(),
             device: device.clone(),
-            parameters: Flat::zeros(&plan.parameters)?,
-            gradients: Flat::zeros(&plan.parameters)?,
-            statistics: Flat::zeros(&plan.statistics)?,
-            trunk: Trunk::new(isa),
-            inference: Inference::new(isa),
+            buffers: Buffers::zeros(&plan)?,
+            processor: Processor::new(device.isa(), config.normalisation),
             accelerator: device.accelerator(&plan, &config.normalisation)?,
             changed_on_host: true,
             images_of_features: None,
@@ -107,7 +100,7 @@ impl Network {
     /// The same network computed with other instructions; the tests' references are some.
     #[cfg(test)]
     pub(crate) fn with_isa(mut self, isa: crate::cpu::Isa) -> Self {
-        (self.trunk, self.inference) = (Trunk::new(isa), Inference::new(isa));
+        self.processor = self.processor.with_isa(isa);
         self
     }
 
@@ -129,9 +122,9 @@ impl Network {
     /// # Errors
     /// Those of the device.
     pub fn initialise(&mut self, seed: u64) -> Result<()> {
-        self.inference.forget_weights();
+        self.processor.forget_weights();
         self.changed_on_host = true;
-        initial::draw(&self.plan, &mut self.parameters, &mut self.statistics, seed)
+        initial::draw(&self.plan, &mut self.buffers.parameters, &mut self.buffers.statistics, seed)
     }
 
     /// Makes each residual block start as its shortcut alone: the scale of its last batch norm becomes zero. Drawn weights
@@ -172,8 +165,8 @@ impl Network {
         match &mut self.accelerator {
             Some(accelerator) => accelerator.start_step(&self.plan, batch, labels),
             None => {
-                let output = self.step_on_host(batch, labels)?;
-                self.finished.push_back(output);
+                let outcome = self.processor.step(&self.plan, batch, labels, &mut self.buffers)?;
+                self.finished.push_back(self.output(outcome));
                 Ok(())
             }
         }
@@ -191,51 +184,30 @@ impl Network {
     /// Waits for what the accelerator has begun.
     fn collect(&mut self) -> Result<()> {
         if let Some(accelerator) = &mut self.accelerator {
-            let classes = self.config.classes;
-            let output = |(loss, values)| StepOutput { loss, logits: Logits { values, classes } };
-            self.finished.extend(accelerator.outcomes()?.into_iter().map(output));
+            for outcome in accelerator.outcomes()? {
+                self.finished.push_back(self.output(outcome));
+            }
         }
         Ok(())
     }
 
     /// Has the accelerator take over what changed on the host.
     fn send_changes(&mut self) -> Result<()> {
-        let Self { accelerator: Some(accelerator), parameters, statistics, changed_on_host: true, .. } = self else {
+        let Self { accelerator: Some(accelerator), buffers, changed_on_host: true, .. } = self else {
             return Ok(());
         };
+        let Buffers { parameters, statistics, .. } = buffers;
         parameters.read(|parameters| statistics.read(|statistics| accelerator.upload(parameters, statistics)))???;
         self.changed_on_host = false;
         Ok(())
     }
 
-    fn step_on_host(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<StepOutput> {
-        // The running statistics move on.
-        self.inference.forget_weights();
-        let Self { config, plan, parameters, gradients, statistics, trunk, .. } = self;
-        let normalisation = &config.normalisation;
-        parameters.read(|parameters| -> Result<StepOutput> {
-            statistics.write(|statistics| {
-                trunk.forward(plan, batch, normalisation, parameters, statistics, Mode::Training)
-            })??;
-            let (weight, bias) = (&parameters[plan.head.weight.range()], &parameters[plan.head.bias.range()]);
-            let values = head::linear(trunk.features(), weight, bias);
-            let (loss, logits_gradient) = head::cross_entropy(&values, config.classes, labels);
-            let mut features_gradient = vec![0.0; trunk.features().len()];
-            gradients.write(|gradients| {
-                // The bias follows the weight, and both are the last in the table.
-                let (_, head) = gradients.split_at_mut(plan.head.weight.range().start);
-                let (weight_gradient, bias_gradient) = head.split_at_mut(weight.len());
-                head::linear_backward(
-                    (trunk.features(), weight),
-                    &logits_gradient,
-                    weight_gradient,
-                    bias_gradient,
-                    &mut features_gradient,
-                );
-                trunk.backward(plan, parameters, &features_gradient, gradients)
-            })??;
-            Ok(StepOutput { loss, logits: Logits { values, classes: config.classes } })
-        })?
+    fn output(&self, (loss, values): Outcome) -> StepOutput {
+        StepOutput { loss, logits: self.logits(values) }
+    }
+
+    fn logits(&self, values: Vec<f32>) -> Logits {
+        Logits { values, classes: self.config.classes }
     }
 
     /// The features before the head, `[n, features]`, in training mode, as a variable that another head on candle's
@@ -247,19 +219,10 @@ impl Network {
     pub fn forward_features(&mut self, batch: &PixelBatch<'_>) -> Result<Var> {
         batch.check()?;
         self.send_changes()?;
-        self.inference.forget_weights();
         self.images_of_features = None;
-        let Self { config, plan, parameters, statistics, trunk, accelerator, .. } = self;
-        let features = match accelerator {
-            Some(accelerator) => accelerator.forward_features(plan, batch)?,
-            None => {
-                parameters.read(|parameters| {
-                    statistics.write(|statistics| {
-                        trunk.forward(plan, batch, &config.normalisation, parameters, statistics, Mode::Training)
-                    })?
-                })??;
-                trunk.features().to_vec()
-            }
+        let features = match &mut self.accelerator {
+            Some(accelerator) => accelerator.forward_features(&self.plan, batch)?,
+            None => self.processor.forward_features(&self.plan, batch, &mut self.buffers)?,
         };
         self.images_of_features = Some(batch.n);
         Ok(Var::from_vec(features, (batch.n, self.plan.head.inputs), &candle_core::Device::Cpu)?)
@@ -272,8 +235,7 @@ impl Network {
     /// Another shape, or no [`Network::forward_features`] whose activations are still there.
     pub fn backward_features(&mut self, gradient: &Tensor) -> Result<()> {
         let images = self.images_of_features.ok_or(Error::NoForward)?;
-        let Self { plan, parameters, gradients, trunk, accelerator, .. } = self;
-        let expected = [images, plan.head.inputs];
+        let expected = [images, self.plan.head.inputs];
         if gradient.dims() != expected {
             return Err(Error::Shape {
                 what: "gradient of the features".to_owned(),
@@ -282,15 +244,10 @@ impl Network {
             });
         }
         let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
-        if let Some(accelerator) = accelerator {
-            return accelerator.backward_features(&gradient);
+        match &mut self.accelerator {
+            Some(accelerator) => accelerator.backward_features(&gradient),
+            None => self.processor.backward_features(&self.plan, &gradient, &mut self.buffers),
         }
-        parameters.read(|parameters| {
-            gradients.write(|gradients| {
-                gradients[plan.head.weight.range().start..].fill(0.0);
-                trunk.backward(plan, parameters, &gradient, gradients)
-            })?
-        })?
     }
 
     /// Class scores in evaluation mode (running statistics).
@@ -316,8 +273,8 @@ impl Network {
         match &mut self.accelerator {
             Some(accelerator) => accelerator.start_inference(&self.plan, batch),
             None => {
-                let logits = self.infer_on_host(batch)?;
-                self.inferred.push_back(logits);
+                let values = self.processor.infer(&self.plan, batch, &self.buffers)?;
+                self.inferred.push_back(self.logits(values));
                 Ok(())
             }
         }
@@ -336,21 +293,11 @@ impl Network {
     /// Waits for the scores that the accelerator has begun to compute.
     fn collect_inferences(&mut self) -> Result<()> {
         if let Some(accelerator) = &mut self.accelerator {
-            let classes = self.config.classes;
-            self.inferred.extend(accelerator.inferences()?.into_iter().map(|values| Logits { values, classes }));
+            for values in accelerator.inferences()? {
+                self.inferred.push_back(self.logits(values));
+            }
         }
         Ok(())
-    }
-
-    fn infer_on_host(&mut self, batch: &PixelBatch<'_>) -> Result<Logits> {
-        let Self { config, plan, parameters, statistics, inference, .. } = self;
-        parameters.read(|parameters| {
-            statistics.read(|statistics| {
-                let features = inference.forward(plan, batch, &config.normalisation, parameters, statistics)?;
-                let (weight, bias) = (&parameters[plan.head.weight.range()], &parameters[plan.head.bias.range()]);
-                Ok(Logits { values: head::linear(features, weight, bias), classes: config.classes })
-            })
-        })??
     }
 
     /// Grad-CAM (arXiv 1610.02391) in evaluation mode: for each image, what in the output of `layer` (`layer1` …
@@ -369,25 +316,15 @@ impl Network {
         let block = self.plan.end_of(layer)?;
         self.send_changes()?;
         self.images_of_features = None;
-        if let Some(accelerator) = &mut self.accelerator {
-            // At most 256 classes: each fits a byte.
-            let wanted: Vec<u8> = classes.iter().map(|&class| class as u8).collect();
-            let (maps, values) = accelerator.grad_cam(&self.plan, batch, &wanted, block)?;
-            return Ok((maps, Logits { values, classes: self.config.classes }));
-        }
-        let Self { config, plan, parameters, statistics, trunk, .. } = self;
-        parameters.read(|parameters| {
-            statistics.write(|statistics| {
-                trunk.forward(plan, batch, &config.normalisation, parameters, statistics, Mode::Evaluation)
-            })??;
-            let (weight, bias) = (&parameters[plan.head.weight.range()], &parameters[plan.head.bias.range()]);
-            let values = head::linear(trunk.features(), weight, bias);
-            // The score of a class depends on the features through its row of the weight alone.
-            let rows = classes.iter().map(|&class| &weight[class * plan.head.inputs..][..plan.head.inputs]);
-            let features_gradient: Vec<f32> = rows.flatten().copied().collect();
-            let maps = trunk.evidence(plan, parameters, &features_gradient, block)?.maps();
-            Ok((maps, Logits { values, classes: config.classes }))
-        })?
+        let (maps, values) = match &mut self.accelerator {
+            Some(accelerator) => {
+                // At most 256 classes: each fits a byte.
+                let classes: Vec<u8> = classes.iter().map(|&class| class as u8).collect();
+                accelerator.grad_cam(&self.plan, batch, &classes, block)?
+            }
+            None => self.processor.grad_cam(&self.plan, batch, classes, block, &mut self.buffers)?,
+        };
+        Ok((maps, self.logits(values)))
     }
 
     /// Checks that [`Network::grad_cam`] knows a layer.
@@ -414,7 +351,7 @@ impl Network {
     /// # Errors
     /// Those of the device.
     pub fn parameters(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.views(Values::Parameters, &self.parameters)
+        self.views(Values::Parameters, &self.buffers.parameters)
     }
 
     /// The gradients of the last [`Network::train_step`] under the parameters' names, likewise.
@@ -422,7 +359,7 @@ impl Network {
     /// # Errors
     /// Those of the device.
     pub fn gradients(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.views(Values::Gradients, &self.gradients)
+        self.views(Values::Gradients, &self.buffers.gradients)
     }
 
     /// The running means and variances under torchvision's names, likewise.
@@ -430,7 +367,7 @@ impl Network {
     /// # Errors
     /// Those of the device.
     pub fn statistics(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.views(Values::Statistics, &self.statistics)
+        self.views(Values::Statistics, &self.buffers.statistics)
     }
 
     fn views(&self, values: Values, on_host: &Flat) -> Result<BTreeMap<String, Tensor>> {
@@ -446,8 +383,8 @@ impl Network {
 
     /// Parameters and running statistics on the host, to be changed.
     pub(crate) fn buffers_mut(&mut self) -> Result<(&mut Flat, &mut Flat)> {
-        self.inference.forget_weights();
-        let Self { accelerator, parameters, statistics, changed_on_host, .. } = self;
+        self.processor.forget_weights();
+        let Self { accelerator, buffers: Buffers { parameters, statistics, .. }, changed_on_host, .. } = self;
         if let Some(accelerator) = accelerator.as_ref().filter(|_| !*changed_on_host) {
             parameters.write(|to| accelerator.download(Values::Parameters, to))??;
             statistics.write(|to| accelerator.download(Values::Statistics, to))??;
@@ -458,8 +395,8 @@ impl Network {
 
     /// Parameters on the host, to be changed, and their gradients.
     pub(crate) fn parameters_and_gradients(&mut self) -> (&mut Flat, &Flat) {
-        self.inference.forget_weights();
-        (&mut self.parameters, &self.gradients)
+        self.processor.forget_weights();
+        (&mut self.buffers.parameters, &self.buffers.gradients)
     }
 
     /// Adam's moments, zero, where an accelerator has the parameters.
@@ -473,6 +410,6 @@ impl Network {
     }
 
     pub(crate) fn flat_parameters(&self) -> &Flat {
-        &self.parameters
+        &self.buffers.parameters
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 
+use crate::architecture::Plan;
 use crate::error::Result;
 use crate::storage;
 
@@ -86,5 +87,27 @@ impl Flat {
             Ok((name.clone(), part.reshape(shape.as_slice())?))
         };
         self.table.entries.iter().map(view).collect()
+    }
+}
+
+/// A network's flat buffers in host memory.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    /// What is trained.
+    pub(crate) parameters: Flat,
+    /// The gradients of the last step, in the order of the parameters.
+    pub(crate) gradients: Flat,
+    /// The running statistics.
+    pub(crate) statistics: Flat,
+}
+
+impl Buffers {
+    /// Zeros for the tensors of `plan`.
+    pub(crate) fn zeros(plan: &Plan) -> Result<Self> {
+        Ok(Self {
+            parameters: Flat::zeros(&plan.parameters)?,
+            gradients: Flat::zeros(&plan.parameters)?,
+            statistics: Flat::zeros(&plan.statistics)?,
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! Values that types allow and a stage does not.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 /// A value that cannot be used.
@@ -9,12 +10,17 @@ pub struct OutOfRange {
     section: &'static str,
     key: &'static str,
     value: String,
-    range: &'static str,
+    range: Cow<'static, str>,
 }
 
 impl OutOfRange {
     /// The value of `section.key`, and what it may be.
-    pub fn new(section: &'static str, key: &'static str, value: impl Display, range: &'static str) -> OutOfRange {
-        OutOfRange { section, key, value: value.to_string(), range }
+    pub fn new(
+        section: &'static str,
+        key: &'static str,
+        value: impl Display,
+        range: impl Into<Cow<'static, str>>,
+    ) -> OutOfRange {
+        OutOfRange { section, key, value: value.to_string(), range: range.into() }
     }
 }

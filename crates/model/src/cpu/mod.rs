@@ -3,7 +3,8 @@
 //! Where to look: the register tile (`tile`), packing of the left operand (`gather`, `operand`) and of the right one
 //! (`panels`), bf16 (`steps`), the loops around it (`product` for outputs and input gradients, `gradient` for weight
 //! gradients), the cut of an output into tasks (`units`), fewer multiplications for 3x3 (`winograd`), which way a layer takes
-//! (`method`), what is done with a finished tile (`epilogue`), and the walk over the layers (`trunk`).
+//! (`method`), what is done with a finished tile (`epilogue`), the walk over the layers (`trunk`, and `inference` without a way
+//! back), and all of it with the head behind it (`processor`).
 
 mod ahead;
 mod buffer;
@@ -11,7 +12,7 @@ mod convolution;
 mod epilogue;
 mod gather;
 mod gradient;
-pub(crate) mod head;
+mod head;
 mod inference;
 pub mod measure;
 mod method;
@@ -20,6 +21,7 @@ mod operand;
 mod panels;
 mod pixels;
 mod pool;
+mod processor;
 mod product;
 #[cfg(test)]
 mod reference;
@@ -34,6 +36,5 @@ mod units;
 mod winograd;
 mod workspace;
 
-pub(crate) use inference::Inference;
+pub(crate) use processor::Processor;
 pub(crate) use simd::Isa;
-pub(crate) use trunk::{Mode, Trunk};

@@ -100,6 +100,31 @@ impl Tiling {
         (row / self.rows() * self.height + row % self.rows() * TILE) * self.width
     }
 
+    /// Transforms the channels `strip` of a tile's patch: those of each position begin `pitch` after the one before in `to`.
+    /// `window` is scratch memory of `POSITIONS * STRIP`.
+    #[inline(always)]
+    fn patch<S: Simd>(
+        self,
+        simd: S,
+        source: Source<'_>,
+        place: Place,
+        strip: Range<usize>,
+        window: &mut [f32],
+        (to, pitch): (&mut [f32], usize),
+    ) {
+        self.window::<S, PATCH>(simd, source, place, strip.clone(), window);
+        for lane in (0..strip.len()).step_by(S::LANES) {
+            let mut patch = [[simd.splat(0.0); PATCH]; PATCH];
+            for position in 0..POSITIONS {
+                patch[position / PATCH][position % PATCH] = simd.load(&window[position * STRIP + lane..]);
+            }
+            let patch = transform::patch(simd, &patch);
+            for position in 0..POSITIONS {
+                simd.store(patch[position / PATCH][position % PATCH], &mut to[position * pitch + lane..]);
+            }
+        }
+    }
+
     /// Copies the channels `strip` of a tile's window of `SIDE` x `SIDE` pixels, `[SIDE * SIDE, STRIP]`; zeros outside of
     /// the picture.
     #[inline(always)]
@@ -334,19 +359,8 @@ impl<E: Epilogue> Unit<'_, E> {
             let place = tiling.place(tile);
             for start in (0..depth).step_by(STRIP) {
                 let strip = start..depth.min(start + STRIP);
-                tiling.window::<S, PATCH>(simd, source, place, strip.clone(), &mut window);
                 let row = (start / MAX_DEPTH * MAX_TILES + t) * ByRow::ROW + start % MAX_DEPTH;
-                for lane in (0..strip.len()).step_by(S::LANES) {
-                    let mut patch = [[simd.splat(0.0); PATCH]; PATCH];
-                    for position in 0..POSITIONS {
-                        patch[position / PATCH][position % PATCH] = simd.load(&window[position * STRIP + lane..]);
-                    }
-                    let patch = transform::patch(simd, &patch);
-                    for position in 0..POSITIONS {
-                        let to = &mut to[position * pitch + row + lane..];
-                        simd.store(patch[position / PATCH][position % PATCH], to);
-                    }
-                }
+                tiling.patch(simd, source, place, strip, &mut window, (&mut to[row..], pitch));
             }
         }
     }

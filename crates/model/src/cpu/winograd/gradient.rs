@@ -153,19 +153,8 @@ impl Unit<'_> {
             let place = tiling.place(tile);
             for start in self.inputs.clone().step_by(STRIP) {
                 let strip = start..self.inputs.end.min(start + STRIP);
-                tiling.window::<S, PATCH>(simd, source, place, strip.clone(), &mut window);
                 let row = t * ByTile::DEPTH + start - self.inputs.start;
-                for lane in (0..strip.len()).step_by(S::LANES) {
-                    let mut patch = [[simd.splat(0.0); PATCH]; PATCH];
-                    for position in 0..POSITIONS {
-                        patch[position / PATCH][position % PATCH] = simd.load(&window[position * STRIP + lane..]);
-                    }
-                    let patch = transform::patch(simd, &patch);
-                    for position in 0..POSITIONS {
-                        let to = &mut self.patches[position * patches_pitch() + row + lane..];
-                        simd.store(patch[position / PATCH][position % PATCH], to);
-                    }
-                }
+                tiling.patch(simd, source, place, strip, &mut window, (&mut self.patches[row..], patches_pitch()));
             }
         }
     }
