@@ -15,7 +15,8 @@ fn a_pipeline_makes_every_artifact_of_the_contract_and_then_rests() {
     assert_eq!(dry.stderr.matches("would run").count(), 4, "{}", dry.stderr);
     assert!(!run.path().exists(), "a dry run writes nothing");
 
-    bench.pipeline_into(&run, &[]).expect_code(0);
+    let said = bench.pipeline_into(&run, &[]).expect_code(0).stderr;
+    assert!(said.contains(", on simulated images\n") && said.contains("report: "), "{said}");
     for dir in [run.ingest(), run.train_run(0), run.evaluate(), run.report()] {
         complete_manifest(&dir);
     }
@@ -65,7 +66,9 @@ fn a_pipeline_changes_nothing_of_what_another_one_or_a_left_out_stage_goes_by() 
     assert_eq!(fs::read_to_string(run.config()).unwrap(), written);
     drop(other);
 
-    bench.pipeline_into(&run, &["--from", "train", "--until", "train", "--set", "train.epochs=1"]).expect_code(0);
+    let trained = ["--from", "train", "--until", "train", "--set", "train.epochs=1"];
+    let said = bench.pipeline_into(&run, &trained).expect_code(0).stderr;
+    assert!(!said.contains("accuracy") && !said.contains("report:"), "{said}");
     let settings = config::read(&run.config()).unwrap();
     assert_eq!((settings["ingest"]["seed"].as_integer(), settings["train"]["epochs"].as_integer()), (Some(5), Some(1)));
     let again = outcome(program("xtask").arg("ingest").arg("--run-dir").arg(run.path())).expect_code(0);

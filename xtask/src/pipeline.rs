@@ -78,7 +78,7 @@ pub(crate) fn run(args: &PipelineArgs, cuda: Choice) -> Result<(), Failure> {
         }
         programs::run(&mut command)?;
     }
-    closing_words(&run);
+    closing_words(&run, args);
     Ok(())
 }
 
@@ -310,17 +310,24 @@ fn to_toml(value: &Value) -> Option<toml::Value> {
     })
 }
 
-/// Says how good the model is and where to read on.
-fn closing_words(run: &RunDir) {
-    let metrics: Option<Value> = atomic::read_json(&run.evaluate().join(names::METRICS), "metrics").ok();
-    let score = |key: &str| metrics.as_ref().and_then(|metrics| metrics.get(key)?.as_f64());
-    if let (Some(accuracy), Some(roc_auc)) = (score("accuracy"), score("roc_auc")) {
-        progress::line(&format!("accuracy {accuracy:.3}, ROC-AUC {roc_auc:.3}"));
+/// Says how good the model is and where to read on, as far as this pipeline has looked after that: what it left out may be
+/// another model's.
+fn closing_words(run: &RunDir, args: &PipelineArgs) {
+    if is_selected(StageName::Evaluate, args)
+        && let Ok(metrics) = atomic::read_json::<Value>(&run.evaluate().join(names::METRICS), "metrics")
+        && let Some(scores) = scores_in_words(&metrics)
+    {
+        progress::line(&scores);
     }
-    let report = run.page();
-    if report.exists() {
-        progress::line(&format!("report: {}", report.display()));
+    if is_selected(StageName::Report, args) {
+        progress::line(&format!("report: {}", run.page().display()));
     }
+}
+
+fn scores_in_words(metrics: &Value) -> Option<String> {
+    let (accuracy, roc_auc) = (metrics["accuracy"].as_f64()?, metrics["roc_auc"].as_f64()?);
+    let on = if metrics["simulated"].as_bool() == Some(true) { ", on simulated images" } else { "" };
+    Some(format!("accuracy {accuracy:.3}, ROC-AUC {roc_auc:.3}{on}"))
 }
 
 #[cfg(test)]
@@ -412,6 +419,15 @@ mod tests {
         ] {
             refuse_left_out(&args(rest)).unwrap();
         }
+    }
+
+    #[test]
+    fn scores_on_simulated_images_are_said_to_be() {
+        let words =
+            |simulated: bool| scores_in_words(&json!({ "accuracy": 0.5, "roc_auc": 1, "simulated": simulated }));
+        assert_eq!(words(false).unwrap(), "accuracy 0.500, ROC-AUC 1.000");
+        assert_eq!(words(true).unwrap(), "accuracy 0.500, ROC-AUC 1.000, on simulated images");
+        assert_eq!(scores_in_words(&json!({ "accuracy": 0.5, "roc_auc": null })), None);
     }
 
     #[test]

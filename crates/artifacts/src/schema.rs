@@ -10,7 +10,8 @@ mod metrics;
 mod robustness;
 
 pub use audit::{
-    Association, AssociationBin, Audit, NearDuplicate, NearDuplicates, Probe, ProbeShare, Probes, Shortcut, Verdict,
+    Association, AssociationBin, Audit, ExactDuplicates, NearDuplicate, NearDuplicates, Probe, ProbeShare, Probes,
+    Shortcut, Verdict,
 };
 pub use checkpoint::{ImageSize, MINIMUM_SIDE, ModelConfig, PreprocessorConfig, Reencode, ReencodeFormat};
 pub use comparison::{Comparison, DeLong, Difference, Disagreement, Entrant, McNemar, Pair};

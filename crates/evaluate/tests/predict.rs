@@ -283,3 +283,45 @@ fn an_evaluation_that_fitted_nothing_is_not_said_to_be_absent() {
     assert!(message.contains("fitted no temperature") && !message.contains("no evaluation"), "{message}");
     assert!(rows.iter().all(|row| row["p_fake_calibrated"].is_null() && row["verdict"].is_string()));
 }
+
+#[test]
+fn an_evaluation_that_was_kept_under_a_name_calibrates_too() {
+    let run = Run::new();
+    // The run's own evaluation is of other weights by now.
+    let other = run.run_dir().train_run(1).join("best").to_string_lossy().into_owned();
+    succeed(&run.evaluate(&["--ckpt", "best", "--name", "kept", "--set", "evaluate.examples=0"]));
+    succeed(&run.evaluate(&["--ckpt", &other, "--set", "evaluate.examples=0"]));
+    let (rows, output) = run.predict(&[&run.source().join("test").to_string_lossy()]);
+    succeed(&output);
+    assert!(rows.iter().all(|row| row["p_fake_calibrated"].is_number()), "{rows:?}");
+    // A damaged one that is not needed is in nobody's way.
+    fs::write(run.run_dir().evaluate().join("metrics.json"), "{").unwrap();
+    let (rows, _) = run.predict(&[&run.source().join("test").to_string_lossy()]);
+    assert!(rows.iter().all(|row| row["p_fake_calibrated"].is_number()), "{rows:?}");
+    // Without any, each row says so.
+    fs::remove_dir_all(run.run_dir().stage("evaluate-kept")).unwrap();
+    fs::remove_dir_all(run.run_dir().evaluate()).unwrap();
+    let (rows, _) = run.predict(&[&run.source().join("test").to_string_lossy()]);
+    assert!(rows.iter().all(|row| row["warnings"].to_string().contains("not calibrated")), "{rows:?}");
+}
+
+#[test]
+fn what_a_file_declares_is_shown_beside_the_verdict() {
+    let run = Run::new();
+    let jpeg = encode::jpeg(&picture(3), 85, Subsampling::Quarter).unwrap();
+    let text = b"a cat\nSteps: 20, Sampler: Euler \x1b[31m";
+    let length = (text.len() as u16 + 2).to_be_bytes();
+    let comment = [&jpeg[..2], b"\xff\xfe", &length, text, &jpeg[2..]].concat();
+    let (declaring, silent) = (run.dir.path().join("declaring.jpg"), run.dir.path().join("silent.jpg"));
+    fs::write(&declaring, comment).unwrap();
+    fs::write(&silent, jpeg).unwrap();
+    let printed = predict(&run, &[declaring.clone(), silent], "--json");
+    let rows: Vec<Value> = printed.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let declared =
+        serde_json::json!([{ "kind": "generator_parameters", "text": "Steps: 20, Sampler: Euler \u{1b}[31m" }]);
+    assert_eq!((&rows[0]["declares"], &rows[1]["declares"]), (&declared, &Value::Array(Vec::new())));
+    assert_eq!(rows[0]["p_fake"], rows[1]["p_fake"], "the verdict does not rest on it");
+    assert!(printed.err.contains("that a file says nothing proves nothing"), "{}", printed.err);
+    let csv = predict(&run, &[declaring], "--csv").out;
+    assert!(csv.contains("generator parameters: Steps: 20") && raw_controls(&csv) == 0, "{csv}");
+}

@@ -10,10 +10,8 @@
 
 mod association;
 mod duplicates;
-mod exif;
 mod features;
 mod jpeg;
-mod metadata;
 mod observation;
 mod phash;
 mod probe;
@@ -46,7 +44,8 @@ fn sample<T: Copy>(images: &[T], most: usize) -> Vec<T> {
     places.into_iter().map(|place| images[place]).collect()
 }
 
-/// Audits a data set. `pairs`: what [`near_duplicates`] found among the same images. `path`: an image's path by its place.
+/// Audits a data set. `pairs`: what [`near_duplicates`] found among the same images. `path`: an image's path by its place. Of
+/// exact duplicates one is among the images; who took out the others says how many there were.
 pub fn audit(images: &[&Observation], pairs: &[Pair], path: impl Fn(usize) -> String) -> Audit {
     let sample = sample(images, MOST_SAMPLED);
     let fake: Vec<bool> = sample.iter().map(|image| image.label == Label::Fake).collect();
@@ -72,6 +71,7 @@ pub fn audit(images: &[&Observation], pairs: &[Pair], path: impl Fn(usize) -> St
         sampled: sample.len() as u64,
         associations,
         probes,
+        exact_duplicates: None,
         near_duplicates,
     }
 }

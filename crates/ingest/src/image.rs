@@ -9,7 +9,7 @@ use pixels::{Decoded, Limits, RgbImage, decode, resize};
 use crate::Config;
 use crate::audit::Observation;
 use crate::reject::Fault;
-use crate::select::Used;
+use crate::select::{Twin, Used};
 use crate::source::Source;
 
 /// A file that is used.
@@ -25,6 +25,8 @@ pub(crate) struct Image {
 
 /// A file that cannot be used.
 pub(crate) struct Unusable {
+    /// Its place in the source.
+    pub(crate) index: u32,
     pub(crate) path: String,
     pub(crate) id: Option<Hash>,
     pub(crate) fault: Fault,
@@ -33,8 +35,8 @@ pub(crate) struct Unusable {
 /// Decodes a file and makes it a square of `config.size`. `observe`: whether the audit, or a cut, is to see it.
 pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config, observe: bool) -> Result<Image, Unusable> {
     let entry = source.entry(used.index as usize);
-    let unusable = |id: Option<Hash>, fault: Fault| Unusable { path: entry.path.clone(), id, fault };
-    let (id, bytes) = read(source, used).map_err(|(id, fault)| unusable(id, fault))?;
+    let unusable = |id: Option<Hash>, fault: Fault| Unusable { index: used.index, path: entry.path.clone(), id, fault };
+    let (id, bytes) = read(source, used.index, used.key).map_err(|(id, fault)| unusable(id, fault))?;
     let prepared = Prepared::new(bytes, config).map_err(|fault| unusable(Some(id), fault))?;
     let square = resize(&prepared.picture.rgb, config.size, config.filter, config.fit)
         .map_err(|error| unusable(Some(id), Fault::unreadable(&error)))?;
@@ -58,15 +60,24 @@ pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config, observe
 
 /// Looks at a file without making pixels of it; nothing of one that cannot be used.
 pub(crate) fn observe(source: &dyn Source, used: &Used, config: &Config) -> Option<Observation> {
-    let (_, bytes) = read(source, used).ok()?;
-    Prepared::new(bytes, config).ok().map(|prepared| prepared.observe(used))
+    prepared(source, used.index, used.key, config).ok().map(|prepared| prepared.observe(used))
 }
 
-/// The file's bytes and their digest.
-fn read(source: &dyn Source, used: &Used) -> Result<(Hash, Vec<u8>), (Option<Hash>, Fault)> {
-    let bytes = source.read(used.index as usize).map_err(|fault| (None, fault))?;
+/// What is wrong with a file in itself, if anything.
+pub(crate) fn fault(source: &dyn Source, file: &Twin, config: &Config) -> Option<Fault> {
+    prepared(source, file.index, file.key, config).err()
+}
+
+fn prepared(source: &dyn Source, index: u32, key: Hash, config: &Config) -> Result<Prepared, Fault> {
+    let (_, bytes) = read(source, index, key).map_err(|(_, fault)| fault)?;
+    Prepared::new(bytes, config)
+}
+
+/// The bytes of the file `index`, which had the key `key` when it was looked at first, and their digest.
+fn read(source: &dyn Source, index: u32, key: Hash) -> Result<(Hash, Vec<u8>), (Option<Hash>, Fault)> {
+    let bytes = source.read(index as usize).map_err(|fault| (None, fault))?;
     let id = Hash::of(&bytes);
-    if source.is_key(used.key, id) { Ok((id, bytes)) } else { Err((Some(id), Fault::changed())) }
+    if source.is_key(key, id) { Ok((id, bytes)) } else { Err((Some(id), Fault::changed())) }
 }
 
 /// A decoded file, saved again or stripped where the configuration says so.

@@ -16,11 +16,11 @@ const MAX_CHUNK: usize = 256;
 
 /// Makes something of each of `files` and hands it to `take`, in order. The results of one chunk are taken while the next is
 /// made; `take` runs on one thread.
-pub(crate) fn in_order<F: Sync, T: Send, E: Send>(
+pub(crate) fn in_order<'f, F: Sync, T: Send, E: Send>(
     what: &str,
-    files: &[F],
+    files: &'f [F],
     config: &Config,
-    make: impl Fn(&F) -> T + Sync,
+    make: impl Fn(&'f F) -> T + Sync,
     take: impl FnMut(T) -> Result<(), E> + Send,
 ) -> Result<(), E> {
     let progress = Progress::new(what, "images", Some(files.len() as u64));

@@ -1,9 +1,10 @@
 //! What ingest writes: shards, `rejected.jsonl`, and the summary in its manifest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use artifacts::schema::{Audit, IngestSummary, Rejected, SplitSummary};
+use artifacts::hash::Hash;
+use artifacts::schema::{Audit, ExactDuplicates, IngestSummary, Rejected, SplitSummary};
 use artifacts::shard::{Sample, ShardWriter};
 use artifacts::{Error, Split, atomic, names};
 
@@ -11,6 +12,7 @@ use crate::Config;
 use crate::audit::{Observation, Pair, audit, groups, near_duplicates};
 use crate::image::{Image, Unusable};
 use crate::reject::{self, Fault};
+use crate::select::Twin;
 use crate::source::Source;
 
 /// The files of one ingest while they are written.
@@ -21,8 +23,11 @@ pub(crate) struct Output<'a> {
     writer: Option<(Split, ShardWriter)>,
     splits: BTreeMap<Split, SplitSummary>,
     rejected: Vec<Rejected>,
-    /// How many of `rejected` were never decoded; they come first.
-    never_decoded: usize,
+    /// How many of `rejected` were there before any file was added; they come first.
+    rejected_first: usize,
+    /// The faults of files that were added and are not used, by their places in the source.
+    faults: BTreeMap<u32, Fault>,
+    exact_duplicates: ExactDuplicates,
     observed: Vec<Observed>,
 }
 
@@ -42,7 +47,9 @@ impl<'a> Output<'a> {
             writer: None,
             splits: BTreeMap::new(),
             rejected: Vec::new(),
-            never_decoded: 0,
+            rejected_first: 0,
+            faults: BTreeMap::new(),
+            exact_duplicates: ExactDuplicates::default(),
             observed: Vec::new(),
         }
     }
@@ -51,8 +58,9 @@ impl<'a> Output<'a> {
     pub(crate) fn add(&mut self, converted: Result<Image, Unusable>) -> Result<(), Error> {
         let Image { sample, pixels, index, observation } = match converted {
             Ok(image) => image,
-            Err(Unusable { path, id, fault }) => {
-                self.rejected.push(fault.of(path, id));
+            Err(Unusable { index, path, id, fault }) => {
+                self.rejected.push(fault.clone().of(path, id));
+                self.faults.insert(index, fault);
                 return Ok(());
             }
         };
@@ -71,17 +79,47 @@ impl<'a> Output<'a> {
         Ok(&mut self.writer.get_or_insert_with(start).1)
     }
 
-    /// Notes a file that is never decoded, before any is added.
-    pub(crate) fn reject(&mut self, path: String, fault: Fault) {
-        self.rejected.push(fault.of(path, None));
-        self.never_decoded = self.rejected.len();
+    /// Notes a file that is not used, before any is added.
+    pub(crate) fn reject(&mut self, path: String, id: Option<Hash>, fault: Fault) {
+        self.rejected.push(fault.of(path, id));
+        self.rejected_first = self.rejected.len();
+    }
+
+    /// Notes a file whose bytes `opposite` of the other class has, before any is added; `fault`: what is wrong with it in itself.
+    pub(crate) fn reject_conflict(&mut self, path: String, id: Hash, fault: Option<Fault>, opposite: &str) {
+        let fault = fault.unwrap_or_else(|| {
+            self.exact_duplicates.across_labels += 1;
+            Fault::conflicts_with(opposite)
+        });
+        self.reject(path, Some(id), fault);
+    }
+
+    /// Notes the files that others stand for, once those are added: a copy of what cannot be used has its fault too. `path`:
+    /// the path of a file by its place in the source.
+    pub(crate) fn reject_copies(&mut self, copies: &[Twin], path: impl Fn(u32) -> String) {
+        let mut leaked = BTreeSet::new();
+        for &Twin { index, key, other, splits: [own, of_other] } in copies {
+            let fault = self.faults.get(&other).cloned().unwrap_or_else(|| {
+                let found = &mut self.exact_duplicates;
+                *(if own == of_other { &mut found.within_a_split } else { &mut found.across_splits }) += 1;
+                if own != of_other && of_other == Split::Test {
+                    leaked.insert(other);
+                }
+                Fault::duplicate_of(&path(other))
+            });
+            self.rejected.push(fault.of(path(index), Some(key)));
+        }
+        self.exact_duplicates.leaked_test_images = leaked.len() as u64;
     }
 
     /// Forgets all files that were added, and their shards: the folder holds nothing else yet.
     pub(crate) fn start_over(&mut self) -> Result<(), Error> {
         self.writer = None;
         self.splits.clear();
-        self.rejected.truncate(self.never_decoded);
+        self.rejected.truncate(self.rejected_first);
+        self.faults.clear();
+        self.exact_duplicates =
+            ExactDuplicates { across_labels: self.exact_duplicates.across_labels, ..ExactDuplicates::default() };
         self.observed.clear();
         atomic::remove_dir(self.folder)?;
         std::fs::create_dir(self.folder).map_err(Error::io("create", self.folder))
@@ -161,7 +199,8 @@ impl<'a> Output<'a> {
     /// Audits what is used, and writes `audit.json`. `pairs`: what [`Output::near_duplicates`] found.
     pub(crate) fn audit(&self, pairs: &[Pair]) -> Result<Audit, Error> {
         let images = self.images();
-        let audit = audit(&images, pairs, |image| self.observed[image].path.clone());
+        let mut audit = audit(&images, pairs, |image| self.observed[image].path.clone());
+        audit.exact_duplicates = Some(self.exact_duplicates);
         atomic::write_json(&self.folder.join(names::AUDIT), &audit)?;
         Ok(audit)
     }

@@ -5,7 +5,7 @@ use artifacts::schema::Rejected;
 use pixels::DecodeError;
 use pixels::file::ReadError;
 
-/// Reason of a file whose bytes another file has too, which is used in its place.
+/// Reason of a file whose bytes another file has too, which is taken in its place.
 const DUPLICATE: &str = "duplicate";
 /// Reason of a file whose picture is nearly that of another.
 const NEAR_DUPLICATE: &str = "near_duplicate";
@@ -44,7 +44,7 @@ impl Fault {
     }
 
     pub(crate) fn duplicate_of(path: &str) -> Fault {
-        Fault { reason: DUPLICATE, detail: format!("the same bytes as `{path}`, which is used") }
+        Fault { reason: DUPLICATE, detail: format!("the same bytes as `{path}`, which is taken in its place") }
     }
 
     pub(crate) fn near_duplicate() -> Fault {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use artifacts::hash::Hash;
 use artifacts::progress::Progress;
 use rayon::prelude::*;
 
@@ -13,8 +14,8 @@ use crate::source::Source;
 #[derive(Default)]
 pub(crate) struct Scan {
     pub(crate) candidates: Vec<Candidate>,
-    /// Files that cannot be candidates, with the reason.
-    pub(crate) faults: Vec<(u32, Fault)>,
+    /// Files that cannot be candidates: place in the source, digest where it could be read, and the reason.
+    pub(crate) faults: Vec<(u32, Option<Hash>, Fault)>,
 }
 
 /// Files whose digests are taken between two looks at the results.
@@ -39,8 +40,8 @@ pub(crate) fn scan(source: &dyn Source) -> Scan {
             let entry = source.entry(index);
             let index = index as u32;
             match (key, entry.label) {
-                (Err(fault), _) => scan.faults.push((index, fault)),
-                (Ok(_), Err(fault)) => scan.faults.push((index, fault)),
+                (Err(fault), _) => scan.faults.push((index, None, fault)),
+                (Ok(key), Err(fault)) => scan.faults.push((index, Some(key), fault)),
                 (Ok(key), Ok(label)) => {
                     let next = generators.len() as u32;
                     let generator = *generators.entry(entry.generator).or_insert(next);

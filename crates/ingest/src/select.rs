@@ -30,6 +30,17 @@ pub(crate) struct Candidate {
     pub(crate) generator: u32,
 }
 
+impl Candidate {
+    fn split(&self) -> Split {
+        self.split.unwrap_or(Split::Train)
+    }
+
+    fn twin_of(&self, other: &Candidate) -> Twin {
+        let &Candidate { index, key, .. } = self;
+        Twin { index, key, other: other.index, splits: [self.split(), other.split()] }
+    }
+}
+
 /// What becomes of the candidates.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
@@ -37,10 +48,21 @@ pub(crate) struct Selection {
     pub(crate) used: Vec<Used>,
     /// The splits that were cut from the training images, in the order of cutting.
     pub(crate) cut: Vec<Split>,
-    /// Files whose bytes another used file has: (file, used file).
-    pub(crate) duplicates: Vec<(u32, u32)>,
-    /// Files whose bytes a file of the other class has: (file, such a file).
-    pub(crate) conflicts: Vec<(u32, u32)>,
+    /// Files whose bytes another file has, which is taken in their place.
+    pub(crate) duplicates: Vec<Twin>,
+    /// Files whose bytes a file of the other class has.
+    pub(crate) conflicts: Vec<Twin>,
+}
+
+/// One file whose bytes another has too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Twin {
+    pub(crate) index: u32,
+    pub(crate) key: Hash,
+    /// The other's place in the source.
+    pub(crate) other: u32,
+    /// Its own split and the other's, as the source says: a file of none counts as training.
+    pub(crate) splits: [Split; 2],
 }
 
 /// One file to use.
@@ -61,45 +83,42 @@ pub(crate) fn select(mut candidates: Vec<Candidate>, config: &Config) -> Selecti
     }
     let mut selection = Selection::default();
     let unique = without_copies(candidates, &mut selection);
-    (selection.used, selection.cut) = place(unique, config);
+    (selection.used, selection.cut) = place(&unique, config);
     limit(&mut selection.used, config);
-    selection.duplicates.sort_unstable();
-    selection.conflicts.sort_unstable();
+    selection.duplicates.sort_unstable_by_key(|twin| twin.index);
+    selection.conflicts.sort_unstable_by_key(|twin| twin.index);
     selection
 }
 
 /// Keeps one of each set of equal files, and none of those whose labels differ.
 fn without_copies(mut candidates: Vec<Candidate>, selection: &mut Selection) -> Vec<Candidate> {
-    candidates.sort_by_key(|candidate| {
-        (*candidate.key.as_bytes(), Reverse(candidate.split.unwrap_or(Split::Train)), candidate.index)
-    });
+    candidates.sort_by_key(|candidate| (*candidate.key.as_bytes(), Reverse(candidate.split()), candidate.index));
     let mut unique = Vec::with_capacity(candidates.len());
     for copies in candidates.chunk_by(|a, b| a.key == b.key) {
         let first = &copies[0];
         match copies.iter().find(|copy| copy.label != first.label) {
             None => {
-                selection.duplicates.extend(copies[1..].iter().map(|copy| (copy.index, first.index)));
+                selection.duplicates.extend(copies[1..].iter().map(|copy| copy.twin_of(first)));
                 unique.push(first.clone());
             }
-            Some(other) => selection.conflicts.extend(copies.iter().map(|copy| {
-                let opposite = if copy.label == first.label { other } else { first };
-                (copy.index, opposite.index)
-            })),
+            Some(other) => selection
+                .conflicts
+                .extend(copies.iter().map(|copy| copy.twin_of(if copy.label == first.label { other } else { first }))),
         }
     }
     unique
 }
 
 /// Gives each candidate a split, and says which splits were cut for that. A file of none counts as training.
-fn place(candidates: Vec<Candidate>, config: &Config) -> (Vec<Used>, Vec<Split>) {
+fn place(candidates: &[Candidate], config: &Config) -> (Vec<Used>, Vec<Split>) {
     let has = |split| candidates.iter().any(|candidate| candidate.split == Some(split));
     let cuts = [(Split::Test, config.test_fraction), (Split::Val, config.val_fraction)];
     let cuts: Vec<_> = cuts.into_iter().filter(|(split, _)| config.split.is_none() && !has(*split)).collect();
-    let place = |Candidate { index, key, label, split, generator }| {
-        let split = split.unwrap_or(Split::Train);
-        Used { index, key, label, split, generator }
+    let place = |candidate: &Candidate| {
+        let &Candidate { index, key, label, generator, .. } = candidate;
+        Used { index, key, label, split: candidate.split(), generator }
     };
-    let mut placed: Vec<Used> = candidates.into_iter().map(place).collect();
+    let mut placed: Vec<Used> = candidates.iter().map(place).collect();
     for &(split, fraction) in &cuts {
         for label in Label::ALL {
             let of_class = placed.iter_mut().filter(|file| file.split == Split::Train && file.label == label);
@@ -173,6 +192,10 @@ mod tests {
             .collect()
     }
 
+    fn twins(twins: &[Twin]) -> Vec<(u32, u32)> {
+        twins.iter().map(|twin| (twin.index, twin.other)).collect()
+    }
+
     fn count(selection: &Selection, split: Split) -> usize {
         selection.used.iter().filter(|used| used.split == split).count()
     }
@@ -188,7 +211,8 @@ mod tests {
         let selection = select(files, &Config::default());
         let used: Vec<_> = selection.used.iter().map(|used| (used.index, used.split)).collect();
         assert_eq!(used, [(3, Split::Train), (1, Split::Test)]);
-        assert_eq!(selection.duplicates, [(0, 1), (2, 1)]);
+        assert_eq!(twins(&selection.duplicates), [(0, 1), (2, 1)]);
+        assert_eq!(selection.duplicates[0].splits, [Split::Train, Split::Test]);
     }
 
     #[test]
@@ -200,7 +224,7 @@ mod tests {
             candidate(3, "b", Label::Real, None),
         ];
         let selection = select(files, &Config::default());
-        assert_eq!(selection.conflicts, [(0, 1), (1, 0), (2, 1)]);
+        assert_eq!(twins(&selection.conflicts), [(0, 1), (1, 0), (2, 1)]);
         assert_eq!(selection.used.len(), 1);
         assert!(selection.duplicates.is_empty());
     }

@@ -1,6 +1,6 @@
 //! Ingest as a stage of the pipeline.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::output::Output;
 use crate::recut::recut;
 use crate::reject::{self, Fault};
 use crate::scan::scan;
-use crate::select::{Selection, Used, select};
+use crate::select::{Selection, Twin, Used, select};
 use crate::source::{self, Source, SourceError};
 
 /// Unusable files that the error shows where there are too many of them.
@@ -76,23 +76,24 @@ fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestS
     let mut output = Output::new(folder.path(), config);
 
     let scanned = scan(&*source);
-    for (index, fault) in scanned.faults {
-        output.reject(source.entry(index as usize).path, fault);
+    for (index, id, fault) in scanned.faults {
+        output.reject(source.entry(index as usize).path, id, fault);
     }
     let mut selection = select(scanned.candidates, config);
-    reject_copies(&*source, &selection, &mut output);
+    reject_conflicts(&*source, &selection.conflicts, config, &mut output)?;
     if config.drop_near_duplicates {
-        selection.used = without_near_duplicates(&*source, selection.used, config, &mut output)?;
+        drop_near_duplicates(&*source, &mut selection, config, &mut output)?;
     }
     // A cut has to be looked at too, whether or not there is to be an audit.
     let observe = config.audit || !selection.cut.is_empty();
     let convert = |file: &Used| image::convert(&*source, file, config, observe);
-    let decode = |output: &mut Output, used: &[Used]| -> Result<(), Failure> {
-        in_order("ingest: decoding", used, config, convert, |converted| output.add(converted))?;
+    let decode = |output: &mut Output, selection: &Selection| -> Result<(), Failure> {
+        in_order("ingest: decoding", &selection.used, config, convert, |converted| output.add(converted))?;
+        output.reject_copies(&selection.duplicates, |index| source.entry(index as usize).path);
         check(output, config, refused)
     };
     let start = Instant::now();
-    decode(&mut output, &selection.used)?;
+    decode(&mut output, &selection)?;
     let images_per_second = selection.used.len() as f64 / start.elapsed().as_secs_f64().max(1e-9);
     let mut pairs = output.near_duplicates();
     if let Some(shortcomings) = recut(&mut selection, output.groups(&pairs), config) {
@@ -101,7 +102,7 @@ fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestS
             progress::line(&format!("ingest: warning: {shortcoming}"));
         }
         output.start_over()?;
-        decode(&mut output, &selection.used)?;
+        decode(&mut output, &selection)?;
         pairs = output.near_duplicates();
     }
 
@@ -113,36 +114,51 @@ fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestS
     Ok(summary)
 }
 
-fn reject_copies(source: &dyn Source, selection: &Selection, output: &mut Output) {
-    let path = |index: u32| source.entry(index as usize).path;
-    for (copy, used) in &selection.duplicates {
-        output.reject(path(*copy), Fault::duplicate_of(&path(*used)));
-    }
-    for (file, opposite) in &selection.conflicts {
-        output.reject(path(*file), Fault::conflicts_with(&path(*opposite)));
-    }
-}
-
-/// Looks at all pictures, and keeps one of those that are nearly the same.
-fn without_near_duplicates(
+/// Files whose bytes stand under both labels are used under neither. What is broken has no label to contradict.
+fn reject_conflicts(
     source: &dyn Source,
-    used: Vec<Used>,
+    conflicts: &[Twin],
     config: &Config,
     output: &mut Output,
-) -> Result<Vec<Used>, Error> {
-    let observe = |file: &Used| (file.index, image::observe(source, file, config));
-    let mut observed: Vec<(u32, Observation)> = Vec::new();
-    in_order("ingest: comparing", &used, config, observe, |(index, observation)| {
-        observed.extend(observation.map(|observation| (index, observation)));
+) -> Result<(), Error> {
+    let look = |twin| (twin, image::fault(source, twin, config));
+    in_order("ingest: conflicting labels", conflicts, config, look, |(twin, fault)| {
+        let path = |index: u32| source.entry(index as usize).path;
+        output.reject_conflict(path(twin.index), twin.key, fault, &path(twin.other));
+        Ok(())
+    })
+}
+
+/// Looks at all pictures, and keeps one of those that are nearly the same; what has the bytes of one that goes, goes too.
+fn drop_near_duplicates(
+    source: &dyn Source,
+    selection: &mut Selection,
+    config: &Config,
+    output: &mut Output,
+) -> Result<(), Error> {
+    let observe = |file| (file, image::observe(source, file, config));
+    let mut observed: Vec<(&Used, Observation)> = Vec::new();
+    in_order("ingest: comparing", &selection.used, config, observe, |(file, observation)| {
+        observed.extend(observation.map(|observation| (file, observation)));
         Ok::<_, Error>(())
     })?;
     let images: Vec<&Observation> = observed.iter().map(|(_, observation)| observation).collect();
     let dropped = to_drop(&images, &near_duplicates(&images));
-    let dropped: BTreeSet<u32> = dropped.into_iter().map(|image| observed[image].0).collect();
-    for index in &dropped {
-        output.reject(source.entry(*index as usize).path, Fault::near_duplicate());
-    }
-    Ok(used.into_iter().filter(|file| !dropped.contains(&file.index)).collect())
+    let dropped: BTreeMap<u32, Hash> =
+        dropped.into_iter().map(|image| (observed[image].0.index, observed[image].0.key)).collect();
+    let mut reject = |index: u32, key| {
+        output.reject(source.entry(index as usize).path, Some(key), Fault::near_duplicate());
+    };
+    dropped.iter().for_each(|(index, key)| reject(*index, *key));
+    selection.used.retain(|file| !dropped.contains_key(&file.index));
+    selection.duplicates.retain(|twin| {
+        let kept = !dropped.contains_key(&twin.other);
+        if !kept {
+            reject(twin.index, twin.key);
+        }
+        kept
+    });
+    Ok(())
 }
 
 /// Stops where so much is unusable that the rest cannot be trusted to be what was meant. The list of it is then in `refused`.
@@ -191,6 +207,12 @@ fn reasons(rejected: &BTreeMap<String, u64>) -> String {
 
 /// Says what the audit found.
 fn tell(audit: &Audit) {
+    if let Some(leaked) = audit.exact_duplicates.map(|found| found.leaked_test_images).filter(|leaked| *leaked > 0) {
+        progress::line(&format!(
+            "ingest: audit: {leaked} test images also stand in training or validation as the source has them; they are used to \
+             test alone"
+        ));
+    }
     match audit.verdict {
         Verdict::Pass => progress::line("ingest: audit: pass, no shortcut was found"),
         Verdict::Warning => {

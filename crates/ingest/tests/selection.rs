@@ -3,6 +3,7 @@
 mod common;
 
 use artifacts::Split;
+use artifacts::schema::ExactDuplicates;
 use common::{Workplace, patches, picture};
 use pixels::encode::{Subsampling, jpeg};
 
@@ -37,6 +38,7 @@ fn unusable_files_are_listed_with_their_reasons() {
         ]
     );
     assert_eq!(ingested.summary().rejected_by_reason["conflicting_labels"], 2);
+    assert_eq!(ingested.audit().exact_duplicates.unwrap().across_labels, 2);
     assert!(ingested.paths(Split::Test).contains(&"test/real/0.jpg".to_owned()));
 }
 
@@ -86,6 +88,31 @@ fn copies_are_no_fault() {
     }
     let ingested = place.ingest("run", &place.path("data"), &["max_rejected=0"]).done();
     assert_eq!(ingested.summary().rejected_by_reason["duplicate"], 30);
+}
+
+#[test]
+fn copies_of_what_is_broken_are_broken_and_not_taken_for_copies() {
+    let place = Workplace::new();
+    place.add_splits(&["train", "test"], 10);
+    let grey = jpeg(&pixels::RgbImage::from_fn(32, 32, |_, _| [90; 3]), 90, Subsampling::Quarter).unwrap();
+    for i in 0..5 {
+        place
+            .add(&format!("train/fake/refused{i}.jpg"), b"<html>429</html>")
+            .add(&format!("train/fake/grey{i}.jpg"), &grey)
+            // Nothing has no label to contradict.
+            .add(&format!("train/{}/nothing{i}.jpg", if i == 0 { "real" } else { "fake" }), b"");
+    }
+    // A training image that is a test image as well, and a copy within the split.
+    place.add("train/real/leak.jpg", &picture(1000)).add("train/real/copy.jpg", &picture(0));
+    let ingested = place.ingest("run", &place.path("data"), &["max_rejected=0.3"]).done();
+    let counts = ingested.summary().rejected_by_reason;
+    let counts: Vec<_> = counts.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+    assert_eq!(counts, [("blank", 5), ("duplicate", 2), ("empty", 5), ("not_an_image", 5)]);
+    let expected = ExactDuplicates { within_a_split: 1, across_splits: 1, across_labels: 0, leaked_test_images: 1 };
+    assert_eq!(ingested.audit().exact_duplicates, Some(expected));
+    assert!(ingested.message().contains("1 test images also stand in training"), "{}", ingested.message());
+    assert!(place.ingest("refused", &place.path("data"), &["max_rejected=0.2"]).failed(3).contains("27.3%"));
+    assert!(ingested.rejected().iter().all(|row| row.id.is_some()));
 }
 
 #[test]

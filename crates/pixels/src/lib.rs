@@ -1,4 +1,5 @@
-//! Image files to RGB pixels: decoding, orientation, resizing, and the degradations that training and robustness tests share.
+//! Image files to RGB pixels: decoding, orientation, resizing, and the degradations that training and robustness tests share;
+//! and what files say of themselves besides ([`metadata`]).
 //!
 //! Every detector trained here sees pixels as this crate makes them, so the reference is what most published detectors
 //! saw: Pillow, in version 13.0.0. [`decode()`] agrees with `Image.open(f).convert("RGB")`, for JPEGs within a few levels,
@@ -11,6 +12,7 @@ pub mod degrade;
 pub mod encode;
 pub mod file;
 mod image;
+pub mod metadata;
 pub mod resize;
 
 pub use crate::decode::{DecodeError, Decoded, Format, Limits, decode};

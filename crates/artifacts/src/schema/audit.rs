@@ -19,6 +19,9 @@ pub struct Audit {
     pub associations: Vec<Association>,
     /// Classifiers that see no trace.
     pub probes: Probes,
+    /// Files of the source with the same bytes, none of which is among `images`; null in audits from before they were counted.
+    #[serde(default)]
+    pub exact_duplicates: Option<ExactDuplicates>,
     /// Pictures that are nearly the same.
     pub near_duplicates: NearDuplicates,
 }
@@ -106,6 +109,19 @@ pub struct ProbeShare {
     pub feature: String,
     /// Its share of all gains, 0 to 1.
     pub share: f64,
+}
+
+/// Files that are not used because others have the same bytes, by where those stand in the source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExactDuplicates {
+    /// Copies of a file in the same split, which is used.
+    pub within_a_split: u64,
+    /// Copies of a file in another split, which is used.
+    pub across_splits: u64,
+    /// Files whose bytes stand under both labels, and are used under neither.
+    pub across_labels: u64,
+    /// Number of test images with a copy in training or validation: scores of others on the set as it was published count them.
+    pub leaked_test_images: u64,
 }
 
 /// Pictures that are nearly the same, counted by where they stand. A pair with both labels may also be across splits.

@@ -17,7 +17,9 @@ use model::device::DeviceChoice;
 /// P(fake) and a verdict for pictures: real, fake or inconclusive.
 ///
 /// The table shows P(fake) after the calibration on validation, which the verdict rests on; JSON and CSV have it as
-/// p_fake_calibrated, beside the network's own p_fake. Both are those of predictions.parquet to the last digit.
+/// p_fake_calibrated, beside the network's own p_fake. Both are those of predictions.parquet to the last digit. What a file
+/// declares about itself (a generator's parameters, IPTC's DigitalSourceType, Content Credentials) is a line of its own, and
+/// `declares` in JSON and CSV: it is evidence apart from the verdict, and its absence proves nothing.
 ///
 /// Exit codes: 0 every file was judged, 1 the program failed, 2 wrong usage, 3 the model is missing or damaged, or some files
 /// could not be judged (each is a row with its error).
@@ -113,8 +115,12 @@ fn judge(args: &Args) -> Result<Judge, Failure> {
         None => Err(Uncalibrated::NotEvaluated),
     };
     if let Err(why) = calibration {
-        line(&format!("predict: {why}; P(fake) is not calibrated, and the verdict is at 0.5"));
+        line(&format!("predict: P(fake) is not calibrated, and the verdict is forced at 0.5: {why}"));
     }
+    line(
+        "predict: what a file says of how it was made (generator parameters, IPTC, C2PA) is shown beside the verdict, which does \
+         not rest on it; that a file says nothing proves nothing",
+    );
     // Without the training data there is nothing to be unlike.
     let profile = run.as_ref().and_then(|run| TrainingProfile::of_run(run).ok()).unwrap_or_default();
     if let Some(dir) = &args.explain {
@@ -127,7 +133,7 @@ fn judge(args: &Args) -> Result<Judge, Failure> {
         ));
     }
     let explain = args.explain.clone().map(|dir| (dir, args.layer.clone()));
-    Ok(Judge { detector, preprocessing, calibration: calibration.ok(), profile, batch: args.batch, explain })
+    Ok(Judge { detector, preprocessing, calibration, profile, batch: args.batch, explain })
 }
 
 /// The run that says how images are prepared: the one that is named, else the one that the checkpoint lies in, which need not

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use artifacts::spreadsheet;
 use artifacts::text::is_hazard;
+use pixels::metadata::Declared;
 
 use crate::calibration::Verdict;
 
@@ -27,7 +28,7 @@ impl Style {
             Style::Table => Some(format!("{:>8}  {:<12}  {:<12}  file", "P(fake)", "verdict", "its hash")),
             Style::Json => None,
             Style::Csv => {
-                Some("path,p_fake,p_fake_calibrated,verdict,error,warnings,file,model,explanation".to_owned())
+                Some("path,p_fake,p_fake_calibrated,verdict,error,warnings,declares,file,model,explanation".to_owned())
             }
         }
     }
@@ -52,8 +53,10 @@ fn table(row: &Row) -> String {
             format!("{:>8}  {:<12}  {file:<12}  {path}: {}", "", "error", printable(error))
         }
     };
-    for warning in &row.warnings {
-        line.push_str(&format!("\n{:>8}  {:<12}  {:<12}  warning: {}", "", "", "", printable(warning)));
+    let warnings = row.warnings.iter().map(|warning| format!("warning: {warning}"));
+    let declared = row.declares.iter().map(|declared| format!("it says: {}", in_words(declared)));
+    for more in warnings.chain(declared) {
+        line.push_str(&format!("\n{:>8}  {:<12}  {:<12}  {}", "", "", "", printable(&more)));
     }
     line
 }
@@ -81,6 +84,7 @@ fn csv(row: &Row) -> String {
         row.verdict.map_or(String::new(), |verdict| verdict_name(verdict).to_owned()),
         text(row.error.as_deref().unwrap_or_default()),
         text(&row.warnings.join("; ")),
+        text(&row.declares.iter().map(in_words).collect::<Vec<_>>().join("; ")),
         hash(row.file),
         hash(row.model),
         text(row.explanation.as_deref().unwrap_or_default()),
@@ -89,6 +93,11 @@ fn csv(row: &Row) -> String {
     // Nothing can fail that writes into memory.
     let written = writer.write_record(&fields).map(|()| writer.into_inner().unwrap_or_default());
     String::from_utf8_lossy(&written.unwrap_or_default()).trim_end_matches('\n').to_owned()
+}
+
+fn in_words(declared: &Declared) -> String {
+    let parts = [declared.kind.name(), declared.text.as_str()];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 fn verdict_name(verdict: Verdict) -> &'static str {
@@ -111,6 +120,8 @@ fn printable(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use pixels::metadata::Declaration;
+
     use super::*;
 
     const HOSTILE: &str = "a\u{1b}[31m\n\"b\",\u{7f}\u{9b}\u{202E}<script>.png";
@@ -122,6 +133,7 @@ mod tests {
             p_fake_calibrated: Some(0.25),
             verdict: Some(Verdict::Inconclusive),
             warnings: vec!["odd\u{8}".to_owned()],
+            declares: vec![Declared { kind: Declaration::GeneratorParameters, text: "a cat\n\u{1b}[31m".to_owned() }],
             ..Row::default()
         }
     }
@@ -130,7 +142,7 @@ mod tests {
     fn no_style_prints_a_control_character_of_a_name() {
         for style in [Style::Table, Style::Json, Style::Csv] {
             let text = style.row(&row());
-            let own_line_breaks = usize::from(style == Style::Table);
+            let own_line_breaks = if style == Style::Table { 2 } else { 0 };
             let harmful = text.chars().filter(|&c| is_hazard(c)).count();
             assert_eq!(harmful, own_line_breaks, "{style:?}: {text:?}");
         }
@@ -142,6 +154,8 @@ mod tests {
         assert_eq!(value["path"], HOSTILE);
         assert_eq!((&value["verdict"], value["p_fake"].as_f64()), (&"inconclusive".into(), Some(0.1)));
         assert!(value["error"].is_null());
+        assert_eq!(value["declares"][0]["kind"], "generator_parameters");
+        assert_eq!(value["declares"][0]["text"], "a cat\n\u{1b}[31m");
     }
 
     #[test]

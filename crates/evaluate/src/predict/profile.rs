@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use artifacts::shard::{Sample, Shards};
-use artifacts::{RunDir, Split};
+use artifacts::{Manifest, RunDir, Split, names};
 
 /// The share of training images at either end of the sizes that counts as unusual.
 const TAIL: f64 = 0.005;
 
-/// Formats and sizes of the training split.
+/// Formats and sizes of the training split, and whether it was made up.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrainingProfile {
+    simulated: bool,
     formats: BTreeSet<String>,
     /// The shorter sides from which to which nearly all training images are.
     shorter: Option<(u32, u32)>,
@@ -22,7 +23,10 @@ impl TrainingProfile {
     /// # Errors
     /// Shards that are not there or not readable.
     pub fn of_run(run: &RunDir) -> Result<TrainingProfile, artifacts::Error> {
-        Ok(TrainingProfile::of(Shards::open(&run.ingest(), Split::Train)?.samples()))
+        let manifest = Manifest::require(&run.ingest(), names::INGEST)?;
+        let simulated = manifest.summary["simulated"].as_bool() == Some(true);
+        let profile = TrainingProfile::of(Shards::open(&run.ingest(), Split::Train)?.samples());
+        Ok(TrainingProfile { simulated, ..profile })
     }
 
     /// Of some images.
@@ -33,6 +37,7 @@ impl TrainingProfile {
         sides.sort_unstable();
         let at = |share: f64| sides.get((share * sides.len().saturating_sub(1) as f64).round() as usize).copied();
         TrainingProfile {
+            simulated: false,
             formats: samples.iter().map(|sample| sample.format.clone()).filter(|format| !format.is_empty()).collect(),
             shorter: at(TAIL).zip(at(1.0 - TAIL)),
         }
@@ -41,6 +46,9 @@ impl TrainingProfile {
     /// In what a picture is unlike the training images.
     pub fn warnings(&self, format: &str, width: u32, height: u32) -> Vec<String> {
         let mut warnings = Vec::new();
+        if self.simulated {
+            warnings.push("the model has seen simulated images alone, and says nothing of other ones".to_owned());
+        }
         if !self.formats.is_empty() && !self.formats.contains(format) {
             let known: Vec<&str> = self.formats.iter().map(String::as_str).collect();
             warnings.push(format!("no training image was {format} (they were {})", known.join(", ")));
@@ -84,6 +92,8 @@ mod tests {
         let warnings = profile.warnings("webp", 100, 5000);
         assert!(warnings[0].contains("webp") && warnings[0].contains("jpeg, png"), "{warnings:?}");
         assert!(warnings[1].contains("100 pixels") && warnings[1].contains("200 to 400"), "{warnings:?}");
+        let simulated = TrainingProfile { simulated: true, ..profile };
+        assert!(simulated.warnings("jpeg", 1000, 250)[0].contains("simulated images alone"));
         assert!(TrainingProfile::default().warnings("webp", 1, 1).is_empty());
         let stripped = Sample { width: 0, height: 0, ..sample("", 1) };
         assert!(TrainingProfile::of(&[stripped]).warnings("webp", 1, 1).is_empty());

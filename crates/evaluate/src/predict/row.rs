@@ -1,6 +1,7 @@
 //! What is said of one file.
 
 use artifacts::hash::Hash;
+use pixels::metadata::Declared;
 use serde::Serialize;
 
 use crate::calibration::Verdict;
@@ -19,8 +20,11 @@ pub struct Row {
     pub verdict: Option<Verdict>,
     /// Why there is no verdict.
     pub error: Option<String>,
-    /// In what the picture is unlike the training data.
+    /// Why the verdict may be worth less: in what the picture is unlike the training data, and what the detector lacks.
     pub warnings: Vec<String>,
+    /// What the file says of how it was made: evidence of its own, which the verdict does not rest on. That there is none proves
+    /// nothing, because all of it is lost when a picture is saved again.
+    pub declares: Vec<Declared>,
     /// The overlay of the predicted class, where one was asked for.
     pub explanation: Option<String>,
     /// BLAKE3 of the file.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use artifacts::hash::Hash;
 use artifacts::{Label, RunDir};
+use pixels::metadata::Declared;
 use rayon::prelude::*;
 
 use super::{Content, Found, Preprocessing, Row, TrainingProfile};
@@ -27,7 +28,9 @@ pub struct Calibration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Uncalibrated {
     /// Nothing has judged these weights.
-    #[error("no evaluation of these weights")]
+    #[error(
+        "no evaluation of these weights: `cargo xtask evaluate --ckpt CKPT --name NAME` makes one beside the others"
+    )]
     NotEvaluated,
     /// What has judged them had nothing to fit on.
     #[error(
@@ -38,12 +41,27 @@ pub enum Uncalibrated {
 }
 
 impl Calibration {
-    /// What the run's evaluation chose for these very weights, or why there is nothing chosen.
+    /// What an evaluation of the run chose for these very weights, or why there is nothing chosen: all of them fit on the same
+    /// validation images. The run's own comes before those with a name.
     ///
     /// # Errors
-    /// An evaluation that is not readable, or was changed since it was made.
+    /// An evaluation that is not readable, or was changed since it was made, where no other one helps.
     pub fn of_run(run: &RunDir, weights: Hash) -> Result<Result<Calibration, Uncalibrated>, artifacts::Error> {
-        let Some(evaluation) = Evaluation::find(&run.evaluate())? else {
+        let mut why = Uncalibrated::NotEvaluated;
+        let mut unreadable = None;
+        for dir in std::iter::once(run.evaluate()).chain(run.further_evaluations()?) {
+            match Calibration::of_evaluation(&dir, weights) {
+                Ok(Ok(calibration)) => return Ok(Ok(calibration)),
+                Ok(Err(Uncalibrated::NotFitted)) => why = Uncalibrated::NotFitted,
+                Ok(Err(Uncalibrated::NotEvaluated)) => {}
+                Err(error) => unreadable = unreadable.or(Some(error)),
+            }
+        }
+        unreadable.map_or(Ok(Err(why)), Err)
+    }
+
+    fn of_evaluation(dir: &Path, weights: Hash) -> Result<Result<Calibration, Uncalibrated>, artifacts::Error> {
+        let Some(evaluation) = Evaluation::find(dir)? else {
             return Ok(Err(Uncalibrated::NotEvaluated));
         };
         let Some(run) = evaluation.metrics()?.runs.into_iter().find(|run| run.weights == Some(weights)) else {
@@ -63,8 +81,8 @@ pub struct Judge {
     pub detector: Detector,
     /// How pictures are made ready for it.
     pub preprocessing: Preprocessing,
-    /// Without it P(fake) is what the network says, and every picture gets a verdict at 0.5.
-    pub calibration: Option<Calibration>,
+    /// Without it P(fake) is what the network says, and every picture gets a verdict at 0.5 and a warning.
+    pub calibration: Result<Calibration, Uncalibrated>,
     /// What the training images were like.
     pub profile: TrainingProfile,
     /// Images in a batch.
@@ -142,15 +160,18 @@ impl Judge {
         }
         row.p_fake = Some(p_fake);
         row.verdict = Some(match self.calibration {
-            Some(Calibration { temperature, band }) => {
+            Ok(Calibration { temperature, band }) => {
                 let calibrated = temperature.calibrate(score.margin());
                 row.p_fake_calibrated = Some(calibrated);
                 band.verdict(calibrated)
             }
-            None => match score.predicted() {
-                Label::Real => Verdict::Real,
-                Label::Fake => Verdict::Fake,
-            },
+            Err(_) => {
+                row.warnings.push("P(fake) is not calibrated, and the verdict is forced at 0.5".to_owned());
+                match score.predicted() {
+                    Label::Real => Verdict::Real,
+                    Label::Fake => Verdict::Fake,
+                }
+            }
         });
     }
 
@@ -181,6 +202,7 @@ fn prepare(
         let format = decoded.format.name();
         row.warnings = profile.warnings(format, decoded.width, decoded.height);
         row.format = Some(format.to_owned());
+        row.declares = Declared::read(bytes, decoded.format);
         (row.width, row.height) = (Some(decoded.width), Some(decoded.height));
         preprocessing.square(&decoded.rgb)
     });

@@ -1,7 +1,7 @@
 //! What a shortcut may rest on: the features of the files, cut into bins.
 
-use super::exif;
-use super::metadata::Declaration;
+use pixels::metadata::{Declaration, FIELDS};
+
 use super::observation::{LEVELS, Observation};
 use super::thumbnail::COLOUR_SIDE;
 
@@ -48,7 +48,7 @@ pub(super) fn of_files(images: &[&Observation]) -> Vec<Feature> {
         }),
         flag("EXIF", METADATA, images, |image| image.metadata.exif.is_present()),
     ];
-    for (field, (_, name)) in exif::FIELDS.iter().enumerate() {
+    for (field, (_, name)) in FIELDS.iter().enumerate() {
         features.push(flag(&format!("EXIF {name}"), METADATA, images, |image| image.metadata.exif.has(field)));
     }
     for declaration in Declaration::ALL {

@@ -1,6 +1,7 @@
 //! How a JPEG was compressed, read from its markers (ITU-T T.81, annex B).
 
 use artifacts::hash::Digest;
+use pixels::metadata::{Segment, segments};
 
 /// The traits of one JPEG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,32 +17,8 @@ pub(super) struct Compression {
     pub(super) progressive: bool,
 }
 
-/// One segment of a JPEG's header: its marker, and what follows the length.
-pub(super) struct Segment<'a> {
-    pub(super) marker: u8,
-    pub(super) data: &'a [u8],
-}
-
-const START_OF_SCAN: u8 = 0xda;
 const QUANTISATION: u8 = 0xdb;
 const PROGRESSIVE: u8 = 0xc2;
-
-/// The segments before the first scan. Damage ends them.
-pub(super) fn segments(file: &[u8]) -> impl Iterator<Item = Segment<'_>> {
-    let mut rest = file.strip_prefix(&[0xff, 0xd8]).unwrap_or_default();
-    std::iter::from_fn(move || {
-        // Any number of fill bytes may stand before a marker.
-        let fill = rest.iter().take_while(|&&byte| byte == 0xff).count();
-        let (&marker, after) = rest.get(fill..)?.split_first()?;
-        let length = usize::from(u16::from_be_bytes(*after.first_chunk()?));
-        if fill == 0 || marker == START_OF_SCAN {
-            return None;
-        }
-        let data = after.get(2..length)?;
-        rest = &after[length..];
-        Some(Segment { marker, data })
-    })
-}
 
 impl Compression {
     /// Reads a JPEG's tables and frame; nothing if it has none before its first scan.

@@ -1,10 +1,10 @@
 //! What the audit keeps of one file: some hundred bytes, taken while its pixels are in memory.
 
 use artifacts::{Label, Split};
+use pixels::metadata::Metadata;
 use pixels::{Decoded, Format, RgbImage};
 
 use super::jpeg::Compression;
-use super::metadata::Metadata;
 use super::thumbnail::{COLOUR_SIDE, GREY_SIDE, Thumbnail};
 
 /// Levels of each channel in the colour histogram.

@@ -1,7 +1,7 @@
 //! The audit: whether the classes can be told apart by something that is no trace of generation.
 
 use artifacts::Label;
-use artifacts::schema::{Association, Audit, NearDuplicate, Verdict};
+use artifacts::schema::{Association, Audit, ExactDuplicates, NearDuplicate, Verdict};
 use maud::{Markup, html};
 
 use super::widgets::Column::{Number, Words};
@@ -14,7 +14,7 @@ use crate::text::{file_name, visible};
 /// The most bins of a feature that are shown; the others are in the CSV.
 const MOST_BINS: usize = 16;
 
-/// Verdict, probes, associations and near-duplicates; nothing where this run has ingested no data.
+/// Verdict, probes, associations and duplicates; nothing where this run has ingested no data.
 pub(crate) fn section(evidence: &Evidence, figures: &Figures) -> Option<Section> {
     const ID: &str = "audit";
     const TITLE: &str = "Audit of the data";
@@ -36,6 +36,7 @@ pub(crate) fn section(evidence: &Evidence, figures: &Figures) -> Option<Section>
         @if let Some(drawn) = &figures.audit { (broad_figure(drawn)) }
         (probe_table(audit))
         (associations(audit))
+        @if let Some(found) = audit.exact_duplicates { (exact_duplicates(found)) }
         (near_duplicates(audit, ingest))
     };
     Some(Section { id: ID, title: TITLE, lead, body })
@@ -129,6 +130,10 @@ fn associations(audit: &Audit) -> Markup {
         @if !constant.is_empty() {
             p.note { "The same for all images, so that they tell nothing: " (constant.join(", ")) "." }
         }
+        p.note {
+            "A file may declare how it was made (a generator's parameters, IPTC, C2PA). That it declares nothing proves nothing: \
+             all of it is lost when a picture is saved again."
+        }
         p.note.files { "All counts: " a href="figures/audit-bins.csv" { "CSV" } }
     }
 }
@@ -173,6 +178,26 @@ fn association(feature: &Association) -> Markup {
                             }
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+fn exact_duplicates(found: ExactDuplicates) -> Markup {
+    let ExactDuplicates { within_a_split, across_splits, across_labels, leaked_test_images } = found;
+    html! {
+        h3 { "Files with the same bytes" }
+        @if within_a_split + across_splits + across_labels == 0 {
+            p.note { "There are none in the source." }
+        } @else {
+            p {
+                "Of files with the same bytes one is used, a test image before any other. Left out: "
+                (counted(within_a_split, "file")) " for one in the same split, " (count(across_splits)) " for one in another, "
+                (count(across_labels)) " because the same bytes stand under both labels."
+                @if leaked_test_images > 0 {
+                    " The source has " (counted(leaked_test_images, "test image")) " in training or validation as well; models that were \
+                    trained on all of it score on what they have seen."
                 }
             }
         }

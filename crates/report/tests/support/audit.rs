@@ -41,6 +41,10 @@ pub(crate) fn audit(plan: Plan) -> Audit {
             "colour_histogram": probe(0.61, &[("share of red 0 to 63, green 64 to 127, blue 0 to 63", 0.31)]),
             "thumbnail": probe(0.58, &[]),
         },
+        "exact_duplicates": {
+            "within_a_split": 7, "across_splits": if plan.clean { 0 } else { 5 }, "across_labels": 2,
+            "leaked_test_images": if plan.clean { 0 } else { 3 },
+        },
         "near_duplicates": if plan.clean { pairs(&[], 0) } else { pairs(&[pair(0, 1, true), pair(2, 3, false)], 2) },
     });
     value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -4,7 +4,7 @@
 //! interpreted, so there is little that a hostile file could turn against the reader.
 
 /// The fields looked for, by tag number, and the names they are reported under.
-pub(super) const FIELDS: [(u16, &str); 10] = [
+pub const FIELDS: [(u16, &str); 10] = [
     (0x010f, "make"),
     (0x0110, "model"),
     (0x0112, "orientation"),
@@ -19,7 +19,7 @@ pub(super) const FIELDS: [(u16, &str); 10] = [
 
 /// A set of EXIF fields, one bit for each of [`FIELDS`], and one for EXIF itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Exif(u16);
+pub struct Exif(u16);
 
 const PRESENT: u16 = 1 << FIELDS.len();
 
@@ -54,12 +54,12 @@ impl Exif {
     }
 
     /// Whether the file has EXIF at all.
-    pub(super) fn is_present(self) -> bool {
+    pub fn is_present(self) -> bool {
         self.0 & PRESENT != 0
     }
 
     /// Whether the file has the field at this place of [`FIELDS`].
-    pub(super) fn has(self, field: usize) -> bool {
+    pub fn has(self, field: usize) -> bool {
         self.0 & (1 << field) != 0
     }
 }
@@ -102,7 +102,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A big-endian TIFF structure whose first folder has these tags, the last of them pointing to a second folder.
-    pub(in crate::audit) fn tiff(first: &[u16], second: &[u16]) -> Vec<u8> {
+    pub(in crate::metadata) fn tiff(first: &[u16], second: &[u16]) -> Vec<u8> {
         let folder = |tags: &[u16], value: u32| {
             let mut bytes = (tags.len() as u16).to_be_bytes().to_vec();
             for tag in tags {

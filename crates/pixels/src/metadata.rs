@@ -1,0 +1,321 @@
+//! What a file says of itself besides its pixels: EXIF, and declarations that a generator made it.
+
+mod containers;
+mod exif;
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use serde::Serialize;
+
+use crate::Format;
+
+pub use containers::{Segment, segments};
+use containers::{png_chunks, riff_chunks};
+pub use exif::{Exif, FIELDS};
+
+/// Ways in which a file declares how it was made. Their absence proves nothing: every one is lost when a picture is saved
+/// again. Nor does their presence, since anyone can write them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Declaration {
+    /// Parameters of a generator in PNG text, an EXIF comment or a JPEG comment.
+    GeneratorParameters,
+    /// IPTC's `DigitalSourceType` is `trainedAlgorithmicMedia` or a composite with it.
+    DigitalSourceType,
+    /// A manifest of Content Credentials (C2PA), whatever it says: neither its claims nor its signature are read.
+    ContentCredentials,
+}
+
+impl Declaration {
+    /// All of them.
+    pub const ALL: [Declaration; 3] =
+        [Declaration::GeneratorParameters, Declaration::DigitalSourceType, Declaration::ContentCredentials];
+
+    /// What to call it to people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Declaration::GeneratorParameters => "generator parameters",
+            Declaration::DigitalSourceType => "declared as generated (IPTC)",
+            Declaration::ContentCredentials => "content credentials (C2PA)",
+        }
+    }
+}
+
+/// One declaration, and the beginning of its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Declared {
+    /// What kind of declaration it is.
+    pub kind: Declaration,
+    /// At most [`Declared::LONGEST`] characters of it, as they stand in the file; empty where it is no text.
+    pub text: String,
+}
+
+impl Declared {
+    /// Characters of a text that are kept.
+    pub const LONGEST: usize = 200;
+
+    /// What a file declares, each kind once, without decoding it.
+    pub fn read(file: &[u8], format: Format) -> Vec<Declared> {
+        let mut all: Vec<Declared> = Vec::new();
+        walk(file, format, &mut |found| {
+            if let Found::Declared(kind, text) = found
+                && all.iter().all(|known| known.kind != kind)
+            {
+                all.push(Declared { kind, text: excerpt(text) });
+            }
+        });
+        all
+    }
+}
+
+/// The metadata of one file, in few bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// Which EXIF fields it has.
+    pub exif: Exif,
+    declared: u8,
+}
+
+impl Metadata {
+    /// Reads a file's metadata from its markers or chunks, without decoding it. Damage ends the reading.
+    pub fn read(file: &[u8], format: Format) -> Metadata {
+        let mut metadata = Metadata::default();
+        walk(file, format, &mut |found| match found {
+            Found::Exif(exif) => metadata.exif = exif,
+            Found::Declared(kind, _) => metadata.declared |= 1 << kind as u8,
+        });
+        metadata
+    }
+
+    /// Whether the file has a declaration of this kind.
+    pub fn declares(self, declaration: Declaration) -> bool {
+        self.declared & (1 << declaration as u8) != 0
+    }
+}
+
+/// What is found on the walk through a file.
+enum Found<'a> {
+    Exif(Exif),
+    /// A declaration, and where its text begins.
+    Declared(Declaration, &'a [u8]),
+}
+
+fn walk(file: &[u8], format: Format, found: &mut dyn FnMut(Found<'_>)) {
+    match format {
+        Format::Jpeg => segments(file).for_each(|segment| read_segment(&segment, found)),
+        Format::Png => png_chunks(file).for_each(|(kind, data)| read_png_chunk(kind, data, found)),
+        Format::WebP => riff_chunks(file).for_each(|(kind, data)| read_riff_chunk(kind, data, found)),
+        Format::Bmp | Format::Tiff | Format::Gif => {}
+    }
+}
+
+fn read_segment(segment: &Segment<'_>, found: &mut dyn FnMut(Found<'_>)) {
+    const APP1: u8 = 0xe1;
+    const APP11: u8 = 0xeb;
+    const APP13: u8 = 0xed;
+    const COMMENT: u8 = 0xfe;
+    match segment.marker {
+        APP1 => match segment.data.strip_prefix(b"Exif\0\0") {
+            Some(tiff) => read_exif(tiff, found),
+            None => read_xmp(segment.data, found),
+        },
+        // ISO/IEC 19566-5: a JUMBF box in a JPEG starts with "JP".
+        APP11 if segment.data.starts_with(b"JP") => found(Found::Declared(Declaration::ContentCredentials, b"")),
+        APP13 => read_xmp(segment.data, found),
+        COMMENT => read_comment(segment.data, found),
+        _ => {}
+    }
+}
+
+fn read_png_chunk(kind: [u8; 4], data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+    // Keywords of Stable Diffusion's web interface, ComfyUI (both), InvokeAI (both) and older front ends.
+    const KEYWORDS: [&[u8]; 7] =
+        [b"parameters", b"prompt", b"workflow", b"invokeai_metadata", b"sd-metadata", b"Dream", b"generation_data"];
+    match &kind {
+        b"tEXt" | b"iTXt" | b"zTXt" => {
+            let keyword = data.split(|&byte| byte == 0).next().unwrap_or_default();
+            if KEYWORDS.contains(&keyword) {
+                found(Found::Declared(Declaration::GeneratorParameters, png_text(kind, &data[keyword.len()..])));
+            }
+            read_xmp(data, found);
+        }
+        b"eXIf" => read_exif(data, found),
+        b"caBX" => found(Found::Declared(Declaration::ContentCredentials, b"")),
+        _ => {}
+    }
+}
+
+/// The text of a chunk after its keyword (PNG 1.2, 4.2.3); nothing of one that is compressed.
+fn png_text(kind: [u8; 4], after_keyword: &[u8]) -> &[u8] {
+    match (&kind, after_keyword) {
+        (b"tEXt", [0, text @ ..]) => text,
+        // Not compressed, by whatever method; then a language and the keyword in it.
+        (b"iTXt", [0, 0, _, rest @ ..]) => rest.splitn(3, |&byte| byte == 0).nth(2).unwrap_or_default(),
+        _ => b"",
+    }
+}
+
+fn read_riff_chunk(kind: [u8; 4], data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+    match &kind {
+        // Some writers keep JPEG's prefix.
+        b"EXIF" => read_exif(data.strip_prefix(b"Exif\0\0").unwrap_or(data), found),
+        b"XMP " => read_xmp(data, found),
+        b"C2PA" => found(Found::Declared(Declaration::ContentCredentials, b"")),
+        _ => {}
+    }
+}
+
+fn read_exif(tiff: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+    found(Found::Exif(Exif::read(tiff)));
+    read_comment(tiff, found);
+}
+
+/// Looks for the parameter line that Stable Diffusion's front ends write, as bytes or as UTF-16 of either order.
+fn read_comment(text: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+    let narrow = [b"Steps: ".as_slice(), b"Sampler: "];
+    let wide = [b"S\0t\0e\0p\0s\0:\0 ".as_slice(), b"S\0a\0m\0p\0l\0e\0r\0:\0 "];
+    for [steps, sampler] in [narrow, wide] {
+        if let Some(start) = memmem::find(text, steps).filter(|_| memmem::find(text, sampler).is_some()) {
+            found(Found::Declared(Declaration::GeneratorParameters, &text[start..]));
+        }
+    }
+}
+
+/// Looks for IPTC's terms in XMP or in anything else that holds text; compositeWithTrainedAlgorithmicMedia has them too.
+fn read_xmp(text: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+    const TERMS: [&[u8]; 2] = [b"rainedAlgorithmicMedia", b"algorithmicMedia"];
+    for term in TERMS {
+        if let Some(at) = memmem::find(text, term) {
+            let before = text[..at].iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
+            found(Found::Declared(Declaration::DigitalSourceType, &text[at - before..at + term.len()]));
+        }
+    }
+}
+
+/// The beginning of a text in UTF-8, or in UTF-16 of letters that ASCII has, up to a byte that ends it.
+fn excerpt(text: &[u8]) -> String {
+    let is_wide = text.get(1) == Some(&0);
+    let narrow: Cow<'_, [u8]> = match is_wide {
+        true => text.iter().step_by(2).take(Declared::LONGEST).copied().collect(),
+        false => Cow::Borrowed(&text[..text.len().min(4 * Declared::LONGEST)]),
+    };
+    let end = narrow.iter().position(|&byte| byte == 0).unwrap_or(narrow.len());
+    String::from_utf8_lossy(&narrow[..end]).trim().chars().take(Declared::LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exif::tests::tiff;
+    use super::*;
+
+    fn png(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
+        let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
+        for (kind, data) in chunks {
+            file.extend((data.len() as u32).to_be_bytes());
+            file.extend(*kind);
+            file.extend(*data);
+            file.extend([0; 4]);
+        }
+        file
+    }
+
+    fn jpeg(segments: &[(u8, &[u8])]) -> Vec<u8> {
+        let mut file = vec![0xff, 0xd8];
+        for (marker, data) in segments {
+            file.extend([0xff, *marker]);
+            file.extend((data.len() as u16 + 2).to_be_bytes());
+            file.extend(*data);
+        }
+        file.extend([0xff, 0xda, 0, 2]);
+        file
+    }
+
+    fn riff(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
+        let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
+        for (kind, data) in chunks {
+            file.extend(*kind);
+            file.extend((data.len() as u32).to_le_bytes());
+            file.extend(*data);
+            file.resize(file.len() + data.len() % 2, 0);
+        }
+        file
+    }
+
+    fn declared(file: &[u8], format: Format) -> Vec<Declaration> {
+        let metadata = Metadata::read(file, format);
+        let declared: Vec<_> = Declaration::ALL.into_iter().filter(|&kind| metadata.declares(kind)).collect();
+        let read = Declared::read(file, format);
+        assert!(read.len() == declared.len() && read.iter().all(|found| metadata.declares(found.kind)), "{read:?}");
+        declared
+    }
+
+    #[test]
+    fn generator_parameters_are_found_in_text() {
+        use Declaration::GeneratorParameters as Parameters;
+        let cases: [(&[u8; 4], &[u8]); 3] =
+            [(b"tEXt", b"parameters\0a cat"), (b"tEXt", b"workflow\0{}"), (b"iTXt", b"prompt\0\0\0\0\0{}")];
+        for case in cases {
+            assert_eq!(declared(&png(&[case]), Format::Png), [Parameters]);
+        }
+        assert_eq!(declared(&png(&[(b"tEXt", b"Title\0parameters")]), Format::Png), []);
+        let comment = b"a cat\nSteps: 20, Sampler: Euler";
+        assert_eq!(declared(&jpeg(&[(0xfe, comment)]), Format::Jpeg), [Parameters]);
+        let wide: Vec<u8> = comment.iter().flat_map(|&byte| [0, byte]).collect();
+        let mut exif = b"Exif\0\0".to_vec();
+        exif.extend(tiff(&[0x9286], &[]));
+        exif.extend(wide);
+        assert_eq!(declared(&jpeg(&[(0xe1, &exif)]), Format::Jpeg), [Parameters]);
+    }
+
+    #[test]
+    fn the_text_of_a_declaration_is_given_in_part() {
+        let text = |file: &[u8], format| Declared::read(file, format).swap_remove(0).text;
+        let long = [b"parameters\0".as_slice(), "Größe ".repeat(100).as_bytes()].concat();
+        let cases: [(&[u8; 4], &[u8], &str); 4] = [
+            (b"tEXt", b"parameters\0a cat\nSteps: 20", "a cat\nSteps: 20"),
+            (b"iTXt", b"prompt\0\0\0en\0Prompt\0{\"seed\": 1}", "{\"seed\": 1}"),
+            (b"iTXt", b"prompt\0\x01\0\0\0compressed", ""),
+            (b"zTXt", b"parameters\0\0compressed", ""),
+        ];
+        for (kind, data, expected) in cases {
+            assert_eq!(text(&png(&[(kind, data)]), Format::Png), expected);
+        }
+        assert_eq!(text(&png(&[(b"iTXt", &long)]), Format::Png), "");
+        assert_eq!(text(&png(&[(b"tEXt", &long)]), Format::Png).chars().count(), Declared::LONGEST);
+        let wide: Vec<u8> = b"x\nSteps: 20, Sampler: Euler".iter().flat_map(|&byte| [byte, 0]).collect();
+        assert_eq!(text(&jpeg(&[(0xfe, &wide)]), Format::Jpeg), "Steps: 20, Sampler: Euler");
+        let composite = b"<x>compositeWithTrainedAlgorithmicMedia</x>";
+        assert_eq!(text(&jpeg(&[(0xe1, composite)]), Format::Jpeg), "compositeWithTrainedAlgorithmicMedia");
+    }
+
+    #[test]
+    fn declared_sources_and_credentials_are_found() {
+        let xmp = b"http://ns.adobe.com/xap/1.0/\0<x Iptc4xmpExt:DigitalSourceType='http://cv.iptc.org/newscodes/\
+                    digitalsourcetype/trainedAlgorithmicMedia'/>";
+        assert_eq!(declared(&jpeg(&[(0xe1, xmp)]), Format::Jpeg), [Declaration::DigitalSourceType]);
+        assert_eq!(
+            declared(&riff(&[(b"VP8 ", b"abc"), (b"XMP ", xmp)]), Format::WebP),
+            [Declaration::DigitalSourceType]
+        );
+        for file in [(jpeg(&[(0xeb, b"JP\0\x01")]), Format::Jpeg), (png(&[(b"caBX", b"")]), Format::Png)] {
+            assert_eq!(declared(&file.0, file.1), [Declaration::ContentCredentials]);
+        }
+    }
+
+    #[test]
+    fn exif_is_found_in_every_container() {
+        let tags = tiff(&[0x010f], &[]);
+        let prefixed = [b"Exif\0\0".as_slice(), &tags].concat();
+        for (file, format) in [
+            (jpeg(&[(0xe1, &prefixed)]), Format::Jpeg),
+            (png(&[(b"eXIf", &tags)]), Format::Png),
+            (riff(&[(b"EXIF", &prefixed)]), Format::WebP),
+        ] {
+            assert!(Metadata::read(&file, format).exif.has(0), "{format}");
+            for length in 0..file.len() {
+                let _ = Metadata::read(&file[..length], format);
+            }
+        }
+    }
+}

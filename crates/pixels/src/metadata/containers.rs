@@ -1,0 +1,56 @@
+//! The parts of image files that are not pixels, found without decoding. Damage ends the search.
+
+/// One segment of a JPEG's header: a marker and data (ITU-T T.81, annex B).
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// The byte after 0xff.
+    pub marker: u8,
+    /// What follows the length.
+    pub data: &'a [u8],
+}
+
+/// The segments of a JPEG before its first scan.
+pub fn segments(file: &[u8]) -> impl Iterator<Item = Segment<'_>> {
+    const START_OF_SCAN: u8 = 0xda;
+    let mut rest = file.strip_prefix(&[0xff, 0xd8]).unwrap_or_default();
+    std::iter::from_fn(move || {
+        // Any number of fill bytes may stand before a marker.
+        let fill = rest.iter().take_while(|&&byte| byte == 0xff).count();
+        let (&marker, after) = rest.get(fill..)?.split_first()?;
+        let length = usize::from(u16::from_be_bytes(*after.first_chunk()?));
+        if fill == 0 || marker == START_OF_SCAN {
+            return None;
+        }
+        let data = after.get(2..length)?;
+        rest = &after[length..];
+        Some(Segment { marker, data })
+    })
+}
+
+/// The chunks of a PNG: type and data.
+pub(super) fn png_chunks(file: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    let mut rest = file.strip_prefix(b"\x89PNG\r\n\x1a\n").unwrap_or_default();
+    std::iter::from_fn(move || {
+        let length = u32::from_be_bytes(*rest.first_chunk()?) as usize;
+        let kind = *rest.get(4..)?.first_chunk()?;
+        let end = length.checked_add(8)?;
+        let data = rest.get(8..end)?;
+        // A check sum of four bytes follows.
+        rest = rest.get(end + 4..).unwrap_or_default();
+        Some((kind, data))
+    })
+}
+
+/// The chunks of a WebP: type and data.
+pub(super) fn riff_chunks(file: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    let mut rest = if file.starts_with(b"RIFF") { file.get(12..).unwrap_or_default() } else { &[] };
+    std::iter::from_fn(move || {
+        let kind = *rest.first_chunk()?;
+        let length = u32::from_le_bytes(*rest.get(4..)?.first_chunk()?) as usize;
+        let end = length.checked_add(8)?;
+        let data = rest.get(8..end)?;
+        // Chunks of odd length are padded.
+        rest = rest.get(end + length % 2..).unwrap_or_default();
+        Some((kind, data))
+    })
+}
