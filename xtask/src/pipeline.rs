@@ -288,7 +288,10 @@ fn write_run_toml(run: &RunDir, plans: &[Plan]) -> Result<(), Failure> {
             document.insert(stage.to_owned(), toml::Value::Table(section));
         }
     }
-    let text = format!("# The resolved configuration of this run, defaults included.\n\n{document}");
+    let text = format!(
+        "# The resolved configuration of this run, defaults included. A key that is not here is unset, or follows from others, as\n\
+         # train.learning_rate does from train.weights: the manifest beside each artifact has what was used.\n\n{document}"
+    );
     fs::create_dir_all(run.path()).map_err(artifacts::Error::io("create", run.path()))?;
     Ok(atomic::write_file(&run.config(), text.as_bytes())?)
 }

@@ -38,14 +38,14 @@ pub enum Error {
         source: Box<toml::de::Error>,
     },
     /// A key that does not exist.
-    #[error("unknown key `{key}` in {origin}{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    #[error("unknown key `{key}` in {origin}; {instead}")]
     UnknownKey {
         /// The key, with its section.
         key: String,
         /// The file or the option it stands in.
         origin: String,
-        /// The valid key closest to it.
-        nearest: Option<String>,
+        /// The valid key closest to it, or all that there are where none is close.
+        instead: String,
     },
     /// A key whose value has the wrong type or cannot be.
     #[error("bad value in {origin}: {detail}")]
@@ -181,7 +181,7 @@ fn check_sections(document: &toml::Table, origin: &str, overrides: &[Override]) 
             return Err(Error::UnknownKey {
                 key: section.to_owned(),
                 origin: origin.to_owned(),
-                nearest: nearest(section, names::STAGES.into_iter()),
+                instead: instead(section, "", &names::STAGES),
             });
         }
     }
@@ -199,7 +199,7 @@ fn check_keys(given: &toml::Table, known: &Value, prefix: &str, origin: &str) ->
             return Err(Error::UnknownKey {
                 key: format!("{prefix}.{key}"),
                 origin: origin.to_owned(),
-                nearest: nearest(key, known.keys().map(String::as_str)).map(|key| format!("{prefix}.{key}")),
+                instead: instead(key, &format!("{prefix}."), &known.keys().map(String::as_str).collect::<Vec<_>>()),
             });
         };
         if let toml::Value::Table(table) = value {
@@ -257,12 +257,14 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
     }
 }
 
-fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    known
-        .map(|candidate| (strsim::jaro_winkler(key, candidate), candidate))
-        .filter(|(similarity, _)| *similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate.to_owned())
+/// What may have been meant by `key`, which is none of `known` below `prefix`.
+fn instead(key: &str, prefix: &str, known: &[&str]) -> String {
+    let similar = known.iter().map(|candidate| (strsim::jaro_winkler(key, candidate), candidate));
+    let nearest = similar.filter(|(similarity, _)| *similarity > 0.7).max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((_, candidate)) => format!("did you mean `{prefix}{candidate}`?"),
+        None => format!("there are {prefix}{}", known.join(&format!(", {prefix}"))),
+    }
 }
 
 #[cfg(test)]

@@ -43,7 +43,14 @@ pub struct Detector {
     weights: Hash,
     /// The index in the logits of real and of fake.
     classes: [usize; 2],
+    /// Batches whose scores have not been read.
+    unread: usize,
+    /// Scores that have been read and that nobody has asked for yet.
+    finished: Vec<Score>,
 }
+
+/// Batches that are begun before their scores are read: a card computes meanwhile, and the next images are made ready.
+const MOST_UNREAD: usize = 8;
 
 impl Detector {
     /// Loads a checkpoint.
@@ -81,7 +88,7 @@ impl Detector {
         if loaded.head_replaced {
             return Err(no_detector("its weights have no head of as many classes as its config.json says"));
         }
-        Ok(Detector { network, preprocessing, weights: hash::file(&path)?, classes })
+        Ok(Detector { network, preprocessing, weights: hash::file(&path)?, classes, unread: 0, finished: Vec::new() })
     }
 
     /// What is done to an image before the network sees it.
@@ -106,7 +113,8 @@ impl Detector {
     pub fn randomised(&self, seed: u64) -> Result<Detector, Error> {
         let mut network = Network::new(self.network.config(), self.network.device())?;
         network.initialise(seed)?;
-        Ok(Detector { network, preprocessing: self.preprocessing.clone(), ..*self })
+        let preprocessing = self.preprocessing.clone();
+        Ok(Detector { network, preprocessing, finished: Vec::new(), unread: 0, ..*self })
     }
 
     /// Scores of `n` images of [`Detector::size`], `[n, height, width, 3]`.
@@ -114,10 +122,38 @@ impl Detector {
     /// # Errors
     /// Bytes that are not so many images.
     pub fn scores(&mut self, pixels: &[u8], n: usize) -> Result<Vec<Score>, Error> {
+        self.start(pixels, n)?;
+        self.finish()
+    }
+
+    /// Begins with `n` images as [`Detector::scores`], but without waiting for a card. Their scores come with
+    /// [`Detector::finish`].
+    ///
+    /// # Errors
+    /// Bytes that are not so many images.
+    pub fn start(&mut self, pixels: &[u8], n: usize) -> Result<(), Error> {
         let [height, width] = self.size();
-        let logits = self.network.infer(&PixelBatch { data: pixels, n, height, width })?;
+        self.network.start_inference(&PixelBatch { data: pixels, n, height, width })?;
+        self.unread += 1;
+        if self.unread == MOST_UNREAD { self.read() } else { Ok(()) }
+    }
+
+    /// The scores of all images that were begun with since the last call, in their order. Waits for them.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn finish(&mut self) -> Result<Vec<Score>, Error> {
+        self.read()?;
+        Ok(std::mem::take(&mut self.finished))
+    }
+
+    fn read(&mut self) -> Result<(), Error> {
+        self.unread = 0;
         let [real, fake] = self.classes;
-        Ok(logits.rows().map(|row| Score { real: row[real], fake: row[fake] }).collect())
+        for logits in self.network.finished_inferences()? {
+            self.finished.extend(logits.rows().map(|row| Score { real: row[real], fake: row[fake] }));
+        }
+        Ok(())
     }
 
     /// Checks, before anything is judged, that there are heat maps of a layer.

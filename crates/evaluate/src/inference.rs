@@ -17,15 +17,15 @@ pub(crate) fn scores(detector: &mut Detector, shards: &Shards, batch: usize, wha
         return Err(Error::Size { found: shards.size(), expected: detector.size() });
     }
     let progress = Progress::new(what, "images", Some(shards.len() as u64));
-    let mut scores = Vec::with_capacity(shards.len());
     let mut pixels = Vec::new();
     for start in (0..shards.len()).step_by(batch) {
         let rows = start..(start + batch).min(shards.len());
         pixels.clear();
         rows.clone().for_each(|row| pixels.extend_from_slice(shards.pixels(row)));
-        scores.extend(detector.scores(&pixels, rows.len())?);
+        detector.start(&pixels, rows.len())?;
         progress.add(rows.len() as u64);
     }
+    let scores = detector.finish()?;
     progress.finish();
     Ok(scores)
 }

@@ -39,7 +39,7 @@ impl Stage for Evaluate {
 
     fn check_paths(run: &RunDir, config: &Config) -> Result<(), Failure> {
         let refuse =
-            |key, path: &Path, range| Err(Failure::usage(OutOfRange::new(names::EVALUATE, key, path.display(), range)));
+            |key, path: &Path, range| Err(Failure::input(OutOfRange::new(names::EVALUATE, key, path.display(), range)));
         let is_absent = |path: &Path| !path.is_dir() && !is_inside(path, run.path());
         let ckpt = Path::new(&config.ckpt);
         if Checkpoint::of_name(&config.ckpt).is_none() && is_absent(ckpt) {

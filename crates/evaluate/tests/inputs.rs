@@ -125,7 +125,7 @@ fn a_missing_or_cut_checkpoint_is_bad_input_and_told_with_advice() {
     // For a stage that is a setting, and refused before anything runs.
     let output = run.evaluate(&["--ckpt", &nowhere]);
     let message = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(2) && message.contains("evaluate.ckpt"), "{message}");
+    assert!(output.status.code() == Some(3) && message.contains("evaluate.ckpt"), "{message}");
     // What an earlier stage has yet to make is asked for when it is needed.
     let later = run.dir.path().join("later");
     for (key, path) in [("ckpt", "train/run-0/best"), ("data", "ingest")] {

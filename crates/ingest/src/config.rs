@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where the images are: a folder, a `.zip`, a `.csv` with the columns `path,label[,split][,generator]`,
+    /// Where the images are: a folder, a `.zip`, a `.csv` with the columns `path,label[,split][,generator]`, a `.parquet` or a
+    /// folder of them with an image file in each row,
     /// `kaggle:owner/slug[@version]`, or `simulated:` with a list of parameters.
     pub source: String,
     /// Height and width of the stored pixels.
@@ -25,6 +26,9 @@ pub struct Config {
     /// Classes of folders (or of cells of a CSV) whose names do not say it, e.g. `labels = { adm = "fake" }`. These go
     /// before the names that are known. Case does not matter.
     pub labels: BTreeMap<String, Label>,
+    /// What made all fakes of the source, where its folders name subjects (`car`, `cat`) and no generators: one generator's
+    /// folder of ForenSynths, for example. What a column of a CSV or a table says goes before it.
+    pub generator: Option<String>,
     /// Splits of folders whose names do not say it, e.g. `splits = { train2017 = "train" }`. Case does not matter.
     pub splits: BTreeMap<String, Split>,
     /// Puts every image into one split, whatever its folder is called: `"test"` to judge a model on a whole source.
@@ -100,6 +104,7 @@ impl Default for Config {
             filter: Filter::default(),
             fit: Fit::default(),
             labels: BTreeMap::new(),
+            generator: None,
             splits: BTreeMap::new(),
             split: None,
             expected: None,
@@ -126,7 +131,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), OutOfRange> {
         let error = |key, value: &dyn std::fmt::Display, range| Err(OutOfRange::new(names::INGEST, key, value, range));
         if self.source.trim().is_empty() {
-            let range = "a folder, a .zip, a .csv, kaggle:owner/slug or simulated:";
+            let range = "a folder, a .zip, a .csv, a .parquet, kaggle:owner/slug or simulated:";
             return error("source", &"empty", range);
         }
         if !(1..=4096).contains(&self.size) {

@@ -1,4 +1,4 @@
-//! Sources of labelled images (folders, zip, CSV, Kaggle, simulated) to preprocessed parquet shards.
+//! Sources of labelled images (folders, zip, CSV, parquet tables, Kaggle, simulated) to preprocessed parquet shards.
 //!
 //! Two passes over the source, both on all cores: the first hashes every file, so that copies and contradictions are known
 //! and the splits can be decided; the second decodes and resizes what is used. Where that shows that a split was cut from the

@@ -34,6 +34,14 @@ impl Fault {
         }
     }
 
+    /// A row whose label is `cell`, which names no class.
+    pub(crate) fn unknown_label(cell: &str) -> Fault {
+        Fault {
+            reason: "no_label",
+            detail: format!("its label `{cell}` names no class; say which it is in [ingest.labels]"),
+        }
+    }
+
     pub(crate) fn both_labels(outer: &str, inner: &str) -> Fault {
         Fault {
             reason: "ambiguous_label",

@@ -9,7 +9,9 @@ mod folder;
 mod layout;
 mod list;
 mod name;
+mod shared_file;
 mod simulation;
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -45,8 +47,13 @@ pub(crate) trait Source: Send + Sync {
         key == id
     }
 
-    /// The folder or the zip that paths are relative to; none where nothing is stored.
+    /// The folder or the zip that paths are relative to; none where no file has such a path.
     fn place(&self) -> Option<&Path>;
+
+    /// What the user should know of how the source is read.
+    fn remark(&self) -> Option<String> {
+        None
+    }
 
     /// A digest that changes when a file is added, removed or changed, without reading the files.
     fn fingerprint(&self) -> Result<Hash, SourceError>;
@@ -99,7 +106,13 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Source>, SourceError> {
 
 fn open_local(path: &Path, config: &Config) -> Result<Box<dyn Source>, SourceError> {
     if path.is_dir() {
-        return Ok(Box::new(folder::Folder::open(path, config)?));
+        return Ok(match folder::Folder::open(path, config) {
+            Err(SourceError::NoImages { skipped, path }) => match table::tables_in(&path) {
+                tables if tables.is_empty() => return Err(SourceError::NoImages { skipped, path }),
+                tables => Box::new(table::Table::open(&path, tables, config)?),
+            },
+            folder => Box::new(folder?),
+        });
     }
     if !path.exists() {
         return Err(SourceError::NotFound { source_name: path.display().to_string() });
@@ -107,6 +120,10 @@ fn open_local(path: &Path, config: &Config) -> Result<Box<dyn Source>, SourceErr
     match path.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase).as_deref() {
         Some("zip") => Ok(Box::new(archive::Archive::open(path, config)?)),
         Some("csv") => Ok(Box::new(list::List::open(path, config)?)),
+        Some("parquet") => {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            Ok(Box::new(table::Table::open(folder, vec![path.to_owned()], config)?))
+        }
         _ => Err(SourceError::UnknownKind { path: path.to_owned() }),
     }
 }

@@ -74,13 +74,18 @@ fn shard_notice(run: &RunDir, config: &Config) -> Option<String> {
 fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestSummary, Failure> {
     let source = source::open(config).map_err(from_source)?;
     let mut output = Output::new(folder.path(), config);
+    if let Some(remark) = source.remark() {
+        progress::line(&format!("ingest: {remark}"));
+    }
 
     let scanned = scan(&*source);
     for (index, id, fault) in scanned.faults {
         output.reject(source.entry(index as usize).path, id, fault);
     }
     let mut selection = select(scanned.candidates, config);
-    reject_conflicts(&*source, &selection.conflicts, config, &mut output)?;
+    if !selection.conflicts.is_empty() {
+        reject_conflicts(&*source, &selection.conflicts, config, &mut output)?;
+    }
     if config.drop_near_duplicates {
         drop_near_duplicates(&*source, &mut selection, config, &mut output)?;
     }

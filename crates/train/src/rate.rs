@@ -7,6 +7,7 @@ use model::{Adam, Network, NetworkConfig, PixelBatch};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::unread::Unread;
 
 /// What is measured takes at least so long: single steps of a shared machine differ by half.
 const LONG_ENOUGH: Duration = Duration::from_secs(3);
@@ -23,18 +24,26 @@ pub fn rate(config: &Config, size: usize) -> Result<TrainingRate, Error> {
     let n = config.batch;
     let data: Vec<u8> = (0..n * size * size * 3).map(|i| (i * 31 % 251) as u8).collect();
     let labels: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect();
-    let mut step = || -> Result<(), Error> {
-        network.train_step(&PixelBatch { data: &data, n, height: size, width: size }, &labels)?;
-        Ok(adam.step(&mut network)?)
+    let mut step = |network: &mut Network| -> Result<(), Error> {
+        network.start_step(&PixelBatch { data: &data, n, height: size, width: size }, &labels)?;
+        Ok(adam.step(network)?)
     };
-    // The first step allocates what all others use.
-    step()?;
+    // The first step plans what all others use.
+    step(&mut network)?;
+    network.finished_steps()?;
     let start = Instant::now();
     let mut steps = 0;
+    // As in a training, a card is not waited for after each step.
+    let mut unread = Unread::none();
     while steps == 0 || start.elapsed() < LONG_ENOUGH {
-        step()?;
+        step(&mut network)?;
+        unread.push(&labels);
         steps += 1;
+        if unread.is_due() {
+            unread.read(&mut network)?;
+        }
     }
+    unread.read(&mut network)?;
     let images_per_second = (steps * n) as f64 / start.elapsed().as_secs_f64();
     Ok(TrainingRate { device: device.to_string(), images_per_second })
 }

@@ -37,7 +37,7 @@ impl Stage for Train {
         // Told now, and not when ingest has run for hours.
         if let Source::Path(path) = &config.weights {
             fs::metadata(path).map_err(|source| Error::Weights { path: path.clone(), source })?;
-            weights::check(path).map_err(|error| Failure::usage(format!("train.weights: {}", chain(&error))))?;
+            weights::check(path).map_err(|error| Failure::input(format!("train.weights: {}", chain(&error))))?;
         }
         if let DeviceChoice::Cuda(_) = config.device {
             config.device.open(config.precision).map_err(Error::from)?;

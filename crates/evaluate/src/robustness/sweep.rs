@@ -102,15 +102,16 @@ impl Sweep<'_> {
             let degraded = operation.apply(&image, level, &mut rng).map_err(|error| error.to_string())?;
             if from_file { preprocessing.square(&degraded) } else { stored.square(&degraded) }
         };
-        let mut margins: Vec<Option<f64>> = Vec::with_capacity(self.before.len());
+        let mut changed = Vec::with_capacity(self.before.len());
         let mut refused = Vec::new();
         for rows in images.rows().chunks(self.config.batch) {
             let made: Vec<Result<Vec<u8>, String>> = rows.par_iter().map(|&row| degraded(row)).collect();
             let pixels: Vec<&[u8]> = made.iter().flatten().map(Vec::as_slice).collect();
-            let scores =
-                if pixels.is_empty() { Vec::new() } else { self.detector.scores(&pixels.concat(), pixels.len())? };
-            let mut scores = scores.iter().map(|score| score.margin());
-            margins.extend(made.iter().map(|made| made.as_ref().ok().and_then(|_| scores.next())));
+            if !pixels.is_empty() {
+                // A card computes while the next images are changed.
+                self.detector.start(&pixels.concat(), pixels.len())?;
+            }
+            changed.extend(made.iter().map(Result::is_ok));
             refused.extend(made.into_iter().filter_map(Result::err));
             progress.add(rows.len() as u64);
         }
@@ -119,8 +120,9 @@ impl Sweep<'_> {
             let count = format!("{} of {} images could not be changed so: {reason}", refused.len(), self.before.len());
             self.left_out.insert(what, count);
         }
+        let images = changed.into_iter().enumerate().filter(|(_, changed)| *changed).map(|(image, _)| image);
         let judged: Vec<(usize, f64)> =
-            margins.into_iter().enumerate().filter_map(|(image, margin)| Some((image, margin?))).collect();
+            images.zip(self.detector.finish()?).map(|(image, score)| (image, score.margin())).collect();
         if judged.is_empty() { Ok(None) } else { self.judge(operation, level, &judged).map(Some) }
     }
 

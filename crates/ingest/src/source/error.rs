@@ -11,7 +11,7 @@ use crate::simulated::SpecError;
 pub enum SourceError {
     /// Nothing has that name.
     #[error(
-        "there is no `{source_name}`; ingest.source is a folder, a .zip, a .csv, kaggle:owner/slug, \
+        "there is no `{source_name}`; ingest.source is a folder, a .zip, a .csv, a .parquet, kaggle:owner/slug, \
          or simulated:train=2000,test=400"
     )]
     NotFound {
@@ -19,7 +19,7 @@ pub enum SourceError {
         source_name: String,
     },
     /// A file that is no archive and no list.
-    #[error("`{}` is neither a folder nor a .zip nor a .csv", path.display())]
+    #[error("`{}` is neither a folder nor a .zip, a .csv or a .parquet", path.display())]
     UnknownKind {
         /// The file.
         path: PathBuf,
@@ -58,6 +58,17 @@ pub enum SourceError {
     #[error("`{}` is not a zip that can be read: {detail}", path.display())]
     Archive {
         /// The archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A parquet file cannot be read, or has no images.
+    #[error(
+        "`{}` is not a table of images: {detail}; a folder of Candling's own shards is judged with `cargo xtask evaluate --data`",
+        path.display()
+    )]
+    Table {
+        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         detail: String,

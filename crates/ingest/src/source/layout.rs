@@ -6,7 +6,7 @@
 //!   they say both (`fake/nature`), nobody can know which is meant, and the image is not used;
 //! - folders that all images share, and the source's own name, say the class only where nothing else does;
 //! - the split is the outermost folder that names one;
-//! - the generator of a fake is the folder that `[ingest.labels]` maps, where one does, and else the outermost folder that
+//! - the generator of a fake is what `ingest.generator` says, or the folder that `[ingest.labels]` maps, where one does, and else the outermost folder that
 //!   names neither, not counting the folders that all images share above their class.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +26,8 @@ const LISTED: usize = 12;
 pub(super) struct Layout {
     labels: BTreeMap<String, Label>,
     splits: BTreeMap<String, Split>,
+    /// The generator of all fakes, where the configuration names it.
+    generator: Option<String>,
     /// How many of the outermost folders all images share: `ddata` says nothing of a generator.
     shared: usize,
     /// What the shared folders and the source's own name say, where no other folder names a class.
@@ -42,8 +44,13 @@ impl Layout {
         root: &Path,
         config: &Config,
     ) -> Result<Layout, SourceError> {
-        let mut layout =
-            Layout { labels: folded(&config.labels), splits: folded(&config.splits), shared: 0, common: None };
+        let mut layout = Layout {
+            labels: folded(&config.labels),
+            splits: folded(&config.splits),
+            generator: config.generator.clone(),
+            shared: 0,
+            common: None,
+        };
         layout.shared = shared_folders(paths.clone());
         if paths.clone().any(|path| !matches!(layout.class(folders(path).skip(layout.shared)), Ok(None))) {
             return Ok(layout);
@@ -77,8 +84,9 @@ impl Layout {
             Err(fault) => Err(fault.clone()),
         };
         let generator = match (&label, class) {
+            (Ok(Label::Fake), _) if self.generator.is_some() => self.generator.as_deref().unwrap_or_default(),
             (Ok(Label::Fake), Ok(Some((folder, _)))) if self.labels.contains_key(&fold(folder)) => folder,
-            (Ok(Label::Fake), _) => self.generator(path),
+            (Ok(Label::Fake), _) => self.generator_of(path),
             _ => "",
         };
         Entry {
@@ -108,7 +116,7 @@ impl Layout {
 
     /// The outermost folder that names neither class nor split: of those not shared by all images, and else of those below
     /// the class that all images have in common.
-    fn generator<'a>(&self, path: &'a str) -> &'a str {
+    fn generator_of<'a>(&self, path: &'a str) -> &'a str {
         let unnamed = |folder: &&str| self.label(folder).is_none() && self.split(folder).is_none();
         let below_class = || {
             self.common?;
@@ -204,6 +212,14 @@ mod tests {
             read(&["train/fake/nearest/1.jpg", "test/real/2.jpg"], &plain),
             ["fake train nearest", "real test "]
         );
+    }
+
+    #[test]
+    fn folders_of_subjects_are_no_generators_where_the_configuration_names_one() {
+        let paths = ["car/1_fake/1.png", "cat/1_fake/2.png", "cat/0_real/3.png"];
+        assert_eq!(read(&paths, &Config::default()), ["fake - car", "fake - cat", "real - "]);
+        let config = Config { generator: Some("ProGAN".to_owned()), ..Config::default() };
+        assert_eq!(read(&paths, &config), ["fake - ProGAN", "fake - ProGAN", "real - "]);
     }
 
     #[test]

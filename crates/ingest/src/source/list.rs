@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use artifacts::Label;
 use artifacts::hash::{Digest, Hash};
 use artifacts::text::visible;
 use pixels::Limits;
@@ -83,7 +84,11 @@ fn entry(row: &Row, config: &Config) -> Result<Entry, String> {
             )
         })?),
     };
-    Ok(Entry { path: visible(&row.path), label: Ok(label), split, generator: visible(&row.generator) })
+    let generator = match (row.generator.as_str(), label) {
+        ("", Label::Fake) => config.generator.as_deref().unwrap_or_default(),
+        (cell, _) => cell,
+    };
+    Ok(Entry { path: visible(&row.path), label: Ok(label), split, generator: visible(generator) })
 }
 
 impl Source for List {

@@ -1,0 +1,163 @@
+//! Parquet tables of images, as the Hugging Face hub has them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, StructArray};
+use arrow::datatypes::{DataType, Field};
+use artifacts::{Label, Split};
+use common::{Workplace, picture};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+
+/// Writes a table with row groups of a few rows.
+fn write(path: &Path, columns: Vec<(&str, ArrayRef)>, compression: Compression, hub: Option<&str>) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let metadata = hub.map(|text| vec![KeyValue::new("huggingface".to_owned(), text.to_owned())]);
+    let properties = WriterProperties::builder()
+        .set_compression(compression)
+        .set_max_row_group_row_count(Some(7))
+        .set_key_value_metadata(metadata)
+        .build();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn files(numbers: std::ops::Range<u32>) -> Vec<Vec<u8>> {
+    numbers.map(picture).collect()
+}
+
+/// The hub's `Image` feature.
+fn images(files: &[Vec<u8>]) -> ArrayRef {
+    let bytes: BinaryArray = files.iter().map(|file| Some(file.as_slice())).collect();
+    let names: StringArray = (0..files.len()).map(|row| (row != 3).then(|| format!("{row}.jpg"))).collect();
+    Arc::new(StructArray::from(vec![
+        (Arc::new(Field::new("bytes", DataType::Binary, true)), Arc::new(bytes) as ArrayRef),
+        (Arc::new(Field::new("path", DataType::Utf8, true)), Arc::new(names) as ArrayRef),
+    ]))
+}
+
+#[test]
+fn classes_of_the_hub_go_by_their_names_and_splits_by_those_of_files() {
+    let place = Workplace::new();
+    // As `load_dataset("imagefolder")` numbers them: by the alphabet.
+    let hub = r#"{"info": {"features": {"image": {"_type": "Image"}, "label": {"names": ["FAKE", "REAL"], "_type": "ClassLabel"}}}}"#;
+    for (start, name) in [
+        (0, "train-00000-of-00002"),
+        (40, "train-00001-of-00002"),
+        (80, "validation-00000-of-00001"),
+        (120, "test-00000-of-00001"),
+    ] {
+        let labels: Int64Array = (0..20).map(|row| Some(row % 2)).collect();
+        let columns = vec![("image", images(&files(start..start + 20))), ("label", Arc::new(labels) as ArrayRef)];
+        write(&place.path(&format!("data/data/{name}.parquet")), columns, Compression::SNAPPY, Some(hub));
+    }
+    let ingested = place.ingest("run", &place.path("data"), &[]).done();
+    let counts: BTreeMap<Split, usize> =
+        Split::ALL.into_iter().map(|split| (split, ingested.paths(split).len())).collect();
+    assert_eq!(counts, BTreeMap::from([(Split::Train, 40), (Split::Val, 20), (Split::Test, 20)]));
+    let named = place.ingest("named", &place.path("data"), &["generator=sdxl"]).done();
+    let is_named = |generator: &str, label| (generator == "sdxl") == (label == Label::Fake);
+    assert!(named.samples(Split::Train).iter().all(|sample| is_named(&sample.generator, sample.label)));
+    for sample in ingested.samples(Split::Train) {
+        let row: usize = sample.path.split('/').nth(2).unwrap().parse().unwrap();
+        assert_eq!(sample.label, if row.is_multiple_of(2) { Label::Fake } else { Label::Real }, "{}", sample.path);
+        assert_eq!(sample.path.ends_with(".jpg"), row != 3, "{}", sample.path);
+    }
+    assert!(!ingested.message().contains("0 is taken for real"), "{}", ingested.message());
+    let one = place.ingest_with_threads("one", &place.path("data"), &[], 1).done();
+    assert_eq!(one.files(), place.ingest_with_threads("five", &place.path("data"), &[], 5).done().files());
+    assert_eq!(one.files(), ingested.files());
+}
+
+#[test]
+fn tables_of_text_and_numbers_name_generators_and_broken_rows_are_listed() {
+    let place = Workplace::new();
+    let table = |labels: ArrayRef, broken: bool| {
+        let mut files = files(0..40);
+        if broken {
+            files[4] = b"<html>".to_vec();
+            files[5] = Vec::new();
+        }
+        let bytes: BinaryArray = files.iter().map(|file| (!file.is_empty()).then_some(file.as_slice())).collect();
+        let names: StringArray = (0..40).map(|row| Some(format!("image {row}.png"))).collect();
+        let models: StringArray = (0..40).map(|row| Some(["camera", "sdxl"][row % 2])).collect();
+        let columns: [(&str, ArrayRef); 4] = [
+            ("image_name", Arc::new(names)),
+            ("image_data", Arc::new(bytes)),
+            ("model_name", Arc::new(models)),
+            ("label", labels),
+        ];
+        Vec::from(columns)
+    };
+    let words: StringArray = (0..40).map(|row| Some(["real", "fake"][row % 2])).collect();
+    let path = place.path("data/words.parquet");
+    write(&path, table(Arc::new(words), true), Compression::ZSTD(Default::default()), None);
+    let ingested = place.ingest("words", &path, &["max_rejected=0.1"]).done();
+    let reasons = ingested.reasons();
+    let reasons: Vec<_> = reasons.iter().map(|(path, reason)| (path.as_str(), reason.as_str())).collect();
+    assert_eq!(reasons, [("words.parquet/4/image 4.png", "not_an_image"), ("words.parquet/5/image 5.png", "empty")]);
+    let samples: Vec<_> = Split::ALL.into_iter().flat_map(|split| ingested.samples(split)).collect();
+    assert_eq!(samples.len(), 38);
+    for sample in samples {
+        let generator = if sample.label == Label::Fake { "sdxl" } else { "" };
+        assert_eq!(sample.generator, generator, "{}", sample.path);
+    }
+
+    let numbers = || Arc::new((0..40).map(|row| Some(row % 2)).collect::<Int64Array>()) as ArrayRef;
+    let path = place.path("data/numbers.parquet");
+    write(&path, table(numbers(), false), Compression::UNCOMPRESSED, None);
+    let ingested = place.ingest("numbers", &path, &[]).done();
+    assert!(ingested.message().contains("0 is taken for real and 1 for fake"), "{}", ingested.message());
+    assert!(ingested.paths(Split::Train).len() > 20);
+    let turned = place.ingest("turned", &path, &["labels={0='fake', 1='real'}"]).done();
+    assert!(!turned.message().contains("0 is taken for real"), "{}", turned.message());
+    let label = |ingested: &common::Ingested| {
+        let samples = ingested.samples(Split::Train);
+        samples.into_iter().map(|sample| (sample.path, sample.label)).collect::<BTreeMap<_, _>>()
+    };
+    let (as_is, turned) = (label(&ingested), label(&turned));
+    assert!(as_is.iter().filter_map(|(path, label)| Some((label, turned.get(path)?))).all(|(a, b)| a != b));
+}
+
+#[test]
+fn what_is_no_table_of_images_is_refused_by_name() {
+    let place = Workplace::new();
+    let words: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+    write(&place.path("data/text.parquet"), vec![("text", words)], Compression::UNCOMPRESSED, None);
+    let message = place.ingest("text", &place.path("data"), &[]).failed(3);
+    assert!(message.contains("text.parquet") && message.contains("no column has image files"), "{message}");
+    let labelled = |labels: Vec<&str>| -> Vec<(&str, ArrayRef)> {
+        let files = files(0..labels.len() as u32);
+        vec![("image", images(&files)), ("label", Arc::new(StringArray::from(labels)) as ArrayRef)]
+    };
+    let path = place.path("data/animals.parquet");
+    write(&path, labelled(vec!["cat", "dog", "cat"]), Compression::GZIP(Default::default()), None);
+    let message = place.ingest("animals", &path, &[]).failed(3);
+    assert!(message.contains("its label `cat` names no class"), "{message}");
+    // A damaged file is an error and no end of the program.
+    let whole = fs::read(&path).unwrap();
+    let cut = place.path("data/cut.parquet");
+    for length in [0, 4, whole.len() / 2, whole.len() - 1] {
+        fs::write(&cut, &whole[..length]).unwrap();
+        let message = place.ingest("cut", &cut, &[]).failed(3);
+        assert!(message.contains("cut.parquet") && !message.contains("panicked"), "{length}: {message}");
+    }
+    for at in (0..whole.len()).step_by(97) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0xff;
+        fs::write(&cut, damaged).unwrap();
+        let message = place.ingest("cut", &cut, &[]).failed(3);
+        assert!(!message.contains("panicked"), "{at}: {message}");
+    }
+}
