@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Turing, Ampere and Hopper as machine code; what comes later compiles the PTX when it starts.
+/// Turing, Ampere and Hopper as machine code; what comes later compiles the PTX when it starts. `xtask/src/cuda.rs` knows
+/// the oldest nvcc that has them.
 const TARGETS: [&str; 3] =
     ["arch=compute_75,code=sm_75", "arch=compute_80,code=sm_80", "arch=compute_90,code=[sm_90,compute_90]"];
 
@@ -41,21 +42,27 @@ fn compile_all() -> Result<(), String> {
         writeln!(table, "    (&{names:?}, include_bytes!({binary:?})),").map_err(|e| e.to_string())?;
     }
     table.push_str("];\n");
+    let mut warnings = String::new();
     for (source, process) in running {
         let output = process.wait_with_output().map_err(|e| not_started(&nvcc, &e))?;
+        let said = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
             // A message to cargo is one line.
-            let said = String::from_utf8_lossy(&output.stderr).replace('\n', "; ");
+            let said = said.replace('\n', "; ");
             return Err(format!("nvcc failed on {} ({}): {said}", source.display(), output.status));
         }
+        said.lines().for_each(|line| println!("cargo::warning={}: {line}", source.display()));
+        warnings.push_str(&said);
     }
+    // A warning, of a later nvcc's about an architecture perhaps, stops no build; a test holds that there are none.
+    writeln!(table, "#[cfg(test)]\nstatic NVCC_SAID: &str = {warnings:?};").map_err(|e| e.to_string())?;
     fs::write(out.join("kernels.rs"), table).map_err(|e| format!("cannot write kernels.rs: {e}"))
 }
 
 /// The compiler's command for one file. No fast mathematics: a kernel's arithmetic is what it says.
 fn command(nvcc: &Path, source: &Path, binary: &Path) -> Command {
     let mut command = Command::new(nvcc);
-    command.args(["-fatbin", "-std=c++17", "-O3", "-Werror", "all-warnings"]);
+    command.args(["-fatbin", "-std=c++17", "-O3"]);
     for target in TARGETS {
         command.args(["-gencode", target]);
     }
@@ -73,7 +80,7 @@ fn kernels_of(source: &Path) -> Result<Vec<String>, String> {
     let mut names = Vec::new();
     for line in text.lines() {
         names.extend(inside(line, "EXPORT("));
-        if let Some(name) = inside(line, "KERNEL(") {
+        if let Some(name) = ["KERNEL(", "LARGE_KERNEL("].into_iter().find_map(|open| inside(line, open)) {
             names.extend([format!("{name}_f32"), format!("{name}_bf16")]);
         }
     }

@@ -15,6 +15,9 @@ using bf16 = __nv_bfloat16;
 #endif
 
 constexpr int THREADS = 256;
+// Blocks that a multiprocessor is to hold at a time. Without such an aim the compiler saves registers and puts each
+// load right before what needs it, so that a thread waits for one after the other.
+constexpr int BLOCKS = 3;
 
 __device__ inline float widen(float value) { return value; }
 __device__ inline float widen(bf16 value) { return __bfloat162float(value); }
@@ -37,10 +40,19 @@ struct alignas(16) Pack {
 };
 
 template <typename T>
-__device__ inline void load(const T* from, float (&to)[Pack<T>::SIZE]) {
-    const Pack<T> pack = *reinterpret_cast<const Pack<T>*>(from);
+__device__ inline Pack<T> fetch(const T* from) {
+    return *reinterpret_cast<const Pack<T>*>(from);
+}
+
+template <typename T>
+__device__ inline void widen(const Pack<T>& pack, float (&to)[Pack<T>::SIZE]) {
 #pragma unroll
     for (int i = 0; i < Pack<T>::SIZE; ++i) to[i] = widen(pack.values[i]);
+}
+
+template <typename T>
+__device__ inline void load(const T* from, float (&to)[Pack<T>::SIZE]) {
+    widen(fetch(from), to);
 }
 
 template <typename T>
@@ -51,11 +63,12 @@ __device__ inline void store(const float (&from)[Pack<T>::SIZE], T* to) {
     *reinterpret_cast<Pack<T>*>(to) = pack;
 }
 
-// Per-channel floats for the channels of one pack.
+// Per-channel floats for the channels of one pack; as channels are, they are aligned to 16 bytes.
 template <int SIZE>
 __device__ inline void load_coefficients(const float* from, float (&to)[SIZE]) {
+    constexpr int STEP = Pack<float>::SIZE;
 #pragma unroll
-    for (int i = 0; i < SIZE; ++i) to[i] = from[i];
+    for (int i = 0; i < SIZE; i += STEP) load(from + i, *reinterpret_cast<float(*)[STEP]>(to + i));
 }
 
 // A thread's place in a block of THREADS that covers `width` packs of each of `lanes` rows at a time.
@@ -80,6 +93,23 @@ struct Place {
     }
 };
 
+// Walks down the rows from the element `at`, `step` elements at a time: fetch(k, at) asks memory for what use(k, at)
+// computes with, and keeps it under k. AHEAD rows are asked for before the first is used, because a thread that waits for
+// each by itself leaves the memory idle, and a compiler puts no load before a store that might be to the same place.
+template <int AHEAD, typename Fetch, typename Use>
+__device__ inline void walk(int64_t at, int64_t end, int64_t step, Fetch fetch, Use use) {
+    for (; at + (AHEAD - 1) * step < end; at += AHEAD * step) {
+#pragma unroll
+        for (int k = 0; k < AHEAD; ++k) fetch(k, at + k * step);
+#pragma unroll
+        for (int k = 0; k < AHEAD; ++k) use(k, at + k * step);
+    }
+    for (; at < end; at += step) {
+        fetch(0, at);
+        use(0, at);
+    }
+}
+
 // The sum of `value` over the threads of a block, in a fixed order, for all of them. `shared` holds THREADS values.
 template <typename T>
 __device__ inline T block_sum(T value, T* shared) {
@@ -100,8 +130,15 @@ __device__ inline T block_sum(T value, T* shared) {
 #endif
 
 // Defines `name_f32` and `name_bf16`, the kernels that the host finds by name, from the template `name`.
-#define KERNEL(name, parameters, arguments)                                                                            \
-    extern "C" __global__ void __launch_bounds__(THREADS) name##_f32 parameters(float) { name<float> arguments; }      \
+#define KERNEL(name, parameters, arguments) KERNEL_OF(BLOCKS, name, parameters, arguments)
+// The same for a kernel whose threads need registers for more than BLOCKS leaves them.
+#define LARGE_KERNEL(name, parameters, arguments) KERNEL_OF(BLOCKS - 1, name, parameters, arguments)
+#define KERNEL_OF(blocks, name, parameters, arguments)                                                                 \
+    extern "C" __global__ void __launch_bounds__(THREADS, blocks) name##_f32 parameters(float) {                       \
+        name<float> arguments;                                                                                         \
+    }                                                                                                                  \
     EXPORT(name##_f32)                                                                                                 \
-    extern "C" __global__ void __launch_bounds__(THREADS) name##_bf16 parameters(bf16) { name<bf16> arguments; }       \
+    extern "C" __global__ void __launch_bounds__(THREADS, blocks) name##_bf16 parameters(bf16) {                       \
+        name<bf16> arguments;                                                                                          \
+    }                                                                                                                  \
     EXPORT(name##_bf16)

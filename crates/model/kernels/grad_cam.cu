@@ -33,6 +33,7 @@ __device__ inline void cam_map(const T* activations, const float* weights, float
     const int64_t pixel = blockIdx.x;
     const int64_t image = pixel / positions;
     float sum = 0;
+#pragma unroll 2
     for (int channel = threadIdx.x * SIZE; channel < channels; channel += THREADS * SIZE) {
         float value[SIZE], weight[SIZE];
         load(activations + pixel * channels + channel, value);

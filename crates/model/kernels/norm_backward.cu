@@ -47,19 +47,24 @@ __device__ inline void norm_backward_sums(const T* g, const T* z, const float* c
         load_coefficients(coefficients + MEAN * channels + place.channel, mean);
         load_coefficients(coefficients + SCALE * channels + place.channel, scale);
         load_coefficients(coefficients + SHIFT * channels + place.channel, shift);
-#pragma unroll 4
-        for (int64_t row = first + place.lane; row < end; row += place.lanes) {
-            const int64_t at = row * channels + place.channel;
+        constexpr int AHEAD = 2;
+        Pack<T> gs[AHEAD], zs[AHEAD];
+        const auto fetch_row = [&](int k, int64_t at) {
+            gs[k] = fetch(g + at);
+            zs[k] = fetch(z + at);
+        };
+        const int64_t at = (first + place.lane) * channels + place.channel;
+        walk<AHEAD>(at, end * channels, place.lanes * (int64_t)channels, fetch_row, [&](int k, int64_t) {
             float gradient[SIZE], value[SIZE];
-            load(g + at, gradient);
-            load(z + at, value);
+            widen(gs[k], gradient);
+            widen(zs[k], value);
 #pragma unroll
             for (int i = 0; i < SIZE; ++i) {
                 const float masked = scale[i] * value[i] + shift[i] > 0 ? gradient[i] : 0;
                 own.values[0][i] += masked;
                 own.values[1][i] += masked * (value[i] - mean[i]);
             }
-        }
+        });
     }
     write_sums(place, own, sums, channels);
 }
@@ -70,10 +75,10 @@ KERNEL(norm_backward_sums, BACKWARD_SUMS, (g, z, coefficients, sums, rows, chann
 
 // Where blocks meet: g = (a + b) masked by the ReLU of the block's output y, written to `g` (which may be `a`), and the
 // sums for the batch norm of z and, where the shortcut is a projection, for that of `shortcut_z`. `b` may be null.
-template <typename T>
-__device__ inline void join_backward(const T* a, const T* b, const T* y, const T* z, const float* coefficients,
-                                     const T* shortcut_z, const float* shortcut_coefficients, T* g, float* sums,
-                                     int64_t rows, int channels, int64_t rows_per_unit) {
+template <typename T, bool PROJECTION>
+__device__ inline void join(const T* a, const T* b, const T* y, const T* z, const float* coefficients,
+                            const T* shortcut_z, const float* shortcut_coefficients, T* g, float* sums, int64_t rows,
+                            int channels, int64_t rows_per_unit) {
     constexpr int SIZE = Pack<T>::SIZE;
     const Place<T> place(channels);
     const int64_t first = blockIdx.x * rows_per_unit;
@@ -82,8 +87,8 @@ __device__ inline void join_backward(const T* a, const T* b, const T* y, const T
     if (place.active) {
         float mean[SIZE], shortcut_mean[SIZE];
         load_coefficients(coefficients + MEAN * channels + place.channel, mean);
-        if (shortcut_z) load_coefficients(shortcut_coefficients + MEAN * channels + place.channel, shortcut_mean);
-#pragma unroll 2
+        if (PROJECTION) load_coefficients(shortcut_coefficients + MEAN * channels + place.channel, shortcut_mean);
+        // Four or five loads at a time without reading ahead.
         for (int64_t row = first + place.lane; row < end; row += place.lanes) {
             const int64_t at = row * channels + place.channel;
             float gradient[SIZE], other[SIZE], output[SIZE], value[SIZE], shortcut[SIZE];
@@ -91,7 +96,7 @@ __device__ inline void join_backward(const T* a, const T* b, const T* y, const T
             if (b) load(b + at, other);
             load(y + at, output);
             load(z + at, value);
-            if (shortcut_z) load(shortcut_z + at, shortcut);
+            if (PROJECTION) load(shortcut_z + at, shortcut);
 #pragma unroll
             for (int i = 0; i < SIZE; ++i) {
                 const float sum = b ? gradient[i] + other[i] : gradient[i];
@@ -99,7 +104,7 @@ __device__ inline void join_backward(const T* a, const T* b, const T* y, const T
                 gradient[i] = output[i] > 0 ? rounded<T>(sum) : 0;
                 own.values[0][i] += gradient[i];
                 own.values[1][i] += gradient[i] * (value[i] - mean[i]);
-                if (shortcut_z) own.values[2][i] += gradient[i] * (shortcut[i] - shortcut_mean[i]);
+                if (PROJECTION) own.values[2][i] += gradient[i] * (shortcut[i] - shortcut_mean[i]);
             }
             store(gradient, g + at);
         }
@@ -110,8 +115,13 @@ __device__ inline void join_backward(const T* a, const T* b, const T* y, const T
 #define JOIN_BACKWARD(T)                                                                                               \
     (const T* a, const T* b, const T* y, const T* z, const float* coefficients, const T* shortcut_z,                   \
      const float* shortcut_coefficients, T* g, float* sums, int64_t rows, int channels, int64_t rows_per_unit)
-KERNEL(join_backward, JOIN_BACKWARD,
-       (a, b, y, z, coefficients, shortcut_z, shortcut_coefficients, g, sums, rows, channels, rows_per_unit))
+#define JOINED (a, b, y, z, coefficients, shortcut_z, shortcut_coefficients, g, sums, rows, channels, rows_per_unit)
+template <typename T>
+__device__ inline void join_backward JOIN_BACKWARD(T) { join<T, false> JOINED; }
+template <typename T>
+__device__ inline void join_backward_projection JOIN_BACKWARD(T) { join<T, true> JOINED; }
+KERNEL(join_backward, JOIN_BACKWARD, JOINED)
+LARGE_KERNEL(join_backward_projection, JOIN_BACKWARD, JOINED)
 
 // From the units' sums to the coefficients of dz and the gradients of weight and bias. `kind` says which of the sums is
 // that of g * (z - mean).
@@ -160,37 +170,50 @@ extern "C" __global__ void __launch_bounds__(THREADS) norm_differentiate_running
 }
 EXPORT(norm_differentiate_running)
 
-// dz = of_gradient * g + of_output * (z - mean) + constant; where `masked` is not zero, g first goes through the ReLU's mask, made
-// again from z. `dz` may be `g`.
-template <typename T>
-__device__ inline void norm_backward_apply(const T* g, const T* z, const float* coefficients, T* dz, int64_t rows,
-                                           int channels, int masked) {
+// dz = of_gradient * g + of_output * (z - mean) + constant; where MASKED, g first goes through the ReLU's mask, made again
+// from z. `dz` may be `g`.
+template <typename T, bool MASKED>
+__device__ inline void differentiate(const T* g, const T* z, const float* coefficients, T* dz, int64_t rows,
+                                     int channels) {
     constexpr int SIZE = Pack<T>::SIZE;
+    constexpr int AHEAD = 2;
     const Place<T> place(channels);
     if (!place.active) return;
     float mean[SIZE], scale[SIZE], shift[SIZE], of_gradient[SIZE], of_output[SIZE], constant[SIZE];
     load_coefficients(coefficients + MEAN * channels + place.channel, mean);
-    load_coefficients(coefficients + SCALE * channels + place.channel, scale);
-    load_coefficients(coefficients + SHIFT * channels + place.channel, shift);
+    if (MASKED) {
+        load_coefficients(coefficients + SCALE * channels + place.channel, scale);
+        load_coefficients(coefficients + SHIFT * channels + place.channel, shift);
+    }
     load_coefficients(coefficients + OF_GRADIENT * channels + place.channel, of_gradient);
     load_coefficients(coefficients + OF_OUTPUT * channels + place.channel, of_output);
     load_coefficients(coefficients + CONSTANT * channels + place.channel, constant);
-    const int64_t stride = (int64_t)gridDim.x * place.lanes;
-#pragma unroll 2
-    for (int64_t row = (int64_t)blockIdx.x * place.lanes + place.lane; row < rows; row += stride) {
-        const int64_t at = row * channels + place.channel;
+    Pack<T> gs[AHEAD], zs[AHEAD];
+    const auto fetch_row = [&](int k, int64_t at) {
+        gs[k] = fetch(g + at);
+        zs[k] = fetch(z + at);
+    };
+    const int64_t first = ((int64_t)blockIdx.x * place.lanes + place.lane) * channels + place.channel;
+    const int64_t step = (int64_t)gridDim.x * place.lanes * channels;
+    walk<AHEAD>(first, rows * channels, step, fetch_row, [&](int k, int64_t at) {
         float gradient[SIZE], value[SIZE];
-        load(g + at, gradient);
-        load(z + at, value);
+        widen(gs[k], gradient);
+        widen(zs[k], value);
 #pragma unroll
         for (int i = 0; i < SIZE; ++i) {
-            const bool dropped = masked && !(scale[i] * value[i] + shift[i] > 0);
-            gradient[i] = of_gradient[i] * (dropped ? 0 : gradient[i]) + (of_output[i] * (value[i] - mean[i]) + constant[i]);
+            const bool dropped = MASKED && !(scale[i] * value[i] + shift[i] > 0);
+            const float kept = dropped ? 0 : gradient[i];
+            gradient[i] = of_gradient[i] * kept + (of_output[i] * (value[i] - mean[i]) + constant[i]);
         }
         store(gradient, dz + at);
-    }
+    });
 }
 
-#define BACKWARD_APPLY(T)                                                                                              \
-    (const T* g, const T* z, const float* coefficients, T* dz, int64_t rows, int channels, int masked)
-KERNEL(norm_backward_apply, BACKWARD_APPLY, (g, z, coefficients, dz, rows, channels, masked))
+#define BACKWARD_APPLY(T) (const T* g, const T* z, const float* coefficients, T* dz, int64_t rows, int channels)
+#define BACKWARD_APPLIED (g, z, coefficients, dz, rows, channels)
+template <typename T>
+__device__ inline void norm_backward_apply BACKWARD_APPLY(T) { differentiate<T, false> BACKWARD_APPLIED; }
+template <typename T>
+__device__ inline void norm_backward_apply_masked BACKWARD_APPLY(T) { differentiate<T, true> BACKWARD_APPLIED; }
+KERNEL(norm_backward_apply, BACKWARD_APPLY, BACKWARD_APPLIED)
+KERNEL(norm_backward_apply_masked, BACKWARD_APPLY, BACKWARD_APPLIED)

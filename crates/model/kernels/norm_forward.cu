@@ -14,17 +14,20 @@ __device__ inline void norm_statistics(const T* z, float* sums, int64_t rows, in
     float pivot[SIZE] = {}, sum[SIZE] = {}, squares[SIZE] = {};
     if (place.active) {
         load(z + first * channels + place.channel, pivot);
-#pragma unroll 4
-        for (int64_t row = first + place.lane; row < end; row += place.lanes) {
+        constexpr int AHEAD = 4;
+        Pack<T> zs[AHEAD];
+        const auto fetch_row = [&](int k, int64_t at) { zs[k] = fetch(z + at); };
+        const int64_t at = (first + place.lane) * channels + place.channel;
+        walk<AHEAD>(at, end * channels, place.lanes * (int64_t)channels, fetch_row, [&](int k, int64_t) {
             float value[SIZE];
-            load(z + row * channels + place.channel, value);
+            widen(zs[k], value);
 #pragma unroll
             for (int i = 0; i < SIZE; ++i) {
                 const float difference = value[i] - pivot[i];
                 sum[i] += difference;
                 squares[i] += difference * difference;
             }
-        }
+        });
     }
 #pragma unroll
     for (int i = 0; i < SIZE; ++i) {
@@ -117,40 +120,61 @@ norm_of_running(const float* weight, const float* bias, const float* running_mea
 }
 EXPORT(norm_of_running)
 
-// y = relu(scale * z + shift), plus `shortcut`: nothing (null), a tensor (shortcut_coefficients null), or the batch norm
-// of a tensor.
-template <typename T>
-__device__ inline void norm_apply(const T* z, const float* coefficients, const T* shortcut,
-                                  const float* shortcut_coefficients, T* y, int64_t rows, int channels) {
+// What is added before the ReLU.
+enum Shortcut {
+    NONE,
+    PLAIN,  // the tensor x
+    NORMED, // the batch norm of x, by coefficients of its own
+};
+
+// y = relu(scale * z + shift + shortcut). A kernel for each kind of shortcut, so that none holds registers for another.
+template <typename T, Shortcut SHORTCUT>
+__device__ inline void norm_and_add(const T* z, const float* coefficients, const T* x, const float* coefficients_of_x,
+                                    T* y, int64_t rows, int channels) {
     constexpr int SIZE = Pack<T>::SIZE;
+    constexpr int AHEAD = SHORTCUT == NONE ? 4 : 2;
     const Place<T> place(channels);
     if (!place.active) return;
     float scale[SIZE], shift[SIZE], scale_x[SIZE], shift_x[SIZE];
     load_coefficients(coefficients + SCALE * channels + place.channel, scale);
     load_coefficients(coefficients + SHIFT * channels + place.channel, shift);
-    if (shortcut_coefficients) {
-        load_coefficients(shortcut_coefficients + SCALE * channels + place.channel, scale_x);
-        load_coefficients(shortcut_coefficients + SHIFT * channels + place.channel, shift_x);
+    if (SHORTCUT == NORMED) {
+        load_coefficients(coefficients_of_x + SCALE * channels + place.channel, scale_x);
+        load_coefficients(coefficients_of_x + SHIFT * channels + place.channel, shift_x);
     }
-    const int64_t stride = (int64_t)gridDim.x * place.lanes;
-#pragma unroll 2
-    for (int64_t row = (int64_t)blockIdx.x * place.lanes + place.lane; row < rows; row += stride) {
-        const int64_t at = row * channels + place.channel;
-        float value[SIZE], x[SIZE];
-        load(z + at, value);
-        if (shortcut) load(shortcut + at, x);
+    Pack<T> zs[AHEAD], xs[AHEAD];
+    const auto fetch_row = [&](int k, int64_t at) {
+        zs[k] = fetch(z + at);
+        if (SHORTCUT != NONE) xs[k] = fetch(x + at);
+    };
+    const int64_t first = ((int64_t)blockIdx.x * place.lanes + place.lane) * channels + place.channel;
+    const int64_t step = (int64_t)gridDim.x * place.lanes * channels;
+    walk<AHEAD>(first, rows * channels, step, fetch_row, [&](int k, int64_t at) {
+        float value[SIZE], other[SIZE];
+        widen(zs[k], value);
+        if (SHORTCUT != NONE) widen(xs[k], other);
 #pragma unroll
         for (int i = 0; i < SIZE; ++i) {
             value[i] = scale[i] * value[i] + shift[i];
-            if (shortcut) value[i] += shortcut_coefficients ? scale_x[i] * x[i] + shift_x[i] : x[i];
+            if (SHORTCUT == PLAIN) value[i] += other[i];
+            if (SHORTCUT == NORMED) value[i] += scale_x[i] * other[i] + shift_x[i];
             // Written so that NaN stays NaN.
             value[i] = value[i] < 0 ? 0 : value[i];
         }
         store(value, y + at);
-    }
+    });
 }
 
 #define APPLY(T)                                                                                                       \
-    (const T* z, const float* coefficients, const T* shortcut, const float* shortcut_coefficients, T* y, int64_t rows,    \
+    (const T* z, const float* coefficients, const T* x, const float* coefficients_of_x, T* y, int64_t rows,            \
      int channels)
-KERNEL(norm_apply, APPLY, (z, coefficients, shortcut, shortcut_coefficients, y, rows, channels))
+#define APPLIED (z, coefficients, x, coefficients_of_x, y, rows, channels)
+template <typename T>
+__device__ inline void norm_apply APPLY(T) { norm_and_add<T, NONE> APPLIED; }
+template <typename T>
+__device__ inline void norm_apply_identity APPLY(T) { norm_and_add<T, PLAIN> APPLIED; }
+template <typename T>
+__device__ inline void norm_apply_projection APPLY(T) { norm_and_add<T, NORMED> APPLIED; }
+KERNEL(norm_apply, APPLY, APPLIED)
+KERNEL(norm_apply_identity, APPLY, APPLIED)
+KERNEL(norm_apply_projection, APPLY, APPLIED)

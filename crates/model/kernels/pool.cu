@@ -13,6 +13,9 @@ struct alignas(SIZE) Bytes {
     unsigned char values[SIZE];
 };
 
+// The nearest of the places 0 to side - 1.
+__device__ inline int clamp(int at, int side) { return at < 0 ? 0 : at < side ? at : side - 1; }
+
 // pooled = maximum of relu(scale * z + shift); `winners` receives the winner's place in the kernel, the first of equals,
 // and NO_WINNER where nothing is above zero: after the ReLU there is no gradient then. One thread per pack of the output.
 template <typename T>
@@ -34,15 +37,19 @@ __device__ inline void max_pool(const T* z, const float* coefficients, T* pooled
     Bytes<SIZE> winner;
 #pragma unroll
     for (int i = 0; i < SIZE; ++i) winner.values[i] = NO_WINNER;
+#pragma unroll
     for (int tap = 0; tap < KERNEL_SIDE * KERNEL_SIDE; ++tap) {
         const int y = out_y * STRIDE + tap / KERNEL_SIDE - PADDING;
         const int x = out_x * STRIDE + tap % KERNEL_SIDE - PADDING;
-        if (y < 0 || y >= height || x < 0 || x >= width) continue;
+        // Beyond the edge the edge is read, and does not count: behind a branch each load waits for the one before.
+        const int inner_y = clamp(y, height), inner_x = clamp(x, width);
+        const bool inside = y == inner_y && x == inner_x;
         float value[SIZE];
-        load(z + ((image * height + y) * width + x) * channels + channel, value);
+        load(z + ((image * height + inner_y) * width + inner_x) * channels + channel, value);
 #pragma unroll
         for (int i = 0; i < SIZE; ++i) {
-            const float normed = scale[i] * value[i] + shift[i];
+            // Zero never wins.
+            const float normed = inside ? scale[i] * value[i] + shift[i] : 0;
             const bool wins = normed > best[i] || normed != normed;
             best[i] = wins ? normed : best[i];
             winner.values[i] = wins ? (unsigned char)tap : winner.values[i];
@@ -57,6 +64,21 @@ __device__ inline void max_pool(const T* z, const float* coefficients, T* pooled
     (const T* z, const float* coefficients, T* pooled, unsigned char* winners, int images, int height, int width,      \
      int channels)
 KERNEL(max_pool, MAX_POOL, (z, coefficients, pooled, winners, images, height, width, channels))
+
+// A window along one axis, and which of its elements an element of the input is.
+struct Window {
+    int out;
+    int tap;
+};
+
+// The first or the second window that holds the element `at`, of `windows`. Where there is none, one that can be read,
+// with a tap that wins nothing.
+__device__ inline Window window(int at, int which, int windows) {
+    const int out = (at + PADDING) / STRIDE - which;
+    const int tap = at + PADDING - out * STRIDE;
+    if (tap < KERNEL_SIDE && out < windows) return Window{out, tap};
+    return Window{at / STRIDE, KERNEL_SIDE * KERNEL_SIDE};
+}
 
 // The gradient of the pooling's input, from that of its output, `a + b` (b may be null): each pixel of the input adds up
 // the windows that it won. One thread per pack of the input, so that nothing is written twice.
@@ -74,20 +96,19 @@ __device__ inline void max_pool_backward(const T* a, const T* b, const unsigned 
     const int x = (int)(pixel % width), y = (int)(pixel / width % height);
     const int64_t image = pixel / ((int64_t)width * height);
     float sum[SIZE] = {};
-    for (int tap = 0; tap < KERNEL_SIDE * KERNEL_SIDE; ++tap) {
-        const int down = y + PADDING - tap / KERNEL_SIDE, right = x + PADDING - tap % KERNEL_SIDE;
-        if (down < 0 || right < 0 || down % STRIDE != 0 || right % STRIDE != 0) continue;
-        const int out_y = down / STRIDE, out_x = right / STRIDE;
-        if (out_y >= out_height || out_x >= out_width) continue;
-        const int64_t at = ((image * out_height + out_y) * out_width + out_x) * channels + channel;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+        const Window down = window(y, i / 2, out_height), right = window(x, i % 2, out_width);
+        const int tap = down.tap * KERNEL_SIDE + right.tap;
+        const int64_t at = ((image * out_height + down.out) * out_width + right.out) * channels + channel;
         float gradient[SIZE], other[SIZE];
         load(a + at, gradient);
         if (b) load(b + at, other);
         const Bytes<SIZE> winner = *reinterpret_cast<const Bytes<SIZE>*>(winners + at);
 #pragma unroll
-        for (int i = 0; i < SIZE; ++i) {
-            const float whole = b ? gradient[i] + other[i] : gradient[i];
-            sum[i] += winner.values[i] == tap ? whole : 0;
+        for (int c = 0; c < SIZE; ++c) {
+            const float whole = b ? gradient[c] + other[c] : gradient[c];
+            sum[c] += winner.values[c] == tap ? whole : 0;
         }
     }
     store(sum, g + pixel * channels + channel);

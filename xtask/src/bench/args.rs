@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::only::Only;
+
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
-    /// Measure only these parts [default: all that the device has]
-    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) only: Vec<Part>,
+    /// Measure only these: parts (peak, train, infer, norm, layers, loader, ingest), or results by name or its beginning
+    /// (cpu.train.f32.b16, cpu.infer) [default: all that the device has]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) only: Vec<Only>,
     /// A Python with the peers (xtask/peers/requirements.txt); what it lacks is said in the tables
     #[arg(long, value_name = "PATH")]
     pub(crate) peer_python: Option<PathBuf>,
@@ -52,6 +55,7 @@ while slows all of them down. A ratio is Candling's median over the peer's; abov
   cargo xtask bench --peer-python PYTHON                 everything, and docs/performance.md from it
   cargo xtask bench --only train --batch 16 --rounds 1   a first look at the training step
   cargo xtask bench --only peak,layers                   single layers beside what the machine can do at most
+  cargo xtask bench --only cpu.train.f32.b16             one result
   cargo xtask bench --only ingest --images FOLDER        your own JPEGs
   cargo xtask bench --device cuda --peer-python PYTHON   on a CUDA card
 
@@ -66,6 +70,8 @@ pub(crate) enum Part {
     Train,
     /// Inference
     Infer,
+    /// The batch norms of ResNet-50 by themselves, beside cuDNN's (card)
+    Norm,
     /// Single convolutions of ResNet-50 (CPU)
     Layers,
     /// Shuffled batches out of shards (CPU)
@@ -102,7 +108,22 @@ pub(crate) enum Malloc {
 }
 
 impl Part {
-    pub(crate) const ALL: [Part; 6] = [Part::Peak, Part::Train, Part::Infer, Part::Layers, Part::Loader, Part::Ingest];
+    pub(crate) const ALL: [Part; 7] =
+        [Part::Peak, Part::Train, Part::Infer, Part::Norm, Part::Layers, Part::Loader, Part::Ingest];
+
+    /// What the names of its results begin with.
+    pub(crate) fn stem(self, device: Device) -> String {
+        let device = device.name();
+        match self {
+            Part::Peak => format!("{device}.peak"),
+            Part::Train => format!("{device}.train"),
+            Part::Infer => format!("{device}.infer"),
+            Part::Norm => format!("{device}.norm"),
+            Part::Layers => format!("{device}.layer"),
+            Part::Loader => format!("{device}.loader"),
+            Part::Ingest => "ingest".to_owned(),
+        }
+    }
 }
 
 impl Device {
@@ -128,10 +149,19 @@ impl Precision {
 impl BenchArgs {
     /// The parts to measure, in their order; on a card those that have something to do with it.
     pub(crate) fn parts(&self) -> Vec<Part> {
-        let asked = |part: &Part| self.only.is_empty() || self.only.contains(part);
-        let on_device =
-            |part: &Part| self.device == Device::Cpu || [Part::Peak, Part::Train, Part::Infer].contains(part);
-        Part::ALL.into_iter().filter(asked).filter(on_device).collect()
+        let asked =
+            |part: &Part| self.only.is_empty() || self.only.iter().any(|only| only.concerns(*part, self.device));
+        self.parts_of_device().filter(asked).collect()
+    }
+
+    /// All parts that have something to do with the device.
+    pub(crate) fn parts_of_device(&self) -> impl Iterator<Item = Part> {
+        let device = self.device;
+        Part::ALL.into_iter().filter(move |part| match part {
+            Part::Peak | Part::Train | Part::Infer => true,
+            Part::Norm => device == Device::Cuda,
+            Part::Layers | Part::Loader | Part::Ingest => device == Device::Cpu,
+        })
     }
 
     /// Sizes of the batches.

@@ -35,7 +35,7 @@ pub(crate) struct Row {
     pub(crate) ratio: Option<f64>,
     /// What both count.
     pub(crate) unit: String,
-    /// Why something is missing.
+    /// Why something is missing, or who else was on the card.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
     /// The table it stands in.
@@ -82,12 +82,12 @@ impl Row {
 
 impl Case {
     /// Measures both sides once; who begins changes from round to round.
-    pub(crate) fn measure(&mut self, round: u32, malloc: Malloc) {
+    pub(crate) fn measure(&mut self, round: u32, malloc: Malloc, company: fn() -> Option<String>) {
         let mut sides: Vec<&mut Entrant> = std::iter::once(&mut self.ours).chain(&mut self.peers).collect();
         if !round.is_multiple_of(2) {
             sides.reverse();
         }
-        sides.into_iter().for_each(|side| side.measure(malloc));
+        sides.into_iter().for_each(|side| side.measure(malloc, company));
     }
 
     /// Its results. `peak` finds the machine's peak by name, in operations or, for `copy`, in bytes a second.
@@ -121,22 +121,29 @@ impl Case {
         rows
     }
 
-    /// The most memory that both sides took, where both tell it.
+    /// The most memory that Candling took, beside each peer that tells its own.
     fn memory(&self) -> Vec<Row> {
         let ours = self.ours.memory();
+        let Some(a) = median(&ours) else { return Vec::new() };
+        let alone = Row {
+            ours: Some(a),
+            note: company([&self.ours]),
+            ..Row::new(memory_name(&self.name), Table::Memory, "bytes")
+        };
         let row = |peer: &Entrant| {
             let theirs = peer.memory();
-            let (a, b) = (median(&ours)?, median(&theirs)?);
+            let b = median(&theirs)?;
             Some(Row {
-                ours: Some(a),
                 peer_name: Some(peer.name.clone()),
                 peer: Some(b),
                 ratio: Some(b / a),
+                note: company([&self.ours, peer]),
                 spread: spread(&theirs, &ours),
-                ..Row::new(memory_name(&self.name), Table::Memory, "bytes")
+                ..alone.clone()
             })
         };
-        self.peers.iter().filter_map(row).collect()
+        let rows: Vec<Row> = self.peers.iter().filter_map(row).collect();
+        if rows.is_empty() { vec![alone] } else { rows }
     }
 
     /// All values of a program that measures several things and has no peer.
@@ -165,13 +172,24 @@ impl Case {
 
     fn note(&self, peer: &Entrant) -> Option<String> {
         let sides = [&self.ours, peer].into_iter();
-        let notes: Vec<String> = sides.filter_map(|side| Some(format!("{}: {}", side.name, side.reason()?))).collect();
-        (!notes.is_empty()).then(|| notes.join("; "))
+        let reasons = sides.filter_map(|side| Some(format!("{}: {}", side.name, side.reason()?)));
+        joined(reasons.chain(company([&self.ours, peer])))
     }
 }
 
+/// Who else was on the card while these were measured: its memory is counted with theirs.
+fn company<'a>(sides: impl IntoIterator<Item = &'a Entrant>) -> Option<String> {
+    let company = |side: &Entrant| Some(format!("{}: the card was also used by {}", side.name, side.company()?));
+    joined(sides.into_iter().filter_map(company))
+}
+
+fn joined(notes: impl Iterator<Item = String>) -> Option<String> {
+    let notes: Vec<String> = notes.collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
 /// `cpu.train.f32.b16` takes `cpu.train.memory.b16`; other precisions than f32 are named.
-fn memory_name(name: &str) -> String {
+pub(crate) fn memory_name(name: &str) -> String {
     match name.split('.').collect::<Vec<_>>().as_slice() {
         [device, what, "f32", batch] => format!("{device}.{what}.memory.{batch}"),
         [device, what, rest @ ..] => format!("{device}.{what}.memory.{}", rest.join(".")),
@@ -191,9 +209,28 @@ mod tests {
     fn contest(ours: Entrant, peers: Vec<Entrant>) -> Case {
         let mut case =
             Case { part: Part::Train, name: "cpu.train.f32.b16".to_owned(), ours, peers, limit: Some("f32") };
-        case.measure(0, Malloc::Default);
-        case.measure(1, Malloc::Default);
+        case.measure(0, Malloc::Default, || None);
+        case.measure(1, Malloc::Default, || None);
         case
+    }
+
+    #[test]
+    fn memory_is_told_where_no_peer_tells_its_own_and_company_is_named() {
+        let ours = says("Candling", r#"{"value": 15, "unit": "images/s", "peak_bytes": 100}"#);
+        let rows =
+            contest(ours, vec![Entrant::absent("PyTorch", "no --peer-python was given".to_owned())]).rows(|_| None);
+        let [_, memory] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!((memory.name.as_str(), memory.ours, memory.peer), ("cpu.train.memory.b16", Some(100.0), None));
+        assert_eq!((&memory.peer_name, &memory.note), (&None, &None));
+
+        let ours = says("Candling", r#"{"value": 15, "peak_bytes": 100}"#);
+        let mut case = contest(ours, vec![says("PyTorch", r#"{"value": 10, "peak_bytes": 150}"#)]);
+        case.measure(0, Malloc::Default, || Some("1234 (python)".to_owned()));
+        for row in case.rows(|_| None) {
+            let expected =
+                "Candling: the card was also used by 1234 (python); PyTorch: the card was also used by 1234 (python)";
+            assert_eq!(row.note.as_deref(), Some(expected), "{}", row.name);
+        }
     }
 
     #[test]

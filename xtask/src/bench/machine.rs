@@ -21,6 +21,32 @@ pub(crate) fn describe() -> String {
         .join(", ")
 }
 
+/// The version of the cards' driver.
+pub(crate) fn driver() -> Option<String> {
+    smi("--query-gpu=driver_version").and_then(|text| Some(text.lines().next()?.trim().to_owned()))
+}
+
+/// Programs that compute on a card at the moment: "1234 (python), 99 (train)".
+pub(crate) fn company() -> Option<String> {
+    shown(&smi("--query-compute-apps=pid,process_name")?)
+}
+
+/// What `nvidia-smi` lists, a comma between the values of a line.
+fn smi(query: &str) -> Option<String> {
+    let output = Command::new("nvidia-smi").args([query, "--format=csv,noheader"]).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Lines of `pid, name` for people; names without their folders, which are nobody else's business.
+fn shown(listed: &str) -> Option<String> {
+    let programs: Vec<String> = listed
+        .lines()
+        .filter_map(|line| line.split_once(','))
+        .map(|(pid, name)| format!("{} ({})", pid.trim(), name.rsplit('/').next().unwrap_or_default().trim()))
+        .collect();
+    (!programs.is_empty()).then(|| programs.join(", "))
+}
+
 /// The commit, and whether the files are as it has them.
 pub(crate) fn commit() -> String {
     let git = |args: &[&str]| {
@@ -60,6 +86,12 @@ fn field(path: &str, name: &str, separator: char) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_on_a_card_are_shown_without_their_folders() {
+        assert_eq!(shown("1234, /usr/bin/python3\n99, train\n").as_deref(), Some("1234 (python3), 99 (train)"));
+        assert_eq!(shown("\n"), None);
+    }
 
     #[test]
     fn a_machine_has_cores() {

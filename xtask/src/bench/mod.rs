@@ -9,6 +9,7 @@ mod entrant;
 mod images;
 mod machine;
 mod measurement;
+mod only;
 mod page;
 mod plan;
 mod programs;
@@ -27,24 +28,25 @@ use self::case::{Case, Row};
 use crate::programs::root;
 
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
-    if args.parts().is_empty() {
-        let device = args.device.name();
-        return Err(Failure::usage(format!("none of the parts in --only can be measured with --device {device}")));
-    }
+    plan::check(args)?;
     if args.device == Device::Cuda {
         programs::check_card()?;
     }
     let target = page_to_write(args)?;
     programs::build(args.device)?;
     let mut cases = plan::cases(args)?;
+    let company = match args.device {
+        Device::Cpu => || None,
+        Device::Cuda => machine::company,
+    };
     for round in 0..args.rounds {
         for case in &mut cases {
-            case.measure(round, args.malloc);
+            case.measure(round, args.malloc, company);
             progress::line(&format!("round {}/{}: {}", round + 1, args.rounds, said(case)));
         }
     }
 
-    let rows = rows(&cases);
+    let rows = rows(args, &cases);
     let section = page::section(&facts(args, &cases), &rows);
     print_text(&section)?;
     if let Some(file) = &args.json {
@@ -60,8 +62,17 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         Some(failed) if rows.iter().all(|row| row.ours.is_none()) => {
             Err(Failure::failed(format!("nothing of Candling's was measured: {}", failed.reason().unwrap_or_default())))
         }
-        _ => Ok(()),
+        _ => unknown(args, &cases).map_or(Ok(()), |unknown| Err(Failure::usage(unknown))),
     }
+}
+
+/// What is wrong with a name in `--only` that is none of the results: only a program that has measured says of what.
+fn unknown(args: &BenchArgs, cases: &[Case]) -> Option<String> {
+    let results: Vec<(&Case, Row)> =
+        cases.iter().flat_map(|case| case.rows(|_| None).into_iter().map(move |row| (case, row))).collect();
+    let unknown = args.only.iter().find(|only| !results.iter().any(|(case, row)| only.means(case, row)))?;
+    let names: Vec<&str> = results.iter().map(|(_, row)| row.name.as_str()).collect();
+    Some(format!("--only names {unknown}, and what was measured is {}", names.join(", ")))
 }
 
 /// The page that the results go to, with what it holds, if there is one. Read before anything is measured, so that a page
@@ -82,8 +93,8 @@ fn page_to_write(args: &BenchArgs) -> Result<Option<(PathBuf, String)>, Failure>
     Ok(Some((path, page)))
 }
 
-/// All results, the machine's peaks known.
-fn rows(cases: &[Case]) -> Vec<Row> {
+/// All results that are asked for, the machine's peaks known.
+fn rows(args: &BenchArgs, cases: &[Case]) -> Vec<Row> {
     let none = |_: &str| None;
     let peaks: Vec<Row> =
         cases.iter().filter(|case| case.part == Part::Peak).flat_map(|case| case.rows(none)).collect();
@@ -91,7 +102,8 @@ fn rows(cases: &[Case]) -> Vec<Row> {
         let row = peaks.iter().find(|row| row.name.ends_with(&format!(".peak.{name}")))?;
         row.ours.map(|gigaflops| gigaflops * 1e9)
     };
-    cases.iter().flat_map(|case| case.rows(peak)).collect()
+    let asked = |case: &Case, row: &Row| args.only.is_empty() || args.only.iter().any(|only| only.means(case, row));
+    cases.iter().flat_map(|case| case.rows(peak).into_iter().filter(move |row| asked(case, row))).collect()
 }
 
 /// What was measured on, with what and how.
@@ -105,16 +117,18 @@ fn facts(args: &BenchArgs, cases: &[Case]) -> Vec<(&'static str, String)> {
         Malloc::Default => "as the system has it, on both sides",
     };
     let peers = if peers.is_empty() { "none".to_owned() } else { peers.into_iter().collect::<Vec<_>>().join("; ") };
-    vec![
-        ("machine", machine::describe()),
-        ("device", device),
+    let driver = (args.device == Device::Cuda).then(machine::driver).flatten();
+    let mut facts = vec![("machine", machine::describe()), ("device", device)];
+    facts.extend(driver.map(|version| ("driver", version)));
+    facts.extend([
         ("peers", peers),
         ("date", machine::today()),
         ("command", format!("`{}`", command(std::env::args().skip(1)))),
         ("rounds", format!("{}, each measurement {} s", args.rounds, args.seconds)),
         ("malloc", malloc.to_owned()),
         ("code", format!("{} ({})", machine::commit(), machine::compiler())),
-    ]
+    ]);
+    facts
 }
 
 /// What was typed, without the places of this machine.
@@ -157,6 +171,36 @@ fn said(case: &Case) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn results_that_are_not_asked_for_are_left_out() {
+        use clap::Parser;
+
+        #[derive(Parser)]
+        struct Line {
+            #[command(flatten)]
+            bench: BenchArgs,
+        }
+
+        let lines = "{\"name\":\"conv1\",\"gflops\":3}\n{\"name\":\"fc\",\"gflops\":4}";
+        let ours = entrant::Entrant::new("layers", ["printf", "%s\\n", lines]);
+        let mut case = Case { part: Part::Layers, name: "cpu.layer.b8".to_owned(), ours, peers: vec![], limit: None };
+        case.measure(0, Malloc::Default, || None);
+        let cases = [case];
+        for (asked, expected) in [
+            ("cpu.layer", vec!["cpu.layer.b8.conv1", "cpu.layer.b8.fc"]),
+            ("cpu.layer.b8.fc", vec!["cpu.layer.b8.fc"]),
+            ("cpu.layer.b8.con", vec![]),
+        ] {
+            let line = Line::try_parse_from(["bench", "--only", asked]).unwrap();
+            let found = rows(&line.bench, &cases);
+            assert_eq!(found.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), expected, "{asked}");
+            let unknown = unknown(&line.bench, &cases);
+            assert_eq!(unknown.is_some(), expected.is_empty(), "{asked}: {unknown:?}");
+            assert!(unknown.is_none_or(|text| text.contains("cpu.layer.b8.conv1")), "{asked}");
+        }
+    }
 
     #[test]
     fn a_command_is_shown_without_the_places_of_this_machine() {

@@ -9,8 +9,48 @@ use super::args::{BenchArgs, Device, Part, Precision};
 use super::case::Case;
 use super::entrant::Entrant;
 use super::images::{self, Images};
+use super::only::Only;
 use super::programs::{example, folder, script};
 use crate::programs;
+
+/// Fails where something in `--only` is not there to be measured.
+///
+/// # Errors
+/// It says what there is.
+pub(crate) fn check(args: &BenchArgs) -> Result<(), Failure> {
+    let parts: Vec<Part> = args.parts_of_device().collect();
+    let (mut names, mut cases) = (Vec::new(), Vec::new());
+    for &part in &parts {
+        match part {
+            // What is in their results shows when they are measured.
+            Part::Peak | Part::Loader | Part::Ingest => names.push(part.stem(args.device)),
+            Part::Train | Part::Infer => cases.extend(steps(args, part)?),
+            Part::Norm => cases.extend(norms(args)?),
+            Part::Layers => cases.extend(layers(args)?),
+        }
+    }
+    for only in &args.only {
+        let known = |part: &Part| match part {
+            Part::Peak | Part::Loader | Part::Ingest => only.concerns(*part, args.device),
+            _ => cases.iter().any(|case| case.part == *part && only.concerns_case(case)),
+        };
+        if parts.iter().any(known) {
+            continue;
+        }
+        let device = args.device.name();
+        return Err(Failure::usage(match only {
+            Only::Part(_) => format!("the part `{only}` in --only has nothing to be measured with --device {device}"),
+            Only::Name(name) => {
+                names.extend(cases.into_iter().map(|case| case.name));
+                format!(
+                    "there is no result `{name}` with these options and --device {device}; there are {}",
+                    names.join(", ")
+                )
+            }
+        }));
+    }
+    Ok(())
+}
 
 /// Everything that `args` ask for.
 pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
@@ -24,6 +64,7 @@ pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
         match part {
             Part::Peak => cases.push(peak(args)?),
             Part::Train | Part::Infer => cases.extend(steps(args, part)?),
+            Part::Norm => cases.extend(norms(args)?),
             Part::Layers => cases.extend(layers(args)?),
             Part::Loader => cases.push(loader(args, &images)?),
             Part::Ingest => {
@@ -33,6 +74,7 @@ pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
             }
         }
     }
+    cases.retain(|case| args.only.is_empty() || args.only.iter().any(|only| only.concerns_case(case)));
     Ok(cases)
 }
 
@@ -98,6 +140,27 @@ fn steps(args: &BenchArgs, part: Part) -> Result<Vec<Case>, Failure> {
             let limit = Some(if precision == Precision::Bf16 { "bf16" } else { "f32" });
             let name = format!("{device}.{what}.{}.b{batch}", precision.name());
             cases.push(Case { part, name, ours: ours("Candling", "bench-step", command)?, peers, limit });
+        }
+    }
+    Ok(cases)
+}
+
+/// The batch norms of a training step, beside PyTorch's own in the same type and beside cuDNN's, which it takes for float16.
+fn norms(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
+    let mut cases = Vec::new();
+    for precision in args.precisions() {
+        for batch in args.batches() {
+            let (numbers, seconds) = ([batch, args.size].map(|number| number.to_string()), args.seconds.to_string());
+            let common = ["--batch", &numbers[0], "--size", &numbers[1], "--seconds", &seconds];
+            let torch =
+                |name: &str, dtype: &str| peer(args, name, "torch_norms.py", common.iter().chain(&["--dtype", dtype]));
+            let peers = match precision {
+                Precision::Bf16 => vec![torch("PyTorch bf16", "bf16"), torch("cuDNN float16, by PyTorch", "float16")],
+                Precision::F32 => vec![torch("PyTorch f32", "f32")],
+            };
+            let ours = ours("Candling", "norms", common.iter().chain(&["--precision", precision.name()]))?;
+            let name = format!("{}.norm.{}.b{batch}", args.device.name(), precision.name());
+            cases.push(Case { part: Part::Norm, name, ours, peers, limit: None });
         }
     }
     Ok(cases)
@@ -195,7 +258,13 @@ mod tests {
         let cases = planned(&["--device", "cuda", "--peer-python", "py"]);
         let batches = [64, 128, 256];
         let steps = ["train", "infer"].map(|what| batches.map(|batch| format!("cuda.{what}.bf16.b{batch}")));
-        assert_eq!(names(&cases), [vec!["cuda.peak".to_owned()], steps.concat()].concat());
+        let norms = batches.map(|batch| format!("cuda.norm.bf16.b{batch}"));
+        assert_eq!(names(&cases), [vec!["cuda.peak".to_owned()], steps.concat(), norms.to_vec()].concat());
+        let cudnn = &cases[8].peers[1].words()[2..];
+        assert_eq!(
+            (&cudnn[..2], &cudnn[6..]),
+            (&["--batch", "128"].map(str::to_owned)[..], &["--dtype", "float16"].map(str::to_owned)[..])
+        );
         let ours = cases[3].ours.words().join(" ");
         assert!(ours.contains("bench-step") && ours.ends_with("--device cuda --precision bf16"), "{ours}");
         let [eager, compiled] = &cases[3].peers[..] else { panic!("{}", cases[3].peers.len()) };
@@ -207,6 +276,30 @@ mod tests {
         for script in scripts.filter(|words| words[0] == "py").map(|words| words[1].clone()) {
             assert!(Path::new(&script).is_file(), "{script}");
         }
+    }
+
+    #[test]
+    fn a_result_is_planned_by_its_name_or_its_beginning() {
+        assert_eq!(names(&planned(&["--only", "cpu.train.f32.b16"])), ["cpu.train.f32.b16"]);
+        // Memory is measured with speed.
+        assert_eq!(names(&planned(&["--only", "cpu.train.memory.b32"])), ["cpu.train.f32.b32"]);
+        assert_eq!(names(&planned(&["--only", "cpu.layer.b8.conv1.forward"])), ["cpu.layer.b8"]);
+        let both = planned(&["--only", "cpu.infer.bf16,train", "--batch", "4"]);
+        assert_eq!(names(&both), ["cpu.train.f32.b4", "cpu.train.bf16.b4", "cpu.infer.bf16.b4"]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_refused_with_what_is() {
+        let checked = |words: &[&str]| check(&Line::try_parse_from([&["bench"], words].concat()).unwrap().bench);
+        for asked in ["train", "ingest.jpeg.512", "cpu.train.f32.b16", "cpu.infer.memory.bf16.b32", "cpu.peak"] {
+            assert!(checked(&["--only", asked]).is_ok(), "{asked}");
+        }
+        for asked in ["trian", "cpu.train.f32.b1", "cuda.train.bf16.b64", "train,cpu.train.f32.b8"] {
+            let error = checked(&["--only", asked]).unwrap_err();
+            assert!(error.to_string().contains("cpu.train.f32.b16, cpu.train.f32.b32"), "{asked}: {error}");
+        }
+        assert!(checked(&["--only", "train,cpu.train.f32.b8", "--batch", "8"]).is_ok());
+        assert!(checked(&["--device", "cuda", "--only", "ingest"]).is_err());
     }
 
     #[test]

@@ -9,15 +9,15 @@ use cudarc::driver::{CudaContext, CudaEvent, CudaFunction, CudaSlice, CudaStream
 use cudarc::nvrtc::Ptx;
 
 use super::convolution::{Convolution, Cudnn};
-use super::engine::{Address, Arg, Engine, Geometry, Precision, Purpose, Scratch, THREADS};
+use super::engine::{Address, Arg, Backward, Engine, Geometry, Precision, Scratch, THREADS};
 use super::error::{Error, Result};
 use super::folded::Fused;
 use super::graph::{Graph, Graphs};
+use super::pinned::{self, Pinned, Readback, Readbacks};
+use super::prepared::Prepared;
+use super::requirements;
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
-
-/// The first generation with bf16 matrix units: Ampere, compute capability 8.0.
-const BF16_GENERATION: i32 = 8;
 
 /// A card with everything that computing on it needs.
 pub(crate) struct Card {
@@ -29,8 +29,8 @@ pub(crate) struct Card {
     cudnn: Cudnn,
     /// Pinned memory and the copies in flight from it, one for each slot of [`Engine::stage`].
     staging: RefCell<Vec<Staging>>,
-    /// Finished readbacks, whose memory and events serve others.
-    spare: RefCell<Vec<Readback>>,
+    readbacks: Readbacks,
+    prepared: RefCell<Prepared<Card>>,
     compute: Arc<CudaStream>,
     copies: Arc<CudaStream>,
     context: Arc<CudaContext>,
@@ -45,20 +45,6 @@ struct Staging {
     consumed: CudaEvent,
 }
 
-/// Host memory that the card copies from and to by itself.
-struct Pinned {
-    bytes: *mut u8,
-    len: usize,
-    context: Arc<CudaContext>,
-}
-
-/// A copy to the host under way.
-pub(crate) struct Readback {
-    pinned: Pinned,
-    len: usize,
-    done: CudaEvent,
-}
-
 impl std::fmt::Debug for Card {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{self}")
@@ -67,13 +53,8 @@ impl std::fmt::Debug for Card {
 
 impl std::fmt::Display for Card {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "cuda:{} ({}, {:?})", self.index, self.name, self.precision)
-    }
-}
-
-impl std::fmt::Debug for Readback {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Readback of {} bytes", self.len)
+        let cudnn = requirements::shown_cudnn(Cudnn::version());
+        write!(f, "cuda:{} ({}, {:?}, cuDNN {cudnn})", self.index, self.name, self.precision)
     }
 }
 
@@ -102,15 +83,6 @@ impl Card {
     fn event(&self) -> Result<CudaEvent> {
         self.context.new_event(None).map_err(driver("make an event"))
     }
-
-    /// A readback of `len` bytes that has not been asked for: a finished one that is large enough, or a new one.
-    fn readback(&self, len: usize) -> Result<Readback> {
-        let mut spare = self.spare.borrow_mut();
-        match spare.iter().position(|readback| readback.pinned.len >= len) {
-            Some(i) => Ok(Readback { len, ..spare.swap_remove(i) }),
-            None => Ok(Readback { pinned: Pinned::new(&self.context, len)?, len, done: self.event()? }),
-        }
-    }
 }
 
 #[expect(unsafe_code, reason = "the driver is C; memory lives as long as its owners, addresses are the caller's")]
@@ -124,6 +96,13 @@ mod calls {
             if !unsafe { cudarc::driver::sys::is_culib_present() } {
                 return Err(Error::NoDriver);
             }
+            let mut version = 0;
+            // SAFETY: the driver need not have been started for this.
+            unsafe { cudarc::driver::sys::cuDriverGetVersion(&mut version) }
+                .result()
+                .map_err(driver("say its version"))?;
+            // Before all other calls, some of which an old one does not have.
+            requirements::check_driver(version)?;
             match result::init() {
                 Err(error) if error.0 == CUresult::CUDA_ERROR_NO_DEVICE => {
                     return Err(Error::NoCard { index, count: 0 });
@@ -138,9 +117,8 @@ mod calls {
             // SAFETY: memory is used on one stream, and across the two where `stage` orders them by events of its own.
             unsafe { context.disable_event_tracking() };
             let name = context.name().map_err(driver("name the card"))?;
-            let (generation, _) = context.compute_capability().map_err(driver("ask for the card's generation"))?;
-            let best = if generation >= BF16_GENERATION { Precision::Bf16 } else { Precision::F32 };
-            let precision = precision.unwrap_or(best);
+            let capability = context.compute_capability().map_err(driver("ask for the card's generation"))?;
+            let precision = requirements::precision(&name, capability, precision)?;
             let compute = context.new_stream().map_err(driver("make a stream"))?;
             let copies = context.new_stream().map_err(driver("make a stream"))?;
             let mut functions = BTreeMap::new();
@@ -152,9 +130,20 @@ mod calls {
                 }
             }
             let cudnn = Cudnn::new(compute.cu_stream())?;
-            let (staging, spare) = (RefCell::default(), RefCell::default());
-            let graphs = Graphs::from_environment();
-            Ok(Self { name, index, precision, graphs, functions, cudnn, staging, spare, compute, copies, context })
+            Ok(Self {
+                name,
+                index,
+                precision,
+                graphs: Graphs::from_environment(),
+                functions,
+                cudnn,
+                staging: RefCell::default(),
+                readbacks: Readbacks::default(),
+                prepared: RefCell::default(),
+                compute,
+                copies,
+                context,
+            })
         }
     }
 
@@ -165,7 +154,10 @@ mod calls {
         type Recording = Graph;
 
         fn allocate(&self, bytes: usize) -> Result<Self::Memory> {
-            self.compute.alloc_zeros(bytes).map_err(|error| driver(&format!("allocate {bytes} bytes"))(error))
+            self.compute.alloc_zeros(bytes).map_err(|error| {
+                let free = || Some(self.context.mem_get_info().ok()?.0);
+                not_allocated(bytes, error, free)
+            })
         }
 
         fn address(&self, memory: &Self::Memory) -> Address {
@@ -199,14 +191,14 @@ mod calls {
             }
             let Staging { pinned, sent, consumed } = &mut staging[slot];
             sent.synchronize().map_err(driver("wait for a copy"))?;
-            if pinned.len < total {
+            if pinned.len() < total {
                 *pinned = Pinned::new(&self.context, total)?;
             }
             self.copies.wait(consumed).map_err(driver("order the streams"))?;
             let mut offset = 0;
             for &(from, to) in parts {
                 let pinned = &mut pinned.slice_mut()[offset..offset + from.len()];
-                pinned.copy_from_slice(from);
+                pinned::copy(from, pinned);
                 if !from.is_empty() {
                     // SAFETY: the caller vouches for the address; `sent` guards the pinned memory.
                     unsafe { result::memcpy_htod_async(to, pinned, self.copies.cu_stream()) }
@@ -225,8 +217,12 @@ mod calls {
             }
         }
 
+        fn expect_readbacks(&self, count: usize, bytes: usize) -> Result<()> {
+            self.readbacks.make_ready(&self.context, count, bytes)
+        }
+
         fn read_later(&self, from: Address, bytes: usize) -> Result<Readback> {
-            let mut readback = self.readback(bytes)?;
+            let mut readback = self.readbacks.take(&self.context, bytes)?;
             let to = &mut readback.pinned.slice_mut()[..bytes];
             // SAFETY: the caller vouches for the address; `done` guards the pinned memory.
             unsafe { result::memcpy_dtoh_async(to, from, self.compute.cu_stream()) }
@@ -238,7 +234,7 @@ mod calls {
         fn finish(&self, mut readback: Readback) -> Result<Vec<u8>> {
             readback.done.synchronize().map_err(driver("wait for results"))?;
             let values = readback.pinned.slice_mut()[..readback.len].to_vec();
-            self.spare.borrow_mut().push(readback);
+            self.readbacks.give_back(readback);
             Ok(values)
         }
 
@@ -261,8 +257,17 @@ mod calls {
             self.graphs.start(recording)
         }
 
-        fn prepare(&self, geometry: &Geometry, precision: Precision, purpose: Purpose) -> Result<(Convolution, usize)> {
-            self.cudnn.prepare(geometry, precision, purpose)
+        fn prepared(&self) -> &RefCell<Prepared<Self>> {
+            &self.prepared
+        }
+
+        fn prepare(
+            &self,
+            geometry: &Geometry,
+            precision: Precision,
+            backward: Backward,
+        ) -> Result<(Convolution, usize)> {
+            self.cudnn.prepare(geometry, precision, backward)
         }
 
         fn convolve(&self, by: &Convolution, scratch: Scratch, x: Address, w: Address, y: Address) -> Result<()> {
@@ -295,32 +300,6 @@ mod calls {
             self.cudnn.weight_gradient(by, scratch, [x, dy, dw])
         }
     }
-
-    impl Pinned {
-        pub(super) fn new(context: &Arc<CudaContext>, len: usize) -> Result<Self> {
-            context.bind_to_thread().map_err(driver("select the card"))?;
-            let len = len.max(1);
-            // SAFETY: the memory is this structure's until it is dropped.
-            let bytes =
-                unsafe { result::malloc_host(len, 0) }.map_err(|error| driver(&format!("pin {len} bytes"))(error))?;
-            // SAFETY: `len` bytes were allocated; they are zeroed so that slices of them are initialised.
-            unsafe { bytes.cast::<u8>().write_bytes(0, len) };
-            Ok(Self { bytes: bytes.cast(), len, context: context.clone() })
-        }
-
-        pub(super) fn slice_mut(&mut self) -> &mut [u8] {
-            // SAFETY: `len` initialised bytes that nobody else has; the owners wait for copies before they look.
-            unsafe { std::slice::from_raw_parts_mut(self.bytes, self.len) }
-        }
-    }
-
-    impl Drop for Pinned {
-        fn drop(&mut self) {
-            // SAFETY: allocated by `malloc_host`; copies from and to it are waited for. Failures leave nothing to do.
-            let _ = self.context.bind_to_thread().and_then(|()| self.context.synchronize());
-            let _ = unsafe { result::free_host(self.bytes.cast()) };
-        }
-    }
 }
 
 /// Turns the driver's error into this crate's, with what was attempted.
@@ -328,5 +307,29 @@ pub(crate) fn driver(what: &str) -> impl Fn(DriverError) -> Error + '_ {
     move |error| {
         let text = error.error_string().map(|text| text.to_string_lossy().into_owned());
         Error::Driver { what: what.to_owned(), message: text.unwrap_or_else(|_| format!("{:?}", error.0)) }
+    }
+}
+
+/// Why there is no memory of `bytes`; `free` asks how much there is.
+fn not_allocated(bytes: usize, error: DriverError, free: impl Fn() -> Option<usize>) -> Error {
+    match error.0 {
+        CUresult::CUDA_ERROR_OUT_OF_MEMORY => Error::NoRoom { bytes, free: free() },
+        _ => driver(&format!("allocate {bytes} bytes"))(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_runs_out_is_an_error_of_its_own() {
+        let full = DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY);
+        assert!(matches!(not_allocated(7, full, || Some(3)), Error::NoRoom { bytes: 7, free: Some(3) }));
+    }
+
+    #[test]
+    fn nvcc_has_nothing_to_say_of_the_kernels() {
+        assert_eq!(NVCC_SAID, "");
     }
 }

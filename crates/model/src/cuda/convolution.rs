@@ -9,9 +9,10 @@ use cudarc::cudnn::result::{self, CudnnError};
 use cudarc::cudnn::sys;
 
 use super::descriptors::{Activation, Filter, Operation, Tensor, math};
-use super::engine::{Address, Geometry, NULL, Precision, Purpose, Scratch};
+use super::engine::{Address, Backward, Geometry, NULL, Precision, Scratch};
 use super::error::{Error, Result};
 use super::folded::Fused;
+use super::requirements;
 
 /// No algorithm may ask for more scratch memory than this.
 const MAX_SCRATCH: usize = 1 << 30;
@@ -35,9 +36,9 @@ pub(crate) struct Convolution {
     bias: Tensor,
     weight: Filter,
     forward: Chosen<sys::cudnnConvolutionFwdAlgo_t>,
-    /// None for inference, or where cuDNN has none: nobody asks for the gradient of the pixels.
+    /// None where it is not asked for.
     input: Option<Chosen<sys::cudnnConvolutionBwdDataAlgo_t>>,
-    /// None for inference.
+    /// None where it is not asked for.
     filter: Option<Chosen<sys::cudnnConvolutionBwdFilterAlgo_t>>,
 }
 
@@ -90,12 +91,24 @@ mod calls {
     use super::*;
 
     impl Cudnn {
-        /// cuDNN working on `stream`, which must outlive it.
-        pub(crate) fn new(stream: cudarc::driver::sys::CUstream) -> Result<Self> {
+        /// Fails unless there is a cuDNN that can be called.
+        pub(crate) fn check() -> Result<()> {
             // SAFETY: looks for a library and opens it; running its initialisers is what loading a driver means.
             if !unsafe { sys::is_culib_present() } {
                 return Err(Error::NoCudnn);
             }
+            // It answers with a number; all other calls with a status, and one that is not known here must not be read.
+            requirements::check_cudnn(Self::version())
+        }
+
+        /// The version of the cuDNN that is loaded, as it counts.
+        pub(crate) fn version() -> usize {
+            result::get_version()
+        }
+
+        /// cuDNN working on `stream`, which must outlive it.
+        pub(crate) fn new(stream: cudarc::driver::sys::CUstream) -> Result<Self> {
+            Self::check()?;
             let relu = Activation::relu().map_err(|error| fault("describe a ReLU", error))?;
             let handle = result::create_handle().map_err(|error| fault("start", error))?;
             let cudnn = Self { handle, relu };
@@ -109,7 +122,7 @@ mod calls {
             &self,
             geometry: &Geometry,
             precision: Precision,
-            purpose: Purpose,
+            backward: Backward,
         ) -> Result<(Convolution, usize)> {
             let refused = |error| fault(&format!("plan {geometry:?}"), error);
             let Geometry { images, height, width, inputs, outputs, kernel, .. } = *geometry;
@@ -131,7 +144,7 @@ mod calls {
             );
             let forward = choose(geometry, ranked.map_err(refused)?)?;
             let (mut input, mut filter) = (None, None);
-            if purpose == Purpose::Training {
+            if backward.input {
                 let ranked = ranking!(
                     result::get_convolution_backward_data_algorithm,
                     sys::cudnnConvolutionBwdDataAlgoPerf_t,
@@ -141,7 +154,9 @@ mod calls {
                     asked,
                     of_x
                 );
-                input = choose(geometry, ranked.map_err(refused)?).ok();
+                input = Some(choose(geometry, ranked.map_err(refused)?)?);
+            }
+            if backward.weight {
                 let ranked = ranking!(
                     result::get_convolution_backward_filter_algorithm,
                     sys::cudnnConvolutionBwdFilterAlgoPerf_t,

@@ -128,9 +128,8 @@ mod tests {
     /// cuDNN keeps descriptors without a card, so where the library is, what it makes of ours can be held.
     #[test]
     fn cudnn_reads_tensors_as_the_kernels_write_them() {
-        // SAFETY: opens a library, as `Cudnn::new` in `convolution.rs` does.
-        if !unsafe { sys::is_culib_present() } {
-            crate::cuda::tests::skip(&crate::cuda::Error::NoCudnn.to_string());
+        if let Err(reason) = crate::cuda::convolution::Cudnn::check() {
+            crate::cuda::tests::skip(&reason.to_string());
             return;
         }
         for (height, width, inputs, outputs, kernel, stride, padding) in [

@@ -3,10 +3,12 @@
 //! There are two of them: [`super::card::Card`], a CUDA card, and in the tests an emulation on the processor, so that the
 //! walk over the layers and every kernel's logic are held against references where there is no card.
 
+use std::cell::RefCell;
 use std::ffi::c_void;
 
 use super::error::Result;
 use super::folded::Fused;
+use super::prepared::Prepared;
 use crate::adam::Update;
 
 /// A place in the device's memory.
@@ -104,13 +106,24 @@ impl Geometry {
     }
 }
 
-/// What is asked of a convolution, and of the memory of a batch shape.
+/// What the memory of a batch shape is for. Each serves those before it too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
     /// Forward alone: an activation's memory is another's once it has been read.
     Inference,
-    /// Backward as well, and so inference too.
+    /// Grad-CAM: the gradients of activations, but none of parameters.
+    Explanation,
+    /// All gradients.
     Training,
+}
+
+/// Which gradients are asked of a convolution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Backward {
+    /// That of its input.
+    pub(crate) input: bool,
+    /// That of its weight.
+    pub(crate) weight: bool,
 }
 
 /// Memory that convolutions use while they run.
@@ -126,7 +139,7 @@ pub(crate) struct Scratch {
 ///
 /// Addresses are trusted: what a kernel or a convolution is given must be large enough for the shapes it is given. They
 /// come from [`super::workspace`] and [`super::parameters`] alone, which size everything from one plan.
-pub(crate) trait Engine {
+pub(crate) trait Engine: Sized {
     /// Device memory, given back when dropped.
     type Memory: std::fmt::Debug;
     /// A convolution prepared for one shape.
@@ -151,6 +164,8 @@ pub(crate) trait Engine {
     fn stage(&self, slot: usize, parts: &[(&[u8], Address)]) -> Result<()>;
     /// What was staged in `slot` has been read once all work asked for so far is done.
     fn consumed(&self, slot: usize) -> Result<()>;
+    /// Makes room for `count` copies of up to `bytes` to the host, so that asking for them allocates nothing.
+    fn expect_readbacks(&self, count: usize, bytes: usize) -> Result<()>;
     /// Asks for a copy of what stands at `from` once all work asked for so far is done.
     fn read_later(&self, from: Address, bytes: usize) -> Result<Self::Readback>;
     /// Waits for such a copy.
@@ -164,12 +179,14 @@ pub(crate) trait Engine {
     /// Asks for all that was recorded.
     fn replay(&self, recording: &Self::Recording) -> Result<()>;
 
-    /// Chooses algorithms for a shape; with what they need of scratch memory.
+    /// The convolutions that networks on it have had prepared.
+    fn prepared(&self) -> &RefCell<Prepared<Self>>;
+    /// Chooses algorithms for a shape and the gradients it is asked for; with what they need of scratch memory.
     fn prepare(
         &self,
         geometry: &Geometry,
         precision: Precision,
-        purpose: Purpose,
+        backward: Backward,
     ) -> Result<(Self::Convolution, usize)>;
     /// `output = convolution of input and weight`.
     fn convolve(&self, by: &Self::Convolution, scratch: Scratch, x: Address, w: Address, y: Address) -> Result<()>;

@@ -1,5 +1,9 @@
 //! What can go wrong on a card.
 
+use artifacts::progress;
+
+use super::requirements::{Capability, OLDEST, OLDEST_WITH_BF16};
+
 /// Result with [`Error`].
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
@@ -12,6 +16,48 @@ pub enum Error {
     /// cuDNN is not installed.
     #[error("cuDNN 9 (libcudnn) cannot be loaded: install it, or name its folder in LD_LIBRARY_PATH")]
     NoCudnn,
+    /// The driver is older than what the kernels are compiled with and its library is called by.
+    #[error("the CUDA driver is too old: 580 or later (CUDA 13.0) is needed, and this one is of CUDA {major}.{minor}")]
+    OldDriver {
+        /// Major version of CUDA that the driver is for.
+        major: i32,
+        /// Minor version.
+        minor: i32,
+    },
+    /// cuDNN is of another generation.
+    #[error("cuDNN 9 or later is needed, and the libcudnn that was found is {0}")]
+    OldCudnn(String),
+    /// There are no kernels for the card.
+    #[error("{card} has compute capability {}, and {} or later is needed", shown(.capability), shown(&OLDEST))]
+    OldCard {
+        /// Its name.
+        card: String,
+        /// Its compute capability.
+        capability: Capability,
+    },
+    /// The card does not multiply bf16.
+    #[error(
+        "{card} does not multiply bf16: that takes compute capability {}, and it has {}; set train.precision (or \
+         evaluate.precision) to f32 or auto",
+        shown(&OLDEST_WITH_BF16), shown(.capability)
+    )]
+    NoBf16 {
+        /// Its name.
+        card: String,
+        /// Its compute capability.
+        capability: Capability,
+    },
+    /// The card's memory is full.
+    #[error(
+        "the card has no room for {} more{}: a smaller train.batch (or evaluate.batch) takes less",
+        progress::bytes(*bytes as u64), left(*.free)
+    )]
+    NoRoom {
+        /// Bytes asked for.
+        bytes: usize,
+        /// Bytes that are free, where the driver says it.
+        free: Option<usize>,
+    },
     /// There is no card of that index.
     #[error("there is no card {index}: the machine has {count}")]
     NoCard {
@@ -58,4 +104,27 @@ pub enum Error {
         /// What they must divide by.
         multiple: usize,
     },
+}
+
+fn shown((major, minor): &Capability) -> String {
+    format!("{major}.{minor}")
+}
+
+fn left(free: Option<usize>) -> String {
+    free.map_or_else(String::new, |free| format!(", {} are free", progress::bytes(free as u64)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_runs_out_is_told_with_what_to_do() {
+        let error = Error::NoRoom { bytes: 3_700_000_000, free: Some(52_000_000) }.to_string();
+        assert_eq!(
+            error,
+            "the card has no room for 3.7 GB more, 52 MB are free: a smaller train.batch (or evaluate.batch) takes less"
+        );
+        assert!(Error::NoRoom { bytes: 7, free: None }.to_string().starts_with("the card has no room for 7 B more: "));
+    }
 }

@@ -133,12 +133,12 @@ pub(crate) fn norm_apply(
     shortcut: Shortcut,
     y: Address,
 ) -> Result<()> {
-    let kernel = shape.precision.pick("norm_apply_f32", "norm_apply_bf16");
-    let (x, of_x) = match shortcut {
-        Shortcut::None => (NULL, NULL),
-        Shortcut::Identity(x) => (x, NULL),
-        Shortcut::Projection(x, coefficients) => (x, coefficients),
+    let ([f32, bf16], x, of_x) = match shortcut {
+        Shortcut::None => (["norm_apply_f32", "norm_apply_bf16"], NULL, NULL),
+        Shortcut::Identity(x) => (["norm_apply_identity_f32", "norm_apply_identity_bf16"], x, NULL),
+        Shortcut::Projection(x, of_x) => (["norm_apply_projection_f32", "norm_apply_projection_bf16"], x, of_x),
     };
+    let kernel = shape.precision.pick(f32, bf16);
     let addresses = pointers([z, coefficients, x, of_x, y]);
     launch(engine, kernel, shape.elementwise_grid(), &[&addresses, &shape.rows_and_channels()])
 }
@@ -166,8 +166,12 @@ pub(crate) fn join_backward(
     g: Address,
     sums: Address,
 ) -> Result<()> {
-    let kernel = shape.precision.pick("join_backward_f32", "join_backward_bf16");
     let Join { a, b, y, main, projection } = *join;
+    let kernel = if projection.0 == NULL {
+        shape.precision.pick("join_backward_f32", "join_backward_bf16")
+    } else {
+        shape.precision.pick("join_backward_projection_f32", "join_backward_projection_bf16")
+    };
     let addresses = pointers([a, b, y, main.0, main.1, projection.0, projection.1, g, sums]);
     let per_unit = [Arg::Long(shape.units().rows as i64)];
     launch(engine, kernel, shape.reduction_grid(), &[&addresses, &shape.rows_and_channels(), &per_unit])
@@ -205,10 +209,13 @@ pub(crate) fn norm_backward_apply(
     masked: bool,
     dz: Address,
 ) -> Result<()> {
-    let kernel = shape.precision.pick("norm_backward_apply_f32", "norm_backward_apply_bf16");
+    let kernel = if masked {
+        shape.precision.pick("norm_backward_apply_masked_f32", "norm_backward_apply_masked_bf16")
+    } else {
+        shape.precision.pick("norm_backward_apply_f32", "norm_backward_apply_bf16")
+    };
     let addresses = pointers([g, z, coefficients, dz]);
-    let masked = [Arg::Int(masked.into())];
-    launch(engine, kernel, shape.elementwise_grid(), &[&addresses, &shape.rows_and_channels(), &masked])
+    launch(engine, kernel, shape.elementwise_grid(), &[&addresses, &shape.rows_and_channels()])
 }
 
 /// Maximum over 3x3 windows of `relu(norm(z))`, and which element won.

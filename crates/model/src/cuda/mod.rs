@@ -2,10 +2,11 @@
 //!
 //! Tested in emulation and on an H200; docs/cuda.md says what was measured.
 //!
-//! Where to look: what is asked of a device (`engine`), the card (`card`, `convolution` with its `descriptors`, `graph`),
-//! the kernels as functions (`kernels`, `shapes`), where the parameters stand (`parameters`), the memory of a batch shape
-//! (`workspace`, its convolutions `prepared`), the walk over the layers (`trunk`; `folded` for inference; `recordings` asks for a walk as a whole), and
-//! what a network does with them (`session`).
+//! Where to look: what is asked of a device (`engine`), the card (`card`, what it must be in `requirements`, host memory
+//! that it copies from and to in `pinned`, `convolution` with its `descriptors`, `graph`), the kernels as functions
+//! (`kernels`, `shapes`), where the parameters stand (`parameters`), the memory of a batch shape (`workspace`, its
+//! convolutions `prepared`), the walk over the layers (`trunk`; `folded` for inference; `recordings` asks for a walk as a
+//! whole), and what a network does with them (`session`). `norms` has the batch norms alone, to be measured.
 
 mod accelerator;
 mod card;
@@ -16,9 +17,12 @@ mod error;
 mod folded;
 mod graph;
 mod kernels;
+mod norms;
 mod parameters;
+mod pinned;
 mod prepared;
 mod recordings;
+mod requirements;
 mod session;
 mod shapes;
 #[cfg(test)]
@@ -32,6 +36,7 @@ use std::rc::Rc;
 use self::card::Card;
 use self::engine::Precision;
 pub use self::error::Error;
+pub use self::norms::Norms;
 use self::session::Session;
 use crate::accelerator::Accelerator;
 use crate::architecture::Plan;
@@ -57,7 +62,7 @@ impl fmt::Display for SharedCard {
 /// Opens the card `index`, for networks that compute in `precision`.
 ///
 /// # Errors
-/// No driver, no cuDNN, no such card, or one that refuses to start.
+/// No driver, no cuDNN, no such card, one of them too old, one without bf16, or one that refuses to start.
 pub fn open(index: usize, precision: crate::Precision) -> Result<SharedCard, Error> {
     let precision = match precision {
         crate::Precision::Auto => None,

@@ -8,7 +8,6 @@ use super::error::{Error, Result};
 use super::folded::Folded;
 use super::kernels;
 use super::parameters::{HeadValues, Parameters, download};
-use super::prepared::Prepared;
 use super::recordings::{Recordings, Walk};
 use super::shapes::Images;
 use super::trunk::{Mode, Pass};
@@ -29,7 +28,7 @@ const MAX_PENDING: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Session<E: Engine> {
     engine: Rc<E>,
-    prepared: Prepared<E>,
+    precision: Precision,
     parameters: Rc<Parameters<E>>,
     /// What each byte of each colour becomes, `[3, 256]`.
     table: E::Memory,
@@ -77,7 +76,7 @@ impl<E: Engine> Session<E> {
         engine.upload(bytemuck::cast_slice(&values), engine.address(&table))?;
         Ok(Self {
             engine,
-            prepared: Prepared::none(precision),
+            precision,
             parameters,
             table,
             planned: Vec::new(),
@@ -101,7 +100,7 @@ impl<E: Engine> Session<E> {
 
     /// What activations are stored as.
     pub(crate) fn precision(&self) -> Precision {
-        self.prepared.precision()
+        self.precision
     }
 
     /// Starts a training step on a batch that has been checked; its results wait for [`Session::outcomes`].
@@ -121,8 +120,7 @@ impl<E: Engine> Session<E> {
         kernels::linear_backward_features(engine, &space.head, gradient, head.values[0], features[1])?;
         planned.backward(engine)?;
         let space = &planned.workspace;
-        let bytes = LOSS_BYTES + space.head.images * space.head.classes * F32;
-        self.steps.pending.push_back(engine.read_later(space.outputs, bytes)?);
+        self.steps.pending.push_back(engine.read_later(space.outputs, bytes_of_outcome(space))?);
         Ok(())
     }
 
@@ -208,7 +206,7 @@ impl<E: Engine> Session<E> {
         classes: &[u8],
         target: usize,
     ) -> Result<(Vec<f32>, [usize; 2], Vec<f32>)> {
-        let classes = self.send(plan, batch, classes, Purpose::Training)?;
+        let classes = self.send(plan, batch, classes, Purpose::Explanation)?;
         let (engine, planned, head) = (&*self.engine, &*current(&mut self.planned)?, self.parameters.head());
         let space = &planned.workspace;
         let pass = Pass { engine, space, mode: Mode::Evaluation };
@@ -259,7 +257,7 @@ impl<E: Engine> Session<E> {
             self.planned.push(planned);
             return Ok(());
         }
-        // One for inference alone is not needed beside one for training.
+        // One that serves less is not needed beside it.
         self.make_way(|planned| planned.workspace.shape == shape)?;
         self.keep_latest(MAX_PLANNED - 1)?;
         let planned = self.with_room(0, |session| session.planned_for(plan, shape, purpose))?;
@@ -302,12 +300,14 @@ impl<E: Engine> Session<E> {
         self.engine.wait()
     }
 
-    fn planned_for(&mut self, plan: &Plan, shape: BatchShape, purpose: Purpose) -> Result<Planned<E>> {
+    fn planned_for(&self, plan: &Plan, shape: BatchShape, purpose: Purpose) -> Result<Planned<E>> {
         let engine = &*self.engine;
         let bytes = shape.images * shape.height * shape.width * COLOURS;
         let slot = || Ok(Slot { pixels: engine.allocate(bytes)?, labels: engine.allocate(shape.images)? });
         let slots = [slot()?, slot()?];
-        let workspace = Workspace::new(engine, plan, &self.parameters, &mut self.prepared, shape, purpose)?;
+        let workspace = Workspace::new(engine, plan, &self.parameters, self.precision, shape, purpose)?;
+        // Steps and inferences may wait at the same time, and each of them is as large as a step's at most.
+        engine.expect_readbacks(2 * MAX_PENDING, bytes_of_outcome(&workspace))?;
         Ok(Planned { workspace, slots, recordings: Recordings::none() })
     }
 }
@@ -371,6 +371,11 @@ impl<E: Engine> Unread<E> {
 /// The one at hand.
 fn current<E: Engine>(planned: &mut [Planned<E>]) -> Result<&mut Planned<E>> {
     planned.last_mut().ok_or(Error::NoWorkspace)
+}
+
+/// Bytes of a step's loss and logits.
+fn bytes_of_outcome<E: Engine>(space: &Workspace<E>) -> usize {
+    LOSS_BYTES + space.head.images * space.head.classes * F32
 }
 
 fn logits<E: Engine>(space: &Workspace<E>) -> Address {

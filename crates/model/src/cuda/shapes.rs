@@ -16,7 +16,10 @@ pub(crate) const CHANNELS_PER_BLOCK: usize = 8;
 const MAX_UNITS: usize = 1024;
 /// Rows that a thread has at least, where there are as many.
 const ROWS_PER_THREAD: usize = 8;
-/// Blocks of the kernels that walk down the rows without adding up.
+/// Rows that a thread of the kernels that walk down the rows without adding up has at least, where there are as many: as
+/// many as it asks memory for at a time.
+const ROWS_AHEAD: usize = 4;
+/// Blocks of those kernels.
 const MAX_BLOCKS: usize = 4096;
 
 /// A tensor's shape as kernels see it, and what they are made of.
@@ -68,7 +71,7 @@ impl Matrix {
     /// The grid of the kernels that walk down the rows.
     pub(crate) fn elementwise_grid(&self) -> [u32; 2] {
         let (_, lanes, across) = self.place();
-        [self.rows.div_ceil(lanes).min(MAX_BLOCKS) as u32, across as u32]
+        [self.rows.div_ceil(lanes * ROWS_AHEAD).min(MAX_BLOCKS) as u32, across as u32]
     }
 
     /// The arguments that most kernels take.

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::engine::{Address, Engine, Geometry, NULL, Purpose, Scratch};
+use super::engine::{Address, Backward, Engine, Geometry, NULL, Precision, Purpose, Scratch};
 use super::error::{Error, Result};
 use super::parameters::{INPUT_MULTIPLE, LayerValues, Parameters};
-use super::prepared::Prepared;
+use super::prepared;
 use super::shapes::{CHANNEL_MULTIPLE, COEFFICIENTS, HeadShape, Images, SUMS};
 use crate::architecture::{Block, COLOURS, ConvNorm, Plan};
 use crate::batch::BatchShape;
@@ -121,7 +121,6 @@ enum Role {
 struct Planner<'a, E: Engine> {
     engine: &'a E,
     parameters: &'a Parameters<E>,
-    prepared: &'a mut Prepared<E>,
     purpose: Purpose,
     memory: Vec<E::Memory>,
     layers: usize,
@@ -136,13 +135,12 @@ impl<E: Engine> Workspace<E> {
         engine: &E,
         plan: &Plan,
         parameters: &Parameters<E>,
-        prepared: &mut Prepared<E>,
+        precision: Precision,
         shape: BatchShape,
         purpose: Purpose,
     ) -> Result<Self> {
-        let (precision, memory) = (prepared.precision(), Vec::new());
-        let mut planner =
-            Planner { engine, parameters, prepared, purpose, memory, layers: 0, scratch: 0, sums: 0, gradient: 0 };
+        let memory = Vec::new();
+        let mut planner = Planner { engine, parameters, purpose, memory, layers: 0, scratch: 0, sums: 0, gradient: 0 };
         let BatchShape { images, height, width } = shape;
         let from = Images { images, height, width, channels: COLOURS.next_multiple_of(INPUT_MULTIPLE), precision };
         let input = planner.allocate(from.matrix().bytes())?;
@@ -206,9 +204,15 @@ impl<E: Engine> Planner<'_, E> {
         Ok(address)
     }
 
-    /// Memory that training alone needs.
+    /// Memory that inference does not need.
     fn for_backward(&mut self, bytes: usize) -> Result<Address> {
-        if self.purpose == Purpose::Training { self.allocate(bytes) } else { Ok(NULL) }
+        if self.purpose == Purpose::Inference { Ok(NULL) } else { self.allocate(bytes) }
+    }
+
+    /// The gradients that the next layer is asked for: that of the pixels is nobody's.
+    fn backward(&self) -> Backward {
+        let weight = self.purpose == Purpose::Training;
+        Backward { input: self.purpose != Purpose::Inference && self.layers > 0, weight }
     }
 
     /// `layer` on an input of shape `from`; its activations have no place yet.
@@ -230,7 +234,7 @@ impl<E: Engine> Planner<'_, E> {
             stride: layer.stride,
             padding: layer.padding,
         };
-        let (convolution, scratch) = self.prepared.convolution(self.engine, geometry, self.purpose)?;
+        let (convolution, scratch) = prepared::convolution(self.engine, geometry, from.precision, self.backward())?;
         let (height, width) = geometry.output();
         let shape = Images { height, width, channels: layer.outputs, ..*from };
         let matrix = shape.matrix();
@@ -256,7 +260,7 @@ impl<E: Engine> Planner<'_, E> {
         Ok(BlockSpace { main, downsample, shape: x, output: NULL })
     }
 
-    /// Gives every activation a place: one of its own for training, that of its role for inference. Returns that of the
+    /// Gives every activation a place: that of its role for inference, one of its own else. Returns that of the
     /// pooling's output.
     fn place_activations(&mut self, stem: &mut LayerSpace<E>, blocks: &mut [BlockSpace<E>]) -> Result<Address> {
         let mut pooled = NULL;

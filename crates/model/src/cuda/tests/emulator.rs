@@ -10,9 +10,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use half::bf16;
 use libloading::Library;
 
-use crate::cuda::engine::{Address, Arg, Engine, Geometry, NULL, Precision, Purpose, Scratch, THREADS};
+use crate::cuda::engine::{Address, Arg, Backward, Engine, Geometry, NULL, Precision, Scratch, THREADS};
 use crate::cuda::error::{Error, Result};
 use crate::cuda::folded::Fused;
+use crate::cuda::prepared::Prepared;
 
 type Emulate = unsafe extern "C" fn(*const c_char, c_uint, c_uint, c_uint, *mut *mut c_void) -> c_int;
 
@@ -28,8 +29,12 @@ pub(crate) struct Emulator {
     /// Bytes that are allocated, or given back and not waited for: a card's driver gives memory back in the order of its work.
     pub(crate) taken: Cell<usize>,
     given_back: Rc<Cell<usize>>,
-    /// How many convolutions have been prepared.
-    pub(crate) prepared: Cell<usize>,
+    /// The gradients that convolutions have been prepared for, each time that one was.
+    pub(crate) preparations: RefCell<Vec<(Geometry, Backward)>>,
+    prepared: RefCell<Prepared<Emulator>>,
+    /// Readbacks that there may be at the same time, and the bytes of each.
+    expected: Cell<[usize; 2]>,
+    readbacks: Cell<usize>,
     /// What becomes of recordings.
     pub(crate) recording: Cell<Recording>,
     /// What has been asked for since a recording began; nothing while none is made.
@@ -84,6 +89,7 @@ impl Drop for Lines {
 pub(crate) struct Plain {
     geometry: Geometry,
     precision: Precision,
+    backward: Backward,
 }
 
 impl Emulator {
@@ -159,7 +165,7 @@ impl Engine for Emulator {
         let lines = bytes.div_ceil(size_of::<Line>());
         let taken = self.taken.get() + lines * size_of::<Line>();
         if self.room.get().is_some_and(|room| taken > room) {
-            return Err(Error::Driver { what: format!("allocate {bytes} bytes"), message: "out of memory".to_owned() });
+            return Err(Error::NoRoom { bytes, free: self.room.get().map(|room| room - self.taken.get()) });
         }
         self.taken.set(taken);
         Ok(Lines { lines: vec![Line([byte; 256]); lines].into_boxed_slice(), given_back: self.given_back.clone() })
@@ -198,13 +204,23 @@ impl Engine for Emulator {
         Ok(())
     }
 
+    fn expect_readbacks(&self, count: usize, bytes: usize) -> Result<()> {
+        let [_, room] = self.expected.get();
+        self.expected.set([count, bytes.max(room)]);
+        Ok(())
+    }
+
     fn read_later(&self, from: Address, bytes: usize) -> Result<Vec<u8>> {
+        self.readbacks.set(self.readbacks.get() + 1);
+        let [count, room] = self.expected.get();
+        assert!(self.readbacks.get() <= count && bytes <= room, "a card would have to pin memory for it");
         let mut values = vec![0; bytes];
         self.download(from, &mut values)?;
         Ok(values)
     }
 
     fn finish(&self, readback: Vec<u8>) -> Result<Vec<u8>> {
+        self.readbacks.set(self.readbacks.get() - 1);
         Ok(readback)
     }
 
@@ -244,10 +260,14 @@ impl Engine for Emulator {
         recording.iter().try_for_each(|Asked(work)| work(self))
     }
 
-    fn prepare(&self, geometry: &Geometry, precision: Precision, _purpose: Purpose) -> Result<(Plain, usize)> {
-        self.prepared.set(self.prepared.get() + 1);
+    fn prepared(&self) -> &RefCell<Prepared<Self>> {
+        &self.prepared
+    }
+
+    fn prepare(&self, geometry: &Geometry, precision: Precision, backward: Backward) -> Result<(Plain, usize)> {
+        self.preparations.borrow_mut().push((*geometry, backward));
         // Some scratch memory, so that its plumbing is used.
-        Ok((Plain { geometry: *geometry, precision }, 256))
+        Ok((Plain { geometry: *geometry, precision, backward }, 256))
     }
 
     fn convolve(&self, by: &Plain, _scratch: Scratch, x: Address, w: Address, y: Address) -> Result<()> {
@@ -286,6 +306,7 @@ impl Engine for Emulator {
 
     fn input_gradient(&self, by: &Plain, _scratch: Scratch, w: Address, dy: Address, dx: Address) -> Result<()> {
         let by = *by;
+        assert!(by.backward.input, "nothing was prepared for it");
         self.ask(move |_| {
             let [x_len, w_len, y_len] = by.lens();
             let (w, dy) = (by.read(w, w_len), by.read(dy, y_len));
@@ -298,6 +319,7 @@ impl Engine for Emulator {
 
     fn weight_gradient(&self, by: &Plain, _scratch: Scratch, x: Address, dy: Address, dw: Address) -> Result<()> {
         let by = *by;
+        assert!(by.backward.weight, "nothing was prepared for it");
         self.ask(move |_| {
             let [x_len, w_len, y_len] = by.lens();
             let (x, dy) = (by.read(x, x_len), by.read(dy, y_len));

@@ -2,7 +2,7 @@
 //! tests on a card where there is one.
 
 mod convolution;
-mod emulator;
+pub(crate) mod emulator;
 mod head;
 mod network;
 mod norm;

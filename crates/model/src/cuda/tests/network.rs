@@ -10,8 +10,8 @@ use super::on_each_device;
 use super::support::{assert_close, fixed_seed};
 use crate::architecture::{Architecture, Plan};
 use crate::batch::PixelBatch;
-use crate::cuda::engine::{Engine, Geometry, Precision, Purpose, Scratch};
-use crate::cuda::parameters::Layout;
+use crate::cuda::engine::{Backward, Engine, Geometry, Precision, Scratch};
+use crate::cuda::parameters::{INPUT_MULTIPLE, Layout};
 use crate::cuda::session::Session;
 use crate::device::Device;
 use crate::network::{Network, NetworkConfig};
@@ -246,7 +246,7 @@ fn graphs_on_the_card_give_the_same_bits() {
 
     // Waiting cannot be recorded; the card goes on without, also where convolutions were asked for around it.
     let shape = Geometry { images: 1, height: 8, width: 8, inputs: 16, outputs: 16, kernel: 3, stride: 1, padding: 1 };
-    let (by, bytes) = card.prepare(&shape, Precision::F32, Purpose::Inference).unwrap();
+    let (by, bytes) = card.prepare(&shape, Precision::F32, Backward::default()).unwrap();
     let memory = [bytes.max(1), 4096, 9216, 4096].map(|bytes| card.allocate(bytes).unwrap());
     let [scratch, x, w, y] = memory.each_ref().map(|memory| card.address(memory));
     let convolve = || card.convolve(&by, Scratch { address: scratch, bytes }, x, w, y);
@@ -269,7 +269,7 @@ fn graphs_on_the_card_give_the_same_bits() {
 fn a_device_with_room_for_one_batch_shape_gives_the_same_bits() {
     let Some(roomy) = Emulator::new().map(Rc::new) else { return };
     let bits = bits_of_a_training(&roomy);
-    let prepared = roomy.prepared.get();
+    let preparations = roomy.preparations.take();
     // What each of its shapes takes alone.
     let alone = [(3, 33, 37), (2, 40, 35)].map(|(n, height, width)| {
         let engine = Rc::new(Emulator::default());
@@ -284,7 +284,36 @@ fn a_device_with_room_for_one_batch_shape_gives_the_same_bits() {
     let tight = Rc::new(Emulator::default());
     tight.room.set(alone.into_iter().max());
     assert!(bits_of_a_training(&tight) == bits);
-    assert_eq!(tight.prepared.get(), prepared, "algorithms are kept where plans are not");
+    assert_eq!(tight.preparations.take(), preparations, "algorithms are kept where plans are not");
+}
+
+#[test]
+fn only_what_is_needed_is_prepared_and_once_for_all_networks() {
+    let Some(engine) = Emulator::new().map(Rc::new) else { return };
+    let data = images(2, 47, 33, 17);
+    let batch = PixelBatch { data: &data, n: 2, height: 47, width: 33 };
+    let explain = |precision| {
+        let mut network = on_the_device(&engine, precision);
+        network.grad_cam(&batch, &[0, 1], "layer1").unwrap();
+        // Served by the same workspace.
+        network.infer(&batch).unwrap();
+        network
+    };
+    let is_stem = |geometry: &Geometry| geometry.inputs == INPUT_MULTIPLE;
+    let mut network = explain(Precision::F32);
+    let first = engine.preparations.take();
+    assert!(first.iter().all(|(geometry, of)| of.input != is_stem(geometry) && !of.weight), "{first:?}");
+    explain(Precision::F32);
+    assert_eq!(engine.preparations.take(), []);
+    explain(Precision::Bf16);
+    assert_eq!(engine.preparations.take(), first);
+    network.train_step(&batch, &[0, 1]).unwrap();
+    let training = engine.preparations.take();
+    assert_eq!(training.len(), first.len());
+    assert!(training.iter().all(|(geometry, of)| of.input != is_stem(geometry) && of.weight), "{training:?}");
+    // All of it serves the rest too.
+    network.grad_cam(&batch, &[0, 1], "layer1").unwrap();
+    assert_eq!(engine.preparations.take(), []);
 }
 
 fn inference_and_grad_cam<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
