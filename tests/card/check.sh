@@ -16,7 +16,7 @@ mkdir -p "$release/examples"
 for packed in "$programs"/*.xz; do
     name=$(basename "$packed" .xz)
     case $name in bench-step | norms) to=$release/examples/$name ;; *) to=$release/$name ;; esac
-    [ -x "$to" ] || { xz --decompress --stdout "$packed" >"$to" && chmod +x "$to"; }
+    xz --decompress --stdout "$packed" >"$to" && chmod +x "$to"
 done
 
 # PyTorch's cuDNN has no libcudnn.so, and parts of the system's would be loaded beside it.

@@ -298,10 +298,12 @@ fn an_evaluation_that_was_kept_under_a_name_calibrates_too() {
     fs::write(run.run_dir().evaluate().join("metrics.json"), "{").unwrap();
     let (rows, _) = run.predict(&[&run.source().join("test").to_string_lossy()]);
     assert!(rows.iter().all(|row| row["p_fake_calibrated"].is_number()), "{rows:?}");
-    // Without any, each row says so.
-    fs::remove_dir_all(run.run_dir().stage("evaluate-kept")).unwrap();
+    // Without any, each row says so; a damaged one under a name is passed over.
+    fs::write(run.run_dir().stage("evaluate-kept").join("metrics.json"), "{").unwrap();
     fs::remove_dir_all(run.run_dir().evaluate()).unwrap();
-    let (rows, _) = run.predict(&[&run.source().join("test").to_string_lossy()]);
+    let (rows, output) = run.predict(&[&run.source().join("test").to_string_lossy()]);
+    succeed(&output);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("passing over"), "{output:?}");
     assert!(rows.iter().all(|row| row["warnings"].to_string().contains("not calibrated")), "{rows:?}");
 }
 

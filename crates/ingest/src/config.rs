@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where the images are: a folder, a `.zip`, a `.csv` with the columns `path,label[,split][,generator]`, a `.parquet` or a
-    /// folder of them with an image file in each row,
-    /// `kaggle:owner/slug[@version]`, or `simulated:` with a list of parameters.
+    /// folder of them with an image file in each row, `kaggle:owner/slug[@version]`, or `simulated:` with a list of parameters.
     pub source: String,
     /// Height and width of the stored pixels.
     pub size: u32,

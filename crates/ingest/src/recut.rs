@@ -47,7 +47,7 @@ impl fmt::Display for Shortcoming {
 /// groups that overshoot, where that comes nearer to what it had than leaving them out. Only a class of which no whole group
 /// will do is cut through its groups, because a split without it would be worth nothing.
 pub(crate) fn recut(selection: &mut Selection, groups: Vec<Vec<u32>>, config: &Config) -> Option<Vec<Shortcoming>> {
-    let Selection { used, cut, .. } = selection;
+    let Selection { used, cut, duplicates, .. } = selection;
     let groups = movable(used, cut, groups);
     if !groups.iter().any(|group| group.iter().any(|&file| used[file].split != used[group[0]].split)) {
         return None;
@@ -72,7 +72,7 @@ pub(crate) fn recut(selection: &mut Selection, groups: Vec<Vec<u32>>, config: &C
         fill(used, &single, split, &wanted, |file| file.label);
         shortcomings.extend(lacking.into_iter().map(|label| Shortcoming::Divided { split, label }));
     }
-    limit(used, config);
+    limit(used, duplicates, config);
     let has = counts(used.iter().map(|file| (file.split, file.label)));
     shortcomings.extend(had.into_iter().filter_map(|((split, label), had)| {
         let has = has.get(&(split, label)).copied().unwrap_or(0);

@@ -34,12 +34,13 @@ impl Fault {
         }
     }
 
-    /// A row whose label is `cell`, which names no class.
-    pub(crate) fn unknown_label(cell: &str) -> Fault {
-        Fault {
-            reason: "no_label",
-            detail: format!("its label `{cell}` names no class; say which it is in [ingest.labels]"),
-        }
+    /// A row of a table whose label is `cell`, which names no class.
+    pub(crate) fn unknown_label(cell: Option<&str>) -> Fault {
+        let detail = match cell {
+            Some(cell) => format!("its label `{cell}` names no class; say which it is in [ingest.labels]"),
+            None => "it has no label".to_owned(),
+        };
+        Fault { reason: "no_label", detail }
     }
 
     pub(crate) fn both_labels(outer: &str, inner: &str) -> Fault {

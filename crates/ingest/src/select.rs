@@ -9,7 +9,7 @@
 //!   [`recut`](crate::recut) keeps them together.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use artifacts::hash::{Digest, Hash};
 use artifacts::{Label, Split};
@@ -84,7 +84,7 @@ pub(crate) fn select(mut candidates: Vec<Candidate>, config: &Config) -> Selecti
     let mut selection = Selection::default();
     let unique = without_copies(candidates, &mut selection);
     (selection.used, selection.cut) = place(&unique, config);
-    limit(&mut selection.used, config);
+    limit(&mut selection.used, &mut selection.duplicates, config);
     selection.duplicates.sort_unstable_by_key(|twin| twin.index);
     selection.conflicts.sort_unstable_by_key(|twin| twin.index);
     selection
@@ -157,8 +157,9 @@ fn parts(sizes: &[usize], fraction: f64) -> Vec<usize> {
     parts
 }
 
-/// Keeps at most `config.limit` files of each class in each split, and puts them in the order in which they are used.
-pub(crate) fn limit(used: &mut Vec<Used>, config: &Config) {
+/// Keeps at most `config.limit` files of each class in each split, with the copies that they stand for, and puts them in the
+/// order in which they are used.
+pub(crate) fn limit(used: &mut Vec<Used>, duplicates: &mut Vec<Twin>, config: &Config) {
     if let Some(limit) = config.limit {
         used.sort_by_cached_key(|file| draw(config.seed, "limit", file.key));
         let mut counts: BTreeMap<(Split, Label), u64> = BTreeMap::new();
@@ -167,6 +168,8 @@ pub(crate) fn limit(used: &mut Vec<Used>, config: &Config) {
             *count += 1;
             *count <= limit
         });
+        let kept: BTreeSet<u32> = used.iter().map(|file| file.index).collect();
+        duplicates.retain(|twin| kept.contains(&twin.other));
     }
     used.sort_by_key(|file| (file.split, file.index));
 }
@@ -303,9 +306,13 @@ mod tests {
     #[test]
     fn a_limit_holds_for_each_class_in_each_split() {
         let config = Config { limit: Some(5), ..Config::default() };
-        let selection = select(many(400, None), &config);
+        let mut files = many(400, None);
+        files.extend(many(400, None).into_iter().map(|file| Candidate { index: file.index + 400, ..file }));
+        let selection = select(files, &config);
         for split in Split::ALL {
             assert_eq!(count(&selection, split), 10, "{split}");
         }
+        // Of what is not used nobody need know that it has copies.
+        assert_eq!(selection.duplicates.len(), 30);
     }
 }

@@ -9,7 +9,6 @@ mod folder;
 mod layout;
 mod list;
 mod name;
-mod shared_file;
 mod simulation;
 mod table;
 
@@ -106,13 +105,15 @@ pub(crate) fn open(config: &Config) -> Result<Box<dyn Source>, SourceError> {
 
 fn open_local(path: &Path, config: &Config) -> Result<Box<dyn Source>, SourceError> {
     if path.is_dir() {
-        return Ok(match folder::Folder::open(path, config) {
-            Err(SourceError::NoImages { skipped, path }) => match table::tables_in(&path) {
-                tables if tables.is_empty() => return Err(SourceError::NoImages { skipped, path }),
-                tables => Box::new(table::Table::open(&path, tables, config)?),
+        return match folder::Folder::open(path, config) {
+            // Without images, or with a few beside the tables that show what is in them.
+            Err(error @ (SourceError::NoImages { .. } | SourceError::NoLabels { .. })) => match table::tables_in(path)?
+            {
+                tables if tables.is_empty() => Err(error),
+                tables => Ok(Box::new(table::Table::open(path, tables, config)?)),
             },
-            folder => Box::new(folder?),
-        });
+            folder => Ok(Box::new(folder?)),
+        };
     }
     if !path.exists() {
         return Err(SourceError::NotFound { source_name: path.display().to_string() });

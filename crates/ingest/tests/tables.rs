@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, StructArray};
+use arrow::array::{ArrayRef, BinaryArray, Float64Array, Int64Array, RecordBatch, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field};
 use artifacts::{Label, Split};
 use common::{Workplace, picture};
@@ -130,13 +130,64 @@ fn tables_of_text_and_numbers_name_generators_and_broken_rows_are_listed() {
     assert!(as_is.iter().filter_map(|(path, label)| Some((label, turned.get(path)?))).all(|(a, b)| a != b));
 }
 
+/// A table with images and further columns.
+fn with_images(rows: usize, columns: Vec<(&'static str, ArrayRef)>) -> Vec<(&'static str, ArrayRef)> {
+    [vec![("image", images(&files(0..rows as u32)))], columns].concat()
+}
+
+#[test]
+fn numbers_and_names_of_classes_are_not_mixed_and_unknown_splits_not_passed_over() {
+    let place = Workplace::new();
+    let hub = r#"{"info": {"features": {"label": {"names": ["fake", "real"], "_type": "ClassLabel"}}}}"#;
+    let numbers = || Arc::new((0..20).map(|row| Some(row % 2)).collect::<Int64Array>()) as ArrayRef;
+    let write = |name: &str, columns, hub| write(&place.path(name), columns, Compression::UNCOMPRESSED, hub);
+    write("mixed/train.parquet", with_images(20, vec![("label", numbers())]), Some(hub));
+    write("mixed/test.parquet", with_images(20, vec![("label", numbers())]), None);
+    let message = place.ingest("mixed", &place.path("mixed"), &[]).failed(3);
+    assert!(message.contains("test.parquet` numbers its classes") && message.contains("train.parquet"), "{message}");
+
+    let holdout: ArrayRef = Arc::new(StringArray::from(vec!["holdout"; 20]));
+    write("splits.parquet", with_images(20, vec![("label", numbers()), ("split", holdout)]), Some(hub));
+    let message = place.ingest("splits", &place.path("splits.parquet"), &[]).failed(3);
+    assert!(message.contains("the split `holdout` of row 0 is not known"), "{message}");
+    place.ingest("splits", &place.path("splits.parquet"), &["splits.holdout=test"]).done();
+
+    // However the numbers are written, it is said what they are taken for.
+    let text: ArrayRef = Arc::new((0..20).map(|row| Some(["0", "1"][row % 2])).collect::<StringArray>());
+    let floats: ArrayRef =
+        Arc::new((0..20).map(|row| (row != 7).then_some(f64::from(row % 2))).collect::<Float64Array>());
+    let named = r#"{"info": {"features": {"label": {"names": ["0", "1"], "_type": "ClassLabel"}}}}"#;
+    for (name, labels, hub) in [("text", text, None), ("floats", floats, None), ("named", numbers(), Some(named))] {
+        let file = format!("{name}.parquet");
+        write(&file, with_images(20, vec![("label", labels)]), hub);
+        let ingested = place.ingest(name, &place.path(&file), &["max_rejected=0.1"]).done();
+        assert!(ingested.message().contains("0 is taken for real"), "{name}: {}", ingested.message());
+        assert_eq!(ingested.reasons().len(), usize::from(name == "floats"), "{name}");
+    }
+
+    // Without a column of labels the files' own names say them, and otherwise it is said what was looked for.
+    write("classes/real.parquet", with_images(20, vec![]), None);
+    let fakes = vec![("image", images(&files(100..120)))];
+    write("classes/fake.parquet", fakes, None);
+    fs::write(place.path("classes/preview.png"), "shows what is in the tables").unwrap();
+    let labels = place.ingest("names", &place.path("classes"), &[]).done().summary().splits;
+    let counts = |label| labels.values().filter_map(|split| split.labels.get(&label)).sum::<u64>();
+    assert_eq!((counts(Label::Real), counts(Label::Fake)), (20, 20));
+    write("alone/train.parquet", with_images(20, vec![]), None);
+    let message = place.ingest("alone", &place.path("alone"), &[]).failed(3);
+    assert!(message.contains("train.parquet") && message.contains("no column says the class"), "{message}");
+}
+
 #[test]
 fn what_is_no_table_of_images_is_refused_by_name() {
     let place = Workplace::new();
     let words: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
     write(&place.path("data/text.parquet"), vec![("text", words)], Compression::UNCOMPRESSED, None);
     let message = place.ingest("text", &place.path("data"), &[]).failed(3);
-    assert!(message.contains("text.parquet") && message.contains("no column has image files"), "{message}");
+    assert!(
+        message.contains("text.parquet") && message.contains("no column has the bytes of image files"),
+        "{message}"
+    );
     let labelled = |labels: Vec<&str>| -> Vec<(&str, ArrayRef)> {
         let files = files(0..labels.len() as u32);
         vec![("image", images(&files)), ("label", Arc::new(StringArray::from(labels)) as ArrayRef)]
@@ -153,11 +204,10 @@ fn what_is_no_table_of_images_is_refused_by_name() {
         let message = place.ingest("cut", &cut, &[]).failed(3);
         assert!(message.contains("cut.parquet") && !message.contains("panicked"), "{length}: {message}");
     }
-    for at in (0..whole.len()).step_by(97) {
+    for at in (0..whole.len()).step_by(29) {
         let mut damaged = whole.clone();
         damaged[at] ^= 0xff;
         fs::write(&cut, damaged).unwrap();
-        let message = place.ingest("cut", &cut, &[]).failed(3);
-        assert!(!message.contains("panicked"), "{at}: {message}");
+        place.ingest("cut", &cut, &[]).failed(3);
     }
 }

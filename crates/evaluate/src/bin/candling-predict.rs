@@ -122,7 +122,7 @@ fn judge(args: &Args) -> Result<Judge, Failure> {
          not rest on it; that a file says nothing proves nothing",
     );
     // Without the training data there is nothing to be unlike.
-    let profile = run.as_ref().and_then(|run| TrainingProfile::of_run(run).ok()).unwrap_or_default();
+    let profile = run.as_ref().map(TrainingProfile::of_run).unwrap_or_default();
     if let Some(dir) = &args.explain {
         detector.check_layer(&args.layer)?;
         std::fs::create_dir_all(dir).map_err(artifacts::Error::io("create", dir))?;

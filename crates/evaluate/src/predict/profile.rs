@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use artifacts::shard::{Sample, Shards};
-use artifacts::{Manifest, RunDir, Split, names};
+use artifacts::{Manifest, RunDir, Split};
 
 /// The share of training images at either end of the sizes that counts as unusual.
 const TAIL: f64 = 0.005;
@@ -18,15 +18,14 @@ pub struct TrainingProfile {
 }
 
 impl TrainingProfile {
-    /// Of a run's own training split.
-    ///
-    /// # Errors
-    /// Shards that are not there or not readable.
-    pub fn of_run(run: &RunDir) -> Result<TrainingProfile, artifacts::Error> {
-        let manifest = Manifest::require(&run.ingest(), names::INGEST)?;
-        let simulated = manifest.summary["simulated"].as_bool() == Some(true);
-        let profile = TrainingProfile::of(Shards::open(&run.ingest(), Split::Train)?.samples());
-        Ok(TrainingProfile { simulated, ..profile })
+    /// Of a run's own training split, as far as it is there: of shards that were removed the manifest still says whether they
+    /// were simulated.
+    pub fn of_run(run: &RunDir) -> TrainingProfile {
+        let ingest = run.ingest();
+        let manifest = Manifest::read(&ingest).ok().flatten();
+        let simulated = manifest.is_some_and(|manifest| manifest.summary["simulated"].as_bool() == Some(true));
+        let profile = Shards::open(&ingest, Split::Train).map(|shards| TrainingProfile::of(shards.samples()));
+        TrainingProfile { simulated, ..profile.unwrap_or_default() }
     }
 
     /// Of some images.

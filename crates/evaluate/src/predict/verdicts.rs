@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use artifacts::hash::Hash;
-use artifacts::{Label, RunDir};
+use artifacts::{Label, RunDir, progress};
 use pixels::metadata::Declared;
 use rayon::prelude::*;
 
@@ -42,22 +42,25 @@ pub enum Uncalibrated {
 
 impl Calibration {
     /// What an evaluation of the run chose for these very weights, or why there is nothing chosen: all of them fit on the same
-    /// validation images. The run's own comes before those with a name.
+    /// validation images. The run's own comes before those with a name, and of these one that cannot be read is passed over.
     ///
     /// # Errors
-    /// An evaluation that is not readable, or was changed since it was made, where no other one helps.
+    /// The run's own evaluation is not readable, or was changed since it was made, and no other one helps.
     pub fn of_run(run: &RunDir, weights: Hash) -> Result<Result<Calibration, Uncalibrated>, artifacts::Error> {
-        let mut why = Uncalibrated::NotEvaluated;
-        let mut unreadable = None;
-        for dir in std::iter::once(run.evaluate()).chain(run.further_evaluations()?) {
+        let own = Calibration::of_evaluation(&run.evaluate(), weights);
+        if let Ok(Ok(_)) = own {
+            return own;
+        }
+        let mut why = own;
+        for dir in run.further_evaluations()? {
             match Calibration::of_evaluation(&dir, weights) {
                 Ok(Ok(calibration)) => return Ok(Ok(calibration)),
-                Ok(Err(Uncalibrated::NotFitted)) => why = Uncalibrated::NotFitted,
-                Ok(Err(Uncalibrated::NotEvaluated)) => {}
-                Err(error) => unreadable = unreadable.or(Some(error)),
+                Ok(Err(Uncalibrated::NotFitted)) if why.is_ok() => why = Ok(Err(Uncalibrated::NotFitted)),
+                Ok(Err(_)) => {}
+                Err(error) => progress::line(&format!("predict: passing over `{}`: {error}", dir.display())),
             }
         }
-        unreadable.map_or(Ok(Err(why)), Err)
+        why
     }
 
     fn of_evaluation(dir: &Path, weights: Hash) -> Result<Result<Calibration, Uncalibrated>, artifacts::Error> {

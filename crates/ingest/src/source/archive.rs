@@ -3,7 +3,10 @@
 //! Nothing is ever unpacked to disk, so an entry's name is only a name, whatever folders it climbs into; and no entry is read
 //! further than an image can be long, whatever it unpacks to.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use artifacts::hash::{Digest, Hash};
 use pixels::Limits;
@@ -12,7 +15,6 @@ use zip::ZipArchive;
 
 use super::folder::stamp;
 use super::layout::Layout;
-use super::shared_file::SharedFile;
 use super::{Entry, Source, SourceError, name};
 use crate::Config;
 use crate::reject::Fault;
@@ -87,5 +89,44 @@ impl Source for Archive {
 
     fn fingerprint(&self) -> Result<Hash, SourceError> {
         Ok(Digest::default().part("zip", &stamp(&self.path)).finish())
+    }
+}
+
+/// An open file that several readers share, each at a position of its own.
+#[derive(Clone)]
+struct SharedFile {
+    file: Arc<File>,
+    length: u64,
+    position: u64,
+}
+
+impl SharedFile {
+    fn open(path: &Path) -> std::io::Result<SharedFile> {
+        let file = File::open(path)?;
+        let length = file.metadata()?.len();
+        Ok(SharedFile { file: Arc::new(file), length, position: 0 })
+    }
+}
+
+impl Read for SharedFile {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        #[cfg(unix)]
+        let read = std::os::unix::fs::FileExt::read_at(&*self.file, buffer, self.position)?;
+        #[cfg(windows)]
+        let read = std::os::windows::fs::FileExt::seek_read(&*self.file, buffer, self.position)?;
+        self.position += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for SharedFile {
+    fn seek(&mut self, target: SeekFrom) -> std::io::Result<u64> {
+        let position = match target {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(offset) => self.length.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position.ok_or(std::io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
     }
 }

@@ -63,15 +63,23 @@ pub enum SourceError {
         detail: String,
     },
     /// A parquet file cannot be read, or has no images.
-    #[error(
-        "`{}` is not a table of images: {detail}; a folder of Candling's own shards is judged with `cargo xtask evaluate --data`",
-        path.display()
-    )]
+    #[error("`{}` is not a table of images: {detail}", path.display())]
     Table {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         detail: String,
+    },
+    /// Two tables of one source number their classes, and only one says what the numbers mean.
+    #[error(
+        "`{}` numbers its classes without names, and `{}` has names for its own: whether they count alike cannot be told; \
+         ingest one of them, or name the numbers in [ingest.labels]", numbered.display(), named.display()
+    )]
+    Classes {
+        /// The table without names.
+        numbered: PathBuf,
+        /// The one with names.
+        named: PathBuf,
     },
     /// A row or the header of a CSV is wrong.
     #[error("`{}`, line {line}: {detail}", path.display())]

@@ -9,6 +9,7 @@ use pixels::Limits;
 use walkdir::WalkDir;
 
 use super::layout::Layout;
+use super::table::is_table;
 use super::{Entry, Source, SourceError, name};
 use crate::Config;
 use crate::reject::Fault;
@@ -19,6 +20,8 @@ pub(super) struct Folder {
     files: Vec<ListedFile>,
     layout: Layout,
     limits: Limits,
+    /// Parquet files beside the images.
+    tables: usize,
 }
 
 struct ListedFile {
@@ -31,7 +34,7 @@ struct ListedFile {
 impl Folder {
     pub(super) fn open(root: &Path, config: &Config) -> Result<Folder, SourceError> {
         let mut files = Vec::new();
-        let mut skipped = 0;
+        let (mut skipped, mut tables) = (0, 0);
         for entry in WalkDir::new(root).follow_links(true) {
             let path = match entry {
                 Ok(entry) if entry.file_type().is_dir() => continue,
@@ -45,7 +48,10 @@ impl Folder {
             };
             match ListedFile::new(root, &path) {
                 file if name::is_image(&file.path) => files.push(file),
-                _ => skipped += 1,
+                _ => {
+                    skipped += 1;
+                    tables += usize::from(is_table(&path));
+                }
             }
         }
         if files.is_empty() {
@@ -55,7 +61,7 @@ impl Folder {
         // `data/faces/.` and the like have no name of their own.
         let named = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let layout = Layout::of(files.iter().map(|file| file.path.as_str()), &named, config)?;
-        Ok(Folder { root: root.to_owned(), files, layout, limits: config.limits() })
+        Ok(Folder { root: root.to_owned(), files, layout, limits: config.limits(), tables })
     }
 
     fn path(&self, index: usize) -> PathBuf {
@@ -89,6 +95,15 @@ impl Source for Folder {
 
     fn place(&self) -> Option<&Path> {
         Some(&self.root)
+    }
+
+    fn remark(&self) -> Option<String> {
+        (self.tables > 0).then(|| {
+            format!(
+                "{} .parquet files beside the images are not read; to read them, name them or their folder",
+                self.tables
+            )
+        })
     }
 
     fn fingerprint(&self) -> Result<Hash, SourceError> {

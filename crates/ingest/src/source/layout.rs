@@ -6,8 +6,8 @@
 //!   they say both (`fake/nature`), nobody can know which is meant, and the image is not used;
 //! - folders that all images share, and the source's own name, say the class only where nothing else does;
 //! - the split is the outermost folder that names one;
-//! - the generator of a fake is what `ingest.generator` says, or the folder that `[ingest.labels]` maps, where one does, and else the outermost folder that
-//!   names neither, not counting the folders that all images share above their class.
+//! - the generator of a fake is what `ingest.generator` says, or the folder that `[ingest.labels]` maps, and else the outermost
+//!   folder that names neither, not counting the folders that all images share above their class.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -137,13 +137,17 @@ impl Layout {
     }
 }
 
-/// The class that a cell of a CSV names, with the same mapping as for folders.
+/// The class that a cell of a CSV or a table names, with the same mapping as for folders, or its number.
 pub(super) fn label_of_cell(cell: &str, config: &Config) -> Option<Label> {
-    let index = cell.trim().parse().ok().and_then(Label::from_index);
-    folded(&config.labels).get(&fold(cell)).copied().or_else(|| Label::from_name(cell)).or(index)
+    folded(&config.labels).get(&fold(cell)).copied().or_else(|| Label::from_name(cell)).or_else(|| numbered_label(cell))
 }
 
-/// The split that a cell of a CSV names, with the same mapping as for folders.
+/// The class that a cell says by its number.
+pub(super) fn numbered_label(cell: &str) -> Option<Label> {
+    cell.trim().parse().ok().and_then(Label::from_index)
+}
+
+/// The split that a cell of a CSV or a table names, with the same mapping as for folders.
 pub(super) fn split_of_cell(cell: &str, config: &Config) -> Option<Split> {
     folded(&config.splits).get(&fold(cell)).copied().or_else(|| Split::from_name(cell))
 }

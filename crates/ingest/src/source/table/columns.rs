@@ -5,10 +5,12 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Type;
+use parquet::file::reader::Length;
 use parquet::schema::types::SchemaDescriptor;
 use serde_json::Value;
 
-use crate::source::shared_file::SharedFile;
+use super::file::{TableFile, contained};
 
 /// Columns with the bytes of an image file, or with a group that has them under [`BYTES`].
 const IMAGES: [&str; 6] = ["image", "img", "image_data", "image_bytes", "picture", "bytes"];
@@ -46,18 +48,13 @@ pub(super) struct Cells {
 
 impl Columns {
     /// Finds the columns; what is wrong where that fails.
-    pub(super) fn of(file: &SharedFile) -> Result<Columns, String> {
-        let metadata = ArrowReaderMetadata::load(file, ArrowReaderOptions::new()).map_err(|error| error.to_string())?;
+    pub(super) fn of(file: &TableFile) -> Result<Columns, String> {
+        let metadata = contained(|| ArrowReaderMetadata::load(file, ArrowReaderOptions::new()))?;
         let schema = metadata.parquet_schema();
         let image = leaf(schema, &IMAGES.map(|name| vec![name, BYTES]))
             .or_else(|| leaf(schema, &IMAGES.map(|name| vec![name])))
-            .ok_or_else(|| {
-                format!(
-                    "no column has image files (looked for {}; there are {})",
-                    IMAGES.join(", "),
-                    schema.root_schema().get_fields().iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
-                )
-            })?;
+            .filter(|&leaf| schema.column(leaf).physical_type() == Type::BYTE_ARRAY)
+            .ok_or_else(|| no_images(schema))?;
         let label = leaf(schema, &LABELS.map(|name| vec![name]));
         let classes = label.and_then(|label| classes(&metadata, schema.column(label).name()));
         Ok(Columns {
@@ -77,27 +74,46 @@ impl Columns {
         self.label.is_some()
     }
 
-    /// Whether it does so by numbers that have no names.
-    pub(super) fn has_numbered_labels(&self) -> bool {
-        let numbered = |leaf| {
-            let name = self.metadata.parquet_schema().column(leaf).name().to_owned();
-            self.metadata.schema().field_with_name(&name).is_ok_and(|field| field.data_type().is_integer())
-        };
-        self.classes.is_none() && self.label.is_some_and(numbered)
+    /// Why none does.
+    pub(super) fn no_labels(&self) -> String {
+        let there = names(self.metadata.parquet_schema());
+        format!("no column says the class (looked for {}; there are {there})", LABELS.join(", "))
+    }
+
+    /// Whether the table has names for numbered classes.
+    pub(super) fn has_class_names(&self) -> bool {
+        self.classes.is_some()
     }
 
     /// Reads all cells but the images.
-    pub(super) fn read(&self, file: &SharedFile) -> Result<Vec<Cells>, String> {
-        let [labels, splits, generators, names] =
-            [self.label, self.split, self.generator, self.name].map(|leaf| self.text(file, leaf));
-        let others = splits?.into_iter().zip(generators?).zip(names?);
-        let cells = labels?.into_iter().zip(others).map(|(label, ((split, generator), name))| Cells {
-            label: label.map(|label| self.class(label)),
-            split,
-            generator,
-            name,
-        });
-        Ok(cells.collect())
+    pub(super) fn read(&self, file: &TableFile) -> Result<Vec<Cells>, String> {
+        let groups = self.metadata.metadata().row_groups().iter();
+        // A row takes a byte of the file at least; what a damaged file says of them must not become memory.
+        let rows = groups
+            .map(|group| u64::try_from(group.num_rows()).ok())
+            .try_fold(0_u64, |sum, rows| sum.checked_add(rows?))
+            .filter(|rows| *rows <= file.len())
+            .ok_or("the number of its rows cannot be")?;
+        let mut cells = vec![Cells::default(); rows as usize];
+        for (leaf, cell) in [
+            (self.label, Cells::label as fn(&mut Cells, String)),
+            (self.split, Cells::split),
+            (self.generator, Cells::generator),
+            (self.name, Cells::name),
+        ] {
+            let Some(leaf) = leaf else { continue };
+            let column = contained(|| self.text(file, leaf))?;
+            if column.len() != cells.len() {
+                return Err(format!("a column has {} rows, not {rows}", column.len()));
+            }
+            for (cells, text) in cells.iter_mut().zip(column) {
+                text.into_iter().for_each(|text| cell(cells, text));
+            }
+        }
+        for Cells { label, .. } in &mut cells {
+            *label = label.take().map(|label| self.class(label));
+        }
+        Ok(cells)
     }
 
     /// The name of a numbered class; other labels are names.
@@ -106,25 +122,55 @@ impl Columns {
         self.classes.as_ref().and_then(|classes| classes.get(number()?)).cloned().unwrap_or(label)
     }
 
-    /// One column as text, a cell for each row; empty cells are none, and so are those of no column.
-    fn text(&self, file: &SharedFile, leaf: Option<usize>) -> Result<Vec<Option<String>>, String> {
-        let rows: i64 = self.metadata.metadata().row_groups().iter().map(|group| group.num_rows().max(0)).sum();
-        let Some(leaf) = leaf else { return Ok(vec![None; rows as usize]) };
+    /// One column as text, a cell for each row; empty cells are none.
+    fn text(&self, file: &TableFile, leaf: usize) -> parquet::errors::Result<Vec<Option<String>>> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), self.metadata.clone());
         let mask = ProjectionMask::leaves(builder.parquet_schema(), [leaf]);
-        let reader = builder.with_projection(mask).build().map_err(|error| error.to_string())?;
         let mut column = Vec::new();
-        for batch in reader {
-            let batch = batch.map_err(|error| error.to_string())?;
-            let text = cast(&innermost(batch.column(0)), &DataType::Utf8).map_err(|error| error.to_string())?;
-            let cells = text.as_string::<i32>().iter();
-            column.extend(cells.map(|cell| cell.map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned)));
+        for batch in builder.with_projection(mask).build()? {
+            let cells = innermost(batch?.column(0));
+            let text = cast(&cells, &DataType::Utf8)?;
+            // A column of numbers of which some are missing is often one of floats.
+            let float = cells.data_type().is_floating();
+            let trimmed = |cell: &str| {
+                let cell = cell.trim();
+                cell.strip_suffix(".0").filter(|_| float).unwrap_or(cell).to_owned()
+            };
+            column.extend(text.as_string::<i32>().iter().map(|cell| cell.map(trimmed).filter(|cell| !cell.is_empty())));
         }
-        match column.len() as i64 == rows {
-            true => Ok(column),
-            false => Err(format!("a column has {} rows, not {rows}", column.len())),
-        }
+        Ok(column)
     }
+}
+
+impl Cells {
+    fn label(&mut self, text: String) {
+        self.label = Some(text);
+    }
+
+    fn split(&mut self, text: String) {
+        self.split = Some(text);
+    }
+
+    fn generator(&mut self, text: String) {
+        self.generator = Some(text);
+    }
+
+    fn name(&mut self, text: String) {
+        self.name = Some(text);
+    }
+}
+
+/// Names of the columns.
+fn names(schema: &SchemaDescriptor) -> String {
+    schema.root_schema().get_fields().iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
+}
+
+fn no_images(schema: &SchemaDescriptor) -> String {
+    let fields = schema.root_schema().get_fields();
+    if fields.iter().any(|field| field.name() == "pixels") {
+        return "it is a shard of Candling's own, which `cargo xtask evaluate --data` judges".to_owned();
+    }
+    format!("no column has the bytes of image files (looked for {}; there are {})", IMAGES.join(", "), names(schema))
 }
 
 /// The only column that is left of a group when one leaf is read.
