@@ -43,14 +43,7 @@ pub struct Detector {
     weights: Hash,
     /// The index in the logits of real and of fake.
     classes: [usize; 2],
-    /// Batches whose scores have not been read.
-    unread: usize,
-    /// Scores that have been read and that nobody has asked for yet.
-    finished: Vec<Score>,
 }
-
-/// Batches that are begun before their scores are read: a card computes meanwhile, and the next images are made ready.
-const MOST_UNREAD: usize = 8;
 
 impl Detector {
     /// Loads a checkpoint.
@@ -88,7 +81,7 @@ impl Detector {
         if loaded.head_replaced {
             return Err(no_detector("its weights have no head of as many classes as its config.json says"));
         }
-        Ok(Detector { network, preprocessing, weights: hash::file(&path)?, classes, unread: 0, finished: Vec::new() })
+        Ok(Detector { network, preprocessing, weights: hash::file(&path)?, classes })
     }
 
     /// What is done to an image before the network sees it.
@@ -113,8 +106,7 @@ impl Detector {
     pub fn randomised(&self, seed: u64) -> Result<Detector, Error> {
         let mut network = Network::new(self.network.config(), self.network.device())?;
         network.initialise(seed)?;
-        let preprocessing = self.preprocessing.clone();
-        Ok(Detector { network, preprocessing, finished: Vec::new(), unread: 0, ..*self })
+        Ok(Detector { network, preprocessing: self.preprocessing.clone(), ..*self })
     }
 
     /// Scores of `n` images of [`Detector::size`], `[n, height, width, 3]`.
@@ -133,9 +125,7 @@ impl Detector {
     /// Bytes that are not so many images.
     pub fn start(&mut self, pixels: &[u8], n: usize) -> Result<(), Error> {
         let [height, width] = self.size();
-        self.network.start_inference(&PixelBatch { data: pixels, n, height, width })?;
-        self.unread += 1;
-        if self.unread == MOST_UNREAD { self.read() } else { Ok(()) }
+        Ok(self.network.start_inference(&PixelBatch { data: pixels, n, height, width })?)
     }
 
     /// The scores of all images that were begun with since the last call, in their order. Waits for them.
@@ -143,17 +133,10 @@ impl Detector {
     /// # Errors
     /// Those of the device.
     pub fn finish(&mut self) -> Result<Vec<Score>, Error> {
-        self.read()?;
-        Ok(std::mem::take(&mut self.finished))
-    }
-
-    fn read(&mut self) -> Result<(), Error> {
-        self.unread = 0;
         let [real, fake] = self.classes;
-        for logits in self.network.finished_inferences()? {
-            self.finished.extend(logits.rows().map(|row| Score { real: row[real], fake: row[fake] }));
-        }
-        Ok(())
+        let finished = self.network.finished_inferences()?;
+        let rows = finished.iter().flat_map(|logits| logits.rows());
+        Ok(rows.map(|row| Score { real: row[real], fake: row[fake] }).collect())
     }
 
     /// Checks, before anything is judged, that there are heat maps of a layer.

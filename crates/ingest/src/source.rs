@@ -11,6 +11,7 @@ mod list;
 mod name;
 mod simulation;
 mod table;
+mod vocabulary;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -73,8 +73,7 @@ impl Folder {
 impl ListedFile {
     fn new(root: &Path, path: &Path) -> ListedFile {
         let exact = path.strip_prefix(root).unwrap_or(path);
-        let parts: Vec<_> = exact.iter().map(|part| part.to_string_lossy()).collect();
-        let path = parts.join("/");
+        let path = slashed(exact);
         let exact = (Path::new(&path) != exact).then(|| exact.to_owned());
         ListedFile { path, exact }
     }
@@ -113,6 +112,11 @@ impl Source for Folder {
         }
         Ok(digest.finish())
     }
+}
+
+/// A path with `/` between its parts.
+pub(super) fn slashed(path: &Path) -> String {
+    path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
 /// A file's length and time of change; nothing where it has none.

@@ -9,12 +9,13 @@
 //! - the generator of a fake is what `ingest.generator` says, or the folder that `[ingest.labels]` maps, and else the outermost
 //!   folder that names neither, not counting the folders that all images share above their class.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use artifacts::Label;
 use artifacts::text::visible;
-use artifacts::{Label, Split};
 
+use super::vocabulary::Vocabulary;
 use super::{Entry, SourceError};
 use crate::Config;
 use crate::reject::Fault;
@@ -24,10 +25,7 @@ const LISTED: usize = 12;
 
 /// How the folders of one source are read.
 pub(super) struct Layout {
-    labels: BTreeMap<String, Label>,
-    splits: BTreeMap<String, Split>,
-    /// The generator of all fakes, where the configuration names it.
-    generator: Option<String>,
+    words: Vocabulary,
     /// How many of the outermost folders all images share: `ddata` says nothing of a generator.
     shared: usize,
     /// What the shared folders and the source's own name say, where no other folder names a class.
@@ -44,13 +42,7 @@ impl Layout {
         root: &Path,
         config: &Config,
     ) -> Result<Layout, SourceError> {
-        let mut layout = Layout {
-            labels: folded(&config.labels),
-            splits: folded(&config.splits),
-            generator: config.generator.clone(),
-            shared: 0,
-            common: None,
-        };
+        let mut layout = Layout { words: Vocabulary::of(config), shared: 0, common: None };
         layout.shared = shared_folders(paths.clone());
         if paths.clone().any(|path| !matches!(layout.class(folders(path).skip(layout.shared)), Ok(None))) {
             return Ok(layout);
@@ -83,16 +75,16 @@ impl Layout {
             Ok(named) => named.map(|(_, label)| label).or(self.common).ok_or_else(Fault::no_label),
             Err(fault) => Err(fault.clone()),
         };
-        let generator = match (&label, class) {
-            (Ok(Label::Fake), _) if self.generator.is_some() => self.generator.as_deref().unwrap_or_default(),
-            (Ok(Label::Fake), Ok(Some((folder, _)))) if self.labels.contains_key(&fold(folder)) => folder,
-            (Ok(Label::Fake), _) => self.generator_of(path),
+        let generator = match (&label, &self.words.generator, class) {
+            (Ok(Label::Fake), Some(generator), _) => generator,
+            (Ok(Label::Fake), None, Ok(Some((folder, _)))) if self.words.mapped(folder).is_some() => folder,
+            (Ok(Label::Fake), None, _) => self.generator(path),
             _ => "",
         };
         Entry {
             path: visible(path),
             label,
-            split: folders(path).find_map(|folder| self.split(folder)),
+            split: folders(path).find_map(|folder| self.words.split(folder)),
             generator: visible(generator),
         }
     }
@@ -101,8 +93,8 @@ impl Layout {
     fn class<'a>(&self, folders: impl Iterator<Item = &'a str>) -> Result<Option<(&'a str, Label)>, Fault> {
         let (mut mapped, mut named, mut conflict) = (None, None, None);
         for folder in folders {
-            if let Some(label) = self.labels.get(&fold(folder)) {
-                mapped = Some((folder, *label));
+            if let Some(label) = self.words.mapped(folder) {
+                mapped = Some((folder, label));
             } else if let Some(label) = Label::from_name(folder) {
                 conflict = conflict.or(named.filter(|(_, outer)| *outer != label).map(|(outer, _)| (outer, folder)));
                 named = Some((folder, label));
@@ -116,48 +108,17 @@ impl Layout {
 
     /// The outermost folder that names neither class nor split: of those not shared by all images, and else of those below
     /// the class that all images have in common.
-    fn generator_of<'a>(&self, path: &'a str) -> &'a str {
-        let unnamed = |folder: &&str| self.label(folder).is_none() && self.split(folder).is_none();
+    fn generator<'a>(&self, path: &'a str) -> &'a str {
+        let unnamed = |folder: &&str| self.words.label(folder).is_none() && self.words.split(folder).is_none();
         let below_class = || {
             self.common?;
             let shared = || folders(path).take(self.shared);
             // The source's own name stands above all of them.
-            let class = shared().position(|folder| self.label(folder).is_some()).unwrap_or(0);
+            let class = shared().position(|folder| self.words.label(folder).is_some()).unwrap_or(0);
             shared().skip(class).find(unnamed)
         };
         folders(path).skip(self.shared).find(unnamed).or_else(below_class).unwrap_or_default()
     }
-
-    fn label(&self, name: &str) -> Option<Label> {
-        self.labels.get(&fold(name)).copied().or_else(|| Label::from_name(name))
-    }
-
-    fn split(&self, name: &str) -> Option<Split> {
-        self.splits.get(&fold(name)).copied().or_else(|| Split::from_name(name))
-    }
-}
-
-/// The class that a cell of a CSV or a table names, with the same mapping as for folders, or its number.
-pub(super) fn label_of_cell(cell: &str, config: &Config) -> Option<Label> {
-    folded(&config.labels).get(&fold(cell)).copied().or_else(|| Label::from_name(cell)).or_else(|| numbered_label(cell))
-}
-
-/// The class that a cell says by its number.
-pub(super) fn numbered_label(cell: &str) -> Option<Label> {
-    cell.trim().parse().ok().and_then(Label::from_index)
-}
-
-/// The split that a cell of a CSV or a table names, with the same mapping as for folders.
-pub(super) fn split_of_cell(cell: &str, config: &Config) -> Option<Split> {
-    folded(&config.splits).get(&fold(cell)).copied().or_else(|| Split::from_name(cell))
-}
-
-fn folded<T: Copy>(names: &BTreeMap<String, T>) -> BTreeMap<String, T> {
-    names.iter().map(|(name, value)| (fold(name), *value)).collect()
-}
-
-fn fold(name: &str) -> String {
-    name.trim().to_lowercase()
 }
 
 /// The folders of a path, outermost first.
@@ -178,6 +139,8 @@ fn shared_folders<'a>(mut paths: impl Iterator<Item = &'a str>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use artifacts::Split;
+
     use super::*;
 
     /// The entries of some paths, as `label split generator`.

@@ -9,7 +9,7 @@ use pixels::Limits;
 use serde::Deserialize;
 
 use super::folder::stamp;
-use super::layout::{label_of_cell, split_of_cell};
+use super::vocabulary::Vocabulary;
 use super::{Entry, Source, SourceError};
 use crate::Config;
 use crate::reject::Fault;
@@ -50,12 +50,13 @@ impl List {
         };
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(from_csv)?;
         let headers = reader.headers().map_err(from_csv)?.clone();
+        let words = Vocabulary::of(config);
         let mut rows = Vec::new();
         for record in reader.records() {
             let record = record.map_err(from_csv)?;
             let line = record.position().map_or(1, csv::Position::line);
             let row: Row = record.deserialize(Some(&headers)).map_err(from_csv)?;
-            rows.push(ListedRow { entry: entry(&row, config).map_err(|detail| at(line, detail))?, path: row.path });
+            rows.push(ListedRow { entry: entry(&row, &words).map_err(|detail| at(line, detail))?, path: row.path });
         }
         if rows.is_empty() {
             return Err(at(1, "no image is listed".to_owned()));
@@ -71,13 +72,13 @@ impl List {
     }
 }
 
-fn entry(row: &Row, config: &Config) -> Result<Entry, String> {
-    let label = label_of_cell(&row.label, config).ok_or_else(|| {
+fn entry(row: &Row, words: &Vocabulary) -> Result<Entry, String> {
+    let label = words.label_of_cell(&row.label).ok_or_else(|| {
         format!("the label `{}` is not known; write real or fake, or map it in [ingest.labels]", visible(&row.label))
     })?;
     let split = match row.split.as_str() {
         "" => None,
-        cell => Some(split_of_cell(cell, config).ok_or_else(|| {
+        cell => Some(words.split(cell).ok_or_else(|| {
             format!(
                 "the split `{}` is not known; write train, val or test, or map it in [ingest.splits]",
                 visible(cell)
@@ -85,7 +86,7 @@ fn entry(row: &Row, config: &Config) -> Result<Entry, String> {
         })?),
     };
     let generator = match (row.generator.as_str(), label) {
-        ("", Label::Fake) => config.generator.as_deref().unwrap_or_default(),
+        ("", Label::Fake) => words.generator.as_deref().unwrap_or_default(),
         (cell, _) => cell,
     };
     Ok(Entry { path: visible(&row.path), label: Ok(label), split, generator: visible(generator) })

@@ -18,8 +18,9 @@ use walkdir::WalkDir;
 use self::columns::{Cells, Columns};
 use self::file::TableFile;
 use self::windows::Windows;
-use super::folder::stamp;
-use super::layout::{Layout, label_of_cell, numbered_label, split_of_cell};
+use super::folder::{slashed, stamp};
+use super::layout::Layout;
+use super::vocabulary::Vocabulary;
 use super::{Entry, Source, SourceError};
 use crate::Config;
 use crate::reject::Fault;
@@ -61,23 +62,24 @@ impl Table {
             let columns = Columns::of(&file).map_err(|detail| unusable(path, detail))?;
             tables.push((file, columns));
         }
-        let names: Vec<String> = files.iter().map(|path| name_in(root, path)).collect();
+        let names: Vec<String> = files.iter().map(|path| slashed(path.strip_prefix(root).unwrap_or(path))).collect();
         let layout = match files.iter().zip(&tables).find(|(_, (_, columns))| !columns.has_labels()) {
             None => None,
             Some((path, (_, columns))) => Some(layout(root, &names, config).ok_or_else(|| {
                 unusable(path, format!("{}; nor does its own name or a folder's name a class", columns.no_labels()))
             })?),
         };
+        let words = Vocabulary::of(config);
         let (mut entries, mut windows, mut numbered, mut named) = (Vec::new(), Windows::default(), None, None);
         for ((path, name), (file, columns)) in files.iter().zip(&names).zip(tables) {
             let of_file =
                 layout.as_ref().filter(|_| !columns.has_labels()).map(|layout| layout.entry(&as_folder(name)));
-            let split = split_of_name(name, config);
+            let split = split_of_name(name, &words);
             let mut by_number = false;
             for (row, cells) in columns.read(&file).map_err(|detail| unusable(path, detail))?.into_iter().enumerate() {
-                by_number |= cells.label.as_deref().is_some_and(|cell| is_number_alone(cell, config));
+                by_number |= cells.label.as_deref().is_some_and(|cell| words.numbered_label(cell).is_some());
                 entries
-                    .push(entry(name, row, cells, (of_file.as_ref(), split), config).map_err(|e| unusable(path, e))?);
+                    .push(entry(name, row, cells, (of_file.as_ref(), split), &words).map_err(|e| unusable(path, e))?);
             }
             if by_number {
                 numbered.get_or_insert(path);
@@ -101,12 +103,6 @@ fn unusable(path: &Path, detail: String) -> SourceError {
     SourceError::Table { path: path.to_owned(), detail: visible(&detail) }
 }
 
-/// A file's path below `root`, with `/` between its parts.
-fn name_in(root: &Path, path: &Path) -> String {
-    let below = path.strip_prefix(root).unwrap_or(path);
-    below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/")
-}
-
 /// A row of a table seen as a file in a folder of the table's name: `data/fake.parquet` says as much as `data/fake/` does.
 fn as_folder(name: &str) -> String {
     let (folders, file) = name.rsplit_once('/').map_or(("", name), |(folders, file)| (folders, file));
@@ -122,20 +118,14 @@ fn layout(root: &Path, names: &[String], config: &Config) -> Option<Layout> {
 
 /// The split that a folder's or the file's name says: `test/0.parquet`, `data/validation-00000-of-00003.parquet`,
 /// `train_0.parquet`.
-fn split_of_name(name: &str, config: &Config) -> Option<Split> {
-    let said = |word: &str| split_of_cell(word, config);
+fn split_of_name(name: &str, words: &Vocabulary) -> Option<Split> {
+    let said = |word: &str| words.split(word);
     let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     let whole = name.split('/').find_map(said);
     let file = name.rsplit('/').next().unwrap_or_default();
-    whole.or_else(|| file.split(|c: char| !c.is_alphanumeric()).find_map(said)).or_else(|| {
-        let words = file.split(|c: char| !c.is_alphabetic());
-        words.into_iter().find_map(said)
-    })
-}
-
-/// Whether a label says its class by nothing but a number.
-fn is_number_alone(cell: &str, config: &Config) -> bool {
-    numbered_label(cell).is_some() && !config.labels.contains_key(cell.trim())
+    whole
+        .or_else(|| file.split(|c: char| !c.is_alphanumeric()).find_map(said))
+        .or_else(|| file.split(|c: char| !c.is_alphabetic()).find_map(said))
 }
 
 /// `of_file`: what the file's name says of rows without labels. `split`: the split that it says.
@@ -144,23 +134,23 @@ fn entry(
     row: usize,
     cells: Cells,
     (of_file, split): (Option<&Entry>, Option<Split>),
-    config: &Config,
+    words: &Vocabulary,
 ) -> Result<Entry, String> {
     let label = match (of_file, &cells.label) {
         (Some(of_file), _) => of_file.label.clone(),
-        (None, Some(cell)) => label_of_cell(cell, config).ok_or_else(|| Fault::unknown_label(Some(&visible(cell)))),
+        (None, Some(cell)) => words.label_of_cell(cell).ok_or_else(|| Fault::unknown_label(Some(&visible(cell)))),
         (None, None) => Err(Fault::unknown_label(None)),
     };
     let split = match &cells.split {
         None => split,
-        Some(cell) => Some(split_of_cell(cell, config).ok_or_else(|| {
+        Some(cell) => Some(words.split(cell).ok_or_else(|| {
             format!("the split `{cell}` of row {row} is not known; map it in [ingest.splits] to train, val or test")
         })?),
     };
     let generator = match (&label, &cells.generator, of_file) {
         (Ok(Label::Fake), Some(cell), _) => visible(cell),
         (Ok(Label::Fake), None, Some(of_file)) => of_file.generator.clone(),
-        (Ok(Label::Fake), None, None) => visible(config.generator.as_deref().unwrap_or_default()),
+        (Ok(Label::Fake), None, None) => visible(words.generator.as_deref().unwrap_or_default()),
         _ => String::new(),
     };
     let name = cells.name.map(|name| format!("/{name}")).unwrap_or_default();
@@ -218,7 +208,7 @@ mod tests {
             ("x-train2017.parquet", Some(Split::Train)),
             ("contest.parquet", None),
         ] {
-            assert_eq!(split_of_name(name, &config), split, "{name}");
+            assert_eq!(split_of_name(name, &Vocabulary::of(&config)), split, "{name}");
         }
     }
 }

@@ -38,7 +38,6 @@ pub(super) struct Columns {
 }
 
 /// What one row says, apart from its image.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cells {
     pub(super) label: Option<String>,
     pub(super) split: Option<String>,
@@ -94,26 +93,31 @@ impl Columns {
             .try_fold(0_u64, |sum, rows| sum.checked_add(rows?))
             .filter(|rows| *rows <= file.len())
             .ok_or("the number of its rows cannot be")?;
-        let mut cells = vec![Cells::default(); rows as usize];
-        for (leaf, cell) in [
-            (self.label, Cells::label as fn(&mut Cells, String)),
-            (self.split, Cells::split),
-            (self.generator, Cells::generator),
-            (self.name, Cells::name),
-        ] {
-            let Some(leaf) = leaf else { continue };
-            let column = contained(|| self.text(file, leaf))?;
-            if column.len() != cells.len() {
-                return Err(format!("a column has {} rows, not {rows}", column.len()));
-            }
-            for (cells, text) in cells.iter_mut().zip(column) {
-                text.into_iter().for_each(|text| cell(cells, text));
-            }
+        let column = |leaf| self.column(file, leaf, rows as usize);
+        let others = column(self.split)?.zip(column(self.generator)?).zip(column(self.name)?);
+        let cells = column(self.label)?.zip(others).map(|(label, ((split, generator), name))| Cells {
+            label: label.map(|label| self.class(label)),
+            split,
+            generator,
+            name,
+        });
+        Ok(cells.collect())
+    }
+
+    /// A column's cells, as many as `rows`; those of no column are empty.
+    fn column(
+        &self,
+        file: &TableFile,
+        leaf: Option<usize>,
+        rows: usize,
+    ) -> Result<Box<dyn Iterator<Item = Option<String>>>, String> {
+        let Some(leaf) = leaf else { return Ok(Box::new(std::iter::repeat_n(None, rows))) };
+        let column = contained(|| self.text(file, leaf))?;
+        if column.len() == rows {
+            Ok(Box::new(column.into_iter()))
+        } else {
+            Err(format!("a column has {} rows, not {rows}", column.len()))
         }
-        for Cells { label, .. } in &mut cells {
-            *label = label.take().map(|label| self.class(label));
-        }
-        Ok(cells)
     }
 
     /// The name of a numbered class; other labels are names.
@@ -142,24 +146,6 @@ impl Columns {
     }
 }
 
-impl Cells {
-    fn label(&mut self, text: String) {
-        self.label = Some(text);
-    }
-
-    fn split(&mut self, text: String) {
-        self.split = Some(text);
-    }
-
-    fn generator(&mut self, text: String) {
-        self.generator = Some(text);
-    }
-
-    fn name(&mut self, text: String) {
-        self.name = Some(text);
-    }
-}
-
 /// Names of the columns.
 fn names(schema: &SchemaDescriptor) -> String {
     schema.root_schema().get_fields().iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
@@ -184,7 +170,8 @@ pub(super) fn innermost(column: &ArrayRef) -> ArrayRef {
 /// The first of some paths that the table has, as the number of its leaf; case does not matter.
 fn leaf(schema: &SchemaDescriptor, paths: &[Vec<&str>]) -> Option<usize> {
     let is = |leaf: usize, path: &[&str]| {
-        let parts = schema.column(leaf).path().parts().to_vec();
+        let column = schema.column(leaf);
+        let parts = column.path().parts();
         parts.len() == path.len() && parts.iter().zip(path).all(|(part, name)| part.eq_ignore_ascii_case(name))
     };
     paths.iter().find_map(|path| (0..schema.num_columns()).find(|&leaf| is(leaf, path)))
