@@ -95,7 +95,7 @@ fn one_stage_reruns_on_what_is_on_disk_and_other_data_are_judged_beside_it() {
 
     evaluate(&["--data", "simulated:train=0,test=10,size=32,seed=9"]);
     evaluate(&["--data", "simulated:train=0,test=10,size=32,seed=8"]);
-    let further = run.further_evaluations().unwrap();
+    let further = run.named_evaluations().unwrap();
     assert_eq!(further.len(), 2, "{further:?}");
     let name = "evaluate-simulated-train-0-test-10-size-32-seed-9-";
     let foreign = further.into_iter().find(|dir| dir.to_string_lossy().contains(name)).unwrap();

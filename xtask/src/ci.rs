@@ -5,10 +5,10 @@ use std::time::Instant;
 use artifacts::progress;
 use artifacts::stage::Failure;
 
-use crate::cuda::Choice;
-use crate::cuda_check;
+use crate::cuda::CudaChoice;
 use crate::programs::{self, cargo, root};
 use crate::tidy;
+use crate::{build, cuda_check};
 
 pub(crate) fn run() -> Result<(), Failure> {
     step("format", || programs::run(&mut cargo(&["fmt", "--all", "--check"])))?;
@@ -17,7 +17,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         let lints = ["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"];
         programs::run(&mut cargo(&lints))
     })?;
-    step("build", || programs::build(Choice::Off))?;
+    step("build", || build::all_programs(CudaChoice::Off))?;
     step("tests", || programs::run(&mut cargo(&["test", "--release", "--workspace"])))?;
     step("documentation", || {
         let mut doc = cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]);
@@ -31,7 +31,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         programs::run(smoke.arg("--run-dir").arg(&run_dir))
     })?;
     // Last, because it builds the dependencies with another feature, and downloads a toolkit where none is installed.
-    if let Some(lack) = cuda_check::lacking() {
+    if let Some(lack) = cuda_check::missing_tool() {
         progress::line(&format!("== CUDA, compiled and emulated: skipped, because {}", lack.chain()));
         return Ok(());
     }

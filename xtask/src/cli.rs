@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::BenchArgs;
-use crate::cuda::Choice;
+use crate::cuda::CudaChoice;
 
 /// Train, judge and explain detectors of AI-generated images.
 #[derive(Debug, Parser)]
@@ -14,7 +14,7 @@ use crate::cuda::Choice;
 pub(crate) struct Cli {
     /// Whether the stage programs are built for CUDA cards; before the name of a single stage
     #[arg(long, global = true, value_enum, value_name = "CHOICE", default_value = "auto")]
-    pub(crate) cuda: Choice,
+    pub(crate) cuda: CudaChoice,
     #[command(subcommand)]
     pub(crate) task: Task,
 }
@@ -141,9 +141,9 @@ mod tests {
     #[test]
     fn the_build_is_chosen_before_a_stage_and_anywhere_in_a_pipeline() {
         let choice = |words: &[&str]| Cli::try_parse_from(words).unwrap().cuda;
-        assert_eq!(choice(&["xtask", "train"]), Choice::Auto);
-        assert_eq!(choice(&["xtask", "--cuda", "off", "train", "--resume", "--cuda"]), Choice::Off);
-        assert_eq!(choice(&["xtask", "pipeline", "demo", "--cuda", "on"]), Choice::On);
+        assert_eq!(choice(&["xtask", "train"]), CudaChoice::Auto);
+        assert_eq!(choice(&["xtask", "--cuda", "off", "train", "--resume", "--cuda"]), CudaChoice::Off);
+        assert_eq!(choice(&["xtask", "pipeline", "demo", "--cuda", "on"]), CudaChoice::On);
     }
 
     #[test]

@@ -8,13 +8,13 @@ use artifacts::schema::{Comparison, PreprocessorConfig};
 use artifacts::stage::Failure;
 use artifacts::{Checkpoint, Manifest, RunDir, names};
 
-use crate::cuda::Choice;
-use crate::{pipeline, programs};
+use crate::cuda::CudaChoice;
+use crate::{build, pipeline, programs};
 
 /// Runs a stage program. `--pipeline NAME` stands for the run folder of that name; `--data SOURCE` of evaluate is
 /// ingested first where it is not a folder of shards already.
-pub(crate) fn run(stage: &str, mut rest: Vec<OsString>, cuda: Choice) -> Result<(), Failure> {
-    programs::build(cuda)?;
+pub(crate) fn run(stage: &str, mut rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failure> {
+    build::all_programs(cuda)?;
     if asks_for_help(&rest) {
         return programs::run(programs::program(stage)?.args(rest));
     }
@@ -36,14 +36,14 @@ pub(crate) fn run(stage: &str, mut rest: Vec<OsString>, cuda: Choice) -> Result<
 }
 
 /// Judges files and folders.
-pub(crate) fn predict(rest: Vec<OsString>, cuda: Choice) -> Result<(), Failure> {
-    programs::build(cuda)?;
+pub(crate) fn predict(rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failure> {
+    build::all_programs(cuda)?;
     programs::run(programs::program("predict")?.args(rest))
 }
 
 /// Compares runs, and makes the page about it beside `compare.json`.
-pub(crate) fn compare(mut rest: Vec<OsString>, cuda: Choice) -> Result<(), Failure> {
-    programs::build(cuda)?;
+pub(crate) fn compare(mut rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failure> {
+    build::all_programs(cuda)?;
     if asks_for_help(&rest) {
         return programs::run(programs::program("compare")?.args(rest));
     }
@@ -72,7 +72,7 @@ fn shards_of(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf, Failur
     ];
     sets.extend(preparation(checkpoint(rest, &run)?.read_preprocessor_config()?)?);
     let mut ingest = programs::program(names::INGEST)?;
-    ingest.arg("--run-dir").arg(foreign.path());
+    ingest.arg("--run-dir").arg(foreign.path()).arg("--no-run-toml");
     for set in sets.into_iter().map(OsString::from).chain(take_sets(rest, names::INGEST)?) {
         ingest.arg("--set").arg(set);
     }
@@ -83,7 +83,7 @@ fn shards_of(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf, Failur
 /// A checkpoint that is prepared for as the one to be judged is: all of a run are prepared for alike.
 fn checkpoint(rest: &[OsString], run: &RunDir) -> Result<Checkpoint, Failure> {
     let named = take_option(&mut rest.to_vec(), "--ckpt")?.unwrap_or_else(|| "best".into());
-    let Some(of) = Checkpoint::of_name(&named.to_string_lossy()) else {
+    let Some(of) = Checkpoint::by_name(&named.to_string_lossy()) else {
         return Ok(Checkpoint::new(named));
     };
     Manifest::require(&run.train_run(0), names::TRAIN)?;

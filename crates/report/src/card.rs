@@ -28,7 +28,7 @@ pub(crate) fn render(evidence: &Evidence, config: &Config) -> String {
     card.push_str(&results(metrics, &answer));
     card.push_str(&training(evidence));
     card.push_str("\n## Provenance\n\n");
-    let _ = writeln!(card, "- Made by Candling {}", markdown(&evidence.evaluation.manifest.code.version));
+    let _ = writeln!(card, "- Made by Candling {}", markdown(&evidence.evaluation.manifest.code.program));
     for run in &metrics.runs {
         if let Some(weights) = &run.weights {
             let _ = writeln!(card, "- Weights of run {}: BLAKE3 `{weights}`", run.run);

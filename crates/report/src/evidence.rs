@@ -80,7 +80,7 @@ pub(crate) fn inputs(run: &RunDir) -> Result<BTreeMap<String, Hash>, Error> {
         add(format!("{}/run-{i}", names::TRAIN), dir)?;
     }
     add(names::EVALUATE.to_owned(), &run.evaluate())?;
-    for dir in run.further_evaluations()? {
+    for dir in run.named_evaluations()? {
         add(folder_name(&dir), &dir)?;
     }
     Ok(inputs)
@@ -92,7 +92,7 @@ impl Evidence {
         let training = run.complete_train_runs().iter().map(|dir| Training::read(dir)).collect::<Result<_, _>>()?;
         let ingest = Ingest::read(run, config)?;
         let evaluation = Evaluation::read(&run.evaluate())?;
-        let further = run.further_evaluations()?.iter().map(|dir| read_further(dir)).collect::<Result<_, _>>()?;
+        let further = run.named_evaluations()?.iter().map(|dir| read_further(dir)).collect::<Result<_, _>>()?;
         Ok(Evidence { run: run.name(), ingest, training, evaluation, further })
     }
 
@@ -104,7 +104,7 @@ impl Evidence {
     /// The training runs whose judged weights this run no longer has: it may have been trained again since, all of it or in
     /// part. Weights from a path are nobody's.
     pub(crate) fn stale_runs(&self, metrics: &Metrics) -> Vec<usize> {
-        if self.training.is_empty() || Checkpoint::of_name(&metrics.checkpoint).is_none() {
+        if self.training.is_empty() || Checkpoint::by_name(&metrics.checkpoint).is_none() {
             return Vec::new();
         }
         let has = |run: usize, weights: Hash| {

@@ -26,6 +26,7 @@ pub struct Report;
 
 impl Stage for Report {
     const NAME: &'static str = names::REPORT;
+    const VERSION: u32 = 1;
     type Config = Config;
 
     fn validate(config: &Config) -> Result<(), Failure> {

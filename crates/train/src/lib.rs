@@ -2,7 +2,7 @@
 //!
 //! The loop is in `training`, to be read from top to bottom. Around it: `loader` assembles shuffled batches beside the
 //! step, `validation` judges each epoch, `checkpoint` saves and resumes, `folder` keeps the former artifact until the new
-//! one is complete, `aside` what the new one does not contain, `history` and `events` tell how it went, `stage` runs it all
+//! one is complete, `backup` names what is set aside, `history` and `events` tell how it went, `stage` runs it all
 //! for each run.
 //!
 //! # Resuming
@@ -10,17 +10,19 @@
 //! position in the epoch) or derived from the seed and that position (shuffles, augmentation). So an interrupted and
 //! resumed training gives bit for bit what an uninterrupted one gives.
 
-mod aside;
 pub mod augment;
+mod backup;
 mod checkpoint;
 mod config;
 mod error;
 mod events;
 mod folder;
 mod history;
+mod identity;
 pub mod loader;
 pub mod order;
 mod rate;
+mod replacement;
 mod stage;
 mod stop;
 #[cfg(test)]

@@ -6,16 +6,17 @@ use std::process::Command;
 use artifacts::stage::Failure;
 
 use super::args::Device;
-use crate::cuda::Choice;
-use crate::programs::{self, root};
+use crate::build;
+use crate::cuda::CudaChoice;
+use crate::programs::root;
 
 /// Builds what is measured: everything at once, so that it shares one build of each dependency with the stage programs.
 pub(crate) fn build(device: Device) -> Result<(), Failure> {
     let cuda = match device {
-        Device::Cpu => Choice::Off,
-        Device::Cuda => Choice::On,
+        Device::Cpu => CudaChoice::Off,
+        Device::Cuda => CudaChoice::On,
     };
-    programs::build_kinds(&["--bins", "--examples"], cuda)
+    build::programs_of_kinds(&["--bins", "--examples"], cuda)
 }
 
 /// An example that was built: it stands beside this program.

@@ -56,7 +56,7 @@ pub(crate) fn render(evidence: &Evidence, config: &Config, figures: &Figures) ->
         about: about(evidence),
         opening: opening::render(evidence, &answer, figures),
         sections: &sections,
-        version: &evidence.evaluation.manifest.code.version,
+        version: &evidence.evaluation.manifest.code.program,
     }))
 }
 

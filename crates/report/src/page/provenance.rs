@@ -30,7 +30,7 @@ fn stage(name: &str, manifest: &Manifest) -> Markup {
     let program = [
         (
             "Program".to_owned(),
-            html! { "Candling " (visible(&manifest.code.version)) ", executable " (hash(&manifest.code.executable.to_string())) },
+            html! { "Candling " (visible(&manifest.code.program)) ", executable " (hash(&manifest.code.executable.to_string())) },
         ),
         ("Device".to_owned(), html! { (visible(&manifest.device)) }),
         ("Time".to_owned(), html! { (duration(manifest.seconds)) }),

@@ -55,7 +55,7 @@ pub(crate) fn write(dir: &Path, plan: Plan) -> RunDir {
 }
 
 fn complete(dir: &Path, stage: &str, config: Value, summary: Value) {
-    let code = Code { version: "0.1.0".to_owned(), executable: Hash::of(b"program") };
+    let code = Code { version: 1, program: "0.1.0".to_owned(), executable: Hash::of(b"program") };
     let inputs = BTreeMap::from([("source".to_owned(), Hash::of(b"source"))]);
     let device = "cpu (made up, 2 threads)".to_owned();
     let manifest = Manifest::of(dir, stage, code).unwrap();
