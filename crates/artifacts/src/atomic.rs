@@ -330,7 +330,10 @@ mod tests {
             fs::create_dir(folder).unwrap();
         }
         if !exchange(&a, &b).unwrap() {
-            return testing::skip(testing::Need::Exchange, "the file system of temporary folders cannot exchange names");
+            return testing::skip(
+                testing::Need::Exchange,
+                "the file system of temporary folders cannot exchange names",
+            );
         }
         let target = dir.path().join("stage");
         let publish = |content: u32| {

@@ -22,7 +22,8 @@ pub const RECORD_FILE: &str = "CANDLING_SKIP_RECORD";
 /// `CANDLING_REQUIRE` lists the need or a name that is no need, or the record cannot be written.
 #[track_caller]
 pub fn skip(need: Need, reason: impl Display) {
-    let skipped = Skipped { test: running_test(Location::caller()), need: need.to_string(), reason: reason.to_string() };
+    let skipped =
+        Skipped { test: running_test(Location::caller()), need: need.to_string(), reason: reason.to_string() };
     match required() {
         Err(error) => panic!("{error}"),
         Ok(required) => assert!(
@@ -93,8 +94,10 @@ mod tests {
     #[test]
     fn records_are_read_back_sorted_and_once() {
         let file = std::env::temp_dir().join(format!("candling-skips-{}", std::process::id()));
-        let skip = |test: &str, need: Need, reason: &str| {
-            Skipped { test: test.to_owned(), need: need.to_string(), reason: reason.to_owned() }
+        let skip = |test: &str, need: Need, reason: &str| Skipped {
+            test: test.to_owned(),
+            need: need.to_string(),
+            reason: reason.to_owned(),
         };
         let (browser, folder) =
             (skip("report::b", Need::Chromium, "no\nbrowser"), skip("ingest::a", Need::Shared, "no folder"));
