@@ -1,5 +1,7 @@
 //! A bench to run whole pipelines on, for the tests that cross stages.
 
+pub mod golden;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-//! A whole pipeline, from nothing to the report, and what a second run of it does.
+//! Whole pipelines and single stages on them.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,7 @@ use artifacts::{config, names, stage};
 use pipeline_tests::{Bench, complete_manifest, json, outcome, program};
 
 #[test]
-fn a_pipeline_makes_every_artifact_of_the_contract_and_then_rests() {
+fn pipeline_makes_every_artifact_and_skips_up_to_date_stages() {
     let bench = Bench::new();
     let run = bench.run("first");
 
@@ -54,7 +54,7 @@ fn a_pipeline_makes_every_artifact_of_the_contract_and_then_rests() {
 }
 
 #[test]
-fn a_pipeline_changes_nothing_of_what_another_one_or_a_left_out_stage_goes_by() {
+fn pipeline_keeps_settings_of_another_pipeline_and_of_skipped_stages() {
     let bench = Bench::new();
     let run = bench.run("first");
     bench.pipeline_into(&run, &["--until", "ingest", "--set", "ingest.seed=5"]).expect_code(0);
@@ -76,7 +76,7 @@ fn a_pipeline_changes_nothing_of_what_another_one_or_a_left_out_stage_goes_by() 
 }
 
 #[test]
-fn one_stage_reruns_on_what_is_on_disk_and_other_data_are_judged_beside_it() {
+fn single_stage_records_its_settings_and_other_data_are_evaluated_beside_it() {
     let bench = Bench::new();
     let run = bench.run("first");
     bench.pipeline_into(&run, &[]).expect_code(0);
@@ -89,7 +89,9 @@ fn one_stage_reruns_on_what_is_on_disk_and_other_data_are_judged_beside_it() {
     assert_eq!(last["checkpoint"], "last");
     evaluate(&["--ckpt", "best", "--split", "val"]);
     assert_eq!(json(&run.evaluate().join(names::METRICS))["split"], "val");
-    evaluate(&[]);
+    let again = evaluate(&[]);
+    assert!(again.stderr.contains("up to date"), "run.toml has the settings of the last evaluation: {}", again.stderr);
+    evaluate(&["--split", "test"]);
     let test = json(&run.evaluate().join(names::METRICS));
     assert_eq!((&test["split"], &test["checkpoint"]), (&"test".into(), &"best".into()));
 
@@ -114,7 +116,7 @@ fn one_stage_reruns_on_what_is_on_disk_and_other_data_are_judged_beside_it() {
 }
 
 #[test]
-fn images_that_were_made_in_another_way_are_not_judged() {
+fn rejects_evaluation_of_images_with_other_preprocessing() {
     let bench = Bench::new();
     let (run, other) = (bench.run("first"), bench.run("other"));
     bench.pipeline_into(&run, &["--until", "train"]).expect_code(0);
@@ -125,7 +127,7 @@ fn images_that_were_made_in_another_way_are_not_judged() {
 }
 
 #[test]
-fn every_pipeline_that_comes_with_candling_is_understood() {
+fn every_pipeline_file_is_valid() {
     let bench = Bench::new();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("pipelines");
     let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -133,7 +135,7 @@ fn every_pipeline_that_comes_with_candling_is_understood() {
     for file in files {
         let run = bench.run("planned");
         let mut plan = program("xtask");
-        // Sources that need no network; what is asked here is whether all keys and values are known.
+        // Sources that need no network: the test checks keys and values.
         plan.arg("pipeline").arg(&file).args(["--dry-run", "--data", "simulated:train=8,test=4,size=32,seed=1"]);
         let plan = outcome(plan.args(["--weights", "none", "--run-dir"]).arg(run.path())).expect_code(0);
         assert_eq!(plan.stderr.matches("would run").count(), 4, "{}: {}", file.display(), plan.stderr);
@@ -141,7 +143,7 @@ fn every_pipeline_that_comes_with_candling_is_understood() {
 }
 
 #[test]
-fn mistakes_are_refused_before_anything_runs() {
+fn rejects_mistakes_before_anything_runs() {
     let bench = Bench::new();
     let run = bench.run("first");
     let typo = bench.pipeline_into(&run, &["--set", "evaluate.exmaples=3"]).expect_code(2);
@@ -151,13 +153,13 @@ fn mistakes_are_refused_before_anything_runs() {
     let refused = bench.run("refused");
     for (set, code, message) in [
         ("evaluate.layer=layer5", 2, "evaluate.layer: unknown layer `layer5`"),
-        ("evaluate.ckpt=lsat", 3, "evaluate.ckpt is lsat, and must be best, last or the folder of a checkpoint"),
-        (&format!("evaluate.data={absent}"), 3, &format!("evaluate.data is {absent}, and must be a folder of shards")),
+        ("evaluate.ckpt=lsat", 3, "evaluate.ckpt must be best, last or the folder of a checkpoint, but is lsat"),
+        (&format!("evaluate.data={absent}"), 3, &format!("evaluate.data must be a folder of shards, but is {absent}")),
         (&format!("train.weights={file}"), 3, &format!("train.weights: {file} cannot be read as safetensors")),
         (&format!("train.weights={absent}"), 3, &absent),
         ("train.weights=hf:no-owner", 2, "`hf:no-owner` is not a file on the hub"),
         ("train.optimizer=sgd", 2, "there are train.allow_missing, train."),
-        ("ingest.size=31", 2, "ingest.size is 31"),
+        ("ingest.size=31", 2, "the network halves an image five times, but is 31"),
         ("ingest.val_fraction=0", 2, "ingest.val_fraction takes none of the training images for it"),
     ] {
         let said = bench.pipeline_into(&refused, &["--set", set]).expect_code(code).stderr;
@@ -184,7 +186,7 @@ fn mistakes_are_refused_before_anything_runs() {
 }
 
 #[test]
-fn a_copy_of_the_programs_works_on_a_machine_without_rust() {
+fn copied_programs_work_on_machine_without_rust() {
     let bench = Bench::new();
     let (pipelines, programs) = (bench.path().join("copy/pipelines"), bench.path().join("copy/target/release"));
     for folder in [&pipelines, &programs] {
@@ -201,4 +203,40 @@ fn a_copy_of_the_programs_works_on_a_machine_without_rust() {
     let done = outcome(copied.args(["pipeline", "tiny", "--until", "ingest"])).expect_code(0);
     assert!(done.stderr.contains("there is no cargo on this machine"), "{}", done.stderr);
     complete_manifest(&bench.path().join("runs/tiny/ingest"));
+}
+
+#[test]
+fn run_toml_follows_single_stages() {
+    let bench = Bench::new();
+    let run = bench.run("first");
+    bench.pipeline_into(&run, &["--set", "train.runs=2", "--set", "train.epochs=1"]).expect_code(0);
+    assert_eq!(json(&run.evaluate().join(names::METRICS))["runs"].as_array().unwrap().len(), 2);
+    let single = |stage: &str, rest: &[&str]| {
+        outcome(program("xtask").arg(stage).arg("--run-dir").arg(run.path()).args(rest)).expect_code(0).stderr
+    };
+    let settings = || config::read(&run.config()).unwrap();
+
+    // A surplus run is neither averaged nor deleted.
+    let lowered = single("train", &["--set", "train.runs=1"]);
+    assert!(lowered.contains("run-1` is left out of evaluate and report, because train.runs is 1"), "{lowered}");
+    assert_eq!(settings()["train"]["runs"].as_integer(), Some(1));
+    let evaluated = single("evaluate", &["--set", "evaluate.robustness=true", "--set", "evaluate.robustness_images=4"]);
+    assert!(evaluated.contains("run-1` is left out"), "{evaluated}");
+    assert_eq!(json(&run.evaluate().join(names::METRICS))["runs"].as_array().unwrap().len(), 1);
+    assert!(run.train_run(1).exists());
+    single("report", &["--title", "A title of its own"]);
+    assert_eq!(complete_manifest(&run.report()).config["title"], "A title of its own");
+
+    let written = settings();
+    assert_eq!(written["evaluate"]["robustness"].as_bool(), Some(true));
+    assert_eq!(written["report"]["title"].as_str(), Some("A title of its own"));
+    for stage in names::STAGES {
+        let said = single(stage, &[]);
+        assert!(said.contains("up to date"), "{said}");
+    }
+    // A pipeline keeps the sections of stages that it leaves out.
+    bench.pipeline_into(&run, &["--from", "report"]).expect_code(0);
+    assert_eq!(settings()["evaluate"]["robustness"].as_bool(), Some(true));
+    assert_eq!(settings()["train"]["runs"].as_integer(), Some(1));
+    assert!(!settings()["report"].as_table().unwrap().contains_key("title"));
 }

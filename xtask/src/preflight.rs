@@ -140,7 +140,7 @@ mod tests {
         let rejected = |plans: &[StagePlan]| check(plans, all).unwrap_err().to_string();
 
         check(&plans(32, &every, test.clone()), all).unwrap();
-        assert!(rejected(&plans(16, &every, test.clone())).starts_with("ingest.size is 16"));
+        assert!(rejected(&plans(16, &every, test.clone())).ends_with("but is 16"));
         assert!(rejected(&plans(32, &both, test.clone())).contains("ingest.test_fraction"));
         assert!(rejected(&plans(32, &every[..1], test.clone())).contains("ingest.val_fraction"));
         // Other data are evaluated, or evaluate is left out.

@@ -73,6 +73,10 @@ impl Stage for Evaluate {
         let (run, config) = (&job.run, &job.config);
         let device = config.device.open(config.precision).map_err(Error::from)?;
         progress::line(&format!("evaluate: on {device}"));
+        for surplus in run.surplus_train_runs() {
+            let surplus = surplus.display();
+            progress::line(&format!("evaluate: `{surplus}` is left out, because train.runs does not include it"));
+        }
         let judged_set = judged_set(run, config)?;
         let judged = judged_set.split(config.split)?;
         let data = Data {

@@ -38,6 +38,10 @@ impl Stage for Report {
     }
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
+        for surplus in job.run.surplus_train_runs() {
+            let surplus = surplus.display();
+            progress::line(&format!("report: `{surplus}` is left out, because train.runs does not include it"));
+        }
         let evidence = Evidence::read(&job.run, &job.config)?;
         let writer = atomic::DirWriter::create(&job.run.report())?;
         let figures = Figures::draw(&evidence);
