@@ -7,15 +7,13 @@ use cudarc::cudnn::sys;
 
 use crate::cuda::cudnn::Cudnn;
 use crate::cuda::descriptors::{ConvolutionDescriptor, FilterDescriptor, TensorDescriptor, math};
-use crate::cuda::test_support::skip;
 use crate::{ConvShape, Precision};
 
 /// cuDNN keeps descriptors without a card, so where the library is, what it makes of ours can be held.
 #[test]
 fn cudnn_reads_tensors_as_the_kernels_write_them() {
     if let Err(reason) = Cudnn::check() {
-        skip(&reason.to_string());
-        return;
+        return testing::skip(testing::Need::Cudnn, reason);
     }
     for (height, width, inputs, outputs, kernel, stride, padding) in
         [(224, 224, 4, 64, 7, 2, 3), (55, 57, 256, 128, 1, 2, 0), (28, 27, 128, 128, 3, 2, 1), (7, 9, 8, 16, 3, 1, 1)]
