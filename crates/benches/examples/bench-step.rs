@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use artifacts::stage::{self, Failure, print_json};
 use clap::{Parser, ValueEnum};
-use model::device::DeviceChoice;
 use kernels::Precision;
+use model::device::DeviceChoice;
 use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, PrecisionChoice};
 use serde_json::json;
 

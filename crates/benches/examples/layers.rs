@@ -17,8 +17,8 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use benches::cpu_layers::{self, Row, Timer};
-use kernels::cpu::Isa;
 use kernels::Precision;
+use kernels::cpu::Isa;
 use model::device::{Device, DeviceChoice};
 use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, PrecisionChoice};
 use rustix::time::{ClockId, clock_gettime};

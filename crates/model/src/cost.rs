@@ -95,10 +95,8 @@ fn training(plan: &Plan, height: usize, width: usize) -> Cost {
     for (i, block) in blocks.iter().enumerate() {
         let Some((last, inner)) = block.main.split_last() else { continue };
         // With the gradient of the input.
-        elements += block
-            .iter()
-            .map(|layer| every(input(layer), output(layer)) + output(layer) + input(layer))
-            .sum::<u64>();
+        elements +=
+            block.iter().map(|layer| every(input(layer), output(layer)) + output(layer) + input(layer)).sum::<u64>();
         // Normalised, and the last layer again with the shortcut.
         elements += inner.iter().map(|layer| 2 * output(layer) + behind_relu(layer)).sum::<u64>() + 3 * output(last);
         // The end of the block: the gradient in two parts (one in the last block), the mask, the normalised tensors, the sum.

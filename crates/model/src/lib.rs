@@ -42,8 +42,8 @@ pub mod weights;
 
 pub use adam::{Adam, AdamConfig};
 pub use architecture::check_layer;
-pub use cost::Cost;
 pub use batch::{HeatMap, Logits, Normalisation, PixelBatch, StepOutput};
+pub use cost::Cost;
 pub use error::{Error, Result};
 pub use network::{Network, NetworkConfig};
 pub use precision::PrecisionChoice;

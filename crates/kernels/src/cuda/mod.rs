@@ -18,6 +18,7 @@ mod pinned;
 mod requirements;
 pub mod shapes;
 #[cfg(feature = "emulation")]
+#[expect(clippy::unwrap_used, reason = "only tests use it, and they may panic")]
 pub mod test_support;
 #[cfg(all(test, feature = "emulation"))]
 mod tests;
