@@ -223,7 +223,13 @@ fn gradient_where_blocks_meet<E: Engine>(engine: &E) {
             let what = format!("{shape:?}, two parts {two_parts}, projection {projection}");
             let sum = |i: usize| if two_parts { a[i] + b[i] } else { a[i] };
             let masked: Vec<f64> = (0..len)
-                .map(|i| if y[i] > 0.0 { f64::from(crate::cuda::test_support::rounded(sum(i), shape.precision)) } else { 0.0 })
+                .map(|i| {
+                    if y[i] > 0.0 {
+                        f64::from(crate::cuda::test_support::rounded(sum(i), shape.precision))
+                    } else {
+                        0.0
+                    }
+                })
                 .collect();
             // The result goes where the first part stood.
             let g = Tensor::new(engine, shape.precision, &a);
