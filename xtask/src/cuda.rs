@@ -8,7 +8,7 @@ use crate::cuda_toolkit::{Toolkit, installed};
 use crate::cuda_wheels;
 
 /// The arguments of `cargo` for a build with CUDA.
-pub(crate) const FEATURES: [&str; 2] = ["--features", "train/cuda,evaluate/cuda"];
+pub(crate) const FEATURES: [&str; 2] = ["--features", "train/cuda,evaluate/cuda,benches/cuda"];
 
 /// Whether to build with CUDA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
