@@ -3,6 +3,8 @@
 //! The inputs depend on integers alone. Programs compute with the portable instruction set (`CANDLING_ISA=portable`), so that
 //! results do not depend on the processor; numbers are compared with a tolerance, see [`pipeline_tests::golden`].
 
+#![expect(clippy::unwrap_used, reason = "a failure of a helper is a failure of its test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! What makes a finished stage stale, what does not, and what is announced before a training is replaced.
 
+#![expect(clippy::unwrap_used, reason = "a failure of a helper is a failure of its test")]
+
 use std::fs;
 use std::path::Path;
 
