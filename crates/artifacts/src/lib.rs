@@ -29,6 +29,7 @@ pub mod shard;
 pub mod spreadsheet;
 pub mod stage;
 mod staleness;
+pub mod statistics;
 pub mod text;
 
 pub use error::{Error, Result};
