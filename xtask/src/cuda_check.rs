@@ -9,7 +9,8 @@ use artifacts::stage::Failure;
 use crate::cuda::{self, FEATURES};
 use crate::programs::{self, cargo};
 
-pub(crate) fn run() -> Result<(), Failure> {
+/// Runs the check. `run_tests` runs the command that tests.
+pub(crate) fn run(run_tests: impl FnOnce(&mut Command) -> Result<(), Failure>) -> Result<(), Failure> {
     check_host_compiler()?;
     let toolkit = cuda::installed_or_assembled()?;
     progress::line(&format!("checking with {toolkit}"));
@@ -18,7 +19,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     programs::run(toolkit.apply(&mut clippy))?;
     let of_model = ["test", "--release", "-p", "model", "--lib", "--features", "cuda", "--", "cuda::", "device::"];
     let mut tests = cargo(&of_model);
-    programs::run(toolkit.apply(&mut tests))
+    run_tests(toolkit.apply(&mut tests))
 }
 
 /// What this machine lacks for the check, if anything: Rust alone builds and tests everything else.
