@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn counts_tests_of_several_programs() {
-        let results = read("
+        let results = read(
+            "
 running 3 tests
 test a::passes ... ok
 test a::fails ... FAILED
@@ -109,11 +110,13 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 running 0 tests
 
 test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
-");
+",
+        );
         assert_eq!(results.passed, 2);
-        assert_eq!((results.failed, results.ignored), (vec!["a::fails".to_owned()], vec![
-            "src/lib.rs - b (line 3)".to_owned()
-        ]));
+        assert_eq!(
+            (results.failed, results.ignored),
+            (vec!["a::fails".to_owned()], vec!["src/lib.rs - b (line 3)".to_owned()])
+        );
     }
 
     #[test]
