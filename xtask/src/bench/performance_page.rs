@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::args::Part;
+use super::options::Part;
 use super::case::{Row, Table};
 
 /// A page without results.
