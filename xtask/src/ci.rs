@@ -13,7 +13,7 @@ use artifacts::progress;
 use artifacts::stage::Failure;
 use testing::Need;
 
-use self::summary::{Outcome, Step, summary};
+use self::summary::{Step, StepResult, summary};
 use self::test_results::TestResults;
 use crate::cuda::Choice;
 use crate::cuda_check;
@@ -31,6 +31,9 @@ pub(crate) fn run() -> Result<(), Failure> {
     print_text(&summary(&ci.steps, &ci.tests))?;
     result
 }
+
+/// Runs the tests of the workspace; a failed test program does not stop the others.
+const TEST: [&str; 4] = ["test", "--release", "--workspace", "--no-fail-fast"];
 
 /// One run of all steps.
 struct Ci {
@@ -54,7 +57,11 @@ impl Ci {
             programs::run(&mut cargo(&lints))
         })?;
         self.step("build", |_| programs::build(Choice::Off))?;
-        self.step("tests", |ci| ci.run_tests(&mut cargo(&["test", "--release", "--workspace", "--no-fail-fast"])))?;
+        // Without examples, which `cargo test` would link only to see whether they compile: the lints have seen that.
+        self.step("tests", |ci| {
+            ci.run_tests(&mut cargo(&[&TEST[..], &["--lib", "--bins", "--tests"]].concat()))?;
+            ci.run_tests(&mut cargo(&[&TEST[..], &["--doc"]].concat()))
+        })?;
         self.step("documentation", |_| {
             let mut doc = cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]);
             programs::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))
@@ -76,7 +83,7 @@ impl Ci {
             Some(lack) => {
                 let reason = lack.chain();
                 progress::line(&format!("== {CUDA}: skipped: {reason}"));
-                self.steps.push(Step { name: CUDA, outcome: Outcome::Skipped(reason) });
+                self.steps.push(Step { name: CUDA, result: StepResult::Skipped(reason) });
                 Ok(())
             }
             None => self.step(CUDA, |ci| cuda_check::run(|tests| ci.run_tests(tests))),
@@ -90,8 +97,8 @@ impl Ci {
         let result = work(self);
         let time = start.elapsed();
         progress::line(&format!("== {name}: {:.0} s", time.as_secs_f64()));
-        let outcome = if result.is_ok() { Outcome::Passed(time) } else { Outcome::Failed(time) };
-        self.steps.push(Step { name, outcome });
+        let step_result = if result.is_ok() { StepResult::Passed(time) } else { StepResult::Failed(time) };
+        self.steps.push(Step { name, result: step_result });
         result.map_err(|failure| Failure::failed(format!("{name}: {}", failure.chain())))
     }
 

@@ -5,8 +5,8 @@
 
 use std::fmt::Write;
 
-use super::options::Part;
 use super::case::{Row, Table};
+use super::options::Part;
 
 /// A page without results.
 pub(crate) const EMPTY: &str = include_str!("performance_page.md");

@@ -9,11 +9,11 @@ use super::test_results::TestResults;
 /// A step that was run or skipped.
 pub(super) struct Step {
     pub(super) name: &'static str,
-    pub(super) outcome: Outcome,
+    pub(super) result: StepResult,
 }
 
 /// How a step ended, and how long it took.
-pub(super) enum Outcome {
+pub(super) enum StepResult {
     Passed(Duration),
     Failed(Duration),
     /// Not run, for this reason.
@@ -28,14 +28,14 @@ pub(super) fn summary(steps: &[Step], tests: &TestResults) -> String {
     let mut text = "\n== summary\n".to_owned();
     let width = steps.iter().map(|step| step.name.len()).chain([TOTAL.len()]).max().unwrap_or(0);
     let mut total = Duration::ZERO;
-    for Step { name, outcome } in steps {
-        let _ = match outcome {
-            Outcome::Passed(time) | Outcome::Failed(time) => {
+    for Step { name, result } in steps {
+        let _ = match result {
+            StepResult::Passed(time) | StepResult::Failed(time) => {
                 total += *time;
-                let failed = if matches!(outcome, Outcome::Failed(_)) { "  failed" } else { "" };
+                let failed = if matches!(result, StepResult::Failed(_)) { "  failed" } else { "" };
                 writeln!(text, "{name:<width$}  {:>5.0} s{failed}", time.as_secs_f64())
             }
-            Outcome::Skipped(reason) => writeln!(text, "{name:<width$}  skipped: {reason}"),
+            StepResult::Skipped(reason) => writeln!(text, "{name:<width$}  skipped: {reason}"),
         };
     }
     let _ = writeln!(text, "{TOTAL:<width$}  {:>5.0} s", total.as_secs_f64());
@@ -81,9 +81,9 @@ mod tests {
     fn lists_steps_skips_failures_and_totals() {
         let seconds = Duration::from_secs;
         let steps = [
-            Step { name: "lints", outcome: Outcome::Passed(seconds(61)) },
-            Step { name: "tests", outcome: Outcome::Failed(seconds(1200)) },
-            Step { name: "CUDA", outcome: Outcome::Skipped("there is no g++".to_owned()) },
+            Step { name: "lints", result: StepResult::Passed(seconds(61)) },
+            Step { name: "tests", result: StepResult::Failed(seconds(1200)) },
+            Step { name: "CUDA", result: StepResult::Skipped("there is no g++".to_owned()) },
         ];
         let skip = |test: &str, need: &str| Skipped {
             test: test.to_owned(),
