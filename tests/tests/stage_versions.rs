@@ -13,7 +13,7 @@ use artifacts::hash::{Digest, Hash};
 use artifacts::schema::Epoch;
 use artifacts::shard::{Sample, ShardSet, ShardWriter};
 use artifacts::{Code, Label, Manifest, RunDir, Split, atomic, names, predictions, random};
-use pipeline_tests::{complete_manifest, golden, json, outcome, program};
+use pipeline_tests::{complete_manifest, golden, json, output_of, program};
 use rand::RngExt;
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ fn run_stage(stage: &str, run: &RunDir, sets: &[&str]) -> Manifest {
     for set in sets {
         command.arg("--set").arg(format!("{stage}.{set}"));
     }
-    outcome(&mut command).expect_code(0);
+    output_of(&mut command).expect_code(0);
     complete_manifest(&if stage == names::TRAIN { run.train_run(0) } else { run.stage(stage) })
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use artifacts::hash::Hash;
 use artifacts::{RunDir, names};
-use pipeline_tests::{Bench, complete_manifest, json, outcome, program};
+use pipeline_tests::{Sandbox, complete_manifest, json, output_of, program};
 use serde_json::Value;
 
 /// Changes the manifest of a folder.
@@ -24,9 +24,9 @@ fn stage_folders(run: &RunDir) -> [std::path::PathBuf; 4] {
 
 #[test]
 fn executables_compilers_and_new_keys_with_defaults_make_nothing_stale() {
-    let bench = Bench::new();
-    let run = bench.run("first");
-    bench.pipeline_into(&run, &["--set", "train.epochs=1"]).expect_code(0);
+    let sandbox = Sandbox::new();
+    let run = sandbox.run("first");
+    sandbox.pipeline_into(&run, &["--set", "train.epochs=1"]).expect_code(0);
 
     // As another executable would have recorded it. The report's inputs are digests of the manifests themselves.
     for dir in stage_folders(&run) {
@@ -34,7 +34,7 @@ fn executables_compilers_and_new_keys_with_defaults_make_nothing_stale() {
             manifest["code"]["executable"] = Hash::of(b"another program").to_string().into()
         });
     }
-    let plan = bench.pipeline_into(&run, &["--set", "train.epochs=1", "--dry-run"]).expect_code(0);
+    let plan = sandbox.pipeline_into(&run, &["--set", "train.epochs=1", "--dry-run"]).expect_code(0);
     for stage in ["ingest", "train", "evaluate"] {
         assert!(plan.stderr.contains(&format!("{stage:<9} would not run: up to date")), "{}", plan.stderr);
     }
@@ -50,26 +50,26 @@ fn executables_compilers_and_new_keys_with_defaults_make_nothing_stale() {
             }
         });
     }
-    let plan = bench.pipeline_into(&run, &["--set", "train.epochs=1", "--dry-run"]).expect_code(0);
+    let plan = sandbox.pipeline_into(&run, &["--set", "train.epochs=1", "--dry-run"]).expect_code(0);
     for stage in ["ingest", "train", "evaluate"] {
         assert!(plan.stderr.contains(&format!("{stage:<9} would not run: up to date")), "{}", plan.stderr);
     }
-    let reported = bench.pipeline_into(&run, &["--set", "train.epochs=1"]).expect_code(0);
+    let reported = sandbox.pipeline_into(&run, &["--set", "train.epochs=1"]).expect_code(0);
     assert_eq!(reported.stderr.matches("up to date").count(), 3, "{}", reported.stderr);
     assert!(!reported.stderr.contains("set aside"), "{}", reported.stderr);
-    let again = bench.pipeline_into(&run, &["--set", "train.epochs=1"]).expect_code(0);
+    let again = sandbox.pipeline_into(&run, &["--set", "train.epochs=1"]).expect_code(0);
     assert_eq!(again.stderr.matches("up to date").count(), 4, "{}", again.stderr);
 
     edit_manifest(&run.evaluate(), |manifest| manifest["code"]["version"] = 99.into());
-    let newer = bench.pipeline_into(&run, &["--set", "train.epochs=1", "--dry-run"]).expect_code(0);
+    let newer = sandbox.pipeline_into(&run, &["--set", "train.epochs=1", "--dry-run"]).expect_code(0);
     assert!(newer.stderr.contains("evaluate  would run: it was made by version 99 of the stage"), "{}", newer.stderr);
 }
 
 #[test]
 fn changed_seed_sets_training_aside_and_announces_it_first() {
-    let bench = Bench::new();
-    let run = bench.run("first");
-    bench.pipeline_into(&run, &["--until", "train", "--set", "train.epochs=1"]).expect_code(0);
+    let sandbox = Sandbox::new();
+    let run = sandbox.run("first");
+    sandbox.pipeline_into(&run, &["--until", "train", "--set", "train.epochs=1"]).expect_code(0);
     let former = complete_manifest(&run.train_run(0)).outputs;
 
     let changed = ["--until", "train", "--set", "train.epochs=1", "--set", "train.seed=5"];
@@ -77,13 +77,13 @@ fn changed_seed_sets_training_aside_and_announces_it_first() {
         "will be set aside, when its successor is complete, because its configuration changed (seed: 0 -> 5)";
     let undo = format!("cargo xtask train --run-dir {} --set train.seed=0", run.path().display());
     let restore = format!("mv {0}/run-0 {0}/.run-0.aside-1 && mv {0}/.run-0.aside {0}/run-0", run.train().display());
-    let dry = bench.pipeline_into(&run, &[&changed[..], &["--dry-run"]].concat()).expect_code(0).stderr;
+    let dry = sandbox.pipeline_into(&run, &[&changed[..], &["--dry-run"]].concat()).expect_code(0).stderr;
     let single =
-        outcome(program("candling-train").arg("--run-dir").arg(run.path()).args(["--plan", "--set", "train.seed=5"]));
+        output_of(program("candling-train").arg("--run-dir").arg(run.path()).args(["--plan", "--set", "train.seed=5"]));
     assert!(single.expect_code(0).stdout.contains(announced));
     assert!(!run.train().join(".run-0.next").exists() && !run.train().join(".run-0.aside").exists());
 
-    let said = bench.pipeline_into(&run, &changed).expect_code(0).stderr;
+    let said = sandbox.pipeline_into(&run, &changed).expect_code(0).stderr;
     for text in [&dry, &said] {
         for part in [announced, "(1 epoch, ", &undo, &restore] {
             assert!(text.contains(part), "`{part}` is missing in {text}");
@@ -100,19 +100,19 @@ fn changed_seed_sets_training_aside_and_announces_it_first() {
         fs::rename(run.train().join(from), run.train().join(to)).unwrap();
     }
     let mut restored = program("candling-train");
-    let restored = outcome(restored.arg("--run-dir").arg(run.path()).args(["--set", "train.seed=0"])).expect_code(0);
+    let restored = output_of(restored.arg("--run-dir").arg(run.path()).args(["--set", "train.seed=0"])).expect_code(0);
     assert!(restored.stderr.contains("up to date"), "{}", restored.stderr);
     assert_eq!(complete_manifest(&run.train_run(0)).outputs, former);
 }
 
 #[test]
 fn changed_data_are_announced_as_a_condition() {
-    let bench = Bench::new();
-    let run = bench.run("first");
-    bench.pipeline_into(&run, &["--until", "train", "--set", "train.epochs=1"]).expect_code(0);
+    let sandbox = Sandbox::new();
+    let run = sandbox.run("first");
+    sandbox.pipeline_into(&run, &["--until", "train", "--set", "train.epochs=1"]).expect_code(0);
     let plan = |rest: &[&str]| {
         let common = ["--until", "train", "--set", "train.epochs=1", "--dry-run"];
-        bench.pipeline_into(&run, &[&common[..], rest].concat()).expect_code(0).stderr
+        sandbox.pipeline_into(&run, &[&common[..], rest].concat()).expect_code(0).stderr
     };
     assert!(!plan(&[]).contains("set aside"));
     let reseeded = plan(&["--set", "ingest.seed=9"]);
@@ -123,20 +123,20 @@ fn changed_data_are_announced_as_a_condition() {
 
 #[test]
 fn rejects_pipeline_that_would_take_over_a_run_of_other_data() {
-    let bench = Bench::new();
-    let run = bench.run("mine");
+    let sandbox = Sandbox::new();
+    let run = sandbox.run("mine");
     let mine = "simulated:train=48,test=24,size=32,seed=4";
-    bench.pipeline_into(&run, &["--until", "ingest", "--data", mine]).expect_code(0);
+    sandbox.pipeline_into(&run, &["--until", "ingest", "--data", mine]).expect_code(0);
     let written = fs::read_to_string(run.config()).unwrap();
 
     for rest in [&[][..], &["--dry-run"]] {
-        let refused = bench.pipeline_into(&run, rest).expect_code(2).stderr;
+        let refused = sandbox.pipeline_into(&run, rest).expect_code(2).stderr;
         for source in [mine, "simulated:train=48,test=24,size=32,seed=3"] {
             let command = format!("--run-dir {} --data {source}", run.path().display());
             assert!(refused.contains(&command), "{refused}");
         }
     }
     assert_eq!(fs::read_to_string(run.config()).unwrap(), written);
-    let kept = bench.pipeline_into(&run, &["--until", "ingest", "--data", mine]).expect_code(0);
+    let kept = sandbox.pipeline_into(&run, &["--until", "ingest", "--data", mine]).expect_code(0);
     assert!(kept.stderr.contains("ingest: up to date"), "{}", kept.stderr);
 }

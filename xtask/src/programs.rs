@@ -1,6 +1,7 @@
 //! Commands of cargo and of the stage programs, and running them.
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
@@ -60,6 +61,33 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     check_status(command, status)
 }
 
+/// Runs a program to its end and passes each line of its standard output to `on_line` when it is printed. A failure has the
+/// exit code of the program.
+///
+/// # Errors
+/// The failure of the program, otherwise the first error of `on_line`.
+pub(crate) fn run_reading(
+    command: &mut Command,
+    mut on_line: impl FnMut(&str) -> Result<(), Failure> + Send,
+) -> Result<(), Failure> {
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|e| not_started(command, &e))?;
+    let Some(output) = child.stdout.take() else { return Err(Failure::failed("the program's output is not piped")) };
+    let read = move || {
+        let mut result = Ok(());
+        // Reads to the end even after an error, because the program would block on a full pipe.
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            result = result.and_then(|()| on_line(&String::from_utf8_lossy(&line)));
+        }
+        result
+    };
+    let (status, read) = std::thread::scope(|scope| {
+        let reader = scope.spawn(read);
+        (signals::wait(child), reader.join())
+    });
+    check_status(command, status.map_err(|e| not_started(command, &e))?)?;
+    read.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// Runs a program and returns its standard output. A failure has the exit code of the program.
 pub(crate) fn capture(command: &mut Command) -> Result<Vec<u8>, Failure> {
     let output = command.stderr(Stdio::inherit()).output().map_err(|e| not_started(command, &e))?;
@@ -107,6 +135,14 @@ mod tests {
         ] {
             assert_eq!(capture(&mut shell(script)).unwrap_err().code(), code, "{script}");
             assert_eq!(run(&mut shell(script)).unwrap_err().code(), code, "{script}");
+            assert_eq!(run_reading(&mut shell(script), |_| Ok(())).unwrap_err().code(), code, "{script}");
         }
+        let mut lines = Vec::new();
+        let read = |line: &str| {
+            lines.push(line.to_owned());
+            Ok(())
+        };
+        run_reading(&mut shell("echo one; printf two"), read).unwrap();
+        assert_eq!(lines, ["one", "two"]);
     }
 }
