@@ -184,7 +184,12 @@ impl Client {
         if actual == expected {
             return Ok(Some(expected));
         }
-        Err(Error::ChecksumMismatch { url: request.url.to_string(), path: part.target().into(), expected, actual })
+        Err(Error::ChecksumMismatch {
+            url: request.url.to_string(),
+            path: part.target().to_owned(),
+            expected: Box::new(expected),
+            actual: Box::new(actual),
+        })
     }
 
     /// Empties the partial file.

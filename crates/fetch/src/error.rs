@@ -1,7 +1,7 @@
 //! The errors of requests and downloads.
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{Checksum, Url};
@@ -73,11 +73,11 @@ pub enum Error {
         /// The address of the file.
         url: String,
         /// The target of the download.
-        path: Box<Path>,
+        path: PathBuf,
         /// The published checksum.
-        expected: Checksum,
+        expected: Box<Checksum>,
         /// The checksum of the downloaded file.
-        actual: Checksum,
+        actual: Box<Checksum>,
     },
     /// The file does not fit on the disk.
     #[error(
