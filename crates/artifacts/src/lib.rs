@@ -27,6 +27,7 @@ pub mod schema;
 pub mod shard;
 pub mod spreadsheet;
 pub mod stage;
+pub mod statistics;
 pub mod text;
 
 pub use error::{Error, Result};

@@ -2,13 +2,12 @@
 
 use std::fmt::Write;
 
-use artifacts::schema::Metrics;
+use artifacts::schema::{Metric, Metrics};
 use serde_json::Value;
 
 use crate::answer::{Answer, answer, dataset};
 use crate::config::Config;
 use crate::evidence::Evidence;
-use crate::metric;
 use crate::number::{compact, count, score};
 use crate::page;
 use crate::text::{markdown, yaml};
@@ -54,8 +53,9 @@ fn metadata(evidence: &Evidence, title: &str) -> String {
     yaml_text.push_str("  - task:\n      type: image-classification\n      name: Real or generated\n");
     let _ = writeln!(yaml_text, "    dataset:\n      name: {}", yaml(&dataset(metrics)));
     let _ = writeln!(yaml_text, "      type: {}\n      split: {}", yaml(&metrics.dataset), metrics.split);
-    let defined = metric::headline()
-        .filter_map(|metric| Some((metric, metric.of(&metrics.headline).filter(|value| value.is_finite())?)));
+    let defined = Metric::headline().filter_map(|metric| {
+        Some((metric, metric.informative_value(&metrics.headline).filter(|value| value.is_finite())?))
+    });
     let results: String = defined.fold(String::new(), |mut text, (metric, value)| {
         let _ = writeln!(
             text,
@@ -108,15 +108,15 @@ fn results(metrics: &Metrics, answer: &Answer) -> String {
         markdown(&dataset(metrics))
     );
     text.push_str("| Score | Value | 95% interval |\n| --- | --- | --- |\n");
-    for metric in &metric::ALL {
+    for metric in Metric::listed() {
         let interval = metrics.intervals.get(metric.key);
         let range = interval.map(|i| format!("{} to {}", score(Some(i.low)), score(Some(i.high))));
-        let at = if metric.at_threshold { " at threshold 0.5" } else { "" };
-        let value = score(metric.of(&metrics.headline));
+        let at = if metric.depends_on_threshold() { " at threshold 0.5" } else { "" };
+        let value = score(metric.informative_value(&metrics.headline));
         let _ = writeln!(text, "| {}{at} | {value} | {} |", metric.name, range.unwrap_or_default());
     }
     text.push('\n');
-    for reason in metric::ALL.iter().filter_map(|metric| metric.why_undefined(&metrics.headline)) {
+    for reason in Metric::listed().filter_map(|metric| metric.why_undefined(&metrics.headline)) {
         let _ = writeln!(text, "- {reason}.");
     }
     for sentence in &answer.certainty {

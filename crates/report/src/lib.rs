@@ -12,7 +12,6 @@ mod error;
 mod evidence;
 mod figures;
 mod histogram;
-mod metric;
 mod number;
 mod page;
 mod picture;

@@ -4,7 +4,7 @@ use artifacts::config::OutOfRange;
 use artifacts::names;
 use model::device::DeviceChoice;
 use model::weights::Source;
-use model::{AdamConfig, Precision};
+use model::{AdamConfig, PrecisionChoice};
 use serde::{Deserialize, Serialize};
 
 /// Learning rate for pretrained weights: that of the baseline. Larger ones destroy pretrained features.
@@ -37,7 +37,7 @@ pub struct Config {
     pub device: DeviceChoice,
     /// Element type of convolution inputs and weights: `auto` (f32 on the CPU, the fastest supported type on a GPU), `f32`,
     /// `bf16` or, on a GPU, `tf32`.
-    pub precision: Precision,
+    pub precision: PrecisionChoice,
     /// Minutes between two saves of `last` in the middle of an epoch; 0 saves after each epoch only. Bounds the work that a
     /// killed training loses; does not change the result.
     pub save_minutes: u64,
@@ -56,7 +56,7 @@ impl Default for Config {
             runs: 1,
             seed: 0,
             device: DeviceChoice::Auto,
-            precision: Precision::Auto,
+            precision: PrecisionChoice::Auto,
             save_minutes: 15,
             augment: Augment::default(),
         }

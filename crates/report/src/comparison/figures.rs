@@ -1,11 +1,10 @@
 //! The figures of a comparison: ROC curves over each other, and the differences of scores.
 
-use artifacts::schema::{Comparison, Interval};
+use artifacts::schema::{Comparison, Interval, Metric};
 use maud::html;
 
 use super::{name, names};
 use crate::figures::{Figure, HoverPoint, picked};
-use crate::metric;
 use crate::number::{count, score};
 use crate::plot::{self, Anchor, Axes, Axis, Ink, Panel, Row, Stroke, decimate, interval_row, line, text};
 use crate::table::Table;
@@ -156,7 +155,7 @@ fn differences(comparison: &Comparison) -> Option<Figure> {
 }
 
 fn rows(comparison: &Comparison) -> Vec<Row> {
-    metric::headline()
+    Metric::headline()
         .flat_map(|metric| {
             comparison.pairs.iter().filter_map(|pair| {
                 let [first, second] = names(comparison, pair);

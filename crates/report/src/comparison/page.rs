@@ -1,14 +1,13 @@
 //! The page of a comparison: which detector is better, how sure that is, and where they differ.
 
 use artifacts::Label;
-use artifacts::schema::{Comparison, Disagreement, Entrant, Pair};
+use artifacts::schema::{Comparison, Disagreement, Entrant, Metric, Pair};
 use maud::{Markup, html};
 
 use super::answer::{limits, sentences};
 use super::figures::Figures;
 use super::{is_simulated, name, names, p_value};
 use crate::figures::Figure;
-use crate::metric::{self, Metric};
 use crate::number::{UNDEFINED, count, counted, probability, score};
 use crate::page::shell::{self, Page};
 use crate::page::widgets::Column::{self, Number, Words};
@@ -77,8 +76,8 @@ fn scores(comparison: &Comparison) -> Section {
             @for (index, entrant) in comparison.entrants.iter().enumerate() {
                 tr {
                     th scope="row" title=(visible(&entrant.name)) { (name(comparison, index)) }
-                    @for metric in metric::headline() {
-                        (score_cell(metric.of(&entrant.scores), entrant.intervals.get(metric.key)))
+                    @for metric in Metric::headline() {
+                        (score_cell(metric.informative_value(&entrant.scores), entrant.intervals.get(metric.key)))
                     }
                 }
             }
@@ -105,7 +104,7 @@ fn all_scores(comparison: &Comparison) -> Markup {
     let rows = html! {
         (head(&columns))
         tbody {
-            @for metric in &metric::ALL {
+            @for metric in Metric::listed() {
                 tr {
                     th scope="row" { (metric.name) }
                     @for entrant in &comparison.entrants { (both(metric, entrant)) }
@@ -120,8 +119,8 @@ fn all_scores(comparison: &Comparison) -> Markup {
 fn both(metric: &Metric, entrant: &Entrant) -> Markup {
     html! {
         td.number {
-            (score(metric.of(&entrant.scores)))
-            @if let Some(fitted) = &entrant.fitted { span.interval { (score(metric.of(fitted))) } }
+            (score(metric.informative_value(&entrant.scores)))
+            @if let Some(fitted) = &entrant.fitted { span.interval { (score(metric.informative_value(fitted))) } }
         }
     }
 }

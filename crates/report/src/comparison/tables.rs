@@ -1,9 +1,8 @@
 //! The numbers of a comparison as tables.
 
-use artifacts::schema::Comparison;
+use artifacts::schema::{Comparison, Metric};
 
 use super::{name, names};
-use crate::metric;
 use crate::table::Table;
 
 /// All tables, by the stems of their files.
@@ -14,16 +13,16 @@ pub(super) fn all(comparison: &Comparison) -> [(&'static str, Table); 3] {
 fn scores(comparison: &Comparison) -> Table {
     let mut table = Table::new(&["detector", "run", "score", "value", "low", "high", "fitted"]);
     for (index, entrant) in comparison.entrants.iter().enumerate() {
-        for metric in &metric::ALL {
+        for metric in Metric::listed() {
             let interval = entrant.intervals.get(metric.key);
             table.push([
                 name(comparison, index).into(),
                 entrant.run.into(),
                 metric.key.into(),
-                metric.of(&entrant.scores).into(),
+                metric.informative_value(&entrant.scores).into(),
                 interval.map(|i| i.low).into(),
                 interval.map(|i| i.high).into(),
-                entrant.fitted.as_ref().and_then(|scores| metric.of(scores)).into(),
+                entrant.fitted.as_ref().and_then(|scores| metric.informative_value(scores)).into(),
             ]);
         }
     }

@@ -1,14 +1,14 @@
 //! The same run judged in other ways: on other data, on another split, with another checkpoint.
 
-use artifacts::schema::{Metrics, Seen};
+use artifacts::schema::{Metric, Metrics, Seen};
 use maud::{Markup, html};
 
 use super::widgets::Column::{Number, Words};
 use super::widgets::{Section, head, score_cell, scrolled, with_headline};
+use crate::answer;
 use crate::evidence::Evidence;
 use crate::number::count;
 use crate::text::visible;
-use crate::{answer, metric};
 
 /// A row for each further evaluation of this run; nothing where there is none.
 pub(crate) fn section(evidence: &Evidence) -> Option<Section> {
@@ -38,8 +38,8 @@ fn row(evidence: &Evidence, name: &str, metrics: &Metrics) -> Markup {
                 @if let Some(seen) = metrics.seen { span.interval { (in_words(seen)) } }
             }
             td.number { (count(metrics.headline.n)) }
-            @for metric in metric::headline() {
-                (score_cell(metric.of(&metrics.headline), metrics.intervals.get(metric.key)))
+            @for metric in Metric::headline() {
+                (score_cell(metric.informative_value(&metrics.headline), metrics.intervals.get(metric.key)))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Scores by generator and by source.
 
-use artifacts::schema::{Group, Groups};
+use artifacts::schema::{Group, Groups, Metric};
 use maud::{Markup, html};
 
 use super::widgets::Column::{self, Number, Words};
@@ -32,22 +32,17 @@ fn groups(groups: &Groups, drawn: Option<&Figure>, what: &str) -> Markup {
     }
 }
 
-/// The scores of a group that are shown, by their keys and names.
-const SCORED: [(&str, &str); 4] = [
-    ("roc_auc", "ROC-AUC"),
-    ("real_accuracy", "Accuracy on real"),
-    ("fake_accuracy", "Accuracy on fake"),
-    ("f1", "F1 (fake)"),
-];
+/// The metrics of a group that are shown.
+fn shown_metrics() -> impl Iterator<Item = &'static Metric> {
+    ["roc_auc", "real_accuracy", "fake_accuracy", "f1"].into_iter().filter_map(Metric::by_key)
+}
 
 fn table(groups: &Groups, what: &str) -> Markup {
     let id = format!("by-{}", what.to_lowercase());
     let several = groups.groups.len() > 1;
     let worst = groups.worst.get("roc_auc").filter(|_| several).map(|worst| worst.name.as_str());
-    let columns: Vec<Column<'_>> = [Words(what), Number("Real"), Number("Fake")]
-        .into_iter()
-        .chain(SCORED.iter().map(|(_, name)| Number(name)))
-        .collect();
+    let columns: Vec<Column<'_>> =
+        [Words(what), Number("Real"), Number("Fake")].into_iter().chain(shown_metrics().map(Column::Metric)).collect();
     let rows = html! {
         (head(&columns))
         tbody { @for group in &groups.groups { (row(group, worst == Some(group.name.as_str()))) } }
@@ -70,9 +65,8 @@ fn row(group: &Group, worst: bool) -> Markup {
             }
             td.number { (count(group.reals)) }
             td.number { (count(group.fakes)) }
-            @for (key, _) in SCORED {
-                @let value = group.scores.named().into_iter().find(|(name, _)| *name == key);
-                (score_cell(value.and_then(|(_, value)| value), group.intervals.get(key)))
+            @for metric in shown_metrics() {
+                (score_cell(metric.value(&group.scores), group.intervals.get(metric.key)))
             }
         }
     }
@@ -83,7 +77,7 @@ fn foot(name: &str, value: impl Fn(&str) -> Option<f64>) -> Markup {
         tr {
             th scope="row" { (name) }
             td {} td {}
-            @for (key, _) in SCORED { td.number { (score(value(key))) } }
+            @for metric in shown_metrics() { td.number { (score(value(metric.key))) } }
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The first screen: the answer.
 
+use artifacts::schema::Metric;
 use maud::{Markup, html};
 
 use crate::answer::Answer;
 use crate::evidence::Evidence;
 use crate::figures::Figures;
-use crate::metric;
 use crate::number::score;
 
 /// How good, how sure, and what it must not be trusted for.
@@ -41,11 +41,11 @@ fn tiles(evidence: &Evidence) -> Markup {
     let metrics = &evidence.evaluation.metrics;
     html! {
         dl.tiles {
-            @for metric in metric::headline() {
+            @for metric in Metric::headline() {
                 div {
                     dt { (metric.name) }
                     dd {
-                        span.value { (score(metric.of(&metrics.headline))) }
+                        span.value { (score(metric.informative_value(&metrics.headline))) }
                         @if let Some(interval) = metrics.intervals.get(metric.key) {
                             span.interval { (score(Some(interval.low))) " to " (score(Some(interval.high))) }
                         } @else if let Some(why) = metric.why_undefined(&metrics.headline) {

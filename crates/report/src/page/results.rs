@@ -1,6 +1,6 @@
 //! The tables of scores, and whether P(fake) is a probability.
 
-use artifacts::schema::{Fitted, Metrics, RunMetrics};
+use artifacts::schema::{Fitted, Metric, Metrics, RunMetrics};
 use maud::{Markup, html};
 
 use super::widgets::Column::{Number, Words};
@@ -8,7 +8,6 @@ use super::widgets::{Section, captioned, figure, head, score_cell, with_headline
 use crate::config::{Config, Published};
 use crate::evidence::Evidence;
 use crate::figures::Figures;
-use crate::metric::{self, Metric};
 use crate::number::{compact, count, percent, score};
 use crate::text::visible;
 
@@ -40,14 +39,14 @@ fn headline(metrics: &Metrics, published: Option<&Published>) -> Markup {
         tbody {
             tr.ours {
                 th scope="row" { "this model" @if several { ", run 0" } }
-                @for metric in metric::headline() {
-                    (score_cell(metric.of(&metrics.headline), metrics.intervals.get(metric.key)))
+                @for metric in Metric::headline() {
+                    (score_cell(metric.informative_value(&metrics.headline), metrics.intervals.get(metric.key)))
                 }
             }
             @if several {
                 tr {
                     th scope="row" { "mean of " (metrics.runs.len()) " runs ± deviation" }
-                    @for metric in metric::headline() { td.number { (moments(metrics, metric)) } }
+                    @for metric in Metric::headline() { td.number { (moments(metrics, metric)) } }
                 }
             }
             @if let Some(published) = published {
@@ -72,8 +71,7 @@ fn moments(metrics: &Metrics, metric: &Metric) -> String {
 
 /// Why scores are missing, in words: a dash alone explains nothing.
 fn undefined(metrics: &Metrics) -> Markup {
-    let reasons: Vec<String> =
-        metric::ALL.iter().filter_map(|metric| metric.why_undefined(&metrics.headline)).collect();
+    let reasons: Vec<String> = Metric::listed().filter_map(|metric| metric.why_undefined(&metrics.headline)).collect();
     html! {
         @if !reasons.is_empty() {
             ul.undefined { @for reason in reasons { li { (crate::number::UNDEFINED) " " (reason) "." } } }
@@ -88,8 +86,8 @@ fn runs(metrics: &Metrics) -> Markup {
             @for run in &metrics.runs {
                 tr {
                     th scope="row" { "run " (run.run) }
-                    @for metric in metric::headline() {
-                        (score_cell(metric.of(&run.scores), run.intervals.get(metric.key)))
+                    @for metric in Metric::headline() {
+                        (score_cell(metric.informative_value(&run.scores), run.intervals.get(metric.key)))
                     }
                 }
             }
@@ -108,14 +106,14 @@ fn all_scores(metrics: &Metrics) -> Markup {
     let rows = html! {
         (head(&columns))
         tbody {
-            @for metric in &metric::ALL {
+            @for metric in Metric::listed() {
                 tr {
                     th scope="row" { (metric.name) }
-                    (score_cell(metric.of(&metrics.headline), metrics.intervals.get(metric.key)))
+                    (score_cell(metric.informative_value(&metrics.headline), metrics.intervals.get(metric.key)))
                     @if let Some(fitted) = fitted {
-                        (score_cell(metric.of(&fitted.scores), fitted.intervals.get(metric.key)))
+                        (score_cell(metric.informative_value(&fitted.scores), fitted.intervals.get(metric.key)))
                     }
-                    td.meaning { (metric.meaning) }
+                    td.meaning { (metric.description()) }
                 }
             }
         }

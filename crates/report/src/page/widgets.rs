@@ -1,10 +1,9 @@
 //! Pieces that several sections of the page are made of.
 
-use artifacts::schema::{Example, Interval};
+use artifacts::schema::{Example, Interval, Metric};
 use maud::{Markup, html};
 
 use crate::figures::Figure;
-use crate::metric;
 use crate::number::{self, probability, score};
 use crate::picture::Picture;
 use crate::table::{Cell, Table};
@@ -109,6 +108,8 @@ pub(crate) enum Column<'a> {
     Words(&'a str),
     /// Numbers, which stand at the right.
     Number(&'a str),
+    /// Values of a metric, whose meaning the heading shows as a tooltip.
+    Metric(&'static Metric),
 }
 
 /// The head of a table.
@@ -120,6 +121,7 @@ pub(crate) fn head(columns: &[Column<'_>]) -> Markup {
                     @match column {
                         Column::Words(name) => th scope="col" { (name) },
                         Column::Number(name) => th.number scope="col" { (name) },
+                        Column::Metric(metric) => th.number scope="col" title=(metric.description()) { (metric.name) },
                     }
                 }
             }
@@ -129,7 +131,7 @@ pub(crate) fn head(columns: &[Column<'_>]) -> Markup {
 
 /// The columns of a table of the headline's scores, after those that come first.
 pub(crate) fn with_headline<'a>(first: &[Column<'a>]) -> Vec<Column<'a>> {
-    first.iter().copied().chain(metric::headline().map(|metric| Column::Number(metric.name))).collect()
+    first.iter().copied().chain(Metric::headline().map(Column::Metric)).collect()
 }
 
 fn table_cell(cell: &Cell) -> Markup {

@@ -179,7 +179,7 @@ fn write_evaluation(run: &RunDir, plan: Plan) {
     let by_run: Vec<Vec<Prediction>> = (0..plan.runs as u32).map(|run| predictions(plan, run)).collect();
     predictions::write(&dir.join(names::PREDICTIONS), &by_run.concat()).unwrap();
     let runs: Vec<RunMetrics> = by_run.iter().enumerate().map(|(index, rows)| run_metrics(index, rows)).collect();
-    let over_runs = runs[0].scores.named().into_iter().map(|(name, _)| (name.to_owned(), moments(&runs, name)));
+    let over_runs = runs[0].scores.named().map(|(name, _)| (name.to_owned(), moments(&runs, name)));
     let metrics = Metrics {
         seen: None,
         schema_version: Metrics::SCHEMA_VERSION,
@@ -211,8 +211,7 @@ fn write_further(run: &RunDir, metrics: &Metrics) {
 }
 
 fn moments(runs: &[RunMetrics], name: &str) -> Moments {
-    let value =
-        |run: &RunMetrics| run.scores.named().into_iter().find(|(key, _)| *key == name).and_then(|(_, value)| value);
+    let value = |run: &RunMetrics| run.scores.named().find(|(key, _)| *key == name).and_then(|(_, value)| value);
     let values: Vec<f64> = runs.iter().filter_map(value).collect();
     let n = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / n;
