@@ -116,7 +116,7 @@ impl RunFolder {
             return Ok(atomic::replace_dir(&self.work, &self.target)?);
         }
         let backup = backup::free_name(&self.target);
-        atomic::succeed_dir(&self.work, &self.target, &backup)?;
+        atomic::replace_dir_keeping_old(&self.work, &self.target, &backup)?;
         progress::line(&format!(
             "train: the former run in `{}` had another configuration, other data or another stage version; {}",
             self.target.display(),

@@ -22,9 +22,9 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::folder::{RunFolder, RunRequest};
 use crate::identity::Identity;
+use crate::interrupt::InterruptFlag;
 use crate::replacement;
-use crate::stop::Stop;
-use crate::training::{Outcome, Run};
+use crate::training_loop::{TrainingEnd, TrainingLoop};
 
 /// The stage `train`.
 #[derive(Debug)]
@@ -103,9 +103,9 @@ impl Stage for Train {
     }
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
-        let stop = Stop::on_signals().map_err(Error::Signals)?;
+        let interrupt = InterruptFlag::install().map_err(Error::Signals)?;
         let Job { run, config, inputs, code, force, .. } = job;
-        train_stale_runs(&TrainingRequest { run, config, inputs, code, force: *force, stop: &|_| stop.requested() })
+        train_stale_runs(&TrainingRequest { run, config, inputs, code, force: *force, stop: &|_| interrupt.is_set() })
     }
 }
 
@@ -230,7 +230,7 @@ impl<'a> Trainer<'a> {
             Some(training) => training,
             None => self.start(seed, identity)?,
         };
-        let run = Run {
+        let training_loop = TrainingLoop {
             config,
             seed,
             train: &self.train,
@@ -240,9 +240,9 @@ impl<'a> Trainer<'a> {
             name: &name,
             stop,
         };
-        let rows = match run.train(&mut training)? {
-            Outcome::Complete(rows) => rows,
-            Outcome::Interrupted => return Err(Failure::Interrupted),
+        let rows = match training_loop.run_epochs(&mut training)? {
+            TrainingEnd::Finished(rows) => rows,
+            TrainingEnd::Interrupted => return Err(Failure::Interrupted),
         };
         Ok(folder.complete(|dir| self.manifest(dir, output, &rows))?)
     }
