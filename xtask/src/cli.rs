@@ -121,6 +121,17 @@ impl StageName {
 }
 
 #[cfg(test)]
+impl PipelineArgs {
+    /// The arguments of `cargo xtask pipeline demo OPTIONS…`.
+    pub(crate) fn of_demo(options: &[&str]) -> PipelineArgs {
+        match Cli::try_parse_from(["xtask", "pipeline", "demo"].iter().chain(options)).map(|cli| cli.task) {
+            Ok(Task::Pipeline(args)) => args,
+            other => panic!("not a pipeline: {other:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 

@@ -183,24 +183,13 @@ fn format_scores(metrics: &Value) -> Option<String> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use clap::Parser;
+mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::{Cli, Task};
-
-    /// The arguments of `cargo xtask pipeline demo REST…`.
-    pub(crate) fn args(rest: &[&str]) -> PipelineArgs {
-        let command = ["xtask", "pipeline", "demo"].iter().chain(rest);
-        match Cli::try_parse_from(command).unwrap().task {
-            Task::Pipeline(args) => args,
-            other => panic!("not a pipeline: {other:?}"),
-        }
-    }
 
     /// Plans of the four stages, of which some would run by themselves.
-    pub(crate) fn plans(run: [bool; 4]) -> Vec<StagePlan> {
+    pub(super) fn plans(run: [bool; 4]) -> Vec<StagePlan> {
         let plan = |(stage, run): (StageName, bool)| StagePlan {
             stage: stage.name().to_owned(),
             run,

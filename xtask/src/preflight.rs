@@ -113,7 +113,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::pipeline::tests::args;
 
     fn plans(size: u32, splits: &[Split], evaluate: Value) -> Vec<StagePlan> {
         let plan = |stage: StageName| StagePlan {
@@ -159,7 +158,9 @@ mod tests {
         std::fs::create_dir_all(run.path()).unwrap();
         std::fs::write(run.config(), "[ingest]\nsource = 'holidays'\n").unwrap();
         let plans = plans(32, &[], json!({}));
-        let checked = |rest: &[&str]| check_source(&run, &plans, &args(rest)).map_err(|e| (e.code(), e.to_string()));
+        let checked = |rest: &[&str]| {
+            check_source(&run, &plans, &PipelineArgs::of_demo(rest)).map_err(|e| (e.code(), e.to_string()))
+        };
 
         checked(&[]).expect("nothing was made yet");
         std::fs::create_dir(run.ingest()).unwrap();

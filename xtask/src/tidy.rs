@@ -1,8 +1,10 @@
-//! `cargo xtask tidy`: house rules that the compiler does not check. Files are short and hold no forbidden words, no stage
-//! depends on another, nothing depends on CUDA without the feature `cuda`, and programs and tests share one build of each
+//! `cargo xtask tidy`: house rules that the compiler does not check. Files are short, hold no forbidden words and do not import
+//! each other in a circle, no stage depends on another, nothing depends on CUDA without the feature `cuda`, and programs and tests share one build of each
 //! dependency.
 
-use std::collections::BTreeSet;
+mod import_circles;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +12,7 @@ use std::process::Command;
 use artifacts::names::STAGES;
 use artifacts::stage::Failure;
 
+use self::import_circles::Imports;
 use crate::programs::{self, cargo, root};
 
 /// The most lines that a source file may have.
@@ -20,9 +23,18 @@ const WITH_TESTS: &str = "normal,build,dev";
 
 pub(crate) fn run() -> Result<(), Failure> {
     let mut faults = Vec::new();
+    let mut crates: BTreeMap<PathBuf, Imports> = BTreeMap::new();
     for path in tracked_files()? {
         let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
         check_file(&path, &text, &mut faults);
+        if let Some((src, file)) = source_file(&path) {
+            crates.entry(src).or_default().add(&file, &text);
+        }
+    }
+    for (src, imports) in crates {
+        for circle in imports.circles() {
+            faults.push(format!("{}: these files import each other in a circle: {circle}", src.display()));
+        }
     }
     let tests = tree(WITH_TESTS, &[])?;
     check_tree(&tests, &mut faults);
@@ -93,6 +105,16 @@ fn check_file(path: &Path, text: &str, faults: &mut Vec<String>) {
             }
         }
     }
+}
+
+/// Splits the path of a source file of a library or of `main.rs` into the folder `src` of its crate and the path in it.
+/// Files of test modules and of programs in `src/bin` are left out.
+fn source_file(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let src = path.ancestors().find(|folder| folder.ends_with("src"))?;
+    let file = path.strip_prefix(src).ok()?;
+    let is_test = file.components().any(|part| part.as_os_str().to_string_lossy().contains("test"));
+    let is_module = file.extension().is_some_and(|extension| extension == "rs") && !file.starts_with("bin") && !is_test;
+    is_module.then(|| (src.to_owned(), file.to_owned()))
 }
 
 fn stage_of(path: &Path) -> Option<&'static str> {

@@ -22,6 +22,7 @@ pub mod progress;
 pub mod random;
 mod roc_auc;
 mod run_dir;
+mod run_lock;
 pub mod run_toml;
 pub mod schema;
 #[cfg(feature = "tables")]

@@ -10,7 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::stage::{Failure, lock, to_json};
+use crate::failure::Failure;
+use crate::run_lock::lock;
+use crate::staleness::to_json;
 use crate::{Error, RunDir, atomic, config, names};
 
 const HEADER: &str = "\

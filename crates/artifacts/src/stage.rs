@@ -1,7 +1,6 @@
 //! The common part of all stage programs: arguments, the decision to run or skip, locks and manifests.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -17,7 +16,8 @@ use crate::manifest::{Code, Manifest};
 use crate::{Error, RunDir, Split, atomic, names, progress, run_toml};
 
 pub use crate::failure::{Failure, exit, finish, print_json};
-pub use crate::staleness::{KeyChange, Output, Stale, config_changes};
+pub use crate::run_lock::lock;
+pub use crate::staleness::{KeyChange, Output, Stale, config_changes, to_json};
 
 /// Arguments of every stage program.
 #[derive(Clone, Debug, clap::Args)]
@@ -257,24 +257,11 @@ pub fn resolve<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(Ru
     Ok((run, config))
 }
 
-/// Locks a stage (by its name) or the whole pipeline ("pipeline") of a run, so that no second process does the same work
-/// there. The system releases the lock when the process ends, however it ends.
-///
-/// # Errors
-/// Another process holds the lock.
-pub fn lock(run: &RunDir, work: &str) -> Result<File, Failure> {
-    atomic::try_lock(&run.path().join(format!(".{work}.lock")))?.ok_or_else(|| {
-        Failure::failed(format!(
-            "another process is running {work} in `{}`; wait for it, or use another --run-dir",
-            run.path().display()
-        ))
-    })
-}
-
 /// Returns whether to run the stage, and why.
 fn decide<S: Stage>(outputs: &[Output], inputs: &BTreeMap<String, Hash>, force: bool) -> Result<(bool, String), Error> {
+    let changes = |recorded: &Value, current: &Value| config_changes::<S::Config>(recorded, current, S::upgrade_config);
     for output in outputs {
-        if let Some(stale) = output.stale::<S>(inputs, S::VERSION)? {
+        if let Some(stale) = output.stale(inputs, S::VERSION, changes)? {
             return Ok((true, stale.to_string()));
         }
     }
@@ -283,25 +270,4 @@ fn decide<S: Stage>(outputs: &[Output], inputs: &BTreeMap<String, Hash>, force: 
     } else {
         (false, "up to date: same configuration, inputs and stage version (--force runs it again)".to_owned())
     })
-}
-
-/// Converts a configuration to JSON, the form that manifests hold.
-pub fn to_json(config: &impl Serialize) -> Value {
-    serde_json::to_value(config).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn locks_one_stage_of_a_run() {
-        let root = tempfile::tempdir().unwrap();
-        let run = RunDir::new(root.path());
-        let held = lock(&run, "train").unwrap();
-        assert!(lock(&run, "train").unwrap_err().to_string().contains("another process is running train"));
-        lock(&run, "report").unwrap();
-        drop(held);
-        lock(&run, "train").unwrap();
-    }
 }

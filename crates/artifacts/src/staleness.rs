@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::hash::Hash;
 use crate::manifest::Manifest;
-use crate::stage::{Stage, to_json};
 use crate::{Error, Result};
 
 /// One artifact of a stage, and the configuration that its manifest records.
@@ -87,8 +87,14 @@ impl fmt::Display for KeyChange {
 }
 
 impl Output {
-    /// Returns why the artifact must be made again by this version of the stage `S`, or `None` if it is up to date.
-    pub fn stale<S: Stage>(&self, inputs: &BTreeMap<String, Hash>, version: u32) -> Result<Option<Stale>> {
+    /// Returns why this version of the stage must make the artifact again, or `None` if it is up to date. `changes` compares a
+    /// recorded configuration with the current one, see [`config_changes`].
+    pub fn stale(
+        &self,
+        inputs: &BTreeMap<String, Hash>,
+        version: u32,
+        changes: impl Fn(&Value, &Value) -> Vec<KeyChange>,
+    ) -> Result<Option<Stale>> {
         let manifest = match Manifest::read(&self.dir) {
             Err(error @ Error::Malformed { .. }) => return Ok(Some(Stale::UnreadableManifest(error.to_string()))),
             read => read?,
@@ -97,7 +103,7 @@ impl Output {
             let name = self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Ok(Some(Stale::Incomplete(name)));
         };
-        let changes = config_changes::<S>(&manifest.config, &self.config);
+        let changes = changes(&manifest.config, &self.config);
         if !changes.is_empty() {
             return Ok(Some(Stale::Config(changes)));
         }
@@ -112,18 +118,28 @@ impl Output {
     }
 }
 
-/// Compares the configuration that a manifest of the stage `S` records with the current one.
+/// Compares a configuration of type `C` that a manifest records with the current one. `upgrade` fills keys that the recorded
+/// one lacks with their defaults.
 ///
 /// A manifest that was written before a key existed is read as if it had the key's default: a newer program with the same
 /// settings gives the same result. A recorded key that no longer exists is a difference.
-pub fn config_changes<S: Stage>(recorded: &Value, current: &Value) -> Vec<KeyChange> {
+pub fn config_changes<C: Serialize + Default>(
+    recorded: &Value,
+    current: &Value,
+    upgrade: impl Fn(&Value) -> serde_json::Result<Value>,
+) -> Vec<KeyChange> {
     let mut known = recorded.clone();
     let mut changes = Vec::new();
-    take_unknown_keys(&mut known, &to_json(&S::Config::default()), "", &mut changes);
+    take_unknown_keys(&mut known, &to_json(&C::default()), "", &mut changes);
     // A value that the current type cannot hold stays as it was recorded, and differs.
-    let filled = S::upgrade_config(&known).unwrap_or(known);
+    let filled = upgrade(&known).unwrap_or(known);
     compare(&filled, current, "", &mut changes);
     changes
+}
+
+/// Converts a configuration to JSON, the form that manifests hold.
+pub fn to_json(config: &impl Serialize) -> Value {
+    serde_json::to_value(config).unwrap_or_default()
 }
 
 /// Moves keys that the default configuration does not have to `gone`. An empty object in the default configuration is a free
@@ -166,14 +182,11 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use serde::{Deserialize, Serialize};
+    use serde::Deserialize;
     use serde_json::json;
 
     use super::*;
-    use crate::stage::{Failure, Job};
-    use crate::{Code, RunDir};
-
-    struct Training;
+    use crate::Code;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     #[serde(default, deny_unknown_fields)]
@@ -196,18 +209,12 @@ mod tests {
         }
     }
 
-    impl Stage for Training {
-        const NAME: &'static str = "train";
-        const VERSION: u32 = 2;
-        type Config = Config;
+    /// The current version of the stage.
+    const VERSION: u32 = 2;
 
-        fn inputs(_: &RunDir, _: &Config) -> Result<BTreeMap<String, Hash>, Failure> {
-            Ok(BTreeMap::new())
-        }
-
-        fn run(_: &Job<Config>) -> Result<(), Failure> {
-            Ok(())
-        }
+    fn changes(recorded: &Value, current: &Value) -> Vec<KeyChange> {
+        let upgrade = |config: &Value| serde_json::from_value::<Config>(config.clone()).map(|config| to_json(&config));
+        config_changes::<Config>(recorded, current, upgrade)
     }
 
     fn code(version: u32, executable: &[u8]) -> Code {
@@ -231,9 +238,7 @@ mod tests {
         let dir = root.path().join("train");
         let inputs = BTreeMap::from([("ingest".to_owned(), Hash::of(b"shards"))]);
         let stale = |epochs, inputs: &BTreeMap<_, _>| {
-            Output { dir: dir.clone(), config: with_epochs(epochs) }
-                .stale::<Training>(inputs, Training::VERSION)
-                .unwrap()
+            Output { dir: dir.clone(), config: with_epochs(epochs) }.stale(inputs, VERSION, changes).unwrap()
         };
         let make = |version| complete(&dir, with_epochs(1), &inputs, code(version, b"program"));
 
@@ -262,33 +267,33 @@ mod tests {
         let output = Output { dir: dir.clone(), config: with_epochs(1) };
         for executable in [&b"program"[..], b"the same with another comment"] {
             complete(&dir, with_epochs(1), &BTreeMap::new(), code(2, executable));
-            assert_eq!(output.stale::<Training>(&BTreeMap::new(), Training::VERSION).unwrap(), None);
+            assert_eq!(output.stale(&BTreeMap::new(), VERSION, changes).unwrap(), None);
         }
     }
 
     #[test]
     fn fills_keys_added_since_with_their_defaults() {
         let current = with_epochs(3);
-        let unchanged = |recorded: Value| assert_eq!(config_changes::<Training>(&recorded, &current), []);
+        let unchanged = |recorded: Value| assert_eq!(changes(&recorded, &current), []);
         unchanged(current.clone());
         unchanged(json!({ "epochs": 3 }));
         unchanged(json!({ "epochs": 3, "augment": { "flip": false } }));
         let set = to_json(&Config { epochs: 3, augment: Augment { flip: true, blur: 0.5 }, ..Config::default() });
-        let changes = config_changes::<Training>(&json!({ "epochs": 3, "augment": { "flip": true } }), &set);
+        let changes = changes(&json!({ "epochs": 3, "augment": { "flip": true } }), &set);
         assert_eq!(changes.iter().map(KeyChange::to_string).collect::<Vec<_>>(), ["augment.blur: 0.0 -> 0.5"]);
     }
 
     #[test]
     fn names_keys_that_no_longer_exist() {
         let recorded = json!({ "epochs": 3, "momentum": 0.9, "augment": { "rotate": 5 }, "labels": { "x": "fake" } });
-        let changes = config_changes::<Training>(&recorded, &with_epochs(3));
+        let changes = changes(&recorded, &with_epochs(3));
         let named: Vec<String> = changes.iter().map(KeyChange::to_string).collect();
         assert_eq!(named, ["momentum: 0.9 is gone", "augment.rotate: 5 is gone", r#"labels.x: "fake" is gone"#]);
     }
 
     #[test]
     fn names_values_that_are_no_longer_valid() {
-        let changes = config_changes::<Training>(&json!({ "epochs": "many" }), &with_epochs(3));
+        let changes = changes(&json!({ "epochs": "many" }), &with_epochs(3));
         assert!(changes.iter().any(|change| change.to_string() == r#"epochs: "many" -> 3"#), "{changes:?}");
     }
 }

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use artifacts::hash::{Digest, Hash};
-use artifacts::stage::{KeyChange, config_changes};
+use artifacts::stage::KeyChange;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::stage::Train;
+use crate::recorded::changes;
 
 /// Settings, data and device of a training.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ impl RecordedIdentity {
         match self {
             RecordedIdentity::Full(found) => {
                 // Both sides lack `epochs`; an upgrade adds its default to the recorded one.
-                let changes = config_changes::<Train>(&found.config, &wanted.config);
+                let changes = changes(&found.config, &wanted.config);
                 found.inputs == wanted.inputs && changes.iter().all(|change| change.key == "epochs")
             }
             RecordedIdentity::Digest { settings, .. } => wanted.first_digest() == Some(*settings),
@@ -87,7 +87,7 @@ impl RecordedIdentity {
                 Some("its configuration or data changed".to_owned())
             }
             RecordedIdentity::Full(found) if !self.has_settings_of(wanted) => {
-                let changes = config_changes::<Train>(&found.config, &wanted.config);
+                let changes = changes(&found.config, &wanted.config);
                 let changes = changes.iter().filter(|change| change.key != "epochs").map(KeyChange::to_string);
                 let changes = changes.collect::<Vec<_>>().join(", ");
                 Some(if changes.is_empty() {

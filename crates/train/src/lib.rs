@@ -11,7 +11,8 @@
 //! - `history`: `metrics.jsonl`. `tensorboard`: the events file.
 //!
 //! Around the loop: `stage` finds the runs that are not up to date and trains each; `folder` keeps a complete run in place
-//! until its successor is complete; `backup` renames replaced runs; `identity` decides which checkpoints a training can
+//! until its successor is complete; `backup` renames replaced runs; `recorded` compares
+//! recorded configurations with the current one; `identity` decides which checkpoints a training can
 //! resume from; `replacement` announces which trainings will be set aside; `interrupt` handles SIGINT and SIGTERM;
 //! `throughput` measures images per second before a long training starts (`candling-train --rate`).
 //!
@@ -32,6 +33,7 @@ mod identity;
 mod interrupt;
 mod loader;
 mod pending_steps;
+mod recorded;
 mod replacement;
 mod stage;
 mod tensorboard;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use artifacts::hash::Hash;
-use artifacts::stage::{Failure, KeyChange, Output, Stage, Stale, Warning};
+use artifacts::stage::{Failure, KeyChange, Output, Stale, Warning};
 use artifacts::text::shell_word;
 use artifacts::{Manifest, RunDir, atomic};
 use serde_json::Value;
@@ -16,22 +16,24 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::folder::{RunRequest, folders_to_set_aside, has_training};
 use crate::identity::Identity;
-use crate::stage::{Train, output_of_run};
+use crate::recorded::{self, output_of_run};
 
-/// The value of [`Stage::warnings`].
+/// The value of [`artifacts::stage::Stage::warnings`], for this version of the stage.
 pub(crate) fn warnings(
     run: &RunDir,
     config: &Config,
     inputs: Option<&BTreeMap<String, Hash>>,
+    version: u32,
     force: bool,
 ) -> Result<Vec<Warning>, Failure> {
+    let execution = Execution { run, config, inputs, version, force };
     let mut warnings = Vec::new();
     let mut stage_runs = force;
     for k in 0..config.runs {
         let output = output_of_run(run, config, k);
-        stage_runs |= stale(&output, inputs)?.is_some();
+        stage_runs |= execution.stale(&output)?.is_some();
         if [&output.dir, &atomic::hidden_sibling(&output.dir, "next")].iter().any(|folder| has_training(folder)) {
-            warnings.extend(of_run(run, config, &output, k, inputs, force)?);
+            warnings.extend(execution.of_run(&output, k)?);
         }
     }
     for k in config.runs.. {
@@ -39,67 +41,73 @@ pub(crate) fn warnings(
         if !output.dir.exists() {
             break;
         }
-        let stale = stale(&output, inputs)?.filter(|_| stage_runs);
-        warnings.extend(of_surplus_run(run, config, &output, k, stale.as_ref()));
+        let stale = execution.stale(&output)?.filter(|_| stage_runs);
+        warnings.extend(execution.of_surplus_run(&output, k, stale.as_ref()));
     }
     Ok(warnings)
 }
 
-/// Returns why an artifact is stale, as far as is known without the inputs.
-fn stale(output: &Output, inputs: Option<&BTreeMap<String, Hash>>) -> Result<Option<Stale>, artifacts::Error> {
-    inputs.map_or(Ok(None), |inputs| output.stale::<Train>(inputs, Train::VERSION))
+/// The execution of the stage that is announced.
+struct Execution<'a> {
+    run: &'a RunDir,
+    config: &'a Config,
+    /// Digests of the inputs; none if an earlier stage has yet to make them.
+    inputs: Option<&'a BTreeMap<String, Hash>>,
+    version: u32,
+    force: bool,
 }
 
-/// Warnings about run `k`, which the configuration includes and of which there is a training on disk.
-fn of_run(
-    run: &RunDir,
-    config: &Config,
-    output: &Output,
-    k: usize,
-    inputs: Option<&BTreeMap<String, Hash>>,
-    force: bool,
-) -> Result<Vec<Warning>, Failure> {
-    let target = &output.dir;
-    let mut certain = Vec::new();
-    if let Some(inputs) = inputs {
-        let stale = stale(output, Some(inputs))?;
-        if stale.is_some() || force {
+impl Execution<'_> {
+    /// Returns why an artifact is stale, as far as is known without the inputs.
+    fn stale(&self, output: &Output) -> Result<Option<Stale>, artifacts::Error> {
+        self.inputs.map_or(Ok(None), |inputs| recorded::stale(output, inputs, self.version))
+    }
+
+    /// Warnings about run `k`, which the configuration includes and of which there is a training on disk.
+    fn of_run(&self, output: &Output, k: usize) -> Result<Vec<Warning>, Failure> {
+        let Execution { run, config, inputs, version, force } = *self;
+        let target = &output.dir;
+        let mut warnings = Vec::new();
+        let stale = self.stale(output)?;
+        if let Some(inputs) = inputs.filter(|_| stale.is_some() || force) {
             let device = config.device.open(config.precision).map_err(Error::from)?;
-            let identity = Identity::new(&output.config, inputs, Train::VERSION, device.kind());
+            let identity = Identity::new(&output.config, inputs, version, device.kind());
             let request = RunRequest { identity: &identity, epochs: config.epochs, force };
             let folders = folders_to_set_aside(target, request);
             for (folder, backup) in folders.iter().zip(backup::free_names(target)) {
                 let (reason, undo) = reason(run, folder, k, stale.as_ref(), request);
-                certain.push(certain_warning(backup::announce(target, folder, &backup, &reason, undo.as_deref())));
+                warnings.push(certain_warning(backup::announce(target, folder, &backup, &reason, undo.as_deref())));
             }
             if folders.contains(target) {
-                return Ok(certain);
+                return Ok(warnings);
             }
         }
+        if has_training(target) {
+            let text =
+                backup::announce(target, target, &backup::free_name(target), "its training images changed", None);
+            let text = text.replacen("train: ", "train: if ingest gives other images than before, ", 1);
+            warnings.push(Warning { only_if_inputs_change: true, text });
+        }
+        Ok(warnings)
     }
-    if has_training(target) {
-        let text = backup::announce(target, target, &backup::free_name(target), "its training images changed", None);
-        let text = text.replacen("train: ", "train: if ingest gives other images than before, ", 1);
-        certain.push(Warning { only_if_inputs_change: true, text });
-    }
-    Ok(certain)
-}
 
-/// A warning about run `k`, which the configuration does not include. `stale` is why the stage will set it aside, if it will.
-fn of_surplus_run(run: &RunDir, config: &Config, output: &Output, k: usize, stale: Option<&Stale>) -> Option<Warning> {
-    let target = &output.dir;
-    match stale {
-        Some(stale) => has_training(target).then(|| {
-            let reason = format!("it is beyond train.runs = {}, and {stale}", config.runs);
-            let undo = undo_command(run, k, stale);
-            certain_warning(backup::announce(target, target, &backup::free_name(target), &reason, undo.as_deref()))
-        }),
-        None => Some(certain_warning(format!(
-            "train: `{}` is left out of evaluate and report, because train.runs is {}; set train.runs={} to include it",
-            target.display(),
-            config.runs,
-            k + 1
-        ))),
+    /// A warning about run `k`, which the configuration does not include. `stale` is why the stage will set it aside, if it
+    /// will.
+    fn of_surplus_run(&self, output: &Output, k: usize, stale: Option<&Stale>) -> Option<Warning> {
+        let (target, runs) = (&output.dir, self.config.runs);
+        match stale {
+            Some(stale) => has_training(target).then(|| {
+                let reason = format!("it is beyond train.runs = {runs}, and {stale}");
+                let undo = undo_command(self.run, k, stale);
+                certain_warning(backup::announce(target, target, &backup::free_name(target), &reason, undo.as_deref()))
+            }),
+            None => Some(certain_warning(format!(
+                "train: `{}` is left out of evaluate and report, because train.runs is {runs}; set train.runs={} to \
+                 include it",
+                target.display(),
+                k + 1
+            ))),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::folder::{RunFolder, RunRequest};
 use crate::identity::Identity;
 use crate::interrupt::InterruptFlag;
+use crate::recorded::{self, output_of_run};
 use crate::replacement;
 use crate::training_loop::{TrainingEnd, TrainingLoop};
 
@@ -75,8 +76,7 @@ impl Stage for Train {
     }
 
     fn upgrade_config(config: &Value) -> serde_json::Result<Value> {
-        // The recorded seed is that of the run itself, which is the seed of run 0 in a configuration.
-        serde_json::from_value::<Config>(config.clone()).map(|config| config.of_run(0))
+        recorded::upgrade(config)
     }
 
     fn notices(_run: &RunDir, config: &Config) -> Vec<String> {
@@ -99,7 +99,7 @@ impl Stage for Train {
         inputs: Option<&BTreeMap<String, Hash>>,
         force: bool,
     ) -> Result<Vec<Warning>, Failure> {
-        replacement::warnings(run, config, inputs, force)
+        replacement::warnings(run, config, inputs, Train::VERSION, force)
     }
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
@@ -125,11 +125,6 @@ pub(crate) struct TrainingRequest<'a> {
     pub(crate) stop: &'a dyn Fn(u64) -> bool,
 }
 
-/// The artifact of run `k`.
-pub(crate) fn output_of_run(run: &RunDir, config: &Config, k: usize) -> Output {
-    Output { dir: run.train_run(k), config: config.of_run(k) }
-}
-
 /// Computes the digest of the initial weights for the up-to-date check. A file counts by its content. A name on the hub counts
 /// as text, so that an empty cache or an unreachable hub does not make a training stale; pin it with `@revision`.
 fn weights_digest(source: &Source) -> Result<Option<Hash>, Error> {
@@ -147,7 +142,7 @@ fn weights_digest(source: &Source) -> Result<Option<Hash>, Error> {
 pub(crate) fn train_stale_runs(request: &TrainingRequest<'_>) -> Result<(), Failure> {
     let trainer = Trainer::open(request)?;
     for (k, output) in Train::outputs(request.run, request.config).iter().enumerate() {
-        if request.force || output.stale::<Train>(request.inputs, request.code.version)?.is_some() {
+        if request.force || recorded::stale(output, request.inputs, request.code.version)?.is_some() {
             trainer.train_run(k, output)?;
         }
     }
@@ -162,7 +157,7 @@ fn set_aside_stale_surplus_runs(request: &TrainingRequest<'_>) -> Result<(), Fai
         if !output.dir.exists() {
             return Ok(());
         }
-        if let Some(reason) = output.stale::<Train>(request.inputs, request.code.version)? {
+        if let Some(reason) = recorded::stale(&output, request.inputs, request.code.version)? {
             let backup = backup::set_aside(&output.dir, &output.dir)?;
             progress::line(&format!(
                 "train: `{}` is beyond train.runs = {} and not up to date, because {reason}; {}",

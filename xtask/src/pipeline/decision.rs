@@ -69,12 +69,12 @@ pub(super) fn print_warnings(decisions: &[Decision<'_>]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::tests::{args, plans};
+    use crate::pipeline::tests::plans;
 
     #[test]
     fn stage_runs_if_it_or_an_earlier_one_is_stale() {
         let runs = |own: [bool; 4], rest: &[&str]| -> Vec<bool> {
-            decide(&plans(own), &args(rest)).iter().map(|decision| decision.runs).collect()
+            decide(&plans(own), &PipelineArgs::of_demo(rest)).iter().map(|decision| decision.runs).collect()
         };
         assert_eq!(runs([false; 4], &[]), [false; 4]);
         assert_eq!(runs([false, true, false, false], &[]), [false, true, true, true]);
@@ -88,7 +88,7 @@ mod tests {
             let mut plans = plans(own);
             let warning = |text: &str, only_if_inputs_change| Warning { text: text.to_owned(), only_if_inputs_change };
             plans[1].warnings = vec![warning("certain", false), warning("conditional", true)];
-            let decisions = decide(&plans, &args(rest));
+            let decisions = decide(&plans, &PipelineArgs::of_demo(rest));
             let texts = decisions.iter().flat_map(Decision::warnings).map(|warning| warning.text.clone());
             texts.collect::<Vec<_>>()
         };

@@ -50,7 +50,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::pipeline::tests::{args, plans};
+    use crate::pipeline::tests::plans;
 
     #[test]
     fn estimates_time_from_images_epochs_and_runs() {
@@ -65,7 +65,7 @@ mod tests {
         let images = |splits: &[(Split, Option<u64>)], rest: &[&str]| {
             let mut plans = plans([true; 4]);
             plans[StageName::Ingest as usize].splits = Some(splits.iter().copied().collect());
-            training_images(&RunDir::new("no/such/run"), &plans, &args(rest))
+            training_images(&RunDir::new("no/such/run"), &plans, &PipelineArgs::of_demo(rest))
         };
         assert_eq!(images(&[(Split::Train, Some(720)), (Split::Val, Some(80))], &[]), Some(720));
         assert_eq!(images(&[(Split::Train, None)], &[]), None);

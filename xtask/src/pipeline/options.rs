@@ -61,11 +61,10 @@ mod tests {
     use artifacts::stage::exit;
 
     use super::*;
-    use crate::pipeline::tests::args;
 
     #[test]
     fn quotes_values_of_short_options() {
-        let sets = overrides(&args(&["--set", "train.epochs=2", "--data", "my \"data\""]));
+        let sets = overrides(&PipelineArgs::of_demo(&["--set", "train.epochs=2", "--data", "my \"data\""]));
         assert_eq!(sets[0], "train.epochs=2");
         let parsed: toml::Table = sets[1].replace("ingest.source", "source").parse().unwrap();
         assert_eq!(parsed["source"].as_str(), Some("my \"data\""));
@@ -80,7 +79,7 @@ mod tests {
             (&["--from", "train", "--set", "ingest.size=64"], "--set ingest.size=64", "ingest", "--from train"),
             (&["--until", "train", "--set", "report.title=x"], "--set report.title=x", "report", "--until train"),
         ] {
-            let refused = reject_options_of_skipped_stages(&args(rest)).unwrap_err();
+            let refused = reject_options_of_skipped_stages(&PipelineArgs::of_demo(rest)).unwrap_err();
             assert_eq!(refused.code(), exit::USAGE);
             let start = format!("`{option}` is for {stage}, which {by} leaves out");
             assert!(refused.to_string().starts_with(&start), "{refused}");
@@ -91,7 +90,7 @@ mod tests {
             // The stage programs report unknown sections.
             &["--from", "train", "--set", "trian.epochs=1"],
         ] {
-            reject_options_of_skipped_stages(&args(rest)).unwrap();
+            reject_options_of_skipped_stages(&PipelineArgs::of_demo(rest)).unwrap();
         }
     }
 }
