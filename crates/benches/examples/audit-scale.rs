@@ -1,10 +1,10 @@
-//! What the audit costs: near-duplicates and probes of more and more simulated images, with copies planted among them.
+//! The time of the audit (near-duplicates and probes) by the number of simulated images.
 //!
 //! ```sh
 //! cargo run --release -p benches --example audit-scale -- 10000 100000
 //! ```
 //!
-//! One image in a hundred is there a second time, resized, re-encoded or mirrored. Making the images is not counted.
+//! One image in a hundred has a copy that is resized, re-encoded or mirrored. Simulating the images is not measured.
 
 #![expect(clippy::print_stdout, reason = "a table for people")]
 
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// `n` simulated images, and after them a changed copy of each hundredth.
+/// `n` simulated images, followed by a modified copy of every hundredth.
 fn simulate(n: usize) -> Result<Vec<Observation>, Box<dyn std::error::Error>> {
     let spec: Spec = format!("train={n},test=0,size=64,seed=3").parse()?;
     let observe = |index: usize| {
@@ -51,7 +51,7 @@ fn simulate(n: usize) -> Result<Vec<Observation>, Box<dyn std::error::Error>> {
         let decoded = decode(&sample.jpeg, &Limits::default()).map_err(|error| error.to_string())?;
         let mut seen = vec![(index, Observation::new(&sample.jpeg, &decoded, sample.label, sample.split))];
         if index.is_multiple_of(100) {
-            let file = changed(&decoded.rgb, index / 100)?;
+            let file = modified(&decoded.rgb, index / 100)?;
             let again = decode(&file, &Limits::default()).map_err(|error| error.to_string())?;
             seen.push((n + index / 100, Observation::new(&file, &again, sample.label, Split::Train)));
         }
@@ -63,8 +63,8 @@ fn simulate(n: usize) -> Result<Vec<Observation>, Box<dyn std::error::Error>> {
     Ok(seen.into_iter().map(|(_, observation)| observation).collect())
 }
 
-/// The picture's file after one of four changes.
-fn changed(picture: &RgbImage, way: usize) -> Result<Vec<u8>, String> {
+/// Modifies the image in one of four ways and encodes it.
+fn modified(picture: &RgbImage, way: usize) -> Result<Vec<u8>, String> {
     let resized = |scale: f32| {
         let side = |side: u32| ((side as f32 * scale) as u32).max(1);
         resize_to(picture, side(picture.width()), side(picture.height()), Filter::Bicubic).map_err(|e| e.to_string())

@@ -70,7 +70,7 @@ impl Stage for Evaluate {
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
         let (run, config) = (&job.run, &job.config);
-        let device = config.device.open(config.precision).map_err(Error::from)?;
+        let device = config.device.open(config.precision).map_err(|error| Error::Model(error.into()))?;
         progress::line(&format!("evaluate: on {device}"));
         let judged_set = judged_set(run, config)?;
         let judged = judged_set.split(config.split)?;

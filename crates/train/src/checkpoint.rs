@@ -215,8 +215,7 @@ impl Saved {
         let path: PathBuf = self.checkpoint.training_state();
         let bad = |detail: String| Error::State { path: path.clone(), detail };
         let weights = self.checkpoint.weights();
-        let report =
-            weights::load_into(&mut network, &weights, &[]).map_err(|error| damage_or_failure(&weights, error))?;
+        let report = network.load(&weights, &[]).map_err(|error| damage_or_failure(&weights, error))?;
         if report.head_replaced {
             return Err(bad("its weights have no head for this network".to_owned()));
         }
@@ -239,14 +238,13 @@ impl Saved {
 /// otherwise something that may pass, such as a full card or a failing disk.
 fn damage_or_failure(path: &Path, error: model::Error) -> Error {
     use model::Error as Model;
+    use model::weights::Error as Weights;
     let damaged = match &error {
-        Model::SafeTensors { .. }
-        | Model::WeightsMismatch { .. }
-        | Model::WeightsType { .. }
+        Model::Weights(Weights::SafeTensors { .. } | Weights::Mismatch { .. } | Weights::Type { .. })
         | Model::OptimiserState(_)
         // candle holds what was read from the file, in the processor's memory.
         | Model::Candle(_) => true,
-        Model::Io { source, .. } => source.kind() == ErrorKind::NotFound,
+        Model::Weights(Weights::Read { source, .. }) => source.kind() == ErrorKind::NotFound,
         _ => false,
     };
     if damaged { Error::State { path: path.to_owned(), detail: chain(&error) } } else { error.into() }

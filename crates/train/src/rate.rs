@@ -17,7 +17,7 @@ const LONG_ENOUGH: Duration = Duration::from_secs(3);
 /// # Errors
 /// Those of the device and of the network.
 pub fn rate(config: &Config, size: usize) -> Result<TrainingRate, Error> {
-    let device = config.device.open(config.precision)?;
+    let device = config.device.open(config.precision).map_err(model::Error::from)?;
     let mut network = Network::new(&NetworkConfig::default(), &device)?;
     network.initialise(config.seed)?;
     let mut adam = Adam::new(config.adam(), &network)?;

@@ -40,7 +40,7 @@ impl Stage for Train {
             weights::check(path).map_err(|error| Failure::input(format!("train.weights: {}", chain(&error))))?;
         }
         if let DeviceChoice::Cuda(_) = config.device {
-            config.device.open(config.precision).map_err(Error::from)?;
+            config.device.open(config.precision).map_err(|error| Error::Model(error.into()))?;
         }
         Ok(())
     }
@@ -174,7 +174,7 @@ impl<'a> Session<'a> {
         if let (1, Some(only)) = (classes.len(), classes.first()) {
             return Err(Error::OneClass { only: *only }.into());
         }
-        let device = work.config.device.open(work.config.precision).map_err(Error::from)?;
+        let device = work.config.device.open(work.config.precision).map_err(|error| Error::Model(error.into()))?;
         progress::line(&format!(
             "train: {} training and {} validation images of {}x{}, on {device}",
             train.len(),
@@ -182,7 +182,7 @@ impl<'a> Session<'a> {
             train.size()[1],
             train.size()[0],
         ));
-        let weights = work.config.weights.resolve().map_err(Error::from)?;
+        let weights = work.config.weights.resolve().map_err(|error| Error::Model(error.into()))?;
         let network = NetworkConfig::default();
         let description = describe(&network, &train, &set.manifest().config);
         Ok(Session { work, train, val, device, network, description, weights })
@@ -245,7 +245,7 @@ impl<'a> Session<'a> {
         let mut network = Network::new(&self.network, &self.device)?;
         network.initialise(seed)?;
         if let Some(path) = &self.weights {
-            let report = weights::load_into(&mut network, path, &self.work.config.allow_missing)?;
+            let report = network.load(path, &self.work.config.allow_missing)?;
             let drawn = report.missing.len();
             progress::line(&format!(
                 "train: {} tensors from {}{}{}",

@@ -102,7 +102,7 @@ fn run(args: &Args) -> Result<(), Failure> {
 fn judge(args: &Args) -> Result<Judge, Failure> {
     let run = run_of(args)?;
     let checkpoint = checkpoint(args, run.as_ref())?;
-    let device = args.device.open(args.precision).map_err(evaluate::Error::from)?;
+    let device = args.device.open(args.precision).map_err(|error| evaluate::Error::Model(error.into()))?;
     let detector = Detector::open(&checkpoint, &device)?;
     line(&format!("predict: {} on {device}", checkpoint.path().display()));
     let mut preprocessing = Preprocessing::of(detector.preprocessing(), checkpoint.path()).map_err(Failure::input)?;
