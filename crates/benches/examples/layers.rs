@@ -23,7 +23,6 @@ use std::time::Instant;
 use benches::cpu_layers::{self, Row, Timer};
 use benches::processor_seconds;
 use kernels::Precision;
-use kernels::cpu::Isa;
 use model::device::{Device, DeviceChoice};
 use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, PrecisionChoice};
 
@@ -46,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let Options { batch, size, repeats, clock, ref only, .. } = options;
         let timer = Timer { repeats, clock, only };
         let mut rows = 0;
-        cpu_layers::layers(&config.arch, options.isa(), [batch, size], timer, |row| {
+        cpu_layers::layers(&config.arch, options.device.isa(), [batch, size], timer, |row| {
             options.print(&row);
             rows += 1;
         })?;
@@ -139,12 +138,6 @@ impl Options {
             return Err("--whole and --only exclude each other".into());
         }
         Ok(options)
-    }
-
-    /// The instructions that the device computes with.
-    fn isa(&self) -> Isa {
-        let bf16 = if matches!(self.device, Device::CpuBf16) { Isa::detect_bf16() } else { None };
-        bf16.unwrap_or_else(Isa::detect)
     }
 
     fn print(&self, row: &Row) {

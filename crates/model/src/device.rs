@@ -65,8 +65,9 @@ impl Device {
         }
     }
 
-    /// The instruction set of the processor.
-    pub(crate) fn isa(&self) -> Isa {
+    /// The instruction set that the CPU back end uses on the device.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
         let bf16 = if matches!(self, Self::CpuBf16) { Isa::detect_bf16() } else { None };
         bf16.unwrap_or_else(Isa::detect)
     }

@@ -20,11 +20,6 @@ impl FlatTensors {
         Ok(Self { table: table.clone(), tensor: Tensor::zeros(table.len(), DType::F32, &Device::Cpu)? })
     }
 
-    /// The names, shapes and positions of the parts.
-    pub(crate) fn table(&self) -> &TensorTable {
-        &self.table
-    }
-
     /// Calls `f` with the whole buffer.
     pub(crate) fn read<R>(&self, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
         storage::read(&self.tensor, f)
