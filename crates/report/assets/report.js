@@ -59,7 +59,7 @@ function panelOf(svg) {
 // A mark without a place, such as precision where nothing is called fake, is hidden.
 function moveMark(figure, x, y) {
   const svg = byId(figure);
-  const mark = svg?.querySelector(".mark circle");
+  const mark = svg?.querySelector(".marker circle");
   if (!mark) return;
   mark.toggleAttribute("hidden", x === null || y === null);
   mark.style.display = x === null || y === null ? "none" : "";

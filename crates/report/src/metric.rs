@@ -112,11 +112,11 @@ mod tests {
     use artifacts::schema::Confusion;
 
     use super::*;
-    use crate::sample;
+    use crate::test_data;
 
     #[test]
     fn every_score_is_found_under_its_name() {
-        let scores = sample::scores();
+        let scores = test_data::scores();
         for metric in ALL {
             assert!(scores.named().iter().any(|(name, _)| *name == metric.key), "{}", metric.key);
         }
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_undefined_says_why() {
-        let mut scores = sample::scores();
+        let mut scores = test_data::scores();
         let precision = Metric::named("precision").unwrap();
         assert_eq!(precision.why_undefined(&scores), None);
         scores.precision = None;

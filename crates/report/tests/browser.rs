@@ -78,7 +78,7 @@ fn the_slider_moves_the_matrix_to_the_exact_counts() {
         let accuracy = browser.eval("document.getElementById('rate-accuracy').textContent");
         assert_eq!(accuracy, format!("{:.3}", (tn + tp) / (tn + fp + fn_ + tp)), "at {threshold}");
         // The mark lies on the ROC curve where the threshold belongs.
-        let mark = "(a => Number(document.querySelector('#figure-roc .mark circle').getAttribute(a)))";
+        let mark = "(a => Number(document.querySelector('#figure-roc .marker circle').getAttribute(a)))";
         let panel = "document.getElementById('figure-roc').dataset.panel.split(' ').map(Number)";
         let x = browser.eval(&format!("(({mark})('cx') - {panel}[0]) / {panel}[2]")).as_f64().unwrap();
         let y = browser.eval(&format!("1 - (({mark})('cy') - {panel}[1]) / {panel}[3]")).as_f64().unwrap();
@@ -162,7 +162,7 @@ fn values_show_under_the_pointer() {
     assert_eq!(browser.eval(tip), "");
     let at = |browser: &mut Browser, axis: &str| {
         let expression =
-            format!("document.querySelector('#figure-roc .mark circle').getBoundingClientRect().{axis} + 5");
+            format!("document.querySelector('#figure-roc .marker circle').getBoundingClientRect().{axis} + 5");
         browser.eval(&expression).as_f64().unwrap()
     };
     let (x, y) = (at(&mut browser, "x"), at(&mut browser, "y"));
