@@ -1,7 +1,6 @@
 //! The files that `candling-report` writes, and its errors.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 mod support;
 
