@@ -8,11 +8,11 @@ use std::path::Path;
 
 use artifacts::schema::Robustness;
 use artifacts::{Manifest, RunDir, names};
-use support::fixture::{self, Plan};
+use support::fixture::{self, RunSpec};
 
-fn rendered(plan: Plan, overrides: &[&str]) -> (tempfile::TempDir, RunDir) {
+fn rendered(spec: RunSpec, overrides: &[&str]) -> (tempfile::TempDir, RunDir) {
     let dir = tempfile::tempdir().unwrap();
-    let run = fixture::write(&dir.path().join("made-up"), plan);
+    let run = fixture::write(&dir.path().join("made-up"), spec);
     support::render(&run, overrides);
     (dir, run)
 }
@@ -32,7 +32,7 @@ fn without_images(page: &str) -> String {
 
 #[test]
 fn writes_all_files_and_lists_them_in_the_manifest() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     let manifest = Manifest::require(&run.report(), names::REPORT).unwrap();
     for name in manifest.outputs.keys() {
         manifest.verify(&run.report(), name).unwrap();
@@ -57,7 +57,7 @@ fn writes_all_files_and_lists_them_in_the_manifest() {
 
 #[test]
 fn skips_an_up_to_date_report() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     let stderr = support::run_program(&run, &[]).stderr;
     assert!(String::from_utf8_lossy(&stderr).contains("up to date"), "{}", String::from_utf8_lossy(&stderr));
     let stderr = support::run_program(&run, &["report.correct=3"]).stderr;
@@ -66,7 +66,7 @@ fn skips_an_up_to_date_report() {
 
 #[test]
 fn svg_figures_are_well_formed_and_reference_no_files() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     let figures: Vec<_> =
         files(&run.report().join("figures")).into_iter().filter(|p| p.extension().unwrap() == "svg").collect();
     assert!(figures.len() >= 10, "{figures:?}");
@@ -87,7 +87,7 @@ fn svg_figures_are_well_formed_and_reference_no_files() {
 
 #[test]
 fn every_figure_is_also_written_as_png() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     let of_kind = |kind: &str| -> Vec<_> {
         let files = files(&run.report().join("figures")).into_iter();
         files.filter(|path| path.extension().is_some_and(|found| found == kind)).collect()
@@ -107,7 +107,7 @@ fn every_figure_is_also_written_as_png() {
 
 #[test]
 fn shows_the_audit_and_repeats_its_warning_in_the_summary() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     let page = without_images(&support::read(&run, "index.html"));
     let summary = page.split("id=\"results\"").next().unwrap();
     assert!(
@@ -142,7 +142,7 @@ fn shows_the_audit_and_repeats_its_warning_in_the_summary() {
 
 #[test]
 fn an_audit_without_shortcuts_passes_without_a_warning() {
-    let (_dir, run) = rendered(Plan { clean: true, ..Plan::default() }, &[]);
+    let (_dir, run) = rendered(RunSpec { clean: true, ..RunSpec::default() }, &[]);
     let page = without_images(&support::read(&run, "index.html"));
     assert!(
         page.contains("<strong>Pass.</strong>")
@@ -155,7 +155,7 @@ fn an_audit_without_shortcuts_passes_without_a_warning() {
 #[test]
 fn lists_near_duplicates_without_images_if_the_shards_are_missing() {
     let dir = tempfile::tempdir().unwrap();
-    let run = fixture::write(&dir.path().join("made-up"), Plan::default());
+    let run = fixture::write(&dir.path().join("made-up"), RunSpec::default());
     for path in files(&run.ingest()).into_iter().filter(|path| path.extension().is_some_and(|e| e == "parquet")) {
         std::fs::remove_file(path).unwrap();
     }
@@ -168,7 +168,7 @@ fn lists_near_duplicates_without_images_if_the_shards_are_missing() {
 #[test]
 fn warns_if_the_run_was_trained_again_after_the_evaluation() {
     let retrained = "the run was trained again after th";
-    let (_dir, run) = rendered(Plan::default(), &[]);
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     let page = || std::fs::read_to_string(run.report().join("index.html")).unwrap();
     assert!(!page().contains(retrained));
     for k in 0..run.complete_train_runs().len() {
@@ -182,7 +182,7 @@ fn warns_if_the_run_was_trained_again_after_the_evaluation() {
 
 #[test]
 fn warns_if_one_of_several_runs_was_trained_again() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     std::fs::remove_dir_all(run.train_run(1)).unwrap();
     fixture::write_training(&run.train_run(1), 10);
     support::render(&run, &[]);
@@ -207,7 +207,7 @@ fn update_manifest(run: &RunDir, name: &str) {
 fn rejects_files_of_a_later_schema_version() {
     for name in [names::METRICS, Robustness::FILE, "explanations/index.json"] {
         let dir = tempfile::tempdir().unwrap();
-        let run = fixture::write(&dir.path().join("made-up"), Plan::default());
+        let run = fixture::write(&dir.path().join("made-up"), RunSpec::default());
         let path = run.evaluate().join(name);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replacen("\"schema_version\": 1", "\"schema_version\": 2", 1)).unwrap();
@@ -221,7 +221,7 @@ fn rejects_files_of_a_later_schema_version() {
 
 #[test]
 fn lists_verdicts_that_change() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     let page = without_images(&support::read(&run, "index.html"));
     assert!(page.contains("Changed verdicts") && page.contains("JPEG 60, 30; blur 2"));
     let flips = support::read(&run, "figures/flips.csv");
@@ -236,29 +236,29 @@ fn shows_published_results_for_the_same_data_set_only() {
             "report.published={{dataset = \"{dataset}\", name = \"the baseline\", accuracy = 0.85, roc_auc = 0.96}}"
         )
     };
-    let (_dir, run) = rendered(Plan::default(), &[&published(fixture::SOURCE)]);
+    let (_dir, run) = rendered(RunSpec::default(), &[&published(fixture::SOURCE)]);
     let page = support::read(&run, "index.html");
     assert!(page.contains("the baseline") && page.contains("not published"));
-    let (_dir, run) = rendered(Plan::default(), &[&published("kaggle:another/set")]);
+    let (_dir, run) = rendered(RunSpec::default(), &[&published("kaggle:another/set")]);
     assert!(!support::read(&run, "index.html").contains("the baseline"));
 }
 
 #[test]
 fn marks_simulated_data_in_page_card_and_figures() {
-    let (_dir, run) = rendered(Plan { simulated: true, ..Plan::default() }, &[]);
+    let (_dir, run) = rendered(RunSpec { simulated: true, ..RunSpec::default() }, &[]);
     let page = support::read(&run, "index.html");
     assert!(page.contains("simulated data") && page.contains("simulated images of the test split"));
     let card = support::read(&run, "README.md");
     assert!(card.contains("- simulated-data\n") && card.contains("a-line (simulated)"), "{card}");
     assert!(support::read(&run, "figures/roc.svg").contains(">simulated data<"));
-    let (_dir, run) = rendered(Plan::default(), &[]);
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     assert!(!support::read(&run, "index.html").contains("simulated data"));
     assert!(!support::read(&run, "figures/roc.svg").contains("simulated data"));
 }
 
 #[test]
 fn shows_undefined_scores_as_a_dash_with_the_reason() {
-    let (_dir, run) = rendered(Plan { fakes: false, ..Plan::default() }, &[]);
+    let (_dir, run) = rendered(RunSpec { fakes: false, ..RunSpec::default() }, &[]);
     let page = support::read(&run, "index.html");
     assert!(page.contains("ROC-AUC is undefined: it needs images of both classes"));
     assert!(!without_images(&page).contains("NaN"));
@@ -269,7 +269,7 @@ fn shows_undefined_scores_as_a_dash_with_the_reason() {
 
 #[test]
 fn escapes_hostile_file_names_in_every_file() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     let page = support::read(&run, "index.html");
     assert!(
         !page.contains("<script>alert")
@@ -292,7 +292,7 @@ fn escapes_hostile_file_names_in_every_file() {
 
 #[test]
 fn escapes_the_title_in_the_model_card() {
-    let (_dir, run) = rendered(Plan::default(), &["report.title=\"a: \\\"b\\\"\\n---\\n# <i>\""]);
+    let (_dir, run) = rendered(RunSpec::default(), &["report.title=\"a: \\\"b\\\"\\n---\\n# <i>\""]);
     let card = support::read(&run, "README.md");
     assert_eq!(card.lines().filter(|line| *line == "---").count(), 2, "{card}");
     assert!(card.contains("\\<i\\>") && card.contains("base_model: \"timm/resnet50.tv_in1k\""), "{card}");
@@ -300,7 +300,7 @@ fn escapes_the_title_in_the_model_card() {
 
 #[test]
 fn rejects_a_missing_or_damaged_evaluation_with_advice() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     std::fs::write(run.evaluate().join(names::METRICS), "{}").unwrap();
     let output = support::run_program(&run, &["report.correct=5"]);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -318,7 +318,7 @@ fn rejects_a_missing_or_damaged_evaluation_with_advice() {
 #[test]
 fn rejects_examples_outside_the_evaluation() {
     let dir = tempfile::tempdir().unwrap();
-    let run = fixture::write(&dir.path().join("made-up"), Plan::default());
+    let run = fixture::write(&dir.path().join("made-up"), RunSpec::default());
     let index = run.evaluate().join(names::EXPLANATIONS).join(names::EXPLANATIONS_INDEX);
     let text = std::fs::read_to_string(&index).unwrap().replacen("000.png", "../../../secret.png", 1);
     std::fs::write(&index, text).unwrap();
@@ -331,7 +331,7 @@ fn rejects_examples_outside_the_evaluation() {
 
 #[test]
 fn page_of_a_large_evaluation_stays_below_four_megabytes() {
-    let (_dir, run) = rendered(Plan { images: 4_000, runs: 1, ..Plan::default() }, &[]);
+    let (_dir, run) = rendered(RunSpec { images: 4_000, runs: 1, ..RunSpec::default() }, &[]);
     let bytes = std::fs::metadata(run.report().join("index.html")).unwrap().len();
     assert!(bytes < 4_000_000, "{bytes}");
 }
