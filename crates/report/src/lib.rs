@@ -16,7 +16,6 @@ mod format_number;
 mod histogram;
 mod html;
 mod limitations;
-mod metric;
 mod model_card;
 mod near_duplicate_images;
 mod output;

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use artifacts::config::Override;
+use artifacts::names;
 use artifacts::stage::{self, StageArgs};
 use clap::Parser;
 use report::Report;
@@ -13,8 +15,13 @@ use report::Report;
 struct Args {
     #[command(flatten)]
     stage: StageArgs,
+    /// The heading of the page; short for --set report.title=TITLE
+    #[arg(long, value_name = "TITLE")]
+    title: Option<String>,
 }
 
 fn main() -> ExitCode {
-    stage::main::<Report>(&Args::parse().stage, Vec::new())
+    let Args { stage, title } = Args::parse();
+    let title = title.map(|title| Override::of_option(names::REPORT, "title", title, "--title"));
+    stage::main::<Report>(&stage, title.into_iter().collect())
 }

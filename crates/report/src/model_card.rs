@@ -2,14 +2,13 @@
 
 use std::fmt::Write;
 
-use artifacts::schema::Metrics;
+use artifacts::schema::{Metric, Metrics};
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::escape::{markdown, yaml};
 use crate::format_number::{compact, count, score};
 use crate::limitations::limitations;
-use crate::metric;
 use crate::run_results::RunResults;
 use crate::summary::{Summary, dataset_name, report_title};
 
@@ -27,7 +26,7 @@ pub(crate) fn render(results: &RunResults, config: &Config) -> String {
     card.push_str(&scores_section(&results.evaluation.metrics, &summary));
     card.push_str(&training_section(results));
     card.push_str("\n## Provenance\n\n");
-    let _ = writeln!(card, "- Made by Candling {}", markdown(&results.evaluation.manifest.code.version));
+    let _ = writeln!(card, "- Made by Candling {}", markdown(&results.evaluation.manifest.code.program));
     for run in &results.evaluation.metrics.runs {
         if let Some(weights) = &run.weights {
             let _ = writeln!(card, "- Weights of run {}: BLAKE3 `{weights}`", run.run);
@@ -53,8 +52,9 @@ fn metadata(results: &RunResults, title: &str) -> String {
     yaml_text.push_str("  - task:\n      type: image-classification\n      name: Real or generated\n");
     let _ = writeln!(yaml_text, "    dataset:\n      name: {}", yaml(&dataset_name(metrics)));
     let _ = writeln!(yaml_text, "      type: {}\n      split: {}", yaml(&metrics.dataset), metrics.split);
-    let defined = metric::headline()
-        .filter_map(|metric| Some((metric, metric.of(&metrics.headline).filter(|value| value.is_finite())?)));
+    let defined = Metric::headline().filter_map(|metric| {
+        Some((metric, metric.informative_value(&metrics.headline).filter(|value| value.is_finite())?))
+    });
     let results: String = defined.fold(String::new(), |mut text, (metric, value)| {
         let _ = writeln!(
             text,
@@ -106,15 +106,15 @@ fn scores_section(metrics: &Metrics, summary: &Summary) -> String {
         markdown(&dataset_name(metrics))
     );
     text.push_str("| Score | Value | 95% confidence interval |\n| --- | --- | --- |\n");
-    for metric in &metric::ALL {
+    for metric in Metric::listed() {
         let interval = metrics.intervals.get(metric.key);
         let range = interval.map(|i| format!("{} to {}", score(Some(i.low)), score(Some(i.high))));
-        let at = if metric.at_threshold { " at threshold 0.5" } else { "" };
-        let value = score(metric.of(&metrics.headline));
+        let at = if metric.depends_on_threshold() { " at threshold 0.5" } else { "" };
+        let value = score(metric.informative_value(&metrics.headline));
         let _ = writeln!(text, "| {}{at} | {value} | {} |", metric.name, range.unwrap_or_default());
     }
     text.push('\n');
-    for reason in metric::ALL.iter().filter_map(|metric| metric.why_undefined(&metrics.headline)) {
+    for reason in Metric::listed().filter_map(|metric| metric.why_undefined(&metrics.headline)) {
         let _ = writeln!(text, "- {reason}.");
     }
     for sentence in &summary.uncertainty {

@@ -81,7 +81,7 @@ pub(crate) fn input_digests(run: &RunDir) -> Result<BTreeMap<String, Hash>, Erro
         add(format!("{}/run-{i}", names::TRAIN), dir)?;
     }
     add(names::EVALUATE.to_owned(), &run.evaluate())?;
-    for dir in run.further_evaluations()? {
+    for dir in run.named_evaluations()? {
         add(folder_name(&dir), &dir)?;
     }
     Ok(inputs)
@@ -95,7 +95,7 @@ impl RunResults {
         let ingest = IngestResults::read(run, config)?;
         let evaluation = EvaluationResults::read(&run.evaluate())?;
         let other_evaluations =
-            run.further_evaluations()?.iter().map(|dir| read_other_evaluation(dir)).collect::<Result<_, _>>()?;
+            run.named_evaluations()?.iter().map(|dir| read_other_evaluation(dir)).collect::<Result<_, _>>()?;
         Ok(RunResults { run: run.name(), ingest, training, evaluation, other_evaluations })
     }
 
@@ -107,7 +107,7 @@ impl RunResults {
     /// Returns the training runs that were trained again after the evaluation `metrics`, so that the evaluated weights are
     /// gone. Weights that were given by path belong to no training run.
     pub(crate) fn runs_retrained_since(&self, metrics: &Metrics) -> Vec<usize> {
-        if self.training.is_empty() || Checkpoint::of_name(&metrics.checkpoint).is_none() {
+        if self.training.is_empty() || Checkpoint::by_name(&metrics.checkpoint).is_none() {
             return Vec::new();
         }
         let has_weights = |run: usize, weights: Hash| {

@@ -24,6 +24,7 @@ pub struct Report;
 
 impl Stage for Report {
     const NAME: &'static str = names::REPORT;
+    const VERSION: u32 = 1;
     type Config = Config;
 
     fn validate(config: &Config) -> Result<(), Failure> {
@@ -35,6 +36,10 @@ impl Stage for Report {
     }
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
+        for surplus in job.run.surplus_train_runs() {
+            let surplus = surplus.display();
+            progress::line(&format!("report: `{surplus}` is left out, because train.runs does not include it"));
+        }
         let results = RunResults::read(&job.run, &job.config)?;
         let writer = atomic::DirWriter::create(&job.run.report())?;
         let figures = Figures::draw(&results);

@@ -55,7 +55,7 @@ impl Cell {
     /// because a minus sign at the start is meant.
     fn to_csv(&self) -> String {
         match self {
-            Cell::Text(text) => spreadsheet::harmless(&visible(text)).into_owned(),
+            Cell::Text(text) => spreadsheet::escape_formula(&visible(text)).into_owned(),
             Cell::Number(value) => value.filter(|v| v.is_finite()).map(|v| v.to_string()).unwrap_or_default(),
             Cell::Count(count) => count.to_string(),
         }

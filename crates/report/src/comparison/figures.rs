@@ -1,12 +1,11 @@
 //! The figures of a comparison: all ROC curves in one chart, and the differences of the scores.
 
-use artifacts::schema::{Comparison, Interval};
+use artifacts::schema::{Comparison, Interval, Metric};
 use maud::html;
 
 use super::detector_names::{name, pair_names};
 use crate::figure::{Figure, HoverPoint, subsample};
 use crate::format_number::{count, score};
-use crate::metric;
 use crate::plot::{self, Anchor, Axes, Axis, Colour, IntervalRow, Panel, Stroke, downsample, interval_row, line, text};
 use crate::table::Table;
 
@@ -157,7 +156,7 @@ fn draw_differences(comparison: &Comparison) -> Option<Figure> {
 }
 
 fn rows(comparison: &Comparison) -> Vec<IntervalRow> {
-    metric::headline()
+    Metric::headline()
         .flat_map(|metric| {
             comparison.pairs.iter().filter_map(|pair| {
                 let [first, second] = pair_names(comparison, pair);

@@ -1,7 +1,7 @@
 //! The page of a comparison.
 
 use artifacts::Label;
-use artifacts::schema::{Comparison, Disagreement, Entrant, Pair};
+use artifacts::schema::{Comparison, Disagreement, Entrant, Metric, Pair};
 use maud::{Markup, html};
 
 use super::detector_names::{all_names, name, pair_names};
@@ -20,7 +20,6 @@ use crate::html::score_cells::{headline_cells, with_headline_columns};
 use crate::html::section::Section;
 use crate::html::table::Column::{self, Number, Text};
 use crate::html::table::HtmlTable;
-use crate::metric::{self, Metric};
 
 /// The maximum number of images in the table of disagreements. The others are in the CSV file only.
 const MAX_DISAGREEMENTS: usize = 60;
@@ -104,7 +103,7 @@ fn all_scores(comparison: &Comparison) -> Markup {
     let columns: Vec<Column<'_>> =
         std::iter::once(Text("Score")).chain(names.iter().map(|name| Number(name))).collect();
     let rows = html! {
-        @for metric in &metric::ALL {
+        @for metric in Metric::listed() {
             tr {
                 th scope="row" { (metric.name) }
                 @for detector in &comparison.entrants { (default_and_fitted_score(metric, detector)) }
@@ -118,8 +117,8 @@ fn all_scores(comparison: &Comparison) -> Markup {
 fn default_and_fitted_score(metric: &Metric, detector: &Entrant) -> Markup {
     html! {
         td.number {
-            (score(metric.of(&detector.scores)))
-            @if let Some(fitted) = &detector.fitted { span.interval { (score(metric.of(fitted))) } }
+            (score(metric.informative_value(&detector.scores)))
+            @if let Some(fitted) = &detector.fitted { span.interval { (score(metric.informative_value(fitted))) } }
         }
     }
 }

@@ -1,9 +1,8 @@
 //! CSV tables of a comparison.
 
-use artifacts::schema::Comparison;
+use artifacts::schema::{Comparison, Metric};
 
 use super::detector_names::{name, pair_names};
-use crate::metric;
 use crate::table::Table;
 
 /// Returns the tables with the stems of their file names.
@@ -14,16 +13,16 @@ pub(super) fn all(comparison: &Comparison) -> [(&'static str, Table); 3] {
 fn scores(comparison: &Comparison) -> Table {
     let mut table = Table::new(&["detector", "run", "score", "value", "low", "high", "fitted"]);
     for (index, detector) in comparison.entrants.iter().enumerate() {
-        for metric in &metric::ALL {
+        for metric in Metric::listed() {
             let interval = detector.intervals.get(metric.key);
             table.push([
                 name(comparison, index).into(),
                 detector.run.into(),
                 metric.key.into(),
-                metric.of(&detector.scores).into(),
+                metric.informative_value(&detector.scores).into(),
                 interval.map(|i| i.low).into(),
                 interval.map(|i| i.high).into(),
-                detector.fitted.as_ref().and_then(|scores| metric.of(scores)).into(),
+                detector.fitted.as_ref().and_then(|scores| metric.informative_value(scores)).into(),
             ]);
         }
     }

@@ -2,22 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use artifacts::schema::{Interval, Scores};
+use artifacts::schema::{Interval, Metric, Scores};
 use maud::{Markup, html};
 
 use super::table::Column;
 use crate::format_number::score;
-use crate::metric;
 
 /// Returns `first` followed by a column for each headline metric.
 pub(crate) fn with_headline_columns<'a>(first: &[Column<'a>]) -> Vec<Column<'a>> {
-    first.iter().copied().chain(metric::headline().map(|metric| Column::Number(metric.name))).collect()
+    first.iter().copied().chain(Metric::headline().map(Column::Metric)).collect()
 }
 
 /// Renders a cell for each headline metric.
 pub(crate) fn headline_cells(scores: &Scores, intervals: &BTreeMap<String, Interval>) -> Markup {
     html! {
-        @for metric in metric::headline() { (score_cell(metric.of(scores), intervals.get(metric.key))) }
+        @for metric in Metric::headline() { (score_cell(metric.informative_value(scores), intervals.get(metric.key))) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! HTML tables. Each stands in a box that scrolls sideways on narrow screens.
 
+use artifacts::schema::Metric;
 use maud::{Markup, Render, html};
 
 use crate::escape::visible;
@@ -30,8 +31,10 @@ pub(crate) enum Column<'a> {
     Text(&'a str),
     /// Right-aligned numbers.
     Number(&'a str),
-    /// Right-aligned numbers, with an explanation that shows when the pointer is over the heading.
+    /// Right-aligned numbers, with an explanation as a tooltip of the heading.
     NumberWithTooltip(&'a str, &'static str),
+    /// Right-aligned values of a metric, with its description as a tooltip of the heading.
+    Metric(&'static Metric),
 }
 
 impl<'a> HtmlTable<'a> {
@@ -84,6 +87,7 @@ pub(crate) fn column_headings(columns: &[Column<'_>]) -> Markup {
                     @match column {
                         Column::Text(name) => th scope="col" { (name) },
                         Column::Number(name) => th.number scope="col" { (name) },
+                        Column::Metric(metric) => th.number scope="col" title=(metric.description()) { (metric.name) },
                         Column::NumberWithTooltip(name, tooltip) => {
                             th.number scope="col" { abbr title=(tooltip) { (name) } }
                         }

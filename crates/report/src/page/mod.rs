@@ -55,7 +55,7 @@ pub(crate) fn render(results: &RunResults, config: &Config, figures: &Figures) -
         subtitle: subtitle(results),
         summary: summary::render(results, figures),
         sections: &sections,
-        version: &results.evaluation.manifest.code.version,
+        version: &results.evaluation.manifest.code.program,
     }))
 }
 

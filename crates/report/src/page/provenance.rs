@@ -32,7 +32,7 @@ fn stage(name: &str, manifest: &Manifest) -> Markup {
     let program = [
         (
             "Program".to_owned(),
-            html! { "Candling " (visible(&manifest.code.version)) ", executable " (hash(&manifest.code.executable)) },
+            html! { "Candling " (visible(&manifest.code.program)) ", executable " (hash(&manifest.code.executable)) },
         ),
         ("Device".to_owned(), html! { (visible(&manifest.device)) }),
         ("Time".to_owned(), html! { (duration(manifest.seconds)) }),

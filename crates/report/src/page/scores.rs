@@ -1,6 +1,6 @@
 //! The tables of scores.
 
-use artifacts::schema::{Fitted, Metrics};
+use artifacts::schema::{Fitted, Metric, Metrics};
 use maud::{Markup, html};
 
 use crate::config::{Config, Published};
@@ -10,7 +10,6 @@ use crate::html::score_cells::{headline_cells, score_cell, with_headline_columns
 use crate::html::section::Section;
 use crate::html::table::Column::{Number, Text};
 use crate::html::table::HtmlTable;
-use crate::metric::{self, Metric};
 use crate::run_results::RunResults;
 
 /// Renders the headline scores, next to published ones if they are for the same data set, and all other scores.
@@ -45,7 +44,7 @@ fn headline(metrics: &Metrics, published: Option<&Published>) -> Markup {
         @if several {
             tr {
                 th scope="row" { "mean ± standard deviation of " (metrics.runs.len()) " runs" }
-                @for metric in metric::headline() { td.number { (mean_and_deviation(metrics, metric)) } }
+                @for metric in Metric::headline() { td.number { (mean_and_deviation(metrics, metric)) } }
             }
         }
         @if let Some(published) = published {
@@ -70,8 +69,7 @@ fn mean_and_deviation(metrics: &Metrics, metric: &Metric) -> String {
 
 /// Explains each dash in the tables.
 fn undefined_scores(metrics: &Metrics) -> Markup {
-    let reasons: Vec<String> =
-        metric::ALL.iter().filter_map(|metric| metric.why_undefined(&metrics.headline)).collect();
+    let reasons: Vec<String> = Metric::listed().filter_map(|metric| metric.why_undefined(&metrics.headline)).collect();
     html! {
         @if !reasons.is_empty() {
             ul.undefined { @for reason in reasons { li { (UNDEFINED) " " (reason) "." } } }
@@ -100,14 +98,14 @@ fn all_scores(metrics: &Metrics) -> Markup {
     columns.extend(calibrated.as_deref().map(Number));
     columns.push(Text("Meaning"));
     let rows = html! {
-        @for metric in &metric::ALL {
+        @for metric in Metric::listed() {
             tr {
                 th scope="row" { (metric.name) }
-                (score_cell(metric.of(&metrics.headline), metrics.intervals.get(metric.key)))
+                (score_cell(metric.informative_value(&metrics.headline), metrics.intervals.get(metric.key)))
                 @if let Some(fitted) = fitted {
-                    (score_cell(metric.of(&fitted.scores), fitted.intervals.get(metric.key)))
+                    (score_cell(metric.informative_value(&fitted.scores), fitted.intervals.get(metric.key)))
                 }
-                td.meaning { (metric.meaning) }
+                td.meaning { (metric.description()) }
             }
         }
     };

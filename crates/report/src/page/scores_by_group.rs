@@ -1,6 +1,6 @@
 //! Scores by generator and by source.
 
-use artifacts::schema::{Group, Groups};
+use artifacts::schema::{Group, Groups, Metric};
 use maud::{Markup, html};
 
 use crate::escape::visible;
@@ -36,13 +36,10 @@ fn groups(groups: &Groups, drawn: Option<&Figure>, kind: &str) -> Markup {
     }
 }
 
-/// Keys and names of the scores in the table.
-const SCORES: [(&str, &str); 4] = [
-    ("roc_auc", "ROC-AUC"),
-    ("real_accuracy", "Accuracy on real"),
-    ("fake_accuracy", "Accuracy on fake"),
-    ("f1", "F1 (fake)"),
-];
+/// Returns the metrics in the table.
+fn shown_metrics() -> impl Iterator<Item = &'static Metric> {
+    ["roc_auc", "real_accuracy", "fake_accuracy", "f1"].into_iter().filter_map(Metric::by_key)
+}
 
 fn table(groups: &Groups, kind: &str) -> Markup {
     let id = format!("by-{}", kind.to_lowercase());
@@ -51,7 +48,7 @@ fn table(groups: &Groups, kind: &str) -> Markup {
     let worst = groups.worst.get("roc_auc").filter(|_| several).map(|worst| worst.name.as_str());
     let columns: Vec<Column<'_>> = [Text(kind), Number("Real images"), Number("Fakes")]
         .into_iter()
-        .chain(SCORES.iter().map(|(_, name)| Number(name)))
+        .chain(shown_metrics().map(Column::Metric))
         .collect();
     let rows = html! { @for group in &groups.groups { (row(group, worst == Some(group.name.as_str()))) } };
     let table = HtmlTable::captioned(&id, caption, &columns, rows);
@@ -74,10 +71,7 @@ fn row(group: &Group, worst: bool) -> Markup {
             }
             td.number { (count(group.reals)) }
             td.number { (count(group.fakes)) }
-            @for (key, _) in SCORES {
-                @let value = group.scores.named().into_iter().find(|(name, _)| *name == key);
-                (score_cell(value.and_then(|(_, value)| value), group.intervals.get(key)))
-            }
+            @for metric in shown_metrics() { (score_cell(metric.value(&group.scores), group.intervals.get(metric.key))) }
         }
     }
 }
@@ -87,7 +81,7 @@ fn footer_row(name: &str, value: impl Fn(&str) -> Option<f64>) -> Markup {
         tr {
             th scope="row" { (name) }
             td {} td {}
-            @for (key, _) in SCORES { td.number { (score(value(key))) } }
+            @for metric in shown_metrics() { td.number { (score(value(metric.key))) } }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The first screen: the summary, the headline scores and the limitations.
 
+use artifacts::schema::Metric;
 use maud::{Markup, html};
 
 use crate::figures::Figures;
@@ -7,7 +8,6 @@ use crate::format_number::score;
 use crate::html::layout::SUMMARY_ID;
 use crate::html::limitations::limitation_box;
 use crate::limitations::limitations;
-use crate::metric;
 use crate::run_results::RunResults;
 use crate::summary::Summary;
 
@@ -45,11 +45,11 @@ fn headline_scores(results: &RunResults) -> Markup {
     let metrics = &results.evaluation.metrics;
     html! {
         dl.tiles {
-            @for metric in metric::headline() {
+            @for metric in Metric::headline() {
                 div {
                     dt { (metric.name) }
                     dd {
-                        span.value { (score(metric.of(&metrics.headline))) }
+                        span.value { (score(metric.informative_value(&metrics.headline))) }
                         @if let Some(interval) = metrics.intervals.get(metric.key) {
                             span.interval { (score(Some(interval.low))) " to " (score(Some(interval.high))) }
                         } @else if let Some(why) = metric.why_undefined(&metrics.headline) {

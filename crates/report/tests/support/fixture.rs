@@ -56,7 +56,7 @@ pub(crate) fn write(dir: &Path, spec: RunSpec) -> RunDir {
 }
 
 fn complete(dir: &Path, stage: &str, config: Value, summary: Value) {
-    let code = Code { version: "0.1.0".to_owned(), executable: Hash::of(b"program") };
+    let code = Code { version: 1, program: "0.1.0".to_owned(), executable: Hash::of(b"program") };
     let inputs = BTreeMap::from([("source".to_owned(), Hash::of(b"source"))]);
     let device = "cpu (made up, 2 threads)".to_owned();
     let manifest = Manifest::of(dir, stage, code).unwrap();
@@ -180,7 +180,7 @@ fn write_evaluation(run: &RunDir, spec: RunSpec) {
     let by_run: Vec<Vec<Prediction>> = (0..spec.runs as u32).map(|run| predictions(spec, run)).collect();
     predictions::write(&dir.join(names::PREDICTIONS), &by_run.concat()).unwrap();
     let runs: Vec<RunMetrics> = by_run.iter().enumerate().map(|(index, rows)| run_metrics(index, rows)).collect();
-    let over_runs = runs[0].scores.named().into_iter().map(|(name, _)| (name.to_owned(), moments(&runs, name)));
+    let over_runs = runs[0].scores.named().map(|(name, _)| (name.to_owned(), moments(&runs, name)));
     let metrics = Metrics {
         seen: None,
         schema_version: Metrics::SCHEMA_VERSION,
@@ -212,8 +212,7 @@ fn write_further(run: &RunDir, metrics: &Metrics) {
 }
 
 fn moments(runs: &[RunMetrics], name: &str) -> Moments {
-    let value =
-        |run: &RunMetrics| run.scores.named().into_iter().find(|(key, _)| *key == name).and_then(|(_, value)| value);
+    let value = |run: &RunMetrics| run.scores.named().find(|(key, _)| *key == name).and_then(|(_, value)| value);
     let values: Vec<f64> = runs.iter().filter_map(value).collect();
     let n = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / n;
