@@ -100,7 +100,7 @@ fn worst_generator_limitation(metrics: &Metrics) -> Option<Limitation> {
     // If the scores are the same in all digits shown, there is no worst generator to name.
     (lowest != mean).then(|| {
         Limitation::new(
-            format!("Fakes from {}", visible(&worst.name)),
+            format!("Fakes from the generator “{}”", visible(&worst.name)),
             format!("ROC-AUC is {lowest} for this generator, and {mean} on average over all generators"),
         )
     })

@@ -16,6 +16,8 @@ const NAME_WIDTH: f64 = 250.0;
 const TOP: f64 = 26.0;
 /// The maximum number of single features in the figure. The others are in the tables only.
 const MAX_FEATURES: usize = 12;
+/// The ROC-AUC of a classifier that guesses. Bars start here.
+const CHANCE: f64 = 0.5;
 
 /// A bar of the chart.
 struct Bar<'a> {
@@ -38,10 +40,12 @@ pub(crate) fn draw(audit: &Audit, detector: Option<f64>) -> Option<Figure> {
     }
     let panel =
         Panel { left: NAME_WIDTH, top: TOP, width: WIDTH - NAME_WIDTH - 80.0, height: ROW_HEIGHT * bars.len() as f64 };
-    let x = Axis::new("ROC-AUC, cross-validated; 0.5 is chance", [0.5, 1.0], 5);
+    let x = Axis::new("ROC-AUC, cross-validated; 0.5 is chance", [axis_minimum(&bars, detector), 1.0], 5);
     let axes = Axes { panel, x, y: Axis::none() };
+    let chance = axes.x_scale().at(CHANCE);
     let body = html! {
         (axes.draw())
+        (line((chance, panel.top), (chance, panel.bottom()), Stroke::solid(Colour::Axis, 1.0)))
         @for (i, bar) in bars.iter().enumerate() { (draw_bar(&axes, panel.top + ROW_HEIGHT * (i as f64 + 0.5), bar)) }
         @if let Some(detector) = detector { (detector_line(&axes, detector)) }
     };
@@ -81,10 +85,16 @@ fn bars(audit: &Audit) -> Vec<Bar<'_>> {
     of_probes.chain(of_features).collect()
 }
 
+/// Returns the lower end of the axis: 0.5, or a smaller multiple of 0.1 if a value is below chance.
+fn axis_minimum(bars: &[Bar<'_>], detector: Option<f64>) -> f64 {
+    let lowest = bars.iter().map(|bar| bar.roc_auc).chain(detector).fold(CHANCE, f64::min);
+    (lowest * 10.0).floor() / 10.0
+}
+
 fn draw_bar(axes: &Axes, y: f64, bar: &Bar<'_>) -> Markup {
     const HEIGHT: f64 = 14.0;
     let panel = axes.panel;
-    let end = axes.x_scale().at(bar.roc_auc.clamp(0.5, 1.0));
+    let (chance, end) = (axes.x_scale().at(CHANCE), axes.x_scale().at(bar.roc_auc));
     let colour = match bar {
         Bar { is_shortcut: true, .. } => Colour::Secondary,
         Bar { is_probe: true, .. } => Colour::Primary,
@@ -95,14 +105,14 @@ fn draw_bar(axes: &Axes, y: f64, bar: &Bar<'_>) -> Markup {
     let tooltip = format!("{}\nROC-AUC {number}\n{}{verdict}", bar.name, bar.input);
     html! {
         (text((panel.left - 12.0, y + 4.0), Anchor::End, Colour::Text, 12.0, bar.is_probe, &bar.name))
-        (rect((panel.left, y - HEIGHT / 2.0), ((end - panel.left).max(1.0), HEIGHT), colour, 1.0))
+        (rect((chance.min(end), y - HEIGHT / 2.0), ((end - chance).abs().max(1.0), HEIGHT), colour, 1.0))
         (text((panel.right() + 14.0, y + 4.0), Anchor::Start, Colour::Text, 12.0, bar.is_shortcut, &number))
         (hover_target((0.0, y - ROW_HEIGHT / 2.0), (WIDTH, ROW_HEIGHT), &tooltip))
     }
 }
 
 fn detector_line(axes: &Axes, detector: f64) -> Markup {
-    let x = axes.x_scale().at(detector.clamp(0.5, 1.0));
+    let x = axes.x_scale().at(detector);
     let label = format!("this model {}", score(Some(detector)));
     html! {
         (line((x, axes.panel.top - 6.0), (x, axes.panel.bottom()), Stroke::dashed(Colour::Marker, 1.4)))

@@ -112,7 +112,7 @@ fn describe(run: &RunMetrics) -> String {
     );
     if let Some(fitted) = &run.fitted {
         words.push_str(&format!(
-            ", and {} after a temperature fitted on {} validation images",
+            ", and {} after calibration on {} validation images",
             score(fitted.scores.expected_calibration_error),
             count(fitted.fitted_on)
         ));

@@ -23,7 +23,6 @@ pub(crate) fn wide_figure(figure: &Figure) -> Markup {
 
 /// Like [`figure`], with `content` in place of the drawing and an additional CSS class.
 pub(crate) fn figure_with_content(figure: &Figure, class: &str, content: &Markup) -> Markup {
-    let stem = format!("figures/{}", figure.name);
     html! {
         figure class={ "plot " (class) } {
             h3 { (figure.title) }
@@ -31,13 +30,20 @@ pub(crate) fn figure_with_content(figure: &Figure, class: &str, content: &Markup
             figcaption id={ (figure.name) "-caption" } {
                 (figure.description)
                 " "
-                span.files {
-                    @for kind in ["svg", "png", "csv"] { a href={ (stem) "." (kind) } { (kind.to_uppercase()) } " " }
-                }
+                (file_links(figure.name))
             }
             @if !figure.numbers.rows.is_empty() && figure.numbers.rows.len() <= MAX_TABLE_ROWS {
                 details.numbers { summary { "Show the numbers" } (number_table(&figure.numbers)) }
             }
+        }
+    }
+}
+
+/// Renders links to the files of a figure.
+pub(crate) fn file_links(name: &str) -> Markup {
+    html! {
+        span.files {
+            @for kind in ["svg", "png", "csv"] { a href={ "figures/" (name) "." (kind) } { (kind.to_uppercase()) } " " }
         }
     }
 }

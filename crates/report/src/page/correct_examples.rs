@@ -13,7 +13,7 @@ pub(crate) fn section(examples: &SelectedExamples) -> Option<Section> {
         return None;
     }
     let lead = "The correct predictions in which the model is most confident. T is the truth and P the prediction. The \
-                images are shown at the size at which the network sees them.";
+                images show the pixels that the network received.";
     let body = html! {
         (row("Real images called real", &examples.correct_real, examples))
         (row("Fakes called fake", &examples.correct_fake, examples))

@@ -22,11 +22,11 @@ pub(crate) fn section(results: &RunResults) -> Option<Section> {
     let ingest = results.ingest.as_ref()?;
     let summary = &ingest.summary;
     let lead = format!(
-        "{}{} from {}; {} of them could not be used.",
+        "{}{} from {}. {} of them could be used.",
         if summary.simulated { "A simulated data set: " } else { "" },
         count_noun(summary.seen, "file"),
         visible(&summary.source),
-        count(summary.rejected)
+        if summary.rejected == 0 { "All".to_owned() } else { format!("All except {}", count(summary.rejected)) }
     );
     let body = html! {
         (splits(summary))

@@ -7,7 +7,7 @@ use maud::{Markup, PreEscaped, html};
 
 use crate::figures::Figures;
 use crate::format_number::{compact, count, ratio, score, share};
-use crate::html::figure::{figure, figure_with_content};
+use crate::html::figure::{figure, figure_with_content, file_links};
 use crate::html::section::Section;
 use crate::run_results::RunResults;
 use crate::threshold_sweep::{NamedThreshold, STEPS, SortedScores, ThresholdSweep};
@@ -17,8 +17,8 @@ pub(crate) fn section(results: &RunResults, figures: &Figures) -> Section {
     let metrics = &results.evaluation.metrics;
     let sweep = sweep(results);
     let lead = "An image is called fake if its P(fake) is at or above the threshold. A lower threshold misses fewer fakes but \
-                calls more real images fake. Do not choose a threshold from these test images: their scores would then be too \
-                good for new images.";
+                calls more real images fake. Do not choose the threshold on these test images: the scores would then look better \
+                than they are on new images.";
     let body = html! {
         (figure_with_content(&figures.distribution, "distribution", &html! {
             div.wide { (figures.distribution.inline_svg()) }
@@ -110,7 +110,7 @@ fn confusion_matrix(metrics: &Metrics) -> Markup {
             (rates(metrics))
             figcaption {
                 "Percentages are shares of the row. "
-                span.files { a href="figures/confusion.svg" { "SVG" } " " a href="figures/confusion.csv" { "CSV" } }
+                (file_links("confusion"))
             }
         }
     }
