@@ -28,7 +28,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use artifacts::atomic;
-use fetch::{Authorization, Checksum, Client, Environment, Expected, Head, Request, Url};
+use fetch::{Authorization, Checksum, Client, Environment, ExpectedFile, Request, ResponseHead, Url};
 
 use cache::Cache;
 pub use error::Error;
@@ -77,9 +77,9 @@ struct Metadata {
 impl Hub {
     /// Creates the client that this process's environment configures. It prints the progress of downloading `name`.
     fn of_process(name: &Name) -> Result<Hub, Error> {
-        let environment = Environment::of_process();
-        let client = Client::of(&environment).map_err(Error::Client)?;
-        Hub::new(&environment, client.observed_by(fetch::narrator(name.to_string())))
+        let environment = Environment::from_process();
+        let client = Client::from_environment(&environment).map_err(Error::Client)?;
+        Hub::new(&environment, client.with_observer(fetch::progress_observer(name.to_string())))
     }
 
     /// Creates the client that `environment` configures.
@@ -114,7 +114,7 @@ impl Hub {
             return Ok(path);
         }
         let metadata = self.metadata(name)?;
-        let expected = Expected { bytes: metadata.bytes, checksum: Checksum::sha256_from_hex(&metadata.etag) };
+        let expected = ExpectedFile { bytes: metadata.bytes, checksum: Checksum::sha256_from_hex(&metadata.etag) };
         let blob = self.cache.blob(name, &metadata.etag);
         if blob.exists() && !is_intact(&blob, &expected) {
             atomic::remove_file(&blob)?;
@@ -159,7 +159,7 @@ impl Hub {
 
 /// Reads the headers of a file (<https://huggingface.co/docs/huggingface_hub/package_reference/file_download>). Commit and
 /// entity tag become file names in the cache, so only plain names are accepted.
-fn metadata(head: &Head) -> Result<Metadata, String> {
+fn metadata(head: &ResponseHead) -> Result<Metadata, String> {
     let commit = head.get("x-repo-commit").ok_or("it sends no `x-repo-commit`")?.trim();
     let etag = head.get("x-linked-etag").or_else(|| head.get("etag")).ok_or("it sends no entity tag")?;
     let etag = etag.trim().trim_start_matches("W/").trim_matches('"');
@@ -171,14 +171,14 @@ fn metadata(head: &Head) -> Result<Metadata, String> {
     }
     let linked = head.get("x-linked-size").and_then(|size| size.trim().parse().ok());
     // The length of a redirect is that of the redirect's own body.
-    let own = head.length().filter(|_| head.status == 200);
+    let own = head.length().filter(|_| head.status() == 200);
     Ok(Metadata { commit: commit.to_owned(), etag: etag.to_owned(), bytes: linked.or(own) })
 }
 
 /// Whether a blob without a link to it has the expected size and checksum.
-fn is_intact(blob: &Path, expected: &Expected) -> bool {
+fn is_intact(blob: &Path, expected: &ExpectedFile) -> bool {
     let size_fits = expected.bytes.is_none_or(|bytes| blob.metadata().is_ok_and(|meta| meta.len() == bytes));
-    size_fits && expected.checksum.is_none_or(|wanted| wanted.of_file_alike(blob).is_ok_and(|actual| actual == wanted))
+    size_fits && expected.checksum.is_none_or(|wanted| wanted.recompute(blob).is_ok_and(|actual| actual == wanted))
 }
 
 fn token(environment: &Environment, home: Option<&Path>) -> Option<String> {
