@@ -197,7 +197,8 @@ impl<'a> Trainer<'a> {
         if let (1, Some(only)) = (classes.len(), classes.first()) {
             return Err(Error::OneClass { only: *only }.into());
         }
-        let device = request.config.device.open(request.config.precision).map_err(|error| Error::Model(error.into()))?;
+        let device =
+            request.config.device.open(request.config.precision).map_err(|error| Error::Model(error.into()))?;
         progress::line(&format!(
             "train: {} training and {} validation images of {}x{}, on {device}",
             train.len(),
