@@ -14,7 +14,7 @@ use artifacts::failure::chain;
 use artifacts::schema::{ModelConfig, PreprocessorConfig};
 use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
-use model::{Adam, AdamConfig, Network, weights};
+use model::{Adam, AdamConfig, Network};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
