@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use artifacts::Split;
 use ingest::audit::{Observation, audit, near_duplicates};
-use ingest::simulated::Spec;
+use sources::simulated::SimulatedSet;
 use pixels::encode::{self, Subsampling};
 use pixels::{Filter, Limits, RgbImage, decode, degrade, resize_to};
 use rayon::prelude::*;
@@ -45,9 +45,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// `n` simulated images, and after them a changed copy of each hundredth.
 fn simulate(n: usize) -> Result<Vec<Observation>, Box<dyn std::error::Error>> {
-    let spec: Spec = format!("train={n},test=0,size=64,seed=3").parse()?;
+    let set: SimulatedSet = format!("train={n},test=0,size=64,seed=3").parse()?;
     let observe = |index: usize| {
-        let sample = spec.sample(index as u64).map_err(|error| error.to_string())?;
+        let sample = set.image(index as u64).map_err(|error| error.to_string())?;
         let decoded = decode(&sample.jpeg, &Limits::default()).map_err(|error| error.to_string())?;
         let mut seen = vec![(index, Observation::new(&sample.jpeg, &decoded, sample.label, sample.split))];
         if index.is_multiple_of(100) {

@@ -4,17 +4,17 @@
 
 use std::path::PathBuf;
 
-use ingest::simulated::Spec;
+use sources::simulated::SimulatedSet;
 use rayon::prelude::*;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let (Some(spec), Some(folder)) = (arguments.next(), arguments.next()) else {
+    let (Some(set), Some(folder)) = (arguments.next(), arguments.next()) else {
         return Err("which set (such as train=1000,test=0,size=512), and which folder?".into());
     };
-    let (spec, folder): (Spec, PathBuf) = (spec.parse()?, folder.into());
-    (0..spec.len()).into_par_iter().try_for_each(|index| {
-        let sample = spec.sample(index).map_err(|error| error.to_string())?;
+    let (set, folder): (SimulatedSet, PathBuf) = (set.parse()?, folder.into());
+    (0..set.len()).into_par_iter().try_for_each(|index| {
+        let sample = set.image(index).map_err(|error| error.to_string())?;
         let path = folder.join(sample.path);
         std::fs::create_dir_all(path.parent().unwrap_or(&folder)).map_err(|error| error.to_string())?;
         std::fs::write(path, sample.jpeg).map_err(|error| error.to_string())

@@ -5,21 +5,21 @@
 use artifacts::roc_auc;
 use artifacts::schema::Verdict;
 use ingest::audit::{Observation, audit, near_duplicates};
-use ingest::simulated::{Sample, Spec};
+use sources::simulated::{SimulatedImage, SimulatedSet};
 use pixels::{Limits, decode};
 use rayon::prelude::*;
 
-fn make(spec: &str) -> Vec<Sample> {
-    let spec: Spec = spec.parse().unwrap();
-    (0..spec.len()).into_par_iter().map(|index| spec.sample(index).unwrap()).collect()
+fn make(set: &str) -> Vec<SimulatedImage> {
+    let set: SimulatedSet = set.parse().unwrap();
+    (0..set.len()).into_par_iter().map(|index| set.image(index).unwrap()).collect()
 }
 
 #[test]
 fn pictures_depend_on_seed_and_index_alone() {
     let whole = make("train=12,test=6,size=32,seed=5");
-    let spec: Spec = "train=12,test=6,size=32,seed=5".parse().unwrap();
-    for index in (0..spec.len()).rev() {
-        assert_eq!(spec.sample(index).unwrap(), whole[index as usize]);
+    let set: SimulatedSet = "train=12,test=6,size=32,seed=5".parse().unwrap();
+    for index in (0..set.len()).rev() {
+        assert_eq!(set.image(index).unwrap(), whole[index as usize]);
     }
     // A larger training split leaves the test split as it is.
     assert_eq!(make("train=40,test=6,size=32,seed=5")[40..], whole[12..]);

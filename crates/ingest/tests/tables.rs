@@ -74,7 +74,7 @@ fn classes_of_the_hub_go_by_their_names_and_splits_by_those_of_files() {
         assert_eq!(sample.label, if row.is_multiple_of(2) { Label::Fake } else { Label::Real }, "{}", sample.path);
         assert_eq!(sample.path.ends_with(".jpg"), row != 3, "{}", sample.path);
     }
-    assert!(!ingested.message().contains("0 is taken for real"), "{}", ingested.message());
+    assert!(!ingested.message().contains("0 is read as real"), "{}", ingested.message());
     let one = place.ingest_with_threads("one", &place.path("data"), &[], 1).done();
     assert_eq!(one.files(), place.ingest_with_threads("five", &place.path("data"), &[], 5).done().files());
     assert_eq!(one.files(), ingested.files());
@@ -118,10 +118,10 @@ fn tables_of_text_and_numbers_name_generators_and_broken_rows_are_listed() {
     let path = place.path("data/numbers.parquet");
     write(&path, table(numbers(), false), Compression::UNCOMPRESSED, None);
     let ingested = place.ingest("numbers", &path, &[]).done();
-    assert!(ingested.message().contains("0 is taken for real and 1 for fake"), "{}", ingested.message());
+    assert!(ingested.message().contains("0 is read as real and 1 as fake"), "{}", ingested.message());
     assert!(ingested.paths(Split::Train).len() > 20);
     let turned = place.ingest("turned", &path, &["labels={0='fake', 1='real'}"]).done();
-    assert!(!turned.message().contains("0 is taken for real"), "{}", turned.message());
+    assert!(!turned.message().contains("0 is read as real"), "{}", turned.message());
     let label = |ingested: &common::Ingested| {
         let samples = ingested.samples(Split::Train);
         samples.into_iter().map(|sample| (sample.path, sample.label)).collect::<BTreeMap<_, _>>()
@@ -144,12 +144,12 @@ fn numbers_and_names_of_classes_are_not_mixed_and_unknown_splits_not_passed_over
     write("mixed/train.parquet", with_images(20, vec![("label", numbers())]), Some(hub));
     write("mixed/test.parquet", with_images(20, vec![("label", numbers())]), None);
     let message = place.ingest("mixed", &place.path("mixed"), &[]).failed(3);
-    assert!(message.contains("test.parquet` numbers its classes") && message.contains("train.parquet"), "{message}");
+    assert!(message.contains("test.parquet` are numbers without names") && message.contains("train.parquet"), "{message}");
 
     let holdout: ArrayRef = Arc::new(StringArray::from(vec!["holdout"; 20]));
     write("splits.parquet", with_images(20, vec![("label", numbers()), ("split", holdout)]), Some(hub));
     let message = place.ingest("splits", &place.path("splits.parquet"), &[]).failed(3);
-    assert!(message.contains("the split `holdout` of row 0 is not known"), "{message}");
+    assert!(message.contains("unknown split `holdout` in row 0"), "{message}");
     place.ingest("splits", &place.path("splits.parquet"), &["splits.holdout=test"]).done();
 
     // However the numbers are written, it is said what they are taken for.
@@ -161,7 +161,7 @@ fn numbers_and_names_of_classes_are_not_mixed_and_unknown_splits_not_passed_over
         let file = format!("{name}.parquet");
         write(&file, with_images(20, vec![("label", labels)]), hub);
         let ingested = place.ingest(name, &place.path(&file), &["max_rejected=0.1"]).done();
-        assert!(ingested.message().contains("0 is taken for real"), "{name}: {}", ingested.message());
+        assert!(ingested.message().contains("0 is read as real"), "{name}: {}", ingested.message());
         assert_eq!(ingested.reasons().len(), usize::from(name == "floats"), "{name}");
     }
 
@@ -175,7 +175,7 @@ fn numbers_and_names_of_classes_are_not_mixed_and_unknown_splits_not_passed_over
     assert_eq!((counts(Label::Real), counts(Label::Fake)), (20, 20));
     write("alone/train.parquet", with_images(20, vec![]), None);
     let message = place.ingest("alone", &place.path("alone"), &[]).failed(3);
-    assert!(message.contains("train.parquet") && message.contains("no column says the class"), "{message}");
+    assert!(message.contains("train.parquet") && message.contains("it has no column of labels"), "{message}");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn what_is_no_table_of_images_is_refused_by_name() {
     write(&place.path("data/text.parquet"), vec![("text", words)], Compression::UNCOMPRESSED, None);
     let message = place.ingest("text", &place.path("data"), &[]).failed(3);
     assert!(
-        message.contains("text.parquet") && message.contains("no column has the bytes of image files"),
+        message.contains("text.parquet") && message.contains("it has no column of image files"),
         "{message}"
     );
     let labelled = |labels: Vec<&str>| -> Vec<(&str, ArrayRef)> {

@@ -13,8 +13,10 @@ pub mod encode;
 pub mod file;
 mod image;
 pub mod metadata;
+mod recipe;
 pub mod resize;
 
 pub use crate::decode::{DecodeError, Decoded, Format, Limits, decode};
 pub use crate::image::{RgbImage, ShapeError};
+pub use crate::recipe::{Recipe, RecipeError, Reencoded, UnsupportedStep};
 pub use crate::resize::{Filter, Fit, resize, resize_to};

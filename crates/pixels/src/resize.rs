@@ -36,6 +36,19 @@ pub enum Filter {
     Lanczos,
 }
 
+impl Filter {
+    /// The name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest",
+            Self::Box => "box",
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+            Self::Lanczos => "lanczos",
+        }
+    }
+}
+
 /// How an image that is not square becomes square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -46,6 +59,16 @@ pub enum Fit {
     /// The shorter side is resized to the size and the middle is cut out: torchvision's `Resize(size)` and
     /// `CenterCrop(size)` of a Pillow image.
     Crop,
+}
+
+impl Fit {
+    /// The name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Squash => "squash",
+            Self::Crop => "crop",
+        }
+    }
 }
 
 /// Makes `image` a square of `size` pixels.

@@ -1,65 +1,68 @@
-//! Why a source cannot be used at all.
+//! Errors that make a whole source unusable.
 
 use std::path::PathBuf;
 
 use crate::kaggle;
-use crate::simulated::SpecError;
+use crate::simulated::SimulatedSetError;
 
-/// Why a source cannot be used at all; a single file that cannot is a row of `rejected.jsonl`.
+/// Why a source cannot be used. A single unusable file is a [`Rejection`](crate::Rejection) instead.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// Nothing has that name.
+    /// There is no file or folder of that name.
     #[error(
         "there is no `{source_name}`; ingest.source is a folder, a .zip, a .csv, a .parquet, kaggle:owner/slug, \
          or simulated:train=2000,test=400"
     )]
     NotFound {
-        /// What was asked for.
+        /// The source as configured.
         source_name: String,
     },
-    /// A file that is no archive and no list.
+    /// A file of another type.
     #[error("`{}` is neither a folder nor a .zip, a .csv or a .parquet", path.display())]
     UnknownKind {
         /// The file.
         path: PathBuf,
     },
-    /// The parameters after `simulated:` are wrong.
-    #[error("the simulated source is described wrongly")]
-    Simulated(#[from] SpecError),
-    /// A data set on Kaggle is named wrongly or cannot be had.
+    /// The parameters after `simulated:` are invalid.
+    #[error("the parameters after `simulated:` are invalid")]
+    Simulated(#[from] SimulatedSetError),
+    /// The name of a Kaggle data set is invalid, or the data set is not available.
     #[error(transparent)]
     Kaggle(#[from] kaggle::Error),
-    /// The file system refused.
+    /// A file or folder cannot be read.
     #[error(transparent)]
     Artifact(#[from] artifacts::Error),
     /// A folder or an archive without images.
-    #[error("there are no images in `{}` ({skipped} other files; images are known by the ends of their names, such as .jpg)", path.display())]
+    #[error(
+        "there are no images in `{}` ({skipped} other files); images are recognised by their extensions, such as .jpg",
+        path.display()
+    )]
     NoImages {
         /// The folder or archive.
         path: PathBuf,
-        /// Files that are no images.
+        /// The number of other files.
         skipped: usize,
     },
-    /// No folder's name says a class.
+    /// No folder name is a label.
     #[error(
         "no folder of `{}` is named after a class (real, fake, 0_real, 1_fake, nature, ai …); the folders are: {folders}; \
-         say which is which, e.g. --set 'ingest.labels.{example}=fake'", path.display()
+         map their names to classes, e.g. --set 'ingest.labels.{example}=fake'", path.display()
     )]
     NoLabels {
         /// The folder or archive.
         path: PathBuf,
-        /// The folders' names.
+        /// The names of its folders.
         folders: String,
         /// One of them.
         example: String,
     },
     /// The archive cannot be opened.
-    #[error("`{}` is not a zip that can be read: {detail}", path.display())]
+    #[error("failed to open `{}` as a zip archive: {detail}", path.display())]
     Archive {
         /// The archive.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         detail: String,
     },
     /// A parquet file cannot be read, or has no images.
@@ -67,35 +70,35 @@ pub enum SourceError {
     Table {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         detail: String,
     },
-    /// Two tables of one source number their classes, and only one says what the numbers mean.
+    /// One table has numbers without names as labels, another table of the same source has names.
     #[error(
-        "`{}` numbers its classes without names, and `{}` has names for its own: whether they count alike cannot be told; \
-         ingest one of them, or name the numbers in [ingest.labels]", numbered.display(), named.display()
+        "the labels of `{}` are numbers without names, but `{}` names its classes, and their numbers may differ; \
+         ingest one of them, or map the numbers in [ingest.labels]", numbered.display(), named.display()
     )]
     Classes {
         /// The table without names.
         numbered: PathBuf,
-        /// The one with names.
+        /// The table with names.
         named: PathBuf,
     },
-    /// A row or the header of a CSV is wrong.
+    /// The header or a row of a CSV is invalid.
     #[error("`{}`, line {line}: {detail}", path.display())]
     List {
         /// The CSV.
         path: PathBuf,
-        /// Counted from 1, the header included.
+        /// The line, counted from 1 with the header.
         line: u64,
-        /// What is wrong, and what would be right.
+        /// The cause, and what is accepted.
         detail: String,
     },
 }
 
 impl SourceError {
-    /// Whether the name of the source is at fault, and not what it names.
-    pub(crate) fn is_usage(&self) -> bool {
+    /// Whether the configured name is invalid, rather than the data that it refers to.
+    pub fn is_usage(&self) -> bool {
         matches!(self, SourceError::Simulated(_) | SourceError::Kaggle(kaggle::Error::Name { .. }))
     }
 }

@@ -5,28 +5,29 @@ use std::path::{Path, PathBuf};
 use artifacts::Label;
 use artifacts::hash::{Digest, Hash};
 use artifacts::text::visible;
-use pixels::Limits;
 use serde::Deserialize;
 
-use super::folder::stamp;
-use super::vocabulary::Vocabulary;
-use super::{Entry, Source, SourceError};
-use crate::Config;
-use crate::reject::Fault;
+use crate::config::SourceConfig;
+use crate::error::SourceError;
+use crate::file_names::stamp;
+use crate::name_map::NameMap;
+use crate::rejection::Rejection;
+use crate::source::{Entry, Source};
 
-/// A list of images. Paths are relative to the list's own folder, or absolute.
-pub(super) struct List {
+/// The images that a CSV lists. Paths are absolute, or relative to the folder of the CSV.
+pub(crate) struct CsvList {
     folder: PathBuf,
-    rows: Vec<ListedRow>,
-    limits: Limits,
+    rows: Vec<ListedFile>,
+    max_file_bytes: u64,
 }
 
-struct ListedRow {
+struct ListedFile {
+    /// The path as written in the CSV.
     path: String,
     entry: Entry,
 }
 
-/// One row as it stands in the file.
+/// One row of the CSV.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
@@ -38,8 +39,8 @@ struct Row {
     generator: String,
 }
 
-impl List {
-    pub(super) fn open(path: &Path, config: &Config) -> Result<List, SourceError> {
+impl CsvList {
+    pub(crate) fn open(path: &Path, config: &SourceConfig) -> Result<CsvList, SourceError> {
         let at = |line: u64, detail: String| SourceError::List { path: path.to_owned(), line, detail };
         let from_csv = |error: csv::Error| {
             let line = error.position().map_or(1, csv::Position::line);
@@ -50,21 +51,20 @@ impl List {
         };
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(from_csv)?;
         let headers = reader.headers().map_err(from_csv)?.clone();
-        let words = Vocabulary::of(config);
+        let names = NameMap::new(config);
         let mut rows = Vec::new();
         for record in reader.records() {
             let record = record.map_err(from_csv)?;
             let line = record.position().map_or(1, csv::Position::line);
             let row: Row = record.deserialize(Some(&headers)).map_err(from_csv)?;
-            rows.push(ListedRow { entry: entry(&row, &words).map_err(|detail| at(line, detail))?, path: row.path });
+            rows.push(ListedFile { entry: entry(&row, &names).map_err(|detail| at(line, detail))?, path: row.path });
         }
         if rows.is_empty() {
-            return Err(at(1, "no image is listed".to_owned()));
+            return Err(at(1, "the list has no rows".to_owned()));
         }
         rows.sort_by(|a, b| a.path.cmp(&b.path));
-        // A list named without a folder lies in the one that the program was started in.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
-        Ok(List { folder, rows, limits: config.limits() })
+        Ok(CsvList { folder, rows, max_file_bytes: config.max_file_bytes() })
     }
 
     fn path(&self, index: usize) -> PathBuf {
@@ -72,27 +72,25 @@ impl List {
     }
 }
 
-fn entry(row: &Row, words: &Vocabulary) -> Result<Entry, String> {
-    let label = words.label_of_cell(&row.label).ok_or_else(|| {
-        format!("the label `{}` is not known; write real or fake, or map it in [ingest.labels]", visible(&row.label))
+fn entry(row: &Row, names: &NameMap) -> Result<Entry, String> {
+    let label = names.cell_label(&row.label).ok_or_else(|| {
+        format!("unknown label `{}`; write real or fake, or map it in [ingest.labels]", visible(&row.label))
     })?;
-    let split = match row.split.as_str() {
-        "" => None,
-        cell => Some(words.split(cell).ok_or_else(|| {
-            format!(
-                "the split `{}` is not known; write train, val or test, or map it in [ingest.splits]",
-                visible(cell)
-            )
-        })?),
-    };
+    let split =
+        match row.split.as_str() {
+            "" => None,
+            cell => Some(names.split(cell).ok_or_else(|| {
+                format!("unknown split `{}`; write train, val or test, or map it in [ingest.splits]", visible(cell))
+            })?),
+        };
     let generator = match (row.generator.as_str(), label) {
-        ("", Label::Fake) => words.generator.as_deref().unwrap_or_default(),
+        ("", Label::Fake) => names.generator.as_deref().unwrap_or_default(),
         (cell, _) => cell,
     };
     Ok(Entry { path: visible(&row.path), label: Ok(label), split, generator: visible(generator) })
 }
 
-impl Source for List {
+impl Source for CsvList {
     fn len(&self) -> usize {
         self.rows.len()
     }
@@ -101,11 +99,11 @@ impl Source for List {
         self.rows[index].entry.clone()
     }
 
-    fn read(&self, index: usize) -> Result<Vec<u8>, Fault> {
-        Ok(pixels::file::read(&self.path(index), self.limits.max_file_bytes())?)
+    fn read(&self, index: usize) -> Result<Vec<u8>, Rejection> {
+        Ok(pixels::file::read(&self.path(index), self.max_file_bytes)?)
     }
 
-    fn place(&self) -> Option<&Path> {
+    fn root(&self) -> Option<&Path> {
         Some(&self.folder)
     }
 
@@ -113,8 +111,8 @@ impl Source for List {
         let mut digest = Digest::default();
         for (index, row) in self.rows.iter().enumerate() {
             let Entry { path, label, split, generator } = &row.entry;
-            let said = format!("{label:?} {split:?} {generator}");
-            digest = digest.part(path, said.as_bytes()).part("file", &stamp(&self.path(index)));
+            let cells = format!("{label:?} {split:?} {generator}");
+            digest = digest.part(path, cells.as_bytes()).part("file", &stamp(&self.path(index)));
         }
         Ok(digest.finish())
     }

@@ -1,4 +1,6 @@
-//! What there is to judge, as it comes: the paths of a command line, and what standard input holds.
+//! Search for images in the paths of a command line and on standard input, on a thread of its own.
+//!
+//! Standard input is either one image or a list of paths, one a line or each ended by a zero byte.
 
 use std::io::{self, BufRead, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -8,39 +10,39 @@ use pixels::{DecodeError, Format};
 
 use super::{Content, Found, find};
 
-/// Pictures that are in memory at once, and paths that wait for them.
+/// The largest number of files in a batch, and of paths waiting in the channel.
 const BATCH: usize = 128;
-/// Bytes of standard input that tell what it is.
-const HEAD: usize = 1024;
-/// The most bytes that a picture on standard input may have.
-const MOST_BYTES: u64 = 1 << 30;
-/// The most bytes of a path in a list: more than any system takes.
-const LONGEST_PATH: u64 = 1 << 17;
-/// What is said of standard input that is nothing of use.
+/// The number of bytes of standard input that decide between an image and a list.
+const HEAD_BYTES: usize = 1024;
+/// The largest number of bytes of an image on standard input.
+const MAX_BYTES: u64 = 1 << 30;
+/// The largest number of bytes of a path in a list; no system allows longer paths.
+const MAX_PATH_BYTES: u64 = 1 << 17;
+/// The error for standard input that is neither a list nor an image.
 const NEITHER: &str =
-    "it is neither a list of paths nor a picture in a format that is read (jpeg, png, webp, bmp, tiff, gif)";
+    "it is neither a list of paths nor an image in a supported format (jpeg, png, webp, bmp, tiff, gif)";
 
-/// What the thread that searches has to say.
+/// A message of the search thread.
 enum Message {
     Found(Found),
-    /// What follows is found on standard input, which may be slow to give it, or no longer.
+    /// Whether the following files are listed on standard input, which may be slow.
     Slow(bool),
 }
 
-/// Pictures that are found on a thread of their own, so that the first are judged while a list is still being written.
+/// A search on a thread of its own, so that the first files are processed while a list is still being written.
 pub struct Search {
     messages: Receiver<Message>,
     slow: bool,
 }
 
 impl Search {
-    /// Starts to look for what paths mean, in their order: files, folders, and for "-" what standard input holds.
+    /// Starts to search the paths in their order: files, folders, and "-" for standard input.
     pub fn start(paths: Vec<PathBuf>) -> Search {
         let (sender, messages) = sync_channel(BATCH);
         std::thread::spawn(move || {
             let mut send = |found| sender.send(Message::Found(found)).is_ok();
             let slow = |slow| sender.send(Message::Slow(slow)).is_ok();
-            // It ends early where nobody receives any more.
+            // Sending fails once the receiver is dropped, which ends the search.
             paths.iter().all(|path| {
                 if path == Path::new("-") {
                     slow(true) && standard_input(io::stdin().lock(), &mut send) && slow(false)
@@ -52,14 +54,14 @@ impl Search {
         Search { messages, slow: false }
     }
 
-    /// The next batch; nothing at the end. It is full unless it is the last, so that what is judged together does not depend
-    /// on how fast a disk is: a network may add in another order for another size. Of standard input it is what there is by
-    /// now, at least one.
+    /// Waits for and returns the next batch; empty at the end. All batches but the last are full, because the scores of an
+    /// image may depend on the size of its batch in their last digits, and must not depend on the speed of the disk. A
+    /// batch from standard input has the files listed so far, at least one.
     pub fn batch(&mut self) -> Vec<Found> {
         let mut batch = Vec::new();
         while batch.len() < BATCH {
-            let at_once = self.slow && !batch.is_empty();
-            match if at_once { self.messages.try_recv().ok() } else { self.messages.recv().ok() } {
+            let no_wait = self.slow && !batch.is_empty();
+            match if no_wait { self.messages.try_recv().ok() } else { self.messages.recv().ok() } {
                 Some(Message::Found(found)) => batch.push(found),
                 Some(Message::Slow(slow)) => self.slow = slow,
                 None => break,
@@ -69,22 +71,22 @@ impl Search {
     }
 }
 
-/// Sends the picture, or the pictures of the list, that standard input is. False where nobody receives any more.
+/// Sends the image on standard input, or the files of the list. Returns false once the receiver is dropped.
 fn standard_input(mut input: impl BufRead, send: &mut impl FnMut(Found) -> bool) -> bool {
-    match head(&mut input) {
+    match read_head(&mut input) {
         Err(error) => send(unreadable(error)),
         Ok((head, true)) => {
-            // Names between zeros may hold line breaks.
+            // Paths that end in zero bytes may contain line breaks.
             let separator = if head.contains(&0) { 0 } else { b'\n' };
-            let text = without_mark(&head).to_owned();
-            list(Cursor::new(text).chain(input), separator, send)
+            let text = without_bom(&head).to_owned();
+            send_list(Cursor::new(text).chain(input), separator, send)
         }
-        Ok((head, false)) => send(picture(head, input)),
+        Ok((head, false)) => send(read_image(head, input)),
     }
 }
 
-/// Reads until it is plain what the input is: its first bytes, and whether they begin a list of paths.
-fn head(input: &mut impl BufRead) -> io::Result<(Vec<u8>, bool)> {
+/// Reads until the kind of input is known. Returns the first bytes, and whether they begin a list of paths.
+fn read_head(input: &mut impl BufRead) -> io::Result<(Vec<u8>, bool)> {
     let mut head = Vec::new();
     loop {
         let count = match input.fill_buf() {
@@ -96,49 +98,50 @@ fn head(input: &mut impl BufRead) -> io::Result<(Vec<u8>, bool)> {
             Err(error) => return Err(error),
         };
         input.consume(count);
-        // A list that begins well is one at once, however slowly the rest of it comes.
+        // If the first path exists, there is no need to wait for the rest of the list.
         if names_a_file(&head, count == 0) {
             return Ok((head, true));
         }
-        if count == 0 || head.len() >= HEAD {
-            let list = is_text(&head[..head.len().min(HEAD)]);
+        if count == 0 || head.len() >= HEAD_BYTES {
+            let list = is_text(&head[..head.len().min(HEAD_BYTES)]);
             return Ok((head, list));
         }
     }
 }
 
-/// Whether what stands before the first separator, or before the end, is the path of something that exists.
+/// Whether the text before the first separator is the path of an existing file. `whole`: there is no more input, so that the
+/// separator may be missing.
 fn names_a_file(head: &[u8], whole: bool) -> bool {
-    let text = without_mark(head);
+    let text = without_bom(head);
     let end = text.iter().position(|byte| matches!(byte, 0 | b'\n')).or(whole.then_some(text.len()));
     end.is_some_and(|end| end > 0 && path_of(without_return(&text[..end])).symlink_metadata().is_ok())
 }
 
-/// Whether bytes are a list of paths, by what they are made of. Paths need be no UTF-8 and may begin with the two letters
-/// by which BMP and PNM are known, so that a format's first bytes alone decide nothing.
+/// Whether the bytes look like a list of paths. Paths need not be UTF-8, and may begin like a BMP or PNM file, so that the
+/// first bytes alone do not decide.
 fn is_text(head: &[u8]) -> bool {
-    // The end of `head` may cut a character.
+    // The last character may be incomplete.
     let utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
-    // Between the names of a list stands a single zero; the numbers in the header of a picture are full of them.
-    let numbers = head.starts_with(&[0]) || head.windows(2).any(|pair| pair == [0, 0]);
+    // The paths of a list are separated by single zeros; the header of an image has several zeros in a row.
+    let has_zeros = head.starts_with(&[0]) || head.windows(2).any(|pair| pair == [0, 0]);
     let controls = head.iter().any(|byte| byte.is_ascii_control() && !matches!(byte, 0 | b'\t' | b'\n' | b'\r'));
-    let binary = numbers || !utf8 && (controls || Format::of(head).is_ok());
-    // PNM, a page or SVG instead of the picture that it was to be, and text in UTF-16.
+    let binary = has_zeros || !utf8 && (controls || Format::of(head).is_ok());
+    // PNM, HTML or SVG, and text in UTF-16.
     let other = matches!(head, [b'P', b'1'..=b'7', b' ' | b'\t' | b'\n' | b'\r', ..] | [b'<', ..])
         || head.starts_with(b"\xff\xfe")
         || head.starts_with(b"\xfe\xff");
     !binary && !other
 }
 
-/// Sends the pictures of a list's paths.
-fn list(mut input: impl BufRead, separator: u8, send: &mut impl FnMut(Found) -> bool) -> bool {
+/// Sends the files of a list. Returns false once the receiver is dropped.
+fn send_list(mut input: impl BufRead, separator: u8, send: &mut impl FnMut(Found) -> bool) -> bool {
     loop {
         let mut entry = Vec::new();
-        if let Err(error) = input.by_ref().take(LONGEST_PATH).read_until(separator, &mut entry) {
+        if let Err(error) = input.by_ref().take(MAX_PATH_BYTES).read_until(separator, &mut entry) {
             return send(unreadable(error));
         }
-        if entry.len() as u64 == LONGEST_PATH {
-            return send(unreadable("an entry of its list is longer than any path"));
+        if entry.len() as u64 == MAX_PATH_BYTES {
+            return send(unreadable("an entry of the list is longer than any path can be"));
         }
         let path = match entry.split_last() {
             None => return true,
@@ -152,15 +155,15 @@ fn list(mut input: impl BufRead, separator: u8, send: &mut impl FnMut(Found) -> 
     }
 }
 
-/// The picture that begins with `head`, read whole.
-fn picture(head: Vec<u8>, rest: impl Read) -> Found {
+/// Reads the rest of an image that begins with `head`.
+fn read_image(head: Vec<u8>, rest: impl Read) -> Found {
     if matches!(Format::of(&head), Err(DecodeError::NotAnImage)) {
         return unreadable(NEITHER);
     }
     let mut bytes = Vec::new();
-    match Cursor::new(head).chain(rest).take(MOST_BYTES + 1).read_to_end(&mut bytes) {
+    match Cursor::new(head).chain(rest).take(MAX_BYTES + 1).read_to_end(&mut bytes) {
         Err(error) => unreadable(error),
-        Ok(_) if bytes.len() as u64 > MOST_BYTES => unreadable(format!("it has more than {MOST_BYTES} bytes")),
+        Ok(_) if bytes.len() as u64 > MAX_BYTES => unreadable(format!("it has more than {MAX_BYTES} bytes")),
         Ok(_) => Found { path: "-".into(), content: Content::Bytes(bytes) },
     }
 }
@@ -169,12 +172,12 @@ fn unreadable(why: impl ToString) -> Found {
     Found { path: "-".into(), content: Content::Unreadable(why.to_string()) }
 }
 
-/// Without the mark that some editors begin UTF-8 with.
-fn without_mark(text: &[u8]) -> &[u8] {
+/// Removes the byte order mark that some editors put before UTF-8.
+fn without_bom(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
-/// Lists of Windows end their lines with two bytes.
+/// Removes the carriage return of a line from Windows.
 fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
@@ -194,7 +197,7 @@ fn path_of(bytes: &[u8]) -> PathBuf {
 mod tests {
     use super::*;
 
-    /// What is found on a standard input that comes in pieces of `piece` bytes.
+    /// Returns the files found on a standard input that arrives in pieces of `piece` bytes.
     fn found(bytes: &[u8], piece: usize) -> Vec<Found> {
         let mut all = Vec::new();
         let input = io::BufReader::with_capacity(piece, bytes);
@@ -213,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_lists_whatever_they_begin_with() {
+    fn recognises_lists() {
         let two = ["a.png", "b.png"].map(PathBuf::from);
         for list in ["a.png\nb.png\n", "a.png\r\n\r\nb.png", "\u{feff}a.png\nb.png", "a.png\0b.png\0"] {
             assert_eq!(paths(list.as_bytes()), two, "{list:?}");
@@ -222,20 +225,20 @@ mod tests {
         assert_eq!(paths(b"P6/a.png\nb.png\n")[0], Path::new("P6/a.png"));
         assert_eq!(paths(b"a\nb.png\0c\x1b[2J.png\0"), ["a\nb.png", "c\u{1b}[2J.png"].map(PathBuf::from));
         assert_eq!(paths(b""), Vec::<PathBuf>::new());
-        // A character that the end of the head cuts.
+        // A character that is incomplete at the end of the head.
         let long = "ä".repeat(700);
         assert_eq!(paths(format!("x{long}\n").as_bytes()), [PathBuf::from(format!("x{long}"))]);
     }
 
     #[cfg(unix)]
     #[test]
-    fn paths_need_be_no_text() {
+    fn accepts_paths_that_are_not_utf8() {
         use std::os::unix::ffi::OsStrExt;
         assert_eq!(paths(b"caf\xe9.png\nb.png\n")[0].as_os_str().as_bytes(), b"caf\xe9.png");
     }
 
     #[test]
-    fn what_exists_begins_a_list_whatever_it_is_called() {
+    fn an_existing_path_begins_a_list_whatever_its_name() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("<svg>\u{1b}");
         std::fs::write(&file, b"").unwrap();
@@ -243,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_that_are_not_read_are_one_row() {
+    fn unsupported_input_is_one_error() {
         let noise: Vec<u8> = (0..3000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 | 1).collect();
         let ppm = [b"P6\n30 30\n255\n".as_slice(), &noise].concat();
         let heic = [b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".as_slice(), &noise].concat();
@@ -258,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_is_read_whole() {
+    fn reads_images_whole() {
         let bmp = [b"BM\x36\x03\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".as_slice(), &[b'a'; 20_000]].concat();
         let jpeg = [b"\xff\xd8\xff\xe0\0\x10JFIF\0".as_slice(), &[b'\n'; 20_000]].concat();
         for picture in [bmp, jpeg] {
@@ -269,8 +272,8 @@ mod tests {
         }
     }
 
-    /// A search that finds `count` pictures one by one, at the speed of a slow disk.
-    fn slowly(count: usize, slow: bool) -> Search {
+    /// A search that finds `count` files one by one, at the speed of a slow disk.
+    fn slow_search(count: usize, slow: bool) -> Search {
         let (sender, messages) = sync_channel(BATCH);
         std::thread::spawn(move || {
             (0..count).all(|_| {
@@ -282,28 +285,28 @@ mod tests {
     }
 
     #[test]
-    fn batches_of_named_paths_are_full_however_slow_the_disk_is() {
+    fn batches_of_named_paths_are_full_even_if_the_disk_is_slow() {
         let sizes = |mut search: Search| -> Vec<usize> {
             std::iter::from_fn(|| Some(search.batch().len()).filter(|len| *len > 0)).collect()
         };
-        assert_eq!(sizes(slowly(BATCH + 30, false)), [BATCH, 30]);
-        let listed = sizes(slowly(30, true));
-        assert!(listed.len() > 1 && listed.iter().sum::<usize>() == 30, "a list is judged as it comes: {listed:?}");
+        assert_eq!(sizes(slow_search(BATCH + 30, false)), [BATCH, 30]);
+        let listed = sizes(slow_search(30, true));
+        assert!(listed.len() > 1 && listed.iter().sum::<usize>() == 30, "a list is processed while it arrives: {listed:?}");
     }
 
     #[test]
-    fn named_paths_do_not_wait_for_standard_input() {
+    fn batches_of_named_paths_do_not_wait_for_standard_input() {
         let (sender, messages) = sync_channel(BATCH);
         sender.send(Message::Found(unreadable("a test"))).unwrap();
         sender.send(Message::Slow(true)).unwrap();
         let mut search = Search { messages, slow: false };
-        assert_eq!(search.batch().len(), 1, "while nothing has come yet on standard input");
+        assert_eq!(search.batch().len(), 1, "although standard input has nothing yet");
         drop(sender);
         assert!(search.batch().is_empty());
     }
 
     #[test]
-    fn a_line_without_end_is_not_swallowed() {
+    fn rejects_a_line_that_is_longer_than_any_path() {
         let found = found(&[b'a'; 200_000], 8192);
         assert!(matches!(&found[0].content, Content::Unreadable(why) if why.contains("longer")));
     }

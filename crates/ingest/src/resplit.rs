@@ -1,7 +1,9 @@
-//! The cut of the training images once it is known which are nearly the same: of such images none is trained on while
-//! another chooses the checkpoint or judges it.
+//! Second assignment of splits, which keeps near-duplicates together.
 //!
-//! Files are drawn by content hashes, as in [`select`](crate::select), and without groups its cut would come out again.
+//! [`select`](crate::select) makes missing splits from training images before any image is decoded. If near-duplicates then
+//! turn out to be in different splits, an image of a group would be trained on while another one chooses the checkpoint or
+//! tests it. The splits are therefore made again from whole groups. Like in `select`, the order depends on content hashes;
+//! without groups the result is the same as there.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,142 +11,149 @@ use std::fmt;
 use artifacts::{Label, Split};
 
 use crate::Config;
-use crate::select::{Selection, Used, draw, limit};
+use crate::select::{Selection, Used, apply_limit, shuffle_key};
 
-/// The share of a class in a split that may be lost to groups that do not fit before it is said.
-const LOST: f64 = 0.2;
+/// The share of a class in a split whose loss is worth a warning.
+const MAX_LOSS: f64 = 0.2;
 
-/// What a cut along groups could not give as the first one did.
+/// How the new splits are worse than those of the first assignment.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Shortcoming {
-    /// A split has far fewer files of a class than it had.
-    Fewer { split: Split, label: Label, had: usize, has: usize },
-    /// A split has files of a class whose group is divided between it and training.
+pub(crate) enum SplitWarning {
+    /// A split has far fewer files of a class than before.
+    Smaller { split: Split, label: Label, before: usize, after: usize },
+    /// A split has files of a group that also has files in training.
     Divided { split: Split, label: Label },
 }
 
-impl fmt::Display for Shortcoming {
+impl fmt::Display for SplitWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Shortcoming::Fewer { split, label, had, has } => write!(
+            SplitWarning::Smaller { split, label, before, after } => write!(
                 f,
-                "the {split} split has {has} {label} images instead of {had}: images that are nearly the same stay \
-                 together, and their groups fit no better"
+                "the {split} split has only {after} {label} images instead of {before}, because groups of near-duplicates \
+                 stay together and no combination of them fits better"
             ),
-            Shortcoming::Divided { split, label } => write!(
+            SplitWarning::Divided { split, label } => write!(
                 f,
-                "every group of {label} images that are nearly the same is too large for the {split} split, which takes \
-                 a part of one: it is not independent of the training images"
+                "every group of near-duplicate {label} images is too large for the {split} split, which takes a part of \
+                 one: the {split} split is not independent of the training images"
             ),
         }
     }
 }
 
-/// Cuts the training images again, whole groups at a time, if a group is on both sides of the cut; says what the new cut lacks,
-/// and nothing if there is no need of one. `groups`: places in the source of images that are nearly the same.
+/// Makes the splits again from whole groups, if a group of near-duplicates is in more than one of the splits made from
+/// training images. Returns None if no group is. `groups` are indices in the source.
 ///
-/// Each split gets as many files of each generator as it had, as far as whole groups allow; then as many of each class; then
-/// groups that overshoot, where that comes nearer to what it had than leaving them out. Only a class of which no whole group
-/// will do is cut through its groups, because a split without it would be worth nothing.
-pub(crate) fn recut(selection: &mut Selection, groups: Vec<Vec<u32>>, config: &Config) -> Option<Vec<Shortcoming>> {
-    let Selection { used, cut, duplicates, .. } = selection;
-    let groups = movable(used, cut, groups);
+/// Each split gets as many files of each generator as before, as far as whole groups allow; then as many of each class; then
+/// groups that exceed the size before, if that is closer to it than leaving them out. If no whole group of a class fits at
+/// all, files of divided groups are used, because a split without one of the classes is useless.
+pub(crate) fn keep_groups_together(
+    selection: &mut Selection,
+    groups: Vec<Vec<u32>>,
+    config: &Config,
+) -> Option<Vec<SplitWarning>> {
+    let Selection { used, made_splits, duplicates, .. } = selection;
+    let groups = movable_groups(used, made_splits, groups);
     if !groups.iter().any(|group| group.iter().any(|&file| used[file].split != used[group[0]].split)) {
         return None;
     }
-    let had = counts(used.iter().map(|file| (file.split, file.label)));
-    let mut to_cut: Vec<(Split, Vec<usize>)> = cut.iter().map(|&split| (split, places(used, split))).collect();
-    to_cut.iter().flat_map(|(_, files)| files).for_each(|&file| used[file].split = Split::Train);
+    let before = counts(used.iter().map(|file| (file.split, file.label)));
+    let mut remaining: Vec<(Split, Vec<usize>)> =
+        made_splits.iter().map(|&split| (split, files_in(used, split))).collect();
+    remaining.iter().flat_map(|(_, files)| files).for_each(|&file| used[file].split = Split::Train);
     let mut units = units(used, groups);
-    let mut shortcomings = Vec::new();
-    to_cut.reverse();
-    while let Some((split, wanted)) = to_cut.pop() {
-        units.sort_by_cached_key(|unit| draw(config.seed, split.name(), used[unit[0]].key));
-        fill(used, &units, split, &wanted, |file| (file.label, file.generator));
-        fill(used, &units, split, &wanted, |file| file.label);
-        let to_come = counts(to_cut.iter().flat_map(|(_, files)| files).map(|&file| used[file].label));
-        overshoot(used, &units, split, &wanted, &to_come);
+    let mut warnings = Vec::new();
+    remaining.reverse();
+    while let Some((split, target)) = remaining.pop() {
+        units.sort_by_cached_key(|unit| shuffle_key(config.seed, split.name(), used[unit[0]].key));
+        fill(used, &units, split, &target, |file| (file.label, file.generator));
+        fill(used, &units, split, &target, |file| file.label);
+        let reserved = counts(remaining.iter().flat_map(|(_, files)| files).map(|&file| used[file].label));
+        overfill(used, &units, split, &target, &reserved);
         let has = |label: Label| used.iter().any(|file| (file.split, file.label) == (split, label));
-        let wants = |label: Label| wanted.iter().any(|&file| used[file].label == label);
-        let lacking: Vec<Label> = Label::ALL.into_iter().filter(|&label| wants(label) && !has(label)).collect();
-        let files = units.iter().flatten().filter(|&&file| lacking.contains(&used[file].label));
+        let wants = |label: Label| target.iter().any(|&file| used[file].label == label);
+        let missing: Vec<Label> = Label::ALL.into_iter().filter(|&label| wants(label) && !has(label)).collect();
+        let files = units.iter().flatten().filter(|&&file| missing.contains(&used[file].label));
         let single: Vec<Vec<usize>> = files.map(|&file| vec![file]).collect();
-        fill(used, &single, split, &wanted, |file| file.label);
-        shortcomings.extend(lacking.into_iter().map(|label| Shortcoming::Divided { split, label }));
+        fill(used, &single, split, &target, |file| file.label);
+        warnings.extend(missing.into_iter().map(|label| SplitWarning::Divided { split, label }));
     }
-    limit(used, duplicates, config);
-    let has = counts(used.iter().map(|file| (file.split, file.label)));
-    shortcomings.extend(had.into_iter().filter_map(|((split, label), had)| {
-        let has = has.get(&(split, label)).copied().unwrap_or(0);
-        let too_few = (has as f64) < (1.0 - LOST) * had as f64;
-        too_few.then_some(Shortcoming::Fewer { split, label, had, has })
+    apply_limit(used, duplicates, config);
+    let after = counts(used.iter().map(|file| (file.split, file.label)));
+    warnings.extend(before.into_iter().filter_map(|((split, label), before)| {
+        let after = after.get(&(split, label)).copied().unwrap_or(0);
+        let too_few = (after as f64) < (1.0 - MAX_LOSS) * before as f64;
+        too_few.then_some(SplitWarning::Smaller { split, label, before, after })
     }));
-    Some(shortcomings)
+    Some(warnings)
 }
 
-/// The groups as places in `used`, without the images of splits that the source has itself.
-fn movable(used: &[Used], cut: &[Split], groups: Vec<Vec<u32>>) -> Vec<Vec<usize>> {
-    let may_move = |file: &Used| file.split == Split::Train || cut.contains(&file.split);
-    let places = used.iter().enumerate().filter(|(_, file)| may_move(file)).map(|(place, file)| (file.index, place));
-    let places: BTreeMap<u32, usize> = places.collect();
-    let groups = groups.into_iter().map(|group| group.iter().filter_map(|index| places.get(index).copied()).collect());
+/// Converts groups to indices in `used`, without the files in splits of the source, which stay there.
+fn movable_groups(used: &[Used], made_splits: &[Split], groups: Vec<Vec<u32>>) -> Vec<Vec<usize>> {
+    let may_move = |file: &Used| file.split == Split::Train || made_splits.contains(&file.split);
+    let positions = used.iter().enumerate().filter(|(_, file)| may_move(file)).map(|(at, file)| (file.index, at));
+    let positions: BTreeMap<u32, usize> = positions.collect();
+    let groups =
+        groups.into_iter().map(|group| group.iter().filter_map(|index| positions.get(index).copied()).collect());
     groups.filter(|group: &Vec<usize>| group.len() > 1).collect()
 }
 
-fn places(used: &[Used], split: Split) -> Vec<usize> {
+/// The indices in `used` of the files of a split.
+fn files_in(used: &[Used], split: Split) -> Vec<usize> {
     (0..used.len()).filter(|&file| used[file].split == split).collect()
 }
 
-/// All training files: the groups, and each other file for itself. A unit's first file, which its draw depends on, is the one
-/// with the smallest hash.
+/// Returns the units in which training files are moved: the groups, and each file without a group. The first file of a unit,
+/// which determines its order, is the one with the smallest hash.
 fn units(used: &[Used], mut groups: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
     let mut single = vec![true; used.len()];
     for group in &mut groups {
         group.iter().for_each(|&file| single[file] = false);
         group.sort_unstable_by_key(|&file| *used[file].key.as_bytes());
     }
-    groups.extend(places(used, Split::Train).into_iter().filter(|&file| single[file]).map(|file| vec![file]));
+    groups.extend(files_in(used, Split::Train).into_iter().filter(|&file| single[file]).map(|file| vec![file]));
     groups
 }
 
-/// Moves units from training to `split`, in their order, each that leaves no stratum of it larger than in `had`.
-fn fill<K: Ord>(used: &mut [Used], units: &[Vec<usize>], split: Split, had: &[usize], stratum: impl Fn(&Used) -> K) {
-    let mut room = counts(had.iter().map(|&file| stratum(&used[file])));
+/// Moves units from training to `split`, in their order, as long as no stratum becomes larger than among the files `target`.
+fn fill<K: Ord>(used: &mut [Used], units: &[Vec<usize>], split: Split, target: &[usize], stratum: impl Fn(&Used) -> K) {
+    let mut room = counts(target.iter().map(|&file| stratum(&used[file])));
     for (stratum, taken) in counts(used.iter().filter(|file| file.split == split).map(&stratum)) {
         room.entry(stratum).and_modify(|room| *room -= taken);
     }
     for unit in units {
-        let trained_on = unit.iter().all(|&file| used[file].split == Split::Train);
+        let in_training = unit.iter().all(|&file| used[file].split == Split::Train);
         let needed = counts(unit.iter().map(|&file| stratum(&used[file])));
-        if trained_on && needed.iter().all(|(stratum, count)| room.get(stratum).is_some_and(|room| room >= count)) {
+        if in_training && needed.iter().all(|(stratum, count)| room.get(stratum).is_some_and(|room| room >= count)) {
             needed.into_iter().for_each(|(stratum, count)| *room.entry(stratum).or_default() -= count);
             unit.iter().for_each(|&file| used[file].split = split);
         }
     }
 }
 
-/// Moves units from training to `split` that hold more than it lacks, as long as that brings it nearer to the size of
-/// `wanted`: each time the one that comes nearest, and of several the first. No class that is complete gets more, and training
-/// keeps of each class what the splits `to_come` want, and something for itself.
-fn overshoot(
+/// Moves units from training to `split` that are larger than its remaining room, as long as this brings the split closer to
+/// the size of `target`. Takes the unit that comes closest each time, and the first of equal ones. A class that is complete
+/// gets no more files. Training keeps the `reserved` files of each class for the remaining splits, and at least one more.
+fn overfill(
     used: &mut [Used],
     units: &[Vec<usize>],
     split: Split,
-    wanted: &[usize],
-    to_come: &BTreeMap<Label, usize>,
+    target: &[usize],
+    reserved: &BTreeMap<Label, usize>,
 ) {
-    let wanted = counts(wanted.iter().map(|&file| used[file].label));
+    let target = counts(target.iter().map(|&file| used[file].label));
     loop {
         let of = |split: Split| counts(used.iter().filter(|file| file.split == split).map(|file| file.label));
         let (has, train) = (of(split), of(Split::Train));
         let at = |counts: &BTreeMap<Label, usize>, label: Label| counts.get(&label).copied().unwrap_or(0);
         let distance = |more: &BTreeMap<Label, usize>| -> usize {
-            let of_label = |label| at(&wanted, label).abs_diff(at(&has, label) + at(more, label));
+            let of_label = |label| at(&target, label).abs_diff(at(&has, label) + at(more, label));
             Label::ALL.into_iter().map(of_label).sum()
         };
         let may_be_taken = |taken: &BTreeMap<Label, usize>| {
             taken.iter().all(|(&label, &count)| {
-                at(&has, label) < at(&wanted, label) && at(&train, label) > count + at(to_come, label)
+                at(&has, label) < at(&target, label) && at(&train, label) > count + at(reserved, label)
             })
         };
         let candidates = units.iter().filter(|unit| unit.iter().all(|&file| used[file].split == Split::Train));
@@ -162,6 +171,7 @@ fn overshoot(
     }
 }
 
+/// Counts equal keys.
 fn counts<K: Ord>(keys: impl Iterator<Item = K>) -> BTreeMap<K, usize> {
     let mut counts = BTreeMap::new();
     keys.for_each(|key| *counts.entry(key).or_default() += 1);
@@ -200,22 +210,22 @@ mod tests {
     }
 
     #[test]
-    fn files_for_themselves_are_drawn_as_before() {
+    fn files_without_groups_are_assigned_as_in_select() {
         for limit in [None, Some(20)] {
             let mut selection = selected(300, &Config { limit, ..config() });
             let before = selection.used.clone();
-            assert_eq!(recut(&mut selection, Vec::new(), &config()), None);
-            let had: Vec<usize> = places(&selection.used, Split::Test);
-            had.iter().for_each(|&file| selection.used[file].split = Split::Train);
+            assert_eq!(keep_groups_together(&mut selection, Vec::new(), &config()), None);
+            let target: Vec<usize> = files_in(&selection.used, Split::Test);
+            target.iter().for_each(|&file| selection.used[file].split = Split::Train);
             let mut units = units(&selection.used, Vec::new());
-            units.sort_by_cached_key(|unit| draw(0, Split::Test.name(), selection.used[unit[0]].key));
-            fill(&mut selection.used, &units, Split::Test, &had, |file| (file.label, file.generator));
+            units.sort_by_cached_key(|unit| shuffle_key(0, Split::Test.name(), selection.used[unit[0]].key));
+            fill(&mut selection.used, &units, Split::Test, &target, |file| (file.label, file.generator));
             assert_eq!(selection.used, before);
         }
     }
 
     #[test]
-    fn groups_stay_together_and_the_splits_as_large_as_they_were() {
+    fn groups_stay_together_and_splits_keep_their_sizes() {
         let mut selection = selected(300, &config());
         let before = strata(&selection);
         // Pairs of real images, and pairs of both classes.
@@ -225,16 +235,16 @@ mod tests {
             groups.iter().filter(|group| split_of(selection, group[0]) != split_of(selection, group[1])).count()
         };
         assert!(divided(&selection) > 20);
-        assert_eq!(recut(&mut selection, groups.clone(), &config()), Some(Vec::new()));
+        assert_eq!(keep_groups_together(&mut selection, groups.clone(), &config()), Some(Vec::new()));
         assert_eq!(divided(&selection), 0);
         assert_eq!(strata(&selection), before);
         assert!(selection.used.is_sorted_by_key(|file| (file.split, file.index)));
-        // What is whole is not cut again.
-        assert_eq!(recut(&mut selection, groups, &config()), None);
+        // Groups that are together are not moved again.
+        assert_eq!(keep_groups_together(&mut selection, groups, &config()), None);
     }
 
     #[test]
-    fn a_split_of_the_source_stays_as_it_is() {
+    fn splits_of_the_source_do_not_change() {
         let file = |index: u32| Candidate {
             index,
             key: Hash::of(&index.to_le_bytes()),
@@ -244,18 +254,18 @@ mod tests {
         };
         let mut selection = select((0..110).map(file).collect(), &config());
         let before = selection.used.clone();
-        // Each test image beside a training image: nothing can be done about that here.
-        assert_eq!(recut(&mut selection, (0..10).map(|i| vec![i, 10 + i]).collect(), &config()), None);
+        // Each test image has a near-duplicate in training, but the test split is the source's own.
+        assert_eq!(keep_groups_together(&mut selection, (0..10).map(|i| vec![i, 10 + i]).collect(), &config()), None);
         assert_eq!(selection.used, before);
         let pairs = (0..50).map(|i| vec![10 + 2 * i, 11 + 2 * i]).collect();
-        assert_eq!(recut(&mut selection, pairs, &config()), Some(Vec::new()));
-        assert_eq!(places(&selection.used, Split::Val).len(), 10);
+        assert_eq!(keep_groups_together(&mut selection, pairs, &config()), Some(Vec::new()));
+        assert_eq!(files_in(&selection.used, Split::Val).len(), 10);
         assert!((0..110).all(|index| (split_of(&selection, index) == Split::Test) == (index < 10)));
     }
 
     #[test]
-    fn many_small_generators_of_pairs_give_their_share() {
-        // 60 generators of two pairs each: a tenth is one file of some, and no pair of any.
+    fn many_small_generators_of_pairs_give_their_share_together() {
+        // 60 generators of two pairs each: a tenth of a generator is less than a pair.
         let file = |index: u32| Candidate {
             index,
             key: Hash::of(&index.to_le_bytes()),
@@ -265,33 +275,33 @@ mod tests {
         };
         let mut selection = select((0..240).map(file).collect(), &Config { test_fraction: 0.0, ..config() });
         let pairs = (0..120).map(|i| vec![2 * i, 2 * i + 1]).collect();
-        assert_eq!(recut(&mut selection, pairs, &config()), Some(Vec::new()));
-        assert_eq!(places(&selection.used, Split::Val).len(), 24);
+        assert_eq!(keep_groups_together(&mut selection, pairs, &config()), Some(Vec::new()));
+        assert_eq!(files_in(&selection.used, Split::Val).len(), 24);
         assert!((0..120).all(|i| split_of(&selection, 2 * i) == split_of(&selection, 2 * i + 1)));
     }
 
     #[test]
-    fn a_group_that_is_too_large_is_trained_on() {
+    fn groups_that_are_too_large_stay_in_training() {
         let mut selection = selected(100, &config());
         let before = strata(&selection);
-        assert_eq!(recut(&mut selection, vec![(0..120).step_by(2).collect()], &config()), Some(Vec::new()));
+        assert_eq!(keep_groups_together(&mut selection, vec![(0..120).step_by(2).collect()], &config()), Some(Vec::new()));
         assert!((0..120).step_by(2).all(|index| split_of(&selection, index) == Split::Train));
         assert_eq!(strata(&selection), before);
     }
 
     #[test]
-    fn a_class_of_one_group_is_cut_through_it() {
+    fn a_class_with_only_one_group_is_divided() {
         let mut selection = selected(100, &config());
         let before = strata(&selection);
-        let divided = |split| Shortcoming::Divided { split, label: Label::Real };
+        let divided = |split| SplitWarning::Divided { split, label: Label::Real };
         assert_eq!(
-            recut(&mut selection, vec![(0..200).step_by(2).collect()], &config()),
+            keep_groups_together(&mut selection, vec![(0..200).step_by(2).collect()], &config()),
             Some(vec![divided(Split::Test), divided(Split::Val)])
         );
         assert_eq!(strata(&selection), before);
     }
 
-    /// Real files in groups of some sizes, and as many fakes of which no two are alike; with the groups.
+    /// Makes real files in groups of some sizes, and as many fakes without groups. Returns the groups too.
     fn grouped(sizes: &[u32], config: &Config) -> (Selection, Vec<Vec<u32>>) {
         let reals: u32 = sizes.iter().sum();
         let file = |index: u32| Candidate {
@@ -315,47 +325,47 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_is_a_little_too_large_is_taken_where_a_split_would_shrink_to_the_strays() {
+    fn takes_a_slightly_too_large_group_if_only_single_files_would_be_left() {
         let config = Config { test_fraction: 0.0, ..config() };
-        // Nine films of 110 frames and ten strays: a tenth is 100.
+        // Nine groups of 110 files and ten single files: a tenth is 100.
         let (mut selection, groups) = grouped(&[[110; 9].as_slice(), &[1; 10]].concat(), &config);
         assert_eq!(reals(&selection, Split::Val), 100);
-        assert_eq!(recut(&mut selection, groups.clone(), &config), Some(Vec::new()));
+        assert_eq!(keep_groups_together(&mut selection, groups.clone(), &config), Some(Vec::new()));
         assert_eq!(reals(&selection, Split::Val), 120);
         let whole = |group: &Vec<u32>| group.iter().all(|&i| split_of(&selection, i) == split_of(&selection, group[0]));
         assert!(groups.iter().all(whole));
     }
 
     #[test]
-    fn a_split_that_shrinks_because_no_group_fits_is_said() {
+    fn warns_of_splits_that_shrink_because_no_group_fits() {
         let config = Config { test_fraction: 0.0, ..config() };
         let (mut selection, groups) = grouped(&[[330; 3].as_slice(), &[1; 10]].concat(), &config);
-        let fewer = Shortcoming::Fewer { split: Split::Val, label: Label::Real, had: 100, has: 10 };
-        assert!(fewer.to_string().starts_with("the val split has 10 real images instead of 100:"), "{fewer}");
-        assert_eq!(recut(&mut selection, groups, &config), Some(vec![fewer]));
+        let smaller = SplitWarning::Smaller { split: Split::Val, label: Label::Real, before: 100, after: 10 };
+        assert!(smaller.to_string().starts_with("the val split has only 10 real images instead of 100,"), "{smaller}");
+        assert_eq!(keep_groups_together(&mut selection, groups, &config), Some(vec![smaller]));
     }
 
     #[test]
-    fn training_is_not_emptied_into_the_splits_that_are_cut_from_it() {
+    fn training_keeps_files_of_each_class() {
         let config = Config { val_fraction: 0.6, test_fraction: 0.0, ..config() };
         let (mut selection, groups) = grouped(&[10], &config);
-        let divided = Shortcoming::Divided { split: Split::Val, label: Label::Real };
-        assert_eq!(recut(&mut selection, groups, &config), Some(vec![divided]));
+        let divided = SplitWarning::Divided { split: Split::Val, label: Label::Real };
+        assert_eq!(keep_groups_together(&mut selection, groups, &config), Some(vec![divided]));
         assert_eq!((reals(&selection, Split::Train), reals(&selection, Split::Val)), (4, 6));
     }
 
     #[test]
-    fn a_limit_holds_after_a_new_cut() {
+    fn limit_applies_after_reassignment() {
         let config = Config { limit: Some(100), val_fraction: 0.4, test_fraction: 0.4, ..config() };
         let (mut selection, groups) = grouped(&[[120].as_slice(), &[1; 380]].concat(), &config);
         assert_eq!(Split::ALL.map(|split| reals(&selection, split)), [100; 3]);
-        assert!(recut(&mut selection, groups, &config).is_some());
+        assert!(keep_groups_together(&mut selection, groups, &config).is_some());
         assert!(Split::ALL.iter().all(|&split| reals(&selection, split) <= 100), "{:?}", strata(&selection));
         assert!(selection.used.is_sorted_by_key(|file| (file.split, file.index)));
     }
 
     #[test]
-    fn the_order_of_the_source_changes_nothing() {
+    fn does_not_depend_on_the_order_of_the_source() {
         let keys = |reversed: bool| {
             let mut selection = selected(200, &config());
             let mut groups: Vec<Vec<u32>> = (0..150).map(|i| vec![2 * i, 2 * i + 1]).collect();
@@ -365,8 +375,8 @@ mod tests {
                 selection.used.iter_mut().for_each(|file| file.index = 1000 - file.index);
                 selection.used.sort_by_key(|file| (file.split, file.index));
             }
-            assert!(recut(&mut selection, groups, &config()).is_some());
-            let validation = places(&selection.used, Split::Val).into_iter();
+            assert!(keep_groups_together(&mut selection, groups, &config()).is_some());
+            let validation = files_in(&selection.used, Split::Val).into_iter();
             let mut keys: Vec<_> = validation.map(|file| *selection.used[file].key.as_bytes()).collect();
             keys.sort_unstable();
             keys

@@ -1,4 +1,4 @@
-//! A table on disk, opened for each piece that is read: a set may have more files than a process may hold open.
+//! The file of a table, opened for each read: a source may have more tables than a process may hold open.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 
-/// A table's file.
+/// The file of a table.
 #[derive(Clone, Debug)]
 pub(super) struct TableFile {
     path: Arc<PathBuf>,
@@ -43,9 +43,9 @@ impl ChunkReader for TableFile {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        // A length from a damaged file must not become memory.
+        // Without this check, a length in a damaged file could exhaust the memory.
         if start.checked_add(length as u64).is_none_or(|end| end > self.length) {
-            return Err(ParquetError::EOF(format!("{length} bytes at {start} of a file of {}", self.length)));
+            return Err(ParquetError::EOF(format!("{length} bytes at offset {start}, but the file has only {}", self.length)));
         }
         let mut bytes = vec![0; length];
         self.at(start)?.read_exact(&mut bytes)?;
@@ -53,10 +53,11 @@ impl ChunkReader for TableFile {
     }
 }
 
-/// Turns an error of the reader, or a panic that damage sets off in it, into words. Nothing of it survives a panic.
-pub(super) fn contained<T>(read: impl FnOnce() -> Result<T>) -> std::result::Result<T, String> {
+/// Runs a parquet reader and returns its error as text. A panic of the reader, which a damaged file can cause, is an error
+/// too: the reader is dropped, so no broken state remains.
+pub(super) fn catch_errors<T>(read: impl FnOnce() -> Result<T>) -> std::result::Result<T, String> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(read) => read.map_err(|error| error.to_string()),
-        Err(_) => Err("it is damaged, and made the reader of parquet files panic".to_owned()),
+        Err(_) => Err("it is damaged, and makes the parquet reader panic".to_owned()),
     }
 }

@@ -1,7 +1,7 @@
-//! A zip of image files, read in place.
+//! A zip archive of image files, read in place.
 //!
-//! Nothing is ever unpacked to disk, so an entry's name is only a name, whatever folders it climbs into; and no entry is read
-//! further than an image can be long, whatever it unpacks to.
+//! Nothing is extracted to disk, so an entry's name cannot write anywhere. No entry is read beyond the largest size of an
+//! image, whatever size it unpacks to.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -9,34 +9,34 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use artifacts::hash::{Digest, Hash};
-use pixels::Limits;
 use pixels::file::read_bounded;
 use zip::ZipArchive;
 
-use super::folder::stamp;
-use super::layout::Layout;
-use super::{Entry, Source, SourceError, name};
-use crate::Config;
-use crate::reject::Fault;
+use crate::config::SourceConfig;
+use crate::error::SourceError;
+use crate::file_names::{is_image, stamp};
+use crate::folder_labels::FolderLabels;
+use crate::rejection::Rejection;
+use crate::source::{Entry, Source};
 
-/// A zip, read by any number of threads at once.
-pub(super) struct Archive {
+/// The images of a zip archive, readable from several threads at once.
+pub(crate) struct Archive {
     path: PathBuf,
     zip: ZipArchive<SharedFile>,
     files: Vec<ListedFile>,
-    layout: Layout,
-    limits: Limits,
+    labels: FolderLabels,
+    max_file_bytes: u64,
 }
 
 struct ListedFile {
-    /// With `/` between its parts.
+    /// The path in the archive, with `/` between its parts.
     path: String,
-    /// Its place in the zip's directory.
+    /// The index in the archive's directory.
     index: usize,
 }
 
 impl Archive {
-    pub(super) fn open(path: &Path, config: &Config) -> Result<Archive, SourceError> {
+    pub(crate) fn open(path: &Path, config: &SourceConfig) -> Result<Archive, SourceError> {
         let unusable =
             |error: &dyn std::fmt::Display| SourceError::Archive { path: path.to_owned(), detail: error.to_string() };
         let file = SharedFile::open(path).map_err(artifacts::Error::io("read", path))?;
@@ -44,14 +44,14 @@ impl Archive {
         let mut files = Vec::new();
         let mut skipped = 0;
         for index in 0..zip.len() {
-            // A name that is no text cannot be told from no image's.
+            // A name that is not valid text has no extension to recognise an image by.
             let Some(Ok(name)) = zip.name_for_index(index) else {
                 skipped += 1;
                 continue;
             };
             // Some programs write the separators of Windows.
             let path = name.replace('\\', "/");
-            if name::is_image(&path) {
+            if is_image(&path) {
                 files.push(ListedFile { path, index });
             } else if !path.ends_with('/') {
                 skipped += 1;
@@ -61,8 +61,8 @@ impl Archive {
             return Err(SourceError::NoImages { path: path.to_owned(), skipped });
         }
         files.sort_by(|a, b| a.path.cmp(&b.path).then(a.index.cmp(&b.index)));
-        let layout = Layout::of(files.iter().map(|file| file.path.as_str()), path, config)?;
-        Ok(Archive { path: path.to_owned(), zip, files, layout, limits: config.limits() })
+        let labels = FolderLabels::new(files.iter().map(|file| file.path.as_str()), path, config)?;
+        Ok(Archive { path: path.to_owned(), zip, files, labels, max_file_bytes: config.max_file_bytes() })
     }
 }
 
@@ -72,18 +72,18 @@ impl Source for Archive {
     }
 
     fn entry(&self, index: usize) -> Entry {
-        self.layout.entry(&self.files[index].path)
+        self.labels.entry(&self.files[index].path)
     }
 
-    fn read(&self, index: usize) -> Result<Vec<u8>, Fault> {
-        // A clone shares the directory and the file, and has a position of its own.
+    fn read(&self, index: usize) -> Result<Vec<u8>, Rejection> {
+        // A clone shares the directory and the file, but has its own position.
         let mut zip = self.zip.clone();
-        let entry = zip.by_index(self.files[index].index).map_err(|error| Fault::unreadable(&error))?;
+        let entry = zip.by_index(self.files[index].index).map_err(|error| Rejection::unreadable(&error))?;
         let length = entry.size();
-        Ok(read_bounded(entry, length, self.limits.max_file_bytes())?)
+        Ok(read_bounded(entry, length, self.max_file_bytes)?)
     }
 
-    fn place(&self) -> Option<&Path> {
+    fn root(&self) -> Option<&Path> {
         Some(&self.path)
     }
 
@@ -92,7 +92,7 @@ impl Source for Archive {
     }
 }
 
-/// An open file that several readers share, each at a position of its own.
+/// A file that several readers share, each with its own position.
 #[derive(Clone)]
 struct SharedFile {
     file: Arc<File>,

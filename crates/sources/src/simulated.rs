@@ -1,21 +1,21 @@
-//! A simulated data set, made from a seed: it carries no licence, needs no network, and can have any size.
+//! Simulated data sets, made from a seed: they need no licence and no network, and can have any size.
 //!
-//! Every picture starts as a procedural scene. A real one is then taken by a simulated camera: lens blur, Bayer mosaic,
-//! shot and read noise, demosaicing, tone curve, JPEG. A fake one is decoded by a simulated generator: the scene at half
-//! the resolution, one of several up-samplings, a smoothing convolution, JPEG. Both draw their scenes, exposures, tone
-//! curves and JPEG settings alike, carry the same metadata (none), and have as many bytes as a budget allows that is
-//! made from the scene alone; so the class is in the traces of how the picture came to be, and nowhere else.
+//! Every image starts as a procedural scene. A simulated camera takes the real ones: lens blur, Bayer mosaic, shot and read
+//! noise, demosaicing, tone curve, JPEG. A simulated generator decodes the fake ones: the scene at half the resolution, one
+//! of several up-samplings, a smoothing convolution, JPEG. Scenes, exposures, tone curves and JPEG settings of both classes
+//! have the same distributions. So do the file sizes (see `simulated/file_size.rs`), and no file has metadata. The classes therefore
+//! differ in the traces of how an image was made, and in nothing else.
 //!
-//! A picture is a function of ([`Spec`], index): any number of threads, in any order, make the same bytes.
+//! An image depends on ([`SimulatedSet`], index) alone: any number of threads, in any order, make the same bytes.
 
-mod budget;
 mod camera;
 mod demosaic;
+mod file_size;
 mod generator;
 mod noise;
 mod radiance;
 mod scene;
-mod spec;
+mod set;
 mod texture;
 mod tone;
 mod upsampling;
@@ -30,52 +30,52 @@ use generator::Features;
 use noise::Normal;
 use radiance::{Radiance, add_scaled};
 use scene::OVERSAMPLING;
-pub use spec::{Entry, Spec, SpecError};
+pub use set::{SimulatedEntry, SimulatedSet, SimulatedSetError};
 use tone::ToneCurve;
 pub use upsampling::Upsampling;
 
-/// One picture of the set.
+/// One image of a simulated set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sample {
-    /// The path as a folder would have it, e.g. `train/fake/pixel_shuffle/000123.jpg`.
+pub struct SimulatedImage {
+    /// The path, as if the set were a folder: `train/fake/pixel_shuffle/000123.jpg`.
     pub path: String,
-    /// The class.
+    /// The label.
     pub label: Label,
     /// The split.
     pub split: Split,
-    /// The simulated generator's name; empty for a real picture.
+    /// The name of the simulated generator; empty for real images.
     pub generator: &'static str,
-    /// The file.
+    /// The bytes of the file.
     pub jpeg: Vec<u8>,
 }
 
-impl Spec {
-    /// Makes picture `index`, which is below [`Spec::len`].
+impl SimulatedSet {
+    /// Makes image `index`, which must be below [`SimulatedSet::len`].
     ///
     /// # Errors
-    /// If a side is more than JPEG can hold, which [`Spec`]'s parsing rules out.
-    pub fn sample(&self, index: u64) -> Result<Sample, JpegSizeError> {
+    /// A side is longer than JPEG allows, which parsing a [`SimulatedSet`] rules out.
+    pub fn image(&self, index: u64) -> Result<SimulatedImage, JpegSizeError> {
         let entry = self.entry(index);
         let keys = [entry.split as u64, entry.place];
-        // One stream for what both classes draw alike, and one for what each path draws for itself.
+        // One stream for what both classes have in common, another for the steps of one class.
         let mut common = random::stream(self.seed, "simulated scene", &keys);
         let mut own = random::stream(self.seed, "simulated path", &keys);
 
         let scene = scene::draw(self.size, &mut common);
         let tone = ToneCurve::draw(&mut common);
         let settings = JpegSettings::draw(&mut common);
-        let budget = settings.encode(&sketch(&scene, tone, &mut common))?.len();
+        let target_bytes = settings.encode(&reference_image(&scene, tone, &mut common))?.len();
         let jpeg = match entry.generator {
             None => {
                 let exposure = Exposure::take(&scene, tone, &mut own);
-                budget::spend(budget, |noise| settings.encode(&exposure.develop(noise)))
+                file_size::reach(target_bytes, |noise| settings.encode(&exposure.develop(noise)))
             }
             Some(upsampling) => {
                 let features = Features::imagine(&scene, tone, upsampling, self.seed, &mut own);
-                budget::spend(budget, |noise| settings.encode(&features.decode(noise)))
+                file_size::reach(target_bytes, |noise| settings.encode(&features.decode(noise)))
             }
         }?;
-        Ok(Sample {
+        Ok(SimulatedImage {
             path: entry.path(),
             label: entry.label(),
             split: entry.split,
@@ -85,8 +85,9 @@ impl Spec {
     }
 }
 
-/// A picture of the scene that neither path makes, white noise on it, in display values: its file's length is the budget.
-fn sketch(scene: &Radiance, tone: ToneCurve, stream: &mut Stream) -> Radiance {
+/// Renders the scene with white noise, in display values, by steps that neither class uses. The size of its file is the
+/// target size of both classes.
+fn reference_image(scene: &Radiance, tone: ToneCurve, stream: &mut Stream) -> Radiance {
     let noise_level = stream.random_range(0.015..0.035);
     let mut normal = Normal::new(stream);
     let soft = scene.gaussian_blur(0.7 * OVERSAMPLING as f32);
@@ -97,7 +98,7 @@ fn sketch(scene: &Radiance, tone: ToneCurve, stream: &mut Stream) -> Radiance {
     })
 }
 
-/// How a picture is saved. Both classes draw from the same settings.
+/// JPEG settings, drawn from the same distribution for both classes.
 #[derive(Clone, Copy, Debug)]
 struct JpegSettings {
     quality: u8,

@@ -1,4 +1,4 @@
-//! Which columns of a table say what.
+//! The columns of a table: images, labels, splits, generators and names, found by their well-known names.
 
 use arrow::array::{Array, ArrayRef, AsArray, StructArray};
 use arrow::compute::cast;
@@ -10,34 +10,33 @@ use parquet::file::reader::Length;
 use parquet::schema::types::SchemaDescriptor;
 use serde_json::Value;
 
-use super::file::{TableFile, contained};
+use super::file::{TableFile, catch_errors};
 
-/// Columns with the bytes of an image file, or with a group that has them under [`BYTES`].
+/// Columns with the bytes of an image file, or with a group that has a field [`BYTES`].
 const IMAGES: [&str; 6] = ["image", "img", "image_data", "image_bytes", "picture", "bytes"];
-/// The part of a group with an image that is the file; hub's `Image` feature.
+/// The field with the file in such a group, which is the hub's `Image` feature.
 const BYTES: &str = "bytes";
-/// The part of such a group that names the file.
+/// The field with the name of the file in such a group.
 const PATH: &str = "path";
 const NAMES: [&str; 5] = ["image_name", "file_name", "filename", "path", "name"];
 const LABELS: [&str; 4] = ["label", "labels", "class", "target"];
 const SPLITS: [&str; 1] = ["split"];
 const GENERATORS: [&str; 3] = ["generator", "model_name", "model"];
 
-/// The columns of one table that are read.
+/// The columns of one table, as indices of parquet leaf columns.
 pub(super) struct Columns {
     pub(super) metadata: ArrowReaderMetadata,
-    /// The leaf with the images' bytes.
+    /// The bytes of the images.
     pub(super) image: usize,
-    /// The leaves with labels, splits, generators and names.
     label: Option<usize>,
     split: Option<usize>,
     generator: Option<usize>,
     name: Option<usize>,
-    /// Names of numbered classes, where the table has them.
+    /// The names of numbered classes, if the table has them.
     classes: Option<Vec<String>>,
 }
 
-/// What one row says, apart from its image.
+/// The cells of one row, except the image. Empty cells are none.
 pub(super) struct Cells {
     pub(super) label: Option<String>,
     pub(super) split: Option<String>,
@@ -46,9 +45,12 @@ pub(super) struct Cells {
 }
 
 impl Columns {
-    /// Finds the columns; what is wrong where that fails.
-    pub(super) fn of(file: &TableFile) -> Result<Columns, String> {
-        let metadata = contained(|| ArrowReaderMetadata::load(file, ArrowReaderOptions::new()))?;
+    /// Finds the columns of a table.
+    ///
+    /// # Errors
+    /// The table is damaged, or has no column of images.
+    pub(super) fn find(file: &TableFile) -> Result<Columns, String> {
+        let metadata = catch_errors(|| ArrowReaderMetadata::load(file, ArrowReaderOptions::new()))?;
         let schema = metadata.parquet_schema();
         let image = leaf(schema, &IMAGES.map(|name| vec![name, BYTES]))
             .or_else(|| leaf(schema, &IMAGES.map(|name| vec![name])))
@@ -68,15 +70,15 @@ impl Columns {
         })
     }
 
-    /// Whether a column says the class.
+    /// Whether there is a column of labels.
     pub(super) fn has_labels(&self) -> bool {
         self.label.is_some()
     }
 
-    /// Why none does.
+    /// The message for a table without a column of labels.
     pub(super) fn no_labels(&self) -> String {
-        let there = names(self.metadata.parquet_schema());
-        format!("no column says the class (looked for {}; there are {there})", LABELS.join(", "))
+        let found = names(self.metadata.parquet_schema());
+        format!("it has no column of labels (expected one of {}; found {found})", LABELS.join(", "))
     }
 
     /// Whether the table has names for numbered classes.
@@ -84,19 +86,22 @@ impl Columns {
         self.classes.is_some()
     }
 
-    /// Reads all cells but the images.
+    /// Reads all cells except the images.
+    ///
+    /// # Errors
+    /// The table is damaged.
     pub(super) fn read(&self, file: &TableFile) -> Result<Vec<Cells>, String> {
         let groups = self.metadata.metadata().row_groups().iter();
-        // A row takes a byte of the file at least; what a damaged file says of them must not become memory.
+        // Each row takes at least a byte of the file. Without this check, a damaged row count could exhaust the memory.
         let rows = groups
             .map(|group| u64::try_from(group.num_rows()).ok())
             .try_fold(0_u64, |sum, rows| sum.checked_add(rows?))
             .filter(|rows| *rows <= file.len())
-            .ok_or("the number of its rows cannot be")?;
+            .ok_or("its row count is larger than the file")?;
         let column = |leaf| self.column(file, leaf, rows as usize);
         let others = column(self.split)?.zip(column(self.generator)?).zip(column(self.name)?);
         let cells = column(self.label)?.zip(others).map(|(label, ((split, generator), name))| Cells {
-            label: label.map(|label| self.class(label)),
+            label: label.map(|label| self.class_name(label)),
             split,
             generator,
             name,
@@ -104,7 +109,7 @@ impl Columns {
         Ok(cells.collect())
     }
 
-    /// A column's cells, as many as `rows`; those of no column are empty.
+    /// Returns the `rows` cells of a column; empty cells if there is no such column.
     fn column(
         &self,
         file: &TableFile,
@@ -112,7 +117,7 @@ impl Columns {
         rows: usize,
     ) -> Result<Box<dyn Iterator<Item = Option<String>>>, String> {
         let Some(leaf) = leaf else { return Ok(Box::new(std::iter::repeat_n(None, rows))) };
-        let column = contained(|| self.text(file, leaf))?;
+        let column = catch_errors(|| self.text(file, leaf))?;
         if column.len() == rows {
             Ok(Box::new(column.into_iter()))
         } else {
@@ -120,13 +125,13 @@ impl Columns {
         }
     }
 
-    /// The name of a numbered class; other labels are names.
-    fn class(&self, label: String) -> String {
+    /// Replaces the number of a class by its name, if the table has names.
+    fn class_name(&self, label: String) -> String {
         let number = || label.parse::<usize>().ok();
         self.classes.as_ref().and_then(|classes| classes.get(number()?)).cloned().unwrap_or(label)
     }
 
-    /// One column as text, a cell for each row; empty cells are none.
+    /// Reads a column as text, one cell a row; empty cells are none.
     fn text(&self, file: &TableFile, leaf: usize) -> parquet::errors::Result<Vec<Option<String>>> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), self.metadata.clone());
         let mask = ProjectionMask::leaves(builder.parquet_schema(), [leaf]);
@@ -134,7 +139,7 @@ impl Columns {
         for batch in builder.with_projection(mask).build()? {
             let cells = innermost(batch?.column(0));
             let text = cast(&cells, &DataType::Utf8)?;
-            // A column of numbers of which some are missing is often one of floats.
+            // pandas stores an integer column with missing values as floats.
             let float = cells.data_type().is_floating();
             let trimmed = |cell: &str| {
                 let cell = cell.trim();
@@ -146,7 +151,7 @@ impl Columns {
     }
 }
 
-/// Names of the columns.
+/// Returns the names of the columns, separated by commas.
 fn names(schema: &SchemaDescriptor) -> String {
     schema.root_schema().get_fields().iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
 }
@@ -154,12 +159,12 @@ fn names(schema: &SchemaDescriptor) -> String {
 fn no_images(schema: &SchemaDescriptor) -> String {
     let fields = schema.root_schema().get_fields();
     if fields.iter().any(|field| field.name() == "pixels") {
-        return "it is a shard of Candling's own, which `cargo xtask evaluate --data` judges".to_owned();
+        return "it is a shard made by ingest; to evaluate a model on shards, use `cargo xtask evaluate --data FOLDER`".to_owned();
     }
-    format!("no column has the bytes of image files (looked for {}; there are {})", IMAGES.join(", "), names(schema))
+    format!("it has no column of image files (expected one of {}; found {})", IMAGES.join(", "), names(schema))
 }
 
-/// The only column that is left of a group when one leaf is read.
+/// Unwraps the groups around a leaf column that was read alone.
 pub(super) fn innermost(column: &ArrayRef) -> ArrayRef {
     match column.as_any().downcast_ref::<StructArray>() {
         Some(group) if group.num_columns() == 1 => innermost(group.column(0)),
@@ -167,7 +172,7 @@ pub(super) fn innermost(column: &ArrayRef) -> ArrayRef {
     }
 }
 
-/// The first of some paths that the table has, as the number of its leaf; case does not matter.
+/// Returns the leaf of the first of some paths that the table has. Case does not matter.
 fn leaf(schema: &SchemaDescriptor, paths: &[Vec<&str>]) -> Option<usize> {
     let is = |leaf: usize, path: &[&str]| {
         let column = schema.column(leaf);
@@ -177,7 +182,7 @@ fn leaf(schema: &SchemaDescriptor, paths: &[Vec<&str>]) -> Option<usize> {
     paths.iter().find_map(|path| (0..schema.num_columns()).find(|&leaf| is(leaf, path)))
 }
 
-/// The names of the classes of the hub's `ClassLabel` feature. Their order is often that of the alphabet, where `fake` is 0.
+/// Reads the class names of the hub's `ClassLabel` feature. Their order is often alphabetical, which makes `fake` class 0.
 fn classes(metadata: &ArrowReaderMetadata, label: &str) -> Option<Vec<String>> {
     let entries = metadata.metadata().file_metadata().key_value_metadata()?;
     let text = entries.iter().find(|entry| entry.key == "huggingface")?.value.as_ref()?;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fetch::{Checksum, Client, Environment, Retry};
-use ingest::kaggle::{Dataset, Error, Kaggle, Local};
+use sources::kaggle::{Dataset, Error, Kaggle, Local};
 use loopback::{Received, Reply, Server};
 
 /// The beginning of an archive, and bytes that differ everywhere, so that a piece in the wrong place shows.
