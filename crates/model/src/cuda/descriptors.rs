@@ -129,8 +129,7 @@ mod tests {
     #[test]
     fn cudnn_reads_tensors_as_the_kernels_write_them() {
         if let Err(reason) = crate::cuda::convolution::Cudnn::check() {
-            crate::cuda::tests::skip(&reason.to_string());
-            return;
+            return testing::skip(testing::Need::Cudnn, reason);
         }
         for (height, width, inputs, outputs, kernel, stride, padding) in [
             (224, 224, 4, 64, 7, 2, 3),

@@ -98,7 +98,7 @@ impl Emulator {
         match library() {
             Ok(_) => Some(Self::default()),
             Err(reason) => {
-                super::skip(reason);
+                testing::skip(testing::Need::Gxx, reason);
                 None
             }
         }

@@ -10,21 +10,14 @@ mod optimiser;
 mod pool;
 mod support;
 
-use std::collections::BTreeSet;
 use std::io::Write;
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use testing::Need;
+
 use super::card::Card;
 use super::error::Error;
-
-/// Says why a check is not made.
-pub(crate) fn skip(reason: &str) {
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    if SAID.lock().is_ok_and(|mut said| said.insert(reason.to_owned())) {
-        say(&format!("checks are skipped: {reason}"));
-    }
-}
 
 /// Says something past the test harness, which shows nothing of a test that passes.
 pub(crate) fn say(what: &str) {
@@ -68,7 +61,7 @@ pub(crate) fn card() -> Option<OnCard> {
     match Card::open(0, None) {
         Ok(card) => Some(OnCard { card: Rc::new(card), _turn: turn }),
         Err(reason @ (Error::NoDriver | Error::NoCard { .. })) => {
-            skip(&reason.to_string());
+            testing::skip(Need::Cuda, reason);
             None
         }
         Err(reason) => panic!("there is a card, but: {reason}"),
