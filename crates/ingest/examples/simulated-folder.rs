@@ -1,16 +1,16 @@
-//! Writes a simulated set as a folder of JPEG files, for other programs to read.
+//! Writes a simulated set to a folder of JPEG files, for other programs.
 //!
 //! `cargo run --release -p ingest --example simulated-folder -- train=1000,test=0,size=512 FOLDER`
 
 use std::path::PathBuf;
 
-use sources::simulated::SimulatedSet;
 use rayon::prelude::*;
+use sources::simulated::SimulatedSet;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(set), Some(folder)) = (arguments.next(), arguments.next()) else {
-        return Err("which set (such as train=1000,test=0,size=512), and which folder?".into());
+        return Err("give the parameters of a set, such as train=1000,test=0,size=512, and a folder".into());
     };
     let (set, folder): (SimulatedSet, PathBuf) = (set.parse()?, folder.into());
     (0..set.len()).into_par_iter().try_for_each(|index| {

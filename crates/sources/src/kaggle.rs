@@ -1,23 +1,22 @@
-//! Data sets of Kaggle: found in the cache that kagglehub keeps, or fetched into it.
+//! Kaggle data sets: in the cache of kagglehub, or downloaded to it.
 //!
-//! This speaks Kaggle's REST interface, as kagglehub's clients do
-//! (<https://github.com/Kaggle/kagglehub>, `http_resolver.py` and `clients.py`):
+//! The client uses Kaggle's REST API like kagglehub (<https://github.com/Kaggle/kagglehub>, `http_resolver.py` and
+//! `clients.py`):
 //!
-//! - `GET /api/v1/datasets/view/OWNER/SLUG` names the current version;
-//! - `GET /api/v1/datasets/download/OWNER/SLUG?dataset_version_number=N` redirects to a signed address in Google Cloud
-//!   Storage, which knows ranges and names a checksum in `x-goog-hash`.
+//! - `GET /api/v1/datasets/view/OWNER/SLUG` returns the current version.
+//! - `GET /api/v1/datasets/download/OWNER/SLUG?dataset_version_number=N` redirects to a signed URL in Google Cloud Storage,
+//!   which supports ranges and has a checksum in `x-goog-hash`.
 //!
-//! What kagglehub has extracted under `datasets/OWNER/SLUG/versions/N` is used as it is. What is fetched here is the
-//! archive `datasets/OWNER/SLUG/N.zip`, which ingest reads in place: it is never extracted, so nothing in it can be
-//! written anywhere. kagglehub neither sees nor disturbs it.
+//! Folders that kagglehub extracted to `datasets/OWNER/SLUG/versions/N` are used as they are. A download is stored as
+//! `datasets/OWNER/SLUG/N.zip`, which kagglehub ignores. It is read in place and never extracted.
 //!
-//! | variable | what it sets | without it |
+//! | variable | meaning | default |
 //! | --- | --- | --- |
 //! | `KAGGLEHUB_CACHE` | the cache | `~/.cache/kagglehub` |
-//! | `KAGGLE_API_TOKEN` | an access token, or a file that holds one | `~/.kaggle/access_token`, then `access_token.txt` |
+//! | `KAGGLE_API_TOKEN` | an access token, or the path of a file with one | `~/.kaggle/access_token`, then `access_token.txt` |
 //! | `KAGGLE_USERNAME`, `KAGGLE_KEY` | the older kind of credentials | `kaggle.json` |
 //! | `KAGGLE_CONFIG_DIR` | the folder of `kaggle.json` | `~/.kaggle` |
-//! | `KAGGLE_API_ENDPOINT` | another server that speaks the interface | `https://www.kaggle.com` |
+//! | `KAGGLE_API_ENDPOINT` | another server with the same API | `https://www.kaggle.com` |
 
 mod cache;
 mod credentials;
@@ -45,18 +44,18 @@ const SERVER: &str = "https://www.kaggle.com";
 /// A version of a data set on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
-    /// Which version it is.
+    /// The version.
     pub version: u32,
-    /// A folder that kagglehub extracted, or a zip archive.
+    /// The folder that kagglehub extracted, or the zip archive.
     pub path: PathBuf,
 }
 
-/// Kaggle as the environment describes it.
+/// A client for Kaggle and its cache.
 pub struct Kaggle {
     client: Client,
     server: Url,
     cache: Cache,
-    /// Where credentials are looked for once Kaggle is asked: what is on this machine needs none, not even sound ones.
+    /// The source of credentials. They are only read for requests: cached data sets do not need them, even if they are invalid.
     environment: Environment,
 }
 
@@ -67,7 +66,7 @@ impl fmt::Debug for Kaggle {
     }
 }
 
-/// What `datasets/view` says, as far as it is of use here.
+/// The part of the response of `datasets/view` that is used.
 #[derive(Deserialize)]
 struct View {
     #[serde(rename = "currentVersionNumber")]
@@ -75,7 +74,7 @@ struct View {
 }
 
 impl Kaggle {
-    /// Kaggle with this process's environment, showing the download of `dataset` on standard error.
+    /// Makes a client with the environment of this process, which shows the progress of `dataset` on standard error.
     ///
     /// # Errors
     /// Those of [`Kaggle::new`].
@@ -85,10 +84,10 @@ impl Kaggle {
         Kaggle::new(&environment, client.observed_by(fetch::narrator(dataset.to_string())))
     }
 
-    /// Kaggle with an environment and a client.
+    /// Makes a client with an environment and an HTTP client.
     ///
     /// # Errors
-    /// There is no folder for the cache, or `KAGGLE_API_ENDPOINT` is not an address.
+    /// There is no folder for the cache, or `KAGGLE_API_ENDPOINT` is not a URL.
     pub fn new(environment: &Environment, client: Client) -> Result<Kaggle, Error> {
         let server = environment.get("KAGGLE_API_ENDPOINT").unwrap_or(SERVER);
         Ok(Kaggle {
@@ -99,15 +98,15 @@ impl Kaggle {
         })
     }
 
-    /// The data set as it is on this machine: the version asked for, or the newest there is. Nobody is asked.
+    /// Returns the data set in the cache: the given version, or the newest one. Makes no request.
     pub fn cached(&self, dataset: &Dataset) -> Option<Local> {
         self.cache.get(dataset)
     }
 
-    /// What [`Kaggle::fetch`] would do. It costs two small requests, or none if the data set is on this machine.
+    /// Describes what [`Kaggle::fetch`] would do. Makes two small requests, or none if the data set is in the cache.
     ///
     /// # Errors
-    /// Those of [`Kaggle::fetch`], so that a missing permission shows before any work is done.
+    /// Those of [`Kaggle::fetch`], so that a missing permission is reported before any work.
     pub fn describe(&self, dataset: &Dataset) -> Result<Description, Error> {
         let folder = self.cache.folder(dataset);
         let free = fetch::free_space(&folder);
@@ -120,13 +119,13 @@ impl Kaggle {
         Ok(Description { dataset, bytes, cached: None, folder, free })
     }
 
-    /// The data set on this machine, fetched if it is not there.
+    /// Returns the data set in the cache, and downloads it if it is not there.
     ///
-    /// A data set named without version that is on this machine is not asked for again, even if Kaggle has a newer one
-    /// by now: a run is repeatable, and works without network. Naming the version gets another.
+    /// Without a version, any cached version is used, even if Kaggle has a newer one, so that a run is repeatable and works
+    /// offline. To get a newer version, give it explicitly.
     ///
     /// # Errors
-    /// The data set cannot be had; the error says what to do.
+    /// The data set is not available.
     pub fn fetch(&self, dataset: &Dataset) -> Result<Local, Error> {
         if let Some(local) = self.cached(dataset) {
             return Ok(local);
@@ -143,11 +142,11 @@ impl Kaggle {
         Ok(Local { version, path })
     }
 
-    /// The data set with the version that [`Kaggle::fetch`] gives: the one asked for, the newest on this machine, or else
-    /// Kaggle's current one.
+    /// Returns the data set with the version of [`Kaggle::fetch`]: the given one, the newest one in the cache, or else the
+    /// current one on Kaggle.
     ///
     /// # Errors
-    /// Those of [`Kaggle::fetch`], where Kaggle must be asked.
+    /// Those of [`Kaggle::fetch`], if a request is needed.
     pub fn pinned(&self, dataset: &Dataset) -> Result<Dataset, Error> {
         match self.cached(dataset) {
             Some(local) => Ok(dataset.at(local.version)),
@@ -155,7 +154,7 @@ impl Kaggle {
         }
     }
 
-    /// The version that is asked for, or the current one.
+    /// Returns the given version, or the current one on Kaggle.
     fn version_of(&self, dataset: &Dataset) -> Result<u32, Error> {
         if let Some(version) = dataset.version {
             return Ok(version);
@@ -194,7 +193,7 @@ impl Kaggle {
     }
 }
 
-/// Whether a file begins as a zip archive does, be it an empty one (APPNOTE.TXT, sections 4.3.7 and 4.3.16).
+/// Whether a file begins like a zip archive, possibly an empty one (APPNOTE.TXT, sections 4.3.7 and 4.3.16).
 fn is_zip(path: &Path) -> std::io::Result<bool> {
     let mut start = Vec::new();
     File::open(path)?.take(4).read_to_end(&mut start)?;

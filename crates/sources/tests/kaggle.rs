@@ -1,5 +1,5 @@
-//! The client of Kaggle against its interface on the loopback interface: versions, cache, credentials and faults.
-#![expect(clippy::unwrap_used, reason = "a test should fail loudly")]
+//! The Kaggle client against a local server: versions, cache, credentials and faults.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::error::Error as _;
 use std::fs;
@@ -9,13 +9,13 @@ use fetch::{Checksum, Client, Environment, Retry};
 use sources::kaggle::{Dataset, Error, Kaggle, Local};
 use loopback::{Received, Reply, Server};
 
-/// The beginning of an archive, and bytes that differ everywhere, so that a piece in the wrong place shows.
+/// The start of an archive, and bytes that do not repeat, so that a part at the wrong offset is noticed.
 fn archive() -> Vec<u8> {
     let bytes = (0..1_400_000_usize).map(|i| (i.wrapping_mul(2_654_435_761) >> 9) as u8);
     b"PK\x03\x04".iter().copied().chain(bytes).collect()
 }
 
-/// `x-goog-hash` as Google Cloud Storage sends it for an object put together from several.
+/// `x-goog-hash` as Google Cloud Storage sends it for composite objects.
 fn goog_hash(content: &[u8]) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), content).unwrap();
@@ -29,7 +29,7 @@ fn base64(bytes: [u8; 4]) -> String {
     (0..6).rev().map(|i| char::from(ALPHABET[(bits >> (6 * i)) as usize & 63])).chain("==".chars()).collect()
 }
 
-/// Google Cloud Storage.
+/// A server like Google Cloud Storage.
 fn storage(fault: impl Fn(Reply, usize) -> Reply + Send + Sync + 'static) -> Server {
     let content = archive();
     let hash = goog_hash(&content);
@@ -39,7 +39,7 @@ fn storage(fault: impl Fn(Reply, usize) -> Reply + Send + Sync + 'static) -> Ser
     })
 }
 
-/// Kaggle, where `o/s` has the current version 3 and its files are in `storage`.
+/// A server like Kaggle, with version 3 of `o/s` in `storage`.
 fn kaggle(storage: &Server) -> Server {
     let signed = format!("{}/bucket/archive.zip?X-Goog-Signature=secret", storage.url());
     Server::start(move |request, _| match request.path.as_str() {
@@ -94,7 +94,7 @@ fn dataset(text: &str) -> Dataset {
 }
 
 #[test]
-fn the_current_version_is_fetched_once_and_verified() {
+fn downloads_the_current_version_once_and_verifies_it() {
     let storage = storage(|reply, _| reply);
     let server = kaggle(&storage);
     let machine = Machine::new();
@@ -112,27 +112,27 @@ fn the_current_version_is_fetched_once_and_verified() {
         assert_eq!(machine.without_network().cached(&dataset(name)), Some(local.clone()));
         assert_eq!(client.describe(&dataset(name)).unwrap().bytes, Some(0));
     }
-    assert_eq!(server.received().len(), asked, "what is on this machine is not asked for");
+    assert_eq!(server.received().len(), asked, "a cached data set needs no request");
 }
 
 #[test]
-fn a_cache_of_kagglehub_is_used_as_it_is() {
+fn uses_the_cache_of_kagglehub() {
     let machine = Machine::new();
     let client = machine.without_network();
     for version in [2, 10, 11] {
         fs::create_dir_all(machine.cache().join(format!("versions/{version}"))).unwrap();
     }
-    assert_eq!(client.cached(&dataset("o/s@2")), None, "without its marker a version is not complete");
+    assert_eq!(client.cached(&dataset("o/s@2")), None, "a version without its marker is incomplete");
     for name in ["2.complete", "10.complete", "12.complete", "junk.complete", "99999999999.zip", "011.zip"] {
         fs::write(machine.cache().join(name), "").unwrap();
     }
     let local = |version: u32| Some(Local { version, path: machine.cache().join(format!("versions/{version}")) });
     assert_eq!(client.cached(&dataset("o/s@2")), local(2));
-    assert_eq!(client.cached(&dataset("o/s")), local(10), "the newest that is complete, by number");
+    assert_eq!(client.cached(&dataset("o/s")), local(10), "the newest complete version, by number");
     assert_eq!(client.fetch(&dataset("o/s")).unwrap(), local(10).unwrap());
-    assert_eq!(client.pinned(&dataset("o/s")).unwrap(), dataset("o/s@10"), "so that a newer one is noticed");
+    assert_eq!(client.pinned(&dataset("o/s")).unwrap(), dataset("o/s@10"), "a newer version must change the fingerprint");
     assert_eq!(client.cached(&dataset("o/s@11")), None);
-    assert_eq!(client.cached(&dataset("o/s@12")), None, "a marker without the version is nothing");
+    assert_eq!(client.cached(&dataset("o/s@12")), None, "a marker without its version is ignored");
     assert_eq!(client.cached(&dataset("o/other")), None);
     let elsewhere = machine.home().join("elsewhere");
     let moved = [("KAGGLEHUB_CACHE", elsewhere.to_str().unwrap())];
@@ -140,7 +140,7 @@ fn a_cache_of_kagglehub_is_used_as_it_is() {
 }
 
 #[test]
-fn a_cut_download_is_resumed_from_a_fresh_redirect() {
+fn resumes_an_interrupted_download_with_a_new_redirect() {
     let storage = storage(|reply, number| if number < 2 { reply.cut_after(500_000) } else { reply });
     let server = kaggle(&storage);
     let machine = Machine::new();
@@ -148,12 +148,12 @@ fn a_cut_download_is_resumed_from_a_fresh_redirect() {
     assert_eq!(fs::read(local.path).unwrap(), archive());
     let starts: Vec<_> = storage.received().iter().map(Received::range_start).collect();
     assert_eq!(starts, [None, Some(500_000), Some(1_000_000)]);
-    // Signed addresses expire, so each attempt asks Kaggle for a new one.
+    // Signed URLs expire, so each attempt needs a new one.
     assert_eq!(server.received().iter().filter(|request| request.path.contains("download")).count(), 3);
 }
 
 #[test]
-fn what_arrived_before_an_end_is_kept_for_the_next_run() {
+fn keeps_a_partial_download_for_the_next_run() {
     let storage = storage(|reply, number| match number {
         0 => reply.cut_after(900_000),
         1..=4 => Reply::status(503),
@@ -164,14 +164,14 @@ fn what_arrived_before_an_end_is_kept_for_the_next_run() {
     let error = machine.client(&server).fetch(&dataset("o/s")).unwrap_err();
     assert!(matches!(error, Error::Fetch { .. }), "{error:?}");
     assert_eq!(machine.names(), ["3.zip.part", "3.zip.part.json"]);
-    assert_eq!(machine.without_network().cached(&dataset("o/s")), None, "a part is not a data set");
+    assert_eq!(machine.without_network().cached(&dataset("o/s")), None, "a partial download is not a data set");
     machine.client(&server).fetch(&dataset("o/s")).unwrap();
     assert_eq!(storage.received().last().unwrap().range_start(), Some(900_000));
     assert_eq!(machine.names(), ["3.zip"]);
 }
 
 #[test]
-fn wrong_ranges_do_not_reach_the_archive() {
+fn rejects_responses_with_wrong_ranges() {
     let storage = storage(|reply, number| match number {
         0 => reply.cut_after(500_000),
         1 => reply.replace_header("content-range", "bytes 0-1400003/1400004"),
@@ -185,7 +185,7 @@ fn wrong_ranges_do_not_reach_the_archive() {
 }
 
 #[test]
-fn a_wrong_checksum_leaves_nothing() {
+fn removes_a_download_with_a_wrong_checksum() {
     let storage = storage(|reply, _| reply.replace_header("x-goog-hash", "crc32c=AAAAAA=="));
     let server = kaggle(&storage);
     let machine = Machine::new();
@@ -195,7 +195,7 @@ fn a_wrong_checksum_leaves_nothing() {
 }
 
 #[test]
-fn what_is_no_archive_is_not_kept() {
+fn removes_a_download_that_is_not_an_archive() {
     let server = Server::start(|request, _| match request.path.contains("view") {
         true => Reply::json(r#"{"currentVersionNumber": 3}"#),
         false => Reply::status(200).body("<html>log in</html>"),
@@ -207,7 +207,7 @@ fn what_is_no_archive_is_not_kept() {
 }
 
 #[test]
-fn credentials_are_found_in_kagglehubs_order() {
+fn finds_credentials_in_the_order_of_kagglehub() {
     let server = Server::start(|_, _| Reply::status(403));
     let machine = Machine::new();
     let folder = machine.home().join(".kaggle");
@@ -222,13 +222,13 @@ fn credentials_are_found_in_kagglehubs_order() {
 
     let (header, text) = sent(&[]);
     assert_eq!(header, "");
-    assert!(text.contains("without credentials (none are in KAGGLE_API_TOKEN"), "{text}");
+    assert!(text.contains("without credentials (there are none in KAGGLE_API_TOKEN"), "{text}");
 
     fs::write(folder.join("kaggle.json"), r#"{"username": "j", "key": "k"}"#).unwrap();
     let (header, text) = sent(&[]);
     assert_eq!(header, "Basic ajpr", "j:k");
     assert!(text.contains("kaggle.json") && text.contains("https://www.kaggle.com/settings"), "{text}");
-    assert!(text.contains("/datasets/o/s"), "the page where the licence is accepted: {text}");
+    assert!(text.contains("/datasets/o/s"), "the page to accept the licence on: {text}");
 
     let other = machine.home().join("other");
     fs::create_dir_all(&other).unwrap();
@@ -236,7 +236,7 @@ fn credentials_are_found_in_kagglehubs_order() {
     let other_dir = ("KAGGLE_CONFIG_DIR", other.to_str().unwrap());
     assert_eq!(sent(&[other_dir]).0, "Basic bzpr", "o:k");
 
-    assert_eq!(sent(&[other_dir, basic_env[0]]).0, "Basic bzpr", "a name without a key is nobody");
+    assert_eq!(sent(&[other_dir, basic_env[0]]).0, "Basic bzpr", "a user name without a key is ignored");
     assert_eq!(sent(&[other_dir, basic_env[0], basic_env[1]]).0, "Basic dTpr", "u:k");
 
     fs::write(folder.join("access_token.txt"), "stored-txt\n").unwrap();
@@ -259,7 +259,7 @@ fn credentials_are_found_in_kagglehubs_order() {
 }
 
 #[test]
-fn a_broken_kaggle_json_is_an_error_that_does_not_quote_it() {
+fn error_of_an_invalid_kaggle_json_does_not_quote_it() {
     let machine = Machine::new();
     fs::create_dir_all(machine.home().join(".kaggle")).unwrap();
     for text in ["{\"username\": \"u\",\n\"key\": hunter2}", "", "\"hunter2\"", "{\"username\": \"hunter2\"}"] {
@@ -268,14 +268,14 @@ fn a_broken_kaggle_json_is_an_error_that_does_not_quote_it() {
         let shown = format!("{error} {error:?}");
         assert!(shown.contains("kaggle.json") && !shown.contains("hunter2"), "{shown}");
     }
-    // What is on this machine needs nobody's credentials.
+    // A cached data set needs no credentials.
     fs::create_dir_all(machine.cache()).unwrap();
     fs::write(machine.cache().join("4.zip"), "").unwrap();
     assert_eq!(machine.without_network().fetch(&dataset("o/s")).unwrap().version, 4);
 }
 
 #[test]
-fn credentials_do_not_follow_to_the_storage_and_are_not_shown() {
+fn credentials_are_not_sent_to_the_storage_or_printed() {
     let storage = storage(|reply, _| reply);
     let server = kaggle(&storage);
     let machine = Machine::new();
@@ -288,7 +288,7 @@ fn credentials_do_not_follow_to_the_storage_and_are_not_shown() {
 }
 
 #[test]
-fn refusals_say_what_to_do() {
+fn errors_of_denied_requests_give_advice() {
     let cases = [(401, "create an access token"), (403, "accept the licence"), (404, "check owner, name and version")];
     for (status, expected) in cases {
         let server = Server::start(move |_, _| Reply::status(status).body(r#"{"message": "as Kaggle likes it"}"#));
@@ -297,12 +297,12 @@ fn refusals_say_what_to_do() {
             assert!(error.to_string().contains(expected), "{error}");
             assert!(error.source().unwrap().to_string().contains("as Kaggle likes it"), "{error:?}");
         }
-        assert_eq!(server.received().len(), 2, "a refusal is not asked for again");
+        assert_eq!(server.received().len(), 2, "a denied request is not repeated");
     }
 }
 
 #[test]
-fn passing_faults_are_retried_and_lasting_ones_given_up_on() {
+fn retries_temporary_faults_and_gives_up_on_lasting_ones() {
     let storage = storage(|reply, number| if number == 0 { Reply::status(500) } else { reply });
     let server = {
         let inner = kaggle(&storage);
@@ -324,7 +324,7 @@ fn passing_faults_are_retried_and_lasting_ones_given_up_on() {
 }
 
 #[test]
-fn without_a_network_the_error_says_what_to_do() {
+fn error_without_network_gives_advice() {
     let machine = Machine::new();
     for error in [machine.without_network().fetch(&dataset("o/s")), machine.without_network().fetch(&dataset("o/s@3"))]
     {
@@ -335,7 +335,7 @@ fn without_a_network_the_error_says_what_to_do() {
 }
 
 #[test]
-fn another_server_is_told_apart() {
+fn rejects_responses_of_other_servers() {
     for body in ["<html>", "{}", r#"{"currentVersionNumber": null}"#, r#"{"currentVersionNumber": "../../x"}"#] {
         let server = Server::start(move |_, _| Reply::json(body));
         let machine = Machine::new();
@@ -346,7 +346,7 @@ fn another_server_is_told_apart() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_is_an_error_that_names_it() {
+fn error_names_a_cache_that_cannot_be_created() {
     let storage = storage(|reply, _| reply);
     let server = kaggle(&storage);
     let machine = Machine::new();

@@ -1,11 +1,11 @@
-//! Who asks Kaggle, found in the order of kagglehub (`config.py`, and `kaggle_env.py` of kagglesdk):
+//! Credentials for Kaggle, searched in the order of kagglehub (`config.py`, and `kaggle_env.py` of kagglesdk):
 //!
 //! 1. in a Kaggle notebook, the token in the file that `KAGGLE_API_V1_TOKEN` names;
-//! 2. `KAGGLE_API_TOKEN`: a token, or the path of a file that holds one;
+//! 2. `KAGGLE_API_TOKEN`: a token, or the path of a file with one;
 //! 3. `~/.kaggle/access_token`, then `~/.kaggle/access_token.txt`;
 //! 4. `KAGGLE_USERNAME` with `KAGGLE_KEY`;
 //! 5. `kaggle.json` in `KAGGLE_CONFIG_DIR`, or in `~/.kaggle`;
-//! 6. nobody: public data sets need no account.
+//! 6. none: public data sets need no account.
 
 use std::fmt;
 use std::fs;
@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::Error;
 
-/// Who asks, and where that was found. Shown, it names the place alone.
+/// Credentials and where they were found. `Display` shows only the place.
 #[derive(Debug)]
 pub(super) struct Credentials {
     pub(super) authorization: Option<Authorization>,
@@ -30,7 +30,7 @@ struct KaggleJson {
 }
 
 impl Credentials {
-    /// The first that there are.
+    /// Returns the first credentials found.
     pub(super) fn of(environment: &Environment) -> Result<Credentials, Error> {
         let token =
             notebook_token(environment).or_else(|| given_token(environment)).or_else(|| stored_token(environment));
@@ -61,7 +61,7 @@ impl fmt::Display for Credentials {
         match self.authorization {
             Some(_) => write!(f, "with the credentials in {}", self.place),
             None => f.write_str(
-                "without credentials (none are in KAGGLE_API_TOKEN, ~/.kaggle/access_token, KAGGLE_USERNAME and \
+                "without credentials (there are none in KAGGLE_API_TOKEN, ~/.kaggle/access_token, KAGGLE_USERNAME and \
                  KAGGLE_KEY, or kaggle.json in KAGGLE_CONFIG_DIR or ~/.kaggle)",
             ),
         }
@@ -100,7 +100,7 @@ fn token_in(path: &Path) -> Option<String> {
     (!token.is_empty()).then(|| token.to_owned())
 }
 
-/// Reads a `kaggle.json`. The parser's own message is left out, since it may quote the file.
+/// Reads a `kaggle.json`. The error omits the message of the parser, which may quote the file.
 fn read(path: &Path) -> Result<KaggleJson, Error> {
     let text = fs::read_to_string(path).map_err(artifacts::Error::io("read", path))?;
     serde_json::from_str(&text).map_err(|error| Error::Credentials { path: path.to_owned(), line: error.line() })

@@ -1,23 +1,23 @@
-//! `kaggle:owner/slug[@version]`.
+//! Names of Kaggle data sets: `kaggle:owner/slug[@version]`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use super::Error;
 
-/// A data set, perhaps of one version. Its parts become paths, so they hold nothing that leads out of a folder.
+/// A data set, with or without a version. Owner and slug become parts of paths, so they contain no separators or dots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataset {
-    /// Whose it is.
+    /// The owner.
     pub(super) owner: String,
-    /// Its name in addresses.
+    /// The name in URLs.
     pub(super) slug: String,
-    /// Its version, from 1.
+    /// The version, from 1.
     pub(super) version: Option<u32>,
 }
 
 impl Dataset {
-    /// The same data set at a version.
+    /// Returns the data set with a version.
     pub(super) fn at(&self, version: u32) -> Dataset {
         Dataset { version: Some(version), ..self.clone() }
     }
@@ -26,7 +26,7 @@ impl Dataset {
 impl FromStr for Dataset {
     type Err = Error;
 
-    /// Reads `owner/slug`, `owner/slug@version`, or kagglehub's `owner/slug/versions/version`, with or without `kaggle:`.
+    /// Parses `owner/slug`, `owner/slug@version`, or kagglehub's `owner/slug/versions/version`, with or without `kaggle:`.
     fn from_str(text: &str) -> Result<Dataset, Error> {
         let bad = |reason: &'static str| Error::Name { text: text.to_owned(), reason };
         let rest = text.strip_prefix("kaggle:").unwrap_or(text);
@@ -36,10 +36,10 @@ impl FromStr for Dataset {
         };
         let (owner, slug) = name.split_once('/').ok_or_else(|| bad("the owner or the name is missing"))?;
         if !is_slug(owner) || !is_slug(slug) {
-            return Err(bad("owner and name are letters, digits, `-` and `_`"));
+            return Err(bad("owner and name may have only letters, digits, `-` and `_`"));
         }
         let version = match version {
-            Some(digits) => Some(version_number(digits).ok_or_else(|| bad("a version is a number from 1"))?),
+            Some(digits) => Some(version_number(digits).ok_or_else(|| bad("a version must be a number from 1"))?),
             None => None,
         };
         Ok(Dataset { owner: owner.to_owned(), slug: slug.to_owned(), version })
@@ -54,7 +54,7 @@ impl fmt::Display for Dataset {
     }
 }
 
-/// A version as digits and nothing else.
+/// Parses a version, which consists of digits without leading zeros.
 pub(super) fn version_number(text: &str) -> Option<u32> {
     let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     canonical.then(|| text.parse().ok())?
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_in_both_notations() {
+    fn parses_both_notations() {
         for (text, version) in [
             ("kaggle:o-1/s_2", None),
             ("o-1/s_2", None),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leads_out_of_the_cache() {
+    fn rejects_names_that_could_leave_the_cache() {
         for text in [
             "",
             "kaggle:",

@@ -1,4 +1,4 @@
-//! What a download will take, said before it begins.
+//! Size, time and place of a download, for the user.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,21 +7,21 @@ use artifacts::progress;
 
 use super::{Dataset, Local};
 
-/// A rate to reckon with where nothing is known of the connection, in bytes a second.
+/// The assumed speed of the connection in bytes per second.
 const ASSUMED_RATE: u64 = 10_000_000;
 
-/// What fetching a data set will take. Shown, it is one sentence for the user.
+/// Describes the download of a data set. `Display` formats it for the user.
 #[derive(Debug, Clone)]
 pub struct Description {
-    /// The data set with the version that will be used.
+    /// The data set, with its version.
     pub dataset: Dataset,
-    /// The bytes to download: 0 if the data set is on this machine, `None` if Kaggle does not say.
+    /// The number of bytes to download: 0 if the data set is in the cache, `None` if unknown.
     pub bytes: Option<u64>,
-    /// The data set, if it is on this machine.
+    /// The data set in the cache, if it is there.
     pub cached: Option<Local>,
-    /// Where it will be.
+    /// The folder for the download.
     pub folder: PathBuf,
-    /// The bytes free there.
+    /// The free space in the folder in bytes.
     pub free: Option<u64>,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Description { dataset, bytes, cached, folder, free } = self;
         if let Some(local) = cached {
-            return write!(f, "{dataset} is on this machine at `{}`", local.path.display());
+            return write!(f, "{dataset} is in `{}`", local.path.display());
         }
         match bytes {
             Some(bytes) => {
@@ -40,14 +40,14 @@ impl fmt::Display for Description {
                     progress::bytes(*bytes)
                 )?;
             }
-            None => write!(f, "{dataset} will be downloaded; Kaggle does not say how large it is")?,
+            None => write!(f, "{dataset} will be downloaded; its size is unknown")?,
         }
         write!(f, " to `{}`", folder.display())?;
         match free {
             Some(free) if bytes.is_some_and(|bytes| bytes > *free) => {
-                write!(f, ", where only {} are free; set KAGGLEHUB_CACHE to a folder with more", progress::bytes(*free))
+                write!(f, ", which has only {} free; set KAGGLEHUB_CACHE to a folder with more space", progress::bytes(*free))
             }
-            Some(free) => write!(f, ", where {} are free", progress::bytes(*free)),
+            Some(free) => write!(f, ", which has {} free", progress::bytes(*free)),
             None => Ok(()),
         }
     }
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn size_time_and_space_are_said() {
+    fn states_size_time_and_free_space() {
         let mut description = Description {
             dataset: "o/s@3".parse().unwrap(),
             bytes: Some(5_400_000_000),
@@ -68,9 +68,9 @@ mod tests {
         };
         assert_eq!(
             description.to_string(),
-            "kaggle:o/s@3 will be downloaded: 5.4 GB (about 9 min at 10 MB/s) to `cache`, where 6.0 GB are free"
+            "kaggle:o/s@3 will be downloaded: 5.4 GB (about 9 min at 10 MB/s) to `cache`, which has 6.0 GB free"
         );
         description.free = Some(1_000_000_000);
-        assert!(description.to_string().contains("only 1.0 GB are free; set KAGGLEHUB_CACHE"), "{description}");
+        assert!(description.to_string().contains("only 1.0 GB free; set KAGGLEHUB_CACHE"), "{description}");
     }
 }

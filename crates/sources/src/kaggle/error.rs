@@ -1,46 +1,46 @@
-//! Why a data set cannot be had, and what to do.
+//! Errors of the Kaggle client.
 
 use std::path::PathBuf;
 
 use super::Dataset;
 
-/// Errors of Kaggle. None of them shows credentials or a signed address.
+/// Why a data set is not available. No message contains credentials or a signed URL.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A text does not name a data set.
+    /// An invalid name of a data set.
     #[error(
-        "`{text}` is not a data set on Kaggle, because {reason}; write kaggle:owner/slug or kaggle:owner/slug@version"
+        "`{text}` is not a Kaggle data set: {reason}; write kaggle:owner/slug or kaggle:owner/slug@version"
     )]
     Name {
-        /// The text.
+        /// The name.
         text: String,
         /// What is wrong with it.
         reason: &'static str,
     },
     /// There is no folder for the cache.
-    #[error("there is no folder for Kaggle's data sets; set KAGGLEHUB_CACHE to one")]
+    #[error("there is no home folder for the cache of Kaggle data sets; set KAGGLEHUB_CACHE to a folder")]
     NoCache,
-    /// `KAGGLE_API_ENDPOINT` is not an address.
-    #[error("KAGGLE_API_ENDPOINT does not name a server")]
+    /// `KAGGLE_API_ENDPOINT` is not a URL.
+    #[error("KAGGLE_API_ENDPOINT is not the URL of a server")]
     Endpoint(#[source] fetch::Error),
-    /// The environment names certificates that cannot be used.
+    /// The certificates that the environment configures cannot be used.
     #[error(transparent)]
     Client(fetch::Error),
-    /// A `kaggle.json` cannot be used.
+    /// An invalid `kaggle.json`.
     #[error(
-        "line {line} of `{}` is not as Kaggle writes it, with `username` and `key`; get a new one at \
+        "line {line} of `{}` is invalid; the file must have `username` and `key`. Get a new one at \
          https://www.kaggle.com/settings, or remove it", path.display()
     )]
     Credentials {
         /// The file.
         path: PathBuf,
-        /// Where reading it stopped, from 1.
+        /// The line, from 1.
         line: usize,
     },
-    /// Kaggle wants to know who asks, or does not want them to have it.
+    /// Kaggle requires credentials, or denies access with those that were sent.
     #[error(
-        "Kaggle refused `{dataset}` {with}; create an access token at https://www.kaggle.com/settings, set \
+        "Kaggle denied access to `{dataset}` {with}; create an access token at https://www.kaggle.com/settings, set \
          KAGGLE_API_TOKEN to it, and accept the licence at {page} if the page asks for it"
     )]
     Denied {
@@ -48,41 +48,41 @@ pub enum Error {
         dataset: Dataset,
         /// Its page.
         page: String,
-        /// Which credentials were sent, by place.
+        /// Where the credentials were found.
         with: String,
-        /// What Kaggle said.
+        /// The response.
         source: Box<fetch::Error>,
     },
-    /// Kaggle has no such data set, or hides it.
+    /// There is no such data set, or it is private.
     #[error(
-        "Kaggle has no `{dataset}` for a request {with}; check owner, name and version at {page}; if it is private, \
-             it needs credentials of someone who may see it"
+        "Kaggle found no `{dataset}` for a request {with}; check owner, name and version at {page}. A private data set \
+         needs the credentials of a user with access"
     )]
     NotFound {
         /// The data set.
         dataset: Dataset,
         /// Its page.
         page: String,
-        /// Which credentials were sent, by place.
+        /// Where the credentials were found.
         with: String,
-        /// What Kaggle said.
+        /// The response.
         source: Box<fetch::Error>,
     },
-    /// No answer.
+    /// Kaggle did not respond.
     #[error(
-        "`{dataset}` is not on this machine and Kaggle cannot be reached; download it from {page} with a browser, here or \
-         on another machine, and name the zip or the extracted folder with --data PATH"
+        "`{dataset}` is not in the cache, and Kaggle is unreachable; download it from {page} with a browser, and give the zip \
+         or the extracted folder with --data PATH"
     )]
     Unreachable {
         /// The data set.
         dataset: Dataset,
         /// Its page.
         page: String,
-        /// What failed.
+        /// The cause.
         source: Box<fetch::Error>,
     },
-    /// The file that arrived is no archive.
-    #[error("`{dataset}` did not arrive as a zip archive; download it from {page} and name it with --data PATH")]
+    /// The downloaded file is not a zip archive.
+    #[error("the download of `{dataset}` is not a zip archive; download it from {page} and give it with --data PATH")]
     NotAZip {
         /// The data set.
         dataset: Dataset,
@@ -90,14 +90,14 @@ pub enum Error {
         page: String,
     },
     /// The download failed in another way.
-    #[error("failed to fetch `{dataset}`; what has arrived is kept, and the same command goes on from there")]
+    #[error("failed to download `{dataset}`; run the same command again to resume")]
     Fetch {
         /// The data set.
         dataset: Dataset,
-        /// What failed.
+        /// The cause.
         source: Box<fetch::Error>,
     },
-    /// The operating system refused.
+    /// An error of the file system.
     #[error(transparent)]
     Artifact(#[from] artifacts::Error),
 }

@@ -1,4 +1,4 @@
-//! The path of a real picture: lens, sensor, raw development.
+//! The simulated camera of real images: lens, sensor and raw development.
 
 use artifacts::random::Stream;
 use rand::RngExt;
@@ -9,17 +9,17 @@ use super::radiance::Radiance;
 use super::scene::OVERSAMPLING;
 use super::tone::ToneCurve;
 
-/// A picture taken but not yet read out: the light on each photosite, and the noise it will have.
+/// The exposed sensor: the light on each photosite, and its noise.
 pub(super) struct Exposure {
     light: Mosaic,
-    /// One noise value a photosite, at noise level 1.
+    /// The noise of each photosite at noise level 1.
     noise: Vec<f32>,
     tone: ToneCurve,
 }
 
 impl Exposure {
-    /// Takes a picture of `scene`: the lens blurs it, each photosite collects the light that falls on its square through
-    /// the filter of its place in the Bayer pattern (B. E. Bayer, "Color imaging array", US patent 3,971,065, 1976).
+    /// Exposes the sensor to `scene`. The lens blurs it, and each photosite collects the light on its square through its colour
+    /// filter in the Bayer pattern (B. E. Bayer, "Color imaging array", US patent 3,971,065, 1976).
     pub(super) fn take(scene: &Radiance, tone: ToneCurve, stream: &mut Stream) -> Self {
         let blur = stream.random_range(0.7..1.0);
         let sharp = scene.gaussian_blur(blur * OVERSAMPLING as f32);
@@ -29,7 +29,7 @@ impl Exposure {
         Self { light, noise, tone }
     }
 
-    /// The developed picture, in display values, at a noise level: the deviation of the noise where the light is 1.
+    /// Develops the image, in display values. `noise_level` is the standard deviation of the noise where the light is 1.
     pub(super) fn develop(&self, noise_level: f32) -> Radiance {
         let values = self.light.values.iter().zip(&self.noise);
         let raw = Mosaic {

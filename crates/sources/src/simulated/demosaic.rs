@@ -1,9 +1,9 @@
-//! Bayer mosaics, and the colours between their samples.
+//! Bayer mosaics and demosaicing.
 
 use super::radiance::Radiance;
 
-/// One value a photosite, row-major `[height, width]`, under the pattern RGGB: red at even rows and columns, blue at odd
-/// rows and columns, green elsewhere.
+/// The values of photosites, row-major `[height, width]`, in the pattern RGGB: red at even rows and columns, blue at odd rows
+/// and columns, green elsewhere.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Mosaic {
     pub(super) width: usize,
@@ -15,7 +15,7 @@ const RED: usize = 0;
 const GREEN: usize = 1;
 const BLUE: usize = 2;
 
-/// The channel a photosite measures.
+/// Returns the colour channel of a photosite.
 fn channel(x: usize, y: usize) -> usize {
     match (y % 2, x % 2) {
         (0, 0) => RED,
@@ -25,7 +25,7 @@ fn channel(x: usize, y: usize) -> usize {
 }
 
 impl Mosaic {
-    /// What the photosites see of a picture.
+    /// Samples an image at the photosites.
     pub(super) fn of(picture: &Radiance) -> Self {
         let values = picture.samples.iter().enumerate().map(|(i, sample)| {
             let (x, y) = (i % picture.width, i / picture.width);
@@ -34,12 +34,12 @@ impl Mosaic {
         Self { width: picture.width, height: picture.height, values: values.collect() }
     }
 
-    /// A value at a place that may lie outside; mirrored about the edge samples, which keeps the pattern.
+    /// Returns a value, mirrored at the edge samples outside the mosaic, which preserves the pattern.
     fn mirrored(&self, x: isize, y: isize) -> f32 {
         self.values[mirror(y, self.height) * self.width + mirror(x, self.width)]
     }
 
-    /// The sum of a symmetric kernel of 5 x 5 around a photosite.
+    /// Applies a symmetric 5 x 5 kernel at a photosite.
     fn filter(&self, x: usize, y: usize, kernel: &Kernel) -> f32 {
         let (x, y) = (x as isize, y as isize);
         let mut sum = 0.0;
@@ -56,12 +56,12 @@ fn mirror(place: isize, length: usize) -> usize {
     (if place > last { 2 * last - place } else { place }) as usize
 }
 
-/// The non-zero taps of a filter: column, row, weight in eighths.
+/// A filter by its non-zero taps: column, row, weight in eighths.
 struct Kernel {
     taps: &'static [(isize, isize, f32)],
 }
 
-/// Green at a red or blue photosite.
+/// Interpolates green at a red or blue photosite.
 const GREEN_AT_COLOUR: Kernel = Kernel {
     taps: &[
         (0, 0, 4.0),
@@ -76,7 +76,7 @@ const GREEN_AT_COLOUR: Kernel = Kernel {
     ],
 };
 
-/// A colour at a green photosite whose neighbours in the row measure it.
+/// Interpolates a colour at a green photosite with neighbours of that colour in its row.
 const COLOUR_IN_ROW: Kernel = Kernel {
     taps: &[
         (0, 0, 5.0),
@@ -93,7 +93,7 @@ const COLOUR_IN_ROW: Kernel = Kernel {
     ],
 };
 
-/// A colour at a green photosite whose neighbours in the column measure it.
+/// Interpolates a colour at a green photosite with neighbours of that colour in its column.
 const COLOUR_IN_COLUMN: Kernel = Kernel {
     taps: &[
         (0, 0, 5.0),
@@ -110,7 +110,7 @@ const COLOUR_IN_COLUMN: Kernel = Kernel {
     ],
 };
 
-/// Red at a blue photosite and blue at a red one.
+/// Interpolates red at a blue photosite and blue at a red one.
 const COLOUR_AT_OTHER: Kernel = Kernel {
     taps: &[
         (0, 0, 6.0),
@@ -125,7 +125,7 @@ const COLOUR_AT_OTHER: Kernel = Kernel {
     ],
 };
 
-/// Interpolates each photosite's missing colours with the linear filters of H. S. Malvar, L. He, R. Cutler, "High-quality
+/// Interpolates the missing colours of each photosite with the linear filters of H. S. Malvar, L. He, R. Cutler, "High-quality
 /// linear interpolation for demosaicing of Bayer-patterned color images", 2004, figure 2.
 pub(super) fn malvar(mosaic: &Mosaic) -> Radiance {
     Radiance::from_fn(mosaic.width, mosaic.height, |x, y| {
@@ -134,7 +134,7 @@ pub(super) fn malvar(mosaic: &Mosaic) -> Radiance {
         match (channel(x, y), y % 2) {
             (RED, _) => [own, estimate(&GREEN_AT_COLOUR), estimate(&COLOUR_AT_OTHER)],
             (BLUE, _) => [estimate(&COLOUR_AT_OTHER), estimate(&GREEN_AT_COLOUR), own],
-            // Rows of red and green come first.
+            // Even rows have red and green.
             (_, 0) => [estimate(&COLOUR_IN_ROW), own, estimate(&COLOUR_IN_COLUMN)],
             _ => [estimate(&COLOUR_IN_COLUMN), own, estimate(&COLOUR_IN_ROW)],
         }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flat_grey_survives_the_mosaic() {
+    fn preserves_a_uniform_grey() {
         let grey = Radiance::from_fn(6, 8, |_, _| [0.4; 3]);
         for sample in malvar(&Mosaic::of(&grey)).samples {
             assert!(sample.iter().all(|v| (v - 0.4).abs() < 1e-6));
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grey_ramp_survives_away_from_the_edges() {
+    fn preserves_a_grey_ramp_away_from_the_edges() {
         let ramp = Radiance::from_fn(12, 12, |x, y| [0.02 * x as f32 + 0.03 * y as f32; 3]);
         let developed = malvar(&Mosaic::of(&ramp));
         for y in 2..10 {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn measured_channels_are_kept() {
+    fn keeps_the_sampled_channel() {
         let picture = Radiance::from_fn(4, 4, |x, y| [x as f32, y as f32, (x * y) as f32]);
         let mosaic = Mosaic::of(&picture);
         let developed = malvar(&mosaic);

@@ -1,4 +1,4 @@
-//! The path of a fake picture: a generator's decoder.
+//! The simulated generator of fake images: the end of a decoder.
 
 use artifacts::random::Stream;
 
@@ -8,11 +8,11 @@ use super::scene::OVERSAMPLING;
 use super::tone::ToneCurve;
 use super::upsampling::Upsampling;
 
-/// What a decoder has before its last doubling of the resolution.
+/// The features of a decoder before its last up-sampling.
 pub(super) struct Features {
-    /// Linear light at half the picture's resolution.
+    /// Linear light at half the resolution of the image.
     light: Radiance,
-    /// Noise for each value, at noise level 1.
+    /// The noise of each value at noise level 1.
     noise: Vec<[f32; 3]>,
     tone: ToneCurve,
     upsampling: Upsampling,
@@ -20,8 +20,8 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// Imagines `scene` at half the picture's resolution. The grain is put in there, before the up-sampling, as
-    /// style-based generators do at each resolution (T. Karras, S. Laine, T. Aila, "A style-based generator architecture
+    /// Renders `scene` at half the resolution of the image. Noise is added before the up-sampling, like in style-based generators
+    /// at each resolution (T. Karras, S. Laine, T. Aila, "A style-based generator architecture
     /// for generative adversarial networks", 2019).
     pub(super) fn imagine(
         scene: &Radiance,
@@ -37,7 +37,7 @@ impl Features {
         Self { light, noise, tone, upsampling, seed }
     }
 
-    /// The decoded picture, in display values, at a noise level: the deviation of the noise where the light is 1.
+    /// Decodes the image, in display values. `noise_level` is the standard deviation of the noise where the light is 1.
     pub(super) fn decode(&self, noise_level: f32) -> Radiance {
         let mut noise = self.noise.iter();
         let low = self.light.map(|mut light| {
@@ -46,13 +46,13 @@ impl Features {
             }
             light.map(|value| self.tone.display(value))
         });
-        clean_up(&self.upsampling.double(&low, self.seed), self.upsampling)
+        correct_sharpness(&self.upsampling.double(&low, self.seed), self.upsampling)
     }
 }
 
-/// The decoder's last convolution, which undoes some of what its up-sampling does to the sharpness: where that leaves hard
-/// blocks it smooths, where it blurs it sharpens. It works against the grid, and does not remove it.
-fn clean_up(picture: &Radiance, upsampling: Upsampling) -> Radiance {
+/// Applies the last convolution of the decoder, which corrects the sharpness after the up-sampling: it smooths hard blocks and
+/// sharpens blurred results. It weakens the traces of the up-sampling but does not remove them.
+fn correct_sharpness(picture: &Radiance, upsampling: Upsampling) -> Radiance {
     let side = match upsampling {
         Upsampling::Nearest => 0.10,
         Upsampling::TransposedConvolution => -0.06,

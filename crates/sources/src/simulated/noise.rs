@@ -1,11 +1,11 @@
-//! Normal deviates, and noise that grows with the light.
+//! Normally distributed random numbers, and the noise model of a sensor.
 
 use std::f32::consts::TAU;
 
 use artifacts::random::Stream;
 use rand::RngExt;
 
-/// Normal deviates of mean 0 and variance 1, two at a time (G. Box and M. Muller, "A note on the generation of random
+/// Draws from the standard normal distribution, two at a time (G. Box and M. Muller, "A note on the generation of random
 /// normal deviates", 1958).
 pub(super) struct Normal<'a> {
     stream: &'a mut Stream,
@@ -21,7 +21,7 @@ impl<'a> Normal<'a> {
         if let Some(spare) = self.spare.take() {
             return spare;
         }
-        // 1 - u is in (0, 1], so the logarithm is finite.
+        // 1 - u is in (0, 1], so that the logarithm is finite.
         let radius = (-2.0 * (1.0 - self.stream.random::<f32>()).ln()).sqrt();
         let angle = TAU * self.stream.random::<f32>();
         self.spare = Some(radius * angle.sin());
@@ -29,8 +29,8 @@ impl<'a> Normal<'a> {
     }
 }
 
-/// Deviation of the noise at `light` in 0 to 1: a shot part whose variance is proportional to the light and a read part
-/// that is always there (A. Foi et al., "Practical Poissonian-Gaussian noise modeling and fitting for single-image
+/// The standard deviation of the noise at `light` from 0 to 1: shot noise, whose variance is proportional to the light, and
+/// constant read noise (A. Foi et al., "Practical Poissonian-Gaussian noise modeling and fitting for single-image
 /// raw-data", 2008).
 pub(super) fn deviation(light: f32) -> f32 {
     const SHOT: f32 = 1.0;
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deviates_have_the_moments_of_a_normal() {
+    fn draws_have_the_moments_of_a_normal_distribution() {
         let mut stream = stream(1, "normal test", &[]);
         let mut normal = Normal::new(&mut stream);
         let n = 100_000;

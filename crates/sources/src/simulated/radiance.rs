@@ -1,6 +1,6 @@
-//! A picture in floating point, and the few filters that both paths share.
+//! Floating-point images, and the filters that both classes use.
 
-/// RGB samples, row-major `[height, width]`; linear light or display values, as its maker says.
+/// An RGB image of floats, row-major `[height, width]`, in linear light or in display values.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Radiance {
     pub(super) width: usize,
@@ -9,7 +9,7 @@ pub(super) struct Radiance {
 }
 
 impl Radiance {
-    /// Asks for each pixel by its column and row, row by row.
+    /// Makes an image by calling `pixel(column, row)` for each pixel, row by row.
     pub(super) fn from_fn(width: usize, height: usize, mut pixel: impl FnMut(usize, usize) -> [f32; 3]) -> Self {
         let mut samples = Vec::with_capacity(width * height);
         for y in 0..height {
@@ -20,14 +20,14 @@ impl Radiance {
         Self { width, height, samples }
     }
 
-    /// The sample nearest to a position that may lie outside.
+    /// Returns the sample at a position, or the nearest one if the position is outside.
     pub(super) fn nearest(&self, x: isize, y: isize) -> [f32; 3] {
         let column = x.clamp(0, self.width as isize - 1) as usize;
         let row = y.clamp(0, self.height as isize - 1) as usize;
         self.samples[row * self.width + column]
     }
 
-    /// The same picture with each sample changed on its own.
+    /// Applies a function to each sample.
     pub(super) fn map(&self, mut change: impl FnMut([f32; 3]) -> [f32; 3]) -> Self {
         Self {
             width: self.width,
@@ -36,7 +36,7 @@ impl Radiance {
         }
     }
 
-    /// Means over blocks of `factor` x `factor` samples: what a sensor's square pixels collect.
+    /// Averages blocks of `factor` x `factor` samples, like the square pixels of a sensor.
     pub(super) fn block_means(&self, factor: usize) -> Self {
         let scale = 1.0 / (factor * factor) as f32;
         Self::from_fn(self.width / factor, self.height / factor, |x, y| {
@@ -50,7 +50,7 @@ impl Radiance {
         })
     }
 
-    /// Convolution with `kernel` along the rows and along the columns, the edge samples continued outwards.
+    /// Convolves with `kernel` along the rows and along the columns, with repeated edge samples.
     pub(super) fn convolve_separable(&self, kernel: &[f32]) -> Self {
         let reach = (kernel.len() / 2) as isize;
         let along = |source: &Self, step: (isize, isize)| {
@@ -67,7 +67,7 @@ impl Radiance {
         along(&along(self, (1, 0)), (0, 1))
     }
 
-    /// Blur with a Gaussian of deviation `sigma` in pixels, cut off at three deviations.
+    /// Blurs with a Gaussian of standard deviation `sigma` in pixels, truncated at three deviations.
     pub(super) fn gaussian_blur(&self, sigma: f32) -> Self {
         let reach = (3.0 * sigma).ceil() as i32;
         let mut kernel: Vec<f32> =
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filters_keep_a_flat_picture_flat() {
+    fn filters_preserve_a_uniform_image() {
         let flat = Radiance::from_fn(8, 6, |_, _| [0.1, 0.5, 0.9]);
         for filtered in [flat.gaussian_blur(0.8), flat.block_means(2)] {
             for sample in filtered.samples {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn block_means_are_means() {
+    fn block_means_average_blocks() {
         let ramp = Radiance::from_fn(4, 2, |x, y| [(x + 4 * y) as f32; 3]);
         let means = ramp.block_means(2);
         assert_eq!((means.width, means.height), (2, 1));

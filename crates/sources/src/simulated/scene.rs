@@ -1,4 +1,4 @@
-//! What stands before the camera: a dead-leaves scene.
+//! Procedural scenes: the dead-leaves model.
 
 use std::f32::consts::TAU;
 
@@ -9,38 +9,38 @@ use super::noise::Normal;
 use super::radiance::Radiance;
 use super::texture::Texture;
 
-/// Samples of the scene along each side of a picture's pixel.
+/// The number of scene samples along each side of an image pixel.
 pub(super) const OVERSAMPLING: usize = 2;
 
-/// Draws a scene for a picture of `size` x `size` pixels: linear light in 0 to 1, sampled [`OVERSAMPLING`] times as
-/// finely as the picture.
+/// Draws a scene for an image of `size` x `size` pixels: linear light from 0 to 1, with [`OVERSAMPLING`] samples per pixel in
+/// each direction.
 ///
-/// Opaque leaves of all sizes lie over each other, with radii distributed as 1/r^3, which gives the scale invariance of
-/// natural images, their occlusions and their 1/f^2 power spectrum (A. B. Lee, D. Mumford, J. Huang, "Occlusion models
+/// Opaque leaves of all sizes occlude each other. Their radii have the density 1/r^3, which gives the scale invariance and the
+/// 1/f^2 power spectrum of natural images (A. B. Lee, D. Mumford, J. Huang, "Occlusion models
 /// for natural images: a statistical study of a scale-invariant dead leaves model", 2001). Each leaf has a colour from
-/// the scene's palette, a texture of its own and a soft shading; a gradient of light lies over all.
+/// the scene's palette, a texture and a soft shading; a gradient of light covers the scene.
 pub(super) fn draw(size: usize, stream: &mut Stream) -> Radiance {
     let side = size * OVERSAMPLING;
     let palette = Palette::draw(stream);
     let texture = Texture::draw(side.next_power_of_two(), stream);
     let mut canvas = Canvas::new(side);
-    // Front to back: a sample belongs to the first leaf that covers it.
+    // From front to back: the first leaf that covers a sample determines it.
     for _ in 0..side * side {
         if canvas.uncovered * UNCOVERED_PART <= side * side {
             break;
         }
         let leaf = Leaf::draw(side as f32, &palette, stream);
-        canvas.lay(&leaf, &texture);
+        canvas.add(&leaf, &texture);
     }
     let background = palette.colour(stream);
     let light = Light::draw(stream);
-    light.fall_on(canvas.finish(background))
+    light.illuminate(canvas.finish(background))
 }
 
-/// Leaves are laid until one sample in this many is left bare; those show the background.
+/// Leaves are added until at most one sample in this many is uncovered and shows the background.
 const UNCOVERED_PART: usize = 200;
 
-/// The colours of one scene, as logarithms of reflectance.
+/// The distribution of colours in a scene, as logarithms of reflectance.
 struct Palette {
     grey: f32,
     tint: [f32; 3],
@@ -56,7 +56,7 @@ impl Palette {
         Self { grey, tint, contrast: stream.random_range(0.3..0.9), chroma: stream.random_range(0.05..0.35) }
     }
 
-    /// Reflectance of one more leaf.
+    /// Draws the reflectance of a leaf.
     fn colour(&self, stream: &mut Stream) -> [f32; 3] {
         let mut normal = Normal::new(stream);
         let grey = self.grey + self.contrast * normal.draw();
@@ -64,12 +64,12 @@ impl Palette {
     }
 }
 
-/// A superellipse |u|^p + |v|^p < 1 with p = 1, 2, 4 or 8: a rhombus, an ellipse, and two rounded rectangles.
+/// A leaf: the superellipse |u|^p + |v|^p < 1 with p = 1 (a rhombus), 2 (an ellipse), 4 or 8 (rounded rectangles).
 struct Leaf {
     centre: [f32; 2],
-    /// Rows that take a position relative to the centre to u and v.
+    /// The matrix from a position relative to the centre to (u, v).
     axes: [[f32; 2]; 2],
-    /// The farthest the leaf reaches from its centre, in samples.
+    /// The largest distance of the leaf from its centre in samples.
     reach: f32,
     exponent: i32,
     colour: [f32; 3],
@@ -88,7 +88,7 @@ impl Leaf {
         Self {
             centre: [(); 2].map(|()| side * stream.random_range(-0.2..1.2)),
             axes: [[cos / long, sin / long], [-sin / short, cos / short]],
-            // A rectangle's corner, at p = infinity, is the farthest any of them reaches.
+            // The corner of a rectangle, p = infinity, is the upper bound for all p.
             reach: (long * long + short * short).sqrt(),
             exponent,
             colour: palette.colour(stream),
@@ -98,7 +98,7 @@ impl Leaf {
         }
     }
 
-    /// The leaf's own coordinates of a sample, if it covers it.
+    /// Returns (u, v) of a sample if the leaf covers it.
     fn covers(&self, x: usize, y: usize) -> Option<[f32; 2]> {
         let position = [x as f32 - self.centre[0], y as f32 - self.centre[1]];
         let own = self.axes.map(|axis| axis[0] * position[0] + axis[1] * position[1]);
@@ -114,14 +114,14 @@ impl Leaf {
     }
 }
 
-/// A radius between `smallest` and `largest` with density 1/r^3, from a uniform deviate in 0 to 1 (inverse of the
-/// cumulative distribution).
+/// Draws a radius between `smallest` and `largest` with density 1/r^3, from a uniform number between 0 and 1 by inversion of
+/// the cumulative distribution.
 fn radius(smallest: f32, largest: f32, uniform: f32) -> f32 {
     let (inner, outer) = (smallest.powi(-2), largest.powi(-2));
     (inner - uniform * (inner - outer)).powf(-0.5)
 }
 
-/// The scene while leaves are laid on it; a sample no leaf covers yet is `None`.
+/// The scene while leaves are added; uncovered samples are `None`.
 struct Canvas {
     side: usize,
     samples: Vec<Option<[f32; 3]>>,
@@ -133,8 +133,8 @@ impl Canvas {
         Self { side, samples: vec![None; side * side], uncovered: side * side }
     }
 
-    /// Puts a leaf below all that lie there already.
-    fn lay(&mut self, leaf: &Leaf, texture: &Texture) {
+    /// Adds a leaf behind all others.
+    fn add(&mut self, leaf: &Leaf, texture: &Texture) {
         let span = |centre: f32| {
             let first = (centre - leaf.reach).max(0.0) as usize;
             let end = (centre + leaf.reach + 1.0).clamp(0.0, self.side as f32) as usize;
@@ -162,7 +162,7 @@ impl Canvas {
     }
 }
 
-/// The light on a scene: the exposure, and a fall-off across the picture.
+/// The light on a scene: the exposure, and a gradient across the image.
 struct Light {
     mean: f32,
     slope: [f32; 2],
@@ -173,8 +173,8 @@ impl Light {
         Self { mean: stream.random_range(0.10..0.28), slope: [(); 2].map(|()| stream.random_range(-0.8..0.8)) }
     }
 
-    /// Scales the scene so that its mean is the exposure, and limits it to what a sensor can hold.
-    fn fall_on(&self, scene: Radiance) -> Radiance {
+    /// Scales the scene so that its mean is the exposure, and clips it at the saturation of the sensor.
+    fn illuminate(&self, scene: Radiance) -> Radiance {
         let sum: f32 = scene.samples.iter().flatten().sum();
         let gain = self.mean * (3 * scene.samples.len()) as f32 / sum.max(f32::MIN_POSITIVE);
         let centred = |pixel: usize, side: usize| pixel as f32 / side as f32 - 0.5;
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scene_is_lit_and_full() {
+    fn scene_has_size_and_exposure() {
         let scene = draw(48, &mut stream(1, "scene test", &[]));
         assert_eq!((scene.width, scene.height), (96, 96));
         assert!(scene.samples.iter().flatten().all(|v| (0.0..=1.0).contains(v)));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn radii_follow_the_inverse_cube() {
+    fn radii_have_inverse_cube_density() {
         // The median of 1/r^3 between 1 and infinity is the square root of 2.
         assert!((radius(1.0, 1e6, 0.5) - 2.0_f32.sqrt()).abs() < 1e-3);
         assert!((radius(1.5, 40.0, 0.0) - 1.5).abs() < 1e-4);

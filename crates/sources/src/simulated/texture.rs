@@ -4,19 +4,19 @@ use artifacts::random::Stream;
 
 use super::noise::Normal;
 
-/// A field of mean 0 and deviation about 1 that repeats in both directions, row-major `[side, side]`.
+/// A periodic field of mean 0 and variance about 1, row-major `[side, side]`.
 ///
-/// Its power falls as 1/f^2 with the spatial frequency f, which is what photographs of natural scenes show (D. J. Field,
+/// Its power falls as 1/f^2 with the spatial frequency f, like in photographs of natural scenes (D. J. Field,
 /// "Relations between the statistics of natural images and the response properties of cortical cells", 1987). In two
-/// dimensions that is an equal share of variance for each octave, so the field is a sum of value noises of equal
-/// amplitude whose lattices halve from one to the next (K. Perlin, "An image synthesizer", 1985).
+/// dimensions, each octave then has the same variance. The field is therefore a sum of value noises of equal amplitude, each
+/// with half the lattice spacing of the one before (K. Perlin, "An image synthesizer", 1985).
 pub(super) struct Texture {
     side: usize,
     values: Vec<f32>,
 }
 
 impl Texture {
-    /// Draws a field of `side` x `side` samples; its finest lattice has a node every two samples.
+    /// Draws a field of `side` x `side` samples. The finest lattice has a node every two samples.
     pub(super) fn draw(side: usize, stream: &mut Stream) -> Self {
         let mut values = vec![0.0; side * side];
         let mut normal = Normal::new(stream);
@@ -33,7 +33,7 @@ impl Texture {
         Self { side, values }
     }
 
-    /// The field at a position, which is taken modulo its side.
+    /// Returns the field at a position modulo its side.
     pub(super) fn at(&self, x: usize, y: usize) -> f32 {
         self.values[(y % self.side) * self.side + x % self.side]
     }
@@ -42,8 +42,7 @@ impl Texture {
 /// The mean variance of unit normals on a lattice after bilinear interpolation: (2/3)^2.
 const INTERPOLATED_VARIANCE: f32 = 4.0 / 9.0;
 
-/// Adds a lattice of `nodes` x `nodes` values, stretched over `[side, side]` with bilinear interpolation and joined at
-/// its edges.
+/// Adds a periodic lattice of `nodes` x `nodes` values, interpolated bilinearly to `[side, side]`.
 fn add_octave(values: &mut [f32], side: usize, lattice: &[f32], nodes: usize) {
     let position = |pixel: usize| {
         let place = pixel as f32 * nodes as f32 / side as f32;
@@ -68,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// Variance of the differences between samples `distance` apart along the rows.
+    /// The mean squared difference between samples at a `distance` along the rows.
     fn variogram(texture: &Texture, distance: usize) -> f32 {
         let side = texture.side;
         let sum: f32 = (0..side * side)
@@ -81,8 +80,8 @@ mod tests {
     }
 
     #[test]
-    fn the_spectrum_falls_as_the_square_of_the_frequency() {
-        // With power 1/f^2 the variance of differences grows with the logarithm of the distance.
+    fn power_falls_with_the_square_of_the_frequency() {
+        // With power 1/f^2, the variance of differences grows with the logarithm of the distance.
         let textures: Vec<_> = (0..20).map(|key| Texture::draw(128, &mut stream(3, "texture test", &[key]))).collect();
         let mean = |distance| textures.iter().map(|t| variogram(t, distance)).sum::<f32>() / textures.len() as f32;
         let steps = [mean(4) - mean(2), mean(8) - mean(4), mean(16) - mean(8), mean(32) - mean(16)];
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_field_has_unit_variance() {
+    fn has_unit_variance() {
         let mut sum = 0.0;
         for key in 0..20 {
             let texture = Texture::draw(64, &mut stream(5, "texture test", &[key]));

@@ -1,4 +1,4 @@
-//! From linear light to the bytes of a picture.
+//! From linear light to the bytes of an image.
 
 use artifacts::random::Stream;
 use pixels::RgbImage;
@@ -6,8 +6,8 @@ use rand::RngExt;
 
 use super::radiance::Radiance;
 
-/// A tone curve: the transfer function of sRGB (IEC 61966-2-1) followed by a soft S of a drawn strength, as cameras apply
-/// it. Both paths draw theirs alike.
+/// A tone curve: the transfer function of sRGB (IEC 61966-2-1), followed by an S-curve of random strength, like in cameras. Both
+/// classes have the same distribution of strengths.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ToneCurve {
     strength: f32,
@@ -18,7 +18,7 @@ impl ToneCurve {
         Self { strength: stream.random_range(0.0..0.4) }
     }
 
-    /// The display value, 0 to 1, of linear light.
+    /// Converts linear light to a display value from 0 to 1.
     pub(super) fn display(self, light: f32) -> f32 {
         let light = light.clamp(0.0, 1.0);
         let encoded = if light <= 0.003_130_8 { 12.92 * light } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 };
@@ -27,7 +27,7 @@ impl ToneCurve {
     }
 }
 
-/// Display values in 0 to 1, rounded to bytes; what lies outside is clipped.
+/// Converts display values from 0 to 1 to bytes, with rounding and clipping.
 pub(super) fn to_bytes(picture: &Radiance) -> RgbImage {
     let byte = |value: f32| (value * 255.0 + 0.5).clamp(0.0, 255.0) as u8;
     RgbImage::from_fn(picture.width as u32, picture.height as u32, |x, y| {
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_curve_rises_from_black_to_white() {
+    fn curve_rises_from_black_to_white() {
         for strength in [0.0, 0.4] {
             let curve = ToneCurve { strength };
             assert!(curve.display(-1.0).abs() < 1e-6);

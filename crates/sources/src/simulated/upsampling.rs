@@ -1,32 +1,32 @@
-//! The up-samplings of generators' decoders, each by a factor of two, and the grids they leave.
+//! Up-sampling by a factor of two, as in the decoders of generators. Each method leaves its own periodic traces.
 
 use artifacts::random;
 
 use super::noise::Normal;
 use super::radiance::{Radiance, add_scaled};
 
-/// How a decoder doubles the resolution. Its name is the simulated generator's.
+/// An up-sampling method, whose name is that of the simulated generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Upsampling {
-    /// Each value four times.
+    /// Repeats each value in a block of 2 x 2.
     Nearest,
-    /// Weights 3/4 and 1/4 of the two nearest values in each direction.
+    /// Bilinear interpolation with weights 3/4 and 1/4 in each direction.
     Bilinear,
     /// A transposed convolution with stride 2 and a kernel of 3, whose uneven overlap leaves a checkerboard (A. Odena,
     /// V. Dumoulin, C. Olah, "Deconvolution and checkerboard artifacts", 2016).
     TransposedConvolution,
-    /// Four filters, one for each place in a block of 2 x 2 (W. Shi et al., "Real-time single image and video
-    /// super-resolution using an efficient sub-pixel convolutional neural network", 2016). They are trained apart from
-    /// each other, so they never agree quite (A. Aitken et al., "Checkerboard artifact free sub-pixel convolution", 2017).
+    /// Four filters, one for each position in a block of 2 x 2 (W. Shi et al., "Real-time single image and video
+    /// super-resolution using an efficient sub-pixel convolutional neural network", 2016). They are trained
+    /// independently, so that they differ slightly (A. Aitken et al., "Checkerboard artifact free sub-pixel convolution", 2017).
     PixelShuffle,
 }
 
 impl Upsampling {
-    /// All of them, in the order in which fakes take turns.
+    /// All methods, in the order in which the fakes of a set use them.
     pub const ALL: [Upsampling; 4] =
         [Upsampling::Nearest, Upsampling::Bilinear, Upsampling::TransposedConvolution, Upsampling::PixelShuffle];
 
-    /// The generator's name in paths and columns.
+    /// The name of the generator in paths and columns.
     pub fn name(self) -> &'static str {
         match self {
             Upsampling::Nearest => "nearest",
@@ -36,8 +36,7 @@ impl Upsampling {
         }
     }
 
-    /// Doubles width and height. The weights of a learned up-sampling belong to the generator: `seed` draws them, once
-    /// for a whole set.
+    /// Doubles width and height. `seed` determines the weights of a learned up-sampling, which are the same for a whole set.
     pub(super) fn double(self, low: &Radiance, seed: u64) -> Radiance {
         match self {
             Upsampling::Nearest => doubled(low, |x, y| low.nearest((x / 2) as isize, (y / 2) as isize)),
@@ -61,18 +60,19 @@ fn doubled(low: &Radiance, pixel: impl FnMut(usize, usize) -> [f32; 3]) -> Radia
     Radiance::from_fn(2 * low.width, 2 * low.height, pixel)
 }
 
-/// Places in the low resolution and their weights.
+/// Positions in the low resolution, and their weights.
 type Taps = [(isize, f32); 2];
 
-/// The pixels' centres are aligned: place x of the high resolution lies at (x + 1/2) / 2 - 1/2 of the low one.
+/// Returns the taps with aligned pixel centres: position x of the high resolution is at (x + 1/2) / 2 - 1/2 of the low one.
 fn bilinear_taps(x: usize) -> Taps {
     let low = (x / 2) as isize;
     let other = if x.is_multiple_of(2) { low - 1 } else { low + 1 };
     [(low, 0.75), (other, 0.25)]
 }
 
-/// With stride 2, one tap of the three reaches an even place and two reach an odd one. The kernel (s, 1, s) is smooth only
-/// with s = 1/2; what a trained kernel misses by becomes the checkerboard. Scaled so that the mean over both is 1.
+/// Returns the taps of a transposed convolution. With stride 2, one of its three taps contributes to an even position and two to
+/// an odd one. The kernel (s, 1, s) is smooth only with s = 1/2; other values cause a checkerboard. The weights are scaled so
+/// that their mean over both positions is 1.
 fn transposed_taps(x: usize) -> Taps {
     const SIDE: f32 = 0.47;
     const SCALE: f32 = 2.0 / (1.0 + 2.0 * SIDE);
@@ -90,21 +90,21 @@ fn separable(low: &Radiance, columns: &Taps, rows: &Taps) -> [f32; 3] {
     sum
 }
 
-/// The filters of a sub-pixel convolution: for each place in the block of 2 x 2, weights of 3 x 3.
+/// The filters of a sub-pixel convolution: 3 x 3 weights for each position in a block of 2 x 2.
 struct PhaseFilters {
     weights: [[f32; 9]; 4],
 }
 
 impl PhaseFilters {
-    /// Bilinear weights for each phase, plus what training left of the random start. The sum over all phases is kept, so
-    /// that the mean of a picture is.
+    /// Draws bilinear weights plus a random remainder, which stands for imperfect training. The sum over all positions is
+    /// normalised, which preserves the mean of an image.
     fn draw(seed: u64) -> Self {
-        const LEFTOVER: f32 = 0.04;
+        const REMAINDER: f32 = 0.04;
         let mut stream = random::stream(seed, "simulated pixel shuffle", &[]);
         let mut normal = Normal::new(&mut stream);
         let mut weights = [0, 1, 2, 3].map(|phase| {
             let (columns, rows) = (bilinear_taps(phase % 2), bilinear_taps(phase / 2));
-            let mut filter = [(); 9].map(|()| LEFTOVER * normal.draw());
+            let mut filter = [(); 9].map(|()| REMAINDER * normal.draw());
             for (y, down) in rows {
                 for (x, across) in columns {
                     filter[(3 * (y + 1) + x + 1) as usize] += across * down;
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn each_doubles_and_keeps_the_mean() {
+    fn doubles_the_size_and_keeps_the_mean() {
         let flat = Radiance::from_fn(5, 4, |_, _| [0.3; 3]);
         for upsampling in Upsampling::ALL {
             let high = upsampling.double(&flat, 7);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transposed_convolution_leaves_a_checkerboard() {
+    fn transposed_convolution_leaves_a_checkerboard() {
         let flat = Radiance::from_fn(4, 4, |_, _| [0.5; 3]);
         let high = Upsampling::TransposedConvolution.double(&flat, 0);
         assert!(high.samples[0][0] > high.samples[1][0] + 0.01);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn names_differ() {
+    fn names_are_unique() {
         let mut names = Upsampling::ALL.map(Upsampling::name);
         names.sort_unstable();
         assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
