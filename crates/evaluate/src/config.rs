@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use artifacts::config::OutOfRange;
 use artifacts::{Split, names};
-use model::Precision;
+use model::PrecisionChoice;
 use model::device::DeviceChoice;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ pub struct Config {
     /// Where to compute: auto, cpu or `cuda[:N]`.
     pub device: DeviceChoice,
     /// What convolutions multiply: auto (f32 on the CPU, a card's best), f32, bf16 or, on a card, tf32.
-    pub precision: Precision,
+    pub precision: PrecisionChoice,
     /// Bootstrap resamples behind each interval; 0 leaves the intervals out.
     pub resamples: u32,
     /// Seed of the bootstrap and of the randomised network.
@@ -56,7 +56,7 @@ impl Default for Config {
             name: None,
             batch: 32,
             device: DeviceChoice::Auto,
-            precision: Precision::Auto,
+            precision: PrecisionChoice::Auto,
             resamples: DEFAULT_RESAMPLES,
             seed: 0,
             examples: 8,

@@ -11,7 +11,7 @@ use artifacts::{Checkpoint, Manifest, RunDir, names};
 use clap::Parser;
 use evaluate::Detector;
 use evaluate::predict::{Calibration, Judge, Search, Style, TrainingProfile, Uncalibrated};
-use model::Precision;
+use model::PrecisionChoice;
 use model::device::DeviceChoice;
 
 /// Compute P(fake) and a verdict for image files: real, fake or inconclusive.
@@ -55,7 +55,7 @@ struct Args {
     device: DeviceChoice,
     /// Element type of convolutions: auto (f32 on CPUs, the fastest on GPUs), f32, bf16, or tf32 on GPUs
     #[arg(long, value_name = "NAME", default_value_t)]
-    precision: Precision,
+    precision: PrecisionChoice,
 }
 
 fn main() -> ExitCode {
