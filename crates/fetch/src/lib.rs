@@ -12,7 +12,7 @@
 //! - credentials are sent to the host they were meant for and no further, and are never shown ([`Authorization`],
 //!   [`Url`]).
 //!
-//! The crate knows HTTP and files, but neither service: those live in `ingest::kaggle` and `model::weights::hub`.
+//! The crate knows HTTP and files, but neither service: those live in `sources::kaggle` and `model::weights::hub`.
 
 mod authorization;
 mod checksum;

@@ -61,7 +61,8 @@ impl Search {
         let mut batch = Vec::new();
         while batch.len() < BATCH {
             let no_wait = self.slow && !batch.is_empty();
-            match if no_wait { self.messages.try_recv().ok() } else { self.messages.recv().ok() } {
+            let message = if no_wait { self.messages.try_recv().ok() } else { self.messages.recv().ok() };
+            match message {
                 Some(Message::Found(found)) => batch.push(found),
                 Some(Message::Slow(slow)) => self.slow = slow,
                 None => break,
@@ -103,7 +104,7 @@ fn read_head(input: &mut impl BufRead) -> io::Result<(Vec<u8>, bool)> {
             return Ok((head, true));
         }
         if count == 0 || head.len() >= HEAD_BYTES {
-            let list = is_text(&head[..head.len().min(HEAD_BYTES)]);
+            let list = looks_like_paths(&head[..head.len().min(HEAD_BYTES)]);
             return Ok((head, list));
         }
     }
@@ -119,7 +120,7 @@ fn names_a_file(head: &[u8], whole: bool) -> bool {
 
 /// Whether the bytes look like a list of paths. Paths need not be UTF-8, and may begin like a BMP or PNM file, so that the
 /// first bytes alone do not decide.
-fn is_text(head: &[u8]) -> bool {
+fn looks_like_paths(head: &[u8]) -> bool {
     // The last character may be incomplete.
     let utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
     // The paths of a list are separated by single zeros; the header of an image has several zeros in a row.
