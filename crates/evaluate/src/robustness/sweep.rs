@@ -6,7 +6,9 @@ use artifacts::{Label, Manifest};
 use artifacts::predictions::Prediction;
 use artifacts::progress::Progress;
 use artifacts::random::stream;
-use artifacts::schema::{Flip, FlippingImage, Interval, Robustness, RobustnessCurve, RobustnessPoint, Scores};
+use artifacts::schema::{
+    Flip, FlippingImage, Interval, Proportion, Robustness, RobustnessCurve, RobustnessPoint, Scores,
+};
 use artifacts::shard::Shards;
 use pixels::Recipe;
 use rayon::prelude::*;
@@ -18,7 +20,6 @@ use crate::bootstrap::View;
 use crate::config::Config;
 use crate::detector::Detector;
 use crate::judge::{Scored, with_intervals};
-use crate::metrics::ratio;
 use crate::significance::wilson;
 
 /// Measures the detector on degraded images. `predictions` are those of the same detector on the images of `shards`, in the
@@ -141,15 +142,15 @@ impl Sweep<'_> {
             }
             self.flips[image].push(Flip { operation: operation.name().to_owned(), level, p_fake });
         }
-        let (flips, n) = (flips_to_fake + flips_to_real, margins.len() as u64);
+        let flipped = Proportion { hits: flips_to_fake + flips_to_real, n: margins.len() as u64 };
         Ok(RobustnessPoint {
             level,
             scores,
             intervals,
             flips_to_fake,
             flips_to_real,
-            flipped: ratio(flips as f64, n as f64),
-            flipped_interval: wilson(flips, n),
+            flipped: flipped.value(),
+            flipped_interval: wilson(flipped),
         })
     }
 
