@@ -284,7 +284,10 @@ mod tests {
     fn groups_that_are_too_large_stay_in_training() {
         let mut selection = selected(100, &config());
         let before = strata(&selection);
-        assert_eq!(keep_groups_together(&mut selection, vec![(0..120).step_by(2).collect()], &config()), Some(Vec::new()));
+        assert_eq!(
+            keep_groups_together(&mut selection, vec![(0..120).step_by(2).collect()], &config()),
+            Some(Vec::new())
+        );
         assert!((0..120).step_by(2).all(|index| split_of(&selection, index) == Split::Train));
         assert_eq!(strata(&selection), before);
     }

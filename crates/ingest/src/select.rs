@@ -103,9 +103,9 @@ fn without_copies(mut candidates: Vec<Candidate>, selection: &mut Selection) -> 
                 selection.duplicates.extend(copies[1..].iter().map(|copy| copy.duplicate_of(first)));
                 unique.push(first.clone());
             }
-            Some(other) => selection
-                .conflicts
-                .extend(copies.iter().map(|copy| copy.duplicate_of(if copy.label == first.label { other } else { first }))),
+            Some(other) => selection.conflicts.extend(
+                copies.iter().map(|copy| copy.duplicate_of(if copy.label == first.label { other } else { first })),
+            ),
         }
     }
     unique

@@ -105,7 +105,9 @@ fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestS
     let images_per_second = selection.used.len() as f64 / start.elapsed().as_secs_f64().max(1e-9);
     let mut pairs = output.near_duplicates();
     if let Some(warnings) = keep_groups_together(&mut selection, output.groups(&pairs), config) {
-        progress::line("ingest: near-duplicates were in different splits; assigning the splits again and repeating the pass");
+        progress::line(
+            "ingest: near-duplicates were in different splits; assigning the splits again and repeating the pass",
+        );
         for warning in warnings {
             progress::line(&format!("ingest: warning: {warning}"));
         }

@@ -5,9 +5,9 @@
 use artifacts::roc_auc;
 use artifacts::schema::Verdict;
 use ingest::audit::{Observation, audit, near_duplicates};
-use sources::simulated::{SimulatedImage, SimulatedSet};
 use pixels::{Limits, decode};
 use rayon::prelude::*;
+use sources::simulated::{SimulatedImage, SimulatedSet};
 
 fn make(set: &str) -> Vec<SimulatedImage> {
     let set: SimulatedSet = set.parse().unwrap();

@@ -144,7 +144,10 @@ fn rejects_mixed_numbers_and_names_and_unknown_splits() {
     write("mixed/train.parquet", with_images(20, vec![("label", numbers())]), Some(hub));
     write("mixed/test.parquet", with_images(20, vec![("label", numbers())]), None);
     let message = place.ingest("mixed", &place.path("mixed"), &[]).failed(3);
-    assert!(message.contains("test.parquet` are numbers without names") && message.contains("train.parquet"), "{message}");
+    assert!(
+        message.contains("test.parquet` are numbers without names") && message.contains("train.parquet"),
+        "{message}"
+    );
 
     let holdout: ArrayRef = Arc::new(StringArray::from(vec!["holdout"; 20]));
     write("splits.parquet", with_images(20, vec![("label", numbers()), ("split", holdout)]), Some(hub));
@@ -184,10 +187,7 @@ fn rejects_tables_without_images_and_damaged_tables() {
     let words: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
     write(&place.path("data/text.parquet"), vec![("text", words)], Compression::UNCOMPRESSED, None);
     let message = place.ingest("text", &place.path("data"), &[]).failed(3);
-    assert!(
-        message.contains("text.parquet") && message.contains("it has no column of image files"),
-        "{message}"
-    );
+    assert!(message.contains("text.parquet") && message.contains("it has no column of image files"), "{message}");
     let labelled = |labels: Vec<&str>| -> Vec<(&str, ArrayRef)> {
         let files = files(0..labels.len() as u32);
         vec![("image", images(&files)), ("label", Arc::new(StringArray::from(labels)) as ArrayRef)]

@@ -163,7 +163,8 @@ fn upright(rgb: RgbImage, orientation: Orientation) -> RgbImage {
         return rgb;
     }
     let (width, height) = (rgb.width(), rgb.height());
-    let buffer = ::image::RgbImage::from_raw(width, height, rgb.into_data()).expect("the data of an RgbImage match its shape");
+    let buffer =
+        ::image::RgbImage::from_raw(width, height, rgb.into_data()).expect("the data of an RgbImage match its shape");
     let mut turned = DynamicImage::ImageRgb8(buffer);
     turned.apply_orientation(orientation);
     RgbImage::new(turned.width(), turned.height(), turned.into_bytes()).expect("orientation keeps the number of pixels")

@@ -23,9 +23,7 @@ pub enum DegradeError {
     #[expect(missing_docs, reason = "the names are the documentation")]
     Parameter { parameter: &'static str, value: f32, range: &'static str },
     /// A crop that does not fit into the image.
-    #[error(
-        "a crop of {width}x{height} at ({left}, {top}) does not fit into an image of {image_width}x{image_height}"
-    )]
+    #[error("a crop of {width}x{height} at ({left}, {top}) does not fit into an image of {image_width}x{image_height}")]
     #[expect(missing_docs, reason = "the names are the documentation")]
     Crop { left: u32, top: u32, width: u32, height: u32, image_width: u32, image_height: u32 },
 }

@@ -76,13 +76,12 @@ fn entry(row: &Row, names: &NameMap) -> Result<Entry, String> {
     let label = names.cell_label(&row.label).ok_or_else(|| {
         format!("unknown label `{}`; write real or fake, or map it in [ingest.labels]", visible(&row.label))
     })?;
-    let split =
-        match row.split.as_str() {
-            "" => None,
-            cell => Some(names.split(cell).ok_or_else(|| {
-                format!("unknown split `{}`; write train, val or test, or map it in [ingest.splits]", visible(cell))
-            })?),
-        };
+    let split = match row.split.as_str() {
+        "" => None,
+        cell => Some(names.split(cell).ok_or_else(|| {
+            format!("unknown split `{}`; write train, val or test, or map it in [ingest.splits]", visible(cell))
+        })?),
+    };
     let generator = match (row.generator.as_str(), label) {
         ("", Label::Fake) => names.generator.as_deref().unwrap_or_default(),
         (cell, _) => cell,

@@ -239,7 +239,8 @@ mod tests {
 
     #[test]
     fn error_without_labels_lists_folders() {
-        let error = FolderLabels::new(["cats/1.jpg", "dogs/a/2.jpg"].into_iter(), Path::new("pets"), &SourceConfig::default());
+        let error =
+            FolderLabels::new(["cats/1.jpg", "dogs/a/2.jpg"].into_iter(), Path::new("pets"), &SourceConfig::default());
         let message = error.err().unwrap().to_string();
         for part in ["`pets`", "a, cats, dogs", "ingest.labels.dogs=fake"] {
             assert!(message.contains(part), "{message}");

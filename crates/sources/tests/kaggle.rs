@@ -130,7 +130,11 @@ fn uses_the_cache_of_kagglehub() {
     assert_eq!(client.cached(&dataset("o/s@2")), local(2));
     assert_eq!(client.cached(&dataset("o/s")), local(10), "the newest complete version, by number");
     assert_eq!(client.fetch(&dataset("o/s")).unwrap(), local(10).unwrap());
-    assert_eq!(client.pinned(&dataset("o/s")).unwrap(), dataset("o/s@10"), "a newer version must change the fingerprint");
+    assert_eq!(
+        client.pinned(&dataset("o/s")).unwrap(),
+        dataset("o/s@10"),
+        "a newer version must change the fingerprint"
+    );
     assert_eq!(client.cached(&dataset("o/s@11")), None);
     assert_eq!(client.cached(&dataset("o/s@12")), None, "a marker without its version is ignored");
     assert_eq!(client.cached(&dataset("o/other")), None);

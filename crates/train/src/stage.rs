@@ -210,7 +210,9 @@ impl<'a> Trainer<'a> {
         let weights = request.config.weights.resolve().map_err(Error::from)?;
         let network = NetworkConfig::default();
         let recipe = Recipe::deserialize(&set.manifest().config).map_err(|error| {
-            Failure::input(format!("failed to read the configuration in the ingest manifest ({error}); run ingest again"))
+            Failure::input(format!(
+                "failed to read the configuration in the ingest manifest ({error}); run ingest again"
+            ))
         })?;
         let description = describe(&network, &train, &recipe);
         Ok(Trainer { request, train, val, device, network, description, weights })

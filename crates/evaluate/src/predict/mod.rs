@@ -4,15 +4,15 @@
 //! `predictions.parquet` bit for bit.
 
 mod files;
-mod search;
 mod print;
 mod profile;
 mod row;
+mod search;
 mod verdicts;
 
 pub use files::{Content, Found, find};
-pub use search::Search;
 pub use print::Style;
 pub use profile::TrainingProfile;
 pub use row::Row;
+pub use search::Search;
 pub use verdicts::{Calibration, Judge, Uncalibrated};

@@ -46,7 +46,9 @@ impl TrainingProfile {
     pub fn warnings(&self, format: &str, width: u32, height: u32) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.simulated {
-            warnings.push("the model was trained on simulated images only; its verdicts on other images mean nothing".to_owned());
+            warnings.push(
+                "the model was trained on simulated images only; its verdicts on other images mean nothing".to_owned(),
+            );
         }
         if !self.formats.is_empty() && !self.formats.contains(format) {
             let known: Vec<&str> = self.formats.iter().map(String::as_str).collect();
@@ -55,8 +57,9 @@ impl TrainingProfile {
         if let Some((low, high)) = self.shorter_sides {
             let side = width.min(height);
             if side < low || side > high {
-                warnings
-                    .push(format!("its shorter side has {side} pixels; those of the training images have {low} to {high}"));
+                warnings.push(format!(
+                    "its shorter side has {side} pixels; those of the training images have {low} to {high}"
+                ));
             }
         }
         warnings

@@ -292,7 +292,10 @@ mod tests {
         };
         assert_eq!(sizes(slow_search(BATCH + 30, false)), [BATCH, 30]);
         let listed = sizes(slow_search(30, true));
-        assert!(listed.len() > 1 && listed.iter().sum::<usize>() == 30, "a list is processed while it arrives: {listed:?}");
+        assert!(
+            listed.len() > 1 && listed.iter().sum::<usize>() == 30,
+            "a list is processed while it arrives: {listed:?}"
+        );
     }
 
     #[test]

@@ -200,12 +200,7 @@ impl Judge {
 }
 
 /// Decodes a file. Returns its row without scores, and its pixels `[size, size, 3]` unless there is an error.
-fn prepare(
-    recipe: &Recipe,
-    profile: &TrainingProfile,
-    path: String,
-    bytes: &[u8],
-) -> (Row, Option<Vec<u8>>) {
+fn prepare(recipe: &Recipe, profile: &TrainingProfile, path: String, bytes: &[u8]) -> (Row, Option<Vec<u8>>) {
     let mut row = Row { path, file: Some(Hash::of(bytes)), ..Row::default() };
     let pixels = recipe.decode(bytes).and_then(|decoded| {
         let format = decoded.format.name();

@@ -132,8 +132,7 @@ fn choose_rows(shards: &Shards, limit: usize) -> Vec<usize> {
     let mut rows: Vec<usize> = Label::ALL
         .into_iter()
         .flat_map(|class| {
-            let mut of_class: Vec<usize> =
-                (0..shards.len()).filter(|&row| shards.sample(row).label == class).collect();
+            let mut of_class: Vec<usize> = (0..shards.len()).filter(|&row| shards.sample(row).label == class).collect();
             of_class.sort_by_key(|&row| *shards.sample(row).id.as_bytes());
             of_class.truncate(limit.div_ceil(2));
             of_class

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use artifacts::{Label, Manifest};
 use artifacts::predictions::Prediction;
 use artifacts::progress::Progress;
 use artifacts::random::stream;
@@ -10,6 +9,7 @@ use artifacts::schema::{
     Flip, FlippingImage, Interval, Proportion, Robustness, RobustnessCurve, RobustnessPoint, Scores,
 };
 use artifacts::shard::Shards;
+use artifacts::{Label, Manifest};
 use pixels::Recipe;
 use rayon::prelude::*;
 

@@ -34,7 +34,8 @@ pub(super) fn in_words(bins: &[AssociationBin]) -> String {
     let surplus = |bin: &AssociationBin| (bin.fake as f64 - bin.total() as f64 * fake / (real + fake)).abs();
     let mut bins: Vec<&AssociationBin> = bins.iter().collect();
     bins.sort_by(|a, b| surplus(b).total_cmp(&surplus(a)));
-    let words = |bin: &&AssociationBin| format!("if it is {}, {} of {} files are fake", bin.value, bin.fake, bin.total());
+    let words =
+        |bin: &&AssociationBin| format!("if it is {}, {} of {} files are fake", bin.value, bin.fake, bin.total());
     bins.iter().take(2).map(words).collect::<Vec<_>>().join("; ")
 }
 

@@ -170,7 +170,12 @@ fn verify(images: &[&Observation], (first, second, flipped): Candidate) -> Optio
     let (grey_a, grey_b) = (phash::to_float(&a.grey), phash::to_float(&b.grey));
     let grey_b = if flipped { phash::flipped(&grey_b) } else { grey_b };
     let similarity = aligned_correlation(&grey_a, &grey_b);
-    (similarity >= MIN_SIMILARITY).then_some(Pair { first: first as usize, second: second as usize, flipped, similarity })
+    (similarity >= MIN_SIMILARITY).then_some(Pair {
+        first: first as usize,
+        second: second as usize,
+        flipped,
+        similarity,
+    })
 }
 
 /// The best correlation of two thumbnails with either of them slightly cropped.

@@ -151,7 +151,8 @@ mod tests {
     fn finds_an_informative_feature_among_noise() {
         let mut stream = random::stream(1, "probe test", &[]);
         let fake = classes(400);
-        let informative = feature(fake.iter().map(|&fake| u8::from(fake != (stream.random::<f32>() < 0.1))).collect(), 2);
+        let informative =
+            feature(fake.iter().map(|&fake| u8::from(fake != (stream.random::<f32>() < 0.1))).collect(), 2);
         let noise: Vec<Feature> =
             (0..10).map(|_| feature((0..400).map(|_| stream.random_range(0..16)).collect(), 16)).collect();
         let mut features: Vec<&Feature> = noise.iter().collect();

@@ -59,17 +59,24 @@ pub(super) fn of_files(
 /// Returns the probes on colours and thumbnails that predict the class about as well as a detector should.
 pub(super) fn of_content(probes: &Probes) -> Vec<Shortcut> {
     let content = [
-        ("colour histogram", "the colour histogram predicts the class without positions of colours", &probes.colour_histogram),
-        ("thumbnail", "a thumbnail of 8x8 pixels, which has no traces of generation, predicts the class", &probes.thumbnail),
+        (
+            "colour histogram",
+            "the colour histogram predicts the class without positions of colours",
+            &probes.colour_histogram,
+        ),
+        (
+            "thumbnail",
+            "a thumbnail of 8x8 pixels, which has no traces of generation, predicts the class",
+            &probes.thumbnail,
+        ),
     ];
-    content.into_iter()
+    content
+        .into_iter()
         .filter(|(_, _, probe)| probe.roc_auc.is_some_and(|roc_auc| roc_auc >= MIN_CONTENT_ROC_AUC))
         .map(|(feature, what, probe)| Shortcut {
             feature: feature.to_owned(),
             roc_auc: probe.roc_auc,
-            explanation: format!(
-                "{what}: the classes have different subjects; choose images of the same subjects"
-            ),
+            explanation: format!("{what}: the classes have different subjects; choose images of the same subjects"),
         })
         .collect()
 }
@@ -118,10 +125,7 @@ pub(super) fn of_duplicates(found: &NearDuplicates, images: &[&Observation]) -> 
         shortcuts.push(Shortcut {
             feature: "near-duplicates across labels".to_owned(),
             roc_auc: None,
-            explanation: format!(
-                "{} pairs of near-duplicates have different labels; {ADVICE}",
-                found.across_labels
-            ),
+            explanation: format!("{} pairs of near-duplicates have different labels; {ADVICE}", found.across_labels),
         });
     }
     shortcuts

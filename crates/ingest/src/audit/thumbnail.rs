@@ -9,7 +9,10 @@ pub(super) const COLOUR_SIDE: usize = 8;
 
 /// The number of cells of the grey thumbnail in one of the colour thumbnail, in each direction.
 const MERGED: usize = GREY_SIDE / COLOUR_SIDE;
-const _: () = assert!(MERGED * COLOUR_SIDE == GREY_SIDE, "a cell of the colour thumbnail must consist of whole cells of the grey one");
+const _: () = assert!(
+    MERGED * COLOUR_SIDE == GREY_SIDE,
+    "a cell of the colour thumbnail must consist of whole cells of the grey one"
+);
 
 /// The mean colours of `GREY_SIDE` x `GREY_SIDE` cells.
 pub(super) struct Thumbnail {

@@ -113,7 +113,8 @@ mod tests {
     use super::*;
 
     const HEADER: [u8; 12] = [
-        0xFF, 0xD8, 0xFF, 0xE1, 0, 4, 0xFF, 0xD9, // an APP1 segment whose content looks like an end-of-image marker
+        0xFF, 0xD8, 0xFF, 0xE1, 0, 4, 0xFF,
+        0xD9, // an APP1 segment whose content looks like an end-of-image marker
         0xFF, 0xDA, 0, 2, // a start of scan
     ];
 

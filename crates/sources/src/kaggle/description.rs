@@ -45,7 +45,11 @@ impl fmt::Display for Description {
         write!(f, " to `{}`", folder.display())?;
         match free {
             Some(free) if bytes.is_some_and(|bytes| bytes > *free) => {
-                write!(f, ", which has only {} free; set KAGGLEHUB_CACHE to a folder with more space", progress::bytes(*free))
+                write!(
+                    f,
+                    ", which has only {} free; set KAGGLEHUB_CACHE to a folder with more space",
+                    progress::bytes(*free)
+                )
             }
             Some(free) => write!(f, ", which has {} free", progress::bytes(*free)),
             None => Ok(()),

@@ -9,9 +9,7 @@ use super::Dataset;
 #[non_exhaustive]
 pub enum Error {
     /// An invalid name of a data set.
-    #[error(
-        "`{text}` is not a Kaggle data set: {reason}; write kaggle:owner/slug or kaggle:owner/slug@version"
-    )]
+    #[error("`{text}` is not a Kaggle data set: {reason}; write kaggle:owner/slug or kaggle:owner/slug@version")]
     Name {
         /// The name.
         text: String,

@@ -94,8 +94,11 @@ impl fmt::Display for SimulatedSet {
 
 impl SimulatedSet {
     fn set(&mut self, key: &str, value: &str) -> Result<(), SimulatedSetError> {
-        let number =
-            || value.parse::<u64>().map_err(|_| SimulatedSetError::NoNumber { key: key.to_owned(), value: value.to_owned() });
+        let number = || {
+            value
+                .parse::<u64>()
+                .map_err(|_| SimulatedSetError::NoNumber { key: key.to_owned(), value: value.to_owned() })
+        };
         match key {
             "train" => self.train = number()?,
             "val" => self.val = number()?,

@@ -159,7 +159,8 @@ fn names(schema: &SchemaDescriptor) -> String {
 fn no_images(schema: &SchemaDescriptor) -> String {
     let fields = schema.root_schema().get_fields();
     if fields.iter().any(|field| field.name() == "pixels") {
-        return "it is a shard made by ingest; to evaluate a model on shards, use `cargo xtask evaluate --data FOLDER`".to_owned();
+        return "it is a shard made by ingest; to evaluate a model on shards, use `cargo xtask evaluate --data FOLDER`"
+            .to_owned();
     }
     format!("it has no column of image files (expected one of {}; found {})", IMAGES.join(", "), names(schema))
 }

@@ -45,7 +45,10 @@ impl ChunkReader for TableFile {
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
         // Without this check, a length in a damaged file could exhaust the memory.
         if start.checked_add(length as u64).is_none_or(|end| end > self.length) {
-            return Err(ParquetError::EOF(format!("{length} bytes at offset {start}, but the file has only {}", self.length)));
+            return Err(ParquetError::EOF(format!(
+                "{length} bytes at offset {start}, but the file has only {}",
+                self.length
+            )));
         }
         let mut bytes = vec![0; length];
         self.at(start)?.read_exact(&mut bytes)?;
