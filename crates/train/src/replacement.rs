@@ -70,7 +70,7 @@ impl Execution<'_> {
         let mut warnings = Vec::new();
         let stale = self.stale(output)?;
         if let Some(inputs) = inputs.filter(|_| stale.is_some() || force) {
-            let device = config.device.open(config.precision).map_err(Error::from)?;
+            let device = config.device.open(config.precision).map_err(|error| Error::Model(error.into()))?;
             let identity = Identity::new(&output.config, inputs, version, device.kind());
             let request = RunRequest { identity: &identity, epochs: config.epochs, force };
             let folders = folders_to_set_aside(target, request);
