@@ -25,8 +25,8 @@ pub struct Rejected {
 pub struct IngestSummary {
     /// The source as configured, e.g. "kaggle:ayushmandatta1/deepdetect-2025".
     pub source: String,
-    /// The folder or the zip on this machine that the images were read from; none where no file has their paths, because they
-    /// were made or stood in tables.
+    /// The absolute path of the folder, zip archive or table that was read, or of the folder of a CSV list. None for simulated
+    /// sets, and for tables that older versions ingested.
     #[serde(default)]
     pub files: Option<String>,
     /// Whether the images were made by the simulation; shown wherever the data set is named.
