@@ -1,7 +1,5 @@
 //! Keeps the table of metrics in `docs/metrics.md` equal to the one in the code. `CANDLING_WRITE_DOCS=1` rewrites it.
 
-#![expect(clippy::unwrap_used, reason = "a document that cannot be read is a failed test")]
-
 use std::fmt::Write;
 use std::path::Path;
 

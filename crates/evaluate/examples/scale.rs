@@ -1,11 +1,11 @@
-//! What judging costs: all metrics with their intervals, for more and more predictions.
+//! Measures the time and memory of computing all metrics with their intervals for increasing numbers of predictions.
 //!
 //! ```sh
 //! cargo run --release -p evaluate --example scale -- 10000 100000 1000000
 //! ```
 //!
-//! Time and processor time depend on what else the machine does; the latter less. Peak memory is the process's, so the
-//! numbers should rise.
+//! Other load on the machine affects wall time more than processor time. Peak memory is that of the process so far, so pass
+//! the numbers in ascending order.
 
 #![expect(clippy::print_stdout, reason = "a table for people")]
 
@@ -15,21 +15,23 @@ use artifacts::Label;
 use artifacts::hash::Hash;
 use artifacts::predictions::Prediction;
 use artifacts::random::stream;
-use evaluate::bootstrap::DEFAULT_RESAMPLES;
-use evaluate::calibration::{BandLimits, sigmoid};
-use evaluate::judge::{Fit, RunPlan, Scored, judge_run};
+use artifacts::statistics::sigmoid;
+use evaluate::bootstrap::{DEFAULT_RESAMPLES, Resampling};
+use evaluate::calibration::BandLimits;
+use evaluate::measure::{RunOptions, ScoredImages, ValidationFit, measure_run};
 use rand::RngExt;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let given: Vec<usize> = std::env::args().skip(1).map(|n| n.parse()).collect::<Result<_, _>>()?;
     let sizes = if given.is_empty() { vec![10_000, 100_000, 1_000_000] } else { given };
     println!("{DEFAULT_RESAMPLES} resamples, {} threads", rayon::current_num_threads());
-    println!("{:>12} {:>9} {:>11} {:>20} {:>10}", "predictions", "seconds", "processor", "µs of it each", "peak MB");
+    println!("{:>12} {:>9} {:>11} {:>20} {:>10}", "predictions", "seconds", "processor", "µs each", "peak MB");
     for n in sizes {
         let predictions = simulate(n);
-        let fit = Fit::new(&Scored::of(&predictions), BandLimits::default())?;
+        let fit = ValidationFit::new(&ScoredImages::of(&predictions), BandLimits::default())?;
         let (start, before) = (Instant::now(), processor_seconds());
-        let metrics = judge_run(&predictions, fit.as_ref(), RunPlan { run: 0, resamples: DEFAULT_RESAMPLES, seed: 0 })?;
+        let resampling = Resampling { resamples: DEFAULT_RESAMPLES, seed: 0 };
+        let metrics = measure_run(&predictions, fit.as_ref(), RunOptions { run: 0, resampling })?;
         let (seconds, processor) = (start.elapsed().as_secs_f64(), processor_seconds() - before);
         assert!(metrics.intervals.contains_key("roc_auc"));
         println!(
@@ -41,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Predictions of both classes, their logits logistic around -1 and 1.
+/// Predictions whose logits have logistic distributions around -1 for real images and 1 for fakes.
 fn simulate(n: usize) -> Vec<Prediction> {
     let mut rng = stream(11, "scale", &[n as u64]);
     (0..n)
@@ -66,14 +68,15 @@ fn simulate(n: usize) -> Vec<Prediction> {
         .collect()
 }
 
-/// Time that all threads have run so far, where the system tells: fields 14 and 15 of proc_pid_stat(5), in hundredths.
+/// Processor time of all threads so far: fields 14 and 15 of proc_pid_stat(5), in hundredths of a second. 0 on systems without
+/// `/proc`.
 fn processor_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = text.rsplit(") ").next().unwrap_or_default();
     after_name.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-/// The most memory that the process ever held, where the system tells.
+/// Peak memory of the process; NaN on systems without `/proc`.
 fn peak_megabytes() -> f64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kilobytes = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));

@@ -2,12 +2,12 @@
 
 use artifacts::hash::{self, Hash};
 use artifacts::schema::PreprocessorConfig;
+use artifacts::statistics::sigmoid;
 use artifacts::{Checkpoint, Error as ArtifactError, Label, Manifest, names};
 use model::device::Device;
 use model::{Error as ModelError, HeatMap, Network, NetworkConfig, Normalisation, PixelBatch, weights};
 
 use crate::Error;
-use crate::calibration::sigmoid;
 
 /// The network's two outputs for one image.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -22,7 +22,7 @@ struct Duel {
 
 /// The entrant with the largest area, where areas are defined.
 pub(super) fn best(comparison: &Comparison) -> Option<usize> {
-    let areas = comparison.entrants.iter().enumerate().filter_map(|(i, entrant)| Some((i, entrant.scores.roc_auc?)));
+    let areas = comparison.detectors.iter().enumerate().filter_map(|(i, entrant)| Some((i, entrant.scores.roc_auc?)));
     // Of equals the first.
     areas.max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.cmp(&a.0))).map(|(entrant, _)| entrant)
 }
@@ -67,12 +67,12 @@ fn is_certain(duel: &Duel) -> bool {
 
 /// How many images an entrant judged: of the images in common alone it is not known which it had seen.
 fn judged(comparison: &Comparison, entrant: usize) -> u64 {
-    comparison.images + comparison.entrants[entrant].left_out
+    comparison.images + comparison.detectors[entrant].left_out
 }
 
 /// "41 of the 400 images that it judged were in its training split", where they are so many that its score says nothing.
 fn learnt_by_heart(comparison: &Comparison, entrant: usize) -> Option<String> {
-    let seen = comparison.entrants[entrant].seen?.training;
+    let seen = comparison.detectors[entrant].seen?.training;
     let judged = judged(comparison, entrant);
     let too_many = ratio(seen, judged).is_some_and(|share| share > SEEN);
     too_many.then(|| {
@@ -82,7 +82,7 @@ fn learnt_by_heart(comparison: &Comparison, entrant: usize) -> Option<String> {
 }
 
 fn area(comparison: &Comparison, entrant: usize) -> String {
-    score(comparison.entrants[entrant].scores.roc_auc)
+    score(comparison.detectors[entrant].scores.roc_auc)
 }
 
 fn of_two(comparison: &Comparison, best: usize, duel: &Duel) -> String {
@@ -118,7 +118,7 @@ fn of_several(comparison: &Comparison, best: usize, duels: &[Duel]) -> String {
     let (beaten, open) = (names(true), names(false));
     let mut text = format!(
         "Of {} detectors {} has the highest ROC-AUC on these {} images, {}.",
-        comparison.entrants.len(),
+        comparison.detectors.len(),
         name(comparison, best),
         count(comparison.images),
         area(comparison, best)
@@ -144,7 +144,7 @@ fn accuracies(comparison: &Comparison, best: usize, duels: &[Duel]) -> Option<St
     let test = &pair.accuracy;
     let (only_best, only_other) =
         if pair.first == best { (test.only_first, test.only_second) } else { (test.only_second, test.only_first) };
-    let right = |entrant: usize| percent(comparison.entrants[entrant].scores.accuracy);
+    let right = |entrant: usize| percent(comparison.detectors[entrant].scores.accuracy);
     let (name_best, name_other) = (name(comparison, best), name(comparison, runner_up));
     Some(format!(
         "At the threshold of 0.5 {name_best} is right on {} of them and {name_other} on {}: {} are right only in the first, \
@@ -171,7 +171,7 @@ pub(super) fn limits(comparison: &Comparison) -> Vec<Limit> {
             "the images were simulated, camera and generator both; which detector is better there says nothing about photographs",
         ));
     }
-    let mut datasets: Vec<String> = comparison.entrants.iter().map(|entrant| visible(&entrant.dataset)).collect();
+    let mut datasets: Vec<String> = comparison.detectors.iter().map(|entrant| visible(&entrant.dataset)).collect();
     datasets.sort();
     datasets.dedup();
     if datasets.len() > 1 {
@@ -183,7 +183,7 @@ pub(super) fn limits(comparison: &Comparison) -> Vec<Limit> {
             ),
         ));
     }
-    for (index, entrant) in comparison.entrants.iter().enumerate() {
+    for (index, entrant) in comparison.detectors.iter().enumerate() {
         let Some(seen) = entrant.seen.filter(|seen| seen.training + seen.validation > 0) else { continue };
         limits.push(Limit::new(
             format!("How {} does on images it has not seen", name(comparison, index)),
@@ -195,7 +195,7 @@ pub(super) fn limits(comparison: &Comparison) -> Vec<Limit> {
             ),
         ));
     }
-    for (index, entrant) in comparison.entrants.iter().enumerate().filter(|(_, entrant)| entrant.left_out > 0) {
+    for (index, entrant) in comparison.detectors.iter().enumerate().filter(|(_, entrant)| entrant.left_out > 0) {
         limits.push(Limit::new(
             format!("The images that only {} judged", name(comparison, index)),
             format!(
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn a_detector_that_was_trained_on_the_images_is_not_called_better() {
         let mut two = comparison();
-        two.entrants[1].seen = Some(Seen { training: 41, validation: 5 });
+        two.detectors[1].seen = Some(Seen { training: 41, validation: 5 });
         let text = sentences(&two).join(" ");
         assert!(
             text.starts_with(
@@ -267,8 +267,8 @@ mod tests {
     #[test]
     fn a_few_images_of_its_training_split_do_not_void_a_verdict() {
         let mut two = comparison();
-        two.entrants[1].seen = Some(Seen { training: 1, validation: 0 });
-        two.entrants[1].left_out = 99_600;
+        two.detectors[1].seen = Some(Seen { training: 1, validation: 0 });
+        two.detectors[1].left_out = 99_600;
         assert!(sentences(&two)[0].contains("tells these 400 images apart better"), "{:?}", sentences(&two));
         let limits: Vec<String> = limits(&two).into_iter().map(|limit| limit.why).collect();
         assert!(limits.iter().any(|why| why.starts_with("of the 100,000 images that it judged 1")), "{limits:?}");
@@ -277,8 +277,8 @@ mod tests {
     #[test]
     fn what_was_left_out_is_said() {
         let mut two = comparison();
-        two.entrants[0].left_out = 1;
-        two.entrants[1].left_out = 30;
+        two.detectors[0].left_out = 1;
+        two.detectors[1].left_out = 30;
         let limits: Vec<String> = limits(&two).into_iter().map(|limit| limit.why).collect();
         assert!(limits.contains(&"1 image was left out".to_owned()), "{limits:?}");
         assert!(limits.contains(&"30 images were left out".to_owned()), "{limits:?}");

@@ -45,8 +45,8 @@ fn roc(comparison: &Comparison) -> Option<Figure> {
     const SIZE: (f64, f64) = (520.0, 458.0);
     const PANEL: Panel = Panel { left: 40.0, top: 30.0, width: 466.0, height: 380.0 };
     const LEGEND_ROW: f64 = 20.0;
-    let drawn: Vec<usize> = (0..comparison.entrants.len())
-        .filter(|&index| !comparison.entrants[index].roc.is_empty())
+    let drawn: Vec<usize> = (0..comparison.detectors.len())
+        .filter(|&index| !comparison.detectors[index].roc.is_empty())
         .take(MOST_CURVES)
         .collect();
     if drawn.is_empty() {
@@ -54,12 +54,12 @@ fn roc(comparison: &Comparison) -> Option<Figure> {
     }
     let axes = Axes { panel: PANEL, x: Axis::unit("False-positive rate"), y: Axis::unit("True-positive rate") };
     let pixels = |index: usize| {
-        let points: Vec<_> = comparison.entrants[index].roc.iter().map(|point| axes.at(point.x, point.y)).collect();
+        let points: Vec<_> = comparison.detectors[index].roc.iter().map(|point| axes.at(point.x, point.y)).collect();
         decimate(&points, 0.5)
     };
     let legend = |row: usize, index: usize| {
         let y = PANEL.bottom() - 14.0 - LEGEND_ROW * (drawn.len() - 1 - row) as f64;
-        let words = format!("{} {}", name(comparison, index), score(comparison.entrants[index].scores.roc_auc));
+        let words = format!("{} {}", name(comparison, index), score(comparison.detectors[index].scores.roc_auc));
         html! {
             (text((PANEL.right() - 42.0, y), Anchor::End, Ink::Text, 13.0, false, &words))
             (line((PANEL.right() - 34.0, y - 4.0), (PANEL.right() - 8.0, y - 4.0), look(index)))
@@ -73,7 +73,7 @@ fn roc(comparison: &Comparison) -> Option<Figure> {
     };
     let areas: Vec<String> = drawn
         .iter()
-        .map(|&index| format!("{} {}", name(comparison, index), score(comparison.entrants[index].scores.roc_auc)))
+        .map(|&index| format!("{} {}", name(comparison, index), score(comparison.detectors[index].scores.roc_auc)))
         .collect();
     Some(Figure {
         name: "roc",
@@ -92,7 +92,7 @@ fn roc(comparison: &Comparison) -> Option<Figure> {
 
 /// What is said where a point of an entrant's curve is pointed at.
 fn roc_hover<'a>(comparison: &'a Comparison, index: usize, axes: &'a Axes) -> impl Iterator<Item = HoverPoint> + 'a {
-    picked(&comparison.entrants[index].roc).map(move |point| HoverPoint {
+    picked(&comparison.detectors[index].roc).map(move |point| HoverPoint {
         at: axes.at(point.x, point.y),
         words: format!(
             "{}\nfalse-positive rate {:.3}\ntrue-positive rate {:.3}",
@@ -105,7 +105,7 @@ fn roc_hover<'a>(comparison: &'a Comparison, index: usize, axes: &'a Axes) -> im
 
 fn roc_numbers(comparison: &Comparison) -> Table {
     let mut table = Table::new(&["detector", "threshold", "false_positive_rate", "true_positive_rate"]);
-    for (index, entrant) in comparison.entrants.iter().enumerate() {
+    for (index, entrant) in comparison.detectors.iter().enumerate() {
         for point in &entrant.roc {
             table.push([name(comparison, index).into(), point.threshold.into(), point.x.into(), point.y.into()]);
         }

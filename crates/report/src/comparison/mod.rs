@@ -43,7 +43,7 @@ pub fn write(dir: &Path) -> Result<PathBuf, Error> {
 
 /// A comparison whose parts do not name each other is not drawn.
 fn check(comparison: &Comparison, path: &Path) -> Result<(), Error> {
-    let entrants = comparison.entrants.len();
+    let entrants = comparison.detectors.len();
     let malformed = |detail: &str| Err(artifacts::Error::malformed(path, "comparison", detail.to_owned()).into());
     if entrants < 2 {
         return malformed("it has fewer than two entrants");
@@ -59,13 +59,13 @@ fn check(comparison: &Comparison, path: &Path) -> Result<(), Error> {
 
 /// Whether any of it rests on simulated images.
 fn is_simulated(comparison: &Comparison) -> bool {
-    comparison.entrants.iter().any(|entrant| entrant.simulated)
+    comparison.detectors.iter().any(|entrant| entrant.simulated)
 }
 
 /// What an entrant is called: the end of its name, which tells it from others, where it is long.
 fn name(comparison: &Comparison, entrant: usize) -> String {
     const FITS: usize = 28;
-    let name = visible(&comparison.entrants[entrant].name);
+    let name = visible(&comparison.detectors[entrant].name);
     let length = name.chars().count();
     if length <= FITS { name } else { std::iter::once('…').chain(name.chars().skip(length - FITS + 1)).collect() }
 }

@@ -1,7 +1,7 @@
 //! The page of a comparison: which detector is better, how sure that is, and where they differ.
 
 use artifacts::Label;
-use artifacts::schema::{Comparison, Disagreement, Entrant, Metric, Pair};
+use artifacts::schema::{ComparedDetector, Comparison, Disagreement, Metric, Pair};
 use maud::{Markup, html};
 
 use super::answer::{limits, sentences};
@@ -29,7 +29,7 @@ pub(super) fn render(comparison: &Comparison, figures: &Figures) -> String {
     .into_iter()
     .flatten()
     .collect();
-    let title = match comparison.entrants.len() {
+    let title = match comparison.detectors.len() {
         2 => format!("{} and {}", name(comparison, 0), name(comparison, 1)),
         n => format!("{n} detectors side by side"),
     };
@@ -43,7 +43,7 @@ pub(super) fn render(comparison: &Comparison, figures: &Figures) -> String {
 }
 
 fn about(comparison: &Comparison) -> Markup {
-    let mut datasets: Vec<String> = comparison.entrants.iter().map(|entrant| visible(&entrant.dataset)).collect();
+    let mut datasets: Vec<String> = comparison.detectors.iter().map(|entrant| visible(&entrant.dataset)).collect();
     datasets.dedup();
     html! {
         @if is_simulated(comparison) { span.badge { "simulated data" } " " }
@@ -73,7 +73,7 @@ fn scores(comparison: &Comparison) -> Section {
     let rows = html! {
         (head(&with_headline(&[Words("Detector")])))
         tbody {
-            @for (index, entrant) in comparison.entrants.iter().enumerate() {
+            @for (index, entrant) in comparison.detectors.iter().enumerate() {
                 tr {
                     th scope="row" title=(visible(&entrant.name)) { (name(comparison, index)) }
                     @for metric in Metric::headline() {
@@ -93,12 +93,12 @@ fn scores(comparison: &Comparison) -> Section {
 }
 
 fn all_scores(comparison: &Comparison) -> Markup {
-    let fitted = comparison.entrants.iter().any(|entrant| entrant.fitted.is_some());
+    let fitted = comparison.detectors.iter().any(|entrant| entrant.fitted.is_some());
     let caption = html! {
         "All scores"
         @if fitted { "; in the second line with the temperature and threshold that each fitted on its validation split" }
     };
-    let names: Vec<String> = (0..comparison.entrants.len()).map(|index| name(comparison, index)).collect();
+    let names: Vec<String> = (0..comparison.detectors.len()).map(|index| name(comparison, index)).collect();
     let columns: Vec<Column<'_>> =
         std::iter::once(Words("Score")).chain(names.iter().map(|name| Number(name))).collect();
     let rows = html! {
@@ -107,7 +107,7 @@ fn all_scores(comparison: &Comparison) -> Markup {
             @for metric in Metric::listed() {
                 tr {
                     th scope="row" { (metric.name) }
-                    @for entrant in &comparison.entrants { (both(metric, entrant)) }
+                    @for entrant in &comparison.detectors { (both(metric, entrant)) }
                 }
             }
         }
@@ -116,7 +116,7 @@ fn all_scores(comparison: &Comparison) -> Markup {
 }
 
 /// A score at 0.5 and, below it, as fitted.
-fn both(metric: &Metric, entrant: &Entrant) -> Markup {
+fn both(metric: &Metric, entrant: &ComparedDetector) -> Markup {
     html! {
         td.number {
             (score(metric.informative_value(&entrant.scores)))
@@ -190,7 +190,7 @@ fn disagreements(comparison: &Comparison) -> Option<Section> {
         count(comparison.images)
     );
     let scored: Vec<String> =
-        (0..comparison.entrants.len()).map(|index| format!("P(fake), {}", name(comparison, index))).collect();
+        (0..comparison.detectors.len()).map(|index| format!("P(fake), {}", name(comparison, index))).collect();
     let columns: Vec<Column<'_>> = [Words("File"), Words("Truth"), Words("Generator")]
         .into_iter()
         .chain(scored.iter().map(|name| Number(name)))
@@ -240,7 +240,7 @@ fn provenance(comparison: &Comparison) -> Section {
         table {
             (head(&columns))
             tbody {
-                @for entrant in &comparison.entrants {
+                @for entrant in &comparison.detectors {
                     tr {
                         th scope="row" { (visible(&entrant.name)) }
                         td.number { (entrant.run) }

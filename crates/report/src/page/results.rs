@@ -1,6 +1,6 @@
 //! The tables of scores, and whether P(fake) is a probability.
 
-use artifacts::schema::{Fitted, Metric, Metrics, RunMetrics};
+use artifacts::schema::{CalibratedScores, Metric, Metrics, RunMetrics};
 use maud::{Markup, html};
 
 use super::widgets::Column::{Number, Words};
@@ -124,7 +124,7 @@ fn all_scores(metrics: &Metrics) -> Markup {
     }
 }
 
-fn fitted_note(fitted: &Fitted) -> Markup {
+fn fitted_note(fitted: &CalibratedScores) -> Markup {
     html! {
         p.note {
             "Temperature " (compact(fitted.temperature, 3)) " and threshold " (compact(fitted.scores.threshold, 3))

@@ -1,21 +1,22 @@
-//! Scores by generator and by source, so that a good mean cannot hide a bad part.
+//! Metrics by generator and by source folder, because a good mean can hide a group with bad results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use artifacts::predictions::Prediction;
-use artifacts::schema::{Basis, Group, GroupInterval, Groups, Interval, METRICS, Scores, Worst, balanced_accuracy};
+use artifacts::schema::{Basis, Group, GroupInterval, Groups, Interval, METRICS, Scores, Worst};
+use artifacts::statistics::mean;
 use artifacts::{Label, Split};
 
-use super::{Fit, Scored, scores};
-use crate::bootstrap::View;
+use super::{ScoredImages, ValidationFit, scores};
+use crate::bootstrap::OperatingPoint;
 use crate::metrics::{Error, confusion};
 use crate::significance::{delong_interval, wilson};
 
-/// Each generator's fakes against all real images; nothing where no generator is named.
+/// Compares the fakes of each generator with all real images. Empty if no image names its generator.
 ///
 /// # Errors
-/// Those of the metrics.
-pub fn generators(predictions: &[Prediction], fit: Option<&Fit>) -> Result<Groups, Error> {
+/// A logit that is not finite.
+pub fn generators(predictions: &[Prediction], fit: Option<&ValidationFit>) -> Result<Groups, Error> {
     let fakes = || predictions.iter().filter(|prediction| prediction.label == Label::Fake);
     let names: BTreeSet<&str> = fakes().map(|prediction| prediction.generator.as_str()).collect();
     if names.iter().all(|name| name.is_empty()) {
@@ -24,27 +25,27 @@ pub fn generators(predictions: &[Prediction], fit: Option<&Fit>) -> Result<Group
     let members = |name: &str| -> Vec<&Prediction> {
         predictions.iter().filter(|p| p.label == Label::Real || p.generator == name).collect()
     };
-    summarise(names.into_iter().map(|name| (shown(name, "unnamed"), members(name))), fit)
+    measure_groups(names.into_iter().map(|name| (name_or(name, "unnamed"), members(name))), fit)
 }
 
-/// The images of each source; nothing where there is only one, and where they are the generators over again.
+/// Groups the images by source folder. Empty if there is only one folder, or if the folders are the generators.
 ///
 /// # Errors
-/// Those of the metrics.
-pub fn sources(predictions: &[Prediction], fit: Option<&Fit>) -> Result<Groups, Error> {
+/// A logit that is not finite.
+pub fn sources(predictions: &[Prediction], fit: Option<&ValidationFit>) -> Result<Groups, Error> {
     let mut members: BTreeMap<String, Vec<&Prediction>> = BTreeMap::new();
     for prediction in predictions {
-        members.entry(source(&prediction.path)).or_default().push(prediction);
+        members.entry(source_folder(&prediction.path)).or_default().push(prediction);
     }
-    let are_generators = predictions.iter().all(|prediction| source(&prediction.path) == prediction.generator);
+    let are_generators = predictions.iter().all(|prediction| source_folder(&prediction.path) == prediction.generator);
     if members.len() < 2 || are_generators {
         return Ok(Groups::default());
     }
-    summarise(members.into_iter().map(|(name, members)| (shown(&name, "top folder"), members)), fit)
+    measure_groups(members.into_iter().map(|(name, members)| (name_or(&name, "top folder"), members)), fit)
 }
 
-/// The folders of a path that name neither a split nor a class: "progan/car" of "progan/car/0_real/1.png".
-fn source(path: &str) -> String {
+/// The folders of a path without those that name a split or a class: "progan/car" for "progan/car/0_real/1.png".
+fn source_folder(path: &str) -> String {
     let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
     let kept: Vec<&str> = folders
         .split('/')
@@ -53,57 +54,56 @@ fn source(path: &str) -> String {
     kept.join("/")
 }
 
-fn shown(name: &str, empty: &str) -> String {
-    if name.is_empty() { empty.to_owned() } else { name.to_owned() }
+fn name_or(name: &str, if_empty: &str) -> String {
+    if name.is_empty() { if_empty.to_owned() } else { name.to_owned() }
 }
 
-fn summarise<'a>(
+/// The metrics of each group, and the mean and the worst value of each metric over the groups.
+fn measure_groups<'a>(
     groups: impl Iterator<Item = (String, Vec<&'a Prediction>)>,
-    fit: Option<&Fit>,
+    fit: Option<&ValidationFit>,
 ) -> Result<Groups, Error> {
     let groups = groups.map(|(name, members)| group(name, &members, fit)).collect::<Result<Vec<_>, _>>()?;
-    let mut mean = BTreeMap::new();
-    let mut worst: BTreeMap<String, Worst> = BTreeMap::new();
+    let (mut means, mut worst) = (BTreeMap::new(), BTreeMap::new());
     for metric in METRICS {
         let values: Vec<(f64, &str)> = groups
             .iter()
             .filter_map(|group| Some((metric.informative_value(&group.scores)?, group.name.as_str())))
             .collect();
-        if let Some(&(value, group)) = values.iter().min_by(|a, b| metric.cmp_quality(a.0, b.0)) {
-            let sum: f64 = values.iter().map(|value| value.0).sum();
-            mean.insert(metric.key.to_owned(), sum / values.len() as f64);
-            worst.insert(metric.key.to_owned(), Worst { name: group.to_owned(), value });
+        if let Some(&(value, name)) = values.iter().min_by(|a, b| metric.cmp_quality(a.0, b.0)) {
+            means.insert(metric.key.to_owned(), mean(&values.iter().map(|value| value.0).collect::<Vec<_>>()));
+            worst.insert(metric.key.to_owned(), Worst { name: name.to_owned(), value });
         }
     }
-    Ok(Groups { groups, mean, worst })
+    Ok(Groups { groups, mean: means, worst })
 }
 
-fn group(name: String, members: &[&Prediction], fit: Option<&Fit>) -> Result<Group, Error> {
-    let scored = Scored::of(members.iter().copied());
-    let ranking = scored.ranking()?;
-    let scores = scores(&scored, &ranking, View::HEADLINE)?;
-    let fitted = fit.and_then(|fit| {
-        let view = fit.view();
-        balanced_accuracy(&confusion(&ranking, view.threshold, |margin| view.scale.p_fake(margin)))
+fn group(name: String, members: &[&Prediction], fit: Option<&ValidationFit>) -> Result<Group, Error> {
+    let images = ScoredImages::of(members.iter().copied());
+    let ranking = images.ranking()?;
+    let scores = scores(&images, &ranking, OperatingPoint::HEADLINE)?;
+    let fitted_balanced_accuracy = fit.and_then(|fit| {
+        let point = fit.operating_point();
+        confusion(&ranking, point.threshold, |margin| point.p_fake(margin)).balanced_accuracy()
     });
     Ok(Group {
         name,
         reals: ranking.real().len() as u64,
         fakes: ranking.fake().len() as u64,
-        intervals: group_intervals(&scored, &scores)?,
+        intervals: group_intervals(&images, &scores)?,
         scores,
-        fitted_balanced_accuracy: fitted,
+        fitted_balanced_accuracy,
     })
 }
 
-fn group_intervals(scored: &Scored, scores: &Scores) -> Result<BTreeMap<String, Interval>, Error> {
+fn group_intervals(images: &ScoredImages, scores: &Scores) -> Result<BTreeMap<String, Interval>, Error> {
     let mut intervals = BTreeMap::new();
     for metric in METRICS {
         let interval = match (metric.group_interval, metric.basis) {
-            // A group that is ranked without a mistake would have an interval of width 0, which says nothing.
-            (GroupInterval::DeLong, _) => delong_interval(&scored.labels, &scored.margins)?
-                .filter(|(low, high)| low < high)
-                .map(|(low, high)| Interval { low, high }),
+            // A group that is ranked without a mistake would have an interval of width 0, which means nothing.
+            (GroupInterval::DeLong, _) => {
+                delong_interval(&images.labels, &images.margins)?.filter(|interval| interval.low < interval.high)
+            }
             (GroupInterval::Wilson, Basis::Proportion(proportion)) => wilson(proportion(&scores.confusion)),
             _ => None,
         };
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_generator_stands_beside_the_mean() {
+    fn generators_have_mean_and_worst() {
         let predictions = [
             prediction("test/real/0.png", Label::Real, "", 0.1),
             prediction("test/real/1.png", Label::Real, "", 0.6),
@@ -143,10 +143,10 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_folders_that_name_no_class_and_no_split() {
-        assert_eq!(source("progan/car/0_real/1.png"), "progan/car");
-        assert_eq!(source("test/fake/1.png"), "");
-        assert_eq!(source("1.png"), "");
+    fn sources_are_folders_without_class_and_split() {
+        assert_eq!(source_folder("progan/car/0_real/1.png"), "progan/car");
+        assert_eq!(source_folder("test/fake/1.png"), "");
+        assert_eq!(source_folder("1.png"), "");
         let predictions = [
             prediction("test/reddit/0_real/0.png", Label::Real, "", 0.1),
             prediction("test/reddit/1_fake/1.png", Label::Fake, "", 0.9),
@@ -154,12 +154,12 @@ mod tests {
         ];
         let by_generator = |name: &str, label| prediction(&format!("test/{label}/{name}/1.png"), label, name, 0.5);
         let same = [by_generator("", Label::Real), by_generator("a", Label::Fake), by_generator("b", Label::Fake)];
-        assert!(sources(&same, None).unwrap().groups.is_empty(), "the table of generators says it already");
+        assert!(sources(&same, None).unwrap().groups.is_empty(), "the folders are the generators");
         let groups = sources(&predictions, None).unwrap();
         assert_eq!(groups.groups.len(), 2);
         assert_eq!(groups.groups[1].scores.roc_auc, None);
         assert_eq!(groups.worst["fake_accuracy"].name, "twitter");
-        // Of fakes alone: an average precision of 1, whatever the scores.
+        // The group "twitter" has fakes only, so that its average precision is 1 for any scores.
         assert_eq!((groups.mean["pr_auc"], groups.mean["f1"]), (1.0, 1.0));
         assert_eq!(groups.worst["f1"].name, "reddit");
         assert!(generators(&predictions, None).unwrap().groups.is_empty());
