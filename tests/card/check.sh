@@ -42,7 +42,10 @@ cd "$root" || exit 1
 nvidia-smi >"$results/card.log" 2>&1
 for part in "$@"; do
     case $part in
-    tests) run tests 150 "$release/model-tests" card cudnn_reads ;;
+    tests)
+        run kernels 150 "$release/kernels-tests" card cudnn_reads
+        run tests 150 "$release/model-tests" card
+        ;;
     graphs) run graphs 150 env CANDLING_CUDA_GRAPHS=on "$release/model-tests" card ;;
     bench)
         for graphs in off on; do

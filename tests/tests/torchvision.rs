@@ -7,15 +7,9 @@ use artifacts::shard::ShardSet;
 use artifacts::{Split, names, predictions};
 use pipeline_tests::{Bench, outcome};
 
-/// Names a Python with what `xtask/peers/requirements.txt` lists.
-const PYTHON: &str = "CANDLING_PEER_PYTHON";
-
 #[test]
 fn a_checkpoint_loads_into_torchvision_and_gives_the_same_logits() {
-    let Some(python) = std::env::var_os(PYTHON) else {
-        eprintln!("skipped: {PYTHON} names no Python with torchvision and safetensors");
-        return;
-    };
+    let Some(python) = testing::peer_python() else { return };
     let bench = Bench::new();
     let run = bench.run("first");
     bench.pipeline_into(&run, &["--until", "evaluate"]).expect_code(0);

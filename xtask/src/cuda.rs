@@ -11,9 +11,9 @@ use clap::ValueEnum;
 use crate::cuda_toolkit;
 
 /// The features that `cargo` is given for a CUDA build.
-pub(crate) const FEATURES: [&str; 2] = ["--features", "train/cuda,evaluate/cuda"];
+pub(crate) const FEATURES: [&str; 2] = ["--features", "train/cuda,evaluate/cuda,benches/cuda"];
 
-/// The oldest CUDA whose compiler knows all generations of cards that `crates/model/build.rs` names.
+/// The oldest CUDA whose compiler knows all generations of cards that `crates/kernels/build.rs` names.
 const OLDEST: (u32, u32) = (11, 8);
 
 /// Whether to build for CUDA.

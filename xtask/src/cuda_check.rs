@@ -9,15 +9,19 @@ use artifacts::stage::Failure;
 use crate::cuda::{self, FEATURES};
 use crate::programs::{self, cargo};
 
+/// The features that compile the tests in emulation.
+const EMULATION: [&str; 2] = ["--features", "kernels/emulation,model/emulation,benches/emulation"];
+
 pub(crate) fn run() -> Result<(), Failure> {
     check_host_compiler()?;
     let toolkit = cuda::installed_or_assembled()?;
     progress::line(&format!("checking with {toolkit}"));
-    let mut clippy = cargo(&["clippy", "--release", "-p", "model", "-p", "train", "-p", "evaluate", "--all-targets"]);
-    clippy.args(FEATURES).args(["--", "--deny", "warnings"]);
+    let packages = ["-p", "kernels", "-p", "model", "-p", "train", "-p", "evaluate", "-p", "benches"];
+    let mut clippy = cargo(&["clippy", "--release", "--all-targets"]);
+    clippy.args(packages).args(FEATURES).args(EMULATION).args(["--", "--deny", "warnings"]);
     programs::run(toolkit.apply(&mut clippy))?;
-    let of_model = ["test", "--release", "-p", "model", "--lib", "--features", "cuda", "--", "cuda::", "device::"];
-    let mut tests = cargo(&of_model);
+    let mut tests = cargo(&["test", "--release", "-p", "kernels", "-p", "model", "-p", "benches", "--lib"]);
+    tests.args(EMULATION).args(["--", "cuda::", "device::", "card_norms::"]);
     programs::run(toolkit.apply(&mut tests))
 }
 

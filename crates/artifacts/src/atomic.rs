@@ -330,8 +330,10 @@ mod tests {
             fs::create_dir(folder).unwrap();
         }
         if !exchange(&a, &b).unwrap() {
-            eprintln!("skipped: this file system cannot exchange names");
-            return;
+            return testing::skip(
+                testing::Need::Exchange,
+                "the file system of temporary folders cannot exchange names",
+            );
         }
         let target = dir.path().join("stage");
         let publish = |content: u32| {

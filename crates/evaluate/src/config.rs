@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use artifacts::config::OutOfRange;
 use artifacts::{Split, names};
-use model::Precision;
+use model::PrecisionChoice;
 use model::device::DeviceChoice;
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ pub struct Config {
     pub device: DeviceChoice,
     /// Element type of convolution inputs and weights: auto (f32 on the CPU, the fastest one of a GPU), f32, bf16 or, on a
     /// GPU, tf32.
-    pub precision: Precision,
+    pub precision: PrecisionChoice,
     /// Number of bootstrap resamples; 0 computes no intervals.
     pub resamples: u32,
     /// Seed of the bootstrap and of the randomised network of the heat maps' sanity check.
@@ -57,7 +57,7 @@ impl Default for Config {
             name: None,
             batch: 32,
             device: DeviceChoice::Auto,
-            precision: Precision::Auto,
+            precision: PrecisionChoice::Auto,
             resamples: DEFAULT_RESAMPLES,
             seed: 0,
             examples: 8,

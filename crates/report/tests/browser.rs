@@ -1,7 +1,6 @@
 //! The page in a real browser: nothing fails, nothing is requested, and what moves shows the exact numbers.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 mod support;
 
@@ -209,16 +208,13 @@ fn words_stand_out_from_their_ground() {
     }
 }
 
-/// Not a test of anything: takes the pictures that people look at. CANDLING_SCREENSHOTS names the folder for them, and
-/// CANDLING_RUN a run to show in place of the made-up one.
+/// `CANDLING_SCREENSHOTS` names a folder in which the pictures are kept, and `CANDLING_RUN` a run to show instead of the
+/// made-up one.
 #[test]
-fn pictures_are_taken_where_somebody_wants_them() {
-    let Some(target) = std::env::var_os("CANDLING_SCREENSHOTS").map(std::path::PathBuf::from) else {
-        eprintln!("skipped: CANDLING_SCREENSHOTS is not set");
-        return;
-    };
+fn screenshots_and_print_cover_whole_page() {
     let Some(mut browser) = Browser::start() else { return };
     let dir = tempfile::tempdir().unwrap();
+    let target = std::env::var_os("CANDLING_SCREENSHOTS").map_or_else(|| dir.path().join("screenshots"), Into::into);
     let run = match std::env::var_os("CANDLING_RUN") {
         Some(run) => RunDir::new(run),
         None => {
@@ -236,8 +232,12 @@ fn pictures_are_taken_where_somebody_wants_them() {
         browser.eval("Promise.all([...document.images].map(image => image.decode()))");
         let height = browser.eval("document.documentElement.scrollHeight").as_u64().unwrap();
         browser.resize(width, height as u32);
-        std::fs::write(target.join(format!("{name}.png.base64")), browser.screenshot()).unwrap();
+        let png = browser.screenshot();
+        assert!(png.starts_with("iVBORw0KGgo"), "{name} is no PNG");
+        std::fs::write(target.join(format!("{name}.png.base64")), png).unwrap();
     }
     browser.prefer("light");
-    std::fs::write(target.join("print.pdf.base64"), browser.print()).unwrap();
+    let pdf = browser.print();
+    assert!(pdf.starts_with("JVBERi0"), "the print is no PDF");
+    std::fs::write(target.join("print.pdf.base64"), pdf).unwrap();
 }

@@ -1,7 +1,6 @@
 //! What the program writes, and what it says when it cannot.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 mod support;
 

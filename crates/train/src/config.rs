@@ -4,7 +4,7 @@ use artifacts::config::OutOfRange;
 use artifacts::names;
 use model::device::DeviceChoice;
 use model::weights::Source;
-use model::{AdamConfig, Precision};
+use model::{AdamConfig, PrecisionChoice};
 use serde::{Deserialize, Serialize};
 
 /// How to train. Each field is a key of the section `[train]`; the defaults are the recipe of the ResNet-50 baseline.
@@ -31,7 +31,7 @@ pub struct Config {
     /// Where to compute: `auto` (CUDA where the build and the machine have it), `cpu`, `cuda` or `cuda:N`.
     pub device: DeviceChoice,
     /// What convolutions multiply: `auto` (f32 on the CPU, a card's best), `f32`, `bf16` or, on a card, `tf32`.
-    pub precision: Precision,
+    pub precision: PrecisionChoice,
     /// Saves `last` in the middle of an epoch when so many minutes have passed since it was saved; 0 saves it only after
     /// each epoch. Changes what a killed training loses, never its result.
     pub save_minutes: u64,
@@ -50,7 +50,7 @@ impl Default for Config {
             runs: 1,
             seed: 0,
             device: DeviceChoice::Auto,
-            precision: Precision::Auto,
+            precision: PrecisionChoice::Auto,
             save_minutes: 15,
             augment: Augment::default(),
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use artifacts::shard::Shards;
+use artifacts::statistics::cross_entropy;
 use artifacts::{Label, roc_auc};
 use model::{Logits, Network};
 
@@ -41,7 +42,7 @@ pub(crate) fn validate(
     let mut judge = |logits: Vec<Logits>, labels: &mut Vec<Vec<u8>>| {
         for (logits, labels) in logits.iter().zip(labels.drain(..)) {
             for (row, &label) in logits.rows().zip(&labels) {
-                loss += cross_entropy(row, label);
+                loss += cross_entropy(row, usize::from(label));
                 scored.push((score(row), label == Label::Fake.index()));
             }
             correct += count_correct(logits, &labels);
@@ -79,24 +80,9 @@ fn score(row: &[f32]) -> f64 {
     f64::from(row[usize::from(Label::Fake.index())]) - f64::from(row[usize::from(Label::Real.index())])
 }
 
-/// `ln(sum(exp(row))) - row[label]`, without overflow.
-fn cross_entropy(row: &[f32], label: u8) -> f64 {
-    let largest = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-    let sum: f64 = row.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
-    largest + sum.ln() - f64::from(row[usize::from(label)])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cross_entropy_is_that_of_the_softmax() {
-        assert!((cross_entropy(&[0.0, 0.0], 1) - 2_f64.ln()).abs() < 1e-15);
-        assert!((cross_entropy(&[1.0, -1.0], 0) - (1.0 + (-2_f64).exp()).ln()).abs() < 1e-15);
-        assert!((cross_entropy(&[1000.0, 0.0], 1) - 1000.0).abs() < 1e-9);
-        assert!(cross_entropy(&[f32::NAN, f32::NAN], 0).is_nan());
-    }
 
     #[test]
     fn one_half_is_called_fake() {

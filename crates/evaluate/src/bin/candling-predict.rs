@@ -11,7 +11,7 @@ use artifacts::{Checkpoint, Manifest, RunDir, names};
 use clap::Parser;
 use evaluate::Detector;
 use evaluate::predict::{Calibration, Judge, Preprocessing, Search, Style, TrainingProfile, Uncalibrated};
-use model::Precision;
+use model::PrecisionChoice;
 use model::device::DeviceChoice;
 
 /// P(fake) and a verdict for pictures: real, fake or inconclusive.
@@ -55,7 +55,7 @@ struct Args {
     device: DeviceChoice,
     /// What convolutions multiply: auto (f32 on the CPU, a card's best), f32, bf16 or, on a card, tf32
     #[arg(long, value_name = "NAME", default_value_t)]
-    precision: Precision,
+    precision: PrecisionChoice,
 }
 
 fn main() -> ExitCode {

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use testing::Need;
 
 /// Where distributions put it.
 const PROGRAMS: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -31,14 +32,12 @@ impl Browser {
     /// Starts one; `None`, with the reason printed, where there is none on this machine.
     pub(crate) fn start() -> Option<Browser> {
         let Some(program) = PROGRAMS.iter().map(Path::new).find(|path| path.exists()) else {
-            eprintln!("skipped: there is no Chromium on this machine");
+            testing::skip(Need::Chromium, format_args!("none of {} exists", PROGRAMS.join(", ")));
             return None;
         };
         let home = tempfile::tempdir().unwrap();
         let [to, from] = ["to", "from"].map(|name| home.path().join(name));
-        let made = Command::new("mkfifo").args([&to, &from]).status();
-        if !made.is_ok_and(|status| status.success()) {
-            eprintln!("skipped: this machine has no mkfifo");
+        if !testing::make_fifos(&[&to, &from]) {
             return None;
         }
         let child = spawn(program, home.path(), &to, &from);
