@@ -16,7 +16,7 @@ use crate::significance::{delong_interval, wilson};
 ///
 /// # Errors
 /// A logit that is not finite.
-pub fn generators(predictions: &[Prediction], fit: Option<&ValidationFit>) -> Result<Groups, Error> {
+pub fn by_generator(predictions: &[Prediction], fit: Option<&ValidationFit>) -> Result<Groups, Error> {
     let fakes = || predictions.iter().filter(|prediction| prediction.label == Label::Fake);
     let names: BTreeSet<&str> = fakes().map(|prediction| prediction.generator.as_str()).collect();
     if names.iter().all(|name| name.is_empty()) {
@@ -32,7 +32,7 @@ pub fn generators(predictions: &[Prediction], fit: Option<&ValidationFit>) -> Re
 ///
 /// # Errors
 /// A logit that is not finite.
-pub fn sources(predictions: &[Prediction], fit: Option<&ValidationFit>) -> Result<Groups, Error> {
+pub fn by_source_folder(predictions: &[Prediction], fit: Option<&ValidationFit>) -> Result<Groups, Error> {
     let mut members: BTreeMap<String, Vec<&Prediction>> = BTreeMap::new();
     for prediction in predictions {
         members.entry(source_folder(&prediction.path)).or_default().push(prediction);
@@ -131,7 +131,7 @@ mod tests {
             prediction("test/fake/4.png", Label::Fake, "hard", 0.5),
             prediction("test/fake/5.png", Label::Fake, "hard", 0.01),
         ];
-        let groups = generators(&predictions, None).unwrap();
+        let groups = by_generator(&predictions, None).unwrap();
         let names: Vec<&str> = groups.groups.iter().map(|group| group.name.as_str()).collect();
         assert_eq!(names, ["easy", "hard"]);
         assert_eq!(groups.worst["roc_auc"], Worst { name: "hard".to_owned(), value: 0.25 });
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!((groups.worst["brier"].name.as_str(), groups.worst["recall"].name.as_str()), ("hard", "hard"));
         assert_eq!(groups.mean["fake_accuracy"], 0.75);
         assert_eq!((groups.groups[0].reals, groups.groups[0].fakes), (2, 2));
-        assert!(sources(&predictions, None).unwrap().groups.is_empty());
+        assert!(by_source_folder(&predictions, None).unwrap().groups.is_empty());
     }
 
     #[test]
@@ -154,14 +154,14 @@ mod tests {
         ];
         let by_generator = |name: &str, label| prediction(&format!("test/{label}/{name}/1.png"), label, name, 0.5);
         let same = [by_generator("", Label::Real), by_generator("a", Label::Fake), by_generator("b", Label::Fake)];
-        assert!(sources(&same, None).unwrap().groups.is_empty(), "the folders are the generators");
-        let groups = sources(&predictions, None).unwrap();
+        assert!(by_source_folder(&same, None).unwrap().groups.is_empty(), "the folders are the generators");
+        let groups = by_source_folder(&predictions, None).unwrap();
         assert_eq!(groups.groups.len(), 2);
         assert_eq!(groups.groups[1].scores.roc_auc, None);
         assert_eq!(groups.worst["fake_accuracy"].name, "twitter");
         // The group "twitter" has fakes only, so that its average precision is 1 for any scores.
         assert_eq!((groups.mean["pr_auc"], groups.mean["f1"]), (1.0, 1.0));
         assert_eq!(groups.worst["f1"].name, "reddit");
-        assert!(generators(&predictions, None).unwrap().groups.is_empty());
+        assert!(by_generator(&predictions, None).unwrap().groups.is_empty());
     }
 }

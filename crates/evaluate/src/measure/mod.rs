@@ -6,7 +6,7 @@ mod run;
 mod scores;
 mod validation_fit;
 
-pub use groups::{generators, sources};
+pub use groups::{by_generator, by_source_folder};
 pub(crate) use run::drawn_roc_curve;
 pub use run::{RunOptions, measure_run, over_runs};
 pub use scores::{scores, scores_with_intervals};

@@ -7,7 +7,7 @@ use artifacts::schema::{CalibratedScores, CurvePoint, METRICS, Moments, RunMetri
 use artifacts::statistics::{mean, sigmoid};
 
 use super::intervals::fix_degenerate_intervals;
-use super::{ScoredImages, ValidationFit, generators, scores, sources};
+use super::{ScoredImages, ValidationFit, by_generator, by_source_folder, scores};
 use crate::bootstrap::{OperatingPoint, Resampling, intervals};
 use crate::metrics::{Error, Ranking, calibration_error_by_chance, pr_curve, reliability, roc_curve, thin};
 
@@ -71,8 +71,8 @@ pub fn measure_run(
         pr: for_drawing(pr_curve(&ranking)),
         calibration_error_by_chance: by_chance(headline),
         reliability: reliability(headline)?,
-        generators: generators(predictions, fit)?,
-        sources: sources(predictions, fit)?,
+        generators: by_generator(predictions, fit)?,
+        sources: by_source_folder(predictions, fit)?,
     })
 }
 
