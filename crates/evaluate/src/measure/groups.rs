@@ -152,8 +152,8 @@ mod tests {
             prediction("test/reddit/1_fake/1.png", Label::Fake, "", 0.9),
             prediction("test/twitter/1_fake/2.png", Label::Fake, "", 0.2),
         ];
-        let by_generator = |name: &str, label| prediction(&format!("test/{label}/{name}/1.png"), label, name, 0.5);
-        let same = [by_generator("", Label::Real), by_generator("a", Label::Fake), by_generator("b", Label::Fake)];
+        let in_folder = |name: &str, label| prediction(&format!("test/{label}/{name}/1.png"), label, name, 0.5);
+        let same = [in_folder("", Label::Real), in_folder("a", Label::Fake), in_folder("b", Label::Fake)];
         assert!(by_source_folder(&same, None).unwrap().groups.is_empty(), "the folders are the generators");
         let groups = by_source_folder(&predictions, None).unwrap();
         assert_eq!(groups.groups.len(), 2);
