@@ -12,17 +12,23 @@ use crate::programs::{self, cargo};
 /// The features that compile the tests in emulation.
 const EMULATION: [&str; 2] = ["--features", "kernels/emulation,model/emulation,benches/emulation"];
 
-pub(crate) fn run() -> Result<(), Failure> {
+/// Packages that are selected only because they turn on features of shared dependencies. With them, the dependencies are
+/// those of the whole workspace's build; without them, cargo would compile candle, arrow and parquet once more.
+const SHARED_FEATURES: [&str; 6] = ["-p", "artifacts", "-p", "report", "-p", "pipeline-tests"];
+
+/// Runs the check. `run_tests` runs the command that tests.
+pub(crate) fn run(run_tests: impl FnOnce(&mut Command) -> Result<(), Failure>) -> Result<(), Failure> {
     check_host_compiler()?;
     let toolkit = cuda::installed_or_assembled()?;
     progress::line(&format!("checking with {toolkit}"));
     let packages = ["-p", "kernels", "-p", "model", "-p", "train", "-p", "evaluate", "-p", "benches"];
     let mut clippy = cargo(&["clippy", "--release", "--all-targets"]);
-    clippy.args(packages).args(FEATURES).args(EMULATION).args(["--", "--deny", "warnings"]);
+    clippy.args(packages).args(SHARED_FEATURES).args(FEATURES).args(EMULATION).args(["--", "--deny", "warnings"]);
     programs::run(toolkit.apply(&mut clippy))?;
-    let mut tests = cargo(&["test", "--release", "-p", "kernels", "-p", "model", "-p", "benches", "--lib"]);
-    tests.args(EMULATION).args(["--", "cuda::", "device::", "card_norms::"]);
-    programs::run(toolkit.apply(&mut tests))
+    let mut tests =
+        cargo(&["test", "--release", "--no-fail-fast", "-p", "kernels", "-p", "model", "-p", "benches", "--lib"]);
+    tests.args(SHARED_FEATURES).args(EMULATION).args(["--", "cuda::", "device::", "card_norms::"]);
+    run_tests(toolkit.apply(&mut tests))
 }
 
 /// What this machine lacks for the check, if anything: Rust alone builds and tests everything else.

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         Task::Compare(args) => single::compare(args.rest, cuda),
         Task::Bench(args) => bench::run(&args),
         Task::Ci => ci::run(),
-        Task::CudaCheck => cuda_check::run(),
+        Task::CudaCheck => cuda_check::run(programs::run),
         Task::Tidy => tidy::run(),
     };
     stage::finish("xtask", result)

@@ -1,6 +1,7 @@
 //! Building and running the stage programs, and cargo.
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
@@ -90,6 +91,33 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     verdict(command, status)
 }
 
+/// Runs a program to its end, and passes each line of its standard output to `on_line` as it comes. Its exit code becomes
+/// this one's.
+///
+/// # Errors
+/// The program's failure, or else the first error of `on_line`.
+pub(crate) fn run_reading(
+    command: &mut Command,
+    mut on_line: impl FnMut(&str) -> Result<(), Failure> + Send,
+) -> Result<(), Failure> {
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|e| not_started(command, &e))?;
+    let Some(output) = child.stdout.take() else { return Err(Failure::failed("the program's output is not piped")) };
+    let read = move || {
+        let mut result = Ok(());
+        // All of it is read even if a line cannot be used, because the program would wait for ever on a full pipe.
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            result = result.and_then(|()| on_line(&String::from_utf8_lossy(&line)));
+        }
+        result
+    };
+    let (status, read) = std::thread::scope(|scope| {
+        let reader = scope.spawn(read);
+        (signals::wait(child), reader.join())
+    });
+    verdict(command, status.map_err(|e| not_started(command, &e))?)?;
+    read.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// Runs a program and returns what it prints. Its exit code becomes this one's.
 pub(crate) fn capture(command: &mut Command) -> Result<Vec<u8>, Failure> {
     let output = command.stderr(Stdio::inherit()).output().map_err(|e| not_started(command, &e))?;
@@ -137,6 +165,14 @@ mod tests {
         ] {
             assert_eq!(capture(&mut shell(script)).unwrap_err().code(), code, "{script}");
             assert_eq!(run(&mut shell(script)).unwrap_err().code(), code, "{script}");
+            assert_eq!(run_reading(&mut shell(script), |_| Ok(())).unwrap_err().code(), code, "{script}");
         }
+        let mut lines = Vec::new();
+        let read = |line: &str| {
+            lines.push(line.to_owned());
+            Ok(())
+        };
+        run_reading(&mut shell("echo one; printf two"), read).unwrap();
+        assert_eq!(lines, ["one", "two"]);
     }
 }

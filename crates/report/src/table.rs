@@ -54,7 +54,7 @@ impl Cell {
     /// The value with all its digits. Text is made harmless; our own numbers are.
     fn to_csv(&self) -> String {
         match self {
-            Cell::Text(text) => spreadsheet::harmless(&text::visible(text)).into_owned(),
+            Cell::Text(text) => spreadsheet::escape_formula(&text::visible(text)).into_owned(),
             Cell::Number(value) => value.filter(|v| v.is_finite()).map(|v| v.to_string()).unwrap_or_default(),
             Cell::Count(count) => count.to_string(),
         }

@@ -114,7 +114,7 @@ impl RunFolder {
             return Ok(atomic::replace_dir(&self.work, &self.target)?);
         }
         let aside = aside::free_place(&self.target);
-        atomic::succeed_dir(&self.work, &self.target, &aside)?;
+        atomic::replace_dir_keeping_old(&self.work, &self.target, &aside)?;
         progress::line(&format!(
             "train: the former run in `{}` had other settings or data, or was another build's; {}",
             self.target.display(),

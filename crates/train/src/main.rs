@@ -39,5 +39,5 @@ fn main() -> ExitCode {
 
 fn measure(args: &StageArgs, overrides: Vec<Override>, size: usize) -> Result<(), Failure> {
     let (_, config) = stage::resolve::<train::Train>(args, overrides)?;
-    stage::print_json(&train::rate(&config, size)?)
+    stage::print_json(&train::measure_throughput(&config, size)?)
 }

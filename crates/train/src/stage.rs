@@ -21,8 +21,8 @@ use crate::checkpoint::{Description, Identity, Position, Saved, Training};
 use crate::config::Config;
 use crate::error::Error;
 use crate::folder::{RunFolder, Wanted};
-use crate::stop::Stop;
-use crate::training::{Outcome, Run};
+use crate::interrupt::InterruptFlag;
+use crate::training_loop::{TrainingEnd, TrainingLoop};
 
 /// The stage `train`.
 #[derive(Debug)]
@@ -87,9 +87,9 @@ impl Stage for Train {
     }
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
-        let stop = Stop::on_signals().map_err(Error::Signals)?;
+        let interrupt = InterruptFlag::install().map_err(Error::Signals)?;
         let Job { run, config, inputs, code, force, .. } = job;
-        train(&Work { run, config, inputs, code, force: *force, stop: &|_| stop.requested() })
+        train(&Work { run, config, inputs, code, force: *force, stop: &|_| interrupt.is_set() })
     }
 }
 
@@ -207,7 +207,7 @@ impl<'a> Session<'a> {
             Some(training) => training,
             None => self.start(seed, identity)?,
         };
-        let run = Run {
+        let training_loop = TrainingLoop {
             config,
             seed,
             train: &self.train,
@@ -217,9 +217,9 @@ impl<'a> Session<'a> {
             name: &name,
             stop: self.work.stop,
         };
-        let rows = match run.train(&mut training)? {
-            Outcome::Complete(rows) => rows,
-            Outcome::Interrupted => return Err(Failure::Interrupted),
+        let rows = match training_loop.run_epochs(&mut training)? {
+            TrainingEnd::Finished(rows) => rows,
+            TrainingEnd::Interrupted => return Err(Failure::Interrupted),
         };
         Ok(folder.complete(|dir| self.manifest(dir, output, &rows))?)
     }

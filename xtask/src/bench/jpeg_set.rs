@@ -1,4 +1,4 @@
-//! The JPEG files that ingest is measured with.
+//! Sets of JPEG files for the benchmarks of ingest.
 
 use std::fmt::Write;
 use std::fs;
@@ -10,37 +10,37 @@ use artifacts::{atomic, progress};
 use super::programs::{example, folder};
 use crate::programs;
 
-/// Sides of the simulated files in pixels, and how many there are: some seconds of ingest, so that its start counts little.
+/// Side in pixels and number of simulated files. Ingest takes seconds for each set, so that its start-up hardly counts.
 const SIMULATED: [(u32, u32); 2] = [(256, 1600), (512, 400)];
 
-/// A set of files, listed for the programs that read them.
-pub(crate) struct Images {
-    /// The last part of the results' names.
+/// A set of JPEG files.
+pub(crate) struct JpegSet {
+    /// The last word of its results' names.
     pub(crate) name: String,
-    /// How many there are.
+    /// The number of files.
     pub(crate) count: usize,
-    /// A path a line.
+    /// A file with one path a line, for the programs that decode.
     pub(crate) list: PathBuf,
-    /// The same with a label for each, as ingest reads it.
+    /// A CSV file with path, label and split, for ingest.
     pub(crate) csv: PathBuf,
 }
 
-/// The files in `given`, or simulated ones, which are made where they are not there yet.
-pub(crate) fn sets(given: Option<&Path>) -> Result<Vec<Images>, Failure> {
+/// The files below `given` as one set, or else the simulated sets, which are made if they do not exist yet.
+pub(crate) fn jpeg_sets(given: Option<&Path>) -> Result<Vec<JpegSet>, Failure> {
     if let Some(given) = given {
         let name = given.file_name().unwrap_or_default().to_string_lossy();
         let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        return Ok(vec![listed(&name, given)?]);
+        return Ok(vec![list_files(&name, given)?]);
     }
-    SIMULATED.into_iter().map(|(side, count)| listed(&side.to_string(), &simulated(side, count)?)).collect()
+    SIMULATED.into_iter().map(|(side, count)| list_files(&side.to_string(), &simulate(side, count)?)).collect()
 }
 
-/// A folder of simulated files.
-fn simulated(side: u32, count: u32) -> Result<PathBuf, Failure> {
+/// Makes a folder of simulated files, unless it exists. Returns its path.
+fn simulate(side: u32, count: u32) -> Result<PathBuf, Failure> {
     let made = folder()?.join(format!("{count}-jpegs-of-{side}"));
     if !made.is_dir() {
         progress::line(&format!("making {count} simulated JPEGs of {side}x{side}"));
-        // Under another name until they are all there.
+        // Renamed when complete, so that an interrupted run leaves no incomplete set.
         let partial = made.with_extension("partial");
         atomic::remove_dir(&partial)?;
         let mut command = std::process::Command::new(example("simulated-folder")?);
@@ -50,24 +50,24 @@ fn simulated(side: u32, count: u32) -> Result<PathBuf, Failure> {
     Ok(made)
 }
 
-/// Finds the JPEGs below `from` and lists them.
-fn listed(name: &str, from: &Path) -> Result<Images, Failure> {
+/// Finds the JPEG files below a folder and writes the list and the CSV file.
+fn list_files(name: &str, from: &Path) -> Result<JpegSet, Failure> {
     let unreadable = |error| Failure::input(format!("failed to list {}: {error}", from.display()));
     let root = fs::canonicalize(from).map_err(unreadable)?;
     let mut files = Vec::new();
-    find(&root, &mut files).map_err(unreadable)?;
+    find_jpegs(&root, &mut files).map_err(unreadable)?;
     files.sort();
     if files.is_empty() {
-        return Err(Failure::input(format!("there is no JPEG (.jpg, .jpeg) in {}", from.display())));
+        return Err(Failure::input(format!("there is no JPEG file (.jpg, .jpeg) in {}", from.display())));
     }
     let (list, csv) = (folder()?.join(format!("{name}.txt")), folder()?.join(format!("{name}.csv")));
     fs::write(&list, files.join("\n")).map_err(Failure::failed)?;
-    fs::write(&csv, labelled(&files)).map_err(Failure::failed)?;
-    Ok(Images { name: name.to_owned(), count: files.len(), list, csv })
+    fs::write(&csv, csv_text(&files)).map_err(Failure::failed)?;
+    Ok(JpegSet { name: name.to_owned(), count: files.len(), list, csv })
 }
 
-/// All files as training images; what a file is called says nothing of its speed, so the labels are only given in turn.
-fn labelled(files: &[String]) -> String {
+/// The CSV text: all files are training images. Labels alternate, because they do not affect the speed.
+fn csv_text(files: &[String]) -> String {
     let mut text = "path,label,split\n".to_owned();
     for (i, file) in files.iter().enumerate() {
         let label = if i % 2 == 0 { "real" } else { "fake" };
@@ -76,14 +76,15 @@ fn labelled(files: &[String]) -> String {
     text
 }
 
-/// Adds the paths of the JPEGs below `folder`, those that a list can hold.
-fn find(folder: &Path, files: &mut Vec<String>) -> std::io::Result<()> {
+/// Adds the paths of the JPEG files below `folder`. Paths that are not UTF-8 or contain a line break do not fit a list and are
+/// left out.
+fn find_jpegs(folder: &Path, files: &mut Vec<String>) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let path = entry.path();
         let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
         if entry.file_type()?.is_dir() {
-            find(&path, files)?;
+            find_jpegs(&path, files)?;
         } else if (extension == "jpg" || extension == "jpeg")
             && let Some(path) = path.to_str().filter(|path| !path.contains('\n'))
         {
@@ -98,14 +99,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn jpegs_are_found_in_folders_and_nothing_else() {
+    fn finds_jpegs_by_extension_in_nested_folders() {
         let root = std::env::temp_dir().join(format!("candling-bench-{}", std::process::id()));
         fs::create_dir_all(root.join("a/b")).unwrap();
         for name in ["a/b/1.JPG", "a/2.jpeg", "3.png", "jpg"] {
             fs::write(root.join(name), "").unwrap();
         }
         let mut files = Vec::new();
-        find(&root, &mut files).unwrap();
+        find_jpegs(&root, &mut files).unwrap();
         files.sort();
         let names: Vec<_> = files.iter().map(|path| path.strip_prefix(root.to_str().unwrap()).unwrap()).collect();
         assert_eq!(names, ["/a/2.jpeg", "/a/b/1.JPG"]);
@@ -113,9 +114,9 @@ mod tests {
     }
 
     #[test]
-    fn lists_bear_every_name() {
+    fn csv_quotes_paths() {
         let files = ["/x/a,b.jpg".to_owned(), "/x/\"c\".jpg".to_owned()];
         let expected = "path,label,split\n\"/x/a,b.jpg\",real,train\n\"/x/\"\"c\"\".jpg\",fake,train\n";
-        assert_eq!(labelled(&files), expected);
+        assert_eq!(csv_text(&files), expected);
     }
 }

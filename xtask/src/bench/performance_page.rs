@@ -1,55 +1,55 @@
-//! Results as tables, and the page that they stand on.
+//! Results as Markdown tables, and the page that contains them (docs/performance.md).
 //!
-//! A page is written by hand except for one section for each device, between `<!-- bench:cpu -->` and `<!-- /bench:cpu -->`
-//! (or `cuda`); a run writes its own section anew and leaves everything else alone.
+//! A page has a section for each device, between `<!-- bench:cpu -->` and `<!-- /bench:cpu -->` (or `cuda`). A run replaces the
+//! section of its device. The rest of the page is written by hand.
 
 use std::fmt::Write;
 
-use super::args::Part;
 use super::case::{Row, Table};
+use super::options::Part;
 
-/// The page that is begun with where there is none.
-pub(crate) const EMPTY: &str = include_str!("page.md");
+/// A page without results.
+pub(crate) const EMPTY: &str = include_str!("performance_page.md");
 
-/// The tables, in their order on the page, with what they show.
+/// The tables in the order of the page, with their titles.
 const TABLES: [(Table, &str); 8] = [
-    (Table::Of(Part::Train), "Training step (forward, backward, Adam)"),
-    (Table::Of(Part::Infer), "Inference"),
-    (Table::Of(Part::Norm), "Batch norms by themselves, forward and backward (peers without ReLU and shortcut)"),
-    (Table::Memory, "Most memory taken, in GB"),
-    (Table::Of(Part::Ingest), "Ingest of JPEG files"),
-    (Table::Of(Part::Loader), "Loader: shuffled batches out of shards"),
-    (Table::Of(Part::Layers), "Single convolutions"),
-    (Table::Of(Part::Peak), "What this machine can do at most"),
+    (Table::Speed(Part::Train), "Training step (forward, backward, Adam)"),
+    (Table::Speed(Part::Infer), "Inference"),
+    (Table::Speed(Part::Norm), "Batch norms alone, forward and backward (peers without ReLU and residual addition)"),
+    (Table::Memory, "Peak memory in GB"),
+    (Table::Speed(Part::Ingest), "Ingest of JPEG files"),
+    (Table::Speed(Part::Loader), "Loader: shuffled batches from shards"),
+    (Table::Speed(Part::Layers), "Single convolutions"),
+    (Table::Speed(Part::Peak), "Peak of this machine"),
 ];
 
-/// A device's section: `facts` as a list, then the tables.
-pub(crate) fn section(facts: &[(&str, String)], rows: &[Row]) -> String {
+/// The section of a device: `conditions` as a list, then the tables.
+pub(crate) fn section(conditions: &[(&str, String)], rows: &[Row]) -> String {
     let mut text = String::new();
-    for (name, value) in facts {
+    for (name, value) in conditions {
         let _ = writeln!(text, "- {name}: {value}");
     }
     for (table, title) in TABLES {
         let rows: Vec<&Row> = rows.iter().filter(|row| row.table == table).collect();
         if !rows.is_empty() {
-            let _ = write!(text, "\n### {title}\n\n{}", table_of(&rows));
+            let _ = write!(text, "\n### {title}\n\n{}", format_table(&rows));
         }
     }
     text
 }
 
-/// One table; columns that would be empty are left out, and notes follow below.
-fn table_of(rows: &[&Row]) -> String {
+/// A Markdown table without empty columns, followed by the rows' notes.
+fn format_table(rows: &[&Row]) -> String {
     type Cell = fn(&Row) -> Option<String>;
     let columns: [(&str, Cell); 8] = [
         ("name", |row| Some(format!("`{}`", row.name))),
-        ("Candling", |row| amount(row.ours, row)),
+        ("Candling", |row| format_value(row.ours, row)),
         ("peer", |row| row.peer_name.clone()),
-        ("peer's", |row| amount(row.peer, row)),
+        ("peer's value", |row| format_value(row.peer, row)),
         ("ratio", |row| Some(format!("**{:.2}**", row.ratio?))),
-        ("of single rounds", |row| row.spread.map(|[low, high]| format!("{low:.2} to {high:.2}"))),
-        ("share of the peak", |row| Some(format!("{:.0}%", 100.0 * row.share?))),
-        ("share of the bandwidth", |row| Some(format!("{:.0}%", 100.0 * row.bandwidth?))),
+        ("range over rounds", |row| row.ratio_range.map(|[low, high]| format!("{low:.2} to {high:.2}"))),
+        ("share of peak", |row| Some(format!("{:.0}%", 100.0 * row.peak_share?))),
+        ("share of bandwidth", |row| Some(format!("{:.0}%", 100.0 * row.bandwidth_share?))),
     ];
     let cells = columns.map(|(title, cell)| {
         let column: Vec<Option<String>> = rows.iter().map(|row| cell(row)).collect();
@@ -80,8 +80,8 @@ fn table_of(rows: &[&Row]) -> String {
     text
 }
 
-/// A value with three or four digits that count, and its unit.
-fn amount(value: Option<f64>, row: &Row) -> Option<String> {
+/// A value with three or four significant digits, and its unit. Bytes are shown in GB, without the unit.
+fn format_value(value: Option<f64>, row: &Row) -> Option<String> {
     let value = value?;
     let (value, unit) = if row.unit == "bytes" { (value / 1e9, "") } else { (value, row.unit.as_str()) };
     let digits = match value {
@@ -92,15 +92,17 @@ fn amount(value: Option<f64>, row: &Row) -> Option<String> {
     Some(format!("{value:.digits$} {unit}").trim_end().to_owned())
 }
 
-/// `page` with the section of `device` replaced.
+/// Replaces the section of `device` in `page`.
 ///
 /// # Errors
 /// The page has no such section.
-pub(crate) fn splice(page: &str, device: &str, section: &str) -> Result<String, String> {
+pub(crate) fn replace_section(page: &str, device: &str, section: &str) -> Result<String, String> {
     let (open, close) = (format!("<!-- bench:{device} -->"), format!("<!-- /bench:{device} -->"));
     let parts = page.split_once(&open).and_then(|(before, rest)| Some((before, rest.split_once(&close)?.1)));
     let Some((before, after)) = parts else {
-        return Err(format!("it has no section between `{open}` and `{close}`; put these two lines where it belongs"));
+        return Err(format!(
+            "there is no section between `{open}` and `{close}`; add these two lines where the results should be"
+        ));
     };
     Ok(format!("{before}{open}\n{}\n{close}{after}", section.trim_end()))
 }
@@ -118,56 +120,56 @@ mod tests {
             ratio: peer.map(|peer| ours / peer),
             unit: "images/s".to_owned(),
             note: peer.is_none().then(|| "PyTorch: No module named 'torch'".to_owned()),
-            table: Table::Of(Part::Train),
-            spread: peer.map(|_| [1.2, 1.345]),
-            share: Some(0.507),
-            bandwidth: None,
+            table: Table::Speed(Part::Train),
+            ratio_range: peer.map(|_| [1.2, 1.345]),
+            peak_share: Some(0.507),
+            bandwidth_share: None,
         }
     }
 
     #[test]
-    fn a_fixed_set_of_results_makes_this_section() {
+    fn section_lists_conditions_tables_and_notes() {
         let memory = Row {
             unit: "bytes".to_owned(),
             table: Table::Memory,
-            share: None,
+            peak_share: None,
             ..row("cpu.train.memory.b32", 2.5e9, Some(3.9e9))
         };
         let rows = [row("cpu.train.f32.b16", 12.34, Some(10.0)), row("cpu.train.f32.b32", 1234.5, None), memory];
-        let facts = [("machine", "a processor, 2 cores".to_owned())];
+        let conditions = [("machine", "a processor, 2 cores".to_owned())];
         let expected = "\
 - machine: a processor, 2 cores
 
 ### Training step (forward, backward, Adam)
 
-| name                | Candling      | peer    | peer's        | ratio    | of single rounds | share of the peak |
+| name                | Candling      | peer    | peer's value  | ratio    | range over rounds | share of peak |
 | --- | --- | --- | --- | --- | --- | --- |
-| `cpu.train.f32.b16` | 12.3 images/s | PyTorch | 10.0 images/s | **1.23** | 1.20 to 1.34     | 51%               |
-| `cpu.train.f32.b32` | 1234 images/s | PyTorch | —             | —        | —                | 51%               |
+| `cpu.train.f32.b16` | 12.3 images/s | PyTorch | 10.0 images/s | **1.23** | 1.20 to 1.34      | 51%           |
+| `cpu.train.f32.b32` | 1234 images/s | PyTorch | —             | —        | —                 | 51%           |
 
 - PyTorch: No module named 'torch'
 
-### Most memory taken, in GB
+### Peak memory in GB
 
-| name                   | Candling | peer    | peer's | ratio    | of single rounds |
+| name                   | Candling | peer    | peer's value | ratio    | range over rounds |
 | --- | --- | --- | --- | --- | --- |
-| `cpu.train.memory.b32` | 2.50     | PyTorch | 3.90   | **0.64** | 1.20 to 1.34     |
+| `cpu.train.memory.b32` | 2.50     | PyTorch | 3.90         | **0.64** | 1.20 to 1.34      |
 ";
-        assert_eq!(section(&facts, &rows), expected);
+        assert_eq!(section(&conditions, &rows), expected);
     }
 
     #[test]
-    fn on_a_card_the_bandwidth_has_a_column() {
-        let row = Row { bandwidth: Some(0.625), ..row("cuda.train.bf16.b64", 3000.0, Some(2000.0)) };
+    fn table_has_bandwidth_column_if_measured() {
+        let row = Row { bandwidth_share: Some(0.625), ..row("cuda.train.bf16.b64", 3000.0, Some(2000.0)) };
         let text = section(&[], &[row]);
-        assert!(text.contains("share of the peak | share of the bandwidth |"), "{text}");
-        assert!(text.contains("| 51%               | 62%"), "{text}");
+        assert!(text.contains("share of peak | share of bandwidth |"), "{text}");
+        assert!(text.contains("| 51%           | 62%"), "{text}");
     }
 
     #[test]
-    fn what_is_written_by_hand_survives() {
-        let page = splice(EMPTY, "cpu", "first\n").unwrap();
-        let again = splice(&page, "cpu", "second\n").unwrap();
+    fn replacing_a_section_leaves_the_rest() {
+        let page = replace_section(EMPTY, "cpu", "first\n").unwrap();
+        let again = replace_section(&page, "cpu", "second\n").unwrap();
         assert!(again.contains("second") && !again.contains("first"), "{again}");
         let outside = |page: &str| {
             let (before, rest) = page.split_once("<!-- bench:cpu -->").unwrap();
@@ -175,6 +177,6 @@ mod tests {
         };
         assert_eq!(outside(&again), outside(EMPTY));
         assert!(outside(EMPTY).1.contains("<!-- bench:cuda -->"));
-        assert!(splice("# By hand\n", "cpu", "x").unwrap_err().contains("<!-- bench:cpu -->"));
+        assert!(replace_section("# By hand\n", "cpu", "x").unwrap_err().contains("<!-- bench:cpu -->"));
     }
 }

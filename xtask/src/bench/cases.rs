@@ -1,49 +1,52 @@
-//! What is measured on a device, and against whom.
+//! The benchmarks of a device, with the command lines of Candling and its peers.
 
 use std::ffi::OsString;
 use std::path::Path;
 
 use artifacts::stage::Failure;
 
-use super::args::{BenchArgs, Device, Part, Precision};
+use super::args::BenchArgs;
 use super::case::Case;
-use super::entrant::Entrant;
-use super::images::{self, Images};
-use super::only::Only;
+use super::filter::Filter;
+use super::jpeg_set::{JpegSet, jpeg_sets};
+use super::measured_program::MeasuredProgram;
+use super::options::{Device, Part, Precision};
 use super::programs::{example, folder, script};
 use crate::programs;
 
-/// Fails where something in `--only` is not there to be measured.
+/// Checks that every value of `--only` selects a result.
 ///
 /// # Errors
-/// It says what there is.
-pub(crate) fn check(args: &BenchArgs) -> Result<(), Failure> {
+/// A value selects nothing; the error lists the results.
+pub(crate) fn check_filters(args: &BenchArgs) -> Result<(), Failure> {
     let parts: Vec<Part> = args.parts_of_device().collect();
     let (mut names, mut cases) = (Vec::new(), Vec::new());
     for &part in &parts {
         match part {
-            // What is in their results shows when they are measured.
-            Part::Peak | Part::Loader | Part::Ingest => names.push(part.stem(args.device)),
+            // The names of their results are known only after the measurement.
+            Part::Peak | Part::Loader | Part::Ingest => names.push(part.prefix(args.device)),
             Part::Train | Part::Infer => cases.extend(steps(args, part)?),
             Part::Norm => cases.extend(norms(args)?),
             Part::Layers => cases.extend(layers(args)?),
         }
     }
-    for only in &args.only {
-        let known = |part: &Part| match part {
-            Part::Peak | Part::Loader | Part::Ingest => only.concerns(*part, args.device),
-            _ => cases.iter().any(|case| case.part == *part && only.concerns_case(case)),
+    for filter in &args.only {
+        let may_select = |part: &Part| match part {
+            Part::Peak | Part::Loader | Part::Ingest => filter.may_select_from(*part, args.device),
+            _ => cases.iter().any(|case| case.part == *part && filter.may_select_from_case(*part, &case.name)),
         };
-        if parts.iter().any(known) {
+        if parts.iter().any(may_select) {
             continue;
         }
         let device = args.device.name();
-        return Err(Failure::usage(match only {
-            Only::Part(_) => format!("the part `{only}` in --only has nothing to be measured with --device {device}"),
-            Only::Name(name) => {
+        return Err(Failure::usage(match filter {
+            Filter::Part(_) => {
+                format!("--only names the part `{filter}`, which cannot be measured with --device {device}")
+            }
+            Filter::Prefix(name) => {
                 names.extend(cases.into_iter().map(|case| case.name));
                 format!(
-                    "there is no result `{name}` with these options and --device {device}; there are {}",
+                    "--only names `{name}`, but the results with these options and --device {device} are {}",
                     names.join(", ")
                 )
             }
@@ -52,11 +55,11 @@ pub(crate) fn check(args: &BenchArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Everything that `args` ask for.
+/// The cases that `args` select.
 pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
     let parts = args.parts();
     let images = match parts.iter().any(|part| [Part::Ingest, Part::Loader].contains(part)) {
-        true => images::sets(args.images.as_deref())?,
+        true => jpeg_sets(args.images.as_deref())?,
         false => Vec::new(),
     };
     let mut cases = Vec::new();
@@ -74,42 +77,54 @@ pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
             }
         }
     }
-    cases.retain(|case| args.only.is_empty() || args.only.iter().any(|only| only.concerns_case(case)));
+    cases.retain(|case| {
+        args.only.is_empty() || args.only.iter().any(|filter| filter.may_select_from_case(case.part, &case.name))
+    });
     Ok(cases)
 }
 
-/// A script run by the Python that was given.
-fn peer(args: &BenchArgs, name: &str, file: &str, rest: impl IntoIterator<Item = impl Into<OsString>>) -> Entrant {
+/// A peer's script, run with the Python of `--peer-python`.
+fn peer(
+    args: &BenchArgs,
+    name: &str,
+    file: &str,
+    rest: impl IntoIterator<Item = impl Into<OsString>>,
+) -> MeasuredProgram {
     match &args.peer_python {
-        None => Entrant::absent(name, "no --peer-python was given".to_owned()),
+        None => MeasuredProgram::absent(name, "no --peer-python was given".to_owned()),
         Some(python) => {
             let words = [python.clone().into_os_string(), script(file).into_os_string()];
-            Entrant::new(name, words.into_iter().chain(rest.into_iter().map(Into::into)))
+            MeasuredProgram::new(name, words.into_iter().chain(rest.into_iter().map(Into::into)))
         }
     }
 }
 
-/// One of Candling's examples.
-fn ours(name: &str, program: &str, rest: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Entrant, Failure> {
+/// One of Candling's benchmark programs.
+fn ours(
+    name: &str,
+    program: &str,
+    rest: impl IntoIterator<Item = impl Into<OsString>>,
+) -> Result<MeasuredProgram, Failure> {
     let words = std::iter::once(example(program)?.into_os_string());
-    Ok(Entrant::new(name, words.chain(rest.into_iter().map(Into::into))))
+    Ok(MeasuredProgram::new(name, words.chain(rest.into_iter().map(Into::into))))
 }
 
-fn alone(part: Part, name: String, ours: Entrant, limit: Option<&'static str>) -> Case {
+fn case_without_peers(part: Part, name: String, ours: MeasuredProgram, limit: Option<&'static str>) -> Case {
     Case { part, name, ours, peers: Vec::new(), limit }
 }
 
+/// The machine's peak arithmetic and memory bandwidth.
 fn peak(args: &BenchArgs) -> Result<Case, Failure> {
     let seconds = (args.seconds / 4.0).to_string();
-    let by = match args.device {
+    let program = match args.device {
         Device::Cpu => ours("peak", "peak", [seconds])?,
-        // Candling has no matrix product of its own on a card.
+        // On a card, Candling has no matrix product of its own.
         Device::Cuda => peer(args, "PyTorch's matrix products", "torch_card.py", ["--seconds", &seconds]),
     };
-    Ok(alone(Part::Peak, format!("{}.peak", args.device.name()), by, None))
+    Ok(case_without_peers(Part::Peak, format!("{}.peak", args.device.name()), program, None))
 }
 
-/// Training steps or inferences, for each precision and size of batch.
+/// Training steps or inference, for each precision and batch size.
 fn steps(args: &BenchArgs, part: Part) -> Result<Vec<Case>, Failure> {
     let what = if part == Part::Train { "train" } else { "infer" };
     let mut cases = Vec::new();
@@ -145,7 +160,7 @@ fn steps(args: &BenchArgs, part: Part) -> Result<Vec<Case>, Failure> {
     Ok(cases)
 }
 
-/// The batch norms of a training step, beside PyTorch's own in the same type and beside cuDNN's, which it takes for float16.
+/// The batch norms of a training step, beside PyTorch's own in the same precision and cuDNN's, which PyTorch uses for float16.
 fn norms(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
     let mut cases = Vec::new();
     for precision in args.precisions() {
@@ -170,27 +185,27 @@ fn norms(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
 fn layers(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
     let batches = if args.batch.is_empty() { vec![8, 16, 32] } else { args.batches() };
     let case = |batch: u32| {
-        let by = ours("layers", "layers", ["--batch", &batch.to_string(), "--json"])?;
-        Ok(alone(Part::Layers, format!("cpu.layer.b{batch}"), by, Some("f32")))
+        let program = ours("layers", "layers", ["--batch", &batch.to_string(), "--json"])?;
+        Ok(case_without_peers(Part::Layers, format!("cpu.layer.b{batch}"), program, Some("f32")))
     };
     batches.into_iter().map(case).collect()
 }
 
-/// Batches out of shards that ingest makes of the first set of images.
-fn loader(args: &BenchArgs, images: &[Images]) -> Result<Case, Failure> {
+/// Batches from shards that ingest makes of the first set of images.
+fn loader(args: &BenchArgs, images: &[JpegSet]) -> Result<Case, Failure> {
     let run = folder()?.join("loader");
     if let Some(images) = images.first() {
-        programs::run(programs::program("ingest")?.args(stage(args, images, &run)))?;
+        programs::run(programs::program("ingest")?.args(ingest_arguments(args, images, &run)))?;
     }
     let shards = artifacts::RunDir::new(run).ingest();
     let batch = args.batches().last().copied().unwrap_or(32).to_string();
     let seconds = (args.seconds / 4.0).to_string();
-    let by = ours("loader", "loader-rate", [shards.into_os_string(), batch.into(), seconds.into()])?;
-    Ok(alone(Part::Loader, "cpu.loader".to_owned(), by, None))
+    let program = ours("loader", "loader-rate", [shards.into_os_string(), batch.into(), seconds.into()])?;
+    Ok(case_without_peers(Part::Loader, "cpu.loader".to_owned(), program, None))
 }
 
-/// The stage and its inner part, decoding, each beside the peers.
-fn ingest(args: &BenchArgs, images: &Images) -> Result<[Case; 2], Failure> {
+/// The stage ingest, and decoding alone, each beside the peers.
+fn ingest(args: &BenchArgs, images: &JpegSet) -> Result<[Case; 2], Failure> {
     let (size, seconds) = (args.size.to_string(), (args.seconds / 2.0).to_string());
     let list = images.list.to_string_lossy().into_owned();
     let peers = || {
@@ -202,17 +217,21 @@ fn ingest(args: &BenchArgs, images: &Images) -> Result<[Case; 2], Failure> {
     };
     let run = folder()?.join(format!("ingest-{}", images.name));
     let program = programs::program("ingest")?.get_program().to_owned();
-    let stage = Entrant::timed("Candling", std::iter::once(program).chain(stage(args, images, &run)), images.count);
+    let stage = MeasuredProgram::timed(
+        "Candling",
+        std::iter::once(program).chain(ingest_arguments(args, images, &run)),
+        images.count,
+    );
     let decode = ours("Candling", "decode-rate", [&list, &size, &seconds])?;
-    let case = |kind: &str, ours: Entrant| {
+    let case = |kind: &str, ours: MeasuredProgram| {
         let name = format!("ingest.{kind}.{}", images.name);
         Case { part: Part::Ingest, name, ours, peers: peers(), limit: None }
     };
     Ok([case("jpeg", stage), case("decode", decode)])
 }
 
-/// The arguments that make shards of `images`, whether or not they are there.
-fn stage(args: &BenchArgs, images: &Images, run: &Path) -> Vec<OsString> {
+/// The arguments of `candling-ingest` that make shards of `images`, even if they exist.
+fn ingest_arguments(args: &BenchArgs, images: &JpegSet, run: &Path) -> Vec<OsString> {
     let words = ["--run-dir".into(), run.as_os_str().to_owned(), "--data".into(), images.csv.as_os_str().to_owned()];
     let size = format!("ingest.size={}", args.size);
     words.into_iter().chain(["--set".into(), size.into(), "--force".into()]).collect()
@@ -230,7 +249,7 @@ mod tests {
         bench: BenchArgs,
     }
 
-    fn planned(words: &[&str]) -> Vec<Case> {
+    fn cases_of(words: &[&str]) -> Vec<Case> {
         let line = Line::try_parse_from([&["bench"], words].concat()).unwrap();
         cases(&line.bench).unwrap()
     }
@@ -240,8 +259,8 @@ mod tests {
     }
 
     #[test]
-    fn the_cpu_is_measured_in_both_precisions_and_batches() {
-        let cases = planned(&["--only", "train,infer"]);
+    fn cpu_defaults_are_both_precisions_and_batches() {
+        let cases = cases_of(&["--only", "train,infer"]);
         let expected = ["train", "infer"].map(|what| {
             [("f32", 16), ("f32", 32), ("bf16", 16), ("bf16", 32)].map(|(p, b)| format!("cpu.{what}.{p}.b{b}"))
         });
@@ -250,12 +269,12 @@ mod tests {
         assert_eq!(peers(0), ["PyTorch channels-last f32"]);
         assert_eq!(peers(2), ["PyTorch channels-last bf16 autocast"]);
         assert_eq!(peers(4), ["PyTorch channels-last f32", "onnxruntime f32"]);
-        assert!(cases[0].peers[0].reason().unwrap().contains("--peer-python"));
+        assert!(cases[0].peers[0].failure().unwrap().contains("--peer-python"));
     }
 
     #[test]
-    fn a_card_is_measured_with_pytorch_eager_and_compiled() {
-        let cases = planned(&["--device", "cuda", "--peer-python", "py"]);
+    fn cuda_peers_are_eager_and_compiled_pytorch() {
+        let cases = cases_of(&["--device", "cuda", "--peer-python", "py"]);
         let batches = [64, 128, 256];
         let steps = ["train", "infer"].map(|what| batches.map(|batch| format!("cuda.{what}.bf16.b{batch}")));
         let norms = batches.map(|batch| format!("cuda.norm.bf16.b{batch}"));
@@ -279,31 +298,32 @@ mod tests {
     }
 
     #[test]
-    fn a_result_is_planned_by_its_name_or_its_beginning() {
-        assert_eq!(names(&planned(&["--only", "cpu.train.f32.b16"])), ["cpu.train.f32.b16"]);
+    fn filter_selects_results_by_name_or_prefix() {
+        assert_eq!(names(&cases_of(&["--only", "cpu.train.f32.b16"])), ["cpu.train.f32.b16"]);
         // Memory is measured with speed.
-        assert_eq!(names(&planned(&["--only", "cpu.train.memory.b32"])), ["cpu.train.f32.b32"]);
-        assert_eq!(names(&planned(&["--only", "cpu.layer.b8.conv1.forward"])), ["cpu.layer.b8"]);
-        let both = planned(&["--only", "cpu.infer.bf16,train", "--batch", "4"]);
+        assert_eq!(names(&cases_of(&["--only", "cpu.train.memory.b32"])), ["cpu.train.f32.b32"]);
+        assert_eq!(names(&cases_of(&["--only", "cpu.layer.b8.conv1.forward"])), ["cpu.layer.b8"]);
+        let both = cases_of(&["--only", "cpu.infer.bf16,train", "--batch", "4"]);
         assert_eq!(names(&both), ["cpu.train.f32.b4", "cpu.train.bf16.b4", "cpu.infer.bf16.b4"]);
     }
 
     #[test]
-    fn what_is_not_there_is_refused_with_what_is() {
-        let checked = |words: &[&str]| check(&Line::try_parse_from([&["bench"], words].concat()).unwrap().bench);
-        for asked in ["train", "ingest.jpeg.512", "cpu.train.f32.b16", "cpu.infer.memory.bf16.b32", "cpu.peak"] {
-            assert!(checked(&["--only", asked]).is_ok(), "{asked}");
+    fn rejects_filter_without_results() {
+        let checked =
+            |words: &[&str]| check_filters(&Line::try_parse_from([&["bench"], words].concat()).unwrap().bench);
+        for name in ["train", "ingest.jpeg.512", "cpu.train.f32.b16", "cpu.infer.memory.bf16.b32", "cpu.peak"] {
+            assert!(checked(&["--only", name]).is_ok(), "{name}");
         }
-        for asked in ["trian", "cpu.train.f32.b1", "cuda.train.bf16.b64", "train,cpu.train.f32.b8"] {
-            let error = checked(&["--only", asked]).unwrap_err();
-            assert!(error.to_string().contains("cpu.train.f32.b16, cpu.train.f32.b32"), "{asked}: {error}");
+        for name in ["trian", "cpu.train.f32.b1", "cuda.train.bf16.b64", "train,cpu.train.f32.b8"] {
+            let error = checked(&["--only", name]).unwrap_err();
+            assert!(error.to_string().contains("cpu.train.f32.b16, cpu.train.f32.b32"), "{name}: {error}");
         }
         assert!(checked(&["--only", "train,cpu.train.f32.b8", "--batch", "8"]).is_ok());
         assert!(checked(&["--device", "cuda", "--only", "ingest"]).is_err());
     }
 
     #[test]
-    fn parts_that_a_card_has_nothing_to_do_with_are_left_out() {
+    fn cpu_parts_are_not_measured_on_cuda() {
         let line = Line::try_parse_from(["bench", "--device", "cuda", "--only", "ingest,layers"]).unwrap();
         assert!(line.bench.parts().is_empty());
     }

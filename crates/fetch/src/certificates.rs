@@ -1,4 +1,4 @@
-//! Which certificate authorities are trusted.
+//! The certificate authorities that TLS connections trust.
 
 use std::fs;
 
@@ -6,11 +6,11 @@ use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
 
 use crate::{Environment, Error, Result};
 
-/// The variable that names a file of certificate authorities, as OpenSSL and those who follow it read it.
+/// The environment variable with the path of a PEM file of certificate authorities, as in OpenSSL.
 pub(crate) const VARIABLE: &str = "SSL_CERT_FILE";
 
-/// The authorities in the file that the environment names, or else Mozilla's.
-pub(crate) fn roots(environment: &Environment) -> Result<RootCerts> {
+/// Returns the certificate authorities in the file that `SSL_CERT_FILE` names, or Mozilla's if it is not set.
+pub(crate) fn trusted_roots(environment: &Environment) -> Result<RootCerts> {
     let Some(path) = environment.path(VARIABLE) else { return Ok(RootCerts::WebPki) };
     let text = fs::read(&path).map_err(artifacts::Error::io("read", &path))?;
     let authorities: Vec<Certificate<'static>> = parse_pem(&text)
@@ -19,5 +19,5 @@ pub(crate) fn roots(environment: &Environment) -> Result<RootCerts> {
             _ => None,
         })
         .collect();
-    if authorities.is_empty() { Err(Error::Certificates { path }) } else { Ok(RootCerts::from(authorities)) }
+    if authorities.is_empty() { Err(Error::NoCertificates { path }) } else { Ok(RootCerts::from(authorities)) }
 }
