@@ -55,6 +55,7 @@ impl Stage for Evaluate {
     fn inputs(run: &RunDir, config: &Config) -> Result<BTreeMap<String, Hash>, Failure> {
         let own = ShardSet::open(&run.ingest())?;
         let evaluated = evaluated_set(run, config)?;
+        // Finished evaluations have these keys in their manifests; other names would make them stale.
         let mut inputs = BTreeMap::from([
             (format!("judged {}", config.split), evaluated.digest(config.split)),
             (format!("own {}", Split::Val), own.digest(Split::Val)),
