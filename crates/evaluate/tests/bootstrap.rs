@@ -12,7 +12,9 @@ use artifacts::statistics::sigmoid;
 use evaluate::bootstrap::{OperatingPoint, Resampling, intervals, paired_differences, resample};
 use evaluate::calibration::{ProbabilityScale, Temperature};
 use evaluate::measure::{ScoredImages, scores_with_intervals};
-use evaluate::metrics::{ProbabilityMetrics, RankMetrics, Ranking, Weights, calibration_error_by_chance, confusion};
+use evaluate::metrics::{
+    ProbabilityMetrics, RankMetrics, Ranking, ResampleCounts, calibration_error_by_chance, confusion,
+};
 use evaluate::significance::delong_interval;
 use rand::RngExt;
 use rayon::prelude::*;
@@ -197,7 +199,7 @@ fn metrics_of_counts_equal_metrics_of_repeated_rows() {
     // Rounded to make ties.
     let scores: Vec<f64> = scores.iter().map(|score| (score * 10.0).round() / 10.0).collect();
     let ranking = Ranking::new(&labels, &scores).unwrap();
-    let mut weights = Weights::ones(&ranking);
+    let mut weights = ResampleCounts::ones(&ranking);
     resample(&mut weights, 9, 4);
     let rows: Vec<u32> = [(ranking.fake(), weights.fake()), (ranking.real(), weights.real())]
         .into_iter()

@@ -24,7 +24,7 @@ use rayon::prelude::*;
 
 use self::probability_sums::ProbabilityTerms;
 use crate::calibration::ProbabilityScale;
-use crate::metrics::{Cut, NamedValue, RankMetrics, Ranking, Weights};
+use crate::metrics::{Cut, NamedValue, RankMetrics, Ranking, ResampleCounts};
 
 /// Default number of resamples.
 pub const DEFAULT_RESAMPLES: u32 = 2000;
@@ -79,7 +79,7 @@ pub fn intervals(
     let resamples: Vec<Vec<Vec<NamedValue>>> = (0..u64::from(resampling.resamples))
         .into_par_iter()
         .map_init(
-            || Weights::ones(ranking),
+            || ResampleCounts::ones(ranking),
             |weights, index| {
                 resample(weights, resampling.seed, index);
                 resampled_metrics(ranking, weights, &points)
@@ -92,7 +92,11 @@ pub fn intervals(
 }
 
 /// The metrics of one resample at each operating point.
-fn resampled_metrics(ranking: &Ranking, weights: &Weights, points: &[(Cut, ProbabilityTerms)]) -> Vec<Vec<NamedValue>> {
+fn resampled_metrics(
+    ranking: &Ranking,
+    weights: &ResampleCounts,
+    points: &[(Cut, ProbabilityTerms)],
+) -> Vec<Vec<NamedValue>> {
     let rank = RankMetrics::weighted(ranking, weights).named();
     points
         .iter()

@@ -4,7 +4,7 @@ use artifacts::schema::Difference;
 use rayon::prelude::*;
 
 use super::{OperatingPoint, Resampling, percentile_interval, resample};
-use crate::metrics::{ClassScores, Cut, NamedValue, RankMetrics, Ranking, Weights};
+use crate::metrics::{ClassScores, Cut, NamedValue, RankMetrics, Ranking, ResampleCounts};
 
 /// Returns the difference (first minus second) of each metric but those of the probabilities, with its interval. Each
 /// resample draws the same images for both detectors, whose rankings must be of the same images in the same rows.
@@ -18,8 +18,8 @@ pub fn paired_differences(
     };
     let cuts = (cut(first), cut(second));
     let (fake, real) = (positions(first.0.fake(), second.0.fake()), positions(first.0.real(), second.0.real()));
-    let differences = |first_weights: &Weights, second_weights: &Weights| -> Vec<NamedValue> {
-        let values = |ranking: &Ranking, cut: &Cut, weights: &Weights| -> Vec<NamedValue> {
+    let differences = |first_weights: &ResampleCounts, second_weights: &ResampleCounts| -> Vec<NamedValue> {
+        let values = |ranking: &Ranking, cut: &Cut, weights: &ResampleCounts| -> Vec<NamedValue> {
             let confusion = cut.confusion(weights);
             RankMetrics::weighted(ranking, weights).named().into_iter().chain(confusion.named_metrics()).collect()
         };
@@ -29,7 +29,7 @@ pub fn paired_differences(
     let resamples: Vec<Vec<NamedValue>> = (0..u64::from(resampling.resamples))
         .into_par_iter()
         .map_init(
-            || (Weights::ones(first.0), Weights::ones(second.0)),
+            || (ResampleCounts::ones(first.0), ResampleCounts::ones(second.0)),
             |(first_weights, second_weights), index| {
                 resample(first_weights, resampling.seed, index);
                 let (second_fake, second_real) = second_weights.split_mut();
@@ -39,7 +39,7 @@ pub fn paired_differences(
             },
         )
         .collect();
-    differences(&Weights::ones(first.0), &Weights::ones(second.0))
+    differences(&ResampleCounts::ones(first.0), &ResampleCounts::ones(second.0))
         .into_iter()
         .enumerate()
         .map(|(index, (name, value))| {

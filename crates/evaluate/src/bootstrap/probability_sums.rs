@@ -3,7 +3,7 @@
 use artifacts::Label;
 use artifacts::statistics::{log_loss, ratio};
 
-use crate::metrics::{ClassScores, NamedValue, Ranking, Weights, squared_error};
+use crate::metrics::{ClassScores, NamedValue, Ranking, ResampleCounts, squared_error};
 
 /// Number of products that are summed in single precision before the sum is added in double precision.
 const BLOCK: usize = 1024;
@@ -33,7 +33,7 @@ impl ProbabilityTerms {
     }
 
     /// The metrics of a resample. Those without an interval, such as the calibration error, are left out.
-    pub(super) fn weighted_means(&self, weights: &Weights) -> [NamedValue; 2] {
+    pub(super) fn weighted_means(&self, weights: &ResampleCounts) -> [NamedValue; 2] {
         let (fake, real) = (self.fake.sums(weights.fake()), self.real.sums(weights.real()));
         let n = (weights.fake().len() + weights.real().len()) as f64;
         [("brier", ratio(fake.0 + real.0, n)), ("log_loss", ratio(fake.1 + real.1, n))]

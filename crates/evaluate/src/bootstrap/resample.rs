@@ -4,7 +4,7 @@ use artifacts::random::stream;
 use rand::Rng;
 use rand_distr::{Binomial, Distribution};
 
-use crate::metrics::Weights;
+use crate::metrics::ResampleCounts;
 
 /// Random words that are taken from the stream at once.
 const BUFFER: usize = 1024;
@@ -14,7 +14,7 @@ const SEGMENT_BITS: u32 = 15;
 const SEGMENT: usize = 1 << SEGMENT_BITS;
 
 /// Fills `weights` with resample number `index`: as many draws with replacement from each class as it has images.
-pub fn resample(weights: &mut Weights, seed: u64, index: u64) {
+pub fn resample(weights: &mut ResampleCounts, seed: u64, index: u64) {
     let mut words = Words::new(stream(seed, "bootstrap", &[index]));
     let (fake, real) = weights.split_mut();
     draw(fake, &mut words);
@@ -105,9 +105,9 @@ mod tests {
     use super::*;
     use crate::metrics::Ranking;
 
-    fn weights(fakes: usize, reals: usize) -> Weights {
+    fn weights(fakes: usize, reals: usize) -> ResampleCounts {
         let labels: Vec<Label> = (0..fakes).map(|_| Label::Fake).chain((0..reals).map(|_| Label::Real)).collect();
-        Weights::ones(&Ranking::new(&labels, &vec![0.5; labels.len()]).unwrap())
+        ResampleCounts::ones(&Ranking::new(&labels, &vec![0.5; labels.len()]).unwrap())
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use curve::{pr_curve, roc_curve};
 pub use error::Error;
 pub(crate) use probability::squared_error;
 pub use probability::{ProbabilityMetrics, calibration_error_by_chance, reliability};
-pub use rank_metrics::{RankMetrics, Weights};
+pub use rank_metrics::{RankMetrics, ResampleCounts};
 pub use ranking::{ClassScores, Ranking};
 
 /// The key of a metric in `metrics.json` and its value; `None` is undefined.

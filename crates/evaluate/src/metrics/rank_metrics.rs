@@ -9,17 +9,17 @@ use super::{NamedValue, Ranking};
 /// because resampling is stratified. A byte is enough: the probability that one of a million images is drawn more than 255
 /// times is below 1e-500.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Weights {
+pub struct ResampleCounts {
     /// The counts of the fake images, then those of the real images. One list lets the pass choose the class by
     /// arithmetic; a branch would be mispredicted every other time.
     counts: Vec<u8>,
     fakes: usize,
 }
 
-impl Weights {
+impl ResampleCounts {
     /// Counts every image once.
-    pub fn ones(ranking: &Ranking) -> Weights {
-        Weights { counts: vec![1; ranking.len()], fakes: ranking.fake().len() }
+    pub fn ones(ranking: &Ranking) -> ResampleCounts {
+        ResampleCounts { counts: vec![1; ranking.len()], fakes: ranking.fake().len() }
     }
 
     /// The counts of the fake images.
@@ -58,11 +58,11 @@ pub struct RankMetrics {
 impl RankMetrics {
     /// Computes the metrics of the images.
     pub fn of(ranking: &Ranking) -> RankMetrics {
-        RankMetrics::weighted(ranking, &Weights::ones(ranking))
+        RankMetrics::weighted(ranking, &ResampleCounts::ones(ranking))
     }
 
     /// Computes the metrics of a resample in O(n), without sorting it.
-    pub fn weighted(ranking: &Ranking, weights: &Weights) -> RankMetrics {
+    pub fn weighted(ranking: &Ranking, weights: &ResampleCounts) -> RankMetrics {
         let mut pass = RankPass::new(weights.fake().len() as u32, weights.real().len() as u32);
         let counts = weights.counts.as_slice();
         let mut block = Block::new();
