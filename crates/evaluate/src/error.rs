@@ -65,9 +65,14 @@ pub enum Error {
         /// Value for the training images.
         trained: Value,
     },
-    /// A checkpoint whose preprocessing is unknown.
-    #[error(transparent)]
-    Preprocessing(#[from] crate::predict::UnknownPreprocessing),
+    /// A preprocessing step of a checkpoint is not supported.
+    #[error("failed to restore the preprocessing of the checkpoint `{}`; train it again with this program", path.display())]
+    Preprocessing {
+        /// The folder of the checkpoint.
+        path: PathBuf,
+        /// The step.
+        source: pixels::UnsupportedStep,
+    },
     /// An image cannot be encoded.
     #[error("failed to encode an image as PNG")]
     Png(#[from] image::ImageError),
@@ -81,7 +86,7 @@ impl From<Error> for Failure {
             | Error::Weights { .. }
             | Error::Size { .. }
             | Error::Preparation { .. }
-            | Error::Preprocessing(_) => Failure::input(error),
+            | Error::Preprocessing { .. } => Failure::input(error),
             Error::Model(
                 model::Error::UnknownLayer { .. }
                 | model::Error::UnknownArchitecture { .. }

@@ -18,7 +18,6 @@ use crate::bootstrap::Resampling;
 use crate::config::Config;
 use crate::detector::{self, Detector};
 use crate::measure::{RunOptions, ScoredImages, ValidationFit, measure_run, over_runs};
-use crate::predict::Preprocessing;
 use crate::{Error, explain, inference, robustness};
 
 /// Nominal coverage of all intervals.
@@ -246,12 +245,7 @@ fn evaluate_checkpoints(
             explain::write(&dir.join(names::EXPLANATIONS), &mut detector, &data.images, &predictions, config)?;
         }
         if index == 0 && config.robustness {
-            let preprocessing = Preprocessing::of(detector.preprocessing(), checkpoint.path())
-                .map_err(Error::from)?
-                .after_ingest(&data.ingest);
-            let files = data.summary.files.as_ref().map(Path::new);
-            let robustness =
-                robustness::sweep(&mut detector, &preprocessing, &data.images, &predictions, files, config)?;
+            let robustness = robustness::sweep(&mut detector, &data.images, &predictions, &data.ingest, config)?;
             atomic::write_json(&dir.join(Robustness::FILE), &robustness)?;
         }
         all_predictions.extend(predictions);

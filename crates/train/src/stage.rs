@@ -14,6 +14,8 @@ use artifacts::{Code, Label, Manifest, RunDir, Split, names, progress};
 use model::device::{Device, DeviceChoice};
 use model::weights::{self, Source};
 use model::{Adam, Network, NetworkConfig};
+use pixels::Recipe;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::backup;
@@ -207,7 +209,12 @@ impl<'a> Trainer<'a> {
         ));
         let weights = request.config.weights.resolve().map_err(Error::from)?;
         let network = NetworkConfig::default();
-        let description = describe(&network, &train, &set.manifest().config);
+        let recipe = Recipe::deserialize(&set.manifest().config).map_err(|error| {
+            Failure::input(format!(
+                "failed to read the configuration in the ingest manifest ({error}); run ingest again"
+            ))
+        })?;
+        let description = describe(&network, &train, &recipe);
         Ok(Trainer { request, train, val, device, network, description, weights })
     }
 
@@ -314,22 +321,14 @@ impl<'a> Trainer<'a> {
 }
 
 /// Describes the network and its preprocessing for `config.json` and `preprocessor_config.json`.
-fn describe(network: &NetworkConfig, train: &Shards, ingest: &Value) -> Description {
-    let text = |key: &str| ingest.get(key).and_then(Value::as_str).map(str::to_owned);
+fn describe(network: &NetworkConfig, train: &Shards, recipe: &Recipe) -> Description {
     let [height, width] = train.size();
+    let normalisation = &network.normalisation;
     Description {
         model: ModelConfig::detector(&network.arch),
         preprocessor: PreprocessorConfig {
-            do_resize: true,
             size: ImageSize { height, width },
-            filter: text("filter"),
-            fit: text("fit"),
-            reencode: ingest.get("reencode").and_then(|reencode| serde_json::from_value(reencode.clone()).ok()),
-            do_rescale: true,
-            rescale_factor: 1.0 / 255.0,
-            do_normalize: true,
-            image_mean: network.normalisation.mean,
-            image_std: network.normalisation.std,
+            ..recipe.preprocessor_config(normalisation.mean, normalisation.std)
         },
     }
 }
