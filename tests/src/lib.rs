@@ -1,5 +1,7 @@
 //! Support for the tests that cross stages: whole pipelines in temporary folders.
 
+pub mod golden;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;

@@ -89,13 +89,15 @@ fn evaluate_reruns_alone_and_keeps_other_evaluations() {
     assert_eq!(last["checkpoint"], "last");
     evaluate(&["--ckpt", "best", "--split", "val"]);
     assert_eq!(json(&run.evaluate().join(names::METRICS))["split"], "val");
-    evaluate(&[]);
+    let again = evaluate(&[]);
+    assert!(again.stderr.contains("up to date"), "run.toml has the settings of the last evaluation: {}", again.stderr);
+    evaluate(&["--split", "test"]);
     let test = json(&run.evaluate().join(names::METRICS));
     assert_eq!((&test["split"], &test["checkpoint"]), (&"test".into(), &"best".into()));
 
     evaluate(&["--data", "simulated:train=0,test=10,size=32,seed=9"]);
     evaluate(&["--data", "simulated:train=0,test=10,size=32,seed=8"]);
-    let others = run.further_evaluations().unwrap();
+    let others = run.named_evaluations().unwrap();
     assert_eq!(others.len(), 2, "{others:?}");
     let name = "evaluate-simulated-train-0-test-10-size-32-seed-9-";
     let other_data = others.into_iter().find(|dir| dir.to_string_lossy().contains(name)).unwrap();
@@ -151,13 +153,13 @@ fn rejects_invalid_configuration_before_running() {
     let refused = sandbox.run("refused");
     for (set, code, message) in [
         ("evaluate.layer=layer5", 2, "evaluate.layer: unknown layer `layer5`"),
-        ("evaluate.ckpt=lsat", 3, "evaluate.ckpt is lsat, and must be best, last or the folder of a checkpoint"),
-        (&format!("evaluate.data={absent}"), 3, &format!("evaluate.data is {absent}, and must be a folder of shards")),
+        ("evaluate.ckpt=lsat", 3, "evaluate.ckpt must be best, last or the folder of a checkpoint, but is lsat"),
+        (&format!("evaluate.data={absent}"), 3, &format!("evaluate.data must be a folder of shards, but is {absent}")),
         (&format!("train.weights={file}"), 3, &format!("train.weights: {file} cannot be read as safetensors")),
         (&format!("train.weights={absent}"), 3, &absent),
         ("train.weights=hf:no-owner", 2, "`hf:no-owner` is not a file on the hub"),
         ("train.optimizer=sgd", 2, "there are train.allow_missing, train."),
-        ("ingest.size=31", 2, "ingest.size is 31"),
+        ("ingest.size=31", 2, "the network halves an image five times, but is 31"),
         ("ingest.val_fraction=0", 2, "ingest.val_fraction takes none of the training images for it"),
     ] {
         let stderr = sandbox.pipeline_into(&refused, &["--set", set]).expect_code(code).stderr;
@@ -201,4 +203,40 @@ fn copied_programs_work_without_cargo() {
     let done = output_of(copied.args(["pipeline", "tiny", "--until", "ingest"])).expect_code(0);
     assert!(done.stderr.contains("there is no cargo on this machine"), "{}", done.stderr);
     complete_manifest(&sandbox.path().join("runs/tiny/ingest"));
+}
+
+#[test]
+fn run_toml_follows_single_stages() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run("first");
+    sandbox.pipeline_into(&run, &["--set", "train.runs=2", "--set", "train.epochs=1"]).expect_code(0);
+    assert_eq!(json(&run.evaluate().join(names::METRICS))["runs"].as_array().unwrap().len(), 2);
+    let single = |stage: &str, rest: &[&str]| {
+        output_of(program("xtask").arg(stage).arg("--run-dir").arg(run.path()).args(rest)).expect_code(0).stderr
+    };
+    let settings = || config::read(&run.config()).unwrap();
+
+    // A surplus run is neither averaged nor deleted.
+    let lowered = single("train", &["--set", "train.runs=1"]);
+    assert!(lowered.contains("run-1` is left out of evaluate and report, because train.runs is 1"), "{lowered}");
+    assert_eq!(settings()["train"]["runs"].as_integer(), Some(1));
+    let evaluated = single("evaluate", &["--set", "evaluate.robustness=true", "--set", "evaluate.robustness_images=4"]);
+    assert!(evaluated.contains("run-1` is left out"), "{evaluated}");
+    assert_eq!(json(&run.evaluate().join(names::METRICS))["runs"].as_array().unwrap().len(), 1);
+    assert!(run.train_run(1).exists());
+    single("report", &["--title", "A title of its own"]);
+    assert_eq!(complete_manifest(&run.report()).config["title"], "A title of its own");
+
+    let written = settings();
+    assert_eq!(written["evaluate"]["robustness"].as_bool(), Some(true));
+    assert_eq!(written["report"]["title"].as_str(), Some("A title of its own"));
+    for stage in names::STAGES {
+        let said = single(stage, &[]);
+        assert!(said.contains("up to date"), "{said}");
+    }
+    // A pipeline keeps the sections of stages that it leaves out.
+    sandbox.pipeline_into(&run, &["--from", "report"]).expect_code(0);
+    assert_eq!(settings()["evaluate"]["robustness"].as_bool(), Some(true));
+    assert_eq!(settings()["train"]["runs"].as_integer(), Some(1));
+    assert!(!settings()["report"].as_table().unwrap().contains_key("title"));
 }

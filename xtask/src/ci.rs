@@ -15,10 +15,10 @@ use testing::Need;
 
 use self::summary::{Step, StepResult, summary};
 use self::test_results::TestResults;
-use crate::cuda::Choice;
-use crate::cuda_check;
+use crate::cuda::CudaChoice;
 use crate::programs::{self, cargo, root};
 use crate::tidy;
+use crate::{build, cuda_check};
 
 pub(crate) fn run() -> Result<(), Failure> {
     let mut ci = Ci {
@@ -56,7 +56,7 @@ impl Ci {
             let lints = ["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"];
             programs::run(&mut cargo(&lints))
         })?;
-        self.step("build", |_| programs::build(Choice::Off))?;
+        self.step("build", |_| build::all_programs(CudaChoice::Off))?;
         // Without examples, which `cargo test` would link only to see whether they compile: the lints have seen that.
         self.step("tests", |ci| {
             ci.run_tests(&mut cargo(&[&TEST[..], &["--lib", "--bins", "--tests"]].concat()))?;
@@ -76,7 +76,7 @@ impl Ci {
         // The last step, because it builds some crates again with the feature `cuda`, and downloads a toolkit where none
         // is installed.
         const CUDA: &str = "CUDA, compiled and emulated";
-        match cuda_check::lacking() {
+        match cuda_check::missing_tool() {
             Some(lack) if self.required.iter().any(|need| [Need::Gxx, Need::CudaToolkit].contains(need)) => {
                 self.step(CUDA, |_| Err(lack))
             }

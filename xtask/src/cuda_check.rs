@@ -1,5 +1,5 @@
-//! `cargo xtask cuda-check`: the crates with the feature `cuda`, compiled and linted; the kernels, compiled by nvcc, and the
-//! back end tested in emulation; with a card, on the card as well.
+//! `cargo xtask cuda-check`: compiles and lints the crates with the feature `cuda`, compiles the kernels with nvcc, and tests
+//! the back end in emulation and, if the machine has a GPU, on the GPU.
 
 use std::process::{Command, Stdio};
 
@@ -31,20 +31,20 @@ pub(crate) fn run(run_tests: impl FnOnce(&mut Command) -> Result<(), Failure>) -
     run_tests(toolkit.apply(&mut tests))
 }
 
-/// What this machine lacks for the check, if anything: Rust alone builds and tests everything else.
-pub(crate) fn lacking() -> Option<Failure> {
-    check_host_compiler().and_then(|()| cuda::obtainable()).err()
+/// Returns why this machine cannot run the check, if it cannot. Rust alone builds and tests everything else.
+pub(crate) fn missing_tool() -> Option<Failure> {
+    check_host_compiler().and_then(|()| cuda::check_obtainable()).err()
 }
 
-/// nvcc hands the host's part of a kernel file to a C++ compiler, and the emulation is compiled by one; without it tests
-/// would only say that they skip.
+/// Fails if there is no C++ compiler. nvcc compiles the host code of a kernel file with it, and the emulation is C++. Without
+/// it the tests would be skipped.
 fn check_host_compiler() -> Result<(), Failure> {
     let mut version = Command::new("g++");
     version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
     match version.status() {
         Ok(status) if status.success() => Ok(()),
         _ => Err(Failure::failed(
-            "compiling CUDA kernels and testing them in emulation needs a C++ compiler; install g++ (Debian: apt-get install g++)",
+            "failed to run g++, which compiles CUDA kernels and their emulation; install it (Debian: apt-get install g++)",
         )),
     }
 }

@@ -22,11 +22,13 @@ pub mod progress;
 pub mod random;
 mod roc_auc;
 mod run_dir;
+pub mod run_toml;
 pub mod schema;
 #[cfg(feature = "tables")]
 pub mod shard;
 pub mod spreadsheet;
 pub mod stage;
+mod staleness;
 pub mod statistics;
 pub mod text;
 

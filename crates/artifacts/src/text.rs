@@ -15,6 +15,15 @@ pub fn visible(text: &str) -> String {
     text.chars().map(|c| if is_hazard(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
+/// Quotes a word of a command for a POSIX shell, if it needs quotes.
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,5 +36,13 @@ mod tests {
             "a\u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}\u{fffd}"
         );
         assert_eq!(visible("Grüße 写真.jpg"), "Grüße 写真.jpg");
+    }
+
+    #[test]
+    fn shell_words_are_quoted_only_if_needed() {
+        assert_eq!(shell_word("runs/demo-1"), "runs/demo-1");
+        assert_eq!(shell_word("my runs"), "'my runs'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word(""), "''");
     }
 }

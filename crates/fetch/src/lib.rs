@@ -1,4 +1,4 @@
-//! Verified, resumable downloads over HTTP, used by the clients of Kaggle (`ingest::kaggle`) and of the Hugging Face hub
+//! Verified, resumable downloads over HTTP, used by the clients of Kaggle (`sources::kaggle`) and of the Hugging Face hub
 //! (`model::weights::hub`).
 //!
 //! # Guarantees

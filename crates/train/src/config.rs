@@ -212,7 +212,7 @@ mod tests {
             let mut config = Config::default();
             change(&mut config);
             let message = config.validate().unwrap_err().to_string();
-            assert!(message.starts_with(&format!("train.{key} is ")), "{message}");
+            assert!(message.starts_with(&format!("train.{key} must be ")), "{message}");
         };
         fails(|c| c.epochs = 0, "epochs");
         fails(|c| c.batch = 1, "batch");

@@ -11,7 +11,8 @@
 //! - `history`: `metrics.jsonl`. `tensorboard`: the events file.
 //!
 //! Around the loop: `stage` finds the runs that are not up to date and trains each; `folder` keeps a complete run in place
-//! until its successor is complete; `aside` renames replaced runs as backups; `interrupt` handles SIGINT and SIGTERM;
+//! until its successor is complete; `backup` renames replaced runs; `identity` decides which checkpoints a training can
+//! resume from; `replacement` announces which trainings will be set aside; `interrupt` handles SIGINT and SIGTERM;
 //! `throughput` measures images per second before a long training starts (`candling-train --rate`).
 //!
 //! # Resuming
@@ -19,17 +20,19 @@
 //! checkpoint `last` holds, and on shuffles and augmentation, which are derived from the seed and that position. A training
 //! that was interrupted and resumed therefore ends with the same bits as an uninterrupted one.
 
-mod aside;
 mod augment;
+mod backup;
 mod checkpoint;
 mod config;
 mod epoch_batches;
 mod error;
 mod folder;
 mod history;
+mod identity;
 mod interrupt;
 mod loader;
 mod pending_steps;
+mod replacement;
 mod stage;
 mod tensorboard;
 #[cfg(test)]

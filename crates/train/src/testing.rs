@@ -59,7 +59,7 @@ fn image(split: Split, i: usize) -> (Sample, Vec<u8>) {
 }
 
 fn write_manifest(ingest: &Path) {
-    let code = Code { version: "test".to_owned(), executable: Hash::of(b"test") };
+    let code = Code { version: 1, program: "test".to_owned(), executable: Hash::of(b"test") };
     let config = serde_json::json!({ "filter": "bilinear", "fit": "squash" });
     let manifest = Manifest::of(ingest, "ingest", code).unwrap();
     Manifest { config, ..manifest }.write(ingest).unwrap();

@@ -6,16 +6,17 @@ use std::process::Command;
 use artifacts::stage::Failure;
 
 use super::options::Device;
-use crate::cuda::Choice;
-use crate::programs::{self, root};
+use crate::build;
+use crate::cuda::CudaChoice;
+use crate::programs::root;
 
 /// Builds the benchmark programs and the stage programs in one command, so that they share one build of each dependency.
 pub(crate) fn build(device: Device) -> Result<(), Failure> {
     let cuda = match device {
-        Device::Cpu => Choice::Off,
-        Device::Cuda => Choice::On,
+        Device::Cpu => CudaChoice::Off,
+        Device::Cuda => CudaChoice::On,
     };
-    programs::build_kinds(&["--bins", "--examples"], cuda)
+    build::programs_of_kinds(&["--bins", "--examples"], cuda)
 }
 
 /// The path of a benchmark program, in the folder `examples` beside this program.
