@@ -68,8 +68,7 @@ fn sweep_reads_files_of_csv_and_parquet_sources() {
         Arc::new(samples.iter().map(|sample| Some(of(sample))).collect::<StringArray>())
     };
     let images: ArrayRef = Arc::new(samples.iter().map(|sample| Some(sample.file.as_slice())).collect::<BinaryArray>());
-    let columns =
-        [("image", images), ("label", text(|sample| sample.label)), ("split", text(|sample| sample.split))];
+    let columns = [("image", images), ("label", text(|sample| sample.label)), ("split", text(|sample| sample.split))];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let table = sandbox.path().join("data.parquet");
     let mut writer = ArrowWriter::try_new(File::create(&table).unwrap(), batch.schema(), None).unwrap();
