@@ -1,5 +1,7 @@
 //! Pipelines from a CSV list and from a parquet table, to the robustness sweep, which reads the original files again.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs::{self, File};
 use std::sync::Arc;
 
