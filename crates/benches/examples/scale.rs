@@ -1,11 +1,11 @@
-//! Measures the time and memory of computing all metrics with their intervals for increasing numbers of predictions.
+//! The time and memory of all metrics with their intervals, by the number of predictions.
 //!
 //! ```sh
 //! cargo run --release -p benches --example scale -- 10000 100000 1000000
 //! ```
 //!
-//! Other load on the machine affects wall time more than processor time. Peak memory is that of the process so far, so pass
-//! the numbers in ascending order.
+//! Wall time depends on other load on the machine, processor time less so. Peak memory is that of the process so far, so pass
+//! increasing numbers.
 
 #![expect(clippy::print_stdout, reason = "a table for people")]
 
@@ -16,6 +16,7 @@ use artifacts::hash::Hash;
 use artifacts::predictions::Prediction;
 use artifacts::random::stream;
 use artifacts::statistics::sigmoid;
+use benches::{peak_bytes, processor_seconds};
 use evaluate::bootstrap::{DEFAULT_RESAMPLES, Resampling};
 use evaluate::calibration::BandLimits;
 use evaluate::measure::{RunOptions, ScoredImages, ValidationFit, measure_run};
@@ -37,13 +38,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!(
             "{n:>12} {seconds:>9.2} {processor:>11.2} {:>20.2} {:>10.0}",
             1e6 * processor / n as f64,
-            peak_megabytes()
+            peak_bytes().map_or(f64::NAN, |bytes| bytes as f64 / 1e6)
         );
     }
     Ok(())
 }
 
-/// Predictions whose logits have logistic distributions around -1 for real images and 1 for fakes.
+/// Predictions of both classes with logits from logistic distributions around -1 and 1.
 fn simulate(n: usize) -> Vec<Prediction> {
     let mut rng = stream(11, "scale", &[n as u64]);
     (0..n)
@@ -66,19 +67,4 @@ fn simulate(n: usize) -> Vec<Prediction> {
             }
         })
         .collect()
-}
-
-/// Processor time of all threads so far: fields 14 and 15 of proc_pid_stat(5), in hundredths of a second. 0 on systems without
-/// `/proc`.
-fn processor_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = text.rsplit(") ").next().unwrap_or_default();
-    after_name.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
-
-/// Peak memory of the process; NaN on systems without `/proc`.
-fn peak_megabytes() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-    kilobytes.and_then(|kilobytes| kilobytes.trim().parse::<f64>().ok()).unwrap_or(f64::NAN) / 1024.0
 }

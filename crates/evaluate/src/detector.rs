@@ -77,10 +77,10 @@ impl Detector {
         };
         let mut network = Network::new(&config, device)?;
         let path = checkpoint.weights();
-        let loaded = weights::load_into(&mut network, &path, &[]).map_err(|source| match source {
-            ModelError::SafeTensors { .. } | ModelError::WeightsMismatch { .. } | ModelError::WeightsType { .. } => {
-                Error::Weights { path: checkpoint.path().to_owned(), source: Box::new(source) }
-            }
+        let loaded = network.load(&path, &[]).map_err(|source| match source {
+            ModelError::Weights(
+                weights::Error::SafeTensors { .. } | weights::Error::Mismatch { .. } | weights::Error::Type { .. },
+            ) => Error::Weights { path: checkpoint.path().to_owned(), source: Box::new(source) },
             other => other.into(),
         })?;
         if loaded.head_replaced {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use artifacts::stage::Failure;
+use model::ArchitectureError;
 use serde_json::Value;
 
 /// Why an evaluation failed.
@@ -88,10 +89,8 @@ impl From<Error> for Failure {
             | Error::Preparation { .. }
             | Error::Preprocessing { .. } => Failure::input(error),
             Error::Model(
-                model::Error::UnknownLayer { .. }
-                | model::Error::UnknownArchitecture { .. }
-                | model::Error::UnsupportedDevice(_)
-                | model::Error::DeviceName(_),
+                model::Error::Architecture(ArchitectureError::UnknownLayer { .. } | ArchitectureError::Unknown { .. })
+                | model::Error::Device(_),
             ) => Failure::usage(error),
             Error::Model(_) | Error::Scores { .. } | Error::Png(_) => Failure::failed(error),
         }

@@ -72,7 +72,7 @@ impl Stage for Evaluate {
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
         let (run, config) = (&job.run, &job.config);
-        let device = config.device.open(config.precision).map_err(Error::from)?;
+        let device = config.device.open(config.precision).map_err(|error| Error::Model(error.into()))?;
         progress::line(&format!("evaluate: on {device}"));
         for surplus in run.surplus_train_runs() {
             let surplus = surplus.display();
