@@ -51,7 +51,7 @@ fn simulate(n: usize) -> Result<Vec<Observation>, Box<dyn std::error::Error>> {
         let decoded = decode(&sample.jpeg, &Limits::default()).map_err(|error| error.to_string())?;
         let mut seen = vec![(index, Observation::new(&sample.jpeg, &decoded, sample.label, sample.split))];
         if index.is_multiple_of(100) {
-            let file = changed(&decoded.rgb, index / 100)?;
+            let file = modified(&decoded.rgb, index / 100)?;
             let again = decode(&file, &Limits::default()).map_err(|error| error.to_string())?;
             seen.push((n + index / 100, Observation::new(&file, &again, sample.label, Split::Train)));
         }
@@ -63,8 +63,8 @@ fn simulate(n: usize) -> Result<Vec<Observation>, Box<dyn std::error::Error>> {
     Ok(seen.into_iter().map(|(_, observation)| observation).collect())
 }
 
-/// Encodes a near-duplicate of an image.
-fn changed(picture: &RgbImage, way: usize) -> Result<Vec<u8>, String> {
+/// Modifies the image in one of four ways and encodes it.
+fn modified(picture: &RgbImage, way: usize) -> Result<Vec<u8>, String> {
     let resized = |scale: f32| {
         let side = |side: u32| ((side as f32 * scale) as u32).max(1);
         resize_to(picture, side(picture.width()), side(picture.height()), Filter::Bicubic).map_err(|e| e.to_string())

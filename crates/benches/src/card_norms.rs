@@ -1,4 +1,4 @@
-//! The batch norms of a network by themselves, to be held against those of others on a card.
+//! The batch norms of a network alone on a CUDA card, for a comparison with other libraries.
 
 use std::rc::Rc;
 
@@ -12,23 +12,24 @@ use kernels::cuda::{Address, Card, Engine, Result};
 use kernels::{ConvShape, Precision};
 
 const F32: usize = size_of::<f32>();
-/// Elements of noise that fill the tensors again and again: constant ones would take less power, and so be faster.
+/// Elements of noise, repeated to fill the tensors. Constant tensors would need less power and be faster.
 const NOISE: usize = 1 << 20;
 
-/// All batch norms of a network, each on tensors of its own.
+/// All batch norms of a network, each with its own tensors.
 pub struct Norms(Layers<Card>);
 
 impl Norms {
-    /// Those of ResNet-50 for `images` of `side` x `side` pixels, in the card's precision.
+    /// Allocates the tensors of ResNet-50 for `images` of `side` x `side` pixels, in the card's precision.
     ///
     /// # Errors
-    /// The card has not the memory.
+    /// The card has too little memory.
     pub fn new(card: &Rc<Card>, images: usize, side: usize) -> model::Result<Self> {
-        let shapes = shapes(&model::convolution_shapes("resnet50", [images, side, side])?, card.precision());
+        let convolutions = model::convolution_shapes("resnet50", [images, side, side]).map_err(model::Error::from)?;
+        let shapes = shapes(&convolutions, card.precision());
         Ok(Self(Layers::new(card.clone(), shapes)?))
     }
 
-    /// Asks for each of them in training, with its ReLU: forward, and backward to the gradients of input and parameters.
+    /// Starts all of them in training mode with their ReLU: forward, and backward to the gradients of input and parameters.
     ///
     /// # Errors
     /// Those of the card.
@@ -36,7 +37,7 @@ impl Norms {
         self.0.start()
     }
 
-    /// Waits for all that was asked for.
+    /// Waits for all work.
     ///
     /// # Errors
     /// Those of the card.
@@ -45,7 +46,7 @@ impl Norms {
     }
 }
 
-/// The layers on a device.
+/// The batch norms on a device.
 struct Layers<E: Engine> {
     engine: Rc<E>,
     layers: Vec<Layer>,
@@ -153,7 +154,8 @@ fn noise(precision: Precision) -> Vec<u8> {
     }
 }
 
-#[cfg(all(test, feature = "emulation"))]
+#[cfg(test)]
+#[cfg(feature = "emulation")]
 mod tests {
     use kernels::cuda::download;
     use kernels::cuda::test_support::Emulator;

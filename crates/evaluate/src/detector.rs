@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use artifacts::hash::{self, Hash};
 use artifacts::schema::PreprocessorConfig;
+use artifacts::statistics::sigmoid;
 use artifacts::{Checkpoint, Error as ArtifactError, Label, Manifest, names};
 use model::device::Device;
 use model::{Error as ModelError, HeatMap, Network, NetworkConfig, Normalisation, PixelBatch, weights};
 use pixels::Recipe;
 
 use crate::Error;
-use crate::calibration::sigmoid;
 
 /// The two logits of an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,10 +77,10 @@ impl Detector {
         };
         let mut network = Network::new(&config, device)?;
         let path = checkpoint.weights();
-        let loaded = weights::load_into(&mut network, &path, &[]).map_err(|source| match source {
-            ModelError::SafeTensors { .. } | ModelError::WeightsMismatch { .. } | ModelError::WeightsType { .. } => {
-                Error::Weights { path: checkpoint.path().to_owned(), source: Box::new(source) }
-            }
+        let loaded = network.load(&path, &[]).map_err(|source| match source {
+            ModelError::Weights(
+                weights::Error::SafeTensors { .. } | weights::Error::Mismatch { .. } | weights::Error::Type { .. },
+            ) => Error::Weights { path: checkpoint.path().to_owned(), source: Box::new(source) },
             other => other.into(),
         })?;
         if loaded.head_replaced {

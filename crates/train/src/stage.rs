@@ -45,7 +45,7 @@ impl Stage for Train {
             weights::check(path).map_err(|error| Failure::input(format!("train.weights: {}", chain(&error))))?;
         }
         if let DeviceChoice::Cuda(_) = config.device {
-            config.device.open(config.precision).map_err(Error::from)?;
+            config.device.open(config.precision).map_err(|error| Error::Model(error.into()))?;
         }
         Ok(())
     }
@@ -199,7 +199,8 @@ impl<'a> Trainer<'a> {
         if let (1, Some(only)) = (classes.len(), classes.first()) {
             return Err(Error::OneClass { only: *only }.into());
         }
-        let device = request.config.device.open(request.config.precision).map_err(Error::from)?;
+        let device =
+            request.config.device.open(request.config.precision).map_err(|error| Error::Model(error.into()))?;
         progress::line(&format!(
             "train: {} training and {} validation images of {}x{}, on {device}",
             train.len(),
@@ -207,7 +208,7 @@ impl<'a> Trainer<'a> {
             train.size()[1],
             train.size()[0],
         ));
-        let weights = request.config.weights.resolve().map_err(Error::from)?;
+        let weights = request.config.weights.resolve().map_err(|error| Error::Model(error.into()))?;
         let network = NetworkConfig::default();
         let recipe = Recipe::deserialize(&set.manifest().config).map_err(|error| {
             Failure::input(format!(
@@ -260,7 +261,7 @@ impl<'a> Trainer<'a> {
         let mut network = Network::new(&self.network, &self.device)?;
         network.initialise(seed)?;
         if let Some(path) = &self.weights {
-            let report = weights::load_into(&mut network, path, &config.allow_missing)?;
+            let report = network.load(path, &config.allow_missing)?;
             let drawn = report.missing.len();
             progress::line(&format!(
                 "train: {} tensors from {}{}{}",

@@ -103,7 +103,7 @@ fn run(args: &Args) -> Result<(), Failure> {
 fn load_judge(args: &Args) -> Result<Judge, Failure> {
     let run = find_run(args)?;
     let checkpoint = checkpoint(args, run.as_ref())?;
-    let device = args.device.open(args.precision).map_err(evaluate::Error::from)?;
+    let device = args.device.open(args.precision).map_err(|error| evaluate::Error::Model(error.into()))?;
     let detector = Detector::open(&checkpoint, &device)?;
     line(&format!("predict: {} on {device}", checkpoint.path().display()));
     let mut recipe = detector.recipe()?;

@@ -20,9 +20,11 @@ pub mod shapes;
 #[cfg(feature = "emulation")]
 #[expect(clippy::unwrap_used, reason = "only tests use it, and they may panic")]
 pub mod test_support;
-#[cfg(all(test, feature = "emulation"))]
+#[cfg(test)]
+#[cfg(feature = "emulation")]
 mod tests;
 
+pub use capability::Capability;
 pub use card::Card;
 pub use convolution_cache::ConvolutionCache;
 pub use engine::{Address, Arg, Engine, FusedOperands, NULL, Scratch, download};

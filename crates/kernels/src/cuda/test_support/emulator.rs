@@ -70,7 +70,7 @@ impl std::fmt::Debug for Asked {
 /// Memory with the alignment that a card's has.
 #[repr(align(256))]
 #[derive(Clone, Copy, Debug)]
-pub struct Line(#[expect(dead_code, reason = "reached by its address")] [u8; 256]);
+struct Line(#[expect(dead_code, reason = "reached by its address")] [u8; 256]);
 
 /// Memory that says when it is given back.
 #[derive(Debug)]

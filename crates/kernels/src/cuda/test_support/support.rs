@@ -42,10 +42,12 @@ impl<'a, E: Engine> Tensor<'a, E> {
         Self::new(engine, Precision::F32, values)
     }
 
+    /// Its address.
     pub fn at(&self) -> Address {
         self.engine.address(&self.memory)
     }
 
+    /// Its elements, as `f32`.
     pub fn values(&self) -> Vec<f32> {
         match self.precision {
             Precision::Bf16 => {
@@ -68,7 +70,7 @@ const SEED: &str = "CANDLING_TEST_SEED";
 
 /// What the inputs of kernels are derived from: `CANDLING_TEST_SEED`, or another number in each run where there may be a
 /// card. Where only the emulation runs it is always the same, so that a change is judged by what it changes.
-pub fn seed() -> u64 {
+fn seed() -> u64 {
     static FOUND: OnceLock<u64> = OnceLock::new();
     *FOUND.get_or_init(|| {
         if std::env::var_os(SEED).is_some() || !super::has_driver() {
