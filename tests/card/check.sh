@@ -43,7 +43,7 @@ nvidia-smi >"$results/card.log" 2>&1
 for part in "$@"; do
     case $part in
     tests)
-        run kernels 150 "$release/kernels-tests" card cudnn_reads
+        run kernels 150 "$release/kernels-tests" card cudnn_descriptors
         run tests 150 "$release/model-tests" card
         ;;
     graphs) run graphs 150 env CANDLING_CUDA_GRAPHS=on "$release/model-tests" card ;;
@@ -63,7 +63,7 @@ for part in "$@"; do
     faces)
         run faces 240 "$release/xtask" pipeline demo --data "$FACES" --weights "$WEIGHTS" --device cuda \
             --set train.epochs=4 --set ingest.size=224 --set 'train.allow_missing=["layer4."]' --run-dir "$results/faces"
-        # In a process of its own; it must not say that cuDNN refuses anything.
+        # In a process of its own; it must not print that cuDNN does not support a convolution.
         run predict 60 "$release/xtask" predict "$FACES" --run-dir "$results/faces" --device cuda --csv
         ;;
     *) echo "no such part: $part" ;;

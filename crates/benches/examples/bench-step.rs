@@ -1,4 +1,4 @@
-//! How fast a training step or an inference of ResNet-50 is, as `cargo xtask bench` measures it.
+//! Measures training steps or inferences of ResNet-50 for `cargo xtask bench`.
 //!
 //! `cargo run --release -p benches --example bench-step -- train --batch 16`
 
@@ -12,40 +12,43 @@ use model::device::DeviceChoice;
 use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, PrecisionChoice};
 use serde_json::json;
 
-/// Blocks of steps that plan buffers and warm caches up.
+/// Blocks before the measurement, which allocate buffers and fill caches.
 const WARM_UP: usize = 2;
-/// The fewest blocks that are measured.
-const FEWEST: usize = 3;
-/// Steps of a block on a card, which is waited for at the end of each block only.
+/// The fewest blocks to measure.
+const MIN_BLOCKS: usize = 3;
+/// Steps per block on a card. The host waits for the card at the end of each block.
 const CARD_BLOCK: usize = 10;
 
-/// Prints one JSON line: the median images/s, the memory taken, the arithmetic of one image and, on a card, its traffic.
+/// Measures training steps or inferences of ResNet-50
+///
+/// Prints one JSON line with the median images/s, the memory in use, the operations per image and, on a card, the
+/// memory traffic per image
 #[derive(Parser)]
 struct Args {
     /// What to measure
-    what: What,
-    /// Images in a batch
+    task: Task,
+    /// Images per batch
     #[arg(long)]
     batch: usize,
     /// Height and width of the images
     #[arg(long, default_value_t = 224)]
     size: usize,
-    /// As train.precision
+    /// Element type of convolutions: f32, tf32, bf16 or auto
     #[arg(long, default_value = "f32")]
     precision: PrecisionChoice,
-    /// As train.device
+    /// Device to compute on: cpu, cuda or auto
     #[arg(long, default_value = "cpu")]
     device: DeviceChoice,
-    /// How long to measure
+    /// Duration of the measurement in seconds
     #[arg(long, default_value_t = 8.0)]
     seconds: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum What {
-    /// Forward, backward and Adam
+enum Task {
+    /// Forward and backward passes, and Adam
     Train,
-    /// Forward with running statistics
+    /// Forward passes with running statistics
     Infer,
 }
 
@@ -56,17 +59,17 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Failure> {
     let device = args.device.open(args.precision).map_err(Failure::usage)?;
     if args.precision == PrecisionChoice::Fixed(Precision::Bf16) && device.kind() == "cpu" {
-        return Err(Failure::usage("this processor does not compute in bf16"));
+        return Err(Failure::usage("this processor does not support bf16"));
     }
     let mut network = Network::new(&NetworkConfig::default(), &device).map_err(Failure::failed)?;
-    let seconds = match args.what {
-        What::Train => train(args, &mut network),
-        What::Infer => infer(args, &mut network),
+    let seconds = match args.task {
+        Task::Train => train(args, &mut network),
+        Task::Infer => infer(args, &mut network),
     };
     let seconds = seconds.map_err(Failure::failed)?;
-    let cost = match args.what {
-        What::Train => network.training_cost(args.size, args.size),
-        What::Infer => network.inference_cost(args.size, args.size),
+    let cost = match args.task {
+        Task::Train => network.training_cost(args.size, args.size),
+        Task::Infer => network.inference_cost(args.size, args.size),
     };
     let stored = if args.precision == PrecisionChoice::Fixed(Precision::Bf16) { 2 } else { 4 };
     print_json(&json!({
@@ -74,15 +77,15 @@ fn run(args: &Args) -> Result<(), Failure> {
         "device": device.to_string(),
         "value": args.batch as f64 / seconds,
         "unit": "images/s",
-        // On a card what counts is the card's; a planned workspace is never larger than now.
+        // On a card, the card's memory counts. Its workspaces are allocated by now, so that this is the peak.
         "peak_bytes": device.memory_in_use().or_else(peak_bytes),
         "operations": cost.operations,
-        // The traffic that is counted is that of the kernels for cards.
+        // The cost counts the traffic of the kernels for cards.
         "bytes": (!device.is_cpu()).then_some(cost.elements * stored),
     }))
 }
 
-/// Median seconds of a training step.
+/// Returns the median time of a training step, in seconds.
 fn train(args: &Args, network: &mut Network) -> model::Result<f64> {
     let (pixels, labels) = noise(args);
     let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
@@ -94,7 +97,7 @@ fn train(args: &Args, network: &mut Network) -> model::Result<f64> {
     median_of_blocks(args, network, start, |network| network.finished_steps().map(drop))
 }
 
-/// Median seconds of an inference.
+/// Returns the median time of an inference, in seconds.
 fn infer(args: &Args, network: &mut Network) -> model::Result<f64> {
     let (pixels, _) = noise(args);
     let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
@@ -102,7 +105,8 @@ fn infer(args: &Args, network: &mut Network) -> model::Result<f64> {
     median_of_blocks(args, network, start, |network| network.finished_inferences().map(drop))
 }
 
-/// Median seconds of what `start` begins, on a card several times before `finish` waits for it.
+/// Returns the median time of a step, in seconds. A block starts one or more steps with `start` and waits with
+/// `finish`.
 fn median_of_blocks(
     args: &Args,
     network: &mut Network,
@@ -124,7 +128,7 @@ fn median_seconds(seconds: f64, mut block: impl FnMut() -> model::Result<()>) ->
         block()?;
     }
     let (mut times, start) = (Vec::new(), Instant::now());
-    while times.len() < FEWEST || start.elapsed() < Duration::from_secs_f64(seconds) {
+    while times.len() < MIN_BLOCKS || start.elapsed() < Duration::from_secs_f64(seconds) {
         let start = Instant::now();
         block()?;
         times.push(start.elapsed().as_secs_f64());
@@ -133,11 +137,11 @@ fn median_seconds(seconds: f64, mut block: impl FnMut() -> model::Result<()>) ->
     Ok((times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0)
 }
 
-/// Pixels `[batch, size, size, 3]` without any pattern, and labels in turn.
+/// Returns random pixels `[batch, size, size, 3]`, and alternating labels.
 fn noise(args: &Args) -> (Vec<u8>, Vec<u8>) {
     let mut state = 1_u64;
     let mut byte = || {
-        // The generator of Knuth's MMIX; its high bits are good.
+        // The linear congruential generator of Knuth's MMIX. Its high bits are the most random.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8
     };
@@ -145,7 +149,7 @@ fn noise(args: &Args) -> (Vec<u8>, Vec<u8>) {
     (pixels, (0..args.batch).map(|i| (i % 2) as u8).collect())
 }
 
-/// The most memory that this process has had resident, as Linux tells it.
+/// Returns the peak resident memory of this process, or `None` if /proc is missing.
 fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix("kB")?;

@@ -1,10 +1,10 @@
-//! What this machine can do at most, as `cargo xtask bench` measures it: f32 and bf16 arithmetic, and copying memory, on
-//! all cores at once.
+//! Measures the machine's peak rates for `cargo xtask bench`: f32 and bf16 arithmetic, and memory copies, on all cores
+//! at once.
 //!
 //! `cargo run --release -p benches --example peak -- [SECONDS]`
 //!
-//! Arithmetic is fused multiply-adds on registers, as many in flight as hide their latency, so that nothing but the units
-//! themselves is measured; no kernel can be faster.
+//! The arithmetic is fused multiply-adds on registers, with enough independent chains to hide their latency. Only the
+//! arithmetic units limit it, so that no kernel can be faster.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -12,32 +12,32 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-/// Bytes that each core copies: far beyond any cache.
-const COPIED: usize = 256 << 20;
-/// Multiply-adds of a chain between two looks at the clock.
+/// Bytes that each core copies: much more than a cache holds.
+const COPY_BYTES: usize = 256 << 20;
+/// Multiply-adds per chain between two readings of the clock.
 const ROUNDS: u64 = 1 << 20;
 
-/// An arithmetic kernel: rounds to floating-point operations done.
+/// An arithmetic kernel. Takes a number of rounds and returns the number of floating-point operations.
 type Kernel = fn(u64) -> u64;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = std::env::args().nth(1).map_or(Ok(2.0), |text| text.parse())?;
     let duration = Duration::from_secs_f64(seconds);
     let mut out = std::io::stdout().lock();
-    let mut say = |name: &str, how: &str, value: f64, unit: &str| {
-        writeln!(out, r#"{{"name":"{name}","program":"{how}","value":{value},"unit":"{unit}"}}"#)
+    let mut print = |name: &str, method: &str, value: f64, unit: &str| {
+        writeln!(out, r#"{{"name":"{name}","program":"{method}","value":{value},"unit":"{unit}"}}"#)
     };
-    let (how, kernel) = f32_kernel();
-    say("f32", how, arithmetic(kernel, duration) / 1e9, "GFLOP/s")?;
-    if let Some((how, kernel)) = bf16_kernel() {
-        say("bf16", how, arithmetic(kernel, duration) / 1e9, "GFLOP/s")?;
+    let (method, kernel) = f32_kernel();
+    print("f32", method, arithmetic_rate(kernel, duration) / 1e9, "GFLOP/s")?;
+    if let Some((method, kernel)) = bf16_kernel() {
+        print("bf16", method, arithmetic_rate(kernel, duration) / 1e9, "GFLOP/s")?;
     }
-    say("copy", "memcpy, bytes read plus bytes written", copying(duration) / 1e9, "GB/s")?;
+    print("copy", "memcpy, bytes read plus bytes written", copy_rate(duration) / 1e9, "GB/s")?;
     Ok(())
 }
 
-/// Operations a second of all cores together.
-fn arithmetic(kernel: Kernel, duration: Duration) -> f64 {
+/// Returns the floating-point operations per second of all cores together.
+fn arithmetic_rate(kernel: Kernel, duration: Duration) -> f64 {
     let start = Instant::now();
     let operations: u64 = rayon::broadcast(|_| {
         let mut operations = 0;
@@ -51,9 +51,9 @@ fn arithmetic(kernel: Kernel, duration: Duration) -> f64 {
     operations as f64 / start.elapsed().as_secs_f64()
 }
 
-/// Bytes a second, read and written, of all cores together.
-fn copying(duration: Duration) -> f64 {
-    let buffer = |_| (vec![1_u8; COPIED], vec![2_u8; COPIED]);
+/// Returns the bytes per second that all cores together read and write.
+fn copy_rate(duration: Duration) -> f64 {
+    let buffer = |_| (vec![1_u8; COPY_BYTES], vec![2_u8; COPY_BYTES]);
     let mut buffers: Vec<_> = (0..rayon::current_num_threads()).into_par_iter().map(buffer).collect();
     let (start, mut bytes) = (Instant::now(), 0);
     while start.elapsed() < duration {
@@ -61,7 +61,7 @@ fn copying(duration: Duration) -> f64 {
             to.copy_from_slice(black_box(from));
             black_box(to);
         });
-        bytes += 2 * COPIED * buffers.len();
+        bytes += 2 * COPY_BYTES * buffers.len();
     }
     bytes as f64 / start.elapsed().as_secs_f64()
 }
@@ -92,13 +92,13 @@ fn bf16_kernel() -> Option<(&'static str, Kernel)> {
     None
 }
 
-/// What every processor has; the compiler makes vectors of it.
+/// A kernel for all processors. The compiler vectorises it.
 fn portable(rounds: u64) -> u64 {
     const LANES: usize = 64;
     let (mut sums, factor) = ([1.0_f32; LANES], black_box(0.5_f32));
     for _ in 0..rounds {
         for sum in &mut sums {
-            // A fused one is a call into a library where the processor has none.
+            // On processors without FMA, `mul_add` would call a library function.
             *sum = if cfg!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
                 sum.mul_add(factor, 1.0)
             } else {
@@ -111,15 +111,15 @@ fn portable(rounds: u64) -> u64 {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "the processor's own instructions")]
+#[expect(unsafe_code, reason = "SIMD intrinsics")]
 mod x86 {
     use std::arch::x86_64::*;
     use std::hint::black_box;
 
-    /// Chains in flight: latency times units is at most ten on today's processors.
+    /// Independent chains. Latency times the number of units is at most ten on current processors.
     const CHAINS: usize = 12;
 
-    /// A kernel of `CHAINS` chains of `$fma`, `$operations` of them a vector.
+    /// Defines a kernel with `CHAINS` chains of `$fma`, which does `$operations` operations per vector.
     macro_rules! kernel {
         ($name:ident, $features:literal, $operations:literal, $one:expr, $factor:expr, $fma:ident) => {
             pub(super) fn $name(rounds: u64) -> u64 {
@@ -133,7 +133,7 @@ mod x86 {
                     }
                     black_box(sums);
                 }
-                // SAFETY: chosen only where the processor has the features.
+                // SAFETY: selected only if the processor has the features.
                 unsafe { run(rounds) };
                 $operations * CHAINS as u64 * rounds
             }

@@ -1,13 +1,13 @@
-//! What judging costs: all metrics with their intervals, for more and more predictions.
+//! Measures the cost of all metrics with confidence intervals, by number of predictions.
 //!
 //! ```sh
 //! cargo run --release -p benches --example scale -- 10000 100000 1000000
 //! ```
 //!
-//! Time and processor time depend on what else the machine does; the latter less. Peak memory is the process's, so the
-//! numbers should rise.
+//! Other load on the machine affects wall time, and processor time less. Peak memory is that of the whole process, so
+//! pass the sizes in ascending order.
 
-#![expect(clippy::print_stdout, reason = "a table for people")]
+#![expect(clippy::print_stdout, reason = "prints a table")]
 
 use std::time::Instant;
 
@@ -21,10 +21,13 @@ use evaluate::judge::{Fit, RunPlan, Scored, judge_run};
 use rand::RngExt;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let given: Vec<usize> = std::env::args().skip(1).map(|n| n.parse()).collect::<Result<_, _>>()?;
-    let sizes = if given.is_empty() { vec![10_000, 100_000, 1_000_000] } else { given };
+    let arguments: Vec<usize> = std::env::args().skip(1).map(|n| n.parse()).collect::<Result<_, _>>()?;
+    let sizes = if arguments.is_empty() { vec![10_000, 100_000, 1_000_000] } else { arguments };
     println!("{DEFAULT_RESAMPLES} resamples, {} threads", rayon::current_num_threads());
-    println!("{:>12} {:>9} {:>11} {:>20} {:>10}", "predictions", "seconds", "processor", "µs of it each", "peak MB");
+    println!(
+        "{:>12} {:>9} {:>11} {:>20} {:>10}",
+        "predictions", "seconds", "processor s", "processor µs each", "peak MB"
+    );
     for n in sizes {
         let predictions = simulate(n);
         let fit = Fit::new(&Scored::of(&predictions), BandLimits::default())?;
@@ -41,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Predictions of both classes, their logits logistic around -1 and 1.
+/// Returns predictions of both classes, whose logits have logistic distributions around -1 and 1.
 fn simulate(n: usize) -> Vec<Prediction> {
     let mut rng = stream(11, "scale", &[n as u64]);
     (0..n)
@@ -66,14 +69,15 @@ fn simulate(n: usize) -> Vec<Prediction> {
         .collect()
 }
 
-/// Time that all threads have run so far, where the system tells: fields 14 and 15 of proc_pid_stat(5), in hundredths.
+/// Returns the processor time of all threads so far, in seconds, or zero if /proc is missing. Fields 14 and 15 of
+/// proc_pid_stat(5) are in hundredths.
 fn processor_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = text.rsplit(") ").next().unwrap_or_default();
     after_name.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-/// The most memory that the process ever held, where the system tells.
+/// Returns the peak resident memory of this process in MB, or NaN if /proc is missing.
 fn peak_megabytes() -> f64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kilobytes = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
