@@ -13,9 +13,7 @@ use artifacts::progress::line;
 use artifacts::shard::ShardSet;
 use artifacts::stage::print_json;
 use serde_json::json;
-use train::augment::Augmenter;
-use train::loader::{Loader, Plan};
-use train::{Augment, Jpeg, order};
+use train::{Augment, EpochBatches, Jpeg, Loader};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -33,15 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (name, augment) in [("plain", off), ("flip", flip), ("jpeg", jpeg)] {
         let (start, mut images) = (Instant::now(), 0);
         for epoch in 1.. {
-            let mut loader = Loader::start(
-                Plan {
-                    shards: Arc::clone(&shards),
-                    order: order::shuffled(0, epoch, shards.len()),
-                    batches: order::batches(shards.len(), batch),
-                    augmenter: Augmenter::new(&augment, 0, epoch),
-                },
-                0,
-            );
+            let mut loader = Loader::start(EpochBatches::shuffled(&shards, batch, &augment, 0, epoch), 0);
             while let Some(batch) = loader.next_batch() {
                 let batch = batch?;
                 images += batch.len();

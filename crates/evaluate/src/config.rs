@@ -107,7 +107,7 @@ mod tests {
     fn values_out_of_range_are_named() {
         assert_eq!(Config::default().validate(), Ok(()));
         let error = Config { batch: 0, ..Config::default() }.validate().unwrap_err();
-        assert_eq!(error.to_string(), "evaluate.batch is 0, and must be at least 1");
+        assert_eq!(error.to_string(), "evaluate.batch must be at least 1, but is 0");
         let named = Config { name: Some("../x".to_owned()), ..Config::default() };
         assert!(named.validate().unwrap_err().to_string().contains("evaluate.name"));
         let band = BandLimits { misses: f64::NAN, ..BandLimits::default() };

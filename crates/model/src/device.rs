@@ -57,7 +57,10 @@ impl Device {
     /// The instructions that the processor computes with.
     pub(crate) fn isa(&self) -> Isa {
         let bf16 = if matches!(self, Self::CpuBf16) { Isa::detect_bf16() } else { None };
-        bf16.unwrap_or_else(Isa::detect)
+        match Isa::available().first() {
+            Some(portable) if is_portable_forced() => *portable,
+            _ => bf16.unwrap_or_else(Isa::detect),
+        }
     }
 
     /// The back end of a device with memory of its own.
@@ -75,6 +78,12 @@ impl Device {
             Self::Cuda(card) => Ok(Some(crate::cuda::accelerator(card, plan, normalisation)?)),
         }
     }
+}
+
+/// Returns whether `CANDLING_ISA=portable` asks for the instructions that every processor has, so that results do not depend
+/// on the processor. Tests with golden results set it.
+fn is_portable_forced() -> bool {
+    std::env::var_os("CANDLING_ISA").is_some_and(|isa| isa == "portable")
 }
 
 /// `auto`, `cpu`, `cuda` (the first card) or `cuda:N`.
@@ -149,8 +158,12 @@ impl fmt::Display for Device {
                 let threads = rayon::current_num_threads();
                 let noun = if threads == 1 { "thread" } else { "threads" };
                 let name = processor_name().unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-                let bf16 = if self.isa() == Isa::detect() { "" } else { ", bf16" };
-                write!(f, "cpu ({name}, {threads} {noun}{bf16})")
+                let instructions = match self {
+                    _ if is_portable_forced() => ", portable instructions",
+                    Self::CpuBf16 => ", bf16",
+                    _ => "",
+                };
+                write!(f, "cpu ({name}, {threads} {noun}{instructions})")
             }
             #[cfg(feature = "cuda")]
             Self::Cuda(card) => card.fmt(f),

@@ -150,7 +150,7 @@ fn run_of(args: &Args) -> Result<Option<RunDir>, artifacts::Error> {
         };
         return if dir.is_dir() { Ok(Some(RunDir::new(dir))) } else { Err(missing()) };
     }
-    if Checkpoint::of_name(&args.ckpt).is_some() {
+    if Checkpoint::by_name(&args.ckpt).is_some() {
         return Ok(RunDir::latest(Path::new(names::RUNS)).ok());
     }
     // RUN/train/run-0/best
@@ -160,7 +160,7 @@ fn run_of(args: &Args) -> Result<Option<RunDir>, artifacts::Error> {
 }
 
 fn checkpoint(args: &Args, run: Option<&RunDir>) -> Result<Checkpoint, Failure> {
-    let Some(of) = Checkpoint::of_name(&args.ckpt) else {
+    let Some(of) = Checkpoint::by_name(&args.ckpt) else {
         return Ok(Checkpoint::new(&args.ckpt));
     };
     let none = || Failure::input("there is no run under `runs`; name one with --run-dir, or a checkpoint with --ckpt");
