@@ -23,7 +23,8 @@ pub mod shapes;
 #[cfg(feature = "emulation")]
 #[expect(clippy::unwrap_used, reason = "only tests use it, and they may panic")]
 pub mod test_support;
-#[cfg(all(test, feature = "emulation"))]
+#[cfg(test)]
+#[cfg(feature = "emulation")]
 mod tests;
 
 pub use card::Card;
