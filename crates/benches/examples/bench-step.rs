@@ -1,4 +1,4 @@
-//! Measures training steps or inferences of ResNet-50 for `cargo xtask bench`.
+//! The speed of a training step or an inference of ResNet-50, for `cargo xtask bench`.
 //!
 //! `cargo run --release -p benches --example bench-step -- train --batch 16`
 
@@ -6,49 +6,47 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use artifacts::stage::{self, Failure, print_json};
+use benches::peak_bytes;
 use clap::{Parser, ValueEnum};
 use kernels::Precision;
 use model::device::DeviceChoice;
 use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, PrecisionChoice};
 use serde_json::json;
 
-/// Blocks before the measurement, which allocate buffers and fill caches.
+/// Blocks of steps that allocate buffers and warm up caches.
 const WARM_UP: usize = 2;
-/// The fewest blocks to measure.
+/// The minimum number of measured blocks.
 const MIN_BLOCKS: usize = 3;
-/// Steps per block on a card. The host waits for the card at the end of each block.
+/// Steps of a block on a card. The program waits for the card at the end of each block.
 const CARD_BLOCK: usize = 10;
 
-/// Measures training steps or inferences of ResNet-50
-///
-/// Prints one JSON line with the median images/s, the memory in use, the operations per image and, on a card, the
-/// memory traffic per image
+/// Prints one JSON line: the median images/s, the peak memory, the operations per image and, on a card, the memory traffic.
 #[derive(Parser)]
 struct Args {
     /// What to measure
-    task: Task,
-    /// Images per batch
+    what: What,
+    /// Images in a batch
     #[arg(long)]
     batch: usize,
     /// Height and width of the images
     #[arg(long, default_value_t = 224)]
     size: usize,
-    /// Element type of convolutions: f32, tf32, bf16 or auto
+    /// As train.precision
     #[arg(long, default_value = "f32")]
     precision: PrecisionChoice,
-    /// Device to compute on: cpu, cuda or auto
+    /// As train.device
     #[arg(long, default_value = "cpu")]
     device: DeviceChoice,
-    /// Duration of the measurement in seconds
+    /// How long to measure
     #[arg(long, default_value_t = 8.0)]
     seconds: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Task {
-    /// Forward and backward passes, and Adam
+enum What {
+    /// Forward, backward and Adam
     Train,
-    /// Forward passes with running statistics
+    /// Forward with running statistics
     Infer,
 }
 
@@ -59,17 +57,17 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Failure> {
     let device = args.device.open(args.precision).map_err(Failure::usage)?;
     if args.precision == PrecisionChoice::Fixed(Precision::Bf16) && device.kind() == "cpu" {
-        return Err(Failure::usage("this processor does not support bf16"));
+        return Err(Failure::usage("this processor does not compute in bf16"));
     }
     let mut network = Network::new(&NetworkConfig::default(), &device).map_err(Failure::failed)?;
-    let seconds = match args.task {
-        Task::Train => train(args, &mut network),
-        Task::Infer => infer(args, &mut network),
+    let seconds = match args.what {
+        What::Train => train(args, &mut network),
+        What::Infer => infer(args, &mut network),
     };
     let seconds = seconds.map_err(Failure::failed)?;
-    let cost = match args.task {
-        Task::Train => network.training_cost(args.size, args.size),
-        Task::Infer => network.inference_cost(args.size, args.size),
+    let cost = match args.what {
+        What::Train => network.training_cost(args.size, args.size),
+        What::Infer => network.inference_cost(args.size, args.size),
     };
     let stored = if args.precision == PrecisionChoice::Fixed(Precision::Bf16) { 2 } else { 4 };
     print_json(&json!({
@@ -77,15 +75,15 @@ fn run(args: &Args) -> Result<(), Failure> {
         "device": device.to_string(),
         "value": args.batch as f64 / seconds,
         "unit": "images/s",
-        // On a card, the card's memory counts. Its workspaces are allocated by now, so that this is the peak.
+        // On a card, the memory of the card: the workspaces have their full size by now.
         "peak_bytes": device.memory_in_use().or_else(peak_bytes),
         "operations": cost.operations,
-        // The cost counts the traffic of the kernels for cards.
+        // Only the traffic of the CUDA kernels is counted.
         "bytes": (!device.is_cpu()).then_some(cost.elements * stored),
     }))
 }
 
-/// Returns the median time of a training step, in seconds.
+/// Returns the median seconds of a training step.
 fn train(args: &Args, network: &mut Network) -> model::Result<f64> {
     let (pixels, labels) = noise(args);
     let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
@@ -97,7 +95,7 @@ fn train(args: &Args, network: &mut Network) -> model::Result<f64> {
     median_of_blocks(args, network, start, |network| network.finished_steps().map(drop))
 }
 
-/// Returns the median time of an inference, in seconds.
+/// Returns the median seconds of an inference.
 fn infer(args: &Args, network: &mut Network) -> model::Result<f64> {
     let (pixels, _) = noise(args);
     let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
@@ -105,8 +103,7 @@ fn infer(args: &Args, network: &mut Network) -> model::Result<f64> {
     median_of_blocks(args, network, start, |network| network.finished_inferences().map(drop))
 }
 
-/// Returns the median time of a step, in seconds. A block starts one or more steps with `start` and waits with
-/// `finish`.
+/// Returns the median seconds of one call of `start`. On a card, `start` is called several times before `finish` waits.
 fn median_of_blocks(
     args: &Args,
     network: &mut Network,
@@ -137,21 +134,14 @@ fn median_seconds(seconds: f64, mut block: impl FnMut() -> model::Result<()>) ->
     Ok((times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0)
 }
 
-/// Returns random pixels `[batch, size, size, 3]`, and alternating labels.
+/// Random pixels `[batch, size, size, 3]`, and alternating labels.
 fn noise(args: &Args) -> (Vec<u8>, Vec<u8>) {
     let mut state = 1_u64;
     let mut byte = || {
-        // The linear congruential generator of Knuth's MMIX. Its high bits are the most random.
+        // The generator of Knuth's MMIX. Only the high bits are random enough.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8
     };
     let pixels = (0..args.batch * args.size * args.size * 3).map(|_| byte()).collect();
     (pixels, (0..args.batch).map(|i| (i % 2) as u8).collect())
-}
-
-/// Returns the peak resident memory of this process, or `None` if /proc is missing.
-fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix("kB")?;
-    Some(kilobytes.trim().parse::<u64>().ok()? * 1024)
 }

@@ -1,10 +1,9 @@
-//! Measures the batch norms of ResNet-50 on a CUDA card for `cargo xtask bench`.
+//! The speed of the batch norms of ResNet-50 on a CUDA card, for `cargo xtask bench`.
 //!
 //! `cargo run --release -p benches --features cuda --example norms -- [--batch 128] [--size 224] [--seconds 8]
 //! [--precision bf16]`
 //!
-//! Prints one JSON line with the images/s of the forward and backward passes of all 53 batch norms in training, with
-//! their fused ReLUs.
+//! Prints one JSON line with the images/s of all 53 of them in training mode, forward and backward, with their fused ReLU.
 
 use std::error::Error;
 
@@ -15,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(not(feature = "cuda"))]
 fn main() -> Result<(), Box<dyn Error>> {
-    Err("this program was built without the feature `cuda`".into())
+    Err("this program was built without CUDA".into())
 }
 
 #[cfg(feature = "cuda")]
@@ -25,15 +24,14 @@ mod card {
     use std::rc::Rc;
     use std::time::Instant;
 
-    use benches::card_norms::BatchNorms;
+    use benches::card_norms::Norms;
     use kernels::cuda::Card;
     use model::PrecisionChoice;
 
-    /// Rounds per block. The host waits for the card after each block.
+    /// Rounds between two waits for the card.
     const BLOCK: usize = 10;
-    /// Blocks before the measurement.
+    /// Warm-up blocks, and the minimum number of measured blocks.
     const WARM_UP: usize = 2;
-    /// The fewest blocks to measure.
     const MIN_BLOCKS: usize = 3;
 
     pub(crate) fn main() -> Result<(), Box<dyn Error>> {
@@ -54,18 +52,18 @@ mod card {
             PrecisionChoice::Fixed(precision) => Some(precision),
         };
         let card = Rc::new(Card::open(0, precision)?);
-        let norms = BatchNorms::new(&card, batch, size)?;
+        let norms = Norms::new(&card, batch, size)?;
         let rate = batch as f64 / median_of_rounds(&norms, seconds)?;
         let program = concat!("Candling ", env!("CARGO_PKG_VERSION"));
         let line = format!(r#"{{"program":"{program}","device":"{card}","value":{rate},"unit":"images/s"}}"#);
         Ok(writeln!(std::io::stdout().lock(), "{line}")?)
     }
 
-    /// Returns the median time of a round, in seconds. A round runs all batch norms once.
-    fn median_of_rounds(norms: &BatchNorms, seconds: f64) -> Result<f64, Box<dyn Error>> {
+    /// Returns the median seconds of one round over all batch norms.
+    fn median_of_rounds(norms: &Norms, seconds: f64) -> Result<f64, Box<dyn Error>> {
         let mut times = Vec::new();
-        let measurement = Instant::now();
-        while times.len() < WARM_UP + MIN_BLOCKS || measurement.elapsed().as_secs_f64() < seconds {
+        let begun = Instant::now();
+        while times.len() < WARM_UP + MIN_BLOCKS || begun.elapsed().as_secs_f64() < seconds {
             let start = Instant::now();
             for _ in 0..BLOCK {
                 norms.start()?;

@@ -1,10 +1,8 @@
-//! Measures the machine's peak rates for `cargo xtask bench`: f32 and bf16 arithmetic, and memory copies, on all cores
-//! at once.
+//! The peak of this machine on all cores, for `cargo xtask bench`: f32 and bf16 arithmetic, and copying memory.
 //!
 //! `cargo run --release -p benches --example peak -- [SECONDS]`
 //!
-//! The arithmetic is fused multiply-adds on registers, with enough independent chains to hide their latency. Only the
-//! arithmetic units limit it, so that no kernel can be faster.
+//! The arithmetic is fused multiply-adds on registers, enough of them in flight to hide the latency. No kernel can be faster.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -12,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-/// Bytes that each core copies: much more than a cache holds.
-const COPY_BYTES: usize = 256 << 20;
-/// Multiply-adds per chain between two readings of the clock.
+/// Bytes that each core copies: much more than any cache.
+const COPIED: usize = 256 << 20;
+/// Multiply-adds of a chain between two readings of the clock.
 const ROUNDS: u64 = 1 << 20;
 
 /// An arithmetic kernel. Takes a number of rounds and returns the number of floating-point operations.
@@ -24,20 +22,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = std::env::args().nth(1).map_or(Ok(2.0), |text| text.parse())?;
     let duration = Duration::from_secs_f64(seconds);
     let mut out = std::io::stdout().lock();
-    let mut print = |name: &str, method: &str, value: f64, unit: &str| {
-        writeln!(out, r#"{{"name":"{name}","program":"{method}","value":{value},"unit":"{unit}"}}"#)
+    let mut print = |name: &str, how: &str, value: f64, unit: &str| {
+        writeln!(out, r#"{{"name":"{name}","program":"{how}","value":{value},"unit":"{unit}"}}"#)
     };
-    let (method, kernel) = f32_kernel();
-    print("f32", method, arithmetic_rate(kernel, duration) / 1e9, "GFLOP/s")?;
-    if let Some((method, kernel)) = bf16_kernel() {
-        print("bf16", method, arithmetic_rate(kernel, duration) / 1e9, "GFLOP/s")?;
+    let (how, kernel) = f32_kernel();
+    print("f32", how, arithmetic(kernel, duration) / 1e9, "GFLOP/s")?;
+    if let Some((how, kernel)) = bf16_kernel() {
+        print("bf16", how, arithmetic(kernel, duration) / 1e9, "GFLOP/s")?;
     }
-    print("copy", "memcpy, bytes read plus bytes written", copy_rate(duration) / 1e9, "GB/s")?;
+    print("copy", "memcpy, bytes read plus bytes written", copying(duration) / 1e9, "GB/s")?;
     Ok(())
 }
 
-/// Returns the floating-point operations per second of all cores together.
-fn arithmetic_rate(kernel: Kernel, duration: Duration) -> f64 {
+/// Returns the operations per second of all cores together.
+fn arithmetic(kernel: Kernel, duration: Duration) -> f64 {
     let start = Instant::now();
     let operations: u64 = rayon::broadcast(|_| {
         let mut operations = 0;
@@ -51,9 +49,9 @@ fn arithmetic_rate(kernel: Kernel, duration: Duration) -> f64 {
     operations as f64 / start.elapsed().as_secs_f64()
 }
 
-/// Returns the bytes per second that all cores together read and write.
-fn copy_rate(duration: Duration) -> f64 {
-    let buffer = |_| (vec![1_u8; COPY_BYTES], vec![2_u8; COPY_BYTES]);
+/// Returns the bytes per second, read and written, of all cores together.
+fn copying(duration: Duration) -> f64 {
+    let buffer = |_| (vec![1_u8; COPIED], vec![2_u8; COPIED]);
     let mut buffers: Vec<_> = (0..rayon::current_num_threads()).into_par_iter().map(buffer).collect();
     let (start, mut bytes) = (Instant::now(), 0);
     while start.elapsed() < duration {
@@ -61,7 +59,7 @@ fn copy_rate(duration: Duration) -> f64 {
             to.copy_from_slice(black_box(from));
             black_box(to);
         });
-        bytes += 2 * COPY_BYTES * buffers.len();
+        bytes += 2 * COPIED * buffers.len();
     }
     bytes as f64 / start.elapsed().as_secs_f64()
 }
@@ -92,13 +90,13 @@ fn bf16_kernel() -> Option<(&'static str, Kernel)> {
     None
 }
 
-/// A kernel for all processors. The compiler vectorises it.
+/// For any processor; the compiler vectorises it.
 fn portable(rounds: u64) -> u64 {
     const LANES: usize = 64;
     let (mut sums, factor) = ([1.0_f32; LANES], black_box(0.5_f32));
     for _ in 0..rounds {
         for sum in &mut sums {
-            // On processors without FMA, `mul_add` would call a library function.
+            // Without an instruction for it, a fused multiply-add would be a library call.
             *sum = if cfg!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
                 sum.mul_add(factor, 1.0)
             } else {
@@ -111,15 +109,15 @@ fn portable(rounds: u64) -> u64 {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "SIMD intrinsics")]
+#[expect(unsafe_code, reason = "the processor's own instructions")]
 mod x86 {
     use std::arch::x86_64::*;
     use std::hint::black_box;
 
-    /// Independent chains. Latency times the number of units is at most ten on current processors.
+    /// Chains in flight: latency times units is at most ten on current processors.
     const CHAINS: usize = 12;
 
-    /// Defines a kernel with `CHAINS` chains of `$fma`, which does `$operations` operations per vector.
+    /// A kernel of `CHAINS` chains of `$fma`, `$operations` of them a vector.
     macro_rules! kernel {
         ($name:ident, $features:literal, $operations:literal, $one:expr, $factor:expr, $fma:ident) => {
             pub(super) fn $name(rounds: u64) -> u64 {
@@ -133,7 +131,7 @@ mod x86 {
                     }
                     black_box(sums);
                 }
-                // SAFETY: selected only if the processor has the features.
+                // SAFETY: chosen only where the processor has the features.
                 unsafe { run(rounds) };
                 $operations * CHAINS as u64 * rounds
             }

@@ -1,4 +1,4 @@
-//! The batch norms of a network on a CUDA card, for comparison with other implementations.
+//! The batch norms of a network alone on a CUDA card, for a comparison with other libraries.
 
 use std::rc::Rc;
 
@@ -12,47 +12,48 @@ use kernels::cuda::{Address, Card, Engine, Result};
 use kernels::{ConvShape, Precision};
 
 const F32: usize = size_of::<f32>();
-/// Elements of noise, which are repeated to fill tensors. Constant tensors would need less power, and so be faster.
+/// Elements of noise, repeated to fill the tensors. Constant tensors would need less power and be faster.
 const NOISE: usize = 1 << 20;
 
 /// All batch norms of a network, each with its own tensors.
-pub struct BatchNorms(Layers<Card>);
+pub struct Norms(Layers<Card>);
 
-impl BatchNorms {
-    /// Allocates the batch norms of ResNet-50 for `images` images of `side` x `side` pixels, in the card's precision.
+impl Norms {
+    /// Allocates the tensors of ResNet-50 for `images` of `side` x `side` pixels, in the card's precision.
     ///
     /// # Errors
     /// The card has too little memory.
     pub fn new(card: &Rc<Card>, images: usize, side: usize) -> model::Result<Self> {
-        let shapes = output_shapes(&model::convolution_shapes("resnet50", [images, side, side])?, card.precision());
+        let convolutions = model::convolution_shapes("resnet50", [images, side, side]).map_err(model::Error::from)?;
+        let shapes = shapes(&convolutions, card.precision());
         Ok(Self(Layers::new(card.clone(), shapes)?))
     }
 
-    /// Starts the forward and backward passes of all batch norms in training, with their ReLUs.
+    /// Starts all of them in training mode with their ReLU: forward, and backward to the gradients of input and parameters.
     ///
     /// # Errors
-    /// The card failed.
+    /// Those of the card.
     pub fn start(&self) -> Result<()> {
         self.0.start()
     }
 
-    /// Waits for all started passes.
+    /// Waits for all work.
     ///
     /// # Errors
-    /// The card failed.
+    /// Those of the card.
     pub fn wait(&self) -> Result<()> {
         self.0.engine.wait()
     }
 }
 
-/// Batch norms on a device.
+/// The batch norms on a device.
 struct Layers<E: Engine> {
     engine: Rc<E>,
     layers: Vec<Layer>,
     _memory: Vec<E::Memory>,
 }
 
-/// A batch norm's shape and tensors.
+/// A layer's tensors.
 struct Layer {
     shape: MatrixShape,
     z: Address,
@@ -62,7 +63,7 @@ struct Layer {
     values: NormTensors,
     gradients: [Address; 2],
     coefficients: Address,
-    partial_sums: Address,
+    sums: Address,
 }
 
 impl<E: Engine> Layers<E> {
@@ -91,7 +92,7 @@ impl<E: Engine> Layers<E> {
                 },
                 gradients: [allocate(channels)?, allocate(channels)?],
                 coefficients: allocate(NORM_COEFFICIENTS * channels)?,
-                partial_sums: allocate(shape.row_chunks().count * PARTIAL_SUMS * channels)?,
+                sums: allocate(shape.row_chunks().count * PARTIAL_SUMS * channels)?,
             };
             layer.fill(&*engine, &noise)?;
             layers.push(layer);
@@ -106,7 +107,6 @@ impl<E: Engine> Layers<E> {
 }
 
 impl Layer {
-    /// Fills the inputs with noise, and sets the parameters and statistics to their initial values.
     fn fill(&self, engine: &impl Engine, noise: &[u8]) -> Result<()> {
         for tensor in [self.z, self.g] {
             for at in (0..self.shape.bytes()).step_by(noise.len()) {
@@ -122,29 +122,29 @@ impl Layer {
     }
 
     fn forward(&self, engine: &impl Engine) -> Result<()> {
-        let Self { shape, z, y, values, coefficients, partial_sums, .. } = self;
-        launch::norm_statistics(engine, shape, *z, *partial_sums)?;
-        launch::norm_batch_coefficients(engine, shape, *partial_sums, values, *coefficients, [EPSILON, MOMENTUM])?;
+        let Self { shape, z, y, values, coefficients, sums, .. } = self;
+        launch::norm_statistics(engine, shape, *z, *sums)?;
+        launch::norm_batch_coefficients(engine, shape, *sums, values, *coefficients, [EPSILON, MOMENTUM])?;
         launch::norm_apply(engine, shape, *z, *coefficients, Shortcut::None, *y)
     }
 
     fn backward(&self, engine: &impl Engine) -> Result<()> {
-        let Self { shape, z, g, dz, gradients, coefficients, partial_sums, .. } = self;
-        launch::norm_backward_sums(engine, shape, *g, *z, *coefficients, *partial_sums)?;
-        launch::norm_backward_coefficients(engine, shape, *partial_sums, 1, *coefficients, *gradients)?;
+        let Self { shape, z, g, dz, gradients, coefficients, sums, .. } = self;
+        launch::norm_backward_sums(engine, shape, *g, *z, *coefficients, *sums)?;
+        launch::norm_backward_coefficients(engine, shape, *sums, 1, *coefficients, *gradients)?;
         launch::norm_backward_apply(engine, shape, *g, *z, *coefficients, true, *dz)
     }
 }
 
-/// Returns the shapes of the outputs of convolutions.
-fn output_shapes(convolutions: &[ConvShape], precision: Precision) -> Vec<MatrixShape> {
+/// The outputs of the convolutions.
+fn shapes(convolutions: &[ConvShape], precision: Precision) -> Vec<MatrixShape> {
     convolutions
         .iter()
         .map(|shape| MatrixShape { rows: shape.output_pixels(), channels: shape.outputs, precision })
         .collect()
 }
 
-/// Returns the bytes of random elements between -1 and 1.
+/// Stored elements between -1 and 1.
 fn noise(precision: Precision) -> Vec<u8> {
     let mut stream = artifacts::random::stream(0, "norms", &[]);
     let values: Vec<f32> = (0..NOISE).map(|_| 2.0 * stream.random::<f32>() - 1.0).collect();
@@ -154,7 +154,8 @@ fn noise(precision: Precision) -> Vec<u8> {
     }
 }
 
-#[cfg(all(test, feature = "emulation"))]
+#[cfg(test)]
+#[cfg(feature = "emulation")]
 mod tests {
     use kernels::cuda::download;
     use kernels::cuda::test_support::Emulator;
@@ -173,7 +174,7 @@ mod tests {
             stride,
             padding: 1,
         };
-        let shapes = output_shapes(&[shape(40, 8, 2), shape(10, 32, 1), shape(10, 16, 2)], Precision::F32);
+        let shapes = shapes(&[shape(40, 8, 2), shape(10, 32, 1), shape(10, 16, 2)], Precision::F32);
         assert_eq!(shapes.iter().map(|shape| shape.rows / 2).collect::<Vec<_>>(), [20 * 20, 100, 25]);
 
         let Some(emulator) = Emulator::new() else { return };
@@ -184,13 +185,10 @@ mod tests {
             let len = layer.shape.rows * layer.shape.channels;
             let read = |at, len| -> Vec<f32> { download(&*layers.engine, at, len).unwrap() };
             let (y, dz) = (read(layer.y, len), read(layer.dz, len));
-            let d_bias = read(layer.gradients[1], layer.shape.channels);
-            assert!(y.iter().chain(&dz).chain(&d_bias).all(|value| value.is_finite()), "{:?}", layer.shape);
+            let of_bias = read(layer.gradients[1], layer.shape.channels);
+            assert!(y.iter().chain(&dz).chain(&of_bias).all(|value| value.is_finite()), "{:?}", layer.shape);
             let zeros = y.iter().filter(|&&value| value == 0.0).count();
-            assert!(
-                zeros > len / 3 && zeros < len * 2 / 3,
-                "the ReLU must zero about half of the outputs, but zeroed {zeros} of {len}"
-            );
+            assert!(zeros > len / 3 && zeros < len * 2 / 3, "the ReLU takes about half: {zeros} of {len}");
         }
     }
 }

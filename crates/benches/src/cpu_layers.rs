@@ -1,89 +1,88 @@
-//! Timings of each kernel for processors at the shapes of a network's training step.
+//! Times each kernel for processors at the shapes of a network's training step.
 
 use kernels::cpu::{Buffer, ConvAlgorithm, Convolution, Input, Isa, MaskByNorm, MaxPool, Norm, Operand, Statistics};
 use kernels::{ConvShape, max_pool_side};
 
 /// The time of one kernel at one shape.
 #[derive(Clone, Debug)]
-pub struct KernelTime {
-    /// Kernel, stride, input and output channels, and input side, as in `3x3/2 128>128 56`.
+pub struct Row {
+    /// `kernel x kernel / stride, inputs > outputs, input side`.
     pub name: String,
-    /// The number of layers of the network with this shape.
+    /// Number of layers of the network with the shape.
     pub layers: usize,
     /// `forward`, `input gradient`, `weight gradient`, …
     pub direction: &'static str,
-    /// The arithmetic of a direct convolution in 10^9 floating-point operations, or `None` for kernels that are limited by
-    /// memory.
+    /// The operations of a direct convolution, in units of 10^9; none for kernels that are limited by memory bandwidth.
     pub gflop: Option<f64>,
-    /// Milliseconds for one layer: the minimum over the repetitions, because other processes can only add time.
+    /// Milliseconds for one layer: the minimum over all repetitions, because other load on the machine only adds to it.
     pub ms: f64,
 }
 
-/// A shape of a convolution, and the number of layers of the network that have it.
-struct LayerShape {
+/// A distinct convolution, and the number of layers that have its shape.
+struct Shape {
     shape: ConvShape,
     input: Input,
     layers: usize,
 }
 
-/// Settings of the measurement.
+/// The options of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Timer<'a> {
-    /// Timed calls of each kernel.
+    /// Repetitions of each kernel.
     pub repeats: usize,
-    /// Returns seconds of wall time or of processor time.
+    /// Returns seconds: wall time, or processor time on a machine with other load.
     pub clock: fn() -> f64,
-    /// Only kernels whose name and direction, as in `1x1/1 64>256 56 forward`, contain this text are timed.
+    /// Only kernels whose name and direction contain this text are measured: `1x1/1 64>256 56 forward`.
     pub only: &'a str,
 }
 
-/// Times the kernels of `architecture` with the instruction set `isa` on batches of `images` square images of side `side`.
-/// Passes each time to `report`.
+/// Measures the kernels of `architecture` with the instruction set `isa`, for batches of `images` squares of `side` pixels.
+/// Calls `found` with each row.
 ///
 /// # Errors
-/// The architecture is unknown, or memory runs out.
-pub fn time_layers(
+/// An unknown architecture, or too little memory.
+pub fn layers(
     architecture: &str,
     isa: Isa,
     [images, side]: [usize; 2],
     timer: Timer<'_>,
-    mut report: impl FnMut(KernelTime),
+    mut found: impl FnMut(Row),
 ) -> model::Result<()> {
     let convolutions = model::convolution_shapes(architecture, [images, side, side])?;
     for shape in distinct(&convolutions) {
-        time_convolution(&shape, timer, isa, &mut report)?;
+        convolution(&shape, timer, isa, &mut found)?;
     }
     if let Some(stem) = convolutions.first() {
-        time_pooling(stem, timer, isa, &mut report)?;
+        pooling(stem, timer, isa, &mut found)?;
     }
     Ok(())
 }
 
-/// Returns the distinct shapes in the order of their first layers. The first layer reads pixels.
-fn distinct(convolutions: &[ConvShape]) -> Vec<LayerShape> {
-    let mut shapes: Vec<LayerShape> = Vec::new();
+/// The distinct shapes in the order of their first layers. The first layer reads pixels.
+fn distinct(convolutions: &[ConvShape]) -> Vec<Shape> {
+    let mut shapes: Vec<Shape> = Vec::new();
     for (index, &shape) in convolutions.iter().enumerate() {
         let input = if index == 0 { Input::PaddedPixels } else { Input::Activations };
-        match shapes.iter_mut().find(|seen| seen.shape == shape && seen.input == input) {
-            Some(seen) => seen.layers += 1,
-            None => shapes.push(LayerShape { shape, input, layers: 1 }),
+        match shapes.iter_mut().find(|known| known.shape == shape && known.input == input) {
+            Some(known) => known.layers += 1,
+            None => shapes.push(Shape { shape, input, layers: 1 }),
         }
     }
     shapes
 }
 
-/// Times a convolution, its two gradients and the packing of its weights, with the operands and epilogues of a training
+/// Measures the three products of a convolution and the packing of its weights, with the operands and epilogues of a training
 /// step.
-fn time_convolution(
-    &LayerShape { ref shape, input, layers }: &LayerShape,
+fn convolution(
+    &Shape { ref shape, input, layers }: &Shape,
     timer: Timer<'_>,
     isa: Isa,
-    report: &mut impl FnMut(KernelTime),
+    found: &mut impl FnMut(Row),
 ) -> kernels::Result<()> {
     let ConvShape { height: side, inputs, outputs, kernel, stride, .. } = *shape;
     let name = format!("{kernel}x{kernel}/{stride} {inputs}>{outputs} {side}");
     let gflop = 2e-9 * (shape.output_len() * inputs * kernel * kernel) as f64;
-    let mut time = timing(timer, name, layers, report);
+    let mut measure = measuring(timer, name, layers, found);
 
     let convolution = Convolution::new(shape, input, isa);
     let input_len = if input == Input::PaddedPixels { shape.padded_input_len() } else { shape.input_len() };
@@ -95,44 +94,39 @@ fn time_convolution(
     let units = products.map(ConvAlgorithm::unit_count).max().unwrap_or(0);
     let mut sums = Buffer::zeros(units * 3 * inputs.max(outputs))?;
     let mut partial = Buffer::zeros(convolution.weights.partial_len())?;
-    // Neither zero nor subnormal, because some processors compute with those at another speed.
+    // No zeros or subnormal numbers, which take another time on some processors.
     for (seed, buffer) in [&mut x, &mut g, &mut weights].into_iter().enumerate() {
         for (i, value) in buffer.slice_mut().iter_mut().enumerate() {
             *value = ((i * 31 + seed * 7) % 61) as f32 / 61.0 - 0.49;
         }
     }
-    let (input_norm, output_norm) = (Norm::identity(inputs), Norm::identity(outputs));
+    let (of_input, of_output) = (Norm::identity(inputs), Norm::identity(outputs));
     let operand = || match input {
         Input::PaddedPixels => Operand::Plain(x.slice()),
-        Input::Activations => input_norm.activated(x.slice()),
+        Input::Activations => of_input.activated(x.slice()),
     };
 
-    time("pack forward", None, &mut || convolution.pack_forward(weights.slice(), packed.slice_mut()));
-    time("forward", Some(gflop), &mut || {
+    measure("pack forward", None, &mut || convolution.pack_forward(weights.slice(), packed.slice_mut()));
+    measure("forward", Some(gflop), &mut || {
         convolution.forward.run(&operand(), packed.slice(), &Statistics, z.slice_mut(), sums.slice_mut());
     });
-    let gradient = output_norm.gradient(g.slice(), z.slice());
-    time("weight gradient", Some(gflop), &mut || {
+    let gradient = of_output.gradient(g.slice(), z.slice());
+    measure("weight gradient", Some(gflop), &mut || {
         convolution.weights.run(&operand(), &gradient, partial.slice_mut(), dw.slice_mut());
     });
     if let Some(product) = &convolution.input {
-        time("pack input", None, &mut || convolution.pack_input(weights.slice(), packed.slice_mut()));
-        let Norm { mean, scale, shift, .. } = &input_norm;
+        measure("pack input", None, &mut || convolution.pack_input(weights.slice(), packed.slice_mut()));
+        let Norm { mean, scale, shift, .. } = &of_input;
         let mask = MaskByNorm { z: x.slice(), mean, scale, shift };
-        time("input gradient", Some(gflop), &mut || {
+        measure("input gradient", Some(gflop), &mut || {
             product.run(&gradient, packed.slice(), &mask, dx.slice_mut(), sums.slice_mut());
         });
     }
     Ok(())
 }
 
-/// Times the max pooling after the stem.
-fn time_pooling(
-    stem: &ConvShape,
-    timer: Timer<'_>,
-    isa: Isa,
-    report: &mut impl FnMut(KernelTime),
-) -> kernels::Result<()> {
+/// Measures the max pooling after the stem.
+fn pooling(stem: &ConvShape, timer: Timer<'_>, isa: Isa, found: &mut impl FnMut(Row)) -> kernels::Result<()> {
     let ((height, width), images, channels) = (stem.output(), stem.images, stem.outputs);
     let pool = MaxPool { images, height, width, channels };
     let outputs = images * max_pool_side(height) * max_pool_side(width) * channels;
@@ -142,41 +136,41 @@ fn time_pooling(
     let mut sums = Buffer::zeros(images * height * 2 * channels)?;
     let norm = Norm::identity(channels);
     let name = format!("pool {channels} {height}");
-    let mut time = timing(timer, name, 1, report);
-    time("forward", None, &mut || pool.forward(isa, &norm, z.slice(), y.slice_mut(), &mut argmax));
-    time("input gradient", None, &mut || {
+    let mut measure = measuring(timer, name, 1, found);
+    measure("forward", None, &mut || pool.forward(isa, &norm, z.slice(), y.slice_mut(), &mut argmax));
+    measure("input gradient", None, &mut || {
         pool.backward(isa, &norm, z.slice(), (y.slice(), &argmax), dz.slice_mut(), sums.slice_mut());
     });
     Ok(())
 }
 
-/// Returns a function that times a kernel of one shape, given its direction and arithmetic, and passes the time to `report`.
-fn timing(
+/// Returns a function that measures a kernel, given its direction and its operations, and passes the row to `found`.
+fn measuring(
     timer: Timer<'_>,
     name: String,
     layers: usize,
-    report: &mut impl FnMut(KernelTime),
+    found: &mut impl FnMut(Row),
 ) -> impl FnMut(&'static str, Option<f64>, &mut dyn FnMut()) {
     move |direction, gflop, kernel| {
-        if let Some(ms) = timer.min_ms(&name, direction, kernel) {
-            report(KernelTime { name: name.clone(), layers, direction, gflop, ms });
+        if let Some(ms) = timer.minimum(&name, direction, kernel) {
+            found(Row { name: name.clone(), layers, direction, gflop, ms });
         }
     }
 }
 
 impl Timer<'_> {
-    /// Returns the minimum time of the calls in milliseconds, after one untimed call, or `None` if `only` excludes the kernel.
-    fn min_ms(self, name: &str, direction: &str, kernel: &mut dyn FnMut()) -> Option<f64> {
+    /// Returns the milliseconds of the fastest call after a warm-up call; none if the kernel is not selected.
+    fn minimum(self, name: &str, direction: &str, kernel: &mut dyn FnMut()) -> Option<f64> {
         if !format!("{name} {direction}").contains(self.only) {
             return None;
         }
         kernel();
-        let mut min = f64::INFINITY;
+        let mut best = f64::INFINITY;
         for _ in 0..self.repeats.max(1) {
             let start = (self.clock)();
             kernel();
-            min = min.min((self.clock)() - start);
+            best = best.min((self.clock)() - start);
         }
-        Some(min * 1e3)
+        Some(best * 1e3)
     }
 }

@@ -1,16 +1,32 @@
-//! Benchmarks of the other crates. They are examples of this crate, so that no library exports items for benchmarks
-//! only:
+//! Code that several benchmarks share.
 //!
-//! - `layers`: each kernel for processors at each shape of ResNet-50
+//! The benchmarks are the examples of this crate, so that the libraries export nothing that only benchmarks need:
+//!
+//! - `layers`: each kernel for processors, at each shape of ResNet-50
 //! - `norms`: the batch norms of ResNet-50 on a CUDA card
-//! - `peak`: peak arithmetic rates and memory bandwidth of the machine
+//! - `peak`: the arithmetic and the memory bandwidth of the machine
 //! - `bench-step`: training steps and inferences
-//! - `loader-rate`: the training loader
-//! - `scale`: metrics with confidence intervals, by number of predictions
-//! - `audit-scale`: the audit of a data set, by number of images
-//!
-//! The library holds the parts of `layers` and `norms` that are tested or shared.
+//! - `loader-rate`: the training loader alone
+//! - `scale`: metrics with their intervals, by the number of predictions
+//! - `audit-scale`: the audit of a data set, by the number of images
 
 #[cfg(feature = "cuda")]
 pub mod card_norms;
 pub mod cpu_layers;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Returns the processor time of this process in seconds, over all threads.
+#[must_use]
+pub fn processor_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// Returns the peak resident memory of this process in bytes. Only Linux provides it.
+#[must_use]
+pub fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix("kB")?;
+    Some(kilobytes.trim().parse::<u64>().ok()? * 1024)
+}

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use artifacts::stage::Failure;
+use model::ArchitectureError;
 use serde_json::Value;
 
 /// What went wrong, and what to do about it.
@@ -65,9 +66,14 @@ pub enum Error {
         /// Its value for the training images.
         trained: Value,
     },
-    /// A checkpoint whose preprocessing cannot be repeated.
-    #[error(transparent)]
-    Preprocessing(#[from] crate::predict::UnknownPreprocessing),
+    /// A preprocessing step of a checkpoint is not supported.
+    #[error("failed to restore the preprocessing of the checkpoint `{}`; train it again with this program", path.display())]
+    Preprocessing {
+        /// The folder of the checkpoint.
+        path: PathBuf,
+        /// The step.
+        source: pixels::UnsupportedStep,
+    },
     /// A picture cannot be written.
     #[error("failed to encode an image as PNG")]
     Png(#[from] image::ImageError),
@@ -81,12 +87,10 @@ impl From<Error> for Failure {
             | Error::Weights { .. }
             | Error::Size { .. }
             | Error::Preparation { .. }
-            | Error::Preprocessing(_) => Failure::input(error),
+            | Error::Preprocessing { .. } => Failure::input(error),
             Error::Model(
-                model::Error::UnknownLayer { .. }
-                | model::Error::UnknownArchitecture { .. }
-                | model::Error::UnsupportedDevice(_)
-                | model::Error::DeviceName(_),
+                model::Error::Architecture(ArchitectureError::UnknownLayer { .. } | ArchitectureError::Unknown { .. })
+                | model::Error::Device(_),
             ) => Failure::usage(error),
             Error::Model(_) | Error::Scores { .. } | Error::Png(_) => Failure::failed(error),
         }

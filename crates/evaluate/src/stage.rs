@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use crate::config::Config;
 use crate::detector::{self, Detector};
 use crate::judge::{Fit, RunPlan, Scored, judge_run, over_runs};
-use crate::predict::Preprocessing;
 use crate::{Error, explain, inference, robustness};
 
 /// The nominal coverage of every interval.
@@ -71,7 +70,7 @@ impl Stage for Evaluate {
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
         let (run, config) = (&job.run, &job.config);
-        let device = config.device.open(config.precision).map_err(Error::from)?;
+        let device = config.device.open(config.precision).map_err(|error| Error::Model(error.into()))?;
         progress::line(&format!("evaluate: on {device}"));
         for surplus in run.surplus_train_runs() {
             let surplus = surplus.display();
@@ -240,12 +239,7 @@ fn judge_all(
             explain::write(&dir.join(names::EXPLANATIONS), &mut detector, &data.judged, &predictions, config)?;
         }
         if index == 0 && config.robustness {
-            let preprocessing = Preprocessing::of(detector.preprocessing(), checkpoint.path())
-                .map_err(Error::from)?
-                .after_ingest(&data.ingest);
-            let files = data.summary.files.as_ref().map(Path::new);
-            let robustness =
-                robustness::sweep(&mut detector, &preprocessing, &data.judged, &predictions, files, config)?;
+            let robustness = robustness::sweep(&mut detector, &data.judged, &predictions, &data.ingest, config)?;
             atomic::write_json(&dir.join(Robustness::FILE), &robustness)?;
         }
         all_predictions.extend(predictions);

@@ -84,7 +84,8 @@ impl Totals {
     }
 }
 
-/// The number of rows of `logits`, `[n, 2]`, that are classified correctly at threshold 0.5. P(fake) = 0.5 counts as fake.
+/// The number of rows of `logits`, `[n, 2]`, that are classified correctly at threshold 0.5. P(fake) = 0.5 counts as
+/// fake.
 pub(crate) fn count_correct(logits: &Logits, labels: &[u8]) -> u64 {
     let classify = |row: &[f32]| if margin(row) >= 0.0 { Label::Fake } else { Label::Real };
     logits.rows().zip(labels).filter(|&(row, &label)| classify(row).index() == label).count() as u64

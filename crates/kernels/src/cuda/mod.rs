@@ -27,6 +27,7 @@ pub mod test_support;
 #[cfg(feature = "emulation")]
 mod tests;
 
+pub use capability::Capability;
 pub use card::Card;
 pub use convolution_cache::ConvolutionCache;
 pub use engine::{Address, Arg, Engine, FusedOperands, NULL, Scratch, download};

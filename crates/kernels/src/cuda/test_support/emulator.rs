@@ -72,7 +72,7 @@ impl std::fmt::Debug for RecordedCall {
 /// The unit of allocation, with the alignment of a card's memory.
 #[repr(align(256))]
 #[derive(Clone, Copy, Debug)]
-pub struct AlignedBlock(#[expect(dead_code, reason = "accessed through its address")] [u8; 256]);
+struct AlignedBlock(#[expect(dead_code, reason = "accessed through its address")] [u8; 256]);
 
 /// Memory that counts its bytes when it is freed.
 #[derive(Debug)]

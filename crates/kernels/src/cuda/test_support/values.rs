@@ -16,7 +16,7 @@ const SEED: &str = "CANDLING_TEST_SEED";
 
 /// Returns the seed for the inputs of kernels: `CANDLING_TEST_SEED`, or else the time if there is a driver, or else a
 /// constant. On machines without a card, test results only change with the code.
-pub fn seed() -> u64 {
+fn seed() -> u64 {
     static CHOSEN: OnceLock<u64> = OnceLock::new();
     *CHOSEN.get_or_init(|| {
         if std::env::var_os(SEED).is_some() || !super::has_driver() {
