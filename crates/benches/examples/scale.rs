@@ -4,10 +4,10 @@
 //! cargo run --release -p benches --example scale -- 10000 100000 1000000
 //! ```
 //!
-//! Wall time depends on other load on the machine, processor time less so. Peak memory is that of the process so far, so pass
-//! increasing numbers.
+//! Wall time depends on other load on the machine, processor time less so. Peak memory is that of the process so far,
+//! so pass increasing numbers.
 
-#![expect(clippy::print_stdout, reason = "a table for people")]
+#![expect(clippy::print_stdout, reason = "prints a table")]
 
 use std::time::Instant;
 
@@ -25,7 +25,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let given: Vec<usize> = std::env::args().skip(1).map(|n| n.parse()).collect::<Result<_, _>>()?;
     let sizes = if given.is_empty() { vec![10_000, 100_000, 1_000_000] } else { given };
     println!("{DEFAULT_RESAMPLES} resamples, {} threads", rayon::current_num_threads());
-    println!("{:>12} {:>9} {:>11} {:>20} {:>10}", "predictions", "seconds", "processor", "µs of it each", "peak MB");
+    println!(
+        "{:>12} {:>9} {:>11} {:>20} {:>10}",
+        "predictions", "seconds", "processor s", "processor µs each", "peak MB"
+    );
     for n in sizes {
         let predictions = simulate(n);
         let fit = Fit::new(&Scored::of(&predictions), BandLimits::default())?;

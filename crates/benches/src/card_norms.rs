@@ -1,4 +1,4 @@
-//! The batch norms of a network alone on a CUDA card, for a comparison with other libraries.
+//! The batch norms of a network on a CUDA card, without the other layers, to compare them with other libraries.
 
 use std::rc::Rc;
 
@@ -16,9 +16,9 @@ const F32: usize = size_of::<f32>();
 const NOISE: usize = 1 << 20;
 
 /// All batch norms of a network, each with its own tensors.
-pub struct Norms(Layers<Card>);
+pub struct BatchNorms(Layers<Card>);
 
-impl Norms {
+impl BatchNorms {
     /// Allocates the tensors of ResNet-50 for `images` of `side` x `side` pixels, in the card's precision.
     ///
     /// # Errors
@@ -29,18 +29,18 @@ impl Norms {
         Ok(Self(Layers::new(card.clone(), shapes)?))
     }
 
-    /// Starts all of them in training mode with their ReLU: forward, and backward to the gradients of input and parameters.
+    /// Starts the forward and backward passes of all batch norms in training mode, with their ReLUs.
     ///
     /// # Errors
-    /// Those of the card.
+    /// The card failed.
     pub fn start(&self) -> Result<()> {
         self.0.start()
     }
 
-    /// Waits for all work.
+    /// Waits for all started passes.
     ///
     /// # Errors
-    /// Those of the card.
+    /// The card failed.
     pub fn wait(&self) -> Result<()> {
         self.0.engine.wait()
     }
@@ -53,7 +53,7 @@ struct Layers<E: Engine> {
     _memory: Vec<E::Memory>,
 }
 
-/// A layer's tensors.
+/// The shape and tensors of a batch norm.
 struct Layer {
     shape: MatrixShape,
     z: Address,
@@ -136,7 +136,7 @@ impl Layer {
     }
 }
 
-/// The outputs of the convolutions.
+/// Returns the shapes of the outputs of convolutions, which are the inputs of the batch norms.
 fn shapes(convolutions: &[ConvShape], precision: Precision) -> Vec<MatrixShape> {
     convolutions
         .iter()
@@ -144,7 +144,7 @@ fn shapes(convolutions: &[ConvShape], precision: Precision) -> Vec<MatrixShape> 
         .collect()
 }
 
-/// Stored elements between -1 and 1.
+/// Returns the bytes of random elements between -1 and 1.
 fn noise(precision: Precision) -> Vec<u8> {
     let mut stream = artifacts::random::stream(0, "norms", &[]);
     let values: Vec<f32> = (0..NOISE).map(|_| 2.0 * stream.random::<f32>() - 1.0).collect();
@@ -185,10 +185,13 @@ mod tests {
             let len = layer.shape.rows * layer.shape.channels;
             let read = |at, len| -> Vec<f32> { download(&*layers.engine, at, len).unwrap() };
             let (y, dz) = (read(layer.y, len), read(layer.dz, len));
-            let of_bias = read(layer.gradients[1], layer.shape.channels);
-            assert!(y.iter().chain(&dz).chain(&of_bias).all(|value| value.is_finite()), "{:?}", layer.shape);
+            let d_bias = read(layer.gradients[1], layer.shape.channels);
+            assert!(y.iter().chain(&dz).chain(&d_bias).all(|value| value.is_finite()), "{:?}", layer.shape);
             let zeros = y.iter().filter(|&&value| value == 0.0).count();
-            assert!(zeros > len / 3 && zeros < len * 2 / 3, "the ReLU takes about half: {zeros} of {len}");
+            assert!(
+                zeros > len / 3 && zeros < len * 2 / 3,
+                "the ReLU must zero about half of the outputs, but zeroed {zeros} of {len}"
+            );
         }
     }
 }
