@@ -1,9 +1,9 @@
 #!/bin/sh
-# What docs/cuda.md wants to know of a card, with the programs that pack.sh packed: check.sh PROGRAMS RESULTS [PART ...]
+# Tests and measures Candling on a machine with a CUDA card, for docs/cuda.md: check.sh PROGRAMS RESULTS [PART ...]
 #
-# PART is tests, graphs, bench, peers or faces; without any, all but faces. Each writes a log of its own into RESULTS, and none
-# stops the others. PEER_PYTHON is a Python with PyTorch, whose cuDNN is taken; FACES a folder of real and fake images, and
-# WEIGHTS the ImageNet weights for them.
+# PROGRAMS is the folder that pack.sh made. PART is tests, graphs, bench, peers or faces; the default is all but faces. Each
+# part writes a log into RESULTS, and a failed part does not stop the others. PEER_PYTHON is a Python with PyTorch, whose cuDNN
+# is used; FACES is a folder of real and fake images, and WEIGHTS the ImageNet weights to train on it.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 programs=$(cd "$1" && pwd)
@@ -19,14 +19,14 @@ for packed in "$programs"/*.xz; do
     xz --decompress --stdout "$packed" >"$to" && chmod +x "$to"
 done
 
-# PyTorch's cuDNN has no libcudnn.so, and parts of the system's would be loaded beside it.
+# PyTorch's cuDNN has no libcudnn.so. Without the link, a system's cuDNN would be loaded in part.
 if [ -n "${PEER_PYTHON:-}" ]; then
     cudnn=$("$PEER_PYTHON" -c 'import nvidia.cudnn; print(list(nvidia.cudnn.__path__)[0] + "/lib")')
     mkdir -p "$results/cudnn" && ln -sf "$cudnn/libcudnn.so.9" "$results/cudnn/libcudnn.so"
     export LD_LIBRARY_PATH="$results/cudnn:$cudnn${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 fi
 
-# Runs a command with a limit in seconds, and keeps what it says.
+# run NAME SECONDS COMMAND...: runs a command with a time limit, and keeps its output in NAME.log.
 run() {
     log=$results/$1.log
     limit=$2
@@ -42,7 +42,10 @@ cd "$root" || exit 1
 nvidia-smi >"$results/card.log" 2>&1
 for part in "$@"; do
     case $part in
-    tests) run tests 150 "$release/model-tests" card cudnn_reads ;;
+    tests)
+        run kernels 150 "$release/kernels-tests" card cudnn_reads
+        run tests 150 "$release/model-tests" card
+        ;;
     graphs) run graphs 150 env CANDLING_CUDA_GRAPHS=on "$release/model-tests" card ;;
     bench)
         for graphs in off on; do
@@ -60,7 +63,7 @@ for part in "$@"; do
     faces)
         run faces 240 "$release/xtask" pipeline demo --data "$FACES" --weights "$WEIGHTS" --device cuda \
             --set train.epochs=4 --set ingest.size=224 --set 'train.allow_missing=["layer4."]' --run-dir "$results/faces"
-        # In a process of its own; it must not say that cuDNN refuses anything.
+        # Must not report that cuDNN refused a convolution.
         run predict 60 "$release/xtask" predict "$FACES" --run-dir "$results/faces" --device cuda --csv
         ;;
     *) echo "no such part: $part" ;;

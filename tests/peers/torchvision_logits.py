@@ -1,9 +1,9 @@
-"""torchvision's logits for raw pixels, with a checkpoint of Candling's: `tests/tests/torchvision.rs` compares them.
+"""Prints torchvision's logits for raw pixels with a checkpoint of Candling. `tests/tests/torchvision.rs` compares them.
 
     python tests/peers/torchvision_logits.py CHECKPOINT PIXELS SIDE
 
-CHECKPOINT is a folder with model.safetensors and preprocessor_config.json, PIXELS a file of bytes N,H,W,C. Prints
-[[real, fake], ...]. Versions: xtask/peers/requirements.txt.
+CHECKPOINT is a folder with model.safetensors and preprocessor_config.json. PIXELS is a file of u8 pixels in the order
+N,H,W,C, SIDE the height and width. Prints [[real, fake], ...]. For versions see xtask/peers/requirements.txt.
 """
 import json
 import pathlib

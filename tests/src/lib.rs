@@ -1,4 +1,6 @@
-//! A bench to run whole pipelines on, for the tests that cross stages.
+//! Support for the tests that cross stages: whole pipelines in temporary folders.
+
+pub mod golden;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,7 +10,7 @@ use artifacts::{Manifest, RunDir};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A simulated set and a training so small that a pipeline takes seconds.
+/// A pipeline on a simulated set, so small that it takes seconds.
 pub const TINY: &str = "
 [ingest]
 source = 'simulated:train=48,test=24,size=32,seed=3'
@@ -25,28 +27,28 @@ resamples = 50
 examples = 2
 ";
 
-/// A folder for one test's runs, with a pipeline file in it.
-pub struct Bench {
+/// A temporary folder with a pipeline file and the runs of one test.
+pub struct Sandbox {
     dir: TempDir,
 }
 
-/// What a program did.
-pub struct Outcome {
-    /// Its exit code; none if a signal ended it.
+/// What a finished program returned and printed.
+pub struct ProgramOutput {
+    /// The exit code; `None` if a signal ended the program.
     pub code: Option<i32>,
-    /// What it said on standard output.
+    /// The text on standard output.
     pub stdout: String,
-    /// What it said on standard error.
+    /// The text on standard error.
     pub stderr: String,
 }
 
-impl Bench {
-    /// A bench with the [`TINY`] pipeline.
-    pub fn new() -> Bench {
+impl Sandbox {
+    /// A folder with the [`TINY`] pipeline.
+    pub fn new() -> Sandbox {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let bench = Bench { dir };
-        bench.write_pipeline(TINY);
-        bench
+        let sandbox = Sandbox { dir };
+        sandbox.write_pipeline(TINY);
+        sandbox
     }
 
     /// Replaces the pipeline file.
@@ -54,29 +56,29 @@ impl Bench {
         std::fs::write(self.pipeline(), text).expect("the pipeline file is writable");
     }
 
-    /// The pipeline file.
+    /// The path of the pipeline file.
     pub fn pipeline(&self) -> PathBuf {
         self.path().join("tiny.toml")
     }
 
-    /// The bench's folder.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// A run on this bench.
+    /// The run folder with this name.
     pub fn run(&self, name: &str) -> RunDir {
         RunDir::new(self.path().join(name))
     }
 
-    /// `cargo xtask pipeline` with the bench's pipeline into a run.
-    pub fn pipeline_into(&self, run: &RunDir, rest: &[&str]) -> Outcome {
+    /// Runs `cargo xtask pipeline` with the pipeline file, into `run`, with the arguments `rest`.
+    pub fn pipeline_into(&self, run: &RunDir, rest: &[&str]) -> ProgramOutput {
         let mut command = program("xtask");
         command.arg("pipeline").arg(self.pipeline()).arg("--run-dir").arg(run.path()).args(rest);
-        outcome(&mut command)
+        output_of(&mut command)
     }
 
-    /// A stage program on a run with the bench's pipeline.
+    /// The command of a stage program with the pipeline file, on `run`.
     pub fn stage(&self, stage: &str, run: &RunDir) -> Command {
         let mut command = program(&format!("candling-{stage}"));
         command.arg("--run-dir").arg(run.path()).arg("--config").arg(self.pipeline());
@@ -84,38 +86,39 @@ impl Bench {
     }
 }
 
-impl Default for Bench {
+impl Default for Sandbox {
     fn default() -> Self {
-        Bench::new()
+        Sandbox::new()
     }
 }
 
-impl Outcome {
-    /// Fails the test with everything the program said, unless it ended with this code.
+impl ProgramOutput {
+    /// Fails the test, and shows the program's output, unless the exit code is `code`.
     #[track_caller]
-    pub fn expect_code(self, code: i32) -> Outcome {
+    pub fn expect_code(self, code: i32) -> ProgramOutput {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 }
 
-/// Runs a command to its end.
-pub fn outcome(command: &mut Command) -> Outcome {
+/// Runs a command and waits for its end.
+pub fn output_of(command: &mut Command) -> ProgramOutput {
     let Output { status, stdout, stderr } = command.output().expect("the program starts");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Outcome { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+    ProgramOutput { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
-/// A program of this workspace, built first where it is not up to date.
+/// The command of a program of this workspace. The first call in a process builds the programs if they are not up to date.
 pub fn program(name: &str) -> Command {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        // As the tests themselves are built, so that both share one build of each dependency.
+        // The profile of the tests, so that both share one build of each dependency.
         build.current_dir(root).args(["build", "--quiet", "--release", "--workspace", "--bins"]);
-        // What cargo says of this test's package would make build scripts run again; see `xtask/src/programs.rs`.
+        // Cargo sets these variables for a test, and build scripts would run again because of them; see
+        // `xtask/src/programs.rs`.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CARGO_PKG_") || name.to_string_lossy().starts_with("CARGO_MANIFEST_")
             {
@@ -129,17 +132,20 @@ pub fn program(name: &str) -> Command {
     Command::new(folder.join(name))
 }
 
-/// The manifest of a folder, whose every output must be there with the right content; `None` if it is incomplete.
-pub fn sound_manifest(dir: &Path) -> Option<Manifest> {
+/// The manifest of a folder, or `None` if the folder is not complete.
+///
+/// # Panics
+/// The manifest is damaged, or an output is missing or differs from its digest.
+pub fn verified_manifest(dir: &Path) -> Option<Manifest> {
     Manifest::read_verified(dir).expect("a readable manifest, and every output as it describes it")
 }
 
-/// The manifest of a folder that must be complete and sound.
+/// The manifest of a folder that must be complete and match its digests.
 pub fn complete_manifest(dir: &Path) -> Manifest {
-    sound_manifest(dir).unwrap_or_else(|| panic!("`{}` is not complete", dir.display()))
+    verified_manifest(dir).unwrap_or_else(|| panic!("`{}` is not complete", dir.display()))
 }
 
-/// A JSON file.
+/// Reads a JSON file.
 pub fn json(path: &Path) -> Value {
     let text = std::fs::read(path).unwrap_or_else(|e| panic!("`{}`: {e}", path.display()));
     serde_json::from_slice(&text).unwrap_or_else(|e| panic!("`{}`: {e}", path.display()))

@@ -1,22 +1,22 @@
-//! A whole pipeline, from nothing to the report, and what a second run of it does.
+//! Whole pipelines through `cargo xtask`, from a source of images to the report.
 
 use std::fs;
 use std::process::Command;
 
 use artifacts::{config, names, stage};
-use pipeline_tests::{Bench, complete_manifest, json, outcome, program};
+use pipeline_tests::{Sandbox, complete_manifest, json, output_of, program};
 
 #[test]
-fn a_pipeline_makes_every_artifact_of_the_contract_and_then_rests() {
-    let bench = Bench::new();
-    let run = bench.run("first");
+fn pipeline_makes_all_artifacts_once() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run("first");
 
-    let dry = bench.pipeline_into(&run, &["--dry-run"]).expect_code(0);
+    let dry = sandbox.pipeline_into(&run, &["--dry-run"]).expect_code(0);
     assert_eq!(dry.stderr.matches("would run").count(), 4, "{}", dry.stderr);
     assert!(!run.path().exists(), "a dry run writes nothing");
 
-    let said = bench.pipeline_into(&run, &[]).expect_code(0).stderr;
-    assert!(said.contains(", on simulated images\n") && said.contains("report: "), "{said}");
+    let stderr = sandbox.pipeline_into(&run, &[]).expect_code(0).stderr;
+    assert!(stderr.contains(", on simulated images\n") && stderr.contains("report: "), "{stderr}");
     for dir in [run.ingest(), run.train_run(0), run.evaluate(), run.report()] {
         complete_manifest(&dir);
     }
@@ -42,46 +42,46 @@ fn a_pipeline_makes_every_artifact_of_the_contract_and_then_rests() {
         assert!(path.exists(), "`{}` is missing", path.display());
     }
 
-    let dry = bench.pipeline_into(&run, &["--dry-run"]).expect_code(0);
+    let dry = sandbox.pipeline_into(&run, &["--dry-run"]).expect_code(0);
     assert_eq!(dry.stderr.matches("would not run: up to date").count(), 4, "{}", dry.stderr);
-    let again = bench.pipeline_into(&run, &[]).expect_code(0);
+    let again = sandbox.pipeline_into(&run, &[]).expect_code(0);
     assert_eq!(again.stderr.matches("up to date").count(), 4, "{}", again.stderr);
 
-    let changed = bench.pipeline_into(&run, &["--dry-run", "--set", "train.epochs=3"]).expect_code(0);
+    let changed = sandbox.pipeline_into(&run, &["--dry-run", "--set", "train.epochs=3"]).expect_code(0);
     assert!(changed.stderr.contains("ingest    would not run"), "{}", changed.stderr);
     assert!(changed.stderr.contains("epochs: 2 -> 3"), "{}", changed.stderr);
     assert_eq!(changed.stderr.matches("would run").count(), 3, "{}", changed.stderr);
 }
 
 #[test]
-fn a_pipeline_changes_nothing_of_what_another_one_or_a_left_out_stage_goes_by() {
-    let bench = Bench::new();
-    let run = bench.run("first");
-    bench.pipeline_into(&run, &["--until", "ingest", "--set", "ingest.seed=5"]).expect_code(0);
+fn pipeline_keeps_settings_of_locked_run_and_omitted_stages() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run("first");
+    sandbox.pipeline_into(&run, &["--until", "ingest", "--set", "ingest.seed=5"]).expect_code(0);
     let written = fs::read_to_string(run.config()).unwrap();
 
     let other = stage::lock(&run, "pipeline").unwrap();
-    let refused = bench.pipeline_into(&run, &[]).expect_code(1);
+    let refused = sandbox.pipeline_into(&run, &[]).expect_code(1);
     assert!(refused.stderr.contains("another process is running pipeline"), "{}", refused.stderr);
     assert_eq!(fs::read_to_string(run.config()).unwrap(), written);
     drop(other);
 
     let trained = ["--from", "train", "--until", "train", "--set", "train.epochs=1"];
-    let said = bench.pipeline_into(&run, &trained).expect_code(0).stderr;
-    assert!(!said.contains(", on simulated images\n") && !said.contains("report:"), "{said}");
+    let stderr = sandbox.pipeline_into(&run, &trained).expect_code(0).stderr;
+    assert!(!stderr.contains(", on simulated images\n") && !stderr.contains("report:"), "{stderr}");
     let settings = config::read(&run.config()).unwrap();
     assert_eq!((settings["ingest"]["seed"].as_integer(), settings["train"]["epochs"].as_integer()), (Some(5), Some(1)));
-    let again = outcome(program("xtask").arg("ingest").arg("--run-dir").arg(run.path())).expect_code(0);
+    let again = output_of(program("xtask").arg("ingest").arg("--run-dir").arg(run.path())).expect_code(0);
     assert!(again.stderr.contains("up to date"), "{}", again.stderr);
 }
 
 #[test]
-fn one_stage_reruns_on_what_is_on_disk_and_other_data_are_judged_beside_it() {
-    let bench = Bench::new();
-    let run = bench.run("first");
-    bench.pipeline_into(&run, &[]).expect_code(0);
+fn evaluate_reruns_alone_and_keeps_other_evaluations() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run("first");
+    sandbox.pipeline_into(&run, &[]).expect_code(0);
     let evaluate = |rest: &[&str]| {
-        outcome(program("xtask").arg("evaluate").arg("--run-dir").arg(run.path()).args(rest)).expect_code(0)
+        output_of(program("xtask").arg("evaluate").arg("--run-dir").arg(run.path()).args(rest)).expect_code(0)
     };
 
     evaluate(&["--ckpt", "last"]);
@@ -89,116 +89,154 @@ fn one_stage_reruns_on_what_is_on_disk_and_other_data_are_judged_beside_it() {
     assert_eq!(last["checkpoint"], "last");
     evaluate(&["--ckpt", "best", "--split", "val"]);
     assert_eq!(json(&run.evaluate().join(names::METRICS))["split"], "val");
-    evaluate(&[]);
+    let again = evaluate(&[]);
+    assert!(again.stderr.contains("up to date"), "run.toml has the settings of the last evaluation: {}", again.stderr);
+    evaluate(&["--split", "test"]);
     let test = json(&run.evaluate().join(names::METRICS));
     assert_eq!((&test["split"], &test["checkpoint"]), (&"test".into(), &"best".into()));
 
     evaluate(&["--data", "simulated:train=0,test=10,size=32,seed=9"]);
     evaluate(&["--data", "simulated:train=0,test=10,size=32,seed=8"]);
-    let further = run.further_evaluations().unwrap();
-    assert_eq!(further.len(), 2, "{further:?}");
+    let others = run.named_evaluations().unwrap();
+    assert_eq!(others.len(), 2, "{others:?}");
     let name = "evaluate-simulated-train-0-test-10-size-32-seed-9-";
-    let foreign = further.into_iter().find(|dir| dir.to_string_lossy().contains(name)).unwrap();
-    complete_manifest(&foreign);
-    let metrics = json(&foreign.join(names::METRICS));
+    let other_data = others.into_iter().find(|dir| dir.to_string_lossy().contains(name)).unwrap();
+    complete_manifest(&other_data);
+    let metrics = json(&other_data.join(names::METRICS));
     assert_eq!((&metrics["n"], &metrics["seen"]["training"]), (&10.into(), &0.into()));
     assert_eq!(json(&run.evaluate().join(names::METRICS)), test, "the run's own evaluation is untouched");
 
     evaluate(&["--ckpt", "last", "--name", "last"]);
     assert_eq!(json(&run.stage("evaluate-last").join(names::METRICS))["checkpoint"], "last");
     let own = run.ingest().to_string_lossy().into_owned();
-    evaluate(&["--data", &own, "--split", "train", "--name", "learnt"]);
-    let learnt = json(&run.stage("evaluate-learnt").join(names::METRICS));
-    assert_eq!(learnt["seen"]["training"], learnt["n"]);
+    evaluate(&["--data", &own, "--split", "train", "--name", "trained-on"]);
+    let trained = json(&run.stage("evaluate-trained-on").join(names::METRICS));
+    assert_eq!(trained["seen"]["training"], trained["n"]);
     assert_eq!(json(&run.evaluate().join(names::METRICS)), test);
 }
 
 #[test]
-fn images_that_were_made_in_another_way_are_not_judged() {
-    let bench = Bench::new();
-    let (run, other) = (bench.run("first"), bench.run("other"));
-    bench.pipeline_into(&run, &["--until", "train"]).expect_code(0);
-    outcome(bench.stage("ingest", &other).args(["--set", "ingest.filter=nearest"])).expect_code(0);
+fn evaluate_rejects_shards_with_other_preprocessing() {
+    let sandbox = Sandbox::new();
+    let (run, other) = (sandbox.run("first"), sandbox.run("other"));
+    sandbox.pipeline_into(&run, &["--until", "train"]).expect_code(0);
+    output_of(sandbox.stage("ingest", &other).args(["--set", "ingest.filter=nearest"])).expect_code(0);
     let shards = other.ingest().to_string_lossy().into_owned();
-    let refused = outcome(bench.stage("evaluate", &run).args(["--data", &shards])).expect_code(3);
+    let refused = output_of(sandbox.stage("evaluate", &run).args(["--data", &shards])).expect_code(3);
     assert!(refused.stderr.contains("ingest.filter") && refused.stderr.contains("nearest"), "{}", refused.stderr);
 }
 
 #[test]
-fn every_pipeline_that_comes_with_candling_is_understood() {
-    let bench = Bench::new();
+fn included_pipeline_files_are_valid() {
+    let sandbox = Sandbox::new();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("pipelines");
     let files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.len() >= 3, "{files:?}");
     for file in files {
-        let run = bench.run("planned");
+        let run = sandbox.run("planned");
         let mut plan = program("xtask");
-        // Sources that need no network; what is asked here is whether all keys and values are known.
+        // Sources that need no network. The dry run checks all keys and values.
         plan.arg("pipeline").arg(&file).args(["--dry-run", "--data", "simulated:train=8,test=4,size=32,seed=1"]);
-        let plan = outcome(plan.args(["--weights", "none", "--run-dir"]).arg(run.path())).expect_code(0);
+        let plan = output_of(plan.args(["--weights", "none", "--run-dir"]).arg(run.path())).expect_code(0);
         assert_eq!(plan.stderr.matches("would run").count(), 4, "{}: {}", file.display(), plan.stderr);
     }
 }
 
 #[test]
-fn mistakes_are_refused_before_anything_runs() {
-    let bench = Bench::new();
-    let run = bench.run("first");
-    let typo = bench.pipeline_into(&run, &["--set", "evaluate.exmaples=3"]).expect_code(2);
+fn rejects_invalid_configuration_before_running() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run("first");
+    let typo = sandbox.pipeline_into(&run, &["--set", "evaluate.exmaples=3"]).expect_code(2);
     assert!(typo.stderr.contains("evaluate.exmaples") && typo.stderr.contains("evaluate.examples"), "{}", typo.stderr);
-    let absent = bench.path().join("absent").to_string_lossy().into_owned();
-    let file = bench.pipeline().to_string_lossy().into_owned();
-    let refused = bench.run("refused");
+    let absent = sandbox.path().join("absent").to_string_lossy().into_owned();
+    let file = sandbox.pipeline().to_string_lossy().into_owned();
+    let refused = sandbox.run("refused");
     for (set, code, message) in [
         ("evaluate.layer=layer5", 2, "evaluate.layer: unknown layer `layer5`"),
-        ("evaluate.ckpt=lsat", 3, "evaluate.ckpt is lsat, and must be best, last or the folder of a checkpoint"),
-        (&format!("evaluate.data={absent}"), 3, &format!("evaluate.data is {absent}, and must be a folder of shards")),
+        ("evaluate.ckpt=lsat", 3, "evaluate.ckpt must be best, last or the folder of a checkpoint, but is lsat"),
+        (&format!("evaluate.data={absent}"), 3, &format!("evaluate.data must be a folder of shards, but is {absent}")),
         (&format!("train.weights={file}"), 3, &format!("train.weights: {file} cannot be read as safetensors")),
         (&format!("train.weights={absent}"), 3, &absent),
         ("train.weights=hf:no-owner", 2, "`hf:no-owner` is not a file on the hub"),
         ("train.optimizer=sgd", 2, "there are train.allow_missing, train."),
-        ("ingest.size=31", 2, "ingest.size is 31"),
+        ("ingest.size=31", 2, "the network halves an image five times, but is 31"),
         ("ingest.val_fraction=0", 2, "ingest.val_fraction takes none of the training images for it"),
     ] {
-        let said = bench.pipeline_into(&refused, &["--set", set]).expect_code(code).stderr;
-        assert!(said.contains(message), "{set}: {said}");
+        let stderr = sandbox.pipeline_into(&refused, &["--set", set]).expect_code(code).stderr;
+        assert!(stderr.contains(message), "{set}: {stderr}");
         assert!(!refused.path().exists(), "{set} left `{}`", refused.path().display());
     }
-    let nowhere = bench.pipeline_into(&refused, &["--data", "no/such/folder"]).expect_code(3);
+    let nowhere = sandbox.pipeline_into(&refused, &["--data", "no/such/folder"]).expect_code(3);
     assert!(nowhere.stderr.contains("ingest: ") && nowhere.stderr.contains("no/such/folder"), "{}", nowhere.stderr);
-    let left_out = bench.pipeline_into(&refused, &["--from", "train", "--data", "photos"]).expect_code(2);
+    let left_out = sandbox.pipeline_into(&refused, &["--from", "train", "--data", "photos"]).expect_code(2);
     assert!(left_out.stderr.contains("`--data` is for ingest"), "{}", left_out.stderr);
-    let mistyped = bench.pipeline_into(&refused, &["--from", "report"]).expect_code(3);
+    let mistyped = sandbox.pipeline_into(&refused, &["--from", "report"]).expect_code(3);
     assert!(mistyped.stderr.contains("there is no run at"), "{}", mistyped.stderr);
     assert!(!refused.path().exists());
     let data = ["--data", "simulated:train=48,test=0,size=32,seed=3", "--set", "ingest.test_fraction=0"];
-    let untested = bench.pipeline_into(&run, &data).expect_code(2);
+    let untested = sandbox.pipeline_into(&run, &data).expect_code(2);
     assert!(untested.stderr.contains("ingest.test_fraction"), "{}", untested.stderr);
     assert!(!run.ingest().exists() && !run.train().exists());
 
-    bench.write_pipeline("[train]\nepochs = 'many'\n");
-    let wrong = bench.pipeline_into(&run, &[]).expect_code(2);
+    sandbox.write_pipeline("[train]\nepochs = 'many'\n");
+    let wrong = sandbox.pipeline_into(&run, &[]).expect_code(2);
     assert!(wrong.stderr.contains("epochs") && wrong.stderr.contains("tiny.toml"), "{}", wrong.stderr);
-    let untrained = outcome(bench.stage("report", &bench.run("empty")).args(["--set", "train.epochs=2"]));
+    let untrained = output_of(sandbox.stage("report", &sandbox.run("empty")).args(["--set", "train.epochs=2"]));
     assert!(untrained.expect_code(3).stderr.contains("there is no complete"));
 }
 
 #[test]
-fn a_copy_of_the_programs_works_on_a_machine_without_rust() {
-    let bench = Bench::new();
-    let (pipelines, programs) = (bench.path().join("copy/pipelines"), bench.path().join("copy/target/release"));
+fn copied_programs_work_without_cargo() {
+    let sandbox = Sandbox::new();
+    let (pipelines, programs) = (sandbox.path().join("copy/pipelines"), sandbox.path().join("copy/target/release"));
     for folder in [&pipelines, &programs] {
         fs::create_dir_all(folder).unwrap();
     }
-    fs::rename(bench.pipeline(), pipelines.join("tiny.toml")).unwrap();
+    fs::rename(sandbox.pipeline(), pipelines.join("tiny.toml")).unwrap();
     for name in ["xtask", "candling-ingest", "candling-train", "candling-evaluate", "candling-report"] {
         let built = program(name);
         fs::copy(built.get_program(), programs.join(name).with_extension(std::env::consts::EXE_EXTENSION)).unwrap();
     }
 
     let mut copied = Command::new(programs.join("xtask"));
-    copied.env_remove("CARGO").env("PATH", "").current_dir(bench.path());
-    let done = outcome(copied.args(["pipeline", "tiny", "--until", "ingest"])).expect_code(0);
+    copied.env_remove("CARGO").env("PATH", "").current_dir(sandbox.path());
+    let done = output_of(copied.args(["pipeline", "tiny", "--until", "ingest"])).expect_code(0);
     assert!(done.stderr.contains("there is no cargo on this machine"), "{}", done.stderr);
-    complete_manifest(&bench.path().join("runs/tiny/ingest"));
+    complete_manifest(&sandbox.path().join("runs/tiny/ingest"));
+}
+
+#[test]
+fn run_toml_follows_single_stages() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run("first");
+    sandbox.pipeline_into(&run, &["--set", "train.runs=2", "--set", "train.epochs=1"]).expect_code(0);
+    assert_eq!(json(&run.evaluate().join(names::METRICS))["runs"].as_array().unwrap().len(), 2);
+    let single = |stage: &str, rest: &[&str]| {
+        output_of(program("xtask").arg(stage).arg("--run-dir").arg(run.path()).args(rest)).expect_code(0).stderr
+    };
+    let settings = || config::read(&run.config()).unwrap();
+
+    // A surplus run is neither averaged nor deleted.
+    let lowered = single("train", &["--set", "train.runs=1"]);
+    assert!(lowered.contains("run-1` is left out of evaluate and report, because train.runs is 1"), "{lowered}");
+    assert_eq!(settings()["train"]["runs"].as_integer(), Some(1));
+    let evaluated = single("evaluate", &["--set", "evaluate.robustness=true", "--set", "evaluate.robustness_images=4"]);
+    assert!(evaluated.contains("run-1` is left out"), "{evaluated}");
+    assert_eq!(json(&run.evaluate().join(names::METRICS))["runs"].as_array().unwrap().len(), 1);
+    assert!(run.train_run(1).exists());
+    single("report", &["--title", "A title of its own"]);
+    assert_eq!(complete_manifest(&run.report()).config["title"], "A title of its own");
+
+    let written = settings();
+    assert_eq!(written["evaluate"]["robustness"].as_bool(), Some(true));
+    assert_eq!(written["report"]["title"].as_str(), Some("A title of its own"));
+    for stage in names::STAGES {
+        let said = single(stage, &[]);
+        assert!(said.contains("up to date"), "{said}");
+    }
+    // A pipeline keeps the sections of stages that it leaves out.
+    sandbox.pipeline_into(&run, &["--from", "report"]).expect_code(0);
+    assert_eq!(settings()["evaluate"]["robustness"].as_bool(), Some(true));
+    assert_eq!(settings()["train"]["runs"].as_integer(), Some(1));
+    assert!(!settings()["report"].as_table().unwrap().contains_key("title"));
 }

@@ -1,17 +1,17 @@
-//! The number of threads changes nothing: equal shards, equal checkpoints, equal metrics.
+//! Shards, checkpoints and metrics do not depend on the number of threads.
 
 use artifacts::Manifest;
-use pipeline_tests::{Bench, complete_manifest, outcome};
+use pipeline_tests::{Sandbox, complete_manifest, output_of};
 
 #[test]
-fn any_number_of_threads_gives_equal_artifacts() {
-    let bench = Bench::new();
+fn artifacts_do_not_depend_on_number_of_threads() {
+    let sandbox = Sandbox::new();
     let artifacts: Vec<[Manifest; 3]> = ["1", "2", "5"]
         .into_iter()
         .map(|threads| {
-            let run = bench.run(threads);
+            let run = sandbox.run(threads);
             for stage in ["ingest", "train", "evaluate"] {
-                outcome(bench.stage(stage, &run).env("RAYON_NUM_THREADS", threads)).expect_code(0);
+                output_of(sandbox.stage(stage, &run).env("RAYON_NUM_THREADS", threads)).expect_code(0);
             }
             [run.ingest(), run.train_run(0), run.evaluate()].map(|dir| complete_manifest(&dir))
         })
@@ -21,7 +21,7 @@ fn any_number_of_threads_gives_equal_artifacts() {
             let changed: Vec<_> = one
                 .outputs
                 .iter()
-                .filter(|(name, file)| !is_timed(name) && other.outputs.get(*name) != Some(file))
+                .filter(|(name, file)| !records_times(name) && other.outputs.get(*name) != Some(file))
                 .map(|(name, _)| name)
                 .collect();
             assert!(changed.is_empty(), "{}: {changed:?} depend on the number of threads", one.stage);
@@ -29,7 +29,7 @@ fn any_number_of_threads_gives_equal_artifacts() {
     }
 }
 
-/// Files that record how long something took.
-fn is_timed(name: &str) -> bool {
+/// Whether a file records times, which differ from run to run.
+fn records_times(name: &str) -> bool {
     name == artifacts::names::HISTORY || name.starts_with("events.out.tfevents")
 }

@@ -1,18 +1,18 @@
-"""What the peers share: timing, memory, and the one line of JSON that `cargo xtask bench` reads."""
+"""Shared by the peers: timing, peak memory, and the JSON line that `cargo xtask bench` reads."""
 import json
 import statistics
 import time
 
-# Blocks that warm caches, allocators and just-in-time compilers up, and the fewest that are measured.
-WARM_UP, FEWEST = 2, 3
+# Number of calls that warm up caches, allocators and just-in-time compilers, and the minimum of measured calls.
+WARM_UP, MIN_CALLS = 2, 3
 
 
 def median_seconds(block, seconds):
-    """Median time of `block()`, called for about `seconds` after it has warmed up."""
+    """Returns the median time of a call of `block`, which is called for about `seconds` after the warm-up."""
     for _ in range(WARM_UP):
         block()
     times, end = [], time.perf_counter() + seconds
-    while len(times) < FEWEST or time.perf_counter() < end:
+    while len(times) < MIN_CALLS or time.perf_counter() < end:
         start = time.perf_counter()
         block()
         times.append(time.perf_counter() - start)
@@ -20,7 +20,7 @@ def median_seconds(block, seconds):
 
 
 def peak_bytes():
-    """The most memory that this process has had resident (Linux), or None."""
+    """Returns the peak resident memory of this process in bytes, or None where it is unknown (only Linux reports it)."""
     try:
         with open("/proc/self/status") as status:
             line = next(line for line in status if line.startswith("VmHWM:"))
@@ -29,5 +29,6 @@ def peak_bytes():
         return None
 
 
-def say(program, value, unit, memory, **more):
+def print_measurement(program, value, unit, memory, **more):
+    """Prints a measurement as one line of JSON."""
     print(json.dumps(dict(program=program, value=value, unit=unit, peak_bytes=memory, **more)), flush=True)

@@ -1,23 +1,23 @@
-"""JPEG files to normalised tensors, by one process per core, as a PyTorch data loader's workers make them.
+"""Measures the conversion of JPEG files to normalised tensors, with one process per core, as in a PyTorch data loader.
 
     python ingest_files.py pillow|simplejpeg --list FILES.txt --size 224
 
-`pillow` opens, converts, resizes and makes the tensor with Pillow and torchvision; `simplejpeg` decodes with libjpeg-turbo
-instead and is otherwise the same. Prints one JSON line with the images/s of all processes together.
+`pillow` decodes and resizes with Pillow and makes the tensor with torchvision. `simplejpeg` decodes with libjpeg-turbo and is
+otherwise the same. Prints one JSON line with the images/s of all processes together.
 """
 import argparse
 import multiprocessing
 import os
 import time
 
-from common import say
+from common import print_measurement
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 convert = None
 
 
 def prepare(decoder, size):
-    """Imports what a worker needs, before any time is taken."""
+    """Imports the libraries of a worker process, before the measurement starts."""
     global convert
     import torch
     from PIL import Image
@@ -66,12 +66,12 @@ def main():
     cores = len(os.sched_getaffinity(0))
     chunks = [paths[i:i + 16] for i in range(0, len(paths), 16)]
     with multiprocessing.Pool(cores, prepare, (args.decoder, args.size)) as pool:
-        pool.map(work, chunks[:2 * cores], chunksize=1)  # every worker has started, and the files are in memory
+        pool.map(work, chunks[:2 * cores], chunksize=1)  # starts every worker, and reads the files into the page cache
         done, start = 0, time.perf_counter()
         while done == 0 or time.perf_counter() < start + args.seconds:
             done += sum(pool.map(work, chunks, chunksize=1))
         seconds = time.perf_counter() - start
-    say(program, done / seconds, "images/s", None, threads=cores)
+    print_measurement(program, done / seconds, "images/s", None, threads=cores)
 
 
 if __name__ == "__main__":

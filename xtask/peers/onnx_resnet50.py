@@ -1,4 +1,4 @@
-"""onnxruntime's inference of the same network in f32, which it optimises as a graph (batch norm folded) beforehand.
+"""Measures onnxruntime's inference of the same network in f32, as an optimised graph with folded batch norms.
 
     python onnx_resnet50.py infer --batch 16
 
@@ -11,11 +11,11 @@ import os
 import numpy
 import onnxruntime
 
-from common import median_seconds, peak_bytes, say
+from common import median_seconds, peak_bytes, print_measurement
 
 
 def exported(size):
-    """ResNet-50 with any number of images, in evaluation mode, as ONNX bytes."""
+    """Returns ResNet-50 in evaluation mode, with a dynamic batch size, as ONNX bytes."""
     import torch
     import torchvision
 
@@ -34,13 +34,13 @@ def main():
     parser.add_argument("--seconds", type=float, default=8)
     args = parser.parse_args()
     options = onnxruntime.SessionOptions()
-    # As many threads as the other programs take: those that this process may run on.
+    # As many threads as the other programs use: one for each core that this process may use.
     options.intra_op_num_threads = len(os.sched_getaffinity(0))
     session = onnxruntime.InferenceSession(exported(args.size), options, providers=["CPUExecutionProvider"])
     x = numpy.random.default_rng(0).standard_normal((args.batch, 3, args.size, args.size), dtype=numpy.float32)
     seconds = median_seconds(lambda: session.run(None, {"x": x}), args.seconds)
-    # The export is in the same process, so its memory is not inference's.
-    say(f"onnxruntime {onnxruntime.__version__}", args.batch / seconds, "images/s", None,
+    # No peak memory, because it would include the export in the same process.
+    print_measurement(f"onnxruntime {onnxruntime.__version__}", args.batch / seconds, "images/s", None,
         threads=options.intra_op_num_threads)
 
 

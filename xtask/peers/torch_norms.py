@@ -1,24 +1,25 @@
-"""PyTorch's batch norms of ResNet-50 by themselves, in training, forward and backward, channels-last, on a CUDA card.
+"""Measures PyTorch's batch norms of ResNet-50 alone: in training, forward and backward, channels-last, on a CUDA card.
 
     python torch_norms.py --batch 128 --dtype bf16|float16|f32
 
-PyTorch takes cuDNN's batch norm for float16 and its own kernels for bf16; what it took is in the program's name. Neither
-is given the ReLU or the shortcut, which Candling's kernels do in passing. Prints one JSON line with the median images/s.
+PyTorch uses cuDNN's batch norm for float16 and its own kernels for bf16; the program's name in the output includes the one
+that was used. Unlike Candling's kernels, neither includes the ReLU or the residual addition. Prints one JSON line with the
+median images/s.
 """
 import argparse
 
 import torch
 import torchvision
 
-from common import median_seconds, say
+from common import median_seconds, print_measurement
 
-# Rounds between two waits for the card.
+# Repetitions between two synchronisations with the card.
 BLOCK = 10
 DTYPES = dict(bf16=torch.bfloat16, float16=torch.float16, f32=torch.float32)
 
 
 def shapes(batch, size):
-    """What goes into each batch norm of the network, found without computing anything."""
+    """Returns the input shape of each batch norm of the network, found on the meta device without computing."""
     model, found = torchvision.models.resnet50(num_classes=2).to("meta"), []
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -28,21 +29,21 @@ def shapes(batch, size):
 
 
 def layer(shape, dtype, device):
-    """A batch norm with f32 parameters, its input and the gradient of its output."""
+    """Returns a batch norm with f32 parameters, its input and the gradient of its output."""
     noise = [torch.rand(shape, device=device, dtype=dtype) * 2 - 1 for _ in range(2)]
     x, gradient = (values.contiguous(memory_format=torch.channels_last) for values in noise)
     return torch.nn.BatchNorm2d(shape[1], device=device), x.requires_grad_(), gradient
 
 
 def work(layers):
-    """All of them forward, then backward to the gradients of input and parameters."""
+    """Runs all layers forward, then backward to the gradients of input and parameters."""
     outputs = [norm(x) for norm, x, _ in layers]
     for (norm, x, gradient), output in zip(reversed(layers), reversed(outputs)):
         torch.autograd.grad(output, [x, norm.weight, norm.bias], gradient)
 
 
 def backend(norm, x):
-    """Whose kernels PyTorch takes: Cudnn or Native."""
+    """Returns the kernels that PyTorch selects: Cudnn or Native."""
     values = [norm.weight, norm.bias, norm.running_mean, norm.running_var]
     return torch._C._select_batch_norm_backend(x, *values, True, norm.eps).name
 
@@ -64,7 +65,7 @@ def main():
 
     seconds = median_seconds(block, args.seconds) / BLOCK
     program = f"PyTorch {torch.__version__} ({args.dtype} batch norm: {backend(*layers[0][:2])})"
-    say(program, args.batch / seconds, "images/s", None)
+    print_measurement(program, args.batch / seconds, "images/s", None)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""PyTorch's training step and inference of the same network: channels-last, f32 or bf16 autocast.
+"""Measures PyTorch's training step and inference of the same network: channels-last, f32 or bf16 autocast.
 
     python torch_resnet50.py train --batch 16 [--bf16] [--device cuda] [--compile]
 
@@ -9,9 +9,9 @@ import argparse
 import torch
 import torchvision
 
-from common import median_seconds, peak_bytes, say
+from common import median_seconds, peak_bytes, print_measurement
 
-# Steps on a card between two waits for it.
+# Steps between two synchronisations with the card.
 CARD_BLOCK = 10
 
 
@@ -28,7 +28,7 @@ def main():
     torch.manual_seed(0)
     on_card = args.device == "cuda"
     torch.backends.cudnn.benchmark = on_card
-    # f32 is f32 on both sides; PyTorch's convolutions would take TF32.
+    # True f32, as in Candling. By default PyTorch's convolutions would use TF32.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
 
     model = torchvision.models.resnet50(num_classes=2).to(args.device, memory_format=torch.channels_last)
@@ -66,7 +66,7 @@ def main():
         free, total = torch.cuda.mem_get_info()
         memory = total - free
     cudnn = f", cuDNN {torch.backends.cudnn.version()}" if on_card else ""
-    say(f"PyTorch {torch.__version__}{cudnn}", args.batch * steps / seconds, "images/s", memory,
+    print_measurement(f"PyTorch {torch.__version__}{cudnn}", args.batch * steps / seconds, "images/s", memory,
         threads=torch.get_num_threads())
 
 

@@ -1,47 +1,124 @@
-//! `cargo xtask ci`: everything that must hold before a change lands.
+//! `cargo xtask ci`: every check that a change must pass, and a summary of what ran.
 
+mod summary;
+mod test_results;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::Instant;
 
+use artifacts::failure::print_text;
 use artifacts::progress;
 use artifacts::stage::Failure;
+use testing::Need;
 
-use crate::cuda::Choice;
-use crate::cuda_check;
+use self::summary::{Step, StepResult, summary};
+use self::test_results::TestResults;
+use crate::cuda::CudaChoice;
 use crate::programs::{self, cargo, root};
 use crate::tidy;
+use crate::{build, cuda_check};
 
 pub(crate) fn run() -> Result<(), Failure> {
-    step("format", || programs::run(&mut cargo(&["fmt", "--all", "--check"])))?;
-    step("house rules", tidy::run)?;
-    step("lints", || {
-        let lints = ["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"];
-        programs::run(&mut cargo(&lints))
-    })?;
-    step("build", || programs::build(Choice::Off))?;
-    step("tests", || programs::run(&mut cargo(&["test", "--release", "--workspace"])))?;
-    step("documentation", || {
-        let mut doc = cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]);
-        programs::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))
-    })?;
-    // As a user runs it, from the start: in its own run folder, and without the runs that earlier builds left there.
-    let run_dir = root().join("target").join("ci-smoke");
-    step("smoke pipeline", || {
-        artifacts::atomic::remove_dir(&run_dir)?;
-        let mut smoke = cargo(&["xtask", "--cuda", "off", "pipeline", "smoke"]);
-        programs::run(smoke.arg("--run-dir").arg(&run_dir))
-    })?;
-    // Last, because it builds the dependencies with another feature, and downloads a toolkit where none is installed.
-    if let Some(lack) = cuda_check::lacking() {
-        progress::line(&format!("== CUDA, compiled and emulated: skipped, because {}", lack.chain()));
-        return Ok(());
-    }
-    step("CUDA, compiled and emulated", cuda_check::run)
+    let mut ci = Ci {
+        required: testing::required().map_err(|error| Failure::usage(error.to_string()))?,
+        skip_record: root().join("target").join("ci-skips"),
+        steps: Vec::new(),
+        tests: TestResults::default(),
+    };
+    let result = ci.run_steps();
+    print_text(&summary(&ci.steps, &ci.tests))?;
+    result
 }
 
-fn step(name: &str, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-    progress::line(&format!("== {name}"));
-    let start = Instant::now();
-    work().map_err(|failure| Failure::failed(format!("{name}: {}", failure.chain())))?;
-    progress::line(&format!("== {name}: {:.0} s", start.elapsed().as_secs_f64()));
-    Ok(())
+/// Runs the tests of the workspace; a failed test program does not stop the others.
+const TEST: [&str; 4] = ["test", "--release", "--workspace", "--no-fail-fast"];
+
+/// One run of all steps.
+struct Ci {
+    /// The needs whose absence is a failure.
+    required: Vec<Need>,
+    /// The file to which tests append what they skip.
+    skip_record: PathBuf,
+    /// The steps so far.
+    steps: Vec<Step>,
+    /// What the test programs of all steps reported.
+    tests: TestResults,
+}
+
+impl Ci {
+    /// Runs the steps in order, up to the first that fails.
+    fn run_steps(&mut self) -> Result<(), Failure> {
+        self.step("format", |_| programs::run(&mut cargo(&["fmt", "--all", "--check"])))?;
+        self.step("house rules", |_| tidy::run())?;
+        self.step("lints", |_| {
+            let lints = ["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+            programs::run(&mut cargo(&lints))
+        })?;
+        self.step("build", |_| build::all_programs(CudaChoice::Off))?;
+        // Without examples, which `cargo test` would link only to see whether they compile: the lints have seen that.
+        self.step("tests", |ci| {
+            ci.run_tests(&mut cargo(&[&TEST[..], &["--lib", "--bins", "--tests"]].concat()))?;
+            ci.run_tests(&mut cargo(&[&TEST[..], &["--doc"]].concat()))
+        })?;
+        self.step("documentation", |_| {
+            let mut doc = cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]);
+            programs::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))
+        })?;
+        self.step("smoke pipeline", |_| {
+            // An empty run folder of its own, so that every stage runs.
+            let run_dir = root().join("target").join("ci-smoke");
+            artifacts::atomic::remove_dir(&run_dir)?;
+            let mut smoke = cargo(&["xtask", "--cuda", "off", "pipeline", "smoke"]);
+            programs::run(smoke.arg("--run-dir").arg(&run_dir))
+        })?;
+        // The last step, because it builds some crates again with the feature `cuda`, and downloads a toolkit where none
+        // is installed.
+        const CUDA: &str = "CUDA, compiled and emulated";
+        match cuda_check::missing_tool() {
+            Some(lack) if self.required.iter().any(|need| [Need::Gxx, Need::CudaToolkit].contains(need)) => {
+                self.step(CUDA, |_| Err(lack))
+            }
+            Some(lack) => {
+                let reason = lack.chain();
+                progress::line(&format!("== {CUDA}: skipped: {reason}"));
+                self.steps.push(Step { name: CUDA, result: StepResult::Skipped(reason) });
+                Ok(())
+            }
+            None => self.step(CUDA, |ci| cuda_check::run(|tests| ci.run_tests(tests))),
+        }
+    }
+
+    /// Runs a step and notes the time it took.
+    fn step(&mut self, name: &'static str, work: impl FnOnce(&mut Ci) -> Result<(), Failure>) -> Result<(), Failure> {
+        progress::line(&format!("== {name}"));
+        let start = Instant::now();
+        let result = work(self);
+        let time = start.elapsed();
+        progress::line(&format!("== {name}: {:.0} s", time.as_secs_f64()));
+        let step_result = if result.is_ok() { StepResult::Passed(time) } else { StepResult::Failed(time) };
+        self.steps.push(Step { name, result: step_result });
+        result.map_err(|failure| Failure::failed(format!("{name}: {}", failure.chain())))
+    }
+
+    /// Runs a command that tests, such as `cargo test`. Shows its output as it comes, and counts the tests in it.
+    fn run_tests(&mut self, command: &mut Command) -> Result<(), Failure> {
+        // Left behind by a run that was interrupted.
+        if self.skip_record.exists() {
+            fs::remove_file(&self.skip_record).map_err(Failure::failed)?;
+        }
+        let mut results = TestResults::default();
+        let result = programs::run_reading(command.env(testing::RECORD_FILE, &self.skip_record), |line| {
+            results.read_line(line);
+            print_text(&format!("{line}\n")).map(drop)
+        });
+        results.finish();
+        if self.skip_record.exists() {
+            let record = fs::read_to_string(&self.skip_record).map_err(Failure::failed)?;
+            results.add_skips(testing::parse_records(&record));
+        }
+        self.tests.add(results);
+        result
+    }
 }

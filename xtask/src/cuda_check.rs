@@ -1,5 +1,5 @@
-//! `cargo xtask cuda-check`: the crates with the feature `cuda`, compiled and linted; the kernels, compiled by nvcc, and the
-//! back end tested in emulation; with a card, on the card as well.
+//! `cargo xtask cuda-check`: compiles and lints the crates with the feature `cuda`, compiles the kernels with nvcc, and tests
+//! the back end in emulation and, if the machine has a GPU, on the GPU.
 
 use std::process::{Command, Stdio};
 
@@ -9,32 +9,42 @@ use artifacts::stage::Failure;
 use crate::cuda::{self, FEATURES};
 use crate::programs::{self, cargo};
 
-pub(crate) fn run() -> Result<(), Failure> {
+/// The features that compile the tests in emulation.
+const EMULATION: [&str; 2] = ["--features", "kernels/emulation,model/emulation,benches/emulation"];
+
+/// Packages that are selected only because they turn on features of shared dependencies. With them, the dependencies are
+/// those of the whole workspace's build; without them, cargo would compile candle, arrow and parquet once more.
+const SHARED_FEATURES: [&str; 6] = ["-p", "artifacts", "-p", "report", "-p", "pipeline-tests"];
+
+/// Runs the check. `run_tests` runs the command that tests.
+pub(crate) fn run(run_tests: impl FnOnce(&mut Command) -> Result<(), Failure>) -> Result<(), Failure> {
     check_host_compiler()?;
     let toolkit = cuda::installed_or_assembled()?;
     progress::line(&format!("checking with {toolkit}"));
-    let mut clippy = cargo(&["clippy", "--release", "-p", "model", "-p", "train", "-p", "evaluate", "--all-targets"]);
-    clippy.args(FEATURES).args(["--", "--deny", "warnings"]);
+    let packages = ["-p", "kernels", "-p", "model", "-p", "train", "-p", "evaluate", "-p", "benches"];
+    let mut clippy = cargo(&["clippy", "--release", "--all-targets"]);
+    clippy.args(packages).args(SHARED_FEATURES).args(FEATURES).args(EMULATION).args(["--", "--deny", "warnings"]);
     programs::run(toolkit.apply(&mut clippy))?;
-    let of_model = ["test", "--release", "-p", "model", "--lib", "--features", "cuda", "--", "cuda::", "device::"];
-    let mut tests = cargo(&of_model);
-    programs::run(toolkit.apply(&mut tests))
+    let mut tests =
+        cargo(&["test", "--release", "--no-fail-fast", "-p", "kernels", "-p", "model", "-p", "benches", "--lib"]);
+    tests.args(SHARED_FEATURES).args(EMULATION).args(["--", "cuda::", "device::", "card_norms::"]);
+    run_tests(toolkit.apply(&mut tests))
 }
 
-/// What this machine lacks for the check, if anything: Rust alone builds and tests everything else.
-pub(crate) fn lacking() -> Option<Failure> {
-    check_host_compiler().and_then(|()| cuda::obtainable()).err()
+/// Returns why this machine cannot run the check, if it cannot. Rust alone builds and tests everything else.
+pub(crate) fn missing_tool() -> Option<Failure> {
+    check_host_compiler().and_then(|()| cuda::check_obtainable()).err()
 }
 
-/// nvcc hands the host's part of a kernel file to a C++ compiler, and the emulation is compiled by one; without it tests
-/// would only say that they skip.
+/// Fails if there is no C++ compiler. nvcc compiles the host code of a kernel file with it, and the emulation is C++. Without
+/// it the tests would be skipped.
 fn check_host_compiler() -> Result<(), Failure> {
     let mut version = Command::new("g++");
     version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
     match version.status() {
         Ok(status) if status.success() => Ok(()),
         _ => Err(Failure::failed(
-            "compiling CUDA kernels and testing them in emulation needs a C++ compiler; install g++ (Debian: apt-get install g++)",
+            "failed to run g++, which compiles CUDA kernels and their emulation; install it (Debian: apt-get install g++)",
         )),
     }
 }

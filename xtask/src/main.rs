@@ -1,15 +1,17 @@
-//! `cargo xtask`: runs the stages of a pipeline in order, single stages, the tests and the benchmarks.
+//! `cargo xtask`: runs pipelines, single stages, the tests and the benchmarks.
 //!
-//! It links neither candle nor arrow, so it builds in seconds; the work is done by the stage programs it spawns.
+//! It links neither candle nor arrow, so it builds in seconds. The programs that it starts do the work.
 
-mod agreement;
 mod bench;
+mod build;
 mod ci;
 mod cli;
 mod cuda;
 mod cuda_check;
 mod cuda_toolkit;
+mod cuda_wheels;
 mod pipeline;
+mod preflight;
 mod programs;
 mod signals;
 mod single;
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
         Task::Compare(args) => single::compare(args.rest, cuda),
         Task::Bench(args) => bench::run(&args),
         Task::Ci => ci::run(),
-        Task::CudaCheck => cuda_check::run(),
+        Task::CudaCheck => cuda_check::run(programs::run),
         Task::Tidy => tidy::run(),
     };
     stage::finish("xtask", result)

@@ -1,4 +1,4 @@
-//! Interruption: the stage program saves and ends, and this one waits for it.
+//! Interruption of a child process: the stage program saves and exits, and xtask waits for it.
 
 use std::process::{Child, ExitStatus};
 #[cfg(unix)]
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(unix)]
 use std::sync::{Arc, OnceLock};
 
-/// Waits for a child. SIGINT reaches it from the terminal as it reaches this process, so it is only survived here;
-/// SIGTERM is handed on.
+/// Waits for a child. The terminal sends SIGINT to the child too, so this process ignores it meanwhile. SIGTERM is forwarded
+/// to the child.
 #[cfg(unix)]
 pub(crate) fn wait(mut child: Child) -> std::io::Result<ExitStatus> {
     use std::process::{Command, Stdio};
@@ -15,28 +15,28 @@ pub(crate) fn wait(mut child: Child) -> std::io::Result<ExitStatus> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
 
-    let ends = ends_this_process()?;
-    ends.store(false, Ordering::SeqCst);
+    let default_action = default_action_flag()?;
+    default_action.store(false, Ordering::SeqCst);
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let handle = signals.handle();
     let pid = child.id().to_string();
     let forwarder = std::thread::spawn(move || {
         for signal in &mut signals {
             if signal == SIGTERM {
-                // A child that is gone already needs no signal.
+                // Fails if the child has exited already.
                 let _ = Command::new("kill").args(["-TERM", &pid]).stderr(Stdio::null()).status();
             }
         }
     });
     let status = child.wait();
     handle.close();
-    ends.store(true, Ordering::SeqCst);
-    // The thread ends with its handle; it cannot panic.
+    default_action.store(true, Ordering::SeqCst);
+    // The thread ends when its handle is closed, and cannot panic.
     let _ = forwarder.join();
     status
 }
 
-/// Whether a program that saves nothing on its way was ended by the user's interruption.
+/// Returns whether SIGINT or SIGTERM ended a program that does not handle them.
 #[cfg(unix)]
 pub(crate) fn is_interruption(status: ExitStatus) -> bool {
     use std::os::unix::process::ExitStatusExt;
@@ -46,22 +46,22 @@ pub(crate) fn is_interruption(status: ExitStatus) -> bool {
     status.signal().is_some_and(|signal| [SIGINT, SIGTERM].contains(&signal))
 }
 
-/// Whether the signals end this process, as they do where nobody catches them. `signal_hook` catches a signal for good once
-/// it was asked to: without this, what is not waited for here, such as a benchmark, could not be stopped any more.
+/// The flag that gives the signals their default action, which ends this process. `signal_hook` never restores the default
+/// action of a signal: without the flag, a benchmark that runs after the first child could not be interrupted.
 #[cfg(unix)]
-fn ends_this_process() -> std::io::Result<&'static AtomicBool> {
+fn default_action_flag() -> std::io::Result<&'static AtomicBool> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::flag::register_conditional_default;
 
-    static ENDS: OnceLock<Arc<AtomicBool>> = OnceLock::new();
-    if let Some(ends) = ENDS.get() {
-        return Ok(ends);
+    static FLAG: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+    if let Some(flag) = FLAG.get() {
+        return Ok(flag);
     }
-    let ends = Arc::new(AtomicBool::new(true));
+    let flag = Arc::new(AtomicBool::new(true));
     for signal in [SIGINT, SIGTERM] {
-        register_conditional_default(signal, ends.clone())?;
+        register_conditional_default(signal, flag.clone())?;
     }
-    Ok(ENDS.get_or_init(|| ends))
+    Ok(FLAG.get_or_init(|| flag))
 }
 
 /// Waits for a child.
@@ -70,7 +70,7 @@ pub(crate) fn wait(mut child: Child) -> std::io::Result<ExitStatus> {
     child.wait()
 }
 
-/// Whether the user interrupted a program: elsewhere there is no signal to tell it by.
+/// Always false: other systems do not report signals.
 #[cfg(not(unix))]
 pub(crate) fn is_interruption(_: ExitStatus) -> bool {
     false

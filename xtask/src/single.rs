@@ -1,4 +1,4 @@
-//! One stage, or one of the tools, on what is on disk.
+//! Single stages and tools on an existing run.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use artifacts::schema::{Comparison, PreprocessorConfig};
 use artifacts::stage::Failure;
 use artifacts::{Checkpoint, Manifest, RunDir, names};
 
-use crate::cuda::Choice;
-use crate::{pipeline, programs};
+use crate::cuda::CudaChoice;
+use crate::{build, pipeline, programs};
 
-/// Runs a stage program. `--pipeline NAME` stands for the run folder of that name; `--data SOURCE` of evaluate is
-/// ingested first where it is not a folder of shards already.
-pub(crate) fn run(stage: &str, mut rest: Vec<OsString>, cuda: Choice) -> Result<(), Failure> {
-    programs::build(cuda)?;
-    if asks_for_help(&rest) {
+/// Runs a stage program. `--pipeline NAME` selects the run folder of that pipeline. `--data SOURCE` of evaluate is ingested
+/// first unless it is a folder of shards.
+pub(crate) fn run(stage: &str, mut rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failure> {
+    build::all_programs(cuda)?;
+    if has_help_option(&rest) {
         return programs::run(programs::program(stage)?.args(rest));
     }
     if let Some(name) = take_option(&mut rest, "--pipeline")? {
@@ -29,22 +29,22 @@ pub(crate) fn run(stage: &str, mut rest: Vec<OsString>, cuda: Choice) -> Result<
     if stage == names::EVALUATE
         && let Some(source) = take_option(&mut rest, "--data")?
     {
-        let shards = shards_of(&source, &mut rest)?;
+        let shards = ingest_other_data(&source, &mut rest)?;
         rest.extend(["--data".into(), shards.into()]);
     }
     programs::run(programs::program(stage)?.args(rest))
 }
 
-/// Judges files and folders.
-pub(crate) fn predict(rest: Vec<OsString>, cuda: Choice) -> Result<(), Failure> {
-    programs::build(cuda)?;
+/// Predicts on files and folders.
+pub(crate) fn predict(rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failure> {
+    build::all_programs(cuda)?;
     programs::run(programs::program("predict")?.args(rest))
 }
 
-/// Compares runs, and makes the page about it beside `compare.json`.
-pub(crate) fn compare(mut rest: Vec<OsString>, cuda: Choice) -> Result<(), Failure> {
-    programs::build(cuda)?;
-    if asks_for_help(&rest) {
+/// Compares runs, and makes the page beside `compare.json`.
+pub(crate) fn compare(mut rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failure> {
+    build::all_programs(cuda)?;
+    if has_help_option(&rest) {
         return programs::run(programs::program("compare")?.args(rest));
     }
     let out = take_option(&mut rest, "--out")?.unwrap_or_else(|| Comparison::DEFAULT_DIR.into());
@@ -52,9 +52,9 @@ pub(crate) fn compare(mut rest: Vec<OsString>, cuda: Choice) -> Result<(), Failu
     programs::run(programs::program("compare-report")?.arg(&out))
 }
 
-/// The folder of shards of a source: itself, or what ingest makes of it, prepared as the images that the model was trained
-/// on. Whatever else ingest is to know of the source is in `--set ingest.…` of the same command.
-fn shards_of(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf, Failure> {
+/// Returns the folder of shards of a source. If it is not one already, ingests it with the preprocessing of the images that the
+/// model was trained on. `--set ingest.…` options of the command are passed to ingest.
+fn ingest_other_data(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf, Failure> {
     let path = Path::new(source);
     if path.join(names::MANIFEST).exists() {
         return Ok(path.to_owned());
@@ -64,35 +64,35 @@ fn shards_of(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf, Failur
         None => RunDir::latest(Path::new(names::RUNS))?,
     };
     rest.extend(["--run-dir".into(), run.path().into()]);
-    let foreign = run.other_data(&slug(&source.to_string_lossy()));
+    let other = run.other_data(&slug(&source.to_string_lossy()));
     let mut sets = vec![
         format!("ingest.source={}", toml::Value::String(source.to_string_lossy().into_owned())),
-        // All of it is there to be judged, whatever its folders are called.
+        // All images are evaluated, whatever their folders are called.
         "ingest.split=test".to_owned(),
     ];
-    sets.extend(preparation(checkpoint(rest, &run)?.read_preprocessor_config()?)?);
+    sets.extend(preprocessing_sets(checkpoint(rest, &run)?.read_preprocessor_config()?)?);
     let mut ingest = programs::program(names::INGEST)?;
-    ingest.arg("--run-dir").arg(foreign.path());
+    ingest.arg("--run-dir").arg(other.path()).arg("--no-run-toml");
     for set in sets.into_iter().map(OsString::from).chain(take_sets(rest, names::INGEST)?) {
         ingest.arg("--set").arg(set);
     }
     programs::run(&mut ingest)?;
-    Ok(foreign.ingest())
+    Ok(other.ingest())
 }
 
-/// A checkpoint that is prepared for as the one to be judged is: all of a run are prepared for alike.
+/// Returns a checkpoint with the preprocessing of the evaluated one. All checkpoints of a run have the same preprocessing.
 fn checkpoint(rest: &[OsString], run: &RunDir) -> Result<Checkpoint, Failure> {
     let named = take_option(&mut rest.to_vec(), "--ckpt")?.unwrap_or_else(|| "best".into());
-    let Some(of) = Checkpoint::of_name(&named.to_string_lossy()) else {
+    let Some(find) = Checkpoint::by_name(&named.to_string_lossy()) else {
         return Ok(Checkpoint::new(named));
     };
     Manifest::require(&run.train_run(0), names::TRAIN)?;
-    Ok(of(&run.train_run(0)))
+    Ok(find(&run.train_run(0)))
 }
 
-/// The keys of ingest that make images as a checkpoint's were made.
-fn preparation(made: PreprocessorConfig) -> Result<Vec<String>, Failure> {
-    let PreprocessorConfig { size, filter, fit, reencode, .. } = made;
+/// The overrides with which ingest prepares images as those of a checkpoint.
+fn preprocessing_sets(trained: PreprocessorConfig) -> Result<Vec<String>, Failure> {
+    let PreprocessorConfig { size, filter, fit, reencode, .. } = trained;
     let mut sets = vec![format!("ingest.size={}", size.height)];
     sets.extend(filter.map(|filter| format!("ingest.filter={filter}")));
     sets.extend(fit.map(|fit| format!("ingest.fit={fit}")));
@@ -103,7 +103,7 @@ fn preparation(made: PreprocessorConfig) -> Result<Vec<String>, Failure> {
     Ok(sets)
 }
 
-/// Takes the overrides of one section out of the arguments.
+/// Removes the overrides of one section from the arguments and returns them.
 fn take_sets(rest: &mut Vec<OsString>, section: &str) -> Result<Vec<OsString>, Failure> {
     let mut taken = Vec::new();
     let mut others = Vec::new();
@@ -115,11 +115,11 @@ fn take_sets(rest: &mut Vec<OsString>, section: &str) -> Result<Vec<OsString>, F
     Ok(taken)
 }
 
-/// Letters of a source that its folder's name repeats: names of files end at 255 bytes.
+/// The number of letters of a source that the name of its folder repeats. File names are limited to 255 bytes.
 const SLUG_LETTERS: usize = 48;
 
-/// A folder's name for a source, another one for each: `faces`, and where the source holds what a name cannot, such as
-/// `kaggle:a/b`, `kaggle-a-b-` and a piece of the source's digest.
+/// A unique folder name for a source: `faces` for `faces`, and `kaggle-a-b-DIGEST` for `kaggle:a/b`, whose characters a name
+/// cannot hold.
 fn slug(source: &str) -> String {
     let dashed: String = source.chars().map(|c| if c.is_alphanumeric() || c == '_' { c } else { '-' }).collect();
     let parts: Vec<&str> = dashed.split('-').filter(|part| !part.is_empty()).collect();
@@ -131,11 +131,11 @@ fn slug(source: &str) -> String {
     [name, digest].iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("-")
 }
 
-fn asks_for_help(rest: &[OsString]) -> bool {
+fn has_help_option(rest: &[OsString]) -> bool {
     rest.iter().any(|arg| arg == "--help" || arg == "-h")
 }
 
-/// Takes `--name VALUE` or `--name=VALUE` out of the arguments.
+/// Removes `--name VALUE` or `--name=VALUE` from the arguments and returns the value.
 fn take_option(rest: &mut Vec<OsString>, name: &str) -> Result<Option<OsString>, Failure> {
     let prefix = format!("{name}=");
     let Some(at) = rest.iter().position(|arg| arg == name || arg.to_string_lossy().starts_with(&prefix)) else {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_taken_in_both_forms() {
+    fn takes_options_in_both_forms() {
         let mut rest = args(&["--ckpt", "best", "--data", "x", "--force"]);
         assert_eq!(take_option(&mut rest, "--data").unwrap(), Some("x".into()));
         assert_eq!(rest, args(&["--ckpt", "best", "--force"]));
@@ -171,27 +171,27 @@ mod tests {
     }
 
     #[test]
-    fn overrides_of_ingest_are_taken_out_and_the_others_stay() {
+    fn takes_overrides_of_one_section_only() {
         let mut rest = args(&["--set", "ingest.labels.adm=fake", "--force", "--set=evaluate.batch=8"]);
         assert_eq!(take_sets(&mut rest, "ingest").unwrap(), args(&["ingest.labels.adm=fake"]));
         assert_eq!(rest, args(&["--force", "--set", "evaluate.batch=8"]));
     }
 
     #[test]
-    fn foreign_images_are_prepared_as_those_of_the_training() {
+    fn other_data_have_preprocessing_of_training_images() {
         let config = serde_json::json!({
             "do_resize": true, "size": { "height": 112, "width": 112 }, "filter": "bicubic", "fit": "crop",
             "reencode": { "format": "jpeg", "quality": 90 }, "do_rescale": true, "rescale_factor": 0.1,
             "do_normalize": true, "image_mean": [0.0, 0.0, 0.0], "image_std": [1.0, 1.0, 1.0],
         });
-        let sets = preparation(serde_json::from_value(config).unwrap()).unwrap();
+        let sets = preprocessing_sets(serde_json::from_value(config).unwrap()).unwrap();
         assert_eq!(sets[..3], ["ingest.size=112", "ingest.filter=bicubic", "ingest.fit=crop"]);
         let parsed: toml::Table = sets[3].parse().unwrap();
         assert_eq!(parsed["ingest"]["reencode"]["quality"].as_integer(), Some(90));
     }
 
     #[test]
-    fn slugs_are_harmless_folder_names_and_another_for_each_source() {
+    fn slugs_are_safe_and_unique_folder_names() {
         assert_eq!(slug("faces"), "faces");
         assert_eq!(slug("写真"), "写真");
         assert!(slug("kaggle:a/b").starts_with("kaggle-a-b-"));
@@ -199,9 +199,9 @@ mod tests {
         let sources = ["s et", "s-et", "s/et", "../..", "/", "🦊", "🐻", &"写".repeat(60), &"写".repeat(61)];
         let slugs: BTreeSet<String> = sources.into_iter().map(slug).collect();
         assert_eq!(slugs.len(), sources.len(), "{slugs:?}");
-        let harmless = |slug: &String| {
+        let is_safe = |slug: &String| {
             (1..=220).contains(&slug.len()) && slug.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
         };
-        assert!(slugs.iter().all(harmless), "{slugs:?}");
+        assert!(slugs.iter().all(is_safe), "{slugs:?}");
     }
 }

@@ -1,5 +1,6 @@
-//! House rules that no compiler checks: file length, forbidden words, dependencies that point one way, none on CUDA
-//! without the feature, and one build of each dependency for programs and tests.
+//! `cargo xtask tidy`: house rules that the compiler does not check. Files are short and hold no forbidden words, no stage
+//! depends on another, nothing depends on CUDA without the feature `cuda`, and programs and tests share one build of each
+//! dependency.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,10 +12,10 @@ use artifacts::stage::Failure;
 
 use crate::programs::{self, cargo, root};
 
-/// A file longer than this holds more than one thing.
+/// The most lines that a source file may have.
 const MAX_LINES: usize = 500;
 
-/// The edges along which a build of programs and tests compiles crates.
+/// The dependency edges of a build of programs and tests.
 const WITH_TESTS: &str = "normal,build,dev";
 
 pub(crate) fn run() -> Result<(), Failure> {
@@ -40,7 +41,7 @@ fn tracked_files() -> Result<Vec<PathBuf>, Failure> {
     Ok(names.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect())
 }
 
-/// All crates that are compiled along `edges`, with their features: one a line.
+/// Lists the crates that are compiled along `edges` with their features, one per line.
 fn tree(edges: &str, options: &[&str]) -> Result<String, Failure> {
     let mut tree =
         cargo(&["tree", "--quiet", "--workspace", "--prefix", "none", "--no-dedupe", "--format", "{p} [{f}]"]);
@@ -48,17 +49,18 @@ fn tree(edges: &str, options: &[&str]) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
-/// Tests turn on no feature of a crate that the programs are built without: it would be compiled twice, and all that
-/// depends on it.
+/// Checks that tests enable no feature of a crate that the programs are built without: the crate and its dependants would be
+/// compiled twice.
 fn check_shared(programs: &str, tests: &str, faults: &mut Vec<String>) {
     let tests: BTreeSet<&str> = tests.lines().collect();
     for line in programs.lines().collect::<BTreeSet<_>>().difference(&tests) {
-        faults
-            .push(format!("tests/Cargo.toml: tests build `{line}` with other features; name there what turns them on"));
+        faults.push(format!(
+            "tests/Cargo.toml: tests build `{line}` with other features; add the dependency that enables them"
+        ));
     }
 }
 
-/// A build without the feature `cuda` compiles nothing that is for CUDA alone.
+/// Checks that a build without the feature `cuda` compiles no crate for CUDA.
 fn check_tree(tree: &str, faults: &mut Vec<String>) {
     let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
     for name in names.into_iter().filter(|name| name.contains("cuda") || *name == "candle-kernels") {
@@ -74,7 +76,7 @@ fn check_file(path: &Path, text: &str, faults: &mut Vec<String>) {
             faults.push(format!("{shown}: {lines} lines, more than {MAX_LINES}; split it along its purpose"));
         }
     }
-    // Written in two parts, so that this file does not hold what it forbids.
+    // Written in two parts, so that this file does not hold the forbidden words.
     for word in [concat!("FIX", "ME"), concat!("TO", "DO"), concat!("XX", "X"), concat!("#[ig", "nore")] {
         if text.contains(word) && path.extension().is_some_and(|extension| extension == "rs") {
             faults.push(format!("{shown}: holds `{word}`; finish it or file an issue"));
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_finds_its_fault() {
+    fn rules_find_faults_in_files() {
         assert_eq!(faults("crates/train/src/lib.rs", "//! Fine.\n"), Vec::<String>::new());
         assert_eq!(faults("crates/train/src/lib.rs", &"\n".repeat(MAX_LINES + 1)).len(), 1);
         assert_eq!(faults("crates/train/src/lib.rs", concat!("// TO", "DO\n")).len(), 1);
@@ -117,20 +119,20 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_for_cuda_is_found_where_it_is_compiled() {
+    fn finds_cuda_crates_in_a_build() {
         let found = |tree: &str| {
             let mut faults = Vec::new();
             check_tree(tree, &mut faults);
             faults
         };
         assert_eq!(found(&tree(WITH_TESTS, &[]).unwrap()), Vec::<String>::new());
-        // With the feature the same question finds it, so that it cannot be silent for want of an answer.
+        // With the feature the check must find one. Otherwise it would pass if `cargo tree` changed its output.
         assert!(found(&tree(WITH_TESTS, &["--features", "model/cuda"]).unwrap())[0].contains("cudarc"));
         assert_eq!(found("candle-kernels v0.11.1\nmodel v0.1.0 (/x)\ncandle-kernels v0.11.1\n").len(), 1);
     }
 
     #[test]
-    fn a_crate_that_is_built_twice_is_found() {
+    fn finds_crates_that_are_built_twice() {
         let found = |programs: &str| {
             let mut faults = Vec::new();
             check_shared(programs, "rand v0.10.4 [std]\nproptest v1.12.0 [std]\n", &mut faults);

@@ -1,4 +1,7 @@
-//! Writing that a kill cannot halve: under a temporary name, synced, renamed.
+//! Atomic writing of files and folders.
+//!
+//! Everything is written under a temporary name, synced and renamed. A reader, or a process that starts after a crash, sees
+//! the old content or the new content.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -10,12 +13,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// Writes a file as a whole: readers see the old content or the new.
+/// Suffix of a folder that [`replace_dir`] is replacing.
+const REPLACED: &str = "former";
+
+/// Writes a file atomically.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |file| file.write_all(bytes))
 }
 
-/// Writes a file as a whole from a function that streams into it.
+/// Writes a file atomically, with the content that `fill` writes into the stream.
 pub fn write_with(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<()> {
     let partial = sibling(path, "partial");
     let file = create_new(&partial)?;
@@ -24,21 +30,21 @@ pub fn write_with(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> std::i
         .and_then(|()| writer.into_inner().map_err(std::io::IntoInnerError::into_error))
         .and_then(|file| file.sync_all());
     if let Err(source) = written {
-        // Best effort: the error that matters is the one already at hand.
+        // If this fails too, report the first error.
         let _ = fs::remove_file(&partial);
         return Err(Error::Io { action: "write", path: path.to_owned(), source });
     }
     rename(&partial, path)
 }
 
-/// Writes a value as indented JSON with a final newline, as a whole.
+/// Writes a value as indented JSON with a final newline, atomically.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value).map_err(|e| Error::malformed(path, "JSON value", e))?;
     text.push(b'\n');
     write_file(path, &text)
 }
 
-/// Reads a JSON file; `format` is its kind in an error.
+/// Reads a JSON file. Errors name `format` as the kind of file: "manifest" …
 pub fn read_json<T: DeserializeOwned>(path: &Path, format: &'static str) -> Result<T> {
     parse(&fs::read(path).map_err(Error::io("read", path))?, path, format)
 }
@@ -47,8 +53,11 @@ fn parse<T: DeserializeOwned>(text: &[u8], path: &Path, format: &'static str) ->
     serde_json::from_slice(text).map_err(|e| Error::malformed(path, format, e))
 }
 
-/// Reads a JSON file that says its version under `schema_version`. One that is newer than `supported` is refused before
-/// anything else of it is looked at: a key may mean something else there.
+/// Reads a JSON file that has the key `schema_version`.
+///
+/// # Errors
+/// The version is newer than `supported`. It is checked before anything else is parsed, because other keys may have changed
+/// their meaning.
 pub fn read_versioned<T: DeserializeOwned>(path: &Path, format: &'static str, supported: u32) -> Result<T> {
     #[derive(Deserialize)]
     struct Version {
@@ -62,7 +71,7 @@ pub fn read_versioned<T: DeserializeOwned>(path: &Path, format: &'static str, su
     parse(&text, path, format)
 }
 
-/// Writes values as JSON, one a line, as a whole.
+/// Writes values as JSON Lines, atomically.
 pub fn write_lines<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
     write_with(path, |file| {
         rows.iter().try_for_each(|row| {
@@ -72,7 +81,7 @@ pub fn write_lines<T: Serialize>(path: &Path, rows: &[T]) -> Result<()> {
     })
 }
 
-/// Reads a file of JSON values, one a line; `format` is its kind in an error, which names the line.
+/// Reads a JSON Lines file and skips empty lines. Errors name the line, and `format` as the kind of file.
 pub fn read_lines<T: DeserializeOwned>(path: &Path, format: &'static str) -> Result<Vec<T>> {
     let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
@@ -82,10 +91,10 @@ pub fn read_lines<T: DeserializeOwned>(path: &Path, format: &'static str) -> Res
     lines.map(row).collect()
 }
 
-/// A folder that appears under its name only when it is complete.
+/// Writes a folder atomically.
 ///
-/// It is filled as `.NAME.partial`; [`DirWriter::publish`] syncs it and puts it in place of a former folder of that name
-/// ([`replace_dir`]). Dropped without being published, it removes what it wrote.
+/// The folder is filled as `.NAME.partial`. [`DirWriter::publish`] syncs it and renames it to `NAME`, in place of an existing
+/// folder ([`replace_dir`]). A writer that is dropped without publishing removes its files.
 #[derive(Debug)]
 pub struct DirWriter {
     target: PathBuf,
@@ -94,7 +103,7 @@ pub struct DirWriter {
 }
 
 impl DirWriter {
-    /// Starts an empty folder; what a killed predecessor left is removed.
+    /// Creates an empty temporary folder for `target`. Removes the temporary folder of a killed process.
     pub fn create(target: &Path) -> Result<DirWriter> {
         recover(target)?;
         let partial = hidden_sibling(target, "partial");
@@ -103,17 +112,17 @@ impl DirWriter {
         Ok(DirWriter { target: target.to_owned(), partial, published: false })
     }
 
-    /// The folder to write into.
+    /// The temporary folder to write into.
     pub fn path(&self) -> &Path {
         &self.partial
     }
 
-    /// Where the folder will be once it is published.
+    /// The path of the folder after publishing.
     pub fn target(&self) -> &Path {
         &self.target
     }
 
-    /// Makes the folder appear under its name, in place of a former one.
+    /// Syncs the folder and renames it to its target, in place of an existing folder.
     pub fn publish(mut self) -> Result<()> {
         replace_dir(&self.partial, &self.target)?;
         self.published = true;
@@ -124,42 +133,45 @@ impl DirWriter {
 impl Drop for DirWriter {
     fn drop(&mut self) {
         if !self.published {
-            // Nobody reads a partial folder; the next writer removes it if this fails.
+            // If this fails, the next writer for this target removes the folder.
             let _ = remove_dir(&self.partial);
         }
     }
 }
 
-/// Syncs the folder `from` and renames it to `target`, in place of a former folder of that name. Both must be on one file
-/// system. Readers see the former folder or the new one, but where the system cannot exchange two names (it can on Linux,
-/// on local file systems) the former one is moved aside first, and [`recover`] puts it back if that is as far as it got.
+/// Syncs the folder `from` and renames it to `target`. An existing folder `target` is removed. Both must be on one file
+/// system.
+///
+/// On Linux, on local file systems, the two names are exchanged atomically, so that readers find the old folder or the new
+/// one. Elsewhere the old folder is renamed first, and for a moment there is none; if the process is killed then,
+/// [`recover`] restores the old folder.
 pub fn replace_dir(from: &Path, target: &Path) -> Result<()> {
-    let former = hidden_sibling(target, "former");
-    remove_dir(&former)?;
-    succeed_dir(from, target, &former)?;
-    remove_dir(&former)
+    let old = hidden_sibling(target, REPLACED);
+    remove_dir(&old)?;
+    replace_dir_keeping_old(from, target, &old)?;
+    remove_dir(&old)
 }
 
-/// [`replace_dir`] that keeps the former folder, under a name that is free.
-pub fn succeed_dir(from: &Path, target: &Path, former: &Path) -> Result<()> {
+/// Like [`replace_dir`], but renames an existing folder `target` to `old` instead of removing it. `old` must not exist.
+pub fn replace_dir_keeping_old(from: &Path, target: &Path, old: &Path) -> Result<()> {
     sync_tree(from)?;
     if target.exists() {
         if exchange(from, target).map_err(Error::io("exchange with", target))? {
-            return rename(from, former);
+            return rename(from, old);
         }
-        rename(target, former)?;
+        rename(target, old)?;
     }
     rename(from, target)
 }
 
-/// Exchanges the names of two folders at once, or says that this system cannot.
+/// Exchanges the names of two folders atomically. Returns `false` if the system or the file system does not support it.
 #[cfg(target_os = "linux")]
 fn exchange(a: &Path, b: &Path) -> std::io::Result<bool> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     use rustix::io::Errno;
     match renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(true),
-        // What kernels and file systems say that do not know the flag; some containers forbid it.
+        // Errors of kernels and file systems without this flag, and of containers that forbid the call.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => Ok(false),
         Err(error) => Err(error.into()),
     }
@@ -170,16 +182,16 @@ fn exchange(_: &Path, _: &Path) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// Removes what a killed [`replace_dir`] left behind; a folder that it had moved aside is put back.
+/// Cleans up after a [`replace_dir`] that was killed: restores the old folder if there is no new one, or else removes it.
 pub fn recover(target: &Path) -> Result<()> {
-    let former = hidden_sibling(target, "former");
-    if !former.exists() {
+    let old = hidden_sibling(target, REPLACED);
+    if !old.exists() {
         return Ok(());
     }
-    if target.exists() { remove_dir(&former) } else { rename(&former, target) }
+    if target.exists() { remove_dir(&old) } else { rename(&old, target) }
 }
 
-/// Renames and makes the renaming durable.
+/// Renames a file or folder and syncs the parent folder, which makes the new name durable.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(Error::io("rename to", to))?;
     match to.parent() {
@@ -188,8 +200,8 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     }
 }
 
-/// Takes the lock of a file, which is made with its folder where it is not there; nothing while another process has it. The
-/// system lifts the lock when the process ends, however it ends.
+/// Locks the file `path`, and creates it and its folder if they do not exist. Returns `None` if another process holds the
+/// lock. The system releases the lock when the returned file is closed or the process ends.
 pub fn try_lock(path: &Path) -> Result<Option<File>> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
@@ -202,30 +214,31 @@ pub fn try_lock(path: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Removes a folder and what is in it; a folder that is not there is removed already.
+/// Removes a folder with its content. Succeeds if there is no such folder.
 pub fn remove_dir(path: &Path) -> Result<()> {
-    unless_gone(path, fs::remove_dir_all(path))
+    ignore_not_found(path, fs::remove_dir_all(path))
 }
 
-/// Removes a file; one that is not there is removed already.
+/// Removes a file. Succeeds if there is no such file.
 pub fn remove_file(path: &Path) -> Result<()> {
-    unless_gone(path, fs::remove_file(path))
+    ignore_not_found(path, fs::remove_file(path))
 }
 
-fn unless_gone(path: &Path, removed: std::io::Result<()>) -> Result<()> {
+fn ignore_not_found(path: &Path, removed: std::io::Result<()>) -> Result<()> {
     match removed {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path)(e)),
         _ => Ok(()),
     }
 }
 
-/// Creates a file that was not there: what a killed predecessor left is removed, and a link that somebody planted under
-/// the temporary name is not followed.
+/// Creates a new file. An existing file, left by a killed process, is removed first; a symbolic link with this name is
+/// removed and not followed.
 fn create_new(path: &Path) -> Result<File> {
     remove_file(path)?;
     File::create_new(path).map_err(Error::io("create", path))
 }
 
+/// Syncs all files and folders in `dir`.
 fn sync_tree(dir: &Path) -> Result<()> {
     for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
         let path = entry.map_err(Error::io("list", dir))?.path();
@@ -238,8 +251,8 @@ fn sync_tree(dir: &Path) -> Result<()> {
     sync_dir(dir)
 }
 
-/// A rename is durable only once its folder is synced; where folders cannot be opened as files (Windows), the
-/// system orders renames itself.
+/// Syncs a folder, which makes renames in it durable. Does nothing on Windows, where folders cannot be opened as files and
+/// the file system orders renames itself.
 fn sync_dir(dir: &Path) -> Result<()> {
     if cfg!(unix) {
         let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
@@ -248,7 +261,7 @@ fn sync_dir(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `NAME.suffix` beside `NAME`.
+/// Returns the path `NAME.suffix` in the folder of `NAME`.
 pub fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".");
@@ -256,7 +269,7 @@ pub fn sibling(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// `.NAME.suffix` beside `NAME`.
+/// Returns the path `.NAME.suffix` in the folder of `NAME`.
 pub fn hidden_sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
@@ -268,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_write_keeps_the_old_file() {
+    fn failed_write_keeps_old_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.txt");
         write_file(&path, b"old").unwrap();
@@ -282,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_survive_and_a_bad_one_is_named() {
+    fn json_lines_round_trip_and_errors_name_the_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rows.jsonl");
         write_lines(&path, &[1, 2]).unwrap();
@@ -295,7 +308,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_planted_link_is_not_written_through() {
+    fn does_not_follow_link_at_temporary_name() {
         let dir = tempfile::tempdir().unwrap();
         let outside = dir.path().join("outside");
         fs::write(&outside, b"precious").unwrap();
@@ -307,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_appears_only_when_published() {
+    fn folder_appears_when_published() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("stage");
         for content in ["first", "second"] {
@@ -320,18 +333,19 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
-    /// A reader that looks all the time finds a whole folder each time.
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_folder_is_never_gone_while_it_is_replaced() {
+    fn folder_exists_while_it_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let [a, b] = ["a", "b"].map(|name| dir.path().join(name));
         for folder in [&a, &b] {
             fs::create_dir(folder).unwrap();
         }
         if !exchange(&a, &b).unwrap() {
-            eprintln!("skipped: this file system cannot exchange names");
-            return;
+            return testing::skip(
+                testing::Need::Exchange,
+                "the file system of temporary folders cannot exchange names",
+            );
         }
         let target = dir.path().join("stage");
         let publish = |content: u32| {
@@ -342,10 +356,10 @@ mod tests {
         publish(0);
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| (1..200).for_each(publish));
-            let mut looks = 0;
-            while !writer.is_finished() || looks == 0 {
-                assert!(target.exists(), "gone after {looks} looks");
-                looks += 1;
+            let mut checks = 0;
+            while !writer.is_finished() || checks == 0 {
+                assert!(target.exists(), "missing at check {checks}");
+                checks += 1;
             }
         });
         assert_eq!(fs::read_to_string(target.join("f")).unwrap(), "199");
@@ -353,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_folder_leaves_the_former_one() {
+    fn dropped_writer_keeps_existing_folder() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("stage");
         fs::create_dir(&target).unwrap();
@@ -363,11 +377,11 @@ mod tests {
     }
 
     #[test]
-    fn a_publication_killed_between_its_renames_is_undone() {
+    fn recovers_from_kill_between_two_renames() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("stage");
-        fs::create_dir(hidden_sibling(&target, "former")).unwrap();
+        fs::create_dir(hidden_sibling(&target, REPLACED)).unwrap();
         recover(&target).unwrap();
-        assert!(target.exists() && !hidden_sibling(&target, "former").exists());
+        assert!(target.exists() && !hidden_sibling(&target, REPLACED).exists());
     }
 }

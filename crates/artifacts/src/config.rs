@@ -1,6 +1,6 @@
-//! A stage's configuration: its section of a pipeline file, overridden key by key.
+//! Configurations of stages: a section of a pipeline file with overrides of single keys.
 //!
-//! A key that no stage knows is an error that names the key, where it was written, and the nearest valid key.
+//! An unknown key is an error that names the key, the file or option it stands in, and the nearest valid key.
 
 mod range;
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::names;
 
-/// What can be wrong with a configuration; all of it is for the user to mend.
+/// Errors of a configuration. The user has to correct all of them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -24,7 +24,7 @@ pub enum Error {
     Unreadable {
         /// The pipeline file.
         path: PathBuf,
-        /// The system's reason.
+        /// The reason the system gave.
         #[source]
         source: std::io::Error,
     },
@@ -42,15 +42,15 @@ pub enum Error {
     UnknownKey {
         /// The key, with its section.
         key: String,
-        /// The file or the option it stands in.
+        /// The file or option that has the key.
         origin: String,
-        /// The valid key closest to it, or all that there are where none is close.
+        /// A suggestion: the nearest valid key, or all valid keys if none is near.
         instead: String,
     },
-    /// A key whose value has the wrong type or cannot be.
+    /// A value of the wrong type, or one that the type does not allow.
     #[error("bad value in {origin}: {detail}")]
     BadValue {
-        /// The file, with overrides if there are any.
+        /// The file, and the overrides if there are any.
         origin: String,
         /// Key and reason.
         detail: String,
@@ -58,26 +58,26 @@ pub enum Error {
     /// An override that is not `section.key=value`.
     #[error("`--set {given}` is not of the form SECTION.KEY=VALUE, e.g. --set train.epochs=2")]
     Override {
-        /// What was given.
+        /// The override as given.
         given: String,
     },
 }
 
-/// One key set from the command line, in place of what the pipeline file says.
+/// A value from the command line for one key of a pipeline file.
 #[derive(Clone, Debug)]
 pub struct Override {
     /// Section and key: `["train", "epochs"]`.
     path: Vec<String>,
     value: toml::Value,
-    /// The value as it was written, where it might also be meant as text: `2024`.
+    /// The value as written, if it may also be meant as text: `2024`.
     text: Option<String>,
-    /// How it was written, for errors.
+    /// The option as written, for errors.
     origin: String,
 }
 
 impl Override {
-    /// Parses `train.epochs=2`. The key may be quoted as in TOML: `ingest.labels."a=b"=fake`. A value that is not TOML is
-    /// taken as text, and so is one that the key takes only as text (`report.title=2024`), so quotes are rarely needed.
+    /// Parses `train.epochs=2`. The key may be quoted as in TOML: `ingest.labels."a=b"=fake`. A value that is not valid TOML is
+    /// text. So is a value of a key that only accepts text (`report.title=2024`): quotes are rarely needed.
     pub fn parse(given: &str) -> Result<Override, Error> {
         let bad = || Error::Override { given: given.to_owned() };
         let (key, text) = split_key(given).ok_or_else(bad)?;
@@ -93,7 +93,7 @@ impl Override {
         })
     }
 
-    /// An override that a stage's own option stands for, such as `--ckpt last`.
+    /// The override for an option of a stage, such as `--ckpt last`.
     pub fn of_option(section: &str, key: &str, value: impl Into<toml::Value>, option: &str) -> Override {
         Override {
             path: vec![section.to_owned(), key.to_owned()],
@@ -103,13 +103,13 @@ impl Override {
         }
     }
 
-    /// The section that its key is in: `train`.
+    /// The section of the key: `train`.
     pub fn section(&self) -> &str {
         &self.path[0]
     }
 }
 
-/// Key and value at the first `=` outside quotes.
+/// Splits at the first `=` outside quotes.
 fn split_key(given: &str) -> Option<(&str, &str)> {
     let mut quote = None;
     for (at, c) in given.char_indices() {
@@ -120,11 +120,11 @@ fn split_key(given: &str) -> Option<(&str, &str)> {
             _ => {}
         }
     }
-    // A quote that is never closed is a letter like any other.
+    // An unmatched quote is an ordinary letter.
     given.split_once('=')
 }
 
-/// The parts of a dotted key as TOML reads it; none where it is not one.
+/// Splits a dotted key as TOML does; `None` if it is not valid in TOML.
 fn toml_key(key: &str) -> Option<Vec<String>> {
     let mut table: toml::Table = format!("{key} = 0").parse().ok()?;
     let mut path = Vec::new();
@@ -140,8 +140,8 @@ fn toml_key(key: &str) -> Option<Vec<String>> {
 
 /// Reads one stage's section of a pipeline file and applies the overrides for it.
 ///
-/// Without a file the configuration starts from its defaults. Sections of other stages are left to them; a section
-/// that no stage has is an error.
+/// Without a file the configuration starts from its defaults. Sections of other stages are ignored; a section of no stage is
+/// an error.
 pub fn load<C>(file: Option<&Path>, section: &str, overrides: &[Override]) -> Result<C, Error>
 where
     C: Serialize + DeserializeOwned + Default,
@@ -167,7 +167,7 @@ where
     })
 }
 
-/// Reads a pipeline file as it stands.
+/// Reads a pipeline file without checking it.
 pub fn read(path: &Path) -> Result<toml::Table, Error> {
     let text = fs::read_to_string(path).map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
     text.parse().map_err(|e| Error::Syntax { path: path.to_owned(), source: Box::new(e) })
@@ -181,15 +181,15 @@ fn check_sections(document: &toml::Table, origin: &str, overrides: &[Override]) 
             return Err(Error::UnknownKey {
                 key: section.to_owned(),
                 origin: origin.to_owned(),
-                instead: instead(section, "", &names::STAGES),
+                instead: suggestion(section, "", &names::STAGES),
             });
         }
     }
     Ok(())
 }
 
-/// Compares the keys given with those of the default configuration. An empty object there is a free map, such as
-/// the label names of ingest; null is an optional value.
+/// Checks that the default configuration has each given key. An empty object in the default configuration is a map with
+/// free keys, such as the label names of ingest; null is an optional value.
 fn check_keys(given: &toml::Table, known: &Value, prefix: &str, origin: &str) -> Result<(), Error> {
     let Some(known) = known.as_object().filter(|known| !known.is_empty()) else {
         return Ok(());
@@ -199,7 +199,7 @@ fn check_keys(given: &toml::Table, known: &Value, prefix: &str, origin: &str) ->
             return Err(Error::UnknownKey {
                 key: format!("{prefix}.{key}"),
                 origin: origin.to_owned(),
-                instead: instead(key, &format!("{prefix}."), &known.keys().map(String::as_str).collect::<Vec<_>>()),
+                instead: suggestion(key, &format!("{prefix}."), &known.keys().map(String::as_str).collect::<Vec<_>>()),
             });
         };
         if let toml::Value::Table(table) = value {
@@ -209,19 +209,19 @@ fn check_keys(given: &toml::Table, known: &Value, prefix: &str, origin: &str) ->
     Ok(())
 }
 
-/// The table with an override applied: as TOML reads its value, or as text where only that makes a configuration.
+/// Applies an override: the value as TOML reads it, or as text if only that gives a valid configuration.
 fn set<C: DeserializeOwned>(table: &toml::Table, item: &Override, known: &Value) -> Result<toml::Table, Error> {
     let fits = |table: &toml::Table| toml::Value::Table(table.clone()).try_into::<C>().is_ok();
-    let as_read = with(table, item, &item.value, known)?;
+    let as_read = with_value(table, item, &item.value, known)?;
     let Some(text) = item.text.as_ref().filter(|_| !fits(&as_read)) else {
         return Ok(as_read);
     };
-    let as_text = with(table, item, &toml::Value::String(text.clone()), known)?;
+    let as_text = with_value(table, item, &toml::Value::String(text.clone()), known)?;
     Ok(if fits(&as_text) { as_text } else { as_read })
 }
 
-/// The table with one value of an override in it.
-fn with(table: &toml::Table, item: &Override, value: &toml::Value, known: &Value) -> Result<toml::Table, Error> {
+/// Applies one reading of the value of an override.
+fn with_value(table: &toml::Table, item: &Override, value: &toml::Value, known: &Value) -> Result<toml::Table, Error> {
     let mut table = table.clone();
     // The override as a table of its own: {"labels": {"car": "real"}}.
     let nested = known_path(&item.path[1..], known)
@@ -235,7 +235,7 @@ fn with(table: &toml::Table, item: &Override, value: &toml::Value, known: &Value
     Ok(table)
 }
 
-/// The path of a key below its section. The keys of a free map have no parts: `labels.sdv1.4` is its key `sdv1.4`.
+/// Joins the parts of a path that lie in a map with free keys: `labels.sdv1.4` is the key `sdv1.4` of `labels`.
 fn known_path(path: &[String], mut known: &Value) -> Vec<String> {
     for (depth, key) in path.iter().enumerate() {
         if known.as_object().is_some_and(serde_json::Map::is_empty) {
@@ -257,8 +257,8 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
     }
 }
 
-/// What may have been meant by `key`, which is none of `known` below `prefix`.
-fn instead(key: &str, prefix: &str, known: &[&str]) -> String {
+/// Suggests valid keys for the unknown `key`; `known` lists the valid ones below `prefix`.
+fn suggestion(key: &str, prefix: &str, known: &[&str]) -> String {
     let similar = known.iter().map(|candidate| (strsim::jaro_winkler(key, candidate), candidate));
     let nearest = similar.filter(|(similarity, _)| *similarity > 0.7).max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {
@@ -298,14 +298,14 @@ mod tests {
     }
 
     #[test]
-    fn the_file_overrides_defaults_and_set_overrides_the_file() {
+    fn file_overrides_defaults_and_set_overrides_file() {
         let config = load_text("[train]\nepochs = 3\n[ingest]\nsource = 'x'", &["train.weights=hf:a/b"]).unwrap();
         assert_eq!((config.epochs, config.weights.as_deref()), (3, Some("hf:a/b")));
         assert_eq!(load_text("[train]\nepochs = 3", &["train.epochs=4", "ingest.size=9"]).unwrap().epochs, 4);
     }
 
     #[test]
-    fn a_free_map_takes_any_key() {
+    fn map_accepts_any_key() {
         let config = load_text("[train.labels]\nsdxl = 'fake'", &["train.labels.photo=real"]).unwrap();
         assert_eq!(config.labels["photo"], "real");
         assert_eq!(config.labels["sdxl"], "fake");
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_text_where_only_text_will_do() {
+    fn number_is_text_if_key_accepts_only_text() {
         let config = load_text("", &["train.weights=2024", "train.epochs=7", "train.labels.a=1.5"]).unwrap();
         assert_eq!((config.weights.as_deref(), config.epochs), (Some("2024"), 7));
         assert_eq!(config.labels["a"], "1.5");
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_names_itself_its_place_and_the_nearest() {
+    fn unknown_key_is_reported_with_origin_and_suggestion() {
         let message = load_text("[train]\nepoch = 3", &[]).unwrap_err().to_string();
         for part in ["train.epoch`", "p.toml", "train.epochs"] {
             assert!(message.contains(part), "{message}");
@@ -345,13 +345,13 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_type_names_the_key() {
+    fn wrong_type_is_reported_with_key() {
         let message = load_text("[train]\nepochs = 'many'", &[]).unwrap_err().to_string();
         assert!(message.contains("epochs") && message.contains("p.toml"), "{message}");
     }
 
     #[test]
-    fn an_override_without_section_is_refused() {
+    fn rejects_override_without_section() {
         assert!(matches!(load_text("", &["epochs=3"]), Err(Error::Override { .. })));
         assert!(matches!(load_text("", &["train.epochs"]), Err(Error::Override { .. })));
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with an artifact, each error naming the file and what to do about it.
+//! Errors of reading and writing artifacts. Each names the file and says what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,79 +7,79 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused.
+    /// A system call failed.
     #[error("failed to {action} `{}`", path.display())]
     Io {
-        /// What was tried, as a verb: "read", "write", "rename" …
+        /// The operation as a verb: "read", "write", "rename" …
         action: &'static str,
-        /// The file or folder at fault.
+        /// The file or folder.
         path: PathBuf,
-        /// The system's reason.
+        /// The reason the system gave.
         #[source]
         source: io::Error,
     },
-    /// The file is there but its content is not what its name says.
+    /// The content of a file does not have the format its name promises.
     #[error("`{}` is not a valid {format}: {detail}", path.display())]
     Malformed {
-        /// The file at fault.
+        /// The file.
         path: PathBuf,
-        /// What it should have been: "manifest", "shard", …
+        /// The expected format: "manifest", "shard", …
         format: &'static str,
-        /// Where and why it is not.
+        /// Where and why the content is not valid.
         detail: String,
     },
-    /// The file was written by a version of Candling that this build cannot read.
+    /// A file was written by a newer version of Candling.
     #[error(
-        "`{}` has schema version {found}, but this build reads up to {supported}; \
+        "`{}` has schema version {found}, but this program reads versions up to {supported}; \
          run the stage that made it again, or use a newer Candling", path.display()
     )]
     SchemaVersion {
-        /// The file at fault.
+        /// The file.
         path: PathBuf,
-        /// The version found in it.
+        /// The version in the file.
         found: u32,
-        /// The newest version this build knows.
+        /// The newest version this program can read.
         supported: u32,
     },
-    /// An artifact that a stage needs has not been made yet.
+    /// An artifact that a stage needs does not exist yet.
     #[error("there is no {artifact} at `{}`; {advice}", path.display())]
     Missing {
-        /// What was looked for: "complete ingest artifact", "best checkpoint" …
+        /// The artifact: "complete ingest artifact", "best checkpoint" …
         artifact: String,
-        /// Where it was looked for.
+        /// Where it should be.
         path: PathBuf,
-        /// The command that makes it.
+        /// How to make it.
         advice: String,
     },
-    /// A file is not the one its manifest describes.
+    /// A file has other content than its manifest records.
     #[error(
         "`{}` is not the file its manifest describes ({detail}); run `cargo xtask {stage} --force` to make it again",
         path.display()
     )]
     Damaged {
-        /// The file at fault.
+        /// The file.
         path: PathBuf,
-        /// The stage that makes it.
+        /// The stage that makes the file.
         stage: String,
-        /// Expected and found.
+        /// The recorded and the actual value.
         detail: String,
     },
-    /// The configuration cannot be used.
+    /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] crate::config::Error),
 }
 
-/// The result of working on artifacts.
+/// The result of reading or writing an artifact.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// For `map_err`: an [`Error::Io`] that says what was being done to which file.
+    /// Returns a function for `map_err` that makes an [`Error::Io`] with the operation and the file.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
         let path = path.to_owned();
         move |source| Error::Io { action, path, source }
     }
 
-    /// An [`Error::Malformed`].
+    /// Makes an [`Error::Malformed`].
     pub fn malformed(path: &Path, format: &'static str, detail: impl ToString) -> Error {
         Error::Malformed { path: path.to_owned(), format, detail: detail.to_string() }
     }

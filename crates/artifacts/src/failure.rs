@@ -1,4 +1,4 @@
-//! Why a program ended, as exit code and message, and how it prints: the stages, the tools and the orchestrator.
+//! Exit codes, failure messages and standard output of every program.
 
 use std::error::Error as StdError;
 use std::io::{ErrorKind, Write};
@@ -18,12 +18,12 @@ pub mod exit {
     pub const USAGE: u8 = 2;
     /// Bad or missing input data.
     pub const INPUT: u8 = 3;
-    /// Interrupted by SIGINT or SIGTERM with nothing half written: what a training had done is saved, and the same command
-    /// goes on from there.
+    /// Interrupted by SIGINT or SIGTERM. Nothing is half written: a training has saved its progress, and the same command
+    /// resumes it.
     pub const INTERRUPTED: u8 = 130;
 }
 
-/// Why a stage ended without its result.
+/// Why a program ended without a result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
@@ -36,31 +36,31 @@ pub enum Failure {
     /// The run failed.
     #[error(transparent)]
     Failed(Box<dyn StdError + Send + Sync>),
-    /// A signal ended it, with everything saved.
-    #[error("interrupted; everything is saved, and the same command goes on from here")]
+    /// A signal ended it, and its progress is saved.
+    #[error("interrupted; everything is saved, and the same command resumes from here")]
     Interrupted,
-    /// A signal ended it, and what it had begun is begun anew.
+    /// A signal ended it, and its progress is lost.
     #[error("interrupted; nothing is half written, and the same command starts this part again")]
     Stopped,
 }
 
 impl Failure {
-    /// The user's command or configuration is at fault.
+    /// A [`Failure::Usage`].
     pub fn usage(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Failure {
         Failure::Usage(error.into())
     }
 
-    /// The data are at fault.
+    /// A [`Failure::Input`].
     pub fn input(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Failure {
         Failure::Input(error.into())
     }
 
-    /// The run failed.
+    /// A [`Failure::Failed`].
     pub fn failed(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Failure {
         Failure::Failed(error.into())
     }
 
-    /// The process's exit code, see [`exit`].
+    /// The exit code of the process, see [`exit`].
     pub fn code(&self) -> u8 {
         match self {
             Failure::Usage(_) => exit::USAGE,
@@ -70,13 +70,13 @@ impl Failure {
         }
     }
 
-    /// The message with all its causes, in one line.
+    /// Joins the message and all its causes in one line.
     pub fn chain(&self) -> String {
         chain(self)
     }
 }
 
-/// An error's message with all its causes, in one line.
+/// Joins the message of an error and all its causes in one line.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -103,7 +103,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Turns a program's result into its exit code, and says what failed.
+/// Converts the result of a program to its exit code, and prints the failure to standard error.
 pub fn finish(program: &str, result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::from(exit::DONE),
@@ -115,7 +115,7 @@ pub fn finish(program: &str, result: Result<(), Failure>) -> ExitCode {
     }
 }
 
-/// Prints on standard output, and says whether anyone reads it: whoever closes the pipe has read enough.
+/// Prints to standard output. Returns false if the reader has closed the pipe, which is not an error.
 ///
 /// # Errors
 /// Any other failure to write.
@@ -123,7 +123,7 @@ pub fn print_text(text: &str) -> Result<bool, Failure> {
     print_to(&mut std::io::stdout(), text)
 }
 
-/// Prints one line of JSON on standard output, for another program to read. A closed pipe is not an error.
+/// Prints one line of JSON to standard output. A closed pipe is not an error.
 ///
 /// # Errors
 /// Any other failure to write.
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_pipe_ends_the_printing_and_a_full_disk_the_program() {
+    fn closed_pipe_is_no_error_but_full_disk_is() {
         let mut read = Vec::new();
         assert!(print_to(&mut read, "line\n").unwrap() && read == b"line\n");
         assert!(!print_to(&mut Failing(ErrorKind::BrokenPipe), "line\n").unwrap());

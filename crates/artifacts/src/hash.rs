@@ -1,4 +1,4 @@
-//! BLAKE3 of files, the identity of every artifact and sample.
+//! BLAKE3 digests, which identify artifacts and images.
 
 use std::fmt;
 use std::fs::File;
@@ -10,12 +10,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Error, Result};
 
-/// A BLAKE3 digest, 64 lowercase hexadecimal digits in text.
+/// A BLAKE3 digest. Its text form has 64 lowercase hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hash(blake3::Hash);
 
 impl Hash {
-    /// The digest of bytes in memory.
+    /// Computes the digest of bytes in memory.
     pub fn of(bytes: &[u8]) -> Hash {
         Hash(blake3::hash(bytes))
     }
@@ -25,19 +25,19 @@ impl Hash {
         self.0.as_bytes()
     }
 
-    /// The first 12 digits, enough for people to tell two apart.
+    /// The first 12 hexadecimal digits, for display.
     pub fn short(&self) -> String {
         self.0.to_hex()[..12].to_owned()
     }
 }
 
-/// Bytes that are digested at once: enough for all cores to share.
+/// Bytes that are read and hashed at once: enough to use all cores.
 const BLOCK: u64 = 8 << 20;
 
-/// The digest of a file, on all cores.
+/// Computes the digest of a file, on all cores.
 ///
-/// The file is read and not mapped: a map's pages count as this process's memory, and a file that somebody shortens
-/// meanwhile would end it.
+/// The file is read and not memory-mapped: mapped pages would count as memory of this process, and truncating a mapped file
+/// kills the process that reads it.
 pub fn file(path: &Path) -> Result<Hash> {
     let failed = || Error::io("read", path);
     let mut file = File::open(path).map_err(failed())?;
@@ -50,12 +50,13 @@ pub fn file(path: &Path) -> Result<Hash> {
     Ok(Hash(hasher.finalize()))
 }
 
-/// Digests a sequence of named parts, so that neither order nor borders between them can be confused.
+/// Computes one digest of a sequence of named parts. Names and lengths are hashed too, so that sequences that differ in the
+/// order of their parts, or in where one part ends, have different digests.
 #[derive(Default)]
 pub struct Digest(blake3::Hasher);
 
 impl Digest {
-    /// Adds one named part.
+    /// Appends a part.
     pub fn part(mut self, name: &str, bytes: &[u8]) -> Self {
         for piece in [name.as_bytes(), bytes] {
             self.0.update(&(piece.len() as u64).to_le_bytes());
@@ -64,7 +65,7 @@ impl Digest {
         self
     }
 
-    /// The digest of all parts so far.
+    /// Returns the digest of all parts so far.
     pub fn finish(&self) -> Hash {
         Hash(self.0.finalize())
     }
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_has_the_digest_of_its_bytes() {
+    fn hashes_files_of_any_length() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let path = dir.path().join("file");
         for len in [0, 1, BLOCK as usize, BLOCK as usize + 3] {

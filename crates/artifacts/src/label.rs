@@ -1,4 +1,4 @@
-//! Classes and splits, read from names and never from sorting order.
+//! Classes and splits, and the names that data sets use for them. Names alone decide; the order of folders never does.
 
 use std::fmt;
 
@@ -18,18 +18,18 @@ impl Label {
     /// Both classes, in the order of their indices.
     pub const ALL: [Label; 2] = [Label::Real, Label::Fake];
 
-    /// The class index in shards, logits and predictions: 0 real, 1 fake.
+    /// The class index in shards, logits and predictions: 0 is real, 1 is fake.
     pub fn index(self) -> u8 {
         self as u8
     }
 
-    /// The class of an index, if it is one.
+    /// Returns the class with the index `index`.
     pub fn from_index(index: u8) -> Option<Label> {
         Label::ALL.into_iter().find(|label| label.index() == index)
     }
 
-    /// The class that a folder's (or a CSV cell's) name stands for, if it is one of the names the field's data
-    /// sets use. Case does not matter, nor do `-` and blanks against `_`.
+    /// Returns the class that a folder name or CSV cell stands for, if it is a name that public data sets use. Ignores case,
+    /// and takes `-` and spaces as `_`.
     pub fn from_name(name: &str) -> Option<Label> {
         match normalise(name).as_str() {
             "real" | "0_real" | "real_images" | "nature" | "natural" | "human" | "photo" | "photos" | "photograph"
@@ -50,15 +50,15 @@ impl fmt::Display for Label {
     }
 }
 
-/// What a sample may be used for.
+/// The split of an image: what it may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Fits the weights.
+    /// Trains the weights.
     Train,
     /// Chooses the checkpoint, the threshold and the temperature.
     Val,
-    /// Judges, and chooses nothing.
+    /// Measures the final model. Nothing is chosen by it.
     Test,
 }
 
@@ -66,7 +66,7 @@ impl Split {
     /// All splits, in the order they are used.
     pub const ALL: [Split; 3] = [Split::Train, Split::Val, Split::Test];
 
-    /// The split that a folder's (or a CSV cell's) name stands for, if it is one.
+    /// Returns the split that a folder name or CSV cell stands for.
     pub fn from_name(name: &str) -> Option<Split> {
         match normalise(name).as_str() {
             "train" | "training" => Some(Split::Train),
@@ -76,7 +76,7 @@ impl Split {
         }
     }
 
-    /// The name in file names and columns.
+    /// The name used in file names and columns.
     pub fn name(self) -> &'static str {
         match self {
             Split::Train => "train",
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_come_from_names_whatever_their_case() {
+    fn reads_labels_from_names_in_any_case() {
         for name in ["real", "REAL", "0_real", "nature", "Real Images", "human"] {
             assert_eq!(Label::from_name(name), Some(Label::Real), "{name}");
         }
@@ -112,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn splits_come_from_names() {
+    fn reads_splits_from_names() {
         assert_eq!(Split::from_name("valid"), Some(Split::Val));
         assert_eq!(Split::from_name("Train"), Some(Split::Train));
         assert_eq!(Split::from_name("train2017"), None);
     }
 
     #[test]
-    fn indices_round_trip() {
+    fn label_indices_round_trip() {
         for label in Label::ALL {
             assert_eq!(Label::from_index(label.index()), Some(label));
         }

@@ -1,10 +1,10 @@
-//! The on-disk contract every stage shares: the run folder, manifests, labels, shards, predictions,
-//! configuration, and the random streams that make a run repeatable.
+//! The formats on disk that all stages share: the run folder, manifests, labels, shards, predictions and configuration. Also
+//! the random streams that make a run reproducible.
 //!
-//! A stage is a [`stage::Stage`]: it names its inputs, and writes its outputs through this crate, so that a
-//! killed process leaves the old artifact or the new one, never half of one.
+//! A stage implements [`stage::Stage`]: it lists its inputs and writes its outputs through this crate. A killed process
+//! therefore leaves the old artifact or the new one, never a part of one.
 //!
-//! The feature `tables` (on by default) adds the parquet artifacts; the orchestrator builds without it.
+//! The feature `tables` (on by default) adds the parquet artifacts. The orchestrator `xtask` builds without it.
 
 pub mod atomic;
 #[cfg(feature = "tables")]
@@ -22,11 +22,14 @@ pub mod progress;
 pub mod random;
 mod roc_auc;
 mod run_dir;
+pub mod run_toml;
 pub mod schema;
 #[cfg(feature = "tables")]
 pub mod shard;
 pub mod spreadsheet;
 pub mod stage;
+mod staleness;
+pub mod statistics;
 pub mod text;
 
 pub use error::{Error, Result};

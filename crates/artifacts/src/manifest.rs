@@ -1,4 +1,4 @@
-//! What a stage made, of what, and how: the file that makes an artifact complete.
+//! `manifest.json`, the record of how an artifact was made. A folder is a complete artifact once it has one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,11 +10,13 @@ use serde_json::{Map, Value};
 use crate::hash::{self, Digest, Hash};
 use crate::{Error, Result, atomic, names};
 
-/// The manifest's own format; a reader refuses newer ones.
-const SCHEMA_VERSION: u32 = 1;
+/// Version of the manifest's format. Readers refuse newer manifests.
+///
+/// - 1: `code.version` is the version of Candling, as text.
+/// - 2: `code.version` is the version of the stage, as a number; the version of Candling is `code.program`.
+const SCHEMA_VERSION: u32 = 2;
 
-/// The record of one finished stage, `manifest.json` in its folder. It is written last: a folder without one is
-/// incomplete.
+/// The record of one finished stage, written last into the stage's folder: a folder without a manifest is incomplete.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
     /// Version of this record's format.
@@ -27,17 +29,17 @@ pub struct Manifest {
     pub inputs: BTreeMap<String, Hash>,
     /// Each file of the artifact by its path relative to the manifest, with `/` between parts.
     pub outputs: BTreeMap<String, OutputFile>,
-    /// The program that made it.
+    /// The code that made the artifact.
     pub code: Code,
     /// Wall-clock seconds the stage took.
     pub seconds: f64,
     /// The device it computed on, e.g. "cpu (AMD EPYC, 2 threads)".
     pub device: String,
-    /// What the stage says of its result, in its own words (counts, best epoch …).
+    /// The stage's own summary of the result (counts, best epoch …).
     pub summary: Value,
 }
 
-/// Identity of one written file.
+/// Digest and length of one written file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputFile {
     /// Digest of the content.
@@ -46,26 +48,57 @@ pub struct OutputFile {
     pub bytes: u64,
 }
 
-/// Identity of the program that made an artifact.
+/// The code that made an artifact.
+///
+/// Only `version` decides whether the artifact is up to date. The program's version and digest are provenance: a comment,
+/// another compiler or another build option changes the digest and not the result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "RecordedCode")]
 pub struct Code {
-    /// Candling's version.
-    pub version: String,
-    /// Digest of the executable: any change of code, dependency or build option changes it.
+    /// Version of the stage's results, see [`crate::stage::Stage::VERSION`].
+    pub version: u32,
+    /// Version of Candling.
+    pub program: String,
+    /// Digest of the executable.
     pub executable: Hash,
 }
 
+/// [`Code`] as manifests of all schema versions have it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum RecordedCode {
+    Current {
+        version: u32,
+        program: String,
+        executable: Hash,
+    },
+    /// Schema version 1. Programs of that time made what is now version 1 of every stage.
+    First {
+        version: String,
+        executable: Hash,
+    },
+}
+
+impl From<RecordedCode> for Code {
+    fn from(recorded: RecordedCode) -> Code {
+        match recorded {
+            RecordedCode::Current { version, program, executable } => Code { version, program, executable },
+            RecordedCode::First { version: program, executable } => Code { version: 1, program, executable },
+        }
+    }
+}
+
 impl Code {
-    /// The running program.
-    pub fn current() -> Result<Code> {
+    /// Describes the running program, for a stage whose results have this version.
+    pub fn current(version: u32) -> Result<Code> {
         let path = std::env::current_exe().map_err(Error::io("find", Path::new("current executable")))?;
-        Ok(Code { version: env!("CARGO_PKG_VERSION").to_owned(), executable: hash::file(&path)? })
+        Ok(Code { version, program: env!("CARGO_PKG_VERSION").to_owned(), executable: hash::file(&path)? })
     }
 }
 
 impl Manifest {
-    /// A manifest of everything that `stage` left in `dir`, apart from the manifest itself. How it was made (configuration,
-    /// inputs, seconds, device, summary) is empty, for the caller to fill in.
+    /// Lists every file that `stage` left in `dir`, except the manifest itself. Configuration, inputs, seconds, device and
+    /// summary are empty, for the caller to fill in.
     pub fn of(dir: &Path, stage: &str, code: Code) -> Result<Manifest> {
         let mut outputs = BTreeMap::new();
         collect(dir, "", &mut outputs)?;
@@ -82,7 +115,7 @@ impl Manifest {
         })
     }
 
-    /// Reads the manifest of a folder; `None` where the folder is not complete.
+    /// Reads the manifest of a folder; `None` if the folder is not complete.
     pub fn read(dir: &Path) -> Result<Option<Manifest>> {
         let path = dir.join(names::MANIFEST);
         if !path.exists() {
@@ -100,7 +133,7 @@ impl Manifest {
         })
     }
 
-    /// Reads the manifest of a folder and checks every output against it; `None` where the folder is not complete.
+    /// Reads the manifest of a folder and checks every output against its digest; `None` if the folder is not complete.
     pub fn read_verified(dir: &Path) -> Result<Option<Manifest>> {
         let Some(manifest) = Manifest::read(dir)? else { return Ok(None) };
         for output in manifest.outputs.keys() {
@@ -109,18 +142,18 @@ impl Manifest {
         Ok(Some(manifest))
     }
 
-    /// Writes the manifest into a folder, which completes it.
+    /// Writes the manifest into a folder, which completes the artifact.
     pub fn write(&self, dir: &Path) -> Result<()> {
         atomic::write_json(&dir.join(names::MANIFEST), self)
     }
 
-    /// One digest over all outputs. Equal results have equal digests, however long they took and wherever they were
-    /// made, so a stage made again with the same result does not make the next ones run again.
+    /// Computes one digest over all outputs. Equal results have equal digests, however long they took and wherever they
+    /// were made, so that a stage made again with the same result does not make later stages run.
     pub fn outputs_digest(&self) -> Hash {
         self.digest_of(|_| true)
     }
 
-    /// [`Manifest::outputs_digest`] of some outputs alone: what a stage depends on that reads no others.
+    /// Computes [`Manifest::outputs_digest`] over some of the outputs, for a stage that reads only these.
     pub fn digest_of(&self, reads: impl Fn(&str) -> bool) -> Hash {
         self.outputs
             .iter()
@@ -129,7 +162,7 @@ impl Manifest {
             .finish()
     }
 
-    /// The first output that is missing or has another length, if any: the cheap check.
+    /// Returns why the outputs are damaged, if one is missing or has another length. Reads no content, so it is cheap.
     pub fn find_missing(&self, dir: &Path) -> Option<String> {
         self.outputs.iter().find_map(|(path, file)| match fs::metadata(dir.join(path)) {
             Ok(found) if found.len() == file.bytes => None,
@@ -138,7 +171,7 @@ impl Manifest {
         })
     }
 
-    /// Checks one output against its digest: the thorough check, before its content is trusted.
+    /// Checks one output against its digest. Call it before trusting the content.
     pub fn verify(&self, dir: &Path, output: &str) -> Result<()> {
         let path = dir.join(output);
         let damaged = |detail: String| Error::Damaged { path: path.clone(), stage: self.stage.clone(), detail };
@@ -150,7 +183,7 @@ impl Manifest {
         Err(damaged(format!("BLAKE3 {} instead of {}", found.short(), expected.blake3.short())))
     }
 
-    /// The path of one output, after [`Manifest::verify`]: what is read from it may be trusted.
+    /// Returns the path of one output after [`Manifest::verify`].
     pub fn verified(&self, dir: &Path, output: &str) -> Result<PathBuf> {
         self.verify(dir, output)?;
         Ok(dir.join(output))
@@ -170,4 +203,51 @@ fn collect(dir: &Path, prefix: &str, outputs: &mut BTreeMap<String, OutputFile>)
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complete(dir: &Path, config: Value) {
+        fs::create_dir_all(dir).unwrap();
+        fs::write(dir.join("data"), "content").unwrap();
+        let code = Code { version: 1, program: "1.0.0".to_owned(), executable: Hash::of(b"program") };
+        let manifest = Manifest::of(dir, "train", code).unwrap();
+        Manifest { config, ..manifest }.write(dir).unwrap();
+    }
+
+    #[test]
+    fn equal_outputs_have_equal_digests_and_damage_is_found() {
+        let root = tempfile::tempdir().unwrap();
+        let (a, b) = (root.path().join("a"), root.path().join("b"));
+        complete(&a, serde_json::json!({}));
+        complete(&b, serde_json::json!({ "other": 1 }));
+        let read = |dir: &Path| Manifest::require(dir, "train").unwrap();
+        assert_eq!(read(&a).outputs_digest(), read(&b).outputs_digest());
+        assert_eq!(Manifest::read_verified(&a).unwrap().unwrap().outputs_digest(), read(&b).outputs_digest());
+        fs::write(a.join("data"), "CONTENT").unwrap();
+        assert!(matches!(read(&a).verify(&a, "data"), Err(Error::Damaged { .. })));
+        assert!(matches!(Manifest::read_verified(&a), Err(Error::Damaged { .. })));
+    }
+
+    #[test]
+    fn refuses_newer_manifest() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("manifest.json"), r#"{"schema_version": 99, "unknown": 1}"#).unwrap();
+        assert!(matches!(Manifest::read(root.path()), Err(Error::SchemaVersion { found: 99, .. })));
+    }
+
+    /// `code` as 7cae74c wrote it.
+    #[test]
+    fn reads_code_of_schema_version_1_as_stage_version_1() {
+        let executable = Hash::of(b"program");
+        let old: Code =
+            serde_json::from_value(serde_json::json!({ "version": "0.1.0", "executable": executable })).unwrap();
+        assert_eq!(old, Code { version: 1, program: "0.1.0".to_owned(), executable });
+        let new = Code { version: 3, program: "0.2.0".to_owned(), executable };
+        let json = serde_json::to_value(&new).unwrap();
+        assert_eq!(json["version"], 3);
+        assert_eq!(serde_json::from_value::<Code>(json).unwrap(), new);
+    }
 }

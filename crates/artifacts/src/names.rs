@@ -1,31 +1,31 @@
-//! Names of artifacts, each in this one place.
+//! Names of files and folders in a run.
 
-/// The folder of all runs, in the folder that a program is started in.
+/// The folder of all runs, relative to the working directory.
 pub const RUNS: &str = "runs";
 /// The resolved configuration of a run.
 pub const RUN_TOML: &str = "run.toml";
-/// What a stage made, of what, and how.
+/// The record of how an artifact was made, see [`crate::Manifest`].
 pub const MANIFEST: &str = "manifest.json";
-/// The data stage: its folder, its section in a pipeline file.
+/// The data stage: its folder and its section in a pipeline file.
 pub const INGEST: &str = "ingest";
 /// The training stage.
 pub const TRAIN: &str = "train";
-/// The judging stage.
+/// The evaluation stage.
 pub const EVALUATE: &str = "evaluate";
 /// The reporting stage.
 pub const REPORT: &str = "report";
-/// All stages, in the order they run.
+/// All stages in the order they run.
 pub const STAGES: [&str; 4] = [INGEST, TRAIN, EVALUATE, REPORT];
 
-/// The folder of a run with the other data that its model was judged on, each ingested there.
+/// The folder of other data that the model of a run is evaluated on, each with a run folder of its own.
 pub const OTHER_DATA: &str = "data";
-/// The page within the folder of a report.
+/// The page of a report.
 pub const PAGE: &str = "index.html";
-/// Files that ingest could not use: one JSON object a line, see [`crate::schema::Rejected`].
+/// Files that ingest could not use: JSON lines of [`crate::schema::Rejected`].
 pub const REJECTED: &str = "rejected.jsonl";
 /// The audit of the data.
 pub const AUDIT: &str = "audit.json";
-/// Training history: one JSON object an epoch, see [`crate::schema::Epoch`].
+/// Training history: JSON lines of [`crate::schema::Epoch`].
 pub const HISTORY: &str = "metrics.jsonl";
 /// Weights of a checkpoint, under torchvision's names.
 pub const WEIGHTS: &str = "model.safetensors";
@@ -35,11 +35,11 @@ pub const MODEL_CONFIG: &str = "config.json";
 pub const PREPROCESSOR_CONFIG: &str = "preprocessor_config.json";
 /// Optimiser moments and counters of a checkpoint.
 pub const TRAINING_STATE: &str = "training_state.safetensors";
-/// Scores of every judged sample.
+/// Scores of every evaluated sample.
 pub const PREDICTIONS: &str = "predictions.parquet";
-/// What the scores are worth.
+/// Metrics of an evaluation, see [`crate::schema::Metrics`].
 pub const METRICS: &str = "metrics.json";
 /// The folder of examples and heat maps.
 pub const EXPLANATIONS: &str = "explanations";
-/// The list of what is in [`EXPLANATIONS`], see [`crate::schema::Explanations`].
+/// The index of [`EXPLANATIONS`], see [`crate::schema::Explanations`].
 pub const EXPLANATIONS_INDEX: &str = "index.json";

@@ -1,4 +1,5 @@
-//! Progress with rate and remaining time: a bar on a terminal, a plain line now and then elsewhere.
+//! Progress reports on standard error, with rate and remaining time: a progress bar on a terminal, or else a line every ten
+//! seconds.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
@@ -7,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How long a plain log stays silent between two lines.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+/// Time between two lines where standard error is not a terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The progress of one piece of work, on standard error. It may be shared between threads.
+/// The progress of one task. Threads may share it.
 pub struct Progress {
-    what: String,
+    task: String,
     unit: String,
     total: Option<u64>,
     start: Instant,
@@ -22,32 +23,32 @@ pub struct Progress {
 
 enum Output {
     Bar(ProgressBar),
-    Plain { last: Mutex<Instant>, message: Mutex<String> },
+    Lines { last_line: Mutex<Instant>, message: Mutex<String> },
 }
 
 impl Progress {
-    /// Starts counting `unit`s ("images") towards `total`, if it is known.
-    pub fn new(what: impl Into<String>, unit: impl Into<String>, total: Option<u64>) -> Progress {
-        let (what, unit) = (what.into(), unit.into());
+    /// Starts a task of `total` units, if the number is known. `unit` is the plural: "images".
+    pub fn new(task: impl Into<String>, unit: impl Into<String>, total: Option<u64>) -> Progress {
+        let (task, unit) = (task.into(), unit.into());
         let output = if std::io::stderr().is_terminal() {
-            Output::Bar(bar(&what, &unit, total))
+            Output::Bar(bar(&task, &unit, total))
         } else {
-            Output::Plain { last: Mutex::new(Instant::now()), message: Mutex::default() }
+            Output::Lines { last_line: Mutex::new(Instant::now()), message: Mutex::default() }
         };
-        Progress { what, unit, total, start: Instant::now(), done: AtomicU64::new(0), output }
+        Progress { task, unit, total, start: Instant::now(), done: AtomicU64::new(0), output }
     }
 
-    /// Counts `n` more.
+    /// Adds `n` units that are done.
     pub fn add(&self, n: u64) {
         let done = self.done.fetch_add(n, Ordering::Relaxed) + n;
         match &self.output {
             Output::Bar(bar) => bar.set_position(done),
-            Output::Plain { last, message } => {
-                let Ok(mut last) = last.try_lock() else {
+            Output::Lines { last_line, message } => {
+                let Ok(mut last_line) = last_line.try_lock() else {
                     return;
                 };
-                if last.elapsed() >= PLAIN_INTERVAL {
-                    *last = Instant::now();
+                if last_line.elapsed() >= LINE_INTERVAL {
+                    *last_line = Instant::now();
                     let message = message.lock().map(|message| message.clone()).unwrap_or_default();
                     self.print_line(done, &message);
                 }
@@ -55,11 +56,11 @@ impl Progress {
         }
     }
 
-    /// Adds a word of context, such as the loss.
+    /// Sets a short text that is shown behind the numbers, such as the loss.
     pub fn message(&self, text: impl Into<String>) {
         match &self.output {
             Output::Bar(bar) => bar.set_message(text.into()),
-            Output::Plain { message, .. } => {
+            Output::Lines { message, .. } => {
                 if let Ok(mut message) = message.lock() {
                     *message = text.into();
                 }
@@ -67,54 +68,54 @@ impl Progress {
         }
     }
 
-    /// Says one line that stays, above the bar where there is one.
-    pub fn say(&self, text: &str) {
+    /// Prints a line, above the bar if there is one.
+    pub fn println(&self, text: &str) {
         match &self.output {
             Output::Bar(bar) => bar.suspend(|| line(text)),
-            Output::Plain { .. } => line(text),
+            Output::Lines { .. } => line(text),
         }
     }
 
-    /// Ends the bar and leaves nothing behind.
+    /// Removes the bar.
     pub fn clear(&self) {
         if let Output::Bar(bar) = &self.output {
             bar.finish_and_clear();
         }
     }
 
-    /// Units a second since the start.
+    /// Units per second since the start.
     pub fn rate(&self) -> f64 {
         self.done.load(Ordering::Relaxed) as f64 / self.start.elapsed().as_secs_f64().max(1e-9)
     }
 
-    /// Ends the bar and leaves one line that says how much was done and how fast.
+    /// Replaces the bar with one line: the units done, the time and the rate.
     pub fn finish(&self) {
         self.clear();
         let done = self.done.load(Ordering::Relaxed);
         let seconds = self.start.elapsed().as_secs_f64();
-        line(&format!("{}: {done} {} in {seconds:.1} s ({:.1}/s)", self.what, self.unit, self.rate()));
+        line(&format!("{}: {done} {} in {seconds:.1} s ({:.1}/s)", self.task, self.unit, self.rate()));
     }
 
     fn print_line(&self, done: u64, message: &str) {
-        let Progress { what, unit, .. } = self;
+        let Progress { task, unit, .. } = self;
         let rate = self.rate();
         let message = if message.is_empty() { String::new() } else { format!(", {message}") };
         match self.total {
             Some(total) => {
                 let left = total.saturating_sub(done) as f64 / rate.max(1e-9);
-                line(&format!("{what}: {done}/{total} {unit}, {rate:.1}/s, {left:.0} s left{message}"));
+                line(&format!("{task}: {done}/{total} {unit}, {rate:.1}/s, {left:.0} s left{message}"));
             }
-            None => line(&format!("{what}: {done} {unit}, {rate:.1}/s{message}")),
+            None => line(&format!("{task}: {done} {unit}, {rate:.1}/s{message}")),
         }
     }
 }
 
-/// Says one line on standard error, below any bar. A closed standard error is not this program's failure.
+/// Prints a line to standard error. Errors are ignored: a program does not fail because its standard error is closed.
 pub fn line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// A number of bytes, for people: "640 kB", "1.2 GB".
+/// Formats a number of bytes for people: "640 kB", "1.2 GB".
 pub fn bytes(value: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if value < 1000 {
@@ -126,18 +127,18 @@ pub fn bytes(value: u64) -> String {
         scaled /= 1000.0;
         unit += 1;
     }
-    // 9.95 would be rounded to "10.0".
+    // One decimal would round 9.95 to "10.0".
     let decimals = usize::from(scaled < 9.95);
     format!("{scaled:.decimals$} {}", UNITS[unit])
 }
 
-fn bar(what: &str, unit: &str, total: Option<u64>) -> ProgressBar {
+fn bar(task: &str, unit: &str, total: Option<u64>) -> ProgressBar {
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     let template = match total {
         Some(_) => {
-            format!("{what} {{wide_bar}} {{pos}}/{{len}} {unit} {{per_sec}} {{eta}} left {{msg}}")
+            format!("{task} {{wide_bar}} {{pos}}/{{len}} {unit} {{per_sec}} {{eta}} left {{msg}}")
         }
-        None => format!("{what} {{spinner}} {{pos}} {unit} {{per_sec}} {{msg}}"),
+        None => format!("{task} {{spinner}} {{pos}} {unit} {{per_sec}} {{msg}}"),
     };
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
@@ -150,14 +151,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_have_two_or_three_digits_and_a_unit() {
-        let said = |value, text| assert_eq!(bytes(value), text);
-        said(0, "0 B");
-        said(999, "999 B");
-        said(1_000, "1.0 kB");
-        said(9_960, "10 kB");
-        said(94_371_840, "94 MB");
-        said(999_600_000, "1.0 GB");
-        said(12_000_000_000_000_000, "12000 TB");
+    fn formats_bytes_with_two_or_three_digits() {
+        let check = |value, text| assert_eq!(bytes(value), text);
+        check(0, "0 B");
+        check(999, "999 B");
+        check(1_000, "1.0 kB");
+        check(9_960, "10 kB");
+        check(94_371_840, "94 MB");
+        check(999_600_000, "1.0 GB");
+        check(12_000_000_000_000_000, "12000 TB");
     }
 }

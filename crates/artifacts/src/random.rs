@@ -1,15 +1,15 @@
-//! Random streams that depend on nothing but what they are for.
+//! Reproducible random streams.
 //!
-//! A stream is derived from (seed, purpose, keys), where the keys are an epoch, a sample's index, a run …; so a
-//! result does not depend on the number of threads or on the order in which they work.
+//! A stream is derived from a seed, a purpose ("shuffle") and keys (an epoch, the index of an image, a run …). Results
+//! therefore do not depend on the number of threads or on the order of their work.
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// The generator of every stream: ChaCha with 12 rounds, equal on all platforms.
+/// The random number generator of every stream: ChaCha with 12 rounds, which gives the same numbers on all platforms.
 pub type Stream = ChaCha12Rng;
 
-/// The stream for one purpose.
+/// Returns the random stream for `seed`, `purpose` and `keys`.
 ///
 /// ```
 /// use artifacts::random::stream;

@@ -1,27 +1,27 @@
-//! The folder of one run, and where everything in it is.
+//! Paths inside a run folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::schema::{ModelConfig, PreprocessorConfig};
-use crate::{Error, Result, atomic, names};
+use crate::{Error, Result, atomic, config, names};
 
-/// The folder of one run, `runs/<name>/`. It owns the paths in it: no stage builds one from strings.
+/// The folder of one run, `runs/<name>/`. All paths inside it come from here: no stage builds one from strings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDir(PathBuf);
 
 impl RunDir {
-    /// The run at a path, whether it is there yet or not.
+    /// The run at a path, which need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> RunDir {
         RunDir(path.into())
     }
 
-    /// The run of a pipeline that names no folder: [`names::RUNS`]`/NAME`.
+    /// The default run of the pipeline `name`: [`names::RUNS`]`/NAME`.
     pub fn named(name: impl AsRef<Path>) -> RunDir {
         RunDir(Path::new(names::RUNS).join(name))
     }
 
-    /// The run under `runs` whose configuration was written last.
+    /// Finds the run under `runs` whose `run.toml` was written last.
     pub fn latest(runs: &Path) -> Result<RunDir> {
         let none = || Error::Missing {
             artifact: "run".to_owned(),
@@ -55,22 +55,22 @@ impl RunDir {
         self.0.join(names::RUN_TOML)
     }
 
-    /// The folder of a stage by its name, or of a further evaluation such as `evaluate-faces`.
+    /// The folder of a stage by its name, or of an evaluation on other data such as `evaluate-faces`.
     pub fn stage(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// Shards, rejected files and audit.
+    /// The folder of shards, rejected files and audit.
     pub fn ingest(&self) -> PathBuf {
         self.stage(names::INGEST)
     }
 
-    /// Where the list of rejected files is when ingest was refused for it, and left nothing else.
-    pub fn refused_files(&self) -> PathBuf {
+    /// The list of unusable files that ingest writes when it fails because there are too many of them.
+    pub fn rejected_by_failed_ingest(&self) -> PathBuf {
         self.0.join(names::REJECTED)
     }
 
-    /// Other data that the run's model is judged on, ingested as a run of their own.
+    /// The run folder of other data that the run's model is evaluated on.
     pub fn other_data(&self, name: &str) -> RunDir {
         RunDir(self.0.join(names::OTHER_DATA).join(name))
     }
@@ -85,18 +85,37 @@ impl RunDir {
         self.train().join(format!("run-{run}"))
     }
 
-    /// The complete training runs, from 0 on without a gap.
+    /// The complete training runs from `run-0` to the first gap, and not beyond the number `train.runs` of `run.toml`.
     pub fn complete_train_runs(&self) -> Vec<PathBuf> {
-        (0..).map(|run| self.train_run(run)).take_while(|dir| dir.join(names::MANIFEST).exists()).collect()
+        self.split_train_runs().0
     }
 
-    /// Predictions, metrics and explanations.
+    /// The complete training runs that [`RunDir::complete_train_runs`] leaves out because `train.runs` was lowered.
+    pub fn surplus_train_runs(&self) -> Vec<PathBuf> {
+        self.split_train_runs().1
+    }
+
+    fn split_train_runs(&self) -> (Vec<PathBuf>, Vec<PathBuf>) {
+        let complete = (0..).map(|run| self.train_run(run)).take_while(|dir| dir.join(names::MANIFEST).exists());
+        let mut complete: Vec<PathBuf> = complete.collect();
+        let included = self.configured_train_runs().unwrap_or(usize::MAX);
+        let surplus = complete.split_off(included.min(complete.len()));
+        (complete, surplus)
+    }
+
+    /// `train.runs` of `run.toml`; none if the file or the key does not exist.
+    fn configured_train_runs(&self) -> Option<usize> {
+        let document = config::read(&self.config()).ok()?;
+        usize::try_from(document.get(names::TRAIN)?.get("runs")?.as_integer()?).ok()
+    }
+
+    /// The folder of predictions, metrics and explanations.
     pub fn evaluate(&self) -> PathBuf {
         self.stage(names::EVALUATE)
     }
 
-    /// The complete evaluations on other data, `evaluate-NAME`, in the order of their names.
-    pub fn further_evaluations(&self) -> Result<Vec<PathBuf>> {
+    /// The complete evaluations besides `evaluate`, such as those on other data: `evaluate-NAME`, sorted by name.
+    pub fn named_evaluations(&self) -> Result<Vec<PathBuf>> {
         let prefix = format!("{}-", names::EVALUATE);
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.0).map_err(Error::io("list", &self.0))? {
@@ -110,7 +129,7 @@ impl RunDir {
         Ok(found)
     }
 
-    /// The HTML report, figures and model card.
+    /// The folder of the HTML report, its figures and the model card.
     pub fn report(&self) -> PathBuf {
         self.stage(names::REPORT)
     }
@@ -121,7 +140,7 @@ impl RunDir {
     }
 }
 
-/// A folder with a model's weights and what is needed to use or resume them.
+/// A folder with the weights of a model and the files needed to use them or to resume training.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint(PathBuf);
 
@@ -141,8 +160,9 @@ impl Checkpoint {
         Checkpoint(train_run.join("last"))
     }
 
-    /// Which checkpoint of a training run a name means: `best` or `last`; none where the name is a checkpoint's own path.
-    pub fn of_name(name: &str) -> Option<fn(&Path) -> Checkpoint> {
+    /// Returns how to find the checkpoint called `best` or `last` in a training run; none for any other name, which is then
+    /// the path of a checkpoint.
+    pub fn by_name(name: &str) -> Option<fn(&Path) -> Checkpoint> {
         match name {
             "best" => Some(Checkpoint::best),
             "last" => Some(Checkpoint::last),
@@ -183,5 +203,26 @@ impl Checkpoint {
     /// Optimiser moments and counters.
     pub fn training_state(&self) -> PathBuf {
         self.0.join(names::TRAINING_STATE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaves_out_training_runs_beyond_the_configured_number() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::new(root.path());
+        for k in [0, 1, 2, 4] {
+            fs::create_dir_all(run.train_run(k)).unwrap();
+            fs::write(run.train_run(k).join(names::MANIFEST), "{}").unwrap();
+        }
+        let of = |runs: &[usize]| runs.iter().map(|k| run.train_run(*k)).collect::<Vec<_>>();
+        assert_eq!((run.complete_train_runs(), run.surplus_train_runs()), (of(&[0, 1, 2]), of(&[])));
+        fs::write(run.config(), "[train]\nruns = 1\n").unwrap();
+        assert_eq!((run.complete_train_runs(), run.surplus_train_runs()), (of(&[0]), of(&[1, 2])));
+        fs::write(run.config(), "[train]\nruns = 5\n").unwrap();
+        assert_eq!(run.complete_train_runs(), of(&[0, 1, 2]));
     }
 }

@@ -3,11 +3,14 @@
 mod audit;
 mod checkpoint;
 mod comparison;
+mod confusion;
 mod explanations;
 mod history;
 mod ingest;
+mod metric;
 mod metrics;
 mod robustness;
+mod scores;
 
 pub use audit::{
     Association, AssociationBin, Audit, ExactDuplicates, NearDuplicate, NearDuplicates, Probe, ProbeShare, Probes,
@@ -15,11 +18,14 @@ pub use audit::{
 };
 pub use checkpoint::{ImageSize, MINIMUM_SIDE, ModelConfig, PreprocessorConfig, Reencode, ReencodeFormat};
 pub use comparison::{Comparison, DeLong, Difference, Disagreement, Entrant, McNemar, Pair};
+pub use confusion::{Confusion, Proportion};
 pub use explanations::{Example, ExampleKind, Explanations, HeatMap, SanityCheck};
 pub use history::{Epoch, TrainingRate};
 pub use ingest::{IngestSummary, Rejected, SplitSummary};
+pub use metric::{Basis, Direction, Display, GroupInterval, IntervalMethod, Metric, Needs};
 pub use metrics::{
-    Bootstrap, Confusion, CurvePoint, Fitted, Group, Groups, Inconclusive, Interval, Metrics, Moments, ReliabilityBin,
-    RunMetrics, Scores, Seen, Worst,
+    Bootstrap, CurvePoint, Fitted, Group, Groups, Inconclusive, Interval, Metrics, Moments, ReliabilityBin, RunMetrics,
+    Seen, Worst,
 };
 pub use robustness::{Flip, FlippingImage, Robustness, RobustnessCurve, RobustnessPoint};
+pub use scores::{METRICS, Scores, balanced_accuracy};

@@ -1,8 +1,8 @@
-//! Shards: parquet files of labelled, already resized pixels.
+//! Shards: parquet files of labelled, resized images.
 //!
-//! Any parquet reader can read them. Candling itself reads metadata once and then takes pixels straight from the
-//! memory-mapped file, in any order: the `pixels` column is plain, uncompressed and has one row a page, so that
-//! the page index says where each image lies. A globally shuffled epoch thus costs no decoding and no copy.
+//! Any parquet reader can read them. Candling reads the metadata once, and then takes pixels from the memory-mapped file in
+//! any order: the column `pixels` is uncompressed and plain-encoded with one row per page, so that the page index gives the
+//! position of each image. A shuffled epoch needs no decoding and no copy.
 
 mod read;
 mod write;
@@ -15,38 +15,38 @@ use serde::{Deserialize, Serialize};
 use crate::hash::Hash;
 use crate::{Label, Split};
 
-/// Version of the shards' schema, in each file's metadata.
+/// Version of the shard schema, recorded in the metadata of each file.
 const SCHEMA_VERSION: u32 = 1;
-/// Key of the schema version in a file's metadata.
+/// Metadata key of the schema version.
 const VERSION_KEY: &str = "candling.schema_version";
-/// Key of the stored height in a file's metadata.
+/// Metadata key of the height of the stored images.
 const HEIGHT_KEY: &str = "candling.height";
-/// Key of the stored width in a file's metadata.
+/// Metadata key of the width of the stored images.
 const WIDTH_KEY: &str = "candling.width";
-/// The column of pixels.
+/// Name of the pixel column.
 const PIXELS: &str = "pixels";
 
-/// What is known of one image besides its pixels. Of its file, `width`, `height` and `file_bytes` are 0 and `format` is
-/// empty where ingest was told to strip them.
+/// The columns of one image besides its pixels. With `ingest.strip`, `width`, `height` and `file_bytes` are 0 and `format` is
+/// empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
-    /// BLAKE3 of the source file.
+    /// BLAKE3 digest of the source file.
     pub id: Hash,
-    /// Where the source has it.
+    /// Path of the file in its source.
     pub path: String,
     /// Its class.
     pub label: Label,
-    /// What it may be used for.
+    /// Its split.
     pub split: Split,
-    /// The generator, "" where unknown and for photographs.
+    /// The generator; empty for photographs and if unknown.
     pub generator: String,
     /// Width of the source image in pixels.
     pub width: u32,
     /// Height of the source image in pixels.
     pub height: u32,
-    /// Format of the source file by its content: "jpeg", "png" …
+    /// Format of the source file, detected from its content: "jpeg", "png" …
     pub format: String,
-    /// Length of the source file.
+    /// Length of the source file in bytes.
     pub file_bytes: u64,
 }
 
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn shards_round_trip_in_any_order() {
+    fn round_trips_in_any_order() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), 23, 10);
         assert!(dir.path().join("train-00002-of-00003.parquet").exists());
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_content_gives_equal_bytes() {
+    fn writes_equal_bytes_for_equal_content() {
         let [a, b] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         write(a.path(), 12, 5);
         write(b.path(), 12, 5);
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_shard_is_an_error_that_names_it() {
+    fn rejects_truncated_shard_by_name() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), 4, 10);
         let path = dir.path().join("train-00000-of-00001.parquet");
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_split_is_an_error_that_names_it() {
+    fn rejects_missing_split_by_name() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), 4, 10);
         let error = Shards::open(dir.path(), Split::Test).unwrap_err();
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn pixels_of_the_wrong_length_are_refused() {
+    fn rejects_pixels_of_wrong_length() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = ShardWriter::new(dir.path(), Split::Train, [5, 7], 10);
         assert!(writer.push(sample(0, Split::Train), &[0; 9]).is_err());

@@ -1,10 +1,12 @@
-//! Text from outside in tables that people open in a spreadsheet.
+//! Escaping of CSV cells that people open in a spreadsheet program.
 
 use std::borrow::Cow;
 
-/// The text with an apostrophe in front where a spreadsheet would run it as a formula, as OWASP's "CSV Injection" advises.
-/// Line breaks and tabs, which can hide the sign, must have been made visible before; U+FFFD may stand for one.
-pub fn harmless(text: &str) -> Cow<'_, str> {
+/// Prefixes an apostrophe to text that a spreadsheet program would evaluate as a formula, as OWASP's "CSV Injection" advises.
+///
+/// Pass the text through [`crate::text::visible`] first: a line break or tab before the sign would hide the formula from
+/// this check. U+FFFD may stand for one, and is escaped too.
+pub fn escape_formula(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', char::REPLACEMENT_CHARACTER]) {
         Cow::Owned(format!("'{text}"))
     } else {

@@ -1,18 +1,27 @@
-//! Text from outside, made fit to be shown: file names, labels and generators are whatever a data set says they are.
+//! Sanitising text from outside, such as file names, labels and names of generators, before it is displayed.
 //!
-//! Here is what no escaping for HTML, CSV or JSON helps against: characters that cannot be seen, that turn the text around
-//! them, that move the cursor of a terminal, or that XML cannot hold.
+//! Escaping for HTML, CSV or JSON does not remove invisible characters, characters that reorder the text around them,
+//! terminal control sequences, or characters that XML forbids. This module does.
 
-/// Whether a character hides, reorders its neighbours, controls a terminal, or is no character of XML 1.0.
+/// Whether a character is invisible, reorders its neighbours, controls a terminal, or is not allowed in XML 1.0.
 pub fn is_hazard(c: char) -> bool {
-    let hides = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
+    let invisible = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
     let reorders = matches!(c, '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}');
-    c.is_control() || hides || reorders || matches!(c, '\u{fffe}' | '\u{ffff}')
+    c.is_control() || invisible || reorders || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
-/// The text with every such character replaced by U+FFFD, so that it shows that something was there.
+/// Replaces each character that [`is_hazard`] finds by U+FFFD, which displays as a replacement mark.
 pub fn visible(text: &str) -> String {
     text.chars().map(|c| if is_hazard(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Quotes a word of a command for a POSIX shell, if it needs quotes.
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -20,12 +29,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_hides_is_made_visible() {
+    fn replaces_invisible_and_control_characters() {
         assert_eq!(visible("a\u{202e}gpj.exe\n\0b"), "a\u{fffd}gpj.exe\u{fffd}\u{fffd}b");
         assert_eq!(
             visible("a\u{1b}[31m\u{200b}\u{61c}\u{2028}\u{feff}"),
             "a\u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}\u{fffd}"
         );
         assert_eq!(visible("Grüße 写真.jpg"), "Grüße 写真.jpg");
+    }
+
+    #[test]
+    fn shell_words_are_quoted_only_if_needed() {
+        assert_eq!(shell_word("runs/demo-1"), "runs/demo-1");
+        assert_eq!(shell_word("my runs"), "'my runs'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word(""), "''");
     }
 }

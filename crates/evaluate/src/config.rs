@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use artifacts::config::OutOfRange;
 use artifacts::{Split, names};
-use model::Precision;
+use model::PrecisionChoice;
 use model::device::DeviceChoice;
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ pub struct Config {
     /// Where to compute: auto, cpu or `cuda[:N]`.
     pub device: DeviceChoice,
     /// What convolutions multiply: auto (f32 on the CPU, a card's best), f32, bf16 or, on a card, tf32.
-    pub precision: Precision,
+    pub precision: PrecisionChoice,
     /// Bootstrap resamples behind each interval; 0 leaves the intervals out.
     pub resamples: u32,
     /// Seed of the bootstrap and of the randomised network.
@@ -56,7 +56,7 @@ impl Default for Config {
             name: None,
             batch: 32,
             device: DeviceChoice::Auto,
-            precision: Precision::Auto,
+            precision: PrecisionChoice::Auto,
             resamples: DEFAULT_RESAMPLES,
             seed: 0,
             examples: 8,
@@ -107,7 +107,7 @@ mod tests {
     fn values_out_of_range_are_named() {
         assert_eq!(Config::default().validate(), Ok(()));
         let error = Config { batch: 0, ..Config::default() }.validate().unwrap_err();
-        assert_eq!(error.to_string(), "evaluate.batch is 0, and must be at least 1");
+        assert_eq!(error.to_string(), "evaluate.batch must be at least 1, but is 0");
         let named = Config { name: Some("../x".to_owned()), ..Config::default() };
         assert!(named.validate().unwrap_err().to_string().contains("evaluate.name"));
         let band = BandLimits { misses: f64::NAN, ..BandLimits::default() };

@@ -29,6 +29,7 @@ pub struct Evaluate;
 
 impl Stage for Evaluate {
     const NAME: &'static str = names::EVALUATE;
+    const VERSION: u32 = 1;
     type Config = Config;
 
     fn validate(config: &Config) -> Result<(), Failure> {
@@ -42,7 +43,7 @@ impl Stage for Evaluate {
             |key, path: &Path, range| Err(Failure::input(OutOfRange::new(names::EVALUATE, key, path.display(), range)));
         let is_absent = |path: &Path| !path.is_dir() && !is_inside(path, run.path());
         let ckpt = Path::new(&config.ckpt);
-        if Checkpoint::of_name(&config.ckpt).is_none() && is_absent(ckpt) {
+        if Checkpoint::by_name(&config.ckpt).is_none() && is_absent(ckpt) {
             return refuse("ckpt", ckpt, "best, last or the folder of a checkpoint");
         }
         match &config.data {
@@ -72,6 +73,10 @@ impl Stage for Evaluate {
         let (run, config) = (&job.run, &job.config);
         let device = config.device.open(config.precision).map_err(Error::from)?;
         progress::line(&format!("evaluate: on {device}"));
+        for surplus in run.surplus_train_runs() {
+            let surplus = surplus.display();
+            progress::line(&format!("evaluate: `{surplus}` is left out, because train.runs does not include it"));
+        }
         let judged_set = judged_set(run, config)?;
         let judged = judged_set.split(config.split)?;
         let data = Data {
@@ -171,7 +176,7 @@ fn ingest_summary(set: &ShardSet) -> Result<IngestSummary, Failure> {
 
 /// The checkpoints that are judged: one of each training run, or the one at a path.
 fn checkpoints(run: &RunDir, config: &Config) -> Result<Vec<Checkpoint>, Failure> {
-    let Some(of) = Checkpoint::of_name(&config.ckpt) else {
+    let Some(of) = Checkpoint::by_name(&config.ckpt) else {
         return Ok(vec![Checkpoint::new(&config.ckpt)]);
     };
     let runs = run.complete_train_runs();

@@ -11,7 +11,7 @@ use artifacts::schema::Interval;
 use evaluate::bootstrap::{Plan, View, intervals, paired_difference, resample};
 use evaluate::calibration::{Scale, Temperature, sigmoid};
 use evaluate::judge::{Scored, with_intervals};
-use evaluate::metrics::{AtThreshold, ProbabilityMetrics, RankMetrics, Ranking, Weights, calibration_error_by_chance};
+use evaluate::metrics::{ProbabilityMetrics, RankMetrics, Ranking, Weights, calibration_error_by_chance, confusion};
 use evaluate::significance::delong_interval;
 use rand::RngExt;
 use rayon::prelude::*;
@@ -229,9 +229,9 @@ fn resampled_probabilities_and_verdicts_are_those_of_the_rows() {
     }
     // Of images that differ, the interval lies around the whole's value.
     let found = &intervals(&ranking, &plan(400))[0];
-    let at = AtThreshold::of(&ranking, 0.5, sigmoid);
+    let at = confusion(&ranking, 0.5, sigmoid);
     let probability = ProbabilityMetrics::of(&labels, &p_fake(&scores)).unwrap();
-    for (name, value) in at.named().into_iter().chain(probability.named()).filter(|named| !calibration(named)) {
+    for (name, value) in at.named_metrics().chain(probability.named()).filter(|named| !calibration(named)) {
         let interval = found[name];
         assert!(interval.low < value.unwrap() && value.unwrap() < interval.high, "{name}: {value:?}, {interval:?}");
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use artifacts::Label;
 use artifacts::schema::CurvePoint;
 use evaluate::calibration::fit_temperature;
-use evaluate::metrics::{AtThreshold, Named, ProbabilityMetrics, RankMetrics, Ranking, pr_curve, roc_curve};
+use evaluate::metrics::{Named, ProbabilityMetrics, RankMetrics, Ranking, confusion, pr_curve, roc_curve};
 use evaluate::significance::{delong, mcnemar};
 use serde_json::Value;
 
@@ -51,9 +51,9 @@ fn metrics_equal_scikit_learn() {
         let probability = ProbabilityMetrics::of(&labels, &scores).unwrap();
         assert_named(&probability.named(), &case["probability"], &case);
         for at in case["at"].as_array().unwrap() {
-            let found = AtThreshold::of(&ranking, at["threshold"].as_f64().unwrap(), |p| p);
-            assert_named(&found.named(), at, &case);
-            assert_eq!(serde_json::to_value(found.confusion).unwrap(), at["confusion"], "{}", case["name"]);
+            let confusion = confusion(&ranking, at["threshold"].as_f64().unwrap(), |p| p);
+            assert_named(&confusion.named_metrics().collect::<Vec<_>>(), at, &case);
+            assert_eq!(serde_json::to_value(confusion).unwrap(), at["confusion"], "{}", case["name"]);
         }
         let roc = roc_curve(&ranking);
         let pr = pr_curve(&ranking);
@@ -80,7 +80,7 @@ fn nothing_is_defined_without_images() {
     let ranking = Ranking::new(&[], &[]).unwrap();
     let named = [
         RankMetrics::of(&ranking).named().to_vec(),
-        AtThreshold::of(&ranking, 0.5, |p| p).named().to_vec(),
+        confusion(&ranking, 0.5, |p| p).named_metrics().collect(),
         ProbabilityMetrics::of(&[], &[]).unwrap().named().to_vec(),
     ];
     for (name, value) in named.iter().flatten() {

@@ -1,26 +1,26 @@
-//! Credentials on their way to a server.
+//! Credentials for HTTP requests.
 
 use std::fmt;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-/// What identifies the user to a server. Its `Debug` form names the scheme alone.
+/// Credentials for a server. The `Debug` form shows the scheme only.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Authorization {
     /// An access token (RFC 6750).
     Bearer(String),
     /// A user name and a password or key (RFC 7617).
     Basic {
-        /// The name of the account.
+        /// The account name.
         username: String,
-        /// Its secret.
+        /// The password or key.
         password: String,
     },
 }
 
 impl Authorization {
-    /// The value of the `Authorization` header.
+    /// Returns the value of the `Authorization` header.
     pub(crate) fn header(&self) -> String {
         match self {
             Authorization::Bearer(token) => format!("Bearer {token}"),
@@ -45,13 +45,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn basic_is_encoded_as_in_rfc_7617() {
+    fn encodes_basic_credentials_as_in_rfc_7617() {
         let user = Authorization::Basic { username: "Aladdin".into(), password: "open sesame".into() };
         assert_eq!(user.header(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
     }
 
     #[test]
-    fn debug_shows_no_secret() {
+    fn debug_form_shows_no_secret() {
         let user = Authorization::Basic { username: "name".into(), password: "hunter2".into() };
         assert_eq!(format!("{user:?} {:?}", Authorization::Bearer("hunter2".into())), "Basic(…) Bearer(…)");
     }

@@ -1,4 +1,4 @@
-//! Checksums that services name for the files they serve.
+//! Checksums that services publish for their files.
 
 use std::fmt;
 use std::fs::File;
@@ -12,22 +12,23 @@ use md5::Md5;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-/// A file's checksum, in one of the algorithms in use.
+/// The checksum of a file.
 ///
-/// MD5 and CRC-32C guard against damage on the way, not against malice; they are what Google Cloud Storage offers.
+/// MD5 and CRC-32C, the checksums of Google Cloud Storage, detect damage in transfer but not manipulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Checksum {
-    /// MD5, as Google Cloud Storage names it.
+    /// MD5. Google Cloud Storage publishes it for most objects.
     Md5([u8; 16]),
-    /// CRC-32C (Castagnoli), which Google Cloud Storage names for every object, composite ones included.
+    /// CRC-32C (Castagnoli). Google Cloud Storage publishes it for every object, including composite ones.
     Crc32c(u32),
-    /// SHA-256, the entity tag of a large file on the Hugging Face hub.
+    /// SHA-256. The Hugging Face hub publishes it as the entity tag of a large file.
     Sha256([u8; 32]),
 }
 
 impl Checksum {
-    /// The strongest checksum in the values of `x-goog-hash` headers, such as `crc32c=n03x6A==,md5=Ojk9c3dhfxgoKVVHYwFbHQ==`
+    /// Parses `x-goog-hash` headers, such as `crc32c=n03x6A==,md5=Ojk9c3dhfxgoKVVHYwFbHQ==`, and returns the strongest
+    /// checksum
     /// (<https://cloud.google.com/storage/docs/xml-api/reference-headers#xgooghash>).
     pub fn from_goog_hash<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Checksum> {
         let (mut md5, mut crc32c) = (None, None);
@@ -43,7 +44,7 @@ impl Checksum {
         md5.or(crc32c)
     }
 
-    /// Reads 64 hexadecimal digits.
+    /// Parses a SHA-256 checksum of 64 hexadecimal digits.
     pub fn sha256_from_hex(text: &str) -> Option<Checksum> {
         let digits = text.as_bytes();
         if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -56,7 +57,7 @@ impl Checksum {
         Some(Checksum::Sha256(bytes))
     }
 
-    /// The algorithm's name.
+    /// The name of the algorithm.
     pub fn algorithm(&self) -> &'static str {
         match self {
             Checksum::Md5(_) => "MD5",
@@ -65,23 +66,23 @@ impl Checksum {
         }
     }
 
-    /// The checksum of a file in this one's algorithm.
-    pub fn of_file_alike(&self, path: &Path) -> io::Result<Checksum> {
+    /// Computes the checksum of the file `path` with the same algorithm as `self`.
+    pub fn recompute(&self, path: &Path) -> io::Result<Checksum> {
         let mut file = File::open(path)?;
         Ok(match self {
             Checksum::Md5(_) => {
                 let mut state = Md5::new();
-                read_through(&mut file, |bytes| state.update(bytes))?;
+                for_each_block(&mut file, |bytes| state.update(bytes))?;
                 Checksum::Md5(state.finalize().into())
             }
             Checksum::Crc32c(_) => {
                 let mut state = 0;
-                read_through(&mut file, |bytes| state = crc32c::crc32c_append(state, bytes))?;
+                for_each_block(&mut file, |bytes| state = crc32c::crc32c_append(state, bytes))?;
                 Checksum::Crc32c(state)
             }
             Checksum::Sha256(_) => {
                 let mut state = Sha256::new();
-                read_through(&mut file, |bytes| state.update(bytes))?;
+                for_each_block(&mut file, |bytes| state.update(bytes))?;
                 Checksum::Sha256(state.finalize().into())
             }
         })
@@ -99,12 +100,13 @@ impl fmt::Display for Checksum {
     }
 }
 
-fn read_through(file: &mut File, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+/// Reads `file` to its end and passes each block to `update`.
+fn for_each_block(file: &mut File, mut update: impl FnMut(&[u8])) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 20];
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(()),
-            Ok(read) => take(&buffer[..read]),
+            Ok(read) => update(&buffer[..read]),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
@@ -117,23 +119,23 @@ mod tests {
 
     /// The check values of RFC 1321, RFC 3720 (appendix B.4: CRC-32C of "123456789") and FIPS 180-2.
     #[test]
-    fn algorithms_give_their_published_check_values() {
+    fn computes_published_check_values() {
         let dir = tempfile::tempdir().unwrap();
-        let of = |content: &str, alike: Checksum| {
+        let compute = |content: &str, algorithm: Checksum| {
             let path = dir.path().join("file");
             std::fs::write(&path, content).unwrap();
-            alike.of_file_alike(&path).unwrap().to_string()
+            algorithm.recompute(&path).unwrap().to_string()
         };
-        assert_eq!(of("message digest", Checksum::Md5([0; 16])), "f96b697d7cb7938d525a2f31aaf161d0");
-        assert_eq!(of("123456789", Checksum::Crc32c(0)), "e3069283");
+        assert_eq!(compute("message digest", Checksum::Md5([0; 16])), "f96b697d7cb7938d525a2f31aaf161d0");
+        assert_eq!(compute("123456789", Checksum::Crc32c(0)), "e3069283");
         assert_eq!(
-            of("abc", Checksum::Sha256([0; 32])),
+            compute("abc", Checksum::Sha256([0; 32])),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
     }
 
     #[test]
-    fn goog_hash_prefers_md5_and_survives_nonsense() {
+    fn goog_hash_prefers_md5_and_ignores_invalid_values() {
         let md5 = Checksum::from_goog_hash(["crc32c=n03x6A==", "md5=Ojk9c3dhfxgoKVVHYwFbHQ=="]).unwrap();
         assert_eq!(md5.to_string(), "3a393d7377617f182829554763015b1d");
         let crc = Checksum::from_goog_hash(["crc32c=n03x6A==,md5=short"]).unwrap();
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn only_64_hexadecimal_digits_are_a_sha256() {
+    fn rejects_sha256_without_64_hexadecimal_digits() {
         let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Checksum::sha256_from_hex(text).unwrap().to_string(), text);
         for bad in [&text[1..], &text.replace('b', "g"), &"é".repeat(32), ""] {

@@ -1,79 +1,67 @@
-//! Requests, redirects and answers; what is read from them is in `download`.
+//! The HTTP client: sends requests, follows redirects and retries.
 
 use std::fmt;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use ureq::http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, LOCATION, RANGE, RETRY_AFTER,
-};
-use ureq::http::{HeaderMap, Method, Response};
+use ureq::Agent;
+use ureq::Body;
+use ureq::http::header::{AUTHORIZATION, IF_RANGE, LOCATION, RANGE};
+use ureq::http::{HeaderMap, Method};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Body};
 
-use crate::content_range::ContentRange;
 use crate::event::Observer;
-use crate::{Authorization, Environment, Error, Event, Result, Retry, Url, trust};
+use crate::response::{self, Response, ResponseHead};
+use crate::{Authorization, Environment, Error, Event, Result, RetryPolicy, Url, certificates};
 
 const USER_AGENT: &str = concat!("candling/", env!("CARGO_PKG_VERSION"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// A connection that stays silent for so long is taken for dead and tried again.
+/// A connection on which nothing arrives for this long is closed and retried.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-const MOST_REDIRECTS: u32 = 10;
-/// Descriptions of data sets hold long texts, but not longer than this.
-const LONGEST_JSON: u64 = 32 << 20;
-/// As much of an error page as is searched for a message.
-const LONGEST_ERROR_BODY: u64 = 64 << 10;
+const MAX_REDIRECTS: u32 = 10;
+/// The largest JSON response. Descriptions of data sets hold long texts, but none is close to this.
+const MAX_JSON_BYTES: u64 = 32 << 20;
 
-/// Something to ask a server for.
+/// A resource to request from a server.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Where it is.
+    /// The address.
     pub url: Url,
-    /// Who asks. It is sent to this address's host only, not to where a redirect leads.
+    /// Credentials. They are sent to the origin of `url` only, not to other hosts that it redirects to.
     pub authorization: Option<Authorization>,
 }
 
-/// An HTTP client that retries, follows redirects without leaking credentials, and downloads.
+/// A request without credentials.
+impl From<Url> for Request {
+    fn from(url: Url) -> Request {
+        Request { url, authorization: None }
+    }
+}
+
+/// An HTTP client that retries, follows redirects without sending credentials to other hosts, and downloads files.
 #[derive(Clone)]
 pub struct Client {
     agent: Agent,
-    pub(crate) retry: Retry,
+    pub(crate) retry: RetryPolicy,
     observer: Arc<Observer>,
 }
 
-/// The headers of an answer.
-#[derive(Debug)]
-pub struct Head {
-    /// Who answered.
-    pub url: Url,
-    /// The status: a success, or a redirect that was not followed.
-    pub status: u16,
-    headers: HeaderMap,
-}
-
-/// An answer whose body is still to be read.
-pub(crate) struct Answer {
-    pub(crate) head: Head,
-    pub(crate) body: Body,
-}
-
-/// How far redirects are followed.
+/// Which redirects are followed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Follow {
-    Everywhere,
-    /// A redirect elsewhere is the answer.
-    SameOrigin,
+enum Redirects {
+    FollowAll,
+    /// Return the response that redirects to another origin.
+    SameOriginOnly,
 }
 
-/// The bytes to ask for.
+/// The part of a resource to request.
 #[derive(Clone, Copy)]
-pub(crate) enum Bytes<'a> {
+pub(crate) enum ByteRange<'a> {
     All,
-    First,
-    /// Those from an offset on, if the resource still has this validator.
+    FirstByte,
+    /// From `offset` to the end, if the resource still has the validator that `If-Range` names; otherwise all of it.
     From {
         offset: u64,
         validator: &'a str,
@@ -82,7 +70,7 @@ pub(crate) enum Bytes<'a> {
 
 impl Default for Client {
     fn default() -> Self {
-        Client::new(Retry::default())
+        Client::new(RetryPolicy::default())
     }
 }
 
@@ -93,30 +81,30 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client with this policy that trusts Mozilla's certificate authorities. It takes proxies from the process's
-    /// environment (`HTTPS_PROXY`, `NO_PROXY` …).
-    pub fn new(retry: Retry) -> Client {
-        Client::trusting(RootCerts::WebPki, retry)
+    /// Creates a client that trusts Mozilla's certificate authorities. It uses the proxies that environment variables of the
+    /// process name (`HTTPS_PROXY`, `NO_PROXY` …).
+    pub fn new(retry: RetryPolicy) -> Client {
+        Client::with_roots(RootCerts::WebPki, retry)
     }
 
-    /// A client that trusts the authorities in the file that `SSL_CERT_FILE` names, if it is set. Behind a proxy that
-    /// inspects traffic there is no other way.
+    /// Creates a client that trusts the certificate authorities in the file `SSL_CERT_FILE`, if that variable is set. It is
+    /// needed behind a proxy that decrypts traffic.
     ///
     /// # Errors
     /// The file cannot be read, or holds no certificates.
-    pub fn of(environment: &Environment) -> Result<Client> {
-        Ok(Client::trusting(trust::roots(environment)?, Retry::default()))
+    pub fn from_environment(environment: &Environment) -> Result<Client> {
+        Ok(Client::with_roots(certificates::trusted_roots(environment)?, RetryPolicy::default()))
     }
 
-    fn trusting(roots: RootCerts, retry: Retry) -> Client {
+    fn with_roots(roots: RootCerts, retry: RetryPolicy) -> Client {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            // Redirects are followed here, not by ureq, because a client of the hub needs the first answer's headers,
-            // and because credentials must not follow to another port of the same host either.
+            // `send` follows redirects instead of ureq: `head` needs the headers of a redirect to another origin, and
+            // credentials must not be sent to another port of the same host.
             .max_redirects(0)
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .user_agent(USER_AGENT)
-            // Ranges and checksums are those of the file itself, not of a compressed form of it.
+            // Ranges and checksums refer to the file itself, not to a compressed form of it.
             .accept_encoding("identity")
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_recv_response(Some(READ_TIMEOUT))
@@ -125,36 +113,36 @@ impl Client {
         Client { agent: config.into(), retry, observer: Arc::new(|_| {}) }
     }
 
-    /// The same client, telling `observer` of what happens.
-    pub fn observed_by(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Client {
+    /// Returns the same client with an observer that is called for each [`Event`] of a download.
+    pub fn with_observer(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Client {
         self.observer = Arc::new(observer);
         self
     }
 
-    /// Fetches a JSON value.
+    /// Fetches and parses a JSON value.
     pub fn json<T: DeserializeOwned>(&self, request: &Request) -> Result<T> {
-        self.retrying(|| {
-            let Answer { head, mut body, .. } = self.send(Method::GET, request, Bytes::All, Follow::Everywhere)?;
-            let text =
-                body.with_config().limit(LONGEST_JSON).read_to_vec().map_err(|e| interrupted(&head.url, 0, &e))?;
-            serde_json::from_slice(&text).map_err(|e| bad_response(&head.url, format!("not the JSON expected: {e}")))
+        self.with_retries(|| {
+            let Response { head, mut body } = self.send(Method::GET, request, ByteRange::All, Redirects::FollowAll)?;
+            let text = body
+                .with_config()
+                .limit(MAX_JSON_BYTES)
+                .read_to_vec()
+                .map_err(|e| Error::interrupted(&head.url, 0, &e))?;
+            serde_json::from_slice(&text)
+                .map_err(|e| Error::bad_response(&head.url, format!("it is not the expected JSON: {e}")))
         })
     }
 
-    /// Fetches the headers alone. A redirect to another origin is not followed: its headers are the answer.
-    pub fn head(&self, request: &Request) -> Result<Head> {
-        self.retrying(|| Ok(self.send(Method::HEAD, request, Bytes::All, Follow::SameOrigin)?.head))
+    /// Fetches the headers only. A redirect to another origin is not followed; its headers are returned.
+    pub fn head(&self, request: &Request) -> Result<ResponseHead> {
+        self.with_retries(|| Ok(self.send(Method::HEAD, request, ByteRange::All, Redirects::SameOriginOnly)?.head))
     }
 
-    /// The size in bytes of what a download would give, if the server says; it costs one byte.
+    /// Returns the size of a file in bytes, if the server names it. Requests one byte of it.
     pub fn size(&self, request: &Request) -> Result<Option<u64>> {
-        self.retrying(|| {
-            let answer = self.send(Method::GET, request, Bytes::First, Follow::Everywhere)?;
-            Ok(if answer.head.status == 206 {
-                answer.head.range().and_then(|range| range.total)
-            } else {
-                answer.head.length()
-            })
+        self.with_retries(|| {
+            let Response { head, .. } = self.send(Method::GET, request, ByteRange::FirstByte, Redirects::FollowAll)?;
+            Ok(head.total_bytes())
         })
     }
 
@@ -162,151 +150,95 @@ impl Client {
         (self.observer)(event);
     }
 
-    /// Asks for a resource, or a part of it, wherever redirects lead.
-    pub(crate) fn get(&self, request: &Request, bytes: Bytes<'_>) -> Result<Answer> {
-        self.send(Method::GET, request, bytes, Follow::Everywhere)
+    /// Requests a resource, or a part of it, once. Follows all redirects.
+    pub(crate) fn get(&self, request: &Request, range: ByteRange<'_>) -> Result<Response> {
+        self.send(Method::GET, request, range, Redirects::FollowAll)
     }
 
-    fn retrying<T>(&self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    fn with_retries<T>(&self, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
         let mut attempts = self.retry.start();
         loop {
             match attempt() {
                 Ok(value) => return Ok(value),
-                Err(error) => {
-                    attempts.wait_after(error, |error, wait| self.notify(&Event::Retrying { error, wait }))?
-                }
+                Err(error) => self.wait_or_give_up(&mut attempts, error)?,
             }
         }
     }
 
-    fn send(&self, method: Method, request: &Request, bytes: Bytes<'_>, follow: Follow) -> Result<Answer> {
+    /// Waits before the next attempt and notifies the observer, or returns `error` if there should be no further attempt.
+    pub(crate) fn wait_or_give_up(&self, attempts: &mut crate::retry::Attempts<'_>, error: Error) -> Result<()> {
+        attempts.wait_or_give_up(error, |error, wait| self.notify(&Event::Retrying { error, wait }))
+    }
+
+    /// Sends a request and follows redirects. The response has a successful status, or is a redirect to another origin that
+    /// `redirects` does not follow.
+    fn send(&self, method: Method, request: &Request, range: ByteRange<'_>, redirects: Redirects) -> Result<Response> {
         let mut url = request.url.clone();
-        for _ in 0..=MOST_REDIRECTS {
-            // Once the origin is left, credentials stay behind; if a redirect leads back, they are sent again, to the
-            // very host they are for.
+        for _ in 0..=MAX_REDIRECTS {
+            // Send credentials to the origin of the request only, also after redirects that lead away from it and back.
             let authorization = request.authorization.as_ref().filter(|_| url.same_origin(&request.url));
-            let response = self.call(&method, &url, authorization, bytes)?;
-            let status = response.status();
-            if !status.is_redirection() {
-                return accept(url, response);
+            let (head, body) = self.send_once(&method, &url, authorization, range)?;
+            if !head.is_redirect() {
+                return response::check(Response { head, body });
             }
-            let target = location(&url, response.headers())?;
-            if follow == Follow::SameOrigin && !target.same_origin(&url) {
-                let (parts, body) = response.into_parts();
-                return Ok(Answer { head: Head { url, status: status.as_u16(), headers: parts.headers }, body });
+            let target = redirect_target(&url, head.headers())?;
+            if redirects == Redirects::SameOriginOnly && !target.same_origin(&url) {
+                return Ok(Response { head, body });
             }
             url = target;
         }
-        Err(bad_response(&request.url, format!("more than {MOST_REDIRECTS} redirects")))
+        Err(Error::bad_response(&request.url, format!("more than {MAX_REDIRECTS} redirects")))
     }
 
-    fn call(
+    fn send_once(
         &self,
         method: &Method,
         url: &Url,
         authorization: Option<&Authorization>,
-        bytes: Bytes<'_>,
-    ) -> Result<Response<Body>> {
-        let mut request = ureq::http::Request::builder().method(method).uri(url.whole());
+        range: ByteRange<'_>,
+    ) -> Result<(ResponseHead, Body)> {
+        let mut request = ureq::http::Request::builder().method(method).uri(url.to_string_with_query());
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization.header());
         }
-        request = match bytes {
-            Bytes::All => request,
-            Bytes::First => request.header(RANGE, "bytes=0-0"),
-            Bytes::From { offset, validator } => {
+        request = match range {
+            ByteRange::All => request,
+            ByteRange::FirstByte => request.header(RANGE, "bytes=0-0"),
+            ByteRange::From { offset, validator } => {
                 request.header(RANGE, format!("bytes={offset}-")).header(IF_RANGE, validator)
             }
         };
         let request = request.body(()).map_err(|_| {
-            // The reason is left out: it may quote the header at fault, and that may be the credentials.
-            Error::BadUrl {
+            // Leave the reason out: it may quote the invalid header, which may hold the credentials.
+            Error::InvalidUrl {
                 text: url.to_string(),
-                reason: "the address or the credentials hold characters that HTTP forbids".into(),
+                reason: "the URL or the credentials contain characters that HTTP forbids".into(),
             }
         })?;
-        self.agent.run(request).map_err(|e| transport(url, &e))
+        let (parts, body) = self.agent.run(request).map_err(|e| request_error(url, &e))?.into_parts();
+        Ok((ResponseHead::new(url.clone(), parts.status, parts.headers), body))
     }
 }
 
-impl Head {
-    /// A header's value, if it is there and is text.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// All values of a header that may be repeated.
-    pub(crate) fn get_all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
-    }
-
-    /// The length of the body in bytes.
-    pub fn length(&self) -> Option<u64> {
-        self.get(CONTENT_LENGTH.as_str())?.trim().parse().ok()
-    }
-
-    pub(crate) fn range(&self) -> Option<ContentRange> {
-        ContentRange::parse(self.get(CONTENT_RANGE.as_str())?)
-    }
-}
-
-/// An answer that is a success, in the form that was asked for.
-fn accept(url: Url, response: Response<Body>) -> Result<Answer> {
-    let status = response.status();
-    let (parts, mut body) = response.into_parts();
-    let head = Head { url, status: status.as_u16(), headers: parts.headers };
-    if !status.is_success() {
-        let detail = message(&head, &mut body);
-        let retry_after = head.get(RETRY_AFTER.as_str()).and_then(wait_asked_for);
-        return Err(Error::Status { url: head.url.to_string(), status: head.status, detail, retry_after });
-    }
-    match head.get(CONTENT_ENCODING.as_str()) {
-        Some(encoding) if encoding != "identity" => {
-            Err(bad_response(&head.url, format!("the body is {encoding}-encoded, which was not asked for")))
-        }
-        _ => Ok(Answer { head, body }),
-    }
-}
-
-fn location(url: &Url, headers: &HeaderMap) -> Result<Url> {
-    let text = headers.get(LOCATION).and_then(|value| value.to_str().ok());
-    let target = url.follow(text.ok_or_else(|| bad_response(url, "a redirect to nowhere".into()))?)?;
+/// Resolves the `Location` of a redirect from `url`.
+fn redirect_target(url: &Url, headers: &HeaderMap) -> Result<Url> {
+    let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+    let location = location.ok_or_else(|| Error::bad_response(url, "a redirect without a location".into()))?;
+    let target = url.resolve(location)?;
     if url.is_secure() && !target.is_secure() {
-        return Err(bad_response(url, format!("a redirect from https to http://{}", target.host())));
+        return Err(Error::bad_response(url, format!("a redirect from https to http://{}", target.host())));
     }
     Ok(target)
 }
 
-/// The server's own words: the hub has a header for them, Kaggle a field of its JSON. A page of HTML says nothing.
-fn message(head: &Head, body: &mut Body) -> Option<String> {
-    let from_header = head.get("x-error-message").map(str::to_owned);
-    let text = from_header.or_else(|| {
-        let text = body.with_config().limit(LONGEST_ERROR_BODY).read_to_vec().ok()?;
-        let value: serde_json::Value = serde_json::from_slice(&text).ok()?;
-        ["message", "error"].iter().find_map(|key| value.get(key)?.as_str()).map(str::to_owned)
-    })?;
-    let text: String = text.chars().filter(|c| !c.is_control()).take(300).collect();
-    (!text.trim().is_empty()).then(|| text.trim().to_owned())
-}
-
-/// A `Retry-After` header: seconds, or a date.
-fn wait_asked_for(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let seconds = text.parse().ok().map(Duration::from_secs);
-    seconds.or_else(|| {
-        let date = httpdate::parse_http_date(text).ok()?;
-        Some(date.duration_since(SystemTime::now()).unwrap_or_default())
-    })
-}
-
-fn transport(url: &Url, error: &ureq::Error) -> Error {
+fn request_error(url: &Url, error: &ureq::Error) -> Error {
     let reason = error.to_string();
     match error {
-        // A certificate that is not trusted now will not be in a second.
-        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => untrusted(url, &reason),
-        // The TLS layer reports through input and output, where it alone uses this kind.
-        ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => untrusted(url, &reason),
-        ureq::Error::InvalidProxyUrl => bad_response(url, reason),
+        // Not transient: a certificate that is not trusted now will not be trusted at the next attempt.
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => certificate_error(url, &reason),
+        // The TLS layer reports certificate errors as I/O errors of this kind, which has no other source.
+        ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => certificate_error(url, &reason),
+        ureq::Error::InvalidProxyUrl => Error::bad_response(url, reason),
         ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
             Error::BadResponse { url: url.to_string(), reason, transient: true }
         }
@@ -314,31 +246,10 @@ fn transport(url: &Url, error: &ureq::Error) -> Error {
     }
 }
 
-fn untrusted(url: &Url, reason: &str) -> Error {
-    let advice = format!("where a proxy inspects traffic, set {} to the file of its certificate", trust::VARIABLE);
-    bad_response(url, format!("{reason}; {advice}"))
-}
-
-pub(crate) fn bad_response(url: &Url, reason: String) -> Error {
-    Error::BadResponse { url: url.to_string(), reason, transient: false }
-}
-
-pub(crate) fn interrupted(url: &Url, received: u64, reason: &dyn fmt::Display) -> Error {
-    Error::Interrupted { url: url.to_string(), received, reason: reason.to_string() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        assert_eq!(wait_asked_for(" 7 "), Some(Duration::from_secs(7)));
-        assert_eq!(wait_asked_for("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
-        let wait = wait_asked_for(&soon).unwrap().as_secs();
-        assert!((90..=100).contains(&wait), "{wait}");
-        assert_eq!(wait_asked_for("soon"), None);
-        assert_eq!(wait_asked_for("-1"), None);
-    }
+fn certificate_error(url: &Url, reason: &str) -> Error {
+    let advice = format!(
+        "behind a proxy that decrypts traffic, set {} to the file with its certificate",
+        certificates::VARIABLE
+    );
+    Error::bad_response(url, format!("{reason}; {advice}"))
 }

@@ -9,20 +9,20 @@ pub(crate) struct ContentRange {
 }
 
 impl ContentRange {
-    /// Reads `bytes 0-9/100` or `bytes 0-9/*`; anything else, or numbers that contradict each other, is `None`.
+    /// Parses `bytes 0-9/100` or `bytes 0-9/*`. Returns `None` for anything else, and if the numbers contradict each other.
     pub(crate) fn parse(text: &str) -> Option<ContentRange> {
         let (unit, rest) = text.trim().split_once(' ')?;
         let (range, total) = rest.trim().split_once('/')?;
         let (first, last) = range.split_once('-')?;
-        let (first, last) = (digits(first)?, digits(last)?);
-        let total = if total == "*" { None } else { Some(digits(total)?) };
+        let (first, last) = (parse_digits(first)?, parse_digits(last)?);
+        let total = if total == "*" { None } else { Some(parse_digits(total)?) };
         let consistent = first <= last && total.is_none_or(|total| last < total);
         (unit.eq_ignore_ascii_case("bytes") && consistent).then_some(ContentRange { first, last, total })
     }
 }
 
-/// A decimal number without sign or spaces, which `str::parse` would let pass.
-fn digits(text: &str) -> Option<u64> {
+/// Parses a decimal number. Unlike `str::parse`, accepts no sign.
+fn parse_digits(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
@@ -31,14 +31,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read() {
+    fn parses_valid_ranges() {
         let expected = ContentRange { first: 5, last: 9, total: Some(10) };
         assert_eq!(ContentRange::parse("bytes 5-9/10"), Some(expected));
         assert_eq!(ContentRange::parse("Bytes 5-9/*"), Some(ContentRange { total: None, ..expected }));
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn rejects_invalid_ranges() {
         for text in [
             "",
             "bytes",

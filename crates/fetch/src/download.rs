@@ -1,70 +1,71 @@
-//! From a request to a complete, verified file.
+//! Downloads a file: resumes, verifies and publishes it.
 
 use std::io::{self, Read};
 use std::path::Path;
 
 use ureq::http::header::{ETAG, LAST_MODIFIED, TRANSFER_ENCODING};
 
-use crate::client::{Answer, Bytes, bad_response, interrupted};
-use crate::part::{Opened, Origin, Part};
-use crate::{Checksum, Client, Error, Event, Head, Request, Result, Url, free_space};
+use crate::client::ByteRange;
+use crate::partial_file::{Opened, PartialFile, RemoteFile};
+use crate::response::{Response, ResponseHead};
+use crate::{Checksum, Client, Error, Event, Request, Result, free_space};
 
-/// So many new bytes prove that a connection works: the failures before them no longer count.
-const PROGRESS: u64 = 1 << 20;
-const BUFFER: usize = 1 << 18;
+/// After this many new bytes, earlier failures no longer count as failures in a row.
+const PROGRESS_BYTES: u64 = 1 << 20;
+const BUFFER_BYTES: usize = 1 << 18;
 
-/// What is known of a file before it is downloaded, from elsewhere than the answer to the download itself.
+/// Size and checksum of a file, if they are known from elsewhere than the download's own response.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Expected {
-    /// Its size in bytes.
+pub struct ExpectedFile {
+    /// Size in bytes.
     pub bytes: Option<u64>,
-    /// Its checksum.
+    /// Checksum. It takes precedence over one in the response.
     pub checksum: Option<Checksum>,
 }
 
-/// A file that is complete.
+/// A file that was downloaded, or existed already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Downloaded {
-    /// Its size in bytes.
+pub struct DownloadedFile {
+    /// Size in bytes.
     pub bytes: u64,
-    /// The checksum it was held against, if the service named one in this process.
+    /// The checksum that the file was verified against. `None` if the service published none, or the file existed already.
     pub verified: Option<Checksum>,
 }
 
 impl Client {
-    /// Downloads to `target`, unless it is there already.
+    /// Downloads a file to `target`. Does nothing if `target` exists.
     ///
-    /// Until it is complete and verified the file is `target` with `.part` appended, and stays there when the process
-    /// is killed or gives up, so that the next call continues it. It is continued with `Range` and `If-Range`, and
-    /// only if the server confirms in `Content-Range` that it sends exactly the missing bytes of the same resource;
-    /// otherwise it is fetched anew. Two processes that want one file download it once: the second waits.
+    /// The file is written to `target` with `.part` appended until it is complete and verified. If the process is killed or
+    /// gives up, the partial file stays, and the next call resumes it. Resuming sends `Range` and `If-Range`, and appends only
+    /// if the `Content-Range` of the response confirms that it holds exactly the missing bytes of the same file; otherwise the
+    /// download starts from the beginning. If another process is downloading to the same target, this call waits for it.
     ///
     /// # Errors
-    /// A wrong checksum removes the part. A file that came in one go is not asked for again; one that was put together
-    /// over several connections is, once.
-    pub fn download(&self, request: &Request, target: &Path, expected: &Expected) -> Result<Downloaded> {
-        let mut part = match Part::open(target, || self.notify(&Event::WaitingForAnother))? {
-            Opened::Part(part) => part,
+    /// A file with a wrong checksum is removed. If it was put together from several responses, it is first downloaded once
+    /// more in one piece.
+    pub fn download(&self, request: &Request, target: &Path, expected: &ExpectedFile) -> Result<DownloadedFile> {
+        let mut part = match PartialFile::open(target, || self.notify(&Event::WaitingForOtherProcess))? {
+            Opened::Partial(part) => part,
             Opened::Complete => {
                 let bytes = target.metadata().map_err(artifacts::Error::io("read", target))?.len();
-                return Ok(Downloaded { bytes, verified: None });
+                return Ok(DownloadedFile { bytes, verified: None });
             }
         };
-        let described = part.origin().and_then(|origin| origin.total);
-        if expected.bytes.is_some() && described.is_some() && described != expected.bytes {
-            self.start_over(&mut part, "what is there belongs to a file of another size")?;
+        let recorded = part.remote().and_then(|remote| remote.total);
+        if expected.bytes.is_some() && recorded.is_some() && recorded != expected.bytes {
+            self.restart(&mut part, "the partial file belongs to a file of another size")?;
         }
-        let pieced_together = match self.complete(request, &mut part, expected) {
+        let in_pieces = match self.fetch_all(request, &mut part, expected) {
             Err(error) if part.bytes() == 0 => {
-                part.discard()?;
+                part.remove()?;
                 return Err(error);
             }
             other => other?,
         };
         let mut verified = self.verify(request, &part, expected);
-        if pieced_together && let Err(Error::Checksum { .. }) = verified {
-            self.start_over(&mut part, "the pieces do not add up to the checksum")?;
-            self.complete(request, &mut part, expected)?;
+        if in_pieces && let Err(Error::ChecksumMismatch { .. }) = verified {
+            self.restart(&mut part, "the file put together from several responses has a wrong checksum")?;
+            self.fetch_all(request, &mut part, expected)?;
             verified = self.verify(request, &part, expected);
         }
         let bytes = part.bytes();
@@ -72,192 +73,189 @@ impl Client {
             Ok(verified) => {
                 part.publish()?;
                 self.notify(&Event::Finished);
-                Ok(Downloaded { bytes, verified })
+                Ok(DownloadedFile { bytes, verified })
             }
             Err(error) => {
-                if matches!(error, Error::Checksum { .. }) {
-                    part.discard()?;
+                if matches!(error, Error::ChecksumMismatch { .. }) {
+                    part.remove()?;
                 }
                 Err(error)
             }
         }
     }
 
-    /// Gets all the bytes, over as many connections as it takes; true if it took several.
-    fn complete(&self, request: &Request, part: &mut Part, expected: &Expected) -> Result<bool> {
+    /// Fetches all bytes, with as many requests as necessary. Returns whether the file was put together from several.
+    fn fetch_all(&self, request: &Request, part: &mut PartialFile, expected: &ExpectedFile) -> Result<bool> {
         let mut attempts = self.retry.start();
-        let mut pieced_together = part.bytes() > 0;
-        while !part.is_whole() {
+        let mut in_pieces = part.bytes() > 0;
+        while !part.is_complete() {
             let before = part.bytes();
-            match self.transfer(request, part, expected) {
-                Ok(resumed) => pieced_together = resumed,
+            match self.fetch_once(request, part, expected) {
+                Ok(resumed) => in_pieces = resumed,
                 Err(error) => {
-                    if part.bytes() >= before.saturating_add(PROGRESS) {
-                        attempts.progressed();
+                    if part.bytes() >= before.saturating_add(PROGRESS_BYTES) {
+                        attempts.reset();
                     }
-                    attempts.wait_after(error, |error, wait| self.notify(&Event::Retrying { error, wait }))?;
+                    self.wait_or_give_up(&mut attempts, error)?;
                 }
             }
         }
-        Ok(pieced_together)
+        Ok(in_pieces)
     }
 
-    /// One connection's worth of bytes; true if they continue what was there.
-    fn transfer(&self, request: &Request, part: &mut Part, expected: &Expected) -> Result<bool> {
-        let asked = match part.validator() {
-            Some(validator) => Bytes::From { offset: part.bytes(), validator },
-            None => Bytes::All,
+    /// Sends one request and appends its body. Returns whether it resumed the partial file.
+    fn fetch_once(&self, request: &Request, part: &mut PartialFile, expected: &ExpectedFile) -> Result<bool> {
+        let range = match part.validator() {
+            Some(validator) => ByteRange::From { offset: part.bytes(), validator },
+            None => ByteRange::All,
         };
-        let resuming = matches!(asked, Bytes::From { .. });
-        let answer = match self.get(request, asked) {
+        let resuming = matches!(range, ByteRange::From { .. });
+        let response = match self.get(request, range) {
             Err(Error::Status { url, status: 416, .. }) if resuming => {
-                self.start_over(part, "the server has no bytes after those already here")?;
+                self.restart(part, "the server has no bytes after the partial file")?;
                 return Err(Error::BadResponse { url, reason: "it refused the range".into(), transient: true });
             }
             other => other?,
         };
-        let origin = origin(&answer, expected);
-        let resumed = match answer.head.status {
+        let remote = describe_remote(&response.head, expected);
+        let resumed = match response.head.status() {
             206 if resuming => {
-                if let Err(reason) = continues(&answer.head, part, &origin) {
-                    self.start_over(part, &reason)?;
-                    return Err(Error::BadResponse { url: answer.head.url.to_string(), reason, transient: true });
+                if let Err(reason) = check_continuation(&response.head, part, &remote) {
+                    self.restart(part, &reason)?;
+                    return Err(Error::BadResponse { url: response.head.url.to_string(), reason, transient: true });
                 }
                 true
             }
             200 => {
                 if resuming {
-                    self.start_over(
-                        part,
-                        "the server sends the whole file, which is another one or cannot be resumed",
-                    )?;
+                    self.restart(part, "the server sent the whole file: it has changed, or ranges are not supported")?;
                 }
-                check_size(&answer.head, &origin, expected)?;
-                part.begin(origin)?;
+                check_size(&response.head, &remote, expected)?;
+                part.begin(remote)?;
                 false
             }
-            other => return Err(bad_response(&answer.head.url, format!("status {other} was not expected"))),
+            other => {
+                return Err(Error::bad_response(&response.head.url, format!("the status {other} was not expected")));
+            }
         };
-        self.receive(answer, part)?;
+        self.receive_body(response, part)?;
         Ok(resumed)
     }
 
-    /// Reads the body to its end.
-    fn receive(&self, answer: Answer, part: &mut Part) -> Result<()> {
-        let total = part.origin().and_then(|origin| origin.total);
+    /// Appends the body to the partial file.
+    fn receive_body(&self, response: Response, part: &mut PartialFile) -> Result<()> {
+        let total = part.remote().and_then(|remote| remote.total);
         check_space(part, total)?;
         self.notify(&Event::Started { already: part.bytes(), total });
-        let url = answer.head.url;
-        let mut body = answer.body.into_reader();
-        let mut buffer = vec![0; BUFFER];
+        let url = response.head.url;
+        let mut body = response.body.into_reader();
+        let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             match body.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(read) => {
                     if total.is_some_and(|total| part.bytes() + read as u64 > total) {
-                        self.start_over(part, "more bytes than the server announced")?;
-                        let reason = "it sent more bytes than it announced".into();
+                        self.restart(part, "the server sent more bytes than it announced")?;
+                        let reason = "it has more bytes than announced".into();
                         return Err(Error::BadResponse { url: url.to_string(), reason, transient: true });
                     }
                     part.append(&buffer[..read])?;
                     self.notify(&Event::Received { bytes: read as u64 });
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(interrupted(&url, part.bytes(), &error)),
+                Err(error) => return Err(Error::interrupted(&url, part.bytes(), &error)),
             }
         }
         match total {
-            Some(total) if part.bytes() < total => Err(interrupted(&url, part.bytes(), &"the body ended early")),
+            Some(total) if part.bytes() < total => Err(Error::interrupted(&url, part.bytes(), &"the body ended early")),
             Some(_) => Ok(()),
             None => {
-                part.end_here();
+                part.mark_complete();
                 Ok(())
             }
         }
     }
 
-    /// Reads the file back and compares; what is verified is what is on the disk.
-    fn verify(&self, request: &Request, part: &Part, expected: &Expected) -> Result<Option<Checksum>> {
-        let Some(wanted) = expected.checksum.or_else(|| part.origin()?.checksum) else { return Ok(None) };
+    /// Computes the checksum of the partial file on disk and compares it with the published one, if there is one.
+    fn verify(&self, request: &Request, part: &PartialFile, expected: &ExpectedFile) -> Result<Option<Checksum>> {
+        let Some(expected) = expected.checksum.or_else(|| part.remote()?.checksum) else { return Ok(None) };
         self.notify(&Event::Verifying);
-        let actual = wanted.of_file_alike(part.path()).map_err(artifacts::Error::io("read", part.path()))?;
-        if actual == wanted {
-            return Ok(Some(wanted));
+        let actual = expected.recompute(part.path()).map_err(artifacts::Error::io("read", part.path()))?;
+        if actual == expected {
+            return Ok(Some(expected));
         }
-        Err(Error::Checksum { url: request.url.to_string(), expected: wanted, actual })
+        Err(Error::ChecksumMismatch {
+            url: request.url.to_string(),
+            path: part.target().to_owned(),
+            expected: Box::new(expected),
+            actual: Box::new(actual),
+        })
     }
 
-    fn start_over(&self, part: &mut Part, reason: &str) -> Result<()> {
-        self.notify(&Event::StartingOver { reason });
+    /// Empties the partial file.
+    fn restart(&self, part: &mut PartialFile, reason: &str) -> Result<()> {
+        self.notify(&Event::Restarting { reason });
         part.clear()
     }
 }
 
-/// What an answer says of the whole resource.
-fn origin(answer: &Answer, expected: &Expected) -> Origin {
-    let head = &answer.head;
-    let total = if head.status == 206 { head.range().and_then(|range| range.total) } else { head.length() };
-    Origin {
+/// Collects what the headers say about the whole file.
+fn describe_remote(head: &ResponseHead, expected: &ExpectedFile) -> RemoteFile {
+    RemoteFile {
         validator: validator(head),
-        total: total.or(expected.bytes),
+        total: head.total_bytes().or(expected.bytes),
         checksum: Checksum::from_goog_hash(head.get_all("x-goog-hash")),
     }
 }
 
-/// Refuses to begin a file of another size than announced, or one whose end could not be told from a cut.
-fn check_size(head: &Head, origin: &Origin, expected: &Expected) -> Result<()> {
-    if let (Some(total), Some(bytes)) = (origin.total, expected.bytes)
+/// Refuses a file of another size than expected, and a file of which a truncated copy could not be detected.
+fn check_size(head: &ResponseHead, remote: &RemoteFile, expected: &ExpectedFile) -> Result<()> {
+    if let (Some(total), Some(bytes)) = (remote.total, expected.bytes)
         && total != bytes
     {
-        return Err(bad_response(&head.url, format!("it has {total} bytes, but {bytes} were announced")));
+        return Err(Error::bad_response(&head.url, format!("the file has {total} bytes, but must have {bytes}")));
     }
     let chunked = head.get(TRANSFER_ENCODING.as_str()).is_some_and(|coding| coding.contains("chunked"));
-    if origin.total.is_none() && !chunked && origin.checksum.or(expected.checksum).is_none() {
-        let reason = "it names neither length nor checksum, so that nothing tells a part from the whole";
-        return Err(bad_response(&head.url, reason.into()));
+    if remote.total.is_none() && !chunked && remote.checksum.or(expected.checksum).is_none() {
+        let reason = "it has neither a length nor a checksum, so that a truncated file could not be detected";
+        return Err(Error::bad_response(&head.url, reason.into()));
     }
     Ok(())
 }
 
-/// A validator that `If-Range` accepts: a strong entity tag (RFC 9110, section 13.1.5), or else the date of change.
-fn validator(head: &Head) -> Option<String> {
+/// Returns the validator for `If-Range`: a strong entity tag (RFC 9110, section 13.1.5), or else the date of the last change.
+fn validator(head: &ResponseHead) -> Option<String> {
     let strong = head.get(ETAG.as_str()).map(str::trim).filter(|tag| tag.starts_with('"'));
     strong.or_else(|| head.get(LAST_MODIFIED.as_str())).map(str::to_owned)
 }
 
-/// Whether a partial answer continues the part; if not, why.
-fn continues(head: &Head, part: &Part, now: &Origin) -> Result<(), String> {
-    let range = head.range().ok_or("the server sent a range without saying which")?;
-    let Some(then) = part.origin() else { return Err("the part is of unknown origin".into()) };
-    let whole_rest = range.total.is_none_or(|total| range.last + 1 == total);
-    if range.first != part.bytes() || !whole_rest {
+/// Checks that a partial response holds exactly the missing bytes of the partial file, and that the file on the server has
+/// not changed.
+fn check_continuation(head: &ResponseHead, part: &PartialFile, now: &RemoteFile) -> Result<(), String> {
+    let range = head.range().ok_or("the server sent a range without a valid Content-Range")?;
+    let Some(before) = part.remote() else { return Err("the partial file has no description".into()) };
+    let reaches_end = range.total.is_none_or(|total| range.last + 1 == total);
+    if range.first != part.bytes() || !reaches_end {
         return Err(format!(
-            "asked for the bytes from {} on, the server sent {} to {}",
-            part.bytes(),
+            "the server sent the bytes {} to {}, but the request was for those from {} on",
             range.first,
-            range.last
+            range.last,
+            part.bytes()
         ));
     }
     let differ = |a: &Option<u64>, b: &Option<u64>| a.is_some() && b.is_some() && a != b;
-    let changed = differ(&then.total, &now.total)
-        || now.validator.is_some() && then.validator != now.validator
-        || now.checksum.is_some() && then.checksum.is_some() && then.checksum != now.checksum;
+    let changed = differ(&before.total, &now.total)
+        || now.validator.is_some() && before.validator != now.validator
+        || now.checksum.is_some() && before.checksum.is_some() && before.checksum != now.checksum;
     if changed { Err("the file has changed on the server".into()) } else { Ok(()) }
 }
 
-fn check_space(part: &Part, total: Option<u64>) -> Result<()> {
+fn check_space(part: &PartialFile, total: Option<u64>) -> Result<()> {
     let needed = total.unwrap_or_default().saturating_sub(part.bytes());
     match free_space(part.folder()) {
         Some(available) if available < needed => {
             Err(Error::NoSpace { folder: part.folder().to_owned(), needed, available })
         }
         _ => Ok(()),
-    }
-}
-
-/// A request that names nobody.
-impl From<Url> for Request {
-    fn from(url: Url) -> Request {
-        Request { url, authorization: None }
     }
 }

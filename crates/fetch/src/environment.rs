@@ -1,4 +1,4 @@
-//! The environment variables a service's settings come from, as a value that tests can make up.
+//! Environment variables as a value, so that tests can pass their own.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,19 +10,19 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The variables of this process; one that is not Unicode counts as absent.
-    pub fn of_process() -> Environment {
+    /// Takes the variables of this process. Ignores variables that are not Unicode.
+    pub fn from_process() -> Environment {
         let unicode =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Environment { variables: unicode.collect() }
     }
 
-    /// A variable's value; an empty or blank one counts as absent.
+    /// Returns the value of a variable without surrounding spaces. A blank value counts as absent.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// A variable that names a folder or file, with a leading `~` expanded.
+    /// Returns the value of a variable as a path, with a leading `~` expanded to the home folder.
     pub fn path(&self, name: &str) -> Option<PathBuf> {
         let value = self.get(name)?;
         match value.strip_prefix('~') {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blank_is_absent_and_a_tilde_is_home() {
+    fn ignores_blank_values_and_expands_tilde() {
         let home = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
         let environment = Environment::from_iter([(home, "/home/u"), ("A", " "), ("B", "~/cache"), ("C", "~other")]);
         assert_eq!(environment.get("A"), None);

@@ -1,124 +1,143 @@
-//! What can go wrong between a server and a complete file.
+//! The errors of requests and downloads.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Checksum;
+use crate::{Checksum, Url};
 
-/// Errors of fetching. None of them shows credentials: addresses are without their query.
+/// Errors of requests and downloads. They contain no credentials; URLs are without their query.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An address cannot be used.
-    #[error("`{text}` is not an address to fetch from: {reason}")]
-    BadUrl {
-        /// The address, without its query.
+    /// A URL cannot be used.
+    #[error("`{text}` is not a usable URL: {reason}")]
+    InvalidUrl {
+        /// The URL without its query.
         text: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// The server answered with a status that is neither success nor a redirect to follow.
-    #[error("{url} answered {status}{}", detail.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    /// The server responded with a status that is neither a success nor a redirect.
+    #[error("{url} responded with status {status}{}", detail.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     Status {
-        /// Who answered; after redirects this may not be who was asked.
+        /// The address that responded, after redirects.
         url: String,
         /// The HTTP status code.
         status: u16,
-        /// What the server says about it, control characters removed.
+        /// The message of the server, without control characters.
         detail: Option<String>,
-        /// How long it asks to wait.
+        /// The wait that the server asks for before the next attempt.
         retry_after: Option<Duration>,
     },
-    /// No answer: the name was not resolved, the connection refused, or time ran out.
-    #[error("cannot reach {host}: {reason}")]
+    /// There was no response: the name was not resolved, the connection refused, or a timeout expired.
+    #[error("failed to connect to {host}: {reason}")]
     Unreachable {
-        /// The host that was tried.
+        /// The host.
         host: String,
-        /// Why there was no answer.
+        /// Why there was no response.
         reason: String,
     },
-    /// The connection ended before the body did.
-    #[error("{url} was cut off after {received} bytes: {reason}")]
+    /// The connection ended before the end of the body.
+    #[error("the connection to {url} ended after {received} bytes: {reason}")]
     Interrupted {
-        /// What was being read.
+        /// The address that was read from.
         url: String,
-        /// The bytes there are so far.
+        /// The bytes of the file that have been received.
         received: u64,
-        /// What ended it.
+        /// Why it ended.
         reason: String,
     },
-    /// The answer contradicts HTTP, the request, or an earlier answer.
-    #[error("{url} gave an answer that cannot be used: {reason}")]
+    /// The response contradicts HTTP, the request, or an earlier response.
+    #[error("the response of {url} cannot be used: {reason}")]
     BadResponse {
-        /// Who answered.
+        /// The address that responded.
         url: String,
-        /// What is wrong with it.
+        /// What is wrong with the response.
         reason: String,
-        /// Whether another attempt may go better.
+        /// Whether another attempt may succeed.
         transient: bool,
     },
-    /// The file that should hold certificates holds none.
-    #[error("`{}`, which SSL_CERT_FILE names, holds no certificates in PEM form", path.display())]
-    Certificates {
+    /// `SSL_CERT_FILE` names a file without certificates.
+    #[error("`{}`, the file that SSL_CERT_FILE names, has no certificates in PEM format", path.display())]
+    NoCertificates {
         /// The file.
         path: PathBuf,
     },
-    /// What arrived is not what the service says it serves.
-    #[error("{url} arrived damaged: its {} is {actual}, not {expected}; nothing was kept", expected.algorithm())]
-    Checksum {
-        /// What was downloaded.
+    /// The downloaded file is not the one that the service describes.
+    #[error(
+        "the file `{}` downloaded from {url} has the {} {actual}, but {expected} was expected; it was removed, try again",
+        path.display(), expected.algorithm()
+    )]
+    ChecksumMismatch {
+        /// The address of the file.
         url: String,
-        /// The checksum that the service named.
-        expected: Checksum,
-        /// The checksum of what arrived.
-        actual: Checksum,
+        /// The target of the download.
+        path: PathBuf,
+        /// The published checksum.
+        expected: Box<Checksum>,
+        /// The checksum of the downloaded file.
+        actual: Box<Checksum>,
     },
-    /// The file would not fit.
-    #[error("`{}` has {available} bytes free, but {needed} more are needed; free some space or choose another folder", folder.display())]
+    /// The file does not fit on the disk.
+    #[error(
+        "`{}` has {available} bytes free, but the download needs {needed}; free some space or choose another folder",
+        folder.display()
+    )]
     NoSpace {
-        /// Where the file was to go.
+        /// The folder of the file.
         folder: PathBuf,
-        /// The bytes still to come.
+        /// The bytes that remain to be downloaded.
         needed: u64,
-        /// The bytes free there.
+        /// The free bytes on the file system of the folder.
         available: u64,
     },
-    /// A file or folder of this machine cannot be read or written.
+    /// A local file or folder cannot be read or written.
     #[error(transparent)]
     Artifact(#[from] artifacts::Error),
-    /// A fault that may pass did not pass in time.
-    #[error("gave up after {attempts} attempts")]
+    /// A transient failure happened too often in a row.
+    #[error("gave up after {attempts} attempts; try again later, partial downloads are resumed")]
     GaveUp {
-        /// How many attempts failed in a row.
+        /// The number of attempts that failed in a row.
         attempts: u32,
         /// The last failure.
         source: Box<Error>,
     },
 }
 
-/// The result of fetching.
+/// The result of a request or download.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// The failure itself, where retrying it was given up.
-    pub fn root(&self) -> &Error {
+    /// A response that another attempt would not change.
+    pub(crate) fn bad_response(url: &Url, reason: String) -> Error {
+        Error::BadResponse { url: url.to_string(), reason, transient: false }
+    }
+
+    /// A connection to `url` that ended after `received` bytes of the file.
+    pub(crate) fn interrupted(url: &Url, received: u64, reason: &dyn Display) -> Error {
+        Error::Interrupted { url: url.to_string(), received, reason: reason.to_string() }
+    }
+
+    /// The last failure if retrying was given up, or else this error.
+    pub fn root_cause(&self) -> &Error {
         match self {
-            Error::GaveUp { source, .. } => source.root(),
+            Error::GaveUp { source, .. } => source.root_cause(),
             other => other,
         }
     }
 
-    /// The HTTP status at the root of this failure, if it is one.
+    /// The HTTP status code, if the root cause is [`Error::Status`].
     pub fn status(&self) -> Option<u16> {
-        match self.root() {
+        match self.root_cause() {
             Error::Status { status, .. } => Some(*status),
             _ => None,
         }
     }
 
-    /// Whether the network or the server's name was out of reach.
+    /// Whether the root cause is that there was no response.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self.root(), Error::Unreachable { .. })
+        matches!(self.root_cause(), Error::Unreachable { .. })
     }
 
     /// Whether the same request may succeed a little later.
@@ -131,7 +150,7 @@ impl Error {
         }
     }
 
-    /// How long the server asks to wait.
+    /// The wait that the server asks for.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::Status { retry_after, .. } => *retry_after,

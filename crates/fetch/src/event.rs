@@ -1,4 +1,4 @@
-//! What a client tells whoever watches it.
+//! Events of a download, and an observer that shows them as progress.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -7,95 +7,99 @@ use artifacts::progress::{self, Progress};
 
 use crate::Error;
 
-/// Bytes in the unit that bars count in.
+/// Progress is counted in megabytes.
 const MEGABYTE: u64 = 1_000_000;
 
-/// Something that happened on the way to a file.
+/// A step of a download.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Another process is downloading the same file; this one waits for it.
-    WaitingForAnother,
-    /// Bytes begin to arrive.
+    /// Another process is downloading the same file, and this one waits for it.
+    WaitingForOtherProcess,
+    /// A response arrived, and its body will be received.
     Started {
-        /// The bytes that an earlier attempt left.
+        /// The bytes of the partial file that the response continues.
         already: u64,
-        /// The size of the whole, if the server says.
+        /// The size of the file, if the server names it.
         total: Option<u64>,
     },
-    /// More bytes arrived.
+    /// Some bytes arrived.
     Received {
-        /// How many more.
+        /// The number of new bytes.
         bytes: u64,
     },
-    /// An attempt failed and another will follow.
+    /// An attempt failed, and another follows.
     Retrying {
-        /// What failed.
+        /// The failure.
         error: &'a Error,
-        /// How long to wait before.
+        /// The wait before the next attempt.
         wait: Duration,
     },
-    /// What was there of the file cannot be continued and was dropped.
-    StartingOver {
-        /// Why.
+    /// The partial file cannot be continued and was emptied.
+    Restarting {
+        /// The reason.
         reason: &'a str,
     },
-    /// The bytes are all there and are held against the checksum.
+    /// All bytes arrived, and their checksum is being computed.
     Verifying,
     /// The file is complete.
     Finished,
 }
 
-/// Something to call with each event.
+/// A function that is called with each event.
 pub(crate) type Observer = dyn Fn(&Event<'_>) + Send + Sync;
 
-/// An observer that shows `what` is being downloaded on standard error, with rate and remaining time.
-pub fn narrator(what: impl Into<String>) -> impl Fn(&Event<'_>) + Send + Sync {
+/// Returns an observer that shows the progress of a download on standard error. `what` is the name of the download.
+pub fn progress_observer(what: impl Into<String>) -> impl Fn(&Event<'_>) + Send + Sync {
     let what = what.into();
-    let shown: Mutex<Option<Shown>> = Mutex::new(None);
+    let bar: Mutex<Option<MegabyteProgress>> = Mutex::new(None);
     move |event| {
-        // A poisoned lock means that another thread panicked while printing; that is no reason to stop printing.
-        let mut shown = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // A thread that panicked while printing has poisoned the lock. The progress is still valid.
+        let mut bar = bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
-            Event::WaitingForAnother => progress::line(&format!("{what}: another process is downloading it, waiting")),
+            Event::WaitingForOtherProcess => {
+                progress::line(&format!("{what}: waiting for another process that is downloading it"));
+            }
             Event::Started { already, total } => {
                 if *already > 0 {
                     progress::line(&format!("{what}: resuming after {}", progress::bytes(*already)));
                 }
-                *shown = Some(Shown::new(&what, total.map(|total| total.saturating_sub(*already))));
+                *bar = Some(MegabyteProgress::new(&what, total.map(|total| total.saturating_sub(*already))));
             }
             Event::Received { bytes } => {
-                if let Some(shown) = shown.as_mut() {
-                    shown.received(*bytes);
+                if let Some(bar) = bar.as_mut() {
+                    bar.add_bytes(*bytes);
                 }
             }
             Event::Retrying { error, wait } => {
-                *shown = None;
+                *bar = None;
                 progress::line(&format!("{what}: {error}; trying again in {:.1} s", wait.as_secs_f64()));
             }
-            Event::StartingOver { reason } => progress::line(&format!("{what}: starting over: {reason}")),
+            Event::Restarting { reason } => {
+                progress::line(&format!("{what}: downloading from the beginning, because {reason}"));
+            }
             Event::Verifying => {}
             Event::Finished => {
-                if let Some(shown) = shown.take() {
-                    shown.progress.finish();
+                if let Some(bar) = bar.take() {
+                    bar.progress.finish();
                 }
             }
         }
     }
 }
 
-/// A bar that counts whole megabytes.
-struct Shown {
+/// A progress bar that counts whole megabytes.
+struct MegabyteProgress {
     progress: Progress,
     bytes: u64,
 }
 
-impl Shown {
-    fn new(what: &str, total: Option<u64>) -> Shown {
-        Shown { progress: Progress::new(what, "MB", total.map(|bytes| bytes.div_ceil(MEGABYTE))), bytes: 0 }
+impl MegabyteProgress {
+    fn new(what: &str, total: Option<u64>) -> MegabyteProgress {
+        MegabyteProgress { progress: Progress::new(what, "MB", total.map(|bytes| bytes.div_ceil(MEGABYTE))), bytes: 0 }
     }
 
-    fn received(&mut self, bytes: u64) {
+    fn add_bytes(&mut self, bytes: u64) {
         let before = self.bytes / MEGABYTE;
         self.bytes += bytes;
         self.progress.add(self.bytes / MEGABYTE - before);

@@ -1,20 +1,25 @@
-//! Verified, resumable downloads over HTTP.
+//! Verified, resumable downloads over HTTP, used by the clients of Kaggle (`ingest::kaggle`) and of the Hugging Face hub
+//! (`model::weights::hub`).
 //!
-//! Two stages fetch large files: ingest a data set from Kaggle, model its weights from the Hugging Face hub. Neither
-//! may import the other, and the hard parts are the same, so they stand here once:
-//!
-//! - a download goes to `NAME.part` beside its target and is renamed when it is whole, so that a file under the
-//!   target's name is always complete;
-//! - it resumes with a range, also in a later process, and only when the server says that the resource is still the
-//!   one the first part came from ([`Client::download`]);
-//! - what arrived is read back and held against the checksum that the service names;
-//! - faults that pass are retried with growing, jittered waits that honour `Retry-After` ([`Retry`]);
-//! - credentials are sent to the host they were meant for and no further, and are never shown ([`Authorization`],
-//!   [`Url`]).
-//!
-//! The crate knows HTTP and files, but neither service: those live in `ingest::kaggle` and `model::weights::hub`.
+//! # Guarantees
+//! - **Atomic.** A download is written to `NAME.part` beside its target, and renamed to `NAME` when it is complete and
+//!   verified. A file with the name of the target is always complete, also after the process was killed.
+//! - **Resumed.** An interrupted download continues where it stopped, in the same process or a later one, with an HTTP range
+//!   request. It continues only if the server confirms that the file has not changed; otherwise it starts from the beginning
+//!   ([`Client::download`]).
+//! - **Verified.** The file on disk is read back and compared with the checksum that the service publishes. A file with a
+//!   wrong checksum is removed.
+//! - **Confined.** A download writes in the folder of its target only. A symbolic link at the name of a temporary file is
+//!   removed and not followed.
+//! - **Credentials stay with their host.** A redirect to another scheme, host or port is followed without credentials
+//!   ([`Authorization`]), and a redirect from `https` to `http` is refused. No error, event or `Debug` form shows
+//!   credentials or the query of a URL ([`Url`]), which may hold a signature.
+//! - **Retried.** Transient failures are retried after growing, jittered waits, which `Retry-After` overrides
+//!   ([`RetryPolicy`]).
+//! - **Shared.** Two processes that download the same file to the same target download it once; the second waits.
 
 mod authorization;
+mod certificates;
 mod checksum;
 mod client;
 mod content_range;
@@ -22,22 +27,20 @@ mod download;
 mod environment;
 mod error;
 mod event;
-mod part;
+mod free_space;
+mod partial_file;
+mod response;
 mod retry;
-mod trust;
 mod url;
 
 pub use authorization::Authorization;
 pub use checksum::Checksum;
-pub use client::{Client, Head, Request};
-pub use download::{Downloaded, Expected};
+pub use client::{Client, Request};
+pub use download::{DownloadedFile, ExpectedFile};
 pub use environment::Environment;
 pub use error::{Error, Result};
-pub use event::{Event, narrator};
-pub use retry::Retry;
+pub use event::{Event, progress_observer};
+pub use free_space::free_space;
+pub use response::ResponseHead;
+pub use retry::RetryPolicy;
 pub use url::Url;
-
-/// The bytes still free for this user where `folder` is, or will be; `None` if the system does not say.
-pub fn free_space(folder: &std::path::Path) -> Option<u64> {
-    folder.ancestors().find(|dir| dir.is_dir()).and_then(|dir| fs4::available_space(dir).ok())
-}

@@ -1,4 +1,4 @@
-//! When to try again, and how long to wait before.
+//! Retries with exponential backoff.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -8,75 +8,79 @@ use std::time::Duration;
 
 use crate::{Error, Result};
 
-/// How often to try, and how long to wait between.
+/// The number of attempts, and the waits between them.
 ///
-/// The wait doubles from `first_wait` to `longest_wait`; its second half is drawn at random, so that many clients cut
-/// off at one moment do not come back at one moment. A server's `Retry-After` takes its place.
+/// The wait doubles from `first_wait` to `max_wait`. Half of it is random, so that clients that failed at the same moment do
+/// not retry at the same moment. A `Retry-After` header of the server replaces the wait.
 #[derive(Clone)]
-pub struct Retry {
-    /// Attempts in a row that may fail, the first one included.
+pub struct RetryPolicy {
+    /// The number of attempts in a row that may fail, including the first.
     pub attempts: u32,
     /// The wait after the first failure.
     pub first_wait: Duration,
-    /// The longest wait that the doubling reaches.
-    pub longest_wait: Duration,
-    /// The longest `Retry-After` that is waited for; a longer one is an error that says so.
-    pub patience: Duration,
+    /// The longest wait without `Retry-After`.
+    pub max_wait: Duration,
+    /// The longest `Retry-After` that is obeyed. A longer one is not waited for: the error is returned.
+    pub max_retry_after: Duration,
     sleep: Arc<dyn Fn(Duration) + Send + Sync>,
 }
 
-impl Default for Retry {
+impl Default for RetryPolicy {
     fn default() -> Self {
-        Retry {
+        RetryPolicy {
             attempts: 5,
             first_wait: Duration::from_millis(500),
-            longest_wait: Duration::from_secs(30),
-            patience: Duration::from_secs(300),
+            max_wait: Duration::from_secs(30),
+            max_retry_after: Duration::from_secs(300),
             sleep: Arc::new(thread::sleep),
         }
     }
 }
 
-impl fmt::Debug for Retry {
+impl fmt::Debug for RetryPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Retry { attempts, first_wait, longest_wait, patience, .. } = self;
-        write!(f, "Retry {{ {attempts} attempts, {first_wait:?} to {longest_wait:?}, patience {patience:?} }}")
+        let RetryPolicy { attempts, first_wait, max_wait, max_retry_after, .. } = self;
+        write!(
+            f,
+            "RetryPolicy {{ {attempts} attempts, {first_wait:?} to {max_wait:?}, Retry-After up to {max_retry_after:?} }}"
+        )
     }
 }
 
-impl Retry {
-    /// The same policy, with another way to pass the time: tests record the waits instead.
-    pub fn sleeping_with(mut self, sleep: impl Fn(Duration) + Send + Sync + 'static) -> Retry {
+impl RetryPolicy {
+    /// Returns the same policy with `sleep` in place of [`thread::sleep`], for tests.
+    pub fn with_sleep(mut self, sleep: impl Fn(Duration) + Send + Sync + 'static) -> RetryPolicy {
         self.sleep = Arc::new(sleep);
         self
     }
 
+    /// Starts counting the attempts of one request or download.
     pub(crate) fn start(&self) -> Attempts<'_> {
         Attempts { policy: self, failed: 0 }
     }
 
-    /// The wait after the `failed`-th failure in a row (from 1) for a random `draw`.
+    /// Returns the wait after `failed` failures in a row, at least 1. `draw` is a random number.
     fn backoff(&self, failed: u32, draw: u64) -> Duration {
-        let doubled = self.first_wait.saturating_mul(1 << (failed - 1).min(20)).min(self.longest_wait);
+        let doubled = self.first_wait.saturating_mul(1 << (failed - 1).min(20)).min(self.max_wait);
         let half = doubled / 2;
         half + half.mul_f64(draw as f64 / u64::MAX as f64)
     }
 }
 
-/// One piece of work's count of failures in a row.
+/// The failures in a row of one request or download.
 pub(crate) struct Attempts<'a> {
-    policy: &'a Retry,
+    policy: &'a RetryPolicy,
     failed: u32,
 }
 
 impl Attempts<'_> {
-    /// Forgets the failures so far: the work got further.
-    pub(crate) fn progressed(&mut self) {
+    /// Resets the count, after progress was made.
+    pub(crate) fn reset(&mut self) {
         self.failed = 0;
     }
 
-    /// Waits if the fault may pass and attempts are left; otherwise gives the error back. `announce` hears of the wait.
-    pub(crate) fn wait_after(&mut self, error: Error, announce: impl FnOnce(&Error, Duration)) -> Result<()> {
+    /// Calls `on_retry` and waits, if the error is transient and attempts are left. Otherwise returns the error.
+    pub(crate) fn wait_or_give_up(&mut self, error: Error, on_retry: impl FnOnce(&Error, Duration)) -> Result<()> {
         if !error.is_transient() {
             return Err(error);
         }
@@ -85,18 +89,18 @@ impl Attempts<'_> {
             return Err(Error::GaveUp { attempts: self.failed, source: Box::new(error) });
         }
         let wait = match error.retry_after() {
-            Some(asked) if asked > self.policy.patience => return Err(error),
+            Some(asked) if asked > self.policy.max_retry_after => return Err(error),
             Some(asked) => asked,
             None => self.policy.backoff(self.failed, random()),
         };
-        announce(&error, wait);
+        on_retry(&error, wait);
         (self.policy.sleep)(wait);
         Ok(())
     }
 }
 
-/// A number that differs between processes and calls: the standard library seeds its hashers so. Nothing that is
-/// computed depends on it, only the moment of a retry.
+/// Returns a random number, from the random seed of the standard library's hashers. Only the length of a wait depends on it, so
+/// that it need not be reproducible.
 fn random() -> u64 {
     RandomState::new().hash_one(0_u8)
 }
@@ -106,9 +110,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_a_bound_and_are_half_random() {
-        let policy =
-            Retry { first_wait: Duration::from_secs(1), longest_wait: Duration::from_secs(10), ..Retry::default() };
+    fn waits_double_up_to_a_limit_and_are_half_random() {
+        let policy = RetryPolicy {
+            first_wait: Duration::from_secs(1),
+            max_wait: Duration::from_secs(10),
+            ..RetryPolicy::default()
+        };
         let seconds = |failed, draw| policy.backoff(failed, draw).as_secs_f64();
         let least: Vec<f64> = (1..=6).map(|failed| seconds(failed, 0)).collect();
         let most: Vec<f64> = (1..=6).map(|failed| seconds(failed, u64::MAX)).collect();

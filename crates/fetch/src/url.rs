@@ -1,4 +1,4 @@
-//! Addresses of HTTP resources: built, resolved against redirects, and shown without their secrets.
+//! HTTP URLs that are displayed without their secrets.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,10 +7,10 @@ use ureq::http::Uri;
 
 use crate::{Error, Result};
 
-/// An absolute `http` or `https` address.
+/// An absolute `http` or `https` URL.
 ///
-/// Its `Display` and `Debug` forms leave the query out: in the addresses that storage services redirect to, the query
-/// is a signature that lets anyone read the file.
+/// The `Display` and `Debug` forms omit the query: storage services redirect to URLs whose query is a signature that lets
+/// anyone read the file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     secure: bool,
@@ -21,9 +21,9 @@ pub struct Url {
 }
 
 impl Url {
-    /// Reads an absolute address. User names and passwords in it are dropped.
+    /// Parses an absolute URL. Drops a user name and password in it.
     pub fn parse(text: &str) -> Result<Url> {
-        let bad = |reason: &str| Error::BadUrl { text: without_secrets(text), reason: reason.to_owned() };
+        let bad = |reason: &str| Error::InvalidUrl { text: redact(text), reason: reason.to_owned() };
         let uri = Uri::from_str(text.trim()).map_err(|e| bad(&e.to_string()))?;
         let secure = match uri.scheme_str() {
             Some("https") => true,
@@ -31,8 +31,8 @@ impl Url {
             Some(other) => return Err(bad(&format!("`{other}` is neither http nor https"))),
             None => return Err(bad("it does not begin with http:// or https://")),
         };
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| bad("it names no host"))?;
-        // `http` gives no port for one that does not fit: `host:99999` is not `host`.
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| bad("it has no host"))?;
+        // `Uri` reports a port out of range, as in `host:99999`, as no port. Reject it.
         let written = uri.authority().and_then(|authority| authority.as_str().rsplit_once(':')).map(|(_, port)| port);
         let port = match (uri.port_u16(), written) {
             (Some(port), _) => port,
@@ -51,7 +51,7 @@ impl Url {
         })
     }
 
-    /// The address of something below this one; each segment is percent-encoded.
+    /// Returns the URL with `segments` appended to its path, each percent-encoded. Drops the query.
     pub fn join_segments<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
         let mut path = self.path.trim_end_matches('/').to_owned();
         for segment in segments {
@@ -61,7 +61,7 @@ impl Url {
         Url { path, query: None, ..self.clone() }
     }
 
-    /// The same address with one more parameter in its query.
+    /// Returns the URL with a parameter appended to its query.
     pub fn with_parameter(mut self, name: &str, value: &str) -> Url {
         let mut query = self.query.take().map(|query| query + "&").unwrap_or_default();
         push_encoded(&mut query, name);
@@ -71,8 +71,8 @@ impl Url {
         self
     }
 
-    /// Where a `Location` header that came from this address leads (RFC 3986, section 5.2, without dot segments).
-    pub(crate) fn follow(&self, location: &str) -> Result<Url> {
+    /// Resolves a `Location` header against this URL (RFC 3986, section 5.2). Dot segments are not removed.
+    pub(crate) fn resolve(&self, location: &str) -> Result<Url> {
         let scheme = if self.secure { "https" } else { "http" };
         let location = location.split('#').next().unwrap_or_default();
         if location.contains("://") && !location.starts_with(['/', '?']) {
@@ -90,7 +90,7 @@ impl Url {
         }
     }
 
-    /// Whether credentials for this address may be sent to `other`: same scheme, host and port.
+    /// Whether `other` has the same scheme, host and port. Credentials are sent to the same origin only.
     pub(crate) fn same_origin(&self, other: &Url) -> bool {
         (self.secure, &self.host, self.port) == (other.secure, &other.host, other.port)
     }
@@ -100,13 +100,13 @@ impl Url {
         self.secure
     }
 
-    /// The host's name, for messages.
+    /// The name of the host.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The whole address, secrets included, for the request itself.
-    pub(crate) fn whole(&self) -> String {
+    /// The URL with its query, for sending the request. Do not display it.
+    pub(crate) fn to_string_with_query(&self) -> String {
         match &self.query {
             Some(query) => format!("{self}?{query}"),
             None => self.to_string(),
@@ -132,7 +132,7 @@ impl fmt::Debug for Url {
     }
 }
 
-/// Percent-encodes all but the unreserved characters (RFC 3986, section 2.3).
+/// Appends `text` to `to`, with all but the unreserved characters percent-encoded (RFC 3986, section 2.3).
 fn push_encoded(to: &mut String, text: &str) {
     for byte in text.bytes() {
         match byte {
@@ -142,8 +142,8 @@ fn push_encoded(to: &mut String, text: &str) {
     }
 }
 
-/// An address as it may be shown: without query and user.
-fn without_secrets(text: &str) -> String {
+/// Removes query, fragment, user name and password from a URL that may be invalid.
+fn redact(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| (&text[..scheme.len() + 3], rest));
     let authority = rest.split('/').next().unwrap_or_default();
@@ -160,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn segments_and_parameters_are_encoded() {
+    fn encodes_segments_and_parameters() {
         let made = url("https://host.test/base/").join_segments(["a b", "../c", "é"]).with_parameter("v", "1&2");
-        assert_eq!(made.whole(), "https://host.test/base/a%20b/..%2Fc/%C3%A9?v=1%262");
+        assert_eq!(made.to_string_with_query(), "https://host.test/base/a%20b/..%2Fc/%C3%A9?v=1%262");
     }
 
     #[test]
-    fn the_query_and_the_user_are_never_shown() {
+    fn display_omits_query_and_user() {
         let signed = url("https://user:secret@host.test/file?Signature=secret");
         assert_eq!(format!("{signed} {signed:?}"), "https://host.test/file https://host.test/file");
         let bad = Url::parse("ftp://host.test/file?Signature=secret").unwrap_err();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_none_is_an_error_and_not_left_out() {
+    fn rejects_port_out_of_range() {
         assert_eq!(url("http://host.test:8080/a").to_string(), "http://host.test:8080/a");
         assert_eq!(url("http://[::1]/a").to_string(), "http://[::1]/a");
         for text in ["http://host.test:99999/a", "http://user:secret@host.test:99999/a"] {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn locations_are_resolved() {
+    fn resolves_redirect_locations() {
         let base = url("https://host.test/a/b?x=1");
         for (location, expected) in [
             ("https://other.test/c?y=2", "https://other.test/c?y=2"),
@@ -194,13 +194,13 @@ mod tests {
             ("?y=2", "https://host.test/a/b?y=2"),
             ("/c#part", "https://host.test/c"),
         ] {
-            assert_eq!(base.follow(location).unwrap().whole(), expected, "{location}");
+            assert_eq!(base.resolve(location).unwrap().to_string_with_query(), expected, "{location}");
         }
-        assert!(base.follow("http://[bad").is_err());
+        assert!(base.resolve("http://[bad").is_err());
     }
 
     #[test]
-    fn an_origin_is_scheme_host_and_port() {
+    fn compares_origins_by_scheme_host_and_port() {
         let base = url("https://host.test/a");
         assert!(base.same_origin(&url("https://HOST.test:443/b")));
         for other in ["http://host.test/a", "https://host.test:8443/a", "https://cdn.host.test/a"] {

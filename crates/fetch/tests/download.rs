@@ -1,17 +1,17 @@
-//! Downloads from a server on the loopback interface, with the faults that networks have.
-#![expect(clippy::unwrap_used, reason = "a test should fail loudly")]
+//! Downloads from a server on the loopback interface that simulates network faults.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fetch::{Checksum, Client, Downloaded, Error, Event, Expected, Request, Retry, Url};
+use fetch::{Checksum, Client, DownloadedFile, Error, Event, ExpectedFile, Request, RetryPolicy, Url};
 use loopback::{Received, Reply, Server};
 
 const ETAG: &str = "\"v1\"";
 
-/// Bytes that differ everywhere, so that a piece in the wrong place shows.
+/// Bytes without a period, so that a piece at the wrong offset is noticed.
 fn content(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u8).collect()
 }
@@ -22,32 +22,33 @@ fn md5_header(content: &[u8]) -> String {
     format!("crc32c=AAAAAA==,md5={}", base64::prelude::BASE64_STANDARD.encode(md5::Md5::digest(content)))
 }
 
-/// A client that records what it hears and how long it would have waited.
-struct Watched {
+/// A client that records its events and the waits before retries, and does not sleep.
+struct RecordingClient {
     client: Client,
     waits: Arc<Mutex<Vec<Duration>>>,
     events: Arc<Mutex<Vec<String>>>,
 }
 
-fn watched() -> Watched {
+fn recording_client() -> RecordingClient {
     let waits = Arc::new(Mutex::new(Vec::new()));
     let events = Arc::new(Mutex::new(Vec::new()));
-    let (slept, heard) = (waits.clone(), events.clone());
-    let client = Client::new(Retry::default().sleeping_with(move |wait| slept.lock().unwrap().push(wait)));
-    let client = client.observed_by(move |event| {
+    let (recorded_waits, recorded_events) = (waits.clone(), events.clone());
+    let client = Client::new(RetryPolicy::default().with_sleep(move |wait| recorded_waits.lock().unwrap().push(wait)));
+    let client = client.with_observer(move |event| {
         if !matches!(event, Event::Received { .. }) {
-            heard.lock().unwrap().push(format!("{event:?}"));
+            recorded_events.lock().unwrap().push(format!("{event:?}"));
         }
     });
-    Watched { client, waits, events }
+    RecordingClient { client, waits, events }
 }
 
-impl Watched {
-    fn download(&self, server: &Server, target: &Path) -> fetch::Result<Downloaded> {
-        self.client.download(&request(server), target, &Expected::default())
+impl RecordingClient {
+    fn download(&self, server: &Server, target: &Path) -> fetch::Result<DownloadedFile> {
+        self.client.download(&request(server), target, &ExpectedFile::default())
     }
 
-    fn heard(&self, word: &str) -> usize {
+    /// The number of events whose `Debug` form contains `word`.
+    fn count_events(&self, word: &str) -> usize {
         self.events.lock().unwrap().iter().filter(|event| event.contains(word)).count()
     }
 }
@@ -77,27 +78,27 @@ impl Folder {
 }
 
 #[test]
-fn a_file_arrives_whole_and_verified() {
+fn downloads_and_verifies_file() {
     let data = content(3_000_000);
     let served = data.clone();
     let server = Server::start(move |request, _| {
         Reply::file(request, &served, ETAG).header("x-goog-hash", &md5_header(&served))
     });
     let folder = Folder::new();
-    let watched = watched();
-    let done = watched.download(&server, &folder.target()).unwrap();
+    let client = recording_client();
+    let done = client.download(&server, &folder.target()).unwrap();
     assert_eq!((done.bytes, done.verified.unwrap().algorithm()), (3_000_000, "MD5"));
     assert_eq!(fs::read(folder.target()).unwrap(), data);
     assert_eq!(folder.names(), ["file.zip"]);
     let received = server.received();
     assert_eq!(received[0].header("accept-encoding"), Some("identity"));
-    // A second call finds it there, and asks nobody.
-    watched.download(&server, &folder.target()).unwrap();
+    // A second call finds the file and sends no request.
+    client.download(&server, &folder.target()).unwrap();
     assert_eq!(server.received().len(), 1);
 }
 
 #[test]
-fn a_cut_connection_is_resumed_where_it_broke() {
+fn resumes_after_lost_connection() {
     let data = content(2_500_000);
     let served = data.clone();
     let server = Server::start(move |request, number| {
@@ -105,17 +106,17 @@ fn a_cut_connection_is_resumed_where_it_broke() {
         if number < 3 { reply.cut_after(700_000) } else { reply }
     });
     let folder = Folder::new();
-    let watched = watched();
-    watched.download(&server, &folder.target()).unwrap();
+    let client = recording_client();
+    client.download(&server, &folder.target()).unwrap();
     assert_eq!(fs::read(folder.target()).unwrap(), data);
     let starts: Vec<Option<usize>> = server.received().iter().map(Received::range_start).collect();
     assert_eq!(starts, [None, Some(700_000), Some(1_400_000), Some(2_100_000)]);
     assert!(server.received()[1..].iter().all(|request| request.header("if-range") == Some(ETAG)));
-    assert_eq!(watched.waits.lock().unwrap().len(), 3);
+    assert_eq!(client.waits.lock().unwrap().len(), 3);
 }
 
 #[test]
-fn a_connection_that_gets_on_may_break_any_number_of_times() {
+fn failures_after_progress_do_not_count() {
     let data = content(12_000_000);
     let served = data.clone();
     let server = Server::start(move |request, number| {
@@ -123,13 +124,13 @@ fn a_connection_that_gets_on_may_break_any_number_of_times() {
         if number < 9 { reply.cut_after(1_200_000) } else { reply }
     });
     let folder = Folder::new();
-    watched().download(&server, &folder.target()).unwrap();
+    recording_client().download(&server, &folder.target()).unwrap();
     assert_eq!(fs::read(folder.target()).unwrap(), data);
-    assert_eq!(server.received().len(), 10, "more failures than attempts are allowed in a row");
+    assert_eq!(server.received().len(), 10, "there are more failures than may happen in a row");
 }
 
 #[test]
-fn a_later_process_continues_what_an_earlier_one_left() {
+fn resumes_partial_file_of_earlier_call() {
     let data = content(1_000_000);
     let served = data.clone();
     let server = Server::start(move |request, number| {
@@ -143,17 +144,17 @@ fn a_later_process_continues_what_an_earlier_one_left() {
         }
     });
     let folder = Folder::new();
-    let error = watched().download(&server, &folder.target()).unwrap_err();
+    let error = recording_client().download(&server, &folder.target()).unwrap_err();
     assert_eq!(error.status(), Some(503), "{error:?}");
     assert_eq!(folder.names(), ["file.zip.part", "file.zip.part.json"]);
-    watched().download(&server, &folder.target()).unwrap();
+    recording_client().download(&server, &folder.target()).unwrap();
     assert_eq!(fs::read(folder.target()).unwrap(), data);
     assert_eq!(server.received()[5].range_start(), Some(400_000));
     assert_eq!(folder.names(), ["file.zip"]);
 }
 
 #[test]
-fn wrong_ranges_are_never_written() {
+fn restarts_after_wrong_content_range() {
     let data = content(1_000_000);
     for wrong in [
         "bytes 0-599999/1000000",
@@ -172,16 +173,16 @@ fn wrong_ranges_are_never_written() {
             }
         });
         let folder = Folder::new();
-        let watched = watched();
-        watched.download(&server, &folder.target()).unwrap();
+        let client = recording_client();
+        client.download(&server, &folder.target()).unwrap();
         assert_eq!(fs::read(folder.target()).unwrap(), data, "{wrong}");
         assert_eq!(server.received()[2].range_start(), None, "{wrong}");
-        assert_eq!(watched.heard("StartingOver"), 1, "{wrong}");
+        assert_eq!(client.count_events("Restarting"), 1, "{wrong}");
     }
 }
 
 #[test]
-fn a_server_that_ignores_ranges_is_read_from_the_start() {
+fn restarts_if_server_ignores_ranges() {
     let data = content(1_000_000);
     let served = data.clone();
     let server = Server::start(move |_, number| {
@@ -189,35 +190,35 @@ fn a_server_that_ignores_ranges_is_read_from_the_start() {
         if number == 0 { reply.cut_after(400_000) } else { reply }
     });
     let folder = Folder::new();
-    watched().download(&server, &folder.target()).unwrap();
+    recording_client().download(&server, &folder.target()).unwrap();
     assert_eq!(fs::read(folder.target()).unwrap(), data);
     assert_eq!(server.received()[1].range_start(), Some(400_000));
 }
 
 #[test]
-fn a_file_that_changes_between_two_attempts_is_not_mixed() {
+fn restarts_if_file_changes_between_attempts() {
     let (old, new) = (content(1_000_000), content(1_100_000).split_off(100_000));
-    // One server honours If-Range; the other does not, and its entity tag gives it away.
-    for honest in [true, false] {
+    // One server honours If-Range. The other does not, and its entity tag shows the change.
+    for honours_if_range in [true, false] {
         let (before, after) = (old.clone(), new.clone());
         let server = Server::start(move |request, number| match number {
             0 => Reply::file(request, &before, ETAG).cut_after(400_000),
             _ => {
                 let mut request = request.clone();
-                if !honest {
+                if !honours_if_range {
                     request.headers.remove("if-range");
                 }
                 Reply::file(&request, &after, "\"v2\"")
             }
         });
         let folder = Folder::new();
-        watched().download(&server, &folder.target()).unwrap();
-        assert_eq!(fs::read(folder.target()).unwrap(), new, "honest: {honest}");
+        recording_client().download(&server, &folder.target()).unwrap();
+        assert_eq!(fs::read(folder.target()).unwrap(), new, "honours If-Range: {honours_if_range}");
     }
 }
 
 #[test]
-fn without_a_strong_validator_nothing_is_resumed() {
+fn does_not_resume_without_strong_validator() {
     let data = content(500_000);
     for tag in ["W/\"weak\"", "unquoted"] {
         let served = data.clone();
@@ -226,38 +227,44 @@ fn without_a_strong_validator_nothing_is_resumed() {
             if number == 0 { reply.cut_after(400_000) } else { reply }
         });
         let folder = Folder::new();
-        watched().download(&server, &folder.target()).unwrap();
+        recording_client().download(&server, &folder.target()).unwrap();
         assert_eq!(fs::read(folder.target()).unwrap(), data);
         assert_eq!(server.received()[1].range_start(), None);
     }
 }
 
 #[test]
-fn a_wrong_checksum_leaves_nothing() {
+fn removes_file_with_wrong_checksum() {
     let data = content(300_000);
     let server =
         Server::start(move |request, _| Reply::file(request, &data, ETAG).header("x-goog-hash", &md5_header(b"other")));
     let folder = Folder::new();
-    let error = watched().download(&server, &folder.target()).unwrap_err();
-    assert!(matches!(error, Error::Checksum { expected: Checksum::Md5(_), .. }), "{error:?}");
+    let error = recording_client().download(&server, &folder.target()).unwrap_err();
+    assert!(
+        matches!(&error, Error::ChecksumMismatch { expected, .. } if matches!(**expected, Checksum::Md5(_))),
+        "{error:?}"
+    );
     assert_eq!(folder.names(), [""; 0]);
-    assert_eq!(server.received().len(), 1, "a file that came in one go is not asked for again");
+    assert_eq!(server.received().len(), 1, "a file that arrived in one response is not requested again");
 }
 
 #[test]
-fn an_expected_checksum_takes_precedence() {
+fn expected_checksum_takes_precedence() {
     let data = content(300_000);
     let server =
         Server::start(move |request, _| Reply::file(request, &data, ETAG).header("x-goog-hash", &md5_header(&data)));
     let folder = Folder::new();
-    let expected = Expected { bytes: None, checksum: Some(Checksum::Sha256([7; 32])) };
-    let error = watched().client.download(&request(&server), &folder.target(), &expected).unwrap_err();
-    assert!(matches!(error, Error::Checksum { expected: Checksum::Sha256(_), .. }), "{error:?}");
+    let expected = ExpectedFile { bytes: None, checksum: Some(Checksum::Sha256([7; 32])) };
+    let error = recording_client().client.download(&request(&server), &folder.target(), &expected).unwrap_err();
+    assert!(
+        matches!(&error, Error::ChecksumMismatch { expected, .. } if matches!(**expected, Checksum::Sha256(_))),
+        "{error:?}"
+    );
     assert_eq!(folder.names(), [""; 0]);
 }
 
 #[test]
-fn a_part_damaged_on_the_disk_is_fetched_anew() {
+fn restarts_if_partial_file_is_damaged() {
     let data = content(1_000_000);
     let served = data.clone();
     let server = Server::start(move |request, number| {
@@ -271,19 +278,19 @@ fn a_part_damaged_on_the_disk_is_fetched_anew() {
         }
     });
     let folder = Folder::new();
-    watched().download(&server, &folder.target()).unwrap_err();
+    recording_client().download(&server, &folder.target()).unwrap_err();
     let part = folder.target().with_file_name("file.zip.part");
     let mut bytes = fs::read(&part).unwrap();
     bytes[1000] ^= 1;
     fs::write(&part, bytes).unwrap();
-    let watched = watched();
-    watched.download(&server, &folder.target()).unwrap();
+    let client = recording_client();
+    client.download(&server, &folder.target()).unwrap();
     assert_eq!(fs::read(folder.target()).unwrap(), data);
-    assert_eq!(watched.heard("do not add up"), 1);
+    assert_eq!(client.count_events("wrong checksum"), 1);
 }
 
 #[test]
-fn a_part_of_unknown_origin_is_dropped() {
+fn drops_partial_file_without_valid_description() {
     let data = content(100_000);
     let served = data.clone();
     let server = Server::start(move |request, _| Reply::file(request, &served, ETAG));
@@ -299,107 +306,107 @@ fn a_part_of_unknown_origin_is_dropped() {
         if let Some(text) = description {
             fs::write(folder.target().with_file_name("file.zip.part.json"), text).unwrap();
         }
-        watched().download(&server, &folder.target()).unwrap();
+        recording_client().download(&server, &folder.target()).unwrap();
         assert_eq!(fs::read(folder.target()).unwrap(), data, "{description:?}");
         assert_eq!(folder.names(), ["file.zip"]);
     }
 }
 
 #[test]
-fn retry_after_is_honoured_and_backoff_grows() {
+fn honours_retry_after_and_backs_off() {
     let server = Server::start(|request, number| match number {
         0 => Reply::status(429).header("retry-after", "7"),
         1 | 2 => Reply::status(500),
         _ => Reply::file(request, b"content", ETAG),
     });
     let folder = Folder::new();
-    let watched = watched();
-    watched.download(&server, &folder.target()).unwrap();
-    let waits = watched.waits.lock().unwrap().clone();
+    let client = recording_client();
+    client.download(&server, &folder.target()).unwrap();
+    let waits = client.waits.lock().unwrap().clone();
     assert_eq!(waits[0], Duration::from_secs(7));
     assert!((0.5..=1.0).contains(&waits[1].as_secs_f64()), "{waits:?}");
     assert!((1.0..=2.0).contains(&waits[2].as_secs_f64()), "{waits:?}");
 }
 
 #[test]
-fn faults_that_do_not_pass_are_given_up_on() {
+fn gives_up_after_repeated_failures() {
     let server =
         Server::start(|_, _| Reply::status(503).header("content-type", "text/html").body("<html>secret page</html>"));
     let folder = Folder::new();
-    let watched_client = watched();
-    let error = watched_client.download(&server, &folder.target()).unwrap_err();
+    let client = recording_client();
+    let error = client.download(&server, &folder.target()).unwrap_err();
     assert!(matches!(error, Error::GaveUp { attempts: 5, .. }), "{error:?}");
     assert_eq!(error.status(), Some(503));
-    assert_eq!(watched_client.waits.lock().unwrap().len(), 4);
-    // More patience than anyone has is not waited for.
+    assert_eq!(client.waits.lock().unwrap().len(), 4);
+    // A Retry-After above the limit is not waited for.
     let server = Server::start(|_, _| Reply::status(429).header("retry-after", "86400"));
-    let watched_client = watched();
-    assert_eq!(watched_client.download(&server, &folder.target()).unwrap_err().status(), Some(429));
-    assert!(watched_client.waits.lock().unwrap().is_empty());
+    let client = recording_client();
+    assert_eq!(client.download(&server, &folder.target()).unwrap_err().status(), Some(429));
+    assert!(client.waits.lock().unwrap().is_empty());
 }
 
 #[test]
-fn answers_that_are_final_are_not_asked_for_again() {
+fn does_not_retry_client_errors() {
     for status in [400, 401, 403, 404, 410] {
         let server = Server::start(move |_, _| Reply::status(status).body("{\"message\":\"no\\u001b[31m luck\"}"));
         let folder = Folder::new();
-        let error = watched().download(&server, &folder.target()).unwrap_err();
+        let error = recording_client().download(&server, &folder.target()).unwrap_err();
         assert_eq!(error.status(), Some(status));
         assert!(error.to_string().ends_with(": no[31m luck"), "{error}");
-        assert_eq!(folder.names(), [""; 0], "nothing arrived, so nothing is left");
+        assert_eq!(folder.names(), [""; 0], "no temporary file is left");
         assert_eq!(server.received().len(), 1);
     }
 }
 
 #[test]
-fn a_length_that_is_not_announced_is_only_trusted_with_a_checksum() {
+fn requires_length_or_checksum() {
     let data = content(100_000);
     let served = data.clone();
     let server = Server::start(move |_, _| Reply::status(200).body(&served).without_length());
     let folder = Folder::new();
-    let error = watched().download(&server, &folder.target()).unwrap_err();
-    assert!(error.to_string().contains("neither length nor checksum"), "{error}");
+    let error = recording_client().download(&server, &folder.target()).unwrap_err();
+    assert!(error.to_string().contains("neither a length nor a checksum"), "{error}");
     let served = data.clone();
     let server = Server::start(move |_, _| {
         Reply::status(200).header("x-goog-hash", &md5_header(&served)).body(&served).without_length()
     });
-    watched().download(&server, &folder.target()).unwrap();
+    recording_client().download(&server, &folder.target()).unwrap();
     assert_eq!(fs::read(folder.target()).unwrap(), data);
 }
 
 #[test]
-fn an_announced_size_that_differs_is_an_error() {
+fn rejects_file_of_unexpected_size() {
     let server = Server::start(|request, _| Reply::file(request, b"content", ETAG));
     let folder = Folder::new();
     fs::create_dir_all(folder.target().parent().unwrap()).unwrap();
     fs::write(folder.target().with_file_name("file.zip.part"), "cont").unwrap();
     let description = r#"{"validator":"\"v1\"","total":7,"checksum":null}"#;
     fs::write(folder.target().with_file_name("file.zip.part.json"), description).unwrap();
-    let expected = Expected { bytes: Some(8), checksum: None };
-    let error = watched().client.download(&request(&server), &folder.target(), &expected).unwrap_err();
-    assert!(error.to_string().contains("7 bytes, but 8 were announced"), "{error}");
+    let expected = ExpectedFile { bytes: Some(8), checksum: None };
+    let error = recording_client().client.download(&request(&server), &folder.target(), &expected).unwrap_err();
+    assert!(error.to_string().contains("7 bytes, but must have 8"), "{error}");
     assert_eq!(server.received()[0].range_start(), None);
 }
 
 #[test]
-fn what_does_not_fit_on_the_disk_is_not_begun() {
+fn rejects_file_larger_than_free_space() {
     let server = Server::start(|_, _| Reply::status(200).header("content-length", "9000000000000000000").cut_after(0));
     let folder = Folder::new();
-    let error = watched().download(&server, &folder.target()).unwrap_err();
+    let error = recording_client().download(&server, &folder.target()).unwrap_err();
     assert!(matches!(error, Error::NoSpace { needed: 9_000_000_000_000_000_000, .. }), "{error:?}");
 }
 
 #[test]
-fn a_compressed_body_is_refused() {
+fn rejects_compressed_body() {
     for encoding in ["br", "gzip"] {
         let server = Server::start(move |_, _| Reply::status(200).header("content-encoding", encoding).body("abc"));
-        let error = watched().download(&server, &Folder::new().target()).unwrap_err();
+        let error = recording_client().download(&server, &Folder::new().target()).unwrap_err();
         assert!(error.to_string().contains(&format!("{encoding}-encoded")), "{error}");
     }
 }
 
 #[test]
-fn two_that_want_one_file_download_it_once() {
+fn concurrent_downloads_of_one_file_share_one_request() {
     let data = content(2_000_000);
     let served = data.clone();
     let server = Server::start(move |request, _| {
@@ -409,7 +416,7 @@ fn two_that_want_one_file_download_it_once() {
     let folder = Folder::new();
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| watched().download(&server, &folder.target()).unwrap());
+            scope.spawn(|| recording_client().download(&server, &folder.target()).unwrap());
         }
     });
     assert_eq!(fs::read(folder.target()).unwrap(), data);
@@ -418,22 +425,22 @@ fn two_that_want_one_file_download_it_once() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_is_an_error_that_names_it() {
+fn names_folder_that_cannot_be_created() {
     let server = Server::start(|request, _| Reply::file(request, b"content", ETAG));
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
-    let error = watched().download(&server, &dir.path().join("file").join("below")).unwrap_err();
+    let error = recording_client().download(&server, &dir.path().join("file").join("below")).unwrap_err();
     assert!(error.to_string().contains("failed to create"), "{error}");
-    // The part's name is taken by a folder.
+    // A folder has the name of the partial file.
     fs::create_dir(dir.path().join("x.part")).unwrap();
-    let error = watched().download(&server, &dir.path().join("x")).unwrap_err();
+    let error = recording_client().download(&server, &dir.path().join("x")).unwrap_err();
     assert!(error.to_string().contains("x.part"), "{error}");
     assert!(server.received().is_empty());
 }
 
 #[cfg(unix)]
 #[test]
-fn a_planted_link_does_not_lead_out_of_the_folder() {
+fn does_not_follow_links_at_temporary_names() {
     let server = Server::start(|request, _| Reply::file(request, b"content", ETAG));
     let folder = Folder::new();
     let outside = folder.0.path().join("outside");
@@ -442,7 +449,7 @@ fn a_planted_link_does_not_lead_out_of_the_folder() {
     for name in ["file.zip.part", "file.zip.part.json"] {
         std::os::unix::fs::symlink(&outside, folder.target().with_file_name(name)).unwrap();
     }
-    watched().download(&server, &folder.target()).unwrap();
+    recording_client().download(&server, &folder.target()).unwrap();
     assert_eq!(fs::read(folder.target()).unwrap(), b"content");
     assert_eq!(fs::read(&outside).unwrap(), b"precious");
 }

@@ -1,11 +1,11 @@
-//! Redirects, and how far credentials go with them.
-#![expect(clippy::unwrap_used, reason = "a test should fail loudly")]
+//! Redirects, and the hosts that credentials are sent to.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-use fetch::{Authorization, Client, Expected, Request, Retry, Url};
+use fetch::{Authorization, Client, ExpectedFile, Request, RetryPolicy, Url};
 use loopback::{Reply, Server};
 
 fn client() -> Client {
-    Client::new(Retry::default().sleeping_with(|_| {}))
+    Client::new(RetryPolicy::default().with_sleep(|_| {}))
 }
 
 fn request(address: &str) -> Request {
@@ -13,9 +13,9 @@ fn request(address: &str) -> Request {
 }
 
 #[test]
-fn credentials_stay_with_their_host_and_port() {
+fn sends_credentials_to_original_host_and_port_only() {
     let storage = Server::start(|request, _| Reply::file(request, b"content", "\"v\""));
-    // The same machine under another name, and under another port, are both someone else.
+    // Another port of the same host, and another name of the same host, are other origins.
     for address in [storage.url(), storage.url_by_name()] {
         let elsewhere = format!("{address}/signed?Signature=secret");
         let api = Server::start(move |request, _| match request.path.as_str() {
@@ -24,7 +24,7 @@ fn credentials_stay_with_their_host_and_port() {
         });
         let dir = tempfile::tempdir().unwrap();
         client()
-            .download(&request(&format!("{}/file", api.url())), &dir.path().join("f"), &Expected::default())
+            .download(&request(&format!("{}/file", api.url())), &dir.path().join("f"), &ExpectedFile::default())
             .unwrap();
         let asked: Vec<_> = api
             .received()
@@ -41,7 +41,7 @@ fn credentials_stay_with_their_host_and_port() {
 }
 
 #[test]
-fn a_signed_address_is_not_shown_in_an_error() {
+fn error_omits_signed_query_and_credentials() {
     let storage = Server::start(|_, _| Reply::status(403));
     let address = format!("{}/object?X-Signature=secret", storage.url());
     let api = Server::start(move |_, _| Reply::redirect(&address));
@@ -52,17 +52,17 @@ fn a_signed_address_is_not_shown_in_an_error() {
 }
 
 #[test]
-fn circles_end() {
+fn limits_redirects() {
     let server = Server::start(|_, _| Reply::redirect("/again"));
     let error = client().size(&request(&server.url())).unwrap_err();
     assert!(error.to_string().contains("more than 10 redirects"), "{error}");
-    let nowhere = Server::start(|_, _| Reply::status(302));
-    let error = client().size(&request(&nowhere.url())).unwrap_err();
-    assert!(error.to_string().contains("a redirect to nowhere"), "{error}");
+    let no_location = Server::start(|_, _| Reply::status(302));
+    let error = client().size(&request(&no_location.url())).unwrap_err();
+    assert!(error.to_string().contains("a redirect without a location"), "{error}");
 }
 
 #[test]
-fn a_head_stops_at_the_border() {
+fn head_does_not_follow_redirect_to_other_origin() {
     let storage = Server::start(|_, _| Reply::status(200));
     let address = storage.url();
     let api = Server::start(move |request, _| match request.path.as_str() {
@@ -76,23 +76,23 @@ fn a_head_stops_at_the_border() {
 }
 
 #[test]
-fn the_size_is_asked_for_with_one_byte() {
+fn requests_size_with_one_byte() {
     let server = Server::start(|request, _| Reply::file(request, &[7; 12_345], "\"v\""));
     assert_eq!(client().size(&request(&server.url())).unwrap(), Some(12_345));
     assert_eq!(server.received()[0].header("range"), Some("bytes=0-0"));
-    let ignorant = Server::start(|_, _| Reply::status(200).body([7; 1000]));
-    assert_eq!(client().size(&request(&ignorant.url())).unwrap(), Some(1000));
+    let without_ranges = Server::start(|_, _| Reply::status(200).body([7; 1000]));
+    assert_eq!(client().size(&request(&without_ranges.url())).unwrap(), Some(1000));
 }
 
 #[test]
-fn nobody_listening_is_unreachable() {
+fn closed_port_is_unreachable() {
     let address = Server::start(|_, _| Reply::status(200)).url();
     let error = client().size(&request(&address)).unwrap_err();
     assert!(error.is_unreachable(), "{error:?}");
 }
 
 #[test]
-fn credentials_that_no_header_can_hold_are_not_shown() {
+fn error_omits_credentials_with_invalid_characters() {
     let request = Request {
         url: Url::parse("http://127.0.0.1:9").unwrap(),
         authorization: Some(Authorization::Bearer("hunter2\r\nX: y".into())),
@@ -102,7 +102,7 @@ fn credentials_that_no_header_can_hold_are_not_shown() {
 }
 
 #[test]
-fn json_is_read_and_nonsense_refused() {
+fn parses_json_and_rejects_other_text() {
     let server = Server::start(|_, number| match number {
         0 => Reply::status(200).body("{\"a\": 1").cut_after(3),
         1 => Reply::json("{\"a\": 1}"),

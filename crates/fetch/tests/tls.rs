@@ -1,5 +1,5 @@
-//! Downloads over TLS, and whom they trust.
-#![expect(clippy::unwrap_used, reason = "a test should fail loudly")]
+//! Downloads over TLS, and the certificates that they trust.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::fs;
 use std::io::{Read, Write};
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use fetch::{Client, Environment, Error, Expected, Url};
+use fetch::{Client, Environment, Error, ExpectedFile, Url};
 use rustls::pki_types::PrivateKeyDer;
 
-/// A server with a certificate of its own making; it ends with the test's process.
+/// A server with a self-signed certificate. It runs until the test process ends.
 struct Server {
     port: u16,
     certificate: String,
@@ -35,7 +35,7 @@ fn serve(reply: &'static str) -> Server {
     thread::spawn(move || {
         for stream in listener.incoming() {
             count.fetch_add(1, Ordering::SeqCst);
-            // A client that does not trust the certificate ends the handshake; that is part of what is tested.
+            // Some tests expect that the client rejects the certificate and ends the handshake.
             let _ = answer(stream.unwrap(), config.clone(), reply);
         }
     });
@@ -58,13 +58,13 @@ fn answer(stream: TcpStream, config: Arc<rustls::ServerConfig>, reply: &str) -> 
 
 fn download(server: &Server, certificates: Option<&Path>, dir: &Path) -> fetch::Result<()> {
     let variable = certificates.map(|path| ("SSL_CERT_FILE", path.to_str().unwrap()));
-    let client = Client::of(&Environment::from_iter(variable))?;
+    let client = Client::from_environment(&Environment::from_iter(variable))?;
     let url = Url::parse(&format!("https://localhost:{}/file", server.port)).unwrap();
-    client.download(&url.into(), &dir.join("file"), &Expected::default()).map(drop)
+    client.download(&url.into(), &dir.join("file"), &ExpectedFile::default()).map(drop)
 }
 
 #[test]
-fn a_certificate_of_an_authority_that_is_named_is_trusted() {
+fn trusts_certificates_in_ssl_cert_file() {
     let server = serve(CONTENT);
     let dir = tempfile::tempdir().unwrap();
     let certificates = dir.path().join("authorities.pem");
@@ -74,7 +74,7 @@ fn a_certificate_of_an_authority_that_is_named_is_trusted() {
 }
 
 #[test]
-fn a_certificate_of_nobody_known_is_refused_at_once() {
+fn rejects_unknown_certificate_without_retrying() {
     let server = serve(CONTENT);
     let dir = tempfile::tempdir().unwrap();
     let error = download(&server, None, dir.path()).unwrap_err();
@@ -84,17 +84,17 @@ fn a_certificate_of_nobody_known_is_refused_at_once() {
 }
 
 #[test]
-fn a_file_without_certificates_is_an_error() {
+fn rejects_file_without_certificates() {
     let server = serve(CONTENT);
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().join("empty.pem");
     assert!(matches!(download(&server, Some(&empty), dir.path()), Err(Error::Artifact(artifacts::Error::Io { .. }))));
     fs::write(&empty, "-----BEGIN CERTIFICATE-----\nnonsense").unwrap();
-    assert!(matches!(download(&server, Some(&empty), dir.path()), Err(Error::Certificates { .. })));
+    assert!(matches!(download(&server, Some(&empty), dir.path()), Err(Error::NoCertificates { .. })));
 }
 
 #[test]
-fn a_redirect_out_of_tls_is_refused() {
+fn rejects_redirect_from_https_to_http() {
     let server =
         serve("HTTP/1.1 302 Found\r\nconnection: close\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n");
     let dir = tempfile::tempdir().unwrap();

@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn only_the_source_has_no_default() {
         let config = Config::default();
-        assert!(config.validate().unwrap_err().to_string().starts_with("ingest.source is empty"));
+        assert!(config.validate().unwrap_err().to_string().contains("ingest.source must be a folder"));
         assert_eq!(Config { source: "x".to_owned(), ..config }.validate(), Ok(()));
     }
 
@@ -239,7 +239,7 @@ mod tests {
     fn values_out_of_range_are_named() {
         let base = Config { source: "x".to_owned(), ..Config::default() };
         let message = |config: Config| config.validate().unwrap_err().to_string();
-        assert_eq!(message(Config { size: 0, ..base.clone() }), "ingest.size is 0, and must be 1 to 4096");
+        assert_eq!(message(Config { size: 0, ..base.clone() }), "ingest.size must be 1 to 4096, but is 0");
         assert!(message(Config { val_fraction: 1.0, ..base.clone() }).contains("val_fraction"));
         assert!(message(Config { max_rejected: f64::NAN, ..base.clone() }).contains("max_rejected"));
         assert!(message(Config { limit: Some(0), ..base.clone() }).contains("limit"));

@@ -31,7 +31,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use artifacts::atomic;
-use fetch::{Client, Environment, Expected, Request, Url};
+use fetch::{Client, Environment, ExpectedFile, Request, Url};
 use serde::Deserialize;
 
 use cache::Cache;
@@ -80,9 +80,9 @@ impl Kaggle {
     /// # Errors
     /// Those of [`Kaggle::new`].
     pub fn of_process(dataset: &Dataset) -> Result<Kaggle, Error> {
-        let environment = Environment::of_process();
-        let client = Client::of(&environment).map_err(Error::Client)?;
-        Kaggle::new(&environment, client.observed_by(fetch::narrator(dataset.to_string())))
+        let environment = Environment::from_process();
+        let client = Client::from_environment(&environment).map_err(Error::Client)?;
+        Kaggle::new(&environment, client.with_observer(fetch::progress_observer(dataset.to_string())))
     }
 
     /// Kaggle with an environment and a client.
@@ -134,7 +134,7 @@ impl Kaggle {
         let version = self.version_of(dataset)?;
         let dataset = dataset.at(version);
         let path = self.cache.archive(&dataset, version);
-        let download = self.client.download(&self.download_of(&dataset)?, &path, &Expected::default());
+        let download = self.client.download(&self.download_of(&dataset)?, &path, &ExpectedFile::default());
         download.map_err(|e| self.failed(&dataset, e))?;
         if !is_zip(&path).map_err(artifacts::Error::io("read", &path))? {
             atomic::remove_file(&path)?;

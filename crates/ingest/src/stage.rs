@@ -29,6 +29,7 @@ pub struct Ingest;
 
 impl Stage for Ingest {
     const NAME: &'static str = names::INGEST;
+    const VERSION: u32 = 1;
     type Config = Config;
 
     fn validate(config: &Config) -> Result<(), Failure> {
@@ -51,7 +52,7 @@ impl Stage for Ingest {
     fn run(job: &Job<Config>) -> Result<(), Failure> {
         let folder = DirWriter::create(&job.run.ingest())?;
         // The folder itself will not be kept where ingest is refused.
-        let refused = job.run.refused_files();
+        let refused = job.run.rejected_by_failed_ingest();
         let summary = ingest(&job.config, &folder, &refused)?;
         atomic::remove_file(&refused)?;
         let device = format!("cpu ({} threads)", rayon::current_num_threads());

@@ -2,13 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a folder that cannot be read is a failed test")]
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
 use artifacts::schema::{Audit, Verdict};
 use artifacts::{Label, Split};
-use common::shared;
 use ingest::audit::{Observation, Pair, audit, near_duplicates, to_drop};
 use pixels::encode::{self, Subsampling};
 use pixels::{Decoded, Filter, Limits, RgbImage, decode, resize_to};
@@ -52,7 +49,7 @@ fn report(images: &[Observation]) -> (Vec<Pair>, Audit) {
 
 #[test]
 fn mixed_formats_are_warned_of_by_name() {
-    let Some(folder) = shared("mixed-formats") else { return };
+    let Some(folder) = testing::shared("data/mixed-formats") else { return };
     let (_, report) = report(&observe(&folder).1);
     assert_eq!(report.verdict, Verdict::Warning);
     let strongest = &report.shortcuts[0];
@@ -63,7 +60,7 @@ fn mixed_formats_are_warned_of_by_name() {
 
 #[test]
 fn faces_pass_with_hardly_a_pair() {
-    let Some(folder) = shared("faces") else { return };
+    let Some(folder) = testing::shared("data/faces") else { return };
     let (pairs, report) = report(&observe(&folder).1);
     assert_eq!(report.verdict, Verdict::Pass, "{:?}", report.shortcuts);
     eprintln!("{} pairs among {} faces", pairs.len(), report.images);
@@ -93,7 +90,7 @@ fn changed(image: &RgbImage, way: usize) -> RgbImage {
 
 #[test]
 fn planted_near_duplicates_are_found() {
-    let Some(folder) = shared("faces") else { return };
+    let Some(folder) = testing::shared("data/faces") else { return };
     let files = load(&folder);
     let mut images: Vec<Observation> =
         files.iter().map(|(_, file, decoded, label, split)| Observation::new(file, decoded, *label, *split)).collect();

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fetch::{Checksum, Client, Environment, Retry};
+use fetch::{Checksum, Client, Environment, RetryPolicy};
 use ingest::kaggle::{Dataset, Error, Kaggle, Local};
 use loopback::{Received, Reply, Server};
 
@@ -19,7 +19,7 @@ fn archive() -> Vec<u8> {
 fn goog_hash(content: &[u8]) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), content).unwrap();
-    let Checksum::Crc32c(value) = Checksum::Crc32c(0).of_file_alike(file.path()).unwrap() else { panic!() };
+    let Checksum::Crc32c(value) = Checksum::Crc32c(0).recompute(file.path()).unwrap() else { panic!() };
     format!("crc32c={}", base64(value.to_be_bytes()))
 }
 
@@ -70,7 +70,7 @@ impl Machine {
         let home = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
         let variables = [(home, self.home().to_str().unwrap()), ("KAGGLE_API_ENDPOINT", server)];
         let environment = Environment::from_iter(variables.into_iter().chain(more.iter().copied()));
-        Kaggle::new(&environment, Client::new(Retry::default().sleeping_with(|_| {})))
+        Kaggle::new(&environment, Client::new(RetryPolicy::default().with_sleep(|_| {})))
     }
 
     fn client(&self, server: &Server) -> Kaggle {

@@ -3,11 +3,11 @@
 mod common;
 
 use artifacts::Split;
-use common::{Workplace, shared};
+use common::Workplace;
 
 #[test]
 fn faces_are_all_used() {
-    let Some(source) = shared("faces") else { return };
+    let Some(source) = testing::shared("data/faces") else { return };
     let ingested = Workplace::new();
     let ingested = ingested.ingest("run", &source, &[]).done();
     let summary = ingested.summary();
@@ -18,7 +18,7 @@ fn faces_are_all_used() {
 
 #[test]
 fn the_broken_file_among_mixed_formats_is_named() {
-    let Some(source) = shared("mixed-formats") else { return };
+    let Some(source) = testing::shared("data/mixed-formats") else { return };
     let place = Workplace::new();
     let ingested = place.ingest("run", &source, &[]).done();
     let rejected = ingested.rejected();

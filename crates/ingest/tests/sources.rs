@@ -5,7 +5,6 @@ mod common;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
 
 use artifacts::{Label, Split};
 use common::{Workplace, expected_pixels, picture};
@@ -82,9 +81,7 @@ fn a_zip_is_read_in_place_and_its_names_are_only_names() {
 fn a_pipe_that_is_named_as_an_image_is_rejected_and_not_waited_for() {
     let place = Workplace::new();
     place.add_splits(&["test"], 2);
-    let made = Command::new("mkfifo").arg(place.path("data/test/real/pipe.jpg")).status();
-    if !made.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: no program `mkfifo` makes a named pipe here");
+    if !testing::make_fifos(&[&place.path("data/test/real/pipe.jpg")]) {
         return;
     }
     let ingested = place.ingest("run", &place.path("data"), &["max_rejected=0.5"]).done();

@@ -1,7 +1,7 @@
-//! An HTTP server on the loopback interface whose answers, faults included, a test writes down.
+//! An HTTP server on the loopback interface for tests. A handler of the test makes the replies, including faulty ones.
 //!
-//! It is no more than tests need: one request a connection, bodies in memory, panics on misuse.
-#![expect(clippy::unwrap_used, reason = "only tests use it, and they should fail loudly")]
+//! Limits: one request per connection, bodies in memory, a panic on misuse.
+#![expect(clippy::unwrap_used, reason = "only tests use it, and a panic fails them")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,32 +10,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-/// A request as the server saw it.
+/// A request that the server received.
 #[derive(Debug, Clone)]
 pub struct Received {
     /// `GET`, `HEAD` …
     pub method: String,
-    /// The path, still percent-encoded.
+    /// The path, percent-encoded.
     pub path: String,
-    /// What follows the question mark.
+    /// The text after the question mark.
     pub query: String,
-    /// Headers by name in lower case.
+    /// The headers, by lower-case names.
     pub headers: BTreeMap<String, String>,
 }
 
 impl Received {
-    /// A header's value.
+    /// The value of the header with this lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// Where the range asked for begins, as in `bytes=START-`.
+    /// The start of the requested range, `bytes=START-…`.
     pub fn range_start(&self) -> Option<usize> {
         self.header("range")?.strip_prefix("bytes=")?.split('-').next()?.parse().ok()
     }
 }
 
-/// An answer to give.
+/// A reply to a request.
 #[derive(Debug, Clone, Default)]
 pub struct Reply {
     status: u16,
@@ -46,23 +46,23 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// An empty answer with this status.
+    /// An empty reply with this status.
     pub fn status(status: u16) -> Reply {
         Reply { status, ..Reply::default() }
     }
 
-    /// The JSON text `body`.
+    /// A reply with the JSON text `body`.
     pub fn json(body: &str) -> Reply {
         Reply::status(200).header("content-type", "application/json").body(body)
     }
 
-    /// A redirect.
+    /// A redirect to `location`.
     pub fn redirect(location: &str) -> Reply {
         Reply::status(302).header("location", location)
     }
 
-    /// What a correct file server answers to `request` for a file with this entity tag: the part asked for if `Range`
-    /// and `If-Range` allow, the whole otherwise.
+    /// The reply of a correct file server to a request for a file with this entity tag: the requested part if `Range` and
+    /// `If-Range` allow it, or else the whole file.
     pub fn file(request: &Received, content: &[u8], etag: &str) -> Reply {
         let same = request.header("if-range").is_none_or(|tag| tag == etag);
         let reply = match request.range_start().filter(|_| same) {
@@ -86,7 +86,7 @@ impl Reply {
         self
     }
 
-    /// Replaces a header.
+    /// Replaces all headers of this name.
     pub fn replace_header(mut self, name: &str, value: &str) -> Reply {
         self.headers.retain(|(other, _)| other != name);
         self.header(name, value)
@@ -98,20 +98,20 @@ impl Reply {
         self
     }
 
-    /// Closes the connection after so many bytes of the body, though more were announced.
+    /// Closes the connection after this many bytes of the body, although `content-length` promises more.
     pub fn cut_after(mut self, bytes: usize) -> Reply {
         self.cut_after = Some(bytes);
         self
     }
 
-    /// Announces no length: the end of the connection is the end of the body.
+    /// Omits `content-length`: the body ends when the connection is closed.
     pub fn without_length(mut self) -> Reply {
         self.without_length = true;
         self
     }
 }
 
-/// A running server; dropping it stops it.
+/// A running server. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Server {
     port: u16,
@@ -121,7 +121,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server. The handler gets each request and its number, from 0.
+    /// Starts a server on a free port. The handler receives each request and its number, from 0.
     pub fn start(handler: impl Fn(&Received, usize) -> Reply + Send + Sync + 'static) -> Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -134,7 +134,7 @@ impl Server {
                     if stopping.load(Ordering::SeqCst) {
                         break;
                     }
-                    // A client that goes away early is part of what is tested.
+                    // Some tests close the connection early.
                     let _ = serve(stream.unwrap(), &handler, &log);
                 }
             })
@@ -147,12 +147,12 @@ impl Server {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// The same server under another host name.
+    /// `http://localhost:PORT`: the same server under another host name.
     pub fn url_by_name(&self) -> String {
         format!("http://localhost:{}", self.port)
     }
 
-    /// The requests so far.
+    /// The requests received so far.
     pub fn received(&self) -> Vec<Received> {
         self.log.lock().unwrap().clone()
     }
@@ -201,7 +201,7 @@ fn serve(
         stream.write_all(&body[..cut_after.unwrap_or(body.len()).min(body.len())])?;
     }
     stream.shutdown(std::net::Shutdown::Write)?;
-    // Closing with unread input would reset the connection and lose the answer.
+    // Closing with unread input would reset the connection and lose the reply.
     std::io::copy(&mut stream.take(1 << 16), &mut std::io::sink()).map(|_| ())
 }
 

@@ -4,7 +4,8 @@
 
 use std::fmt::Debug;
 
-use crate::adam::Update;
+use kernels::adam::AdamStep;
+
 use crate::architecture::Plan;
 use crate::batch::{HeatMap, PixelBatch};
 use crate::error::Result;
@@ -56,7 +57,7 @@ pub(crate) trait Accelerator: Debug {
 /// Adam's moments on a device.
 pub(crate) trait Moments: Debug {
     /// Moves the parameters along the gradients of the last step, and does not wait for it.
-    fn step(&mut self, update: Update) -> Result<()>;
+    fn step(&mut self, update: AdamStep) -> Result<()>;
     /// Takes over the mean and the squares from buffers of the host's.
     fn upload(&mut self, mean: &[f32], squares: &[f32]) -> Result<()>;
     /// Fills buffers of the host's.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use rayon::prelude::*;
+use kernels::adam::AdamStep;
 
 use crate::accelerator::Moments;
 use crate::error::{Error, Result};
@@ -29,8 +29,6 @@ impl Default for AdamConfig {
     }
 }
 
-/// Elements that one task updates: small enough to balance, large enough not to be noticed.
-const CHUNK: usize = 1 << 16;
 const STEP: &str = "step";
 const MEAN: &str = "exp_avg.";
 const SQUARE: &str = "exp_avg_sq.";
@@ -70,7 +68,7 @@ impl Adam {
     /// Those of the device.
     pub fn step(&mut self, network: &mut Network) -> Result<()> {
         self.steps += 1;
-        let update = Update::new(&self.config, self.steps);
+        let update = self.config.step(self.steps);
         if let Some(remote) = &mut self.remote {
             return remote.step(update);
         }
@@ -132,48 +130,20 @@ impl Adam {
     }
 }
 
-/// The constants of one step, rounded where PyTorch rounds them. `AdamStep` in `kernels/adam.cu` is the same in C.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Update {
-    pub(crate) beta1: f32,
-    pub(crate) beta2: f32,
-    pub(crate) one_minus_beta1: f32,
-    pub(crate) one_minus_beta2: f32,
-    pub(crate) step_size: f32,
-    pub(crate) root_correction: f32,
-    pub(crate) eps: f32,
-}
-
-impl Update {
-    pub(crate) fn new(config: &AdamConfig, steps: u32) -> Self {
+impl AdamConfig {
+    /// The constants of step number `steps`, rounded where PyTorch rounds them.
+    fn step(&self, steps: u32) -> AdamStep {
         let steps = f64::from(steps);
-        let correction1 = 1.0 - config.beta1.powf(steps);
-        let correction2 = 1.0 - config.beta2.powf(steps);
-        Self {
-            beta1: config.beta1 as f32,
-            beta2: config.beta2 as f32,
-            one_minus_beta1: (1.0 - config.beta1) as f32,
-            one_minus_beta2: (1.0 - config.beta2) as f32,
-            step_size: (config.lr / correction1) as f32,
+        let correction1 = 1.0 - self.beta1.powf(steps);
+        let correction2 = 1.0 - self.beta2.powf(steps);
+        AdamStep {
+            beta1: self.beta1 as f32,
+            beta2: self.beta2 as f32,
+            one_minus_beta1: (1.0 - self.beta1) as f32,
+            one_minus_beta2: (1.0 - self.beta2) as f32,
+            step_size: (self.lr / correction1) as f32,
             root_correction: correction2.sqrt() as f32,
-            eps: config.eps as f32,
-        }
-    }
-
-    fn apply(self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
-        p.par_chunks_mut(CHUNK)
-            .zip(g.par_chunks(CHUNK))
-            .zip(m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK)))
-            .for_each(|((p, g), (m, v))| self.apply_chunk(p, g, m, v));
-    }
-
-    fn apply_chunk(self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
-        for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-            *m = self.beta1 * *m + self.one_minus_beta1 * g;
-            *v = self.beta2 * *v + self.one_minus_beta2 * g * g;
-            let root = v.sqrt() / self.root_correction + self.eps;
-            *p -= self.step_size * (*m / root);
+            eps: self.eps as f32,
         }
     }
 }

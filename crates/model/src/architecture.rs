@@ -3,19 +3,14 @@
 //! ResNet is He et al., "Deep Residual Learning for Image Recognition" (arXiv 1512.03385). Version 1.5, which torchvision
 //! has, moves the stride of a bottleneck from its first 1x1 convolution to its 3x3. Names are torchvision's.
 
+use kernels::ConvShape;
+use kernels::pixels::COLOURS;
+
 use crate::error::{Error, Result};
 use crate::parameters::{Entry, Table};
 
 /// The names `Architecture::by_name` knows.
 pub(crate) const ARCHITECTURES: [&str; 1] = ["resnet50"];
-
-/// Pixels have three colours.
-pub(crate) const COLOURS: usize = 3;
-
-/// Added to a batch norm's variance, as in torchvision.
-pub(crate) const NORM_EPSILON: f64 = 1e-5;
-/// Weight of the new batch in the running statistics, as in torchvision.
-pub(crate) const NORM_MOMENTUM: f64 = 0.1;
 
 /// The numbers that tell one ResNet of bottlenecks from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,15 +92,11 @@ pub(crate) struct ConvNorm {
     pub(crate) variance: Entry,
 }
 
-/// Side of the output of the pooling after the stem, 3x3 with stride 2 and padding 1, for an input side.
-pub(crate) fn pooled_side(side: usize) -> usize {
-    side.div_ceil(2)
-}
-
 impl ConvNorm {
-    /// Side of the output for an input side.
-    pub(crate) fn output_side(&self, side: usize) -> usize {
-        (side + 2 * self.padding - self.kernel) / self.stride + 1
+    /// The convolution's shape for `images` inputs of `(height, width)`.
+    pub(crate) fn shape(&self, images: usize, (height, width): (usize, usize)) -> ConvShape {
+        let Self { inputs, outputs, kernel, stride, padding, .. } = *self;
+        ConvShape { images, height, width, inputs, outputs, kernel, stride, padding }
     }
 }
 

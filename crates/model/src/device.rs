@@ -3,14 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use kernels::Precision;
+use kernels::cpu::Isa;
 use serde::{Deserialize, Serialize};
 
 use crate::accelerator::Accelerator;
 use crate::architecture::Plan;
 use crate::batch::Normalisation;
-use crate::cpu::Isa;
 use crate::error::{Error, Result};
-use crate::precision::Precision;
+use crate::precision::PrecisionChoice;
 
 /// Where a network computes. Clones are the same device.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +57,10 @@ impl Device {
     /// The instructions that the processor computes with.
     pub(crate) fn isa(&self) -> Isa {
         let bf16 = if matches!(self, Self::CpuBf16) { Isa::detect_bf16() } else { None };
-        bf16.unwrap_or_else(Isa::detect)
+        match Isa::available().first() {
+            Some(portable) if is_portable_forced() => *portable,
+            _ => bf16.unwrap_or_else(Isa::detect),
+        }
     }
 
     /// The back end of a device with memory of its own.
@@ -74,6 +78,12 @@ impl Device {
             Self::Cuda(card) => Ok(Some(crate::cuda::accelerator(card, plan, normalisation)?)),
         }
     }
+}
+
+/// Returns whether `CANDLING_ISA=portable` asks for the instructions that every processor has, so that results do not depend
+/// on the processor. Tests with golden results set it.
+fn is_portable_forced() -> bool {
+    std::env::var_os("CANDLING_ISA").is_some_and(|isa| isa == "portable")
 }
 
 /// `auto`, `cpu`, `cuda` (the first card) or `cuda:N`.
@@ -94,7 +104,7 @@ impl DeviceChoice {
     ///
     /// # Errors
     /// A card was asked for by name and this build or this machine does not have it.
-    pub fn open(self, precision: Precision) -> Result<Device> {
+    pub fn open(self, precision: PrecisionChoice) -> Result<Device> {
         match self {
             Self::Cpu => Ok(processor(precision)),
             Self::Auto => Ok(first_card(precision).unwrap_or_else(|| processor(precision))),
@@ -103,38 +113,40 @@ impl DeviceChoice {
     }
 }
 
-fn processor(precision: Precision) -> Device {
+fn processor(precision: PrecisionChoice) -> Device {
     let instead = |reason| {
         artifacts::progress::line(&format!("computing in f32: {reason}"));
         Device::Cpu
     };
     match precision {
-        Precision::Auto | Precision::F32 => Device::Cpu,
-        Precision::Tf32 => instead("tf32 is for cards"),
-        Precision::Bf16 if Isa::detect_bf16().is_none() => instead("this processor does not have AVX512_BF16"),
-        Precision::Bf16 => Device::CpuBf16,
+        PrecisionChoice::Auto | PrecisionChoice::Fixed(Precision::F32) => Device::Cpu,
+        PrecisionChoice::Fixed(Precision::Tf32) => instead("tf32 is for cards"),
+        PrecisionChoice::Fixed(Precision::Bf16) if Isa::detect_bf16().is_none() => {
+            instead("this processor does not have AVX512_BF16")
+        }
+        PrecisionChoice::Fixed(Precision::Bf16) => Device::CpuBf16,
     }
 }
 
 #[cfg(feature = "cuda")]
-fn card(index: usize, precision: Precision) -> Result<Device> {
+fn card(index: usize, precision: PrecisionChoice) -> Result<Device> {
     let refused = |reason| Error::UnsupportedDevice(format!("cuda:{index} ({reason})"));
     crate::cuda::open(index, precision).map(Device::Cuda).map_err(refused)
 }
 
 #[cfg(not(feature = "cuda"))]
-fn card(index: usize, _precision: Precision) -> Result<Device> {
+fn card(index: usize, _precision: PrecisionChoice) -> Result<Device> {
     Err(Error::UnsupportedDevice(format!("cuda:{index} (this program was built without CUDA)")))
 }
 
 #[cfg(feature = "cuda")]
-fn first_card(precision: Precision) -> Option<Device> {
+fn first_card(precision: PrecisionChoice) -> Option<Device> {
     let explain = |reason| artifacts::progress::line(&format!("computing on the CPU: {reason}"));
     crate::cuda::open(0, precision).map(Device::Cuda).map_err(explain).ok()
 }
 
 #[cfg(not(feature = "cuda"))]
-fn first_card(_precision: Precision) -> Option<Device> {
+fn first_card(_precision: PrecisionChoice) -> Option<Device> {
     None
 }
 
@@ -146,8 +158,12 @@ impl fmt::Display for Device {
                 let threads = rayon::current_num_threads();
                 let noun = if threads == 1 { "thread" } else { "threads" };
                 let name = processor_name().unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-                let bf16 = if self.isa() == Isa::detect() { "" } else { ", bf16" };
-                write!(f, "cpu ({name}, {threads} {noun}{bf16})")
+                let instructions = match self {
+                    _ if is_portable_forced() => ", portable instructions",
+                    Self::CpuBf16 => ", bf16",
+                    _ => "",
+                };
+                write!(f, "cpu ({name}, {threads} {noun}{instructions})")
             }
             #[cfg(feature = "cuda")]
             Self::Cuda(card) => card.fmt(f),
@@ -219,25 +235,25 @@ mod tests {
 
     #[test]
     fn a_card_that_is_not_there_is_refused_with_the_reason() {
-        #[cfg(feature = "cuda")]
-        let _turn = crate::cuda::tests::turn();
-        let error = DeviceChoice::Cuda(4096).open(Precision::Auto).unwrap_err().to_string();
+        #[cfg(feature = "emulation")]
+        let _turn = kernels::cuda::test_support::turn();
+        let error = DeviceChoice::Cuda(4096).open(PrecisionChoice::Auto).unwrap_err().to_string();
         assert!(error.contains("cuda:4096 ("), "{error}");
         // Whatever the build and the machine have, there is always a device.
-        let device = DeviceChoice::Auto.open(Precision::Auto).unwrap();
+        let device = DeviceChoice::Auto.open(PrecisionChoice::Auto).unwrap();
         assert_eq!(device.is_cpu(), device.to_string().starts_with("cpu ("));
     }
 
     #[test]
     fn a_cpu_is_described_with_its_threads() {
-        let text = DeviceChoice::Cpu.open(Precision::F32).unwrap().to_string();
+        let text = DeviceChoice::Cpu.open(PrecisionChoice::Fixed(Precision::F32)).unwrap().to_string();
         assert!(text.starts_with("cpu (") && text.contains("thread") && !text.contains("bf16"), "{text}");
     }
 
     #[test]
     fn bf16_is_taken_where_the_processor_has_it_and_f32_elsewhere() {
-        let device = DeviceChoice::Cpu.open(Precision::Bf16).unwrap();
+        let device = DeviceChoice::Cpu.open(PrecisionChoice::Fixed(Precision::Bf16)).unwrap();
         assert_eq!(device.to_string().contains("bf16"), Isa::detect_bf16().is_some());
-        assert!(matches!(DeviceChoice::Cpu.open(Precision::Tf32).unwrap(), Device::Cpu));
+        assert!(matches!(DeviceChoice::Cpu.open(PrecisionChoice::Fixed(Precision::Tf32)).unwrap(), Device::Cpu));
     }
 }

@@ -163,19 +163,28 @@ pub enum Error {
     Hub(#[from] crate::weights::hub::Error),
 
     // ---- below ----
-    /// The system refused memory.
-    #[error("failed to allocate {bytes} bytes")]
-    Memory {
-        /// Size of the buffer.
-        bytes: usize,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// An error of a CUDA card's.
-    #[cfg(feature = "cuda")]
+    /// No memory, or an error of the CUDA engine.
     #[error(transparent)]
-    Cuda(#[from] crate::cuda::Error),
+    Kernels(#[from] kernels::Error),
+    /// The CUDA kernels read channels in packs of eight.
+    #[cfg(feature = "cuda")]
+    #[error("`{layer}` has {channels} channels, but the CUDA kernels need a multiple of {multiple}")]
+    Channels {
+        /// The normalisation layer.
+        layer: String,
+        /// Its channels.
+        channels: usize,
+        /// What they must divide by.
+        multiple: usize,
+    },
     /// An error of candle's.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),
+}
+
+#[cfg(feature = "cuda")]
+impl From<kernels::cuda::Error> for Error {
+    fn from(error: kernels::cuda::Error) -> Self {
+        Self::Kernels(error.into())
+    }
 }

@@ -90,7 +90,7 @@ impl Network {
     }
 
     /// The same network on another accelerator; the tests' emulation is one.
-    #[cfg(all(test, feature = "cuda"))]
+    #[cfg(all(test, feature = "emulation"))]
     pub(crate) fn on_accelerator(mut self, accelerator: impl FnOnce(&Plan) -> Box<dyn Accelerator>) -> Self {
         self.accelerator = Some(accelerator(&self.plan));
         self.changed_on_host = true;
@@ -99,7 +99,7 @@ impl Network {
 
     /// The same network computed with other instructions; the tests' references are some.
     #[cfg(test)]
-    pub(crate) fn with_isa(mut self, isa: crate::cpu::Isa) -> Self {
+    pub(crate) fn with_isa(mut self, isa: kernels::cpu::Isa) -> Self {
         self.processor = self.processor.with_isa(isa);
         self
     }

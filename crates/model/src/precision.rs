@@ -1,37 +1,38 @@
-//! What convolutions multiply, as configurations and options name it.
+//! The choice of a precision in configurations and options.
 
 use std::fmt;
 use std::str::FromStr;
 
+use kernels::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What convolutions multiply. Sums, batch norm's statistics, the masters of the weights and Adam are f32 in each.
+/// Element type of convolution inputs and weights, as named in configurations: `auto`, `f32`, `tf32` or `bf16`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum Precision {
-    /// f32 on the processor; on a card bf16 where it has units for that, from Ampere on, else f32.
+pub enum PrecisionChoice {
+    /// f32 on processors; on a card bf16 where it has units for that (from Ampere on), else f32.
     #[default]
     Auto,
-    /// 32-bit floating point throughout.
-    F32,
-    /// On a card: f32 in memory, rounded to 10 bits of mantissa in products.
-    Tf32,
-    /// 8 bits of exponent and 7 of mantissa. On a processor it needs AVX512_BF16.
-    Bf16,
+    /// The given one. On processors, bf16 needs AVX512_BF16, and TF32 is for cards only.
+    Fixed(Precision),
 }
 
-const NAMES: [(Precision, &str); 4] =
-    [(Precision::Auto, "auto"), (Precision::F32, "f32"), (Precision::Tf32, "tf32"), (Precision::Bf16, "bf16")];
+const NAMES: [(PrecisionChoice, &str); 4] = [
+    (PrecisionChoice::Auto, "auto"),
+    (PrecisionChoice::Fixed(Precision::F32), "f32"),
+    (PrecisionChoice::Fixed(Precision::Tf32), "tf32"),
+    (PrecisionChoice::Fixed(Precision::Bf16), "bf16"),
+];
 
-impl fmt::Display for Precision {
+impl fmt::Display for PrecisionChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         NAMES.iter().find(|(precision, _)| precision == self).map_or(Ok(()), |(_, name)| f.write_str(name))
     }
 }
 
-impl FromStr for Precision {
+impl FromStr for PrecisionChoice {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -40,7 +41,7 @@ impl FromStr for Precision {
     }
 }
 
-impl TryFrom<String> for Precision {
+impl TryFrom<String> for PrecisionChoice {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self> {
@@ -48,8 +49,8 @@ impl TryFrom<String> for Precision {
     }
 }
 
-impl From<Precision> for String {
-    fn from(precision: Precision) -> Self {
+impl From<PrecisionChoice> for String {
+    fn from(precision: PrecisionChoice) -> Self {
         precision.to_string()
     }
 }
@@ -59,10 +60,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_round_trip_and_others_are_refused() {
+    fn parses_its_own_names_and_rejects_others() {
         for (precision, name) in NAMES {
-            assert_eq!((name.parse::<Precision>().unwrap(), precision.to_string().as_str()), (precision, name));
+            assert_eq!((name.parse::<PrecisionChoice>().unwrap(), precision.to_string().as_str()), (precision, name));
         }
-        assert!("fp16".parse::<Precision>().unwrap_err().to_string().contains("`fp16`"));
+        assert!("fp16".parse::<PrecisionChoice>().unwrap_err().to_string().contains("`fp16`"));
     }
 }

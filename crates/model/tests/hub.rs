@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fetch::{Checksum, Client, Environment, Retry};
+use fetch::{Checksum, Client, Environment, RetryPolicy};
 use loopback::{Received, Reply, Server};
 use model::weights::hub::{Error, Hub, Name};
 
@@ -18,7 +18,7 @@ fn content() -> Vec<u8> {
 fn sha256(bytes: &[u8]) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), bytes).unwrap();
-    Checksum::Sha256([0; 32]).of_file_alike(file.path()).unwrap().to_string()
+    Checksum::Sha256([0; 32]).recompute(file.path()).unwrap().to_string()
 }
 
 /// A storage host: signed addresses, entity tags of its own.
@@ -64,7 +64,7 @@ impl Machine {
         let home = self.0.path().to_str().unwrap();
         let variables = [("HF_HOME", home), ("HF_ENDPOINT", endpoint), ("HF_TOKEN", TOKEN)];
         let environment = Environment::from_iter(variables.into_iter().chain(more.iter().copied()));
-        Hub::new(&environment, Client::new(Retry::default().sleeping_with(|_| {}))).unwrap()
+        Hub::new(&environment, Client::new(RetryPolicy::default().with_sleep(|_| {}))).unwrap()
     }
 
     fn hub(&self, server: &Server) -> Hub {

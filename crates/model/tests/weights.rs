@@ -121,12 +121,7 @@ fn other_types_and_other_files_are_refused() {
 
 #[test]
 fn imagenet_weights_without_their_last_stage_are_accepted_by_name_only() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/weights/resnet50-imagenet1k-stem-to-layer3.safetensors");
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return;
-    }
+    let Some(path) = testing::shared("weights/resnet50-imagenet1k-stem-to-layer3.safetensors") else { return };
     let mut network = common::network(1);
     let listed = problems(load_into(&mut network, &path, &[]).unwrap_err());
     assert!(listed.contains("layer4.0.conv1.weight") && !listed.contains("layer3"), "{listed}");

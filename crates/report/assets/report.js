@@ -1,19 +1,19 @@
-// What moves in the report. Without this file it is the same report, standing still.
+// Interactive parts of the report. Without JavaScript the report shows the same content at the threshold of 0.5.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
 const UNDEFINED = "–";
 
-// ---- Threshold: one slider moves the matrix, the rates and the marks on the figures.
+// ---- Threshold: the slider updates the confusion matrix, the scores and the markers on the figures.
 
 const STEPS = 1000;
 
-function outcomes(sweep, at) {
+function confusionMatrix(sweep, positives) {
   return {
-    fp: at.false_positive,
-    tn: sweep.real - at.false_positive,
-    tp: at.true_positive,
-    fn: sweep.fake - at.true_positive,
+    fp: positives.false_positive,
+    tn: sweep.real - positives.false_positive,
+    tp: positives.true_positive,
+    fn: sweep.fake - positives.true_positive,
   };
 }
 
@@ -30,11 +30,11 @@ function rates({ tn, fp, fn, tp }) {
   };
 }
 
-// As few decimals as say which threshold it is.
-function shortest(threshold) {
+// Formats a threshold with four decimals without trailing zeros. A threshold near 0 or 1 gets as many as it needs.
+function formatThreshold(threshold) {
   const text = threshold.toFixed(4);
-  const few = String(Number(text));
-  return Number(text) === threshold || (threshold > 0.00005 && threshold < 0.99995) ? few : threshold.toPrecision(4);
+  const trimmed = String(Number(text));
+  return Number(text) === threshold || (threshold > 0.00005 && threshold < 0.99995) ? trimmed : threshold.toPrecision(4);
 }
 
 function showMatrix(counts, threshold) {
@@ -48,36 +48,36 @@ function showMatrix(counts, threshold) {
   for (const [name, value] of Object.entries(rates(counts))) {
     byId(`rate-${name}`).textContent = value === null ? UNDEFINED : value.toFixed(3);
   }
-  byId("confusion-threshold").textContent = shortest(threshold);
+  byId("confusion-threshold").textContent = formatThreshold(threshold);
 }
 
-function panelOf(svg) {
+function panelScales(svg) {
   const [left, top, width, height] = svg.dataset.panel.split(" ").map(Number);
   return { x: (value) => left + value * width, y: (value) => top + (1 - value) * height };
 }
 
-// A mark without a place, such as precision where nothing is called fake, is hidden.
-function moveMark(figure, x, y) {
+// Moves a marker, or hides it if a coordinate is undefined, such as precision if no image is called fake.
+function moveMarker(figure, x, y) {
   const svg = byId(figure);
-  const mark = svg?.querySelector(".mark circle");
-  if (!mark) return;
-  mark.toggleAttribute("hidden", x === null || y === null);
-  mark.style.display = x === null || y === null ? "none" : "";
-  mark.setAttribute("cx", panelOf(svg).x(x ?? 0));
-  mark.setAttribute("cy", panelOf(svg).y(y ?? 0));
+  const marker = svg?.querySelector(".marker circle");
+  if (!marker) return;
+  marker.toggleAttribute("hidden", x === null || y === null);
+  marker.style.display = x === null || y === null ? "none" : "";
+  marker.setAttribute("cx", panelScales(svg).x(x ?? 0));
+  marker.setAttribute("cy", panelScales(svg).y(y ?? 0));
 }
 
-// The distribution is drawn twice, for wide and for narrow screens.
-function moveLine(threshold) {
+// Moves the line in both drawings of the distribution: one for wide and one for narrow screens.
+function moveThresholdLine(threshold) {
   for (const id of ["figure-distribution", "figure-distribution-narrow"]) {
     const svg = byId(id);
-    const x = panelOf(svg).x(threshold);
+    const x = panelScales(svg).x(threshold);
     const line = svg.querySelector(".threshold-line line");
     const label = svg.querySelector(".threshold-line text");
     line.setAttribute("x1", x);
     line.setAttribute("x2", x);
     label.setAttribute("x", x);
-    label.textContent = shortest(threshold);
+    label.textContent = formatThreshold(threshold);
   }
 }
 
@@ -88,24 +88,24 @@ function startThreshold() {
   const slider = byId("threshold-slider");
   const number = byId("threshold-number");
 
-  const show = (threshold, at) => {
-    const counts = outcomes(sweep, at);
+  const show = (threshold, positives) => {
+    const counts = confusionMatrix(sweep, positives);
     showMatrix(counts, threshold);
     const { precision, recall } = rates(counts);
-    moveMark("figure-roc", ratio(counts.fp, counts.fp + counts.tn), recall);
-    moveMark("figure-precision-recall", recall, precision);
-    moveLine(threshold);
-    slider.setAttribute("aria-valuetext", shortest(threshold));
+    moveMarker("figure-roc", ratio(counts.fp, counts.fp + counts.tn), recall);
+    moveMarker("figure-precision-recall", recall, precision);
+    moveThresholdLine(threshold);
+    slider.setAttribute("aria-valuetext", formatThreshold(threshold));
   };
-  const toStep = (step) => {
+  const showStep = (step) => {
     slider.value = step;
     number.value = step / STEPS;
     show(step / STEPS, { false_positive: sweep.false_positive[step], true_positive: sweep.true_positive[step] });
   };
-  slider.addEventListener("input", () => toStep(Number(slider.value)));
+  slider.addEventListener("input", () => showStep(Number(slider.value)));
   number.addEventListener("change", () => {
     const value = Number(number.value);
-    toStep(Number.isFinite(value) ? Math.round(STEPS * Math.min(1, Math.max(0, value))) : Number(slider.value));
+    showStep(Number.isFinite(value) ? Math.round(STEPS * Math.min(1, Math.max(0, value))) : Number(slider.value));
   });
   controls.addEventListener("submit", (event) => event.preventDefault());
   for (const button of controls.querySelectorAll("[data-named]")) {
@@ -119,7 +119,7 @@ function startThreshold() {
   controls.hidden = false;
 }
 
-// ---- Gallery: sorted and filtered.
+// ---- Error gallery: sorting and filtering.
 
 function startGallery() {
   const controls = byId("gallery-controls");
@@ -139,7 +139,7 @@ function startGallery() {
   const update = () => {
     const kind = valueOf("gallery-kind");
     const generator = valueOf("gallery-generator");
-    const needle = valueOf("gallery-search").toLowerCase();
+    const searched = valueOf("gallery-search").toLowerCase();
     const order = orders[valueOf("gallery-sort")];
     let shown = 0;
     for (const { group, list, cards } of groups) {
@@ -147,7 +147,7 @@ function startGallery() {
       const sorted = order ? [...cards].sort(order) : cards;
       list?.append(...sorted);
       for (const card of cards) {
-        card.hidden = (generator !== "" && card.dataset.generator !== generator) || !card.dataset.name.toLowerCase().includes(needle);
+        card.hidden = (generator !== "" && card.dataset.generator !== generator) || !card.dataset.name.toLowerCase().includes(searched);
         if (!card.hidden && !group.hidden) shown += 1;
       }
     }
@@ -158,13 +158,14 @@ function startGallery() {
   controls.hidden = false;
 }
 
-// ---- Values under the pointer.
+// ---- Tooltips.
 
-const REACH = 24; // Pixels of a drawing within which a point answers.
+// The distance in SVG pixels within which a point shows its tooltip.
+const TOOLTIP_RADIUS = 24;
 
 function nearest(points, x, y) {
   let best = null;
-  let least = REACH * REACH;
+  let least = TOOLTIP_RADIUS * TOOLTIP_RADIUS;
   for (const point of points) {
     const distance = (point[0] - x) ** 2 + (point[1] - y) ** 2;
     if (distance < least) [best, least] = [point, distance];
@@ -175,8 +176,8 @@ function nearest(points, x, y) {
 function startTooltips() {
   const tooltip = byId("tooltip");
   const hide = () => { tooltip.hidden = true; };
-  const say = (words, event) => {
-    tooltip.textContent = words;
+  const showTooltip = (text, event) => {
+    tooltip.textContent = text;
     tooltip.hidden = false;
     const { width, height } = tooltip.getBoundingClientRect();
     const left = Math.min(event.clientX + 14, document.documentElement.clientWidth - width - 8);
@@ -185,9 +186,9 @@ function startTooltips() {
     tooltip.style.top = `${top < 8 ? event.clientY + 18 : top}px`;
   };
   for (const target of document.querySelectorAll("[data-tip]")) {
-    // The browser's own tooltip is for readers without this script.
+    // The title element is the browser's own tooltip, which is only needed without this script.
     target.querySelector("title")?.remove();
-    target.addEventListener("pointermove", (event) => say(target.dataset.tip, event));
+    target.addEventListener("pointermove", (event) => showTooltip(target.dataset.tip, event));
     target.addEventListener("pointerleave", hide);
   }
   for (const svg of document.querySelectorAll("svg[data-hover]")) {
@@ -195,7 +196,7 @@ function startTooltips() {
     svg.addEventListener("pointermove", (event) => {
       const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
       const point = nearest(points, at.x, at.y);
-      if (point) say(point[2], event);
+      if (point) showTooltip(point[2], event);
       else hide();
     });
     svg.addEventListener("pointerleave", hide);

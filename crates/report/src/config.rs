@@ -1,4 +1,4 @@
-//! What a user may say about the report.
+//! Configuration of the report stage.
 
 use artifacts::stage::Failure;
 use serde::{Deserialize, Serialize};
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The heading; without one it is made of the data set's name.
+    /// The heading; by default "Real or generated: " and the run's name.
     pub title: Option<String>,
-    /// Results that somebody published, shown beside ours where the data set is theirs.
+    /// Published results, shown beside the run's own if both are for the same data set.
     pub published: Option<Published>,
-    /// Correct examples of each class in the page, at most.
+    /// The maximum number of correctly classified examples of each class.
     pub correct: usize,
-    /// False negatives, false positives and uncertain images in the gallery, at most so many of each.
+    /// The maximum number of false positives, of false negatives and of uncertain images in the error gallery.
     pub gallery: usize,
-    /// Examples of each kind with heat maps, at most.
+    /// The maximum number of examples of each kind that are shown with heat maps.
     pub heat_maps: usize,
-    /// Pairs of near-duplicates that the page shows, at most.
+    /// The maximum number of near-duplicate pairs that are shown.
     pub near_duplicates: usize,
 }
 
@@ -27,13 +27,13 @@ impl Default for Config {
     }
 }
 
-/// Published results on one data set; what was not published is left out.
+/// Published results on one data set. Scores that were not published are `None`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Published {
-    /// How the source of that data set starts, e.g. "kaggle:ayushmandatta1/deepdetect-2025".
+    /// The start of the data set's source, for example "kaggle:ayushmandatta1/deepdetect-2025".
     pub dataset: String,
-    /// What to call the results.
+    /// The name under which the results are shown.
     pub name: String,
     /// Accuracy at threshold 0.5.
     #[serde(default)]
@@ -44,20 +44,20 @@ pub struct Published {
     /// Average precision.
     #[serde(default)]
     pub pr_auc: Option<f64>,
-    /// F1 of the class fake.
+    /// F1 score of the class fake.
     #[serde(default)]
     pub f1: Option<f64>,
 }
 
 impl Config {
-    /// The published results, if they are of the data set with this source.
+    /// Returns the published results if they are for the data set with this source.
     pub(crate) fn published_for(&self, source: &str) -> Option<&Published> {
         self.published
             .as_ref()
             .filter(|published| !published.dataset.is_empty() && source.starts_with(&published.dataset))
     }
 
-    /// Checks that published scores are scores.
+    /// Checks that published scores lie between 0 and 1.
     pub(crate) fn validate(&self) -> Result<(), Failure> {
         let Some(published) = &self.published else { return Ok(()) };
         let scores = [
@@ -68,7 +68,7 @@ impl Config {
         ];
         for (key, score) in scores {
             if let Some(score) = score.filter(|score| !(0.0..=1.0).contains(score)) {
-                return Err(Failure::usage(format!("report.published.{key} is {score}; a score lies between 0 and 1")));
+                return Err(Failure::usage(format!("report.published.{key} must be between 0 and 1, but is {score}")));
             }
         }
         Ok(())
@@ -92,13 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn published_results_stand_beside_their_own_data_set_only() {
+    fn shows_published_results_for_their_own_data_set_only() {
         assert!(published(0.85).published_for("kaggle:a/b@3").is_some());
         assert!(published(0.85).published_for("simulated:1000").is_none());
     }
 
     #[test]
-    fn a_percentage_is_no_score() {
+    fn rejects_a_published_percentage() {
         assert!(published(0.85).validate().is_ok());
         assert!(published(85.0).validate().unwrap_err().to_string().contains("report.published.accuracy"));
     }

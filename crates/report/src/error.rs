@@ -1,46 +1,46 @@
-//! What can go wrong in making a report.
+//! Errors of the report stage.
 
 use artifacts::stage::Failure;
 
-/// Errors of the report stage.
+/// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An artifact of an earlier stage is missing, damaged or malformed, or the report cannot be written.
+    /// An artifact of an earlier stage is missing or malformed, or the report cannot be written.
     #[error(transparent)]
     Artifact(#[from] artifacts::Error),
-    /// A picture of an example is not a picture.
-    #[error("`{path}` is not a readable picture; run `cargo xtask evaluate --force` to make it again")]
-    Picture {
-        /// The file within its stage, or the image's path in the source.
+    /// An image of an example cannot be decoded or encoded.
+    #[error("failed to read the image `{path}`; run `cargo xtask evaluate --force` to make it again")]
+    Image {
+        /// The file's path in its stage, or the image's path in the source.
         path: String,
-        /// The decoder's reason.
+        /// The error of the decoder or encoder.
         #[source]
         source: image::ImageError,
     },
-    /// The examples name a file outside the evaluation's folder.
+    /// The list of examples names a file outside the evaluation's folder.
     #[error("`{path}` in the list of examples is not a file of the evaluation; run `cargo xtask evaluate --force`")]
-    Outside {
-        /// The file as it was named.
+    OutsideEvaluation {
+        /// The path in the list.
         path: String,
     },
-    /// The evaluation judged no training run.
-    #[error("`evaluate/metrics.json` holds no training run; run `cargo xtask evaluate --force` to make it again")]
+    /// The evaluation contains no training run.
+    #[error("`evaluate/metrics.json` contains no training run; run `cargo xtask evaluate --force` to make it again")]
     NoRuns,
-    /// A figure cannot be drawn as PNG.
-    #[error("failed to draw `figures/{name}.png`: {detail}")]
-    Raster {
+    /// A figure cannot be rendered as PNG.
+    #[error("failed to render `figures/{name}.png`: {detail}")]
+    RenderPng {
         /// The figure.
         name: String,
-        /// What the renderer says.
+        /// The renderer's message.
         detail: String,
     },
     /// A table cannot be written as CSV.
     #[error("failed to write `figures/{name}.csv`")]
     Csv {
-        /// The figure whose numbers they are.
+        /// The stem of the file.
         name: String,
-        /// The writer's reason.
+        /// The error of the CSV writer.
         #[source]
         source: csv::Error,
     },
@@ -50,8 +50,8 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match error {
             Error::Artifact(error) => Failure::from(error),
-            Error::Picture { .. } | Error::Outside { .. } | Error::NoRuns => Failure::input(error),
-            Error::Csv { .. } | Error::Raster { .. } => Failure::failed(error),
+            Error::Image { .. } | Error::OutsideEvaluation { .. } | Error::NoRuns => Failure::input(error),
+            Error::Csv { .. } | Error::RenderPng { .. } => Failure::failed(error),
         }
     }
 }

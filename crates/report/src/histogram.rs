@@ -1,20 +1,20 @@
-//! How P(fake) is distributed over the images of each class.
+//! Histogram of P(fake) for each class.
 
 use artifacts::Label;
 use artifacts::predictions::Prediction;
 
-/// Bins of equal width over [0, 1].
+/// The number of bins, which have equal widths over [0, 1].
 pub(crate) const BINS: usize = 50;
 
-/// Counts of each class by P(fake).
+/// The number of images of each class in each bin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Histogram {
-    /// Images in each bin, by class index.
+    /// `counts[class][bin]`.
     pub(crate) counts: [[u64; BINS]; 2],
 }
 
 impl Histogram {
-    /// Counts predictions. A bin holds its lower edge; the last one also 1.
+    /// Counts predictions. A bin includes its lower edge; the last bin also includes 1.
     pub(crate) fn of(predictions: &[Prediction]) -> Histogram {
         let mut counts = [[0; BINS]; 2];
         for prediction in predictions {
@@ -24,14 +24,14 @@ impl Histogram {
         Histogram { counts }
     }
 
-    /// Share of its class in each bin; all 0 where the class has no images.
+    /// Returns the share of the class in each bin, or zeros if the class has no images.
     pub(crate) fn shares(&self, label: Label) -> [f64; BINS] {
         let counts = &self.counts[usize::from(label.index())];
         let whole = counts.iter().sum::<u64>().max(1) as f64;
         counts.map(|count| count as f64 / whole)
     }
 
-    /// The lower edge of a bin.
+    /// Returns the lower edge of a bin.
     pub(crate) fn edge(bin: usize) -> f64 {
         bin as f64 / BINS as f64
     }
@@ -40,10 +40,10 @@ impl Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::prediction;
+    use crate::test_data::prediction;
 
     #[test]
-    fn every_score_has_its_bin() {
+    fn bins_include_their_lower_edge() {
         let scores = [(Label::Real, 0.0), (Label::Real, 0.019), (Label::Real, 0.02), (Label::Fake, 1.0)];
         let histogram = Histogram::of(&scores.map(|(label, p_fake)| prediction(label, p_fake)));
         assert_eq!((histogram.counts[0][0], histogram.counts[0][1], histogram.counts[1][BINS - 1]), (2, 1, 1));

@@ -1,31 +1,36 @@
-//! An evaluation to a self-contained HTML report, figures and a model card.
+//! Turns an evaluation into a self-contained HTML report with figures and a model card.
 //!
-//! The report reads what the other stages left on disk and computes no score of its own: it counts, sorts and draws.
-//! The page asks nothing of the network. Everything that comes from outside, such as file names, is escaped where it
-//! is written: by maud in HTML and SVG, by `text` and `table` elsewhere.
+//! The report reads the artifacts of the other stages. It counts, sorts and draws, but computes no score of its own.
+//! Pages load nothing from the network. Text from data sets, such as file names, is escaped where it is written: maud
+//! escapes HTML and SVG, `escape` Markdown and YAML, and `table` CSV.
 
-mod answer;
-mod card;
 pub mod comparison;
 mod config;
+mod degradation;
+mod embedded_image;
 mod error;
-mod evidence;
+mod escape;
+mod figure;
 mod figures;
+mod format_number;
 mod histogram;
-mod metric;
-mod number;
+mod html;
+mod limitations;
+mod model_card;
+mod near_duplicate_images;
+mod output;
 mod page;
-mod picture;
 mod plot;
-mod raster;
-#[cfg(test)]
-mod sample;
+mod probes;
+mod run_results;
 mod stage;
-mod stored;
+mod summary;
+mod svg_to_png;
 mod table;
-mod text;
-mod threshold;
-mod write;
+mod tables;
+#[cfg(test)]
+mod test_data;
+mod threshold_sweep;
 
 pub use config::{Config, Published};
 pub use error::Error;

@@ -8,17 +8,15 @@ use artifacts::stage::{Failure, Job, Stage};
 use artifacts::{RunDir, atomic, names, progress};
 use serde_json::json;
 
-use crate::card;
 use crate::config::Config;
 use crate::error::Error;
-use crate::evidence::{self, Evidence};
-use crate::figures::{self, Figures};
-use crate::{page, write};
+use crate::figures::Figures;
+use crate::output::{FIGURES_DIR, write_csv, write_figures, write_file};
+use crate::run_results::{self, RunResults};
+use crate::{model_card, page, tables};
 
-/// The model card.
-const CARD: &str = "README.md";
-/// The folder of figures and their numbers.
-const FIGURES: &str = "figures";
+/// The file name of the model card.
+const MODEL_CARD: &str = "README.md";
 
 /// The report stage.
 #[derive(Debug)]
@@ -26,6 +24,7 @@ pub struct Report;
 
 impl Stage for Report {
     const NAME: &'static str = names::REPORT;
+    const VERSION: u32 = 1;
     type Config = Config;
 
     fn validate(config: &Config) -> Result<(), Failure> {
@@ -33,17 +32,21 @@ impl Stage for Report {
     }
 
     fn inputs(run: &RunDir, _config: &Config) -> Result<BTreeMap<String, Hash>, Failure> {
-        Ok(evidence::inputs(run)?)
+        Ok(run_results::input_digests(run)?)
     }
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
-        let evidence = Evidence::read(&job.run, &job.config)?;
+        for surplus in job.run.surplus_train_runs() {
+            let surplus = surplus.display();
+            progress::line(&format!("report: `{surplus}` is left out, because train.runs does not include it"));
+        }
+        let results = RunResults::read(&job.run, &job.config)?;
         let writer = atomic::DirWriter::create(&job.run.report())?;
-        let figures = Figures::draw(&evidence);
-        let page = page::render(&evidence, &job.config, &figures)?;
-        write::file(&writer.path().join(names::PAGE), page.as_bytes())?;
-        write::file(&writer.path().join(CARD), card::render(&evidence, &job.config).as_bytes())?;
-        write_figures(&writer.path().join(FIGURES), &evidence, &figures)?;
+        let figures = Figures::draw(&results);
+        let page = page::render(&results, &job.config, &figures)?;
+        write_file(&writer.path().join(names::PAGE), page.as_bytes())?;
+        write_file(&writer.path().join(MODEL_CARD), model_card::render(&results, &job.config).as_bytes())?;
+        write_figures_and_tables(&writer.path().join(FIGURES_DIR), &results, &figures)?;
         let count = figures.all().count();
         job.publish(writer, "cpu", json!({ "page_bytes": page.len(), "figures": count }))?;
         progress::line(&format!("report: {}", job.run.page().display()));
@@ -51,10 +54,10 @@ impl Stage for Report {
     }
 }
 
-fn write_figures(dir: &Path, evidence: &Evidence, figures: &Figures) -> Result<(), Error> {
-    write::figures(dir, figures.all(), evidence.evaluation.metrics.simulated)?;
-    for (name, table) in figures::tables(evidence) {
-        write::csv(dir, name, &table)?;
+fn write_figures_and_tables(dir: &Path, results: &RunResults, figures: &Figures) -> Result<(), Error> {
+    write_figures(dir, figures.all(), results.evaluation.metrics.simulated)?;
+    for (name, table) in tables::all(results) {
+        write_csv(dir, name, &table)?;
     }
     Ok(())
 }

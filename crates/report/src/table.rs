@@ -1,33 +1,33 @@
-//! A table of numbers behind a figure: the CSV beside it and the table in the page are made from one.
+//! A table of values with named columns. The same table is written as CSV and shown in the page.
 
 use artifacts::Label;
 use artifacts::hash::Hash;
 use artifacts::spreadsheet;
 
-use crate::text;
+use crate::escape::visible;
 
-/// Rows under named columns.
+/// A table of values with named columns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Table {
-    /// Names of the columns.
+    /// The names of the columns.
     pub(crate) columns: Vec<&'static str>,
-    /// Rows, each as long as `columns`.
+    /// The rows, each as long as `columns`.
     pub(crate) rows: Vec<Vec<Cell>>,
 }
 
 /// One value of a table.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Cell {
-    /// Text, possibly from outside.
+    /// Text, possibly from a data set.
     Text(String),
-    /// A number; what is undefined is an empty cell.
+    /// A number; an undefined one becomes an empty cell.
     Number(Option<f64>),
     /// A count.
     Count(u64),
 }
 
 impl Table {
-    /// A table without rows.
+    /// Creates a table without rows.
     pub(crate) fn new(columns: &[&'static str]) -> Table {
         Table { columns: columns.to_vec(), rows: Vec::new() }
     }
@@ -39,7 +39,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// The table as RFC 4180 has it, with a header.
+    /// Returns the table as CSV with a header (RFC 4180).
     pub(crate) fn to_csv(&self) -> Result<Vec<u8>, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(&self.columns)?;
@@ -51,10 +51,11 @@ impl Table {
 }
 
 impl Cell {
-    /// The value with all its digits. Text is made harmless; our own numbers are.
+    /// Formats the value with all its digits. Text that a spreadsheet would run as a formula is neutralised; numbers are not,
+    /// because a minus sign at the start is meant.
     fn to_csv(&self) -> String {
         match self {
-            Cell::Text(text) => spreadsheet::harmless(&text::visible(text)).into_owned(),
+            Cell::Text(text) => spreadsheet::escape_formula(&visible(text)).into_owned(),
             Cell::Number(value) => value.filter(|v| v.is_finite()).map(|v| v.to_string()).unwrap_or_default(),
             Cell::Count(count) => count.to_string(),
         }
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formulas_and_separators_are_harmless() {
+    fn csv_neutralises_formulas_and_quotes_separators() {
         let mut table = Table::new(&["path", "p_fake", "n"]);
         table.push(["=HYPERLINK(\"http://x\")".into(), (-0.5).into(), 3_u64.into()]);
         table.push(["a,\"b\"\r\nc".into(), Some(f64::NAN).into(), 0_u64.into()]);

@@ -1,17 +1,16 @@
-//! The page in a real browser: nothing fails, nothing is requested, and what moves shows the exact numbers.
+//! Tests of the page in a browser: no errors, no requests, and exact numbers in its interactive parts.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 mod support;
 
 use artifacts::RunDir;
 use support::browser::Browser;
-use support::fixture::{self, Plan};
+use support::fixture::{self, RunSpec};
 
-fn open(dir: &tempfile::TempDir, plan: Plan) -> Option<(Browser, RunDir)> {
+fn open(dir: &tempfile::TempDir, spec: RunSpec) -> Option<(Browser, RunDir)> {
     let mut browser = Browser::start()?;
-    let run = fixture::write(dir.path(), plan);
+    let run = fixture::write(dir.path(), spec);
     support::render(&run, &[]);
     browser.resize(1440, 900);
     browser.open(&run.report().join("index.html"));
@@ -27,20 +26,20 @@ fn matrix(browser: &mut Browser) -> [u64; 4] {
     ["tn", "fp", "fn", "tp"].map(|cell| count_of(browser, cell))
 }
 
-fn expected(plan: Plan, threshold: f64) -> [u64; 4] {
-    let c = fixture::confusion(&fixture::predictions(plan, 0), threshold);
+fn expected(spec: RunSpec, threshold: f64) -> [u64; 4] {
+    let c = fixture::confusion(&fixture::predictions(spec, 0), threshold);
     [c.true_negative, c.false_positive, c.false_negative, c.true_positive]
 }
 
 #[test]
-fn the_page_asks_for_nothing_and_complains_of_nothing() {
+fn loads_nothing_and_reports_no_errors() {
     let dir = tempfile::tempdir().unwrap();
-    let Some((mut browser, run)) = open(&dir, Plan::default()) else { return };
+    let Some((mut browser, run)) = open(&dir, RunSpec::default()) else { return };
     let requests = browser.requests();
     assert_eq!(requests.len(), 1, "{requests:?}");
     assert!(requests[0].starts_with("file://") && requests[0].ends_with("report/index.html"), "{requests:?}");
-    assert_eq!(browser.complaints(), Vec::<String>::new());
-    // Names that are markup are words in the page and nothing else.
+    assert_eq!(browser.errors(), Vec::<String>::new());
+    // Markup in file names is shown as text.
     assert_eq!(browser.eval("document.scripts.length"), 2);
     assert_eq!(browser.eval("document.querySelectorAll('[onerror], img:not([src^=\"data:image/\"])').length"), 0);
     let page = support::read(&run, "index.html");
@@ -51,55 +50,55 @@ fn the_page_asks_for_nothing_and_complains_of_nothing() {
         ),
         true
     );
-    // Ids are unique, and whatever is described by another element has it.
-    let twice =
+    // Ids are unique, and all references to them resolve.
+    let duplicate_ids =
         "[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, i, ids) => ids.indexOf(id) !== i).join()";
-    assert_eq!(browser.eval(twice), "");
-    let dangling = "[...document.querySelectorAll('[aria-labelledby], [aria-describedby]')]\
+    assert_eq!(browser.eval(duplicate_ids), "");
+    let dangling_references = "[...document.querySelectorAll('[aria-labelledby], [aria-describedby]')]\
         .flatMap(e => `${e.getAttribute('aria-labelledby') ?? ''} ${e.getAttribute('aria-describedby') ?? ''}`.trim().split(/ +/))\
         .filter(id => !document.getElementById(id)).join()";
-    assert_eq!(browser.eval(dangling), "");
+    assert_eq!(browser.eval(dangling_references), "");
 }
 
 #[test]
-fn the_slider_moves_the_matrix_to_the_exact_counts() {
+fn slider_shows_exact_counts() {
     let dir = tempfile::tempdir().unwrap();
-    let plan = Plan::default();
-    let Some((mut browser, _)) = open(&dir, plan) else { return };
-    assert_eq!(matrix(&mut browser), expected(plan, 0.5));
+    let spec = RunSpec::default();
+    let Some((mut browser, _)) = open(&dir, spec) else { return };
+    assert_eq!(matrix(&mut browser), expected(spec, 0.5));
     for step in [0, 1, 137, 500, 641, 999, 1000] {
         browser.eval(&format!(
             "(() => {{ const s = document.getElementById('threshold-slider'); s.value = {step}; \
              s.dispatchEvent(new Event('input', {{bubbles: true}})); }})()"
         ));
         let threshold = f64::from(step) / 1000.0;
-        assert_eq!(matrix(&mut browser), expected(plan, threshold), "at {threshold}");
-        let [tn, fp, fn_, tp] = expected(plan, threshold).map(|count| count as f64);
+        assert_eq!(matrix(&mut browser), expected(spec, threshold), "at {threshold}");
+        let [tn, fp, fn_, tp] = expected(spec, threshold).map(|count| count as f64);
         let accuracy = browser.eval("document.getElementById('rate-accuracy').textContent");
         assert_eq!(accuracy, format!("{:.3}", (tn + tp) / (tn + fp + fn_ + tp)), "at {threshold}");
-        // The mark lies on the ROC curve where the threshold belongs.
-        let mark = "(a => Number(document.querySelector('#figure-roc .mark circle').getAttribute(a)))";
+        // The marker is on the ROC curve at this threshold.
+        let marker = "(a => Number(document.querySelector('#figure-roc .marker circle').getAttribute(a)))";
         let panel = "document.getElementById('figure-roc').dataset.panel.split(' ').map(Number)";
-        let x = browser.eval(&format!("(({mark})('cx') - {panel}[0]) / {panel}[2]")).as_f64().unwrap();
-        let y = browser.eval(&format!("1 - (({mark})('cy') - {panel}[1]) / {panel}[3]")).as_f64().unwrap();
+        let x = browser.eval(&format!("(({marker})('cx') - {panel}[0]) / {panel}[2]")).as_f64().unwrap();
+        let y = browser.eval(&format!("1 - (({marker})('cy') - {panel}[1]) / {panel}[3]")).as_f64().unwrap();
         assert!((x - fp / (fp + tn)).abs() < 1e-9 && (y - tp / (tp + fn_)).abs() < 1e-9, "({x}, {y}) at {threshold}");
     }
-    assert_eq!(browser.complaints(), Vec::<String>::new());
+    assert_eq!(browser.errors(), Vec::<String>::new());
 }
 
 #[test]
-fn named_thresholds_and_the_keyboard_work() {
+fn threshold_buttons_and_keyboard_work() {
     let dir = tempfile::tempdir().unwrap();
-    let plan = Plan::default();
-    let Some((mut browser, _)) = open(&dir, plan) else { return };
+    let spec = RunSpec::default();
+    let Some((mut browser, _)) = open(&dir, spec) else { return };
     let names = browser.eval("[...document.querySelectorAll('[data-named]')].map(b => b.textContent).join()");
     assert_eq!(names, "0.5,fitted on validation,1% false alarms,5% false alarms");
     let press = |browser: &mut Browser, i: usize| {
         browser.eval(&format!("document.querySelector('[data-named=\"{i}\"]').click()"));
     };
     press(&mut browser, 1);
-    // The fixture fits the threshold where calibrated scores of 0.462 have the raw score 0.45.
-    assert_eq!(matrix(&mut browser), expected(plan, 0.45));
+    // In the fixture, the calibrated threshold 0.462 corresponds to the uncalibrated score 0.45.
+    assert_eq!(matrix(&mut browser), expected(spec, 0.45));
     press(&mut browser, 2);
     let [tn, fp, ..] = matrix(&mut browser);
     assert!(fp * 100 <= tn + fp && (fp + 1) * 100 > tn + fp, "{fp} of {}", tn + fp);
@@ -107,16 +106,16 @@ fn named_thresholds_and_the_keyboard_work() {
     browser.eval("document.getElementById('threshold-slider').focus()");
     browser.press("ArrowRight", 39);
     assert_eq!(browser.eval("document.getElementById('threshold-slider').value"), "501");
-    assert_eq!(matrix(&mut browser), expected(plan, 0.501));
+    assert_eq!(matrix(&mut browser), expected(spec, 0.501));
     browser.eval("(n => { n.value = '0.2'; n.dispatchEvent(new Event('change')); })(document.getElementById('threshold-number'))");
-    assert_eq!(matrix(&mut browser), expected(plan, 0.2));
+    assert_eq!(matrix(&mut browser), expected(spec, 0.2));
     assert_eq!(browser.eval("document.getElementById('confusion-threshold').textContent"), "0.2");
 }
 
 #[test]
-fn the_gallery_filters_and_sorts() {
+fn gallery_filters_and_sorts() {
     let dir = tempfile::tempdir().unwrap();
-    let Some((mut browser, _)) = open(&dir, Plan::default()) else { return };
+    let Some((mut browser, _)) = open(&dir, RunSpec::default()) else { return };
     let set = |browser: &mut Browser, id: &str, value: &str| {
         browser.eval(&format!(
             "(e => {{ e.value = {value:?}; e.dispatchEvent(new Event('input', {{bubbles: true}})); }})(document.getElementById('{id}'))"
@@ -150,47 +149,47 @@ fn the_gallery_filters_and_sorts() {
     assert_eq!(count(&mut browser), 0);
     set(&mut browser, "gallery-search", "");
     assert_eq!(count(&mut browser), all);
-    assert_eq!(browser.complaints(), Vec::<String>::new());
+    assert_eq!(browser.errors(), Vec::<String>::new());
 }
 
 #[test]
-fn values_show_under_the_pointer() {
+fn shows_values_under_the_pointer() {
     let dir = tempfile::tempdir().unwrap();
-    let Some((mut browser, _)) = open(&dir, Plan::default()) else { return };
+    let Some((mut browser, _)) = open(&dir, RunSpec::default()) else { return };
     let tip = "(t => t.hidden ? '' : t.textContent)(document.getElementById('tooltip'))";
     browser.eval("document.documentElement.style.scrollBehavior = 'auto'; document.getElementById('figure-roc').scrollIntoView({block: 'center'})");
     assert_eq!(browser.eval(tip), "");
     let at = |browser: &mut Browser, axis: &str| {
         let expression =
-            format!("document.querySelector('#figure-roc .mark circle').getBoundingClientRect().{axis} + 5");
+            format!("document.querySelector('#figure-roc .marker circle').getBoundingClientRect().{axis} + 5");
         browser.eval(&expression).as_f64().unwrap()
     };
     let (x, y) = (at(&mut browser, "x"), at(&mut browser, "y"));
-    browser.point(x, y);
-    let words = browser.eval(tip);
-    assert!(words.as_str().unwrap().contains("false-positive rate 0."), "{words}");
-    browser.point(5.0, 5.0);
+    browser.move_pointer(x, y);
+    let text = browser.eval(tip);
+    assert!(text.as_str().unwrap().contains("false-positive rate 0."), "{text}");
+    browser.move_pointer(5.0, 5.0);
     assert_eq!(browser.eval(tip), "");
 }
 
 #[test]
-fn without_scripts_it_is_the_same_report_standing_still() {
+fn shows_the_default_threshold_without_scripts() {
     let dir = tempfile::tempdir().unwrap();
     let Some(mut browser) = Browser::start() else { return };
-    let plan = Plan::default();
-    let run = fixture::write(dir.path(), plan);
+    let spec = RunSpec::default();
+    let run = fixture::write(dir.path(), spec);
     support::render(&run, &[]);
-    browser.scripts(false);
+    browser.disable_scripts();
     browser.open(&run.report().join("index.html"));
-    assert_eq!(matrix(&mut browser), expected(plan, 0.5));
+    assert_eq!(matrix(&mut browser), expected(spec, 0.5));
     assert_eq!(browser.eval("document.querySelectorAll('form:not([hidden])').length"), 0);
     assert_eq!(browser.eval("document.querySelectorAll('svg.figure').length >= 7"), true);
 }
 
 #[test]
-fn nothing_is_wider_than_a_telephone() {
+fn fits_the_width_of_a_phone() {
     let dir = tempfile::tempdir().unwrap();
-    let Some((mut browser, _)) = open(&dir, Plan::default()) else { return };
+    let Some((mut browser, _)) = open(&dir, RunSpec::default()) else { return };
     browser.resize(390, 844);
     assert_eq!(browser.eval("document.documentElement.scrollWidth"), 390);
     let wide = "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > 391 && \
@@ -199,30 +198,27 @@ fn nothing_is_wider_than_a_telephone() {
 }
 
 #[test]
-fn words_stand_out_from_their_ground() {
+fn text_has_enough_contrast_in_both_themes() {
     let dir = tempfile::tempdir().unwrap();
-    let Some((mut browser, _)) = open(&dir, Plan { simulated: true, ..Plan::default() }) else { return };
+    let Some((mut browser, _)) = open(&dir, RunSpec { simulated: true, ..RunSpec::default() }) else { return };
     for scheme in ["light", "dark"] {
-        browser.prefer(scheme);
-        let faint = browser.eval(include_str!("support/contrast.js"));
-        assert_eq!(faint, "", "{scheme}");
+        browser.set_colour_scheme(scheme);
+        let low_contrast = browser.eval(include_str!("support/contrast.js"));
+        assert_eq!(low_contrast, "", "{scheme}");
     }
 }
 
-/// Not a test of anything: takes the pictures that people look at. CANDLING_SCREENSHOTS names the folder for them, and
-/// CANDLING_RUN a run to show in place of the made-up one.
+/// `CANDLING_SCREENSHOTS` names a folder in which the pictures are kept, and `CANDLING_RUN` a run to show instead of the
+/// made-up one.
 #[test]
-fn pictures_are_taken_where_somebody_wants_them() {
-    let Some(target) = std::env::var_os("CANDLING_SCREENSHOTS").map(std::path::PathBuf::from) else {
-        eprintln!("skipped: CANDLING_SCREENSHOTS is not set");
-        return;
-    };
+fn screenshots_and_print_cover_whole_page() {
     let Some(mut browser) = Browser::start() else { return };
     let dir = tempfile::tempdir().unwrap();
+    let target = std::env::var_os("CANDLING_SCREENSHOTS").map_or_else(|| dir.path().join("screenshots"), Into::into);
     let run = match std::env::var_os("CANDLING_RUN") {
         Some(run) => RunDir::new(run),
         None => {
-            let run = fixture::write(dir.path(), Plan::default());
+            let run = fixture::write(dir.path(), RunSpec::default());
             support::render(&run, &[]);
             run
         }
@@ -230,14 +226,18 @@ fn pictures_are_taken_where_somebody_wants_them() {
     std::fs::create_dir_all(&target).unwrap();
     for (name, width, scheme) in [("wide", 1440, "light"), ("dark", 1440, "dark"), ("narrow", 390, "light")] {
         browser.resize(width, 900);
-        browser.prefer(scheme);
+        browser.set_colour_scheme(scheme);
         browser.open(&run.report().join("index.html"));
         browser.eval("document.querySelectorAll('img').forEach(image => image.loading = 'eager')");
         browser.eval("Promise.all([...document.images].map(image => image.decode()))");
         let height = browser.eval("document.documentElement.scrollHeight").as_u64().unwrap();
         browser.resize(width, height as u32);
-        std::fs::write(target.join(format!("{name}.png.base64")), browser.screenshot()).unwrap();
+        let png = browser.screenshot();
+        assert!(png.starts_with("iVBORw0KGgo"), "{name} is no PNG");
+        std::fs::write(target.join(format!("{name}.png.base64")), png).unwrap();
     }
-    browser.prefer("light");
-    std::fs::write(target.join("print.pdf.base64"), browser.print()).unwrap();
+    browser.set_colour_scheme("light");
+    let pdf = browser.print();
+    assert!(pdf.starts_with("JVBERi0"), "the print is no PDF");
+    std::fs::write(target.join("print.pdf.base64"), pdf).unwrap();
 }

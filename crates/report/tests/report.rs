@@ -1,7 +1,6 @@
-//! What the program writes, and what it says when it cannot.
+//! The files that `candling-report` writes, and its errors.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![expect(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 mod support;
 
@@ -9,11 +8,11 @@ use std::path::Path;
 
 use artifacts::schema::Robustness;
 use artifacts::{Manifest, RunDir, names};
-use support::fixture::{self, Plan};
+use support::fixture::{self, RunSpec};
 
-fn rendered(plan: Plan, overrides: &[&str]) -> (tempfile::TempDir, RunDir) {
+fn rendered(spec: RunSpec, overrides: &[&str]) -> (tempfile::TempDir, RunDir) {
     let dir = tempfile::tempdir().unwrap();
-    let run = fixture::write(&dir.path().join("made-up"), plan);
+    let run = fixture::write(&dir.path().join("made-up"), spec);
     support::render(&run, overrides);
     (dir, run)
 }
@@ -24,16 +23,16 @@ fn files(dir: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
-/// The page without its base64, in which any three letters stand somewhere.
-fn without_pictures(page: &str) -> String {
+/// Removes the embedded images from a page, because base64 can contain any short text by chance.
+fn without_images(page: &str) -> String {
     let mut parts = page.split("data:image/");
     let first = parts.next().unwrap().to_owned();
     first + &parts.map(|part| part.split_once('"').unwrap().1).collect::<String>()
 }
 
 #[test]
-fn the_report_is_complete_and_listed() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+fn writes_all_files_and_lists_them_in_the_manifest() {
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     let manifest = Manifest::require(&run.report(), names::REPORT).unwrap();
     for name in manifest.outputs.keys() {
         manifest.verify(&run.report(), name).unwrap();
@@ -57,17 +56,17 @@ fn the_report_is_complete_and_listed() {
 }
 
 #[test]
-fn an_unchanged_run_is_not_reported_again() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
-    let said = support::run_program(&run, &[]).stderr;
-    assert!(String::from_utf8_lossy(&said).contains("up to date"), "{}", String::from_utf8_lossy(&said));
-    let said = support::run_program(&run, &["report.correct=3"]).stderr;
-    assert!(!String::from_utf8_lossy(&said).contains("up to date"));
+fn skips_an_up_to_date_report() {
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
+    let stderr = support::run_program(&run, &[]).stderr;
+    assert!(String::from_utf8_lossy(&stderr).contains("up to date"), "{}", String::from_utf8_lossy(&stderr));
+    let stderr = support::run_program(&run, &["report.correct=3"]).stderr;
+    assert!(!String::from_utf8_lossy(&stderr).contains("up to date"));
 }
 
 #[test]
-fn every_figure_is_well_formed_and_names_no_other_file() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+fn svg_figures_are_well_formed_and_reference_no_files() {
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     let figures: Vec<_> =
         files(&run.report().join("figures")).into_iter().filter(|p| p.extension().unwrap() == "svg").collect();
     assert!(figures.len() >= 10, "{figures:?}");
@@ -87,8 +86,8 @@ fn every_figure_is_well_formed_and_names_no_other_file() {
 }
 
 #[test]
-fn every_figure_lies_there_as_a_picture_too() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+fn every_figure_is_also_written_as_png() {
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     let of_kind = |kind: &str| -> Vec<_> {
         let files = files(&run.report().join("figures")).into_iter();
         files.filter(|path| path.extension().is_some_and(|found| found == kind)).collect()
@@ -96,42 +95,45 @@ fn every_figure_lies_there_as_a_picture_too() {
     let stems = |paths: &[std::path::PathBuf]| -> Vec<String> {
         paths.iter().map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
     };
-    let (drawings, pictures) = (of_kind("svg"), of_kind("png"));
-    assert_eq!(stems(&drawings), stems(&pictures));
-    for path in pictures {
-        let picture = image::open(&path).unwrap().into_luma8();
-        let dark = picture.pixels().filter(|pixel| pixel.0[0] < 100).count();
-        assert!(picture.width() >= 900 && dark > 2_000, "{}: {dark} dark pixels", path.display());
-        assert_eq!(picture.get_pixel(0, 0).0[0], 255, "{}: white paper", path.display());
+    let (drawings, images) = (of_kind("svg"), of_kind("png"));
+    assert_eq!(stems(&drawings), stems(&images));
+    for path in images {
+        let image = image::open(&path).unwrap().into_luma8();
+        let dark = image.pixels().filter(|pixel| pixel.0[0] < 100).count();
+        assert!(image.width() >= 900 && dark > 2_000, "{}: {dark} dark pixels", path.display());
+        assert_eq!(image.get_pixel(0, 0).0[0], 255, "{}: white background", path.display());
     }
 }
 
 #[test]
-fn the_audit_is_shown_and_its_warning_comes_first() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
-    let page = without_pictures(&support::read(&run, "index.html"));
-    let answer = page.split("id=\"results\"").next().unwrap();
-    assert!(answer.contains("Do not trust these scores yet: the file size of a file gives its class away"), "{answer}");
-    assert!(answer.contains("has a ROC-AUC of 0.810") && answer.contains("also warns of format"), "{answer}");
+fn shows_the_audit_and_repeats_its_warning_in_the_summary() {
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
+    let page = without_images(&support::read(&run, "index.html"));
+    let summary = page.split("id=\"results\"").next().unwrap();
+    assert!(
+        summary.contains("Do not trust these scores yet: the file size of a file gives its class away"),
+        "{summary}"
+    );
+    assert!(summary.contains("reaches a ROC-AUC of 0.810") && summary.contains("also warns about format"), "{summary}");
     let audit = page.split("id=\"audit\"").nth(1).unwrap().split("</section>").next().unwrap();
     for part in [
         "Warning.",
         "fakes are &lt;b&gt;PNG&lt;/b&gt; more often",
-        "all that the file tells",
+        "file properties",
         "file size 72.0%; format 28.0%",
-        "nothing: no feature varies",
+        "none: no feature varies",
         "over 20000 to 90000",
-        "The same for all images, so that they tell nothing: progressive JPEG.",
+        "The same for all images: progressive JPEG.",
         "2 pairs",
-        "2 test images have one in training or validation. 1 validation image has one in training.",
-        "both labels",
-        "Left out: 7 files for one in the same split, 5 for one in another, 2 because the same bytes stand under both labels.",
-        "The source has 3 test images in training or validation as well",
-        "That it declares nothing proves nothing",
+        "2 test images have a near-duplicate in the training or validation split. 1 validation image has one in the training split.",
+        "different labels",
+        "Files left out: 7 with a copy in the same split, 5 with a copy in another split, and 2 whose copies have different labels",
+        "In the source, 3 test images are also in the training or validation split.",
+        "A file without such a declaration can still be a fake",
     ] {
         assert!(audit.contains(part), "{part}: {audit}");
     }
-    assert_eq!(audit.matches("<img").count(), 4, "the pictures of both pairs");
+    assert_eq!(audit.matches("<img").count(), 4, "the images of both pairs");
     let card = support::read(&run, "README.md");
     assert!(card.contains("**Do not trust these scores yet: the file size"), "{card}");
     let pairs = support::read(&run, "figures/near-duplicates.csv");
@@ -139,57 +141,60 @@ fn the_audit_is_shown_and_its_warning_comes_first() {
 }
 
 #[test]
-fn an_audit_that_finds_nothing_is_said_to_and_warns_of_nothing() {
-    let (_dir, run) = rendered(Plan { clean: true, ..Plan::default() }, &[]);
-    let page = without_pictures(&support::read(&run, "index.html"));
+fn an_audit_without_shortcuts_passes_without_a_warning() {
+    let (_dir, run) = rendered(RunSpec { clean: true, ..RunSpec::default() }, &[]);
+    let page = without_images(&support::read(&run, "index.html"));
     assert!(
-        page.contains("<strong>Pass.</strong>") && page.contains("None were found. Pictures that are the same but for")
+        page.contains("<strong>Pass.</strong>")
+            && page.contains("None were found. The search covers images that differ only in")
     );
     assert!(!page.contains("Do not trust these scores yet"));
     assert!(!support::read(&run, "README.md").contains("Do not trust these scores yet"));
 }
 
 #[test]
-fn without_the_shards_the_pairs_are_named_and_not_shown() {
+fn lists_near_duplicates_without_images_if_the_shards_are_missing() {
     let dir = tempfile::tempdir().unwrap();
-    let run = fixture::write(&dir.path().join("made-up"), Plan::default());
+    let run = fixture::write(&dir.path().join("made-up"), RunSpec::default());
     for path in files(&run.ingest()).into_iter().filter(|path| path.extension().is_some_and(|e| e == "parquet")) {
         std::fs::remove_file(path).unwrap();
     }
     support::render(&run, &[]);
     let page = support::read(&run, "index.html");
-    assert!(page.contains("the shards that hold them are not there"));
+    assert!(page.contains("the shards that contain them are missing"));
     assert!(support::read(&run, "figures/near-duplicates.csv").contains("train/real/00007.jpg"));
 }
 
 #[test]
-fn scores_of_a_model_that_was_trained_again_are_not_passed_off_as_its_own() {
-    let stale = "it was trained again since";
-    let (_dir, run) = rendered(Plan::default(), &[]);
+fn warns_if_the_run_was_trained_again_after_the_evaluation() {
+    let retrained = "the run was trained again after th";
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     let page = || std::fs::read_to_string(run.report().join("index.html")).unwrap();
-    assert!(!page().contains(stale));
+    assert!(!page().contains(retrained));
     for k in 0..run.complete_train_runs().len() {
         fixture::write_training(&run.train_run(k), 10 + k);
     }
     support::render(&run, &[]);
     let page = page();
-    assert!(page.contains("These scores are not of the model whose training is shown"));
-    assert!(page.matches(stale).count() >= 2, "the other data are marked too");
+    assert!(page.contains("These scores belong to an earlier model: the run was trained again after the evaluation."));
+    assert!(page.matches(retrained).count() >= 2, "other evaluations are marked too");
 }
 
 #[test]
-fn a_mean_over_runs_of_which_one_was_trained_again_is_marked() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+fn warns_if_one_of_several_runs_was_trained_again() {
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     std::fs::remove_dir_all(run.train_run(1)).unwrap();
     fixture::write_training(&run.train_run(1), 10);
     support::render(&run, &[]);
     let page = support::read(&run, "index.html");
-    assert!(page.contains("not that of the trainings that are shown: the weights that were judged in run 1 are gone"));
-    assert!(!page.contains("of weights that this run no longer has"), "what is shown of other data is run 0");
+    assert!(
+        page.contains("The mean over the runs includes earlier models: run 1 was trained again after the evaluation.")
+    );
+    assert!(!page.contains("scores of an earlier model"), "the scores on other data are those of run 0");
 }
 
-/// Has the manifest of the evaluation describe a file as it is now.
-fn renew(run: &RunDir, name: &str) {
+/// Updates the entry of a file in the manifest of the evaluation.
+fn update_manifest(run: &RunDir, name: &str) {
     let path = run.evaluate().join(name);
     let mut manifest = Manifest::require(&run.evaluate(), names::EVALUATE).unwrap();
     let listed = manifest.outputs.get_mut(name).unwrap();
@@ -199,72 +204,72 @@ fn renew(run: &RunDir, name: &str) {
 }
 
 #[test]
-fn files_of_a_later_version_are_refused() {
+fn rejects_files_of_a_later_schema_version() {
     for name in [names::METRICS, Robustness::FILE, "explanations/index.json"] {
         let dir = tempfile::tempdir().unwrap();
-        let run = fixture::write(&dir.path().join("made-up"), Plan::default());
+        let run = fixture::write(&dir.path().join("made-up"), RunSpec::default());
         let path = run.evaluate().join(name);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replacen("\"schema_version\": 1", "\"schema_version\": 2", 1)).unwrap();
-        renew(&run, name);
+        update_manifest(&run, name);
         let output = support::run_program(&run, &[]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(3), "{said}");
-        assert!(said.contains(name) && said.contains("schema version 2"), "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{stderr}");
+        assert!(stderr.contains(name) && stderr.contains("schema version 2"), "{stderr}");
     }
 }
 
 #[test]
-fn verdicts_that_do_not_last_are_listed() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
-    let page = without_pictures(&support::read(&run, "index.html"));
-    assert!(page.contains("Verdicts that do not last") && page.contains("JPEG 60, 30; blur 2"));
+fn lists_verdicts_that_change() {
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
+    let page = without_images(&support::read(&run, "index.html"));
+    assert!(page.contains("Changed verdicts") && page.contains("JPEG 60, 30; blur 2"));
     let flips = support::read(&run, "figures/flips.csv");
     let rows = flips.lines().filter(|line| line.contains(",blur,2,")).count();
     assert!(rows > 3 && flips.lines().count() == 3 * rows + 1, "{flips}");
 }
 
 #[test]
-fn published_results_stand_beside_ours_for_their_data_set_only() {
+fn shows_published_results_for_the_same_data_set_only() {
     let published = |dataset: &str| {
         format!(
             "report.published={{dataset = \"{dataset}\", name = \"the baseline\", accuracy = 0.85, roc_auc = 0.96}}"
         )
     };
-    let (_dir, run) = rendered(Plan::default(), &[&published(fixture::SOURCE)]);
+    let (_dir, run) = rendered(RunSpec::default(), &[&published(fixture::SOURCE)]);
     let page = support::read(&run, "index.html");
-    assert!(page.contains("the baseline") && page.contains("not given"));
-    let (_dir, run) = rendered(Plan::default(), &[&published("kaggle:another/set")]);
+    assert!(page.contains("the baseline") && page.contains("not published"));
+    let (_dir, run) = rendered(RunSpec::default(), &[&published("kaggle:another/set")]);
     assert!(!support::read(&run, "index.html").contains("the baseline"));
 }
 
 #[test]
-fn simulated_data_are_named_so_wherever_they_are_named() {
-    let (_dir, run) = rendered(Plan { simulated: true, ..Plan::default() }, &[]);
+fn marks_simulated_data_in_page_card_and_figures() {
+    let (_dir, run) = rendered(RunSpec { simulated: true, ..RunSpec::default() }, &[]);
     let page = support::read(&run, "index.html");
     assert!(page.contains("simulated data") && page.contains("simulated images of the test split"));
     let card = support::read(&run, "README.md");
     assert!(card.contains("- simulated-data\n") && card.contains("a-line (simulated)"), "{card}");
     assert!(support::read(&run, "figures/roc.svg").contains(">simulated data<"));
-    let (_dir, run) = rendered(Plan::default(), &[]);
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     assert!(!support::read(&run, "index.html").contains("simulated data"));
     assert!(!support::read(&run, "figures/roc.svg").contains("simulated data"));
 }
 
 #[test]
-fn what_is_undefined_is_a_dash_with_a_reason() {
-    let (_dir, run) = rendered(Plan { fakes: false, ..Plan::default() }, &[]);
+fn shows_undefined_scores_as_a_dash_with_the_reason() {
+    let (_dir, run) = rendered(RunSpec { fakes: false, ..RunSpec::default() }, &[]);
     let page = support::read(&run, "index.html");
     assert!(page.contains("ROC-AUC is undefined: it needs images of both classes"));
-    assert!(!without_pictures(&page).contains("NaN"));
-    assert!(!page.contains("id=\"figure-roc\""), "a curve without points");
+    assert!(!without_images(&page).contains("NaN"));
+    assert!(!page.contains("id=\"figure-roc\""), "a curve without points is not drawn");
     let card = support::read(&run, "README.md");
     assert!(card.contains("| ROC-AUC | – |") && !card.contains("NaN"), "{card}");
 }
 
 #[test]
-fn hostile_names_are_words_everywhere() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+fn escapes_hostile_file_names_in_every_file() {
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     let page = support::read(&run, "index.html");
     assert!(
         !page.contains("<script>alert")
@@ -286,47 +291,47 @@ fn hostile_names_are_words_everywhere() {
 }
 
 #[test]
-fn a_title_cannot_break_out_of_the_card() {
-    let (_dir, run) = rendered(Plan::default(), &["report.title=\"a: \\\"b\\\"\\n---\\n# <i>\""]);
+fn escapes_the_title_in_the_model_card() {
+    let (_dir, run) = rendered(RunSpec::default(), &["report.title=\"a: \\\"b\\\"\\n---\\n# <i>\""]);
     let card = support::read(&run, "README.md");
     assert_eq!(card.lines().filter(|line| *line == "---").count(), 2, "{card}");
     assert!(card.contains("\\<i\\>") && card.contains("base_model: \"timm/resnet50.tv_in1k\""), "{card}");
 }
 
 #[test]
-fn a_missing_or_damaged_evaluation_is_an_error_that_says_what_to_do() {
-    let (_dir, run) = rendered(Plan::default(), &[]);
+fn rejects_a_missing_or_damaged_evaluation_with_advice() {
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
     std::fs::write(run.evaluate().join(names::METRICS), "{}").unwrap();
     let output = support::run_program(&run, &["report.correct=5"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("metrics.json") && said.contains("cargo xtask evaluate --force"), "{said}");
-    assert!(run.report().join("index.html").exists(), "the former report stays");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("metrics.json") && stderr.contains("cargo xtask evaluate --force"), "{stderr}");
+    assert!(run.report().join("index.html").exists(), "the previous report is kept");
 
     std::fs::remove_dir_all(run.evaluate()).unwrap();
     let output = support::run_program(&run, &[]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("run `cargo xtask evaluate` first"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("run `cargo xtask evaluate` first"), "{stderr}");
 }
 
 #[test]
-fn a_list_of_examples_cannot_name_a_file_elsewhere() {
+fn rejects_examples_outside_the_evaluation() {
     let dir = tempfile::tempdir().unwrap();
-    let run = fixture::write(&dir.path().join("made-up"), Plan::default());
+    let run = fixture::write(&dir.path().join("made-up"), RunSpec::default());
     let index = run.evaluate().join(names::EXPLANATIONS).join(names::EXPLANATIONS_INDEX);
     let text = std::fs::read_to_string(&index).unwrap().replacen("000.png", "../../../secret.png", 1);
     std::fs::write(&index, text).unwrap();
-    renew(&run, "explanations/index.json");
+    update_manifest(&run, "explanations/index.json");
     let output = support::run_program(&run, &[]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("secret.png"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("secret.png"), "{stderr}");
 }
 
 #[test]
-fn a_large_evaluation_gives_a_page_of_a_few_megabytes() {
-    let (_dir, run) = rendered(Plan { images: 4_000, runs: 1, ..Plan::default() }, &[]);
+fn page_of_a_large_evaluation_stays_below_four_megabytes() {
+    let (_dir, run) = rendered(RunSpec { images: 4_000, runs: 1, ..RunSpec::default() }, &[]);
     let bytes = std::fs::metadata(run.report().join("index.html")).unwrap().len();
     assert!(bytes < 4_000_000, "{bytes}");
 }

@@ -1,4 +1,4 @@
-//! Random changes to training images, each decided by (seed, epoch, sample) alone.
+//! Augmentation: random changes to training images, derived from the seed, the epoch and the image's index.
 
 use artifacts::random;
 use pixels::RgbImage;
@@ -9,24 +9,25 @@ use crate::config::Augment;
 
 /// Augments the images of one epoch.
 #[derive(Clone, Debug)]
-pub struct Augmenter {
+pub(crate) struct Augmenter {
     config: Augment,
     seed: u64,
     epoch: usize,
 }
 
 impl Augmenter {
-    /// `None` where nothing is switched on, so that images are copied and nothing else.
-    pub fn new(config: &Augment, seed: u64, epoch: usize) -> Option<Augmenter> {
+    /// Returns `None` if `config` switches no augmentation on.
+    pub(crate) fn new(config: &Augment, seed: u64, epoch: usize) -> Option<Augmenter> {
         let on = config.flip || config.blur.probability > 0.0 || config.jpeg.probability > 0.0;
         on.then_some(Augmenter { config: *config, seed, epoch })
     }
 
-    /// Changes one image in place. `pixels`: RGB, `[height, width, 3]`.
-    pub fn apply(&self, sample: usize, size: [usize; 2], pixels: &mut [u8]) -> Result<(), DegradeError> {
+    /// Augments the image with index `sample` in its split. `pixels` is RGB, `[height, width, 3]`; `size` is height and
+    /// width.
+    pub(crate) fn apply(&self, sample: usize, size: [usize; 2], pixels: &mut [u8]) -> Result<(), DegradeError> {
         let Augment { flip, blur, jpeg } = self.config;
         let mut random = random::stream(self.seed, "augment", &[self.epoch as u64, sample as u64]);
-        // Everything is drawn whether it is used or not: switching one change on leaves the others as they were.
+        // Draw all numbers, used or not, so that switching one change on does not alter the draws of the others.
         let flips = flip & random.random_bool(0.5);
         let blurs = random.random_bool(blur.probability);
         let sigma = random.random_range(blur.sigma[0]..=blur.sigma[1]);
@@ -37,7 +38,7 @@ impl Augmenter {
         }
         let [height, width] = size.map(|side| side as u32);
         let Ok(mut image) = RgbImage::new(width, height, pixels.to_vec()) else {
-            unreachable!("a batch has room for exactly its images");
+            unreachable!("pixels has height x width x 3 bytes");
         };
         if flips {
             degrade::flip_horizontal(&mut image);
@@ -71,12 +72,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_on_by_default() {
+    fn is_off_by_default() {
         assert!(Augmenter::new(&Augment::default(), 0, 1).is_none());
     }
 
     #[test]
-    fn about_half_of_the_images_are_mirrored() {
+    fn flips_about_half_of_the_images() {
         let config = Augment { flip: true, ..Augment::default() };
         let mut mirrored = RgbImage::new(7, 9, image()).unwrap();
         degrade::flip_horizontal(&mut mirrored);
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn each_change_depends_on_epoch_and_sample_alone() {
+    fn depends_on_epoch_and_sample_only() {
         let jpeg = Jpeg { probability: 1.0, quality: [10, 90] };
         let blur = Blur { probability: 1.0, sigma: [0.5, 2.0] };
         let config = Augment { flip: true, blur, jpeg };
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn one_change_leaves_the_draws_of_the_others() {
+    fn enabling_jpeg_keeps_the_draws_of_flip() {
         let flip = Augment { flip: true, ..Augment::default() };
         let both = Augment { jpeg: Jpeg { probability: 1.0, quality: [100, 100] }, ..flip };
         let distance = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>();

@@ -1,54 +1,47 @@
-//! Checkpoints: what `best` and `last` hold, how they are written, and how a training goes on from one.
+//! The checkpoints `best` and `last`: writing them, and resuming a training from one.
 //!
-//! A checkpoint depends on the seed and the position alone, not on the clock or the number of threads, so equal trainings
-//! have equal checkpoints, byte for byte.
+//! A checkpoint depends on the settings, the data and the position in the training, and not on the clock, the number of
+//! threads or the executable. Equal trainings therefore have equal checkpoints, byte for byte.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use artifacts::Checkpoint;
 use artifacts::atomic::{self, DirWriter};
 use artifacts::failure::chain;
-use artifacts::hash::Hash;
 use artifacts::schema::{ModelConfig, PreprocessorConfig};
-use artifacts::{Checkpoint, Code};
 use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
 use model::{Adam, AdamConfig, Network, weights};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::Error;
+use crate::identity::{Identity, RecordedIdentity};
 
-/// Version of [`Position`]; another one is not resumed from.
-const SCHEMA_VERSION: u32 = 1;
-/// Where [`Position`] stands among the metadata of `training_state.safetensors`. One key only: the format does not say in
-/// which order several are written.
+/// Version of [`Position`]. Training states of version 1 can be resumed; their identity is a digest, see
+/// [`RecordedIdentity`].
+const SCHEMA_VERSION: u32 = 2;
+/// The key of [`Position`] in the metadata of `training_state.safetensors`. There is only one key because the format does
+/// not define an order in which several are written.
 const POSITION: &str = "candling.position";
+/// The longest header that the safetensors format allows.
+const MAX_HEADER: u64 = 100_000_000;
 
-/// What must be the same for a training to go on with the result it would have had.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Identity {
-    /// Digest of the run's configuration, but for the number of epochs, and of its inputs.
-    pub(crate) settings: Hash,
-    /// The program.
-    pub(crate) code: Code,
-    /// The kind of device, see [`model::device::Device::kind`].
-    pub(crate) device: String,
-}
-
-/// Where a training stands, besides the weights and Adam's moments.
+/// The state of a training besides the weights and Adam's moments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Position {
     schema_version: u32,
-    /// What is being trained.
-    pub(crate) identity: Identity,
+    /// The settings, data and device of the training.
+    pub(crate) identity: RecordedIdentity,
     /// The epoch being trained, counted from 1.
     pub(crate) epoch: usize,
-    /// Batches of it that have been trained on.
+    /// Batches of that epoch that are done.
     pub(crate) batches: usize,
-    /// Optimiser steps taken since the start.
+    /// Optimiser steps since the start of the training.
     pub(crate) step: u64,
     /// Sums over those batches.
     pub(crate) sums: Sums,
@@ -63,7 +56,7 @@ pub(crate) struct Position {
 pub(crate) struct Sums {
     /// Cross-entropy over the images, in nats.
     pub(crate) loss: f64,
-    /// Images classified correctly while they were trained on.
+    /// Images classified correctly by the network that was being trained.
     pub(crate) correct: u64,
     /// Images.
     pub(crate) images: u64,
@@ -83,7 +76,8 @@ pub(crate) struct Best {
 }
 
 impl Best {
-    /// Whether this beats `other`: by accuracy, then by the lower loss. The earlier of two equals stays.
+    /// Returns whether this epoch is better than `other`: a higher accuracy, or an equal accuracy and a lower loss. Of two
+    /// equal epochs the earlier one is the best.
     pub(crate) fn beats(&self, other: Option<&Best>) -> bool {
         other.is_none_or(|other| {
             self.accuracy > other.accuracy || (self.accuracy == other.accuracy && self.loss < other.loss)
@@ -92,11 +86,11 @@ impl Best {
 }
 
 impl Position {
-    /// Before the first step.
+    /// The position before the first step.
     pub(crate) fn start(identity: Identity) -> Position {
         Position {
             schema_version: SCHEMA_VERSION,
-            identity,
+            identity: RecordedIdentity::Full(identity),
             epoch: 1,
             batches: 0,
             step: 0,
@@ -106,28 +100,34 @@ impl Position {
         }
     }
 
-    /// Epochs that are complete.
+    /// Converts the position of a training that is resumed to the current schema version.
+    pub(crate) fn upgrade(&mut self, wanted: &Identity) {
+        self.schema_version = SCHEMA_VERSION;
+        self.identity.upgrade(wanted);
+    }
+
+    /// The number of complete epochs.
     pub(crate) fn complete_epochs(&self) -> usize {
         self.epoch - 1
     }
 
-    /// Whether a training of `epochs` passes by here.
+    /// Returns whether a training of `epochs` epochs reaches this position.
     pub(crate) fn is_within(&self, epochs: usize) -> bool {
         self.complete_epochs() < epochs || (self.complete_epochs() == epochs && self.batches == 0)
     }
 }
 
-/// A network in training.
+/// A network with its optimiser in the course of a training.
 pub(crate) struct Training {
     /// Weights and running statistics.
     pub(crate) network: Network,
     /// Adam's moments.
     pub(crate) adam: Adam,
-    /// Everything else.
+    /// The rest of the state.
     pub(crate) position: Position,
 }
 
-/// What a checkpoint says of itself, the same throughout a run.
+/// The JSON files of a checkpoint, equal for all checkpoints of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Description {
     /// `config.json`.
@@ -137,22 +137,22 @@ pub(crate) struct Description {
 }
 
 impl Description {
-    /// Fills `last` of the folder `run` under a temporary name; [`DirWriter::publish`] makes it appear.
+    /// Writes `last` of the folder `run` under a temporary name; [`DirWriter::publish`] gives it its name.
     pub(crate) fn write_last(&self, run: &Path, training: &Training) -> Result<DirWriter, Error> {
         let writer = DirWriter::create(Checkpoint::last(run).path())?;
         let files = Checkpoint::new(writer.path());
         let format = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
         training.network.save(&files.weights(), &format)?;
         write_state(&files.training_state(), &training.adam, &training.position)?;
-        open_to_readers(&files.training_state(), &files.weights())?;
+        copy_permissions(&files.training_state(), &files.weights())?;
         atomic::write_json(&files.model_config(), &self.model)?;
         atomic::write_json(&files.preprocessor_config(), &self.preprocessor)?;
         Ok(writer)
     }
 }
 
-/// Publishes as `best` what `last` is about to be. The files are links to the same content: they are never changed in
-/// place.
+/// Publishes the files of `last`, which is not published yet, as `best`. They are hard links where the file system has
+/// them: files of a checkpoint are never changed in place.
 pub(crate) fn publish_as_best(run: &Path, last: &DirWriter) -> Result<(), Error> {
     let writer = DirWriter::create(Checkpoint::best(run).path())?;
     for entry in fs::read_dir(last.path()).map_err(artifacts::Error::io("list", last.path()))? {
@@ -174,22 +174,23 @@ fn write_state(path: &Path, adam: &Adam, position: &Position) -> Result<(), Erro
     Ok(())
 }
 
-/// safetensors makes files that only their owner may read; whoever may read the weights may read the state too.
-fn open_to_readers(path: &Path, like: &Path) -> Result<(), artifacts::Error> {
+/// Gives `path` the permissions of `like`. safetensors creates files that only their owner can read, but everyone who can
+/// read the weights should be able to read the training state.
+fn copy_permissions(path: &Path, like: &Path) -> Result<(), artifacts::Error> {
     let permissions = fs::metadata(like).map_err(artifacts::Error::io("read", like))?.permissions();
     fs::set_permissions(path, permissions).map_err(artifacts::Error::io("change the permissions of", path))
 }
 
-/// A checkpoint that a training can go on from.
+/// A checkpoint that a training can be resumed from.
 pub(crate) struct Saved {
     checkpoint: Checkpoint,
     state: Vec<u8>,
-    /// Where it stands.
+    /// The position of the training.
     pub(crate) position: Position,
 }
 
 impl Saved {
-    /// Reads `last` of the folder `run`, if there is one.
+    /// Reads `last` of the folder `run`; `None` if it does not exist.
     pub(crate) fn find(run: &Path) -> Result<Option<Saved>, Error> {
         let checkpoint = Checkpoint::last(run);
         atomic::recover(checkpoint.path())?;
@@ -198,8 +199,26 @@ impl Saved {
             return Ok(None);
         }
         let state = fs::read(&path).map_err(artifacts::Error::io("read", &path))?;
-        let position = read_position(&state).map_err(|detail| Error::State { path, detail })?;
-        Ok(Some(Saved { checkpoint, state, position }))
+        match parse_header(&state) {
+            Ok((position, end)) if end == state.len() as u64 => Ok(Some(Saved { checkpoint, state, position })),
+            Ok((_, end)) => {
+                Err(Error::State { path, detail: format!("it has {} bytes instead of {end}", state.len()) })
+            }
+            Err(detail) => Err(Error::State { path, detail }),
+        }
+    }
+
+    /// Reads only the position of `last` of the folder `run`, without changing anything on disk; `None` if there is no
+    /// training state or it is damaged.
+    pub(crate) fn peek(run: &Path) -> Option<Position> {
+        let mut file = File::open(Checkpoint::last(run).training_state()).ok()?;
+        let length = file.metadata().ok()?.len();
+        let mut state = vec![0; 8];
+        file.read_exact(&mut state).ok()?;
+        let header = header_length(&state)?;
+        file.take(header.min(length)).read_to_end(&mut state).ok()?;
+        let (position, end) = parse_header(&state).ok()?;
+        (end == length).then_some(position)
     }
 
     /// Its folder.
@@ -207,10 +226,10 @@ impl Saved {
         self.checkpoint.path()
     }
 
-    /// Puts weights, statistics, moments and position back.
+    /// Loads weights, statistics and moments into a network and an optimiser.
     ///
     /// # Errors
-    /// [`Error::State`] if the checkpoint is damaged. Any other, such as that of a card that is full, says nothing of it.
+    /// [`Error::State`] if the checkpoint is damaged. Other errors, such as a GPU without free memory, do not mean damage.
     pub(crate) fn restore(self, mut network: Network, config: AdamConfig) -> Result<Training, Error> {
         let path: PathBuf = self.checkpoint.training_state();
         let bad = |detail: String| Error::State { path: path.clone(), detail };
@@ -235,8 +254,8 @@ impl Saved {
     }
 }
 
-/// What an error of the model's about a file of a checkpoint means: damage where the content of the file is at fault, and
-/// otherwise something that may pass, such as a full card or a failing disk.
+/// Converts an error of reading a file of a checkpoint: to [`Error::State`] if the content of the file is at fault, and not
+/// if the reason may pass, such as a failing disk or a GPU without free memory.
 fn damage_or_failure(path: &Path, error: model::Error) -> Error {
     use model::Error as Model;
     let damaged = match &error {
@@ -244,7 +263,7 @@ fn damage_or_failure(path: &Path, error: model::Error) -> Error {
         | Model::WeightsMismatch { .. }
         | Model::WeightsType { .. }
         | Model::OptimiserState(_)
-        // candle holds what was read from the file, in the processor's memory.
+        // candle only converts what was read from the file, in the memory of the host.
         | Model::Candle(_) => true,
         Model::Io { source, .. } => source.kind() == ErrorKind::NotFound,
         _ => false,
@@ -252,15 +271,27 @@ fn damage_or_failure(path: &Path, error: model::Error) -> Error {
     if damaged { Error::State { path: path.to_owned(), detail: chain(&error) } } else { error.into() }
 }
 
-fn read_position(state: &[u8]) -> Result<Position, String> {
-    let (_, metadata) = SafeTensors::read_metadata(state).map_err(|e| e.to_string())?;
-    let text = metadata.metadata().as_ref().and_then(|metadata| metadata.get(POSITION));
-    let text = text.ok_or("it does not say where the training stands; Candling did not write it")?;
+/// Parses the header of a safetensors file: the position of the training, and the length that the whole file must have.
+/// `state` may end after the header.
+fn parse_header(state: &[u8]) -> Result<(Position, u64), String> {
+    let length = header_length(state).ok_or("it has no valid header")?;
+    let header = usize::try_from(length).ok().and_then(|length| state.get(8..8 + length));
+    let header: Value = serde_json::from_slice(header.ok_or("its header is cut off")?).map_err(|e| e.to_string())?;
+    let text = header["__metadata__"][POSITION].as_str();
+    let text = text.ok_or("it has no position of a training; Candling did not write it")?;
     let position: Position = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    if position.schema_version != SCHEMA_VERSION {
-        return Err(format!("it has schema version {}, this build {SCHEMA_VERSION}", position.schema_version));
+    if !(1..=SCHEMA_VERSION).contains(&position.schema_version) {
+        let found = position.schema_version;
+        return Err(format!("it has schema version {found}, but this program reads versions up to {SCHEMA_VERSION}"));
     }
-    Ok(position)
+    let tensors = header.as_object().into_iter().flat_map(|header| header.values());
+    let data = tensors.filter_map(|tensor| tensor["data_offsets"][1].as_u64()).max().unwrap_or(0);
+    Ok((position, data.saturating_add(8 + length)))
+}
+
+/// The length of the JSON header of a safetensors file, from its first 8 bytes.
+fn header_length(state: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(*state.first_chunk()?)).filter(|length| *length <= MAX_HEADER)
 }
 
 #[cfg(test)]
@@ -268,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn best_is_the_highest_accuracy_then_the_lowest_loss_then_the_first() {
+    fn best_epoch_has_highest_accuracy_then_lowest_loss_then_is_first() {
         let epochs = [(0.7, 0.5), (0.8, 0.6), (0.8, 0.6), (0.8, 0.55), (0.8, 0.7), (0.75, 0.1)];
         let mut best: Option<Best> = None;
         let mut chosen = Vec::new();
@@ -283,10 +314,25 @@ mod tests {
     }
 
     #[test]
-    fn a_training_passes_by_its_own_end_but_not_beyond() {
-        let identity = Identity { settings: Hash::of(b""), code: Code::current().unwrap(), device: "cpu".to_owned() };
+    fn training_reaches_its_own_end_but_nothing_beyond() {
+        let identity = Identity::for_test();
         let at = |epoch, batches| Position { epoch, batches, ..Position::start(identity.clone()) };
         assert!(at(1, 0).is_within(2) && at(2, 5).is_within(2) && at(3, 0).is_within(2));
         assert!(!at(3, 1).is_within(2) && !at(4, 0).is_within(2));
+    }
+
+    #[test]
+    fn rejects_truncated_header_and_other_versions() {
+        let state = |position: &str| {
+            let header = serde_json::json!({ "__metadata__": { POSITION: position } }).to_string();
+            [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()
+        };
+        let position = Position::start(Identity::for_test());
+        let text = serde_json::to_string(&position).unwrap();
+        assert_eq!(parse_header(&state(&text)).unwrap(), (position.clone(), state(&text).len() as u64));
+        assert!(parse_header(&state(&text)[..40]).unwrap_err().contains("cut off"));
+        assert!(parse_header(&[0; 3]).is_err() && parse_header(&[255; 16]).is_err());
+        let newer = serde_json::to_string(&Position { schema_version: 9, ..position }).unwrap();
+        assert!(parse_header(&state(&newer)).unwrap_err().contains("schema version 9"));
     }
 }

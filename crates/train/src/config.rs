@@ -4,36 +4,42 @@ use artifacts::config::OutOfRange;
 use artifacts::names;
 use model::device::DeviceChoice;
 use model::weights::Source;
-use model::{AdamConfig, Precision};
+use model::{AdamConfig, PrecisionChoice};
 use serde::{Deserialize, Serialize};
 
-/// How to train. Each field is a key of the section `[train]`; the defaults are the recipe of the ResNet-50 baseline.
+/// Learning rate for pretrained weights: that of the baseline. Larger ones destroy pretrained features.
+const PRETRAINED_LEARNING_RATE: f64 = 1e-4;
+/// Learning rate for random initial weights.
+const SCRATCH_LEARNING_RATE: f64 = 1e-3;
+
+/// The configuration of training. Each field is a key of the section `[train]`; the defaults are the recipe of the ResNet-50
+/// baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The first weights: `hf:owner/repo[/file][@revision]`, a safetensors file, or `none` for freshly drawn ones, with
-    /// which residual blocks start as their shortcuts ([`model::Network::zero_init_residual`]).
+    /// Initial weights: `hf:owner/repo[/file][@revision]`, a safetensors file, or `none` for random ones. With random
+    /// weights, residual blocks start as identities ([`model::Network::zero_init_residual`]).
     pub weights: Source,
-    /// Prefixes of tensors that the file may lack, e.g. `["layer4."]`; they are drawn freshly.
+    /// Prefixes of tensors that the weights file may lack, e.g. `["layer4."]`. Missing tensors are initialised randomly.
     pub allow_missing: Vec<String>,
-    /// Passes over the training split. Raising it lets a finished training go on where it ended.
+    /// Passes over the training split. Raising it continues a finished training.
     pub epochs: usize,
-    /// Images of a step. The last batch of an epoch holds what is left; a single image left joins the batch before it,
-    /// because batch norm cannot learn from one.
+    /// Images per step. The last batch of an epoch holds the remainder. A remainder of one image joins the batch before it,
+    /// because batch normalisation cannot train on a single image.
     pub batch: usize,
-    /// Learning rate of Adam, whose other constants are PyTorch's defaults. Unless it is set, that of
-    /// [`Config::learning_rate`].
+    /// Learning rate of Adam, constant over the training. The default depends on the weights: [`Config::learning_rate`].
     pub learning_rate: Option<f64>,
-    /// Independent trainings, `run-0`, `run-1` …, that differ in their seed.
+    /// The number of independent trainings, `run-0`, `run-1` …, which differ in their seed only.
     pub runs: usize,
-    /// Run k derives its first weights, shuffles and augmentation from `seed + k`.
+    /// Seed of run 0. Run k derives its initial weights, shuffles and augmentation from `seed + k`.
     pub seed: u64,
-    /// Where to compute: `auto` (CUDA where the build and the machine have it), `cpu`, `cuda` or `cuda:N`.
+    /// The device: `auto` (CUDA if the build and the machine have it), `cpu`, `cuda` or `cuda:N`.
     pub device: DeviceChoice,
-    /// What convolutions multiply: `auto` (f32 on the CPU, a card's best), `f32`, `bf16` or, on a card, `tf32`.
-    pub precision: Precision,
-    /// Saves `last` in the middle of an epoch when so many minutes have passed since it was saved; 0 saves it only after
-    /// each epoch. Changes what a killed training loses, never its result.
+    /// Element type of convolution inputs and weights: `auto` (f32 on the CPU, the fastest supported type on a GPU), `f32`,
+    /// `bf16` or, on a GPU, `tf32`.
+    pub precision: PrecisionChoice,
+    /// Minutes between two saves of `last` in the middle of an epoch; 0 saves after each epoch only. Bounds the work that a
+    /// killed training loses; does not change the result.
     pub save_minutes: u64,
     /// Random changes to training images.
     pub augment: Augment,
@@ -50,32 +56,32 @@ impl Default for Config {
             runs: 1,
             seed: 0,
             device: DeviceChoice::Auto,
-            precision: Precision::Auto,
+            precision: PrecisionChoice::Auto,
             save_minutes: 15,
             augment: Augment::default(),
         }
     }
 }
 
-/// Random changes to training images, all off by default, applied in the order of the fields.
+/// Random changes to training images, applied in the order of the fields. All are off by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
-    /// Mirrors half of the images left to right.
+    /// Flip each image horizontally with probability 0.5.
     pub flip: bool,
-    /// Gaussian blur.
+    /// Blur some images.
     pub blur: Blur,
-    /// Saving as JPEG and opening again.
+    /// Compress some images as JPEG and decode them again.
     pub jpeg: Jpeg,
 }
 
-/// Gaussian blur of some images. The default range is that of Wang et al. 2020 (arXiv 1912.11035).
+/// Gaussian blur as augmentation. The default range is that of Wang et al. 2020 (arXiv 1912.11035).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Blur {
-    /// Share of the images that are blurred.
+    /// Probability that an image is blurred.
     pub probability: f64,
-    /// Lowest and highest deviation in pixels of the stored size; drawn uniformly.
+    /// Lowest and highest standard deviation in pixels of the stored image; drawn uniformly.
     pub sigma: [f32; 2],
 }
 
@@ -85,11 +91,11 @@ impl Default for Blur {
     }
 }
 
-/// JPEG compression of some images. The default range is that of Wang et al. 2020 (arXiv 1912.11035).
+/// JPEG compression as augmentation. The default range is that of Wang et al. 2020 (arXiv 1912.11035).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Jpeg {
-    /// Share of the images that are compressed.
+    /// Probability that an image is compressed.
     pub probability: f64,
     /// Lowest and highest quality, 1 to 100; drawn uniformly, both ends included.
     pub quality: [u8; 2],
@@ -102,24 +108,30 @@ impl Default for Jpeg {
 }
 
 impl Config {
-    /// Checks what types cannot express.
+    /// Checks the ranges of all values.
     ///
     /// # Errors
-    /// The first value that cannot be used.
+    /// The first value out of range.
     pub fn validate(&self) -> Result<(), OutOfRange> {
         let check = |valid: bool, key, value: String, range| {
             if valid { Ok(()) } else { Err(OutOfRange::new(names::TRAIN, key, value, range)) }
         };
         check(self.epochs > 0, "epochs", self.epochs.to_string(), "at least 1")?;
-        check(self.batch > 1, "batch", self.batch.to_string(), "at least 2: batch norm cannot learn from one image")?;
-        let rate = self.learning_rate();
-        check(rate.is_finite() && rate > 0.0, "learning_rate", rate.to_string(), "finite and above 0")?;
+        check(
+            self.batch > 1,
+            "batch",
+            self.batch.to_string(),
+            "at least 2: batch normalisation cannot train on one image",
+        )?;
+        let learning_rate = self.learning_rate();
+        let usable = learning_rate.is_finite() && learning_rate > 0.0;
+        check(usable, "learning_rate", learning_rate.to_string(), "finite and above 0")?;
         check((1..=1000).contains(&self.runs), "runs", self.runs.to_string(), "1 to 1000")?;
         check(
             self.seed.checked_add(1000).is_some(),
             "seed",
             self.seed.to_string(),
-            "small enough to add `runs` to it",
+            "at most 2^64 - 1001, so that the seeds of all runs fit",
         )?;
         let Augment { blur, jpeg, .. } = &self.augment;
         for (key, share) in
@@ -140,12 +152,11 @@ impl Config {
         )
     }
 
-    /// The configuration of one run as its manifest records it: with the run's own seed, and without what does not change
-    /// its result, so that more runs, another device or another saving interval leave finished runs up to date.
+    /// The configuration of run `run` as its manifest records it: with the seed of that run, and without the keys that do
+    /// not change its result. More runs, another device or another save interval leave finished runs up to date.
     pub(crate) fn of_run(&self, run: usize) -> serde_json::Value {
-        let (seed, learning_rate) = (self.run_seed(run), Some(self.learning_rate()));
-        let own = Config { seed, learning_rate, ..self.clone() };
-        let mut value = artifacts::stage::to_json(&own);
+        let resolved = Config { seed: self.run_seed(run), learning_rate: Some(self.learning_rate()), ..self.clone() };
+        let mut value = artifacts::stage::to_json(&resolved);
         if let Some(keys) = value.as_object_mut() {
             for key in ["runs", "device", "save_minutes"] {
                 keys.remove(key);
@@ -154,17 +165,18 @@ impl Config {
         value
     }
 
-    /// The learning rate: the baseline's 1e-4, which keeps what pretrained weights know, or 1e-3 for freshly drawn ones.
+    /// The learning rate of every step: the configured one, or else 1e-4 for pretrained weights and 1e-3 for random ones.
     pub fn learning_rate(&self) -> f64 {
-        self.learning_rate.unwrap_or(if self.weights == Source::None { 1e-3 } else { 1e-4 })
+        let default = if self.weights == Source::None { SCRATCH_LEARNING_RATE } else { PRETRAINED_LEARNING_RATE };
+        self.learning_rate.unwrap_or(default)
     }
 
-    /// The optimiser: PyTorch's defaults but for the learning rate.
+    /// The constants of Adam: PyTorch's defaults, but our learning rate.
     pub(crate) fn adam(&self) -> AdamConfig {
         AdamConfig { lr: self.learning_rate(), ..AdamConfig::default() }
     }
 
-    /// The seed of one run.
+    /// The seed of run `run`.
     pub(crate) fn run_seed(&self, run: usize) -> u64 {
         self.seed + run as u64
     }
@@ -175,32 +187,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_learning_rate_follows_the_weights_unless_it_is_set() {
+    fn default_learning_rate_depends_on_weights() {
         let pretrained = Config::default();
         let fresh = Config { weights: Source::None, ..Config::default() };
         assert_eq!((pretrained.learning_rate(), fresh.learning_rate()), (1e-4, 1e-3));
         assert_eq!(Config { learning_rate: Some(0.5), ..fresh.clone() }.learning_rate(), 0.5);
-        // The manifest records the value, so that a change of the rule makes a training stale.
+        // The manifest records the value, so that a changed default makes a training stale.
         assert_eq!(fresh.of_run(0)["learning_rate"], 1e-3);
     }
 
     #[test]
-    fn the_defaults_are_valid_and_survive_json() {
+    fn defaults_are_valid_and_round_trip_through_json() {
         let config = Config::default();
         config.validate().unwrap();
-        // A key that is unset by default is a key all the same: --set looks it up among the defaults.
+        // `--set` looks keys up among the defaults, so that an unset key must be written too.
         assert!(artifacts::stage::to_json(&config).get("learning_rate").is_some());
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
     }
 
     #[test]
-    fn impossible_values_are_named() {
+    fn rejects_values_out_of_range() {
         let fails = |change: fn(&mut Config), key: &str| {
             let mut config = Config::default();
             change(&mut config);
             let message = config.validate().unwrap_err().to_string();
-            assert!(message.starts_with(&format!("train.{key} is ")), "{message}");
+            assert!(message.starts_with(&format!("train.{key} must be ")), "{message}");
         };
         fails(|c| c.epochs = 0, "epochs");
         fails(|c| c.batch = 1, "batch");
@@ -214,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_described_by_its_own_seed_alone() {
+    fn manifest_config_has_the_seed_of_its_run() {
         let one = Config { seed: 5, ..Config::default() };
         let three = Config { runs: 3, save_minutes: 1, ..one.clone() };
         assert_eq!(one.of_run(0), three.of_run(0));

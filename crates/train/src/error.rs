@@ -1,48 +1,47 @@
-//! Why a training ends without its result.
+//! The errors of the training stage.
 
 use std::path::PathBuf;
 
 use artifacts::Label;
 use artifacts::stage::Failure;
 
-/// What went wrong, and what to do about it.
+/// Errors of the training stage.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The loss, or what it was computed from, is not a number any more.
+    /// The loss or a weight became infinite or NaN.
     #[error(
-        "the {what} is {value} at step {step} (epoch {epoch}): lower train.learning_rate, or look at the images of that \
-         step; {}",
+        "the {what} is {value} at step {step} (epoch {epoch}); lower train.learning_rate, or check the training images; {}",
         last_good.as_ref().map_or_else(
-            || "no checkpoint had been saved".to_owned(),
+            || "no checkpoint was saved before".to_owned(),
             |path| format!("the last good checkpoint is `{}`", path.display()),
         )
     )]
     NotFinite {
-        /// What is not finite: "training loss" …
+        /// The quantity: "training loss" …
         what: &'static str,
-        /// The value.
+        /// Its value.
         value: f64,
-        /// Optimiser steps taken when it was found.
+        /// The training step, counted from 1.
         step: u64,
         /// The epoch, counted from 1.
         epoch: usize,
-        /// The newest checkpoint before it, if there is one.
+        /// The newest checkpoint before that step, if there is one.
         last_good: Option<PathBuf>,
     },
-    /// A checkpoint is damaged, or is not one of this training.
+    /// A checkpoint cannot be resumed from because it is damaged.
     #[error(
-        "`{}` cannot be resumed from: {detail}; --force starts this run afresh, and keeps what is there beside it",
+        "failed to resume from `{}`: {detail}; --force trains this run from the start and keeps the old files as a backup",
         path.display()
     )]
     State {
-        /// The file at fault.
+        /// The damaged file.
         path: PathBuf,
-        /// Why not.
+        /// What is wrong with it.
         detail: String,
     },
-    /// The first weights are not there.
-    #[error("failed to read the weights `{}`: check train.weights", path.display())]
+    /// The file of initial weights cannot be read.
+    #[error("failed to read the initial weights `{}`; check train.weights", path.display())]
     Weights {
         /// The file.
         path: PathBuf,
@@ -50,20 +49,24 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// The training split is too small to learn from.
-    #[error("the training split needs at least 2 images and has {images}; run `cargo xtask ingest` on more")]
+    /// The training split is too small.
+    #[error(
+        "the training split must have at least 2 images, but has {images}; run `cargo xtask ingest` on more images"
+    )]
     TooFewImages {
-        /// Images in it.
+        /// The number of images in it.
         images: usize,
     },
-    /// The training split has images of one class.
-    #[error("all training images are {only}: a detector learns from both classes; give the source the other one")]
+    /// The training split lacks a class.
+    #[error(
+        "all training images are {only}, but training needs both classes; add images of the other class to the source"
+    )]
     OneClass {
-        /// The class that is there.
+        /// The only class.
         only: Label,
     },
-    /// Signals cannot be listened to.
-    #[error("failed to listen for SIGINT and SIGTERM")]
+    /// The signal handlers cannot be installed.
+    #[error("failed to install handlers for SIGINT and SIGTERM")]
     Signals(#[source] std::io::Error),
     /// An augmentation failed.
     #[error("failed to augment an image")]
@@ -71,7 +74,7 @@ pub enum Error {
     /// An artifact cannot be read or written.
     #[error(transparent)]
     Artifact(#[from] artifacts::Error),
-    /// The network, its weights or its optimiser.
+    /// The network, its weights or its optimiser failed.
     #[error(transparent)]
     Model(#[from] model::Error),
 }

@@ -1,8 +1,8 @@
-//! Where the files of one run are while it is trained.
+//! The folder in which one run is trained.
 //!
-//! A run without a complete artifact is trained in its own folder, `run-0`, which has no manifest until it is complete. Where
-//! there is a complete one, it stays until its successor, trained in `.run-0.next`, is complete and takes its place. What
-//! the successor does not contain is set aside as `.run-0.aside`, because it may be days of work.
+//! A run without a complete artifact is trained in its own folder, `run-0`, which gets its manifest when the training is
+//! complete. If there is a complete artifact, it stays until its successor, trained in `.run-0.next`, is complete and takes
+//! its place. A complete run that the successor does not contain is renamed to `.run-0.aside`, see [`crate::backup`].
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,99 +10,101 @@ use std::path::{Path, PathBuf};
 use artifacts::atomic::{self, DirWriter};
 use artifacts::{Error as ArtifactError, Manifest, names, progress};
 
-use crate::aside;
-use crate::checkpoint::{Identity, Saved};
+use crate::backup;
+use crate::checkpoint::{Position, Saved};
 use crate::error::Error;
+use crate::identity::Identity;
 
-/// Why a training that is found is not resumed.
-const OTHER: &str = "had other settings, was another build's, or was to be made again";
+/// Why a training on disk is not resumed.
+const OTHER: &str =
+    "has another configuration, other data or another stage version, or is made again because of --force";
 
 /// The folder that one run is trained in.
 #[derive(Clone, Debug)]
 pub(crate) struct RunFolder {
     target: PathBuf,
     work: PathBuf,
-    /// Whether the run contains the complete one that is in `target`, so that nothing is lost when it takes its place.
+    /// Whether the new training continues the complete one in `target`, so that replacing it loses nothing.
     contains_former: bool,
 }
 
-/// What may be resumed.
+/// The training that one run should have.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted<'a> {
-    /// What is to be trained.
+pub(crate) struct RunRequest<'a> {
+    /// Settings, data and device.
     pub(crate) identity: &'a Identity,
-    /// For how many epochs.
+    /// The number of epochs.
     pub(crate) epochs: usize,
-    /// Whether a complete run must be made again from its start.
+    /// Train from the start even if there is a complete run.
     pub(crate) force: bool,
 }
 
-/// What there is under the run's name.
+/// The artifact under the run's name before the training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Former {
-    /// Nothing that was ever complete.
+    /// No complete artifact.
     Incomplete,
-    /// A run whose manifest cannot be read.
+    /// An artifact whose manifest cannot be read.
     Damaged,
-    /// A complete run: `epochs` of what is wanted, or something else.
+    /// A complete artifact. `epochs` is its number of epochs if it is the requested training or its first part.
     Complete { epochs: Option<usize> },
 }
 
 impl Former {
-    fn of(target: &Path, wanted: Wanted<'_>) -> Result<Former, Error> {
+    fn of(target: &Path, request: RunRequest<'_>) -> Result<Former, Error> {
         match Manifest::read(target) {
             Err(damage @ ArtifactError::Malformed { .. }) => {
-                progress::line(&format!("train: warning: {damage}; the run counts as not complete"));
+                progress::line(&format!("train: warning: {damage}; the run counts as incomplete"));
                 Ok(Former::Damaged)
             }
             read => Ok(match read? {
                 None => Former::Incomplete,
-                Some(_) => Former::Complete { epochs: epochs_of(target, wanted) },
+                Some(_) => Former::Complete { epochs: matching_epochs(target, request) },
             }),
         }
     }
 }
 
 impl RunFolder {
-    /// Chooses the folder for the run whose artifact is `target`, and finds the checkpoint that the training resumes from,
-    /// if there is one: an interrupted training of the same settings, or a complete one of fewer epochs.
-    pub(crate) fn open(target: &Path, wanted: Wanted<'_>) -> Result<(RunFolder, Option<Saved>), Error> {
-        let former = Former::of(target, wanted)?;
+    /// Chooses the folder for the run whose artifact is `target`, and returns the checkpoint that the training resumes from:
+    /// that of an interrupted training with the same settings, or of a complete one with fewer epochs.
+    pub(crate) fn open(target: &Path, request: RunRequest<'_>) -> Result<(RunFolder, Option<Saved>), Error> {
+        let former = Former::of(target, request)?;
         let contains_former = matches!(former, Former::Complete { epochs: Some(_) });
         let folder = |work| RunFolder { target: target.to_owned(), work, contains_former };
         let successor = folder(atomic::hidden_sibling(target, "next"));
-        successor.check_complete(wanted)?;
+        successor.remove_other_complete_run(request)?;
 
         if let Former::Complete { epochs } = former {
-            if let Some(saved) = successor.interrupted(wanted)? {
+            if let Some(saved) = successor.interrupted(request)? {
                 return Ok((successor, Some(saved)));
             }
             successor.clear(OTHER)?;
-            let extends = !wanted.force && epochs.is_some_and(|epochs| epochs < wanted.epochs);
+            let extends = !request.force && epochs.is_some_and(|epochs| epochs < request.epochs);
             let saved = if extends { successor.copy_former()? } else { None };
             return Ok((successor, saved));
         }
         let own = folder(target.to_owned());
-        // A run that was complete once is made again where that is asked for, and not resumed.
-        if !(former == Former::Damaged && wanted.force)
-            && let Some(saved) = own.interrupted(wanted)?
+        // --force trains a run that was complete once from the start.
+        if !(former == Former::Damaged && request.force)
+            && let Some(saved) = own.interrupted(request)?
         {
             return Ok((own, Some(saved)));
         }
-        // A successor whose predecessor has gone since.
-        if let Some(saved) = successor.interrupted(wanted)? {
+        // The former run may have been deleted while its successor was interrupted.
+        if let Some(saved) = successor.interrupted(request)? {
             return Ok((successor, Some(saved)));
         }
         own.clear(OTHER)?;
         Ok((own, None))
     }
 
-    /// The folder to work in.
+    /// The folder to train in.
     pub(crate) fn path(&self) -> &Path {
         &self.work
     }
 
-    /// Completes the run: writes its manifest and gives it its name.
+    /// Completes the run: writes its manifest and gives the folder its name.
     pub(crate) fn complete(&self, describe: impl FnOnce(&Path) -> Result<Manifest, Error>) -> Result<(), Error> {
         remove_leftovers(&self.work)?;
         describe(&self.work)?.write(&self.work)?;
@@ -113,35 +115,35 @@ impl RunFolder {
         if self.contains_former || training_in(&self.target).is_none() {
             return Ok(atomic::replace_dir(&self.work, &self.target)?);
         }
-        let aside = aside::free_place(&self.target);
-        atomic::succeed_dir(&self.work, &self.target, &aside)?;
+        let backup = backup::free_name(&self.target);
+        atomic::replace_dir_keeping_old(&self.work, &self.target, &backup)?;
         progress::line(&format!(
-            "train: the former run in `{}` had other settings or data, or was another build's; {}",
+            "train: the former run in `{}` had another configuration, other data or another stage version; {}",
             self.target.display(),
-            aside::kept(&self.target, &aside)
+            backup::describe(&self.target, &backup)
         ));
         Ok(())
     }
 
-    /// Empties the folder of a training that cannot be resumed, because it is damaged.
+    /// Empties the folder of a damaged training that cannot be resumed.
     pub(crate) fn start_afresh(&self, damage: &str) -> Result<(), Error> {
         self.clear(&format!("cannot be resumed ({damage})"))
     }
 
-    /// Sets a complete run in this folder of a successor aside, unless it is what is wanted. It is either that, killed before
-    /// it took the place of the former run, or the former run, killed after.
-    fn check_complete(&self, wanted: Wanted<'_>) -> Result<(), Error> {
-        let is_wanted = || !wanted.force && epochs_of(&self.work, wanted) == Some(wanted.epochs);
-        if self.work.join(names::MANIFEST).exists() && !is_wanted() {
-            self.remove("is complete, and is not the one that is wanted")?;
+    /// Sets a complete run in the folder of a successor aside, unless it is the requested one. Such a run is the requested
+    /// one if the process was killed before the successor took the place of the former run, and the former run if it was
+    /// killed after.
+    fn remove_other_complete_run(&self, request: RunRequest<'_>) -> Result<(), Error> {
+        if is_other_complete_run(&self.work, request) {
+            self.remove("is complete, and is not the requested one")?;
         }
         Ok(())
     }
 
-    /// The checkpoint of an interrupted training in the folder that leads to what is wanted.
-    fn interrupted(&self, wanted: Wanted<'_>) -> Result<Option<Saved>, Error> {
-        match interrupted(&self.work, wanted) {
-            Err(Error::State { detail, .. }) if wanted.force => {
+    /// Returns the checkpoint of an interrupted training in the folder that leads to the requested one.
+    fn interrupted(&self, request: RunRequest<'_>) -> Result<Option<Saved>, Error> {
+        match interrupted(&self.work, request) {
+            Err(Error::State { detail, .. }) if request.force => {
                 self.start_afresh(&detail)?;
                 Ok(None)
             }
@@ -149,7 +151,7 @@ impl RunFolder {
         }
     }
 
-    /// Starts from the complete run: copies it, without its manifest, so that a killed copy leaves nothing under this name.
+    /// Copies the complete run without its manifest. A killed copy leaves nothing under this name.
     fn copy_former(&self) -> Result<Option<Saved>, Error> {
         let writer = DirWriter::create(&self.work)?;
         copy(&self.target, writer.path())?;
@@ -157,21 +159,21 @@ impl RunFolder {
         Saved::find(&self.work)
     }
 
-    /// Empties the folder. A training in it, which may be days of work, is kept beside it.
+    /// Empties the folder. A training in it becomes a backup.
     fn clear(&self, why: &str) -> Result<(), Error> {
         self.remove(why)?;
         fs::create_dir_all(&self.work).map_err(ArtifactError::io("create", &self.work))?;
         Ok(())
     }
 
-    /// Removes the folder. A training in it, which may be days of work, is kept beside it.
+    /// Removes the folder. A training in it becomes a backup.
     fn remove(&self, why: &str) -> Result<(), Error> {
         if let Some(training) = training_in(&self.work) {
-            let aside = aside::set_aside(&self.target, &self.work)?;
-            let kept = aside::kept(&self.target, &aside);
+            let backup = backup::set_aside(&self.target, &self.work)?;
+            let kept = backup::describe(&self.target, &backup);
             progress::line(&format!("train: the training in `{}`{training} {why}; {kept}", self.work.display()));
         }
-        // What a killed copy left goes with it.
+        // A killed copy leaves a partial folder.
         for left in [&self.work, &atomic::hidden_sibling(&self.work, "partial")] {
             atomic::remove_dir(left)?;
         }
@@ -179,45 +181,84 @@ impl RunFolder {
     }
 }
 
-/// Whether there is a training in a folder, be it complete; if so, how far it had come, in words.
+/// Lists the folders that [`RunFolder::open`] and [`RunFolder::complete`] will set aside for this request, in that order.
+/// Changes nothing on disk.
+pub(crate) fn folders_to_set_aside(target: &Path, request: RunRequest<'_>) -> Vec<PathBuf> {
+    let next = atomic::hidden_sibling(target, "next");
+    let resumes = |folder: &Path| {
+        let leads = Saved::peek(folder).is_some_and(|position| leads_to(&position, request));
+        leads && !is_other_complete_run(folder, request)
+    };
+    let [own_training, next_training] = [target, &next].map(|folder| has_training(folder).then(|| folder.to_owned()));
+    let set_aside = match Manifest::read(target) {
+        Ok(Some(_)) => {
+            let replaced = own_training.filter(|own| matching_epochs(own, request).is_none());
+            [next_training.filter(|next| !resumes(next)), replaced]
+        }
+        manifest => {
+            let restarts = manifest.is_err() && request.force;
+            if resumes(target) && !restarts {
+                [None, next_training]
+            } else {
+                [own_training, next_training.filter(|next| !resumes(next))]
+            }
+        }
+    };
+    set_aside.into_iter().flatten().collect()
+}
+
+/// Returns whether a folder holds a training, complete or not, that is worth a backup.
+pub(crate) fn has_training(folder: &Path) -> bool {
+    folder.join(names::MANIFEST).exists() || artifacts::Checkpoint::last(folder).training_state().exists()
+}
+
+/// Describes how far the training in a folder has come; `None` if there is no training.
 fn training_in(folder: &Path) -> Option<String> {
     match Saved::find(folder) {
         Ok(Some(saved)) => Some(format!(" (complete epochs: {})", saved.position.complete_epochs())),
         Ok(None) if !folder.join(names::MANIFEST).exists() => None,
-        // It cannot be resumed from, but may be worth something all the same.
+        // It cannot be resumed, but its other files may be useful.
         _ => Some(String::new()),
     }
 }
 
-/// A checkpoint in `work` that leads to what is wanted.
-fn interrupted(work: &Path, wanted: Wanted<'_>) -> Result<Option<Saved>, Error> {
-    let Some(saved) = Saved::find(work)? else {
-        return Ok(None);
-    };
-    let found = &saved.position.identity;
-    if found.settings != wanted.identity.settings || !saved.position.is_within(wanted.epochs) {
+/// Returns whether a folder holds a complete run that is not the requested one.
+fn is_other_complete_run(folder: &Path, request: RunRequest<'_>) -> bool {
+    let is_requested = || !request.force && matching_epochs(folder, request) == Some(request.epochs);
+    folder.join(names::MANIFEST).exists() && !is_requested()
+}
+
+/// Reads the checkpoint in `work` if it leads to the requested training.
+fn interrupted(work: &Path, request: RunRequest<'_>) -> Result<Option<Saved>, Error> {
+    let Some(saved) = Saved::find(work)? else { return Ok(None) };
+    if !leads_to(&saved.position, request) {
         return Ok(None);
     }
-    if found != wanted.identity {
-        // Nothing would be left to train: another build's result would be published as this one's.
-        if saved.position.complete_epochs() == wanted.epochs {
-            return Ok(None);
-        }
+    if let Some(difference) = saved.position.identity.difference(request.identity) {
         progress::line(&format!(
-            "train: warning: `{}` was begun by another build or on another device; the result may differ in its last \
-             bits from an uninterrupted training",
+            "train: warning: the interrupted training `{}` is resumed although {difference}; the result may differ from that \
+             of an uninterrupted training",
             work.display()
         ));
     }
     Ok(Some(saved))
 }
 
-/// The epochs of the complete run `target`, where it is what is wanted or its first part: then nothing is lost when what is
-/// wanted takes its place. A damaged one is no part of anything.
-fn epochs_of(target: &Path, wanted: Wanted<'_>) -> Option<usize> {
-    let position = Saved::find(target).ok().flatten()?.position;
+/// Returns whether training on from a position gives the requested training. A training that another stage version or
+/// device began is resumed if some of it is left to train: it may have taken days.
+fn leads_to(position: &Position, request: RunRequest<'_>) -> bool {
+    let is_complete = position.complete_epochs() == request.epochs;
+    position.identity.has_settings_of(request.identity)
+        && position.is_within(request.epochs)
+        && (!is_complete || position.identity.matches(request.identity))
+}
+
+/// Returns the number of epochs of the complete run `target` if it is the requested training or its first part, so that
+/// replacing it loses nothing.
+fn matching_epochs(target: &Path, request: RunRequest<'_>) -> Option<usize> {
+    let position = Saved::peek(target)?;
     let epochs = position.complete_epochs();
-    (position.identity == *wanted.identity && epochs <= wanted.epochs).then_some(epochs)
+    (position.identity.matches(request.identity) && epochs <= request.epochs).then_some(epochs)
 }
 
 /// Copies a complete run without its manifest.
@@ -235,13 +276,13 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes what a killed predecessor left half written; no name of an artifact begins with a dot.
+/// Removes partial files and folders of a killed process. No artifact has a name that begins with a dot.
 fn remove_leftovers(work: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(work).map_err(ArtifactError::io("list", work))? {
         let entry = entry.map_err(ArtifactError::io("list", work))?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        // Files that others left, such as `.DS_Store`, are not ours to remove.
+        // Files of other programs, such as `.DS_Store`, stay.
         if name.starts_with('.') && entry.path().is_dir() {
             atomic::remove_dir(&entry.path())?;
         } else if name.ends_with(".partial") {

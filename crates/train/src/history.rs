@@ -1,14 +1,14 @@
-//! `metrics.jsonl`: one row an epoch, rewritten as a whole after each.
+//! `metrics.jsonl`: one row per epoch. The file is replaced as a whole after each epoch.
 
 use std::path::{Path, PathBuf};
 
 use artifacts::schema::Epoch;
 use artifacts::{Error, atomic, names};
 
-/// What the file is, in an error.
+/// The kind of file, for error messages.
 const FORMAT: &str = "training history";
 
-/// The epochs of a run so far.
+/// The metrics of a run's epochs so far.
 #[derive(Debug)]
 pub(crate) struct History {
     path: PathBuf,
@@ -16,28 +16,45 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// The first `epochs` rows of a run's history; what a killed training wrote beyond them is trained again.
+    /// Reads the first `epochs` rows of the history in the folder `run`. Drops further rows: a killed training may have
+    /// written them after its last checkpoint, and trains those epochs again.
     pub(crate) fn open(run: &Path, epochs: usize) -> Result<History, Error> {
         let path = run.join(names::HISTORY);
         let mut rows = if epochs == 0 { Vec::new() } else { atomic::read_lines(&path, FORMAT)? };
         if rows.len() < epochs {
-            let detail = format!("it has {} rows, but the checkpoint has seen {epochs} epochs", rows.len());
+            let detail = format!("it has {} rows, but the checkpoint was saved after {epochs} epochs", rows.len());
             return Err(Error::malformed(&path, FORMAT, detail));
         }
         rows.truncate(epochs);
         Ok(History { path, rows })
     }
 
-    /// The epochs so far.
+    /// The rows, first epoch first.
     pub(crate) fn rows(&self) -> &[Epoch] {
         &self.rows
     }
 
-    /// Appends an epoch.
-    pub(crate) fn push(&mut self, row: Epoch) -> Result<(), Error> {
+    /// Appends an epoch and replaces the file.
+    pub(crate) fn append(&mut self, row: Epoch) -> Result<(), Error> {
         self.rows.push(row);
         atomic::write_lines(&self.path, &self.rows)
     }
+}
+
+/// Describes an epoch in one line, for the log: `epoch 2/60: loss …`.
+pub(crate) fn describe(row: &Epoch, epochs: usize) -> String {
+    let roc_auc = row.val_roc_auc.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.4}"));
+    format!(
+        "epoch {}/{epochs}: loss {:.4}, accuracy {:.4}; validation loss {:.4}, accuracy {:.4}, ROC-AUC {roc_auc}{}; \
+         {:.1} images/s",
+        row.epoch,
+        row.train_loss,
+        row.train_accuracy,
+        row.val_loss,
+        row.val_accuracy,
+        if row.best { " (best so far)" } else { "" },
+        row.images_per_second
+    )
 }
 
 #[cfg(test)]
@@ -64,16 +81,16 @@ mod tests {
     }
 
     #[test]
-    fn rows_survive_and_those_beyond_the_checkpoint_are_dropped() {
+    fn drops_rows_after_the_checkpoint() {
         let dir = tempfile::tempdir().unwrap();
         let mut history = History::open(dir.path(), 0).unwrap();
         for epoch in 1..=3 {
-            history.push(row(epoch)).unwrap();
+            history.append(row(epoch)).unwrap();
         }
         assert_eq!(fs::read_to_string(dir.path().join(names::HISTORY)).unwrap().lines().count(), 3);
         let mut resumed = History::open(dir.path(), 2).unwrap();
         assert_eq!(resumed.rows(), [row(1), row(2)]);
-        resumed.push(row(3)).unwrap();
+        resumed.append(row(3)).unwrap();
         assert_eq!(History::open(dir.path(), 3).unwrap().rows(), history.rows());
         assert!(History::open(dir.path(), 4).unwrap_err().to_string().contains("4 epochs"));
     }

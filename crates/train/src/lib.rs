@@ -1,37 +1,51 @@
-//! Shards to checkpoints.
+//! The training stage: reads shards, writes checkpoints.
 //!
-//! The loop is in `training`, to be read from top to bottom. Around it: `loader` assembles shuffled batches beside the
-//! step, `validation` judges each epoch, `checkpoint` saves and resumes, `folder` keeps the former artifact until the new
-//! one is complete, `aside` what the new one does not contain, `history` and `events` tell how it went, `stage` runs it all
-//! for each run.
+//! `training_loop` is the loop over epochs and steps; read it first. What it uses, in the order of the data's way:
+//!
+//! - `config`: the section `[train]` of a pipeline file. The learning rate is set there, in [`Config::learning_rate`].
+//! - `epoch_batches`: shuffles the training split and cuts it into batches. `augment`: random changes to images.
+//! - `loader`: assembles batches in background threads while the network computes.
+//! - `pending_steps`: training steps whose loss has not been read back from the device.
+//! - `validation`: loss, accuracy and ROC-AUC on the validation split after each epoch.
+//! - `checkpoint`: the folders `best` and `last`, written and restored.
+//! - `history`: `metrics.jsonl`. `tensorboard`: the events file.
+//!
+//! Around the loop: `stage` finds the runs that are not up to date and trains each; `folder` keeps a complete run in place
+//! until its successor is complete; `backup` renames replaced runs; `identity` decides which checkpoints a training can
+//! resume from; `replacement` announces which trainings will be set aside; `interrupt` handles SIGINT and SIGTERM;
+//! `throughput` measures images per second before a long training starts (`candling-train --rate`).
 //!
 //! # Resuming
-//! Everything that a step depends on is either in the checkpoint `last` (weights, running statistics, Adam's moments, the
-//! position in the epoch) or derived from the seed and that position (shuffles, augmentation). So an interrupted and
-//! resumed training gives bit for bit what an uninterrupted one gives.
+//! A step depends on the weights, the running statistics, Adam's moments and the position in the epoch, which the
+//! checkpoint `last` holds, and on shuffles and augmentation, which are derived from the seed and that position. A training
+//! that was interrupted and resumed therefore ends with the same bits as an uninterrupted one.
 
-mod aside;
-pub mod augment;
+mod augment;
+mod backup;
 mod checkpoint;
 mod config;
+mod epoch_batches;
 mod error;
-mod events;
 mod folder;
 mod history;
-pub mod loader;
-pub mod order;
-mod rate;
+mod identity;
+mod interrupt;
+mod loader;
+mod pending_steps;
+mod replacement;
 mod stage;
-mod stop;
+mod tensorboard;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod training;
-mod unread;
+mod throughput;
+mod training_loop;
 mod validation;
 
 pub use config::{Augment, Blur, Config, Jpeg};
+pub use epoch_batches::EpochBatches;
 pub use error::Error;
-pub use rate::rate;
+pub use loader::{Batch, Loader};
 pub use stage::Train;
+pub use throughput::measure_throughput;

@@ -1,52 +1,39 @@
-//! Batches assembled beside the step.
+//! Assembles batches in background threads while the network computes.
 //!
-//! Worker w fills batches w, w + W, w + 2W … of the epoch, and they are taken in turn, so the order depends on nothing but
-//! the epoch's plan. Each worker owns `BUFFERS` batches that go round: filled, used, recycled. So a loader never holds
-//! more than `workers * BUFFERS` batches of pixels, whatever the size of the data, and allocates only while those fill for
-//! the first time.
+//! With W workers, worker w fills the batches w, w + W, w + 2W … of the epoch, and [`Loader::next_batch`] takes from the
+//! workers in turn. The order of batches therefore depends on [`EpochBatches`] only. Each worker owns [`BUFFERS_PER_WORKER`]
+//! batch buffers, which are filled, used and recycled. A loader never holds more than `workers * BUFFERS_PER_WORKER`
+//! batches of pixels, whatever the size of the data, and allocates only while each buffer is filled for the first time.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use artifacts::shard::Shards;
 use model::PixelBatch;
 use pixels::degrade::DegradeError;
 
-use crate::augment::Augmenter;
+use crate::epoch_batches::EpochBatches;
 
-/// Batches of each worker: one being used while the next is filled.
-const BUFFERS: usize = 2;
-/// Beyond this, memory grows and the shards' bandwidth does not.
-const MOST_WORKERS: usize = 8;
+/// Two buffers: one is used while the other is filled.
+const BUFFERS_PER_WORKER: usize = 2;
+/// More workers would take more memory without reading the shards faster.
+const MAX_WORKERS: usize = 8;
 
-/// What to load, and in what order.
-#[derive(Debug)]
-pub struct Plan {
-    /// The split.
-    pub shards: Arc<Shards>,
-    /// Indices of samples in the split.
-    pub order: Vec<usize>,
-    /// Ranges of `order`, one a batch.
-    pub batches: Vec<Range<usize>>,
-    /// What is done to each image.
-    pub augmenter: Option<Augmenter>,
-}
-
-/// Images of one size with their labels.
+/// Images of one size with their class indices.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// `[n, height, width, 3]`, RGB.
+    /// RGB, `[n, height, width, 3]`.
     pixels: Vec<u8>,
-    /// `[n]`, class indices.
+    /// Class indices, `[n]`.
     labels: Vec<u8>,
+    /// Height and width of the images.
     size: [usize; 2],
+    /// The worker that owns this buffer.
     worker: usize,
 }
 
 impl Batch {
-    /// The images, `[n, height, width, 3]`.
+    /// The images: RGB, `[n, height, width, 3]`.
     pub fn pixels(&self) -> PixelBatch<'_> {
         let [height, width] = self.size;
         PixelBatch { data: &self.pixels, n: self.len(), height, width }
@@ -57,25 +44,26 @@ impl Batch {
         &self.labels
     }
 
-    /// Number of images.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is no image; the loader gives no such batch.
+    /// Whether the batch has no image. [`Loader::next_batch`] never returns such a batch.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    fn fill(&mut self, plan: &Plan, range: Range<usize>) -> Result<(), DegradeError> {
-        self.size = plan.shards.size();
+    /// Replaces the content with batch `index` of the epoch, and augments its images.
+    fn fill(&mut self, epoch: &EpochBatches, index: usize) -> Result<(), DegradeError> {
+        self.size = epoch.shards.size();
         self.pixels.clear();
         self.labels.clear();
-        for &sample in &plan.order[range] {
+        for &sample in epoch.images(index) {
             let start = self.pixels.len();
-            self.pixels.extend_from_slice(plan.shards.pixels(sample));
-            self.labels.push(plan.shards.sample(sample).label.index());
-            if let Some(augmenter) = &plan.augmenter {
+            self.pixels.extend_from_slice(epoch.shards.pixels(sample));
+            self.labels.push(epoch.shards.sample(sample).label.index());
+            if let Some(augmenter) = &epoch.augmenter {
                 augmenter.apply(sample, self.size, &mut self.pixels[start..])?;
             }
         }
@@ -83,117 +71,124 @@ impl Batch {
     }
 }
 
-/// The batches of one epoch from some batch on, in order.
+/// An iterator over the batches of one epoch, in order, filled by background threads.
 pub struct Loader {
     workers: Vec<Worker>,
-    next: usize,
-    end: usize,
+    /// Batches taken so far.
+    taken: usize,
+    /// Batches in all.
+    total: usize,
 }
 
 struct Worker {
     filled: Receiver<Result<Batch, DegradeError>>,
-    used: Sender<Batch>,
+    recycled: Sender<Batch>,
     thread: JoinHandle<()>,
 }
 
 impl Loader {
-    /// Starts loading from batch `first` on. Half of the cores are enough to keep a step on the other half, or on a card,
-    /// supplied; the number changes no byte.
-    pub fn start(plan: Plan, first: usize) -> Loader {
-        let workers = (rayon::current_num_threads() / 2).clamp(1, MOST_WORKERS);
-        Loader::with_workers(plan, first, workers)
+    /// Starts loading `epoch` from batch `first` on.
+    ///
+    /// Half of the cores are enough to supply steps that run on the other half or on a GPU. The number of workers does not
+    /// change the batches.
+    pub fn start(epoch: EpochBatches, first: usize) -> Loader {
+        let workers = (rayon::current_num_threads() / 2).clamp(1, MAX_WORKERS);
+        Loader::with_workers(epoch, first, workers)
     }
 
-    fn with_workers(plan: Plan, first: usize, workers: usize) -> Loader {
-        let end = plan.batches.len();
-        let plan = Arc::new(plan);
-        let workers = (0..workers.min(end.saturating_sub(first)))
-            .map(|worker| Worker::start(Arc::clone(&plan), worker, (first + worker..end).step_by(workers)))
+    fn with_workers(epoch: EpochBatches, first: usize, workers: usize) -> Loader {
+        let end = epoch.len();
+        let total = end.saturating_sub(first);
+        let epoch = Arc::new(epoch);
+        let workers = (0..workers.min(total))
+            .map(|worker| Worker::start(Arc::clone(&epoch), worker, (first + worker..end).step_by(workers)))
             .collect();
-        Loader { workers, next: 0, end: end.saturating_sub(first) }
+        Loader { workers, taken: 0, total }
     }
 
-    /// The next batch; give it back with [`Loader::recycle`].
+    /// Waits for the next batch and returns it; `None` after the last. Give it back with [`Loader::recycle`].
     pub fn next_batch(&mut self) -> Option<Result<Batch, DegradeError>> {
-        if self.next == self.end {
+        if self.taken == self.total {
             return None;
         }
-        let worker = self.next % self.workers.len();
-        self.next += 1;
+        let worker = self.taken % self.workers.len();
+        self.taken += 1;
         match self.workers[worker].filled.recv() {
             Ok(batch) => Some(batch),
-            Err(mpsc::RecvError) => self.rethrow(worker),
+            Err(mpsc::RecvError) => self.propagate_panic(worker),
         }
     }
 
-    /// Lets a batch's memory be filled again.
+    /// Returns a batch to its worker, which fills it again.
     pub fn recycle(&self, batch: Batch) {
-        // A worker that has filled its last batch listens no more, and then the memory is not needed either.
-        let _ = self.workers[batch.worker].used.send(batch);
+        // Sending fails after the worker has filled its last batch; the buffer is not needed then.
+        let _ = self.workers[batch.worker].recycled.send(batch);
     }
 
-    /// A worker hangs up before its last batch only if it panicked.
-    fn rethrow(&mut self, worker: usize) -> ! {
+    /// Panics with the panic of a worker. A worker closes its channel before its last batch only if it panicked.
+    fn propagate_panic(&mut self, worker: usize) -> ! {
         match self.workers.swap_remove(worker).thread.join() {
             Err(panic) => std::panic::resume_unwind(panic),
-            Ok(()) => unreachable!("the loader's thread ended early"),
+            Ok(()) => unreachable!("a loader thread ended before its last batch"),
         }
     }
 }
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        for Worker { filled, used, thread } in self.workers.drain(..) {
-            // Hanging up ends the thread.
-            drop((filled, used));
+        for Worker { filled, recycled, thread } in self.workers.drain(..) {
+            // The thread ends when its channels are closed.
+            drop((filled, recycled));
             let _ = thread.join();
         }
     }
 }
 
 impl Worker {
-    fn start(plan: Arc<Plan>, worker: usize, batches: impl Iterator<Item = usize> + Send + 'static) -> Worker {
-        let (used, to_fill) = mpsc::channel::<Batch>();
+    /// Starts a thread that fills the batches with the indices `batches`, and sends each as soon as it is filled.
+    fn start(epoch: Arc<EpochBatches>, worker: usize, batches: impl Iterator<Item = usize> + Send + 'static) -> Worker {
+        let (recycled, to_fill) = mpsc::channel::<Batch>();
         let (to_use, filled) = mpsc::channel();
-        for _ in 0..BUFFERS {
-            let _ = used.send(Batch { worker, ..Batch::default() });
+        for _ in 0..BUFFERS_PER_WORKER {
+            let _ = recycled.send(Batch { worker, ..Batch::default() });
         }
         let thread = thread::spawn(move || {
             for index in batches {
                 let Ok(mut batch) = to_fill.recv() else {
                     return;
                 };
-                let result = batch.fill(&plan, plan.batches[index].clone()).map(|()| batch);
+                let result = batch.fill(&epoch, index).map(|()| batch);
                 if to_use.send(result).is_err() {
                     return;
                 }
             }
         });
-        Worker { filled, used, thread }
+        Worker { filled, recycled, thread }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use artifacts::Split;
+    use artifacts::shard::Shards;
 
     use super::*;
     use crate::config::Augment;
-    use crate::order;
-    use crate::testing;
+    use crate::testing::{self, TestRun};
 
-    fn plan(shards: &Arc<Shards>, augment: bool) -> Plan {
-        let augment = Augment { flip: augment, ..Augment::default() };
-        Plan {
-            shards: Arc::clone(shards),
-            order: order::shuffled(1, 1, shards.len()),
-            batches: order::batches(shards.len(), 4),
-            augmenter: Augmenter::new(&augment, 1, 1),
-        }
+    /// A run with `images` training images, and its opened training split.
+    fn training_images(images: usize) -> (TestRun, Arc<Shards>) {
+        let run = testing::ingested(&[(Split::Train, images)]);
+        let shards = Arc::new(Shards::open(&run.dir().ingest(), Split::Train).unwrap());
+        (run, shards)
     }
 
-    fn load(plan: Plan, first: usize, workers: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let mut loader = Loader::with_workers(plan, first, workers);
+    fn epoch(shards: &Arc<Shards>, flip: bool) -> EpochBatches {
+        EpochBatches::shuffled(shards, 4, &Augment { flip, ..Augment::default() }, 1, 1)
+    }
+
+    fn load(epoch: EpochBatches, first: usize, workers: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut loader = Loader::with_workers(epoch, first, workers);
         let mut loaded = Vec::new();
         while let Some(batch) = loader.next_batch() {
             let batch = batch.unwrap();
@@ -205,42 +200,38 @@ mod tests {
     }
 
     #[test]
-    fn batches_are_the_plan_whatever_the_number_of_workers() {
-        let run = testing::ingested(&[(Split::Train, 23)]);
-        let shards = Arc::new(Shards::open(&run.dir().ingest(), Split::Train).unwrap());
-        let alone = load(plan(&shards, true), 0, 1);
+    fn loads_the_same_batches_with_any_number_of_workers() {
+        let (_run, shards) = training_images(23);
+        let alone = load(epoch(&shards, true), 0, 1);
         assert_eq!(alone.len(), 6);
         for workers in [2, 5, 9] {
-            assert_eq!(load(plan(&shards, true), 0, workers), alone, "{workers} workers");
+            assert_eq!(load(epoch(&shards, true), 0, workers), alone, "{workers} workers");
         }
-        assert_eq!(load(plan(&shards, true), 4, 2), alone[4..]);
-        assert!(load(plan(&shards, true), 6, 2).is_empty());
+        assert_eq!(load(epoch(&shards, true), 4, 2), alone[4..]);
+        assert!(load(epoch(&shards, true), 6, 2).is_empty());
 
-        let plain = plan(&shards, false);
-        let first = &plain.order[plain.batches[0].clone()];
-        let expected: Vec<u8> = first.iter().flat_map(|&i| shards.pixels(i)).copied().collect();
-        assert_eq!(load(plan(&shards, false), 0, 2)[0].0, expected);
+        let plain = epoch(&shards, false);
+        let expected: Vec<u8> = plain.images(0).iter().flat_map(|&i| shards.pixels(i)).copied().collect();
+        assert_eq!(load(plain, 0, 2)[0].0, expected);
     }
 
     #[test]
-    fn memory_goes_round() {
-        let run = testing::ingested(&[(Split::Train, 40)]);
-        let shards = Arc::new(Shards::open(&run.dir().ingest(), Split::Train).unwrap());
-        let mut loader = Loader::with_workers(plan(&shards, false), 0, 2);
-        let mut places = std::collections::BTreeSet::new();
+    fn reuses_buffers() {
+        let (_run, shards) = training_images(40);
+        let mut loader = Loader::with_workers(epoch(&shards, false), 0, 2);
+        let mut addresses = std::collections::BTreeSet::new();
         while let Some(batch) = loader.next_batch() {
             let batch = batch.unwrap();
-            places.insert(batch.pixels.as_ptr() as usize);
+            addresses.insert(batch.pixels.as_ptr() as usize);
             loader.recycle(batch);
         }
-        assert!(places.len() <= 2 * BUFFERS, "{} buffers", places.len());
+        assert!(addresses.len() <= 2 * BUFFERS_PER_WORKER, "{} buffers", addresses.len());
     }
 
     #[test]
-    fn an_abandoned_loader_ends_its_threads() {
-        let run = testing::ingested(&[(Split::Train, 40)]);
-        let shards = Arc::new(Shards::open(&run.dir().ingest(), Split::Train).unwrap());
-        let mut loader = Loader::with_workers(plan(&shards, false), 0, 2);
+    fn dropped_loader_ends_its_threads() {
+        let (_run, shards) = training_images(40);
+        let mut loader = Loader::with_workers(epoch(&shards, false), 0, 2);
         loader.next_batch().unwrap().unwrap();
         drop(loader);
         assert_eq!(Arc::strong_count(&shards), 1);

@@ -7,19 +7,20 @@ use artifacts::names;
 use artifacts::stage::{self, Failure, StageArgs};
 use clap::Parser;
 
-/// Trains a detector on the shards that ingest made. Interrupted, it saves, and the same command goes on from there.
+/// Train a detector on the shards that ingest made. An interrupted training saves its progress, and the same command resumes
+/// it.
 #[derive(Parser)]
 #[command(name = "candling-train", version)]
 struct Args {
     #[command(flatten)]
     stage: StageArgs,
-    /// The first weights: hf:owner/repo[/file], a safetensors file, or none; short for --set train.weights=SOURCE
+    /// Initial weights: hf:owner/repo[/file], a safetensors file, or none; short for --set train.weights=SOURCE
     #[arg(long, value_name = "SOURCE")]
     weights: Option<String>,
     /// Where to compute: auto, cpu or `cuda[:N]`; short for --set train.device=DEVICE
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
-    /// Measure how many images of SIZE x SIZE pixels are trained on in a second here, print it as JSON, and stop
+    /// Measure how many images of SIZE x SIZE pixels this machine trains on per second, print it as JSON, and exit
     #[arg(long, value_name = "SIZE")]
     rate: Option<usize>,
 }
@@ -39,5 +40,5 @@ fn main() -> ExitCode {
 
 fn measure(args: &StageArgs, overrides: Vec<Override>, size: usize) -> Result<(), Failure> {
     let (_, config) = stage::resolve::<train::Train>(args, overrides)?;
-    stage::print_json(&train::rate(&config, size)?)
+    stage::print_json(&train::measure_throughput(&config, size)?)
 }

@@ -1,4 +1,4 @@
-//! The stage: each run that is not up to date is trained, or resumed, in turn.
+//! The stage `train`: trains or resumes each run that is not up to date.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,23 +6,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use artifacts::failure::chain;
-use artifacts::hash::{self, Digest, Hash};
+use artifacts::hash::{self, Hash};
 use artifacts::schema::{Epoch, ImageSize, ModelConfig, PreprocessorConfig};
 use artifacts::shard::{ShardSet, Shards};
-use artifacts::stage::{Failure, Job, Output, Stage};
+use artifacts::stage::{Failure, Job, Output, Stage, Warning};
 use artifacts::{Code, Label, Manifest, RunDir, Split, names, progress};
 use model::device::{Device, DeviceChoice};
 use model::weights::{self, Source};
 use model::{Adam, Network, NetworkConfig};
 use serde_json::{Value, json};
 
-use crate::aside;
-use crate::checkpoint::{Description, Identity, Position, Saved, Training};
+use crate::backup;
+use crate::checkpoint::{Description, Position, Saved, Training};
 use crate::config::Config;
 use crate::error::Error;
-use crate::folder::{RunFolder, Wanted};
-use crate::stop::Stop;
-use crate::training::{Outcome, Run};
+use crate::folder::{RunFolder, RunRequest};
+use crate::identity::Identity;
+use crate::interrupt::InterruptFlag;
+use crate::replacement;
+use crate::training_loop::{TrainingEnd, TrainingLoop};
 
 /// The stage `train`.
 #[derive(Debug)]
@@ -30,11 +32,12 @@ pub struct Train;
 
 impl Stage for Train {
     const NAME: &'static str = names::TRAIN;
+    const VERSION: u32 = 1;
     type Config = Config;
 
     fn validate(config: &Config) -> Result<(), Failure> {
         config.validate().map_err(Failure::usage)?;
-        // Told now, and not when ingest has run for hours.
+        // Checked here, so that ingest does not run for hours before the failure.
         if let Source::Path(path) = &config.weights {
             fs::metadata(path).map_err(|source| Error::Weights { path: path.clone(), source })?;
             weights::check(path).map_err(|error| Failure::input(format!("train.weights: {}", chain(&error))))?;
@@ -53,7 +56,7 @@ impl Stage for Train {
                 return Err(artifacts::Error::Missing {
                     artifact: format!("{split} split"),
                     path: run.ingest(),
-                    advice: "give the source one, or let ingest make it from the training images with \
+                    advice: "add it to the source, or let ingest take it from the training images with \
                              ingest.val_fraction, and run `cargo xtask ingest`"
                         .to_owned(),
                 }
@@ -68,8 +71,12 @@ impl Stage for Train {
     }
 
     fn outputs(run: &RunDir, config: &Config) -> Vec<Output> {
-        let output = |k| Output { dir: run.train_run(k), config: config.of_run(k) };
-        (0..config.runs).map(output).collect()
+        (0..config.runs).map(|k| output_of_run(run, config, k)).collect()
+    }
+
+    fn upgrade_config(config: &Value) -> serde_json::Result<Value> {
+        // The recorded seed is that of the run itself, which is the seed of run 0 in a configuration.
+        serde_json::from_value::<Config>(config.clone()).map(|config| config.of_run(0))
     }
 
     fn notices(_run: &RunDir, config: &Config) -> Vec<String> {
@@ -86,31 +93,45 @@ impl Stage for Train {
         }
     }
 
+    fn warnings(
+        run: &RunDir,
+        config: &Config,
+        inputs: Option<&BTreeMap<String, Hash>>,
+        force: bool,
+    ) -> Result<Vec<Warning>, Failure> {
+        replacement::warnings(run, config, inputs, force)
+    }
+
     fn run(job: &Job<Config>) -> Result<(), Failure> {
-        let stop = Stop::on_signals().map_err(Error::Signals)?;
+        let interrupt = InterruptFlag::install().map_err(Error::Signals)?;
         let Job { run, config, inputs, code, force, .. } = job;
-        train(&Work { run, config, inputs, code, force: *force, stop: &|_| stop.requested() })
+        train_stale_runs(&TrainingRequest { run, config, inputs, code, force: *force, stop: &|_| interrupt.is_set() })
     }
 }
 
-/// What is to be trained, and until when.
-pub(crate) struct Work<'a> {
-    /// The run it works in.
+/// The trainings that one execution of the stage makes.
+pub(crate) struct TrainingRequest<'a> {
+    /// The run folder.
     pub(crate) run: &'a RunDir,
-    /// Its resolved configuration.
+    /// The resolved configuration.
     pub(crate) config: &'a Config,
-    /// Digests of what it reads.
+    /// Digests of the inputs.
     pub(crate) inputs: &'a BTreeMap<String, Hash>,
-    /// The program.
+    /// The running program and the version of the stage.
     pub(crate) code: &'a Code,
-    /// Whether complete runs are made again.
+    /// Train complete runs again (`--force`).
     pub(crate) force: bool,
-    /// Whether to save and end after the step of this number.
+    /// Returns whether to save and end after the step of this number.
     pub(crate) stop: &'a dyn Fn(u64) -> bool,
 }
 
-/// What the first weights are, for the up-to-date check. A file counts by its content; a name on the hub counts as it
-/// stands, so that clearing the cache, or the hub's being away, does not make a training stale: pin it with `@revision`.
+/// The artifact of run `k`.
+pub(crate) fn output_of_run(run: &RunDir, config: &Config, k: usize) -> Output {
+    Output { dir: run.train_run(k), config: config.of_run(k) }
+}
+
+/// Computes the digest of the initial weights for the up-to-date check. A file counts by its content. A name on the hub counts
+/// as text, so that an empty cache or an unreachable hub does not make a training stale; pin it with `@revision`.
 fn weights_digest(source: &Source) -> Result<Option<Hash>, Error> {
     match source {
         Source::None => Ok(None),
@@ -123,38 +144,40 @@ fn weights_digest(source: &Source) -> Result<Option<Hash>, Error> {
 }
 
 /// Trains every run that is not up to date.
-pub(crate) fn train(work: &Work<'_>) -> Result<(), Failure> {
-    let session = Session::open(work)?;
-    for (k, output) in Train::outputs(work.run, work.config).iter().enumerate() {
-        if work.force || output.stale(work.inputs, work.code)?.is_some() {
-            session.train(k, output)?;
+pub(crate) fn train_stale_runs(request: &TrainingRequest<'_>) -> Result<(), Failure> {
+    let trainer = Trainer::open(request)?;
+    for (k, output) in Train::outputs(request.run, request.config).iter().enumerate() {
+        if request.force || output.stale::<Train>(request.inputs, request.code.version)?.is_some() {
+            trainer.train_run(k, output)?;
         }
     }
-    set_aside_stale_runs(work)
+    set_aside_stale_surplus_runs(request)
 }
 
-/// Runs beyond the last configured one must not be averaged with the others where they are not what would be trained now.
-fn set_aside_stale_runs(work: &Work<'_>) -> Result<(), Failure> {
-    for k in work.config.runs.. {
-        let output = Output { dir: work.run.train_run(k), config: work.config.of_run(k) };
+/// Sets aside runs beyond `train.runs` that are not up to date: should `train.runs` be raised again, they must not be averaged
+/// with the others.
+fn set_aside_stale_surplus_runs(request: &TrainingRequest<'_>) -> Result<(), Failure> {
+    for k in request.config.runs.. {
+        let output = output_of_run(request.run, request.config, k);
         if !output.dir.exists() {
             return Ok(());
         }
-        if let Some(reason) = output.stale(work.inputs, work.code)? {
-            let aside = aside::set_aside(&output.dir, &output.dir)?;
+        if let Some(reason) = output.stale::<Train>(request.inputs, request.code.version)? {
+            let backup = backup::set_aside(&output.dir, &output.dir)?;
             progress::line(&format!(
-                "train: `{}` is more than train.runs asks for and not up to date, because {reason}; {}",
+                "train: `{}` is beyond train.runs = {} and not up to date, because {reason}; {}",
                 output.dir.display(),
-                aside::kept(&output.dir, &aside)
+                request.config.runs,
+                backup::describe(&output.dir, &backup)
             ));
         }
     }
     Ok(())
 }
 
-/// What all runs share.
-struct Session<'a> {
-    work: &'a Work<'a>,
+/// Data, device and initial weights, shared by all runs.
+struct Trainer<'a> {
+    request: &'a TrainingRequest<'a>,
     train: Arc<Shards>,
     val: Arc<Shards>,
     device: Device,
@@ -163,9 +186,9 @@ struct Session<'a> {
     weights: Option<PathBuf>,
 }
 
-impl<'a> Session<'a> {
-    fn open(work: &'a Work<'a>) -> Result<Session<'a>, Failure> {
-        let set = ShardSet::open(&work.run.ingest())?;
+impl<'a> Trainer<'a> {
+    fn open(request: &'a TrainingRequest<'a>) -> Result<Trainer<'a>, Failure> {
+        let set = ShardSet::open(&request.run.ingest())?;
         let [train, val] = [set.split(Split::Train)?, set.split(Split::Val)?].map(Arc::new);
         if train.len() < 2 {
             return Err(Error::TooFewImages { images: train.len() }.into());
@@ -174,7 +197,7 @@ impl<'a> Session<'a> {
         if let (1, Some(only)) = (classes.len(), classes.first()) {
             return Err(Error::OneClass { only: *only }.into());
         }
-        let device = work.config.device.open(work.config.precision).map_err(Error::from)?;
+        let device = request.config.device.open(request.config.precision).map_err(Error::from)?;
         progress::line(&format!(
             "train: {} training and {} validation images of {}x{}, on {device}",
             train.len(),
@@ -182,22 +205,22 @@ impl<'a> Session<'a> {
             train.size()[1],
             train.size()[0],
         ));
-        let weights = work.config.weights.resolve().map_err(Error::from)?;
+        let weights = request.config.weights.resolve().map_err(Error::from)?;
         let network = NetworkConfig::default();
         let description = describe(&network, &train, &set.manifest().config);
-        Ok(Session { work, train, val, device, network, description, weights })
+        Ok(Trainer { request, train, val, device, network, description, weights })
     }
 
-    /// Trains run `k` to its end.
-    fn train(&self, k: usize, output: &Output) -> Result<(), Failure> {
-        let config = self.work.config;
-        let identity = self.identity(&output.config);
-        let wanted = Wanted { identity: &identity, epochs: config.epochs, force: self.work.force };
+    /// Trains run `k` to its last epoch.
+    fn train_run(&self, k: usize, output: &Output) -> Result<(), Failure> {
+        let TrainingRequest { config, inputs, code, force, stop, .. } = *self.request;
+        let identity = Identity::new(&output.config, inputs, code.version, self.device.kind());
+        let wanted = RunRequest { identity: &identity, epochs: config.epochs, force };
         let (folder, saved) = RunFolder::open(&output.dir, wanted)?;
         let name = output.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let seed = config.run_seed(k);
-        let resumed = match saved.map(|saved| self.resume(saved, &name)).transpose() {
-            Err(Error::State { detail, .. }) if self.work.force => {
+        let resumed = match saved.map(|saved| self.resume(saved, &identity, &name)).transpose() {
+            Err(Error::State { detail, .. }) if force => {
                 folder.start_afresh(&detail)?;
                 None
             }
@@ -207,7 +230,7 @@ impl<'a> Session<'a> {
             Some(training) => training,
             None => self.start(seed, identity)?,
         };
-        let run = Run {
+        let training_loop = TrainingLoop {
             config,
             seed,
             train: &self.train,
@@ -215,76 +238,61 @@ impl<'a> Session<'a> {
             folder: &folder,
             description: &self.description,
             name: &name,
-            stop: self.work.stop,
+            stop,
         };
-        let rows = match run.train(&mut training)? {
-            Outcome::Complete(rows) => rows,
-            Outcome::Interrupted => return Err(Failure::Interrupted),
+        let rows = match training_loop.run_epochs(&mut training)? {
+            TrainingEnd::Finished(rows) => rows,
+            TrainingEnd::Interrupted => return Err(Failure::Interrupted),
         };
         Ok(folder.complete(|dir| self.manifest(dir, output, &rows))?)
     }
 
-    /// What a checkpoint must have been trained with to be resumed from.
-    fn identity(&self, run_config: &Value) -> Identity {
-        let mut config = run_config.clone();
-        if let Some(keys) = config.as_object_mut() {
-            // More epochs continue the same training.
-            keys.remove("epochs");
-        }
-        let inputs =
-            self.work.inputs.iter().fold(Digest::default(), |digest, (name, hash)| digest.part(name, hash.as_bytes()));
-        Identity {
-            settings: inputs.part("config", config.to_string().as_bytes()).finish(),
-            code: self.work.code.clone(),
-            device: self.device.kind().to_owned(),
-        }
-    }
-
-    /// A network before its first step.
+    /// Makes the network before its first step.
     fn start(&self, seed: u64, identity: Identity) -> Result<Training, Error> {
+        let config = self.request.config;
         let mut network = Network::new(&self.network, &self.device)?;
         network.initialise(seed)?;
         if let Some(path) = &self.weights {
-            let report = weights::load_into(&mut network, path, &self.work.config.allow_missing)?;
+            let report = weights::load_into(&mut network, path, &config.allow_missing)?;
             let drawn = report.missing.len();
             progress::line(&format!(
                 "train: {} tensors from {}{}{}",
                 report.loaded,
-                String::from(self.work.config.weights.clone()),
-                if drawn > 0 { format!(", {drawn} missing ones drawn freshly") } else { String::new() },
+                String::from(config.weights.clone()),
+                if drawn > 0 { format!(", {drawn} missing ones initialised randomly") } else { String::new() },
                 if report.head_replaced { ", a new head" } else { "" }
             ));
         } else {
             network.zero_init_residual()?;
         }
-        let adam = Adam::new(self.work.config.adam(), &network)?;
+        let adam = Adam::new(config.adam(), &network)?;
         Ok(Training { network, adam, position: Position::start(identity) })
     }
 
-    /// The network of an interrupted training.
-    fn resume(&self, saved: Saved, name: &str) -> Result<Training, Error> {
+    /// Restores the network of an interrupted training.
+    fn resume(&self, mut saved: Saved, identity: &Identity, name: &str) -> Result<Training, Error> {
         let Position { epoch, batches, .. } = saved.position;
         progress::line(&format!(
             "train: {name} resumes from `{}`, epoch {epoch} after {batches} batches",
             saved.path().display()
         ));
-        saved.restore(Network::new(&self.network, &self.device)?, self.work.config.adam())
+        saved.position.upgrade(identity);
+        saved.restore(Network::new(&self.network, &self.device)?, self.request.config.adam())
     }
 
     fn manifest(&self, dir: &Path, output: &Output, rows: &[Epoch]) -> Result<Manifest, Error> {
-        let work = self.work;
         let seconds = rows.iter().map(|row| row.train_seconds + row.val_seconds).sum();
         Ok(Manifest {
             config: output.config.clone(),
-            inputs: work.inputs.clone(),
+            inputs: self.request.inputs.clone(),
             seconds,
             device: self.device.to_string(),
             summary: self.summary(rows)?,
-            ..Manifest::of(dir, names::TRAIN, work.code.clone())?
+            ..Manifest::of(dir, names::TRAIN, self.request.code.clone())?
         })
     }
 
-    /// What the report says of a run.
+    /// The summary in the manifest of a run, which the report shows.
     fn summary(&self, rows: &[Epoch]) -> Result<Value, Error> {
         let best = rows.iter().rfind(|row| row.best);
         let images: f64 = (rows.len() * self.train.len()) as f64;
@@ -299,12 +307,13 @@ impl<'a> Session<'a> {
             "train_images": self.train.len(),
             "val_images": self.val.len(),
             "images_per_second": images / seconds.max(1e-9),
-            "weights": String::from(self.work.config.weights.clone()),
+            "weights": String::from(self.request.config.weights.clone()),
             "weights_blake3": self.weights.as_deref().map(hash::file).transpose()?,
         }))
     }
 }
 
+/// Describes the network and its preprocessing for `config.json` and `preprocessor_config.json`.
 fn describe(network: &NetworkConfig, train: &Shards, ingest: &Value) -> Description {
     let text = |key: &str| ingest.get(key).and_then(Value::as_str).map(str::to_owned);
     let [height, width] = train.size();

@@ -1,4 +1,4 @@
-//! What this crate's tests share.
+//! Run folders with synthetic shards, for this crate's tests.
 
 use std::path::Path;
 
@@ -8,20 +8,21 @@ use artifacts::{Code, Label, Manifest, RunDir, Split, random};
 use rand::RngExt;
 use tempfile::TempDir;
 
-/// Side of the images: the smallest that the network takes.
+/// Height and width of the images: the smallest that the network accepts.
 pub(crate) const SIDE: usize = 32;
 
-/// A run folder that goes away with its test.
+/// A temporary run folder, removed when dropped.
 pub(crate) struct TestRun(TempDir);
 
 impl TestRun {
-    /// The run.
+    /// The paths in the folder.
     pub(crate) fn dir(&self) -> RunDir {
         RunDir::new(self.0.path())
     }
 }
 
-/// A run with a complete ingest artifact of so many images in each split: noise, the fakes brighter than the reals.
+/// Creates a run with a complete ingest artifact that has the given number of images in each split. The images are noise;
+/// the fake ones are brighter than the real ones.
 pub(crate) fn ingested(splits: &[(Split, usize)]) -> TestRun {
     let run = TestRun(tempfile::tempdir().unwrap());
     let ingest = run.dir().ingest();
@@ -34,7 +35,7 @@ pub(crate) fn ingested(splits: &[(Split, usize)]) -> TestRun {
         }
         writer.finish().unwrap();
     }
-    complete(&ingest);
+    write_manifest(&ingest);
     run
 }
 
@@ -57,8 +58,8 @@ fn image(split: Split, i: usize) -> (Sample, Vec<u8>) {
     (sample, pixels)
 }
 
-fn complete(ingest: &Path) {
-    let code = Code { version: "test".to_owned(), executable: Hash::of(b"test") };
+fn write_manifest(ingest: &Path) {
+    let code = Code { version: 1, program: "test".to_owned(), executable: Hash::of(b"test") };
     let config = serde_json::json!({ "filter": "bilinear", "fit": "squash" });
     let manifest = Manifest::of(ingest, "ingest", code).unwrap();
     Manifest { config, ..manifest }.write(ingest).unwrap();

@@ -12,7 +12,7 @@ use model::device::DeviceChoice;
 use model::weights::Source;
 
 use crate::config::{Augment, Config, Jpeg};
-use crate::stage::{Train, Work, train};
+use crate::stage::{Train, TrainingRequest, train_stale_runs};
 use crate::testing::{self, TestRun};
 
 const SPLITS: [(Split, usize); 2] = [(Split::Train, 10), (Split::Val, 6)];
@@ -38,17 +38,17 @@ fn augmented(epochs: usize) -> Config {
 }
 
 fn run_until(run: &TestRun, config: &Config, stop: impl Fn(u64) -> bool) -> Result<(), Failure> {
-    run_as(run, config, &Code::current().unwrap(), false, stop)
+    run_as(run, config, &Code::current(Train::VERSION).unwrap(), false, stop)
 }
 
 fn run_as(run: &TestRun, config: &Config, code: &Code, force: bool, stop: impl Fn(u64) -> bool) -> Result<(), Failure> {
     let run = run.dir();
     let inputs = Train::inputs(&run, config)?;
-    train(&Work { run: &run, config, inputs: &inputs, code, force, stop: &stop })
+    train_stale_runs(&TrainingRequest { run: &run, config, inputs: &inputs, code, force, stop: &stop })
 }
 
 fn force(run: &TestRun, config: &Config) {
-    run_as(run, config, &Code::current().unwrap(), true, |_| false).unwrap();
+    run_as(run, config, &Code::current(Train::VERSION).unwrap(), true, |_| false).unwrap();
 }
 
 /// Trains to the end, and counts the steps that it takes.
@@ -62,8 +62,8 @@ fn steps(run: &TestRun, config: &Config, code: &Code, force: bool) -> u64 {
     steps.get()
 }
 
-fn another_build() -> Code {
-    Code { version: "another build".to_owned(), ..Code::current().unwrap() }
+fn another_version() -> Code {
+    Code { version: Train::VERSION + 1, ..Code::current(Train::VERSION).unwrap() }
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -224,7 +224,7 @@ fn a_complete_run_is_kept_unless_its_successor_contains_it() {
     run_to_end(&run, &config(2));
     assert_eq!(folders(&run), ["run-0"]);
 
-    let rebuilt = another_build();
+    let rebuilt = another_version();
     run_as(&run, &config(2), &rebuilt, false, |_| false).unwrap();
     assert_eq!(folders(&run), [".run-0.aside", "run-0"]);
     run_as(&run, &config(1), &rebuilt, false, |_| false).unwrap();
@@ -283,13 +283,17 @@ fn a_training_that_cannot_be_read_just_now_is_left_alone_even_when_forced() {
     // Reading it fails, as on a failing disk.
     fs::create_dir(&weights).unwrap();
     for force in [false, true] {
-        let failure = run_as(&run, &config(1), &Code::current().unwrap(), force, |_| false).unwrap_err();
+        let failure = run_as(&run, &config(1), &Code::current(Train::VERSION).unwrap(), force, |_| false).unwrap_err();
         assert_eq!(failure.code(), exit::FAILED, "{}", failure.chain());
         assert_eq!(folders(&run), ["run-0"]);
     }
     fs::remove_dir(&weights).unwrap();
     fs::rename(&moved, &weights).unwrap();
-    assert_eq!(steps(&run, &config(1), &Code::current().unwrap(), true), 2, "the last step, and validation");
+    assert_eq!(
+        steps(&run, &config(1), &Code::current(Train::VERSION).unwrap(), true),
+        2,
+        "the last step, and validation"
+    );
 }
 
 #[test]
@@ -308,7 +312,7 @@ fn a_former_run_under_its_successors_name_is_not_published_again() {
     let run = testing::ingested(&SPLITS);
     let (target, next) = (run.dir().train_run(0), run.dir().train().join(".run-0.next"));
     let settings = [config(1), Config { learning_rate: Some(2e-3), ..config(1) }];
-    let (code, rebuilt) = (Code::current().unwrap(), another_build());
+    let (code, rebuilt) = (Code::current(Train::VERSION).unwrap(), another_version());
     run_as(&run, &settings[0], &code, false, |_| false).unwrap();
     // A kill between the exchange of the two names and the removal of the former run.
     copy(&target, &next);
@@ -329,11 +333,11 @@ fn a_former_run_under_its_successors_name_is_not_published_again() {
 }
 
 #[test]
-fn a_finished_training_of_another_build_is_not_published_as_this_ones() {
+fn finished_training_of_another_version_is_not_published_as_this_ones() {
     let run = testing::ingested(&SPLITS);
     run_to_end(&run, &config(1));
     fs::write(run.dir().train_run(0).join(names::MANIFEST), "").unwrap();
-    assert!(steps(&run, &config(1), &another_build(), false) > 0);
+    assert!(steps(&run, &config(1), &another_version(), false) > 0);
     assert_eq!(folders(&run), [".run-0.aside", "run-0"]);
 }
 
@@ -349,7 +353,7 @@ fn a_complete_run_is_copied_as_a_whole_or_not_at_all() {
     run_until(&run, &config(2), |_| false).unwrap_err();
     assert!(!run.dir().train().join(".run-0.next").join("best").exists());
     fs::remove_file(&nowhere).unwrap();
-    assert_eq!(steps(&run, &config(2), &Code::current().unwrap(), false), 3, "two steps, and validation");
+    assert_eq!(steps(&run, &config(2), &Code::current(Train::VERSION).unwrap(), false), 3, "two steps, and validation");
     assert_eq!(folders(&run), ["run-0"]);
 }
 

@@ -1,4 +1,4 @@
-//! What a network is worth on the validation split.
+//! Loss, accuracy and ROC-AUC of a network on the validation split.
 
 use std::sync::Arc;
 
@@ -6,16 +6,17 @@ use artifacts::shard::Shards;
 use artifacts::{Label, roc_auc};
 use model::{Logits, Network};
 
+use crate::epoch_batches::EpochBatches;
 use crate::error::Error;
-use crate::loader::{Loader, Plan};
-use crate::order;
+use crate::loader::Loader;
 
-/// Batches whose scores wait on a card.
-const MOST_UNREAD: usize = 16;
+/// The most batches whose logits are left on the device before they are read. A GPU computes on while the CPU prepares
+/// the next batches.
+const MAX_PENDING: usize = 16;
 
-/// Scores on the validation split.
+/// The metrics of one pass over the validation split.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Validation {
+pub(crate) struct ValidationMetrics {
     /// Mean cross-entropy in nats.
     pub(crate) loss: f64,
     /// Accuracy at threshold 0.5.
@@ -24,62 +25,78 @@ pub(crate) struct Validation {
     pub(crate) roc_auc: Option<f64>,
 }
 
-/// Judges `network` in evaluation mode on all of `shards`. `each` is told the number of images of every batch, and says
-/// whether to go on; `None` is returned if not.
-pub(crate) fn validate(
+/// Computes the metrics of `network`, in evaluation mode, on all of `shards`.
+///
+/// Calls `after_batch` with the number of images of each batch. Stops and returns `None` as soon as it returns `false`.
+pub(crate) fn compute_metrics(
     network: &mut Network,
     shards: &Arc<Shards>,
-    batch: usize,
-    mut each: impl FnMut(usize) -> bool,
-) -> Result<Option<Validation>, Error> {
-    let batches = order::batches(shards.len(), batch);
-    let plan = Plan { shards: Arc::clone(shards), order: (0..shards.len()).collect(), batches, augmenter: None };
-    let mut loader = Loader::start(plan, 0);
-    let mut loss = 0.0;
-    let mut correct = 0;
-    let mut scored = Vec::with_capacity(shards.len());
-    let mut judge = |logits: Vec<Logits>, labels: &mut Vec<Vec<u8>>| {
-        for (logits, labels) in logits.iter().zip(labels.drain(..)) {
-            for (row, &label) in logits.rows().zip(&labels) {
-                loss += cross_entropy(row, label);
-                scored.push((score(row), label == Label::Fake.index()));
-            }
-            correct += count_correct(logits, &labels);
-        }
-    };
-    // Read together, so that a card computes while the next batches are made ready.
-    let mut unread = Vec::new();
+    batch_size: usize,
+    mut after_batch: impl FnMut(usize) -> bool,
+) -> Result<Option<ValidationMetrics>, Error> {
+    let mut loader = Loader::start(EpochBatches::sequential(shards, batch_size), 0);
+    let mut totals = Totals { loss: 0.0, correct: 0, scores: Vec::with_capacity(shards.len()) };
+    let mut pending_labels: Vec<Vec<u8>> = Vec::new();
     while let Some(batch) = loader.next_batch() {
-        let batch = batch?;
-        network.start_inference(&batch.pixels())?; // [n, 2]
-        unread.push(batch.labels().to_vec());
-        let go_on = each(batch.len());
+        let batch = batch?; // pixels u8 [n, height, width, 3], labels u8 [n]
+        network.start_inference(&batch.pixels())?;
+        pending_labels.push(batch.labels().to_vec());
+        let go_on = after_batch(batch.len());
         loader.recycle(batch);
-        if unread.len() == MOST_UNREAD || !go_on {
-            judge(network.finished_inferences()?, &mut unread);
+        if pending_labels.len() == MAX_PENDING || !go_on {
+            totals.add(&network.finished_inferences()?, &mut pending_labels);
         }
         if !go_on {
             return Ok(None);
         }
     }
-    judge(network.finished_inferences()?, &mut unread);
-    let images = scored.len() as f64;
-    let roc_auc = roc_auc(&mut scored);
-    Ok(Some(Validation { loss: loss / images, accuracy: correct as f64 / images, roc_auc }))
+    totals.add(&network.finished_inferences()?, &mut pending_labels);
+    Ok(Some(totals.metrics()))
 }
 
-/// How many rows of `[n, 2]` logits are right at threshold 0.5: P(fake) of one half or more is called fake.
+/// Sums over the images so far.
+struct Totals {
+    loss: f64,
+    correct: u64,
+    /// The margin of each image, and whether it is fake.
+    scores: Vec<(f64, bool)>,
+}
+
+impl Totals {
+    /// Adds the logits of several batches, `[n, 2]` each, and empties `labels`, `[n]` each.
+    fn add(&mut self, logits: &[Logits], labels: &mut Vec<Vec<u8>>) {
+        for (logits, labels) in logits.iter().zip(labels.drain(..)) {
+            for (row, &label) in logits.rows().zip(&labels) {
+                self.loss += cross_entropy(row, label);
+                self.scores.push((margin(row), label == Label::Fake.index()));
+            }
+            self.correct += count_correct(logits, &labels);
+        }
+    }
+
+    fn metrics(mut self) -> ValidationMetrics {
+        let images = self.scores.len() as f64;
+        ValidationMetrics {
+            loss: self.loss / images,
+            accuracy: self.correct as f64 / images,
+            roc_auc: roc_auc(&mut self.scores),
+        }
+    }
+}
+
+/// The number of rows of `logits`, `[n, 2]`, that are classified correctly at threshold 0.5. P(fake) = 0.5 counts as fake.
 pub(crate) fn count_correct(logits: &Logits, labels: &[u8]) -> u64 {
-    let called = |row: &[f32]| if score(row) >= 0.0 { Label::Fake } else { Label::Real };
-    logits.rows().zip(labels).filter(|&(row, &label)| called(row).index() == label).count() as u64
+    let classify = |row: &[f32]| if margin(row) >= 0.0 { Label::Fake } else { Label::Real };
+    logits.rows().zip(labels).filter(|&(row, &label)| classify(row).index() == label).count() as u64
 }
 
-/// The log odds of being fake, which orders images as P(fake) does.
-fn score(row: &[f32]) -> f64 {
+/// `logit_fake - logit_real`: the log odds of P(fake), which rank images in the same order as P(fake).
+fn margin(row: &[f32]) -> f64 {
     f64::from(row[usize::from(Label::Fake.index())]) - f64::from(row[usize::from(Label::Real.index())])
 }
 
-/// `ln(sum(exp(row))) - row[label]`, without overflow.
+/// The cross-entropy of one image in nats: `ln(sum(exp(row))) - row[label]`. Subtracting the largest logit first avoids
+/// overflow.
 fn cross_entropy(row: &[f32], label: u8) -> f64 {
     let largest = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let sum: f64 = row.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
@@ -91,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cross_entropy_is_that_of_the_softmax() {
+    fn cross_entropy_is_stable_for_large_logits() {
         assert!((cross_entropy(&[0.0, 0.0], 1) - 2_f64.ln()).abs() < 1e-15);
         assert!((cross_entropy(&[1.0, -1.0], 0) - (1.0 + (-2_f64).exp()).ln()).abs() < 1e-15);
         assert!((cross_entropy(&[1000.0, 0.0], 1) - 1000.0).abs() < 1e-9);
@@ -99,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn one_half_is_called_fake() {
+    fn classifies_one_half_as_fake() {
         let logits = Logits { values: vec![0.5, 0.5, 1.0, 0.0, 0.0, 1.0], classes: 2 };
         assert_eq!(count_correct(&logits, &[1, 0, 1]), 3);
         assert_eq!(count_correct(&logits, &[0, 1, 0]), 0);

@@ -1,4 +1,4 @@
-//! What is measured on, and with what.
+//! The machine, the commit and the tools of a measurement.
 
 use std::fs;
 use std::process::Command;
@@ -21,33 +21,33 @@ pub(crate) fn describe() -> String {
         .join(", ")
 }
 
-/// The version of the cards' driver.
+/// The version of the NVIDIA driver.
 pub(crate) fn driver() -> Option<String> {
-    smi("--query-gpu=driver_version").and_then(|text| Some(text.lines().next()?.trim().to_owned()))
+    nvidia_smi("--query-gpu=driver_version").and_then(|text| Some(text.lines().next()?.trim().to_owned()))
 }
 
-/// Programs that compute on a card at the moment: "1234 (python), 99 (train)".
-pub(crate) fn company() -> Option<String> {
-    shown(&smi("--query-compute-apps=pid,process_name")?)
+/// The processes that use a card at the moment: "1234 (python), 99 (train)".
+pub(crate) fn card_processes() -> Option<String> {
+    format_processes(&nvidia_smi("--query-compute-apps=pid,process_name")?)
 }
 
-/// What `nvidia-smi` lists, a comma between the values of a line.
-fn smi(query: &str) -> Option<String> {
+/// The answer of `nvidia-smi` to a query: lines of values separated by commas.
+fn nvidia_smi(query: &str) -> Option<String> {
     let output = Command::new("nvidia-smi").args([query, "--format=csv,noheader"]).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Lines of `pid, name` for people; names without their folders, which are nobody else's business.
-fn shown(listed: &str) -> Option<String> {
-    let programs: Vec<String> = listed
+/// Formats lines of `pid, path`. Folders are omitted, because results are published.
+fn format_processes(lines: &str) -> Option<String> {
+    let processes: Vec<String> = lines
         .lines()
         .filter_map(|line| line.split_once(','))
         .map(|(pid, name)| format!("{} ({})", pid.trim(), name.rsplit('/').next().unwrap_or_default().trim()))
         .collect();
-    (!programs.is_empty()).then(|| programs.join(", "))
+    (!processes.is_empty()).then(|| processes.join(", "))
 }
 
-/// The commit, and whether the files are as it has them.
+/// The commit, with a note if tracked files differ from it.
 pub(crate) fn commit() -> String {
     let git = |args: &[&str]| {
         let output = Command::new("git").args(args).current_dir(root()).output().ok()?;
@@ -60,23 +60,23 @@ pub(crate) fn commit() -> String {
     }
 }
 
-/// The compiler's own description.
+/// The version of the Rust compiler.
 pub(crate) fn compiler() -> String {
-    said(Command::new("rustc").arg("--version").current_dir(root()))
+    output_of(Command::new("rustc").arg("--version").current_dir(root()))
 }
 
-/// Today in UTC: "2026-11-24".
+/// Today's date in UTC: "2026-11-24".
 pub(crate) fn today() -> String {
-    said(Command::new("date").args(["-u", "+%F"]))
+    output_of(Command::new("date").args(["-u", "+%F"]))
 }
 
-/// What a program prints in one line.
-fn said(command: &mut Command) -> String {
+/// The standard output of a program, without spaces around it.
+fn output_of(command: &mut Command) -> String {
     let output = command.output();
     output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The first value of `name` in a file of lines `name<separator>value`, without quotes.
+/// The value of the first line `name<separator>value` of a file, without quotes.
 fn field(path: &str, name: &str, separator: char) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let mut pairs = text.lines().filter_map(|line| line.split_once(separator));
@@ -88,13 +88,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_on_a_card_are_shown_without_their_folders() {
-        assert_eq!(shown("1234, /usr/bin/python3\n99, train\n").as_deref(), Some("1234 (python3), 99 (train)"));
-        assert_eq!(shown("\n"), None);
+    fn card_processes_are_listed_without_folders() {
+        assert_eq!(
+            format_processes("1234, /usr/bin/python3\n99, train\n").as_deref(),
+            Some("1234 (python3), 99 (train)")
+        );
+        assert_eq!(format_processes("\n"), None);
     }
 
     #[test]
-    fn a_machine_has_cores() {
+    fn description_has_number_of_cores() {
         assert!(describe().contains("core"), "{}", describe());
     }
 }

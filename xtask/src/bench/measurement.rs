@@ -1,4 +1,4 @@
-//! What measured programs print: one JSON object a line.
+//! The output of measured programs: one JSON object a line.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,51 +6,51 @@ use serde_json::Value;
 /// One measured value.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub(crate) struct Measurement {
-    /// Which of the program's values this is, where it prints several.
+    /// The name of the value, if the program prints several.
     #[serde(default)]
     pub(crate) name: String,
-    /// Which part of it: the direction of a layer.
+    /// The direction, if a layer was measured: `forward`, `backward input` …
     #[serde(default)]
     pub(crate) direction: String,
-    /// Who measured, with version.
+    /// The program that measured, with its version.
     #[serde(default)]
     pub(crate) program: String,
-    /// The value; layers give it as `gflops`.
+    /// The value. The program that measures layers names it `gflops`.
     #[serde(alias = "gflops")]
     pub(crate) value: f64,
-    /// What it counts.
+    /// The unit of the value.
     #[serde(default)]
     pub(crate) unit: String,
-    /// The most memory that the program took.
+    /// The program's peak memory in bytes.
     #[serde(default)]
     pub(crate) peak_bytes: Option<u64>,
-    /// Floating-point operations behind one unit of the value.
+    /// Floating-point operations for one unit of the value.
     #[serde(default)]
     pub(crate) operations: Option<u64>,
-    /// Bytes read and written in memory behind one unit of the value.
+    /// Bytes read from and written to memory for one unit of the value.
     #[serde(default)]
     pub(crate) bytes: Option<u64>,
-    /// What it ran on.
+    /// The device that computed.
     #[serde(default)]
     pub(crate) device: Option<String>,
 }
 
 impl Measurement {
-    /// So many images a second.
+    /// A rate in images a second.
     pub(crate) fn rate(value: f64) -> Measurement {
         Measurement { value, unit: "images/s".to_owned(), ..Measurement::default() }
     }
 }
 
-/// The measurements among a program's lines; what is not a JSON object is for people. A program that prints its rows as one
-/// JSON list is understood as well. Rows whose `gflops` is null (packing, which computes nothing) are left out.
+/// Parses a program's measurements: JSON objects, one a line, or one JSON list of them. Ignores other lines, and objects
+/// whose `gflops` is null (packing, which computes nothing).
 ///
 /// # Errors
-/// An object that is no measurement, a value that is no positive number, or no measurement at all.
+/// An object that is no measurement, a value that is not positive, or no measurement.
 pub(crate) fn parse(output: &str) -> Result<Vec<Measurement>, String> {
     let text = output.trim();
     let rows: Vec<Value> = if text.starts_with('[') {
-        serde_json::from_str(text).map_err(|error| format!("it printed no measurements: {error}"))?
+        serde_json::from_str(text).map_err(|error| format!("printed no measurements: {error}"))?
     } else {
         let lines = text.lines().filter(|line| line.starts_with('{'));
         let parsed = lines.map(|line| serde_json::from_str(line).map_err(|error| format!("`{line}`: {error}")));
@@ -63,9 +63,12 @@ pub(crate) fn parse(output: &str) -> Result<Vec<Measurement>, String> {
     });
     let found: Vec<Measurement> = found.collect::<Result<_, _>>()?;
     if let Some(wrong) = found.iter().find(|one| !(one.value.is_finite() && one.value > 0.0)) {
-        return Err(format!("it measured {} {} {}", wrong.name, wrong.value, wrong.unit));
+        return Err(format!(
+            "printed the measurement {} {} {}, which is not positive",
+            wrong.name, wrong.value, wrong.unit
+        ));
     }
-    if found.is_empty() { Err("it printed no measurement".to_owned()) } else { Ok(found) }
+    if found.is_empty() { Err("printed no measurement".to_owned()) } else { Ok(found) }
 }
 
 #[cfg(test)]
@@ -73,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_json_are_read_and_others_left() {
+    fn parses_json_lines_and_ignores_others() {
         let output = "importing\n{\"program\":\"P 1\",\"value\":12.5,\"unit\":\"images/s\",\"peak_bytes\":1024}\n\
                       {\"name\":\"copy\",\"value\":3,\"unit\":\"GB/s\",\"peak_bytes\":null}\ndone\n";
         let found = parse(output).unwrap();
@@ -83,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_are_read_as_a_list_too() {
+    fn parses_list_and_omits_rows_without_arithmetic() {
         let rows = "[{\"name\":\"conv1\",\"batch\":8,\"direction\":\"forward\",\"gflops\":115.5,\"ms\":3.1}]";
         let found = parse(rows).unwrap();
         assert_eq!((found[0].name.as_str(), found[0].direction.as_str(), found[0].value), ("conv1", "forward", 115.5));
@@ -93,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_measurement_is_refused() {
+    fn rejects_output_without_valid_measurement() {
         assert!(parse("").unwrap_err().contains("no measurement"));
         assert!(parse("nothing here").unwrap_err().contains("no measurement"));
         assert!(parse("{\"value\": \"fast\"}").unwrap_err().contains("fast"));

@@ -1,42 +1,46 @@
-//! The programs that are measured: Candling's examples, and the peers' scripts.
+//! Paths of the measured programs: Candling's benchmark programs and the peers' scripts.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use artifacts::stage::Failure;
 
-use super::args::Device;
-use crate::cuda::Choice;
-use crate::programs::{self, root};
+use super::options::Device;
+use crate::build;
+use crate::cuda::CudaChoice;
+use crate::programs::root;
 
-/// Builds what is measured: everything at once, so that it shares one build of each dependency with the stage programs.
+/// Builds the benchmark programs and the stage programs in one command, so that they share one build of each dependency.
 pub(crate) fn build(device: Device) -> Result<(), Failure> {
     let cuda = match device {
-        Device::Cpu => Choice::Off,
-        Device::Cuda => Choice::On,
+        Device::Cpu => CudaChoice::Off,
+        Device::Cuda => CudaChoice::On,
     };
-    programs::build_kinds(&["--bins", "--examples"], cuda)
+    build::programs_of_kinds(&["--bins", "--examples"], cuda)
 }
 
-/// An example that was built: it stands beside this program.
+/// The path of a benchmark program, in the folder `examples` beside this program.
 pub(crate) fn example(name: &str) -> Result<PathBuf, Failure> {
     let here = std::env::current_exe().map_err(Failure::failed)?;
     Ok(here.with_file_name("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
 }
 
-/// A peer's script.
+/// The path of a peer's script.
 pub(crate) fn script(name: &str) -> PathBuf {
     root().join("xtask").join("peers").join(name)
 }
 
-/// Where benchmarks keep what they make.
+/// The folder for files that benchmarks make, which is created if needed.
 pub(crate) fn folder() -> Result<PathBuf, Failure> {
     let folder = root().join("target").join("bench");
     std::fs::create_dir_all(&folder).map_err(Failure::failed)?;
     Ok(folder)
 }
 
-/// Fails, before anything is built, on a machine that has no card.
+/// Checks that the machine has a CUDA card.
+///
+/// # Errors
+/// It has none.
 pub(crate) fn check_card() -> Result<(), Failure> {
     let listed = Command::new("nvidia-smi").arg("-L").output();
     let by_tool = listed.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("GPU "));
@@ -45,7 +49,7 @@ pub(crate) fn check_card() -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::failed(
-        "there is no CUDA card on this machine (nvidia-smi lists none), so nothing can be measured with --device cuda; \
+        "--device cuda needs a CUDA card, but nvidia-smi lists none; \
          `cargo xtask cuda-check` compiles and tests that code without a card",
     ))
 }

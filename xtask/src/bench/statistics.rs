@@ -1,6 +1,6 @@
-//! Medians of rounds.
+//! Statistics over rounds.
 
-/// The median; none of nothing.
+/// The median, or `None` of an empty list.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -9,11 +9,11 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     Some((lower + upper) / 2.0)
 }
 
-/// The lowest and the highest ratio of two sides in the same round.
-pub(crate) fn spread(ours: &[f64], peer: &[f64]) -> Option<[f64; 2]> {
+/// The lowest and the highest ratio between two programs in the same round.
+pub(crate) fn ratio_range(ours: &[f64], peer: &[f64]) -> Option<[f64; 2]> {
     let ratios = ours.iter().zip(peer).map(|(ours, peer)| ours / peer);
-    ratios.fold(None, |spread, ratio| {
-        let [low, high] = spread.unwrap_or([ratio, ratio]);
+    ratios.fold(None, |range, ratio| {
+        let [low, high] = range.unwrap_or([ratio, ratio]);
         Some([ratio.min(low), ratio.max(high)])
     })
 }
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn medians_of_odd_and_even_numbers_of_rounds() {
+    fn median_of_even_number_is_mean_of_middle_two() {
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[3.0]), Some(3.0));
         assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
@@ -31,9 +31,9 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_of_the_same_round() {
-        assert_eq!(spread(&[2.0, 3.0, 1.0], &[1.0, 2.0, 1.0]), Some([1.0, 2.0]));
-        assert_eq!(spread(&[2.0, 9.0], &[4.0]), Some([0.5, 0.5]));
-        assert_eq!(spread(&[2.0], &[]), None);
+    fn ratios_are_between_values_of_same_round() {
+        assert_eq!(ratio_range(&[2.0, 3.0, 1.0], &[1.0, 2.0, 1.0]), Some([1.0, 2.0]));
+        assert_eq!(ratio_range(&[2.0, 9.0], &[4.0]), Some([0.5, 0.5]));
+        assert_eq!(ratio_range(&[2.0], &[]), None);
     }
 }

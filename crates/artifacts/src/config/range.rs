@@ -1,11 +1,11 @@
-//! Values that types allow and a stage does not.
+//! The error for values that the type of a key allows but the stage does not.
 
 use std::borrow::Cow;
 use std::fmt::Display;
 
-/// A value that cannot be used.
+/// A value outside the range of its key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{section}.{key} is {value}, and must be {range}")]
+#[error("{section}.{key} must be {range}, but is {value}")]
 pub struct OutOfRange {
     section: &'static str,
     key: &'static str,
@@ -14,7 +14,7 @@ pub struct OutOfRange {
 }
 
 impl OutOfRange {
-    /// The value of `section.key`, and what it may be.
+    /// The error for `section.key` with this value. `range` describes the allowed values: "at least 1".
     pub fn new(
         section: &'static str,
         key: &'static str,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Scores;
 use crate::Split;
 use crate::hash::Hash;
 
@@ -146,70 +147,6 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Scores at one threshold.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Scores {
-    /// Samples judged.
-    pub n: u64,
-    /// P(fake) at or above this is called fake.
-    pub threshold: f64,
-    /// Counts of the four outcomes.
-    pub confusion: Confusion,
-    /// Share of correct verdicts.
-    pub accuracy: Option<f64>,
-    /// Mean of `real_accuracy` and `fake_accuracy`.
-    pub balanced_accuracy: Option<f64>,
-    /// Share of the real images that were called real.
-    pub real_accuracy: Option<f64>,
-    /// Share of the fakes that were called fake; equal to `recall`.
-    pub fake_accuracy: Option<f64>,
-    /// Area under the ROC curve.
-    pub roc_auc: Option<f64>,
-    /// Average precision.
-    pub pr_auc: Option<f64>,
-    /// Harmonic mean of precision and recall.
-    pub f1: Option<f64>,
-    /// Share of fakes among what was called fake.
-    pub precision: Option<f64>,
-    /// Share of the fakes that were called fake.
-    pub recall: Option<f64>,
-    /// The rate at which false positives equal false negatives.
-    pub equal_error_rate: Option<f64>,
-    /// True-positive rate at no more than 1% false positives.
-    pub tpr_at_fpr_1: Option<f64>,
-    /// True-positive rate at no more than 5% false positives.
-    pub tpr_at_fpr_5: Option<f64>,
-    /// Mean squared error of P(fake).
-    pub brier: Option<f64>,
-    /// Mean cross-entropy in nats.
-    pub log_loss: Option<f64>,
-    /// Mean over images of their bin's distance between mean P(fake) and share of fakes, 15 equal bins.
-    pub expected_calibration_error: Option<f64>,
-}
-
-impl Scores {
-    /// Every score but the counts, with its name in `metrics.json`.
-    pub fn named(&self) -> [(&'static str, Option<f64>); 15] {
-        [
-            ("accuracy", self.accuracy),
-            ("balanced_accuracy", self.balanced_accuracy),
-            ("real_accuracy", self.real_accuracy),
-            ("fake_accuracy", self.fake_accuracy),
-            ("roc_auc", self.roc_auc),
-            ("pr_auc", self.pr_auc),
-            ("f1", self.f1),
-            ("precision", self.precision),
-            ("recall", self.recall),
-            ("equal_error_rate", self.equal_error_rate),
-            ("tpr_at_fpr_1", self.tpr_at_fpr_1),
-            ("tpr_at_fpr_5", self.tpr_at_fpr_5),
-            ("brier", self.brier),
-            ("log_loss", self.log_loss),
-            ("expected_calibration_error", self.expected_calibration_error),
-        ]
-    }
-}
-
 /// Scores by group of images, with their mean and the worst.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Groups {
@@ -261,19 +198,6 @@ pub struct ReliabilityBin {
     pub mean_p_fake: Option<f64>,
     /// Share of fakes among its images; null when it is empty.
     pub share_fake: Option<f64>,
-}
-
-/// Counts of the four outcomes; positive is fake.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confusion {
-    /// Real, called real.
-    pub true_negative: u64,
-    /// Real, called fake: a false accusation.
-    pub false_positive: u64,
-    /// Fake, called real: a miss.
-    pub false_negative: u64,
-    /// Fake, called fake.
-    pub true_positive: u64,
 }
 
 /// One point of a curve and the threshold it belongs to.

@@ -1,4 +1,4 @@
-//! Reading shards.
+//! Opens shards and reads images from them in any order.
 
 use std::fs::{self, File};
 use std::ops::Range;
@@ -17,7 +17,7 @@ use crate::columns::{self, Columns};
 use crate::hash::Hash;
 use crate::{Error, Manifest, Result, Split, names};
 
-/// All splits of one ingest artifact, checked against its manifest.
+/// The shards of all splits of an ingest artifact, with its manifest.
 #[derive(Debug)]
 pub struct ShardSet {
     dir: PathBuf,
@@ -25,57 +25,58 @@ pub struct ShardSet {
 }
 
 impl ShardSet {
-    /// Opens a complete ingest folder. No shard is read yet.
+    /// Opens a complete ingest folder. Reads the manifest only.
     pub fn open(dir: &Path) -> Result<ShardSet> {
         let manifest = Manifest::require(dir, names::INGEST)?;
         Ok(ShardSet { dir: dir.to_owned(), manifest })
     }
 
-    /// What ingest said of it.
+    /// The manifest of the ingest artifact.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Verifies and opens the shards of one split: those that the manifest lists, and no other file in the folder.
+    /// Opens the shards of one split that the manifest lists, after checking their digests.
     pub fn split(&self, split: Split) -> Result<Shards> {
         let names = self.manifest.outputs.keys().filter(|name| is_shard_of(name, split));
         let verified = names.map(|name| self.manifest.verified(&self.dir, name));
-        Shards::of_files(&self.dir, split, &verified.collect::<Result<Vec<_>>>()?)
+        Shards::from_files(&self.dir, split, &verified.collect::<Result<Vec<_>>>()?)
     }
 
-    /// One digest over the shards of a split: what a stage depends on that reads this split alone.
+    /// The combined digest of the shards of a split: the input of a stage that reads this split only.
     pub fn digest(&self, split: Split) -> Hash {
         self.manifest.digest_of(|name| is_shard_of(name, split))
     }
 
-    /// Whether there are shards of a split.
+    /// Whether the artifact has shards of a split.
     pub fn has(&self, split: Split) -> bool {
         self.manifest.outputs.keys().any(|name| is_shard_of(name, split))
     }
 }
 
-/// The samples of one split, in a fixed order, their pixels memory-mapped.
+/// The images of one split in a fixed order, with memory-mapped pixels.
 ///
-/// The files must not be changed while they are open; stages never do, they replace whole folders.
+/// The files must not change while they are open. Stages never change a file; they replace whole folders.
 #[derive(Debug)]
 pub struct Shards {
+    /// Height and width of all images.
     size: [usize; 2],
     samples: Vec<Sample>,
-    /// For each sample: which file, and where in it the pixels begin.
-    places: Vec<(usize, usize)>,
+    /// For each sample: the index in `maps`, and the offset of its pixels there.
+    locations: Vec<(usize, usize)>,
     maps: Vec<Mmap>,
 }
 
 impl Shards {
-    /// Opens all shards of a split in a folder that has no manifest to hold them against.
+    /// Opens all shards of a split in a folder without a manifest, and checks no digests.
     pub fn open(dir: &Path, split: Split) -> Result<Shards> {
-        Shards::of_files(dir, split, &shard_paths(dir, split)?)
+        Shards::from_files(dir, split, &shard_paths(dir, split)?)
     }
 
-    fn of_files(dir: &Path, split: Split, paths: &[PathBuf]) -> Result<Shards> {
-        let mut shards = Shards { size: [0, 0], samples: Vec::new(), places: Vec::new(), maps: Vec::new() };
+    fn from_files(dir: &Path, split: Split, paths: &[PathBuf]) -> Result<Shards> {
+        let mut shards = Shards { size: [0, 0], samples: Vec::new(), locations: Vec::new(), maps: Vec::new() };
         for path in paths {
-            shards.add(path)?;
+            shards.append_file(path)?;
         }
         if shards.samples.is_empty() {
             return Err(Error::Missing {
@@ -87,12 +88,12 @@ impl Shards {
         Ok(shards)
     }
 
-    /// Number of samples.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.samples.len()
     }
 
-    /// Whether there are none; an opened split always has some.
+    /// Whether there is no image. Always `false`: opening an empty split is an error.
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
@@ -102,23 +103,23 @@ impl Shards {
         self.size
     }
 
-    /// What is known of each sample.
+    /// The columns of all images besides their pixels.
     pub fn samples(&self) -> &[Sample] {
         &self.samples
     }
 
-    /// What is known of the `i`-th sample. Panics if there are not as many, as slices do.
+    /// The columns of image `i` besides its pixels. Panics if `i` is out of range.
     pub fn sample(&self, i: usize) -> &Sample {
         &self.samples[i]
     }
 
-    /// The pixels of the `i`-th sample: RGB, `[height, width, 3]`. Panics if there are not as many, as slices do.
+    /// The pixels of image `i`: RGB, `[height, width, 3]`. Panics if `i` is out of range.
     pub fn pixels(&self, i: usize) -> &[u8] {
-        let (map, start) = self.places[i];
+        let (map, start) = self.locations[i];
         &self.maps[map][start..start + self.size[0] * self.size[1] * 3]
     }
 
-    fn add(&mut self, path: &Path) -> Result<()> {
+    fn append_file(&mut self, path: &Path) -> Result<()> {
         let malformed = |detail: String| Error::malformed(path, "shard", detail);
         let file = File::open(path).map_err(Error::io("open", path))?;
         let map = map(&file).map_err(Error::io("map", path))?;
@@ -128,25 +129,27 @@ impl Shards {
         if self.maps.is_empty() {
             self.size = size;
         } else if self.size != size {
-            return Err(malformed(format!("its images are {size:?}, those of the shards before it {:?}", self.size)));
+            return Err(malformed(format!(
+                "its images are {size:?}, but those of the shards before it are {:?}",
+                self.size
+            )));
         }
-        let places = pixel_places(metadata.metadata(), size, map.len()).map_err(malformed)?;
+        let ranges = pixel_ranges(metadata.metadata(), size, map.len()).map_err(malformed)?;
         let samples = read_samples(file, metadata, path)?;
-        if samples.len() != places.len() {
-            return Err(malformed(format!("{} rows but {} images", samples.len(), places.len())));
+        if samples.len() != ranges.len() {
+            return Err(malformed(format!("it has {} rows but {} images", samples.len(), ranges.len())));
         }
         self.samples.extend(samples);
-        self.places.extend(places.into_iter().map(|place| (self.maps.len(), place.start)));
+        self.locations.extend(ranges.into_iter().map(|range| (self.maps.len(), range.start)));
         self.maps.push(map);
         Ok(())
     }
 }
 
-#[expect(unsafe_code, reason = "memory maps are how a shuffled epoch avoids copies")]
+#[expect(unsafe_code, reason = "a memory map lets a shuffled epoch read pixels without copies")]
 fn map(file: &File) -> std::io::Result<Mmap> {
-    // SAFETY: the map is read only, and artifacts are replaced by renaming, never written in place. A foreign
-    // process that truncates the file while it is open can still end this one with SIGBUS; the documentation of
-    // `Shards` says so.
+    // SAFETY: the map is read-only, and artifacts are replaced by renaming and never written in place. Another program that
+    // truncates the file while it is open can still kill this process with SIGBUS; the documentation of `Shards` forbids it.
     unsafe { Mmap::map(file) }
 }
 
@@ -166,7 +169,7 @@ fn shard_paths(dir: &Path, split: Split) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Checks the schema version and reads the size of the stored images.
+/// Checks the schema version and returns the height and width of the stored images.
 fn check_header(path: &Path, metadata: &ParquetMetaData) -> Result<[usize; 2]> {
     let entries = metadata.file_metadata().key_value_metadata();
     let number = |key: &str| {
@@ -174,7 +177,11 @@ fn check_header(path: &Path, metadata: &ParquetMetaData) -> Result<[usize; 2]> {
             .and_then(|entries| entries.iter().find(|entry| entry.key == key))
             .and_then(|entry| entry.value.as_ref()?.parse::<u32>().ok())
             .ok_or_else(|| {
-                Error::malformed(path, "shard", format!("its metadata lack `{key}`; Candling did not write it"))
+                Error::malformed(
+                    path,
+                    "shard",
+                    format!("its metadata has no key `{key}`; it was not written by Candling"),
+                )
             })
     };
     let found = number(VERSION_KEY)?;
@@ -184,8 +191,8 @@ fn check_header(path: &Path, metadata: &ParquetMetaData) -> Result<[usize; 2]> {
     Ok([number(HEIGHT_KEY)? as usize, number(WIDTH_KEY)? as usize])
 }
 
-/// Finds the pixels of each row in the file by the page index: the last bytes of the row's page.
-fn pixel_places(metadata: &ParquetMetaData, size: [usize; 2], file_len: usize) -> Result<Vec<Range<usize>>, String> {
+/// Returns the byte range of each image in the file, from the page index. A page ends with the pixels of its only row.
+fn pixel_ranges(metadata: &ParquetMetaData, size: [usize; 2], file_len: usize) -> Result<Vec<Range<usize>>, String> {
     let schema = metadata.file_metadata().schema_descr();
     let column =
         (0..schema.num_columns()).find(|&i| schema.column(i).name() == PIXELS).ok_or("it has no column `pixels`")?;
@@ -197,12 +204,12 @@ fn pixel_places(metadata: &ParquetMetaData, size: [usize; 2], file_len: usize) -
     {
         return Err(format!("its column `pixels` is not {} x {} x 3 required bytes", size[0], size[1]));
     }
-    let mut places = Vec::new();
+    let mut ranges = Vec::new();
     for (i, group) in metadata.row_groups().iter().enumerate() {
         let index = metadata.page_index_for_row_group(i);
         let pages = index.page_locations(column).ok_or("it has no page index of `pixels`")?;
         if group.column(column).compression() != Compression::UNCOMPRESSED || pages.len() as i64 != group.num_rows() {
-            return Err("its pixels are compressed or share pages; Candling did not write it".to_owned());
+            return Err("its pixels are compressed or share pages; it was not written by Candling".to_owned());
         }
         for page in pages {
             let end = usize::try_from(page.offset)
@@ -211,12 +218,13 @@ fn pixel_places(metadata: &ParquetMetaData, size: [usize; 2], file_len: usize) -
                 .and_then(|(offset, bytes)| offset.checked_add(bytes).filter(|_| bytes >= length))
                 .filter(|end| *end <= file_len)
                 .ok_or("its page index points outside the file")?;
-            places.push(end - length..end);
+            ranges.push(end - length..end);
         }
     }
-    Ok(places)
+    Ok(ranges)
 }
 
+/// Reads all columns but the pixels.
 fn read_samples(file: File, metadata: ArrowReaderMetadata, path: &Path) -> Result<Vec<Sample>> {
     let malformed = |detail: String| Error::malformed(path, "shard", detail);
     let schema = metadata.metadata().file_metadata().schema_descr_ptr();
@@ -229,12 +237,12 @@ fn read_samples(file: File, metadata: ArrowReaderMetadata, path: &Path) -> Resul
     let mut samples = Vec::new();
     for batch in reader {
         let batch = batch.map_err(|e| malformed(e.to_string()))?;
-        from_batch(&batch, &mut samples).map_err(malformed)?;
+        append_samples(&batch, &mut samples).map_err(malformed)?;
     }
     Ok(samples)
 }
 
-fn from_batch(batch: &RecordBatch, samples: &mut Vec<Sample>) -> Result<(), String> {
+fn append_samples(batch: &RecordBatch, samples: &mut Vec<Sample>) -> Result<(), String> {
     let columns = Columns::of(batch);
     let (ids, paths, splits) = (columns.text("id")?, columns.text("path")?, columns.text("split")?);
     let (generators, formats) = (columns.text("generator")?, columns.text("format")?);

@@ -1,4 +1,4 @@
-//! Writing shards.
+//! Writes shards.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -17,16 +17,16 @@ use parquet::schema::types::ColumnPath;
 use super::{HEIGHT_KEY, PIXELS, SCHEMA_VERSION, Sample, VERSION_KEY, WIDTH_KEY};
 use crate::{Error, Result, Split};
 
-/// Rows of a shard unless told otherwise: 600 MB of pixels at 224 x 224.
+/// Default number of images per shard: 600 MB of pixels at 224 x 224.
 pub const DEFAULT_ROWS: usize = 4096;
 
-/// Pixels of one row group, the unit that is held in memory while writing.
+/// Bytes of pixels in a row group, which is held in memory while it is filled.
 const ROW_GROUP_BYTES: usize = 16 << 20;
 
-/// Writes the shards of one split, a bounded number of samples in memory at a time.
+/// Writes the shards of one split. Holds at most one row group in memory.
 ///
-/// The files are named `train-00000-of-00003.parquet` once their number is known, in [`ShardWriter::finish`]; write
-/// into a folder that is not published before that.
+/// [`ShardWriter::finish`] names the files `train-00000-of-00003.parquet`, because their number is known only then. Write into
+/// a folder that is published afterwards.
 pub struct ShardWriter {
     dir: PathBuf,
     split: Split,
@@ -40,7 +40,7 @@ pub struct ShardWriter {
 }
 
 impl ShardWriter {
-    /// A writer of `[height, width]` pixels into `dir`.
+    /// Creates a writer into the folder `dir`. `size` is the height and width of all images.
     pub fn new(dir: &Path, split: Split, size: [usize; 2], rows_per_shard: usize) -> ShardWriter {
         ShardWriter {
             dir: dir.to_owned(),
@@ -55,16 +55,16 @@ impl ShardWriter {
         }
     }
 
-    /// Appends one sample. `pixels`: RGB, `[height, width, 3]`.
+    /// Appends one image. `pixels` is RGB, `[height, width, 3]`.
     pub fn push(&mut self, sample: Sample, pixels: &[u8]) -> Result<()> {
         if pixels.len() != self.row_bytes() {
             let [height, width] = self.size;
-            let detail = format!("`{}` has {} bytes instead of {height} x {width} x 3", sample.path, pixels.len());
+            let detail = format!("`{}` has {} bytes, but must have {height} x {width} x 3", sample.path, pixels.len());
             return Err(Error::malformed(&self.dir, "row of pixels", detail));
         }
         self.samples.push(sample);
         if self.pixels.is_empty() {
-            // A whole row group at once: growing step by step would copy and touch fresh pages again and again.
+            // Reserve a whole row group: growing step by step would copy the pixels several times.
             self.pixels
                 .reserve_exact((ROW_GROUP_BYTES + pixels.len()).min(self.rows_per_shard.saturating_mul(pixels.len())));
         }
@@ -79,7 +79,7 @@ impl ShardWriter {
         }
     }
 
-    /// Completes the last shard and gives all of them their names. Returns the number of shards.
+    /// Completes the last shard and renames all shards to their final names. Returns their number.
     pub fn finish(mut self) -> Result<usize> {
         if self.rows_in_shard > 0 {
             self.close_shard()?;
@@ -96,12 +96,14 @@ impl ShardWriter {
         self.size[0] * self.size[1] * 3
     }
 
-    fn path(&self) -> PathBuf {
+    /// The temporary path of the current shard.
+    fn current_path(&self) -> PathBuf {
         self.dir.join(format!("{}-{:05}.parquet.partial", self.split, self.written.len()))
     }
 
+    /// Writes the images in memory as a row group.
     fn flush_rows(&mut self) -> Result<()> {
-        let path = self.path();
+        let path = self.current_path();
         let failed = |e: &dyn std::fmt::Display| Error::io("write", &path)(std::io::Error::other(e.to_string()));
         let batch = to_batch(&std::mem::take(&mut self.samples), std::mem::take(&mut self.pixels), self.row_bytes())
             .map_err(|e| failed(&e))?;
@@ -118,7 +120,7 @@ impl ShardWriter {
 
     fn close_shard(&mut self) -> Result<()> {
         self.flush_rows()?;
-        let path = self.path();
+        let path = self.current_path();
         if let Some(writer) = self.current.take() {
             writer.close().map_err(|e| Error::io("write", &path)(std::io::Error::other(e.to_string())))?;
         }
@@ -132,8 +134,8 @@ fn to_batch(samples: &[Sample], pixels: Vec<u8>, row_bytes: usize) -> Result<Rec
     let text =
         |of: &dyn Fn(&Sample) -> String| Arc::new(StringArray::from_iter_values(samples.iter().map(of))) as ArrayRef;
     let side = |of: fn(&Sample) -> u32| Arc::new(UInt32Array::from_iter_values(samples.iter().map(of))) as ArrayRef;
-    let row_bytes =
-        i32::try_from(row_bytes).map_err(|_| ArrowError::InvalidArgumentError("images of 2 GiB".to_owned()))?;
+    let row_bytes = i32::try_from(row_bytes)
+        .map_err(|_| ArrowError::InvalidArgumentError("an image has more than 2 GiB of pixels".to_owned()))?;
     let batch = RecordBatch::try_from_iter([
         ("id", text(&|sample| sample.id.to_string())),
         ("path", text(&|sample| sample.path.clone())),
@@ -146,7 +148,7 @@ fn to_batch(samples: &[Sample], pixels: Vec<u8>, row_bytes: usize) -> Result<Rec
         ("file_bytes", Arc::new(UInt64Array::from_iter_values(samples.iter().map(|sample| sample.file_bytes)))),
         (PIXELS, Arc::new(FixedSizeBinaryArray::try_new(row_bytes, Buffer::from_vec(pixels), None)?)),
     ])?;
-    // Required columns have no definition levels, so a page of pixels is the pixels and nothing else.
+    // Columns that are not nullable have no definition levels, so that a page of pixels holds pixels only.
     let fields: Vec<_> =
         batch.schema().fields().iter().map(|field| field.as_ref().clone().with_nullable(false)).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), batch.columns().to_vec())
@@ -159,7 +161,7 @@ fn properties(size: [usize; 2]) -> WriterProperties {
         .set_created_by("candling".to_owned())
         .set_compression(Compression::UNCOMPRESSED)
         .set_statistics_enabled(EnabledStatistics::None)
-        // One row a page: the page index then is an index of the images.
+        // One row per page, so that the page index locates each image.
         .set_data_page_row_count_limit(1)
         .set_write_batch_size(1)
         .set_column_dictionary_enabled(pixels.clone(), false)

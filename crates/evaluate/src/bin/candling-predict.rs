@@ -11,7 +11,7 @@ use artifacts::{Checkpoint, Manifest, RunDir, names};
 use clap::Parser;
 use evaluate::Detector;
 use evaluate::predict::{Calibration, Judge, Preprocessing, Search, Style, TrainingProfile, Uncalibrated};
-use model::Precision;
+use model::PrecisionChoice;
 use model::device::DeviceChoice;
 
 /// P(fake) and a verdict for pictures: real, fake or inconclusive.
@@ -55,7 +55,7 @@ struct Args {
     device: DeviceChoice,
     /// What convolutions multiply: auto (f32 on the CPU, a card's best), f32, bf16 or, on a card, tf32
     #[arg(long, value_name = "NAME", default_value_t)]
-    precision: Precision,
+    precision: PrecisionChoice,
 }
 
 fn main() -> ExitCode {
@@ -150,7 +150,7 @@ fn run_of(args: &Args) -> Result<Option<RunDir>, artifacts::Error> {
         };
         return if dir.is_dir() { Ok(Some(RunDir::new(dir))) } else { Err(missing()) };
     }
-    if Checkpoint::of_name(&args.ckpt).is_some() {
+    if Checkpoint::by_name(&args.ckpt).is_some() {
         return Ok(RunDir::latest(Path::new(names::RUNS)).ok());
     }
     // RUN/train/run-0/best
@@ -160,7 +160,7 @@ fn run_of(args: &Args) -> Result<Option<RunDir>, artifacts::Error> {
 }
 
 fn checkpoint(args: &Args, run: Option<&RunDir>) -> Result<Checkpoint, Failure> {
-    let Some(of) = Checkpoint::of_name(&args.ckpt) else {
+    let Some(of) = Checkpoint::by_name(&args.ckpt) else {
         return Ok(Checkpoint::new(&args.ckpt));
     };
     let none = || Failure::input("there is no run under `runs`; name one with --run-dir, or a checkpoint with --ckpt");

@@ -1,8 +1,9 @@
 //! Weighted sums of squared errors and log losses, fast enough for thousands of resamples.
 
 use artifacts::Label;
+use artifacts::statistics::ratio;
 
-use crate::metrics::{ClassScores, Named, Ranking, Weights, log_loss, ratio, squared_error};
+use crate::metrics::{ClassScores, Named, Ranking, Weights, log_loss, squared_error};
 
 /// Products summed in single precision before the sum moves to double.
 const BLOCK: usize = 1024;

@@ -85,8 +85,8 @@ fn one(ranking: &Ranking, weights: &Weights, views: &[(Cut, ProbabilityColumns)]
     views
         .iter()
         .map(|(cut, columns)| {
-            let (at, probability) = (cut.weighted(weights).named(), columns.weighted(weights));
-            rank.iter().chain(&at).chain(&probability).copied().collect()
+            let confusion = cut.confusion(weights);
+            rank.into_iter().chain(confusion.named_metrics()).chain(columns.weighted(weights)).collect()
         })
         .collect()
 }

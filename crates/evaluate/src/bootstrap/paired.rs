@@ -19,8 +19,8 @@ pub fn paired_difference(
     let (fake, real) = (positions(first.0.fake(), second.0.fake()), positions(first.0.real(), second.0.real()));
     let one = |weights: &Weights, paired: &Weights| -> Vec<Named> {
         let values = |ranking: &Ranking, cut: &Cut, weights: &Weights| -> Vec<Named> {
-            let (rank, at) = (RankMetrics::weighted(ranking, weights).named(), cut.weighted(weights).named());
-            rank.into_iter().chain(at).collect()
+            let confusion = cut.confusion(weights);
+            RankMetrics::weighted(ranking, weights).named().into_iter().chain(confusion.named_metrics()).collect()
         };
         let (a, b) = (values(first.0, &cuts.0, weights), values(second.0, &cuts.1, paired));
         a.into_iter().zip(b).map(|((name, a), (_, b))| (name, a.zip(b).map(|(a, b)| a - b))).collect()

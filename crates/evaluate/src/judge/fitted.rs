@@ -1,11 +1,12 @@
 //! What validation chooses, all of it at once.
 
 use artifacts::schema::Inconclusive;
+use artifacts::statistics::ratio;
 
 use super::Scored;
 use crate::bootstrap::View;
 use crate::calibration::{Band, BandLimits, Scale, Temperature, Verdict, fit_band, fit_temperature, fit_threshold};
-use crate::metrics::{Error, Ranking, ratio};
+use crate::metrics::{Error, Ranking};
 
 /// Temperature, threshold and band; the latter two are calibrated probabilities.
 #[derive(Clone, Copy, Debug, PartialEq)]

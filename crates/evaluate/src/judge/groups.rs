@@ -3,19 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use artifacts::predictions::Prediction;
-use artifacts::schema::{Group, Groups, Interval, Scores, Worst};
+use artifacts::schema::{Basis, Group, GroupInterval, Groups, Interval, METRICS, Scores, Worst, balanced_accuracy};
 use artifacts::{Label, Split};
 
 use super::{Fit, Scored, scores};
 use crate::bootstrap::View;
-use crate::metrics::{AtThreshold, Error};
+use crate::metrics::{Error, confusion};
 use crate::significance::{delong_interval, wilson};
-
-/// The scores that are errors, so that the highest is the worst; of all others it is the lowest.
-const ERRORS: [&str; 4] = ["equal_error_rate", "brier", "log_loss", "expected_calibration_error"];
-
-/// The scores that say something only where both classes are: average precision is 1 where all are fake.
-const OF_BOTH_CLASSES: [&str; 3] = ["pr_auc", "f1", "precision"];
 
 /// Each generator's fakes against all real images; nothing where no generator is named.
 ///
@@ -70,35 +64,27 @@ fn summarise<'a>(
     let groups = groups.map(|(name, members)| group(name, &members, fit)).collect::<Result<Vec<_>, _>>()?;
     let mut mean = BTreeMap::new();
     let mut worst: BTreeMap<String, Worst> = BTreeMap::new();
-    for (index, name) in names(&groups).into_iter().enumerate() {
+    for metric in METRICS {
         let values: Vec<(f64, &str)> = groups
             .iter()
-            .filter(|group| group.reals.min(group.fakes) > 0 || !OF_BOTH_CLASSES.contains(&name))
-            .filter_map(|group| Some((group.scores.named()[index].1?, group.name.as_str())))
+            .filter_map(|group| Some((metric.informative_value(&group.scores)?, group.name.as_str())))
             .collect();
-        if values.is_empty() {
-            continue;
-        }
-        mean.insert(name.to_owned(), values.iter().map(|value| value.0).sum::<f64>() / values.len() as f64);
-        let badness = |value: f64| if ERRORS.contains(&name) { -value } else { value };
-        if let Some(&(value, group)) = values.iter().min_by(|a, b| badness(a.0).total_cmp(&badness(b.0))) {
-            worst.insert(name.to_owned(), Worst { name: group.to_owned(), value });
+        if let Some(&(value, group)) = values.iter().min_by(|a, b| metric.cmp_quality(a.0, b.0)) {
+            let sum: f64 = values.iter().map(|value| value.0).sum();
+            mean.insert(metric.key.to_owned(), sum / values.len() as f64);
+            worst.insert(metric.key.to_owned(), Worst { name: group.to_owned(), value });
         }
     }
     Ok(Groups { groups, mean, worst })
-}
-
-fn names(groups: &[Group]) -> Vec<&'static str> {
-    groups.first().map_or_else(Vec::new, |group| group.scores.named().iter().map(|named| named.0).collect())
 }
 
 fn group(name: String, members: &[&Prediction], fit: Option<&Fit>) -> Result<Group, Error> {
     let scored = Scored::of(members.iter().copied());
     let ranking = scored.ranking()?;
     let scores = scores(&scored, &ranking, View::HEADLINE)?;
-    let fitted = fit.map(|fit| {
+    let fitted = fit.and_then(|fit| {
         let view = fit.view();
-        AtThreshold::of(&ranking, view.threshold, |margin| view.scale.p_fake(margin))
+        balanced_accuracy(&confusion(&ranking, view.threshold, |margin| view.scale.p_fake(margin)))
     });
     Ok(Group {
         name,
@@ -106,23 +92,22 @@ fn group(name: String, members: &[&Prediction], fit: Option<&Fit>) -> Result<Gro
         fakes: ranking.fake().len() as u64,
         intervals: group_intervals(&scored, &scores)?,
         scores,
-        fitted_balanced_accuracy: fitted.and_then(|fitted| fitted.balanced_accuracy),
+        fitted_balanced_accuracy: fitted,
     })
 }
 
 fn group_intervals(scored: &Scored, scores: &Scores) -> Result<BTreeMap<String, Interval>, Error> {
     let mut intervals = BTreeMap::new();
-    // Of a group that is told apart without a mistake it has no width, and is none.
-    if let Some((low, high)) = delong_interval(&scored.labels, &scored.margins)?.filter(|(low, high)| low < high) {
-        intervals.insert("roc_auc".to_owned(), Interval { low, high });
-    }
-    let confusion = scores.confusion;
-    let rates = [
-        ("real_accuracy", confusion.true_negative, confusion.true_negative + confusion.false_positive),
-        ("fake_accuracy", confusion.true_positive, confusion.true_positive + confusion.false_negative),
-    ];
-    for (name, hits, n) in rates {
-        intervals.extend(wilson(hits, n).map(|interval| (name.to_owned(), interval)));
+    for metric in METRICS {
+        let interval = match (metric.group_interval, metric.basis) {
+            // A group that is ranked without a mistake would have an interval of width 0, which says nothing.
+            (GroupInterval::DeLong, _) => delong_interval(&scored.labels, &scored.margins)?
+                .filter(|(low, high)| low < high)
+                .map(|(low, high)| Interval { low, high }),
+            (GroupInterval::Wilson, Basis::Proportion(proportion)) => wilson(proportion(&scores.confusion)),
+            _ => None,
+        };
+        intervals.extend(interval.map(|interval| (metric.key.to_owned(), interval)));
     }
     Ok(intervals)
 }

@@ -7,36 +7,17 @@ use artifacts::schema::{Interval, ReliabilityBin, Scores};
 use super::Scored;
 use super::width::mend;
 use crate::bootstrap::{Plan, View, intervals};
-use crate::metrics::{AtThreshold, Error, ProbabilityMetrics, RankMetrics, Ranking, reliability};
+use crate::metrics::{Error, Named, ProbabilityMetrics, RankMetrics, Ranking, confusion, reliability};
 
 /// All scores of a set of images on a scale and at a threshold. `ranking` is the set's own.
 ///
 /// # Errors
 /// A P(fake) outside 0 to 1.
 pub fn scores(scored: &Scored, ranking: &Ranking, view: View) -> Result<Scores, Error> {
-    let rank = RankMetrics::of(ranking);
-    let at = AtThreshold::of(ranking, view.threshold, |margin| view.scale.p_fake(margin));
+    let confusion = confusion(ranking, view.threshold, |margin| view.scale.p_fake(margin));
     let probability = ProbabilityMetrics::of(&scored.labels, &on_scale(scored, view))?;
-    Ok(Scores {
-        n: scored.labels.len() as u64,
-        threshold: view.threshold,
-        confusion: at.confusion,
-        accuracy: at.accuracy,
-        balanced_accuracy: at.balanced_accuracy,
-        real_accuracy: at.real_accuracy,
-        fake_accuracy: at.fake_accuracy,
-        roc_auc: rank.roc_auc,
-        pr_auc: rank.pr_auc,
-        f1: at.f1,
-        precision: at.precision,
-        recall: at.recall,
-        equal_error_rate: rank.equal_error_rate,
-        tpr_at_fpr_1: rank.tpr_at_fpr_1,
-        tpr_at_fpr_5: rank.tpr_at_fpr_5,
-        brier: probability.brier,
-        log_loss: probability.log_loss,
-        expected_calibration_error: probability.expected_calibration_error,
-    })
+    let values: Vec<Named> = RankMetrics::of(ranking).named().into_iter().chain(probability.named()).collect();
+    Ok(Scores::new(view.threshold, confusion, &values))
 }
 
 /// The same at the headline's threshold, with the intervals that are issued: those of the bootstrap that the images can bear.
@@ -77,4 +58,25 @@ pub fn bins(scored: &Scored, view: View) -> Result<Vec<ReliabilityBin>, Error> {
 /// P(fake) of each image on a scale.
 pub(super) fn on_scale(scored: &Scored, view: View) -> Vec<f64> {
     scored.margins.iter().map(|&margin| view.scale.p_fake(margin)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use artifacts::Label;
+    use artifacts::schema::METRICS;
+
+    use super::*;
+
+    #[test]
+    fn computes_every_metric_within_its_range() {
+        let scored = Scored {
+            labels: vec![Label::Real, Label::Fake, Label::Real, Label::Fake],
+            margins: vec![-1.0, 0.5, 0.7, 2.0],
+        };
+        let found = scores(&scored, &scored.ranking().unwrap(), View::HEADLINE).unwrap();
+        for metric in METRICS {
+            let value = metric.value(&found);
+            assert!(value.is_some_and(|v| (metric.range.0..=metric.range.1).contains(&v)), "{}: {value:?}", metric.key);
+        }
+    }
 }

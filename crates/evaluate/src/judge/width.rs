@@ -6,37 +6,25 @@
 
 use std::collections::BTreeMap;
 
-use artifacts::schema::{Confusion, Interval, Scores};
+use artifacts::schema::{Basis, Interval, IntervalMethod, METRICS, Scores};
 
 use crate::significance::wilson;
-
-/// Real images that must be among those allowed at a false-positive rate for its score to have an interval: with fewer, of
-/// 100 intervals of 95% only 69 to 89 held the true value, and 94 with ten (docs/metrics.md).
-const FALSE_POSITIVES: f64 = 10.0;
 
 /// Gives shares of images Wilson's interval where the bootstrap's has no width, and other scores none; none either to the
 /// scores at a false-positive rate of which there are too few images.
 pub(super) fn mend(mut intervals: BTreeMap<String, Interval>, scores: &Scores) -> BTreeMap<String, Interval> {
-    let Confusion { true_negative, false_positive, false_negative, true_positive } = scores.confusion;
-    let (reals, fakes) = (true_negative + false_positive, true_positive + false_negative);
-    let shares = [
-        ("accuracy", true_negative + true_positive, reals + fakes),
-        ("real_accuracy", true_negative, reals),
-        ("fake_accuracy", true_positive, fakes),
-        ("recall", true_positive, fakes),
-        ("precision", true_positive, true_positive + false_positive),
-    ];
-    for (name, hits, images) in shares {
-        if let Some(interval) = intervals.get_mut(name).filter(|interval| !has_width(interval)) {
-            *interval = wilson(hits, images).unwrap_or(*interval);
+    for metric in METRICS {
+        let too_few = |rate| rate * (scores.confusion.reals() as f64) < IntervalMethod::MIN_FALSE_POSITIVES;
+        if matches!(metric.interval, IntervalMethod::AtFalsePositiveRate(rate) if too_few(rate)) {
+            intervals.remove(metric.key);
+        }
+        if let Basis::Proportion(proportion) = metric.basis
+            && let Some(interval) = intervals.get_mut(metric.key).filter(|interval| !has_width(interval))
+        {
+            *interval = wilson(proportion(&scores.confusion)).unwrap_or(*interval);
         }
     }
     intervals.retain(|_, interval| has_width(interval));
-    for (name, rate) in [("tpr_at_fpr_1", 0.01), ("tpr_at_fpr_5", 0.05)] {
-        if rate * (reals as f64) < FALSE_POSITIVES {
-            intervals.remove(name);
-        }
-    }
     intervals
 }
 

@@ -14,8 +14,8 @@ mod probability;
 mod ranking;
 mod sweep;
 
-pub use confusion::AtThreshold;
 pub(crate) use confusion::Cut;
+pub use confusion::confusion;
 pub(crate) use curve::thin;
 pub use curve::{pr_curve, roc_curve};
 pub use error::Error;
@@ -30,8 +30,3 @@ pub(crate) const RELIABILITY_BINS: usize = 15;
 
 /// A metric's value under the name that `metrics.json` gives it; `None` where it is not defined.
 pub type Named = (&'static str, Option<f64>);
-
-/// A ratio, or `None` where its denominator is 0.
-pub(crate) fn ratio(numerator: f64, denominator: f64) -> Option<f64> {
-    (denominator != 0.0).then(|| numerator / denominator)
-}

@@ -1,10 +1,12 @@
 //! Metrics of P(fake) as a probability: Brier score, log loss, and calibration by bins.
 
-use super::{Error, Named, RELIABILITY_BINS, ratio};
 use artifacts::Label;
 use artifacts::random::stream;
+use artifacts::statistics::ratio;
 use rand::RngExt;
 use rayon::prelude::*;
+
+use super::{Error, Named, RELIABILITY_BINS};
 
 /// Rows handed to a thread at once. Fixed, so that sums do not depend on the number of threads.
 const CHUNK: usize = 1 << 14;

@@ -74,7 +74,7 @@ fn json(row: &Row) -> String {
 }
 
 fn csv(row: &Row) -> String {
-    let text = |text: &str| spreadsheet::harmless(&printable(text)).into_owned();
+    let text = |text: &str| spreadsheet::escape_formula(&printable(text)).into_owned();
     let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     let hash = |hash: Option<artifacts::hash::Hash>| hash.map_or(String::new(), |hash| hash.to_string());
     let fields = [

@@ -52,7 +52,7 @@ impl Calibration {
             return own;
         }
         let mut why = own;
-        for dir in run.further_evaluations()? {
+        for dir in run.named_evaluations()? {
             match Calibration::of_evaluation(&dir, weights) {
                 Ok(Ok(calibration)) => return Ok(Ok(calibration)),
                 Ok(Err(Uncalibrated::NotFitted)) if why.is_ok() => why = Ok(Err(Uncalibrated::NotFitted)),

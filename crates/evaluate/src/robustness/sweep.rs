@@ -7,7 +7,9 @@ use artifacts::Label;
 use artifacts::predictions::Prediction;
 use artifacts::progress::Progress;
 use artifacts::random::stream;
-use artifacts::schema::{Flip, FlippingImage, Interval, Robustness, RobustnessCurve, RobustnessPoint, Scores};
+use artifacts::schema::{
+    Flip, FlippingImage, Interval, Proportion, Robustness, RobustnessCurve, RobustnessPoint, Scores,
+};
 use artifacts::shard::Shards;
 use rayon::prelude::*;
 
@@ -18,7 +20,6 @@ use crate::bootstrap::View;
 use crate::config::Config;
 use crate::detector::Detector;
 use crate::judge::{Scored, with_intervals};
-use crate::metrics::ratio;
 use crate::predict::Preprocessing;
 use crate::significance::wilson;
 
@@ -141,15 +142,15 @@ impl Sweep<'_> {
             }
             self.flips[image].push(Flip { operation: operation.name().to_owned(), level, p_fake });
         }
-        let (flips, n) = (flips_to_fake + flips_to_real, judged.len() as u64);
+        let flipped = Proportion { hits: flips_to_fake + flips_to_real, n: judged.len() as u64 };
         Ok(RobustnessPoint {
             level,
             scores,
             intervals,
             flips_to_fake,
             flips_to_real,
-            flipped: ratio(flips as f64, n as f64),
-            flipped_interval: wilson(flips, n),
+            flipped: flipped.value(),
+            flipped_interval: wilson(flipped),
         })
     }
 

@@ -1,10 +1,11 @@
 //! DeLong's variance of ROC-AUC, and the test for two of them on the same images.
 
 use artifacts::Label;
+use artifacts::statistics::ratio;
 
 use super::{NORMAL_975, two_sided};
 use crate::calibration::sigmoid;
-use crate::metrics::{Error, Ranking, ratio};
+use crate::metrics::{Error, Ranking};
 
 /// Two ROC-AUCs on the same images, and whether they differ.
 #[derive(Clone, Copy, Debug, PartialEq)]

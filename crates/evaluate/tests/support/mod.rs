@@ -147,7 +147,7 @@ pub(crate) fn program(path: &str, arguments: &[String]) -> Output {
 }
 
 fn complete(writer: DirWriter, stage: &str, summary: Value) {
-    let code = artifacts::Code { version: "0".to_owned(), executable: Hash::of(b"test") };
+    let code = artifacts::Code { version: 1, program: "0".to_owned(), executable: Hash::of(b"test") };
     let manifest = Manifest::of(writer.path(), stage, code).unwrap();
     Manifest { summary, ..manifest }.write(writer.path()).unwrap();
     writer.publish().unwrap();

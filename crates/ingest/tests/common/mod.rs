@@ -28,17 +28,6 @@ pub(crate) fn patches(number: u32, width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// A folder of the shared data, or nothing (and a line that says so) where this machine has none.
-#[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
-pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
-    if !folder.is_dir() {
-        eprintln!("skipped: there is no `{}`", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
 /// A temporary folder with a source in it, and room for a run.
 pub(crate) struct Workplace(tempfile::TempDir);
 

@@ -1,16 +1,14 @@
 //! Inference: batch norm folded into the weights; bias, ReLU and residual in the epilogue; four buffers in turn.
 
-use super::buffer::Buffer;
-use super::convolution::{Convolution, Input};
-use super::epilogue::Folded;
-use super::norm::{Affine, Norm};
-use super::operand::Operand;
-use super::pixels;
-use super::pool::{self, MaxPool};
-use super::simd::Isa;
+use kernels::cpu::{
+    Affine, Buffer, Convolution, Folded, Input, Isa, MaxPool, Norm, Operand, average_pool, normalise_pixels,
+};
+use kernels::max_pool_side;
+use kernels::pixels::ByteValues;
+
 use super::workspace::zeros;
-use crate::architecture::{Block, COLOURS, ConvNorm, Plan, pooled_side};
-use crate::batch::{BatchShape, Normalisation, PixelBatch};
+use crate::architecture::{Block, ConvNorm, Plan};
+use crate::batch::{BatchShape, PixelBatch};
 use crate::error::Result;
 
 /// The trunk for inference.
@@ -75,7 +73,7 @@ impl Inference {
         &mut self,
         plan: &Plan,
         batch: &PixelBatch<'_>,
-        normalisation: &Normalisation,
+        bytes: &ByteValues,
         parameters: &[f32],
         statistics: &[f32],
     ) -> Result<&[f32]> {
@@ -92,7 +90,7 @@ impl Inference {
             Some(weights) => weights,
             none => none.insert(FoldedWeights::new(plan, space, parameters, statistics)?),
         };
-        pixels::normalise(batch, normalisation, plan.stem.padding, space.input.slice_mut());
+        normalise_pixels(batch.data, [batch.height, batch.width], bytes, plan.stem.padding, space.input.slice_mut());
         space.run(weights, isa);
         Ok(&space.features)
     }
@@ -146,24 +144,21 @@ impl FoldedLayer {
 impl Space {
     fn new(plan: &Plan, shape: BatchShape, isa: Isa) -> Result<Self> {
         let BatchShape { images, height, width } = shape;
-        let padding = plan.stem.padding;
-        let stem = Convolution::new(&plan.stem, Input::PaddedPixels, images, (height, width), isa);
-        let pool = MaxPool {
-            images,
-            height: plan.stem.output_side(height),
-            width: plan.stem.output_side(width),
-            channels: plan.stem.outputs,
-        };
-        let mut side = (pooled_side(pool.height), pooled_side(pool.width));
-        let winners = vec![0; images * side.0 * side.1 * plan.stem.outputs];
+        let first = plan.stem.shape(images, (height, width));
+        let stem = Convolution::new(&first, Input::PaddedPixels, isa);
+        let ((height, width), channels) = (first.output(), first.outputs);
+        let pool = MaxPool { images, height, width, channels };
+        let mut side = (max_pool_side(height), max_pool_side(width));
+        let winners = vec![0; images * side.0 * side.1 * channels];
         let mut blocks = Vec::new();
         for block in &plan.blocks {
-            let product = |layer: &ConvNorm, from| Convolution::new(layer, Input::Activations, images, from, isa);
+            let product =
+                |layer: &ConvNorm, from| Convolution::new(&layer.shape(images, from), Input::Activations, isa);
             let downsample = block.downsample.as_ref().map(|layer| product(layer, side));
             let mut main = Vec::new();
             for layer in &block.main {
                 main.push(product(layer, side));
-                side = (layer.output_side(side.0), layer.output_side(side.1));
+                side = layer.shape(images, side).output();
             }
             blocks.push(OfBlock { main, downsample });
         }
@@ -171,7 +166,7 @@ impl Space {
         let largest = products.map(|product| product.forward.output_len()).fold(stem.forward.output_len(), usize::max);
         Ok(Self {
             shape,
-            input: zeros(images * (height + 2 * padding) * (width + 2 * padding) * COLOURS)?,
+            input: zeros(first.padded_input_len())?,
             stem,
             pool,
             winners,
@@ -203,6 +198,6 @@ impl Space {
         }
         let channels = self.features.len() / self.shape.images;
         let len = self.features.len() * self.positions;
-        pool::average(&x.slice()[..len], self.positions, channels, &mut self.features);
+        average_pool(&x.slice()[..len], self.positions, channels, &mut self.features);
     }
 }

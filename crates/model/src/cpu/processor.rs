@@ -2,9 +2,10 @@
 //!
 //! The counterpart of an [`crate::accelerator::Accelerator`], which has memory of its own and can be asked without waiting.
 
-use super::head;
+use kernels::cpu::{Isa, head};
+use kernels::pixels::{ByteValues, byte_values};
+
 use super::inference::Inference;
-use super::simd::Isa;
 use super::trunk::{Mode, Trunk};
 use crate::accelerator::Outcome;
 use crate::architecture::{Head, Plan};
@@ -15,21 +16,22 @@ use crate::parameters::Buffers;
 /// A network's layers on this processor. Batches and classes have been checked before they come here.
 #[derive(Debug)]
 pub(crate) struct Processor {
-    normalisation: Normalisation,
+    /// The normalised value of each byte.
+    bytes: ByteValues,
     trunk: Trunk,
     inference: Inference,
 }
 
 impl Processor {
     /// Without memory: the first batch of a shape plans it.
-    pub(crate) fn new(isa: Isa, normalisation: Normalisation) -> Self {
-        Self { normalisation, trunk: Trunk::new(isa), inference: Inference::new(isa) }
+    pub(crate) fn new(isa: Isa, Normalisation { mean, std }: Normalisation) -> Self {
+        Self { bytes: byte_values(mean, std), trunk: Trunk::new(isa), inference: Inference::new(isa) }
     }
 
     /// The same with other instructions; the tests' references are some.
     #[cfg(test)]
     pub(crate) fn with_isa(self, isa: Isa) -> Self {
-        Self::new(isa, self.normalisation)
+        Self { trunk: Trunk::new(isa), inference: Inference::new(isa), ..self }
     }
 
     /// Forgets what was made of the network's weights, because they have changed.
@@ -94,10 +96,10 @@ impl Processor {
 
     /// Logits `[n, classes]` with the running statistics.
     pub(crate) fn infer(&mut self, plan: &Plan, batch: &PixelBatch<'_>, buffers: &Buffers) -> Result<Vec<f32>> {
-        let Self { normalisation, inference, .. } = self;
+        let Self { bytes, inference, .. } = self;
         buffers.parameters.read(|parameters| {
             buffers.statistics.read(|statistics| {
-                let features = inference.forward(plan, batch, normalisation, parameters, statistics)?;
+                let features = inference.forward(plan, batch, bytes, parameters, statistics)?;
                 let (weight, bias) = of_head(&plan.head, parameters);
                 Ok(head::linear(features, weight, bias))
             })
@@ -131,10 +133,10 @@ impl Processor {
             // The running statistics move on.
             self.forget_weights();
         }
-        let Self { normalisation, trunk, .. } = self;
+        let Self { bytes, trunk, .. } = self;
         let Buffers { parameters, statistics, .. } = buffers;
         parameters.read(|parameters| {
-            statistics.write(|statistics| trunk.forward(plan, batch, normalisation, parameters, statistics, mode))?
+            statistics.write(|statistics| trunk.forward(plan, batch, bytes, parameters, statistics, mode))?
         })?
     }
 }

@@ -1,15 +1,14 @@
 //! The walk over the layers, forward and backward.
 
-use super::epilogue::{Epilogue, MaskByNorm, Statistics, Write};
-use super::norm::{Affine, Sums};
-use super::operand::Operand;
-use super::pool;
-use super::residual::{self, Shortcut};
-use super::simd::Isa;
+use kernels::cpu::{
+    Affine, Buffer, Epilogue, Isa, MaskByNorm, Operand, Shortcut, Statistics, Sums, Write, average_pool,
+    normalise_pixels, residual_join, spread, spread_masked,
+};
+use kernels::pixels::ByteValues;
+
 use super::workspace::{BlockSpace, LayerSpace, Shared, Workspace};
-use super::{buffer::Buffer, pixels};
 use crate::architecture::{Block, ConvNorm, Plan};
-use crate::batch::{Normalisation, PixelBatch};
+use crate::batch::PixelBatch;
 use crate::error::{Error, Result};
 use crate::grad_cam::Evidence;
 
@@ -42,7 +41,7 @@ impl Trunk {
         &mut self,
         plan: &Plan,
         batch: &PixelBatch<'_>,
-        normalisation: &Normalisation,
+        bytes: &ByteValues,
         parameters: &[f32],
         statistics: &mut [f32],
         mode: Mode,
@@ -59,7 +58,7 @@ impl Trunk {
             workspace.check_trainable(plan)?;
         }
         let Workspace { input, stem, pool, pooled, winners, blocks, features, shared, .. } = workspace;
-        pixels::normalise(batch, normalisation, plan.stem.padding, input.slice_mut());
+        normalise_pixels(batch.data, [batch.height, batch.width], bytes, plan.stem.padding, input.slice_mut());
         let mut pass = Forward { isa: self.isa, parameters, statistics, mode, shared };
         pass.conv_norm(&plan.stem, stem, &Operand::Plain(input.slice()));
         pool.forward(self.isa, &stem.norm, stem.z.slice(), pooled.slice_mut(), winners);
@@ -70,7 +69,7 @@ impl Trunk {
             x = space.output.slice();
             (channels, positions) = (space.channels, space.side.0 * space.side.1);
         }
-        pool::average(x, positions, channels, features);
+        average_pool(x, positions, channels, features);
         self.mode = Some(mode);
         Ok(())
     }
@@ -176,9 +175,9 @@ impl Forward<'_> {
         if let (Some(layer), Some(space)) = (&block.downsample, downsample.as_mut()) {
             self.conv_norm(layer, space, &Operand::Plain(x));
         }
-        let shortcut = downsample.as_ref().map_or(Shortcut::Identity(x), Shortcut::Projection);
+        let shortcut = downsample.as_ref().map_or(Shortcut::Identity(x), |layer| Shortcut::Projection(layer.branch()));
         if let Some(last) = main.last() {
-            residual::join(self.isa, last, shortcut, output);
+            residual_join(self.isa, last.branch(), shortcut, output.slice_mut());
         }
     }
 }
@@ -207,10 +206,11 @@ impl Backward<'_> {
     ) {
         let Some(last) = spaces.last_mut() else { return };
         if first == blocks.len() {
-            residual::spread(features_gradient, last, g.slice_mut());
+            spread(features_gradient, last.positions(), last.channels, g.slice_mut());
             return;
         }
-        let units = residual::spread_masked(features_gradient, last, g.slice_mut(), self.shared.sums.slice_mut());
+        let (mask, sums) = (last.mask(), self.shared.sums.slice_mut());
+        let units = spread_masked(features_gradient, last.positions(), &mask, g.slice_mut(), sums);
         self.norms_of_block(&blocks[blocks.len() - 1], last, units);
         for i in (first..blocks.len()).rev() {
             let (before, rest) = spaces.split_at_mut(i);
@@ -219,7 +219,7 @@ impl Backward<'_> {
             let inner = self.inside_of_block(block, space, x, g, inside);
             match before.last_mut() {
                 Some(previous) if i > first => {
-                    let mask = residual::mask_of(previous);
+                    let mask = previous.mask();
                     let units = self.input_of_block(block, space, g, inner, spare, &mask);
                     self.norms_of_block(&blocks[i - 1], previous, units);
                 }

@@ -3,13 +3,10 @@
 //! Kept from forward to backward are the convolutions' outputs `z` and the blocks' outputs; what lies between is made
 //! again from `z` where it is read.
 
-use super::buffer::Buffer;
-use super::convolution::{Convolution, Input};
-use super::method::Method;
-use super::norm::Norm;
-use super::pool::MaxPool;
-use super::simd::Isa;
-use crate::architecture::{Block, COLOURS, ConvNorm, Plan, pooled_side};
+use kernels::cpu::{Branch, Buffer, ConvAlgorithm, Convolution, Input, Isa, MaskByOutput, MaxPool, Norm};
+use kernels::{ConvShape, max_pool_side};
+
+use crate::architecture::{Block, ConvNorm, Plan};
 use crate::batch::BatchShape;
 use crate::error::{Error, Result};
 
@@ -94,16 +91,14 @@ impl Workspace {
     pub(crate) fn new(plan: &Plan, shape: BatchShape, isa: Isa) -> Result<Self> {
         let BatchShape { images, height, width } = shape;
         let mut needs = Needs::default();
-        let padding = plan.stem.padding;
-        let input = zeros(images * (height + 2 * padding) * (width + 2 * padding) * COLOURS)?;
-        let convolution = Convolution::new(&plan.stem, Input::PaddedPixels, images, (height, width), isa);
-        let stem = LayerSpace::new(&plan.stem, convolution, images, (height, width), &mut needs)?;
-        let (height, width) = (plan.stem.output_side(height), plan.stem.output_side(width));
-        let channels = plan.stem.outputs;
+        let first = plan.stem.shape(images, (height, width));
+        let input = zeros(first.padded_input_len())?;
+        let stem = LayerSpace::new(&first, Input::PaddedPixels, isa, &mut needs)?;
+        let ((height, width), channels) = (first.output(), first.outputs);
         let pool = MaxPool { images, height, width, channels };
         needs.sums = needs.sums.max(images * height * 2 * channels);
-        needs.between = stem.pixels * channels;
-        let mut side = (pooled_side(height), pooled_side(width));
+        needs.between = first.output_len();
+        let mut side = (max_pool_side(height), max_pool_side(width));
         let pooled = images * side.0 * side.1 * channels;
         let mut blocks = Vec::new();
         for block in &plan.blocks {
@@ -143,17 +138,18 @@ impl Workspace {
 
 impl BlockSpace {
     fn new(block: &Block, images: usize, from: (usize, usize), isa: Isa, needs: &mut Needs) -> Result<Self> {
-        let mut layer = |layer: &ConvNorm, from: (usize, usize)| {
-            LayerSpace::new(layer, Convolution::new(layer, Input::Activations, images, from, isa), images, from, needs)
+        let mut layer = |layer: &ConvNorm, from| {
+            let shape = layer.shape(images, from);
+            Ok::<_, Error>((LayerSpace::new(&shape, Input::Activations, isa, needs)?, shape.output()))
         };
         let (mut side, mut channels) = (from, 0);
         let mut main = Vec::new();
         for conv in &block.main {
-            main.push(layer(conv, side)?);
-            side = (conv.output_side(side.0), conv.output_side(side.1));
-            channels = conv.outputs;
+            let (space, output) = layer(conv, side)?;
+            main.push(space);
+            (side, channels) = (output, conv.outputs);
         }
-        let downsample = block.downsample.as_ref().map(|conv| layer(conv, from)).transpose()?;
+        let downsample = block.downsample.as_ref().map(|conv| layer(conv, from)).transpose()?.map(|(space, _)| space);
         let len = images * side.0 * side.1 * channels;
         needs.between = needs.between.max(len);
         for conv in &main[..main.len() - 1] {
@@ -164,24 +160,41 @@ impl BlockSpace {
 }
 
 impl LayerSpace {
-    fn new(
-        layer: &ConvNorm,
-        convolution: Convolution,
-        images: usize,
-        from: (usize, usize),
-        needs: &mut Needs,
-    ) -> Result<Self> {
-        let pixels = images * layer.output_side(from.0) * layer.output_side(from.1);
+    fn new(shape: &ConvShape, input: Input, isa: Isa, needs: &mut Needs) -> Result<Self> {
+        let convolution = Convolution::new(shape, input, isa);
         let products = std::iter::once(&convolution.forward).chain(&convolution.input);
-        let units = products.map(Method::unit_count).max().unwrap_or(0);
+        let units = products.map(ConvAlgorithm::unit_count).max().unwrap_or(0);
         needs.packed = needs.packed.max(convolution.packed_len());
         needs.partial = needs.partial.max(convolution.weights.partial_len());
-        needs.sums = needs.sums.max(units * 3 * layer.outputs.max(layer.inputs));
-        Ok(Self { convolution, norm: Norm::new(layer.outputs), z: zeros(pixels * layer.outputs)?, pixels })
+        needs.sums = needs.sums.max(units * 3 * shape.outputs.max(shape.inputs));
+        let (norm, z) = (Norm::new(shape.outputs), zeros(shape.output_len())?);
+        Ok(Self { convolution, norm, z, pixels: shape.output_pixels() })
+    }
+
+    /// The output and the batch norm after it.
+    pub(crate) fn branch(&self) -> Branch<'_> {
+        Branch { z: self.z.slice(), norm: &self.norm }
     }
 }
 
-/// A buffer of zeros, or the error that says how large it was to be.
+impl BlockSpace {
+    /// Positions of the output.
+    pub(crate) fn positions(&self) -> usize {
+        self.side.0 * self.side.1
+    }
+
+    /// The mask of the output's ReLU, with what the sums for the batch norms below it are computed from.
+    pub(crate) fn mask(&self) -> MaskByOutput<'_> {
+        let last = &self.main[self.main.len() - 1];
+        MaskByOutput {
+            y: self.output.slice(),
+            main: (last.z.slice(), &last.norm.mean),
+            shortcut: self.downsample.as_ref().map(|layer| (layer.z.slice(), layer.norm.mean.as_slice())),
+        }
+    }
+}
+
+/// A buffer of zeros.
 pub(crate) fn zeros(len: usize) -> Result<Buffer> {
-    Buffer::zeros(len).map_err(|source| Error::Memory { bytes: len.saturating_mul(size_of::<f32>()), source })
+    Ok(Buffer::zeros(len)?)
 }

@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
-use super::engine::{Engine, Precision};
-use super::kernels;
-use super::parameters::{Parameters, download};
+use kernels::Precision;
+use kernels::adam::AdamStep;
+use kernels::cuda::{Engine, download, launch};
+
+use super::parameters::Parameters;
 use super::session::Session;
 use crate::accelerator::{Accelerator, Moments, Outcome, Values};
-use crate::adam::Update;
 use crate::architecture::Plan;
 use crate::batch::{HeatMap, PixelBatch};
 use crate::error::Result;
@@ -28,27 +29,27 @@ impl<E: Engine + std::fmt::Debug + 'static> Accelerator for Session<E> {
     }
 
     fn start_step(&mut self, plan: &Plan, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<()> {
-        Ok(Session::start_step(self, plan, batch, labels)?)
+        Session::start_step(self, plan, batch, labels)
     }
 
     fn outcomes(&mut self) -> Result<Vec<Outcome>> {
-        Ok(Session::outcomes(self)?)
+        Session::outcomes(self)
     }
 
     fn start_inference(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<()> {
-        Ok(Session::start_inference(self, plan, batch)?)
+        Session::start_inference(self, plan, batch)
     }
 
     fn inferences(&mut self) -> Result<Vec<Vec<f32>>> {
-        Ok(Session::inferences(self)?)
+        Session::inferences(self)
     }
 
     fn forward_features(&mut self, plan: &Plan, batch: &PixelBatch<'_>) -> Result<Vec<f32>> {
-        Ok(Session::forward_features(self, plan, batch)?)
+        Session::forward_features(self, plan, batch)
     }
 
     fn backward_features(&mut self, gradient: &[f32]) -> Result<()> {
-        Ok(Session::backward_features(self, gradient)?)
+        Session::backward_features(self, gradient)
     }
 
     fn grad_cam(
@@ -81,11 +82,11 @@ struct OnDevice<E: Engine> {
 }
 
 impl<E: Engine + std::fmt::Debug> Moments for OnDevice<E> {
-    fn step(&mut self, update: Update) -> Result<()> {
+    fn step(&mut self, update: AdamStep) -> Result<()> {
         self.parameters.changes();
         let moments = self.memory.each_ref().map(|memory| self.engine.address(memory));
         let buffers = self.parameters.adam_buffers(moments);
-        Ok(kernels::adam(&*self.engine, self.precision, &buffers, update)?)
+        Ok(launch::adam(&*self.engine, self.precision, &buffers, update)?)
     }
 
     fn upload(&mut self, mean: &[f32], squares: &[f32]) -> Result<()> {

@@ -4,13 +4,14 @@
 //! goes into the bias of the convolution it is added to, so that it is a plain convolution with folded weights. The stem
 //! stays as it is: max pooling takes its batch norm in passing already.
 
-use super::engine::{Address, Engine, NULL, Precision};
-use super::error::Result;
-use super::kernels;
+use kernels::Precision;
+use kernels::batch_norm::EPSILON;
+use kernels::cuda::{Address, Engine, FusedOperands, NULL, Result, launch};
+
 use super::parameters::Parameters;
 use super::trunk::{Mode, Pass};
 use super::workspace::{BlockSpace, LayerSpace, Workspace};
-use crate::architecture::{NORM_EPSILON, Plan};
+use crate::architecture::Plan;
 
 /// A convolution with its folded batch norm.
 #[derive(Clone, Copy, Debug)]
@@ -19,21 +20,6 @@ pub(crate) struct FoldedLayer {
     weight: Address,
     /// `[outputs]` in the stored element.
     bias: Address,
-}
-
-/// The operands of a convolution with bias, shortcut and ReLU.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Fused {
-    /// Input.
-    pub(crate) x: Address,
-    /// Weight.
-    pub(crate) weight: Address,
-    /// Bias, `[outputs]` in the stored element.
-    pub(crate) bias: Address,
-    /// What is added before the ReLU, in the output's shape, or [`NULL`].
-    pub(crate) shortcut: Address,
-    /// Output.
-    pub(crate) y: Address,
 }
 
 /// Folded copies of all convolutions but the stem.
@@ -87,10 +73,10 @@ impl<E: Engine> Folded<E> {
     fn fold(&self, engine: &E, layer: &LayerSpace<E>, projection: Address) -> Result<()> {
         let (values, to) = (&layer.values, self.layers[layer.index]);
         let shape = layer.shape.matrix();
-        kernels::norm_of_running(engine, shape.channels, &values.norm, layer.coefficients, NORM_EPSILON)?;
+        launch::norm_of_running(engine, shape.channels, &values.norm, layer.coefficients, EPSILON)?;
         let from = [values.master, layer.coefficients, projection];
         let outputs = shape.channels;
-        kernels::fold_norm(engine, shape.precision, from, [to.weight, to.bias], [outputs, values.weight_len / outputs])
+        launch::fold_norm(engine, shape.precision, from, [to.weight, to.bias], [outputs, values.weight_len / outputs])
     }
 }
 
@@ -98,7 +84,7 @@ impl<E: Engine> Pass<'_, E> {
     /// From the normalised pixels to the features, in evaluation mode.
     ///
     /// # Errors
-    /// [`super::Error::NoFusion`] where the device has no fused convolution; some of the layers have been done then.
+    /// [`kernels::cuda::Error::NoFusion`] where the device has no fused convolution; some of the layers have been done then.
     pub(crate) fn forward_folded(&self, folded: &Folded<E>) -> Result<()> {
         debug_assert_eq!(self.mode, Mode::Evaluation);
         let mut x = self.stem()?;
@@ -122,7 +108,7 @@ impl<E: Engine> Pass<'_, E> {
             let FoldedLayer { weight, bias } = folded.layers[layer.index];
             let last = i + 1 == block.main.len();
             let (shortcut, y) = if last { (shortcut, block.output) } else { (NULL, layer.y) };
-            let operands = Fused { x: input, weight, bias, shortcut, y };
+            let operands = FusedOperands { x: input, weight, bias, shortcut, y };
             self.engine.convolve_fused(&layer.convolution, scratch, operands)?;
             input = y;
         }

@@ -6,14 +6,14 @@
 
 use std::cell::Cell;
 
-use super::engine::{Address, Engine, NULL, Precision};
-use super::error::Result;
-use super::kernels::{AdamBuffers, NormValues};
+use kernels::Precision;
+use kernels::cuda::launch::{AdamBuffers, NormValues};
+use kernels::cuda::shapes::INPUT_MULTIPLE;
+use kernels::cuda::{Address, Engine, NULL, Result, download};
+
 use crate::architecture::{ConvNorm, Plan};
 use crate::parameters::Entry;
 
-/// The stem's three colours become four channels; all other layers have multiples already.
-pub(crate) const INPUT_MULTIPLE: usize = 4;
 /// Elements that each tensor's place divides by: 128 bytes of bf16, a cache line.
 const ALIGNMENT: usize = 64;
 
@@ -281,11 +281,4 @@ impl<E: Engine> Parameters<E> {
         host.copy_from_slice(&download(engine, self.addresses.statistics, self.statistics_len)?);
         Ok(())
     }
-}
-
-/// `len` elements from the device, after all work asked for so far.
-pub(crate) fn download<T: bytemuck::Pod>(engine: &impl Engine, from: Address, len: usize) -> Result<Vec<T>> {
-    let mut values = vec![T::zeroed(); len];
-    engine.download(from, bytemuck::cast_slice_mut(&mut values))?;
-    Ok(values)
 }

@@ -6,8 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::engine::Engine;
-use super::error::Result;
+use kernels::cuda::{Engine, Result};
 
 /// A walk that is always the same for a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,18 +3,20 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::engine::{Address, Engine, NULL, Precision, Purpose};
-use super::error::{Error, Result};
+use kernels::Precision;
+use kernels::cuda::shapes::Images;
+use kernels::cuda::{self, Address, Engine, NULL, download, launch};
+use kernels::pixels::{COLOURS, byte_values};
+
 use super::folded::Folded;
-use super::kernels;
-use super::parameters::{HeadValues, Parameters, download};
+use super::parameters::{HeadValues, Parameters};
 use super::recordings::{Recordings, Walk};
-use super::shapes::Images;
 use super::trunk::{Mode, Pass};
-use super::workspace::{LOSS_BYTES, Workspace};
+use super::workspace::{LOSS_BYTES, Purpose, Workspace};
 use crate::accelerator::Outcome;
-use crate::architecture::{COLOURS, Plan};
+use crate::architecture::Plan;
 use crate::batch::{BatchShape, Normalisation, PixelBatch};
+use crate::error::{Error, Result};
 
 const F32: usize = size_of::<f32>();
 /// Batches that may be on their way to the device: one is computed with while the next is copied.
@@ -71,9 +73,9 @@ impl<E: Engine> Session<E> {
     /// A network of zeros.
     pub(crate) fn new(engine: Rc<E>, plan: &Plan, precision: Precision, normalisation: &Normalisation) -> Result<Self> {
         let parameters = Rc::new(Parameters::new(&*engine, plan, precision)?);
-        let values = byte_values(normalisation);
-        let table = engine.allocate(values.len() * F32)?;
-        engine.upload(bytemuck::cast_slice(&values), engine.address(&table))?;
+        let values = byte_values(normalisation.mean, normalisation.std);
+        let table = engine.allocate(size_of_val(&values))?;
+        engine.upload(bytemuck::cast_slice(values.as_flattened()), engine.address(&table))?;
         Ok(Self {
             engine,
             precision,
@@ -114,10 +116,10 @@ impl<E: Engine> Session<E> {
         planned.logits(engine, &head)?;
         let space = &planned.workspace;
         let (features, gradient) = (space.features, space.logits_gradient);
-        kernels::cross_entropy(engine, &space.head, logits(space), labels, gradient, space.outputs)?;
+        launch::cross_entropy(engine, &space.head, logits(space), labels, gradient, space.outputs)?;
         engine.consumed(self.next_slot)?;
-        kernels::linear_backward_weights(engine, &space.head, features[0], gradient, head.gradients)?;
-        kernels::linear_backward_features(engine, &space.head, gradient, head.values[0], features[1])?;
+        launch::linear_backward_weights(engine, &space.head, features[0], gradient, head.gradients)?;
+        launch::linear_backward_features(engine, &space.head, gradient, head.values[0], features[1])?;
         planned.backward(engine)?;
         let space = &planned.workspace;
         self.steps.pending.push_back(engine.read_later(space.outputs, bytes_of_outcome(space))?);
@@ -163,10 +165,10 @@ impl<E: Engine> Session<E> {
             if let Some(folded) = &mut self.folded {
                 folded.refresh(engine, space, &self.parameters)?;
                 match recordings.walk(engine, Walk::Folded, || pass.forward_folded(folded)) {
-                    Err(error @ Error::NoFusion(_)) => {
+                    Err(error @ cuda::Error::NoFusion(_)) => {
                         artifacts::progress::line(&format!("{error}: inference goes without"));
                     }
-                    done => return done,
+                    done => return Ok(done?),
                 }
             }
             // The fused ones that did run are overwritten; the memory is given back once they are done. Recordings that
@@ -212,15 +214,15 @@ impl<E: Engine> Session<E> {
         let pass = Pass { engine, space, mode: Mode::Evaluation };
         pass.forward()?;
         planned.logits(engine, &head)?;
-        kernels::one_hot(engine, &space.head, classes, space.logits_gradient)?;
+        launch::one_hot(engine, &space.head, classes, space.logits_gradient)?;
         engine.consumed(self.next_slot)?;
         let (gradient, features_gradient) = (space.logits_gradient, space.features[1]);
-        kernels::linear_backward_features(engine, &space.head, gradient, head.values[0], features_gradient)?;
+        launch::linear_backward_features(engine, &space.head, gradient, head.values[0], features_gradient)?;
         let parts = pass.backward_to(Some(target))?;
         let block = &space.blocks[target];
         let [weights, map] = space.cam;
-        kernels::cam_weights(engine, &block.shape, parts, weights)?;
-        kernels::cam_map(engine, &block.shape, block.output, weights, map)?;
+        launch::cam_weights(engine, &block.shape, parts, weights)?;
+        launch::cam_map(engine, &block.shape, block.output, weights, map)?;
         let maps = download(engine, map, block.shape.images * block.shape.positions())?;
         let values = download(engine, logits(space), space.head.images * space.head.classes)?;
         Ok((maps, [block.shape.height, block.shape.width], values))
@@ -240,7 +242,7 @@ impl<E: Engine> Session<E> {
         let images = Images { height: batch.height, width: batch.width, ..images };
         let table = self.engine.address(&self.table);
         // The loader has mirrored what is to be mirrored.
-        kernels::normalise_pixels(&*self.engine, &images, pixels, table, NULL, space.input)?;
+        launch::normalise_pixels(&*self.engine, &images, pixels, table, NULL, space.input)?;
         Ok(places)
     }
 
@@ -337,7 +339,7 @@ impl<E: Engine> Planned<E> {
     /// From the features on.
     fn logits(&self, engine: &E, head: &HeadValues) -> Result<()> {
         let space = &self.workspace;
-        kernels::linear(engine, &space.head, space.features[0], head.values, logits(space))
+        launch::linear(engine, &space.head, space.features[0], head.values, logits(space))
     }
 }
 
@@ -370,7 +372,7 @@ impl<E: Engine> Unread<E> {
 
 /// The one at hand.
 fn current<E: Engine>(planned: &mut [Planned<E>]) -> Result<&mut Planned<E>> {
-    planned.last_mut().ok_or(Error::NoWorkspace)
+    planned.last_mut().ok_or(Error::NoForward)
 }
 
 /// Bytes of a step's loss and logits.
@@ -380,10 +382,4 @@ fn bytes_of_outcome<E: Engine>(space: &Workspace<E>) -> usize {
 
 fn logits<E: Engine>(space: &Workspace<E>) -> Address {
     space.outputs + LOSS_BYTES as Address
-}
-
-/// The 256 values that a byte can become, for each colour, with torchvision's arithmetic: `(byte / 255 - mean) / std`.
-fn byte_values(normalisation: &Normalisation) -> Vec<f32> {
-    let value = |c: usize, byte: usize| (byte as f32 / 255.0 - normalisation.mean[c]) / normalisation.std[c];
-    (0..COLOURS).flat_map(|c| (0..256).map(move |byte| value(c, byte))).collect()
 }

@@ -1,10 +1,10 @@
 //! The walk over the layers on a device, forward and backward. Nothing here waits or allocates.
 
-use super::engine::{Address, Engine, NULL};
-use super::error::Result;
-use super::kernels::{self, Join, Shortcut};
+use kernels::batch_norm::{EPSILON, MOMENTUM};
+use kernels::cuda::launch::{self, Join, Shortcut};
+use kernels::cuda::{Address, Engine, NULL, Result};
+
 use super::workspace::{BlockSpace, Gradients, LayerSpace, Workspace};
-use crate::architecture::{NORM_EPSILON, NORM_MOMENTUM};
 
 /// Which statistics batch norm uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +37,14 @@ impl<E: Engine> Pass<'_, E> {
     pub(crate) fn stem(&self) -> Result<Address> {
         let Workspace { input, stem, pooled, winners, .. } = self.space;
         self.conv_norm(stem, *input)?;
-        kernels::max_pool(self.engine, &stem.shape, stem.z, stem.coefficients, *pooled, *winners)?;
+        launch::max_pool(self.engine, &stem.shape, stem.z, stem.coefficients, *pooled, *winners)?;
         Ok(*pooled)
     }
 
     /// The average of `x`, the last block's output.
     pub(crate) fn features(&self, x: Address) -> Result<()> {
         match self.space.blocks.last() {
-            Some(last) => kernels::average_pool(self.engine, &last.shape, x, self.space.features[0]),
+            Some(last) => launch::average_pool(self.engine, &last.shape, x, self.space.features[0]),
             None => Ok(()),
         }
     }
@@ -56,13 +56,11 @@ impl<E: Engine> Pass<'_, E> {
         match self.mode {
             Mode::Training => {
                 let sums = self.space.sums;
-                kernels::norm_statistics(engine, &shape, layer.z, sums)?;
-                let constants = [NORM_EPSILON, NORM_MOMENTUM];
-                kernels::norm_of_batch(engine, &shape, sums, norm, layer.coefficients, constants)
+                launch::norm_statistics(engine, &shape, layer.z, sums)?;
+                let constants = [EPSILON, MOMENTUM];
+                launch::norm_of_batch(engine, &shape, sums, norm, layer.coefficients, constants)
             }
-            Mode::Evaluation => {
-                kernels::norm_of_running(engine, shape.channels, norm, layer.coefficients, NORM_EPSILON)
-            }
+            Mode::Evaluation => launch::norm_of_running(engine, shape.channels, norm, layer.coefficients, EPSILON),
         }
     }
 
@@ -79,7 +77,7 @@ impl<E: Engine> Pass<'_, E> {
             self.conv_norm(layer, input)?;
             let last = i + 1 == block.main.len();
             let (shortcut, y) = if last { (shortcut, block.output) } else { (Shortcut::None, layer.y) };
-            kernels::norm_apply(self.engine, &layer.shape.matrix(), layer.z, layer.coefficients, shortcut, y)?;
+            launch::norm_apply(self.engine, &layer.shape.matrix(), layer.z, layer.coefficients, shortcut, y)?;
             input = y;
         }
         Ok(())
@@ -89,7 +87,7 @@ impl<E: Engine> Pass<'_, E> {
     pub(crate) fn backward(&self) -> Result<()> {
         let parts = self.backward_to(None)?;
         let Workspace { stem, winners, input, gradients, .. } = self.space;
-        kernels::max_pool_backward(self.engine, &stem.shape, parts, *winners, gradients.inner)?;
+        launch::max_pool_backward(self.engine, &stem.shape, parts, *winners, gradients.inner)?;
         self.gradient_of_z(stem, gradients.inner)?;
         self.weight_gradient(stem, *input, gradients.z)
     }
@@ -99,7 +97,7 @@ impl<E: Engine> Pass<'_, E> {
         let Workspace { blocks, features, gradients, pooled, .. } = self.space;
         let mut parts = [gradients.block, NULL];
         if let Some(last) = blocks.last() {
-            kernels::average_pool_backward(self.engine, &last.shape, features[1], gradients.block)?;
+            launch::average_pool_backward(self.engine, &last.shape, features[1], gradients.block)?;
         }
         let first = target.map_or(0, |target| target + 1);
         for i in (first..blocks.len()).rev() {
@@ -124,12 +122,12 @@ impl<E: Engine> Pass<'_, E> {
             main: (last.z, last.coefficients),
             projection: downsample.map_or((NULL, NULL), |layer| (layer.z, layer.coefficients)),
         };
-        kernels::join_backward(engine, &shape, &join, g, self.space.sums)?;
+        launch::join_backward(engine, &shape, &join, g, self.space.sums)?;
         self.differentiate(last, 1)?;
-        kernels::norm_backward_apply(engine, &shape, g, last.z, last.coefficients, false, z)?;
+        launch::norm_backward_apply(engine, &shape, g, last.z, last.coefficients, false, z)?;
         if let Some(layer) = downsample {
             self.differentiate(layer, 2)?;
-            kernels::norm_backward_apply(engine, &shape, g, layer.z, layer.coefficients, false, projection)?;
+            launch::norm_backward_apply(engine, &shape, g, layer.z, layer.coefficients, false, projection)?;
         }
         let mut layer = last;
         for below in inside.iter().rev() {
@@ -151,11 +149,11 @@ impl<E: Engine> Pass<'_, E> {
     fn gradient_of_z(&self, layer: &LayerSpace<E>, g: Address) -> Result<()> {
         let (engine, shape) = (self.engine, layer.shape.matrix());
         if self.mode == Mode::Training {
-            kernels::norm_backward_sums(engine, &shape, g, layer.z, layer.coefficients, self.space.sums)?;
+            launch::norm_backward_sums(engine, &shape, g, layer.z, layer.coefficients, self.space.sums)?;
         }
         self.differentiate(layer, 1)?;
         let to = self.space.gradients.z;
-        kernels::norm_backward_apply(engine, &shape, g, layer.z, layer.coefficients, true, to)
+        launch::norm_backward_apply(engine, &shape, g, layer.z, layer.coefficients, true, to)
     }
 
     /// The coefficients of a norm's gradient; in training from the sums of `kind` that the last kernel left.
@@ -163,9 +161,9 @@ impl<E: Engine> Pass<'_, E> {
         let (engine, shape, gradients) = (self.engine, layer.shape.matrix(), layer.values.norm_gradients);
         match self.mode {
             Mode::Training => {
-                kernels::norm_differentiate(engine, &shape, self.space.sums, kind, layer.coefficients, gradients)
+                launch::norm_differentiate(engine, &shape, self.space.sums, kind, layer.coefficients, gradients)
             }
-            Mode::Evaluation => kernels::norm_differentiate_running(engine, shape.channels, layer.coefficients),
+            Mode::Evaluation => launch::norm_differentiate_running(engine, shape.channels, layer.coefficients),
         }
     }
 

@@ -7,13 +7,26 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::engine::{Address, Backward, Engine, Geometry, NULL, Precision, Purpose, Scratch};
-use super::error::{Error, Result};
-use super::parameters::{INPUT_MULTIPLE, LayerValues, Parameters};
-use super::prepared;
-use super::shapes::{CHANNEL_MULTIPLE, COEFFICIENTS, HeadShape, Images, SUMS};
-use crate::architecture::{Block, COLOURS, ConvNorm, Plan};
+use kernels::cuda::shapes::{CHANNEL_MULTIPLE, COEFFICIENTS, HeadShape, INPUT_MULTIPLE, Images, SUMS};
+use kernels::cuda::{Address, Engine, NULL, Scratch};
+use kernels::pixels::COLOURS;
+use kernels::{ConvShape, Precision};
+
+use super::parameters::{LayerValues, Parameters};
+use crate::architecture::{Block, ConvNorm, Plan};
 use crate::batch::BatchShape;
+use crate::error::{Error, Result};
+
+/// What the memory of a batch shape is for. Each serves those before it too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    /// Forward alone: an activation's memory is another's once it has been read.
+    Inference,
+    /// Grad-CAM: the gradients of activations, but none of parameters.
+    Explanation,
+    /// All gradients.
+    Training,
+}
 
 const F32: usize = size_of::<f32>();
 
@@ -210,9 +223,9 @@ impl<E: Engine> Planner<'_, E> {
     }
 
     /// The gradients that the next layer is asked for: that of the pixels is nobody's.
-    fn backward(&self) -> Backward {
+    fn gradients(&self) -> kernels::Gradients {
         let weight = self.purpose == Purpose::Training;
-        Backward { input: self.purpose != Purpose::Inference && self.layers > 0, weight }
+        kernels::Gradients { input: self.purpose != Purpose::Inference && self.layers > 0, weight }
     }
 
     /// `layer` on an input of shape `from`; its activations have no place yet.
@@ -224,18 +237,9 @@ impl<E: Engine> Planner<'_, E> {
                 multiple: CHANNEL_MULTIPLE,
             });
         }
-        let geometry = Geometry {
-            images: from.images,
-            height: from.height,
-            width: from.width,
-            inputs: from.channels,
-            outputs: layer.outputs,
-            kernel: layer.kernel,
-            stride: layer.stride,
-            padding: layer.padding,
-        };
-        let (convolution, scratch) = prepared::convolution(self.engine, geometry, from.precision, self.backward())?;
-        let (height, width) = geometry.output();
+        let shape = ConvShape { inputs: from.channels, ..layer.shape(from.images, (from.height, from.width)) };
+        let (convolution, scratch) = self.engine.convolution(&shape, from.precision, self.gradients())?;
+        let (height, width) = shape.output();
         let shape = Images { height, width, channels: layer.outputs, ..*from };
         let matrix = shape.matrix();
         self.scratch = self.scratch.max(scratch);

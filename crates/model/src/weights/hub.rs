@@ -29,7 +29,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use artifacts::atomic;
-use fetch::{Authorization, Checksum, Client, Environment, Expected, Head, Request, Url};
+use fetch::{Authorization, Checksum, Client, Environment, ExpectedFile, Request, ResponseHead, Url};
 
 use cache::Cache;
 pub use error::Error;
@@ -78,9 +78,9 @@ struct Metadata {
 impl Hub {
     /// The hub of this process's environment, which shows the download of `name` on standard error.
     fn of_process(name: &Name) -> Result<Hub, Error> {
-        let environment = Environment::of_process();
-        let client = Client::of(&environment).map_err(Error::Client)?;
-        Hub::new(&environment, client.observed_by(fetch::narrator(name.to_string())))
+        let environment = Environment::from_process();
+        let client = Client::from_environment(&environment).map_err(Error::Client)?;
+        Hub::new(&environment, client.with_observer(fetch::progress_observer(name.to_string())))
     }
 
     /// The hub of an environment.
@@ -115,7 +115,7 @@ impl Hub {
             return Ok(path);
         }
         let metadata = self.metadata(name)?;
-        let expected = Expected { bytes: metadata.bytes, checksum: Checksum::sha256_from_hex(&metadata.etag) };
+        let expected = ExpectedFile { bytes: metadata.bytes, checksum: Checksum::sha256_from_hex(&metadata.etag) };
         let blob = self.cache.blob(name, &metadata.etag);
         if blob.exists() && !is_sound(&blob, &expected) {
             atomic::remove_file(&blob)?;
@@ -159,7 +159,7 @@ impl Hub {
 
 /// Reads the headers of a file (<https://huggingface.co/docs/huggingface_hub/package_reference/file_download>). They
 /// become names in the cache, so nothing but plain names is let through.
-fn metadata(head: &Head) -> Result<Metadata, String> {
+fn metadata(head: &ResponseHead) -> Result<Metadata, String> {
     let commit = head.get("x-repo-commit").ok_or("it sends no `x-repo-commit`")?.trim();
     let etag = head.get("x-linked-etag").or_else(|| head.get("etag")).ok_or("it sends no entity tag")?;
     let etag = etag.trim().trim_start_matches("W/").trim_matches('"');
@@ -171,14 +171,14 @@ fn metadata(head: &Head) -> Result<Metadata, String> {
     }
     let linked = head.get("x-linked-size").and_then(|size| size.trim().parse().ok());
     // The length of a redirect is that of its own body.
-    let own = head.length().filter(|_| head.status == 200);
+    let own = head.length().filter(|_| head.status() == 200);
     Ok(Metadata { commit: commit.to_owned(), etag: etag.to_owned(), bytes: linked.or(own) })
 }
 
 /// Whether a file that lies in the cache without being linked is what its name says.
-fn is_sound(blob: &Path, expected: &Expected) -> bool {
+fn is_sound(blob: &Path, expected: &ExpectedFile) -> bool {
     let size_fits = expected.bytes.is_none_or(|bytes| blob.metadata().is_ok_and(|meta| meta.len() == bytes));
-    size_fits && expected.checksum.is_none_or(|wanted| wanted.of_file_alike(blob).is_ok_and(|actual| actual == wanted))
+    size_fits && expected.checksum.is_none_or(|wanted| wanted.recompute(blob).is_ok_and(|actual| actual == wanted))
 }
 
 fn token(environment: &Environment, home: Option<&Path>) -> Option<String> {

@@ -219,8 +219,7 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn vector_instructions_change_no_byte() {
         if !is_x86_feature_detected!("avx2") {
-            eprintln!("skipped: this processor has no AVX2");
-            return;
+            return testing::skip(testing::Need::Avx2, "this processor has no AVX2");
         }
         for (input, output) in [(1, 5), (2, 1), (3, 7), (17, 16), (64, 64), (101, 37), (300, 9), (21, 130)] {
             for filter in [Filter::Box, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {

@@ -1,4 +1,4 @@
-//! `candling-compare-report`: the page of a comparison.
+//! `candling-compare-report`: makes the page of a comparison.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,12 +9,12 @@ use artifacts::stage::{self, Failure};
 use clap::Parser;
 use report::comparison;
 
-/// Make the page of a comparison that candling-compare has written: detectors side by side in one HTML file that opens
-/// offline, its figures as SVG and PNG, its numbers as CSV.
+/// Make the page of a comparison that candling-compare wrote: an HTML page that works offline, its figures as SVG and PNG,
+/// and its numbers as CSV
 #[derive(Parser)]
 #[command(name = "candling-compare-report", version)]
 struct Args {
-    /// The comparison's folder
+    /// Folder of the comparison
     #[arg(value_name = "DIR", default_value = Comparison::DEFAULT_DIR)]
     dir: PathBuf,
 }

@@ -1,21 +1,20 @@
-//! The figures of a comparison: ROC curves over each other, and the differences of scores.
+//! The figures of a comparison: all ROC curves in one chart, and the differences of the scores.
 
-use artifacts::schema::{Comparison, Interval};
+use artifacts::schema::{Comparison, Interval, Metric};
 use maud::html;
 
-use super::{name, names};
-use crate::figures::{Figure, HoverPoint, picked};
-use crate::metric;
-use crate::number::{count, score};
-use crate::plot::{self, Anchor, Axes, Axis, Ink, Panel, Row, Stroke, decimate, interval_row, line, text};
+use super::detector_names::{name, pair_names};
+use crate::figure::{Figure, HoverPoint, subsample};
+use crate::format_number::{count, score};
+use crate::plot::{self, Anchor, Axes, Axis, Colour, IntervalRow, Panel, Stroke, downsample, interval_row, line, text};
 use crate::table::Table;
 
-/// Curves beyond these are in the CSV only.
-const MOST_CURVES: usize = 6;
-/// Differences beyond these are in the CSV only.
-const MOST_ROWS: usize = 40;
+/// The maximum number of curves in the figure. The others are in the CSV file only.
+const MAX_CURVES: usize = 6;
+/// The maximum number of differences in the figure. The others are in the CSV file only.
+const MAX_ROWS: usize = 40;
 
-/// All figures of a comparison.
+/// The figures of a comparison. A figure is `None` if there are no data for it.
 pub(super) struct Figures {
     pub(super) roc: Option<Figure>,
     pub(super) differences: Option<Figure>,
@@ -23,7 +22,7 @@ pub(super) struct Figures {
 
 impl Figures {
     pub(super) fn draw(comparison: &Comparison) -> Figures {
-        Figures { roc: roc(comparison), differences: differences(comparison) }
+        Figures { roc: draw_roc(comparison), differences: draw_differences(comparison) }
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Figure> {
@@ -31,24 +30,24 @@ impl Figures {
     }
 }
 
-/// What tells the curves apart: colour, and a break in every other line.
-fn look(index: usize) -> Stroke {
+/// Returns the line style of a curve: one of four colours, with dashes from the third curve on.
+fn curve_style(index: usize) -> Stroke {
     const WIDTH: f64 = 2.0;
-    let ink = ink(index);
-    if index % 4 < 2 { Stroke::solid(ink, WIDTH) } else { Stroke::dashed(ink, WIDTH) }
+    let colour = colour(index);
+    if index % 4 < 2 { Stroke::solid(colour, WIDTH) } else { Stroke::dashed(colour, WIDTH) }
 }
 
-fn ink(index: usize) -> Ink {
-    [Ink::First, Ink::Second, Ink::Mark, Ink::Muted][index % 4]
+fn colour(index: usize) -> Colour {
+    [Colour::Primary, Colour::Secondary, Colour::Marker, Colour::Muted][index % 4]
 }
 
-fn roc(comparison: &Comparison) -> Option<Figure> {
+fn draw_roc(comparison: &Comparison) -> Option<Figure> {
     const SIZE: (f64, f64) = (520.0, 458.0);
     const PANEL: Panel = Panel { left: 40.0, top: 30.0, width: 466.0, height: 380.0 };
     const LEGEND_ROW: f64 = 20.0;
     let drawn: Vec<usize> = (0..comparison.entrants.len())
         .filter(|&index| !comparison.entrants[index].roc.is_empty())
-        .take(MOST_CURVES)
+        .take(MAX_CURVES)
         .collect();
     if drawn.is_empty() {
         return None;
@@ -56,20 +55,20 @@ fn roc(comparison: &Comparison) -> Option<Figure> {
     let axes = Axes { panel: PANEL, x: Axis::unit("False-positive rate"), y: Axis::unit("True-positive rate") };
     let pixels = |index: usize| {
         let points: Vec<_> = comparison.entrants[index].roc.iter().map(|point| axes.at(point.x, point.y)).collect();
-        decimate(&points, 0.5)
+        downsample(&points, 0.5)
     };
     let legend = |row: usize, index: usize| {
         let y = PANEL.bottom() - 14.0 - LEGEND_ROW * (drawn.len() - 1 - row) as f64;
-        let words = format!("{} {}", name(comparison, index), score(comparison.entrants[index].scores.roc_auc));
+        let label = format!("{} {}", name(comparison, index), score(comparison.entrants[index].scores.roc_auc));
         html! {
-            (text((PANEL.right() - 42.0, y), Anchor::End, Ink::Text, 13.0, false, &words))
-            (line((PANEL.right() - 34.0, y - 4.0), (PANEL.right() - 8.0, y - 4.0), look(index)))
+            (text((PANEL.right() - 42.0, y), Anchor::End, Colour::Text, 13.0, false, &label))
+            (line((PANEL.right() - 34.0, y - 4.0), (PANEL.right() - 8.0, y - 4.0), curve_style(index)))
         }
     };
     let body = html! {
         (axes.draw())
-        (line(axes.at(0.0, 0.0), axes.at(1.0, 1.0), Stroke::dashed(Ink::Axis, 1.0)))
-        @for &index in &drawn { (plot::curve(&pixels(index), look(index))) }
+        (line(axes.at(0.0, 0.0), axes.at(1.0, 1.0), Stroke::dashed(Colour::Axis, 1.0)))
+        @for &index in &drawn { (plot::curve(&pixels(index), curve_style(index))) }
         @for (row, &index) in drawn.iter().enumerate() { (legend(row, index)) }
     };
     let areas: Vec<String> = drawn
@@ -80,7 +79,7 @@ fn roc(comparison: &Comparison) -> Option<Figure> {
         name: "roc",
         title: "ROC curves".to_owned(),
         description: format!(
-            "Share of the real images called fake against share of the fakes called fake, at every threshold. ROC-AUC: {}.",
+            "Share of real images called fake (x) and share of fakes called fake (y) at every threshold. ROC-AUC: {}.",
             areas.join(", ")
         ),
         size: SIZE,
@@ -91,11 +90,11 @@ fn roc(comparison: &Comparison) -> Option<Figure> {
     })
 }
 
-/// What is said where a point of an entrant's curve is pointed at.
+/// Returns the tooltips of a detector's curve.
 fn roc_hover<'a>(comparison: &'a Comparison, index: usize, axes: &'a Axes) -> impl Iterator<Item = HoverPoint> + 'a {
-    picked(&comparison.entrants[index].roc).map(move |point| HoverPoint {
+    subsample(&comparison.entrants[index].roc).map(move |point| HoverPoint {
         at: axes.at(point.x, point.y),
-        words: format!(
+        tooltip: format!(
             "{}\nfalse-positive rate {:.3}\ntrue-positive rate {:.3}",
             name(comparison, index),
             point.x,
@@ -106,45 +105,46 @@ fn roc_hover<'a>(comparison: &'a Comparison, index: usize, axes: &'a Axes) -> im
 
 fn roc_numbers(comparison: &Comparison) -> Table {
     let mut table = Table::new(&["detector", "threshold", "false_positive_rate", "true_positive_rate"]);
-    for (index, entrant) in comparison.entrants.iter().enumerate() {
-        for point in &entrant.roc {
+    for (index, detector) in comparison.entrants.iter().enumerate() {
+        for point in &detector.roc {
             table.push([name(comparison, index).into(), point.threshold.into(), point.x.into(), point.y.into()]);
         }
     }
     table
 }
 
-fn differences(comparison: &Comparison) -> Option<Figure> {
-    const ROW: f64 = 30.0;
+fn draw_differences(comparison: &Comparison) -> Option<Figure> {
+    const ROW_HEIGHT: f64 = 30.0;
     const WIDTH: f64 = 1000.0;
-    const NAMES: f64 = 400.0;
+    const NAME_WIDTH: f64 = 400.0;
     let rows = rows(comparison);
     if rows.is_empty() {
         return None;
     }
-    let shown = &rows[..rows.len().min(MOST_ROWS)];
+    let shown = &rows[..rows.len().min(MAX_ROWS)];
     let ends = shown.iter().flat_map(|row| {
         let interval = row.interval.unwrap_or(Interval { low: row.value, high: row.value });
         [row.value, interval.low, interval.high]
     });
     let reach = ends.map(f64::abs).fold(0.005, f64::max) * 1.08;
-    let panel = Panel { left: NAMES, top: 4.0, width: WIDTH - NAMES - 90.0, height: ROW * shown.len() as f64 };
-    let x = Axis::new("difference, first minus second", [-reach, reach], 6);
+    let panel =
+        Panel { left: NAME_WIDTH, top: 4.0, width: WIDTH - NAME_WIDTH - 90.0, height: ROW_HEIGHT * shown.len() as f64 };
+    let x = Axis::new("Difference, first minus second", [-reach, reach], 6);
     let axes = Axes { panel, x, y: Axis::none() };
     let zero = axes.x_scale().at(0.0);
     let body = html! {
         (axes.draw())
-        (line((zero, panel.top), (zero, panel.bottom()), Stroke::dashed(Ink::Axis, 1.4)))
+        (line((zero, panel.top), (zero, panel.bottom()), Stroke::dashed(Colour::Axis, 1.4)))
         @for (i, row) in shown.iter().enumerate() {
-            (interval_row(&axes, panel.top + ROW * (i as f64 + 0.5), (WIDTH, ROW), Ink::First, row))
+            (interval_row(&axes, panel.top + ROW_HEIGHT * (i as f64 + 0.5), (WIDTH, ROW_HEIGHT), Colour::Primary, row))
         }
     };
     Some(Figure {
         name: "differences",
         title: "Differences on the same images".to_owned(),
         description: format!(
-            "Each score of the first detector minus that of the second, with its 95% interval over {} resamples of the \
-             images; an interval that holds 0 decides nothing.",
+            "Each score of the first detector minus that of the second, with its 95% confidence interval from {} bootstrap \
+             resamples of the images. If the interval contains 0, the data do not show which detector is better.",
             count(u64::from(comparison.bootstrap.resamples))
         ),
         size: (WIDTH, panel.bottom() + 50.0),
@@ -155,17 +155,17 @@ fn differences(comparison: &Comparison) -> Option<Figure> {
     })
 }
 
-fn rows(comparison: &Comparison) -> Vec<Row> {
-    metric::headline()
+fn rows(comparison: &Comparison) -> Vec<IntervalRow> {
+    Metric::headline()
         .flat_map(|metric| {
             comparison.pairs.iter().filter_map(|pair| {
-                let [first, second] = names(comparison, pair);
+                let [first, second] = pair_names(comparison, pair);
                 let found = pair.differences.iter().find(|difference| difference.score == metric.key)?;
                 let (value, interval) = (found.value?, found.interval);
                 let (name, number) = (format!("{}: {first} − {second}", metric.name), format!("{value:+.3}"));
-                let range = interval.map(|i| format!("\n95% interval {:+.3} to {:+.3}", i.low, i.high));
-                let words = format!("{name}\n{number}{}", range.unwrap_or_default());
-                Some(Row { name, value, interval, number, words })
+                let range = interval.map(|i| format!("\n95% confidence interval {:+.3} to {:+.3}", i.low, i.high));
+                let tooltip = format!("{name}\n{number}{}", range.unwrap_or_default());
+                Some(IntervalRow { name, value, interval, number, tooltip })
             })
         })
         .collect()
@@ -174,7 +174,7 @@ fn rows(comparison: &Comparison) -> Vec<Row> {
 fn difference_numbers(comparison: &Comparison) -> Table {
     let mut table = Table::new(&["first", "second", "score", "difference", "low", "high"]);
     for pair in &comparison.pairs {
-        let [first, second] = names(comparison, pair);
+        let [first, second] = pair_names(comparison, pair);
         for difference in &pair.differences {
             table.push([
                 first.as_str().into(),

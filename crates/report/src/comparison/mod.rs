@@ -1,24 +1,27 @@
-//! Detectors side by side: `compare.json` to a page with its figures and tables.
+//! Turns a comparison of detectors (`compare.json`) into a page with figures and tables.
 
-mod answer;
+mod detector_names;
 mod figures;
+mod limitations;
 mod page;
+mod summary;
 mod tables;
+#[cfg(test)]
+mod test_data;
 
 use std::path::{Path, PathBuf};
 
 use artifacts::atomic::{self, DirWriter};
 use artifacts::names::PAGE;
-use artifacts::schema::{Comparison, Pair};
+use artifacts::schema::Comparison;
 
 use crate::error::Error;
-use crate::text::visible;
-use crate::write;
+use crate::output::{FIGURES_DIR, write_csv, write_figures, write_file};
 
-/// Writes `report/` into the folder of a comparison, and returns the page's path.
+/// Writes `report/` into the folder of a comparison and returns the path of the page.
 ///
 /// # Errors
-/// No comparison there, one that is not whole, or a folder that cannot be written.
+/// Fails if the folder contains no comparison, if the comparison is inconsistent, or if the report cannot be written.
 pub fn write(dir: &Path) -> Result<PathBuf, Error> {
     let path = dir.join(Comparison::FILE);
     if !path.exists() {
@@ -26,70 +29,37 @@ pub fn write(dir: &Path) -> Result<PathBuf, Error> {
         return Err(artifacts::Error::Missing { artifact: "comparison".to_owned(), path, advice }.into());
     }
     let comparison: Comparison = atomic::read_versioned(&path, "comparison", Comparison::SCHEMA_VERSION)?;
-    check(&comparison, &path)?;
+    validate(&comparison, &path)?;
     let target = dir.join(Comparison::REPORT);
     let writer = DirWriter::create(&target)?;
-    let drawn = figures::Figures::draw(&comparison);
-    let simulated = is_simulated(&comparison);
-    write::file(&writer.path().join(PAGE), page::render(&comparison, &drawn).as_bytes())?;
-    let figures = writer.path().join("figures");
-    write::figures(&figures, drawn.all(), simulated)?;
+    let figures = figures::Figures::draw(&comparison);
+    write_file(&writer.path().join(PAGE), page::render(&comparison, &figures).as_bytes())?;
+    let figures_dir = writer.path().join(FIGURES_DIR);
+    write_figures(&figures_dir, figures.all(), uses_simulated_images(&comparison))?;
     for (name, table) in tables::all(&comparison) {
-        write::csv(&figures, name, &table)?;
+        write_csv(&figures_dir, name, &table)?;
     }
     writer.publish()?;
     Ok(target.join(PAGE))
 }
 
-/// A comparison whose parts do not name each other is not drawn.
-fn check(comparison: &Comparison, path: &Path) -> Result<(), Error> {
-    let entrants = comparison.entrants.len();
+/// Checks that pairs and disagreements refer to detectors of the comparison.
+fn validate(comparison: &Comparison, path: &Path) -> Result<(), Error> {
+    let detectors = comparison.entrants.len();
     let malformed = |detail: &str| Err(artifacts::Error::malformed(path, "comparison", detail.to_owned()).into());
-    if entrants < 2 {
-        return malformed("it has fewer than two entrants");
+    if detectors < 2 {
+        return malformed("it has fewer than two detectors");
     }
-    if comparison.pairs.iter().any(|pair| pair.first.max(pair.second) >= entrants) {
-        return malformed("a pair names an entrant that is not there");
+    if comparison.pairs.iter().any(|pair| pair.first.max(pair.second) >= detectors) {
+        return malformed("a pair refers to a detector that does not exist");
     }
-    if comparison.disagreements.iter().any(|image| image.p_fake.len() != entrants) {
-        return malformed("a disagreement does not have a score of each entrant");
+    if comparison.disagreements.iter().any(|image| image.p_fake.len() != detectors) {
+        return malformed("a disagreement does not have one score for each detector");
     }
     Ok(())
 }
 
-/// Whether any of it rests on simulated images.
-fn is_simulated(comparison: &Comparison) -> bool {
-    comparison.entrants.iter().any(|entrant| entrant.simulated)
-}
-
-/// What an entrant is called: the end of its name, which tells it from others, where it is long.
-fn name(comparison: &Comparison, entrant: usize) -> String {
-    const FITS: usize = 28;
-    let name = visible(&comparison.entrants[entrant].name);
-    let length = name.chars().count();
-    if length <= FITS { name } else { std::iter::once('…').chain(name.chars().skip(length - FITS + 1)).collect() }
-}
-
-/// The two names of a pair.
-fn names(comparison: &Comparison, pair: &Pair) -> [String; 2] {
-    [pair.first, pair.second].map(|entrant| name(comparison, entrant))
-}
-
-/// A p-value, which is never rounded to nothing.
-fn p_value(p: Option<f64>) -> String {
-    match p.filter(|p| p.is_finite()) {
-        None => crate::number::UNDEFINED.to_owned(),
-        Some(p) if p < 0.0001 => "< 0.0001".to_owned(),
-        Some(p) => format!("{p:.4}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_p_value_is_never_nothing() {
-        assert_eq!([Some(0.5), Some(1e-9), None, Some(f64::NAN)].map(p_value).join("|"), "0.5000|< 0.0001|–|–");
-    }
+/// Returns whether any detector was evaluated on simulated images.
+fn uses_simulated_images(comparison: &Comparison) -> bool {
+    comparison.entrants.iter().any(|detector| detector.simulated)
 }

@@ -1,24 +1,30 @@
-//! The page of a comparison: which detector is better, how sure that is, and where they differ.
+//! The page of a comparison.
 
 use artifacts::Label;
-use artifacts::schema::{Comparison, Disagreement, Entrant, Pair};
+use artifacts::schema::{Comparison, Disagreement, Entrant, Metric, Pair};
 use maud::{Markup, html};
 
-use super::answer::{limits, sentences};
+use super::detector_names::{all_names, name, pair_names};
 use super::figures::Figures;
-use super::{is_simulated, name, names, p_value};
-use crate::figures::Figure;
-use crate::metric::{self, Metric};
-use crate::number::{UNDEFINED, count, counted, probability, score};
-use crate::page::shell::{self, Page};
-use crate::page::widgets::Column::{self, Number, Words};
-use crate::page::widgets::{Section, broad_figure, captioned, figure, head, score_cell, scrolled, with_headline};
-use crate::text::{file_name, visible};
+use super::limitations::limitations;
+use super::summary::sentences;
+use super::uses_simulated_images;
+use crate::escape::{file_name, visible};
+use crate::figure::Figure;
+use crate::format_number::{UNDEFINED, count, count_noun, p_value, probability, score};
+use crate::html::class_label::class_label;
+use crate::html::figure::{figure, wide_figure};
+use crate::html::layout::{self, Page, SUMMARY_ID};
+use crate::html::limitations::limitation_box;
+use crate::html::score_cells::{headline_cells, with_headline_columns};
+use crate::html::section::Section;
+use crate::html::table::Column::{self, Number, Text};
+use crate::html::table::HtmlTable;
 
-/// Disagreements beyond these are in the CSV only.
-const MOST_DISAGREEMENTS: usize = 60;
+/// The maximum number of images in the table of disagreements. The others are in the CSV file only.
+const MAX_DISAGREEMENTS: usize = 60;
 
-/// The whole page.
+/// Renders the page.
 pub(super) fn render(comparison: &Comparison, figures: &Figures) -> String {
     let sections: Vec<Section> = [
         Some(scores(comparison)),
@@ -32,136 +38,124 @@ pub(super) fn render(comparison: &Comparison, figures: &Figures) -> String {
     .collect();
     let title = match comparison.entrants.len() {
         2 => format!("{} and {}", name(comparison, 0), name(comparison, 1)),
-        n => format!("{n} detectors side by side"),
+        n => format!("Comparison of {n} detectors"),
     };
-    shell::document(&Page {
+    layout::document(&Page {
         title: &title,
-        about: about(comparison),
-        opening: opening(comparison),
+        subtitle: subtitle(comparison),
+        summary: summary(comparison),
         sections: &sections,
         version: env!("CARGO_PKG_VERSION"),
     })
 }
 
-fn about(comparison: &Comparison) -> Markup {
-    let mut datasets: Vec<String> = comparison.entrants.iter().map(|entrant| visible(&entrant.dataset)).collect();
+fn subtitle(comparison: &Comparison) -> Markup {
+    let mut datasets: Vec<String> = comparison.entrants.iter().map(|detector| visible(&detector.dataset)).collect();
     datasets.dedup();
     html! {
-        @if is_simulated(comparison) { span.badge { "simulated data" } " " }
-        span { (counted(comparison.images, "image")) " in common" }
+        @if uses_simulated_images(comparison) { span.badge { "simulated data" } " " }
+        span { (count_noun(comparison.images, "image")) " in common" }
         @for dataset in &datasets { span { (dataset) } }
     }
 }
 
-fn opening(comparison: &Comparison) -> Markup {
+fn summary(comparison: &Comparison) -> Markup {
     let sentences = sentences(comparison);
     html! {
-        section.answer #answer aria-labelledby="answer-heading" {
-            h2 #answer-heading { "The answer" }
+        section.summary id=(SUMMARY_ID) aria-labelledby="summary-heading" {
+            h2 #summary-heading { "Summary" }
             @for (i, sentence) in sentences.iter().enumerate() {
-                @if i == 0 { p.verdict { (sentence) } } @else { p.further { (sentence) } }
+                @if i == 0 { p.performance { (sentence) } } @else { p.details { (sentence) } }
             }
-            div.limits {
-                h3 { "What it must not be trusted for" }
-                ul { @for limit in &limits(comparison) { li { strong { (limit.what) } ": " (limit.why) "." } } }
-            }
+            (limitation_box("Do not rely on this comparison for", &limitations(comparison)))
         }
     }
 }
 
 fn scores(comparison: &Comparison) -> Section {
-    let lead = "All on the same images, at threshold 0.5. Fake is the positive class; ranges are 95% intervals.";
+    let lead = "All detectors on the same images at threshold 0.5. Fake is the positive class. Brackets contain 95% confidence \
+                intervals.";
+    let columns = with_headline_columns(&[Text("Detector")]);
     let rows = html! {
-        (head(&with_headline(&[Words("Detector")])))
-        tbody {
-            @for (index, entrant) in comparison.entrants.iter().enumerate() {
-                tr {
-                    th scope="row" title=(visible(&entrant.name)) { (name(comparison, index)) }
-                    @for metric in metric::headline() {
-                        (score_cell(metric.of(&entrant.scores), entrant.intervals.get(metric.key)))
-                    }
-                }
+        @for (index, detector) in comparison.entrants.iter().enumerate() {
+            tr {
+                th scope="row" title=(visible(&detector.name)) { (name(comparison, index)) }
+                (headline_cells(&detector.scores, &detector.intervals))
             }
         }
     };
-    let caption = html! { "The scores that the field reports" };
+    let headline = HtmlTable::captioned("headline-caption", html! { "Main scores" }, &columns, rows).class("headline");
     let body = html! {
-        (captioned("headline-caption", Some("headline"), &caption, &rows))
+        (headline)
         (all_scores(comparison))
         p.note.files { "All scores: " a href="figures/scores.csv" { "CSV" } }
     };
-    Section { id: "results", title: "Scores side by side", lead: lead.to_owned(), body }
+    Section { id: "results", title: "Scores", lead: lead.to_owned(), body }
 }
 
 fn all_scores(comparison: &Comparison) -> Markup {
-    let fitted = comparison.entrants.iter().any(|entrant| entrant.fitted.is_some());
+    let has_fitted = comparison.entrants.iter().any(|detector| detector.fitted.is_some());
     let caption = html! {
         "All scores"
-        @if fitted { "; in the second line with the temperature and threshold that each fitted on its validation split" }
+        @if has_fitted { "; second line: with the temperature and threshold fitted on each detector's validation split" }
     };
-    let names: Vec<String> = (0..comparison.entrants.len()).map(|index| name(comparison, index)).collect();
+    let names = all_names(comparison);
     let columns: Vec<Column<'_>> =
-        std::iter::once(Words("Score")).chain(names.iter().map(|name| Number(name))).collect();
+        std::iter::once(Text("Score")).chain(names.iter().map(|name| Number(name))).collect();
     let rows = html! {
-        (head(&columns))
-        tbody {
-            @for metric in &metric::ALL {
-                tr {
-                    th scope="row" { (metric.name) }
-                    @for entrant in &comparison.entrants { (both(metric, entrant)) }
-                }
+        @for metric in Metric::listed() {
+            tr {
+                th scope="row" { (metric.name) }
+                @for detector in &comparison.entrants { (default_and_fitted_score(metric, detector)) }
             }
         }
     };
-    captioned("scores-caption", None, &caption, &rows)
+    html! { (HtmlTable::captioned("scores-caption", caption, &columns, rows)) }
 }
 
-/// A score at 0.5 and, below it, as fitted.
-fn both(metric: &Metric, entrant: &Entrant) -> Markup {
+/// Renders a score at threshold 0.5 and, below it, with the fitted temperature and threshold.
+fn default_and_fitted_score(metric: &Metric, detector: &Entrant) -> Markup {
     html! {
         td.number {
-            (score(metric.of(&entrant.scores)))
-            @if let Some(fitted) = &entrant.fitted { span.interval { (score(metric.of(fitted))) } }
+            (score(metric.informative_value(&detector.scores)))
+            @if let Some(fitted) = &detector.fitted { span.interval { (score(metric.informative_value(fitted))) } }
         }
     }
 }
 
 fn curves(figures: &Figures) -> Option<Section> {
     let roc = figures.roc.as_ref()?;
-    let lead = "Where one curve lies above another, that detector finds more fakes at the same share of false alarms.";
+    let lead = "Where one curve is above another, that detector finds more fakes at the same rate of false alarms.";
     let body = html! { div.single { (figure(roc)) } };
-    Some(Section { id: "curves", title: "Curves", lead: lead.to_owned(), body })
+    Some(Section { id: "curves", title: "ROC curves", lead: lead.to_owned(), body })
 }
 
 fn tests(comparison: &Comparison, differences: Option<&Figure>) -> Section {
     let lead = format!(
-        "Paired tests on the same images: would the difference last on other images, drawn as these were? DeLong's test is \
-         for ROC-AUC, McNemar's exact test for accuracy at threshold 0.5; p-values are corrected for {} by Holm.",
-        counted(comparison.pairs.len() as u64, "pair")
+        "Paired tests of whether a difference would also appear on other images of the same kind: DeLong's test for ROC-AUC and \
+         McNemar's exact test for accuracy at threshold 0.5. The p-values are corrected for {} with Holm's method.",
+        count_noun(comparison.pairs.len() as u64, "pair")
     );
     let columns = [
-        Words("First, second"),
-        Number("ROC-AUC"),
+        Text("First, second"),
+        Number("Difference in ROC-AUC"),
         Number("DeLong p"),
-        Number("Right only in first"),
-        Number("Only in second"),
+        Number("Only first correct"),
+        Number("Only second correct"),
         Number("McNemar p"),
-        Number("As fitted, p"),
+        Number("McNemar p, fitted threshold"),
     ];
-    let rows = html! {
-        (head(&columns))
-        tbody { @for pair in &comparison.pairs { (test(comparison, pair)) } }
-    };
+    let rows = html! { @for pair in &comparison.pairs { (test_row(comparison, pair)) } };
     let body = html! {
-        @if let Some(drawn) = differences { (broad_figure(drawn)) }
-        (captioned("tests-caption", None, &html! { "First minus second" }, &rows))
+        @if let Some(drawn) = differences { (wide_figure(drawn)) }
+        (HtmlTable::captioned("tests-caption", html! { "Tests of the first detector against the second" }, &columns, rows))
         p.note.files { "With uncorrected p-values: " a href="figures/tests.csv" { "CSV" } }
     };
-    Section { id: "tests", title: "Is the difference real?", lead, body }
+    Section { id: "tests", title: "Significance tests", lead, body }
 }
 
-fn test(comparison: &Comparison, pair: &Pair) -> Markup {
-    let [first, second] = names(comparison, pair);
+fn test_row(comparison: &Comparison, pair: &Pair) -> Markup {
+    let [first, second] = pair_names(comparison, pair);
     html! {
         tr {
             th scope="row" { (first) ", " (second) }
@@ -186,43 +180,38 @@ fn test(comparison: &Comparison, pair: &Pair) -> Markup {
 fn disagreements(comparison: &Comparison) -> Option<Section> {
     let listed = &comparison.disagreements;
     let lead = format!(
-        "{} of {} get different verdicts at threshold 0.5. Those with the most distant scores come first.",
-        counted(comparison.disagreeing, "image"),
-        count(comparison.images)
+        "The detectors give different verdicts at threshold 0.5 on {} of {}. The images with the largest differences in P(fake) \
+         come first.",
+        count(comparison.disagreeing),
+        count_noun(comparison.images, "image")
     );
-    let scored: Vec<String> =
-        (0..comparison.entrants.len()).map(|index| format!("P(fake), {}", name(comparison, index))).collect();
-    let columns: Vec<Column<'_>> = [Words("File"), Words("Truth"), Words("Generator")]
+    let score_columns: Vec<String> = all_names(comparison).into_iter().map(|name| format!("P(fake), {name}")).collect();
+    let columns: Vec<Column<'_>> = [Text("File"), Text("Truth"), Text("Generator")]
         .into_iter()
-        .chain(scored.iter().map(|name| Number(name)))
+        .chain(score_columns.iter().map(|name| Number(name)))
         .collect();
-    let table = html! {
-        table {
-            (head(&columns))
-            tbody { @for image in listed.iter().take(MOST_DISAGREEMENTS) { (disagreement(image)) } }
-        }
-    };
+    let rows = html! { @for image in listed.iter().take(MAX_DISAGREEMENTS) { (disagreement_row(image)) } };
     let body = html! {
         @if !listed.is_empty() {
-            (scrolled("images on which the verdicts differ", &table))
+            (HtmlTable::labelled("images with different verdicts", &columns, rows))
             p.note.files {
                 @if comparison.disagreeing > listed.len() as u64 { "The first " (count(listed.len() as u64)) } @else { "All" }
                 " of them: " a href="figures/disagreements.csv" { "CSV" }
             }
         }
     };
-    Some(Section { id: "disagreements", title: "Where they differ", lead, body })
+    Some(Section { id: "disagreements", title: "Different verdicts", lead, body })
 }
 
-fn disagreement(image: &Disagreement) -> Markup {
-    let wrong = |p_fake: f64| (p_fake >= 0.5) != (image.label == Label::Fake);
+fn disagreement_row(image: &Disagreement) -> Markup {
+    let is_wrong = |p_fake: f64| (p_fake >= 0.5) != (image.label == Label::Fake);
     html! {
         tr {
             td.path title=(visible(&image.path)) { (file_name(&image.path)) }
-            td { span class={ "label " (image.label) } { (image.label) } }
+            td { (class_label(image.label)) }
             td { (visible(&image.generator)) }
             @for &p_fake in &image.p_fake {
-                td.number { (probability(p_fake)) @if wrong(p_fake) { span.interval { "wrong" } } }
+                td.number { (probability(p_fake)) @if is_wrong(p_fake) { span.interval { "wrong" } } }
             }
         }
     }
@@ -230,77 +219,40 @@ fn disagreement(image: &Disagreement) -> Markup {
 
 fn provenance(comparison: &Comparison) -> Section {
     let columns = [
-        Words("Detector"),
+        Text("Detector"),
         Number("Training run"),
-        Words("Checkpoint"),
-        Words("Judged"),
-        Number("Left out"),
-        Words("BLAKE3 of the weights"),
+        Text("Checkpoint"),
+        Text("Data set"),
+        Number("Images left out"),
+        Text("BLAKE3 of the weights"),
     ];
-    let table = html! {
-        table {
-            (head(&columns))
-            tbody {
-                @for entrant in &comparison.entrants {
-                    tr {
-                        th scope="row" { (visible(&entrant.name)) }
-                        td.number { (entrant.run) }
-                        td { (visible(&entrant.checkpoint)) }
-                        td { (visible(&entrant.dataset)) }
-                        td.number { (count(entrant.left_out)) }
-                        td { code.hash { (entrant.weights.map_or(UNDEFINED.to_owned(), |hash| hash.to_string())) } }
-                    }
-                }
+    let rows = html! {
+        @for detector in &comparison.entrants {
+            tr {
+                th scope="row" { (visible(&detector.name)) }
+                td.number { (detector.run) }
+                td { (visible(&detector.checkpoint)) }
+                td { (visible(&detector.dataset)) }
+                td.number { (count(detector.left_out)) }
+                td { code.hash { (detector.weights.map_or(UNDEFINED.to_owned(), |hash| hash.to_string())) } }
             }
         }
     };
-    let body = scrolled("the detectors", &table);
-    let lead = "What was compared. Everything on this page stands in compare.json.";
+    let body = html! { (HtmlTable::labelled("the detectors", &columns, rows)) };
+    let lead = "The compared detectors. All numbers on this page are from compare.json.";
     Section { id: "provenance", title: "Provenance", lead: lead.to_owned(), body }
 }
 
 #[cfg(test)]
-pub(in crate::comparison) mod tests {
-    use serde_json::json;
-
+mod tests {
+    use super::super::test_data::comparison;
     use super::*;
-    use crate::sample;
-
-    /// Two detectors on 400 images, the second better by 0.02.
-    pub(in crate::comparison) fn comparison() -> Comparison {
-        let entrant = |name: &str, area: f64| {
-            let mut scores = serde_json::to_value(sample::scores()).unwrap();
-            scores["roc_auc"] = area.into();
-            json!({
-                "name": name, "run": 0, "dataset": "folder", "checkpoint": "best", "weights": null, "left_out": 0,
-                "simulated": false, "scores": scores, "intervals": {"roc_auc": {"low": area - 0.02, "high": area + 0.02}},
-                "roc": [{"x": 0.0, "y": 0.0, "threshold": null}, {"x": 0.1, "y": area, "threshold": 0.5},
-                    {"x": 1.0, "y": 1.0, "threshold": 0.0}],
-                "fitted": null,
-            })
-        };
-        let value = json!({
-            "schema_version": 1, "images": 400, "bootstrap": {"resamples": 2000, "seed": 0, "level": 0.95},
-            "entrants": [entrant("runs/a", 0.92), entrant("runs/b", 0.94)],
-            "pairs": [{
-                "first": 0, "second": 1,
-                "roc_auc": {"difference": -0.02, "interval": {"low": -0.035, "high": -0.005}, "z": -2.65, "p": 0.008, "p_holm": 0.008},
-                "accuracy": {"only_first": 4, "only_second": 12, "p": 0.0768, "p_holm": 0.0768, "chi_square": 3.06, "chi_square_p": 0.08},
-                "fitted_accuracy": null,
-                "differences": [{"score": "roc_auc", "value": -0.02, "interval": {"low": -0.036, "high": -0.004}}],
-            }],
-            "disagreeing": 16,
-            "disagreements": [{"id": artifacts::hash::Hash::of(b"a"), "path": "test/fake/<b>\u{1b}.jpg", "label": "fake",
-                "generator": "</td>", "p_fake": [0.1, 0.9]}],
-        });
-        serde_json::from_value(value).unwrap()
-    }
 
     #[test]
-    fn the_page_holds_all_and_escapes_it() {
+    fn page_has_all_sections_and_escapes_text_from_outside() {
         let comparison = comparison();
         let page = render(&comparison, &Figures::draw(&comparison));
-        for part in ["runs/a and runs/b", "id=\"figure-roc\"", "id=\"figure-differences\"", "wrong", "16 images of 400"]
+        for part in ["runs/a and runs/b", "id=\"figure-roc\"", "id=\"figure-differences\"", "wrong", "16 of 400 images"]
         {
             assert!(page.contains(part), "{part}");
         }

@@ -1,29 +1,28 @@
-//! The numbers of a comparison as tables.
+//! CSV tables of a comparison.
 
-use artifacts::schema::Comparison;
+use artifacts::schema::{Comparison, Metric};
 
-use super::{name, names};
-use crate::metric;
+use super::detector_names::{name, pair_names};
 use crate::table::Table;
 
-/// All tables, by the stems of their files.
+/// Returns the tables with the stems of their file names.
 pub(super) fn all(comparison: &Comparison) -> [(&'static str, Table); 3] {
     [("scores", scores(comparison)), ("tests", tests(comparison)), ("disagreements", disagreements(comparison))]
 }
 
 fn scores(comparison: &Comparison) -> Table {
     let mut table = Table::new(&["detector", "run", "score", "value", "low", "high", "fitted"]);
-    for (index, entrant) in comparison.entrants.iter().enumerate() {
-        for metric in &metric::ALL {
-            let interval = entrant.intervals.get(metric.key);
+    for (index, detector) in comparison.entrants.iter().enumerate() {
+        for metric in Metric::listed() {
+            let interval = detector.intervals.get(metric.key);
             table.push([
                 name(comparison, index).into(),
-                entrant.run.into(),
+                detector.run.into(),
                 metric.key.into(),
-                metric.of(&entrant.scores).into(),
+                metric.informative_value(&detector.scores).into(),
                 interval.map(|i| i.low).into(),
                 interval.map(|i| i.high).into(),
-                entrant.fitted.as_ref().and_then(|scores| metric.of(scores)).into(),
+                detector.fitted.as_ref().and_then(|scores| metric.informative_value(scores)).into(),
             ]);
         }
     }
@@ -45,16 +44,16 @@ fn tests(comparison: &Comparison) -> Table {
         "mcnemar_p_holm",
     ]);
     for pair in &comparison.pairs {
-        let [first, second] = names(comparison, pair);
-        let area = pair.roc_auc;
+        let [first, second] = pair_names(comparison, pair);
+        let delong = pair.roc_auc;
         table.push([
             first.into(),
             second.into(),
-            area.map(|test| test.difference).into(),
-            area.map(|test| test.interval.low).into(),
-            area.map(|test| test.interval.high).into(),
-            area.and_then(|test| test.p).into(),
-            area.and_then(|test| test.p_holm).into(),
+            delong.map(|test| test.difference).into(),
+            delong.map(|test| test.interval.low).into(),
+            delong.map(|test| test.interval.high).into(),
+            delong.and_then(|test| test.p).into(),
+            delong.and_then(|test| test.p_holm).into(),
             pair.accuracy.only_first.into(),
             pair.accuracy.only_second.into(),
             pair.accuracy.p.into(),

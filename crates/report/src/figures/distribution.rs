@@ -1,15 +1,15 @@
-//! The distribution of P(fake): photographs above the line, fakes below it.
+//! The distribution of P(fake): real images above the axis, fakes below it.
 
 use artifacts::Label;
 use maud::{Markup, html};
 
-use super::Figure;
+use crate::figure::Figure;
+use crate::format_number::{compact, count};
 use crate::histogram::{BINS, Histogram};
-use crate::number::{compact, count};
-use crate::plot::{self, Anchor, Axes, Axis, Ink, Panel, Stroke, area, hover_target, line, steps, text};
+use crate::plot::{self, Anchor, Axes, Axis, Colour, Panel, Stroke, area, hover_target, line, step_outline, text};
 use crate::table::Table;
 
-/// A drawing for a width of the page. The style sheet's slider spans the panel, so it knows these numbers too.
+/// The layout for one width of the page. The style sheet aligns the slider with the panel, so it repeats these numbers.
 struct Layout {
     name: &'static str,
     size: (f64, f64),
@@ -30,13 +30,13 @@ const NARROW: Layout = Layout {
     ticks: 5,
 };
 
-/// Both classes' histograms back to back, with the threshold between them.
-pub(crate) fn distribution(histogram: &Histogram, threshold: f64) -> Figure {
+/// Draws the histograms of both classes back to back, with the threshold.
+pub(crate) fn draw_wide(histogram: &Histogram, threshold: f64) -> Figure {
     draw(histogram, threshold, &WIDE)
 }
 
-/// The same for a telephone's screen.
-pub(crate) fn narrow(histogram: &Histogram, threshold: f64) -> Figure {
+/// Draws the same figure for narrow screens.
+pub(crate) fn draw_narrow(histogram: &Histogram, threshold: f64) -> Figure {
     draw(histogram, threshold, &NARROW)
 }
 
@@ -51,15 +51,15 @@ fn draw(histogram: &Histogram, threshold: f64, layout: &Layout) -> Figure {
         @for (label, shares) in Label::ALL.into_iter().zip(&shares) {
             (outline(&axes, label, shares))
         }
-        (line(axes.at(0.0, 0.0), axes.at(1.0, 0.0), Stroke::solid(Ink::Axis, 1.0)))
-        // Where a detector that works at all leaves room.
-        (text((panel.right() - 10.0, panel.top + 22.0), Anchor::End, Ink::Real, 14.0, true, "real images"))
-        (text((panel.left + 10.0, panel.bottom() - 14.0), Anchor::Start, Ink::Fake, 14.0, true, "fakes"))
+        (line(axes.at(0.0, 0.0), axes.at(1.0, 0.0), Stroke::solid(Colour::Axis, 1.0)))
+        // A detector that works leaves these corners empty.
+        (text((panel.right() - 10.0, panel.top + 22.0), Anchor::End, Colour::Real, 14.0, true, "real images"))
+        (text((panel.left + 10.0, panel.bottom() - 14.0), Anchor::Start, Colour::Fake, 14.0, true, "fakes"))
         g class="threshold-line" {
-            (line((at, panel.top - 4.0), (at, panel.bottom()), Stroke::solid(Ink::Mark, 1.5)))
-            (text((at, panel.top - 10.0), Anchor::Middle, Ink::Mark, 12.0, true, &compact(threshold, 4)))
+            (line((at, panel.top - 4.0), (at, panel.bottom()), Stroke::solid(Colour::Marker, 1.5)))
+            (text((at, panel.top - 10.0), Anchor::Middle, Colour::Marker, 12.0, true, &compact(threshold, 4)))
         }
-        (targets(&axes, histogram))
+        (hover_targets(&axes, histogram))
     };
     Figure {
         name: layout.name,
@@ -73,7 +73,7 @@ fn draw(histogram: &Histogram, threshold: f64, layout: &Layout) -> Figure {
     }
 }
 
-/// The share of either class upwards and downwards from zero; a share has no sign, so none is written.
+/// Returns axes on which shares grow in both directions from zero. The labels have no sign.
 fn axes(highest: f64, layout: &Layout) -> Axes {
     let ticks = plot::ticks(0.0, highest, 3)
         .into_iter()
@@ -82,34 +82,34 @@ fn axes(highest: f64, layout: &Layout) -> Axes {
             if value == 0.0 { vec![(value, label)] } else { vec![(value, label.clone()), (-value, label)] }
         })
         .collect();
-    let room = 1.08 * highest;
-    let y = Axis { title: "Share of the class".to_owned(), domain: [-room, room], ticks };
+    let limit = 1.08 * highest;
+    let y = Axis { title: "Share of the class".to_owned(), domain: [-limit, limit], ticks };
     Axes { panel: layout.panel, x: Axis::new("P(fake)", [0.0, 1.0], layout.ticks), y }
 }
 
 fn outline(axes: &Axes, label: Label, shares: &[f64; BINS]) -> Markup {
-    let (ink, sign) = match label {
-        Label::Real => (Ink::Real, 1.0),
-        Label::Fake => (Ink::Fake, -1.0),
+    let (colour, sign) = match label {
+        Label::Real => (Colour::Real, 1.0),
+        Label::Fake => (Colour::Fake, -1.0),
     };
     let edges: Vec<f64> = (0..=BINS).map(|bin| axes.x_scale().at(Histogram::edge(bin))).collect();
     let heights = shares.map(|share| axes.y_scale().at(sign * share));
-    let corners = steps(&edges, &heights);
+    let corners = step_outline(&edges, &heights);
     html! {
-        (area(&corners, axes.y_scale().at(0.0), ink, 0.55))
-        (plot::curve(&corners, Stroke::solid(ink, 1.2)))
+        (area(&corners, axes.y_scale().at(0.0), colour, 0.55))
+        (plot::curve(&corners, Stroke::solid(colour, 1.2)))
     }
 }
 
-fn targets(axes: &Axes, histogram: &Histogram) -> Markup {
+fn hover_targets(axes: &Axes, histogram: &Histogram) -> Markup {
     html! {
         @for bin in 0..BINS {
             @let left = axes.x_scale().at(Histogram::edge(bin));
             @let right = axes.x_scale().at(Histogram::edge(bin + 1));
             @let [reals, fakes] = [0, 1].map(|class: usize| histogram.counts[class][bin]);
-            @let words = format!("P(fake) {:.2} to {:.2}\n{} real · {} fake",
+            @let tooltip = format!("P(fake) {:.2} to {:.2}\n{} real, {} fake",
                 Histogram::edge(bin), Histogram::edge(bin + 1), count(reals), count(fakes));
-            (hover_target((left, axes.panel.top), (right - left, axes.panel.height), &words))
+            (hover_target((left, axes.panel.top), (right - left, axes.panel.height), &tooltip))
         }
     }
 }
@@ -117,8 +117,8 @@ fn targets(axes: &Axes, histogram: &Histogram) -> Markup {
 fn describe(shares: &[[f64; BINS]; 2], threshold: f64) -> String {
     let half = |shares: &[f64; BINS]| 100.0 * shares[..BINS / 2].iter().sum::<f64>();
     format!(
-        "Back-to-back histograms in {BINS} bins with the threshold at {}. {:.1}% of the real images and {:.1}% of the \
-         fakes lie below 0.5.",
+        "Histograms with {BINS} bins, real images above the axis and fakes below it, with the threshold at {}. {:.1}% of the \
+         real images and {:.1}% of the fakes have a P(fake) below 0.5.",
         compact(threshold, 4),
         half(&shares[0]),
         half(&shares[1])

@@ -1,46 +1,48 @@
-//! Groups of images, such as generators, side by side: how well each is told from the real images.
+//! ROC-AUC of each group of images, such as each generator.
 
 use artifacts::schema::{Group, Groups};
 use maud::html;
 
-use super::Figure;
-use crate::number::{count, score};
-use crate::plot::{Axes, Axis, Ink, Panel, Row, interval_row};
+use crate::escape::visible;
+use crate::figure::Figure;
+use crate::format_number::{count, score};
+use crate::plot::{Axes, Axis, Colour, IntervalRow, Panel, interval_row};
 use crate::table::Table;
-use crate::text::visible;
 
-const ROW: f64 = 26.0;
+const ROW_HEIGHT: f64 = 26.0;
 const WIDTH: f64 = 1000.0;
-const NAMES: f64 = 220.0;
-/// Groups beyond these are in the table and the CSV only.
-const MOST: usize = 40;
+const NAME_WIDTH: f64 = 220.0;
+/// The maximum number of groups in the figure. The others are in the table and the CSV file only.
+const MAX_GROUPS: usize = 40;
 
-/// ROC-AUC of each group with its interval, worst first; `None` where no group has one.
-pub(crate) fn groups(groups: &Groups, name: &'static str, what: &str) -> Option<Figure> {
+/// Draws the ROC-AUC of each group with its interval, worst first. Returns `None` if no group has one. `kind` is the kind of
+/// group, such as "generator".
+pub(crate) fn draw(groups: &Groups, name: &'static str, kind: &str) -> Option<Figure> {
     let mut rows: Vec<(&Group, f64)> =
         groups.groups.iter().filter_map(|group| Some((group, group.scores.roc_auc?))).collect();
     if rows.is_empty() {
         return None;
     }
     rows.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| a.0.name.cmp(&b.0.name)));
-    let shown = &rows[..rows.len().min(MOST)];
+    let shown = &rows[..rows.len().min(MAX_GROUPS)];
     let low_end =
         |row: &(&Group, f64)| row.0.intervals.get("roc_auc").map_or(row.1, |interval| interval.low.min(row.1));
     let lowest = shown.iter().map(low_end).fold(1.0, f64::min);
     let from = if lowest >= 0.5 { 0.5 } else { 0.0 };
-    let panel = Panel { left: NAMES, top: 4.0, width: WIDTH - NAMES - 80.0, height: ROW * shown.len() as f64 };
+    let panel =
+        Panel { left: NAME_WIDTH, top: 4.0, width: WIDTH - NAME_WIDTH - 80.0, height: ROW_HEIGHT * shown.len() as f64 };
     let x = Axis::new("ROC-AUC against all real images", [from, 1.0], 5);
     let axes = Axes { panel, x, y: Axis::none() };
     let body = html! {
         (axes.draw())
         @for (i, (group, roc_auc)) in shown.iter().enumerate() {
-            (interval_row(&axes, panel.top + ROW * (i as f64 + 0.5), (WIDTH, ROW), Ink::Fake, &row(group, *roc_auc)))
+            (interval_row(&axes, panel.top + ROW_HEIGHT * (i as f64 + 0.5), (WIDTH, ROW_HEIGHT), Colour::Fake, &row(group, *roc_auc)))
         }
     };
     Some(Figure {
         name,
-        title: format!("ROC-AUC by {what}"),
-        description: describe(&rows, what),
+        title: format!("ROC-AUC by {kind}"),
+        description: describe(&rows, kind),
         size: (WIDTH, panel.bottom() + 50.0),
         panel: None,
         body,
@@ -49,33 +51,34 @@ pub(crate) fn groups(groups: &Groups, name: &'static str, what: &str) -> Option<
     })
 }
 
-fn row(group: &Group, roc_auc: f64) -> Row {
+fn row(group: &Group, roc_auc: f64) -> IntervalRow {
     let interval = group.intervals.get("roc_auc").copied();
-    let range = interval.map(|i| format!("\n95% interval {} to {}", score(Some(i.low)), score(Some(i.high))));
-    let words = format!(
+    let range =
+        interval.map(|i| format!("\n95% confidence interval {} to {}", score(Some(i.low)), score(Some(i.high))));
+    let tooltip = format!(
         "{}\nROC-AUC {}{}\n{} fakes",
         visible(&group.name),
         score(Some(roc_auc)),
         range.unwrap_or_default(),
         count(group.fakes)
     );
-    Row { name: shortened(&group.name), value: roc_auc, interval, number: score(Some(roc_auc)), words }
+    IntervalRow { name: shortened(&group.name), value: roc_auc, interval, number: score(Some(roc_auc)), tooltip }
 }
 
-/// A name that fits beside the drawing; the whole one is in the table.
+/// Shortens a name to the space beside the chart. The table has the full name.
 fn shortened(name: &str) -> String {
-    const FITS: usize = 26;
+    const MAX_CHARS: usize = 26;
     let name = visible(name);
-    if name.chars().count() <= FITS {
+    if name.chars().count() <= MAX_CHARS {
         return name;
     }
-    name.chars().take(FITS - 1).chain(['…']).collect()
+    name.chars().take(MAX_CHARS - 1).chain(['…']).collect()
 }
 
-fn describe(rows: &[(&Group, f64)], what: &str) -> String {
+fn describe(rows: &[(&Group, f64)], kind: &str) -> String {
     let (worst, best) = (&rows[0], &rows[rows.len() - 1]);
     format!(
-        "ROC-AUC with its 95% interval for each {what}, worst first: from {} ({}) to {} ({}).",
+        "ROC-AUC with its 95% confidence interval for each {kind}, lowest first: from {} ({}) to {} ({}).",
         score(Some(worst.1)),
         visible(&worst.0.name),
         score(Some(best.1)),

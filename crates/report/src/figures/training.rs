@@ -1,17 +1,17 @@
-//! Loss and accuracy over the epochs of training.
+//! Learning curves: loss and accuracy over the epochs.
 
 use artifacts::schema::Epoch;
 use maud::{Markup, html};
 
-use super::{Figure, HoverPoint};
-use crate::number::{compact, score};
-use crate::plot::{self, Anchor, Axes, Axis, Ink, Panel, Stroke, circle, text};
+use crate::figure::{Figure, HoverPoint};
+use crate::format_number::{compact, count_noun, score};
+use crate::plot::{self, Anchor, Axes, Axis, Colour, Panel, Stroke, circle, text};
 use crate::table::Table;
 
 const SIZE: (f64, f64) = (520.0, 320.0);
 const PANEL: Panel = Panel { left: 40.0, top: 30.0, width: 396.0, height: 236.0 };
 
-/// One quantity on both splits.
+/// A quantity that is measured on the training and on the validation split.
 struct Quantity {
     name: &'static str,
     title: &'static str,
@@ -20,12 +20,12 @@ struct Quantity {
     val: fn(&Epoch) -> f64,
     /// Whether the axis starts at 0 rather than near the lowest value.
     from_zero: bool,
-    /// The most the quantity can be, if there is a most.
+    /// The largest possible value.
     ceiling: f64,
 }
 
-/// Cross-entropy of every run; `None` where there was no training.
-pub(crate) fn loss(runs: &[Vec<Epoch>]) -> Option<Figure> {
+/// Draws the cross-entropy of each run. Returns `None` if there is no training run.
+pub(crate) fn draw_loss(runs: &[Vec<Epoch>]) -> Option<Figure> {
     let quantity = Quantity {
         name: "training-loss",
         title: "Loss by epoch",
@@ -38,8 +38,8 @@ pub(crate) fn loss(runs: &[Vec<Epoch>]) -> Option<Figure> {
     draw(&quantity, runs)
 }
 
-/// Accuracy of every run; `None` where there was no training.
-pub(crate) fn accuracy(runs: &[Vec<Epoch>]) -> Option<Figure> {
+/// Draws the accuracy of each run. Returns `None` if there is no training run.
+pub(crate) fn draw_accuracy(runs: &[Vec<Epoch>]) -> Option<Figure> {
     let quantity = Quantity {
         name: "training-accuracy",
         title: "Accuracy by epoch",
@@ -65,18 +65,18 @@ fn draw(quantity: &Quantity, runs: &[Vec<Epoch>]) -> Option<Figure> {
     let body = html! {
         (axes.draw())
         @for epochs in &runs[1..] {
-            (plot::curve(&points(epochs, quantity.train), Stroke::dashed(Ink::Other, 1.0)))
-            (plot::curve(&points(epochs, quantity.val), Stroke::solid(Ink::Other, 1.0)))
+            (plot::curve(&points(epochs, quantity.train), Stroke::dashed(Colour::Faint, 1.0)))
+            (plot::curve(&points(epochs, quantity.val), Stroke::solid(Colour::Faint, 1.0)))
         }
-        (plot::curve(&train, Stroke::dashed(Ink::Second, 1.8)))
-        (plot::curve(&val, Stroke::solid(Ink::First, 2.2)))
+        (plot::curve(&train, Stroke::dashed(Colour::Secondary, 1.8)))
+        (plot::curve(&val, Stroke::solid(Colour::Primary, 2.2)))
         @if first.len() == 1 {
-            @for (point, ink) in [(&train, Ink::Second), (&val, Ink::First)] {
-                @for at in point { (circle(*at, 4.0, ink)) }
+            @for (point, colour) in [(&train, Colour::Secondary), (&val, Colour::Primary)] {
+                @for at in point { (circle(*at, 4.0, colour)) }
             }
         }
         @if let Some(best) = best {
-            (circle(axes.at(best.epoch as f64, (quantity.val)(best)), 5.0, Ink::First))
+            (circle(axes.at(best.epoch as f64, (quantity.val)(best)), 5.0, Colour::Primary))
         }
         (labels(&train, &val))
     };
@@ -99,60 +99,62 @@ fn axes(quantity: &Quantity, runs: &[Vec<Epoch>]) -> Option<Axes> {
     };
     let low = values().reduce(f64::min)?;
     let high = values().reduce(f64::max)?;
-    let room = (high - low).max(0.02) * 0.08;
-    let bottom = if quantity.from_zero { 0.0 } else { (low - room).max(0.0) };
+    let margin = (high - low).max(0.02) * 0.08;
+    let bottom = if quantity.from_zero { 0.0 } else { (low - margin).max(0.0) };
     let last = runs.iter().flatten().map(|epoch| epoch.epoch).max()?;
     let count = last.clamp(1, 8);
     let mut x = Axis::new("Epoch", [1.0, last.max(2) as f64], count);
     x.ticks.retain(|(value, _)| value.fract() == 0.0 && *value <= last as f64);
-    let y = Axis::new(quantity.axis, [bottom, (high + room).min(quantity.ceiling)], 5);
+    let y = Axis::new(quantity.axis, [bottom, (high + margin).min(quantity.ceiling)], 5);
     Some(Axes { panel: PANEL, x, y })
 }
 
-/// The names of both lines at their ends, moved apart where they would touch.
+/// Draws the names of both lines at their ends, far enough apart to be readable.
 fn labels(train: &[(f64, f64)], val: &[(f64, f64)]) -> Markup {
-    const APART: f64 = 16.0;
+    const MIN_DISTANCE: f64 = 16.0;
     let end = |points: &[(f64, f64)]| points.last().copied().unwrap_or((PANEL.right(), PANEL.top));
     let (train, val) = (end(train), end(val));
     let middle = (train.1 + val.1) / 2.0;
     let (train_y, val_y) = match train.1 - val.1 {
-        gap if gap.abs() >= APART => (train.1, val.1),
-        gap if gap >= 0.0 => (middle + APART / 2.0, middle - APART / 2.0),
-        _ => (middle - APART / 2.0, middle + APART / 2.0),
+        gap if gap.abs() >= MIN_DISTANCE => (train.1, val.1),
+        gap if gap >= 0.0 => (middle + MIN_DISTANCE / 2.0, middle - MIN_DISTANCE / 2.0),
+        _ => (middle - MIN_DISTANCE / 2.0, middle + MIN_DISTANCE / 2.0),
     };
     html! {
-        (text((train.0 + 12.0, train_y + 4.0), Anchor::Start, Ink::Second, 12.0, true, "training"))
-        (text((val.0 + 12.0, val_y + 4.0), Anchor::Start, Ink::First, 12.0, true, "validation"))
+        (text((train.0 + 12.0, train_y + 4.0), Anchor::Start, Colour::Secondary, 12.0, true, "training"))
+        (text((val.0 + 12.0, val_y + 4.0), Anchor::Start, Colour::Primary, 12.0, true, "validation"))
     }
 }
 
 fn describe(quantity: &Quantity, first: &[Epoch], best: Option<&Epoch>, runs: usize) -> String {
     let last = &first[first.len() - 1];
     let mut words = format!(
-        "{} over {} of run 0; at the last one {} in training and {} in validation.",
+        "{} over {} of run 0. In the last epoch it is {} on the training split and {} on the validation split.",
         quantity.axis,
-        crate::number::counted(first.len() as u64, "epoch"),
+        count_noun(first.len() as u64, "epoch"),
         score(Some((quantity.train)(last))),
         score(Some((quantity.val)(last)))
     );
     if let Some(best) = best {
-        words.push_str(&format!(" Epoch {} was kept as the best.", best.epoch));
+        words.push_str(&format!(" Epoch {} has the best checkpoint.", best.epoch));
     }
-    if runs > 1 {
-        words.push_str(&format!(" {} further runs lie behind it.", runs - 1));
+    match runs {
+        0 | 1 => {}
+        2 => words.push_str(" The other run is drawn behind it."),
+        _ => words.push_str(&format!(" The {} other runs are drawn behind it.", runs - 1)),
     }
     words
 }
 
 fn hover(quantity: &Quantity, axes: &Axes, epoch: &Epoch) -> HoverPoint {
-    let words = format!(
+    let tooltip = format!(
         "epoch {}{}\ntraining {}\nvalidation {}",
         epoch.epoch,
-        if epoch.best { " · best so far" } else { "" },
+        if epoch.best { ", best so far" } else { "" },
         compact((quantity.train)(epoch), 4),
         compact((quantity.val)(epoch), 4)
     );
-    HoverPoint { at: axes.at(epoch.epoch as f64, (quantity.val)(epoch)), words }
+    HoverPoint { at: axes.at(epoch.epoch as f64, (quantity.val)(epoch)), tooltip }
 }
 
 fn numbers(quantity: &Quantity, runs: &[Vec<Epoch>]) -> Table {

@@ -1,87 +1,88 @@
-//! Where the network looked: pairs of an image and its heat map.
+//! Example images beside their Grad-CAM heat maps.
 
 use artifacts::schema::{Example, SanityCheck};
 use maud::{Markup, html};
 
-use super::pictures::Pictures;
-use super::widgets::{Section, caption};
-use crate::number::{probability, score};
-use crate::picture::Picture;
-use crate::text::{file_name, visible};
+use super::selected_examples::SelectedExamples;
+use crate::embedded_image::EmbeddedImage;
+use crate::escape::{file_name, visible};
+use crate::format_number::{probability, score};
+use crate::html::example::example_caption;
+use crate::html::image::lazy_image;
+use crate::html::section::Section;
 
-/// Grad-CAM of the examples; nothing where there are no heat maps.
-pub(crate) fn section(pictures: &Pictures) -> Option<Section> {
-    if pictures.explained.is_empty() {
+/// Renders the examples with heat maps. Returns `None` if there are none.
+pub(crate) fn section(examples: &SelectedExamples) -> Option<Section> {
+    if examples.with_heat_maps.is_empty() {
         return None;
     }
-    let layer = visible(&pictures.layer);
+    let layer = visible(&examples.heat_map_layer);
     let lead = format!(
-        "Grad-CAM at {layer}: how much each place adds to the evidence for a class. It shows where the network looked, \
-         not what it saw there, and it is coarse."
+        "Grad-CAM at {layer}: how much each region of the image contributes to the score of a class. The maps are coarse. They \
+         show which regions the network used, but not why."
     );
     let body = html! {
-        @if let Some(legend) = &pictures.legend { (colours(legend)) }
-        ul.pairs { @for shown in &pictures.explained { li { (pair(shown, pictures)) } } }
-        @if let Some(sanity) = &pictures.sanity { (check(sanity)) }
+        @if let Some(scale) = &examples.colour_scale { (colour_scale(scale)) }
+        ul.pairs { @for shown in &examples.with_heat_maps { li { (image_with_maps(shown, examples)) } } }
+        @if let Some(check) = &examples.sanity_check { (sanity_check(check)) }
     };
-    Some(Section { id: "heat-maps", title: "Where it looked", lead, body })
+    Some(Section { id: "heat-maps", title: "Heat maps", lead, body })
 }
 
-fn colours(legend: &Picture) -> Markup {
+fn colour_scale(scale: &EmbeddedImage) -> Markup {
     html! {
         p.legend {
-            span { "no evidence" }
-            img src=(legend.address) alt="colour scale from no evidence to the map's strongest" {}
-            span { "strongest of the map" }
+            span { "no contribution" }
+            img src=(scale.data_url) alt="colour scale from no contribution to the strongest of the map" {}
+            span { "strongest contribution in the map" }
         }
     }
 }
 
-fn pair(shown: &Example, pictures: &Pictures) -> Markup {
+fn image_with_maps(shown: &Example, examples: &SelectedExamples) -> Markup {
     let name = file_name(&shown.path);
     html! {
         figure.pair {
             div.images {
-                @if let Some(image) = pictures.get(&shown.image) {
+                @if let Some(image) = examples.image(&shown.image) {
                     figure {
-                        img src=(image.address) width=(image.width) height=(image.height) loading="lazy" decoding="async"
-                            alt={ "what the network saw of " (name) } {}
+                        (lazy_image(image, &format!("the network's input for {name}")))
                         figcaption { "image" }
                     }
                 }
                 @for map in &shown.heat_maps {
-                    @if let Some(overlay) = pictures.get(&map.overlay) {
+                    @if let Some(overlay) = examples.image(&map.overlay) {
                         figure {
-                            img src=(overlay.address) width=(overlay.width) height=(overlay.height) loading="lazy"
-                                decoding="async" alt={
-                                    "Grad-CAM for " (map.class) " on " (name) ", P(fake) " (probability(shown.p_fake))
-                                } {}
+                            (lazy_image(overlay, &format!(
+                                "Grad-CAM for {} on {name}, P(fake) {}", map.class, probability(shown.p_fake)
+                            )))
                             figcaption {
                                 "for " (map.class)
                                 @if map.class == shown.predicted { " (predicted)" }
-                                @if map.peak == 0.0 { ": nothing speaks for it" }
+                                @if map.peak == 0.0 { ": no region contributes" }
                             }
                         }
                     }
                 }
             }
-            figcaption { (caption(shown)) }
+            figcaption { (example_caption(shown)) }
         }
     }
 }
 
-fn check(sanity: &SanityCheck) -> Markup {
+fn sanity_check(check: &SanityCheck) -> Markup {
     let compared = format!(
-        "against a network with random weights, {} maps have a mean absolute rank correlation of {} (Adebayo et al. 2018)",
-        sanity.maps,
-        score(sanity.mean_rank_correlation)
+        "compared with the maps of a network with random weights, {} maps have a mean absolute rank correlation of {} \
+         (Adebayo et al. 2018)",
+        check.maps,
+        score(check.mean_rank_correlation)
     );
-    let result = match sanity.passed {
-        Some(true) => format!("The maps depend on what was learnt: {compared}."),
+    let result = match check.passed {
+        Some(true) => format!("The maps depend on the learned weights: {compared}."),
         Some(false) => {
-            format!("The maps hardly depend on what was learnt, so do not read them as explanations: {compared}.")
+            format!("The maps hardly depend on the learned weights, so do not use them as explanations: {compared}.")
         }
-        None => "Whether the maps depend on what was learnt could not be found out: they are flat.".to_owned(),
+        None => "The maps are constant, so whether they depend on the learned weights is unknown.".to_owned(),
     };
     html! { p.note { strong { "Sanity check. " } (result) } }
 }

@@ -1,80 +1,71 @@
-//! The page: one file, complete in itself, that asks nothing of the network.
+//! The report of a run as one HTML page that loads nothing from the network. Each module renders one section.
 
 mod audit;
-mod data;
-mod examples;
-mod further;
-mod gallery;
-mod groups;
+mod calibration;
+mod correct_examples;
+mod dataset;
+mod duplicates;
+mod error_gallery;
 mod heat_maps;
-mod opening;
-mod pictures;
+mod other_evaluations;
 mod provenance;
-mod results;
 mod robustness;
-pub(crate) mod shell;
+mod scores;
+mod scores_by_group;
+mod selected_examples;
+mod summary;
 mod threshold;
 mod training;
-pub(crate) mod widgets;
 
 use maud::{Markup, html};
 
-use crate::answer::{answer, dataset};
 use crate::config::Config;
 use crate::error::Error;
-use crate::evidence::Evidence;
+use crate::escape::visible;
 use crate::figures::Figures;
-use crate::text::visible;
-use pictures::Pictures;
-use shell::Page;
-use widgets::Section;
+use crate::html::layout::{self, Page};
+use crate::html::section::Section;
+use crate::run_results::RunResults;
+use crate::summary::{dataset_name, report_title};
+use selected_examples::SelectedExamples;
 
-/// The whole page.
-pub(crate) fn render(evidence: &Evidence, config: &Config, figures: &Figures) -> Result<String, Error> {
-    let pictures = Pictures::choose(&evidence.evaluation, config)?;
-    let answer = answer(evidence);
+/// Renders the page.
+pub(crate) fn render(results: &RunResults, config: &Config, figures: &Figures) -> Result<String, Error> {
+    let examples = SelectedExamples::select(&results.evaluation, config)?;
     let sections: Vec<Section> = [
-        Some(results::section(evidence, config)),
-        Some(threshold::section(evidence, figures)),
-        examples::section(&pictures),
-        gallery::section(evidence, &pictures),
-        heat_maps::section(&pictures),
-        results::reliability(evidence, figures),
-        groups::section(evidence, figures),
-        robustness::section(evidence, figures),
-        further::section(evidence),
-        audit::section(evidence, figures),
-        data::section(evidence),
-        training::section(evidence, figures),
-        Some(provenance::section(evidence)),
+        Some(scores::section(results, config)),
+        Some(threshold::section(results, figures)),
+        correct_examples::section(&examples),
+        error_gallery::section(results, &examples),
+        heat_maps::section(&examples),
+        calibration::section(results, figures),
+        scores_by_group::section(results, figures),
+        robustness::section(results, figures),
+        other_evaluations::section(results),
+        audit::section(results, figures),
+        dataset::section(results),
+        training::section(results, figures),
+        Some(provenance::section(results)),
     ]
     .into_iter()
     .flatten()
     .collect();
-    Ok(shell::document(&Page {
-        title: &title(evidence, config),
-        about: about(evidence),
-        opening: opening::render(evidence, &answer, figures),
+    Ok(layout::document(&Page {
+        title: &report_title(results, config),
+        subtitle: subtitle(results),
+        summary: summary::render(results, figures),
         sections: &sections,
-        version: &evidence.evaluation.manifest.code.version,
+        version: &results.evaluation.manifest.code.program,
     }))
 }
 
-fn about(evidence: &Evidence) -> Markup {
-    let metrics = &evidence.evaluation.metrics;
+fn subtitle(results: &RunResults) -> Markup {
+    let metrics = &results.evaluation.metrics;
     html! {
         @if metrics.simulated { span.badge { "simulated data" } " " }
-        span { (dataset(metrics)) }
+        span { (dataset_name(metrics)) }
         span { (metrics.split) " split" }
         span { "checkpoint " (visible(&metrics.checkpoint)) }
-        span { "run " (visible(&evidence.run)) }
-    }
-}
-
-/// The report's heading.
-pub(crate) fn title(evidence: &Evidence, config: &Config) -> String {
-    match config.title.as_deref().map(str::trim).filter(|title| !title.is_empty()) {
-        Some(title) => visible(title),
-        None => format!("Real or generated: {}", visible(&evidence.run)),
+        span { "run " (visible(&results.run)) }
     }
 }

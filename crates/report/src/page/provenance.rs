@@ -1,28 +1,30 @@
-//! What made this report: configuration, programs, files and their hashes.
+//! How the results were made: configuration, program, files and their hashes.
 
 use artifacts::Manifest;
 use artifacts::progress::bytes;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::widgets::Column::{Number, Words};
-use super::widgets::{Section, facts, head, scrolled};
-use crate::evidence::Evidence;
-use crate::number::{count, duration};
-use crate::text::visible;
+use crate::escape::visible;
+use crate::format_number::{count, duration};
+use crate::html::definition_list::definition_list;
+use crate::html::section::Section;
+use crate::html::table::Column::{Number, Text};
+use crate::html::table::HtmlTable;
+use crate::run_results::RunResults;
 
-/// Files beyond these are in the manifest only.
-const MOST_FILES: usize = 20;
+/// The maximum number of output files that are shown. The others are in the manifest only.
+const MAX_FILES: usize = 20;
 
-/// One block for each stage.
-pub(crate) fn section(evidence: &Evidence) -> Section {
+/// Renders a block for each stage.
+pub(crate) fn section(results: &RunResults) -> Section {
     let mut stages: Vec<(String, &Manifest)> = Vec::new();
-    stages.extend(evidence.ingest.as_ref().map(|ingest| ("ingest".to_owned(), &ingest.manifest)));
-    stages.extend(evidence.training.iter().enumerate().map(|(i, run)| (format!("train, run {i}"), &run.manifest)));
-    stages.push(("evaluate".to_owned(), &evidence.evaluation.manifest));
+    stages.extend(results.ingest.as_ref().map(|ingest| ("ingest".to_owned(), &ingest.manifest)));
+    stages.extend(results.training.iter().enumerate().map(|(i, run)| (format!("train, run {i}"), &run.manifest)));
+    stages.push(("evaluate".to_owned(), &results.evaluation.manifest));
     let body = html! { @for (name, manifest) in &stages { (stage(name, manifest)) } };
-    let lead = "Each stage's configuration, and the BLAKE3 of everything it read and wrote. Two results with the same \
-                hashes are the same result.";
+    let lead = "The configuration of each stage and the BLAKE3 hashes of its inputs and outputs. Equal hashes mean identical \
+                files.";
     Section { id: "provenance", title: "Provenance", lead: lead.to_owned(), body }
 }
 
@@ -30,55 +32,56 @@ fn stage(name: &str, manifest: &Manifest) -> Markup {
     let program = [
         (
             "Program".to_owned(),
-            html! { "Candling " (visible(&manifest.code.version)) ", executable " (hash(&manifest.code.executable.to_string())) },
+            html! { "Candling " (visible(&manifest.code.program)) ", executable " (hash(&manifest.code.executable)) },
         ),
         ("Device".to_owned(), html! { (visible(&manifest.device)) }),
         ("Time".to_owned(), html! { (duration(manifest.seconds)) }),
     ];
     let mut configuration = Vec::new();
     flatten("", &manifest.config, &mut configuration);
+    let inputs: Vec<(String, Markup)> =
+        manifest.inputs.iter().map(|(input, digest)| (visible(input), hash(digest))).collect();
     html! {
         details.stage {
             summary { (name) " " span.note { (duration(manifest.seconds)) } }
-            (facts(&program))
+            (definition_list(&program))
             h4 { "Configuration" }
             dl.facts.configuration {
                 @for (key, value) in &configuration { div { dt { code { (key) } } dd { code { (value) } } } }
             }
-            @if !manifest.inputs.is_empty() {
-                h4 { "Read" }
-                dl.facts { @for (input, digest) in &manifest.inputs { div { dt { (visible(input)) } dd { (hash(&digest.to_string())) } } } }
+            @if !inputs.is_empty() {
+                h4 { "Inputs" }
+                (definition_list(&inputs))
             }
-            h4 { "Wrote" }
+            h4 { "Outputs" }
             (outputs(manifest))
         }
     }
 }
 
 fn outputs(manifest: &Manifest) -> Markup {
-    let table = html! {
-        table {
-            (head(&[Words("File"), Number("Size"), Words("BLAKE3")]))
-            tbody {
-                @for (path, file) in manifest.outputs.iter().take(MOST_FILES) {
-                    tr { td.path { (visible(path)) } td.number { (bytes(file.bytes)) } td { (hash(&file.blake3.to_string())) } }
-                }
-            }
+    let columns = [Text("File"), Number("Size"), Text("BLAKE3")];
+    let rows = html! {
+        @for (path, file) in manifest.outputs.iter().take(MAX_FILES) {
+            tr { td.path { (visible(path)) } td.number { (bytes(file.bytes)) } td { (hash(&file.blake3)) } }
         }
     };
     html! {
-        (scrolled("files written", &table))
-        @if manifest.outputs.len() > MOST_FILES {
-            p.note { "And " (count((manifest.outputs.len() - MOST_FILES) as u64)) " more files, in its " code { "manifest.json" } "." }
+        (HtmlTable::labelled("output files", &columns, rows))
+        @if manifest.outputs.len() > MAX_FILES {
+            p.note {
+                (count((manifest.outputs.len() - MAX_FILES) as u64)) " more files are listed in the stage's "
+                code { "manifest.json" } "."
+            }
         }
     }
 }
 
-fn hash(digits: &str) -> Markup {
-    html! { code.hash { (digits) } }
+fn hash(hash: &artifacts::hash::Hash) -> Markup {
+    html! { code.hash { (hash) } }
 }
 
-/// A configuration as dotted keys and values.
+/// Appends the leaves of a configuration as dotted keys and values.
 fn flatten(prefix: &str, value: &Value, into: &mut Vec<(String, String)>) {
     match value {
         Value::Object(map) if !map.is_empty() => {

@@ -1,97 +1,108 @@
-//! What becomes of the verdicts when pictures are re-encoded, resized, blurred, cropped or shared.
+//! How the scores and verdicts change when the images are degraded.
 
 use artifacts::schema::{FlippingImage, Robustness};
 use maud::{Markup, html};
 
-use super::widgets::Column::{Number, Words};
-use super::widgets::{Section, broad_figure, head, scrolled};
-use crate::evidence::Evidence;
-use crate::figures::{Figures, operation_name};
-use crate::number::{compact, count, counted, probability, share};
-use crate::text::{file_name, visible};
+use crate::degradation::operation_name;
+use crate::escape::{file_name, visible};
+use crate::figures::Figures;
+use crate::format_number::{compact, count, count_noun, probability, share};
+use crate::html::class_label::class_label;
+use crate::html::figure::wide_figure;
+use crate::html::section::Section;
+use crate::html::table::Column::{Number, Text};
+use crate::html::table::HtmlTable;
+use crate::run_results::RunResults;
 
-/// Images with flips beyond these are in the CSV only.
-const MOST_FLIPS: usize = 40;
+/// The maximum number of images in the table. The others are in the CSV file only.
+const MAX_ROWS: usize = 40;
 
-/// Curves for each change; nothing where the images were not judged again.
-pub(crate) fn section(evidence: &Evidence, figures: &Figures) -> Option<Section> {
-    let robustness = evidence.evaluation.robustness.as_ref()?;
+/// Renders the curves and the changed verdicts. Returns `None` if robustness was not measured.
+pub(crate) fn section(results: &RunResults, figures: &Figures) -> Option<Section> {
+    let robustness = results.evaluation.robustness.as_ref()?;
     let drawn = figures.robustness.as_ref()?;
-    let lead = "Pictures are re-encoded, resized and cropped on their way to whoever has to judge them. A detector whose \
-                verdicts flip then has learnt something that does not last.";
+    let lead = "Images are often re-encoded, resized or cropped before somebody checks them. A reliable detector gives the same \
+                verdict before and after such changes.";
     let body = html! {
-        (broad_figure(drawn))
+        (wide_figure(drawn))
         (notes(robustness))
-        (flips(robustness))
+        (changed_verdicts(robustness))
     };
     Some(Section { id: "robustness", title: "Robustness", lead: lead.to_owned(), body })
 }
 
 fn notes(robustness: &Robustness) -> Markup {
+    let from_pixels = robustness.images.saturating_sub(robustness.from_files);
     html! {
         p.note {
-            (counted(robustness.images, "image")) " were changed and judged again. For " (count(robustness.from_files))
-            " the original file was changed before it was resized for the network, for the others the stored pixels were."
+            (count_noun(robustness.images, "image")) " were changed and evaluated again. For " (count(robustness.from_files))
+            " of them the original file was changed and then resized; for the other " (count(from_pixels))
+            " the resized pixels were changed, because the original file was not available."
         }
         @for (operation, reason) in &robustness.left_out {
-            p.note { "Not judged under " (visible(operation)) ": " (visible(reason)) "." }
+            p.note { "Not measured for " (visible(operation)) ": " (visible(reason)) "." }
         }
     }
 }
 
-/// Which verdicts do not last, and under what.
-fn flips(robustness: &Robustness) -> Markup {
+fn changed_verdicts(robustness: &Robustness) -> Markup {
     let flips = &robustness.flips;
-    let lasting = robustness.images.saturating_sub(flips.len() as u64);
+    let changed = flips.len() as u64;
+    let unchanged = robustness.images.saturating_sub(changed);
     html! {
-        h3 { "Verdicts that do not last" }
+        h3 { "Changed verdicts" }
         @if flips.is_empty() {
-            p.note { "None: no verdict flips under any of these changes." }
+            p.note { "None of these changes alters a verdict." }
         } @else {
             p {
-                (counted(flips.len() as u64, "image")) " of " (count(robustness.images)) " (" (share(flips.len() as u64, robustness.images))
-                ") get the other verdict under at least one of these changes; " (count(lasting)) " keep theirs under all."
+                "For " (count(changed)) " of " (count_noun(robustness.images, "image")) " ("
+                (share(changed, robustness.images)) "), at least one of these changes alters the verdict. For the other "
+                (count(unchanged)) " none does."
             }
             details.flips {
-                summary { "Which images, those that flip most often first" }
-                (scrolled("verdicts that do not last", &flip_table(flips)))
+                summary { "Images whose verdict changes most often" }
+                (flip_table(flips))
             }
             p.note.files {
-                @if flips.len() > MOST_FLIPS { "And " (count((flips.len() - MOST_FLIPS) as u64)) " more images. " }
-                "Every flip with its score: " a href="figures/flips.csv" { "CSV" }
+                @if flips.len() > MAX_ROWS { (count((flips.len() - MAX_ROWS) as u64)) " more images are in the CSV file. " }
+                "Every changed verdict with its score: " a href="figures/flips.csv" { "CSV" }
             }
         }
     }
 }
 
 fn flip_table(flips: &[FlippingImage]) -> Markup {
-    html! {
-        table {
-            (head(&[Words("File"), Words("Truth"), Words("Verdict"), Number("P(fake)"), Number("Flips"), Words("Under")]))
-            tbody { @for image in flips.iter().take(MOST_FLIPS) { (flipping(image)) } }
-        }
-    }
+    let columns = [
+        Text("File"),
+        Text("Truth"),
+        Text("Verdict"),
+        Number("P(fake)"),
+        Number("Changed verdicts"),
+        Text("Changed by"),
+    ];
+    let rows = html! { @for image in flips.iter().take(MAX_ROWS) { (flip_row(image)) } };
+    html! { (HtmlTable::labelled("images whose verdict changes", &columns, rows)) }
 }
 
-fn flipping(image: &FlippingImage) -> Markup {
+fn flip_row(image: &FlippingImage) -> Markup {
     html! {
         tr {
             td.path title=(visible(&image.path)) { (file_name(&image.path)) }
-            td { span class={ "label " (image.label) } { (image.label) } }
-            td { span class={ "label " (image.predicted) } { (image.predicted) } }
+            td { (class_label(image.label)) }
+            td { (class_label(image.predicted)) }
             td.number { (probability(image.p_fake)) }
             td.number { (count(image.flips.len() as u64)) }
-            td.wordy { (changes(image)) }
+            td.wordy { (degradations(image)) }
         }
     }
 }
 
-/// The changes under which a verdict flips, by operation: "JPEG 60, 30; blur 2".
-fn changes(image: &FlippingImage) -> String {
+/// Lists the degradations that change the verdict, such as "JPEG 60, 30; blur 2".
+fn degradations(image: &FlippingImage) -> String {
     let groups = image.flips.chunk_by(|a, b| a.operation == b.operation);
-    let words = groups.map(|group| {
+    let texts = groups.map(|group| {
         let levels: Vec<String> = group.iter().map(|flip| compact(flip.level, 2)).collect();
         format!("{} {}", operation_name(&group[0].operation), levels.join(", "))
     });
-    words.collect::<Vec<_>>().join("; ")
+    texts.collect::<Vec<_>>().join("; ")
 }

@@ -1,66 +1,75 @@
-//! The threshold: where it lies in the scores, and what it makes of them. With a script it moves.
+//! The threshold: the distribution of P(fake), the confusion matrix and the curves. The page's script moves the threshold
+//! with a slider; without it, the section shows the threshold of 0.5.
 
 use artifacts::Label;
 use artifacts::schema::Metrics;
 use maud::{Markup, PreEscaped, html};
 
-use super::widgets::{Section, figure, figure_with};
-use crate::evidence::Evidence;
 use crate::figures::Figures;
-use crate::number::{compact, count, ratio, share};
-use crate::threshold::{Named, Ranked, STEPS, Sweep};
+use crate::format_number::{compact, count, ratio, score, share};
+use crate::html::figure::{figure, figure_with_content, file_links};
+use crate::html::section::Section;
+use crate::run_results::RunResults;
+use crate::threshold_sweep::{NamedThreshold, STEPS, SortedScores, ThresholdSweep};
 
-/// Distribution, slider, confusion matrix and curves.
-pub(crate) fn section(evidence: &Evidence, figures: &Figures) -> Section {
-    let metrics = &evidence.evaluation.metrics;
-    let sweep = sweep(evidence);
-    let lead = "An image is called fake when its P(fake) is at or above the threshold. A lower threshold misses fewer \
-                fakes and accuses more real images; a threshold chosen by looking at these test images says nothing \
-                about others.";
+/// Renders the distribution with its slider, the confusion matrix and the curves.
+pub(crate) fn section(results: &RunResults, figures: &Figures) -> Section {
+    let metrics = &results.evaluation.metrics;
+    let sweep = sweep(results);
+    let lead = "An image is called fake if its P(fake) is at or above the threshold. A lower threshold misses fewer fakes but \
+                calls more real images fake. Do not choose the threshold on these test images: the scores would then look better \
+                than they are on new images.";
     let body = html! {
-        (figure_with(&figures.distribution, "distribution", &html! {
-            div.wide { (figures.distribution.inline()) }
-            div.narrow { (figures.distribution_narrow.inline()) }
+        (figure_with_content(&figures.distribution, "distribution", &html! {
+            div.wide { (figures.distribution.inline_svg()) }
+            div.narrow { (figures.distribution_narrow.inline_svg()) }
             p #distribution-narrow-caption hidden { (figures.distribution.description) }
             (slider(&sweep))
         }))
         div.trio {
-            (matrix(metrics))
+            (confusion_matrix(metrics))
             @if let Some(roc) = &figures.roc { (figure(roc)) }
             @if let Some(curve) = &figures.precision_recall { (figure(curve)) }
         }
-        script #sweep type="application/json" { (PreEscaped(json(&sweep))) }
+        script #sweep type="application/json" { (PreEscaped(script_json(&sweep))) }
     };
     Section { id: "threshold", title: "Threshold", lead: lead.to_owned(), body }
 }
 
-/// Counts at every step, and at the thresholds that people ask for.
-fn sweep(evidence: &Evidence) -> Sweep {
-    let ranked = Ranked::new(&evidence.evaluation.predictions);
-    let metrics = &evidence.evaluation.metrics;
+/// Counts false and true positives at each step of the slider and at the thresholds that have a button.
+fn sweep(results: &RunResults) -> ThresholdSweep {
+    let scores = SortedScores::new(&results.evaluation.predictions);
+    let metrics = &results.evaluation.metrics;
     let rates = [("1% false alarms", 0.01), ("5% false alarms", 0.05)];
-    let at_rates =
-        rates.iter().filter_map(|(name, rate)| Some((name.to_string(), ranked.at_false_positive_rate(*rate)?)));
+    let at_rates = rates
+        .iter()
+        .filter_map(|(name, rate)| Some((name.to_string(), scores.threshold_at_false_positive_rate(*rate)?)));
     let mut named = vec![("0.5".to_owned(), metrics.headline.threshold)];
     named.extend(at_rates);
-    let mut sweep = ranked.sweep(&named);
+    let mut sweep = scores.sweep(&named);
     if let Some(fitted) = metrics.runs.first().and_then(|run| run.fitted.as_ref()) {
-        // The fitted threshold is one of calibrated scores; on the slider it lies where the raw score has that value.
+        // The fitted threshold applies to calibrated scores. The slider shows uncalibrated ones, so convert it.
         let logit = (fitted.scores.threshold / (1.0 - fitted.scores.threshold)).ln() * fitted.temperature;
-        let raw = 1.0 / (1.0 + (-logit).exp());
-        if raw.is_finite() {
-            sweep.insert(1, Named::counted("fitted on validation", raw, &fitted.scores.confusion));
+        let uncalibrated = 1.0 / (1.0 + (-logit).exp());
+        if uncalibrated.is_finite() {
+            let confusion = &fitted.scores.confusion;
+            sweep.insert(1, NamedThreshold::from_confusion("fitted on validation", uncalibrated, confusion));
         }
     }
     sweep
 }
 
-fn slider(sweep: &Sweep) -> Markup {
+fn slider(sweep: &ThresholdSweep) -> Markup {
     html! {
         form #threshold-controls.controls hidden autocomplete="off" aria-label="Threshold" {
-            div.slider { input #threshold-slider type="range" min="0" max=(STEPS) value=(STEPS / 2) step="1" aria-label="Threshold in thousandths" {} }
+            div.slider {
+                input #threshold-slider type="range" min="0" max=(STEPS) value=(STEPS / 2) step="1"
+                    aria-label="Threshold in thousandths" {}
+            }
             div.row {
-                label { "Threshold " input #threshold-number type="number" min="0" max="1" step=(compact(1.0 / STEPS as f64, 6)) value="0.5" {} }
+                label { "Threshold "
+                    input #threshold-number type="number" min="0" max="1" step=(compact(1.0 / STEPS as f64, 6)) value="0.5" {}
+                }
                 @for (i, named) in sweep.named().iter().enumerate() {
                     button type="button" data-named=(i) { (named.name) }
                 }
@@ -69,8 +78,8 @@ fn slider(sweep: &Sweep) -> Markup {
     }
 }
 
-/// The confusion matrix as a table, its cells tinted by their share of the row.
-fn matrix(metrics: &Metrics) -> Markup {
+/// Renders the confusion matrix as a table. Each cell is tinted by its share of the row.
+fn confusion_matrix(metrics: &Metrics) -> Markup {
     let c = metrics.headline.confusion;
     let rows = [
         (Label::Real, [("tn", Label::Real, c.true_negative), ("fp", Label::Fake, c.false_positive)]),
@@ -85,13 +94,13 @@ fn matrix(metrics: &Metrics) -> Markup {
                 }
                 tbody {
                     @for (truth, cells) in &rows {
-                        @let whole = cells[0].2 + cells[1].2;
+                        @let row_total = cells[0].2 + cells[1].2;
                         tr {
                             th scope="row" { "truly " (truth) }
                             @for (id, called, images) in cells {
-                                td id=(id) class={ (called) " t" (tint(*images, whole)) } {
+                                td id=(id) class={ (called) " t" (tint(*images, row_total)) } {
                                     span.count { (count(*images)) }
-                                    span.share { (share(*images, whole)) }
+                                    span.share { (share(*images, row_total)) }
                                 }
                             }
                         }
@@ -100,19 +109,19 @@ fn matrix(metrics: &Metrics) -> Markup {
             }
             (rates(metrics))
             figcaption {
-                "Shares are of the row. "
-                span.files { a href="figures/confusion.svg" { "SVG" } " " a href="figures/confusion.csv" { "CSV" } }
+                "Percentages are shares of the row. "
+                (file_links("confusion"))
             }
         }
     }
 }
 
-/// A share as one of eleven tints.
+/// Returns which of the style sheet's eleven tints a cell gets.
 fn tint(part: u64, whole: u64) -> u64 {
     (10.0 * ratio(part, whole).unwrap_or(0.0)).round() as u64
 }
 
-/// The rates that follow from the counts.
+/// Renders the scores that follow from the confusion matrix.
 fn rates(metrics: &Metrics) -> Markup {
     let scores = &metrics.headline;
     let rates = [
@@ -124,13 +133,13 @@ fn rates(metrics: &Metrics) -> Markup {
     html! {
         dl.rates aria-live="polite" {
             @for (id, name, value) in rates {
-                div { dt { (name) } dd id={ "rate-" (id) } { (crate::number::score(value)) } }
+                div { dt { (name) } dd id={ "rate-" (id) } { (score(value)) } }
             }
         }
     }
 }
 
-/// JSON that cannot end the element it stands in.
-fn json(sweep: &Sweep) -> String {
+/// Serialises the sweep for a `script` element, which a `<` could close.
+fn script_json(sweep: &ThresholdSweep) -> String {
     serde_json::to_string(sweep).unwrap_or_else(|_| "null".to_owned()).replace('<', "\\u003c")
 }

@@ -1,22 +1,24 @@
-//! How the model came to be what it is.
+//! The training runs.
 
 use maud::{Markup, html};
 
-use super::widgets::Column::{Number, Words};
-use super::widgets::{Section, captioned, figure, head};
-use crate::evidence::{Evidence, Training};
+use crate::escape::visible;
 use crate::figures::Figures;
-use crate::number::{counted, duration, percent, score};
-use crate::text::visible;
+use crate::format_number::{UNDEFINED, compact, count_noun, duration, percent, score};
+use crate::html::figure::figure;
+use crate::html::section::Section;
+use crate::html::table::Column::{Number, Text};
+use crate::html::table::HtmlTable;
+use crate::run_results::{RunResults, TrainingResults};
 
-/// Curves and a table of the runs; nothing where nothing was trained here.
-pub(crate) fn section(evidence: &Evidence, figures: &Figures) -> Option<Section> {
-    let runs = &evidence.training;
+/// Renders the learning curves and a table of the training runs. Returns `None` if there are none.
+pub(crate) fn section(results: &RunResults, figures: &Figures) -> Option<Section> {
+    let runs = &results.training;
     let epochs = runs.first()?.history.len() as u64;
     let lead = format!(
-        "{} of {}. The checkpoint is chosen on the validation split; the test split chooses nothing.",
-        counted(runs.len() as u64, "run"),
-        counted(epochs, "epoch")
+        "{} of {}. The checkpoint was chosen on the validation split. The test split was not used for any choice.",
+        count_noun(runs.len() as u64, "training run"),
+        count_noun(epochs, "epoch")
     );
     let body = html! {
         div.duo {
@@ -27,34 +29,31 @@ pub(crate) fn section(evidence: &Evidence, figures: &Figures) -> Option<Section>
     Some(Section { id: "training", title: "Training", lead, body })
 }
 
-fn table(runs: &[Training]) -> Markup {
+fn table(runs: &[TrainingResults]) -> Markup {
     let columns = [
-        Words("Run"),
+        Text("Run"),
         Number("Best epoch"),
         Number("Validation accuracy"),
         Number("Validation ROC-AUC"),
         Number("Images/s"),
         Number("Time"),
-        Words("Device"),
+        Text("Device"),
     ];
-    let rows = html! {
-        (head(&columns))
-        tbody { @for (i, run) in runs.iter().enumerate() { (row(i, run)) } }
-    };
-    captioned("training-caption", None, &html! { "Training runs" }, &rows)
+    let rows = html! { @for (i, run) in runs.iter().enumerate() { (row(i, run)) } };
+    html! { (HtmlTable::captioned("training-caption", html! { "Training runs" }, &columns, rows)) }
 }
 
-fn row(index: usize, run: &Training) -> Markup {
+fn row(index: usize, run: &TrainingResults) -> Markup {
     let best = run.history.iter().rev().find(|epoch| epoch.best);
     let speed = run.history.iter().map(|epoch| epoch.images_per_second).filter(|rate| rate.is_finite());
     let mean_speed = speed.clone().sum::<f64>() / speed.count().max(1) as f64;
     html! {
         tr {
             th scope="row" { "run " (index) }
-            td.number { (best.map_or(crate::number::UNDEFINED.to_owned(), |epoch| epoch.epoch.to_string())) }
+            td.number { (best.map_or(UNDEFINED.to_owned(), |epoch| epoch.epoch.to_string())) }
             td.number { (percent(best.map(|epoch| epoch.val_accuracy))) }
             td.number { (score(best.and_then(|epoch| epoch.val_roc_auc))) }
-            td.number { (crate::number::compact(mean_speed, 1)) }
+            td.number { (compact(mean_speed, 1)) }
             td.number { (duration(run.manifest.seconds)) }
             td { (visible(&run.manifest.device)) }
         }

@@ -1,42 +1,43 @@
-//! A panel: the rectangle in which data are drawn, with its axes.
+//! The axes of a chart and the panel between them.
 
 use maud::{Markup, html};
 
-use super::shapes::{Anchor, Stroke, line, text};
-use super::{Ink, Scale, ticks};
+use super::scale::{Scale, ticks};
+use super::svg::{Anchor, Stroke, line, text};
+use super::theme::Colour;
 
-/// Size of tick labels and axis titles in pixels.
-const LABEL: f64 = 12.0;
+/// Font size of tick labels and axis titles, in pixels.
+const FONT_SIZE: f64 = 12.0;
 
-/// One axis: what it measures, between which values.
+/// One axis with its range and ticks.
 #[derive(Clone, Debug)]
 pub(crate) struct Axis {
-    /// What is measured, with its unit.
+    /// The quantity with its unit.
     pub(crate) title: String,
-    /// Values at the two ends.
+    /// The values at both ends.
     pub(crate) domain: [f64; 2],
-    /// Values that are written, with their texts.
+    /// Values with a label, and the labels.
     pub(crate) ticks: Vec<(f64, String)>,
 }
 
 impl Axis {
-    /// An axis with about `count` round ticks.
+    /// Creates an axis with at most about `count` ticks at round values.
     pub(crate) fn new(title: impl Into<String>, domain: [f64; 2], count: usize) -> Axis {
         Axis { title: title.into(), domain, ticks: ticks(domain[0], domain[1], count) }
     }
 
-    /// An axis for rates and probabilities.
+    /// Creates an axis from 0 to 1, for rates and probabilities.
     pub(crate) fn unit(title: impl Into<String>) -> Axis {
         Axis::new(title, [0.0, 1.0], 5)
     }
 
-    /// No axis, where rows stand below each other by their names.
+    /// Creates an axis without title and ticks, for charts whose rows are labelled by name.
     pub(crate) fn none() -> Axis {
         Axis { title: String::new(), domain: [0.0, 1.0], ticks: Vec::new() }
     }
 }
 
-/// The rectangle of a panel in pixels.
+/// The rectangle in which the data are drawn, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Panel {
     pub(crate) left: f64,
@@ -46,18 +47,18 @@ pub(crate) struct Panel {
 }
 
 impl Panel {
-    /// Right edge.
+    /// Returns the x coordinate of the right edge.
     pub(crate) fn right(&self) -> f64 {
         self.left + self.width
     }
 
-    /// Lower edge.
+    /// Returns the y coordinate of the lower edge.
     pub(crate) fn bottom(&self) -> f64 {
         self.top + self.height
     }
 }
 
-/// A panel with both its axes.
+/// A panel with its axes.
 #[derive(Clone, Debug)]
 pub(crate) struct Axes {
     pub(crate) panel: Panel,
@@ -66,22 +67,22 @@ pub(crate) struct Axes {
 }
 
 impl Axes {
-    /// Pixels of x values.
+    /// Returns the scale from x values to pixels.
     pub(crate) fn x_scale(&self) -> Scale {
         Scale { domain: self.x.domain, range: [self.panel.left, self.panel.right()] }
     }
 
-    /// Pixels of y values.
+    /// Returns the scale from y values to pixels.
     pub(crate) fn y_scale(&self) -> Scale {
         Scale { domain: self.y.domain, range: [self.panel.bottom(), self.panel.top] }
     }
 
-    /// The pixel of a point.
+    /// Converts a point from values to pixels.
     pub(crate) fn at(&self, x: f64, y: f64) -> (f64, f64) {
         (self.x_scale().at(x), self.y_scale().at(y))
     }
 
-    /// Grid, ticks and titles; to be drawn before the data.
+    /// Draws grid lines, ticks and titles. Draw the data after them.
     pub(crate) fn draw(&self) -> Markup {
         let Panel { left, top, .. } = self.panel;
         let (right, bottom) = (self.panel.right(), self.panel.bottom());
@@ -89,17 +90,17 @@ impl Axes {
         html! {
             @for (value, label) in &self.y.ticks {
                 @let y = y_scale.at(*value);
-                (line((left, y), (right, y), Stroke::solid(Ink::Grid, 1.0)))
-                (text((left - 8.0, y + 4.0), Anchor::End, Ink::Muted, LABEL, false, label))
+                (line((left, y), (right, y), Stroke::solid(Colour::Grid, 1.0)))
+                (text((left - 8.0, y + 4.0), Anchor::End, Colour::Muted, FONT_SIZE, false, label))
             }
             @for (value, label) in &self.x.ticks {
                 @let x = x_scale.at(*value);
-                (line((x, bottom), (x, bottom + 4.0), Stroke::solid(Ink::Axis, 1.0)))
-                (text((x, bottom + 18.0), Anchor::Middle, Ink::Muted, LABEL, false, label))
+                (line((x, bottom), (x, bottom + 4.0), Stroke::solid(Colour::Axis, 1.0)))
+                (text((x, bottom + 18.0), Anchor::Middle, Colour::Muted, FONT_SIZE, false, label))
             }
-            (line((left, bottom), (right, bottom), Stroke::solid(Ink::Axis, 1.0)))
-            (text(((left + right) / 2.0, bottom + 38.0), Anchor::Middle, Ink::Text, LABEL, false, &self.x.title))
-            (text((left - 30.0, top - 14.0), Anchor::Start, Ink::Text, LABEL, false, &self.y.title))
+            (line((left, bottom), (right, bottom), Stroke::solid(Colour::Axis, 1.0)))
+            (text(((left + right) / 2.0, bottom + 38.0), Anchor::Middle, Colour::Text, FONT_SIZE, false, &self.x.title))
+            (text((left - 30.0, top - 14.0), Anchor::Start, Colour::Text, FONT_SIZE, false, &self.y.title))
         }
     }
 }

@@ -1,19 +1,18 @@
-//! Plain line and bar charts as SVG: scales with round ticks, axes, shapes, and the colours they may have.
+//! Line and bar charts as SVG: scales, axes, shapes and colours.
 //!
-//! Coordinates are pixels of the drawing, y downwards. Each shape says its colour twice: as an attribute with the
-//! colour for light paper, which slides and printers understand, and as a class, with which the page's style sheet
-//! puts the colour of its theme in place of it.
+//! Coordinates are pixels, with y pointing down. Each shape has its colour twice: as an attribute, for SVG files on white,
+//! and as a CSS class, with which the page's style sheet replaces the colour according to the reader's theme.
 
 mod axes;
-mod decimate;
-mod ink;
-mod rows;
+mod downsample;
+mod interval_row;
 mod scale;
-mod shapes;
+mod svg;
+mod theme;
 
 pub(crate) use axes::{Axes, Axis, Panel};
-pub(crate) use decimate::decimate;
-pub(crate) use ink::Ink;
-pub(crate) use rows::{Row, interval_row};
-pub(crate) use scale::{Scale, ticks};
-pub(crate) use shapes::{Anchor, Stroke, area, circle, curve, hover_target, line, rect, steps, text};
+pub(crate) use downsample::downsample;
+pub(crate) use interval_row::{IntervalRow, interval_row};
+pub(crate) use scale::ticks;
+pub(crate) use svg::{Anchor, Stroke, area, circle, curve, hover_target, line, rect, step_outline, text};
+pub(crate) use theme::Colour;

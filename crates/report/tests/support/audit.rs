@@ -1,4 +1,4 @@
-//! The audit of the made-up run, and the few stored images that its pairs are of.
+//! The data audit of the fixture, and the shards with its near-duplicates.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use artifacts::shard::{Sample, ShardWriter};
 use artifacts::{Label, Split};
 use serde_json::{Value, json};
 
-use super::fixture::{HOSTILE, HOSTILE_GENERATOR, Plan};
+use super::fixture::{HOSTILE, HOSTILE_GENERATOR, RunSpec};
 use super::scenes;
 
-/// The images of the pairs, with their splits.
+/// The images of the near-duplicate pairs, with their splits.
 const IMAGES: [(&str, Split); 4] = [
     (HOSTILE, Split::Test),
     ("train/real/00007.jpg", Split::Train),
@@ -19,15 +19,15 @@ const IMAGES: [(&str, Split); 4] = [
     ("train/real/00045.jpg", Split::Train),
 ];
 
-/// An audit that warns of two shortcuts and of pairs, or one that finds nothing.
-pub(crate) fn audit(plan: Plan) -> Audit {
+/// Returns an audit with two shortcuts and near-duplicates, or one that finds nothing.
+pub(crate) fn audit(spec: &RunSpec) -> Audit {
     let pass = json!({"verdict": "pass", "shortcuts": []});
     let warning = json!({"verdict": "warning", "shortcuts": [
         {"feature": "file size", "roc_auc": 0.81, "explanation": "the file size of a file gives its class away: where it is \
             up to 20000, 40 of 300 are fake; where it is over 20000 to 90000, 260 of 300 are fake; save both classes again alike, with ingest.reencode"},
         {"feature": "format", "roc_auc": 0.71, "explanation": "fakes are <b>PNG</b> more often"},
     ]});
-    let mut value = if plan.clean { pass } else { warning };
+    let mut value = if spec.clean { pass } else { warning };
     let more = json!({
         "images": 2200, "sampled": 2200,
         "associations": [
@@ -42,10 +42,10 @@ pub(crate) fn audit(plan: Plan) -> Audit {
             "thumbnail": probe(0.58, &[]),
         },
         "exact_duplicates": {
-            "within_a_split": 7, "across_splits": if plan.clean { 0 } else { 5 }, "across_labels": 2,
-            "leaked_test_images": if plan.clean { 0 } else { 3 },
+            "within_a_split": 7, "across_splits": if spec.clean { 0 } else { 5 }, "across_labels": 2,
+            "leaked_test_images": if spec.clean { 0 } else { 3 },
         },
-        "near_duplicates": if plan.clean { pairs(&[], 0) } else { pairs(&[pair(0, 1, true), pair(2, 3, false)], 2) },
+        "near_duplicates": if spec.clean { pairs(&[], 0) } else { pairs(&[pair(0, 1, true), pair(2, 3, false)], 2) },
     });
     value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     serde_json::from_value(value).unwrap()
@@ -74,7 +74,7 @@ fn pairs(listed: &[Value], leaked: u64) -> Value {
         "leaked_test_images": leaked, "leaked_val_images": leaked / 2, "pairs": listed})
 }
 
-/// Shards with the images of the pairs and no others.
+/// Writes shards that contain only the images of the pairs.
 pub(crate) fn write_shards(dir: &Path) {
     for split in [Split::Train, Split::Test] {
         let side = scenes::SIDE as usize;

@@ -1,5 +1,5 @@
-//! A headless Chromium, driven over its DevTools pipe: JSON messages that end with a zero byte
-//! (<https://chromedevtools.github.io/devtools-protocol/>). The pipe is a pair of FIFOs, so no crate is needed for it.
+//! Controls a headless Chromium through the DevTools protocol: JSON messages that end with a zero byte, sent over a pair of
+//! FIFOs (<https://chromedevtools.github.io/devtools-protocol/>).
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -10,11 +10,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use testing::Need;
 
-/// Where distributions put it.
+/// Where Linux distributions install Chromium and Chrome.
 const PROGRAMS: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-/// Longer than any answer takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest time to wait for an answer, generous for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A browser with one page.
 pub(crate) struct Browser {
@@ -31,18 +32,16 @@ impl Browser {
     /// Starts one; `None`, with the reason printed, where there is none on this machine.
     pub(crate) fn start() -> Option<Browser> {
         let Some(program) = PROGRAMS.iter().map(Path::new).find(|path| path.exists()) else {
-            eprintln!("skipped: there is no Chromium on this machine");
+            testing::skip(Need::Chromium, format_args!("none of {} exists", PROGRAMS.join(", ")));
             return None;
         };
         let home = tempfile::tempdir().unwrap();
         let [to, from] = ["to", "from"].map(|name| home.path().join(name));
-        let made = Command::new("mkfifo").args([&to, &from]).status();
-        if !made.is_ok_and(|status| status.success()) {
-            eprintln!("skipped: this machine has no mkfifo");
+        if !testing::make_fifos(&[&to, &from]) {
             return None;
         }
         let child = spawn(program, home.path(), &to, &from);
-        // Opening a FIFO waits for its other end: the shell opens them in this order too.
+        // Opening a FIFO blocks until its other end is opened. The shell opens them in the same order.
         let commands = File::options().write(true).open(&to).unwrap();
         let answers = File::open(&from).unwrap();
         let (sender, messages) = channel();
@@ -76,7 +75,7 @@ impl Browser {
         }
     }
 
-    /// Opens a file and waits until it is loaded.
+    /// Opens a file and waits until it has loaded.
     pub(crate) fn open(&mut self, path: &Path) {
         let url = format!("file://{}", path.canonicalize().unwrap().display());
         let loads = |events: &VecDeque<Value>| events.iter().filter(|e| e["method"] == "Page.loadEventFired").count();
@@ -84,12 +83,12 @@ impl Browser {
         self.call("Page.navigate", json!({"url": url}));
         let start = Instant::now();
         while loads(&self.events) == before {
-            assert!(start.elapsed() < PATIENCE, "the page did not load");
+            assert!(start.elapsed() < TIMEOUT, "the page did not load");
             self.wait();
         }
     }
 
-    /// The value of an expression in the page. An exception fails the test.
+    /// Evaluates a JavaScript expression in the page. An exception fails the test.
     pub(crate) fn eval(&mut self, expression: &str) -> Value {
         let parameters = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
         let result = self.call("Runtime.evaluate", parameters);
@@ -97,24 +96,24 @@ impl Browser {
         result["result"]["value"].clone()
     }
 
-    /// The size of the window in CSS pixels.
+    /// Sets the size of the window in CSS pixels.
     pub(crate) fn resize(&mut self, width: u32, height: u32) {
         let parameters = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.call("Emulation.setDeviceMetricsOverride", parameters);
     }
 
-    /// The colour scheme that the reader prefers: "light" or "dark".
-    pub(crate) fn prefer(&mut self, scheme: &str) {
+    /// Sets the preferred colour scheme: "light" or "dark".
+    pub(crate) fn set_colour_scheme(&mut self, scheme: &str) {
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.call("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
-    /// Whether scripts run in pages opened from now on.
-    pub(crate) fn scripts(&mut self, run: bool) {
-        self.call("Emulation.setScriptExecutionDisabled", json!({"value": !run}));
+    /// Disables JavaScript in pages that are opened from now on.
+    pub(crate) fn disable_scripts(&mut self) {
+        self.call("Emulation.setScriptExecutionDisabled", json!({"value": true}));
     }
 
-    /// Presses and releases a key, with the code that Windows has for it.
+    /// Presses and releases a key. `code` is its virtual-key code in Windows.
     pub(crate) fn press(&mut self, key: &str, code: u32) {
         for kind in ["rawKeyDown", "keyUp"] {
             let parameters = json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code});
@@ -123,38 +122,38 @@ impl Browser {
     }
 
     /// Moves the pointer.
-    pub(crate) fn point(&mut self, x: f64, y: f64) {
+    pub(crate) fn move_pointer(&mut self, x: f64, y: f64) {
         self.call("Input.dispatchMouseEvent", json!({"type": "mouseMoved", "x": x, "y": y}));
     }
 
-    /// The whole page as a picture, base64 of a PNG.
+    /// Returns a screenshot of the whole page as a base64-encoded PNG.
     pub(crate) fn screenshot(&mut self) -> String {
         let result = self.call("Page.captureScreenshot", json!({"captureBeyondViewport": true, "format": "png"}));
         result["data"].as_str().unwrap().to_owned()
     }
 
-    /// The page as printed, base64 of a PDF.
+    /// Returns the printed page as a base64-encoded PDF.
     pub(crate) fn print(&mut self) -> String {
         let result =
             self.call("Page.printToPDF", json!({"printBackground": false, "paperWidth": 8.27, "paperHeight": 11.69}));
         result["data"].as_str().unwrap().to_owned()
     }
 
-    /// Everything the page complained of so far: exceptions, console errors and warnings, blocked content.
-    pub(crate) fn complaints(&mut self) -> Vec<String> {
-        self.drain();
-        let complaint = |event: &Value| match event["method"].as_str()? {
+    /// Returns all errors so far: exceptions, console errors and warnings, blocked content.
+    pub(crate) fn errors(&mut self) -> Vec<String> {
+        self.receive_events();
+        let error = |event: &Value| match event["method"].as_str()? {
             "Runtime.exceptionThrown" => Some(event["params"]["exceptionDetails"].to_string()),
             "Runtime.consoleAPICalled" if event["params"]["type"] != "log" => Some(event["params"]["args"].to_string()),
             "Log.entryAdded" => Some(event["params"]["entry"].to_string()),
             _ => None,
         };
-        self.events.iter().filter_map(complaint).collect()
+        self.events.iter().filter_map(error).collect()
     }
 
-    /// Every address asked for so far, apart from `data:` addresses, which ask nobody.
+    /// Returns the URLs of all requests so far, except `data:` URLs, which load nothing.
     pub(crate) fn requests(&mut self) -> Vec<String> {
-        self.drain();
+        self.receive_events();
         let request = |event: &Value| {
             let url = event["params"]["request"]["url"].as_str()?;
             (event["method"] == "Network.requestWillBeSent" && !url.starts_with("data:")).then(|| url.to_owned())
@@ -172,7 +171,7 @@ impl Browser {
         self.commands.write_all(format!("{message}\0").as_bytes()).unwrap();
         let start = Instant::now();
         loop {
-            assert!(start.elapsed() < PATIENCE, "no answer to {method}");
+            assert!(start.elapsed() < TIMEOUT, "no answer to {method}");
             if let Some(answer) = self.wait().filter(|answer| answer["id"] == id) {
                 assert!(answer.get("error").is_none(), "{method}: {}", answer["error"]);
                 return answer["result"].clone();
@@ -180,9 +179,9 @@ impl Browser {
         }
     }
 
-    /// Waits for one message; an event is kept, an answer returned.
+    /// Waits for one message. Stores it if it is an event, and returns it if it is an answer.
     fn wait(&mut self) -> Option<Value> {
-        let message = self.messages.recv_timeout(PATIENCE).expect("the browser ended");
+        let message = self.messages.recv_timeout(TIMEOUT).expect("the browser ended");
         if message.get("id").is_some() {
             return Some(message);
         }
@@ -190,8 +189,8 @@ impl Browser {
         None
     }
 
-    /// Takes in what has been sent; a question in between makes sure that everything before it has arrived.
-    fn drain(&mut self) {
+    /// Receives all events so far. Messages arrive in order, so all of them precede the answer to a new command.
+    fn receive_events(&mut self) {
         self.call("Runtime.evaluate", json!({"expression": "0"}));
     }
 }

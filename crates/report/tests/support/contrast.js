@@ -1,20 +1,20 @@
-// The words of the page whose contrast with their ground is below WCAG 2.2's level AA (success criterion 1.4.3), one a line.
+// Lists the texts of the page whose contrast with the background is below level AA of WCAG 2.2 (success criterion 1.4.3).
 (() => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   canvas.canvas.width = canvas.canvas.height = 1;
-  // Any CSS colour, drawn on what is below it.
-  const over = (colour, ground) => {
+  // Blends a CSS colour, which can be transparent, over a background.
+  const blend = (colour, background) => {
     canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = `rgb(${ground.join(" ")})`;
+    canvas.fillStyle = `rgb(${background.join(" ")})`;
     canvas.fillRect(0, 0, 1, 1);
     canvas.fillStyle = colour;
     canvas.fillRect(0, 0, 1, 1);
     return [...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3)];
   };
-  const groundOf = (element) => {
+  const backgroundOf = (element) => {
     const chain = [];
     for (let e = element; e; e = e.parentElement) chain.unshift(e);
-    return chain.reduce((ground, e) => over(getComputedStyle(e).backgroundColor, ground), [255, 255, 255]);
+    return chain.reduce((background, e) => blend(getComputedStyle(e).backgroundColor, background), [255, 255, 255]);
   };
   const luminance = (colour) => {
     const [r, g, b] = colour.map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
@@ -24,16 +24,16 @@
     const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
     return (high + 0.05) / (low + 0.05);
   };
-  const faint = [];
+  const lowContrast = [];
   for (const element of document.querySelectorAll("body *")) {
-    const words = [...element.childNodes].filter((n) => n.nodeType === Node.TEXT_NODE).map((n) => n.data.trim()).join("");
-    if (!words || element.closest("[hidden], script, title, #tooltip") || element.checkVisibility?.() === false) continue;
+    const text = [...element.childNodes].filter((n) => n.nodeType === Node.TEXT_NODE).map((n) => n.data.trim()).join("");
+    if (!text || element.closest("[hidden], script, title, #tooltip") || element.checkVisibility?.() === false) continue;
     const style = getComputedStyle(element);
-    const ground = groundOf(element);
-    const colour = over(element.namespaceURI.endsWith("svg") ? style.fill : style.color, ground);
+    const background = backgroundOf(element);
+    const colour = blend(element.namespaceURI.endsWith("svg") ? style.fill : style.color, background);
     const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
-    const found = contrast(colour, ground);
-    if (found < (large ? 3 : 4.5)) faint.push(`${found.toFixed(2)} ${element.tagName}.${element.getAttribute("class")} ${words.slice(0, 30)}`);
+    const ratio = contrast(colour, background);
+    if (ratio < (large ? 3 : 4.5)) lowContrast.push(`${ratio.toFixed(2)} ${element.tagName}.${element.getAttribute("class")} ${text.slice(0, 30)}`);
   }
-  return [...new Set(faint)].slice(0, 12).join("\n");
+  return [...new Set(lowContrast)].slice(0, 12).join("\n");
 })()

@@ -1,4 +1,5 @@
-//! A run folder made by code: everything that the earlier stages would have left, with names that try to break out.
+//! The fixture: a run folder with the outputs of all earlier stages. Its file names try to break out of HTML, CSV and
+//! terminals.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,55 +15,55 @@ use serde_json::{Value, json};
 
 use super::{audit, scenes};
 
-/// A file name that is markup, a formula and a control sequence.
+/// A file name with markup, a formula and a terminal control sequence.
 pub(crate) const HOSTILE: &str = "test/fake/=<script>alert(1)</script>\u{1b}[31m\u{202e}gpj.\"'&.jpg";
-/// A generator's name that tries the same.
+/// A generator's name with markup.
 pub(crate) const HOSTILE_GENERATOR: &str = "</script><img src=x onerror=alert(2)>";
 
-/// What a made-up run is like.
+/// Properties of the run.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    /// Images judged.
+pub(crate) struct RunSpec {
+    /// The number of evaluated images.
     pub(crate) images: usize,
-    /// Training runs.
+    /// The number of training runs.
     pub(crate) runs: usize,
-    /// Whether there are fakes at all.
+    /// Whether the images include fakes.
     pub(crate) fakes: bool,
-    /// Whether the data set is called simulated.
+    /// Whether the data set is simulated.
     pub(crate) simulated: bool,
-    /// Whether the audit of the data finds nothing.
+    /// Whether the data audit passes.
     pub(crate) clean: bool,
 }
 
-impl Default for Plan {
-    fn default() -> Plan {
-        Plan { images: 420, runs: 3, fakes: true, simulated: false, clean: false }
+impl Default for RunSpec {
+    fn default() -> RunSpec {
+        RunSpec { images: 420, runs: 3, fakes: true, simulated: false, clean: false }
     }
 }
 
-/// The source of the made-up data.
+/// The source of the data set.
 pub(crate) const SOURCE: &str = "kaggle:someone/some-set-of-a-name-that-is-longer-than-a-line";
 
-/// Writes a whole run into a folder.
-pub(crate) fn write(dir: &Path, plan: Plan) -> RunDir {
+/// Writes a run into a folder.
+pub(crate) fn write(dir: &Path, spec: RunSpec) -> RunDir {
     let run = RunDir::new(dir);
-    write_ingest(&run, plan);
-    for index in 0..plan.runs {
+    write_ingest(&run, spec);
+    for index in 0..spec.runs {
         write_training(&run.train_run(index), index);
     }
-    write_evaluation(&run, plan);
+    write_evaluation(&run, spec);
     run
 }
 
 fn complete(dir: &Path, stage: &str, config: Value, summary: Value) {
-    let code = Code { version: "0.1.0".to_owned(), executable: Hash::of(b"program") };
+    let code = Code { version: 1, program: "0.1.0".to_owned(), executable: Hash::of(b"program") };
     let inputs = BTreeMap::from([("source".to_owned(), Hash::of(b"source"))]);
     let device = "cpu (made up, 2 threads)".to_owned();
     let manifest = Manifest::of(dir, stage, code).unwrap();
     Manifest { config, inputs, seconds: 321.5, device, summary, ..manifest }.write(dir).unwrap();
 }
 
-fn write_ingest(run: &RunDir, plan: Plan) {
+fn write_ingest(run: &RunDir, spec: RunSpec) {
     let dir = run.ingest();
     std::fs::create_dir_all(&dir).unwrap();
     let rejected = [
@@ -81,7 +82,7 @@ fn write_ingest(run: &RunDir, plan: Plan) {
     ];
     let lines: String = rejected.iter().map(|file| serde_json::to_string(file).unwrap() + "\n").collect();
     std::fs::write(dir.join(names::REJECTED), lines).unwrap();
-    atomic::write_json(&dir.join(names::AUDIT), &audit::audit(plan)).unwrap();
+    atomic::write_json(&dir.join(names::AUDIT), &audit::audit(&spec)).unwrap();
     audit::write_shards(&dir);
     let split = |images: u64| SplitSummary {
         labels: BTreeMap::from([(Label::Real, images / 2), (Label::Fake, images / 2)]),
@@ -91,7 +92,7 @@ fn write_ingest(run: &RunDir, plan: Plan) {
     let summary = IngestSummary {
         files: None,
         source: SOURCE.to_owned(),
-        simulated: plan.simulated,
+        simulated: spec.simulated,
         size: [224, 224],
         seen: 2202,
         rejected: 2,
@@ -99,7 +100,7 @@ fn write_ingest(run: &RunDir, plan: Plan) {
         splits: BTreeMap::from([
             (Split::Train, split(1500)),
             (Split::Val, split(280)),
-            (Split::Test, split(plan.images as u64)),
+            (Split::Test, split(spec.images as u64)),
         ]),
         images_per_second: 912.4,
     };
@@ -107,7 +108,7 @@ fn write_ingest(run: &RunDir, plan: Plan) {
     complete(&dir, names::INGEST, config, serde_json::to_value(summary).unwrap());
 }
 
-/// A training whose best weights are of the digest that [`run_metrics`] of the same number gives.
+/// Writes a training run. Its best weights have the digest that [`run_metrics`] has for the same number.
 pub(crate) fn write_training(dir: &Path, run: usize) {
     let best = Checkpoint::best(dir).weights();
     std::fs::create_dir_all(best.parent().unwrap()).unwrap();
@@ -143,15 +144,15 @@ pub(crate) fn write_training(dir: &Path, run: usize) {
     complete(dir, names::TRAIN, config, json!({"best_epoch": 11}));
 }
 
-/// Scores with a bell around 0.2 or 0.8 on the logit's scale, without any random source.
-pub(crate) fn predictions(plan: Plan, run: u32) -> Vec<Prediction> {
+/// Returns predictions with logistically distributed logits, computed without random numbers.
+pub(crate) fn predictions(spec: RunSpec, run: u32) -> Vec<Prediction> {
     let generators = ["stylegan2", "sd-1.5", HOSTILE_GENERATOR];
-    (0..plan.images)
+    (0..spec.images)
         .map(|i| {
-            let label = if plan.fakes && i % 2 == 1 { Label::Fake } else { Label::Real };
-            // A quantile of the logistic distribution, the images taking turns over it.
-            let turn = (i as f64 * 0.618_033_988_749 + 0.17 * f64::from(run)).fract().clamp(1e-4, 1.0 - 1e-4);
-            let spread = 1.25 * (turn / (1.0 - turn)).ln();
+            let label = if spec.fakes && i % 2 == 1 { Label::Fake } else { Label::Real };
+            // Quantiles of the logistic distribution in a low-discrepancy order.
+            let quantile = (i as f64 * 0.618_033_988_749 + 0.17 * f64::from(run)).fract().clamp(1e-4, 1.0 - 1e-4);
+            let spread = 1.25 * (quantile / (1.0 - quantile)).ln();
             let generator = if label == Label::Fake { generators[i / 2 % 3] } else { "" };
             let hard = if generator == HOSTILE_GENERATOR { 1.3 } else { 0.0 };
             let logit = if label == Label::Fake { 2.4 - hard + spread } else { -2.3 + spread };
@@ -173,18 +174,18 @@ pub(crate) fn predictions(plan: Plan, run: u32) -> Vec<Prediction> {
         .collect()
 }
 
-fn write_evaluation(run: &RunDir, plan: Plan) {
+fn write_evaluation(run: &RunDir, spec: RunSpec) {
     let dir = run.evaluate();
     std::fs::create_dir_all(dir.join(names::EXPLANATIONS)).unwrap();
-    let by_run: Vec<Vec<Prediction>> = (0..plan.runs as u32).map(|run| predictions(plan, run)).collect();
+    let by_run: Vec<Vec<Prediction>> = (0..spec.runs as u32).map(|run| predictions(spec, run)).collect();
     predictions::write(&dir.join(names::PREDICTIONS), &by_run.concat()).unwrap();
     let runs: Vec<RunMetrics> = by_run.iter().enumerate().map(|(index, rows)| run_metrics(index, rows)).collect();
-    let over_runs = runs[0].scores.named().into_iter().map(|(name, _)| (name.to_owned(), moments(&runs, name)));
+    let over_runs = runs[0].scores.named().map(|(name, _)| (name.to_owned(), moments(&runs, name)));
     let metrics = Metrics {
         seen: None,
         schema_version: Metrics::SCHEMA_VERSION,
         dataset: SOURCE.to_owned(),
-        simulated: plan.simulated,
+        simulated: spec.simulated,
         split: Split::Test,
         checkpoint: "best".to_owned(),
         headline: runs[0].scores.clone(),
@@ -195,7 +196,7 @@ fn write_evaluation(run: &RunDir, plan: Plan) {
     };
     atomic::write_json(&dir.join(names::METRICS), &metrics).unwrap();
     write_further(run, &metrics);
-    if plan.fakes {
+    if spec.fakes {
         atomic::write_json(&dir.join(Robustness::FILE), &robustness(&metrics.headline, &by_run[0])).unwrap();
     }
     write_explanations(&dir.join(names::EXPLANATIONS), &by_run[0]);
@@ -211,8 +212,7 @@ fn write_further(run: &RunDir, metrics: &Metrics) {
 }
 
 fn moments(runs: &[RunMetrics], name: &str) -> Moments {
-    let value =
-        |run: &RunMetrics| run.scores.named().into_iter().find(|(key, _)| *key == name).and_then(|(_, value)| value);
+    let value = |run: &RunMetrics| run.scores.named().find(|(key, _)| *key == name).and_then(|(_, value)| value);
     let values: Vec<f64> = runs.iter().filter_map(value).collect();
     let n = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -220,7 +220,7 @@ fn moments(runs: &[RunMetrics], name: &str) -> Moments {
     Moments { mean, std: (values.len() > 1).then(|| variance.sqrt()) }
 }
 
-/// The outcomes at a threshold.
+/// Returns the confusion matrix at a threshold.
 pub(crate) fn confusion(rows: &[Prediction], threshold: f64) -> Confusion {
     let mut counts = Confusion::default();
     for row in rows {
@@ -234,7 +234,7 @@ pub(crate) fn confusion(rows: &[Prediction], threshold: f64) -> Confusion {
     counts
 }
 
-/// Real scores and curves where the report's tests depend on them, round numbers elsewhere.
+/// Returns the metrics of a run. Scores and curves that the tests depend on are computed, the others are constants.
 fn run_metrics(run: usize, rows: &[Prediction]) -> RunMetrics {
     let mut thresholds: Vec<f64> = rows.iter().map(|row| row.p_fake).collect();
     thresholds.sort_by(|a, b| b.total_cmp(a));
@@ -382,7 +382,7 @@ fn write_explanations(dir: &Path, rows: &[Prediction]) {
         let mut found: Vec<&Prediction> = rows.iter().filter(|row| wanted(row)).collect();
         let doubt = |row: &Prediction| (row.p_fake - 0.5).abs();
         found.sort_by(|a, b| if certain { doubt(b).total_cmp(&doubt(a)) } else { doubt(a).total_cmp(&doubt(b)) });
-        // The hostile name is to be in the page whatever its score.
+        // The hostile name must be in the page whatever its score.
         found.sort_by_key(|row| row.path != HOSTILE);
         for row in found.into_iter().take(8) {
             examples.push(example(dir, kind, row, examples.len() as u32));

@@ -1,6 +1,6 @@
-//! What the tests of the report share: a small made-up run, the program, and a browser.
+//! Shared by the tests: the fixture of a run, the program and a browser.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, reason = "each test program uses only some of it")]
 
 pub(crate) mod audit;
 pub(crate) mod browser;
@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 
 use artifacts::RunDir;
 
-/// Runs the program on a run with some overrides, `report.title=…`.
+/// Runs the program on a run with overrides such as `report.title=…`.
 pub(crate) fn run_program(run: &RunDir, overrides: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_candling-report"));
     command.arg("--run-dir").arg(run.path());
@@ -21,13 +21,13 @@ pub(crate) fn run_program(run: &RunDir, overrides: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// Makes the report of a run, which must succeed.
+/// Runs the program, which must succeed.
 pub(crate) fn render(run: &RunDir, overrides: &[&str]) {
     let output = run_program(run, overrides);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Reads a file of the report.
+/// Reads a text file of the report.
 pub(crate) fn read(run: &RunDir, name: &str) -> String {
     let path = run.report().join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))

@@ -1,4 +1,4 @@
-//! Pictures for the made-up run: a hilly landscape for each seed, with a grid over those that play a fake.
+//! Images of the fixture: a hilly landscape for each seed, with a faint grid in the fakes.
 
 use std::io::Cursor;
 
@@ -6,7 +6,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 
 pub(crate) const SIDE: u32 = 112;
 
-/// A landscape; `grid` is the trace that an up-sampling would leave.
+/// Returns a landscape. `grid` adds the trace that up-sampling leaves.
 pub(crate) fn scene(seed: u32, grid: bool) -> RgbImage {
     let hue = f64::from(seed.wrapping_mul(2_654_435_761) >> 16) / 65_536.0;
     RgbImage::from_fn(SIDE, SIDE, |x, y| {
@@ -29,18 +29,18 @@ pub(crate) fn scene(seed: u32, grid: bool) -> RgbImage {
     })
 }
 
-/// The picture under a blot of heat.
-pub(crate) fn overlay(picture: &RgbImage, seed: u32) -> RgbImage {
+/// Returns an image with a heat map over it.
+pub(crate) fn overlay(image: &RgbImage, seed: u32) -> RgbImage {
     let centre = (f64::from(seed * 37 % 80) / 100.0 + 0.1, f64::from(seed * 53 % 70) / 100.0 + 0.15);
     RgbImage::from_fn(SIDE, SIDE, |x, y| {
         let (u, v) = (f64::from(x) / f64::from(SIDE), f64::from(y) / f64::from(SIDE));
         let heat = (-((u - centre.0).powi(2) + (v - centre.1).powi(2)) / 0.06).exp();
-        let under = picture.get_pixel(x, y).0.map(|c| f64::from(c) / 255.0);
+        let under = image.get_pixel(x, y).0.map(|c| f64::from(c) / 255.0);
         Rgb(mix(under, heat_colour(heat), 0.5).map(|c| (c * 255.0) as u8))
     })
 }
 
-/// The colours of heat from left to right.
+/// Returns the colour scale of the heat maps, weakest on the left.
 pub(crate) fn legend() -> RgbImage {
     RgbImage::from_fn(256, 12, |x, _| Rgb(heat_colour(f64::from(x) / 255.0).map(|c| (c * 255.0) as u8)))
 }
@@ -55,9 +55,9 @@ fn mix(a: [f64; 3], b: [f64; 3], share: f64) -> [f64; 3] {
     std::array::from_fn(|i| a[i] + share * (b[i] - a[i]))
 }
 
-/// A picture as the bytes of a PNG.
-pub(crate) fn png(picture: &RgbImage) -> Vec<u8> {
+/// Encodes an image as PNG.
+pub(crate) fn png(image: &RgbImage) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+    image.write_to(&mut bytes, ImageFormat::Png).unwrap();
     bytes.into_inner()
 }

@@ -1,0 +1,153 @@
+//! How fast a training step or an inference of ResNet-50 is, as `cargo xtask bench` measures it.
+//!
+//! `cargo run --release -p benches --example bench-step -- train --batch 16`
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use artifacts::stage::{self, Failure, print_json};
+use clap::{Parser, ValueEnum};
+use kernels::Precision;
+use model::device::DeviceChoice;
+use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, PrecisionChoice};
+use serde_json::json;
+
+/// Blocks of steps that plan buffers and warm caches up.
+const WARM_UP: usize = 2;
+/// The fewest blocks that are measured.
+const FEWEST: usize = 3;
+/// Steps of a block on a card, which is waited for at the end of each block only.
+const CARD_BLOCK: usize = 10;
+
+/// Prints one JSON line: the median images/s, the memory taken, the arithmetic of one image and, on a card, its traffic.
+#[derive(Parser)]
+struct Args {
+    /// What to measure
+    what: What,
+    /// Images in a batch
+    #[arg(long)]
+    batch: usize,
+    /// Height and width of the images
+    #[arg(long, default_value_t = 224)]
+    size: usize,
+    /// As train.precision
+    #[arg(long, default_value = "f32")]
+    precision: PrecisionChoice,
+    /// As train.device
+    #[arg(long, default_value = "cpu")]
+    device: DeviceChoice,
+    /// How long to measure
+    #[arg(long, default_value_t = 8.0)]
+    seconds: f64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Forward, backward and Adam
+    Train,
+    /// Forward with running statistics
+    Infer,
+}
+
+fn main() -> ExitCode {
+    stage::finish("bench-step", run(&Args::parse()))
+}
+
+fn run(args: &Args) -> Result<(), Failure> {
+    let device = args.device.open(args.precision).map_err(Failure::usage)?;
+    if args.precision == PrecisionChoice::Fixed(Precision::Bf16) && device.kind() == "cpu" {
+        return Err(Failure::usage("this processor does not compute in bf16"));
+    }
+    let mut network = Network::new(&NetworkConfig::default(), &device).map_err(Failure::failed)?;
+    let seconds = match args.what {
+        What::Train => train(args, &mut network),
+        What::Infer => infer(args, &mut network),
+    };
+    let seconds = seconds.map_err(Failure::failed)?;
+    let cost = match args.what {
+        What::Train => network.training_cost(args.size, args.size),
+        What::Infer => network.inference_cost(args.size, args.size),
+    };
+    let stored = if args.precision == PrecisionChoice::Fixed(Precision::Bf16) { 2 } else { 4 };
+    print_json(&json!({
+        "program": concat!("Candling ", env!("CARGO_PKG_VERSION")),
+        "device": device.to_string(),
+        "value": args.batch as f64 / seconds,
+        "unit": "images/s",
+        // On a card what counts is the card's; a planned workspace is never larger than now.
+        "peak_bytes": device.memory_in_use().or_else(peak_bytes),
+        "operations": cost.operations,
+        // The traffic that is counted is that of the kernels for cards.
+        "bytes": (!device.is_cpu()).then_some(cost.elements * stored),
+    }))
+}
+
+/// Median seconds of a training step.
+fn train(args: &Args, network: &mut Network) -> model::Result<f64> {
+    let (pixels, labels) = noise(args);
+    let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
+    let mut adam = Adam::new(AdamConfig::default(), network)?;
+    let start = |network: &mut Network| {
+        network.start_step(&batch, &labels)?;
+        adam.step(network)
+    };
+    median_of_blocks(args, network, start, |network| network.finished_steps().map(drop))
+}
+
+/// Median seconds of an inference.
+fn infer(args: &Args, network: &mut Network) -> model::Result<f64> {
+    let (pixels, _) = noise(args);
+    let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
+    let start = |network: &mut Network| network.start_inference(&batch);
+    median_of_blocks(args, network, start, |network| network.finished_inferences().map(drop))
+}
+
+/// Median seconds of what `start` begins, on a card several times before `finish` waits for it.
+fn median_of_blocks(
+    args: &Args,
+    network: &mut Network,
+    mut start: impl FnMut(&mut Network) -> model::Result<()>,
+    finish: impl Fn(&mut Network) -> model::Result<()>,
+) -> model::Result<f64> {
+    let block = if network.device().is_cpu() { 1 } else { CARD_BLOCK };
+    let seconds = median_seconds(args.seconds, || {
+        for _ in 0..block {
+            start(network)?;
+        }
+        finish(network)
+    })?;
+    Ok(seconds / block as f64)
+}
+
+fn median_seconds(seconds: f64, mut block: impl FnMut() -> model::Result<()>) -> model::Result<f64> {
+    for _ in 0..WARM_UP {
+        block()?;
+    }
+    let (mut times, start) = (Vec::new(), Instant::now());
+    while times.len() < FEWEST || start.elapsed() < Duration::from_secs_f64(seconds) {
+        let start = Instant::now();
+        block()?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok((times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0)
+}
+
+/// Pixels `[batch, size, size, 3]` without any pattern, and labels in turn.
+fn noise(args: &Args) -> (Vec<u8>, Vec<u8>) {
+    let mut state = 1_u64;
+    let mut byte = || {
+        // The generator of Knuth's MMIX; its high bits are good.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    let pixels = (0..args.batch * args.size * args.size * 3).map(|_| byte()).collect();
+    (pixels, (0..args.batch).map(|i| (i % 2) as u8).collect())
+}
+
+/// The most memory that this process has had resident, as Linux tells it.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix("kB")?;
+    Some(kilobytes.trim().parse::<u64>().ok()? * 1024)
+}

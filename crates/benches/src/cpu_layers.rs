@@ -1,0 +1,175 @@
+//! Times each kernel for processors at the shapes of a network's training step.
+
+use kernels::cpu::{Buffer, ConvAlgorithm, Convolution, Input, Isa, MaskByNorm, MaxPool, Norm, Operand, Statistics};
+use kernels::{ConvShape, max_pool_side};
+
+/// One kernel at one shape.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// `kernel x kernel / stride, inputs > outputs, input side`.
+    pub name: String,
+    /// How many layers of the network have the shape.
+    pub layers: usize,
+    /// `forward`, `input gradient`, `weight gradient`, …
+    pub direction: &'static str,
+    /// The arithmetic of a direct convolution, in 10^9 floating-point operations; none where memory is the limit.
+    pub gflop: Option<f64>,
+    /// Milliseconds for one layer: the least of all repetitions, because the work of others can only add to it.
+    pub ms: f64,
+}
+
+/// A shape of a convolution, and how many layers of the network have it.
+struct Shape {
+    shape: ConvShape,
+    input: Input,
+    layers: usize,
+}
+
+/// How kernels are measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Timer<'a> {
+    /// How often each one.
+    pub repeats: usize,
+    /// Gives seconds: of the wall, or of the processor where others work on the machine.
+    pub clock: fn() -> f64,
+    /// Kernels are left out whose name and direction, as in `1x1/1 64>256 56 forward`, do not contain this.
+    pub only: &'a str,
+}
+
+/// Measures the kernels of `architecture` with the instructions `isa` for batches of `images` squares of `side`, and hands
+/// each row to `found`.
+///
+/// # Errors
+/// An unknown architecture, or too little memory.
+pub fn layers(
+    architecture: &str,
+    isa: Isa,
+    [images, side]: [usize; 2],
+    timer: Timer<'_>,
+    mut found: impl FnMut(Row),
+) -> model::Result<()> {
+    let convolutions = model::convolution_shapes(architecture, [images, side, side])?;
+    for shape in distinct(&convolutions) {
+        convolution(&shape, timer, isa, &mut found)?;
+    }
+    if let Some(stem) = convolutions.first() {
+        pooling(stem, timer, isa, &mut found)?;
+    }
+    Ok(())
+}
+
+/// The distinct shapes in the order of their first layers. The first layer reads pixels.
+fn distinct(convolutions: &[ConvShape]) -> Vec<Shape> {
+    let mut shapes: Vec<Shape> = Vec::new();
+    for (index, &shape) in convolutions.iter().enumerate() {
+        let input = if index == 0 { Input::PaddedPixels } else { Input::Activations };
+        match shapes.iter_mut().find(|known| known.shape == shape && known.input == input) {
+            Some(known) => known.layers += 1,
+            None => shapes.push(Shape { shape, input, layers: 1 }),
+        }
+    }
+    shapes
+}
+
+/// The three products of a convolution and the packing of its weights, with the operands and epilogues of a training step.
+fn convolution(
+    &Shape { ref shape, input, layers }: &Shape,
+    timer: Timer<'_>,
+    isa: Isa,
+    found: &mut impl FnMut(Row),
+) -> kernels::Result<()> {
+    let ConvShape { height: side, inputs, outputs, kernel, stride, .. } = *shape;
+    let name = format!("{kernel}x{kernel}/{stride} {inputs}>{outputs} {side}");
+    let gflop = 2e-9 * (shape.output_len() * inputs * kernel * kernel) as f64;
+    let mut measure = measuring(timer, name, layers, found);
+
+    let convolution = Convolution::new(shape, input, isa);
+    let input_len = if input == Input::PaddedPixels { shape.padded_input_len() } else { shape.input_len() };
+    let (mut x, mut z) = (Buffer::zeros(input_len)?, Buffer::zeros(shape.output_len())?);
+    let (mut g, mut dx) = (Buffer::zeros(shape.output_len())?, Buffer::zeros(input_len)?);
+    let (mut weights, mut dw) = (Buffer::zeros(shape.weight_len())?, Buffer::zeros(shape.weight_len())?);
+    let mut packed = Buffer::zeros(convolution.packed_len())?;
+    let products = std::iter::once(&convolution.forward).chain(&convolution.input);
+    let units = products.map(ConvAlgorithm::unit_count).max().unwrap_or(0);
+    let mut sums = Buffer::zeros(units * 3 * inputs.max(outputs))?;
+    let mut partial = Buffer::zeros(convolution.weights.partial_len())?;
+    // Neither zero nor subnormal, which some processors treat apart.
+    for (seed, buffer) in [&mut x, &mut g, &mut weights].into_iter().enumerate() {
+        for (i, value) in buffer.slice_mut().iter_mut().enumerate() {
+            *value = ((i * 31 + seed * 7) % 61) as f32 / 61.0 - 0.49;
+        }
+    }
+    let (of_input, of_output) = (Norm::identity(inputs), Norm::identity(outputs));
+    let operand = || match input {
+        Input::PaddedPixels => Operand::Plain(x.slice()),
+        Input::Activations => of_input.activated(x.slice()),
+    };
+
+    measure("pack forward", None, &mut || convolution.pack_forward(weights.slice(), packed.slice_mut()));
+    measure("forward", Some(gflop), &mut || {
+        convolution.forward.run(&operand(), packed.slice(), &Statistics, z.slice_mut(), sums.slice_mut());
+    });
+    let gradient = of_output.gradient(g.slice(), z.slice());
+    measure("weight gradient", Some(gflop), &mut || {
+        convolution.weights.run(&operand(), &gradient, partial.slice_mut(), dw.slice_mut());
+    });
+    if let Some(product) = &convolution.input {
+        measure("pack input", None, &mut || convolution.pack_input(weights.slice(), packed.slice_mut()));
+        let Norm { mean, scale, shift, .. } = &of_input;
+        let mask = MaskByNorm { z: x.slice(), mean, scale, shift };
+        measure("input gradient", Some(gflop), &mut || {
+            product.run(&gradient, packed.slice(), &mask, dx.slice_mut(), sums.slice_mut());
+        });
+    }
+    Ok(())
+}
+
+/// The pooling after the stem.
+fn pooling(stem: &ConvShape, timer: Timer<'_>, isa: Isa, found: &mut impl FnMut(Row)) -> kernels::Result<()> {
+    let ((height, width), images, channels) = (stem.output(), stem.images, stem.outputs);
+    let pool = MaxPool { images, height, width, channels };
+    let outputs = images * max_pool_side(height) * max_pool_side(width) * channels;
+    let (z, mut dz) = (Buffer::zeros(stem.output_len())?, Buffer::zeros(stem.output_len())?);
+    let mut y = Buffer::zeros(outputs)?;
+    let mut argmax = vec![0; outputs];
+    let mut sums = Buffer::zeros(images * height * 2 * channels)?;
+    let norm = Norm::identity(channels);
+    let name = format!("pool {channels} {height}");
+    let mut measure = measuring(timer, name, 1, found);
+    measure("forward", None, &mut || pool.forward(isa, &norm, z.slice(), y.slice_mut(), &mut argmax));
+    measure("input gradient", None, &mut || {
+        pool.backward(isa, &norm, z.slice(), (y.slice(), &argmax), dz.slice_mut(), sums.slice_mut());
+    });
+    Ok(())
+}
+
+/// Measures kernels of one shape, given their direction and their arithmetic, and hands their rows to `found`.
+fn measuring(
+    timer: Timer<'_>,
+    name: String,
+    layers: usize,
+    found: &mut impl FnMut(Row),
+) -> impl FnMut(&'static str, Option<f64>, &mut dyn FnMut()) {
+    move |direction, gflop, kernel| {
+        if let Some(ms) = timer.least(&name, direction, kernel) {
+            found(Row { name: name.clone(), layers, direction, gflop, ms });
+        }
+    }
+}
+
+impl Timer<'_> {
+    /// Milliseconds of the fastest of all calls but one, which is not counted; none where it is not asked for.
+    fn least(self, name: &str, direction: &str, kernel: &mut dyn FnMut()) -> Option<f64> {
+        if !format!("{name} {direction}").contains(self.only) {
+            return None;
+        }
+        kernel();
+        let mut best = f64::INFINITY;
+        for _ in 0..self.repeats.max(1) {
+            let start = (self.clock)();
+            kernel();
+            best = best.min((self.clock)() - start);
+        }
+        Some(best * 1e3)
+    }
+}

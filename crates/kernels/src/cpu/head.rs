@@ -1,0 +1,123 @@
+//! The classifier at the end: a linear layer and the softmax cross-entropy, small enough for plain loops.
+
+/// `logits = features x weightᵀ + bias`: `[n, inputs]` and `[classes, inputs]` to `[n, classes]`.
+pub fn linear(features: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+    let inputs = weight.len() / bias.len();
+    let row = |features: &'_ [f32]| -> Vec<f32> {
+        weight.chunks_exact(inputs).zip(bias).map(|(weight, bias)| dot(features, weight) + bias).collect()
+    };
+    features.chunks_exact(inputs).flat_map(row).collect()
+}
+
+/// A dot product with sixteen running sums, added in order.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0; 16];
+    let (a, a_rest) = a.as_chunks::<16>();
+    let (b, b_rest) = b.as_chunks::<16>();
+    for (a, b) in a.iter().zip(b) {
+        for j in 0..16 {
+            sums[j] += a[j] * b[j];
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+/// Gradients of the weight, the bias and the features, from that of the logits.
+pub fn linear_backward(
+    (features, weight): (&[f32], &[f32]),
+    logits_gradient: &[f32],
+    weight_gradient: &mut [f32],
+    bias_gradient: &mut [f32],
+    features_gradient: &mut [f32],
+) {
+    let classes = bias_gradient.len();
+    let inputs = weight.len() / classes;
+    weight_gradient.fill(0.0);
+    bias_gradient.fill(0.0);
+    features_gradient.fill(0.0);
+    let images = features.chunks_exact(inputs).zip(features_gradient.chunks_exact_mut(inputs));
+    for ((features, features_gradient), gradient) in images.zip(logits_gradient.chunks_exact(classes)) {
+        for (class, &g) in gradient.iter().enumerate() {
+            bias_gradient[class] += g;
+            let range = class * inputs..(class + 1) * inputs;
+            add_scaled(&mut weight_gradient[range.clone()], g, features);
+            add_scaled(features_gradient, g, &weight[range]);
+        }
+    }
+}
+
+fn add_scaled(to: &mut [f32], factor: f32, values: &[f32]) {
+    for (to, value) in to.iter_mut().zip(values) {
+        *to += factor * value;
+    }
+}
+
+/// Mean cross-entropy of the softmax in nats, and its gradient: `(softmax - one hot) / n`.
+pub fn cross_entropy(logits: &[f32], classes: usize, labels: &[u8]) -> (f32, Vec<f32>) {
+    let n = labels.len() as f64;
+    let mut loss = 0.0;
+    let mut gradient = Vec::with_capacity(logits.len());
+    for (logits, &label) in logits.chunks_exact(classes).zip(labels) {
+        let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        // Shifted by the highest, so that no exponential overflows.
+        let shifted: Vec<f64> = logits.iter().map(|&logit| f64::from(logit) - f64::from(highest)).collect();
+        let total: f64 = shifted.iter().map(|value| value.exp()).sum();
+        loss += total.ln() - shifted[usize::from(label)];
+        gradient.extend(shifted.iter().enumerate().map(|(class, value)| {
+            let target = f64::from(u8::from(class == usize::from(label)));
+            ((value.exp() / total - target) / n) as f32
+        }));
+    }
+    ((loss / n) as f32, gradient)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reference::{assert_close, noise};
+    use super::*;
+
+    const IMAGES: usize = 3;
+
+    fn check(inputs: usize, classes: usize) {
+        let what = format!("{inputs} inputs, {classes} classes");
+        let [features, weight, bias] =
+            [(1, IMAGES * inputs), (2, classes * inputs), (3, classes)].map(|(seed, len)| noise(seed, len));
+        let mut expected = vec![0.0; IMAGES * classes];
+        for (at, sum) in expected.iter_mut().enumerate() {
+            let (image, class) = (at / classes, at % classes);
+            *sum = f64::from(bias[class]);
+            for i in 0..inputs {
+                *sum += f64::from(features[image * inputs + i]) * f64::from(weight[class * inputs + i]);
+            }
+        }
+        assert_close(&linear(&features, &weight, &bias), &expected, 1e-6, &what);
+
+        let gradient = noise(4, IMAGES * classes);
+        let mut found = [weight.len(), classes, features.len()].map(|len| vec![f32::NAN; len]);
+        let mut expected = [weight.len(), classes, features.len()].map(|len| vec![0.0; len]);
+        let [of_weight, of_bias, of_features] = &mut found;
+        linear_backward((&features, &weight), &gradient, of_weight, of_bias, of_features);
+        let [of_weight, of_bias, of_features] = &mut expected;
+        for (at, &g) in gradient.iter().enumerate() {
+            let (image, class, g) = (at / classes, at % classes, f64::from(g));
+            of_bias[class] += g;
+            for i in 0..inputs {
+                of_weight[class * inputs + i] += g * f64::from(features[image * inputs + i]);
+                of_features[image * inputs + i] += g * f64::from(weight[class * inputs + i]);
+            }
+        }
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_close(found, expected, 1e-6, &what);
+        }
+    }
+
+    #[test]
+    fn the_head_agrees_with_plain_loops() {
+        for inputs in [1, 15, 16, 37] {
+            for classes in [2, 5] {
+                check(inputs, classes);
+            }
+        }
+    }
+}

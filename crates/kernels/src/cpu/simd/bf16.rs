@@ -1,0 +1,224 @@
+//! Products of bf16 with sums of f32: a packed element is a pair of bf16, two steps of the depth.
+//!
+//! bf16 is the upper half of an f32: 8 bits of exponent, 7 of mantissa. A product of two has 16 bits of mantissa, so that
+//! it is exact in f32; only the sums round.
+
+use half::bf16;
+
+#[cfg(any(test, feature = "portable-bf16"))]
+use super::Simd;
+#[cfg(any(test, feature = "portable-bf16"))]
+use super::portable::Portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::Avx512Bf16;
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::run;
+
+/// A pair of bf16 in the bits of an f32, the earlier step in the lower half. It is carried, never computed with.
+pub(super) fn pair(even: f32, odd: f32) -> f32 {
+    let [even, odd] = [even, odd].map(|value| u32::from(bf16::from_f32(value).to_bits()));
+    f32::from_bits(odd << 16 | even)
+}
+
+/// The two of a pair, the earlier step first.
+#[cfg(any(test, feature = "portable-bf16"))]
+fn halves(pair: f32) -> [f32; 2] {
+    let bits = pair.to_bits();
+    [f32::from_bits(bits << 16), f32::from_bits(bits & 0xFFFF_0000)]
+}
+
+/// The vector operations of the set that `self.0` is proof of.
+macro_rules! delegate_to_inner {
+    ($inner:ty) => {
+        type Vector = <$inner as Simd>::Vector;
+        const LANES: usize = <$inner>::LANES;
+        const ROWS: usize = <$inner>::ROWS;
+        const STEPS: usize = 2;
+        const STREAMS: bool = <$inner>::STREAMS;
+
+        delegate_methods! {
+            splat(x: f32) -> Self::Vector;
+            load(from: &[f32]) -> Self::Vector;
+            store(vector: Self::Vector, to: &mut [f32]) -> ();
+            stream(vector: Self::Vector, to: &mut [f32]) -> ();
+            prefetch(from: &[f32], at: usize) -> ();
+            add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+            sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+            mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+            fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+            relu(a: Self::Vector) -> Self::Vector;
+            where_positive(test: Self::Vector, value: Self::Vector) -> Self::Vector;
+            where_above(a: Self::Vector, b: Self::Vector, x: Self::Vector, y: Self::Vector) -> Self::Vector;
+        }
+    };
+}
+
+macro_rules! delegate_methods {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        $(
+            #[inline(always)]
+            fn $name(self, $($argument: $type),*) -> $result {
+                self.0.$name($($argument),*)
+            }
+        )*
+    };
+}
+
+/// In plain Rust: what the instructions are held against, on any processor.
+#[cfg(any(test, feature = "portable-bf16"))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PortableBf16(Portable);
+
+#[cfg(any(test, feature = "portable-bf16"))]
+impl PortableBf16 {
+    /// Every processor has it.
+    pub(crate) fn new() -> Self {
+        Self(Portable::new())
+    }
+}
+
+#[cfg(any(test, feature = "portable-bf16"))]
+impl Simd for PortableBf16 {
+    delegate_to_inner!(Portable);
+
+    #[inline(always)]
+    fn accumulate(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|i| {
+            let ([a, next_a], [b, next_b]) = (halves(a[i]), halves(b[i]));
+            // The instruction adds the later step first.
+            c[i] + next_a * next_b + a * b
+        })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "intrinsics of instructions that the target's baseline lacks")]
+mod x86 {
+    use core::arch::x86_64::{
+        __m256, __m256bh, __m512, __m512bh, __m512i, _mm_sfence, _mm256_storeu_ps, _mm512_castsi512_ps,
+        _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_permutexvar_epi16,
+    };
+    use core::mem::transmute;
+
+    use super::super::avx512::Avx512;
+    use super::super::{Kernel, Simd};
+
+    /// AVX-512 with its instructions for bf16. Proof that the processor has them: nobody else can make one.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Avx512Bf16(Avx512);
+
+    /// Compiles `kernel` with the instructions.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+    pub(in super::super) fn run(kernel: impl Kernel) {
+        kernel.run(Avx512Bf16(Avx512::new()));
+        // What was streamed past the caches comes before whatever tells another thread that it is there.
+        _mm_sfence();
+    }
+
+    /// Words of a vector whose lower half holds the earlier steps and its upper half the later ones, in pairs.
+    static IN_PAIRS: [u16; 32] = in_pairs();
+
+    const fn in_pairs() -> [u16; 32] {
+        let mut words = [0; 32];
+        let mut i = 0;
+        while i < 32 {
+            words[i] = (i / 2 + i % 2 * 16) as u16;
+            i += 1;
+        }
+        words
+    }
+
+    // SAFETY of all methods: `self` is proof of the instructions; loads and stores are within the slices' lengths; vectors
+    // of one size are transmuted into each other.
+    impl Simd for Avx512Bf16 {
+        delegate_to_inner!(Avx512);
+
+        #[inline(always)]
+        fn accumulate(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+            // SAFETY: see above.
+            unsafe { _mm512_dpbf16_ps(c, transmute::<__m512, __m512bh>(a), transmute::<__m512, __m512bh>(b)) }
+        }
+
+        #[inline(always)]
+        fn pair(self, even: __m512, odd: __m512) -> __m512 {
+            // SAFETY: see above.
+            unsafe {
+                let words = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(odd, even));
+                let order = _mm512_loadu_si512(IN_PAIRS.as_ptr().cast());
+                _mm512_castsi512_ps(_mm512_permutexvar_epi16(order, words))
+            }
+        }
+
+        #[inline(always)]
+        fn narrow(self, vector: __m512, to: &mut [f32]) {
+            // SAFETY: see above.
+            let pairs = unsafe { transmute::<__m256bh, __m256>(_mm512_cvtneps_pbh(vector)) };
+            if to.len() >= Self::LANES / 2 {
+                // SAFETY: see above.
+                unsafe { _mm256_storeu_ps(to.as_mut_ptr(), pairs) }
+            } else {
+                let mut all = [0.0; Avx512::LANES / 2];
+                // SAFETY: see above.
+                unsafe { _mm256_storeu_ps(all.as_mut_ptr(), pairs) }
+                to.copy_from_slice(&all[..to.len()]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Isa, Kernel};
+    use super::*;
+
+    #[test]
+    fn a_pair_keeps_its_halves_rounded() {
+        for (even, odd) in [(1.0, -2.5), (1.003, 3.999), (0.0, f32::INFINITY), (-0.0, 1e-3)] {
+            let rounded = [even, odd].map(|value| bf16::from_f32(value).to_f32());
+            assert_eq!(halves(pair(even, odd)).map(f32::to_bits), rounded.map(f32::to_bits));
+        }
+        assert!(halves(pair(f32::NAN, 1.0))[0].is_nan());
+    }
+
+    /// Packs both ways and multiplies, into `to`: `[pairs, narrowed, products]`, each of 16.
+    struct AllOf<'a> {
+        even: &'a [f32; 16],
+        odd: &'a [f32; 16],
+        to: &'a mut [[f32; 16]; 3],
+    }
+
+    impl Kernel for AllOf<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let [pairs, narrowed, products] = self.to;
+            for i in (0..16).step_by(S::LANES) {
+                let (even, odd) = (s.load(&self.even[i..]), s.load(&self.odd[i..]));
+                let pair = s.pair(even, odd);
+                s.store(pair, &mut pairs[i..]);
+                s.narrow(even, &mut narrowed[i / 2..i / 2 + S::LANES / 2]);
+                s.narrow(odd, &mut narrowed[8 + i / 2..8 + i / 2 + S::LANES / 2]);
+                s.store(s.accumulate(pair, s.pair(odd, odd), even), &mut products[i..]);
+            }
+        }
+    }
+
+    #[test]
+    fn every_set_of_instructions_gives_the_same() {
+        let even = std::array::from_fn(|i| (i as f32 * 0.731).sin() * 3.0);
+        let odd = std::array::from_fn(|i| (i as f32 * 1.37).cos() / 7.0);
+        let rounded = |value: f32| bf16::from_f32(value).to_f32();
+        for isa in Isa::with_bf16() {
+            let mut found = [[f32::NAN; 16]; 3];
+            isa.run(AllOf { even: &even, odd: &odd, to: &mut found });
+            for i in 0..16 {
+                assert_eq!(halves(found[0][i]), [rounded(even[i]), rounded(odd[i])], "{isa:?}");
+                let side_by_side = if i < 8 { &even } else { &odd };
+                let expected = [side_by_side[i % 8 * 2], side_by_side[i % 8 * 2 + 1]].map(rounded);
+                assert_eq!(halves(found[1][i]), expected, "{isa:?}");
+                let expected = even[i] + rounded(odd[i]) * rounded(odd[i]) + rounded(even[i]) * rounded(odd[i]);
+                assert!((found[2][i] - expected).abs() <= 1e-6, "{isa:?}: {} {expected}", found[2][i]);
+            }
+        }
+    }
+}

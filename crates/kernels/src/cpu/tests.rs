@@ -1,0 +1,295 @@
+//! Each product with each operand and epilogue, for every instruction set of this processor, against plain loops.
+
+use super::algorithm::ConvAlgorithm;
+use super::batch_norm::{Affine, Norm, Sums};
+use super::buffer::Buffer;
+use super::convolution::{Convolution, Input};
+use super::epilogue::{Epilogue, Folded, MaskByNorm, MaskByOutput, Statistics, Write};
+use super::operand::Operand;
+use super::reference::{Case, assert_close, noise};
+use super::simd::Isa;
+
+const TOLERANCE: f64 = 1e-5;
+
+/// Of the largest value: Winograd's transforms add and subtract multiples of it.
+fn tolerance(convolution: &Convolution) -> f64 {
+    match convolution.forward {
+        ConvAlgorithm::Direct(_) => TOLERANCE,
+        ConvAlgorithm::Winograd(_) => 5.0 * TOLERANCE,
+    }
+}
+
+/// Odd sizes, strides and paddings, a batch of one, more than one block of depth, of columns and of pixels.
+fn cases() -> Vec<Case> {
+    let case = Case::new;
+    vec![
+        case([1, 7, 8], [3, 5], [3, 1, 1]),
+        case([2, 8, 7], [5, 33], [3, 2, 1]),
+        case([3, 5, 9], [17, 4], [1, 2, 0]),
+        case([2, 6, 6], [64, 64], [1, 1, 0]),
+        case([1, 1, 1], [7, 3], [1, 1, 0]),
+        case([1, 3, 300], [4, 6], [3, 1, 1]),
+        case([2, 9, 11], [30, 40], [3, 2, 1]),
+        case([1, 4, 5], [300, 530], [1, 1, 0]),
+        case([1, 9, 10], [2, 3], [5, 3, 2]),
+        case([2, 15, 16], [70, 24], [3, 1, 1]),
+        case([1, 7, 7], [40, 33], [3, 1, 1]),
+        case([3, 9, 11], [300, 17], [3, 1, 1]),
+        case([1, 4, 230], [16, 16], [3, 1, 1]),
+        // Units of a weight gradient that add up several packed pieces, and more outputs than one takes.
+        case([1, 40, 50], [4, 6], [1, 1, 0]),
+        case([2, 56, 57], [16, 16], [3, 1, 1]),
+        case([1, 8, 8], [16, 70], [3, 1, 1]),
+    ]
+}
+
+/// With products of f32 and of bf16; the operands of those have no more than bf16 can hold, so that nothing is lost but by
+/// sums.
+fn for_each(mut f: impl FnMut(&Case, &Convolution, Isa, &str)) {
+    for isa in Isa::available().into_iter().chain(Isa::with_bf16()) {
+        for mut case in cases() {
+            case.input = seen(isa, case.input);
+            case.weights = seen(isa, case.weights);
+            let convolution = Convolution::new(&case.shape, Input::Activations, isa);
+            let what = format!("{isa:?}, {:?}", case.shape);
+            f(&case, &convolution, isa, &what);
+        }
+    }
+}
+
+/// What products see of values.
+fn seen(isa: Isa, mut values: Vec<f32>) -> Vec<f32> {
+    if isa != isa.in_f32() {
+        values.iter_mut().for_each(|value| *value = half::bf16::from_f32(*value).to_f32());
+    }
+    values
+}
+
+/// What products see of values that are computed while they are packed; Winograd's transforms see all of them.
+fn as_computed(isa: Isa, convolution: &Convolution, values: Vec<f32>) -> Vec<f32> {
+    match convolution.forward {
+        ConvAlgorithm::Direct(_) => seen(isa, values),
+        ConvAlgorithm::Winograd(_) => values,
+    }
+}
+
+/// Of the largest value, where what is rounded is computed first and may differ from the test's in its last bit.
+fn tolerance_of_computed(convolution: &Convolution, isa: Isa) -> f64 {
+    let last_bit = if isa == isa.in_f32() { 0.0 } else { f64::from(half::bf16::EPSILON) };
+    tolerance(convolution).max(last_bit)
+}
+
+/// Runs a product into poisoned memory, or onto `old` where there is any.
+fn run<E: Epilogue>(
+    (product, packed): (&ConvAlgorithm, &[f32]),
+    operand: &Operand<'_>,
+    epilogue: &E,
+    channels: usize,
+    old: Option<&[f32]>,
+) -> (Vec<f32>, Vec<f32>) {
+    // Aligned as a workspace is, so that it can be written past the caches.
+    let mut to = Buffer::zeros(product.output_len()).unwrap();
+    match old {
+        Some(old) => to.slice_mut().copy_from_slice(old),
+        None => to.slice_mut().fill(f32::NAN),
+    }
+    let mut sums = vec![f32::NAN; product.unit_count() * E::SUMS * channels];
+    product.run(operand, packed, epilogue, to.slice_mut(), &mut sums);
+    (to.slice().to_vec(), sums)
+}
+
+fn packed(convolution: &Convolution, case: &Case) -> (Vec<f32>, Vec<f32>) {
+    let mut forward = vec![f32::NAN; convolution.packed_len()];
+    let mut input = forward.clone();
+    convolution.pack_forward(&case.weights, &mut forward);
+    convolution.pack_input(&case.weights, &mut input);
+    (forward, input)
+}
+
+fn floats(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&value| value as f32).collect()
+}
+
+#[test]
+fn forward_agrees_and_gathers_statistics() {
+    for_each(|case, convolution, _, what| {
+        let (forward, _) = packed(convolution, case);
+        let channels = case.shape.outputs;
+        let product = &convolution.forward;
+        let (to, sums) = run((product, &forward), &Operand::Plain(&case.input), &Statistics, channels, None);
+        let expected = case.forward(&case.input);
+        assert_close(&to, &expected, tolerance(convolution), what);
+        let pixels = expected.len() / channels;
+        if pixels == 1 {
+            return;
+        }
+        let (weight, bias) = (noise(3, channels), noise(4, channels));
+        let (mut mean, mut variance) = (vec![0.5; channels], vec![2.0; channels]);
+        let mut norm = Norm::new(channels);
+        let counts = product.unit_pixels();
+        assert_eq!(counts.iter().sum::<usize>(), pixels);
+        norm.of_batch(Affine { weight: &weight, bias: &bias }, &sums, &counts, &mut mean, &mut variance);
+        for c in 0..channels {
+            let values = || expected.iter().skip(c).step_by(channels);
+            let m = values().sum::<f64>() / pixels as f64;
+            let v = values().map(|x| (x - m).powi(2)).sum::<f64>() / pixels as f64;
+            let unbiased = v * pixels as f64 / (pixels as f64 - 1.0);
+            let scale = f64::from(weight[c]) / (v + 1e-5).sqrt();
+            let found = [norm.mean[c], norm.scale[c], norm.shift[c], mean[c], variance[c]];
+            let wanted = [m, scale, f64::from(bias[c]) - m * scale, 0.45 + 0.1 * m, 1.8 + 0.1 * unbiased];
+            assert_close(&found, &wanted, 1e-4, what);
+        }
+    });
+}
+
+#[test]
+fn forward_applies_batch_norm_while_packing_and_bias_and_residual_after() {
+    for_each(|case, convolution, isa, what| {
+        let (forward, _) = packed(convolution, case);
+        let (inputs, outputs) = (case.shape.inputs, case.shape.outputs);
+        let (scale, shift) = (noise(5, inputs), noise(6, inputs));
+        let activated = |(i, z): (usize, &f32)| (scale[i % inputs] * z + shift[i % inputs]).max(0.0);
+        let input = as_computed(isa, convolution, case.input.iter().enumerate().map(activated).collect());
+        let operand = Operand::Activated { z: &case.input, scale: &scale, shift: &shift };
+        let (bias, residual) = (noise(7, outputs), noise(8, case.output_len()));
+        for (residual, relu) in [(None, false), (Some(&residual[..]), true)] {
+            let epilogue = Folded { bias: &bias, residual, relu };
+            let (to, _) = run((&convolution.forward, &forward), &operand, &epilogue, outputs, None);
+            let finish = |(i, value): (usize, f64)| {
+                let sum =
+                    value + f64::from(bias[i % outputs]) + residual.map_or(0.0, |residual| f64::from(residual[i]));
+                if relu { sum.max(0.0) } else { sum }
+            };
+            let expected: Vec<f64> = case.forward(&input).into_iter().enumerate().map(finish).collect();
+            assert_close(&to, &expected, tolerance_of_computed(convolution, isa), what);
+        }
+    });
+}
+
+#[test]
+fn input_gradients_agree() {
+    for_each(|case, convolution, isa, what| {
+        let (_, packed) = packed(convolution, case);
+        let Some(product) = &convolution.input else { panic!("activations have gradients") };
+        let (inputs, outputs) = (case.shape.inputs, case.shape.outputs);
+        let (g, z) = (noise(9, case.output_len()), noise(10, case.output_len()));
+        let [of_gradient, of_output, constant] = [11, 12, 13].map(|seed| noise(seed, outputs));
+        let through = |i: usize| {
+            let c = i % outputs;
+            of_gradient[c] * g[i] + (of_output[c] * z[i] + constant[c])
+        };
+        let gradient = as_computed(isa, convolution, (0..g.len()).map(through).collect());
+        let expected = case.input_gradient(&gradient);
+        let (of_gradient, of_output, constant) = (&of_gradient[..], &of_output[..], &constant[..]);
+        let operand = Operand::NormGradient { g: &g, z: &z, of_gradient, of_output, constant };
+        let write = Write { accumulate: false };
+        let (to, _) = run((product, &packed), &operand, &write, inputs, None);
+        assert_close(&to, &expected, tolerance_of_computed(convolution, isa), what);
+
+        let old = noise(14, case.input.len());
+        let (to, _) = run((product, &packed), &operand, &Write { accumulate: true }, inputs, Some(&old));
+        let sum: Vec<f64> = expected.iter().zip(&old).map(|(a, &b)| a + f64::from(b)).collect();
+        assert_close(&to, &sum, tolerance_of_computed(convolution, isa), what);
+    });
+}
+
+/// Sums over all pixels of `g` and of `g * (z - mean)`.
+fn sums_of(g: &[f64], z: &[f32], mean: &[f32]) -> (Vec<f64>, Vec<f64>) {
+    let channels = mean.len();
+    let (mut sum, mut product) = (vec![0.0; channels], vec![0.0; channels]);
+    for (i, g) in g.iter().enumerate() {
+        sum[i % channels] += g;
+        product[i % channels] += g * f64::from(z[i] - mean[i % channels]);
+    }
+    (sum, product)
+}
+
+fn check_sums(sums: &[f32], kinds: usize, expected: &[Vec<f64>], what: &str) {
+    let channels = expected[0].len();
+    for (kind, expected) in expected.iter().enumerate() {
+        let sums = Sums { values: sums, kinds, channels, kind };
+        let totals: Vec<f32> = (0..channels).map(|c| sums.total(c) as f32).collect();
+        assert_close(&totals, expected, 1e-4, what);
+    }
+}
+
+#[test]
+fn input_gradients_are_masked_and_summed() {
+    for_each(|case, convolution, isa, what| {
+        let (_, packed) = packed(convolution, case);
+        let Some(product) = &convolution.input else { panic!("activations have gradients") };
+        let channels = case.shape.inputs;
+        let gradient = seen(isa, noise(15, case.output_len()));
+        let plain = Operand::Plain(&gradient);
+        let expected = case.input_gradient(&gradient);
+        let (z, other) = (noise(16, expected.len()), noise(17, expected.len()));
+        let [mean, other_mean, scale, shift] = [18, 19, 20, 21].map(|seed| noise(seed, channels));
+
+        let mask = MaskByNorm { z: &z, mean: &mean, scale: &scale, shift: &shift };
+        let (to, sums) = run((product, &packed), &plain, &mask, channels, None);
+        let passes = |i: usize| scale[i % channels] * z[i] + shift[i % channels] > 0.0;
+        let masked = |values: &[f64]| -> Vec<f64> {
+            values.iter().enumerate().map(|(i, &value)| if passes(i) { value } else { 0.0 }).collect()
+        };
+        let g = masked(&expected);
+        assert_close(&to, &g, tolerance(convolution), what);
+        let (sum, of_z) = sums_of(&g, &z, &mean);
+        check_sums(&sums, 2, &[sum, of_z], what);
+
+        let old = noise(22, expected.len());
+        let y: Vec<f32> = (0..expected.len()).map(|i| if passes(i) { 0.5 } else { 0.0 }).collect();
+        let mask = MaskByOutput { y: &y, main: (&z, &mean), shortcut: Some((&other, &other_mean)) };
+        let (to, sums) = run((product, &packed), &plain, &mask, channels, Some(&old));
+        let total: Vec<f64> = expected.iter().zip(&old).map(|(a, &b)| a + f64::from(b)).collect();
+        let g = masked(&total);
+        assert_close(&to, &g, tolerance(convolution), what);
+        let ((sum, of_z), (_, of_other)) = (sums_of(&g, &z, &mean), sums_of(&g, &other, &other_mean));
+        check_sums(&sums, 3, &[sum, of_z, of_other], what);
+    });
+}
+
+#[test]
+fn weight_gradients_agree() {
+    for_each(|case, convolution, isa, what| {
+        let inputs = case.shape.inputs;
+        let (scale, shift) = (noise(23, inputs), noise(24, inputs));
+        let activated = |(i, z): (usize, &f32)| (scale[i % inputs] * z + shift[i % inputs]).max(0.0);
+        let input = as_computed(isa, convolution, case.input.iter().enumerate().map(activated).collect());
+        let gradient = seen(isa, noise(25, case.output_len()));
+        let expected = case.weight_gradient(&input, &gradient);
+        let mut partial = vec![f32::NAN; convolution.weights.partial_len()];
+        let mut to = vec![f32::NAN; expected.len()];
+        let operand = Operand::Activated { z: &case.input, scale: &scale, shift: &shift };
+        convolution.weights.run(&operand, &Operand::Plain(&gradient), &mut partial, &mut to);
+        assert_close(&to, &expected, tolerance_of_computed(convolution, isa), what);
+    });
+}
+
+#[test]
+fn the_stem_reads_padded_pixels() {
+    for isa in Isa::available().into_iter().chain(Isa::with_bf16()) {
+        let mut case = Case::new([2, 13, 10], [3, 20], [7, 2, 3]);
+        case.input = seen(isa, case.input);
+        case.weights = seen(isa, case.weights);
+        let convolution = Convolution::new(&case.shape, Input::PaddedPixels, isa);
+        let (height, width) = case.shape.input();
+        let mut padded = vec![0.0; case.shape.images * (height + 6) * (width + 6) * 3];
+        for (row, from) in case.input.chunks_exact(width * 3).enumerate() {
+            let (image, y) = (row / height, row % height);
+            let at = ((image * (height + 6) + y + 3) * (width + 6) + 3) * 3;
+            padded[at..at + width * 3].copy_from_slice(from);
+        }
+        let (forward, _) = packed(&convolution, &case);
+        let operand = Operand::Plain(&padded);
+        let write = Write { accumulate: false };
+        let (to, _) = run((&convolution.forward, &forward), &operand, &write, 20, None);
+        let expected = case.forward(&case.input);
+        assert_close(&to, &expected, TOLERANCE, "the stem");
+        let gradient = seen(isa, floats(&expected));
+        let mut partial = vec![f32::NAN; convolution.weights.partial_len()];
+        let mut to = vec![f32::NAN; case.weights.len()];
+        convolution.weights.run(&operand, &Operand::Plain(&gradient), &mut partial, &mut to);
+        assert_close(&to, &case.weight_gradient(&case.input, &gradient), TOLERANCE, "the stem's weights");
+        assert!(convolution.input.is_none());
+    }
+}

@@ -1,0 +1,240 @@
+//! The gradient of a convolution's weights as a blocked matrix product over the pixels.
+//!
+//! Transposed to the other products: a row of the result is a (tap, input channel), a column an output channel, and the
+//! depth runs over the pixels of the batch. The work is cut into units of rows, columns and, where that is not enough,
+//! ranges of pixels, whose partial results are added in order. All of it depends on the shapes alone.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::bf16_packing;
+use super::buffer::with_scratch;
+use super::im2col::{Im2col, Run, runs};
+use super::micro_kernel::{Pitch, tile};
+use super::operand::Operand;
+use super::prefetch::{Pixels, Prefetcher};
+use super::simd::{Isa, Kernel, MAX_WIDTH, Simd};
+
+/// Most rows of the result that a unit works on.
+const MAX_ROWS: usize = 288;
+/// Most columns of the result that a unit works on.
+const MAX_COLUMNS: usize = 256;
+/// Most pixels that are packed at once.
+const MAX_PIXELS: usize = 112;
+/// As many units as this are made, if the pixels suffice.
+const UNITS: usize = 16;
+/// Weights of an output channel that are gathered at once.
+const PLACES_AT_ONCE: usize = 64;
+
+/// The left operand is packed transposed, a row for each step of the depth.
+struct ByDepth;
+
+impl Pitch for ByDepth {
+    const ROW: usize = 1;
+    const DEPTH: usize = MAX_ROWS + 16;
+}
+
+/// The plan of one convolution's weight gradient for one batch shape.
+#[derive(Clone, Debug)]
+pub struct WeightGradient {
+    im2col: Im2col,
+    /// Rows and columns of the grid: the convolution's output.
+    grid: (usize, usize),
+    /// Output channels.
+    columns: usize,
+    row_block: usize,
+    column_block: usize,
+    pixel_ranges: Vec<Range<usize>>,
+    isa: Isa,
+    /// The row of the result for each place among one output channel's weights.
+    rows: Vec<u32>,
+}
+
+impl WeightGradient {
+    /// Plans the gradient for a convolution that gathers `im2col` for each of the `grid`'s positions. `places` says where
+    /// a row of the matrix, a (tap, channel), stands among the weights of an output channel.
+    pub(crate) fn new(
+        im2col: Im2col,
+        images: usize,
+        grid: (usize, usize),
+        columns: usize,
+        places: &[u32],
+        isa: Isa,
+    ) -> Self {
+        let rows = im2col.depth();
+        let row_block = rows.div_ceil(rows.div_ceil(MAX_ROWS)).next_multiple_of(4).min(MAX_ROWS);
+        let column_block = columns.min(MAX_COLUMNS);
+        let blocks = rows.div_ceil(row_block) * columns.div_ceil(column_block);
+        let pixels = images * grid.0 * grid.1;
+        let ranges = UNITS.div_ceil(blocks).min(pixels.div_ceil(MAX_PIXELS));
+        let per_range = pixels.div_ceil(ranges).next_multiple_of(MAX_PIXELS);
+        let pixel_ranges = (0..pixels).step_by(per_range).map(|start| start..pixels.min(start + per_range)).collect();
+        let mut rows_of = vec![0; places.len()];
+        for (row, &place) in places.iter().enumerate() {
+            rows_of[place as usize] = row as u32;
+        }
+        Self { im2col, grid, columns, row_block, column_block, pixel_ranges, isa, rows: rows_of }
+    }
+
+    /// Elements of scratch memory for the partial results.
+    pub(crate) fn partial_len(&self) -> usize {
+        self.pixel_ranges.len() * self.blocks().count() * self.unit_len()
+    }
+
+    /// Computes the gradient into `to`, `[output channels, places]`, from the convolution's input and the gradient of its
+    /// output; `partial` is scratch memory.
+    pub(crate) fn run(&self, input: &Operand<'_>, gradient: &Operand<'_>, partial: &mut [f32], to: &mut [f32]) {
+        let partial = &mut partial[..self.partial_len()];
+        let blocks: Vec<_> = self.blocks().collect();
+        partial.par_chunks_mut(self.unit_len()).enumerate().for_each(|(i, partial)| {
+            let (rows, columns) = blocks[i % blocks.len()].clone();
+            let pixels = self.pixel_ranges[i / blocks.len()].clone();
+            with_scratch(self.scratch(), |[left, right]| {
+                self.isa.run(Unit { plan: self, input, gradient, rows, columns, pixels, partial, left, right });
+            });
+        });
+        self.gather_partial(partial, to);
+    }
+
+    /// Elements that a unit needs for its packed operands.
+    fn scratch(&self) -> [usize; 2] {
+        let (rows, columns) = self.isa.tile();
+        [MAX_PIXELS * ByDepth::DEPTH + rows, MAX_PIXELS * MAX_COLUMNS.next_multiple_of(columns)]
+    }
+
+    /// Where the rows of the result lie in the input at `pixels`, where that is easily said.
+    #[inline(always)]
+    fn input_pixels(&self, rows: &Range<usize>, pixels: &Range<usize>) -> Pixels {
+        let Im2col { ref source, stride, ref taps, channels } = self.im2col;
+        let simple = stride == 1 && taps[..] == [(0, 0)] && source.pixel == channels;
+        Pixels { pixels: if simple { pixels.clone() } else { 0..0 }, pitch: channels, channels: rows.clone() }
+    }
+
+    /// Where the columns of the result lie in the gradient at `pixels`.
+    #[inline(always)]
+    fn gradient_pixels(&self, columns: &Range<usize>, pixels: &Range<usize>) -> Pixels {
+        Pixels { pixels: pixels.clone(), pitch: self.columns, channels: columns.clone() }
+    }
+
+    /// Rows and columns of each unit.
+    fn blocks(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let rows = self.im2col.depth();
+        (0..self.columns).step_by(self.column_block).flat_map(move |column| {
+            let columns = column..self.columns.min(column + self.column_block);
+            (0..rows).step_by(self.row_block).map(move |row| (row..rows.min(row + self.row_block), columns.clone()))
+        })
+    }
+
+    /// Elements of a unit's result: full register tiles.
+    fn unit_len(&self) -> usize {
+        self.row_block.next_multiple_of(self.isa.tile().0) * self.column_block.next_multiple_of(self.isa.tile().1)
+    }
+
+    /// Adds the partial results of the pixel ranges in order and brings them into the weights' order.
+    fn gather_partial(&self, partial: &[f32], to: &mut [f32]) {
+        let rows = self.im2col.depth();
+        let width = self.isa.tile().1;
+        let blocks: Vec<_> = self.blocks().collect();
+        let stride = blocks.len() * self.unit_len();
+        to.par_chunks_mut(width * rows).enumerate().for_each(|(panel, to)| {
+            let first = panel * width;
+            // The units of these columns follow each other, one for each block of rows.
+            let unit = first / self.column_block * rows.div_ceil(self.row_block);
+            let mut sums = [0.0; PLACES_AT_ONCE * MAX_WIDTH];
+            for (chunk, row_of) in self.rows.chunks(PLACES_AT_ONCE).enumerate() {
+                for (&row, sums) in row_of.iter().zip(sums.chunks_exact_mut(width)) {
+                    let (block, row) = (row as usize / self.row_block, row as usize % self.row_block);
+                    let row_tiles = blocks[unit + block].0.len().div_ceil(self.isa.tile().0);
+                    let row = first % self.column_block / width * row_tiles * self.isa.tile().0 + row;
+                    let at = (unit + block) * self.unit_len() + row * width;
+                    sums.copy_from_slice(&partial[at..][..width]);
+                    for range in 1..self.pixel_ranges.len() {
+                        let partial = &partial[range * stride + at..][..width];
+                        sums.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
+                    }
+                }
+                // Transposed through the cache, so that each output channel's weights are written one after the other.
+                for (j, to) in to.chunks_exact_mut(rows).enumerate() {
+                    let to = &mut to[chunk * PLACES_AT_ONCE..][..row_of.len()];
+                    for (to, sums) in to.iter_mut().zip(sums.chunks_exact(width)) {
+                        *to = sums[j];
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// The work on one unit.
+struct Unit<'a> {
+    plan: &'a WeightGradient,
+    input: &'a Operand<'a>,
+    gradient: &'a Operand<'a>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    pixels: Range<usize>,
+    partial: &'a mut [f32],
+    left: &'a mut [f32],
+    right: &'a mut [f32],
+}
+
+impl Kernel for Unit<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { plan, left, right, partial, .. } = self;
+        let (height, width) = plan.grid;
+        let row_tiles = self.rows.len().div_ceil(S::ROWS);
+        let tile_len = S::ROWS * S::COLUMNS;
+        for start in self.pixels.clone().step_by(MAX_PIXELS) {
+            let pixels = start..self.pixels.end.min(start + MAX_PIXELS);
+            let runs: Vec<Run> = runs(pixels.clone(), height, width).collect();
+            plan.im2col.pack(simd, self.input, &runs, self.rows.clone(), left, ByDepth::DEPTH);
+            bf16_packing::pack_across(simd, left, ByDepth::DEPTH, pixels.len(), self.rows.len());
+            let elements = bf16_packing::elements::<S>(pixels.len());
+            pack_right(simd, self.gradient, plan.columns, pixels.clone(), self.columns.clone(), right);
+            let panels = right.chunks_exact(pixels.len() * S::COLUMNS);
+            let steps = row_tiles * self.columns.len().div_ceil(S::COLUMNS);
+            let next = pixels.end..self.pixels.end.min(pixels.end + MAX_PIXELS);
+            let (input, gradient) = (plan.input_pixels(&self.rows, &next), plan.gradient_pixels(&self.columns, &next));
+            let mut input = Prefetcher::new(self.input, input, steps);
+            let mut gradient = Prefetcher::new(self.gradient, gradient, steps);
+            for (panel, right) in panels.take(self.columns.len().div_ceil(S::COLUMNS)).enumerate() {
+                for t in 0..row_tiles {
+                    let rows = S::ROWS.min(self.rows.len() - t * S::ROWS);
+                    let to = &mut partial[(panel * row_tiles + t) * tile_len..][..tile_len];
+                    let accumulate = start > self.pixels.start;
+                    input.step(simd);
+                    gradient.step(simd);
+                    tile::<S, ByDepth>(simd, rows, elements, &left[t * S::ROWS..], right, to, accumulate);
+                }
+            }
+        }
+    }
+}
+
+/// Packs the columns of the output's gradient, which has `channels`, into panels, `[pixels, columns of a tile]` of packed
+/// elements each, filled up with zeros.
+#[inline(always)]
+fn pack_right<S: Simd>(
+    simd: S,
+    gradient: &Operand<'_>,
+    channels: usize,
+    pixels: Range<usize>,
+    columns: Range<usize>,
+    to: &mut [f32],
+) {
+    let panel_len = pixels.len() * S::COLUMNS;
+    // Pixel by pixel, as the gradient lies in memory; the panels stay in the second-level cache.
+    for (i, pixel) in pixels.clone().enumerate() {
+        for (panel, column) in columns.clone().step_by(S::COLUMNS).enumerate() {
+            let to = &mut to[panel * panel_len + i * S::COLUMNS..][..S::COLUMNS];
+            let (to, padding) = to.split_at_mut(S::COLUMNS.min(columns.end - column));
+            gradient.copy(simd, pixel * channels + column, column, to);
+            padding.fill(0.0);
+        }
+    }
+    for panel in to.chunks_exact_mut(panel_len).take(columns.len().div_ceil(S::COLUMNS)) {
+        bf16_packing::pack_across(simd, panel, S::COLUMNS, pixels.len(), S::COLUMNS);
+    }
+}

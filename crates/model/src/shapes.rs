@@ -1,0 +1,71 @@
+//! The shape of each layer for one batch shape.
+
+use kernels::{ConvShape, max_pool_side};
+
+use crate::architecture::{Architecture, Plan};
+use crate::batch::BatchShape;
+use crate::error::Result;
+
+/// The shapes of a network's convolutions for one batch shape.
+#[derive(Clone, Debug)]
+pub(crate) struct LayerShapes {
+    /// The first convolution.
+    pub(crate) stem: ConvShape,
+    /// Rows and columns after the max pooling behind the stem.
+    pub(crate) pooled: (usize, usize),
+    /// The residual blocks in order.
+    pub(crate) blocks: Vec<BlockShapes>,
+}
+
+/// The shapes of a residual block's convolutions.
+#[derive(Clone, Debug)]
+pub(crate) struct BlockShapes {
+    /// The convolutions of the main path in order; never empty.
+    pub(crate) main: Vec<ConvShape>,
+    /// The projection of the shortcut.
+    pub(crate) downsample: Option<ConvShape>,
+}
+
+impl LayerShapes {
+    /// Computes the shapes of the layers of `plan`.
+    pub(crate) fn new(plan: &Plan, BatchShape { images, height, width }: BatchShape) -> Self {
+        let stem = plan.stem.shape(images, (height, width));
+        let (height, width) = stem.output();
+        let pooled = (max_pool_side(height), max_pool_side(width));
+        let mut side = pooled;
+        let mut blocks = Vec::new();
+        for block in &plan.blocks {
+            let downsample = block.downsample.as_ref().map(|layer| layer.shape(images, side));
+            let mut main = Vec::new();
+            for layer in &block.main {
+                let shape = layer.shape(images, side);
+                side = shape.output();
+                main.push(shape);
+            }
+            blocks.push(BlockShapes { main, downsample });
+        }
+        Self { stem, pooled, blocks }
+    }
+
+    /// All convolutions, in the order of [`Plan::conv_norms`].
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ConvShape> {
+        std::iter::once(&self.stem).chain(self.blocks.iter().flat_map(BlockShapes::iter))
+    }
+}
+
+impl BlockShapes {
+    /// The main path, then the projection.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ConvShape> {
+        self.main.iter().chain(&self.downsample)
+    }
+}
+
+/// Returns the shapes of all convolutions of an architecture for a batch of `images` of `height` x `width` pixels; the
+/// first one reads the pixels.
+///
+/// # Errors
+/// [`crate::Error::UnknownArchitecture`].
+pub fn convolution_shapes(architecture: &str, [images, height, width]: [usize; 3]) -> Result<Vec<ConvShape>> {
+    let plan = Plan::new(&Architecture::by_name(architecture)?, 2);
+    Ok(LayerShapes::new(&plan, BatchShape { images, height, width }).iter().copied().collect())
+}

@@ -1,0 +1,102 @@
+//! A grid of marks: of 100 real images and 100 fakes, how many are called real and how many fake.
+
+use artifacts::Label;
+use artifacts::schema::Confusion;
+use maud::{Markup, html};
+
+use crate::figure::Figure;
+use crate::format_number::{count, per_hundred, ratio, share};
+use crate::plot::{Anchor, Colour, circle, rect, text};
+use crate::table::Table;
+
+const SIZE: (f64, f64) = (480.0, 268.0);
+/// The distance between marks.
+const PITCH: f64 = 20.0;
+/// The size of a mark.
+const MARK: f64 = 14.0;
+const TOP: f64 = 30.0;
+
+/// Draws both grids. Returns `None` unless there are images of both classes.
+pub(crate) fn draw(confusion: &Confusion) -> Option<Figure> {
+    let reals = confusion.true_negative + confusion.false_positive;
+    let fakes = confusion.true_positive + confusion.false_negative;
+    let accused = ratio(confusion.false_positive, reals)?;
+    let missed = ratio(confusion.false_negative, fakes)?;
+    let mut numbers = Table::new(&["truth", "images", "wrong", "share_wrong"]);
+    numbers.push(["real".into(), reals.into(), confusion.false_positive.into(), accused.into()]);
+    numbers.push(["fake".into(), fakes.into(), confusion.false_negative.into(), missed.into()]);
+    let grids = [
+        (14.0, Label::Real, "Of 100 real images", accused, "called fake (false alarms)"),
+        (266.0, Label::Fake, "Of 100 fakes", missed, "called real (missed fakes)"),
+    ];
+    let body = html! {
+        @for (left, truth, heading, wrong, consequence) in grids {
+            @let marks = wrong_marks(wrong);
+            (text((left, 16.0), Anchor::Start, Colour::Text, 14.0, true, heading))
+            (grid(left, truth, marks))
+            (text((left, TOP + 10.0 * PITCH + 20.0), Anchor::Start, Colour::Text, 13.0, false,
+                &format!("{} {consequence}", per_hundred(wrong))))
+        }
+    };
+    Some(Figure {
+        name: "outcomes",
+        title: "Correct and wrong verdicts per 100 images".to_owned(),
+        description: format!(
+            "{} of {} real images were called fake ({}), and {} of {} fakes were called real ({}).",
+            count(confusion.false_positive),
+            count(reals),
+            share(confusion.false_positive, reals),
+            count(confusion.false_negative),
+            count(fakes),
+            share(confusion.false_negative, fakes)
+        ),
+        size: SIZE,
+        panel: None,
+        body,
+        hover: Vec::new(),
+        numbers,
+    })
+}
+
+/// Draws a hundred marks: a circle for each image called real, a square for each image called fake. Wrong verdicts are last.
+fn grid(left: f64, truth: Label, wrong: u32) -> Markup {
+    html! {
+        @for i in 0..100u32 {
+            @let correct = i < 100 - wrong;
+            @let called = if correct { truth } else { other(truth) };
+            @let corner = (left + f64::from(i % 10) * PITCH, TOP + f64::from(i / 10) * PITCH);
+            @match called {
+                Label::Real => (circle((corner.0 + MARK / 2.0, corner.1 + MARK / 2.0), MARK / 2.0 + 0.5, Colour::Real)),
+                Label::Fake => (rect(corner, (MARK, MARK), Colour::Fake, 1.0)),
+            }
+        }
+    }
+}
+
+fn other(label: Label) -> Label {
+    match label {
+        Label::Real => Label::Fake,
+        Label::Fake => Label::Real,
+    }
+}
+
+/// Converts a share to a number of marks. A share above 0 gives at least one mark, and one below 1 at most 99.
+fn wrong_marks(share: f64) -> u32 {
+    let rounded = (100.0 * share).round() as u32;
+    if share > 0.0 && share < 1.0 { rounded.clamp(1, 99) } else { rounded }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_errors_have_at_least_one_mark() {
+        assert_eq!([0.0, 0.001, 0.126, 0.999, 1.0].map(wrong_marks), [0, 1, 13, 99, 100]);
+    }
+
+    #[test]
+    fn is_not_drawn_for_a_single_class() {
+        assert!(draw(&Confusion { true_positive: 3, ..Confusion::default() }).is_none());
+    }
+}

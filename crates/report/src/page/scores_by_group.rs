@@ -1,0 +1,87 @@
+//! Scores by generator and by source.
+
+use artifacts::schema::{Group, Groups, Metric};
+use maud::{Markup, html};
+
+use crate::escape::visible;
+use crate::figure::Figure;
+use crate::figures::Figures;
+use crate::format_number::{count, score};
+use crate::html::figure::wide_figure;
+use crate::html::score_cells::score_cell;
+use crate::html::section::Section;
+use crate::html::table::Column::{self, Number, Text};
+use crate::html::table::HtmlTable;
+use crate::run_results::RunResults;
+
+/// Renders the scores of each generator and each source. Returns `None` if the images are in no groups.
+pub(crate) fn section(results: &RunResults, figures: &Figures) -> Option<Section> {
+    let run = results.evaluation.metrics.runs.first()?;
+    if run.generators.groups.is_empty() && run.sources.groups.is_empty() {
+        return None;
+    }
+    let lead = "A good average can hide a generator whose images are not detected. Here the fakes of each generator are \
+                evaluated together with all real images.";
+    let body = html! {
+        (groups(&run.generators, figures.generators.as_ref(), "Generator"))
+        (groups(&run.sources, figures.sources.as_ref(), "Source"))
+    };
+    Some(Section { id: "generators", title: "Generators", lead: lead.to_owned(), body })
+}
+
+fn groups(groups: &Groups, drawn: Option<&Figure>, kind: &str) -> Markup {
+    html! {
+        @if let Some(drawn) = drawn { (wide_figure(drawn)) }
+        @if !groups.groups.is_empty() { (table(groups, kind)) }
+    }
+}
+
+/// Returns the metrics in the table.
+fn shown_metrics() -> impl Iterator<Item = &'static Metric> {
+    ["roc_auc", "real_accuracy", "fake_accuracy", "f1"].into_iter().filter_map(Metric::by_key)
+}
+
+fn table(groups: &Groups, kind: &str) -> Markup {
+    let id = format!("by-{}", kind.to_lowercase());
+    let caption = html! { "Scores by " (kind.to_lowercase()) " at threshold 0.5" };
+    let several = groups.groups.len() > 1;
+    let worst = groups.worst.get("roc_auc").filter(|_| several).map(|worst| worst.name.as_str());
+    let columns: Vec<Column<'_>> = [Text(kind), Number("Real images"), Number("Fakes")]
+        .into_iter()
+        .chain(shown_metrics().map(Column::Metric))
+        .collect();
+    let rows = html! { @for group in &groups.groups { (row(group, worst == Some(group.name.as_str()))) } };
+    let table = HtmlTable::captioned(&id, caption, &columns, rows);
+    if !several {
+        return html! { (table) };
+    }
+    let footer = html! {
+        (footer_row("mean", |key| groups.mean.get(key).copied()))
+        (footer_row("worst", |key| groups.worst.get(key).map(|worst| worst.value)))
+    };
+    html! { (table.footer(footer)) }
+}
+
+fn row(group: &Group, worst: bool) -> Markup {
+    html! {
+        tr {
+            th scope="row" {
+                (visible(&group.name))
+                @if worst { " " span.badge { "worst" } }
+            }
+            td.number { (count(group.reals)) }
+            td.number { (count(group.fakes)) }
+            @for metric in shown_metrics() { (score_cell(metric.value(&group.scores), group.intervals.get(metric.key))) }
+        }
+    }
+}
+
+fn footer_row(name: &str, value: impl Fn(&str) -> Option<f64>) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (name) }
+            td {} td {}
+            @for metric in shown_metrics() { td.number { (score(value(metric.key))) } }
+        }
+    }
+}

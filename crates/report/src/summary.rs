@@ -1,0 +1,132 @@
+//! The sentences at the top of the report and of the model card: how good the model is, how certain that is, and a warning
+//! if the scores are not to be trusted.
+
+use artifacts::schema::{Metrics, Verdict};
+
+use crate::config::Config;
+use crate::escape::visible;
+use crate::format_number::{count, per_hundred, percent, score};
+use crate::run_results::RunResults;
+
+/// The sentences of a summary, as plain text.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Summary {
+    /// How good the model is.
+    pub(crate) performance: String,
+    /// Why the scores may be misleading. `None` if there is no reason to think so.
+    pub(crate) warning: Option<String>,
+    /// How certain the scores are.
+    pub(crate) uncertainty: Vec<String>,
+}
+
+impl Summary {
+    /// Summarises a run.
+    pub(crate) fn of(results: &RunResults) -> Summary {
+        let metrics = &results.evaluation.metrics;
+        Summary {
+            performance: performance(metrics),
+            warning: retrained_warning(&results.runs_retrained_since(metrics)).or_else(|| audit_warning(results)),
+            uncertainty: vec![interval_sentence(metrics), seed_sentence(metrics)],
+        }
+    }
+}
+
+/// Returns the name of the evaluated data set. The name of a simulated one always contains "simulated".
+pub(crate) fn dataset_name(metrics: &Metrics) -> String {
+    let name = visible(&metrics.dataset);
+    let is_marked = name.to_lowercase().contains("simulated");
+    if metrics.simulated && !is_marked { format!("{name} (simulated)") } else { name }
+}
+
+/// Returns the heading of the report and of the model card.
+pub(crate) fn report_title(results: &RunResults, config: &Config) -> String {
+    match config.title.as_deref().map(str::trim).filter(|title| !title.is_empty()) {
+        Some(title) => visible(title),
+        None => format!("Real or generated: {}", visible(&results.run)),
+    }
+}
+
+fn performance(metrics: &Metrics) -> String {
+    let scores = &metrics.headline;
+    let ranking = match scores.roc_auc {
+        Some(roc_auc) => format!(
+            "Given a real image and a fake one, the model gives the fake the higher score in {} of 100 cases.",
+            per_hundred(roc_auc)
+        ),
+        None => "The split contains only one class, so ROC-AUC cannot be computed.".to_owned(),
+    };
+    let simulated = if metrics.simulated { "simulated " } else { "" };
+    format!(
+        "{ranking} At the threshold of 0.5 it classifies {} of the {} {simulated}images of the {} split correctly.",
+        percent(scores.accuracy),
+        count(scores.n),
+        metrics.split
+    )
+}
+
+fn interval_sentence(metrics: &Metrics) -> String {
+    let interval = |key: &str| {
+        metrics.intervals.get(key).map(|i| format!("between {} and {}", score(Some(i.low)), score(Some(i.high))))
+    };
+    match (interval("roc_auc"), interval("accuracy")) {
+        (Some(roc_auc), Some(accuracy)) => format!(
+            "On other images of the same kind, ROC-AUC is probably {roc_auc}, and accuracy {accuracy} (95% confidence \
+             intervals from {} stratified bootstrap resamples of these images).",
+            count(u64::from(metrics.bootstrap.resamples))
+        ),
+        (None, Some(accuracy)) => format!(
+            "On other images of the same kind, accuracy is probably {accuracy} (95% confidence interval).{}",
+            match metrics.headline.roc_auc {
+                Some(_) => " ROC-AUC has no interval, because it is the same in every resample of these images.",
+                None => "",
+            }
+        ),
+        _ => "No confidence intervals were computed, so the effect of chance on these scores is unknown.".to_owned(),
+    }
+}
+
+fn seed_sentence(metrics: &Metrics) -> String {
+    match metrics.over_runs.get("roc_auc").filter(|_| metrics.runs.len() > 1) {
+        Some(moments) => format!(
+            "Over {} training runs with different random seeds, ROC-AUC is {} ± {} (mean and standard deviation).",
+            metrics.runs.len(),
+            score(Some(moments.mean)),
+            score(moments.std)
+        ),
+        None => "The model was trained once, so the effect of the random seed is unknown.".to_owned(),
+    }
+}
+
+/// Warns that `retrained` runs were trained again after the evaluation. The headline scores are those of run 0; the other
+/// runs contribute to the mean only.
+fn retrained_warning(retrained: &[usize]) -> Option<String> {
+    let what = match retrained {
+        [] => return None,
+        [0, ..] => {
+            "These scores belong to an earlier model: the run was trained again after the evaluation.".to_owned()
+        }
+        others => format!(
+            "The mean over the runs includes earlier models: run {} was trained again after the evaluation.",
+            others.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+        ),
+    };
+    Some(format!("{what} Run `cargo xtask evaluate` to evaluate the current model."))
+}
+
+/// Repeats the audit's warning: the explanation of the strongest shortcut, and the names of the others.
+fn audit_warning(results: &RunResults) -> Option<String> {
+    let audit = results.audit().filter(|audit| audit.verdict == Verdict::Warning)?;
+    let (strongest, others) = audit.shortcuts.split_first()?;
+    let mut warning = format!("Do not trust these scores yet: {}.", visible(&strongest.explanation));
+    if let Some(roc_auc) = strongest.roc_auc {
+        warning.push_str(&format!(
+            " A classifier that sees only this, and not the image itself, reaches a ROC-AUC of {}.",
+            score(Some(roc_auc))
+        ));
+    }
+    let others: Vec<String> = others.iter().take(4).map(|shortcut| visible(&shortcut.feature)).collect();
+    if !others.is_empty() {
+        warning.push_str(&format!(" The audit also warns about {}.", others.join(", ")));
+    }
+    Some(warning)
+}

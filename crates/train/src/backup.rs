@@ -1,0 +1,169 @@
+//! Backups of replaced training runs (`.run-0.aside`). A training may have taken days, so it is renamed rather than deleted.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use artifacts::schema::Epoch;
+use artifacts::text::shell_word;
+use artifacts::{Error, Manifest, atomic, names, progress};
+
+/// Renames a folder of the run `target` to a free backup name, and returns its new path.
+pub(crate) fn set_aside(target: &Path, folder: &Path) -> Result<PathBuf, Error> {
+    let backup = free_name(target);
+    atomic::rename(folder, &backup)?;
+    Ok(backup)
+}
+
+/// The first free name for a backup of the run `target`.
+pub(crate) fn free_name(target: &Path) -> PathBuf {
+    free_names(target).next().unwrap_or_default()
+}
+
+/// The free names for backups of the run `target`, in the order in which they are used.
+pub(crate) fn free_names(target: &Path) -> impl Iterator<Item = PathBuf> {
+    let others = (1..).map(|n| atomic::hidden_sibling(target, &format!("aside-{n}")));
+    std::iter::once(first_name(target)).chain(others).filter(|name| !name.exists())
+}
+
+/// Reports where a backup is and how large it is, and how much space all backups of the run `target` take.
+pub(crate) fn describe(target: &Path, backup: &Path) -> String {
+    let bytes = |folder: &Path| size(folder).unwrap_or_default();
+    let text = format!("it is kept as `{}` ({}), for you to delete", backup.display(), progress::bytes(bytes(backup)));
+    let all = all_backups(target).unwrap_or_default();
+    if all.len() < 2 {
+        return text;
+    }
+    let sum = all.iter().map(|folder| bytes(folder)).sum();
+    format!("{text}; {} former trainings of this run are kept now, {} in all", all.len(), progress::bytes(sum))
+}
+
+/// Announces that the training in `folder` of the run `target` will be renamed to `backup`: why, what it cost, and how to keep
+/// using it. `undo` is a command that avoids the replacement.
+pub(crate) fn announce(target: &Path, folder: &Path, backup: &Path, reason: &str, undo: Option<&str>) -> String {
+    let finished = folder.join(names::MANIFEST).exists();
+    let (kind, when) = if finished { ("finished", ", when its successor is complete") } else { ("unfinished", "") };
+    let keep = undo.map(|command| format!("to keep using it, stop now and run `{command}`; ")).unwrap_or_default();
+    format!(
+        "train: the {kind} training `{}` ({}) will be set aside{when}, because {reason}\n\
+         train: {keep}to get it back later, run `{}` and restore its settings and data",
+        folder.display(),
+        Cost::of(folder),
+        restore_command(target, backup),
+    )
+}
+
+/// The command that exchanges the current training of the run `target` with a backup.
+fn restore_command(target: &Path, backup: &Path) -> String {
+    let other = free_names(target).find(|name| name != backup).unwrap_or_default();
+    let [target, backup, other] = [target, backup, &other].map(|path| shell_word(&path.to_string_lossy()));
+    format!("mv {target} {other} && mv {backup} {target}")
+}
+
+/// What a training cost.
+pub(crate) struct Cost {
+    epochs: usize,
+    seconds: f64,
+    bytes: u64,
+}
+
+impl Cost {
+    /// Reads the cost of the training in a folder from its history, or from its manifest if there is no history. What cannot
+    /// be read counts as 0.
+    pub(crate) fn of(folder: &Path) -> Cost {
+        let rows: Vec<Epoch> = atomic::read_lines(&folder.join(names::HISTORY), "training history").unwrap_or_default();
+        let seconds = match rows.is_empty() {
+            true => Manifest::read(folder).ok().flatten().map_or(0.0, |manifest| manifest.seconds),
+            false => rows.iter().map(|row| row.train_seconds + row.val_seconds).sum(),
+        };
+        Cost { epochs: rows.len(), seconds, bytes: size(folder).unwrap_or_default() }
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let noun = if self.epochs == 1 { "epoch" } else { "epochs" };
+        let time = match self.seconds {
+            seconds if seconds >= 3600.0 => format!("{:.1} hours", seconds / 3600.0),
+            seconds if seconds >= 60.0 => format!("{:.1} minutes", seconds / 60.0),
+            seconds => format!("{seconds:.0} seconds"),
+        };
+        write!(f, "{} {noun}, {time}, {}", self.epochs, progress::bytes(self.bytes))
+    }
+}
+
+fn first_name(target: &Path) -> PathBuf {
+    atomic::hidden_sibling(target, "aside")
+}
+
+/// All backups of the run `target`.
+fn all_backups(target: &Path) -> io::Result<Vec<PathBuf>> {
+    let first = first_name(target);
+    let name = first.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut found = Vec::new();
+    for entry in fs::read_dir(target.parent().unwrap_or(Path::new(".")))? {
+        let entry = entry?;
+        let rest = entry.file_name().to_string_lossy().strip_prefix(&name).map(str::to_owned);
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-')) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
+/// The number of bytes of all files in a folder.
+fn size(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        bytes += if entry.file_type()?.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(folder: &Path, bytes: usize) {
+        fs::create_dir_all(folder.join("last")).unwrap();
+        fs::write(folder.join("last").join("weights"), vec![0; bytes]).unwrap();
+    }
+
+    #[test]
+    fn counts_and_measures_backups_of_one_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, other) = (dir.path().join("run-1"), dir.path().join(".run-1.next"));
+        let set_aside = |bytes: usize| {
+            fill(&other, bytes);
+            describe(&target, &set_aside(&target, &other).unwrap())
+        };
+        // A backup of another run.
+        fs::create_dir(dir.path().join(".run-10.aside")).unwrap();
+        let one = set_aside(1_500);
+        assert!(one.contains(".run-1.aside` (1.5 kB)") && !one.contains("in all"), "{one}");
+        let two = set_aside(12_000);
+        assert!(two.contains(".run-1.aside-1` (12 kB)"), "{two}");
+        assert!(two.ends_with("2 former trainings of this run are kept now, 14 kB in all"), "{two}");
+    }
+
+    #[test]
+    fn announces_cost_and_commands_that_keep_and_restore() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("my runs").join("run-0");
+        fill(&target, 1_500);
+        let row = r#"{"epoch":1,"step":7,"learning_rate":1e-4,"train_loss":0.5,"train_accuracy":0.5,"val_loss":0.5,
+            "val_accuracy":0.5,"val_roc_auc":null,"best":true,"train_seconds":5400.0,"val_seconds":360.0,
+            "images_per_second":1.0}"#;
+        fs::write(target.join(names::HISTORY), row.replace('\n', "")).unwrap();
+        let backup = free_name(&target);
+        let text = announce(&target, &target, &backup, "seed: 0 -> 1", Some("cargo xtask train --set train.seed=0"));
+        assert!(text.contains("(1 epoch, 1.6 hours, 1.8 kB)") && text.contains("because seed: 0 -> 1"), "{text}");
+        assert!(text.contains("stop now and run `cargo xtask train --set train.seed=0`"), "{text}");
+        let parent = target.parent().unwrap().display();
+        let command =
+            format!("mv '{parent}/run-0' '{parent}/.run-0.aside-1' && mv '{parent}/.run-0.aside' '{parent}/run-0'");
+        assert!(text.contains(&command), "{text}");
+    }
+}

@@ -1,0 +1,202 @@
+//! The identity of a training: what must be equal for a checkpoint to be resumed with the result that an uninterrupted
+//! training would have had.
+
+use std::collections::BTreeMap;
+
+use artifacts::hash::{Digest, Hash};
+use artifacts::stage::{KeyChange, config_changes};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::stage::Train;
+
+/// Settings, data and device of a training.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// The run's configuration as its manifest records it, without `epochs`: more epochs continue the same training.
+    config: Value,
+    /// Digests of the inputs.
+    inputs: BTreeMap<String, Hash>,
+    /// The version of the stage, see [`artifacts::stage::Stage::VERSION`].
+    version: u32,
+    /// The kind of device, see [`model::device::Device::kind`].
+    device: String,
+}
+
+/// An [`Identity`] as a training state of any schema version has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum RecordedIdentity {
+    /// Since schema version 2.
+    Full(Identity),
+    /// Schema version 1. It also records the executable, which is ignored.
+    Digest {
+        /// Digest of inputs and configuration, see [`Identity::first_digest`].
+        settings: Hash,
+        /// As [`Identity::device`].
+        device: String,
+    },
+}
+
+/// The keys of a run's configuration at the time of schema version 1, without `epochs`.
+const FIRST_KEYS: [&str; 7] = ["allow_missing", "augment", "batch", "learning_rate", "precision", "seed", "weights"];
+
+impl Identity {
+    /// The identity of a run whose manifest records `config`.
+    pub(crate) fn new(config: &Value, inputs: &BTreeMap<String, Hash>, version: u32, device: &str) -> Identity {
+        let mut config = config.clone();
+        if let Some(keys) = config.as_object_mut() {
+            keys.remove("epochs");
+        }
+        Identity { config, inputs: inputs.clone(), version, device: device.to_owned() }
+    }
+
+    /// The digest that a training state of schema version 1 has for these settings; none if a key that did not exist then
+    /// is not at its default.
+    fn first_digest(&self) -> Option<Hash> {
+        let keys = self.config.as_object()?;
+        let (first, later): (Vec<_>, Vec<_>) = keys.iter().partition(|(key, _)| FIRST_KEYS.contains(&key.as_str()));
+        let default = crate::Config::default().of_run(0);
+        if later.into_iter().any(|(key, value)| default.get(key) != Some(value)) {
+            return None;
+        }
+        let first: Value = first.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let inputs =
+            self.inputs.iter().fold(Digest::default(), |digest, (name, hash)| digest.part(name, hash.as_bytes()));
+        Some(inputs.part("config", first.to_string().as_bytes()).finish())
+    }
+}
+
+impl RecordedIdentity {
+    /// Returns whether configuration and inputs are those of `wanted`.
+    pub(crate) fn has_settings_of(&self, wanted: &Identity) -> bool {
+        match self {
+            RecordedIdentity::Full(found) => {
+                // Both sides lack `epochs`; an upgrade adds its default to the recorded one.
+                let changes = config_changes::<Train>(&found.config, &wanted.config);
+                found.inputs == wanted.inputs && changes.iter().all(|change| change.key == "epochs")
+            }
+            RecordedIdentity::Digest { settings, .. } => wanted.first_digest() == Some(*settings),
+        }
+    }
+
+    /// Returns how this identity differs from `wanted`, in words; `None` if it does not.
+    pub(crate) fn difference(&self, wanted: &Identity) -> Option<String> {
+        match self {
+            RecordedIdentity::Digest { .. } if !self.has_settings_of(wanted) => {
+                Some("its configuration or data changed".to_owned())
+            }
+            RecordedIdentity::Full(found) if !self.has_settings_of(wanted) => {
+                let changes = config_changes::<Train>(&found.config, &wanted.config);
+                let changes = changes.iter().filter(|change| change.key != "epochs").map(KeyChange::to_string);
+                let changes = changes.collect::<Vec<_>>().join(", ");
+                Some(if changes.is_empty() {
+                    "its training images or initial weights changed".to_owned()
+                } else {
+                    format!("its configuration changed ({changes})")
+                })
+            }
+            _ if self.version() != wanted.version => {
+                Some(format!("it was made by version {} of the stage, not {}", self.version(), wanted.version))
+            }
+            _ if self.device() != wanted.device => {
+                Some(format!("it was made on another device ({}, not {})", self.device(), wanted.device))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns whether settings, stage version and device are those of `wanted`.
+    pub(crate) fn matches(&self, wanted: &Identity) -> bool {
+        self.has_settings_of(wanted) && self.version() == wanted.version && self.device() == wanted.device
+    }
+
+    fn version(&self) -> u32 {
+        match self {
+            RecordedIdentity::Full(found) => found.version,
+            RecordedIdentity::Digest { .. } => 1,
+        }
+    }
+
+    fn device(&self) -> &str {
+        match self {
+            RecordedIdentity::Full(Identity { device, .. }) | RecordedIdentity::Digest { device, .. } => device,
+        }
+    }
+
+    /// Converts the identity of a training that is resumed to the current form. The version and the device that began the
+    /// training stay.
+    pub(crate) fn upgrade(&mut self, wanted: &Identity) {
+        *self = RecordedIdentity::Full(Identity {
+            version: self.version(),
+            device: self.device().to_owned(),
+            ..wanted.clone()
+        });
+    }
+}
+
+#[cfg(test)]
+impl Identity {
+    pub(crate) fn for_test() -> Identity {
+        Identity::new(&crate::Config::default().of_run(0), &BTreeMap::new(), 1, "cpu")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Config;
+
+    #[test]
+    fn matches_only_equal_settings_version_and_device() {
+        let wanted = Identity::for_test();
+        let matches = |found: Identity| RecordedIdentity::Full(found).matches(&wanted);
+        assert!(matches(wanted.clone()));
+        assert!(!matches(Identity { version: wanted.version + 1, ..wanted.clone() }));
+        assert!(!matches(Identity { device: "cuda".to_owned(), ..wanted.clone() }));
+        let other = Config { batch: 7, ..Config::default() }.of_run(0);
+        assert!(!matches(Identity::new(&other, &BTreeMap::new(), 1, "cpu")));
+        let inputs = BTreeMap::from([("weights".to_owned(), Hash::of(b""))]);
+        assert!(!matches(Identity { inputs, ..wanted.clone() }));
+        // More epochs continue the same training.
+        let longer = Config { epochs: 99, ..Config::default() }.of_run(0);
+        assert!(matches(Identity::new(&longer, &BTreeMap::new(), 1, "cpu")));
+    }
+
+    #[test]
+    fn fills_keys_that_an_older_program_did_not_record() {
+        let mut found = Identity::for_test();
+        found.config.as_object_mut().unwrap().remove("augment");
+        assert!(RecordedIdentity::Full(found).matches(&Identity::for_test()));
+    }
+
+    /// An identity as 7cae74c wrote it.
+    #[test]
+    fn recognises_settings_of_schema_version_1() {
+        let wanted = Identity::for_test();
+        let recorded: RecordedIdentity = serde_json::from_value(json!({
+            "settings": first_settings(),
+            "code": { "version": "0.1.0", "executable": Hash::of(b"another program") },
+            "device": "cpu",
+        }))
+        .unwrap();
+        assert!(recorded.matches(&wanted));
+        let other = Identity::new(&Config { seed: 1, ..Config::default() }.of_run(0), &BTreeMap::new(), 1, "cpu");
+        assert!(!recorded.has_settings_of(&other));
+        let mut upgraded = recorded;
+        upgraded.upgrade(&wanted);
+        assert_eq!(upgraded, RecordedIdentity::Full(wanted));
+    }
+
+    /// The digest of a configuration as 7cae74c wrote it out.
+    fn first_settings() -> Hash {
+        let config = concat!(
+            r#"{"allow_missing":[],"augment":{"blur":{"probability":0.0,"sigma":[0.0,3.0]},"flip":false,"#,
+            r#""jpeg":{"probability":0.0,"quality":[30,100]}},"batch":32,"learning_rate":0.0001,"#,
+            r#""precision":"auto","seed":0,"weights":"hf:timm/resnet50.tv_in1k"}"#
+        );
+        Digest::default().part("config", config.as_bytes()).finish()
+    }
+}

@@ -1,0 +1,45 @@
+//! Training steps that were launched and whose results have not been read back from the device.
+//!
+//! Reading a step's loss waits for the step to end. A GPU that is waited for after every step idles until the next one is
+//! launched, so the results of several steps are read together. When they are read does not change their values.
+
+use std::time::{Duration, Instant};
+
+use model::{Network, StepOutput};
+
+/// Read at least this often, so that people see progress.
+const READ_INTERVAL: Duration = Duration::from_millis(500);
+/// Read when this many steps are pending.
+const MAX_PENDING: usize = 32;
+
+/// A queue of launched steps, oldest first.
+pub(crate) struct PendingSteps {
+    /// The class indices of each step, `[n]`. The device holds the rest.
+    labels: Vec<Vec<u8>>,
+    last_read: Instant,
+}
+
+impl PendingSteps {
+    /// An empty queue.
+    pub(crate) fn new() -> PendingSteps {
+        PendingSteps { labels: Vec::new(), last_read: Instant::now() }
+    }
+
+    /// Appends a step that was launched on images with the class indices `labels`, `[n]`.
+    pub(crate) fn push(&mut self, labels: &[u8]) {
+        self.labels.push(labels.to_vec());
+    }
+
+    /// Whether enough steps are pending, or enough time has passed, to read the results.
+    pub(crate) fn should_read(&self) -> bool {
+        self.labels.len() >= MAX_PENDING || self.last_read.elapsed() >= READ_INTERVAL
+    }
+
+    /// Waits for all pending steps, empties the queue, and returns the output and the class indices of each step.
+    pub(crate) fn read(&mut self, network: &mut Network) -> model::Result<Vec<(StepOutput, Vec<u8>)>> {
+        let outputs = network.finished_steps()?;
+        debug_assert_eq!(outputs.len(), self.labels.len());
+        self.last_read = Instant::now();
+        Ok(outputs.into_iter().zip(self.labels.drain(..)).collect())
+    }
+}

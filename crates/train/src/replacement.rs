@@ -1,0 +1,184 @@
+//! Announces, before anything starts, which trainings the stage will set aside or leave out: why, what each cost, and how to
+//! keep or restore it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use artifacts::hash::Hash;
+use artifacts::stage::{Failure, KeyChange, Output, Stage, Stale, Warning};
+use artifacts::text::shell_word;
+use artifacts::{Manifest, RunDir, atomic};
+use serde_json::Value;
+
+use crate::backup;
+use crate::checkpoint::Saved;
+use crate::config::Config;
+use crate::error::Error;
+use crate::folder::{RunRequest, folders_to_set_aside, has_training};
+use crate::identity::Identity;
+use crate::stage::{Train, output_of_run};
+
+/// The value of [`Stage::warnings`].
+pub(crate) fn warnings(
+    run: &RunDir,
+    config: &Config,
+    inputs: Option<&BTreeMap<String, Hash>>,
+    force: bool,
+) -> Result<Vec<Warning>, Failure> {
+    let mut warnings = Vec::new();
+    let mut stage_runs = force;
+    for k in 0..config.runs {
+        let output = output_of_run(run, config, k);
+        stage_runs |= stale(&output, inputs)?.is_some();
+        if [&output.dir, &atomic::hidden_sibling(&output.dir, "next")].iter().any(|folder| has_training(folder)) {
+            warnings.extend(of_run(run, config, &output, k, inputs, force)?);
+        }
+    }
+    for k in config.runs.. {
+        let output = output_of_run(run, config, k);
+        if !output.dir.exists() {
+            break;
+        }
+        let stale = stale(&output, inputs)?.filter(|_| stage_runs);
+        warnings.extend(of_surplus_run(run, config, &output, k, stale.as_ref()));
+    }
+    Ok(warnings)
+}
+
+/// Returns why an artifact is stale, as far as is known without the inputs.
+fn stale(output: &Output, inputs: Option<&BTreeMap<String, Hash>>) -> Result<Option<Stale>, artifacts::Error> {
+    inputs.map_or(Ok(None), |inputs| output.stale::<Train>(inputs, Train::VERSION))
+}
+
+/// Warnings about run `k`, which the configuration includes and of which there is a training on disk.
+fn of_run(
+    run: &RunDir,
+    config: &Config,
+    output: &Output,
+    k: usize,
+    inputs: Option<&BTreeMap<String, Hash>>,
+    force: bool,
+) -> Result<Vec<Warning>, Failure> {
+    let target = &output.dir;
+    let mut certain = Vec::new();
+    if let Some(inputs) = inputs {
+        let stale = stale(output, Some(inputs))?;
+        if stale.is_some() || force {
+            let device = config.device.open(config.precision).map_err(Error::from)?;
+            let identity = Identity::new(&output.config, inputs, Train::VERSION, device.kind());
+            let request = RunRequest { identity: &identity, epochs: config.epochs, force };
+            let folders = folders_to_set_aside(target, request);
+            for (folder, backup) in folders.iter().zip(backup::free_names(target)) {
+                let (reason, undo) = reason(run, folder, k, stale.as_ref(), request);
+                certain.push(certain_warning(backup::announce(target, folder, &backup, &reason, undo.as_deref())));
+            }
+            if folders.contains(target) {
+                return Ok(certain);
+            }
+        }
+    }
+    if has_training(target) {
+        let text = backup::announce(target, target, &backup::free_name(target), "its training images changed", None);
+        let text = text.replacen("train: ", "train: if ingest gives other images than before, ", 1);
+        certain.push(Warning { only_if_inputs_change: true, text });
+    }
+    Ok(certain)
+}
+
+/// A warning about run `k`, which the configuration does not include. `stale` is why the stage will set it aside, if it will.
+fn of_surplus_run(run: &RunDir, config: &Config, output: &Output, k: usize, stale: Option<&Stale>) -> Option<Warning> {
+    let target = &output.dir;
+    match stale {
+        Some(stale) => has_training(target).then(|| {
+            let reason = format!("it is beyond train.runs = {}, and {stale}", config.runs);
+            let undo = undo_command(run, k, stale);
+            certain_warning(backup::announce(target, target, &backup::free_name(target), &reason, undo.as_deref()))
+        }),
+        None => Some(certain_warning(format!(
+            "train: `{}` is left out of evaluate and report, because train.runs is {}; set train.runs={} to include it",
+            target.display(),
+            config.runs,
+            k + 1
+        ))),
+    }
+}
+
+fn certain_warning(text: String) -> Warning {
+    Warning { only_if_inputs_change: false, text }
+}
+
+/// Returns why `folder` is set aside, and a command that avoids it, if there is one. `stale` is the state of the complete
+/// artifact.
+fn reason(
+    run: &RunDir,
+    folder: &Path,
+    k: usize,
+    stale: Option<&Stale>,
+    request: RunRequest<'_>,
+) -> (String, Option<String>) {
+    let difference = || Saved::peek(folder).and_then(|position| position.identity.difference(request.identity));
+    let is_complete = Manifest::read(folder).is_ok_and(|manifest| manifest.is_some());
+    match stale.filter(|_| is_complete) {
+        Some(stale) => {
+            let undo = undo_command(run, k, stale);
+            // More epochs alone do not replace a training.
+            let extends =
+                matches!(stale, Stale::Config(changes) if changes.iter().all(|change| change.key == "epochs"));
+            match difference().filter(|_| extends) {
+                Some(difference) => (format!("{stale}, and it cannot be continued: {difference}"), undo),
+                None => (stale.to_string(), undo),
+            }
+        }
+        None if request.force => (difference().unwrap_or_else(|| "--force was given".to_owned()), None),
+        None => (difference().unwrap_or_else(|| "it cannot be resumed".to_owned()), None),
+    }
+}
+
+/// The command that uses run `k` with the configuration it was trained with, where only the configuration differs.
+fn undo_command(run: &RunDir, k: usize, stale: &Stale) -> Option<String> {
+    let Stale::Config(changes) = stale else { return None };
+    let sets: Vec<String> = changes.iter().map(|change| undo_option(change, k)).collect::<Option<_>>()?;
+    Some(format!("cargo xtask train --run-dir {}{}", shell_word(&run.path().to_string_lossy()), sets.concat()))
+}
+
+/// ` --set KEY=OLD VALUE`.
+fn undo_option(change: &KeyChange, k: usize) -> Option<String> {
+    let KeyChange { key, old: Some(old), new: Some(_) } = change else { return None };
+    // Run k records the seed of its own, `train.seed + k`.
+    let old = match (key.as_str(), old.as_u64()) {
+        ("seed", Some(seed)) => Value::from(seed.checked_sub(k as u64)?),
+        _ => old.clone(),
+    };
+    let value = match &old {
+        Value::Null | Value::Object(_) => return None,
+        Value::String(text) => text.clone(),
+        // Numbers, booleans and arrays of them are written alike in JSON and TOML.
+        value => value.to_string(),
+    };
+    Some(format!(" --set {}", shell_word(&format!("train.{key}={value}"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn undo_command_sets_former_values() {
+        let change = |key: &str, old: Value| KeyChange { key: key.to_owned(), old: Some(old), new: Some(json!(1)) };
+        let stale = Stale::Config(vec![
+            change("augment.blur.sigma", json!([0.0, 2.0])),
+            change("seed", json!(9)),
+            change("weights", json!("none")),
+        ]);
+        assert_eq!(
+            undo_command(&RunDir::new("runs/demo"), 2, &stale).unwrap(),
+            "cargo xtask train --run-dir runs/demo --set 'train.augment.blur.sigma=[0.0,2.0]' --set train.seed=7 \
+             --set train.weights=none"
+        );
+        assert_eq!(undo_command(&RunDir::new("runs/demo"), 0, &Stale::Input("ingest/train".to_owned())), None);
+        let gone = KeyChange { new: None, ..change("momentum", json!(0.9)) };
+        assert_eq!(undo_command(&RunDir::new("runs/demo"), 0, &Stale::Config(vec![gone])), None);
+    }
+}

@@ -1,0 +1,65 @@
+//! Training throughput of this machine, measured before a long training starts.
+
+use std::time::{Duration, Instant};
+
+use artifacts::schema::TrainingRate;
+use model::{Adam, Network, NetworkConfig, PixelBatch};
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::pending_steps::PendingSteps;
+
+/// The shortest measurement. On a shared machine single steps differ by half.
+const MIN_DURATION: Duration = Duration::from_secs(3);
+
+/// Measures training steps per second on synthetic images of `size` x `size` pixels, with the batch size, device and
+/// precision of `config`.
+///
+/// # Errors
+/// The device cannot be opened, or a step fails: the images are too small for the network, or memory is exhausted.
+pub fn measure_throughput(config: &Config, size: usize) -> Result<TrainingRate, Error> {
+    let device = config.device.open(config.precision)?;
+    let mut network = Network::new(&NetworkConfig::default(), &device)?;
+    network.initialise(config.seed)?;
+    let mut adam = Adam::new(config.adam(), &network)?;
+    let n = config.batch;
+    let data: Vec<u8> = (0..n * size * size * 3).map(|i| (i * 31 % 251) as u8).collect(); // [n, size, size, 3]
+    let labels: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect(); // [n]
+    let mut step = |network: &mut Network| -> Result<(), Error> {
+        network.start_step(&PixelBatch { data: &data, n, height: size, width: size }, &labels)?;
+        Ok(adam.step(network)?)
+    };
+    // The first step allocates the buffers that all others reuse.
+    step(&mut network)?;
+    network.finished_steps()?;
+    let start = Instant::now();
+    let mut steps = 0;
+    // Results are read in groups, as the training loop does.
+    let mut pending = PendingSteps::new();
+    while steps == 0 || start.elapsed() < MIN_DURATION {
+        step(&mut network)?;
+        pending.push(&labels);
+        steps += 1;
+        if pending.should_read() {
+            pending.read(&mut network)?;
+        }
+    }
+    pending.read(&mut network)?;
+    let images_per_second = (steps * n) as f64 / start.elapsed().as_secs_f64();
+    Ok(TrainingRate { device: device.to_string(), images_per_second })
+}
+
+#[cfg(test)]
+mod tests {
+    use model::device::DeviceChoice;
+
+    use super::*;
+
+    #[test]
+    fn measures_images_of_the_given_size() {
+        let config = Config { device: DeviceChoice::Cpu, batch: 2, ..Config::default() };
+        let small = measure_throughput(&config, 32).unwrap();
+        assert!(small.images_per_second > 0.0 && small.device.starts_with("cpu"));
+        assert!(measure_throughput(&config, 1).is_err(), "an image of one pixel is too small for the network");
+    }
+}

@@ -1,0 +1,243 @@
+//! The training loop.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use artifacts::Checkpoint;
+use artifacts::atomic::{self, DirWriter};
+use artifacts::progress::Progress;
+use artifacts::schema::Epoch;
+use artifacts::shard::Shards;
+
+use crate::checkpoint::{self, Best, Description, Position, Sums, Training};
+use crate::config::Config;
+use crate::epoch_batches::EpochBatches;
+use crate::error::Error;
+use crate::folder::RunFolder;
+use crate::history::{self, History};
+use crate::loader::Loader;
+use crate::pending_steps::PendingSteps;
+use crate::tensorboard::EventFile;
+use crate::validation::{self, ValidationMetrics};
+
+/// Training steps between two points of the loss curve in TensorBoard.
+const STEPS_PER_EVENT: u64 = 10;
+
+/// Everything that stays the same while one run is trained.
+pub(crate) struct TrainingLoop<'a> {
+    /// Batch size, learning rate, epochs, augmentation.
+    pub(crate) config: &'a Config,
+    /// Seed of the shuffles and the augmentation.
+    pub(crate) seed: u64,
+    /// The training split.
+    pub(crate) train: &'a Arc<Shards>,
+    /// The validation split, which chooses the best epoch.
+    pub(crate) val: &'a Arc<Shards>,
+    /// The folder that checkpoints and metrics are written to.
+    pub(crate) folder: &'a RunFolder,
+    /// Content of the checkpoints' `config.json` and `preprocessor_config.json`.
+    pub(crate) description: &'a Description,
+    /// The run's name in messages: `run-0` …
+    pub(crate) name: &'a str,
+    /// Called with the number of each step taken; the training saves its state and ends as soon as it returns `true`.
+    pub(crate) stop: &'a dyn Fn(u64) -> bool,
+}
+
+/// How [`TrainingLoop::run_epochs`] ended.
+#[derive(Debug)]
+pub(crate) enum TrainingEnd {
+    /// All epochs are done; their metrics.
+    Finished(Vec<Epoch>),
+    /// It was asked to stop, and saved its state in `last`.
+    Interrupted,
+}
+
+impl TrainingLoop<'_> {
+    /// Trains from the position in `training`, which may be in the middle of an epoch, to the end of the last epoch.
+    pub(crate) fn run_epochs(&self, training: &mut Training) -> Result<TrainingEnd, Error> {
+        let Config { epochs, batch: batch_size, augment, .. } = *self.config;
+        let mut history = History::open(self.folder.path(), training.position.complete_epochs())?;
+        let mut events = EventFile::open(self.folder.path(), training.position.events_len)?;
+        let progress = self.start_progress(&training.position);
+        let mut last_saved = Instant::now();
+
+        for epoch in training.position.epoch..=epochs {
+            // Train on the whole training split, shuffled. The learning rate is constant: it is `Config::learning_rate`,
+            // with which `training.adam` was created.
+            let mut started = Instant::now();
+            let batches = EpochBatches::shuffled(self.train, batch_size, &augment, self.seed, epoch);
+            let mut loader = Loader::start(batches, training.position.batches);
+            let mut pending = PendingSteps::new();
+            while let Some(batch) = loader.next_batch() {
+                let batch = batch?; // pixels u8 [n, height, width, 3], labels u8 [n]
+
+                // Normalise the pixels, forward and backward pass: logits f32 [n, 2], mean cross-entropy, gradients.
+                training.network.start_step(&batch.pixels(), batch.labels())?;
+                // Update the weights.
+                training.adam.step(&mut training.network)?;
+
+                pending.push(batch.labels());
+                training.position.step += 1;
+                training.position.batches += 1;
+                progress.add(batch.len() as u64);
+                loader.recycle(batch);
+
+                let stop = (self.stop)(training.position.step);
+                let save = stop || self.save_is_due(last_saved);
+                if save || pending.should_read() {
+                    self.read_results(training, &mut pending, &mut events, &progress)?;
+                }
+                if save {
+                    training.position.sums.seconds += started.elapsed().as_secs_f64();
+                    started = Instant::now();
+                    self.save_within_epoch(training, &mut events)?;
+                    last_saved = Instant::now();
+                }
+                if stop {
+                    return Ok(TrainingEnd::Interrupted);
+                }
+            }
+            self.read_results(training, &mut pending, &mut events, &progress)?;
+            training.position.sums.seconds += started.elapsed().as_secs_f64();
+
+            // Compute the metrics of the validation split.
+            let started = Instant::now();
+            let step = training.position.step;
+            let after_batch = |images: usize| {
+                progress.add(images as u64);
+                !(self.stop)(step)
+            };
+            let Some(metrics) = validation::compute_metrics(&mut training.network, self.val, batch_size, after_batch)?
+            else {
+                self.save_within_epoch(training, &mut events)?;
+                return Ok(TrainingEnd::Interrupted);
+            };
+            self.check_finite(metrics.loss, "validation loss", &training.position)?;
+
+            // Report the epoch, and save it as `last` and, if it is the best so far, as `best`.
+            let row = summarise_epoch(training, &metrics, started.elapsed());
+            progress.println(&format!("train: {} {}", self.name, history::describe(&row, epochs)));
+            events.add_epoch(&row)?;
+            self.save_epoch(training, row, &mut history, &mut events)?;
+            last_saved = Instant::now();
+        }
+        progress.clear();
+        Ok(TrainingEnd::Finished(history.rows().to_vec()))
+    }
+
+    /// Waits for the pending steps, and adds their loss and accuracy to the totals of the epoch.
+    fn read_results(
+        &self,
+        training: &mut Training,
+        pending: &mut PendingSteps,
+        events: &mut EventFile,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        let Training { network, position, .. } = training;
+        let results = pending.read(network)?; // of each step: logits f32 [n, 2], labels u8 [n]
+        let first_step = position.step + 1 - results.len() as u64;
+        for (step, (output, labels)) in (first_step..).zip(results) {
+            let loss = f64::from(output.loss);
+            self.check_finite_at(loss, "training loss", step, position.epoch)?;
+            position.sums.loss += loss * labels.len() as f64;
+            position.sums.correct += validation::count_correct(&output.logits, &labels);
+            position.sums.images += labels.len() as u64;
+            if step.is_multiple_of(STEPS_PER_EVENT) {
+                events.add_scalar("train/loss", step, loss)?;
+            }
+            progress.message(format!("epoch {}/{}, loss {loss:.4}", position.epoch, self.config.epochs));
+        }
+        Ok(())
+    }
+
+    /// Moves the position to the start of the next epoch, and saves.
+    ///
+    /// `last` is published after everything that belongs to it. A training that is killed before that resumes from the
+    /// previous `last` and writes the same files again.
+    fn save_epoch(
+        &self,
+        training: &mut Training,
+        row: Epoch,
+        history: &mut History,
+        events: &mut EventFile,
+    ) -> Result<(), Error> {
+        let position = &mut training.position;
+        if row.best {
+            position.best = Some(Best { epoch: row.epoch, accuracy: row.val_accuracy, loss: row.val_loss });
+        }
+        position.epoch += 1;
+        position.batches = 0;
+        position.sums = Sums::default();
+        position.events_len = events.sync()?;
+        let last = self.write_last(training)?;
+        if row.best {
+            checkpoint::publish_as_best(self.folder.path(), &last)?;
+        }
+        history.append(row)?;
+        Ok(last.publish()?)
+    }
+
+    /// Saves `last` in the middle of an epoch.
+    fn save_within_epoch(&self, training: &mut Training, events: &mut EventFile) -> Result<(), Error> {
+        training.position.events_len = events.sync()?;
+        Ok(self.write_last(training)?.publish()?)
+    }
+
+    /// Writes `last` under a temporary name. Fails if a weight is not finite.
+    fn write_last(&self, training: &Training) -> Result<DirWriter, Error> {
+        for weight in training.network.parameters()?.values() {
+            // The sum is infinite or NaN if any element is.
+            let sum = weight.sum_all().and_then(|sum| sum.to_scalar::<f32>()).map_err(model::Error::from)?;
+            self.check_finite(f64::from(sum), "sum of a layer's weights", &training.position)?;
+        }
+        self.description.write_last(self.folder.path(), training)
+    }
+
+    fn save_is_due(&self, last_saved: Instant) -> bool {
+        let interval = Duration::from_secs(self.config.save_minutes.saturating_mul(60));
+        !interval.is_zero() && last_saved.elapsed() >= interval
+    }
+
+    fn check_finite(&self, value: f64, what: &'static str, position: &Position) -> Result<(), Error> {
+        self.check_finite_at(value, what, position.step, position.epoch)
+    }
+
+    /// Fails if `value` is infinite or NaN, with the last checkpoint that was saved before.
+    fn check_finite_at(&self, value: f64, what: &'static str, step: u64, epoch: usize) -> Result<(), Error> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        let last = Checkpoint::last(self.folder.path());
+        atomic::recover(last.path())?;
+        let last_good = last.path().exists().then(|| last.path().to_owned());
+        Err(Error::NotFinite { what, value, step, epoch, last_good })
+    }
+
+    /// A progress bar over all images that remain, of both splits and all epochs.
+    fn start_progress(&self, position: &Position) -> Progress {
+        let epochs = self.config.epochs - position.complete_epochs();
+        let images = (epochs * (self.train.len() + self.val.len())) as u64 - position.sums.images;
+        Progress::new(format!("train: {}", self.name), "images", Some(images))
+    }
+}
+
+/// The row of `metrics.jsonl` for the epoch that has just been validated.
+fn summarise_epoch(training: &Training, metrics: &ValidationMetrics, validation_time: Duration) -> Epoch {
+    let Sums { loss, correct, images, seconds } = training.position.sums;
+    let epoch = training.position.epoch;
+    let candidate = Best { epoch, accuracy: metrics.accuracy, loss: metrics.loss };
+    Epoch {
+        epoch,
+        step: training.position.step,
+        learning_rate: training.adam.config.lr,
+        train_loss: loss / images as f64,
+        train_accuracy: correct as f64 / images as f64,
+        val_loss: metrics.loss,
+        val_accuracy: metrics.accuracy,
+        val_roc_auc: metrics.roc_auc,
+        best: candidate.beats(training.position.best.as_ref()),
+        train_seconds: seconds,
+        val_seconds: validation_time.as_secs_f64(),
+        images_per_second: images as f64 / seconds.max(1e-9),
+    }
+}

@@ -1,0 +1,39 @@
+//! A training learns to tell simulated photographs from simulated generated images.
+
+use artifacts::names;
+use pipeline_tests::{Sandbox, json};
+
+/// A simulated set and a training that take about a quarter of a minute on two cores.
+const LEARNABLE: &str = "
+[ingest]
+source = 'simulated:train=600,test=400,size=32,seed=3'
+size = 32
+val_fraction = 0.15
+
+[train]
+weights = 'none'
+epochs = 5
+batch = 32
+
+[evaluate]
+resamples = 50
+examples = 1
+";
+
+/// The lowest accuracy that counts as learned.
+///
+/// Guessing has an accuracy of 0.5 on the 400 test images, with a standard deviation of 0.025: the bound is four of them
+/// above.
+const BOUND: f64 = 0.6;
+
+#[test]
+fn training_beats_guessing_on_unseen_images() {
+    let sandbox = Sandbox::new();
+    sandbox.write_pipeline(LEARNABLE);
+    let run = sandbox.run("learned");
+    sandbox.pipeline_into(&run, &["--until", "evaluate"]).expect_code(0);
+    let metrics = json(&run.evaluate().join(names::METRICS));
+    assert_eq!(metrics["n"], 400);
+    let (accuracy, roc_auc) = (metrics["accuracy"].as_f64().unwrap(), metrics["roc_auc"].as_f64().unwrap());
+    assert!(accuracy >= BOUND && roc_auc >= BOUND, "accuracy {accuracy}, ROC-AUC {roc_auc}");
+}

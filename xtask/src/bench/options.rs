@@ -1,0 +1,89 @@
+//! What can be measured, on which device, in which precision and with which allocator.
+
+use clap::ValueEnum;
+
+/// A group of benchmarks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Part {
+    /// The machine's peak arithmetic and memory bandwidth
+    Peak,
+    /// A training step: forward, backward, Adam
+    Train,
+    /// Inference
+    Infer,
+    /// The batch norms of ResNet-50 alone, beside cuDNN's (CUDA only)
+    Norm,
+    /// Single convolutions of ResNet-50 (CPU only)
+    Layers,
+    /// Shuffled batches from shards (CPU only)
+    Loader,
+    /// JPEG files to shards (CPU only)
+    Ingest,
+}
+
+/// The device that computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Device {
+    /// This processor
+    Cpu,
+    /// The first CUDA card
+    Cuda,
+}
+
+/// The element type that networks compute in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Precision {
+    /// 32-bit floating point
+    F32,
+    /// bfloat16 operands, sums in f32
+    Bf16,
+}
+
+/// How glibc allocates memory in the measured programs, Candling's and the peers'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Malloc {
+    /// glibc keeps large blocks, and puts them on huge pages
+    Tuned,
+    /// The system's default
+    Default,
+}
+
+impl Part {
+    /// Every part, in the order of measurement.
+    pub(crate) const ALL: [Part; 7] =
+        [Part::Peak, Part::Train, Part::Infer, Part::Norm, Part::Layers, Part::Loader, Part::Ingest];
+
+    /// The first words of its results' names, such as `cpu.train`.
+    pub(crate) fn prefix(self, device: Device) -> String {
+        let device = device.name();
+        match self {
+            Part::Peak => format!("{device}.peak"),
+            Part::Train => format!("{device}.train"),
+            Part::Infer => format!("{device}.infer"),
+            Part::Norm => format!("{device}.norm"),
+            Part::Layers => format!("{device}.layer"),
+            Part::Loader => format!("{device}.loader"),
+            Part::Ingest => "ingest".to_owned(),
+        }
+    }
+}
+
+impl Device {
+    /// The word in names of results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Device::Cpu => "cpu",
+            Device::Cuda => "cuda",
+        }
+    }
+}
+
+impl Precision {
+    /// The word in names of results.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        }
+    }
+}

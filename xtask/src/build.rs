@@ -1,0 +1,38 @@
+//! Builds the programs that xtask runs.
+
+use std::process::Stdio;
+
+use artifacts::progress;
+use artifacts::stage::Failure;
+
+use crate::cuda::{self, CudaChoice, FEATURES};
+use crate::programs::{cargo, run};
+
+/// Builds the stage programs and tools, so that they match the sources.
+pub(crate) fn all_programs(cuda: CudaChoice) -> Result<(), Failure> {
+    programs_of_kinds(&["--bins"], cuda)
+}
+
+/// Builds programs of these kinds (`--bins`, `--examples`).
+///
+/// All packages are built at once, so that programs and tests share one build of each dependency. xtask itself is excluded
+/// because it is running. On a machine without cargo, such as a node of a cluster, the programs beside this one are used as
+/// they are.
+pub(crate) fn programs_of_kinds(kinds: &[&str], cuda: CudaChoice) -> Result<(), Failure> {
+    if !has_cargo() {
+        progress::line("there is no cargo on this machine: the programs beside this one are used as they are");
+        return Ok(());
+    }
+    let mut build = cargo(&["build", "--release", "--workspace", "--exclude", "xtask"]);
+    build.args(kinds);
+    match cuda::decide(cuda)? {
+        Some(toolkit) => run(toolkit.apply(build.args(FEATURES))),
+        None => run(&mut build),
+    }
+}
+
+/// Returns whether cargo is installed. `CARGO` is set if cargo started this program.
+fn has_cargo() -> bool {
+    let starts = || cargo(&["--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    std::env::var_os("CARGO").is_some() || starts()
+}

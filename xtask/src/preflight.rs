@@ -1,0 +1,178 @@
+//! Preflight checks of a pipeline: conditions that no stage can check alone, tested before anything runs or is written.
+
+use artifacts::config::OutOfRange;
+use artifacts::schema::MINIMUM_SIDE;
+use artifacts::stage::{Failure, StagePlan, exit};
+use artifacts::text::shell_word;
+use artifacts::{RunDir, Split, config, names};
+use serde_json::Value;
+
+use crate::cli::{PipelineArgs, StageName};
+
+/// Checks the image size for training, and that ingest will make the splits that later stages need. `plans` holds the plan
+/// of every stage in order.
+pub(crate) fn check(plans: &[StagePlan], is_selected: impl Fn(StageName) -> bool) -> Result<(), Failure> {
+    let ingest = &plans[StageName::Ingest as usize];
+    // A user may have removed the key from run.toml. The default is large enough.
+    let size = ingest.config["size"].as_u64();
+    if let Some(size) = size.filter(|size| is_selected(StageName::Train) && *size < MINIMUM_SIDE as u64) {
+        return Err(Failure::usage(OutOfRange::new(
+            StageName::Ingest.name(),
+            "size",
+            size,
+            format!("at least {MINIMUM_SIDE} to train: the network halves an image five times"),
+        )));
+    }
+    match &ingest.splits {
+        Some(splits) if is_selected(StageName::Ingest) => {
+            check_splits(plans, is_selected, |split| splits.contains_key(&split))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that the selected stages find the splits they need. `exists` returns whether ingest makes or has made a split.
+pub(crate) fn check_splits(
+    plans: &[StagePlan],
+    is_selected: impl Fn(StageName) -> bool,
+    exists: impl Fn(Split) -> bool,
+) -> Result<(), Failure> {
+    let evaluate = &plans[StageName::Evaluate as usize].config;
+    let evaluated: Option<Split> = serde_json::from_value(evaluate["split"].clone()).ok();
+    let evaluated = evaluated.filter(|_| evaluate["data"] == Value::Null);
+    let needed = [
+        (StageName::Train, Some(Split::Train)),
+        (StageName::Train, Some(Split::Val)),
+        (StageName::Evaluate, evaluated),
+    ];
+    for (stage, split) in needed.into_iter().filter(|(stage, _)| is_selected(*stage)) {
+        if let Some(split) = split.filter(|split| !exists(*split)) {
+            return Err(Failure::usage(missing_split(stage, split)));
+        }
+    }
+    Ok(())
+}
+
+fn missing_split(stage: StageName, split: Split) -> String {
+    let advice = match split {
+        Split::Train => "the source has none: name its folders in ingest.splits".to_owned(),
+        Split::Val | Split::Test => format!(
+            "the source has none, and ingest.{split}_fraction takes none of the training images for it: raise it{}",
+            if stage == StageName::Evaluate { ", or set evaluate.split" } else { "" }
+        ),
+    };
+    format!("{} would find no {split} split: {advice}", stage.name())
+}
+
+/// Checks that the first stage can read its inputs: no earlier stage of this pipeline will make them.
+pub(crate) fn check_first_inputs(first: &StagePlan) -> Result<(), Failure> {
+    let Some(code) = first.input_error else { return Ok(()) };
+    let reason = format!("{}: {}", first.stage, first.reason);
+    Err(match code {
+        exit::USAGE => Failure::usage(reason),
+        exit::INPUT => Failure::input(reason),
+        _ => Failure::failed(reason),
+    })
+}
+
+/// Rejects a pipeline whose file names another source than the data a run was made from, unless the user names the source
+/// with --data or --set: the run's shards and trainings would be replaced.
+pub(crate) fn check_source(run: &RunDir, plans: &[StagePlan], args: &PipelineArgs) -> Result<(), Failure> {
+    let is_source = |set: &String| set.replace(' ', "").starts_with("ingest.source=");
+    if args.from > StageName::Ingest || args.data.is_some() || args.set.iter().any(is_source) {
+        return Ok(());
+    }
+    let has_results = [run.ingest(), run.train()].iter().any(|folder| folder.exists());
+    if !has_results || !run.config().exists() {
+        return Ok(());
+    }
+    let document = config::read(&run.config()).map_err(Failure::usage)?;
+    let made_from = document.get(names::INGEST).and_then(|section| section.get("source")).and_then(|s| s.as_str());
+    let named = plans[StageName::Ingest as usize].config["source"].as_str();
+    let (Some(made_from), Some(named)) = (made_from, named) else { return Ok(()) };
+    if made_from == named {
+        return Ok(());
+    }
+    let command = |source: &str| {
+        let words = ["--run-dir", &run.path().to_string_lossy(), "--data", source].map(shell_word);
+        format!("cargo xtask pipeline {} {}", shell_word(&args.name), words.join(" "))
+    };
+    Err(Failure::usage(format!(
+        "the run `{}` was made from `{made_from}`, but the pipeline {} reads `{named}`\n  \
+         to keep the data of the run:    {}\n  \
+         to replace them by the others:  {}",
+        run.path().display(),
+        args.name,
+        command(made_from),
+        command(named)
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::pipeline::tests::args;
+
+    fn plans(size: u32, splits: &[Split], evaluate: Value) -> Vec<StagePlan> {
+        let plan = |stage: StageName| StagePlan {
+            stage: stage.name().to_owned(),
+            run: true,
+            reason: String::new(),
+            config: match stage {
+                StageName::Ingest => json!({ "size": size, "source": "photos" }),
+                _ => evaluate.clone(),
+            },
+            notices: Vec::new(),
+            warnings: Vec::new(),
+            splits: (stage == StageName::Ingest).then(|| splits.iter().map(|&split| (split, None)).collect()),
+            input_error: None,
+        };
+        StageName::ALL.map(plan).to_vec()
+    }
+
+    #[test]
+    fn rejects_small_images_and_missing_splits() {
+        let all = |_| true;
+        let test = json!({ "split": "test", "data": null });
+        let (both, every) = ([Split::Train, Split::Val], [Split::Train, Split::Val, Split::Test]);
+        let rejected = |plans: &[StagePlan]| check(plans, all).unwrap_err().to_string();
+
+        check(&plans(32, &every, test.clone()), all).unwrap();
+        assert!(rejected(&plans(16, &every, test.clone())).ends_with("but is 16"));
+        assert!(rejected(&plans(32, &both, test.clone())).contains("ingest.test_fraction"));
+        assert!(rejected(&plans(32, &every[..1], test.clone())).contains("ingest.val_fraction"));
+        // Other data are evaluated, or evaluate is left out.
+        check(&plans(32, &both, json!({ "split": "test", "data": "shards" })), all).unwrap();
+        check(&plans(16, &both, test.clone()), |stage| stage == StageName::Ingest).unwrap();
+        // A user removed the key from run.toml.
+        let mut trimmed = plans(16, &every, test);
+        trimmed[StageName::Ingest as usize].config = json!({});
+        check(&trimmed, all).unwrap();
+    }
+
+    #[test]
+    fn rejects_other_source_unless_named() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::new(root.path().join("my run"));
+        std::fs::create_dir_all(run.path()).unwrap();
+        std::fs::write(run.config(), "[ingest]\nsource = 'holidays'\n").unwrap();
+        let plans = plans(32, &[], json!({}));
+        let checked = |rest: &[&str]| check_source(&run, &plans, &args(rest)).map_err(|e| (e.code(), e.to_string()));
+
+        checked(&[]).expect("nothing was made yet");
+        std::fs::create_dir(run.ingest()).unwrap();
+        let (code, message) = checked(&[]).unwrap_err();
+        assert_eq!(code, exit::USAGE);
+        for source in ["holidays", "photos"] {
+            let command = format!("cargo xtask pipeline demo --run-dir '{}' --data {source}", run.path().display());
+            assert!(message.contains(&command), "{message}");
+        }
+        checked(&["--data", "photos"]).unwrap();
+        checked(&["--set", "ingest.source=photos"]).unwrap();
+        checked(&["--from", "train"]).unwrap();
+        std::fs::write(run.config(), "[ingest]\nsource = 'photos'\n").unwrap();
+        checked(&[]).unwrap();
+    }
+}
