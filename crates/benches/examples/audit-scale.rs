@@ -1,21 +1,22 @@
-//! What the audit costs: near-duplicates and probes of more and more simulated images, with copies planted among them.
+//! Measures the time of the audit on simulated images with planted near-duplicates.
 //!
 //! ```sh
 //! cargo run --release -p benches --example audit-scale -- 10000 100000
 //! ```
 //!
-//! One image in a hundred is there a second time, resized, re-encoded or mirrored. Making the images is not counted.
+//! One image in a hundred has a near-duplicate: resized, re-encoded or flipped. The time to make the images is not
+//! included.
 
-#![expect(clippy::print_stdout, reason = "a table for people")]
+#![expect(clippy::print_stdout, reason = "prints a table")]
 
 use std::time::Instant;
 
 use artifacts::Split;
 use ingest::audit::{Observation, audit, near_duplicates};
-use ingest::simulated::Spec;
 use pixels::encode::{self, Subsampling};
 use pixels::{Filter, Limits, RgbImage, decode, degrade, resize_to};
 use rayon::prelude::*;
+use sources::simulated::SimulatedSet;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let given: Vec<usize> = std::env::args().skip(1).map(|n| n.parse()).collect::<Result<_, _>>()?;
@@ -30,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let searched = start.elapsed().as_secs_f64();
         let report = audit(&images, &pairs, |image| image.to_string());
         let probed = start.elapsed().as_secs_f64() - searched;
-        // The copy of image k * 100 is image n + k.
+        // The near-duplicate of image k * 100 is image n + k.
         let planted = |first: usize, second: usize| second >= n && first == (second - n) * 100;
         let found = pairs.iter().filter(|pair| planted(pair.first, pair.second)).count();
         let planted = report.images as usize - n;
@@ -43,15 +44,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// `n` simulated images, and after them a changed copy of each hundredth.
+/// Makes `n` simulated images, followed by a near-duplicate of every hundredth.
 fn simulate(n: usize) -> Result<Vec<Observation>, Box<dyn std::error::Error>> {
-    let spec: Spec = format!("train={n},test=0,size=64,seed=3").parse()?;
+    let set: SimulatedSet = format!("train={n},test=0,size=64,seed=3").parse()?;
     let observe = |index: usize| {
-        let sample = spec.sample(index as u64).map_err(|error| error.to_string())?;
+        let sample = set.image(index as u64).map_err(|error| error.to_string())?;
         let decoded = decode(&sample.jpeg, &Limits::default()).map_err(|error| error.to_string())?;
         let mut seen = vec![(index, Observation::new(&sample.jpeg, &decoded, sample.label, sample.split))];
         if index.is_multiple_of(100) {
-            let file = changed(&decoded.rgb, index / 100)?;
+            let file = modified(&decoded.rgb, index / 100)?;
             let again = decode(&file, &Limits::default()).map_err(|error| error.to_string())?;
             seen.push((n + index / 100, Observation::new(&file, &again, sample.label, Split::Train)));
         }
@@ -63,8 +64,8 @@ fn simulate(n: usize) -> Result<Vec<Observation>, Box<dyn std::error::Error>> {
     Ok(seen.into_iter().map(|(_, observation)| observation).collect())
 }
 
-/// The picture's file after one of four changes.
-fn changed(picture: &RgbImage, way: usize) -> Result<Vec<u8>, String> {
+/// Modifies the image in one of four ways and encodes it.
+fn modified(picture: &RgbImage, way: usize) -> Result<Vec<u8>, String> {
     let resized = |scale: f32| {
         let side = |side: u32| ((side as f32 * scale) as u32).max(1);
         resize_to(picture, side(picture.width()), side(picture.height()), Filter::Bicubic).map_err(|e| e.to_string())

@@ -1,4 +1,4 @@
-//! How fast a training step or an inference of ResNet-50 is, as `cargo xtask bench` measures it.
+//! The speed of a training step or an inference of ResNet-50, for `cargo xtask bench`.
 //!
 //! `cargo run --release -p benches --example bench-step -- train --batch 16`
 
@@ -6,20 +6,22 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use artifacts::stage::{self, Failure, print_json};
+use benches::peak_bytes;
 use clap::{Parser, ValueEnum};
 use kernels::Precision;
 use model::device::DeviceChoice;
 use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, PrecisionChoice};
 use serde_json::json;
 
-/// Blocks of steps that plan buffers and warm caches up.
+/// Blocks of steps that allocate buffers and warm up caches.
 const WARM_UP: usize = 2;
-/// The fewest blocks that are measured.
-const FEWEST: usize = 3;
-/// Steps of a block on a card, which is waited for at the end of each block only.
+/// The minimum number of measured blocks.
+const MIN_BLOCKS: usize = 3;
+/// Steps of a block on a card. The program waits for the card at the end of each block.
 const CARD_BLOCK: usize = 10;
 
-/// Prints one JSON line: the median images/s, the memory taken, the arithmetic of one image and, on a card, its traffic.
+/// Prints one JSON line: the median images/s, the peak memory, the operations per image and, on a card, the memory
+/// traffic.
 #[derive(Parser)]
 struct Args {
     /// What to measure
@@ -74,15 +76,15 @@ fn run(args: &Args) -> Result<(), Failure> {
         "device": device.to_string(),
         "value": args.batch as f64 / seconds,
         "unit": "images/s",
-        // On a card what counts is the card's; a planned workspace is never larger than now.
+        // On a card, the memory of the card: the workspaces have their full size by now.
         "peak_bytes": device.memory_in_use().or_else(peak_bytes),
         "operations": cost.operations,
-        // The traffic that is counted is that of the kernels for cards.
+        // Only the traffic of the CUDA kernels is counted.
         "bytes": (!device.is_cpu()).then_some(cost.elements * stored),
     }))
 }
 
-/// Median seconds of a training step.
+/// Returns the median seconds of a training step.
 fn train(args: &Args, network: &mut Network) -> model::Result<f64> {
     let (pixels, labels) = noise(args);
     let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
@@ -94,7 +96,7 @@ fn train(args: &Args, network: &mut Network) -> model::Result<f64> {
     median_of_blocks(args, network, start, |network| network.finished_steps().map(drop))
 }
 
-/// Median seconds of an inference.
+/// Returns the median seconds of an inference.
 fn infer(args: &Args, network: &mut Network) -> model::Result<f64> {
     let (pixels, _) = noise(args);
     let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
@@ -102,7 +104,7 @@ fn infer(args: &Args, network: &mut Network) -> model::Result<f64> {
     median_of_blocks(args, network, start, |network| network.finished_inferences().map(drop))
 }
 
-/// Median seconds of what `start` begins, on a card several times before `finish` waits for it.
+/// Returns the median seconds of one call of `start`. On a card, `start` is called several times before `finish` waits.
 fn median_of_blocks(
     args: &Args,
     network: &mut Network,
@@ -124,7 +126,7 @@ fn median_seconds(seconds: f64, mut block: impl FnMut() -> model::Result<()>) ->
         block()?;
     }
     let (mut times, start) = (Vec::new(), Instant::now());
-    while times.len() < FEWEST || start.elapsed() < Duration::from_secs_f64(seconds) {
+    while times.len() < MIN_BLOCKS || start.elapsed() < Duration::from_secs_f64(seconds) {
         let start = Instant::now();
         block()?;
         times.push(start.elapsed().as_secs_f64());
@@ -133,21 +135,14 @@ fn median_seconds(seconds: f64, mut block: impl FnMut() -> model::Result<()>) ->
     Ok((times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0)
 }
 
-/// Pixels `[batch, size, size, 3]` without any pattern, and labels in turn.
+/// Random pixels `[batch, size, size, 3]`, and alternating labels.
 fn noise(args: &Args) -> (Vec<u8>, Vec<u8>) {
     let mut state = 1_u64;
     let mut byte = || {
-        // The generator of Knuth's MMIX; its high bits are good.
+        // The generator of Knuth's MMIX. Only the high bits are random enough.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 56) as u8
     };
     let pixels = (0..args.batch * args.size * args.size * 3).map(|_| byte()).collect();
     (pixels, (0..args.batch).map(|i| (i % 2) as u8).collect())
-}
-
-/// The most memory that this process has had resident, as Linux tells it.
-fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix("kB")?;
-    Some(kilobytes.trim().parse::<u64>().ok()? * 1024)
 }

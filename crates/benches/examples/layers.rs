@@ -1,15 +1,20 @@
-//! How fast the kernels for this processor run, layer by layer and as a whole.
+//! The speed of the kernels for this processor, layer by layer and as a whole.
 //!
 //! `cargo run --release -p benches --example layers -- [--batch 16] [--size 224] [--repeats 5] [--bf16] [--whole]
 //! [--only TEXT] [--cpu] [--json]`
 //!
-//! Prints a row for each kernel at each different shape of ResNet-50, and for a whole training step (with Adam) and
-//! inference; `--whole` prints these two alone, `--only "1x1/1 64>256 56 forward"` the kernels of that name alone. `--bf16`
-//! computes in that where the processor can. `--cpu` counts the processor's time of all threads instead of the wall's, for
-//! machines that others use. `RAYON_NUM_THREADS` limits the threads. With `--json` each row is an object
-//! `{name, layers, batch, direction, gflops, ms}`, one a line: `layers` is how many layers of the network have the shape,
-//! `gflops` is a rate, counted as for a direct convolution (so that Winograd's may exceed the machine's peak), and null
-//! where memory is the limit.
+//! Prints a row for each kernel at each distinct shape of ResNet-50, and for a whole training step (with Adam) and
+//! inference.
+//!
+//! - `--whole` prints only the training step and the inference, `--only "1x1/1 64>256 56 forward"` only the kernels
+//!   whose name contains the text.
+//! - `--bf16` uses bf16 products if the processor has instructions for them.
+//! - `--cpu` measures the processor time of all threads instead of wall time, for a machine with other load.
+//! - `--json` prints an object `{name, layers, batch, direction, gflops, ms}` per line: `layers` is the number of
+//!   layers with the shape, `gflops` the rate of a direct convolution (Winograd's may exceed the machine's peak), or
+//!   null for kernels that are limited by memory bandwidth.
+//!
+//! `RAYON_NUM_THREADS` limits the threads.
 
 use std::error::Error;
 use std::io::Write;
@@ -17,13 +22,12 @@ use std::sync::LazyLock;
 use std::time::Instant;
 
 use benches::cpu_layers::{self, Row, Timer};
+use benches::processor_seconds;
 use kernels::Precision;
-use kernels::cpu::Isa;
 use model::device::{Device, DeviceChoice};
 use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, PrecisionChoice};
-use rustix::time::{ClockId, clock_gettime};
 
-/// What to measure, and how to print it.
+/// The command line.
 struct Options {
     batch: usize,
     size: usize,
@@ -42,18 +46,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         let Options { batch, size, repeats, clock, ref only, .. } = options;
         let timer = Timer { repeats, clock, only };
         let mut rows = 0;
-        cpu_layers::layers(&config.arch, options.isa(), [batch, size], timer, |row| {
+        cpu_layers::layers(&config.arch, options.device.isa(), [batch, size], timer, |row| {
             options.print(&row);
             rows += 1;
         })?;
         if rows == 0 {
-            return Err(format!("no kernel's name contains {only:?}; without --only all are printed").into());
+            return Err(format!("no kernel's name contains {only:?}; leave out --only to print all of them").into());
         }
     }
     if options.only.is_empty() { whole(&config, &options) } else { Ok(()) }
 }
 
-/// A training step and inference of the whole network.
+/// Measures a training step and an inference of the whole network.
 fn whole(config: &NetworkConfig, options: &Options) -> Result<(), Box<dyn Error>> {
     let Options { batch: n, size, repeats, clock, .. } = *options;
     let pixels: Vec<u8> = (0..n * size * size * 3).map(|i| (i * 7 % 251) as u8).collect();
@@ -70,14 +74,14 @@ fn whole(config: &NetworkConfig, options: &Options) -> Result<(), Box<dyn Error>
         adam.step(&mut network)?;
         steps.push((clock() - start) * 1e3);
     }
-    options.print(&row("training step", least(&steps)));
+    options.print(&row("training step", minimum(&steps)));
     let mut inferences = Vec::new();
     for _ in 0..=repeats {
         let start = clock();
         network.infer(&batch)?;
         inferences.push((clock() - start) * 1e3);
     }
-    options.print(&row("inference", least(&inferences)));
+    options.print(&row("inference", minimum(&inferences)));
     Ok(())
 }
 
@@ -87,14 +91,8 @@ fn wall() -> f64 {
     START.elapsed().as_secs_f64()
 }
 
-/// Seconds that the processor has worked for this program, on all cores.
-fn processor() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
-}
-
-/// The least of all but the first, which makes the buffers.
-fn least(times: &[f64]) -> f64 {
+/// The minimum of all but the first, which allocates the buffers.
+fn minimum(times: &[f64]) -> f64 {
     times[1..].iter().copied().fold(f64::INFINITY, f64::min)
 }
 
@@ -127,21 +125,20 @@ impl Options {
                 "--repeats" => options.repeats = number()?,
                 "--bf16" => options.device = DeviceChoice::Cpu.open(PrecisionChoice::Fixed(Precision::Bf16))?,
                 "--whole" => options.whole = true,
-                "--cpu" => options.clock = processor,
+                "--cpu" => options.clock = processor_seconds,
                 "--json" => options.json = true,
-                other => return Err(format!("unknown argument {other:?}; see the head of examples/layers.rs").into()),
+                other => {
+                    return Err(format!(
+                        "unknown argument {other:?}; see the documentation at the top of examples/layers.rs"
+                    )
+                    .into());
+                }
             }
         }
         if options.whole && !options.only.is_empty() {
-            return Err("--whole and --only leave nothing to measure".into());
+            return Err("--whole and --only exclude each other".into());
         }
         Ok(options)
-    }
-
-    /// The instructions that the device computes with.
-    fn isa(&self) -> Isa {
-        let bf16 = if matches!(self.device, Device::CpuBf16) { Isa::detect_bf16() } else { None };
-        bf16.unwrap_or_else(Isa::detect)
     }
 
     fn print(&self, row: &Row) {
@@ -151,15 +148,15 @@ impl Options {
             let value = serde_json::json!({
                 "name": name, "layers": layers, "batch": self.batch, "direction": direction, "gflops": gflops, "ms": ms,
             });
-            say(&value.to_string());
+            print_line(&value.to_string());
             return;
         }
         let gflops = gflops.map_or_else(String::new, |gflops| format!("{gflops:7.1} GFLOP/s"));
-        say(&format!("{name:24} x{layers:<2} {direction:16} {ms:9.2} ms {gflops}"));
+        print_line(&format!("{name:24} x{layers:<2} {direction:16} {ms:9.2} ms {gflops}"));
     }
 }
 
-/// A line on standard output, whose reader may have gone.
-fn say(text: &str) {
+/// Prints a line. A closed standard output is not an error.
+fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

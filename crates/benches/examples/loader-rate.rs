@@ -1,8 +1,8 @@
-//! How many shuffled images a second the loader delivers when nothing else is done with them.
+//! The rate of the training loader in shuffled images per second, without any training.
 //!
 //! `cargo run --release -p benches --example loader-rate -- runs/NAME/ingest [BATCH [SECONDS]]`
 //!
-//! Says each rate on standard error, and prints it as a line of JSON for `cargo xtask bench`.
+//! Prints each rate to standard error, and as a line of JSON for `cargo xtask bench`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use train::{Augment, EpochBatches, Jpeg, Loader};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let ingest = PathBuf::from(arguments.next().ok_or("which ingest folder?")?);
+    let ingest = PathBuf::from(arguments.next().ok_or("usage: loader-rate INGEST [BATCH [SECONDS]]")?);
     let batch: usize = arguments.next().map_or(Ok(32), |text| text.parse())?;
     let seconds: f64 = arguments.next().map_or(Ok(5.0), |text| text.parse())?;
     let shards = Arc::new(ShardSet::open(&ingest)?.split(Split::Train)?);

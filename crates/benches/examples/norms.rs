@@ -1,10 +1,10 @@
-//! How fast the batch norms of ResNet-50 are on a CUDA card, as `cargo xtask bench` measures them.
+//! The speed of the batch norms of ResNet-50 on a CUDA card, for `cargo xtask bench`.
 //!
 //! `cargo run --release -p benches --features cuda --example norms -- [--batch 128] [--size 224] [--seconds 8]
 //! [--precision bf16]`
 //!
-//! Prints one JSON line with the images/s of all 53 in training, forward and backward, with the ReLU that they do in
-//! passing.
+//! Prints one JSON line with the images/s of all 53 batch norms in training mode, forward and backward, with their
+//! fused ReLUs.
 
 use std::error::Error;
 
@@ -25,15 +25,15 @@ mod card {
     use std::rc::Rc;
     use std::time::Instant;
 
-    use benches::card_norms::Norms;
+    use benches::card_norms::BatchNorms;
     use kernels::cuda::Card;
     use model::PrecisionChoice;
 
     /// Rounds between two waits for the card.
     const BLOCK: usize = 10;
-    /// Blocks before those that are measured, and the fewest that are.
+    /// Warm-up blocks, and the minimum number of measured blocks.
     const WARM_UP: usize = 2;
-    const FEWEST: usize = 3;
+    const MIN_BLOCKS: usize = 3;
 
     pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         let (mut batch, mut size, mut seconds, mut precision) = (128, 224, 8.0, "bf16".parse::<PrecisionChoice>()?);
@@ -53,18 +53,18 @@ mod card {
             PrecisionChoice::Fixed(precision) => Some(precision),
         };
         let card = Rc::new(Card::open(0, precision)?);
-        let norms = Norms::new(&card, batch, size)?;
+        let norms = BatchNorms::new(&card, batch, size)?;
         let rate = batch as f64 / median_of_rounds(&norms, seconds)?;
         let program = concat!("Candling ", env!("CARGO_PKG_VERSION"));
         let line = format!(r#"{{"program":"{program}","device":"{card}","value":{rate},"unit":"images/s"}}"#);
         Ok(writeln!(std::io::stdout().lock(), "{line}")?)
     }
 
-    /// Median seconds of doing all of them once.
-    fn median_of_rounds(norms: &Norms, seconds: f64) -> Result<f64, Box<dyn Error>> {
+    /// Returns the median seconds of one round over all batch norms.
+    fn median_of_rounds(norms: &BatchNorms, seconds: f64) -> Result<f64, Box<dyn Error>> {
         let mut times = Vec::new();
         let begun = Instant::now();
-        while times.len() < WARM_UP + FEWEST || begun.elapsed().as_secs_f64() < seconds {
+        while times.len() < WARM_UP + MIN_BLOCKS || begun.elapsed().as_secs_f64() < seconds {
             let start = Instant::now();
             for _ in 0..BLOCK {
                 norms.start()?;

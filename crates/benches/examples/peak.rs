@@ -1,10 +1,9 @@
-//! What this machine can do at most, as `cargo xtask bench` measures it: f32 and bf16 arithmetic, and copying memory, on
-//! all cores at once.
+//! The peak of this machine on all cores, for `cargo xtask bench`: f32 and bf16 arithmetic, and copying memory.
 //!
 //! `cargo run --release -p benches --example peak -- [SECONDS]`
 //!
-//! Arithmetic is fused multiply-adds on registers, as many in flight as hide their latency, so that nothing but the units
-//! themselves is measured; no kernel can be faster.
+//! The arithmetic is fused multiply-adds on registers, enough of them in flight to hide the latency. No kernel can be
+//! faster.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -12,31 +11,31 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-/// Bytes that each core copies: far beyond any cache.
+/// Bytes that each core copies: much more than any cache.
 const COPIED: usize = 256 << 20;
-/// Multiply-adds of a chain between two looks at the clock.
+/// Multiply-adds of a chain between two readings of the clock.
 const ROUNDS: u64 = 1 << 20;
 
-/// An arithmetic kernel: rounds to floating-point operations done.
+/// An arithmetic kernel. Takes a number of rounds and returns the number of floating-point operations.
 type Kernel = fn(u64) -> u64;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = std::env::args().nth(1).map_or(Ok(2.0), |text| text.parse())?;
     let duration = Duration::from_secs_f64(seconds);
     let mut out = std::io::stdout().lock();
-    let mut say = |name: &str, how: &str, value: f64, unit: &str| {
+    let mut print = |name: &str, how: &str, value: f64, unit: &str| {
         writeln!(out, r#"{{"name":"{name}","program":"{how}","value":{value},"unit":"{unit}"}}"#)
     };
     let (how, kernel) = f32_kernel();
-    say("f32", how, arithmetic(kernel, duration) / 1e9, "GFLOP/s")?;
+    print("f32", how, arithmetic(kernel, duration) / 1e9, "GFLOP/s")?;
     if let Some((how, kernel)) = bf16_kernel() {
-        say("bf16", how, arithmetic(kernel, duration) / 1e9, "GFLOP/s")?;
+        print("bf16", how, arithmetic(kernel, duration) / 1e9, "GFLOP/s")?;
     }
-    say("copy", "memcpy, bytes read plus bytes written", copying(duration) / 1e9, "GB/s")?;
+    print("copy", "memcpy, bytes read plus bytes written", copying(duration) / 1e9, "GB/s")?;
     Ok(())
 }
 
-/// Operations a second of all cores together.
+/// Returns the operations per second of all cores together.
 fn arithmetic(kernel: Kernel, duration: Duration) -> f64 {
     let start = Instant::now();
     let operations: u64 = rayon::broadcast(|_| {
@@ -51,7 +50,7 @@ fn arithmetic(kernel: Kernel, duration: Duration) -> f64 {
     operations as f64 / start.elapsed().as_secs_f64()
 }
 
-/// Bytes a second, read and written, of all cores together.
+/// Returns the bytes per second, read and written, of all cores together.
 fn copying(duration: Duration) -> f64 {
     let buffer = |_| (vec![1_u8; COPIED], vec![2_u8; COPIED]);
     let mut buffers: Vec<_> = (0..rayon::current_num_threads()).into_par_iter().map(buffer).collect();
@@ -92,13 +91,13 @@ fn bf16_kernel() -> Option<(&'static str, Kernel)> {
     None
 }
 
-/// What every processor has; the compiler makes vectors of it.
+/// For any processor; the compiler vectorises it.
 fn portable(rounds: u64) -> u64 {
     const LANES: usize = 64;
     let (mut sums, factor) = ([1.0_f32; LANES], black_box(0.5_f32));
     for _ in 0..rounds {
         for sum in &mut sums {
-            // A fused one is a call into a library where the processor has none.
+            // Without an instruction for it, a fused multiply-add would be a library call.
             *sum = if cfg!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
                 sum.mul_add(factor, 1.0)
             } else {
@@ -116,7 +115,7 @@ mod x86 {
     use std::arch::x86_64::*;
     use std::hint::black_box;
 
-    /// Chains in flight: latency times units is at most ten on today's processors.
+    /// Chains in flight: latency times units is at most ten on current processors.
     const CHAINS: usize = 12;
 
     /// A kernel of `CHAINS` chains of `$fma`, `$operations` of them a vector.

@@ -3,41 +3,41 @@
 use kernels::cpu::{Buffer, ConvAlgorithm, Convolution, Input, Isa, MaskByNorm, MaxPool, Norm, Operand, Statistics};
 use kernels::{ConvShape, max_pool_side};
 
-/// One kernel at one shape.
+/// The time of one kernel at one shape.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// `kernel x kernel / stride, inputs > outputs, input side`.
     pub name: String,
-    /// How many layers of the network have the shape.
+    /// Number of layers of the network with the shape.
     pub layers: usize,
     /// `forward`, `input gradient`, `weight gradient`, …
     pub direction: &'static str,
-    /// The arithmetic of a direct convolution, in 10^9 floating-point operations; none where memory is the limit.
+    /// The operations of a direct convolution, in units of 10^9; none for kernels that are limited by memory bandwidth.
     pub gflop: Option<f64>,
-    /// Milliseconds for one layer: the least of all repetitions, because the work of others can only add to it.
+    /// Milliseconds for one layer: the minimum over all repetitions, because other load on the machine only adds to it.
     pub ms: f64,
 }
 
-/// A shape of a convolution, and how many layers of the network have it.
+/// A distinct convolution, and the number of layers that have its shape.
 struct Shape {
     shape: ConvShape,
     input: Input,
     layers: usize,
 }
 
-/// How kernels are measured.
+/// The options of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Timer<'a> {
-    /// How often each one.
+    /// Repetitions of each kernel.
     pub repeats: usize,
-    /// Gives seconds: of the wall, or of the processor where others work on the machine.
+    /// Returns seconds: wall time, or processor time on a machine with other load.
     pub clock: fn() -> f64,
-    /// Kernels are left out whose name and direction, as in `1x1/1 64>256 56 forward`, do not contain this.
+    /// Only kernels whose name and direction contain this text are measured: `1x1/1 64>256 56 forward`.
     pub only: &'a str,
 }
 
-/// Measures the kernels of `architecture` with the instructions `isa` for batches of `images` squares of `side`, and hands
-/// each row to `found`.
+/// Measures the kernels of `architecture` with the instruction set `isa`, for batches of `images` squares of `side`
+/// pixels. Calls `found` with each row.
 ///
 /// # Errors
 /// An unknown architecture, or too little memory.
@@ -71,7 +71,8 @@ fn distinct(convolutions: &[ConvShape]) -> Vec<Shape> {
     shapes
 }
 
-/// The three products of a convolution and the packing of its weights, with the operands and epilogues of a training step.
+/// Measures the three products of a convolution and the packing of its weights, with the operands and epilogues of a
+/// training step.
 fn convolution(
     &Shape { ref shape, input, layers }: &Shape,
     timer: Timer<'_>,
@@ -93,7 +94,7 @@ fn convolution(
     let units = products.map(ConvAlgorithm::unit_count).max().unwrap_or(0);
     let mut sums = Buffer::zeros(units * 3 * inputs.max(outputs))?;
     let mut partial = Buffer::zeros(convolution.weights.partial_len())?;
-    // Neither zero nor subnormal, which some processors treat apart.
+    // No zeros or subnormal numbers, which take another time on some processors.
     for (seed, buffer) in [&mut x, &mut g, &mut weights].into_iter().enumerate() {
         for (i, value) in buffer.slice_mut().iter_mut().enumerate() {
             *value = ((i * 31 + seed * 7) % 61) as f32 / 61.0 - 0.49;
@@ -124,7 +125,7 @@ fn convolution(
     Ok(())
 }
 
-/// The pooling after the stem.
+/// Measures the max pooling after the stem.
 fn pooling(stem: &ConvShape, timer: Timer<'_>, isa: Isa, found: &mut impl FnMut(Row)) -> kernels::Result<()> {
     let ((height, width), images, channels) = (stem.output(), stem.images, stem.outputs);
     let pool = MaxPool { images, height, width, channels };
@@ -143,7 +144,7 @@ fn pooling(stem: &ConvShape, timer: Timer<'_>, isa: Isa, found: &mut impl FnMut(
     Ok(())
 }
 
-/// Measures kernels of one shape, given their direction and their arithmetic, and hands their rows to `found`.
+/// Returns a function that measures a kernel, given its direction and its operations, and passes the row to `found`.
 fn measuring(
     timer: Timer<'_>,
     name: String,
@@ -151,15 +152,15 @@ fn measuring(
     found: &mut impl FnMut(Row),
 ) -> impl FnMut(&'static str, Option<f64>, &mut dyn FnMut()) {
     move |direction, gflop, kernel| {
-        if let Some(ms) = timer.least(&name, direction, kernel) {
+        if let Some(ms) = timer.minimum(&name, direction, kernel) {
             found(Row { name: name.clone(), layers, direction, gflop, ms });
         }
     }
 }
 
 impl Timer<'_> {
-    /// Milliseconds of the fastest of all calls but one, which is not counted; none where it is not asked for.
-    fn least(self, name: &str, direction: &str, kernel: &mut dyn FnMut()) -> Option<f64> {
+    /// Returns the milliseconds of the fastest call after a warm-up call; none if the kernel is not selected.
+    fn minimum(self, name: &str, direction: &str, kernel: &mut dyn FnMut()) -> Option<f64> {
         if !format!("{name} {direction}").contains(self.only) {
             return None;
         }

@@ -1,6 +1,6 @@
-//! What the benchmarks share.
+//! Code that several benchmarks share.
 //!
-//! The benchmarks are examples of this crate, so that the libraries export nothing that only benchmarks need:
+//! The benchmarks are the examples of this crate, so that the libraries export nothing that only benchmarks need:
 //!
 //! - `layers`: each kernel for processors, at each shape of ResNet-50
 //! - `norms`: the batch norms of ResNet-50 on a CUDA card
@@ -13,3 +13,20 @@
 #[cfg(feature = "cuda")]
 pub mod card_norms;
 pub mod cpu_layers;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Returns the processor time of this process in seconds, over all threads.
+#[must_use]
+pub fn processor_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// Returns the peak resident memory of this process in bytes. Only Linux provides it.
+#[must_use]
+pub fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix("kB")?;
+    Some(kilobytes.trim().parse::<u64>().ok()? * 1024)
+}

@@ -1,47 +1,52 @@
-//! A checkpoint that is ready to judge.
+//! A loaded checkpoint.
+
+use std::path::PathBuf;
 
 use artifacts::hash::{self, Hash};
 use artifacts::schema::PreprocessorConfig;
+use artifacts::statistics::sigmoid;
 use artifacts::{Checkpoint, Error as ArtifactError, Label, Manifest, names};
 use model::device::Device;
 use model::{Error as ModelError, HeatMap, Network, NetworkConfig, Normalisation, PixelBatch, weights};
+use pixels::Recipe;
 
 use crate::Error;
-use crate::calibration::sigmoid;
 
-/// The network's two outputs for one image.
+/// The two logits of an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Score {
-    /// The logit of real.
+    /// The logit of the class real.
     pub real: f32,
-    /// The logit of fake.
+    /// The logit of the class fake.
     pub fake: f32,
 }
 
 impl Score {
-    /// The logit of fake minus that of real.
+    /// The margin: the logit of fake minus the logit of real.
     pub fn margin(self) -> f64 {
         f64::from(self.fake) - f64::from(self.real)
     }
 
-    /// Softmax: the probability of being fake.
+    /// P(fake), the softmax of the logits.
     pub fn p_fake(self) -> f64 {
         sigmoid(self.margin())
     }
 
-    /// The class called at threshold 0.5.
+    /// The predicted class at threshold 0.5 of P(fake).
     pub fn predicted(self) -> Label {
         if self.p_fake() >= 0.5 { Label::Fake } else { Label::Real }
     }
 }
 
-/// A network with trained weights and what it needs to know of an image.
+/// A network with trained weights, and the preprocessing of its images.
 #[derive(Debug)]
 pub struct Detector {
+    /// The folder of the checkpoint.
+    path: PathBuf,
     network: Network,
     preprocessing: PreprocessorConfig,
     weights: Hash,
-    /// The index in the logits of real and of fake.
+    /// The indices of real and fake in the logits.
     classes: [usize; 2],
 }
 
@@ -49,8 +54,8 @@ impl Detector {
     /// Loads a checkpoint.
     ///
     /// # Errors
-    /// Files that are missing or malformed, or not those that the manifest of their training run describes, weights that do
-    /// not fit, and a head that is not one of real and fake.
+    /// A file is missing, malformed, or differs from the manifest of its training run; the weights do not fit the network; or
+    /// the network has no classes real and fake.
     pub fn open(checkpoint: &Checkpoint, device: &Device) -> Result<Detector, Error> {
         let no_detector =
             |detail: &str| Error::NoDetector { path: checkpoint.path().to_owned(), detail: detail.to_owned() };
@@ -62,7 +67,7 @@ impl Detector {
             let index = model.label2id.get(&label).map(|&index| usize::from(index));
             index
                 .filter(|&index| index < model.num_classes)
-                .ok_or_else(|| no_detector("its config.json names no classes real and fake"))
+                .ok_or_else(|| no_detector("its config.json has no classes real and fake"))
         };
         let classes = [class(Label::Real)?, class(Label::Fake)?];
         let config = NetworkConfig {
@@ -72,63 +77,73 @@ impl Detector {
         };
         let mut network = Network::new(&config, device)?;
         let path = checkpoint.weights();
-        let loaded = weights::load_into(&mut network, &path, &[]).map_err(|source| match source {
-            ModelError::SafeTensors { .. } | ModelError::WeightsMismatch { .. } | ModelError::WeightsType { .. } => {
-                Error::Weights { path: checkpoint.path().to_owned(), source: Box::new(source) }
-            }
+        let loaded = network.load(&path, &[]).map_err(|source| match source {
+            ModelError::Weights(
+                weights::Error::SafeTensors { .. } | weights::Error::Mismatch { .. } | weights::Error::Type { .. },
+            ) => Error::Weights { path: checkpoint.path().to_owned(), source: Box::new(source) },
             other => other.into(),
         })?;
         if loaded.head_replaced {
-            return Err(no_detector("its weights have no head of as many classes as its config.json says"));
+            return Err(no_detector("the head of its weights does not have as many classes as its config.json states"));
         }
-        Ok(Detector { network, preprocessing, weights: hash::file(&path)?, classes })
+        let weights = hash::file(&path)?;
+        Ok(Detector { path: checkpoint.path().to_owned(), network, preprocessing, weights, classes })
     }
 
-    /// What is done to an image before the network sees it.
+    /// The checkpoint's `preprocessor_config.json`.
     pub fn preprocessing(&self) -> &PreprocessorConfig {
         &self.preprocessing
     }
 
-    /// BLAKE3 of the weights' file.
+    /// How image files become the pixels of [`Detector::scores`], with the default limit on pixels.
+    ///
+    /// # Errors
+    /// A preprocessing step that this program does not have.
+    pub fn recipe(&self) -> Result<Recipe, Error> {
+        Recipe::from_preprocessor_config(&self.preprocessing)
+            .map_err(|source| Error::Preprocessing { path: self.path.clone(), source })
+    }
+
+    /// The BLAKE3 hash of the file of weights.
     pub fn weights(&self) -> Hash {
         self.weights
     }
 
-    /// Height and width of the images it was trained on.
+    /// Height and width of the images that the network takes.
     pub fn size(&self) -> [usize; 2] {
         [self.preprocessing.size.height, self.preprocessing.size.width]
     }
 
-    /// A network of the same shape with fresh weights.
+    /// Returns a detector with the same network and random weights.
     ///
     /// # Errors
     /// Those of the device.
     pub fn randomised(&self, seed: u64) -> Result<Detector, Error> {
         let mut network = Network::new(self.network.config(), self.network.device())?;
         network.initialise(seed)?;
-        Ok(Detector { network, preprocessing: self.preprocessing.clone(), ..*self })
+        Ok(Detector { network, path: self.path.clone(), preprocessing: self.preprocessing.clone(), ..*self })
     }
 
-    /// Scores of `n` images of [`Detector::size`], `[n, height, width, 3]`.
+    /// Computes the scores of `n` images of [`Detector::size`]. `pixels` is `[n, height, width, 3]`.
     ///
     /// # Errors
-    /// Bytes that are not so many images.
+    /// `pixels` has another length, or the device fails.
     pub fn scores(&mut self, pixels: &[u8], n: usize) -> Result<Vec<Score>, Error> {
         self.start(pixels, n)?;
         self.finish()
     }
 
-    /// Begins with `n` images as [`Detector::scores`], but without waiting for a card. Their scores come with
-    /// [`Detector::finish`].
+    /// Starts to compute the scores of `n` images like [`Detector::scores`], without waiting for a GPU.
+    /// [`Detector::finish`] returns the scores.
     ///
     /// # Errors
-    /// Bytes that are not so many images.
+    /// `pixels` has another length, or the device fails.
     pub fn start(&mut self, pixels: &[u8], n: usize) -> Result<(), Error> {
         let [height, width] = self.size();
         Ok(self.network.start_inference(&PixelBatch { data: pixels, n, height, width })?)
     }
 
-    /// The scores of all images that were begun with since the last call, in their order. Waits for them.
+    /// Waits for and returns the scores of all images started since the last call, in their order.
     ///
     /// # Errors
     /// Those of the device.
@@ -139,18 +154,18 @@ impl Detector {
         Ok(rows.map(|row| Score { real: row[real], fake: row[fake] }).collect())
     }
 
-    /// Checks, before anything is judged, that there are heat maps of a layer.
+    /// Checks that the network has a layer for heat maps.
     ///
     /// # Errors
-    /// A layer that does not exist.
+    /// There is no such layer.
     pub fn check_layer(&self, layer: &str) -> Result<(), Error> {
         Ok(self.network.check_layer(layer)?)
     }
 
-    /// Grad-CAM heat maps of `n` images for one class each.
+    /// Computes the Grad-CAM heat map of each image for one of `classes`. `pixels` is `[classes.len(), height, width, 3]`.
     ///
     /// # Errors
-    /// Bytes that are not so many images, and a layer that does not exist.
+    /// `pixels` has another length, or there is no such layer.
     pub fn heat_maps(&mut self, pixels: &[u8], classes: &[Label], layer: &str) -> Result<Vec<HeatMap>, Error> {
         let [height, width] = self.size();
         let batch = PixelBatch { data: pixels, n: classes.len(), height, width };
@@ -159,10 +174,10 @@ impl Detector {
     }
 }
 
-/// Checks that the files are there which judging needs.
+/// Checks that a checkpoint has all files that inference needs.
 ///
 /// # Errors
-/// The first that is missing, and what to do.
+/// The first missing file.
 pub(crate) fn check_presence(checkpoint: &Checkpoint) -> Result<(), ArtifactError> {
     let files = [checkpoint.weights(), checkpoint.model_config(), checkpoint.preprocessor_config()];
     let Some(missing) = files.iter().find(|file| !file.exists()) else {
@@ -176,21 +191,21 @@ pub(crate) fn check_presence(checkpoint: &Checkpoint) -> Result<(), ArtifactErro
     })
 }
 
-/// Holds the files of a checkpoint against the manifest of its training run. A checkpoint may stand alone, and has none
-/// while it is trained.
+/// Verifies the files of a checkpoint against the manifest of its training run. A copied checkpoint has no manifest, and one
+/// of a run in progress has none yet.
 fn verify(checkpoint: &Checkpoint) -> Result<(), ArtifactError> {
     let path = checkpoint.path();
-    // A path may be a link, or `.`.
+    // The path may be a symbolic link, or `.`.
     let dir = path.canonicalize().map_err(ArtifactError::io("find", path))?;
     let Some((run, name)) = dir.parent().zip(dir.file_name()) else {
         return Ok(());
     };
     let name = name.to_string_lossy();
-    let stands_in = |manifest: &Manifest| {
+    let describes_checkpoint = |manifest: &Manifest| {
         manifest.stage == names::TRAIN && manifest.outputs.contains_key(&format!("{name}/{}", names::WEIGHTS))
     };
     let manifest = match Manifest::read(run) {
-        // Many programs have a file of that name, and a checkpoint may lie below one. A training run has its history too.
+        // Other programs have files called manifest.json too. A folder is a training run only if it also has a history.
         Err(ArtifactError::Malformed { .. } | ArtifactError::SchemaVersion { .. })
             if !run.join(names::HISTORY).exists() =>
         {
@@ -198,7 +213,7 @@ fn verify(checkpoint: &Checkpoint) -> Result<(), ArtifactError> {
         }
         read => read?,
     };
-    let Some(manifest) = manifest.filter(stands_in) else {
+    let Some(manifest) = manifest.filter(describes_checkpoint) else {
         return Ok(());
     };
     for file in [names::WEIGHTS, names::MODEL_CONFIG, names::PREPROCESSOR_CONFIG] {

@@ -1,6 +1,6 @@
-//! `candling-predict` on what people and their disks hold: broken files of every kind, and names that try to break out.
+//! `candling-predict` on broken files, hostile file names, lists and standard input.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod support;
 
@@ -17,10 +17,10 @@ use pixels::encode::{self, Subsampling};
 use serde_json::Value;
 use support::{Run, succeed};
 
-/// Kinds of files that follow each other in the folder; every second one can be judged.
+/// The number of kinds of files, which repeat in the folder. Every second kind is an intact image.
 const KINDS: usize = 24;
 
-/// A picture of its own for each number.
+/// A different image for each number.
 fn picture(number: usize) -> RgbImage {
     RgbImage::from_fn(40, 36, |x, y| {
         let n = number as u32;
@@ -28,7 +28,7 @@ fn picture(number: usize) -> RgbImage {
     })
 }
 
-/// The bytes of one kind of file that cannot be judged.
+/// The bytes of one kind of broken file.
 fn broken(kind: usize, whole: &[u8]) -> Vec<u8> {
     let huge_png = [
         b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(),
@@ -51,7 +51,7 @@ fn broken(kind: usize, whole: &[u8]) -> Vec<u8> {
     }
 }
 
-/// A file name of the kind that breaks terminals, tables, pages and shells.
+/// A file name with characters that are special in terminals, tables, HTML or shells.
 fn name(number: usize) -> OsString {
     let hostile = match number % 7 {
         0 => "<img src=x onerror=alert(1)>",
@@ -72,7 +72,7 @@ fn name(number: usize) -> OsString {
     name
 }
 
-/// Writes `count` files and some things that are no files. Returns how many rows there will be, and how many verdicts.
+/// Writes `count` files, and some links and pipes. Returns the expected numbers of rows and of verdicts.
 fn fill(folder: &Path, count: usize) -> (usize, usize) {
     fs::create_dir_all(folder).unwrap();
     let mut verdicts = 0;
@@ -83,12 +83,12 @@ fn fill(folder: &Path, count: usize) -> (usize, usize) {
         verdicts += usize::from(fine);
         fs::write(folder.join(name(number)), bytes).unwrap();
     }
-    (count + odd_things(folder), verdicts)
+    (count + add_links_and_pipes(folder), verdicts)
 }
 
-/// Links to nowhere and in a circle, and a pipe that nobody writes to. Returns their number.
+/// Makes a broken link, a circular link, and a pipe without a writer. Returns the number of rows for them.
 #[cfg(unix)]
-fn odd_things(folder: &Path) -> usize {
+fn add_links_and_pipes(folder: &Path) -> usize {
     use std::os::unix::fs::symlink;
     symlink("nowhere", folder.join("a dangling link.jpg")).unwrap();
     symlink(folder, folder.join("a circle")).unwrap();
@@ -97,11 +97,11 @@ fn odd_things(folder: &Path) -> usize {
 }
 
 #[cfg(not(unix))]
-fn odd_things(_: &Path) -> usize {
+fn add_links_and_pipes(_: &Path) -> usize {
     0
 }
 
-/// What the program printed, and the most memory it held in kB, where the system tells.
+/// The output of the program, and its peak memory in kB where the system reports it.
 struct Printed {
     code: Option<i32>,
     out: String,
@@ -127,7 +127,7 @@ fn predict(run: &Run, paths: &[PathBuf], style: &str) -> Printed {
         }
         if start.elapsed() > Duration::from_secs(1800) {
             child.kill().unwrap();
-            panic!("it does not end");
+            panic!("the program does not end");
         }
         std::thread::sleep(Duration::from_millis(20));
     };
@@ -140,9 +140,9 @@ fn raw_controls(text: &str) -> usize {
     text.chars().filter(|c| c.is_control() && *c != '\n' || matches!(c, '\u{202e}')).count()
 }
 
-/// CANDLING_FILES says how many files to try; the default keeps the test short.
+/// The variable CANDLING_FILES sets the number of files; the default keeps the test short.
 #[test]
-fn a_folder_of_hostile_files_is_judged_to_its_end() {
+fn processes_every_file_of_a_hostile_folder() {
     let count: usize = std::env::var("CANDLING_FILES").ok().map_or(4 * KINDS, |files| files.parse().unwrap());
     let run = Run::new();
     succeed(&run.evaluate(&["--set", "evaluate.examples=0"]));
@@ -160,7 +160,7 @@ fn a_folder_of_hostile_files_is_judged_to_its_end() {
         assert_ne!(row["verdict"].is_string(), row["error"].is_string(), "{row}");
         assert_eq!(row["verdict"].is_string(), row["p_fake_calibrated"].is_number(), "{row}");
     }
-    // The whole name comes back, so that the row can be found again.
+    // JSON preserves the whole name.
     let path = folder.join(name(1)).to_string_lossy().into_owned();
     assert!(lines.iter().any(|row| row["path"] == path.as_str()), "{path:?}");
 
@@ -170,7 +170,7 @@ fn a_folder_of_hostile_files_is_judged_to_its_end() {
 }
 
 #[test]
-fn what_is_not_there_is_a_row_and_not_the_end() {
+fn a_missing_file_is_a_row_with_an_error() {
     let run = Run::new();
     let fine = run.dir.path().join("fine.jpg");
     fs::write(&fine, encode::jpeg(&picture(3), 85, Subsampling::Quarter).unwrap()).unwrap();
@@ -179,18 +179,18 @@ fn what_is_not_there_is_a_row_and_not_the_end() {
     let rows: Vec<Value> = printed.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 2);
     assert!(rows[0]["error"].is_string() && rows[1]["verdict"].is_string(), "{rows:?}");
-    assert!(rows[1]["p_fake_calibrated"].is_null(), "nothing was evaluated, so nothing is calibrated");
+    assert!(rows[1]["p_fake_calibrated"].is_null(), "there is no evaluation to calibrate with");
     assert!(printed.err.contains("not calibrated") && raw_controls(&printed.err) == 0, "{}", printed.err);
 }
 
-/// Starts `candling-predict -` in the folder of the source images, with pipes for its input and its output.
+/// Starts `candling-predict -` in the folder of the source images, with pipes for input and output.
 fn predict_listed(run: &Run) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_candling-predict"));
     command.arg("--run-dir").arg(run.run_dir().path()).args(["--json", "-"]).current_dir(run.source());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// The rows of a whole standard input, and the exit code.
+/// Returns the rows for a standard input, and the exit code.
 fn predict_input(run: &Run, input: &[u8]) -> (Vec<Value>, Option<i32>) {
     let mut child = predict_listed(run);
     child.stdin.take().unwrap().write_all(input).unwrap();
@@ -200,7 +200,7 @@ fn predict_input(run: &Run, input: &[u8]) -> (Vec<Value>, Option<i32>) {
 }
 
 #[test]
-fn standard_input_is_a_list_or_a_picture() {
+fn reads_a_list_or_an_image_from_standard_input() {
     let run = Run::new();
     let jpeg = encode::jpeg(&picture(3), 85, Subsampling::Quarter).unwrap();
     let mut names: Vec<OsString> = ["BM", "b\nc.png"].map(OsString::from).into();
@@ -231,16 +231,16 @@ fn standard_input_is_a_list_or_a_picture() {
     }
 }
 
-/// Each row is there before the next path is given; whoever reads no further ends the program, though its input goes on.
+/// Each row is printed before the next path is written. Closing the output ends the program although the input stays open.
 #[test]
-fn a_list_is_judged_as_it_comes() {
+fn prints_rows_while_the_list_is_written() {
     let run = Run::new();
     fs::write(run.source().join("a.jpg"), encode::jpeg(&picture(3), 85, Subsampling::Quarter).unwrap()).unwrap();
     let mut child = predict_listed(&run);
     let mut input = child.stdin.take().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let (sender, rows) = mpsc::channel();
-    // It reads three rows and closes the output.
+    // Reads three rows, then closes the output.
     let reader = std::thread::spawn(move || {
         for _ in 0..3 {
             let mut row = String::new();
@@ -252,7 +252,7 @@ fn a_list_is_judged_as_it_comes() {
         input.write_all(b"a.jpg\n").unwrap();
         let row = rows.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| {
             child.kill().unwrap();
-            panic!("no row before the next path is given");
+            panic!("no row before the next path is written");
         });
         assert!(row.contains("a.jpg"), "{row}");
     }
@@ -266,16 +266,16 @@ fn a_list_is_judged_as_it_comes() {
         }
         if start.elapsed() > Duration::from_secs(60) {
             child.kill().unwrap();
-            panic!("it does not end");
+            panic!("the program does not end");
         }
     };
     assert_eq!(status.code(), Some(0));
 }
 
 #[test]
-fn an_evaluation_that_fitted_nothing_is_not_said_to_be_absent() {
+fn distinguishes_an_unfitted_evaluation_from_a_missing_one() {
     let run = Run::new();
-    // What is judged is not fitted on.
+    // An evaluation of the validation split does not fit a temperature on it.
     succeed(&run.evaluate(&["--split", "val", "--set", "evaluate.examples=0"]));
     let (rows, output) = run.predict(&[&run.source().join("test").to_string_lossy()]);
     succeed(&output);
@@ -285,30 +285,30 @@ fn an_evaluation_that_fitted_nothing_is_not_said_to_be_absent() {
 }
 
 #[test]
-fn an_evaluation_that_was_kept_under_a_name_calibrates_too() {
+fn uses_the_calibration_of_a_named_evaluation() {
     let run = Run::new();
-    // The run's own evaluation is of other weights by now.
+    // The evaluation without a name is replaced by one of other weights.
     let other = run.run_dir().train_run(1).join("best").to_string_lossy().into_owned();
     succeed(&run.evaluate(&["--ckpt", "best", "--name", "kept", "--set", "evaluate.examples=0"]));
     succeed(&run.evaluate(&["--ckpt", &other, "--set", "evaluate.examples=0"]));
     let (rows, output) = run.predict(&[&run.source().join("test").to_string_lossy()]);
     succeed(&output);
     assert!(rows.iter().all(|row| row["p_fake_calibrated"].is_number()), "{rows:?}");
-    // A damaged one that is not needed is in nobody's way.
+    // A damaged evaluation that is not needed is ignored.
     fs::write(run.run_dir().evaluate().join("metrics.json"), "{").unwrap();
     let (rows, _) = run.predict(&[&run.source().join("test").to_string_lossy()]);
     assert!(rows.iter().all(|row| row["p_fake_calibrated"].is_number()), "{rows:?}");
-    // Without any, each row says so; a damaged one under a name is passed over.
+    // A damaged evaluation with a name is skipped. Without any other, each row has a warning.
     fs::write(run.run_dir().stage("evaluate-kept").join("metrics.json"), "{").unwrap();
     fs::remove_dir_all(run.run_dir().evaluate()).unwrap();
     let (rows, output) = run.predict(&[&run.source().join("test").to_string_lossy()]);
     succeed(&output);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("passing over"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("skipping"), "{output:?}");
     assert!(rows.iter().all(|row| row["warnings"].to_string().contains("not calibrated")), "{rows:?}");
 }
 
 #[test]
-fn what_a_file_declares_is_shown_beside_the_verdict() {
+fn shows_what_a_file_declares_without_changing_the_verdict() {
     let run = Run::new();
     let jpeg = encode::jpeg(&picture(3), 85, Subsampling::Quarter).unwrap();
     let text = b"a cat\nSteps: 20, Sampler: Euler \x1b[31m";
@@ -322,8 +322,8 @@ fn what_a_file_declares_is_shown_beside_the_verdict() {
     let declared =
         serde_json::json!([{ "kind": "generator_parameters", "text": "Steps: 20, Sampler: Euler \u{1b}[31m" }]);
     assert_eq!((&rows[0]["declares"], &rows[1]["declares"]), (&declared, &Value::Array(Vec::new())));
-    assert_eq!(rows[0]["p_fake"], rows[1]["p_fake"], "the verdict does not rest on it");
-    assert!(printed.err.contains("that a file says nothing proves nothing"), "{}", printed.err);
+    assert_eq!(rows[0]["p_fake"], rows[1]["p_fake"], "statements must not influence the verdict");
+    assert!(printed.err.contains("their absence proves nothing"), "{}", printed.err);
     let csv = predict(&run, &[declaring], "--csv").out;
     assert!(csv.contains("generator parameters: Steps: 20") && raw_controls(&csv) == 0, "{csv}");
 }

@@ -1,27 +1,25 @@
-//! How many image files a second become pixels, on all cores: read, decoded and resized as ingest does, and nothing else
-//! done with them.
+//! Measures how many image files per second are read, decoded and resized like in ingest, on all cores.
 //!
-//! `cargo run --release -p ingest --example decode-rate -- LIST [SIZE [SECONDS]]`, where LIST holds a path a line.
+//! `cargo run --release -p ingest --example decode-rate -- LIST [SIZE [SECONDS]]`, where LIST is a file with one path per line.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use artifacts::stage::print_json;
 use ingest::Config;
-use pixels::{Limits, decode, resize};
 use rayon::prelude::*;
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let list = arguments.next().ok_or("which list of files?")?;
+    let list = arguments.next().ok_or("give a file with one path per line")?;
     let size: u32 = arguments.next().map_or(Ok(224), |text| text.parse())?;
     let seconds: f64 = arguments.next().map_or(Ok(8.0), |text| text.parse())?;
     let paths: Vec<PathBuf> = std::fs::read_to_string(&list)?.lines().map(PathBuf::from).collect();
     let config = Config { size, ..Config::default() };
 
     let pass = || paths.par_iter().try_for_each(|path| convert(path, &config));
-    // The files are in memory from now on, and every thread has started.
+    // A first pass reads the files into the page cache and starts all threads.
     pass()?;
     let (start, mut passes) = (Instant::now(), 0);
     while passes == 0 || start.elapsed().as_secs_f64() < seconds {
@@ -36,7 +34,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn convert(path: &Path, config: &Config) -> Result<(), String> {
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let file = std::fs::read(path).map_err(|error| failed(&error))?;
-    let picture = decode(&file, &Limits { max_pixels: config.max_pixels }).map_err(|error| failed(&error))?;
-    resize(&picture.rgb, config.size, config.filter, config.fit).map_err(|error| failed(&error))?;
+    let recipe = config.recipe();
+    let decoded = recipe.decode(&file).map_err(|error| failed(&error))?;
+    recipe.pixels(&decoded.rgb).map_err(|error| failed(&error))?;
     Ok(())
 }

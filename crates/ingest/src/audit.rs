@@ -1,12 +1,12 @@
-//! The audit of a data set: whether the class can be told without looking for traces.
+//! The audit of a data set for shortcuts: features that predict the class without traces of generation.
 //!
-//! A detector that learns file formats, sizes or duplicates scores as well as one that learns traces, until it meets
-//! other data (P. Grommelt et al., "Fake or JPEG? Revealing common biases in generated image detection datasets", 2024).
-//! So before any training, small classifiers are given what a file tells without its pixels, its colours alone, and a tiny
-//! thumbnail alone, and pictures that are nearly the same are looked for.
+//! A detector that learns file formats, sizes or duplicates scores as well as one that learns traces, but fails on other
+//! data (P. Grommelt et al., "Fake or JPEG? Revealing common biases in generated image detection datasets", 2024). The audit
+//! therefore fits small classifiers (probes) before any training: on file properties without pixels, on colours alone, and on
+//! a tiny thumbnail alone. It also looks for near-duplicates.
 //!
-//! Ingest makes an [`Observation`] of each file while it is decoded. [`near_duplicates`] and [`audit`] then work on those,
-//! in memory and without the files; 100,000 of them take some 100 MB.
+//! Ingest makes an [`Observation`] of each file while the image is in memory. [`near_duplicates`] and [`audit`] use only
+//! these observations; 100,000 of them take about 100 MB.
 
 mod association;
 mod duplicates;
@@ -30,10 +30,11 @@ use features::Feature;
 pub use observation::Observation;
 use probe::cross_validate;
 
-/// The most images that the probes look at; more would make them no surer, only slower.
-const MOST_SAMPLED: usize = 20_000;
+/// The largest number of images for the probes; more would hardly change the result.
+const MAX_SAMPLED: usize = 20_000;
 
-/// At most so many images, drawn at random, because data sets are often listed in turn by class; in their order.
+/// Draws at most `most` images at random and returns them in their order. The first images would not do, because sources
+/// often list one class after the other.
 fn sample<T: Copy>(images: &[T], most: usize) -> Vec<T> {
     let mut places: Vec<usize> = (0..images.len()).collect();
     if places.len() > most {
@@ -44,13 +45,13 @@ fn sample<T: Copy>(images: &[T], most: usize) -> Vec<T> {
     places.into_iter().map(|place| images[place]).collect()
 }
 
-/// Audits a data set. `pairs`: what [`near_duplicates`] found among the same images. `path`: an image's path by its place. Of
-/// exact duplicates one is among the images; who took out the others says how many there were.
+/// Audits the images of a data set, without exact duplicates. `pairs` are those of [`near_duplicates`] for the same images;
+/// `path` returns the path of an image by its index. The caller sets [`Audit::exact_duplicates`].
 pub fn audit(images: &[&Observation], pairs: &[Pair], path: impl Fn(usize) -> String) -> Audit {
-    let sample = sample(images, MOST_SAMPLED);
+    let sample = sample(images, MAX_SAMPLED);
     let fake: Vec<bool> = sample.iter().map(|image| image.label == Label::Fake).collect();
     let files = features::of_files(&sample);
-    let associate = |feature: &Feature| association::of(feature, &fake, cross_validate(&[feature], &fake).roc_auc);
+    let associate = |feature: &Feature| association::measure(feature, &fake, cross_validate(&[feature], &fake).roc_auc);
     let mut associations: Vec<Association> = files.par_iter().map(associate).collect();
     let probes = Probes {
         metadata: report::probe(&files, &fake),
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_has_both_classes_of_a_list_that_has_them_in_turn() {
+    fn sample_has_both_classes_of_an_alternating_list() {
         let images: Vec<usize> = (0..1000).collect();
         let found = sample(&images, 100);
         assert_eq!(found.len(), 100);
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn data_of_one_class_are_not_said_to_be_without_shortcuts() {
+    fn warns_if_a_class_has_too_few_images_to_test() {
         let report = audit(&[], &[], |image| image.to_string());
         assert_eq!(report.verdict, artifacts::schema::Verdict::Warning);
         assert!(report.shortcuts[0].explanation.contains("0 real and 0 fake"), "{:?}", report.shortcuts);

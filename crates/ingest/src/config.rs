@@ -6,90 +6,92 @@ use artifacts::config::OutOfRange;
 use artifacts::schema::Reencode;
 use artifacts::shard::DEFAULT_ROWS;
 use artifacts::{Label, Split, names};
-use pixels::{Filter, Fit, Limits};
+use pixels::{Filter, Fit, Limits, Recipe};
 use serde::{Deserialize, Serialize};
+use sources::SourceConfig;
 
 /// What to ingest, and how. Each field is a key of the section `[ingest]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where the images are: a folder, a `.zip`, a `.csv` with the columns `path,label[,split][,generator]`, a `.parquet` or a
-    /// folder of them with an image file in each row, `kaggle:owner/slug[@version]`, or `simulated:` with a list of parameters.
+    /// The source of the images: a folder, a `.zip`, a `.csv` with the columns `path,label[,split][,generator]`, a `.parquet`
+    /// with an image file in each row, a folder of such tables, `kaggle:owner/slug[@version]`, or `simulated:` with
+    /// parameters.
     pub source: String,
-    /// Height and width of the stored pixels.
+    /// Height and width of the stored images in pixels.
     pub size: u32,
     /// The resampling filter: nearest, box, bilinear, bicubic or lanczos.
     pub filter: Filter,
-    /// How an image becomes square: squash, or crop (the shorter side is resized, and the middle cut out).
+    /// How an image becomes square: squash, or crop (resize the shorter side and cut out the middle).
     pub fit: Fit,
-    /// Classes of folders (or of cells of a CSV) whose names do not say it, e.g. `labels = { adm = "fake" }`. These go
-    /// before the names that are known. Case does not matter.
+    /// Labels of folders or cells by name, e.g. `labels = { adm = "fake" }`. They take precedence over the built-in names.
+    /// Case does not matter.
     pub labels: BTreeMap<String, Label>,
-    /// What made all fakes of the source, where its folders name subjects (`car`, `cat`) and no generators: one generator's
-    /// folder of ForenSynths, for example. What a column of a CSV or a table says goes before it.
+    /// The generator of all fakes, for sources whose folders are named after subjects (`car`, `cat`), such as one
+    /// generator's folder of ForenSynths. A generator column of a CSV or a table takes precedence.
     pub generator: Option<String>,
-    /// Splits of folders whose names do not say it, e.g. `splits = { train2017 = "train" }`. Case does not matter.
+    /// Splits of folders or cells by name, e.g. `splits = { train2017 = "train" }`. Case does not matter.
     pub splits: BTreeMap<String, Split>,
-    /// Puts every image into one split, whatever its folder is called: `"test"` to judge a model on a whole source.
+    /// Puts every image into one split, whatever its folder: `"test"` to evaluate a model on a whole source.
     pub split: Option<Split>,
-    /// How many images each split of a data set has, e.g. `{ dataset = "kaggle:owner/slug", train = 90409, test = 21776 }`,
-    /// where that is known beforehand: disk and time can then be said before a download starts, and a different number of
-    /// images brings a warning. A source given with `--data` is not held to it.
+    /// The number of images in each split of a data set, e.g.
+    /// `{ dataset = "kaggle:owner/slug", train = 90409, test = 21776 }`. With it, the plan can state disk space and time before
+    /// a download, and ingest warns if the number differs. It does not apply to a source given with `--data`.
     pub expected: Option<Expected>,
-    /// The share of the training images that become the validation split, where the source has none. Images that are nearly
-    /// the same stay on one side, for which all are decoded a second time where they did not by chance.
+    /// The share of the training images that becomes the validation split, if the source has none. Near-duplicates stay in
+    /// one split; if they were not by chance, all images are decoded a second time.
     pub val_fraction: f64,
-    /// The share of the training images that become the test split, where the source has none; as with `val_fraction`.
+    /// The share of the training images that becomes the test split, if the source has none; see `val_fraction`.
     pub test_fraction: f64,
-    /// At most this many images of each class in each split, chosen by content hash.
+    /// The largest number of images of each class in each split, chosen by content hash.
     pub limit: Option<u64>,
-    /// The share of images that may be unusable before the run is stopped. Duplicates do not count.
+    /// The largest share of unusable images; with more, ingest fails. Duplicates do not count.
     pub max_rejected: f64,
-    /// The most pixels that an image may have before it is decoded.
+    /// The largest number of pixels of an image; larger images are rejected before decoding.
     pub max_pixels: u64,
-    /// Images in a shard.
+    /// The number of images in a shard.
     pub shard_rows: usize,
     /// Whether to look for shortcuts and near-duplicates, and write `audit.json`.
     pub audit: bool,
-    /// Saves every image again in the same way before it is resized, so that formats and qualities tell nothing, e.g.
+    /// Saves every image again before it is resized, so that file format and quality do not reveal the class, e.g.
     /// `reencode = { format = "jpeg", quality = 90 }`.
     pub reencode: Option<Reencode>,
-    /// Keeps nothing of a file but its pixels: the shards hold no format, size or length, so that no model can read them,
-    /// and EXIF and what a file declares of itself go before the audit's classifiers see them. What compression and size
-    /// have left in the pixels stays; against that there are `reencode` and images of one size.
+    /// Keeps only the pixels of a file. Format, size and length are not stored in the shards, and the audit does not see
+    /// EXIF and other metadata. Traces of compression and resizing remain in the pixels; to remove them, use `reencode` and
+    /// images of one size.
     pub strip: bool,
-    /// Leaves out images that are nearly the same as another: one of each group is used, in the test split if it has one
-    /// there, and none where a group has both labels. Takes a pass over the images of its own.
+    /// Leaves out near-duplicates: uses one image of each group, from the test split if it has one, and none if a group has
+    /// both labels. Takes an additional pass over the images.
     pub drop_near_duplicates: bool,
-    /// What the choice of the splits and of `limit` depends on, besides the images' content.
+    /// The seed for choosing the images of splits and of `limit`. The choice depends on the seed and on the images' content.
     pub seed: u64,
 }
 
-/// How many images a data set has, as far as that is known beforehand.
+/// The number of images of a data set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
-    /// How the source of that data set starts, e.g. "kaggle:ayushmandatta1/deepdetect-2025".
+    /// The beginning of the data set's `ingest.source`, e.g. "kaggle:ayushmandatta1/deepdetect-2025".
     pub dataset: String,
-    /// Images of its training split.
+    /// Images in the training split.
     #[serde(default)]
     pub train: Option<u64>,
-    /// Images of its validation split.
+    /// Images in the validation split.
     #[serde(default)]
     pub val: Option<u64>,
-    /// Images of its test split.
+    /// Images in the test split.
     #[serde(default)]
     pub test: Option<u64>,
 }
 
 impl Expected {
-    /// The splits that it has.
+    /// The number of images by split.
     fn splits(&self) -> BTreeMap<Split, u64> {
         let counts = [(Split::Train, self.train), (Split::Val, self.val), (Split::Test, self.test)];
         counts.into_iter().filter_map(|(split, count)| Some((split, count?))).collect()
     }
 
-    /// All its images.
+    /// The number of images in all splits.
     pub(crate) fn total(&self) -> u64 {
         self.splits().into_values().sum()
     }
@@ -123,10 +125,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what types cannot express.
+    /// Checks the ranges of all values.
     ///
     /// # Errors
-    /// The first value that cannot be used.
+    /// The first value that is out of range.
     pub fn validate(&self) -> Result<(), OutOfRange> {
         let error = |key, value: &dyn std::fmt::Display, range| Err(OutOfRange::new(names::INGEST, key, value, range));
         if self.source.trim().is_empty() {
@@ -161,7 +163,7 @@ impl Config {
         }
     }
 
-    /// What is expected of the source, if it is of the data set that this was written for.
+    /// Returns `ingest.expected` if it applies to the source.
     pub(crate) fn expected(&self) -> Option<&Expected> {
         let of_source = |expected: &&Expected| {
             !expected.dataset.is_empty() && self.source.starts_with(&expected.dataset) && expected.total() > 0
@@ -169,7 +171,8 @@ impl Config {
         self.expected.as_ref().filter(of_source)
     }
 
-    /// The splits that the result will have, and how many images at most, where the source is expected to have so many.
+    /// The expected splits with their largest number of images, after `split`, the fractions and `limit`; none if
+    /// `ingest.expected` does not apply to the source.
     pub(crate) fn expected_splits(&self) -> Option<BTreeMap<Split, u64>> {
         let most = self.limit.map_or(u64::MAX, |limit| limit.saturating_mul(Label::ALL.len() as u64));
         let mut splits = self.expected()?.splits();
@@ -189,9 +192,21 @@ impl Config {
         Some(splits.filter(|(_, images)| *images > 0).collect())
     }
 
-    /// What a file may cost.
-    pub(crate) fn limits(&self) -> Limits {
-        Limits { max_pixels: self.max_pixels }
+    /// The keys that select the source.
+    pub fn source_config(&self) -> SourceConfig {
+        SourceConfig {
+            source: self.source.clone(),
+            labels: self.labels.clone(),
+            generator: self.generator.clone(),
+            splits: self.splits.clone(),
+            max_pixels: self.max_pixels,
+        }
+    }
+
+    /// The keys that determine how files become pixels.
+    pub fn recipe(&self) -> Recipe {
+        let &Config { size, filter, fit, reencode, max_pixels, .. } = self;
+        Recipe { size, filter, fit, reencode, max_pixels }
     }
 }
 
@@ -202,14 +217,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_source_has_no_default() {
+    fn all_keys_but_the_source_have_defaults() {
         let config = Config::default();
         assert!(config.validate().unwrap_err().to_string().contains("ingest.source must be a folder"));
         assert_eq!(Config { source: "x".to_owned(), ..config }.validate(), Ok(()));
     }
 
     #[test]
-    fn no_more_images_are_expected_than_the_limit_lets_through() {
+    fn expected_splits_respect_limit_split_and_fractions() {
         use Split::{Test, Train, Val};
         let expected = Expected { dataset: "kaggle:a/b".to_owned(), train: Some(1000), test: Some(300), val: None };
         let config = Config { source: "kaggle:a/b@2".to_owned(), expected: Some(expected), ..Config::default() };
@@ -226,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn another_source_is_not_held_to_what_is_expected_of_a_data_set() {
+    fn expected_applies_only_to_its_own_data_set() {
         let expected = Some(Expected { dataset: "kaggle:a/b".to_owned(), train: Some(10), ..Expected::default() });
         let config =
             |source: &str| Config { source: source.to_owned(), expected: expected.clone(), ..Config::default() };
@@ -236,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn values_out_of_range_are_named() {
+    fn validation_names_the_key_out_of_range() {
         let base = Config { source: "x".to_owned(), ..Config::default() };
         let message = |config: Config| config.validate().unwrap_err().to_string();
         assert_eq!(message(Config { size: 0, ..base.clone() }), "ingest.size must be 1 to 4096, but is 0");

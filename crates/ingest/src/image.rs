@@ -1,45 +1,50 @@
-//! One file of a source to the pixels that are stored.
+//! From one file of a source to the pixels that a shard stores.
 
 use artifacts::hash::Hash;
-use artifacts::schema::Reencode;
 use artifacts::shard::Sample;
-use pixels::encode::{self, Subsampling};
-use pixels::{Decoded, Limits, RgbImage, decode, resize};
+use pixels::{Decoded, Recipe, Reencoded};
+use sources::{Rejection, Source};
 
 use crate::Config;
 use crate::audit::Observation;
-use crate::reject::Fault;
-use crate::select::{Twin, Used};
-use crate::source::Source;
+use crate::rejection;
+use crate::select::{Duplicate, Used};
 
 /// A file that is used.
 pub(crate) struct Image {
     pub(crate) sample: Sample,
     /// `[size, size, 3]`.
     pub(crate) pixels: Vec<u8>,
-    /// Its place in the source.
+    /// Index in the source.
     pub(crate) index: u32,
-    /// What near-duplicates are found by, and the audit looks at; none where neither is wanted.
+    /// The input of the audit and of the search for near-duplicates, if wanted.
     pub(crate) observation: Option<Observation>,
 }
 
 /// A file that cannot be used.
-pub(crate) struct Unusable {
-    /// Its place in the source.
+pub(crate) struct RejectedFile {
+    /// Index in the source.
     pub(crate) index: u32,
     pub(crate) path: String,
     pub(crate) id: Option<Hash>,
-    pub(crate) fault: Fault,
+    pub(crate) rejection: Rejection,
 }
 
-/// Decodes a file and makes it a square of `config.size`. `observe`: whether the audit, or a cut, is to see it.
-pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config, observe: bool) -> Result<Image, Unusable> {
+/// Decodes and resizes a file. With `observe`, also collects what the audit needs.
+pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config, observe: bool) -> Result<Image, RejectedFile> {
     let entry = source.entry(used.index as usize);
-    let unusable = |id: Option<Hash>, fault: Fault| Unusable { index: used.index, path: entry.path.clone(), id, fault };
-    let (id, bytes) = read(source, used.index, used.key).map_err(|(id, fault)| unusable(id, fault))?;
-    let prepared = Prepared::new(bytes, config).map_err(|fault| unusable(Some(id), fault))?;
-    let square = resize(&prepared.picture.rgb, config.size, config.filter, config.fit)
-        .map_err(|error| unusable(Some(id), Fault::unreadable(&error)))?;
+    let rejected = |id: Option<Hash>, rejection: Rejection| RejectedFile {
+        index: used.index,
+        path: entry.path.clone(),
+        id,
+        rejection,
+    };
+    let (id, bytes) = read(source, used.index, used.key).map_err(|(id, rejection)| rejected(id, rejection))?;
+    let prepared = Prepared::new(bytes, config).map_err(|rejection| rejected(Some(id), rejection))?;
+    let pixels = config
+        .recipe()
+        .resize(&prepared.decoded.rgb)
+        .map_err(|error| rejected(Some(id), rejection::undecodable(&error)))?;
     Ok(Image {
         index: used.index,
         observation: observe.then(|| prepared.observe(used)),
@@ -54,73 +59,65 @@ pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config, observe
             format: prepared.format,
             file_bytes: prepared.file_bytes,
         },
-        pixels: square.into_data(),
+        pixels,
     })
 }
 
-/// Looks at a file without making pixels of it; nothing of one that cannot be used.
+/// Decodes a file for the search for near-duplicates, without resizing it; none if it cannot be used.
 pub(crate) fn observe(source: &dyn Source, used: &Used, config: &Config) -> Option<Observation> {
-    prepared(source, used.index, used.key, config).ok().map(|prepared| prepared.observe(used))
+    prepare(source, used.index, used.key, config).ok().map(|prepared| prepared.observe(used))
 }
 
-/// What is wrong with a file in itself, if anything.
-pub(crate) fn fault(source: &dyn Source, file: &Twin, config: &Config) -> Option<Fault> {
-    prepared(source, file.index, file.key, config).err()
+/// Returns why a file cannot be used, whatever its label; none if it can.
+pub(crate) fn check(source: &dyn Source, file: &Duplicate, config: &Config) -> Option<Rejection> {
+    prepare(source, file.index, file.key, config).err()
 }
 
-fn prepared(source: &dyn Source, index: u32, key: Hash, config: &Config) -> Result<Prepared, Fault> {
-    let (_, bytes) = read(source, index, key).map_err(|(_, fault)| fault)?;
+fn prepare(source: &dyn Source, index: u32, key: Hash, config: &Config) -> Result<Prepared, Rejection> {
+    let (_, bytes) = read(source, index, key).map_err(|(_, rejection)| rejection)?;
     Prepared::new(bytes, config)
 }
 
-/// The bytes of the file `index`, which had the key `key` when it was looked at first, and their digest.
-fn read(source: &dyn Source, index: u32, key: Hash) -> Result<(Hash, Vec<u8>), (Option<Hash>, Fault)> {
-    let bytes = source.read(index as usize).map_err(|fault| (None, fault))?;
+/// Reads file `index`, whose content key was `key` in the first pass. Returns its BLAKE3 hash and its bytes.
+fn read(source: &dyn Source, index: u32, key: Hash) -> Result<(Hash, Vec<u8>), (Option<Hash>, Rejection)> {
+    let bytes = source.read(index as usize).map_err(|rejection| (None, rejection))?;
     let id = Hash::of(&bytes);
-    if source.is_key(key, id) { Ok((id, bytes)) } else { Err((Some(id), Fault::changed())) }
+    if source.key_matches(key, id) { Ok((id, bytes)) } else { Err((Some(id), rejection::changed())) }
 }
 
-/// A decoded file, saved again or stripped where the configuration says so.
+/// A decoded file, re-encoded and stripped as configured.
 struct Prepared {
-    /// Of the file as the source has it; empty and zero where it is stripped.
+    /// Properties of the original file; empty and zero if stripped.
     format: String,
     width: u32,
     height: u32,
     file_bytes: u64,
     strip: bool,
-    /// The file that `picture` was decoded from.
+    /// The original file, or the re-encoded one.
     file: Vec<u8>,
-    picture: Decoded,
+    /// The image in `file`.
+    decoded: Decoded,
 }
 
 impl Prepared {
-    fn new(file: Vec<u8>, config: &Config) -> Result<Prepared, Fault> {
-        let limits = config.limits();
-        let picture = decode(&file, &limits)?;
-        if picture.rgb.is_one_colour() {
-            return Err(Fault::blank());
-        }
+    fn new(file: Vec<u8>, config: &Config) -> Result<Prepared, Rejection> {
+        let recipe: Recipe = config.recipe();
+        let unusable = |error| rejection::undecodable(&error);
+        let original = recipe.decode(&file).map_err(unusable)?;
         let (format, width, height, file_bytes) = if config.strip {
             (String::new(), 0, 0, 0)
         } else {
-            (picture.format.name().to_owned(), picture.width, picture.height, file.len() as u64)
+            (original.format.name().to_owned(), original.width, original.height, file.len() as u64)
         };
-        let (file, picture) = match &config.reencode {
-            None => (file, picture),
-            Some(reencode) => saved_again(&picture.rgb, reencode, &limits)?,
+        let (file, decoded) = match recipe.reencode(&original.rgb).map_err(unusable)? {
+            None => (file, original),
+            Some(Reencoded { file, decoded }) => (file, decoded),
         };
-        Ok(Prepared { format, width, height, file_bytes, strip: config.strip, file, picture })
+        Ok(Prepared { format, width, height, file_bytes, strip: config.strip, file, decoded })
     }
 
     fn observe(&self, used: &Used) -> Observation {
-        let observation = Observation::new(&self.file, &self.picture, used.label, used.split);
+        let observation = Observation::new(&self.file, &self.decoded, used.label, used.split);
         if self.strip { observation.without_metadata() } else { observation }
     }
-}
-
-fn saved_again(picture: &RgbImage, reencode: &Reencode, limits: &Limits) -> Result<(Vec<u8>, Decoded), Fault> {
-    let file =
-        encode::jpeg(picture, reencode.quality, Subsampling::Quarter).map_err(|error| Fault::unreadable(&error))?;
-    let decoded = decode(&file, limits)?;
-    Ok((file, decoded))
 }

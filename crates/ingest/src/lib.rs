@@ -1,24 +1,21 @@
-//! Sources of labelled images (folders, zip, CSV, parquet tables, Kaggle, simulated) to preprocessed parquet shards.
+//! Sources of labelled images to preprocessed parquet shards, with an audit of the data set.
 //!
-//! Two passes over the source, both on all cores: the first hashes every file, so that copies and contradictions are known
-//! and the splits can be decided; the second decodes and resizes what is used. Where that shows that a split was cut from the
-//! training images through some that are nearly the same, the cut is made again, and the second pass too. Neither holds more
-//! than a bounded number of images, and the shards depend on the source and the configuration alone.
+//! Ingest reads the source twice, on all cores. The first pass hashes every file, to find duplicates and contradicting labels
+//! and to assign splits. The second pass decodes and resizes the files that are used. If that shows that near-duplicates are
+//! on both sides of a split that ingest made, the splits are assigned again and the second pass is repeated. Both passes hold
+//! a bounded number of images in memory. The shards depend on the source and the configuration alone.
 
 pub mod audit;
+mod candidates;
 mod config;
 mod image;
 mod in_order;
-pub mod kaggle;
 mod output;
-mod recut;
-mod reject;
-mod scan;
+mod rejection;
+mod resplit;
 mod select;
-pub mod simulated;
-mod source;
+mod splits;
 mod stage;
 
 pub use config::{Config, Expected};
-pub use source::SourceError;
 pub use stage::Ingest;

@@ -7,13 +7,13 @@ use artifacts::names;
 use artifacts::stage::{self, StageArgs};
 use clap::Parser;
 
-/// Turns a source of labelled images into shards of preprocessed pixels.
+/// Convert a source of labelled images to shards of preprocessed pixels.
 #[derive(Parser)]
 #[command(name = "candling-ingest", version)]
 struct Args {
     #[command(flatten)]
     stage: StageArgs,
-    /// Where the images are; short for --set ingest.source=SOURCE
+    /// The source of the images; short for --set ingest.source=SOURCE
     #[arg(long, value_name = "SOURCE")]
     data: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What ingest writes: shards, `rejected.jsonl`, and the summary in its manifest.
+//! The output of ingest: shards, `rejected.jsonl`, `audit.json`, and the summary in the manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,32 +7,33 @@ use artifacts::hash::Hash;
 use artifacts::schema::{Audit, ExactDuplicates, IngestSummary, Rejected, SplitSummary};
 use artifacts::shard::{Sample, ShardWriter};
 use artifacts::{Error, Split, atomic, names};
+use sources::{Location, Rejection, Source};
 
 use crate::Config;
 use crate::audit::{Observation, Pair, audit, groups, near_duplicates};
-use crate::image::{Image, Unusable};
-use crate::reject::{self, Fault};
-use crate::select::Twin;
-use crate::source::Source;
+use crate::image::{Image, RejectedFile};
+use crate::rejection;
+use crate::select::Duplicate;
 
-/// The files of one ingest while they are written.
+/// Collects the results of one ingest and writes them to a folder.
 pub(crate) struct Output<'a> {
     folder: &'a Path,
     config: &'a Config,
-    /// The shards of one split: the splits come one after another, so that no two buffer their rows at once.
+    /// The writer of the current split. Splits come one after another, so that only one buffers rows.
     writer: Option<(Split, ShardWriter)>,
     splits: BTreeMap<Split, SplitSummary>,
     rejected: Vec<Rejected>,
-    /// How many of `rejected` were there before any file was added; they come first.
-    rejected_first: usize,
-    /// The faults of files that were added and are not used, by their places in the source.
-    faults: BTreeMap<u32, Fault>,
+    /// The number of files in `rejected` that were rejected before decoding. They come first.
+    rejected_before_decoding: usize,
+    /// Why files could not be decoded, by index in the source.
+    undecodable: BTreeMap<u32, Rejection>,
     exact_duplicates: ExactDuplicates,
     observed: Vec<Observed>,
 }
 
-/// What the audit looks at, and the file's place in the source and path.
+/// The input of the audit for one used file.
 struct Observed {
+    /// Index in the source.
     index: u32,
     path: String,
     observation: Observation,
@@ -47,20 +48,20 @@ impl<'a> Output<'a> {
             writer: None,
             splits: BTreeMap::new(),
             rejected: Vec::new(),
-            rejected_first: 0,
-            faults: BTreeMap::new(),
+            rejected_before_decoding: 0,
+            undecodable: BTreeMap::new(),
             exact_duplicates: ExactDuplicates::default(),
             observed: Vec::new(),
         }
     }
 
-    /// Adds one file, used or not. All files of a split come before those of the next.
-    pub(crate) fn add(&mut self, converted: Result<Image, Unusable>) -> Result<(), Error> {
+    /// Adds the result of decoding one file. All files of a split must come before those of the next.
+    pub(crate) fn add(&mut self, converted: Result<Image, RejectedFile>) -> Result<(), Error> {
         let Image { sample, pixels, index, observation } = match converted {
             Ok(image) => image,
-            Err(Unusable { index, path, id, fault }) => {
-                self.rejected.push(fault.clone().of(path, id));
-                self.faults.insert(index, fault);
+            Err(RejectedFile { index, path, id, rejection }) => {
+                self.rejected.push(rejection::row(rejection.clone(), path, id));
+                self.undecodable.insert(index, rejection);
                 return Ok(());
             }
         };
@@ -79,45 +80,46 @@ impl<'a> Output<'a> {
         Ok(&mut self.writer.get_or_insert_with(start).1)
     }
 
-    /// Notes a file that is not used, before any is added.
-    pub(crate) fn reject(&mut self, path: String, id: Option<Hash>, fault: Fault) {
-        self.rejected.push(fault.of(path, id));
-        self.rejected_first = self.rejected.len();
+    /// Rejects a file before any file is decoded.
+    pub(crate) fn reject(&mut self, path: String, id: Option<Hash>, rejection: Rejection) {
+        self.rejected.push(rejection::row(rejection, path, id));
+        self.rejected_before_decoding = self.rejected.len();
     }
 
-    /// Notes a file whose bytes `opposite` of the other class has, before any is added; `fault`: what is wrong with it in itself.
-    pub(crate) fn reject_conflict(&mut self, path: String, id: Hash, fault: Option<Fault>, opposite: &str) {
-        let fault = fault.unwrap_or_else(|| {
+    /// Rejects a file that has the same bytes as `opposite` of the other label, before any file is decoded. If the file is
+    /// `unusable` anyway, that is the reason given.
+    pub(crate) fn reject_conflict(&mut self, path: String, id: Hash, unusable: Option<Rejection>, opposite: &str) {
+        let rejection = unusable.unwrap_or_else(|| {
             self.exact_duplicates.across_labels += 1;
-            Fault::conflicts_with(opposite)
+            rejection::conflicts_with(opposite)
         });
-        self.reject(path, Some(id), fault);
+        self.reject(path, Some(id), rejection);
     }
 
-    /// Notes the files that others stand for, once those are added: a copy of what cannot be used has its fault too. `path`:
-    /// the path of a file by its place in the source.
-    pub(crate) fn reject_copies(&mut self, copies: &[Twin], path: impl Fn(u32) -> String) {
+    /// Rejects duplicates after all other files were added. A duplicate of an undecodable file is rejected for the same
+    /// reason as that file. `path` returns the path of a file by its index in the source.
+    pub(crate) fn reject_duplicates(&mut self, duplicates: &[Duplicate], path: impl Fn(u32) -> String) {
         let mut leaked = BTreeSet::new();
-        for &Twin { index, key, other, splits: [own, of_other] } in copies {
-            let fault = self.faults.get(&other).cloned().unwrap_or_else(|| {
+        for &Duplicate { index, key, other, splits: [own, of_other] } in duplicates {
+            let rejection = self.undecodable.get(&other).cloned().unwrap_or_else(|| {
                 let found = &mut self.exact_duplicates;
                 *(if own == of_other { &mut found.within_a_split } else { &mut found.across_splits }) += 1;
                 if own != of_other && of_other == Split::Test {
                     leaked.insert(other);
                 }
-                Fault::duplicate_of(&path(other))
+                rejection::duplicate_of(&path(other))
             });
-            self.rejected.push(fault.of(path(index), Some(key)));
+            self.rejected.push(rejection::row(rejection, path(index), Some(key)));
         }
         self.exact_duplicates.leaked_test_images = leaked.len() as u64;
     }
 
-    /// Forgets all files that were added, and their shards: the folder holds nothing else yet.
+    /// Discards all files that were added, and their shards, which are all that the folder holds so far.
     pub(crate) fn start_over(&mut self) -> Result<(), Error> {
         self.writer = None;
         self.splits.clear();
-        self.rejected.truncate(self.rejected_first);
-        self.faults.clear();
+        self.rejected.truncate(self.rejected_before_decoding);
+        self.undecodable.clear();
         self.exact_duplicates =
             ExactDuplicates { across_labels: self.exact_duplicates.across_labels, ..ExactDuplicates::default() };
         self.observed.clear();
@@ -134,22 +136,21 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Completes the shards and `rejected.jsonl`. Returns what the manifest says.
+    /// Completes the shards and writes `rejected.jsonl`. Returns the summary for the manifest.
     pub(crate) fn finish(&mut self, source: &dyn Source, images_per_second: f64) -> Result<IngestSummary, Error> {
         if let Some((_, last)) = self.writer.take() {
             last.finish()?;
         }
         self.write_rejected(&self.folder.join(names::REJECTED))?;
         let side = self.config.size as usize;
-        let seen = source.len() as u64;
-        // Whole, so that it holds wherever the next stage is started.
-        let files = source.place().and_then(|place| place.canonicalize().ok());
+        // Absolute, because later stages may be started in another folder.
+        let files = source.root().and_then(|root| root.canonicalize().ok());
         Ok(IngestSummary {
             source: self.config.source.clone(),
-            files: files.map(|place| place.to_string_lossy().into_owned()),
-            simulated: self.config.source.starts_with("simulated:"),
+            files: files.map(|root| root.to_string_lossy().into_owned()),
+            simulated: matches!(Location::parse(&self.config.source), Ok(Location::Simulated(_))),
             size: [side, side],
-            seen,
+            seen: source.len() as u64,
             rejected: self.rejected.len() as u64,
             rejected_by_reason: self.rejected_by_reason(),
             splits: std::mem::take(&mut self.splits),
@@ -157,7 +158,7 @@ impl<'a> Output<'a> {
         })
     }
 
-    /// Writes the list of the files that are not used, and returns it, by path.
+    /// Writes the rejected files, sorted by path, to the file `path`, and returns them.
     pub(crate) fn write_rejected(&self, path: &Path) -> Result<Vec<&Rejected>, Error> {
         let mut rows: Vec<&Rejected> = self.rejected.iter().collect();
         rows.sort_by_key(|row| (&row.path, &row.reason, &row.detail));
@@ -165,7 +166,7 @@ impl<'a> Output<'a> {
         Ok(rows)
     }
 
-    /// How many files are not used, by reason.
+    /// The number of rejected files by reason.
     pub(crate) fn rejected_by_reason(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         for row in &self.rejected {
@@ -174,29 +175,29 @@ impl<'a> Output<'a> {
         counts
     }
 
-    /// How many files were added that are used.
+    /// The number of used files.
     pub(crate) fn used(&self) -> u64 {
         self.splits.values().flat_map(|split| split.labels.values()).sum()
     }
 
-    /// The share of the files that cannot be used, of those that were looked at; copies are not among either.
+    /// The share of unusable files among the usable and unusable ones, without duplicates.
     pub(crate) fn unusable_share(&self) -> f64 {
-        let unusable = self.rejected.iter().filter(|row| reject::is_fault(&row.reason)).count() as u64;
+        let unusable = self.rejected.iter().filter(|row| rejection::is_unusable(&row.reason)).count() as u64;
         unusable as f64 / ((unusable + self.used()) as f64).max(1.0)
     }
 
-    /// What is nearly the same among the files that were added, as far as they were observed.
+    /// Finds near-duplicates among the files that were added with an observation.
     pub(crate) fn near_duplicates(&self) -> Vec<Pair> {
         near_duplicates(&self.images())
     }
 
-    /// The groups that such pairs make, by the files' places in the source.
+    /// Joins pairs of near-duplicates into groups of indices in the source.
     pub(crate) fn groups(&self, pairs: &[Pair]) -> Vec<Vec<u32>> {
         let index = |image: usize| self.observed[image].index;
         groups(pairs).into_iter().map(|group| group.into_iter().map(index).collect()).collect()
     }
 
-    /// Audits what is used, and writes `audit.json`. `pairs`: what [`Output::near_duplicates`] found.
+    /// Audits the used files and writes `audit.json`. `pairs` are those of [`Output::near_duplicates`].
     pub(crate) fn audit(&self, pairs: &[Pair]) -> Result<Audit, Error> {
         let images = self.images();
         let mut audit = audit(&images, pairs, |image| self.observed[image].path.clone());

@@ -1,12 +1,12 @@
-//! Which files are used, and in which split.
+//! Selection of the files to use, and assignment of splits.
 //!
-//! Everything here is decided by content hashes, so neither the order of the files nor the number of threads changes it:
-//! - Bytes that stand under both labels are used under neither.
-//! - Of files with the same bytes one is used, in the split that judges hardest: test before validation before training. The
-//!   test split so stays what its author made it, and no copy of a test image is ever trained on.
-//! - Where the source has no test or no validation split, a part of each class in the training split becomes it, shared among
-//!   the class's generators as their sizes are. Which pictures are nearly the same is not known yet; once it is,
-//!   [`recut`](crate::recut) keeps them together.
+//! Content hashes decide, so that neither the order of the files nor the number of threads matters:
+//! - Files with the same bytes but different labels are not used.
+//! - Of other files with the same bytes, one is used: from the test split if possible, else from validation, else from
+//!   training. The test split stays as its author made it, and no copy of a test image is trained on.
+//! - If the source has no test or no validation split, a part of the training images of each class becomes it, in proportion
+//!   to the sizes of the generators. Near-duplicates are not known yet;
+//!   [`keep_groups_together`](crate::resplit::keep_groups_together) moves them into one split later.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,17 +16,17 @@ use artifacts::{Label, Split};
 
 use crate::Config;
 
-/// One file that could be read and has a label.
+/// A file that could be read and has a label.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
-    /// Its place in the source.
+    /// Index in the source.
     pub(crate) index: u32,
-    /// Equal for equal bytes.
+    /// The content key, equal for equal bytes.
     pub(crate) key: Hash,
     pub(crate) label: Label,
-    /// As the source says.
+    /// The split that the source assigns.
     pub(crate) split: Option<Split>,
-    /// Number of the generator; any numbering will do.
+    /// An arbitrary number that identifies the generator.
     pub(crate) generator: u32,
 }
 
@@ -35,119 +35,122 @@ impl Candidate {
         self.split.unwrap_or(Split::Train)
     }
 
-    fn twin_of(&self, other: &Candidate) -> Twin {
+    fn duplicate_of(&self, other: &Candidate) -> Duplicate {
         let &Candidate { index, key, .. } = self;
-        Twin { index, key, other: other.index, splits: [self.split(), other.split()] }
+        Duplicate { index, key, other: other.index, splits: [self.split(), other.split()] }
     }
 }
 
-/// What becomes of the candidates.
+/// The candidates by what happens to them.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
-    /// Files to use: by split, and in the source's order within one.
+    /// The files to use, sorted by split and index.
     pub(crate) used: Vec<Used>,
-    /// The splits that were cut from the training images, in the order of cutting.
-    pub(crate) cut: Vec<Split>,
-    /// Files whose bytes another file has, which is taken in their place.
-    pub(crate) duplicates: Vec<Twin>,
-    /// Files whose bytes a file of the other class has.
-    pub(crate) conflicts: Vec<Twin>,
+    /// The splits that were made from training images, in this order.
+    pub(crate) made_splits: Vec<Split>,
+    /// Files that are not used because a file with the same bytes is.
+    pub(crate) duplicates: Vec<Duplicate>,
+    /// Files that are not used because a file with the same bytes has the other label.
+    pub(crate) conflicts: Vec<Duplicate>,
 }
 
-/// One file whose bytes another has too.
+/// A file with the same bytes as another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Twin {
+pub(crate) struct Duplicate {
+    /// Index in the source.
     pub(crate) index: u32,
     pub(crate) key: Hash,
-    /// The other's place in the source.
+    /// Index of the other file in the source.
     pub(crate) other: u32,
-    /// Its own split and the other's, as the source says: a file of none counts as training.
+    /// The splits of the file and of the other one. Files without a split count as training.
     pub(crate) splits: [Split; 2],
 }
 
-/// One file to use.
+/// A file to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Used {
+    /// Index in the source.
     pub(crate) index: u32,
     pub(crate) key: Hash,
     pub(crate) label: Label,
     pub(crate) split: Split,
-    /// Number of the generator; any numbering will do.
+    /// An arbitrary number that identifies the generator.
     pub(crate) generator: u32,
 }
 
-/// Decides on all candidates.
+/// Selects the files to use and assigns their splits.
 pub(crate) fn select(mut candidates: Vec<Candidate>, config: &Config) -> Selection {
     if config.split.is_some() {
         candidates.iter_mut().for_each(|candidate| candidate.split = config.split);
     }
     let mut selection = Selection::default();
-    let unique = without_copies(candidates, &mut selection);
-    (selection.used, selection.cut) = place(&unique, config);
-    limit(&mut selection.used, &mut selection.duplicates, config);
-    selection.duplicates.sort_unstable_by_key(|twin| twin.index);
-    selection.conflicts.sort_unstable_by_key(|twin| twin.index);
+    let unique = remove_duplicates(candidates, &mut selection);
+    (selection.used, selection.made_splits) = assign_splits(&unique, config);
+    apply_limit(&mut selection.used, &mut selection.duplicates, config);
+    selection.duplicates.sort_unstable_by_key(|duplicate| duplicate.index);
+    selection.conflicts.sort_unstable_by_key(|duplicate| duplicate.index);
     selection
 }
 
-/// Keeps one of each set of equal files, and none of those whose labels differ.
-fn without_copies(mut candidates: Vec<Candidate>, selection: &mut Selection) -> Vec<Candidate> {
+/// Returns one of each set of files with the same bytes, and none if their labels differ.
+fn remove_duplicates(mut candidates: Vec<Candidate>, selection: &mut Selection) -> Vec<Candidate> {
     candidates.sort_by_key(|candidate| (*candidate.key.as_bytes(), Reverse(candidate.split()), candidate.index));
     let mut unique = Vec::with_capacity(candidates.len());
-    for copies in candidates.chunk_by(|a, b| a.key == b.key) {
-        let first = &copies[0];
-        match copies.iter().find(|copy| copy.label != first.label) {
+    for equal in candidates.chunk_by(|a, b| a.key == b.key) {
+        let first = &equal[0];
+        match equal.iter().find(|other| other.label != first.label) {
             None => {
-                selection.duplicates.extend(copies[1..].iter().map(|copy| copy.twin_of(first)));
+                selection.duplicates.extend(equal[1..].iter().map(|file| file.duplicate_of(first)));
                 unique.push(first.clone());
             }
-            Some(other) => selection
-                .conflicts
-                .extend(copies.iter().map(|copy| copy.twin_of(if copy.label == first.label { other } else { first }))),
+            Some(other) => selection.conflicts.extend(
+                equal.iter().map(|file| file.duplicate_of(if file.label == first.label { other } else { first })),
+            ),
         }
     }
     unique
 }
 
-/// Gives each candidate a split, and says which splits were cut for that. A file of none counts as training.
-fn place(candidates: &[Candidate], config: &Config) -> (Vec<Used>, Vec<Split>) {
+/// Assigns a split to each candidate; those without one count as training. Makes the test and validation splits that the
+/// source does not have, and returns which.
+fn assign_splits(candidates: &[Candidate], config: &Config) -> (Vec<Used>, Vec<Split>) {
     let has = |split| candidates.iter().any(|candidate| candidate.split == Some(split));
-    let cuts = [(Split::Test, config.test_fraction), (Split::Val, config.val_fraction)];
-    let cuts: Vec<_> = cuts.into_iter().filter(|(split, _)| config.split.is_none() && !has(*split)).collect();
-    let place = |candidate: &Candidate| {
+    let fractions = [(Split::Test, config.test_fraction), (Split::Val, config.val_fraction)];
+    let missing: Vec<_> = fractions.into_iter().filter(|(split, _)| config.split.is_none() && !has(*split)).collect();
+    let as_used = |candidate: &Candidate| {
         let &Candidate { index, key, label, generator, .. } = candidate;
         Used { index, key, label, split: candidate.split(), generator }
     };
-    let mut placed: Vec<Used> = candidates.iter().map(place).collect();
-    for &(split, fraction) in &cuts {
+    let mut used: Vec<Used> = candidates.iter().map(as_used).collect();
+    for &(split, fraction) in &missing {
         for label in Label::ALL {
-            let of_class = placed.iter_mut().filter(|file| file.split == Split::Train && file.label == label);
+            let of_class = used.iter_mut().filter(|file| file.split == Split::Train && file.label == label);
             let mut class: Vec<_> = of_class.collect();
-            class.sort_by_cached_key(|file| draw(config.seed, split.name(), file.key));
+            class.sort_by_cached_key(|file| shuffle_key(config.seed, split.name(), file.key));
             let mut strata: BTreeMap<u32, Vec<_>> = BTreeMap::new();
             for file in class {
                 strata.entry(file.generator).or_default().push(file);
             }
             let mut strata: Vec<_> = strata.into_values().collect();
-            // The numbers of the generators follow the source's order, which must decide nothing.
-            strata.sort_by_cached_key(|stratum| draw(config.seed, split.name(), stratum[0].key));
+            // Generators are numbered in the order of the source, on which the result must not depend.
+            strata.sort_by_cached_key(|stratum| shuffle_key(config.seed, split.name(), stratum[0].key));
             let sizes: Vec<usize> = strata.iter().map(Vec::len).collect();
-            for (stratum, part) in strata.into_iter().zip(parts(&sizes, fraction)) {
+            for (stratum, part) in strata.into_iter().zip(apportion(&sizes, fraction)) {
                 stratum.into_iter().take(part).for_each(|file| file.split = split);
             }
         }
     }
-    (placed, cuts.into_iter().filter(|(_, fraction)| *fraction > 0.0).map(|(split, _)| split).collect())
+    (used, missing.into_iter().filter(|(_, fraction)| *fraction > 0.0).map(|(split, _)| split).collect())
 }
 
-/// How many files of each stratum of one class a split gets: the whole is rounded once, so that many small generators do not
-/// each round to none, and what is left after rounding down goes to the largest remainders. Neither the split nor what
-/// remains stays without the class, where it has two files.
-fn parts(sizes: &[usize], fraction: f64) -> Vec<usize> {
+/// Returns how many files of each stratum of a class a split gets, by the largest-remainder method: the total is rounded once,
+/// so that many small generators do not each round to 0. If the class has at least two files, both the split and the rest
+/// get at least one.
+fn apportion(sizes: &[usize], fraction: f64) -> Vec<usize> {
     let count: usize = sizes.iter().sum();
     let total = (count as f64 * fraction).round() as usize;
     let total = if fraction > 0.0 && count >= 2 { total.clamp(1, count - 1) } else { total };
-    // total * size / count in whole numbers: no rounding decides who comes first.
+    // total * size / count in integers, so that rounding errors do not affect the order of the remainders.
     let share = |size: usize| total as u128 * size as u128;
     let mut parts: Vec<usize> = sizes.iter().map(|&size| (share(size) / count.max(1) as u128) as usize).collect();
     let mut order: Vec<usize> = (0..sizes.len()).collect();
@@ -157,11 +160,11 @@ fn parts(sizes: &[usize], fraction: f64) -> Vec<usize> {
     parts
 }
 
-/// Keeps at most `config.limit` files of each class in each split, with the copies that they stand for, and puts them in the
-/// order in which they are used.
-pub(crate) fn limit(used: &mut Vec<Used>, duplicates: &mut Vec<Twin>, config: &Config) {
+/// Keeps at most `config.limit` files of each class in each split, and their duplicates. Sorts the used files by split and
+/// index.
+pub(crate) fn apply_limit(used: &mut Vec<Used>, duplicates: &mut Vec<Duplicate>, config: &Config) {
     if let Some(limit) = config.limit {
-        used.sort_by_cached_key(|file| draw(config.seed, "limit", file.key));
+        used.sort_by_cached_key(|file| shuffle_key(config.seed, "limit", file.key));
         let mut counts: BTreeMap<(Split, Label), u64> = BTreeMap::new();
         used.retain(|file| {
             let count = counts.entry((file.split, file.label)).or_default();
@@ -169,13 +172,13 @@ pub(crate) fn limit(used: &mut Vec<Used>, duplicates: &mut Vec<Twin>, config: &C
             *count <= limit
         });
         let kept: BTreeSet<u32> = used.iter().map(|file| file.index).collect();
-        duplicates.retain(|twin| kept.contains(&twin.other));
+        duplicates.retain(|duplicate| kept.contains(&duplicate.other));
     }
     used.sort_by_key(|file| (file.split, file.index));
 }
 
-/// A file's place in an order that is random but for the seed, the purpose and the content.
-pub(crate) fn draw(seed: u64, purpose: &str, key: Hash) -> [u8; 32] {
+/// Returns a sort key that puts files in a pseudo-random order, which depends on the seed, the purpose and the content.
+pub(crate) fn shuffle_key(seed: u64, purpose: &str, key: Hash) -> [u8; 32] {
     *Digest::default().part(purpose, &seed.to_le_bytes()).part("file", key.as_bytes()).finish().as_bytes()
 }
 
@@ -195,8 +198,8 @@ mod tests {
             .collect()
     }
 
-    fn twins(twins: &[Twin]) -> Vec<(u32, u32)> {
-        twins.iter().map(|twin| (twin.index, twin.other)).collect()
+    fn indices(duplicates: &[Duplicate]) -> Vec<(u32, u32)> {
+        duplicates.iter().map(|duplicate| (duplicate.index, duplicate.other)).collect()
     }
 
     fn count(selection: &Selection, split: Split) -> usize {
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_in_the_test_split_is_the_one_that_is_used() {
+    fn prefers_the_duplicate_in_the_test_split() {
         let files = vec![
             candidate(0, "a", Label::Real, Some(Split::Train)),
             candidate(1, "a", Label::Real, Some(Split::Test)),
@@ -214,12 +217,12 @@ mod tests {
         let selection = select(files, &Config::default());
         let used: Vec<_> = selection.used.iter().map(|used| (used.index, used.split)).collect();
         assert_eq!(used, [(3, Split::Train), (1, Split::Test)]);
-        assert_eq!(twins(&selection.duplicates), [(0, 1), (2, 1)]);
+        assert_eq!(indices(&selection.duplicates), [(0, 1), (2, 1)]);
         assert_eq!(selection.duplicates[0].splits, [Split::Train, Split::Test]);
     }
 
     #[test]
-    fn bytes_under_both_labels_are_used_under_neither() {
+    fn rejects_equal_bytes_with_different_labels() {
         let files = vec![
             candidate(0, "a", Label::Real, None),
             candidate(1, "a", Label::Fake, None),
@@ -227,17 +230,17 @@ mod tests {
             candidate(3, "b", Label::Real, None),
         ];
         let selection = select(files, &Config::default());
-        assert_eq!(twins(&selection.conflicts), [(0, 1), (1, 0), (2, 1)]);
+        assert_eq!(indices(&selection.conflicts), [(0, 1), (1, 0), (2, 1)]);
         assert_eq!(selection.used.len(), 1);
         assert!(selection.duplicates.is_empty());
     }
 
     #[test]
-    fn missing_splits_are_cut_from_each_class_and_generator() {
+    fn missing_splits_take_a_share_of_each_class_and_generator() {
         let config = Config { val_fraction: 0.25, test_fraction: 0.2, ..Config::default() };
         let files = many(400, None);
         let selection = select(files.clone(), &config);
-        // Three strata of 100, 100 and 200: a fifth of each, and a quarter of the rest.
+        // Three strata of 100, 100 and 200 files: a fifth of each, and a quarter of the rest.
         assert_eq!(count(&selection, Split::Test), 20 + 20 + 40);
         assert_eq!(count(&selection, Split::Val), 20 + 20 + 40);
         let reals = |split| {
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_split_that_is_there_is_left_alone() {
+    fn keeps_the_splits_of_the_source() {
         let mut files = many(100, Some(Split::Train));
         files[3].split = Some(Split::Test);
         let selection = select(files, &Config::default());
@@ -260,8 +263,8 @@ mod tests {
     }
 
     #[test]
-    fn many_small_generators_together_give_their_share() {
-        // 60 generators of 4 images: a tenth of each is none, of all of them 24.
+    fn many_small_generators_give_their_share_together() {
+        // 60 generators of 4 images: a tenth of each rounds to 0, a tenth of all is 24.
         let fakes = (0..240).map(|i| candidate(i, &format!("fake {i}"), Label::Fake, Some(Split::Train)));
         let mut files: Vec<_> = fakes.map(|file| Candidate { generator: file.index / 4, ..file }).collect();
         files.extend((240..243).map(|i| candidate(i, &format!("real {i}"), Label::Real, Some(Split::Train))));
@@ -272,19 +275,19 @@ mod tests {
     }
 
     #[test]
-    fn parts_add_up_and_leave_no_side_empty() {
-        assert_eq!(parts(&[100, 100, 200], 0.2), [20, 20, 40]);
-        // Quotas of 0.3 three times and 9.1: the tenth file goes to the first of the larger remainders.
-        assert_eq!(parts(&[3, 3, 3, 91], 0.1), [1, 0, 0, 9]);
-        assert_eq!(parts(&[2], 0.9), [1]);
-        assert_eq!(parts(&[1, 1], 0.01).iter().sum::<usize>(), 1);
-        assert_eq!(parts(&[1], 0.4), [0]);
-        assert_eq!(parts(&[50], 0.0), [0]);
-        assert!(parts(&[], 0.5).is_empty());
+    fn apportioned_parts_add_up_and_leave_no_side_empty() {
+        assert_eq!(apportion(&[100, 100, 200], 0.2), [20, 20, 40]);
+        // Quotas of 0.3, 0.3, 0.3 and 9.1: the tenth file goes to the first of the larger remainders.
+        assert_eq!(apportion(&[3, 3, 3, 91], 0.1), [1, 0, 0, 9]);
+        assert_eq!(apportion(&[2], 0.9), [1]);
+        assert_eq!(apportion(&[1, 1], 0.01).iter().sum::<usize>(), 1);
+        assert_eq!(apportion(&[1], 0.4), [0]);
+        assert_eq!(apportion(&[50], 0.0), [0]);
+        assert!(apportion(&[], 0.5).is_empty());
     }
 
     #[test]
-    fn the_split_depends_on_content_and_seed_but_not_on_order() {
+    fn splits_depend_on_content_and_seed_but_not_on_order() {
         let config = Config::default();
         let validation = |files: Vec<Candidate>, config: &Config| {
             let mut keys: Vec<_> = select(files, config)
@@ -304,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_holds_for_each_class_in_each_split() {
+    fn limit_applies_to_each_class_in_each_split() {
         let config = Config { limit: Some(5), ..Config::default() };
         let mut files = many(400, None);
         files.extend(many(400, None).into_iter().map(|file| Candidate { index: file.index + 400, ..file }));
@@ -312,7 +315,7 @@ mod tests {
         for split in Split::ALL {
             assert_eq!(count(&selection, split), 10, "{split}");
         }
-        // Of what is not used nobody need know that it has copies.
+        // Duplicates of files beyond the limit are dropped too.
         assert_eq!(selection.duplicates.len(), 30);
     }
 }

@@ -1,4 +1,4 @@
-//! The audit on real and planted data.
+//! The audit on real images and on planted near-duplicates.
 
 #![expect(clippy::unwrap_used, reason = "a folder that cannot be read is a failed test")]
 
@@ -11,7 +11,7 @@ use pixels::encode::{self, Subsampling};
 use pixels::{Decoded, Filter, Limits, RgbImage, decode, resize_to};
 use rayon::prelude::*;
 
-/// All files that can be decoded, with the label and the split that their folders name.
+/// Decodes all files, with the labels and splits of their folders.
 fn load(folder: &Path) -> Vec<(String, Vec<u8>, Decoded, Label, Split)> {
     let mut paths: Vec<PathBuf> = walkdir::WalkDir::new(folder)
         .into_iter()
@@ -48,7 +48,7 @@ fn report(images: &[Observation]) -> (Vec<Pair>, Audit) {
 }
 
 #[test]
-fn mixed_formats_are_warned_of_by_name() {
+fn warns_of_mixed_formats() {
     let Some(folder) = testing::shared("data/mixed-formats") else { return };
     let (_, report) = report(&observe(&folder).1);
     assert_eq!(report.verdict, Verdict::Warning);
@@ -59,7 +59,7 @@ fn mixed_formats_are_warned_of_by_name() {
 }
 
 #[test]
-fn faces_pass_with_hardly_a_pair() {
+fn faces_pass_with_hardly_any_pairs() {
     let Some(folder) = testing::shared("data/faces") else { return };
     let (pairs, report) = report(&observe(&folder).1);
     assert_eq!(report.verdict, Verdict::Pass, "{:?}", report.shortcuts);
@@ -67,7 +67,7 @@ fn faces_pass_with_hardly_a_pair() {
     assert!((pairs.len() as u64) * 1000 < report.images, "{:?}", report.near_duplicates.pairs);
 }
 
-/// One change that leaves a picture the same to the eye.
+/// Makes a near-duplicate of an image.
 fn changed(image: &RgbImage, way: usize) -> RgbImage {
     let (width, height) = (image.width(), image.height());
     let resized = |scale: f32| {
@@ -79,7 +79,7 @@ fn changed(image: &RgbImage, way: usize) -> RgbImage {
         1 => resized(1.4),
         2 => decode(&encode::jpeg(image, 60, Subsampling::Quarter).unwrap(), &Limits::default()).unwrap().rgb,
         _ => {
-            // 94% of either side, from a corner that changes, mirrored.
+            // A crop of 94% of each side at a varying position, flipped.
             let (left, top) = (width * (way as u32 % 7) / 100, height * (way as u32 % 5) / 100);
             let mut cropped = pixels::degrade::crop(image, left, top, width * 94 / 100, height * 94 / 100).unwrap();
             pixels::degrade::flip_horizontal(&mut cropped);
@@ -89,7 +89,7 @@ fn changed(image: &RgbImage, way: usize) -> RgbImage {
 }
 
 #[test]
-fn planted_near_duplicates_are_found() {
+fn finds_planted_near_duplicates() {
     let Some(folder) = testing::shared("data/faces") else { return };
     let files = load(&folder);
     let mut images: Vec<Observation> =

@@ -1,4 +1,4 @@
-//! A program that is killed leaves what was there before, or what it was to make.
+//! A killed program leaves the old artifact or the new one.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -20,19 +20,19 @@ fn command(run: &Path, seed: u32) -> Command {
     command
 }
 
-/// The manifest of what is there, every file checked against it.
+/// Reads the manifest and verifies all files.
 fn complete(run: &Path) -> Option<Manifest> {
     Manifest::read_verified(&RunDir::new(run).ingest()).unwrap()
 }
 
 #[test]
-fn killed_at_any_moment_it_leaves_the_old_artifact_or_the_new_one() {
+fn leaves_the_old_artifact_or_the_new_one_when_killed() {
     let place = tempfile::tempdir().unwrap();
     let run = place.path();
     let (mut killed, mut seeds) = (0, Vec::new());
     for attempt in 0..30 {
         let mut child = command(run, attempt).spawn().unwrap();
-        // From before anything is written to after the end, more densely as time goes on.
+        // From before the first write to after the last one.
         sleep(Duration::from_millis(u64::from(attempt) * 6));
         child.kill().unwrap();
         killed += u32::from(!child.wait().unwrap().success());

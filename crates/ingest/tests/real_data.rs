@@ -1,4 +1,4 @@
-//! The shared photographs, where they are.
+//! Ingest of the shared photographs.
 
 mod common;
 
@@ -6,7 +6,7 @@ use artifacts::Split;
 use common::Workplace;
 
 #[test]
-fn faces_are_all_used() {
+fn uses_all_faces() {
     let Some(source) = testing::shared("data/faces") else { return };
     let ingested = Workplace::new();
     let ingested = ingested.ingest("run", &source, &[]).done();
@@ -17,7 +17,7 @@ fn faces_are_all_used() {
 }
 
 #[test]
-fn the_broken_file_among_mixed_formats_is_named() {
+fn names_the_broken_file_among_mixed_formats() {
     let Some(source) = testing::shared("data/mixed-formats") else { return };
     let place = Workplace::new();
     let ingested = place.ingest("run", &source, &[]).done();

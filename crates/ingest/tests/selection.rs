@@ -1,4 +1,4 @@
-//! What is used, what is rejected, and that threads change nothing.
+//! Selection and rejection of files, splits, and independence of the number of threads.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::{Workplace, patches, picture};
 use pixels::encode::{Subsampling, jpeg};
 
 #[test]
-fn unusable_files_are_listed_with_their_reasons() {
+fn lists_unusable_files_with_their_reasons() {
     let place = Workplace::new();
     place.add_splits(&["train", "test"], 10);
     let whole = picture(5000);
@@ -43,7 +43,7 @@ fn unusable_files_are_listed_with_their_reasons() {
 }
 
 #[test]
-fn too_many_unusable_files_stop_the_run() {
+fn fails_with_too_many_unusable_files() {
     let place = Workplace::new();
     place.add_splits(&["train"], 10).add("train/fake/a.jpg", b"a").add("train/fake/b.jpg", b"b");
     let message = place.ingest("run", &place.path("data"), &[]).failed(3);
@@ -51,36 +51,36 @@ fn too_many_unusable_files_stop_the_run() {
 }
 
 #[test]
-fn too_many_unusable_files_are_said_before_anything_is_compared_or_made_again() {
+fn fails_with_too_many_unusable_files_before_the_second_pass_is_repeated() {
     let place = Workplace::new();
     place.add_near_duplicates();
     let cut = place.ingest("whole", &place.path("data"), &[]).done().message();
-    assert!(cut.contains("made again"), "{cut}");
+    assert!(cut.contains("assigning the splits again"), "{cut}");
     for i in 0..20 {
         place.add(&format!("train/fake/broken{i}.jpg"), format!("<html>{i}").as_bytes());
     }
     let message = place.ingest("run", &place.path("data"), &[]).failed(3);
-    assert!(message.contains("20 not_an_image") && !message.contains("made again"), "{message}");
+    assert!(message.contains("20 not_an_image") && !message.contains("assigning the splits again"), "{message}");
     assert!(std::fs::read_to_string(place.path("run/rejected.jsonl")).unwrap().lines().count() == 20);
 }
 
 #[test]
-fn another_number_of_images_than_expected_brings_a_warning_where_it_is_that_data_set() {
+fn warns_of_an_unexpected_number_of_images_of_the_expected_data_set() {
     let place = Workplace::new();
     place.add_splits(&["train"], 10);
-    let said = |run: &str, dataset: &str, train: u32| {
+    let messages = |run: &str, dataset: &str, train: u32| {
         let expected = format!("expected={{dataset='{dataset}', train={train}}}");
         place.ingest(run, &place.path("data"), &[&expected]).done().message()
     };
     let data = place.path("data").to_string_lossy().into_owned();
-    let warning = "the source has 20 images, not 21 as ingest.expected says";
-    assert!(said("other", &data, 21).contains(warning));
-    assert!(!said("equal", &data, 20).contains("ingest.expected"));
-    assert!(!said("foreign", "kaggle:a/b", 21).contains("ingest.expected"));
+    let warning = "the source has 20 images, but ingest.expected states 21";
+    assert!(messages("other", &data, 21).contains(warning));
+    assert!(!messages("equal", &data, 20).contains("ingest.expected"));
+    assert!(!messages("foreign", "kaggle:a/b", 21).contains("ingest.expected"));
 }
 
 #[test]
-fn copies_are_no_fault() {
+fn duplicates_do_not_count_as_unusable() {
     let place = Workplace::new();
     place.add_splits(&["train"], 10);
     for i in 0..30 {
@@ -91,7 +91,7 @@ fn copies_are_no_fault() {
 }
 
 #[test]
-fn copies_of_what_is_broken_are_broken_and_not_taken_for_copies() {
+fn duplicates_of_unusable_files_are_unusable() {
     let place = Workplace::new();
     place.add_splits(&["train", "test"], 10);
     let grey = jpeg(&pixels::RgbImage::from_fn(32, 32, |_, _| [90; 3]), 90, Subsampling::Quarter).unwrap();
@@ -99,10 +99,10 @@ fn copies_of_what_is_broken_are_broken_and_not_taken_for_copies() {
         place
             .add(&format!("train/fake/refused{i}.jpg"), b"<html>429</html>")
             .add(&format!("train/fake/grey{i}.jpg"), &grey)
-            // Nothing has no label to contradict.
+            // An empty file is unusable, whatever its label.
             .add(&format!("train/{}/nothing{i}.jpg", if i == 0 { "real" } else { "fake" }), b"");
     }
-    // A training image that is a test image as well, and a copy within the split.
+    // A duplicate of a test image in training, and one within the training split.
     place.add("train/real/leak.jpg", &picture(1000)).add("train/real/copy.jpg", &picture(0));
     let ingested = place.ingest("run", &place.path("data"), &["max_rejected=0.3"]).done();
     let counts = ingested.summary().rejected_by_reason;
@@ -110,13 +110,13 @@ fn copies_of_what_is_broken_are_broken_and_not_taken_for_copies() {
     assert_eq!(counts, [("blank", 5), ("duplicate", 2), ("empty", 5), ("not_an_image", 5)]);
     let expected = ExactDuplicates { within_a_split: 1, across_splits: 1, across_labels: 0, leaked_test_images: 1 };
     assert_eq!(ingested.audit().exact_duplicates, Some(expected));
-    assert!(ingested.message().contains("1 test images also stand in training"), "{}", ingested.message());
+    assert!(ingested.message().contains("1 test images also occur in"), "{}", ingested.message());
     assert!(place.ingest("refused", &place.path("data"), &["max_rejected=0.2"]).failed(3).contains("27.3%"));
     assert!(ingested.rejected().iter().all(|row| row.id.is_some()));
 }
 
 #[test]
-fn any_number_of_threads_writes_the_same_bytes() {
+fn output_does_not_depend_on_the_number_of_threads() {
     let place = Workplace::new();
     place.add_splits(&["train"], 40).add("train/fake/cut.jpg", &picture(1)[..300]);
     let run = |name: &str, threads| {
@@ -129,7 +129,7 @@ fn any_number_of_threads_writes_the_same_bytes() {
 }
 
 #[test]
-fn a_limit_takes_few_of_each() {
+fn limit_applies_to_each_class_and_split() {
     let place = Workplace::new();
     place.add_splits(&["train", "test"], 20);
     let ingested = place.ingest("run", &place.path("data"), &["limit=3"]).done();
@@ -140,7 +140,7 @@ fn a_limit_takes_few_of_each() {
 }
 
 #[test]
-fn an_unchanged_source_is_not_ingested_again() {
+fn skips_an_unchanged_source() {
     let place = Workplace::new();
     place.add_splits(&["train"], 10);
     place.ingest("run", &place.path("data"), &[]).done();
@@ -154,7 +154,7 @@ fn an_unchanged_source_is_not_ingested_again() {
 }
 
 #[test]
-fn the_audit_names_a_shortcut_and_saving_again_removes_it() {
+fn audit_names_a_shortcut_and_reencoding_removes_it() {
     let place = Workplace::new();
     let picture = |number: u32, quality| {
         let wave = |x: u32, y: u32, k: u32| {
@@ -177,7 +177,7 @@ fn the_audit_names_a_shortcut_and_saving_again_removes_it() {
     assert!(!again.contains(&"JPEG quality".to_owned()), "{again:?}");
 }
 
-/// The file with an EXIF segment that names the camera's maker.
+/// Adds an EXIF segment with the maker of the camera.
 fn with_exif(jpeg: &[u8]) -> Vec<u8> {
     let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x0f\0\x02\0\0\0\x04cam\0\0\0\0\0".to_vec();
     let mut file = vec![0xff, 0xd8, 0xff, 0xe1];
@@ -188,7 +188,7 @@ fn with_exif(jpeg: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn stripping_leaves_nothing_of_a_file_but_its_pixels() {
+fn strip_keeps_only_pixels() {
     let place = Workplace::new();
     for i in 0..40 {
         place.add(
@@ -219,7 +219,7 @@ fn stripping_leaves_nothing_of_a_file_but_its_pixels() {
 }
 
 #[test]
-fn pictures_that_are_nearly_the_same_can_be_left_out() {
+fn drops_near_duplicates_if_configured() {
     let place = Workplace::new();
     let save = |number, quality| jpeg(&patches(number, 64, 64), quality, Subsampling::Full).unwrap();
     for i in 0..10 {
@@ -227,7 +227,7 @@ fn pictures_that_are_nearly_the_same_can_be_left_out() {
             .add(&format!("test/real/{i}.jpg"), &save(2 * i, 95))
             .add(&format!("test/fake/{i}.jpg"), &save(2 * i + 1, 95));
     }
-    // Another quality makes another file of the same picture.
+    // Another JPEG quality makes a near-duplicate.
     place.add("train/real/resaved.jpg", &save(0, 80)).add("train/real/other.jpg", &save(100, 80));
     let reasons = |run: &str, set: &[&str]| place.ingest(run, &place.path("data"), set).done().reasons();
     assert!(reasons("all", &[]).is_empty());
@@ -237,7 +237,7 @@ fn pictures_that_are_nearly_the_same_can_be_left_out() {
 }
 
 #[test]
-fn pictures_that_are_nearly_the_same_stay_on_one_side_of_a_cut() {
+fn near_duplicates_stay_in_one_split() {
     let place = Workplace::new();
     place.add_near_duplicates();
     let ingest = |run: &str, threads| place.ingest_with_threads(run, &place.path("data"), &[], threads).done();
@@ -250,9 +250,9 @@ fn pictures_that_are_nearly_the_same_stay_on_one_side_of_a_cut() {
 }
 
 #[test]
-fn a_cut_that_goes_through_groups_is_said_without_an_audit() {
+fn warns_of_divided_groups_even_without_an_audit() {
     let place = Workplace::new();
-    // All real images are one picture.
+    // All real images are near-duplicates.
     for i in 0..20_u8 {
         place
             .add(&format!("real/{i}.jpg"), &jpeg(&patches(0, 64, 64), 70 + i, Subsampling::Full).unwrap())
@@ -260,21 +260,20 @@ fn a_cut_that_goes_through_groups_is_said_without_an_audit() {
     }
     let message = place.ingest("run", &place.path("data"), &["audit=false"]).done().message();
     for split in ["test", "val"] {
-        let warning =
-            format!("warning: every group of real images that are nearly the same is too large for the {split} split");
+        let warning = format!("warning: every group of near-duplicate real images is too large for the {split} split");
         assert!(message.contains(&warning), "{message}");
     }
 }
 
 #[test]
-fn the_audit_warns_of_validation_images_that_are_trained_on() {
+fn audit_warns_of_validation_images_with_near_duplicates_in_training() {
     let place = Workplace::new();
     let save = |number, quality| jpeg(&patches(number, 64, 64), quality, Subsampling::Full).unwrap();
     for (number, class) in (0..80).zip(["real", "fake"].into_iter().cycle()) {
         place
             .add(&format!("train/{class}/{number}.jpg"), &save(number, 95))
             .add(&format!("test/{class}/{number}.jpg"), &save(1000 + number, 95));
-        // The source has this split, so that it is left as it is. Four of its twenty images are trained on.
+        // The validation split is the source's own and does not change. Four of its twenty images have near-duplicates.
         if number < 20 {
             place.add(&format!("val/{class}/{number}.jpg"), &save(if number < 4 { number } else { 2000 + number }, 80));
         }

@@ -1,34 +1,34 @@
-//! The simulated set: the same from the same seed, and told by its traces alone.
+//! Simulated sets: reproducible from the seed, and without shortcuts.
 
-#![expect(clippy::unwrap_used, reason = "a picture that cannot be made is a failed test")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use artifacts::roc_auc;
 use artifacts::schema::Verdict;
 use ingest::audit::{Observation, audit, near_duplicates};
-use ingest::simulated::{Sample, Spec};
 use pixels::{Limits, decode};
 use rayon::prelude::*;
+use sources::simulated::{SimulatedImage, SimulatedSet};
 
-fn make(spec: &str) -> Vec<Sample> {
-    let spec: Spec = spec.parse().unwrap();
-    (0..spec.len()).into_par_iter().map(|index| spec.sample(index).unwrap()).collect()
+fn make(set: &str) -> Vec<SimulatedImage> {
+    let set: SimulatedSet = set.parse().unwrap();
+    (0..set.len()).into_par_iter().map(|index| set.image(index).unwrap()).collect()
 }
 
 #[test]
-fn pictures_depend_on_seed_and_index_alone() {
+fn images_depend_on_seed_and_index_alone() {
     let whole = make("train=12,test=6,size=32,seed=5");
-    let spec: Spec = "train=12,test=6,size=32,seed=5".parse().unwrap();
-    for index in (0..spec.len()).rev() {
-        assert_eq!(spec.sample(index).unwrap(), whole[index as usize]);
+    let set: SimulatedSet = "train=12,test=6,size=32,seed=5".parse().unwrap();
+    for index in (0..set.len()).rev() {
+        assert_eq!(set.image(index).unwrap(), whole[index as usize]);
     }
-    // A larger training split leaves the test split as it is.
+    // A larger training split does not change the test split.
     assert_eq!(make("train=40,test=6,size=32,seed=5")[40..], whole[12..]);
     let other = make("train=12,test=6,size=32,seed=6");
     assert!(whole.iter().zip(&other).all(|(a, b)| a.jpeg != b.jpeg));
 }
 
 #[test]
-fn pictures_have_the_size_that_was_asked_for() {
+fn images_have_the_configured_size() {
     for size in [16, 40, 96] {
         for sample in make(&format!("train=10,test=0,size={size}")) {
             let decoded = decode(&sample.jpeg, &Limits::default()).unwrap();
@@ -37,9 +37,9 @@ fn pictures_have_the_size_that_was_asked_for() {
     }
 }
 
-/// File size, format and mean colour, alone and together, must leave the class open; so must the whole audit.
+/// File size and mean colours must not predict the class, alone or together, and the audit must pass.
 #[test]
-fn the_audit_passes_and_simple_features_tell_nothing() {
+fn audit_passes_and_simple_features_do_not_predict_the_class() {
     let samples = make("train=3000,test=0,size=64,seed=1");
     let (features, images): (Vec<[f64; 4]>, Vec<Observation>) = samples
         .par_iter()
@@ -80,7 +80,7 @@ fn cross_validated(features: &[[f64; 4]], fake: &[bool]) -> f64 {
         std::array::from_fn(|i| (features.iter().map(|row| (row[i] - mean[i]).powi(2)).sum::<f64>() / n).sqrt());
     let rows: Vec<[f64; 4]> =
         features.iter().map(|row| std::array::from_fn(|i| (row[i] - mean[i]) / deviation[i])).collect();
-    // Real and fake alternate, so pairs are dealt out.
+    // Real and fake images alternate, so that folds consist of pairs.
     let fold = |image: usize| image / 2 % 2;
     let score = |weights: &[f64; 5], row: &[f64; 4]| {
         weights[4] + row.iter().zip(weights).map(|(value, weight)| value * weight).sum::<f64>()

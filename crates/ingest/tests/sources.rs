@@ -1,4 +1,4 @@
-//! Folders, archives, lists and the simulation, through the program.
+//! The program on folders, zip archives, CSV lists, simulated sets and cached Kaggle data sets.
 
 mod common;
 
@@ -12,7 +12,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 #[test]
-fn a_folder_becomes_shards_of_its_pixels() {
+fn ingests_a_folder() {
     let place = Workplace::new();
     place.add_splits(&["train", "test"], 20).add("train/fake/gan/1.jpg", &picture(7777)).add("notes.txt", b"hello");
     let ingested = place.ingest("run", &place.path("data"), &[]).done();
@@ -20,7 +20,7 @@ fn a_folder_becomes_shards_of_its_pixels() {
     let summary = ingested.summary();
     assert_eq!((summary.seen, summary.rejected, summary.simulated), (81, 0, false));
     let count = |split: Split| summary.splits[&split].labels.values().sum::<u64>();
-    // The generator `gan` has one image, of which a tenth is none.
+    // A tenth of the single image of the generator `gan` rounds to 0.
     assert_eq!((count(Split::Train), count(Split::Val), count(Split::Test)), (37, 4, 40));
 
     let shards = ingested.shards(Split::Test);
@@ -37,7 +37,7 @@ fn a_folder_becomes_shards_of_its_pixels() {
 }
 
 #[test]
-fn a_zip_is_read_in_place_and_its_names_are_only_names() {
+fn reads_a_zip_in_place_and_extracts_nothing() {
     let place = Workplace::new();
     let path = place.path("set.zip");
     let mut zip = ZipWriter::new(File::create(&path).unwrap());
@@ -54,7 +54,7 @@ fn a_zip_is_read_in_place_and_its_names_are_only_names() {
     add("set\\test\\fake\\5.jpg", stored, &picture(5));
     add("set/readme.md", deflated, b"no image");
     add("__MACOSX/set/test/real/._1.jpg", stored, b"a fork");
-    // A small file that unpacks to more than any image may have.
+    // A small file that unpacks to more bytes than any image may have.
     add("set/test/fake/bomb.jpg", deflated, &vec![0; 10 << 20]);
     zip.finish().unwrap();
 
@@ -72,13 +72,13 @@ fn a_zip_is_read_in_place_and_its_names_are_only_names() {
     );
     assert_eq!(ingested.reasons()["set/test/fake/bomb.jpg"], "too_large");
     assert_eq!(ingested.shards(Split::Test).pixels(2), expected_pixels(&picture(2)));
-    // Nothing was unpacked anywhere near.
+    // Nothing was extracted.
     let left: Vec<_> = fs::read_dir(place.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
 }
 
 #[test]
-fn a_pipe_that_is_named_as_an_image_is_rejected_and_not_waited_for() {
+fn rejects_a_pipe_without_waiting_for_it() {
     let place = Workplace::new();
     place.add_splits(&["test"], 2);
     if !testing::make_fifos(&[&place.path("data/test/real/pipe.jpg")]) {
@@ -89,7 +89,7 @@ fn a_pipe_that_is_named_as_an_image_is_rejected_and_not_waited_for() {
 }
 
 #[test]
-fn a_list_names_paths_labels_splits_and_generators() {
+fn reads_paths_labels_splits_and_generators_from_a_csv() {
     let place = Workplace::new();
     for number in 0..4 {
         place.add(&format!("{number}.jpg"), &picture(number));
@@ -110,7 +110,7 @@ fn a_list_names_paths_labels_splits_and_generators() {
 }
 
 #[test]
-fn a_wrong_list_says_the_line() {
+fn error_names_the_line_of_an_invalid_csv() {
     let place = Workplace::new();
     place.add("list.csv", b"path,label\n0.jpg,real\n1.jpg,perhaps\n");
     let message = place.ingest("run", &place.path("data/list.csv"), &[]).failed(3);
@@ -124,7 +124,7 @@ fn a_wrong_list_says_the_line() {
 }
 
 #[test]
-fn the_simulation_needs_no_files() {
+fn ingests_a_simulated_set() {
     let place = Workplace::new();
     let source = Path::new("simulated:train=20,test=8,size=16,seed=3");
     let ingested = place.ingest("run", source, &[]).done();
@@ -138,7 +138,7 @@ fn the_simulation_needs_no_files() {
 }
 
 #[test]
-fn a_data_set_in_kagglehubs_cache_needs_no_network() {
+fn ingests_a_cached_kaggle_data_set_offline() {
     let place = Workplace::new();
     place.add("datasets/owner/set/versions/3/test/real/1.jpg", &picture(1));
     place.add("datasets/owner/set/versions/3/test/fake/2.jpg", &picture(2)).add("datasets/owner/set/3.complete", b"");
@@ -149,7 +149,7 @@ fn a_data_set_in_kagglehubs_cache_needs_no_network() {
 }
 
 #[test]
-fn a_source_that_cannot_be_used_says_what_to_do() {
+fn errors_of_unusable_sources_give_advice() {
     let place = Workplace::new();
     let message = place.ingest("run", &place.path("nothing"), &[]).failed(3);
     assert!(message.contains("there is no") && message.contains("kaggle:owner/slug"), "{message}");

@@ -1,6 +1,6 @@
-//! Parquet tables of images, as the Hugging Face hub has them.
+//! Ingest of parquet tables like those of the Hugging Face hub.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod common;
 
@@ -48,9 +48,9 @@ fn images(files: &[Vec<u8>]) -> ArrayRef {
 }
 
 #[test]
-fn classes_of_the_hub_go_by_their_names_and_splits_by_those_of_files() {
+fn reads_class_names_of_the_hub_and_splits_from_file_names() {
     let place = Workplace::new();
-    // As `load_dataset("imagefolder")` numbers them: by the alphabet.
+    // `load_dataset("imagefolder")` numbers classes alphabetically.
     let hub = r#"{"info": {"features": {"image": {"_type": "Image"}, "label": {"names": ["FAKE", "REAL"], "_type": "ClassLabel"}}}}"#;
     for (start, name) in [
         (0, "train-00000-of-00002"),
@@ -74,14 +74,14 @@ fn classes_of_the_hub_go_by_their_names_and_splits_by_those_of_files() {
         assert_eq!(sample.label, if row.is_multiple_of(2) { Label::Fake } else { Label::Real }, "{}", sample.path);
         assert_eq!(sample.path.ends_with(".jpg"), row != 3, "{}", sample.path);
     }
-    assert!(!ingested.message().contains("0 is taken for real"), "{}", ingested.message());
+    assert!(!ingested.message().contains("0 is read as real"), "{}", ingested.message());
     let one = place.ingest_with_threads("one", &place.path("data"), &[], 1).done();
     assert_eq!(one.files(), place.ingest_with_threads("five", &place.path("data"), &[], 5).done().files());
     assert_eq!(one.files(), ingested.files());
 }
 
 #[test]
-fn tables_of_text_and_numbers_name_generators_and_broken_rows_are_listed() {
+fn reads_text_and_numbered_labels_and_generators_and_lists_broken_rows() {
     let place = Workplace::new();
     let table = |labels: ArrayRef, broken: bool| {
         let mut files = files(0..40);
@@ -118,10 +118,10 @@ fn tables_of_text_and_numbers_name_generators_and_broken_rows_are_listed() {
     let path = place.path("data/numbers.parquet");
     write(&path, table(numbers(), false), Compression::UNCOMPRESSED, None);
     let ingested = place.ingest("numbers", &path, &[]).done();
-    assert!(ingested.message().contains("0 is taken for real and 1 for fake"), "{}", ingested.message());
+    assert!(ingested.message().contains("0 is read as real and 1 as fake"), "{}", ingested.message());
     assert!(ingested.paths(Split::Train).len() > 20);
     let turned = place.ingest("turned", &path, &["labels={0='fake', 1='real'}"]).done();
-    assert!(!turned.message().contains("0 is taken for real"), "{}", turned.message());
+    assert!(!turned.message().contains("0 is read as real"), "{}", turned.message());
     let label = |ingested: &common::Ingested| {
         let samples = ingested.samples(Split::Train);
         samples.into_iter().map(|sample| (sample.path, sample.label)).collect::<BTreeMap<_, _>>()
@@ -136,7 +136,7 @@ fn with_images(rows: usize, columns: Vec<(&'static str, ArrayRef)>) -> Vec<(&'st
 }
 
 #[test]
-fn numbers_and_names_of_classes_are_not_mixed_and_unknown_splits_not_passed_over() {
+fn rejects_mixed_numbers_and_names_and_unknown_splits() {
     let place = Workplace::new();
     let hub = r#"{"info": {"features": {"label": {"names": ["fake", "real"], "_type": "ClassLabel"}}}}"#;
     let numbers = || Arc::new((0..20).map(|row| Some(row % 2)).collect::<Int64Array>()) as ArrayRef;
@@ -144,15 +144,18 @@ fn numbers_and_names_of_classes_are_not_mixed_and_unknown_splits_not_passed_over
     write("mixed/train.parquet", with_images(20, vec![("label", numbers())]), Some(hub));
     write("mixed/test.parquet", with_images(20, vec![("label", numbers())]), None);
     let message = place.ingest("mixed", &place.path("mixed"), &[]).failed(3);
-    assert!(message.contains("test.parquet` numbers its classes") && message.contains("train.parquet"), "{message}");
+    assert!(
+        message.contains("test.parquet` are numbers without names") && message.contains("train.parquet"),
+        "{message}"
+    );
 
     let holdout: ArrayRef = Arc::new(StringArray::from(vec!["holdout"; 20]));
     write("splits.parquet", with_images(20, vec![("label", numbers()), ("split", holdout)]), Some(hub));
     let message = place.ingest("splits", &place.path("splits.parquet"), &[]).failed(3);
-    assert!(message.contains("the split `holdout` of row 0 is not known"), "{message}");
+    assert!(message.contains("unknown split `holdout` in row 0"), "{message}");
     place.ingest("splits", &place.path("splits.parquet"), &["splits.holdout=test"]).done();
 
-    // However the numbers are written, it is said what they are taken for.
+    // The notice appears for every way to write the numbers.
     let text: ArrayRef = Arc::new((0..20).map(|row| Some(["0", "1"][row % 2])).collect::<StringArray>());
     let floats: ArrayRef =
         Arc::new((0..20).map(|row| (row != 7).then_some(f64::from(row % 2))).collect::<Float64Array>());
@@ -161,11 +164,11 @@ fn numbers_and_names_of_classes_are_not_mixed_and_unknown_splits_not_passed_over
         let file = format!("{name}.parquet");
         write(&file, with_images(20, vec![("label", labels)]), hub);
         let ingested = place.ingest(name, &place.path(&file), &["max_rejected=0.1"]).done();
-        assert!(ingested.message().contains("0 is taken for real"), "{name}: {}", ingested.message());
+        assert!(ingested.message().contains("0 is read as real"), "{name}: {}", ingested.message());
         assert_eq!(ingested.reasons().len(), usize::from(name == "floats"), "{name}");
     }
 
-    // Without a column of labels the files' own names say them, and otherwise it is said what was looked for.
+    // Without a column of labels, the names of the tables are used. Otherwise the error lists the expected columns.
     write("classes/real.parquet", with_images(20, vec![]), None);
     let fakes = vec![("image", images(&files(100..120)))];
     write("classes/fake.parquet", fakes, None);
@@ -175,19 +178,16 @@ fn numbers_and_names_of_classes_are_not_mixed_and_unknown_splits_not_passed_over
     assert_eq!((counts(Label::Real), counts(Label::Fake)), (20, 20));
     write("alone/train.parquet", with_images(20, vec![]), None);
     let message = place.ingest("alone", &place.path("alone"), &[]).failed(3);
-    assert!(message.contains("train.parquet") && message.contains("no column says the class"), "{message}");
+    assert!(message.contains("train.parquet") && message.contains("it has no column of labels"), "{message}");
 }
 
 #[test]
-fn what_is_no_table_of_images_is_refused_by_name() {
+fn rejects_tables_without_images_and_damaged_tables() {
     let place = Workplace::new();
     let words: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
     write(&place.path("data/text.parquet"), vec![("text", words)], Compression::UNCOMPRESSED, None);
     let message = place.ingest("text", &place.path("data"), &[]).failed(3);
-    assert!(
-        message.contains("text.parquet") && message.contains("no column has the bytes of image files"),
-        "{message}"
-    );
+    assert!(message.contains("text.parquet") && message.contains("it has no column of image files"), "{message}");
     let labelled = |labels: Vec<&str>| -> Vec<(&str, ArrayRef)> {
         let files = files(0..labels.len() as u32);
         vec![("image", images(&files)), ("label", Arc::new(StringArray::from(labels)) as ArrayRef)]
@@ -196,7 +196,7 @@ fn what_is_no_table_of_images_is_refused_by_name() {
     write(&path, labelled(vec!["cat", "dog", "cat"]), Compression::GZIP(Default::default()), None);
     let message = place.ingest("animals", &path, &[]).failed(3);
     assert!(message.contains("its label `cat` names no class"), "{message}");
-    // A damaged file is an error and no end of the program.
+    // A damaged table is an error and not a crash.
     let whole = fs::read(&path).unwrap();
     let cut = place.path("data/cut.parquet");
     for length in [0, 4, whole.len() / 2, whole.len() - 1] {

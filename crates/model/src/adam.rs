@@ -1,132 +1,31 @@
-//! Adam (Kingma and Ba, arXiv 1412.6980) over all parameters in one pass, with `torch.optim.Adam`'s arithmetic.
+//! Adam (Kingma and Ba, arXiv 1412.6980) over all parameters of a network, with `torch.optim.Adam`'s arithmetic.
 
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use kernels::adam::AdamStep;
 
-use crate::accelerator::Moments;
+use crate::backend::Moments;
 use crate::error::{Error, Result};
 use crate::network::Network;
-use crate::parameters::Flat;
+use crate::tensor_table::TensorTable;
 
-/// Adam's constants; no weight decay.
+/// Adam's hyperparameters. There is no weight decay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamConfig {
     /// Learning rate.
     pub lr: f64,
-    /// Decay of the mean of the gradients.
+    /// Decay of the first moment, the mean of the gradients.
     pub beta1: f64,
-    /// Decay of the mean of their squares.
+    /// Decay of the second moment, the mean of the squared gradients.
     pub beta2: f64,
-    /// Added to the square root, outside of it.
+    /// Added to the square root of the second moment.
     pub eps: f64,
 }
 
 impl Default for AdamConfig {
     fn default() -> Self {
         Self { lr: 1e-4, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
-    }
-}
-
-const STEP: &str = "step";
-const MEAN: &str = "exp_avg.";
-const SQUARE: &str = "exp_avg_sq.";
-
-/// The optimiser with its moments.
-#[derive(Debug)]
-pub struct Adam {
-    /// May be changed between steps, as a schedule does.
-    pub config: AdamConfig,
-    steps: u32,
-    mean: Flat,
-    square: Flat,
-    /// The moments where an accelerator has the parameters; the host's are out of date then.
-    remote: Option<Box<dyn Moments>>,
-}
-
-impl Adam {
-    /// An optimiser that has not seen a step.
-    ///
-    /// # Errors
-    /// Those of the device.
-    pub fn new(config: AdamConfig, network: &Network) -> Result<Self> {
-        let table = network.flat_parameters().table();
-        let (mean, square) = (Flat::zeros(table)?, Flat::zeros(table)?);
-        Ok(Self { config, steps: 0, mean, square, remote: network.remote_moments()? })
-    }
-
-    /// Steps taken so far.
-    #[must_use]
-    pub fn steps(&self) -> u32 {
-        self.steps
-    }
-
-    /// Moves the parameters along the gradients of the last [`Network::train_step`].
-    ///
-    /// # Errors
-    /// Those of the device.
-    pub fn step(&mut self, network: &mut Network) -> Result<()> {
-        self.steps += 1;
-        let update = self.config.step(self.steps);
-        if let Some(remote) = &mut self.remote {
-            return remote.step(update);
-        }
-        let (parameters, gradients) = network.parameters_and_gradients();
-        parameters.write(|p| {
-            gradients.read(|g| self.mean.write(|m| self.square.write(|v| update.apply(p, g, m, v))))
-        })????;
-        Ok(())
-    }
-
-    /// The state under `step`, `exp_avg.<parameter>` and `exp_avg_sq.<parameter>`, to be written beside a checkpoint.
-    ///
-    /// # Errors
-    /// Those of the device.
-    pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
-        let mut state = BTreeMap::new();
-        state.insert(STEP.to_owned(), Tensor::new(self.steps, &Device::Cpu)?);
-        let moments = match &self.remote {
-            None => [self.mean.views()?, self.square.views()?],
-            Some(remote) => {
-                let (mut mean, mut square) = (Flat::zeros(self.mean.table())?, Flat::zeros(self.square.table())?);
-                mean.write(|mean| square.write(|square| remote.download(mean, square)))???;
-                [mean.views()?, square.views()?]
-            }
-        };
-        for (prefix, views) in [MEAN, SQUARE].into_iter().zip(moments) {
-            state.extend(views.into_iter().map(|(name, view)| (format!("{prefix}{name}"), view)));
-        }
-        Ok(state)
-    }
-
-    /// An optimiser that goes on where [`Adam::state`] was taken. Other tensors in `state` are left alone.
-    ///
-    /// # Errors
-    /// [`Error::OptimiserState`] with the tensor that is missing or has another shape.
-    pub fn from_state(config: AdamConfig, network: &Network, state: &BTreeMap<String, Tensor>) -> Result<Self> {
-        let find = |name: &str| state.get(name).ok_or_else(|| Error::OptimiserState(format!("{name} is missing")));
-        let mut adam = Self::new(config, network)?;
-        adam.steps = find(STEP)?.to_dtype(DType::U32)?.to_scalar()?;
-        for (prefix, flat) in [(MEAN, &mut adam.mean), (SQUARE, &mut adam.square)] {
-            for (name, shape, entry) in flat.table().clone().entries() {
-                let name = format!("{prefix}{name}");
-                let tensor = find(&name)?;
-                if tensor.dims() != shape.as_slice() || tensor.dtype() != DType::F32 {
-                    return Err(Error::OptimiserState(format!(
-                        "{name} is {:?} {:?} instead of F32 {shape:?}",
-                        tensor.dtype(),
-                        tensor.dims()
-                    )));
-                }
-                let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-                flat.write(|flat| flat[entry.range()].copy_from_slice(&values))?;
-            }
-        }
-        if let Some(remote) = &mut adam.remote {
-            adam.mean.read(|mean| adam.square.read(|square| remote.upload(mean, square)))???;
-        }
-        Ok(adam)
     }
 }
 
@@ -146,4 +45,87 @@ impl AdamConfig {
             eps: self.eps as f32,
         }
     }
+}
+
+const STEP: &str = "step";
+const FIRST_MOMENT: &str = "exp_avg.";
+const SECOND_MOMENT: &str = "exp_avg_sq.";
+
+/// The optimiser with its moments, which are on the network's device.
+#[derive(Debug)]
+pub struct Adam {
+    /// May be changed between steps, for a learning-rate schedule.
+    pub config: AdamConfig,
+    steps: u32,
+    moments: Box<dyn Moments>,
+}
+
+impl Adam {
+    /// Creates an optimiser for the parameters of `network`, with moments of zero.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn new(config: AdamConfig, network: &Network) -> Result<Self> {
+        Ok(Self { config, steps: 0, moments: network.new_moments()? })
+    }
+
+    /// Steps taken so far.
+    #[must_use]
+    pub fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// Updates the parameters with the gradients of the last training step. `network` must be the one that the optimiser was
+    /// created for.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn step(&mut self, _network: &mut Network) -> Result<()> {
+        self.steps += 1;
+        self.moments.step(self.config.step(self.steps))
+    }
+
+    /// Returns the state under `step`, `exp_avg.<parameter>` and `exp_avg_sq.<parameter>`, for a checkpoint.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
+        let mut state = BTreeMap::new();
+        state.insert(STEP.to_owned(), Tensor::new(self.steps, &Device::Cpu)?);
+        for (prefix, moments) in [FIRST_MOMENT, SECOND_MOMENT].into_iter().zip(self.moments.tensors()?) {
+            state.extend(moments.views()?.into_iter().map(|(name, view)| (format!("{prefix}{name}"), view)));
+        }
+        Ok(state)
+    }
+
+    /// Creates an optimiser that continues from a state of [`Adam::state`]. Other tensors in `state` are ignored.
+    ///
+    /// # Errors
+    /// [`Error::OptimiserState`] with the name of a tensor that is missing or has another shape.
+    pub fn from_state(config: AdamConfig, network: &Network, state: &BTreeMap<String, Tensor>) -> Result<Self> {
+        let mut adam = Self::new(config, network)?;
+        adam.steps = find(state, STEP)?.to_dtype(DType::U32)?.to_scalar()?;
+        let table = &network.layers().parameters;
+        adam.moments.write(&flatten(state, FIRST_MOMENT, table)?, &flatten(state, SECOND_MOMENT, table)?)?;
+        Ok(adam)
+    }
+}
+
+fn find<'a>(state: &'a BTreeMap<String, Tensor>, name: &str) -> Result<&'a Tensor> {
+    state.get(name).ok_or_else(|| Error::OptimiserState(format!("{name} is missing")))
+}
+
+/// The tensors of `state` whose names start with `prefix`, in the order of `table`.
+fn flatten(state: &BTreeMap<String, Tensor>, prefix: &str, table: &TensorTable) -> Result<Vec<f32>> {
+    let mut values = Vec::with_capacity(table.len());
+    for (name, shape, _) in table.entries() {
+        let name = format!("{prefix}{name}");
+        let tensor = find(state, &name)?;
+        if tensor.dims() != shape.as_slice() || tensor.dtype() != DType::F32 {
+            let (dtype, dims) = (tensor.dtype(), tensor.dims());
+            return Err(Error::OptimiserState(format!("{name} is {dtype:?} {dims:?} instead of F32 {shape:?}")));
+        }
+        values.extend(tensor.flatten_all()?.to_vec1::<f32>()?);
+    }
+    Ok(values)
 }

@@ -1,8 +1,72 @@
-//! What goes into a network, pixels and how they are normalised, and what comes out.
+//! The input and output of a network: pixels with their normalisation, scores and heat maps.
 
 use artifacts::schema::MINIMUM_SIDE;
 
-use crate::error::{Error, Result};
+/// Why a network cannot take a batch, its labels, or a gradient.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The batch is empty.
+    #[error("the batch holds no image")]
+    EmptyBatch,
+    /// The number of bytes is not n x h x w x 3.
+    #[error("a batch of {n} images of {height}x{width} RGB pixels needs {expected} bytes, but {actual} were given")]
+    BatchBytes {
+        /// Images in the batch.
+        n: usize,
+        /// Rows of each image.
+        height: usize,
+        /// Columns of each image.
+        width: usize,
+        /// `n * height * width * 3`, or `usize::MAX` where that overflows.
+        expected: usize,
+        /// Length of the slice.
+        actual: usize,
+    },
+    /// The image is smaller than the network's total stride.
+    #[error("images of {height}x{width} are too small: each side must be at least {minimum}")]
+    ImageTooSmall {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+        /// The smallest accepted side.
+        minimum: usize,
+    },
+    /// The number of labels, or classes, differs from the number of images.
+    #[error("the batch has {images} images but {labels} labels")]
+    LabelCount {
+        /// Images in the batch.
+        images: usize,
+        /// Labels, or classes, given.
+        labels: usize,
+    },
+    /// The head has no such class.
+    #[error("label {label} of image {index} is out of range: the network has {classes} classes")]
+    LabelRange {
+        /// Position in the batch.
+        index: usize,
+        /// The class index given.
+        label: usize,
+        /// Classes of the head.
+        classes: usize,
+    },
+    /// Batch statistics of a single value have no variance.
+    #[error("batch norm cannot train on one value per channel in `{layer}`: use a larger batch or larger images")]
+    OneValuePerChannel {
+        /// The first normalisation layer with a single value per channel.
+        layer: String,
+    },
+    /// A gradient does not have the shape of the last forward pass.
+    #[error("`{what}` has shape {actual:?} but {expected:?} is needed")]
+    Shape {
+        /// The tensor's name.
+        what: String,
+        /// The required shape.
+        expected: Vec<usize>,
+        /// The given shape.
+        actual: Vec<usize>,
+    },
+}
 
 /// Mean and standard deviation per colour channel, of pixels scaled to 0..=1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,20 +77,8 @@ pub struct Normalisation {
     pub std: [f32; 3],
 }
 
-impl Normalisation {
-    /// Checks that every byte becomes a number.
-    ///
-    /// # Errors
-    /// [`Error::Normalisation`].
-    pub fn check(&self) -> Result<()> {
-        let sound =
-            self.mean.iter().all(|mean| mean.is_finite()) && self.std.iter().all(|std| std.is_finite() && *std > 0.0);
-        if sound { Ok(()) } else { Err(Error::Normalisation(*self)) }
-    }
-}
-
 impl Default for Normalisation {
-    /// ImageNet's, which torchvision's and timm's ResNet weights were trained with.
+    /// ImageNet's statistics, which the ResNet weights of torchvision and timm were trained with.
     fn default() -> Self {
         Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
     }
@@ -45,7 +97,7 @@ pub struct PixelBatch<'a> {
     pub width: usize,
 }
 
-/// Images and their size: what a workspace is planned for.
+/// The number of images in a batch and their size. Workspaces are allocated per batch shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BatchShape {
     /// Number of images.
@@ -62,22 +114,22 @@ impl PixelBatch<'_> {
         BatchShape { images: self.n, height: self.height, width: self.width }
     }
 
-    /// Checks that the batch is not empty, not too small and as long as its shape says.
+    /// Checks that the batch is not empty, that the images are not too small, and that the bytes match the shape.
     ///
     /// # Errors
-    /// [`Error::EmptyBatch`], [`Error::ImageTooSmall`] or [`Error::BatchBytes`].
-    pub fn check(&self) -> Result<()> {
+    /// [`InputError::EmptyBatch`], [`InputError::ImageTooSmall`] or [`InputError::BatchBytes`].
+    pub fn check(&self) -> Result<(), InputError> {
         let Self { data, n, height, width } = *self;
         if n == 0 {
-            return Err(Error::EmptyBatch);
+            return Err(InputError::EmptyBatch);
         }
         if height.min(width) < MINIMUM_SIDE {
-            return Err(Error::ImageTooSmall { height, width, minimum: MINIMUM_SIDE });
+            return Err(InputError::ImageTooSmall { height, width, minimum: MINIMUM_SIDE });
         }
         let expected = [height, width, 3].iter().try_fold(n, |size, &side| size.checked_mul(side));
         if expected != Some(data.len()) {
             let expected = expected.unwrap_or(usize::MAX);
-            return Err(Error::BatchBytes { n, height, width, expected, actual: data.len() });
+            return Err(InputError::BatchBytes { n, height, width, expected, actual: data.len() });
         }
         Ok(())
     }
@@ -105,13 +157,13 @@ impl Logits {
         self.values.is_empty()
     }
 
-    /// The scores of each image in turn.
+    /// Iterates over the scores of each image.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.values.chunks_exact(self.classes)
     }
 }
 
-/// What a training step tells about itself.
+/// The result of a training step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepOutput {
     /// Mean cross-entropy of the batch, in nats.
@@ -123,7 +175,7 @@ pub struct StepOutput {
 /// A Grad-CAM heat map: `[height, width]`, not negative, at the resolution of the layer it was taken from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeatMap {
-    /// Row-major values; zero everywhere where nothing speaks for the class.
+    /// Row-major values; all zero if nothing in the image supports the class.
     pub values: Vec<f32>,
     /// Rows.
     pub height: usize,

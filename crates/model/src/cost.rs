@@ -3,8 +3,8 @@
 use kernels::ConvShape;
 use kernels::pixels::COLOURS;
 
-use crate::architecture::Plan;
 use crate::batch::BatchShape;
+use crate::layers::LayerList;
 use crate::network::Network;
 use crate::shapes::{BlockShapes, LayerShapes};
 
@@ -22,19 +22,19 @@ impl Network {
     /// Returns the cost of an inference on an image of `height` x `width` pixels.
     #[must_use]
     pub fn inference_cost(&self, height: usize, width: usize) -> Cost {
-        inference(self.plan(), height, width)
+        inference(self.layers(), height, width)
     }
 
     /// Returns the cost of a training step per image of `height` x `width` pixels: forward, the gradients of the weights and
     /// of the inputs. The gradient of the pixels is not computed.
     #[must_use]
     pub fn training_cost(&self, height: usize, width: usize) -> Cost {
-        training(self.plan(), height, width)
+        training(self.layers(), height, width)
     }
 }
 
-fn shapes(plan: &Plan, height: usize, width: usize) -> LayerShapes {
-    LayerShapes::new(plan, BatchShape { images: 1, height, width })
+fn shapes(layers: &LayerList, height: usize, width: usize) -> LayerShapes {
+    LayerShapes::new(layers, BatchShape { images: 1, height, width })
 }
 
 fn input(shape: &ConvShape) -> u64 {
@@ -50,13 +50,13 @@ fn operations(shape: &ConvShape) -> u64 {
 }
 
 /// Operations of all layers, forward.
-fn all_operations(plan: &Plan, shapes: &LayerShapes) -> u64 {
-    shapes.iter().map(operations).sum::<u64>() + 2 * plan.head.weight.range().len() as u64
+fn all_operations(layers: &LayerList, shapes: &LayerShapes) -> u64 {
+    shapes.iter().map(operations).sum::<u64>() + 2 * layers.head.weight.range().len() as u64
 }
 
 /// Elements of a block's output.
 fn block_output(block: &BlockShapes) -> u64 {
-    block.main.last().map_or(0, output)
+    output(block.output())
 }
 
 /// Elements of the pixels: the CUDA kernels store a fourth channel.
@@ -69,8 +69,8 @@ fn pooled(shapes: &LayerShapes) -> u64 {
     (shapes.pooled.0 * shapes.pooled.1 * shapes.stem.outputs) as u64
 }
 
-fn inference(plan: &Plan, height: usize, width: usize) -> Cost {
-    let shapes = shapes(plan, height, width);
+fn inference(layers: &LayerList, height: usize, width: usize) -> Cost {
+    let shapes = shapes(layers, height, width);
     let pixels = pixels(&shapes.stem);
     // The pixels are written and read; the pooling applies the stem's batch norm while it reads.
     let mut elements = pixels + pixels + 2 * output(&shapes.stem) + pooled(&shapes);
@@ -78,11 +78,11 @@ fn inference(plan: &Plan, height: usize, width: usize) -> Cost {
     elements += shapes.iter().skip(1).map(|layer| input(layer) + output(layer)).sum::<u64>();
     elements += shapes.blocks.iter().map(block_output).sum::<u64>();
     let last = shapes.blocks.last().map_or(pooled(&shapes), block_output);
-    Cost { operations: all_operations(plan, &shapes), elements: elements + last }
+    Cost { operations: all_operations(layers, &shapes), elements: elements + last }
 }
 
-fn training(plan: &Plan, height: usize, width: usize) -> Cost {
-    let shapes = shapes(plan, height, width);
+fn training(layers: &LayerList, height: usize, width: usize) -> Cost {
+    let shapes = shapes(layers, height, width);
     let LayerShapes { stem, blocks, .. } = &shapes;
     let (pixels, pooled) = (pixels(stem), pooled(&shapes));
     // Each convolution, the statistics of its output, and the gradient of its weight.
@@ -106,7 +106,7 @@ fn training(plan: &Plan, height: usize, width: usize) -> Cost {
     }
     // The average over all positions, forward and backward.
     elements += 2 * blocks.last().map_or(pooled, block_output);
-    Cost { operations: 3 * all_operations(plan, &shapes) - operations(stem), elements }
+    Cost { operations: 3 * all_operations(layers, &shapes) - operations(stem), elements }
 }
 
 #[cfg(test)]
@@ -114,8 +114,8 @@ mod tests {
     use super::*;
     use crate::architecture::Architecture;
 
-    fn resnet50() -> Plan {
-        Plan::new(&Architecture::by_name("resnet50").unwrap(), 1000)
+    fn resnet50() -> LayerList {
+        LayerList::new(&Architecture::by_name("resnet50").unwrap(), 1000)
     }
 
     #[test]
@@ -134,18 +134,18 @@ mod tests {
     #[test]
     fn counts_every_operand_of_a_small_network() {
         // A stem of 8 channels and one bottleneck of 8 and 32 with a projection, on 8 x 8 pixels.
-        let plan = Plan::new(&Architecture::bottlenecks(8, &[1]), 2);
+        let layers = LayerList::new(&Architecture::bottlenecks(8, &[1]), 2);
         let (pixels, stem, pooled) = (8 * 8 * 4, 4 * 4 * 8, 2 * 2 * 8);
         let (narrow, wide) = (2 * 2 * 8, 2 * 2 * 32);
         let convolutions = (pooled + narrow) + (narrow + narrow) + (narrow + wide) + (pooled + wide);
         let at_the_stem = pixels + (pixels + stem) + (stem + pooled);
-        assert_eq!(inference(&plan, 8, 8).elements, at_the_stem + convolutions + wide + wide);
+        assert_eq!(inference(&layers, 8, 8).elements, at_the_stem + convolutions + wide + wide);
 
         let forward = at_the_stem + stem + convolutions + (narrow + narrow + wide + wide);
         let applied = 2 * narrow + 2 * narrow + 3 * wide;
         let join = wide + wide + 2 * wide + wide;
         let backward = join + 3 * wide + 3 * wide + 2 * (5 * narrow) + 2 * convolutions;
         let stem_backward = (2 * pooled + stem) + 5 * stem + (pixels + stem);
-        assert_eq!(training(&plan, 8, 8).elements, forward + applied + wide + wide + backward + stem_backward);
+        assert_eq!(training(&layers, 8, 8).elements, forward + applied + wide + wide + backward + stem_backward);
     }
 }

@@ -1,29 +1,40 @@
-//! Where to compute, as configurations and options name it.
+//! Devices: their names in configurations, and opening them.
 
 use std::fmt;
+#[cfg(feature = "cuda")]
+use std::rc::Rc;
 use std::str::FromStr;
 
 use kernels::Precision;
 use kernels::cpu::Isa;
+#[cfg(feature = "cuda")]
+use kernels::cuda::Card;
 use serde::{Deserialize, Serialize};
 
-use crate::accelerator::Accelerator;
-use crate::architecture::Plan;
-use crate::batch::Normalisation;
-use crate::error::{Error, Result};
 use crate::precision::PrecisionChoice;
 
-/// Where a network computes. Clones are the same device.
+/// Why a device cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The name of a device is unknown.
+    #[error("`{0}` is not a device: use `auto`, `cpu`, `cuda` or `cuda:N`")]
+    Name(String),
+    /// This build or this machine cannot compute on the device.
+    #[error("cannot compute on {0}; `cpu` always works")]
+    Unsupported(String),
+}
+
+/// An open device. Clones are the same device.
 #[derive(Clone, Debug, Default)]
 pub enum Device {
-    /// This processor, with products of f32.
+    /// The processor, with f32 products.
     #[default]
     Cpu,
-    /// This processor, with products of bf16 where it has instructions for them.
+    /// The processor, with bf16 products where it has instructions for them.
     CpuBf16,
     /// A CUDA card.
     #[cfg(feature = "cuda")]
-    Cuda(crate::cuda::SharedCard),
+    Cuda(Rc<Card>),
 }
 
 impl Device {
@@ -33,7 +44,7 @@ impl Device {
         matches!(self, Self::Cpu | Self::CpuBf16)
     }
 
-    /// What must be the same, on one machine, for results to be the same in every bit: "cpu", "cpu bf16" or "cuda".
+    /// The kind of device: "cpu", "cpu bf16" or "cuda". Results of one kind on one machine are the same bit for bit.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -44,7 +55,7 @@ impl Device {
         }
     }
 
-    /// Bytes of a card's own memory that are taken at the moment, by this program and all others; nothing for the processor.
+    /// Bytes of a card's own memory that this and all other programs use now; none for the processor.
     #[must_use]
     pub fn memory_in_use(&self) -> Option<u64> {
         match self {
@@ -54,28 +65,13 @@ impl Device {
         }
     }
 
-    /// The instructions that the processor computes with.
-    pub(crate) fn isa(&self) -> Isa {
+    /// The instruction set that the CPU back end uses on the device.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
         let bf16 = if matches!(self, Self::CpuBf16) { Isa::detect_bf16() } else { None };
         match Isa::available().first() {
             Some(portable) if is_portable_forced() => *portable,
             _ => bf16.unwrap_or_else(Isa::detect),
-        }
-    }
-
-    /// The back end of a device with memory of its own.
-    pub(crate) fn accelerator(
-        &self,
-        plan: &Plan,
-        normalisation: &Normalisation,
-    ) -> Result<Option<Box<dyn Accelerator>>> {
-        match self {
-            Self::Cpu | Self::CpuBf16 => {
-                let _ = (plan, normalisation);
-                Ok(None)
-            }
-            #[cfg(feature = "cuda")]
-            Self::Cuda(card) => Ok(Some(crate::cuda::accelerator(card, plan, normalisation)?)),
         }
     }
 }
@@ -86,11 +82,11 @@ fn is_portable_forced() -> bool {
     std::env::var_os("CANDLING_ISA").is_some_and(|isa| isa == "portable")
 }
 
-/// `auto`, `cpu`, `cuda` (the first card) or `cuda:N`.
+/// A device as named in configurations: `auto`, `cpu`, `cuda` (the first card) or `cuda:N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
-    /// CUDA where the build and the machine have it, the CPU elsewhere.
+    /// CUDA if the build and the machine have it, else the CPU.
     #[default]
     Auto,
     /// The CPU, all cores (`RAYON_NUM_THREADS` limits them).
@@ -100,11 +96,11 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// Opens the device. Says on the progress line why `auto` falls back to the CPU, and why the CPU falls back to f32.
+    /// Opens the device. Prints the reason if `auto` falls back to the CPU, or the CPU to f32.
     ///
     /// # Errors
-    /// A card was asked for by name and this build or this machine does not have it.
-    pub fn open(self, precision: PrecisionChoice) -> Result<Device> {
+    /// [`DeviceError::Unsupported`] if this build or this machine does not have the card.
+    pub fn open(self, precision: PrecisionChoice) -> Result<Device, DeviceError> {
         match self {
             Self::Cpu => Ok(processor(precision)),
             Self::Auto => Ok(first_card(precision).unwrap_or_else(|| processor(precision))),
@@ -114,35 +110,43 @@ impl DeviceChoice {
 }
 
 fn processor(precision: PrecisionChoice) -> Device {
-    let instead = |reason| {
+    let fall_back = |reason| {
         artifacts::progress::line(&format!("computing in f32: {reason}"));
         Device::Cpu
     };
     match precision {
         PrecisionChoice::Auto | PrecisionChoice::Fixed(Precision::F32) => Device::Cpu,
-        PrecisionChoice::Fixed(Precision::Tf32) => instead("tf32 is for cards"),
+        PrecisionChoice::Fixed(Precision::Tf32) => fall_back("tf32 needs a card"),
         PrecisionChoice::Fixed(Precision::Bf16) if Isa::detect_bf16().is_none() => {
-            instead("this processor does not have AVX512_BF16")
+            fall_back("this processor does not have AVX512_BF16")
         }
         PrecisionChoice::Fixed(Precision::Bf16) => Device::CpuBf16,
     }
 }
 
 #[cfg(feature = "cuda")]
-fn card(index: usize, precision: PrecisionChoice) -> Result<Device> {
-    let refused = |reason| Error::UnsupportedDevice(format!("cuda:{index} ({reason})"));
-    crate::cuda::open(index, precision).map(Device::Cuda).map_err(refused)
+fn open_card(index: usize, precision: PrecisionChoice) -> Result<Device, kernels::cuda::Error> {
+    let precision = match precision {
+        PrecisionChoice::Auto => None,
+        PrecisionChoice::Fixed(precision) => Some(precision),
+    };
+    Ok(Device::Cuda(Rc::new(Card::open(index, precision)?)))
+}
+
+#[cfg(feature = "cuda")]
+fn card(index: usize, precision: PrecisionChoice) -> Result<Device, DeviceError> {
+    open_card(index, precision).map_err(|reason| DeviceError::Unsupported(format!("cuda:{index} ({reason})")))
 }
 
 #[cfg(not(feature = "cuda"))]
-fn card(index: usize, _precision: PrecisionChoice) -> Result<Device> {
-    Err(Error::UnsupportedDevice(format!("cuda:{index} (this program was built without CUDA)")))
+fn card(index: usize, _precision: PrecisionChoice) -> Result<Device, DeviceError> {
+    Err(DeviceError::Unsupported(format!("cuda:{index} (this program was built without CUDA)")))
 }
 
 #[cfg(feature = "cuda")]
 fn first_card(precision: PrecisionChoice) -> Option<Device> {
     let explain = |reason| artifacts::progress::line(&format!("computing on the CPU: {reason}"));
-    crate::cuda::open(0, precision).map(Device::Cuda).map_err(explain).ok()
+    open_card(0, precision).map_err(explain).ok()
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -150,7 +154,7 @@ fn first_card(_precision: PrecisionChoice) -> Option<Device> {
     None
 }
 
-/// What people are told of a device, and manifests record: "cpu (AMD EPYC 9654, 2 threads)".
+/// A description for people and manifests: "cpu (AMD EPYC 9654, 2 threads)".
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -166,12 +170,12 @@ impl fmt::Display for Device {
                 write!(f, "cpu ({name}, {threads} {noun}{instructions})")
             }
             #[cfg(feature = "cuda")]
-            Self::Cuda(card) => card.fmt(f),
+            Self::Cuda(card) => fmt::Display::fmt(card, f),
         }
     }
 }
 
-/// The processor's name as Linux gives it; other systems go without.
+/// The processor's name. Only Linux provides it.
 fn processor_name() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let (_, name) = text.lines().find(|line| line.starts_with("model name"))?.split_once(':')?;
@@ -190,10 +194,10 @@ impl fmt::Display for DeviceChoice {
 }
 
 impl FromStr for DeviceChoice {
-    type Err = Error;
+    type Err = DeviceError;
 
-    fn from_str(text: &str) -> Result<Self> {
-        let unknown = || Error::DeviceName(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        let unknown = || DeviceError::Name(text.to_owned());
         match text.split_once(':') {
             None if text == "auto" => Ok(Self::Auto),
             None if text == "cpu" => Ok(Self::Cpu),
@@ -205,9 +209,9 @@ impl FromStr for DeviceChoice {
 }
 
 impl TryFrom<String> for DeviceChoice {
-    type Error = Error;
+    type Error = DeviceError;
 
-    fn try_from(text: String) -> Result<Self> {
+    fn try_from(text: String) -> Result<Self, DeviceError> {
         text.parse()
     }
 }
@@ -223,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_round_trip_and_others_are_refused() {
+    fn parses_its_own_names_and_rejects_others() {
         for name in ["auto", "cpu", "cuda", "cuda:3"] {
             assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
         }
@@ -234,24 +238,24 @@ mod tests {
     }
 
     #[test]
-    fn a_card_that_is_not_there_is_refused_with_the_reason() {
+    fn rejects_missing_card_with_reason() {
         #[cfg(feature = "emulation")]
-        let _turn = kernels::cuda::test_support::turn();
+        let _lock = kernels::cuda::test_support::lock_card();
         let error = DeviceChoice::Cuda(4096).open(PrecisionChoice::Auto).unwrap_err().to_string();
         assert!(error.contains("cuda:4096 ("), "{error}");
-        // Whatever the build and the machine have, there is always a device.
+        // `auto` finds a device on every machine.
         let device = DeviceChoice::Auto.open(PrecisionChoice::Auto).unwrap();
         assert_eq!(device.is_cpu(), device.to_string().starts_with("cpu ("));
     }
 
     #[test]
-    fn a_cpu_is_described_with_its_threads() {
+    fn describes_cpu_with_its_threads() {
         let text = DeviceChoice::Cpu.open(PrecisionChoice::Fixed(Precision::F32)).unwrap().to_string();
         assert!(text.starts_with("cpu (") && text.contains("thread") && !text.contains("bf16"), "{text}");
     }
 
     #[test]
-    fn bf16_is_taken_where_the_processor_has_it_and_f32_elsewhere() {
+    fn cpu_falls_back_to_f32_without_bf16_instructions() {
         let device = DeviceChoice::Cpu.open(PrecisionChoice::Fixed(Precision::Bf16)).unwrap();
         assert_eq!(device.to_string().contains("bf16"), Isa::detect_bf16().is_some());
         assert!(matches!(DeviceChoice::Cpu.open(PrecisionChoice::Fixed(Precision::Tf32)).unwrap(), Device::Cpu));

@@ -3,9 +3,10 @@
 
 use crate::batch::HeatMap;
 
-/// The output of a layer and the gradient of one class's score for it, both `[images, height, width, channels]`.
+/// The input of Grad-CAM: a layer's output and the gradient of one class's score with respect to it, both
+/// `[images, height, width, channels]`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Evidence<'a> {
+pub(crate) struct GradCam<'a> {
     /// The layer's output.
     pub(crate) activations: &'a [f32],
     /// The score's gradient.
@@ -16,9 +17,9 @@ pub(crate) struct Evidence<'a> {
     pub(crate) channels: usize,
 }
 
-impl Evidence<'_> {
-    /// The map of each image: `relu(sum over channels of weight * activation)` (equation 2), the weight of a channel being
-    /// the mean of its gradient over all positions (equation 1).
+impl GradCam<'_> {
+    /// Computes the map of each image: `relu(sum over channels of weight * activation)` (equation 2), where the
+    /// weight of a channel is the mean of its gradient over all positions (equation 1).
     pub(crate) fn maps(&self) -> Vec<HeatMap> {
         let Self { activations, gradients, side: (height, width), channels } = *self;
         let len = height * width * channels;
@@ -52,14 +53,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_map_follows_equations_one_and_two() {
+    fn weighs_channels_by_mean_gradient() {
         // Two positions, two channels: mean gradients 2 and -1.
-        let evidence = Evidence {
+        let grad_cam = GradCam {
             activations: &[1.0, 1.0, 0.5, 3.0],
             gradients: &[1.0, -2.0, 3.0, 0.0],
             side: (1, 2),
             channels: 2,
         };
-        assert_eq!(evidence.maps(), [HeatMap { values: vec![1.0, 0.0], height: 1, width: 2 }]);
+        assert_eq!(grad_cam.maps(), [HeatMap { values: vec![1.0, 0.0], height: 1, width: 2 }]);
     }
 }

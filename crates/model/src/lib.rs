@@ -1,8 +1,8 @@
-//! Detectors: ResNet-50 with training operations of its own, weights from safetensors, Grad-CAM.
+//! Networks: ResNet-50 with its weights, an optimiser and Grad-CAM, on the kernels of the crate `kernels`.
 //!
-//! A [`Network`] is a list of layers (`architecture`), its parameters in one flat candle tensor with torchvision's names
-//! as views (`parameters`), and a back end that walks the list over a workspace planned once per batch shape: `cpu`, or
-//! `cuda` with the feature of that name, an `accelerator` with memory of its own.
+//! A [`Network`] is a list of layers (`layers`) and a back end (`backend`) that owns the weights and walks the list: `cpu`
+//! for processors, or `cuda` with the feature of that name. The weights are flat buffers; their parts have torchvision's
+//! names and are candle tensors.
 //!
 //! ```no_run
 //! use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, weights};
@@ -10,7 +10,7 @@
 //! let mut network = Network::new(&NetworkConfig::default(), &model::device::Device::Cpu)?;
 //! network.initialise(0)?;
 //! if let Some(path) = "resnet50.safetensors".parse::<weights::Source>()?.resolve()? {
-//!     weights::load_into(&mut network, &path, &["layer4.".to_owned()])?;
+//!     network.load(&path, &["layer4.".to_owned()])?;
 //! }
 //! let mut adam = Adam::new(AdamConfig::default(), &network)?;
 //! let pixels = vec![0; 2 * 224 * 224 * 3];
@@ -22,29 +22,36 @@
 //! # }
 //! ```
 
-mod accelerator;
 mod adam;
 mod architecture;
+mod backend;
+mod backends;
 mod batch;
+mod config;
 mod cost;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 pub mod device;
 mod error;
+mod flat_tensors;
 mod grad_cam;
+mod host_weights;
+mod layers;
 mod network;
-mod parameters;
 mod precision;
 mod shapes;
 mod storage;
+mod tensor_table;
 pub mod weights;
 
 pub use adam::{Adam, AdamConfig};
-pub use architecture::check_layer;
-pub use batch::{HeatMap, Logits, Normalisation, PixelBatch, StepOutput};
+pub use architecture::ArchitectureError;
+pub use batch::{HeatMap, InputError, Logits, Normalisation, PixelBatch, StepOutput};
+pub use config::NetworkConfig;
 pub use cost::Cost;
 pub use error::{Error, Result};
-pub use network::{Network, NetworkConfig};
-pub use precision::PrecisionChoice;
+pub use layers::check_layer;
+pub use network::Network;
+pub use precision::{PrecisionChoice, UnknownPrecision};
 pub use shapes::convolution_shapes;

@@ -1,307 +1,252 @@
-//! A network: its layers, its parameters, and the back end that computes with them.
+//! A network: its layers, and the back end that owns its weights and computes with them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::rc::Rc;
 
 use candle_core::{Tensor, Var};
 
-use crate::accelerator::{Accelerator, Moments, Outcome, Values};
-use crate::architecture::{Architecture, Plan};
-use crate::batch::{HeatMap, Logits, Normalisation, PixelBatch, StepOutput};
-use crate::cpu::Processor;
+use crate::architecture::Architecture;
+use crate::backend::{Backend, Edit, Moments, TensorSet};
+use crate::backends;
+use crate::batch::{HeatMap, InputError, Logits, PixelBatch, StepOutput};
+use crate::config::NetworkConfig;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::parameters::{Buffers, Flat};
-use crate::weights::initial;
+use crate::layers::LayerList;
+use crate::weights::{self, LoadReport, initial};
 
-/// What a network is, apart from its weights.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NetworkConfig {
-    /// The name of an architecture: `resnet50`.
-    pub arch: String,
-    /// Classes of the head.
-    pub classes: usize,
-    /// How pixels are normalised before the first layer.
-    pub normalisation: Normalisation,
-}
-
-impl Default for NetworkConfig {
-    fn default() -> Self {
-        Self { arch: "resnet50".to_owned(), classes: 2, normalisation: Normalisation::default() }
-    }
-}
-
-/// A classifier of images that can be trained.
+/// An image classifier that can be trained.
 ///
-/// All buffers are planned at the first batch of a shape and reused from then on.
+/// Workspaces are allocated at the first batch of a shape and reused from then on.
 #[derive(Debug)]
 pub struct Network {
     config: NetworkConfig,
     device: Device,
-    plan: Plan,
-    buffers: Buffers,
-    processor: Processor,
-    /// The accelerator, unless the processor computes; its parameters and statistics are the authoritative ones then.
-    accelerator: Option<Box<dyn Accelerator>>,
-    /// Whether the host's buffers have changed since the accelerator took them over.
-    changed_on_host: bool,
-    /// Images of the last features, while the activations behind them are there.
+    layers: Rc<LayerList>,
+    backend: Box<dyn Backend>,
+    /// Images of the last [`Network::forward_features`], while its activations are in the workspace.
     images_of_features: Option<usize>,
-    /// Results of steps that nobody has asked for yet.
-    finished: VecDeque<StepOutput>,
-    /// The same of inferences.
-    inferred: VecDeque<Logits>,
+    /// Results that were collected from the back end but not yet returned.
+    steps: VecDeque<StepOutput>,
+    inferences: VecDeque<Logits>,
 }
 
 impl Network {
-    /// Plans a network; its weights are those of [`Network::initialise`] with seed 0.
+    /// Builds a network with the weights of [`Network::initialise`] for seed 0.
     ///
     /// # Errors
-    /// An unknown architecture, an impossible number of classes or normalisation, or a device without a back end.
+    /// An unknown architecture, an invalid number of classes or normalisation, or too little memory on the device.
     pub fn new(config: &NetworkConfig, device: &Device) -> Result<Self> {
-        let architecture = Architecture::by_name(&config.arch)?;
-        Self::with_architecture(&architecture, config, device)
+        Self::with_architecture(&config.architecture()?, config, device)
     }
 
-    /// A network of any architecture; tests use small ones.
+    /// As [`Network::new`], with any architecture: tests use small ones.
     pub(crate) fn with_architecture(
         architecture: &Architecture,
         config: &NetworkConfig,
         device: &Device,
     ) -> Result<Self> {
-        if !(2..=256).contains(&config.classes) {
-            return Err(Error::Classes(config.classes));
-        }
-        config.normalisation.check()?;
-        let plan = Plan::new(architecture, config.classes);
+        config.check()?;
+        let layers = Rc::new(LayerList::new(architecture, config.classes));
+        let backend = backends::create(device, &layers, config.normalisation)?;
         let mut network = Self {
             config: config.clone(),
             device: device.clone(),
-            buffers: Buffers::zeros(&plan)?,
-            processor: Processor::new(device.isa(), config.normalisation),
-            accelerator: device.accelerator(&plan, &config.normalisation)?,
-            changed_on_host: true,
+            layers,
+            backend,
             images_of_features: None,
-            finished: VecDeque::new(),
-            inferred: VecDeque::new(),
-            plan,
+            steps: VecDeque::new(),
+            inferences: VecDeque::new(),
         };
         network.initialise(0)?;
         Ok(network)
     }
 
-    /// The same network on another accelerator; the tests' emulation is one.
-    #[cfg(all(test, feature = "emulation"))]
-    pub(crate) fn on_accelerator(mut self, accelerator: impl FnOnce(&Plan) -> Box<dyn Accelerator>) -> Self {
-        self.accelerator = Some(accelerator(&self.plan));
-        self.changed_on_host = true;
-        self
-    }
-
-    /// The same network computed with other instructions; the tests' references are some.
+    /// Moves the weights to another back end: tests use emulated devices and reference instructions.
     #[cfg(test)]
-    pub(crate) fn with_isa(mut self, isa: kernels::cpu::Isa) -> Self {
-        self.processor = self.processor.with_isa(isa);
+    pub(crate) fn moved_to<B: Backend + 'static>(mut self, create: impl FnOnce(Rc<LayerList>) -> B) -> Self {
+        let mut backend = create(self.layers.clone());
+        let old = [TensorSet::Parameters, TensorSet::Statistics].map(|set| self.backend.tensors(set).unwrap());
+        let mut copy = |parameters: &mut [f32], statistics: &mut [f32]| {
+            old[0].read(|values| parameters.copy_from_slice(values)).unwrap();
+            old[1].read(|values| statistics.copy_from_slice(values)).unwrap();
+        };
+        backend.edit_weights(Edit::Overwrite, &mut copy).unwrap();
+        self.backend = Box::new(backend);
         self
     }
 
-    /// What the network was made from.
+    /// The configuration that the network was built from.
     #[must_use]
     pub fn config(&self) -> &NetworkConfig {
         &self.config
     }
 
-    /// Where the network computes.
+    /// The device that the network computes on.
     #[must_use]
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Draws new weights: Kaiming's normal distribution (fan out, gain of ReLU) for convolutions, one and zero for batch
-    /// norm, uniform in +-1/sqrt(inputs) for the head, as torchvision and `torch.nn.Linear` do.
+    /// The layers.
+    pub(crate) fn layers(&self) -> &LayerList {
+        &self.layers
+    }
+
+    /// Draws new weights, as torchvision and `torch.nn.Linear` do: Kaiming's normal distribution (fan out, gain of ReLU) for
+    /// convolutions, one and zero for batch norm, uniform in +-1/sqrt(inputs) for the head.
     ///
     /// # Errors
     /// Those of the device.
     pub fn initialise(&mut self, seed: u64) -> Result<()> {
-        self.processor.forget_weights();
-        self.changed_on_host = true;
-        initial::draw(&self.plan, &mut self.buffers.parameters, &mut self.buffers.statistics, seed)
+        let layers = &self.layers;
+        self.backend.edit_weights(Edit::Overwrite, &mut |parameters, statistics| {
+            initial::draw(layers, parameters, statistics, seed);
+        })
     }
 
-    /// Makes each residual block start as its shortcut alone: the scale of its last batch norm becomes zero. Drawn weights
-    /// are trained more steadily from there (Goyal et al., arXiv 1706.02677, section 5.1; `zero_init_residual` of
+    /// Sets the scale of each residual block's last batch norm to zero, so that each block starts as its shortcut. Training
+    /// from drawn weights is more stable from there (Goyal et al., arXiv 1706.02677, section 5.1; `zero_init_residual` of
     /// torchvision's ResNet).
     ///
     /// # Errors
     /// Those of the device.
     pub fn zero_init_residual(&mut self) -> Result<()> {
-        let last = self.plan.blocks.iter().filter_map(|block| block.main.last());
+        let last = self.layers.blocks.iter().filter_map(|block| block.main.last());
         let scales: Vec<_> = last.map(|layer| layer.scale.range()).collect();
-        let (parameters, _) = self.buffers_mut()?;
-        parameters.write(|values| scales.into_iter().for_each(|scale| values[scale].fill(0.0)))
+        self.edit_weights(&mut |parameters, _| {
+            scales.iter().for_each(|scale| parameters[scale.clone()].fill(0.0));
+        })
     }
 
-    /// One forward and backward pass in training mode: the running statistics move on, and the gradients of the mean
-    /// cross-entropy are left for [`crate::Adam::step`]. `labels` holds one class index per image.
+    /// Lets `change` edit the parameters and the running statistics in host memory.
+    pub(crate) fn edit_weights(&mut self, change: &mut dyn FnMut(&mut [f32], &mut [f32])) -> Result<()> {
+        self.backend.edit_weights(Edit::Update, change)
+    }
+
+    /// Reads the weights and running statistics of `path`: safetensors under torchvision's or timm's names, of type F32, F16
+    /// or BF16.
+    ///
+    /// If the file has no head, or one with another number of classes, the network keeps its own. The file may lack tensors
+    /// whose names start with one of the prefixes `allow_missing`, such as `layer4.`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or other tensors are missing, mis-shaped or unexpected: the error lists all of them. The
+    /// network is unchanged then.
+    pub fn load(&mut self, path: &Path, allow_missing: &[String]) -> Result<LoadReport> {
+        let LayerList { parameters, statistics, .. } = &*self.layers;
+        let (tensors, report) = weights::load(path, [parameters, statistics], allow_missing)?;
+        self.edit_weights(&mut |parameters, statistics| tensors.copy_to([parameters, statistics]))?;
+        Ok(report)
+    }
+
+    /// Writes parameters, running statistics and torchvision's batch counters to a safetensors file with `metadata`,
+    /// atomically. torchvision reads it with `strict=True`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self, path: &Path, metadata: &BTreeMap<String, String>) -> Result<()> {
+        Ok(weights::save(path, self.parameters()?, self.statistics()?, metadata)?)
+    }
+
+    /// Runs one forward and backward pass in training mode. It updates the running statistics and leaves the gradients of
+    /// the mean cross-entropy for [`crate::Adam::step`]. `labels` holds one class index per image.
     ///
     /// # Errors
     /// A batch that does not fit, or a label out of range. The network is unchanged then.
     pub fn train_step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<StepOutput> {
         self.start_step(batch, labels)?;
-        self.collect()?;
-        self.finished.pop_back().ok_or(Error::NoResult)
+        self.steps.extend(self.backend.finished_steps()?);
+        self.steps.pop_back().ok_or(Error::NoResult)
     }
 
-    /// As [`Network::train_step`], but on an accelerator without waiting for it, so that the next batch can be made ready;
-    /// [`crate::Adam::step`] may follow at once. The results wait for [`Network::finished_steps`].
+    /// As [`Network::train_step`], but on a card without waiting for the result, so that the caller can prepare the next
+    /// batch. [`crate::Adam::step`] may follow at once. [`Network::finished_steps`] returns the results.
     ///
     /// # Errors
     /// Those of [`Network::train_step`].
     pub fn start_step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<()> {
         batch.check()?;
         self.check_classes(batch, labels.iter().map(|&label| usize::from(label)))?;
-        self.send_changes()?;
-        // Its activations take the place of those behind the last features.
         self.images_of_features = None;
-        match &mut self.accelerator {
-            Some(accelerator) => accelerator.start_step(&self.plan, batch, labels),
-            None => {
-                let outcome = self.processor.step(&self.plan, batch, labels, &mut self.buffers)?;
-                self.finished.push_back(self.output(outcome));
-                Ok(())
-            }
-        }
+        self.backend.start_step(batch, labels)
     }
 
-    /// The results of all steps that [`Network::start_step`] began since the last call, in their order. Waits for them.
+    /// Waits for all steps that [`Network::start_step`] started since the last call, and returns their results in order.
     ///
     /// # Errors
     /// Those of the device.
     pub fn finished_steps(&mut self) -> Result<Vec<StepOutput>> {
-        self.collect()?;
-        Ok(self.finished.drain(..).collect())
+        self.steps.extend(self.backend.finished_steps()?);
+        Ok(self.steps.drain(..).collect())
     }
 
-    /// Waits for what the accelerator has begun.
-    fn collect(&mut self) -> Result<()> {
-        if let Some(accelerator) = &mut self.accelerator {
-            for outcome in accelerator.outcomes()? {
-                self.finished.push_back(self.output(outcome));
-            }
-        }
-        Ok(())
-    }
-
-    /// Has the accelerator take over what changed on the host.
-    fn send_changes(&mut self) -> Result<()> {
-        let Self { accelerator: Some(accelerator), buffers, changed_on_host: true, .. } = self else {
-            return Ok(());
-        };
-        let Buffers { parameters, statistics, .. } = buffers;
-        parameters.read(|parameters| statistics.read(|statistics| accelerator.upload(parameters, statistics)))???;
-        self.changed_on_host = false;
-        Ok(())
-    }
-
-    fn output(&self, (loss, values): Outcome) -> StepOutput {
-        StepOutput { loss, logits: self.logits(values) }
-    }
-
-    fn logits(&self, values: Vec<f32>) -> Logits {
-        Logits { values, classes: self.config.classes }
-    }
-
-    /// The features before the head, `[n, features]`, in training mode, as a variable that another head on candle's
-    /// autograd can stand behind: in host memory, wherever the network computes. Once that has its gradient,
-    /// [`Network::backward_features`] takes it on.
+    /// Computes the features before the head, `[n, features]`, in training mode. They are a variable in host memory, so that
+    /// another head can be trained on candle's autograd; [`Network::backward_features`] takes the gradient of the variable.
     ///
     /// # Errors
     /// A batch that does not fit, or those of the device.
     pub fn forward_features(&mut self, batch: &PixelBatch<'_>) -> Result<Var> {
         batch.check()?;
-        self.send_changes()?;
         self.images_of_features = None;
-        let features = match &mut self.accelerator {
-            Some(accelerator) => accelerator.forward_features(&self.plan, batch)?,
-            None => self.processor.forward_features(&self.plan, batch, &mut self.buffers)?,
-        };
+        let features = self.backend.forward_features(batch)?;
         self.images_of_features = Some(batch.n);
-        Ok(Var::from_vec(features, (batch.n, self.plan.head.inputs), &candle_core::Device::Cpu)?)
+        Ok(Var::from_vec(features, (batch.n, self.layers.head.inputs), &candle_core::Device::Cpu)?)
     }
 
-    /// From the gradient of the last [`Network::forward_features`], `[n, features]`, to the gradients of all parameters
-    /// below; those of this network's own head are zero.
+    /// Computes the gradients of all parameters below the head from the gradient of the last [`Network::forward_features`],
+    /// `[n, features]`. The gradients of this network's own head become zero.
     ///
     /// # Errors
-    /// Another shape, or no [`Network::forward_features`] whose activations are still there.
+    /// [`InputError::Shape`], or [`Error::NoForward`] if the activations are no longer in the workspace.
     pub fn backward_features(&mut self, gradient: &Tensor) -> Result<()> {
         let images = self.images_of_features.ok_or(Error::NoForward)?;
-        let expected = [images, self.plan.head.inputs];
+        let expected = [images, self.layers.head.inputs];
         if gradient.dims() != expected {
-            return Err(Error::Shape {
+            return Err(InputError::Shape {
                 what: "gradient of the features".to_owned(),
                 expected: expected.to_vec(),
                 actual: gradient.dims().to_vec(),
-            });
+            }
+            .into());
         }
-        let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
-        match &mut self.accelerator {
-            Some(accelerator) => accelerator.backward_features(&gradient),
-            None => self.processor.backward_features(&self.plan, &gradient, &mut self.buffers),
-        }
+        self.backend.backward_features(&gradient.flatten_all()?.to_vec1::<f32>()?)
     }
 
-    /// Class scores in evaluation mode (running statistics).
+    /// Computes class scores in evaluation mode (running statistics).
     ///
     /// # Errors
     /// A batch that does not fit.
     pub fn infer(&mut self, batch: &PixelBatch<'_>) -> Result<Logits> {
         self.start_inference(batch)?;
-        self.collect_inferences()?;
-        // The last of them; those that were begun before still wait.
-        self.inferred.pop_back().ok_or(Error::NoResult)
+        self.inferences.extend(self.backend.finished_inferences()?);
+        self.inferences.pop_back().ok_or(Error::NoResult)
     }
 
-    /// As [`Network::infer`], but on an accelerator without waiting for it, so that the next batch can be made ready. The
-    /// scores wait for [`Network::finished_inferences`].
+    /// As [`Network::infer`], but on a card without waiting for the result, so that the caller can prepare the next batch.
+    /// [`Network::finished_inferences`] returns the scores.
     ///
     /// # Errors
     /// Those of [`Network::infer`].
     pub fn start_inference(&mut self, batch: &PixelBatch<'_>) -> Result<()> {
         batch.check()?;
-        self.send_changes()?;
         self.images_of_features = None;
-        match &mut self.accelerator {
-            Some(accelerator) => accelerator.start_inference(&self.plan, batch),
-            None => {
-                let values = self.processor.infer(&self.plan, batch, &self.buffers)?;
-                self.inferred.push_back(self.logits(values));
-                Ok(())
-            }
-        }
+        self.backend.start_inference(batch)
     }
 
-    /// The scores of all batches that [`Network::start_inference`] began since the last call, in their order. Waits for
-    /// them.
+    /// Waits for all inferences that [`Network::start_inference`] started since the last call, and returns their scores in
+    /// order.
     ///
     /// # Errors
     /// Those of the device.
     pub fn finished_inferences(&mut self) -> Result<Vec<Logits>> {
-        self.collect_inferences()?;
-        Ok(self.inferred.drain(..).collect())
+        self.inferences.extend(self.backend.finished_inferences()?);
+        Ok(self.inferences.drain(..).collect())
     }
 
-    /// Waits for the scores that the accelerator has begun to compute.
-    fn collect_inferences(&mut self) -> Result<()> {
-        if let Some(accelerator) = &mut self.accelerator {
-            for values in accelerator.inferences()? {
-                self.inferred.push_back(self.logits(values));
-            }
-        }
-        Ok(())
-    }
-
-    /// Grad-CAM (arXiv 1610.02391) in evaluation mode: for each image, what in the output of `layer` (`layer1` …
-    /// `layer4`; `layer4` is the usual choice) speaks for the class in `classes`. The logits come with it.
+    /// Computes Grad-CAM (arXiv 1610.02391) in evaluation mode: for each image, a map of the evidence for its class in
+    /// `classes` in the output of `layer` (`layer1` … `layer4`; usually `layer4`). Also returns the logits.
     ///
     /// # Errors
     /// An unknown layer, a class out of range, not one class per image, or a batch that does not fit.
@@ -313,103 +258,59 @@ impl Network {
     ) -> Result<(Vec<HeatMap>, Logits)> {
         batch.check()?;
         self.check_classes(batch, classes.iter().copied())?;
-        let block = self.plan.end_of(layer)?;
-        self.send_changes()?;
+        let block = self.layers.last_block_of(layer)?;
+        // At most 256 classes: each index fits a byte.
+        let classes: Vec<u8> = classes.iter().map(|&class| class as u8).collect();
         self.images_of_features = None;
-        let (maps, values) = match &mut self.accelerator {
-            Some(accelerator) => {
-                // At most 256 classes: each fits a byte.
-                let classes: Vec<u8> = classes.iter().map(|&class| class as u8).collect();
-                accelerator.grad_cam(&self.plan, batch, &classes, block)?
-            }
-            None => self.processor.grad_cam(&self.plan, batch, classes, block, &mut self.buffers)?,
-        };
-        Ok((maps, self.logits(values)))
+        self.backend.grad_cam(batch, &classes, block)
     }
 
-    /// Checks that [`Network::grad_cam`] knows a layer.
+    /// Checks that [`Network::grad_cam`] accepts a layer.
     ///
     /// # Errors
-    /// [`Error::UnknownLayer`] with those it knows.
+    /// [`crate::ArchitectureError::UnknownLayer`] with the known layers.
     pub fn check_layer(&self, layer: &str) -> Result<()> {
-        self.plan.end_of(layer).map(drop)
+        self.layers.last_block_of(layer)?;
+        Ok(())
     }
 
     /// Checks that there is one class per image and that the head has it.
     fn check_classes(&self, batch: &PixelBatch<'_>, classes: impl ExactSizeIterator<Item = usize>) -> Result<()> {
         if classes.len() != batch.n {
-            return Err(Error::LabelCount { images: batch.n, labels: classes.len() });
+            return Err(InputError::LabelCount { images: batch.n, labels: classes.len() }.into());
         }
         match classes.enumerate().find(|&(_, class)| class >= self.config.classes) {
-            Some((index, label)) => Err(Error::LabelRange { index, label, classes: self.config.classes }),
+            Some((index, label)) => Err(InputError::LabelRange { index, label, classes: self.config.classes }.into()),
             None => Ok(()),
         }
     }
 
-    /// The parameters under torchvision's names, in the order of the names: views on the CPU, copies from elsewhere.
+    /// Returns the parameters under torchvision's names: views on the CPU, copies from a card.
     ///
     /// # Errors
     /// Those of the device.
     pub fn parameters(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.views(Values::Parameters, &self.buffers.parameters)
+        Ok(self.backend.tensors(TensorSet::Parameters)?.views()?)
     }
 
-    /// The gradients of the last [`Network::train_step`] under the parameters' names, likewise.
+    /// Returns the gradients of the last training step under the parameters' names: views on the CPU, copies from a card.
     ///
     /// # Errors
     /// Those of the device.
     pub fn gradients(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.views(Values::Gradients, &self.buffers.gradients)
+        Ok(self.backend.tensors(TensorSet::Gradients)?.views()?)
     }
 
-    /// The running means and variances under torchvision's names, likewise.
+    /// Returns the running means and variances under torchvision's names: views on the CPU, copies from a card.
     ///
     /// # Errors
     /// Those of the device.
     pub fn statistics(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.views(Values::Statistics, &self.buffers.statistics)
+        Ok(self.backend.tensors(TensorSet::Statistics)?.views()?)
     }
 
-    fn views(&self, values: Values, on_host: &Flat) -> Result<BTreeMap<String, Tensor>> {
-        match &self.accelerator {
-            Some(accelerator) if !self.changed_on_host => {
-                let mut copy = Flat::zeros(on_host.table())?;
-                copy.write(|to| accelerator.download(values, to))??;
-                copy.views()
-            }
-            _ => on_host.views(),
-        }
-    }
-
-    /// Parameters and running statistics on the host, to be changed.
-    pub(crate) fn buffers_mut(&mut self) -> Result<(&mut Flat, &mut Flat)> {
-        self.processor.forget_weights();
-        let Self { accelerator, buffers: Buffers { parameters, statistics, .. }, changed_on_host, .. } = self;
-        if let Some(accelerator) = accelerator.as_ref().filter(|_| !*changed_on_host) {
-            parameters.write(|to| accelerator.download(Values::Parameters, to))??;
-            statistics.write(|to| accelerator.download(Values::Statistics, to))??;
-        }
-        *changed_on_host = true;
-        Ok((parameters, statistics))
-    }
-
-    /// Parameters on the host, to be changed, and their gradients.
-    pub(crate) fn parameters_and_gradients(&mut self) -> (&mut Flat, &Flat) {
-        self.processor.forget_weights();
-        (&mut self.buffers.parameters, &self.buffers.gradients)
-    }
-
-    /// Adam's moments, zero, where an accelerator has the parameters.
-    pub(crate) fn remote_moments(&self) -> Result<Option<Box<dyn Moments>>> {
-        self.accelerator.as_ref().map(|accelerator| accelerator.moments()).transpose()
-    }
-
-    /// The layers.
-    pub(crate) fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    pub(crate) fn flat_parameters(&self) -> &Flat {
-        &self.buffers.parameters
+    /// Allocates Adam's moments for the parameters, zero.
+    pub(crate) fn new_moments(&self) -> Result<Box<dyn Moments>> {
+        self.backend.new_moments()
     }
 }

@@ -6,7 +6,10 @@ use std::str::FromStr;
 use kernels::Precision;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+/// The name of a precision is unknown.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a precision: use `auto`, `f32`, `tf32` or `bf16`")]
+pub struct UnknownPrecision(String);
 
 /// Element type of convolution inputs and weights, as named in configurations: `auto`, `f32`, `tf32` or `bf16`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,18 +36,18 @@ impl fmt::Display for PrecisionChoice {
 }
 
 impl FromStr for PrecisionChoice {
-    type Err = Error;
+    type Err = UnknownPrecision;
 
-    fn from_str(text: &str) -> Result<Self> {
+    fn from_str(text: &str) -> Result<Self, UnknownPrecision> {
         let found = NAMES.into_iter().find(|(_, name)| *name == text);
-        found.map(|(precision, _)| precision).ok_or_else(|| Error::PrecisionName(text.to_owned()))
+        found.map(|(precision, _)| precision).ok_or_else(|| UnknownPrecision(text.to_owned()))
     }
 }
 
 impl TryFrom<String> for PrecisionChoice {
-    type Error = Error;
+    type Error = UnknownPrecision;
 
-    fn try_from(text: String) -> Result<Self> {
+    fn try_from(text: String) -> Result<Self, UnknownPrecision> {
         text.parse()
     }
 }

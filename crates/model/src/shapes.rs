@@ -2,9 +2,9 @@
 
 use kernels::{ConvShape, max_pool_side};
 
-use crate::architecture::{Architecture, Plan};
+use crate::architecture::{Architecture, ArchitectureError};
 use crate::batch::BatchShape;
-use crate::error::Result;
+use crate::layers::LayerList;
 
 /// The shapes of a network's convolutions for one batch shape.
 #[derive(Clone, Debug)]
@@ -27,14 +27,14 @@ pub(crate) struct BlockShapes {
 }
 
 impl LayerShapes {
-    /// Computes the shapes of the layers of `plan`.
-    pub(crate) fn new(plan: &Plan, BatchShape { images, height, width }: BatchShape) -> Self {
-        let stem = plan.stem.shape(images, (height, width));
+    /// Computes the shapes of the layers of `layers`.
+    pub(crate) fn new(layers: &LayerList, BatchShape { images, height, width }: BatchShape) -> Self {
+        let stem = layers.stem.shape(images, (height, width));
         let (height, width) = stem.output();
         let pooled = (max_pool_side(height), max_pool_side(width));
         let mut side = pooled;
         let mut blocks = Vec::new();
-        for block in &plan.blocks {
+        for block in &layers.blocks {
             let downsample = block.downsample.as_ref().map(|layer| layer.shape(images, side));
             let mut main = Vec::new();
             for layer in &block.main {
@@ -47,13 +47,18 @@ impl LayerShapes {
         Self { stem, pooled, blocks }
     }
 
-    /// All convolutions, in the order of [`Plan::conv_norms`].
+    /// All convolutions, in the order of [`LayerList::conv_norms`].
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ConvShape> {
         std::iter::once(&self.stem).chain(self.blocks.iter().flat_map(BlockShapes::iter))
     }
 }
 
 impl BlockShapes {
+    /// The last convolution of the main path, which has the shape of the block's output.
+    pub(crate) fn output(&self) -> &ConvShape {
+        &self.main[self.main.len() - 1]
+    }
+
     /// The main path, then the projection.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ConvShape> {
         self.main.iter().chain(&self.downsample)
@@ -64,8 +69,11 @@ impl BlockShapes {
 /// first one reads the pixels.
 ///
 /// # Errors
-/// [`crate::Error::UnknownArchitecture`].
-pub fn convolution_shapes(architecture: &str, [images, height, width]: [usize; 3]) -> Result<Vec<ConvShape>> {
-    let plan = Plan::new(&Architecture::by_name(architecture)?, 2);
-    Ok(LayerShapes::new(&plan, BatchShape { images, height, width }).iter().copied().collect())
+/// [`ArchitectureError::Unknown`].
+pub fn convolution_shapes(
+    architecture: &str,
+    [images, height, width]: [usize; 3],
+) -> Result<Vec<ConvShape>, ArchitectureError> {
+    let layers = LayerList::new(&Architecture::by_name(architecture)?, 2);
+    Ok(LayerShapes::new(&layers, BatchShape { images, height, width }).iter().copied().collect())
 }

@@ -1,35 +1,33 @@
-//! Raw slices of candle tensors: the one place that reaches into candle's host storage.
+//! Access to the elements of candle tensors in host memory.
 
 use std::cell::Cell;
 
-use candle_core::{CpuStorage, InplaceOp1, Layout, Storage, Tensor};
-
-use crate::error::Result;
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor};
 
 /// Calls `f` with the elements of a contiguous `f32` tensor in host memory.
 pub(crate) fn read<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
     let (guard, layout) = tensor.storage_and_layout();
     let Storage::Cpu(storage) = &*guard else {
-        return Err(candle_core::Error::msg("the tensor is not in host memory").into());
+        candle_core::bail!("the tensor is not in host memory");
     };
     Ok(f(slice(storage, layout)?))
 }
 
-/// Calls `f` with the elements of a contiguous `f32` tensor in host memory, to be changed in place.
+/// Calls `f` with the elements of a contiguous `f32` tensor in host memory, which it may change in place.
 pub(crate) fn write<R>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> R) -> Result<R> {
     let op = Write { f: Cell::new(Some(f)), result: Cell::new(None) };
     tensor.inplace_op1(&op)?;
-    op.result.take().ok_or_else(|| candle_core::Error::msg("the in-place operation did not run").into())
+    op.result.take().ok_or_else(|| candle_core::Error::msg("the in-place operation did not run"))
 }
 
-fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
+fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
         None => candle_core::bail!("the tensor is not contiguous"),
     }
 }
 
-/// candle's in-place operations take `&self`, so the closure waits in a cell until it is called, once.
+/// An in-place operation that runs a closure once. candle passes operations by `&self`, so the closure is in a cell.
 struct Write<F, R> {
     f: Cell<Option<F>>,
     result: Cell<Option<R>>,
@@ -40,7 +38,7 @@ impl<F: FnOnce(&mut [f32]) -> R, R> InplaceOp1 for Write<F, R> {
         "write-flat"
     }
 
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
         let Some((start, end)) = layout.contiguous_offsets() else {
             candle_core::bail!("the tensor is not contiguous");
         };

@@ -1,4 +1,4 @@
-//! Beside candle: its own ResNet-50 as an oracle for inference, and a head on its autograd behind our features.
+//! Comparison with candle's ResNet-50, and training of a head on candle's autograd.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
@@ -12,7 +12,7 @@ fn inference_agrees_with_candle_transformers() {
     let mut network = common::network(7);
     let shape = [2, 64, 64];
     let data = common::pixels(shape[0], shape[1], shape[2]);
-    // Two steps move the running statistics away from their first values.
+    // Two steps change the running statistics from their initial values.
     for _ in 0..2 {
         network.train_step(&common::batch(&data, shape), &[0, 1]).unwrap();
     }
@@ -34,7 +34,7 @@ fn inference_agrees_with_candle_transformers() {
 }
 
 #[test]
-fn a_head_on_candles_autograd_trains_together_with_the_trunk() {
+fn trains_a_candle_head_together_with_the_network() {
     let mut network = common::network(1);
     let mut adam = Adam::new(AdamConfig::default(), &network).unwrap();
     let variables = VarMap::new();
@@ -62,7 +62,7 @@ fn a_head_on_candles_autograd_trains_together_with_the_trunk() {
 }
 
 #[test]
-fn features_with_our_head_give_the_training_steps_gradients() {
+fn backward_features_agrees_with_train_step() {
     let shape = [3, 64, 64];
     let data = common::pixels(shape[0], shape[1], shape[2]);
     let mut one = common::network(4);
@@ -79,7 +79,7 @@ fn features_with_our_head_give_the_training_steps_gradients() {
     for (name, expected) in &one {
         let (found, expected) = (common::elements(&two[name]), common::elements(expected));
         if name.starts_with("fc.") {
-            // The head that the features went to is another one.
+            // The features went to candle's head, not to the network's own.
             assert!(found.iter().all(|&value| value == 0.0), "{name}");
             continue;
         }
@@ -89,15 +89,15 @@ fn features_with_our_head_give_the_training_steps_gradients() {
 }
 
 #[test]
-fn features_are_differentiated_only_while_their_activations_are_there() {
+fn backward_features_needs_the_activations_of_forward_features() {
     let mut network = common::network(4);
     let shape = [2, 64, 64];
     let data = common::pixels(shape[0], shape[1], shape[2]);
     let gradient = Tensor::zeros((2, 2048), DType::F32, &Device::Cpu).unwrap();
-    let refused = |network: &mut Network| matches!(network.backward_features(&gradient), Err(Error::NoForward));
-    assert!(refused(&mut network), "nothing was computed");
+    let rejects = |network: &mut Network| matches!(network.backward_features(&gradient), Err(Error::NoForward));
+    assert!(rejects(&mut network), "before the first forward pass");
     network.forward_features(&common::batch(&data, shape)).unwrap();
     network.backward_features(&gradient).unwrap();
     network.train_step(&common::batch(&data, shape), &[0, 1]).unwrap();
-    assert!(refused(&mut network), "a step has taken their place");
+    assert!(rejects(&mut network), "after a step has overwritten the activations");
 }

@@ -1,4 +1,4 @@
-//! The number of threads changes no bit, and a resumed run goes on where it stopped.
+//! Bit-for-bit reproducibility: with any number of threads, and after resuming.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
@@ -22,7 +22,7 @@ fn bits(network: &Network) -> Vec<(String, Vec<u32>)> {
 }
 
 #[test]
-fn any_number_of_threads_gives_the_same_bits() {
+fn number_of_threads_does_not_change_results() {
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
@@ -42,7 +42,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 }
 
 #[test]
-fn a_resumed_run_equals_an_uninterrupted_one() {
+fn resumed_run_equals_uninterrupted_run() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.safetensors");
     let mut network = common::network(2);
@@ -54,7 +54,7 @@ fn a_resumed_run_equals_an_uninterrupted_one() {
     step(&mut network, &mut adam);
 
     let mut resumed = common::network(3);
-    model::weights::load_into(&mut resumed, &path, &[]).unwrap();
+    resumed.load(&path, &[]).unwrap();
     let state = candle_core::safetensors::load(&state_path, &candle_core::Device::Cpu).unwrap().into_iter().collect();
     let mut adam = Adam::from_state(AdamConfig::default(), &resumed, &state).unwrap();
     assert_eq!(adam.steps(), 1);

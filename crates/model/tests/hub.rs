@@ -1,4 +1,4 @@
-//! The client of the Hugging Face hub against a hub on the loopback interface: interface, cache and faults.
+//! The client of the Hugging Face hub, with a server on the loopback interface: requests, cache and faults.
 #![expect(clippy::unwrap_used, reason = "a test should fail loudly")]
 
 use std::fs;
@@ -21,7 +21,7 @@ fn sha256(bytes: &[u8]) -> String {
     Checksum::Sha256([0; 32]).recompute(file.path()).unwrap().to_string()
 }
 
-/// A storage host: signed addresses, entity tags of its own.
+/// A storage host with signed URLs and its own entity tags.
 fn storage(content: Vec<u8>) -> Server {
     Server::start(move |request, _| Reply::file(request, &content, "\"of-the-storage\""))
 }
@@ -88,7 +88,7 @@ fn blobs(machine: &Machine) -> Vec<String> {
 }
 
 #[test]
-fn a_file_is_fetched_once_and_lies_where_the_other_clients_look() {
+fn downloads_once_to_the_shared_cache_layout() {
     let storage = storage(content());
     let server = good_hub(&storage);
     let machine = Machine::new();
@@ -110,7 +110,7 @@ fn a_file_is_fetched_once_and_lies_where_the_other_clients_look() {
 
 #[cfg(unix)]
 #[test]
-fn links_lead_to_one_blob_from_any_depth() {
+fn links_from_any_depth_point_to_one_blob() {
     let storage = storage(content());
     let server = good_hub(&storage);
     let machine = Machine::new();
@@ -132,7 +132,7 @@ fn links_lead_to_one_blob_from_any_depth() {
 }
 
 #[test]
-fn the_token_goes_to_the_hub_alone() {
+fn sends_token_only_to_the_hub() {
     let storage = storage(content());
     let server = good_hub(&storage);
     let machine = Machine::new();
@@ -144,7 +144,7 @@ fn the_token_goes_to_the_hub_alone() {
 }
 
 #[test]
-fn the_token_comes_from_the_environment_or_the_home() {
+fn reads_token_from_environment_or_home() {
     let server = Server::start(|_, _| Reply::status(401));
     let machine = Machine::new();
     let sent = |more: &[(&str, &str)]| {
@@ -162,7 +162,7 @@ fn the_token_comes_from_the_environment_or_the_home() {
 }
 
 #[test]
-fn the_cache_is_where_the_environment_says() {
+fn environment_sets_cache_folder() {
     let server = Server::start(|_, _| Reply::status(401));
     let dir = tempfile::tempdir().unwrap();
     let at = |relative: &str| dir.path().join(relative).to_str().unwrap().to_owned();
@@ -188,7 +188,7 @@ fn the_cache_is_where_the_environment_says() {
 }
 
 #[test]
-fn offline_asks_nobody_and_says_so() {
+fn offline_sends_no_request() {
     let machine = Machine::new();
     for value in ["1", "ON", "true", "Yes"] {
         let hub = machine.client("http://127.0.0.1:9", &[("HF_HUB_OFFLINE", value)]);
@@ -203,7 +203,7 @@ fn offline_asks_nobody_and_says_so() {
 }
 
 #[test]
-fn a_wrong_checksum_leaves_nothing_usable() {
+fn wrong_checksum_leaves_no_file() {
     let mut damaged = content();
     damaged[700_000] ^= 1;
     let storage = storage(damaged);
@@ -217,7 +217,7 @@ fn a_wrong_checksum_leaves_nothing_usable() {
 }
 
 #[test]
-fn a_damaged_blob_without_a_link_is_fetched_again() {
+fn downloads_damaged_blob_again() {
     let storage = storage(content());
     let server = good_hub(&storage);
     let machine = Machine::new();
@@ -234,7 +234,7 @@ fn a_damaged_blob_without_a_link_is_fetched_again() {
 }
 
 #[test]
-fn a_cut_download_is_resumed_by_the_next_process() {
+fn next_process_resumes_interrupted_download() {
     let data = content();
     let storage = Server::start(move |request, number| {
         let reply = Reply::file(request, &data, "\"s\"");
@@ -257,7 +257,7 @@ fn a_cut_download_is_resumed_by_the_next_process() {
 }
 
 #[test]
-fn a_small_file_is_served_by_the_hub_itself() {
+fn accepts_small_file_from_the_hub_itself() {
     let server = Server::start(|request, _| {
         let etag = "\"5f2a8f2d0c7f5a1c9d0c4f6a1b2c3d4e5f607182\"";
         Reply::file(request, b"{}", etag).header("x-repo-commit", COMMIT)
@@ -269,7 +269,7 @@ fn a_small_file_is_served_by_the_hub_itself() {
 }
 
 #[test]
-fn a_renamed_repository_is_followed() {
+fn follows_renamed_repository() {
     let storage = storage(content());
     let signed = storage.url();
     let etag = sha256(&content());
@@ -282,7 +282,7 @@ fn a_renamed_repository_is_followed() {
 }
 
 #[test]
-fn refusals_say_what_to_do_without_the_token() {
+fn denial_suggests_what_to_do_without_showing_token() {
     for (status, expected) in
         [(401, "access token"), (403, "accept the terms"), (404, "check the names"), (418, "failed to fetch")]
     {
@@ -297,7 +297,7 @@ fn refusals_say_what_to_do_without_the_token() {
 }
 
 #[test]
-fn passing_faults_are_retried() {
+fn retries_transient_faults() {
     let storage = storage(content());
     let signed = storage.url();
     let etag = sha256(&content());
@@ -310,7 +310,7 @@ fn passing_faults_are_retried() {
 }
 
 #[test]
-fn hostile_headers_do_not_become_paths() {
+fn rejects_headers_that_are_not_plain_names() {
     let hostile = [
         ("x-repo-commit", "../../../../outside"),
         ("x-repo-commit", "main"),
@@ -336,7 +336,7 @@ fn hostile_headers_do_not_become_paths() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_written_is_named() {
+fn names_unwritable_cache() {
     let storage = storage(content());
     let server = good_hub(&storage);
     let machine = Machine::new();

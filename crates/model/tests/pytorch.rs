@@ -1,4 +1,4 @@
-//! Parity with PyTorch and torchvision: the values of `tests/golden/model.py`.
+//! Comparison with PyTorch and torchvision, by the golden values of `tests/golden/model.py`.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use model::{Adam, AdamConfig, Network, NetworkConfig, weights};
+use model::{Adam, AdamConfig, Network, NetworkConfig};
 use serde::Deserialize;
 
 const LOGITS: f64 = 1e-4;
@@ -30,7 +30,7 @@ struct Golden {
     parameters: BTreeMap<String, Summary>,
 }
 
-/// What `state_dict()` says of a tensor.
+/// The shape and type of a tensor in `state_dict()`.
 #[derive(Debug, PartialEq, Deserialize)]
 struct Stored {
     shape: Vec<usize>,
@@ -46,7 +46,7 @@ struct Summary {
 }
 
 impl Summary {
-    /// Differences relative to the norm, and for elements to the root mean square.
+    /// Compares a tensor: its norm relatively, its elements relative to their root mean square.
     fn check(&self, name: &str, actual: &[f32], tolerance: f64) {
         let norm = actual.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
         assert!((norm - self.norm).abs() <= tolerance * self.norm, "{name}: norm {norm} instead of {}", self.norm);
@@ -81,7 +81,7 @@ fn golden() -> Golden {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// The golden network, by way of a file under torchvision's names.
+/// The golden network, loaded from a file under torchvision's names.
 fn network() -> Network {
     let mut network = Network::new(&NetworkConfig::default(), &model::device::Device::Cpu).unwrap();
     let names = network.parameters().unwrap().into_iter().chain(network.statistics().unwrap());
@@ -94,14 +94,14 @@ fn network() -> Network {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("golden.safetensors");
     safetensors::serialize_to_file(&tensors, None, &path).unwrap();
-    let report = weights::load_into(&mut network, &path, &[]).unwrap();
+    let report = network.load(&path, &[]).unwrap();
     assert_eq!((report.loaded, report.head_replaced), (267, false));
     network
 }
 
-/// `load_state_dict(strict=True)` asks for exactly the names of `state_dict()`, and for their shapes.
+/// `load_state_dict(strict=True)` requires exactly the names and shapes of `state_dict()`.
 #[test]
-fn a_checkpoint_has_exactly_the_tensors_of_torchvisions_state_dict() {
+fn saved_file_has_the_tensors_of_torchvisions_state_dict() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.safetensors");
     network().save(&path, &BTreeMap::new()).unwrap();

@@ -1,4 +1,4 @@
-//! Weights from files: what fits, what is replaced, what is refused.
+//! Reading and writing safetensors files, and the sources of weights.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use model::weights::{self, Source, load_into};
+use model::weights::{self, Source};
 use model::{Error, Network, NetworkConfig};
 
 fn write(directory: &Path, tensors: &BTreeMap<String, Tensor>) -> PathBuf {
@@ -22,13 +22,13 @@ fn tensors(network: &Network) -> BTreeMap<String, Tensor> {
 
 fn problems(error: Error) -> String {
     match error {
-        Error::WeightsMismatch { problems, .. } => problems,
+        Error::Weights(weights::Error::Mismatch { problems, .. }) => problems,
         other => panic!("{other}"),
     }
 }
 
 #[test]
-fn a_saved_network_is_read_back_whole() {
+fn load_restores_saved_network() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("model.safetensors");
     let saved = common::network(1);
@@ -41,7 +41,7 @@ fn a_saved_network_is_read_back_whole() {
     assert_eq!(metadata.metadata().as_ref().unwrap()["epoch"], "3");
     assert_eq!(metadata.tensors()["bn1.num_batches_tracked"].dtype, safetensors::Dtype::I64);
     let mut read = common::network(2);
-    let report = load_into(&mut read, &path, &[]).unwrap();
+    let report = read.load(&path, &[]).unwrap();
     assert_eq!((report.loaded, report.head_replaced, report.missing.len()), (267, false, 0));
     for (name, tensor) in tensors(&saved) {
         assert_eq!(common::elements(&tensor), common::elements(&tensors(&read)[&name]), "{name}");
@@ -49,7 +49,7 @@ fn a_saved_network_is_read_back_whole() {
 }
 
 #[test]
-fn a_failed_save_hands_on_what_the_system_said() {
+fn failed_save_reports_io_error() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("absent").join("model.safetensors");
     let error = common::network(1).save(&path, &BTreeMap::new()).unwrap_err();
@@ -58,20 +58,20 @@ fn a_failed_save_hands_on_what_the_system_said() {
 }
 
 #[test]
-fn a_head_of_other_classes_is_replaced() {
+fn load_keeps_head_with_other_number_of_classes() {
     let directory = tempfile::tempdir().unwrap();
     let config = NetworkConfig { classes: 7, ..NetworkConfig::default() };
     let seven = Network::new(&config, &model::device::Device::Cpu).unwrap();
     let path = write(directory.path(), &tensors(&seven));
     let mut two = common::network(5);
     let head = common::elements(&two.parameters().unwrap()["fc.weight"]);
-    let report = load_into(&mut two, &path, &[]).unwrap();
+    let report = two.load(&path, &[]).unwrap();
     assert!(report.head_replaced);
     assert_eq!(common::elements(&two.parameters().unwrap()["fc.weight"]), head);
 }
 
 #[test]
-fn what_is_missing_mis_shaped_or_unexpected_is_listed() {
+fn load_lists_missing_mis_shaped_and_unexpected_tensors() {
     let directory = tempfile::tempdir().unwrap();
     let mut network = common::network(1);
     let mut broken = tensors(&network);
@@ -80,57 +80,60 @@ fn what_is_missing_mis_shaped_or_unexpected_is_listed() {
     broken.insert("layer9.weight".to_owned(), Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap());
     let path = write(directory.path(), &broken);
     let before = common::elements(&network.parameters().unwrap()["conv1.weight"]);
-    let problems_found = problems(load_into(&mut network, &path, &[]).unwrap_err());
+    let problems_found = problems(network.load(&path, &[]).unwrap_err());
     for part in ["layer4.0.bn1.weight [512] is missing", "layer2.0.conv1.weight has shape [3, 5]", "layer9.weight [2]"]
     {
         assert!(problems_found.contains(part), "{part} not in {problems_found}");
     }
     assert_eq!(common::elements(&network.parameters().unwrap()["conv1.weight"]), before);
-    let allowed = problems(load_into(&mut network, &path, &["layer4.".to_owned()]).unwrap_err());
+    let allowed = problems(network.load(&path, &["layer4.".to_owned()]).unwrap_err());
     assert!(!allowed.contains("missing"), "{allowed}");
 }
 
 #[test]
-fn half_precision_is_widened() {
+fn load_widens_half_precision() {
     for dtype in [DType::F16, DType::BF16] {
         let directory = tempfile::tempdir().unwrap();
         let source = common::network(1);
         let halves = tensors(&source).into_iter().map(|(name, t)| (name, t.to_dtype(dtype).unwrap())).collect();
         let mut network = common::network(2);
-        load_into(&mut network, &write(directory.path(), &halves), &[]).unwrap();
+        network.load(&write(directory.path(), &halves), &[]).unwrap();
         let expected = common::elements(&halves["layer3.1.conv2.weight"].to_dtype(DType::F32).unwrap());
         assert_eq!(common::elements(&network.parameters().unwrap()["layer3.1.conv2.weight"]), expected);
     }
 }
 
 #[test]
-fn other_types_and_other_files_are_refused() {
+fn load_rejects_other_types_and_damaged_files() {
     let directory = tempfile::tempdir().unwrap();
     let mut network = common::network(1);
     let mut doubled = tensors(&network);
     doubled.insert("bn1.bias".to_owned(), Tensor::zeros(64, DType::F64, &Device::Cpu).unwrap());
-    let error = load_into(&mut network, &write(directory.path(), &doubled), &[]).unwrap_err();
-    assert!(matches!(&error, Error::WeightsType { name, .. } if name == "bn1.bias"), "{error}");
+    let error = network.load(&write(directory.path(), &doubled), &[]).unwrap_err();
+    assert!(matches!(&error, Error::Weights(weights::Error::Type { name, .. }) if name == "bn1.bias"), "{error}");
     let path = directory.path().join("broken");
     for bytes in [&b""[..], b"\x10\0\0\0\0\0\0\0{", b"\xff\xff\xff\xff\xff\xff\xff\xffxxxxxxxx"] {
         std::fs::write(&path, bytes).unwrap();
-        assert!(matches!(load_into(&mut network, &path, &[]), Err(Error::SafeTensors { .. })));
+        assert!(matches!(network.load(&path, &[]), Err(Error::Weights(weights::Error::SafeTensors { .. }))));
     }
-    assert!(matches!(load_into(&mut network, &directory.path().join("absent"), &[]), Err(Error::Io { .. })));
+    assert!(matches!(
+        network.load(&directory.path().join("absent"), &[]),
+        Err(Error::Weights(weights::Error::Read { .. }))
+    ));
 }
 
 #[test]
-fn imagenet_weights_without_their_last_stage_are_accepted_by_name_only() {
+fn load_accepts_missing_last_stage_only_by_prefix() {
     let Some(path) = testing::shared("weights/resnet50-imagenet1k-stem-to-layer3.safetensors") else { return };
     let mut network = common::network(1);
-    let listed = problems(load_into(&mut network, &path, &[]).unwrap_err());
+    let listed = problems(network.load(&path, &[]).unwrap_err());
     assert!(listed.contains("layer4.0.conv1.weight") && !listed.contains("layer3"), "{listed}");
-    let report = load_into(&mut network, &path, &["layer4.".to_owned()]).unwrap();
+    let report = network.load(&path, &["layer4.".to_owned()]).unwrap();
     assert!(report.head_replaced && report.missing.iter().all(|name| name.starts_with("layer4.")));
 }
 
 #[test]
-fn sources_are_told_apart() {
+fn parses_sources_of_weights() {
     assert_eq!("none".parse::<Source>().unwrap(), Source::None);
     assert_eq!("hf:a/b".parse::<Source>().unwrap(), Source::Hub("hf:a/b".to_owned()));
     assert_eq!("x/y.safetensors".parse::<Source>().unwrap(), Source::Path("x/y.safetensors".into()));

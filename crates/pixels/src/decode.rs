@@ -1,19 +1,19 @@
-//! Image files to RGB.
+//! Decoding of image files to RGB.
 //!
-//! The result equals Pillow 13.0.0's `Image.open(f).convert("RGB")`, JPEGs excepted. These were at most five levels off.
-//! Where colour is stored at a quarter of the resolution, as in most photographs, the mean difference is 0.15 to 0.4 levels:
-//! red and blue are too high by some 0.2, green too low by 0.14. `decode/jpeg.rs` says why, and has the figures of each kind.
+//! The result equals Pillow 13.0.0's `Image.open(f).convert("RGB")`, except for JPEGs, which differ by at most five levels.
+//! For JPEGs with 4:2:0 chroma subsampling, like most photographs, the mean difference is 0.15 to 0.4 levels: red and blue
+//! are too high by about 0.2, green is too low by 0.14. `decode/jpeg.rs` explains why and has the figures for each kind.
 //!
-//! These differences are deliberate:
-//! - 16-bit grey is divided by 256, as Pillow does with 16-bit RGB. Pillow clips it at 255, which turns nearly every pixel white.
-//! - The EXIF orientation is applied, so that a picture is upright whoever took it. Pillow leaves that to its caller.
-//! - A JPEG without its end-of-image marker is truncated. Pillow takes it where only the marker is missing.
-//! - Floating-point TIFFs are refused: nothing in them says which value is white.
+//! Deliberate differences from Pillow:
+//! - 16-bit grey is divided by 256, like 16-bit RGB in Pillow. Pillow clips it at 255, which makes nearly every pixel white.
+//! - The EXIF orientation is applied. Pillow leaves that to its caller.
+//! - A JPEG without an end-of-image marker is an error (truncated). Pillow accepts it if only the marker is missing.
+//! - Floating-point TIFFs are rejected, because they do not define which value is white.
 //!
-//! And these are what the `image` crate cannot read: TIFFs in palette colour, LAB, uncompressed YCbCr, or grey with alpha, and
-//! those compressed with Zstandard. They are refused as unsupported.
+//! The `image` crate cannot read TIFFs with palette, LAB, uncompressed YCbCr or grey-alpha colour, or with Zstandard
+//! compression. They are rejected as unsupported.
 //!
-//! Alpha is dropped, not composited, as `convert("RGB")` does. The file's content says its format; its name is not looked at.
+//! Alpha is dropped and not composited, like in `convert("RGB")`. The format is determined from the content, not the name.
 
 mod error;
 mod jpeg;
@@ -27,26 +27,26 @@ use ::image::{DynamicImage, ImageFormat};
 pub use self::error::DecodeError;
 use crate::RgbImage;
 
-/// What a file may cost before it is refused. Checked on the header, before any pixel is allocated.
+/// Limits on the size of an image, checked on the header before any pixel is allocated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The most pixels, width times height.
+    /// The largest number of pixels, width times height.
     pub max_pixels: u64,
 }
 
 impl Default for Limits {
-    /// One hundred million pixels: more than any camera in the public data sets, 300 MB as RGB.
+    /// 100 million pixels: more than any image of the public data sets has, and 300 MB as RGB.
     fn default() -> Self {
         Self { max_pixels: 100_000_000 }
     }
 }
 
-/// The longest side that is read. A sliver of one by a hundred million pixels is no photograph, and to resize it would
-/// take gigabytes: a weight for each of its rows, and a widened copy of them.
+/// The longest side of an image in pixels. Resizing an image of 1 by 100 million pixels would take gigabytes, because each
+/// row needs weights.
 const MAX_SIDE: u32 = 100_000;
 
 impl Limits {
-    /// The most bytes that a file is read of: no image within the limit on pixels takes more than 16-bit RGBA and its header.
+    /// The largest number of bytes that is read of a file: that of an uncompressed 16-bit RGBA image with its header.
     pub fn max_file_bytes(&self) -> u64 {
         self.max_pixels.saturating_mul(8).saturating_add(1 << 20)
     }
@@ -65,9 +65,9 @@ impl Limits {
     }
 }
 
-/// The formats that are read.
+/// The supported formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the names say it")]
+#[expect(missing_docs, reason = "the names are the documentation")]
 pub enum Format {
     Jpeg,
     Png,
@@ -90,10 +90,10 @@ impl Format {
         }
     }
 
-    /// The format of `bytes`, by their first bytes.
+    /// Determines the format of a file from its first bytes.
     ///
     /// # Errors
-    /// If there are no bytes, or if they begin like no format that is read.
+    /// The file is empty or not in a supported format.
     pub fn of(bytes: &[u8]) -> Result<Self, DecodeError> {
         if bytes.is_empty() {
             return Err(DecodeError::Empty);
@@ -105,7 +105,7 @@ impl Format {
             Ok(ImageFormat::Bmp) => Ok(Self::Bmp),
             Ok(ImageFormat::Tiff) => Ok(Self::Tiff),
             Ok(ImageFormat::Gif) => Ok(Self::Gif),
-            Ok(other) => Err(DecodeError::Unsupported(format!("{other:?} images are not read"))),
+            Ok(other) => Err(DecodeError::Unsupported(format!("{other:?} images are not supported"))),
             Err(_) => Err(DecodeError::NotAnImage),
         }
     }
@@ -120,26 +120,26 @@ impl std::fmt::Display for Format {
 /// A decoded file.
 #[derive(Debug, Clone)]
 pub struct Decoded {
-    /// The picture, upright.
+    /// The image after EXIF orientation.
     pub rgb: RgbImage,
-    /// Columns as stored in the file, before the orientation is applied.
+    /// The width in the file, before EXIF orientation.
     pub width: u32,
-    /// Rows as stored in the file, before the orientation is applied.
+    /// The height in the file, before EXIF orientation.
     pub height: u32,
-    /// What the content is, whatever the file is called.
+    /// The format, determined from the content.
     pub format: Format,
 }
 
-/// What a decoder of one format hands back: pixels as stored, and how to turn them.
+/// The result of a decoder: the image as stored, and its EXIF orientation.
 struct Stored {
     rgb: RgbImage,
     orientation: Orientation,
 }
 
-/// Decodes an image file that is in memory; of an animation, its first frame.
+/// Decodes an image file; of an animation, the first frame.
 ///
 /// # Errors
-/// [`DecodeError`] if the bytes are not an image that is read here, are cut short or damaged, or exceed `limits`.
+/// The file is not an image in a supported format, is truncated or damaged, or exceeds `limits`.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
     let format = Format::of(bytes)?;
     let stored = contain_panics(|| match format {
@@ -150,20 +150,22 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
     Ok(Decoded { rgb: upright(stored.rgb, stored.orientation), width, height, format })
 }
 
-/// Turns a panic of a decoder into an error: a bug that one hostile file among a hundred thousand sets off must cost that
-/// file, not the run. Nothing of the decoder survives, so no broken state can be seen afterwards.
+/// Turns a panic of a decoder into an error, so that a bug that one file triggers does not end a run over 100,000 files. The
+/// decoder is dropped, so no broken state remains.
 fn contain_panics<T>(decoder: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
     catch_unwind(AssertUnwindSafe(decoder))
         .unwrap_or_else(|_| Err(DecodeError::Corrupt("it made the decoder panic".into())))
 }
 
+/// Applies the EXIF orientation.
 fn upright(rgb: RgbImage, orientation: Orientation) -> RgbImage {
     if orientation == Orientation::NoTransforms {
         return rgb;
     }
     let (width, height) = (rgb.width(), rgb.height());
-    let buffer = ::image::RgbImage::from_raw(width, height, rgb.into_data()).expect("an RgbImage fills its shape");
+    let buffer =
+        ::image::RgbImage::from_raw(width, height, rgb.into_data()).expect("the data of an RgbImage match its shape");
     let mut turned = DynamicImage::ImageRgb8(buffer);
     turned.apply_orientation(orientation);
-    RgbImage::new(turned.width(), turned.height(), turned.into_bytes()).expect("turning keeps every pixel")
+    RgbImage::new(turned.width(), turned.height(), turned.into_bytes()).expect("orientation keeps the number of pixels")
 }

@@ -1,67 +1,63 @@
-//! What happens to pictures on their way: operations for training's augmentation and for robustness tests.
+//! Degradations for augmentation in training and for the robustness sweep: JPEG, WebP, blur, noise, resizing and cropping.
 //!
-//! Each takes an RGB image of bytes and returns one. Randomness comes from the caller's generator alone, so the same
-//! generator state gives the same bytes on every machine.
+//! All randomness comes from the caller's generator, so that the same state gives the same bytes on every machine.
 
-use std::f32::consts::TAU;
-
-use rand::{Rng, RngExt};
+use artifacts::random::StandardNormal;
+use rand::Rng;
 
 use crate::encode::{self, JpegSizeError, Subsampling, WebpError};
 use crate::{Filter, Limits, RgbImage, decode, resize_to};
 
-/// An operation that cannot be done to this image.
+/// Why an image cannot be degraded.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum DegradeError {
-    /// The image does not fit into a JPEG.
+    /// The image cannot be encoded as JPEG.
     #[error(transparent)]
     Jpeg(#[from] JpegSizeError),
-    /// The image cannot be saved as WebP.
+    /// The image cannot be encoded as WebP.
     #[error(transparent)]
     Webp(#[from] WebpError),
-    /// A parameter outside its range.
-    #[error("{parameter} is {value}, and must be {range}")]
-    #[expect(missing_docs, reason = "the names say it")]
+    /// A parameter is out of range.
+    #[error("{parameter} must be {range}, but is {value}")]
+    #[expect(missing_docs, reason = "the names are the documentation")]
     Parameter { parameter: &'static str, value: f32, range: &'static str },
-    /// A rectangle that reaches over the edge.
-    #[error(
-        "a crop of {width}x{height} at ({left}, {top}) reaches over the edge of an image of {image_width}x{image_height}"
-    )]
-    #[expect(missing_docs, reason = "the names say it")]
+    /// A crop that does not fit into the image.
+    #[error("a crop of {width}x{height} at ({left}, {top}) does not fit into an image of {image_width}x{image_height}")]
+    #[expect(missing_docs, reason = "the names are the documentation")]
     Crop { left: u32, top: u32, width: u32, height: u32, image_width: u32, image_height: u32 },
 }
 
-/// Saves as JPEG of `quality` (1 to 100, colour at a quarter of the resolution) and opens it again.
+/// Encodes as JPEG of `quality` 1 to 100 with 4:2:0 chroma subsampling, and decodes again.
 ///
 /// # Errors
-/// If a side exceeds what JPEG can hold.
+/// A side is too long for JPEG.
 pub fn jpeg(image: &RgbImage, quality: u8) -> Result<RgbImage, DegradeError> {
-    Ok(opened(&encode::jpeg(image, quality, Subsampling::Quarter)?))
+    Ok(decoded(&encode::jpeg(image, quality, Subsampling::Quarter)?))
 }
 
-/// Saves as lossy WebP of `quality` (0 to 100) and opens it again.
+/// Encodes as lossy WebP of `quality` 0 to 100, and decodes again.
 ///
 /// # Errors
-/// If a side exceeds what WebP can hold.
+/// A side is too long for WebP.
 pub fn webp(image: &RgbImage, quality: u8) -> Result<RgbImage, DegradeError> {
-    Ok(opened(&encode::webp(image, quality)?))
+    Ok(decoded(&encode::webp(image, quality)?))
 }
 
-fn opened(saved: &[u8]) -> RgbImage {
-    decode(saved, &Limits { max_pixels: u64::MAX }).expect("what was just encoded can be decoded").rgb
+fn decoded(file: &[u8]) -> RgbImage {
+    decode(file, &Limits { max_pixels: u64::MAX }).expect("a file that was just encoded can be decoded").rgb
 }
 
-/// Blurs with a Gaussian of deviation `sigma` in pixels, cut off at four deviations, the image mirrored at its edges: what
-/// `scipy.ndimage.gaussian_filter` does to each channel, rounded once at the end.
+/// Blurs with a Gaussian of standard deviation `sigma` in pixels, truncated at four deviations, with mirrored edges. The
+/// result equals `scipy.ndimage.gaussian_filter` on each channel, rounded once at the end.
 ///
 /// # Errors
-/// If `sigma` is negative or not finite.
+/// `sigma` is negative or not finite.
 pub fn gaussian_blur(image: &RgbImage, sigma: f32) -> Result<RgbImage, DegradeError> {
     at_least_zero("sigma", sigma)?;
     let kernel = gaussian_kernel(sigma);
     let (width, height) = (image.width() as usize, image.height() as usize);
     let samples: Vec<f32> = image.data().iter().map(|&byte| f32::from(byte)).collect();
-    // Down the columns, where a neighbour is a row away, then along the rows.
+    // First along the columns, then along the rows.
     let stride = image.stride();
     let mut blurred = vec![0.0; samples.len()];
     for y in 0..height {
@@ -91,7 +87,7 @@ pub fn gaussian_blur(image: &RgbImage, sigma: f32) -> Result<RgbImage, DegradeEr
     Ok(result)
 }
 
-/// Weights that sum to one, `2 * radius + 1` of them.
+/// Returns the `2 * radius + 1` weights of a Gaussian, which sum to 1.
 fn gaussian_kernel(sigma: f32) -> Vec<f32> {
     let sigma = f64::from(sigma);
     // scipy: int(truncate * sigma + 0.5)
@@ -108,23 +104,23 @@ fn reach(kernel: &[f32]) -> isize {
     (kernel.len() / 2) as isize
 }
 
-/// The index that `index` shows when the edge pixels themselves are mirrored: d c b a | a b c d | d c b a.
+/// Maps an index outside the image to the mirrored one inside, with repeated edge pixels: d c b a | a b c d | d c b a.
 fn mirrored(index: isize, length: usize) -> usize {
     let length = length as isize;
     let folded = index.rem_euclid(2 * length);
     folded.min(2 * length - 1 - folded) as usize
 }
 
-/// Resizes by `factor` and back to the size it had.
+/// Resizes by `factor` and back to the original size.
 ///
 /// # Errors
-/// If `factor` is not above zero and at most 16.
+/// `factor` is not above 0 and at most 16.
 pub fn resize_and_back(image: &RgbImage, factor: f32, filter: Filter) -> Result<RgbImage, DegradeError> {
     if !(factor > 0.0 && factor <= 16.0) {
         return Err(DegradeError::Parameter {
             parameter: "the factor",
             value: factor,
-            range: "above zero and at most 16",
+            range: "above 0 and at most 16",
         });
     }
     let scaled = |side: u32| ((side as f32 * factor).round() as u32).max(1);
@@ -133,33 +129,25 @@ pub fn resize_and_back(image: &RgbImage, factor: f32, filter: Filter) -> Result<
     Ok(back.expect("no side is zero"))
 }
 
-/// Adds Gaussian noise of deviation `std`, in levels of 0 to 255, to each channel of each pixel on its own.
+/// Adds independent Gaussian noise of standard deviation `std`, in levels of 0 to 255, to each channel of each pixel.
 ///
 /// # Errors
-/// If `std` is negative or not finite.
+/// `std` is negative or not finite.
 pub fn noise(image: &RgbImage, std: f32, rng: &mut (impl Rng + ?Sized)) -> Result<RgbImage, DegradeError> {
     at_least_zero("std", std)?;
     let mut noisy = image.clone();
     for pair in noisy.data_mut().chunks_mut(2) {
-        for (byte, normal) in pair.iter_mut().zip(normal_pair(rng)) {
+        for (byte, normal) in pair.iter_mut().zip(f32::draw_pair(rng)) {
             *byte = to_byte(f32::from(*byte) + std * normal);
         }
     }
     Ok(noisy)
 }
 
-/// Two independent draws of the standard normal distribution (Box and Muller 1958).
-fn normal_pair(rng: &mut (impl Rng + ?Sized)) -> [f32; 2] {
-    // 1 - [0, 1) is never zero, whose logarithm would be infinite.
-    let radius = (-2.0 * (1.0 - rng.random::<f32>()).ln()).sqrt();
-    let angle = TAU * rng.random::<f32>();
-    [radius * angle.cos(), radius * angle.sin()]
-}
-
-/// Cuts out `width` by `height` pixels whose first is at (`left`, `top`).
+/// Crops to `width` by `height` pixels from (`left`, `top`).
 ///
 /// # Errors
-/// If the rectangle is empty or reaches over the edge.
+/// The crop is empty or does not fit into the image.
 pub fn crop(image: &RgbImage, left: u32, top: u32, width: u32, height: u32) -> Result<RgbImage, DegradeError> {
     let fits =
         |start: u32, length: u32, side: u32| length > 0 && start.checked_add(length).is_some_and(|end| end <= side);
@@ -182,7 +170,7 @@ pub fn crop(image: &RgbImage, left: u32, top: u32, width: u32, height: u32) -> R
     Ok(cut)
 }
 
-/// Mirrors `image` left to right, in place.
+/// Flips `image` horizontally, in place.
 pub fn flip_horizontal(image: &mut RgbImage) {
     let stride = image.stride();
     for row in image.data_mut().chunks_exact_mut(stride) {
@@ -200,5 +188,5 @@ fn at_least_zero(parameter: &'static str, value: f32) -> Result<(), DegradeError
     if value.is_finite() && value >= 0.0 {
         return Ok(());
     }
-    Err(DegradeError::Parameter { parameter, value, range: "a finite number of at least zero" })
+    Err(DegradeError::Parameter { parameter, value, range: "a finite number of at least 0" })
 }

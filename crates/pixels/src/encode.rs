@@ -1,23 +1,23 @@
-//! RGB to JPEG and lossy WebP, as most software writes them.
+//! Encoding of JPEG and lossy WebP with the settings of most software.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use crate::RgbImage;
 
-/// How much of the colour a JPEG keeps.
+/// The chroma subsampling of a JPEG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Subsampling {
-    /// A colour sample for every pixel: 4:4:4.
+    /// 4:4:4: a chroma sample for every pixel.
     Full,
-    /// A colour sample for two pixels of a row: 4:2:2.
+    /// 4:2:2: a chroma sample for two pixels of a row.
     Half,
-    /// A colour sample for four pixels: 4:2:0, the default of libjpeg, Pillow and most cameras.
+    /// 4:2:0: a chroma sample for 2 x 2 pixels, the default of libjpeg, Pillow and most cameras.
     #[default]
     Quarter,
 }
 
 impl Subsampling {
-    /// Columns and rows of the pixels that share a colour sample.
+    /// The width and height of the block of pixels that shares a chroma sample.
     fn block(self) -> (usize, usize) {
         match self {
             Self::Full => (1, 1),
@@ -27,19 +27,19 @@ impl Subsampling {
     }
 }
 
-/// An image that JPEG cannot hold.
+/// An image that is too large for JPEG.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a JPEG has at most 65535 pixels a side, and this image is {width}x{height}")]
+#[error("an image of {width}x{height} is too large for JPEG, whose sides have at most 65535 pixels")]
 pub struct JpegSizeError {
     width: u32,
     height: u32,
 }
 
-/// Writes `image` as a baseline JPEG with the standard tables (ITU-T T.81, annex K) scaled to `quality` as libjpeg does,
-/// 1 to 100; what lies outside is brought inside.
+/// Encodes `image` as a baseline JPEG with the standard tables (ITU-T T.81, annex K), scaled to `quality` like in libjpeg.
+/// The quality is clamped to 1 to 100.
 ///
 /// # Errors
-/// If a side exceeds 65,535 pixels.
+/// A side exceeds 65,535 pixels.
 pub fn jpeg(image: &RgbImage, quality: u8, subsampling: Subsampling) -> Result<Vec<u8>, JpegSizeError> {
     let too_large = || JpegSizeError { width: image.width(), height: image.height() };
     let width = u16::try_from(image.width()).map_err(|_| too_large())?;
@@ -59,10 +59,10 @@ pub fn jpeg(image: &RgbImage, quality: u8, subsampling: Subsampling) -> Result<V
     Ok(bytes)
 }
 
-/// An image that lossy WebP cannot hold, or that libwebp had no memory for.
+/// An image that is too large for WebP, or that libwebp had no memory for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "libwebp cannot write an image of {width}x{height} ({reason}); a WebP has at most {MOST_WEBP_PIXELS} pixels a side"
+    "failed to encode an image of {width}x{height} as WebP: {reason}; its sides may have at most {MAX_WEBP_SIDE} pixels"
 )]
 pub struct WebpError {
     width: u32,
@@ -71,17 +71,17 @@ pub struct WebpError {
 }
 
 /// The longest side of a WebP (`WEBP_MAX_DIMENSION`).
-const MOST_WEBP_PIXELS: u32 = 16_383;
+const MAX_WEBP_SIDE: u32 = 16_383;
 
-/// Writes `image` as a lossy WebP of `quality`, 0 to 100; what lies above is brought inside. It is Google's libwebp with its
-/// own defaults (method 4, four segments), as Pillow and most converters use it.
+/// Encodes `image` as a lossy WebP with Google's libwebp and its defaults (method 4, four segments), like Pillow and most
+/// converters. The quality is clamped to 0 to 100.
 ///
 /// # Errors
-/// If a side exceeds 16,383 pixels, or memory runs out.
+/// A side exceeds 16,383 pixels, or memory runs out.
 pub fn webp(image: &RgbImage, quality: u8) -> Result<Vec<u8>, WebpError> {
     let (width, height) = (image.width(), image.height());
     let failed = |reason: String| WebpError { width, height, reason };
-    if width.max(height) > MOST_WEBP_PIXELS {
+    if width.max(height) > MAX_WEBP_SIDE {
         return Err(failed("too large".to_owned()));
     }
     let encoder = webp::Encoder::from_rgb(image.data(), width, height);
@@ -90,10 +90,10 @@ pub fn webp(image: &RgbImage, quality: u8) -> Result<Vec<u8>, WebpError> {
     Ok(bytes.to_vec())
 }
 
-/// The image as Y, Cb, Cr, its colour averaged over each block of `block_width` by `block_height` pixels.
+/// Converts an image to YCbCr, with Cb and Cr averaged over each block of `block_width` by `block_height` pixels.
 ///
-/// The encoder keeps one pixel's colour of a block and drops the others. libjpeg, and with it nearly every JPEG in the wild,
-/// keeps their mean; with the mean in every pixel of the block the encoder does the same.
+/// `jpeg-encoder` subsamples by taking the chroma of one pixel of a block. libjpeg, which made most JPEGs, takes the mean.
+/// With the mean in every pixel of the block, the result is the same.
 fn ycbcr(image: &RgbImage, block_width: usize, block_height: usize) -> Vec<u8> {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let (pixels, _) = image.data().as_chunks::<3>();
@@ -101,7 +101,7 @@ fn ycbcr(image: &RgbImage, block_width: usize, block_height: usize) -> Vec<u8> {
     if block_width * block_height > 1 {
         for top in (0..height).step_by(block_height) {
             for left in (0..width).step_by(block_width) {
-                // What lies over the edge repeats the edge.
+                // Blocks at the edge repeat the last row and column.
                 let block = (0..block_height).flat_map(|dy| {
                     (0..block_width).map(move |dx| (top + dy).min(height - 1) * width + (left + dx).min(width - 1))
                 });
@@ -116,7 +116,7 @@ fn ycbcr(image: &RgbImage, block_width: usize, block_height: usize) -> Vec<u8> {
     samples.into_flattened()
 }
 
-/// The means of Cb and Cr, rounded up in every other block and down in between so that no drift builds up
+/// Computes the means of Cb and Cr, rounded alternately up and down from block to block, so that errors do not add up
 /// (`h2v1_downsample` and `h2v2_downsample` of libjpeg's `jcsample.c`).
 fn mean_colour(block: impl Iterator<Item = [u8; 3]>, odd: u32) -> [u8; 2] {
     let (mut count, mut sums) = (0, [0u32; 2]);
@@ -129,7 +129,7 @@ fn mean_colour(block: impl Iterator<Item = [u8; 3]>, odd: u32) -> [u8; 2] {
     sums.map(|sum| ((sum + bias) / count) as u8)
 }
 
-/// JFIF's conversion, in libjpeg's fixed-point arithmetic (`jccolor.c`).
+/// Converts a pixel to YCbCr (JFIF) in the fixed-point arithmetic of libjpeg (`jccolor.c`).
 fn to_ycbcr(rgb: [u8; 3]) -> [u8; 3] {
     const HALF: i32 = 1 << 15;
     const CENTRE: i32 = 128 << 16;

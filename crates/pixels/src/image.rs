@@ -1,6 +1,6 @@
 //! An owned RGB image.
 
-/// Pixels of an image: RGB, one byte a channel, row-major `[height, width, 3]`, no padding between rows.
+/// The pixels of an image: RGB with one byte per channel, row-major `[height, width, 3]`, without padding.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RgbImage {
     width: u32,
@@ -8,9 +8,9 @@ pub struct RgbImage {
     data: Vec<u8>,
 }
 
-/// Pixels that do not fill the shape they are said to have.
+/// The number of bytes does not match the shape of an image, or a side is zero.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{bytes} bytes of RGB pixels do not make an image of {width}x{height}, which takes {}", u64::from(*width) * u64::from(*height) * 3)]
+#[error("an RGB image of {width}x{height} has {} bytes, not {bytes}", u64::from(*width) * u64::from(*height) * 3)]
 pub struct ShapeError {
     width: u32,
     height: u32,
@@ -18,10 +18,10 @@ pub struct ShapeError {
 }
 
 impl RgbImage {
-    /// Takes `data`, row-major `[height, width, 3]`.
+    /// Makes an image of `data`, row-major `[height, width, 3]`.
     ///
     /// # Errors
-    /// If a side is zero, or if `data` is not `height * width * 3` bytes.
+    /// A side is zero, or `data` does not have `height * width * 3` bytes.
     pub fn new(width: u32, height: u32, data: Vec<u8>) -> Result<Self, ShapeError> {
         let expected = u64::from(width).checked_mul(u64::from(height)).and_then(|pixels| pixels.checked_mul(3));
         if width == 0 || height == 0 || expected != Some(data.len() as u64) {
@@ -30,7 +30,7 @@ impl RgbImage {
         Ok(Self { width, height, data })
     }
 
-    /// Makes an image by asking for each pixel, row by row.
+    /// Makes an image by calling `pixel(x, y)` for each pixel, row by row.
     ///
     /// # Panics
     /// If a side is zero.
@@ -45,17 +45,17 @@ impl RgbImage {
         Self { width, height, data }
     }
 
-    /// An image whose every byte is zero, to be filled by this crate's own operations.
+    /// A black image.
     pub(crate) fn black(width: u32, height: u32) -> Self {
         Self { width, height, data: vec![0; width as usize * height as usize * 3] }
     }
 
-    /// Columns.
+    /// The width in pixels.
     pub fn width(&self) -> u32 {
         self.width
     }
 
-    /// Rows.
+    /// The height in pixels.
     pub fn height(&self) -> u32 {
         self.height
     }
@@ -65,23 +65,23 @@ impl RgbImage {
         &self.data
     }
 
-    /// The pixels, `[height, width, 3]`, to be changed in place.
+    /// The pixels, `[height, width, 3]`, mutable.
     pub fn data_mut(&mut self) -> &mut [u8] {
         &mut self.data
     }
 
-    /// Gives up the pixels, `[height, width, 3]`.
+    /// Returns the pixels, `[height, width, 3]`.
     pub fn into_data(self) -> Vec<u8> {
         self.data
     }
 
-    /// Whether all pixels have one colour, as in what broken files decode to.
+    /// Whether all pixels have the same colour, as in the images of many broken files.
     pub fn is_one_colour(&self) -> bool {
         let (pixels, _) = self.data.as_chunks::<3>();
         pixels.iter().all(|pixel| *pixel == pixels[0])
     }
 
-    /// The bytes of one row.
+    /// The number of bytes in a row.
     pub(crate) fn stride(&self) -> usize {
         self.width as usize * 3
     }
@@ -98,16 +98,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shape_must_be_filled() {
+    fn rejects_data_that_does_not_fill_the_shape() {
         assert!(RgbImage::new(2, 1, vec![0; 6]).is_ok());
         let error = RgbImage::new(2, 2, vec![0; 6]).unwrap_err();
-        assert_eq!(error.to_string(), "6 bytes of RGB pixels do not make an image of 2x2, which takes 12");
+        assert_eq!(error.to_string(), "an RGB image of 2x2 has 12 bytes, not 6");
         assert!(RgbImage::new(0, 5, vec![]).is_err());
         assert!(RgbImage::new(u32::MAX, u32::MAX, vec![]).is_err());
     }
 
     #[test]
-    fn one_colour_is_told_from_two() {
+    fn recognises_images_of_one_colour() {
         assert!(RgbImage::from_fn(3, 2, |_, _| [1, 2, 3]).is_one_colour());
         assert!(!RgbImage::from_fn(3, 2, |x, y| [1, 2, u8::from(x + y == 3)]).is_one_colour());
     }

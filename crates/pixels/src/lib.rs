@@ -1,11 +1,11 @@
-//! Image files to RGB pixels: decoding, orientation, resizing, and the degradations that training and robustness tests share;
-//! and what files say of themselves besides ([`metadata`]).
+//! Image files to RGB pixels: decoding, orientation, re-encoding and resizing, as one [`Recipe`]; the degradations that
+//! training and the robustness sweep share; and the metadata of files ([`metadata`]).
 //!
-//! Every detector trained here sees pixels as this crate makes them, so the reference is what most published detectors
-//! saw: Pillow, in version 13.0.0. [`decode()`] agrees with `Image.open(f).convert("RGB")`, for JPEGs within a few levels,
-//! and [`resize()`] equals `Image.resize`; the differences stand in their documentation ([`mod@decode`], [`mod@resize`]).
+//! The reference is Pillow 13.0.0, which made the pixels of most published detectors. [`decode()`] agrees with
+//! `Image.open(f).convert("RGB")`, for JPEGs within a few levels, and [`resize()`] equals `Image.resize`. The differences
+//! are documented in [`mod@decode`] and [`mod@resize`].
 //!
-//! Bytes and pixels in, pixels out: nothing here prints or keeps state, and only [`mod@file`] reads files.
+//! The crate prints nothing and keeps no state. Only [`mod@file`] reads files.
 
 pub mod decode;
 pub mod degrade;
@@ -13,8 +13,10 @@ pub mod encode;
 pub mod file;
 mod image;
 pub mod metadata;
+mod recipe;
 pub mod resize;
 
 pub use crate::decode::{DecodeError, Decoded, Format, Limits, decode};
 pub use crate::image::{RgbImage, ShapeError};
+pub use crate::recipe::{Recipe, RecipeError, Reencoded, UnsupportedStep};
 pub use crate::resize::{Filter, Fit, resize, resize_to};

@@ -1,4 +1,4 @@
-//! What a file says of itself besides its pixels: EXIF, and declarations that a generator made it.
+//! Metadata of image files: EXIF, and declarations that a generator made the image.
 
 mod containers;
 mod exif;
@@ -14,25 +14,25 @@ pub use containers::{Segment, segments};
 use containers::{png_chunks, riff_chunks};
 pub use exif::{Exif, FIELDS};
 
-/// Ways in which a file declares how it was made. Their absence proves nothing: every one is lost when a picture is saved
-/// again. Nor does their presence, since anyone can write them.
+/// Kinds of declarations of how an image was made. Their absence proves nothing, because saving an image again removes them.
+/// Their presence proves nothing either, because anyone can write them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Declaration {
-    /// Parameters of a generator in PNG text, an EXIF comment or a JPEG comment.
+    /// Parameters of a generator in PNG text, or in an EXIF or JPEG comment.
     GeneratorParameters,
-    /// IPTC's `DigitalSourceType` is `trainedAlgorithmicMedia` or a composite with it.
+    /// The IPTC property `DigitalSourceType` is `trainedAlgorithmicMedia` or a composite with it.
     DigitalSourceType,
-    /// A manifest of Content Credentials (C2PA), whatever it says: neither its claims nor its signature are read.
+    /// A manifest of Content Credentials (C2PA). Neither its claims nor its signature are read.
     ContentCredentials,
 }
 
 impl Declaration {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Declaration; 3] =
         [Declaration::GeneratorParameters, Declaration::DigitalSourceType, Declaration::ContentCredentials];
 
-    /// What to call it to people.
+    /// The name for people.
     pub fn name(self) -> &'static str {
         match self {
             Declaration::GeneratorParameters => "generator parameters",
@@ -42,20 +42,20 @@ impl Declaration {
     }
 }
 
-/// One declaration, and the beginning of its text.
+/// A declaration in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Declared {
-    /// What kind of declaration it is.
+    /// The kind.
     pub kind: Declaration,
-    /// At most [`Declared::LONGEST`] characters of it, as they stand in the file; empty where it is no text.
+    /// The first [`Declared::MAX_CHARS`] characters of its text; empty if it is not plain text.
     pub text: String,
 }
 
 impl Declared {
-    /// Characters of a text that are kept.
-    pub const LONGEST: usize = 200;
+    /// The largest number of characters of a text.
+    pub const MAX_CHARS: usize = 200;
 
-    /// What a file declares, each kind once, without decoding it.
+    /// Reads the declarations of a file, at most one of each kind, without decoding the image.
     pub fn read(file: &[u8], format: Format) -> Vec<Declared> {
         let mut all: Vec<Declared> = Vec::new();
         walk(file, format, &mut |found| {
@@ -69,16 +69,16 @@ impl Declared {
     }
 }
 
-/// The metadata of one file, in few bytes.
+/// The presence of EXIF fields and declarations in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
-    /// Which EXIF fields it has.
+    /// The EXIF fields of the file.
     pub exif: Exif,
     declared: u8,
 }
 
 impl Metadata {
-    /// Reads a file's metadata from its markers or chunks, without decoding it. Damage ends the reading.
+    /// Reads the metadata of a file from its segments or chunks, without decoding the image. Stops at damaged data.
     pub fn read(file: &[u8], format: Format) -> Metadata {
         let mut metadata = Metadata::default();
         walk(file, format, &mut |found| match found {
@@ -94,13 +94,14 @@ impl Metadata {
     }
 }
 
-/// What is found on the walk through a file.
+/// Metadata found in a file.
 enum Found<'a> {
     Exif(Exif),
-    /// A declaration, and where its text begins.
+    /// A declaration, and the bytes that start with its text.
     Declared(Declaration, &'a [u8]),
 }
 
+/// Calls `found` for all metadata of a file.
 fn walk(file: &[u8], format: Format, found: &mut dyn FnMut(Found<'_>)) {
     match format {
         Format::Jpeg => segments(file).for_each(|segment| read_segment(&segment, found)),
@@ -129,7 +130,7 @@ fn read_segment(segment: &Segment<'_>, found: &mut dyn FnMut(Found<'_>)) {
 }
 
 fn read_png_chunk(kind: [u8; 4], data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
-    // Keywords of Stable Diffusion's web interface, ComfyUI (both), InvokeAI (both) and older front ends.
+    // Keywords of Stable Diffusion's web interface, ComfyUI (two), InvokeAI (two) and older front ends.
     const KEYWORDS: [&[u8]; 7] =
         [b"parameters", b"prompt", b"workflow", b"invokeai_metadata", b"sd-metadata", b"Dream", b"generation_data"];
     match &kind {
@@ -146,11 +147,11 @@ fn read_png_chunk(kind: [u8; 4], data: &[u8], found: &mut dyn FnMut(Found<'_>)) 
     }
 }
 
-/// The text of a chunk after its keyword (PNG 1.2, 4.2.3); nothing of one that is compressed.
+/// Returns the text of a chunk after its keyword (PNG 1.2, section 4.2.3); empty if it is compressed.
 fn png_text(kind: [u8; 4], after_keyword: &[u8]) -> &[u8] {
     match (&kind, after_keyword) {
         (b"tEXt", [0, text @ ..]) => text,
-        // Not compressed, by whatever method; then a language and the keyword in it.
+        // A zero for uncompressed, any method, then the language tag and the translated keyword.
         (b"iTXt", [0, 0, _, rest @ ..]) => rest.splitn(3, |&byte| byte == 0).nth(2).unwrap_or_default(),
         _ => b"",
     }
@@ -158,7 +159,7 @@ fn png_text(kind: [u8; 4], after_keyword: &[u8]) -> &[u8] {
 
 fn read_riff_chunk(kind: [u8; 4], data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
     match &kind {
-        // Some writers keep JPEG's prefix.
+        // Some programs write the prefix of JPEG.
         b"EXIF" => read_exif(data.strip_prefix(b"Exif\0\0").unwrap_or(data), found),
         b"XMP " => read_xmp(data, found),
         b"C2PA" => found(Found::Declared(Declaration::ContentCredentials, b"")),
@@ -171,7 +172,7 @@ fn read_exif(tiff: &[u8], found: &mut dyn FnMut(Found<'_>)) {
     read_comment(tiff, found);
 }
 
-/// Looks for the parameter line that Stable Diffusion's front ends write, as bytes or as UTF-16 of either order.
+/// Finds the parameter line of Stable Diffusion front ends, in UTF-8 or in UTF-16 of either byte order.
 fn read_comment(text: &[u8], found: &mut dyn FnMut(Found<'_>)) {
     let narrow = [b"Steps: ".as_slice(), b"Sampler: "];
     let wide = [b"S\0t\0e\0p\0s\0:\0 ".as_slice(), b"S\0a\0m\0p\0l\0e\0r\0:\0 "];
@@ -182,7 +183,7 @@ fn read_comment(text: &[u8], found: &mut dyn FnMut(Found<'_>)) {
     }
 }
 
-/// Looks for IPTC's terms in XMP or in anything else that holds text; compositeWithTrainedAlgorithmicMedia has them too.
+/// Finds the IPTC terms in XMP or other text, also as a part of compositeWithTrainedAlgorithmicMedia.
 fn read_xmp(text: &[u8], found: &mut dyn FnMut(Found<'_>)) {
     const TERMS: [&[u8]; 2] = [b"rainedAlgorithmicMedia", b"algorithmicMedia"];
     for term in TERMS {
@@ -193,15 +194,15 @@ fn read_xmp(text: &[u8], found: &mut dyn FnMut(Found<'_>)) {
     }
 }
 
-/// The beginning of a text in UTF-8, or in UTF-16 of letters that ASCII has, up to a byte that ends it.
+/// Returns the beginning of a text in UTF-8 or in UTF-16 with ASCII letters, up to a zero byte.
 fn excerpt(text: &[u8]) -> String {
     let is_wide = text.get(1) == Some(&0);
     let narrow: Cow<'_, [u8]> = match is_wide {
-        true => text.iter().step_by(2).take(Declared::LONGEST).copied().collect(),
-        false => Cow::Borrowed(&text[..text.len().min(4 * Declared::LONGEST)]),
+        true => text.iter().step_by(2).take(Declared::MAX_CHARS).copied().collect(),
+        false => Cow::Borrowed(&text[..text.len().min(4 * Declared::MAX_CHARS)]),
     };
     let end = narrow.iter().position(|&byte| byte == 0).unwrap_or(narrow.len());
-    String::from_utf8_lossy(&narrow[..end]).trim().chars().take(Declared::LONGEST).collect()
+    String::from_utf8_lossy(&narrow[..end]).trim().chars().take(Declared::MAX_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn generator_parameters_are_found_in_text() {
+    fn finds_generator_parameters_in_text() {
         use Declaration::GeneratorParameters as Parameters;
         let cases: [(&[u8; 4], &[u8]); 3] =
             [(b"tEXt", b"parameters\0a cat"), (b"tEXt", b"workflow\0{}"), (b"iTXt", b"prompt\0\0\0\0\0{}")];
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_a_declaration_is_given_in_part() {
+    fn declarations_have_the_beginning_of_their_text() {
         let text = |file: &[u8], format| Declared::read(file, format).swap_remove(0).text;
         let long = [b"parameters\0".as_slice(), "Größe ".repeat(100).as_bytes()].concat();
         let cases: [(&[u8; 4], &[u8], &str); 4] = [
@@ -282,7 +283,7 @@ mod tests {
             assert_eq!(text(&png(&[(kind, data)]), Format::Png), expected);
         }
         assert_eq!(text(&png(&[(b"iTXt", &long)]), Format::Png), "");
-        assert_eq!(text(&png(&[(b"tEXt", &long)]), Format::Png).chars().count(), Declared::LONGEST);
+        assert_eq!(text(&png(&[(b"tEXt", &long)]), Format::Png).chars().count(), Declared::MAX_CHARS);
         let wide: Vec<u8> = b"x\nSteps: 20, Sampler: Euler".iter().flat_map(|&byte| [byte, 0]).collect();
         assert_eq!(text(&jpeg(&[(0xfe, &wide)]), Format::Jpeg), "Steps: 20, Sampler: Euler");
         let composite = b"<x>compositeWithTrainedAlgorithmicMedia</x>";
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn declared_sources_and_credentials_are_found() {
+    fn finds_source_types_and_content_credentials() {
         let xmp = b"http://ns.adobe.com/xap/1.0/\0<x Iptc4xmpExt:DigitalSourceType='http://cv.iptc.org/newscodes/\
                     digitalsourcetype/trainedAlgorithmicMedia'/>";
         assert_eq!(declared(&jpeg(&[(0xe1, xmp)]), Format::Jpeg), [Declaration::DigitalSourceType]);
@@ -304,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn exif_is_found_in_every_container() {
+    fn finds_exif_in_every_container() {
         let tags = tiff(&[0x010f], &[]);
         let prefixed = [b"Exif\0\0".as_slice(), &tags].concat();
         for (file, format) in [

@@ -1,13 +1,13 @@
-//! Resizing, bit for bit as Pillow 13 does it.
+//! Resizing with the same result as Pillow 13, bit for bit.
 //!
-//! When shrinking, a filter's support grows with the ratio, so that every source pixel counts (Pillow's `Resample.c`;
-//! PyTorch's `interpolate(antialias=True)`). The two passes, along the rows and down the columns, round to bytes, with
-//! weights of 22 fraction bits. Crates that do the same with 16-bit weights are within one or two levels of it.
+//! When shrinking, the support of a filter grows with the ratio, so that every source pixel counts (Pillow's `Resample.c`;
+//! PyTorch's `interpolate(antialias=True)`). Both passes, horizontal and vertical, round to bytes, with weights of 22
+//! fraction bits. Crates with 16-bit weights differ by one or two levels.
 //!
-//! Since both passes round, their order shows. Pillow 13 goes down the columns first where the height loses more than twice
-//! as many pixels as the width, which is quicker; Pillow 12 never does. Where it does, the two versions differ by one level
-//! with box and bilinear weights, and by more with bicubic and Lanczos's where they overshoot what a byte holds: nine levels
-//! in photographs, forty in noise. All other images are the same in both.
+//! Because both passes round, their order matters. Pillow 13 resizes the columns first if the height shrinks by more than
+//! twice as many pixels as the width, which is faster; Pillow 12 never does. For such images, the two versions differ by one
+//! level with box and bilinear filters. With bicubic and Lanczos filters, which overshoot the range of a byte, they differ by
+//! up to nine levels in photographs and forty in noise.
 
 mod coefficients;
 mod passes;
@@ -23,35 +23,57 @@ use crate::{RgbImage, ShapeError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Filter {
-    /// The pixel under the centre; no anti-aliasing.
+    /// The pixel at the centre, without anti-aliasing.
     Nearest,
-    /// The mean of the pixels covered.
+    /// The mean of the covered pixels.
     Box,
-    /// A triangle: torchvision's default, and this project's.
+    /// A triangle, the default of torchvision and of this project.
     #[default]
     Bilinear,
     /// Cubic convolution with a = -0.5.
     Bicubic,
-    /// A sinc windowed over three lobes.
+    /// A windowed sinc with three lobes.
     Lanczos,
+}
+
+impl Filter {
+    /// The name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest",
+            Self::Box => "box",
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+            Self::Lanczos => "lanczos",
+        }
+    }
 }
 
 /// How an image that is not square becomes square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
-    /// Both sides are resized to the size, whatever the aspect: torchvision's `Resize((size, size))`.
+    /// Resizes both sides, whatever the aspect ratio: `Resize((size, size))` of torchvision.
     #[default]
     Squash,
-    /// The shorter side is resized to the size and the middle is cut out: torchvision's `Resize(size)` and
-    /// `CenterCrop(size)` of a Pillow image.
+    /// Resizes the shorter side and crops the centre: `Resize(size)` and `CenterCrop(size)` of torchvision on a Pillow image.
     Crop,
 }
 
-/// Makes `image` a square of `size` pixels.
+impl Fit {
+    /// The name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Squash => "squash",
+            Self::Crop => "crop",
+        }
+    }
+}
+
+/// Resizes `image` to a square of `size` pixels.
 ///
 /// # Errors
-/// If `size` is zero.
+/// `size` is 0.
 pub fn resize(image: &RgbImage, size: u32, filter: Filter, fit: Fit) -> Result<RgbImage, ShapeError> {
     let (width, height) = (image.width(), image.height());
     let axis = |side| match fit {
@@ -61,17 +83,17 @@ pub fn resize(image: &RgbImage, size: u32, filter: Filter, fit: Fit) -> Result<R
     resample(image, &axis(width), &axis(height), filter)
 }
 
-/// Makes `image` `width` by `height`, whatever its aspect.
+/// Resizes `image` to `width` by `height` pixels, whatever its aspect ratio.
 ///
 /// # Errors
-/// If a side is zero.
+/// A side is 0.
 pub fn resize_to(image: &RgbImage, width: u32, height: u32, filter: Filter) -> Result<RgbImage, ShapeError> {
     resample(image, &Axis::whole(image.width(), width), &Axis::whole(image.height(), height), filter)
 }
 
-/// One side of a resize: `input` pixels become `resized` ones, of which only those that are `kept` are made.
+/// One axis of a resize: `input` pixels become `resized` ones, of which only the range `kept` is computed.
 ///
-/// So a sliver of one by a hundred thousand pixels costs no more than any other image, though its resized side is long.
+/// With a crop, an image of 1 by 100,000 pixels therefore costs no more than others, although its resized side is long.
 #[derive(Debug, Clone)]
 struct Axis {
     input: usize,
@@ -84,9 +106,9 @@ impl Axis {
         Self { input: input as usize, resized: output as usize, kept: 0..output as usize }
     }
 
-    /// The middle `size` pixels of a side, once the shorter side of `short` pixels is resized to `size` and this one with it.
+    /// The central `size` pixels of a side, if the image is resized so that the shorter side of `short` pixels has `size`.
     fn middle(input: u32, size: u32, short: u32) -> Self {
-        // torchvision truncates the longer side, and rounds the crop's offset half to even as Python does.
+        // torchvision truncates the longer side, and rounds the offset of the crop half to even, like Python.
         let resized = (u64::from(size) * u64::from(input) / u64::from(short)) as usize;
         let size = size as usize;
         let offset = ((resized - size) as f64 / 2.0).round_ties_even() as usize;
@@ -97,7 +119,7 @@ impl Axis {
         self.input != self.resized
     }
 
-    /// How many pixels fewer there are of the resized side.
+    /// The number of pixels by which the side shrinks.
     fn shrinkage(&self) -> i64 {
         self.input as i64 - self.resized as i64
     }
@@ -106,7 +128,7 @@ impl Axis {
         Coefficients::new(filter, self.input, self.resized, self.kept.clone())
     }
 
-    /// The nearest pixel's index for each kept position, summed up step by step as Pillow's `ImagingScaleAffine` does.
+    /// The index of the nearest pixel for each kept position, accumulated step by step like in Pillow's `ImagingScaleAffine`.
     fn nearest(&self) -> Vec<usize> {
         let step = self.input as f64 / self.resized as f64;
         let mut position = step * 0.5;
@@ -164,7 +186,7 @@ fn is_vertical_first(across: &Axis, down: &Axis) -> bool {
     down.shrinkage() > (2 * across.shrinkage()).max(0)
 }
 
-/// Makes rows of `[across.kept, 3]` bytes of rows of `[across.input, 3]`.
+/// Resizes rows of `[across.input, 3]` bytes to rows of `[across.kept, 3]` bytes.
 fn resize_rows(source: &[u8], across: &Axis, filter: Filter) -> Vec<u8> {
     let (stride, kept) = (across.input * 3, across.kept.len() * 3);
     let mut resized = vec![0; source.len() / stride * kept];
@@ -178,7 +200,7 @@ fn resize_rows(source: &[u8], across: &Axis, filter: Filter) -> Vec<u8> {
     resized
 }
 
-/// Makes the kept rows, of `stride` bytes, of rows whose first is row `first` of the image.
+/// Computes the kept rows of `stride` bytes. `source` begins with row `first` of the image.
 fn resize_columns(source: &[u8], stride: usize, first: usize, weights: &Coefficients) -> Vec<u8> {
     let mut resized = vec![0; weights.len() * stride];
     passes::vertical(source, stride, first, weights, &mut resized);

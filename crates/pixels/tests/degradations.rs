@@ -1,4 +1,4 @@
-//! What the degradations promise apart from their golden values.
+//! Properties of the degradations that golden values do not cover.
 
 use pixels::{Filter, RgbImage, degrade};
 use rand::SeedableRng;
@@ -13,7 +13,7 @@ fn grey(level: u8) -> RgbImage {
 }
 
 #[test]
-fn flipping_twice_changes_nothing_and_once_mirrors() {
+fn flipping_mirrors_and_flipping_twice_restores() {
     let original = picture();
     let mut flipped = original.clone();
     degrade::flip_horizontal(&mut flipped);
@@ -23,7 +23,7 @@ fn flipping_twice_changes_nothing_and_once_mirrors() {
 }
 
 #[test]
-fn webp_loses_more_the_lower_its_quality() {
+fn webp_error_grows_with_lower_quality() {
     let original = picture();
     let error = |quality: u8| {
         let saved = degrade::webp(&original, quality).unwrap();
@@ -35,13 +35,13 @@ fn webp_loses_more_the_lower_its_quality() {
     let [high, middle, low] = [95, 60, 5].map(error);
     assert!(0.0 < high && high < middle && middle < low && low < 40.0, "{high} {middle} {low}");
     let bytes = pixels::encode::webp(&original, 80).unwrap();
-    assert!(bytes.starts_with(b"RIFF") && &bytes[8..16] == b"WEBPVP8 ", "lossy, and nothing but the picture");
+    assert!(bytes.starts_with(b"RIFF") && &bytes[8..16] == b"WEBPVP8 ", "a lossy WebP without other chunks");
     let long = RgbImage::from_fn(16_384, 1, |x, _| [x as u8; 3]);
     assert!(pixels::encode::webp(&long, 80).unwrap_err().to_string().contains("16384x1"));
 }
 
 #[test]
-fn a_crop_takes_its_pixels_and_must_fit() {
+fn crop_takes_its_pixels_and_must_fit() {
     let cut = degrade::crop(&picture(), 5, 2, 4, 3).unwrap();
     assert_eq!((cut.width(), cut.height()), (4, 3));
     assert_eq!(cut.data()[..3], [30, 22, 28]);
@@ -52,20 +52,20 @@ fn a_crop_takes_its_pixels_and_must_fit() {
 }
 
 #[test]
-fn noise_has_the_deviation_asked_for_and_repeats_with_its_generator() {
+fn noise_has_the_given_deviation_and_repeats_with_the_generator() {
     let noisy = |seed| degrade::noise(&grey(128), 10.0, &mut ChaCha8Rng::seed_from_u64(seed)).unwrap();
     assert_eq!(noisy(1), noisy(1));
     assert_ne!(noisy(1), noisy(2));
     let differences = noisy(1).into_data().into_iter().map(|byte| f64::from(byte) - 128.0);
     let (count, sum, squares) =
         differences.fold((0.0, 0.0, 0.0), |(n, sum, squares), d| (n + 1.0, sum + d, squares + d * d));
-    // 12,288 draws: the mean's deviation is 0.09, and the deviation's own 0.064.
+    // With 12,288 draws, the standard error of the mean is 0.09, and that of the deviation 0.064.
     assert!((sum / count).abs() < 0.4, "{}", sum / count);
     assert!(((squares / count).sqrt() - 10.0).abs() < 0.4, "{}", (squares / count).sqrt());
 }
 
 #[test]
-fn what_changes_nothing_returns_the_same_pixels() {
+fn neutral_parameters_change_nothing() {
     let original = picture();
     assert_eq!(degrade::gaussian_blur(&original, 0.0).unwrap(), original);
     assert_eq!(degrade::gaussian_blur(&grey(200), 3.0).unwrap(), grey(200));
@@ -75,16 +75,16 @@ fn what_changes_nothing_returns_the_same_pixels() {
 }
 
 #[test]
-fn a_small_factor_still_leaves_a_pixel() {
+fn a_tiny_factor_leaves_one_pixel() {
     let resized = degrade::resize_and_back(&picture(), 1e-6, Filter::Box).unwrap();
     assert_eq!((resized.width(), resized.height()), (37, 23));
     assert!(resized.data().chunks(3).all(|pixel| pixel == &resized.data()[..3]));
 }
 
 #[test]
-fn parameters_out_of_range_are_named() {
+fn errors_name_parameters_out_of_range() {
     let error = degrade::gaussian_blur(&picture(), f32::NAN).unwrap_err();
-    assert_eq!(error.to_string(), "sigma is NaN, and must be a finite number of at least zero");
+    assert_eq!(error.to_string(), "sigma must be a finite number of at least 0, but is NaN");
     assert!(degrade::resize_and_back(&picture(), 0.0, Filter::Box).is_err());
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     assert!(degrade::noise(&picture(), -1.0, &mut rng).is_err());

@@ -56,7 +56,7 @@ fn source(case: &ResizeCase) -> RgbImage {
     RgbImage::new(case.width, case.height, read(Path::new("source").join(&case.file))).unwrap()
 }
 
-/// The greatest and the mean difference of two images' bytes.
+/// The largest and the mean difference between the bytes of two images.
 fn difference(ours: &[u8], theirs: &[u8]) -> (u8, f64) {
     assert_eq!(ours.len(), theirs.len());
     let differences = ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b));
@@ -65,7 +65,7 @@ fn difference(ours: &[u8], theirs: &[u8]) -> (u8, f64) {
 }
 
 #[test]
-fn every_format_decodes_as_in_pillow() {
+fn decoding_agrees_with_pillow() {
     let mut failures = Vec::new();
     for case in cases().decode {
         let file = read(Path::new("decode").join(&case.file));
@@ -113,7 +113,7 @@ fn degradations_agree_with_scipy_and_pillow() {
     for case in &cases.degrade {
         let (ours, tolerance, mean_tolerance) = match case.operation.as_str() {
             "blur" => (degrade::gaussian_blur(&source, case.value).unwrap(), 1, 0.01),
-            // The forward transforms round differently, so that a coefficient near a half falls to either side.
+            // The forward transforms round differently, so that coefficients near a half may differ by one.
             "jpeg" => (degrade::jpeg(&source, case.value as u8).unwrap(), 8, 0.75),
             other => panic!("unknown operation {other}"),
         };

@@ -1,4 +1,4 @@
-//! Files that are cut short, damaged or made to hurt.
+//! Truncated, damaged and hostile files.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -30,7 +30,7 @@ fn kind(bytes: &[u8]) -> &'static str {
 }
 
 #[test]
-fn what_is_no_image_says_so() {
+fn files_that_are_not_images_have_the_right_error() {
     assert_eq!(kind(b""), "empty");
     assert_eq!(kind(b"<html>not found</html>"), "not_an_image");
     assert_eq!(kind(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf"), "unsupported");
@@ -38,7 +38,7 @@ fn what_is_no_image_says_so() {
 }
 
 #[test]
-fn tiffs_in_other_colours_are_refused() {
+fn rejects_tiffs_with_unsupported_colours() {
     let files = files_in("refused");
     assert_eq!(files.len(), 5);
     for (path, bytes) in files {
@@ -47,7 +47,7 @@ fn tiffs_in_other_colours_are_refused() {
 }
 
 #[test]
-fn a_third_of_a_file_is_an_error() {
+fn rejects_the_first_third_of_a_file() {
     for (path, bytes) in golden_files() {
         let error = decode(&bytes[..bytes.len() / 3], &Limits::default());
         assert!(error.is_err(), "{}", path.display());
@@ -55,10 +55,10 @@ fn a_third_of_a_file_is_an_error() {
 }
 
 #[test]
-fn a_jpeg_without_its_last_bytes_is_truncated() {
+fn rejects_a_jpeg_without_its_last_bytes_as_truncated() {
     for (path, bytes) in golden_files() {
-        let named_for_its_trailer = path.ends_with("trailing-bytes.jpg");
-        if Format::of(&bytes) != Ok(Format::Jpeg) || named_for_its_trailer {
+        let has_trailer = path.ends_with("trailing-bytes.jpg");
+        if Format::of(&bytes) != Ok(Format::Jpeg) || has_trailer {
             continue;
         }
         for missing in [1, 2, 3, 50] {
@@ -69,7 +69,7 @@ fn a_jpeg_without_its_last_bytes_is_truncated() {
 }
 
 #[test]
-fn the_pixel_limit_holds_for_every_format() {
+fn pixel_limit_applies_to_every_format() {
     let limits = Limits { max_pixels: 29 * 21 - 1 };
     for (path, bytes) in golden_files() {
         match decode(&bytes, &limits) {
@@ -79,9 +79,9 @@ fn the_pixel_limit_holds_for_every_format() {
     }
 }
 
-/// Headers that announce far more pixels than the file has bytes: the error must come before the memory.
+/// Headers that announce huge images must be rejected before memory is allocated.
 #[test]
-fn a_bomb_is_refused_by_its_header() {
+fn rejects_decompression_bombs_by_their_header() {
     let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
     png.extend_from_slice(&[0x00, 0x0F, 0, 0, 0x00, 0x0F, 0, 0, 8, 2, 0, 0, 0]);
     let crc = crc32(&png[12..]);
@@ -89,13 +89,13 @@ fn a_bomb_is_refused_by_its_header() {
     png.extend_from_slice(b"\0\0\0\0IDAT\x35\xaf\x06\x1e");
     assert_eq!(kind(&png), "too_large");
 
-    // Few enough pixels, but a sliver whose resizing takes gigabytes.
+    // Within the pixel limit, but resizing such a long side would take gigabytes.
     png[16..24].copy_from_slice(&[0, 0, 0, 1, 0, 0x3D, 9, 0]);
     let crc = crc32(&png[12..29]);
     png[29..33].copy_from_slice(&crc.to_be_bytes());
     assert_eq!(
         decode(&png, &Limits::default()).unwrap_err().to_string(),
-        "1x4000000: a side of more than 100000 pixels is not read"
+        "its size is 1x4000000, but sides may have at most 100000 pixels"
     );
 
     let (_, mut jpeg) = golden_files().into_iter().find(|(path, _)| path.ends_with("grey.jpg")).unwrap();
@@ -114,7 +114,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
-    /// Damaged files decode to something or to an error; they do not panic, hang or take the machine's memory.
+    /// Damaged files decode to an image or an error. They do not panic, hang or exhaust the memory.
     #[test]
     fn damaged_files_never_panic(
         which in any::<prop::sample::Index>(),

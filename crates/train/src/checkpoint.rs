@@ -14,7 +14,7 @@ use artifacts::failure::chain;
 use artifacts::schema::{ModelConfig, PreprocessorConfig};
 use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
-use model::{Adam, AdamConfig, Network, weights};
+use model::{Adam, AdamConfig, Network};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -234,8 +234,7 @@ impl Saved {
         let path: PathBuf = self.checkpoint.training_state();
         let bad = |detail: String| Error::State { path: path.clone(), detail };
         let weights = self.checkpoint.weights();
-        let report =
-            weights::load_into(&mut network, &weights, &[]).map_err(|error| damage_or_failure(&weights, error))?;
+        let report = network.load(&weights, &[]).map_err(|error| damage_or_failure(&weights, error))?;
         if report.head_replaced {
             return Err(bad("its weights have no head for this network".to_owned()));
         }
@@ -258,14 +257,13 @@ impl Saved {
 /// if the reason may pass, such as a failing disk or a GPU without free memory.
 fn damage_or_failure(path: &Path, error: model::Error) -> Error {
     use model::Error as Model;
+    use model::weights::Error as Weights;
     let damaged = match &error {
-        Model::SafeTensors { .. }
-        | Model::WeightsMismatch { .. }
-        | Model::WeightsType { .. }
+        Model::Weights(Weights::SafeTensors { .. } | Weights::Mismatch { .. } | Weights::Type { .. })
         | Model::OptimiserState(_)
         // candle only converts what was read from the file, in the memory of the host.
         | Model::Candle(_) => true,
-        Model::Io { source, .. } => source.kind() == ErrorKind::NotFound,
+        Model::Weights(Weights::Read { source, .. }) => source.kind() == ErrorKind::NotFound,
         _ => false,
     };
     if damaged { Error::State { path: path.to_owned(), detail: chain(&error) } } else { error.into() }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use artifacts::Label;
 use artifacts::stage::Failure;
+use model::{ArchitectureError, InputError, weights};
 
 /// Errors of the training stage.
 #[derive(Debug, thiserror::Error)]
@@ -84,21 +85,22 @@ impl From<Error> for Failure {
         match error {
             Error::Artifact(error) => error.into(),
             Error::Model(
-                model::Error::WeightSource(_)
-                | model::Error::UnsupportedDevice(_)
-                | model::Error::DeviceName(_)
-                | model::Error::UnknownArchitecture { .. },
+                model::Error::Weights(weights::Error::Source(_))
+                | model::Error::Device(_)
+                | model::Error::Architecture(ArchitectureError::Unknown { .. }),
             ) => Failure::usage(error),
             Error::State { .. }
             | Error::Weights { .. }
             | Error::TooFewImages { .. }
             | Error::OneClass { .. }
             | Error::Model(
-                model::Error::WeightsMismatch { .. }
-                | model::Error::WeightsType { .. }
-                | model::Error::SafeTensors { .. }
-                | model::Error::ImageTooSmall { .. }
-                | model::Error::Hub(_),
+                model::Error::Weights(
+                    weights::Error::Mismatch { .. }
+                    | weights::Error::Type { .. }
+                    | weights::Error::SafeTensors { .. }
+                    | weights::Error::Hub(_),
+                )
+                | model::Error::Input(InputError::ImageTooSmall { .. }),
             ) => Failure::input(error),
             _ => Failure::failed(error),
         }

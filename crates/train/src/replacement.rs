@@ -64,7 +64,7 @@ fn of_run(
     if let Some(inputs) = inputs {
         let stale = stale(output, Some(inputs))?;
         if stale.is_some() || force {
-            let device = config.device.open(config.precision).map_err(Error::from)?;
+            let device = config.device.open(config.precision).map_err(|error| Error::Model(error.into()))?;
             let identity = Identity::new(&output.config, inputs, Train::VERSION, device.kind());
             let request = RunRequest { identity: &identity, epochs: config.epochs, force };
             let folders = folders_to_set_aside(target, request);

@@ -14,6 +14,8 @@ use artifacts::{Code, Label, Manifest, RunDir, Split, names, progress};
 use model::device::{Device, DeviceChoice};
 use model::weights::{self, Source};
 use model::{Adam, Network, NetworkConfig};
+use pixels::Recipe;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::backup;
@@ -43,7 +45,7 @@ impl Stage for Train {
             weights::check(path).map_err(|error| Failure::input(format!("train.weights: {}", chain(&error))))?;
         }
         if let DeviceChoice::Cuda(_) = config.device {
-            config.device.open(config.precision).map_err(Error::from)?;
+            config.device.open(config.precision).map_err(|error| Error::Model(error.into()))?;
         }
         Ok(())
     }
@@ -197,7 +199,8 @@ impl<'a> Trainer<'a> {
         if let (1, Some(only)) = (classes.len(), classes.first()) {
             return Err(Error::OneClass { only: *only }.into());
         }
-        let device = request.config.device.open(request.config.precision).map_err(Error::from)?;
+        let device =
+            request.config.device.open(request.config.precision).map_err(|error| Error::Model(error.into()))?;
         progress::line(&format!(
             "train: {} training and {} validation images of {}x{}, on {device}",
             train.len(),
@@ -205,9 +208,14 @@ impl<'a> Trainer<'a> {
             train.size()[1],
             train.size()[0],
         ));
-        let weights = request.config.weights.resolve().map_err(Error::from)?;
+        let weights = request.config.weights.resolve().map_err(|error| Error::Model(error.into()))?;
         let network = NetworkConfig::default();
-        let description = describe(&network, &train, &set.manifest().config);
+        let recipe = Recipe::deserialize(&set.manifest().config).map_err(|error| {
+            Failure::input(format!(
+                "failed to read the configuration in the ingest manifest ({error}); run ingest again"
+            ))
+        })?;
+        let description = describe(&network, &train, &recipe);
         Ok(Trainer { request, train, val, device, network, description, weights })
     }
 
@@ -253,7 +261,7 @@ impl<'a> Trainer<'a> {
         let mut network = Network::new(&self.network, &self.device)?;
         network.initialise(seed)?;
         if let Some(path) = &self.weights {
-            let report = weights::load_into(&mut network, path, &config.allow_missing)?;
+            let report = network.load(path, &config.allow_missing)?;
             let drawn = report.missing.len();
             progress::line(&format!(
                 "train: {} tensors from {}{}{}",
@@ -314,22 +322,14 @@ impl<'a> Trainer<'a> {
 }
 
 /// Describes the network and its preprocessing for `config.json` and `preprocessor_config.json`.
-fn describe(network: &NetworkConfig, train: &Shards, ingest: &Value) -> Description {
-    let text = |key: &str| ingest.get(key).and_then(Value::as_str).map(str::to_owned);
+fn describe(network: &NetworkConfig, train: &Shards, recipe: &Recipe) -> Description {
     let [height, width] = train.size();
+    let normalisation = &network.normalisation;
     Description {
         model: ModelConfig::detector(&network.arch),
         preprocessor: PreprocessorConfig {
-            do_resize: true,
             size: ImageSize { height, width },
-            filter: text("filter"),
-            fit: text("fit"),
-            reencode: ingest.get("reencode").and_then(|reencode| serde_json::from_value(reencode.clone()).ok()),
-            do_rescale: true,
-            rescale_factor: 1.0 / 255.0,
-            do_normalize: true,
-            image_mean: network.normalisation.mean,
-            image_std: network.normalisation.std,
+            ..recipe.preprocessor_config(normalisation.mean, normalisation.std)
         },
     }
 }

@@ -18,7 +18,7 @@ const MIN_DURATION: Duration = Duration::from_secs(3);
 /// # Errors
 /// The device cannot be opened, or a step fails: the images are too small for the network, or memory is exhausted.
 pub fn measure_throughput(config: &Config, size: usize) -> Result<TrainingRate, Error> {
-    let device = config.device.open(config.precision)?;
+    let device = config.device.open(config.precision).map_err(model::Error::from)?;
     let mut network = Network::new(&NetworkConfig::default(), &device)?;
     network.initialise(config.seed)?;
     let mut adam = Adam::new(config.adam(), &network)?;

@@ -62,8 +62,8 @@ impl TrainingLoop<'_> {
         let mut last_saved = Instant::now();
 
         for epoch in training.position.epoch..=epochs {
-            // Train on the whole training split, shuffled. The learning rate is constant: it is `Config::learning_rate`,
-            // with which `training.adam` was created.
+            // Train on the whole training split, shuffled. The learning rate is constant: it is
+            // `Config::learning_rate`, with which `training.adam` was created.
             let mut started = Instant::now();
             let batches = EpochBatches::shuffled(self.train, batch_size, &augment, self.seed, epoch);
             let mut loader = Loader::start(batches, training.position.batches);

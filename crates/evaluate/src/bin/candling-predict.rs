@@ -10,50 +10,50 @@ use artifacts::stage::{self, Failure};
 use artifacts::{Checkpoint, Manifest, RunDir, names};
 use clap::Parser;
 use evaluate::Detector;
-use evaluate::predict::{Calibration, Judge, Preprocessing, Search, Style, TrainingProfile, Uncalibrated};
+use evaluate::predict::{Calibration, Judge, Search, Style, TrainingProfile, Uncalibrated};
 use model::PrecisionChoice;
 use model::device::DeviceChoice;
 
-/// P(fake) and a verdict for pictures: real, fake or inconclusive.
+/// Compute P(fake) and a verdict for image files: real, fake or inconclusive.
 ///
-/// The table shows P(fake) after the calibration on validation, which the verdict rests on; JSON and CSV have it as
-/// p_fake_calibrated, beside the network's own p_fake. Both are those of predictions.parquet to the last digit. What a file
-/// declares about itself (a generator's parameters, IPTC's DigitalSourceType, Content Credentials) is a line of its own, and
-/// `declares` in JSON and CSV: it is evidence apart from the verdict, and its absence proves nothing.
+/// The verdict is based on P(fake) after calibration on the validation split, which the table shows. JSON and CSV have it as
+/// p_fake_calibrated, and the uncalibrated value as p_fake. Both are equal to those in predictions.parquet. Statements in a
+/// file about its origin (generator parameters, IPTC DigitalSourceType, Content Credentials) are printed on a line of their
+/// own, and as `declares` in JSON and CSV. They do not influence the verdict, and their absence proves nothing.
 ///
-/// Exit codes: 0 every file was judged, 1 the program failed, 2 wrong usage, 3 the model is missing or damaged, or some files
-/// could not be judged (each is a row with its error).
+/// Exit codes: 0 all files have a verdict, 1 the program failed, 2 wrong usage, 3 the model is missing or damaged, or some
+/// files have an error instead of a verdict.
 #[derive(Parser)]
 #[command(name = "candling-predict", version)]
 struct Args {
-    /// Files and folders; - reads standard input: a picture, or a list of paths, one a line or each ended by a zero byte
+    /// Files and folders; `-` reads an image or a list of paths from standard input (one path a line, or ended by zero bytes)
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// The run whose model judges [default: the latest under `runs`]
+    /// The run whose model to use [default: the latest under `runs`]
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
     /// The checkpoint: best, last, or the folder of one
     #[arg(long, value_name = "CKPT", default_value = "best")]
     ckpt: String,
-    /// One JSON object a line (the default where standard output is not a terminal)
+    /// Print one JSON object per line (the default if standard output is not a terminal)
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// Comma-separated values
+    /// Print comma-separated values
     #[arg(long)]
     csv: bool,
-    /// Write an overlay of where the evidence is for each picture into this folder, and legend.png
+    /// Write a Grad-CAM overlay of each image to this folder, and legend.png
     #[arg(long, value_name = "DIR")]
     explain: Option<PathBuf>,
-    /// The layer that overlays look at
+    /// The layer that the overlays show
     #[arg(long, value_name = "LAYER", default_value = "layer4")]
     layer: String,
-    /// Images in a batch
+    /// The number of images in a batch
     #[arg(long, value_name = "N", default_value_t = 32)]
     batch: usize,
-    /// Where to compute: auto, cpu or `cuda[:N]`
+    /// The device: auto, cpu or `cuda[:N]`
     #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceChoice,
-    /// What convolutions multiply: auto (f32 on the CPU, a card's best), f32, bf16 or, on a card, tf32
+    /// Element type of convolutions: auto (f32 on CPUs, the fastest on GPUs), f32, bf16, or tf32 on GPUs
     #[arg(long, value_name = "NAME", default_value_t)]
     precision: PrecisionChoice,
 }
@@ -64,12 +64,12 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
-    // It goes on beside all that follows.
+    // The search runs on its own thread while the model is loaded.
     let mut search = Search::start(args.paths.clone());
-    let mut judge = judge(args)?;
+    let mut judge = load_judge(args)?;
     let style = style(args);
     if let Some(header) = style.header() {
-        // Each row of the other styles names the model; a table's reader wants it once.
+        // JSON and CSV have the model in each row.
         if style == Style::Table {
             line(&format!("predict: model {}", judge.detector.weights().short()));
         }
@@ -91,62 +91,62 @@ fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     if failed > 0 {
-        return Err(Failure::input(format!("{failed} of {judged} files could not be judged")));
+        return Err(Failure::input(format!("{failed} of {judged} files have no verdict; their rows state the error")));
     }
     if judged == 0 {
-        return Err(Failure::input("no image was found in what was given"));
+        return Err(Failure::input("found no images in the given paths"));
     }
     Ok(())
 }
 
-fn judge(args: &Args) -> Result<Judge, Failure> {
-    let run = run_of(args)?;
+/// Loads the model and everything else that verdicts depend on.
+fn load_judge(args: &Args) -> Result<Judge, Failure> {
+    let run = find_run(args)?;
     let checkpoint = checkpoint(args, run.as_ref())?;
-    let device = args.device.open(args.precision).map_err(evaluate::Error::from)?;
+    let device = args.device.open(args.precision).map_err(|error| evaluate::Error::Model(error.into()))?;
     let detector = Detector::open(&checkpoint, &device)?;
     line(&format!("predict: {} on {device}", checkpoint.path().display()));
-    let mut preprocessing = Preprocessing::of(detector.preprocessing(), checkpoint.path()).map_err(Failure::input)?;
-    // A model may be used without the data it was trained on; its checkpoint says the rest.
+    let mut recipe = detector.recipe()?;
+    // The limit on pixels is the only part of the recipe that a checkpoint does not store.
     if let Some(manifest) = run.as_ref().and_then(|run| Manifest::read(&run.ingest()).ok()?) {
-        preprocessing = preprocessing.after_ingest(&manifest);
+        recipe.max_pixels = manifest.config["max_pixels"].as_u64().unwrap_or(recipe.max_pixels);
     }
     let calibration = match &run {
         Some(run) => Calibration::of_run(run, detector.weights())?,
         None => Err(Uncalibrated::NotEvaluated),
     };
     if let Err(why) = calibration {
-        line(&format!("predict: P(fake) is not calibrated, and the verdict is forced at 0.5: {why}"));
+        line(&format!("predict: P(fake) is not calibrated, so verdicts use the threshold 0.5: {why}"));
     }
     line(
-        "predict: what a file says of how it was made (generator parameters, IPTC, C2PA) is shown beside the verdict, which does \
-         not rest on it; that a file says nothing proves nothing",
+        "predict: statements in a file about its origin (generator parameters, IPTC, C2PA) are shown, but do not influence the \
+         verdict; their absence proves nothing",
     );
-    // Without the training data there is nothing to be unlike.
     let profile = run.as_ref().map(TrainingProfile::of_run).unwrap_or_default();
     if let Some(dir) = &args.explain {
         detector.check_layer(&args.layer)?;
         std::fs::create_dir_all(dir).map_err(artifacts::Error::io("create", dir))?;
         evaluate::explain::write_legend(dir)?;
         line(&format!(
-            "predict: overlays in `{}`: the brighter, the more speaks for the class in the file's name (legend.png)",
+            "predict: overlays are in `{}`; brighter pixels are stronger evidence for the class in the file name (see legend.png)",
             dir.display()
         ));
     }
     let explain = args.explain.clone().map(|dir| (dir, args.layer.clone()));
-    Ok(Judge { detector, preprocessing, calibration, profile, batch: args.batch, explain })
+    Ok(Judge { detector, recipe, calibration, profile, batch: args.batch, explain })
 }
 
-/// The run that says how images are prepared: the one that is named, else the one that the checkpoint lies in, which need not
-/// be in a run, else the latest.
+/// Returns the run that has the ingest manifest and the evaluations: the one given with `--run-dir`, or the one that contains
+/// the checkpoint given by path, or else the latest. A checkpoint need not be in a run.
 ///
 /// # Errors
-/// No folder where one is named.
-fn run_of(args: &Args) -> Result<Option<RunDir>, artifacts::Error> {
+/// There is no folder `--run-dir`.
+fn find_run(args: &Args) -> Result<Option<RunDir>, artifacts::Error> {
     if let Some(dir) = &args.run_dir {
         let missing = || artifacts::Error::Missing {
             artifact: "run".to_owned(),
             path: dir.clone(),
-            advice: "name another with --run-dir, or a checkpoint with --ckpt".to_owned(),
+            advice: "give another run with --run-dir, or a checkpoint with --ckpt".to_owned(),
         };
         return if dir.is_dir() { Ok(Some(RunDir::new(dir))) } else { Err(missing()) };
     }
@@ -163,7 +163,7 @@ fn checkpoint(args: &Args, run: Option<&RunDir>) -> Result<Checkpoint, Failure> 
     let Some(of) = Checkpoint::by_name(&args.ckpt) else {
         return Ok(Checkpoint::new(&args.ckpt));
     };
-    let none = || Failure::input("there is no run under `runs`; name one with --run-dir, or a checkpoint with --ckpt");
+    let none = || Failure::input("there is no run under `runs`; give one with --run-dir, or a checkpoint with --ckpt");
     Ok(of(&run.ok_or_else(none)?.train_run(0)))
 }
 

@@ -1,32 +1,32 @@
-//! From paths as they were typed to files.
+//! From the paths of a command line to image files.
 
 use std::path::{Path, PathBuf};
 
 use pixels::file::has_image_name;
 use walkdir::{DirEntry, WalkDir};
 
-/// A picture to be judged.
+/// A file that was found.
 #[derive(Debug)]
 pub struct Found {
-    /// What it is called: its path, or "-" for standard input.
+    /// The path; "-" for standard input.
     pub path: PathBuf,
-    /// What is in it.
+    /// The content.
     pub content: Content,
 }
 
-/// Where the bytes of a picture are.
+/// The content of a file that was found.
 #[derive(Debug)]
 pub enum Content {
-    /// In the file at its path.
+    /// The file is on disk and has not been read.
     File,
-    /// In memory.
+    /// The bytes of the file.
     Bytes(Vec<u8>),
-    /// Nowhere, and why.
+    /// The file cannot be read, with the error.
     Unreadable(String),
 }
 
-/// The files of a path: itself, or the images in a folder and its subfolders in the order of their names, hidden ones left
-/// out. A file that is named itself is taken whatever it is called. Nothing stops the search: what cannot be listed becomes an entry with its error.
+/// Lists the images of a folder and its subfolders in the order of their names, without hidden ones. A path that is not a
+/// folder is returned itself, whatever its name. Folders that cannot be listed are returned with their error.
 pub fn find(path: &Path) -> Vec<Found> {
     if !path.is_dir() {
         return vec![Found { path: path.to_owned(), content: Content::File }];
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_give_their_images_in_order() {
+    fn lists_images_of_folders_in_order() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["b.PNG", "a.jpg", "notes.txt", ".hidden.jpg"] {
             std::fs::write(dir.path().join(name), b"x").unwrap();
@@ -70,7 +70,7 @@ mod tests {
             .collect();
         assert_eq!(names, ["a.jpg", "b.PNG", "c/d.webp"]);
         let itself = find(&dir.path().join("notes.txt"));
-        assert_eq!(itself.len(), 1, "a file that is named itself is taken");
+        assert_eq!(itself.len(), 1, "a path that is not a folder is returned itself");
         assert_eq!(find(&dir.path().join("absent.png")).len(), 1);
     }
 }

@@ -1,19 +1,18 @@
-//! Verdicts on pictures for people who check them.
+//! Verdicts on single image files, for the program `candling-predict`.
 //!
-//! A picture goes the way that ingest and evaluate would have it go, so that its P(fake) is theirs to the last digit.
+//! A file becomes pixels by the same [`Recipe`](pixels::Recipe) as in ingest, so that P(fake) equals that of
+//! `predictions.parquet` bit for bit.
 
 mod files;
-mod input;
-mod prepare;
 mod print;
 mod profile;
 mod row;
+mod search;
 mod verdicts;
 
 pub use files::{Content, Found, find};
-pub use input::Search;
-pub use prepare::{Preprocessing, UnknownPreprocessing};
 pub use print::Style;
 pub use profile::TrainingProfile;
 pub use row::Row;
+pub use search::Search;
 pub use verdicts::{Calibration, Judge, Uncalibrated};

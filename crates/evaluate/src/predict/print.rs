@@ -1,4 +1,4 @@
-//! How the answer is written: a table for people, JSON lines or CSV for programs.
+//! Output formats: a table for people, JSON lines and CSV for programs.
 
 use std::borrow::Cow;
 
@@ -10,22 +10,22 @@ use crate::calibration::Verdict;
 
 use super::Row;
 
-/// The form of the answer.
+/// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// Aligned columns.
+    /// A table with aligned columns.
     Table,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// Comma-separated values with a header.
     Csv,
 }
 
 impl Style {
-    /// The line before the first row, if there is one.
+    /// Returns the line before the first row, if the format has one.
     pub fn header(self) -> Option<String> {
         match self {
-            Style::Table => Some(format!("{:>8}  {:<12}  {:<12}  file", "P(fake)", "verdict", "its hash")),
+            Style::Table => Some(format!("{:>8}  {:<12}  {:<12}  file", "P(fake)", "verdict", "file hash")),
             Style::Json => None,
             Style::Csv => {
                 Some("path,p_fake,p_fake_calibrated,verdict,error,warnings,declares,file,model,explanation".to_owned())
@@ -33,7 +33,7 @@ impl Style {
         }
     }
 
-    /// One row. It holds no control character, whatever the file is called.
+    /// Formats a row. Control characters in file names are escaped.
     pub fn row(self, row: &Row) -> String {
         match self {
             Style::Table => table(row),
@@ -44,25 +44,25 @@ impl Style {
 }
 
 fn table(row: &Row) -> String {
-    let path = printable(&row.path);
+    let path = escape_hazards(&row.path);
     let file = row.file.map_or_else(String::new, |file| file.short());
     let mut line = match (&row.error, row.p_fake_calibrated.or(row.p_fake)) {
         (None, Some(p)) => format!("{p:>8.4}  {:<12}  {file:<12}  {path}", row.verdict.map_or("", verdict_name)),
         (error, _) => {
-            let error = error.as_deref().unwrap_or("it was not judged");
-            format!("{:>8}  {:<12}  {file:<12}  {path}: {}", "", "error", printable(error))
+            let error = error.as_deref().unwrap_or("there is no verdict");
+            format!("{:>8}  {:<12}  {file:<12}  {path}: {}", "", "error", escape_hazards(error))
         }
     };
     let warnings = row.warnings.iter().map(|warning| format!("warning: {warning}"));
-    let declared = row.declares.iter().map(|declared| format!("it says: {}", in_words(declared)));
+    let declared = row.declares.iter().map(|declared| format!("declares: {}", in_words(declared)));
     for more in warnings.chain(declared) {
-        line.push_str(&format!("\n{:>8}  {:<12}  {:<12}  {}", "", "", "", printable(&more)));
+        line.push_str(&format!("\n{:>8}  {:<12}  {:<12}  {}", "", "", "", escape_hazards(&more)));
     }
     line
 }
 
 fn json(row: &Row) -> String {
-    // serde_json leaves DEL and the C1 controls as they are.
+    // serde_json does not escape DEL and the C1 control characters.
     serde_json::to_string(row).unwrap_or_default().chars().fold(String::new(), |mut text, c| {
         if is_hazard(c) {
             text.push_str(&format!("\\u{:04x}", c as u32));
@@ -74,7 +74,7 @@ fn json(row: &Row) -> String {
 }
 
 fn csv(row: &Row) -> String {
-    let text = |text: &str| spreadsheet::escape_formula(&printable(text)).into_owned();
+    let text = |text: &str| spreadsheet::escape_formula(&escape_hazards(text)).into_owned();
     let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     let hash = |hash: Option<artifacts::hash::Hash>| hash.map_or(String::new(), |hash| hash.to_string());
     let fields = [
@@ -90,7 +90,7 @@ fn csv(row: &Row) -> String {
         text(row.explanation.as_deref().unwrap_or_default()),
     ];
     let mut writer = csv::Writer::from_writer(Vec::new());
-    // Nothing can fail that writes into memory.
+    // Writing to memory does not fail.
     let written = writer.write_record(&fields).map(|()| writer.into_inner().unwrap_or_default());
     String::from_utf8_lossy(&written.unwrap_or_default()).trim_end_matches('\n').to_owned()
 }
@@ -108,9 +108,9 @@ fn verdict_name(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Text with escapes in place of characters that control, hide or reorder, so that a file's name cannot move the cursor,
-/// colour the terminal or hide its own end.
-fn printable(text: &str) -> Cow<'_, str> {
+/// Escapes characters that control the terminal, hide text or reorder it, so that a file name cannot move the cursor or hide
+/// its extension.
+fn escape_hazards(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hazard) {
         return Cow::Borrowed(text);
     }
@@ -139,17 +139,17 @@ mod tests {
     }
 
     #[test]
-    fn no_style_prints_a_control_character_of_a_name() {
+    fn no_format_prints_control_characters() {
         for style in [Style::Table, Style::Json, Style::Csv] {
             let text = style.row(&row());
-            let own_line_breaks = if style == Style::Table { 2 } else { 0 };
-            let harmful = text.chars().filter(|&c| is_hazard(c)).count();
-            assert_eq!(harmful, own_line_breaks, "{style:?}: {text:?}");
+            let table_line_breaks = if style == Style::Table { 2 } else { 0 };
+            let hazards = text.chars().filter(|&c| is_hazard(c)).count();
+            assert_eq!(hazards, table_line_breaks, "{style:?}: {text:?}");
         }
     }
 
     #[test]
-    fn json_gives_the_name_back() {
+    fn json_preserves_file_names() {
         let value: serde_json::Value = serde_json::from_str(&Style::Json.row(&row())).unwrap();
         assert_eq!(value["path"], HOSTILE);
         assert_eq!((&value["verdict"], value["p_fake"].as_f64()), (&"inconclusive".into(), Some(0.1)));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn csv_has_as_many_fields_as_its_header() {
+    fn csv_rows_have_as_many_fields_as_the_header() {
         let simple = Row { path: "a.png".to_owned(), error: Some("cut".to_owned()), ..Row::default() };
         let header = Style::Csv.header().unwrap();
         assert_eq!(Style::Csv.row(&simple).matches(',').count(), header.matches(',').count());
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_file_is_a_row_with_its_error() {
+    fn table_shows_the_error_of_a_file() {
         let broken = Row { path: "a.png".to_owned(), error: Some("cut short".to_owned()), ..Row::default() };
         assert!(Style::Table.row(&broken).contains("a.png: cut short"));
     }

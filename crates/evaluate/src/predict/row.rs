@@ -1,4 +1,4 @@
-//! What is said of one file.
+//! The result for one file.
 
 use artifacts::hash::Hash;
 use pixels::metadata::Declared;
@@ -6,35 +6,35 @@ use serde::Serialize;
 
 use crate::calibration::Verdict;
 
-/// One line of the answer. What could not be found out is null; then `error` says why.
+/// The result for one file. Missing values are null; `error` explains why.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Row {
-    /// The file as it was given or found; "-" is standard input.
+    /// The path as given or found; "-" is standard input.
     pub path: String,
-    /// P(fake) as the network gives it: the `p_fake` of `predictions.parquet`.
+    /// The uncalibrated P(fake), equal to `p_fake` in `predictions.parquet`.
     pub p_fake: Option<f64>,
-    /// P(fake) after the temperature that validation chose: the `p_fake_calibrated` of `predictions.parquet`. It is what
-    /// the table shows and what the verdict is about; null where no evaluation of these weights fitted one.
+    /// P(fake) after temperature scaling, equal to `p_fake_calibrated` in `predictions.parquet`. The table shows it, and the
+    /// verdict is based on it. Null if no evaluation of these weights fitted a temperature.
     pub p_fake_calibrated: Option<f64>,
     /// The verdict.
     pub verdict: Option<Verdict>,
     /// Why there is no verdict.
     pub error: Option<String>,
-    /// Why the verdict may be worth less: in what the picture is unlike the training data, and what the detector lacks.
+    /// Reasons for less confidence in the verdict: differences from the training images, or a missing calibration.
     pub warnings: Vec<String>,
-    /// What the file says of how it was made: evidence of its own, which the verdict does not rest on. That there is none proves
-    /// nothing, because all of it is lost when a picture is saved again.
+    /// The file's own statements on how it was made, which do not influence the verdict. Their absence proves nothing, because
+    /// saving an image again removes them.
     pub declares: Vec<Declared>,
-    /// The overlay of the predicted class, where one was asked for.
+    /// The path of the Grad-CAM overlay, with `--explain`.
     pub explanation: Option<String>,
-    /// BLAKE3 of the file.
+    /// The BLAKE3 hash of the file.
     pub file: Option<Hash>,
-    /// BLAKE3 of the model's weights.
+    /// The BLAKE3 hash of the model's weights.
     pub model: Option<Hash>,
-    /// Format by its content.
+    /// The format, determined from the content.
     pub format: Option<String>,
-    /// Width in pixels as stored.
+    /// The width in pixels, before EXIF orientation.
     pub width: Option<u32>,
-    /// Height in pixels as stored.
+    /// The height in pixels, before EXIF orientation.
     pub height: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! Rows of the answer, batch by batch.
+//! Computation of verdicts, batch by batch.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -6,46 +6,48 @@ use std::path::{Path, PathBuf};
 use artifacts::hash::Hash;
 use artifacts::{Label, RunDir, progress};
 use pixels::metadata::Declared;
+use pixels::{Recipe, file};
 use rayon::prelude::*;
 
-use super::{Content, Found, Preprocessing, Row, TrainingProfile};
+use super::{Content, Found, Row, TrainingProfile};
 use crate::calibration::{Band, Temperature, Verdict};
 use crate::detector::{Detector, Score};
 use crate::evaluation::Evaluation;
 use crate::explain::overlay;
 use crate::{Error, explain};
 
-/// What validation chose for the detector.
+/// The calibration of a detector, fitted on validation images.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Calibration {
     /// The temperature.
     pub temperature: Temperature,
-    /// Where no verdict is given, in calibrated P(fake).
+    /// The range of calibrated P(fake) in which a verdict is inconclusive.
     pub band: Band,
 }
 
-/// Why there is no calibration.
+/// Why a detector has no calibration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Uncalibrated {
-    /// Nothing has judged these weights.
+    /// No evaluation has these weights.
     #[error(
-        "no evaluation of these weights: `cargo xtask evaluate --ckpt CKPT --name NAME` makes one beside the others"
+        "no evaluation has these weights; `cargo xtask evaluate --ckpt CKPT --name NAME` makes one beside the others"
     )]
     NotEvaluated,
-    /// What has judged them had nothing to fit on.
+    /// The evaluation of these weights had no validation images to fit on.
     #[error(
-        "the evaluation of these weights fitted no temperature (fitting needs validation images of both classes that are \
-         not themselves being judged)"
+        "the evaluation of these weights fitted no temperature; fitting needs validation images of both classes that are not \
+         themselves evaluated"
     )]
     NotFitted,
 }
 
 impl Calibration {
-    /// What an evaluation of the run chose for these very weights, or why there is nothing chosen: all of them fit on the same
-    /// validation images. The run's own comes before those with a name, and of these one that cannot be read is passed over.
+    /// Returns the calibration of these weights from an evaluation of the run, or why there is none. The evaluation `evaluate`
+    /// comes before `evaluate-NAME`; all of them fit on the same validation images. Unreadable evaluations with a name are
+    /// skipped with a message.
     ///
     /// # Errors
-    /// The run's own evaluation is not readable, or was changed since it was made, and no other one helps.
+    /// The evaluation `evaluate` is unreadable or was changed, and no other one has a calibration.
     pub fn of_run(run: &RunDir, weights: Hash) -> Result<Result<Calibration, Uncalibrated>, artifacts::Error> {
         let own = Calibration::of_evaluation(&run.evaluate(), weights);
         if let Ok(Ok(_)) = own {
@@ -57,7 +59,7 @@ impl Calibration {
                 Ok(Ok(calibration)) => return Ok(Ok(calibration)),
                 Ok(Err(Uncalibrated::NotFitted)) if why.is_ok() => why = Ok(Err(Uncalibrated::NotFitted)),
                 Ok(Err(_)) => {}
-                Err(error) => progress::line(&format!("predict: passing over `{}`: {error}", dir.display())),
+                Err(error) => progress::line(&format!("predict: skipping `{}`: {error}", dir.display())),
             }
         }
         why
@@ -77,73 +79,77 @@ impl Calibration {
     }
 }
 
-/// A detector with all that a verdict needs.
+/// A detector with everything else that verdicts depend on.
 #[derive(Debug)]
 pub struct Judge {
     /// The detector.
     pub detector: Detector,
-    /// How pictures are made ready for it.
-    pub preprocessing: Preprocessing,
-    /// Without it P(fake) is what the network says, and every picture gets a verdict at 0.5 and a warning.
+    /// How files become pixels.
+    pub recipe: Recipe,
+    /// The calibration. Without it, verdicts use the uncalibrated P(fake) at threshold 0.5 and have a warning.
     pub calibration: Result<Calibration, Uncalibrated>,
-    /// What the training images were like.
+    /// The formats and sizes of the training images.
     pub profile: TrainingProfile,
-    /// Images in a batch.
+    /// The number of images in a batch.
     pub batch: usize,
-    /// Where overlays go, and the layer they look at.
+    /// The folder for Grad-CAM overlays, and the layer that they show.
     pub explain: Option<(PathBuf, String)>,
 }
 
-/// A picture that is ready to be judged.
-struct Ready {
-    /// Its row in the answer.
+/// The pixels of an image, and the index of its row.
+struct Prepared {
     row: usize,
+    /// `[size, size, 3]`.
     pixels: Vec<u8>,
 }
 
 impl Judge {
-    /// Judges pictures. One that cannot be read is a row with its error; the rows are in the order of the pictures.
+    /// Computes the rows of some files, in their order. A file that cannot be read has a row with its error.
     ///
     /// # Errors
     /// Those of the network, and of writing an overlay.
     pub fn rows(&mut self, found: &[Found]) -> Result<Vec<Row>, Error> {
-        // The network is no part of this: a back end need not be shared between threads.
-        let (preprocessing, profile) = (&self.preprocessing, &self.profile);
+        // The detector stays on this thread: a back end need not be `Sync`.
+        let (recipe, profile) = (&self.recipe, &self.profile);
         let prepared: Vec<(Row, Option<Vec<u8>>)> = found
             .par_iter()
             .map(|Found { path, content }| {
                 let shown = path.to_string_lossy().into_owned();
                 let bytes = match content {
-                    Content::File => preprocessing.read(path).map(Cow::Owned),
+                    Content::File => {
+                        let read = file::read(path, recipe.limits().max_file_bytes());
+                        read.map(Cow::Owned).map_err(|error| error.to_string())
+                    }
                     Content::Bytes(bytes) => Ok(Cow::Borrowed(bytes.as_slice())),
                     Content::Unreadable(why) => Err(why.clone()),
                 };
                 match bytes {
-                    Ok(bytes) => prepare(preprocessing, profile, shown, &bytes),
+                    Ok(bytes) => prepare(recipe, profile, shown, &bytes),
                     Err(error) => (Row { path: shown, error: Some(error), ..Row::default() }, None),
                 }
             })
             .collect();
-        self.judge(prepared)
+        self.score(prepared)
     }
 
-    fn judge(&mut self, prepared: Vec<(Row, Option<Vec<u8>>)>) -> Result<Vec<Row>, Error> {
+    /// Computes the scores of prepared images, batch by batch, and completes their rows.
+    fn score(&mut self, prepared: Vec<(Row, Option<Vec<u8>>)>) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::with_capacity(prepared.len());
         let mut ready = Vec::new();
         for (row, (mut answer, pixels)) in prepared.into_iter().enumerate() {
             answer.model = Some(self.detector.weights());
-            ready.extend(pixels.map(|pixels| Ready { row, pixels }));
+            ready.extend(pixels.map(|pixels| Prepared { row, pixels }));
             rows.push(answer);
         }
         for batch in ready.chunks(self.batch.max(1)) {
             let pixels: Vec<u8> = batch.iter().flat_map(|picture| &picture.pixels).copied().collect();
             let scores = self.detector.scores(&pixels, batch.len())?;
             for (picture, score) in batch.iter().zip(scores) {
-                self.decide(&mut rows[picture.row], score);
+                self.set_verdict(&mut rows[picture.row], score);
                 if rows[picture.row].error.is_some() {
                     continue;
                 }
-                // What is shown is what speaks for the verdict; without one, for the class nearer to it.
+                // The overlay shows the evidence for the verdict; for an inconclusive one, that for the predicted class.
                 let class = match rows[picture.row].verdict {
                     Some(Verdict::Real) => Label::Real,
                     Some(Verdict::Fake) => Label::Fake,
@@ -155,10 +161,10 @@ impl Judge {
         Ok(rows)
     }
 
-    fn decide(&self, row: &mut Row, score: Score) {
+    fn set_verdict(&self, row: &mut Row, score: Score) {
         let p_fake = score.p_fake();
         if !p_fake.is_finite() {
-            row.error = Some("the model gives no number for it; its weights are damaged".to_owned());
+            row.error = Some("the model output is not a finite number; its weights are damaged".to_owned());
             return;
         }
         row.p_fake = Some(p_fake);
@@ -169,7 +175,7 @@ impl Judge {
                 band.verdict(calibrated)
             }
             Err(_) => {
-                row.warnings.push("P(fake) is not calibrated, and the verdict is forced at 0.5".to_owned());
+                row.warnings.push("P(fake) is not calibrated; the verdict uses the threshold 0.5".to_owned());
                 match score.predicted() {
                     Label::Real => Verdict::Real,
                     Label::Fake => Verdict::Fake,
@@ -178,12 +184,12 @@ impl Judge {
         });
     }
 
-    fn explain(&mut self, row: &mut Row, picture: &Ready, class: Label) -> Result<(), Error> {
+    fn explain(&mut self, row: &mut Row, picture: &Prepared, class: Label) -> Result<(), Error> {
         let Some((dir, layer)) = &self.explain else {
             return Ok(());
         };
         let maps = self.detector.heat_maps(&picture.pixels, &[class], layer)?;
-        // Named by content: a file's own name may hold anything, and two files may share one.
+        // Named by the file's hash: file names may hold any characters, and need not be unique.
         let name = format!("{}-{class}.png", row.file.map_or_else(|| "stdin".to_owned(), |hash| hash.short()));
         for map in &maps {
             explain::write_png(dir, &name, &overlay(&picture.pixels, self.detector.size(), map))?;
@@ -193,24 +199,19 @@ impl Judge {
     }
 }
 
-/// A file's bytes to its row so far and the pixels that the network sees.
-fn prepare(
-    preprocessing: &Preprocessing,
-    profile: &TrainingProfile,
-    path: String,
-    bytes: &[u8],
-) -> (Row, Option<Vec<u8>>) {
+/// Decodes a file. Returns its row without scores, and its pixels `[size, size, 3]` unless there is an error.
+fn prepare(recipe: &Recipe, profile: &TrainingProfile, path: String, bytes: &[u8]) -> (Row, Option<Vec<u8>>) {
     let mut row = Row { path, file: Some(Hash::of(bytes)), ..Row::default() };
-    let squared = preprocessing.decode(bytes).and_then(|decoded| {
+    let pixels = recipe.decode(bytes).and_then(|decoded| {
         let format = decoded.format.name();
         row.warnings = profile.warnings(format, decoded.width, decoded.height);
         row.format = Some(format.to_owned());
         row.declares = Declared::read(bytes, decoded.format);
         (row.width, row.height) = (Some(decoded.width), Some(decoded.height));
-        preprocessing.square(&decoded.rgb)
+        recipe.pixels(&decoded.rgb)
     });
-    match squared {
+    match pixels {
         Ok(pixels) => (row, Some(pixels)),
-        Err(error) => (Row { error: Some(error), ..row }, None),
+        Err(error) => (Row { error: Some(error.to_string()), ..row }, None),
     }
 }

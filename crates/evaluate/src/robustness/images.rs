@@ -1,64 +1,108 @@
-//! The images of a sweep: their original files where these are still there, their stored pixels otherwise.
+//! The images of a robustness sweep: the original files of the source, or the stored pixels of files that are not found.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use artifacts::Label;
 use artifacts::hash::Hash;
+use artifacts::progress;
 use artifacts::shard::Shards;
-use pixels::{Limits, RgbImage, decode};
+use artifacts::{Label, Manifest};
+use pixels::degrade::DegradeError;
+use pixels::{Recipe, RgbImage};
+use rayon::prelude::*;
+use serde::Deserialize;
+use sources::{Source, SourceConfig};
 
-use super::originals::Originals;
+/// The largest total size of the files that are kept in memory. Others are read again for each level of each operation.
+const MAX_CACHED_BYTES: usize = 256 << 20;
 
 /// Some images of a split.
 pub(super) struct Images<'a> {
     shards: &'a Shards,
-    rows: Vec<usize>,
-    originals: Originals,
+    /// How an original file becomes pixels.
+    recipe: Recipe,
+    source: Option<Box<dyn Source>>,
+    images: Vec<Image>,
+}
+
+/// One image of the sweep.
+struct Image {
+    /// The row in the shards.
+    row: usize,
+    /// The original file, if it was found.
+    original: Option<Original>,
+}
+
+/// The original file of an image.
+struct Original {
+    /// The index in the source.
+    index: usize,
+    /// The bytes, if they are kept in memory.
+    bytes: Option<Vec<u8>>,
 }
 
 impl<'a> Images<'a> {
-    /// At most `limit` images, as many of either class as there are up to half of it, chosen by the hash of their files.
-    /// `files` is the folder or the zip that ingest read.
-    pub(super) fn choose(shards: &'a Shards, limit: usize, files: Option<&Path>) -> Images<'a> {
-        let mut rows: Vec<usize> = Label::ALL
-            .into_iter()
-            .flat_map(|class| {
-                let mut of_class: Vec<usize> =
-                    (0..shards.len()).filter(|&row| shards.sample(row).label == class).collect();
-                of_class.sort_by_key(|&row| *shards.sample(row).id.as_bytes());
-                of_class.truncate(limit.div_ceil(2));
-                of_class
-            })
-            .collect();
-        rows.sort_unstable();
-        Images { shards, rows, originals: Originals::open(files) }
+    /// Chooses at most `limit` images, half of each class, by the hash of their files. Finds their original files in the
+    /// source that the manifest `ingest` describes, and reports how many were not found.
+    pub(super) fn choose(shards: &'a Shards, limit: usize, ingest: &Manifest, recipe: Recipe) -> Images<'a> {
+        let rows = choose_rows(shards, limit);
+        let (source, error) = match reopen(ingest) {
+            Ok(source) => (Some(source), None),
+            Err(error) => (None, Some(error)),
+        };
+        let images = find_originals(shards, &rows, source.as_deref(), &recipe);
+        let images = Images { shards, recipe, source, images };
+        images.report_missing(ingest, error);
+        images
     }
 
-    /// The row of each image in the shards.
-    pub(super) fn rows(&self) -> &[usize] {
-        &self.rows
+    /// The number of images.
+    pub(super) fn len(&self) -> usize {
+        self.images.len()
     }
 
-    /// An image of the shards by its row: from its file if that is still the one that was ingested, which is said too.
-    pub(super) fn load(&self, row: usize) -> (RgbImage, bool) {
-        self.original(row).map_or_else(|| (self.stored(row), false), |image| (image, true))
+    /// The rows of the images in the shards.
+    pub(super) fn rows(&self) -> impl Iterator<Item = usize> {
+        self.images.iter().map(|image| image.row)
     }
 
-    /// Whether the original file is there and unchanged.
-    pub(super) fn is_from_file(&self, row: usize) -> bool {
-        self.original(row).is_some()
+    /// The number of images whose original files were found.
+    pub(super) fn originals(&self) -> usize {
+        self.images.iter().filter(|image| image.original.is_some()).count()
     }
 
-    fn original(&self, row: usize) -> Option<RgbImage> {
-        let sample = self.shards.sample(row);
-        let bytes = self.originals.read(&sample.path)?;
-        if Hash::of(&bytes) != sample.id {
-            return None;
-        }
-        // Ingest has decoded it within its own limit, whatever that was.
-        decode(&bytes, &Limits { max_pixels: u64::MAX }).ok().map(|decoded| decoded.rgb)
+    /// Returns the pixels of image `index` after a degradation, `[size, size, 3]`. An original file is degraded before it is
+    /// re-encoded and resized. Stored pixels have been re-encoded and resized already.
+    ///
+    /// # Errors
+    /// The image cannot be degraded so, or its file has changed since the sweep began.
+    pub(super) fn degraded(
+        &self,
+        index: usize,
+        degrade: impl FnOnce(&RgbImage) -> Result<RgbImage, DegradeError>,
+    ) -> Result<Vec<u8>, String> {
+        let image = &self.images[index];
+        let Some(original) = &image.original else {
+            let degraded = degrade(&self.stored(image.row)).map_err(|error| error.to_string())?;
+            return self.recipe.resize(&degraded).map_err(|error| error.to_string());
+        };
+        let read;
+        let bytes = match &original.bytes {
+            Some(bytes) => bytes,
+            None => {
+                let id = self.shards.sample(image.row).id;
+                let source = self.source.as_deref();
+                read = source.and_then(|source| read_verified(source, original.index, id));
+                read.as_ref().ok_or("its file changed during the sweep")?
+            }
+        };
+        let decoded = self.recipe.decode(bytes).map_err(|error| error.to_string())?;
+        let degraded = degrade(&decoded.rgb).map_err(|error| error.to_string())?;
+        self.recipe.pixels(&degraded).map_err(|error| error.to_string())
     }
 
+    /// The pixels that the shards hold for a row.
     fn stored(&self, row: usize) -> RgbImage {
         let [height, width] = self.shards.size();
         let pixels = self.shards.pixels(row);
@@ -67,4 +111,69 @@ impl<'a> Images<'a> {
             [pixels[at], pixels[at + 1], pixels[at + 2]]
         })
     }
+
+    fn report_missing(&self, ingest: &Manifest, error: Option<String>) {
+        let (missing, all) = (self.len() - self.originals(), self.len());
+        let source = ingest.summary["source"].as_str().unwrap_or_default();
+        let reason = match (error, missing) {
+            (Some(error), _) => format!("failed to open the source `{source}` ({error})"),
+            (None, 0) => return,
+            (None, _) => format!("files that were not found in `{source}`, or have changed since ingest"),
+        };
+        progress::line(&format!(
+            "evaluate: warning: robustness: {missing} of {all} images are degraded from their stored pixels instead of their \
+             original files: {reason}"
+        ));
+    }
+}
+
+/// Returns the rows of at most `limit` images, half of each class, chosen by the hash of their files.
+fn choose_rows(shards: &Shards, limit: usize) -> Vec<usize> {
+    let mut rows: Vec<usize> = Label::ALL
+        .into_iter()
+        .flat_map(|class| {
+            let mut of_class: Vec<usize> = (0..shards.len()).filter(|&row| shards.sample(row).label == class).collect();
+            of_class.sort_by_key(|&row| *shards.sample(row).id.as_bytes());
+            of_class.truncate(limit.div_ceil(2));
+            of_class
+        })
+        .collect();
+    rows.sort_unstable();
+    rows
+}
+
+/// Opens the source that an ingest read. Returns an error as text.
+fn reopen(ingest: &Manifest) -> Result<Box<dyn Source>, String> {
+    let config = SourceConfig::deserialize(&ingest.config).map_err(|error| error.to_string())?;
+    let root = ingest.summary["files"].as_str().map(Path::new);
+    sources::reopen(&config, root).map_err(|error| error.to_string())
+}
+
+/// Finds the original files of some rows by their paths, and verifies their hashes.
+fn find_originals(shards: &Shards, rows: &[usize], source: Option<&dyn Source>, recipe: &Recipe) -> Vec<Image> {
+    let mut wanted: BTreeMap<&str, Vec<usize>> =
+        rows.iter().map(|&row| (shards.sample(row).path.as_str(), Vec::new())).collect();
+    let entries = source.into_iter().flat_map(|source| (0..source.len()).map(|index| (index, source.entry(index))));
+    for (index, entry) in entries {
+        if let Some(indices) = wanted.get_mut(entry.path.as_str()) {
+            indices.push(index);
+        }
+    }
+    let cached = AtomicUsize::new(0);
+    let find = |row: usize| {
+        let sample = shards.sample(row);
+        // Control characters are removed from paths, so that two files may have the same path.
+        let (index, bytes) = wanted.get(sample.path.as_str())?.iter().find_map(|&index| {
+            let bytes = read_verified(source?, index, sample.id)?;
+            recipe.decode(&bytes).is_ok().then_some((index, bytes))
+        })?;
+        let fits = cached.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len() <= MAX_CACHED_BYTES;
+        Some(Original { index, bytes: fits.then_some(bytes) })
+    };
+    rows.par_iter().map(|&row| Image { row, original: find(row) }).collect()
+}
+
+/// Reads a file of a source; none if its hash is not `id`.
+fn read_verified(source: &dyn Source, index: usize, id: Hash) -> Option<Vec<u8>> {
+    source.read(index).ok().filter(|bytes| Hash::of(bytes) == id)
 }

@@ -1,8 +1,7 @@
-//! The judged images again, after what happens to pictures on their way.
+//! The robustness sweep: predictions on the images after degradations such as JPEG compression, blur and noise.
 
 mod images;
 mod operations;
-mod originals;
 mod sweep;
 
 pub(crate) use operations::OPERATIONS;

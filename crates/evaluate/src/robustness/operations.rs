@@ -1,4 +1,4 @@
-//! The operations and how strong they get.
+//! The degradations of the robustness sweep, and their levels.
 
 use pixels::degrade::{self, DegradeError};
 use pixels::{Filter, RgbImage, resize_to};
@@ -7,24 +7,25 @@ use rand::Rng;
 /// One kind of degradation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Saved as JPEG of a quality.
+    /// JPEG compression; the level is the quality.
     Jpeg,
-    /// Saved as lossy WebP of a quality.
+    /// Lossy WebP compression; the level is the quality.
     Webp,
-    /// Resized by a factor and back.
+    /// Resizing by a factor and back.
     Resize,
-    /// Gaussian blur of a deviation in pixels.
+    /// Gaussian blur; the level is its standard deviation in pixels.
     Blur,
-    /// Gaussian noise of a deviation in levels of 0 to 255.
+    /// Gaussian noise; the level is its standard deviation in grey levels of 0 to 255.
     Noise,
-    /// The middle, a share of each side.
+    /// Centre crop; the level is the share of each side that is kept.
     Crop,
-    /// Shared a number of times: each time shrunk to four fifths, at most 1080 pixels on the longer side, and saved as JPEG
-    /// of quality 75. A definition of this project's own, in the order of what networks do, not the habit of any one.
+    /// Sharing on social media; the level is the number of times. Each time, the image is resized to four fifths, and at most
+    /// 1080 pixels on the longer side, and saved as JPEG of quality 75. Real services do similar things; this definition is
+    /// our own and follows none of them exactly.
     SocialMedia,
 }
 
-/// All operations, as they are reported.
+/// All operations, in the order of the report.
 pub(crate) const OPERATIONS: [Operation; 7] = [
     Operation::Jpeg,
     Operation::Webp,
@@ -35,15 +36,15 @@ pub(crate) const OPERATIONS: [Operation; 7] = [
     Operation::SocialMedia,
 ];
 
-/// The longer side above which a shared picture is shrunk to it.
+/// The largest longer side of a shared image in pixels.
 const SHARED_SIDE: f64 = 1080.0;
-/// What is left of a shared picture's sides.
+/// The factor by which sharing resizes an image.
 const SHARED_SCALE: f64 = 0.8;
-/// The JPEG quality of a shared picture.
+/// The JPEG quality of a shared image.
 const SHARED_QUALITY: u8 = 75;
 
 impl Operation {
-    /// The stable word in `robustness.json`.
+    /// The name in `robustness.json`.
     pub fn name(self) -> &'static str {
         match self {
             Operation::Jpeg => "jpeg",
@@ -56,7 +57,7 @@ impl Operation {
         }
     }
 
-    /// What a level is.
+    /// The unit of the levels.
     pub fn unit(self) -> &'static str {
         match self {
             Operation::Jpeg | Operation::Webp => "quality",
@@ -68,7 +69,7 @@ impl Operation {
         }
     }
 
-    /// The levels, from the mildest on.
+    /// The levels, mildest first.
     pub fn levels(self) -> &'static [f64] {
         match self {
             Operation::Jpeg | Operation::Webp => &[95.0, 90.0, 80.0, 70.0, 60.0, 50.0, 40.0, 30.0],
@@ -80,10 +81,10 @@ impl Operation {
         }
     }
 
-    /// Does it to an image.
+    /// Applies the operation to an image.
     ///
     /// # Errors
-    /// An image that it cannot be done to.
+    /// The image does not allow it, such as one too large for WebP.
     pub fn apply(self, image: &RgbImage, level: f64, rng: &mut impl Rng) -> Result<RgbImage, DegradeError> {
         match self {
             Operation::Jpeg => degrade::jpeg(image, level as u8),
@@ -109,7 +110,7 @@ fn share(image: &RgbImage) -> Result<RgbImage, DegradeError> {
     let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
     match resize_to(image, side(image.width()), side(image.height()), Filter::default()) {
         Ok(smaller) => degrade::jpeg(&smaller, SHARED_QUALITY),
-        // Sides of at least one pixel are all that resizing asks for.
+        // Unreachable: resizing fails only for sides of 0 pixels.
         Err(_) => Ok(image.clone()),
     }
 }
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn every_level_of_every_operation_changes_the_picture() {
+    fn every_level_of_every_operation_changes_the_image() {
         let picture = picture();
         for operation in OPERATIONS {
             for &level in operation.levels() {
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn crops_keep_the_middle_and_shares_shrink() {
+    fn crop_keeps_the_middle_and_sharing_shrinks() {
         let picture = picture();
         let mut rng = stream(0, "test", &[]);
         let half = Operation::Crop.apply(&picture, 0.5, &mut rng).unwrap();

@@ -62,7 +62,7 @@ impl Run {
             splits: Default::default(),
             images_per_second: 1.0,
         };
-        complete(writer, names::INGEST, serde_json::to_value(summary).unwrap());
+        complete(writer, names::INGEST, serde_json::to_value(summary).unwrap(), json!({ "source": "source" }));
     }
 
     /// Writes a source file and makes of it what ingest does.
@@ -116,7 +116,7 @@ impl Run {
             atomic::write_json(&checkpoint.model_config(), &ModelConfig::detector("resnet50")).unwrap();
             atomic::write_json(&checkpoint.preprocessor_config(), &preprocessor).unwrap();
         }
-        complete(writer, names::TRAIN, json!({}));
+        complete(writer, names::TRAIN, json!({}), Value::Null);
     }
 
     pub(crate) fn evaluate(&self, options: &[&str]) -> Output {
@@ -146,10 +146,10 @@ pub(crate) fn program(path: &str, arguments: &[String]) -> Output {
     Command::new(path).args(arguments).output().unwrap()
 }
 
-fn complete(writer: DirWriter, stage: &str, summary: Value) {
+fn complete(writer: DirWriter, stage: &str, summary: Value, config: Value) {
     let code = artifacts::Code { version: 1, program: "0".to_owned(), executable: Hash::of(b"test") };
     let manifest = Manifest::of(writer.path(), stage, code).unwrap();
-    Manifest { summary, ..manifest }.write(writer.path()).unwrap();
+    Manifest { summary, config, ..manifest }.write(writer.path()).unwrap();
     writer.publish().unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! How strongly a feature goes with the class.
+//! Association between a feature and the class.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,9 @@ use artifacts::schema::{Association, AssociationBin};
 
 use super::features::Feature;
 
-/// Counts a feature's bins. `fake`: the class of each image; `roc_auc`: of a classifier that sees this feature alone.
-pub(super) fn of(feature: &Feature, fake: &[bool], roc_auc: Option<f64>) -> Association {
+/// Measures the association of a feature. `fake` is the class of each image; `roc_auc` is that of a classifier on this
+/// feature alone.
+pub(super) fn measure(feature: &Feature, fake: &[bool], roc_auc: Option<f64>) -> Association {
     let mut counts: BTreeMap<u8, [u64; 2]> = BTreeMap::new();
     for (&code, &fake) in feature.codes.iter().zip(fake) {
         counts.entry(code).or_default()[usize::from(fake)] += 1;
@@ -27,13 +28,14 @@ pub(super) fn of(feature: &Feature, fake: &[bool], roc_auc: Option<f64>) -> Asso
     }
 }
 
-/// The two bins that give the class away most, in words.
+/// Describes the two bins whose share of fakes differs most from the average.
 pub(super) fn in_words(bins: &[AssociationBin]) -> String {
     let (real, fake) = totals(bins);
     let surplus = |bin: &AssociationBin| (bin.fake as f64 - bin.total() as f64 * fake / (real + fake)).abs();
     let mut bins: Vec<&AssociationBin> = bins.iter().collect();
     bins.sort_by(|a, b| surplus(b).total_cmp(&surplus(a)));
-    let words = |bin: &&AssociationBin| format!("where it is {}, {} of {} are fake", bin.value, bin.fake, bin.total());
+    let words =
+        |bin: &&AssociationBin| format!("if it is {}, {} of {} files are fake", bin.value, bin.fake, bin.total());
     bins.iter().take(2).map(words).collect::<Vec<_>>().join("; ")
 }
 
@@ -42,7 +44,7 @@ fn totals(bins: &[AssociationBin]) -> (f64, f64) {
     (sum(|bin| bin.real), sum(|bin| bin.fake))
 }
 
-/// Each cell's count, and the count it would have if feature and class were independent.
+/// The observed count of each cell, and the expected count if feature and class were independent.
 fn cells(bins: &[AssociationBin]) -> impl Iterator<Item = (f64, f64)> {
     let (real, fake) = totals(bins);
     bins.iter().flat_map(move |bin| {
@@ -51,7 +53,7 @@ fn cells(bins: &[AssociationBin]) -> impl Iterator<Item = (f64, f64)> {
     })
 }
 
-/// H. Cramér, "Mathematical methods of statistics", 1946, section 21.9; with two classes the square root of chi^2 / n.
+/// Cramér's V: H. Cramér, "Mathematical methods of statistics", 1946, section 21.9; with two classes the square root of chi^2 / n.
 fn cramers_v(bins: &[AssociationBin]) -> f64 {
     let (real, fake) = totals(bins);
     let chi_square: f64 = cells(bins)
@@ -61,13 +63,14 @@ fn cramers_v(bins: &[AssociationBin]) -> f64 {
     if real + fake == 0.0 { 0.0 } else { (chi_square / (real + fake)).sqrt() }
 }
 
+/// The mutual information in bits.
 fn mutual_information(bins: &[AssociationBin]) -> f64 {
     let (real, fake) = totals(bins);
     let sum: f64 = cells(bins)
         .filter(|(count, _)| *count > 0.0)
         .map(|(count, expected)| count / (real + fake) * (count / expected).log2())
         .sum();
-    // Rounding can leave less than nothing.
+    // Rounding errors can make it negative.
     sum.max(0.0)
 }
 
@@ -86,11 +89,11 @@ mod tests {
                 classes.extend(std::iter::repeat_n(class, count as usize));
             }
         }
-        of(&feature, &classes, None)
+        measure(&feature, &classes, None)
     }
 
     #[test]
-    fn a_deciding_feature_has_the_most_and_an_independent_one_nothing() {
+    fn is_maximal_for_a_deciding_feature_and_zero_for_an_independent_one() {
         let deciding = association(&[("jpeg", 50, 0), ("png", 0, 50)]);
         assert!((deciding.cramers_v - 1.0).abs() < 1e-12);
         assert!((deciding.mutual_information - 1.0).abs() < 1e-12);
@@ -99,12 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn a_worked_table() {
+    fn agrees_with_a_worked_example() {
         // chi^2 = 100 * (40*30 - 10*20)^2 / (60*40*50*50) = 16.6667; V = 0.408248.
         let table = association(&[("a", 40, 20), ("b", 10, 30)]);
         assert!((table.cramers_v - 0.408_248_290_463_863).abs() < 1e-12);
         // H(class) - H(class | feature) = 1 - (0.6 * 0.918296 + 0.4 * 0.811278).
         assert!((table.mutual_information - 0.124_511_25).abs() < 1e-6);
-        assert_eq!(in_words(&table.bins), "where it is a, 20 of 60 are fake; where it is b, 30 of 40 are fake");
+        assert_eq!(in_words(&table.bins), "if it is a, 20 of 60 files are fake; if it is b, 30 of 40 files are fake");
     }
 }

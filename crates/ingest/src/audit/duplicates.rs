@@ -1,8 +1,8 @@
-//! Near-duplicates: pictures that are the same but for size, compression, a flip or a slight crop. Crops are found in part:
-//! of 15 photographs cut down to their middle by 5% 7 were found, by 10% 8.
+//! Near-duplicates: images that differ only in size, compression, a horizontal flip or a slight crop. Crops are found in part:
+//! of 15 photographs with a centre crop of 95%, 7 were found; with one of 90%, 8.
 //!
-//! Candidates are pictures whose perceptual hashes differ in few bits, found through an index and never by comparing all
-//! pairs; each candidate is then verified by laying the thumbnails over each other.
+//! Candidates are images whose perceptual hashes differ in few bits. An index finds them without comparing all pairs. The
+//! correlation of the aligned thumbnails then confirms or rejects each candidate.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -14,36 +14,37 @@ use super::observation::Observation;
 use super::phash::{self, Grey, Window};
 use super::thumbnail::COLOUR_SIDE;
 
-/// Two pictures that are nearly the same, by their places in the list, the smaller first.
+/// Two near-duplicates, by their indices in the list, the smaller first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pair {
-    /// Place of the first picture.
+    /// Index of the first image.
     pub first: usize,
-    /// Place of the second picture.
+    /// Index of the second image.
     pub second: usize,
-    /// Whether the second is the first mirrored left to right.
+    /// Whether the second image is flipped horizontally.
     pub flipped: bool,
-    /// Correlation of the grey thumbnails, as well as they can be laid over each other.
+    /// Correlation of the grey thumbnails at the best alignment.
     pub similarity: f32,
 }
 
-/// Hashes that differ in more bits are not looked at.
-const MOST_BITS: u32 = 11;
-/// The crops by which a picture is looked up, besides the whole: side, and where the slack goes across and down.
+/// The largest number of different bits in the hashes of candidates.
+const MAX_BITS: u32 = 11;
+/// The crops that are looked up in the index besides the whole image: the share of each side that is kept, and the position
+/// across and down (0 is left or top, 1 is right or bottom).
 const LOOKUP_CROPS: [[f32; 3]; 6] =
     [[0.95, 0.5, 0.5], [0.94, 0.0, 0.0], [0.94, 1.0, 0.0], [0.94, 0.0, 1.0], [0.94, 1.0, 1.0], [0.9, 0.5, 0.5]];
-/// From this correlation on, two pictures are the same.
-const SAME: f32 = 0.98;
-/// Crops below this side are not slight.
-const SMALLEST_CROP: f32 = 0.88;
-/// Below this correlation without any alignment, none is tried.
-const HOPELESS: f32 = 0.5;
-/// The most by which the means of the colours of two equal pictures differ, in levels.
-const SAME_COLOUR: f32 = 16.0;
-/// Pictures with the very same hash are compared with this many of those before them.
-const COMPARED_BEFORE: usize = 8;
+/// The smallest correlation of near-duplicates.
+const MIN_SIMILARITY: f32 = 0.98;
+/// The smallest share of a side that a crop keeps in an alignment.
+const MIN_CROP: f32 = 0.88;
+/// The smallest correlation without alignment for which alignments are tried.
+const MIN_UNALIGNED: f32 = 0.5;
+/// The largest difference between the mean colours of near-duplicates, in levels of 0 to 255.
+const MAX_COLOUR_DISTANCE: f32 = 16.0;
+/// The number of images with one hash that an image is compared with.
+const MAX_PER_HASH: usize = 8;
 
-/// All near-duplicates among `images`, sorted.
+/// Finds the near-duplicates among `images` and returns them sorted.
 pub fn near_duplicates(images: &[&Observation]) -> Vec<Pair> {
     let greys = |image: usize| phash::to_float(&images[image].grey);
     let hashes: Vec<u64> = (0..images.len()).into_par_iter().map(|image| phash::hash(&greys(image))).collect();
@@ -53,31 +54,31 @@ pub fn near_duplicates(images: &[&Observation]) -> Vec<Pair> {
     candidates.par_sort_unstable();
     candidates.dedup();
     let mut pairs: Vec<Pair> = candidates.into_par_iter().filter_map(|candidate| verify(images, candidate)).collect();
-    // A picture that is its own mirror image comes both ways.
+    // A symmetric image matches both flipped and unflipped.
     pairs.dedup_by_key(|pair| (pair.first, pair.second));
     pairs
 }
 
-/// Two places, the smaller first, and whether one is looked at in the mirror.
+/// Indices of two images, the smaller first, and whether one of them is flipped.
 type Candidate = (u32, u32, bool);
 
 /// Multi-index hashing (M. Norouzi, A. Punjani, D. J. Fleet, "Fast search in Hamming space with multi-index hashing",
-/// 2012): where two hashes of four parts differ in at most [`MOST_BITS`] = 11 bits, some part differs in at most 2.
+/// 2012): if two hashes of four parts differ in at most [`MAX_BITS`] = 11 bits, at least one part differs in at most 2.
 struct Index {
-    /// Each hash that occurs, once, in ascending order, and the pictures that have it.
+    /// Each distinct hash, in ascending order, with its images.
     hashes: Vec<(u64, Vec<u32>)>,
-    /// For each part and each of its values: places in `hashes`, from the first number to the second.
+    /// For each part, the hashes grouped by the value of the part.
     tables: [Table; PARTS],
 }
 
 const PARTS: usize = 4;
 const PART_BITS: u32 = 16;
 
-/// Places in groups of equal part.
+/// Indices in [`Index::hashes`], grouped by the value of one part.
 struct Table {
-    /// Where the group of each value starts in `places`; one more at the end.
+    /// The start in `hashes` of the group of each value, and the end of the last group.
     starts: Vec<u32>,
-    places: Vec<u32>,
+    hashes: Vec<u32>,
 }
 
 impl Index {
@@ -90,7 +91,7 @@ impl Index {
         Index { tables: std::array::from_fn(|part| Table::new(&hashes, part)), hashes }
     }
 
-    /// Pictures that one picture may be the same as.
+    /// Returns the candidates with one image.
     fn candidates(&self, image: usize, grey: &Grey) -> Vec<Candidate> {
         let mirrored = phash::flipped(grey);
         let mut found = Vec::new();
@@ -101,10 +102,10 @@ impl Index {
             for view in views {
                 self.near(view, |group| {
                     let image = image as u32;
-                    // All of a group are too many where thousands of pictures are alike.
+                    // Comparing all of a group would take too long if thousands of images are alike.
                     let others = match group.binary_search(&image) {
-                        Ok(own) => &group[own.saturating_sub(COMPARED_BEFORE)..own],
-                        Err(_) => &group[..group.len().min(COMPARED_BEFORE)],
+                        Ok(own) => &group[own.saturating_sub(MAX_PER_HASH)..own],
+                        Err(_) => &group[..group.len().min(MAX_PER_HASH)],
                     };
                     found.extend(
                         others
@@ -120,13 +121,13 @@ impl Index {
         found
     }
 
-    /// Calls `found` with the pictures of each hash within [`MOST_BITS`].
+    /// Calls `found` with the images of each hash that differs in at most [`MAX_BITS`].
     fn near(&self, hash: u64, mut found: impl FnMut(&[u32])) {
         for (part, table) in self.tables.iter().enumerate() {
             for value in within_two_bits(part_of(hash, part)) {
-                for &place in table.group(value) {
-                    let (other, images) = &self.hashes[place as usize];
-                    if (hash ^ other).count_ones() <= MOST_BITS {
+                for &at in table.group(value) {
+                    let (other, images) = &self.hashes[at as usize];
+                    if (hash ^ other).count_ones() <= MAX_BITS {
                         found(images);
                     }
                 }
@@ -137,16 +138,16 @@ impl Index {
 
 impl Table {
     fn new(hashes: &[(u64, Vec<u32>)], part: usize) -> Table {
-        let mut places: Vec<u32> = (0..hashes.len() as u32).collect();
-        let value = |place: u32| part_of(hashes[place as usize].0, part);
-        places.sort_by_key(|&place| value(place));
-        let start = |first: u32| places.partition_point(|&place| u32::from(value(place)) < first) as u32;
-        Table { starts: (0..=1 << PART_BITS).map(start).collect(), places }
+        let mut sorted: Vec<u32> = (0..hashes.len() as u32).collect();
+        let value = |at: u32| part_of(hashes[at as usize].0, part);
+        sorted.sort_by_key(|&at| value(at));
+        let start = |first: u32| sorted.partition_point(|&at| u32::from(value(at)) < first) as u32;
+        Table { starts: (0..=1 << PART_BITS).map(start).collect(), hashes: sorted }
     }
 
     fn group(&self, value: u16) -> &[u32] {
         let value = usize::from(value);
-        &self.places[self.starts[value] as usize..self.starts[value + 1] as usize]
+        &self.hashes[self.starts[value] as usize..self.starts[value + 1] as usize]
     }
 }
 
@@ -154,34 +155,39 @@ fn part_of(hash: u64, part: usize) -> u16 {
     (hash >> (part as u32 * PART_BITS)) as u16
 }
 
-/// The value, and all that differ from it in one bit or two.
+/// All values that differ from `value` in at most two bits.
 fn within_two_bits(value: u16) -> impl Iterator<Item = u16> {
     let pairs = (0..PART_BITS).flat_map(|high| (0..=high).map(move |low| (1_u16 << high) | (1 << low)));
     std::iter::once(0).chain(pairs).map(move |mask| value ^ mask)
 }
 
-/// Lays two pictures over each other.
+/// Confirms or rejects a candidate.
 fn verify(images: &[&Observation], (first, second, flipped): Candidate) -> Option<Pair> {
     let (a, b) = (images[first as usize], images[second as usize]);
-    if colour_distance(a, b) > SAME_COLOUR {
+    if colour_distance(a, b) > MAX_COLOUR_DISTANCE {
         return None;
     }
     let (grey_a, grey_b) = (phash::to_float(&a.grey), phash::to_float(&b.grey));
     let grey_b = if flipped { phash::flipped(&grey_b) } else { grey_b };
     let similarity = aligned_correlation(&grey_a, &grey_b);
-    (similarity >= SAME).then_some(Pair { first: first as usize, second: second as usize, flipped, similarity })
+    (similarity >= MIN_SIMILARITY).then_some(Pair {
+        first: first as usize,
+        second: second as usize,
+        flipped,
+        similarity,
+    })
 }
 
-/// The best correlation between two thumbnails when either is cropped a little.
+/// The best correlation of two thumbnails with either of them slightly cropped.
 fn aligned_correlation(a: &Grey, b: &Grey) -> f32 {
     let plain = phash::correlation(a, b);
-    if !(HOPELESS..SAME).contains(&plain) {
+    if !(MIN_UNALIGNED..MIN_SIMILARITY).contains(&plain) {
         return plain;
     }
     plain.max(best_crop(a, b)).max(best_crop(b, a))
 }
 
-/// The best correlation of a crop of `a` with `b`: the best of a coarse grid, and uphill from there.
+/// The best correlation of a crop of `a` with `b`, found by a coarse grid search and then by hill climbing.
 fn best_crop(a: &Grey, b: &Grey) -> f32 {
     let score =
         |[side, across, down]: [f32; 3]| phash::correlation(&phash::cropped(a, Window::new(side, across, down)), b);
@@ -189,25 +195,25 @@ fn best_crop(a: &Grey, b: &Grey) -> f32 {
         [0.0, 0.5, 1.0].into_iter().flat_map(move |across| [0.0, 0.5, 1.0].map(move |down| [side, across, down]))
     });
     let mut best = ([1.0, 0.0, 0.0], f32::MIN);
-    for place in grid {
-        best = better(best, place, score(place));
+    for crop in grid {
+        best = better(best, crop, score(crop));
     }
     for step in [[0.015, 0.25, 0.25], [0.008, 0.12, 0.12], [0.004, 0.06, 0.06]] {
         for (dimension, sign) in (0..3).flat_map(|dimension| [(dimension, 1.0), (dimension, -1.0)]) {
-            let mut place = best.0;
-            let most = if dimension == 0 { SMALLEST_CROP..1.0 } else { 0.0..1.0 };
-            place[dimension] = (place[dimension] + sign * step[dimension]).clamp(most.start, most.end);
-            best = better(best, place, score(place));
+            let mut crop = best.0;
+            let range = if dimension == 0 { MIN_CROP..1.0 } else { 0.0..1.0 };
+            crop[dimension] = (crop[dimension] + sign * step[dimension]).clamp(range.start, range.end);
+            best = better(best, crop, score(crop));
         }
     }
     best.1
 }
 
-fn better(best: ([f32; 3], f32), place: [f32; 3], score: f32) -> ([f32; 3], f32) {
-    if score > best.1 { (place, score) } else { best }
+fn better(best: ([f32; 3], f32), crop: [f32; 3], score: f32) -> ([f32; 3], f32) {
+    if score > best.1 { (crop, score) } else { best }
 }
 
-/// The largest difference between the mean colours, in levels.
+/// The largest difference between the mean colours over the channels, in levels of 0 to 255.
 fn colour_distance(a: &Observation, b: &Observation) -> f32 {
     let mean = |image: &Observation, channel: usize| {
         let sum: u32 = image.colour.iter().skip(channel).step_by(3).map(|&value| u32::from(value)).sum();
@@ -216,9 +222,9 @@ fn colour_distance(a: &Observation, b: &Observation) -> f32 {
     (0..3).map(|channel| (mean(a, channel) - mean(b, channel)).abs()).fold(0.0, f32::max)
 }
 
-/// The pictures to leave out so that none of the `pairs` is left, by their places, ascending. Of pictures that hang
-/// together one stays, in the split that judges hardest: test before validation before training. Where they have both
-/// labels, none stays: nobody knows which is right.
+/// Returns the indices of the images to leave out so that no pair remains, in ascending order. One image of each group stays:
+/// from the test split if possible, else from validation, else from training. None stays if a group has both labels, because
+/// the right label is unknown.
 pub fn to_drop(images: &[&Observation], pairs: &[Pair]) -> Vec<usize> {
     let mut dropped = Vec::new();
     for mut group in groups(pairs) {
@@ -231,7 +237,7 @@ pub fn to_drop(images: &[&Observation], pairs: &[Pair]) -> Vec<usize> {
     dropped
 }
 
-/// The pictures that hang together by `pairs`, by their places, ascending in each group.
+/// Joins pairs into groups, the connected components of the graph of pairs. Indices are ascending in each group.
 pub fn groups(pairs: &[Pair]) -> Vec<Vec<usize>> {
     let end = pairs.iter().map(|pair| pair.second + 1).max().unwrap_or(0);
     let mut parents: Vec<usize> = (0..end).collect();
@@ -246,7 +252,7 @@ pub fn groups(pairs: &[Pair]) -> Vec<Vec<usize>> {
     groups.into_values().filter(|group| group.len() > 1).collect()
 }
 
-/// The smallest member that an image hangs together with; shortens the way there for the next time.
+/// Finds the smallest index in the group of an image (union-find with path halving).
 fn root(parents: &mut [usize], mut image: usize) -> usize {
     while parents[image] != image {
         parents[image] = parents[parents[image]];
@@ -260,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_within_two_bits_are_listed_once() {
+    fn lists_all_values_within_two_bits_once() {
         let mut values: Vec<u16> = within_two_bits(0xa5a5).collect();
         assert!(values.iter().all(|value| (value ^ 0xa5a5_u16).count_ones() <= 2));
         values.sort_unstable();
@@ -269,17 +275,17 @@ mod tests {
     }
 
     #[test]
-    fn pictures_that_hang_together_are_one_group() {
+    fn joins_connected_pairs_into_groups() {
         let pair = |first, second| Pair { first, second, flipped: false, similarity: 1.0 };
         assert_eq!(groups(&[pair(0, 4), pair(1, 2), pair(3, 4)]), [vec![0, 3, 4], vec![1, 2]]);
         assert!(groups(&[]).is_empty());
     }
 
     #[test]
-    fn the_index_finds_all_within_eleven_bits() {
+    fn index_finds_all_hashes_within_eleven_bits() {
         use rand::RngExt;
         let mut stream = artifacts::random::stream(1, "index test", &[]);
-        // Each hash differs from a common one in few bits, so that many pairs are near.
+        // Each hash differs from 0 in few bits, so that many pairs are near.
         let hashes: Vec<u64> =
             (0..300).map(|_| (0..8).fold(0, |hash, _| hash ^ (1_u64 << stream.random_range(0..64_u32)))).collect();
         let index = Index::new(&hashes);
@@ -289,7 +295,7 @@ mod tests {
             found.sort_unstable();
             found.dedup();
             let expected: Vec<u32> =
-                (0..300_u32).filter(|&other| (hashes[other as usize] ^ hash).count_ones() <= MOST_BITS).collect();
+                (0..300_u32).filter(|&other| (hashes[other as usize] ^ hash).count_ones() <= MAX_BITS).collect();
             assert_eq!(found, expected);
         }
     }

@@ -1,30 +1,30 @@
-//! What a shortcut may rest on: the features of the files, cut into bins.
+//! Features of files that may be shortcuts, discretised into bins.
 
 use pixels::metadata::{Declaration, FIELDS};
 
 use super::observation::{LEVELS, Observation};
 use super::thumbnail::COLOUR_SIDE;
 
-/// The most bins a feature is cut into.
-const MOST_BINS: usize = 16;
+/// The largest number of bins of a feature.
+const MAX_BINS: usize = 16;
 
-/// One feature of all images, as a bin for each.
+/// One feature of all images.
 pub(super) struct Feature {
     pub(super) name: String,
-    /// Why it tells nothing of the traces, or what to do about it; for people.
+    /// What to do if the feature is a shortcut, for people.
     pub(super) advice: &'static str,
-    /// Bin of each image, below the length of `bins`.
+    /// The bin of each image.
     pub(super) codes: Vec<u8>,
-    /// Names of the bins.
+    /// The names of the bins.
     pub(super) bins: Vec<String>,
 }
 
-/// Everything that a file tells without its pixels.
+/// The properties of the files, without their pixels.
 pub(super) fn of_files(images: &[&Observation]) -> Vec<Feature> {
-    const SIZE: &str = "take both classes at one size, or crop instead of resizing: each size leaves traces of its own";
-    const COMPRESSION: &str = "save both classes again alike, with ingest.reencode";
-    const METADATA: &str = "it does not reach the pixels, but it shows that the classes went through different hands; \
-                            ingest.strip keeps it from everything that follows";
+    const SIZE: &str = "use images of one size for both classes, or crop instead of resizing, because resizing leaves traces that depend on the size";
+    const COMPRESSION: &str = "save the images of both classes again in the same way with ingest.reencode";
+    const METADATA: &str = "it is not in the pixels, but shows that the classes come from different sources; \
+                            ingest.strip removes it";
     let mut features = vec![
         named("format", COMPRESSION, images, |image| image.format.name().to_owned()),
         numeric("width", SIZE, images, |image| f64::from(image.width)),
@@ -57,7 +57,7 @@ pub(super) fn of_files(images: &[&Observation]) -> Vec<Feature> {
     features
 }
 
-/// The shares of the cells of the colour cube.
+/// The colour histogram: the share of pixels in each cell of the colour cube.
 pub(super) fn of_colours(images: &[&Observation]) -> Vec<Feature> {
     let cells = images.first().map_or(0, |image| image.histogram.len());
     let cell = |cell| numeric(&colour_name(cell), "", images, move |image| f64::from(image.histogram[cell]));
@@ -67,29 +67,30 @@ pub(super) fn of_colours(images: &[&Observation]) -> Vec<Feature> {
 /// The values of the colour thumbnail.
 pub(super) fn of_thumbnails(images: &[&Observation]) -> Vec<Feature> {
     let values = images.first().map_or(0, |image| image.colour.len());
-    let value = |value| numeric(&place_name(value), "", images, move |image| f64::from(image.colour[value]));
+    let value = |value| numeric(&position_name(value), "", images, move |image| f64::from(image.colour[value]));
     (0..values).map(value).collect()
 }
 
-/// What a cell of the colour cube holds: its range of each channel, of 0 to 255.
+/// The name of a cell of the colour cube: its range in each channel, of 0 to 255.
 fn colour_name(cell: usize) -> String {
     let range = |level: usize| format!("{} to {}", level * 256 / LEVELS, (level + 1) * 256 / LEVELS - 1);
     let [red, green, blue] = [cell / (LEVELS * LEVELS), cell / LEVELS % LEVELS, cell % LEVELS].map(range);
     format!("share of red {red}, green {green}, blue {blue}")
 }
 
-/// What a value of the colour thumbnail is: a channel at a place, counted from 1 at the top left.
-fn place_name(value: usize) -> String {
+/// The name of a value of the colour thumbnail: its channel and position, counted from 1 at the top left.
+fn position_name(value: usize) -> String {
     let channel = ["red", "green", "blue"][value % 3];
     let (row, column) = (value / 3 / COLOUR_SIDE + 1, value / 3 % COLOUR_SIDE + 1);
     format!("{channel} at column {column}, row {row}")
 }
 
+/// A feature of the values yes and no.
 fn flag(name: &str, advice: &'static str, images: &[&Observation], of: impl Fn(&Observation) -> bool) -> Feature {
     named(name, advice, images, |image| if of(image) { "yes".to_owned() } else { "no".to_owned() })
 }
 
-/// A feature of names: one bin for each of the commonest, and one for the rest.
+/// A feature of names, with a bin for each of the most common names and one for all others.
 fn named(name: &str, advice: &'static str, images: &[&Observation], of: impl Fn(&Observation) -> String) -> Feature {
     let values: Vec<String> = images.iter().map(|image| of(image)).collect();
     let mut counts = std::collections::BTreeMap::<&str, usize>::new();
@@ -99,23 +100,23 @@ fn named(name: &str, advice: &'static str, images: &[&Observation], of: impl Fn(
     let mut bins: Vec<(&str, usize)> = counts.into_iter().collect();
     bins.sort_by_key(|&(value, count)| (std::cmp::Reverse(count), value));
     let mut bins: Vec<String> = bins.into_iter().map(|(value, _)| value.to_owned()).collect();
-    if bins.len() > MOST_BINS {
-        bins.truncate(MOST_BINS - 1);
+    if bins.len() > MAX_BINS {
+        bins.truncate(MAX_BINS - 1);
         bins.push("other".to_owned());
     }
     let code = |value: &String| bins.iter().position(|bin| bin == value).unwrap_or(bins.len() - 1) as u8;
     Feature { name: name.to_owned(), advice, codes: values.iter().map(code).collect(), bins }
 }
 
-/// A feature of numbers: one bin for each value where there are few, and bins of equal counts otherwise.
+/// A feature of numbers, with a bin for each value if there are few, and bins of equal counts otherwise.
 fn numeric(name: &str, advice: &'static str, images: &[&Observation], of: impl Fn(&Observation) -> f64) -> Feature {
     let values: Vec<f64> = images.iter().map(|image| of(image)).collect();
     let mut sorted = values.clone();
     sorted.sort_unstable_by(f64::total_cmp);
     let mut uppers = sorted.clone();
     uppers.dedup();
-    if uppers.len() > MOST_BINS {
-        uppers = (1..=MOST_BINS).map(|bin| sorted[(sorted.len() * bin).div_ceil(MOST_BINS) - 1]).collect();
+    if uppers.len() > MAX_BINS {
+        uppers = (1..=MAX_BINS).map(|bin| sorted[(sorted.len() * bin).div_ceil(MAX_BINS) - 1]).collect();
         uppers.dedup();
     }
     let bin = |i: usize| match i.checked_sub(1) {
@@ -131,7 +132,7 @@ fn numeric(name: &str, advice: &'static str, images: &[&Observation], of: impl F
     }
 }
 
-/// A number with three decimals at the most.
+/// Rounds a number to three decimals.
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
@@ -141,9 +142,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_and_places_have_names() {
+    fn names_colours_and_positions() {
         assert_eq!(colour_name(27), "share of red 64 to 127, green 128 to 191, blue 192 to 255");
-        assert_eq!(place_name(0), "red at column 1, row 1");
-        assert_eq!(place_name(3 * (COLOUR_SIDE + 2) + 1), "green at column 3, row 2");
+        assert_eq!(position_name(0), "red at column 1, row 1");
+        assert_eq!(position_name(3 * (COLOUR_SIDE + 2) + 1), "green at column 3, row 2");
     }
 }

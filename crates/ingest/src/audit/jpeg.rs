@@ -1,19 +1,19 @@
-//! How a JPEG was compressed, read from its markers (ITU-T T.81, annex B).
+//! The compression settings of a JPEG, read from its markers (ITU-T T.81, annex B).
 
 use artifacts::hash::Digest;
 use pixels::metadata::{Segment, segments};
 
-/// The traits of one JPEG.
+/// The compression settings of a JPEG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Compression {
-    /// The quality, 1 to 100, at which libjpeg's luminance table comes closest to the file's.
+    /// The quality, 1 to 100, whose luminance table in libjpeg is closest to that of the file.
     pub(super) quality: u8,
-    /// A hash of all quantisation tables, the same for the same tables in the same order.
+    /// A hash of all quantisation tables and their order.
     pub(super) tables: u32,
-    /// Horizontal and vertical sampling factor of the first component in the upper and lower half: 0x22 is 4:2:0 where the
-    /// other components have factors of 1.
+    /// The horizontal (upper four bits) and vertical (lower four bits) sampling factor of the first component: 0x22 is 4:2:0 if
+    /// the other components have factors of 1.
     pub(super) sampling: u8,
-    /// Whether the scans refine each other.
+    /// Whether the JPEG is progressive.
     pub(super) progressive: bool,
 }
 
@@ -21,7 +21,7 @@ const QUANTISATION: u8 = 0xdb;
 const PROGRESSIVE: u8 = 0xc2;
 
 impl Compression {
-    /// Reads a JPEG's tables and frame; nothing if it has none before its first scan.
+    /// Reads the tables and the frame header of a JPEG; none if they do not precede the first scan.
     pub(super) fn read(file: &[u8]) -> Option<Compression> {
         let mut tables = Digest::default();
         let mut luminance = None;
@@ -32,7 +32,7 @@ impl Compression {
                     tables = tables.part("table", data);
                     luminance = luminance.or_else(|| first_table(data));
                 }
-                // Start of frame; 0xc4, 0xc8 and 0xcc are other things.
+                // Start of frame. 0xc4, 0xc8 and 0xcc are other markers.
                 0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => frame = Some((marker, *data.get(7)?)),
                 _ => {}
             }
@@ -48,7 +48,7 @@ impl Compression {
         })
     }
 
-    /// The subsampling in its usual notation, where it has one.
+    /// The chroma subsampling in its usual notation, or as sampling factors.
     pub(super) fn sampling_name(self) -> String {
         match self.sampling {
             0x11 => "4:4:4".to_owned(),
@@ -61,7 +61,7 @@ impl Compression {
     }
 }
 
-/// The first table of a segment, in zigzag order; entries have one byte, or two in the rare precision of 16 bits.
+/// Reads the first table of a segment, in zigzag order. Entries have one byte, or two at 16-bit precision.
 fn first_table(data: &[u8]) -> Option<[u16; 64]> {
     let (&head, entries) = data.split_first()?;
     let mut table = [0; 64];
@@ -81,7 +81,7 @@ const LUMINANCE: [u16; 64] = [
     121, 112, 100, 120, 92, 101, 103, 99,
 ];
 
-/// The quality whose scaled table, as libjpeg scales it, has the smallest sum of absolute differences to `table`.
+/// Returns the quality whose table, scaled like in libjpeg, has the smallest sum of absolute differences from `table`.
 fn quality(table: &[u16; 64]) -> u8 {
     let distance = |quality: &u8| -> u32 {
         let quality = u32::from(*quality);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn quality_and_subsampling_are_read_back() {
+    fn reads_quality_and_subsampling() {
         for quality in [10, 49, 50, 75, 90, 95] {
             let read = Compression::read(&file(quality, Subsampling::Quarter)).unwrap();
             assert_eq!((read.quality, read.progressive), (quality, false));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_no_panic() {
+    fn damaged_files_do_not_panic() {
         let whole = file(80, Subsampling::Half);
         for length in 0..whole.len().min(700) {
             let _ = Compression::read(&whole[..length]);

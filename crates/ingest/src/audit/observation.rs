@@ -1,4 +1,4 @@
-//! What the audit keeps of one file: some hundred bytes, taken while its pixels are in memory.
+//! The properties of a file that the audit uses, less than 1 kB per file.
 
 use artifacts::{Label, Split};
 use pixels::metadata::Metadata;
@@ -7,10 +7,10 @@ use pixels::{Decoded, Format, RgbImage};
 use super::jpeg::Compression;
 use super::thumbnail::{COLOUR_SIDE, GREY_SIDE, Thumbnail};
 
-/// Levels of each channel in the colour histogram.
+/// The number of levels of each channel in the colour histogram.
 pub(super) const LEVELS: usize = 4;
 
-/// What the audit knows of one file.
+/// The properties of one file that the audit uses.
 #[derive(Clone, Debug)]
 pub struct Observation {
     pub(super) label: Label,
@@ -25,12 +25,12 @@ pub struct Observation {
     pub(super) grey: [u8; GREY_SIDE * GREY_SIDE],
     /// RGB, `[COLOUR_SIDE, COLOUR_SIDE, 3]`.
     pub(super) colour: [u8; COLOUR_SIDE * COLOUR_SIDE * 3],
-    /// Share of the pixels in each cell of the colour cube, in 1/65535.
+    /// The share of the pixels in each cell of the colour cube, in units of 1/65535.
     pub(super) histogram: [u16; LEVELS * LEVELS * LEVELS],
 }
 
 impl Observation {
-    /// Looks at a file and the picture that was decoded from it.
+    /// Extracts the properties of a file and of the image decoded from it.
     pub fn new(file: &[u8], decoded: &Decoded, label: Label, split: Split) -> Observation {
         let thumbnail = Thumbnail::of(&decoded.rgb);
         Observation {
@@ -48,17 +48,17 @@ impl Observation {
         }
     }
 
-    /// The same without what never reaches the pixels: EXIF, and what the file declares of itself.
+    /// Removes EXIF and the statements of the file about its origin.
     pub fn without_metadata(self) -> Observation {
         Observation { metadata: Metadata::default(), ..self }
     }
 }
 
-/// Counts the pixels of a grid of at most some thousands, so that a large image takes no longer than a small one.
+/// Computes the colour histogram from about 8,192 pixels, so that the time does not grow with the image.
 fn histogram(image: &RgbImage) -> [u16; LEVELS * LEVELS * LEVELS] {
     const SAMPLES: usize = 1 << 13;
     let (pixels, _) = image.data().as_chunks::<3>();
-    // An odd step does not fall into step with rows of an even width.
+    // With an odd step, the pixels of images of even width are not all from the same columns.
     let step = (pixels.len() / SAMPLES) | 1;
     let level = |value: u8| usize::from(value) * LEVELS / 256;
     let mut counts = [0_u32; LEVELS * LEVELS * LEVELS];
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_and_its_picture_are_looked_at() {
+    fn extracts_properties_of_file_and_image() {
         let image = RgbImage::from_fn(60, 40, |x, _| if x < 30 { [255, 0, 0] } else { [0, 0, 255] });
         let file = encode::jpeg(&image, 90, Subsampling::Full).unwrap();
         let decoded = decode(&file, &Limits::default()).unwrap();

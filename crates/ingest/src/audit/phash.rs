@@ -1,4 +1,4 @@
-//! Perceptual hashes of grey thumbnails, and views of a thumbnail as it would look flipped or cropped.
+//! Perceptual hashes of grey thumbnails, and flipped and cropped thumbnails.
 
 use std::f32::consts::PI;
 use std::sync::LazyLock;
@@ -8,10 +8,10 @@ use super::thumbnail::GREY_SIDE;
 /// A grey thumbnail, `[GREY_SIDE, GREY_SIDE]`.
 pub(super) type Grey = [f32; GREY_SIDE * GREY_SIDE];
 
-/// Frequencies in each direction that the hash keeps.
+/// The number of frequencies in each direction that the hash uses.
 const FREQUENCIES: usize = 8;
 
-/// A part of a thumbnail, in parts of its side.
+/// A square part of a thumbnail, in units of the thumbnail's side.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     pub(super) left: f32,
@@ -20,7 +20,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// A square of side `side`; `across` and `down` say where its slack goes, from 0 (left, top) to 1.
+    /// A window of side `side`, at the position `across` and `down` from 0 (left, top) to 1 (right, bottom).
     pub(super) fn new(side: f32, across: f32, down: f32) -> Window {
         Window { left: across * (1.0 - side), top: down * (1.0 - side), side }
     }
@@ -30,14 +30,14 @@ pub(super) fn to_float(grey: &[u8; GREY_SIDE * GREY_SIDE]) -> Grey {
     grey.map(f32::from)
 }
 
-/// Left to right.
+/// Flips a thumbnail horizontally.
 pub(super) fn flipped(grey: &Grey) -> Grey {
     let mut flipped = *grey;
     flipped.chunks_exact_mut(GREY_SIDE).for_each(<[f32]>::reverse);
     flipped
 }
 
-/// A part of a thumbnail, stretched to the thumbnail's size with bilinear interpolation.
+/// Crops a thumbnail to `window` and resizes the result to the size of a thumbnail, with bilinear interpolation.
 pub(super) fn cropped(grey: &Grey, window: Window) -> Grey {
     let taps = |start: f32| -> [(usize, usize, f32); GREY_SIDE] {
         std::array::from_fn(|pixel| {
@@ -60,13 +60,13 @@ pub(super) fn cropped(grey: &Grey, window: Window) -> Grey {
     result
 }
 
-/// The signs of the 8 x 8 lowest coefficients of the cosine transform about their median: what stays when a picture is
-/// resized, compressed again, or changed in brightness (C. Zauner, "Implementation and benchmarking of perceptual image
-/// hash functions", 2010, section 3.2.1). The mean, which says nothing of the structure, gives a bit that is always 0.
+/// Computes the perceptual hash: for each of the 8 x 8 lowest coefficients of the cosine transform, whether it exceeds their
+/// median (C. Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010, section 3.2.1). Resizing,
+/// compression and changes of brightness hardly change it. The bit of the mean is always 0.
 pub(super) fn hash(grey: &Grey) -> u64 {
     static COSINES: LazyLock<[[f32; GREY_SIDE]; FREQUENCIES]> = LazyLock::new(|| {
         std::array::from_fn(|frequency| {
-            std::array::from_fn(|place| (PI * frequency as f32 * (place as f32 + 0.5) / GREY_SIDE as f32).cos())
+            std::array::from_fn(|at| (PI * frequency as f32 * (at as f32 + 0.5) / GREY_SIDE as f32).cos())
         })
     });
     let transform = |values: &[f32], frequency: usize| -> f32 {
@@ -90,7 +90,7 @@ pub(super) fn hash(grey: &Grey) -> u64 {
     (1..coefficients.len()).fold(0, |hash, i| hash | bit(i))
 }
 
-/// The correlation of two thumbnails, -1 to 1; of a flat one with anything, 0.
+/// The correlation of two thumbnails, -1 to 1; 0 if one of them is uniform.
 pub(super) fn correlation(a: &Grey, b: &Grey) -> f32 {
     let mean = |values: &Grey| values.iter().sum::<f32>() / values.len() as f32;
     let (mean_a, mean_b) = (mean(a), mean(b));
@@ -101,9 +101,9 @@ pub(super) fn correlation(a: &Grey, b: &Grey) -> f32 {
         square_a += a * a;
         square_b += b * b;
     }
-    // A deviation of less than one level is flat: what is left of it is rounding.
-    let flat = a.len() as f32;
-    if square_a < flat || square_b < flat { 0.0 } else { product / (square_a * square_b).sqrt() }
+    // A standard deviation below one level is rounding noise.
+    let noise = a.len() as f32;
+    if square_a < noise || square_b < noise { 0.0 } else { product / (square_a * square_b).sqrt() }
 }
 
 #[cfg(test)]
@@ -113,7 +113,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A smooth random picture.
+    /// A smooth random image.
     pub(in crate::audit) fn picture(key: u64) -> Grey {
         let mut stream = stream(1, "phash test", &[key]);
         let waves: Vec<[f32; 4]> = (0..12).map(|_| [(); 4].map(|()| stream.random_range(-1.0..1.0_f32))).collect();
@@ -126,7 +126,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_hash_bears_brightness_contrast_and_a_little_noise() {
+    fn hash_tolerates_brightness_contrast_and_noise() {
         let mut stream = stream(2, "phash test", &[]);
         let mut unrelated = 0;
         for key in 0..50 {
@@ -135,12 +135,12 @@ pub(super) mod tests {
             assert!((hash(&original) ^ hash(&changed)).count_ones() <= 10);
             unrelated += (hash(&original) ^ hash(&picture(key + 1000))).count_ones();
         }
-        // Pictures as smooth as these share the signs of some high frequencies by the ripples of the transform.
+        // Smooth images share the signs of some high frequencies because of ripples of the transform.
         assert!(unrelated / 50 > 20, "{unrelated}");
     }
 
     #[test]
-    fn a_crop_of_everything_and_two_flips_change_nothing() {
+    fn a_full_crop_and_two_flips_change_nothing() {
         let original = picture(3);
         assert_eq!(flipped(&flipped(&original)), original);
         let whole = cropped(&original, Window::new(1.0, 0.0, 0.0));

@@ -1,4 +1,4 @@
-//! A small classifier, and how well it tells images it has not seen.
+//! A small classifier and its cross-validation.
 
 use artifacts::{random, roc_auc};
 use rand::seq::SliceRandom;
@@ -6,19 +6,19 @@ use rayon::prelude::*;
 
 use super::features::Feature;
 
-/// Parts of the cross-validation.
+/// The number of folds of the cross-validation.
 pub(super) const FOLDS: usize = 5;
 
-/// What a probe found.
+/// The result of a cross-validation.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Found {
-    /// Mean over the folds of the ROC-AUC on the images left out; nothing where a class has fewer images than folds.
+    /// The mean ROC-AUC over the held-out folds; none if a class has fewer images than there are folds.
     pub(super) roc_auc: Option<f64>,
-    /// What each feature adds to the classifier: its share of all that was gained in fitting.
+    /// The share of each feature in the total gain of fitting.
     pub(super) shares: Vec<f64>,
 }
 
-/// Cross-validates a classifier that sees `features` only. `fake`: the class of each image.
+/// Cross-validates a classifier on `features`. `fake` is the class of each image.
 pub(super) fn cross_validate(features: &[&Feature], fake: &[bool]) -> Found {
     let folds = folds(fake);
     let fitted: Vec<(Option<f64>, Vec<f64>)> =
@@ -33,7 +33,7 @@ pub(super) fn cross_validate(features: &[&Feature], fake: &[bool]) -> Found {
     }
 }
 
-/// The fold of each image: each class is dealt out in a random order.
+/// Assigns each image to a fold at random, stratified by class.
 fn folds(fake: &[bool]) -> Vec<usize> {
     let mut folds = vec![0; fake.len()];
     for class in [false, true] {
@@ -46,7 +46,7 @@ fn folds(fake: &[bool]) -> Vec<usize> {
     folds
 }
 
-/// Fits on all folds but one. Returns the ROC-AUC on that one, and each feature's gain.
+/// Fits on all folds except one. Returns the ROC-AUC on that fold, and the gain of each feature.
 fn validate(features: &[&Feature], fake: &[bool], folds: &[usize], fold: usize) -> (Option<f64>, Vec<f64>) {
     let part = |inside: bool| (0..fake.len()).filter(move |&image| (folds[image] == fold) == inside);
     let (training, left_out): (Vec<usize>, Vec<usize>) = (part(false).collect(), part(true).collect());
@@ -56,20 +56,20 @@ fn validate(features: &[&Feature], fake: &[bool], folds: &[usize], fold: usize) 
     (roc_auc(&mut scores), model.gains)
 }
 
-/// An additive classifier: each feature has a log-odds for each of its bins. It is fitted by gradient boosting (J. H.
-/// Friedman, "Greedy function approximation: a gradient boosting machine", 2001) with trees of one split, into all bins of
-/// the feature that gains the most.
+/// An additive classifier with a log-odds for each bin of each feature. It is fitted by gradient boosting (J. H. Friedman,
+/// "Greedy function approximation: a gradient boosting machine", 2001) with trees of one split, into all bins of the feature
+/// with the largest gain.
 struct Model {
     /// Log-odds by feature and bin.
     odds: Vec<Vec<f64>>,
     gains: Vec<f64>,
 }
 
-/// Steps of the boosting.
+/// The number of boosting rounds.
 const ROUNDS: usize = 40;
-/// The part of each step that is taken.
+/// The learning rate.
 const RATE: f64 = 0.3;
-/// Images of either kind that each bin is thought to hold besides its own, against chance in bins of few.
+/// The weight of the regularisation in images of either class per bin, against overfitting in bins with few images.
 const PRIOR: f64 = 2.0;
 
 impl Model {
@@ -83,6 +83,7 @@ impl Model {
                 .iter()
                 .zip(&scores)
                 .map(|(&image, score)| {
+                    // `statistics::sigmoid` rounds negative scores differently, which would change the bits of `audit.json`.
                     let p = 1.0 / (1.0 + (-score).exp());
                     [f64::from(u8::from(fake[image])) - p, p * (1.0 - p)]
                 })
@@ -109,14 +110,14 @@ impl Model {
     }
 }
 
-/// What one feature could add.
+/// The boosting step for one feature.
 struct Step {
     changes: Vec<f64>,
     gain: f64,
 }
 
 impl Step {
-    /// The damped Newton step in each bin, and what it gains in log-likelihood.
+    /// Computes the damped Newton step in each bin, and its gain in log-likelihood.
     fn of(feature: &Feature, training: &[usize], derivatives: &[[f64; 2]]) -> Step {
         let mut sums = vec![[0.0; 2]; feature.bins.len()];
         for (&image, derivative) in training.iter().zip(derivatives) {
@@ -148,21 +149,22 @@ mod tests {
     }
 
     #[test]
-    fn a_telling_feature_is_found_among_noise() {
+    fn finds_an_informative_feature_among_noise() {
         let mut stream = random::stream(1, "probe test", &[]);
         let fake = classes(400);
-        let telling = feature(fake.iter().map(|&fake| u8::from(fake != (stream.random::<f32>() < 0.1))).collect(), 2);
+        let informative =
+            feature(fake.iter().map(|&fake| u8::from(fake != (stream.random::<f32>() < 0.1))).collect(), 2);
         let noise: Vec<Feature> =
             (0..10).map(|_| feature((0..400).map(|_| stream.random_range(0..16)).collect(), 16)).collect();
         let mut features: Vec<&Feature> = noise.iter().collect();
-        features.push(&telling);
+        features.push(&informative);
         let found = cross_validate(&features, &fake);
         assert!((0.82..0.95).contains(&found.roc_auc.unwrap()), "{found:?}");
         assert!(found.shares[10] > 0.5, "{found:?}");
     }
 
     #[test]
-    fn noise_and_constants_tell_nothing() {
+    fn noise_and_constants_score_like_chance() {
         let mut stream = random::stream(2, "probe test", &[]);
         let fake = classes(1000);
         let noise: Vec<Feature> =
@@ -174,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn one_class_alone_has_no_area() {
+    fn one_class_has_no_roc_auc() {
         let constant = feature(vec![0; 20], 1);
         assert_eq!(cross_validate(&[&constant], &[true; 20]).roc_auc, None);
     }

@@ -10,7 +10,7 @@ use super::features::Feature;
 use super::observation::Observation;
 use super::probe::{self, cross_validate};
 
-/// Cross-validates a classifier on `features`. `fake`: the class of each image.
+/// Makes the table of a probe on `features`. `fake` is the class of each image.
 pub(super) fn probe(features: &[Feature], fake: &[bool]) -> Probe {
     const LISTED: usize = 5;
     let found = cross_validate(&features.iter().collect::<Vec<_>>(), fake);
@@ -22,7 +22,7 @@ pub(super) fn probe(features: &[Feature], fake: &[bool]) -> Probe {
     Probe { roc_auc: found.roc_auc, folds: probe::FOLDS as u64, carried_by }
 }
 
-/// Counts and lists `pairs`. `path`: the path of a picture by its place.
+/// Counts and lists `pairs`. `path` returns the path of an image by its index.
 pub(super) fn near_duplicates(
     images: &[&Observation],
     pairs: &[Pair],
@@ -33,10 +33,10 @@ pub(super) fn near_duplicates(
     let splits = |pair: &Pair| [images[pair.first].split, images[pair.second].split];
     let splits_differ = |pair: &Pair| splits(pair)[0] != splits(pair)[1];
     let count = |is: &dyn Fn(&Pair) -> bool| pairs.iter().filter(|pair| is(pair)).count() as u64;
-    // Images of `judged` that are nearly the same as an image of `seen`.
-    let leaked = |judged: Split, seen: &[Split]| {
+    // The number of images of `split` that have a near-duplicate in one of the splits `seen`.
+    let leaked = |split: Split, seen: &[Split]| {
         let both = pairs.iter().flat_map(|pair| [(pair.first, pair.second), (pair.second, pair.first)]);
-        let leaks = both.filter(|&(a, b)| images[a].split == judged && seen.contains(&images[b].split));
+        let leaks = both.filter(|&(a, b)| images[a].split == split && seen.contains(&images[b].split));
         leaks.map(|(image, _)| image).collect::<BTreeSet<usize>>().len() as u64
     };
     let mut listed: Vec<&Pair> = pairs.iter().collect();

@@ -1,4 +1,4 @@
-//! From tables to a verdict: what counts as a shortcut, and how it is put into words.
+//! Decides which features are shortcuts, and explains them.
 
 use artifacts::Split;
 use artifacts::schema::{Association, NearDuplicates, Probe, Probes, Shortcut, Verdict};
@@ -7,18 +7,18 @@ use super::association;
 use super::features::Feature;
 use super::observation::Observation;
 
-/// What a file tells is a shortcut from this far above the 0.5 of chance on …
+/// A file property is a shortcut if its ROC-AUC exceeds 0.5 by at least this margin,
 const MARGIN: f64 = 0.1;
-/// … if that is also this many standard errors.
+/// and by at least this many standard errors.
 const STANDARD_ERRORS: f64 = 3.0;
-/// Colours and thumbnails are a shortcut from this ROC-AUC on. Classes with somewhat different subjects reach 0.6 to 0.8,
-/// which is a bias to know of, and no reason to distrust every score.
-const CONTENT: f64 = 0.85;
-/// The share of test or validation images with near-duplicates in training, or of all images in pairs of both labels, that is
-/// too large.
-const DUPLICATES: f64 = 0.01;
+/// The smallest ROC-AUC at which colours or thumbnails are a shortcut. Classes with somewhat different subjects reach 0.6 to
+/// 0.8, which is a known bias but no reason to distrust every score.
+const MIN_CONTENT_ROC_AUC: f64 = 0.85;
+/// The largest acceptable share of test or validation images with near-duplicates in training, and of pairs of
+/// near-duplicates with different labels per image.
+const MAX_DUPLICATES: f64 = 0.01;
 
-/// Features of the files that tell the classes apart, or all of them together where none does alone.
+/// Returns the file properties that predict the class, or all of them together if none does alone.
 pub(super) fn of_files(
     features: &[Feature],
     associations: &[Association],
@@ -26,29 +26,29 @@ pub(super) fn of_files(
     fake: &[bool],
 ) -> Vec<Shortcut> {
     let threshold = 0.5 + MARGIN.max(STANDARD_ERRORS * standard_error(fake));
-    let tells = |roc_auc: &Option<f64>| roc_auc.is_some_and(|roc_auc| roc_auc >= threshold);
+    let is_shortcut = |roc_auc: &Option<f64>| roc_auc.is_some_and(|roc_auc| roc_auc >= threshold);
     let mut shortcuts: Vec<Shortcut> = features
         .iter()
         .zip(associations)
-        .filter(|(_, association)| tells(&association.roc_auc))
+        .filter(|(_, association)| is_shortcut(&association.roc_auc))
         .map(|(feature, association)| Shortcut {
             feature: feature.name.clone(),
             roc_auc: association.roc_auc,
             explanation: format!(
-                "the {} of a file gives its class away: {}; {}",
+                "the {} of a file predicts its class: {}; {}",
                 feature.name,
                 association::in_words(&association.bins),
                 feature.advice
             ),
         })
         .collect();
-    if shortcuts.is_empty() && tells(&metadata.roc_auc) {
+    if shortcuts.is_empty() && is_shortcut(&metadata.roc_auc) {
         let names: Vec<&str> = metadata.carried_by.iter().map(|share| share.feature.as_str()).collect();
         shortcuts.push(Shortcut {
             feature: "metadata".to_owned(),
             roc_auc: metadata.roc_auc,
             explanation: format!(
-                "no single feature of a file gives its class away, but together they do; most of it comes from {}",
+                "no single property of a file predicts its class, but all of them together do, mainly {}",
                 names.join(", ")
             ),
         });
@@ -56,85 +56,89 @@ pub(super) fn of_files(
     shortcuts
 }
 
-/// Probes that see colours or a thumbnail, where they do about as well as a detector should.
+/// Returns the probes on colours and thumbnails that predict the class about as well as a detector should.
 pub(super) fn of_content(probes: &Probes) -> Vec<Shortcut> {
-    let seen = [
-        ("colour histogram", "the colours alone, without where they stand,", &probes.colour_histogram),
-        ("thumbnail", "a thumbnail of 8x8 pixels, in which no trace can survive,", &probes.thumbnail),
+    let content = [
+        (
+            "colour histogram",
+            "the colour histogram predicts the class without positions of colours",
+            &probes.colour_histogram,
+        ),
+        (
+            "thumbnail",
+            "a thumbnail of 8x8 pixels, which has no traces of generation, predicts the class",
+            &probes.thumbnail,
+        ),
     ];
-    seen.into_iter()
-        .filter(|(_, _, probe)| probe.roc_auc.is_some_and(|roc_auc| roc_auc >= CONTENT))
+    content
+        .into_iter()
+        .filter(|(_, _, probe)| probe.roc_auc.is_some_and(|roc_auc| roc_auc >= MIN_CONTENT_ROC_AUC))
         .map(|(feature, what, probe)| Shortcut {
             feature: feature.to_owned(),
             roc_auc: probe.roc_auc,
-            explanation: format!(
-                "{what} gives the class away: the classes show different things; match their subjects"
-            ),
+            explanation: format!("{what}: the classes have different subjects; choose images of the same subjects"),
         })
         .collect()
 }
 
-/// Data of which the probes can say nothing: not a shortcut, but no reason to say that there is none either.
+/// Returns a warning if a class has too few images for the probes. Then nothing is known about shortcuts.
 pub(super) fn untestable(probes: &Probes, fake: &[bool]) -> Option<Shortcut> {
     let fakes = fake.iter().filter(|&&fake| fake).count();
     probes.metadata.roc_auc.is_none().then(|| Shortcut {
         feature: "too few images of a class".to_owned(),
         roc_auc: None,
         explanation: format!(
-            "with {} real and {fakes} fake images it cannot be tested whether anything gives the class away",
+            "the {} real and {fakes} fake images are too few to test for shortcuts",
             fake.len() - fakes
         ),
     })
 }
 
-/// Near-duplicates that make a score too good, or labels doubtful.
+/// Returns the kinds of near-duplicates that make scores too high or labels doubtful.
 pub(super) fn of_duplicates(found: &NearDuplicates, images: &[&Observation]) -> Vec<Shortcut> {
-    const ACT: &str = "set ingest.drop_near_duplicates = true";
+    const ADVICE: &str = "set ingest.drop_near_duplicates = true";
     let mut shortcuts = Vec::new();
     let count = |split| images.iter().filter(|image| image.split == split).count();
     let (test, val) = (count(Split::Test), count(Split::Val));
-    if found.leaked_test_images as f64 > DUPLICATES * test as f64 {
+    if found.leaked_test_images as f64 > MAX_DUPLICATES * test as f64 {
         shortcuts.push(Shortcut {
             feature: "near-duplicates across splits".to_owned(),
             roc_auc: None,
             explanation: format!(
-                "{} of {test} test images are nearly the same as images used for training or model selection; {ACT}",
+                "{} of {test} test images have near-duplicates among the training or validation images; {ADVICE}",
                 found.leaked_test_images
             ),
         });
     }
     let leaked = found.leaked_val_images.unwrap_or(0);
-    if leaked as f64 > DUPLICATES * val as f64 {
+    if leaked as f64 > MAX_DUPLICATES * val as f64 {
         shortcuts.push(Shortcut {
             feature: "near-duplicates of validation images".to_owned(),
             roc_auc: None,
             explanation: format!(
-                "{leaked} of {val} validation images are nearly the same as images that are trained on, so that the \
-                 checkpoint, the temperature, the threshold and the band are chosen on images that it has memorised; {ACT}"
+                "{leaked} of {val} validation images have near-duplicates among the training images, so that checkpoint, \
+                 temperature, threshold and inconclusive range are chosen on memorised images; {ADVICE}"
             ),
         });
     }
-    if found.across_labels as f64 > DUPLICATES * images.len() as f64 {
+    if found.across_labels as f64 > MAX_DUPLICATES * images.len() as f64 {
         shortcuts.push(Shortcut {
             feature: "near-duplicates across labels".to_owned(),
             roc_auc: None,
-            explanation: format!(
-                "{} pairs of images are nearly the same and have different labels; {ACT}",
-                found.across_labels
-            ),
+            explanation: format!("{} pairs of near-duplicates have different labels; {ADVICE}", found.across_labels),
         });
     }
     shortcuts
 }
 
-/// The verdict that a list of shortcuts amounts to; sorts them, strongest first.
+/// Sorts the shortcuts, strongest first, and returns the verdict.
 pub(super) fn verdict(shortcuts: &mut [Shortcut]) -> Verdict {
-    // What has no figure (duplicates) goes last. Sorting is stable, so equals stay in the order of the features.
+    // Shortcuts without a ROC-AUC (duplicates) come last. The sort is stable, so that ties keep the order of the features.
     shortcuts.sort_by(|a, b| b.roc_auc.unwrap_or(0.0).total_cmp(&a.roc_auc.unwrap_or(0.0)));
     if shortcuts.is_empty() { Verdict::Pass } else { Verdict::Warning }
 }
 
-/// Deviation of the ROC-AUC of scores that know nothing (J. A. Hanley, B. J. McNeil, "The meaning and use of the area
+/// The standard error of the ROC-AUC of random scores (J. A. Hanley, B. J. McNeil, "The meaning and use of the area
 /// under a receiver operating characteristic (ROC) curve", 1982; the variance of the Mann-Whitney statistic without ties).
 fn standard_error(fake: &[bool]) -> f64 {
     let fakes = fake.iter().filter(|&&fake| fake).count() as f64;
@@ -147,13 +151,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_standard_error_of_fifty_and_fifty() {
+    fn standard_error_agrees_with_a_worked_example() {
         let fake: Vec<bool> = (0..100).map(|i| i < 50).collect();
         assert!((standard_error(&fake) - 0.058_02).abs() < 1e-4);
     }
 
     #[test]
-    fn shortcuts_without_a_figure_go_last() {
+    fn shortcuts_without_roc_auc_come_last() {
         let shortcut =
             |feature: &str, roc_auc| Shortcut { feature: feature.to_owned(), roc_auc, explanation: String::new() };
         let mut shortcuts = [shortcut("duplicates", None), shortcut("b", Some(0.7)), shortcut("a", Some(0.9))];

@@ -1,15 +1,18 @@
-//! A small picture of a picture: the means of the cells of a grid, taken in one pass over the pixels.
+//! Thumbnails: the mean colours of the cells of a grid, computed in one pass over the pixels.
 
 use pixels::RgbImage;
 
-/// Side of the grey thumbnail that near-duplicates are told by.
+/// The side of the grey thumbnail, which finds near-duplicates.
 pub(super) const GREY_SIDE: usize = 24;
-/// Side of the colour thumbnail that a probe sees.
+/// The side of the colour thumbnail, which a probe uses.
 pub(super) const COLOUR_SIDE: usize = 8;
 
-/// Cells of the grey thumbnail that make one of the colour thumbnail, in each direction.
+/// The number of cells of the grey thumbnail in one of the colour thumbnail, in each direction.
 const MERGED: usize = GREY_SIDE / COLOUR_SIDE;
-const _: () = assert!(MERGED * COLOUR_SIDE == GREY_SIDE, "the cells of one thumbnail nest in those of the other");
+const _: () = assert!(
+    MERGED * COLOUR_SIDE == GREY_SIDE,
+    "a cell of the colour thumbnail must consist of whole cells of the grey one"
+);
 
 /// The mean colours of `GREY_SIDE` x `GREY_SIDE` cells.
 pub(super) struct Thumbnail {
@@ -24,7 +27,7 @@ impl Thumbnail {
         let mut sums = vec![0_u32; width * 3];
         for (row, cells) in cells.chunks_exact_mut(GREY_SIDE).enumerate() {
             let rows = cell(row, height);
-            // Rows are added before columns: whole rows make use of vector instructions.
+            // Adding whole rows before columns allows vector instructions.
             sums.fill(0);
             for row in image.data()[rows.start * width * 3..rows.end * width * 3].chunks_exact(width * 3) {
                 sums.iter_mut().zip(row).for_each(|(sum, &byte)| *sum += u32::from(byte));
@@ -47,7 +50,7 @@ impl Thumbnail {
         })
     }
 
-    /// RGB, `[COLOUR_SIDE, COLOUR_SIDE, 3]`: means of cells, each of which counts the same.
+    /// RGB, `[COLOUR_SIDE, COLOUR_SIDE, 3]`: unweighted means of cells.
     pub(super) fn colour(&self) -> [u8; COLOUR_SIDE * COLOUR_SIDE * 3] {
         let mut colour = [0; COLOUR_SIDE * COLOUR_SIDE * 3];
         for (i, mean) in colour.as_chunks_mut().0.iter_mut().enumerate() {
@@ -63,8 +66,8 @@ impl Thumbnail {
     }
 }
 
-/// The rows, or columns, of a cell: those whose middles lie in it, or the one under its middle where the side is shorter
-/// than the grid. A mirrored picture has mirrored cells.
+/// Returns the rows or columns of a cell: those whose centres lie in it, or the one at its centre if the side is shorter than
+/// the grid. A flipped image has flipped cells.
 fn cell(index: usize, side: usize) -> std::ops::Range<usize> {
     if side < GREY_SIDE {
         let middle = (2 * index + 1) * side / (2 * GREY_SIDE);
@@ -92,18 +95,18 @@ mod tests {
     }
 
     #[test]
-    fn means_are_those_of_a_box_filter() {
+    fn means_equal_a_box_filter() {
         for (width, height) in [(24, 24), (240, 120), (32, 64), (100, 56)] {
             let image = textured(width, height);
             let boxed = resize_to(&image, 24, 24, Filter::Box).unwrap().into_data();
             let found = Thumbnail::of(&image).cells;
-            // The filter rounds twice.
+            // The box filter rounds twice.
             assert!(found.as_flattened().iter().zip(boxed).all(|(a, b)| a.abs_diff(b) <= 1), "{width} x {height}");
         }
     }
 
     #[test]
-    fn a_mirrored_picture_has_the_mirrored_thumbnail() {
+    fn a_flipped_image_has_the_flipped_thumbnail() {
         for side in [1, 5, 20, 32, 64, 256] {
             let image = textured(side, 40);
             let mirrored = RgbImage::from_fn(side, 40, |x, y| {
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pixel_counts_once_and_small_pictures_have_all_cells() {
+    fn every_pixel_counts_once_and_small_images_have_all_cells() {
         for side in [24, 25, 47, 100, 1001] {
             let cells: Vec<usize> = (0..GREY_SIDE).flat_map(|index| cell(index, side)).collect();
             assert_eq!(cells, (0..side).collect::<Vec<_>>());

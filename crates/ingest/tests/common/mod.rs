@@ -1,4 +1,4 @@
-//! Small sources, and the program run on them.
+//! Small sources, and runs of the program on them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses a part")]
@@ -14,12 +14,13 @@ use artifacts::{Manifest, RunDir, Split};
 use pixels::encode::{Subsampling, jpeg};
 use pixels::{RgbImage, decode};
 
-/// A JPEG of some colourful pattern; another one for each number.
+/// A JPEG of a colourful pattern, a different one for each number.
 pub(crate) fn picture(number: u32) -> Vec<u8> {
     jpeg(&patches(number, 40 + number % 9, 30 + number % 7), 90, Subsampling::Quarter).unwrap()
 }
 
-/// Patches of colours that no two numbers share, so that no two pictures are nearly the same. At most 64 pixels a side.
+/// Patches of colours that are different for each number, so that no two images are near-duplicates. Sides have at most 64
+/// pixels.
 pub(crate) fn patches(number: u32, width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let place = (number * 64 + y / 8 * 8 + x / 8).to_le_bytes();
@@ -28,7 +29,7 @@ pub(crate) fn patches(number: u32, width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// A temporary folder with a source in it, and room for a run.
+/// A temporary folder for a source and runs.
 pub(crate) struct Workplace(tempfile::TempDir);
 
 impl Workplace {
@@ -48,7 +49,7 @@ impl Workplace {
         self
     }
 
-    /// Real and fake images, `count` of each in each of the splits.
+    /// Adds `count` real and `count` fake images to each split.
     pub(crate) fn add_splits(&self, splits: &[&str], count: u32) -> &Workplace {
         for (s, split) in splits.iter().enumerate() {
             for i in 0..count {
@@ -60,7 +61,7 @@ impl Workplace {
         self
     }
 
-    /// 160 training images, each nearly the same as another, and 80 test images.
+    /// Adds 80 pairs of near-duplicates to training, and 80 test images.
     pub(crate) fn add_near_duplicates(&self) -> &Workplace {
         let save = |number, quality| jpeg(&patches(number, 64, 64), quality, Subsampling::Full).unwrap();
         for (number, class) in (0..80).zip(["real", "fake"].into_iter().cycle()) {
@@ -71,7 +72,7 @@ impl Workplace {
         self
     }
 
-    /// Ingests `source` into the run `run` at 16 pixels, with further settings.
+    /// Ingests `source` to the run `run` at 16 pixels, with the settings `set`.
     pub(crate) fn ingest(&self, run: &str, source: &Path, set: &[&str]) -> Ingested {
         self.ingest_with_threads(run, source, set, 2)
     }
@@ -80,7 +81,7 @@ impl Workplace {
         let mut command = Command::new(env!("CARGO_BIN_EXE_candling-ingest"));
         command.arg("--run-dir").arg(self.path(run)).arg("--data").arg(source);
         command.args(["--set", "ingest.size=16"]).env("RAYON_NUM_THREADS", threads.to_string());
-        // Whatever is asked of Kaggle is here or nowhere.
+        // The cache of Kaggle data sets is in the source folder, and the network is unreachable.
         command.env("KAGGLEHUB_CACHE", self.path("data")).env("KAGGLE_API_ENDPOINT", "http://127.0.0.1:1");
         for set in set {
             command.args(["--set", &format!("ingest.{set}")]);
@@ -89,27 +90,27 @@ impl Workplace {
     }
 }
 
-/// The program's end, and what it left.
+/// The exit status of the program, and its output.
 pub(crate) struct Ingested {
     output: Output,
     run: RunDir,
 }
 
 impl Ingested {
-    /// Fails unless the program did what it should.
+    /// Panics unless the program succeeded.
     pub(crate) fn done(self) -> Ingested {
         assert_eq!(self.output.status.code(), Some(0), "{}", self.message());
         self
     }
 
-    /// Fails unless the program ended with `code`, and left no artifact. Returns what it said.
+    /// Panics unless the program failed with `code` and left no artifact. Returns its messages.
     pub(crate) fn failed(self, code: i32) -> String {
         assert_eq!(self.output.status.code(), Some(code), "{}", self.message());
         assert!(!self.run.ingest().exists());
         self.message()
     }
 
-    /// What the program said.
+    /// The messages of the program.
     pub(crate) fn message(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
@@ -123,7 +124,7 @@ impl Ingested {
         serde_json::from_slice(&fs::read(self.run.ingest().join("audit.json")).unwrap()).unwrap()
     }
 
-    /// The samples of a split; none if it has no shard.
+    /// The samples of a split; empty if it has no shards.
     pub(crate) fn samples(&self, split: Split) -> Vec<Sample> {
         if !self.summary().splits.contains_key(&split) {
             return Vec::new();
@@ -146,7 +147,7 @@ impl Ingested {
         self.rejected().into_iter().map(|row| (row.path, row.reason)).collect()
     }
 
-    /// Every file of the artifact but the manifest, which has the time taken.
+    /// Every file of the artifact except the manifest, which has the run time.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let entries = fs::read_dir(self.run.ingest()).unwrap().map(|entry| entry.unwrap());
         let files = entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()));
@@ -158,7 +159,7 @@ impl Ingested {
     }
 }
 
-/// What the program should have stored of a file at 16 pixels.
+/// The pixels that the program should store for a file at 16 pixels.
 pub(crate) fn expected_pixels(file: &[u8]) -> Vec<u8> {
     let decoded = decode(file, &pixels::Limits::default()).unwrap();
     pixels::resize(&decoded.rgb, 16, pixels::Filter::Bilinear, pixels::Fit::Squash).unwrap().into_data()

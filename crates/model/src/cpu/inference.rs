@@ -1,17 +1,17 @@
-//! Inference: batch norm folded into the weights; bias, ReLU and residual in the epilogue; four buffers in turn.
+//! Inference: batch norm is folded into the weights; bias, ReLU and residual are applied in the epilogue.
 
+use kernels::ConvShape;
 use kernels::cpu::{
     Affine, Buffer, Convolution, Folded, Input, Isa, MaxPool, Norm, Operand, average_pool, normalise_pixels,
 };
-use kernels::max_pool_side;
 use kernels::pixels::ByteValues;
 
-use super::workspace::zeros;
-use crate::architecture::{Block, ConvNorm, Plan};
 use crate::batch::{BatchShape, PixelBatch};
 use crate::error::Result;
+use crate::layers::{Block, ConvNorm, LayerList};
+use crate::shapes::{BlockShapes, LayerShapes};
 
-/// The trunk for inference.
+/// The layers below the head for inference, with the folded weights and the workspace of the last batch shape.
 #[derive(Debug)]
 pub(crate) struct Inference {
     isa: Isa,
@@ -19,107 +19,114 @@ pub(crate) struct Inference {
     space: Option<Space>,
 }
 
-/// One thing for each convolution of a block.
+/// A value for each convolution of a block.
 #[derive(Debug)]
-struct OfBlock<T> {
+struct PerLayer<T> {
     main: Vec<T>,
     downsample: Option<T>,
 }
 
-/// A convolution's weights and bias, with its batch norm folded in.
+/// A convolution's packed weights and bias, with its batch norm folded in.
 #[derive(Debug)]
 struct FoldedLayer {
     packed: Buffer,
     bias: Vec<f32>,
 }
 
+/// The folded weights of all layers.
 #[derive(Debug)]
 struct FoldedWeights {
-    /// Rows and columns of the images that they are packed for; how many images there are does not matter.
+    /// Rows and columns of the images that the weights are packed for. The layout does not depend on the number of images.
     size: (usize, usize),
+    /// The version of the weights that they were folded from.
+    version: u64,
     stem: FoldedLayer,
-    blocks: Vec<OfBlock<FoldedLayer>>,
+    blocks: Vec<PerLayer<FoldedLayer>>,
 }
 
-/// What one batch shape needs.
+/// The memory of one batch shape.
 #[derive(Debug)]
 struct Space {
     shape: BatchShape,
     input: Buffer,
     stem: Convolution,
     pool: MaxPool,
-    winners: Vec<u8>,
-    blocks: Vec<OfBlock<Convolution>>,
+    argmax: Vec<u8>,
+    blocks: Vec<PerLayer<Convolution>>,
     /// Positions of the last block's output.
     positions: usize,
-    /// A block's input, two for what lies inside of it, and one for a projected shortcut or the output.
+    /// A block's input, two buffers for activations inside of the block, and one for a projected shortcut or the output.
     buffers: [Buffer; 4],
     features: Vec<f32>,
 }
 
 impl Inference {
-    /// Without weights.
+    /// Creates an inference without memory: the first batch allocates it.
     pub(crate) fn new(isa: Isa) -> Self {
         Self { isa, weights: None, space: None }
     }
 
-    /// Forgets the folded weights, because the network's have changed.
-    pub(crate) fn forget_weights(&mut self) {
-        self.weights = None;
-    }
-
-    /// Features, `[n, channels]`, of a batch that has been checked.
+    /// Computes the features, `[n, channels]`, of a batch. The weights are folded again if `version` differs from that of
+    /// the last call.
     pub(crate) fn forward(
         &mut self,
-        plan: &Plan,
+        layers: &LayerList,
         batch: &PixelBatch<'_>,
         bytes: &ByteValues,
-        parameters: &[f32],
-        statistics: &[f32],
+        (parameters, statistics): (&[f32], &[f32]),
+        version: u64,
     ) -> Result<&[f32]> {
         let isa = self.isa;
         let shape = batch.shape();
-        // What does not fit goes first, so that the old and the new never need memory at once.
+        // Frees the old memory first, so that the old and the new are never in memory at once.
         self.space.take_if(|space| space.shape != shape);
-        self.weights.take_if(|weights| weights.size != (shape.height, shape.width));
+        let size = (shape.height, shape.width);
+        self.weights.take_if(|weights| weights.size != size || weights.version != version);
         let space = match &mut self.space {
             Some(space) => space,
-            none => none.insert(Space::new(plan, shape, isa)?),
+            none => none.insert(Space::new(layers, shape, isa)?),
         };
         let weights = match &mut self.weights {
             Some(weights) => weights,
-            none => none.insert(FoldedWeights::new(plan, space, parameters, statistics)?),
+            none => none.insert(FoldedWeights::new(layers, space, (parameters, statistics), version)?),
         };
-        normalise_pixels(batch.data, [batch.height, batch.width], bytes, plan.stem.padding, space.input.slice_mut());
+        let padding = layers.stem.padding;
+        normalise_pixels(batch.data, [batch.height, batch.width], bytes, padding, space.input.slice_mut());
         space.run(weights, isa);
         Ok(&space.features)
     }
 }
 
 impl FoldedWeights {
-    fn new(plan: &Plan, space: &Space, parameters: &[f32], statistics: &[f32]) -> Result<Self> {
+    fn new(
+        layers: &LayerList,
+        space: &Space,
+        (parameters, statistics): (&[f32], &[f32]),
+        version: u64,
+    ) -> Result<Self> {
         let fold = |(layer, convolution): (&ConvNorm, &Convolution)| {
             FoldedLayer::new(layer, convolution, parameters, statistics)
         };
-        let of_block = |(block, space): (&Block, &OfBlock<Convolution>)| {
-            Ok(OfBlock {
+        let fold_block = |(block, space): (&Block, &PerLayer<Convolution>)| {
+            Ok(PerLayer {
                 main: block.main.iter().zip(&space.main).map(fold).collect::<Result<_>>()?,
                 downsample: block.downsample.as_ref().zip(space.downsample.as_ref()).map(fold).transpose()?,
             })
         };
         Ok(Self {
             size: (space.shape.height, space.shape.width),
-            stem: fold((&plan.stem, &space.stem))?,
-            blocks: plan.blocks.iter().zip(&space.blocks).map(of_block).collect::<Result<_>>()?,
+            version,
+            stem: fold((&layers.stem, &space.stem))?,
+            blocks: layers.blocks.iter().zip(&space.blocks).map(fold_block).collect::<Result<_>>()?,
         })
     }
 }
 
 impl FoldedLayer {
-    /// `norm(conv(x)) = conv'(x) + bias`, with the running statistics.
+    /// Folds the running statistics into the weights: `norm(conv(x)) = conv'(x) + bias`.
     fn new(layer: &ConvNorm, convolution: &Convolution, parameters: &[f32], statistics: &[f32]) -> Result<Self> {
         let mut norm = Norm::new(layer.outputs);
-        norm.of_running(
+        norm.set_from_running(
             Affine { weight: &parameters[layer.scale.range()], bias: &parameters[layer.shift.range()] },
             &statistics[layer.mean.range()],
             &statistics[layer.variance.range()],
@@ -129,7 +136,7 @@ impl FoldedLayer {
         for (weights, scale) in weights.chunks_exact_mut(per_output).zip(&norm.scale) {
             weights.iter_mut().for_each(|weight| *weight *= scale);
         }
-        let mut packed = zeros(convolution.forward.packed_len())?;
+        let mut packed = Buffer::zeros(convolution.forward.packed_len())?;
         convolution.pack_forward(&weights, packed.slice_mut());
         Ok(Self { packed, bias: norm.shift })
     }
@@ -142,47 +149,37 @@ impl FoldedLayer {
 }
 
 impl Space {
-    fn new(plan: &Plan, shape: BatchShape, isa: Isa) -> Result<Self> {
-        let BatchShape { images, height, width } = shape;
-        let first = plan.stem.shape(images, (height, width));
-        let stem = Convolution::new(&first, Input::PaddedPixels, isa);
-        let ((height, width), channels) = (first.output(), first.outputs);
-        let pool = MaxPool { images, height, width, channels };
-        let mut side = (max_pool_side(height), max_pool_side(width));
-        let winners = vec![0; images * side.0 * side.1 * channels];
-        let mut blocks = Vec::new();
-        for block in &plan.blocks {
-            let product =
-                |layer: &ConvNorm, from| Convolution::new(&layer.shape(images, from), Input::Activations, isa);
-            let downsample = block.downsample.as_ref().map(|layer| product(layer, side));
-            let mut main = Vec::new();
-            for layer in &block.main {
-                main.push(product(layer, side));
-                side = layer.shape(images, side).output();
-            }
-            blocks.push(OfBlock { main, downsample });
-        }
-        let products = blocks.iter().flat_map(|block| block.main.iter().chain(&block.downsample));
-        let largest = products.map(|product| product.forward.output_len()).fold(stem.forward.output_len(), usize::max);
+    fn new(layers: &LayerList, shape: BatchShape, isa: Isa) -> Result<Self> {
+        let shapes = LayerShapes::new(layers, shape);
+        let (images, channels) = (shape.images, shapes.stem.outputs);
+        let (height, width) = shapes.stem.output();
+        let plan = |shape: &ConvShape| Convolution::new(shape, Input::Activations, isa);
+        let plan_block = |block: &BlockShapes| PerLayer {
+            main: block.main.iter().map(plan).collect(),
+            downsample: block.downsample.as_ref().map(plan),
+        };
+        let (rows, columns) = shapes.blocks.last().map_or(shapes.pooled, |block| block.output().output());
+        let largest = shapes.iter().map(ConvShape::output_len).max().unwrap_or(0);
+        let buffer = || Buffer::zeros(largest);
         Ok(Self {
             shape,
-            input: zeros(first.padded_input_len())?,
-            stem,
-            pool,
-            winners,
-            blocks,
-            positions: side.0 * side.1,
-            buffers: [zeros(largest)?, zeros(largest)?, zeros(largest)?, zeros(largest)?],
-            features: vec![0.0; images * plan.head.inputs],
+            input: Buffer::zeros(shapes.stem.padded_input_len())?,
+            stem: Convolution::new(&shapes.stem, Input::PaddedPixels, isa),
+            pool: MaxPool { images, height, width, channels },
+            argmax: vec![0; images * shapes.pooled.0 * shapes.pooled.1 * channels],
+            blocks: shapes.blocks.iter().map(plan_block).collect(),
+            positions: rows * columns,
+            buffers: [buffer()?, buffer()?, buffer()?, buffer()?],
+            features: vec![0.0; images * layers.head.inputs],
         })
     }
 
-    /// From the normalised pixels to the features.
+    /// Computes the features from the normalised pixels.
     fn run(&mut self, weights: &FoldedWeights, isa: Isa) {
         let [x, inner, other, y] = &mut self.buffers;
         weights.stem.run(&self.stem, &self.input, None, true, inner);
         let identity = Norm::identity(self.pool.channels);
-        self.pool.forward(isa, &identity, inner.slice(), x.slice_mut(), &mut self.winners);
+        self.pool.forward(isa, &identity, inner.slice(), x.slice_mut(), &mut self.argmax);
         for (products, folded) in self.blocks.iter().zip(&weights.blocks) {
             let last = products.main.len() - 1;
             for i in 0..last {

@@ -1,13 +1,15 @@
 //! The back end for processors: the walk over the layers with the kernels of [`kernels::cpu`].
 //!
-//! `trunk` computes everything but the head, forward and backward, in the memory that `workspace` plans for a batch shape;
-//! `inference` computes forward only, with folded batch norms; `processor` adds the head.
+//! - `trunk`: everything but the head, forward and backward
+//! - `workspace`: the memory of the trunk for one batch shape
+//! - `inference`: forward only, with batch norms folded into the weights
+//! - `backend`: the trunk and the head as a [`crate::backend::Backend`], and Adam's moments
 
+mod backend;
 mod inference;
-mod processor;
 #[cfg(test)]
 mod tests;
 mod trunk;
 mod workspace;
 
-pub(crate) use processor::Processor;
+pub(crate) use backend::CpuBackend;

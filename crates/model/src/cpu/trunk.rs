@@ -1,45 +1,45 @@
-//! The walk over the layers, forward and backward.
+//! The layers below the head, forward and backward.
 
 use kernels::cpu::{
     Affine, Buffer, Epilogue, Isa, MaskByNorm, Operand, Shortcut, Statistics, Sums, Write, average_pool,
-    normalise_pixels, residual_join, spread, spread_masked,
+    average_pool_backward, average_pool_backward_masked, normalise_pixels, residual_add_relu,
 };
 use kernels::pixels::ByteValues;
 
-use super::workspace::{BlockSpace, LayerSpace, Shared, Workspace};
-use crate::architecture::{Block, ConvNorm, Plan};
+use super::workspace::{BlockSpace, LayerSpace, Scratch, Workspace};
 use crate::batch::PixelBatch;
 use crate::error::{Error, Result};
-use crate::grad_cam::Evidence;
+use crate::grad_cam::GradCam;
+use crate::layers::{Block, ConvNorm, LayerList};
 
 /// Which statistics batch norm uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Those of the batch; the running statistics move on.
+    /// Those of the batch, which also update the running statistics.
     Training,
-    /// The running ones.
+    /// The running statistics.
     Evaluation,
 }
 
-/// Everything of the network but its head, on the processor.
+/// The layers below the head, with the workspace of the last batch shape.
 #[derive(Debug)]
 pub(crate) struct Trunk {
     isa: Isa,
     workspace: Option<Workspace>,
-    /// The mode of the forward pass that the workspace holds.
+    /// The mode of the last forward pass; none if it failed.
     mode: Option<Mode>,
 }
 
 impl Trunk {
-    /// Without memory: the first batch plans it.
+    /// Creates a trunk without memory: the first batch allocates it.
     pub(crate) fn new(isa: Isa) -> Self {
         Self { isa, workspace: None, mode: None }
     }
 
-    /// Computes the features of a batch that has been checked. `statistics` moves on in training.
+    /// Computes the features of a batch. In training mode, updates `statistics`.
     pub(crate) fn forward(
         &mut self,
-        plan: &Plan,
+        layers: &LayerList,
         batch: &PixelBatch<'_>,
         bytes: &ByteValues,
         parameters: &[f32],
@@ -48,23 +48,23 @@ impl Trunk {
     ) -> Result<()> {
         self.mode = None;
         let shape = batch.shape();
-        // The old one goes first, so that the two never need memory at once.
+        // Frees the old workspace first, so that the two are never in memory at once.
         self.workspace.take_if(|workspace| workspace.shape != shape);
         let workspace = match &mut self.workspace {
             Some(workspace) => workspace,
-            none => none.insert(Workspace::new(plan, shape, self.isa)?),
+            none => none.insert(Workspace::new(layers, shape, self.isa)?),
         };
         if mode == Mode::Training {
-            workspace.check_trainable(plan)?;
+            workspace.check_trainable(layers)?;
         }
-        let Workspace { input, stem, pool, pooled, winners, blocks, features, shared, .. } = workspace;
-        normalise_pixels(batch.data, [batch.height, batch.width], bytes, plan.stem.padding, input.slice_mut());
-        let mut pass = Forward { isa: self.isa, parameters, statistics, mode, shared };
-        pass.conv_norm(&plan.stem, stem, &Operand::Plain(input.slice()));
-        pool.forward(self.isa, &stem.norm, stem.z.slice(), pooled.slice_mut(), winners);
+        let Workspace { input, stem, pool, pooled, argmax, blocks, features, scratch, .. } = workspace;
+        normalise_pixels(batch.data, [batch.height, batch.width], bytes, layers.stem.padding, input.slice_mut());
+        let mut pass = Forward { isa: self.isa, parameters, statistics, mode, scratch };
+        pass.conv_norm(&layers.stem, stem, &Operand::Plain(input.slice()));
+        pool.forward(self.isa, &stem.norm, stem.z.slice(), pooled.slice_mut(), argmax);
         let mut x = pooled.slice();
         let (mut channels, mut positions) = (0, 0);
-        for (block, space) in plan.blocks.iter().zip(blocks.iter_mut()) {
+        for (block, space) in layers.blocks.iter().zip(blocks.iter_mut()) {
             pass.block(block, space, x);
             x = space.output.slice();
             (channels, positions) = (space.channels, space.side.0 * space.side.1);
@@ -79,11 +79,13 @@ impl Trunk {
         self.workspace.as_ref().map_or(&[], |workspace| &workspace.features)
     }
 
-    /// Gradients of all parameters below the features, from those of the features, for the last forward pass, which was
-    /// one in training mode.
+    /// Computes the gradients of all parameters below the features from that of the features, for the last forward pass.
+    ///
+    /// # Errors
+    /// [`Error::NoForward`] if that pass was not in training mode.
     pub(crate) fn backward(
         &mut self,
-        plan: &Plan,
+        layers: &LayerList,
         parameters: &[f32],
         features_gradient: &[f32],
         gradients: &mut [f32],
@@ -91,36 +93,38 @@ impl Trunk {
         let (Some(workspace), Some(Mode::Training)) = (self.workspace.as_mut(), self.mode) else {
             return Err(Error::NoForward);
         };
-        let Workspace { input, stem, pool, pooled, winners, blocks, between, inside, shared, .. } = workspace;
-        let mut pass = Backward { parameters, gradients: Some(gradients), shared };
-        pass.blocks(&plan.blocks, blocks, 0, pooled, features_gradient, between, inside);
+        let Workspace { input, stem, pool, pooled, argmax, blocks, between, inside, scratch, .. } = workspace;
+        let mut pass = Backward { parameters, gradients: Some(gradients), scratch };
+        pass.blocks(&layers.blocks, blocks, 0, pooled, features_gradient, between, inside);
         let [g, spare] = between;
-        let (z, sums) = (stem.z.slice(), pass.shared.sums.slice_mut());
-        pool.backward(self.isa, &stem.norm, z, (g.slice(), winners), &mut spare.slice_mut()[..z.len()], sums);
-        pass.norm(&plan.stem, stem, pool.images * pool.height, 2, 1);
+        let (z, sums) = (stem.z.slice(), pass.scratch.sums.slice_mut());
+        pool.backward(self.isa, &stem.norm, z, (g.slice(), argmax), &mut spare.slice_mut()[..z.len()], sums);
+        pass.norm(&layers.stem, stem, pool.images * pool.height, 2, 1);
         let gradient = stem.norm.gradient(spare.slice(), stem.z.slice());
-        pass.weights(&plan.stem, stem, &Operand::Plain(input.slice()), &gradient);
+        pass.weights(&layers.stem, stem, &Operand::Plain(input.slice()), &gradient);
         Ok(())
     }
 
-    /// The output of a block and its gradient, from the gradient of the features, for the last forward pass, which was one
-    /// in evaluation mode.
-    pub(crate) fn evidence(
+    /// Returns the output of a block and its gradient, from the gradient of the features, for the last forward pass.
+    ///
+    /// # Errors
+    /// [`Error::NoForward`] if that pass was not in evaluation mode.
+    pub(crate) fn grad_cam(
         &mut self,
-        plan: &Plan,
+        layers: &LayerList,
         parameters: &[f32],
         features_gradient: &[f32],
         block: usize,
-    ) -> Result<Evidence<'_>> {
+    ) -> Result<GradCam<'_>> {
         let (Some(workspace), Some(Mode::Evaluation)) = (self.workspace.as_mut(), self.mode) else {
             return Err(Error::NoForward);
         };
-        let Workspace { blocks, between, inside, shared, pooled, .. } = workspace;
-        let mut pass = Backward { parameters, gradients: None, shared };
-        pass.blocks(&plan.blocks, blocks, block + 1, pooled, features_gradient, between, inside);
+        let Workspace { blocks, between, inside, scratch, pooled, .. } = workspace;
+        let mut pass = Backward { parameters, gradients: None, scratch };
+        pass.blocks(&layers.blocks, blocks, block + 1, pooled, features_gradient, between, inside);
         let BlockSpace { output, side, channels, .. } = &blocks[block];
         let activations = output.slice();
-        Ok(Evidence {
+        Ok(GradCam {
             activations,
             gradients: &between[0].slice()[..activations.len()],
             side: *side,
@@ -135,14 +139,14 @@ struct Forward<'a> {
     parameters: &'a [f32],
     statistics: &'a mut [f32],
     mode: Mode,
-    shared: &'a mut Shared,
+    scratch: &'a mut Scratch,
 }
 
 impl Forward<'_> {
-    /// The convolution, and the coefficients of its batch norm.
+    /// Computes the convolution and the coefficients of its batch norm.
     fn conv_norm(&mut self, layer: &ConvNorm, space: &mut LayerSpace, input: &Operand<'_>) {
         let LayerSpace { convolution, norm, z, .. } = space;
-        let Shared { packed, sums, .. } = &mut *self.shared;
+        let Scratch { packed, sums, .. } = &mut *self.scratch;
         convolution.pack_forward(&self.parameters[layer.weight.range()], packed.slice_mut());
         let affine =
             Affine { weight: &self.parameters[layer.scale.range()], bias: &self.parameters[layer.shift.range()] };
@@ -152,15 +156,15 @@ impl Forward<'_> {
             Mode::Training => {
                 product.run(input, packed, &Statistics, z, sums);
                 let counts = product.unit_pixels();
-                // The mean and the variance are neighbours in the table.
+                // The variance follows the mean in the flat buffer.
                 let running = &mut self.statistics[layer.mean.range().start..layer.variance.range().end];
                 let (mean, variance) = running.split_at_mut(layer.outputs);
-                norm.of_batch(affine, sums, &counts, mean, variance);
+                norm.set_from_batch(affine, sums, &counts, mean, variance);
             }
             Mode::Evaluation => {
                 product.run(input, packed, &Write { accumulate: false }, z, sums);
                 let (mean, variance) = (&self.statistics[layer.mean.range()], &self.statistics[layer.variance.range()]);
-                norm.of_running(affine, mean, variance);
+                norm.set_from_running(affine, mean, variance);
             }
         }
     }
@@ -177,7 +181,7 @@ impl Forward<'_> {
         }
         let shortcut = downsample.as_ref().map_or(Shortcut::Identity(x), |layer| Shortcut::Projection(layer.branch()));
         if let Some(last) = main.last() {
-            residual_join(self.isa, last.branch(), shortcut, output.slice_mut());
+            residual_add_relu(self.isa, last.branch(), shortcut, output.slice_mut());
         }
     }
 }
@@ -185,15 +189,15 @@ impl Forward<'_> {
 /// A backward pass.
 struct Backward<'a> {
     parameters: &'a [f32],
-    /// Of all parameters; none where only those of activations are wanted, with running statistics.
+    /// Gradients of all parameters. None in evaluation mode, where only the gradients of activations are computed.
     gradients: Option<&'a mut [f32]>,
-    shared: &'a mut Shared,
+    scratch: &'a mut Scratch,
 }
 
 impl Backward<'_> {
-    /// From the gradient of the features down to that of the input of block `first`, which `between[0]` holds then. The
+    /// Computes the gradient of the input of block `first` from that of the features, and leaves it in `between[0]`. The
     /// input of block 0 is `pooled`.
-    #[expect(clippy::too_many_arguments, reason = "the parts of a workspace, borrowed apart from each other")]
+    #[expect(clippy::too_many_arguments, reason = "disjoint parts of a workspace")]
     fn blocks(
         &mut self,
         blocks: &[Block],
@@ -206,11 +210,11 @@ impl Backward<'_> {
     ) {
         let Some(last) = spaces.last_mut() else { return };
         if first == blocks.len() {
-            spread(features_gradient, last.positions(), last.channels, g.slice_mut());
+            average_pool_backward(features_gradient, last.positions(), last.channels, g.slice_mut());
             return;
         }
-        let (mask, sums) = (last.mask(), self.shared.sums.slice_mut());
-        let units = spread_masked(features_gradient, last.positions(), &mask, g.slice_mut(), sums);
+        let (mask, sums) = (last.mask(), self.scratch.sums.slice_mut());
+        let units = average_pool_backward_masked(features_gradient, last.positions(), &mask, g.slice_mut(), sums);
         self.norms_of_block(&blocks[blocks.len() - 1], last, units);
         for i in (first..blocks.len()).rev() {
             let (before, rest) = spaces.split_at_mut(i);
@@ -233,23 +237,23 @@ impl Backward<'_> {
         }
     }
 
-    /// The coefficients of a batch norm's gradient, from the sums that the last product left: `kinds` of them for each of
-    /// `units`, the gradient's as kind 0 and that of the gradient times `z - mean` as `kind`.
+    /// Computes the coefficients of a batch norm's gradient from the sums of the last product: `kinds` of them for each of
+    /// `units`. Kind 0 is the sum of the gradient, and `kind` that of the gradient times `z - mean`.
     fn norm(&mut self, layer: &ConvNorm, space: &mut LayerSpace, units: usize, kinds: usize, kind: usize) {
         let Some(gradients) = self.gradients.as_deref_mut() else {
-            space.norm.differentiate_running();
+            space.norm.backward_running();
             return;
         };
         let channels = layer.outputs;
-        let values = &self.shared.sums.slice()[..units * kinds * channels];
+        let values = &self.scratch.sums.slice()[..units * kinds * channels];
         let sums = |kind| Sums { values, kinds, channels, kind };
-        // The weight and the bias are neighbours in the table.
+        // The bias follows the weight in the flat buffer.
         let range = layer.scale.range().start..layer.shift.range().end;
         let (weight, bias) = gradients[range].split_at_mut(channels);
-        space.norm.differentiate((sums(0), sums(kind)), space.pixels, weight, bias);
+        space.norm.backward_batch((sums(0), sums(kind)), space.pixels, weight, bias);
     }
 
-    /// The batch norms whose sum is a block's output.
+    /// Differentiates the batch norms whose sum is a block's output.
     fn norms_of_block(&mut self, block: &Block, space: &mut BlockSpace, units: usize) {
         if let (Some(layer), Some(space)) = (block.main.last(), space.main.last_mut()) {
             self.norm(layer, space, units, 3, 1);
@@ -259,15 +263,15 @@ impl Backward<'_> {
         }
     }
 
-    /// The gradient of a convolution's weights.
+    /// Computes the gradient of a convolution's weights.
     fn weights(&mut self, layer: &ConvNorm, space: &LayerSpace, input: &Operand<'_>, gradient: &Operand<'_>) {
         if let Some(gradients) = self.gradients.as_deref_mut() {
             let to = &mut gradients[layer.weight.range()];
-            space.convolution.weights.run(input, gradient, self.shared.partial.slice_mut(), to);
+            space.convolution.weights.run(input, gradient, self.scratch.partial.slice_mut(), to);
         }
     }
 
-    /// The gradient of a convolution's input; gives the number of units that left sums.
+    /// Computes the gradient of a convolution's input. Returns the number of units that left sums.
     fn input(
         &mut self,
         layer: &ConvNorm,
@@ -276,15 +280,15 @@ impl Backward<'_> {
         epilogue: &impl Epilogue,
         to: &mut Buffer,
     ) -> usize {
-        let Shared { packed, sums, .. } = &mut *self.shared;
+        let Scratch { packed, sums, .. } = &mut *self.scratch;
         let Some(product) = &space.convolution.input else { return 0 };
         space.convolution.pack_input(&self.parameters[layer.weight.range()], packed.slice_mut());
         product.run(gradient, packed.slice(), epilogue, to.slice_mut(), sums.slice_mut());
         product.unit_count()
     }
 
-    /// From the gradient `g` of a block's output, after its ReLU's mask, down to its first convolution, whose output's
-    /// gradient is returned.
+    /// Walks a block from the gradient `g` of its output, already masked by its ReLU, down to its first convolution. Returns
+    /// the gradient of that convolution's output.
     fn inside_of_block<'a>(
         &mut self,
         block: &Block,
@@ -321,8 +325,8 @@ impl Backward<'_> {
         current
     }
 
-    /// The gradient of a block's input: added to that of its output `g`, where the shortcut is the identity, and into
-    /// `spare` where it is a projection. Gives the number of units that left sums.
+    /// Computes the gradient of a block's input: adds it to that of the output, `g`, if the shortcut is the identity, and
+    /// writes it to `spare` if it is a projection. Returns the number of units that left sums.
     fn input_of_block(
         &mut self,
         block: &Block,

@@ -1,19 +1,19 @@
-//! Inference with batch norm folded into the convolutions: bias, shortcut and ReLU in the convolution's own epilogue.
+//! Inference with batch norm folded into the convolutions; bias, shortcut and ReLU are applied in the convolution's epilogue.
 //!
-//! A residual block is `y = relu(conv(x) + shortcut)` then, written once and read once by the next. A projection's shift
-//! goes into the bias of the convolution it is added to, so that it is a plain convolution with folded weights. The stem
-//! stays as it is: max pooling takes its batch norm in passing already.
+//! A residual block becomes `y = relu(conv(x) + shortcut)`: its output is written once, and read once by the next block. The
+//! shift of a projection's batch norm is added to the bias of the convolution that the projection is added to, so that the
+//! projection is a plain convolution with folded weights. The stem is not folded: max pooling applies its batch norm.
 
 use kernels::Precision;
 use kernels::batch_norm::EPSILON;
 use kernels::cuda::{Address, Engine, FusedOperands, NULL, Result, launch};
 
 use super::parameters::Parameters;
-use super::trunk::{Mode, Pass};
+use super::trunk::{Mode, Trunk};
 use super::workspace::{BlockSpace, LayerSpace, Workspace};
-use crate::architecture::Plan;
+use crate::layers::LayerList;
 
-/// A convolution with its folded batch norm.
+/// A convolution's weight and bias with its batch norm folded in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FoldedLayer {
     /// `[outputs, kernel, kernel, inputs]` in the stored element.
@@ -25,34 +25,34 @@ pub(crate) struct FoldedLayer {
 /// Folded copies of all convolutions but the stem.
 #[derive(Debug)]
 pub(crate) struct Folded<E: Engine> {
-    /// In the order of [`Plan::conv_norms`]; the first, the stem's, is nowhere.
+    /// In the order of [`LayerList::conv_norms`]. The first, for the stem, has no memory.
     layers: Vec<FoldedLayer>,
-    /// The version of the parameters that they were made of.
+    /// The version of the parameters that they were folded from.
     version: Option<u64>,
     _memory: Vec<E::Memory>,
 }
 
 impl<E: Engine> Folded<E> {
-    /// Memory for the layers of `plan`.
-    pub(crate) fn new(engine: &E, plan: &Plan, precision: Precision) -> Result<Self> {
-        let (mut layers, mut memory) = (Vec::new(), Vec::new());
-        for (index, layer) in plan.conv_norms().enumerate() {
+    /// Allocates memory for `layers`.
+    pub(crate) fn new(engine: &E, layers: &LayerList, precision: Precision) -> Result<Self> {
+        let (mut folded, mut memory) = (Vec::new(), Vec::new());
+        for (index, layer) in layers.conv_norms().enumerate() {
             let mut allocate = |elements: usize| -> Result<Address> {
                 let allocated = engine.allocate(elements * precision.bytes())?;
                 let address = engine.address(&allocated);
                 memory.push(allocated);
                 Ok(address)
             };
-            layers.push(if index == 0 {
+            folded.push(if index == 0 {
                 FoldedLayer { weight: NULL, bias: NULL }
             } else {
                 FoldedLayer { weight: allocate(layer.weight.range().len())?, bias: allocate(layer.outputs)? }
             });
         }
-        Ok(Self { layers, version: None, _memory: memory })
+        Ok(Self { layers: folded, version: None, _memory: memory })
     }
 
-    /// Folds anew where parameters or running statistics have changed since.
+    /// Folds again if parameters or running statistics have changed.
     pub(crate) fn refresh(&mut self, engine: &E, space: &Workspace<E>, parameters: &Parameters<E>) -> Result<()> {
         if self.version == Some(parameters.version()) {
             return Ok(());
@@ -73,18 +73,18 @@ impl<E: Engine> Folded<E> {
     fn fold(&self, engine: &E, layer: &LayerSpace<E>, projection: Address) -> Result<()> {
         let (values, to) = (&layer.values, self.layers[layer.index]);
         let shape = layer.shape.matrix();
-        launch::norm_of_running(engine, shape.channels, &values.norm, layer.coefficients, EPSILON)?;
+        launch::norm_running_coefficients(engine, shape.channels, &values.norm, layer.coefficients, EPSILON)?;
         let from = [values.master, layer.coefficients, projection];
         let outputs = shape.channels;
         launch::fold_norm(engine, shape.precision, from, [to.weight, to.bias], [outputs, values.weight_len / outputs])
     }
 }
 
-impl<E: Engine> Pass<'_, E> {
-    /// From the normalised pixels to the features, in evaluation mode.
+impl<E: Engine> Trunk<'_, E> {
+    /// Computes the features from the normalised pixels, in evaluation mode.
     ///
     /// # Errors
-    /// [`kernels::cuda::Error::NoFusion`] where the device has no fused convolution; some of the layers have been done then.
+    /// [`kernels::cuda::Error::FusionUnsupported`] if the device has no fused convolution. Some layers may have run by then.
     pub(crate) fn forward_folded(&self, folded: &Folded<E>) -> Result<()> {
         debug_assert_eq!(self.mode, Mode::Evaluation);
         let mut x = self.stem()?;

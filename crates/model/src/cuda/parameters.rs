@@ -1,34 +1,35 @@
-//! The parameters on the device: the convolutions' weights first, in the order in which cuDNN reads them.
+//! The weights in device memory.
 //!
-//! The host's flat buffer holds `[outputs, inputs, kernel, kernel]`; the device's `[outputs, kernel, kernel, inputs]`, the
-//! inputs padded with zeros to [`INPUT_MULTIPLE`], each tensor aligned to [`ALIGNMENT`] elements. What is padded has no
-//! gradient, so Adam leaves it zero. Statistics stand as on the host.
+//! The convolutions' weights come first. They are `[outputs, inputs, kernel, kernel]` on the host and
+//! `[outputs, kernel, kernel, inputs]` on the device, as cuDNN reads them, with the inputs padded with zeros to a multiple of
+//! [`INPUT_MULTIPLE`]. Each tensor is aligned to [`ALIGNMENT`] elements. The padding has no gradient, so Adam leaves it zero.
+//! Running statistics have the same layout as on the host.
 
 use std::cell::Cell;
 
 use kernels::Precision;
-use kernels::cuda::launch::{AdamBuffers, NormValues};
+use kernels::cuda::launch::{AdamBuffers, NormTensors};
 use kernels::cuda::shapes::INPUT_MULTIPLE;
 use kernels::cuda::{Address, Engine, NULL, Result, download};
 
-use crate::architecture::{ConvNorm, Plan};
-use crate::parameters::Entry;
+use crate::layers::{ConvNorm, LayerList};
+use crate::tensor_table::Entry;
 
-/// Elements that each tensor's place divides by: 128 bytes of bf16, a cache line.
+/// Alignment of each tensor in elements: 128 bytes of bf16, a cache line.
 const ALIGNMENT: usize = 64;
 
-/// A tensor's place on the host and on the device, in elements.
+/// A tensor's position in the flat buffers of the host and of the device, in elements.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     host: Entry,
     device: usize,
-    /// Of a convolution's weight: outputs, inputs, elements of the kernel; `[1, len, 1]` elsewhere.
+    /// Outputs, inputs and kernel elements of a convolution's weight; `[1, len, 1]` for other tensors.
     shape: [usize; 3],
-    /// The inputs with their padding.
+    /// Inputs with their padding.
     padded: usize,
 }
 
-/// Where everything is in the flat buffers of the device.
+/// The layout of the flat buffers of the device.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     convolutions: Vec<Place>,
@@ -38,20 +39,20 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// For the tensors of `plan`.
-    pub(crate) fn new(plan: &Plan) -> Self {
+    /// Lays out the tensors of `layers`.
+    pub(crate) fn new(layers: &LayerList) -> Self {
         let mut len = 0;
         let mut convolutions = Vec::new();
-        for layer in plan.conv_norms() {
+        for layer in layers.conv_norms() {
             let padded = layer.inputs.next_multiple_of(INPUT_MULTIPLE);
             let shape = [layer.outputs, layer.inputs, layer.kernel * layer.kernel];
             convolutions.push(Place { host: layer.weight, device: len, shape, padded });
             len = (len + layer.outputs * shape[2] * padded).next_multiple_of(ALIGNMENT);
         }
         let convolution_len = len;
-        let norms = plan.conv_norms().flat_map(|layer| [layer.scale, layer.shift]);
+        let norms = layers.conv_norms().flat_map(|layer| [layer.scale, layer.shift]);
         let mut others = Vec::new();
-        for host in norms.chain([plan.head.weight, plan.head.bias]) {
+        for host in norms.chain([layers.head.weight, layers.head.bias]) {
             let elements = host.range().len();
             others.push(Place { host, device: len, shape: [1, elements, 1], padded: elements });
             len = (len + elements).next_multiple_of(ALIGNMENT);
@@ -64,19 +65,19 @@ impl Layout {
         [self.len, self.convolution_len]
     }
 
-    /// The device's flat buffer from the host's.
+    /// Converts the host's flat buffer to the device's layout.
     pub(crate) fn to_device(&self, host: &[f32]) -> Vec<f32> {
         let mut device = vec![0.0; self.len];
         self.for_each_element(|from, to| device[to] = host[from]);
         device
     }
 
-    /// The host's flat buffer from the device's.
+    /// Converts the device's flat buffer to the host's layout.
     pub(crate) fn to_host(&self, device: &[f32], host: &mut [f32]) {
         self.for_each_element(|to, from| host[to] = device[from]);
     }
 
-    /// Calls `f` with each element's place on the host and on the device.
+    /// Calls `f` with each element's position on the host and on the device.
     fn for_each_element(&self, mut f: impl FnMut(usize, usize)) {
         for place in self.convolutions.iter().chain(&self.others) {
             let [outputs, inputs, taps] = place.shape;
@@ -99,10 +100,10 @@ pub(crate) struct Parameters<E: Engine> {
     layout: Layout,
     precision: Precision,
     statistics_len: usize,
-    /// Counts the changes of parameters and statistics.
+    /// The number of changes of parameters and statistics.
     version: Cell<u64>,
     addresses: Addresses,
-    /// What the addresses point into.
+    /// The memory that the addresses point into.
     _memory: Vec<E::Memory>,
 }
 
@@ -110,7 +111,7 @@ pub(crate) struct Parameters<E: Engine> {
 struct Addresses {
     /// f32, all parameters.
     masters: Address,
-    /// The convolutions' weights in the stored element, where that is not f32.
+    /// Copies of the convolutions' weights in the stored element, if that is not f32.
     copies: Address,
     /// The convolutions' gradients in the stored element.
     convolution_gradients: Address,
@@ -122,17 +123,17 @@ struct Addresses {
 /// One layer's tensors on the device.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LayerValues {
-    /// The weight as the convolution reads it.
+    /// The weight in the stored element, as the convolution reads it.
     pub(crate) weight: Address,
     /// The weight in f32.
     pub(crate) master: Address,
-    /// Its elements, with the inputs' padding.
+    /// Elements of the weight, with the inputs' padding.
     pub(crate) weight_len: usize,
-    /// Where its gradient goes.
+    /// The weight's gradient.
     pub(crate) weight_gradient: Address,
     /// The batch norm's values.
-    pub(crate) norm: NormValues,
-    /// Where the gradients of its scale and shift go.
+    pub(crate) norm: NormTensors,
+    /// The gradients of the batch norm's scale and shift.
     pub(crate) norm_gradients: [Address; 2],
 }
 
@@ -141,19 +142,19 @@ pub(crate) struct LayerValues {
 pub(crate) struct HeadValues {
     /// Weight and bias.
     pub(crate) values: [Address; 2],
-    /// Where their gradients go.
+    /// Their gradients.
     pub(crate) gradients: [Address; 2],
 }
 
 const F32: usize = size_of::<f32>();
 
 impl<E: Engine> Parameters<E> {
-    /// Zeros for the tensors of `plan`.
-    pub(crate) fn new(engine: &E, plan: &Plan, precision: Precision) -> Result<Self> {
-        let layout = Layout::new(plan);
+    /// Allocates zeros for the tensors of `layers`.
+    pub(crate) fn new(engine: &E, layers: &LayerList, precision: Precision) -> Result<Self> {
+        let layout = Layout::new(layers);
         let [len, convolution_len] = layout.lens();
         let stored = convolution_len * precision.bytes();
-        let statistics_len = plan.statistics.len();
+        let statistics_len = layers.statistics.len();
         let mut memory = Vec::new();
         let mut allocate = |bytes: usize| -> Result<Address> {
             memory.push(engine.allocate(bytes)?);
@@ -170,7 +171,7 @@ impl<E: Engine> Parameters<E> {
         Ok(Self { layout, precision, statistics_len, version, addresses, _memory: memory })
     }
 
-    /// Where the tensors of `layer`, the one at `index` of [`Plan::conv_norms`], are.
+    /// The addresses of the tensors of `layer`, which is at `index` in [`LayerList::conv_norms`].
     pub(crate) fn layer(&self, index: usize, layer: &ConvNorm) -> LayerValues {
         let Addresses { masters, copies, convolution_gradients, statistics, .. } = self.addresses;
         let place = &self.layout.convolutions[index];
@@ -183,7 +184,7 @@ impl<E: Engine> Parameters<E> {
             master: self.master(place.device),
             weight_len: outputs * taps * place.padded,
             weight_gradient: convolution_gradients + weight as Address,
-            norm: NormValues {
+            norm: NormTensors {
                 weight: self.master(scale),
                 bias: self.master(shift),
                 mean: statistic(layer.mean),
@@ -193,14 +194,14 @@ impl<E: Engine> Parameters<E> {
         }
     }
 
-    /// Where the head's tensors are.
+    /// The addresses of the head's tensors.
     pub(crate) fn head(&self) -> HeadValues {
         let last = self.layout.others.len();
         let places = [last - 2, last - 1].map(|i| self.layout.others[i].device);
         HeadValues { values: places.map(|at| self.master(at)), gradients: places.map(|at| self.gradient(at)) }
     }
 
-    /// Makes the gradients of the head zero, after all work asked for so far.
+    /// Sets the gradients of the head to zero, after all work queued so far.
     pub(crate) fn clear_head_gradients(&self, engine: &E) -> Result<()> {
         let last = self.layout.others.len();
         for place in &self.layout.others[last - 2..] {
@@ -218,30 +219,30 @@ impl<E: Engine> Parameters<E> {
         self.addresses.gradients + ((at - self.layout.convolution_len) * F32) as Address
     }
 
-    /// Where everything is in the flat buffers.
+    /// The layout of the flat buffers.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// A number that is another one whenever parameters or statistics have been changed, or are about to be.
+    /// A number that changes whenever work is queued that changes parameters or statistics.
     pub(crate) fn version(&self) -> u64 {
         self.version.get()
     }
 
-    /// Work that changes parameters or statistics is asked for.
-    pub(crate) fn changes(&self) {
+    /// Records that work is queued that changes parameters or statistics.
+    pub(crate) fn mark_changed(&self) {
         self.version.set(self.version.get() + 1);
     }
 
-    /// What an Adam step works on, beside the moments.
+    /// The buffers of an Adam step with the given moments.
     pub(crate) fn adam_buffers(&self, moments: [Address; 2]) -> AdamBuffers {
         let Addresses { masters, copies, convolution_gradients, gradients, .. } = self.addresses;
         AdamBuffers { masters, copies, moments, convolution_gradients, gradients, lens: self.layout.lens() }
     }
 
-    /// Takes parameters and statistics over from the host's flat buffers.
+    /// Replaces parameters and statistics by the host's flat buffers.
     pub(crate) fn upload(&self, engine: &E, parameters: &[f32], statistics: &[f32]) -> Result<()> {
-        self.changes();
+        self.mark_changed();
         let device = self.layout.to_device(parameters);
         engine.upload(bytemuck::cast_slice(&device), self.addresses.masters)?;
         if self.addresses.copies != NULL {
@@ -254,13 +255,13 @@ impl<E: Engine> Parameters<E> {
         engine.upload(bytemuck::cast_slice(statistics), self.addresses.statistics)
     }
 
-    /// Parameters as the host's flat buffer, after all work asked for so far.
+    /// Copies the parameters to the host's flat buffer, after all work queued so far.
     pub(crate) fn download(&self, engine: &E, host: &mut [f32]) -> Result<()> {
         self.layout.to_host(&download(engine, self.addresses.masters, self.layout.len)?, host);
         Ok(())
     }
 
-    /// Gradients likewise.
+    /// Copies the gradients to the host's flat buffer, after all work queued so far.
     pub(crate) fn download_gradients(&self, engine: &E, host: &mut [f32]) -> Result<()> {
         let [len, convolution_len] = self.layout.lens();
         let from = self.addresses.convolution_gradients;
@@ -276,7 +277,7 @@ impl<E: Engine> Parameters<E> {
         Ok(())
     }
 
-    /// Statistics likewise.
+    /// Copies the running statistics to the host's flat buffer, after all work queued so far.
     pub(crate) fn download_statistics(&self, engine: &E, host: &mut [f32]) -> Result<()> {
         host.copy_from_slice(&download(engine, self.addresses.statistics, self.statistics_len)?);
         Ok(())

@@ -1,72 +1,72 @@
-//! Walks over the layers that are recorded and then asked for as a whole: CUDA graphs, on a card.
+//! Passes over the layers that are recorded once and then replayed as a whole: CUDA graphs, on a card.
 //!
-//! A walk is some 60 to 300 calls of the driver's and cuDNN's, and at small batches the host needs longer for them than
-//! the card for the work. Each walk has the same arguments every time, because all that changes from batch to batch (the
-//! slot that pixels arrive in, Adam's constants) stays outside of it.
+//! A pass makes some 60 to 300 calls to the driver and to cuDNN. At small batch sizes the host needs longer for the calls than
+//! the card for the work. A pass over a workspace has the same arguments every time: whatever changes from batch to batch (the
+//! staging buffer of the pixels, Adam's constants) is not part of it.
 
 use std::collections::BTreeMap;
 
 use kernels::cuda::{Engine, Result};
 
-/// A walk that is always the same for a workspace.
+/// A pass over the layers that makes the same calls every time for a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Walk {
-    /// From the normalised pixels to the features, in training.
+pub(crate) enum Pass {
+    /// From the normalised pixels to the features, in training mode.
     Forward,
-    /// From the features' gradient to those of the parameters.
+    /// From the features' gradient to the gradients of the parameters.
     Backward,
     /// From the normalised pixels to the features, with folded weights.
     Folded,
-    /// The same without fused convolutions.
+    /// From the normalised pixels to the features in evaluation mode, without fused convolutions.
     Unfolded,
 }
 
-/// The walks over one workspace.
+/// The recorded passes over one workspace.
 #[derive(Debug)]
-pub(crate) struct Recordings<E: Engine>(BTreeMap<Walk, Walked<E>>);
+pub(crate) struct Recordings<E: Engine>(BTreeMap<Pass, State<E>>);
 
-/// How far a walk is.
+/// The state of a pass.
 #[derive(Debug)]
-enum Walked<E: Engine> {
-    /// Done once, so that libraries have loaded what they need.
-    Once,
-    /// Asked for as a whole from now on.
+enum State<E: Engine> {
+    /// It ran once, so that libraries have loaded what they need. The next run is recorded.
+    RunOnce,
+    /// It is replayed.
     Recorded(E::Recording),
-    /// Done call by call, because the device does not record.
-    Refused,
+    /// It runs call by call, because the device does not record.
+    NotRecorded,
 }
 
 impl<E: Engine> Recordings<E> {
-    /// Nothing yet.
-    pub(crate) fn none() -> Self {
+    /// No recordings yet.
+    pub(crate) fn new() -> Self {
         Self(BTreeMap::new())
     }
 
-    /// Asks for `walk`, which makes the same calls each time: the first time call by call, the second time recorded, and
-    /// as a whole from then on.
-    pub(crate) fn walk(&mut self, engine: &E, which: Walk, mut walk: impl FnMut() -> Result<()>) -> Result<()> {
-        if let Some(Walked::Once) = self.0.get(&which) {
-            self.0.insert(which, recorded(engine, &mut walk));
+    /// Runs `pass`: call by call with `run` the first time, recorded the second time, and replayed from then on. `run` must
+    /// make the same calls every time.
+    pub(crate) fn run(&mut self, engine: &E, pass: Pass, mut run: impl FnMut() -> Result<()>) -> Result<()> {
+        if let Some(State::RunOnce) = self.0.get(&pass) {
+            self.0.insert(pass, record(engine, &mut run));
         }
-        match self.0.get(&which) {
-            Some(Walked::Recorded(recording)) => engine.replay(recording),
-            Some(_) => walk(),
+        match self.0.get(&pass) {
+            Some(State::Recorded(recording)) => engine.replay(recording),
+            Some(_) => run(),
             None => {
-                walk()?;
-                self.0.insert(which, Walked::Once);
+                run()?;
+                self.0.insert(pass, State::RunOnce);
                 Ok(())
             }
         }
     }
 }
 
-fn recorded<E: Engine>(engine: &E, walk: &mut dyn FnMut() -> Result<()>) -> Walked<E> {
-    match engine.record(walk) {
-        Ok(Some(recording)) => Walked::Recorded(recording),
-        Ok(None) => Walked::Refused,
+fn record<E: Engine>(engine: &E, run: &mut dyn FnMut() -> Result<()>) -> State<E> {
+    match engine.record(run) {
+        Ok(Some(recording)) => State::Recorded(recording),
+        Ok(None) => State::NotRecorded,
         Err(error) => {
-            artifacts::progress::line(&format!("goes on without a CUDA graph: {error}"));
-            Walked::Refused
+            artifacts::progress::line(&format!("continuing without a CUDA graph: {error}"));
+            State::NotRecorded
         }
     }
 }

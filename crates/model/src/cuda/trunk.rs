@@ -1,7 +1,7 @@
-//! The walk over the layers on a device, forward and backward. Nothing here waits or allocates.
+//! The layers below the head on a device, forward and backward. Nothing here waits or allocates.
 
 use kernels::batch_norm::{EPSILON, MOMENTUM};
-use kernels::cuda::launch::{self, Join, Shortcut};
+use kernels::cuda::launch::{self, ResidualJoin, Shortcut};
 use kernels::cuda::{Address, Engine, NULL, Result};
 
 use super::workspace::{BlockSpace, Gradients, LayerSpace, Workspace};
@@ -9,21 +9,21 @@ use super::workspace::{BlockSpace, Gradients, LayerSpace, Workspace};
 /// Which statistics batch norm uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Those of the batch; the running statistics move on, and backward gives the parameters' gradients.
+    /// Those of the batch, which also update the running statistics. Backward computes the gradients of the parameters.
     Training,
-    /// The running ones; backward gives the activations' gradients alone.
+    /// The running statistics. Backward computes the gradients of activations only.
     Evaluation,
 }
 
-/// One pass over a workspace.
-pub(crate) struct Pass<'a, E: Engine> {
+/// The layers below the head, with the workspace that they compute in.
+pub(crate) struct Trunk<'a, E: Engine> {
     pub(crate) engine: &'a E,
     pub(crate) space: &'a Workspace<E>,
     pub(crate) mode: Mode,
 }
 
-impl<E: Engine> Pass<'_, E> {
-    /// From the normalised pixels to the features.
+impl<E: Engine> Trunk<'_, E> {
+    /// Computes the features from the normalised pixels.
     pub(crate) fn forward(&self) -> Result<()> {
         let mut x = self.stem()?;
         for block in &self.space.blocks {
@@ -33,15 +33,15 @@ impl<E: Engine> Pass<'_, E> {
         self.features(x)
     }
 
-    /// The first convolution, its batch norm and the pooling; gives their output.
+    /// Computes the first convolution, its batch norm and the max pooling. Returns the address of the output.
     pub(crate) fn stem(&self) -> Result<Address> {
-        let Workspace { input, stem, pooled, winners, .. } = self.space;
+        let Workspace { input, stem, pooled, argmax, .. } = self.space;
         self.conv_norm(stem, *input)?;
-        launch::max_pool(self.engine, &stem.shape, stem.z, stem.coefficients, *pooled, *winners)?;
+        launch::max_pool(self.engine, &stem.shape, stem.z, stem.coefficients, *pooled, *argmax)?;
         Ok(*pooled)
     }
 
-    /// The average of `x`, the last block's output.
+    /// Computes the features: the average of `x`, the last block's output, over all positions.
     pub(crate) fn features(&self, x: Address) -> Result<()> {
         match self.space.blocks.last() {
             Some(last) => launch::average_pool(self.engine, &last.shape, x, self.space.features[0]),
@@ -49,7 +49,7 @@ impl<E: Engine> Pass<'_, E> {
         }
     }
 
-    /// The convolution, and the coefficients of its batch norm.
+    /// Computes a convolution and the coefficients of its batch norm.
     fn conv_norm(&self, layer: &LayerSpace<E>, x: Address) -> Result<()> {
         let (engine, shape, norm) = (self.engine, layer.shape.matrix(), &layer.values.norm);
         engine.convolve(&layer.convolution, self.space.scratch, x, layer.values.weight, layer.z)?;
@@ -58,9 +58,11 @@ impl<E: Engine> Pass<'_, E> {
                 let sums = self.space.sums;
                 launch::norm_statistics(engine, &shape, layer.z, sums)?;
                 let constants = [EPSILON, MOMENTUM];
-                launch::norm_of_batch(engine, &shape, sums, norm, layer.coefficients, constants)
+                launch::norm_batch_coefficients(engine, &shape, sums, norm, layer.coefficients, constants)
             }
-            Mode::Evaluation => launch::norm_of_running(engine, shape.channels, norm, layer.coefficients, EPSILON),
+            Mode::Evaluation => {
+                launch::norm_running_coefficients(engine, shape.channels, norm, layer.coefficients, EPSILON)
+            }
         }
     }
 
@@ -83,16 +85,17 @@ impl<E: Engine> Pass<'_, E> {
         Ok(())
     }
 
-    /// Gradients of all parameters below the features, from those of the features.
+    /// Computes the gradients of all parameters below the features from that of the features.
     pub(crate) fn backward(&self) -> Result<()> {
         let parts = self.backward_to(None)?;
-        let Workspace { stem, winners, input, gradients, .. } = self.space;
-        launch::max_pool_backward(self.engine, &stem.shape, parts, *winners, gradients.inner)?;
+        let Workspace { stem, argmax, input, gradients, .. } = self.space;
+        launch::max_pool_backward(self.engine, &stem.shape, parts, *argmax, gradients.inner)?;
         self.gradient_of_z(stem, gradients.inner)?;
         self.weight_gradient(stem, *input, gradients.z)
     }
 
-    /// The two parts of the gradient of the output of block `target`, or of the first block's input.
+    /// Computes the gradient of the output of block `target`, or of the first block's input. Returns its two parts, which
+    /// must be added.
     pub(crate) fn backward_to(&self, target: Option<usize>) -> Result<[Address; 2]> {
         let Workspace { blocks, features, gradients, pooled, .. } = self.space;
         let mut parts = [gradients.block, NULL];
@@ -108,21 +111,21 @@ impl<E: Engine> Pass<'_, E> {
         Ok(parts)
     }
 
-    /// From the gradient of a block's output, in two parts, to that of its input `x`, in [`Gradients::block`] and
-    /// [`Gradients::main`].
+    /// Computes the gradient of a block's input `x` from that of its output, both in two parts. Leaves it in
+    /// [`Gradients::block`] and [`Gradients::main`].
     fn block_backward(&self, block: &BlockSpace<E>, x: Address, [a, b]: [Address; 2]) -> Result<()> {
         let Gradients { block: g, main, z, projection, inner } = self.space.gradients;
         let Some((last, inside)) = block.main.split_last() else { return Ok(()) };
         let (engine, shape) = (self.engine, block.shape.matrix());
         let downsample = block.downsample.as_ref();
-        let join = Join {
+        let join = ResidualJoin {
             a,
             b,
             y: block.output,
             main: (last.z, last.coefficients),
             projection: downsample.map_or((NULL, NULL), |layer| (layer.z, layer.coefficients)),
         };
-        launch::join_backward(engine, &shape, &join, g, self.space.sums)?;
+        launch::residual_join_backward(engine, &shape, &join, g, self.space.sums)?;
         self.differentiate(last, 1)?;
         launch::norm_backward_apply(engine, &shape, g, last.z, last.coefficients, false, z)?;
         if let Some(layer) = downsample {
@@ -145,7 +148,7 @@ impl<E: Engine> Pass<'_, E> {
         Ok(())
     }
 
-    /// From the gradient `g` behind a layer's ReLU to that of its convolution's output, in [`Gradients::z`].
+    /// Computes the gradient of a convolution's output from the gradient `g` behind its ReLU. Leaves it in [`Gradients::z`].
     fn gradient_of_z(&self, layer: &LayerSpace<E>, g: Address) -> Result<()> {
         let (engine, shape) = (self.engine, layer.shape.matrix());
         if self.mode == Mode::Training {
@@ -156,14 +159,14 @@ impl<E: Engine> Pass<'_, E> {
         launch::norm_backward_apply(engine, &shape, g, layer.z, layer.coefficients, true, to)
     }
 
-    /// The coefficients of a norm's gradient; in training from the sums of `kind` that the last kernel left.
+    /// Computes the coefficients of a batch norm's gradient; in training mode from the sums of `kind` of the last kernel.
     fn differentiate(&self, layer: &LayerSpace<E>, kind: usize) -> Result<()> {
         let (engine, shape, gradients) = (self.engine, layer.shape.matrix(), layer.values.norm_gradients);
         match self.mode {
             Mode::Training => {
-                launch::norm_differentiate(engine, &shape, self.space.sums, kind, layer.coefficients, gradients)
+                launch::norm_backward_coefficients(engine, &shape, self.space.sums, kind, layer.coefficients, gradients)
             }
-            Mode::Evaluation => launch::norm_differentiate_running(engine, shape.channels, layer.coefficients),
+            Mode::Evaluation => launch::norm_backward_running_coefficients(engine, shape.channels, layer.coefficients),
         }
     }
 

@@ -1,28 +1,30 @@
-//! Everything a batch shape needs on the device: prepared convolutions, activations, gradients and scratch memory.
+//! The memory of one batch shape on the device: prepared convolutions, activations, gradients and scratch memory.
 //!
-//! Kept from forward to backward are the convolutions' outputs `z`, what the next convolution reads (`y`), and the
-//! blocks' outputs. Five buffers of the largest activation's size hold every gradient in its turn. For inference six
-//! buffers hold every activation in its turn ([`Role`]), and there are no gradients.
+//! In training, the convolutions' outputs `z`, the activations `y` that the next convolution reads, and the blocks' outputs are
+//! kept from forward to backward. Five buffers of the largest activation's size hold all gradients in turn. In inference, six
+//! buffers hold all activations in turn ([`Role`]), and there are no gradients.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use kernels::cuda::shapes::{CHANNEL_MULTIPLE, COEFFICIENTS, HeadShape, INPUT_MULTIPLE, Images, SUMS};
+use kernels::cuda::shapes::{CHANNEL_MULTIPLE, HeadShape, INPUT_MULTIPLE, ImageShape, NORM_COEFFICIENTS, PARTIAL_SUMS};
 use kernels::cuda::{Address, Engine, NULL, Scratch};
 use kernels::pixels::COLOURS;
 use kernels::{ConvShape, Precision};
 
 use super::parameters::{LayerValues, Parameters};
-use crate::architecture::{Block, ConvNorm, Plan};
+use crate::architecture::ArchitectureError;
 use crate::batch::BatchShape;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::layers::{Block, ConvNorm, LayerList};
+use crate::shapes::{BlockShapes, LayerShapes};
 
-/// What the memory of a batch shape is for. Each serves those before it too.
+/// The purpose of a workspace. Each serves the purposes before it too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
-    /// Forward alone: an activation's memory is another's once it has been read.
+    /// Forward only: an activation's memory is reused once it has been read.
     Inference,
-    /// Grad-CAM: the gradients of activations, but none of parameters.
+    /// Grad-CAM: gradients of activations, but not of parameters.
     Explanation,
     /// All gradients.
     Training,
@@ -33,15 +35,15 @@ const F32: usize = size_of::<f32>();
 /// A convolution with its batch norm.
 #[derive(Debug)]
 pub(crate) struct LayerSpace<E: Engine> {
-    /// Its place among [`Plan::conv_norms`].
+    /// Its index in [`LayerList::conv_norms`].
     pub(crate) index: usize,
     /// The prepared convolution.
     pub(crate) convolution: Rc<E::Convolution>,
     /// Shape of its output.
-    pub(crate) shape: Images,
+    pub(crate) shape: ImageShape,
     /// Its output.
     pub(crate) z: Address,
-    /// Its output after batch norm and ReLU, where a convolution of the same block reads that.
+    /// Its output after batch norm and ReLU, if a convolution of the same block reads that.
     pub(crate) y: Address,
     /// The batch norm's coefficients.
     pub(crate) coefficients: Address,
@@ -57,7 +59,7 @@ pub(crate) struct BlockSpace<E: Engine> {
     /// The projection of the shortcut.
     pub(crate) downsample: Option<LayerSpace<E>>,
     /// Shape of the block's output.
-    pub(crate) shape: Images,
+    pub(crate) shape: ImageShape,
     /// The block's output.
     pub(crate) output: Address,
 }
@@ -65,44 +67,44 @@ pub(crate) struct BlockSpace<E: Engine> {
 /// Gradients, each as large as the largest activation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gradients {
-    /// Of a block's output after its ReLU's mask; then the shortcut's part of its input's.
+    /// Of a block's output after the mask of its ReLU; then the shortcut's part of the gradient of the block's input.
     pub(crate) block: Address,
-    /// The main path's part of a block's input's.
+    /// The main path's part of the gradient of a block's input.
     pub(crate) main: Address,
-    /// Of the convolution's output at hand.
+    /// Of the current convolution's output.
     pub(crate) z: Address,
     /// Of the projection's output.
     pub(crate) projection: Address,
-    /// Of the convolution's input at hand.
+    /// Of the current convolution's input.
     pub(crate) inner: Address,
 }
 
 /// All memory for one batch shape.
 #[derive(Debug)]
 pub(crate) struct Workspace<E: Engine> {
-    /// What it is for.
+    /// The batch shape.
     pub(crate) shape: BatchShape,
-    /// What can be done with it.
+    /// The purpose that its memory suffices for.
     pub(crate) purpose: Purpose,
     /// The normalised pixels, `[images, height, width, 4]`.
     pub(crate) input: Address,
     /// The first convolution.
     pub(crate) stem: LayerSpace<E>,
-    /// Output of the pooling after it, and which element of its window each output is.
+    /// The output of the max pooling after it.
     pub(crate) pooled: Address,
-    /// A byte for each output of the pooling.
-    pub(crate) winners: Address,
+    /// For each output of the pooling, the position of the maximum in its window: a byte each.
+    pub(crate) argmax: Address,
     /// The residual blocks.
     pub(crate) blocks: Vec<BlockSpace<E>>,
     /// The head's shape.
     pub(crate) head: HeadShape,
     /// Averages over all positions, `[images, channels]` in f32, and their gradients.
     pub(crate) features: [Address; 2],
-    /// The loss, 64 elements' room, then the logits, `[images, classes]` in f32.
+    /// The loss, then at [`Workspace::LOSS_BYTES`] the logits, `[images, classes]` in f32.
     pub(crate) outputs: Address,
     /// Gradients of the logits.
     pub(crate) logits_gradient: Address,
-    /// Units' sums of the layer at hand.
+    /// The sums of the current layer's units.
     pub(crate) sums: Address,
     /// Grad-CAM's weights, `[images, channels]`, and maps, `[images, positions]`, in f32.
     pub(crate) cam: [Address; 2],
@@ -110,88 +112,106 @@ pub(crate) struct Workspace<E: Engine> {
     pub(crate) gradients: Gradients,
     /// The convolutions' scratch memory.
     pub(crate) scratch: Scratch,
-    /// What all the addresses point into.
+    /// The memory that the addresses point into.
     _memory: Vec<E::Memory>,
 }
 
-/// Bytes from the loss to the logits: the logits stay aligned.
-pub(crate) const LOSS_BYTES: usize = 256;
-
-/// Activations of one role are never needed at the same time in inference.
+/// The role of an activation. In inference, activations of one role are never needed at the same time and share a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
     /// A convolution's output, until its batch norm has read it.
     Convolved,
     /// A projection's output, until the end of its block.
     Projected,
-    /// What the next convolution of a block reads; by turns, because that one may write such a tensor itself.
+    /// The input of the next convolution in a block; two by turns, because that convolution may write one itself.
     Activated(usize),
-    /// A block's output, or the first block's input; by turns, because a block reads one to its end and writes the other.
+    /// A block's output, or the first block's input; two by turns, because a block reads one while it writes the other.
     Output(usize),
 }
 
-/// Plans addresses; the largest of what layers share is allocated at the end.
-struct Planner<'a, E: Engine> {
+/// Allocates the workspace layer by layer, and sums up the sizes of the shared buffers, which are allocated at the end.
+struct Allocator<'a, E: Engine> {
     engine: &'a E,
     parameters: &'a Parameters<E>,
     purpose: Purpose,
     memory: Vec<E::Memory>,
-    layers: usize,
+    /// Index of the next layer in [`LayerList::conv_norms`].
+    next_layer: usize,
     scratch: usize,
     sums: usize,
     gradient: usize,
 }
 
 impl<E: Engine> Workspace<E> {
-    /// Plans `plan` for batches of `shape`.
+    /// Bytes from the loss to the logits, so that the logits are aligned.
+    pub(crate) const LOSS_BYTES: usize = 256;
+
+    /// The address of the logits.
+    pub(crate) fn logits(&self) -> Address {
+        self.outputs + Self::LOSS_BYTES as Address
+    }
+
+    /// Elements of the logits.
+    pub(crate) fn logits_len(&self) -> usize {
+        self.head.images * self.head.classes
+    }
+
+    /// Bytes of the loss and the logits.
+    pub(crate) fn output_bytes(&self) -> usize {
+        Self::LOSS_BYTES + self.logits_len() * F32
+    }
+
+    /// Prepares `layers` for batches of `shape` and allocates all memory that `purpose` needs.
     pub(crate) fn new(
         engine: &E,
-        plan: &Plan,
+        layers: &LayerList,
         parameters: &Parameters<E>,
         precision: Precision,
         shape: BatchShape,
         purpose: Purpose,
     ) -> Result<Self> {
         let memory = Vec::new();
-        let mut planner = Planner { engine, parameters, purpose, memory, layers: 0, scratch: 0, sums: 0, gradient: 0 };
+        let mut allocator =
+            Allocator { engine, parameters, purpose, memory, next_layer: 0, scratch: 0, sums: 0, gradient: 0 };
         let BatchShape { images, height, width } = shape;
-        let from = Images { images, height, width, channels: COLOURS.next_multiple_of(INPUT_MULTIPLE), precision };
-        let input = planner.allocate(from.matrix().bytes())?;
-        let mut stem = planner.layer(&plan.stem, &from)?;
-        let mut x = stem.shape.pooled();
-        let winners = planner.allocate(x.matrix().rows * x.channels)?;
+        let shapes = LayerShapes::new(layers, shape);
+        let pixels =
+            ImageShape { images, height, width, channels: COLOURS.next_multiple_of(INPUT_MULTIPLE), precision };
+        let input = allocator.allocate(pixels.matrix().bytes())?;
+        let mut stem =
+            allocator.layer(&layers.stem, ConvShape { inputs: pixels.channels, ..shapes.stem }, precision)?;
+        let argmax = allocator.allocate(stem.shape.pooled().matrix().rows * stem.shape.channels)?;
         let mut blocks = Vec::new();
-        for block in &plan.blocks {
-            let space = planner.block(block, &x)?;
-            x = space.shape;
-            blocks.push(space);
+        for (block, shapes) in layers.blocks.iter().zip(&shapes.blocks) {
+            blocks.push(allocator.block(block, shapes, precision)?);
         }
-        let pooled = planner.place_activations(&mut stem, &mut blocks)?;
-        let head = HeadShape { images, classes: plan.head.bias.range().len(), inputs: plan.head.inputs };
-        let features = [planner.allocate(images * head.inputs * F32)?, planner.allocate(images * head.inputs * F32)?];
-        let outputs = planner.allocate(LOSS_BYTES + images * head.classes * F32)?;
-        let logits_gradient = planner.allocate(images * head.classes * F32)?;
+        let pooled = allocator.place_activations(&mut stem, &mut blocks)?;
+        let head = HeadShape { images, classes: layers.head.bias.range().len(), inputs: layers.head.inputs };
+        let features =
+            [allocator.allocate(images * head.inputs * F32)?, allocator.allocate(images * head.inputs * F32)?];
+        let outputs = allocator.allocate(Self::LOSS_BYTES + images * head.classes * F32)?;
+        let logits_gradient = allocator.allocate(images * head.classes * F32)?;
         let positions = blocks.iter().map(|block| block.shape.positions()).max().unwrap_or(0);
         let channels = blocks.iter().map(|block| block.shape.channels).max().unwrap_or(0);
-        let (sums, gradient) = (planner.sums, planner.gradient);
-        let cam = [planner.for_backward(images * channels * F32)?, planner.for_backward(images * positions * F32)?];
-        let sums = planner.for_backward(sums)?;
+        let (sums, gradient) = (allocator.sums, allocator.gradient);
+        let cam = [allocator.for_backward(images * channels * F32)?, allocator.for_backward(images * positions * F32)?];
+        let sums = allocator.for_backward(sums)?;
         let gradients = Gradients {
-            block: planner.for_backward(gradient)?,
-            main: planner.for_backward(gradient)?,
-            z: planner.for_backward(gradient)?,
-            projection: planner.for_backward(gradient)?,
-            inner: planner.for_backward(gradient)?,
+            block: allocator.for_backward(gradient)?,
+            main: allocator.for_backward(gradient)?,
+            z: allocator.for_backward(gradient)?,
+            projection: allocator.for_backward(gradient)?,
+            inner: allocator.for_backward(gradient)?,
         };
-        let bytes = planner.scratch;
-        let scratch = Scratch { address: planner.allocate(bytes)?, bytes };
+        let bytes = allocator.scratch;
+        let scratch = Scratch { address: allocator.allocate(bytes)?, bytes };
         Ok(Self {
             shape,
             purpose,
             input,
             stem,
             pooled,
-            winners,
+            argmax,
             blocks,
             head,
             features,
@@ -201,12 +221,12 @@ impl<E: Engine> Workspace<E> {
             cam,
             gradients,
             scratch,
-            _memory: planner.memory,
+            _memory: allocator.memory,
         })
     }
 }
 
-impl<E: Engine> Planner<'_, E> {
+impl<E: Engine> Allocator<'_, E> {
     fn allocate(&mut self, bytes: usize) -> Result<Address> {
         if bytes == 0 {
             return Ok(NULL);
@@ -217,54 +237,53 @@ impl<E: Engine> Planner<'_, E> {
         Ok(address)
     }
 
-    /// Memory that inference does not need.
+    /// Allocates memory that only a backward pass needs.
     fn for_backward(&mut self, bytes: usize) -> Result<Address> {
         if self.purpose == Purpose::Inference { Ok(NULL) } else { self.allocate(bytes) }
     }
 
-    /// The gradients that the next layer is asked for: that of the pixels is nobody's.
+    /// The gradients that the next layer computes. The gradient of the pixels is never needed.
     fn gradients(&self) -> kernels::Gradients {
         let weight = self.purpose == Purpose::Training;
-        kernels::Gradients { input: self.purpose != Purpose::Inference && self.layers > 0, weight }
+        kernels::Gradients { input: self.purpose != Purpose::Inference && self.next_layer > 0, weight }
     }
 
-    /// `layer` on an input of shape `from`; its activations have no place yet.
-    fn layer(&mut self, layer: &ConvNorm, from: &Images) -> Result<LayerSpace<E>> {
+    /// Prepares `layer` for its shape. Its activations have no memory yet.
+    fn layer(&mut self, layer: &ConvNorm, shape: ConvShape, precision: Precision) -> Result<LayerSpace<E>> {
         if !layer.outputs.is_multiple_of(CHANNEL_MULTIPLE) {
-            return Err(Error::Channels {
+            return Err(ArchitectureError::Channels {
                 layer: layer.norm_name.clone(),
                 channels: layer.outputs,
                 multiple: CHANNEL_MULTIPLE,
-            });
+            }
+            .into());
         }
-        let shape = ConvShape { inputs: from.channels, ..layer.shape(from.images, (from.height, from.width)) };
-        let (convolution, scratch) = self.engine.convolution(&shape, from.precision, self.gradients())?;
+        let (convolution, scratch) = self.engine.cached_convolution(&shape, precision, self.gradients())?;
         let (height, width) = shape.output();
-        let shape = Images { height, width, channels: layer.outputs, ..*from };
-        let matrix = shape.matrix();
+        let output = ImageShape { images: shape.images, height, width, channels: shape.outputs, precision };
+        let matrix = output.matrix();
         self.scratch = self.scratch.max(scratch);
-        self.sums = self.sums.max(matrix.units().count * SUMS * matrix.channels * F32);
+        self.sums = self.sums.max(matrix.row_chunks().count * PARTIAL_SUMS * matrix.channels * F32);
         self.gradient = self.gradient.max(matrix.bytes());
-        let values = self.parameters.layer(self.layers, layer);
-        let index = self.layers;
-        self.layers += 1;
-        let coefficients = self.allocate(COEFFICIENTS * matrix.channels * F32)?;
-        Ok(LayerSpace { index, convolution, shape, z: NULL, y: NULL, coefficients, values })
+        let index = self.next_layer;
+        self.next_layer += 1;
+        let values = self.parameters.layer(index, layer);
+        let coefficients = self.allocate(NORM_COEFFICIENTS * matrix.channels * F32)?;
+        Ok(LayerSpace { index, convolution, shape: output, z: NULL, y: NULL, coefficients, values })
     }
 
-    fn block(&mut self, block: &Block, from: &Images) -> Result<BlockSpace<E>> {
+    fn block(&mut self, block: &Block, shapes: &BlockShapes, precision: Precision) -> Result<BlockSpace<E>> {
         let mut main = Vec::new();
-        let mut x = *from;
-        for layer in &block.main {
-            let space = self.layer(layer, &x)?;
-            x = space.shape;
-            main.push(space);
+        for (layer, &shape) in block.main.iter().zip(&shapes.main) {
+            main.push(self.layer(layer, shape, precision)?);
         }
-        let downsample = block.downsample.as_ref().map(|layer| self.layer(layer, from)).transpose()?;
-        Ok(BlockSpace { main, downsample, shape: x, output: NULL })
+        let downsample = block.downsample.as_ref().zip(shapes.downsample);
+        let downsample = downsample.map(|(layer, shape)| self.layer(layer, shape, precision)).transpose()?;
+        let shape = main[main.len() - 1].shape;
+        Ok(BlockSpace { main, downsample, shape, output: NULL })
     }
 
-    /// Gives every activation a place: that of its role for inference, one of its own else. Returns that of the
+    /// Allocates the activations: one buffer per role for inference, else one per activation. Returns the address of the
     /// pooling's output.
     fn place_activations(&mut self, stem: &mut LayerSpace<E>, blocks: &mut [BlockSpace<E>]) -> Result<Address> {
         let mut pooled = NULL;
@@ -289,13 +308,13 @@ impl<E: Engine> Planner<'_, E> {
     }
 }
 
-/// The role of each activation, its bytes, and where its place is kept.
+/// The role of each activation, its size in bytes, and the field for its address.
 fn activations<'a, E: Engine>(
     stem: &'a mut LayerSpace<E>,
     pooled: &'a mut Address,
     blocks: &'a mut [BlockSpace<E>],
 ) -> Vec<(Role, usize, &'a mut Address)> {
-    let bytes = |shape: &Images| shape.matrix().bytes();
+    let bytes = |shape: &ImageShape| shape.matrix().bytes();
     let mut all = vec![
         (Role::Convolved, bytes(&stem.shape), &mut stem.z),
         // The first block writes the other one.

@@ -1,25 +1,24 @@
-//! Files of the Hugging Face hub: found in the cache that all its clients share, or fetched into it.
+//! Files of the Hugging Face hub, downloaded into the cache that all of its clients share.
 //!
-//! This is the one place that knows the hub. The cache's layout is hf-hub's ([`hf_hub::Cache`]), so that what
-//! `huggingface_hub` in Python has fetched is used, and the other way round. The environment and the transport are this
-//! module's and `fetch`'s, because hf-hub 0.5.0 is not good enough there:
+//! The cache has the layout of hf-hub ([`hf_hub::Cache`]), so that files are shared with `huggingface_hub` in Python. This
+//! module and the crate `fetch` implement the environment variables and the transport, because hf-hub 0.5.0 has faults there:
 //!
 //! - it does not read `HF_TOKEN`, `HF_HUB_CACHE` or `HF_HUB_OFFLINE` (`api/sync.rs`, `ApiBuilder::from_env`);
 //! - it sends the access token to whatever host a file is redirected to (`Api::metadata`, `self.client.get(location)`);
-//! - it appends whatever a server answers to a range request, without a look at status or `Content-Range`
+//! - it appends any answer to a range request without checking status or `Content-Range`
 //!   (`download_from`), and after a failed retry appends at the wrong place (`stream_position` of a file opened for
 //!   appending is 0 before the first write, `download_tempfile`);
 //! - it verifies neither size nor checksum, and syncs nothing before renaming (`download_with_progress`);
-//! - it uses headers of the server as file names without a look at them (`blob_path`, `pointer_path`), and panics where
-//!   one is missing (`expect("location header in redirect")`).
+//! - it uses headers of the server as file names without checking them (`blob_path`, `pointer_path`), and panics if one is
+//!   missing (`expect("location header in redirect")`).
 //!
-//! | variable | what it sets | without it |
+//! | variable | sets | default |
 //! | --- | --- | --- |
 //! | `HF_HOME` | the folder of cache and token | `$XDG_CACHE_HOME/huggingface`, or `~/.cache/huggingface` |
 //! | `HF_HUB_CACHE` | the cache | `$HF_HOME/hub` |
-//! | `HF_TOKEN` | the access token | the file `$HF_TOKEN_PATH`, or `$HF_HOME/token`; nobody if there is none |
-//! | `HF_ENDPOINT` | the hub, or a mirror of it | `https://huggingface.co` |
-//! | `HF_HUB_OFFLINE` | `1`: ask no server | ask for what is not in the cache |
+//! | `HF_TOKEN` | the access token | the file `$HF_TOKEN_PATH`, or `$HF_HOME/token`; no token if neither exists |
+//! | `HF_ENDPOINT` | the address of the hub or of a mirror | `https://huggingface.co` |
+//! | `HF_HUB_OFFLINE` | `1`: use the cache only | download files that are not in the cache |
 
 mod cache;
 mod error;
@@ -38,16 +37,16 @@ pub use name::Name;
 
 const HUB: &str = "https://huggingface.co";
 
-/// The local path of `hf:owner/repo[/file][@revision]`, fetched if it is not in the cache.
+/// Returns the local path of `hf:owner/repo[/file][@revision]`, after downloading the file if it is not in the cache.
 ///
 /// # Errors
-/// The name is not one, or the file cannot be had; the error says what to do.
+/// The text is not such a name, or the file cannot be downloaded. The error suggests what to do.
 pub fn resolve(source: &str) -> Result<PathBuf, Error> {
     let name: Name = source.parse()?;
     Hub::of_process(&name)?.resolve(&name)
 }
 
-/// The bytes that [`resolve`] would download: 0 if the file is in the cache, `None` if the hub does not say.
+/// Returns the bytes that [`resolve`] would download: 0 if the file is in the cache, `None` if the hub does not tell the size.
 ///
 /// # Errors
 /// Those of [`resolve`].
@@ -56,7 +55,7 @@ pub fn size(source: &str) -> Result<Option<u64>, Error> {
     Hub::of_process(&name)?.size(&name)
 }
 
-/// A hub as the environment describes it.
+/// A client of the hub with its cache.
 #[derive(Debug)]
 pub struct Hub {
     client: Client,
@@ -66,7 +65,7 @@ pub struct Hub {
     offline: bool,
 }
 
-/// What the hub says of a file.
+/// The metadata of a file, from the headers of the hub.
 struct Metadata {
     /// The commit that the revision stands for.
     commit: String,
@@ -76,14 +75,14 @@ struct Metadata {
 }
 
 impl Hub {
-    /// The hub of this process's environment, which shows the download of `name` on standard error.
+    /// Creates the client that this process's environment configures. It prints the progress of downloading `name`.
     fn of_process(name: &Name) -> Result<Hub, Error> {
         let environment = Environment::from_process();
         let client = Client::from_environment(&environment).map_err(Error::Client)?;
         Hub::new(&environment, client.with_observer(fetch::progress_observer(name.to_string())))
     }
 
-    /// The hub of an environment.
+    /// Creates the client that `environment` configures.
     ///
     /// # Errors
     /// The environment has neither a home nor a cache folder, or `HF_ENDPOINT` is not an address.
@@ -103,13 +102,13 @@ impl Hub {
         })
     }
 
-    /// The file's path in the cache, fetched if it is not there.
+    /// Returns the file's path in the cache, after downloading the file if it is not there.
     ///
-    /// A file that is in the cache is not asked for again, even if its revision is a branch that has moved on: a run is
-    /// repeatable, and works without network. Removing it from the cache, or naming a commit, gets another.
+    /// A cached file is used even if its revision is a branch with newer commits, so that runs are repeatable and work without
+    /// a network. To get another version, remove the file from the cache or name a commit.
     ///
     /// # Errors
-    /// The file cannot be had.
+    /// The file cannot be downloaded.
     pub fn resolve(&self, name: &Name) -> Result<PathBuf, Error> {
         if let Some(path) = self.cached(name) {
             return Ok(path);
@@ -117,7 +116,7 @@ impl Hub {
         let metadata = self.metadata(name)?;
         let expected = ExpectedFile { bytes: metadata.bytes, checksum: Checksum::sha256_from_hex(&metadata.etag) };
         let blob = self.cache.blob(name, &metadata.etag);
-        if blob.exists() && !is_sound(&blob, &expected) {
+        if blob.exists() && !is_intact(&blob, &expected) {
             atomic::remove_file(&blob)?;
         }
         let request = self.request(name, &metadata.commit);
@@ -125,12 +124,13 @@ impl Hub {
         self.cache.link(name, &metadata.commit, &blob)
     }
 
-    /// The file's path, if it is in the cache.
+    /// Returns the file's path if it is in the cache.
     pub fn cached(&self, name: &Name) -> Option<PathBuf> {
         self.cache.get(name)
     }
 
-    /// The bytes that [`Hub::resolve`] would download: 0 if the file is in the cache, `None` if the hub does not say.
+    /// Returns the bytes that [`Hub::resolve`] would download: 0 if the file is in the cache, `None` if the hub does not tell the
+    /// size.
     ///
     /// # Errors
     /// Those of [`Hub::resolve`].
@@ -157,8 +157,8 @@ impl Hub {
     }
 }
 
-/// Reads the headers of a file (<https://huggingface.co/docs/huggingface_hub/package_reference/file_download>). They
-/// become names in the cache, so nothing but plain names is let through.
+/// Reads the headers of a file (<https://huggingface.co/docs/huggingface_hub/package_reference/file_download>). Commit and
+/// entity tag become file names in the cache, so only plain names are accepted.
 fn metadata(head: &ResponseHead) -> Result<Metadata, String> {
     let commit = head.get("x-repo-commit").ok_or("it sends no `x-repo-commit`")?.trim();
     let etag = head.get("x-linked-etag").or_else(|| head.get("etag")).ok_or("it sends no entity tag")?;
@@ -170,13 +170,13 @@ fn metadata(head: &ResponseHead) -> Result<Metadata, String> {
         return Err("its entity tag is not a hash".into());
     }
     let linked = head.get("x-linked-size").and_then(|size| size.trim().parse().ok());
-    // The length of a redirect is that of its own body.
+    // The length of a redirect is that of the redirect's own body.
     let own = head.length().filter(|_| head.status() == 200);
     Ok(Metadata { commit: commit.to_owned(), etag: etag.to_owned(), bytes: linked.or(own) })
 }
 
-/// Whether a file that lies in the cache without being linked is what its name says.
-fn is_sound(blob: &Path, expected: &ExpectedFile) -> bool {
+/// Whether a blob without a link to it has the expected size and checksum.
+fn is_intact(blob: &Path, expected: &ExpectedFile) -> bool {
     let size_fits = expected.bytes.is_none_or(|bytes| blob.metadata().is_ok_and(|meta| meta.len() == bytes));
     size_fits && expected.checksum.is_none_or(|wanted| wanted.recompute(blob).is_ok_and(|actual| actual == wanted))
 }
@@ -191,7 +191,7 @@ fn token(environment: &Environment, home: Option<&Path>) -> Option<String> {
     (!token.is_empty()).then(|| token.to_owned())
 }
 
-/// What `huggingface_hub` takes for true.
+/// Whether `huggingface_hub` reads the value as true.
 fn is_true(value: &str) -> bool {
     ["1", "on", "yes", "true"].contains(&value.to_ascii_lowercase().as_str())
 }

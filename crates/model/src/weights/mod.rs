@@ -1,5 +1,6 @@
-//! Weights from outside: where they come from, how they are read into a network, how they are written.
+//! Weights: their sources, reading and writing safetensors files, and drawing new weights.
 
+mod error;
 pub mod hub;
 pub(crate) mod initial;
 mod load;
@@ -10,28 +11,29 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use load::{LoadReport, check, load_into};
+pub use error::Error;
+pub(crate) use load::load;
+pub use load::{LoadReport, check};
+pub(crate) use save::save;
 
-use crate::error::{Error, Result};
-
-/// Where the first weights come from: `none`, `hf:owner/repo[/file][@revision]`, or a path.
+/// The source of the initial weights: `none`, `hf:owner/repo[/file][@revision]`, or a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Source {
     /// Freshly drawn weights.
     None,
-    /// A file on the Hugging Face hub, with the scheme.
+    /// A file on the Hugging Face hub, with the prefix `hf:`.
     Hub(String),
     /// A safetensors file.
     Path(PathBuf),
 }
 
 impl Source {
-    /// The file on this machine, fetched if need be; nothing for [`Source::None`].
+    /// Returns the path of the file, after downloading it if it is not in the cache; none for [`Source::None`].
     ///
     /// # Errors
     /// Those of the hub.
-    pub fn resolve(&self) -> Result<Option<PathBuf>> {
+    pub fn resolve(&self) -> Result<Option<PathBuf>, Error> {
         match self {
             Self::None => Ok(None),
             Self::Hub(name) => Ok(Some(hub::resolve(name)?)),
@@ -43,9 +45,9 @@ impl Source {
 impl FromStr for Source {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self> {
+    fn from_str(text: &str) -> Result<Self, Error> {
         match text {
-            "" | "hf:" => Err(Error::WeightSource(text.to_owned())),
+            "" | "hf:" => Err(Error::Source(text.to_owned())),
             "none" => Ok(Self::None),
             _ if text.starts_with("hf:") => {
                 text.parse::<hub::Name>()?;
@@ -59,7 +61,7 @@ impl FromStr for Source {
 impl TryFrom<String> for Source {
     type Error = Error;
 
-    fn try_from(text: String) -> Result<Self> {
+    fn try_from(text: String) -> Result<Self, Error> {
         text.parse()
     }
 }

@@ -1,5 +1,5 @@
-//! Reproducible values, equal to those of `tests/golden/model.py`.
-#![allow(dead_code, clippy::unwrap_used, reason = "helpers of tests, of which each binary uses its share")]
+//! Reproducible inputs and weights, equal to those of `tests/golden/model.py`.
+#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part of the helpers")]
 
 use model::{Network, NetworkConfig, PixelBatch};
 
@@ -16,7 +16,7 @@ pub(crate) fn uniform(name: &str, count: usize) -> Vec<f64> {
     (0..count).map(value).collect()
 }
 
-/// A tensor's values by its name.
+/// The values of the tensor called `name`.
 pub(crate) fn values(name: &str, shape: &[usize]) -> Vec<f32> {
     let fan_in: usize = shape.iter().skip(1).product();
     let value = |u: f64| match name {

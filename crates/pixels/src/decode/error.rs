@@ -1,35 +1,35 @@
-//! Why a file could not be decoded.
+//! Errors of decoding.
 
-/// Why a file could not be decoded. The messages are written to stand after a path and a colon.
+/// Why a file cannot be decoded. The messages are written to follow a path and a colon.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The file holds no bytes.
+    /// The file is empty.
     #[error("the file is empty")]
     Empty,
-    /// The first bytes are those of no image format.
-    #[error("the content is not that of an image")]
+    /// The first bytes are not those of an image format.
+    #[error("it is not an image")]
     NotAnImage,
-    /// An image, but of a kind that is not read.
+    /// An image of an unsupported format or variant.
     #[error("unsupported: {0}")]
     Unsupported(String),
     /// The header announces more pixels than the limit.
-    #[error("{width}x{height} is more than the limit of {max_pixels} pixels (raise max_pixels to take it)")]
-    #[expect(missing_docs, reason = "the names say it")]
+    #[error("its size {width}x{height} exceeds the limit of {max_pixels} pixels; raise ingest.max_pixels to accept it")]
+    #[expect(missing_docs, reason = "the names are the documentation")]
     TooLarge { width: u32, height: u32, max_pixels: u64 },
-    /// The header announces a side that no photograph has.
-    #[error("{width}x{height}: a side of more than {max_side} pixels is not read")]
-    #[expect(missing_docs, reason = "the names say it")]
+    /// The header announces a side that is too long.
+    #[error("its size is {width}x{height}, but sides may have at most {max_side} pixels")]
+    #[expect(missing_docs, reason = "the names are the documentation")]
     TooLong { width: u32, height: u32, max_side: u32 },
-    /// The file ends before the image does.
+    /// The file ends before the image is complete.
     #[error("truncated: {0}")]
     Truncated(String),
-    /// The content contradicts its own format.
+    /// The content violates the format.
     #[error("corrupt: {0}")]
     Corrupt(String),
 }
 
 impl DecodeError {
-    /// A stable word for the kind of error, to count by: `empty`, `not_an_image`, `unsupported`, `too_large`, `truncated` or `corrupt`.
+    /// A stable code for the kind of error, to count by: `empty`, `not_an_image`, `unsupported`, `too_large`, `truncated` or `corrupt`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Empty => "empty",

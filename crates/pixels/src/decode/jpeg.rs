@@ -1,12 +1,13 @@
-//! JPEG, by zune-jpeg itself and not through `image`: that wrapper copies the file and parses its header four times, and
-//! takes a truncated file for a whole one.
+//! Decoding of JPEGs with zune-jpeg.
 //!
-//! Pixels differ from Pillow 13's, which are libjpeg-turbo's, by rounding alone. Where colour is stored at a half of the
-//! resolution, both enlarge it with the same triangle. libjpeg rounds the result once, up for one sample and down for the
-//! next; zune-jpeg rounds after each direction, a half always up. Its Cb and Cr are a quarter of a level too high on average
-//! where all fractions are equally frequent (an eighth for 4:2:2), so red and blue are too high, and green is too low. No
-//! option changes that, and the newest version, 0.5.16-rc3, does the same. In levels, of two photographs saved by Pillow in
-//! qualities 50 to 100, and (in brackets) of noise:
+//! The decoder is not used through `image`, because that wrapper copies the file, parses its header four times, and accepts
+//! truncated files.
+//!
+//! The pixels differ from those of Pillow 13, which uses libjpeg-turbo, only in rounding. Both upsample chroma with the same
+//! triangle filter. libjpeg rounds once, alternately up and down; zune-jpeg rounds after each direction, with halves up. On
+//! average its Cb and Cr are a quarter of a level too high (an eighth for 4:2:2), so that red and blue are too high and green
+//! is too low. No option changes that, and version 0.5.16-rc3 does the same. The differences in levels, for two photographs
+//! saved by Pillow with qualities 50 to 100, and in brackets for noise:
 //!
 //! | colour          | greatest | mean                | R, G, B with their sign                   |
 //! | --------------- | -------- | ------------------- | ----------------------------------------- |
@@ -25,7 +26,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 use super::{DecodeError, Limits, Stored};
 use crate::RgbImage;
 
-/// Second bytes of the markers that this module looks at (ITU-T T.81, table B.1).
+/// The second bytes of markers (ITU-T T.81, table B.1).
 mod marker {
     pub(super) const TEM: u8 = 0x01;
     pub(super) const RST0: u8 = 0xD0;
@@ -33,11 +34,11 @@ mod marker {
     pub(super) const EOI: u8 = 0xD9;
 }
 
-/// The largest side that a JPEG header can announce; [`Limits`] bounds the product.
+/// The largest side that a JPEG header can announce. [`Limits`] bounds the number of pixels.
 const MAX_SIDE: usize = u16::MAX as usize;
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeError> {
-    // Not strict: stray bytes between segments and the like are common in photographs, and Pillow reads over them too.
+    // Not strict: photographs often have stray bytes between segments, and Pillow ignores them too.
     let options = DecoderOptions::default()
         .set_strict_mode(false)
         .set_max_width(MAX_SIDE)
@@ -50,11 +51,11 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeErro
     let (width, height) = (width as u32, height as u32);
     limits.check(width, height)?;
     if !has_end_of_image(bytes) {
-        return Err(DecodeError::Truncated("the JPEG stops before its end-of-image marker".into()));
+        return Err(DecodeError::Truncated("the JPEG has no end-of-image marker".into()));
     }
     let pixels = decoder.decode().map_err(from_zune)?;
     let rgb = RgbImage::new(width, height, pixels).map_err(|error| {
-        // Two components are legal in JPEG and mean nothing; the decoder hands them through as they are.
+        // JPEG allows two components but defines no colours for them; the decoder returns them unchanged.
         DecodeError::Unsupported(error.to_string())
     })?;
     let orientation =
@@ -64,7 +65,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeErro
 
 fn from_zune(error: DecodeErrors) -> DecodeError {
     match error {
-        DecodeErrors::ExhaustedData => DecodeError::Truncated("the JPEG stops within a segment".into()),
+        DecodeErrors::ExhaustedData => DecodeError::Truncated("the JPEG ends within a segment".into()),
         DecodeErrors::IoErrors(error) => DecodeError::Truncated(format!("{error:?}")),
         DecodeErrors::Unsupported(scheme) => DecodeError::Unsupported(format!("{scheme:?}")),
         error => DecodeError::Corrupt(format!("{error:?}")),
@@ -73,16 +74,16 @@ fn from_zune(error: DecodeErrors) -> DecodeError {
 
 /// Whether an end-of-image marker follows the first scan.
 ///
-/// Within entropy-coded data `FF` is always followed by a stuffed `00` or a restart number, so a cut file cannot show the
-/// marker by chance; and what stands before the first scan (an embedded thumbnail has a marker of its own) is stepped over
-/// segment by segment. Bytes after the marker are of no interest: cameras put previews and film strips there.
+/// In entropy-coded data, a stuffed `00` or a restart number follows each `FF`, so that a truncated file does not have the
+/// marker by chance. Segments before the first scan are skipped, because an embedded thumbnail has a marker of its own. Bytes
+/// after the marker are ignored; cameras put previews there.
 fn has_end_of_image(bytes: &[u8]) -> bool {
     let mut position = 0;
     while let Some(found) = next_marker(bytes, position) {
         let (code, after) = found;
         match code {
             marker::EOI => return true,
-            // These stand alone; entropy-coded data follows a scan header and is searched for the next marker.
+            // Markers without a segment. Entropy-coded data after a scan header is searched for the next marker.
             marker::TEM | marker::RST0..=marker::SOI => position = after,
             _ => match bytes.get(after..after + 2) {
                 Some(&[high, low]) => {
@@ -95,12 +96,12 @@ fn has_end_of_image(bytes: &[u8]) -> bool {
     false
 }
 
-/// The first marker at or after `position`: its code, and the position after it.
+/// Finds the first marker at or after `position`. Returns its code and the position after it.
 fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
     loop {
         position += memchr::memchr(0xFF, bytes.get(position..)?)? + 1;
         match *bytes.get(position)? {
-            // A stuffed byte of data, or a fill byte before a marker.
+            // A stuffed byte in data, or a fill byte before a marker.
             0x00 | 0xFF => {}
             code => return Some((code, position + 1)),
         }
@@ -112,12 +113,13 @@ mod tests {
     use super::*;
 
     const HEADER: [u8; 12] = [
-        0xFF, 0xD8, 0xFF, 0xE1, 0, 4, 0xFF, 0xD9, // an APP1 whose content looks like an end
+        0xFF, 0xD8, 0xFF, 0xE1, 0, 4, 0xFF,
+        0xD9, // an APP1 segment whose content looks like an end-of-image marker
         0xFF, 0xDA, 0, 2, // a start of scan
     ];
 
     #[test]
-    fn the_end_is_looked_for_behind_the_scan() {
+    fn finds_the_end_of_image_marker_only_after_the_scan() {
         let with = |tail: &[u8]| has_end_of_image(&[&HEADER[..], tail].concat());
         assert!(with(&[1, 2, 0xFF, 0xD9]));
         assert!(with(&[1, 0xFF, 0x00, 0xFF, 0xD3, 2, 0xFF, 0xFF, 0xD9, 7, 7]));

@@ -1,4 +1,4 @@
-//! PNG, WebP, BMP, TIFF and GIF, by the `image` crate's decoders.
+//! Decoding of PNG, WebP, BMP, TIFF and GIF with the `image` crate.
 
 use std::io::{Cursor, ErrorKind};
 
@@ -41,17 +41,17 @@ fn image_format(format: Format) -> ImageFormat {
     }
 }
 
-/// What the decoders may allocate for themselves: two copies of the largest image, at most eight bytes a pixel each.
+/// The limit on the decoders' own allocations: two copies of the largest image with eight bytes per pixel.
 fn allocation_limits(limits: &Limits) -> ::image::Limits {
     let mut allocation = ::image::Limits::default();
     allocation.max_alloc = Some(limits.max_pixels.saturating_mul(16).max(1 << 20));
     allocation
 }
 
-/// Turns a decoder's samples into `[height, width, 3]` bytes.
+/// Converts samples of a decoder to `[height, width, 3]` bytes.
 type ToRgb = fn(Vec<u8>) -> Vec<u8>;
 
-/// How samples of `color`, 16-bit ones in native byte order, become RGB.
+/// Returns the conversion from samples of `color`. 16-bit samples are in native byte order.
 fn converter(color: ColorType) -> Result<ToRgb, DecodeError> {
     match color {
         ColorType::Rgb8 => Ok(|samples| samples),
@@ -62,11 +62,11 @@ fn converter(color: ColorType) -> Result<ToRgb, DecodeError> {
         ColorType::La16 => Ok(|samples| bytes_to_rgb::<2, 2>(&samples, [0, 0, 0])),
         ColorType::Rgb16 => Ok(|samples| bytes_to_rgb::<3, 2>(&samples, [0, 1, 2])),
         ColorType::Rgba16 => Ok(|samples| bytes_to_rgb::<4, 2>(&samples, [0, 1, 2])),
-        other => Err(DecodeError::Unsupported(format!("{other:?} samples have no agreed white"))),
+        other => Err(DecodeError::Unsupported(format!("{other:?} samples do not define which value is white"))),
     }
 }
 
-/// Takes three of `CHANNELS` channels of `WIDTH` bytes each, and of a wide sample its high byte.
+/// Selects three of `CHANNELS` channels of `WIDTH` bytes each, and the high byte of 16-bit samples.
 fn bytes_to_rgb<const CHANNELS: usize, const WIDTH: usize>(samples: &[u8], channels: [usize; 3]) -> Vec<u8> {
     let high = if cfg!(target_endian = "little") { WIDTH - 1 } else { 0 };
     samples
@@ -83,7 +83,7 @@ fn from_image(error: ImageError, limits: &Limits) -> DecodeError {
         ImageError::Unsupported(error) => DecodeError::Unsupported(error.to_string()),
         ImageError::Limits(error) => match error.kind() {
             LimitErrorKind::DimensionError | LimitErrorKind::InsufficientMemory => DecodeError::Unsupported(format!(
-                "decoding it takes more memory than {} pixels allow",
+                "decoding it takes more memory than an image of {} pixels may use",
                 limits.max_pixels
             )),
             _ => DecodeError::Unsupported(error.to_string()),

@@ -1,20 +1,20 @@
-//! The parts of image files that are not pixels, found without decoding. Damage ends the search.
+//! Segments of JPEGs and chunks of PNGs and WebPs. The iterators stop at damaged data.
 
-/// One segment of a JPEG's header: a marker and data (ITU-T T.81, annex B).
+/// A segment of a JPEG header (ITU-T T.81, annex B).
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {
-    /// The byte after 0xff.
+    /// The marker: the byte after 0xff.
     pub marker: u8,
-    /// What follows the length.
+    /// The data after the length.
     pub data: &'a [u8],
 }
 
-/// The segments of a JPEG before its first scan.
+/// Iterates over the segments of a JPEG before its first scan.
 pub fn segments(file: &[u8]) -> impl Iterator<Item = Segment<'_>> {
     const START_OF_SCAN: u8 = 0xda;
     let mut rest = file.strip_prefix(&[0xff, 0xd8]).unwrap_or_default();
     std::iter::from_fn(move || {
-        // Any number of fill bytes may stand before a marker.
+        // Any number of fill bytes may precede a marker.
         let fill = rest.iter().take_while(|&&byte| byte == 0xff).count();
         let (&marker, after) = rest.get(fill..)?.split_first()?;
         let length = usize::from(u16::from_be_bytes(*after.first_chunk()?));
@@ -27,7 +27,7 @@ pub fn segments(file: &[u8]) -> impl Iterator<Item = Segment<'_>> {
     })
 }
 
-/// The chunks of a PNG: type and data.
+/// Iterates over the chunks of a PNG: type and data.
 pub(super) fn png_chunks(file: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     let mut rest = file.strip_prefix(b"\x89PNG\r\n\x1a\n").unwrap_or_default();
     std::iter::from_fn(move || {
@@ -35,13 +35,13 @@ pub(super) fn png_chunks(file: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> 
         let kind = *rest.get(4..)?.first_chunk()?;
         let end = length.checked_add(8)?;
         let data = rest.get(8..end)?;
-        // A check sum of four bytes follows.
+        // A checksum of four bytes follows.
         rest = rest.get(end + 4..).unwrap_or_default();
         Some((kind, data))
     })
 }
 
-/// The chunks of a WebP: type and data.
+/// Iterates over the chunks of a WebP: type and data.
 pub(super) fn riff_chunks(file: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     let mut rest = if file.starts_with(b"RIFF") { file.get(12..).unwrap_or_default() } else { &[] };
     std::iter::from_fn(move || {

@@ -1,9 +1,9 @@
-//! Which EXIF fields a file has.
+//! The presence of EXIF fields.
 //!
-//! Only the presence of a few well-known tags is read, from the tag lists of TIFF 6.0 and EXIF 2.32: no value is
-//! interpreted, so there is little that a hostile file could turn against the reader.
+//! The reader looks for a few well-known tags of TIFF 6.0 and EXIF 2.32 and interprets no values, which limits what a hostile
+//! file can do.
 
-/// The fields looked for, by tag number, and the names they are reported under.
+/// The fields that are read: tag number and name.
 pub const FIELDS: [(u16, &str); 10] = [
     (0x010f, "make"),
     (0x0110, "model"),
@@ -17,29 +17,29 @@ pub const FIELDS: [(u16, &str); 10] = [
     (0x9286, "user comment"),
 ];
 
-/// A set of EXIF fields, one bit for each of [`FIELDS`], and one for EXIF itself.
+/// A set of EXIF fields: a bit for each of [`FIELDS`], and one for the presence of EXIF.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exif(u16);
 
 const PRESENT: u16 = 1 << FIELDS.len();
 
 impl Exif {
-    /// Reads a TIFF structure: what follows `Exif\0\0` in a JPEG, or a PNG's `eXIf` chunk. Damage ends the reading; what was
-    /// found until then counts.
+    /// Reads a TIFF structure: the data after `Exif\0\0` in a JPEG, or the `eXIf` chunk of a PNG. Stops at damaged data and
+    /// keeps the fields found before.
     pub(super) fn read(tiff: &[u8]) -> Exif {
         let mut exif = Exif(PRESENT);
         let Some(order) = ByteOrder::of(tiff) else { return exif };
-        let mut folders: Vec<usize> = order.u32(tiff, 4).into_iter().collect();
-        // The first folder, the one of EXIF, and no more: a file cannot keep the reader busy.
+        let mut directories: Vec<usize> = order.u32(tiff, 4).into_iter().collect();
+        // Only the first directory and that of EXIF, so that a circular structure cannot cause an endless loop.
         for _ in 0..2 {
-            let Some(folder) = folders.pop() else { break };
-            exif.read_folder(tiff, order, folder, &mut folders);
+            let Some(directory) = directories.pop() else { break };
+            exif.read_directory(tiff, order, directory, &mut directories);
         }
         exif
     }
 
-    /// Notes the tags of one image file directory: a count, then entries of 12 bytes.
-    fn read_folder(&mut self, tiff: &[u8], order: ByteOrder, start: usize, folders: &mut Vec<usize>) {
+    /// Records the tags of an image file directory, which is a count and entries of 12 bytes.
+    fn read_directory(&mut self, tiff: &[u8], order: ByteOrder, start: usize, directories: &mut Vec<usize>) {
         const EXIF_FOLDER: u16 = 0x8769;
         let Some(entries) = order.u16(tiff, start) else { return };
         for entry in 0..usize::from(entries) {
@@ -48,17 +48,17 @@ impl Exif {
             if let Some(bit) = FIELDS.iter().position(|field| field.0 == tag) {
                 self.0 |= 1 << bit;
             } else if tag == EXIF_FOLDER {
-                folders.extend(order.u32(tiff, at + 8));
+                directories.extend(order.u32(tiff, at + 8));
             }
         }
     }
 
-    /// Whether the file has EXIF at all.
+    /// Whether the file has EXIF.
     pub fn is_present(self) -> bool {
         self.0 & PRESENT != 0
     }
 
-    /// Whether the file has the field at this place of [`FIELDS`].
+    /// Whether the file has the field with this index in [`FIELDS`].
     pub fn has(self, field: usize) -> bool {
         self.0 & (1 << field) != 0
     }
@@ -101,9 +101,9 @@ impl ByteOrder {
 pub(super) mod tests {
     use super::*;
 
-    /// A big-endian TIFF structure whose first folder has these tags, the last of them pointing to a second folder.
+    /// A big-endian TIFF structure whose first directory has these tags, the last of them pointing to a second directory.
     pub(in crate::metadata) fn tiff(first: &[u16], second: &[u16]) -> Vec<u8> {
-        let folder = |tags: &[u16], value: u32| {
+        let directory = |tags: &[u16], value: u32| {
             let mut bytes = (tags.len() as u16).to_be_bytes().to_vec();
             for tag in tags {
                 bytes.extend(tag.to_be_bytes());
@@ -115,8 +115,8 @@ pub(super) mod tests {
         };
         let mut bytes = b"MM\0*\0\0\0\x08".to_vec();
         let second_start = 8 + 2 + 12 * first.len() as u32 + 4;
-        bytes.extend(folder(first, second_start));
-        bytes.extend(folder(second, 0));
+        bytes.extend(directory(first, second_start));
+        bytes.extend(directory(second, 0));
         bytes
     }
 
@@ -125,7 +125,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn fields_of_both_folders_are_found() {
+    fn finds_fields_of_both_directories() {
         let exif = Exif::read(&tiff(&[0x010f, 0x0112, 0x8769], &[0x829a, 0x8827]));
         assert!(exif.is_present());
         assert_eq!(names(exif), ["make", "orientation", "exposure time", "sensitivity"]);
@@ -133,12 +133,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn damage_ends_the_reading() {
+    fn stops_at_damaged_data() {
         let whole = tiff(&[0x010f, 0x8769], &[0x829a]);
         for length in 0..whole.len() {
             assert!(Exif::read(&whole[..length]).is_present());
         }
-        // A folder that names itself as the folder of EXIF is read no more than twice.
+        // A directory that refers to itself is read at most twice.
         let mut circle = tiff(&[0x8769], &[]);
         circle[8 + 2 + 8..8 + 2 + 12].copy_from_slice(&8_u32.to_be_bytes());
         assert_eq!(names(Exif::read(&circle)), Vec::<&str>::new());

@@ -1,16 +1,16 @@
-//! Which source pixels make a resized one, and with which weights.
+//! The source pixels of each resized pixel, and their weights.
 
 use std::ops::Range;
 
 use super::Filter;
 
-/// Fraction bits of a weight: Pillow's `PRECISION_BITS`, 32 less eight for the result and two for filters that overshoot.
+/// The fraction bits of a weight, Pillow's `PRECISION_BITS`: 32 minus eight for the result and two for overshooting filters.
 pub(super) const PRECISION_BITS: u32 = 32 - 8 - 2;
 
 /// The weights of one axis: each output position is a weighted sum of neighbouring input positions.
 pub(super) struct Coefficients {
     spans: Vec<Span>,
-    /// The spans' weights one after another, in units of 2^-22; those of an odd span are followed by a zero.
+    /// The weights of all spans, in units of 2^-22. A zero follows the weights of a span of odd length.
     weights: Vec<i32>,
 }
 
@@ -18,14 +18,15 @@ pub(super) struct Coefficients {
 struct Span {
     /// The first input position.
     start: usize,
-    /// Where its weights begin, and how many they are.
+    /// The index of its first weight.
     weights: usize,
+    /// The number of weights.
     len: usize,
 }
 
 impl Coefficients {
-    /// The weights that make the `kept` ones of `output` positions of an axis of `input` positions (`precompute_coeffs` and
-    /// `normalize_coeffs_8bpc` of Pillow's `Resample.c`).
+    /// Computes the weights for resizing an axis from `input` to `output` positions, for the positions `kept`
+    /// (`precompute_coeffs` and `normalize_coeffs_8bpc` of Pillow's `Resample.c`).
     pub(super) fn new(filter: Filter, input: usize, output: usize, kept: Range<usize>) -> Self {
         let (kernel, kernel_support) = kernel(filter);
         let scale = input as f64 / output as f64;
@@ -63,12 +64,12 @@ impl Coefficients {
         self.spans.len()
     }
 
-    /// For each output position its first input position and the weights from there on.
+    /// Iterates over the output positions: the first input position, and the weights from there on.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
         self.spans.iter().map(|span| (span.start, &self.weights[span.weights..][..span.len]))
     }
 
-    /// As [`Coefficients::iter`], the weights in pairs; the last may be a zero for one position too many.
+    /// Like [`Coefficients::iter`], with weights in pairs. The last weight may be a padding zero.
     pub(super) fn iter_pairs(&self) -> impl Iterator<Item = (usize, &[[i32; 2]])> {
         self.spans.iter().map(|span| {
             let (pairs, _) = self.weights[span.weights..][..span.len.next_multiple_of(2)].as_chunks();
@@ -76,7 +77,7 @@ impl Coefficients {
         })
     }
 
-    /// The input positions that any output position reads.
+    /// The range of input positions that are read.
     pub(super) fn reach(&self) -> Range<usize> {
         let end = |span: &Span| span.start + span.len;
         let first = self.spans.iter().map(|span| span.start).min();
@@ -85,7 +86,7 @@ impl Coefficients {
     }
 }
 
-/// A filter's function and how far from zero it reaches.
+/// Returns the function of a filter and its support.
 fn kernel(filter: Filter) -> (fn(f64) -> f64, f64) {
     match filter {
         Filter::Nearest | Filter::Box => (box_kernel, 0.5),
@@ -103,7 +104,7 @@ fn triangle(x: f64) -> f64 {
     (1.0 - x.abs()).max(0.0)
 }
 
-/// Keys 1981, with a = -0.5.
+/// Cubic convolution (R. G. Keys, 1981) with a = -0.5.
 fn cubic(x: f64) -> f64 {
     const A: f64 = -0.5;
     let x = x.abs();

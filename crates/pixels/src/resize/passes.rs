@@ -1,14 +1,14 @@
-//! The two passes of a resize over rows of RGB bytes: sums of bytes with fixed-point weights, exact in 32 bits.
+//! The horizontal and the vertical pass of a resize: sums of bytes with fixed-point weights, exact in 32 bits.
 //!
-//! Each pass has a loop for any processor and one for x86-64 processors with AVX2, found when running. Integer sums make
-//! both give the same bytes.
+//! Each pass has a portable loop and one for x86-64 CPUs with AVX2, chosen at run time. Both give the same bytes, because
+//! they add integers.
 
 use super::coefficients::{Coefficients, PRECISION_BITS};
 
-/// Half of the last place that is kept, so that the shift rounds.
+/// One half, so that the shift rounds.
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
-/// Bytes of a row whose sums the vertical pass holds in registers at once.
+/// The number of bytes of a row that the vertical pass sums in registers at once.
 const BLOCK: usize = 64;
 
 /// Resizes each row of `source`, of `stride` bytes, into the rows of `target`.
@@ -16,7 +16,7 @@ pub(super) fn horizontal(source: &[u8], stride: usize, across: &Coefficients, ta
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
         #[expect(unsafe_code, reason = "vector instructions found when running")]
-        // SAFETY: the processor has AVX2, which is all that the function asks for.
+        // SAFETY: the CPU has AVX2, the only requirement of the function.
         unsafe {
             avx2::horizontal(source, stride, across, target);
         }
@@ -27,14 +27,14 @@ pub(super) fn horizontal(source: &[u8], stride: usize, across: &Coefficients, ta
     }
 }
 
-/// Makes each row of `target`, of `stride` bytes, from the rows of `source`, whose first is row `first` of the image.
+/// Computes each row of `target`, of `stride` bytes, from the rows of `source`, which begins with row `first` of the image.
 pub(super) fn vertical(source: &[u8], stride: usize, first: usize, down: &Coefficients, target: &mut [u8]) {
     let mut row_maker: fn(&[u8], &[i32], &mut [u8]) = vertical_row;
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
         row_maker = |rows, weights, out| {
             #[expect(unsafe_code, reason = "vector instructions found when running")]
-            // SAFETY: the processor has AVX2, which is all that the function asks for.
+            // SAFETY: the CPU has AVX2, the only requirement of the function.
             unsafe {
                 avx2::vertical_row(rows, weights, out);
             }
@@ -60,7 +60,7 @@ fn horizontal_row(row: &[u8], across: &Coefficients, out: &mut [u8]) {
     }
 }
 
-/// Makes one row, each byte the weighted sum of those at its place in the first of `rows` and in the ones below.
+/// Computes one row: each byte is the weighted sum of the bytes of the same column in `rows`.
 #[inline(always)]
 fn vertical_row(rows: &[u8], weights: &[i32], out: &mut [u8]) {
     let stride = out.len();
@@ -68,7 +68,7 @@ fn vertical_row(rows: &[u8], weights: &[i32], out: &mut [u8]) {
     for (block, column) in blocks.iter_mut().zip((0..).step_by(BLOCK)) {
         weighted_sum(block, &rows[column..], stride, weights);
     }
-    // The rest is made with a block that ends where the row ends, most of which is made again.
+    // The last block ends where the row ends and overlaps the one before.
     match out.last_chunk_mut::<BLOCK>() {
         Some(_) if stride.is_multiple_of(BLOCK) => {}
         Some(block) => weighted_sum(block, &rows[stride - BLOCK..], stride, weights),
@@ -80,7 +80,7 @@ fn vertical_row(rows: &[u8], weights: &[i32], out: &mut [u8]) {
     }
 }
 
-/// `N` neighbouring bytes of a row. Written so that the compiler makes vector instructions of it.
+/// Computes `N` neighbouring bytes of a row, in a form that the compiler vectorises.
 #[inline(always)]
 fn weighted_sum<const N: usize>(out: &mut [u8; N], rows: &[u8], stride: usize, weights: &[i32]) {
     let mut sums = [HALF; N];
@@ -97,21 +97,21 @@ fn to_byte(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
-/// The same with AVX2.
+/// The passes with AVX2.
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::*;
 
     use super::{Coefficients, HALF, PRECISION_BITS};
 
-    /// Rows that are resized together, so that weights are loaded once for all of them.
+    /// The number of rows that are resized together, so that weights are loaded once for all.
     const ROWS: usize = 4;
-    /// Bytes behind a row that are read, to fetch pixels in registers.
+    /// The number of bytes that are read beyond the end of a row, to load pixels into registers.
     const PADDING: usize = 16;
-    /// Bits of a weight's lower part: both parts then are numbers of 16 bits, which are multiplied two at a time.
+    /// The bits of the lower part of a weight. Both parts then fit into 16 bits and are multiplied in pairs.
     const LOW_BITS: u32 = 11;
 
-    /// Makes one row by the same loop as elsewhere, compiled for AVX2.
+    /// Computes one row with the portable loop, compiled for AVX2.
     #[target_feature(enable = "avx2")]
     pub(super) fn vertical_row(rows: &[u8], weights: &[i32], out: &mut [u8]) {
         super::vertical_row(rows, weights, out);
@@ -140,20 +140,20 @@ mod avx2 {
         }
     }
 
-    /// The weights of two taps: their upper parts, and their lower parts.
+    /// The upper parts and the lower parts of the weights of two taps.
     type SplitPair = [[i16; 2]; 2];
 
     fn split(pair: &[i32; 2]) -> SplitPair {
-        // No normalised weight of any filter is as large as 16, so that the upper parts have 15 bits at the most. The sums of
-        // either part may wrap; all is modulo 2^32, and their total fits.
+        // Normalised weights are below 16, so that the upper parts have at most 15 bits. The sums of either part may wrap: the
+        // arithmetic is modulo 2^32, and the total fits.
         debug_assert!(pair.iter().all(|weight| i16::try_from(weight >> LOW_BITS).is_ok()));
         [pair.map(|weight| (weight >> LOW_BITS) as i16), pair.map(|weight| (weight & ((1 << LOW_BITS) - 1)) as i16)]
     }
 
-    /// Resizes [`ROWS`] rows, which have [`PADDING`] bytes behind them; each row of `out` has one byte behind it.
+    /// Resizes [`ROWS`] rows, with [`PADDING`] bytes after the last one. Each row of `out` is followed by one byte.
     #[target_feature(enable = "avx2")]
     fn horizontal_rows(rows: &[u8], stride: usize, across: &Coefficients, weights: &[SplitPair], out: &mut [u8]) {
-        // Of eight bytes, r g b r g b . ., makes the numbers r r g g b b 0 0.
+        // Expands the bytes r g b r g b . . to the 16-bit numbers r r g g b b 0 0.
         let spread =
             _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1));
         let (first, rest) = out.split_at_mut(across.len() * 3 + 1);
@@ -163,7 +163,7 @@ mod avx2 {
         for (i, (start, pairs)) in across.iter_pairs().enumerate() {
             let (of_pixel, rest) = weights.split_at(pairs.len());
             weights = rest;
-            // Of each register, one row is the lower half, the next one the upper half.
+            // One row is in the lower half of each register, the next one in the upper half.
             let (mut high, mut low) = ([_mm256_setzero_si256(); ROWS / 2], [_mm256_set1_epi32(HALF); ROWS / 2]);
             for (pair, [high_parts, low_parts]) in of_pixel.iter().enumerate() {
                 let taps = &rows[(start + 2 * pair) * 3..];
@@ -183,7 +183,7 @@ mod avx2 {
             // Packing saturates at 0 and 255.
             let levels = _mm256_packs_epi32(level(0), level(1));
             let levels = _mm256_packus_epi16(levels, levels);
-            // The fourth byte is the next pixel's first, which is written after it.
+            // The fourth byte belongs to the next pixel, which is written later.
             let at = i * 3..i * 3 + 4;
             first[at.clone()].copy_from_slice(&_mm256_extract_epi32::<0>(levels).to_le_bytes());
             second[at.clone()].copy_from_slice(&_mm256_extract_epi32::<4>(levels).to_le_bytes());
@@ -192,18 +192,18 @@ mod avx2 {
         }
     }
 
-    /// Two numbers of 16 bits in every four bytes.
+    /// Repeats two 16-bit numbers in every four bytes.
     #[target_feature(enable = "avx2")]
     fn both(pair: &[i16; 2]) -> __m256i {
         _mm256_set1_epi32(i32::from(pair[1]) << 16 | i32::from(pair[0] as u16))
     }
 
-    /// The first bytes.
+    /// Loads the first 16 bytes.
     #[target_feature(enable = "avx2")]
     fn load(from: &[u8]) -> __m128i {
         let bytes: &[u8; 16] = from.first_chunk().expect("rows have bytes behind them");
         #[expect(unsafe_code, reason = "a load from memory")]
-        // SAFETY: there are 16 bytes.
+        // SAFETY: the slice has at least 16 bytes.
         unsafe {
             _mm_loadu_si128(bytes.as_ptr().cast())
         }
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     #[cfg(target_arch = "x86_64")]
-    fn vector_instructions_change_no_byte() {
+    fn avx2_equals_the_portable_loop() {
         if !is_x86_feature_detected!("avx2") {
             return testing::skip(testing::Need::Avx2, "this processor has no AVX2");
         }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_of_columns_change_no_byte() {
+    fn blocks_of_columns_equal_single_columns() {
         for width in [1, 21, 22, 43, 64, 101] {
             let stride = width * 3;
             for (input, output) in [(1, 5), (17, 16), (101, 37), (21, 130)] {
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_of_parts_may_wrap() {
+    fn wrapping_partial_sums_give_the_right_total() {
         const WIDTH: usize = 60_000;
         let source = [255; WIDTH * 3];
         for filter in [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {

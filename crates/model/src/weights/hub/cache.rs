@@ -1,5 +1,5 @@
-//! The hub's cache: content under `blobs`, a link to it for each file of a commit under `snapshots`, and under `refs`
-//! which commit a branch or tag stood for.
+//! The hub's cache: file contents under `blobs`, a link to a blob for each file of a commit under `snapshots`, and the commit
+//! of each branch or tag under `refs`.
 
 use std::fs;
 use std::io;
@@ -23,7 +23,7 @@ impl Cache {
         self.0.path()
     }
 
-    /// A file that is there.
+    /// Returns the path of a cached file.
     pub(super) fn get(&self, name: &Name) -> Option<PathBuf> {
         if name.names_a_commit() {
             Some(self.pointer(name, &name.revision)).filter(|path| path.exists())
@@ -32,12 +32,12 @@ impl Cache {
         }
     }
 
-    /// Where content with this entity tag is kept.
+    /// The path of the blob with this entity tag.
     pub(super) fn blob(&self, name: &Name, etag: &str) -> PathBuf {
         self.repository(name).join("blobs").join(etag)
     }
 
-    /// Makes a complete blob appear as the file of a commit, and the commit as what the revision stands for.
+    /// Links a complete blob as the file of a commit, and records the commit for the revision.
     pub(super) fn link(&self, name: &Name, commit: &str, blob: &Path) -> Result<PathBuf, Error> {
         let pointer = self.pointer(name, commit);
         create_folder_of(&pointer)?;
@@ -66,7 +66,7 @@ fn repo(name: &Name) -> Repo {
     Repo::with_revision(name.repository.clone(), RepoType::Model, name.revision.clone())
 }
 
-/// The blob as seen from the file's place: up through the file's folders, the commit and `snapshots`.
+/// The path of the blob relative to the link: up through the file's folders, the commit and `snapshots`.
 fn relative_blob(name: &Name, blob: &Path) -> PathBuf {
     let up = name.file.split('/').count() + 1;
     let mut path: PathBuf = std::iter::repeat_n("..", up).collect();
@@ -75,7 +75,7 @@ fn relative_blob(name: &Name, blob: &Path) -> PathBuf {
     path
 }
 
-/// Links where the system can, and copies where it cannot, as the other clients do.
+/// Creates a symbolic link, else a hard link, else a copy, as the other clients do.
 fn link_or_copy(relative: &Path, blob: &Path, to: &Path) -> io::Result<()> {
     symlink(relative, to).or_else(|_| fs::hard_link(blob, to)).or_else(|_| fs::copy(blob, to).map(drop))
 }

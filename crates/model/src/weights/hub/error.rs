@@ -1,19 +1,19 @@
-//! Why a file of the hub cannot be had, and what to do.
+//! The errors of downloading from the hub.
 
 use std::path::PathBuf;
 
 use super::Name;
 
-/// Errors of the hub. None of them shows the access token.
+/// Why a file of the hub cannot be downloaded. No message contains the access token.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A text does not name a file on the hub.
+    /// The text does not name a file on the hub.
     #[error("`{text}` is not a file on the hub, because {reason}; write hf:owner/repo[/file][@revision]")]
     Name {
         /// The text.
         text: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: &'static str,
     },
     /// There is no folder for the cache.
@@ -25,7 +25,7 @@ pub enum Error {
     /// The environment names certificates that cannot be used.
     #[error(transparent)]
     Client(fetch::Error),
-    /// The file is not in the cache, and no server may be asked.
+    /// The file is not in the cache, and the client is offline.
     #[error(
         "`{name}` is not in the cache `{}`, and HF_HUB_OFFLINE is set; unset it to fetch the file, \
          or give a safetensors file that is on this machine", cache.display()
@@ -33,10 +33,10 @@ pub enum Error {
     Offline {
         /// The file.
         name: Name,
-        /// Where it was looked for.
+        /// The folder of the cache.
         cache: PathBuf,
     },
-    /// The hub wants to know who asks, or does not want them to have it.
+    /// The hub denies access.
     #[error(
         "the hub refused `{name}` {}; if it exists, get an access token at https://huggingface.co/settings/tokens, \
          set HF_TOKEN to it, and accept the terms at {page} if it has any",
@@ -49,7 +49,7 @@ pub enum Error {
         page: String,
         /// Whether an access token was sent.
         with_token: bool,
-        /// What the hub said.
+        /// The hub's answer.
         source: Box<fetch::Error>,
     },
     /// The hub has no such file.
@@ -59,10 +59,10 @@ pub enum Error {
         name: Name,
         /// The repository's page.
         page: String,
-        /// What the hub said.
+        /// The hub's answer.
         source: Box<fetch::Error>,
     },
-    /// No answer.
+    /// The hub does not answer.
     #[error(
         "`{name}` is not in the cache and cannot be fetched; without a network, give a safetensors file that is on this \
          machine (--weights FILE), or behind a firewall set HF_ENDPOINT to a mirror or HTTPS_PROXY to a proxy"
@@ -70,10 +70,10 @@ pub enum Error {
     Unreachable {
         /// The file.
         name: Name,
-        /// What failed.
+        /// The failure.
         source: Box<fetch::Error>,
     },
-    /// Something else answered.
+    /// The answer is not that of a hub.
     #[error("{endpoint} does not answer as a Hugging Face hub does: {reason}; check HF_ENDPOINT")]
     NotAHub {
         /// The address.
@@ -86,7 +86,7 @@ pub enum Error {
     Fetch {
         /// The file.
         name: Name,
-        /// What failed.
+        /// The failure.
         source: Box<fetch::Error>,
     },
     /// The cache cannot be read or written.
@@ -94,7 +94,7 @@ pub enum Error {
     Cache(#[from] artifacts::Error),
 }
 
-/// What was asked for, for an error about the answer.
+/// A request, for the error about its answer.
 pub(super) struct Question<'a> {
     pub(super) name: &'a Name,
     pub(super) page: String,
@@ -102,7 +102,7 @@ pub(super) struct Question<'a> {
 }
 
 impl Error {
-    /// The error that says what to do about a failed request.
+    /// Classifies a failed request.
     pub(super) fn of_fetch(question: Question<'_>, source: fetch::Error) -> Error {
         let Question { name, page, with_token } = question;
         let (name, source) = (name.clone(), Box::new(source));

@@ -1,4 +1,4 @@
-//! `hf:owner/repo[/file][@revision]`.
+//! Names of files on the hub: `hf:owner/repo[/file][@revision]`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,12 +8,12 @@ use super::Error;
 const DEFAULT_FILE: &str = "model.safetensors";
 const DEFAULT_REVISION: &str = "main";
 
-/// A file on the hub. Its parts become paths, so they hold nothing that leads out of a folder.
+/// The name of a file on the hub. Its parts become paths, so components such as `..` are rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     /// `owner/repo`.
     pub(super) repository: String,
-    /// The path in the repository, with `/`.
+    /// The path in the repository, separated by `/`.
     pub(super) file: String,
     /// A branch, a tag or a commit.
     pub(super) revision: String,
@@ -56,18 +56,18 @@ impl fmt::Display for Name {
     }
 }
 
-/// Whether a text is a full commit hash, which never stands for anything else later.
+/// Whether a text is a full commit hash, which always refers to the same files.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Whether a text is a name that means the same in an address and on every file system.
+/// Whether a text is valid both in a URL without escaping and as a file name on every system.
 pub(super) fn is_plain(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (1..=96).contains(&text.len()) && !text.starts_with('.') && !text.ends_with('.') && text.bytes().all(plain)
 }
 
-/// Whether a text is one component of a path; files may have spaces and letters of any script.
+/// Whether a text is one component of a path. Spaces and letters of any script are allowed.
 fn is_file_name(text: &str) -> bool {
     let forbidden = |c: char| c.is_control() || matches!(c, '\\' | ':');
     (1..=255).contains(&text.len()) && !matches!(text, "." | "..") && !text.chars().any(forbidden)
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_a_default_file_and_revision() {
+    fn fills_in_default_file_and_revision() {
         let name: Name = "hf:timm/resnet50.tv_in1k".parse().unwrap();
         assert_eq!((name.file.as_str(), name.revision.as_str()), ("model.safetensors", "main"));
         assert_eq!(name.to_string(), "hf:timm/resnet50.tv_in1k/model.safetensors");
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leads_out_of_the_cache() {
+    fn rejects_paths_out_of_the_cache() {
         for text in [
             "timm/resnet50",
             "hf:",

@@ -1,0 +1,68 @@
+//! The interface of a back end: a network's layers and weights on the device that computes with them.
+
+use std::fmt::Debug;
+
+use kernels::adam::AdamStep;
+
+use crate::batch::{HeatMap, Logits, PixelBatch, StepOutput};
+use crate::error::Result;
+use crate::flat_tensors::FlatTensors;
+
+/// The flat buffers of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TensorSet {
+    /// The trained tensors.
+    Parameters,
+    /// The gradients of the last step, in the order of the parameters.
+    Gradients,
+    /// The running statistics.
+    Statistics,
+}
+
+/// What [`Backend::edit_weights`] passes to its closure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Edit {
+    /// Buffers of any content, which the closure overwrites completely.
+    Overwrite,
+    /// The current values.
+    Update,
+}
+
+/// A network's layers, parameters and running statistics on a device. The back end is the only owner of the weights.
+///
+/// [`crate::Network`] checks batches, labels and classes before it passes them on. Steps and inferences may run
+/// asynchronously: their results are queued until they are collected.
+pub(crate) trait Backend: Debug {
+    /// Returns tensors in host memory after all work queued so far: the buffer itself where the back end computes in host
+    /// memory, else a copy.
+    fn tensors(&self, set: TensorSet) -> Result<FlatTensors>;
+    /// Lets `change` edit the parameters and the running statistics in host memory.
+    fn edit_weights(&mut self, edit: Edit, change: &mut dyn FnMut(&mut [f32], &mut [f32])) -> Result<()>;
+    /// Starts a training step: forward, backward, and the update of the running statistics.
+    fn start_step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<()>;
+    /// Waits for all steps since the last call and returns their results in order.
+    fn finished_steps(&mut self) -> Result<Vec<StepOutput>>;
+    /// Starts an inference with the running statistics.
+    fn start_inference(&mut self, batch: &PixelBatch<'_>) -> Result<()>;
+    /// Waits for all inferences since the last call and returns their logits in order.
+    fn finished_inferences(&mut self) -> Result<Vec<Logits>>;
+    /// Computes features `[n, inputs]` in training mode.
+    fn forward_features(&mut self, batch: &PixelBatch<'_>) -> Result<Vec<f32>>;
+    /// Computes the gradients of all parameters below the head from the gradient of the last
+    /// [`Backend::forward_features`]. The head's gradients become zero.
+    fn backward_features(&mut self, gradient: &[f32]) -> Result<()>;
+    /// Computes Grad-CAM maps for `classes`, one per image, at the output of block `target`, and the logits.
+    fn grad_cam(&mut self, batch: &PixelBatch<'_>, classes: &[u8], target: usize) -> Result<(Vec<HeatMap>, Logits)>;
+    /// Allocates the moments of Adam, zero, on the same device.
+    fn new_moments(&self) -> Result<Box<dyn Moments>>;
+}
+
+/// Adam's moments of a back end's parameters.
+pub(crate) trait Moments: Debug {
+    /// Updates the parameters and the moments with the gradients of the last step.
+    fn step(&mut self, step: AdamStep) -> Result<()>;
+    /// Replaces the first and the second moments, each in the order of the parameters.
+    fn write(&mut self, first: &[f32], second: &[f32]) -> Result<()>;
+    /// Returns the first and the second moments in host memory, after all work queued so far.
+    fn tensors(&self) -> Result<[FlatTensors; 2]>;
+}

@@ -1,0 +1,199 @@
+//! A network as a list of layers, which every back end walks.
+
+use kernels::ConvShape;
+use kernels::pixels::COLOURS;
+
+use crate::architecture::{ARCHITECTURES, Architecture, ArchitectureError, Stage};
+use crate::tensor_table::{Entry, TensorTable};
+
+/// A convolution without bias, followed by batch normalisation.
+#[derive(Clone, Debug)]
+pub(crate) struct ConvNorm {
+    /// The normalisation's name, such as `layer1.0.bn2`, for messages.
+    pub(crate) norm_name: String,
+    /// Input channels.
+    pub(crate) inputs: usize,
+    /// Output channels.
+    pub(crate) outputs: usize,
+    /// Side of the square kernel.
+    pub(crate) kernel: usize,
+    /// Stride in both directions.
+    pub(crate) stride: usize,
+    /// Rows and columns of zeros on each side of the input.
+    pub(crate) padding: usize,
+    /// `[outputs, inputs, kernel, kernel]` in the parameters.
+    pub(crate) weight: Entry,
+    /// Scale of the normalisation, `[outputs]` in the parameters.
+    pub(crate) scale: Entry,
+    /// Shift of the normalisation, `[outputs]` in the parameters.
+    pub(crate) shift: Entry,
+    /// Running mean, `[outputs]` in the statistics.
+    pub(crate) mean: Entry,
+    /// Running variance, `[outputs]` in the statistics.
+    pub(crate) variance: Entry,
+}
+
+impl ConvNorm {
+    /// The convolution's shape for `images` inputs of `(height, width)`.
+    pub(crate) fn shape(&self, images: usize, (height, width): (usize, usize)) -> ConvShape {
+        let Self { inputs, outputs, kernel, stride, padding, .. } = *self;
+        ConvShape { images, height, width, inputs, outputs, kernel, stride, padding }
+    }
+}
+
+/// A residual block: `relu(main(x) + shortcut(x))`, with a ReLU after each layer of `main` but the last.
+#[derive(Clone, Debug)]
+pub(crate) struct Block {
+    /// Name of the stage (`layer4`) if this is its last block.
+    pub(crate) ends_stage: Option<String>,
+    /// The convolutions of the main path in order; never empty.
+    pub(crate) main: Vec<ConvNorm>,
+    /// The projection of the shortcut, where the shape changes.
+    pub(crate) downsample: Option<ConvNorm>,
+}
+
+/// The fully connected layer at the end. Its weight and its bias are the last entries of the parameters.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    /// Features per image.
+    pub(crate) inputs: usize,
+    /// `[classes, inputs]` in the parameters.
+    pub(crate) weight: Entry,
+    /// `[classes]` in the parameters.
+    pub(crate) bias: Entry,
+}
+
+/// The layers of a network, with the position of each tensor in the flat buffers.
+#[derive(Clone, Debug)]
+pub(crate) struct LayerList {
+    /// 7x7 with stride 2, followed by ReLU and 3x3 max pooling with stride 2 and padding 1.
+    pub(crate) stem: ConvNorm,
+    /// The residual blocks in order, followed by the average over all positions.
+    pub(crate) blocks: Vec<Block>,
+    /// The classifier.
+    pub(crate) head: Head,
+    /// The layout of the parameters.
+    pub(crate) parameters: TensorTable,
+    /// The layout of the running statistics.
+    pub(crate) statistics: TensorTable,
+}
+
+impl LayerList {
+    /// Lists the layers of `architecture` with a head of `classes`.
+    pub(crate) fn new(architecture: &Architecture, classes: usize) -> Self {
+        let mut tables = Tables::default();
+        let stem = tables.conv_norm("conv1", "bn1", [COLOURS, architecture.stem], 7, 2);
+        let mut inputs = architecture.stem;
+        let mut blocks = Vec::new();
+        for (i, stage) in architecture.stages.iter().enumerate() {
+            for j in 0..stage.blocks {
+                let name = format!("layer{}", i + 1);
+                let stride = if j == 0 { stage.stride } else { 1 };
+                let mut block = tables.bottleneck(&format!("{name}.{j}"), inputs, stage, stride);
+                block.ends_stage = (j + 1 == stage.blocks).then_some(name);
+                blocks.push(block);
+                inputs = stage.out;
+            }
+        }
+        let weight = tables.parameters.push("fc.weight", &[classes, inputs]);
+        let bias = tables.parameters.push("fc.bias", &[classes]);
+        let Tables { parameters, statistics } = tables;
+        Self { stem, blocks, head: Head { inputs, weight, bias }, parameters, statistics }
+    }
+
+    /// Returns the index of the last block of the stage called `layer`.
+    pub(crate) fn last_block_of(&self, layer: &str) -> Result<usize, ArchitectureError> {
+        let names = || self.blocks.iter().map(|block| block.ends_stage.as_deref());
+        names().position(|name| name == Some(layer)).ok_or_else(|| ArchitectureError::UnknownLayer {
+            name: layer.to_owned(),
+            known: names().flatten().collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Every convolution with its normalisation, in the order of the parameters.
+    pub(crate) fn conv_norms(&self) -> impl Iterator<Item = &ConvNorm> {
+        std::iter::once(&self.stem)
+            .chain(self.blocks.iter().flat_map(|block| block.main.iter().chain(&block.downsample)))
+    }
+}
+
+/// Checks that some architecture has a layer called `name` for Grad-CAM.
+///
+/// # Errors
+/// [`ArchitectureError::UnknownLayer`], with the known layers.
+pub fn check_layer(name: &str) -> Result<(), ArchitectureError> {
+    let has =
+        |architecture: &str| LayerList::new(&Architecture::by_name(architecture)?, 2).last_block_of(name).map(drop);
+    ARCHITECTURES.into_iter().map(has).reduce(Result::or).unwrap_or(Ok(()))
+}
+
+#[derive(Default)]
+struct Tables {
+    parameters: TensorTable,
+    statistics: TensorTable,
+}
+
+impl Tables {
+    fn conv_norm(
+        &mut self,
+        conv: &str,
+        norm: &str,
+        [inputs, outputs]: [usize; 2],
+        kernel: usize,
+        stride: usize,
+    ) -> ConvNorm {
+        let shape = [outputs, inputs, kernel, kernel];
+        ConvNorm {
+            norm_name: norm.to_owned(),
+            inputs,
+            outputs,
+            kernel,
+            stride,
+            padding: kernel / 2,
+            weight: self.parameters.push(&format!("{conv}.weight"), &shape),
+            scale: self.parameters.push(&format!("{norm}.weight"), &[outputs]),
+            shift: self.parameters.push(&format!("{norm}.bias"), &[outputs]),
+            mean: self.statistics.push(&format!("{norm}.running_mean"), &[outputs]),
+            variance: self.statistics.push(&format!("{norm}.running_var"), &[outputs]),
+        }
+    }
+
+    fn bottleneck(&mut self, name: &str, inputs: usize, stage: &Stage, stride: usize) -> Block {
+        let mut layer = |i: usize, channels: [usize; 2], kernel, stride| {
+            let (conv, norm) = (format!("{name}.conv{i}"), format!("{name}.bn{i}"));
+            self.conv_norm(&conv, &norm, channels, kernel, stride)
+        };
+        let main = vec![
+            layer(1, [inputs, stage.width], 1, 1),
+            layer(2, [stage.width, stage.width], 3, stride),
+            layer(3, [stage.width, stage.out], 1, 1),
+        ];
+        let downsample = (stride != 1 || inputs != stage.out).then(|| {
+            let (conv, norm) = (format!("{name}.downsample.0"), format!("{name}.downsample.1"));
+            self.conv_norm(&conv, &norm, [inputs, stage.out], 1, stride)
+        });
+        Block { ends_stage: None, main, downsample }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resnet50_has_torchvisions_tensors() {
+        let layers = LayerList::new(&Architecture::by_name("resnet50").unwrap(), 1000);
+        // Counted with torchvision.models.resnet50(): parameters, and running means and variances.
+        assert_eq!(layers.parameters.len(), 25_557_032);
+        assert_eq!(layers.parameters.entries().len(), 161);
+        assert_eq!(layers.statistics.entries().len(), 106);
+        assert_eq!(layers.conv_norms().count(), 53);
+        let strided: Vec<_> = layers.conv_norms().filter(|c| c.stride == 2).map(|c| c.norm_name.as_str()).collect();
+        let mut expected = vec!["bn1".to_owned()];
+        for stage in 2..=4 {
+            expected.push(format!("layer{stage}.0.bn2"));
+            expected.push(format!("layer{stage}.0.downsample.1"));
+        }
+        assert_eq!(strided, expected);
+    }
+}

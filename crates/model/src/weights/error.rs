@@ -1,0 +1,53 @@
+//! The errors of reading and writing weights.
+
+use std::path::PathBuf;
+
+use super::hub;
+
+/// Why weights cannot be found, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The text does not name a source of weights.
+    #[error("`{0}` is not a source of weights: use `none`, a path, or `hf:owner/repo[/file][@revision]`")]
+    Source(String),
+    /// The file's tensors are not the network's.
+    #[error("{path} does not fit the network: {problems}", path = path.display())]
+    Mismatch {
+        /// The safetensors file.
+        path: PathBuf,
+        /// Missing, mis-shaped and unexpected tensors, each with its shapes.
+        problems: String,
+    },
+    /// A tensor has an element type that cannot be converted.
+    #[error("{path}: tensor `{name}` has type {dtype}, but one of F32, F16 and BF16 is needed", path = path.display())]
+    Type {
+        /// The safetensors file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its type.
+        dtype: String,
+    },
+    /// The file is not safetensors.
+    #[error("{path} cannot be read as safetensors", path = path.display())]
+    SafeTensors {
+        /// The file.
+        path: PathBuf,
+        /// The parser's error.
+        source: safetensors::SafeTensorError,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {path}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// The file cannot be written.
+    #[error(transparent)]
+    Write(#[from] artifacts::Error),
+    /// The weights could not be fetched from a hub.
+    #[error(transparent)]
+    Hub(#[from] hub::Error),
+}

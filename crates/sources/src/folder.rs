@@ -1,0 +1,114 @@
+//! A folder of image files.
+
+use std::path::{Path, PathBuf};
+
+use artifacts::hash::{Digest, Hash};
+use walkdir::WalkDir;
+
+use crate::config::SourceConfig;
+use crate::error::SourceError;
+use crate::file_names::{is_image, is_table, stamp, with_slashes};
+use crate::folder_labels::FolderLabels;
+use crate::rejection::Rejection;
+use crate::source::{Entry, Source};
+
+/// The images of a folder and its subfolders; symbolic links are followed.
+pub(crate) struct Folder {
+    root: PathBuf,
+    files: Vec<ListedFile>,
+    labels: FolderLabels,
+    max_file_bytes: u64,
+    /// The number of parquet files among the images, which are not read.
+    tables: usize,
+}
+
+struct ListedFile {
+    /// The path below the root, with `/` between its parts.
+    path: String,
+    /// The exact path, where `path` differs from it because a name is not Unicode.
+    exact: Option<PathBuf>,
+}
+
+impl Folder {
+    pub(crate) fn open(root: &Path, config: &SourceConfig) -> Result<Folder, SourceError> {
+        let mut files = Vec::new();
+        let (mut skipped, mut tables) = (0, 0);
+        for entry in WalkDir::new(root).follow_links(true) {
+            let path = match entry {
+                Ok(entry) if entry.file_type().is_dir() => continue,
+                Ok(entry) => entry.into_path(),
+                // A broken link stays in the list, so that it is rejected by name. A folder that cannot be listed is an
+                // error, because its images would be missing without a message.
+                Err(error) => match error.path() {
+                    Some(path) if path.is_symlink() => path.to_owned(),
+                    _ => return Err(artifacts::Error::io("read", root)(error.into()).into()),
+                },
+            };
+            match ListedFile::new(root, &path) {
+                file if is_image(&file.path) => files.push(file),
+                _ => {
+                    skipped += 1;
+                    tables += usize::from(is_table(&path));
+                }
+            }
+        }
+        if files.is_empty() {
+            return Err(SourceError::NoImages { path: root.to_owned(), skipped });
+        }
+        files.sort_by(|a, b| a.path.cmp(&b.path).then_with(|| a.exact.cmp(&b.exact)));
+        // Paths such as `data/faces/.` do not end in the folder's name.
+        let absolute = root.canonicalize().unwrap_or_else(|_| root.to_owned());
+        let labels = FolderLabels::new(files.iter().map(|file| file.path.as_str()), &absolute, config)?;
+        Ok(Folder { root: root.to_owned(), files, labels, max_file_bytes: config.max_file_bytes(), tables })
+    }
+
+    fn path(&self, index: usize) -> PathBuf {
+        let file = &self.files[index];
+        self.root.join(file.exact.as_deref().unwrap_or(Path::new(&file.path)))
+    }
+}
+
+impl ListedFile {
+    fn new(root: &Path, path: &Path) -> ListedFile {
+        let exact = path.strip_prefix(root).unwrap_or(path);
+        let path = with_slashes(exact);
+        let exact = (Path::new(&path) != exact).then(|| exact.to_owned());
+        ListedFile { path, exact }
+    }
+}
+
+impl Source for Folder {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn entry(&self, index: usize) -> Entry {
+        self.labels.entry(&self.files[index].path)
+    }
+
+    fn read(&self, index: usize) -> Result<Vec<u8>, Rejection> {
+        Ok(pixels::file::read(&self.path(index), self.max_file_bytes)?)
+    }
+
+    fn root(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
+    fn notice(&self) -> Option<String> {
+        (self.tables > 0).then(|| {
+            format!(
+                "{} .parquet files beside the images are not read; to read them, set ingest.source to one of them or to a \
+                 folder that has only tables",
+                self.tables
+            )
+        })
+    }
+
+    fn fingerprint(&self) -> Result<Hash, SourceError> {
+        let mut digest = Digest::default();
+        for (index, file) in self.files.iter().enumerate() {
+            digest = digest.part(&file.path, &stamp(&self.path(index)));
+        }
+        Ok(digest.finish())
+    }
+}

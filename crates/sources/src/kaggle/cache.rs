@@ -1,0 +1,60 @@
+//! The cache of kagglehub (`cache.py`): a version is in `datasets/OWNER/SLUG/versions/N`, and is complete if
+//! `datasets/OWNER/SLUG/N.complete` exists.
+
+use std::fs;
+use std::path::PathBuf;
+
+use fetch::Environment;
+
+use super::dataset::version_number;
+use super::{Dataset, Local};
+
+/// A cache folder.
+#[derive(Debug)]
+pub(super) struct Cache(PathBuf);
+
+impl Cache {
+    /// Finds the cache folder of an environment.
+    pub(super) fn of(environment: &Environment) -> Option<Cache> {
+        let default = || Some(environment.home()?.join(".cache").join("kagglehub"));
+        environment.path("KAGGLEHUB_CACHE").or_else(default).map(Cache)
+    }
+
+    /// The folder of all versions of a data set.
+    pub(super) fn folder(&self, dataset: &Dataset) -> PathBuf {
+        self.0.join("datasets").join(&dataset.owner).join(&dataset.slug)
+    }
+
+    /// The path of the archive of a version, which need not exist.
+    pub(super) fn archive(&self, dataset: &Dataset, version: u32) -> PathBuf {
+        self.folder(dataset).join(format!("{version}.zip"))
+    }
+
+    /// Returns the given version, or else the newest one, if it is in the cache.
+    pub(super) fn get(&self, dataset: &Dataset) -> Option<Local> {
+        match dataset.version {
+            Some(version) => self.version(dataset, version),
+            None => self.versions(dataset).into_iter().rev().find_map(|version| self.version(dataset, version)),
+        }
+    }
+
+    fn version(&self, dataset: &Dataset, version: u32) -> Option<Local> {
+        let folder = self.folder(dataset);
+        let extracted = folder.join("versions").join(version.to_string());
+        if extracted.is_dir() && folder.join(format!("{version}.complete")).exists() {
+            return Some(Local { version, path: extracted });
+        }
+        let path = self.archive(dataset, version);
+        path.is_file().then_some(Local { version, path })
+    }
+
+    /// Lists the versions of which the folder has any file, in ascending order.
+    fn versions(&self, dataset: &Dataset) -> Vec<u32> {
+        let Ok(entries) = fs::read_dir(self.folder(dataset)) else { return Vec::new() };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let number = |name: String| version_number(name.strip_suffix(".complete").or(name.strip_suffix(".zip"))?);
+        let mut versions: Vec<u32> = names.filter_map(number).collect();
+        versions.sort_unstable();
+        versions
+    }
+}

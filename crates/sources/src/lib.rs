@@ -1,0 +1,27 @@
+//! Sources of labelled images: folders, zip archives, CSV lists, parquet tables, Kaggle data sets and simulated sets.
+//!
+//! [`open`] opens the source that a [`SourceConfig`] names. A [`Source`] is a list of files whose order depends only on the
+//! content of the source. Each file has an [`Entry`] (path, label, split, generator), and [`Source::read`] returns its bytes
+//! by index, from any number of threads. [`reopen`] finds the source of an earlier ingest again.
+
+mod config;
+mod csv_list;
+mod error;
+mod file_names;
+mod folder;
+mod folder_labels;
+pub mod kaggle;
+mod name_map;
+mod open;
+mod rejection;
+pub mod simulated;
+mod simulated_source;
+mod source;
+mod table;
+mod zip_archive;
+
+pub use config::SourceConfig;
+pub use error::SourceError;
+pub use open::{Location, download_notice, fingerprint, open, reopen};
+pub use rejection::Rejection;
+pub use source::{Entry, Source};

@@ -1,0 +1,133 @@
+//! From a configuration to an open source.
+
+use std::path::{Path, PathBuf};
+
+use artifacts::hash::{Digest, Hash};
+
+use crate::config::SourceConfig;
+use crate::csv_list::CsvList;
+use crate::error::SourceError;
+use crate::folder::Folder;
+use crate::kaggle::{Dataset, Kaggle};
+use crate::simulated::SimulatedSet;
+use crate::simulated_source::SimulatedSource;
+use crate::source::Source;
+use crate::table::{Tables, tables_in};
+use crate::zip_archive::Archive;
+
+/// What `ingest.source` refers to.
+#[derive(Debug)]
+pub enum Location<'a> {
+    /// A simulated set.
+    Simulated(SimulatedSet),
+    /// A data set on Kaggle.
+    Kaggle(Dataset),
+    /// A file or folder.
+    Path(&'a Path),
+}
+
+impl<'a> Location<'a> {
+    /// Parses `ingest.source`.
+    ///
+    /// # Errors
+    /// Invalid parameters of a simulated set, or an invalid name of a Kaggle data set.
+    pub fn parse(source: &'a str) -> Result<Location<'a>, SourceError> {
+        if let Some(parameters) = source.strip_prefix("simulated:") {
+            return Ok(Location::Simulated(parameters.parse()?));
+        }
+        if source.starts_with("kaggle:") {
+            return Ok(Location::Kaggle(source.parse()?));
+        }
+        Ok(Location::Path(Path::new(source)))
+    }
+}
+
+/// Opens a source. Downloads a Kaggle data set that is not in the cache.
+///
+/// # Errors
+/// The source is not there, cannot be read, or has no labelled images.
+pub fn open(config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
+    match Location::parse(&config.source)? {
+        Location::Simulated(set) => Ok(Box::new(SimulatedSource::new(set))),
+        Location::Kaggle(dataset) => open_path(&Kaggle::of_process(&dataset)?.fetch(&dataset)?.path, config),
+        Location::Path(path) => open_path(path, config),
+    }
+}
+
+/// Opens the source of an earlier ingest again, from whatever folder the program was started in, and downloads nothing.
+/// `root` is the [`Source::root`] that ingest recorded.
+///
+/// # Errors
+/// The source is no longer there or cannot be read.
+pub fn reopen(config: &SourceConfig, root: Option<&Path>) -> Result<Box<dyn Source>, SourceError> {
+    let root = root.filter(|root| root.exists());
+    match Location::parse(&config.source)? {
+        Location::Simulated(set) => Ok(Box::new(SimulatedSource::new(set))),
+        Location::Kaggle(dataset) => {
+            let cached = || Kaggle::of_process(&dataset).ok()?.cached(&dataset).map(|local| local.path);
+            let path = root.map(Path::to_owned).or_else(cached);
+            open_path(&path.ok_or_else(|| SourceError::NotFound { source_name: config.source.clone() })?, config)
+        }
+        Location::Path(path) => open_path(&recorded_path(path, root), config),
+    }
+}
+
+/// The absolute path of a source whose configured `path` may be relative to another folder. A CSV list is in its root; every
+/// other source is its root.
+fn recorded_path(path: &Path, root: Option<&Path>) -> PathBuf {
+    let Some(root) = root else { return path.to_owned() };
+    let list = path.file_name().map(|name| root.join(name));
+    list.filter(|list| has_extension(list, "csv") && list.is_file()).unwrap_or_else(|| root.to_owned())
+}
+
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
+}
+
+fn open_path(path: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
+    if path.is_dir() {
+        return match Folder::open(path, config) {
+            // A folder of tables has no images, or a few unlabelled ones that illustrate its documentation.
+            Err(error @ (SourceError::NoImages { .. } | SourceError::NoLabels { .. })) => match tables_in(path)? {
+                tables if tables.is_empty() => Err(error),
+                tables => Ok(Box::new(Tables::open(path, tables, config)?)),
+            },
+            folder => Ok(Box::new(folder?)),
+        };
+    }
+    if !path.exists() {
+        return Err(SourceError::NotFound { source_name: path.display().to_string() });
+    }
+    if has_extension(path, "zip") {
+        Ok(Box::new(Archive::open(path, config)?))
+    } else if has_extension(path, "csv") {
+        Ok(Box::new(CsvList::open(path, config)?))
+    } else if has_extension(path, "parquet") {
+        Ok(Box::new(Tables::open(path, vec![path.to_owned()], config)?))
+    } else {
+        Err(SourceError::UnknownKind { path: path.to_owned() })
+    }
+}
+
+/// Returns a digest of the source's content, computed without reading the images. A Kaggle data set is identified by its name
+/// and version, because a version never changes.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn fingerprint(config: &SourceConfig) -> Result<Hash, SourceError> {
+    match Location::parse(&config.source)? {
+        Location::Kaggle(dataset) => {
+            let pinned = Kaggle::of_process(&dataset)?.pinned(&dataset)?;
+            Ok(Digest::default().part("kaggle", pinned.to_string().as_bytes()).finish())
+        }
+        _ => open(config)?.fingerprint(),
+    }
+}
+
+/// Describes the download that [`open`] would start, or where the cached data set is. None for sources that are not on
+/// Kaggle, and if a request fails: [`fingerprint`] reports that error.
+pub fn download_notice(config: &SourceConfig) -> Option<String> {
+    let Ok(Location::Kaggle(dataset)) = Location::parse(&config.source) else { return None };
+    let description = Kaggle::of_process(&dataset).and_then(|kaggle| kaggle.describe(&dataset)).ok()?;
+    Some(description.to_string())
+}

@@ -1,0 +1,119 @@
+//! Simulated data sets, made from a seed: they need no licence and no network, and can have any size.
+//!
+//! Every image starts as a procedural scene. A simulated camera takes the real ones: lens blur, Bayer mosaic, shot and read
+//! noise, demosaicing, tone curve, JPEG. A simulated generator decodes the fake ones: the scene at half the resolution, one
+//! of several up-samplings, a smoothing convolution, JPEG. Scenes, exposures, tone curves and JPEG settings of both classes
+//! have the same distributions. So do the file sizes (see `simulated/file_size.rs`), and no file has metadata. The classes therefore
+//! differ in the traces of how an image was made, and in nothing else.
+//!
+//! An image depends on ([`SimulatedSet`], index) alone: any number of threads, in any order, make the same bytes.
+
+mod camera;
+mod demosaic;
+mod file_size;
+mod generator;
+mod noise;
+mod radiance;
+mod scene;
+mod set;
+mod texture;
+mod tone;
+mod upsampling;
+
+use artifacts::random::{self, Stream};
+use artifacts::{Label, Split};
+use pixels::encode::{self, JpegSizeError, Subsampling};
+use rand::RngExt;
+
+use camera::Exposure;
+use generator::Features;
+use noise::Normal;
+use radiance::{Radiance, add_scaled};
+use scene::OVERSAMPLING;
+pub use set::{SimulatedEntry, SimulatedSet, SimulatedSetError};
+use tone::ToneCurve;
+pub use upsampling::Upsampling;
+
+/// One image of a simulated set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SimulatedImage {
+    /// The path, as if the set were a folder: `train/fake/pixel_shuffle/000123.jpg`.
+    pub path: String,
+    /// The label.
+    pub label: Label,
+    /// The split.
+    pub split: Split,
+    /// The name of the simulated generator; empty for real images.
+    pub generator: &'static str,
+    /// The bytes of the file.
+    pub jpeg: Vec<u8>,
+}
+
+impl SimulatedSet {
+    /// Makes image `index`, which must be below [`SimulatedSet::len`].
+    ///
+    /// # Errors
+    /// A side is longer than JPEG allows, which parsing a [`SimulatedSet`] rules out.
+    pub fn image(&self, index: u64) -> Result<SimulatedImage, JpegSizeError> {
+        let entry = self.entry(index);
+        let keys = [entry.split as u64, entry.place];
+        // One stream for what both classes have in common, another for the steps of one class.
+        let mut common = random::stream(self.seed, "simulated scene", &keys);
+        let mut own = random::stream(self.seed, "simulated path", &keys);
+
+        let scene = scene::draw(self.size, &mut common);
+        let tone = ToneCurve::draw(&mut common);
+        let settings = JpegSettings::draw(&mut common);
+        let target_bytes = settings.encode(&reference_image(&scene, tone, &mut common))?.len();
+        let jpeg = match entry.generator {
+            None => {
+                let exposure = Exposure::take(&scene, tone, &mut own);
+                file_size::reach(target_bytes, |noise| settings.encode(&exposure.develop(noise)))
+            }
+            Some(upsampling) => {
+                let features = Features::imagine(&scene, tone, upsampling, self.seed, &mut own);
+                file_size::reach(target_bytes, |noise| settings.encode(&features.decode(noise)))
+            }
+        }?;
+        Ok(SimulatedImage {
+            path: entry.path(),
+            label: entry.label(),
+            split: entry.split,
+            generator: entry.generator.map_or("", Upsampling::name),
+            jpeg,
+        })
+    }
+}
+
+/// Renders the scene with white noise, in display values, by steps that neither class uses. The size of its file is the
+/// target size of both classes.
+fn reference_image(scene: &Radiance, tone: ToneCurve, stream: &mut Stream) -> Radiance {
+    let noise_level = stream.random_range(0.015..0.035);
+    let mut normal = Normal::new(stream);
+    let soft = scene.gaussian_blur(0.7 * OVERSAMPLING as f32);
+    soft.block_means(OVERSAMPLING).map(|mut light| {
+        let noise = light.map(|light| noise::deviation(light) * normal.draw());
+        add_scaled(&mut light, noise, noise_level);
+        light.map(|value| tone.display(value))
+    })
+}
+
+/// JPEG settings, drawn from the same distribution for both classes.
+#[derive(Clone, Copy, Debug)]
+struct JpegSettings {
+    quality: u8,
+    subsampling: Subsampling,
+}
+
+impl JpegSettings {
+    fn draw(stream: &mut Stream) -> Self {
+        Self {
+            quality: stream.random_range(92..=98),
+            subsampling: if stream.random() { Subsampling::Full } else { Subsampling::Quarter },
+        }
+    }
+
+    fn encode(self, picture: &Radiance) -> Result<Vec<u8>, JpegSizeError> {
+        encode::jpeg(&tone::to_bytes(picture), self.quality, self.subsampling)
+    }
+}

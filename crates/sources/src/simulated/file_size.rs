@@ -1,0 +1,59 @@
+//! Equal distributions of file sizes for both classes.
+//!
+//! How well an image compresses depends on how it was made, so a detector could learn the class from the file size alone.
+//! Each image gets as much noise as its file needs to reach a target size, which depends only on the scene.
+
+/// The range of noise levels that are tried.
+const NOISE: std::ops::Range<f32> = 0.0..0.25;
+/// The relative difference from the target size at which the search stops.
+const TOLERANCE: f32 = 0.005;
+/// The largest number of bisection steps.
+const STEPS: usize = 9;
+
+/// Finds the noise level at which `encode` makes a file of about `target` bytes, by bisection, and returns the closest file.
+/// More noise makes a longer file.
+///
+/// # Errors
+/// Those of `encode`.
+pub(super) fn reach<E>(target: usize, encode: impl Fn(f32) -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
+    let distance = |file: &Vec<u8>| file.len().abs_diff(target);
+    let (mut low, mut high) = (NOISE.start, NOISE.end);
+    let mut best: Option<Vec<u8>> = None;
+    for _ in 0..STEPS {
+        let middle = 0.5 * (low + high);
+        let file = encode(middle)?;
+        if file.len() < target {
+            low = middle;
+        } else {
+            high = middle;
+        }
+        if best.as_ref().is_none_or(|best| distance(&file) < distance(best)) {
+            best = Some(file);
+        }
+        if best.as_ref().is_some_and(|best| distance(best) as f32 <= TOLERANCE * target as f32) {
+            break;
+        }
+    }
+    Ok(best.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reaches_the_target_size() {
+        let encode = |noise: f32| Ok::<_, ()>(vec![0; 1000 + (noise * 20_000.0) as usize]);
+        for target in [1200, 2000, 5000] {
+            let length = reach(target, encode).unwrap().len();
+            assert!(length.abs_diff(target) <= target / 100, "{length}");
+        }
+    }
+
+    #[test]
+    fn returns_the_closest_file_for_an_unreachable_target() {
+        let encode = |noise: f32| Ok::<_, ()>(vec![0; 1000 + (noise * 1000.0) as usize]);
+        let length = reach(10, encode).unwrap().len();
+        assert!((1000..1010).contains(&length), "{length}");
+    }
+}

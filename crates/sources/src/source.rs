@@ -1,0 +1,71 @@
+//! The interface of all sources.
+
+use std::path::Path;
+
+use artifacts::hash::Hash;
+use artifacts::{Label, Split};
+
+use crate::error::SourceError;
+use crate::rejection::Rejection;
+
+/// A list of image files that can be read in any order and from any number of threads.
+pub trait Source: Send + Sync {
+    /// The number of files.
+    fn len(&self) -> usize;
+
+    /// Whether there are no files.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the path, label, split and generator of file `index` without opening it.
+    fn entry(&self, index: usize) -> Entry;
+
+    /// Reads the bytes of file `index`.
+    ///
+    /// # Errors
+    /// The file cannot be read or is too long.
+    fn read(&self, index: usize) -> Result<Vec<u8>, Rejection>;
+
+    /// Returns a key that two files share exactly if their bytes are equal: the BLAKE3 hash of the bytes, unless the source
+    /// can identify the content without making it.
+    ///
+    /// # Errors
+    /// Those of [`Source::read`].
+    fn content_key(&self, index: usize) -> Result<Hash, Rejection> {
+        self.read(index).map(|bytes| Hash::of(&bytes))
+    }
+
+    /// Whether a file with the BLAKE3 hash `id` can have the content key `key`.
+    fn key_matches(&self, key: Hash, id: Hash) -> bool {
+        key == id
+    }
+
+    /// The folder or file that holds the source, for [`reopen`](crate::reopen); none for simulated sets. For a CSV list, the
+    /// folder that the list is in.
+    fn root(&self) -> Option<&Path>;
+
+    /// A message for the user about how the source is read.
+    fn notice(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns a digest that changes when a file is added, removed or changed, computed without reading the files.
+    ///
+    /// # Errors
+    /// The source cannot be read.
+    fn fingerprint(&self) -> Result<Hash, SourceError>;
+}
+
+/// One file of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The path in the source, with `/` between parts and without control characters.
+    pub path: String,
+    /// The label, or why it cannot be determined.
+    pub label: Result<Label, Rejection>,
+    /// The split that the source assigns, if it does.
+    pub split: Option<Split>,
+    /// The generator; empty for real images and where it is unknown.
+    pub generator: String,
+}

@@ -1,0 +1,193 @@
+//! The columns of a table: images, labels, splits, generators and names, found by their well-known names.
+
+use arrow::array::{Array, ArrayRef, AsArray, StructArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Type;
+use parquet::file::reader::Length;
+use parquet::schema::types::SchemaDescriptor;
+use serde_json::Value;
+
+use super::file::{TableFile, catch_errors};
+
+/// Columns with the bytes of an image file, or with a group that has a field [`BYTES`].
+const IMAGES: [&str; 6] = ["image", "img", "image_data", "image_bytes", "picture", "bytes"];
+/// The field with the file in such a group, which is the hub's `Image` feature.
+const BYTES: &str = "bytes";
+/// The field with the name of the file in such a group.
+const PATH: &str = "path";
+const NAMES: [&str; 5] = ["image_name", "file_name", "filename", "path", "name"];
+const LABELS: [&str; 4] = ["label", "labels", "class", "target"];
+const SPLITS: [&str; 1] = ["split"];
+const GENERATORS: [&str; 3] = ["generator", "model_name", "model"];
+
+/// The columns of one table, as indices of parquet leaf columns.
+pub(super) struct Columns {
+    pub(super) metadata: ArrowReaderMetadata,
+    /// The bytes of the images.
+    pub(super) image: usize,
+    label: Option<usize>,
+    split: Option<usize>,
+    generator: Option<usize>,
+    name: Option<usize>,
+    /// The names of numbered classes, if the table has them.
+    classes: Option<Vec<String>>,
+}
+
+/// The cells of one row, except the image. Empty cells are none.
+pub(super) struct Cells {
+    pub(super) label: Option<String>,
+    pub(super) split: Option<String>,
+    pub(super) generator: Option<String>,
+    pub(super) name: Option<String>,
+}
+
+impl Columns {
+    /// Finds the columns of a table.
+    ///
+    /// # Errors
+    /// The table is damaged, or has no column of images.
+    pub(super) fn find(file: &TableFile) -> Result<Columns, String> {
+        let metadata = catch_errors(|| ArrowReaderMetadata::load(file, ArrowReaderOptions::new()))?;
+        let schema = metadata.parquet_schema();
+        let image = leaf(schema, &IMAGES.map(|name| vec![name, BYTES]))
+            .or_else(|| leaf(schema, &IMAGES.map(|name| vec![name])))
+            .filter(|&leaf| schema.column(leaf).physical_type() == Type::BYTE_ARRAY)
+            .ok_or_else(|| no_images(schema))?;
+        let label = leaf(schema, &LABELS.map(|name| vec![name]));
+        let classes = label.and_then(|label| classes(&metadata, schema.column(label).name()));
+        Ok(Columns {
+            image,
+            label,
+            split: leaf(schema, &SPLITS.map(|name| vec![name])),
+            generator: leaf(schema, &GENERATORS.map(|name| vec![name])),
+            name: leaf(schema, &NAMES.map(|name| vec![name]))
+                .or_else(|| leaf(schema, &IMAGES.map(|name| vec![name, PATH]))),
+            classes,
+            metadata,
+        })
+    }
+
+    /// Whether there is a column of labels.
+    pub(super) fn has_labels(&self) -> bool {
+        self.label.is_some()
+    }
+
+    /// The message for a table without a column of labels.
+    pub(super) fn no_labels(&self) -> String {
+        let found = names(self.metadata.parquet_schema());
+        format!("it has no column of labels (expected one of {}; found {found})", LABELS.join(", "))
+    }
+
+    /// Whether the table has names for numbered classes.
+    pub(super) fn has_class_names(&self) -> bool {
+        self.classes.is_some()
+    }
+
+    /// Reads all cells except the images.
+    ///
+    /// # Errors
+    /// The table is damaged.
+    pub(super) fn read(&self, file: &TableFile) -> Result<Vec<Cells>, String> {
+        let groups = self.metadata.metadata().row_groups().iter();
+        // Each row takes at least a byte of the file. Without this check, a damaged row count could exhaust the memory.
+        let rows = groups
+            .map(|group| u64::try_from(group.num_rows()).ok())
+            .try_fold(0_u64, |sum, rows| sum.checked_add(rows?))
+            .filter(|rows| *rows <= file.len())
+            .ok_or("its row count is larger than the file")?;
+        let column = |leaf| self.column(file, leaf, rows as usize);
+        let others = column(self.split)?.zip(column(self.generator)?).zip(column(self.name)?);
+        let cells = column(self.label)?.zip(others).map(|(label, ((split, generator), name))| Cells {
+            label: label.map(|label| self.class_name(label)),
+            split,
+            generator,
+            name,
+        });
+        Ok(cells.collect())
+    }
+
+    /// Returns the `rows` cells of a column; empty cells if there is no such column.
+    fn column(
+        &self,
+        file: &TableFile,
+        leaf: Option<usize>,
+        rows: usize,
+    ) -> Result<Box<dyn Iterator<Item = Option<String>>>, String> {
+        let Some(leaf) = leaf else { return Ok(Box::new(std::iter::repeat_n(None, rows))) };
+        let column = catch_errors(|| self.text(file, leaf))?;
+        if column.len() == rows {
+            Ok(Box::new(column.into_iter()))
+        } else {
+            Err(format!("a column has {} rows, not {rows}", column.len()))
+        }
+    }
+
+    /// Replaces the number of a class by its name, if the table has names.
+    fn class_name(&self, label: String) -> String {
+        let number = || label.parse::<usize>().ok();
+        self.classes.as_ref().and_then(|classes| classes.get(number()?)).cloned().unwrap_or(label)
+    }
+
+    /// Reads a column as text, one cell a row; empty cells are none.
+    fn text(&self, file: &TableFile, leaf: usize) -> parquet::errors::Result<Vec<Option<String>>> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), self.metadata.clone());
+        let mask = ProjectionMask::leaves(builder.parquet_schema(), [leaf]);
+        let mut column = Vec::new();
+        for batch in builder.with_projection(mask).build()? {
+            let cells = innermost(batch?.column(0));
+            let text = cast(&cells, &DataType::Utf8)?;
+            // pandas stores an integer column with missing values as floats.
+            let float = cells.data_type().is_floating();
+            let trimmed = |cell: &str| {
+                let cell = cell.trim();
+                cell.strip_suffix(".0").filter(|_| float).unwrap_or(cell).to_owned()
+            };
+            column.extend(text.as_string::<i32>().iter().map(|cell| cell.map(trimmed).filter(|cell| !cell.is_empty())));
+        }
+        Ok(column)
+    }
+}
+
+/// Returns the names of the columns, separated by commas.
+fn names(schema: &SchemaDescriptor) -> String {
+    schema.root_schema().get_fields().iter().map(|field| field.name()).collect::<Vec<_>>().join(", ")
+}
+
+fn no_images(schema: &SchemaDescriptor) -> String {
+    let fields = schema.root_schema().get_fields();
+    if fields.iter().any(|field| field.name() == "pixels") {
+        return "it is a shard made by ingest; to evaluate a model on shards, use `cargo xtask evaluate --data FOLDER`"
+            .to_owned();
+    }
+    format!("it has no column of image files (expected one of {}; found {})", IMAGES.join(", "), names(schema))
+}
+
+/// Unwraps the groups around a leaf column that was read alone.
+pub(super) fn innermost(column: &ArrayRef) -> ArrayRef {
+    match column.as_any().downcast_ref::<StructArray>() {
+        Some(group) if group.num_columns() == 1 => innermost(group.column(0)),
+        _ => column.clone(),
+    }
+}
+
+/// Returns the leaf of the first of some paths that the table has. Case does not matter.
+fn leaf(schema: &SchemaDescriptor, paths: &[Vec<&str>]) -> Option<usize> {
+    let is = |leaf: usize, path: &[&str]| {
+        let column = schema.column(leaf);
+        let parts = column.path().parts();
+        parts.len() == path.len() && parts.iter().zip(path).all(|(part, name)| part.eq_ignore_ascii_case(name))
+    };
+    paths.iter().find_map(|path| (0..schema.num_columns()).find(|&leaf| is(leaf, path)))
+}
+
+/// Reads the class names of the hub's `ClassLabel` feature. Their order is often alphabetical, which makes `fake` class 0.
+fn classes(metadata: &ArrowReaderMetadata, label: &str) -> Option<Vec<String>> {
+    let entries = metadata.metadata().file_metadata().key_value_metadata()?;
+    let text = entries.iter().find(|entry| entry.key == "huggingface")?.value.as_ref()?;
+    let features: Value = serde_json::from_str(text).ok()?;
+    let names = features["info"]["features"][label]["names"].as_array()?;
+    names.iter().map(|name| name.as_str().map(str::to_owned)).collect()
+}
