@@ -4,10 +4,10 @@
 //! cargo run --release -p benches --example scale -- 10000 100000 1000000
 //! ```
 //!
-//! Wall time depends on other load on the machine, processor time less so. Peak memory is that of the process so far, so pass
-//! increasing numbers.
+//! Wall time depends on other load on the machine, processor time less so. Peak memory is that of the process so far,
+//! so pass increasing numbers.
 
-#![expect(clippy::print_stdout, reason = "a table for people")]
+#![expect(clippy::print_stdout, reason = "prints a table")]
 
 use std::time::Instant;
 
