@@ -130,7 +130,7 @@ fn data_name(dir: &Path) -> String {
     name(dir).filter(|own| own != names::INGEST).or_else(|| name(dir.parent()?)).unwrap_or_else(|| "data".to_owned())
 }
 
-/// The shards that are evaluated: those of `data`, or the run's own.
+/// The shards to evaluate: `data`, or the run's own.
 fn evaluated_set(run: &RunDir, config: &Config) -> Result<ShardSet, ArtifactError> {
     match &config.data {
         Some(dir) => ShardSet::open(dir),

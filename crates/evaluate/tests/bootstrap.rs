@@ -60,7 +60,7 @@ fn truths(shift: f64) -> Vec<(&'static str, f64)> {
     const STEPS: usize = 200_000;
     let half = shift / 2.0;
     let right = sigmoid(half);
-    // Margins of fakes are half + noise, those of real images -half + noise; 1 - F(x) is sigmoid(-x).
+    // The margin of a fake is half + noise, that of a real image -half + noise; 1 - F(x) is sigmoid(-x).
     let noise = |i: usize| {
         let u = (i as f64 + 0.5) / STEPS as f64;
         (u / (1.0 - u)).ln()
@@ -190,7 +190,7 @@ fn coverage_of_narrow_intervals_is_as_documented() {
             wrong.push(what);
         }
     }
-    assert!(wrong.is_empty(), "not as docs/metrics.md says: {wrong:?}");
+    assert!(wrong.is_empty(), "differs from docs/metrics.md: {wrong:?}");
 }
 
 #[test]

@@ -114,8 +114,10 @@ fn delong_equals_definition_and_published_values() {
         assert_close(test.covariance, case["covariance"].as_f64().unwrap(), "covariance");
         assert_close(test.z.unwrap(), case["z"].as_f64().unwrap(), "z");
         assert_close(test.p.unwrap(), case["p"].as_f64().unwrap(), "p");
-        for (end, expected) in [test.interval.low, test.interval.high].into_iter().zip(numbers(&case["interval"])) {
-            assert_close(end, expected, "interval");
+        if case["interval"].is_array() {
+            for (end, expected) in [test.interval.low, test.interval.high].into_iter().zip(numbers(&case["interval"])) {
+                assert_close(end, expected, "interval");
+            }
         }
     }
 }

@@ -114,7 +114,7 @@ fn check_comparison(run: &Run) {
 }
 
 fn check_predictions(run: &Run, folder: &Path) {
-    let judged = predictions::read(&folder.join(names::PREDICTIONS)).unwrap();
+    let predictions = predictions::read(&folder.join(names::PREDICTIONS)).unwrap();
     let metrics: Metrics = read(&folder.join(names::METRICS));
     let band = metrics.runs[0].fitted.as_ref().unwrap().inconclusive;
     let source = run.source().join("test");
@@ -132,7 +132,7 @@ fn check_predictions(run: &Run, folder: &Path) {
     assert!(broken.iter().all(|row| row["verdict"].is_null() && row["p_fake"].is_null()));
     for row in good {
         let file = row["file"].as_str().unwrap();
-        let expected = judged.iter().find(|judged| judged.run == 0 && judged.id.to_string() == file).unwrap();
+        let expected = predictions.iter().find(|row| row.run == 0 && row.id.to_string() == file).unwrap();
         assert_eq!(row["p_fake"].as_f64().unwrap().to_bits(), expected.p_fake.to_bits(), "{row}");
         let calibrated = expected.p_fake_calibrated.unwrap();
         assert_eq!(row["p_fake_calibrated"].as_f64().unwrap().to_bits(), calibrated.to_bits(), "{row}");
@@ -157,8 +157,11 @@ fn rejects_training_runs_with_different_settings() {
     manifest.config = serde_json::json!({ "seed": 7, "epochs": 3 });
     manifest.write(&dir).unwrap();
     let output = run.evaluate(&[]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(3) && said.contains("run-1") && said.contains("other settings"), "{said}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(3) && message.contains("run-1") && message.contains("other settings"),
+        "{message}"
+    );
 }
 
 #[test]

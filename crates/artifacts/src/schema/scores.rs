@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{Basis, Confusion, Direction, Display, GroupInterval, IntervalMethod, Metric, Needs};
 
 /// Defines [`Scores`] and [`METRICS`] from entries of the form `key { field of Metric: value, … }`. Fields
-/// that an entry leaves out are those of [`DEFAULTS`].
+/// that an entry omits have the values of [`DEFAULTS`].
 macro_rules! metrics {
     ($($key:ident { name: $name:literal, meaning: $meaning:literal, $($field:ident: $value:expr),+ $(,)? })+) => {
         /// Metrics of a set of images at one threshold. `None` is undefined, and null in JSON.

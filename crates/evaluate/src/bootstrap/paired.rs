@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::{OperatingPoint, Resampling, percentile_interval, resample};
 use crate::metrics::{ClassScores, Cut, NamedValue, RankMetrics, Ranking, ResampleCounts};
 
-/// Returns the difference (first minus second) of each metric but those of the probabilities, with its interval. Each
+/// Returns the difference (first minus second) of each rank metric and threshold metric, with its interval. Each
 /// resample draws the same images for both detectors, whose rankings must be of the same images in the same rows.
 pub fn paired_differences(
     first: (&Ranking, OperatingPoint),

@@ -8,7 +8,7 @@ use crate::bootstrap::{OperatingPoint, Resampling, paired_differences};
 use crate::measure::ScoredImages;
 use crate::significance::{delong, holm, mcnemar};
 
-/// Tests one pair. Its `p_holm` values are those of a single pair until [`correct_p_values`].
+/// Tests one pair. Its `p_holm` values are uncorrected until [`correct_p_values`] replaces them.
 pub(super) fn pair(
     ranked: &[RankedDetector<'_>],
     first: usize,
