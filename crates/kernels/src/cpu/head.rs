@@ -1,5 +1,7 @@
 //! The classifier: a linear layer and the softmax cross-entropy. Both are small enough for plain loops.
 
+use artifacts::statistics;
+
 /// Computes `features x weightᵀ + bias`, `[n, classes]`, from features `[n, inputs]` and weights `[classes, inputs]`.
 pub fn linear(features: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let inputs = weight.len() / bias.len();
@@ -64,7 +66,7 @@ pub fn cross_entropy(logits: &[f32], classes: usize, labels: &[u8]) -> (f32, Vec
         // Subtract the largest logit, so that no exponential overflows.
         let shifted: Vec<f64> = logits.iter().map(|&logit| f64::from(logit) - f64::from(highest)).collect();
         let total: f64 = shifted.iter().map(|value| value.exp()).sum();
-        loss += total.ln() - shifted[usize::from(label)];
+        loss += statistics::cross_entropy(logits, usize::from(label));
         gradient.extend(shifted.iter().enumerate().map(|(class, value)| {
             let target = f64::from(u8::from(class == usize::from(label)));
             ((value.exp() / total - target) / n) as f32

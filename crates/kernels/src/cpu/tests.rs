@@ -111,6 +111,19 @@ fn floats(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&value| value as f32).collect()
 }
 
+/// The other tests use the instruction sets that the processor has. This one reports the sets that they leave out.
+#[test]
+fn all_instruction_sets_are_tested() {
+    let available = Isa::available();
+    if available.len() < 2 {
+        return testing::skip(testing::Need::Avx2, format_args!("this processor has only {available:?}"));
+    }
+    if Isa::detect_bf16().is_none() {
+        return testing::skip(testing::Need::Avx512Bf16, format_args!("this processor has only {available:?}"));
+    }
+    assert_eq!(available.len(), 3);
+}
+
 #[test]
 fn forward_and_statistics_match_reference() {
     for_each(|case, convolution, _, what| {

@@ -1,6 +1,6 @@
 //! The tables of scores.
 
-use artifacts::schema::{Fitted, Metric, Metrics};
+use artifacts::schema::{CalibratedScores, Metric, Metrics};
 use maud::{Markup, html};
 
 use crate::config::{Config, Published};
@@ -115,7 +115,7 @@ fn all_scores(metrics: &Metrics) -> Markup {
     }
 }
 
-fn fitted_note(fitted: &Fitted) -> Markup {
+fn fitted_note(fitted: &CalibratedScores) -> Markup {
     html! {
         p.note {
             "The temperature " (compact(fitted.temperature, 3)) " and the threshold " (compact(fitted.scores.threshold, 3))
