@@ -43,7 +43,7 @@ nvidia-smi >"$results/card.log" 2>&1
 for part in "$@"; do
     case $part in
     tests)
-        run kernels 150 "$release/kernels-tests" card cudnn_reads
+        run kernels 150 "$release/kernels-tests" card cudnn_descriptors
         run tests 150 "$release/model-tests" card
         ;;
     graphs) run graphs 150 env CANDLING_CUDA_GRAPHS=on "$release/model-tests" card ;;

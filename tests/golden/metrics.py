@@ -1,7 +1,7 @@
-"""Golden values of the metrics, the calibration and the paired tests.
+"""Writes golden values of metrics, temperature scaling and paired tests.
 
 Run: /opt/peer/bin/python tests/golden/metrics.py
-Made with scikit-learn 1.9.1, scipy 1.17.1, numpy 2.4.6; each file repeats the versions that made it.
+The committed files were made with scikit-learn 1.9.1, scipy 1.17.1 and numpy 2.4.6; each file records its versions.
 """
 
 import json
@@ -167,8 +167,8 @@ def delong_cases():
     return [*out, published_delong()]
 
 
-# The aSAH study (Turck et al. 2010), 41 patients with a poor outcome and then 72 with a good one: WFNS grades, and the
-# ranks of S100B, recovered from the DeLong placements that pROC's tests publish.
+# The aSAH study (Turck et al. 2010): 41 patients with a poor outcome, then 72 with a good one. WFNS grades, and the ranks of
+# S100B, which were recovered from the DeLong placements in pROC's tests.
 WFNS = """
 3 2 4 5 5 5 5 2 5 2 1 2 5 4 4 2 5 5 5 2 5 2 5 2 4 5 4 4 1 4 4 2 2 5 5 2
 2 5 5 5 5 1 1 1 1 5 1 2 2 1 2 2 1 1 1 2 1 2 1 1 3 4 1 4 1 5 5 1 1 2 4 1
@@ -181,7 +181,7 @@ S100B_RANKS = """
 4 5 4 2 9 6 10 11 2 2 5 2 5 4 12 5 4 20 7 17 3 6 19 3 2 15 23 6 11 4 10 6 3 2 13 11
 27 13 11 30 28
 """
-# What R's pROC 1.18 gives for roc.test(wfns, s100b), var and cov, as its tests and documentation print it.
+# Results of roc.test(wfns, s100b), var and cov of R's pROC 1.18, as printed in its tests and documentation.
 PUBLISHED = {
     "areas": [0.823678861788618, 0.731368563685637], "variances": [0.00146991470882363, 0.00266868245717244],
     "covariance": 0.00119615567376754, "z": 2.20898359144091, "p": 0.0271757822291882,

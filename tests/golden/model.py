@@ -1,12 +1,12 @@
-"""PyTorch's answers to one ResNet-50 of reproducible weights, for `crates/model/tests/pytorch.rs`.
+"""Makes PyTorch's results for a ResNet-50 with reproducible weights, for `crates/model/tests/pytorch.rs`.
 
-Made with torch 2.15.0 and torchvision 0.29.2 in double precision (the versions used are in the file):
+Run with torch 2.15.0 and torchvision 0.29.2 in double precision (the versions used are in the file):
 
     python tests/golden/model.py > tests/golden/model/resnet50.json
 
-The weights and pixels come from a hash of their name and index, so that no large file is needed. Batch norm's biases keep
-away from zero: an activation that is zero but for rounding would flip its ReLU, and with it whole gradients, in any two
-implementations.
+Weights and pixels are hashes of their names and indices, so that no large file is needed. The biases of batch norms are kept
+away from zero: with an activation near zero, rounding would decide about its ReLU, and so about whole gradients, and two
+correct implementations could differ.
 """
 import json
 
@@ -21,7 +21,7 @@ LEARNING_RATE = 1e-4
 
 
 def uniform(name, count):
-    """Uniform in [0, 1): splitmix64 at fnv1a(name) + index, the upper 24 bits."""
+    """Returns uniform values in [0, 1): the upper 24 bits of splitmix64 at fnv1a(name) + index."""
     state = 0xCBF29CE484222325
     for byte in name.encode():
         state = (state ^ byte) * 0x100000001B3 % 2**64
@@ -95,7 +95,7 @@ def main():
 
 
 def grad_cam(model, x, layer):
-    """The map of each image's label, not upsampled, scaled to nothing."""
+    """Returns the Grad-CAM map of each image's label, neither upsampled nor normalised."""
     kept = {}
     hook = getattr(model, layer).register_forward_hook(lambda _m, _i, out: kept.update(out=out))
     logits = model(x)

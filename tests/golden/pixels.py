@@ -1,15 +1,15 @@
-"""Makes tests/golden/pixels/: small image files of every kind, and what Pillow makes of them.
+"""Makes tests/golden/pixels/: small image files of every supported kind, and their pixels as decoded by Pillow.
 
 Run with: python tests/golden/pixels.py
-Versions it was run with: Pillow 13.0, NumPy 2, torchvision of PyTorch 2.15, SciPy 1.x (the exact ones are in cases.json).
+Versions used: Pillow 13.0, NumPy 2, torchvision of PyTorch 2.15, SciPy 1.x (the exact ones are in cases.json).
 
 decode/<name>      the file
 decode/<name>.rgb  `ImageOps.exif_transpose(Image.open(name)).convert("RGB")`, rows of RGB bytes
-refused/<name>     files that Pillow reads and Candling does not
-source/*.rgb       pictures of several shapes
-resize/*.rgb       Pillow's and torchvision's resizing of each: for every filter and every size, squashed and then cropped
-degrade/*.rgb      Pillow's JPEG and SciPy's Gaussian blur of the first of them
-cases.json         sizes, parameters, and how far from Pillow each file's pixels may be
+refused/<name>     files that Pillow reads and Candling rejects
+source/*.rgb       images of several shapes
+resize/*.rgb       each of them resized by Pillow and torchvision: for every filter and size, first squashed, then cropped
+degrade/*.rgb      the first of them after Pillow's JPEG and SciPy's Gaussian blur
+cases.json         sizes, parameters, and the tolerance of each file's pixels
 """
 
 import io
@@ -29,7 +29,7 @@ WIDTH, HEIGHT = 29, 21
 
 
 def picture(width, height, channels=3, seed=0):
-    """Smooth waves with a little texture: compresses like a photograph, and has no symmetry that hides a turned image."""
+    """Smooth waves with a little texture. Compresses like a photograph, and has no symmetry that would hide a wrong orientation."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width]
     planes = []
@@ -54,7 +54,7 @@ def saved(image, format, **options):
 
 
 def png(width, height, depth, color, rows):
-    """A PNG of raw rows: for the kinds that Pillow reads but does not write."""
+    """Encodes raw rows as a PNG of a kind that Pillow reads but does not write."""
     import zlib
 
     def chunk(kind, data):
@@ -76,14 +76,14 @@ def oriented(orientation, format="JPEG", **options):
     return saved(RGB, format, exif=exif, **options)
 
 
-# How far JPEG pixels may be from Pillow's, in levels: the greatest and the mean difference, as measured on photographs and
-# noise (crates/pixels/src/decode/jpeg.rs); means of files as small as these here are a little larger.
+# Tolerance of JPEG pixels in levels: the greatest and the mean difference from Pillow, as measured on photographs and
+# noise (crates/pixels/src/decode/jpeg.rs); the means of small files like these are a little larger.
 EXACT = (0, 0.0)
 JPEG_RGB, JPEG_444, JPEG_422, JPEG_420 = (1, 0.02), (3, 0.05), (4, 0.21), (5, 0.45)
 
 
 def files():
-    """Name, bytes, and how far a pixel may be from Pillow's."""
+    """Returns name, bytes and tolerance of each file."""
     yield "baseline-420.jpg", saved(RGB, "JPEG", quality=85), JPEG_420
     yield "baseline-422.jpg", saved(RGB, "JPEG", quality=85, subsampling="4:2:2"), JPEG_422
     yield "baseline-444.jpg", saved(RGB, "JPEG", quality=95, subsampling="4:4:4"), JPEG_444
@@ -126,11 +126,11 @@ def files():
 
 
 def refused():
-    """TIFFs whose kind of colour is not read."""
+    """Returns TIFF files in colour spaces that Candling rejects."""
     lab = ImageCms.profileToProfile(RGB, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB")
     yield "palette.tif", saved(PALETTE, "TIFF")
     yield "grey-alpha.tif", saved(Image.merge("LA", (GREY, ALPHA)), "TIFF")
-    # Without its profile, which holds the time at which it was made.
+    # Without its profile, which contains the time of creation.
     yield "lab.tif", saved(lab, "TIFF", icc_profile=None)
     yield "ycbcr.tif", saved(RGB.convert("YCbCr"), "TIFF")
     yield "float.tif", saved(GREY.convert("F"), "TIFF")
@@ -157,7 +157,7 @@ FILTERS = {
 }
 
 
-# Width, height and the sizes that each is resized to. Pillow 13 resizes the columns first if the height shrinks by more than
+# Width, height and target sizes of each image. Pillow 13 resizes the columns first if the height shrinks by more than
 # twice as many pixels as the width; 36x48 to 24 is just not that. With 64x32 to 11 centres fall between two pixels.
 SHAPES = [
     (41, 33, (7, 16, 33, 40)),

@@ -6,8 +6,8 @@ use pipeline_tests::{Sandbox, json};
 /// A simulated set and a training that take about a quarter of a minute on two cores.
 const LEARNABLE: &str = "
 [ingest]
-source = 'simulated:train=600,test=400,size=32,seed=3'
-size = 32
+source = 'simulated:train=400,test=400,size=48,seed=3'
+size = 48
 val_fraction = 0.15
 
 [train]
@@ -22,9 +22,9 @@ examples = 1
 
 /// The lowest accuracy that counts as learned.
 ///
-/// Guessing has an accuracy of 0.5 on the 400 test images, with a standard deviation of 0.025: the bound is four of them
-/// above.
-const BOUND: f64 = 0.6;
+/// Guessing has an accuracy of 0.5 on the 400 test images, with a standard deviation of 0.025: the bound is six of them
+/// above. Five trainings with other seeds of data and training had accuracies of 0.78 to 0.84, and ROC-AUCs of 0.85 to 0.91.
+const BOUND: f64 = 0.65;
 
 #[test]
 fn training_beats_guessing_on_unseen_images() {

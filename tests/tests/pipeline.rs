@@ -231,8 +231,8 @@ fn run_toml_follows_single_stages() {
     assert_eq!(written["evaluate"]["robustness"].as_bool(), Some(true));
     assert_eq!(written["report"]["title"].as_str(), Some("A title of its own"));
     for stage in names::STAGES {
-        let said = single(stage, &[]);
-        assert!(said.contains("up to date"), "{said}");
+        let stderr = single(stage, &[]);
+        assert!(stderr.contains("up to date"), "{stderr}");
     }
     // A pipeline keeps the sections of stages that it leaves out.
     sandbox.pipeline_into(&run, &["--from", "report"]).expect_code(0);

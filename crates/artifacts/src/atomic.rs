@@ -1,7 +1,7 @@
 //! Atomic writing of files and folders.
 //!
-//! Everything is written under a temporary name, synced and renamed. A reader, or a process that starts after a crash, sees
-//! the old content or the new content.
+//! Everything is written under a temporary name, synced and renamed. A reader, or a process that starts after a crash,
+//! sees the old content or the new content.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -56,8 +56,8 @@ fn parse<T: DeserializeOwned>(text: &[u8], path: &Path, format: &'static str) ->
 /// Reads a JSON file that has the key `schema_version`.
 ///
 /// # Errors
-/// The version is newer than `supported`. It is checked before anything else is parsed, because other keys may have changed
-/// their meaning.
+/// The version is newer than `supported`. It is checked before anything else is parsed, because other keys may have
+/// changed their meaning.
 pub fn read_versioned<T: DeserializeOwned>(path: &Path, format: &'static str, supported: u32) -> Result<T> {
     #[derive(Deserialize)]
     struct Version {
@@ -93,8 +93,8 @@ pub fn read_lines<T: DeserializeOwned>(path: &Path, format: &'static str) -> Res
 
 /// Writes a folder atomically.
 ///
-/// The folder is filled as `.NAME.partial`. [`DirWriter::publish`] syncs it and renames it to `NAME`, in place of an existing
-/// folder ([`replace_dir`]). A writer that is dropped without publishing removes its files.
+/// The folder is filled as `.NAME.partial`. [`DirWriter::publish`] syncs it and renames it to `NAME`, in place of an
+/// existing folder ([`replace_dir`]). A writer that is dropped without publishing removes its files.
 #[derive(Debug)]
 pub struct DirWriter {
     target: PathBuf,
@@ -142,8 +142,8 @@ impl Drop for DirWriter {
 /// Syncs the folder `from` and renames it to `target`. An existing folder `target` is removed. Both must be on one file
 /// system.
 ///
-/// On Linux, on local file systems, the two names are exchanged atomically, so that readers find the old folder or the new
-/// one. Elsewhere the old folder is renamed first, and for a moment there is none; if the process is killed then,
+/// On Linux, on local file systems, the two names are exchanged atomically, so that readers find the old folder or the
+/// new one. Elsewhere the old folder is renamed first, and for a moment there is none; if the process is killed then,
 /// [`recover`] restores the old folder.
 pub fn replace_dir(from: &Path, target: &Path) -> Result<()> {
     let old = hidden_sibling(target, REPLACED);
@@ -182,7 +182,8 @@ fn exchange(_: &Path, _: &Path) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// Cleans up after a [`replace_dir`] that was killed: restores the old folder if there is no new one, or else removes it.
+/// Cleans up after a [`replace_dir`] that was killed: restores the old folder if there is no new one, or else removes
+/// it.
 pub fn recover(target: &Path) -> Result<()> {
     let old = hidden_sibling(target, REPLACED);
     if !old.exists() {
@@ -200,8 +201,8 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     }
 }
 
-/// Locks the file `path`, and creates it and its folder if they do not exist. Returns `None` if another process holds the
-/// lock. The system releases the lock when the returned file is closed or the process ends.
+/// Locks the file `path`, and creates it and its folder if they do not exist. Returns `None` if another process holds
+/// the lock. The system releases the lock when the returned file is closed or the process ends.
 pub fn try_lock(path: &Path) -> Result<Option<File>> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
@@ -251,8 +252,8 @@ fn sync_tree(dir: &Path) -> Result<()> {
     sync_dir(dir)
 }
 
-/// Syncs a folder, which makes renames in it durable. Does nothing on Windows, where folders cannot be opened as files and
-/// the file system orders renames itself.
+/// Syncs a folder, which makes renames in it durable. Does nothing on Windows, where folders cannot be opened as files
+/// and the file system orders renames itself.
 fn sync_dir(dir: &Path) -> Result<()> {
     if cfg!(unix) {
         let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };

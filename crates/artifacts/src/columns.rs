@@ -1,4 +1,4 @@
-//! The columns of a table by name, each of the type that its reader expects.
+//! Typed access to the columns of a table by name.
 
 use arrow::array::{Array, AsArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow::datatypes::ArrowPrimitiveType;
@@ -6,27 +6,27 @@ use arrow::datatypes::ArrowPrimitiveType;
 use crate::Label;
 use crate::hash::Hash;
 
-/// The columns of a part of a table. Errors say what is wrong with which column.
+/// The columns of a record batch. Errors name the column.
 pub(crate) struct Columns<'a>(&'a RecordBatch);
 
 impl<'a> Columns<'a> {
-    /// The columns of `batch`.
+    /// Wraps a record batch.
     pub(crate) fn of(batch: &'a RecordBatch) -> Columns<'a> {
         Columns(batch)
     }
 
-    /// A column of text without nulls.
+    /// Returns a text column without nulls.
     pub(crate) fn text(&self, name: &str) -> Result<&'a StringArray, String> {
-        whole(name, self.find(name)?)?.as_string_opt().ok_or_else(|| wrong_type(name))
+        without_nulls(name, self.find(name)?)?.as_string_opt().ok_or_else(|| wrong_type(name))
     }
 
-    /// A column of numbers without nulls.
+    /// Returns a number column without nulls.
     pub(crate) fn numbers<T: ArrowPrimitiveType>(&self, name: &str) -> Result<&'a PrimitiveArray<T>, String> {
-        whole(name, self.find(name)?)?.as_primitive_opt().ok_or_else(|| wrong_type(name))
+        without_nulls(name, self.find(name)?)?.as_primitive_opt().ok_or_else(|| wrong_type(name))
     }
 
-    /// A column of numbers, some of which may be null, that tables of earlier versions lack.
-    pub(crate) fn later_numbers<T: ArrowPrimitiveType>(
+    /// Returns a number column that may have nulls; `None` for tables of earlier versions that lack it.
+    pub(crate) fn optional_numbers<T: ArrowPrimitiveType>(
         &self,
         name: &str,
     ) -> Result<Option<&'a PrimitiveArray<T>>, String> {
@@ -39,17 +39,18 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// The class that an index in row `row` stands for.
+/// Converts a class index. The error names the row.
 pub(crate) fn label(row: usize, index: u8) -> Result<Label, String> {
     Label::from_index(index).ok_or_else(|| format!("row {row} has label {index}; 0 is real, 1 is fake"))
 }
 
-/// The digest in row `row`.
+/// Parses a digest. The error names the row.
 pub(crate) fn id(row: usize, text: &str) -> Result<Hash, String> {
     text.parse().map_err(|e| format!("row {row} has a bad id: {e}"))
 }
 
-fn whole<'a>(name: &str, column: &'a dyn Array) -> Result<&'a dyn Array, String> {
+/// Rejects a column with nulls.
+fn without_nulls<'a>(name: &str, column: &'a dyn Array) -> Result<&'a dyn Array, String> {
     if column.null_count() > 0 { Err(format!("column `{name}` has nulls")) } else { Ok(column) }
 }
 

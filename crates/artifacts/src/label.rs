@@ -28,8 +28,8 @@ impl Label {
         Label::ALL.into_iter().find(|label| label.index() == index)
     }
 
-    /// Returns the class that a folder name or CSV cell stands for, if it is a name that public data sets use. Ignores case,
-    /// and takes `-` and spaces as `_`.
+    /// Returns the class that a folder name or CSV cell stands for, if it is a name that public data sets use. Ignores
+    /// case, and takes `-` and spaces as `_`.
     pub fn from_name(name: &str) -> Option<Label> {
         match normalise(name).as_str() {
             "real" | "0_real" | "real_images" | "nature" | "natural" | "human" | "photo" | "photos" | "photograph"

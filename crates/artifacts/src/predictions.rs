@@ -1,4 +1,4 @@
-//! `predictions.parquet`: the scores of every judged sample.
+//! `predictions.parquet`: the prediction for every evaluated image.
 
 use std::fs::File;
 use std::path::Path;
@@ -13,39 +13,39 @@ use crate::columns::{self, Columns};
 use crate::hash::Hash;
 use crate::{Error, Label, Result, atomic};
 
-/// The score of one sample by one training run.
+/// The prediction of one training run for one image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// BLAKE3 of the source file.
     pub id: Hash,
-    /// Where the source had it.
+    /// Path in the source.
     pub path: String,
-    /// Its class.
+    /// True class.
     pub label: Label,
-    /// Its generator, "" where unknown.
+    /// Generator, "" if unknown.
     pub generator: String,
-    /// The training run that judged it.
+    /// Number of the training run.
     pub run: u32,
-    /// The network's output for real.
+    /// Logit of the class real.
     pub logit_real: f32,
-    /// The network's output for fake.
+    /// Logit of the class fake.
     pub logit_fake: f32,
-    /// Softmax of the two: the probability of being fake.
+    /// Probability of the class fake: the softmax of the logits.
     pub p_fake: f64,
-    /// The same after the temperature that validation chose; `None` where none was fitted.
+    /// The same after temperature scaling; `None` if no temperature was fitted.
     pub p_fake_calibrated: Option<f64>,
-    /// The class called at threshold 0.5.
+    /// Predicted class at threshold 0.5.
     pub predicted: Label,
 }
 
 impl Prediction {
-    /// The logit of fake minus that of real: what images are ranked by, because P(fake) is 1 to the last digit from 37 on.
+    /// `logit_fake - logit_real`. Images are ranked by it, because P(fake) rounds to 1 for margins above 37.
     pub fn margin(&self) -> f64 {
         f64::from(self.logit_fake) - f64::from(self.logit_real)
     }
 }
 
-/// Writes all predictions as a whole.
+/// Writes predictions atomically.
 pub fn write(path: &Path, predictions: &[Prediction]) -> Result<()> {
     let batch = to_batch(predictions).map_err(|e| Error::malformed(path, "table of predictions", e))?;
     atomic::write_with(path, |file| {
@@ -98,7 +98,7 @@ fn from_batch(batch: &RecordBatch, rows: &mut Vec<Prediction>) -> Result<(), Str
     let runs = columns.numbers::<UInt32Type>("run")?;
     let [logit_real, logit_fake] = [columns.numbers::<Float32Type>("logit_real")?, columns.numbers("logit_fake")?];
     let p_fake = columns.numbers::<Float64Type>("p_fake")?;
-    let calibrated = columns.later_numbers::<Float64Type>("p_fake_calibrated")?;
+    let calibrated = columns.optional_numbers::<Float64Type>("p_fake_calibrated")?;
     for i in 0..batch.num_rows() {
         rows.push(Prediction {
             id: columns::id(i, ids.value(i))?,
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_table_is_an_error() {
+    fn rejects_file_that_is_not_parquet() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("predictions.parquet");
         std::fs::write(&path, b"PAR1 and then nothing of use").unwrap();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_is_none_is_an_error_that_names_its_row() {
+    fn rejects_unknown_label_by_row() {
         let labels: ArrayRef = Arc::new(UInt8Array::from(vec![0, 2]));
         let text: ArrayRef = Arc::new(StringArray::from(vec![Hash::of(b"").to_string(); 2]));
         let run: ArrayRef = Arc::new(UInt32Array::from(vec![0, 0]));

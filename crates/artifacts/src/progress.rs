@@ -1,5 +1,5 @@
-//! Progress reports on standard error, with rate and remaining time: a progress bar on a terminal, or else a line every ten
-//! seconds.
+//! Progress reports on standard error, with rate and remaining time: a progress bar on a terminal, or else a line every
+//! ten seconds.
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;

@@ -1,8 +1,8 @@
-//! The area under the ROC curve, by ranks.
+//! The area under the ROC curve.
 
-/// The probability that a fake has a higher score than a real image, ties counting half, of pairs (score, whether it is a
-/// fake): the statistic of Mann and Whitney (1947) over its maximum, equal to the area under the ROC curve. `None` if there
-/// is one class only. The pairs are left in the order of their scores.
+/// Computes the area under the ROC curve of pairs (score, is fake): the probability that a fake has a higher score than a
+/// real image, where ties count half (Mann and Whitney 1947). `None` without images of both classes. Sorts `scored` by
+/// score.
 pub fn roc_auc(scored: &mut [(f64, bool)]) -> Option<f64> {
     scored.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let (mut reals_below, mut doubled_wins) = (0_u64, 0_u64);
@@ -34,7 +34,7 @@ mod tests {
     }
 
     #[test]
-    fn one_class_has_no_curve() {
+    fn is_undefined_for_one_class() {
         assert_eq!(roc_auc(&mut [(0.1, FAKE), (0.4, FAKE)]), None);
         assert_eq!(roc_auc(&mut []), None);
     }

@@ -1,4 +1,4 @@
-//! The JSON artifacts that one stage writes and another reads.
+//! Types of the JSON artifacts that one stage writes and another reads.
 
 mod audit;
 mod checkpoint;
@@ -17,15 +17,15 @@ pub use audit::{
     Shortcut, Verdict,
 };
 pub use checkpoint::{ImageSize, MINIMUM_SIDE, ModelConfig, PreprocessorConfig, Reencode, ReencodeFormat};
-pub use comparison::{Comparison, DeLong, Difference, Disagreement, Entrant, McNemar, Pair};
+pub use comparison::{ComparedDetector, Comparison, DeLong, Difference, Disagreement, McNemar, Pair};
 pub use confusion::{Confusion, Proportion};
 pub use explanations::{Example, ExampleKind, Explanations, HeatMap, SanityCheck};
 pub use history::{Epoch, TrainingRate};
 pub use ingest::{IngestSummary, Rejected, SplitSummary};
 pub use metric::{Basis, Direction, Display, GroupInterval, IntervalMethod, Metric, Needs};
 pub use metrics::{
-    Bootstrap, CurvePoint, Fitted, Group, Groups, Inconclusive, Interval, Metrics, Moments, ReliabilityBin, RunMetrics,
-    Seen, Worst,
+    Bootstrap, CalibratedScores, CurvePoint, Group, Groups, Inconclusive, Interval, Metrics, Moments, ReliabilityBin,
+    RunMetrics, Seen, Worst,
 };
 pub use robustness::{Flip, FlippingImage, Robustness, RobustnessCurve, RobustnessPoint};
-pub use scores::{METRICS, Scores, balanced_accuracy};
+pub use scores::{METRICS, Scores};

@@ -1,8 +1,8 @@
 //! Shards: parquet files of labelled, resized images.
 //!
-//! Any parquet reader can read them. Candling reads the metadata once, and then takes pixels from the memory-mapped file in
-//! any order: the column `pixels` is uncompressed and plain-encoded with one row per page, so that the page index gives the
-//! position of each image. A shuffled epoch needs no decoding and no copy.
+//! Any parquet reader can read them. Candling reads the metadata once, and then takes pixels from the memory-mapped
+//! file in any order: the column `pixels` is uncompressed and plain-encoded with one row per page, so that the page
+//! index gives the position of each image. A shuffled epoch needs no decoding and no copy.
 
 mod read;
 mod write;
@@ -26,8 +26,8 @@ const WIDTH_KEY: &str = "candling.width";
 /// Name of the pixel column.
 const PIXELS: &str = "pixels";
 
-/// The columns of one image besides its pixels. With `ingest.strip`, `width`, `height` and `file_bytes` are 0 and `format` is
-/// empty.
+/// The columns of one image besides its pixels. With `ingest.strip`, `width`, `height` and `file_bytes` are 0 and
+/// `format` is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
     /// BLAKE3 digest of the source file.

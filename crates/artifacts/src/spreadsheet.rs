@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-/// Prefixes an apostrophe to text that a spreadsheet program would evaluate as a formula, as OWASP's "CSV Injection" advises.
+/// Prefixes an apostrophe to text that a spreadsheet program would evaluate as a formula, as OWASP's "CSV Injection"
+/// advises.
 ///
-/// Pass the text through [`crate::text::visible`] first: a line break or tab before the sign would hide the formula from
-/// this check. U+FFFD may stand for one, and is escaped too.
+/// Pass the text through [`crate::text::visible`] first: a line break or tab before the sign would hide the formula
+/// from this check. U+FFFD may stand for one, and is escaped too.
 pub fn escape_formula(text: &str) -> Cow<'_, str> {
     if text.starts_with(['=', '+', '-', '@', char::REPLACEMENT_CHARACTER]) {
         Cow::Owned(format!("'{text}"))

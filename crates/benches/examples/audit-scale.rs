@@ -4,9 +4,10 @@
 //! cargo run --release -p benches --example audit-scale -- 10000 100000
 //! ```
 //!
-//! One image in a hundred has a near-duplicate: resized, re-encoded or flipped. The time to make the images is not included.
+//! One image in a hundred has a near-duplicate: resized, re-encoded or flipped. The time to make the images is not
+//! included.
 
-#![expect(clippy::print_stdout, reason = "a table for people")]
+#![expect(clippy::print_stdout, reason = "prints a table")]
 
 use std::time::Instant;
 

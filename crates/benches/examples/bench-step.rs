@@ -20,7 +20,8 @@ const MIN_BLOCKS: usize = 3;
 /// Steps of a block on a card. The program waits for the card at the end of each block.
 const CARD_BLOCK: usize = 10;
 
-/// Prints one JSON line: the median images/s, the peak memory, the operations per image and, on a card, the memory traffic.
+/// Prints one JSON line: the median images/s, the peak memory, the operations per image and, on a card, the memory
+/// traffic.
 #[derive(Parser)]
 struct Args {
     /// What to measure

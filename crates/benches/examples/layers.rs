@@ -3,15 +3,16 @@
 //! `cargo run --release -p benches --example layers -- [--batch 16] [--size 224] [--repeats 5] [--bf16] [--whole]
 //! [--only TEXT] [--cpu] [--json]`
 //!
-//! Prints a row for each kernel at each distinct shape of ResNet-50, and for a whole training step (with Adam) and inference.
+//! Prints a row for each kernel at each distinct shape of ResNet-50, and for a whole training step (with Adam) and
+//! inference.
 //!
-//! - `--whole` prints only the training step and the inference, `--only "1x1/1 64>256 56 forward"` only the kernels whose name
-//!   contains the text.
+//! - `--whole` prints only the training step and the inference, `--only "1x1/1 64>256 56 forward"` only the kernels
+//!   whose name contains the text.
 //! - `--bf16` uses bf16 products if the processor has instructions for them.
 //! - `--cpu` measures the processor time of all threads instead of wall time, for a machine with other load.
-//! - `--json` prints an object `{name, layers, batch, direction, gflops, ms}` per line: `layers` is the number of layers with
-//!   the shape, `gflops` the rate of a direct convolution (Winograd's may exceed the machine's peak), or null for kernels that
-//!   are limited by memory bandwidth.
+//! - `--json` prints an object `{name, layers, batch, direction, gflops, ms}` per line: `layers` is the number of
+//!   layers with the shape, `gflops` the rate of a direct convolution (Winograd's may exceed the machine's peak), or
+//!   null for kernels that are limited by memory bandwidth.
 //!
 //! `RAYON_NUM_THREADS` limits the threads.
 

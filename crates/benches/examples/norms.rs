@@ -3,7 +3,8 @@
 //! `cargo run --release -p benches --features cuda --example norms -- [--batch 128] [--size 224] [--seconds 8]
 //! [--precision bf16]`
 //!
-//! Prints one JSON line with the images/s of all 53 of them in training mode, forward and backward, with their fused ReLU.
+//! Prints one JSON line with the images/s of all 53 batch norms in training mode, forward and backward, with their
+//! fused ReLUs.
 
 use std::error::Error;
 
@@ -24,7 +25,7 @@ mod card {
     use std::rc::Rc;
     use std::time::Instant;
 
-    use benches::card_norms::Norms;
+    use benches::card_norms::BatchNorms;
     use kernels::cuda::Card;
     use model::PrecisionChoice;
 
@@ -52,7 +53,7 @@ mod card {
             PrecisionChoice::Fixed(precision) => Some(precision),
         };
         let card = Rc::new(Card::open(0, precision)?);
-        let norms = Norms::new(&card, batch, size)?;
+        let norms = BatchNorms::new(&card, batch, size)?;
         let rate = batch as f64 / median_of_rounds(&norms, seconds)?;
         let program = concat!("Candling ", env!("CARGO_PKG_VERSION"));
         let line = format!(r#"{{"program":"{program}","device":"{card}","value":{rate},"unit":"images/s"}}"#);
@@ -60,7 +61,7 @@ mod card {
     }
 
     /// Returns the median seconds of one round over all batch norms.
-    fn median_of_rounds(norms: &Norms, seconds: f64) -> Result<f64, Box<dyn Error>> {
+    fn median_of_rounds(norms: &BatchNorms, seconds: f64) -> Result<f64, Box<dyn Error>> {
         let mut times = Vec::new();
         let begun = Instant::now();
         while times.len() < WARM_UP + MIN_BLOCKS || begun.elapsed().as_secs_f64() < seconds {

@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p benches --example peak -- [SECONDS]`
 //!
-//! The arithmetic is fused multiply-adds on registers, enough of them in flight to hide the latency. No kernel can be faster.
+//! The arithmetic is fused multiply-adds on registers, enough of them in flight to hide the latency. No kernel can be
+//! faster.
 
 use std::hint::black_box;
 use std::io::Write;

@@ -4,10 +4,10 @@
 //! cargo run --release -p benches --example scale -- 10000 100000 1000000
 //! ```
 //!
-//! Wall time depends on other load on the machine, processor time less so. Peak memory is that of the process so far, so pass
-//! increasing numbers.
+//! Wall time depends on other load on the machine, processor time less so. Peak memory is that of the process so far,
+//! so pass increasing numbers.
 
-#![expect(clippy::print_stdout, reason = "a table for people")]
+#![expect(clippy::print_stdout, reason = "prints a table")]
 
 use std::time::Instant;
 
@@ -15,22 +15,24 @@ use artifacts::Label;
 use artifacts::hash::Hash;
 use artifacts::predictions::Prediction;
 use artifacts::random::stream;
+use artifacts::statistics::sigmoid;
 use benches::{peak_bytes, processor_seconds};
-use evaluate::bootstrap::DEFAULT_RESAMPLES;
-use evaluate::calibration::{BandLimits, sigmoid};
-use evaluate::judge::{Fit, RunPlan, Scored, judge_run};
+use evaluate::bootstrap::{DEFAULT_RESAMPLES, Resampling};
+use evaluate::calibration::BandLimits;
+use evaluate::measure::{RunOptions, ScoredImages, ValidationFit, measure_run};
 use rand::RngExt;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let given: Vec<usize> = std::env::args().skip(1).map(|n| n.parse()).collect::<Result<_, _>>()?;
     let sizes = if given.is_empty() { vec![10_000, 100_000, 1_000_000] } else { given };
     println!("{DEFAULT_RESAMPLES} resamples, {} threads", rayon::current_num_threads());
-    println!("{:>12} {:>9} {:>11} {:>20} {:>10}", "predictions", "seconds", "processor", "µs of it each", "peak MB");
+    println!("{:>12} {:>9} {:>11} {:>20} {:>10}", "predictions", "seconds", "processor", "µs each", "peak MB");
     for n in sizes {
         let predictions = simulate(n);
-        let fit = Fit::new(&Scored::of(&predictions), BandLimits::default())?;
+        let fit = ValidationFit::new(&ScoredImages::of(&predictions), BandLimits::default())?;
         let (start, before) = (Instant::now(), processor_seconds());
-        let metrics = judge_run(&predictions, fit.as_ref(), RunPlan { run: 0, resamples: DEFAULT_RESAMPLES, seed: 0 })?;
+        let resampling = Resampling { resamples: DEFAULT_RESAMPLES, seed: 0 };
+        let metrics = measure_run(&predictions, fit.as_ref(), RunOptions { run: 0, resampling })?;
         let (seconds, processor) = (start.elapsed().as_secs_f64(), processor_seconds() - before);
         assert!(metrics.intervals.contains_key("roc_auc"));
         println!(

@@ -1,4 +1,4 @@
-//! The batch norms of a network alone on a CUDA card, for a comparison with other libraries.
+//! The batch norms of a network on a CUDA card, without the other layers, to compare them with other libraries.
 
 use std::rc::Rc;
 
@@ -6,8 +6,8 @@ use half::bf16;
 use rand::RngExt;
 
 use kernels::batch_norm::{EPSILON, MOMENTUM};
-use kernels::cuda::launch::{self, NormValues, Shortcut};
-use kernels::cuda::shapes::{COEFFICIENTS, Matrix, SUMS};
+use kernels::cuda::launch::{self, NormTensors, Shortcut};
+use kernels::cuda::shapes::{MatrixShape, NORM_COEFFICIENTS, PARTIAL_SUMS};
 use kernels::cuda::{Address, Card, Engine, Result};
 use kernels::{ConvShape, Precision};
 
@@ -16,9 +16,9 @@ const F32: usize = size_of::<f32>();
 const NOISE: usize = 1 << 20;
 
 /// All batch norms of a network, each with its own tensors.
-pub struct Norms(Layers<Card>);
+pub struct BatchNorms(Layers<Card>);
 
-impl Norms {
+impl BatchNorms {
     /// Allocates the tensors of ResNet-50 for `images` of `side` x `side` pixels, in the card's precision.
     ///
     /// # Errors
@@ -29,18 +29,18 @@ impl Norms {
         Ok(Self(Layers::new(card.clone(), shapes)?))
     }
 
-    /// Starts all of them in training mode with their ReLU: forward, and backward to the gradients of input and parameters.
+    /// Starts the forward and backward passes of all batch norms in training mode, with their ReLUs.
     ///
     /// # Errors
-    /// Those of the card.
+    /// The card failed.
     pub fn start(&self) -> Result<()> {
         self.0.start()
     }
 
-    /// Waits for all work.
+    /// Waits for all started passes.
     ///
     /// # Errors
-    /// Those of the card.
+    /// The card failed.
     pub fn wait(&self) -> Result<()> {
         self.0.engine.wait()
     }
@@ -53,21 +53,21 @@ struct Layers<E: Engine> {
     _memory: Vec<E::Memory>,
 }
 
-/// A layer's tensors.
+/// The shape and tensors of a batch norm.
 struct Layer {
-    shape: Matrix,
+    shape: MatrixShape,
     z: Address,
     y: Address,
     g: Address,
     dz: Address,
-    values: NormValues,
+    values: NormTensors,
     gradients: [Address; 2],
     coefficients: Address,
     sums: Address,
 }
 
 impl<E: Engine> Layers<E> {
-    fn new(engine: Rc<E>, shapes: Vec<Matrix>) -> Result<Self> {
+    fn new(engine: Rc<E>, shapes: Vec<MatrixShape>) -> Result<Self> {
         let (mut layers, mut memory) = (Vec::new(), Vec::new());
         let noise = shapes.first().map(|shape| noise(shape.precision)).unwrap_or_default();
         for shape in shapes {
@@ -84,15 +84,15 @@ impl<E: Engine> Layers<E> {
                 y: allocate(shape.bytes())?,
                 g: allocate(shape.bytes())?,
                 dz: allocate(shape.bytes())?,
-                values: NormValues {
+                values: NormTensors {
                     weight: allocate(channels)?,
                     bias: allocate(channels)?,
                     mean: allocate(channels)?,
                     variance: allocate(channels)?,
                 },
                 gradients: [allocate(channels)?, allocate(channels)?],
-                coefficients: allocate(COEFFICIENTS * channels)?,
-                sums: allocate(shape.units().count * SUMS * channels)?,
+                coefficients: allocate(NORM_COEFFICIENTS * channels)?,
+                sums: allocate(shape.row_chunks().count * PARTIAL_SUMS * channels)?,
             };
             layer.fill(&*engine, &noise)?;
             layers.push(layer);
@@ -114,7 +114,7 @@ impl Layer {
                 engine.upload(&noise[..len], tensor + at as Address)?;
             }
         }
-        let NormValues { weight, bias, mean, variance } = self.values;
+        let NormTensors { weight, bias, mean, variance } = self.values;
         for (address, value) in [(weight, 1.0_f32), (bias, 0.0), (mean, 0.0), (variance, 1.0)] {
             engine.upload(bytemuck::cast_slice(&vec![value; self.shape.channels]), address)?;
         }
@@ -124,27 +124,27 @@ impl Layer {
     fn forward(&self, engine: &impl Engine) -> Result<()> {
         let Self { shape, z, y, values, coefficients, sums, .. } = self;
         launch::norm_statistics(engine, shape, *z, *sums)?;
-        launch::norm_of_batch(engine, shape, *sums, values, *coefficients, [EPSILON, MOMENTUM])?;
+        launch::norm_batch_coefficients(engine, shape, *sums, values, *coefficients, [EPSILON, MOMENTUM])?;
         launch::norm_apply(engine, shape, *z, *coefficients, Shortcut::None, *y)
     }
 
     fn backward(&self, engine: &impl Engine) -> Result<()> {
         let Self { shape, z, g, dz, gradients, coefficients, sums, .. } = self;
         launch::norm_backward_sums(engine, shape, *g, *z, *coefficients, *sums)?;
-        launch::norm_differentiate(engine, shape, *sums, 1, *coefficients, *gradients)?;
+        launch::norm_backward_coefficients(engine, shape, *sums, 1, *coefficients, *gradients)?;
         launch::norm_backward_apply(engine, shape, *g, *z, *coefficients, true, *dz)
     }
 }
 
-/// The outputs of the convolutions.
-fn shapes(convolutions: &[ConvShape], precision: Precision) -> Vec<Matrix> {
+/// Returns the shapes of the outputs of convolutions, which are the inputs of the batch norms.
+fn shapes(convolutions: &[ConvShape], precision: Precision) -> Vec<MatrixShape> {
     convolutions
         .iter()
-        .map(|shape| Matrix { rows: shape.output_pixels(), channels: shape.outputs, precision })
+        .map(|shape| MatrixShape { rows: shape.output_pixels(), channels: shape.outputs, precision })
         .collect()
 }
 
-/// Stored elements between -1 and 1.
+/// Returns the bytes of random elements between -1 and 1.
 fn noise(precision: Precision) -> Vec<u8> {
     let mut stream = artifacts::random::stream(0, "norms", &[]);
     let values: Vec<f32> = (0..NOISE).map(|_| 2.0 * stream.random::<f32>() - 1.0).collect();
@@ -185,10 +185,13 @@ mod tests {
             let len = layer.shape.rows * layer.shape.channels;
             let read = |at, len| -> Vec<f32> { download(&*layers.engine, at, len).unwrap() };
             let (y, dz) = (read(layer.y, len), read(layer.dz, len));
-            let of_bias = read(layer.gradients[1], layer.shape.channels);
-            assert!(y.iter().chain(&dz).chain(&of_bias).all(|value| value.is_finite()), "{:?}", layer.shape);
+            let d_bias = read(layer.gradients[1], layer.shape.channels);
+            assert!(y.iter().chain(&dz).chain(&d_bias).all(|value| value.is_finite()), "{:?}", layer.shape);
             let zeros = y.iter().filter(|&&value| value == 0.0).count();
-            assert!(zeros > len / 3 && zeros < len * 2 / 3, "the ReLU takes about half: {zeros} of {len}");
+            assert!(
+                zeros > len / 3 && zeros < len * 2 / 3,
+                "the ReLU must zero about half of the outputs, but zeroed {zeros} of {len}"
+            );
         }
     }
 }

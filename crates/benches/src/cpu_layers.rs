@@ -36,8 +36,8 @@ pub struct Timer<'a> {
     pub only: &'a str,
 }
 
-/// Measures the kernels of `architecture` with the instruction set `isa`, for batches of `images` squares of `side` pixels.
-/// Calls `found` with each row.
+/// Measures the kernels of `architecture` with the instruction set `isa`, for batches of `images` squares of `side`
+/// pixels. Calls `found` with each row.
 ///
 /// # Errors
 /// An unknown architecture, or too little memory.
@@ -71,8 +71,8 @@ fn distinct(convolutions: &[ConvShape]) -> Vec<Shape> {
     shapes
 }
 
-/// Measures the three products of a convolution and the packing of its weights, with the operands and epilogues of a training
-/// step.
+/// Measures the three products of a convolution and the packing of its weights, with the operands and epilogues of a
+/// training step.
 fn convolution(
     &Shape { ref shape, input, layers }: &Shape,
     timer: Timer<'_>,

@@ -11,39 +11,40 @@ use serde::{Deserialize, Serialize};
 use crate::bootstrap::DEFAULT_RESAMPLES;
 use crate::calibration::BandLimits;
 
-/// What to judge, and how. Each field is a key of the section `[evaluate]`.
+/// Configuration of the stage. Each field is a key of the section `[evaluate]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The checkpoint: `best`, `last`, or the folder of one.
+    /// The checkpoint: `best`, `last`, or the folder of a checkpoint.
     pub ckpt: String,
-    /// The split that is judged.
+    /// The split to evaluate.
     pub split: Split,
-    /// A folder of shards to judge in place of the run's own; the result is `evaluate-NAME` beside `evaluate`, after the
-    /// folder unless `name` says another.
+    /// A folder of shards to evaluate in place of the run's own. The result goes to `evaluate-NAME`, where `NAME` is the
+    /// name of that folder unless `name` is set.
     pub data: Option<PathBuf>,
-    /// Puts the result into `evaluate-NAME` beside `evaluate`, so that it stays when the run is judged in another way:
-    /// `last` for the last checkpoint, `val` for another split. Letters, digits, `-` and `_`.
+    /// Writes the result to `evaluate-NAME` beside `evaluate`, so that several evaluations of a run are kept: for example
+    /// `last` for the last checkpoint, or `val` for another split. Letters, digits, `-` and `_`.
     pub name: Option<String>,
-    /// Images in a batch.
+    /// Batch size.
     pub batch: usize,
-    /// Where to compute: auto, cpu or `cuda[:N]`.
+    /// The device: auto, cpu or `cuda[:N]`.
     pub device: DeviceChoice,
-    /// What convolutions multiply: auto (f32 on the CPU, a card's best), f32, bf16 or, on a card, tf32.
+    /// Element type of convolution inputs and weights: auto (f32 on the CPU, the fastest one of a GPU), f32, bf16 or, on a
+    /// GPU, tf32.
     pub precision: PrecisionChoice,
-    /// Bootstrap resamples behind each interval; 0 leaves the intervals out.
+    /// Number of bootstrap resamples; 0 computes no intervals.
     pub resamples: u32,
-    /// Seed of the bootstrap and of the randomised network.
+    /// Seed of the bootstrap and of the randomised network of the heat maps' sanity check.
     pub seed: u64,
-    /// Examples of each kind and class that are explained; 0 leaves them out.
+    /// Number of examples of each kind and class with heat maps; 0 writes none.
     pub examples: usize,
-    /// The layer that Grad-CAM looks at.
+    /// The layer whose activations Grad-CAM weights.
     pub layer: String,
-    /// The error rates that verdicts may have on validation; between them lies the band without a verdict.
+    /// Highest error rates of verdicts on validation. They determine the band without a verdict.
     pub band: BandLimits,
-    /// Judges the split again under JPEG, resizing, blur, noise, cropping and sharing: `robustness.json`.
+    /// Evaluates the split again after JPEG compression, resizing, blur, noise, cropping and sharing: `robustness.json`.
     pub robustness: bool,
-    /// At most this many images for that, half of each class.
+    /// Number of images of the robustness evaluation, half of each class.
     pub robustness_images: usize,
 }
 
@@ -69,10 +70,10 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what types cannot express.
+    /// Checks the ranges of values.
     ///
     /// # Errors
-    /// The first value that cannot be used.
+    /// The first value out of range.
     pub fn validate(&self) -> Result<(), OutOfRange> {
         let error =
             |key, value: &dyn std::fmt::Display, range| Err(OutOfRange::new(names::EVALUATE, key, value, range));
@@ -85,8 +86,8 @@ impl Config {
         if self.ckpt.is_empty() {
             return error("ckpt", &"empty", "best, last or the folder of a checkpoint");
         }
-        let harmless = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-        if let Some(name) = self.name.as_ref().filter(|name| name.is_empty() || !harmless(name)) {
+        let is_file_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        if let Some(name) = self.name.as_ref().filter(|name| name.is_empty() || !is_file_name(name)) {
             return error("name", name, "letters, digits, - and _");
         }
         for (key, share) in [("band.false_accusations", self.band.false_accusations), ("band.misses", self.band.misses)]
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_out_of_range_are_named() {
+    fn rejects_values_out_of_range_by_key() {
         assert_eq!(Config::default().validate(), Ok(()));
         let error = Config { batch: 0, ..Config::default() }.validate().unwrap_err();
         assert_eq!(error.to_string(), "evaluate.batch must be at least 1, but is 0");

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use artifacts::hash::{self, Hash};
 use artifacts::schema::PreprocessorConfig;
+use artifacts::statistics::sigmoid;
 use artifacts::{Checkpoint, Error as ArtifactError, Label, Manifest, names};
 use model::device::Device;
 use model::{Error as ModelError, HeatMap, Network, NetworkConfig, Normalisation, PixelBatch, weights};
 use pixels::Recipe;
 
 use crate::Error;
-use crate::calibration::sigmoid;
 
 /// The two logits of an image.
 #[derive(Clone, Copy, Debug, PartialEq)]

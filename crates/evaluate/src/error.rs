@@ -1,4 +1,4 @@
-//! Every way in which judging can fail.
+//! Errors of evaluation.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use artifacts::stage::Failure;
 use model::ArchitectureError;
 use serde_json::Value;
 
-/// What went wrong, and what to do about it.
+/// Why an evaluation failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,29 +16,29 @@ pub enum Error {
     /// The network cannot be built, loaded or run.
     #[error(transparent)]
     Model(#[from] model::Error),
-    /// The scores cannot be measured.
-    #[error("the scores of run {run} cannot be measured")]
+    /// Metrics cannot be computed.
+    #[error("failed to compute the metrics of run {run}")]
     Scores {
-        /// The training run.
+        /// Number of the training run.
         run: usize,
-        /// Why.
+        /// The reason.
         #[source]
         source: crate::metrics::Error,
     },
-    /// The checkpoint is not one of a detector of real and fake.
-    #[error("the checkpoint `{}` is no detector: {detail}", path.display())]
+    /// The checkpoint has no classes real and fake.
+    #[error("the checkpoint `{}` is not a detector of fakes: {detail}", path.display())]
     NoDetector {
         /// Its folder.
         path: PathBuf,
-        /// What it lacks.
+        /// What is missing.
         detail: String,
     },
-    /// A file of weights that is damaged, or another network's.
+    /// Weights that are damaged or belong to another architecture.
     #[error("the weights of the checkpoint `{}` cannot be used; train it again, or name another with --ckpt", path.display())]
     Weights {
         /// Its folder.
         path: PathBuf,
-        /// What is wrong with them.
+        /// The reason.
         #[source]
         source: Box<model::Error>,
     },
@@ -53,17 +53,17 @@ pub enum Error {
         /// Height and width that the checkpoint expects.
         expected: [usize; 2],
     },
-    /// Images that were made in another way than those the checkpoint was trained on.
+    /// Images that were preprocessed in another way than those the checkpoint was trained on.
     #[error(
-        "the images were ingested with ingest.{key} = {found}, but the checkpoint was trained on images made with \
-         {trained}: scores on them would measure the preparation, not the detector; ingest both alike"
+        "the images were ingested with ingest.{key} = {found}, but the checkpoint was trained on images with ingest.{key} = \
+         {trained}; the scores would depend on this difference, so ingest the images with the same value"
     )]
     Preparation {
-        /// The key of `[ingest]`.
+        /// Key in the section `[ingest]`.
         key: &'static str,
-        /// Its value for the images.
+        /// Value for the images.
         found: Value,
-        /// Its value for the training images.
+        /// Value for the training images.
         trained: Value,
     },
     /// A preprocessing step of a checkpoint is not supported.
@@ -74,7 +74,7 @@ pub enum Error {
         /// The step.
         source: pixels::UnsupportedStep,
     },
-    /// A picture cannot be written.
+    /// An image cannot be encoded.
     #[error("failed to encode an image as PNG")]
     Png(#[from] image::ImageError),
 }

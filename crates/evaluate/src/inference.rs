@@ -1,4 +1,4 @@
-//! The scores of a whole split.
+//! Inference over a whole split.
 
 use artifacts::predictions::Prediction;
 use artifacts::progress::Progress;
@@ -8,15 +8,15 @@ use crate::Error;
 use crate::calibration::Temperature;
 use crate::detector::{Detector, Score};
 
-/// The scores of all images, in the order of the shards.
+/// Returns the scores of all images, in the order of the shards. `label` is shown beside the progress bar.
 ///
 /// # Errors
-/// Images of another size than the detector's, and those of the network.
-pub(crate) fn scores(detector: &mut Detector, shards: &Shards, batch: usize, what: &str) -> Result<Vec<Score>, Error> {
+/// Images of another size than the detector's, and errors of the network.
+pub(crate) fn scores(detector: &mut Detector, shards: &Shards, batch: usize, label: &str) -> Result<Vec<Score>, Error> {
     if shards.size() != detector.size() {
         return Err(Error::Size { found: shards.size(), expected: detector.size() });
     }
-    let progress = Progress::new(what, "images", Some(shards.len() as u64));
+    let progress = Progress::new(label, "images", Some(shards.len() as u64));
     let mut pixels = Vec::new();
     for start in (0..shards.len()).step_by(batch) {
         let rows = start..(start + batch).min(shards.len());
@@ -30,7 +30,7 @@ pub(crate) fn scores(detector: &mut Detector, shards: &Shards, batch: usize, wha
     Ok(scores)
 }
 
-/// The rows of `predictions.parquet`; `temperature` is what validation chose.
+/// Returns the rows of `predictions.parquet`. `temperature` is the one fitted on validation.
 pub(crate) fn predictions(
     shards: &Shards,
     scores: &[Score],

@@ -1,9 +1,10 @@
-//! A checkpoint and shards to predictions, metrics and explanations.
+//! Evaluates checkpoints: predictions, metrics, explanations and robustness.
 //!
-//! [`metrics`] measures, [`calibration`] decides on validation alone, [`bootstrap`] and [`significance`] say how sure
-//! it is, [`judge`] puts them together into `metrics.json`. [`Detector`] is a checkpoint that is ready to judge,
-//! [`explain`] shows where it looked, [`robustness`] judges again after JPEG and the like, and [`Evaluate`] is the stage
-//! that does all of it to a run. [`compare`] sets evaluations side by side, [`predict`] judges single pictures.
+//! - [`Evaluate`] is the stage. [`Detector`] is a loaded checkpoint.
+//! - [`metrics`] computes metrics. [`calibration`] fits temperature, threshold and band on validation. [`bootstrap`] and
+//!   [`significance`] compute intervals and tests. [`measure`] combines them into the content of `metrics.json`.
+//! - [`explain`] chooses examples and draws their heat maps. [`robustness`] evaluates degraded images.
+//! - [`compare`] compares evaluations of several detectors. [`predict`] classifies single images.
 
 pub mod bootstrap;
 pub mod calibration;
@@ -14,7 +15,7 @@ mod error;
 mod evaluation;
 pub mod explain;
 mod inference;
-pub mod judge;
+pub mod measure;
 pub mod metrics;
 pub mod predict;
 pub mod robustness;

@@ -1,4 +1,4 @@
-//! The stage `evaluate`: checkpoints and shards to the folder `evaluate/` of a run.
+//! The stage `evaluate`: writes the folder `evaluate/` of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,15 +14,16 @@ use artifacts::{Checkpoint, Error as ArtifactError, Manifest, RunDir, Split, nam
 use model::device::Device;
 use serde_json::{Value, json};
 
+use crate::bootstrap::Resampling;
 use crate::config::Config;
 use crate::detector::{self, Detector};
-use crate::judge::{Fit, RunPlan, Scored, judge_run, over_runs};
+use crate::measure::{RunOptions, ScoredImages, ValidationFit, measure_run, over_runs};
 use crate::{Error, explain, inference, robustness};
 
-/// The nominal coverage of every interval.
+/// Nominal coverage of all intervals.
 const LEVEL: f64 = 0.95;
 
-/// The stage.
+/// The stage `evaluate`.
 #[derive(Debug)]
 pub struct Evaluate;
 
@@ -33,7 +34,7 @@ impl Stage for Evaluate {
 
     fn validate(config: &Config) -> Result<(), Failure> {
         config.validate().map_err(Failure::usage)?;
-        // Told now, and not when there is a checkpoint to judge.
+        // Checked here, because a checkpoint may exist only after hours of training.
         model::check_layer(&config.layer).map_err(|e| Failure::usage(format!("evaluate.layer: {e}")))
     }
 
@@ -53,9 +54,10 @@ impl Stage for Evaluate {
 
     fn inputs(run: &RunDir, config: &Config) -> Result<BTreeMap<String, Hash>, Failure> {
         let own = ShardSet::open(&run.ingest())?;
-        let judged = judged_set(run, config)?;
+        let evaluated = evaluated_set(run, config)?;
+        // Finished evaluations have these keys in their manifests; other names would make them stale.
         let mut inputs = BTreeMap::from([
-            (format!("judged {}", config.split), judged.digest(config.split)),
+            (format!("judged {}", config.split), evaluated.digest(config.split)),
             (format!("own {}", Split::Val), own.digest(Split::Val)),
         ]);
         for (index, checkpoint) in checkpoints(run, config)?.iter().enumerate() {
@@ -76,25 +78,25 @@ impl Stage for Evaluate {
             let surplus = surplus.display();
             progress::line(&format!("evaluate: `{surplus}` is left out, because train.runs does not include it"));
         }
-        let judged_set = judged_set(run, config)?;
-        let judged = judged_set.split(config.split)?;
-        let data = Data {
-            summary: ingest_summary(&judged_set)?,
-            ingest: judged_set.manifest().clone(),
-            seen: seen(run, config, &judged)?,
-            judged,
+        let set = evaluated_set(run, config)?;
+        let images = set.split(config.split)?;
+        let data = EvaluationData {
+            summary: ingest_summary(&set)?,
+            ingest: set.manifest().clone(),
+            seen: seen(run, config, &images)?,
+            images,
             validation: validation(run, config)?,
         };
         let writer = DirWriter::create(&target(run, config))?;
-        let metrics = judge_all(&data, &checkpoints(run, config)?, config, &device, writer.path())?;
-        let summary = summarise(&metrics);
+        let metrics = evaluate_checkpoints(&data, &checkpoints(run, config)?, config, &device, writer.path())?;
+        let summary = manifest_summary(&metrics);
         atomic::write_json(&writer.path().join(names::METRICS), &metrics)?;
         job.publish(writer, &device.to_string(), summary)?;
         Ok(())
     }
 }
 
-/// Whether a path lies in a folder, neither of which need be there.
+/// Whether a path is inside a folder. Neither has to exist.
 fn is_inside(path: &Path, dir: &Path) -> bool {
     match (std::path::absolute(path), std::path::absolute(dir)) {
         (Ok(path), Ok(dir)) => path.starts_with(dir),
@@ -102,17 +104,19 @@ fn is_inside(path: &Path, dir: &Path) -> bool {
     }
 }
 
-/// What is judged, and what the fit sees.
-struct Data {
+/// The images of an evaluation.
+struct EvaluationData {
     summary: IngestSummary,
-    /// How the judged images were made.
+    /// Manifest of the ingest that made the evaluated images.
     ingest: Manifest,
-    judged: Shards,
+    /// The evaluated split.
+    images: Shards,
+    /// The split that temperature, threshold and band are fitted on.
     validation: Option<Shards>,
     seen: Option<Seen>,
 }
 
-/// The folder that the result goes to: `evaluate`, or `evaluate-NAME` where a name is given or the data are not the run's own.
+/// The folder of the result: `evaluate`, or `evaluate-NAME` if a name is given or the data are not the run's own.
 fn target(run: &RunDir, config: &Config) -> PathBuf {
     match config.name.clone().or_else(|| config.data.as_deref().map(data_name)) {
         None => run.evaluate(),
@@ -120,30 +124,32 @@ fn target(run: &RunDir, config: &Config) -> PathBuf {
     }
 }
 
-/// What to call a folder of shards: its own name, or its parent's where it is a run's `ingest`.
+/// The name of a folder of shards: its own, or its parent's if it is the `ingest` of a run.
 fn data_name(dir: &Path) -> String {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     name(dir).filter(|own| own != names::INGEST).or_else(|| name(dir.parent()?)).unwrap_or_else(|| "data".to_owned())
 }
 
-fn judged_set(run: &RunDir, config: &Config) -> Result<ShardSet, ArtifactError> {
+/// The shards to evaluate: `data`, or the run's own.
+fn evaluated_set(run: &RunDir, config: &Config) -> Result<ShardSet, ArtifactError> {
     match &config.data {
         Some(dir) => ShardSet::open(dir),
         None => ShardSet::open(&run.ingest()),
     }
 }
 
-/// The validation split of the run's own data, unless it is itself what is judged: a fit on the judged images would
-/// flatter them.
+/// The validation split of the run's own data. `None` if it is the evaluated split, because scores of images that the
+/// threshold was fitted on would be too good.
 fn validation(run: &RunDir, config: &Config) -> Result<Option<Shards>, ArtifactError> {
     let own = ShardSet::open(&run.ingest())?;
-    // By content: --data may name the run's own shards.
-    let judges_itself = own.has(Split::Val) && judged_set(run, config)?.digest(config.split) == own.digest(Split::Val);
-    if judges_itself || !own.has(Split::Val) { Ok(None) } else { own.split(Split::Val).map(Some) }
+    // Compares content, because --data may name the run's own shards.
+    let evaluates_validation =
+        own.has(Split::Val) && evaluated_set(run, config)?.digest(config.split) == own.digest(Split::Val);
+    if evaluates_validation || !own.has(Split::Val) { Ok(None) } else { own.split(Split::Val).map(Some) }
 }
 
-/// How many of the judged images are in the run's own data, where they are not these themselves.
-fn seen(run: &RunDir, config: &Config, judged: &Shards) -> Result<Option<Seen>, ArtifactError> {
+/// Counts the evaluated images that are also in the run's own data. `None` if the run's own data are evaluated.
+fn seen(run: &RunDir, config: &Config, images: &Shards) -> Result<Option<Seen>, ArtifactError> {
     if config.data.is_none() {
         return Ok(None);
     }
@@ -152,17 +158,17 @@ fn seen(run: &RunDir, config: &Config, judged: &Shards) -> Result<Option<Seen>, 
         if !own.has(split) {
             return Ok(0);
         }
-        // What is looked at are names of files; whether pixels are whole does not matter.
+        // Opens the shards without checking their pixels: only the ids are read.
         let known: BTreeSet<[u8; 32]> =
             Shards::open(&run.ingest(), split)?.samples().iter().map(|sample| *sample.id.as_bytes()).collect();
-        Ok(judged.samples().iter().filter(|sample| known.contains(sample.id.as_bytes())).count() as u64)
+        Ok(images.samples().iter().filter(|sample| known.contains(sample.id.as_bytes())).count() as u64)
     };
     let seen = Seen { training: common(Split::Train)?, validation: common(Split::Val)? };
     if seen.training > 0 {
         progress::line(&format!(
-            "evaluate: warning: {} of {} images are among those the model was trained on; scores on them flatter it",
+            "evaluate: warning: {} of {} images are in the training split of this run; scores on them are too good",
             seen.training,
-            judged.len()
+            images.len()
         ));
     }
     Ok(Some(seen))
@@ -173,23 +179,23 @@ fn ingest_summary(set: &ShardSet) -> Result<IngestSummary, Failure> {
         .map_err(|e| Failure::input(format!("the ingest manifest has no readable summary ({e}); run ingest again")))
 }
 
-/// The checkpoints that are judged: one of each training run, or the one at a path.
+/// The checkpoints to evaluate: one of each training run, or the one at a path.
 fn checkpoints(run: &RunDir, config: &Config) -> Result<Vec<Checkpoint>, Failure> {
     let Some(of) = Checkpoint::by_name(&config.ckpt) else {
         return Ok(vec![Checkpoint::new(&config.ckpt)]);
     };
     let runs = run.complete_train_runs();
     if runs.is_empty() {
-        // Says what is missing and how to make it.
+        // Fails with advice on how to train.
         Manifest::require(&run.train_run(0), names::TRAIN)?;
     }
-    check_alike(&runs)?;
+    check_same_settings(&runs)?;
     Ok(runs.iter().map(|run| of(run)).collect())
 }
 
-/// Runs whose mean is given must differ in nothing but their seeds; an interrupted training of other settings may have made
-/// some of them anew and left others.
-fn check_alike(runs: &[PathBuf]) -> Result<(), Failure> {
+/// Checks that training runs differ only in their seeds, because their mean is computed. They can differ if training with
+/// new settings was interrupted.
+fn check_same_settings(runs: &[PathBuf]) -> Result<(), Failure> {
     let mut settings = Vec::new();
     for dir in runs {
         let Manifest { mut config, inputs, .. } = Manifest::require(dir, names::TRAIN)?;
@@ -201,15 +207,15 @@ fn check_alike(runs: &[PathBuf]) -> Result<(), Failure> {
     match settings.iter().position(|found| Some(found) != settings.first()) {
         None => Ok(()),
         Some(other) => Err(Failure::input(format!(
-            "`{}` and `{}` were trained with other settings or on other data, so that their mean means nothing; run `cargo \
-             xtask train` to its end first, or judge one of them with --ckpt PATH",
+            "`{}` and `{}` were trained with other settings or on other data, so their mean is meaningless; finish \
+             `cargo xtask train` first, or evaluate one of them with --ckpt PATH",
             runs[0].display(),
             runs[other].display()
         ))),
     }
 }
 
-/// What the judgement depends on of a checkpoint.
+/// Digest of the files of a checkpoint that the result depends on.
 fn digest_of(checkpoint: &Checkpoint) -> Result<Hash, ArtifactError> {
     detector::check_presence(checkpoint)?;
     let files = [checkpoint.weights(), checkpoint.model_config(), checkpoint.preprocessor_config()];
@@ -220,9 +226,9 @@ fn digest_of(checkpoint: &Checkpoint) -> Result<Hash, ArtifactError> {
     Ok(digest.finish())
 }
 
-/// Judges every checkpoint; writes the predictions of all of them and the explanations of the first into `dir`.
-fn judge_all(
-    data: &Data,
+/// Evaluates all checkpoints. Writes their predictions, and explanations and robustness of the first one, to `dir`.
+fn evaluate_checkpoints(
+    data: &EvaluationData,
     checkpoints: &[Checkpoint],
     config: &Config,
     device: &Device,
@@ -232,21 +238,21 @@ fn judge_all(
     let mut runs = Vec::new();
     for (index, checkpoint) in checkpoints.iter().enumerate() {
         let mut detector = Detector::open(checkpoint, device)?;
-        check_preparation(detector.preprocessing(), &data.ingest)?;
+        check_preprocessing(detector.preprocessing(), &data.ingest)?;
         detector.check_layer(&config.layer)?;
-        let (predictions, metrics) = judge_one(data, &mut detector, index, config)?;
+        let (predictions, metrics) = evaluate_checkpoint(data, &mut detector, index, config)?;
         if index == 0 && config.examples > 0 {
-            explain::write(&dir.join(names::EXPLANATIONS), &mut detector, &data.judged, &predictions, config)?;
+            explain::write(&dir.join(names::EXPLANATIONS), &mut detector, &data.images, &predictions, config)?;
         }
         if index == 0 && config.robustness {
-            let robustness = robustness::sweep(&mut detector, &data.judged, &predictions, &data.ingest, config)?;
+            let robustness = robustness::sweep(&mut detector, &data.images, &predictions, &data.ingest, config)?;
             atomic::write_json(&dir.join(Robustness::FILE), &robustness)?;
         }
         all_predictions.extend(predictions);
         runs.push(metrics);
     }
     predictions::write(&dir.join(names::PREDICTIONS), &all_predictions)?;
-    let first: &RunMetrics = runs.first().ok_or_else(|| Failure::input("there is no checkpoint to judge"))?;
+    let first: &RunMetrics = runs.first().ok_or_else(|| Failure::input("there is no checkpoint to evaluate"))?;
     Ok(Metrics {
         schema_version: Metrics::SCHEMA_VERSION,
         dataset: data.summary.source.clone(),
@@ -262,14 +268,14 @@ fn judge_all(
     })
 }
 
-/// Refuses images that were not made as the training images were. What the checkpoint does not say is not compared.
-fn check_preparation(trained: &PreprocessorConfig, ingest: &Manifest) -> Result<(), Error> {
-    let said = [
+/// Refuses images that were ingested in another way than the training images, as far as the checkpoint records it.
+fn check_preprocessing(trained: &PreprocessorConfig, ingest: &Manifest) -> Result<(), Error> {
+    let recorded = [
         ("filter", trained.filter.as_ref().map(|filter| json!(filter))),
         ("fit", trained.fit.as_ref().map(|fit| json!(fit))),
         ("reencode", Some(json!(trained.reencode))),
     ];
-    for (key, trained) in said.into_iter().filter_map(|(key, trained)| Some((key, trained?))) {
+    for (key, trained) in recorded.into_iter().filter_map(|(key, trained)| Some((key, trained?))) {
         let found = ingest.config[key].clone();
         if found != trained {
             return Err(Error::Preparation { key, found, trained });
@@ -278,8 +284,8 @@ fn check_preparation(trained: &PreprocessorConfig, ingest: &Manifest) -> Result<
     Ok(())
 }
 
-fn judge_one(
-    data: &Data,
+fn evaluate_checkpoint(
+    data: &EvaluationData,
     detector: &mut Detector,
     run: usize,
     config: &Config,
@@ -290,21 +296,22 @@ fn judge_one(
         Some(shards) => {
             let scores = inference::scores(detector, shards, config.batch, "evaluate: validation")?;
             let predictions = inference::predictions(shards, &scores, run, None);
-            Fit::new(&Scored::of(&predictions), config.band).map_err(score)?
+            ValidationFit::new(&ScoredImages::of(&predictions), config.band).map_err(score)?
         }
     };
-    let what = format!("evaluate: {}", config.split);
-    let scores = inference::scores(detector, &data.judged, config.batch, &what)?;
+    let label = format!("evaluate: {}", config.split);
+    let scores = inference::scores(detector, &data.images, config.batch, &label)?;
     let temperature = fit.as_ref().map(|fit| fit.temperature);
-    let predictions = inference::predictions(&data.judged, &scores, run, temperature);
-    let plan = RunPlan { run, resamples: config.resamples, seed: config.seed };
-    let mut metrics = judge_run(&predictions, fit.as_ref(), plan).map_err(score)?;
+    let predictions = inference::predictions(&data.images, &scores, run, temperature);
+    let resampling = Resampling { resamples: config.resamples, seed: config.seed };
+    let options = RunOptions { run, resampling };
+    let mut metrics = measure_run(&predictions, fit.as_ref(), options).map_err(score)?;
     metrics.weights = Some(detector.weights());
     Ok((predictions, metrics))
 }
 
-/// What the manifest says of the result.
-fn summarise(metrics: &Metrics) -> Value {
+/// The summary in the manifest.
+fn manifest_summary(metrics: &Metrics) -> Value {
     let Scores { n, accuracy, roc_auc, pr_auc, f1, .. } = &metrics.headline;
     json!({
         "dataset": metrics.dataset, "simulated": metrics.simulated, "split": metrics.split, "n": n,
@@ -317,12 +324,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_data_are_judged_beside_the_own() {
+    fn other_data_and_names_have_their_own_folders() {
         let run = RunDir::new("runs/demo");
         assert_eq!(target(&run, &Config::default()), Path::new("runs/demo/evaluate"));
-        let foreign = |dir: &str| target(&run, &Config { data: Some(dir.into()), ..Config::default() });
-        assert_eq!(foreign("runs/demo/data/faces/ingest"), Path::new("runs/demo/evaluate-faces"));
-        assert_eq!(foreign("shards"), Path::new("runs/demo/evaluate-shards"));
+        let of_data = |dir: &str| target(&run, &Config { data: Some(dir.into()), ..Config::default() });
+        assert_eq!(of_data("runs/demo/data/faces/ingest"), Path::new("runs/demo/evaluate-faces"));
+        assert_eq!(of_data("shards"), Path::new("runs/demo/evaluate-shards"));
         let named =
             |data: Option<PathBuf>| target(&run, &Config { data, name: Some("last".to_owned()), ..Config::default() });
         assert_eq!(named(None), Path::new("runs/demo/evaluate-last"));

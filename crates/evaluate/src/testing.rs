@@ -3,10 +3,9 @@
 use artifacts::Label;
 use artifacts::hash::Hash;
 use artifacts::predictions::Prediction;
+use artifacts::statistics::sigmoid;
 
-use crate::calibration::sigmoid;
-
-/// An image whose score and verdict follow from its margin, and its id from its path.
+/// A prediction whose P(fake) and verdict follow from `margin`, and whose id follows from `path`.
 pub(crate) fn prediction(path: &str, label: Label, generator: &str, margin: f32) -> Prediction {
     let p_fake = sigmoid(f64::from(margin));
     Prediction {
@@ -23,7 +22,7 @@ pub(crate) fn prediction(path: &str, label: Label, generator: &str, margin: f32)
     }
 }
 
-/// The margin that has this P(fake).
+/// The margin of a P(fake).
 pub(crate) fn margin(p_fake: f64) -> f32 {
     (p_fake / (1.0 - p_fake)).ln() as f32
 }

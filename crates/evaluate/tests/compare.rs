@@ -1,6 +1,6 @@
-//! `candling-compare` as people run it: several at once, and what the terminal says of the tests.
+//! Runs `candling-compare`: concurrent processes, and the output on the terminal.
 
-#![expect(clippy::unwrap_used, reason = "a run that cannot be set up is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
 
 mod support;
 
@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use artifacts::schema::Comparison;
 use support::{Run, read, succeed};
 
-/// Compares the run's two trainings, and the first again under another name, so that there are three pairs.
+/// Compares both training runs, and the first one again under another name: three pairs.
 fn command(run: &Run, out: &Path) -> Command {
     let dir = run.run_dir();
     let second = format!("{}:1", dir.path().display());
@@ -32,7 +32,7 @@ fn evaluated() -> (Run, PathBuf) {
 }
 
 #[test]
-fn one_at_a_time_compares_into_a_folder() {
+fn refuses_concurrent_comparison_into_same_folder() {
     let (run, out) = evaluated();
     let start = |_| command(&run, &out).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let children: Vec<_> = (0..4).map(start).collect();
@@ -52,9 +52,8 @@ fn one_at_a_time_compares_into_a_folder() {
     succeed(&command(&run, &out).output().unwrap());
 }
 
-/// The two p-values are told apart.
 #[test]
-fn the_terminal_names_the_tests_own_p_and_holms() {
+fn prints_single_and_corrected_p_values() {
     let (run, out) = evaluated();
     let output = command(&run, &out).output().unwrap();
     succeed(&output);
@@ -62,12 +61,12 @@ fn the_terminal_names_the_tests_own_p_and_holms() {
     let text = message(&output);
     for pair in &comparison.pairs {
         let test = pair.accuracy;
-        let said = format!("McNemar exact p = {:.4} ({:.4} after Holm's correction)", test.p, test.p_holm);
-        assert!(text.contains(&said), "{said}\n{text}");
+        let expected = format!("McNemar exact p = {:.4} ({:.4} after Holm's correction)", test.p, test.p_holm);
+        assert!(text.contains(&expected), "{expected}\n{text}");
         let test = pair.roc_auc.unwrap();
         if let Some((p, holm)) = test.p.zip(test.p_holm) {
-            let said = format!("DeLong p = {p:.4} ({holm:.4} after Holm's correction)");
-            assert!(text.contains(&said), "{said}\n{text}");
+            let expected = format!("DeLong p = {p:.4} ({holm:.4} after Holm's correction)");
+            assert!(text.contains(&expected), "{expected}\n{text}");
         }
     }
     let areas = comparison.pairs[0].roc_auc.unwrap();

@@ -1,7 +1,6 @@
-//! Checkpoints and evaluations that are missing, cut short, or not those their manifests describe: each is the input's fault,
-//! and said so.
+//! Missing, truncated and changed checkpoints and evaluations end with exit code 3 and a message with advice.
 
-#![expect(clippy::unwrap_used, reason = "a run that cannot be set up is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
 
 mod support;
 
@@ -26,17 +25,17 @@ fn predict(run: &Run, options: &[&str]) -> Output {
     run.predict(&[&[images.as_str()], options].concat()).1
 }
 
-/// Asserts that a program refused a file for its content, and said which and what to do.
-fn refused(output: &Output, file: &str, why: &str) {
+/// Asserts that a program ended with exit code 3 and a message that holds `file` and `text`.
+fn assert_bad_input(output: &Output, file: &str, text: &str) {
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{message}");
-    assert!(message.contains(file) && message.contains(why), "{message}");
+    assert!(message.contains(file) && message.contains(text), "{message}");
 }
 
 const CHANGED: &str = "not the file its manifest describes";
 
 #[test]
-fn a_changed_evaluation_is_refused() {
+fn rejects_changed_evaluation() {
     let run = Run::new();
     succeed(&run.evaluate(&["--set", "evaluate.examples=0"]));
     succeed(&compare(&run));
@@ -46,10 +45,10 @@ fn a_changed_evaluation_is_refused() {
 
     let at = whole.find("\"temperature\": ").unwrap() + "\"temperature\": ".len();
     fs::write(&path, format!("{}-{}", &whole[..at], &whole[at..])).unwrap();
-    refused(&predict(&run, &[]), names::METRICS, CHANGED);
-    refused(&compare(&run), names::METRICS, CHANGED);
+    assert_bad_input(&predict(&run, &[]), names::METRICS, CHANGED);
+    assert_bad_input(&compare(&run), names::METRICS, CHANGED);
 
-    // As a later Candling may have written it.
+    // Schema version 2, as a later version of Candling may write it.
     let later = whole.replacen("\"schema_version\": 1", "\"schema_version\": 2", 1);
     fs::write(&path, &later).unwrap();
     let manifest = Manifest::read(&dir).unwrap().unwrap();
@@ -57,8 +56,8 @@ fn a_changed_evaluation_is_refused() {
     let output = OutputFile { blake3: Hash::of(later.as_bytes()), bytes: later.len() as u64 };
     renewed.outputs.insert(names::METRICS.to_owned(), output);
     renewed.write(&dir).unwrap();
-    refused(&predict(&run, &[]), names::METRICS, "schema version 2");
-    refused(&compare(&run), names::METRICS, "schema version 2");
+    assert_bad_input(&predict(&run, &[]), names::METRICS, "schema version 2");
+    assert_bad_input(&compare(&run), names::METRICS, "schema version 2");
     fs::write(&path, &whole).unwrap();
     manifest.write(&dir).unwrap();
     succeed(&predict(&run, &[]));
@@ -67,7 +66,7 @@ fn a_changed_evaluation_is_refused() {
     let mut rows = predictions::read(&table).unwrap();
     rows[0].p_fake = 0.5;
     predictions::write(&table, &rows).unwrap();
-    refused(&compare(&run), names::PREDICTIONS, CHANGED);
+    assert_bad_input(&compare(&run), names::PREDICTIONS, CHANGED);
 }
 
 fn copy(from: &Checkpoint, to: &Path) {
@@ -79,7 +78,7 @@ fn copy(from: &Checkpoint, to: &Path) {
 }
 
 #[test]
-fn a_changed_checkpoint_is_refused_and_one_that_stands_alone_is_not() {
+fn rejects_changed_checkpoint_of_a_training_run_only() {
     let run = Run::new();
     let [best, other] = [0, 1].map(|number| Checkpoint::best(&run.run_dir().train_run(number)));
     let alone = run.dir.path().join("alone");
@@ -87,14 +86,14 @@ fn a_changed_checkpoint_is_refused_and_one_that_stands_alone_is_not() {
     let alone_text = alone.to_string_lossy().into_owned();
     succeed(&predict(&run, &["--ckpt", &alone_text]));
 
-    // Beside the manifest of some web application.
+    // Beside the `manifest.json` of a web application.
     let site = run.dir.path().join("site");
     copy(&best, &site.join("best"));
     fs::write(site.join(names::MANIFEST), r#"{"name": "a site", "icons": []}"#).unwrap();
     succeed(&predict(&run, &["--ckpt", &site.join("best").to_string_lossy()]));
-    // A training run's own, which is known by its history, must be whole.
+    // A folder with a training history is a training run, whose manifest must be readable.
     fs::write(site.join(names::HISTORY), "").unwrap();
-    refused(&predict(&run, &["--ckpt", &site.join("best").to_string_lossy()]), names::MANIFEST, "manifest");
+    assert_bad_input(&predict(&run, &["--ckpt", &site.join("best").to_string_lossy()]), names::MANIFEST, "manifest");
 
     let whole = fs::read(best.weights()).unwrap();
     let mut flipped = whole.clone();
@@ -102,40 +101,40 @@ fn a_changed_checkpoint_is_refused_and_one_that_stands_alone_is_not() {
     flipped[middle..middle + 16].iter_mut().for_each(|byte| *byte ^= 0xff);
     for changed in [flipped, fs::read(other.weights()).unwrap()] {
         fs::write(best.weights(), changed).unwrap();
-        refused(&predict(&run, &[]), names::WEIGHTS, CHANGED);
-        refused(&run.evaluate(&[]), names::WEIGHTS, CHANGED);
-        // By whatever way it is reached.
+        assert_bad_input(&predict(&run, &[]), names::WEIGHTS, CHANGED);
+        assert_bad_input(&run.evaluate(&[]), names::WEIGHTS, CHANGED);
+        // The same checkpoint by its path.
         let path = best.path().to_string_lossy().into_owned();
-        refused(&predict(&run, &["--ckpt", &path]), names::WEIGHTS, CHANGED);
+        assert_bad_input(&predict(&run, &["--ckpt", &path]), names::WEIGHTS, CHANGED);
     }
     fs::write(best.weights(), whole).unwrap();
     let config = fs::read_to_string(best.preprocessor_config()).unwrap();
     fs::write(best.preprocessor_config(), config.replacen("0.485", "0.5", 1)).unwrap();
-    refused(&predict(&run, &[]), names::PREPROCESSOR_CONFIG, CHANGED);
+    assert_bad_input(&predict(&run, &[]), names::PREPROCESSOR_CONFIG, CHANGED);
 
     fs::copy(other.weights(), Checkpoint::new(&alone).weights()).unwrap();
     succeed(&predict(&run, &["--ckpt", &alone_text]));
 }
 
 #[test]
-fn a_missing_or_cut_checkpoint_is_bad_input_and_told_with_advice() {
+fn rejects_missing_or_truncated_checkpoint_with_advice() {
     let run = Run::new();
     let nowhere = run.dir.path().join("nowhere").to_string_lossy().into_owned();
-    refused(&predict(&run, &["--ckpt", &nowhere]), "nowhere", "--ckpt");
-    // For a stage that is a setting, and refused before anything runs.
+    assert_bad_input(&predict(&run, &["--ckpt", &nowhere]), "nowhere", "--ckpt");
+    // The stage checks its configuration before it runs.
     let output = run.evaluate(&["--ckpt", &nowhere]);
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(3) && message.contains("evaluate.ckpt"), "{message}");
-    // What an earlier stage has yet to make is asked for when it is needed.
+    // Paths inside the run are checked only when they are needed, because an earlier stage makes them.
     let later = run.dir.path().join("later");
     for (key, path) in [("ckpt", "train/run-0/best"), ("data", "ingest")] {
         let set = format!("evaluate.{key}={}", later.join(path).display());
         let output = run.evaluate_in(&later, &["--plan", "--set", &set]);
         succeed(&output);
-        refused(&run.evaluate_in(&later, &["--set", &set]), "later", "cargo xtask ingest");
+        assert_bad_input(&run.evaluate_in(&later, &["--set", &set]), "later", "cargo xtask ingest");
     }
     let of_no_run = ["--run-dir", &nowhere, "x.png"].map(str::to_owned);
-    refused(&program(env!("CARGO_BIN_EXE_candling-predict"), &of_no_run), "nowhere", "--run-dir");
+    assert_bad_input(&program(env!("CARGO_BIN_EXE_candling-predict"), &of_no_run), "nowhere", "--run-dir");
 
     let alone = run.dir.path().join("alone");
     let best = Checkpoint::best(&run.run_dir().train_run(0));
@@ -145,8 +144,8 @@ fn a_missing_or_cut_checkpoint_is_bad_input_and_told_with_advice() {
         fs::write(checkpoint.weights(), &whole[..whole.len() / 2]).unwrap();
     }
     let alone = alone.to_string_lossy().into_owned();
-    refused(&predict(&run, &[]), names::WEIGHTS, "cargo xtask train");
-    refused(&run.evaluate(&[]), names::WEIGHTS, "cargo xtask train");
-    refused(&predict(&run, &["--ckpt", &alone]), "alone", "name another with --ckpt");
-    refused(&run.evaluate(&["--ckpt", &alone]), "alone", "name another with --ckpt");
+    assert_bad_input(&predict(&run, &[]), names::WEIGHTS, "cargo xtask train");
+    assert_bad_input(&run.evaluate(&[]), names::WEIGHTS, "cargo xtask train");
+    assert_bad_input(&predict(&run, &["--ckpt", &alone]), "alone", "name another with --ckpt");
+    assert_bad_input(&run.evaluate(&["--ckpt", &alone]), "alone", "name another with --ckpt");
 }

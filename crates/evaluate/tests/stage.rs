@@ -1,6 +1,6 @@
-//! The stage and the tools as people run them, on a small made-up run with an untrained network.
+//! Runs the stage and the tools on a small synthetic run with an untrained network.
 
-#![expect(clippy::unwrap_used, reason = "a run that cannot be set up is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
 
 mod support;
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 use support::{Run, program, read, succeed};
 
 #[test]
-fn a_run_is_judged_explained_compared_and_predicted() {
+fn evaluates_explains_compares_and_predicts() {
     let run = Run::new();
     succeed(&run.evaluate(&["--robustness", "--set", "evaluate.robustness_images=6"]));
     let folder = run.run_dir().evaluate();
@@ -43,7 +43,7 @@ fn check_metrics(metrics: &Metrics, folder: &Path) {
     let fitted = metrics.runs[0].fitted.as_ref().unwrap();
     assert_eq!(fitted.fitted_on, 12);
     assert!(fitted.inconclusive.low <= fitted.scores.threshold && fitted.scores.threshold <= fitted.inconclusive.high);
-    // The temperature changes no order.
+    // The temperature keeps the order.
     assert_eq!(fitted.scores.roc_auc, metrics.headline.roc_auc);
     let brier = metrics.headline.brier.unwrap();
     let interval = metrics.intervals["brier"];
@@ -75,7 +75,7 @@ fn check_robustness(robustness: &Robustness) {
         assert_eq!(point.scores.n, 6);
     }
     assert!(robustness.left_out.is_empty(), "{:?}", robustness.left_out);
-    // The list of flips and the counts are of the same verdicts.
+    // The list of flips agrees with the counts.
     for curve in &robustness.curves {
         for point in &curve.points {
             let listed = |from: Label| {
@@ -99,13 +99,13 @@ fn check_comparison(run: &Run) {
     let arguments = [given.as_str(), &second, "--out", &out_text, "--resamples", "50"].map(str::to_owned);
     succeed(&program(env!("CARGO_BIN_EXE_candling-compare"), &arguments));
     let comparison: Comparison = read(&out.join(Comparison::FILE));
-    assert_eq!((comparison.images, comparison.entrants.len(), comparison.pairs.len()), (12, 2, 1));
+    assert_eq!((comparison.images, comparison.detectors.len(), comparison.pairs.len()), (12, 2, 1));
     let pair = &comparison.pairs[0];
-    let areas = [0, 1].map(|index| comparison.entrants[index].scores.roc_auc.unwrap());
+    let areas = [0, 1].map(|index| comparison.detectors[index].scores.roc_auc.unwrap());
     assert!((pair.roc_auc.unwrap().difference - (areas[0] - areas[1])).abs() < 1e-12);
     assert_eq!(pair.differences[0].value, Some(areas[0] - areas[1]));
-    for entrant in &comparison.entrants {
-        assert!(entrant.intervals.contains_key("brier") && entrant.roc.len() > 2);
+    for detector in &comparison.detectors {
+        assert!(detector.intervals.contains_key("brier") && detector.roc.len() > 2);
     }
     assert_eq!(comparison.disagreeing, comparison.disagreements.len() as u64);
     for image in &comparison.disagreements {
@@ -114,7 +114,7 @@ fn check_comparison(run: &Run) {
 }
 
 fn check_predictions(run: &Run, folder: &Path) {
-    let judged = predictions::read(&folder.join(names::PREDICTIONS)).unwrap();
+    let predictions = predictions::read(&folder.join(names::PREDICTIONS)).unwrap();
     let metrics: Metrics = read(&folder.join(names::METRICS));
     let band = metrics.runs[0].fitted.as_ref().unwrap().inconclusive;
     let source = run.source().join("test");
@@ -132,7 +132,7 @@ fn check_predictions(run: &Run, folder: &Path) {
     assert!(broken.iter().all(|row| row["verdict"].is_null() && row["p_fake"].is_null()));
     for row in good {
         let file = row["file"].as_str().unwrap();
-        let expected = judged.iter().find(|judged| judged.run == 0 && judged.id.to_string() == file).unwrap();
+        let expected = predictions.iter().find(|row| row.run == 0 && row.id.to_string() == file).unwrap();
         assert_eq!(row["p_fake"].as_f64().unwrap().to_bits(), expected.p_fake.to_bits(), "{row}");
         let calibrated = expected.p_fake_calibrated.unwrap();
         assert_eq!(row["p_fake_calibrated"].as_f64().unwrap().to_bits(), calibrated.to_bits(), "{row}");
@@ -147,7 +147,7 @@ fn check_predictions(run: &Run, folder: &Path) {
 }
 
 #[test]
-fn runs_of_other_settings_have_no_mean() {
+fn rejects_training_runs_with_different_settings() {
     let run = Run::new();
     let dir = run.run_dir().train_run(1);
     let mut manifest = Manifest::require(&dir, names::TRAIN).unwrap();
@@ -157,12 +157,15 @@ fn runs_of_other_settings_have_no_mean() {
     manifest.config = serde_json::json!({ "seed": 7, "epochs": 3 });
     manifest.write(&dir).unwrap();
     let output = run.evaluate(&[]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(3) && said.contains("run-1") && said.contains("other settings"), "{said}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(3) && message.contains("run-1") && message.contains("other settings"),
+        "{message}"
+    );
 }
 
 #[test]
-fn mistakes_are_told_apart_by_their_exit_codes() {
+fn exit_codes_distinguish_usage_from_input() {
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().to_string_lossy().into_owned();
     let evaluate = |arguments: &[&str]| {

@@ -81,14 +81,14 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Creates a client that trusts Mozilla's certificate authorities. It uses the proxies that environment variables of the
-    /// process name (`HTTPS_PROXY`, `NO_PROXY` …).
+    /// Creates a client that trusts Mozilla's certificate authorities. It uses the proxies that environment variables
+    /// of the process name (`HTTPS_PROXY`, `NO_PROXY` …).
     pub fn new(retry: RetryPolicy) -> Client {
         Client::with_roots(RootCerts::WebPki, retry)
     }
 
-    /// Creates a client that trusts the certificate authorities in the file `SSL_CERT_FILE`, if that variable is set. It is
-    /// needed behind a proxy that decrypts traffic.
+    /// Creates a client that trusts the certificate authorities in the file `SSL_CERT_FILE`, if that variable is set.
+    /// It is needed behind a proxy that decrypts traffic.
     ///
     /// # Errors
     /// The file cannot be read, or holds no certificates.
@@ -165,13 +165,14 @@ impl Client {
         }
     }
 
-    /// Waits before the next attempt and notifies the observer, or returns `error` if there should be no further attempt.
+    /// Waits before the next attempt and notifies the observer, or returns `error` if there should be no further
+    /// attempt.
     pub(crate) fn wait_or_give_up(&self, attempts: &mut crate::retry::Attempts<'_>, error: Error) -> Result<()> {
         attempts.wait_or_give_up(error, |error, wait| self.notify(&Event::Retrying { error, wait }))
     }
 
-    /// Sends a request and follows redirects. The response has a successful status, or is a redirect to another origin that
-    /// `redirects` does not follow.
+    /// Sends a request and follows redirects. The response has a successful status, or is a redirect to another origin
+    /// that `redirects` does not follow.
     fn send(&self, method: Method, request: &Request, range: ByteRange<'_>, redirects: Redirects) -> Result<Response> {
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {

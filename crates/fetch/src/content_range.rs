@@ -9,7 +9,8 @@ pub(crate) struct ContentRange {
 }
 
 impl ContentRange {
-    /// Parses `bytes 0-9/100` or `bytes 0-9/*`. Returns `None` for anything else, and if the numbers contradict each other.
+    /// Parses `bytes 0-9/100` or `bytes 0-9/*`. Returns `None` for anything else, and if the numbers contradict each
+    /// other.
     pub(crate) fn parse(text: &str) -> Option<ContentRange> {
         let (unit, rest) = text.trim().split_once(' ')?;
         let (range, total) = rest.trim().split_once('/')?;

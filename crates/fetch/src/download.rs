@@ -28,21 +28,23 @@ pub struct ExpectedFile {
 pub struct DownloadedFile {
     /// Size in bytes.
     pub bytes: u64,
-    /// The checksum that the file was verified against. `None` if the service published none, or the file existed already.
+    /// The checksum that the file was verified against. `None` if the service published none, or the file existed
+    /// already.
     pub verified: Option<Checksum>,
 }
 
 impl Client {
     /// Downloads a file to `target`. Does nothing if `target` exists.
     ///
-    /// The file is written to `target` with `.part` appended until it is complete and verified. If the process is killed or
-    /// gives up, the partial file stays, and the next call resumes it. Resuming sends `Range` and `If-Range`, and appends only
-    /// if the `Content-Range` of the response confirms that it holds exactly the missing bytes of the same file; otherwise the
-    /// download starts from the beginning. If another process is downloading to the same target, this call waits for it.
+    /// The file is written to `target` with `.part` appended until it is complete and verified. If the process is
+    /// killed or gives up, the partial file stays, and the next call resumes it. Resuming sends `Range` and `If-Range`,
+    /// and appends only if the `Content-Range` of the response confirms that it holds exactly the missing bytes of the
+    /// same file; otherwise the download starts from the beginning. If another process is downloading to the same
+    /// target, this call waits for it.
     ///
     /// # Errors
-    /// A file with a wrong checksum is removed. If it was put together from several responses, it is first downloaded once
-    /// more in one piece.
+    /// A file with a wrong checksum is removed. If it was put together from several responses, it is first downloaded
+    /// once more in one piece.
     pub fn download(&self, request: &Request, target: &Path, expected: &ExpectedFile) -> Result<DownloadedFile> {
         let mut part = match PartialFile::open(target, || self.notify(&Event::WaitingForOtherProcess))? {
             Opened::Partial(part) => part,
@@ -223,14 +225,15 @@ fn check_size(head: &ResponseHead, remote: &RemoteFile, expected: &ExpectedFile)
     Ok(())
 }
 
-/// Returns the validator for `If-Range`: a strong entity tag (RFC 9110, section 13.1.5), or else the date of the last change.
+/// Returns the validator for `If-Range`: a strong entity tag (RFC 9110, section 13.1.5), or else the date of the last
+/// change.
 fn validator(head: &ResponseHead) -> Option<String> {
     let strong = head.get(ETAG.as_str()).map(str::trim).filter(|tag| tag.starts_with('"'));
     strong.or_else(|| head.get(LAST_MODIFIED.as_str())).map(str::to_owned)
 }
 
-/// Checks that a partial response holds exactly the missing bytes of the partial file, and that the file on the server has
-/// not changed.
+/// Checks that a partial response holds exactly the missing bytes of the partial file, and that the file on the server
+/// has not changed.
 fn check_continuation(head: &ResponseHead, part: &PartialFile, now: &RemoteFile) -> Result<(), String> {
     let range = head.range().ok_or("the server sent a range without a valid Content-Range")?;
     let Some(before) = part.remote() else { return Err("the partial file has no description".into()) };

@@ -1,16 +1,16 @@
-//! Verified, resumable downloads over HTTP, used by the clients of Kaggle (`sources::kaggle`) and of the Hugging Face hub
-//! (`model::weights::hub`).
+//! Verified, resumable downloads over HTTP, used by the clients of Kaggle (`sources::kaggle`) and of the Hugging Face
+//! hub (`model::weights::hub`).
 //!
 //! # Guarantees
 //! - **Atomic.** A download is written to `NAME.part` beside its target, and renamed to `NAME` when it is complete and
 //!   verified. A file with the name of the target is always complete, also after the process was killed.
-//! - **Resumed.** An interrupted download continues where it stopped, in the same process or a later one, with an HTTP range
-//!   request. It continues only if the server confirms that the file has not changed; otherwise it starts from the beginning
-//!   ([`Client::download`]).
-//! - **Verified.** The file on disk is read back and compared with the checksum that the service publishes. A file with a
-//!   wrong checksum is removed.
-//! - **Confined.** A download writes in the folder of its target only. A symbolic link at the name of a temporary file is
-//!   removed and not followed.
+//! - **Resumed.** An interrupted download continues where it stopped, in the same process or a later one, with an HTTP
+//!   range request. It continues only if the server confirms that the file has not changed; otherwise it starts from
+//!   the beginning ([`Client::download`]).
+//! - **Verified.** The file on disk is read back and compared with the checksum that the service publishes. A file with
+//!   a wrong checksum is removed.
+//! - **Confined.** A download writes in the folder of its target only. A symbolic link at the name of a temporary file
+//!   is removed and not followed.
 //! - **Credentials stay with their host.** A redirect to another scheme, host or port is followed without credentials
 //!   ([`Authorization`]), and a redirect from `https` to `http` is refused. No error, event or `Debug` form shows
 //!   credentials or the query of a URL ([`Url`]), which may hold a signature.

@@ -22,8 +22,8 @@ pub(crate) struct RemoteFile {
 
 /// An open partial file, locked against other processes.
 ///
-/// The lock is on the partial file itself. The system releases it when the process ends, so that a killed process leaves no
-/// stale lock.
+/// The lock is on the partial file itself. The system releases it when the process ends, so that a killed process
+/// leaves no stale lock.
 #[derive(Debug)]
 pub(crate) struct PartialFile {
     target: PathBuf,
@@ -56,8 +56,8 @@ impl PartialFile {
         let mut file = open.map_err(artifacts::Error::io("open", &path))?;
         lock(&file, on_wait).map_err(artifacts::Error::io("lock", &path))?;
         if target.is_file() {
-            // The process that held the lock has completed the download. The file just opened has become the target, or is a
-            // new, empty one.
+            // The process that held the lock has completed the download. The file just opened has become the target, or
+            // is a new, empty one.
             atomic::remove_file(&path)?;
             return Ok(Opened::Complete);
         }
@@ -112,8 +112,8 @@ impl PartialFile {
 
     /// Empties the partial file and removes its description.
     pub(crate) fn clear(&mut self) -> Result<()> {
-        // Remove the description first. If the process is killed in between, the next one finds bytes without a description,
-        // and drops them.
+        // Remove the description first. If the process is killed in between, the next one finds bytes without a
+        // description, and drops them.
         atomic::remove_file(&self.description_path())?;
         self.remote = None;
         self.file.set_len(0).and_then(|()| self.file.rewind()).map_err(artifacts::Error::io("empty", &self.path))?;
@@ -158,7 +158,8 @@ fn description_path(path: &Path) -> PathBuf {
     atomic::sibling(path, "json")
 }
 
-/// Locks the file. If another process holds the lock, calls `on_wait` and waits. Does nothing on a file system without locks.
+/// Locks the file. If another process holds the lock, calls `on_wait` and waits. Does nothing on a file system without
+/// locks.
 fn lock(file: &File, on_wait: impl FnOnce()) -> io::Result<()> {
     let locked = match file.try_lock() {
         Ok(()) => Ok(()),

@@ -90,7 +90,8 @@ pub(crate) fn check(mut response: Response) -> Result<Response> {
     }
 }
 
-/// The error message of the server: the hub sends it in a header, Kaggle in a field of a JSON body. HTML pages are ignored.
+/// The error message of the server: the hub sends it in a header, Kaggle in a field of a JSON body. HTML pages are
+/// ignored.
 fn server_message(head: &ResponseHead, body: &mut Body) -> Option<String> {
     let from_header = head.get("x-error-message").map(str::to_owned);
     let text = from_header.or_else(|| {

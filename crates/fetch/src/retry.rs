@@ -10,8 +10,8 @@ use crate::{Error, Result};
 
 /// The number of attempts, and the waits between them.
 ///
-/// The wait doubles from `first_wait` to `max_wait`. Half of it is random, so that clients that failed at the same moment do
-/// not retry at the same moment. A `Retry-After` header of the server replaces the wait.
+/// The wait doubles from `first_wait` to `max_wait`. Half of it is random, so that clients that failed at the same
+/// moment do not retry at the same moment. A `Retry-After` header of the server replaces the wait.
 #[derive(Clone)]
 pub struct RetryPolicy {
     /// The number of attempts in a row that may fail, including the first.
@@ -99,8 +99,8 @@ impl Attempts<'_> {
     }
 }
 
-/// Returns a random number, from the random seed of the standard library's hashers. Only the length of a wait depends on it, so
-/// that it need not be reproducible.
+/// Returns a random number, from the random seed of the standard library's hashers. Only the length of a wait depends
+/// on it, so that it need not be reproducible.
 fn random() -> u64 {
     RandomState::new().hash_one(0_u8)
 }

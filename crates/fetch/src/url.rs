@@ -9,8 +9,8 @@ use crate::{Error, Result};
 
 /// An absolute `http` or `https` URL.
 ///
-/// The `Display` and `Debug` forms omit the query: storage services redirect to URLs whose query is a signature that lets
-/// anyone read the file.
+/// The `Display` and `Debug` forms omit the query: storage services redirect to URLs whose query is a signature that
+/// lets anyone read the file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     secure: bool,

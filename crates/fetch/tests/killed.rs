@@ -1,5 +1,5 @@
-//! Kills a downloading process at many moments, and checks that the target is never incomplete and that the next process
-//! resumes.
+//! Kills a downloading process at many moments, and checks that the target is never incomplete and that the next
+//! process resumes.
 
 use std::fs;
 use std::path::PathBuf;

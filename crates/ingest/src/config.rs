@@ -192,7 +192,7 @@ impl Config {
         Some(splits.filter(|(_, images)| *images > 0).collect())
     }
 
-    /// The keys that say which source to open.
+    /// The keys that select the source.
     pub fn source_config(&self) -> SourceConfig {
         SourceConfig {
             source: self.source.clone(),
@@ -203,7 +203,7 @@ impl Config {
         }
     }
 
-    /// The keys that say how files become pixels.
+    /// The keys that determine how files become pixels.
     pub fn recipe(&self) -> Recipe {
         let &Config { size, filter, fit, reencode, max_pixels, .. } = self;
         Recipe { size, filter, fit, reencode, max_pixels }

@@ -84,7 +84,7 @@ pub(crate) fn select(mut candidates: Vec<Candidate>, config: &Config) -> Selecti
         candidates.iter_mut().for_each(|candidate| candidate.split = config.split);
     }
     let mut selection = Selection::default();
-    let unique = without_copies(candidates, &mut selection);
+    let unique = remove_duplicates(candidates, &mut selection);
     (selection.used, selection.made_splits) = assign_splits(&unique, config);
     apply_limit(&mut selection.used, &mut selection.duplicates, config);
     selection.duplicates.sort_unstable_by_key(|duplicate| duplicate.index);
@@ -93,18 +93,18 @@ pub(crate) fn select(mut candidates: Vec<Candidate>, config: &Config) -> Selecti
 }
 
 /// Returns one of each set of files with the same bytes, and none if their labels differ.
-fn without_copies(mut candidates: Vec<Candidate>, selection: &mut Selection) -> Vec<Candidate> {
+fn remove_duplicates(mut candidates: Vec<Candidate>, selection: &mut Selection) -> Vec<Candidate> {
     candidates.sort_by_key(|candidate| (*candidate.key.as_bytes(), Reverse(candidate.split()), candidate.index));
     let mut unique = Vec::with_capacity(candidates.len());
-    for copies in candidates.chunk_by(|a, b| a.key == b.key) {
-        let first = &copies[0];
-        match copies.iter().find(|copy| copy.label != first.label) {
+    for equal in candidates.chunk_by(|a, b| a.key == b.key) {
+        let first = &equal[0];
+        match equal.iter().find(|other| other.label != first.label) {
             None => {
-                selection.duplicates.extend(copies[1..].iter().map(|copy| copy.duplicate_of(first)));
+                selection.duplicates.extend(equal[1..].iter().map(|file| file.duplicate_of(first)));
                 unique.push(first.clone());
             }
             Some(other) => selection.conflicts.extend(
-                copies.iter().map(|copy| copy.duplicate_of(if copy.label == first.label { other } else { first })),
+                equal.iter().map(|file| file.duplicate_of(if file.label == first.label { other } else { first })),
             ),
         }
     }

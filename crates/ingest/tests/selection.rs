@@ -68,15 +68,15 @@ fn fails_with_too_many_unusable_files_before_the_second_pass_is_repeated() {
 fn warns_of_an_unexpected_number_of_images_of_the_expected_data_set() {
     let place = Workplace::new();
     place.add_splits(&["train"], 10);
-    let said = |run: &str, dataset: &str, train: u32| {
+    let messages = |run: &str, dataset: &str, train: u32| {
         let expected = format!("expected={{dataset='{dataset}', train={train}}}");
         place.ingest(run, &place.path("data"), &[&expected]).done().message()
     };
     let data = place.path("data").to_string_lossy().into_owned();
     let warning = "the source has 20 images, but ingest.expected states 21";
-    assert!(said("other", &data, 21).contains(warning));
-    assert!(!said("equal", &data, 20).contains("ingest.expected"));
-    assert!(!said("foreign", "kaggle:a/b", 21).contains("ingest.expected"));
+    assert!(messages("other", &data, 21).contains(warning));
+    assert!(!messages("equal", &data, 20).contains("ingest.expected"));
+    assert!(!messages("foreign", "kaggle:a/b", 21).contains("ingest.expected"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Simulated sets: reproducible from the seed, and without shortcuts.
 
-#![expect(clippy::unwrap_used, reason = "a picture that cannot be made is a failed test")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use artifacts::roc_auc;
 use artifacts::schema::Verdict;

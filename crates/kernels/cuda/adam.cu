@@ -1,16 +1,17 @@
-// Adam (Kingma and Ba, arXiv 1412.6980) over all parameters in one launch, with torch.optim.Adam's arithmetic.
+// Adam (Kingma and Ba, arXiv 1412.6980) for all parameters in one launch, with the arithmetic of torch.optim.Adam.
 //
-// The masters, moments and gradients are flat, the convolutions' weights first: their gradients come from cuDNN as T and
-// their working copies are T; everything behind them has f32 gradients and no copy.
+// The f32 master parameters and the moments are flat buffers in which the weights of convolutions come first. cuDNN
+// computes the gradients of those in T, and reads working copies of them in T. The other parameters have f32 gradients
+// and no copies.
 #include "element.cuh"
 
-// The constants of one step, rounded on the host where PyTorch rounds them.
+// The constants of one step, which the host rounds as PyTorch does. `AdamStep` in adam.rs has the same layout.
 struct AdamStep {
     float beta1, beta2, one_minus_beta1, one_minus_beta2, step_size, root_correction, eps;
 };
 
-// `len` and `convolution_len` divide by 8; `copies` is null where T is f32 and the masters are the working copies. One
-// thread per 8 parameters.
+// `len` and `convolution_len` are multiples of 8. `copies` is null if T is f32, because cuDNN reads the masters then.
+// One thread per 8 parameters.
 template <typename T>
 __device__ inline void adam(float* masters, T* copies, float* means, float* squares, const T* convolution_gradients,
                             const float* gradients, int64_t len, int64_t convolution_len, AdamStep step) {
@@ -22,7 +23,8 @@ __device__ inline void adam(float* masters, T* copies, float* means, float* squa
     float g[SIZE];
 #pragma unroll
     for (int i = 0; i < SIZE; i += HALF) {
-        const float4 from = convolution ? float4{} : *reinterpret_cast<const float4*>(gradients + at - convolution_len + i);
+        const float* other = gradients + at - convolution_len + i;
+        const float4 from = convolution ? float4{} : *reinterpret_cast<const float4*>(other);
         g[i] = from.x, g[i + 1] = from.y, g[i + 2] = from.z, g[i + 3] = from.w;
     }
     if (convolution) {
@@ -58,8 +60,8 @@ __device__ inline void adam(float* masters, T* copies, float* means, float* squa
     }
 }
 
-#define ADAM(T)                                                                                                        \
+#define ADAM_PARAMETERS(T)                                                                                             \
     (float* masters, T* copies, float* means, float* squares, const T* convolution_gradients, const float* gradients,  \
      int64_t len, int64_t convolution_len, AdamStep step)
-KERNEL(adam, ADAM,
+KERNEL(adam, ADAM_PARAMETERS,
        (masters, copies, means, squares, convolution_gradients, gradients, len, convolution_len, step))

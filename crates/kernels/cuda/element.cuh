@@ -1,8 +1,10 @@
-// What every kernel shares: the two element types, 16-byte access along the channels, and how a block covers a tensor.
+// Shared by all kernels: the two element types, 16-byte loads and stores along the channels, and the mapping of threads
+// to elements.
 //
 // Tensors are [rows, channels] with rows = images x height x width (N,H,W,C), and channels a multiple of 8.
-// A thread owns one pack of neighbouring channels and walks down the rows, so that per-channel coefficients stay in
-// registers and a warp reads whole cache lines. Sums are taken in a fixed order: no atomics, the same bits every time.
+// A thread computes one pack of neighbouring channels for several rows, so that per-channel coefficients stay in
+// registers and a warp reads whole cache lines. Sums are added in a fixed order without atomics, so that results are
+// deterministic.
 #pragma once
 
 #include <cstdint>
@@ -11,20 +13,20 @@
 #include <cuda_bf16.h>
 using bf16 = __nv_bfloat16;
 #else
-#include "emulation.h" // tests/kernels: the same source as C++ on the processor
+#include "emulation.h" // compiles the same source as C++ for the processor, for tests
 #endif
 
 constexpr int THREADS = 256;
-// Blocks that a multiprocessor is to hold at a time. Without such an aim the compiler saves registers and puts each
-// load right before what needs it, so that a thread waits for one after the other.
-constexpr int BLOCKS = 3;
+// Resident blocks per multiprocessor, for __launch_bounds__. Without it the compiler saves registers by placing each
+// load right before its use, so that a thread waits for one load after the other.
+constexpr int BLOCKS_PER_MULTIPROCESSOR = 3;
 
 __device__ inline float widen(float value) { return value; }
 __device__ inline float widen(bf16 value) { return __bfloat162float(value); }
 __device__ inline void narrow(float value, float& to) { to = value; }
 __device__ inline void narrow(float value, bf16& to) { to = __float2bfloat16_rn(value); }
 
-// What a value is after it has been stored as T.
+// Rounds a value to T.
 template <typename T>
 __device__ inline float rounded(float value) {
     T stored;
@@ -32,7 +34,7 @@ __device__ inline float rounded(float value) {
     return widen(stored);
 }
 
-// 16 bytes: 4 floats or 8 bf16.
+// 16 bytes of neighbouring channels: 4 floats or 8 bf16.
 template <typename T>
 struct alignas(16) Pack {
     static constexpr int SIZE = 16 / sizeof(T);
@@ -63,7 +65,8 @@ __device__ inline void store(const float (&from)[Pack<T>::SIZE], T* to) {
     *reinterpret_cast<Pack<T>*>(to) = pack;
 }
 
-// Per-channel floats for the channels of one pack; as channels are, they are aligned to 16 bytes.
+// Loads per-channel floats for the channels of one pack. They are aligned to 16 bytes, because channels are a multiple
+// of 8.
 template <int SIZE>
 __device__ inline void load_coefficients(const float* from, float (&to)[SIZE]) {
     constexpr int STEP = Pack<float>::SIZE;
@@ -71,18 +74,18 @@ __device__ inline void load_coefficients(const float* from, float (&to)[SIZE]) {
     for (int i = 0; i < SIZE; i += STEP) load(from + i, *reinterpret_cast<float(*)[STEP]>(to + i));
 }
 
-// A thread's place in a block of THREADS that covers `width` packs of each of `lanes` rows at a time.
-// Blocks along x take turns down the rows, blocks along y stand side by side along the channels.
+// The elements that a thread computes. A block of THREADS covers `width` packs of each of `lanes` rows at a time.
+// Blocks along x divide the rows, blocks along y the channels.
 template <typename T>
-struct Place {
+struct ThreadPosition {
     int width;   // packs of a row that the block covers
     int lanes;   // rows that the block covers at a time
     int column;  // the thread's pack within the block
     int lane;    // the thread's row within the block
     int channel; // the first channel of the thread's pack
-    bool active; // whether there is work for the thread
+    bool active; // false for threads beyond the last row or channel of the block
 
-    __device__ explicit Place(int channels) {
+    __device__ explicit ThreadPosition(int channels) {
         const int packs = channels / Pack<T>::SIZE;
         width = packs < THREADS ? packs : THREADS;
         lanes = THREADS / width;
@@ -93,16 +96,17 @@ struct Place {
     }
 };
 
-// Walks down the rows from the element `at`, `step` elements at a time: fetch(k, at) asks memory for what use(k, at)
-// computes with, and keeps it under k. AHEAD rows are asked for before the first is used, because a thread that waits for
-// each by itself leaves the memory idle, and a compiler puts no load before a store that might be to the same place.
-template <int AHEAD, typename Fetch, typename Use>
-__device__ inline void walk(int64_t at, int64_t end, int64_t step, Fetch fetch, Use use) {
-    for (; at + (AHEAD - 1) * step < end; at += AHEAD * step) {
+// Calls fetch(k, at) and then use(k, at) for the elements `at`, `at + step`, ... before `end`. fetch loads the operands
+// of a row into register slot k, and use computes with them. PREFETCH rows are fetched before the first is used, so
+// that their loads are in flight together. The compiler cannot move the loads itself, because it must assume that a
+// store in `use` changes the operands of the next row.
+template <int PREFETCH, typename Fetch, typename Use>
+__device__ inline void for_each_row(int64_t at, int64_t end, int64_t step, Fetch fetch, Use use) {
+    for (; at + (PREFETCH - 1) * step < end; at += PREFETCH * step) {
 #pragma unroll
-        for (int k = 0; k < AHEAD; ++k) fetch(k, at + k * step);
+        for (int k = 0; k < PREFETCH; ++k) fetch(k, at + k * step);
 #pragma unroll
-        for (int k = 0; k < AHEAD; ++k) use(k, at + k * step);
+        for (int k = 0; k < PREFETCH; ++k) use(k, at + k * step);
     }
     for (; at < end; at += step) {
         fetch(0, at);
@@ -110,7 +114,7 @@ __device__ inline void walk(int64_t at, int64_t end, int64_t step, Fetch fetch, 
     }
 }
 
-// The sum of `value` over the threads of a block, in a fixed order, for all of them. `shared` holds THREADS values.
+// Returns the sum of `value` over all threads of a block, added in a fixed order. `shared` has room for THREADS values.
 template <typename T>
 __device__ inline T block_sum(T value, T* shared) {
     shared[threadIdx.x] = value;
@@ -124,16 +128,17 @@ __device__ inline T block_sum(T value, T* shared) {
     return total;
 }
 
-// Makes a kernel known to the emulation; the driver finds kernels by their names.
+// Registers a kernel with the emulation. The driver finds kernels by name without it.
 #ifdef __CUDACC__
 #define EXPORT(name)
 #endif
 
-// Defines `name_f32` and `name_bf16`, the kernels that the host finds by name, from the template `name`.
-#define KERNEL(name, parameters, arguments) KERNEL_OF(BLOCKS, name, parameters, arguments)
-// The same for a kernel whose threads need registers for more than BLOCKS leaves them.
-#define LARGE_KERNEL(name, parameters, arguments) KERNEL_OF(BLOCKS - 1, name, parameters, arguments)
-#define KERNEL_OF(blocks, name, parameters, arguments)                                                                 \
+// Defines the kernels `name_f32` and `name_bf16` from the function template `name`.
+#define KERNEL(name, parameters, arguments) DEFINE_KERNELS(BLOCKS_PER_MULTIPROCESSOR, name, parameters, arguments)
+// The same for a kernel that needs more registers per thread, and so leaves room for fewer blocks.
+#define LARGE_KERNEL(name, parameters, arguments)                                                                      \
+    DEFINE_KERNELS(BLOCKS_PER_MULTIPROCESSOR - 1, name, parameters, arguments)
+#define DEFINE_KERNELS(blocks, name, parameters, arguments)                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, blocks) name##_f32 parameters(float) {                       \
         name<float> arguments;                                                                                         \
     }                                                                                                                  \

@@ -1,9 +1,10 @@
-// Batch norm with running statistics folded into the convolution before it, for inference.
+// Folds a batch norm with running statistics into the convolution before it, for inference.
 #include "norm.cuh"
 
-// folded = scale of its output * weight, [outputs, len] with len a multiple of a pack, from the f32 masters; bias = shift,
-// plus that of a projection whose output is added before the ReLU (`projection` may be null). One thread per pack of the
-// weights; the first threads also write a bias each, as there are never fewer packs than outputs.
+// Computes folded[output] = scale[output] * weights[output] for weights [outputs, len], len a multiple of a pack, and
+// bias = shift. `projection`, which may be null, holds the coefficients of a projection's norm. Its shift is added to
+// the bias, because the projection's output is added before the ReLU. One thread per pack of the weights. The first
+// `outputs` threads also write a bias each, since there are at least as many packs.
 template <typename T>
 __device__ inline void fold_norm(const float* weights, const float* coefficients, const float* projection, T* folded,
                                  T* bias, int outputs, int len) {
@@ -11,8 +12,8 @@ __device__ inline void fold_norm(const float* weights, const float* coefficients
     const int64_t index = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     const int packs = len / SIZE;
     if (index < outputs) {
-        const float other = projection ? projection[SHIFT * outputs + index] : 0;
-        narrow(coefficients[SHIFT * outputs + index] + other, bias[index]);
+        const float projection_shift = projection ? projection[SHIFT * outputs + index] : 0;
+        narrow(coefficients[SHIFT * outputs + index] + projection_shift, bias[index]);
     }
     if (index >= (int64_t)outputs * packs) return;
     const float scale = coefficients[SCALE * outputs + index / packs];
@@ -23,6 +24,6 @@ __device__ inline void fold_norm(const float* weights, const float* coefficients
     store(value, folded + index * SIZE);
 }
 
-#define FOLD_NORM(T)                                                                                                   \
+#define FOLD_PARAMETERS(T)                                                                                             \
     (const float* weights, const float* coefficients, const float* projection, T* folded, T* bias, int outputs, int len)
-KERNEL(fold_norm, FOLD_NORM, (weights, coefficients, projection, folded, bias, outputs, len))
+KERNEL(fold_norm, FOLD_PARAMETERS, (weights, coefficients, projection, folded, bias, outputs, len))

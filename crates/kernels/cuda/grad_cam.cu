@@ -1,7 +1,8 @@
-// Grad-CAM (arXiv 1610.02391): the activations of a layer, weighted by the mean of their gradients.
+// Grad-CAM (Selvaraju et al., arXiv 1610.02391): the activations of a layer, weighted by the mean of their gradients.
 #include "element.cuh"
 
-// weights[image, channel] = mean over positions of the gradient a + b (b may be null). One thread per pack.
+// Computes weights[image, channel], the mean of the gradient a + b over positions. `b` may be null. One thread per
+// pack.
 template <typename T>
 __device__ inline void cam_weights(const T* a, const T* b, float* weights, int images, int positions, int channels) {
     constexpr int SIZE = Pack<T>::SIZE;
@@ -22,10 +23,10 @@ __device__ inline void cam_weights(const T* a, const T* b, float* weights, int i
     for (int i = 0; i < SIZE; ++i) weights[image * channels + channel + i] = sum[i] / positions;
 }
 
-#define CAM_WEIGHTS(T) (const T* a, const T* b, float* weights, int images, int positions, int channels)
-KERNEL(cam_weights, CAM_WEIGHTS, (a, b, weights, images, positions, channels))
+#define WEIGHTS_PARAMETERS(T) (const T* a, const T* b, float* weights, int images, int positions, int channels)
+KERNEL(cam_weights, WEIGHTS_PARAMETERS, (a, b, weights, images, positions, channels))
 
-// map[image, position] = relu(weights[image] . activations[image, position]); one block for each.
+// Computes map[image, position] = relu(dot(weights[image], activations[image, position])). One block per position.
 template <typename T>
 __device__ inline void cam_map(const T* activations, const float* weights, float* map, int positions, int channels) {
     constexpr int SIZE = Pack<T>::SIZE;
@@ -45,5 +46,5 @@ __device__ inline void cam_map(const T* activations, const float* weights, float
     if (threadIdx.x == 0) map[pixel] = sum > 0 ? sum : 0;
 }
 
-#define CAM_MAP(T) (const T* activations, const float* weights, float* map, int positions, int channels)
-KERNEL(cam_map, CAM_MAP, (activations, weights, map, positions, channels))
+#define MAP_PARAMETERS(T) (const T* activations, const float* weights, float* map, int positions, int channels)
+KERNEL(cam_map, MAP_PARAMETERS, (activations, weights, map, positions, channels))

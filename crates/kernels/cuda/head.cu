@@ -1,51 +1,54 @@
-// The classifier at the end, in f32: a linear layer and the softmax cross-entropy.
+// The classifier in f32: a linear layer and the softmax cross-entropy.
 #include "element.cuh"
 
-// logits[image, class] = features[image] . weight[class] + bias[class]; one block for each.
+// Computes logits[image, class] = dot(features[image], weight[class]) + bias[class]. One block per logit.
 extern "C" __global__ void __launch_bounds__(THREADS)
 linear(const float* features, const float* weight, const float* bias, float* logits, int inputs) {
     __shared__ float shared[THREADS];
     const int64_t image = blockIdx.x;
     const int label = blockIdx.y, classes = gridDim.y;
     float sum = 0;
-    for (int i = threadIdx.x; i < inputs; i += THREADS) sum += features[image * inputs + i] * weight[label * inputs + i];
+    for (int i = threadIdx.x; i < inputs; i += THREADS) {
+        sum += features[image * inputs + i] * weight[label * inputs + i];
+    }
     sum = block_sum(sum, shared);
     if (threadIdx.x == 0) logits[image * classes + label] = sum + bias[label];
 }
 EXPORT(linear)
 
-// Mean cross-entropy of the softmax in nats, and its gradient (softmax - one hot) / images. One block.
+// Computes the mean softmax cross-entropy in nats, and its gradient (softmax - one_hot) / images. One block.
 extern "C" __global__ void __launch_bounds__(THREADS)
 cross_entropy(const float* logits, const unsigned char* labels, float* gradient, float* loss, int images, int classes) {
     __shared__ double shared[THREADS];
-    double own = 0;
+    double thread_sum = 0;
     for (int image = threadIdx.x; image < images; image += THREADS) {
         const float* row = logits + (int64_t)image * classes;
-        // Shifted by the highest, so that no exponential overflows.
+        // Subtracting the highest logit keeps the exponentials from overflowing.
         float highest = row[0];
         for (int c = 1; c < classes; ++c) highest = row[c] > highest ? row[c] : highest;
         double total = 0;
         for (int c = 0; c < classes; ++c) total += exp((double)row[c] - highest);
-        own += log(total) - ((double)row[labels[image]] - highest);
+        thread_sum += log(total) - ((double)row[labels[image]] - highest);
         for (int c = 0; c < classes; ++c) {
             const double target = c == labels[image] ? 1 : 0;
             gradient[(int64_t)image * classes + c] = (float)((exp((double)row[c] - highest) / total - target) / images);
         }
     }
-    const double sum = block_sum(own, shared);
+    const double sum = block_sum(thread_sum, shared);
     if (threadIdx.x == 0) *loss = (float)(sum / images);
 }
 EXPORT(cross_entropy)
 
-// The gradient that Grad-CAM starts from: that of the logit of `classes_wanted[image]`.
+// Writes the gradient that Grad-CAM starts from: 1 for the logit of target_classes[image], 0 for the others.
 extern "C" __global__ void __launch_bounds__(THREADS)
-one_hot(const unsigned char* classes_wanted, float* gradient, int images, int classes) {
+one_hot(const unsigned char* target_classes, float* gradient, int images, int classes) {
     const int index = blockIdx.x * THREADS + threadIdx.x;
-    if (index < images * classes) gradient[index] = index % classes == classes_wanted[index / classes] ? 1 : 0;
+    if (index < images * classes) gradient[index] = index % classes == target_classes[index / classes] ? 1 : 0;
 }
 EXPORT(one_hot)
 
-// Gradients of weight and bias: one thread per column of [classes, inputs + 1], the last of which is the bias.
+// Computes the gradients of weight and bias. One thread per element of [classes, inputs + 1], where the last column is
+// the bias.
 extern "C" __global__ void __launch_bounds__(THREADS)
 linear_backward_weights(const float* features, const float* logits_gradient, float* weight_gradient,
                         float* bias_gradient, int images, int classes, int inputs) {
@@ -65,7 +68,7 @@ linear_backward_weights(const float* features, const float* logits_gradient, flo
 }
 EXPORT(linear_backward_weights)
 
-// The gradient of the features: one thread for each of [images, inputs].
+// Computes the gradient of the features [images, inputs]. One thread per element.
 extern "C" __global__ void __launch_bounds__(THREADS)
 linear_backward_features(const float* logits_gradient, const float* weight, float* features_gradient, int images,
                          int classes, int inputs) {

@@ -1,24 +1,25 @@
-// Batch normalisation forward (Ioffe and Szegedy, arXiv 1502.03167): statistics of the convolution's output z, and
-// y = relu(scale * z + shift + shortcut) in one pass over the tensors.
+// The forward pass of batch normalisation (Ioffe and Szegedy, arXiv 1502.03167): the statistics of the convolution's
+// output z, and y = relu(scale * z + shift + shortcut) in one pass over the tensors.
 #include "norm.cuh"
 
-// For each unit of `rows_per_unit` rows (block x), per channel: a pivot, the sum of z - pivot and of its square. The
-// pivot, the unit's first value, keeps the squares small where the mean is far from zero.
+// Writes the partial sums of each chunk of `rows_per_chunk` rows (block x), per channel: a pivot, the sum of z - pivot,
+// and the sum of its squares. The pivot is the chunk's first value. It keeps the squares small if the mean is far from
+// zero.
 template <typename T>
-__device__ inline void norm_statistics(const T* z, float* sums, int64_t rows, int channels, int64_t rows_per_unit) {
+__device__ inline void norm_statistics(const T* z, float* sums, int64_t rows, int channels, int64_t rows_per_chunk) {
     constexpr int SIZE = Pack<T>::SIZE;
-    __shared__ float partial[2][THREADS][SIZE + 1]; // one more, so that threads fall on different banks
-    const Place<T> place(channels);
-    const int64_t first = blockIdx.x * rows_per_unit;
-    const int64_t end = first + rows_per_unit < rows ? first + rows_per_unit : rows;
+    __shared__ float partial[2][THREADS][SIZE + 1]; // padded to avoid bank conflicts
+    const ThreadPosition<T> thread(channels);
+    const int64_t first = blockIdx.x * rows_per_chunk;
+    const int64_t end = first + rows_per_chunk < rows ? first + rows_per_chunk : rows;
     float pivot[SIZE] = {}, sum[SIZE] = {}, squares[SIZE] = {};
-    if (place.active) {
-        load(z + first * channels + place.channel, pivot);
-        constexpr int AHEAD = 4;
-        Pack<T> zs[AHEAD];
+    if (thread.active) {
+        load(z + first * channels + thread.channel, pivot);
+        constexpr int PREFETCH = 4;
+        Pack<T> zs[PREFETCH];
         const auto fetch_row = [&](int k, int64_t at) { zs[k] = fetch(z + at); };
-        const int64_t at = (first + place.lane) * channels + place.channel;
-        walk<AHEAD>(at, end * channels, place.lanes * (int64_t)channels, fetch_row, [&](int k, int64_t) {
+        const int64_t at = (first + thread.lane) * channels + thread.channel;
+        for_each_row<PREFETCH>(at, end * channels, thread.lanes * (int64_t)channels, fetch_row, [&](int k, int64_t) {
             float value[SIZE];
             widen(zs[k], value);
 #pragma unroll
@@ -35,14 +36,14 @@ __device__ inline void norm_statistics(const T* z, float* sums, int64_t rows, in
         partial[1][threadIdx.x][i] = squares[i];
     }
     __syncthreads();
-    if (!place.active || place.lane != 0) return;
-    float* to = sums + blockIdx.x * (int64_t)SUMS * channels + place.channel;
+    if (!thread.active || thread.lane != 0) return;
+    float* to = sums + blockIdx.x * (int64_t)PARTIAL_SUMS * channels + thread.channel;
 #pragma unroll
     for (int i = 0; i < SIZE; ++i) {
         float total = 0, total_squares = 0;
-        for (int lane = 0; lane < place.lanes; ++lane) {
-            total += partial[0][lane * place.width + place.column][i];
-            total_squares += partial[1][lane * place.width + place.column][i];
+        for (int lane = 0; lane < thread.lanes; ++lane) {
+            total += partial[0][lane * thread.width + thread.column][i];
+            total_squares += partial[1][lane * thread.width + thread.column][i];
         }
         to[i] = pivot[i];
         to[channels + i] = total;
@@ -50,42 +51,44 @@ __device__ inline void norm_statistics(const T* z, float* sums, int64_t rows, in
     }
 }
 
-#define STATISTICS(T) (const T* z, float* sums, int64_t rows, int channels, int64_t rows_per_unit)
-KERNEL(norm_statistics, STATISTICS, (z, sums, rows, channels, rows_per_unit))
+#define STATISTICS_PARAMETERS(T) (const T* z, float* sums, int64_t rows, int channels, int64_t rows_per_chunk)
+KERNEL(norm_statistics, STATISTICS_PARAMETERS, (z, sums, rows, channels, rows_per_chunk))
 
 __device__ inline void write_coefficients(float* coefficients, int channels, int c, double mean, double variance,
                                           float weight, float bias, double epsilon) {
-    const double inverse = 1.0 / sqrt(variance + epsilon);
-    const double scale = weight * inverse;
+    const double inverse_std = 1.0 / sqrt(variance + epsilon);
+    const double scale = weight * inverse_std;
     coefficients[MEAN * channels + c] = (float)mean;
-    coefficients[INVERSE * channels + c] = (float)inverse;
+    coefficients[INVERSE_STD * channels + c] = (float)inverse_std;
     coefficients[SCALE * channels + c] = (float)scale;
     coefficients[SHIFT * channels + c] = (float)(bias - mean * scale);
 }
 
-__device__ inline float moved(float old, double now, double momentum) {
-    return (float)((1.0 - momentum) * old + momentum * now);
+// The exponential moving average of the running statistics.
+__device__ inline float moving_average(float old, double value, double momentum) {
+    return (float)((1.0 - momentum) * old + momentum * value);
 }
 
-// From the units' sums to the coefficients of the batch; the running statistics move on (the variance unbiased there).
+// Computes the coefficients of a batch from the partial sums of its chunks, and updates the running statistics. The
+// running variance is the unbiased one.
 extern "C" __global__ void __launch_bounds__(THREADS)
-norm_of_batch(const float* sums, const float* weight, const float* bias, float* coefficients, float* running_mean,
-              float* running_variance, int64_t rows, int channels, int units, int64_t rows_per_unit, double epsilon,
-              double momentum) {
+norm_batch_coefficients(const float* sums, const float* weight, const float* bias, float* coefficients,
+                        float* running_mean, float* running_variance, int64_t rows, int channels, int chunks,
+                        int64_t rows_per_chunk, double epsilon, double momentum) {
     __shared__ double partial[2][THREADS];
     const int c = blockIdx.x * CHANNELS_PER_BLOCK + threadIdx.x % CHANNELS_PER_BLOCK;
-    const int sharer = threadIdx.x / CHANNELS_PER_BLOCK;
-    // Sums of x and of x * x over all rows; double holds what cancels between them.
+    const int first_chunk = threadIdx.x / CHANNELS_PER_BLOCK;
+    // Sums of z and of z * z over all rows, in double because their difference cancels most digits.
     double sum = 0, squares = 0;
     if (c < channels) {
-        // Only the last unit may have fewer rows: one division for all others, because those of doubles are slow.
-        const double inverse_of_full = 1.0 / rows_per_unit;
+        // One division for all full chunks, because divisions of doubles are slow. Only the last chunk may be shorter.
+        const double inverse_of_full = 1.0 / rows_per_chunk;
 #pragma unroll 4
-        for (int unit = sharer; unit < units; unit += SHARERS) {
-            const float* from = sums + unit * (int64_t)SUMS * channels + c;
-            const int64_t left = rows - unit * rows_per_unit;
-            const double count = (double)(left < rows_per_unit ? left : rows_per_unit);
-            const double inverse = left < rows_per_unit ? 1.0 / count : inverse_of_full;
+        for (int chunk = first_chunk; chunk < chunks; chunk += THREADS_PER_CHANNEL) {
+            const float* from = sums + chunk * (int64_t)PARTIAL_SUMS * channels + c;
+            const int64_t left = rows - chunk * rows_per_chunk;
+            const double count = (double)(left < rows_per_chunk ? left : rows_per_chunk);
+            const double inverse = left < rows_per_chunk ? 1.0 / count : inverse_of_full;
             const double total = from[channels];
             const double mean = from[0] + total * inverse;
             sum += count * mean;
@@ -95,86 +98,87 @@ norm_of_batch(const float* sums, const float* weight, const float* bias, float* 
     partial[0][threadIdx.x] = sum;
     partial[1][threadIdx.x] = squares;
     __syncthreads();
-    if (c >= channels || sharer != 0) return;
+    if (c >= channels || first_chunk != 0) return;
     sum = squares = 0;
-    for (int i = 0; i < SHARERS; ++i) {
+    for (int i = 0; i < THREADS_PER_CHANNEL; ++i) {
         sum += partial[0][i * CHANNELS_PER_BLOCK + threadIdx.x];
         squares += partial[1][i * CHANNELS_PER_BLOCK + threadIdx.x];
     }
     const double mean = sum / rows;
-    const double around = squares - sum * mean;
-    const double spread = around > 0 ? around : 0;
-    write_coefficients(coefficients, channels, c, mean, spread / rows, weight[c], bias[c], epsilon);
-    running_mean[c] = moved(running_mean[c], mean, momentum);
-    running_variance[c] = moved(running_variance[c], spread / (rows - 1), momentum);
+    const double difference = squares - sum * mean;
+    const double squared_deviations = difference > 0 ? difference : 0;
+    write_coefficients(coefficients, channels, c, mean, squared_deviations / rows, weight[c], bias[c], epsilon);
+    running_mean[c] = moving_average(running_mean[c], mean, momentum);
+    running_variance[c] = moving_average(running_variance[c], squared_deviations / (rows - 1), momentum);
 }
-EXPORT(norm_of_batch)
+EXPORT(norm_batch_coefficients)
 
-// The coefficients of the running statistics, for evaluation.
+// Computes the coefficients for the running statistics, which inference uses.
 extern "C" __global__ void __launch_bounds__(THREADS)
-norm_of_running(const float* weight, const float* bias, const float* running_mean, const float* running_variance,
-                float* coefficients, int channels, double epsilon) {
+norm_running_coefficients(const float* weight, const float* bias, const float* running_mean,
+                          const float* running_variance, float* coefficients, int channels, double epsilon) {
     const int c = blockIdx.x * THREADS + threadIdx.x;
     if (c >= channels) return;
     write_coefficients(coefficients, channels, c, running_mean[c], running_variance[c], weight[c], bias[c], epsilon);
 }
-EXPORT(norm_of_running)
+EXPORT(norm_running_coefficients)
 
-// What is added before the ReLU.
+// The tensor that is added before the ReLU.
 enum Shortcut {
     NONE,
-    PLAIN,  // the tensor x
-    NORMED, // the batch norm of x, by coefficients of its own
+    IDENTITY,   // the tensor x
+    PROJECTION, // the batch norm of x, with its own coefficients
 };
 
-// y = relu(scale * z + shift + shortcut). A kernel for each kind of shortcut, so that none holds registers for another.
+// Computes y = relu(scale * z + shift + shortcut). Each kind of shortcut has its own kernel, which has no registers for
+// the others.
 template <typename T, Shortcut SHORTCUT>
-__device__ inline void norm_and_add(const T* z, const float* coefficients, const T* x, const float* coefficients_of_x,
+__device__ inline void norm_and_add(const T* z, const float* coefficients, const T* x, const float* x_coefficients,
                                     T* y, int64_t rows, int channels) {
     constexpr int SIZE = Pack<T>::SIZE;
-    constexpr int AHEAD = SHORTCUT == NONE ? 4 : 2;
-    const Place<T> place(channels);
-    if (!place.active) return;
+    constexpr int PREFETCH = SHORTCUT == NONE ? 4 : 2;
+    const ThreadPosition<T> thread(channels);
+    if (!thread.active) return;
     float scale[SIZE], shift[SIZE], scale_x[SIZE], shift_x[SIZE];
-    load_coefficients(coefficients + SCALE * channels + place.channel, scale);
-    load_coefficients(coefficients + SHIFT * channels + place.channel, shift);
-    if (SHORTCUT == NORMED) {
-        load_coefficients(coefficients_of_x + SCALE * channels + place.channel, scale_x);
-        load_coefficients(coefficients_of_x + SHIFT * channels + place.channel, shift_x);
+    load_coefficients(coefficients + SCALE * channels + thread.channel, scale);
+    load_coefficients(coefficients + SHIFT * channels + thread.channel, shift);
+    if (SHORTCUT == PROJECTION) {
+        load_coefficients(x_coefficients + SCALE * channels + thread.channel, scale_x);
+        load_coefficients(x_coefficients + SHIFT * channels + thread.channel, shift_x);
     }
-    Pack<T> zs[AHEAD], xs[AHEAD];
+    Pack<T> zs[PREFETCH], xs[PREFETCH];
     const auto fetch_row = [&](int k, int64_t at) {
         zs[k] = fetch(z + at);
         if (SHORTCUT != NONE) xs[k] = fetch(x + at);
     };
-    const int64_t first = ((int64_t)blockIdx.x * place.lanes + place.lane) * channels + place.channel;
-    const int64_t step = (int64_t)gridDim.x * place.lanes * channels;
-    walk<AHEAD>(first, rows * channels, step, fetch_row, [&](int k, int64_t at) {
+    const int64_t first = ((int64_t)blockIdx.x * thread.lanes + thread.lane) * channels + thread.channel;
+    const int64_t step = (int64_t)gridDim.x * thread.lanes * channels;
+    for_each_row<PREFETCH>(first, rows * channels, step, fetch_row, [&](int k, int64_t at) {
         float value[SIZE], other[SIZE];
         widen(zs[k], value);
         if (SHORTCUT != NONE) widen(xs[k], other);
 #pragma unroll
         for (int i = 0; i < SIZE; ++i) {
             value[i] = scale[i] * value[i] + shift[i];
-            if (SHORTCUT == PLAIN) value[i] += other[i];
-            if (SHORTCUT == NORMED) value[i] += scale_x[i] * other[i] + shift_x[i];
-            // Written so that NaN stays NaN.
+            if (SHORTCUT == IDENTITY) value[i] += other[i];
+            if (SHORTCUT == PROJECTION) value[i] += scale_x[i] * other[i] + shift_x[i];
+            // This form of the ReLU propagates NaN.
             value[i] = value[i] < 0 ? 0 : value[i];
         }
         store(value, y + at);
     });
 }
 
-#define APPLY(T)                                                                                                       \
-    (const T* z, const float* coefficients, const T* x, const float* coefficients_of_x, T* y, int64_t rows,            \
+#define APPLY_PARAMETERS(T)                                                                                            \
+    (const T* z, const float* coefficients, const T* x, const float* x_coefficients, T* y, int64_t rows,               \
      int channels)
-#define APPLIED (z, coefficients, x, coefficients_of_x, y, rows, channels)
+#define APPLY_ARGUMENTS (z, coefficients, x, x_coefficients, y, rows, channels)
 template <typename T>
-__device__ inline void norm_apply APPLY(T) { norm_and_add<T, NONE> APPLIED; }
+__device__ inline void norm_apply APPLY_PARAMETERS(T) { norm_and_add<T, NONE> APPLY_ARGUMENTS; }
 template <typename T>
-__device__ inline void norm_apply_identity APPLY(T) { norm_and_add<T, PLAIN> APPLIED; }
+__device__ inline void norm_apply_identity APPLY_PARAMETERS(T) { norm_and_add<T, IDENTITY> APPLY_ARGUMENTS; }
 template <typename T>
-__device__ inline void norm_apply_projection APPLY(T) { norm_and_add<T, NORMED> APPLIED; }
-KERNEL(norm_apply, APPLY, APPLIED)
-KERNEL(norm_apply_identity, APPLY, APPLIED)
-KERNEL(norm_apply_projection, APPLY, APPLIED)
+__device__ inline void norm_apply_projection APPLY_PARAMETERS(T) { norm_and_add<T, PROJECTION> APPLY_ARGUMENTS; }
+KERNEL(norm_apply, APPLY_PARAMETERS, APPLY_ARGUMENTS)
+KERNEL(norm_apply_identity, APPLY_PARAMETERS, APPLY_ARGUMENTS)
+KERNEL(norm_apply_projection, APPLY_PARAMETERS, APPLY_ARGUMENTS)

@@ -1,5 +1,5 @@
-// Bytes to the network's input: [images, height, width, 3] u8 to [images, height, width, 4], normalised. The fourth
-// channel is zero: with four, cuDNN reads a pixel in one aligned access.
+// Converts bytes [images, height, width, 3] to the network's normalised input [images, height, width, 4]. The fourth
+// channel is zero. With four channels, cuDNN reads a pixel in one aligned access.
 #include "element.cuh"
 
 constexpr int COLOURS = 3;
@@ -10,8 +10,8 @@ struct alignas(sizeof(T) * INPUT_CHANNELS) Pixel {
     T values[INPUT_CHANNELS];
 };
 
-// `table` is [3, 256]: what each byte of each colour becomes. Image i is mirrored where flips[i] is not zero; `flips` may
-// be null. One thread per pixel.
+// `table` is [3, 256], the normalised value of each byte per colour. Image i is mirrored if flips[i] is not zero.
+// `flips` may be null. One thread per pixel.
 template <typename T>
 __device__ inline void normalise_pixels(const unsigned char* pixels, const float* table, const unsigned char* flips,
                                         T* to, int images, int height, int width) {
@@ -28,7 +28,7 @@ __device__ inline void normalise_pixels(const unsigned char* pixels, const float
     reinterpret_cast<Pixel<T>*>(to)[index] = pixel;
 }
 
-#define NORMALISE_PIXELS(T)                                                                                            \
+#define NORMALISE_PARAMETERS(T)                                                                                        \
     (const unsigned char* pixels, const float* table, const unsigned char* flips, T* to, int images, int height,       \
      int width)
-KERNEL(normalise_pixels, NORMALISE_PIXELS, (pixels, table, flips, to, images, height, width))
+KERNEL(normalise_pixels, NORMALISE_PARAMETERS, (pixels, table, flips, to, images, height, width))

@@ -1,25 +1,26 @@
-// Pooling: the stem's maximum over 3x3 with stride 2 and padding 1 on top of batch norm and ReLU, and the average over
-// all positions at the end.
+// The stem's 3x3 max pooling with stride 2 and padding 1, fused with batch norm and ReLU, and the average pooling over
+// all positions before the classifier.
 #include "norm.cuh"
 
 constexpr int KERNEL_SIDE = 3;
 constexpr int STRIDE = 2;
 constexpr int PADDING = 1;
-constexpr unsigned char NO_WINNER = 255;
+// The index for a window without a value above zero. It has no gradient because of the ReLU.
+constexpr unsigned char NO_ARGMAX = 255;
 
-// One byte a channel, for the channels of one pack.
+// A byte per channel, for the channels of one pack.
 template <int SIZE>
 struct alignas(SIZE) Bytes {
     unsigned char values[SIZE];
 };
 
-// The nearest of the places 0 to side - 1.
+// Returns the index from 0 to side - 1 that is nearest to `at`.
 __device__ inline int clamp(int at, int side) { return at < 0 ? 0 : at < side ? at : side - 1; }
 
-// pooled = maximum of relu(scale * z + shift); `winners` receives the winner's place in the kernel, the first of equals,
-// and NO_WINNER where nothing is above zero: after the ReLU there is no gradient then. One thread per pack of the output.
+// Computes the maximum of relu(scale * z + shift) over each window. `argmax` receives the index of the maximum within
+// the window, 0 to 8 in row-major order, the first of equals. One thread per pack of the output.
 template <typename T>
-__device__ inline void max_pool(const T* z, const float* coefficients, T* pooled, unsigned char* winners, int images,
+__device__ inline void max_pool(const T* z, const float* coefficients, T* pooled, unsigned char* argmax, int images,
                                 int height, int width, int channels) {
     constexpr int SIZE = Pack<T>::SIZE;
     const int packs = channels / SIZE;
@@ -34,45 +35,46 @@ __device__ inline void max_pool(const T* z, const float* coefficients, T* pooled
     float scale[SIZE], shift[SIZE], best[SIZE] = {};
     load_coefficients(coefficients + SCALE * channels + channel, scale);
     load_coefficients(coefficients + SHIFT * channels + channel, shift);
-    Bytes<SIZE> winner;
+    Bytes<SIZE> best_tap;
 #pragma unroll
-    for (int i = 0; i < SIZE; ++i) winner.values[i] = NO_WINNER;
+    for (int i = 0; i < SIZE; ++i) best_tap.values[i] = NO_ARGMAX;
 #pragma unroll
     for (int tap = 0; tap < KERNEL_SIDE * KERNEL_SIDE; ++tap) {
         const int y = out_y * STRIDE + tap / KERNEL_SIDE - PADDING;
         const int x = out_x * STRIDE + tap % KERNEL_SIDE - PADDING;
-        // Beyond the edge the edge is read, and does not count: behind a branch each load waits for the one before.
+        // Outside of the image, the nearest pixel is read and ignored. With a branch instead, each load would wait for
+        // the one before.
         const int inner_y = clamp(y, height), inner_x = clamp(x, width);
         const bool inside = y == inner_y && x == inner_x;
         float value[SIZE];
         load(z + ((image * height + inner_y) * width + inner_x) * channels + channel, value);
 #pragma unroll
         for (int i = 0; i < SIZE; ++i) {
-            // Zero never wins.
+            // Zero cannot become the maximum, because the comparison is strict. NaN can.
             const float normed = inside ? scale[i] * value[i] + shift[i] : 0;
-            const bool wins = normed > best[i] || normed != normed;
-            best[i] = wins ? normed : best[i];
-            winner.values[i] = wins ? (unsigned char)tap : winner.values[i];
+            const bool higher = normed > best[i] || normed != normed;
+            best[i] = higher ? normed : best[i];
+            best_tap.values[i] = higher ? (unsigned char)tap : best_tap.values[i];
         }
     }
     const int64_t at = pixel * channels + channel;
     store(best, pooled + at);
-    *reinterpret_cast<Bytes<SIZE>*>(winners + at) = winner;
+    *reinterpret_cast<Bytes<SIZE>*>(argmax + at) = best_tap;
 }
 
-#define MAX_POOL(T)                                                                                                    \
-    (const T* z, const float* coefficients, T* pooled, unsigned char* winners, int images, int height, int width,      \
+#define MAX_POOL_PARAMETERS(T)                                                                                         \
+    (const T* z, const float* coefficients, T* pooled, unsigned char* argmax, int images, int height, int width,       \
      int channels)
-KERNEL(max_pool, MAX_POOL, (z, coefficients, pooled, winners, images, height, width, channels))
+KERNEL(max_pool, MAX_POOL_PARAMETERS, (z, coefficients, pooled, argmax, images, height, width, channels))
 
-// A window along one axis, and which of its elements an element of the input is.
+// A pooling window along one axis, and the index of an input element within it.
 struct Window {
-    int out;
+    int out; // the window's output index
     int tap;
 };
 
-// The first or the second window that holds the element `at`, of `windows`. Where there is none, one that can be read,
-// with a tap that wins nothing.
+// Returns the first (which = 0) or second window that contains the element `at`, of `windows` windows. If there is
+// none, returns a valid window with a tap that no argmax equals.
 __device__ inline Window window(int at, int which, int windows) {
     const int out = (at + PADDING) / STRIDE - which;
     const int tap = at + PADDING - out * STRIDE;
@@ -80,10 +82,11 @@ __device__ inline Window window(int at, int which, int windows) {
     return Window{at / STRIDE, KERNEL_SIDE * KERNEL_SIDE};
 }
 
-// The gradient of the pooling's input, from that of its output, `a + b` (b may be null): each pixel of the input adds up
-// the windows that it won. One thread per pack of the input, so that nothing is written twice.
+// Computes the gradient of the max pooling's input from that of its output, `a + b`. `b` may be null. Each pixel of the
+// input adds the gradients of the windows whose maximum it is. One thread per pack of the input, so that no element is
+// written twice.
 template <typename T>
-__device__ inline void max_pool_backward(const T* a, const T* b, const unsigned char* winners, T* g, int images,
+__device__ inline void max_pool_backward(const T* a, const T* b, const unsigned char* argmax, T* g, int images,
                                          int height, int width, int channels) {
     constexpr int SIZE = Pack<T>::SIZE;
     const int packs = channels / SIZE;
@@ -104,21 +107,22 @@ __device__ inline void max_pool_backward(const T* a, const T* b, const unsigned 
         float gradient[SIZE], other[SIZE];
         load(a + at, gradient);
         if (b) load(b + at, other);
-        const Bytes<SIZE> winner = *reinterpret_cast<const Bytes<SIZE>*>(winners + at);
+        const Bytes<SIZE> best_tap = *reinterpret_cast<const Bytes<SIZE>*>(argmax + at);
 #pragma unroll
         for (int c = 0; c < SIZE; ++c) {
-            const float whole = b ? gradient[c] + other[c] : gradient[c];
-            sum[c] += winner.values[c] == tap ? whole : 0;
+            const float total = b ? gradient[c] + other[c] : gradient[c];
+            sum[c] += best_tap.values[c] == tap ? total : 0;
         }
     }
     store(sum, g + pixel * channels + channel);
 }
 
-#define MAX_POOL_BACKWARD(T)                                                                                           \
-    (const T* a, const T* b, const unsigned char* winners, T* g, int images, int height, int width, int channels)
-KERNEL(max_pool_backward, MAX_POOL_BACKWARD, (a, b, winners, g, images, height, width, channels))
+#define MAX_POOL_BACKWARD_PARAMETERS(T)                                                                                \
+    (const T* a, const T* b, const unsigned char* argmax, T* g, int images, int height, int width, int channels)
+KERNEL(max_pool_backward, MAX_POOL_BACKWARD_PARAMETERS, (a, b, argmax, g, images, height, width, channels))
 
-// features = mean over positions: [images, positions, channels] to [images, channels]. One thread per pack.
+// Computes features [images, channels], the mean of y [images, positions, channels] over positions. One thread per
+// pack.
 template <typename T>
 __device__ inline void average_pool(const T* y, float* features, int images, int positions, int channels) {
     constexpr int SIZE = Pack<T>::SIZE;
@@ -139,10 +143,11 @@ __device__ inline void average_pool(const T* y, float* features, int images, int
     for (int i = 0; i < SIZE; ++i) features[image * channels + channel + i] = sum[i] * weight;
 }
 
-#define AVERAGE_POOL(T) (const T* y, float* features, int images, int positions, int channels)
-KERNEL(average_pool, AVERAGE_POOL, (y, features, images, positions, channels))
+#define AVERAGE_POOL_PARAMETERS(T) (const T* y, float* features, int images, int positions, int channels)
+KERNEL(average_pool, AVERAGE_POOL_PARAMETERS, (y, features, images, positions, channels))
 
-// The gradient of the average's input: each position gets its share. One thread per pack of the input.
+// Computes the gradient of the average pooling's input, which is the same at all positions. One thread per pack of the
+// input.
 template <typename T>
 __device__ inline void average_pool_backward(const float* features_gradient, T* g, int images, int positions,
                                              int channels) {
@@ -153,12 +158,13 @@ __device__ inline void average_pool_backward(const float* features_gradient, T* 
     const int channel = (int)(index % packs) * SIZE;
     const int64_t image = index / packs / positions;
     const float weight = 1.0f / positions;
-    float share[SIZE];
-    load_coefficients(features_gradient + image * channels + channel, share);
+    float gradient[SIZE];
+    load_coefficients(features_gradient + image * channels + channel, gradient);
 #pragma unroll
-    for (int i = 0; i < SIZE; ++i) share[i] *= weight;
-    store(share, g + index / packs * channels + channel);
+    for (int i = 0; i < SIZE; ++i) gradient[i] *= weight;
+    store(gradient, g + index / packs * channels + channel);
 }
 
-#define AVERAGE_POOL_BACKWARD(T) (const float* features_gradient, T* g, int images, int positions, int channels)
-KERNEL(average_pool_backward, AVERAGE_POOL_BACKWARD, (features_gradient, g, images, positions, channels))
+#define AVERAGE_POOL_BACKWARD_PARAMETERS(T)                                                                            \
+    (const float* features_gradient, T* g, int images, int positions, int channels)
+KERNEL(average_pool_backward, AVERAGE_POOL_BACKWARD_PARAMETERS, (features_gradient, g, images, positions, channels))

@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn rejects_missing_card_with_reason() {
         #[cfg(feature = "emulation")]
-        let _turn = kernels::cuda::test_support::turn();
+        let _lock = kernels::cuda::test_support::lock_card();
         let error = DeviceChoice::Cuda(4096).open(PrecisionChoice::Auto).unwrap_err().to_string();
         assert!(error.contains("cuda:4096 ("), "{error}");
         // `auto` finds a device on every machine.

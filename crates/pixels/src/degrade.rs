@@ -2,9 +2,8 @@
 //!
 //! All randomness comes from the caller's generator, so that the same state gives the same bytes on every machine.
 
-use std::f32::consts::TAU;
-
-use rand::{Rng, RngExt};
+use artifacts::random::StandardNormal;
+use rand::Rng;
 
 use crate::encode::{self, JpegSizeError, Subsampling, WebpError};
 use crate::{Filter, Limits, RgbImage, decode, resize_to};
@@ -138,19 +137,11 @@ pub fn noise(image: &RgbImage, std: f32, rng: &mut (impl Rng + ?Sized)) -> Resul
     at_least_zero("std", std)?;
     let mut noisy = image.clone();
     for pair in noisy.data_mut().chunks_mut(2) {
-        for (byte, normal) in pair.iter_mut().zip(normal_pair(rng)) {
+        for (byte, normal) in pair.iter_mut().zip(f32::draw_pair(rng)) {
             *byte = to_byte(f32::from(*byte) + std * normal);
         }
     }
     Ok(noisy)
-}
-
-/// Two independent draws of the standard normal distribution (Box and Muller 1958).
-fn normal_pair(rng: &mut (impl Rng + ?Sized)) -> [f32; 2] {
-    // 1 - [0, 1) is never 0, so that the logarithm is finite.
-    let radius = (-2.0 * (1.0 - rng.random::<f32>()).ln()).sqrt();
-    let angle = TAU * rng.random::<f32>();
-    [radius * angle.cos(), radius * angle.sin()]
 }
 
 /// Crops to `width` by `height` pixels from (`left`, `top`).

@@ -236,6 +236,6 @@ mod tests {
         assert_eq!(grey.unwrap_err(), RecipeError::OneColour);
         let decoded = RECIPE.decode(&file(&RgbImage::from_fn(16, 16, |x, _| [x as u8 * 9; 3]))).unwrap();
         assert_eq!(RECIPE.pixels(&decoded.rgb).unwrap().len(), 8 * 8 * 3);
-        assert_eq!(RECIPE.decode(b"GIF89a").unwrap_err().kind(), "truncated");
+        assert_eq!(RECIPE.decode(b"<html>").unwrap_err().kind(), "not_an_image");
     }
 }

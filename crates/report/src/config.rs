@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Config {
     /// The heading; by default "Real or generated: " and the run's name.
     pub title: Option<String>,
-    /// Published results, shown beside the run's own if both are for the same data set.
+    /// Published results, shown with the run's own if both are for the same data set.
     pub published: Option<Published>,
     /// The maximum number of correctly classified examples of each class.
     pub correct: usize,

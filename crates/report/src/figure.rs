@@ -8,7 +8,7 @@ use crate::table::Table;
 
 /// Fonts that browsers, drawing programs and presentation programs have.
 const FONTS: &str = "Inter, 'Segoe UI', 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif";
-/// The most points of one curve that show a tooltip. More could not be told apart with a pointer.
+/// The maximum number of points of one curve that show a tooltip. A pointer cannot distinguish more.
 const MAX_HOVER_POINTS: usize = 160;
 
 /// A drawing with its texts and numbers.
@@ -18,7 +18,7 @@ pub(crate) struct Figure {
     pub(crate) name: &'static str,
     /// The heading.
     pub(crate) title: String,
-    /// What the figure shows, in words. It is the caption, and the description for screen readers.
+    /// Describes what the figure shows. It is the caption, and the description for screen readers.
     pub(crate) description: String,
     /// Width and height in pixels.
     pub(crate) size: (f64, f64),

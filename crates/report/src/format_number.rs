@@ -1,5 +1,7 @@
 //! Formats numbers for readers.
 
+use artifacts::schema::Proportion;
+
 /// Stands for an undefined value.
 pub(crate) const UNDEFINED: &str = "–";
 
@@ -38,7 +40,7 @@ pub(crate) fn share(part: u64, whole: u64) -> String {
 
 /// Returns `part / whole`, or `None` if `whole` is 0.
 pub(crate) fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
+    Proportion { hits: part, n: whole }.value()
 }
 
 /// Formats a fraction as a number of cases in a hundred. Rare cases are not rounded to none, nor frequent ones to all.

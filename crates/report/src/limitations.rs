@@ -158,8 +158,5 @@ fn accusation_limitation(metrics: &Metrics) -> Limitation {
         Some(rate) => format!("at the threshold of 0.5 it calls {} of the real images fake", percent(Some(rate))),
         None => "how often it calls real images fake was not measured".to_owned(),
     };
-    Limitation::new(
-        "Accusing a person",
-        format!("{rate}. A high score is a reason to look closer, and never proof by itself"),
-    )
+    Limitation::new("Accusing a person", format!("{rate}. A high score is a reason to look closer. It is not proof"))
 }

@@ -32,7 +32,7 @@ pub(crate) fn render(results: &RunResults, config: &Config) -> String {
             let _ = writeln!(card, "- Weights of run {}: BLAKE3 `{weights}`", run.run);
         }
     }
-    card.push_str("- `index.html` beside this file is the full report, with figures and all hashes\n");
+    card.push_str("- Full report with figures and all hashes: `index.html` in the same folder\n");
     card
 }
 
@@ -55,7 +55,7 @@ fn metadata(results: &RunResults, title: &str) -> String {
     let defined = Metric::headline().filter_map(|metric| {
         Some((metric, metric.informative_value(&metrics.headline).filter(|value| value.is_finite())?))
     });
-    let results: String = defined.fold(String::new(), |mut text, (metric, value)| {
+    let entries: String = defined.fold(String::new(), |mut text, (metric, value)| {
         let _ = writeln!(
             text,
             "    - type: {}\n      name: {}\n      value: {}",
@@ -66,10 +66,10 @@ fn metadata(results: &RunResults, title: &str) -> String {
         text
     });
     // A key without entries would be null, which is not valid metadata.
-    if results.is_empty() {
+    if entries.is_empty() {
         yaml_text.push_str("    metrics: []\n")
     } else {
-        let _ = write!(yaml_text, "    metrics:\n{results}");
+        let _ = write!(yaml_text, "    metrics:\n{entries}");
     }
     yaml_text.push_str("---\n");
     yaml_text

@@ -208,8 +208,8 @@ fn text_has_enough_contrast_in_both_themes() {
     }
 }
 
-/// `CANDLING_SCREENSHOTS` names a folder in which the pictures are kept, and `CANDLING_RUN` a run to show instead of the
-/// made-up one.
+/// `CANDLING_SCREENSHOTS` is a folder in which the screenshots are kept, and `CANDLING_RUN` a run whose report is shown
+/// instead of that of the fixture.
 #[test]
 fn screenshots_and_print_cover_whole_page() {
     let Some(mut browser) = Browser::start() else { return };

@@ -12,7 +12,7 @@ use support::fixture::{self, RunSpec};
 
 fn rendered(spec: RunSpec, overrides: &[&str]) -> (tempfile::TempDir, RunDir) {
     let dir = tempfile::tempdir().unwrap();
-    let run = fixture::write(&dir.path().join("made-up"), spec);
+    let run = fixture::write(&dir.path().join("fixture"), spec);
     support::render(&run, overrides);
     (dir, run)
 }
@@ -155,7 +155,7 @@ fn an_audit_without_shortcuts_passes_without_a_warning() {
 #[test]
 fn lists_near_duplicates_without_images_if_the_shards_are_missing() {
     let dir = tempfile::tempdir().unwrap();
-    let run = fixture::write(&dir.path().join("made-up"), RunSpec::default());
+    let run = fixture::write(&dir.path().join("fixture"), RunSpec::default());
     for path in files(&run.ingest()).into_iter().filter(|path| path.extension().is_some_and(|e| e == "parquet")) {
         std::fs::remove_file(path).unwrap();
     }
@@ -207,7 +207,7 @@ fn update_manifest(run: &RunDir, name: &str) {
 fn rejects_files_of_a_later_schema_version() {
     for name in [names::METRICS, Robustness::FILE, "explanations/index.json"] {
         let dir = tempfile::tempdir().unwrap();
-        let run = fixture::write(&dir.path().join("made-up"), RunSpec::default());
+        let run = fixture::write(&dir.path().join("fixture"), RunSpec::default());
         let path = run.evaluate().join(name);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replacen("\"schema_version\": 1", "\"schema_version\": 2", 1)).unwrap();
@@ -318,7 +318,7 @@ fn rejects_a_missing_or_damaged_evaluation_with_advice() {
 #[test]
 fn rejects_examples_outside_the_evaluation() {
     let dir = tempfile::tempdir().unwrap();
-    let run = fixture::write(&dir.path().join("made-up"), RunSpec::default());
+    let run = fixture::write(&dir.path().join("fixture"), RunSpec::default());
     let index = run.evaluate().join(names::EXPLANATIONS).join(names::EXPLANATIONS_INDEX);
     let text = std::fs::read_to_string(&index).unwrap().replacen("000.png", "../../../secret.png", 1);
     std::fs::write(&index, text).unwrap();

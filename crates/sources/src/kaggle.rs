@@ -60,7 +60,7 @@ pub struct Kaggle {
 }
 
 impl fmt::Debug for Kaggle {
-    /// Leaves out the environment, which holds secrets.
+    /// Leaves out the environment, which contains secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kaggle").field("server", &self.server).field("cache", &self.cache).finish_non_exhaustive()
     }

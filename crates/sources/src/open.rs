@@ -125,7 +125,7 @@ pub fn fingerprint(config: &SourceConfig) -> Result<Hash, SourceError> {
 }
 
 /// Describes the download that [`open`] would start, or where the cached data set is. None for sources that are not on
-/// Kaggle, and where Kaggle cannot be asked: [`fingerprint`] reports that error.
+/// Kaggle, and if a request fails: [`fingerprint`] reports that error.
 pub fn download_notice(config: &SourceConfig) -> Option<String> {
     let Ok(Location::Kaggle(dataset)) = Location::parse(&config.source) else { return None };
     let description = Kaggle::of_process(&dataset).and_then(|kaggle| kaggle.describe(&dataset)).ok()?;

@@ -7,7 +7,7 @@ use pixels::file::ReadError;
 pub struct Rejection {
     /// A stable code, to count by: "unreadable", "no_label" …
     pub reason: &'static str,
-    /// The explanation for people, which says what to do where something can be done.
+    /// The explanation for people, with advice if there is any.
     pub detail: String,
 }
 

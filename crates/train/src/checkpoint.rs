@@ -22,10 +22,10 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::identity::{Identity, RecordedIdentity};
 
-/// Version of [`Position`]. Training states of version 1 can be resumed; their identity is a digest, see
+/// Version of [`TrainingPosition`]. Training states of version 1 can be resumed; their identity is a digest, see
 /// [`RecordedIdentity`].
 const SCHEMA_VERSION: u32 = 2;
-/// The key of [`Position`] in the metadata of `training_state.safetensors`. There is only one key because the format does
+/// The key of [`TrainingPosition`] in the metadata of `training_state.safetensors`. There is only one key because the format does
 /// not define an order in which several are written.
 const POSITION: &str = "candling.position";
 /// The longest header that the safetensors format allows.
@@ -33,7 +33,7 @@ const MAX_HEADER: u64 = 100_000_000;
 
 /// The state of a training besides the weights and Adam's moments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Position {
+pub(crate) struct TrainingPosition {
     schema_version: u32,
     /// The settings, data and device of the training.
     pub(crate) identity: RecordedIdentity,
@@ -44,7 +44,7 @@ pub(crate) struct Position {
     /// Optimiser steps since the start of the training.
     pub(crate) step: u64,
     /// Sums over those batches.
-    pub(crate) sums: Sums,
+    pub(crate) sums: EpochTotals,
     /// The best epoch so far.
     pub(crate) best: Option<Best>,
     /// Length of the events file.
@@ -53,7 +53,7 @@ pub(crate) struct Position {
 
 /// Sums over the batches of an epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Sums {
+pub(crate) struct EpochTotals {
     /// Cross-entropy over the images, in nats.
     pub(crate) loss: f64,
     /// Images classified correctly by the network that was being trained.
@@ -85,16 +85,16 @@ impl Best {
     }
 }
 
-impl Position {
+impl TrainingPosition {
     /// The position before the first step.
-    pub(crate) fn start(identity: Identity) -> Position {
-        Position {
+    pub(crate) fn start(identity: Identity) -> TrainingPosition {
+        TrainingPosition {
             schema_version: SCHEMA_VERSION,
             identity: RecordedIdentity::Full(identity),
             epoch: 1,
             batches: 0,
             step: 0,
-            sums: Sums::default(),
+            sums: EpochTotals::default(),
             best: None,
             events_len: 0,
         }
@@ -118,13 +118,13 @@ impl Position {
 }
 
 /// A network with its optimiser in the course of a training.
-pub(crate) struct Training {
+pub(crate) struct TrainingState {
     /// Weights and running statistics.
     pub(crate) network: Network,
     /// Adam's moments.
     pub(crate) adam: Adam,
     /// The rest of the state.
-    pub(crate) position: Position,
+    pub(crate) position: TrainingPosition,
 }
 
 /// The JSON files of a checkpoint, equal for all checkpoints of a run.
@@ -138,7 +138,7 @@ pub(crate) struct Description {
 
 impl Description {
     /// Writes `last` of the folder `run` under a temporary name; [`DirWriter::publish`] gives it its name.
-    pub(crate) fn write_last(&self, run: &Path, training: &Training) -> Result<DirWriter, Error> {
+    pub(crate) fn write_last(&self, run: &Path, training: &TrainingState) -> Result<DirWriter, Error> {
         let writer = DirWriter::create(Checkpoint::last(run).path())?;
         let files = Checkpoint::new(writer.path());
         let format = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
@@ -166,7 +166,7 @@ pub(crate) fn publish_as_best(run: &Path, last: &DirWriter) -> Result<(), Error>
     Ok(writer.publish()?)
 }
 
-fn write_state(path: &Path, adam: &Adam, position: &Position) -> Result<(), Error> {
+fn write_state(path: &Path, adam: &Adam, position: &TrainingPosition) -> Result<(), Error> {
     let failed = |detail: String| artifacts::Error::io("write", path)(std::io::Error::other(detail));
     let position = serde_json::to_string(position).map_err(|e| failed(e.to_string()))?;
     let metadata = HashMap::from([(POSITION.to_owned(), position)]);
@@ -182,16 +182,16 @@ fn copy_permissions(path: &Path, like: &Path) -> Result<(), artifacts::Error> {
 }
 
 /// A checkpoint that a training can be resumed from.
-pub(crate) struct Saved {
+pub(crate) struct SavedTraining {
     checkpoint: Checkpoint,
     state: Vec<u8>,
     /// The position of the training.
-    pub(crate) position: Position,
+    pub(crate) position: TrainingPosition,
 }
 
-impl Saved {
+impl SavedTraining {
     /// Reads `last` of the folder `run`; `None` if it does not exist.
-    pub(crate) fn find(run: &Path) -> Result<Option<Saved>, Error> {
+    pub(crate) fn find(run: &Path) -> Result<Option<SavedTraining>, Error> {
         let checkpoint = Checkpoint::last(run);
         atomic::recover(checkpoint.path())?;
         let path = checkpoint.training_state();
@@ -200,17 +200,17 @@ impl Saved {
         }
         let state = fs::read(&path).map_err(artifacts::Error::io("read", &path))?;
         match parse_header(&state) {
-            Ok((position, end)) if end == state.len() as u64 => Ok(Some(Saved { checkpoint, state, position })),
+            Ok((position, end)) if end == state.len() as u64 => Ok(Some(SavedTraining { checkpoint, state, position })),
             Ok((_, end)) => {
-                Err(Error::State { path, detail: format!("it has {} bytes instead of {end}", state.len()) })
+                Err(Error::DamagedCheckpoint { path, detail: format!("it has {} bytes instead of {end}", state.len()) })
             }
-            Err(detail) => Err(Error::State { path, detail }),
+            Err(detail) => Err(Error::DamagedCheckpoint { path, detail }),
         }
     }
 
     /// Reads only the position of `last` of the folder `run`, without changing anything on disk; `None` if there is no
     /// training state or it is damaged.
-    pub(crate) fn peek(run: &Path) -> Option<Position> {
+    pub(crate) fn peek(run: &Path) -> Option<TrainingPosition> {
         let mut file = File::open(Checkpoint::last(run).training_state()).ok()?;
         let length = file.metadata().ok()?.len();
         let mut state = vec![0; 8];
@@ -229,10 +229,10 @@ impl Saved {
     /// Loads weights, statistics and moments into a network and an optimiser.
     ///
     /// # Errors
-    /// [`Error::State`] if the checkpoint is damaged. Other errors, such as a GPU without free memory, do not mean damage.
-    pub(crate) fn restore(self, mut network: Network, config: AdamConfig) -> Result<Training, Error> {
+    /// [`Error::DamagedCheckpoint`] if the checkpoint is damaged. Other errors, such as a GPU without free memory, do not mean damage.
+    pub(crate) fn restore(self, mut network: Network, config: AdamConfig) -> Result<TrainingState, Error> {
         let path: PathBuf = self.checkpoint.training_state();
-        let bad = |detail: String| Error::State { path: path.clone(), detail };
+        let bad = |detail: String| Error::DamagedCheckpoint { path: path.clone(), detail };
         let weights = self.checkpoint.weights();
         let report = network.load(&weights, &[]).map_err(|error| damage_or_failure(&weights, error))?;
         if report.head_replaced {
@@ -249,11 +249,11 @@ impl Saved {
         if u64::from(adam.steps()) != self.position.step {
             return Err(bad(format!("Adam has taken {} steps, the training {}", adam.steps(), self.position.step)));
         }
-        Ok(Training { network, adam, position: self.position })
+        Ok(TrainingState { network, adam, position: self.position })
     }
 }
 
-/// Converts an error of reading a file of a checkpoint: to [`Error::State`] if the content of the file is at fault, and not
+/// Converts an error of reading a file of a checkpoint: to [`Error::DamagedCheckpoint`] if the content of the file is at fault, and not
 /// if the reason may pass, such as a failing disk or a GPU without free memory.
 fn damage_or_failure(path: &Path, error: model::Error) -> Error {
     use model::Error as Model;
@@ -266,18 +266,18 @@ fn damage_or_failure(path: &Path, error: model::Error) -> Error {
         Model::Weights(Weights::Read { source, .. }) => source.kind() == ErrorKind::NotFound,
         _ => false,
     };
-    if damaged { Error::State { path: path.to_owned(), detail: chain(&error) } } else { error.into() }
+    if damaged { Error::DamagedCheckpoint { path: path.to_owned(), detail: chain(&error) } } else { error.into() }
 }
 
 /// Parses the header of a safetensors file: the position of the training, and the length that the whole file must have.
 /// `state` may end after the header.
-fn parse_header(state: &[u8]) -> Result<(Position, u64), String> {
+fn parse_header(state: &[u8]) -> Result<(TrainingPosition, u64), String> {
     let length = header_length(state).ok_or("it has no valid header")?;
     let header = usize::try_from(length).ok().and_then(|length| state.get(8..8 + length));
     let header: Value = serde_json::from_slice(header.ok_or("its header is cut off")?).map_err(|e| e.to_string())?;
     let text = header["__metadata__"][POSITION].as_str();
     let text = text.ok_or("it has no position of a training; Candling did not write it")?;
-    let position: Position = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let position: TrainingPosition = serde_json::from_str(text).map_err(|e| e.to_string())?;
     if !(1..=SCHEMA_VERSION).contains(&position.schema_version) {
         let found = position.schema_version;
         return Err(format!("it has schema version {found}, but this program reads versions up to {SCHEMA_VERSION}"));
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn training_reaches_its_own_end_but_nothing_beyond() {
         let identity = Identity::for_test();
-        let at = |epoch, batches| Position { epoch, batches, ..Position::start(identity.clone()) };
+        let at = |epoch, batches| TrainingPosition { epoch, batches, ..TrainingPosition::start(identity.clone()) };
         assert!(at(1, 0).is_within(2) && at(2, 5).is_within(2) && at(3, 0).is_within(2));
         assert!(!at(3, 1).is_within(2) && !at(4, 0).is_within(2));
     }
@@ -325,12 +325,12 @@ mod tests {
             let header = serde_json::json!({ "__metadata__": { POSITION: position } }).to_string();
             [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()
         };
-        let position = Position::start(Identity::for_test());
+        let position = TrainingPosition::start(Identity::for_test());
         let text = serde_json::to_string(&position).unwrap();
         assert_eq!(parse_header(&state(&text)).unwrap(), (position.clone(), state(&text).len() as u64));
         assert!(parse_header(&state(&text)[..40]).unwrap_err().contains("cut off"));
         assert!(parse_header(&[0; 3]).is_err() && parse_header(&[255; 16]).is_err());
-        let newer = serde_json::to_string(&Position { schema_version: 9, ..position }).unwrap();
+        let newer = serde_json::to_string(&TrainingPosition { schema_version: 9, ..position }).unwrap();
         assert!(parse_header(&state(&newer)).unwrap_err().contains("schema version 9"));
     }
 }

@@ -12,22 +12,24 @@ const PRETRAINED_LEARNING_RATE: f64 = 1e-4;
 /// Learning rate for random initial weights.
 const SCRATCH_LEARNING_RATE: f64 = 1e-3;
 
-/// The configuration of training. Each field is a key of the section `[train]`; the defaults are the recipe of the ResNet-50
-/// baseline.
+/// The configuration of training. Each field is a key of the section `[train]`; the defaults are the recipe of the
+/// ResNet-50 baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Initial weights: `hf:owner/repo[/file][@revision]`, a safetensors file, or `none` for random ones. With random
     /// weights, residual blocks start as identities ([`model::Network::zero_init_residual`]).
     pub weights: Source,
-    /// Prefixes of tensors that the weights file may lack, e.g. `["layer4."]`. Missing tensors are initialised randomly.
+    /// Prefixes of tensors that the weights file may lack, e.g. `["layer4."]`. Missing tensors are initialised
+    /// randomly.
     pub allow_missing: Vec<String>,
     /// Passes over the training split. Raising it continues a finished training.
     pub epochs: usize,
-    /// Images per step. The last batch of an epoch holds the remainder. A remainder of one image joins the batch before it,
-    /// because batch normalisation cannot train on a single image.
+    /// Images per step. The last batch of an epoch holds the remainder. A remainder of one image joins the batch before
+    /// it, because batch normalisation cannot train on a single image.
     pub batch: usize,
-    /// Learning rate of Adam, constant over the training. The default depends on the weights: [`Config::learning_rate`].
+    /// Learning rate of Adam, constant over the training. The default depends on the weights:
+    /// [`Config::learning_rate`].
     pub learning_rate: Option<f64>,
     /// The number of independent trainings, `run-0`, `run-1` …, which differ in their seed only.
     pub runs: usize,
@@ -35,11 +37,11 @@ pub struct Config {
     pub seed: u64,
     /// The device: `auto` (CUDA if the build and the machine have it), `cpu`, `cuda` or `cuda:N`.
     pub device: DeviceChoice,
-    /// Element type of convolution inputs and weights: `auto` (f32 on the CPU, the fastest supported type on a GPU), `f32`,
-    /// `bf16` or, on a GPU, `tf32`.
+    /// Element type of convolution inputs and weights: `auto` (f32 on the CPU, the fastest supported type on a GPU),
+    /// `f32`, `bf16` or, on a GPU, `tf32`.
     pub precision: PrecisionChoice,
-    /// Minutes between two saves of `last` in the middle of an epoch; 0 saves after each epoch only. Bounds the work that a
-    /// killed training loses; does not change the result.
+    /// Minutes between two saves of `last` in the middle of an epoch; 0 saves after each epoch only. Bounds the work
+    /// that a killed training loses; does not change the result.
     pub save_minutes: u64,
     /// Random changes to training images.
     pub augment: Augment,
@@ -152,8 +154,8 @@ impl Config {
         )
     }
 
-    /// The configuration of run `run` as its manifest records it: with the seed of that run, and without the keys that do
-    /// not change its result. More runs, another device or another save interval leave finished runs up to date.
+    /// The configuration of run `run` as its manifest records it: with the seed of that run, and without the keys that
+    /// do not change its result. More runs, another device or another save interval leave finished runs up to date.
     pub(crate) fn of_run(&self, run: usize) -> serde_json::Value {
         let resolved = Config { seed: self.run_seed(run), learning_rate: Some(self.learning_rate()), ..self.clone() };
         let mut value = artifacts::stage::to_json(&resolved);
@@ -165,7 +167,8 @@ impl Config {
         value
     }
 
-    /// The learning rate of every step: the configured one, or else 1e-4 for pretrained weights and 1e-3 for random ones.
+    /// The learning rate of every step: the configured one, or else 1e-4 for pretrained weights and 1e-3 for random
+    /// ones.
     pub fn learning_rate(&self) -> f64 {
         let default = if self.weights == Source::None { SCRATCH_LEARNING_RATE } else { PRETRAINED_LEARNING_RATE };
         self.learning_rate.unwrap_or(default)

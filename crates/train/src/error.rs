@@ -35,7 +35,7 @@ pub enum Error {
         "failed to resume from `{}`: {detail}; --force trains this run from the start and keeps the old files as a backup",
         path.display()
     )]
-    State {
+    DamagedCheckpoint {
         /// The damaged file.
         path: PathBuf,
         /// What is wrong with it.
@@ -89,7 +89,7 @@ impl From<Error> for Failure {
                 | model::Error::Device(_)
                 | model::Error::Architecture(ArchitectureError::Unknown { .. }),
             ) => Failure::usage(error),
-            Error::State { .. }
+            Error::DamagedCheckpoint { .. }
             | Error::Weights { .. }
             | Error::TooFewImages { .. }
             | Error::OneClass { .. }

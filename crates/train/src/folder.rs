@@ -11,7 +11,7 @@ use artifacts::atomic::{self, DirWriter};
 use artifacts::{Error as ArtifactError, Manifest, names, progress};
 
 use crate::backup;
-use crate::checkpoint::{Position, Saved};
+use crate::checkpoint::{SavedTraining, TrainingPosition};
 use crate::error::Error;
 use crate::identity::Identity;
 
@@ -68,7 +68,7 @@ impl Former {
 impl RunFolder {
     /// Chooses the folder for the run whose artifact is `target`, and returns the checkpoint that the training resumes from:
     /// that of an interrupted training with the same settings, or of a complete one with fewer epochs.
-    pub(crate) fn open(target: &Path, request: RunRequest<'_>) -> Result<(RunFolder, Option<Saved>), Error> {
+    pub(crate) fn open(target: &Path, request: RunRequest<'_>) -> Result<(RunFolder, Option<SavedTraining>), Error> {
         let former = Former::of(target, request)?;
         let contains_former = matches!(former, Former::Complete { epochs: Some(_) });
         let folder = |work| RunFolder { target: target.to_owned(), work, contains_former };
@@ -141,9 +141,9 @@ impl RunFolder {
     }
 
     /// Returns the checkpoint of an interrupted training in the folder that leads to the requested one.
-    fn interrupted(&self, request: RunRequest<'_>) -> Result<Option<Saved>, Error> {
+    fn interrupted(&self, request: RunRequest<'_>) -> Result<Option<SavedTraining>, Error> {
         match interrupted(&self.work, request) {
-            Err(Error::State { detail, .. }) if request.force => {
+            Err(Error::DamagedCheckpoint { detail, .. }) if request.force => {
                 self.start_afresh(&detail)?;
                 Ok(None)
             }
@@ -152,11 +152,11 @@ impl RunFolder {
     }
 
     /// Copies the complete run without its manifest. A killed copy leaves nothing under this name.
-    fn copy_former(&self) -> Result<Option<Saved>, Error> {
+    fn copy_former(&self) -> Result<Option<SavedTraining>, Error> {
         let writer = DirWriter::create(&self.work)?;
         copy(&self.target, writer.path())?;
         writer.publish()?;
-        Saved::find(&self.work)
+        SavedTraining::find(&self.work)
     }
 
     /// Empties the folder. A training in it becomes a backup.
@@ -186,7 +186,7 @@ impl RunFolder {
 pub(crate) fn folders_to_set_aside(target: &Path, request: RunRequest<'_>) -> Vec<PathBuf> {
     let next = atomic::hidden_sibling(target, "next");
     let resumes = |folder: &Path| {
-        let leads = Saved::peek(folder).is_some_and(|position| leads_to(&position, request));
+        let leads = SavedTraining::peek(folder).is_some_and(|position| leads_to(&position, request));
         leads && !is_other_complete_run(folder, request)
     };
     let [own_training, next_training] = [target, &next].map(|folder| has_training(folder).then(|| folder.to_owned()));
@@ -214,7 +214,7 @@ pub(crate) fn has_training(folder: &Path) -> bool {
 
 /// Describes how far the training in a folder has come; `None` if there is no training.
 fn training_in(folder: &Path) -> Option<String> {
-    match Saved::find(folder) {
+    match SavedTraining::find(folder) {
         Ok(Some(saved)) => Some(format!(" (complete epochs: {})", saved.position.complete_epochs())),
         Ok(None) if !folder.join(names::MANIFEST).exists() => None,
         // It cannot be resumed, but its other files may be useful.
@@ -229,8 +229,8 @@ fn is_other_complete_run(folder: &Path, request: RunRequest<'_>) -> bool {
 }
 
 /// Reads the checkpoint in `work` if it leads to the requested training.
-fn interrupted(work: &Path, request: RunRequest<'_>) -> Result<Option<Saved>, Error> {
-    let Some(saved) = Saved::find(work)? else { return Ok(None) };
+fn interrupted(work: &Path, request: RunRequest<'_>) -> Result<Option<SavedTraining>, Error> {
+    let Some(saved) = SavedTraining::find(work)? else { return Ok(None) };
     if !leads_to(&saved.position, request) {
         return Ok(None);
     }
@@ -246,7 +246,7 @@ fn interrupted(work: &Path, request: RunRequest<'_>) -> Result<Option<Saved>, Er
 
 /// Returns whether training on from a position gives the requested training. A training that another stage version or
 /// device began is resumed if some of it is left to train: it may have taken days.
-fn leads_to(position: &Position, request: RunRequest<'_>) -> bool {
+fn leads_to(position: &TrainingPosition, request: RunRequest<'_>) -> bool {
     let is_complete = position.complete_epochs() == request.epochs;
     position.identity.has_settings_of(request.identity)
         && position.is_within(request.epochs)
@@ -256,7 +256,7 @@ fn leads_to(position: &Position, request: RunRequest<'_>) -> bool {
 /// Returns the number of epochs of the complete run `target` if it is the requested training or its first part, so that
 /// replacing it loses nothing.
 fn matching_epochs(target: &Path, request: RunRequest<'_>) -> Option<usize> {
-    let position = Saved::peek(target)?;
+    let position = SavedTraining::peek(target)?;
     let epochs = position.complete_epochs();
     (position.identity.matches(request.identity) && epochs <= request.epochs).then_some(epochs)
 }

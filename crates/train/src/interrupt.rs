@@ -13,7 +13,8 @@ use signal_hook::flag;
 pub(crate) struct InterruptFlag(Arc<AtomicBool>);
 
 impl InterruptFlag {
-    /// Installs the signal handlers. A second signal ends the process at once; `last` then stays as it was saved before.
+    /// Installs the signal handlers. A second signal ends the process at once; `last` then stays as it was saved
+    /// before.
     pub(crate) fn install() -> io::Result<InterruptFlag> {
         let interrupt = InterruptFlag::default();
         for signal in [SIGINT, SIGTERM] {

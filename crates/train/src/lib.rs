@@ -10,16 +10,16 @@
 //! - `checkpoint`: the folders `best` and `last`, written and restored.
 //! - `history`: `metrics.jsonl`. `tensorboard`: the events file.
 //!
-//! Around the loop: `stage` finds the runs that are not up to date and trains each; `folder` keeps a complete run in place
-//! until its successor is complete; `backup` renames replaced runs; `recorded` compares
-//! recorded configurations with the current one; `identity` decides which checkpoints a training can
-//! resume from; `replacement` announces which trainings will be set aside; `interrupt` handles SIGINT and SIGTERM;
-//! `throughput` measures images per second before a long training starts (`candling-train --rate`).
+//! Around the loop: `stage` finds the runs that are not up to date and trains each; `folder` keeps a complete run in
+//! place until its successor is complete; `backup` renames replaced runs; `recorded` compares the configuration of a
+//! manifest with the current one; `identity` decides which checkpoints a training can resume from; `replacement`
+//! announces which trainings will be set aside; `interrupt` handles SIGINT and SIGTERM; `throughput` measures images per
+//! second before a long training starts (`candling-train --rate`).
 //!
 //! # Resuming
 //! A step depends on the weights, the running statistics, Adam's moments and the position in the epoch, which the
-//! checkpoint `last` holds, and on shuffles and augmentation, which are derived from the seed and that position. A training
-//! that was interrupted and resumed therefore ends with the same bits as an uninterrupted one.
+//! checkpoint `last` holds, and on shuffles and augmentation, which are derived from the seed and that position. A
+//! training that was interrupted and resumed therefore ends with the same bits as an uninterrupted one.
 
 mod augment;
 mod backup;

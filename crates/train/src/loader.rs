@@ -1,9 +1,10 @@
 //! Assembles batches in background threads while the network computes.
 //!
-//! With W workers, worker w fills the batches w, w + W, w + 2W … of the epoch, and [`Loader::next_batch`] takes from the
-//! workers in turn. The order of batches therefore depends on [`EpochBatches`] only. Each worker owns [`BUFFERS_PER_WORKER`]
-//! batch buffers, which are filled, used and recycled. A loader never holds more than `workers * BUFFERS_PER_WORKER`
-//! batches of pixels, whatever the size of the data, and allocates only while each buffer is filled for the first time.
+//! With W workers, worker w fills the batches w, w + W, w + 2W … of the epoch, and [`Loader::next_batch`] takes from
+//! the workers in turn. The order of batches therefore depends on [`EpochBatches`] only. Each worker owns
+//! [`BUFFERS_PER_WORKER`] batch buffers, which are filled, used and recycled. A loader never holds more than `workers *
+//! BUFFERS_PER_WORKER` batches of pixels, whatever the size of the data, and allocates only while each buffer is filled
+//! for the first time.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -89,8 +90,8 @@ struct Worker {
 impl Loader {
     /// Starts loading `epoch` from batch `first` on.
     ///
-    /// Half of the cores are enough to supply steps that run on the other half or on a GPU. The number of workers does not
-    /// change the batches.
+    /// Half of the cores are enough to supply steps that run on the other half or on a GPU. The number of workers does
+    /// not change the batches.
     pub fn start(epoch: EpochBatches, first: usize) -> Loader {
         let workers = (rayon::current_num_threads() / 2).clamp(1, MAX_WORKERS);
         Loader::with_workers(epoch, first, workers)

@@ -1,7 +1,7 @@
 //! Training steps that were launched and whose results have not been read back from the device.
 //!
-//! Reading a step's loss waits for the step to end. A GPU that is waited for after every step idles until the next one is
-//! launched, so the results of several steps are read together. When they are read does not change their values.
+//! Reading a step's loss waits for the step to end. A GPU that is waited for after every step idles until the next one
+//! is launched, so the results of several steps are read together. When they are read does not change their values.
 
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,7 @@ use artifacts::{Manifest, RunDir, atomic};
 use serde_json::Value;
 
 use crate::backup;
-use crate::checkpoint::Saved;
+use crate::checkpoint::SavedTraining;
 use crate::config::Config;
 use crate::error::Error;
 use crate::folder::{RunRequest, folders_to_set_aside, has_training};
@@ -124,7 +124,7 @@ fn reason(
     stale: Option<&Stale>,
     request: RunRequest<'_>,
 ) -> (String, Option<String>) {
-    let difference = || Saved::peek(folder).and_then(|position| position.identity.difference(request.identity));
+    let difference = || SavedTraining::peek(folder).and_then(|position| position.identity.difference(request.identity));
     let is_complete = Manifest::read(folder).is_ok_and(|manifest| manifest.is_some());
     match stale.filter(|_| is_complete) {
         Some(stale) => {

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::backup;
-use crate::checkpoint::{Description, Position, Saved, Training};
+use crate::checkpoint::{Description, SavedTraining, TrainingPosition, TrainingState};
 use crate::config::Config;
 use crate::error::Error;
 use crate::folder::{RunFolder, RunRequest};
@@ -223,7 +223,7 @@ impl<'a> Trainer<'a> {
         let name = output.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let seed = config.run_seed(k);
         let resumed = match saved.map(|saved| self.resume(saved, &identity, &name)).transpose() {
-            Err(Error::State { detail, .. }) if force => {
+            Err(Error::DamagedCheckpoint { detail, .. }) if force => {
                 folder.start_afresh(&detail)?;
                 None
             }
@@ -251,7 +251,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Makes the network before its first step.
-    fn start(&self, seed: u64, identity: Identity) -> Result<Training, Error> {
+    fn start(&self, seed: u64, identity: Identity) -> Result<TrainingState, Error> {
         let config = self.request.config;
         let mut network = Network::new(&self.network, &self.device)?;
         network.initialise(seed)?;
@@ -269,12 +269,12 @@ impl<'a> Trainer<'a> {
             network.zero_init_residual()?;
         }
         let adam = Adam::new(config.adam(), &network)?;
-        Ok(Training { network, adam, position: Position::start(identity) })
+        Ok(TrainingState { network, adam, position: TrainingPosition::start(identity) })
     }
 
     /// Restores the network of an interrupted training.
-    fn resume(&self, mut saved: Saved, identity: &Identity, name: &str) -> Result<Training, Error> {
-        let Position { epoch, batches, .. } = saved.position;
+    fn resume(&self, mut saved: SavedTraining, identity: &Identity, name: &str) -> Result<TrainingState, Error> {
+        let TrainingPosition { epoch, batches, .. } = saved.position;
         progress::line(&format!(
             "train: {name} resumes from `{}`, epoch {epoch} after {batches} batches",
             saved.path().display()

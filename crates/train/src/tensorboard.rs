@@ -1,8 +1,8 @@
 //! TensorBoard event files.
 //!
-//! An event file is a sequence of TFRecords (`tensorflow/core/lib/io/record_writer.h`). Each record holds one `Event` in
-//! protobuf's wire format (`tensorflow/core/util/event.proto`, `tensorflow/core/framework/summary.proto`). Scalars need so
-//! little of both formats that this module encodes them itself.
+//! An event file is a sequence of TFRecords (`tensorflow/core/lib/io/record_writer.h`). Each record holds one `Event`
+//! in protobuf's wire format (`tensorflow/core/util/event.proto`, `tensorflow/core/framework/summary.proto`). Scalars
+//! need so little of both formats that this module encodes them itself.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -26,8 +26,8 @@ pub(crate) struct EventFile {
 }
 
 impl EventFile {
-    /// Truncates the event file in the folder `run` to `len` bytes and continues it. Starts a new file if `len` is 0 or the
-    /// file is shorter or missing.
+    /// Truncates the event file in the folder `run` to `len` bytes and continues it. Starts a new file if `len` is 0 or
+    /// the file is shorter or missing.
     pub(crate) fn open(run: &Path, len: u64) -> Result<EventFile, Error> {
         let existing = find(run)?;
         let long_enough = |path: &PathBuf| fs::metadata(path).is_ok_and(|file| file.len() >= len);
@@ -123,8 +123,8 @@ fn write_record(data: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&masked_checksum(data).to_le_bytes());
 }
 
-/// CRC-32C, masked as TensorFlow does (`tensorflow/core/lib/hash/crc32c.h`): a plain CRC of data that contain CRCs would
-/// detect fewer errors.
+/// CRC-32C, masked as TensorFlow does (`tensorflow/core/lib/hash/crc32c.h`): a plain CRC of data that contain CRCs
+/// would detect fewer errors.
 fn masked_checksum(data: &[u8]) -> u32 {
     crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }

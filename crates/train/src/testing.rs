@@ -21,8 +21,8 @@ impl TestRun {
     }
 }
 
-/// Creates a run with a complete ingest artifact that has the given number of images in each split. The images are noise;
-/// the fake ones are brighter than the real ones.
+/// Creates a run with a complete ingest artifact that has the given number of images in each split. The images are
+/// noise; the fake ones are brighter than the real ones.
 pub(crate) fn ingested(splits: &[(Split, usize)]) -> TestRun {
     let run = TestRun(tempfile::tempdir().unwrap());
     let ingest = run.dir().ingest();

@@ -1,4 +1,4 @@
-//! Whole trainings of a few steps: that they resume exactly, and what they leave behind.
+//! Whole trainings of a few steps: exact resuming, and the folders of complete, replaced and damaged runs.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use crate::testing::{self, TestRun};
 
 const SPLITS: [(Split, usize); 2] = [(Split::Train, 10), (Split::Val, 6)];
 
-/// Two steps an epoch, of 5 images each.
+/// A configuration with two steps per epoch, of 5 images each.
 fn config(epochs: usize) -> Config {
     Config {
         weights: Source::None,
@@ -31,7 +31,7 @@ fn config(epochs: usize) -> Config {
     }
 }
 
-/// Three steps an epoch, of 4, 4 and 2 images.
+/// A configuration with augmentation and three steps per epoch, of 4, 4 and 2 images.
 fn augmented(epochs: usize) -> Config {
     let augment = Augment { flip: true, jpeg: Jpeg { probability: 0.5, quality: [60, 90] }, ..Augment::default() };
     Config { augment, batch: 4, ..config(epochs) }
@@ -51,7 +51,7 @@ fn force(run: &TestRun, config: &Config) {
     run_as(run, config, &Code::current(Train::VERSION).unwrap(), true, |_| false).unwrap();
 }
 
-/// Trains to the end, and counts the steps that it takes.
+/// Trains to the end, and returns the number of training steps, validations included.
 fn steps(run: &TestRun, config: &Config, code: &Code, force: bool) -> u64 {
     let steps = Cell::new(0);
     let count = |_| {
@@ -78,7 +78,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What is in the folder of all runs.
+/// The sorted names of all folders in the folder of the runs.
 fn folders(run: &TestRun) -> Vec<String> {
     let entries = fs::read_dir(run.dir().train()).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
@@ -91,7 +91,7 @@ fn run_to_end(run: &TestRun, config: &Config) {
     run_until(run, config, |_| false).unwrap();
 }
 
-/// The files of both checkpoints.
+/// The content of all files of both checkpoints.
 fn checkpoints(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for checkpoint in ["best", "last"] {
@@ -133,17 +133,17 @@ fn assert_same_result(run: &Path, reference: &Path) {
 }
 
 #[test]
-fn an_interrupted_training_ends_as_an_uninterrupted_one() {
+fn interrupted_training_gives_same_result() {
     let [whole, broken, extended] = [(); 3].map(|()| testing::ingested(&SPLITS));
     run_to_end(&whole, &augmented(2));
 
-    // In the middle of an epoch, between its last step and its validation, and in the middle of the next.
+    // Interrupt in the middle of an epoch, between its last step and its validation, and in the middle of the next.
     for step in [2, 3, 5] {
         let failure = run_until(&broken, &augmented(2), |taken| taken == step).unwrap_err();
         assert_eq!(failure.code(), exit::INTERRUPTED);
         assert!(Manifest::read(&broken.dir().train_run(0)).unwrap().is_none());
     }
-    // Saving fails, as on a full disk: what was saved before stays, and is enough to go on.
+    // Saving fails, as on a full disk. The earlier checkpoint stays, and the training resumes from it.
     let run = broken.dir().train_run(0);
     let (before, in_the_way) = (fs::read(run.join("last/model.safetensors")).unwrap(), run.join(".last.partial"));
     fs::write(&in_the_way, "").unwrap();
@@ -153,7 +153,7 @@ fn an_interrupted_training_ends_as_an_uninterrupted_one() {
     run_to_end(&broken, &augmented(2));
     assert_same_result(&run, &whole.dir().train_run(0));
 
-    // A complete training of one epoch goes on to two.
+    // A complete training of one epoch is extended to two.
     run_to_end(&extended, &augmented(1));
     run_to_end(&extended, &augmented(2));
     assert_same_result(&extended.dir().train_run(0), &whole.dir().train_run(0));
@@ -165,7 +165,7 @@ fn an_interrupted_training_ends_as_an_uninterrupted_one() {
 }
 
 #[test]
-fn the_number_of_threads_changes_nothing() {
+fn result_does_not_depend_on_threads() {
     let [one, two, five] = [1, 2, 5].map(|threads| {
         let run = testing::ingested(&SPLITS);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -177,7 +177,7 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
-fn more_runs_leave_finished_ones_alone() {
+fn raising_runs_keeps_finished_runs() {
     let run = testing::ingested(&SPLITS);
     let one = Config { batch: 10, ..config(1) };
     run_to_end(&run, &one);
@@ -190,14 +190,14 @@ fn more_runs_leave_finished_ones_alone() {
     let [a, b] = [0, 1].map(|k| checkpoints(&run.dir().train_run(k)));
     assert!(a["last/model.safetensors"] != b["last/model.safetensors"]);
 
-    // A second run with other settings would be averaged with the first.
+    // A second run with other settings is set aside, because evaluation would average it with the first.
     run_to_end(&run, &Config { learning_rate: Some(2e-3), ..one.clone() });
     assert!(!run.dir().train_run(1).exists());
     assert!(run.dir().train().join(".run-1.aside").join(names::MANIFEST).exists());
 }
 
 #[test]
-fn a_complete_run_stays_until_its_successor_is_complete() {
+fn complete_run_stays_until_successor_is_complete() {
     let run = testing::ingested(&SPLITS);
     let target = run.dir().train_run(0);
     run_to_end(&run, &config(1));
@@ -211,13 +211,13 @@ fn a_complete_run_stays_until_its_successor_is_complete() {
     run_to_end(&run, &other);
     assert!(checkpoints(&target) != former);
     assert_eq!(Manifest::require(&target, names::TRAIN).unwrap().config["learning_rate"], 2e-3);
-    // And is kept then, because its successor does not contain it.
+    // It is kept as a backup, because its successor does not contain it.
     assert_eq!(folders(&run), [".run-0.aside", "run-0"]);
     assert!(checkpoints(&run.dir().train().join(".run-0.aside")) == former);
 }
 
 #[test]
-fn a_complete_run_is_kept_unless_its_successor_contains_it() {
+fn replaced_run_is_kept_unless_successor_contains_it() {
     let run = testing::ingested(&SPLITS);
     run_to_end(&run, &config(1));
     force(&run, &config(1));
@@ -232,7 +232,7 @@ fn a_complete_run_is_kept_unless_its_successor_contains_it() {
 }
 
 #[test]
-fn a_run_without_a_readable_manifest_is_completed_and_made_again_when_forced() {
+fn run_with_damaged_manifest_is_completed_or_retrained_if_forced() {
     let run = testing::ingested(&SPLITS);
     let target = run.dir().train_run(0);
     run_to_end(&run, &config(1));
@@ -251,7 +251,7 @@ fn a_run_without_a_readable_manifest_is_completed_and_made_again_when_forced() {
 }
 
 #[test]
-fn a_damaged_training_is_set_aside_only_when_forced() {
+fn damaged_training_is_set_aside_only_if_forced() {
     let run = testing::ingested(&SPLITS);
     let target = run.dir().train_run(0);
     for (k, (file, length)) in
@@ -274,13 +274,13 @@ fn a_damaged_training_is_set_aside_only_when_forced() {
 }
 
 #[test]
-fn a_training_that_cannot_be_read_just_now_is_left_alone_even_when_forced() {
+fn read_failure_does_not_set_training_aside() {
     let run = testing::ingested(&SPLITS);
     run_until(&run, &config(1), |step| step == 1).unwrap_err();
     let weights = run.dir().train_run(0).join("last").join(names::WEIGHTS);
     let moved = weights.with_extension("moved");
     fs::rename(&weights, &moved).unwrap();
-    // Reading it fails, as on a failing disk.
+    // Reading the weights fails, as on a failing disk.
     fs::create_dir(&weights).unwrap();
     for force in [false, true] {
         let failure = run_as(&run, &config(1), &Code::current(Train::VERSION).unwrap(), force, |_| false).unwrap_err();
@@ -297,7 +297,7 @@ fn a_training_that_cannot_be_read_just_now_is_left_alone_even_when_forced() {
 }
 
 #[test]
-fn an_interrupted_successor_outlives_the_completion_of_another_training() {
+fn interrupted_successor_is_kept_when_another_training_completes() {
     let run = testing::ingested(&SPLITS);
     run_to_end(&run, &config(1));
     run_until(&run, &Config { learning_rate: Some(2e-3), ..config(1) }, |step| step == 1).unwrap_err();
@@ -308,13 +308,13 @@ fn an_interrupted_successor_outlives_the_completion_of_another_training() {
 }
 
 #[test]
-fn a_former_run_under_its_successors_name_is_not_published_again() {
+fn replaced_run_at_successor_path_is_not_published() {
     let run = testing::ingested(&SPLITS);
     let (target, next) = (run.dir().train_run(0), run.dir().train().join(".run-0.next"));
     let settings = [config(1), Config { learning_rate: Some(2e-3), ..config(1) }];
     let (code, rebuilt) = (Code::current(Train::VERSION).unwrap(), another_version());
     run_as(&run, &settings[0], &code, false, |_| false).unwrap();
-    // A kill between the exchange of the two names and the removal of the former run.
+    // The process was killed between the exchange of the two names and the removal of the replaced run.
     copy(&target, &next);
     run_as(&run, &settings[0], &rebuilt, true, |_| false).unwrap();
     assert_eq!(folders(&run), [".run-0.aside", ".run-0.aside-1", "run-0"]);
@@ -322,7 +322,7 @@ fn a_former_run_under_its_successors_name_is_not_published_again() {
     assert!(steps(&run, &settings[0], &rebuilt, true) > 0);
     assert_eq!(Manifest::require(&target, names::TRAIN).unwrap().code, rebuilt);
 
-    // A kill before the exchange: what is complete under that name is what is wanted.
+    // The process was killed before the exchange. The complete successor is published.
     let wanted = run.dir().train().join("wanted");
     copy(&target, &wanted);
     run_as(&run, &settings[1], &rebuilt, false, |_| false).unwrap();
@@ -333,7 +333,7 @@ fn a_former_run_under_its_successors_name_is_not_published_again() {
 }
 
 #[test]
-fn finished_training_of_another_version_is_not_published_as_this_ones() {
+fn finished_training_of_another_version_is_not_published() {
     let run = testing::ingested(&SPLITS);
     run_to_end(&run, &config(1));
     fs::write(run.dir().train_run(0).join(names::MANIFEST), "").unwrap();
@@ -343,11 +343,11 @@ fn finished_training_of_another_version_is_not_published_as_this_ones() {
 
 #[cfg(unix)]
 #[test]
-fn a_complete_run_is_copied_as_a_whole_or_not_at_all() {
+fn failed_copy_of_complete_run_leaves_nothing() {
     let run = testing::ingested(&SPLITS);
     let target = run.dir().train_run(0);
     run_to_end(&run, &config(1));
-    // It cannot be copied.
+    // A dangling link makes the copy fail.
     let nowhere = target.join("best").join("nowhere");
     std::os::unix::fs::symlink("absent", &nowhere).unwrap();
     run_until(&run, &config(2), |_| false).unwrap_err();
@@ -358,7 +358,7 @@ fn a_complete_run_is_copied_as_a_whole_or_not_at_all() {
 }
 
 #[test]
-fn an_infinite_loss_names_the_step_and_the_last_good_checkpoint() {
+fn infinite_loss_names_step_and_last_good_checkpoint() {
     let run = testing::ingested(&SPLITS);
     let absurd = Config { learning_rate: Some(1e18), ..config(1) };
     run_until(&run, &absurd, |step| step == 1).unwrap_err();
@@ -376,7 +376,7 @@ fn checkpoint_bytes(checkpoint: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn data_that_cannot_be_trained_on_are_refused() {
+fn rejects_unusable_data_and_missing_weights() {
     let failure = |splits: &[(Split, usize)], config: &Config| {
         run_until(&testing::ingested(splits), config, |_| false).unwrap_err()
     };

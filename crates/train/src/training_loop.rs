@@ -9,7 +9,7 @@ use artifacts::progress::Progress;
 use artifacts::schema::Epoch;
 use artifacts::shard::Shards;
 
-use crate::checkpoint::{self, Best, Description, Position, Sums, Training};
+use crate::checkpoint::{self, Best, Description, EpochTotals, TrainingPosition, TrainingState};
 use crate::config::Config;
 use crate::epoch_batches::EpochBatches;
 use crate::error::Error;
@@ -54,7 +54,7 @@ pub(crate) enum TrainingEnd {
 
 impl TrainingLoop<'_> {
     /// Trains from the position in `training`, which may be in the middle of an epoch, to the end of the last epoch.
-    pub(crate) fn run_epochs(&self, training: &mut Training) -> Result<TrainingEnd, Error> {
+    pub(crate) fn run_epochs(&self, training: &mut TrainingState) -> Result<TrainingEnd, Error> {
         let Config { epochs, batch: batch_size, augment, .. } = *self.config;
         let mut history = History::open(self.folder.path(), training.position.complete_epochs())?;
         let mut events = EventFile::open(self.folder.path(), training.position.events_len)?;
@@ -62,8 +62,8 @@ impl TrainingLoop<'_> {
         let mut last_saved = Instant::now();
 
         for epoch in training.position.epoch..=epochs {
-            // Train on the whole training split, shuffled. The learning rate is constant: it is `Config::learning_rate`,
-            // with which `training.adam` was created.
+            // Train on the whole training split, shuffled. The learning rate is constant: it is
+            // `Config::learning_rate`, with which `training.adam` was created.
             let mut started = Instant::now();
             let batches = EpochBatches::shuffled(self.train, batch_size, &augment, self.seed, epoch);
             let mut loader = Loader::start(batches, training.position.batches);
@@ -128,12 +128,12 @@ impl TrainingLoop<'_> {
     /// Waits for the pending steps, and adds their loss and accuracy to the totals of the epoch.
     fn read_results(
         &self,
-        training: &mut Training,
+        training: &mut TrainingState,
         pending: &mut PendingSteps,
         events: &mut EventFile,
         progress: &Progress,
     ) -> Result<(), Error> {
-        let Training { network, position, .. } = training;
+        let TrainingState { network, position, .. } = training;
         let results = pending.read(network)?; // of each step: logits f32 [n, 2], labels u8 [n]
         let first_step = position.step + 1 - results.len() as u64;
         for (step, (output, labels)) in (first_step..).zip(results) {
@@ -156,7 +156,7 @@ impl TrainingLoop<'_> {
     /// previous `last` and writes the same files again.
     fn save_epoch(
         &self,
-        training: &mut Training,
+        training: &mut TrainingState,
         row: Epoch,
         history: &mut History,
         events: &mut EventFile,
@@ -167,7 +167,7 @@ impl TrainingLoop<'_> {
         }
         position.epoch += 1;
         position.batches = 0;
-        position.sums = Sums::default();
+        position.sums = EpochTotals::default();
         position.events_len = events.sync()?;
         let last = self.write_last(training)?;
         if row.best {
@@ -178,13 +178,13 @@ impl TrainingLoop<'_> {
     }
 
     /// Saves `last` in the middle of an epoch.
-    fn save_within_epoch(&self, training: &mut Training, events: &mut EventFile) -> Result<(), Error> {
+    fn save_within_epoch(&self, training: &mut TrainingState, events: &mut EventFile) -> Result<(), Error> {
         training.position.events_len = events.sync()?;
         Ok(self.write_last(training)?.publish()?)
     }
 
     /// Writes `last` under a temporary name. Fails if a weight is not finite.
-    fn write_last(&self, training: &Training) -> Result<DirWriter, Error> {
+    fn write_last(&self, training: &TrainingState) -> Result<DirWriter, Error> {
         for weight in training.network.parameters()?.values() {
             // The sum is infinite or NaN if any element is.
             let sum = weight.sum_all().and_then(|sum| sum.to_scalar::<f32>()).map_err(model::Error::from)?;
@@ -198,7 +198,7 @@ impl TrainingLoop<'_> {
         !interval.is_zero() && last_saved.elapsed() >= interval
     }
 
-    fn check_finite(&self, value: f64, what: &'static str, position: &Position) -> Result<(), Error> {
+    fn check_finite(&self, value: f64, what: &'static str, position: &TrainingPosition) -> Result<(), Error> {
         self.check_finite_at(value, what, position.step, position.epoch)
     }
 
@@ -214,7 +214,7 @@ impl TrainingLoop<'_> {
     }
 
     /// A progress bar over all images that remain, of both splits and all epochs.
-    fn start_progress(&self, position: &Position) -> Progress {
+    fn start_progress(&self, position: &TrainingPosition) -> Progress {
         let epochs = self.config.epochs - position.complete_epochs();
         let images = (epochs * (self.train.len() + self.val.len())) as u64 - position.sums.images;
         Progress::new(format!("train: {}", self.name), "images", Some(images))
@@ -222,8 +222,8 @@ impl TrainingLoop<'_> {
 }
 
 /// The row of `metrics.jsonl` for the epoch that has just been validated.
-fn summarise_epoch(training: &Training, metrics: &ValidationMetrics, validation_time: Duration) -> Epoch {
-    let Sums { loss, correct, images, seconds } = training.position.sums;
+fn summarise_epoch(training: &TrainingState, metrics: &ValidationMetrics, validation_time: Duration) -> Epoch {
+    let EpochTotals { loss, correct, images, seconds } = training.position.sums;
     let epoch = training.position.epoch;
     let candidate = Best { epoch, accuracy: metrics.accuracy, loss: metrics.loss };
     Epoch {

@@ -1,8 +1,8 @@
-//! The program itself: killed and interrupted at random moments, it goes on, and its result is the same.
+//! Kills and interrupts the program at random moments, and checks that it resumes with the same result.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-// The helpers stand with the unit tests, in one place.
+// Shared with the unit tests.
 #[path = "../src/testing.rs"]
 mod testing;
 
@@ -26,18 +26,18 @@ fn start(run: &RunDir) -> Child {
 }
 
 fn signal(child: &Child, name: &str) {
-    // The child may have ended by now.
+    // Fails if the child has ended already.
     let _ = Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).stderr(Stdio::null()).status();
 }
 
-/// Trains to the end.
+/// Runs the program to its end.
 fn finish(run: &RunDir) {
     let output = start(run).wait_with_output().unwrap();
     assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
-fn a_killed_training_ends_as_an_uninterrupted_one() {
+fn killed_training_gives_same_result() {
     let [whole, broken] = [(); 2].map(|()| testing::ingested(&SPLITS));
     let begun = Instant::now();
     finish(&whole.dir());
@@ -74,7 +74,7 @@ fn a_killed_training_ends_as_an_uninterrupted_one() {
 }
 
 #[test]
-fn wrong_usage_has_its_own_exit_code() {
+fn unknown_key_exits_with_usage_code() {
     let run = testing::ingested(&SPLITS);
     let output = Command::new(env!("CARGO_BIN_EXE_candling-train"))
         .arg("--run-dir")

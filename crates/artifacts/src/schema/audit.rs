@@ -1,157 +1,157 @@
-//! `audit.json`: whether the class can be told from something that is no trace of generation.
+//! `audit.json`: features other than traces of generation that separate the classes of a data set.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Split;
 
-/// The whole of `audit.json`: the verdict and the tables that it rests on.
+/// Content of `audit.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Audit {
-    /// Whether a detector may be trained on the data without further ado.
+    /// Whether shortcuts were found.
     pub verdict: Verdict,
-    /// What tells the classes apart, strongest first.
+    /// Features that separate the classes, strongest first.
     pub shortcuts: Vec<Shortcut>,
-    /// Number of images that were looked at.
+    /// Number of images.
     pub images: u64,
-    /// Number of images that the probes and associations rest on.
+    /// Number of images that probes and associations are computed from.
     pub sampled: u64,
-    /// Association of the class with each feature of the files, strongest first.
+    /// Association of each feature of the files with the class, strongest first.
     pub associations: Vec<Association>,
-    /// Classifiers that see no trace.
+    /// Classifiers that cannot see traces of generation.
     pub probes: Probes,
-    /// Files of the source with the same bytes, none of which is among `images`; null in audits from before they were counted.
+    /// Files with the bytes of another file, which are not among `images`. `None` in audits of earlier versions.
     #[serde(default)]
     pub exact_duplicates: Option<ExactDuplicates>,
-    /// Pictures that are nearly the same.
+    /// Pairs of nearly equal images.
     pub near_duplicates: NearDuplicates,
 }
 
-/// The plain verdict.
+/// Verdict of an audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// No shortcut was found.
     Pass,
-    /// A model may score well without looking at the images.
+    /// A model may score well without looking for traces of generation.
     Warning,
 }
 
-/// One way to tell the classes apart without looking for traces.
+/// A feature that separates the classes and is not a trace of generation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shortcut {
-    /// What was looked at: "format", "file size" …
+    /// Name of the feature: "format", "file size" …
     pub feature: String,
-    /// How well it alone tells the classes apart, cross-validated; null where that is not defined.
+    /// Cross-validated ROC-AUC of a classifier that sees only this feature; `None` if undefined.
     pub roc_auc: Option<f64>,
-    /// What is the matter, for people.
+    /// Explanation for people.
     pub explanation: String,
 }
 
-/// Counts of one feature's bins by class, and what they say.
+/// Association of a feature with the class, and the counts behind it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Association {
-    /// The feature.
+    /// Name of the feature.
     pub feature: String,
-    /// Cross-validated ROC-AUC of a classifier that sees this feature alone; null where a class has too few images.
+    /// Cross-validated ROC-AUC of a classifier that sees only this feature; `None` if a class has too few images.
     pub roc_auc: Option<f64>,
-    /// Cramér's V, 0 (none) to 1 (the feature decides the class), without correction for small samples.
+    /// Cramér's V from 0 (independent) to 1 (the feature determines the class), without correction for small samples.
     pub cramers_v: f64,
-    /// Mutual information of feature and class in bits, 0 to 1.
+    /// Mutual information of feature and class in bits, from 0 to 1.
     pub mutual_information: f64,
-    /// The bins, in order.
+    /// Counts of each value or range.
     pub bins: Vec<AssociationBin>,
 }
 
-/// One bin of a feature.
+/// Number of images of each class with one value of a feature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssociationBin {
-    /// The value or the range.
+    /// The value or range.
     pub value: String,
-    /// Real images in it.
+    /// Number of real images.
     pub real: u64,
-    /// Fake images in it.
+    /// Number of fake images.
     pub fake: u64,
 }
 
 impl AssociationBin {
-    /// Images in it.
+    /// Number of images of both classes.
     pub fn total(&self) -> u64 {
         self.real + self.fake
     }
 }
 
-/// Classifiers that see no trace.
+/// Classifiers that cannot see traces of generation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probes {
-    /// Sees all that a file tells without its pixels.
+    /// Sees the metadata of the file: size, format …
     pub metadata: Probe,
-    /// Sees a histogram of 4 x 4 x 4 colours.
+    /// Sees a colour histogram of 4 x 4 x 4 bins.
     pub colour_histogram: Probe,
-    /// Sees 8 x 8 pixels.
+    /// Sees the image at 8 x 8 pixels.
     pub thumbnail: Probe,
 }
 
-/// One classifier that sees no trace.
+/// Result of one classifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
-    /// ROC-AUC, mean over the folds of a cross-validation; null where a class has too few images.
+    /// ROC-AUC, mean over the folds of a cross-validation; `None` if a class has too few images.
     pub roc_auc: Option<f64>,
-    /// Folds of the cross-validation.
+    /// Number of folds.
     pub folds: u64,
-    /// The features that carry it, with their shares of what it gained in fitting, largest first.
+    /// Features with their shares of the gain in fitting, largest first.
     pub carried_by: Vec<ProbeShare>,
 }
 
-/// What one feature adds to a probe.
+/// Contribution of a feature to a probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProbeShare {
-    /// The feature.
+    /// Name of the feature.
     pub feature: String,
-    /// Its share of all gains, 0 to 1.
+    /// Share of the total gain, from 0 to 1.
     pub share: f64,
 }
 
-/// Files that are not used because others have the same bytes, by where those stand in the source.
+/// Numbers of files that are left out because another file has the same bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExactDuplicates {
-    /// Copies of a file in the same split, which is used.
+    /// Copies of a used file of the same split.
     pub within_a_split: u64,
-    /// Copies of a file in another split, which is used.
+    /// Copies of a used file of another split.
     pub across_splits: u64,
-    /// Files whose bytes stand under both labels, and are used under neither.
+    /// Files with the same bytes under both labels; none of them is used.
     pub across_labels: u64,
-    /// Number of test images with a copy in training or validation: scores of others on the set as it was published count them.
+    /// Test images with a copy in training or validation. Published scores on the original data set include them.
     pub leaked_test_images: u64,
 }
 
-/// Pictures that are nearly the same, counted by where they stand. A pair with both labels may also be across splits.
+/// Pairs of nearly equal images. A pair across labels may also be across splits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NearDuplicates {
     /// Pairs within one split.
     pub within_a_split: u64,
     /// Pairs across two splits.
     pub across_splits: u64,
-    /// Pairs with both labels.
+    /// Pairs across labels.
     pub across_labels: u64,
-    /// Number of test images with a near-duplicate in training or validation.
+    /// Test images with a near-duplicate in training or validation.
     pub leaked_test_images: u64,
-    /// Number of validation images with a near-duplicate in training; null in audits from before it was counted.
+    /// Validation images with a near-duplicate in training; `None` in audits of earlier versions.
     #[serde(default)]
     pub leaked_val_images: Option<u64>,
-    /// The first pairs; across labels first, then across splits, then the others.
+    /// The first pairs: across labels, then across splits, then the others.
     pub pairs: Vec<NearDuplicate>,
 }
 
-/// One pair of near-duplicates.
+/// A pair of near-duplicates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NearDuplicate {
     /// Paths in the source.
     pub paths: [String; 2],
     /// Splits, in the same order.
     pub splits: [Split; 2],
-    /// Whether one is the other mirrored left to right.
+    /// Whether one image is the other mirrored left to right.
     pub flipped: bool,
-    /// Correlation of the thumbnails.
+    /// Correlation of their thumbnails.
     pub similarity: f32,
     /// Whether the labels differ.
     pub labels_differ: bool,
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_audit_from_before_validation_leaks_were_counted_is_read() {
+    fn reads_audit_without_leaked_val_images() {
         let old =
             r#"{"within_a_split": 0, "across_splits": 3, "across_labels": 0, "leaked_test_images": 1, "pairs": []}"#;
         let read: NearDuplicates = serde_json::from_str(old).unwrap();

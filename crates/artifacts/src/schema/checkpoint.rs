@@ -1,4 +1,4 @@
-//! `config.json` and `preprocessor_config.json` of a checkpoint, in the shape that Hugging Face's tools know.
+//! `config.json` and `preprocessor_config.json` of a checkpoint, in Hugging Face's format.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::Label;
 
-/// `config.json`: what the network is, apart from its weights. A reader ignores keys it does not know.
+/// Content of `config.json`: the architecture and its classes. Readers ignore unknown keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// Name of the architecture, as torchvision and timm have it: "resnet50".
+    /// Name of the architecture in torchvision and timm: "resnet50".
     pub architecture: String,
-    /// Classes of the head.
+    /// Number of classes.
     pub num_classes: usize,
-    /// Name of each class by its index in the logits.
+    /// Class of each logit.
     pub id2label: BTreeMap<u8, Label>,
-    /// Index in the logits by the name of the class.
+    /// Index of the logit of each class.
     pub label2id: BTreeMap<Label, u8>,
 }
 
 impl ModelConfig {
-    /// A detector of [`Label`]s.
+    /// The configuration of a detector with the classes of [`Label`].
     pub fn detector(architecture: &str) -> ModelConfig {
         ModelConfig {
             architecture: architecture.to_owned(),
@@ -31,51 +31,50 @@ impl ModelConfig {
     }
 }
 
-/// The smallest side of an image that a network takes: it halves its input five times.
+/// Smallest side of an image in pixels. The network halves its input five times.
 pub const MINIMUM_SIDE: usize = 32;
 
-/// `preprocessor_config.json`: what is done to an image before the network sees it. A reader ignores keys it does not
-/// know.
+/// Content of `preprocessor_config.json`: how an image is preprocessed. Readers ignore unknown keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PreprocessorConfig {
     /// Whether images are resized to `size`.
     pub do_resize: bool,
-    /// The size in pixels.
+    /// Size in pixels after resizing.
     pub size: ImageSize,
-    /// Filter of the resizing, as ingest was configured ("bilinear" …).
+    /// Resizing filter: `ingest.filter` ("bilinear" …).
     pub filter: Option<String>,
-    /// How an image of another aspect is brought to `size`, as ingest was configured ("squash" …).
+    /// How an image of another aspect ratio is resized: `ingest.fit` ("squash" …).
     pub fit: Option<String>,
-    /// How every image is saved again before it is resized, where ingest was told to.
+    /// How images are encoded again before resizing: `ingest.reencode`, if it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reencode: Option<Reencode>,
     /// Whether bytes are multiplied by `rescale_factor`.
     pub do_rescale: bool,
-    /// 1 / 255.
+    /// 1/255.
     pub rescale_factor: f64,
     /// Whether `image_mean` is subtracted, and the result divided by `image_std`, after rescaling.
     pub do_normalize: bool,
-    /// Mean of red, green and blue.
+    /// Mean of each channel, red, green and blue.
     pub image_mean: [f32; 3],
-    /// Standard deviation of red, green and blue.
+    /// Standard deviation of each channel.
     pub image_std: [f32; 3],
 }
 
-/// How all images are saved again, so that formats and qualities tell nothing.
+/// How all images are encoded again, so that format and quality do not separate the classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reencode {
     /// The format.
     pub format: ReencodeFormat,
-    /// As libjpeg counts it, 1 to 100.
+    /// Quality on libjpeg's scale, 1 to 100.
     pub quality: u8,
 }
 
-/// Formats that images can be saved in again.
+/// Format of [`Reencode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReencodeFormat {
-    /// JPEG with 4:2:0 colour, as most software writes it.
+    /// JPEG with 4:2:0 chroma subsampling.
     Jpeg,
 }
 

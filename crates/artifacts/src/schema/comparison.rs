@@ -1,4 +1,4 @@
-//! `compare.json`: detectors side by side on the same images.
+//! `compare.json`: comparison of detectors on the same images.
 
 use std::collections::BTreeMap;
 
@@ -8,136 +8,137 @@ use super::{Bootstrap, CurvePoint, Interval, Scores, Seen};
 use crate::Label;
 use crate::hash::Hash;
 
-/// The whole of `compare.json`.
+/// Content of `compare.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Version of this schema.
     pub schema_version: u32,
-    /// Images that every entrant judged; all that follows is about these.
+    /// Number of images that all detectors were evaluated on. All metrics and tests are of these.
     pub images: u64,
-    /// How the intervals were made.
+    /// Parameters of the bootstrap.
     pub bootstrap: Bootstrap,
-    /// The detectors, in the order they were given.
-    pub entrants: Vec<Entrant>,
-    /// Every two of them.
+    /// The detectors, in the order of the command line.
+    #[serde(rename = "entrants")]
+    pub detectors: Vec<ComparedDetector>,
+    /// All pairs of detectors.
     pub pairs: Vec<Pair>,
-    /// Images whose verdicts at threshold 0.5 are not all the same.
+    /// Number of images with different verdicts at threshold 0.5.
     pub disagreeing: u64,
-    /// The first of these, those with the most distant scores first.
+    /// Some of these images, by descending distance of P(fake).
     pub disagreements: Vec<Disagreement>,
 }
 
 impl Comparison {
     /// The version that this build writes; a reader refuses newer ones.
     pub const SCHEMA_VERSION: u32 = 1;
-    /// The name of its file.
+    /// Name of the file.
     pub const FILE: &str = "compare.json";
-    /// The folder of the page about it, within its own.
+    /// Folder of its report, relative to its own.
     pub const REPORT: &str = "report";
-    /// Where a comparison goes unless it is told otherwise.
+    /// Default folder of a comparison.
     pub const DEFAULT_DIR: &str = "runs/compare";
 }
 
-/// One image that the entrants do not agree on.
+/// An image with different verdicts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Disagreement {
     /// BLAKE3 of the source file.
     pub id: Hash,
-    /// Where the source has it.
+    /// Path in the source.
     pub path: String,
-    /// Its class.
+    /// True class.
     pub label: Label,
-    /// Its generator, "" where unknown.
+    /// Generator, "" if unknown.
     pub generator: String,
-    /// P(fake) of each entrant, in their order.
+    /// P(fake) of each detector, in their order.
     pub p_fake: Vec<f64>,
 }
 
-/// One detector.
+/// A detector in a comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entrant {
-    /// What it was called on the command line.
+pub struct ComparedDetector {
+    /// Name on the command line.
     pub name: String,
-    /// Which training run of it, from 0.
+    /// Number of the training run, from 0.
     pub run: usize,
-    /// The data it judged.
+    /// Source of the evaluated images.
     pub dataset: String,
-    /// The checkpoint that was judged: "best", "last" or a path.
+    /// Evaluated checkpoint: "best", "last" or a path.
     pub checkpoint: String,
-    /// BLAKE3 of its weights.
+    /// BLAKE3 of the weights.
     pub weights: Option<Hash>,
-    /// Images that it judged and another did not.
+    /// Number of evaluated images that are left out because another detector was not evaluated on them.
     pub left_out: u64,
-    /// Whether the data set is a simulated one.
+    /// Whether the images are simulated.
     pub simulated: bool,
-    /// Images of what it judged that it had seen in training, where the data are not its run's own.
+    /// Evaluated images that are in its own training or validation split; `None` if its run's own data were evaluated.
     #[serde(default)]
     pub seen: Option<Seen>,
-    /// On the common images, at threshold 0.5.
+    /// Metrics on the common images at threshold 0.5.
     pub scores: Scores,
-    /// 95% intervals of these scores by their names.
+    /// 95% intervals of these metrics, by key.
     pub intervals: BTreeMap<String, Interval>,
-    /// ROC curve on the common images: x false-positive rate, y true-positive rate.
+    /// ROC curve on the common images: x is the false-positive rate, y the true-positive rate.
     pub roc: Vec<CurvePoint>,
-    /// On the common images, with the temperature and at the threshold that its validation chose.
+    /// Metrics on the common images with the temperature and threshold that were fitted on its validation split.
     pub fitted: Option<Scores>,
 }
 
-/// Two detectors on the same images. Differences are first minus second.
+/// Comparison of two detectors. Differences are first minus second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
-    /// Index of the first among the entrants.
+    /// Index of the first detector.
     pub first: usize,
-    /// Index of the second.
+    /// Index of the second detector.
     pub second: usize,
-    /// DeLong's test for the two ROC-AUCs; null unless there are two images of each class.
+    /// DeLong's test of the ROC-AUCs; `None` with fewer than two images of a class.
     pub roc_auc: Option<DeLong>,
-    /// McNemar's test for the two accuracies at threshold 0.5.
+    /// McNemar's test of the accuracies at threshold 0.5.
     pub accuracy: McNemar,
-    /// McNemar's test with each at its own fitted threshold; null where one has none.
+    /// McNemar's test of the accuracies at the fitted thresholds; `None` if a detector has none.
     pub fitted_accuracy: Option<McNemar>,
-    /// Differences of scores at threshold 0.5, with intervals over resamples of the images.
+    /// Differences of metrics at threshold 0.5, with paired bootstrap intervals.
     pub differences: Vec<Difference>,
 }
 
-/// DeLong's test for two ROC-AUCs on the same images.
+/// DeLong's test of two ROC-AUCs on the same images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeLong {
-    /// The first area minus the second.
+    /// First area minus second.
     pub difference: f64,
     /// 95% interval of the difference.
     pub interval: Interval,
-    /// The difference in standard errors; null where the areas differ without any variance.
+    /// The difference in standard errors; `None` if different areas have no variance.
     pub z: Option<f64>,
     /// Two-sided p-value.
     pub p: Option<f64>,
-    /// The p-value after Holm's correction for as many pairs as are compared.
+    /// The p-value after Holm's correction for the number of pairs.
     pub p_holm: Option<f64>,
 }
 
-/// McNemar's test for two accuracies on the same images.
+/// McNemar's test of two accuracies on the same images.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct McNemar {
-    /// Images that only the first has right.
+    /// Images that only the first detector classifies correctly.
     pub only_first: u64,
-    /// Images that only the second has right.
+    /// Images that only the second detector classifies correctly.
     pub only_second: u64,
     /// Two-sided p-value of the exact binomial test.
     pub p: f64,
-    /// The p-value after Holm's correction for as many pairs as are compared.
+    /// The p-value after Holm's correction for the number of pairs.
     pub p_holm: f64,
-    /// Statistic with continuity correction, one degree of freedom.
+    /// Chi-square statistic with continuity correction and one degree of freedom.
     pub chi_square: f64,
     /// Its p-value.
     pub chi_square_p: f64,
 }
 
-/// The difference of one score.
+/// Difference of a metric between two detectors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
-    /// The score's name in `metrics.json`.
+    /// Key of the metric in `metrics.json`.
     pub score: String,
-    /// First minus second; null where either is.
+    /// First minus second; `None` if either is undefined.
     pub value: Option<f64>,
     /// Its 95% interval.
     pub interval: Option<Interval>,

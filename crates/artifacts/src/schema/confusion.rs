@@ -45,19 +45,40 @@ impl Confusion {
         self.true_positive + self.false_negative
     }
 
-    /// The number of images that are called fake.
-    pub fn called_fake(&self) -> u64 {
-        self.true_positive + self.false_positive
-    }
-
-    /// The number of images that are classified correctly.
-    pub fn correct(&self) -> u64 {
-        self.true_positive + self.true_negative
-    }
-
     /// Whether there are images of both classes.
     pub fn has_both_classes(&self) -> bool {
         self.reals() > 0 && self.fakes() > 0
+    }
+
+    /// The share of images that are classified correctly.
+    pub fn accuracy(&self) -> Proportion {
+        Proportion { hits: self.true_positive + self.true_negative, n: self.total() }
+    }
+
+    /// The share of real images that are called real: the specificity.
+    pub fn real_accuracy(&self) -> Proportion {
+        Proportion { hits: self.true_negative, n: self.reals() }
+    }
+
+    /// The share of fakes that are called fake: the recall.
+    pub fn fake_accuracy(&self) -> Proportion {
+        Proportion { hits: self.true_positive, n: self.fakes() }
+    }
+
+    /// The share of fakes among the images that are called fake.
+    pub fn precision(&self) -> Proportion {
+        Proportion { hits: self.true_positive, n: self.true_positive + self.false_positive }
+    }
+
+    /// The mean of the accuracies on real and on fake images; `None` without images of both classes.
+    pub fn balanced_accuracy(&self) -> Option<f64> {
+        Some((self.real_accuracy().value()? + self.fake_accuracy().value()?) / 2.0)
+    }
+
+    /// The harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN); `None` if that is 0 / 0.
+    pub fn f1(&self) -> Option<f64> {
+        let doubled = 2.0 * self.true_positive as f64;
+        ratio(doubled, doubled + self.false_positive as f64 + self.false_negative as f64)
     }
 }
 

@@ -1,24 +1,24 @@
-//! `explanations/index.json`: examples worth looking at, with their heat maps.
+//! `explanations/index.json`: examples with heat maps.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Label;
 use crate::hash::Hash;
 
-/// The whole of `explanations/index.json`. Paths are relative to the folder it stands in.
+/// Content of `explanations/index.json`. Paths are relative to its folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explanations {
     /// Version of this schema.
     pub schema_version: u32,
-    /// The layer that Grad-CAM looked at, e.g. "layer4".
+    /// The layer whose activations Grad-CAM weights, for example "layer4".
     pub layer: String,
-    /// The colours of an overlay from nothing to the map's own maximum, left to right, as PNG.
+    /// PNG of the colours from 0 at the left to the maximum of a map at the right.
     #[serde(default)]
     pub legend: Option<String>,
-    /// Whether the maps depend on what was learnt.
+    /// Whether the maps depend on the trained weights.
     #[serde(default)]
     pub sanity: Option<SanityCheck>,
-    /// The examples, in the order they should be shown.
+    /// The examples, in display order.
     pub examples: Vec<Example>,
 }
 
@@ -27,16 +27,16 @@ impl Explanations {
     pub const SCHEMA_VERSION: u32 = 1;
 }
 
-/// The model-randomisation test of Adebayo et al. 2018 (arXiv 1810.03292): a heat map that stays the same when the
-/// weights are drawn anew shows the image, not the detector.
+/// The model-randomisation test of Adebayo et al. 2018 (arXiv 1810.03292). A heat map that does not change with random
+/// weights shows the image and not the evidence of the detector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SanityCheck {
-    /// Number of heat maps compared.
+    /// Number of compared heat maps.
     pub maps: usize,
-    /// Mean size of the Spearman correlation between a map and that of the randomised network: near 1 if nothing changed.
-    /// Null where every map is constant.
+    /// Mean absolute Spearman correlation between a map and the map of the randomised network; near 1 if the weights have no
+    /// effect. `None` if every map is constant.
     pub mean_rank_correlation: Option<f64>,
-    /// Whether the maps depend on the weights: that mean is below 0.5.
+    /// Whether that mean is below 0.5.
     pub passed: Option<bool>,
 }
 
@@ -44,18 +44,18 @@ pub struct SanityCheck {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExampleKind {
-    /// Right, and most confident of it.
+    /// Classified correctly with high confidence.
     Correct,
-    /// A fake called real, most confident first.
+    /// A fake that is called real with high confidence.
     FalseNegative,
-    /// A real called fake, most confident first.
+    /// A real image that is called fake with high confidence.
     FalsePositive,
-    /// Nearest to P(fake) = 0.5.
+    /// P(fake) near 0.5.
     Uncertain,
 }
 
 impl ExampleKind {
-    /// A word for names of files and of elements in a page.
+    /// The kind as part of file names and HTML ids.
     pub fn word(self) -> &'static str {
         match self {
             ExampleKind::Correct => "correct",
@@ -66,37 +66,37 @@ impl ExampleKind {
     }
 }
 
-/// One example.
+/// An example.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Example {
     /// Why it was chosen.
     pub kind: ExampleKind,
     /// BLAKE3 of the source file.
     pub id: Hash,
-    /// Where the source had it.
+    /// Path in the source.
     pub path: String,
-    /// Its class.
+    /// True class.
     pub label: Label,
-    /// Its generator, "" where unknown.
+    /// Generator, "" if unknown.
     pub generator: String,
-    /// What it was called at threshold 0.5.
+    /// Predicted class at threshold 0.5.
     pub predicted: Label,
-    /// Probability of being fake.
+    /// P(fake).
     pub p_fake: f64,
-    /// The pixels the network saw, as PNG.
+    /// PNG of the pixels that the network sees.
     pub image: String,
-    /// Heat maps of it.
+    /// Its heat maps.
     pub heat_maps: Vec<HeatMap>,
 }
 
-/// One Grad-CAM heat map.
+/// A Grad-CAM heat map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeatMap {
-    /// The class whose evidence it shows.
+    /// The class that it shows evidence for.
     pub class: Label,
-    /// The map's maximum before it was scaled to the legend; 0 when nothing speaks for the class.
+    /// Maximum of the map before scaling to the legend; 0 without evidence for the class.
     #[serde(default)]
     pub peak: f64,
-    /// The heat map laid over the image, as PNG.
+    /// PNG of the heat map over the image.
     pub overlay: String,
 }

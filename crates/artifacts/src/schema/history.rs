@@ -1,41 +1,41 @@
-//! `metrics.jsonl`: what each epoch of training gave; and how fast training is, before it starts.
+//! `metrics.jsonl`, the history of a training run, and the output of `candling-train --rate`.
 
 use serde::{Deserialize, Serialize};
 
-/// One line of `metrics.jsonl`.
+/// A line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
-    /// Counted from 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
-    /// Optimiser steps taken since the start.
+    /// Optimiser steps since the start.
     pub step: u64,
-    /// Learning rate of the epoch's last step.
+    /// Learning rate of the last step of the epoch.
     pub learning_rate: f64,
-    /// Mean cross-entropy over the epoch's training samples, in nats.
+    /// Mean cross-entropy over the training images of the epoch, in nats.
     pub train_loss: f64,
-    /// Share of training samples classified correctly while they were trained on.
+    /// Share of training images classified correctly in the forward passes of training.
     pub train_accuracy: f64,
     /// Mean cross-entropy over the validation split, in nats.
     pub val_loss: f64,
     /// Accuracy on the validation split at threshold 0.5.
     pub val_accuracy: f64,
-    /// Area under the ROC curve on the validation split; null if it has one class only.
+    /// ROC-AUC on the validation split; `None` if it has images of one class only.
     pub val_roc_auc: Option<f64>,
-    /// Whether this epoch became the best checkpoint.
+    /// Whether the checkpoint of this epoch is the best so far.
     pub best: bool,
-    /// Wall-clock seconds of training in this epoch.
+    /// Wall-clock seconds of training.
     pub train_seconds: f64,
-    /// Wall-clock seconds of validation after it.
+    /// Wall-clock seconds of validation.
     pub val_seconds: f64,
-    /// Training samples a second.
+    /// Training images per second.
     pub images_per_second: f64,
 }
 
-/// How fast a machine trains, as `candling-train --rate` prints it: steps alone, without loading, validation and checkpoints.
+/// Output of `candling-train --rate`: the speed of optimiser steps, without loading, validation and checkpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRate {
-    /// Where.
+    /// The device.
     pub device: String,
-    /// How fast.
+    /// Images per second.
     pub images_per_second: f64,
 }

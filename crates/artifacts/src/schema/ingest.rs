@@ -1,4 +1,4 @@
-//! What ingest says of its data: `rejected.jsonl` and the summary in its manifest.
+//! `rejected.jsonl`, and the summary in ingest's manifest.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use crate::hash::Hash;
 use crate::{Label, Split};
 
-/// One line of `rejected.jsonl`: a file that cannot be used.
+/// A line of `rejected.jsonl`: a file that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
-    /// Where the source has it.
+    /// Path in the source.
     pub path: String,
-    /// The kind of fault, a short stable word: "truncated", "duplicate", "conflicting_labels" …
+    /// Kind of fault, a stable word: "truncated", "duplicate", "conflicting_labels" …
     pub reason: String,
-    /// What exactly, for people.
+    /// Details for people.
     pub detail: String,
-    /// BLAKE3 of the file, where it could be read.
+    /// BLAKE3 of the file; `None` if it could not be read.
     pub id: Option<Hash>,
 }
 
@@ -25,33 +25,33 @@ pub struct Rejected {
 pub struct IngestSummary {
     /// The source as configured, e.g. "kaggle:ayushmandatta1/deepdetect-2025".
     pub source: String,
-    /// The folder or the zip on this machine that the images were read from; none where no file has their paths, because they
-    /// were made or stood in tables.
+    /// The absolute path of the folder, zip archive or table that was read, or of the folder of a CSV list. None for simulated
+    /// sets, and for tables that older versions ingested.
     #[serde(default)]
     pub files: Option<String>,
-    /// Whether the images were made by the simulation; shown wherever the data set is named.
+    /// Whether the images are simulated. Every text that names the data set must mention it.
     pub simulated: bool,
-    /// Height and width of the stored pixels.
+    /// Height and width of the stored images.
     pub size: [usize; 2],
-    /// Files seen in the source.
+    /// Number of files in the source.
     pub seen: u64,
-    /// Files that could not be used.
+    /// Number of rejected files.
     pub rejected: u64,
     /// Number of rejected files by reason.
     pub rejected_by_reason: BTreeMap<String, u64>,
     /// Counts of each split.
     pub splits: BTreeMap<Split, SplitSummary>,
-    /// Images that were decoded and resized a second.
+    /// Images decoded and resized per second.
     pub images_per_second: f64,
 }
 
 /// Counts of one split.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SplitSummary {
-    /// Samples by class.
+    /// Number of images of each class.
     pub labels: BTreeMap<Label, u64>,
-    /// Samples by generator; real images of no generator are under "".
+    /// Number of images of each generator; those without a generator are under "".
     pub generators: BTreeMap<String, u64>,
-    /// Samples by file format; empty where ingest was told to strip it.
+    /// Number of images of each file format; empty if `ingest.strip` removed it.
     pub formats: BTreeMap<String, u64>,
 }

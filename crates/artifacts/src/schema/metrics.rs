@@ -1,5 +1,4 @@
-//! `metrics.json`: what the scores are worth. Fake is the positive class, the definitions are scikit-learn's, and
-//! what is undefined is null.
+//! `metrics.json`: the metrics of an evaluation. `docs/metrics.md` documents its keys.
 
 use std::collections::BTreeMap;
 
@@ -9,34 +8,34 @@ use super::Scores;
 use crate::Split;
 use crate::hash::Hash;
 
-/// The whole of `metrics.json`.
+/// Content of `metrics.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Version of this schema.
     pub schema_version: u32,
-    /// The data that were judged: the source as ingest was given it.
+    /// Source of the evaluated images, as configured for ingest.
     pub dataset: String,
-    /// Whether the data set is a simulated one.
+    /// Whether the images are simulated.
     pub simulated: bool,
-    /// The split that was judged.
+    /// Evaluated split.
     pub split: Split,
-    /// The checkpoint that was judged: "best", "last" or a path.
+    /// Evaluated checkpoint: "best", "last" or a path.
     pub checkpoint: String,
-    /// Judged images that the model had seen, where the data are not the run's own.
+    /// Evaluated images that are in the run's own training or validation split; `None` if the run's own data were evaluated.
     #[serde(default)]
     pub seen: Option<Seen>,
-    /// Run 0 at threshold 0.5, at the top level: `accuracy`, `roc_auc` …
+    /// Metrics of run 0 at threshold 0.5, as keys of the top level: `accuracy`, `roc_auc` …
     #[serde(flatten)]
     pub headline: Scores,
-    /// 95% intervals of run 0's scores by their names.
+    /// 95% intervals of the metrics of run 0, by key.
     #[serde(default)]
     pub intervals: BTreeMap<String, Interval>,
-    /// How the intervals were made.
+    /// Parameters of the bootstrap.
     #[serde(default)]
     pub bootstrap: Bootstrap,
-    /// Every training run on its own.
+    /// Metrics of each training run.
     pub runs: Vec<RunMetrics>,
-    /// Mean and deviation of each score over the runs, where there are several.
+    /// Mean and standard deviation of each metric over the runs; empty for a single run.
     pub over_runs: BTreeMap<String, Moments>,
 }
 
@@ -45,96 +44,96 @@ impl Metrics {
     pub const SCHEMA_VERSION: u32 = 1;
 }
 
-/// Judged images whose files, byte for byte, are also in the run's own splits.
+/// Numbers of evaluated images whose files are also in the run's own splits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// In the training split: scores on these flatter the model.
+    /// Images in the training split. Scores on them are too good.
     pub training: u64,
-    /// In the validation split, which chose the checkpoint, the threshold and the temperature.
+    /// Images in the validation split, on which checkpoint, threshold and temperature were chosen.
     pub validation: u64,
 }
 
-/// How intervals were made: percentiles over stratified resamples.
+/// Parameters of the stratified bootstrap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bootstrap {
     /// Number of resamples.
     pub resamples: u32,
-    /// Seed of the random streams they were drawn from.
+    /// Seed of the random streams.
     pub seed: u64,
     /// Nominal coverage, 0.95.
     pub level: f64,
 }
 
-/// The scores of one training run.
+/// Metrics of one training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunMetrics {
-    /// Which run, from 0.
+    /// Number of the training run, from 0.
     pub run: usize,
-    /// BLAKE3 of the weights that were judged.
+    /// BLAKE3 of the weights.
     #[serde(default)]
     pub weights: Option<Hash>,
-    /// At threshold 0.5.
+    /// Metrics at threshold 0.5.
     #[serde(flatten)]
     pub scores: Scores,
-    /// 95% intervals of the scores by their names.
+    /// 95% intervals of the metrics, by key.
     #[serde(default)]
     pub intervals: BTreeMap<String, Interval>,
-    /// The same images with the temperature and threshold that validation chose; null where it has one class only.
+    /// Metrics with the temperature and threshold that were fitted on validation; `None` if they could not be fitted.
     #[serde(default)]
-    pub fitted: Option<Fitted>,
-    /// What `expected_calibration_error` stays below in 95 of 100 such sets where P(fake) is honest.
+    pub fitted: Option<CalibratedScores>,
+    /// 95th percentile of `expected_calibration_error` if P(fake) is perfectly calibrated.
     #[serde(default)]
     pub calibration_error_by_chance: Option<f64>,
-    /// ROC curve: x false-positive rate, y true-positive rate.
+    /// ROC curve: x is the false-positive rate, y the true-positive rate.
     pub roc: Vec<CurvePoint>,
-    /// Precision-recall curve: x recall, y precision.
+    /// Precision-recall curve: x is the recall, y the precision.
     pub pr: Vec<CurvePoint>,
-    /// Reliability diagram of P(fake) as judged.
+    /// Reliability diagram of uncalibrated P(fake).
     #[serde(default)]
     pub reliability: Vec<ReliabilityBin>,
-    /// The fakes of each generator against all real images; empty where no generator is known.
+    /// The fakes of each generator with all real images; empty if no generator is known.
     #[serde(default)]
     pub generators: Groups,
-    /// The images of each source folder, split and class folders left out of its name; empty where there is only one
-    /// and where they are the generators over again.
+    /// The images of each source folder, without folders that name a split or class; empty if there is only one, or if the
+    /// folders are the generators.
     #[serde(default)]
     pub sources: Groups,
 }
 
-/// What validation chose, and what it gives on the judged split. All probabilities here are calibrated:
-/// `1 / (1 + e^-((logit_fake - logit_real) / temperature))`.
+/// Temperature, threshold and band that were fitted on validation, and the metrics of the evaluated images with them. All
+/// probabilities are calibrated: `1 / (1 + e^-((logit_fake - logit_real) / temperature))`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Fitted {
-    /// Validation images that it was fitted on.
+pub struct CalibratedScores {
+    /// Number of validation images.
     pub fitted_on: u64,
-    /// Temperature with the lowest log loss.
+    /// Temperature with the lowest log loss on validation.
     pub temperature: f64,
-    /// Where no verdict is given.
+    /// The band without a verdict.
     pub inconclusive: Inconclusive,
-    /// At the fitted threshold, of the calibrated probabilities.
+    /// Metrics of the calibrated probabilities at the fitted threshold.
     #[serde(flatten)]
     pub scores: Scores,
-    /// 95% intervals of these scores by their names.
+    /// 95% intervals of these metrics, by key.
     pub intervals: BTreeMap<String, Interval>,
-    /// What `expected_calibration_error` stays below in 95 of 100 such sets where these probabilities are honest.
+    /// 95th percentile of `expected_calibration_error` if the calibrated probabilities are perfectly calibrated.
     #[serde(default)]
     pub calibration_error_by_chance: Option<f64>,
     /// Reliability diagram of the calibrated probabilities.
     pub reliability: Vec<ReliabilityBin>,
 }
 
-/// The band of calibrated P(fake) without a verdict: real below `low`, fake from `high` on.
+/// The band of calibrated P(fake) without a verdict: an image is called real below `low`, and fake from `high` on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inconclusive {
     /// Lower end.
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// The share of the judged images in the band.
+    /// Share of the evaluated images in the band.
     pub share: Option<f64>,
-    /// The share of all real images that is called fake.
+    /// Share of the real images that are called fake.
     pub false_accusations: Option<f64>,
-    /// The share of all fake images that is called real.
+    /// Share of the fakes that are called real.
     pub misses: Option<f64>,
 }
 
@@ -147,75 +146,75 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Scores by group of images, with their mean and the worst.
+/// Metrics by group of images, with the mean and the worst value.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Groups {
-    /// The groups by name.
+    /// The groups, ordered by name.
     pub groups: Vec<Group>,
-    /// Mean of each score over the groups in which it is defined.
+    /// Mean of each metric over the groups in which it is defined.
     pub mean: BTreeMap<String, f64>,
-    /// The worst group for each score of which higher is better.
+    /// Worst value of each metric: the highest of errors, the lowest of other metrics.
     pub worst: BTreeMap<String, Worst>,
 }
 
-/// The scores of one group.
+/// Metrics of a group of images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// Its name.
+    /// Name of the generator or source folder.
     pub name: String,
-    /// Real images in it.
+    /// Number of real images.
     pub reals: u64,
-    /// Fakes in it.
+    /// Number of fakes.
     pub fakes: u64,
-    /// At threshold 0.5.
+    /// Metrics at threshold 0.5.
     #[serde(flatten)]
     pub scores: Scores,
     /// Balanced accuracy at the fitted threshold.
     pub fitted_balanced_accuracy: Option<f64>,
-    /// 95% intervals: DeLong's for `roc_auc`, Wilson's for `real_accuracy` and `fake_accuracy`.
+    /// 95% intervals by key: DeLong's for `roc_auc`, Wilson's for `real_accuracy` and `fake_accuracy`.
     pub intervals: BTreeMap<String, Interval>,
 }
 
-/// The group with the lowest value.
+/// Worst value of a metric over groups.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Worst {
-    /// Its name.
+    /// Name of the group.
     pub name: String,
-    /// The value.
+    /// Value of the metric.
     pub value: f64,
 }
 
-/// One bin of a reliability diagram; it holds its upper edge.
+/// A bin of a reliability diagram. It contains its upper edge.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReliabilityBin {
     /// Lower edge.
     pub lower: f64,
     /// Upper edge.
     pub upper: f64,
-    /// Images in it.
+    /// Number of images.
     pub count: u64,
-    /// Mean P(fake) of its images; null when it is empty.
+    /// Mean P(fake) of its images; `None` if the bin is empty.
     pub mean_p_fake: Option<f64>,
-    /// Share of fakes among its images; null when it is empty.
+    /// Share of fakes among its images; `None` if the bin is empty.
     pub share_fake: Option<f64>,
 }
 
-/// One point of a curve and the threshold it belongs to.
+/// A point of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// Horizontal coordinate.
     pub x: f64,
     /// Vertical coordinate.
     pub y: f64,
-    /// The threshold; null at the end of the curve where it is infinite.
+    /// Threshold as P(fake); `None` at the end of the curve where it is infinite.
     pub threshold: Option<f64>,
 }
 
-/// Mean and sample standard deviation (n - 1) over runs.
+/// Mean and standard deviation over training runs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Moments {
     /// Mean over the runs.
     pub mean: f64,
-    /// Sample standard deviation; null for a single run.
+    /// Sample standard deviation (divided by n - 1); `None` for a single value.
     pub std: Option<f64>,
 }

@@ -1,4 +1,4 @@
-//! `robustness.json`: the judged split again after what happens to pictures on their way.
+//! `robustness.json`: metrics after degradations such as JPEG compression and resizing.
 
 use std::collections::BTreeMap;
 
@@ -8,25 +8,25 @@ use super::{Interval, Scores};
 use crate::Label;
 use crate::hash::Hash;
 
-/// The whole of `robustness.json`.
+/// Content of `robustness.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Robustness {
     /// Version of this schema.
     pub schema_version: u32,
-    /// Images that were degraded and judged again.
+    /// Number of images.
     pub images: u64,
-    /// Of these, images whose original file was still there and unchanged: the file was degraded before it was resized
-    /// for the network. Of the others, the stored pixels were.
+    /// Number of images whose original file was degraded before resizing. For the others, whose file is missing or changed,
+    /// the stored pixels were degraded.
     pub from_files: u64,
-    /// The same images as they are.
+    /// Metrics of the images without degradation.
     pub untouched: Scores,
-    /// Intervals of these scores.
+    /// 95% intervals of these metrics, by key.
     pub intervals: BTreeMap<String, Interval>,
     /// One curve for each operation.
     pub curves: Vec<RobustnessCurve>,
-    /// By operation and level, how many images could not be changed so, and why the first of them could not.
+    /// By operation and level: how many images could not be degraded, and the reason for the first of them.
     pub left_out: BTreeMap<String, String>,
-    /// Every image whose verdict flips somewhere, those with the most flips first.
+    /// All images whose verdict flips at some point, by descending number of flips.
     #[serde(default)]
     pub flips: Vec<FlippingImage>,
 }
@@ -34,66 +34,66 @@ pub struct Robustness {
 impl Robustness {
     /// The version that this build writes; a reader refuses newer ones.
     pub const SCHEMA_VERSION: u32 = 1;
-    /// The name of its file, in the folder of the evaluation.
+    /// Name of the file in the folder of the evaluation.
     pub const FILE: &str = "robustness.json";
 }
 
-/// One operation at rising strength.
+/// One operation at increasing strength.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RobustnessCurve {
-    /// A stable word: "jpeg", "resize", "blur", "noise", "crop", "social_media" …
+    /// Name of the operation, a stable word: "jpeg", "resize", "blur", "noise", "crop", "social_media" …
     pub operation: String,
-    /// What a level is, for an axis: "quality", "factor" …
+    /// Unit of the levels, for an axis: "quality", "factor" …
     pub unit: String,
-    /// The points, from the weakest to the strongest.
+    /// The points, from weak to strong.
     pub points: Vec<RobustnessPoint>,
 }
 
 /// One operation at one strength.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RobustnessPoint {
-    /// The strength, in the curve's unit.
+    /// Strength in the unit of the curve.
     pub level: f64,
-    /// At threshold 0.5.
+    /// Metrics at threshold 0.5.
     pub scores: Scores,
-    /// 95% intervals of the scores.
+    /// 95% intervals of these metrics, by key.
     pub intervals: BTreeMap<String, Interval>,
-    /// Images called real before and fake now.
+    /// Number of images that are called real before and fake after the degradation.
     pub flips_to_fake: u64,
-    /// Images called fake before and real now.
+    /// Number of images that are called fake before and real after the degradation.
     pub flips_to_real: u64,
-    /// The share of verdicts that flipped, either way.
+    /// Share of verdicts that flipped, in either direction.
     pub flipped: Option<f64>,
-    /// Its 95% interval (Wilson).
+    /// 95% interval of that share (Wilson).
     pub flipped_interval: Option<Interval>,
 }
 
-/// One image whose verdict at threshold 0.5 does not last.
+/// An image whose verdict at threshold 0.5 flips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FlippingImage {
     /// BLAKE3 of the source file.
     pub id: Hash,
-    /// Where the source has it.
+    /// Path in the source.
     pub path: String,
-    /// Its class.
+    /// True class.
     pub label: Label,
-    /// Its generator, "" where unknown.
+    /// Generator, "" if unknown.
     pub generator: String,
-    /// P(fake) of the image as it is.
+    /// P(fake) without degradation.
     pub p_fake: f64,
-    /// The verdict on the image as it is.
+    /// Predicted class without degradation.
     pub predicted: Label,
-    /// Where the verdict is the other one, in the order of the curves.
+    /// The points at which the verdict differs, in the order of the curves.
     pub flips: Vec<Flip>,
 }
 
-/// One change under which a verdict flips.
+/// A point at which a verdict flips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Flip {
-    /// The curve's operation.
+    /// Operation of the curve.
     pub operation: String,
-    /// The point's level.
+    /// Level of the point.
     pub level: f64,
-    /// P(fake) of the changed image.
+    /// P(fake) of the degraded image.
     pub p_fake: f64,
 }

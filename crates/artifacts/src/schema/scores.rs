@@ -1,7 +1,7 @@
 //! The table of metrics, and the type that holds their values.
 //!
 //! To add a metric, add an entry to [`METRICS`] and one function that computes it:
-//! - A metric that depends on the threshold is a function of the [`Confusion`] matrix, named in the entry's `basis`.
+//! - A metric that depends on the threshold is a method of [`Confusion`], named in the entry's `basis`.
 //! - A metric of the order of the scores (`Basis::Ranking`) is a field of `evaluate::metrics::RankMetrics`, and a metric of
 //!   the probabilities (`Basis::Probabilities`) one of `evaluate::metrics::ProbabilityMetrics`, under the same key.
 //!
@@ -10,11 +10,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Basis, Confusion, Direction, Display, GroupInterval, IntervalMethod, Metric, Needs, Proportion};
-use crate::statistics::ratio;
+use super::{Basis, Confusion, Direction, Display, GroupInterval, IntervalMethod, Metric, Needs};
 
 /// Defines [`Scores`] and [`METRICS`] from entries of the form `key { field of Metric: value, … }`. Fields
-/// that an entry leaves out are those of [`DEFAULTS`].
+/// that an entry omits have the values of [`DEFAULTS`].
 macro_rules! metrics {
     ($($key:ident { name: $name:literal, meaning: $meaning:literal, $($field:ident: $value:expr),+ $(,)? })+) => {
         /// Metrics of a set of images at one threshold. `None` is undefined, and null in JSON.
@@ -83,7 +82,7 @@ metrics! {
         definition: "`accuracy_score`",
         better: Direction::Higher,
         needs: Needs::Images,
-        basis: Basis::Proportion(|c| Proportion { hits: c.correct(), n: c.total() }),
+        basis: Basis::Proportion(Confusion::accuracy),
         display: Display::Headline,
     }
     balanced_accuracy {
@@ -92,7 +91,7 @@ metrics! {
         definition: "`balanced_accuracy_score`",
         better: Direction::Higher,
         needs: Needs::BothClasses,
-        basis: Basis::Confusion(balanced_accuracy),
+        basis: Basis::Confusion(Confusion::balanced_accuracy),
     }
     real_accuracy {
         name: "Accuracy on real",
@@ -100,7 +99,7 @@ metrics! {
         definition: "`recall_score(pos_label=0)`, the specificity",
         better: Direction::Higher,
         needs: Needs::Reals,
-        basis: Basis::Proportion(real_accuracy),
+        basis: Basis::Proportion(Confusion::real_accuracy),
         group_interval: GroupInterval::Wilson,
     }
     fake_accuracy {
@@ -109,7 +108,7 @@ metrics! {
         definition: "`recall_score`",
         better: Direction::Higher,
         needs: Needs::Fakes,
-        basis: Basis::Proportion(fake_accuracy),
+        basis: Basis::Proportion(Confusion::fake_accuracy),
         group_interval: GroupInterval::Wilson,
         display: Display::Counterpart,
     }
@@ -140,7 +139,7 @@ metrics! {
         better: Direction::Higher,
         needs: Needs::FakesOrCalledFake,
         constant_for_one_class: true,
-        basis: Basis::Confusion(f1),
+        basis: Basis::Confusion(Confusion::f1),
         display: Display::Headline,
     }
     precision {
@@ -150,7 +149,7 @@ metrics! {
         better: Direction::Higher,
         needs: Needs::CalledFake,
         constant_for_one_class: true,
-        basis: Basis::Proportion(|c| Proportion { hits: c.true_positive, n: c.called_fake() }),
+        basis: Basis::Proportion(Confusion::precision),
     }
     recall {
         name: "Recall",
@@ -158,7 +157,7 @@ metrics! {
         definition: "`recall_score`",
         better: Direction::Higher,
         needs: Needs::Fakes,
-        basis: Basis::Proportion(fake_accuracy),
+        basis: Basis::Proportion(Confusion::fake_accuracy),
     }
     equal_error_rate {
         name: "Equal error rate",
@@ -213,25 +212,6 @@ metrics! {
         interval: IntervalMethod::Omitted("noise makes it larger in every resample, so that of 100 percentile intervals \
             about 11 would hold the true value"),
     }
-}
-
-fn real_accuracy(confusion: &Confusion) -> Proportion {
-    Proportion { hits: confusion.true_negative, n: confusion.reals() }
-}
-
-fn fake_accuracy(confusion: &Confusion) -> Proportion {
-    Proportion { hits: confusion.true_positive, n: confusion.fakes() }
-}
-
-/// The mean of the accuracies on real and on fake images.
-pub fn balanced_accuracy(confusion: &Confusion) -> Option<f64> {
-    Some((real_accuracy(confusion).value()? + fake_accuracy(confusion).value()?) / 2.0)
-}
-
-/// 2 TP / (2 TP + FP + FN).
-fn f1(confusion: &Confusion) -> Option<f64> {
-    let doubled = 2.0 * confusion.true_positive as f64;
-    ratio(doubled, doubled + confusion.false_positive as f64 + confusion.false_negative as f64)
 }
 
 impl Scores {

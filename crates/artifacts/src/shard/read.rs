@@ -148,8 +148,9 @@ impl Shards {
 
 #[expect(unsafe_code, reason = "a memory map lets a shuffled epoch read pixels without copies")]
 fn map(file: &File) -> std::io::Result<Mmap> {
-    // SAFETY: the map is read-only, and artifacts are replaced by renaming and never written in place. Another program that
-    // truncates the file while it is open can still kill this process with SIGBUS; the documentation of `Shards` forbids it.
+    // SAFETY: the map is read-only, and artifacts are replaced by renaming and never written in place. Another program
+    // that truncates the file while it is open can still kill this process with SIGBUS; the documentation of `Shards`
+    // forbids it.
     unsafe { Mmap::map(file) }
 }
 

@@ -25,8 +25,8 @@ const ROW_GROUP_BYTES: usize = 16 << 20;
 
 /// Writes the shards of one split. Holds at most one row group in memory.
 ///
-/// [`ShardWriter::finish`] names the files `train-00000-of-00003.parquet`, because their number is known only then. Write into
-/// a folder that is published afterwards.
+/// [`ShardWriter::finish`] names the files `train-00000-of-00003.parquet`, because their number is known only then.
+/// Write into a folder that is published afterwards.
 pub struct ShardWriter {
     dir: PathBuf,
     split: Split,

@@ -1,4 +1,4 @@
-//! The program `candling-compare`.
+//! The program `candling-compare`, which writes `compare.json`.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,18 +11,18 @@ use artifacts::stage::{self, Failure};
 use clap::Parser;
 use evaluate::compare;
 
-/// Compares detectors on the images that all of them judged: DeLong's test for ROC-AUC, McNemar's for accuracy, and the
-/// bootstrap of every difference.
+/// Compares detectors on the images that all of them were evaluated on: DeLong's test for ROC-AUC, McNemar's test for
+/// accuracy, and bootstrap intervals of all differences
 #[derive(Parser)]
 #[command(name = "candling-compare", version)]
 struct Args {
-    /// Runs, or folders of evaluations such as runs/demo/evaluate-faces; RUN:K is training run K of it
+    /// Runs, or folders of evaluations such as runs/demo/evaluate-faces; RUN:K selects training run K, 0 by default
     #[arg(required = true, num_args = 2.., value_name = "RUN")]
     runs: Vec<String>,
-    /// The folder that the result goes to
+    /// The folder of the result
     #[arg(long, value_name = "DIR", default_value = Comparison::DEFAULT_DIR)]
     out: PathBuf,
-    /// Bootstrap resamples behind each interval
+    /// Number of bootstrap resamples
     #[arg(long, value_name = "N", default_value_t = evaluate::bootstrap::DEFAULT_RESAMPLES)]
     resamples: u32,
     /// Seed of the bootstrap
@@ -41,73 +41,72 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Failure> {
     check_out(&args.out)?;
     let _lock = lock(&args.out)?;
-    let mut judged = Vec::new();
-    for given in &args.runs {
-        let (path, run) = split(given);
-        let mut entrant = compare::read(&path, run)?;
-        given.clone_into(&mut entrant.name);
-        judged.push(entrant);
+    let mut detectors = Vec::new();
+    for argument in &args.runs {
+        let (path, run) = parse_run(argument);
+        let mut detector = compare::read(&path, run)?;
+        argument.clone_into(&mut detector.name);
+        detectors.push(detector);
     }
-    compare::align(&mut judged)?;
+    compare::align(&mut detectors)?;
     let bootstrap = Bootstrap { resamples: args.resamples, seed: args.seed, level: 0.95 };
-    let comparison = compare::compare(&judged, bootstrap)?;
+    let comparison = compare::compare(&detectors, bootstrap)?;
     let writer = DirWriter::create(&args.out)?;
     atomic::write_json(&writer.path().join(Comparison::FILE), &comparison)?;
     writer.publish()?;
     if args.json {
         stage::print_json(&comparison)?;
     } else {
-        describe(&comparison);
+        print_summary(&comparison);
     }
     line(&format!("compare: wrote {}", args.out.join(Comparison::FILE).display()));
     Ok(())
 }
 
-/// Keeps a second process from comparing into the same folder, by a file beside it.
+/// Locks a file beside the folder of the result, so that no second process writes into it.
 fn lock(out: &Path) -> Result<File, Failure> {
     atomic::try_lock(&atomic::hidden_sibling(out, "lock"))?.ok_or_else(|| {
         Failure::failed(format!(
-            "another process is comparing into `{}`; wait for it, or name another place with --out",
+            "another process is comparing into `{}`; wait for it, or name another folder with --out",
             out.display()
         ))
     })
 }
 
-/// Refuses a folder of something else, which would be replaced.
+/// Refuses a folder that holds other files, because the result replaces the folder.
 fn check_out(out: &Path) -> Result<(), Failure> {
     let holds_files = std::fs::read_dir(out).is_ok_and(|mut files| files.next().is_some());
     if out.is_file() || (holds_files && !out.join(Comparison::FILE).exists()) {
         return Err(Failure::usage(format!(
-            "`{}` is not a comparison, and would be replaced by one; name another place with --out",
+            "`{}` is not a comparison and would be replaced; name another folder with --out",
             out.display()
         )));
     }
     Ok(())
 }
 
-/// A run, and the training run in it: 0 unless one is named after a colon.
-fn split(given: &str) -> (PathBuf, usize) {
-    given
+/// Splits `RUN:K` into the folder of the run and the number of the training run, which is 0 by default.
+fn parse_run(argument: &str) -> (PathBuf, usize) {
+    argument
         .rsplit_once(':')
         .and_then(|(path, run)| Some((PathBuf::from(path), run.parse().ok()?)))
-        .unwrap_or_else(|| (PathBuf::from(given), 0))
+        .unwrap_or_else(|| (PathBuf::from(argument), 0))
 }
 
-fn describe(comparison: &Comparison) {
+fn print_summary(comparison: &Comparison) {
     line(&format!("{} images in common", comparison.images));
-    for entrant in &comparison.entrants {
-        let scores = &entrant.scores;
-        let (area, accuracy) = (shown(scores.roc_auc), shown(scores.accuracy));
-        line(&format!("  {}: ROC-AUC {area}, accuracy {accuracy} ({} left out)", entrant.name, entrant.left_out));
+    for detector in &comparison.detectors {
+        let (area, accuracy) = (decimal(detector.scores.roc_auc), decimal(detector.scores.accuracy));
+        line(&format!("  {}: ROC-AUC {area}, accuracy {accuracy} ({} left out)", detector.name, detector.left_out));
     }
     for pair in &comparison.pairs {
-        describe_pair(comparison, pair);
+        print_pair(comparison, pair);
     }
-    line(&format!("{} images on which the verdicts differ", comparison.disagreeing));
+    line(&format!("{} images with different verdicts", comparison.disagreeing));
 }
 
-fn describe_pair(comparison: &Comparison, pair: &Pair) {
-    let name = |index: usize| comparison.entrants[index].name.as_str();
+fn print_pair(comparison: &Comparison, pair: &Pair) {
+    let name = |index: usize| comparison.detectors[index].name.as_str();
     line(&format!("{} against {}", name(pair.first), name(pair.second)));
     if let Some(test) = &pair.roc_auc {
         let (low, high) = (test.interval.low, test.interval.high);
@@ -117,14 +116,14 @@ fn describe_pair(comparison: &Comparison, pair: &Pair) {
     let test = &pair.accuracy;
     let (first, second) = (test.only_first, test.only_second);
     let p = p_values(Some(test.p), Some(test.p_holm));
-    line(&format!("  accuracy: {first} right only here, {second} only there, McNemar exact {p}"));
+    line(&format!("  accuracy: {first} correct only for the first, {second} only for the second, McNemar exact {p}"));
 }
 
-/// The test's own p-value, and the one to go by where more than one pair is tested.
+/// Formats the p-value of a single test and the one corrected for the number of pairs.
 fn p_values(own: Option<f64>, holm: Option<f64>) -> String {
-    format!("p = {} ({} after Holm's correction)", shown(own), shown(holm))
+    format!("p = {} ({} after Holm's correction)", decimal(own), decimal(holm))
 }
 
-fn shown(value: Option<f64>) -> String {
+fn decimal(value: Option<f64>) -> String {
     value.map_or("undefined".to_owned(), |value| format!("{value:.4}"))
 }

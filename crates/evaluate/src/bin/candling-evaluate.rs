@@ -1,4 +1,4 @@
-//! The program `candling-evaluate`.
+//! The program `candling-evaluate`, which runs the stage `evaluate`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,28 +8,28 @@ use artifacts::names::EVALUATE;
 use artifacts::stage::{self, StageArgs};
 use clap::Parser;
 
-/// Judges checkpoints on a split: predictions, metrics with intervals, examples with heat maps.
+/// Evaluates checkpoints on a split: predictions, metrics with intervals, examples with heat maps
 #[derive(Parser)]
 #[command(name = "candling-evaluate", version)]
 struct Args {
     #[command(flatten)]
     stage: StageArgs,
-    /// The checkpoint: best, last, or the folder of one; short for --set evaluate.ckpt=CKPT
+    /// The checkpoint: best, last, or the folder of a checkpoint; short for --set evaluate.ckpt=CKPT
     #[arg(long, value_name = "CKPT")]
     ckpt: Option<String>,
-    /// The split to judge: train, val or test; short for --set evaluate.split=SPLIT
+    /// The split to evaluate: train, val or test; short for --set evaluate.split=SPLIT
     #[arg(long, value_name = "SPLIT")]
     split: Option<String>,
-    /// A folder of shards to judge in place of the run's own; short for --set evaluate.data=DIR
+    /// A folder of shards to evaluate in place of the run's own; short for --set evaluate.data=DIR
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Keep the result as evaluate-NAME beside evaluate, e.g. to compare checkpoints; short for --set evaluate.name=NAME
+    /// Write the result to evaluate-NAME beside evaluate, e.g. to compare checkpoints; short for --set evaluate.name=NAME
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Where to compute: auto, cpu or `cuda[:N]`; short for --set evaluate.device=DEVICE
+    /// The device: auto, cpu or `cuda[:N]`; short for --set evaluate.device=DEVICE
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
-    /// Judge the split again under JPEG, resizing, blur, noise, cropping and sharing; short for --set
+    /// Evaluate the split again after JPEG compression, resizing, blur, noise, cropping and sharing; short for --set
     /// evaluate.robustness=true
     #[arg(long)]
     robustness: bool,

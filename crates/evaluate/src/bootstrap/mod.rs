@@ -1,21 +1,20 @@
-//! Stratified bootstrap intervals of every headline number.
+//! Stratified bootstrap intervals of all metrics.
 //!
-//! A resample draws as many fake images as there are fake images, and as many real ones, with replacement, each draw
-//! exactly uniform. Nothing is binned and no multinomial is approximated: the images are sorted once, a resample is
-//! a count for each of them, and every metric follows from the counts in one pass over the ranking, so a resample
-//! costs O(n) and the cost for each prediction does not grow with their number.
+//! A resample draws, uniformly and with replacement, as many fake images as there are fake images, and as many real images
+//! as there are real ones. The images are sorted once; a resample is a count for each image, and every metric follows from
+//! the counts in one pass over the ranking. A resample therefore costs O(n).
 //!
-//! Resample k draws from its own random stream, so the intervals do not depend on the number of threads. Rank
-//! metrics and rates are exact for each resample; sums of squared errors and log losses are taken in blocks of
-//! single-precision floats, with a relative error below 1e-5, far below the spread of any interval.
+//! Resample k draws from its own random stream, so that the intervals do not depend on the number of threads. Rank metrics
+//! and rates are exact for each resample. Squared errors and log losses are summed in blocks of single-precision floats with
+//! a relative error below 1e-5, which is far below the width of any interval.
 
-mod columns;
 mod interval;
 mod paired;
+mod probability_sums;
 mod resample;
 
-pub use interval::interval;
-pub use paired::paired_difference;
+pub use interval::percentile_interval;
+pub use paired::paired_differences;
 pub use resample::resample;
 
 use std::collections::BTreeMap;
@@ -23,81 +22,98 @@ use std::collections::BTreeMap;
 use artifacts::schema::Interval;
 use rayon::prelude::*;
 
-use self::columns::ProbabilityColumns;
-use crate::calibration::Scale;
-use crate::metrics::{Cut, Named, RankMetrics, Ranking, Weights};
+use self::probability_sums::ProbabilityTerms;
+use crate::calibration::ProbabilityScale;
+use crate::metrics::{Cut, NamedValue, RankMetrics, Ranking, ResampleCounts};
 
-/// How many resamples a headline number's interval is made of, unless configured.
+/// Default number of resamples.
 pub const DEFAULT_RESAMPLES: u32 = 2000;
 
-/// What is bootstrapped besides the rank metrics.
-#[derive(Clone, Debug)]
-pub struct Plan {
+/// Number of resamples, and the seed they are drawn with.
+#[derive(Clone, Copy, Debug)]
+pub struct Resampling {
     /// Number of resamples.
     pub resamples: u32,
     /// Seed of the random streams.
     pub seed: u64,
-    /// The ways in which the probabilities are read.
-    pub views: Vec<View>,
 }
 
-/// One way of reading a ranking of margins: as P(fake) on a scale, with a threshold on that scale.
+/// How a margin becomes a verdict: the scale of P(fake), and the threshold on that scale from which an image is called fake.
 #[derive(Clone, Copy, Debug)]
-pub struct View {
-    /// The scale.
-    pub scale: Scale,
+pub struct OperatingPoint {
+    /// How P(fake) follows from the margin.
+    pub scale: ProbabilityScale,
     /// The threshold.
     pub threshold: f64,
 }
 
-impl View {
-    /// The headline's: P(fake) as judged, at the threshold that the published baseline used and a softmax decides by.
-    pub const HEADLINE: View = View { scale: Scale::AsJudged, threshold: 0.5 };
+impl OperatingPoint {
+    /// Uncalibrated P(fake) at threshold 0.5: the argmax of the two logits, which the published baseline reports.
+    pub const HEADLINE: OperatingPoint = OperatingPoint { scale: ProbabilityScale::Uncalibrated, threshold: 0.5 };
+
+    /// P(fake) of a margin.
+    pub fn p_fake(&self, margin: f64) -> f64 {
+        self.scale.p_fake(margin)
+    }
+
+    /// Whether an image with this margin is called fake.
+    pub fn calls_fake(&self, margin: f64) -> bool {
+        self.p_fake(margin) >= self.threshold
+    }
 }
 
-/// 95% intervals by metric of a ranking of margins, one map for each view. The rank metrics are in each map; they are
-/// the same on every scale.
-pub fn intervals(ranking: &Ranking, plan: &Plan) -> Vec<BTreeMap<String, Interval>> {
-    let views: Vec<(Cut, ProbabilityColumns)> = plan
-        .views
+/// Returns the 95% intervals of a ranking of margins by metric, one map for each operating point. Rank metrics are in every
+/// map; they are the same at every operating point.
+pub fn intervals(
+    ranking: &Ranking,
+    points: &[OperatingPoint],
+    resampling: Resampling,
+) -> Vec<BTreeMap<String, Interval>> {
+    let points: Vec<(Cut, ProbabilityTerms)> = points
         .iter()
-        .map(|view| {
-            let p_fake = |margin| view.scale.p_fake(margin);
-            (Cut::new(ranking, view.threshold, p_fake), ProbabilityColumns::new(ranking, p_fake))
+        .map(|point| {
+            let p_fake = |margin| point.p_fake(margin);
+            (Cut::new(ranking, point.threshold, p_fake), ProbabilityTerms::new(ranking, p_fake))
         })
         .collect();
-    let resamples: Vec<Vec<Vec<Named>>> = (0..u64::from(plan.resamples))
+    let resamples: Vec<Vec<Vec<NamedValue>>> = (0..u64::from(resampling.resamples))
         .into_par_iter()
         .map_init(
-            || Weights::ones(ranking),
+            || ResampleCounts::ones(ranking),
             |weights, index| {
-                resample(weights, plan.seed, index);
-                one(ranking, weights, &views)
+                resample(weights, resampling.seed, index);
+                resampled_metrics(ranking, weights, &points)
             },
         )
         .collect();
-    (0..views.len()).map(|view| collect(resamples.iter().map(|resample| resample[view].as_slice()))).collect()
+    (0..points.len())
+        .map(|point| percentile_intervals(resamples.iter().map(|resample| resample[point].as_slice())))
+        .collect()
 }
 
-/// The metrics of one resample, for each view.
-fn one(ranking: &Ranking, weights: &Weights, views: &[(Cut, ProbabilityColumns)]) -> Vec<Vec<Named>> {
+/// The metrics of one resample at each operating point.
+fn resampled_metrics(
+    ranking: &Ranking,
+    weights: &ResampleCounts,
+    points: &[(Cut, ProbabilityTerms)],
+) -> Vec<Vec<NamedValue>> {
     let rank = RankMetrics::weighted(ranking, weights).named();
-    views
+    points
         .iter()
-        .map(|(cut, columns)| {
+        .map(|(cut, terms)| {
             let confusion = cut.confusion(weights);
-            rank.into_iter().chain(confusion.named_metrics()).chain(columns.weighted(weights)).collect()
+            rank.into_iter().chain(confusion.named_metrics()).chain(terms.weighted_means(weights)).collect()
         })
         .collect()
 }
 
-/// Turns resamples of named values into an interval for each name.
-fn collect<'a>(resamples: impl Iterator<Item = &'a [Named]>) -> BTreeMap<String, Interval> {
+/// Turns the metrics of all resamples into an interval for each metric.
+fn percentile_intervals<'a>(resamples: impl Iterator<Item = &'a [NamedValue]>) -> BTreeMap<String, Interval> {
     let mut values: BTreeMap<&str, Vec<Option<f64>>> = BTreeMap::new();
     for resample in resamples {
         for (name, value) in resample {
             values.entry(name).or_default().push(*value);
         }
     }
-    values.into_iter().filter_map(|(name, values)| Some((name.to_owned(), interval(&values)?))).collect()
+    values.into_iter().filter_map(|(name, values)| Some((name.to_owned(), percentile_interval(&values)?))).collect()
 }

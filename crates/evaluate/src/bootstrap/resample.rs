@@ -1,42 +1,42 @@
-//! Drawing one resample.
+//! Drawing a resample.
 
 use artifacts::random::stream;
 use rand::Rng;
 use rand_distr::{Binomial, Distribution};
 
-use crate::metrics::Weights;
+use crate::metrics::ResampleCounts;
 
-/// Random words taken from the stream at once.
+/// Random words that are taken from the stream at once.
 const BUFFER: usize = 1024;
-/// Bits of a position in a segment: two positions are in one random word.
+/// Bits of a position in a segment, so that one random word of 32 bits holds two positions.
 const SEGMENT_BITS: u32 = 15;
-/// Images among which draws are scattered at a time: 32 kB of counts.
+/// Images in a segment. Its counts take 32 kB, the size of a first-level cache.
 const SEGMENT: usize = 1 << SEGMENT_BITS;
 
-/// Fills `weights` with resample `index`: as many draws with replacement from each class as it has images.
-pub fn resample(weights: &mut Weights, seed: u64, index: u64) {
+/// Fills `weights` with resample number `index`: as many draws with replacement from each class as it has images.
+pub fn resample(weights: &mut ResampleCounts, seed: u64, index: u64) {
     let mut words = Words::new(stream(seed, "bootstrap", &[index]));
     let (fake, real) = weights.split_mut();
     draw(fake, &mut words);
     draw(real, &mut words);
 }
 
-/// As many draws as there are counts. How many of them fall into each segment is drawn first, by the exact conditional
-/// binomials of the multinomial; what is scattered after that stays within the processor's first-level cache.
+/// Draws as many images as there are counts, in two steps. The number of draws in each segment comes first, from the exact
+/// conditional binomials of the multinomial distribution. The draws within a segment then stay in the first-level cache.
 fn draw(counts: &mut [u8], words: &mut Words<impl Rng>) {
     counts.fill(0);
     let (mut images, mut draws) = (counts.len(), counts.len() as u64);
     for segment in counts.chunks_mut(SEGMENT) {
         let share = segment.len() as f64 / images as f64;
         let here = if segment.len() == images { draws } else { words.binomial(draws, share) };
-        scatter(segment, here, words);
+        draw_in_segment(segment, here, words);
         images -= segment.len();
         draws -= here;
     }
 }
 
-/// Draws among the images of one segment, each exactly uniform.
-fn scatter(segment: &mut [u8], draws: u64, words: &mut Words<impl Rng>) {
+/// Draws uniformly among the images of one segment.
+fn draw_in_segment(segment: &mut [u8], draws: u64, words: &mut Words<impl Rng>) {
     let images = segment.len() as u32; // at most SEGMENT
     let add = |count: &mut u8| *count = count.wrapping_add(1);
     match <&mut [u8; SEGMENT]>::try_from(&mut *segment) {
@@ -54,7 +54,7 @@ fn scatter(segment: &mut [u8], draws: u64, words: &mut Words<impl Rng>) {
     }
 }
 
-/// Random words in blocks, which the generator makes faster than one by one.
+/// Random words from a buffer, because the generator fills blocks faster than it returns single words.
 struct Words<R> {
     rng: R,
     bytes: [u8; 4 * BUFFER],
@@ -77,9 +77,9 @@ impl<R: Rng> Words<R> {
         u32::from_le_bytes([self.bytes[at], self.bytes[at + 1], self.bytes[at + 2], self.bytes[at + 3]])
     }
 
-    /// How many of `draws` draws have an outcome of probability `share`.
+    /// Draws from the binomial distribution: the number of `draws` whose outcome has probability `share`.
     fn binomial(&mut self, draws: u64, share: f64) -> u64 {
-        // Refused are only shares outside 0 to 1, which a quotient of a part and its whole is not.
+        // `Binomial::new` fails only for a share outside 0 to 1; this one is the quotient of a part and its whole.
         Binomial::new(draws, share).map_or(draws, |binomial| binomial.sample(&mut self.rng))
     }
 
@@ -105,13 +105,13 @@ mod tests {
     use super::*;
     use crate::metrics::Ranking;
 
-    fn weights(fakes: usize, reals: usize) -> Weights {
+    fn weights(fakes: usize, reals: usize) -> ResampleCounts {
         let labels: Vec<Label> = (0..fakes).map(|_| Label::Fake).chain((0..reals).map(|_| Label::Real)).collect();
-        Weights::ones(&Ranking::new(&labels, &vec![0.5; labels.len()]).unwrap())
+        ResampleCounts::ones(&Ranking::new(&labels, &vec![0.5; labels.len()]).unwrap())
     }
 
     #[test]
-    fn a_resample_keeps_the_class_sizes_and_is_its_own() {
+    fn resample_keeps_class_sizes_and_depends_on_index() {
         let total = |counts: &[u8]| counts.iter().map(|&count| usize::from(count)).sum::<usize>();
         for sizes in [(1000, 37), (SEGMENT, SEGMENT + 1), (3 * SEGMENT + 12_345, 1)] {
             let draw = |index| {
@@ -127,9 +127,9 @@ mod tests {
     }
 
     #[test]
-    fn draws_over_several_segments_are_those_of_a_multinomial() {
-        // How many of n draws fall into a part of m images has mean m and variance m (1 - m / n); and a position's count is
-        // nearly Poisson's: an image is left out with probability 1 / e.
+    fn draws_over_several_segments_are_multinomial() {
+        // The number of n draws that fall into a part of m images has mean m and variance m (1 - m / n). The count of a
+        // position is nearly Poisson: an image is left out with probability 1 / e.
         let n = 2 * SEGMENT + 10_000;
         let parts = [0..SEGMENT, SEGMENT - 500..SEGMENT + 500, 2 * SEGMENT..n];
         let repetitions = 400;
@@ -144,7 +144,7 @@ mod tests {
             }
             left_out += weights.fake().iter().filter(|count| **count == 0).count();
         }
-        // Sums of 400 squares of standard normal values: 400 with a standard deviation of 28.
+        // The sum of 400 squares of standard normal values has mean 400 and standard deviation 28.
         assert!(squares.iter().all(|squares| (squares - 400.0).abs() < 130.0), "{squares:?}");
         let share = left_out as f64 / (n as f64 * repetitions as f64);
         assert!((share - (-1.0_f64).exp()).abs() < 1e-3, "{share}");
@@ -158,7 +158,7 @@ mod tests {
             resample(&mut weights, 1, index);
             totals.iter_mut().zip(weights.fake()).for_each(|(total, &count)| *total += u32::from(count));
         }
-        // 70,000 draws over 7 positions: a standard deviation of 93 each.
+        // 70,000 draws over 7 positions: each count has a standard deviation of 93.
         assert!(totals.iter().all(|total| total.abs_diff(10_000) < 400), "{totals:?}");
     }
 }

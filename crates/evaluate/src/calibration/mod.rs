@@ -1,6 +1,6 @@
-//! What validation alone decides: the temperature, the threshold and the band without a verdict.
+//! Temperature, threshold and inconclusive band, which are fitted on validation.
 //!
-//! Nothing here may see the split that is judged.
+//! Nothing in this module may see the split that is evaluated.
 
 mod band;
 mod temperature;
@@ -8,5 +8,5 @@ mod threshold;
 
 pub(crate) use band::fit_band;
 pub use band::{Band, BandLimits, Verdict};
-pub use temperature::{Scale, Temperature, fit_temperature, sigmoid};
+pub use temperature::{ProbabilityScale, Temperature, fit_temperature};
 pub(crate) use threshold::fit_threshold;

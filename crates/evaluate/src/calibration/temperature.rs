@@ -1,12 +1,13 @@
-//! Temperature scaling: one number that makes the probabilities honest and leaves their order alone.
+//! Temperature scaling: calibrates probabilities with one parameter and keeps their order.
 
 use artifacts::Label;
+use artifacts::statistics::sigmoid;
 
 use crate::metrics::Error;
 
-/// The temperatures that are considered. A network that needs one outside is no detector.
+/// Lowest and highest temperature of the search.
 const RANGE: (f64, f64) = (0.01, 100.0);
-/// Newton steps before the bracket alone is halved; either alone converges in fewer.
+/// Limit on the number of Newton steps and bisections; each method alone converges in fewer.
 const MAX_STEPS: usize = 200;
 
 /// A fitted temperature.
@@ -14,47 +15,35 @@ const MAX_STEPS: usize = 200;
 pub struct Temperature(pub f64);
 
 impl Temperature {
-    /// The calibrated P(fake) of a margin, the logit of fake minus that of real. It depends on nothing else, so that
-    /// anyone can repeat it from `predictions.parquet`.
+    /// Returns the calibrated P(fake) of a margin, `logit_fake - logit_real`: the sigmoid of `margin / temperature`.
     pub fn calibrate(self, margin: f64) -> f64 {
         sigmoid(margin / self.0)
     }
 }
 
-/// Which probability is meant.
+/// How P(fake) follows from a margin.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scale {
-    /// As the network gave it.
-    AsJudged,
+pub enum ProbabilityScale {
+    /// The network's own softmax.
+    Uncalibrated,
     /// After temperature scaling.
     Calibrated(Temperature),
 }
 
-impl Scale {
-    /// P(fake) of a margin on this scale.
+impl ProbabilityScale {
+    /// Returns P(fake) of a margin.
     pub fn p_fake(self, margin: f64) -> f64 {
         match self {
-            Scale::AsJudged => sigmoid(margin),
-            Scale::Calibrated(temperature) => temperature.calibrate(margin),
+            ProbabilityScale::Uncalibrated => sigmoid(margin),
+            ProbabilityScale::Calibrated(temperature) => temperature.calibrate(margin),
         }
     }
 }
 
-/// 1 / (1 + e^-x): the softmax of two logits whose difference is `x`.
-pub fn sigmoid(x: f64) -> f64 {
-    if x >= 0.0 {
-        1.0 / (1.0 + (-x).exp())
-    } else {
-        let e = x.exp();
-        e / (1.0 + e)
-    }
-}
-
-/// Finds the temperature with the lowest log loss (Guo et al. 2017, arXiv 1706.04599, section 4.2), within
-/// 0.01 to 100. `None` unless both classes are there. Where no image is on the wrong side the loss has no minimum, and
-/// nothing says how sure the network may be: the temperature is 1 then.
+/// Finds the temperature from 0.01 to 100 with the lowest log loss (Guo et al. 2017, arXiv 1706.04599, section 4.2). `None`
+/// without images of both classes. If every image is on the correct side the loss has no minimum, and the temperature is 1.
 ///
-/// The loss is convex in 1 / T, so the sign of its slope brackets the minimum and Newton's method finds it.
+/// The loss is convex in 1 / T. The sign of its slope brackets the minimum, and Newton's method with bisection finds it.
 ///
 /// # Errors
 /// Lists of different lengths, and margins that are not finite.
@@ -91,7 +80,7 @@ pub fn fit_temperature(labels: &[Label], margins: &[f64]) -> Result<Option<Tempe
     Ok(Some(Temperature(1.0 / beta)))
 }
 
-/// First and second derivative of the summed log loss by 1 / T.
+/// First and second derivative of the sum of log losses with respect to 1 / T.
 fn derivatives(labels: &[Label], margins: &[f64], beta: f64) -> (f64, f64) {
     labels.iter().zip(margins).fold((0.0, 0.0), |(slope, curvature), (label, &margin)| {
         let p = sigmoid(beta * margin);
@@ -104,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn separable_margins_are_left_as_they_are_and_reversed_ones_end_at_the_bound() {
+    fn separable_margins_have_temperature_1_and_reversed_ones_the_highest() {
         let labels = [Label::Real, Label::Fake];
         let cold = fit_temperature(&labels, &[-1.0, 1.0]).unwrap().unwrap();
         assert_eq!(cold, Temperature(1.0));
@@ -113,24 +102,17 @@ mod tests {
     }
 
     #[test]
-    fn one_class_fits_nothing() {
+    fn one_class_has_no_temperature() {
         assert_eq!(fit_temperature(&[Label::Fake], &[1.0]).unwrap(), None);
         assert_eq!(fit_temperature(&[], &[]).unwrap(), None);
     }
 
     #[test]
-    fn calibration_scales_the_margin() {
+    fn calibrates_the_margin_and_not_the_rounded_probability() {
         let temperature = Temperature(20.0);
         assert_eq!([-30.0, 0.0, 30.0].map(|margin| temperature.calibrate(margin)), [-1.5, 0.0, 1.5].map(sigmoid));
-        // P(fake) itself has lost what calibration needs.
+        // P(fake) of this margin rounds to 1.
         assert_eq!(sigmoid(100.0), 1.0);
         assert_eq!(temperature.calibrate(100.0), sigmoid(5.0));
-    }
-
-    #[test]
-    fn the_sigmoid_does_not_overflow() {
-        assert_eq!(sigmoid(-1e9), 0.0);
-        assert_eq!(sigmoid(1e9), 1.0);
-        assert_eq!(sigmoid(0.0), 0.5);
     }
 }

@@ -1,53 +1,61 @@
-//! Evaluations that cannot be compared.
+//! Errors of comparing evaluations.
 
 use std::path::PathBuf;
 
 use artifacts::stage::Failure;
 
-/// What keeps evaluations from being compared.
+use super::EvaluatedDetector;
+
+/// Why evaluations cannot be compared.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An evaluation cannot be read.
     #[error(transparent)]
     Artifact(#[from] artifacts::Error),
-    /// An evaluation without the training run that was asked for.
+    /// An evaluation lacks the training run.
     #[error("`{}` has no predictions of training run {run}", path.display())]
     NoSuchRun {
         /// The evaluation's folder.
         path: PathBuf,
-        /// The training run.
+        /// Number of the training run.
         run: usize,
     },
     /// Evaluations of different images.
-    #[error("no image was judged by all {entrants}; compare evaluations of the same data and split")]
+    #[error("the {detectors} evaluations have no image in common; compare evaluations of the same data and split")]
     NothingInCommon {
-        /// How many evaluations there are.
-        entrants: usize,
+        /// Number of evaluations.
+        detectors: usize,
     },
-    /// One image has two classes.
-    #[error("the image `{path}` is {first} for {first_name} and {second} for {second_name}")]
+    /// An image with different labels.
+    #[error("the label of the image `{path}` is {first} in {first_name} but {second} in {second_name}")]
     Labels {
-        /// The image.
+        /// Path of the image in its source.
         path: String,
-        /// One entrant's name.
+        /// Name of one detector.
         first_name: String,
-        /// Its class there.
+        /// Label in its evaluation.
         first: artifacts::Label,
-        /// The other entrant's name.
+        /// Name of the other detector.
         second_name: String,
-        /// Its class there.
+        /// Label in its evaluation.
         second: artifacts::Label,
     },
-    /// Scores that cannot be measured.
-    #[error("the scores of {name} cannot be measured")]
+    /// Metrics cannot be computed.
+    #[error("failed to compute the metrics of {name}")]
     Scores {
-        /// The entrant.
+        /// Name of the detector.
         name: String,
-        /// Why.
+        /// The reason.
         #[source]
         source: crate::metrics::Error,
     },
+}
+
+impl Error {
+    pub(super) fn scores(detector: &EvaluatedDetector, source: crate::metrics::Error) -> Error {
+        Error::Scores { name: detector.name.clone(), source }
+    }
 }
 
 impl From<Error> for Failure {

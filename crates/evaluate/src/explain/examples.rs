@@ -1,10 +1,10 @@
-//! Which images to show.
+//! Choice of the examples.
 
 use artifacts::Label;
 use artifacts::predictions::Prediction;
 use artifacts::schema::ExampleKind;
 
-/// A chosen image.
+/// A chosen example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// Why it was chosen.
@@ -13,31 +13,32 @@ pub struct Choice {
     pub row: usize,
 }
 
-/// The `count` most confident right ones of each class, most confident false negatives, most confident false positives
-/// and nearest to 0.5, in this order: by their margins, because P(fake) of many is 0 or 1 to the last digit. Equal ones
-/// stand in the order of their ids, so that the choice depends on nothing but the predictions. An image may be chosen for
-/// two reasons.
+/// Chooses `count` images of each kind: the most confident correct ones of each class, the most confident false negatives,
+/// the most confident false positives, and those nearest to P(fake) = 0.5.
+///
+/// Confidence is the absolute margin, because P(fake) rounds to 0 or 1 for many images. Ids order equally confident images,
+/// so that the result does not depend on the order of the predictions. An image may be chosen as two kinds.
 pub fn choose(predictions: &[Prediction], count: usize) -> Vec<Choice> {
     let confidence = |prediction: &Prediction| prediction.margin().abs();
-    let most = |kind: ExampleKind, wanted: &dyn Fn(&Prediction) -> bool, certain: bool| {
-        let mut rows: Vec<usize> = (0..predictions.len()).filter(|&row| wanted(&predictions[row])).collect();
+    let first = |kind: ExampleKind, is_of_kind: &dyn Fn(&Prediction) -> bool, most_confident: bool| {
+        let mut rows: Vec<usize> = (0..predictions.len()).filter(|&row| is_of_kind(&predictions[row])).collect();
         rows.sort_by(|&a, &b| {
             let (a, b) = (&predictions[a], &predictions[b]);
             let by_confidence = confidence(a).total_cmp(&confidence(b));
-            let order = if certain { by_confidence.reverse() } else { by_confidence };
+            let order = if most_confident { by_confidence.reverse() } else { by_confidence };
             order.then_with(|| a.id.as_bytes().cmp(b.id.as_bytes()))
         });
         rows.into_iter().take(count).map(move |row| Choice { kind, row }).collect::<Vec<_>>()
     };
-    let judged = |label: Label, predicted: Label| {
+    let classified = |label: Label, predicted: Label| {
         move |prediction: &Prediction| prediction.label == label && prediction.predicted == predicted
     };
     [
-        most(ExampleKind::Correct, &judged(Label::Real, Label::Real), true),
-        most(ExampleKind::Correct, &judged(Label::Fake, Label::Fake), true),
-        most(ExampleKind::FalseNegative, &judged(Label::Fake, Label::Real), true),
-        most(ExampleKind::FalsePositive, &judged(Label::Real, Label::Fake), true),
-        most(ExampleKind::Uncertain, &|_| true, false),
+        first(ExampleKind::Correct, &classified(Label::Real, Label::Real), true),
+        first(ExampleKind::Correct, &classified(Label::Fake, Label::Fake), true),
+        first(ExampleKind::FalseNegative, &classified(Label::Fake, Label::Real), true),
+        first(ExampleKind::FalsePositive, &classified(Label::Real, Label::Fake), true),
+        first(ExampleKind::Uncertain, &|_| true, false),
     ]
     .concat()
 }
@@ -50,7 +51,7 @@ mod tests {
     use crate::testing::{margin, prediction};
 
     #[test]
-    fn each_kind_begins_with_its_extreme() {
+    fn chooses_most_confident_of_each_kind() {
         use Label::{Fake, Real};
         let rows = [(Real, 0.1), (Real, 0.02), (Real, 0.9), (Real, 0.55), (Fake, 0.97), (Fake, 0.3), (Fake, 0.05)];
         let predictions: Vec<Prediction> = rows
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_the_rows_does_not_matter() {
+    fn does_not_depend_on_row_order() {
         let mut predictions: Vec<Prediction> =
             (0..9).map(|row| prediction(&row.to_string(), Label::Fake, "", 2.0)).collect();
         let ids = |predictions: &[Prediction]| -> Vec<Hash> {
@@ -87,8 +88,9 @@ mod tests {
         predictions.reverse();
         assert_eq!(ids(&predictions), before);
     }
+
     #[test]
-    fn of_scores_that_are_one_to_the_last_digit_the_largest_margin_comes_first() {
+    fn orders_saturated_probabilities_by_margin() {
         let predictions = [40.0, 90.0, 60.0].map(|margin| prediction(&margin.to_string(), Label::Fake, "", margin));
         assert!(predictions.iter().all(|prediction| prediction.p_fake == 1.0));
         let rows: Vec<usize> = choose(&predictions, 3).iter().map(|choice| choice.row).collect();

@@ -1,4 +1,4 @@
-//! Examples worth looking at, and where in them the detector found its evidence.
+//! Examples with Grad-CAM heat maps: the folder `explanations/`.
 
 mod examples;
 mod overlay;

@@ -1,10 +1,10 @@
-//! Heat maps as pictures.
+//! Drawing heat maps.
 
 use image::RgbImage;
 use model::HeatMap;
 
-/// viridis at nine equal steps (van der Walt and Smith 2015): its lightness rises evenly, so that it reads alike in grey
-/// and with any colour blindness.
+/// The colour map viridis at nine equal steps (van der Walt and Smith 2015). Its lightness increases evenly, so that it can
+/// be read in grey and with any colour blindness.
 const VIRIDIS: [[u8; 3]; 9] = [
     [68, 1, 84],
     [71, 45, 123],
@@ -16,10 +16,10 @@ const VIRIDIS: [[u8; 3]; 9] = [
     [173, 220, 48],
     [253, 231, 37],
 ];
-/// The share of the heat map's colour in an overlay.
+/// Opacity of the heat map in an overlay.
 const OPACITY: f32 = 0.5;
 
-/// The colour of a value from 0 to 1; what lies outside is brought inside.
+/// Returns the colour of a value, which is clamped to 0 to 1.
 pub fn colour(value: f32) -> [u8; 3] {
     let position = value.clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f32;
     let below = (position as usize).min(VIRIDIS.len() - 2);
@@ -31,8 +31,8 @@ fn mix(a: u8, b: u8, share: f32) -> u8 {
     (f32::from(a) + share * (f32::from(b) - f32::from(a))).round() as u8
 }
 
-/// The image, `[height, width, 3]`, under its heat map: the map is brought to the image's size and divided by its maximum.
-/// A map that is nothing but zeros gives the colour of zero everywhere.
+/// Draws a heat map over its image, `[height, width, 3]`. The map is resized to the image and divided by its maximum; a map
+/// of zeros has the colour of 0 everywhere.
 pub fn overlay(pixels: &[u8], [height, width]: [usize; 2], map: &HeatMap) -> RgbImage {
     let peak = map.values.iter().copied().fold(0.0, f32::max);
     let scale = if peak > 0.0 { 1.0 / peak } else { 0.0 };
@@ -44,8 +44,8 @@ pub fn overlay(pixels: &[u8], [height, width]: [usize; 2], map: &HeatMap) -> Rgb
     })
 }
 
-/// The map at the centre of pixel `y` of `height` and `x` of `width`: bilinear with half-pixel centres and its edges
-/// repeated, as `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)`.
+/// Samples the map at the centre of pixel `y` of `height` and `x` of `width`: bilinear, with half-pixel centres and
+/// replicated edges, as `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)` does.
 fn sample(map: &HeatMap, (y, height): (usize, usize), (x, width): (usize, usize)) -> f32 {
     let (top, bottom, down) = neighbours(y, height, map.height);
     let (left, right, across) = neighbours(x, width, map.width);
@@ -55,14 +55,14 @@ fn sample(map: &HeatMap, (y, height): (usize, usize), (x, width): (usize, usize)
     above + down * (below - above)
 }
 
-/// The two cells around a pixel's centre, and how far it is from the first to the second.
+/// The two cells around a pixel's centre, and the weight of the second.
 fn neighbours(pixel: usize, pixels: usize, cells: usize) -> (usize, usize, f32) {
     let position = ((pixel as f32 + 0.5) * cells as f32 / pixels as f32 - 0.5).max(0.0);
     let first = (position as usize).min(cells - 1);
     (first, (first + 1).min(cells - 1), position - first as f32)
 }
 
-/// The colours from 0 at the left to a map's maximum at the right.
+/// Draws the legend: the colours from 0 at the left to the maximum of a map at the right.
 pub fn legend() -> RgbImage {
     const WIDTH: u32 = 256;
     RgbImage::from_fn(WIDTH, 12, |x, _| image::Rgb(colour(x as f32 / (WIDTH - 1) as f32)))
@@ -77,14 +77,14 @@ mod tests {
     }
 
     #[test]
-    fn lightness_rises_all_the_way() {
+    fn lightness_increases() {
         let colours: Vec<[u8; 3]> = (0..=40).map(|step| colour(step as f32 / 40.0)).collect();
         assert!(colours.windows(2).all(|pair| lightness(pair[0]) < lightness(pair[1])), "{colours:?}");
         assert_eq!((colour(-1.0), colour(2.0)), (VIRIDIS[0], VIRIDIS[8]));
     }
 
     #[test]
-    fn upsampling_equals_torch() {
+    fn sample_equals_torch() {
         // torch.nn.functional.interpolate([[0., 1.], [2., 4.]], size=(4, 4), mode="bilinear"), rows 0 and 1.
         let map = HeatMap { values: vec![0.0, 1.0, 2.0, 4.0], height: 2, width: 2 };
         let row = |y| -> Vec<f32> { (0..4).map(|x| sample(&map, (y, 4), (x, 4))).collect() };
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hottest_cell_is_the_brightest() {
+    fn cell_with_highest_value_is_brightest() {
         let mut values = vec![0.0; 49];
         values[7 * 3 + 5] = 3.0;
         let map = HeatMap { values, height: 7, width: 7 };

@@ -1,20 +1,21 @@
-//! Whether heat maps depend on what was learnt.
+//! Test of whether heat maps depend on the trained weights.
 
 use artifacts::Label;
 use artifacts::schema::SanityCheck;
+use artifacts::statistics::mean;
 use model::HeatMap;
 
 use crate::Error;
 use crate::detector::Detector;
 
-/// The mean correlation, in size, from which on the maps are said not to depend on the weights.
-const TOO_ALIKE: f64 = 0.5;
+/// Mean absolute correlation from which on the test fails.
+const MAX_CORRELATION: f64 = 0.5;
 
-/// The model-randomisation test of Adebayo et al. 2018 (arXiv 1810.03292): the heat maps of the same images, for the same
-/// classes, by a network with fresh weights must be others. `maps` are the detector's own, in the order of the images.
+/// Runs the model-randomisation test of Adebayo et al. 2018 (arXiv 1810.03292): a network with random weights must give other
+/// heat maps of the same images and classes. `maps` are the detector's own maps, in the order of `images`.
 ///
 /// # Errors
-/// Those of the network.
+/// Errors of the network.
 pub(crate) fn sanity_check(
     detector: &Detector,
     seed: u64,
@@ -29,15 +30,14 @@ pub(crate) fn sanity_check(
         correlations.extend(other.iter().filter_map(|other| rank_correlation(&map.values, &other.values)));
     }
     let n = correlations.len();
-    // In size, each on its own: a map and its negative are the same picture, and must not cancel out.
+    // The absolute value of each, because a map and its negative show the same structure and must not cancel out.
     let mean = (n > 0).then(|| correlations.iter().copied().map(f64::abs).sum::<f64>() / n as f64);
-    Ok(SanityCheck { maps: n, mean_rank_correlation: mean, passed: mean.map(|mean| mean < TOO_ALIKE) })
+    Ok(SanityCheck { maps: n, mean_rank_correlation: mean, passed: mean.map(|mean| mean < MAX_CORRELATION) })
 }
 
-/// Spearman's rank correlation, ties at their mean rank; `None` where either list is constant.
+/// Spearman's rank correlation with mean ranks of ties; `None` if one of the lists is constant.
 fn rank_correlation(a: &[f32], b: &[f32]) -> Option<f64> {
     let (a, b) = (ranks(a), ranks(b));
-    let mean = |ranks: &[f64]| ranks.iter().sum::<f64>() / ranks.len() as f64;
     let (mean_a, mean_b) = (mean(&a), mean(&b));
     let product = |x: &[f64], y: &[f64], mean_x: f64, mean_y: f64| {
         x.iter().zip(y).map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>()
@@ -46,6 +46,7 @@ fn rank_correlation(a: &[f32], b: &[f32]) -> Option<f64> {
     (spread > 0.0).then(|| product(&a, &b, mean_a, mean_b) / spread)
 }
 
+/// The rank of each value from 0; ties have their mean rank.
 fn ranks(values: &[f32]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
@@ -64,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_equals_scipy() {
+    fn equals_scipy() {
         // scipy.stats.spearmanr([1, 2, 2, 3, 5], [2, 1, 4, 4, 5]) = 0.7631578947368421
         let rho = rank_correlation(&[1.0, 2.0, 2.0, 3.0, 5.0], &[2.0, 1.0, 4.0, 4.0, 5.0]).unwrap();
         assert!((rho - 0.763_157_894_736_842_1).abs() < 1e-12, "{rho}");

@@ -1,4 +1,4 @@
-//! The folder `explanations/`.
+//! Writes the folder `explanations/`.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -14,16 +14,16 @@ use crate::Error;
 use crate::config::Config;
 use crate::detector::Detector;
 
-/// The picture of the heat maps' colours.
+/// File name of the legend.
 const LEGEND: &str = "legend.png";
-/// Heat maps that the randomised network is compared on.
+/// Number of heat maps of the sanity check.
 const SANITY_MAPS: usize = 8;
 
-/// Chooses examples among the predictions (one for each image of the shards, in their order) and writes them with their
-/// heat maps for both classes, the predicted one first.
+/// Chooses examples and writes them with heat maps for both classes, the predicted class first. `predictions` has one entry
+/// for each image of the shards, in their order.
 ///
 /// # Errors
-/// Those of the network, and of writing.
+/// Errors of the network and of writing.
 pub fn write(
     dir: &Path,
     detector: &mut Detector,
@@ -43,7 +43,7 @@ pub fn write(
         maps.push(predicted_map);
         examples.push(example);
     }
-    let sanity = check(detector, &explained, &maps, config)?;
+    let sanity = check_some(detector, &explained, &maps, config)?;
     write_legend(dir)?;
     let index = Explanations {
         schema_version: Explanations::SCHEMA_VERSION,
@@ -55,10 +55,10 @@ pub fn write(
     Ok(atomic::write_json(&dir.join(names::EXPLANATIONS_INDEX), &index)?)
 }
 
-/// Writes `legend.png`: the colours of the heat maps from none of a map's evidence at the left to most of it at the right.
+/// Writes `legend.png`: the colours of heat maps from 0 at the left to the maximum of a map at the right.
 ///
 /// # Errors
-/// Those of writing.
+/// Errors of writing.
 pub fn write_legend(dir: &Path) -> Result<(), Error> {
     write_png(dir, LEGEND, &legend())
 }
@@ -73,7 +73,7 @@ fn stem(index: usize, choice: Choice) -> String {
     format!("{index:03}-{}", choice.kind.word())
 }
 
-/// Writes one example; returns it with the heat map of the predicted class.
+/// Writes the files of one example. Returns the example and the heat map of the predicted class.
 fn explain(
     dir: &Path,
     detector: &mut Detector,
@@ -116,7 +116,8 @@ fn explain(
     Ok((example, predicted_map))
 }
 
-fn check(
+/// Runs the sanity check on a few of the explained examples.
+fn check_some(
     detector: &Detector,
     explained: &[(&[u8], Label)],
     maps: &[model::HeatMap],
@@ -126,13 +127,14 @@ fn check(
     if n == 0 {
         return Ok(None);
     }
-    // Spread over the kinds of examples, not the first kind alone.
+    // Spread evenly over the examples, which are ordered by kind.
     let spread: Vec<usize> = (0..n).map(|k| k * explained.len() / n).collect();
     let images: Vec<_> = spread.iter().map(|&index| explained[index]).collect();
     let maps: Vec<_> = spread.iter().map(|&index| maps[index].clone()).collect();
     sanity_check(detector, config.seed, &images, &maps, &config.layer).map(Some)
 }
 
+/// Writes an image as PNG.
 pub(crate) fn write_png(dir: &Path, name: &str, picture: &RgbImage) -> Result<(), Error> {
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png)?;

@@ -2,7 +2,7 @@
 
 use artifacts::schema::Confusion;
 
-use super::{Ranking, Weights};
+use super::{Ranking, ResampleCounts};
 
 /// Where a threshold cuts a ranking: the number of images of each class that are called fake, which stand first in their
 /// class's descending scores.
@@ -20,7 +20,7 @@ impl Cut {
     }
 
     /// The confusion matrix of a resample.
-    pub(crate) fn confusion(&self, weights: &Weights) -> Confusion {
+    pub(crate) fn confusion(&self, weights: &ResampleCounts) -> Confusion {
         let sum = |counts: &[u8]| counts.iter().map(|&count| u64::from(count)).sum::<u64>();
         Confusion::from_positives(
             sum(&weights.fake()[..self.fake]),

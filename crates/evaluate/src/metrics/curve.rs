@@ -1,11 +1,12 @@
-//! The ROC and precision-recall curves as lists of points. Their thresholds are scores of the ranking, whatever these are.
+//! The ROC and precision-recall curves as lists of points. Their thresholds are scores of the ranking.
 
 use artifacts::schema::CurvePoint;
 
 use super::Ranking;
 
-/// The ROC curve from (0, 0) to (1, 1), x the false-positive and y the true-positive rate, one point for each distinct score
-/// (`sklearn.metrics.roc_curve(drop_intermediate=False)`); empty unless both classes are there.
+/// Returns the ROC curve from (0, 0) to (1, 1) with one point for each distinct score, as
+/// `sklearn.metrics.roc_curve(drop_intermediate=False)` does. x is the false-positive rate, y the true-positive rate. Empty
+/// without images of both classes.
 pub fn roc_curve(ranking: &Ranking) -> Vec<CurvePoint> {
     let (fakes, reals) = (ranking.fake().len() as f64, ranking.real().len() as f64);
     if fakes == 0.0 || reals == 0.0 {
@@ -20,8 +21,9 @@ pub fn roc_curve(ranking: &Ranking) -> Vec<CurvePoint> {
     std::iter::once(start).chain(points).collect()
 }
 
-/// The precision-recall curve by falling threshold, x the recall and y the precision, one point for each distinct score:
-/// scikit-learn's points in reverse, without the (0, 1) that it appends; empty without fake images.
+/// Returns the precision-recall curve by descending threshold with one point for each distinct score: the points of
+/// `sklearn.metrics.precision_recall_curve` in reverse order, without the (0, 1) that it appends. x is the recall, y the
+/// precision. Empty without fakes.
 pub fn pr_curve(ranking: &Ranking) -> Vec<CurvePoint> {
     let fakes = ranking.fake().len() as f64;
     if fakes == 0.0 {
@@ -37,8 +39,8 @@ pub fn pr_curve(ranking: &Ranking) -> Vec<CurvePoint> {
         .collect()
 }
 
-/// At most `limit` points of a curve, for drawing: the first, the last, and between them the points nearest to equal
-/// steps along the curve. No point is moved, and no area is computed from these.
+/// Thins a curve to at most `limit` points for drawing: the first, the last, and between them the points nearest to equal
+/// steps along the curve. Areas must not be computed from the result.
 pub(crate) fn thin(points: Vec<CurvePoint>, limit: usize) -> Vec<CurvePoint> {
     if points.len() <= limit || limit < 2 {
         return points;
@@ -65,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thinning_keeps_the_ends_and_the_limit() {
+    fn thin_keeps_ends_and_limit() {
         let point = |x: f64| CurvePoint { x, y: x.sqrt(), threshold: None };
         let points: Vec<CurvePoint> = (0..10_001).map(|i| point(f64::from(i) / 1e4)).collect();
         let thinned = thin(points.clone(), 200);

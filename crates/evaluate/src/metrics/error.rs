@@ -1,15 +1,15 @@
-//! Predictions that cannot be scored.
+//! Errors of computing metrics.
 
-/// What is wrong with the predictions handed in.
+/// Why metrics of a list of predictions cannot be computed.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Labels and scores do not belong together.
-    #[error("there are {labels} labels but {scores} scores; each image needs one of both")]
+    /// Labels and scores of different numbers of images.
+    #[error("there are {labels} labels but {scores} scores; each image needs one of each")]
     Lengths {
-        /// How many labels came.
+        /// The number of labels.
         labels: usize,
-        /// How many scores came.
+        /// The number of scores.
         scores: usize,
     },
     /// A score is NaN or infinite.
@@ -20,7 +20,7 @@ pub enum Error {
         /// Its score.
         score: f64,
     },
-    /// A value that should be a probability is not.
+    /// A P(fake) outside 0 to 1.
     #[error("P(fake) of row {row} is {value}, outside 0 to 1")]
     NotProbability {
         /// The row, from 0.
@@ -28,10 +28,10 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
-    /// More rows than positions are numbered for.
-    #[error("{rows} predictions are more than the {} that can be ranked", i32::MAX)]
+    /// More predictions than the ranking's integers can count.
+    #[error("there are {rows} predictions, but at most {} can be ranked", i32::MAX)]
     TooMany {
-        /// How many rows came.
+        /// The number of predictions.
         rows: usize,
     },
 }

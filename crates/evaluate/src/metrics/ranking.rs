@@ -1,25 +1,25 @@
-//! The one sort that all rank statistics share.
+//! Images sorted by their scores, once for all rank metrics.
 
 use artifacts::Label;
 use rayon::slice::ParallelSliceMut;
 
 use super::Error;
 
-/// This position holds a fake image.
+/// Flag of a position with a fake image.
 pub(super) const FAKE: u8 = 1;
-/// This position is the last of those that share its score.
+/// Flag of the last position with its score.
 pub(super) const TIE_END: u8 = 2;
 
-/// Scored images in descending order of their score, ties known.
+/// Images in descending order of their scores, with ties marked.
 #[derive(Clone, Debug)]
 pub struct Ranking {
     fake: ClassScores,
     real: ClassScores,
-    /// One byte for each image in descending order: [`FAKE`] and [`TIE_END`].
+    /// [`FAKE`] and [`TIE_END`] of each image in descending order.
     flags: Vec<u8>,
 }
 
-/// One class's scores in descending order, with the rows they came from.
+/// The scores of one class in descending order, with the row of each.
 #[derive(Clone, Debug, Default)]
 pub struct ClassScores {
     scores: Vec<f64>,
@@ -32,7 +32,7 @@ impl ClassScores {
         &self.scores
     }
 
-    /// The row of each score; equal scores stand in the order of their rows.
+    /// The row of each score. Equal scores are in the order of their rows.
     pub fn rows(&self) -> &[u32] {
         &self.rows
     }
@@ -55,7 +55,7 @@ impl ClassScores {
             .filter(|(_, (label, _))| **label == class)
             .map(|(row, (_, score))| (*score, row as u32))
             .collect();
-        // -0.0 and 0.0 are one score, so `total_cmp` would not do; nothing here is NaN.
+        // `total_cmp` would order -0.0 before 0.0, which are one score. No score is NaN.
         pairs.par_sort_unstable_by(|a, b| {
             b.0.partial_cmp(&a.0).unwrap_or(std::cmp::Ordering::Equal).then(a.1.cmp(&b.1))
         });
@@ -65,7 +65,7 @@ impl ClassScores {
 }
 
 impl Ranking {
-    /// Sorts the scores, in O(n log n) over all threads.
+    /// Sorts the images by their scores in parallel, in O(n log n).
     ///
     /// # Errors
     /// Labels and scores of different lengths, and scores that are not finite.
@@ -111,7 +111,7 @@ impl Ranking {
         &self.flags
     }
 
-    /// Every distinct score, descending, with the number of fake and of real images that have at least that score.
+    /// Every distinct score in descending order, with the numbers of fake and of real images whose score is at least that.
     pub fn thresholds(&self) -> impl Iterator<Item = (f64, usize, usize)> + '_ {
         let (mut fakes, mut reals) = (0, 0);
         self.flags.iter().filter_map(move |flag| {
@@ -127,7 +127,7 @@ impl Ranking {
     }
 }
 
-/// Merges two descending lists into the flags of their union.
+/// Returns the flags of the union of two descending lists of scores.
 fn merge(fake: &[f64], real: &[f64]) -> Vec<u8> {
     let mut flags: Vec<u8> = Vec::with_capacity(fake.len() + real.len());
     let (mut f, mut r) = (0, 0);
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ties_between_classes_are_one_threshold() {
+    fn merges_ties_between_classes() {
         let labels = [Label::Real, Label::Fake, Label::Fake, Label::Real];
         let ranking = Ranking::new(&labels, &[0.5, 0.5, 0.9, 0.1]).unwrap();
         let thresholds: Vec<_> = ranking.thresholds().collect();
@@ -167,13 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn both_zeros_are_one_score() {
+    fn treats_both_zeros_as_one_score() {
         let ranking = Ranking::new(&[Label::Real, Label::Fake], &[0.0, -0.0]).unwrap();
         assert_eq!(ranking.thresholds().count(), 1);
     }
 
     #[test]
-    fn what_cannot_be_ranked_is_refused() {
+    fn rejects_scores_that_cannot_be_ranked() {
         assert_eq!(Ranking::new(&[Label::Real], &[]).unwrap_err(), Error::Lengths { labels: 1, scores: 0 });
         assert!(matches!(
             Ranking::new(&[Label::Real, Label::Fake], &[0.0, f64::NAN]).unwrap_err(),

@@ -16,10 +16,10 @@ use rayon::prelude::*;
 use super::images::Images;
 use super::{OPERATIONS, Operation};
 use crate::Error;
-use crate::bootstrap::View;
+use crate::bootstrap::{OperatingPoint, Resampling};
 use crate::config::Config;
 use crate::detector::Detector;
-use crate::judge::{Scored, with_intervals};
+use crate::measure::{ScoredImages, scores_with_intervals};
 use crate::significance::wilson;
 
 /// Measures the detector on degraded images. `predictions` are those of the same detector on the images of `shards`, in the
@@ -45,7 +45,7 @@ pub(crate) fn sweep(
         flips: vec![Vec::new(); images.len()],
         left_out: BTreeMap::new(),
     };
-    let untouched = sweep.measure(&Scored::of(sweep.clean.iter().copied()))?;
+    let untouched = sweep.measure(&ScoredImages::of(sweep.clean.iter().copied()))?;
     let levels: usize = OPERATIONS.iter().map(|operation| operation.levels().len()).sum();
     let progress = Progress::new("evaluate: robustness", "images", Some((levels * images.len()) as u64));
     let mut curves = Vec::new();
@@ -130,12 +130,12 @@ impl Sweep<'_> {
     /// Computes the metrics and flips of one level. `margins` are the degraded images by index, with their margins.
     fn score(&mut self, operation: Operation, level: f64, margins: &[(usize, f64)]) -> Result<RobustnessPoint, Error> {
         let labels = margins.iter().map(|&(image, _)| self.clean[image].label).collect();
-        let scored = Scored { labels, margins: margins.iter().map(|&(_, margin)| margin).collect() };
+        let scored = ScoredImages { labels, margins: margins.iter().map(|&(_, margin)| margin).collect() };
         let (scores, intervals) = self.measure(&scored)?;
         let (mut flips_to_fake, mut flips_to_real) = (0, 0);
         for &(image, margin) in margins {
-            let p_fake = View::HEADLINE.scale.p_fake(margin);
-            match (self.clean[image].predicted, p_fake >= View::HEADLINE.threshold) {
+            let p_fake = OperatingPoint::HEADLINE.p_fake(margin);
+            match (self.clean[image].predicted, p_fake >= OperatingPoint::HEADLINE.threshold) {
                 (Label::Real, true) => flips_to_fake += 1,
                 (Label::Fake, false) => flips_to_real += 1,
                 _ => continue,
@@ -176,9 +176,10 @@ impl Sweep<'_> {
     }
 
     /// Computes all metrics with their intervals.
-    fn measure(&self, scored: &Scored) -> Result<(Scores, BTreeMap<String, Interval>), Error> {
+    fn measure(&self, scored: &ScoredImages) -> Result<(Scores, BTreeMap<String, Interval>), Error> {
         let score = |source| Error::Scores { run: 0, source };
         let ranking = scored.ranking().map_err(score)?;
-        with_intervals(scored, &ranking, self.config.resamples, self.config.seed).map_err(score)
+        let resampling = Resampling { resamples: self.config.resamples, seed: self.config.seed };
+        scores_with_intervals(scored, &ranking, resampling).map_err(score)
     }
 }

@@ -1,16 +1,16 @@
-//! DeLong's variance of ROC-AUC, and the test for two of them on the same images.
+//! DeLong's variance of ROC-AUC, and his test of two ROC-AUCs on the same images.
 
 use artifacts::Label;
-use artifacts::statistics::ratio;
+use artifacts::schema::Interval;
+use artifacts::statistics::{mean, ratio, sigmoid};
 
-use super::{NORMAL_975, two_sided};
-use crate::calibration::sigmoid;
+use super::normal::{QUANTILE_975, two_sided_p};
 use crate::metrics::{Error, Ranking};
 
-/// Two ROC-AUCs on the same images, and whether they differ.
+/// Result of DeLong's test.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AucTest {
-    /// Both areas.
+    /// The two areas.
     pub areas: [f64; 2],
     /// The variance of each.
     pub variances: [f64; 2],
@@ -19,16 +19,15 @@ pub struct AucTest {
     /// First area minus second.
     pub difference: f64,
     /// The 95% interval of the difference, by normal approximation.
-    pub interval: [f64; 2],
-    /// The difference in standard errors; 0 where two areas are equal without any variance, `None` where they differ
-    /// without any.
+    pub interval: Interval,
+    /// The difference in standard errors. If the variance of the difference is 0: 0 for equal areas, `None` for others.
     pub z: Option<f64>,
     /// The two-sided p-value.
     pub p: Option<f64>,
 }
 
-/// DeLong's test (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44) in O(n log n) by midranks (Sun & Xu 2014, IEEE
-/// Signal Processing Letters 21). `None` unless there are at least two images of each class, fewer have no variance.
+/// Computes DeLong's test (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44) in O(n log n) by midranks (Sun & Xu 2014,
+/// IEEE Signal Processing Letters 21). `None` with fewer than two images of a class, which have no variance.
 ///
 /// # Errors
 /// Lists of different lengths, and scores that are not finite.
@@ -47,35 +46,35 @@ pub fn delong(labels: &[Label], first: &[f64], second: &[f64]) -> Result<Option<
         variances,
         covariance,
         difference,
-        interval: [difference - NORMAL_975 * error, difference + NORMAL_975 * error],
+        interval: Interval { low: difference - QUANTILE_975 * error, high: difference + QUANTILE_975 * error },
         z,
-        p: z.map(two_sided),
+        p: z.map(two_sided_p),
     }))
 }
 
-/// The 95% interval of one ROC-AUC: (lower, upper), by normal approximation of its logit (Pepe 2003, The Statistical
-/// Evaluation of Medical Tests, section 5.2.4). An area near 1 has most of its chance below it, which an interval around the
-/// area itself does not know. `None` unless there are at least two images of each class, and where the area is 0 or 1.
+/// Returns the 95% interval of one ROC-AUC by normal approximation of its logit (Pepe 2003, The Statistical Evaluation of
+/// Medical Tests, section 5.2.4). The distribution of an area near 1 is skewed, which a symmetric interval would ignore.
+/// `None` with fewer than two images of a class, and if the area is 0 or 1.
 ///
 /// # Errors
 /// Lists of different lengths, and scores that are not finite.
-pub fn delong_interval(labels: &[Label], scores: &[f64]) -> Result<Option<(f64, f64)>, Error> {
+pub fn delong_interval(labels: &[Label], scores: &[f64]) -> Result<Option<Interval>, Error> {
     let Some(placements) = Placements::new(labels, scores)?.filter(|found| found.area > 0.0 && found.area < 1.0) else {
         return Ok(None);
     };
     let area = placements.area;
     let (logit, of_area) = ((area / (1.0 - area)).ln(), Placements::covariance(&placements, &placements).sqrt());
     // The derivative of the logit is 1 / (area (1 - area)).
-    let half = NORMAL_975 * of_area / (area * (1.0 - area));
-    Ok(Some((sigmoid(logit - half), sigmoid(logit + half))))
+    let half = QUANTILE_975 * of_area / (area * (1.0 - area));
+    Ok(Some(Interval { low: sigmoid(logit - half), high: sigmoid(logit + half) }))
 }
 
-/// For each image the share of the other class's images that it is ordered right with, ties counting half.
+/// For each image, the share of images of the other class that it is ordered correctly with; ties count half.
 struct Placements {
     area: f64,
-    /// V10: of each fake image, in the order of rows.
+    /// V10: one value for each fake image, in the order of rows.
     fake: Vec<f64>,
-    /// V01: of each real image, in the order of rows.
+    /// V01: one value for each real image, in the order of rows.
     real: Vec<f64>,
 }
 
@@ -86,7 +85,7 @@ impl Placements {
         if fakes < 2 || reals < 2 {
             return Ok(None);
         }
-        // By row, so that two detectors' placements can be paired; rows of the other class are dropped below.
+        // Indexed by row, so that the placements of two detectors can be paired.
         let mut by_row = vec![0.0; labels.len()];
         let (mut fakes_before, mut reals_before) = (0, 0);
         for (_, fakes_now, reals_now) in ranking.thresholds() {
@@ -111,10 +110,6 @@ impl Placements {
     fn covariance(a: &Placements, b: &Placements) -> f64 {
         covariance(&a.fake, &b.fake) / a.fake.len() as f64 + covariance(&a.real, &b.real) / a.real.len() as f64
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// The sample covariance, with n - 1.

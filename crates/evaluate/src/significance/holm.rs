@@ -1,7 +1,7 @@
-//! Several tests at once.
+//! Correction of p-values for several tests.
 
-/// Holm's correction (Holm 1979, Scandinavian Journal of Statistics 6): p-values that may be held against one level
-/// although several tests were made. The order of the values is kept.
+/// Adjusts the p-values of several tests by Holm's method (Holm 1979, Scandinavian Journal of Statistics 6), so that each can
+/// be compared with one significance level. Keeps the order of the values.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_equals_r() {
+    fn equals_r() {
         // p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm") in R: 0.03 0.06 0.06 0.02
         let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
         for (found, expected) in adjusted.iter().zip([0.03, 0.06, 0.06, 0.02]) {

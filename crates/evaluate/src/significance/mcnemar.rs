@@ -1,13 +1,14 @@
-//! McNemar's test for two accuracies on the same images.
+//! McNemar's test of two accuracies on the same images.
 
 use artifacts::schema::McNemar;
 
-use super::two_sided;
+use super::normal::two_sided_p;
 
-/// McNemar's test (McNemar 1947, Psychometrika 12) from the two discordant counts: only images on which exactly one of the
-/// two is right say anything. `p` is 1 where the two never differ. `chi_square` is (|only_first - only_second| - 1)^2 /
-/// (only_first + only_second), with Edwards' continuity correction; 0 where the difference is at most 1. `p_holm` is that of
-/// this test alone.
+/// Computes McNemar's test (McNemar 1947, Psychometrika 12) from the numbers of images that only the first or only the second
+/// detector classifies correctly.
+///
+/// `p` is 1 if both numbers are 0. `chi_square` is (|only_first - only_second| - 1)^2 / (only_first + only_second), with
+/// Edwards' continuity correction; it is 0 if the numbers differ by at most 1. `p_holm` is `p`, as for a single test.
 pub fn mcnemar(only_first: u64, only_second: u64) -> McNemar {
     let n = only_first + only_second;
     let difference = only_first.abs_diff(only_second);
@@ -19,17 +20,17 @@ pub fn mcnemar(only_first: u64, only_second: u64) -> McNemar {
         p,
         p_holm: p,
         chi_square,
-        // A chi-square with one degree of freedom is a squared standard normal.
-        chi_square_p: two_sided(chi_square.sqrt()),
+        // The chi-square distribution with one degree of freedom is that of a squared standard normal variable.
+        chi_square_p: two_sided_p(chi_square.sqrt()),
     }
 }
 
-/// min(1, 2 P(X <= fewer)) for X binomial with `n` trials and chance 1/2.
+/// min(1, 2 P(X <= fewer)) for X binomial with `n` trials and probability 1/2.
 fn exact_p(fewer: u64, n: u64) -> f64 {
     if 2 * fewer >= n {
         return 1.0;
     }
-    // The terms are summed from the largest, C(n, fewer) / 2^n, downwards: each is the one before times k / (n - k + 1).
+    // Sums the terms from the largest one, C(n, fewer) / 2^n, downwards. Each is the previous one times k / (n - k + 1).
     let mut term = 1.0;
     let mut sum = 1.0;
     for k in (1..=fewer).rev() {
@@ -42,8 +43,8 @@ fn exact_p(fewer: u64, n: u64) -> f64 {
     (2.0 * (ln_half_binomial(fewer, n) + f64::ln(sum)).exp()).min(1.0)
 }
 
-/// ln of the binomial probability C(n, k) / 2^n, by Loader's saddle-point expansion (Loader 2000, "Fast and accurate
-/// computation of binomial probabilities"), which keeps its relative precision where sums of log-factorials do not.
+/// ln of the binomial probability C(n, k) / 2^n, by the saddle-point expansion of Loader 2000 ("Fast and accurate computation
+/// of binomial probabilities"). Its relative precision holds for large `n`, where sums of log-factorials lose theirs.
 fn ln_half_binomial(k: u64, n: u64) -> f64 {
     let size = n as f64;
     if k == 0 || k == n {
@@ -71,7 +72,7 @@ fn stirling_error(n: u64) -> f64 {
         / x
 }
 
-/// x ln(x / mean) + mean - x, without cancellation where x is near the mean.
+/// x ln(x / mean) + mean - x, computed without cancellation for x near the mean.
 fn deviance(x: f64, mean: f64) -> f64 {
     if (x - mean).abs() >= 0.1 * (x + mean) {
         return x * (x / mean).ln() + mean - x;

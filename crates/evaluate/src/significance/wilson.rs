@@ -2,15 +2,15 @@
 
 use artifacts::schema::{Interval, Proportion};
 
-use super::NORMAL_975;
+use super::normal::QUANTILE_975;
 
 /// Wilson's 95% score interval of a proportion (Wilson 1927, JASA 22); `None` for `n` = 0. Unlike the bootstrap it keeps
 /// its coverage for few images and for proportions of 0 and 1.
 pub(crate) fn wilson(proportion: Proportion) -> Option<Interval> {
     let (n, rate) = (proportion.n as f64, proportion.value()?);
-    let z2 = NORMAL_975 * NORMAL_975;
+    let z2 = QUANTILE_975 * QUANTILE_975;
     let centre = (rate + z2 / (2.0 * n)) / (1.0 + z2 / n);
-    let half = NORMAL_975 * (rate * (1.0 - rate) / n + z2 / (4.0 * n * n)).sqrt() / (1.0 + z2 / n);
+    let half = QUANTILE_975 * (rate * (1.0 - rate) / n + z2 / (4.0 * n * n)).sqrt() / (1.0 + z2 / n);
     Some(Interval { low: (centre - half).max(0.0), high: (centre + half).min(1.0) })
 }
 

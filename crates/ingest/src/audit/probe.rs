@@ -83,6 +83,7 @@ impl Model {
                 .iter()
                 .zip(&scores)
                 .map(|(&image, score)| {
+                    // `statistics::sigmoid` rounds negative scores differently, which would change the bits of `audit.json`.
                     let p = 1.0 / (1.0 + (-score).exp());
                     [f64::from(u8::from(fake[image])) - p, p * (1.0 - p)]
                 })

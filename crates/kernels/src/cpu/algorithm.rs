@@ -1,4 +1,4 @@
-//! The two ways to compute a convolution, its input's gradient and its weights': chosen by its shape alone.
+//! The algorithms for convolutions and their gradients: GEMM or Winograd. The shape alone decides.
 
 use super::epilogue::Epilogue;
 use super::operand::Operand;
@@ -8,17 +8,17 @@ use super::weight_gradient::WeightGradient;
 use super::winograd::Winograd;
 use super::winograd::weight_gradient::WinogradGradient;
 
-/// A convolution's plan for one batch shape.
+/// The plan for a convolution's output, or for its input gradient, for one batch shape.
 #[derive(Clone, Debug)]
 pub enum ConvAlgorithm {
-    /// A blocked matrix product.
+    /// Im2col and a blocked matrix product (GEMM).
     Direct(Product),
-    /// With a quarter of the multiplications, for 3x3 without stride; in f32 always.
+    /// Winograd convolution, for 3x3 kernels with stride 1: a quarter of the multiplications. Always in f32.
     Winograd(Winograd),
 }
 
 impl ConvAlgorithm {
-    /// The units of the output.
+    /// The partition of the output into units.
     fn units(&self) -> &Units {
         match self {
             Self::Direct(product) => product.units(),
@@ -26,22 +26,22 @@ impl ConvAlgorithm {
         }
     }
 
-    /// Number of units, for whoever keeps the sums.
+    /// The number of units: the first dimension of `sums` in [`ConvAlgorithm::run`].
     pub fn unit_count(&self) -> usize {
         self.units().count()
     }
 
-    /// Pixels of the output in each unit.
+    /// The number of output pixels of each unit.
     pub fn unit_pixels(&self) -> Vec<usize> {
         self.units().pixels()
     }
 
-    /// Elements of the output.
+    /// The number of elements of the output.
     pub fn output_len(&self) -> usize {
         self.units().output_len()
     }
 
-    /// Elements of the packed weights.
+    /// The number of elements of the packed weights.
     pub fn packed_len(&self) -> usize {
         match self {
             Self::Direct(product) => product.packed_len(),
@@ -49,7 +49,7 @@ impl ConvAlgorithm {
         }
     }
 
-    /// Computes it. `sums` is `[units, E::SUMS, channels]`.
+    /// Computes the output into `to`. `sums`, `[units, E::SUMS, channels]`, receives the sums of the epilogue.
     pub fn run<E: Epilogue>(
         &self,
         operand: &Operand<'_>,
@@ -68,14 +68,14 @@ impl ConvAlgorithm {
 /// The plan of a convolution's weight gradient for one batch shape.
 #[derive(Clone, Debug)]
 pub enum WeightGradientAlgorithm {
-    /// A blocked matrix product.
+    /// Im2col and a blocked matrix product (GEMM).
     Direct(WeightGradient),
-    /// With a quarter of the multiplications, for 3x3 without stride.
+    /// Winograd convolution, for 3x3 kernels with stride 1: a quarter of the multiplications.
     Winograd(WinogradGradient),
 }
 
 impl WeightGradientAlgorithm {
-    /// Elements of scratch memory for the partial results.
+    /// The number of elements of scratch memory for partial results.
     pub fn partial_len(&self) -> usize {
         match self {
             Self::Direct(gradient) => gradient.partial_len(),
@@ -83,7 +83,8 @@ impl WeightGradientAlgorithm {
         }
     }
 
-    /// Computes the gradient from the convolution's input and the gradient of its output, into the weights' order.
+    /// Computes the weight gradient into `to`, `[outputs, inputs, kernel, kernel]`, from the convolution's input and
+    /// the gradient of its output.
     pub fn run(&self, input: &Operand<'_>, gradient: &Operand<'_>, partial: &mut [f32], to: &mut [f32]) {
         match self {
             Self::Direct(plan) => plan.run(input, gradient, partial, to),

@@ -1,16 +1,17 @@
 //! Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167) as coefficients per channel.
 //!
-//! The tensors are never normalised in a pass of their own: forward, `relu(scale * z + shift)` is applied where a tensor
-//! is read (`operand`); backward, so is the gradient of `z`. With x̂ = (z - mean) * inverse and `g` the gradient of the
-//! output, `dz = weight * inverse * (g - mean(g) - x̂ * mean(g x̂))`, which is linear in `g` and `z`.
+//! No pass of its own normalises a tensor. Forward, the next layer computes `relu(scale * z + shift)` while it packs
+//! its input (`operand`). Backward, the gradient of `z` is computed while it is packed, too. With x̂ = (z - mean) *
+//! inverse and `g` the gradient of the output, `dz = weight * inverse * (g - mean(g) - x̂ * mean(g x̂))`, which is
+//! linear in `g` and `z`.
 
 use super::operand::Operand;
 use crate::batch_norm::{EPSILON, MOMENTUM};
 
-/// Per-channel coefficients of one batch norm for one batch.
+/// The per-channel coefficients of a batch normalisation for one batch.
 #[derive(Clone, Debug, Default)]
 pub struct Norm {
-    /// Mean of the convolution's output.
+    /// Mean of the convolution's output `z`.
     pub mean: Vec<f32>,
     /// `1 / sqrt(variance + epsilon)`.
     inverse: Vec<f32>,
@@ -36,7 +37,7 @@ pub struct Affine<'a> {
 }
 
 impl Norm {
-    /// For `channels`.
+    /// Coefficients for `channels` channels, all zero.
     pub fn new(channels: usize) -> Self {
         let zeros = || vec![0.0; channels];
         Self {
@@ -50,14 +51,15 @@ impl Norm {
         }
     }
 
-    /// One that changes nothing.
+    /// The identity: scale 1 and shift 0.
     pub fn identity(channels: usize) -> Self {
         Self { scale: vec![1.0; channels], ..Self::new(channels) }
     }
 
-    /// From the statistics of a batch; moves the running statistics on. `sums` is what [`super::epilogue::Statistics`]
-    /// left, `[units, 3, channels]`, and `counts` the pixels of each unit.
-    pub fn of_batch(
+    /// Sets the coefficients from the statistics of a batch, and updates the running statistics. `sums`, `[units, 3,
+    /// channels]`, comes from the epilogue [`super::epilogue::Statistics`]; `counts` is the number of pixels of each
+    /// unit.
+    pub fn set_from_batch(
         &mut self,
         affine: Affine<'_>,
         sums: &[f32],
@@ -72,13 +74,13 @@ impl Norm {
             let variance = squares / total;
             self.set(affine, c, mean, variance);
             let unbiased = squares / (total - 1.0);
-            running_mean[c] = moved(running_mean[c], mean);
-            running_variance[c] = moved(running_variance[c], unbiased);
+            running_mean[c] = moving_average(running_mean[c], mean);
+            running_variance[c] = moving_average(running_variance[c], unbiased);
         }
     }
 
-    /// From the running statistics.
-    pub fn of_running(&mut self, affine: Affine<'_>, mean: &[f32], variance: &[f32]) {
+    /// Sets the coefficients from the running statistics.
+    pub fn set_from_running(&mut self, affine: Affine<'_>, mean: &[f32], variance: &[f32]) {
         for c in 0..self.mean.len() {
             self.set(affine, c, f64::from(mean[c]), f64::from(variance[c]));
         }
@@ -93,9 +95,10 @@ impl Norm {
         self.shift[c] = (f64::from(affine.bias[c]) - mean * scale) as f32;
     }
 
-    /// Backward for statistics of the batch. For each channel `g` and `products` hold, for each unit, the sums of the
-    /// output's gradient and of it times `z - mean`; `pixels` is the number of values per channel.
-    pub fn differentiate(
+    /// Computes the coefficients of [`Norm::gradient`] and the gradients of weight and bias, for statistics of the
+    /// batch. For each unit and channel, `g` holds the sum of the output gradient, and `products` the sum of the output
+    /// gradient times `z - mean`. `pixels` is the number of values per channel.
+    pub fn backward_batch(
         &mut self,
         (g, products): (Sums<'_>, Sums<'_>),
         pixels: usize,
@@ -116,31 +119,31 @@ impl Norm {
         }
     }
 
-    /// Backward for running statistics, which are constants.
-    pub fn differentiate_running(&mut self) {
+    /// Computes the coefficients of [`Norm::gradient`] for running statistics, which are constants.
+    pub fn backward_running(&mut self) {
         self.of_gradient.copy_from_slice(&self.scale);
         self.of_output.fill(0.0);
         self.constant.fill(0.0);
     }
 
-    /// `z` as it is read by the next layer.
+    /// The operand `relu(scale * z + shift)`: the input of the next layer.
     pub fn activated<'a>(&'a self, z: &'a [f32]) -> Operand<'a> {
         Operand::Activated { z, scale: &self.scale, shift: &self.shift }
     }
 
-    /// The gradient of `z`, from the gradient `g` of the output.
+    /// The operand that is the gradient of `z`, from the gradient `g` of the batch norm's output.
     pub fn gradient<'a>(&'a self, g: &'a [f32], z: &'a [f32]) -> Operand<'a> {
         let Self { of_gradient, of_output, constant, .. } = self;
         Operand::NormGradient { g, z, of_gradient, of_output, constant }
     }
 }
 
-fn moved(old: f32, new: f64) -> f32 {
+fn moving_average(old: f32, new: f64) -> f32 {
     ((1.0 - MOMENTUM) * f64::from(old) + MOMENTUM * new) as f32
 }
 
-/// Mean and sum of squared differences from it of channel `c`, over all units in their order (Chan, Golub and LeVeque,
-/// "Algorithms for Computing the Sample Variance", The American Statistician 37, 1983).
+/// Merges the statistics of all units for channel `c`: the mean, and the sum of squared differences from it (Chan,
+/// Golub and LeVeque, "Algorithms for Computing the Sample Variance", The American Statistician 37, 1983).
 fn merge(sums: &[f32], counts: &[usize], channels: usize, c: usize) -> (f64, f64) {
     let (mut n, mut mean, mut squares) = (0.0, 0.0, 0.0);
     for (sums, &count) in sums.chunks_exact(3 * channels).zip(counts) {
@@ -157,21 +160,21 @@ fn merge(sums: &[f32], counts: &[usize], channels: usize, c: usize) -> (f64, f64
     (mean, squares)
 }
 
-/// One of the per-channel sums that the units of a product keep.
+/// One kind of per-channel sum that an epilogue keeps for each unit.
 #[derive(Clone, Copy, Debug)]
 pub struct Sums<'a> {
     /// `[units, kinds, channels]`.
     pub values: &'a [f32],
-    /// Kinds of sums.
+    /// The number of kinds of sums.
     pub kinds: usize,
-    /// Channels.
+    /// The number of channels.
     pub channels: usize,
-    /// Which kind.
+    /// The index of this kind.
     pub kind: usize,
 }
 
 impl Sums<'_> {
-    /// The sum over all units in their order.
+    /// The sum of channel `c` over all units, added in order.
     pub(crate) fn total(&self, c: usize) -> f64 {
         let units = self.values.chunks_exact(self.kinds * self.channels);
         units.map(|unit| f64::from(unit[self.kind * self.channels + c])).sum()

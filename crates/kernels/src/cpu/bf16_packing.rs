@@ -1,16 +1,17 @@
-//! Packed operands of more than one step of the depth in an element: pairs of bf16, made of packed f32 in place.
+//! Converts packed f32 operands to bf16 in place. An element of 32 bits then holds two bf16: two steps of the depth.
 //!
-//! Operands are gathered as f32 in any case; where the instructions multiply f32, that is all.
+//! Operands are always packed as f32 first. For instruction sets that multiply f32 these functions do nothing.
 
 use super::simd::{Kernel, Simd};
 
-/// Elements that hold `steps` of the depth.
+/// The number of packed elements that hold `steps` steps of the depth.
 #[inline(always)]
 pub(crate) fn elements<S: Simd>(steps: usize) -> usize {
     steps.div_ceil(S::STEPS)
 }
 
-/// The depth runs along the rows: the first `len` elements of each of the rows, `pitch` apart, become half as many.
+/// Packs operands whose depth runs along the rows: the first `len` elements of each row become half as many. The rows
+/// are `pitch` elements apart.
 #[inline(always)]
 pub(crate) fn pack_along<S: Simd>(simd: S, rows: &mut [f32], pitch: usize, len: usize) {
     if S::STEPS == 1 {
@@ -18,14 +19,15 @@ pub(crate) fn pack_along<S: Simd>(simd: S, rows: &mut [f32], pitch: usize, len: 
     }
     for row in rows.chunks_mut(pitch) {
         for start in (0..len).step_by(S::LANES) {
-            // What follows the last step is zero, and so is its partner.
+            // An odd last step is paired with zero: `load` fills up with zeros.
             let steps = simd.load(&row[start..len.min(start + S::LANES)]);
             simd.narrow(steps, &mut row[elements::<S>(start)..elements::<S>(len.min(start + S::LANES))]);
         }
     }
 }
 
-/// The depth runs from row to row: the first `len` elements of `count` rows, `pitch` apart, become half as many rows.
+/// Packs operands whose depth runs across the rows: `count` rows of `len` elements become half as many rows. The rows
+/// are `pitch` elements apart.
 #[inline(always)]
 pub(crate) fn pack_across<S: Simd>(simd: S, rows: &mut [f32], pitch: usize, count: usize, len: usize) {
     if S::STEPS == 1 {
@@ -44,13 +46,13 @@ pub(crate) fn pack_across<S: Simd>(simd: S, rows: &mut [f32], pitch: usize, coun
     }
 }
 
-/// [`pack_across`] as work of its own.
+/// [`pack_across`] as a [`Kernel`], over whole rows.
 pub(crate) struct PackAcross<'a> {
     /// `[count, pitch]`.
     pub(crate) rows: &'a mut [f32],
-    /// From one row to the next, and the elements of each.
+    /// The number of elements of each row.
     pub(crate) pitch: usize,
-    /// Number of rows.
+    /// The number of rows.
     pub(crate) count: usize,
 }
 

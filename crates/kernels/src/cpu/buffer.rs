@@ -1,23 +1,24 @@
-//! Memory: large buffers that live as long as a workspace, and small ones that belong to a thread.
+//! Memory: large buffers for a workspace, and scratch buffers for each thread.
 
 use std::cell::RefCell;
 use std::io;
 
 use crate::error::{Error, Result};
 
-/// A large buffer of `f32`, page-aligned, zero at first, on huge pages where the system gives them.
+/// A large, page-aligned buffer of `f32` that is zero at first. It lies on huge pages if the system provides them.
 ///
-/// Fresh pages are expensive (a fault and 4 KiB of zeros each), so buffers are kept from step to step.
+/// Touching a new page is expensive: it costs a page fault, and the kernel zeroes 4 KiB. Workspaces therefore keep
+/// their buffers from step to step.
 #[derive(Debug)]
 pub struct Buffer {
     map: Option<memmap2::MmapMut>,
 }
 
 impl Buffer {
-    /// A buffer of `len` zeros.
+    /// Allocates a buffer of `len` zeros.
     ///
     /// # Errors
-    /// [`Error::Memory`] if the system has no memory of that size.
+    /// [`Error::Memory`] if the system cannot provide the memory.
     pub fn zeros(len: usize) -> Result<Self> {
         if len == 0 {
             return Ok(Self { map: None });
@@ -28,7 +29,7 @@ impl Buffer {
             return Err(failed(io::ErrorKind::OutOfMemory.into()));
         }
         let map = memmap2::MmapMut::map_anon(bytes).map_err(failed)?;
-        // Only a hint: a kernel without huge pages refuses it, and nothing is lost.
+        // This is a hint. A system without huge pages returns an error, which does not matter.
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
         Ok(Self { map: Some(map) })
@@ -39,28 +40,28 @@ impl Buffer {
         self.map.as_deref().map_or(&[], bytemuck::cast_slice)
     }
 
-    /// The elements, to be changed.
+    /// The elements, mutable.
     pub fn slice_mut(&mut self) -> &mut [f32] {
         self.map.as_deref_mut().map_or(&mut [], bytemuck::cast_slice_mut)
     }
 }
 
-/// Elements of a huge page of 2 MiB.
+/// The number of elements on a huge page of 2 MiB.
 const HUGE_PAGE: usize = (2 << 20) / size_of::<f32>();
 
 thread_local! {
     static SCRATCH: RefCell<[Buffer; 2]> = const { RefCell::new([Buffer { map: None }, Buffer { map: None }]) };
 }
 
-/// Calls `f` with two buffers of this thread, on huge pages where the system gives them and at least as long as `lens`;
-/// what they hold is left over from the last use.
+/// Calls `f` with two scratch buffers of this thread that have at least the lengths `lens`. They lie on huge pages if
+/// the system provides them. Their content is undefined: it is left over from the last use.
 ///
 /// # Panics
-/// If there is no memory for them, as for a vector.
+/// If there is no memory, as `Vec` does.
 pub(crate) fn with_scratch<R>(lens: [usize; 2], f: impl FnOnce([&mut [f32]; 2]) -> R) -> R {
     SCRATCH.with_borrow_mut(|buffers| {
         for (buffer, len) in buffers.iter_mut().zip(lens) {
-            // Twice a huge page holds a whole one, wherever the system puts it.
+            // One more huge page, so that the buffer can start at the border of a huge page.
             let len = len.next_multiple_of(HUGE_PAGE) + HUGE_PAGE;
             if buffer.slice().len() < len {
                 *buffer = Buffer::zeros(len).expect("memory for a thread's packed operands");

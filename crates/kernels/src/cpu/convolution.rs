@@ -1,8 +1,8 @@
-//! The three products of a convolution: what each gathers, and which weights it multiplies with.
+//! A convolution as three matrix products: its output, its input gradient and its weight gradient.
 
 use super::algorithm::{ConvAlgorithm, WeightGradientAlgorithm};
-use super::im2col::{Im2col, Picture};
-use super::panels::{Columns, Panels};
+use super::im2col::{Im2col, ImageLayout};
+use super::panels::{Panels, WeightMatrix};
 use super::product::{Phase, Product};
 use super::simd::Isa;
 use super::weight_gradient::WeightGradient;
@@ -10,29 +10,30 @@ use super::winograd::weight_gradient::WinogradGradient;
 use super::winograd::{self, Direction, Winograd};
 use crate::shape::ConvShape;
 
-/// What a convolution reads.
+/// The input of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// Activations, `[images, height, width, channels]`; the padding is made while packing.
+    /// Activations, `[images, height, width, channels]`. Packing adds the padding.
     Activations,
-    /// Normalised pixels with the padding around them, which need no gradient.
+    /// Normalised pixels that include their padding. There is no gradient for them.
     PaddedPixels,
 }
 
-/// A convolution for one batch shape.
+/// The plan of a convolution and its gradients for one batch shape.
 #[derive(Clone, Debug)]
 pub struct Convolution {
-    /// The output from the input.
+    /// The output.
     pub forward: ConvAlgorithm,
-    /// The input's gradient from the output's; none for pixels.
+    /// The input gradient; `None` for pixels.
     pub input: Option<ConvAlgorithm>,
-    /// The weights' gradient from both.
+    /// The weight gradient.
     pub weights: WeightGradientAlgorithm,
     inputs: usize,
     outputs: usize,
     kernel: usize,
-    places: Vec<u32>,
-    /// Taps (down, right) of each phase of the input's gradient.
+    /// See [`weight_offsets`].
+    weight_offsets: Vec<u32>,
+    /// The taps (down, right) of each phase of the input gradient.
     phase_taps: Vec<Vec<(usize, usize)>>,
 }
 
@@ -41,7 +42,7 @@ impl Convolution {
     pub fn new(shape: &ConvShape, input: Input, isa: Isa) -> Self {
         let ConvShape { images, inputs, outputs, kernel, .. } = *shape;
         let (from, to) = (shape.input(), shape.output());
-        let places = places(shape);
+        let weight_offsets = weight_offsets(shape);
         let (forward, gradient, weights, phase_taps) = if input == Input::Activations && winograd::suits(shape) {
             let product = |depth, channels| ConvAlgorithm::Winograd(Winograd::new(images, from, depth, channels, isa));
             let weights = WeightGradientAlgorithm::Winograd(WinogradGradient::new(images, from, inputs, outputs, isa));
@@ -52,23 +53,23 @@ impl Convolution {
             let phase = Phase { im2col: im2col.clone(), panels, weights: 0, first: (0, 0) };
             let forward = ConvAlgorithm::Direct(Product::new(images, to, outputs, vec![phase], isa));
             let weights =
-                WeightGradientAlgorithm::Direct(WeightGradient::new(im2col, images, to, outputs, &places, isa));
+                WeightGradientAlgorithm::Direct(WeightGradient::new(im2col, images, to, outputs, &weight_offsets, isa));
             let of_input = (input == Input::Activations).then(|| input_gradient(shape, isa));
             let (gradient, taps) = of_input.unzip();
             (forward, gradient.map(ConvAlgorithm::Direct), weights, taps.unwrap_or_default())
         };
-        Self { forward, input: gradient, weights, inputs, outputs, kernel, places, phase_taps }
+        Self { forward, input: gradient, weights, inputs, outputs, kernel, weight_offsets, phase_taps }
     }
 
-    /// Packs weights, `[outputs, inputs, kernel, kernel]`, for the forward product.
+    /// Packs weights, `[outputs, inputs, kernel, kernel]`, for the product that computes the output.
     pub fn pack_forward(&self, weights: &[f32], to: &mut [f32]) {
         match &self.forward {
-            ConvAlgorithm::Direct(product) => pack_forward(product, &self.places, weights, to),
+            ConvAlgorithm::Direct(product) => pack_forward(product, &self.weight_offsets, weights, to),
             ConvAlgorithm::Winograd(winograd) => winograd.pack(weights, Direction::Forward, to),
         }
     }
 
-    /// Packs weights for the product that gives the input's gradient.
+    /// Packs weights, `[outputs, inputs, kernel, kernel]`, for the product that computes the input gradient.
     pub fn pack_input(&self, weights: &[f32], to: &mut [f32]) {
         let Self { inputs, outputs, kernel, .. } = *self;
         let product = match &self.input {
@@ -77,48 +78,55 @@ impl Convolution {
             Some(ConvAlgorithm::Direct(product)) => product,
         };
         for (phase, taps) in product.phases().iter().zip(&self.phase_taps) {
-            let first = |k: usize| {
+            let row_start = |k: usize| {
                 let ((down, right), output) = (taps[k / outputs], k % outputs);
                 (output * inputs * kernel + down) * kernel + right
             };
-            phase.panels.pack(Columns { weights, first, step: kernel * kernel }, &mut to[phase.weights..]);
+            phase
+                .panels
+                .pack(WeightMatrix { weights, row_start, column_stride: kernel * kernel }, &mut to[phase.weights..]);
         }
     }
 
-    /// Elements that the packed weights of either product need.
+    /// The number of elements of the packed weights: the larger of both products.
     pub fn packed_len(&self) -> usize {
         self.input.as_ref().map_or(0, ConvAlgorithm::packed_len).max(self.forward.packed_len())
     }
 }
 
-/// Packs the weights of a forward product whose depth has the order `places`.
-fn pack_forward(product: &Product, places: &[u32], weights: &[f32], to: &mut [f32]) {
+/// Packs the weights of the product that computes the output.
+fn pack_forward(product: &Product, weight_offsets: &[u32], weights: &[f32], to: &mut [f32]) {
     for phase in product.phases() {
-        let columns = Columns { weights, first: |k: usize| places[k] as usize, step: places.len() };
-        phase.panels.pack(columns, to);
+        let matrix = WeightMatrix {
+            weights,
+            row_start: |k: usize| weight_offsets[k] as usize,
+            column_stride: weight_offsets.len(),
+        };
+        phase.panels.pack(matrix, to);
     }
 }
 
-/// Order of the depth of the forward product: where each (tap, channel) stands among an output channel's weights.
-fn places(shape: &ConvShape) -> Vec<u32> {
+/// The order of the depth: for each step, a (tap, input channel), the offset of its weight among the weights of an
+/// output channel, `[inputs, kernel, kernel]`.
+fn weight_offsets(shape: &ConvShape) -> Vec<u32> {
     let ConvShape { inputs, kernel, .. } = *shape;
     (0..inputs * kernel * kernel).map(|k| (k % inputs * kernel * kernel + k / inputs) as u32).collect()
 }
 
-/// What the forward product gathers from inputs of `(height, width)`.
+/// The im2col matrix of the input.
 fn im2col(shape: &ConvShape, input: Input) -> Im2col {
     let ConvShape { height, width, inputs, kernel, stride, padding, .. } = *shape;
     let offset = |tap: usize| tap as isize - padding as isize;
     match input {
         Input::Activations => Im2col {
-            source: Picture::dense(height, width, inputs),
+            source: ImageLayout::contiguous(height, width, inputs),
             stride,
             taps: square(kernel).map(|(down, right)| (offset(down), offset(right))).collect(),
             channels: inputs,
         },
-        // The elements of a row of the kernel lie one after the other, so that they make one tap.
+        // The padding is in memory, so that the pixels under a row of the kernel are contiguous and form one tap.
         Input::PaddedPixels => Im2col {
-            source: Picture::dense(height + 2 * padding, width + 2 * padding, inputs),
+            source: ImageLayout::contiguous(height + 2 * padding, width + 2 * padding, inputs),
             stride,
             taps: (0..kernel).map(|down| (down as isize, 0)).collect(),
             channels: kernel * inputs,
@@ -131,22 +139,25 @@ fn square(side: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..side).flat_map(move |down| (0..side).map(move |right| (down, right)))
 }
 
-/// The product for the input's gradient: the pixels of the input whose place modulo the stride is the same see the same
-/// taps of the kernel, so that each such phase is a convolution of the output's gradient without a stride.
+/// Plans the product for the input gradient, and returns the taps of each phase.
+///
+/// A phase is the set of input pixels with the same position modulo the stride. Its pixels are reached by the same taps
+/// of the kernel, so that the gradient of a phase is a convolution of the output gradient with stride 1.
 fn input_gradient(shape: &ConvShape, isa: Isa) -> (Product, Vec<Vec<(usize, usize)>>) {
     let ConvShape { images, inputs, outputs, kernel, stride, padding, .. } = *shape;
     let (from, to) = (shape.input(), shape.output());
     let (mut phases, mut phase_taps, mut weights) = (Vec::new(), Vec::new(), 0);
     for first in square(stride) {
-        // Pixel `first + stride * i` was read as `stride * o + tap - padding`, so o = i + (first + padding - tap) / stride.
+        // Pixel `first + stride * i` was read as `stride * o + tap - padding`, so o = i + (first + padding - tap) /
+        // stride.
         let distance = |first: usize, tap: usize| (first + padding) as isize - tap as isize;
-        let sees = |&(down, right): &(usize, usize)| {
+        let reaches = |&(down, right): &(usize, usize)| {
             distance(first.0, down) % stride as isize == 0 && distance(first.1, right) % stride as isize == 0
         };
-        let taps: Vec<_> = square(kernel).filter(sees).collect();
+        let taps: Vec<_> = square(kernel).filter(reaches).collect();
         let offset = |first: usize, tap: usize| distance(first, tap) / stride as isize;
         let im2col = Im2col {
-            source: Picture::dense(to.0, to.1, outputs),
+            source: ImageLayout::contiguous(to.0, to.1, outputs),
             stride: 1,
             taps: taps.iter().map(|&(down, right)| (offset(first.0, down), offset(first.1, right))).collect(),
             channels: outputs,

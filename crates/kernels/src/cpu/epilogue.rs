@@ -1,42 +1,44 @@
-//! What is done with a tile of the product while it is in the cache: statistics, bias, ReLU, residual, masks.
+//! Epilogues: operations that are fused into the writing of an output tile while it is in the cache (statistics, bias,
+//! ReLU, residual, masks).
 
 use super::simd::Simd;
 
-/// Larger tensors, in bytes, would evict everything else from the last-level cache before they are read. Tiny in tests, so
-/// that both ways of writing are covered.
+/// Tensors of more bytes than this would evict everything else from the last-level cache before they are read. Tiny in
+/// tests, to cover both kinds of stores.
 const LARGE: usize = if cfg!(test) { 4 << 10 } else { 8 << 20 };
 
-/// Whether a tensor of `len` elements is written past the caches: it then need not be read before it is written.
+/// Whether a tensor of `len` elements is written with non-temporal stores, which bypass the caches: its cache lines
+/// need not be read before they are written.
 pub(crate) fn streams(len: usize) -> bool {
     len * size_of::<f32>() > LARGE
 }
 
-/// A finished tile on its way to the output.
+/// A finished tile of the product, with its position in the output.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile<'a> {
-    /// `[rows, columns of a register tile]`; columns beyond `columns` are padding.
+    /// `[rows, columns of a register tile]`. Columns from `columns` on are padding.
     pub values: &'a [f32],
-    /// Position of each row in the output, counted in pixels over the whole batch.
+    /// The output pixel of each row, counted over the whole batch.
     pub pixels: &'a [usize],
-    /// Position of the first pixel of the unit's part of the output.
+    /// The first output pixel of the unit.
     pub first_pixel: usize,
-    /// First channel.
+    /// The first channel.
     pub column: usize,
-    /// Number of channels.
+    /// The number of channels.
     pub columns: usize,
-    /// Channels of the output.
+    /// The number of channels of the output.
     pub channels: usize,
-    /// Whether the unit has not written these channels before.
+    /// Whether this is the first tile of the unit for these channels.
     pub first: bool,
-    /// Whether the output is too large to stay in the caches until it is read.
+    /// Whether to write with non-temporal stores.
     pub stream: bool,
 }
 
-/// The columns of a tile: two registers.
+/// A row of a tile: two registers.
 type Pair<S> = [<S as Simd>::Vector; 2];
 
 impl<'a> Tile<'a> {
-    /// For each row its values, and where its channels start in a tensor of the output's shape.
+    /// The values of each row, and the offset of its first channel in a tensor of the output's shape.
     #[inline(always)]
     fn rows<S: Simd>(self, s: S) -> impl Iterator<Item = (Pair<S>, usize)> + use<'a, S> {
         let rows = self.values.chunks_exact(S::COLUMNS).zip(self.pixels);
@@ -45,7 +47,7 @@ impl<'a> Tile<'a> {
         })
     }
 
-    /// Its columns of a tensor of the output's shape, or of its rest.
+    /// Loads the tile's channels from `from` at offset `at`.
     #[inline(always)]
     fn load<S: Simd>(&self, s: S, from: &[f32], at: usize) -> Pair<S> {
         let from = &from[at..][..self.columns];
@@ -56,19 +58,19 @@ impl<'a> Tile<'a> {
         [s.load(first), s.load(second)]
     }
 
-    /// Its columns of a row of channels.
+    /// Loads the tile's channels of a per-channel array.
     #[inline(always)]
     fn per_channel<S: Simd>(&self, s: S, from: &[f32]) -> Pair<S> {
         self.load(s, from, self.column)
     }
 
-    /// Its columns of a row of the unit's part of the output, given where they are in the whole output.
+    /// The tile's channels of a pixel in `to`, the unit's part of the output. `at` is their offset in the whole output.
     #[inline(always)]
     fn output<'t>(&self, to: &'t mut [f32], at: usize) -> &'t mut [f32] {
         &mut to[at - self.first_pixel * self.channels..][..self.columns]
     }
 
-    /// Writes its columns of a row.
+    /// Stores a row of the tile.
     #[inline(always)]
     fn store<S: Simd>(&self, s: S, values: Pair<S>, to: &mut [f32]) {
         if to.len() == S::COLUMNS {
@@ -81,7 +83,7 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Writes its columns of a row of the output.
+    /// Stores a row of the tile, non-temporally if the output is large.
     #[inline(always)]
     fn write<S: Simd>(&self, s: S, values: Pair<S>, to: &mut [f32]) {
         if self.stream && to.len() == S::COLUMNS {
@@ -92,13 +94,13 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Its columns of the sums of a kind.
+    /// The tile's channels of a kind of sums.
     #[inline(always)]
     fn sums<'t>(&self, sums: &'t mut [f32], kind: usize) -> &'t mut [f32] {
         &mut sums[kind * self.channels + self.column..][..self.columns]
     }
 
-    /// Adds to its columns of the sums of a kind.
+    /// Adds `values` to the tile's channels of a kind of sums.
     #[inline(always)]
     fn add_sums<S: Simd>(&self, s: S, sums: &mut [f32], kind: usize, values: Pair<S>) {
         let sums = self.sums(sums, kind);
@@ -107,27 +109,28 @@ impl<'a> Tile<'a> {
     }
 }
 
-/// The last step of a product.
+/// An operation on finished tiles of a product. It writes the output.
 pub trait Epilogue: Sync {
-    /// Kinds of per-channel sums that a unit keeps; their meaning is the epilogue's own.
+    /// The number of per-channel sums that each unit keeps. Each epilogue defines their meaning.
     const SUMS: usize;
     /// Whether [`Epilogue::finish`] reads the output before it writes it.
     #[inline(always)]
     fn reads_output(&self) -> bool {
         false
     }
-    /// Asks for the line at `at`, an element of the whole output, of each other tensor that [`Epilogue::finish`] will read.
-    /// Must be `#[inline(always)]`.
+    /// Prefetches the cache line at the offset `at` of each tensor, other than the output, that [`Epilogue::finish`]
+    /// reads. Must be `#[inline(always)]`.
     #[inline(always)]
     fn prefetch<S: Simd>(&self, _s: S, _at: usize) {}
-    /// Writes a tile to the unit's part of the output `to`; `sums` is `[SUMS, channels]`. Must be `#[inline(always)]`.
+    /// Writes a tile to `to`, the unit's part of the output, and updates `sums`, `[SUMS, channels]`. Must be
+    /// `#[inline(always)]`.
     fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], sums: &mut [f32]);
 }
 
-/// Writes the product as it is, or adds it to what is there.
+/// Writes the product, or adds it to the output.
 #[derive(Clone, Copy, Debug)]
 pub struct Write {
-    /// Whether to add.
+    /// Whether to add to the output.
     pub accumulate: bool,
 }
 
@@ -153,10 +156,11 @@ impl Epilogue for Write {
     }
 }
 
-/// Writes the product and gathers what its mean and variance are computed from.
+/// Writes the product, and accumulates the statistics for its mean and variance.
 ///
-/// The sums are a value near the mean (the mean of the unit's first tile), and the sums of the differences from it and
-/// of their squares, so that nothing cancels where the mean is large beside the deviation.
+/// The three sums are a value near the mean (the mean of the unit's first tile), the sum of the differences from that
+/// value, and the sum of the squared differences. Subtracting a value near the mean avoids cancellation where the mean
+/// is much larger than the standard deviation.
 #[derive(Clone, Copy, Debug)]
 pub struct Statistics;
 
@@ -188,14 +192,14 @@ impl Epilogue for Statistics {
     }
 }
 
-/// `product + bias (+ residual)`, then ReLU if `relu`: inference with the batch norm folded into the weights.
+/// Writes `product + bias (+ residual)`, with ReLU if `relu`: inference with the batch norm folded into the weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Folded<'a> {
-    /// Per channel.
+    /// Added per channel.
     pub bias: &'a [f32],
-    /// Of the output's shape.
+    /// Added per element; has the shape of the output.
     pub residual: Option<&'a [f32]>,
-    /// Whether negative results become zero.
+    /// Whether to apply ReLU.
     pub relu: bool,
 }
 
@@ -228,11 +232,12 @@ impl Epilogue for Folded<'_> {
     }
 }
 
-/// Backward inside a block: the product is the gradient of `relu(scale * z + shift)`; writes it where the ReLU let
-/// something through, and sums it, and it times `z - mean`, for the batch norm's backward.
+/// Backward pass within a residual block. The product is the gradient of `relu(scale * z + shift)`. Writes it where the
+/// ReLU was active and zero elsewhere, and sums the result, and the result times `z - mean`, for
+/// [`super::Norm::backward_batch`].
 #[derive(Clone, Copy, Debug)]
 pub struct MaskByNorm<'a> {
-    /// Output of the convolution before the batch norm.
+    /// The output of the convolution before the batch norm.
     pub z: &'a [f32],
     /// Per channel.
     pub mean: &'a [f32],
@@ -258,7 +263,7 @@ impl Epilogue for MaskByNorm<'_> {
         for (mut g, at) in tile.rows(s) {
             let z = tile.load(s, self.z, at);
             for i in 0..2 {
-                g[i] = s.where_positive(s.fma(scale[i], z[i], shift[i]), g[i]);
+                g[i] = s.mask_positive(s.fma(scale[i], z[i], shift[i]), g[i]);
                 sum[i] = s.add(sum[i], g[i]);
                 product[i] = s.fma(g[i], s.sub(z[i], mean[i]), product[i]);
             }
@@ -269,15 +274,16 @@ impl Epilogue for MaskByNorm<'_> {
     }
 }
 
-/// Backward between blocks: the product, added to the shortcut's gradient that is there, is the gradient of the output
-/// `y = relu(…)` of the block before; masks it by `y > 0` and sums for the batch norms that `y` came from.
+/// Backward pass between residual blocks. The product plus the output, which holds the gradient of the shortcut, is the
+/// gradient of the previous block's output `y = relu(…)`. Masks it by `y > 0`, and sums it for the batch norms that `y`
+/// was computed from.
 #[derive(Clone, Copy, Debug)]
 pub struct MaskByOutput<'a> {
-    /// The block's output.
+    /// The output of the previous block.
     pub y: &'a [f32],
-    /// Output of the block's last convolution and its mean per channel.
+    /// The output of that block's last convolution, and its mean per channel.
     pub main: (&'a [f32], &'a [f32]),
-    /// The same of the projection of its shortcut.
+    /// The same for the projection in its shortcut, if it has one.
     pub shortcut: Option<(&'a [f32], &'a [f32])>,
 }
 
@@ -306,7 +312,7 @@ impl Epilogue for MaskByOutput<'_> {
             let to = tile.output(to, at);
             let (y, z, shortcut) = (tile.load(s, self.y, at), tile.load(s, self.main.0, at), tile.load(s, to, 0));
             for i in 0..2 {
-                g[i] = s.where_positive(y[i], s.add(g[i], shortcut[i]));
+                g[i] = s.mask_positive(y[i], s.add(g[i], shortcut[i]));
                 sum[i] = s.add(sum[i], g[i]);
                 product[i] = s.fma(g[i], s.sub(z[i], mean[i]), product[i]);
             }

@@ -1,6 +1,8 @@
-//! The classifier at the end: a linear layer and the softmax cross-entropy, small enough for plain loops.
+//! The classifier: a linear layer and the softmax cross-entropy. Both are small enough for plain loops.
 
-/// `logits = features x weightᵀ + bias`: `[n, inputs]` and `[classes, inputs]` to `[n, classes]`.
+use artifacts::statistics;
+
+/// Computes `features x weightᵀ + bias`, `[n, classes]`, from features `[n, inputs]` and weights `[classes, inputs]`.
 pub fn linear(features: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     let inputs = weight.len() / bias.len();
     let row = |features: &'_ [f32]| -> Vec<f32> {
@@ -9,7 +11,7 @@ pub fn linear(features: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     features.chunks_exact(inputs).flat_map(row).collect()
 }
 
-/// A dot product with sixteen running sums, added in order.
+/// The dot product, with sixteen partial sums that are added in order.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0; 16];
     let (a, a_rest) = a.as_chunks::<16>();
@@ -23,7 +25,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
-/// Gradients of the weight, the bias and the features, from that of the logits.
+/// Computes the gradients of the weight, the bias and the features from the gradient of the logits.
 pub fn linear_backward(
     (features, weight): (&[f32], &[f32]),
     logits_gradient: &[f32],
@@ -53,17 +55,18 @@ fn add_scaled(to: &mut [f32], factor: f32, values: &[f32]) {
     }
 }
 
-/// Mean cross-entropy of the softmax in nats, and its gradient: `(softmax - one hot) / n`.
+/// Returns the mean softmax cross-entropy in nats, and its gradient with respect to the logits, `(softmax - one hot) /
+/// n`.
 pub fn cross_entropy(logits: &[f32], classes: usize, labels: &[u8]) -> (f32, Vec<f32>) {
     let n = labels.len() as f64;
     let mut loss = 0.0;
     let mut gradient = Vec::with_capacity(logits.len());
     for (logits, &label) in logits.chunks_exact(classes).zip(labels) {
         let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        // Shifted by the highest, so that no exponential overflows.
+        // Subtract the largest logit, so that no exponential overflows.
         let shifted: Vec<f64> = logits.iter().map(|&logit| f64::from(logit) - f64::from(highest)).collect();
         let total: f64 = shifted.iter().map(|value| value.exp()).sum();
-        loss += total.ln() - shifted[usize::from(label)];
+        loss += statistics::cross_entropy(logits, usize::from(label));
         gradient.extend(shifted.iter().enumerate().map(|(class, value)| {
             let target = f64::from(u8::from(class == usize::from(label)));
             ((value.exp() / total - target) / n) as f32
@@ -113,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_agrees_with_plain_loops() {
+    fn linear_layer_matches_reference() {
         for inputs in [1, 15, 16, 37] {
             for classes in [2, 5] {
                 check(inputs, classes);

@@ -1,10 +1,16 @@
-//! Kernels for processors: N,H,W,C tensors, blocked matrix products, batch norm folded into reading and writing.
+//! Kernels for CPUs: convolutions as blocked matrix products (GEMM) on NHWC tensors. Batch normalisation and ReLU are
+//! fused into the packing of inputs and into the epilogues of outputs.
 //!
-//! Where to look: the SIMD instruction sets ([`Isa`], `simd`), the GEMM micro-kernel (`micro_kernel`), im2col and packing of
-//! the left operand (`im2col`, `operand`), packing of the right operand (`panels`), packing of bf16 pairs (`bf16_packing`),
-//! the loops around the micro-kernel (`product` for outputs and input gradients, `weight_gradient`), the division of an
-//! output into tasks (`units`), Winograd's convolution for 3x3 (`winograd`), the choice between the two (`algorithm`), and
-//! the epilogues that finished tiles go through (`epilogue`).
+//! - `simd`, [`Isa`]: the SIMD instruction sets.
+//! - `micro_kernel`: the GEMM micro-kernel.
+//! - `im2col`, `operand`: im2col and packing of the left operand (activations, gradients).
+//! - `panels`: packing of the right operand (weights). `bf16_packing`: packing of bf16 pairs.
+//! - `product`, `weight_gradient`: the loops around the micro-kernel, for outputs and input gradients, and for weight
+//!   gradients. `units`: the partition of an output into tasks. `prefetch`: software prefetching.
+//! - `epilogue`: what is fused into the writing of an output tile.
+//! - `winograd`: Winograd convolution for 3x3 kernels.
+//! - `convolution`, `algorithm`: a convolution with its gradients, and the choice between GEMM and Winograd.
+//! - `batch_norm`, `pool`, `residual`, `head`, `pixels`: the other layers.
 
 mod algorithm;
 mod batch_norm;
@@ -39,5 +45,5 @@ pub use epilogue::{Epilogue, Folded, MaskByNorm, MaskByOutput, Statistics, Write
 pub use operand::Operand;
 pub use pixels::normalise_pixels;
 pub use pool::{MaxPool, average_pool};
-pub use residual::{Branch, Shortcut, residual_join, spread, spread_masked};
+pub use residual::{Branch, Shortcut, average_pool_backward, average_pool_backward_masked, residual_add_relu};
 pub use simd::Isa;

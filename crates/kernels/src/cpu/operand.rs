@@ -1,11 +1,12 @@
-//! What is applied to activations and gradients while they are packed, instead of in passes of their own.
+//! Per-channel transformations that are applied to activations and gradients while they are packed. They need no pass
+//! of their own over memory.
 
 use super::simd::Simd;
 
-/// A tensor that is read with a transformation per channel.
+/// A tensor with the transformation that is applied when it is read.
 #[derive(Clone, Copy, Debug)]
 pub enum Operand<'a> {
-    /// As it is.
+    /// No transformation.
     Plain(&'a [f32]),
     /// `relu(scale * z + shift)`: a convolution's output after its batch norm and ReLU.
     Activated {
@@ -16,10 +17,10 @@ pub enum Operand<'a> {
         /// Per channel.
         shift: &'a [f32],
     },
-    /// `of_gradient * g + of_output * z + constant`: the gradient of a convolution's output `z`, from the gradient `g` of
-    /// its batch norm's output. See [`super::batch_norm`] for the three coefficients.
+    /// `of_gradient * g + of_output * z + constant`: the gradient of a convolution's output `z`, from the gradient `g`
+    /// of its batch norm's output. [`super::batch_norm`] explains the three coefficients.
     NormGradient {
-        /// Gradient of the batch norm's output, after the ReLU's mask.
+        /// The gradient of the batch norm's output, masked by the ReLU.
         g: &'a [f32],
         /// The convolution's output.
         z: &'a [f32],
@@ -33,7 +34,7 @@ pub enum Operand<'a> {
 }
 
 impl Operand<'_> {
-    /// Asks for the line that element `at` is in.
+    /// Prefetches the cache line of element `at`.
     #[inline(always)]
     pub(crate) fn prefetch<S: Simd>(&self, s: S, at: usize) {
         match *self {
@@ -46,7 +47,7 @@ impl Operand<'_> {
         }
     }
 
-    /// The register of elements at `at`, whose first channel is `channel`.
+    /// Loads and transforms `len` elements at offset `at`, at most a register. `channel` is the channel of the first.
     #[inline(always)]
     fn load<S: Simd>(&self, s: S, at: usize, channel: usize, len: usize) -> S::Vector {
         match *self {
@@ -63,15 +64,16 @@ impl Operand<'_> {
         }
     }
 
-    /// Fills `to` from the elements at `at`, whose first channel is `channel`.
+    /// Loads and transforms elements at offset `at`, and fills `to`. `channel` is the channel of the first.
     #[inline(always)]
     pub(crate) fn copy<S: Simd>(&self, s: S, at: usize, channel: usize, to: &mut [f32]) {
         let len = to.len();
         if len < S::LANES {
             return s.store(self.load(s, at, channel, len), to);
         }
-        // The formulas of `load` once more, without its checks of every register: packing takes a tenth of a product's time.
-        // No closures or array adapters here: what they call would not be compiled with the instructions of `S`.
+        // This repeats the formulas of `load` without its bounds checks for each register: packing takes a tenth of the
+        // time of a product. It uses no closures and no array methods, because code that they call is not compiled with
+        // the instruction set of `S`.
         match *self {
             Self::Plain(values) => {
                 let values = values[at..][..len].chunks_exact(S::LANES);
@@ -99,7 +101,7 @@ impl Operand<'_> {
             }
         }
         if !len.is_multiple_of(S::LANES) {
-            // The last register overlaps the one before it: a part of one would be far slower.
+            // The last register overlaps the previous one. Loading a partial register would be much slower.
             let last = len - S::LANES;
             s.store(self.load(s, at + last, channel + last, S::LANES), &mut to[last..]);
         }

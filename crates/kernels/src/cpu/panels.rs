@@ -1,6 +1,7 @@
-//! Packing of the right operand: blocks of the depth, each cut into panels as wide as a register tile.
+//! Packing of the right operand, the weights, into panels that are as wide as a register tile.
 //!
-//! A panel, `[depth of the block in packed elements, columns of a tile]`, is read from its first element to its last by the innermost loop.
+//! The depth is cut into blocks, and each block into panels, `[depth of the block in packed elements, columns of a
+//! tile]`. The micro-kernel reads a panel sequentially.
 
 use std::ops::Range;
 
@@ -10,28 +11,28 @@ use super::bf16_packing::PackAcross;
 use super::im2col::MAX_DEPTH;
 use super::simd::{Isa, MAX_WIDTH};
 
-/// How a right operand of `depth` x `columns` is laid out.
+/// The memory layout of a packed right operand of `depth` x `columns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panels {
     depth: usize,
     columns: usize,
-    /// Columns of a tile.
+    /// Columns of a register tile.
     width: usize,
-    /// Depth of a block; the last may be shorter.
+    /// Depth of a block. The last block may be shorter.
     block: usize,
     isa: Isa,
 }
 
 impl Panels {
-    /// Blocks of nearly equal depth, none above [`MAX_DEPTH`].
+    /// Plans blocks of nearly equal depth, at most [`MAX_DEPTH`].
     pub(crate) fn new(depth: usize, columns: usize, isa: Isa) -> Self {
         let blocks = depth.div_ceil(MAX_DEPTH).max(1);
-        // Whole vectors of the widest instruction set, so that packing the left operand works on whole vectors.
+        // A multiple of the widest register, so that packing the left operand works on whole registers.
         let block = depth.div_ceil(blocks).next_multiple_of(16).min(depth).max(1);
         Self { depth, columns, width: isa.tile().1, block, isa }
     }
 
-    /// Elements of the packed operand; the last panel is filled up with zeros.
+    /// The number of elements of the packed operand. The last panel is padded with zeros.
     pub(crate) fn len(&self) -> usize {
         self.elements(self.depth) * self.padded_columns()
     }
@@ -46,21 +47,21 @@ impl Panels {
         self.columns
     }
 
-    /// The blocks of the depth in order.
+    /// The blocks of the depth, in order.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
         let Self { depth, block, .. } = *self;
         (0..depth).step_by(block).map(move |start| start..depth.min(start + block))
     }
 
-    /// Where the panel lies that starts at `column` of a block of the depth.
+    /// The range of the panel that starts at `column` in a block of the depth.
     pub(crate) fn panel(&self, block: &Range<usize>, column: usize) -> Range<usize> {
         let elements = self.elements(block.len());
         let start = self.elements(block.start) * self.padded_columns() + column * elements;
         start..start + elements * self.width
     }
 
-    /// Packs the operand that `columns` gives.
-    pub(crate) fn pack(&self, columns: Columns<'_, impl Fn(usize) -> usize + Sync>, to: &mut [f32]) {
+    /// Packs `matrix` into `to`.
+    pub(crate) fn pack(&self, matrix: WeightMatrix<'_, impl Fn(usize) -> usize + Sync>, to: &mut [f32]) {
         if self.depth == 0 {
             return;
         }
@@ -71,35 +72,35 @@ impl Panels {
             panels.for_each(|(panel, to)| {
                 let first = panel * self.width;
                 let valid = self.width.min(self.columns - first);
-                // Some rows at a time stay in the first-level cache, in either order of reading.
+                // So many rows stay in the first-level cache, whichever way the weights are read.
                 let parts = to.chunks_mut(self.elements(ROWS_AT_ONCE) * self.width);
                 for (k, to) in block.clone().step_by(ROWS_AT_ONCE).zip(parts) {
                     if self.isa.steps() == 1 {
-                        columns.copy(k, first..first + valid, self.width, to);
+                        matrix.copy_rows(k, first..first + valid, self.width, to);
                     } else {
-                        self.pack_steps(&columns, k..block.end.min(k + ROWS_AT_ONCE), first..first + valid, to);
+                        self.pack_bf16(&matrix, k..block.end.min(k + ROWS_AT_ONCE), first..first + valid, to);
                     }
                 }
             });
         });
     }
 
-    /// Packs some rows of a panel, more than one step to an element.
-    fn pack_steps(
+    /// Packs some rows of a panel as pairs of bf16.
+    fn pack_bf16(
         &self,
-        columns: &Columns<'_, impl Fn(usize) -> usize>,
+        matrix: &WeightMatrix<'_, impl Fn(usize) -> usize>,
         depth: Range<usize>,
-        of: Range<usize>,
+        columns: Range<usize>,
         to: &mut [f32],
     ) {
         let mut rows = [0.0; ROWS_AT_ONCE * MAX_WIDTH];
         let rows = &mut rows[..depth.len() * self.width];
-        columns.copy(depth.start, of, self.width, rows);
+        matrix.copy_rows(depth.start, columns, self.width, rows);
         self.isa.run(PackAcross { rows, pitch: self.width, count: depth.len() });
         to.copy_from_slice(&rows[..to.len()]);
     }
 
-    /// Elements that hold `steps` of the depth.
+    /// The number of packed elements that hold `steps` steps of the depth.
     fn elements(&self, steps: usize) -> usize {
         steps.div_ceil(self.isa.steps())
     }
@@ -112,33 +113,33 @@ impl Panels {
 /// Rows that are packed at once.
 const ROWS_AT_ONCE: usize = 128;
 
-/// A right operand as it lies in the weights: row `k` starts at `first(k)`, and its elements are `step` apart.
-pub(crate) struct Columns<'a, F> {
+/// A right operand before packing: a strided view of the weights. Row `k` starts at `row_start(k)`.
+pub(crate) struct WeightMatrix<'a, F> {
     /// All weights.
     pub(crate) weights: &'a [f32],
-    /// Where a row starts.
-    pub(crate) first: F,
-    /// From one column to the next.
-    pub(crate) step: usize,
+    /// The offset of the first element of a row.
+    pub(crate) row_start: F,
+    /// Stride from one column to the next.
+    pub(crate) column_stride: usize,
 }
 
-impl<F: Fn(usize) -> usize> Columns<'_, F> {
-    /// Copies the rows from `k` on, of the `columns`, to as many rows of `width` as `to` has; zeros follow the columns.
-    fn copy(&self, k: usize, columns: Range<usize>, width: usize, to: &mut [f32]) {
+impl<F: Fn(usize) -> usize> WeightMatrix<'_, F> {
+    /// Copies `columns` of the rows from `k` on into `to`, `[rows, width]`, and pads each row with zeros.
+    fn copy_rows(&self, k: usize, columns: Range<usize>, width: usize, to: &mut [f32]) {
         let rows = to.len() / width;
         let mut starts = [0; ROWS_AT_ONCE];
         for (i, start) in starts[..rows].iter_mut().enumerate() {
-            *start = (self.first)(k + i) + columns.start * self.step;
+            *start = (self.row_start)(k + i) + columns.start * self.column_stride;
         }
         let starts = &starts[..rows];
-        if self.step == 1 {
+        if self.column_stride == 1 {
             for (&start, to) in starts.iter().zip(to.chunks_exact_mut(width)) {
                 to[..columns.len()].copy_from_slice(&self.weights[start..][..columns.len()]);
             }
         } else {
             for j in 0..columns.len() {
                 for (&start, to) in starts.iter().zip(to.chunks_exact_mut(width)) {
-                    to[j] = self.weights[start + j * self.step];
+                    to[j] = self.weights[start + j * self.column_stride];
                 }
             }
         }

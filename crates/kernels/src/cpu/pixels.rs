@@ -1,11 +1,11 @@
-//! Conversion of RGB bytes to normalised floats with the padding of the first convolution around them.
+//! Converts RGB bytes to normalised floats, and adds the padding of the first convolution.
 
 use rayon::prelude::*;
 
 use crate::pixels::{ByteValues, COLOURS};
 
-/// Writes `[images, height + 2 padding, width + 2 padding, 3]` to `to`, from the bytes `data`, `[images, height, width, 3]`.
-/// The padding is zero after normalisation, as PyTorch's is.
+/// Normalises the bytes `data`, `[images, height, width, 3]`, into `to`, `[images, height + 2 padding, width + 2
+/// padding, 3]`. As in PyTorch, the padding is zero after normalisation.
 pub fn normalise_pixels(data: &[u8], [height, width]: [usize; 2], values: &ByteValues, padding: usize, to: &mut [f32]) {
     let (padded_height, row) = (height + 2 * padding, width * COLOURS);
     let border = padding * COLOURS;

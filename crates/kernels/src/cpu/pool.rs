@@ -1,4 +1,4 @@
-//! Pooling: the stem's maximum over 3x3 with stride 2 and padding 1, and the average over all positions at the end.
+//! Max pooling of the stem, 3x3 with stride 2 and padding 1, and average pooling over all positions.
 
 use rayon::prelude::*;
 
@@ -10,66 +10,68 @@ const KERNEL: usize = 3;
 const STRIDE: usize = 2;
 const PADDING: usize = 1;
 
-/// Rows (or columns) of the input under row `o` of the output, each with its place in the kernel.
-fn under(o: usize, side: usize) -> impl Iterator<Item = (usize, usize)> {
+/// The input rows (or columns) in the window of output row `o`, each as (tap, input row).
+fn window_rows(o: usize, side: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..KERNEL).filter_map(move |tap| (o * STRIDE + tap).checked_sub(PADDING).filter(|&i| i < side).map(|i| (tap, i)))
 }
 
-/// `[images, height, width, channels]` of the stem's convolution.
+/// The shape of the input of a max pooling.
 #[derive(Clone, Copy, Debug)]
 pub struct MaxPool {
-    /// Images.
+    /// The number of images.
     pub images: usize,
-    /// Rows of the input.
+    /// The height of the input.
     pub height: usize,
-    /// Columns of the input.
+    /// The width of the input.
     pub width: usize,
-    /// Channels.
+    /// The number of channels.
     pub channels: usize,
 }
 
 impl MaxPool {
-    /// `to = maximum of relu(scale * z + shift)`; `which` receives the winner's place in the kernel, the first of equals.
-    pub fn forward(&self, isa: Isa, norm: &Norm, z: &[f32], to: &mut [f32], which: &mut [u8]) {
+    /// Computes the maximum of `relu(scale * z + shift)` in each window into `to`, and its tap into `argmax`: the first
+    /// of equal ones, or 255 if the maximum is 0.
+    pub fn forward(&self, isa: Isa, norm: &Norm, z: &[f32], to: &mut [f32], argmax: &mut [u8]) {
         let row = max_pool_side(self.width) * self.channels;
-        let rows = to.par_chunks_mut(row).zip(which.par_chunks_mut(row)).enumerate();
-        rows.for_each(|(row, (to, which))| isa.run(Maximum { pool: self, norm, z, row, to, which }));
+        let rows = to.par_chunks_mut(row).zip(argmax.par_chunks_mut(row)).enumerate();
+        rows.for_each(|(row, (to, argmax))| isa.run(MaxPoolRow { pool: self, norm, z, row, to, argmax }));
     }
 
-    /// The gradient of the batch norm's output, already masked by its ReLU, into `to`; for each row of pixels, the sums
-    /// of it and of it times `z - mean` into `sums`, `[images * height, 2, channels]`.
+    /// Computes the gradient of the batch norm's output, masked by its ReLU, into `to`. Also writes, for each row of
+    /// pixels, the sums of the gradient and of the gradient times `z - mean` to `sums`, `[images * height, 2,
+    /// channels]`.
     pub fn backward(
         &self,
         isa: Isa,
         norm: &Norm,
         z: &[f32],
-        (gradient, which): (&[f32], &[u8]),
+        (gradient, argmax): (&[f32], &[u8]),
         to: &mut [f32],
         sums: &mut [f32],
     ) {
         let rows =
             to.par_chunks_mut(self.width * self.channels).zip(sums.par_chunks_mut(2 * self.channels)).enumerate();
         rows.for_each(|(row, (to, sums))| {
-            isa.run(MaximumGradient { pool: self, norm, z, gradient, which, row, to, sums });
+            isa.run(MaxPoolBackwardRow { pool: self, norm, z, gradient, argmax, row, to, sums });
         });
     }
 
-    /// One row of the gradient; `gradient` and `which` are one image.
+    /// Computes one row of the gradient. `gradient` and `argmax` are those of the row's image.
     #[inline(always)]
-    fn backward_row(&self, gradient: &[f32], which: &[u8], y: usize, to: &mut [f32]) {
+    fn backward_row(&self, gradient: &[f32], argmax: &[u8], y: usize, to: &mut [f32]) {
         let Self { height, width, channels, .. } = *self;
         let (out_height, out_width) = (max_pool_side(height), max_pool_side(width));
         to.fill(0.0);
         for down in 0..KERNEL {
-            let Some(oy) = window(y, down, out_height) else { continue };
+            let Some(oy) = output_row(y, down, out_height) else { continue };
             for ox in 0..out_width {
                 let at = (oy * out_width + ox) * channels;
-                let (gradient, which) = (&gradient[at..][..channels], &which[at..][..channels]);
-                for (right, x) in under(ox, width) {
+                let (gradient, argmax) = (&gradient[at..][..channels], &argmax[at..][..channels]);
+                for (right, x) in window_rows(ox, width) {
                     let tap = (down * KERNEL + right) as u8;
                     let to = &mut to[x * channels..][..channels];
                     for c in 0..channels {
-                        to[c] += if which[c] == tap { gradient[c] } else { 0.0 };
+                        to[c] += if argmax[c] == tap { gradient[c] } else { 0.0 };
                     }
                 }
             }
@@ -77,77 +79,78 @@ impl MaxPool {
     }
 }
 
-/// A row of the output.
-struct Maximum<'a> {
+/// Computes a row of the output.
+struct MaxPoolRow<'a> {
     pool: &'a MaxPool,
     norm: &'a Norm,
     z: &'a [f32],
-    /// Counted over all images.
+    /// The row, counted over all images.
     row: usize,
     to: &'a mut [f32],
-    which: &'a mut [u8],
+    argmax: &'a mut [u8],
 }
 
-impl Kernel for Maximum<'_> {
+impl Kernel for MaxPoolRow<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let &MaxPool { height, width, channels, .. } = self.pool;
         let (image, oy) = (self.row / max_pool_side(height), self.row % max_pool_side(height));
         let z = &self.z[image * height * width * channels..][..height * width * channels];
-        let pixels = self.to.chunks_exact_mut(channels).zip(self.which.chunks_exact_mut(channels));
-        for (ox, (to, which)) in pixels.enumerate() {
+        let pixels = self.to.chunks_exact_mut(channels).zip(self.argmax.chunks_exact_mut(channels));
+        for (ox, (to, argmax)) in pixels.enumerate() {
             for channel in (0..channels).step_by(S::LANES) {
                 let len = S::LANES.min(channels - channel);
                 let scale = s.load(&self.norm.scale[channel..][..len]);
                 let shift = s.load(&self.norm.shift[channel..][..len]);
-                // Nothing at or below zero can win: after the ReLU it is zero, and its gradient is none.
-                let (mut best, mut winner) = (s.splat(0.0), s.splat(f32::from_bits(u32::from(u8::MAX))));
-                for (down, y) in under(oy, height) {
-                    for (right, x) in under(ox, width) {
+                // A value at or below zero is not chosen: the ReLU makes it zero, and it gets no gradient.
+                let (mut best, mut best_tap) = (s.splat(0.0), s.splat(f32::from_bits(u32::from(u8::MAX))));
+                for (down, y) in window_rows(oy, height) {
+                    for (right, x) in window_rows(ox, width) {
                         let value = s.load(&z[(y * width + x) * channels + channel..][..len]);
                         let value = s.fma(scale, value, shift);
                         let tap = s.splat(f32::from_bits((down * KERNEL + right) as u32));
-                        winner = s.where_above(value, best, tap, winner);
-                        best = s.where_above(value, best, value, best);
+                        best_tap = s.select_greater(value, best, tap, best_tap);
+                        best = s.select_greater(value, best, value, best);
                     }
                 }
                 s.store(best, &mut to[channel..][..len]);
-                let mut places = [0.0; MAX_LANES];
-                s.store(winner, &mut places);
-                for (which, place) in which[channel..][..len].iter_mut().zip(places) {
-                    *which = place.to_bits() as u8;
+                let mut taps = [0.0; MAX_LANES];
+                s.store(best_tap, &mut taps);
+                for (argmax, tap) in argmax[channel..][..len].iter_mut().zip(taps) {
+                    *argmax = tap.to_bits() as u8;
                 }
             }
         }
     }
 }
 
-/// A row of the gradient, and its sums. Plain loops: it is a kernel so that the compiler's vectors are the processor's.
-struct MaximumGradient<'a> {
+/// Computes a row of the gradient and its sums, in plain loops. As a [`Kernel`] they are vectorised for the instruction
+/// set.
+struct MaxPoolBackwardRow<'a> {
     pool: &'a MaxPool,
     norm: &'a Norm,
     z: &'a [f32],
     gradient: &'a [f32],
-    which: &'a [u8],
-    /// Counted over all images.
+    argmax: &'a [u8],
+    /// The row, counted over all images.
     row: usize,
     to: &'a mut [f32],
     sums: &'a mut [f32],
 }
 
-impl Kernel for MaximumGradient<'_> {
+impl Kernel for MaxPoolBackwardRow<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) {
         let &MaxPool { height, width, channels, .. } = self.pool;
         let (image, y) = (self.row / height, self.row % height);
         let pooled = max_pool_side(height) * max_pool_side(width) * channels;
         let pooled = image * pooled..(image + 1) * pooled;
-        self.pool.backward_row(&self.gradient[pooled.clone()], &self.which[pooled], y, self.to);
+        self.pool.backward_row(&self.gradient[pooled.clone()], &self.argmax[pooled], y, self.to);
         sum_row(&self.norm.mean, &self.z[self.row * width * channels..][..width * channels], self.to, self.sums);
     }
 }
 
-/// The sums over a row of pixels of the gradient and of it times `z - mean`, `[2, channels]`.
+/// Sums the gradient, and the gradient times `z - mean`, over a row of pixels into `sums`, `[2, channels]`.
 #[inline(always)]
 fn sum_row(mean: &[f32], z: &[f32], gradient: &[f32], sums: &mut [f32]) {
     let channels = mean.len();
@@ -162,13 +165,13 @@ fn sum_row(mean: &[f32], z: &[f32], gradient: &[f32], sums: &mut [f32]) {
     }
 }
 
-/// The output row whose kernel has its row `tap` at input row `y`.
-fn window(y: usize, tap: usize, side: usize) -> Option<usize> {
+/// The output row whose window has its row `tap` at the input row `y`.
+fn output_row(y: usize, tap: usize, side: usize) -> Option<usize> {
     let above = (y + PADDING).checked_sub(tap)?;
     (above.is_multiple_of(STRIDE) && above / STRIDE < side).then_some(above / STRIDE)
 }
 
-/// The mean over all positions: `[images, positions, channels]` to `[images, channels]`.
+/// Computes the mean over all positions, from `[images, positions, channels]` to `[images, channels]`.
 pub fn average_pool(from: &[f32], positions: usize, channels: usize, to: &mut [f32]) {
     let weight = 1.0 / positions as f32;
     from.par_chunks(positions * channels).zip(to.par_chunks_mut(channels)).for_each(|(from, to)| {
@@ -191,25 +194,25 @@ mod tests {
 
     const IMAGES: usize = 2;
 
-    /// The maximum over the window of an output, and its place: the first of equals, the last of what is not a number.
-    fn plain_maximum(pool: &MaxPool, norm: &Norm, z: &[f32], [image, oy, ox, c]: [usize; 4]) -> (f32, u8) {
-        let (mut best, mut winner) = (0.0, u8::MAX);
-        for (down, y) in under(oy, pool.height) {
-            for (right, x) in under(ox, pool.width) {
+    /// The maximum in the window of an output, and its tap: the first of equal values, or the last NaN.
+    fn reference_maximum(pool: &MaxPool, norm: &Norm, z: &[f32], [image, oy, ox, c]: [usize; 4]) -> (f32, u8) {
+        let (mut best, mut best_tap) = (0.0, u8::MAX);
+        for (down, y) in window_rows(oy, pool.height) {
+            for (right, x) in window_rows(ox, pool.width) {
                 let value = z[((image * pool.height + y) * pool.width + x) * pool.channels + c];
                 let value = norm.scale[c] * value + norm.shift[c];
                 if value > best || value.is_nan() {
-                    (best, winner) = (value, (down * KERNEL + right) as u8);
+                    (best, best_tap) = (value, (down * KERNEL + right) as u8);
                 }
             }
         }
-        (best, winner)
+        (best, best_tap)
     }
 
     fn check(isa: Isa, (height, width): (usize, usize), channels: usize, with_nan: bool) {
-        let what = format!("{isa:?}, {height} x {width}, {channels} channels, not a number: {with_nan}");
+        let what = format!("{isa:?}, {height} x {width}, {channels} channels, with NaN: {with_nan}");
         let pool = MaxPool { images: IMAGES, height, width, channels };
-        // Halves and twos, so that it does not matter whether the processor rounds products.
+        // Powers of two, so that products are exact and fused multiply-add gives the same results.
         let mut norm = Norm::identity(channels);
         norm.scale.fill(2.0);
         norm.shift.fill(0.5);
@@ -222,26 +225,26 @@ mod tests {
         }
         let (out_height, out_width) = (max_pool_side(height), max_pool_side(width));
         let outputs = IMAGES * out_height * out_width * channels;
-        let (mut to, mut which) = (vec![-1.0; outputs], vec![77; outputs]);
-        pool.forward(isa, &norm, &z, &mut to, &mut which);
+        let (mut to, mut argmax) = (vec![-1.0; outputs], vec![77; outputs]);
+        pool.forward(isa, &norm, &z, &mut to, &mut argmax);
 
         let gradient: Vec<f32> = noise(4, outputs).iter().map(|value| (value * 64.0).round() / 64.0).collect();
         let mut expected = vec![0.0; z.len()];
-        for (i, (found, place)) in to.iter().zip(&which).enumerate() {
+        for (i, (found, tap)) in to.iter().zip(&argmax).enumerate() {
             let (pixel, c) = (i / channels, i % channels);
             let (image, oy, ox) = (pixel / out_width / out_height, pixel / out_width % out_height, pixel % out_width);
-            let (best, winner) = plain_maximum(&pool, &norm, &z, [image, oy, ox, c]);
+            let (best, best_tap) = reference_maximum(&pool, &norm, &z, [image, oy, ox, c]);
             assert!(found.to_bits() == best.to_bits() || found.is_nan() && best.is_nan(), "{what}: {found} {best}");
-            assert_eq!(*place, winner, "{what}");
-            if winner != u8::MAX {
-                let (down, right) = (usize::from(winner) / KERNEL, usize::from(winner) % KERNEL);
+            assert_eq!(*tap, best_tap, "{what}");
+            if best_tap != u8::MAX {
+                let (down, right) = (usize::from(best_tap) / KERNEL, usize::from(best_tap) % KERNEL);
                 let (y, x) = (oy * STRIDE + down - PADDING, ox * STRIDE + right - PADDING);
                 expected[((image * height + y) * width + x) * channels + c] += gradient[i];
             }
         }
         let mut back = vec![f32::NAN; z.len()];
         let mut sums = vec![f32::NAN; IMAGES * height * 2 * channels];
-        pool.backward(isa, &norm, &z, (&gradient, &which), &mut back, &mut sums);
+        pool.backward(isa, &norm, &z, (&gradient, &argmax), &mut back, &mut sums);
         assert_eq!(back, expected, "{what}");
         for (i, sum) in sums.chunks_exact(2 * channels).enumerate() {
             let row = i * width * channels..(i + 1) * width * channels;
@@ -260,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn pooling_agrees_with_plain_loops() {
+    fn max_pooling_matches_reference() {
         for isa in Isa::available().into_iter().chain(Isa::with_bf16()) {
             for size in [(1, 1), (2, 3), (7, 6)] {
                 for channels in [1, 3, 5, 17, 64] {

@@ -1,11 +1,13 @@
-//! A convolution as a blocked matrix product: the loops around the register tile.
+//! A convolution as a blocked matrix product (GEMM): the loops around the micro-kernel.
 //!
-//! For each unit of the output (some rows of pixels; the grain of parallel work), each block of its pixels, of the output's
-//! channels and of the depth: pack the left operand into the second-level cache, then, panel by panel of the right
-//! operand, compute the register tiles; after the last block of the depth hand each tile to the epilogue.
-//! (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34, 2008.)
+//! The output is cut into units of some rows of pixels, which are computed in parallel. A unit loops over blocks of
+//! pixels, of output channels and of the depth. For each block it packs the left operand into the second-level cache,
+//! and computes the register tiles, one panel of the right operand after the other. After the last block of the depth,
+//! each tile goes to the epilogue. (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM
+//! TOMS 34, 2008.)
 //!
-//! The units depend on the shapes alone, and so does the order of all additions: the number of threads changes nothing.
+//! The units, and with them the order of all additions, depend on the shapes only. Results do not depend on the number
+//! of threads.
 
 use std::ops::Range;
 
@@ -14,61 +16,61 @@ use rayon::prelude::*;
 use super::bf16_packing;
 use super::buffer::with_scratch;
 use super::epilogue::{Epilogue, Tile, streams};
-use super::im2col::{Im2col, MAX_DEPTH, Picture, Run};
-use super::micro_kernel::{ByRow, Pitch, fullest, tile};
+use super::im2col::{Im2col, ImageLayout, MAX_DEPTH, RowSegment};
+use super::micro_kernel::{LeftStrides, RowMajor, micro_kernel};
 use super::operand::Operand;
 use super::panels::Panels;
-use super::prefetch::{LINE, Pixels, Prefetcher};
+use super::prefetch::{LINE, PixelRange, Prefetcher};
 use super::simd::{Isa, Kernel, Simd};
-use super::units::{Share, Units};
+use super::units::{UnitOutput, Units, best_rows_per_unit};
 
-/// Most pixels that are packed at once.
+/// The most pixels that are packed at once (`mc` in BLIS).
 const MAX_PIXELS: usize = 112;
-/// Most output channels whose tiles are kept while the depth is worked through.
+/// The most output channels whose tiles are kept over all blocks of the depth (`nc` in BLIS).
 const MAX_COLUMNS: usize = 512;
-/// Pixels of a unit are not cut below this for the sake of more units.
+/// The fewest pixels of a unit, even if that gives fewer than [`UNITS`] units.
 const MIN_PIXELS: usize = 56;
-/// As many units as this are made, if the pixels suffice.
+/// The number of units to aim for.
 const UNITS: usize = 16;
 
-/// A product whose rows are every `step`-th pixel of the output, in both directions, from `first` (down, right) on.
+/// A product for every `step`-th pixel of the output in both directions, starting at `first`.
 #[derive(Clone, Debug)]
 pub(crate) struct Phase {
     /// The left operand.
     pub(crate) im2col: Im2col,
-    /// Layout of the right operand.
+    /// The layout of the right operand.
     pub(crate) panels: Panels,
-    /// Where the right operand starts in the packed weights.
+    /// The offset of the right operand in the packed weights.
     pub(crate) weights: usize,
-    /// First pixel of the output.
+    /// The first pixel of the output (down, right).
     pub(crate) first: (usize, usize),
 }
 
-/// The plan of a convolution, forward or of its input's gradient, for one batch shape.
+/// The plan for the output or the input gradient of a convolution, for one batch shape.
 #[derive(Clone, Debug)]
 pub struct Product {
-    /// A picture of the output.
-    to: Picture,
+    /// The layout of the output.
+    to: ImageLayout,
     channels: usize,
-    /// Distance between neighbouring pixels of a phase, in rows and in columns of the output.
+    /// The distance between neighbouring pixels of a phase, in rows and columns of the output.
     step: usize,
     phases: Vec<Phase>,
-    /// Rows of the grid, over all images, of each unit.
+    /// The rows of each unit in the grid of a phase, counted over all images.
     rows: Vec<Range<usize>>,
     units: Units,
     isa: Isa,
 }
 
 impl Product {
-    /// Plans a product with an output of `images` pictures of `to`, `[height, width, channels]`, that the `phases`
-    /// (`step` x `step` of them) cover.
+    /// Plans a product with the output `[images, height, width, channels]`, where `to` is (height, width). The phases,
+    /// `step` x `step` of them, cover the output.
     pub(crate) fn new(images: usize, to: (usize, usize), channels: usize, phases: Vec<Phase>, isa: Isa) -> Self {
         let step = phases.len().isqrt();
-        let to = Picture::dense(to.0, to.1, channels);
+        let to = ImageLayout::contiguous(to.0, to.1, channels);
         let rows = images * to.height.div_ceil(step);
         let per_unit = rows_per_unit(rows, to.width.div_ceil(step), isa.tile().0);
         let rows: Vec<_> = (0..rows).step_by(per_unit).map(|start| start..rows.min(start + per_unit)).collect();
-        // The pixels of the output that some rows of the grid stand for, counted over the whole batch.
+        // The first output pixel of a row of the grid, counted over the whole batch.
         let per_image = to.height.div_ceil(step);
         let first = |row: usize| (row / per_image * to.height + row % per_image * step) * to.width;
         let starts = rows.iter().map(|rows| first(rows.start)).chain([images * to.height * to.width]).collect();
@@ -80,17 +82,17 @@ impl Product {
         &self.units
     }
 
-    /// The right operands' layouts, with where each starts in the packed weights.
+    /// The phases, with the layouts of their right operands.
     pub(crate) fn phases(&self) -> &[Phase] {
         &self.phases
     }
 
-    /// Elements of the packed weights.
+    /// The number of elements of the packed weights.
     pub(crate) fn packed_len(&self) -> usize {
         self.phases.iter().map(|phase| phase.panels.len()).sum()
     }
 
-    /// Computes the product. `sums` is `[units, E::SUMS, channels]`.
+    /// Computes the product into `to`. `sums`, `[units, E::SUMS, channels]`, receives the sums of the epilogue.
     pub(crate) fn run<E: Epilogue>(
         &self,
         operand: &Operand<'_>,
@@ -100,56 +102,56 @@ impl Product {
         sums: &mut [f32],
     ) {
         let stream = streams(self.units.output_len());
-        let shares = self.units.split(E::SUMS, to, sums).into_iter().zip(&self.rows);
-        let unit = |(share, rows): (_, &Range<usize>)| Unit {
+        let outputs = self.units.split(E::SUMS, to, sums).into_iter().zip(&self.rows);
+        let unit = |(output, rows): (_, &Range<usize>)| Unit {
             product: self,
             operand,
             weights,
             epilogue,
             rows: rows.clone(),
             stream,
-            share,
+            output,
         };
-        let work: Vec<_> = shares.map(unit).collect();
+        let units: Vec<_> = outputs.map(unit).collect();
         let (rows, columns) = self.isa.tile();
         let pixels = MAX_PIXELS.next_multiple_of(rows);
-        let scratch = [pixels * ByRow::ROW, pixels * MAX_COLUMNS.next_multiple_of(columns)];
-        work.into_par_iter().for_each(|unit| {
-            with_scratch(scratch, |[left, tiles]| self.isa.run(Work { unit, left, tiles }));
+        let scratch = [pixels * RowMajor::ROW, pixels * MAX_COLUMNS.next_multiple_of(columns)];
+        units.into_par_iter().for_each(|unit| {
+            with_scratch(scratch, |[left, tiles]| self.isa.run(Task { unit, left, tiles }));
         });
     }
 }
 
-/// As many rows of `width` pixels as make up a unit: about [`MAX_PIXELS`], fewer where that gives fewer than [`UNITS`].
+/// The number of rows of `width` pixels in a unit: about [`MAX_PIXELS`] pixels, or fewer to reach [`UNITS`] units.
 fn rows_per_unit(rows: usize, width: usize, tile: usize) -> usize {
     let pixels = (rows * width / UNITS).clamp(MIN_PIXELS, MAX_PIXELS);
-    fullest((pixels / width).max(1), width, tile)
+    best_rows_per_unit((pixels / width).max(1), width, tile)
 }
 
-/// The work on one unit.
+/// Computes one unit.
 struct Unit<'a, E> {
     product: &'a Product,
     operand: &'a Operand<'a>,
     weights: &'a [f32],
     epilogue: &'a E,
-    /// Rows of the grid.
+    /// The rows of the unit in the grid.
     rows: Range<usize>,
     stream: bool,
-    share: Share<'a>,
+    output: UnitOutput<'a>,
 }
 
-/// A unit with the memory to pack its operand and to keep its tiles.
-struct Work<'a, E> {
+/// A unit with scratch memory for its packed left operand and its tiles.
+struct Task<'a, E> {
     unit: Unit<'a, E>,
     left: &'a mut [f32],
     tiles: &'a mut [f32],
 }
 
-impl<E: Epilogue> Kernel for Work<'_, E> {
+impl<E: Epilogue> Kernel for Task<'_, E> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { mut unit, left, tiles } = self;
-        unit.share.sums.fill(0.0);
+        unit.output.sums.fill(0.0);
         let mut first = true;
         for phase in &unit.product.phases {
             for block in unit.product.blocks(phase, &unit.rows) {
@@ -161,26 +163,26 @@ impl<E: Epilogue> Kernel for Work<'_, E> {
 }
 
 impl Product {
-    /// Rows and columns of the grid of a phase.
+    /// The height and width of the grid of a phase.
     fn grid(&self, phase: &Phase) -> (usize, usize) {
         let side = |side: usize, first: usize| (side - first.min(side)).div_ceil(self.step);
         (side(self.to.height, phase.first.0), side(self.to.width, phase.first.1))
     }
 
-    /// The pixels of a phase in some rows of the grid, cut into what is packed at once.
+    /// Cuts the pixels of a phase in some rows of the grid into blocks.
     fn blocks(&self, phase: &Phase, rows: &Range<usize>) -> Vec<Block> {
         let (height, width) = self.grid(phase);
         let per_image = self.to.height.div_ceil(self.step);
         let mut blocks = vec![Block::default()];
         for row in rows.clone().filter(|row| row % per_image < height) {
-            let mut rest = Run { image: row / per_image, y: row % per_image, x: 0, len: width };
+            let mut rest = RowSegment { image: row / per_image, y: row % per_image, x: 0, len: width };
             while rest.len > 0 {
                 let last = blocks.len() - 1;
                 let taken = blocks[last].push(self, phase, rest);
                 if taken == 0 {
                     blocks.push(Block::default());
                 }
-                rest = Run { x: rest.x + taken, len: rest.len - taken, ..rest };
+                rest = RowSegment { x: rest.x + taken, len: rest.len - taken, ..rest };
             }
         }
         blocks.retain(|block| !block.pixels.is_empty());
@@ -188,29 +190,32 @@ impl Product {
     }
 }
 
-/// Pixels that are packed together: as positions of the grid, and as pixels of the output.
+/// Pixels that are packed together.
 #[derive(Default)]
 struct Block {
-    runs: Vec<Run>,
+    /// Their positions in the grid.
+    segments: Vec<RowSegment>,
+    /// The same pixels, as indices in the output over the whole batch.
     pixels: Vec<usize>,
 }
 
 impl Block {
-    /// Takes as much of `run` as there is room for and says how many pixels that is.
-    fn push(&mut self, product: &Product, phase: &Phase, run: Run) -> usize {
-        let len = run.len.min(MAX_PIXELS - self.pixels.len());
+    /// Appends as many pixels of `segment` as fit, and returns their number.
+    fn push(&mut self, product: &Product, phase: &Phase, segment: RowSegment) -> usize {
+        let len = segment.len.min(MAX_PIXELS - self.pixels.len());
         if len == 0 {
             return 0;
         }
-        self.runs.push(Run { len, ..run });
-        let y = run.image * product.to.height + run.y * product.step + phase.first.0;
+        self.segments.push(RowSegment { len, ..segment });
+        let y = segment.image * product.to.height + segment.y * product.step + phase.first.0;
         let pixel = |x: usize| y * product.to.width + x * product.step + phase.first.1;
-        self.pixels.extend((run.x..run.x + len).map(pixel));
+        self.pixels.extend((segment.x..segment.x + len).map(pixel));
         len
     }
 }
 
 impl<E: Epilogue> Unit<'_, E> {
+    /// Computes a block of pixels for all output channels.
     #[inline(always)]
     fn block<S: Simd>(
         &mut self,
@@ -225,39 +230,43 @@ impl<E: Epilogue> Unit<'_, E> {
         let rows = block.pixels.len();
         let row_tiles = rows.div_ceil(S::ROWS);
         let tile_len = S::ROWS * S::COLUMNS;
-        let mut ahead =
-            Prefetcher::new(self.operand, self.after(phase, block), panels.columns().div_ceil(S::COLUMNS) * row_tiles);
+        let mut prefetcher = Prefetcher::new(
+            self.operand,
+            self.next_pixels(phase, block),
+            panels.columns().div_ceil(S::COLUMNS) * row_tiles,
+        );
         for first_column in (0..panels.columns()).step_by(MAX_COLUMNS) {
             let columns = first_column..panels.columns().min(first_column + MAX_COLUMNS);
             for depth in panels.blocks() {
-                phase.im2col.pack(simd, self.operand, &block.runs, depth.clone(), left, ByRow::ROW);
-                bf16_packing::pack_along(simd, &mut left[..rows * ByRow::ROW], ByRow::ROW, depth.len());
+                phase.im2col.pack(simd, self.operand, &block.segments, depth.clone(), left, RowMajor::ROW);
+                bf16_packing::pack_along(simd, &mut left[..rows * RowMajor::ROW], RowMajor::ROW, depth.len());
                 let elements = bf16_packing::elements::<S>(depth.len());
                 for column in columns.clone().step_by(S::COLUMNS) {
                     let at = phase.weights + panels.panel(&depth, column).start;
                     let right = &self.weights[at..][..elements * S::COLUMNS];
                     for t in 0..row_tiles {
-                        // A tile that is finished at once needs no place of its own, and stays in the first-level cache.
-                        let place = match depth.len() == panels.depth() {
+                        // With one block of depth a tile is finished at once. All tiles then use the same memory, which
+                        // stays in the first-level cache.
+                        let offset = match depth.len() == panels.depth() {
                             true => 0,
                             false => ((column - first_column) / S::COLUMNS * row_tiles + t) * tile_len,
                         };
-                        let left = &left[t * S::ROWS * ByRow::ROW..];
+                        let left = &left[t * S::ROWS * RowMajor::ROW..];
                         let count = S::ROWS.min(rows - t * S::ROWS);
-                        let to = &mut tiles[place..place + tile_len];
-                        ahead.step(simd);
+                        let to = &mut tiles[offset..offset + tile_len];
+                        prefetcher.step(simd);
                         if depth.end == panels.depth() {
                             self.prefetch(simd, block, t, column);
                         }
-                        tile::<S, ByRow>(simd, count, elements, left, right, to, depth.start > 0);
+                        micro_kernel::<S, RowMajor>(simd, count, elements, left, right, to, depth.start > 0);
                         if depth.end == panels.depth() {
-                            self.finish(simd, &tiles[place..], block, t, columns.end, column, first && t == 0);
+                            self.finish(simd, &tiles[offset..], block, t, columns.end, column, first && t == 0);
                         }
                     }
                 }
             }
             if panels.depth() == 0 {
-                // No tap sees these pixels.
+                // No tap reaches these pixels.
                 tiles[..tile_len].fill(0.0);
                 for column in columns.clone().step_by(S::COLUMNS) {
                     for t in 0..row_tiles {
@@ -268,40 +277,37 @@ impl<E: Epilogue> Unit<'_, E> {
         }
     }
 
-    /// What the pixels after those of `block` are packed from, where that is easily said: the next unit is likely to be
-    /// this thread's too.
+    /// The input of the pixels after those of `block`, for 1x1 convolutions with stride 1; empty for others. The pixels
+    /// may belong to the next unit, which the same thread is likely to compute.
     #[inline(always)]
-    fn after(&self, phase: &Phase, block: &Block) -> Pixels {
+    fn next_pixels(&self, phase: &Phase, block: &Block) -> PixelRange {
         let Im2col { ref source, stride, ref taps, channels } = phase.im2col;
         let next = block.pixels.last().map_or(0, |last| last + 1);
         let simple = stride == 1 && taps[..] == [(0, 0)] && source.pixel == channels && channels <= MAX_DEPTH;
         let pixels = if simple { next..next + block.pixels.len() } else { 0..0 };
-        Pixels { pixels, pitch: channels, channels: 0..channels }
+        PixelRange { pixels, pitch: channels, channels: 0..channels }
     }
 
-    /// Asks for what the epilogue will need of the row tile `t` of a panel.
+    /// Prefetches what the epilogue reads for the row tile `t` of a panel.
     #[inline(always)]
     fn prefetch<S: Simd>(&self, simd: S, block: &Block, t: usize, column: usize) {
         let channels = self.product.channels;
-        // What is written past the caches without being read need not come into them.
+        // An output that is written with non-temporal stores and not read need not be in the cache.
         let output = !(S::STREAMS && self.stream) || self.epilogue.reads_output();
         for &pixel in &block.pixels[t * S::ROWS..block.pixels.len().min((t + 1) * S::ROWS)] {
             for line in (0..S::COLUMNS).step_by(LINE) {
                 let at = pixel * channels + column + line;
                 if output {
-                    simd.prefetch(self.share.to, at - self.share.first_pixel * channels);
+                    simd.prefetch(self.output.to, at - self.output.first_pixel * channels);
                 }
                 self.epilogue.prefetch(simd, at);
             }
         }
     }
 
-    /// Hands the row tile `t` of a panel to the epilogue.
+    /// Passes the row tile `t` of a panel to the epilogue.
     #[inline(always)]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one tile: its values, its place, and what is done to it on the way out"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "the values and the position of one tile")]
     fn finish<S: Simd>(
         &mut self,
         simd: S,
@@ -316,13 +322,13 @@ impl<E: Epilogue> Unit<'_, E> {
         let tile = Tile {
             values: &values[..pixels.len() * S::COLUMNS],
             pixels,
-            first_pixel: self.share.first_pixel,
+            first_pixel: self.output.first_pixel,
             column,
             columns: S::COLUMNS.min(end - column),
             channels: self.product.channels,
             first,
             stream: self.stream,
         };
-        self.epilogue.finish(simd, tile, self.share.to, self.share.sums);
+        self.epilogue.finish(simd, tile, self.output.to, self.output.sums);
     }
 }

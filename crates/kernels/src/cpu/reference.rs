@@ -1,4 +1,4 @@
-//! Plain loops over `[images, height, width, channels]`, in double precision: what the kernels are held against.
+//! Reference implementation of convolutions, in plain loops and double precision, for tests.
 
 use crate::shape::ConvShape;
 
@@ -11,7 +11,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// A convolution of kernel, stride and padding, filled with values in +-1.
+    /// Creates a convolution with values between -1 and 1.
     pub(crate) fn new(
         [images, height, width]: [usize; 3],
         [inputs, outputs]: [usize; 2],
@@ -21,7 +21,7 @@ impl Case {
         Self { shape, input: noise(1, shape.input_len()), weights: noise(2, shape.weight_len()) }
     }
 
-    /// Calls `f(output, input, weight)` with the indices of each product of the convolution.
+    /// Calls `f(output, input, weight)` with the indices of each multiplication of the convolution.
     fn products(&self, mut f: impl FnMut(usize, usize, usize)) {
         let ConvShape { height, width, inputs, outputs, kernel, stride, padding, .. } = self.shape;
         let (to_height, to_width) = self.shape.output();
@@ -66,7 +66,7 @@ impl Case {
     }
 }
 
-/// Values in +-1 that look random.
+/// Pseudo-random values between -1 and 1.
 pub(crate) fn noise(seed: u32, len: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;
     let mut next = || {
@@ -79,7 +79,7 @@ pub(crate) fn noise(seed: u32, len: usize) -> Vec<f32> {
     (0..len).map(|_| next() as f32).collect()
 }
 
-/// Asserts that both agree within `tolerance` of the largest expected value.
+/// Asserts that no element differs by more than `tolerance` times the largest expected magnitude.
 pub(crate) fn assert_close(actual: &[f32], expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(actual.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(1e-30, |largest: f64, x| largest.max(x.abs()));

@@ -1,4 +1,5 @@
-//! The passes over whole tensors that no product does on its way: a block's output, and where its gradient starts.
+//! Passes over whole tensors that cannot be fused into a convolution: the output of a residual block, and the gradient
+//! of the average pooling.
 
 use rayon::prelude::*;
 
@@ -6,19 +7,19 @@ use super::batch_norm::Norm;
 use super::epilogue::{MaskByOutput, streams};
 use super::simd::{Isa, Kernel, Simd};
 
-/// Pixels of a task.
+/// The number of pixels that one task processes.
 const PIXELS: usize = 64;
 
-/// A convolution's output with the batch norm that follows it.
+/// The output of a convolution, with the batch norm that follows.
 #[derive(Clone, Copy, Debug)]
 pub struct Branch<'a> {
     /// The convolution's output.
     pub z: &'a [f32],
-    /// The batch norm's coefficients.
+    /// The coefficients of the batch norm.
     pub norm: &'a Norm,
 }
 
-/// The shortcut that a residual block's last batch norm is added to.
+/// The shortcut of a residual block.
 #[derive(Clone, Copy, Debug)]
 pub enum Shortcut<'a> {
     /// The block's input.
@@ -27,8 +28,8 @@ pub enum Shortcut<'a> {
     Projection(Branch<'a>),
 }
 
-/// Computes a block's output, `relu(norm(z) + shortcut)`.
-pub fn residual_join(isa: Isa, last: Branch<'_>, shortcut: Shortcut<'_>, to: &mut [f32]) {
+/// Computes the output of a residual block, `relu(norm(z) + shortcut)`.
+pub fn residual_add_relu(isa: Isa, last: Branch<'_>, shortcut: Shortcut<'_>, to: &mut [f32]) {
     let len = PIXELS * last.norm.scale.len();
     let stream = streams(to.len());
     let (x, of_x) = match shortcut {
@@ -37,12 +38,12 @@ pub fn residual_join(isa: Isa, last: Branch<'_>, shortcut: Shortcut<'_>, to: &mu
     };
     let parts = last.z.par_chunks(len).zip(x.par_chunks(len));
     to.par_chunks_mut(len).zip(parts).for_each(|(to, (z, x))| {
-        isa.run(Join { z, of_z: last.norm, x, of_x, stream, to });
+        isa.run(ResidualAdd { z, of_z: last.norm, x, of_x, stream, to });
     });
 }
 
-/// Some pixels of a block's output.
-struct Join<'a> {
+/// [`residual_add_relu`] for some pixels.
+struct ResidualAdd<'a> {
     z: &'a [f32],
     of_z: &'a Norm,
     x: &'a [f32],
@@ -51,7 +52,7 @@ struct Join<'a> {
     to: &'a mut [f32],
 }
 
-impl Kernel for Join<'_> {
+impl Kernel for ResidualAdd<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { z, of_z, x, of_x, stream, to } = self;
@@ -76,9 +77,9 @@ impl Kernel for Join<'_> {
     }
 }
 
-/// Computes the gradient of the average over all `positions` from that of its input: `[images, channels]` to
+/// The backward pass of [`super::average_pool`]: spreads the gradient, `[images, channels]`, evenly over all positions,
 /// `[images, positions, channels]`.
-pub fn spread(features_gradient: &[f32], positions: usize, channels: usize, to: &mut [f32]) {
+pub fn average_pool_backward(features_gradient: &[f32], positions: usize, channels: usize, to: &mut [f32]) {
     let weight = 1.0 / positions as f32;
     let images = to.chunks_exact_mut(positions * channels).zip(features_gradient.chunks_exact(channels));
     for (to, gradient) in images {
@@ -90,9 +91,9 @@ pub fn spread(features_gradient: &[f32], positions: usize, channels: usize, to: 
     }
 }
 
-/// As [`spread`], masked by the block's ReLU; for each image, writes the sums of [`MaskByOutput`] to `sums`,
-/// `[images, 3, channels]`. Returns the number of images.
-pub fn spread_masked(
+/// Like [`average_pool_backward`], masked by the ReLU of the last block. Also writes the sums of [`MaskByOutput`] for
+/// each image to `sums`, `[images, 3, channels]`. Returns the number of images.
+pub fn average_pool_backward_masked(
     features_gradient: &[f32],
     positions: usize,
     mask: &MaskByOutput<'_>,
@@ -127,7 +128,7 @@ mod tests {
 
     const IMAGES: usize = 3;
 
-    /// A convolution's output and the coefficients of its batch norm.
+    /// The output of a convolution, and the coefficients of its batch norm.
     struct Layer {
         z: Vec<f32>,
         norm: Norm,
@@ -150,12 +151,12 @@ mod tests {
         let positions = side.0 * side.1;
         let len = IMAGES * positions * channels;
         let downsample = projected.then(|| Layer::new(IMAGES * positions, channels, 50));
-        // Aligned as a workspace is, so that it can be written past the caches.
+        // Aligned like a workspace, so that non-temporal stores are tested.
         let mut output = crate::cpu::Buffer::zeros(len).unwrap();
         output.slice_mut().fill(f32::NAN);
         let (main, x) = (Layer::new(IMAGES * positions, channels, 40), noise(60, len));
         let shortcut = downsample.as_ref().map_or(Shortcut::Identity(&x), |layer| Shortcut::Projection(layer.branch()));
-        residual_join(isa, main.branch(), shortcut, output.slice_mut());
+        residual_add_relu(isa, main.branch(), shortcut, output.slice_mut());
         let normed = |layer: &Layer, i: usize| {
             let Norm { scale, shift, .. } = &layer.norm;
             f64::from(scale[i % channels]) * f64::from(layer.z[i]) + f64::from(shift[i % channels])
@@ -171,7 +172,7 @@ mod tests {
         };
         let gradient = noise(61, IMAGES * channels);
         let (mut to, mut sums) = (vec![f32::NAN; len], vec![f32::NAN; IMAGES * 3 * channels]);
-        assert_eq!(spread_masked(&gradient, positions, &mask, &mut to, &mut sums), IMAGES, "{what}");
+        assert_eq!(average_pool_backward_masked(&gradient, positions, &mask, &mut to, &mut sums), IMAGES, "{what}");
         let mut expected = vec![0.0; len];
         let mut expected_sums = vec![0.0; sums.len()];
         for (i, g) in expected.iter_mut().enumerate() {
@@ -187,14 +188,14 @@ mod tests {
         }
         assert_close(&to, &expected, 1e-6, &what);
         assert_close(&sums, &expected_sums, 1e-5, &what);
-        spread(&gradient, positions, channels, &mut to);
+        average_pool_backward(&gradient, positions, channels, &mut to);
         let share =
             |i: usize| f64::from(gradient[i / channels / positions * channels + i % channels]) / positions as f64;
         assert_close(&to, &(0..len).map(share).collect::<Vec<_>>(), 1e-6, &what);
     }
 
     #[test]
-    fn joins_and_spreads_as_plain_loops_do() {
+    fn residual_and_pooling_gradients_match_reference() {
         for isa in Isa::available() {
             for side in [(1, 1), (2, 3), (7, 11)] {
                 for channels in [1, 5, 17, 64] {

@@ -1,8 +1,9 @@
-//! Which vector instructions to use: found out at run time, so that one binary serves every processor.
+//! SIMD instruction sets, detected at run time, so that one binary runs on every processor.
 //!
-//! The kernels are generic over [`Simd`]. A value of it is proof that the processor has the instructions, because only
-//! [`Isa::run`] makes one, where it has switched them on; what is inlined from there is compiled with them. An [`Isa`] is
-//! proof as well: only this file makes one, after asking the processor.
+//! The kernels are generic over [`Simd`]. A value of such a type is a proof that the processor has the instructions:
+//! only [`Isa::run`] creates one, inside of a function that is compiled with them. Code that is inlined there is
+//! compiled with the instructions, too. An [`Isa`] is a proof as well: only this file creates one, after checking the
+//! processor.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -25,27 +26,28 @@ pub(crate) use portable::Portable;
 pub trait Simd: Copy + Send + Sync + 'static {
     /// A register.
     type Vector: Copy;
-    /// Elements of a register.
+    /// The number of elements of a register.
     const LANES: usize;
-    /// Rows of a register tile: as many accumulators as the register file holds beside two columns and a broadcast.
+    /// The number of rows of a register tile: as many as the registers hold, beside two for the right operand and one
+    /// for the broadcast left operand.
     const ROWS: usize;
-    /// Columns of a register tile: two registers.
+    /// The number of columns of a register tile: two registers.
     const COLUMNS: usize = 2 * Self::LANES;
-    /// Steps of a product's depth in one element of a packed operand: two where it is a pair of bf16, else one.
+    /// The number of steps of the depth in one element of a packed operand: two for pairs of bf16, or else one.
     const STEPS: usize = 1;
-    /// Whether [`Simd::stream`] goes past the caches.
+    /// Whether [`Simd::stream`] uses non-temporal stores.
     const STREAMS: bool = false;
 
-    /// All lanes `x`.
+    /// A register with `x` in all lanes.
     fn splat(self, x: f32) -> Self::Vector;
-    /// The first `LANES` elements of `from`, or all of them followed by zeros.
+    /// Loads the first `LANES` elements of `from`. If there are fewer, the other lanes are zero.
     fn load(self, from: &[f32]) -> Self::Vector;
-    /// Writes the first lanes to `to`, as many as there is room for.
+    /// Stores the first lanes to `to`, as many as fit.
     fn store(self, vector: Self::Vector, to: &mut [f32]);
-    /// As [`Simd::store`], past the caches where `to` is one whole cache line: for what will not be read soon. Ordered with
-    /// other threads by the end of [`Isa::run`].
+    /// Like [`Simd::store`], but non-temporally (bypassing the caches) if `to` is a whole cache line: for data that are
+    /// not read soon. The store is visible to other threads at the end of [`Isa::run`].
     fn stream(self, vector: Self::Vector, to: &mut [f32]);
-    /// Asks for the line of `from` that element `at` is in, which need not exist.
+    /// Prefetches the cache line of `from[at]`, which may be out of bounds.
     fn prefetch(self, from: &[f32], at: usize);
     /// `a + b`.
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
@@ -53,20 +55,20 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b`.
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
-    /// `a * b + c`, rounded once where the processor can.
+    /// `a * b + c`, rounded once if the processor has such an instruction.
     fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// The positive part; what is not a number stays so, so that a diverged network shows.
+    /// `max(a, 0)`. NaN stays NaN, so that a diverged network is noticed.
     fn relu(self, a: Self::Vector) -> Self::Vector;
-    /// `value` where `test` is positive, zero elsewhere.
-    fn where_positive(self, test: Self::Vector, value: Self::Vector) -> Self::Vector;
-    /// `x` where `a` is above `b` or not a number, `y` elsewhere.
-    fn where_above(self, a: Self::Vector, b: Self::Vector, x: Self::Vector, y: Self::Vector) -> Self::Vector;
-    /// Adds the products of all steps of packed operands to `c`, lane by lane.
+    /// `value` in lanes where `test` is positive, zero in others.
+    fn mask_positive(self, test: Self::Vector, value: Self::Vector) -> Self::Vector;
+    /// `x` in lanes where `a` is greater than `b` or NaN, `y` in others.
+    fn select_greater(self, a: Self::Vector, b: Self::Vector, x: Self::Vector, y: Self::Vector) -> Self::Vector;
+    /// Multiplies packed operands and adds the products of all their steps to `c`, lane by lane.
     #[inline(always)]
     fn accumulate(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         self.fma(a, b, c)
     }
-    /// Pairs of bf16 of what lies in the same lane of two vectors; this is the plain way.
+    /// Converts two registers to bf16 and pairs the elements of the same lane. This default implementation is portable.
     #[inline(always)]
     fn pair(self, even: Self::Vector, odd: Self::Vector) -> Self::Vector {
         let (mut pairs, mut later) = ([0.0; MAX_LANES], [0.0; MAX_LANES]);
@@ -77,8 +79,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
         }
         self.load(&pairs[..Self::LANES])
     }
-    /// Pairs of bf16 of what lies side by side in a vector, into `to`, of which there may be fewer than half its lanes; this
-    /// is the plain way.
+    /// Converts a register to bf16, pairs neighbouring elements, and stores the first pairs to `to`, as many as fit.
+    /// This default implementation is portable.
     #[inline(always)]
     fn narrow(self, vector: Self::Vector, to: &mut [f32]) {
         let mut all = [0.0; MAX_LANES];
@@ -89,14 +91,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     }
 }
 
-/// Elements of the widest register.
+/// The number of elements of the widest register.
 pub(crate) const MAX_LANES: usize = 16;
-/// Columns of the widest register tile.
+/// The number of columns of the widest register tile.
 pub(crate) const MAX_WIDTH: usize = 2 * MAX_LANES;
 
-/// Work that is compiled once for each instruction set.
+/// Code that is compiled for each instruction set.
 pub(crate) trait Kernel {
-    /// Does the work; must be `#[inline(always)]`, or it is compiled without the instructions.
+    /// Runs the code. Must be `#[inline(always)]`, or else it is compiled without the instructions.
     fn run<S: Simd>(self, simd: S);
 }
 
@@ -104,33 +106,33 @@ pub(crate) trait Kernel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Set);
 
-/// The instruction sets there are kernels for, best last.
+/// The supported instruction sets, fastest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
-    /// What the target's baseline has: SSE2 or NEON.
+    /// The baseline of the target: SSE2 or NEON.
     Portable,
-    /// AVX2 and FMA: 256 bits.
+    /// AVX2 and FMA: registers of 256 bits.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// AVX-512 F, BW, DQ and VL.
+    /// AVX-512 F, BW, DQ and VL: registers of 512 bits.
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// AVX-512 with direct products of bf16.
+    /// AVX-512 with instructions that multiply bf16.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
-    /// The target's baseline with direct products of bf16: a reference, far too slow to be used.
+    /// The baseline of the target with emulated bf16 multiplication: a reference for tests, too slow for other use.
     #[cfg(any(test, feature = "portable-bf16"))]
     PortableBf16,
 }
 
 impl Isa {
-    /// The best one that this processor has.
+    /// Returns the fastest instruction set of this processor that multiplies f32.
     #[must_use]
     pub fn detect() -> Self {
         *Self::available().last().unwrap_or(&Self(Set::Portable))
     }
 
-    /// All that this processor has, best last.
+    /// Returns all instruction sets of this processor that multiply f32, fastest last.
     #[must_use]
     pub fn available() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
@@ -149,7 +151,7 @@ impl Isa {
         vec![Self(Set::Portable)]
     }
 
-    /// The one with direct products of bf16, where this processor has instructions for them.
+    /// Returns the instruction set that multiplies bf16, if this processor has it.
     #[must_use]
     pub fn detect_bf16() -> Option<Self> {
         #[cfg(target_arch = "x86_64")]
@@ -159,14 +161,14 @@ impl Isa {
         None
     }
 
-    /// All with direct products of bf16, the reference among them.
+    /// Returns all instruction sets that multiply bf16, including the emulated reference.
     #[cfg(any(test, feature = "portable-bf16"))]
     #[must_use]
     pub fn with_bf16() -> Vec<Self> {
         std::iter::once(Self(Set::PortableBf16)).chain(Self::detect_bf16()).collect()
     }
 
-    /// The same instructions with products of f32.
+    /// Returns the same instruction set with f32 multiplication.
     #[must_use]
     pub fn in_f32(self) -> Self {
         Self(match self.0 {
@@ -178,28 +180,37 @@ impl Isa {
         })
     }
 
-    /// Runs `kernel` with the instructions switched on.
+    /// Runs `kernel`, compiled for this instruction set.
     pub(crate) fn run(self, kernel: impl Kernel) {
         match self.0 {
             Set::Portable => kernel.run(Portable::new()),
-            // SAFETY: this value is made only where the processor has the features.
+            // SAFETY: this value is created only if the processor has the features.
             #[cfg(target_arch = "x86_64")]
-            #[expect(unsafe_code, reason = "calling code compiled for instructions that the target's baseline lacks")]
+            #[expect(
+                unsafe_code,
+                reason = "calls code that is compiled with instructions beyond the baseline of the target"
+            )]
             Set::Avx2 => unsafe { avx2::run(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            #[expect(unsafe_code, reason = "calling code compiled for instructions that the target's baseline lacks")]
+            #[expect(
+                unsafe_code,
+                reason = "calls code that is compiled with instructions beyond the baseline of the target"
+            )]
             Set::Avx512 => unsafe { avx512::run(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            #[expect(unsafe_code, reason = "calling code compiled for instructions that the target's baseline lacks")]
+            #[expect(
+                unsafe_code,
+                reason = "calls code that is compiled with instructions beyond the baseline of the target"
+            )]
             Set::Avx512Bf16 => unsafe { bf16::run(kernel) },
             #[cfg(any(test, feature = "portable-bf16"))]
             Set::PortableBf16 => kernel.run(PortableBf16::new()),
         }
     }
 
-    /// Steps of a product's depth in one element of a packed operand.
+    /// The number of steps of the depth in one element of a packed operand.
     pub(crate) fn steps(self) -> usize {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -210,7 +221,7 @@ impl Isa {
         }
     }
 
-    /// Rows and columns of a register tile.
+    /// The rows and columns of a register tile.
     pub(crate) fn tile(self) -> (usize, usize) {
         match self.0 {
             Set::Portable => (Portable::ROWS, Portable::COLUMNS),
@@ -226,7 +237,7 @@ impl Isa {
     }
 }
 
-/// The elements of a slice that is shorter than a register, followed by zeros.
+/// Copies a slice that is shorter than a register, and pads it with zeros.
 #[inline(always)]
 fn padded<const N: usize>(from: &[f32]) -> [f32; N] {
     let mut all = [0.0; N];

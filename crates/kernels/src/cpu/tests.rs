@@ -1,4 +1,4 @@
-//! Each product with each operand and epilogue, for every instruction set of this processor, against plain loops.
+//! Compares convolutions and their gradients with the reference, for each operand, epilogue and instruction set.
 
 use super::algorithm::ConvAlgorithm;
 use super::batch_norm::{Affine, Norm, Sums};
@@ -11,7 +11,7 @@ use super::simd::Isa;
 
 const TOLERANCE: f64 = 1e-5;
 
-/// Of the largest value: Winograd's transforms add and subtract multiples of it.
+/// The tolerance relative to the largest value. Winograd's transforms lose some bits.
 fn tolerance(convolution: &Convolution) -> f64 {
     match convolution.forward {
         ConvAlgorithm::Direct(_) => TOLERANCE,
@@ -19,7 +19,7 @@ fn tolerance(convolution: &Convolution) -> f64 {
     }
 }
 
-/// Odd sizes, strides and paddings, a batch of one, more than one block of depth, of columns and of pixels.
+/// Convolutions with odd sizes, strides and paddings, single images, and several blocks of depth, columns and pixels.
 fn cases() -> Vec<Case> {
     let case = Case::new;
     vec![
@@ -36,20 +36,20 @@ fn cases() -> Vec<Case> {
         case([1, 7, 7], [40, 33], [3, 1, 1]),
         case([3, 9, 11], [300, 17], [3, 1, 1]),
         case([1, 4, 230], [16, 16], [3, 1, 1]),
-        // Units of a weight gradient that add up several packed pieces, and more outputs than one takes.
+        // Weight gradients whose units pack their pixels in several blocks, and with more outputs than one unit has.
         case([1, 40, 50], [4, 6], [1, 1, 0]),
         case([2, 56, 57], [16, 16], [3, 1, 1]),
         case([1, 8, 8], [16, 70], [3, 1, 1]),
     ]
 }
 
-/// With products of f32 and of bf16; the operands of those have no more than bf16 can hold, so that nothing is lost but by
-/// sums.
+/// Calls `f` for each case and instruction set. For bf16 instruction sets, inputs and weights are rounded to bf16
+/// first, so that only sums differ from the reference.
 fn for_each(mut f: impl FnMut(&Case, &Convolution, Isa, &str)) {
     for isa in Isa::available().into_iter().chain(Isa::with_bf16()) {
         for mut case in cases() {
-            case.input = seen(isa, case.input);
-            case.weights = seen(isa, case.weights);
+            case.input = round_for(isa, case.input);
+            case.weights = round_for(isa, case.weights);
             let convolution = Convolution::new(&case.shape, Input::Activations, isa);
             let what = format!("{isa:?}, {:?}", case.shape);
             f(&case, &convolution, isa, &what);
@@ -57,29 +57,30 @@ fn for_each(mut f: impl FnMut(&Case, &Convolution, Isa, &str)) {
     }
 }
 
-/// What products see of values.
-fn seen(isa: Isa, mut values: Vec<f32>) -> Vec<f32> {
+/// Rounds values to the element type that `isa` multiplies.
+fn round_for(isa: Isa, mut values: Vec<f32>) -> Vec<f32> {
     if isa != isa.in_f32() {
         values.iter_mut().for_each(|value| *value = half::bf16::from_f32(*value).to_f32());
     }
     values
 }
 
-/// What products see of values that are computed while they are packed; Winograd's transforms see all of them.
-fn as_computed(isa: Isa, convolution: &Convolution, values: Vec<f32>) -> Vec<f32> {
+/// Rounds values that are computed while packing to the element type that is multiplied. Winograd does not round them.
+fn round_packed(isa: Isa, convolution: &Convolution, values: Vec<f32>) -> Vec<f32> {
     match convolution.forward {
-        ConvAlgorithm::Direct(_) => seen(isa, values),
+        ConvAlgorithm::Direct(_) => round_for(isa, values),
         ConvAlgorithm::Winograd(_) => values,
     }
 }
 
-/// Of the largest value, where what is rounded is computed first and may differ from the test's in its last bit.
-fn tolerance_of_computed(convolution: &Convolution, isa: Isa) -> f64 {
+/// The tolerance for values that are computed while packing. Before rounding to bf16 they may differ from those of the
+/// test in the last bit.
+fn tolerance_of_packed(convolution: &Convolution, isa: Isa) -> f64 {
     let last_bit = if isa == isa.in_f32() { 0.0 } else { f64::from(half::bf16::EPSILON) };
     tolerance(convolution).max(last_bit)
 }
 
-/// Runs a product into poisoned memory, or onto `old` where there is any.
+/// Computes into memory filled with NaN, or with `old` if it is given.
 fn run<E: Epilogue>(
     (product, packed): (&ConvAlgorithm, &[f32]),
     operand: &Operand<'_>,
@@ -87,7 +88,7 @@ fn run<E: Epilogue>(
     channels: usize,
     old: Option<&[f32]>,
 ) -> (Vec<f32>, Vec<f32>) {
-    // Aligned as a workspace is, so that it can be written past the caches.
+    // Aligned like a workspace, so that non-temporal stores are tested.
     let mut to = Buffer::zeros(product.output_len()).unwrap();
     match old {
         Some(old) => to.slice_mut().copy_from_slice(old),
@@ -110,8 +111,21 @@ fn floats(values: &[f64]) -> Vec<f32> {
     values.iter().map(|&value| value as f32).collect()
 }
 
+/// The other tests use the instruction sets that the processor has. This one reports the sets that they leave out.
 #[test]
-fn forward_agrees_and_gathers_statistics() {
+fn all_instruction_sets_are_tested() {
+    let available = Isa::available();
+    if available.len() < 2 {
+        return testing::skip(testing::Need::Avx2, format_args!("this processor has only {available:?}"));
+    }
+    if Isa::detect_bf16().is_none() {
+        return testing::skip(testing::Need::Avx512Bf16, format_args!("this processor has only {available:?}"));
+    }
+    assert_eq!(available.len(), 3);
+}
+
+#[test]
+fn forward_and_statistics_match_reference() {
     for_each(|case, convolution, _, what| {
         let (forward, _) = packed(convolution, case);
         let channels = case.shape.outputs;
@@ -128,7 +142,7 @@ fn forward_agrees_and_gathers_statistics() {
         let mut norm = Norm::new(channels);
         let counts = product.unit_pixels();
         assert_eq!(counts.iter().sum::<usize>(), pixels);
-        norm.of_batch(Affine { weight: &weight, bias: &bias }, &sums, &counts, &mut mean, &mut variance);
+        norm.set_from_batch(Affine { weight: &weight, bias: &bias }, &sums, &counts, &mut mean, &mut variance);
         for c in 0..channels {
             let values = || expected.iter().skip(c).step_by(channels);
             let m = values().sum::<f64>() / pixels as f64;
@@ -143,13 +157,13 @@ fn forward_agrees_and_gathers_statistics() {
 }
 
 #[test]
-fn forward_applies_batch_norm_while_packing_and_bias_and_residual_after() {
+fn forward_with_fused_batch_norm_bias_and_residual_matches_reference() {
     for_each(|case, convolution, isa, what| {
         let (forward, _) = packed(convolution, case);
         let (inputs, outputs) = (case.shape.inputs, case.shape.outputs);
         let (scale, shift) = (noise(5, inputs), noise(6, inputs));
         let activated = |(i, z): (usize, &f32)| (scale[i % inputs] * z + shift[i % inputs]).max(0.0);
-        let input = as_computed(isa, convolution, case.input.iter().enumerate().map(activated).collect());
+        let input = round_packed(isa, convolution, case.input.iter().enumerate().map(activated).collect());
         let operand = Operand::Activated { z: &case.input, scale: &scale, shift: &shift };
         let (bias, residual) = (noise(7, outputs), noise(8, case.output_len()));
         for (residual, relu) in [(None, false), (Some(&residual[..]), true)] {
@@ -161,13 +175,13 @@ fn forward_applies_batch_norm_while_packing_and_bias_and_residual_after() {
                 if relu { sum.max(0.0) } else { sum }
             };
             let expected: Vec<f64> = case.forward(&input).into_iter().enumerate().map(finish).collect();
-            assert_close(&to, &expected, tolerance_of_computed(convolution, isa), what);
+            assert_close(&to, &expected, tolerance_of_packed(convolution, isa), what);
         }
     });
 }
 
 #[test]
-fn input_gradients_agree() {
+fn input_gradients_match_reference() {
     for_each(|case, convolution, isa, what| {
         let (_, packed) = packed(convolution, case);
         let Some(product) = &convolution.input else { panic!("activations have gradients") };
@@ -178,18 +192,18 @@ fn input_gradients_agree() {
             let c = i % outputs;
             of_gradient[c] * g[i] + (of_output[c] * z[i] + constant[c])
         };
-        let gradient = as_computed(isa, convolution, (0..g.len()).map(through).collect());
+        let gradient = round_packed(isa, convolution, (0..g.len()).map(through).collect());
         let expected = case.input_gradient(&gradient);
         let (of_gradient, of_output, constant) = (&of_gradient[..], &of_output[..], &constant[..]);
         let operand = Operand::NormGradient { g: &g, z: &z, of_gradient, of_output, constant };
         let write = Write { accumulate: false };
         let (to, _) = run((product, &packed), &operand, &write, inputs, None);
-        assert_close(&to, &expected, tolerance_of_computed(convolution, isa), what);
+        assert_close(&to, &expected, tolerance_of_packed(convolution, isa), what);
 
         let old = noise(14, case.input.len());
         let (to, _) = run((product, &packed), &operand, &Write { accumulate: true }, inputs, Some(&old));
         let sum: Vec<f64> = expected.iter().zip(&old).map(|(a, &b)| a + f64::from(b)).collect();
-        assert_close(&to, &sum, tolerance_of_computed(convolution, isa), what);
+        assert_close(&to, &sum, tolerance_of_packed(convolution, isa), what);
     });
 }
 
@@ -214,12 +228,12 @@ fn check_sums(sums: &[f32], kinds: usize, expected: &[Vec<f64>], what: &str) {
 }
 
 #[test]
-fn input_gradients_are_masked_and_summed() {
+fn masked_input_gradients_and_sums_match_reference() {
     for_each(|case, convolution, isa, what| {
         let (_, packed) = packed(convolution, case);
         let Some(product) = &convolution.input else { panic!("activations have gradients") };
         let channels = case.shape.inputs;
-        let gradient = seen(isa, noise(15, case.output_len()));
+        let gradient = round_for(isa, noise(15, case.output_len()));
         let plain = Operand::Plain(&gradient);
         let expected = case.input_gradient(&gradient);
         let (z, other) = (noise(16, expected.len()), noise(17, expected.len()));
@@ -249,28 +263,28 @@ fn input_gradients_are_masked_and_summed() {
 }
 
 #[test]
-fn weight_gradients_agree() {
+fn weight_gradients_match_reference() {
     for_each(|case, convolution, isa, what| {
         let inputs = case.shape.inputs;
         let (scale, shift) = (noise(23, inputs), noise(24, inputs));
         let activated = |(i, z): (usize, &f32)| (scale[i % inputs] * z + shift[i % inputs]).max(0.0);
-        let input = as_computed(isa, convolution, case.input.iter().enumerate().map(activated).collect());
-        let gradient = seen(isa, noise(25, case.output_len()));
+        let input = round_packed(isa, convolution, case.input.iter().enumerate().map(activated).collect());
+        let gradient = round_for(isa, noise(25, case.output_len()));
         let expected = case.weight_gradient(&input, &gradient);
         let mut partial = vec![f32::NAN; convolution.weights.partial_len()];
         let mut to = vec![f32::NAN; expected.len()];
         let operand = Operand::Activated { z: &case.input, scale: &scale, shift: &shift };
         convolution.weights.run(&operand, &Operand::Plain(&gradient), &mut partial, &mut to);
-        assert_close(&to, &expected, tolerance_of_computed(convolution, isa), what);
+        assert_close(&to, &expected, tolerance_of_packed(convolution, isa), what);
     });
 }
 
 #[test]
-fn the_stem_reads_padded_pixels() {
+fn stem_on_padded_pixels_matches_reference() {
     for isa in Isa::available().into_iter().chain(Isa::with_bf16()) {
         let mut case = Case::new([2, 13, 10], [3, 20], [7, 2, 3]);
-        case.input = seen(isa, case.input);
-        case.weights = seen(isa, case.weights);
+        case.input = round_for(isa, case.input);
+        case.weights = round_for(isa, case.weights);
         let convolution = Convolution::new(&case.shape, Input::PaddedPixels, isa);
         let (height, width) = case.shape.input();
         let mut padded = vec![0.0; case.shape.images * (height + 6) * (width + 6) * 3];
@@ -285,7 +299,7 @@ fn the_stem_reads_padded_pixels() {
         let (to, _) = run((&convolution.forward, &forward), &operand, &write, 20, None);
         let expected = case.forward(&case.input);
         assert_close(&to, &expected, TOLERANCE, "the stem");
-        let gradient = seen(isa, floats(&expected));
+        let gradient = round_for(isa, floats(&expected));
         let mut partial = vec![f32::NAN; convolution.weights.partial_len()];
         let mut to = vec![f32::NAN; case.weights.len()];
         convolution.weights.run(&operand, &Operand::Plain(&gradient), &mut partial, &mut to);

@@ -1,52 +1,85 @@
-//! A product's output, cut into units of whole pixels: each is the work of one task, and has sums of its own.
+//! The partition of an output into units of whole pixels. A unit is computed by one task and has its own sums.
 
-/// The units of an output, `[pixels, channels]`.
+/// The partition of an output, `[pixels, channels]`, into units.
 #[derive(Clone, Debug)]
 pub(crate) struct Units {
     channels: usize,
-    /// The first pixel of each unit, and the end of the last.
+    /// The first pixel of each unit, followed by the end of the last.
     starts: Vec<usize>,
 }
 
-/// A unit's share of what is written.
-pub(crate) struct Share<'a> {
-    /// The first pixel, counted over all pictures.
+/// The memory that a unit writes to.
+pub(crate) struct UnitOutput<'a> {
+    /// The first pixel of the unit, counted over the whole batch.
     pub(crate) first_pixel: usize,
-    /// Its pixels of the output.
+    /// The unit's part of the output.
     pub(crate) to: &'a mut [f32],
-    /// Its sums, `[kinds, channels]`.
+    /// The unit's sums, `[kinds, channels]`.
     pub(crate) sums: &'a mut [f32],
 }
 
 impl Units {
-    /// Units that start at these pixels; the last of them is where the output ends.
+    /// Creates a partition from the first pixel of each unit, followed by the end of the output.
     pub(crate) fn new(channels: usize, starts: Vec<usize>) -> Self {
         Self { channels, starts }
     }
 
-    /// How many there are.
+    /// The number of units.
     pub(crate) fn count(&self) -> usize {
         self.starts.len() - 1
     }
 
-    /// Pixels of each.
+    /// The number of pixels of each unit.
     pub(crate) fn pixels(&self) -> Vec<usize> {
         self.starts.windows(2).map(|bounds| bounds[1] - bounds[0]).collect()
     }
 
-    /// Elements of the output.
+    /// The number of elements of the output.
     pub(crate) fn output_len(&self) -> usize {
         self.starts[self.count()] * self.channels
     }
 
-    /// Each unit's share of the output and of the sums, `[units, kinds, channels]`; either may be longer.
-    pub(crate) fn split<'a>(&self, kinds: usize, mut to: &'a mut [f32], mut sums: &'a mut [f32]) -> Vec<Share<'a>> {
-        let share = |bounds: &[usize]| {
+    /// Splits the output `to` and `sums`, `[units, kinds, channels]`, into the parts of each unit. Both may be longer.
+    pub(crate) fn split<'a>(
+        &self,
+        kinds: usize,
+        mut to: &'a mut [f32],
+        mut sums: &'a mut [f32],
+    ) -> Vec<UnitOutput<'a>> {
+        let output = |bounds: &[usize]| {
             let (own, rest) = std::mem::take(&mut to).split_at_mut((bounds[1] - bounds[0]) * self.channels);
             let (own_sums, rest_of_sums) = std::mem::take(&mut sums).split_at_mut(kinds * self.channels);
             (to, sums) = (rest, rest_of_sums);
-            Share { first_pixel: bounds[0], to: own, sums: own_sums }
+            UnitOutput { first_pixel: bounds[0], to: own, sums: own_sums }
         };
-        self.starts.windows(2).map(share).collect()
+        self.starts.windows(2).map(output).collect()
+    }
+}
+
+/// Returns the number of rows of `width` pixels for a unit: at most `max_rows`, at least half of that, and such that
+/// register tiles of `tile` pixels are filled best.
+pub(crate) fn best_rows_per_unit(max_rows: usize, width: usize, tile: usize) -> usize {
+    let fullness = |&count: &usize| {
+        let pixels = count * width;
+        (pixels * 1000 / pixels.next_multiple_of(tile), count)
+    };
+    (max_rows.div_ceil(2)..=max_rows).max_by_key(fullness).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::best_rows_per_unit as best;
+
+    #[test]
+    fn units_fill_their_register_tiles() {
+        assert_eq!([best(9, 4, 6), best(9, 4, 14), best(4, 14, 6), best(1, 230, 6)], [9, 7, 3, 1]);
+        for max_rows in 1..20_usize {
+            for width in [1, 2, 7, 56] {
+                assert!(
+                    (max_rows.div_ceil(2)..=max_rows).contains(&best(max_rows, width, 6)),
+                    "{max_rows} rows of {width}"
+                );
+            }
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! The gradient of a convolution's weights as a blocked matrix product over the pixels.
+//! The weight gradient of a convolution as a blocked matrix product (GEMM).
 //!
-//! Transposed to the other products: a row of the result is a (tap, input channel), a column an output channel, and the
-//! depth runs over the pixels of the batch. The work is cut into units of rows, columns and, where that is not enough,
-//! ranges of pixels, whose partial results are added in order. All of it depends on the shapes alone.
+//! A row of the result is a (tap, input channel), a column is an output channel, and the depth runs over the pixels of
+//! the batch. The work is cut into units of rows and columns. If these are too few, each is cut further into ranges of
+//! pixels, whose partial results are added in order. All of this depends on the shapes only.
 
 use std::ops::Range;
 
@@ -10,56 +10,57 @@ use rayon::prelude::*;
 
 use super::bf16_packing;
 use super::buffer::with_scratch;
-use super::im2col::{Im2col, Run, runs};
-use super::micro_kernel::{Pitch, tile};
+use super::im2col::{Im2col, RowSegment, row_segments};
+use super::micro_kernel::{LeftStrides, micro_kernel};
 use super::operand::Operand;
-use super::prefetch::{Pixels, Prefetcher};
+use super::prefetch::{PixelRange, Prefetcher};
 use super::simd::{Isa, Kernel, MAX_WIDTH, Simd};
 
-/// Most rows of the result that a unit works on.
+/// The most rows of the result in a unit.
 const MAX_ROWS: usize = 288;
-/// Most columns of the result that a unit works on.
+/// The most columns of the result in a unit.
 const MAX_COLUMNS: usize = 256;
-/// Most pixels that are packed at once.
+/// The most pixels that are packed at once.
 const MAX_PIXELS: usize = 112;
-/// As many units as this are made, if the pixels suffice.
+/// The number of units to aim for.
 const UNITS: usize = 16;
-/// Weights of an output channel that are gathered at once.
-const PLACES_AT_ONCE: usize = 64;
+/// Weights of an output channel that are written at once.
+const WEIGHTS_AT_ONCE: usize = 64;
 
-/// The left operand is packed transposed, a row for each step of the depth.
-struct ByDepth;
+/// The left operand is packed with one row for each step of the depth.
+struct DepthMajor;
 
-impl Pitch for ByDepth {
+impl LeftStrides for DepthMajor {
     const ROW: usize = 1;
     const DEPTH: usize = MAX_ROWS + 16;
 }
 
-/// The plan of one convolution's weight gradient for one batch shape.
+/// The plan for the weight gradient of a convolution, for one batch shape.
 #[derive(Clone, Debug)]
 pub struct WeightGradient {
     im2col: Im2col,
-    /// Rows and columns of the grid: the convolution's output.
+    /// Height and width of the grid: of the convolution's output.
     grid: (usize, usize),
-    /// Output channels.
+    /// The number of output channels.
     columns: usize,
     row_block: usize,
     column_block: usize,
     pixel_ranges: Vec<Range<usize>>,
     isa: Isa,
-    /// The row of the result for each place among one output channel's weights.
+    /// The row of the result for each weight of an output channel, `[inputs, kernel, kernel]`.
     rows: Vec<u32>,
 }
 
 impl WeightGradient {
-    /// Plans the gradient for a convolution that gathers `im2col` for each of the `grid`'s positions. `places` says where
-    /// a row of the matrix, a (tap, channel), stands among the weights of an output channel.
+    /// Plans the weight gradient of a convolution with the im2col matrix `im2col` and outputs of (height, width)
+    /// `grid`. `weight_offsets` is the offset of each row of the result, a (tap, input channel), among the weights of
+    /// an output channel.
     pub(crate) fn new(
         im2col: Im2col,
         images: usize,
         grid: (usize, usize),
         columns: usize,
-        places: &[u32],
+        weight_offsets: &[u32],
         isa: Isa,
     ) -> Self {
         let rows = im2col.depth();
@@ -70,20 +71,20 @@ impl WeightGradient {
         let ranges = UNITS.div_ceil(blocks).min(pixels.div_ceil(MAX_PIXELS));
         let per_range = pixels.div_ceil(ranges).next_multiple_of(MAX_PIXELS);
         let pixel_ranges = (0..pixels).step_by(per_range).map(|start| start..pixels.min(start + per_range)).collect();
-        let mut rows_of = vec![0; places.len()];
-        for (row, &place) in places.iter().enumerate() {
-            rows_of[place as usize] = row as u32;
+        let mut rows_of = vec![0; weight_offsets.len()];
+        for (row, &offset) in weight_offsets.iter().enumerate() {
+            rows_of[offset as usize] = row as u32;
         }
         Self { im2col, grid, columns, row_block, column_block, pixel_ranges, isa, rows: rows_of }
     }
 
-    /// Elements of scratch memory for the partial results.
+    /// The number of elements of scratch memory for partial results.
     pub(crate) fn partial_len(&self) -> usize {
         self.pixel_ranges.len() * self.blocks().count() * self.unit_len()
     }
 
-    /// Computes the gradient into `to`, `[output channels, places]`, from the convolution's input and the gradient of its
-    /// output; `partial` is scratch memory.
+    /// Computes the weight gradient into `to`, `[outputs, inputs, kernel, kernel]`, from the convolution's input and
+    /// the gradient of its output. `partial` is scratch memory.
     pub(crate) fn run(&self, input: &Operand<'_>, gradient: &Operand<'_>, partial: &mut [f32], to: &mut [f32]) {
         let partial = &mut partial[..self.partial_len()];
         let blocks: Vec<_> = self.blocks().collect();
@@ -94,30 +95,30 @@ impl WeightGradient {
                 self.isa.run(Unit { plan: self, input, gradient, rows, columns, pixels, partial, left, right });
             });
         });
-        self.gather_partial(partial, to);
+        self.sum_partial_results(partial, to);
     }
 
-    /// Elements that a unit needs for its packed operands.
+    /// The number of elements of scratch memory for the packed operands of a unit.
     fn scratch(&self) -> [usize; 2] {
         let (rows, columns) = self.isa.tile();
-        [MAX_PIXELS * ByDepth::DEPTH + rows, MAX_PIXELS * MAX_COLUMNS.next_multiple_of(columns)]
+        [MAX_PIXELS * DepthMajor::DEPTH + rows, MAX_PIXELS * MAX_COLUMNS.next_multiple_of(columns)]
     }
 
-    /// Where the rows of the result lie in the input at `pixels`, where that is easily said.
+    /// The input of the rows `rows` at `pixels`, for 1x1 convolutions with stride 1; empty for others.
     #[inline(always)]
-    fn input_pixels(&self, rows: &Range<usize>, pixels: &Range<usize>) -> Pixels {
+    fn input_pixels(&self, rows: &Range<usize>, pixels: &Range<usize>) -> PixelRange {
         let Im2col { ref source, stride, ref taps, channels } = self.im2col;
         let simple = stride == 1 && taps[..] == [(0, 0)] && source.pixel == channels;
-        Pixels { pixels: if simple { pixels.clone() } else { 0..0 }, pitch: channels, channels: rows.clone() }
+        PixelRange { pixels: if simple { pixels.clone() } else { 0..0 }, pitch: channels, channels: rows.clone() }
     }
 
-    /// Where the columns of the result lie in the gradient at `pixels`.
+    /// The output gradient of the columns `columns` at `pixels`.
     #[inline(always)]
-    fn gradient_pixels(&self, columns: &Range<usize>, pixels: &Range<usize>) -> Pixels {
-        Pixels { pixels: pixels.clone(), pitch: self.columns, channels: columns.clone() }
+    fn gradient_pixels(&self, columns: &Range<usize>, pixels: &Range<usize>) -> PixelRange {
+        PixelRange { pixels: pixels.clone(), pitch: self.columns, channels: columns.clone() }
     }
 
-    /// Rows and columns of each unit.
+    /// The rows and columns of each unit.
     fn blocks(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let rows = self.im2col.depth();
         (0..self.columns).step_by(self.column_block).flat_map(move |column| {
@@ -126,23 +127,23 @@ impl WeightGradient {
         })
     }
 
-    /// Elements of a unit's result: full register tiles.
+    /// The number of elements of a unit's result, in full register tiles.
     fn unit_len(&self) -> usize {
         self.row_block.next_multiple_of(self.isa.tile().0) * self.column_block.next_multiple_of(self.isa.tile().1)
     }
 
-    /// Adds the partial results of the pixel ranges in order and brings them into the weights' order.
-    fn gather_partial(&self, partial: &[f32], to: &mut [f32]) {
+    /// Adds the partial results of the pixel ranges in order, and writes them in the order of the weights.
+    fn sum_partial_results(&self, partial: &[f32], to: &mut [f32]) {
         let rows = self.im2col.depth();
         let width = self.isa.tile().1;
         let blocks: Vec<_> = self.blocks().collect();
         let stride = blocks.len() * self.unit_len();
         to.par_chunks_mut(width * rows).enumerate().for_each(|(panel, to)| {
             let first = panel * width;
-            // The units of these columns follow each other, one for each block of rows.
+            // The units of these columns are consecutive, one for each block of rows.
             let unit = first / self.column_block * rows.div_ceil(self.row_block);
-            let mut sums = [0.0; PLACES_AT_ONCE * MAX_WIDTH];
-            for (chunk, row_of) in self.rows.chunks(PLACES_AT_ONCE).enumerate() {
+            let mut sums = [0.0; WEIGHTS_AT_ONCE * MAX_WIDTH];
+            for (chunk, row_of) in self.rows.chunks(WEIGHTS_AT_ONCE).enumerate() {
                 for (&row, sums) in row_of.iter().zip(sums.chunks_exact_mut(width)) {
                     let (block, row) = (row as usize / self.row_block, row as usize % self.row_block);
                     let row_tiles = blocks[unit + block].0.len().div_ceil(self.isa.tile().0);
@@ -154,9 +155,9 @@ impl WeightGradient {
                         sums.iter_mut().zip(partial).for_each(|(sum, value)| *sum += value);
                     }
                 }
-                // Transposed through the cache, so that each output channel's weights are written one after the other.
+                // Transpose in the cache, so that the weights of each output channel are written sequentially.
                 for (j, to) in to.chunks_exact_mut(rows).enumerate() {
-                    let to = &mut to[chunk * PLACES_AT_ONCE..][..row_of.len()];
+                    let to = &mut to[chunk * WEIGHTS_AT_ONCE..][..row_of.len()];
                     for (to, sums) in to.iter_mut().zip(sums.chunks_exact(width)) {
                         *to = sums[j];
                     }
@@ -166,7 +167,7 @@ impl WeightGradient {
     }
 }
 
-/// The work on one unit.
+/// Computes one unit.
 struct Unit<'a> {
     plan: &'a WeightGradient,
     input: &'a Operand<'a>,
@@ -188,9 +189,9 @@ impl Kernel for Unit<'_> {
         let tile_len = S::ROWS * S::COLUMNS;
         for start in self.pixels.clone().step_by(MAX_PIXELS) {
             let pixels = start..self.pixels.end.min(start + MAX_PIXELS);
-            let runs: Vec<Run> = runs(pixels.clone(), height, width).collect();
-            plan.im2col.pack(simd, self.input, &runs, self.rows.clone(), left, ByDepth::DEPTH);
-            bf16_packing::pack_across(simd, left, ByDepth::DEPTH, pixels.len(), self.rows.len());
+            let segments: Vec<RowSegment> = row_segments(pixels.clone(), height, width).collect();
+            plan.im2col.pack(simd, self.input, &segments, self.rows.clone(), left, DepthMajor::DEPTH);
+            bf16_packing::pack_across(simd, left, DepthMajor::DEPTH, pixels.len(), self.rows.len());
             let elements = bf16_packing::elements::<S>(pixels.len());
             pack_right(simd, self.gradient, plan.columns, pixels.clone(), self.columns.clone(), right);
             let panels = right.chunks_exact(pixels.len() * S::COLUMNS);
@@ -206,15 +207,15 @@ impl Kernel for Unit<'_> {
                     let accumulate = start > self.pixels.start;
                     input.step(simd);
                     gradient.step(simd);
-                    tile::<S, ByDepth>(simd, rows, elements, &left[t * S::ROWS..], right, to, accumulate);
+                    micro_kernel::<S, DepthMajor>(simd, rows, elements, &left[t * S::ROWS..], right, to, accumulate);
                 }
             }
         }
     }
 }
 
-/// Packs the columns of the output's gradient, which has `channels`, into panels, `[pixels, columns of a tile]` of packed
-/// elements each, filled up with zeros.
+/// Packs `columns` of the output gradient, which has `channels` channels, into panels, `[pixels, columns of a tile]` in
+/// packed elements. The last panel is padded with zeros.
 #[inline(always)]
 fn pack_right<S: Simd>(
     simd: S,
@@ -225,7 +226,7 @@ fn pack_right<S: Simd>(
     to: &mut [f32],
 ) {
     let panel_len = pixels.len() * S::COLUMNS;
-    // Pixel by pixel, as the gradient lies in memory; the panels stay in the second-level cache.
+    // Read the gradient sequentially, pixel by pixel. The panels stay in the second-level cache.
     for (i, pixel) in pixels.clone().enumerate() {
         for (panel, column) in columns.clone().step_by(S::COLUMNS).enumerate() {
             let to = &mut to[panel * panel_len + i * S::COLUMNS..][..S::COLUMNS];

@@ -1,11 +1,12 @@
-//! Convolutions of 3x3 without stride by Winograd's F(4x4, 3x3): a quarter of the multiplications.
+//! Winograd convolution F(4x4, 3x3), for 3x3 kernels with stride 1: a quarter of the multiplications.
 //!
-//! The output is cut into tiles of 4x4. A tile's patch of 6x6 inputs is transformed ([`transform`]); at each of the 36
-//! positions of a patch, a matrix product over the channels multiplies it with the transformed weights; the inverse
-//! transform gives the tile, which the epilogue receives as it does one of a direct product. A unit of some rows of tiles
-//! keeps its transformed patches in the second-level cache and streams the weights through, a panel at a time.
+//! The output is cut into tiles of 4x4 pixels. The 6x6 input patch of each tile is transformed ([`transform`]). At each
+//! of the 36 positions of a patch, a matrix product over the channels multiplies the transformed patches with the
+//! transformed weights. The output transform gives the tile, which goes through the same epilogues as a tile of a GEMM.
+//! A unit of some rows of tiles keeps its transformed patches in the second-level cache, and reads the weights one
+//! panel at a time.
 //!
-//! Rounding errors are about ten times those of a direct product, 1e-6 of the largest result.
+//! Rounding errors are about ten times those of a GEMM: 1e-6 of the largest result.
 
 pub(crate) mod transform;
 pub(crate) mod weight_gradient;
@@ -17,133 +18,134 @@ use rayon::prelude::*;
 use super::buffer::with_scratch;
 use super::epilogue::{Epilogue, Tile, streams};
 use super::im2col::MAX_DEPTH;
-use super::micro_kernel::{ByRow, Pitch, fullest, tile};
+use super::micro_kernel::{LeftStrides, RowMajor, micro_kernel};
 use super::operand::Operand;
 use super::simd::{Isa, Kernel, MAX_WIDTH, Simd};
-use super::units::{Share, Units};
+use super::units::{UnitOutput, Units, best_rows_per_unit};
 use crate::shape::ConvShape;
 use transform::{KERNEL, PATCH, POSITIONS, TILE};
 
-/// Tiles that are transformed before their products are computed.
+/// The most tiles that are transformed before their products are computed.
 const MAX_TILES: usize = 56;
-/// The same where the channels are many, so that the patches do not leave the cache.
-const FEW_TILES: usize = 36;
-/// More channels than this are many.
+/// The same for more than [`MANY_CHANNELS`] channels, so that the patches stay in the cache.
+const MAX_TILES_OF_MANY_CHANNELS: usize = 36;
+/// See [`MAX_TILES_OF_MANY_CHANNELS`].
 const MANY_CHANNELS: usize = 128;
-/// At least as many units as this are made, if the rows of tiles suffice.
+/// The fewest units, if there are enough rows of tiles.
 const UNITS: usize = 4;
-/// Channels that are gathered before they are transformed; blocks of the depth are made of whole ones.
+/// Channels that are copied and transformed together. A block of the depth consists of whole strips.
 const STRIP: usize = 64;
-/// Rows of the weights' matrix that are brought into the order of registers at once.
+/// Rows of the weight matrix that are transposed and transformed together.
 const PACKED_AT_ONCE: usize = 8;
-/// Elements of a cache line: added to a power of two, so that what is used together falls on different sets of the cache.
+/// The number of elements of a cache line. It is added to strides that are powers of two, so that data that are used
+/// together map to different cache sets.
 const LINE: usize = 16;
 
-/// Whether a convolution on pictures of `(height, width)` is computed this way. A rule by shape, and not by the number of
-/// images, so that packed weights serve all batches.
+/// Whether a convolution is computed with Winograd. The rule ignores the number of images, so that packed weights can
+/// be used for batches of any size.
 pub(crate) fn suits(shape: &ConvShape) -> bool {
     let ConvShape { height, width, inputs, outputs, kernel, stride, padding, .. } = *shape;
     let products = height.div_ceil(TILE) * width.div_ceil(TILE) * POSITIONS;
-    // The transforms are worth their while where enough channels share them, and the tiles are not mostly margin.
+    // The transforms pay off if enough channels share them, and if the tiles do not extend far beyond the image.
     (kernel, stride, padding) == (KERNEL, 1, 1)
         && inputs.min(outputs) >= 16
         && 2 * products <= height * width * KERNEL * KERNEL
 }
 
-/// Rows and columns of tiles over pictures of one size.
+/// The grid of tiles over images of one size.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tiling {
-    /// Rows of a picture.
+    /// Height of an image.
     pub(crate) height: usize,
-    /// Columns of a picture.
+    /// Width of an image.
     pub(crate) width: usize,
 }
 
-/// A tile: the picture and its first pixel.
+/// The image of a tile, and its top left pixel.
 #[derive(Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct TileOrigin {
     image: usize,
     y: usize,
     x: usize,
 }
 
-/// What the tiles are cut from.
+/// The tensor that windows are cut from.
 #[derive(Clone, Copy)]
 pub(crate) struct Source<'a> {
     operand: &'a Operand<'a>,
-    /// Channels of the tensor.
+    /// The number of channels of the tensor.
     channels: usize,
-    /// How far the first pixel of a window is up and left of its tile's.
+    /// The offset of a window from its tile, in pixels up and left: the padding.
     above: usize,
 }
 
 impl Tiling {
-    /// Rows of tiles of a picture.
+    /// The number of rows of tiles of an image.
     pub(crate) fn rows(self) -> usize {
         self.height.div_ceil(TILE)
     }
 
-    /// Tiles of a row.
+    /// The number of tiles of a row.
     pub(crate) fn columns(self) -> usize {
         self.width.div_ceil(TILE)
     }
 
-    /// Where the tile lies that is `index`-th over all pictures.
+    /// The position of tile `index`, counted over all images.
     #[inline(always)]
-    pub(crate) fn place(self, index: usize) -> Place {
+    pub(crate) fn origin(self, index: usize) -> TileOrigin {
         let (row, x) = (index / self.columns(), index % self.columns());
-        Place { image: row / self.rows(), y: row % self.rows() * TILE, x: x * TILE }
+        TileOrigin { image: row / self.rows(), y: row % self.rows() * TILE, x: x * TILE }
     }
 
-    /// Index of the first pixel of tile row `row`, over all pictures.
-    fn pixel(self, row: usize) -> usize {
+    /// The index of the first pixel of tile row `row`, both counted over all images.
+    fn first_pixel(self, row: usize) -> usize {
         (row / self.rows() * self.height + row % self.rows() * TILE) * self.width
     }
 
-    /// Transforms the channels `strip` of a tile's patch: those of each position begin `pitch` after the one before in `to`.
-    /// `window` is scratch memory of `POSITIONS * STRIP`.
+    /// Transforms the channels `strip` of a tile's patch. In `to`, the positions are `pitch` elements apart. `window`
+    /// is scratch memory of `POSITIONS * STRIP` elements.
     #[inline(always)]
-    fn patch<S: Simd>(
+    fn transform_patch<S: Simd>(
         self,
         simd: S,
         source: Source<'_>,
-        place: Place,
+        origin: TileOrigin,
         strip: Range<usize>,
         window: &mut [f32],
         (to, pitch): (&mut [f32], usize),
     ) {
-        self.window::<S, PATCH>(simd, source, place, strip.clone(), window);
+        self.copy_window::<S, PATCH>(simd, source, origin, strip.clone(), window);
         for lane in (0..strip.len()).step_by(S::LANES) {
             let mut patch = [[simd.splat(0.0); PATCH]; PATCH];
             for position in 0..POSITIONS {
                 patch[position / PATCH][position % PATCH] = simd.load(&window[position * STRIP + lane..]);
             }
-            let patch = transform::patch(simd, &patch);
+            let patch = transform::input(simd, &patch);
             for position in 0..POSITIONS {
                 simd.store(patch[position / PATCH][position % PATCH], &mut to[position * pitch + lane..]);
             }
         }
     }
 
-    /// Copies the channels `strip` of a tile's window of `SIDE` x `SIDE` pixels, `[SIDE * SIDE, STRIP]`; zeros outside of
-    /// the picture.
+    /// Copies the channels `strip` of a tile's window of `SIDE` x `SIDE` pixels into `to`, `[SIDE * SIDE, STRIP]`.
+    /// Pixels outside of the image are zero.
     #[inline(always)]
-    fn window<S: Simd, const SIDE: usize>(
+    fn copy_window<S: Simd, const SIDE: usize>(
         self,
         simd: S,
         Source { operand, channels, above }: Source<'_>,
-        place: Place,
+        origin: TileOrigin,
         strip: Range<usize>,
         to: &mut [f32],
     ) {
         let mut to = to.chunks_exact_mut(STRIP);
-        for y in place.y..place.y + SIDE {
-            for x in place.x..place.x + SIDE {
+        for y in origin.y..origin.y + SIDE {
+            for x in origin.x..origin.x + SIDE {
                 let Some(to) = to.next() else { return };
                 let to = &mut to[..strip.len()];
                 let (y, x) = (y.wrapping_sub(above), x.wrapping_sub(above));
                 if y < self.height && x < self.width {
-                    let pixel = (place.image * self.height + y) * self.width + x;
+                    let pixel = (origin.image * self.height + y) * self.width + x;
                     operand.copy(simd, pixel * channels + strip.start, strip.start, to);
                 } else {
                     to.fill(0.0);
@@ -153,61 +155,61 @@ impl Tiling {
     }
 }
 
-/// The plan of a convolution, forward or of its input's gradient, for one batch shape.
+/// The plan for the output or the input gradient of a convolution, for one batch shape.
 #[derive(Clone, Debug)]
 pub struct Winograd {
     tiling: Tiling,
-    /// Channels that go in: the depth of the products.
+    /// The number of input channels: the depth of the products.
     depth: usize,
-    /// Channels that come out.
+    /// The number of output channels.
     channels: usize,
-    /// Rows of tiles, over all images, of each unit.
+    /// The rows of tiles of each unit, counted over all images.
     rows: Vec<Range<usize>>,
     units: Units,
-    /// With products of f32: the transforms would lose too many of the seven bits of bf16.
+    /// An instruction set that multiplies f32. The transforms would lose too much of bf16's 7 bits of mantissa.
     isa: Isa,
 }
 
-/// How the weights of a product lie in memory, `[outputs, inputs, 3, 3]` of the layer.
+/// Which product the weights, `[outputs, inputs, 3, 3]`, are packed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
-    /// From the layer's inputs to its outputs.
+    /// The output.
     Forward,
-    /// From the gradients of its outputs to those of its inputs: the kernels turned by half a turn.
+    /// The input gradient: the kernels are rotated by 180 degrees, and inputs and outputs exchanged.
     Backward,
 }
 
 impl Winograd {
-    /// Plans a product of `images` pictures of `(height, width)` with `depth` channels to as many with `channels`.
+    /// Plans a convolution from `[images, height, width, depth]` to `[images, height, width, channels]`.
     pub(crate) fn new(images: usize, (height, width): (usize, usize), depth: usize, channels: usize, isa: Isa) -> Self {
         let isa = isa.in_f32();
         let tiling = Tiling { height, width };
-        let tiles = if depth > MANY_CHANNELS { FEW_TILES } else { MAX_TILES };
+        let tiles = if depth > MANY_CHANNELS { MAX_TILES_OF_MANY_CHANNELS } else { MAX_TILES };
         let rows = images * tiling.rows();
-        // Where the rows are few, units as large as can be stream the weights as seldom as can be, however full their tiles.
-        let per_unit = fullest((tiles / tiling.columns()).max(1), tiling.columns(), isa.tile().0);
+        // Large units read the weights less often. This matters more than full register tiles.
+        let per_unit = best_rows_per_unit((tiles / tiling.columns()).max(1), tiling.columns(), isa.tile().0);
         let per_unit = per_unit.min(rows.div_ceil(UNITS));
         let rows: Vec<_> = (0..rows).step_by(per_unit).map(|start| start..rows.min(start + per_unit)).collect();
-        let starts = rows.iter().map(|rows| tiling.pixel(rows.start)).chain([images * height * width]).collect();
+        let starts = rows.iter().map(|rows| tiling.first_pixel(rows.start)).chain([images * height * width]).collect();
         Self { tiling, depth, channels, rows, units: Units::new(channels, starts), isa }
     }
 
-    /// Columns of a register tile.
+    /// The number of columns of a register tile.
     fn columns(&self) -> usize {
         self.isa.tile().1
     }
 
-    /// The units of the output.
+    /// The partition of the output into units.
     pub(crate) fn units(&self) -> &Units {
         &self.units
     }
 
-    /// Elements of the packed weights.
+    /// The number of elements of the packed weights.
     pub(crate) fn packed_len(&self) -> usize {
         self.panel_len() * self.channels.div_ceil(self.columns())
     }
 
-    /// Elements of the transformed weights for one register tile's columns, `[blocks][positions][depth, columns]`.
+    /// The number of elements of a panel of transformed weights, `[blocks][positions][depth, columns]`.
     fn panel_len(&self) -> usize {
         POSITIONS * self.depth * self.columns()
     }
@@ -220,7 +222,7 @@ impl Winograd {
         });
     }
 
-    /// Computes the product. `sums` is `[units, E::SUMS, channels]`.
+    /// Computes the convolution into `to`. `sums`, `[units, E::SUMS, channels]`, receives the sums of the epilogue.
     pub(crate) fn run<E: Epilogue>(
         &self,
         operand: &Operand<'_>,
@@ -230,39 +232,39 @@ impl Winograd {
         sums: &mut [f32],
     ) {
         let columns = self.tiling.columns();
-        let shares = self.units.split(E::SUMS, to, sums).into_iter().zip(&self.rows);
-        let unit = |(share, rows): (_, &Range<usize>)| Unit {
+        let outputs = self.units.split(E::SUMS, to, sums).into_iter().zip(&self.rows);
+        let unit = |(output, rows): (_, &Range<usize>)| Unit {
             plan: self,
             operand,
             weights,
             epilogue,
             tiles: rows.start * columns..rows.end * columns,
-            share,
+            output,
         };
-        let work: Vec<_> = shares.map(unit).collect();
+        let units: Vec<_> = outputs.map(unit).collect();
         let scratch = [POSITIONS * self.patches_pitch(), POSITIONS * products_pitch(self.columns())];
-        work.into_par_iter().for_each(|unit| {
-            with_scratch(scratch, |[patches, products]| self.isa.run(Work { unit, patches, products }));
+        units.into_par_iter().for_each(|unit| {
+            with_scratch(scratch, |[patches, products]| self.isa.run(Task { unit, patches, products }));
         });
     }
 
-    /// From one position's transformed patches, `[blocks, tiles, ByRow::ROW]`, to the next's.
+    /// Stride from the transformed patches of one position, `[blocks, tiles, RowMajor::ROW]`, to those of the next.
     fn patches_pitch(&self) -> usize {
-        self.depth.div_ceil(MAX_DEPTH) * MAX_TILES * ByRow::ROW + LINE
+        self.depth.div_ceil(MAX_DEPTH) * MAX_TILES * RowMajor::ROW + LINE
     }
 }
 
-/// From one position's products, `[tiles, columns]`, to the next's.
+/// Stride from the products of one position, `[tiles, columns]`, to those of the next.
 fn products_pitch(columns: usize) -> usize {
     MAX_TILES * columns + LINE
 }
 
-/// Transforms the weights of one panel.
+/// Transforms and packs the weights of one panel.
 struct PackPanel<'a> {
     plan: &'a Winograd,
     weights: &'a [f32],
     direction: Direction,
-    /// The first column.
+    /// The first output channel.
     first: usize,
     to: &'a mut [f32],
 }
@@ -273,7 +275,7 @@ impl Kernel for PackPanel<'_> {
         const TAPS: usize = KERNEL * KERNEL;
         let Self { plan: &Winograd { depth, channels, .. }, weights, direction, first, to } = self;
         let valid = S::COLUMNS.min(channels - first);
-        // Steps in the weights from one k, and from one column, to the next.
+        // Strides in the weights from one input channel k, and from one column, to the next.
         let (step, column_step) = match direction {
             Direction::Forward => (TAPS, depth * TAPS),
             Direction::Backward => (channels * TAPS, TAPS),
@@ -312,35 +314,35 @@ impl Kernel for PackPanel<'_> {
     }
 }
 
-/// The work on one unit.
+/// Computes one unit.
 struct Unit<'a, E> {
     plan: &'a Winograd,
     operand: &'a Operand<'a>,
     weights: &'a [f32],
     epilogue: &'a E,
-    /// Tiles over all images.
+    /// The tiles of the unit, counted over all images.
     tiles: Range<usize>,
-    share: Share<'a>,
+    output: UnitOutput<'a>,
 }
 
-/// A unit with the memory for its transformed patches and its products.
-struct Work<'a, E> {
+/// A unit with scratch memory for its transformed patches and its products.
+struct Task<'a, E> {
     unit: Unit<'a, E>,
     patches: &'a mut [f32],
     products: &'a mut [f32],
 }
 
-impl<E: Epilogue> Kernel for Work<'_, E> {
+impl<E: Epilogue> Kernel for Task<'_, E> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Self { mut unit, patches, products } = self;
-        unit.share.sums.fill(0.0);
+        unit.output.sums.fill(0.0);
         let all = unit.tiles.clone();
         for start in all.clone().step_by(MAX_TILES) {
             let tiles = start..all.end.min(start + MAX_TILES);
-            unit.patches(simd, tiles.clone(), patches);
+            unit.transform_patches(simd, tiles.clone(), patches);
             for column in (0..unit.plan.channels).step_by(S::COLUMNS) {
-                unit.products(simd, tiles.len(), column, patches, products);
+                unit.multiply(simd, tiles.len(), column, patches, products);
                 unit.finish(simd, tiles.clone(), column, products, start == all.start);
             }
         }
@@ -348,26 +350,26 @@ impl<E: Epilogue> Kernel for Work<'_, E> {
 }
 
 impl<E: Epilogue> Unit<'_, E> {
-    /// Transforms the patches of `tiles`: for each position, `[blocks, tiles, ByRow::ROW]`.
+    /// Transforms the patches of `tiles` into `to`: for each position, `[blocks, tiles, RowMajor::ROW]`.
     #[inline(always)]
-    fn patches<S: Simd>(&self, simd: S, tiles: Range<usize>, to: &mut [f32]) {
+    fn transform_patches<S: Simd>(&self, simd: S, tiles: Range<usize>, to: &mut [f32]) {
         let &Winograd { tiling, depth, .. } = self.plan;
         let pitch = self.plan.patches_pitch();
         let source = Source { operand: self.operand, channels: depth, above: 1 };
         let mut window = [0.0; POSITIONS * STRIP];
         for (t, tile) in tiles.enumerate() {
-            let place = tiling.place(tile);
+            let origin = tiling.origin(tile);
             for start in (0..depth).step_by(STRIP) {
                 let strip = start..depth.min(start + STRIP);
-                let row = (start / MAX_DEPTH * MAX_TILES + t) * ByRow::ROW + start % MAX_DEPTH;
-                tiling.patch(simd, source, place, strip, &mut window, (&mut to[row..], pitch));
+                let row = (start / MAX_DEPTH * MAX_TILES + t) * RowMajor::ROW + start % MAX_DEPTH;
+                tiling.transform_patch(simd, source, origin, strip, &mut window, (&mut to[row..], pitch));
             }
         }
     }
 
-    /// The products of `tiles` transformed patches with the panel at `column`: for each position, `[tiles, columns]`.
+    /// Multiplies the transformed patches with the panel at `column` into `to`: for each position, `[tiles, columns]`.
     #[inline(always)]
-    fn products<S: Simd>(&self, simd: S, tiles: usize, column: usize, patches: &[f32], to: &mut [f32]) {
+    fn multiply<S: Simd>(&self, simd: S, tiles: usize, column: usize, patches: &[f32], to: &mut [f32]) {
         let depth = self.plan.depth;
         let panel = &self.weights[column / S::COLUMNS * self.plan.panel_len()..][..self.plan.panel_len()];
         let (pitch, to_pitch) = (self.plan.patches_pitch(), products_pitch(S::COLUMNS));
@@ -378,21 +380,21 @@ impl<E: Epilogue> Unit<'_, E> {
                 for block in (0..depth).step_by(MAX_DEPTH) {
                     let len = MAX_DEPTH.min(depth - block);
                     let right = &panel[(block * POSITIONS + position * len) * S::COLUMNS..][..len * S::COLUMNS];
-                    let left = &patches[position * pitch + (block / MAX_DEPTH * MAX_TILES + t) * ByRow::ROW..];
-                    tile::<S, ByRow>(simd, rows, len, left, right, to, block > 0);
+                    let left = &patches[position * pitch + (block / MAX_DEPTH * MAX_TILES + t) * RowMajor::ROW..];
+                    micro_kernel::<S, RowMajor>(simd, rows, len, left, right, to, block > 0);
                 }
             }
         }
     }
 
-    /// Transforms the products of `tiles` back and hands them to the epilogue.
+    /// Applies the output transform to the products of `tiles`, and passes the tiles to the epilogue.
     #[inline(always)]
     fn finish<S: Simd>(&mut self, simd: S, tiles: Range<usize>, column: usize, products: &[f32], first: bool) {
         let &Winograd { tiling, channels, .. } = self.plan;
         let pitch = products_pitch(S::COLUMNS);
         let mut values = [0.0; TILE * TILE * MAX_WIDTH];
         for (t, tile) in tiles.enumerate() {
-            let Place { image, y, x } = tiling.place(tile);
+            let TileOrigin { image, y, x } = tiling.origin(tile);
             let (height, width) = (TILE.min(tiling.height - y), TILE.min(tiling.width - x));
             let mut pixels = [0; TILE * TILE];
             for i in 0..height {
@@ -406,7 +408,7 @@ impl<E: Epilogue> Unit<'_, E> {
                     let from = &products[position * pitch + t * S::COLUMNS + lane..];
                     product[position / PATCH][position % PATCH] = simd.load(from);
                 }
-                let result = transform::results(simd, &product);
+                let result = transform::output(simd, &product);
                 for i in 0..height {
                     for j in 0..width {
                         simd.store(result[i][j], &mut values[(i * width + j) * S::COLUMNS + lane..]);
@@ -416,14 +418,14 @@ impl<E: Epilogue> Unit<'_, E> {
             let tile = Tile {
                 values: &values[..height * width * S::COLUMNS],
                 pixels: &pixels[..height * width],
-                first_pixel: self.share.first_pixel,
+                first_pixel: self.output.first_pixel,
                 column,
                 columns: S::COLUMNS.min(channels - column),
                 channels,
                 first: first && t == 0,
                 stream: streams(self.plan.units.output_len()),
             };
-            self.epilogue.finish(simd, tile, self.share.to, self.share.sums);
+            self.epilogue.finish(simd, tile, self.output.to, self.output.sums);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A CUDA card: its context, streams, memory and compiled kernels.
+//! The [`Engine`] of a CUDA card: context, streams, memory and compiled kernels.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,14 +13,14 @@ use super::cudnn::{Cudnn, CudnnConvolution};
 use super::engine::{Address, Arg, Engine, FusedOperands, Scratch, THREADS};
 use super::error::{Error, Result, driver};
 use super::graph::{Graph, Graphs};
-use super::pinned::{self, Pinned, Readback, Readbacks};
+use super::pinned::{PinnedBuffer, Readback, ReadbackPool, copy_parallel};
 use super::requirements;
 use crate::precision::Precision;
 use crate::shape::{ConvShape, Gradients};
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
-/// A card with everything that computing on it needs.
+/// A CUDA card, opened for computing.
 pub struct Card {
     name: String,
     index: usize,
@@ -28,22 +28,22 @@ pub struct Card {
     graphs: Graphs,
     functions: BTreeMap<String, CudaFunction>,
     cudnn: Cudnn,
-    /// Pinned memory and the copies in flight from it, one for each slot of [`Engine::stage`].
-    staging: RefCell<Vec<Staging>>,
-    readbacks: Readbacks,
+    /// The staging buffers of [`Engine::upload_async`], by slot.
+    staging: RefCell<Vec<StagingBuffer>>,
+    readbacks: ReadbackPool,
     convolutions: ConvolutionCache<CudnnConvolution>,
     compute: Arc<CudaStream>,
     copies: Arc<CudaStream>,
     context: Arc<CudaContext>,
 }
 
-/// A slot's pinned copy of what is sent.
-struct Staging {
-    pinned: Pinned,
-    /// The copy from the pinned memory.
+/// Pinned memory that a batch is copied through.
+struct StagingBuffer {
+    pinned: PinnedBuffer,
+    /// The copy from the pinned memory to the device is done.
     sent: CudaEvent,
-    /// The last reading of what was sent.
-    consumed: CudaEvent,
+    /// The work that reads the copy on the device is done.
+    released: CudaEvent,
 }
 
 impl std::fmt::Debug for Card {
@@ -54,26 +54,26 @@ impl std::fmt::Debug for Card {
 
 impl std::fmt::Display for Card {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let cudnn = requirements::shown_cudnn(Cudnn::version());
+        let cudnn = requirements::format_cudnn_version(Cudnn::version());
         write!(f, "cuda:{} ({}, {:?}, cuDNN {cudnn})", self.index, self.name, self.precision)
     }
 }
 
 impl Card {
-    /// What networks on it compute in.
+    /// The precision of networks on this card.
     #[must_use]
     pub fn precision(&self) -> Precision {
         self.precision
     }
 
-    /// Bytes of the card's memory that are taken, by all programs.
+    /// Bytes of the card's memory that all programs together use, or `None` if the driver fails.
     #[must_use]
     pub fn memory_in_use(&self) -> Option<u64> {
         let (free, total) = self.context.mem_get_info().ok()?;
         Some(total.saturating_sub(free) as u64)
     }
 
-    /// Its CUDA graphs.
+    /// The state of CUDA graphs on this card.
     #[cfg(feature = "emulation")]
     #[must_use]
     pub fn graphs(&self) -> &Graphs {
@@ -81,34 +81,35 @@ impl Card {
     }
 
     fn function(&self, kernel: &str) -> Result<&CudaFunction> {
-        self.functions.get(kernel).ok_or_else(|| Error::NoKernel(kernel.to_owned()))
+        self.functions.get(kernel).ok_or_else(|| Error::UnknownKernel(kernel.to_owned()))
     }
 
     fn event(&self) -> Result<CudaEvent> {
-        self.context.new_event(None).map_err(driver("make an event"))
+        self.context.new_event(None).map_err(driver("create an event"))
     }
 }
 
-#[expect(unsafe_code, reason = "the driver is C; memory lives as long as its owners, addresses are the caller's")]
+#[expect(unsafe_code, reason = "the driver is a C library; callers of the engine vouch for device addresses")]
 mod calls {
     use super::*;
 
     impl Card {
-        /// The card `index`, or why it cannot be used. Without a `precision` it is bf16 where the card multiplies that.
+        /// Opens card `index`. Without a `precision`, networks use bf16 if the card has bf16 tensor cores, or else f32.
         ///
         /// # Errors
-        /// No driver, no cuDNN, no such card, one of them too old, one without bf16, or one that fails to start.
+        /// The driver, cuDNN or the card is missing, too old or fails to start, or the card does not support
+        /// `precision`.
         pub fn open(index: usize, precision: Option<Precision>) -> Result<Self> {
-            // SAFETY: looks for a library and opens it; running its initialisers is what loading a driver means.
+            // SAFETY: only loads libcuda, whose initialisers are sound to run.
             if !unsafe { cudarc::driver::sys::is_culib_present() } {
                 return Err(Error::NoDriver);
             }
             let mut version = 0;
-            // SAFETY: the driver need not have been started for this.
+            // SAFETY: the function may be called before `cuInit`.
             unsafe { cudarc::driver::sys::cuDriverGetVersion(&mut version) }
                 .result()
-                .map_err(driver("say its version"))?;
-            // Before all other calls, some of which an old one does not have.
+                .map_err(driver("report its version"))?;
+            // Checked first, because an old driver lacks some of the functions that are called below.
             requirements::check_driver(version)?;
             match result::init() {
                 Err(error) if error.0 == CUresult::CUDA_ERROR_NO_DEVICE => {
@@ -121,18 +122,18 @@ mod calls {
                 return Err(Error::NoCard { index, count });
             }
             let context = CudaContext::new(index).map_err(driver("open the card"))?;
-            // SAFETY: memory is used on one stream, and across the two where `stage` orders them by events of its own.
+            // SAFETY: memory is used on one stream. `upload_async` uses two, and orders them by its own events.
             unsafe { context.disable_event_tracking() };
-            let name = context.name().map_err(driver("name the card"))?;
-            let capability = context.compute_capability().map_err(driver("ask for the card's generation"))?;
-            let precision = requirements::precision(&name, capability, precision)?;
-            let compute = context.new_stream().map_err(driver("make a stream"))?;
-            let copies = context.new_stream().map_err(driver("make a stream"))?;
+            let name = context.name().map_err(driver("read the card's name"))?;
+            let capability = context.compute_capability().map_err(driver("read the card's compute capability"))?;
+            let precision = requirements::select_precision(&name, capability, precision)?;
+            let compute = context.new_stream().map_err(driver("create a stream"))?;
+            let copies = context.new_stream().map_err(driver("create a stream"))?;
             let mut functions = BTreeMap::new();
             for (names, binary) in KERNELS {
                 let module = context.load_module(Ptx::from_binary(binary.to_vec())).map_err(driver("load kernels"))?;
                 for &name in *names {
-                    let function = module.load_function(name).map_err(driver(name))?;
+                    let function = module.load_function(name).map_err(driver(&format!("load kernel `{name}`")))?;
                     functions.insert(name.to_owned(), function);
                 }
             }
@@ -145,7 +146,7 @@ mod calls {
                 functions,
                 cudnn,
                 staging: RefCell::default(),
-                readbacks: Readbacks::default(),
+                readbacks: ReadbackPool::default(),
                 convolutions: ConvolutionCache::default(),
                 compute,
                 copies,
@@ -163,7 +164,7 @@ mod calls {
         fn allocate(&self, bytes: usize) -> Result<Self::Memory> {
             self.compute.alloc_zeros(bytes).map_err(|error| {
                 let free = || Some(self.context.mem_get_info().ok()?.0);
-                not_allocated(bytes, error, free)
+                allocation_error(bytes, error, free)
             })
         }
 
@@ -172,14 +173,14 @@ mod calls {
         }
 
         fn upload(&self, from: &[u8], to: Address) -> Result<()> {
-            // SAFETY: the caller vouches for the address; pageable memory is read before the call returns.
+            // SAFETY: the caller vouches for the address; the driver reads pageable memory before the call returns.
             unsafe { result::memcpy_htod_async(to, from, self.compute.cu_stream()) }
                 .map_err(driver("copy to the card"))?;
             self.wait()
         }
 
         fn download(&self, from: Address, to: &mut [u8]) -> Result<()> {
-            // SAFETY: the caller vouches for the address; the stream is waited for before `to` is given back.
+            // SAFETY: the caller vouches for the address; `to` is borrowed until `wait` returns.
             unsafe { result::memcpy_dtoh_async(to, from, self.compute.cu_stream()) }
                 .map_err(driver("copy from the card"))?;
             self.wait()
@@ -189,86 +190,86 @@ mod calls {
             self.compute.synchronize().map_err(driver("wait for the card"))
         }
 
-        fn stage(&self, slot: usize, parts: &[(&[u8], Address)]) -> Result<()> {
+        fn upload_async(&self, slot: usize, parts: &[(&[u8], Address)]) -> Result<()> {
             let total = parts.iter().map(|(from, _)| from.len()).sum();
             let mut staging = self.staging.borrow_mut();
             while staging.len() <= slot {
-                let (sent, consumed) = (self.event()?, self.event()?);
-                staging.push(Staging { pinned: Pinned::new(&self.context, total)?, sent, consumed });
+                let pinned = PinnedBuffer::new(&self.context, total)?;
+                staging.push(StagingBuffer { pinned, sent: self.event()?, released: self.event()? });
             }
-            let Staging { pinned, sent, consumed } = &mut staging[slot];
+            let StagingBuffer { pinned, sent, released } = &mut staging[slot];
             sent.synchronize().map_err(driver("wait for a copy"))?;
             if pinned.len() < total {
-                *pinned = Pinned::new(&self.context, total)?;
+                *pinned = PinnedBuffer::new(&self.context, total)?;
             }
-            self.copies.wait(consumed).map_err(driver("order the streams"))?;
+            self.copies.wait(released).map_err(driver("synchronise its streams"))?;
             let mut offset = 0;
             for &(from, to) in parts {
                 let pinned = &mut pinned.slice_mut()[offset..offset + from.len()];
-                pinned::copy(from, pinned);
+                copy_parallel(from, pinned);
                 if !from.is_empty() {
-                    // SAFETY: the caller vouches for the address; `sent` guards the pinned memory.
+                    // SAFETY: the caller vouches for the address; the pinned memory is not changed before `sent`.
                     unsafe { result::memcpy_htod_async(to, pinned, self.copies.cu_stream()) }
                         .map_err(driver("copy a batch to the card"))?;
                 }
                 offset += from.len();
             }
-            sent.record(&self.copies).map_err(driver("mark a copy"))?;
-            self.compute.wait(sent).map_err(driver("order the streams"))
+            sent.record(&self.copies).map_err(driver("record an event"))?;
+            self.compute.wait(sent).map_err(driver("synchronise its streams"))
         }
 
-        fn consumed(&self, slot: usize) -> Result<()> {
+        fn release_slot(&self, slot: usize) -> Result<()> {
             match self.staging.borrow().get(slot) {
-                Some(staging) => staging.consumed.record(&self.compute).map_err(driver("mark a reading")),
+                Some(staging) => staging.released.record(&self.compute).map_err(driver("record an event")),
                 None => Ok(()),
             }
         }
 
-        fn expect_readbacks(&self, count: usize, bytes: usize) -> Result<()> {
-            self.readbacks.make_ready(&self.context, count, bytes)
+        fn reserve_readbacks(&self, count: usize, bytes: usize) -> Result<()> {
+            self.readbacks.reserve(&self.context, count, bytes)
         }
 
-        fn read_later(&self, from: Address, bytes: usize) -> Result<Readback> {
+        fn start_readback(&self, from: Address, bytes: usize) -> Result<Readback> {
             let mut readback = self.readbacks.take(&self.context, bytes)?;
             let to = &mut readback.pinned.slice_mut()[..bytes];
-            // SAFETY: the caller vouches for the address; `done` guards the pinned memory.
+            // SAFETY: the caller vouches for the address; the pinned memory is not used before `done`.
             unsafe { result::memcpy_dtoh_async(to, from, self.compute.cu_stream()) }
                 .map_err(driver("copy results from the card"))?;
-            readback.done.record(&self.compute).map_err(driver("mark a copy"))?;
+            readback.done.record(&self.compute).map_err(driver("record an event"))?;
             Ok(readback)
         }
 
-        fn finish(&self, mut readback: Readback) -> Result<Vec<u8>> {
+        fn finish_readback(&self, mut readback: Readback) -> Result<Vec<u8>> {
             readback.done.synchronize().map_err(driver("wait for results"))?;
             let values = readback.pinned.slice_mut()[..readback.len].to_vec();
-            self.readbacks.give_back(readback);
+            self.readbacks.recycle(readback);
             Ok(values)
         }
 
         fn launch(&self, kernel: &'static str, grid: [u32; 2], args: &[Arg]) -> Result<()> {
             let function = self.function(kernel)?;
-            let mut addresses: Vec<_> = args.iter().map(Arg::address).collect();
+            let mut pointers: Vec<_> = args.iter().map(Arg::as_ptr).collect();
             let (grid, stream) = ((grid[0], grid[1], 1), self.compute.cu_stream());
             self.context.bind_to_thread().map_err(driver("select the card"))?;
-            // SAFETY: `kernels.rs` matches the arguments to the kernel's signature; the driver copies them before the
-            // call returns.
-            unsafe { result::launch_kernel(function.cu_function(), grid, (THREADS, 1, 1), 0, stream, &mut addresses) }
-                .map_err(driver(kernel))
+            // SAFETY: the functions in `launch` match the arguments to the kernel's signature; the driver copies them
+            // before the call returns.
+            unsafe { result::launch_kernel(function.cu_function(), grid, (THREADS, 1, 1), 0, stream, &mut pointers) }
+                .map_err(driver(&format!("launch kernel `{kernel}`")))
         }
 
-        fn record(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Graph>> {
-            self.graphs.record(&self.compute, work)
+        fn record(&self, enqueue: &mut dyn FnMut() -> Result<()>) -> Result<Option<Graph>> {
+            self.graphs.record(&self.compute, enqueue)
         }
 
         fn replay(&self, recording: &Graph) -> Result<()> {
-            self.graphs.start(recording)
+            self.graphs.launch(recording)
         }
 
         fn convolutions(&self) -> &ConvolutionCache<CudnnConvolution> {
             &self.convolutions
         }
 
-        fn prepare(
+        fn prepare_convolution(
             &self,
             shape: &ConvShape,
             precision: Precision,
@@ -277,42 +278,54 @@ mod calls {
             self.cudnn.prepare(shape, precision, gradients)
         }
 
-        fn convolve(&self, by: &CudnnConvolution, scratch: Scratch, x: Address, w: Address, y: Address) -> Result<()> {
-            self.cudnn.forward(by, scratch, [x, w, y])
+        fn convolve(
+            &self,
+            convolution: &CudnnConvolution,
+            scratch: Scratch,
+            x: Address,
+            w: Address,
+            y: Address,
+        ) -> Result<()> {
+            self.cudnn.forward(convolution, scratch, [x, w, y])
         }
 
-        fn convolve_fused(&self, by: &CudnnConvolution, scratch: Scratch, operands: FusedOperands) -> Result<()> {
-            self.cudnn.forward_fused(by, scratch, operands)
+        fn convolve_fused(
+            &self,
+            convolution: &CudnnConvolution,
+            scratch: Scratch,
+            operands: FusedOperands,
+        ) -> Result<()> {
+            self.cudnn.forward_fused(convolution, scratch, operands)
         }
 
         fn input_gradient(
             &self,
-            by: &CudnnConvolution,
+            convolution: &CudnnConvolution,
             scratch: Scratch,
             w: Address,
             dy: Address,
             dx: Address,
         ) -> Result<()> {
-            self.cudnn.input_gradient(by, scratch, [w, dy, dx])
+            self.cudnn.input_gradient(convolution, scratch, [w, dy, dx])
         }
 
         fn weight_gradient(
             &self,
-            by: &CudnnConvolution,
+            convolution: &CudnnConvolution,
             scratch: Scratch,
             x: Address,
             dy: Address,
             dw: Address,
         ) -> Result<()> {
-            self.cudnn.weight_gradient(by, scratch, [x, dy, dw])
+            self.cudnn.weight_gradient(convolution, scratch, [x, dy, dw])
         }
     }
 }
 
-/// Why there is no memory of `bytes`; `free` asks how much there is.
-fn not_allocated(bytes: usize, error: DriverError, free: impl Fn() -> Option<usize>) -> Error {
+/// Converts the driver's error for an allocation of `bytes`. `free` queries the free memory.
+fn allocation_error(bytes: usize, error: DriverError, free: impl Fn() -> Option<usize>) -> Error {
     match error.0 {
-        CUresult::CUDA_ERROR_OUT_OF_MEMORY => Error::NoRoom { bytes, free: free() },
+        CUresult::CUDA_ERROR_OUT_OF_MEMORY => Error::OutOfMemory { bytes, free: free() },
         _ => driver(&format!("allocate {bytes} bytes"))(error),
     }
 }
@@ -322,13 +335,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_that_runs_out_is_an_error_of_its_own() {
+    fn reports_out_of_memory_with_the_free_memory() {
         let full = DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY);
-        assert!(matches!(not_allocated(7, full, || Some(3)), Error::NoRoom { bytes: 7, free: Some(3) }));
+        assert!(matches!(allocation_error(7, full, || Some(3)), Error::OutOfMemory { bytes: 7, free: Some(3) }));
     }
 
     #[test]
-    fn nvcc_has_nothing_to_say_of_the_kernels() {
-        assert_eq!(NVCC_SAID, "");
+    fn kernels_compile_without_warnings() {
+        assert_eq!(NVCC_WARNINGS, "");
     }
 }

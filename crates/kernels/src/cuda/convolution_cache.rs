@@ -1,7 +1,7 @@
 //! A cache of prepared convolutions, shared by every network, layer and batch shape on an engine.
 //!
-//! Ranking algorithms takes most of the time of planning a batch shape. ResNet-50 has 53 convolutions of 23 shapes. A batch
-//! shape whose workspace was freed, and a second network on the same card, find their convolutions here.
+//! Ranking algorithms takes most of the time of preparing a batch shape. ResNet-50 has 53 convolutions of 23 shapes.
+//! The cache also serves a batch shape whose workspace was freed, and a second network on the same card.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,19 +24,19 @@ impl<C> Default for ConvolutionCache<C> {
 }
 
 impl<C> ConvolutionCache<C> {
-    /// Returns the convolution for `key`, which `prepare` makes the first time.
+    /// Returns the convolution for `key`. Calls `prepare` if it is not in the cache.
     pub(crate) fn get_or_prepare(
         &self,
         key: Key,
         prepare: impl FnOnce() -> Result<(C, usize)>,
     ) -> Result<(Rc<C>, usize)> {
-        let mut known = self.0.borrow_mut();
-        if let Some(found) = known.get(&key) {
+        let mut cached = self.0.borrow_mut();
+        if let Some(found) = cached.get(&key) {
             return Ok(found.clone());
         }
         let (convolution, scratch) = prepare()?;
-        let made = (Rc::new(convolution), scratch);
-        known.insert(key, made.clone());
-        Ok(made)
+        let prepared = (Rc::new(convolution), scratch);
+        cached.insert(key, prepared.clone());
+        Ok(prepared)
     }
 }

@@ -1,33 +1,34 @@
-//! Convolutions through cuDNN, N,H,W,C with `[outputs, kernel, kernel, inputs]` weights.
+//! Convolutions with cuDNN. Tensors are `[images, height, width, channels]`, weights `[outputs, kernel, kernel,
+//! inputs]`.
 //!
-//! Algorithms are chosen once per shape by cuDNN's own ranking, not by timing, and only deterministic ones: the same seed
-//! gives the same bits in every run on the same card and cuDNN.
+//! The algorithm for a shape is the first deterministic one in cuDNN's heuristic ranking. Nothing is timed, so that the
+//! same seed gives the same bits in every run with the same card and cuDNN.
 
 use std::ffi::{c_int, c_void};
 
 use cudarc::cudnn::result::{self, CudnnError};
 use cudarc::cudnn::sys;
 
-use super::descriptors::{ActivationDescriptor, ConvolutionDescriptor, FilterDescriptor, TensorDescriptor, math};
+use super::descriptors::{ActivationDescriptor, ConvolutionDescriptor, FilterDescriptor, TensorDescriptor, math_type};
 use super::engine::{Address, FusedOperands, NULL, Scratch};
 use super::error::{Error, Result};
 use super::requirements;
 use crate::precision::Precision;
 use crate::shape::{ConvShape, Gradients};
 
-/// No algorithm may ask for more scratch memory than this.
+/// The most scratch memory that an algorithm may need, in bytes.
 const MAX_SCRATCH: usize = 1 << 30;
-/// As many algorithms as cuDNN has for any direction, with each kind of arithmetic.
+/// Room for the ranking: at least the number of cuDNN's algorithms for a direction times the math types.
 const MAX_RANKED: usize = 32;
 
-/// cuDNN on one stream.
+/// A cuDNN handle that works on one stream.
 #[derive(Debug)]
 pub(crate) struct Cudnn {
     handle: sys::cudnnHandle_t,
     relu: ActivationDescriptor,
 }
 
-/// A convolution with the algorithm of each direction.
+/// A convolution with the chosen algorithm of each direction.
 #[derive(Debug)]
 pub struct CudnnConvolution {
     shape: ConvShape,
@@ -36,303 +37,309 @@ pub struct CudnnConvolution {
     /// `[1, outputs, 1, 1]`.
     bias: TensorDescriptor,
     weight: FilterDescriptor,
-    forward: Chosen<sys::cudnnConvolutionFwdAlgo_t>,
-    /// None where it is not asked for.
-    input: Option<Chosen<sys::cudnnConvolutionBwdDataAlgo_t>>,
-    /// None where it is not asked for.
-    filter: Option<Chosen<sys::cudnnConvolutionBwdFilterAlgo_t>>,
+    forward: ChosenAlgorithm<sys::cudnnConvolutionFwdAlgo_t>,
+    /// None if the gradient was not requested.
+    input: Option<ChosenAlgorithm<sys::cudnnConvolutionBwdDataAlgo_t>>,
+    /// None if the gradient was not requested.
+    filter: Option<ChosenAlgorithm<sys::cudnnConvolutionBwdFilterAlgo_t>>,
 }
 
-/// An algorithm with the arithmetic that it was ranked with.
+/// An algorithm with the math type of its entry in the ranking.
 #[derive(Debug)]
-struct Chosen<A> {
+struct ChosenAlgorithm<A> {
     algorithm: A,
     operation: ConvolutionDescriptor,
+    /// Bytes of scratch memory that the algorithm needs.
     scratch: usize,
 }
 
-impl<A> Chosen<A> {
-    /// What it is given of `scratch`: as much as it asked for, so that what it does cannot depend on who shares the memory.
-    fn scratch_of(&self, scratch: Scratch) -> usize {
+impl<A> ChosenAlgorithm<A> {
+    /// Bytes of `scratch` to pass to cuDNN: exactly what the ranking stated, so that the result cannot depend on how
+    /// much memory other convolutions need.
+    fn scratch_bytes(&self, scratch: Scratch) -> usize {
         debug_assert!(self.scratch <= scratch.bytes);
         self.scratch
     }
 }
 
-/// A line of cuDNN's ranking, which has a type of its own for each direction.
-struct Ranked<A> {
+/// An entry of cuDNN's ranking. cuDNN has a type per direction.
+struct RankedAlgorithm<A> {
     algorithm: A,
+    /// Supported and deterministic.
     usable: bool,
     scratch: usize,
     math: sys::cudnnMathType_t,
 }
 
-/// Asks cuDNN for the ranking of a direction: its function, the type of its lines, the descriptors it wants.
+/// Calls cuDNN's ranking function of a direction. `$entry` is the type of the function's entries.
 macro_rules! ranking {
-    ($function:path, $line:ty, $handle:expr, $($descriptor:expr),*) => {{
-        // SAFETY: zeroes are a valid value of these plain C structures, and `MAX_RANKED` of them are there to write.
-        let mut lines = [unsafe { std::mem::zeroed::<$line>() }; MAX_RANKED];
+    ($function:path, $entry:ty, $handle:expr, $($descriptor:expr),*) => {{
+        // SAFETY: all-zero bytes are a valid value of these C structs.
+        let mut entries = [unsafe { std::mem::zeroed::<$entry>() }; MAX_RANKED];
         let mut count: c_int = 0;
-        // SAFETY: all descriptors are live.
-        unsafe { $function($handle, $($descriptor),*, MAX_RANKED as c_int, &mut count, lines.as_mut_ptr()) }.map(|()| {
-            let ranked = |line: $line| Ranked {
-                algorithm: line.algo,
-                usable: line.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
-                    && line.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC,
-                scratch: line.memory,
-                math: line.mathType,
+        // SAFETY: all descriptors are live, and `entries` has room for `MAX_RANKED` entries.
+        let result =
+            unsafe { $function($handle, $($descriptor),*, MAX_RANKED as c_int, &mut count, entries.as_mut_ptr()) };
+        result.map(|()| {
+            let ranked = |entry: $entry| RankedAlgorithm {
+                algorithm: entry.algo,
+                usable: entry.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
+                    && entry.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC,
+                scratch: entry.memory,
+                math: entry.mathType,
             };
-            lines.into_iter().take(count as usize).map(ranked).collect::<Vec<_>>()
+            entries.into_iter().take(count as usize).map(ranked).collect::<Vec<_>>()
         })
     }};
 }
 
-#[expect(unsafe_code, reason = "cuDNN is C; descriptors live as long as their owners, addresses are the caller's")]
+#[expect(unsafe_code, reason = "cuDNN is a C library; callers of the engine vouch for device addresses")]
 mod calls {
     use super::*;
 
     impl Cudnn {
-        /// Fails unless there is a cuDNN that can be called.
+        /// Fails if cuDNN is missing or too old.
         pub(crate) fn check() -> Result<()> {
-            // SAFETY: looks for a library and opens it; running its initialisers is what loading a driver means.
+            // SAFETY: only loads libcudnn, whose initialisers are sound to run.
             if !unsafe { sys::is_culib_present() } {
                 return Err(Error::NoCudnn);
             }
-            // It answers with a number; all other calls with a status, and one that is not known here must not be read.
+            // Checked before any call that returns a status, because an unknown status code is not a valid enum value.
             requirements::check_cudnn(Self::version())
         }
 
-        /// The version of the cuDNN that is loaded, as it counts.
+        /// The version of the loaded library, in the form of `cudnnGetVersion`.
         pub(crate) fn version() -> usize {
             result::get_version()
         }
 
-        /// cuDNN working on `stream`, which must outlive it.
+        /// Creates a handle that works on `stream`, which must outlive it.
         pub(crate) fn new(stream: cudarc::driver::sys::CUstream) -> Result<Self> {
             Self::check()?;
-            let relu = ActivationDescriptor::relu().map_err(|error| fault("describe a ReLU", error))?;
-            let handle = result::create_handle().map_err(|error| fault("start", error))?;
+            let relu = ActivationDescriptor::relu().map_err(|error| call_error("create a ReLU descriptor", error))?;
+            let handle = result::create_handle().map_err(|error| call_error("initialise", error))?;
             let cudnn = Self { handle, relu };
-            // SAFETY: the handle is live, the stream is one of the same context.
-            unsafe { result::set_stream(handle, stream.cast()) }.map_err(|error| fault("take a stream", error))?;
+            // SAFETY: the handle is live, and the stream belongs to the same context.
+            unsafe { result::set_stream(handle, stream.cast()) }
+                .map_err(|error| call_error("set its stream", error))?;
             Ok(cudnn)
         }
 
-        /// Chooses the algorithms of `shape`; with the scratch memory that they need.
+        /// Chooses the algorithms for `shape`. Returns them with the scratch memory that they need, in bytes.
         pub(crate) fn prepare(
             &self,
             shape: &ConvShape,
             precision: Precision,
             gradients: Gradients,
         ) -> Result<(CudnnConvolution, usize)> {
-            let refused = |error| fault(&format!("plan {shape:?}"), error);
+            let failed = |error| call_error(&format!("prepare {shape:?}"), error);
             let ConvShape { images, height, width, inputs, outputs, kernel, .. } = *shape;
             let (out_height, out_width) = shape.output();
-            let x = TensorDescriptor::new(precision, [images, inputs, height, width]).map_err(refused)?;
-            let y = TensorDescriptor::new(precision, [images, outputs, out_height, out_width]).map_err(refused)?;
-            let bias = TensorDescriptor::new(precision, [1, outputs, 1, 1]).map_err(refused)?;
-            let weight = FilterDescriptor::new(precision, [outputs, inputs, kernel, kernel]).map_err(refused)?;
-            let asked = ConvolutionDescriptor::new(shape, math(precision)).map_err(refused)?;
-            let (handle, of_x, of_w, of_y, asked) = (self.handle, x.0, weight.0, y.0, asked.0);
+            let x = TensorDescriptor::new(precision, [images, inputs, height, width]).map_err(failed)?;
+            let y = TensorDescriptor::new(precision, [images, outputs, out_height, out_width]).map_err(failed)?;
+            let bias = TensorDescriptor::new(precision, [1, outputs, 1, 1]).map_err(failed)?;
+            let weight = FilterDescriptor::new(precision, [outputs, inputs, kernel, kernel]).map_err(failed)?;
+            let operation = ConvolutionDescriptor::new(shape, math_type(precision)).map_err(failed)?;
+            let (handle, x_shape, w_shape, y_shape, conv) = (self.handle, x.0, weight.0, y.0, operation.0);
             let ranked = ranking!(
                 result::get_convolution_forward_algorithm,
                 sys::cudnnConvolutionFwdAlgoPerf_t,
                 handle,
-                of_x,
-                of_w,
-                asked,
-                of_y
+                x_shape,
+                w_shape,
+                conv,
+                y_shape
             );
-            let forward = choose(shape, ranked.map_err(refused)?)?;
+            let forward = choose(shape, ranked.map_err(failed)?)?;
             let (mut input, mut filter) = (None, None);
             if gradients.input {
                 let ranked = ranking!(
                     result::get_convolution_backward_data_algorithm,
                     sys::cudnnConvolutionBwdDataAlgoPerf_t,
                     handle,
-                    of_w,
-                    of_y,
-                    asked,
-                    of_x
+                    w_shape,
+                    y_shape,
+                    conv,
+                    x_shape
                 );
-                input = Some(choose(shape, ranked.map_err(refused)?)?);
+                input = Some(choose(shape, ranked.map_err(failed)?)?);
             }
             if gradients.weight {
                 let ranked = ranking!(
                     result::get_convolution_backward_filter_algorithm,
                     sys::cudnnConvolutionBwdFilterAlgoPerf_t,
                     handle,
-                    of_x,
-                    of_y,
-                    asked,
-                    of_w
+                    x_shape,
+                    y_shape,
+                    conv,
+                    w_shape
                 );
-                filter = Some(choose(shape, ranked.map_err(refused)?)?);
+                filter = Some(choose(shape, ranked.map_err(failed)?)?);
             }
-            let of_input = input.as_ref().map_or(0, |input| input.scratch);
-            let of_filter = filter.as_ref().map_or(0, |filter| filter.scratch);
-            let scratch = forward.scratch.max(of_input).max(of_filter);
+            let input_scratch = input.as_ref().map_or(0, |input| input.scratch);
+            let filter_scratch = filter.as_ref().map_or(0, |filter| filter.scratch);
+            let scratch = forward.scratch.max(input_scratch).max(filter_scratch);
             Ok((CudnnConvolution { shape: *shape, x, y, bias, weight, forward, input, filter }, scratch))
         }
 
-        /// `y = convolution of x and w`.
-        pub(crate) fn forward(&self, by: &CudnnConvolution, scratch: Scratch, [x, w, y]: [Address; 3]) -> Result<()> {
+        /// Computes `y`, the convolution of `x` with the weight `w`.
+        pub(crate) fn forward(&self, conv: &CudnnConvolution, scratch: Scratch, [x, w, y]: [Address; 3]) -> Result<()> {
             let (one, zero) = (scalar(&1.0), scalar(&0.0));
             // SAFETY: the descriptors are live; the engine's caller vouches for the addresses.
             unsafe {
                 result::convolution_forward(
                     self.handle,
                     one,
-                    by.x.0,
+                    conv.x.0,
                     pointer(x),
-                    by.weight.0,
+                    conv.weight.0,
                     pointer(w),
-                    by.forward.operation.0,
-                    by.forward.algorithm,
+                    conv.forward.operation.0,
+                    conv.forward.algorithm,
                     pointer(scratch.address),
-                    by.forward.scratch_of(scratch),
+                    conv.forward.scratch_bytes(scratch),
                     zero,
-                    by.y.0,
+                    conv.y.0,
                     pointer(y),
                 )
             }
-            .map_err(|error| fault(&format!("convolve {:?}", by.shape), error))
+            .map_err(|error| call_error(&format!("convolve {:?}", conv.shape), error))
         }
 
-        /// `y = relu(convolution of x and w + bias + shortcut)`.
+        /// Computes `y = relu(convolution of x and weight + bias + shortcut)`.
         ///
         /// # Errors
-        /// [`Error::NoFusion`] where cuDNN has no such kernel for the shape.
+        /// [`Error::FusionUnsupported`] if cuDNN has no such kernel for the shape.
         pub(crate) fn forward_fused(
             &self,
-            by: &CudnnConvolution,
+            conv: &CudnnConvolution,
             scratch: Scratch,
             operands: FusedOperands,
         ) -> Result<()> {
             let FusedOperands { x, weight, bias, shortcut, y } = operands;
-            // cuDNN wants a tensor in any case; times zero it is not read, and the output is one of the right shape.
+            // cuDNN requires a shortcut tensor. With the factor zero it is not read, so the output serves as one.
             let (one, zero) = (scalar(&1.0), scalar(&0.0));
-            let (of_shortcut, shortcut) = if shortcut == NULL { (zero, y) } else { (one, shortcut) };
+            let (shortcut_factor, shortcut) = if shortcut == NULL { (zero, y) } else { (one, shortcut) };
             // SAFETY: as in `forward`.
-            let done = unsafe {
+            let result = unsafe {
                 result::convolution_bias_activation_forward(
                     self.handle,
                     one,
-                    by.x.0,
+                    conv.x.0,
                     pointer(x),
-                    by.weight.0,
+                    conv.weight.0,
                     pointer(weight),
-                    by.forward.operation.0,
-                    by.forward.algorithm,
+                    conv.forward.operation.0,
+                    conv.forward.algorithm,
                     pointer(scratch.address),
-                    by.forward.scratch_of(scratch),
-                    of_shortcut,
-                    by.y.0,
+                    conv.forward.scratch_bytes(scratch),
+                    shortcut_factor,
+                    conv.y.0,
                     pointer(shortcut),
-                    by.bias.0,
+                    conv.bias.0,
                     pointer(bias),
                     self.relu.0,
-                    by.y.0,
+                    conv.y.0,
                     pointer(y),
                 )
             };
-            done.map_err(|error| match is_refused(error.0) {
-                true => Error::NoFusion(format!("{:?}, {:?}", error.0, by.shape)),
-                false => fault(&format!("convolve {:?} with its epilogue", by.shape), error),
+            result.map_err(|error| match is_unsupported(error.0) {
+                true => Error::FusionUnsupported(format!("{:?}, {:?}", error.0, conv.shape)),
+                false => call_error(&format!("convolve {:?} with bias and ReLU", conv.shape), error),
             })
         }
 
-        /// `dx = gradient of the input`.
+        /// Computes `dx`, the gradient of the input.
         pub(crate) fn input_gradient(
             &self,
-            by: &CudnnConvolution,
+            conv: &CudnnConvolution,
             scratch: Scratch,
             [w, dy, dx]: [Address; 3],
         ) -> Result<()> {
             let (one, zero) = (scalar(&1.0), scalar(&0.0));
-            let chosen = by.input.as_ref().ok_or_else(|| by.nothing_chosen())?;
+            let chosen = conv.input.as_ref().ok_or_else(|| conv.not_prepared())?;
             // SAFETY: as in `forward`.
             unsafe {
                 result::convolution_backward_data(
                     self.handle,
                     one,
-                    by.weight.0,
+                    conv.weight.0,
                     pointer(w),
-                    by.y.0,
+                    conv.y.0,
                     pointer(dy),
                     chosen.operation.0,
                     chosen.algorithm,
                     pointer(scratch.address),
-                    chosen.scratch_of(scratch),
+                    chosen.scratch_bytes(scratch),
                     zero,
-                    by.x.0,
+                    conv.x.0,
                     pointer(dx),
                 )
             }
-            .map_err(|error| fault(&format!("differentiate the input of {:?}", by.shape), error))
+            .map_err(|error| call_error(&format!("compute the input gradient of {:?}", conv.shape), error))
         }
 
-        /// `dw = gradient of the weight`.
+        /// Computes `dw`, the gradient of the weight.
         pub(crate) fn weight_gradient(
             &self,
-            by: &CudnnConvolution,
+            conv: &CudnnConvolution,
             scratch: Scratch,
             [x, dy, dw]: [Address; 3],
         ) -> Result<()> {
             let (one, zero) = (scalar(&1.0), scalar(&0.0));
-            let chosen = by.filter.as_ref().ok_or_else(|| by.nothing_chosen())?;
+            let chosen = conv.filter.as_ref().ok_or_else(|| conv.not_prepared())?;
             // SAFETY: as in `forward`.
             unsafe {
                 result::convolution_backward_filter(
                     self.handle,
                     one,
-                    by.x.0,
+                    conv.x.0,
                     pointer(x),
-                    by.y.0,
+                    conv.y.0,
                     pointer(dy),
                     chosen.operation.0,
                     chosen.algorithm,
                     pointer(scratch.address),
-                    chosen.scratch_of(scratch),
+                    chosen.scratch_bytes(scratch),
                     zero,
-                    by.weight.0,
+                    conv.weight.0,
                     pointer(dw),
                 )
             }
-            .map_err(|error| fault(&format!("differentiate the weight of {:?}", by.shape), error))
+            .map_err(|error| call_error(&format!("compute the weight gradient of {:?}", conv.shape), error))
         }
     }
 
     impl Drop for Cudnn {
         fn drop(&mut self) {
-            // SAFETY: the handle is live, and nobody has it any more. A failure leaves nothing to be done.
+            // SAFETY: the handle is live and not used again. An error is ignored, since drop cannot report it.
             let _ = unsafe { result::destroy_handle(self.handle) };
         }
     }
 }
 
 impl CudnnConvolution {
-    /// The error of a direction that has no algorithm.
-    fn nothing_chosen(&self) -> Error {
+    /// The error for a gradient that was not requested when the convolution was prepared.
+    fn not_prepared(&self) -> Error {
         Error::NoAlgorithm(format!("{:?}", self.shape))
     }
 }
 
-/// The best usable line of a ranking.
-fn choose<A>(shape: &ConvShape, ranking: Vec<Ranked<A>>) -> Result<Chosen<A>> {
+/// Returns the first usable algorithm of a ranking.
+fn choose<A>(shape: &ConvShape, ranking: Vec<RankedAlgorithm<A>>) -> Result<ChosenAlgorithm<A>> {
     let best = ranking
         .into_iter()
-        .find(|line| line.usable && line.scratch <= MAX_SCRATCH)
+        .find(|entry| entry.usable && entry.scratch <= MAX_SCRATCH)
         .ok_or_else(|| Error::NoAlgorithm(format!("{shape:?}")))?;
-    let operation =
-        ConvolutionDescriptor::new(shape, best.math).map_err(|error| fault(&format!("set up {shape:?}"), error))?;
-    Ok(Chosen { algorithm: best.algorithm, operation, scratch: best.scratch })
+    let operation = ConvolutionDescriptor::new(shape, best.math)
+        .map_err(|error| call_error(&format!("prepare {shape:?}"), error))?;
+    Ok(ChosenAlgorithm { algorithm: best.algorithm, operation, scratch: best.scratch })
 }
 
-/// Whether cuDNN refuses what it was asked, before doing anything: its codes 2000 to 2999 are all kinds of
-/// `CUDNN_STATUS_BAD_PARAM`, which some versions say of types that they do not combine, those up to 3999 all kinds of
-/// `CUDNN_STATUS_NOT_SUPPORTED`.
-fn is_refused(status: sys::cudnnStatus_t) -> bool {
+/// Whether the status means that cuDNN does not support the operation. Codes 3000 to 3999 are the subcodes of
+/// `CUDNN_STATUS_NOT_SUPPORTED`. Codes 2000 to 2999 are those of `CUDNN_STATUS_BAD_PARAM`, which some versions return
+/// for unsupported combinations of types.
+fn is_unsupported(status: sys::cudnnStatus_t) -> bool {
     (2000..4000).contains(&(status as u32))
 }
 
@@ -340,20 +347,21 @@ fn scalar(value: &f32) -> *const c_void {
     std::ptr::from_ref(value).cast()
 }
 
-/// An address as C knows it.
+/// An address as a C pointer.
 fn pointer(address: Address) -> *mut c_void {
     address as *mut c_void
 }
 
-fn fault(what: &str, error: CudnnError) -> Error {
+/// Converts an error of cuDNN. `action` completes "failed to".
+fn call_error(action: &str, error: CudnnError) -> Error {
     let mut message = format!("{:?}", error.0);
     if error.0 == sys::cudnnStatus_t::CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH {
-        // The loader looks for `libcudnn.so` first, and finds that of the system where a folder of Python's has only
-        // `libcudnn.so.9`.
+        // The loader looks for `libcudnn.so` first. If a Python package has only `libcudnn.so.9`, it finds the
+        // system's.
         message.push_str(
-            ": parts of two installations of cuDNN were found; take the folder of one out of LD_LIBRARY_PATH, or make a \
-             link libcudnn.so to its libcudnn.so.9 in a folder that stands before all others there",
+            ": parts of two cuDNN installations were loaded; remove one of their folders from LD_LIBRARY_PATH, or \
+             prepend a folder with a link libcudnn.so to the libcudnn.so.9 to use",
         );
     }
-    Error::Cudnn { what: what.to_owned(), message }
+    Error::Cudnn { action: action.to_owned(), message }
 }

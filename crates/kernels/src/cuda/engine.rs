@@ -1,7 +1,7 @@
-//! What the back end asks of a device: memory, kernels, convolutions.
+//! The interface between the back end and a device: memory, copies, kernels, convolutions and recordings.
 //!
-//! There are two of them: [`super::card::Card`], a CUDA card, and in the tests an emulation on the processor, so that the
-//! walk over the layers and every kernel's logic are held against references where there is no card.
+//! [`super::card::Card`] implements it with a CUDA card. Tests have an emulator on the processor as well, so that every
+//! kernel, and the pass over the layers, is compared with references on machines without a card.
 
 use std::ffi::c_void;
 use std::rc::Rc;
@@ -12,16 +12,16 @@ use crate::adam::AdamStep;
 use crate::precision::Precision;
 use crate::shape::{ConvShape, Gradients};
 
-/// A place in the device's memory.
+/// An address in device memory.
 pub type Address = u64;
 
-/// No memory: what kernels take for an optional tensor.
+/// The null pointer. Kernels take it for an optional tensor that is absent.
 pub const NULL: Address = 0;
 
-/// Threads of every block; `THREADS` in `element.cuh`.
+/// Threads per block of every kernel; `THREADS` in `element.cuh`.
 pub(crate) const THREADS: u32 = 256;
 
-/// One argument of a kernel, with its type in the kernel's signature.
+/// A kernel argument, with its type in the kernel's signature.
 #[derive(Clone, Copy, Debug)]
 pub enum Arg {
     /// A pointer.
@@ -37,8 +37,8 @@ pub enum Arg {
 }
 
 impl Arg {
-    /// Where the value stands, as the driver wants it.
-    pub(crate) fn address(&self) -> *mut c_void {
+    /// A pointer to the value, as `cuLaunchKernel` takes it.
+    pub(crate) fn as_ptr(&self) -> *mut c_void {
         match self {
             Self::Pointer(value) => std::ptr::from_ref(value).cast_mut().cast(),
             Self::Int(value) => std::ptr::from_ref(value).cast_mut().cast(),
@@ -49,12 +49,12 @@ impl Arg {
     }
 }
 
-/// Memory that convolutions use while they run.
+/// Device memory that convolutions use while they run. cuDNN calls it the workspace.
 #[derive(Clone, Copy, Debug)]
 pub struct Scratch {
-    /// Where it is.
+    /// Its first byte.
     pub address: Address,
-    /// How much there is.
+    /// Its size.
     pub bytes: usize,
 }
 
@@ -65,94 +65,107 @@ pub struct FusedOperands {
     pub x: Address,
     /// Weight.
     pub weight: Address,
-    /// Bias, `[outputs]` in the stored element.
+    /// Bias, `[outputs]` in the stored element type.
     pub bias: Address,
-    /// What is added before the ReLU, in the output's shape, or [`NULL`].
+    /// A tensor of the output's shape that is added before the ReLU, or [`NULL`].
     pub shortcut: Address,
     /// Output.
     pub y: Address,
 }
 
-/// A device. Work is done in the order in which it was asked for.
+/// A device with one queue. Calls enqueue work, which the device does in the order of the calls.
 ///
-/// Addresses are trusted: what a kernel or a convolution is given must be large enough for the shapes it is given. They
-/// must come from the callers that allocated the memory for these very shapes.
+/// Implementations do not check addresses. A caller must pass memory that it allocated for the shapes in the same call.
 pub trait Engine: Sized {
-    /// Device memory, given back when dropped.
+    /// Device memory, freed on drop.
     type Memory: std::fmt::Debug;
     /// A convolution prepared for one shape.
     type Convolution: std::fmt::Debug;
-    /// A copy from the device that has been asked for.
+    /// A copy from the device to the host that is in flight.
     type Readback: std::fmt::Debug;
-    /// Work that can be asked for as a whole.
+    /// A sequence of calls that can be replayed, such as a CUDA graph.
     type Recording: std::fmt::Debug;
 
     /// Allocates zeroed memory, aligned to 256 bytes.
     fn allocate(&self, bytes: usize) -> Result<Self::Memory>;
-    /// Where `memory` begins.
+    /// Returns the address of `memory`.
     fn address(&self, memory: &Self::Memory) -> Address;
-    /// Copies to the device; `from` may be reused on return.
+    /// Copies to the device. `from` may be reused on return.
     fn upload(&self, from: &[u8], to: Address) -> Result<()>;
     /// Waits for all work, then copies from the device.
     fn download(&self, from: Address, to: &mut [u8]) -> Result<()>;
     /// Waits for all work.
     fn wait(&self) -> Result<()>;
-    /// Copies a batch's parts to the device beside the work that is going on: after the last [`Engine::consumed`] of the
-    /// same slot, before all work that is asked for from now on. The parts may be reused on return.
-    fn stage(&self, slot: usize, parts: &[(&[u8], Address)]) -> Result<()>;
-    /// What was staged in `slot` has been read once all work asked for so far is done.
-    fn consumed(&self, slot: usize) -> Result<()>;
-    /// Makes room for `count` copies of up to `bytes` to the host, so that asking for them allocates nothing.
-    fn expect_readbacks(&self, count: usize, bytes: usize) -> Result<()>;
-    /// Asks for a copy of what stands at `from` once all work asked for so far is done.
-    fn read_later(&self, from: Address, bytes: usize) -> Result<Self::Readback>;
-    /// Waits for such a copy.
-    fn finish(&self, readback: Self::Readback) -> Result<Vec<u8>>;
+    /// Copies `parts` to the device through the staging buffer `slot`, in parallel with work that was enqueued earlier.
+    ///
+    /// The copy starts after the work before the last [`Engine::release_slot`] of the same slot. Work that is enqueued
+    /// later sees the copied bytes. The parts may be reused on return.
+    fn upload_async(&self, slot: usize, parts: &[(&[u8], Address)]) -> Result<()>;
+    /// Lets the next [`Engine::upload_async`] overwrite `slot` once all work enqueued so far is done.
+    fn release_slot(&self, slot: usize) -> Result<()>;
+    /// Allocates buffers for `count` readbacks of up to `bytes` each, so that starting them allocates nothing.
+    fn reserve_readbacks(&self, count: usize, bytes: usize) -> Result<()>;
+    /// Starts to copy `bytes` bytes at `from` to the host after all work enqueued so far.
+    fn start_readback(&self, from: Address, bytes: usize) -> Result<Self::Readback>;
+    /// Waits for a readback and returns its bytes.
+    fn finish_readback(&self, readback: Self::Readback) -> Result<Vec<u8>>;
     /// Starts a kernel with blocks of [`THREADS`].
     fn launch(&self, kernel: &'static str, grid: [u32; 2], args: &[Arg]) -> Result<()>;
 
-    /// Records the kernels and convolutions that `work` asks for, with their arguments, instead of doing them; nothing where
-    /// the device does not record. `work` must not ask for anything else.
-    fn record(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Self::Recording>>;
-    /// Asks for all that was recorded.
+    /// Records the kernels and convolutions that `enqueue` enqueues, with their arguments, instead of running them.
+    /// Returns `None` if the device does not record. `enqueue` must not make other calls.
+    fn record(&self, enqueue: &mut dyn FnMut() -> Result<()>) -> Result<Option<Self::Recording>>;
+    /// Enqueues everything in the recording.
     fn replay(&self, recording: &Self::Recording) -> Result<()>;
 
-    /// The convolutions that were prepared before.
+    /// The cache of [`Engine::cached_convolution`].
     fn convolutions(&self) -> &ConvolutionCache<Self::Convolution>;
-    /// Chooses algorithms for a shape and the gradients it is asked for; with what they need of scratch memory.
-    fn prepare(
+    /// Chooses algorithms for a shape and the given gradients. Returns them with the scratch memory that they need, in
+    /// bytes.
+    fn prepare_convolution(
         &self,
         shape: &ConvShape,
         precision: Precision,
         gradients: Gradients,
     ) -> Result<(Self::Convolution, usize)>;
-    /// As [`Engine::prepare`], once for each shape, precision and set of gradients.
-    fn convolution(
+    /// Calls [`Engine::prepare_convolution`] once for each combination of arguments, and returns the cached result from
+    /// then on.
+    fn cached_convolution(
         &self,
         shape: &ConvShape,
         precision: Precision,
         gradients: Gradients,
     ) -> Result<(Rc<Self::Convolution>, usize)> {
         let key = (*shape, precision, gradients);
-        self.convolutions().get_or_prepare(key, || self.prepare(shape, precision, gradients))
+        self.convolutions().get_or_prepare(key, || self.prepare_convolution(shape, precision, gradients))
     }
-    /// `output = convolution of input and weight`.
-    fn convolve(&self, by: &Self::Convolution, scratch: Scratch, x: Address, w: Address, y: Address) -> Result<()>;
-    /// `y = relu(convolution of input and weight + bias + shortcut)`; [`super::Error::NoFusion`] where the device cannot.
-    fn convolve_fused(&self, by: &Self::Convolution, scratch: Scratch, operands: FusedOperands) -> Result<()>;
-    /// `dx = gradient of the input`.
+    /// Computes `y`, the convolution of `x` with the weight `w`.
+    fn convolve(
+        &self,
+        convolution: &Self::Convolution,
+        scratch: Scratch,
+        x: Address,
+        w: Address,
+        y: Address,
+    ) -> Result<()>;
+    /// Computes `y = relu(convolution of x and weight + bias + shortcut)`.
+    ///
+    /// # Errors
+    /// [`super::Error::FusionUnsupported`] if the device cannot fuse these operations.
+    fn convolve_fused(&self, convolution: &Self::Convolution, scratch: Scratch, operands: FusedOperands) -> Result<()>;
+    /// Computes `dx`, the gradient of the input, from `dy`, that of the output.
     fn input_gradient(
         &self,
-        by: &Self::Convolution,
+        convolution: &Self::Convolution,
         scratch: Scratch,
         w: Address,
         dy: Address,
         dx: Address,
     ) -> Result<()>;
-    /// `dw = gradient of the weight`.
+    /// Computes `dw`, the gradient of the weight, from `dy`, that of the output.
     fn weight_gradient(
         &self,
-        by: &Self::Convolution,
+        convolution: &Self::Convolution,
         scratch: Scratch,
         x: Address,
         dy: Address,
@@ -160,10 +173,10 @@ pub trait Engine: Sized {
     ) -> Result<()>;
 }
 
-/// Reads `len` elements from the device, after all work asked for so far.
+/// Reads `len` elements from the device after all work enqueued so far.
 ///
 /// # Errors
-/// Those of the device.
+/// The device failed.
 pub fn download<T: bytemuck::Pod>(engine: &impl Engine, from: Address, len: usize) -> Result<Vec<T>> {
     let mut values = vec![T::zeroed(); len];
     engine.download(from, bytemuck::cast_slice_mut(&mut values))?;

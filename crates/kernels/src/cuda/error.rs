@@ -1,112 +1,115 @@
-//! What can go wrong on a card.
+//! The errors of the CUDA engine.
 
 use artifacts::progress;
 use cudarc::driver::DriverError;
 
 use super::capability::{Capability, OLDEST, OLDEST_WITH_BF16};
 
-/// Result with [`Error`].
+/// Result with the engine's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a card cannot be used, or what it refused.
+/// Why a card cannot be used, or a call that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The driver is not installed.
-    #[error("the CUDA driver's library (libcuda) is not on this machine")]
+    #[error("the CUDA driver (libcuda) is not installed")]
     NoDriver,
-    /// cuDNN is not installed.
-    #[error("cuDNN 9 (libcudnn) cannot be loaded: install it, or name its folder in LD_LIBRARY_PATH")]
+    /// cuDNN is not installed, or the loader does not find it.
+    #[error("failed to load cuDNN 9 (libcudnn): install it, or add its folder to LD_LIBRARY_PATH")]
     NoCudnn,
-    /// The driver is older than what the kernels are compiled with and its library is called by.
-    #[error("the CUDA driver is too old: 580 or later (CUDA 13.0) is needed, and this one is of CUDA {major}.{minor}")]
-    OldDriver {
-        /// Major version of CUDA that the driver is for.
+    /// The driver is older than the bindings.
+    #[error(
+        "the CUDA driver is too old: it supports CUDA {major}.{minor}, but version 580 or later (CUDA 13.0) is required"
+    )]
+    DriverTooOld {
+        /// Major version of CUDA that the driver supports.
         major: i32,
         /// Minor version.
         minor: i32,
     },
-    /// cuDNN is of another generation.
-    #[error("cuDNN 9 or later is needed, and the libcudnn that was found is {0}")]
-    OldCudnn(String),
-    /// There are no kernels for the card.
-    #[error("{card} has compute capability {}, and {} or later is needed", shown(.capability), shown(&OLDEST))]
-    OldCard {
-        /// Its name.
+    /// cuDNN is older than version 9.
+    #[error("the installed cuDNN is too old: it has version {0}, but cuDNN 9 or later is required")]
+    CudnnTooOld(String),
+    /// The kernels are not compiled for a card this old.
+    #[error("{card} is too old: it has compute capability {}, but {} or later is required",
+        dotted(.capability), dotted(&OLDEST))]
+    CardTooOld {
+        /// Name of the card.
         card: String,
         /// Its compute capability.
         capability: Capability,
     },
-    /// The card does not multiply bf16.
+    /// The card has no bf16 tensor cores.
     #[error(
-        "{card} does not multiply bf16: that takes compute capability {}, and it has {}; set train.precision (or \
+        "{card} does not support bf16: it has compute capability {}, but bf16 requires {}; set train.precision (or \
          evaluate.precision) to f32 or auto",
-        shown(&OLDEST_WITH_BF16), shown(.capability)
+        dotted(.capability), dotted(&OLDEST_WITH_BF16)
     )]
-    NoBf16 {
-        /// Its name.
+    Bf16Unsupported {
+        /// Name of the card.
         card: String,
         /// Its compute capability.
         capability: Capability,
     },
-    /// The card's memory is full.
+    /// The card has too little free memory.
     #[error(
-        "the card has no room for {} more{}: a smaller train.batch (or evaluate.batch) takes less",
-        progress::bytes(*bytes as u64), left(*.free)
+        "failed to allocate {} on the card{}: reduce train.batch (or evaluate.batch)",
+        progress::bytes(*bytes as u64), format_free(*.free)
     )]
-    NoRoom {
-        /// Bytes asked for.
+    OutOfMemory {
+        /// Bytes requested.
         bytes: usize,
-        /// Bytes that are free, where the driver says it.
+        /// Free bytes, if the driver reports them.
         free: Option<usize>,
     },
     /// There is no card of that index.
-    #[error("there is no card {index}: the machine has {count}")]
+    #[error("there is no card {index}: the machine has {count}, numbered from 0")]
     NoCard {
-        /// The index asked for.
+        /// The index requested.
         index: usize,
-        /// Cards of the machine.
+        /// Number of cards in the machine.
         count: usize,
     },
-    /// The driver refused a call.
-    #[error("the CUDA driver failed to {what}: {message}")]
+    /// A call of the driver failed.
+    #[error("the CUDA driver failed to {action}: {message}")]
     Driver {
-        /// What was attempted.
-        what: String,
-        /// The driver's name for the reason.
+        /// The attempted action.
+        action: String,
+        /// The driver's description of the error.
         message: String,
     },
-    /// cuDNN refused a call.
-    #[error("cuDNN failed to {what}: {message}")]
+    /// A call of cuDNN failed.
+    #[error("cuDNN failed to {action}: {message}")]
     Cudnn {
-        /// What was attempted, with the shape.
-        what: String,
-        /// cuDNN's name for the reason.
+        /// The attempted action, with the shape.
+        action: String,
+        /// cuDNN's name of the error.
         message: String,
     },
     /// cuDNN has no deterministic algorithm for a convolution.
     #[error("cuDNN has no deterministic algorithm for {0}")]
     NoAlgorithm(String),
-    /// cuDNN refused a convolution with bias, shortcut and ReLU.
-    #[error("cuDNN refuses convolutions with bias, shortcut and ReLU ({0})")]
-    NoFusion(String),
-    /// A kernel is not among those that were compiled.
+    /// cuDNN does not support a convolution with bias, shortcut and ReLU.
+    #[error("cuDNN does not support a convolution with bias, shortcut and ReLU ({0})")]
+    FusionUnsupported(String),
+    /// A kernel was not compiled into the program.
     #[error("there is no kernel `{0}`")]
-    NoKernel(String),
+    UnknownKernel(String),
 }
 
-fn shown((major, minor): &Capability) -> String {
+fn dotted((major, minor): &Capability) -> String {
     format!("{major}.{minor}")
 }
 
-fn left(free: Option<usize>) -> String {
-    free.map_or_else(String::new, |free| format!(", {} are free", progress::bytes(free as u64)))
+fn format_free(free: Option<usize>) -> String {
+    free.map_or_else(String::new, |free| format!(", which has {} free", progress::bytes(free as u64)))
 }
 
-/// Turns the driver's error into this crate's, with what was attempted.
-pub(crate) fn driver(what: &str) -> impl Fn(DriverError) -> Error + '_ {
+/// Returns a function that converts the driver's error into [`Error::Driver`]. `action` completes "failed to".
+pub(crate) fn driver(action: &str) -> impl Fn(DriverError) -> Error + '_ {
     move |error| {
         let text = error.error_string().map(|text| text.to_string_lossy().into_owned());
-        Error::Driver { what: what.to_owned(), message: text.unwrap_or_else(|_| format!("{:?}", error.0)) }
+        Error::Driver { action: action.to_owned(), message: text.unwrap_or_else(|_| format!("{:?}", error.0)) }
     }
 }
 
@@ -115,12 +118,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_that_runs_out_is_told_with_what_to_do() {
-        let error = Error::NoRoom { bytes: 3_700_000_000, free: Some(52_000_000) }.to_string();
+    fn out_of_memory_suggests_a_smaller_batch() {
+        let error = Error::OutOfMemory { bytes: 3_700_000_000, free: Some(52_000_000) }.to_string();
         assert_eq!(
             error,
-            "the card has no room for 3.7 GB more, 52 MB are free: a smaller train.batch (or evaluate.batch) takes less"
+            "failed to allocate 3.7 GB on the card, which has 52 MB free: reduce train.batch (or evaluate.batch)"
         );
-        assert!(Error::NoRoom { bytes: 7, free: None }.to_string().starts_with("the card has no room for 7 B more: "));
+        assert!(
+            Error::OutOfMemory { bytes: 7, free: None }.to_string().starts_with("failed to allocate 7 B on the card: ")
+        );
     }
 }

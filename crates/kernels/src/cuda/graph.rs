@@ -1,4 +1,4 @@
-//! CUDA graphs: work that was asked for on a stream, kept to be started as a whole.
+//! CUDA graphs: work that was captured on a stream and is launched with one call.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -8,19 +8,19 @@ use cudarc::driver::{CudaGraph, CudaStream, DriverError};
 
 use super::error::{Error, Result, driver};
 
-/// The environment variable that says whether CUDA graphs are used: `on` or `off`.
+/// The environment variable that enables CUDA graphs: `on` or `off`.
 ///
-/// Off unless it is set, because no card has run them yet; docs/cuda.md says what is to be seen first.
-const SWITCH: &str = "CANDLING_CUDA_GRAPHS";
+/// The default is `off`, because graphs have not been tested on a card; docs/cuda.md lists the tests.
+const VARIABLE: &str = "CANDLING_CUDA_GRAPHS";
 
-/// Whether graphs are used on a card, and how often they were.
+/// Whether a card uses graphs, and how many it has launched.
 #[derive(Debug)]
 pub struct Graphs {
-    on: Cell<bool>,
-    started: Cell<usize>,
+    enabled: Cell<bool>,
+    launches: Cell<usize>,
 }
 
-/// Recorded work.
+/// A graph of recorded work.
 pub struct Graph(CudaGraph);
 
 impl std::fmt::Debug for Graph {
@@ -30,102 +30,105 @@ impl std::fmt::Debug for Graph {
 }
 
 impl Graphs {
-    /// As the environment says.
+    /// Reads the environment variable `CANDLING_CUDA_GRAPHS`.
     pub(crate) fn from_environment() -> Self {
-        let on = match std::env::var(SWITCH).as_deref() {
+        let enabled = match std::env::var(VARIABLE).as_deref() {
             Ok("on") => true,
             Ok("off" | "") | Err(_) => false,
             Ok(other) => {
-                artifacts::progress::line(&format!("{SWITCH} is `{other}`, and must be `on` or `off`: taken as `off`"));
+                artifacts::progress::line(&format!(
+                    "{VARIABLE} must be `on` or `off`, but is `{other}`; CUDA graphs are off"
+                ));
                 false
             }
         };
-        Self { on: Cell::new(on), started: Cell::new(0) }
+        Self { enabled: Cell::new(enabled), launches: Cell::new(0) }
     }
 
-    /// From now on used or not.
+    /// Enables or disables recording.
     #[cfg(feature = "emulation")]
-    pub fn turn(&self, on: bool) {
-        self.on.set(on);
+    pub fn set_enabled(&self, enabled: bool) {
+        self.enabled.set(enabled);
     }
 
-    /// Whether they are used: after a failure they are not.
-    #[cfg(feature = "emulation")]
-    #[must_use]
-    pub fn are_on(&self) -> bool {
-        self.on.get()
-    }
-
-    /// How many graphs have been started.
+    /// Whether recording is enabled. A failure disables it.
     #[cfg(feature = "emulation")]
     #[must_use]
-    pub fn started(&self) -> usize {
-        self.started.get()
+    pub fn is_enabled(&self) -> bool {
+        self.enabled.get()
     }
 
-    /// What `work` asks for on `stream`, instead of doing it; nothing where graphs are off.
+    /// The number of graph launches so far.
+    #[cfg(feature = "emulation")]
+    #[must_use]
+    pub fn launches(&self) -> usize {
+        self.launches.get()
+    }
+
+    /// Captures the work that `enqueue` enqueues on `stream`, without running it. Returns `None` if graphs are
+    /// disabled.
     ///
     /// # Errors
-    /// `work` failed, asks for what cannot be recorded, or what is not the same each time. Nothing has been done then, and
-    /// graphs are off from now on, so that one failure is not complained of for every walk and shape.
+    /// `enqueue` failed, the driver cannot capture the work, or a replay could have other results. The work has not run
+    /// then. Graphs are disabled from then on, so that the failure is not reported for every pass and shape.
     pub(crate) fn record(
         &self,
         stream: &Arc<CudaStream>,
-        work: &mut dyn FnMut() -> Result<()>,
+        enqueue: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Option<Graph>> {
-        if !self.on.replace(false) {
+        if !self.enabled.replace(false) {
             return Ok(None);
         }
-        let refused = driver("record a CUDA graph");
-        // Memory that a library allocates and frees meanwhile would leave its address in the graph. This mode makes that an
-        // error; what libraries keep they have allocated the first time.
+        let failed = driver("record a CUDA graph");
+        // If a library allocated memory during the capture and freed it later, the graph would contain a stale address.
+        // This mode turns such an allocation into an error. Libraries have allocated what they keep in the first run.
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-        stream.begin_capture(mode).map_err(&refused)?;
-        let asked = work();
-        // In any case, for only then the stream does its work again.
-        let graph = stream.end_capture(CUgraphInstantiate_flags(0)).map_err(&refused);
-        asked?;
+        stream.begin_capture(mode).map_err(&failed)?;
+        let enqueued = enqueue();
+        // Ends the capture even after an error, because the stream runs nothing before.
+        let graph = stream.end_capture(CUgraphInstantiate_flags(0)).map_err(&failed);
+        enqueued?;
         let Some(graph) = graph? else { return Ok(None) };
-        for kind in kinds(&graph).map_err(&refused)? {
-            if !is_the_same_each_time(kind) {
+        for kind in node_types(&graph).map_err(&failed)? {
+            if !is_replayable(kind) {
                 return Err(Error::Driver {
-                    what: "record a CUDA graph".to_owned(),
-                    message: format!("it would hold a node of the kind {kind:?}"),
+                    action: "record a CUDA graph".to_owned(),
+                    message: format!("it contains a node of type {kind:?}"),
                 });
             }
         }
-        // Whatever the card has to make room for fails here, and not in a step.
-        graph.upload().map_err(&refused)?;
-        self.on.set(true);
+        // Allocates the graph's memory on the card, so that a lack of memory shows here and not in a training step.
+        graph.upload().map_err(&failed)?;
+        self.enabled.set(true);
         Ok(Some(Graph(graph)))
     }
 
-    /// Starts what was recorded.
-    pub(crate) fn start(&self, Graph(graph): &Graph) -> Result<()> {
-        self.started.set(self.started.get() + 1);
-        graph.launch().map_err(driver("start a CUDA graph"))
+    /// Enqueues the recorded work.
+    pub(crate) fn launch(&self, Graph(graph): &Graph) -> Result<()> {
+        self.launches.set(self.launches.get() + 1);
+        graph.launch().map_err(driver("launch a CUDA graph"))
     }
 }
 
-/// Kernels and fills have all they need in the graph. A copy may read host memory again that is another's by then, and
-/// memory that is allocated within a graph must be freed within it.
-fn is_the_same_each_time(kind: CUgraphNodeType) -> bool {
+/// Whether every replay of the node does the same. A copy could read host memory that has been reused since. An
+/// allocation would have to be freed within the graph.
+fn is_replayable(kind: CUgraphNodeType) -> bool {
     use CUgraphNodeType::{CU_GRAPH_NODE_TYPE_EMPTY, CU_GRAPH_NODE_TYPE_KERNEL, CU_GRAPH_NODE_TYPE_MEMSET};
     matches!(kind, CU_GRAPH_NODE_TYPE_KERNEL | CU_GRAPH_NODE_TYPE_MEMSET | CU_GRAPH_NODE_TYPE_EMPTY)
 }
 
-/// The kinds of all nodes.
-#[expect(unsafe_code, reason = "the driver is C")]
-fn kinds(graph: &CudaGraph) -> std::result::Result<Vec<CUgraphNodeType>, DriverError> {
+/// Returns the types of all nodes.
+#[expect(unsafe_code, reason = "the driver is a C library")]
+fn node_types(graph: &CudaGraph) -> std::result::Result<Vec<CUgraphNodeType>, DriverError> {
     let mut count = 0;
-    // SAFETY: the graph is live; without a list the driver says how many nodes there are.
+    // SAFETY: the graph is live. With a null list, the driver only writes the number of nodes.
     unsafe { sys::cuGraphGetNodes(graph.cu_graph(), std::ptr::null_mut(), &mut count) }.result()?;
     let mut nodes = vec![std::ptr::null_mut(); count];
-    // SAFETY: there is room for `count` of them.
+    // SAFETY: the graph is live, and `nodes` has room for `count` nodes.
     unsafe { sys::cuGraphGetNodes(graph.cu_graph(), nodes.as_mut_ptr(), &mut count) }.result()?;
     let kind = |&node: &sys::CUgraphNode| {
         let mut kind = CUgraphNodeType::CU_GRAPH_NODE_TYPE_EMPTY;
-        // SAFETY: the node is one of a live graph.
+        // SAFETY: the node belongs to a live graph.
         unsafe { sys::cuGraphNodeGetType(node, &mut kind) }.result()?;
         Ok(kind)
     };

@@ -1,14 +1,16 @@
-//! The kernels of `kernels/*.cu` as functions: arguments and their order stand here and nowhere else.
+//! A function for each kernel in `cuda/*.cu`. Each lists the kernel's arguments in the order of its signature.
+//!
+//! Shapes are in brackets. Activations and their gradients have the element type of the shape; other tensors are f32.
 
 use super::engine::{Address, Arg, Engine, NULL, THREADS};
 use super::error::Result;
-use super::shapes::{CHANNEL_MULTIPLE, CHANNELS_PER_BLOCK, HeadShape, Images, Matrix, Units, int};
+use super::shapes::{CHANNEL_MULTIPLE, CHANNELS_PER_BLOCK, HeadShape, ImageShape, MatrixShape, RowChunks, int};
 use crate::adam::AdamStep;
 use crate::precision::Precision;
 
-/// The trainable and running values of a batch norm on the device, each `[channels]` in f32.
+/// The parameters and running statistics of a batch norm on the device, each `[channels]` in f32.
 #[derive(Clone, Copy, Debug)]
-pub struct NormValues {
+pub struct NormTensors {
     /// Scale.
     pub weight: Address,
     /// Shift.
@@ -19,41 +21,42 @@ pub struct NormValues {
     pub variance: Address,
 }
 
-/// What is added before the ReLU at the end of a residual block.
+/// The tensor that is added before the ReLU at the end of a residual block.
 #[derive(Clone, Copy, Debug)]
 pub enum Shortcut {
-    /// Nothing: the layer is not the block's last.
+    /// No tensor, because the layer is not the block's last.
     None,
     /// The block's input.
     Identity(Address),
-    /// The batch norm, by its coefficients, of the projected input.
+    /// The batch norm of the projected input: the projection's output and the norm's coefficients.
     Projection(Address, Address),
 }
 
-/// The inputs of [`join_backward`].
+/// The inputs of [`residual_join_backward`].
 #[derive(Clone, Copy, Debug)]
-pub struct Join {
-    /// Gradient of the block's output, or the first part of it.
+pub struct ResidualJoin {
+    /// The gradient of the block's output, or its first summand.
     pub a: Address,
-    /// The second part, or [`NULL`].
+    /// The second summand, or [`NULL`].
     pub b: Address,
     /// The block's output.
     pub y: Address,
-    /// The last convolution's output and its norm's coefficients.
+    /// The output of the block's last convolution, and the coefficients of its norm.
     pub main: (Address, Address),
-    /// The projection's, or [`NULL`] twice.
+    /// The same of the projection, or [`NULL`] twice.
     pub projection: (Address, Address),
 }
 
-/// Chooses the kernel for the stored element.
-fn pick(precision: Precision, f32: &'static str, bf16: &'static str) -> &'static str {
+/// Selects the kernel for the element type.
+fn select(precision: Precision, f32: &'static str, bf16: &'static str) -> &'static str {
     match precision {
         Precision::F32 | Precision::Tf32 => f32,
         Precision::Bf16 => bf16,
     }
 }
 
-fn blocks(threads: usize) -> [u32; 2] {
+/// A grid with at least `threads` threads.
+fn grid_of(threads: usize) -> [u32; 2] {
     [threads.div_ceil(THREADS as usize) as u32, 1]
 }
 
@@ -61,66 +64,70 @@ fn pointers<const N: usize>(addresses: [Address; N]) -> [Arg; N] {
     addresses.map(Arg::Pointer)
 }
 
-/// Launches with the arguments of all lists, one after the other.
+/// Launches a kernel with the concatenated argument lists.
 fn launch(engine: &impl Engine, kernel: &'static str, grid: [u32; 2], args: &[&[Arg]]) -> Result<()> {
     engine.launch(kernel, grid, &args.concat())
 }
 
-/// Bytes `[images, height, width, 3]` to the network's input `[images, height, width, 4]`. `table` is `[3, 256]`;
-/// `flips`, a byte for each image, may be [`NULL`].
+/// Converts bytes `[images, height, width, 3]` to the network's input `[images, height, width, 4]`. `table` is f32
+/// `[3, 256]` with the value of each byte. Image `i` is mirrored if `flips[i]`, a byte, is not zero; `flips` may be
+/// [`NULL`].
 pub fn normalise_pixels(
     engine: &impl Engine,
-    shape: &Images,
+    shape: &ImageShape,
     pixels: Address,
     table: Address,
     flips: Address,
     to: Address,
 ) -> Result<()> {
-    let kernel = pick(shape.precision, "normalise_pixels_f32", "normalise_pixels_bf16");
-    let grid = blocks(shape.images * shape.positions());
+    let kernel = select(shape.precision, "normalise_pixels_f32", "normalise_pixels_bf16");
+    let grid = grid_of(shape.images * shape.positions());
     let sizes = [shape.images, shape.height, shape.width].map(int);
     launch(engine, kernel, grid, &[&pointers([pixels, table, flips, to]), &sizes])
 }
 
-/// Units' sums of `z`, `[units, SUMS, channels]`, for [`norm_of_batch`].
-pub fn norm_statistics(engine: &impl Engine, shape: &Matrix, z: Address, sums: Address) -> Result<()> {
-    let kernel = pick(shape.precision, "norm_statistics_f32", "norm_statistics_bf16");
-    let per_unit = [Arg::Long(shape.units().rows as i64)];
-    launch(engine, kernel, shape.reduction_grid(), &[&pointers([z, sums]), &shape.rows_and_channels(), &per_unit])
+/// Computes the partial sums of `z` for [`norm_batch_coefficients`], f32 `[row chunks, PARTIAL_SUMS, channels]`.
+pub fn norm_statistics(engine: &impl Engine, shape: &MatrixShape, z: Address, sums: Address) -> Result<()> {
+    let kernel = select(shape.precision, "norm_statistics_f32", "norm_statistics_bf16");
+    let rows_per_chunk = [Arg::Long(shape.row_chunks().rows as i64)];
+    launch(engine, kernel, shape.reduction_grid(), &[&pointers([z, sums]), &shape.args(), &rows_per_chunk])
 }
 
-/// Coefficients from the units' sums; the running statistics move on by `momentum`.
-pub fn norm_of_batch(
+/// Computes a norm's coefficients, f32 `[NORM_COEFFICIENTS, channels]`, from partial sums. Updates the running
+/// statistics with weight `momentum`.
+pub fn norm_batch_coefficients(
     engine: &impl Engine,
-    shape: &Matrix,
+    shape: &MatrixShape,
     sums: Address,
-    values: &NormValues,
+    values: &NormTensors,
     coefficients: Address,
     [epsilon, momentum]: [f64; 2],
 ) -> Result<()> {
-    let Units { count, rows } = shape.units();
-    let NormValues { weight, bias, mean, variance } = *values;
+    let RowChunks { count, rows } = shape.row_chunks();
+    let NormTensors { weight, bias, mean, variance } = *values;
     let addresses = pointers([sums, weight, bias, coefficients, mean, variance]);
-    let units = [int(count), Arg::Long(rows as i64), Arg::Double(epsilon), Arg::Double(momentum)];
+    let chunks_and_constants = [int(count), Arg::Long(rows as i64), Arg::Double(epsilon), Arg::Double(momentum)];
     let grid = [shape.channels.div_ceil(CHANNELS_PER_BLOCK) as u32, 1];
-    launch(engine, "norm_of_batch", grid, &[&addresses, &shape.rows_and_channels(), &units])
+    launch(engine, "norm_batch_coefficients", grid, &[&addresses, &shape.args(), &chunks_and_constants])
 }
 
-/// Coefficients from the running statistics.
-pub fn norm_of_running(
+/// Computes a norm's coefficients from its running statistics.
+pub fn norm_running_coefficients(
     engine: &impl Engine,
     channels: usize,
-    values: &NormValues,
+    values: &NormTensors,
     coefficients: Address,
     epsilon: f64,
 ) -> Result<()> {
-    let NormValues { weight, bias, mean, variance } = *values;
+    let NormTensors { weight, bias, mean, variance } = *values;
     let addresses = pointers([weight, bias, mean, variance, coefficients]);
-    launch(engine, "norm_of_running", blocks(channels), &[&addresses, &[int(channels), Arg::Double(epsilon)]])
+    let args = [int(channels), Arg::Double(epsilon)];
+    launch(engine, "norm_running_coefficients", grid_of(channels), &[&addresses, &args])
 }
 
-/// Weights `[outputs, len]` with their norm folded into them, and the bias that it leaves, from f32 masters and the
-/// coefficients of the norm; those of a projection, whose shift the bias takes along, may be [`NULL`].
+/// Folds a norm into the f32 weights `[outputs, len]` of the convolution before it. Writes the folded weights and the
+/// bias `[outputs]`. `projection` holds the coefficients of a projection's norm, whose shift is added to the bias, or
+/// is [`NULL`].
 pub fn fold_norm(
     engine: &impl Engine,
     precision: Precision,
@@ -128,84 +135,94 @@ pub fn fold_norm(
     [folded, bias]: [Address; 2],
     [outputs, len]: [usize; 2],
 ) -> Result<()> {
-    let kernel = pick(precision, "fold_norm_f32", "fold_norm_bf16");
+    let kernel = select(precision, "fold_norm_f32", "fold_norm_bf16");
     let addresses = pointers([weights, coefficients, projection, folded, bias]);
-    launch(engine, kernel, blocks(outputs * len * precision.bytes() / 16), &[&addresses, &[int(outputs), int(len)]])
+    launch(engine, kernel, grid_of(outputs * len * precision.bytes() / 16), &[&addresses, &[int(outputs), int(len)]])
 }
 
-/// `y = relu(norm(z) + shortcut)`.
+/// Computes `y = relu(norm(z) + shortcut)`.
 pub fn norm_apply(
     engine: &impl Engine,
-    shape: &Matrix,
+    shape: &MatrixShape,
     z: Address,
     coefficients: Address,
     shortcut: Shortcut,
     y: Address,
 ) -> Result<()> {
-    let ([f32, bf16], x, of_x) = match shortcut {
+    let ([f32, bf16], x, x_coefficients) = match shortcut {
         Shortcut::None => (["norm_apply_f32", "norm_apply_bf16"], NULL, NULL),
         Shortcut::Identity(x) => (["norm_apply_identity_f32", "norm_apply_identity_bf16"], x, NULL),
-        Shortcut::Projection(x, of_x) => (["norm_apply_projection_f32", "norm_apply_projection_bf16"], x, of_x),
+        Shortcut::Projection(x, x_coefficients) => {
+            (["norm_apply_projection_f32", "norm_apply_projection_bf16"], x, x_coefficients)
+        }
     };
-    let kernel = pick(shape.precision, f32, bf16);
-    let addresses = pointers([z, coefficients, x, of_x, y]);
-    launch(engine, kernel, shape.elementwise_grid(), &[&addresses, &shape.rows_and_channels()])
+    let kernel = select(shape.precision, f32, bf16);
+    let addresses = pointers([z, coefficients, x, x_coefficients, y]);
+    launch(engine, kernel, shape.elementwise_grid(), &[&addresses, &shape.args()])
 }
 
-/// Units' sums for the gradient of a norm that a ReLU follows; `g` is the gradient behind the ReLU.
+/// Computes the partial sums for the gradient of a norm with a ReLU after it. `g` is the gradient of the ReLU's output.
 pub fn norm_backward_sums(
     engine: &impl Engine,
-    shape: &Matrix,
+    shape: &MatrixShape,
     g: Address,
     z: Address,
     coefficients: Address,
     sums: Address,
 ) -> Result<()> {
-    let kernel = pick(shape.precision, "norm_backward_sums_f32", "norm_backward_sums_bf16");
-    let per_unit = [Arg::Long(shape.units().rows as i64)];
+    let kernel = select(shape.precision, "norm_backward_sums_f32", "norm_backward_sums_bf16");
+    let rows_per_chunk = [Arg::Long(shape.row_chunks().rows as i64)];
     let addresses = pointers([g, z, coefficients, sums]);
-    launch(engine, kernel, shape.reduction_grid(), &[&addresses, &shape.rows_and_channels(), &per_unit])
+    launch(engine, kernel, shape.reduction_grid(), &[&addresses, &shape.args(), &rows_per_chunk])
 }
 
-/// `g = (a + b)` masked by the block's output, and the units' sums of the norms that end in it.
-pub fn join_backward(engine: &impl Engine, shape: &Matrix, join: &Join, g: Address, sums: Address) -> Result<()> {
-    let Join { a, b, y, main, projection } = *join;
+/// Computes `g`, the gradient of the input of the ReLU at the end of a block, from that of its output, `a + b`. Also
+/// computes the partial sums for the gradients of the norms before it.
+pub fn residual_join_backward(
+    engine: &impl Engine,
+    shape: &MatrixShape,
+    join: &ResidualJoin,
+    g: Address,
+    sums: Address,
+) -> Result<()> {
+    let ResidualJoin { a, b, y, main, projection } = *join;
     let kernel = if projection.0 == NULL {
-        pick(shape.precision, "join_backward_f32", "join_backward_bf16")
+        select(shape.precision, "residual_join_backward_f32", "residual_join_backward_bf16")
     } else {
-        pick(shape.precision, "join_backward_projection_f32", "join_backward_projection_bf16")
+        select(shape.precision, "residual_join_backward_projection_f32", "residual_join_backward_projection_bf16")
     };
     let addresses = pointers([a, b, y, main.0, main.1, projection.0, projection.1, g, sums]);
-    let per_unit = [Arg::Long(shape.units().rows as i64)];
-    launch(engine, kernel, shape.reduction_grid(), &[&addresses, &shape.rows_and_channels(), &per_unit])
+    let rows_per_chunk = [Arg::Long(shape.row_chunks().rows as i64)];
+    launch(engine, kernel, shape.reduction_grid(), &[&addresses, &shape.args(), &rows_per_chunk])
 }
 
-/// Coefficients of a norm's gradient, and the gradients of its weight and bias, from the units' sums; `kind` is 1 for the
-/// main path and 2 for the projection.
-pub fn norm_differentiate(
+/// Computes the coefficients of a norm's gradient, and the gradients of its weight and bias, from partial sums. `kind`
+/// is 1 for the main path and 2 for the projection.
+pub fn norm_backward_coefficients(
     engine: &impl Engine,
-    shape: &Matrix,
+    shape: &MatrixShape,
     sums: Address,
     kind: usize,
     coefficients: Address,
     [weight_gradient, bias_gradient]: [Address; 2],
 ) -> Result<()> {
     let addresses = pointers([sums, coefficients, weight_gradient, bias_gradient]);
-    let units = [shape.units().count, kind].map(int);
+    let sizes = [shape.row_chunks().count, kind].map(int);
     let grid = [shape.channels.div_ceil(CHANNELS_PER_BLOCK) as u32, 1];
-    launch(engine, "norm_differentiate", grid, &[&addresses, &shape.rows_and_channels(), &units])
+    launch(engine, "norm_backward_coefficients", grid, &[&addresses, &shape.args(), &sizes])
 }
 
-/// Coefficients of a norm's gradient where its statistics are the running ones.
-pub fn norm_differentiate_running(engine: &impl Engine, channels: usize, coefficients: Address) -> Result<()> {
+/// Computes the coefficients of a norm's gradient with running statistics.
+pub fn norm_backward_running_coefficients(engine: &impl Engine, channels: usize, coefficients: Address) -> Result<()> {
     let args = [Arg::Pointer(coefficients), int(channels)];
-    launch(engine, "norm_differentiate_running", blocks(channels), &[&args])
+    launch(engine, "norm_backward_running_coefficients", grid_of(channels), &[&args])
 }
 
-/// The gradient of `z`; `masked` where `g` has yet to go through the ReLU. `dz` may be `g`.
+/// Computes the gradient of `z`. If `masked`, `g` is the gradient of the ReLU's output, or else that of its input. `dz`
+/// may be `g`.
 pub fn norm_backward_apply(
     engine: &impl Engine,
-    shape: &Matrix,
+    shape: &MatrixShape,
     g: Address,
     z: Address,
     coefficients: Address,
@@ -213,62 +230,63 @@ pub fn norm_backward_apply(
     dz: Address,
 ) -> Result<()> {
     let kernel = if masked {
-        pick(shape.precision, "norm_backward_apply_masked_f32", "norm_backward_apply_masked_bf16")
+        select(shape.precision, "norm_backward_apply_masked_f32", "norm_backward_apply_masked_bf16")
     } else {
-        pick(shape.precision, "norm_backward_apply_f32", "norm_backward_apply_bf16")
+        select(shape.precision, "norm_backward_apply_f32", "norm_backward_apply_bf16")
     };
     let addresses = pointers([g, z, coefficients, dz]);
-    launch(engine, kernel, shape.elementwise_grid(), &[&addresses, &shape.rows_and_channels()])
+    launch(engine, kernel, shape.elementwise_grid(), &[&addresses, &shape.args()])
 }
 
-/// Maximum over 3x3 windows of `relu(norm(z))`, and which element won.
+/// Computes the max pooling of `relu(norm(z))` over 3x3 windows. `argmax` receives a byte per output: the index of the
+/// maximum in its window.
 pub fn max_pool(
     engine: &impl Engine,
-    shape: &Images,
+    shape: &ImageShape,
     z: Address,
     coefficients: Address,
     pooled: Address,
-    winners: Address,
+    argmax: Address,
 ) -> Result<()> {
-    let kernel = pick(shape.precision, "max_pool_f32", "max_pool_bf16");
+    let kernel = select(shape.precision, "max_pool_f32", "max_pool_bf16");
     let to = shape.pooled();
-    let grid = blocks(to.images * to.positions() * to.packs());
-    launch(engine, kernel, grid, &[&pointers([z, coefficients, pooled, winners]), &shape.args()])
+    let grid = grid_of(to.images * to.positions() * to.packs());
+    launch(engine, kernel, grid, &[&pointers([z, coefficients, pooled, argmax]), &shape.args()])
 }
 
-/// Gradient of the pooling's input, from `a + b` of its output.
+/// Computes the gradient of the max pooling's input from that of its output, `a + b`. `b` may be [`NULL`].
 pub fn max_pool_backward(
     engine: &impl Engine,
-    shape: &Images,
+    shape: &ImageShape,
     [a, b]: [Address; 2],
-    winners: Address,
+    argmax: Address,
     g: Address,
 ) -> Result<()> {
-    let kernel = pick(shape.precision, "max_pool_backward_f32", "max_pool_backward_bf16");
-    let grid = blocks(shape.images * shape.positions() * shape.packs());
-    launch(engine, kernel, grid, &[&pointers([a, b, winners, g]), &shape.args()])
+    let kernel = select(shape.precision, "max_pool_backward_f32", "max_pool_backward_bf16");
+    let grid = grid_of(shape.images * shape.positions() * shape.packs());
+    launch(engine, kernel, grid, &[&pointers([a, b, argmax, g]), &shape.args()])
 }
 
-/// `features[image, channel]`, f32: the mean over all positions.
-pub fn average_pool(engine: &impl Engine, shape: &Images, y: Address, features: Address) -> Result<()> {
-    let kernel = pick(shape.precision, "average_pool_f32", "average_pool_bf16");
-    let grid = blocks(shape.images * shape.packs());
+/// Computes the mean over all positions, f32 `[images, channels]`.
+pub fn average_pool(engine: &impl Engine, shape: &ImageShape, y: Address, features: Address) -> Result<()> {
+    let kernel = select(shape.precision, "average_pool_f32", "average_pool_bf16");
+    let grid = grid_of(shape.images * shape.packs());
     launch(engine, kernel, grid, &[&pointers([y, features]), &shape.positions_args()])
 }
 
-/// Gradient of the average's input.
+/// Computes the gradient of the average pooling's input.
 pub fn average_pool_backward(
     engine: &impl Engine,
-    shape: &Images,
+    shape: &ImageShape,
     features_gradient: Address,
     g: Address,
 ) -> Result<()> {
-    let kernel = pick(shape.precision, "average_pool_backward_f32", "average_pool_backward_bf16");
-    let grid = blocks(shape.images * shape.positions() * shape.packs());
+    let kernel = select(shape.precision, "average_pool_backward_f32", "average_pool_backward_bf16");
+    let grid = grid_of(shape.images * shape.positions() * shape.packs());
     launch(engine, kernel, grid, &[&pointers([features_gradient, g]), &shape.positions_args()])
 }
 
-/// `logits = features x weightᵀ + bias`.
+/// Computes `logits = features x weightᵀ + bias`, all f32.
 pub fn linear(
     engine: &impl Engine,
     shape: &HeadShape,
@@ -280,7 +298,7 @@ pub fn linear(
     launch(engine, "linear", grid, &[&pointers([features, weight, bias, logits]), &[int(shape.inputs)]])
 }
 
-/// Mean cross-entropy into `loss`, and its gradient.
+/// Computes the mean softmax cross-entropy in nats, and its gradient `[images, classes]`. `labels` is a byte per image.
 pub fn cross_entropy(
     engine: &impl Engine,
     shape: &HeadShape,
@@ -293,14 +311,14 @@ pub fn cross_entropy(
     launch(engine, "cross_entropy", [1, 1], &[&pointers([logits, labels, gradient, loss]), &sizes])
 }
 
-/// The gradient of one logit of each image, that of the class in `classes`.
+/// Writes the gradient of one logit per image: 1 for the class in `classes`, a byte per image, and 0 for the others.
 pub fn one_hot(engine: &impl Engine, shape: &HeadShape, classes: Address, gradient: Address) -> Result<()> {
     let sizes = [shape.images, shape.classes].map(int);
-    let grid = blocks(shape.images * shape.classes);
+    let grid = grid_of(shape.images * shape.classes);
     launch(engine, "one_hot", grid, &[&pointers([classes, gradient]), &sizes])
 }
 
-/// Gradients of the head's weight and bias.
+/// Computes the gradients of the classifier's weight and bias.
 pub fn linear_backward_weights(
     engine: &impl Engine,
     shape: &HeadShape,
@@ -310,11 +328,11 @@ pub fn linear_backward_weights(
 ) -> Result<()> {
     let addresses = pointers([features, logits_gradient, weight_gradient, bias_gradient]);
     let sizes = [shape.images, shape.classes, shape.inputs].map(int);
-    let grid = blocks(shape.classes * (shape.inputs + 1));
+    let grid = grid_of(shape.classes * (shape.inputs + 1));
     launch(engine, "linear_backward_weights", grid, &[&addresses, &sizes])
 }
 
-/// Gradient of the features.
+/// Computes the gradient of the features.
 pub fn linear_backward_features(
     engine: &impl Engine,
     shape: &HeadShape,
@@ -324,51 +342,52 @@ pub fn linear_backward_features(
 ) -> Result<()> {
     let addresses = pointers([logits_gradient, weight, features_gradient]);
     let sizes = [shape.images, shape.classes, shape.inputs].map(int);
-    launch(engine, "linear_backward_features", blocks(shape.images * shape.inputs), &[&addresses, &sizes])
+    launch(engine, "linear_backward_features", grid_of(shape.images * shape.inputs), &[&addresses, &sizes])
 }
 
-/// The flat buffers that Adam walks over; see `adam.cu`.
+/// The flat buffers that Adam updates; see `adam.cu`.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamBuffers {
-    /// f32 parameters.
+    /// Parameters in f32.
     pub masters: Address,
-    /// The convolutions' working copies, or [`NULL`].
+    /// The convolutions' weights in bf16, or [`NULL`] if convolutions read the masters.
     pub copies: Address,
     /// First and second moments.
     pub moments: [Address; 2],
-    /// The convolutions' gradients, in the stored element.
+    /// Gradients of the convolutions' weights, in the element type of activations.
     pub convolution_gradients: Address,
-    /// All other gradients, f32.
+    /// All other gradients, in f32.
     pub gradients: Address,
-    /// Parameters in all, and how many of them are the convolutions'.
+    /// The number of parameters, and how many of them belong to convolutions. Those come first.
     pub lens: [usize; 2],
 }
 
-/// One Adam step over all parameters.
+/// Updates all parameters with one step of Adam.
 pub fn adam(engine: &impl Engine, precision: Precision, buffers: &AdamBuffers, step: AdamStep) -> Result<()> {
     let AdamBuffers { masters, copies, moments: [means, squares], convolution_gradients, gradients, lens } = *buffers;
     let addresses = pointers([masters, copies, means, squares, convolution_gradients, gradients]);
     let lens_args = lens.map(|len| Arg::Long(len as i64));
-    let kernel = pick(precision, "adam_f32", "adam_bf16");
-    launch(engine, kernel, blocks(lens[0] / CHANNEL_MULTIPLE), &[&addresses, &lens_args, &[Arg::Adam(step)]])
+    let kernel = select(precision, "adam_f32", "adam_bf16");
+    launch(engine, kernel, grid_of(lens[0] / CHANNEL_MULTIPLE), &[&addresses, &lens_args, &[Arg::Adam(step)]])
 }
 
-/// Grad-CAM's weights: the gradient `a + b`, averaged over positions, `[images, channels]`.
-pub fn cam_weights(engine: &impl Engine, shape: &Images, [a, b]: [Address; 2], weights: Address) -> Result<()> {
-    let kernel = pick(shape.precision, "cam_weights_f32", "cam_weights_bf16");
-    let grid = blocks(shape.images * shape.packs());
+/// Computes Grad-CAM's weights, f32 `[images, channels]`: the mean of the gradient `a + b` over positions. `b` may be
+/// [`NULL`].
+pub fn cam_weights(engine: &impl Engine, shape: &ImageShape, [a, b]: [Address; 2], weights: Address) -> Result<()> {
+    let kernel = select(shape.precision, "cam_weights_f32", "cam_weights_bf16");
+    let grid = grid_of(shape.images * shape.packs());
     launch(engine, kernel, grid, &[&pointers([a, b, weights]), &shape.positions_args()])
 }
 
-/// Grad-CAM's map, `[images, positions]`.
+/// Computes Grad-CAM's heat map, f32 `[images, positions]`.
 pub fn cam_map(
     engine: &impl Engine,
-    shape: &Images,
+    shape: &ImageShape,
     activations: Address,
     weights: Address,
     map: Address,
 ) -> Result<()> {
-    let kernel = pick(shape.precision, "cam_map_f32", "cam_map_bf16");
+    let kernel = select(shape.precision, "cam_map_f32", "cam_map_bf16");
     let grid = [(shape.images * shape.positions()) as u32, 1];
     let sizes = [shape.positions(), shape.channels].map(int);
     launch(engine, kernel, grid, &[&pointers([activations, weights, map]), &sizes])

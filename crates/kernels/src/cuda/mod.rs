@@ -1,9 +1,12 @@
-//! The engine for CUDA cards: device memory, cuDNN's convolutions, and kernels of our own (`cuda/*.cu`) for the rest.
+//! The engine for CUDA cards: device memory, cuDNN's convolutions, and our own kernels (`cuda/*.cu`) for everything
+//! else.
 //!
-//! Where to look: what is asked of a device ([`Engine`]), the card that implements it ([`Card`]; its preflight checks in
-//! `requirements`, pinned host memory in `pinned`, cuDNN in `cudnn` and `descriptors`, CUDA graphs in `graph`), the kernels
-//! as functions ([`launch`]), and the shapes that they take ([`shapes`]). With the feature `emulation`, [`test_support`] holds an
-//! engine that runs the kernels on the processor.
+//! - [`Engine`]: the interface of a device
+//! - [`Card`]: a CUDA card. `requirements` holds the oldest versions that work, `pinned` the pinned host memory,
+//!   `cudnn` and `descriptors` the calls of cuDNN, and `graph` the CUDA graphs
+//! - [`launch`]: a function for each kernel
+//! - [`shapes`]: the shapes that those functions take
+//! - [`test_support`], with the feature `emulation`: an engine that runs the kernels on the processor
 
 mod capability;
 mod card;

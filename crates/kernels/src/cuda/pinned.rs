@@ -1,4 +1,4 @@
-//! Host memory that the card copies from and to by itself, and readbacks into it.
+//! Pinned host memory, which the card accesses by DMA, and readbacks into it.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -8,29 +8,29 @@ use rayon::prelude::*;
 
 use super::error::{Result, driver};
 
-/// Bytes that one thread copies at a time: what a thread takes to wake is little beside it.
+/// Bytes per task of [`copy_parallel`]. Copying them takes much longer than waking a thread.
 const CHUNK: usize = 1 << 20;
 
-/// Pinned memory.
-pub(crate) struct Pinned {
+/// A buffer of pinned memory.
+pub(crate) struct PinnedBuffer {
     bytes: *mut u8,
     len: usize,
     context: Arc<CudaContext>,
 }
 
-/// A copy to the host under way.
+/// A copy from the card to the host that is in flight.
 pub struct Readback {
-    /// Where it arrives; there may be room for more.
-    pub(crate) pinned: Pinned,
-    /// Bytes of it.
+    /// The destination, at least `len` bytes.
+    pub(crate) pinned: PinnedBuffer,
+    /// Bytes to copy.
     pub(crate) len: usize,
-    /// Whether it has arrived.
+    /// Recorded when the copy is done.
     pub(crate) done: CudaEvent,
 }
 
-/// Readbacks that are not under way, whose memory and events serve others.
+/// Finished readbacks, whose memory and events are reused.
 #[derive(Default)]
-pub(crate) struct Readbacks(RefCell<Vec<Readback>>);
+pub(crate) struct ReadbackPool(RefCell<Vec<Readback>>);
 
 impl std::fmt::Debug for Readback {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -38,83 +38,84 @@ impl std::fmt::Debug for Readback {
     }
 }
 
-impl Readbacks {
-    /// Makes `count` of `len` bytes ready, beside those that are under way.
-    pub(crate) fn make_ready(&self, context: &Arc<CudaContext>, count: usize, len: usize) -> Result<()> {
-        let mut ready = self.0.borrow_mut();
-        // Those of smaller batches would pile up.
-        ready.retain(|readback| readback.pinned.len() >= len);
-        while ready.len() < count {
-            ready.push(Readback::new(context, len)?);
+impl ReadbackPool {
+    /// Fills the pool to `count` readbacks of at least `len` bytes, not counting those in flight.
+    pub(crate) fn reserve(&self, context: &Arc<CudaContext>, count: usize, len: usize) -> Result<()> {
+        let mut pool = self.0.borrow_mut();
+        // Frees smaller ones, which would accumulate otherwise.
+        pool.retain(|readback| readback.pinned.len() >= len);
+        while pool.len() < count {
+            pool.push(Readback::new(context, len)?);
         }
         Ok(())
     }
 
-    /// One of `len` bytes, to be asked for; made where none is ready.
+    /// Takes a readback of `len` bytes from the pool, or creates one if none is large enough.
     pub(crate) fn take(&self, context: &Arc<CudaContext>, len: usize) -> Result<Readback> {
-        let mut ready = self.0.borrow_mut();
-        match ready.iter().position(|readback| readback.pinned.len() >= len) {
-            Some(i) => Ok(Readback { len, ..ready.swap_remove(i) }),
+        let mut pool = self.0.borrow_mut();
+        match pool.iter().position(|readback| readback.pinned.len() >= len) {
+            Some(i) => Ok(Readback { len, ..pool.swap_remove(i) }),
             None => Readback::new(context, len),
         }
     }
 
-    /// One that has arrived and been read.
-    pub(crate) fn give_back(&self, readback: Readback) {
+    /// Puts a finished readback back into the pool.
+    pub(crate) fn recycle(&self, readback: Readback) {
         self.0.borrow_mut().push(readback);
     }
 }
 
 impl Readback {
     fn new(context: &Arc<CudaContext>, len: usize) -> Result<Self> {
-        let done = context.new_event(None).map_err(driver("make an event"))?;
-        Ok(Self { pinned: Pinned::new(context, len)?, len, done })
+        let done = context.new_event(None).map_err(driver("create an event"))?;
+        Ok(Self { pinned: PinnedBuffer::new(context, len)?, len, done })
     }
 }
 
-impl Pinned {
-    /// Bytes of it.
+impl PinnedBuffer {
+    /// Its size in bytes.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 }
 
-#[expect(unsafe_code, reason = "the driver is C; memory lives as long as its owners")]
+#[expect(unsafe_code, reason = "the driver is a C library; the buffer owns its memory")]
 mod calls {
     use super::*;
 
-    impl Pinned {
-        /// `len` bytes of it, at least one.
+    impl PinnedBuffer {
+        /// Allocates `len` bytes, at least one.
         pub(crate) fn new(context: &Arc<CudaContext>, len: usize) -> Result<Self> {
             context.bind_to_thread().map_err(driver("select the card"))?;
             let len = len.max(1);
-            // SAFETY: the memory is this structure's until it is dropped.
-            let bytes =
-                unsafe { result::malloc_host(len, 0) }.map_err(|error| driver(&format!("pin {len} bytes"))(error))?;
-            // SAFETY: `len` bytes were allocated; they are zeroed so that slices of them are initialised.
+            // SAFETY: the context is current.
+            let bytes = unsafe { result::malloc_host(len, 0) }
+                .map_err(|error| driver(&format!("allocate {len} bytes of pinned memory"))(error))?;
+            // SAFETY: `len` bytes were allocated. They are zeroed, so that slices of them are initialised.
             unsafe { bytes.cast::<u8>().write_bytes(0, len) };
             Ok(Self { bytes: bytes.cast(), len, context: context.clone() })
         }
 
-        /// All of it.
+        /// The whole buffer.
         pub(crate) fn slice_mut(&mut self) -> &mut [u8] {
-            // SAFETY: `len` initialised bytes that nobody else has; the owners wait for copies before they look.
+            // SAFETY: the bytes are initialised and owned by `self`. Callers wait for copies by the card first.
             unsafe { std::slice::from_raw_parts_mut(self.bytes, self.len) }
         }
     }
 
-    impl Drop for Pinned {
+    impl Drop for PinnedBuffer {
         fn drop(&mut self) {
-            // SAFETY: allocated by `malloc_host`; copies from and to it are waited for. Failures leave nothing to do.
+            // Errors are ignored, since drop cannot report them.
             let _ = self.context.bind_to_thread().and_then(|()| self.context.synchronize());
+            // SAFETY: allocated by `malloc_host`, and all copies from and to it are done.
             let _ = unsafe { result::free_host(self.bytes.cast()) };
         }
     }
 }
 
-/// Copies `from` to `to`, of the same length, on several threads where there is enough for them: one does not fill the
-/// memory's bandwidth, and the launching thread has the card to keep busy.
-pub(crate) fn copy(from: &[u8], to: &mut [u8]) {
+/// Copies `from` to `to`, of the same length, on several threads if it is large. One thread cannot use the whole memory
+/// bandwidth, and the card waits while this thread copies.
+pub(crate) fn copy_parallel(from: &[u8], to: &mut [u8]) {
     if from.len() <= CHUNK {
         to.copy_from_slice(from);
     } else {
@@ -127,11 +128,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_is_copied_whatever_the_length() {
+    fn copies_every_byte_at_any_length() {
         for len in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5] {
             let from: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
             let mut to = vec![255; len];
-            copy(&from, &mut to);
+            copy_parallel(&from, &mut to);
             assert!(to == from, "{len} bytes");
         }
     }

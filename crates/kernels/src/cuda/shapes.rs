@@ -1,91 +1,98 @@
-//! Shapes as the kernels see them, and the grids that follow from them.
+//! The tensor shapes that kernels take, and the launch grids for them.
 
 use super::engine::{Arg, THREADS};
 use crate::precision::Precision;
 use crate::shape::max_pool_side;
 
-/// Channels must be a multiple of it: one 16-byte pack of bf16.
+/// Channels must be a multiple of it, because a 16-byte pack holds 8 bf16.
 pub const CHANNEL_MULTIPLE: usize = 8;
-/// Input channels of a convolution must be a multiple of it: the three colours of a pixel become four.
+/// Input channels of a convolution must be a multiple of it. The three colours of a pixel are padded to four.
 pub const INPUT_MULTIPLE: usize = 4;
-/// Kinds of sums of a unit; `SUMS` in `norm.cuh`.
-pub const SUMS: usize = 3;
-/// Coefficients of a batch norm; the length of `Coefficient` in `norm.cuh`.
-pub const COEFFICIENTS: usize = 7;
-/// Channels that a block of the kernels that add up units covers; `CHANNELS_PER_BLOCK` in `norm.cuh`.
+/// Partial sums per channel and row chunk; `PARTIAL_SUMS` in `norm.cuh`.
+pub const PARTIAL_SUMS: usize = 3;
+/// Coefficients per channel of a batch norm; the length of `Coefficient` in `norm.cuh`.
+pub const NORM_COEFFICIENTS: usize = 7;
+/// Channels per block of the kernels that turn partial sums into coefficients; `CHANNELS_PER_BLOCK` in `norm.cuh`.
 pub(crate) const CHANNELS_PER_BLOCK: usize = 8;
-/// Units at most: enough to fill a large card a few times over. Not read off the card, so that every card adds up in the
-/// same order.
-const MAX_UNITS: usize = 1024;
-/// Rows that a thread has at least, where there are as many.
+/// The largest number of row chunks: a few per multiprocessor of a large card. It does not depend on the card, so that
+/// every card adds in the same order.
+const MAX_ROW_CHUNKS: usize = 1024;
+/// The fewest rows per thread of the kernels that write partial sums, if the tensor has as many.
 const ROWS_PER_THREAD: usize = 8;
-/// Rows that a thread of the kernels that walk down the rows without adding up has at least, where there are as many: as
-/// many as it asks memory for at a time.
-const ROWS_AHEAD: usize = 4;
-/// Blocks of those kernels.
+/// The fewest rows per thread of the elementwise kernels, if the tensor has as many: the most rows that they prefetch.
+const PREFETCHED_ROWS: usize = 4;
+/// The largest number of blocks along the rows of the elementwise kernels.
 const MAX_BLOCKS: usize = 4096;
 
-/// A tensor's shape as kernels see it, and what they are made of.
+/// A tensor as a matrix with a row per pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Matrix {
+pub struct MatrixShape {
     /// Images x height x width.
     pub rows: usize,
     /// Channels.
     pub channels: usize,
-    /// The element.
+    /// Element type.
     pub precision: Precision,
 }
 
-/// How the rows of a tensor are dealt out to the units whose sums are added up later.
+/// The division of a tensor's rows into chunks. Kernels write the partial sums of each chunk, which another kernel
+/// adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Units {
-    /// Number of units, none of them empty.
+pub struct RowChunks {
+    /// Number of chunks, none of them empty.
     pub count: usize,
-    /// Rows of each but the last.
+    /// Rows per chunk. The last chunk may have fewer.
     pub rows: usize,
 }
 
-impl Matrix {
+/// How blocks cover a tensor; `ThreadPosition` in `element.cuh`.
+struct BlockLayout {
+    /// Rows that a block covers at a time.
+    lanes: usize,
+    /// Blocks side by side along the channels.
+    across: usize,
+}
+
+impl MatrixShape {
     /// Bytes of the tensor.
     pub fn bytes(&self) -> usize {
         self.rows * self.channels * self.precision.bytes()
     }
 
-    /// Packs of a row that a block covers, rows it covers at a time, and blocks side by side; `Place` in `element.cuh`.
-    fn place(&self) -> (usize, usize, usize) {
+    fn block_layout(&self) -> BlockLayout {
         let packs = self.channels * self.precision.bytes() / 16;
         let width = packs.min(THREADS as usize);
-        (width, THREADS as usize / width, packs.div_ceil(width))
+        BlockLayout { lanes: THREADS as usize / width, across: packs.div_ceil(width) }
     }
 
-    /// The units of this shape.
-    pub fn units(&self) -> Units {
-        let (_, lanes, _) = self.place();
-        let wanted = self.rows.div_ceil(lanes * ROWS_PER_THREAD).clamp(1, MAX_UNITS);
-        let rows = self.rows.div_ceil(wanted);
-        Units { count: self.rows.div_ceil(rows), rows }
+    /// The row chunks of this shape.
+    pub fn row_chunks(&self) -> RowChunks {
+        let rows_per_block = self.block_layout().lanes * ROWS_PER_THREAD;
+        let chunks = self.rows.div_ceil(rows_per_block).clamp(1, MAX_ROW_CHUNKS);
+        let rows = self.rows.div_ceil(chunks);
+        RowChunks { count: self.rows.div_ceil(rows), rows }
     }
 
-    /// The grid of the kernels that leave units' sums.
+    /// The grid of the kernels that write the partial sums of row chunks.
     pub(crate) fn reduction_grid(&self) -> [u32; 2] {
-        [self.units().count as u32, self.place().2 as u32]
+        [self.row_chunks().count as u32, self.block_layout().across as u32]
     }
 
-    /// The grid of the kernels that walk down the rows.
+    /// The grid of the elementwise kernels.
     pub(crate) fn elementwise_grid(&self) -> [u32; 2] {
-        let (_, lanes, across) = self.place();
-        [self.rows.div_ceil(lanes * ROWS_AHEAD).min(MAX_BLOCKS) as u32, across as u32]
+        let BlockLayout { lanes, across } = self.block_layout();
+        [self.rows.div_ceil(lanes * PREFETCHED_ROWS).min(MAX_BLOCKS) as u32, across as u32]
     }
 
-    /// The arguments that most kernels take.
-    pub(crate) fn rows_and_channels(&self) -> [Arg; 2] {
+    /// Rows and channels as kernel arguments.
+    pub(crate) fn args(&self) -> [Arg; 2] {
         [Arg::Long(self.rows as i64), Arg::Int(self.channels as i32)]
     }
 }
 
-/// `[images, height, width, channels]` under a window or an average.
+/// `[images, height, width, channels]`, for kernels that need the positions of pixels.
 #[derive(Clone, Copy, Debug)]
-pub struct Images {
+pub struct ImageShape {
     /// Number of images.
     pub images: usize,
     /// Rows.
@@ -94,44 +101,44 @@ pub struct Images {
     pub width: usize,
     /// Channels.
     pub channels: usize,
-    /// The element.
+    /// Element type.
     pub precision: Precision,
 }
 
-impl Images {
-    /// One row a pixel.
-    pub fn matrix(&self) -> Matrix {
+impl ImageShape {
+    /// The same tensor with a row per pixel.
+    pub fn matrix(&self) -> MatrixShape {
         let rows = self.images * self.positions();
-        Matrix { rows, channels: self.channels, precision: self.precision }
+        MatrixShape { rows, channels: self.channels, precision: self.precision }
     }
 
-    /// Pixels of an image.
+    /// Pixels per image.
     pub fn positions(&self) -> usize {
         self.height * self.width
     }
 
-    /// The shape after the pooling.
+    /// The shape after max pooling.
     pub fn pooled(&self) -> Self {
         Self { height: max_pool_side(self.height), width: max_pool_side(self.width), ..*self }
     }
 
-    /// 16-byte packs of a pixel.
+    /// 16-byte packs per pixel.
     pub fn packs(&self) -> usize {
         self.channels * self.precision.bytes() / 16
     }
 
-    /// Images, height, width and channels.
+    /// Images, height, width and channels as kernel arguments.
     pub(crate) fn args(&self) -> [Arg; 4] {
         [self.images, self.height, self.width, self.channels].map(int)
     }
 
-    /// Images, positions and channels.
+    /// Images, positions and channels as kernel arguments.
     pub(crate) fn positions_args(&self) -> [Arg; 3] {
         [self.images, self.positions(), self.channels].map(int)
     }
 }
 
-/// The head: features per image and classes.
+/// The shape of the classifier.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadShape {
     /// Number of images.

@@ -126,7 +126,7 @@ impl FoldedLayer {
     /// Folds the running statistics into the weights: `norm(conv(x)) = conv'(x) + bias`.
     fn new(layer: &ConvNorm, convolution: &Convolution, parameters: &[f32], statistics: &[f32]) -> Result<Self> {
         let mut norm = Norm::new(layer.outputs);
-        norm.of_running(
+        norm.set_from_running(
             Affine { weight: &parameters[layer.scale.range()], bias: &parameters[layer.shift.range()] },
             &statistics[layer.mean.range()],
             &statistics[layer.variance.range()],

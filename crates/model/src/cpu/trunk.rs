@@ -2,7 +2,7 @@
 
 use kernels::cpu::{
     Affine, Buffer, Epilogue, Isa, MaskByNorm, Operand, Shortcut, Statistics, Sums, Write, average_pool,
-    normalise_pixels, residual_join, spread, spread_masked,
+    average_pool_backward, average_pool_backward_masked, normalise_pixels, residual_add_relu,
 };
 use kernels::pixels::ByteValues;
 
@@ -159,12 +159,12 @@ impl Forward<'_> {
                 // The variance follows the mean in the flat buffer.
                 let running = &mut self.statistics[layer.mean.range().start..layer.variance.range().end];
                 let (mean, variance) = running.split_at_mut(layer.outputs);
-                norm.of_batch(affine, sums, &counts, mean, variance);
+                norm.set_from_batch(affine, sums, &counts, mean, variance);
             }
             Mode::Evaluation => {
                 product.run(input, packed, &Write { accumulate: false }, z, sums);
                 let (mean, variance) = (&self.statistics[layer.mean.range()], &self.statistics[layer.variance.range()]);
-                norm.of_running(affine, mean, variance);
+                norm.set_from_running(affine, mean, variance);
             }
         }
     }
@@ -181,7 +181,7 @@ impl Forward<'_> {
         }
         let shortcut = downsample.as_ref().map_or(Shortcut::Identity(x), |layer| Shortcut::Projection(layer.branch()));
         if let Some(last) = main.last() {
-            residual_join(self.isa, last.branch(), shortcut, output.slice_mut());
+            residual_add_relu(self.isa, last.branch(), shortcut, output.slice_mut());
         }
     }
 }
@@ -210,11 +210,11 @@ impl Backward<'_> {
     ) {
         let Some(last) = spaces.last_mut() else { return };
         if first == blocks.len() {
-            spread(features_gradient, last.positions(), last.channels, g.slice_mut());
+            average_pool_backward(features_gradient, last.positions(), last.channels, g.slice_mut());
             return;
         }
         let (mask, sums) = (last.mask(), self.scratch.sums.slice_mut());
-        let units = spread_masked(features_gradient, last.positions(), &mask, g.slice_mut(), sums);
+        let units = average_pool_backward_masked(features_gradient, last.positions(), &mask, g.slice_mut(), sums);
         self.norms_of_block(&blocks[blocks.len() - 1], last, units);
         for i in (first..blocks.len()).rev() {
             let (before, rest) = spaces.split_at_mut(i);
@@ -241,7 +241,7 @@ impl Backward<'_> {
     /// `units`. Kind 0 is the sum of the gradient, and `kind` that of the gradient times `z - mean`.
     fn norm(&mut self, layer: &ConvNorm, space: &mut LayerSpace, units: usize, kinds: usize, kind: usize) {
         let Some(gradients) = self.gradients.as_deref_mut() else {
-            space.norm.differentiate_running();
+            space.norm.backward_running();
             return;
         };
         let channels = layer.outputs;
@@ -250,7 +250,7 @@ impl Backward<'_> {
         // The bias follows the weight in the flat buffer.
         let range = layer.scale.range().start..layer.shift.range().end;
         let (weight, bias) = gradients[range].split_at_mut(channels);
-        space.norm.differentiate((sums(0), sums(kind)), space.pixels, weight, bias);
+        space.norm.backward_batch((sums(0), sums(kind)), space.pixels, weight, bias);
     }
 
     /// Differentiates the batch norms whose sum is a block's output.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use kernels::Precision;
-use kernels::cuda::shapes::Images;
+use kernels::cuda::shapes::ImageShape;
 use kernels::cuda::{self, Address, Engine, NULL, download, launch};
 use kernels::pixels::{COLOURS, byte_values};
 
@@ -90,7 +90,7 @@ impl<E: Engine> CudaBackend<E> {
             if let Some(folded) = folded.as_mut() {
                 folded.refresh(engine, space, parameters)?;
                 match recordings.run(engine, Pass::Folded, || trunk.forward_folded(folded)) {
-                    Err(error @ cuda::Error::NoFusion(_)) => {
+                    Err(error @ cuda::Error::FusionUnsupported(_)) => {
                         artifacts::progress::line(&format!("{error}: inference goes without"));
                     }
                     done => return Ok(done?),
@@ -106,7 +106,7 @@ impl<E: Engine> CudaBackend<E> {
     }
 
     /// Copies a batch to the device and normalises it into the workspace of its shape. Returns the address of `labels`,
-    /// which is valid until [`Engine::consumed`].
+    /// which is valid until [`Engine::release_slot`].
     fn send(&mut self, batch: &PixelBatch<'_>, labels: &[u8], purpose: Purpose) -> Result<Address> {
         let Self { engine, precision, layers, parameters, spaces, .. } = self;
         let shape = batch.shape();
@@ -116,16 +116,16 @@ impl<E: Engine> CudaBackend<E> {
         let BatchSpace { workspace: space, slots, .. } = spaces.current()?;
         let slot = &slots[self.next_slot];
         let [pixels, label_bytes] = [&slot.pixels, &slot.labels].map(|memory| engine.address(memory));
-        engine.stage(self.next_slot, &[(batch.data, pixels), (labels, label_bytes)])?;
-        let images = Images { height: batch.height, width: batch.width, ..space.stem.shape };
+        engine.upload_async(self.next_slot, &[(batch.data, pixels), (labels, label_bytes)])?;
+        let images = ImageShape { height: batch.height, width: batch.width, ..space.stem.shape };
         // No flips: the loader has already mirrored the images.
         launch::normalise_pixels(&**engine, &images, pixels, engine.address(&self.bytes), NULL, space.input)?;
         Ok(label_bytes)
     }
 
     /// Marks the bytes of the current batch as read.
-    fn consumed(&self) -> Result<()> {
-        Ok(self.engine.consumed(self.next_slot)?)
+    fn release_slot(&self) -> Result<()> {
+        Ok(self.engine.release_slot(self.next_slot)?)
     }
 }
 
@@ -169,7 +169,7 @@ impl<E: Engine + std::fmt::Debug + 'static> Backend for CudaBackend<E> {
         let (features, gradient) = (workspace.features, workspace.logits_gradient);
         let (logits, loss) = (workspace.logits(), workspace.outputs);
         launch::cross_entropy(engine, &workspace.head, logits, labels, gradient, loss)?;
-        engine.consumed(self.next_slot)?;
+        engine.release_slot(self.next_slot)?;
         launch::linear_backward_weights(engine, &workspace.head, features[0], gradient, head.gradients)?;
         launch::linear_backward_features(engine, &workspace.head, gradient, head.values[0], features[1])?;
         space.backward(engine)?;
@@ -189,7 +189,7 @@ impl<E: Engine + std::fmt::Debug + 'static> Backend for CudaBackend<E> {
     fn start_inference(&mut self, batch: &PixelBatch<'_>) -> Result<()> {
         self.inferences.make_room(&self.engine)?;
         self.send(batch, &[], Purpose::Inference)?;
-        self.consumed()?;
+        self.release_slot()?;
         self.forward_for_inference()?;
         let (engine, space) = (&*self.engine, self.spaces.current()?);
         space.head(engine, &self.parameters.head())?;
@@ -204,7 +204,7 @@ impl<E: Engine + std::fmt::Debug + 'static> Backend for CudaBackend<E> {
 
     fn forward_features(&mut self, batch: &PixelBatch<'_>) -> Result<Vec<f32>> {
         self.send(batch, &[], Purpose::Training)?;
-        self.consumed()?;
+        self.release_slot()?;
         self.parameters.mark_changed();
         let (engine, space) = (&*self.engine, self.spaces.current()?);
         space.forward(engine)?;
@@ -228,14 +228,14 @@ impl<E: Engine + std::fmt::Debug + 'static> Backend for CudaBackend<E> {
         space.head(engine, &head)?;
         let (gradient, features_gradient) = (workspace.logits_gradient, workspace.features[1]);
         launch::one_hot(engine, &workspace.head, classes, gradient)?;
-        engine.consumed(self.next_slot)?;
+        engine.release_slot(self.next_slot)?;
         launch::linear_backward_features(engine, &workspace.head, gradient, head.values[0], features_gradient)?;
         let parts = trunk.backward_to(Some(target))?;
         let block = &workspace.blocks[target];
         let [weights, map] = workspace.cam;
         launch::cam_weights(engine, &block.shape, parts, weights)?;
         launch::cam_map(engine, &block.shape, block.output, weights, map)?;
-        let Images { images, height, width, .. } = block.shape;
+        let ImageShape { images, height, width, .. } = block.shape;
         let maps: Vec<f32> = download(engine, map, images * block.shape.positions())?;
         let maps = maps.chunks_exact(height * width);
         let maps = maps.map(|values| HeatMap { values: values.to_vec(), height, width }).collect();
@@ -293,6 +293,6 @@ fn allocate_space<E: Engine>(
     let slots = [slot()?, slot()?];
     let workspace = Workspace::new(engine, layers, parameters, precision, shape, purpose)?;
     // Steps and inferences may be in flight at the same time. The output of a step is the larger one.
-    engine.expect_readbacks(2 * MAX_PENDING, workspace.output_bytes())?;
+    engine.reserve_readbacks(2 * MAX_PENDING, workspace.output_bytes())?;
     Ok(BatchSpace { workspace, slots, recordings: Recordings::new() })
 }

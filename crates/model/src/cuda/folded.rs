@@ -73,7 +73,7 @@ impl<E: Engine> Folded<E> {
     fn fold(&self, engine: &E, layer: &LayerSpace<E>, projection: Address) -> Result<()> {
         let (values, to) = (&layer.values, self.layers[layer.index]);
         let shape = layer.shape.matrix();
-        launch::norm_of_running(engine, shape.channels, &values.norm, layer.coefficients, EPSILON)?;
+        launch::norm_running_coefficients(engine, shape.channels, &values.norm, layer.coefficients, EPSILON)?;
         let from = [values.master, layer.coefficients, projection];
         let outputs = shape.channels;
         launch::fold_norm(engine, shape.precision, from, [to.weight, to.bias], [outputs, values.weight_len / outputs])
@@ -84,7 +84,7 @@ impl<E: Engine> Trunk<'_, E> {
     /// Computes the features from the normalised pixels, in evaluation mode.
     ///
     /// # Errors
-    /// [`kernels::cuda::Error::NoFusion`] if the device has no fused convolution. Some layers may have run by then.
+    /// [`kernels::cuda::Error::FusionUnsupported`] if the device has no fused convolution. Some layers may have run by then.
     pub(crate) fn forward_folded(&self, folded: &Folded<E>) -> Result<()> {
         debug_assert_eq!(self.mode, Mode::Evaluation);
         let mut x = self.stem()?;

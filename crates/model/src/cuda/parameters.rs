@@ -8,7 +8,7 @@
 use std::cell::Cell;
 
 use kernels::Precision;
-use kernels::cuda::launch::{AdamBuffers, NormValues};
+use kernels::cuda::launch::{AdamBuffers, NormTensors};
 use kernels::cuda::shapes::INPUT_MULTIPLE;
 use kernels::cuda::{Address, Engine, NULL, Result, download};
 
@@ -132,7 +132,7 @@ pub(crate) struct LayerValues {
     /// The weight's gradient.
     pub(crate) weight_gradient: Address,
     /// The batch norm's values.
-    pub(crate) norm: NormValues,
+    pub(crate) norm: NormTensors,
     /// The gradients of the batch norm's scale and shift.
     pub(crate) norm_gradients: [Address; 2],
 }
@@ -184,7 +184,7 @@ impl<E: Engine> Parameters<E> {
             master: self.master(place.device),
             weight_len: outputs * taps * place.padded,
             weight_gradient: convolution_gradients + weight as Address,
-            norm: NormValues {
+            norm: NormTensors {
                 weight: self.master(scale),
                 bias: self.master(shift),
                 mean: statistic(layer.mean),

@@ -28,7 +28,7 @@ impl<E: Engine> ReadbackQueue<E> {
 
     /// Starts a copy of `bytes` bytes of `f32` at `from`.
     pub(crate) fn push(&mut self, engine: &E, from: Address, bytes: usize) -> Result<()> {
-        self.pending.push_back(engine.read_later(from, bytes)?);
+        self.pending.push_back(engine.start_readback(from, bytes)?);
         Ok(())
     }
 
@@ -42,7 +42,7 @@ impl<E: Engine> ReadbackQueue<E> {
 
     fn finish_oldest(&mut self, engine: &E) -> Result<()> {
         if let Some(readback) = self.pending.pop_front() {
-            let bytes = engine.finish(readback)?;
+            let bytes = engine.finish_readback(readback)?;
             self.finished.push(bytes.as_chunks().0.iter().map(|&value| f32::from_ne_bytes(value)).collect());
         }
         Ok(())

@@ -150,7 +150,7 @@ fn cosine(found: &BTreeMap<String, Tensor>, expected: &BTreeMap<String, Tensor>)
 /// ResNet-50 with its real channels. Only on a card, because emulation takes too long.
 #[test]
 fn resnet50_on_the_card_agrees_with_cpu() {
-    let Some(card) = test_support::card() else { return };
+    let Some(card) = test_support::open_card() else { return };
     let resnet50 = || Network::new(&NetworkConfig::default(), &Device::Cpu).unwrap();
     let data = images(3, 65, 97, 21);
     let batch = PixelBatch { data: &data, n: 3, height: 65, width: 97 };
@@ -227,9 +227,9 @@ fn recordings_do_not_change_results() {
     let Some(recording) = Emulator::new().map(Rc::new) else { return };
     let bits = training_bits(&recording);
     assert_eq!(recording.replays.get(), REPLAYS);
-    for mode in [RecordingMode::Missing, RecordingMode::Fails] {
+    for mode in [RecordingMode::Unsupported, RecordingMode::Fails] {
         let plain = Rc::new(Emulator::default());
-        plain.recording.set(mode);
+        plain.recording_mode.set(mode);
         assert!(training_bits(&plain) == bits, "{mode:?}");
         assert_eq!(plain.replays.get(), 0, "{mode:?}");
     }
@@ -237,18 +237,18 @@ fn recordings_do_not_change_results() {
 
 #[test]
 fn graphs_on_the_card_do_not_change_results() {
-    let Some(card) = test_support::card() else { return };
-    card.graphs().turn(false);
+    let Some(card) = test_support::open_card() else { return };
+    card.graphs().set_enabled(false);
     let bits = training_bits(&card);
-    assert_eq!(card.graphs().started(), 0);
-    card.graphs().turn(true);
+    assert_eq!(card.graphs().launches(), 0);
+    card.graphs().set_enabled(true);
     assert!(training_bits(&card) == bits, "with graphs");
-    assert!(card.graphs().are_on(), "something could not be recorded");
-    assert_eq!(card.graphs().started(), REPLAYS);
+    assert!(card.graphs().is_enabled(), "something could not be recorded");
+    assert_eq!(card.graphs().launches(), REPLAYS);
 
     // Waiting cannot be recorded. The card continues without graphs, even if convolutions surround the wait.
     let shape = ConvShape { images: 1, height: 8, width: 8, inputs: 16, outputs: 16, kernel: 3, stride: 1, padding: 1 };
-    let (by, bytes) = card.prepare(&shape, Precision::F32, Gradients::default()).unwrap();
+    let (by, bytes) = card.prepare_convolution(&shape, Precision::F32, Gradients::default()).unwrap();
     let memory = [bytes.max(1), 4096, 9216, 4096].map(|bytes| card.allocate(bytes).unwrap());
     let [scratch, x, w, y] = memory.each_ref().map(|memory| card.address(memory));
     let convolve = || card.convolve(&by, Scratch { address: scratch, bytes }, x, w, y);
@@ -262,9 +262,9 @@ fn graphs_on_the_card_do_not_change_results() {
     };
     assert!(card.record(&mut work).is_err());
     convolve().unwrap();
-    assert!(!card.graphs().are_on());
+    assert!(!card.graphs().is_enabled());
     assert!(training_bits(&card) == bits, "after a failure");
-    assert_eq!(card.graphs().started(), REPLAYS);
+    assert_eq!(card.graphs().launches(), REPLAYS);
 }
 
 #[test]
@@ -281,10 +281,10 @@ fn eviction_of_workspaces_does_not_change_results() {
         let batch = PixelBatch { data: &data, n, height, width };
         network.start_step(&batch, &[0, 1, 2][..n]).unwrap();
         network.start_inference(&batch).unwrap();
-        engine.taken.get()
+        engine.allocated.get()
     });
     let tight = Rc::new(Emulator::default());
-    tight.room.set(needed.into_iter().max());
+    tight.capacity.set(needed.into_iter().max());
     assert!(training_bits(&tight) == bits);
     assert_eq!(tight.preparations.take(), preparations, "the algorithms of evicted workspaces are kept");
 }
@@ -404,7 +404,7 @@ fn folded_bf16_inference_stays_close_to_f32<E: Engine + std::fmt::Debug + 'stati
 fn inference_reads_no_uninitialised_memory() {
     for unfused in [false, true] {
         let Some(emulator) = Emulator::new().map(Rc::new) else { return };
-        emulator.unfused.set(unfused);
+        emulator.refuse_fusion.set(unfused);
         let (mut device, mut cpu) = (on_device(&emulator, Precision::F32), on_cpu());
         emulator.poison.set(true);
         for (n, height, width) in [(2, 47, 33), (3, 32, 40)] {
@@ -420,7 +420,7 @@ fn inference_reads_no_uninitialised_memory() {
 #[test]
 fn inference_works_without_fused_convolutions() {
     if let Some(emulator) = Emulator::new() {
-        emulator.unfused.set(true);
+        emulator.refuse_fusion.set(true);
         let emulator = Rc::new(emulator);
         inference_uses_updated_weights(&emulator);
         inference_and_grad_cam_agree_with_cpu(&emulator);

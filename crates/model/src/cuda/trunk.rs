@@ -1,7 +1,7 @@
 //! The layers below the head on a device, forward and backward. Nothing here waits or allocates.
 
 use kernels::batch_norm::{EPSILON, MOMENTUM};
-use kernels::cuda::launch::{self, Join, Shortcut};
+use kernels::cuda::launch::{self, ResidualJoin, Shortcut};
 use kernels::cuda::{Address, Engine, NULL, Result};
 
 use super::workspace::{BlockSpace, Gradients, LayerSpace, Workspace};
@@ -58,9 +58,11 @@ impl<E: Engine> Trunk<'_, E> {
                 let sums = self.space.sums;
                 launch::norm_statistics(engine, &shape, layer.z, sums)?;
                 let constants = [EPSILON, MOMENTUM];
-                launch::norm_of_batch(engine, &shape, sums, norm, layer.coefficients, constants)
+                launch::norm_batch_coefficients(engine, &shape, sums, norm, layer.coefficients, constants)
             }
-            Mode::Evaluation => launch::norm_of_running(engine, shape.channels, norm, layer.coefficients, EPSILON),
+            Mode::Evaluation => {
+                launch::norm_running_coefficients(engine, shape.channels, norm, layer.coefficients, EPSILON)
+            }
         }
     }
 
@@ -116,14 +118,14 @@ impl<E: Engine> Trunk<'_, E> {
         let Some((last, inside)) = block.main.split_last() else { return Ok(()) };
         let (engine, shape) = (self.engine, block.shape.matrix());
         let downsample = block.downsample.as_ref();
-        let join = Join {
+        let join = ResidualJoin {
             a,
             b,
             y: block.output,
             main: (last.z, last.coefficients),
             projection: downsample.map_or((NULL, NULL), |layer| (layer.z, layer.coefficients)),
         };
-        launch::join_backward(engine, &shape, &join, g, self.space.sums)?;
+        launch::residual_join_backward(engine, &shape, &join, g, self.space.sums)?;
         self.differentiate(last, 1)?;
         launch::norm_backward_apply(engine, &shape, g, last.z, last.coefficients, false, z)?;
         if let Some(layer) = downsample {
@@ -162,9 +164,9 @@ impl<E: Engine> Trunk<'_, E> {
         let (engine, shape, gradients) = (self.engine, layer.shape.matrix(), layer.values.norm_gradients);
         match self.mode {
             Mode::Training => {
-                launch::norm_differentiate(engine, &shape, self.space.sums, kind, layer.coefficients, gradients)
+                launch::norm_backward_coefficients(engine, &shape, self.space.sums, kind, layer.coefficients, gradients)
             }
-            Mode::Evaluation => launch::norm_differentiate_running(engine, shape.channels, layer.coefficients),
+            Mode::Evaluation => launch::norm_backward_running_coefficients(engine, shape.channels, layer.coefficients),
         }
     }
 

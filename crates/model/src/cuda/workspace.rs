@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use kernels::cuda::shapes::{CHANNEL_MULTIPLE, COEFFICIENTS, HeadShape, INPUT_MULTIPLE, Images, SUMS};
+use kernels::cuda::shapes::{CHANNEL_MULTIPLE, HeadShape, INPUT_MULTIPLE, ImageShape, NORM_COEFFICIENTS, PARTIAL_SUMS};
 use kernels::cuda::{Address, Engine, NULL, Scratch};
 use kernels::pixels::COLOURS;
 use kernels::{ConvShape, Precision};
@@ -40,7 +40,7 @@ pub(crate) struct LayerSpace<E: Engine> {
     /// The prepared convolution.
     pub(crate) convolution: Rc<E::Convolution>,
     /// Shape of its output.
-    pub(crate) shape: Images,
+    pub(crate) shape: ImageShape,
     /// Its output.
     pub(crate) z: Address,
     /// Its output after batch norm and ReLU, if a convolution of the same block reads that.
@@ -59,7 +59,7 @@ pub(crate) struct BlockSpace<E: Engine> {
     /// The projection of the shortcut.
     pub(crate) downsample: Option<LayerSpace<E>>,
     /// Shape of the block's output.
-    pub(crate) shape: Images,
+    pub(crate) shape: ImageShape,
     /// The block's output.
     pub(crate) output: Address,
 }
@@ -175,7 +175,8 @@ impl<E: Engine> Workspace<E> {
             Allocator { engine, parameters, purpose, memory, next_layer: 0, scratch: 0, sums: 0, gradient: 0 };
         let BatchShape { images, height, width } = shape;
         let shapes = LayerShapes::new(layers, shape);
-        let pixels = Images { images, height, width, channels: COLOURS.next_multiple_of(INPUT_MULTIPLE), precision };
+        let pixels =
+            ImageShape { images, height, width, channels: COLOURS.next_multiple_of(INPUT_MULTIPLE), precision };
         let input = allocator.allocate(pixels.matrix().bytes())?;
         let mut stem =
             allocator.layer(&layers.stem, ConvShape { inputs: pixels.channels, ..shapes.stem }, precision)?;
@@ -257,17 +258,17 @@ impl<E: Engine> Allocator<'_, E> {
             }
             .into());
         }
-        let (convolution, scratch) = self.engine.convolution(&shape, precision, self.gradients())?;
+        let (convolution, scratch) = self.engine.cached_convolution(&shape, precision, self.gradients())?;
         let (height, width) = shape.output();
-        let output = Images { images: shape.images, height, width, channels: shape.outputs, precision };
+        let output = ImageShape { images: shape.images, height, width, channels: shape.outputs, precision };
         let matrix = output.matrix();
         self.scratch = self.scratch.max(scratch);
-        self.sums = self.sums.max(matrix.units().count * SUMS * matrix.channels * F32);
+        self.sums = self.sums.max(matrix.row_chunks().count * PARTIAL_SUMS * matrix.channels * F32);
         self.gradient = self.gradient.max(matrix.bytes());
         let index = self.next_layer;
         self.next_layer += 1;
         let values = self.parameters.layer(index, layer);
-        let coefficients = self.allocate(COEFFICIENTS * matrix.channels * F32)?;
+        let coefficients = self.allocate(NORM_COEFFICIENTS * matrix.channels * F32)?;
         Ok(LayerSpace { index, convolution, shape: output, z: NULL, y: NULL, coefficients, values })
     }
 
@@ -313,7 +314,7 @@ fn activations<'a, E: Engine>(
     pooled: &'a mut Address,
     blocks: &'a mut [BlockSpace<E>],
 ) -> Vec<(Role, usize, &'a mut Address)> {
-    let bytes = |shape: &Images| shape.matrix().bytes();
+    let bytes = |shape: &ImageShape| shape.matrix().bytes();
     let mut all = vec![
         (Role::Convolved, bytes(&stem.shape), &mut stem.z),
         // The first block writes the other one.

@@ -1,6 +1,6 @@
 //! Drawing new weights from the project's own random streams.
 
-use artifacts::random::{Stream, stream};
+use artifacts::random::{StandardNormal, Stream, stream};
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -37,16 +37,8 @@ fn draw_convolution(layer: &ConvNorm, weight: &mut [f32], stream: &mut Stream) {
     let fan_out = (layer.outputs * layer.kernel * layer.kernel) as f64;
     let deviation = (2.0 / fan_out).sqrt();
     for pair in weight.chunks_mut(2) {
-        for (weight, normal) in pair.iter_mut().zip(normals(stream)) {
+        for (weight, normal) in pair.iter_mut().zip(f64::draw_pair(stream)) {
             *weight = (deviation * normal) as f32;
         }
     }
-}
-
-/// Draws two standard normal deviates by the Box-Muller transform (Annals of Mathematical Statistics 29, 1958).
-fn normals(stream: &mut Stream) -> [f64; 2] {
-    // 1 - u lies in (0, 1], so that the logarithm is finite.
-    let radius = (-2.0 * (1.0 - stream.random::<f64>()).ln()).sqrt();
-    let (sine, cosine) = (std::f64::consts::TAU * stream.random::<f64>()).sin_cos();
-    [radius * cosine, radius * sine]
 }

@@ -8,7 +8,7 @@ use crate::escape::visible;
 /// distinguishes it.
 pub(super) fn name(comparison: &Comparison, detector: usize) -> String {
     const MAX_CHARS: usize = 28;
-    let name = visible(&comparison.entrants[detector].name);
+    let name = visible(&comparison.detectors[detector].name);
     let length = name.chars().count();
     if length <= MAX_CHARS {
         name
@@ -19,7 +19,7 @@ pub(super) fn name(comparison: &Comparison, detector: usize) -> String {
 
 /// Returns the names of all detectors.
 pub(super) fn all_names(comparison: &Comparison) -> Vec<String> {
-    (0..comparison.entrants.len()).map(|detector| name(comparison, detector)).collect()
+    (0..comparison.detectors.len()).map(|detector| name(comparison, detector)).collect()
 }
 
 /// Returns the names of both detectors of a pair.

@@ -45,8 +45,8 @@ fn draw_roc(comparison: &Comparison) -> Option<Figure> {
     const SIZE: (f64, f64) = (520.0, 458.0);
     const PANEL: Panel = Panel { left: 40.0, top: 30.0, width: 466.0, height: 380.0 };
     const LEGEND_ROW: f64 = 20.0;
-    let drawn: Vec<usize> = (0..comparison.entrants.len())
-        .filter(|&index| !comparison.entrants[index].roc.is_empty())
+    let drawn: Vec<usize> = (0..comparison.detectors.len())
+        .filter(|&index| !comparison.detectors[index].roc.is_empty())
         .take(MAX_CURVES)
         .collect();
     if drawn.is_empty() {
@@ -54,12 +54,12 @@ fn draw_roc(comparison: &Comparison) -> Option<Figure> {
     }
     let axes = Axes { panel: PANEL, x: Axis::unit("False-positive rate"), y: Axis::unit("True-positive rate") };
     let pixels = |index: usize| {
-        let points: Vec<_> = comparison.entrants[index].roc.iter().map(|point| axes.at(point.x, point.y)).collect();
+        let points: Vec<_> = comparison.detectors[index].roc.iter().map(|point| axes.at(point.x, point.y)).collect();
         downsample(&points, 0.5)
     };
     let legend = |row: usize, index: usize| {
         let y = PANEL.bottom() - 14.0 - LEGEND_ROW * (drawn.len() - 1 - row) as f64;
-        let label = format!("{} {}", name(comparison, index), score(comparison.entrants[index].scores.roc_auc));
+        let label = format!("{} {}", name(comparison, index), score(comparison.detectors[index].scores.roc_auc));
         html! {
             (text((PANEL.right() - 42.0, y), Anchor::End, Colour::Text, 13.0, false, &label))
             (line((PANEL.right() - 34.0, y - 4.0), (PANEL.right() - 8.0, y - 4.0), curve_style(index)))
@@ -73,7 +73,7 @@ fn draw_roc(comparison: &Comparison) -> Option<Figure> {
     };
     let areas: Vec<String> = drawn
         .iter()
-        .map(|&index| format!("{} {}", name(comparison, index), score(comparison.entrants[index].scores.roc_auc)))
+        .map(|&index| format!("{} {}", name(comparison, index), score(comparison.detectors[index].scores.roc_auc)))
         .collect();
     Some(Figure {
         name: "roc",
@@ -92,7 +92,7 @@ fn draw_roc(comparison: &Comparison) -> Option<Figure> {
 
 /// Returns the tooltips of a detector's curve.
 fn roc_hover<'a>(comparison: &'a Comparison, index: usize, axes: &'a Axes) -> impl Iterator<Item = HoverPoint> + 'a {
-    subsample(&comparison.entrants[index].roc).map(move |point| HoverPoint {
+    subsample(&comparison.detectors[index].roc).map(move |point| HoverPoint {
         at: axes.at(point.x, point.y),
         tooltip: format!(
             "{}\nfalse-positive rate {:.3}\ntrue-positive rate {:.3}",
@@ -105,7 +105,7 @@ fn roc_hover<'a>(comparison: &'a Comparison, index: usize, axes: &'a Axes) -> im
 
 fn roc_numbers(comparison: &Comparison) -> Table {
     let mut table = Table::new(&["detector", "threshold", "false_positive_rate", "true_positive_rate"]);
-    for (index, detector) in comparison.entrants.iter().enumerate() {
+    for (index, detector) in comparison.detectors.iter().enumerate() {
         for point in &detector.roc {
             table.push([name(comparison, index).into(), point.threshold.into(), point.x.into(), point.y.into()]);
         }

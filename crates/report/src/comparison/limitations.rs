@@ -17,7 +17,7 @@ pub(super) fn limitations(comparison: &Comparison) -> Vec<Limitation> {
             "both the camera images and the generated images are simulated, so another detector may be better on photographs",
         ));
     }
-    let mut datasets: Vec<String> = comparison.entrants.iter().map(|detector| visible(&detector.dataset)).collect();
+    let mut datasets: Vec<String> = comparison.detectors.iter().map(|detector| visible(&detector.dataset)).collect();
     datasets.sort();
     datasets.dedup();
     if datasets.len() > 1 {
@@ -29,7 +29,7 @@ pub(super) fn limitations(comparison: &Comparison) -> Vec<Limitation> {
             ),
         ));
     }
-    for (index, detector) in comparison.entrants.iter().enumerate() {
+    for (index, detector) in comparison.detectors.iter().enumerate() {
         let Some(seen) = detector.seen.filter(|seen| seen.training + seen.validation > 0) else { continue };
         limitations.push(Limitation::new(
             format!("The scores of {} on new images", name(comparison, index)),
@@ -41,7 +41,7 @@ pub(super) fn limitations(comparison: &Comparison) -> Vec<Limitation> {
             ),
         ));
     }
-    for (index, detector) in comparison.entrants.iter().enumerate().filter(|(_, detector)| detector.left_out > 0) {
+    for (index, detector) in comparison.detectors.iter().enumerate().filter(|(_, detector)| detector.left_out > 0) {
         limitations.push(Limitation::new(
             format!("Images on which only {} was evaluated", name(comparison, index)),
             format!(
@@ -73,7 +73,7 @@ pub(super) fn limitations(comparison: &Comparison) -> Vec<Limitation> {
 /// Returns the number of images on which a detector was evaluated, including those that are not in common. The overlap
 /// with its training split is only known for all of these images together.
 pub(super) fn evaluated_images(comparison: &Comparison, detector: usize) -> u64 {
-    comparison.images + comparison.entrants[detector].left_out
+    comparison.images + comparison.detectors[detector].left_out
 }
 
 #[cfg(test)]
@@ -90,11 +90,11 @@ mod tests {
     #[test]
     fn counts_images_of_the_training_split_among_all_evaluated_images() {
         let mut two = comparison();
-        two.entrants[1].seen = Some(Seen { training: 41, validation: 5 });
+        two.detectors[1].seen = Some(Seen { training: 41, validation: 5 });
         let expected =
             "of the 400 images on which it was evaluated, 41 were in its training split and 5 in its validation split";
         assert!(reasons(&two).contains(&expected.to_owned()), "{:?}", reasons(&two));
-        two.entrants[1].left_out = 99_600;
+        two.detectors[1].left_out = 99_600;
         assert!(
             reasons(&two).iter().any(|why| why.starts_with("of the 100,000 images on which it was evaluated, 41")),
             "{:?}",
@@ -105,8 +105,8 @@ mod tests {
     #[test]
     fn counts_images_that_were_left_out() {
         let mut two = comparison();
-        two.entrants[0].left_out = 1;
-        two.entrants[1].left_out = 30;
+        two.detectors[0].left_out = 1;
+        two.detectors[1].left_out = 30;
         assert!(reasons(&two).contains(&"1 image was left out".to_owned()), "{:?}", reasons(&two));
         assert!(reasons(&two).contains(&"30 images were left out".to_owned()), "{:?}", reasons(&two));
     }

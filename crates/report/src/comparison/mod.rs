@@ -45,7 +45,7 @@ pub fn write(dir: &Path) -> Result<PathBuf, Error> {
 
 /// Checks that pairs and disagreements refer to detectors of the comparison.
 fn validate(comparison: &Comparison, path: &Path) -> Result<(), Error> {
-    let detectors = comparison.entrants.len();
+    let detectors = comparison.detectors.len();
     let malformed = |detail: &str| Err(artifacts::Error::malformed(path, "comparison", detail.to_owned()).into());
     if detectors < 2 {
         return malformed("it has fewer than two detectors");
@@ -61,5 +61,5 @@ fn validate(comparison: &Comparison, path: &Path) -> Result<(), Error> {
 
 /// Returns whether any detector was evaluated on simulated images.
 fn uses_simulated_images(comparison: &Comparison) -> bool {
-    comparison.entrants.iter().any(|detector| detector.simulated)
+    comparison.detectors.iter().any(|detector| detector.simulated)
 }

@@ -1,7 +1,7 @@
 //! The page of a comparison.
 
 use artifacts::Label;
-use artifacts::schema::{Comparison, Disagreement, Entrant, Metric, Pair};
+use artifacts::schema::{ComparedDetector, Comparison, Disagreement, Metric, Pair};
 use maud::{Markup, html};
 
 use super::detector_names::{all_names, name, pair_names};
@@ -36,7 +36,7 @@ pub(super) fn render(comparison: &Comparison, figures: &Figures) -> String {
     .into_iter()
     .flatten()
     .collect();
-    let title = match comparison.entrants.len() {
+    let title = match comparison.detectors.len() {
         2 => format!("{} and {}", name(comparison, 0), name(comparison, 1)),
         n => format!("Comparison of {n} detectors"),
     };
@@ -50,7 +50,7 @@ pub(super) fn render(comparison: &Comparison, figures: &Figures) -> String {
 }
 
 fn subtitle(comparison: &Comparison) -> Markup {
-    let mut datasets: Vec<String> = comparison.entrants.iter().map(|detector| visible(&detector.dataset)).collect();
+    let mut datasets: Vec<String> = comparison.detectors.iter().map(|detector| visible(&detector.dataset)).collect();
     datasets.dedup();
     html! {
         @if uses_simulated_images(comparison) { span.badge { "simulated data" } " " }
@@ -77,7 +77,7 @@ fn scores(comparison: &Comparison) -> Section {
                 intervals.";
     let columns = with_headline_columns(&[Text("Detector")]);
     let rows = html! {
-        @for (index, detector) in comparison.entrants.iter().enumerate() {
+        @for (index, detector) in comparison.detectors.iter().enumerate() {
             tr {
                 th scope="row" title=(visible(&detector.name)) { (name(comparison, index)) }
                 (headline_cells(&detector.scores, &detector.intervals))
@@ -94,7 +94,7 @@ fn scores(comparison: &Comparison) -> Section {
 }
 
 fn all_scores(comparison: &Comparison) -> Markup {
-    let has_fitted = comparison.entrants.iter().any(|detector| detector.fitted.is_some());
+    let has_fitted = comparison.detectors.iter().any(|detector| detector.fitted.is_some());
     let caption = html! {
         "All scores"
         @if has_fitted { "; second line: with the temperature and threshold fitted on each detector's validation split" }
@@ -106,7 +106,7 @@ fn all_scores(comparison: &Comparison) -> Markup {
         @for metric in Metric::listed() {
             tr {
                 th scope="row" { (metric.name) }
-                @for detector in &comparison.entrants { (default_and_fitted_score(metric, detector)) }
+                @for detector in &comparison.detectors { (default_and_fitted_score(metric, detector)) }
             }
         }
     };
@@ -114,7 +114,7 @@ fn all_scores(comparison: &Comparison) -> Markup {
 }
 
 /// Renders a score at threshold 0.5 and, below it, with the fitted temperature and threshold.
-fn default_and_fitted_score(metric: &Metric, detector: &Entrant) -> Markup {
+fn default_and_fitted_score(metric: &Metric, detector: &ComparedDetector) -> Markup {
     html! {
         td.number {
             (score(metric.informative_value(&detector.scores)))
@@ -227,7 +227,7 @@ fn provenance(comparison: &Comparison) -> Section {
         Text("BLAKE3 of the weights"),
     ];
     let rows = html! {
-        @for detector in &comparison.entrants {
+        @for detector in &comparison.detectors {
             tr {
                 th scope="row" { (visible(&detector.name)) }
                 td.number { (detector.run) }

@@ -46,7 +46,7 @@ pub(super) fn sentences(comparison: &Comparison) -> Vec<String> {
 
 /// Returns the detector with the highest ROC-AUC, and the first one of several with the same.
 fn best_detector(comparison: &Comparison) -> Option<usize> {
-    let areas = comparison.entrants.iter().enumerate().filter_map(|(i, detector)| Some((i, detector.scores.roc_auc?)));
+    let areas = comparison.detectors.iter().enumerate().filter_map(|(i, detector)| Some((i, detector.scores.roc_auc?)));
     areas.max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.cmp(&a.0))).map(|(detector, _)| detector)
 }
 
@@ -70,7 +70,7 @@ fn tests_against(comparison: &Comparison, best: usize) -> Vec<TestAgainstBest> {
 /// Describes how many of a detector's evaluation images were in its training split. Returns `None` if they are too few to
 /// matter.
 fn training_overlap(comparison: &Comparison, detector: usize) -> Option<String> {
-    let seen = comparison.entrants[detector].seen?.training;
+    let seen = comparison.detectors[detector].seen?.training;
     let evaluated = evaluated_images(comparison, detector);
     let too_many = ratio(seen, evaluated).is_some_and(|share| share > MAX_SHARE_SEEN);
     too_many.then(|| {
@@ -84,7 +84,7 @@ fn training_overlap(comparison: &Comparison, detector: usize) -> Option<String> 
 }
 
 fn roc_auc(comparison: &Comparison, detector: usize) -> String {
-    score(comparison.entrants[detector].scores.roc_auc)
+    score(comparison.detectors[detector].scores.roc_auc)
 }
 
 fn compare_two(comparison: &Comparison, best: usize, test: &TestAgainstBest) -> String {
@@ -119,7 +119,7 @@ fn compare_several(comparison: &Comparison, best: usize, tests: &[TestAgainstBes
     let (worse, undecided) = (names(true), names(false));
     let mut text = format!(
         "Of {} detectors, {} has the highest ROC-AUC on these {} images: {}.",
-        comparison.entrants.len(),
+        comparison.detectors.len(),
         name(comparison, best),
         count(comparison.images),
         roc_auc(comparison, best)
@@ -145,7 +145,7 @@ fn compare_accuracies(comparison: &Comparison, best: usize, tests: &[TestAgainst
     let test = &pair.accuracy;
     let (only_best, only_other) =
         if pair.first == best { (test.only_first, test.only_second) } else { (test.only_second, test.only_first) };
-    let accuracy = |detector: usize| percent(comparison.entrants[detector].scores.accuracy);
+    let accuracy = |detector: usize| percent(comparison.detectors[detector].scores.accuracy);
     let (best_name, other_name) = (name(comparison, best), name(comparison, runner_up));
     Some(format!(
         "At the threshold of 0.5, {best_name} classifies {} of the images correctly and {other_name} {}. {best_name} alone is \
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn does_not_call_a_detector_better_that_was_trained_on_the_images() {
         let mut two = comparison();
-        two.entrants[1].seen = Some(Seen { training: 41, validation: 5 });
+        two.detectors[1].seen = Some(Seen { training: 41, validation: 5 });
         let text = sentences(&two).join(" ");
         assert!(
             text.starts_with(
@@ -202,8 +202,8 @@ mod tests {
     #[test]
     fn ignores_a_negligible_share_of_training_images() {
         let mut two = comparison();
-        two.entrants[1].seen = Some(Seen { training: 1, validation: 0 });
-        two.entrants[1].left_out = 99_600;
+        two.detectors[1].seen = Some(Seen { training: 1, validation: 0 });
+        two.detectors[1].left_out = 99_600;
         assert!(sentences(&two)[0].contains("separates these 400 images better"), "{:?}", sentences(&two));
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn all(comparison: &Comparison) -> [(&'static str, Table); 3] {
 
 fn scores(comparison: &Comparison) -> Table {
     let mut table = Table::new(&["detector", "run", "score", "value", "low", "high", "fitted"]);
-    for (index, detector) in comparison.entrants.iter().enumerate() {
+    for (index, detector) in comparison.detectors.iter().enumerate() {
         for metric in Metric::listed() {
             let interval = detector.intervals.get(metric.key);
             table.push([

@@ -25,7 +25,7 @@ struct Bar<'a> {
     roc_auc: f64,
     /// Whether the audit counts it as a shortcut.
     is_shortcut: bool,
-    /// Whether it stands for a probe, which sees many features.
+    /// Whether it shows a probe, which sees many features.
     is_probe: bool,
     /// What the classifier sees.
     input: &'a str,
@@ -156,4 +156,17 @@ fn numbers(audit: &Audit) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axis_includes_scores_below_chance() {
+        let bar = |roc_auc| Bar { name: String::new(), roc_auc, is_shortcut: false, is_probe: true, input: "" };
+        assert_eq!(axis_minimum(&[bar(0.7)], Some(0.9)), 0.5);
+        assert_eq!(axis_minimum(&[bar(0.7)], Some(0.426)), 0.4);
+        assert_eq!(axis_minimum(&[bar(0.38)], None), 0.3);
+    }
 }

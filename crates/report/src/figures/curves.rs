@@ -20,7 +20,7 @@ struct CurveKind {
     area_name: &'static str,
     x: &'static str,
     y: &'static str,
-    /// What the axes mean, in words.
+    /// The meaning of the axes.
     explanation: &'static str,
     points: fn(&RunMetrics) -> &[CurvePoint],
     area: fn(&RunMetrics) -> Option<f64>,

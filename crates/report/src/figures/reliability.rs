@@ -104,19 +104,19 @@ fn hover_point(axes: &Axes, bin: &ReliabilityBin, name: &str) -> Option<HoverPoi
 }
 
 fn describe(run: &RunMetrics) -> String {
-    let mut words = format!(
+    let mut description = format!(
         "Share of fakes as a function of the mean P(fake) in {} bins. On the dashed diagonal, P(fake) is exactly a probability. \
          Calibration error {}",
         run.reliability.len(),
         score(run.scores.expected_calibration_error)
     );
     if let Some(fitted) = &run.fitted {
-        words.push_str(&format!(
+        description.push_str(&format!(
             ", and {} after calibration on {} validation images",
             score(fitted.scores.expected_calibration_error),
             count(fitted.fitted_on)
         ));
     }
-    words.push('.');
-    words
+    description.push('.');
+    description
 }

@@ -128,7 +128,7 @@ fn labels(train: &[(f64, f64)], val: &[(f64, f64)]) -> Markup {
 
 fn describe(quantity: &Quantity, first: &[Epoch], best: Option<&Epoch>, runs: usize) -> String {
     let last = &first[first.len() - 1];
-    let mut words = format!(
+    let mut description = format!(
         "{} over {} of run 0. In the last epoch it is {} on the training split and {} on the validation split.",
         quantity.axis,
         count_noun(first.len() as u64, "epoch"),
@@ -136,14 +136,14 @@ fn describe(quantity: &Quantity, first: &[Epoch], best: Option<&Epoch>, runs: us
         score(Some((quantity.val)(last)))
     );
     if let Some(best) = best {
-        words.push_str(&format!(" Epoch {} has the best checkpoint.", best.epoch));
+        description.push_str(&format!(" Epoch {} has the best checkpoint.", best.epoch));
     }
     match runs {
         0 | 1 => {}
-        2 => words.push_str(" The other run is drawn behind it."),
-        _ => words.push_str(&format!(" The {} other runs are drawn behind it.", runs - 1)),
+        2 => description.push_str(" The other run is drawn behind it."),
+        _ => description.push_str(&format!(" The {} other runs are drawn behind it.", runs - 1)),
     }
-    words
+    description
 }
 
 fn hover(quantity: &Quantity, axes: &Axes, epoch: &Epoch) -> HoverPoint {

@@ -108,7 +108,7 @@ fn footer(version: &str) -> Markup {
             p {
                 "Made by Candling " (visible(version))
                 ". This page works offline and loads nothing from the network. The folder " code { "figures" }
-                " beside it has each figure as SVG and PNG, and its numbers as CSV."
+                " next to it contains each figure as SVG and PNG, and its numbers as CSV."
             }
         }
     }

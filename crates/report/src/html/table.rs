@@ -1,4 +1,4 @@
-//! HTML tables. Each stands in a box that scrolls sideways on narrow screens.
+//! HTML tables. Each is in a box that scrolls sideways on narrow screens.
 
 use artifacts::schema::Metric;
 use maud::{Markup, Render, html};

@@ -1,6 +1,6 @@
 //! The tables of scores.
 
-use artifacts::schema::{Fitted, Metric, Metrics};
+use artifacts::schema::{CalibratedScores, Metric, Metrics};
 use maud::{Markup, html};
 
 use crate::config::{Config, Published};
@@ -90,10 +90,10 @@ fn runs(metrics: &Metrics) -> Markup {
     html! { (HtmlTable::captioned("runs-caption", html! { "Each training run" }, &columns, rows).class("headline")) }
 }
 
-/// Renders every score at threshold 0.5 and, beside it, with the fitted temperature and threshold.
+/// Renders every score at threshold 0.5 and with the fitted temperature and threshold.
 fn all_scores(metrics: &Metrics) -> Markup {
     let fitted = metrics.runs.first().and_then(|run| run.fitted.as_ref());
-    let calibrated = fitted.map(|fitted| format!("Calibrated, at threshold {}", compact(fitted.scores.threshold, 3)));
+    let calibrated = fitted.map(|fitted| format!("Calibrated, at {}", compact(fitted.scores.threshold, 3)));
     let mut columns = vec![Text("Score"), Number("At threshold 0.5")];
     columns.extend(calibrated.as_deref().map(Number));
     columns.push(Text("Meaning"));
@@ -115,7 +115,7 @@ fn all_scores(metrics: &Metrics) -> Markup {
     }
 }
 
-fn fitted_note(fitted: &Fitted) -> Markup {
+fn fitted_note(fitted: &CalibratedScores) -> Markup {
     html! {
         p.note {
             "The temperature " (compact(fitted.temperature, 3)) " and the threshold " (compact(fitted.scores.threshold, 3))

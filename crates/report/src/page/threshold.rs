@@ -3,6 +3,7 @@
 
 use artifacts::Label;
 use artifacts::schema::Metrics;
+use artifacts::statistics::sigmoid;
 use maud::{Markup, PreEscaped, html};
 
 use crate::figures::Figures;
@@ -50,7 +51,7 @@ fn sweep(results: &RunResults) -> ThresholdSweep {
     if let Some(fitted) = metrics.runs.first().and_then(|run| run.fitted.as_ref()) {
         // The fitted threshold applies to calibrated scores. The slider shows uncalibrated ones, so convert it.
         let logit = (fitted.scores.threshold / (1.0 - fitted.scores.threshold)).ln() * fitted.temperature;
-        let uncalibrated = 1.0 / (1.0 + (-logit).exp());
+        let uncalibrated = sigmoid(logit);
         if uncalibrated.is_finite() {
             let confusion = &fitted.scores.confusion;
             sweep.insert(1, NamedThreshold::from_confusion("fitted on validation", uncalibrated, confusion));

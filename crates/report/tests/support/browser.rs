@@ -29,7 +29,7 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Starts one; `None`, with the reason printed, where there is none on this machine.
+    /// Starts a browser. Returns `None`, and records the skipped test, if none is installed.
     pub(crate) fn start() -> Option<Browser> {
         let Some(program) = PROGRAMS.iter().map(Path::new).find(|path| path.exists()) else {
             testing::skip(Need::Chromium, format_args!("none of {} exists", PROGRAMS.join(", ")));

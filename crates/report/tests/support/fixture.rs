@@ -58,7 +58,7 @@ pub(crate) fn write(dir: &Path, spec: RunSpec) -> RunDir {
 fn complete(dir: &Path, stage: &str, config: Value, summary: Value) {
     let code = Code { version: 1, program: "0.1.0".to_owned(), executable: Hash::of(b"program") };
     let inputs = BTreeMap::from([("source".to_owned(), Hash::of(b"source"))]);
-    let device = "cpu (made up, 2 threads)".to_owned();
+    let device = "cpu (2 threads)".to_owned();
     let manifest = Manifest::of(dir, stage, code).unwrap();
     Manifest { config, inputs, seconds: 321.5, device, summary, ..manifest }.write(dir).unwrap();
 }
@@ -195,7 +195,7 @@ fn write_evaluation(run: &RunDir, spec: RunSpec) {
         runs,
     };
     atomic::write_json(&dir.join(names::METRICS), &metrics).unwrap();
-    write_further(run, &metrics);
+    write_other_evaluation(run, &metrics);
     if spec.fakes {
         atomic::write_json(&dir.join(Robustness::FILE), &robustness(&metrics.headline, &by_run[0])).unwrap();
     }
@@ -203,7 +203,7 @@ fn write_evaluation(run: &RunDir, spec: RunSpec) {
     complete(&dir, names::EVALUATE, json!({"ckpt": "best", "split": "test", "resamples": 2000}), json!({}));
 }
 
-fn write_further(run: &RunDir, metrics: &Metrics) {
+fn write_other_evaluation(run: &RunDir, metrics: &Metrics) {
     let dir = run.stage("evaluate-others");
     std::fs::create_dir_all(&dir).unwrap();
     atomic::write_json(&dir.join(names::METRICS), &Metrics { dataset: "folder:others".to_owned(), ..metrics.clone() })
@@ -405,14 +405,14 @@ fn write_explanations(dir: &Path, rows: &[Prediction]) {
 }
 
 fn example(dir: &Path, kind: ExampleKind, row: &Prediction, index: u32) -> Example {
-    let picture = scenes::scene(index, row.label == Label::Fake);
+    let scene = scenes::scene(index, row.label == Label::Fake);
     let image = format!("{index:03}.png");
-    std::fs::write(dir.join(&image), scenes::png(&picture)).unwrap();
+    std::fs::write(dir.join(&image), scenes::png(&scene)).unwrap();
     let heat_maps = [row.predicted, if row.predicted == Label::Real { Label::Fake } else { Label::Real }]
         .into_iter()
         .map(|class| {
             let overlay = format!("{index:03}-{class}.png");
-            let heat = scenes::overlay(&picture, index + 40 * u32::from(class.index()));
+            let heat = scenes::overlay(&scene, index + 40 * u32::from(class.index()));
             std::fs::write(dir.join(&overlay), scenes::png(&heat)).unwrap();
             HeatMap { class, peak: 1.7, overlay }
         })

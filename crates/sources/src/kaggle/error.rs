@@ -39,7 +39,7 @@ pub enum Error {
     /// Kaggle requires credentials, or denies access with those that were sent.
     #[error(
         "Kaggle denied access to `{dataset}` {with}; create an access token at https://www.kaggle.com/settings, set \
-         KAGGLE_API_TOKEN to it, and accept the licence at {page} if the page asks for it"
+         KAGGLE_API_TOKEN to it, and accept the licence at {page} if there is one to accept"
     )]
     Denied {
         /// The data set.

@@ -1,9 +1,6 @@
 //! Normally distributed random numbers, and the noise model of a sensor.
 
-use std::f32::consts::TAU;
-
-use artifacts::random::Stream;
-use rand::RngExt;
+use artifacts::random::{StandardNormal, Stream};
 
 /// Draws from the standard normal distribution, two at a time (G. Box and M. Muller, "A note on the generation of random
 /// normal deviates", 1958).
@@ -21,11 +18,9 @@ impl<'a> Normal<'a> {
         if let Some(spare) = self.spare.take() {
             return spare;
         }
-        // 1 - u is in (0, 1], so that the logarithm is finite.
-        let radius = (-2.0 * (1.0 - self.stream.random::<f32>()).ln()).sqrt();
-        let angle = TAU * self.stream.random::<f32>();
-        self.spare = Some(radius * angle.sin());
-        radius * angle.cos()
+        let [first, second] = f32::draw_pair(self.stream);
+        self.spare = Some(second);
+        first
     }
 }
 

@@ -62,7 +62,7 @@ pub enum SimulatedSetError {
     #[error("train, val and test add up to more than 64 bits can hold")]
     TooMany,
     /// A set without images.
-    #[error("train, val and test are all 0; at least one must have images")]
+    #[error("train, val and test are all 0, so that the set is empty; set at least one of them")]
     Empty,
 }
 

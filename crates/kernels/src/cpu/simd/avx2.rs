@@ -1,5 +1,5 @@
 //! AVX2 with FMA: 16 registers of 8 floats.
-#![expect(unsafe_code, reason = "intrinsics of instructions that the target's baseline lacks")]
+#![expect(unsafe_code, reason = "intrinsics beyond the baseline of the target")]
 
 use core::arch::x86_64::{
     __m256, _CMP_GT_OQ, _CMP_UNORD_Q, _MM_HINT_T1, _mm_prefetch, _mm256_add_ps, _mm256_and_ps, _mm256_blendv_ps,
@@ -9,17 +9,18 @@ use core::arch::x86_64::{
 
 use super::{Kernel, Simd, padded};
 
-/// Proof that the processor has the instructions: nobody else can make one.
+/// A proof that the processor has the instructions. Only [`run`] creates it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx2(());
 
-/// Compiles `kernel` with the instructions.
+/// Runs `kernel`, compiled with these instructions.
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn run(kernel: impl Kernel) {
     kernel.run(Avx2(()));
 }
 
-// SAFETY of all methods: `self` is proof of the instructions; loads and stores are within the slices' lengths.
+// SAFETY of all methods: `self` proves that the processor has the instructions; loads and stores stay within the
+// slices.
 impl Simd for Avx2 {
     type Vector = __m256;
     const LANES: usize = 8;
@@ -59,14 +60,14 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn stream(self, vector: __m256, to: &mut [f32]) {
-        // A register is half a line. Past the caches, the halves would have to wait for each other in the few buffers that
-        // a processor has for that, and leave them one by one: measured on Zen 3, layers take half as long again.
+        // Not non-temporal: a register is half a cache line, and the halves would wait for each other in the few
+        // write-combining buffers. Measured on Zen 3, layers take 1.5 times as long.
         self.store(vector, to);
     }
 
     #[inline(always)]
     fn prefetch(self, from: &[f32], at: usize) {
-        // SAFETY: see above; a prefetch reads nothing, wherever it points.
+        // SAFETY: see above; a prefetch does not access memory, so that any address is allowed.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.as_ptr().wrapping_add(at).cast()) }
     }
 
@@ -96,19 +97,19 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn relu(self, a: __m256) -> __m256 {
-        // The instruction gives its second operand where either is not a number.
+        // The instruction returns its second operand if either is NaN.
         // SAFETY: see above.
         unsafe { _mm256_max_ps(_mm256_setzero_ps(), a) }
     }
 
     #[inline(always)]
-    fn where_positive(self, test: __m256, value: __m256) -> __m256 {
+    fn mask_positive(self, test: __m256, value: __m256) -> __m256 {
         // SAFETY: see above.
         unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(test, _mm256_setzero_ps()), value) }
     }
 
     #[inline(always)]
-    fn where_above(self, a: __m256, b: __m256, x: __m256, y: __m256) -> __m256 {
+    fn select_greater(self, a: __m256, b: __m256, x: __m256, y: __m256) -> __m256 {
         // SAFETY: see above.
         unsafe {
             let above = _mm256_or_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(a, b), _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a));

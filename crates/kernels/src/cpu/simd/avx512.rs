@@ -1,5 +1,5 @@
 //! AVX-512: 32 registers of 16 floats.
-#![expect(unsafe_code, reason = "intrinsics of instructions that the target's baseline lacks")]
+#![expect(unsafe_code, reason = "intrinsics beyond the baseline of the target")]
 
 use core::arch::x86_64::{
     __m512, _CMP_GT_OQ, _CMP_UNORD_Q, _MM_HINT_T1, _mm_prefetch, _mm_sfence, _mm512_add_ps, _mm512_cmp_ps_mask,
@@ -10,32 +10,33 @@ use core::arch::x86_64::{
 
 use super::{Kernel, Simd};
 
-/// Proof that the processor has the instructions: nobody else can make one.
+/// A proof that the processor has the instructions. Only [`run`] and [`super::bf16`] create it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512(());
 
 impl Avx512 {
-    /// For whoever has checked that the processor has these instructions and more.
+    /// For callers that are compiled with these instructions and more.
     pub(super) fn new() -> Self {
         Self(())
     }
 }
 
-/// Compiles `kernel` with the instructions.
+/// Runs `kernel`, compiled with these instructions.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 pub(super) fn run(kernel: impl Kernel) {
     kernel.run(Avx512(()));
-    // What was streamed past the caches comes before whatever tells another thread that it is there.
+    // Order non-temporal stores before the synchronisation with other threads.
     _mm_sfence();
 }
 
-/// The mask of the first `len` lanes, fewer than all.
+/// The mask of the first `len` lanes. `len` must be less than the number of lanes.
 #[inline(always)]
 fn first(len: usize) -> u16 {
     (1 << len) - 1
 }
 
-// SAFETY of all methods: `self` is proof of the instructions; loads and stores are within the slices' lengths.
+// SAFETY of all methods: `self` proves that the processor has the instructions; loads and stores stay within the
+// slices.
 impl Simd for Avx512 {
     type Vector = __m512;
     const LANES: usize = 16;
@@ -55,7 +56,7 @@ impl Simd for Avx512 {
             // SAFETY: see above.
             unsafe { _mm512_loadu_ps(from.as_ptr()) }
         } else {
-            // SAFETY: see above; the lanes that the mask leaves out are not read.
+            // SAFETY: see above; masked lanes are not read.
             unsafe { _mm512_maskz_loadu_ps(first(from.len()), from.as_ptr()) }
         }
     }
@@ -66,7 +67,7 @@ impl Simd for Avx512 {
             // SAFETY: see above.
             unsafe { _mm512_storeu_ps(to.as_mut_ptr(), vector) }
         } else {
-            // SAFETY: see above; the lanes that the mask leaves out are not written.
+            // SAFETY: see above; masked lanes are not written.
             unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first(to.len()), vector) }
         }
     }
@@ -83,7 +84,7 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn prefetch(self, from: &[f32], at: usize) {
-        // SAFETY: see above; a prefetch reads nothing, wherever it points.
+        // SAFETY: see above; a prefetch does not access memory, so that any address is allowed.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.as_ptr().wrapping_add(at).cast()) }
     }
 
@@ -113,19 +114,19 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     fn relu(self, a: __m512) -> __m512 {
-        // The instruction gives its second operand where either is not a number.
+        // The instruction returns its second operand if either is NaN.
         // SAFETY: see above.
         unsafe { _mm512_max_ps(_mm512_setzero_ps(), a) }
     }
 
     #[inline(always)]
-    fn where_positive(self, test: __m512, value: __m512) -> __m512 {
+    fn mask_positive(self, test: __m512, value: __m512) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(test, _mm512_setzero_ps()), value) }
     }
 
     #[inline(always)]
-    fn where_above(self, a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 {
+    fn select_greater(self, a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 {
         // SAFETY: see above.
         unsafe {
             let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b) | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);

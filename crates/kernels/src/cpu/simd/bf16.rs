@@ -1,7 +1,7 @@
-//! Products of bf16 with sums of f32: a packed element is a pair of bf16, two steps of the depth.
+//! Instruction sets that multiply bf16 and add in f32. A packed element is a pair of bf16: two steps of the depth.
 //!
-//! bf16 is the upper half of an f32: 8 bits of exponent, 7 of mantissa. A product of two has 16 bits of mantissa, so that
-//! it is exact in f32; only the sums round.
+//! bf16 is the upper half of an f32, with 8 bits of exponent and 7 of mantissa. The product of two bf16 is exact in
+//! f32; only the sums are rounded.
 
 use half::bf16;
 
@@ -15,20 +15,21 @@ pub(crate) use x86::Avx512Bf16;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::run;
 
-/// A pair of bf16 in the bits of an f32, the earlier step in the lower half. It is carried, never computed with.
+/// Converts two values to bf16 and packs them into the bits of an f32, the earlier step in the lower half. The result
+/// is not a number to compute with.
 pub(super) fn pair(even: f32, odd: f32) -> f32 {
     let [even, odd] = [even, odd].map(|value| u32::from(bf16::from_f32(value).to_bits()));
     f32::from_bits(odd << 16 | even)
 }
 
-/// The two of a pair, the earlier step first.
+/// Unpacks a pair, the earlier step first.
 #[cfg(any(test, feature = "portable-bf16"))]
 fn halves(pair: f32) -> [f32; 2] {
     let bits = pair.to_bits();
     [f32::from_bits(bits << 16), f32::from_bits(bits & 0xFFFF_0000)]
 }
 
-/// The vector operations of the set that `self.0` is proof of.
+/// Delegates all operations but those on bf16 to the instruction set `self.0`.
 macro_rules! delegate_to_inner {
     ($inner:ty) => {
         type Vector = <$inner as Simd>::Vector;
@@ -48,8 +49,8 @@ macro_rules! delegate_to_inner {
             mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
             fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
             relu(a: Self::Vector) -> Self::Vector;
-            where_positive(test: Self::Vector, value: Self::Vector) -> Self::Vector;
-            where_above(a: Self::Vector, b: Self::Vector, x: Self::Vector, y: Self::Vector) -> Self::Vector;
+            mask_positive(test: Self::Vector, value: Self::Vector) -> Self::Vector;
+            select_greater(a: Self::Vector, b: Self::Vector, x: Self::Vector, y: Self::Vector) -> Self::Vector;
         }
     };
 }
@@ -65,14 +66,14 @@ macro_rules! delegate_methods {
     };
 }
 
-/// In plain Rust: what the instructions are held against, on any processor.
+/// The reference implementation in portable Rust.
 #[cfg(any(test, feature = "portable-bf16"))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PortableBf16(Portable);
 
 #[cfg(any(test, feature = "portable-bf16"))]
 impl PortableBf16 {
-    /// Every processor has it.
+    /// Needs no instructions beyond the baseline.
     pub(crate) fn new() -> Self {
         Self(Portable::new())
     }
@@ -93,7 +94,7 @@ impl Simd for PortableBf16 {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "intrinsics of instructions that the target's baseline lacks")]
+#[expect(unsafe_code, reason = "intrinsics beyond the baseline of the target")]
 mod x86 {
     use core::arch::x86_64::{
         __m256, __m256bh, __m512, __m512bh, __m512i, _mm_sfence, _mm256_storeu_ps, _mm512_castsi512_ps,
@@ -104,22 +105,23 @@ mod x86 {
     use super::super::avx512::Avx512;
     use super::super::{Kernel, Simd};
 
-    /// AVX-512 with its instructions for bf16. Proof that the processor has them: nobody else can make one.
+    /// AVX-512 with its bf16 instructions. A proof that the processor has them; only [`run`] creates it.
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Avx512Bf16(Avx512);
 
-    /// Compiles `kernel` with the instructions.
+    /// Runs `kernel`, compiled with these instructions.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     pub(in super::super) fn run(kernel: impl Kernel) {
         kernel.run(Avx512Bf16(Avx512::new()));
-        // What was streamed past the caches comes before whatever tells another thread that it is there.
+        // Order non-temporal stores before the synchronisation with other threads.
         _mm_sfence();
     }
 
-    /// Words of a vector whose lower half holds the earlier steps and its upper half the later ones, in pairs.
-    static IN_PAIRS: [u16; 32] = in_pairs();
+    /// The permutation of 16-bit words that interleaves the lower half of a register, the earlier steps, with the upper
+    /// half.
+    static INTERLEAVE: [u16; 32] = interleave();
 
-    const fn in_pairs() -> [u16; 32] {
+    const fn interleave() -> [u16; 32] {
         let mut words = [0; 32];
         let mut i = 0;
         while i < 32 {
@@ -129,8 +131,8 @@ mod x86 {
         words
     }
 
-    // SAFETY of all methods: `self` is proof of the instructions; loads and stores are within the slices' lengths; vectors
-    // of one size are transmuted into each other.
+    // SAFETY of all methods: `self` proves that the processor has the instructions; loads and stores stay within the
+    // slices; registers are transmuted to types of the same size.
     impl Simd for Avx512Bf16 {
         delegate_to_inner!(Avx512);
 
@@ -145,7 +147,7 @@ mod x86 {
             // SAFETY: see above.
             unsafe {
                 let words = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(odd, even));
-                let order = _mm512_loadu_si512(IN_PAIRS.as_ptr().cast());
+                let order = _mm512_loadu_si512(INTERLEAVE.as_ptr().cast());
                 _mm512_castsi512_ps(_mm512_permutexvar_epi16(order, words))
             }
         }
@@ -173,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pair_keeps_its_halves_rounded() {
+    fn pair_rounds_and_keeps_both_values() {
         for (even, odd) in [(1.0, -2.5), (1.003, 3.999), (0.0, f32::INFINITY), (-0.0, 1e-3)] {
             let rounded = [even, odd].map(|value| bf16::from_f32(value).to_f32());
             assert_eq!(halves(pair(even, odd)).map(f32::to_bits), rounded.map(f32::to_bits));
@@ -181,14 +183,14 @@ mod tests {
         assert!(halves(pair(f32::NAN, 1.0))[0].is_nan());
     }
 
-    /// Packs both ways and multiplies, into `to`: `[pairs, narrowed, products]`, each of 16.
-    struct AllOf<'a> {
+    /// Runs all bf16 operations. `to` receives the results of `pair`, `narrow` and `accumulate`.
+    struct Bf16Operations<'a> {
         even: &'a [f32; 16],
         odd: &'a [f32; 16],
         to: &'a mut [[f32; 16]; 3],
     }
 
-    impl Kernel for AllOf<'_> {
+    impl Kernel for Bf16Operations<'_> {
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
             let [pairs, narrowed, products] = self.to;
@@ -204,17 +206,17 @@ mod tests {
     }
 
     #[test]
-    fn every_set_of_instructions_gives_the_same() {
+    fn all_instruction_sets_match_reference() {
         let even = std::array::from_fn(|i| (i as f32 * 0.731).sin() * 3.0);
         let odd = std::array::from_fn(|i| (i as f32 * 1.37).cos() / 7.0);
         let rounded = |value: f32| bf16::from_f32(value).to_f32();
         for isa in Isa::with_bf16() {
             let mut found = [[f32::NAN; 16]; 3];
-            isa.run(AllOf { even: &even, odd: &odd, to: &mut found });
+            isa.run(Bf16Operations { even: &even, odd: &odd, to: &mut found });
             for i in 0..16 {
                 assert_eq!(halves(found[0][i]), [rounded(even[i]), rounded(odd[i])], "{isa:?}");
-                let side_by_side = if i < 8 { &even } else { &odd };
-                let expected = [side_by_side[i % 8 * 2], side_by_side[i % 8 * 2 + 1]].map(rounded);
+                let neighbours = if i < 8 { &even } else { &odd };
+                let expected = [neighbours[i % 8 * 2], neighbours[i % 8 * 2 + 1]].map(rounded);
                 assert_eq!(halves(found[1][i]), expected, "{isa:?}");
                 let expected = even[i] + rounded(odd[i]) * rounded(odd[i]) + rounded(even[i]) * rounded(odd[i]);
                 assert!((found[2][i] - expected).abs() <= 1e-6, "{isa:?}: {} {expected}", found[2][i]);

@@ -1,13 +1,13 @@
-//! What every processor has: arrays of four floats, which the compiler maps to SSE2 or NEON registers.
+//! The portable implementation: arrays of four floats, which the compiler maps to SSE2 or NEON registers.
 
 use super::{Simd, padded};
 
-/// No proof is needed.
+/// Portable SIMD. It needs no instructions beyond the baseline of the target.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portable(());
 
 impl Portable {
-    /// Every processor has it.
+    /// Runs on every processor.
     pub(crate) fn new() -> Self {
         Self(())
     }
@@ -70,7 +70,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn fma(self, a: Four, b: Four, c: Four) -> Four {
-        // `mul_add` is a call into the C library where the baseline has no such instruction.
+        // On targets whose baseline has no such instruction, `mul_add` calls the C library.
         each(|i| if cfg!(target_arch = "aarch64") { a[i].mul_add(b[i], c[i]) } else { a[i] * b[i] + c[i] })
     }
 
@@ -80,12 +80,12 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn where_positive(self, test: Four, value: Four) -> Four {
+    fn mask_positive(self, test: Four, value: Four) -> Four {
         each(|i| if test[i] > 0.0 { value[i] } else { 0.0 })
     }
 
     #[inline(always)]
-    fn where_above(self, a: Four, b: Four, x: Four, y: Four) -> Four {
+    fn select_greater(self, a: Four, b: Four, x: Four, y: Four) -> Four {
         each(|i| if a[i] > b[i] || a[i].is_nan() { x[i] } else { y[i] })
     }
 }

@@ -1,28 +1,29 @@
-//! The transforms of Winograd's F(4x4, 3x3), a register of channels at a time.
+//! The transforms of Winograd's F(4x4, 3x3), for one register of channels at a time.
 //!
-//! With `d` a patch of 6x6, `g` a kernel of 3x3 and `y` the 4x4 results, `y = Aᵀ ((G g Gᵀ) * (Bᵀ d B)) A`; the matrices are
+//! For a 6x6 input patch `d` and a 3x3 kernel `g`, the 4x4 output is `y = Aᵀ ((G g Gᵀ) * (Bᵀ d B)) A`. The matrices are
 //! those of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308), section 4.3. The
 //! gradient of the kernel is the adjoint: `Gᵀ ((A dy Aᵀ) * (Bᵀ d B)) G`.
 //!
-//! Plain loops over fixed bounds: what a closure or an array's method calls would not be compiled with the instructions.
+//! The code uses loops with fixed bounds, because code that closures or array methods call is not compiled with the
+//! instruction set.
 
 use super::super::simd::Simd;
 
-/// Results of a tile, in each direction.
+/// The side of an output tile.
 pub(crate) const TILE: usize = 4;
-/// Values that a tile depends on, in each direction.
+/// The side of an input patch.
 pub(crate) const PATCH: usize = 6;
-/// Products of a tile: the positions of a patch.
+/// The number of positions of a patch: the multiplications of a tile for each pair of channels.
 pub(crate) const POSITIONS: usize = PATCH * PATCH;
-/// Taps of a kernel, in each direction.
+/// The side of a kernel.
 pub(crate) const KERNEL: usize = 3;
 
-/// Square matrices of registers.
+/// A square matrix of registers.
 pub(crate) type Square<S, const N: usize> = [[<S as Simd>::Vector; N]; N];
 
 /// `Bᵀ d`.
 #[inline(always)]
-fn patch_line<S: Simd>(s: S, d: [S::Vector; 6]) -> [S::Vector; 6] {
+fn input_line<S: Simd>(s: S, d: [S::Vector; 6]) -> [S::Vector; 6] {
     let (two, four, five) = (s.splat(2.0), s.splat(4.0), s.splat(-5.0));
     let minus_four = s.splat(-4.0);
     let even = s.fma(minus_four, d[2], d[4]);
@@ -40,7 +41,7 @@ fn patch_line<S: Simd>(s: S, d: [S::Vector; 6]) -> [S::Vector; 6] {
 
 /// `Aᵀ m`.
 #[inline(always)]
-fn result_line<S: Simd>(s: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
+fn output_line<S: Simd>(s: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
     let (sum_one, difference_one) = (s.add(m[1], m[2]), s.sub(m[1], m[2]));
     let (sum_two, difference_two) = (s.add(m[3], m[4]), s.sub(m[3], m[4]));
     [
@@ -53,7 +54,7 @@ fn result_line<S: Simd>(s: S, m: [S::Vector; 6]) -> [S::Vector; 4] {
 
 /// `A y`.
 #[inline(always)]
-fn spread_line<S: Simd>(s: S, y: [S::Vector; 4]) -> [S::Vector; 6] {
+fn output_gradient_line<S: Simd>(s: S, y: [S::Vector; 4]) -> [S::Vector; 6] {
     let (even_one, odd_one) = (s.add(y[0], y[2]), s.add(y[1], y[3]));
     let even_two = s.fma(s.splat(4.0), y[2], y[0]);
     let odd_two = s.mul(s.splat(2.0), s.fma(s.splat(4.0), y[3], y[1]));
@@ -79,7 +80,7 @@ fn kernel_line<S: Simd>(s: S, g: [S::Vector; 3]) -> [S::Vector; 6] {
 
 /// `Gᵀ u`.
 #[inline(always)]
-fn gather_line<S: Simd>(s: S, u: [S::Vector; 6]) -> [S::Vector; 3] {
+fn kernel_gradient_line<S: Simd>(s: S, u: [S::Vector; 6]) -> [S::Vector; 3] {
     let sixth = s.splat(1.0 / 6.0);
     let (sum_one, difference_one) = (s.add(u[1], u[2]), s.sub(u[2], u[1]));
     let (sum_two, difference_two) = (s.add(u[3], u[4]), s.sub(u[3], u[4]));
@@ -91,7 +92,8 @@ fn gather_line<S: Simd>(s: S, u: [S::Vector; 6]) -> [S::Vector; 3] {
     ]
 }
 
-/// `M x Mᵀ` for a matrix `M` of `$to` x `$from` whose product with a column is `$line`.
+/// Defines the function `$name`, which computes `M x Mᵀ`. `$line` multiplies the `$to` x `$from` matrix `M` with a
+/// column.
 macro_rules! both_sides {
     ($name:ident, $line:ident, $from:literal, $to:literal, $what:literal) => {
         #[doc = $what]
@@ -117,8 +119,8 @@ macro_rules! both_sides {
     };
 }
 
-both_sides!(patch, patch_line, 6, 6, "`Bᵀ d B`: a patch of the input.");
-both_sides!(results, result_line, 6, 4, "`Aᵀ m A`: the results from the products.");
-both_sides!(spread, spread_line, 4, 6, "`A dy Aᵀ`: the results' gradient, as the products' gradient.");
-both_sides!(kernel, kernel_line, 3, 6, "`G g Gᵀ`: a kernel.");
-both_sides!(gather, gather_line, 6, 3, "`Gᵀ u G`: the kernel's gradient from that of its transform.");
+both_sides!(input, input_line, 6, 6, "The input transform `Bᵀ d B` of a patch.");
+both_sides!(output, output_line, 6, 4, "The output transform `Aᵀ m A` of the products.");
+both_sides!(output_gradient, output_gradient_line, 4, 6, "The gradient of the products, `A dy Aᵀ`.");
+both_sides!(kernel, kernel_line, 3, 6, "The kernel transform `G g Gᵀ`.");
+both_sides!(kernel_gradient, kernel_gradient_line, 6, 3, "The gradient of the kernel, `Gᵀ u G`.");

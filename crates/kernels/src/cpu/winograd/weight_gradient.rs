@@ -1,56 +1,56 @@
-//! The gradient of the weights of a convolution of 3x3 without stride, by the adjoint of Winograd's F(4x4, 3x3).
+//! The weight gradient of a 3x3 convolution with stride 1, by the adjoint of Winograd's F(4x4, 3x3).
 //!
-//! At each of the 36 positions, a matrix product over all tiles of the transformed patches with the spread-out gradients
-//! of the results gives the gradient of the transformed weights; the inverse transform comes once, at the end. The work
-//! is cut into blocks of input and output channels and, where that is not enough, ranges of tiles, whose partial results
-//! are added in order. All of it depends on the shapes alone.
+//! At each of the 36 positions, a matrix product over all tiles multiplies the transformed patches with the transformed
+//! output gradients. It gives the gradient of the transformed weights, which is transformed back once, at the end. The
+//! work is cut into blocks of input and output channels. If these are too few, each is cut further into ranges of
+//! tiles, whose partial results are added in order. All of this depends on the shapes only.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::super::buffer::with_scratch;
-use super::super::micro_kernel::{Pitch, tile};
+use super::super::micro_kernel::{LeftStrides, micro_kernel};
 use super::super::operand::Operand;
 use super::super::simd::{Isa, Kernel, MAX_WIDTH, Simd};
 use super::transform::{self, KERNEL, PATCH, POSITIONS, TILE};
 use super::{LINE, STRIP, Source, Tiling};
 
-/// Most input channels that a unit works on.
+/// The most input channels in a unit.
 const MAX_INPUTS: usize = 128;
-/// Most output channels that a unit works on.
+/// The most output channels in a unit.
 const MAX_OUTPUTS: usize = 64;
-// Their gradients are spread in one strip.
+// The output gradients of a unit are transformed in one strip.
 const _: () = assert!(MAX_OUTPUTS <= STRIP);
-/// Tiles that are transformed before their products are added.
+/// The most tiles that are transformed before their products are added.
 const MAX_TILES: usize = 48;
-/// As many units as this are made, if the tiles suffice.
+/// The number of units to aim for.
 const UNITS: usize = 8;
-/// Input channels whose gradients are brought into the weights' order at once.
+/// Input channels whose gradients are transformed back and transposed together.
 const INPUTS_AT_ONCE: usize = 8;
 
-/// The left operand: transformed patches, a row of channels for each tile.
-struct ByTile;
+/// The left operand, the transformed patches, has a row of channels for each tile.
+struct TileMajor;
 
-impl Pitch for ByTile {
+impl LeftStrides for TileMajor {
     const ROW: usize = 1;
     const DEPTH: usize = MAX_INPUTS + LINE;
 }
 
-/// The plan of one convolution's weight gradient for one batch shape.
+/// The plan for the weight gradient of a convolution, for one batch shape.
 #[derive(Clone, Debug)]
 pub struct WinogradGradient {
     tiling: Tiling,
     inputs: usize,
     outputs: usize,
-    /// Ranges of tiles over all images.
+    /// The ranges of tiles, counted over all images.
     ranges: Vec<Range<usize>>,
-    /// With products of f32, as [`super::Winograd`].
+    /// An instruction set that multiplies f32, as in [`super::Winograd`].
     isa: Isa,
 }
 
 impl WinogradGradient {
-    /// Plans the gradient for `images` pictures of `(height, width)`.
+    /// Plans the weight gradient of a convolution on `[images, height, width, inputs]`.
     pub(crate) fn new(images: usize, (height, width): (usize, usize), inputs: usize, outputs: usize, isa: Isa) -> Self {
         let tiling = Tiling { height, width };
         let tiles = images * tiling.rows() * tiling.columns();
@@ -61,22 +61,22 @@ impl WinogradGradient {
         Self { tiling, inputs, outputs, ranges, isa: isa.in_f32() }
     }
 
-    /// Elements of scratch memory for the partial results.
+    /// The number of elements of scratch memory for partial results.
     pub(crate) fn partial_len(&self) -> usize {
         self.ranges.len() * self.blocks().count() * self.unit_len()
     }
 
-    /// Computes the gradient into `to`, `[outputs, inputs, 3, 3]`, from the convolution's input and the gradient of its
-    /// output; `partial` is scratch memory.
+    /// Computes the weight gradient into `to`, `[outputs, inputs, 3, 3]`, from the convolution's input and the gradient
+    /// of its output. `partial` is scratch memory.
     pub(crate) fn run(&self, input: &Operand<'_>, gradient: &Operand<'_>, partial: &mut [f32], to: &mut [f32]) {
         let partial = &mut partial[..self.partial_len()];
         let blocks: Vec<_> = self.blocks().collect();
-        let scratch = [POSITIONS * patches_pitch(), POSITIONS * spreads_pitch()];
+        let scratch = [POSITIONS * patches_pitch(), POSITIONS * gradients_pitch()];
         partial.par_chunks_mut(self.unit_len()).enumerate().for_each(|(i, partial)| {
             let (inputs, outputs) = blocks[i % blocks.len()].clone();
             let tiles = self.ranges[i / blocks.len()].clone();
-            with_scratch(scratch, |[patches, spreads]| {
-                self.isa.run(Unit { plan: self, input, gradient, inputs, outputs, tiles, partial, patches, spreads });
+            with_scratch(scratch, |[patches, gradients]| {
+                self.isa.run(Unit { plan: self, input, gradient, inputs, outputs, tiles, partial, patches, gradients });
             });
         });
         let (_, columns) = self.isa.tile();
@@ -86,7 +86,7 @@ impl WinogradGradient {
         });
     }
 
-    /// Input and output channels of each unit.
+    /// The input and output channels of each unit.
     fn blocks(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let Self { inputs, outputs, .. } = *self;
         (0..outputs).step_by(MAX_OUTPUTS).flat_map(move |output| {
@@ -95,28 +95,29 @@ impl WinogradGradient {
         })
     }
 
-    /// Rows of a unit's result at one position: full register tiles.
+    /// The number of rows of a unit's result at one position, in full register tiles.
     fn unit_rows(&self) -> usize {
         self.inputs.min(MAX_INPUTS).next_multiple_of(self.isa.tile().0)
     }
 
-    /// Elements of a unit's result, `[positions][panels][rows, columns of a register tile]`.
+    /// The number of elements of a unit's result, `[positions][panels][rows, columns of a register tile]`.
     fn unit_len(&self) -> usize {
         POSITIONS * self.unit_rows() * self.outputs.min(MAX_OUTPUTS).next_multiple_of(self.isa.tile().1)
     }
 }
 
-/// From one position's transformed patches, `[tiles, ByTile::DEPTH]`, to the next's.
+/// Stride from the transformed patches of one position, `[tiles, TileMajor::DEPTH]`, to those of the next.
 fn patches_pitch() -> usize {
-    MAX_TILES * ByTile::DEPTH + LINE
+    MAX_TILES * TileMajor::DEPTH + LINE
 }
 
-/// From one position's spread-out gradients, `[panels][tiles, columns of a register tile]`, to the next's.
-fn spreads_pitch() -> usize {
+/// Stride from the transformed output gradients of one position, `[panels][tiles, columns of a register tile]`, to
+/// those of the next.
+fn gradients_pitch() -> usize {
     MAX_TILES * MAX_OUTPUTS.next_multiple_of(MAX_WIDTH) + LINE
 }
 
-/// The work on one unit.
+/// Computes one unit.
 struct Unit<'a> {
     plan: &'a WinogradGradient,
     input: &'a Operand<'a>,
@@ -126,7 +127,7 @@ struct Unit<'a> {
     tiles: Range<usize>,
     partial: &'a mut [f32],
     patches: &'a mut [f32],
-    spreads: &'a mut [f32],
+    gradients: &'a mut [f32],
 }
 
 impl Kernel for Unit<'_> {
@@ -135,64 +136,71 @@ impl Kernel for Unit<'_> {
         let all = self.tiles.clone();
         for start in all.clone().step_by(MAX_TILES) {
             let tiles = start..all.end.min(start + MAX_TILES);
-            self.patches(simd, tiles.clone());
-            self.spreads(simd, tiles.clone());
-            self.products(simd, tiles.len(), start > all.start);
+            self.transform_patches(simd, tiles.clone());
+            self.transform_gradients(simd, tiles.clone());
+            self.multiply(simd, tiles.len(), start > all.start);
         }
     }
 }
 
 impl Unit<'_> {
-    /// Transforms the inputs of `tiles`.
+    /// Transforms the input patches of `tiles`.
     #[inline(always)]
-    fn patches<S: Simd>(&mut self, simd: S, tiles: Range<usize>) {
+    fn transform_patches<S: Simd>(&mut self, simd: S, tiles: Range<usize>) {
         let &WinogradGradient { tiling, inputs: channels, .. } = self.plan;
         let source = Source { operand: self.input, channels, above: 1 };
         let mut window = [0.0; POSITIONS * STRIP];
         for (t, tile) in tiles.enumerate() {
-            let place = tiling.place(tile);
+            let origin = tiling.origin(tile);
             for start in self.inputs.clone().step_by(STRIP) {
                 let strip = start..self.inputs.end.min(start + STRIP);
-                let row = t * ByTile::DEPTH + start - self.inputs.start;
-                tiling.patch(simd, source, place, strip, &mut window, (&mut self.patches[row..], patches_pitch()));
+                let row = t * TileMajor::DEPTH + start - self.inputs.start;
+                tiling.transform_patch(
+                    simd,
+                    source,
+                    origin,
+                    strip,
+                    &mut window,
+                    (&mut self.patches[row..], patches_pitch()),
+                );
             }
         }
     }
 
-    /// Spreads the gradients of the results of `tiles` out over the positions.
+    /// Transforms the output gradients of `tiles`.
     #[inline(always)]
-    fn spreads<S: Simd>(&mut self, simd: S, tiles: Range<usize>) {
+    fn transform_gradients<S: Simd>(&mut self, simd: S, tiles: Range<usize>) {
         let &WinogradGradient { tiling, outputs: channels, .. } = self.plan;
         let source = Source { operand: self.gradient, channels, above: 0 };
         let mut window = [0.0; TILE * TILE * STRIP];
         let count = tiles.len();
         for (t, tile) in tiles.enumerate() {
-            let place = tiling.place(tile);
+            let origin = tiling.origin(tile);
             let strip = self.outputs.clone();
-            tiling.window::<S, TILE>(simd, source, place, strip.clone(), &mut window);
+            tiling.copy_window::<S, TILE>(simd, source, origin, strip.clone(), &mut window);
             for lane in (0..strip.len()).step_by(S::LANES) {
                 let mut result = [[simd.splat(0.0); TILE]; TILE];
                 for i in 0..TILE * TILE {
                     result[i / TILE][i % TILE] = simd.load(&window[i * STRIP + lane..]);
                 }
-                let result = transform::spread(simd, &result);
+                let result = transform::output_gradient(simd, &result);
                 let at = (lane / S::COLUMNS * count + t) * S::COLUMNS + lane % S::COLUMNS;
                 for position in 0..POSITIONS {
-                    let to = &mut self.spreads[position * spreads_pitch() + at..];
+                    let to = &mut self.gradients[position * gradients_pitch() + at..];
                     simd.store(result[position / PATCH][position % PATCH], to);
                 }
             }
         }
     }
 
-    /// Adds the products of the transformed `tiles` to the unit's result, or begins it with them.
+    /// Multiplies the transformed patches and gradients of `tiles` into the unit's result. Adds to it if `accumulate`.
     #[inline(always)]
-    fn products<S: Simd>(&mut self, simd: S, tiles: usize, accumulate: bool) {
+    fn multiply<S: Simd>(&mut self, simd: S, tiles: usize, accumulate: bool) {
         let rows = self.plan.unit_rows();
         let mut to = self.partial.chunks_exact_mut(rows * S::COLUMNS);
         for position in 0..POSITIONS {
             let left = &self.patches[position * patches_pitch()..];
-            let right = &self.spreads[position * spreads_pitch()..];
+            let right = &self.gradients[position * gradients_pitch()..];
             for panel in 0..self.plan.outputs.min(MAX_OUTPUTS).div_ceil(S::COLUMNS) {
                 let Some(to) = to.next() else { return };
                 if panel * S::COLUMNS >= self.outputs.len() {
@@ -202,14 +210,14 @@ impl Unit<'_> {
                 for row in (0..self.inputs.len()).step_by(S::ROWS) {
                     let count = S::ROWS.min(self.inputs.len() - row);
                     let to = &mut to[row * S::COLUMNS..][..count * S::COLUMNS];
-                    tile::<S, ByTile>(simd, count, tiles, &left[row..], right, to, accumulate);
+                    micro_kernel::<S, TileMajor>(simd, count, tiles, &left[row..], right, to, accumulate);
                 }
             }
         }
     }
 }
 
-/// Adds the partial results of one panel of output channels and transforms them back, `[outputs, inputs, 3, 3]`.
+/// Adds the partial results of one panel of output channels, and transforms them back to `[outputs, inputs, 3, 3]`.
 struct InverseTransform<'a> {
     plan: &'a WinogradGradient,
     partial: &'a [f32],
@@ -248,7 +256,7 @@ impl Kernel for InverseTransform<'_> {
                                 *sum = simd.add(*sum, simd.load(&unit[at..]));
                             }
                         }
-                        let kernel = transform::gather(simd, &sums);
+                        let kernel = transform::kernel_gradient(simd, &sums);
                         for tap in 0..TAPS {
                             let to = &mut taps[(input * TAPS + tap) * S::COLUMNS + lane..];
                             simd.store(kernel[tap / KERNEL][tap % KERNEL], to);

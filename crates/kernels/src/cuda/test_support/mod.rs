@@ -1,40 +1,43 @@
-//! Every kernel and the whole walk against plain references: in emulation where there is a C++ compiler, and by the same
-//! tests on a card where there is one.
+//! Support for tests that run on every available device: in emulation, which needs a C++ compiler, and on the first
+//! card.
 
 mod emulator;
-mod support;
+mod plain_convolution;
+mod tensor;
+mod values;
 
 use std::io::Write;
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use emulator::{Emulator, RecordingMode};
-pub use support::{ELEMENTS, Tensor, assert_close, bytes, fixed_seed, random, rounded, tolerance};
+pub use tensor::{Tensor, upload_bytes};
 use testing::Need;
+pub use values::{ELEMENT_TYPES, assert_close, fixed_seed, random, rounded, tolerance};
 
 use super::card::Card;
 use super::error::Error;
 
-/// Says something past the test harness, which shows nothing of a test that passes.
-pub fn say(what: &str) {
-    let _ = writeln!(std::io::stderr(), "{what}");
+/// Prints a line to standard error that the test harness does not capture, so that it is visible when tests pass.
+pub fn print_uncaptured(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Whether the machine has a driver, and so perhaps a card.
-#[expect(unsafe_code, reason = "opens a library, as the card does")]
+/// Whether the machine has a CUDA driver, and so possibly a card.
+#[expect(unsafe_code, reason = "loads a library")]
 pub fn has_driver() -> bool {
-    // SAFETY: running its initialisers is what loading a driver means.
+    // SAFETY: only loads libcuda, whose initialisers are sound to run.
     unsafe { cudarc::driver::sys::is_culib_present() }
 }
 
-/// A card, for one test at a time: they would share its context, and one that waits for all of it disturbs what another
-/// records.
-pub struct OnCard {
+/// A card that one test uses at a time. Tests would share its context, and a test that waits for the context would
+/// break the recording of another.
+pub struct LockedCard {
     card: Rc<Card>,
-    _turn: MutexGuard<'static, ()>,
+    _lock: MutexGuard<'static, ()>,
 }
 
-impl std::ops::Deref for OnCard {
+impl std::ops::Deref for LockedCard {
     type Target = Rc<Card>;
 
     fn deref(&self) -> &Rc<Card> {
@@ -42,30 +45,30 @@ impl std::ops::Deref for OnCard {
     }
 }
 
-/// The right to open a card; it is another's when this is dropped.
-pub fn turn() -> MutexGuard<'static, ()> {
-    static TURNS: Mutex<()> = Mutex::new(());
-    TURNS.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks the card for this test, until the guard is dropped.
+pub fn lock_card() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The first card, or nothing where there is none.
+/// Opens the first card. Returns `None`, and reports the reason as a skipped test, if there is none.
 ///
 /// # Panics
-/// Where there is a card that cannot be used: then the checks must be made.
-pub fn card() -> Option<OnCard> {
-    let turn = turn();
+/// There is a card, but it cannot be used. Skipping the test would hide that.
+pub fn open_card() -> Option<LockedCard> {
+    let lock = lock_card();
     match Card::open(0, None) {
-        Ok(card) => Some(OnCard { card: Rc::new(card), _turn: turn }),
+        Ok(card) => Some(LockedCard { card: Rc::new(card), _lock: lock }),
         Err(reason @ (Error::NoDriver | Error::NoCard { .. })) => {
             testing::skip(Need::Cuda, reason);
             None
         }
-        Err(reason) => panic!("there is a card, but: {reason}"),
+        Err(reason) => panic!("failed to open the card: {reason}"),
     }
 }
 
-/// Makes each generic check a test in emulation and a test on the first card. Checks take a reference to the device, or,
-/// after `shared:`, to the shared device that a session wants.
+/// Defines a test in emulation and a test on the first card for each generic function. The functions take a reference
+/// to the engine, or to an `Rc` of it after `shared:`.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! on_each_device {
@@ -81,7 +84,7 @@ macro_rules! on_each_device {
         mod on_the_card {
             $(#[test]
             fn $check() {
-                if let Some(card) = $crate::cuda::test_support::card() {
+                if let Some(card) = $crate::cuda::test_support::open_card() {
                     super::$check(&card);
                 }
             })*

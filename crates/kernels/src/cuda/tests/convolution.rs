@@ -1,23 +1,23 @@
-//! Convolutions by themselves: cuDNN's on a card, and the emulation's plain loops, against loops in f64.
+//! Convolutions: cuDNN's on a card and the emulator's, compared with a second implementation in f64.
 
 use crate::Precision;
 use crate::cuda::engine::{Engine, FusedOperands, NULL, Scratch};
 use crate::cuda::error::Error;
 use crate::cuda::shapes::INPUT_MULTIPLE;
-use crate::cuda::test_support::{ELEMENTS, Tensor, assert_close, on_each_device, random, tolerance};
+use crate::cuda::test_support::{ELEMENT_TYPES, Tensor, assert_close, on_each_device, random, tolerance};
 use crate::{ConvShape, Gradients};
 
-/// Kernels, strides and paddings of ResNet-50 over odd sizes, the stem's four channels, one image.
+/// The kernels, strides and paddings of ResNet-50 with odd sizes, the four channels of the stem, and single images.
 const SHAPES: [ConvShape; 6] = [
-    geometry(2, (9, 7), (16, 24), (1, 1, 0)),
-    geometry(3, (11, 6), (24, 16), (1, 2, 0)),
-    geometry(1, (7, 10), (16, 8), (3, 1, 1)),
-    geometry(2, (9, 13), (8, 32), (3, 2, 1)),
-    geometry(2, (23, 17), (4, 16), (7, 2, 3)),
-    geometry(1, (1, 1), (64, 8), (1, 1, 0)),
+    conv_shape(2, (9, 7), (16, 24), (1, 1, 0)),
+    conv_shape(3, (11, 6), (24, 16), (1, 2, 0)),
+    conv_shape(1, (7, 10), (16, 8), (3, 1, 1)),
+    conv_shape(2, (9, 13), (8, 32), (3, 2, 1)),
+    conv_shape(2, (23, 17), (4, 16), (7, 2, 3)),
+    conv_shape(1, (1, 1), (64, 8), (1, 1, 0)),
 ];
 
-const fn geometry(
+const fn conv_shape(
     images: usize,
     (height, width): (usize, usize),
     (inputs, outputs): (usize, usize),
@@ -26,7 +26,7 @@ const fn geometry(
     ConvShape { images, height, width, inputs, outputs, kernel, stride, padding }
 }
 
-/// For each output and each element of the weight, its place and the input's, if that is inside of the picture.
+/// Calls `f(x, w, y)` for each product, with the indices of its input and weight and of the output that it is added to.
 fn for_each_product(shape: &ConvShape, mut f: impl FnMut(usize, usize, usize)) {
     let (out_height, out_width) = shape.output();
     for y in 0..shape.images * out_height * out_width * shape.outputs {
@@ -44,8 +44,8 @@ fn for_each_product(shape: &ConvShape, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
-fn convolutions<E: Engine>(engine: &E) {
-    for precision in ELEMENTS {
+fn convolution_and_its_gradients<E: Engine>(engine: &E) {
+    for precision in ELEMENT_TYPES {
         for shape in &SHAPES {
             check(engine, shape, precision);
         }
@@ -53,57 +53,62 @@ fn convolutions<E: Engine>(engine: &E) {
 }
 
 fn check<E: Engine>(engine: &E, shape: &ConvShape, precision: Precision) {
-    let (out_height, out_width) = shape.output();
-    let lens = [
-        shape.images * shape.height * shape.width * shape.inputs,
-        shape.outputs * shape.kernel * shape.kernel * shape.inputs,
-        shape.images * out_height * out_width * shape.outputs,
-    ];
+    let lens = [shape.input_len(), shape.weight_len(), shape.output_len()];
     let [x, w, dy] = [0, 1, 2].map(|i| random(i as u64, lens[i], 0.1, precision));
     let (shortcut, bias) = (random(3, lens[2], 0.0, precision), random(4, shape.outputs, 0.0, precision));
     let mut expected = lens.map(|len| vec![0.0; len]);
-    for_each_product(shape, |x_at, w_at, y_at| {
-        expected[0][x_at] += f64::from(dy[y_at]) * f64::from(w[w_at]);
-        expected[1][w_at] += f64::from(dy[y_at]) * f64::from(x[x_at]);
-        expected[2][y_at] += f64::from(x[x_at]) * f64::from(w[w_at]);
+    for_each_product(shape, |i, j, k| {
+        expected[0][i] += f64::from(dy[k]) * f64::from(w[j]);
+        expected[1][j] += f64::from(dy[k]) * f64::from(x[i]);
+        expected[2][k] += f64::from(x[i]) * f64::from(w[j]);
     });
 
-    // Nobody asks for the gradient of pixels.
-    let backward = Gradients { input: shape.inputs != INPUT_MULTIPLE, weight: true };
-    let (by, bytes) = engine.prepare(shape, precision, backward).unwrap();
+    // The network never needs the gradient of pixels.
+    let gradients = Gradients { input: shape.inputs != INPUT_MULTIPLE, weight: true };
+    let (convolution, bytes) = engine.prepare_convolution(shape, precision, gradients).unwrap();
     let memory = engine.allocate(bytes.max(1)).unwrap();
     let scratch = Scratch { address: engine.address(&memory), bytes };
-    let there = |values: &[f32]| Tensor::new(engine, precision, values);
-    let [x, w, dy, shortcut_there, bias_there] = [&x, &w, &dy, &shortcut, &bias].map(|values| there(values));
+    let upload = |values: &[f32]| Tensor::new(engine, precision, values);
+    let [x, w, dy, shortcut_device, bias_device] = [&x, &w, &dy, &shortcut, &bias].map(|values| upload(values));
     let [dx, dw, y] = lens.map(|len| Tensor::poisoned(engine, precision, len));
-    engine.convolve(&by, scratch, x.at(), w.at(), y.at()).unwrap();
-    engine.weight_gradient(&by, scratch, x.at(), dy.at(), dw.at()).unwrap();
-    let mut all = vec![("dw", dw, &expected[1]), ("y", y, &expected[2])];
-    if backward.input {
-        engine.input_gradient(&by, scratch, w.at(), dy.at(), dx.at()).unwrap();
-        all.push(("dx", dx, &expected[0]));
+    engine.convolve(&convolution, scratch, x.address(), w.address(), y.address()).unwrap();
+    engine.weight_gradient(&convolution, scratch, x.address(), dy.address(), dw.address()).unwrap();
+    let mut results = vec![("dw", dw, &expected[1]), ("y", y, &expected[2])];
+    if gradients.input {
+        engine.input_gradient(&convolution, scratch, w.address(), dy.address(), dx.address()).unwrap();
+        results.push(("dx", dx, &expected[0]));
     }
-    for (what, found, expected) in all {
-        assert_close(&format!("{what} of {shape:?} in {precision:?}"), &found.values(), expected, tolerance(precision));
+    for (name, actual, expected) in results {
+        assert_close(
+            &format!("{name} of {shape:?} in {precision:?}"),
+            &actual.values(),
+            expected,
+            tolerance(precision),
+        );
     }
 
     for with_shortcut in [false, true] {
         let y = Tensor::poisoned(engine, precision, lens[2]);
-        let shortcut_at = if with_shortcut { shortcut_there.at() } else { NULL };
-        let fused =
-            FusedOperands { x: x.at(), weight: w.at(), bias: bias_there.at(), shortcut: shortcut_at, y: y.at() };
-        match engine.convolve_fused(&by, scratch, fused) {
-            Err(Error::NoFusion(_)) => continue,
-            done => done.unwrap(),
+        let shortcut_address = if with_shortcut { shortcut_device.address() } else { NULL };
+        let fused = FusedOperands {
+            x: x.address(),
+            weight: w.address(),
+            bias: bias_device.address(),
+            shortcut: shortcut_address,
+            y: y.address(),
+        };
+        match engine.convolve_fused(&convolution, scratch, fused) {
+            Err(Error::FusionUnsupported(_)) => continue,
+            result => result.unwrap(),
         }
-        let sum = |(i, product): (usize, &f64)| {
+        let output = |(i, product): (usize, &f64)| {
             let shortcut = if with_shortcut { f64::from(shortcut[i]) } else { 0.0 };
             (product + f64::from(bias[i % shape.outputs]) + shortcut).max(0.0)
         };
-        let expected: Vec<f64> = expected[2].iter().enumerate().map(sum).collect();
-        let what = format!("fused y of {shape:?} in {precision:?}, shortcut: {with_shortcut}");
-        assert_close(&what, &y.values(), &expected, tolerance(precision));
+        let expected: Vec<f64> = expected[2].iter().enumerate().map(output).collect();
+        let name = format!("fused y of {shape:?} in {precision:?}, shortcut: {with_shortcut}");
+        assert_close(&name, &y.values(), &expected, tolerance(precision));
     }
 }
 
-on_each_device!(convolutions);
+on_each_device!(convolution_and_its_gradients);

@@ -1,17 +1,17 @@
-//! cuDNN's descriptors. They exist without a card, so they are checked wherever the library is.
-#![expect(unsafe_code, reason = "cuDNN is C; descriptors live as long as their owners")]
+//! cuDNN's descriptors. They need no card, so that this runs wherever cuDNN is installed.
+#![expect(unsafe_code, reason = "cuDNN is a C library; descriptors live as long as their owners")]
 
 use std::ffi::c_int;
 
 use cudarc::cudnn::sys;
 
 use crate::cuda::cudnn::Cudnn;
-use crate::cuda::descriptors::{ConvolutionDescriptor, FilterDescriptor, TensorDescriptor, math};
+use crate::cuda::descriptors::{ConvolutionDescriptor, FilterDescriptor, TensorDescriptor, math_type};
 use crate::{ConvShape, Precision};
 
-/// cuDNN keeps descriptors without a card, so where the library is, what it makes of ours can be held.
+/// Checks the output shape and the strides that cuDNN derives from the descriptors.
 #[test]
-fn cudnn_reads_tensors_as_the_kernels_write_them() {
+fn cudnn_descriptors_match_the_layout_of_the_kernels() {
     if let Err(reason) = Cudnn::check() {
         return testing::skip(testing::Need::Cudnn, reason);
     }
@@ -22,14 +22,14 @@ fn cudnn_reads_tensors_as_the_kernels_write_them() {
         for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
             let x = TensorDescriptor::new(precision, [3, inputs, height, width]).unwrap();
             let weight = FilterDescriptor::new(precision, [outputs, inputs, kernel, kernel]).unwrap();
-            let operation = ConvolutionDescriptor::new(&shape, math(precision)).unwrap();
-            let mut found: [c_int; 4] = [0; 4];
-            let [n, c, h, w] = &mut found;
+            let operation = ConvolutionDescriptor::new(&shape, math_type(precision)).unwrap();
+            let mut output: [c_int; 4] = [0; 4];
+            let [n, c, h, w] = &mut output;
             // SAFETY: the descriptors are live.
             let status = unsafe { sys::cudnnGetConvolution2dForwardOutputDim(operation.0, x.0, weight.0, n, c, h, w) };
             status.result().unwrap();
             let (out_height, out_width) = shape.output();
-            assert_eq!(found, [3, outputs, out_height, out_width].map(|value| value as c_int), "{shape:?}");
+            assert_eq!(output, [3, outputs, out_height, out_width].map(|value| value as c_int), "{shape:?}");
             assert_eq!(
                 strides(&x),
                 [height * width * inputs, 1, width * inputs, inputs].map(|value| value as c_int),
@@ -39,14 +39,14 @@ fn cudnn_reads_tensors_as_the_kernels_write_them() {
     }
 }
 
-/// Elements from one image, channel, row and column to the next.
+/// The strides of images, channels, rows and columns, in elements.
 fn strides(tensor: &TensorDescriptor) -> [c_int; 4] {
-    let mut element = sys::cudnnDataType_t::CUDNN_DATA_FLOAT;
+    let mut data_type = sys::cudnnDataType_t::CUDNN_DATA_FLOAT;
     let ([mut n, mut c, mut h, mut w], mut strides) = ([0; 4], [0; 4]);
     let [sn, sc, sh, sw] = &mut strides;
     // SAFETY: the descriptor is live.
     let status = unsafe {
-        sys::cudnnGetTensor4dDescriptor(tensor.0, &mut element, &mut n, &mut c, &mut h, &mut w, sn, sc, sh, sw)
+        sys::cudnnGetTensor4dDescriptor(tensor.0, &mut data_type, &mut n, &mut c, &mut h, &mut w, sn, sc, sh, sw)
     };
     status.result().unwrap();
     strides

@@ -1,4 +1,4 @@
-//! Each kernel and convolution against plain loops, in emulation and on the first card.
+//! Compares each kernel and convolution with plain loops in f64, in emulation and on the first card.
 
 mod convolution;
 mod descriptors;

@@ -1,4 +1,4 @@
-// Runs the grid of one kernel launch; see emulation.h.
+// Runs kernel launches on the processor; see emulation.h.
 #include "emulation.h"
 
 #include <ucontext.h>
@@ -8,27 +8,28 @@
 #include <string>
 #include <vector>
 
-Index threadIdx, blockIdx, gridDim;
+Dim3 threadIdx, blockIdx, gridDim;
 
 namespace {
 
-constexpr std::size_t STACK = 64 * 1024;
+constexpr std::size_t STACK_BYTES = 64 * 1024;
 
+// A thread of a block.
 struct Fiber {
     ucontext_t context;
-    std::unique_ptr<char[]> stack{new char[STACK]};
+    std::unique_ptr<char[]> stack{new char[STACK_BYTES]};
     bool done;
 };
 
-std::map<std::string, Body>& kernels() {
-    static std::map<std::string, Body> map;
+std::map<std::string, KernelFunction>& kernels() {
+    static std::map<std::string, KernelFunction> map;
     return map;
 }
 
 std::vector<Fiber> fibers;
 ucontext_t scheduler;
 Fiber* current;
-Body body;
+KernelFunction body;
 void** arguments;
 
 void run_fiber() {
@@ -36,14 +37,14 @@ void run_fiber() {
     current->done = true;
 }
 
-// From barrier to barrier, until every thread has returned. Every other round goes backwards, so that a result that
-// depends on the order of the threads between two barriers comes out wrong.
+// Runs all threads of a block from barrier to barrier until they have returned. The order of the threads is reversed
+// after each barrier and from block to block, so that tests detect results that depend on it.
 void run_block(unsigned threads) {
     for (unsigned i = 0; i < threads; ++i) {
         Fiber& fiber = fibers[i];
         getcontext(&fiber.context);
         fiber.context.uc_stack.ss_sp = fiber.stack.get();
-        fiber.context.uc_stack.ss_size = STACK;
+        fiber.context.uc_stack.ss_size = STACK_BYTES;
         fiber.context.uc_link = &scheduler;
         fiber.done = false;
         makecontext(&fiber.context, run_fiber, 0);
@@ -51,8 +52,8 @@ void run_block(unsigned threads) {
     bool running = true;
     for (bool backwards = blockIdx.x % 2; running; backwards = !backwards) {
         running = false;
-        for (unsigned step = 0; step < threads; ++step) {
-            const unsigned i = backwards ? threads - 1 - step : step;
+        for (unsigned n = 0; n < threads; ++n) {
+            const unsigned i = backwards ? threads - 1 - n : n;
             if (fibers[i].done) continue;
             threadIdx = {i, 0, 0};
             current = &fibers[i];
@@ -66,21 +67,21 @@ void run_block(unsigned threads) {
 
 void __syncthreads() {
     Fiber* self = current;
-    const Index place = threadIdx;
+    const Dim3 index = threadIdx;
     swapcontext(&self->context, &scheduler);
     current = self;
-    threadIdx = place;
+    threadIdx = index;
 }
 
-void register_kernel(const char* name, Body kernel) { kernels()[name] = kernel; }
+void register_kernel(const char* name, KernelFunction kernel) { kernels()[name] = kernel; }
 
-// 0 done, 1 there is no such kernel.
-extern "C" int emulate(const char* name, unsigned grid_x, unsigned grid_y, unsigned threads, void** given) {
+// Runs a kernel. Returns 1 if there is none of this name, or else 0.
+extern "C" int emulate(const char* name, unsigned grid_x, unsigned grid_y, unsigned threads, void** kernel_arguments) {
     const auto found = kernels().find(name);
     if (found == kernels().end()) return 1;
     if (fibers.size() < threads) fibers = std::vector<Fiber>(threads);
     body = found->second;
-    arguments = given;
+    arguments = kernel_arguments;
     gridDim = {grid_x, grid_y, 1};
     for (unsigned y = 0; y < grid_y; ++y) {
         for (unsigned x = 0; x < grid_x; ++x) {

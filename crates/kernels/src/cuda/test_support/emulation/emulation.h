@@ -1,5 +1,5 @@
-// The kernels' CUDA as plain C++: what `element.cuh` includes where nvcc is not the compiler. The threads of a block are
-// fibers that run one after the other from barrier to barrier, the blocks follow each other.
+// The part of CUDA that the kernels use, as C++. `element.cuh` includes it if the compiler is not nvcc. The threads of
+// a block are fibers that run one after the other from barrier to barrier. Blocks run one after the other.
 #pragma once
 
 #include <cmath>
@@ -13,7 +13,7 @@
 #define __launch_bounds__(...)
 #define __shared__ static
 
-struct Index {
+struct Dim3 {
     unsigned x, y, z;
 };
 
@@ -21,7 +21,7 @@ struct alignas(16) float4 {
     float x, y, z, w;
 };
 
-extern Index threadIdx, blockIdx, gridDim;
+extern Dim3 threadIdx, blockIdx, gridDim;
 void __syncthreads();
 
 struct bf16 {
@@ -30,12 +30,12 @@ struct bf16 {
 
 inline float __bfloat162float(bf16 value) {
     const uint32_t bits = (uint32_t)value.bits << 16;
-    float wide;
-    memcpy(&wide, &bits, sizeof wide);
-    return wide;
+    float result;
+    memcpy(&result, &bits, sizeof result);
+    return result;
 }
 
-// To the nearest, ties to even.
+// Rounds to nearest, ties to even.
 inline bf16 __float2bfloat16_rn(float value) {
     if (value != value) return bf16{0x7fff};
     uint32_t bits;
@@ -43,13 +43,13 @@ inline bf16 __float2bfloat16_rn(float value) {
     return bf16{(uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
 }
 
-using Body = void (*)(void** arguments);
-void register_kernel(const char* name, Body body);
+using KernelFunction = void (*)(void** arguments);
+void register_kernel(const char* name, KernelFunction body);
 
-// Calls a kernel with arguments behind pointers, as cuLaunchKernel does.
-template <typename... Types, std::size_t... Places>
-void call(void (*kernel)(Types...), void** arguments, std::index_sequence<Places...>) {
-    kernel(*static_cast<Types*>(arguments[Places])...);
+// Calls a kernel with an array of pointers to its arguments, as cuLaunchKernel does.
+template <typename... Types, std::size_t... Indices>
+void call(void (*kernel)(Types...), void** arguments, std::index_sequence<Indices...>) {
+    kernel(*static_cast<Types*>(arguments[Indices])...);
 }
 
 template <typename... Types>
@@ -57,6 +57,7 @@ void call(void (*kernel)(Types...), void** arguments) {
     call(kernel, arguments, std::index_sequence_for<Types...>());
 }
 
+// Registers a kernel when the library is loaded.
 #define EXPORT(name)                                                                                                   \
     __attribute__((constructor)) static void register_##name() {                                                       \
         register_kernel(#name, [](void** arguments) { call(name, arguments); });                                       \

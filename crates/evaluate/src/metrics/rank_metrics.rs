@@ -1,68 +1,69 @@
-//! All rank statistics in one pass over the ranking, for the images themselves and for any resample of them.
+//! All metrics of the order of the scores in one pass over the ranking, for the images or for a resample of them.
 
 use super::ranking::{FAKE, TIE_END};
-use super::{Named, Ranking};
+use super::{NamedValue, Ranking};
 
-/// How often each image counts: all once, or as often as a bootstrap resample drew it.
+/// How often each image is in a bootstrap resample.
 ///
-/// Each class's list is in the order of its [`super::ClassScores`] and sums to the number of images of that class
-/// (resampling is stratified). A byte is enough: the chance that any of a million images is drawn more than 255
+/// The counts of a class are in the order of its [`super::ClassScores`]. They sum to the number of images of the class,
+/// because resampling is stratified. A byte is enough: the probability that one of a million images is drawn more than 255
 /// times is below 1e-500.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Weights {
-    /// The fake images' counts, then the real images': one list, so that the sweep can pick by arithmetic where a
-    /// branch on the class would be mispredicted every other time.
+pub struct ResampleCounts {
+    /// The counts of the fake images, then those of the real images. One list lets the pass choose the class by
+    /// arithmetic; a branch would be mispredicted every other time.
     counts: Vec<u8>,
     fakes: usize,
 }
 
-impl Weights {
-    /// Every image once.
-    pub fn ones(ranking: &Ranking) -> Weights {
-        Weights { counts: vec![1; ranking.len()], fakes: ranking.fake().len() }
+impl ResampleCounts {
+    /// Counts every image once.
+    pub fn ones(ranking: &Ranking) -> ResampleCounts {
+        ResampleCounts { counts: vec![1; ranking.len()], fakes: ranking.fake().len() }
     }
 
-    /// One count for each fake image.
+    /// The counts of the fake images.
     pub fn fake(&self) -> &[u8] {
         &self.counts[..self.fakes]
     }
 
-    /// One count for each real image.
+    /// The counts of the real images.
     pub fn real(&self) -> &[u8] {
         &self.counts[self.fakes..]
     }
 
-    /// The fake and the real images' counts, to be filled.
+    /// The counts of the fake and of the real images.
     pub(crate) fn split_mut(&mut self) -> (&mut [u8], &mut [u8]) {
         self.counts.split_at_mut(self.fakes)
     }
 }
 
-/// The metrics that depend on nothing but the order of the scores.
+/// Metrics that depend only on the order of the scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RankMetrics {
-    /// The chance that a fake image scores above a real one, ties counting half; `None` without either class.
+    /// Probability that a fake image scores above a real one; ties count half. `None` without images of both classes.
     pub roc_auc: Option<f64>,
-    /// Average precision: the sum of precision times the step in recall; `None` without fake images.
+    /// Average precision: the sum of precision times the step in recall. `None` without fakes.
     pub pr_auc: Option<f64>,
-    /// The rate at which false positives equal false negatives, on the straight lines between the points of the ROC
-    /// curve; `None` without either class.
+    /// The rate at which false positives are as frequent as false negatives, interpolated linearly between the points of
+    /// the ROC curve. `None` without images of both classes.
     pub equal_error_rate: Option<f64>,
-    /// The highest true-positive rate of any threshold with at most 1% false positives; `None` without either class.
+    /// The highest true-positive rate of any threshold with at most 1% false positives. `None` without images of both
+    /// classes.
     pub tpr_at_fpr_1: Option<f64>,
     /// The same with at most 5% false positives.
     pub tpr_at_fpr_5: Option<f64>,
 }
 
 impl RankMetrics {
-    /// The metrics of the images themselves.
+    /// Computes the metrics of the images.
     pub fn of(ranking: &Ranking) -> RankMetrics {
-        RankMetrics::weighted(ranking, &Weights::ones(ranking))
+        RankMetrics::weighted(ranking, &ResampleCounts::ones(ranking))
     }
 
-    /// The metrics of a resample, in O(n) without sorting again.
-    pub fn weighted(ranking: &Ranking, weights: &Weights) -> RankMetrics {
-        let mut sweep = Sweep::new(weights.fake().len() as u32, weights.real().len() as u32);
+    /// Computes the metrics of a resample in O(n), without sorting it.
+    pub fn weighted(ranking: &Ranking, weights: &ResampleCounts) -> RankMetrics {
+        let mut pass = RankPass::new(weights.fake().len() as u32, weights.real().len() as u32);
         let counts = weights.counts.as_slice();
         let mut block = Block::new();
         let (mut true_positives, mut called_fake) = (0_u32, 0_u32);
@@ -77,14 +78,14 @@ impl RankMetrics {
                 called_fake += count;
                 block.put(true_positives, called_fake, flag & TIE_END != 0);
             }
-            sweep.add(&block);
+            pass.add(&block);
             block.start_after_its_last();
         }
-        sweep.finish()
+        pass.finish()
     }
 
-    /// The metrics under their names in `metrics.json`.
-    pub fn named(&self) -> [Named; 5] {
+    /// The key in `metrics.json` and the value of each metric.
+    pub fn named(&self) -> [NamedValue; 5] {
         [
             ("roc_auc", self.roc_auc),
             ("pr_auc", self.pr_auc),
@@ -95,13 +96,14 @@ impl RankMetrics {
     }
 }
 
-/// Images between two looks at what no arithmetic on whole vectors finds: where a rate is reached.
+/// Images that are summed by vector instructions before the scalar search for the thresholds at which a rate is reached.
 const BLOCK: usize = 1024;
-/// Independent sums, so that the processor's vector registers are filled, in an order that does not depend on them.
+/// Number of independent sums: one for each lane of a vector register. The order of summation does not depend on the
+/// register's real width.
 const LANES: usize = 4;
 
-/// Fake images and all images that are called fake, as the threshold falls from one distinct score to the next; first those
-/// of the block before.
+/// Cumulative counts at each distinct score, as the threshold falls. The first entry is the last one of the previous
+/// block.
 struct Block {
     true_positives: [u32; BLOCK + 1],
     called_fake: [u32; BLOCK + 1],
@@ -113,10 +115,10 @@ impl Block {
         Block { true_positives: [0; BLOCK + 1], called_fake: [0; BLOCK + 1], len: 1 }
     }
 
-    /// Writes a threshold's counts; they are overwritten by the next ones unless its ties end here.
+    /// Appends the counts at a score. The next call overwrites them unless `tie_ends`.
     #[inline(always)]
     fn put(&mut self, true_positives: u32, called_fake: u32, tie_ends: bool) {
-        // At most BLOCK are put after the first, so that this never clamps; it spares the check of two indices.
+        // `len` is at most BLOCK, so `min` never changes it; it lets the compiler drop two bounds checks.
         let at = self.len.min(BLOCK);
         self.true_positives[at] = true_positives;
         self.called_fake[at] = called_fake;
@@ -130,29 +132,31 @@ impl Block {
     }
 }
 
-/// Sums over the thresholds so far, and what was reached at which.
-struct Sweep {
+/// State of a pass from the highest threshold to the lowest.
+struct RankPass {
     fakes: u32,
     reals: u32,
-    /// Twice the area under the ROC curve, in units of 1 / (fakes * reals): exact in integers.
+    /// Twice the area under the ROC curve, in units of 1 / (fakes * reals): an exact integer.
     twice_area: u64,
     /// Sum over thresholds of (new true positives) * precision.
     precision_steps: [f64; LANES],
     equal_error_rate: Option<f64>,
+    /// False positives that rates of 1% and 5% allow.
     allowed: [u32; 2],
-    found: [u32; 2],
+    /// The most true positives so far with no more false positives than that.
+    true_positives_at: [u32; 2],
 }
 
-impl Sweep {
-    fn new(fakes: u32, reals: u32) -> Sweep {
-        Sweep {
+impl RankPass {
+    fn new(fakes: u32, reals: u32) -> RankPass {
+        RankPass {
             fakes,
             reals,
             twice_area: 0,
             precision_steps: [0.0; LANES],
             equal_error_rate: None,
             allowed: [0.01, 0.05].map(|rate| allowed_false_positives(rate, reals)),
-            found: [0; 2],
+            true_positives_at: [0; 2],
         }
     }
 
@@ -165,7 +169,7 @@ impl Sweep {
         self.twice_area += twice_area(true_positives, called_fake);
         add_precision_steps(&mut self.precision_steps, true_positives, called_fake);
         let false_positives = |at: usize| called_fake[at] - true_positives[at];
-        for (allowed, found) in self.allowed.iter().zip(&mut self.found) {
+        for (allowed, found) in self.allowed.iter().zip(&mut self.true_positives_at) {
             if false_positives(last) <= *allowed {
                 *found = true_positives[last];
             } else if false_positives(0) <= *allowed {
@@ -180,15 +184,15 @@ impl Sweep {
         }
     }
 
-    /// Whether FPR + TPR reaches 1, that is, FPR reaches FNR.
+    /// Whether FPR + TPR >= 1, that is, FPR >= FNR.
     fn crosses(&self, (true_positives, false_positives): (u32, u32)) -> bool {
         let [fakes, reals, true_positives, false_positives] =
             [self.fakes, self.reals, true_positives, false_positives].map(u64::from);
         false_positives * fakes + true_positives * reals >= fakes * reals
     }
 
-    /// The false-positive rate where the straight line between two points, (true, false) positives each, meets
-    /// FPR = 1 - TPR.
+    /// The false-positive rate where the straight line between two points meets FPR = 1 - TPR. A point is (true positives,
+    /// false positives).
     fn crossing(&self, before: (u32, u32), after: (u32, u32)) -> f64 {
         let rates = |(true_positives, false_positives)| {
             let fpr = f64::from(false_positives) / f64::from(self.reals);
@@ -206,13 +210,13 @@ impl Sweep {
             roc_auc: both.then(|| self.twice_area as f64 / (2.0 * fakes * reals)),
             pr_auc: (self.fakes > 0).then(|| self.precision_steps.iter().sum::<f64>() / fakes),
             equal_error_rate: self.equal_error_rate.filter(|_| both),
-            tpr_at_fpr_1: both.then(|| f64::from(self.found[0]) / fakes),
-            tpr_at_fpr_5: both.then(|| f64::from(self.found[1]) / fakes),
+            tpr_at_fpr_1: both.then(|| f64::from(self.true_positives_at[0]) / fakes),
+            tpr_at_fpr_5: both.then(|| f64::from(self.true_positives_at[1]) / fakes),
         }
     }
 }
 
-/// Twice the area under the steps of a block.
+/// Returns twice the area under the ROC curve within a block.
 fn twice_area(true_positives: &[u32], called_fake: &[u32]) -> u64 {
     let steps = true_positives.windows(2).zip(called_fake.windows(2));
     steps
@@ -223,7 +227,7 @@ fn twice_area(true_positives: &[u32], called_fake: &[u32]) -> u64 {
         .sum()
 }
 
-/// Adds (new true positives) * precision of each threshold of a block.
+/// Adds (new true positives) * precision at each threshold of a block to `sums`.
 fn add_precision_steps(sums: &mut [f64; LANES], true_positives: &[u32], called_fake: &[u32]) {
     let step = |before: u32, positives: u32, called: u32| {
         float(positives - before) * (float(positives) / float(called.max(1)))
@@ -241,14 +245,14 @@ fn add_precision_steps(sums: &mut [f64; LANES], true_positives: &[u32], called_f
     }
 }
 
-/// The same as `f64::from(count)`, in one instruction for a whole vector: x86-64 converts signed integers only, and a
-/// [`Ranking`] has no more images than those have.
+/// Converts a count by way of `i32`, because x86-64 has a vector instruction for signed integers only. A [`Ranking`] has at
+/// most `i32::MAX` images.
 #[inline(always)]
 fn float(count: u32) -> f64 {
     f64::from(count as i32)
 }
 
-/// The largest number of false positives whose rate, as a quotient of floats, is at most `rate`.
+/// The largest number of false positives whose rate, computed in floats, is at most `rate`.
 fn allowed_false_positives(rate: f64, reals: u32) -> u32 {
     let within = |count: u32| f64::from(count) / f64::from(reals) <= rate;
     let mut count = (rate * f64::from(reals)).floor() as u32;

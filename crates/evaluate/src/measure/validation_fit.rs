@@ -1,32 +1,34 @@
-//! What validation chooses, all of it at once.
+//! Temperature, threshold and inconclusive band, fitted together on validation.
 
 use artifacts::schema::Inconclusive;
 use artifacts::statistics::ratio;
 
-use super::Scored;
-use crate::bootstrap::View;
-use crate::calibration::{Band, BandLimits, Scale, Temperature, Verdict, fit_band, fit_temperature, fit_threshold};
+use super::ScoredImages;
+use crate::bootstrap::OperatingPoint;
+use crate::calibration::{
+    Band, BandLimits, ProbabilityScale, Temperature, Verdict, fit_band, fit_temperature, fit_threshold,
+};
 use crate::metrics::{Error, Ranking};
 
-/// Temperature, threshold and band; the latter two are calibrated probabilities.
+/// What is fitted on validation. Threshold and band are calibrated probabilities.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Fit {
-    /// Images that it was fitted on.
+pub struct ValidationFit {
+    /// Number of validation images.
     pub images: usize,
     /// The temperature.
     pub temperature: Temperature,
     /// The threshold.
     pub threshold: f64,
-    /// Where no verdict is given.
+    /// The band without a verdict.
     pub band: Band,
 }
 
-impl Fit {
-    /// Fits on the validation split. `None` unless both classes are there.
+impl ValidationFit {
+    /// Fits to the validation images. `None` without images of both classes.
     ///
     /// # Errors
     /// A score that is not finite.
-    pub fn new(validation: &Scored, limits: BandLimits) -> Result<Option<Fit>, Error> {
+    pub fn new(validation: &ScoredImages, limits: BandLimits) -> Result<Option<ValidationFit>, Error> {
         let Some(temperature) = fit_temperature(&validation.labels, &validation.margins)? else {
             return Ok(None);
         };
@@ -35,27 +37,27 @@ impl Fit {
         let images = validation.labels.len();
         Ok(fit_threshold(&ranking).and_then(|threshold| {
             let band = fit_band(&ranking, threshold, limits)?;
-            Some(Fit { images, temperature, threshold, band })
+            Some(ValidationFit { images, temperature, threshold, band })
         }))
     }
 
-    /// How the fitted scores read a ranking.
-    pub fn view(&self) -> View {
-        View { scale: Scale::Calibrated(self.temperature), threshold: self.threshold }
+    /// Calibrated P(fake) and the fitted threshold.
+    pub fn operating_point(&self) -> OperatingPoint {
+        OperatingPoint { scale: ProbabilityScale::Calibrated(self.temperature), threshold: self.threshold }
     }
 
-    /// What the band does to a set of images.
+    /// The band, and how the images of a ranking of margins fall into it.
     pub fn inconclusive(&self, ranking: &Ranking) -> Inconclusive {
-        let count = |scores: &[f64], verdict: Verdict| {
-            let verdicts = scores.iter().map(|&margin| self.band.verdict(self.temperature.calibrate(margin)));
+        let count = |margins: &[f64], verdict: Verdict| {
+            let verdicts = margins.iter().map(|&margin| self.band.verdict(self.temperature.calibrate(margin)));
             verdicts.filter(|&found| found == verdict).count() as f64
         };
         let (fake, real) = (ranking.fake().scores(), ranking.real().scores());
-        let without = count(fake, Verdict::Inconclusive) + count(real, Verdict::Inconclusive);
+        let inconclusive = count(fake, Verdict::Inconclusive) + count(real, Verdict::Inconclusive);
         Inconclusive {
             low: self.band.low,
             high: self.band.high,
-            share: ratio(without, ranking.len() as f64),
+            share: ratio(inconclusive, ranking.len() as f64),
             false_accusations: ratio(count(real, Verdict::Fake), real.len() as f64),
             misses: ratio(count(fake, Verdict::Real), fake.len() as f64),
         }
