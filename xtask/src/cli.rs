@@ -33,22 +33,22 @@ First steps:
 pub(crate) enum Task {
     /// Run pipelines/NAME.toml: ingest, train, evaluate, report; stages that are up to date are skipped
     Pipeline(PipelineArgs),
-    /// Run only ingest: source of images -> shards [--pipeline NAME | --run-dir DIR] [its options: --help]
+    /// Run only ingest: source of images -> shards [--pipeline NAME | --run-dir DIR] [more options: --help]
     #[command(disable_help_flag = true)]
     Ingest(PassedArgs),
-    /// Run only train: shards -> checkpoints [--pipeline NAME | --run-dir DIR] [its options: --help]
+    /// Run only train: shards -> checkpoints [--pipeline NAME | --run-dir DIR] [more options: --help]
     #[command(disable_help_flag = true)]
     Train(PassedArgs),
-    /// Run only evaluate: checkpoint -> metrics [--pipeline NAME | --run-dir DIR] [its options: --help]
+    /// Run only evaluate: checkpoint -> metrics [--pipeline NAME | --run-dir DIR] [more options: --help]
     #[command(disable_help_flag = true)]
     Evaluate(PassedArgs),
-    /// Run only report: evaluation -> HTML [--pipeline NAME | --run-dir DIR] [its options: --help]
+    /// Run only report: evaluation -> HTML [--pipeline NAME | --run-dir DIR] [more options: --help]
     #[command(disable_help_flag = true)]
     Report(PassedArgs),
-    /// Print P(fake) and a verdict for files and folders [PATH…] [its options: --help]
+    /// Print P(fake) and a verdict for files and folders [PATH…] [more options: --help]
     #[command(disable_help_flag = true)]
     Predict(PassedArgs),
-    /// Compare runs on the same images: paired tests and an HTML page [RUN RUN…] [its options: --help]
+    /// Compare runs on the same images: paired tests and an HTML page [RUN RUN…] [more options: --help]
     #[command(disable_help_flag = true)]
     Compare(PassedArgs),
     /// Measure speed and memory of training, inference and ingest beside PyTorch and other programs
@@ -75,7 +75,8 @@ pub(crate) struct PipelineArgs {
     /// Override one key, e.g. --set train.epochs=2 (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// The source of images: a folder, zip, CSV, kaggle:owner/slug or simulated:…; short for --set ingest.source=…
+    /// The source of images: a folder, zip, CSV, parquet, kaggle:owner/slug or simulated:…; short for --set
+    /// ingest.source=…
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,
     /// Initial weights: hf:repo[/file], a safetensors file, or none; short for --set train.weights=…
