@@ -10,17 +10,18 @@ use super::options::{Device, Malloc, Part, Precision};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
-    /// Measure only these parts (peak, train, infer, norm, layers, loader, ingest), or results with this name or these
-    /// first words of their names (cpu.train.f32.b16, cpu.infer) [default: all parts of the device]
+    /// Measure only these parts (peak, train, infer, norm, layers, loader, ingest), or results by their names or the
+    /// beginning of their names (cpu.train.f32.b16, cpu.infer) [default: all parts of the device]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) only: Vec<Filter>,
-    /// A Python with the peers (xtask/peers/requirements.txt); the tables name the ones that it lacks
+    /// Path of a Python interpreter with the peers installed (xtask/peers/requirements.txt); the tables note missing
+    /// ones
     #[arg(long, value_name = "PATH")]
     pub(crate) peer_python: Option<PathBuf>,
     /// Number of rounds; each round measures Candling and its peers in turn, and results are medians of the rounds
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
-    /// Seconds that each measurement of a round takes
+    /// Duration of each measurement of a round
     #[arg(long, value_name = "SECONDS", default_value_t = 8.0, value_parser = parse_seconds)]
     pub(crate) seconds: f64,
     /// The device that computes
@@ -32,26 +33,27 @@ pub(crate) struct BenchArgs {
     /// Height and width of the networks' input images
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u32).range(32..=4096))]
     pub(crate) size: u32,
-    /// Element type that networks compute in [default: f32,bf16 on the CPU, bf16 on a card]
+    /// Element type of the networks' convolutions [default: f32,bf16 on the CPU, bf16 on a card]
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
     pub(crate) precision: Vec<Precision>,
-    /// A folder of JPEG files for ingest [default: simulated ones of 256 and 512 pixels, made under target/bench]
+    /// A folder of JPEG files for ingest [default: simulated images of 256 and 512 pixels, written to target/bench]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) images: Option<PathBuf>,
-    /// How Candling and the peers allocate memory: large blocks kept and on huge pages, or the system's default
+    /// How Candling and the peers allocate memory
     #[arg(long, value_enum, default_value = "tuned")]
     pub(crate) malloc: Malloc,
     /// Write the results as JSON: a list of {name, ours, peer_name, peer, ratio, unit}
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Write the device's section of this page [default: docs/performance.md, unless --only is given]
+    /// Update the device's section of this Markdown page [default: docs/performance.md, unless --only is given]
     #[arg(long, value_name = "FILE")]
     pub(crate) page: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
-Every round runs Candling and each peer in turn, as separate processes, so that a machine that is throttled for a while slows
-all of them down. A ratio is Candling's median over the peer's: above 1, Candling is faster or takes less memory.
+Every round runs Candling and each peer in turn, as separate processes, so that a temporary slowdown of the machine
+affects all of them. A ratio is Candling's median divided by the peer's (for memory, the reverse): above 1, Candling is
+faster or takes less memory.
 
   cargo xtask bench --peer-python PYTHON                 all parts, and the section in docs/performance.md
   cargo xtask bench --only train --batch 16 --rounds 1   a quick measurement of the training step
