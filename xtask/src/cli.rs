@@ -12,8 +12,7 @@ use crate::cuda::CudaChoice;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// Whether to build the programs for CUDA GPUs; must precede the names of commands that pass options on, such as
-    /// train
+    /// Whether to build the programs with CUDA; give it before the name of a stage, predict or compare
     #[arg(long, global = true, value_enum, value_name = "CHOICE", default_value = "auto")]
     pub(crate) cuda: CudaChoice,
     #[command(subcommand)]
@@ -58,7 +57,7 @@ pub(crate) enum Task {
     Ci,
     /// Compile, lint and test with the feature cuda; needs neither a GPU nor an installed CUDA toolkit
     CudaCheck,
-    /// Check house rules that the compiler does not check
+    /// Check the project's rules that neither the compiler nor clippy checks
     Tidy,
 }
 
@@ -126,7 +125,7 @@ impl StageName {
 
 #[cfg(test)]
 impl PipelineArgs {
-    /// The arguments of `cargo xtask pipeline demo OPTIONS…`.
+    /// Parses `cargo xtask pipeline demo OPTIONS…`.
     pub(crate) fn of_demo(options: &[&str]) -> PipelineArgs {
         match Cli::try_parse_from(["xtask", "pipeline", "demo"].iter().chain(options)).map(|cli| cli.task) {
             Ok(Task::Pipeline(args)) => args,
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn cuda_option_precedes_a_stage_and_stands_anywhere_in_a_pipeline() {
+    fn accepts_cuda_option_before_a_stage_and_anywhere_in_a_pipeline() {
         let choice = |words: &[&str]| Cli::try_parse_from(words).unwrap().cuda;
         assert_eq!(choice(&["xtask", "train"]), CudaChoice::Auto);
         assert_eq!(choice(&["xtask", "--cuda", "off", "train", "--resume", "--cuda"]), CudaChoice::Off);

@@ -10,12 +10,11 @@ use super::options::{Device, Malloc, Part, Precision};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
-    /// Measure only these parts (peak, train, infer, norm, layers, loader, ingest), or results by their names or the
-    /// beginning of their names (cpu.train.f32.b16, cpu.infer) [default: all parts of the device]
+    /// Measure only these parts (peak, train, infer, norm, layers, loader, ingest) or these results, given by name or
+    /// by the start of their names (cpu.train.f32.b16, cpu.infer) [default: all parts of the device]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) only: Vec<Filter>,
-    /// Path of a Python interpreter with the peers installed (xtask/peers/requirements.txt); the tables note missing
-    /// ones
+    /// A Python interpreter with the peers installed (xtask/peers/requirements.txt); the tables note missing ones
     #[arg(long, value_name = "PATH")]
     pub(crate) peer_python: Option<PathBuf>,
     /// Number of rounds; each round measures Candling and its peers in turn, and results are medians of the rounds
@@ -24,7 +23,7 @@ pub(crate) struct BenchArgs {
     /// Duration of each measurement of a round
     #[arg(long, value_name = "SECONDS", default_value_t = 8.0, value_parser = parse_seconds)]
     pub(crate) seconds: f64,
-    /// The device that computes
+    /// The device to measure
     #[arg(long, value_enum, default_value = "cpu")]
     pub(crate) device: Device,
     /// Images in a batch [default: 16,32 on the CPU, 64,128,256 on a card]
@@ -39,13 +38,15 @@ pub(crate) struct BenchArgs {
     /// A folder of JPEG files for ingest [default: simulated images of 256 and 512 pixels, written to target/bench]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) images: Option<PathBuf>,
-    /// How Candling and the peers allocate memory
+    /// The malloc settings of Candling and the peers: glibc keeps large blocks and uses huge pages, or the system's
+    /// default
     #[arg(long, value_enum, default_value = "tuned")]
     pub(crate) malloc: Malloc,
     /// Write the results as JSON: a list of {name, ours, peer_name, peer, ratio, unit}
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Update the device's section of this Markdown page [default: docs/performance.md, unless --only is given]
+    /// Write the tables to the device's section of this Markdown page [default: docs/performance.md, unless --only is
+    /// given]
     #[arg(long, value_name = "FILE")]
     pub(crate) page: Option<PathBuf>,
 }
@@ -65,7 +66,7 @@ faster or takes less memory.
 To install a Python with the peers: python3 -m venv peer && peer/bin/pip install -r xtask/peers/requirements.txt";
 
 impl BenchArgs {
-    /// The parts to measure, in order.
+    /// Returns the parts to measure, in order.
     pub(crate) fn parts(&self) -> Vec<Part> {
         let selected = |part: &Part| {
             self.only.is_empty() || self.only.iter().any(|filter| filter.may_select_from(*part, self.device))
@@ -73,7 +74,7 @@ impl BenchArgs {
         self.parts_of_device().filter(selected).collect()
     }
 
-    /// All parts that can be measured on the device.
+    /// Returns all parts that can be measured on the device.
     pub(crate) fn parts_of_device(&self) -> impl Iterator<Item = Part> {
         let device = self.device;
         Part::ALL.into_iter().filter(move |part| match part {
@@ -83,7 +84,7 @@ impl BenchArgs {
         })
     }
 
-    /// The batch sizes, with the device's defaults.
+    /// Returns the given batch sizes, or the defaults of the device.
     pub(crate) fn batches(&self) -> Vec<u32> {
         match (self.batch.as_slice(), self.device) {
             ([], Device::Cpu) => vec![16, 32],
@@ -92,7 +93,7 @@ impl BenchArgs {
         }
     }
 
-    /// The precisions, with the device's defaults.
+    /// Returns the given precisions, or the defaults of the device.
     pub(crate) fn precisions(&self) -> Vec<Precision> {
         match (self.precision.as_slice(), self.device) {
             ([], Device::Cpu) => vec![Precision::F32, Precision::Bf16],
