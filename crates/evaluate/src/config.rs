@@ -38,7 +38,7 @@ pub struct Config {
     pub seed: u64,
     /// Number of examples of each kind and class with heat maps; 0 writes none.
     pub examples: usize,
-    /// The layer whose activations Grad-CAM combines to a heat map.
+    /// The layer whose activations Grad-CAM combines into a heat map.
     pub layer: String,
     /// Highest error rates of verdicts on validation. They determine the inconclusive band.
     pub band: BandLimits,
