@@ -35,8 +35,8 @@ pub enum Uncalibrated {
     NotEvaluated,
     /// The evaluation of these weights had no suitable validation images to fit on.
     #[error(
-        "the evaluation of these weights fitted no temperature; fitting needs validation images of both classes that are not \
-         themselves evaluated"
+        "the evaluation of these weights fitted no temperature; fitting needs validation images of both classes that \
+         are not themselves evaluated"
     )]
     NotFitted,
 }
