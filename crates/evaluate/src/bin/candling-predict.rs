@@ -121,8 +121,8 @@ fn load_judge(args: &Args) -> Result<Judge, Failure> {
         line(&format!("predict: P(fake) is not calibrated, so verdicts use the threshold 0.5: {why}"));
     }
     line(
-        "predict: statements in a file about its origin (generator parameters, IPTC, C2PA) are shown, but do not influence the \
-         verdict; their absence proves nothing",
+        "predict: statements in a file about its origin (generator parameters, IPTC, C2PA) are shown, but do not \
+         influence the verdict; their absence proves nothing",
     );
     let profile = run.as_ref().map(TrainingProfile::of_run).unwrap_or_default();
     if let Some(dir) = &args.explain {
@@ -130,7 +130,8 @@ fn load_judge(args: &Args) -> Result<Judge, Failure> {
         std::fs::create_dir_all(dir).map_err(artifacts::Error::io("create", dir))?;
         evaluate::explain::write_legend(dir)?;
         line(&format!(
-            "predict: overlays are in `{}`; brighter pixels are stronger evidence for the class in the file name (see legend.png)",
+            "predict: overlays are in `{}`; brighter pixels are stronger evidence for the class in the file name (see \
+             legend.png)",
             dir.display()
         ));
     }
