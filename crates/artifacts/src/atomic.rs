@@ -139,12 +139,12 @@ impl Drop for DirWriter {
     }
 }
 
-/// Syncs the folder `from` and renames it to `target`. Removes an existing folder `target`. Both must be on the same file
-/// system.
+/// Syncs the folder `from` and renames it to `target`. Removes an existing folder `target`. Both must be on the same
+/// file system.
 ///
 /// On Linux, on local file systems, the two names are exchanged atomically, so that readers find either the old folder
-/// or the new one. Elsewhere the old folder is renamed first, and for a moment `target` does not exist. If the process is
-/// killed in that moment, [`recover`] restores the old folder.
+/// or the new one. Elsewhere the old folder is renamed first, and for a moment `target` does not exist. If the process
+/// is killed in that moment, [`recover`] restores the old folder.
 pub fn replace_dir(from: &Path, target: &Path) -> Result<()> {
     let old = hidden_sibling(target, REPLACED);
     remove_dir(&old)?;

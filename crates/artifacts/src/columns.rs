@@ -25,8 +25,8 @@ impl<'a> Columns<'a> {
         without_nulls(name, self.find(name)?)?.as_primitive_opt().ok_or_else(|| wrong_type(name))
     }
 
-    /// Returns a number column that may have nulls. Returns `None` if the table has no such column, as tables of earlier
-    /// versions.
+    /// Returns a number column that may have nulls. Returns `None` if the table has no such column, as tables of
+    /// earlier versions.
     pub(crate) fn optional_numbers<T: ArrowPrimitiveType>(
         &self,
         name: &str,

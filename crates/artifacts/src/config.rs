@@ -76,8 +76,9 @@ pub struct Override {
 }
 
 impl Override {
-    /// Parses `train.epochs=2`. The key may be quoted as in TOML: `ingest.labels."a=b"=fake`. A value that is not valid TOML is
-    /// read as text, and so is the value of a key that accepts only text (`report.title=2024`). Quotes are rarely needed.
+    /// Parses `train.epochs=2`. The key may be quoted as in TOML: `ingest.labels."a=b"=fake`. A value that is not valid
+    /// TOML is read as text, and so is the value of a key that accepts only text (`report.title=2024`). Quotes are
+    /// rarely needed.
     pub fn parse(given: &str) -> Result<Override, Error> {
         let bad = || Error::Override { given: given.to_owned() };
         let (key, text) = split_key(given).ok_or_else(bad)?;
@@ -140,8 +141,8 @@ fn toml_key(key: &str) -> Option<Vec<String>> {
 
 /// Reads one stage's section of a pipeline file and applies the overrides for it.
 ///
-/// Without a file the configuration starts from its defaults. Sections of other stages are ignored; a section of no stage is
-/// an error.
+/// Without a file the configuration starts from its defaults. Sections of other stages are ignored; a section of no
+/// stage is an error.
 pub fn load<C>(file: Option<&Path>, section: &str, overrides: &[Override]) -> Result<C, Error>
 where
     C: Serialize + DeserializeOwned + Default,
@@ -188,8 +189,8 @@ fn check_sections(document: &toml::Table, origin: &str, overrides: &[Override]) 
     Ok(())
 }
 
-/// Checks that the default configuration `known` has each given key. An empty object in `known` is a map that accepts any
-/// key, such as the label names of ingest; null is an optional value.
+/// Checks that the default configuration `known` has each given key. An empty object in `known` is a map that accepts
+/// any key, such as the label names of ingest; null is an optional value.
 fn check_keys(given: &toml::Table, known: &Value, prefix: &str, origin: &str) -> Result<(), Error> {
     let Some(known) = known.as_object().filter(|known| !known.is_empty()) else {
         return Ok(());

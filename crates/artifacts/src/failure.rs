@@ -76,8 +76,8 @@ impl Failure {
     }
 }
 
-/// Joins the message of an error and the messages of all its causes in one line. Omits a message that is already part of
-/// the text.
+/// Joins the message of an error and the messages of all its causes in one line. Omits a message that is already part
+/// of the text.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

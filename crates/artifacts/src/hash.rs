@@ -36,8 +36,8 @@ const BLOCK: u64 = 8 << 20;
 
 /// Computes the digest of a file, on all cores.
 ///
-/// The file is read, not memory-mapped. Mapped pages would count as memory of this process, and truncating a mapped file
-/// kills the process that reads it.
+/// The file is read, not memory-mapped. Mapped pages would count as memory of this process, and truncating a mapped
+/// file kills the process that reads it.
 pub fn file(path: &Path) -> Result<Hash> {
     let failed = || Error::io("read", path);
     let mut file = File::open(path).map_err(failed())?;

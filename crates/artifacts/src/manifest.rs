@@ -50,8 +50,8 @@ pub struct OutputFile {
 
 /// The code that made an artifact.
 ///
-/// Only `version` decides whether the artifact is up to date. `program` and `executable` record the provenance. A changed
-/// comment, compiler or build option changes the digest of the executable but not the result.
+/// Only `version` decides whether the artifact is up to date. `program` and `executable` record the provenance. A
+/// changed comment, compiler or build option changes the digest of the executable but not the result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "RecordedCode")]
 pub struct Code {
@@ -97,8 +97,8 @@ impl Code {
 }
 
 impl Manifest {
-    /// Creates the manifest of the artifact in `dir`, with every file except the manifest itself as an output. The caller
-    /// fills in configuration, inputs, seconds, device and summary, which are empty.
+    /// Creates the manifest of the artifact in `dir`, with every file except the manifest itself as an output. The
+    /// caller fills in configuration, inputs, seconds, device and summary, which are empty.
     pub fn of(dir: &Path, stage: &str, code: Code) -> Result<Manifest> {
         let mut outputs = BTreeMap::new();
         collect(dir, "", &mut outputs)?;
@@ -147,8 +147,8 @@ impl Manifest {
         atomic::write_json(&dir.join(names::MANIFEST), self)
     }
 
-    /// Computes one digest over all outputs. It does not depend on the time or the machine. If a stage runs again with the
-    /// same result, later stages therefore stay up to date.
+    /// Computes one digest over all outputs. It does not depend on the time or the machine. If a stage runs again with
+    /// the same result, later stages therefore stay up to date.
     pub fn outputs_digest(&self) -> Hash {
         self.digest_of(|_| true)
     }

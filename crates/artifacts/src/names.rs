@@ -17,7 +17,8 @@ pub const REPORT: &str = "report";
 /// All stages in the order they run.
 pub const STAGES: [&str; 4] = [INGEST, TRAIN, EVALUATE, REPORT];
 
-/// The folder, inside a run, of other data sets that its model is evaluated on. Each data set has its own run folder there.
+/// The folder, inside a run, of other data sets that its model is evaluated on. Each data set has its own run folder
+/// there.
 pub const OTHER_DATA: &str = "data";
 /// The page of a report.
 pub const PAGE: &str = "index.html";

@@ -32,8 +32,8 @@ pub fn stream(seed: u64, purpose: &str, keys: &[u64]) -> Stream {
 
 /// Floating-point types in which standard normal deviates can be drawn.
 pub trait StandardNormal: Sized {
-    /// Draws two independent deviates of the standard normal distribution by the transform of Box and Muller (1958, Annals of
-    /// Mathematical Statistics 29).
+    /// Draws two independent deviates of the standard normal distribution by the transform of Box and Muller (1958,
+    /// Annals of Mathematical Statistics 29).
     ///
     /// `rand_distr` has faster methods, but they would change existing data sets and initial weights.
     fn draw_pair(rng: &mut (impl Rng + ?Sized)) -> [Self; 2];

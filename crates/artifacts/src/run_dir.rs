@@ -161,8 +161,8 @@ impl Checkpoint {
         Checkpoint(train_run.join("last"))
     }
 
-    /// Returns the constructor [`Checkpoint::best`] or [`Checkpoint::last`] for the name `best` or `last`. Returns `None` for
-    /// any other name, which is the path of a checkpoint.
+    /// Returns the constructor [`Checkpoint::best`] or [`Checkpoint::last`] for the name `best` or `last`. Returns
+    /// `None` for any other name, which is the path of a checkpoint.
     pub fn by_name(name: &str) -> Option<fn(&Path) -> Checkpoint> {
         match name {
             "best" => Some(Checkpoint::best),

@@ -1,6 +1,7 @@
 //! `run.toml`: the resolved configuration of all stages of a run.
 //!
-//! A pipeline writes the whole file. A single stage writes its own section, so that the file describes the artifacts on disk.
+//! A pipeline writes the whole file. A single stage writes its own section, so that the file describes the artifacts on
+//! disk.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,8 +31,8 @@ pub fn write(run: &RunDir, sections: &BTreeMap<&str, &Value>) -> Result<(), Erro
     write_document(run, &sections.collect())
 }
 
-/// Replaces the section of one stage, unless it has these values already. If the run has no `run.toml`, the other sections
-/// are copied from `pipeline`, the file that configured the stage.
+/// Replaces the section of one stage, unless it has these values already. If the run has no `run.toml`, the other
+/// sections are copied from `pipeline`, the file that configured the stage.
 ///
 /// # Errors
 /// A pipeline is running in this run. Its settings must not change while it runs.
@@ -52,8 +53,8 @@ where
     Ok(write_document(run, &document)?)
 }
 
-/// Takes the pipeline's lock. Another single stage holds the lock for a moment only, so waiting helps. A pipeline holds it
-/// for its whole duration.
+/// Takes the pipeline's lock. Another single stage holds the lock for a moment only, so waiting helps. A pipeline holds
+/// it for its whole duration.
 fn lock_for_writing(run: &RunDir) -> Result<std::fs::File, Failure> {
     let start = Instant::now();
     loop {

@@ -1,8 +1,8 @@
 //! Shards: parquet files of labelled, resized images.
 //!
-//! Any parquet reader can read them. The column `pixels` is uncompressed and plain-encoded with one row per page, so that
-//! the page index gives the position of each image. Candling reads the metadata once, and then reads pixels from the
-//! memory-mapped file in any order. A shuffled epoch needs no decoding and no copy.
+//! Any parquet reader can read them. The column `pixels` is uncompressed and plain-encoded with one row per page, so
+//! that the page index gives the position of each image. Candling reads the metadata once, and then reads pixels from
+//! the memory-mapped file in any order. A shuffled epoch needs no decoding and no copy.
 
 mod read;
 mod write;

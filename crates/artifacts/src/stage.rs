@@ -48,10 +48,11 @@ pub trait Stage {
     const NAME: &'static str;
     /// The version of the stage's results.
     ///
-    /// Raise it by one, in the same commit, when a change of code gives other results for the same inputs and configuration.
-    /// Artifacts of the previous version are then stale and made again; replaced training runs are kept as backups. Do not
-    /// raise it for changes of speed, messages or last bits (compilers, build options and processors change these too), nor
-    /// for a new key whose default gives the previous result. `tests/tests/stage_versions.rs` fails when results change.
+    /// Raise it by one, in the same commit, when a change of code gives other results for the same inputs and
+    /// configuration. Artifacts of the previous version are then stale and made again; replaced training runs are kept
+    /// as backups. Do not raise it for changes of speed, messages or last bits (compilers, build options and processors
+    /// change these too), nor for a new key whose default gives the previous result. `tests/tests/stage_versions.rs`
+    /// fails when results change.
     const VERSION: u32;
     /// The stage's configuration, with documented defaults.
     type Config: Serialize + DeserializeOwned + Default;
@@ -61,29 +62,30 @@ pub trait Stage {
         Ok(())
     }
 
-    /// Checks paths outside the run that the configuration names. An earlier stage may still have to make paths inside the
-    /// run; [`Stage::inputs`] checks these.
+    /// Checks paths outside the run that the configuration names. An earlier stage may still have to make paths inside
+    /// the run; [`Stage::inputs`] checks these.
     fn check_paths(_run: &RunDir, _config: &Self::Config) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// Returns the splits of the result, with their numbers of images where these are known. Returns `None` if the stage
-    /// makes no splits, or if they are unknown before it runs.
+    /// Returns the splits of the result, with their numbers of images where these are known. Returns `None` if the
+    /// stage makes no splits, or if they are unknown before it runs.
     fn splits(_config: &Self::Config) -> Option<BTreeMap<Split, Option<u64>>> {
         None
     }
 
-    /// Computes the digest of each input of the stage, by name. Fails with [`Error::Missing`] if an earlier stage has not
-    /// run.
+    /// Computes the digest of each input of the stage, by name. Fails with [`Error::Missing`] if an earlier stage has
+    /// not run.
     fn inputs(run: &RunDir, config: &Self::Config) -> Result<BTreeMap<String, Hash>, Failure>;
 
-    /// Returns messages about the cost of running the stage: downloads, disk space, time. Called only if the stage would run.
+    /// Returns messages about the cost of running the stage: downloads, disk space, time. Called only if the stage
+    /// would run.
     fn notices(_run: &RunDir, _config: &Self::Config) -> Vec<String> {
         Vec::new()
     }
 
-    /// Returns messages about results on disk that the stage would replace, back up or leave out. They are printed before
-    /// anything starts. `inputs` is `None` if the stage cannot read its inputs yet.
+    /// Returns messages about results on disk that the stage would replace, back up or leave out. They are printed
+    /// before anything starts. `inputs` is `None` if the stage cannot read its inputs yet.
     fn warnings(
         _run: &RunDir,
         _config: &Self::Config,
@@ -161,7 +163,8 @@ pub struct StagePlan {
     pub warnings: Vec<Warning>,
     /// See [`Stage::splits`].
     pub splits: Option<BTreeMap<Split, Option<u64>>>,
-    /// The exit code of the failure to read the inputs, if they cannot be read now. An earlier stage may still make them.
+    /// The exit code of the failure to read the inputs, if they cannot be read now. An earlier stage may still make
+    /// them.
     pub input_error: Option<u8>,
 }
 

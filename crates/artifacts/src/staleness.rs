@@ -1,7 +1,7 @@
 //! The decision whether an artifact on disk is up to date.
 //!
-//! An artifact is stale if the version of its stage, its configuration or one of its inputs differs, or if its outputs are
-//! damaged. Nothing else is compared. In particular, the executable is not.
+//! An artifact is stale if the version of its stage, its configuration or one of its inputs differs, or if its outputs
+//! are damaged. Nothing else is compared. In particular, the executable is not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -87,8 +87,8 @@ impl fmt::Display for KeyChange {
 }
 
 impl Output {
-    /// Returns why this version of the stage must make the artifact again, or `None` if it is up to date. `changes` compares a
-    /// recorded configuration with the current one, see [`config_changes`].
+    /// Returns why this version of the stage must make the artifact again, or `None` if it is up to date. `changes`
+    /// compares a recorded configuration with the current one, see [`config_changes`].
     pub fn stale(
         &self,
         inputs: &BTreeMap<String, Hash>,
@@ -118,11 +118,11 @@ impl Output {
     }
 }
 
-/// Compares a recorded configuration of type `C` with the current one. `upgrade` adds keys that the recorded configuration
-/// lacks, with their defaults.
+/// Compares a recorded configuration of type `C` with the current one. `upgrade` adds keys that the recorded
+/// configuration lacks, with their defaults.
 ///
-/// A manifest that was written before a key existed is treated as if it had the key's default, because the default gives
-/// the previous result. A recorded key that no longer exists is a difference.
+/// A manifest that was written before a key existed is treated as if it had the key's default, because the default
+/// gives the previous result. A recorded key that no longer exists is a difference.
 pub fn config_changes<C: Serialize + Default>(
     recorded: &Value,
     current: &Value,
@@ -142,8 +142,8 @@ pub fn to_json(config: &impl Serialize) -> Value {
     serde_json::to_value(config).unwrap_or_default()
 }
 
-/// Moves keys that the default configuration does not have to `gone`. An empty object in the default configuration is a map
-/// that accepts any key, and null is an optional value. Their contents are not checked.
+/// Moves keys that the default configuration does not have to `gone`. An empty object in the default configuration is a
+/// map that accepts any key, and null is an optional value. Their contents are not checked.
 fn take_unknown_keys(config: &mut Value, default: &Value, prefix: &str, gone: &mut Vec<KeyChange>) {
     let Some(default) = default.as_object().filter(|default| !default.is_empty()) else { return };
     let Some(config) = config.as_object_mut() else { return };

@@ -12,8 +12,8 @@ pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// The quantile `share` (0 to 1) of ascending values, interpolated linearly between neighbours as `numpy.quantile` does by
-/// default.
+/// The quantile `share` (0 to 1) of ascending values, interpolated linearly between neighbours as `numpy.quantile` does
+/// by default.
 ///
 /// # Panics
 /// If `ascending` is empty.
@@ -35,9 +35,9 @@ pub fn sigmoid(x: f64) -> f64 {
     }
 }
 
-/// Negative log-likelihood of the true class in nats: -ln P(fake) for a fake, -ln(1 - P(fake)) for a real image. P(fake) is
-/// clipped to 2^-52 and 1 - 2^-52, as in `sklearn.metrics.log_loss`, so that one wrong prediction of 0 or 1 does not make a
-/// mean infinite.
+/// Negative log-likelihood of the true class in nats: -ln P(fake) for a fake, -ln(1 - P(fake)) for a real image.
+/// P(fake) is clipped to 2^-52 and 1 - 2^-52, as in `sklearn.metrics.log_loss`, so that one wrong prediction of 0 or 1
+/// does not make a mean infinite.
 pub fn log_loss(label: Label, p_fake: f64) -> f64 {
     let p = p_fake.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
     match label {
@@ -46,8 +46,8 @@ pub fn log_loss(label: Label, p_fake: f64) -> f64 {
     }
 }
 
-/// Cross-entropy of the softmax of `logits` for the true `class`, in nats: `ln(sum(exp(logits))) - logits[class]`. Does not
-/// overflow. Unlike [`log_loss`], it keeps its precision where the softmax rounds to 0 or 1.
+/// Cross-entropy of the softmax of `logits` for the true `class`, in nats: `ln(sum(exp(logits))) - logits[class]`. Does
+/// not overflow. Unlike [`log_loss`], it keeps its precision where the softmax rounds to 0 or 1.
 ///
 /// # Panics
 /// If `class` is not less than the number of logits.

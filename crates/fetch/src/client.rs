@@ -62,7 +62,8 @@ enum Redirects {
 pub(crate) enum ByteRange<'a> {
     All,
     FirstByte,
-    /// From `offset` to the end, if the resource still has this `validator` (`If-Range`), or otherwise the whole resource.
+    /// From `offset` to the end, if the resource still has this `validator` (`If-Range`), or otherwise the whole
+    /// resource.
     From {
         offset: u64,
         validator: &'a str,
@@ -82,8 +83,8 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Creates a client that trusts Mozilla's certificate authorities. It uses the proxies in the environment variables of
-    /// the process (`HTTPS_PROXY`, `NO_PROXY` …).
+    /// Creates a client that trusts Mozilla's certificate authorities. It uses the proxies in the environment variables
+    /// of the process (`HTTPS_PROXY`, `NO_PROXY` …).
     pub fn new(retry: RetryPolicy) -> Client {
         Client::with_roots(RootCerts::WebPki, retry)
     }
@@ -172,8 +173,8 @@ impl Client {
         attempts.wait_or_give_up(error, |error, wait| self.notify(&Event::Retrying { error, wait }))
     }
 
-    /// Sends a request and follows redirects. The response has a success status, or is a redirect to another origin that
-    /// `redirects` forbids following.
+    /// Sends a request and follows redirects. The response has a success status, or is a redirect to another origin
+    /// that `redirects` forbids following.
     fn send(&self, method: Method, request: &Request, range: ByteRange<'_>, redirects: Redirects) -> Result<Response> {
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {

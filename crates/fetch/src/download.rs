@@ -37,14 +37,15 @@ impl Client {
     /// Downloads a file to `target`. Does nothing if `target` exists.
     ///
     /// The file is written under the name of `target` with `.part` appended, until it is complete and verified. If the
-    /// process is killed or gives up, the partial file stays, and the next call resumes it. Resuming sends `Range` and `If-Range`,
-    /// and appends only if the `Content-Range` of the response confirms that it holds exactly the missing bytes of the
-    /// same file; otherwise the download starts from the beginning. If another process is downloading to the same
-    /// target, this call waits for it.
+    /// process is killed or gives up, the partial file stays, and the next call resumes it. Resuming sends `Range` and
+    /// `If-Range`, and appends only if the `Content-Range` of the response confirms that it holds exactly the missing
+    /// bytes of the same file; otherwise the download starts from the beginning. If another process is downloading to
+    /// the same target, this call waits for it.
     ///
     /// # Errors
-    /// A request fails permanently, retries are exhausted, or the file has a wrong checksum. A file with a wrong checksum
-    /// is removed. If it was assembled from several responses, it is first downloaded once more in a single response.
+    /// A request fails permanently, retries are exhausted, or the file has a wrong checksum. A file with a wrong
+    /// checksum is removed. If it was assembled from several responses, it is first downloaded once more in a single
+    /// response.
     pub fn download(&self, request: &Request, target: &Path, expected: &ExpectedFile) -> Result<DownloadedFile> {
         let mut part = match PartialFile::open(target, || self.notify(&Event::WaitingForOtherProcess))? {
             Opened::Partial(part) => part,

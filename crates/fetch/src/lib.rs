@@ -9,14 +9,15 @@
 //!   the beginning ([`Client::download`]).
 //! - **Verified.** The file on disk is read back and compared with the checksum that the service publishes. A file with
 //!   a wrong checksum is removed.
-//! - **Confined.** A download writes only into the folder of its target. A symbolic link with the name of a temporary file
-//!   is removed and not followed.
+//! - **Confined.** A download writes only into the folder of its target. A symbolic link with the name of a temporary
+//!   file is removed and not followed.
 //! - **Credentials stay with their host.** A redirect to another scheme, host or port is followed without credentials
 //!   ([`Authorization`]), and a redirect from `https` to `http` is refused. No error, event or `Debug` form shows
 //!   credentials or the query of a URL ([`Url`]), because the query may contain a signature.
 //! - **Retried.** Transient failures are retried with exponential backoff and jitter. `Retry-After` overrides the wait
 //!   ([`RetryPolicy`]).
-//! - **Shared.** If two processes download a file to the same target, the second waits, and the file is downloaded once.
+//! - **Shared.** If two processes download a file to the same target, the second waits, and the file is downloaded
+//!   once.
 
 mod authorization;
 mod certificates;

@@ -95,8 +95,8 @@ impl PartialFile {
         self.remote.as_ref().and_then(|remote| remote.total) == Some(self.bytes)
     }
 
-    /// The validator for resuming this partial file. `None` if the file is empty, has no description, or is already as long
-    /// as the whole file.
+    /// The validator for resuming this partial file. `None` if the file is empty, has no description, or is already as
+    /// long as the whole file.
     pub(crate) fn validator(&self) -> Option<&str> {
         let remote = self.remote.as_ref()?;
         let fits = self.bytes > 0 && remote.total.is_none_or(|total| self.bytes < total);

@@ -10,8 +10,8 @@ use crate::{Error, Result};
 
 /// The number of attempts, and the waits between them.
 ///
-/// The wait doubles from `first_wait` to `max_wait`. Half of it is random, so that clients that failed at the same time do
-/// not retry at the same time. A `Retry-After` header of the server replaces the wait.
+/// The wait doubles from `first_wait` to `max_wait`. Half of it is random, so that clients that failed at the same time
+/// do not retry at the same time. A `Retry-After` header of the server replaces the wait.
 #[derive(Clone)]
 pub struct RetryPolicy {
     /// The number of consecutive failed attempts after which the client gives up.
@@ -59,7 +59,8 @@ impl RetryPolicy {
         Attempts { policy: self, failed: 0 }
     }
 
-    /// Returns the wait after `failed` consecutive failures, at least 1. `draw` is a random number from the whole range.
+    /// Returns the wait after `failed` consecutive failures, at least 1. `draw` is a random number from the whole
+    /// range.
     fn backoff(&self, failed: u32, draw: u64) -> Duration {
         let doubled = self.first_wait.saturating_mul(1 << (failed - 1).min(20)).min(self.max_wait);
         let half = doubled / 2;

@@ -9,8 +9,8 @@ use crate::record::skip;
 /// The environment variable with the path of a Python that has the packages in `xtask/peers/requirements.txt`.
 const PEER_PYTHON: &str = "CANDLING_PEER_PYTHON";
 
-/// Returns the path of a file or folder in `shared` beside the checkout, such as `data/faces`. If it does not exist, skips
-/// the running test and returns `None`.
+/// Returns the path of a file or folder in `shared` beside the checkout, such as `data/faces`. If it does not exist,
+/// skips the running test and returns `None`.
 #[track_caller]
 pub fn shared(path: &str) -> Option<PathBuf> {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(path);
@@ -21,8 +21,8 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     None
 }
 
-/// Returns the path of a Python with PyTorch, torchvision and safetensors. If `CANDLING_PEER_PYTHON` is not set, skips the
-/// running test and returns `None`.
+/// Returns the path of a Python with PyTorch, torchvision and safetensors. If `CANDLING_PEER_PYTHON` is not set, skips
+/// the running test and returns `None`.
 #[track_caller]
 pub fn peer_python() -> Option<PathBuf> {
     let python = std::env::var_os(PEER_PYTHON).map(PathBuf::from);
@@ -32,8 +32,8 @@ pub fn peer_python() -> Option<PathBuf> {
     python
 }
 
-/// Creates named pipes at these paths and returns `true`. If `mkfifo` does not exist or fails, skips the running test and
-/// returns `false`.
+/// Creates named pipes at these paths and returns `true`. If `mkfifo` does not exist or fails, skips the running test
+/// and returns `false`.
 #[track_caller]
 pub fn make_fifos(paths: &[&Path]) -> bool {
     match Command::new("mkfifo").args(paths).status() {

@@ -14,9 +14,9 @@ pub const RECORD_FILE: &str = "CANDLING_SKIP_RECORD";
 
 /// Skips the running test because the machine lacks `need`; the test must return after the call.
 ///
-/// Prints the skip directly to standard error, because the test harness hides the captured output of passing tests. Appends
-/// a line to the file in `CANDLING_SKIP_RECORD` if that is set. Call it on the test's own thread, because the harness
-/// names the thread after the test.
+/// Prints the skip directly to standard error, because the test harness hides the captured output of passing tests.
+/// Appends a line to the file in `CANDLING_SKIP_RECORD` if that is set. Call it on the test's own thread, because the
+/// harness names the thread after the test.
 ///
 /// # Panics
 /// `CANDLING_REQUIRE` lists the need or contains an unknown name, or the record cannot be written.
@@ -74,8 +74,8 @@ impl Skipped {
     }
 }
 
-/// Parses the text of a record. Returns the skips sorted by need, reason and test, without duplicates. Ignores malformed
-/// lines.
+/// Parses the text of a record. Returns the skips sorted by need, reason and test, without duplicates. Ignores
+/// malformed lines.
 pub fn parse_records(text: &str) -> Vec<Skipped> {
     let parse = |line: &str| {
         let mut fields = line.splitn(3, '\t').map(str::to_owned);

@@ -1,4 +1,5 @@
-//! Backups of replaced training runs (`.run-0.aside`). A training may have taken days, so it is renamed rather than deleted.
+//! Backups of replaced training runs (`.run-0.aside`). A training may have taken days, so it is renamed rather than
+//! deleted.
 
 use std::fmt;
 use std::fs;
@@ -39,8 +40,8 @@ pub(crate) fn describe(target: &Path, backup: &Path) -> String {
     format!("{text}; this run now has {} backups of {} in total", all.len(), progress::bytes(sum))
 }
 
-/// Returns a warning that the training in `folder` of the run `target` will be renamed to `backup`, with the reason, the cost
-/// of the training, and commands to keep or restore it. `undo` is a command that avoids the replacement.
+/// Returns a warning that the training in `folder` of the run `target` will be renamed to `backup`, with the reason,
+/// the cost of the training, and commands to keep or restore it. `undo` is a command that avoids the replacement.
 pub(crate) fn replacement_warning(
     target: &Path,
     folder: &Path,
@@ -60,7 +61,8 @@ pub(crate) fn replacement_warning(
     )
 }
 
-/// Returns the shell command that restores a backup, and keeps the current training of the run `target` as another backup.
+/// Returns the shell command that restores a backup, and keeps the current training of the run `target` as another
+/// backup.
 fn restore_command(target: &Path, backup: &Path) -> String {
     let other = free_names(target).find(|name| name != backup).unwrap_or_default();
     let [target, backup, other] = [target, backup, &other].map(|path| shell_word(&path.to_string_lossy()));
@@ -75,8 +77,8 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// Reads the cost of the training in a folder from its history, or from its manifest if there is no history. Unreadable
-    /// values count as 0.
+    /// Reads the cost of the training in a folder from its history, or from its manifest if there is no history.
+    /// Unreadable values count as 0.
     pub(crate) fn of(folder: &Path) -> Cost {
         let rows: Vec<Epoch> = atomic::read_lines(&folder.join(names::HISTORY), "training history").unwrap_or_default();
         let seconds = match rows.is_empty() {

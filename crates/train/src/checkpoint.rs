@@ -25,8 +25,8 @@ use crate::identity::{Identity, RecordedIdentity};
 /// Version of [`TrainingPosition`]. Training states of version 1 can still be resumed. Their identity is a digest, see
 /// [`RecordedIdentity`].
 const SCHEMA_VERSION: u32 = 2;
-/// The key of [`TrainingPosition`] in the metadata of `training_state.safetensors`. There is only one key, because the order
-/// in which several keys are written is undefined.
+/// The key of [`TrainingPosition`] in the metadata of `training_state.safetensors`. There is only one key, because the
+/// order in which several keys are written is undefined.
 const POSITION: &str = "candling.position";
 /// The longest header that the safetensors format allows.
 const MAX_HEADER: u64 = 100_000_000;
@@ -76,8 +76,8 @@ pub(crate) struct Best {
 }
 
 impl Best {
-    /// Returns whether this epoch is better than the earlier epoch `other`: it has a higher accuracy, or an equal accuracy and
-    /// a lower loss.
+    /// Returns whether this epoch is better than the earlier epoch `other`: it has a higher accuracy, or an equal
+    /// accuracy and a lower loss.
     pub(crate) fn beats(&self, other: Option<&Best>) -> bool {
         other.is_none_or(|other| {
             self.accuracy > other.accuracy || (self.accuracy == other.accuracy && self.loss < other.loss)
@@ -137,7 +137,8 @@ pub(crate) struct Description {
 }
 
 impl Description {
-    /// Writes the checkpoint `last` of the folder `run` under a temporary name. [`DirWriter::publish`] renames it to `last`.
+    /// Writes the checkpoint `last` of the folder `run` under a temporary name. [`DirWriter::publish`] renames it to
+    /// `last`.
     pub(crate) fn write_last(&self, run: &Path, training: &TrainingState) -> Result<DirWriter, Error> {
         let writer = DirWriter::create(Checkpoint::last(run).path())?;
         let files = Checkpoint::new(writer.path());
@@ -151,8 +152,8 @@ impl Description {
     }
 }
 
-/// Publishes the files of the unpublished checkpoint `last` as `best`. Uses hard links where the file system supports them,
-/// which is safe because files of a checkpoint are never changed in place.
+/// Publishes the files of the unpublished checkpoint `last` as `best`. Uses hard links where the file system supports
+/// them, which is safe because files of a checkpoint are never changed in place.
 pub(crate) fn publish_as_best(run: &Path, last: &DirWriter) -> Result<(), Error> {
     let writer = DirWriter::create(Checkpoint::best(run).path())?;
     for entry in fs::read_dir(last.path()).map_err(artifacts::Error::io("list", last.path()))? {
@@ -173,8 +174,8 @@ fn write_state(path: &Path, adam: &Adam, position: &TrainingPosition) -> Result<
     Ok(())
 }
 
-/// Sets the permissions of the file `path` to those of `like`. safetensors creates files that only their owner can read, but
-/// everyone who can read the weights should be able to read the training state.
+/// Sets the permissions of the file `path` to those of `like`. safetensors creates files that only their owner can
+/// read, but everyone who can read the weights should be able to read the training state.
 fn copy_permissions(path: &Path, like: &Path) -> Result<(), artifacts::Error> {
     let permissions = fs::metadata(like).map_err(artifacts::Error::io("read", like))?.permissions();
     fs::set_permissions(path, permissions).map_err(artifacts::Error::io("change the permissions of", path))
@@ -228,7 +229,8 @@ impl SavedTraining {
     /// Loads weights, statistics and moments into a network and an optimiser.
     ///
     /// # Errors
-    /// [`Error::DamagedCheckpoint`] if the checkpoint is damaged. Other errors, such as a GPU without free memory, do not mean damage.
+    /// [`Error::DamagedCheckpoint`] if the checkpoint is damaged. Other errors, such as a GPU without free memory, do
+    /// not mean damage.
     pub(crate) fn restore(self, mut network: Network, config: AdamConfig) -> Result<TrainingState, Error> {
         let path: PathBuf = self.checkpoint.training_state();
         let bad = |detail: String| Error::DamagedCheckpoint { path: path.clone(), detail };
@@ -293,8 +295,8 @@ fn parse_header(state: &[u8]) -> Result<(TrainingPosition, u64), String> {
     Ok((position, data.saturating_add(8 + length)))
 }
 
-/// Reads the length of the JSON header of a safetensors file from its first 8 bytes. Returns `None` if there are fewer bytes
-/// or the length exceeds the limit of the format.
+/// Reads the length of the JSON header of a safetensors file from its first 8 bytes. Returns `None` if there are fewer
+/// bytes or the length exceeds the limit of the format.
 fn header_length(state: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(*state.first_chunk()?)).filter(|length| *length <= MAX_HEADER)
 }

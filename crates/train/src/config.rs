@@ -154,8 +154,9 @@ impl Config {
         )
     }
 
-    /// Returns the configuration that the manifest of run `run` records. It has the seed of that run, and lacks the keys
-    /// that do not change its result: a change of `runs`, `device` or `save_minutes` leaves finished runs up to date.
+    /// Returns the configuration that the manifest of run `run` records. It has the seed of that run, and lacks the
+    /// keys that do not change its result: a change of `runs`, `device` or `save_minutes` leaves finished runs up to
+    /// date.
     pub(crate) fn of_run(&self, run: usize) -> serde_json::Value {
         let resolved = Config { seed: self.run_seed(run), learning_rate: Some(self.learning_rate()), ..self.clone() };
         let mut value = artifacts::stage::to_json(&resolved);

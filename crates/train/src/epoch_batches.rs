@@ -24,7 +24,8 @@ pub struct EpochBatches {
 }
 
 impl EpochBatches {
-    /// Returns training batches: all images of `shards`, shuffled globally. The order depends only on `seed` and `epoch`.
+    /// Returns training batches: all images of `shards`, shuffled globally. The order depends only on `seed` and
+    /// `epoch`.
     pub fn shuffled(
         shards: &Arc<Shards>,
         batch_size: usize,

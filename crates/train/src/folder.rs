@@ -1,9 +1,9 @@
 //! The folder in which one run is trained.
 //!
-//! A run without a complete artifact is trained in its own folder, `run-0`. When the training is complete, the manifest is
-//! written there. If there is a complete artifact, it stays in place, and its successor is trained in `.run-0.next`. When
-//! the successor is complete, it takes the place of the former run. If the successor does not continue the former run, the
-//! former run is renamed to `.run-0.aside`, see [`crate::backup`].
+//! A run without a complete artifact is trained in its own folder, `run-0`. When the training is complete, the manifest
+//! is written there. If there is a complete artifact, it stays in place, and its successor is trained in `.run-0.next`.
+//! When the successor is complete, it takes the place of the former run. If the successor does not continue the former
+//! run, the former run is renamed to `.run-0.aside`, see [`crate::backup`].
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,8 +47,8 @@ enum Former {
     Incomplete,
     /// An artifact whose manifest cannot be read.
     Damaged,
-    /// A complete artifact. `epochs` is its number of epochs if it is the requested training or the beginning of it, and
-    /// `None` if it is another training.
+    /// A complete artifact. `epochs` is its number of epochs if it is the requested training or the beginning of it,
+    /// and `None` if it is another training.
     Complete { epochs: Option<usize> },
 }
 
@@ -68,8 +68,9 @@ impl Former {
 }
 
 impl RunFolder {
-    /// Chooses the folder to train the run `target` in. Also returns the checkpoint that the training resumes from, if there
-    /// is one: it belongs to an interrupted training with the same settings, or to a complete training with fewer epochs.
+    /// Chooses the folder to train the run `target` in. Also returns the checkpoint that the training resumes from, if
+    /// there is one: it belongs to an interrupted training with the same settings, or to a complete training with fewer
+    /// epochs.
     pub(crate) fn open(target: &Path, request: RunRequest<'_>) -> Result<(RunFolder, Option<SavedTraining>), Error> {
         let former = Former::of(target, request)?;
         let contains_former = matches!(former, Former::Complete { epochs: Some(_) });
@@ -132,9 +133,9 @@ impl RunFolder {
         self.clear(&format!("cannot be resumed ({damage})"))
     }
 
-    /// Sets aside a complete run in the folder of the successor, unless it is the requested run. A process that was killed
-    /// while the successor replaced the former run leaves such a run. It is the successor if the process was killed before
-    /// the folders were exchanged, and the former run if it was killed after.
+    /// Sets aside a complete run in the folder of the successor, unless it is the requested run. A process that was
+    /// killed while the successor replaced the former run leaves such a run. It is the successor if the process was
+    /// killed before the folders were exchanged, and the former run if it was killed after.
     fn remove_other_complete_run(&self, request: RunRequest<'_>) -> Result<(), Error> {
         if is_other_complete_run(&self.work, request) {
             self.remove("is complete, and is not the requested one")?;
@@ -183,8 +184,8 @@ impl RunFolder {
     }
 }
 
-/// Lists the folders that [`RunFolder::open`] and [`RunFolder::complete`] will set aside for this request, in that order.
-/// Changes nothing on disk.
+/// Lists the folders that [`RunFolder::open`] and [`RunFolder::complete`] will set aside for this request, in that
+/// order. Changes nothing on disk.
 pub(crate) fn folders_to_set_aside(target: &Path, request: RunRequest<'_>) -> Vec<PathBuf> {
     let next = atomic::hidden_sibling(target, "next");
     let resumes = |folder: &Path| {
@@ -246,8 +247,8 @@ fn interrupted(work: &Path, request: RunRequest<'_>) -> Result<Option<SavedTrain
     Ok(Some(saved))
 }
 
-/// Returns whether continuing from a position gives the requested training. An unfinished training of another stage version
-/// or device is continued too, because it may have taken days.
+/// Returns whether continuing from a position gives the requested training. An unfinished training of another stage
+/// version or device is continued too, because it may have taken days.
 fn leads_to(position: &TrainingPosition, request: RunRequest<'_>) -> bool {
     let is_complete = position.complete_epochs() == request.epochs;
     position.identity.has_settings_of(request.identity)

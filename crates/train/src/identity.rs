@@ -1,5 +1,5 @@
-//! The identity of a training: its settings, data, stage version and device. If these are equal, resuming a checkpoint gives
-//! the result of an uninterrupted training.
+//! The identity of a training: its settings, data, stage version and device. If these are equal, resuming a checkpoint
+//! gives the result of an uninterrupted training.
 
 use std::collections::BTreeMap;
 
@@ -51,8 +51,8 @@ impl Identity {
         Identity { config, inputs: inputs.clone(), version, device: device.to_owned() }
     }
 
-    /// Computes the digest that a training state of schema version 1 has for these settings. Returns `None` if a key that was
-    /// added later differs from its default.
+    /// Computes the digest that a training state of schema version 1 has for these settings. Returns `None` if a key
+    /// that was added later differs from its default.
     fn schema_1_digest(&self) -> Option<Hash> {
         let keys = self.config.as_object()?;
         let (old, later): (Vec<_>, Vec<_>) = keys.iter().partition(|(key, _)| SCHEMA_1_KEYS.contains(&key.as_str()));
@@ -124,8 +124,8 @@ impl RecordedIdentity {
         }
     }
 
-    /// Converts the identity of a resumed training to the current form. Keeps the stage version and the device that began the
-    /// training.
+    /// Converts the identity of a resumed training to the current form. Keeps the stage version and the device that
+    /// began the training.
     pub(crate) fn upgrade(&mut self, wanted: &Identity) {
         *self = RecordedIdentity::Full(Identity {
             version: self.version(),

@@ -13,8 +13,8 @@ use signal_hook::flag;
 pub(crate) struct InterruptFlag(Arc<AtomicBool>);
 
 impl InterruptFlag {
-    /// Installs the signal handlers. A second signal ends the process at once. The checkpoint `last` then keeps its previous
-    /// content.
+    /// Installs the signal handlers. A second signal ends the process at once. The checkpoint `last` then keeps its
+    /// previous content.
     pub(crate) fn install() -> io::Result<InterruptFlag> {
         let interrupt = InterruptFlag::default();
         for signal in [SIGINT, SIGTERM] {

@@ -1,6 +1,7 @@
 //! The training stage: reads shards, writes checkpoints.
 //!
-//! `training_loop` is the loop over epochs and steps; read it first. It uses these modules, in the order of the data flow:
+//! `training_loop` is the loop over epochs and steps; read it first. It uses these modules, in the order of the data
+//! flow:
 //!
 //! - `config`: the section `[train]` of a pipeline file. The learning rate is set there, in [`Config::learning_rate`].
 //! - `epoch_batches`: shuffles the training split and cuts it into batches. `augment`: random changes to images.
@@ -21,9 +22,9 @@
 //! - `throughput`: measures images per second before a long training starts (`candling-train --rate`).
 //!
 //! # Resuming
-//! The checkpoint `last` holds the weights, the running statistics, Adam's moments and the position in the epoch. Shuffles
-//! and augmentation are derived from the seed and that position. Nothing else influences a step. On the CPU, a training that
-//! was interrupted and resumed therefore ends with the same bits as an uninterrupted one.
+//! The checkpoint `last` holds the weights, the running statistics, Adam's moments and the position in the epoch.
+//! Shuffles and augmentation are derived from the seed and that position. Nothing else influences a step. On the CPU, a
+//! training that was interrupted and resumed therefore ends with the same bits as an uninterrupted one.
 
 mod augment;
 mod backup;

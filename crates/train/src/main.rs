@@ -7,7 +7,8 @@ use artifacts::names;
 use artifacts::stage::{self, Failure, StageArgs};
 use clap::Parser;
 
-/// Train a detector on the shards that ingest made. An interrupted training saves its progress; the same command resumes it
+/// Train a detector on the shards that ingest made. An interrupted training saves its progress; the same command
+/// resumes it
 #[derive(Parser)]
 #[command(name = "candling-train", version)]
 struct Args {

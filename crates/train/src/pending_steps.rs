@@ -1,7 +1,8 @@
 //! Training steps that were launched and whose results have not been read back from the device.
 //!
-//! Reading a step's loss waits for the step to end. If the loss were read after every step, a GPU would be idle until the
-//! next step is launched. The results of several steps are therefore read together, which does not change their values.
+//! Reading a step's loss waits for the step to end. If the loss were read after every step, a GPU would be idle until
+//! the next step is launched. The results of several steps are therefore read together, which does not change their
+//! values.
 
 use std::time::{Duration, Instant};
 

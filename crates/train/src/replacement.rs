@@ -1,5 +1,5 @@
-//! Warnings, before the stage starts, about trainings that it will set aside or leave out. Each gives the reason, the cost of
-//! the training, and how to keep or restore it.
+//! Warnings, before the stage starts, about trainings that it will set aside or leave out. Each gives the reason, the
+//! cost of the training, and how to keep or restore it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -102,8 +102,8 @@ impl Execution<'_> {
         Ok(warnings)
     }
 
-    /// Returns the warning about run `k`, which is not below `train.runs`. `stale` is the reason why the stage will set it
-    /// aside, or `None` if the run stays.
+    /// Returns the warning about run `k`, which is not below `train.runs`. `stale` is the reason why the stage will set
+    /// it aside, or `None` if the run stays.
     fn warning_of_surplus_run(&self, output: &Output, k: usize, stale: Option<&Stale>) -> Option<Warning> {
         let (target, runs) = (&output.dir, self.config.runs);
         match stale {
@@ -132,8 +132,8 @@ fn certain_warning(text: String) -> Warning {
     Warning { only_if_inputs_change: false, text }
 }
 
-/// Returns why `folder` is set aside, and a command that avoids this, if there is one. `stale` is the reason why the complete
-/// artifact is stale, or `None` if it is up to date.
+/// Returns why `folder` is set aside, and a command that avoids this, if there is one. `stale` is the reason why the
+/// complete artifact is stale, or `None` if it is up to date.
 fn reason(
     run: &RunDir,
     folder: &Path,
@@ -159,8 +159,8 @@ fn reason(
     }
 }
 
-/// Returns the command that selects the configuration that run `k` was trained with. Returns `None` if something else than
-/// the configuration changed.
+/// Returns the command that selects the configuration that run `k` was trained with. Returns `None` if something else
+/// than the configuration changed.
 fn undo_command(run: &RunDir, k: usize, stale: &Stale) -> Option<String> {
     let Stale::Config(changes) = stale else { return None };
     let sets: Vec<String> = changes.iter().map(|change| undo_option(change, k)).collect::<Option<_>>()?;

@@ -127,9 +127,9 @@ pub(crate) struct TrainingRequest<'a> {
     pub(crate) stop: &'a dyn Fn(u64) -> bool,
 }
 
-/// Computes the digest of the initial weights for the up-to-date check. The digest of a file is that of its content. The
-/// digest of a name on the hub is that of the name, so that an empty cache or an unreachable hub does not make a training
-/// stale. To fix the content, append `@revision` to the name.
+/// Computes the digest of the initial weights for the up-to-date check. The digest of a file is that of its content.
+/// The digest of a name on the hub is that of the name, so that an empty cache or an unreachable hub does not make a
+/// training stale. To fix the content, append `@revision` to the name.
 fn weights_digest(source: &Source) -> Result<Option<Hash>, Error> {
     match source {
         Source::None => Ok(None),
@@ -152,8 +152,8 @@ pub(crate) fn train_stale_runs(request: &TrainingRequest<'_>) -> Result<(), Fail
     set_aside_stale_surplus_runs(request)
 }
 
-/// Sets aside runs beyond `train.runs` that are not up to date. Otherwise evaluation would average them with the other runs
-/// if `train.runs` were raised again.
+/// Sets aside runs beyond `train.runs` that are not up to date. Otherwise evaluation would average them with the other
+/// runs if `train.runs` were raised again.
 fn set_aside_stale_surplus_runs(request: &TrainingRequest<'_>) -> Result<(), Failure> {
     for k in request.config.runs.. {
         let output = output_of_run(request.run, request.config, k);

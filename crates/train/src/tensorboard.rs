@@ -17,7 +17,8 @@ const PREFIX: &str = "events.out.tfevents.";
 
 /// An open event file, to which scalars are appended.
 ///
-/// A resumed training truncates the file to the length that its checkpoint recorded, so that the file contains no step twice.
+/// A resumed training truncates the file to the length that its checkpoint recorded, so that the file contains no step
+/// twice.
 #[derive(Debug)]
 pub(crate) struct EventFile {
     path: PathBuf,
@@ -123,8 +124,8 @@ fn write_record(data: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&masked_checksum(data).to_le_bytes());
 }
 
-/// Computes the CRC-32C, masked as in TensorFlow (`tensorflow/core/lib/hash/crc32c.h`), because a plain CRC of data that
-/// contains CRCs detects fewer errors.
+/// Computes the CRC-32C, masked as in TensorFlow (`tensorflow/core/lib/hash/crc32c.h`), because a plain CRC of data
+/// that contains CRCs detects fewer errors.
 fn masked_checksum(data: &[u8]) -> u32 {
     crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }

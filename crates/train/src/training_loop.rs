@@ -62,8 +62,8 @@ impl TrainingLoop<'_> {
         let mut last_saved = Instant::now();
 
         for epoch in training.position.epoch..=epochs {
-            // Train on the whole training split, shuffled. The learning rate is constant: `training.adam` was created with
-            // `Config::learning_rate`.
+            // Train on the whole training split, shuffled. The learning rate is constant: `training.adam` was created
+            // with `Config::learning_rate`.
             let mut started = Instant::now();
             let batches = EpochBatches::shuffled(self.train, batch_size, &augment, self.seed, epoch);
             let mut loader = Loader::start(batches, training.position.batches);
@@ -150,10 +150,11 @@ impl TrainingLoop<'_> {
         Ok(())
     }
 
-    /// Moves the position to the start of the next epoch, and saves `last` and, if the epoch is the best so far, `best`.
+    /// Moves the position to the start of the next epoch, and saves `last` and, if the epoch is the best so far,
+    /// `best`.
     ///
-    /// `last` is published after `best` and the history. A training that is killed before that resumes from the previous
-    /// `last` and writes the same files again.
+    /// `last` is published after `best` and the history. A training that is killed before that resumes from the
+    /// previous `last` and writes the same files again.
     fn save_epoch(
         &self,
         training: &mut TrainingState,

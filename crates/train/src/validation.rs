@@ -11,8 +11,8 @@ use crate::epoch_batches::EpochBatches;
 use crate::error::Error;
 use crate::loader::Loader;
 
-/// The number of batches after which logits are read back from the device. Until then, a GPU computes without waiting while
-/// the CPU prepares the next batches.
+/// The number of batches after which logits are read back from the device. Until then, a GPU computes without waiting
+/// while the CPU prepares the next batches.
 const MAX_PENDING: usize = 16;
 
 /// The metrics of one pass over the validation split.
@@ -85,8 +85,8 @@ impl Totals {
     }
 }
 
-/// Counts the rows of `logits`, `[n, 2]`, that are classified correctly at threshold 0.5. P(fake) = 0.5 is classified as
-/// fake.
+/// Counts the rows of `logits`, `[n, 2]`, that are classified correctly at threshold 0.5. P(fake) = 0.5 is classified
+/// as fake.
 pub(crate) fn count_correct(logits: &Logits, labels: &[u8]) -> u64 {
     let classify = |row: &[f32]| if margin(row) >= 0.0 { Label::Fake } else { Label::Real };
     logits.rows().zip(labels).filter(|&(row, &label)| classify(row).index() == label).count() as u64

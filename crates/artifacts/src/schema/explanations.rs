@@ -33,8 +33,8 @@ impl Explanations {
 pub struct SanityCheck {
     /// Number of compared heat maps.
     pub maps: usize,
-    /// Mean absolute Spearman correlation between a map and the map of the randomised network; near 1 if the weights have no
-    /// effect. `None` if every map is constant.
+    /// Mean absolute Spearman correlation between a map and the map of the randomised network; near 1 if the weights
+    /// have no effect. `None` if every map is constant.
     pub mean_rank_correlation: Option<f64>,
     /// Whether `mean_rank_correlation` is below 0.5.
     pub passed: Option<bool>,

@@ -21,9 +21,9 @@ pub struct Metric {
     pub better: Direction,
     /// The images that the metric needs. Without them it is undefined, and null in `metrics.json`.
     pub needs: Needs,
-    /// Whether the value is not informative if all images are of one class, although it is defined: precision and average
-    /// precision are then constant, and F1 follows from the recall. Reports do not show the value, and means over groups
-    /// leave it out.
+    /// Whether the value is not informative if all images are of one class, although it is defined: precision and
+    /// average precision are then constant, and F1 follows from the recall. Reports do not show the value, and means
+    /// over groups leave it out.
     pub uninformative_for_one_class: bool,
     /// The quantity that the metric is computed from.
     pub basis: Basis,
@@ -82,21 +82,22 @@ pub enum IntervalMethod {
     /// Percentiles of a stratified bootstrap. If all resamples agree, as they do at a perfect score, a
     /// [`Basis::Proportion`] has Wilson's score interval and any other metric has no interval.
     Bootstrap,
-    /// Like [`IntervalMethod::Bootstrap`], for a metric at this false-positive rate. There is no interval if the rate allows
-    /// fewer than [`IntervalMethod::MIN_FALSE_POSITIVES`] false positives.
+    /// Like [`IntervalMethod::Bootstrap`], for a metric at this false-positive rate. There is no interval if the rate
+    /// allows fewer than [`IntervalMethod::MIN_FALSE_POSITIVES`] false positives.
     AtFalsePositiveRate(f64),
     /// No interval, for this reason.
     Omitted(&'static str),
 }
 
 impl IntervalMethod {
-    /// The number of false positives that a false-positive rate must allow for a metric at that rate to have an interval. In
-    /// simulations with fewer, 69% to 89% of the 95% intervals contained the true value; with ten, 94% did
+    /// The number of false positives that a false-positive rate must allow for a metric at that rate to have an
+    /// interval. In simulations with fewer, 69% to 89% of the 95% intervals contained the true value; with ten, 94% did
     /// (`docs/metrics.md`).
     pub const MIN_FALSE_POSITIVES: f64 = 10.0;
 }
 
-/// The method of the 95% interval of a metric over a group of images. Groups are too many and too small for the bootstrap.
+/// The method of the 95% interval of a metric over a group of images. Groups are too many and too small for the
+/// bootstrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupInterval {
     /// No interval.
@@ -139,14 +140,14 @@ impl Metric {
         (self.field)(scores)
     }
 
-    /// The value in `scores`; `None` where it is undefined or [not informative](Metric::uninformative_for_one_class). For
-    /// example, average precision is 1 for any ranking of fakes alone.
+    /// The value in `scores`; `None` where it is undefined or [not informative](Metric::uninformative_for_one_class).
+    /// For example, average precision is 1 for any ranking of fakes alone.
     pub fn informative_value(&self, scores: &Scores) -> Option<f64> {
         self.value(scores).filter(|_| !self.uninformative_for_one_class || scores.confusion.has_both_classes())
     }
 
-    /// Explains why there is no informative value, in a sentence without a full stop: "ROC-AUC is undefined: it needs images
-    /// of both classes". Returns `None` if there is one.
+    /// Explains why there is no informative value, in a sentence without a full stop: "ROC-AUC is undefined: it needs
+    /// images of both classes". Returns `None` if there is one.
     pub fn why_undefined(&self, scores: &Scores) -> Option<String> {
         if self.informative_value(scores).is_some() {
             return None;
@@ -158,8 +159,8 @@ impl Metric {
         Some(format!("{} is undefined: {reason}", self.name))
     }
 
-    /// Computes the value from a confusion matrix. Returns `None` if it is undefined or the metric does not depend on the
-    /// threshold.
+    /// Computes the value from a confusion matrix. Returns `None` if it is undefined or the metric does not depend on
+    /// the threshold.
     pub fn value_at_threshold(&self, confusion: &Confusion) -> Option<f64> {
         match self.basis {
             Basis::Proportion(proportion) => proportion(confusion).value(),

@@ -21,7 +21,8 @@ pub struct Metrics {
     pub split: Split,
     /// Evaluated checkpoint: "best", "last" or a path.
     pub checkpoint: String,
-    /// Evaluated images that are in the run's own training or validation split; `None` if the run's own data were evaluated.
+    /// Evaluated images that are in the run's own training or validation split; `None` if the run's own data were
+    /// evaluated.
     #[serde(default)]
     pub seen: Option<Seen>,
     /// Metrics of run 0 at threshold 0.5, as keys of the top level: `accuracy`, `roc_auc` …
@@ -94,14 +95,14 @@ pub struct RunMetrics {
     /// The fakes of each generator with all real images; empty if no generator is known.
     #[serde(default)]
     pub generators: Groups,
-    /// The images of each source folder. Parts of a path that name a split or class are ignored. Empty if there is only one
-    /// folder, or if the folders are the generators.
+    /// The images of each source folder. Parts of a path that name a split or class are ignored. Empty if there is only
+    /// one folder, or if the folders are the generators.
     #[serde(default)]
     pub sources: Groups,
 }
 
-/// Temperature, threshold and band that were fitted on validation, and the metrics of the evaluated images with them. All
-/// probabilities are calibrated: `1 / (1 + e^-((logit_fake - logit_real) / temperature))`.
+/// Temperature, threshold and band that were fitted on validation, and the metrics of the evaluated images with them.
+/// All probabilities are calibrated: `1 / (1 + e^-((logit_fake - logit_real) / temperature))`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CalibratedScores {
     /// Number of validation images.
@@ -122,8 +123,8 @@ pub struct CalibratedScores {
     pub reliability: Vec<ReliabilityBin>,
 }
 
-/// The band of calibrated P(fake) in which the verdict is inconclusive. An image is called real below `low`, and fake from
-/// `high` on.
+/// The band of calibrated P(fake) in which the verdict is inconclusive. An image is called real below `low`, and fake
+/// from `high` on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inconclusive {
     /// Lower end.

@@ -15,8 +15,8 @@ pub struct Robustness {
     pub schema_version: u32,
     /// Number of images.
     pub images: u64,
-    /// Number of images whose original file was degraded before resizing. For the others, whose file is missing or changed,
-    /// the stored pixels were degraded.
+    /// Number of images whose original file was degraded before resizing. For the others, whose file is missing or
+    /// changed, the stored pixels were degraded.
     pub from_files: u64,
     /// Metrics of the images without degradation.
     pub untouched: Scores,

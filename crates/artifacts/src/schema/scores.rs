@@ -2,13 +2,14 @@
 //!
 //! To add a metric, add an entry to [`METRICS`] and one function that computes it:
 //! - A metric that depends on the threshold is a method of [`Confusion`], which the entry's `basis` refers to.
-//! - A metric of the order of the scores (`Basis::Ranking`) is a field of `evaluate::metrics::RankMetrics` with the same
-//!   key.
-//! - A metric of the probabilities (`Basis::Probabilities`) is a field of `evaluate::metrics::ProbabilityMetrics` with the
+//! - A metric of the order of the scores (`Basis::Ranking`) is a field of `evaluate::metrics::RankMetrics` with the
 //!   same key.
+//! - A metric of the probabilities (`Basis::Probabilities`) is a field of `evaluate::metrics::ProbabilityMetrics` with
+//!   the same key.
 //!
-//! Everything else follows from the table: the field of [`Scores`] and its key in `metrics.json`, intervals, means and worst
-//! values over groups and runs, the report's tables, the list of a comparison, and the table in `docs/metrics.md`.
+//! Everything else follows from the table: the field of [`Scores`] and its key in `metrics.json`, intervals, means and
+//! worst values over groups and runs, the report's tables, the list of a comparison, and the table in
+//! `docs/metrics.md`.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,8 +47,8 @@ macro_rules! metrics {
         )+];
 
         impl Scores {
-            /// Collects the metrics of a set of images. Metrics that depend on the threshold are computed from `confusion`;
-            /// `values` holds the other metrics by key. A metric that is in neither is `None`.
+            /// Collects the metrics of a set of images. Metrics that depend on the threshold are computed from
+            /// `confusion`; `values` holds the other metrics by key. A metric that is in neither is `None`.
             pub fn new(threshold: f64, confusion: Confusion, values: &[(&'static str, Option<f64>)]) -> Scores {
                 let value = |key: &str| match values.iter().find(|(name, _)| *name == key) {
                     Some((_, value)) => *value,
@@ -59,8 +60,8 @@ macro_rules! metrics {
     };
 }
 
-/// Default field values of an entry: a value between 0 and 1, a bootstrap interval, no interval in groups, and a row in the
-/// report's table of all metrics.
+/// Default field values of an entry: a value between 0 and 1, a bootstrap interval, no interval in groups, and a row in
+/// the report's table of all metrics.
 const DEFAULTS: Metric = Metric {
     key: "",
     name: "",
