@@ -12,7 +12,7 @@ use crate::cuda::CudaChoice;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// Whether to build the stage programs for CUDA GPUs; put it before the name of a single stage
+    /// Whether to build the programs with CUDA; with a single stage, give this option before the stage's name
     #[arg(long, global = true, value_enum, value_name = "CHOICE", default_value = "auto")]
     pub(crate) cuda: CudaChoice,
     #[command(subcommand)]
@@ -51,13 +51,13 @@ pub(crate) enum Task {
     /// Compare runs on the same images: paired tests and an HTML page [RUN RUN…] [its options: --help]
     #[command(disable_help_flag = true)]
     Compare(PassedArgs),
-    /// Measure speed and memory of training, inference and ingest, alternating with PyTorch and other peers
+    /// Measure speed and memory of training, inference and ingest beside PyTorch and other programs
     Bench(BenchArgs),
     /// Check format, lints, all tests and the smoke pipeline, as CI does
     Ci,
-    /// Compile and lint with the feature cuda, and test its back end; needs neither a GPU nor a toolkit
+    /// Compile and lint with the feature cuda, and test the CUDA back end; needs neither a GPU nor a CUDA toolkit
     CudaCheck,
-    /// Check house rules that the compiler does not check
+    /// Check the project's rules that neither the compiler nor clippy checks
     Tidy,
 }
 
@@ -122,7 +122,7 @@ impl StageName {
 
 #[cfg(test)]
 impl PipelineArgs {
-    /// The arguments of `cargo xtask pipeline demo OPTIONS…`.
+    /// Parses `cargo xtask pipeline demo OPTIONS…`.
     pub(crate) fn of_demo(options: &[&str]) -> PipelineArgs {
         match Cli::try_parse_from(["xtask", "pipeline", "demo"].iter().chain(options)).map(|cli| cli.task) {
             Ok(Task::Pipeline(args)) => args,
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn cuda_option_precedes_a_stage_and_stands_anywhere_in_a_pipeline() {
+    fn accepts_cuda_option_before_a_stage_and_anywhere_in_a_pipeline() {
         let choice = |words: &[&str]| Cli::try_parse_from(words).unwrap().cuda;
         assert_eq!(choice(&["xtask", "train"]), CudaChoice::Auto);
         assert_eq!(choice(&["xtask", "--cuda", "off", "train", "--resume", "--cuda"]), CudaChoice::Off);

@@ -53,12 +53,12 @@ pub enum Error {
         /// Height and width that the checkpoint expects.
         expected: [usize; 2],
     },
-    /// Images that were preprocessed in another way than those the checkpoint was trained on.
+    /// Images that were ingested with other settings than the training images of the checkpoint.
     #[error(
         "the images were ingested with ingest.{key} = {found}, but the checkpoint was trained on images with ingest.{key} = \
          {trained}; the scores would depend on this difference, so ingest the images with the same value"
     )]
-    Preparation {
+    IngestSettings {
         /// Key in the section `[ingest]`.
         key: &'static str,
         /// Value for the images.
@@ -86,7 +86,7 @@ impl From<Error> for Failure {
             Error::NoDetector { .. }
             | Error::Weights { .. }
             | Error::Size { .. }
-            | Error::Preparation { .. }
+            | Error::IngestSettings { .. }
             | Error::Preprocessing { .. } => Failure::input(error),
             Error::Model(
                 model::Error::Architecture(ArchitectureError::UnknownLayer { .. } | ArchitectureError::Unknown { .. })

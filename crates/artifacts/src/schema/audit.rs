@@ -43,7 +43,7 @@ pub struct Shortcut {
     pub feature: String,
     /// Cross-validated ROC-AUC of a classifier of this feature alone; `None` if undefined.
     pub roc_auc: Option<f64>,
-    /// Explanation for people.
+    /// Explanation of the shortcut in words.
     pub explanation: String,
 }
 
@@ -98,7 +98,7 @@ pub struct Probe {
     pub roc_auc: Option<f64>,
     /// Number of folds.
     pub folds: u64,
-    /// Features with their shares of the total gain in fitting, largest first.
+    /// Features with their shares of the total gain of the fitted classifier, largest first.
     pub carried_by: Vec<ProbeShare>,
 }
 

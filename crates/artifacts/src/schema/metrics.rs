@@ -105,7 +105,7 @@ pub struct RunMetrics {
 /// All probabilities are calibrated: `1 / (1 + e^-((logit_fake - logit_real) / temperature))`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CalibratedScores {
-    /// Number of validation images.
+    /// Number of validation images that the parameters were fitted on.
     pub fitted_on: u64,
     /// Temperature with the lowest log loss on validation.
     pub temperature: f64,
@@ -208,7 +208,7 @@ pub struct CurvePoint {
     pub x: f64,
     /// Vertical coordinate.
     pub y: f64,
-    /// Threshold as P(fake); `None` at the end of the curve where it is infinite.
+    /// Threshold as a value of P(fake). `None` at the start of the ROC curve, where no image is called fake.
     pub threshold: Option<f64>,
 }
 

@@ -24,9 +24,9 @@ pub struct Robustness {
     pub intervals: BTreeMap<String, Interval>,
     /// One curve for each operation.
     pub curves: Vec<RobustnessCurve>,
-    /// By operation and level: how many images could not be degraded, and the reason for the first of them.
+    /// How many images could not be degraded, and the error of the first of them, by operation and level ("webp 95").
     pub left_out: BTreeMap<String, String>,
-    /// All images whose verdict flips at some point, by descending number of flips.
+    /// All images whose verdict flips at some level, by descending number of flips.
     #[serde(default)]
     pub flips: Vec<FlippingImage>,
 }
@@ -83,11 +83,11 @@ pub struct FlippingImage {
     pub p_fake: f64,
     /// Predicted class without degradation.
     pub predicted: Label,
-    /// The points at which the verdict differs, in the order of the curves.
+    /// The operations and levels at which the verdict differs, in the order of the curves.
     pub flips: Vec<Flip>,
 }
 
-/// A point at which a verdict flips.
+/// An operation and level at which a verdict flips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Flip {
     /// Operation of the curve.

@@ -19,7 +19,7 @@ use super::{Basis, Confusion, Direction, Display, GroupInterval, IntervalMethod,
 /// that an entry omits have the values of [`DEFAULTS`].
 macro_rules! metrics {
     ($($key:ident { name: $name:literal, meaning: $meaning:literal, $($field:ident: $value:expr),+ $(,)? })+) => {
-        /// Metrics of a set of images at one threshold. `None` is undefined, and null in JSON.
+        /// Metrics of a set of images at one threshold. An undefined metric is `None`, and null in JSON.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         pub struct Scores {
             /// Number of images.
@@ -60,8 +60,8 @@ macro_rules! metrics {
     };
 }
 
-/// Default field values of an entry: a value between 0 and 1, a bootstrap interval, no interval in groups, and a row in
-/// the report's table of all metrics.
+/// Default values of the fields of an entry: a range of 0 to 1, a bootstrap interval, no interval in groups, and a row
+/// in the report's table of all metrics.
 const DEFAULTS: Metric = Metric {
     key: "",
     name: "",

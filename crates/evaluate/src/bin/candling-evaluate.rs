@@ -23,7 +23,8 @@ struct Args {
     /// A folder of shards to evaluate in place of the run's own; short for --set evaluate.data=DIR
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Write the result to evaluate-NAME beside evaluate, e.g. to compare checkpoints; short for --set evaluate.name=NAME
+    /// Write the result to evaluate-NAME beside evaluate, e.g. to compare checkpoints; short for --set
+    /// evaluate.name=NAME
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// The device: auto, cpu or `cuda[:N]`; short for --set evaluate.device=DEVICE

@@ -1,4 +1,4 @@
-//! The band of P(fake) without a verdict.
+//! The band of P(fake) in which a verdict is inconclusive.
 
 use serde::{Deserialize, Serialize};
 
@@ -55,8 +55,8 @@ impl Band {
     }
 }
 
-/// Fits the narrowest band around `threshold` whose verdicts on validation keep to the limits. If the threshold alone keeps to
-/// one of the limits, the band ends at the threshold on that side. `None` without images of both classes.
+/// Fits the narrowest band around `threshold` whose verdicts on validation keep to both limits. If the threshold alone
+/// keeps to one of the limits, the band ends at the threshold on that side. `None` without images of both classes.
 pub(crate) fn fit_band(ranking: &Ranking, threshold: f64, limits: BandLimits) -> Option<Band> {
     let (fakes, reals) = (ranking.fake().len() as f64, ranking.real().len() as f64);
     if fakes == 0.0 || reals == 0.0 {

@@ -16,7 +16,7 @@ use crate::bootstrap::{OperatingPoint, Resampling};
 use crate::measure::{ScoredImages, drawn_roc_curve, scores, scores_with_intervals};
 use crate::metrics::{self, Ranking};
 
-/// Images with different verdicts that are listed at most.
+/// The largest number of images with different verdicts that are listed.
 const MAX_DISAGREEMENTS: usize = 200;
 
 /// A detector with its images ranked.
@@ -63,7 +63,7 @@ impl RankedDetector<'_> {
         Ok(RankedDetector { detector, images, ranking })
     }
 
-    /// Its metrics on the common images.
+    /// Computes the metrics of the detector on the common images.
     fn summary(&self, resampling: Resampling) -> Result<ComparedDetector, Error> {
         let RankedDetector { detector, images, ranking } = self;
         let (headline, intervals) = scores_with_intervals(images, ranking, resampling).map_err(self.error())?;

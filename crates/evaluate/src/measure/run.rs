@@ -22,7 +22,7 @@ const CHANCE_DRAWS: u64 = 200;
 pub struct RunOptions {
     /// Number of the training run, from 0.
     pub run: usize,
-    /// How intervals are resampled. The seed also draws the labels of the calibration error by chance.
+    /// Parameters of the bootstrap. The labels of the calibration error by chance are drawn with the same seed.
     pub resampling: Resampling,
 }
 
@@ -88,7 +88,8 @@ fn for_drawing(curve: Vec<CurvePoint>) -> Vec<CurvePoint> {
     points
 }
 
-/// Returns mean and sample standard deviation of each metric over the runs in which it is defined. Empty for a single run.
+/// Returns mean and sample standard deviation of each metric over the runs in which it is defined. Empty for a single
+/// run.
 pub fn over_runs(runs: &[RunMetrics]) -> BTreeMap<String, Moments> {
     if runs.len() < 2 {
         return BTreeMap::new();

@@ -111,7 +111,8 @@ impl Ranking {
         &self.flags
     }
 
-    /// Every distinct score in descending order, with the numbers of fake and of real images whose score is at least that.
+    /// Every distinct score in descending order, with the numbers of fake and of real images whose score is at least
+    /// that.
     pub fn thresholds(&self) -> impl Iterator<Item = (f64, usize, usize)> + '_ {
         let (mut fakes, mut reals) = (0, 0);
         self.flags.iter().filter_map(move |flag| {
