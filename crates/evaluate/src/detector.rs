@@ -95,10 +95,10 @@ impl Detector {
         &self.preprocessing
     }
 
-    /// How image files become the pixels of [`Detector::scores`], with the default limit on pixels.
+    /// Returns how image files become the pixels for [`Detector::scores`], with the default limit on pixels.
     ///
     /// # Errors
-    /// A preprocessing step that this program does not have.
+    /// The checkpoint needs a preprocessing step that this program does not have.
     pub fn recipe(&self) -> Result<Recipe, Error> {
         Recipe::from_preprocessor_config(&self.preprocessing)
             .map_err(|source| Error::Preprocessing { path: self.path.clone(), source })
@@ -162,8 +162,8 @@ impl Detector {
         Ok(self.network.check_layer(layer)?)
     }
 
-    /// Computes the Grad-CAM heat map of each image for one of `classes`. `pixels` is `[classes.len(), height, width,
-    /// 3]`.
+    /// Computes one Grad-CAM heat map for each image, of the class at the same index of `classes`. `pixels` is
+    /// `[classes.len(), height, width, 3]`.
     ///
     /// # Errors
     /// `pixels` has another length, or there is no such layer.

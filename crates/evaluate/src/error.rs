@@ -34,7 +34,10 @@ pub enum Error {
         detail: String,
     },
     /// Weights that are damaged or belong to another architecture.
-    #[error("the weights of the checkpoint `{}` cannot be used; train it again, or name another with --ckpt", path.display())]
+    #[error(
+        "the weights of the checkpoint `{}` cannot be used; train it again, or name another with --ckpt",
+        path.display()
+    )]
     Weights {
         /// Its folder.
         path: PathBuf,
@@ -55,8 +58,8 @@ pub enum Error {
     },
     /// Images that were ingested with other settings than the training images of the checkpoint.
     #[error(
-        "the images were ingested with ingest.{key} = {found}, but the checkpoint was trained on images with ingest.{key} = \
-         {trained}; the scores would depend on this difference, so ingest the images with the same value"
+        "the images were ingested with ingest.{key} = {found}, but the checkpoint was trained on images with \
+         ingest.{key} = {trained}; the scores would depend on this difference, so ingest the images with the same value"
     )]
     IngestSettings {
         /// Key in the section `[ingest]`.
@@ -67,7 +70,10 @@ pub enum Error {
         trained: Value,
     },
     /// A preprocessing step of a checkpoint is not supported.
-    #[error("failed to restore the preprocessing of the checkpoint `{}`; train it again with this program", path.display())]
+    #[error(
+        "failed to restore the preprocessing of the checkpoint `{}`; train it again with this program",
+        path.display()
+    )]
     Preprocessing {
         /// The folder of the checkpoint.
         path: PathBuf,

@@ -77,7 +77,8 @@ fn write_table(path: &Path, files: &[(String, Vec<u8>)]) {
     writer.close().unwrap();
 }
 
-/// A run whose files were moved from the folder to another place, and the sweep over the folder before that.
+/// Makes a run from a folder and sweeps it. Returns the run, the result, and a path that does not exist yet, for
+/// another source of the same files.
 fn run_and_reference() -> (Run, Robustness, PathBuf) {
     let run = Run::new();
     let (reference, message) = sweep(&run);

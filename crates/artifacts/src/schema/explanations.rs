@@ -10,7 +10,7 @@ use crate::hash::Hash;
 pub struct Explanations {
     /// Version of this schema.
     pub schema_version: u32,
-    /// The layer whose activations Grad-CAM combines to heat maps, for example "layer4".
+    /// The layer whose activations Grad-CAM combines into heat maps, for example "layer4".
     pub layer: String,
     /// PNG file with the colours from 0 at the left to the maximum of a map at the right.
     #[serde(default)]

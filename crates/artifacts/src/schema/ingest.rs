@@ -12,7 +12,7 @@ use crate::{Label, Split};
 pub struct Rejected {
     /// Path in the source.
     pub path: String,
-    /// Kind of fault, a stable word: "truncated", "duplicate", "conflicting_labels" …
+    /// Kind of fault, one of a fixed set of words: "truncated", "duplicate", "conflicting_labels" …
     pub reason: String,
     /// Details for people.
     pub detail: String,

@@ -111,7 +111,7 @@ pub enum GroupInterval {
 /// Where reports show a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Display {
-    /// In the headline tables: the published baselines of the field report this metric.
+    /// In the headline tables, because published baselines report this metric.
     Headline,
     /// In the table of all metrics.
     Detail,

@@ -7,8 +7,8 @@
 //! - A metric of the probabilities (`Basis::Probabilities`) is a field of `evaluate::metrics::ProbabilityMetrics` with
 //!   the same key.
 //!
-//! Everything else follows from the table: the field of [`Scores`] and its key in `metrics.json`, intervals, means and
-//! worst values over groups and runs, the report's tables, the list of a comparison, and the table in
+//! Everything else is derived from the table: the field of [`Scores`] and its key in `metrics.json`, intervals, means
+//! and worst values over groups and runs, the report's tables, the list of a comparison, and the table in
 //! `docs/metrics.md`.
 
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! Stratified bootstrap intervals of all metrics.
 //!
-//! A resample draws, uniformly and with replacement, as many fake images as there are fake images, and as many real
-//! images as there are real ones. The images are sorted once; a resample is a count for each image, and every metric
-//! follows from the counts in one pass over the ranking. A resample therefore costs O(n).
+//! A resample draws uniformly and with replacement, and keeps the number of images of each class. The images are sorted
+//! once. A resample is a count for each image, and every metric follows from the counts in one pass over the ranking,
+//! so that a resample costs O(n).
 //!
 //! Resample k draws from its own random stream, so that the intervals do not depend on the number of threads. Rank
 //! metrics and rates are exact for each resample. Squared errors and log losses are summed in blocks of

@@ -96,8 +96,9 @@ fn explain(
     let predicted = prediction.predicted;
     let other = Label::ALL.into_iter().find(|&label| label != predicted).unwrap_or(predicted);
     let classes = [predicted, other];
-    let twice = [picture.pixels, picture.pixels].concat();
-    let maps = detector.heat_maps(&twice, &classes, &config.layer)?;
+    // One copy for each class.
+    let copies = [picture.pixels, picture.pixels].concat();
+    let maps = detector.heat_maps(&copies, &classes, &config.layer)?;
     let mut heat_maps = Vec::new();
     for (class, map) in classes.into_iter().zip(&maps) {
         let name = format!("{}-{class}.png", picture.stem);

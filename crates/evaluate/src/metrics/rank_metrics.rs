@@ -45,8 +45,8 @@ pub struct RankMetrics {
     pub roc_auc: Option<f64>,
     /// Average precision: the sum of precision times the step in recall. `None` without fakes.
     pub pr_auc: Option<f64>,
-    /// The rate at which false positives are as frequent as false negatives, interpolated linearly between the points
-    /// of the ROC curve. `None` without images of both classes.
+    /// The error rate at the threshold where false-positive and false-negative rate are equal, interpolated linearly
+    /// between the points of the ROC curve. `None` without images of both classes.
     pub equal_error_rate: Option<f64>,
     /// The highest true-positive rate of any threshold with at most 1% false positives. `None` without images of both
     /// classes.

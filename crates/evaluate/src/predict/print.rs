@@ -22,7 +22,7 @@ pub enum Style {
 }
 
 impl Style {
-    /// Returns the line before the first row, if the format has one.
+    /// Returns the header line, if the format has one.
     pub fn header(self) -> Option<String> {
         match self {
             Style::Table => Some(format!("{:>8}  {:<12}  {:<12}  file", "P(fake)", "verdict", "file hash")),

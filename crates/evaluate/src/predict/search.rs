@@ -1,4 +1,4 @@
-//! Search for images in the paths of a command line and on standard input, on a thread of its own.
+//! The search for images in the paths of a command line and on standard input, on a separate thread.
 //!
 //! Standard input is either one image or a list of paths, one a line or each ended by a zero byte.
 
@@ -29,7 +29,7 @@ enum Message {
     Slow(bool),
 }
 
-/// A search on a thread of its own, so that the first files are processed while a list is still being written.
+/// A search on a separate thread, so that the first files are processed while a list is still being written.
 pub struct Search {
     messages: Receiver<Message>,
     slow: bool,
@@ -295,7 +295,7 @@ mod tests {
         let listed = sizes(slow_search(30, true));
         assert!(
             listed.len() > 1 && listed.iter().sum::<usize>() == 30,
-            "a list is processed while it arrives: {listed:?}"
+            "a list must be processed while it arrives: {listed:?}"
         );
     }
 
@@ -305,7 +305,7 @@ mod tests {
         sender.send(Message::Found(unreadable("a test"))).unwrap();
         sender.send(Message::Slow(true)).unwrap();
         let mut search = Search { messages, slow: false };
-        assert_eq!(search.batch().len(), 1, "although standard input has nothing yet");
+        assert_eq!(search.batch().len(), 1, "standard input has no data yet");
         drop(sender);
         assert!(search.batch().is_empty());
     }

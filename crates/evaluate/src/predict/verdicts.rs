@@ -33,10 +33,10 @@ pub enum Uncalibrated {
         "no evaluation has these weights; `cargo xtask evaluate --ckpt CKPT --name NAME` makes one beside the others"
     )]
     NotEvaluated,
-    /// The evaluation of these weights had no validation images to fit on.
+    /// The evaluation of these weights had no suitable validation images to fit on.
     #[error(
-        "the evaluation of these weights fitted no temperature; fitting needs validation images of both classes that are not \
-         themselves evaluated"
+        "the evaluation of these weights fitted no temperature; fitting needs validation images of both classes that \
+         are not themselves evaluated"
     )]
     NotFitted,
 }

@@ -123,8 +123,8 @@ impl<'a> Images<'a> {
             (None, _) => format!("files that were not found in `{source}`, or have changed since ingest"),
         };
         progress::line(&format!(
-            "evaluate: warning: robustness: {missing} of {all} images are degraded from their stored pixels instead of their \
-             original files: {reason}"
+            "evaluate: warning: robustness: {missing} of {all} images are degraded from their stored pixels instead of \
+             their original files: {reason}"
         ));
     }
 }

@@ -22,8 +22,8 @@ use crate::detector::Detector;
 use crate::measure::{ScoredImages, scores_with_intervals};
 use crate::significance::wilson;
 
-/// Measures the detector on degraded images. `predictions` are those of the same detector on the images of `shards`, in
-/// the same order. `ingest` is the manifest of the shards.
+/// Measures the detector on degraded images. `predictions` holds the predictions of the same detector on the images of
+/// `shards`, in the same order. `ingest` is the manifest of the shards.
 ///
 /// # Errors
 /// Errors of the network.

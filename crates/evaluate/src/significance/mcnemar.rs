@@ -31,8 +31,8 @@ fn exact_p(fewer: u64, n: u64) -> f64 {
     if 2 * fewer >= n {
         return 1.0;
     }
-    // Sums the terms from the largest one, C(n, fewer) / 2^n, downwards. Each is the previous one times k / (n - k +
-    // 1).
+    // Sums the terms from the largest one, C(n, fewer) / 2^n, downwards. Each is k / (n - k + 1) times the previous
+    // one.
     let mut term = 1.0;
     let mut sum = 1.0;
     for k in (1..=fewer).rev() {
