@@ -25,12 +25,12 @@ pub struct Config {
     /// Writes the result to `evaluate-NAME` beside `evaluate`, so that several evaluations of a run are kept: for
     /// example `last` for the last checkpoint, or `val` for another split. Letters, digits, `-` and `_`.
     pub name: Option<String>,
-    /// Batch size.
+    /// The number of images in a batch.
     pub batch: usize,
-    /// The device: auto, cpu or `cuda[:N]`.
+    /// The device: `auto` (CUDA if the build and the machine have it), `cpu`, `cuda` or `cuda:N`.
     pub device: DeviceChoice,
-    /// Element type of convolution inputs and weights: auto (f32 on the CPU, the fastest one of a GPU), f32, bf16 or,
-    /// on a GPU, tf32.
+    /// Element type of convolution inputs and weights: `auto` (f32 on the CPU, the fastest supported type on a GPU),
+    /// `f32`, `bf16` or, on a GPU, `tf32`.
     pub precision: PrecisionChoice,
     /// Number of bootstrap resamples; 0 computes no intervals.
     pub resamples: u32,

@@ -10,13 +10,13 @@ use pixels::{Filter, Fit, Limits, Recipe};
 use serde::{Deserialize, Serialize};
 use sources::SourceConfig;
 
-/// What to ingest, and how. Each field is a key of the section `[ingest]`.
+/// The configuration of ingest. Each field is a key of the section `[ingest]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The source of the images: a folder, a `.zip`, a `.csv` with the columns `path,label[,split][,generator]`, a `.parquet`
-    /// with an image file in each row, a folder of such tables, `kaggle:owner/slug[@version]`, or `simulated:` with
-    /// parameters.
+    /// The source of the images: a folder, a `.zip`, a `.csv` with the columns `path,label[,split][,generator]`, a
+    /// `.parquet` with an image file in each row, a folder of such tables, `kaggle:owner/slug[@version]`, or
+    /// `simulated:` with parameters.
     pub source: String,
     /// Height and width of the stored images in pixels.
     pub size: u32,
@@ -24,8 +24,8 @@ pub struct Config {
     pub filter: Filter,
     /// How an image becomes square: squash, or crop (resize the shorter side and cut out the middle).
     pub fit: Fit,
-    /// Labels of folders or cells by name, e.g. `labels = { adm = "fake" }`. They take precedence over the built-in names.
-    /// Case does not matter.
+    /// Labels of folders or cells by name, e.g. `labels = { adm = "fake" }`. They take precedence over the built-in
+    /// names. Case does not matter.
     pub labels: BTreeMap<String, Label>,
     /// The generator of all fakes, for sources whose folders are named after subjects (`car`, `cat`), such as one
     /// generator's folder of ForenSynths. A generator column of a CSV or a table takes precedence.
@@ -35,17 +35,19 @@ pub struct Config {
     /// Puts every image into one split, whatever its folder: `"test"` to evaluate a model on a whole source.
     pub split: Option<Split>,
     /// The number of images in each split of a data set, e.g.
-    /// `{ dataset = "kaggle:owner/slug", train = 90409, test = 21776 }`. With it, the plan can state disk space and time before
-    /// a download, and ingest warns if the number differs. It does not apply to a source given with `--data`.
+    /// `{ dataset = "kaggle:owner/slug", train = 90409, test = 21776 }`. With it, the plan can state disk space and
+    /// time before a download, and ingest warns if the number differs. It applies only to sources whose names begin
+    /// with `dataset`.
     pub expected: Option<Expected>,
-    /// The share of the training images that becomes the validation split, if the source has none. Near-duplicates stay in
-    /// one split; if they were not by chance, all images are decoded a second time.
+    /// The share of the training images that becomes the validation split, if the source has none. Near-duplicates stay
+    /// in one split; if the first assignment divided them, all images are decoded a second time.
     pub val_fraction: f64,
-    /// The share of the training images that becomes the test split, if the source has none; see `val_fraction`.
+    /// The share of the training images that becomes the test split, if the source has none. It is taken before the
+    /// validation split.
     pub test_fraction: f64,
     /// The largest number of images of each class in each split, chosen by content hash.
     pub limit: Option<u64>,
-    /// The largest share of unusable images; with more, ingest fails. Duplicates do not count.
+    /// The largest share of unusable images. With a larger share, ingest fails. Duplicates do not count.
     pub max_rejected: f64,
     /// The largest number of pixels of an image; larger images are rejected before decoding.
     pub max_pixels: u64,
@@ -53,17 +55,18 @@ pub struct Config {
     pub shard_rows: usize,
     /// Whether to look for shortcuts and near-duplicates, and write `audit.json`.
     pub audit: bool,
-    /// Saves every image again before it is resized, so that file format and quality do not reveal the class, e.g.
-    /// `reencode = { format = "jpeg", quality = 90 }`.
+    /// Encodes and decodes every image again before it is resized, so that file format and quality do not reveal the
+    /// class, e.g. `reencode = { format = "jpeg", quality = 90 }`.
     pub reencode: Option<Reencode>,
-    /// Keeps only the pixels of a file. Format, size and length are not stored in the shards, and the audit does not see
-    /// EXIF and other metadata. Traces of compression and resizing remain in the pixels; to remove them, use `reencode` and
-    /// images of one size.
+    /// Keeps only the pixels of a file. Format, size and length are not stored in the shards, and the audit does not
+    /// see EXIF and other metadata. Traces of compression and resizing remain in the pixels; to remove them, use
+    /// `reencode` and images of one size.
     pub strip: bool,
-    /// Leaves out near-duplicates: uses one image of each group, from the test split if it has one, and none if a group has
-    /// both labels. Takes an additional pass over the images.
+    /// Leaves out near-duplicates: uses one image of each group, from the test split if it has one, and none if a group
+    /// has both labels. Takes an additional pass over the images.
     pub drop_near_duplicates: bool,
-    /// The seed for choosing the images of splits and of `limit`. The choice depends on the seed and on the images' content.
+    /// The seed for choosing the images of splits and of `limit`. The choice depends on the seed and on the images'
+    /// content.
     pub seed: u64,
 }
 

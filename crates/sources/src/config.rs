@@ -8,16 +8,17 @@ use serde::Deserialize;
 
 /// Which source to open, and how to read labels and splits from names.
 ///
-/// The fields are keys of the section `[ingest]`, so that this can be read from the configuration in an ingest manifest;
-/// other keys are ignored.
+/// The fields are keys of the section `[ingest]`, so that this can be read from the configuration in an ingest
+/// manifest; other keys are ignored.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct SourceConfig {
-    /// A folder, a `.zip`, a `.csv`, a `.parquet`, `kaggle:owner/slug[@version]` or `simulated:` with parameters.
+    /// The source: a folder, a `.zip`, a `.csv`, a `.parquet`, `kaggle:owner/slug[@version]` or `simulated:` with
+    /// parameters.
     pub source: String,
     /// Labels of folders or cells by name, which take precedence over the built-in names. Case does not matter.
     pub labels: BTreeMap<String, Label>,
-    /// The generator of all fakes, where folder names are not generators.
+    /// The generator of all fakes, for sources whose folders are not named after generators.
     pub generator: Option<String>,
     /// Splits of folders or cells by name. Case does not matter.
     pub splits: BTreeMap<String, Split>,

@@ -20,7 +20,7 @@ pub(crate) struct BenchArgs {
     /// Number of rounds; each round measures Candling and its peers in turn, and results are medians of the rounds
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
-    /// Seconds that each measurement of a round takes
+    /// Duration of each measurement of a round
     #[arg(long, value_name = "SECONDS", default_value_t = 8.0, value_parser = parse_seconds)]
     pub(crate) seconds: f64,
     /// The device to measure
@@ -32,7 +32,7 @@ pub(crate) struct BenchArgs {
     /// Height and width of the networks' input images
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u32).range(32..=4096))]
     pub(crate) size: u32,
-    /// Element type that networks compute in [default: f32,bf16 on the CPU, bf16 on a card]
+    /// Element type of the networks' convolutions [default: f32,bf16 on the CPU, bf16 on a card]
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
     pub(crate) precision: Vec<Precision>,
     /// A folder of JPEG files for ingest [default: simulated images of 256 and 512 pixels, written to target/bench]
@@ -52,8 +52,9 @@ pub(crate) struct BenchArgs {
 }
 
 const EXAMPLES: &str = "\
-Every round runs Candling and each peer in turn, as separate processes, so that throttling of the machine slows
-all of them down. A ratio is Candling's median over the peer's: above 1, Candling is faster or takes less memory.
+Every round runs Candling and each peer in turn, as separate processes, so that a temporary slowdown of the machine
+affects all of them. A ratio is Candling's median divided by the peer's (for memory, the reverse): above 1, Candling is
+faster or takes less memory.
 
   cargo xtask bench --peer-python PYTHON                 all parts, and the section in docs/performance.md
   cargo xtask bench --only train --batch 16 --rounds 1   a quick measurement of the training step

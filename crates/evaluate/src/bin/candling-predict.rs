@@ -18,23 +18,23 @@ use model::device::DeviceChoice;
 ///
 /// The verdict is based on P(fake) after calibration on the validation split, which the table shows. JSON and CSV have
 /// it as p_fake_calibrated, and the uncalibrated value as p_fake. Both are equal to those in predictions.parquet.
-/// Statements in a file about its origin (generator parameters, IPTC DigitalSourceType, Content Credentials) are
-/// printed on a line of their own, and as `declares` in JSON and CSV. They do not influence the verdict, and their
-/// absence proves nothing.
+/// The table has a line with statements in a file about its origin (generator parameters, IPTC DigitalSourceType,
+/// Content Credentials); JSON and CSV have them as `declares`. They do not influence the verdict, and their absence
+/// proves nothing.
 ///
 /// Exit codes: 0 all files have a verdict, 1 the program failed, 2 wrong usage, 3 the model is missing or damaged, or
 /// some files have an error instead of a verdict.
 #[derive(Parser)]
 #[command(name = "candling-predict", version)]
 struct Args {
-    /// Files and folders; `-` reads an image or a list of paths from standard input (one path a line, or ended by zero
-    /// bytes)
+    /// Files and folders; `-` reads an image, or a list of paths that are separated by line breaks or zero bytes, from
+    /// standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The run whose model is used [default: the latest under `runs`]
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
-    /// The checkpoint: best, last, or the folder of one
+    /// The checkpoint: best, last, or the folder of a checkpoint
     #[arg(long, value_name = "CKPT", default_value = "best")]
     ckpt: String,
     /// Print one JSON object per line (the default if standard output is not a terminal)
@@ -43,16 +43,16 @@ struct Args {
     /// Print comma-separated values
     #[arg(long)]
     csv: bool,
-    /// Write a Grad-CAM overlay of each image to this folder, and legend.png
+    /// Write a Grad-CAM overlay of each image, and legend.png, to this folder
     #[arg(long, value_name = "DIR")]
     explain: Option<PathBuf>,
-    /// The layer that the overlays show
+    /// The layer whose activations the overlays show
     #[arg(long, value_name = "LAYER", default_value = "layer4")]
     layer: String,
     /// The number of images in a batch
     #[arg(long, value_name = "N", default_value_t = 32)]
     batch: usize,
-    /// The device: auto, cpu or `cuda[:N]`
+    /// The device to compute on: auto, cpu or `cuda[:N]`
     #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceChoice,
     /// Element type of convolutions: auto (f32 on CPUs, the fastest on GPUs), f32, bf16, or tf32 on GPUs

@@ -14,7 +14,7 @@ use report::comparison;
 #[derive(Parser)]
 #[command(name = "candling-compare-report", version)]
 struct Args {
-    /// Folder of the comparison
+    /// The folder of the comparison, which has compare.json
     #[arg(value_name = "DIR", default_value = Comparison::DEFAULT_DIR)]
     dir: PathBuf,
 }
