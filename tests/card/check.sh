@@ -2,8 +2,12 @@
 # Tests and measures Candling on a machine with a CUDA card, for docs/cuda.md: check.sh PROGRAMS RESULTS [PART ...]
 #
 # PROGRAMS is the folder that pack.sh made. PART is tests, graphs, bench, peers or faces; the default is all but faces. Each
-# part writes a log into RESULTS, and a failed part does not stop the others. PEER_PYTHON is a Python with PyTorch, whose cuDNN
-# is used; FACES is a folder of real and fake images, and WEIGHTS the ImageNet weights to train on it.
+# part writes a log into RESULTS, and a failed part does not stop the others.
+#
+# Environment variables:
+#   PEER_PYTHON  a Python with PyTorch, whose cuDNN is used; peers needs it
+#   FACES        a folder of real and fake images; faces needs it
+#   WEIGHTS      the ImageNet weights from which faces starts
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 programs=$(cd "$1" && pwd)
@@ -19,7 +23,7 @@ for packed in "$programs"/*.xz; do
     xz --decompress --stdout "$packed" >"$to" && chmod +x "$to"
 done
 
-# PyTorch's cuDNN has no libcudnn.so. Without the link, a system's cuDNN would be loaded in part.
+# PyTorch's cuDNN has no libcudnn.so. Without this link, parts of a cuDNN of the system would be loaded.
 if [ -n "${PEER_PYTHON:-}" ]; then
     cudnn=$("$PEER_PYTHON" -c 'import nvidia.cudnn; print(list(nvidia.cudnn.__path__)[0] + "/lib")')
     mkdir -p "$results/cudnn" && ln -sf "$cudnn/libcudnn.so.9" "$results/cudnn/libcudnn.so"
@@ -57,13 +61,21 @@ for part in "$@"; do
             ${PEER_PYTHON:+--peer-python "$PEER_PYTHON"} --json "$results/norms.json"
         ;;
     peers)
+        if [ -z "${PEER_PYTHON:-}" ]; then
+            echo "peers: PEER_PYTHON is not set"
+            continue
+        fi
         run peers 540 "$release/xtask" bench --device cuda --only peak,train,infer --rounds 1 --seconds 2 \
             --peer-python "$PEER_PYTHON" --json "$results/peers.json" --page "$results/page.md"
         ;;
     faces)
+        if [ -z "${FACES:-}" ] || [ -z "${WEIGHTS:-}" ]; then
+            echo "faces: FACES or WEIGHTS is not set"
+            continue
+        fi
         run faces 240 "$release/xtask" pipeline demo --data "$FACES" --weights "$WEIGHTS" --device cuda \
             --set train.epochs=4 --set ingest.size=224 --set 'train.allow_missing=["layer4."]' --run-dir "$results/faces"
-        # Must not report that cuDNN refused a convolution.
+        # The log must not contain a message that cuDNN refused a convolution.
         run predict 60 "$release/xtask" predict "$FACES" --run-dir "$results/faces" --device cuda --csv
         ;;
     *) echo "no such part: $part" ;;

@@ -1,6 +1,6 @@
 """Writes golden values of metrics, temperature scaling and paired tests.
 
-Run: /opt/peer/bin/python tests/golden/metrics.py
+Run: python tests/golden/metrics.py
 The committed files were made with scikit-learn 1.9.1, scipy 1.17.1 and numpy 2.4.6; each file records its versions.
 """
 

@@ -5,8 +5,8 @@ Run with torch 2.15.0 and torchvision 0.29.2 in double precision (the versions u
     python tests/golden/model.py > tests/golden/model/resnet50.json
 
 Weights and pixels are hashes of their names and indices, so that no large file is needed. The biases of batch norms are kept
-away from zero: with an activation near zero, rounding would decide about its ReLU, and so about whole gradients, and two
-correct implementations could differ.
+away from zero: if an activation were near zero, rounding would decide whether ReLU passes it and its gradient, and two correct
+implementations could differ.
 """
 import json
 

@@ -1,7 +1,7 @@
 """Makes tests/golden/pixels/: small image files of every supported kind, and their pixels as decoded by Pillow.
 
 Run with: python tests/golden/pixels.py
-Versions used: Pillow 13.0, NumPy 2, torchvision of PyTorch 2.15, SciPy 1.x (the exact ones are in cases.json).
+Versions used: Pillow 13.0, NumPy 2, torchvision of PyTorch 2.15, SciPy 1.x (the exact versions are in cases.json).
 
 decode/<name>      the file
 decode/<name>.rgb  `ImageOps.exif_transpose(Image.open(name)).convert("RGB")`, rows of RGB bytes
@@ -130,7 +130,7 @@ def refused():
     lab = ImageCms.profileToProfile(RGB, ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB")
     yield "palette.tif", saved(PALETTE, "TIFF")
     yield "grey-alpha.tif", saved(Image.merge("LA", (GREY, ALPHA)), "TIFF")
-    # Without its profile, which contains the time of creation.
+    # The profile is omitted, because it contains the time of creation.
     yield "lab.tif", saved(lab, "TIFF", icc_profile=None)
     yield "ycbcr.tif", saved(RGB.convert("YCbCr"), "TIFF")
     yield "float.tif", saved(GREY.convert("F"), "TIFF")
@@ -158,7 +158,7 @@ FILTERS = {
 
 
 # Width, height and target sizes of each image. Pillow 13 resizes the columns first if the height shrinks by more than
-# twice as many pixels as the width; 36x48 to 24 is just not that. With 64x32 to 11 centres fall between two pixels.
+# twice as many pixels as the width. 36x48 to 24 is just at that limit. With 64x32 to 11, centres fall between two pixels.
 SHAPES = [
     (41, 33, (7, 16, 33, 40)),
     (36, 48, (11, 24)),

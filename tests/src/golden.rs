@@ -1,22 +1,22 @@
 //! Golden results of the stages: values that may change only together with the version of the stage.
 //!
 //! A golden file holds a stage version and named values. Text, such as a digest, must be equal. Numbers may differ by
-//! [`TOLERANCE`], because the last bits of floating-point results depend on the C library (`exp`, `ln`), which differs between
-//! machines: a digest of such numbers, even of rounded ones, would fail on some of them.
+//! [`TOLERANCE`], because the last bits of floating-point results depend on the C library (`exp`, `ln`), which differs
+//! between machines. A digest of such numbers would differ on some machines, even if they were rounded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-/// The relative difference that numbers may have, and the absolute one below 1.
+/// The maximum difference of a number from its golden value: relative above 1, absolute below 1.
 const TOLERANCE: f64 = 1e-3;
 
-/// The variable that makes the test write the golden values in place of comparing them.
+/// The environment variable with which a test writes golden values that are missing or that belong to another version.
 const UPDATE: &str = "CANDLING_UPDATE_GOLDEN";
 
-/// Compares the results of a stage with its golden file `tests/golden/stages/STAGE.json`. `version` is the version that the
-/// manifest of the results records.
+/// Compares the results of a stage with its golden file `tests/golden/stages/STAGE.json`. `version` is the version that
+/// the manifest of the results records.
 ///
 /// # Panics
 /// The values differ, with a message that says what to do.

@@ -10,7 +10,7 @@ use artifacts::{Manifest, RunDir};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A pipeline on a simulated set, so small that it takes seconds.
+/// A pipeline on a simulated data set that is so small that it takes seconds.
 pub const TINY: &str = "
 [ingest]
 source = 'simulated:train=48,test=24,size=32,seed=3'
@@ -32,7 +32,7 @@ pub struct Sandbox {
     dir: TempDir,
 }
 
-/// What a finished program returned and printed.
+/// The exit code and the output of a finished program.
 pub struct ProgramOutput {
     /// The exit code; `None` if a signal ended the program.
     pub code: Option<i32>,
@@ -43,7 +43,7 @@ pub struct ProgramOutput {
 }
 
 impl Sandbox {
-    /// A folder with the [`TINY`] pipeline.
+    /// Creates a folder with the [`TINY`] pipeline.
     pub fn new() -> Sandbox {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let sandbox = Sandbox { dir };
@@ -56,17 +56,17 @@ impl Sandbox {
         std::fs::write(self.pipeline(), text).expect("the pipeline file is writable");
     }
 
-    /// The path of the pipeline file.
+    /// Returns the path of the pipeline file.
     pub fn pipeline(&self) -> PathBuf {
         self.path().join("tiny.toml")
     }
 
-    /// The path of the folder.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// The run folder with this name.
+    /// Returns the run folder with this name.
     pub fn run(&self, name: &str) -> RunDir {
         RunDir::new(self.path().join(name))
     }
@@ -78,7 +78,7 @@ impl Sandbox {
         output_of(&mut command)
     }
 
-    /// The command of a stage program with the pipeline file, on `run`.
+    /// Returns the command of a stage program with the pipeline file, on `run`.
     pub fn stage(&self, stage: &str, run: &RunDir) -> Command {
         let mut command = program(&format!("candling-{stage}"));
         command.arg("--run-dir").arg(run.path()).arg("--config").arg(self.pipeline());
@@ -108,16 +108,17 @@ pub fn output_of(command: &mut Command) -> ProgramOutput {
     ProgramOutput { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
 }
 
-/// The command of a program of this workspace. The first call in a process builds the programs if they are not up to date.
+/// Returns the command of a program of this workspace. The first call in a process builds the programs if they are not
+/// up to date.
 pub fn program(name: &str) -> Command {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
-        // The profile of the tests, so that both share one build of each dependency.
+        // Use the profile of the tests, so that programs and tests share one build of each dependency.
         build.current_dir(root).args(["build", "--quiet", "--release", "--workspace", "--bins"]);
-        // Cargo sets these variables for a test, and build scripts would run again because of them; see
+        // Cargo sets these variables for a test. Build scripts would run again because of them, see
         // `xtask/src/programs.rs`.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CARGO_PKG_") || name.to_string_lossy().starts_with("CARGO_MANIFEST_")
@@ -132,15 +133,18 @@ pub fn program(name: &str) -> Command {
     Command::new(folder.join(name))
 }
 
-/// The manifest of a folder, or `None` if the folder is not complete.
+/// Returns the manifest of a folder, or `None` if the folder is not complete.
 ///
 /// # Panics
 /// The manifest is damaged, or an output is missing or differs from its digest.
 pub fn verified_manifest(dir: &Path) -> Option<Manifest> {
-    Manifest::read_verified(dir).expect("a readable manifest, and every output as it describes it")
+    Manifest::read_verified(dir).expect("the manifest is readable, and every output matches it")
 }
 
-/// The manifest of a folder that must be complete and match its digests.
+/// Returns the manifest of a folder.
+///
+/// # Panics
+/// The folder is not complete, or does not match the digests of its manifest.
 pub fn complete_manifest(dir: &Path) -> Manifest {
     verified_manifest(dir).unwrap_or_else(|| panic!("`{}` is not complete", dir.display()))
 }

@@ -1,5 +1,5 @@
-//! Stages that are killed at random moments leave no artifact that looks complete but is not, and the next run gives the result
-//! of an uninterrupted one.
+//! Kills stages at random moments: an incomplete artifact must not look complete, and the next run must give the same
+//! result as an uninterrupted one.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use artifacts::{RunDir, random};
 use pipeline_tests::{Sandbox, complete_manifest, output_of, program, verified_manifest};
 use rand::RngExt;
 
-/// Kills of each of the four stages.
+/// The number of times that each stage is killed.
 const KILLS: u64 = 6;
 
 #[test]
@@ -17,7 +17,7 @@ fn killed_stage_leaves_no_partial_artifact() {
     let sandbox = Sandbox::new();
     let (whole, killed) = (sandbox.run("whole"), sandbox.run("killed"));
     for (k, stage) in ["ingest", "train", "evaluate", "report"].into_iter().enumerate() {
-        // Not part of the measured time, because it may build the program.
+        // Before the time is measured, because this may build the program.
         let mut uninterrupted = sandbox.stage(stage, &whole);
         let start = Instant::now();
         output_of(&mut uninterrupted).expect_code(0);
@@ -25,7 +25,7 @@ fn killed_stage_leaves_no_partial_artifact() {
         for i in 0..KILLS {
             let share: f64 = random::stream(11, "kill", &[k as u64, i]).random();
             let mut delay = duration.mul_f64(share);
-            // The stage may be faster than the first time. A kill that came too late is repeated with half the delay.
+            // The stage may be faster than the first time. If the kill came too late, repeat it with half the delay.
             while !kill_after(&mut sandbox.stage(stage, &killed), delay) {
                 std::fs::remove_dir_all(artifact_of(stage, &killed)).expect("the complete artifact can be removed");
                 delay /= 2;
@@ -56,7 +56,7 @@ fn interrupted_stage_ends_pipeline_without_error() {
     let run = sandbox.run("first");
     let mut command = program("xtask");
     command.arg("pipeline").arg(sandbox.pipeline()).arg("--run-dir").arg(run.path());
-    // Large enough not to end before the interruption.
+    // The data set is so large that ingest does not end before the interruption.
     command.args(["--until", "ingest", "--data", "simulated:train=100000,test=0,size=96,seed=1"]);
     let mut child = command.stderr(Stdio::piped()).spawn().expect("xtask starts");
     let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);

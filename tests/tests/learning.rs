@@ -1,9 +1,9 @@
-//! A training learns to tell simulated photographs from simulated generated images.
+//! Training learns to distinguish simulated photographs from simulated generated images.
 
 use artifacts::names;
 use pipeline_tests::{Sandbox, json};
 
-/// A simulated set and a training that take about a quarter of a minute on two cores.
+/// A simulated data set and a training, which together take about 15 seconds on two cores.
 const LEARNABLE: &str = "
 [ingest]
 source = 'simulated:train=400,test=400,size=48,seed=3'
@@ -22,8 +22,9 @@ examples = 1
 
 /// The lowest accuracy that counts as learned.
 ///
-/// Guessing has an accuracy of 0.5 on the 400 test images, with a standard deviation of 0.025: the bound is six of them
-/// above. Five trainings with other seeds of data and training had accuracies of 0.78 to 0.84, and ROC-AUCs of 0.85 to 0.91.
+/// Guessing has an accuracy of 0.5 on the 400 test images, with a standard deviation of 0.025. The bound is six
+/// standard deviations above that. Five trainings with other seeds of data and training had accuracies of 0.78 to 0.84
+/// and ROC-AUCs of 0.85 to 0.91.
 const BOUND: f64 = 0.65;
 
 #[test]

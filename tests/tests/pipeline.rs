@@ -135,7 +135,7 @@ fn included_pipeline_files_are_valid() {
     for file in files {
         let run = sandbox.run("planned");
         let mut plan = program("xtask");
-        // Sources that need no network. The dry run checks all keys and values.
+        // Replace the sources with ones that need no network. The dry run checks all keys and values.
         plan.arg("pipeline").arg(&file).args(["--dry-run", "--data", "simulated:train=8,test=4,size=32,seed=1"]);
         let plan = output_of(plan.args(["--weights", "none", "--run-dir"]).arg(run.path())).expect_code(0);
         assert_eq!(plan.stderr.matches("would run").count(), 4, "{}: {}", file.display(), plan.stderr);
@@ -216,7 +216,7 @@ fn run_toml_follows_single_stages() {
     };
     let settings = || config::read(&run.config()).unwrap();
 
-    // A surplus run is neither averaged nor deleted.
+    // A run beyond train.runs is not averaged, and not deleted.
     let lowered = single("train", &["--set", "train.runs=1"]);
     assert!(lowered.contains("run-1` is left out of evaluate and report, because train.runs is 1"), "{lowered}");
     assert_eq!(settings()["train"]["runs"].as_integer(), Some(1));
@@ -234,7 +234,7 @@ fn run_toml_follows_single_stages() {
         let stderr = single(stage, &[]);
         assert!(stderr.contains("up to date"), "{stderr}");
     }
-    // A pipeline keeps the sections of stages that it leaves out.
+    // A pipeline keeps the sections of stages that --from or --until leaves out.
     sandbox.pipeline_into(&run, &["--from", "report"]).expect_code(0);
     assert_eq!(settings()["evaluate"]["robustness"].as_bool(), Some(true));
     assert_eq!(settings()["train"]["runs"].as_integer(), Some(1));

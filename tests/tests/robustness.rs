@@ -1,4 +1,5 @@
-//! Pipelines from a CSV list and from a parquet table, to the robustness sweep, which reads the original files again.
+//! Runs pipelines on a CSV list and on a parquet table up to the robustness sweep, which reads the original files
+//! again.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -21,7 +22,7 @@ struct Sample {
     file: Vec<u8>,
 }
 
-/// 32 training images and 12 test images, half of them real. Each has patches of random colours.
+/// Returns 32 training images and 12 test images, half of them real. Each consists of patches of random colours.
 fn samples() -> Vec<Sample> {
     let sample = |number: u64| {
         let mut stream = random::stream(5, "patches", &[number]);
@@ -37,7 +38,7 @@ fn samples() -> Vec<Sample> {
     (0..44).map(sample).collect()
 }
 
-/// Runs the pipeline up to the evaluation, with the sweep over all test images.
+/// Runs the pipeline up to the evaluation and checks that the sweep degrades the original files of all test images.
 #[track_caller]
 fn check_sweep(sandbox: &Sandbox, name: &str, source: &str) {
     let run = sandbox.run(name);

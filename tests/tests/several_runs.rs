@@ -23,7 +23,7 @@ fn two_trainings_are_evaluated_reported_and_compared() {
     let [a, b] = [0, 1].map(|number: usize| runs[number]["roc_auc"].as_f64().unwrap());
     let over_runs = &metrics["over_runs"]["roc_auc"];
     assert!((over_runs["mean"].as_f64().unwrap() - (a + b) / 2.0).abs() < 1e-12, "{over_runs}: {a}, {b}");
-    // Of two values, the standard deviation is their distance over the square root of 2.
+    // The standard deviation of two values is their difference divided by the square root of 2.
     assert!((over_runs["std"].as_f64().unwrap() - (a - b).abs() / 2f64.sqrt()).abs() < 1e-12, "{over_runs}: {a}, {b}");
 
     let report = fs::read_to_string(run.report().join("index.html")).unwrap();

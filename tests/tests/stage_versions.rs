@@ -1,7 +1,9 @@
-//! Holds the version of each stage honest: a fixed tiny input must give the golden result of that version.
+//! Checks that the version of a stage is raised when its results change: a fixed tiny input must give the golden
+//! results of the stage's version.
 //!
-//! The inputs depend on integers alone. Programs compute with the portable instruction set (`CANDLING_ISA=portable`), so that
-//! results do not depend on the processor; numbers are compared with a tolerance, see [`pipeline_tests::golden`].
+//! The inputs are computed from integers only. Programs compute with the portable instruction set
+//! (`CANDLING_ISA=portable`), so that results do not depend on the processor. Numbers are compared with a tolerance,
+//! see [`pipeline_tests::golden`].
 
 #![expect(clippy::unwrap_used, reason = "a failure of a helper is a failure of its test")]
 
@@ -31,14 +33,15 @@ fn run_stage(stage: &str, run: &RunDir, sets: &[&str]) -> Manifest {
     complete_manifest(&if stage == names::TRAIN { run.train_run(0) } else { run.stage(stage) })
 }
 
-/// Random pixels, `[side, side, 3]`. Those of fakes are brighter.
+/// Returns random pixels, `[side, side, 3]`. The pixels of fakes are brighter.
 fn pixels(split: Split, i: usize, side: usize) -> Vec<u8> {
     let floor = if i % 2 == 1 { 100 } else { 0 };
     let mut random = random::stream(11, split.name(), &[i as u64]);
     (0..side * side * 3).map(|_| floor + random.random_range(0..150)).collect()
 }
 
-/// An uncompressed bitmap with 24 bits a pixel. Its rows have no padding because `side` is a multiple of 4.
+/// Encodes pixels as an uncompressed bitmap with 24 bits per pixel. Its rows have no padding because `side` is a
+/// multiple of 4.
 fn bitmap(pixels: &[u8], side: u32) -> Vec<u8> {
     let size = 54 + side * side * 3;
     let fields = [size, 0, 54, 40, side, side, 1 | 24 << 16, 0, side * side * 3, 2835, 2835, 0, 0];
@@ -57,7 +60,7 @@ fn ingest_gives_golden_shards_and_audit() {
             fs::write(folder.join(format!("{i}.bmp")), bitmap(&pixels(split, i, 40), 40)).unwrap();
         }
     }
-    // Other formats, and a file that is no image.
+    // Add other formats, and a file that is not an image.
     let decode = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/pixels/decode");
     for (name, to) in [
         ("orientation-6.png", "test/real"),
@@ -72,9 +75,9 @@ fn ingest_gives_golden_shards_and_audit() {
     let set = format!("source={}", source.display());
     let manifest = run_stage("ingest", &run, &[&set, "size=32", "val_fraction=0.25"]);
     let shards = ShardSet::open(&run.ingest()).unwrap();
-    let splits = Split::ALL.map(|split| (split.name().to_owned(), described(&shards, split)));
+    let splits = Split::ALL.map(|split| (split.name().to_owned(), split_results(&shards, split)));
     let mut audit = json(&run.ingest().join(names::AUDIT));
-    // Prose that explains the numbers.
+    // Shortcuts contain prose, which is not a result.
     audit.as_object_mut().unwrap().remove("shortcuts");
     let rejected: Vec<Value> = atomic::read_lines(&run.ingest().join(names::REJECTED), "list").unwrap();
     let rejected: Vec<_> = rejected.iter().map(|row| json!({ "path": row["path"], "reason": row["reason"] })).collect();
@@ -82,9 +85,9 @@ fn ingest_gives_golden_shards_and_audit() {
     golden::check(names::INGEST, manifest.code.version, &values);
 }
 
-/// The content of a split. Decoders of lossy formats may differ in the last level of a pixel between processors, so that these
-/// pixels are compared by their mean.
-fn described(set: &ShardSet, split: Split) -> Value {
+/// Returns the values of a split that are compared. Decoders of JPEG may differ by one level per pixel between
+/// processors, so the pixels of these images are compared by their mean only.
+fn split_results(set: &ShardSet, split: Split) -> Value {
     let shards = set.split(split).unwrap();
     let mut lossless = Digest::default();
     let mut samples = Vec::new();
@@ -99,7 +102,7 @@ fn described(set: &ShardSet, split: Split) -> Value {
     json!({ "samples": samples, "pixels": lossless.finish() })
 }
 
-/// A complete ingest artifact that is not made by the stage.
+/// Writes a complete ingest artifact without the ingest stage.
 fn write_shards(run: &RunDir) {
     let dir = run.ingest();
     fs::create_dir_all(&dir).unwrap();
@@ -146,7 +149,7 @@ fn train_evaluate_and_report_give_golden_results() {
     let trained = run_stage("train", &run, &["weights=none", "epochs=2", "batch=5", "learning_rate=1e-4", "seed=7"]);
     golden::check(names::TRAIN, trained.code.version, &training_results(&run.train_run(0)));
 
-    // A checkpoint whose weights do not depend on the stage before.
+    // Use a checkpoint whose weights do not depend on the train stage.
     let checkpoint = dir.path().join("checkpoint");
     fixed_checkpoint(&run.train_run(0).join("best"), &checkpoint);
     let set = format!("ckpt={}", checkpoint.display());
@@ -167,8 +170,9 @@ fn training_results(run: &Path) -> Value {
     })
 }
 
-/// Copies a checkpoint and replaces its weights by uniform random ones: convolutions and the head with He's variance, batch norm
-/// without effect. Square roots are exact on every machine, unlike the logarithms behind normal distributions.
+/// Copies a checkpoint and replaces its weights with uniform random ones. Convolutions and the head get He's variance,
+/// and most batch norms change nothing. Normal distributions are not used: they need logarithms, which differ between
+/// machines.
 fn fixed_checkpoint(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for name in [names::MODEL_CONFIG, names::PREPROCESSOR_CONFIG] {
@@ -183,7 +187,8 @@ fn fixed_checkpoint(from: &Path, to: &Path) {
         assert_eq!(tensor["dtype"], "F32", "{name}");
         let mut random = random::stream(5, name, &[]);
         let mut value = || match shape.len() {
-            // Residual branches are damped, so that activations do not grow from block to block.
+            // The last batch norm of a block damps its residual branch, so that activations do not grow from block to
+            // block.
             1 if name.ends_with("bn3.weight") => 0.25,
             1 if name.ends_with("running_var") || (name.ends_with("weight") && name.contains("bn")) => 1.0,
             1 if name.ends_with("downsample.1.weight") => 1.0,
@@ -205,14 +210,15 @@ fn evaluation_results(dir: &Path) -> Value {
     let predictions: Vec<Value> =
         predictions.iter().map(|p| json!([p.path, p.label, p.logit_real, p.logit_fake, p.p_fake])).collect();
     let mut metrics = json(&dir.join(names::METRICS));
-    // The path of the checkpoint is that of a temporary folder.
+    // The checkpoint is in a temporary folder, whose path differs from run to run.
     metrics.as_object_mut().unwrap().remove("checkpoint");
     let mut explanations = files(&dir.join(names::EXPLANATIONS), "");
     explanations.sort();
     json!({ "predictions": predictions, "metrics": metrics, "explanations": explanations })
 }
 
-/// The figures of the report and their numbers. Its prose is not a result: a report on disk with former wording is up to date.
+/// Returns the figures of the report and their numbers. The wording of the report is not compared, because changes of
+/// wording do not make existing reports stale.
 fn report_results(dir: &Path) -> Value {
     let figures = dir.join("figures");
     let mut names = files(&figures, "");
@@ -226,7 +232,7 @@ fn report_results(dir: &Path) -> Value {
     json!({ "files": names, "tables": Value::from_iter(tables.collect::<Vec<_>>()) })
 }
 
-/// The names of all files in a folder, with `/` between parts.
+/// Returns the paths of all files below a folder, relative to it, with `/` as separator.
 fn files(dir: &Path, prefix: &str) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let name = |path: &PathBuf| format!("{prefix}{}", path.file_name().unwrap().to_string_lossy());

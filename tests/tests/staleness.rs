@@ -1,4 +1,4 @@
-//! What makes a finished stage stale, what does not, and what is announced before a training is replaced.
+//! Tests which changes make a finished stage stale, and what is announced before a training is replaced.
 
 #![expect(clippy::unwrap_used, reason = "a failure of a helper is a failure of its test")]
 
@@ -23,12 +23,13 @@ fn stage_folders(run: &RunDir) -> [std::path::PathBuf; 4] {
 }
 
 #[test]
-fn executables_compilers_and_new_keys_with_defaults_make_nothing_stale() {
+fn new_executable_and_new_keys_with_defaults_make_nothing_stale() {
     let sandbox = Sandbox::new();
     let run = sandbox.run("first");
     sandbox.pipeline_into(&run, &["--set", "train.epochs=1"]).expect_code(0);
 
-    // As another executable would have recorded it. The report's inputs are digests of the manifests themselves.
+    // Edit the manifests as if another executable had written them. The report becomes stale, because its inputs are
+    // the digests of the other manifests.
     for dir in stage_folders(&run) {
         edit_manifest(&dir, |manifest| {
             manifest["code"]["executable"] = Hash::of(b"another program").to_string().into()
@@ -38,7 +39,7 @@ fn executables_compilers_and_new_keys_with_defaults_make_nothing_stale() {
     for stage in ["ingest", "train", "evaluate"] {
         assert!(plan.stderr.contains(&format!("{stage:<9} would not run: up to date")), "{}", plan.stderr);
     }
-    // As 7cae74c recorded it, and a program that did not have all of today's keys.
+    // Edit the manifests to what commit 7cae74c wrote, without keys that were added later.
     for dir in stage_folders(&run) {
         edit_manifest(&dir, |manifest| {
             manifest["schema_version"] = 1.into();
@@ -83,19 +84,19 @@ fn changed_seed_sets_training_aside_and_announces_it_first() {
     assert!(single.expect_code(0).stdout.contains(announced));
     assert!(!run.train().join(".run-0.next").exists() && !run.train().join(".run-0.aside").exists());
 
-    let said = sandbox.pipeline_into(&run, &changed).expect_code(0).stderr;
-    for text in [&dry, &said] {
+    let stderr = sandbox.pipeline_into(&run, &changed).expect_code(0).stderr;
+    for text in [&dry, &stderr] {
         for part in [announced, "(1 epoch, ", &undo, &restore] {
             assert!(text.contains(part), "`{part}` is missing in {text}");
         }
     }
-    let lines: Vec<&str> = said.lines().filter(|line| !line.starts_with("building")).collect();
+    let lines: Vec<&str> = stderr.lines().filter(|line| !line.starts_with("building")).collect();
     let line = |part: &str| lines.iter().position(|line| line.contains(part)).unwrap();
-    assert!(line(announced) < line("ingest: up to date"), "{said}");
+    assert!(line(announced) < line("ingest: up to date"), "{stderr}");
     let aside = run.train().join(".run-0.aside");
     assert_eq!(complete_manifest(&aside).outputs, former);
 
-    // The announced commands restore it.
+    // The announced commands restore the former training.
     for (from, to) in [("run-0", ".run-0.aside-1"), (".run-0.aside", "run-0")] {
         fs::rename(run.train().join(from), run.train().join(to)).unwrap();
     }
@@ -106,7 +107,7 @@ fn changed_seed_sets_training_aside_and_announces_it_first() {
 }
 
 #[test]
-fn changed_data_are_announced_as_a_condition() {
+fn announces_that_other_data_would_replace_the_training() {
     let sandbox = Sandbox::new();
     let run = sandbox.run("first");
     sandbox.pipeline_into(&run, &["--until", "train", "--set", "train.epochs=1"]).expect_code(0);
@@ -122,7 +123,7 @@ fn changed_data_are_announced_as_a_condition() {
 }
 
 #[test]
-fn rejects_pipeline_that_would_take_over_a_run_of_other_data() {
+fn rejects_pipeline_on_run_of_other_data() {
     let sandbox = Sandbox::new();
     let run = sandbox.run("mine");
     let mine = "simulated:train=48,test=24,size=32,seed=4";

@@ -29,7 +29,7 @@ fn artifacts_do_not_depend_on_number_of_threads() {
     }
 }
 
-/// Whether a file records times, which differ from run to run.
+/// Returns whether a file records times, which differ from run to run.
 fn records_times(name: &str) -> bool {
     name == artifacts::names::HISTORY || name.starts_with("events.out.tfevents")
 }

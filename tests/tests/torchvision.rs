@@ -1,4 +1,4 @@
-//! torchvision loads Candling's checkpoints.
+//! Checks that torchvision loads Candling's checkpoints and computes the same logits.
 
 use std::path::Path;
 use std::process::Command;

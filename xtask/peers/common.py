@@ -1,4 +1,4 @@
-"""Shared by the peers: timing, peak memory, and the JSON line that `cargo xtask bench` reads."""
+"""Functions that the peers share: timing, peak memory, and the JSON line that `cargo xtask bench` reads."""
 import json
 import statistics
 import time

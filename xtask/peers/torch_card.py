@@ -2,7 +2,7 @@
 
     python torch_card.py --seconds 3
 
-Prints a JSON line each for the bf16 and the f32 product of 8192 x 8192 matrices, and for a copy (bytes read plus bytes
+Prints three JSON lines: for the bf16 and the f32 product of 8192 x 8192 matrices, and for a copy (bytes read plus bytes
 written).
 """
 import argparse

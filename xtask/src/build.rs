@@ -13,11 +13,11 @@ pub(crate) fn all_programs(cuda: CudaChoice) -> Result<(), Failure> {
     programs_of_kinds(&["--bins"], cuda)
 }
 
-/// Builds programs of these kinds (`--bins`, `--examples`).
+/// Builds all programs of these kinds: `--bins`, `--examples`.
 ///
-/// All packages are built at once, so that programs and tests share one build of each dependency. xtask itself is excluded
-/// because it is running. On a machine without cargo, such as a node of a cluster, the programs beside this one are used as
-/// they are.
+/// All packages are built at once, so that programs and tests share one build of each dependency. xtask itself is
+/// excluded because it is running. On a machine without cargo, such as a node of a cluster, nothing is built, and the
+/// programs in the folder of this program are used.
 pub(crate) fn programs_of_kinds(kinds: &[&str], cuda: CudaChoice) -> Result<(), Failure> {
     if !has_cargo() {
         progress::line("there is no cargo on this machine: the programs beside this one are used as they are");

@@ -32,18 +32,18 @@ pub(crate) fn run() -> Result<(), Failure> {
     result
 }
 
-/// Runs the tests of the workspace; a failed test program does not stop the others.
+/// The arguments with which cargo tests the workspace. A failed test program does not stop the others.
 const TEST: [&str; 4] = ["test", "--release", "--workspace", "--no-fail-fast"];
 
 /// One run of all steps.
 struct Ci {
-    /// The needs whose absence is a failure.
+    /// The needs of tests that this machine must meet (`CANDLING_REQUIRE`).
     required: Vec<Need>,
-    /// The file to which tests append what they skip.
+    /// The file in which skipped tests are recorded.
     skip_record: PathBuf,
     /// The steps so far.
     steps: Vec<Step>,
-    /// What the test programs of all steps reported.
+    /// The results of the tests of all steps.
     tests: TestResults,
 }
 
@@ -57,7 +57,8 @@ impl Ci {
             programs::run(&mut cargo(&lints))
         })?;
         self.step("build", |_| build::all_programs(CudaChoice::Off))?;
-        // Without examples, which `cargo test` would link only to see whether they compile: the lints have seen that.
+        // Examples are left out: `cargo test` would link them only to check that they compile, which the lints have
+        // checked.
         self.step("tests", |ci| {
             ci.run_tests(&mut cargo(&[&TEST[..], &["--lib", "--bins", "--tests"]].concat()))?;
             ci.run_tests(&mut cargo(&[&TEST[..], &["--doc"]].concat()))
@@ -73,15 +74,15 @@ impl Ci {
             let mut smoke = cargo(&["xtask", "--cuda", "off", "pipeline", "smoke"]);
             programs::run(smoke.arg("--run-dir").arg(&run_dir))
         })?;
-        // The last step, because it builds some crates again with the feature `cuda`, and downloads a toolkit where none
-        // is installed.
+        // This is the last step, because it builds some crates again with the feature `cuda`, and downloads a toolkit
+        // if none is installed.
         const CUDA: &str = "CUDA, compiled and emulated";
         match cuda_check::missing_tool() {
-            Some(lack) if self.required.iter().any(|need| [Need::Gxx, Need::CudaToolkit].contains(need)) => {
-                self.step(CUDA, |_| Err(lack))
+            Some(missing) if self.required.iter().any(|need| [Need::Gxx, Need::CudaToolkit].contains(need)) => {
+                self.step(CUDA, |_| Err(missing))
             }
-            Some(lack) => {
-                let reason = lack.chain();
+            Some(missing) => {
+                let reason = missing.chain();
                 progress::line(&format!("== {CUDA}: skipped: {reason}"));
                 self.steps.push(Step { name: CUDA, result: StepResult::Skipped(reason) });
                 Ok(())
@@ -90,7 +91,7 @@ impl Ci {
         }
     }
 
-    /// Runs a step and notes the time it took.
+    /// Runs a step and records its result and the time it took.
     fn step(&mut self, name: &'static str, work: impl FnOnce(&mut Ci) -> Result<(), Failure>) -> Result<(), Failure> {
         progress::line(&format!("== {name}"));
         let start = Instant::now();
@@ -102,9 +103,9 @@ impl Ci {
         result.map_err(|failure| Failure::failed(format!("{name}: {}", failure.chain())))
     }
 
-    /// Runs a command that tests, such as `cargo test`. Shows its output as it comes, and counts the tests in it.
+    /// Runs a test command, such as `cargo test`. Prints each line of its output at once, and counts the tests in it.
     fn run_tests(&mut self, command: &mut Command) -> Result<(), Failure> {
-        // Left behind by a run that was interrupted.
+        // An interrupted run may have left the file behind.
         if self.skip_record.exists() {
             fs::remove_file(&self.skip_record).map_err(Failure::failed)?;
         }

@@ -12,7 +12,7 @@ use crate::cuda::CudaChoice;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// Whether to build the stage programs for CUDA GPUs; put it before the name of a single stage
+    /// Whether to build the programs with CUDA; give it before the name of a stage, predict or compare
     #[arg(long, global = true, value_enum, value_name = "CHOICE", default_value = "auto")]
     pub(crate) cuda: CudaChoice,
     #[command(subcommand)]
@@ -33,31 +33,31 @@ First steps:
 pub(crate) enum Task {
     /// Run pipelines/NAME.toml: ingest, train, evaluate, report; stages that are up to date are skipped
     Pipeline(PipelineArgs),
-    /// Run only ingest: source of images -> shards [--pipeline NAME | --run-dir DIR] [its options: --help]
+    /// Run only ingest: source of images -> shards [--pipeline NAME | --run-dir DIR] [more options: --help]
     #[command(disable_help_flag = true)]
     Ingest(PassedArgs),
-    /// Run only train: shards -> checkpoints [--pipeline NAME | --run-dir DIR] [its options: --help]
+    /// Run only train: shards -> checkpoints [--pipeline NAME | --run-dir DIR] [more options: --help]
     #[command(disable_help_flag = true)]
     Train(PassedArgs),
-    /// Run only evaluate: checkpoint -> metrics [--pipeline NAME | --run-dir DIR] [its options: --help]
+    /// Run only evaluate: checkpoints -> metrics [--pipeline NAME | --run-dir DIR] [more options: --help]
     #[command(disable_help_flag = true)]
     Evaluate(PassedArgs),
-    /// Run only report: evaluation -> HTML [--pipeline NAME | --run-dir DIR] [its options: --help]
+    /// Run only report: evaluation -> HTML [--pipeline NAME | --run-dir DIR] [more options: --help]
     #[command(disable_help_flag = true)]
     Report(PassedArgs),
-    /// Print P(fake) and a verdict for files and folders [PATH…] [its options: --help]
+    /// Print P(fake) and a verdict for files and folders [PATH…] [more options: --help]
     #[command(disable_help_flag = true)]
     Predict(PassedArgs),
-    /// Compare runs on the same images: paired tests and an HTML page [RUN RUN…] [its options: --help]
+    /// Compare runs on the same images: paired tests and an HTML page [RUN RUN…] [more options: --help]
     #[command(disable_help_flag = true)]
     Compare(PassedArgs),
-    /// Measure speed and memory of training, inference and ingest, alternating with PyTorch and other peers
+    /// Measure speed and memory of training, inference and ingest, compared with PyTorch and other programs
     Bench(BenchArgs),
     /// Check format, lints, all tests and the smoke pipeline, as CI does
     Ci,
-    /// Compile and lint with the feature cuda, and test its back end; needs neither a GPU nor a toolkit
+    /// Compile, lint and test with the feature cuda; needs neither a GPU nor an installed CUDA toolkit
     CudaCheck,
-    /// Check house rules that the compiler does not check
+    /// Check the project's rules that neither the compiler nor clippy checks
     Tidy,
 }
 
@@ -75,13 +75,16 @@ pub(crate) struct PipelineArgs {
     /// Override one key, e.g. --set train.epochs=2 (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// The source of images: a folder, zip, CSV, kaggle:owner/slug or simulated:…; short for --set ingest.source=…
+    /// The source of images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]` or simulated:…; short
+    /// for --set ingest.source=SOURCE
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,
-    /// Initial weights: hf:repo[/file], a safetensors file, or none; short for --set train.weights=…
+    /// Initial weights: `hf:owner/repo[/file][@revision]`, a safetensors file, or none for random weights; short for
+    /// --set train.weights=SOURCE
     #[arg(long, value_name = "SOURCE")]
     pub(crate) weights: Option<String>,
-    /// Where to compute: auto, cpu or `cuda[:N]`; short for --set train.device=… --set evaluate.device=…
+    /// The device to compute on: auto, cpu or `cuda[:N]`; short for --set train.device=DEVICE and --set
+    /// evaluate.device=DEVICE
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
     /// The run's folder [default: runs/NAME]
@@ -96,7 +99,7 @@ pub(crate) struct PipelineArgs {
     /// Run the stages even if nothing has changed
     #[arg(long)]
     pub(crate) force: bool,
-    /// Print whether each stage would run and why, then exit
+    /// Print whether each stage would run and why, with downloads, disk space and time, then exit
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -122,7 +125,7 @@ impl StageName {
 
 #[cfg(test)]
 impl PipelineArgs {
-    /// The arguments of `cargo xtask pipeline demo OPTIONS…`.
+    /// Parses `cargo xtask pipeline demo OPTIONS…`.
     pub(crate) fn of_demo(options: &[&str]) -> PipelineArgs {
         match Cli::try_parse_from(["xtask", "pipeline", "demo"].iter().chain(options)).map(|cli| cli.task) {
             Ok(Task::Pipeline(args)) => args,
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn cuda_option_precedes_a_stage_and_stands_anywhere_in_a_pipeline() {
+    fn accepts_cuda_option_before_a_stage_and_anywhere_in_a_pipeline() {
         let choice = |words: &[&str]| Cli::try_parse_from(words).unwrap().cuda;
         assert_eq!(choice(&["xtask", "train"]), CudaChoice::Auto);
         assert_eq!(choice(&["xtask", "--cuda", "off", "train", "--resume", "--cuda"]), CudaChoice::Off);

@@ -13,7 +13,7 @@ pub(crate) const FEATURES: [&str; 2] = ["--features", "train/cuda,evaluate/cuda,
 /// Whether to build with CUDA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CudaChoice {
-    /// With CUDA; if no toolkit is installed, one is assembled from Python wheels
+    /// With CUDA; assembles a toolkit from Python wheels if none is installed
     On,
     /// Without CUDA
     Off,

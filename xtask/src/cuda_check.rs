@@ -1,5 +1,5 @@
-//! `cargo xtask cuda-check`: compiles and lints the crates with the feature `cuda`, compiles the kernels with nvcc, and tests
-//! the back end in emulation and, if the machine has a GPU, on the GPU.
+//! `cargo xtask cuda-check`: compiles and lints the crates with the feature `cuda`, compiles the kernels with nvcc, and
+//! tests the back end in emulation and, if the machine has a GPU, on the GPU.
 
 use std::process::{Command, Stdio};
 
@@ -9,14 +9,15 @@ use artifacts::stage::Failure;
 use crate::cuda::{self, FEATURES};
 use crate::programs::{self, cargo};
 
-/// The features that compile the tests in emulation.
+/// The features that build the tests of the CUDA back end in emulation.
 const EMULATION: [&str; 2] = ["--features", "kernels/emulation,model/emulation,benches/emulation"];
 
-/// Packages that are selected only because they turn on features of shared dependencies. With them, the dependencies are
-/// those of the whole workspace's build; without them, cargo would compile candle, arrow and parquet once more.
+/// Packages that are selected only for the features that they enable in shared dependencies. With these packages, the
+/// dependencies have the same features as in a build of the whole workspace. Without them, cargo would compile candle,
+/// arrow and parquet again.
 const SHARED_FEATURES: [&str; 6] = ["-p", "artifacts", "-p", "report", "-p", "pipeline-tests"];
 
-/// Runs the check. `run_tests` runs the command that tests.
+/// Runs the check. `run_tests` runs the test command.
 pub(crate) fn run(run_tests: impl FnOnce(&mut Command) -> Result<(), Failure>) -> Result<(), Failure> {
     check_host_compiler()?;
     let toolkit = cuda::installed_or_assembled()?;
@@ -31,13 +32,13 @@ pub(crate) fn run(run_tests: impl FnOnce(&mut Command) -> Result<(), Failure>) -
     run_tests(toolkit.apply(&mut tests))
 }
 
-/// Returns why this machine cannot run the check, if it cannot. Rust alone builds and tests everything else.
+/// Returns the reason why this machine cannot run the check, or `None` if it can.
 pub(crate) fn missing_tool() -> Option<Failure> {
     check_host_compiler().and_then(|()| cuda::check_obtainable()).err()
 }
 
-/// Fails if there is no C++ compiler. nvcc compiles the host code of a kernel file with it, and the emulation is C++. Without
-/// it the tests would be skipped.
+/// Fails if there is no C++ compiler. nvcc needs it for the host code of kernel files, and the emulation is written in
+/// C++. Without a compiler the tests would be skipped.
 fn check_host_compiler() -> Result<(), Failure> {
     let mut version = Command::new("g++");
     version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,4 +1,4 @@
-//! Installed CUDA toolkits, which compile the kernels.
+//! Finds an installed CUDA toolkit, whose compiler (nvcc) compiles the kernels.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -30,22 +30,22 @@ impl fmt::Display for Toolkit {
 }
 
 /// Finds the toolkit that `CUDA_HOME` or `CUDA_PATH` names, otherwise the one in `PATH`, otherwise the one in
-/// `/usr/local/cuda`. The error is the reason why that one cannot be used.
+/// `/usr/local/cuda`. Returns `None` if there is none. The error is the reason why the found toolkit cannot be used.
 pub(crate) fn installed() -> Option<Result<Toolkit, String>> {
     let named = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(|name| Some((std::env::var_os(name)?.into(), name)));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&path).filter_map(|bin| Some((bin.parent()?.to_owned(), "PATH")));
-    let usual = (PathBuf::from("/usr/local/cuda"), "the usual place");
-    let toolkit = first_with_compiler(named.chain(in_path).chain([usual]))?;
+    let default = (PathBuf::from("/usr/local/cuda"), "the default location");
+    let toolkit = first_with_compiler(named.chain(in_path).chain([default]))?;
     let version = Command::new(nvcc(&toolkit.home)).arg("--version").output();
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     Some(match unsupported(&version) {
         None => Ok(toolkit),
-        Some(reason) => Err(format!("{toolkit} {reason}; name a newer toolkit in CUDA_HOME")),
+        Some(reason) => Err(format!("{toolkit} {reason}; set CUDA_HOME to a newer toolkit")),
     })
 }
 
-/// The path of the compiler in a toolkit.
+/// Returns the path of the compiler in a toolkit.
 pub(crate) fn nvcc(home: &Path) -> PathBuf {
     home.join("bin").join(format!("nvcc{}", std::env::consts::EXE_SUFFIX))
 }

@@ -1,7 +1,8 @@
 //! Assembles a CUDA toolkit from Python wheels, for machines where none is installed.
 //!
-//! NVIDIA publishes the parts of its toolkit as wheels. Compiling kernels needs the compiler, its back end and the headers,
-//! about 100 MB. The driver and cuDNN are loaded when a program starts, so nothing is linked and neither is needed here.
+//! NVIDIA publishes the parts of its toolkit as wheels. Compiling kernels needs the compiler, its back end and the
+//! headers, about 100 MB. The driver and cuDNN are loaded when a program starts, so nothing is linked and neither is
+//! needed here.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +35,7 @@ pub(crate) fn assemble() -> Result<Toolkit, Failure> {
         return Ok(toolkit);
     }
     progress::line("assembling a CUDA toolkit from Python wheels (about 100 MB)");
-    // Renamed when it is complete, so that a killed download is not taken for a toolkit.
+    // The folder is renamed when it is complete, so that an interrupted download is not mistaken for a toolkit.
     let partial = folder.with_extension("partial");
     for old in [&partial, &folder] {
         atomic::remove_dir(old)?;
@@ -50,7 +51,7 @@ pub(crate) fn assemble() -> Result<Toolkit, Failure> {
     Ok(toolkit)
 }
 
-/// Returns the first command that runs pip.
+/// Returns a command that runs pip.
 pub(crate) fn pip() -> Result<Command, Failure> {
     let candidates: [&[&str]; 3] = [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"]];
     let command = |words: &[&str]| {
@@ -65,7 +66,7 @@ pub(crate) fn pip() -> Result<Command, Failure> {
     };
     candidates.iter().find(|words| runs(words)).map(|words| command(words)).ok_or_else(|| {
         Failure::failed(
-            "failed to assemble a CUDA toolkit without Python and pip; install these, or a CUDA toolkit (nvcc)",
+            "failed to assemble a CUDA toolkit: there is no Python with pip; install one, or a CUDA toolkit (nvcc)",
         )
     })
 }

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &PipelineArgs, cuda: CudaChoice) -> Result<(), Failure> 
     }
     build::all_programs(cuda)?;
 
-    // All sections are checked before the first stage starts, so that a typo in [report] does not cost a night of training.
+    // Check all sections before the first stage starts, so that a typo in [report] does not cost a night of training.
     let sets = overrides(args);
     let plans = StageName::ALL.map(|stage| plan(stage, &run, &file, &sets, args));
     let mut plans = plans.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -60,8 +60,8 @@ pub(crate) fn run(args: &PipelineArgs, cuda: CudaChoice) -> Result<(), Failure> 
         decision::print(&decide(&plans, args));
         return Ok(());
     }
-    // Taken after all checks, because it creates the run's folder. Held to the end, because a second pipeline would change the
-    // settings of the stages that this one has yet to start.
+    // The lock is taken after all checks, because it creates the run's folder. It is held to the end, because a second
+    // pipeline would change the settings of stages that this one has not started yet.
     let _lock = stage::lock(&run, "pipeline")?;
     // Another pipeline may have written run.toml before the lock was free.
     check(&mut plans)?;
@@ -74,8 +74,8 @@ pub(crate) fn run(args: &PipelineArgs, cuda: CudaChoice) -> Result<(), Failure> 
     run_toml::write(&run, &sections)?;
     for Decision { plan, .. } in decisions.iter().filter(|decision| decision.selected) {
         if plan.stage == names::TRAIN {
-            let made = ingested_splits(&run)?;
-            preflight::check_splits(&plans, |stage| is_selected(stage, args), |split| made.contains_key(&split))?;
+            let ingested = ingested_splits(&run)?;
+            preflight::check_splits(&plans, |stage| is_selected(stage, args), |split| ingested.contains_key(&split))?;
         }
         let mut command = programs::program(&plan.stage)?;
         command.arg("--run-dir").arg(run.path()).arg("--config").arg(run.config());
@@ -110,12 +110,12 @@ pub(crate) fn pipeline_file(name: &str) -> Result<PathBuf, Failure> {
     )))
 }
 
-/// The run of a pipeline file if no other is named.
+/// Returns the default run of a pipeline file: `runs/NAME`.
 pub(crate) fn default_run(file: &Path) -> RunDir {
     RunDir::named(file.file_stem().unwrap_or_default())
 }
 
-/// The command of a stage before run.toml is written: with the pipeline file and its overrides.
+/// Returns the command of a stage with the pipeline file and its overrides, for use before run.toml is written.
 fn stage_command(stage: StageName, run: &RunDir, file: &Path, sets: &[String]) -> Result<Command, Failure> {
     let mut command = programs::program(stage.name())?;
     command.arg("--run-dir").arg(run.path()).arg("--config").arg(file);
@@ -141,14 +141,14 @@ fn plan(
         .map_err(|e| Failure::failed(format!("failed to read the plan of {}: {e}", stage.name())))
 }
 
-/// The splits that ingest made.
+/// Returns the splits in the ingest artifact.
 fn ingested_splits(run: &RunDir) -> Result<BTreeMap<Split, SplitSummary>, Failure> {
     let manifest = Manifest::require(&run.ingest(), names::INGEST)?;
     let splits = manifest.summary["splits"].clone();
     serde_json::from_value(splits).map_err(|e| artifacts::Error::malformed(&run.ingest(), "ingest artifact", e).into())
 }
 
-/// Replaces the configuration of skipped stages by that of run.toml, which describes their artifacts on disk.
+/// Replaces the configuration of skipped stages with that in run.toml, which describes their artifacts on disk.
 fn keep_sections_of_skipped_stages(run: &RunDir, plans: &mut [StagePlan], args: &PipelineArgs) -> Result<(), Failure> {
     let skipped = |stage: &StageName| !is_selected(*stage, args);
     if !StageName::ALL.iter().any(skipped) || !run.config().exists() {
@@ -163,7 +163,8 @@ fn keep_sections_of_skipped_stages(run: &RunDir, plans: &mut [StagePlan], args: 
     Ok(())
 }
 
-/// Prints the scores and the path of the report, if this pipeline made them: otherwise they may be those of another model.
+/// Prints the scores and the path of the report. Omits results of stages that this pipeline leaves out, because they
+/// may belong to another model.
 fn print_result(run: &RunDir, args: &PipelineArgs) {
     if is_selected(StageName::Evaluate, args)
         && let Ok(metrics) = atomic::read_json::<Value>(&run.evaluate().join(names::METRICS), "metrics")
@@ -188,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    /// Plans of the four stages, of which some would run by themselves.
+    /// Plans of the four stages. `run` is whether each stage is stale, without regard to the stages before it.
     pub(super) fn plans(run: [bool; 4]) -> Vec<StagePlan> {
         let plan = |(stage, run): (StageName, bool)| StagePlan {
             stage: stage.name().to_owned(),

@@ -1,4 +1,5 @@
-//! Preflight checks of a pipeline: conditions that no stage can check alone, tested before anything runs or is written.
+//! Preflight checks of a pipeline: conditions that no single stage can check. They are checked before anything runs or
+//! is written.
 
 use artifacts::config::OutOfRange;
 use artifacts::schema::MINIMUM_SIDE;
@@ -9,8 +10,8 @@ use serde_json::Value;
 
 use crate::cli::{PipelineArgs, StageName};
 
-/// Checks the image size for training, and that ingest will make the splits that later stages need. `plans` holds the plan
-/// of every stage in order.
+/// Checks that the images are large enough for training, and that ingest will make the splits that later stages need.
+/// `plans` contains the plan of every stage, in order.
 pub(crate) fn check(plans: &[StagePlan], is_selected: impl Fn(StageName) -> bool) -> Result<(), Failure> {
     let ingest = &plans[StageName::Ingest as usize];
     // A user may have removed the key from run.toml. The default is large enough.
@@ -31,7 +32,8 @@ pub(crate) fn check(plans: &[StagePlan], is_selected: impl Fn(StageName) -> bool
     }
 }
 
-/// Checks that the selected stages find the splits they need. `exists` returns whether ingest makes or has made a split.
+/// Checks that the selected stages find the splits they need. `exists` returns whether ingest makes or has made a
+/// split.
 pub(crate) fn check_splits(
     plans: &[StagePlan],
     is_selected: impl Fn(StageName) -> bool,
@@ -55,16 +57,16 @@ pub(crate) fn check_splits(
 
 fn missing_split(stage: StageName, split: Split) -> String {
     let advice = match split {
-        Split::Train => "the source has none: name its folders in ingest.splits".to_owned(),
+        Split::Train => "the source has none; name its folders in ingest.splits".to_owned(),
         Split::Val | Split::Test => format!(
-            "the source has none, and ingest.{split}_fraction takes none of the training images for it: raise it{}",
+            "the source has none, and ingest.{split}_fraction takes none of the training images for it; raise it{}",
             if stage == StageName::Evaluate { ", or set evaluate.split" } else { "" }
         ),
     };
     format!("{} would find no {split} split: {advice}", stage.name())
 }
 
-/// Checks that the first stage can read its inputs: no earlier stage of this pipeline will make them.
+/// Checks that the first stage can read its inputs, because no earlier stage of this pipeline makes them.
 pub(crate) fn check_first_inputs(first: &StagePlan) -> Result<(), Failure> {
     let Some(code) = first.input_error else { return Ok(()) };
     let reason = format!("{}: {}", first.stage, first.reason);
@@ -75,8 +77,8 @@ pub(crate) fn check_first_inputs(first: &StagePlan) -> Result<(), Failure> {
     })
 }
 
-/// Rejects a pipeline whose file names another source than the data a run was made from, unless the user names the source
-/// with --data or --set: the run's shards and trainings would be replaced.
+/// Rejects a pipeline whose source is not the one that the run was made from, because the run's shards and trainings
+/// would be replaced. Accepts it if the user names the source with --data or --set.
 pub(crate) fn check_source(run: &RunDir, plans: &[StagePlan], args: &PipelineArgs) -> Result<(), Failure> {
     let is_source = |set: &String| set.replace(' ', "").starts_with("ingest.source=");
     if args.from > StageName::Ingest || args.data.is_some() || args.set.iter().any(is_source) {
@@ -99,8 +101,8 @@ pub(crate) fn check_source(run: &RunDir, plans: &[StagePlan], args: &PipelineArg
     };
     Err(Failure::usage(format!(
         "the run `{}` was made from `{made_from}`, but the pipeline {} reads `{named}`\n  \
-         to keep the data of the run:    {}\n  \
-         to replace them by the others:  {}",
+         to keep the data of the run:  {}\n  \
+         to replace the data:          {}",
         run.path().display(),
         args.name,
         command(made_from),
@@ -142,7 +144,7 @@ mod tests {
         assert!(rejected(&plans(16, &every, test.clone())).ends_with("but is 16"));
         assert!(rejected(&plans(32, &both, test.clone())).contains("ingest.test_fraction"));
         assert!(rejected(&plans(32, &every[..1], test.clone())).contains("ingest.val_fraction"));
-        // Other data are evaluated, or evaluate is left out.
+        // Evaluate reads other data, or is left out.
         check(&plans(32, &both, json!({ "split": "test", "data": "shards" })), all).unwrap();
         check(&plans(16, &both, test.clone()), |stage| stage == StageName::Ingest).unwrap();
         // A user removed the key from run.toml.

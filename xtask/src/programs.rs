@@ -1,4 +1,4 @@
-//! Commands of cargo and of the stage programs, and running them.
+//! Makes and runs the commands of cargo and of the stage programs.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -10,8 +10,8 @@ use artifacts::stage::{Failure, exit};
 
 use crate::signals;
 
-/// The root of the workspace, which has `pipelines/`: the one that contains this program, which may have been copied from
-/// another machine, otherwise the one it was built from.
+/// Returns the root of the workspace: the closest folder around this program that contains `pipelines/`, otherwise the
+/// workspace that the program was built from. The program may have been copied from another machine.
 pub(crate) fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
         let here = std::env::current_exe().unwrap_or_default();
@@ -22,10 +22,10 @@ pub(crate) fn root() -> &'static Path {
     &ROOT
 }
 
-/// A cargo command in the workspace.
+/// Returns a cargo command that runs in the workspace.
 ///
-/// It lacks the variables that `cargo run` sets for the package xtask. The build script of `ring` runs again when they change,
-/// and everything that depends on it would be compiled again.
+/// Removes the environment variables that `cargo run` sets for the package xtask. If they change, the build script of
+/// `ring` runs again, and everything that depends on `ring` is compiled again.
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root());
@@ -41,7 +41,7 @@ fn is_package_variable(variable: &str) -> bool {
     ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
 }
 
-/// The command of a program such as `candling-train`, which lies in the same folder as this one.
+/// Returns the command of a program such as `candling-train`, which must be in the same folder as this program.
 pub(crate) fn program(stage: &str) -> Result<Command, Failure> {
     let here = std::env::current_exe().map_err(Failure::failed)?;
     let name = format!("candling-{stage}{}", std::env::consts::EXE_SUFFIX);
@@ -61,8 +61,8 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     check_status(command, status)
 }
 
-/// Runs a program to its end and passes each line of its standard output to `on_line` when it is printed. A failure has the
-/// exit code of the program.
+/// Runs a program to its end and passes each line of its standard output to `on_line` when it is printed. A failure has
+/// the exit code of the program.
 ///
 /// # Errors
 /// The failure of the program, otherwise the first error of `on_line`.

@@ -1,4 +1,5 @@
-//! Interruption of a child process: the stage program saves and exits, and xtask waits for it.
+//! Handles interruptions while a child process runs: the stage program saves its progress and exits, and xtask waits
+//! for it.
 
 use std::process::{Child, ExitStatus};
 #[cfg(unix)]
@@ -6,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(unix)]
 use std::sync::{Arc, OnceLock};
 
-/// Waits for a child. The terminal sends SIGINT to the child too, so this process ignores it meanwhile. SIGTERM is forwarded
-/// to the child.
+/// Waits for a child. Ignores SIGINT meanwhile, because the terminal also sends it to the child. Forwards SIGTERM to
+/// the child.
 #[cfg(unix)]
 pub(crate) fn wait(mut child: Child) -> std::io::Result<ExitStatus> {
     use std::process::{Command, Stdio};
@@ -46,8 +47,9 @@ pub(crate) fn is_interruption(status: ExitStatus) -> bool {
     status.signal().is_some_and(|signal| [SIGINT, SIGTERM].contains(&signal))
 }
 
-/// The flag that gives the signals their default action, which ends this process. `signal_hook` never restores the default
-/// action of a signal: without the flag, a benchmark that runs after the first child could not be interrupted.
+/// Returns the flag that enables the default action of the signals, which ends this process. `signal_hook` never
+/// restores the default action itself. Without the flag, a benchmark that runs after the first child could not be
+/// interrupted.
 #[cfg(unix)]
 fn default_action_flag() -> std::io::Result<&'static AtomicBool> {
     use signal_hook::consts::{SIGINT, SIGTERM};

@@ -1,4 +1,4 @@
-//! Single stages and tools on an existing run.
+//! Runs single stages and tools on an existing run.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use artifacts::{Checkpoint, Manifest, RunDir, names};
 use crate::cuda::CudaChoice;
 use crate::{build, pipeline, programs};
 
-/// Runs a stage program. `--pipeline NAME` selects the run folder of that pipeline. `--data SOURCE` of evaluate is ingested
-/// first unless it is a folder of shards.
+/// Runs a stage program. `--pipeline NAME` selects the run folder of that pipeline. `--data SOURCE` of evaluate is
+/// ingested first unless it is a folder of shards.
 pub(crate) fn run(stage: &str, mut rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failure> {
     build::all_programs(cuda)?;
     if has_help_option(&rest) {
@@ -41,7 +41,7 @@ pub(crate) fn predict(rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failu
     programs::run(programs::program("predict")?.args(rest))
 }
 
-/// Compares runs, and makes the page beside `compare.json`.
+/// Compares runs, and writes the HTML page into the folder of `compare.json`.
 pub(crate) fn compare(mut rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failure> {
     build::all_programs(cuda)?;
     if has_help_option(&rest) {
@@ -52,8 +52,8 @@ pub(crate) fn compare(mut rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), F
     programs::run(programs::program("compare-report")?.arg(&out))
 }
 
-/// Returns the folder of shards of a source. If it is not one already, ingests it with the preprocessing of the images that the
-/// model was trained on. `--set ingest.…` options of the command are passed to ingest.
+/// Returns the folder of the shards of a source. If the source is not a folder of shards, ingests it with the
+/// preprocessing of the model's training images. Passes `--set ingest.…` options of the command to ingest.
 fn ingest_other_data(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf, Failure> {
     let path = Path::new(source);
     if path.join(names::MANIFEST).exists() {
@@ -67,7 +67,7 @@ fn ingest_other_data(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf
     let other = run.other_data(&slug(&source.to_string_lossy()));
     let mut sets = vec![
         format!("ingest.source={}", toml::Value::String(source.to_string_lossy().into_owned())),
-        // All images are evaluated, whatever their folders are called.
+        // Evaluate all images, whatever the names of their folders are.
         "ingest.split=test".to_owned(),
     ];
     sets.extend(preprocessing_sets(checkpoint(rest, &run)?.read_preprocessor_config()?)?);
@@ -80,7 +80,7 @@ fn ingest_other_data(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf
     Ok(other.ingest())
 }
 
-/// Returns a checkpoint with the preprocessing of the evaluated one. All checkpoints of a run have the same preprocessing.
+/// Returns a checkpoint that has the same preprocessing as the evaluated one, which all checkpoints of a run have.
 fn checkpoint(rest: &[OsString], run: &RunDir) -> Result<Checkpoint, Failure> {
     let named = take_option(&mut rest.to_vec(), "--ckpt")?.unwrap_or_else(|| "best".into());
     let Some(find) = Checkpoint::by_name(&named.to_string_lossy()) else {
@@ -90,7 +90,7 @@ fn checkpoint(rest: &[OsString], run: &RunDir) -> Result<Checkpoint, Failure> {
     Ok(find(&run.train_run(0)))
 }
 
-/// The overrides with which ingest prepares images as those of a checkpoint.
+/// Returns the overrides with which ingest preprocesses images like the training images of a checkpoint.
 fn preprocessing_sets(trained: PreprocessorConfig) -> Result<Vec<String>, Failure> {
     let PreprocessorConfig { size, filter, fit, reencode, .. } = trained;
     let mut sets = vec![format!("ingest.size={}", size.height)];
@@ -115,15 +115,15 @@ fn take_sets(rest: &mut Vec<OsString>, section: &str) -> Result<Vec<OsString>, F
     Ok(taken)
 }
 
-/// The number of letters of a source that the name of its folder repeats. File names are limited to 255 bytes.
-const SLUG_LETTERS: usize = 48;
+/// The maximum number of characters of a source in the name of its folder. File names are limited to 255 bytes.
+const MAX_SLUG_CHARS: usize = 48;
 
-/// A unique folder name for a source: `faces` for `faces`, and `kaggle-a-b-DIGEST` for `kaggle:a/b`, whose characters a name
-/// cannot hold.
+/// Returns a unique folder name for a source: `faces` for `faces`, and `kaggle-a-b-DIGEST` for `kaggle:a/b`, which
+/// contains characters that are not allowed in file names.
 fn slug(source: &str) -> String {
     let dashed: String = source.chars().map(|c| if c.is_alphanumeric() || c == '_' { c } else { '-' }).collect();
     let parts: Vec<&str> = dashed.split('-').filter(|part| !part.is_empty()).collect();
-    let name: String = parts.join("-").chars().take(SLUG_LETTERS).collect();
+    let name: String = parts.join("-").chars().take(MAX_SLUG_CHARS).collect();
     if name == source {
         return name;
     }

@@ -1,8 +1,12 @@
-//! `cargo xtask tidy`: house rules that the compiler does not check. Files are short, hold no forbidden words and do not import
-//! each other in a circle, no stage depends on another, nothing depends on CUDA without the feature `cuda`, and programs and tests share one build of each
-//! dependency.
+//! `cargo xtask tidy`: checks the project's rules that neither the compiler nor clippy checks.
+//!
+//! - Files are short and contain no forbidden words.
+//! - Files of a crate do not import each other in a cycle.
+//! - No stage depends on another stage.
+//! - Nothing depends on CUDA without the feature `cuda`.
+//! - Programs and tests share one build of each dependency.
 
-mod import_circles;
+mod import_cycles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +16,7 @@ use std::process::Command;
 use artifacts::names::STAGES;
 use artifacts::stage::Failure;
 
-use self::import_circles::Imports;
+use self::import_cycles::Imports;
 use crate::programs::{self, cargo, root};
 
 /// The most lines that a source file may have.
@@ -32,13 +36,13 @@ pub(crate) fn run() -> Result<(), Failure> {
         }
     }
     for (src, imports) in crates {
-        for circle in imports.circles() {
-            faults.push(format!("{}: these files import each other in a circle: {circle}", src.display()));
+        for cycle in imports.cycles() {
+            faults.push(format!("{}: these files import each other in a cycle: {cycle}", src.display()));
         }
     }
     let tests = tree(WITH_TESTS, &[])?;
-    check_tree(&tests, &mut faults);
-    check_shared(&tree("normal,build", &[])?, &tests, &mut faults);
+    check_no_cuda(&tests, &mut faults);
+    check_same_features(&tree("normal,build", &[])?, &tests, &mut faults);
     if faults.is_empty() {
         return Ok(());
     }
@@ -61,9 +65,9 @@ fn tree(edges: &str, options: &[&str]) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
-/// Checks that tests enable no feature of a crate that the programs are built without: the crate and its dependants would be
-/// compiled twice.
-fn check_shared(programs: &str, tests: &str, faults: &mut Vec<String>) {
+/// Checks that tests enable no feature that the programs are built without. Otherwise, the crate with that feature and
+/// its dependants would be compiled twice.
+fn check_same_features(programs: &str, tests: &str, faults: &mut Vec<String>) {
     let tests: BTreeSet<&str> = tests.lines().collect();
     for line in programs.lines().collect::<BTreeSet<_>>().difference(&tests) {
         faults.push(format!(
@@ -73,7 +77,7 @@ fn check_shared(programs: &str, tests: &str, faults: &mut Vec<String>) {
 }
 
 /// Checks that a build without the feature `cuda` compiles no crate for CUDA.
-fn check_tree(tree: &str, faults: &mut Vec<String>) {
+fn check_no_cuda(tree: &str, faults: &mut Vec<String>) {
     let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
     for name in names.into_iter().filter(|name| name.contains("cuda") || *name == "candle-kernels") {
         faults.push(format!("Cargo.toml: the crate {name} is compiled without the feature cuda"));
@@ -85,16 +89,15 @@ fn check_file(path: &Path, text: &str, faults: &mut Vec<String>) {
     if path.extension().is_some_and(|extension| extension == "rs" || extension == "cu") {
         let lines = text.lines().count();
         if lines > MAX_LINES {
-            faults.push(format!("{shown}: {lines} lines, more than {MAX_LINES}; split it along its purpose"));
+            faults.push(format!("{shown}: {lines} lines, more than {MAX_LINES}; split it by purpose"));
         }
     }
-    // Written in two parts, so that this file does not hold the forbidden words.
+    // The words are written in two parts, so that this file does not contain them.
     for word in [concat!("FIX", "ME"), concat!("TO", "DO"), concat!("XX", "X"), concat!("#[ig", "nore")] {
         if text.contains(word) && path.extension().is_some_and(|extension| extension == "rs") {
-            faults.push(format!("{shown}: holds `{word}`; finish it or file an issue"));
+            faults.push(format!("{shown}: contains `{word}`; finish the work or file an issue"));
         }
     }
-    // No stage imports another.
     if let Some(stage) = stage_of(path)
         && path.ends_with("Cargo.toml")
     {
@@ -107,8 +110,8 @@ fn check_file(path: &Path, text: &str, faults: &mut Vec<String>) {
     }
 }
 
-/// Splits the path of a source file of a library or of `main.rs` into the folder `src` of its crate and the path in it.
-/// Files of test modules and of programs in `src/bin` are left out.
+/// Splits the path of a source file into the folder `src` of its crate and the path within that folder. Returns `None`
+/// for programs in `src/bin` and for test modules, which are recognised by `test` in their path.
 fn source_file(path: &Path) -> Option<(PathBuf, PathBuf)> {
     let src = path.ancestors().find(|folder| folder.ends_with("src"))?;
     let file = path.strip_prefix(src).ok()?;
@@ -144,7 +147,7 @@ mod tests {
     fn finds_cuda_crates_in_a_build() {
         let found = |tree: &str| {
             let mut faults = Vec::new();
-            check_tree(tree, &mut faults);
+            check_no_cuda(tree, &mut faults);
             faults
         };
         assert_eq!(found(&tree(WITH_TESTS, &[]).unwrap()), Vec::<String>::new());
@@ -157,7 +160,7 @@ mod tests {
     fn finds_crates_that_are_built_twice() {
         let found = |programs: &str| {
             let mut faults = Vec::new();
-            check_shared(programs, "rand v0.10.4 [std]\nproptest v1.12.0 [std]\n", &mut faults);
+            check_same_features(programs, "rand v0.10.4 [std]\nproptest v1.12.0 [std]\n", &mut faults);
             faults
         };
         assert_eq!(found("rand v0.10.4 [std]\n"), Vec::<String>::new());

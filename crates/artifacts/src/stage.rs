@@ -31,10 +31,10 @@ pub struct StageArgs {
     /// Override one key, e.g. --set train.epochs=2 (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Run even if nothing has changed
+    /// Run even if the result is up to date
     #[arg(long)]
     pub force: bool,
-    /// Print as one line of JSON whether the stage would run and why, with its resolved configuration, then exit
+    /// Print whether the stage would run and why, and its resolved configuration, as one line of JSON, then exit
     #[arg(long)]
     pub plan: bool,
     /// Neither read nor write the run's run.toml, for a folder that is not a run of its own

@@ -19,18 +19,18 @@ pub struct Config {
     pub ckpt: String,
     /// The split to evaluate.
     pub split: Split,
-    /// A folder of shards to evaluate in place of the run's own. The result goes to `evaluate-NAME`, where `NAME` is the
-    /// name of that folder unless `name` is set.
+    /// A folder of shards to evaluate in place of the run's own. The result goes to `evaluate-NAME`, where `NAME` is
+    /// the name of that folder unless `name` is set.
     pub data: Option<PathBuf>,
-    /// Writes the result to `evaluate-NAME` beside `evaluate`, so that several evaluations of a run are kept: for example
-    /// `last` for the last checkpoint, or `val` for another split. Letters, digits, `-` and `_`.
+    /// Writes the result to `evaluate-NAME` beside `evaluate`, so that several evaluations of a run are kept: for
+    /// example `last` for the last checkpoint, or `val` for another split. Letters, digits, `-` and `_`.
     pub name: Option<String>,
-    /// Batch size.
+    /// The number of images in a batch.
     pub batch: usize,
-    /// The device: auto, cpu or `cuda[:N]`.
+    /// The device: `auto` (CUDA if the build and the machine have it), `cpu`, `cuda` or `cuda:N`.
     pub device: DeviceChoice,
-    /// Element type of convolution inputs and weights: auto (f32 on the CPU, the fastest one of a GPU), f32, bf16 or, on a
-    /// GPU, tf32.
+    /// Element type of convolution inputs and weights: `auto` (f32 on the CPU, the fastest supported type on a GPU),
+    /// `f32`, `bf16` or, on a GPU, `tf32`.
     pub precision: PrecisionChoice,
     /// Number of bootstrap resamples; 0 computes no intervals.
     pub resamples: u32,
@@ -38,13 +38,14 @@ pub struct Config {
     pub seed: u64,
     /// Number of examples of each kind and class with heat maps; 0 writes none.
     pub examples: usize,
-    /// The layer whose activations Grad-CAM weights.
+    /// The layer whose activations Grad-CAM combines into a heat map.
     pub layer: String,
-    /// Highest error rates of verdicts on validation. They determine the band without a verdict.
+    /// Highest error rates of verdicts on validation. They determine the inconclusive band.
     pub band: BandLimits,
-    /// Evaluates the split again after JPEG compression, resizing, blur, noise, cropping and sharing: `robustness.json`.
+    /// Evaluates the split again after JPEG compression, resizing, blur, noise, cropping and sharing:
+    /// `robustness.json`.
     pub robustness: bool,
-    /// Number of images of the robustness evaluation, half of each class.
+    /// Largest number of images of the robustness evaluation, half of each class. An odd number is rounded up.
     pub robustness_images: usize,
 }
 

@@ -46,7 +46,7 @@ pub struct Detector {
     network: Network,
     preprocessing: PreprocessorConfig,
     weights: Hash,
-    /// The indices of real and fake in the logits.
+    /// The indices of the logits of real and fake.
     classes: [usize; 2],
 }
 
@@ -54,8 +54,8 @@ impl Detector {
     /// Loads a checkpoint.
     ///
     /// # Errors
-    /// A file is missing, malformed, or differs from the manifest of its training run; the weights do not fit the network; or
-    /// the network has no classes real and fake.
+    /// A file is missing, malformed, or differs from the manifest of its training run; the weights do not fit the
+    /// network; or the network has no classes real and fake.
     pub fn open(checkpoint: &Checkpoint, device: &Device) -> Result<Detector, Error> {
         let no_detector =
             |detail: &str| Error::NoDetector { path: checkpoint.path().to_owned(), detail: detail.to_owned() };
@@ -95,10 +95,10 @@ impl Detector {
         &self.preprocessing
     }
 
-    /// How image files become the pixels of [`Detector::scores`], with the default limit on pixels.
+    /// Returns how image files become the pixels for [`Detector::scores`], with the default limit on pixels.
     ///
     /// # Errors
-    /// A preprocessing step that this program does not have.
+    /// The checkpoint needs a preprocessing step that this program does not have.
     pub fn recipe(&self) -> Result<Recipe, Error> {
         Recipe::from_preprocessor_config(&self.preprocessing)
             .map_err(|source| Error::Preprocessing { path: self.path.clone(), source })
@@ -117,7 +117,7 @@ impl Detector {
     /// Returns a detector with the same network and random weights.
     ///
     /// # Errors
-    /// Those of the device.
+    /// Errors of the device.
     pub fn randomised(&self, seed: u64) -> Result<Detector, Error> {
         let mut network = Network::new(self.network.config(), self.network.device())?;
         network.initialise(seed)?;
@@ -129,25 +129,25 @@ impl Detector {
     /// # Errors
     /// `pixels` has another length, or the device fails.
     pub fn scores(&mut self, pixels: &[u8], n: usize) -> Result<Vec<Score>, Error> {
-        self.start(pixels, n)?;
-        self.finish()
+        self.start_scores(pixels, n)?;
+        self.finish_scores()
     }
 
     /// Starts to compute the scores of `n` images like [`Detector::scores`], without waiting for a GPU.
-    /// [`Detector::finish`] returns the scores.
+    /// [`Detector::finish_scores`] returns the scores.
     ///
     /// # Errors
     /// `pixels` has another length, or the device fails.
-    pub fn start(&mut self, pixels: &[u8], n: usize) -> Result<(), Error> {
+    pub fn start_scores(&mut self, pixels: &[u8], n: usize) -> Result<(), Error> {
         let [height, width] = self.size();
         Ok(self.network.start_inference(&PixelBatch { data: pixels, n, height, width })?)
     }
 
-    /// Waits for and returns the scores of all images started since the last call, in their order.
+    /// Waits for the scores of all images that were started since the last call, and returns them in the same order.
     ///
     /// # Errors
-    /// Those of the device.
-    pub fn finish(&mut self) -> Result<Vec<Score>, Error> {
+    /// Errors of the device.
+    pub fn finish_scores(&mut self) -> Result<Vec<Score>, Error> {
         let [real, fake] = self.classes;
         let finished = self.network.finished_inferences()?;
         let rows = finished.iter().flat_map(|logits| logits.rows());
@@ -162,7 +162,8 @@ impl Detector {
         Ok(self.network.check_layer(layer)?)
     }
 
-    /// Computes the Grad-CAM heat map of each image for one of `classes`. `pixels` is `[classes.len(), height, width, 3]`.
+    /// Computes one Grad-CAM heat map for each image, of the class at the same index of `classes`. `pixels` is
+    /// `[classes.len(), height, width, 3]`.
     ///
     /// # Errors
     /// `pixels` has another length, or there is no such layer.
@@ -191,8 +192,8 @@ pub(crate) fn check_presence(checkpoint: &Checkpoint) -> Result<(), ArtifactErro
     })
 }
 
-/// Verifies the files of a checkpoint against the manifest of its training run. A copied checkpoint has no manifest, and one
-/// of a run in progress has none yet.
+/// Verifies the files of a checkpoint against the manifest of its training run. Without a manifest there is nothing to
+/// verify: a copied checkpoint has none, and a training in progress has none yet.
 fn verify(checkpoint: &Checkpoint) -> Result<(), ArtifactError> {
     let path = checkpoint.path();
     // The path may be a symbolic link, or `.`.

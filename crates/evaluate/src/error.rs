@@ -34,7 +34,10 @@ pub enum Error {
         detail: String,
     },
     /// Weights that are damaged or belong to another architecture.
-    #[error("the weights of the checkpoint `{}` cannot be used; train it again, or name another with --ckpt", path.display())]
+    #[error(
+        "the weights of the checkpoint `{}` cannot be used; train it again, or name another with --ckpt",
+        path.display()
+    )]
     Weights {
         /// Its folder.
         path: PathBuf,
@@ -53,12 +56,12 @@ pub enum Error {
         /// Height and width that the checkpoint expects.
         expected: [usize; 2],
     },
-    /// Images that were preprocessed in another way than those the checkpoint was trained on.
+    /// Images that were ingested with other settings than the training images of the checkpoint.
     #[error(
-        "the images were ingested with ingest.{key} = {found}, but the checkpoint was trained on images with ingest.{key} = \
-         {trained}; the scores would depend on this difference, so ingest the images with the same value"
+        "the images were ingested with ingest.{key} = {found}, but the checkpoint was trained on images with \
+         ingest.{key} = {trained}; the scores would depend on this difference, so ingest the images with the same value"
     )]
-    Preparation {
+    IngestSettings {
         /// Key in the section `[ingest]`.
         key: &'static str,
         /// Value for the images.
@@ -67,7 +70,10 @@ pub enum Error {
         trained: Value,
     },
     /// A preprocessing step of a checkpoint is not supported.
-    #[error("failed to restore the preprocessing of the checkpoint `{}`; train it again with this program", path.display())]
+    #[error(
+        "failed to restore the preprocessing of the checkpoint `{}`; train it again with this program",
+        path.display()
+    )]
     Preprocessing {
         /// The folder of the checkpoint.
         path: PathBuf,
@@ -86,7 +92,7 @@ impl From<Error> for Failure {
             Error::NoDetector { .. }
             | Error::Weights { .. }
             | Error::Size { .. }
-            | Error::Preparation { .. }
+            | Error::IngestSettings { .. }
             | Error::Preprocessing { .. } => Failure::input(error),
             Error::Model(
                 model::Error::Architecture(ArchitectureError::UnknownLayer { .. } | ArchitectureError::Unknown { .. })

@@ -1,4 +1,4 @@
-//! Reads evaluations from disk, and checks their files against their manifests.
+//! Reading evaluations from disk. Their files are verified against their manifests.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ impl Evaluation {
     /// Returns the evaluation in a folder.
     ///
     /// # Errors
-    /// No complete evaluation.
+    /// The folder holds no complete evaluation.
     pub(crate) fn require(dir: &Path) -> Result<Evaluation, Error> {
         Ok(Evaluation { dir: dir.to_owned(), manifest: Manifest::require(dir, names::EVALUATE)? })
     }

@@ -11,7 +11,7 @@ use crate::detector::{Detector, Score};
 /// Returns the scores of all images, in the order of the shards. `label` is shown beside the progress bar.
 ///
 /// # Errors
-/// Images of another size than the detector's, and errors of the network.
+/// The images do not have the size that the detector takes, or the network fails.
 pub(crate) fn scores(detector: &mut Detector, shards: &Shards, batch: usize, label: &str) -> Result<Vec<Score>, Error> {
     if shards.size() != detector.size() {
         return Err(Error::Size { found: shards.size(), expected: detector.size() });
@@ -22,10 +22,10 @@ pub(crate) fn scores(detector: &mut Detector, shards: &Shards, batch: usize, lab
         let rows = start..(start + batch).min(shards.len());
         pixels.clear();
         rows.clone().for_each(|row| pixels.extend_from_slice(shards.pixels(row)));
-        detector.start(&pixels, rows.len())?;
+        detector.start_scores(&pixels, rows.len())?;
         progress.add(rows.len() as u64);
     }
-    let scores = detector.finish()?;
+    let scores = detector.finish_scores()?;
     progress.finish();
     Ok(scores)
 }

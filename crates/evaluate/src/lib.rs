@@ -1,8 +1,8 @@
 //! Evaluates checkpoints: predictions, metrics, explanations and robustness.
 //!
 //! - [`Evaluate`] is the stage. [`Detector`] is a loaded checkpoint.
-//! - [`metrics`] computes metrics. [`calibration`] fits temperature, threshold and band on validation. [`bootstrap`] and
-//!   [`significance`] compute intervals and tests. [`measure`] combines them into the content of `metrics.json`.
+//! - [`metrics`] computes metrics. [`calibration`] fits temperature, threshold and band on validation. [`bootstrap`]
+//!   and [`significance`] compute intervals and tests. [`measure`] combines them into the content of `metrics.json`.
 //! - [`explain`] chooses examples and draws their heat maps. [`robustness`] evaluates degraded images.
 //! - [`compare`] compares evaluations of several detectors. [`predict`] classifies single images.
 

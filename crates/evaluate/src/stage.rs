@@ -39,15 +39,15 @@ impl Stage for Evaluate {
     }
 
     fn check_paths(run: &RunDir, config: &Config) -> Result<(), Failure> {
-        let refuse =
+        let error =
             |key, path: &Path, range| Err(Failure::input(OutOfRange::new(names::EVALUATE, key, path.display(), range)));
         let is_absent = |path: &Path| !path.is_dir() && !is_inside(path, run.path());
         let ckpt = Path::new(&config.ckpt);
         if Checkpoint::by_name(&config.ckpt).is_none() && is_absent(ckpt) {
-            return refuse("ckpt", ckpt, "best, last or the folder of a checkpoint");
+            return error("ckpt", ckpt, "best, last or the folder of a checkpoint");
         }
         match &config.data {
-            Some(data) if is_absent(data) => refuse("data", data, "a folder of shards"),
+            Some(data) if is_absent(data) => error("data", data, "a folder of shards"),
             _ => Ok(()),
         }
     }
@@ -61,7 +61,12 @@ impl Stage for Evaluate {
             (format!("own {}", Split::Val), own.digest(Split::Val)),
         ]);
         for (index, checkpoint) in checkpoints(run, config)?.iter().enumerate() {
-            inputs.insert(format!("checkpoint {index}"), digest_of(checkpoint)?);
+            inputs.insert(format!("checkpoint {index}"), checkpoint_digest(checkpoint)?);
+        }
+        // An earlier method degraded the stored pixels of some kinds of sources. A new `Evaluate::VERSION` would make
+        // all evaluations stale; this input makes only those with results of the earlier method stale.
+        if config.robustness {
+            inputs.insert("robustness method".to_owned(), Hash::of(robustness::METHOD.as_bytes()));
         }
         Ok(inputs)
     }
@@ -111,7 +116,7 @@ struct EvaluationData {
     ingest: Manifest,
     /// The evaluated split.
     images: Shards,
-    /// The split that temperature, threshold and band are fitted on.
+    /// The split that temperature, threshold and inconclusive band are fitted on.
     validation: Option<Shards>,
     seen: Option<Seen>,
 }
@@ -138,8 +143,8 @@ fn evaluated_set(run: &RunDir, config: &Config) -> Result<ShardSet, ArtifactErro
     }
 }
 
-/// The validation split of the run's own data. `None` if it is the evaluated split, because scores of images that the
-/// threshold was fitted on would be too good.
+/// The validation split of the run's own data. `None` if there is none, or if it is the evaluated split: a threshold
+/// that is fitted on the evaluated images gives scores that are too good.
 fn validation(run: &RunDir, config: &Config) -> Result<Option<Shards>, ArtifactError> {
     let own = ShardSet::open(&run.ingest())?;
     // Compares content, because --data may name the run's own shards.
@@ -181,7 +186,7 @@ fn ingest_summary(set: &ShardSet) -> Result<IngestSummary, Failure> {
 
 /// The checkpoints to evaluate: one of each training run, or the one at a path.
 fn checkpoints(run: &RunDir, config: &Config) -> Result<Vec<Checkpoint>, Failure> {
-    let Some(of) = Checkpoint::by_name(&config.ckpt) else {
+    let Some(checkpoint_of) = Checkpoint::by_name(&config.ckpt) else {
         return Ok(vec![Checkpoint::new(&config.ckpt)]);
     };
     let runs = run.complete_train_runs();
@@ -190,11 +195,11 @@ fn checkpoints(run: &RunDir, config: &Config) -> Result<Vec<Checkpoint>, Failure
         Manifest::require(&run.train_run(0), names::TRAIN)?;
     }
     check_same_settings(&runs)?;
-    Ok(runs.iter().map(|run| of(run)).collect())
+    Ok(runs.iter().map(|run| checkpoint_of(run)).collect())
 }
 
-/// Checks that training runs differ only in their seeds, because their mean is computed. They can differ if training with
-/// new settings was interrupted.
+/// Checks that training runs differ only in their seeds, because their mean is computed. If a training with new
+/// settings is interrupted, some runs still have the former settings.
 fn check_same_settings(runs: &[PathBuf]) -> Result<(), Failure> {
     let mut settings = Vec::new();
     for dir in runs {
@@ -207,8 +212,8 @@ fn check_same_settings(runs: &[PathBuf]) -> Result<(), Failure> {
     match settings.iter().position(|found| Some(found) != settings.first()) {
         None => Ok(()),
         Some(other) => Err(Failure::input(format!(
-            "`{}` and `{}` were trained with other settings or on other data, so their mean is meaningless; finish \
-             `cargo xtask train` first, or evaluate one of them with --ckpt PATH",
+            "`{}` and `{}` were trained with different settings or on different data, so their mean is meaningless; \
+             finish `cargo xtask train` first, or evaluate one of them with --ckpt PATH",
             runs[0].display(),
             runs[other].display()
         ))),
@@ -216,7 +221,7 @@ fn check_same_settings(runs: &[PathBuf]) -> Result<(), Failure> {
 }
 
 /// Digest of the files of a checkpoint that the result depends on.
-fn digest_of(checkpoint: &Checkpoint) -> Result<Hash, ArtifactError> {
+fn checkpoint_digest(checkpoint: &Checkpoint) -> Result<Hash, ArtifactError> {
     detector::check_presence(checkpoint)?;
     let files = [checkpoint.weights(), checkpoint.model_config(), checkpoint.preprocessor_config()];
     let mut digest = Digest::default();
@@ -268,7 +273,8 @@ fn evaluate_checkpoints(
     })
 }
 
-/// Refuses images that were ingested in another way than the training images, as far as the checkpoint records it.
+/// Checks that the images were ingested with the same settings as the training images, as far as the checkpoint records
+/// these settings.
 fn check_preprocessing(trained: &PreprocessorConfig, ingest: &Manifest) -> Result<(), Error> {
     let recorded = [
         ("filter", trained.filter.as_ref().map(|filter| json!(filter))),
@@ -278,7 +284,7 @@ fn check_preprocessing(trained: &PreprocessorConfig, ingest: &Manifest) -> Resul
     for (key, trained) in recorded.into_iter().filter_map(|(key, trained)| Some((key, trained?))) {
         let found = ingest.config[key].clone();
         if found != trained {
-            return Err(Error::Preparation { key, found, trained });
+            return Err(Error::IngestSettings { key, found, trained });
         }
     }
     Ok(())
@@ -290,13 +296,13 @@ fn evaluate_checkpoint(
     run: usize,
     config: &Config,
 ) -> Result<(Vec<Prediction>, RunMetrics), Error> {
-    let score = |source| Error::Scores { run, source };
+    let scores_error = |source| Error::Scores { run, source };
     let fit = match &data.validation {
         None => None,
         Some(shards) => {
             let scores = inference::scores(detector, shards, config.batch, "evaluate: validation")?;
             let predictions = inference::predictions(shards, &scores, run, None);
-            ValidationFit::new(&ScoredImages::of(&predictions), config.band).map_err(score)?
+            ValidationFit::new(&ScoredImages::of(&predictions), config.band).map_err(scores_error)?
         }
     };
     let label = format!("evaluate: {}", config.split);
@@ -305,12 +311,12 @@ fn evaluate_checkpoint(
     let predictions = inference::predictions(&data.images, &scores, run, temperature);
     let resampling = Resampling { resamples: config.resamples, seed: config.seed };
     let options = RunOptions { run, resampling };
-    let mut metrics = measure_run(&predictions, fit.as_ref(), options).map_err(score)?;
+    let mut metrics = measure_run(&predictions, fit.as_ref(), options).map_err(scores_error)?;
     metrics.weights = Some(detector.weights());
     Ok((predictions, metrics))
 }
 
-/// The summary in the manifest.
+/// The summary in the manifest of the evaluation.
 fn manifest_summary(metrics: &Metrics) -> Value {
     let Scores { n, accuracy, roc_auc, pr_auc, f1, .. } = &metrics.headline;
     json!({

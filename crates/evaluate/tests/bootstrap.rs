@@ -54,8 +54,8 @@ fn true_area(shift: f64) -> f64 {
     r * (r - 1.0 - shift) / (r - 1.0).powi(2)
 }
 
-/// The true value of every metric for two logistic distributions `shift` apart with equal class sizes, where P(fake) is the
-/// sigmoid of the margin: in closed form, or by the midpoint rule over the quantiles of the noise.
+/// The true value of every metric for two logistic distributions `shift` apart with equal class sizes, where P(fake) is
+/// the sigmoid of the margin: in closed form, or by the midpoint rule over the quantiles of the noise.
 fn truths(shift: f64) -> Vec<(&'static str, f64)> {
     const STEPS: usize = 200_000;
     let half = shift / 2.0;
@@ -136,7 +136,7 @@ fn coverage(truth: f64, interval: impl Fn(u64) -> Option<Interval> + Send + Sync
     [found.len() as f64 / REPETITIONS as f64, holding / found.len().max(1) as f64].map(|share| 100.0 * share)
 }
 
-/// Holds the coverage figures in docs/metrics.md of intervals that are known to be too narrow.
+/// Checks the coverage figures in docs/metrics.md, which are of intervals that are known to be too narrow.
 #[test]
 fn coverage_of_narrow_intervals_is_as_documented() {
     let mut found = Vec::new();
@@ -174,7 +174,7 @@ fn coverage_of_narrow_intervals_is_as_documented() {
             headline_intervals(&ranking, 300, repetition).get("tpr_at_fpr_1").copied()
         });
         found.push((
-            format!("tpr_at_fpr_1 as drawn, {n} images a class, area {:.3}", true_area(shift)),
+            format!("tpr_at_fpr_1 by bootstrap alone, {n} images a class, area {:.3}", true_area(shift)),
             share,
             expected,
         ));

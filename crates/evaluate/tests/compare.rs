@@ -1,4 +1,4 @@
-//! Runs `candling-compare`: concurrent processes, and the output on the terminal.
+//! Tests of `candling-compare`: concurrent processes, and the output on the terminal.
 
 #![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
 

@@ -1,4 +1,5 @@
-//! Missing, truncated and changed checkpoints and evaluations end with exit code 3 and a message with advice.
+//! Missing, truncated and changed checkpoints and evaluations: the programs end with exit code 3 and a message with
+//! advice.
 
 #![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
 
@@ -86,7 +87,7 @@ fn rejects_changed_checkpoint_of_a_training_run_only() {
     let alone_text = alone.to_string_lossy().into_owned();
     succeed(&predict(&run, &["--ckpt", &alone_text]));
 
-    // Beside the `manifest.json` of a web application.
+    // A `manifest.json` of another program in the folder above the checkpoint is ignored.
     let site = run.dir.path().join("site");
     copy(&best, &site.join("best"));
     fs::write(site.join(names::MANIFEST), r#"{"name": "a site", "icons": []}"#).unwrap();

@@ -17,7 +17,7 @@ use pixels::encode::{self, Subsampling};
 use serde_json::Value;
 use support::{Run, succeed};
 
-/// The number of kinds of files, which repeat in the folder. Every second kind is an intact image.
+/// The number of kinds of files; the kinds repeat in the folder. Every second kind is an intact image.
 const KINDS: usize = 24;
 
 /// A different image for each number.
@@ -140,7 +140,7 @@ fn raw_controls(text: &str) -> usize {
     text.chars().filter(|c| c.is_control() && *c != '\n' || matches!(c, '\u{202e}')).count()
 }
 
-/// The variable CANDLING_FILES sets the number of files; the default keeps the test short.
+/// The environment variable CANDLING_FILES sets the number of files. The default keeps the test short.
 #[test]
 fn processes_every_file_of_a_hostile_folder() {
     let count: usize = std::env::var("CANDLING_FILES").ok().map_or(4 * KINDS, |files| files.parse().unwrap());
@@ -231,7 +231,8 @@ fn reads_a_list_or_an_image_from_standard_input() {
     }
 }
 
-/// Each row is printed before the next path is written. Closing the output ends the program although the input stays open.
+/// Each row is printed before the next path is written. Closing the output ends the program although the input stays
+/// open.
 #[test]
 fn prints_rows_while_the_list_is_written() {
     let run = Run::new();

@@ -13,6 +13,7 @@ use artifacts::atomic::DirWriter;
 use artifacts::hash::Hash;
 use artifacts::schema::Robustness;
 use artifacts::shard::{Sample, ShardWriter, Shards};
+use artifacts::stage::StagePlan;
 use artifacts::{Manifest, Split, names};
 use parquet::arrow::ArrowWriter;
 use serde_json::json;
@@ -28,8 +29,8 @@ fn sweep(run: &Run) -> (Robustness, String) {
     (robustness, String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// Replaces the shards by ones of the same images that were ingested from `source`, with other paths. `root` is the recorded
-/// root of the source.
+/// Replaces the shards by ones of the same images that were ingested from `source`, with other paths. `root` is the
+/// recorded root of the source.
 fn ingest_from(run: &Run, source: &str, root: Option<&Path>, path: impl Fn(&Sample) -> String) {
     let ingest = run.run_dir().ingest();
     let old = Manifest::require(&ingest, names::INGEST).unwrap();
@@ -76,7 +77,8 @@ fn write_table(path: &Path, files: &[(String, Vec<u8>)]) {
     writer.close().unwrap();
 }
 
-/// A run whose files were moved from the folder to another place, and the sweep over the folder before that.
+/// Makes a run from a folder and sweeps it. Returns the run, the result, and a path that does not exist yet, for
+/// another source of the same files.
 fn run_and_reference() -> (Run, Robustness, PathBuf) {
     let run = Run::new();
     let (reference, message) = sweep(&run);
@@ -135,4 +137,26 @@ fn degrades_stored_pixels_if_the_source_is_gone() {
     let (found, message) = sweep(&run);
     assert_eq!((found.images, found.from_files), (u64::from(IMAGES), 0));
     assert!(message.contains("failed to open the source"), "{message}");
+}
+
+#[test]
+fn earlier_method_makes_only_evaluations_with_robustness_stale() {
+    const INPUT: &str = "robustness method";
+    let run = Run::new();
+    let evaluation = run.run_dir().evaluate();
+    let manifest = || Manifest::require(&evaluation, names::EVALUATE).unwrap();
+    let plan = || -> StagePlan {
+        let output = run.evaluate(&["--robustness", "--plan", "--set", "evaluate.examples=0"]);
+        succeed(&output);
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    succeed(&run.evaluate(&["--set", "evaluate.examples=0"]));
+    assert!(!manifest().inputs.contains_key(INPUT));
+    sweep(&run);
+    assert!(!plan().run, "{}", plan().reason);
+
+    let mut earlier = manifest();
+    earlier.inputs.remove(INPUT).unwrap();
+    earlier.write(&evaluation).unwrap();
+    assert!(plan().run && plan().reason.contains(INPUT), "{}", plan().reason);
 }

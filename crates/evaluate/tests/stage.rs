@@ -159,7 +159,7 @@ fn rejects_training_runs_with_different_settings() {
     let output = run.evaluate(&[]);
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.code() == Some(3) && message.contains("run-1") && message.contains("other settings"),
+        output.status.code() == Some(3) && message.contains("run-1") && message.contains("different settings"),
         "{message}"
     );
 }

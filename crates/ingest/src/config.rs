@@ -34,15 +34,17 @@ pub struct Config {
     pub splits: BTreeMap<String, Split>,
     /// The split of all images, regardless of their folders: `"test"` to evaluate a model on a whole source.
     pub split: Option<Split>,
-    /// The number of images in each split of a data set, e.g. `{ dataset = "kaggle:owner/slug", train = 90409, test =
-    /// 21776 }`. The plan uses it to estimate disk space and time before a download, and ingest warns if the number
-    /// differs. It is ignored for a source whose name does not begin with `dataset`.
+    /// The number of images in each split of a data set, e.g.
+    /// `{ dataset = "kaggle:owner/slug", train = 90409, test = 21776 }`. The plan uses it to estimate disk space and time
+    /// before a download, and ingest warns if the number differs. It applies only to sources whose names begin with
+    /// `dataset`.
     pub expected: Option<Expected>,
     /// The share of the training images that becomes the validation split, if the source has none. Near-duplicates stay
-    /// in one split. If the first assignment separates some, the splits are assigned again and all images are decoded a
+    /// in one split. If the first assignment divides them, the splits are assigned again and all images are decoded a
     /// second time.
     pub val_fraction: f64,
-    /// The share of the training images that becomes the test split, if the source has none; see `val_fraction`.
+    /// The share of the training images that becomes the test split, if the source has none. It is taken before the
+    /// validation split.
     pub test_fraction: f64,
     /// The largest number of images of each class in each split, chosen by content hash.
     pub limit: Option<u64>,
@@ -54,8 +56,8 @@ pub struct Config {
     pub shard_rows: usize,
     /// Whether to look for shortcuts and near-duplicates, and write `audit.json`.
     pub audit: bool,
-    /// Encodes every image again before it is resized, so that file format and quality do not reveal the class, e.g.
-    /// `reencode = { format = "jpeg", quality = 90 }`.
+    /// Encodes and decodes every image again before it is resized, so that file format and quality do not reveal the
+    /// class, e.g. `reencode = { format = "jpeg", quality = 90 }`.
     pub reencode: Option<Reencode>,
     /// Whether to use only the pixels of a file. Format, width, height and file size are then not stored in the shards,
     /// and the audit ignores EXIF and other metadata. Traces of compression and resizing remain in the pixels. To make

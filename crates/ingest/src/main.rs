@@ -13,7 +13,8 @@ use clap::Parser;
 struct Args {
     #[command(flatten)]
     stage: StageArgs,
-    /// The source of the images; short for --set ingest.source=SOURCE
+    /// The source of the images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]` or simulated:…;
+    /// short for --set ingest.source=SOURCE
     #[arg(long, value_name = "SOURCE")]
     data: Option<String>,
 }

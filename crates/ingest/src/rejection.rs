@@ -2,7 +2,7 @@
 
 use artifacts::hash::Hash;
 use artifacts::schema::Rejected;
-use pixels::RecipeError;
+use pixels::{DecodeError, RecipeError};
 use sources::Rejection;
 
 /// The reason code of a file that has the same bytes as a used one.
@@ -38,7 +38,11 @@ pub(crate) fn changed() -> Rejection {
 
 /// The file cannot be decoded, or its image is unusable.
 pub(crate) fn undecodable(error: &RecipeError) -> Rejection {
-    Rejection::new(error.kind(), error.to_string())
+    let advice = match error {
+        RecipeError::Decode(DecodeError::TooLarge { .. }) => "; raise ingest.max_pixels to accept it",
+        _ => "",
+    };
+    Rejection::new(error.kind(), format!("{error}{advice}"))
 }
 
 /// Makes the row of `rejected.jsonl`.

@@ -30,7 +30,7 @@ function rates({ tn, fp, fn, tp }) {
   };
 }
 
-// Formats a threshold with four decimals without trailing zeros. A threshold near 0 or 1 gets as many as it needs.
+// Formats a threshold with at most four decimals, or with four significant digits if it is near 0 or 1.
 function formatThreshold(threshold) {
   const text = threshold.toFixed(4);
   const trimmed = String(Number(text));

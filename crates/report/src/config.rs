@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The heading; by default "Real or generated: " and the run's name.
+    /// The heading of the page. The default is "Real or generated: " followed by the run's name.
     pub title: Option<String>,
     /// Published results, shown with the run's own if both are for the same data set.
     pub published: Option<Published>,
@@ -44,7 +44,7 @@ pub struct Published {
     /// Average precision.
     #[serde(default)]
     pub pr_auc: Option<f64>,
-    /// F1 score of the class fake.
+    /// F1 score, with fake as the positive class.
     #[serde(default)]
     pub f1: Option<f64>,
 }

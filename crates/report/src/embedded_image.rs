@@ -9,9 +9,9 @@ use image::{ExtendedColorType, ImageError, ImageFormat, ImageReader, Limits};
 
 use crate::error::Error;
 
-/// JPEG quality. The page is for viewing; the exact pixels stay in the evaluation's folder.
+/// JPEG quality. The page needs no exact pixels, which are in the evaluation's folder.
 const QUALITY: u8 = 90;
-/// The largest side in pixels that is accepted.
+/// The maximum width and height of an image in pixels.
 const MAX_SIDE: u32 = 4096;
 
 /// An image for an `img` element.
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn embeds_the_smaller_of_png_and_jpeg() {
+    fn embeds_png_or_jpeg_whichever_is_smaller() {
         let flat = from_png("flat.png", &png(&RgbImage::new(32, 16))).unwrap();
         assert!(flat.data_url.starts_with("data:image/png;base64,"));
         assert_eq!((flat.width, flat.height), (32, 16));

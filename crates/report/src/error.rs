@@ -2,7 +2,7 @@
 
 use artifacts::stage::Failure;
 
-/// Why a report could not be made.
+/// An error that prevents a report.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -1,4 +1,4 @@
-//! A figure: drawn once as SVG, then shown in the page and written to files.
+//! A figure. It is drawn once as SVG, embedded in the page and written to files.
 
 use maud::{Markup, html};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::plot::{Anchor, Colour, Panel, rect, text};
 use crate::table::Table;
 
-/// Fonts that browsers, drawing programs and presentation programs have.
+/// Fonts that are available in browsers, drawing programs and presentation programs.
 const FONTS: &str = "Inter, 'Segoe UI', 'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif";
 /// The maximum number of points of one curve that show a tooltip. A pointer cannot distinguish more.
 const MAX_HOVER_POINTS: usize = 160;
@@ -22,7 +22,7 @@ pub(crate) struct Figure {
     pub(crate) description: String,
     /// Width and height in pixels.
     pub(crate) size: (f64, f64),
-    /// The rectangle of the data, if the page's script moves a marker over it.
+    /// The rectangle of the data, if the page's script moves a marker in it.
     pub(crate) panel: Option<Panel>,
     /// The SVG elements.
     pub(crate) body: Markup,
@@ -54,8 +54,8 @@ impl Figure {
         }
     }
 
-    /// Returns the figure as an SVG file on white, with its heading. Figures of `simulated` data are marked as such, because
-    /// figures are often shown without the report.
+    /// Returns the figure as an SVG file on white, with its heading. Figures of `simulated` data are marked as such,
+    /// because figures are often shown without the report.
     pub(crate) fn svg_document(&self, simulated: bool) -> String {
         const HEADING: f64 = 40.0;
         const MARGIN: f64 = 14.0;
@@ -81,6 +81,8 @@ impl Figure {
         if self.hover.is_empty() {
             return None;
         }
+        // A figure with more points than eight full curves keeps only every `step`-th point, to limit the size of the
+        // page.
         let step = self.hover.len().div_ceil(MAX_HOVER_POINTS * 8).max(1);
         let points: Vec<_> = self
             .hover

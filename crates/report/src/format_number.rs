@@ -1,8 +1,8 @@
-//! Formats numbers for readers.
+//! Formats numbers for the page, the figures and the model card.
 
 use artifacts::schema::Proportion;
 
-/// Stands for an undefined value.
+/// The text of an undefined value.
 pub(crate) const UNDEFINED: &str = "–";
 
 /// Formats a score with three decimals.
@@ -10,7 +10,8 @@ pub(crate) fn score(value: Option<f64>) -> String {
     finite(value).map_or_else(|| UNDEFINED.to_owned(), |value| format!("{value:.3}"))
 }
 
-/// Formats the probability of one image with four decimals. Values near 0 and 1 are not rounded to "0.0000" or "1.0000".
+/// Formats the probability of one image with four decimals. Values near 0 and 1 are not rounded to "0.0000" or
+/// "1.0000".
 pub(crate) fn probability(value: f64) -> String {
     match value {
         v if v > 0.0 && v < 0.00005 => "< 0.0001".to_owned(),
@@ -33,7 +34,7 @@ pub(crate) fn percent(value: Option<f64>) -> String {
     finite(value).map_or_else(|| UNDEFINED.to_owned(), |value| format!("{:.1}%", 100.0 * value))
 }
 
-/// Formats `part / whole` as a percentage; undefined if `whole` is 0.
+/// Formats `part / whole` as a percentage. Returns [`UNDEFINED`] if `whole` is 0.
 pub(crate) fn share(part: u64, whole: u64) -> String {
     percent(ratio(part, whole))
 }
@@ -43,7 +44,7 @@ pub(crate) fn ratio(part: u64, whole: u64) -> Option<f64> {
     Proportion { hits: part, n: whole }.value()
 }
 
-/// Formats a fraction as a number of cases in a hundred. Rare cases are not rounded to none, nor frequent ones to all.
+/// Formats a fraction as a number of cases in a hundred. Fractions near 0 and 1 are not rounded to "0" or "100".
 pub(crate) fn per_hundred(share: f64) -> String {
     match 100.0 * share {
         h if h > 0.0 && h < 1.0 => "fewer than 1".to_owned(),

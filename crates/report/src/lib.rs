@@ -1,6 +1,6 @@
 //! Turns an evaluation into a self-contained HTML report with figures and a model card.
 //!
-//! The report reads the artifacts of the other stages. It counts, sorts and draws, but computes no score of its own.
+//! The report reads the artifacts of the other stages. It counts, sorts and draws, but computes no scores.
 //! Pages load nothing from the network. Text from data sets, such as file names, is escaped where it is written: maud
 //! escapes HTML and SVG, `escape` Markdown and YAML, and `table` CSV.
 

@@ -1,4 +1,4 @@
-//! What a model cannot be relied on for, derived from the results of its run.
+//! The limitations of a model: what it cannot be relied on for, derived from the results of its run.
 
 use artifacts::Split;
 use artifacts::schema::{Metrics, Verdict};
@@ -13,10 +13,10 @@ pub(crate) const FEW_IMAGES: u64 = 1000;
 /// With a larger calibration error than this, P(fake) is misleading as a probability.
 const MAX_CALIBRATION_ERROR: f64 = 0.05;
 
-/// Completes the sentence "Do not rely on this model for …", as plain text.
+/// A limitation of a model or of a comparison, as plain text.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Limitation {
-    /// What the model cannot be relied on for, in a few words.
+    /// Completes the sentence "Do not rely on this model for …".
     pub(crate) topic: String,
     /// The reason, without a full stop.
     pub(crate) reason: String,

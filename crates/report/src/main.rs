@@ -8,7 +8,7 @@ use artifacts::stage::{self, StageArgs};
 use clap::Parser;
 use report::Report;
 
-/// Make the report of a run: an HTML page that works offline, its figures as SVG and PNG with their numbers as CSV, and a
+/// Make the report of a run: an HTML page that works offline, its figures as SVG and PNG, its numbers as CSV, and a
 /// model card
 #[derive(Parser)]
 #[command(version)]

@@ -18,8 +18,8 @@ pub(crate) struct StoredImage {
 
 /// Reads the images of `pairs` and returns them by their paths in the source.
 ///
-/// Skips splits whose shards are missing: shards are large, and a run may be passed on without them. Does not verify
-/// the shards' digests, because nothing is computed from these images.
+/// Skips splits whose shards cannot be opened: shards are large, and a run may be passed on without them. Does not
+/// verify the shards' digests, because nothing is computed from these images.
 pub(crate) fn read(run: &RunDir, pairs: &[NearDuplicate]) -> Result<BTreeMap<String, StoredImage>, Error> {
     let mut wanted: BTreeMap<Split, Vec<&str>> = BTreeMap::new();
     for (split, path) in pairs.iter().flat_map(|pair| pair.splits.iter().zip(&pair.paths)) {

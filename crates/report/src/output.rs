@@ -11,8 +11,8 @@ use crate::table::Table;
 /// The folder of the figures and their numbers.
 pub(crate) const FIGURES_DIR: &str = "figures";
 
-/// Writes each figure as SVG and PNG, and its numbers as CSV, into a new folder `dir`. If the data are `simulated`, each
-/// figure is marked as such.
+/// Writes each figure as SVG and PNG, and its numbers as CSV, into the folder `dir`. Creates the folder. If the data
+/// are `simulated`, each figure is marked as such.
 pub(crate) fn write_figures<'a>(
     dir: &Path,
     figures: impl IntoIterator<Item = &'a Figure>,
@@ -35,7 +35,8 @@ pub(crate) fn write_csv(dir: &Path, name: &str, table: &Table) -> Result<(), Err
     write_file(&dir.join(format!("{name}.csv")), &csv)
 }
 
-/// Writes a file. Not atomic: the whole report folder is written under a temporary name and renamed.
+/// Writes a file. This is not atomic, because the whole report folder is written under a temporary name and then
+/// renamed.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     Ok(fs::write(path, bytes).map_err(artifacts::Error::io("write", path))?)
 }

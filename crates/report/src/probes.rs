@@ -1,10 +1,10 @@
-//! The audit's probes: small classifiers that cannot see traces of generation.
+//! The audit's probes: small classifiers whose inputs contain no traces of generation.
 
 use artifacts::schema::{Audit, Probe};
 
 /// A probe with its description.
 pub(crate) struct DescribedProbe<'a> {
-    /// The probe's name in the list of shortcuts.
+    /// The probe's name in the audit's list of shortcuts.
     pub(crate) key: &'static str,
     /// The input in a few words.
     pub(crate) name: &'static str,

@@ -60,12 +60,12 @@ pub(crate) struct EvaluationResults {
     pub(crate) robustness: Option<Robustness>,
     /// `None` if no explanations were made.
     pub(crate) explanations: Option<Explanations>,
-    /// The PNG files that `explanations` names, by their names there.
+    /// The content of the PNG files that `explanations` lists, by file name.
     pub(crate) example_pngs: BTreeMap<String, Vec<u8>>,
 }
 
-/// Returns the digests of the manifests of all stages. Manifests contain the digests of all files, and the report shows
-/// other values from them too, such as durations, so it is out of date whenever a manifest changes.
+/// Returns the digests of the manifests of all stages. The report is out of date whenever a manifest changes, because
+/// manifests contain the digests of all files and other values that the report shows, such as durations.
 pub(crate) fn input_digests(run: &RunDir) -> Result<BTreeMap<String, Hash>, Error> {
     Manifest::require(&run.evaluate(), names::EVALUATE)?;
     let mut inputs = BTreeMap::new();
@@ -104,8 +104,8 @@ impl RunResults {
         self.ingest.as_ref()?.audit.as_ref()
     }
 
-    /// Returns the training runs that were trained again after the evaluation `metrics`, so that the evaluated weights are
-    /// gone. Weights that were given by path belong to no training run.
+    /// Returns the numbers of the training runs that were trained again after the evaluation with these `metrics`, so
+    /// that the evaluated weights no longer exist. Returns none if the evaluated checkpoint was given by path.
     pub(crate) fn runs_retrained_since(&self, metrics: &Metrics) -> Vec<usize> {
         if self.training.is_empty() || Checkpoint::by_name(&metrics.checkpoint).is_none() {
             return Vec::new();

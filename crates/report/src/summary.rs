@@ -1,5 +1,5 @@
-//! The sentences at the top of the report and of the model card: how good the model is, how certain that is, and a warning
-//! if the scores are not to be trusted.
+//! The sentences at the top of the report and of the model card: how good the model is, how certain its scores are, and
+//! a warning if they may be misleading.
 
 use artifacts::schema::{Metrics, Verdict};
 
@@ -97,17 +97,20 @@ fn seed_sentence(metrics: &Metrics) -> String {
     }
 }
 
-/// Warns that `retrained` runs were trained again after the evaluation. The headline scores are those of run 0; the other
-/// runs contribute to the mean only.
+/// Returns a warning if the `retrained` runs are not empty: these runs were trained again after the evaluation. The
+/// headline scores are those of run 0. The other runs only contribute to the mean.
 fn retrained_warning(retrained: &[usize]) -> Option<String> {
     let what = match retrained {
         [] => return None,
         [0, ..] => {
             "These scores belong to an earlier model: the run was trained again after the evaluation.".to_owned()
         }
-        others => format!(
-            "The mean over the runs includes earlier models: run {} was trained again after the evaluation.",
-            others.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+        [run] => {
+            format!("The mean over the runs includes earlier models: run {run} was trained again after the evaluation.")
+        }
+        runs => format!(
+            "The mean over the runs includes earlier models: runs {} were trained again after the evaluation.",
+            runs.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
         ),
     };
     Some(format!("{what} Run `cargo xtask evaluate` to evaluate the current model."))

@@ -1,6 +1,6 @@
 //! Renders SVG figures as PNG, for programs that do not read SVG.
 //!
-//! The font is built in, so a figure looks the same on every machine, whatever fonts are installed.
+//! The font is built in, so a figure looks the same on every machine and does not depend on the installed fonts.
 
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ const SCALE: f32 = 3.0;
 pub(crate) struct PngRenderer(Options<'static>);
 
 impl PngRenderer {
-    /// Loads the built-in font, DejaVu Sans Condensed. It is about as wide as the fonts that the figures are laid out for.
+    /// Loads the built-in font, DejaVu Sans Condensed. It is about as wide as the fonts that the figures are laid out
+    /// for.
     pub(crate) fn new() -> PngRenderer {
         let mut fonts = Database::new();
         fonts.load_font_data(dejavu::sans_condensed::regular().to_vec());

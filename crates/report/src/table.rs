@@ -51,8 +51,8 @@ impl Table {
 }
 
 impl Cell {
-    /// Formats the value with all its digits. Text that a spreadsheet would run as a formula is neutralised; numbers are not,
-    /// because a minus sign at the start is meant.
+    /// Formats the value with all its digits. Escapes text that a spreadsheet would run as a formula. Numbers are not
+    /// escaped, although a minus sign can start a formula, because they would become text.
     fn to_csv(&self) -> String {
         match self {
             Cell::Text(text) => spreadsheet::escape_formula(&visible(text)).into_owned(),
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn csv_neutralises_formulas_and_quotes_separators() {
+    fn csv_escapes_formulas_and_quotes_separators() {
         let mut table = Table::new(&["path", "p_fake", "n"]);
         table.push(["=HYPERLINK(\"http://x\")".into(), (-0.5).into(), 3_u64.into()]);
         table.push(["a,\"b\"\r\nc".into(), Some(f64::NAN).into(), 0_u64.into()]);

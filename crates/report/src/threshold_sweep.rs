@@ -26,7 +26,7 @@ pub(crate) struct ThresholdSweep {
     false_positive: Vec<usize>,
     /// The number of fakes with P(fake) at or above each threshold.
     true_positive: Vec<usize>,
-    /// Thresholds with a button of their own. They need not be multiples of `1 / STEPS`.
+    /// Thresholds that have a button. They need not be multiples of `1 / STEPS`.
     named: Vec<NamedThreshold>,
 }
 
@@ -87,12 +87,12 @@ impl SortedScores {
         }
     }
 
-    /// Returns the lowest score that, as a threshold, calls at most the fraction `rate` of the real images fake. Returns
-    /// `None` if there are no real images or no score is high enough.
+    /// Returns the lowest score that is a threshold with a false-positive rate of at most `rate`. Returns `None` if
+    /// there are no real images or no score is high enough.
     pub(crate) fn threshold_at_false_positive_rate(&self, rate: f64) -> Option<f64> {
         let [reals, fakes] = &self.scores;
         let allowed = (rate * reals.len() as f64 + 1e-9).floor() as usize;
-        // The threshold must be above this score: with it, one real image too many would be called fake.
+        // The threshold must be above this score. At this score, one real image too many would be called fake.
         let too_low = *reals.get(reals.len().checked_sub(allowed + 1)?)?;
         let next = |scores: &[f64]| scores.get(scores.partition_point(|score| *score <= too_low)).copied();
         [next(reals), next(fakes)].into_iter().flatten().reduce(f64::min)

@@ -39,7 +39,7 @@ fn loads_nothing_and_reports_no_errors() {
     assert_eq!(requests.len(), 1, "{requests:?}");
     assert!(requests[0].starts_with("file://") && requests[0].ends_with("report/index.html"), "{requests:?}");
     assert_eq!(browser.errors(), Vec::<String>::new());
-    // Markup in file names is shown as text.
+    // Markup in file names must not become elements.
     assert_eq!(browser.eval("document.scripts.length"), 2);
     assert_eq!(browser.eval("document.querySelectorAll('[onerror], img:not([src^=\"data:image/\"])').length"), 0);
     let page = support::read(&run, "index.html");
@@ -208,8 +208,8 @@ fn text_has_enough_contrast_in_both_themes() {
     }
 }
 
-/// `CANDLING_SCREENSHOTS` is a folder in which the screenshots are kept, and `CANDLING_RUN` a run whose report is shown
-/// instead of that of the fixture.
+/// If `CANDLING_SCREENSHOTS` is set, the screenshots are kept in that folder. If `CANDLING_RUN` is set, the report of
+/// that run is used instead of the report of the fixture.
 #[test]
 fn screenshots_and_print_cover_whole_page() {
     let Some(mut browser) = Browser::start() else { return };

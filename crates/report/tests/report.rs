@@ -1,4 +1,4 @@
-//! The files that `candling-report` writes, and its errors.
+//! Tests of the files that `candling-report` writes, and of its errors.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -13,7 +13,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct SourceConfig {
-    /// A folder, a `.zip`, a `.csv`, a `.parquet`, `kaggle:owner/slug[@version]` or `simulated:` with parameters.
+    /// The source: a folder, a `.zip`, a `.csv`, a `.parquet`, `kaggle:owner/slug[@version]` or `simulated:` with
+    /// parameters.
     pub source: String,
     /// Labels by the name of a folder or cell. They take precedence over the built-in names. Case does not matter.
     pub labels: BTreeMap<String, Label>,

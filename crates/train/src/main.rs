@@ -7,20 +7,22 @@ use artifacts::names;
 use artifacts::stage::{self, Failure, StageArgs};
 use clap::Parser;
 
-/// Train a detector on the shards that ingest made. An interrupted training saves its progress, and the same command resumes
-/// it.
+/// Train a detector on the shards of ingest. An interrupted training saves its progress, and the same command resumes
+/// it
 #[derive(Parser)]
 #[command(name = "candling-train", version)]
 struct Args {
     #[command(flatten)]
     stage: StageArgs,
-    /// Initial weights: hf:owner/repo[/file], a safetensors file, or none; short for --set train.weights=SOURCE
+    /// Initial weights: `hf:owner/repo[/file][@revision]`, a safetensors file, or none for random weights; short for
+    /// --set train.weights=SOURCE
     #[arg(long, value_name = "SOURCE")]
     weights: Option<String>,
-    /// Where to compute: auto, cpu or `cuda[:N]`; short for --set train.device=DEVICE
+    /// The device to compute on: auto, cpu or `cuda[:N]`; short for --set train.device=DEVICE
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
-    /// Measure how many images of SIZE x SIZE pixels this machine trains on per second, print it as JSON, and exit
+    /// Instead of training, measure how many images of SIZE x SIZE pixels this machine trains on per second, and print
+    /// the rate as JSON
     #[arg(long, value_name = "SIZE")]
     rate: Option<usize>,
 }

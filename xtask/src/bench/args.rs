@@ -10,20 +10,20 @@ use super::options::{Device, Malloc, Part, Precision};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
-    /// Measure only these parts (peak, train, infer, norm, layers, loader, ingest), or results with this name or these
-    /// first words of their names (cpu.train.f32.b16, cpu.infer) [default: all parts of the device]
+    /// Measure only these parts (peak, train, infer, norm, layers, loader, ingest) or these results, given by name or
+    /// by the start of their names (cpu.train.f32.b16, cpu.infer) [default: all parts of the device]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) only: Vec<Filter>,
-    /// A Python with the peers (xtask/peers/requirements.txt); the tables name the ones that it lacks
+    /// A Python interpreter with the peers installed (xtask/peers/requirements.txt); the tables note missing ones
     #[arg(long, value_name = "PATH")]
     pub(crate) peer_python: Option<PathBuf>,
     /// Number of rounds; each round measures Candling and its peers in turn, and results are medians of the rounds
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
-    /// Seconds that each measurement of a round takes
+    /// Duration of each measurement of a round
     #[arg(long, value_name = "SECONDS", default_value_t = 8.0, value_parser = parse_seconds)]
     pub(crate) seconds: f64,
-    /// The device that computes
+    /// The device to measure
     #[arg(long, value_enum, default_value = "cpu")]
     pub(crate) device: Device,
     /// Images in a batch [default: 16,32 on the CPU, 64,128,256 on a card]
@@ -32,26 +32,29 @@ pub(crate) struct BenchArgs {
     /// Height and width of the networks' input images
     #[arg(long, value_name = "PIXELS", default_value_t = 224, value_parser = clap::value_parser!(u32).range(32..=4096))]
     pub(crate) size: u32,
-    /// Element type that networks compute in [default: f32,bf16 on the CPU, bf16 on a card]
+    /// Element type of the networks' convolutions [default: f32,bf16 on the CPU, bf16 on a card]
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
     pub(crate) precision: Vec<Precision>,
-    /// A folder of JPEG files for ingest [default: simulated ones of 256 and 512 pixels, made under target/bench]
+    /// A folder of JPEG files for ingest [default: simulated images of 256 and 512 pixels, written to target/bench]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) images: Option<PathBuf>,
-    /// How Candling and the peers allocate memory: large blocks kept and on huge pages, or the system's default
+    /// The malloc settings of Candling and the peers: glibc keeps large blocks and uses huge pages, or the system's
+    /// default
     #[arg(long, value_enum, default_value = "tuned")]
     pub(crate) malloc: Malloc,
     /// Write the results as JSON: a list of {name, ours, peer_name, peer, ratio, unit}
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Write the device's section of this page [default: docs/performance.md, unless --only is given]
+    /// Write the tables to the device's section of this Markdown page [default: docs/performance.md, unless --only is
+    /// given]
     #[arg(long, value_name = "FILE")]
     pub(crate) page: Option<PathBuf>,
 }
 
 const EXAMPLES: &str = "\
-Every round runs Candling and each peer in turn, as separate processes, so that a machine that is throttled for a while slows
-all of them down. A ratio is Candling's median over the peer's: above 1, Candling is faster or takes less memory.
+Every round runs Candling and each peer in turn, as separate processes, so that a temporary slowdown of the machine
+affects all of them. A ratio is Candling's median divided by the peer's (for memory, the reverse): above 1, Candling is
+faster or takes less memory.
 
   cargo xtask bench --peer-python PYTHON                 all parts, and the section in docs/performance.md
   cargo xtask bench --only train --batch 16 --rounds 1   a quick measurement of the training step
@@ -63,7 +66,7 @@ all of them down. A ratio is Candling's median over the peer's: above 1, Candlin
 To install a Python with the peers: python3 -m venv peer && peer/bin/pip install -r xtask/peers/requirements.txt";
 
 impl BenchArgs {
-    /// The parts to measure, in order.
+    /// Returns the parts to measure, in order.
     pub(crate) fn parts(&self) -> Vec<Part> {
         let selected = |part: &Part| {
             self.only.is_empty() || self.only.iter().any(|filter| filter.may_select_from(*part, self.device))
@@ -71,7 +74,7 @@ impl BenchArgs {
         self.parts_of_device().filter(selected).collect()
     }
 
-    /// All parts that can be measured on the device.
+    /// Returns all parts that can be measured on the device.
     pub(crate) fn parts_of_device(&self) -> impl Iterator<Item = Part> {
         let device = self.device;
         Part::ALL.into_iter().filter(move |part| match part {
@@ -81,7 +84,7 @@ impl BenchArgs {
         })
     }
 
-    /// The batch sizes, with the device's defaults.
+    /// Returns the given batch sizes, or the defaults of the device.
     pub(crate) fn batches(&self) -> Vec<u32> {
         match (self.batch.as_slice(), self.device) {
             ([], Device::Cpu) => vec![16, 32],
@@ -90,7 +93,7 @@ impl BenchArgs {
         }
     }
 
-    /// The precisions, with the device's defaults.
+    /// Returns the given precisions, or the defaults of the device.
     pub(crate) fn precisions(&self) -> Vec<Precision> {
         match (self.precision.as_slice(), self.device) {
             ([], Device::Cpu) => vec![Precision::F32, Precision::Bf16],

@@ -17,11 +17,11 @@ pub(crate) struct Case {
     pub(crate) ours: MeasuredProgram,
     /// The peers' programs.
     pub(crate) peers: Vec<MeasuredProgram>,
-    /// The machine's peak that limits it: `f32` or `bf16`.
+    /// The element type whose peak arithmetic limits the speed: `f32` or `bf16`.
     pub(crate) limit: Option<&'static str>,
 }
 
-/// One result. Its JSON form (`--json`) is documented; the skipped fields are for the tables.
+/// One result. `--json` writes its fields except the skipped ones, which are for the tables only.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Row {
     /// The name, such as `cpu.train.f32.b16`.
@@ -32,14 +32,14 @@ pub(crate) struct Row {
     pub(crate) peer_name: Option<String>,
     /// The peer's median.
     pub(crate) peer: Option<f64>,
-    /// Above 1, Candling is better.
+    /// The ratio of the two values. Above 1, Candling is better.
     pub(crate) ratio: Option<f64>,
     /// The unit of both values.
     pub(crate) unit: String,
     /// Why a value is missing, or which other processes used the card.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) note: Option<String>,
-    /// The table that shows it.
+    /// The table that contains the result.
     #[serde(skip)]
     pub(crate) table: Table,
     /// The lowest and the highest ratio of a round.
@@ -82,8 +82,8 @@ impl Row {
 }
 
 impl Case {
-    /// Measures all programs once. The order is reversed in every second round. `other_processes` lists the processes of
-    /// others on the card.
+    /// Measures all programs once. The order is reversed in every second round. `other_processes` returns a list of the
+    /// other processes on the card.
     pub(crate) fn measure(&mut self, round: u32, malloc: Malloc, other_processes: fn() -> Option<String>) {
         let mut programs: Vec<&mut MeasuredProgram> = std::iter::once(&mut self.ours).chain(&mut self.peers).collect();
         if !round.is_multiple_of(2) {
@@ -92,7 +92,8 @@ impl Case {
         programs.into_iter().for_each(|program| program.measure(malloc, other_processes));
     }
 
-    /// The results. `peak` returns the machine's peak of a name: operations a second, or bytes a second for `copy`.
+    /// Returns the results. `peak` returns a peak of the machine by name: operations per second for `f32` and `bf16`,
+    /// bytes per second for `copy`.
     pub(crate) fn rows(&self, peak: impl Fn(&str) -> Option<f64>) -> Vec<Row> {
         let copy = peak("copy");
         let peak = self.limit.and_then(peak);
@@ -123,7 +124,7 @@ impl Case {
         rows
     }
 
-    /// Candling's peak memory, beside each peer that reports its own.
+    /// Returns Candling's peak memory beside that of each peer that reports it.
     fn memory_rows(&self) -> Vec<Row> {
         let our_values = self.ours.memory();
         let Some(ours) = median(&our_values) else { return Vec::new() };
@@ -148,7 +149,7 @@ impl Case {
         if rows.is_empty() { vec![without_peer] } else { rows }
     }
 
-    /// A row for each value of a program that prints several and has no peer.
+    /// Returns a row for each value that a program without peers prints.
     fn rows_without_peers(&self, peak: Option<f64>) -> Vec<Row> {
         let row = |name: String, ours: Option<f64>, unit: &str, note: Option<String>| Row {
             peak_share: ours.zip(peak).filter(|_| unit == "GFLOP/s").map(|(ours, peak)| ours * 1e9 / peak),
@@ -179,7 +180,8 @@ impl Case {
     }
 }
 
-/// Other processes that were on the card during the measurements: the card's memory in use includes theirs.
+/// Returns a note about other processes on the card during the measurements, because the measured memory includes
+/// theirs.
 fn other_processes_note<'a>(programs: impl IntoIterator<Item = &'a MeasuredProgram>) -> Option<String> {
     let note = |program: &MeasuredProgram| {
         Some(format!("{}: the card was also used by {}", program.name, program.other_processes()?))
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_row_stands_without_peer_and_names_other_processes() {
+    fn memory_row_needs_no_peer_and_names_other_processes() {
         let ours = prints("Candling", r#"{"value": 15, "unit": "images/s", "peak_bytes": 100}"#);
         let absent = MeasuredProgram::absent("PyTorch", "no --peer-python was given".to_owned());
         let rows = measured_case(ours, vec![absent]).rows(|_| None);

@@ -1,4 +1,4 @@
-//! The benchmarks of a device, with the command lines of Candling and its peers.
+//! Creates the cases to measure, with the command lines of Candling and its peers.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::programs;
 /// Checks that every value of `--only` selects a result.
 ///
 /// # Errors
-/// A value selects nothing; the error lists the results.
+/// A value selects nothing. The error lists the available results.
 pub(crate) fn check_filters(args: &BenchArgs) -> Result<(), Failure> {
     let parts: Vec<Part> = args.parts_of_device().collect();
     let (mut names, mut cases) = (Vec::new(), Vec::new());
@@ -55,7 +55,7 @@ pub(crate) fn check_filters(args: &BenchArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The cases that `args` select.
+/// Returns the cases that `args` select.
 pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
     let parts = args.parts();
     let images = match parts.iter().any(|part| [Part::Ingest, Part::Loader].contains(part)) {
@@ -83,7 +83,7 @@ pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
     Ok(cases)
 }
 
-/// A peer's script, run with the Python of `--peer-python`.
+/// Returns a peer: its script, run with the interpreter of `--peer-python`.
 fn peer(
     args: &BenchArgs,
     name: &str,
@@ -99,7 +99,7 @@ fn peer(
     }
 }
 
-/// One of Candling's benchmark programs.
+/// Returns one of Candling's benchmark programs.
 fn ours(
     name: &str,
     program: &str,
@@ -160,7 +160,8 @@ fn steps(args: &BenchArgs, part: Part) -> Result<Vec<Case>, Failure> {
     Ok(cases)
 }
 
-/// The batch norms of a training step, beside PyTorch's own in the same precision and cuDNN's, which PyTorch uses for float16.
+/// The batch norms of a training step, beside PyTorch's own in the same precision and cuDNN's, which PyTorch uses for
+/// float16.
 fn norms(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
     let mut cases = Vec::new();
     for precision in args.precisions() {
@@ -181,7 +182,7 @@ fn norms(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
     Ok(cases)
 }
 
-/// Single convolutions, at batch 8 as well.
+/// Single convolutions. The default batch sizes include 8 here.
 fn layers(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
     let batches = if args.batch.is_empty() { vec![8, 16, 32] } else { args.batches() };
     let case = |batch: u32| {
@@ -191,7 +192,7 @@ fn layers(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
     batches.into_iter().map(case).collect()
 }
 
-/// Batches from shards that ingest makes of the first set of images.
+/// The loader: reads batches from shards. Runs ingest to make the shards from the first set of images.
 fn loader(args: &BenchArgs, images: &[JpegSet]) -> Result<Case, Failure> {
     let run = folder()?.join("loader");
     if let Some(images) = images.first() {
@@ -230,7 +231,7 @@ fn ingest(args: &BenchArgs, images: &JpegSet) -> Result<[Case; 2], Failure> {
     Ok([case("jpeg", stage), case("decode", decode)])
 }
 
-/// The arguments of `candling-ingest` that make shards of `images`, even if they exist.
+/// Returns the arguments with which `candling-ingest` makes shards of `images`, even if they exist.
 fn ingest_arguments(args: &BenchArgs, images: &JpegSet, run: &Path) -> Vec<OsString> {
     let words = ["--run-dir".into(), run.as_os_str().to_owned(), "--data".into(), images.csv.as_os_str().to_owned()];
     let size = format!("ingest.size={}", args.size);

@@ -31,14 +31,15 @@ impl fmt::Display for Filter {
 impl FromStr for Filter {
     type Err = Infallible;
 
-    /// Text that is no part is a prefix. [`super::cases::check_filters`] checks that such results exist.
+    /// Parses the name of a part; any other text is a prefix. [`super::cases::check_filters`] checks that such results
+    /// exist.
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(Part::from_str(text, false).map_or_else(|_| Filter::Prefix(text.to_owned()), Filter::Part))
     }
 }
 
 impl Filter {
-    /// Whether it may select results of `part`.
+    /// Returns whether the filter may select results of `part`.
     pub(crate) fn may_select_from(&self, part: Part, device: Device) -> bool {
         match self {
             Filter::Part(selected) => *selected == part,
@@ -46,7 +47,7 @@ impl Filter {
         }
     }
 
-    /// Whether it may select results of the case with this part and name.
+    /// Returns whether the filter may select results of the case with this part and name.
     pub(crate) fn may_select_from_case(&self, part: Part, case_name: &str) -> bool {
         match self {
             Filter::Part(selected) => *selected == part,
@@ -54,8 +55,8 @@ impl Filter {
         }
     }
 
-    /// Whether it selects a result, given the part and the name of the result's case. Selecting a case by its name selects
-    /// all of its results.
+    /// Returns whether the filter selects a result, given the part and the name of the result's case. The name of a
+    /// case selects all of its results.
     pub(crate) fn selects(&self, part: Part, case_name: &str, result_name: &str) -> bool {
         match self {
             Filter::Part(selected) => *selected == part,
@@ -64,7 +65,7 @@ impl Filter {
     }
 }
 
-/// Whether one of the names is a prefix of the other.
+/// Returns whether one of the names is a prefix of the other.
 fn is_related(a: &str, b: &str) -> bool {
     has_prefix(a, b) || has_prefix(b, a)
 }
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_that_is_no_part_is_a_prefix() {
+    fn text_other_than_a_part_is_a_prefix() {
         assert_eq!("train".parse(), Ok(Filter::Part(Part::Train)));
         let prefix: Filter = "cpu.layer.b8.conv1".parse().unwrap();
         assert_eq!(prefix, Filter::Prefix("cpu.layer.b8.conv1".to_owned()));

@@ -10,7 +10,8 @@ use artifacts::{atomic, progress};
 use super::programs::{example, folder};
 use crate::programs;
 
-/// Side in pixels and number of simulated files. Ingest takes seconds for each set, so that its start-up hardly counts.
+/// Side in pixels and number of files of each simulated set. Ingest takes seconds for each set, so its start-up time is
+/// negligible.
 const SIMULATED: [(u32, u32); 2] = [(256, 1600), (512, 400)];
 
 /// A set of JPEG files.
@@ -25,7 +26,8 @@ pub(crate) struct JpegSet {
     pub(crate) csv: PathBuf,
 }
 
-/// The files below `given` as one set, or else the simulated sets, which are made if they do not exist yet.
+/// Returns the files below `given` as one set, or the simulated sets if there is no `given` folder. Makes the simulated
+/// sets if they do not exist yet.
 pub(crate) fn jpeg_sets(given: Option<&Path>) -> Result<Vec<JpegSet>, Failure> {
     if let Some(given) = given {
         let name = given.file_name().unwrap_or_default().to_string_lossy();
@@ -40,7 +42,7 @@ fn simulate(side: u32, count: u32) -> Result<PathBuf, Failure> {
     let made = folder()?.join(format!("{count}-jpegs-of-{side}"));
     if !made.is_dir() {
         progress::line(&format!("making {count} simulated JPEGs of {side}x{side}"));
-        // Renamed when complete, so that an interrupted run leaves no incomplete set.
+        // The folder is renamed when it is complete, so that an interrupted run leaves no incomplete set.
         let partial = made.with_extension("partial");
         atomic::remove_dir(&partial)?;
         let mut command = std::process::Command::new(example("simulated-folder")?);
@@ -66,7 +68,8 @@ fn list_files(name: &str, from: &Path) -> Result<JpegSet, Failure> {
     Ok(JpegSet { name: name.to_owned(), count: files.len(), list, csv })
 }
 
-/// The CSV text: all files are training images. Labels alternate, because they do not affect the speed.
+/// Returns the CSV text, in which all files are training images. The labels alternate, because they do not affect the
+/// speed.
 fn csv_text(files: &[String]) -> String {
     let mut text = "path,label,split\n".to_owned();
     for (i, file) in files.iter().enumerate() {
@@ -76,8 +79,8 @@ fn csv_text(files: &[String]) -> String {
     text
 }
 
-/// Adds the paths of the JPEG files below `folder`. Paths that are not UTF-8 or contain a line break do not fit a list and are
-/// left out.
+/// Adds the paths of the JPEG files below `folder`. Leaves out paths that are not UTF-8 or contain a line break,
+/// because the list has one path per line.
 fn find_jpegs(folder: &Path, files: &mut Vec<String>) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

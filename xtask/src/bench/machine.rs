@@ -1,11 +1,12 @@
-//! The machine, the commit and the tools of a measurement.
+//! Describes the machine, the commit and the tools of a measurement.
 
 use std::fs;
 use std::process::Command;
 
 use crate::programs::root;
 
-/// The processor, its cores, memory and system: "AMD EPYC, 2 cores, 25 GB, Debian GNU/Linux 12".
+/// Returns the processor, its cores, the memory and the operating system: "AMD EPYC, 2 cores, 25 GB, Debian GNU/Linux
+/// 12".
 pub(crate) fn describe() -> String {
     let processor = field("/proc/cpuinfo", "model name", ':').unwrap_or_else(|| std::env::consts::ARCH.to_owned());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -21,17 +22,17 @@ pub(crate) fn describe() -> String {
         .join(", ")
 }
 
-/// The version of the NVIDIA driver.
+/// Returns the version of the NVIDIA driver.
 pub(crate) fn driver() -> Option<String> {
     nvidia_smi("--query-gpu=driver_version").and_then(|text| Some(text.lines().next()?.trim().to_owned()))
 }
 
-/// The processes that use a card at the moment: "1234 (python), 99 (train)".
+/// Returns the processes that are using a card now: "1234 (python), 99 (train)".
 pub(crate) fn card_processes() -> Option<String> {
     format_processes(&nvidia_smi("--query-compute-apps=pid,process_name")?)
 }
 
-/// The answer of `nvidia-smi` to a query: lines of values separated by commas.
+/// Returns the output of `nvidia-smi` for a query: lines of values separated by commas.
 fn nvidia_smi(query: &str) -> Option<String> {
     let output = Command::new("nvidia-smi").args([query, "--format=csv,noheader"]).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
@@ -47,7 +48,7 @@ fn format_processes(lines: &str) -> Option<String> {
     (!processes.is_empty()).then(|| processes.join(", "))
 }
 
-/// The commit, with a note if tracked files differ from it.
+/// Returns the commit, with a note if tracked files differ from it.
 pub(crate) fn commit() -> String {
     let git = |args: &[&str]| {
         let output = Command::new("git").args(args).current_dir(root()).output().ok()?;
@@ -60,23 +61,23 @@ pub(crate) fn commit() -> String {
     }
 }
 
-/// The version of the Rust compiler.
+/// Returns the version of the Rust compiler.
 pub(crate) fn compiler() -> String {
     output_of(Command::new("rustc").arg("--version").current_dir(root()))
 }
 
-/// Today's date in UTC: "2026-11-24".
+/// Returns today's date in UTC: "2026-11-24".
 pub(crate) fn today() -> String {
     output_of(Command::new("date").args(["-u", "+%F"]))
 }
 
-/// The standard output of a program, without spaces around it.
+/// Returns the standard output of a program, without surrounding white space.
 fn output_of(command: &mut Command) -> String {
     let output = command.output();
     output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The value of the first line `name<separator>value` of a file, without quotes.
+/// Returns the value of the first line `name<separator>value` of a file, without quotes.
 fn field(path: &str, name: &str, separator: char) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
     let mut pairs = text.lines().filter_map(|line| line.split_once(separator));

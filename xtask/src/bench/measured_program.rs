@@ -7,19 +7,20 @@ use std::time::Instant;
 use super::measurement::{self, Measurement};
 use super::options::Malloc;
 
-/// With this setting glibc keeps freed memory instead of returning it and faulting it in again, and uses huge pages.
+/// The environment variable and the value with which glibc uses huge pages, and keeps freed memory instead of returning
+/// it to the system, which would cause page faults when it is used again.
 const TUNED: (&str, &str) = (
     "GLIBC_TUNABLES",
     "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368:glibc.malloc.top_pad=67108864",
 );
 
-/// A program, Candling's or a peer's, with its measurements so far.
+/// A program of Candling or of a peer, with its measurements so far.
 pub(crate) struct MeasuredProgram {
     /// The name in tables.
     pub(crate) name: String,
     /// The program and its arguments, or the reason why it cannot run.
     command: Result<Vec<OsString>, String>,
-    /// The number of images that a run processes, if the program does not measure itself.
+    /// The number of images that the program processes, if it does not measure its own speed.
     images: Option<usize>,
     /// The measurements of each round.
     rounds: Vec<Vec<Measurement>>,
@@ -30,7 +31,7 @@ pub(crate) struct MeasuredProgram {
 }
 
 impl MeasuredProgram {
-    /// A program that measures itself.
+    /// Creates a program that measures its own speed.
     pub(crate) fn new<I: Into<OsString>>(name: &str, command: impl IntoIterator<Item = I>) -> MeasuredProgram {
         let command = command.into_iter().map(Into::into).collect();
         MeasuredProgram {
@@ -43,8 +44,8 @@ impl MeasuredProgram {
         }
     }
 
-    /// A program that processes `images` and does not measure itself. Its rate is taken from the time between its start and
-    /// its end.
+    /// Creates a program that processes `images` and does not measure its own speed. Its rate is computed from the time
+    /// between its start and its end.
     pub(crate) fn timed<I: Into<OsString>>(
         name: &str,
         command: impl IntoIterator<Item = I>,
@@ -53,18 +54,19 @@ impl MeasuredProgram {
         MeasuredProgram { images: Some(images), ..MeasuredProgram::new(name, command) }
     }
 
-    /// A program that cannot run, for this reason.
+    /// Creates a program that cannot run, for this reason.
     pub(crate) fn absent(name: &str, reason: String) -> MeasuredProgram {
         MeasuredProgram { command: Err(reason), ..MeasuredProgram::new(name, Vec::<OsString>::new()) }
     }
 
-    /// The program and its arguments as text; empty if it cannot run.
+    /// Returns the program and its arguments as text, or nothing if it cannot run.
     #[cfg(test)]
     pub(crate) fn words(&self) -> Vec<String> {
         self.command.iter().flatten().map(|word| word.to_string_lossy().into_owned()).collect()
     }
 
-    /// Runs it for one more round, unless it failed before. `other_processes` lists the processes of others on the card.
+    /// Runs the program for one more round, unless it failed before. `other_processes` returns a list of the other
+    /// processes on the card.
     pub(crate) fn measure(&mut self, malloc: Malloc, other_processes: fn() -> Option<String>) {
         if self.failure().is_some() {
             return;
@@ -78,32 +80,32 @@ impl MeasuredProgram {
         }
     }
 
-    /// Why measurements are missing, if any are.
+    /// Returns the reason why measurements are missing, if any are.
     pub(crate) fn failure(&self) -> Option<&str> {
         self.command.as_ref().err().or(self.failed.as_ref()).map(String::as_str)
     }
 
-    /// Other processes on the card in the first round that had any.
+    /// Returns the other processes on the card in the first round that had any.
     pub(crate) fn other_processes(&self) -> Option<&str> {
         self.other_processes.as_deref()
     }
 
-    /// The measurements of each round.
+    /// Returns the measurements of each round.
     pub(crate) fn rounds(&self) -> &[Vec<Measurement>] {
         &self.rounds
     }
 
-    /// The value of each round, of a program that prints one.
+    /// Returns the first value of each round.
     pub(crate) fn values(&self) -> Vec<f64> {
         self.rounds.iter().filter_map(|round| Some(round.first()?.value)).collect()
     }
 
-    /// The first measurement of the first round, for fields that are the same in every round.
+    /// Returns the first measurement of the first round, for fields that are the same in every round.
     pub(crate) fn first(&self) -> Option<&Measurement> {
         self.rounds.first()?.first()
     }
 
-    /// The peak memory of each round in bytes, if the program reports it.
+    /// Returns the peak memory of each round in bytes, if the program reports it.
     pub(crate) fn memory(&self) -> Vec<f64> {
         self.rounds.iter().filter_map(|round| Some(round.first()?.peak_bytes? as f64)).collect()
     }
@@ -130,8 +132,8 @@ fn run(words: &[OsString], malloc: Malloc, images: Option<usize>) -> Result<Vec<
     }
 }
 
-/// The line of `stderr` with the reason of a failure: the last one that names a Python error, because hints may follow it,
-/// or else the last line.
+/// Returns the line of `stderr` with the reason of a failure: the last line that names a Python error, or else the last
+/// line. Hints may follow a Python error.
 fn error_line(stderr: &str) -> Option<&str> {
     let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
     let names_an_error = |line: &&str| {

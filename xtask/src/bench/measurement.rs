@@ -1,4 +1,4 @@
-//! The output of measured programs: one JSON object a line.
+//! Parses the output of measured programs: one JSON object per line.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,7 +9,7 @@ pub(crate) struct Measurement {
     /// The name of the value, if the program prints several.
     #[serde(default)]
     pub(crate) name: String,
-    /// The direction, if a layer was measured: `forward`, `backward input` …
+    /// The direction, if the value is that of a layer: `forward`, `backward input` …
     #[serde(default)]
     pub(crate) direction: String,
     /// The program that measured, with its version.
@@ -30,23 +30,23 @@ pub(crate) struct Measurement {
     /// Bytes read from and written to memory for one unit of the value.
     #[serde(default)]
     pub(crate) bytes: Option<u64>,
-    /// The device that computed.
+    /// The device on which the program computed.
     #[serde(default)]
     pub(crate) device: Option<String>,
 }
 
 impl Measurement {
-    /// A rate in images a second.
+    /// Creates a rate in images per second.
     pub(crate) fn rate(value: f64) -> Measurement {
         Measurement { value, unit: "images/s".to_owned(), ..Measurement::default() }
     }
 }
 
-/// Parses a program's measurements: JSON objects, one a line, or one JSON list of them. Ignores other lines, and objects
-/// whose `gflops` is null (packing, which computes nothing).
+/// Parses a program's measurements: JSON objects, one per line, or one JSON list of them. Ignores other lines, and
+/// objects whose `gflops` is null (packing, which computes nothing).
 ///
 /// # Errors
-/// An object that is no measurement, a value that is not positive, or no measurement.
+/// An object is not a measurement, a value is not positive, or there is no measurement.
 pub(crate) fn parse(output: &str) -> Result<Vec<Measurement>, String> {
     let text = output.trim();
     let rows: Vec<Value> = if text.starts_with('[') {

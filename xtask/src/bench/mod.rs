@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: measures Candling's speed and memory beside its peers', in turn in the same run.
+//! `cargo xtask bench`: measures the speed and memory of Candling and of its peers (PyTorch, onnxruntime, Pillow …).
 //!
-//! `cases` makes the list of cases from the arguments. A `case` has a `measured_program` for Candling and one for each peer:
-//! separate processes that print JSON lines (`measurement`). `performance_page` formats the results.
+//! `cases` creates the cases from the arguments. A `case` has a `measured_program` for Candling and one for each peer.
+//! Each is a separate process that prints JSON lines (`measurement`). A round runs them in turn, and there are several
+//! rounds. `performance_page` formats the results.
 
 mod args;
 mod case;
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         progress::line(&format!("wrote {}", path.display()));
     }
     match cases.iter().find_map(|case| case.ours.values().is_empty().then_some(&case.ours)) {
-        // The tables note programs that failed. It is an error only if all of Candling's did.
+        // The tables note programs that failed. It is an error only if all of Candling's programs failed.
         Some(failed) if rows.iter().all(|row| row.ours.is_none()) => {
             Err(Failure::failed(format!("all of Candling's programs failed: {}", failed.failure().unwrap_or_default())))
         }
@@ -69,8 +70,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
     }
 }
 
-/// Checks after the measurement that every value of `--only` selected a result, because the names of some results are in the
-/// programs' output.
+/// Checks that every value of `--only` selected a result. Some names of results are known only after the measurement,
+/// because they are in the programs' output.
 fn check_selected(args: &BenchArgs, cases: &[Case]) -> Result<(), Failure> {
     let results: Vec<(&Case, Row)> =
         cases.iter().flat_map(|case| case.rows(|_| None).into_iter().map(move |row| (case, row))).collect();
@@ -85,8 +86,8 @@ fn check_selected(args: &BenchArgs, cases: &[Case]) -> Result<(), Failure> {
     }
 }
 
-/// The path and the text of the page to update, if any. It is read before the measurement, so that a page without the
-/// device's section fails at once.
+/// Returns the path and the text of the page to update, if any. Reads the page before the measurement, so that a page
+/// without the device's section fails at once.
 fn page_to_update(args: &BenchArgs) -> Result<Option<(PathBuf, String)>, Failure> {
     let path = match &args.page {
         Some(path) => path.clone(),
@@ -103,7 +104,7 @@ fn page_to_update(args: &BenchArgs) -> Result<Option<(PathBuf, String)>, Failure
     Ok(Some((path, page)))
 }
 
-/// All selected results, as shares of the peaks that this run measured.
+/// Returns all selected results, with their shares of the peaks that this run measured.
 fn rows(args: &BenchArgs, cases: &[Case]) -> Vec<Row> {
     let none = |_: &str| None;
     let peaks: Vec<Row> =
@@ -118,10 +119,10 @@ fn rows(args: &BenchArgs, cases: &[Case]) -> Vec<Row> {
     cases.iter().flat_map(|case| case.rows(peak).into_iter().filter(move |row| selected(case, row))).collect()
 }
 
-/// The machine, the programs and the settings of the measurement, as names and values.
+/// Returns the machine, the programs and the settings of the measurement, as names and values.
 fn conditions(args: &BenchArgs, cases: &[Case]) -> Vec<(&'static str, String)> {
     let first = |case: &Case| case.ours.first().and_then(|first| first.device.clone());
-    let device = cases.iter().find_map(first).unwrap_or_else(|| "cpu".to_owned());
+    let device = cases.iter().find_map(first).unwrap_or_else(|| args.device.name().to_owned());
     let peers = cases.iter().flat_map(|case| &case.peers).filter_map(|peer| Some(peer.first()?.program.clone()));
     let peers: BTreeSet<String> = peers.filter(|name| !name.is_empty()).collect();
     let malloc = match args.malloc {
@@ -143,7 +144,7 @@ fn conditions(args: &BenchArgs, cases: &[Case]) -> Vec<(&'static str, String)> {
     conditions
 }
 
-/// The command line, without paths of this machine.
+/// Returns the command line, with placeholders for paths of this machine.
 fn command_line(words: impl Iterator<Item = String>) -> String {
     const REPLACED: [(&str, &str); 4] =
         [("--peer-python", " PYTHON"), ("--images", " FOLDER"), ("--json", ""), ("--page", "")];
@@ -166,7 +167,7 @@ fn command_line(words: impl Iterator<Item = String>) -> String {
     shown
 }
 
-/// The values of a case's last round, in one line.
+/// Formats the values of a case's last round in one line.
 fn last_round(case: &Case) -> String {
     let programs = std::iter::once(&case.ours).chain(&case.peers).map(|program| {
         match (program.failure(), program.rounds().last()) {

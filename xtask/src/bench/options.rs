@@ -1,4 +1,4 @@
-//! What can be measured, on which device, in which precision and with which allocator.
+//! The choices for a benchmark: part, device, precision and malloc settings.
 
 use clap::ValueEnum;
 
@@ -21,7 +21,7 @@ pub(crate) enum Part {
     Ingest,
 }
 
-/// The device that computes.
+/// The device to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Device {
     /// This processor
@@ -39,7 +39,7 @@ pub(crate) enum Precision {
     Bf16,
 }
 
-/// How glibc allocates memory in the measured programs, Candling's and the peers'.
+/// The malloc settings of all measured programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Malloc {
     /// glibc keeps large blocks, and puts them on huge pages
@@ -53,7 +53,7 @@ impl Part {
     pub(crate) const ALL: [Part; 7] =
         [Part::Peak, Part::Train, Part::Infer, Part::Norm, Part::Layers, Part::Loader, Part::Ingest];
 
-    /// The first words of its results' names, such as `cpu.train`.
+    /// Returns the first words of the names of this part's results, such as `cpu.train`.
     pub(crate) fn prefix(self, device: Device) -> String {
         let device = device.name();
         match self {
@@ -69,7 +69,7 @@ impl Part {
 }
 
 impl Device {
-    /// The word in names of results.
+    /// Returns the name as it appears in names of results.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Device::Cpu => "cpu",
@@ -79,7 +79,7 @@ impl Device {
 }
 
 impl Precision {
-    /// The word in names of results.
+    /// Returns the name as it appears in names of results.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Precision::F32 => "f32",

@@ -1,7 +1,7 @@
-//! Results as Markdown tables, and the page that contains them (docs/performance.md).
+//! Formats results as Markdown tables and inserts them into a page (docs/performance.md).
 //!
-//! A page has a section for each device, between `<!-- bench:cpu -->` and `<!-- /bench:cpu -->` (or `cuda`). A run replaces the
-//! section of its device. The rest of the page is written by hand.
+//! A page has a section for each device, between `<!-- bench:cpu -->` and `<!-- /bench:cpu -->` (or `cuda`). A run
+//! replaces the section of its device. The rest of the page is written by hand.
 
 use std::fmt::Write;
 
@@ -23,7 +23,7 @@ const TABLES: [(Table, &str); 8] = [
     (Table::Speed(Part::Peak), "Peak of this machine"),
 ];
 
-/// The section of a device: `conditions` as a list, then the tables.
+/// Returns the section of a device: `conditions` as a list, then the tables.
 pub(crate) fn section(conditions: &[(&str, String)], rows: &[Row]) -> String {
     let mut text = String::new();
     for (name, value) in conditions {
@@ -38,7 +38,7 @@ pub(crate) fn section(conditions: &[(&str, String)], rows: &[Row]) -> String {
     text
 }
 
-/// A Markdown table without empty columns, followed by the rows' notes.
+/// Formats a Markdown table without empty columns, followed by the rows' notes.
 fn format_table(rows: &[&Row]) -> String {
     type Cell = fn(&Row) -> Option<String>;
     let columns: [(&str, Cell); 8] = [
@@ -80,7 +80,7 @@ fn format_table(rows: &[&Row]) -> String {
     text
 }
 
-/// A value with three or four significant digits, and its unit. Bytes are shown in GB, without the unit.
+/// Formats a value with three or four significant digits and its unit. Bytes are shown in GB, without the unit.
 fn format_value(value: Option<f64>, row: &Row) -> Option<String> {
     let value = value?;
     let (value, unit) = if row.unit == "bytes" { (value / 1e9, "") } else { (value, row.unit.as_str()) };

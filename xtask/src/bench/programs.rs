@@ -10,7 +10,8 @@ use crate::build;
 use crate::cuda::CudaChoice;
 use crate::programs::root;
 
-/// Builds the benchmark programs and the stage programs in one command, so that they share one build of each dependency.
+/// Builds the benchmark programs and the stage programs in one command, so that they share one build of each
+/// dependency.
 pub(crate) fn build(device: Device) -> Result<(), Failure> {
     let cuda = match device {
         Device::Cpu => CudaChoice::Off,
@@ -19,18 +20,18 @@ pub(crate) fn build(device: Device) -> Result<(), Failure> {
     build::programs_of_kinds(&["--bins", "--examples"], cuda)
 }
 
-/// The path of a benchmark program, in the folder `examples` beside this program.
+/// Returns the path of a benchmark program, in the folder `examples` beside this program.
 pub(crate) fn example(name: &str) -> Result<PathBuf, Failure> {
     let here = std::env::current_exe().map_err(Failure::failed)?;
     Ok(here.with_file_name("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
 }
 
-/// The path of a peer's script.
+/// Returns the path of a peer's script.
 pub(crate) fn script(name: &str) -> PathBuf {
     root().join("xtask").join("peers").join(name)
 }
 
-/// The folder for files that benchmarks make, which is created if needed.
+/// Returns the folder for files that benchmarks write. Creates it if needed.
 pub(crate) fn folder() -> Result<PathBuf, Failure> {
     let folder = root().join("target").join("bench");
     std::fs::create_dir_all(&folder).map_err(Failure::failed)?;

@@ -1,7 +1,7 @@
 //! Names of results: words separated by dots, such as `cpu.train.f32.b16`.
 
-/// The name of the memory result beside a speed result: `cpu.train.f32.b16` gives `cpu.train.memory.b16`. Precisions other
-/// than f32 stay in the name.
+/// Returns the name of the memory result that belongs to a speed result: `cpu.train.memory.b16` for
+/// `cpu.train.f32.b16`. Precisions other than f32 stay in the name.
 pub(crate) fn memory_name(name: &str) -> String {
     match name.split('.').collect::<Vec<_>>().as_slice() {
         [device, part, "f32", batch] => format!("{device}.{part}.memory.{batch}"),
@@ -10,7 +10,7 @@ pub(crate) fn memory_name(name: &str) -> String {
     }
 }
 
-/// Whether the first words of `name` are those of `prefix`.
+/// Returns whether `name` starts with all words of `prefix`.
 pub(crate) fn has_prefix(name: &str, prefix: &str) -> bool {
     let rest = name.strip_prefix(prefix.trim_end_matches('.'));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))

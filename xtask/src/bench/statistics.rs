@@ -1,6 +1,6 @@
 //! Statistics over rounds.
 
-/// The median, or `None` of an empty list.
+/// Returns the median, or `None` for an empty list.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -9,7 +9,7 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     Some((lower + upper) / 2.0)
 }
 
-/// The lowest and the highest ratio between two programs in the same round.
+/// Returns the lowest and the highest ratio of two programs' values in the same round.
 pub(crate) fn ratio_range(ours: &[f64], peer: &[f64]) -> Option<[f64; 2]> {
     let ratios = ours.iter().zip(peer).map(|(ours, peer)| ours / peer);
     ratios.fold(None, |range, ratio| {

@@ -1,4 +1,4 @@
-//! The text at the end of `cargo xtask ci`: time of each step, skipped and failed tests, and the totals.
+//! The summary at the end of `cargo xtask ci`: the time of each step, skipped and failed tests, and the totals.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -20,10 +20,10 @@ pub(super) enum StepResult {
     Skipped(String),
 }
 
-/// The label of the time that all steps took together.
+/// The label of the total time.
 const TOTAL: &str = "all steps";
 
-/// The summary. Its last line is `N passed, N failed, N skipped`.
+/// Returns the summary. Its last line is `N passed, N failed, N skipped`.
 pub(super) fn summary(steps: &[Step], tests: &TestResults) -> String {
     let mut text = "\n== summary\n".to_owned();
     let width = steps.iter().map(|step| step.name.len()).chain([TOTAL.len()]).max().unwrap_or(0);
@@ -51,7 +51,7 @@ pub(super) fn summary(steps: &[Step], tests: &TestResults) -> String {
     text
 }
 
-/// Lists skipped tests under the need and the reason that they share.
+/// Lists skipped tests, grouped by need and reason.
 fn list_skipped(text: &mut String, tests: &TestResults) {
     let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for skip in &tests.skipped {

@@ -2,11 +2,11 @@
 
 use testing::Skipped;
 
-/// What test programs reported.
+/// The results of test programs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct TestResults {
-    /// Tests that passed. Until [`TestResults::add_skips`], skipped tests are among them, because the test harness has no
-    /// notion of a skip.
+    /// The number of tests that passed. Includes skipped tests until [`TestResults::add_skips`] is called, because the
+    /// test harness reports them as passed.
     pub(super) passed: usize,
     /// Names of tests that failed, and a line for each program that ended without a result.
     pub(super) failed: Vec<String>,
@@ -14,12 +14,12 @@ pub(super) struct TestResults {
     pub(super) skipped: Vec<Skipped>,
     /// Names of tests that the harness ignored.
     pub(super) ignored: Vec<String>,
-    /// Whether the program that is running has yet to report its result.
+    /// Whether the current program has not printed its result yet.
     awaits_result: bool,
 }
 
 impl TestResults {
-    /// Takes in a line that `cargo test` printed on standard output.
+    /// Processes a line of the standard output of `cargo test`.
     pub(super) fn read_line(&mut self, line: &str) {
         let line = line.trim_end();
         if let Some(result) = line.strip_prefix("test result: ") {
@@ -37,14 +37,14 @@ impl TestResults {
         }
     }
 
-    /// Notes a failure if the last program ended without a result, as it does when it is killed.
+    /// Records a failure if the last program ended without a result, for example because it was killed.
     pub(super) fn finish(&mut self) {
         if std::mem::take(&mut self.awaits_result) {
             self.failed.push("a test program ended before it had run all of its tests".to_owned());
         }
     }
 
-    /// Moves skipped tests from the passed ones to the skipped ones.
+    /// Counts these tests as skipped instead of passed.
     pub(super) fn add_skips(&mut self, skips: Vec<Skipped>) {
         // A test may record several skips; the first one counts.
         for skip in skips {
@@ -64,7 +64,7 @@ impl TestResults {
     }
 }
 
-/// The number before `word` in `ok. 5 passed; 0 failed; …`.
+/// Returns the number before `word` in `ok. 5 passed; 0 failed; …`.
 fn count(result: &str, word: &str) -> Option<usize> {
     let words: Vec<&str> = result.split([' ', ';']).collect();
     let place = words.iter().position(|other| *other == word)?;
@@ -135,7 +135,7 @@ test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
         results.add_skips(vec![skip("a"), skip("a"), skip("b")]);
         assert_eq!((results.passed, results.skipped.len()), (1, 2));
 
-        // The same test skips again in another command, whose harness counts it again.
+        // Another command skips the same test again, and its harness counts the test again.
         let mut again = read("running 1 test\ntest result: ok. 1 passed; 0 failed\n");
         again.add_skips(vec![skip("a")]);
         results.add(again);

@@ -1,4 +1,4 @@
-//! The decision which stages of a pipeline run.
+//! Decides which stages of a pipeline run.
 
 use artifacts::progress;
 use artifacts::stage::{StagePlan, Warning};
@@ -6,28 +6,28 @@ use artifacts::stage::{StagePlan, Warning};
 use super::options::is_selected;
 use crate::cli::{PipelineArgs, StageName};
 
-/// What will happen to one stage.
+/// Whether one stage runs, and why.
 pub(super) struct Decision<'a> {
     pub(super) plan: &'a StagePlan,
     /// Whether --from and --until include the stage.
     pub(super) selected: bool,
-    /// Whether the stage will run, as far as is known before the stages before it have run.
+    /// Whether the stage will run. This is a prediction, because the results of earlier stages are not known yet.
     pub(super) runs: bool,
     reason: String,
-    /// Whether a stage before it runs, which may change its inputs.
+    /// Whether an earlier stage runs, which may change this stage's inputs.
     inputs_may_change: bool,
 }
 
 impl Decision<'_> {
-    /// The warnings that apply.
+    /// Returns the warnings that apply.
     fn warnings(&self) -> impl Iterator<Item = &Warning> {
         let applies = |warning: &&Warning| self.selected && (!warning.only_if_inputs_change || self.inputs_may_change);
         self.plan.warnings.iter().filter(applies)
     }
 }
 
-/// Decides for each stage. A stage also runs if a stage before it does. If that gives the same result as before, the stage
-/// program finds its artifact up to date and skips.
+/// Decides whether each stage runs. A stage also runs if an earlier stage does. If the earlier stage gives the same
+/// result as before, the stage program finds its own artifact up to date and does nothing.
 pub(super) fn decide<'a>(plans: &'a [StagePlan], args: &PipelineArgs) -> Vec<Decision<'a>> {
     let mut earlier: Option<&str> = None;
     let mut decisions = Vec::new();
@@ -59,7 +59,7 @@ pub(super) fn print(decisions: &[Decision<'_>]) {
     }
 }
 
-/// Prints what the stages would replace, set aside or leave out.
+/// Prints the warnings: what the stages would replace, set aside or leave out.
 pub(super) fn print_warnings(decisions: &[Decision<'_>]) {
     for warning in decisions.iter().flat_map(Decision::warnings) {
         progress::line(&warning.text);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn conditional_warnings_need_an_earlier_stage_that_runs() {
+    fn shows_conditional_warnings_only_if_an_earlier_stage_runs() {
         let shown = |own: [bool; 4], rest: &[&str]| {
             let mut plans = plans(own);
             let warning = |text: &str, only_if_inputs_change| Warning { text: text.to_owned(), only_if_inputs_change };

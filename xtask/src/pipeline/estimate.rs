@@ -12,7 +12,7 @@ use super::options::is_selected;
 use crate::cli::{PipelineArgs, StageName};
 use crate::programs;
 
-/// Disk space of `best` and `last` of a ResNet-50: two times its weights and Adam's two moments.
+/// The disk space in GB of `best` and `last` of a ResNet-50: its weights twice, and Adam's two moments once.
 const CHECKPOINTS_GB: f64 = 0.4;
 
 /// Measures how fast this machine trains on images of `size` x `size` pixels. `train` is the command of the stage.
@@ -21,14 +21,14 @@ pub(super) fn measure_rate(mut train: Command, size: u64) -> Result<TrainingRate
     serde_json::from_slice(&output).map_err(|e| Failure::failed(format!("failed to read the training rate: {e}")))
 }
 
-/// Returns the number of training images if the pipeline states how many its source has: that number, or the number that was
-/// ingested if ingest is left out.
+/// Returns the number of training images, or `None` if the source does not state it. If ingest is left out, returns the
+/// number of images that were ingested.
 pub(super) fn training_images(run: &RunDir, plans: &[StagePlan], args: &PipelineArgs) -> Option<u64> {
     let expected = plans[StageName::Ingest as usize].splits.as_ref()?.get(&Split::Train).copied()?;
     if is_selected(StageName::Ingest, args) {
         return expected;
     }
-    // If nothing was ingested, train fails with a message of its own.
+    // If nothing was ingested, the estimate is omitted, and train fails with its own message.
     expected.and_then(|_| Some(ingested_splits(run).ok()?.get(&Split::Train)?.labels.values().sum()))
 }
 
@@ -40,7 +40,7 @@ pub(super) fn training_time(images: u64, train: &Value, rate: &TrainingRate) -> 
     let hours = images as f64 * epochs * runs / images_per_second.max(1e-9) / 3600.0;
     format!(
         "{runs} training run(s) of {epochs} epochs on about {images} images: {hours:.1} hours at {images_per_second:.1} \
-         images/s, measured just now on {device}, and some more for validation; checkpoints take about {:.1} GB",
+         images/s (measured now on {device}), plus the time for validation; checkpoints take about {:.1} GB",
         runs * CHECKPOINTS_GB
     )
 }
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn number_of_images_is_known_only_if_the_source_states_it() {
+    fn returns_number_of_images_only_if_the_source_states_it() {
         let images = |splits: &[(Split, Option<u64>)], rest: &[&str]| {
             let mut plans = plans([true; 4]);
             plans[StageName::Ingest as usize].splits = Some(splits.iter().copied().collect());

@@ -10,7 +10,8 @@ pub(super) fn is_selected(stage: StageName, args: &PipelineArgs) -> bool {
     (args.from..=args.until).contains(&stage)
 }
 
-/// Rejects options for stages that --from or --until leaves out: the run keeps its settings of these stages.
+/// Rejects options for stages that --from or --until leaves out. They would have no effect, because the run keeps its
+/// settings of these stages.
 pub(super) fn reject_options_of_skipped_stages(args: &PipelineArgs) -> Result<(), Failure> {
     let short = [
         ("--data", args.data.is_some(), [StageName::Ingest].as_slice()),
@@ -39,12 +40,12 @@ fn option_of_skipped_stage(option: &str, stages: &[StageName], args: &PipelineAr
         false => format!("--until {}", args.until.name()),
     };
     Failure::usage(format!(
-        "`{option}` is for {}, which {by} leaves out and whose settings the run keeps; remove one of the two options",
+        "`{option}` is for {}, which {by} leaves out, so the run would keep its settings; remove one of the two options",
         names.join(" and ")
     ))
 }
 
-/// All overrides in the form of `--set`, the short options last so that they win.
+/// Returns all overrides in the form of `--set`. The short options come last, so they take precedence.
 pub(super) fn overrides(args: &PipelineArgs) -> Vec<String> {
     let quoted = |key: &str, value: &str| format!("{key}={}", toml::Value::String(value.to_owned()));
     let short = [

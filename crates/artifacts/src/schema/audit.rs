@@ -43,7 +43,7 @@ pub struct Shortcut {
     pub feature: String,
     /// Cross-validated ROC-AUC of a classifier that sees only this feature; `None` if undefined.
     pub roc_auc: Option<f64>,
-    /// Explanation for people.
+    /// Explanation of the shortcut in words.
     pub explanation: String,
 }
 
@@ -83,11 +83,11 @@ impl AssociationBin {
 /// Classifiers that cannot see traces of generation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probes {
-    /// Sees the metadata of the file: size, format …
+    /// Classifier of the metadata of the file: size, format …
     pub metadata: Probe,
-    /// Sees a colour histogram of 4 x 4 x 4 bins.
+    /// Classifier of a colour histogram of 4 x 4 x 4 bins.
     pub colour_histogram: Probe,
-    /// Sees the image at 8 x 8 pixels.
+    /// Classifier of the image at 8 x 8 pixels.
     pub thumbnail: Probe,
 }
 
@@ -98,7 +98,7 @@ pub struct Probe {
     pub roc_auc: Option<f64>,
     /// Number of folds.
     pub folds: u64,
-    /// Features with their shares of the gain in fitting, largest first.
+    /// Features with their shares of the total gain of the fitted classifier, largest first.
     pub carried_by: Vec<ProbeShare>,
 }
 

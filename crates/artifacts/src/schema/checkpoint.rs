@@ -50,7 +50,7 @@ pub struct PreprocessorConfig {
     pub reencode: Option<Reencode>,
     /// Whether bytes are multiplied by `rescale_factor`.
     pub do_rescale: bool,
-    /// 1/255.
+    /// The factor, 1/255.
     pub rescale_factor: f64,
     /// Whether `image_mean` is subtracted, and the result divided by `image_std`, after rescaling.
     pub do_normalize: bool,

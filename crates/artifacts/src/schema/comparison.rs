@@ -24,7 +24,7 @@ pub struct Comparison {
     pub pairs: Vec<Pair>,
     /// Number of images with different verdicts at threshold 0.5.
     pub disagreeing: u64,
-    /// Some of these images, by descending distance of P(fake).
+    /// At most 200 of these images, by descending difference between the highest and the lowest P(fake).
     pub disagreements: Vec<Disagreement>,
 }
 
@@ -57,7 +57,7 @@ pub struct Disagreement {
 /// A detector in a comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ComparedDetector {
-    /// Name on the command line.
+    /// The argument that names it on the command line.
     pub name: String,
     /// Number of the training run, from 0.
     pub run: usize,
@@ -71,7 +71,8 @@ pub struct ComparedDetector {
     pub left_out: u64,
     /// Whether the images are simulated.
     pub simulated: bool,
-    /// Evaluated images that are in its own training or validation split; `None` if its run's own data were evaluated.
+    /// Numbers of evaluated images that are in the detector's own training and validation splits; `None` if its run's
+    /// own data were evaluated.
     #[serde(default)]
     pub seen: Option<Seen>,
     /// Metrics on the common images at threshold 0.5.
@@ -80,7 +81,8 @@ pub struct ComparedDetector {
     pub intervals: BTreeMap<String, Interval>,
     /// ROC curve on the common images: x is the false-positive rate, y the true-positive rate.
     pub roc: Vec<CurvePoint>,
-    /// Metrics on the common images with the temperature and threshold that were fitted on its validation split.
+    /// Metrics on the common images with the temperature and threshold that were fitted on its validation split; `None`
+    /// if they could not be fitted.
     pub fitted: Option<Scores>,
 }
 
@@ -108,7 +110,7 @@ pub struct DeLong {
     pub difference: f64,
     /// 95% interval of the difference.
     pub interval: Interval,
-    /// The difference in standard errors; `None` if different areas have no variance.
+    /// The difference in standard errors; `None` if the areas differ but their difference has no variance.
     pub z: Option<f64>,
     /// Two-sided p-value.
     pub p: Option<f64>,

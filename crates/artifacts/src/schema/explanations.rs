@@ -10,9 +10,9 @@ use crate::hash::Hash;
 pub struct Explanations {
     /// Version of this schema.
     pub schema_version: u32,
-    /// The layer whose activations Grad-CAM weights, for example "layer4".
+    /// The layer whose activations Grad-CAM combines into heat maps, for example "layer4".
     pub layer: String,
-    /// PNG of the colours from 0 at the left to the maximum of a map at the right.
+    /// PNG file with the colours from 0 at the left to the maximum of a map at the right.
     #[serde(default)]
     pub legend: Option<String>,
     /// Whether the maps depend on the trained weights.
@@ -28,13 +28,13 @@ impl Explanations {
 }
 
 /// The model-randomisation test of Adebayo et al. 2018 (arXiv 1810.03292). A heat map that does not change with random
-/// weights shows the image and not the evidence of the detector.
+/// weights shows the structure of the image and not the evidence for the verdict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SanityCheck {
     /// Number of compared heat maps.
     pub maps: usize,
-    /// Mean absolute Spearman correlation between a map and the map of the randomised network; near 1 if the weights have no
-    /// effect. `None` if every map is constant.
+    /// Mean absolute Spearman correlation between a map and the map of the randomised network; near 1 if the weights
+    /// have no effect. `None` if every map is constant.
     pub mean_rank_correlation: Option<f64>,
     /// Whether that mean is below 0.5.
     pub passed: Option<bool>,
@@ -83,7 +83,7 @@ pub struct Example {
     pub predicted: Label,
     /// P(fake).
     pub p_fake: f64,
-    /// PNG of the pixels that the network sees.
+    /// PNG file with the pixels that the network sees.
     pub image: String,
     /// Its heat maps.
     pub heat_maps: Vec<HeatMap>,
@@ -97,6 +97,6 @@ pub struct HeatMap {
     /// Maximum of the map before scaling to the legend; 0 without evidence for the class.
     #[serde(default)]
     pub peak: f64,
-    /// PNG of the heat map over the image.
+    /// PNG file with the heat map drawn over the image.
     pub overlay: String,
 }

@@ -21,7 +21,7 @@ pub struct Epoch {
     pub val_accuracy: f64,
     /// ROC-AUC on the validation split; `None` if it has images of one class only.
     pub val_roc_auc: Option<f64>,
-    /// Whether the checkpoint of this epoch is the best so far.
+    /// Whether this epoch has the best validation result so far, so that its checkpoint became `best`.
     pub best: bool,
     /// Wall-clock seconds of training.
     pub train_seconds: f64,

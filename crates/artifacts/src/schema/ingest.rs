@@ -12,7 +12,7 @@ use crate::{Label, Split};
 pub struct Rejected {
     /// Path in the source.
     pub path: String,
-    /// Kind of fault, a stable word: "truncated", "duplicate", "conflicting_labels" …
+    /// Kind of fault, one of a fixed set of words: "truncated", "duplicate", "conflicting_labels" …
     pub reason: String,
     /// Details for people.
     pub detail: String,
@@ -25,8 +25,8 @@ pub struct Rejected {
 pub struct IngestSummary {
     /// The source as configured, e.g. "kaggle:ayushmandatta1/deepdetect-2025".
     pub source: String,
-    /// The absolute path of the folder, zip archive or table that was read, or of the folder of a CSV list. None for simulated
-    /// sets, and for tables that older versions ingested.
+    /// The absolute path of the folder, zip archive or table that was read, or of the folder of a CSV list. `None` for
+    /// simulated sets, and for tables that older versions ingested.
     #[serde(default)]
     pub files: Option<String>,
     /// Whether the images are simulated. Every text that names the data set must mention it.

@@ -1,4 +1,4 @@
-//! How a metric is described: its name, direction, requirements and interval.
+//! The description of a metric: its name, direction, requirements and interval.
 
 use std::cmp::Ordering;
 
@@ -19,10 +19,10 @@ pub struct Metric {
     pub range: (f64, f64),
     /// Whether higher or lower values are better.
     pub better: Direction,
-    /// What the metric needs to be defined: without it, it is null in `metrics.json`.
+    /// What the metric needs to be defined. Without this, the metric is null in `metrics.json`.
     pub needs: Needs,
-    /// Whether the metric has one value whatever the model does if all images are of one class. Reports do not show that
-    /// value, and means over groups leave it out.
+    /// Whether the metric, if all images are of one class, can have the same value for every model. Reports do not show
+    /// that value, and means over groups leave it out.
     pub constant_for_one_class: bool,
     /// What the metric is computed from.
     pub basis: Basis,
@@ -78,23 +78,24 @@ pub enum Basis {
 /// How the 95% interval of a metric over a whole split is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum IntervalMethod {
-    /// Percentiles of a stratified bootstrap. Where all resamples agree, as they do at a perfect score, a
+    /// Percentiles of a stratified bootstrap. If all resamples have the same value, as at a perfect score, a
     /// [`Basis::Proportion`] has Wilson's score interval and any other metric has none.
     Bootstrap,
-    /// The same for a metric at this false-positive rate. It has no interval where the rate allows fewer than
-    /// [`IntervalMethod::MIN_FALSE_POSITIVES`] real images.
+    /// Like `Bootstrap`, for a metric at this false-positive rate. There is no interval if the rate allows fewer than
+    /// [`IntervalMethod::MIN_FALSE_POSITIVES`] false positives.
     AtFalsePositiveRate(f64),
     /// No interval, for this reason.
     Omitted(&'static str),
 }
 
 impl IntervalMethod {
-    /// Real images that a false-positive rate must allow for a metric at that rate to have an interval. With fewer, 69 to
-    /// 89 of 100 intervals of 95% held the true value in simulations; with ten, 94 did (`docs/metrics.md`).
+    /// The fewest false positives that a rate must allow for a metric at that rate to have an interval. With fewer, 69
+    /// to 89 of 100 intervals of 95% held the true value in simulations; with ten, 94 did (`docs/metrics.md`).
     pub const MIN_FALSE_POSITIVES: f64 = 10.0;
 }
 
-/// How the 95% interval of a metric over a group of images is made. Groups are too many and too small for the bootstrap.
+/// How the 95% interval of a metric over a group of images is made. Groups are too many and too small for the
+/// bootstrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupInterval {
     /// No interval.
@@ -108,7 +109,7 @@ pub enum GroupInterval {
 /// Where reports show a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Display {
-    /// In the headline tables: the published baselines of the field report this metric.
+    /// In the headline tables, because published baselines report this metric.
     Headline,
     /// In the table of all metrics.
     Detail,
@@ -137,14 +138,14 @@ impl Metric {
         (self.field)(scores)
     }
 
-    /// The value in `scores` if it depends on the model; `None` where it is undefined or has one value whatever the model
-    /// does. Average precision is 1 for any ranking of fakes alone, for example.
+    /// The value in `scores` if it depends on the model; `None` if it is undefined or would be the same for every
+    /// model. For example, average precision is 1 for any ranking of fakes alone.
     pub fn informative_value(&self, scores: &Scores) -> Option<f64> {
         self.value(scores).filter(|_| !self.constant_for_one_class || scores.confusion.has_both_classes())
     }
 
-    /// Why there is no informative value, as a sentence without a full stop: "ROC-AUC is undefined: it needs images of both
-    /// classes". `None` if there is one.
+    /// Why there is no informative value, as a sentence without a full stop: "ROC-AUC is undefined: it needs images of
+    /// both classes". `None` if there is one.
     pub fn why_undefined(&self, scores: &Scores) -> Option<String> {
         if self.informative_value(scores).is_some() {
             return None;
@@ -156,8 +157,8 @@ impl Metric {
         Some(format!("{} is undefined: {reason}", self.name))
     }
 
-    /// The value that follows from a confusion matrix; `None` where it is undefined, and for metrics that do not depend on
-    /// the threshold.
+    /// The value that follows from a confusion matrix; `None` where it is undefined, and for metrics that do not depend
+    /// on the threshold.
     pub fn value_at_threshold(&self, confusion: &Confusion) -> Option<f64> {
         match self.basis {
             Basis::Proportion(proportion) => proportion(confusion).value(),

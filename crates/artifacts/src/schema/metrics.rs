@@ -21,7 +21,8 @@ pub struct Metrics {
     pub split: Split,
     /// Evaluated checkpoint: "best", "last" or a path.
     pub checkpoint: String,
-    /// Evaluated images that are in the run's own training or validation split; `None` if the run's own data were evaluated.
+    /// Evaluated images that are in the run's own training or validation split; `None` if the run's own data were
+    /// evaluated.
     #[serde(default)]
     pub seen: Option<Seen>,
     /// Metrics of run 0 at threshold 0.5, as keys of the top level: `accuracy`, `roc_auc` …
@@ -94,21 +95,21 @@ pub struct RunMetrics {
     /// The fakes of each generator with all real images; empty if no generator is known.
     #[serde(default)]
     pub generators: Groups,
-    /// The images of each source folder, without folders that name a split or class; empty if there is only one, or if the
-    /// folders are the generators.
+    /// The images of each source folder, without folders that name a split or class; empty if there is only one, or if
+    /// the folders are the generators.
     #[serde(default)]
     pub sources: Groups,
 }
 
-/// Temperature, threshold and band that were fitted on validation, and the metrics of the evaluated images with them. All
-/// probabilities are calibrated: `1 / (1 + e^-((logit_fake - logit_real) / temperature))`.
+/// Temperature, threshold and band that were fitted on validation, and the metrics of the evaluated images with them.
+/// All probabilities are calibrated: `1 / (1 + e^-((logit_fake - logit_real) / temperature))`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CalibratedScores {
-    /// Number of validation images.
+    /// Number of validation images that the parameters were fitted on.
     pub fitted_on: u64,
     /// Temperature with the lowest log loss on validation.
     pub temperature: f64,
-    /// The band without a verdict.
+    /// The inconclusive band.
     pub inconclusive: Inconclusive,
     /// Metrics of the calibrated probabilities at the fitted threshold.
     #[serde(flatten)]
@@ -122,7 +123,8 @@ pub struct CalibratedScores {
     pub reliability: Vec<ReliabilityBin>,
 }
 
-/// The band of calibrated P(fake) without a verdict: an image is called real below `low`, and fake from `high` on.
+/// The band of calibrated P(fake) in which the verdict is inconclusive: an image is called real below `low`, and fake
+/// from `high` on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inconclusive {
     /// Lower end.
@@ -206,7 +208,7 @@ pub struct CurvePoint {
     pub x: f64,
     /// Vertical coordinate.
     pub y: f64,
-    /// Threshold as P(fake); `None` at the end of the curve where it is infinite.
+    /// Threshold as a value of P(fake). `None` at the start of the ROC curve, where no image is called fake.
     pub threshold: Option<f64>,
 }
 

@@ -15,8 +15,8 @@ pub struct Robustness {
     pub schema_version: u32,
     /// Number of images.
     pub images: u64,
-    /// Number of images whose original file was degraded before resizing. For the others, whose file is missing or changed,
-    /// the stored pixels were degraded.
+    /// Number of images whose original file was degraded before resizing. For the others, whose file is missing or
+    /// changed, the stored pixels were degraded.
     pub from_files: u64,
     /// Metrics of the images without degradation.
     pub untouched: Scores,
@@ -24,9 +24,9 @@ pub struct Robustness {
     pub intervals: BTreeMap<String, Interval>,
     /// One curve for each operation.
     pub curves: Vec<RobustnessCurve>,
-    /// By operation and level: how many images could not be degraded, and the reason for the first of them.
+    /// How many images could not be degraded, and the error of the first of them, by operation and level ("webp 95").
     pub left_out: BTreeMap<String, String>,
-    /// All images whose verdict flips at some point, by descending number of flips.
+    /// All images whose verdict flips at some level, by descending number of flips.
     #[serde(default)]
     pub flips: Vec<FlippingImage>,
 }
@@ -41,7 +41,7 @@ impl Robustness {
 /// One operation at increasing strength.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RobustnessCurve {
-    /// Name of the operation, a stable word: "jpeg", "resize", "blur", "noise", "crop", "social_media" …
+    /// Name of the operation, one of a fixed set of words: "jpeg", "resize", "blur", "noise", "crop", "social_media" …
     pub operation: String,
     /// Unit of the levels, for an axis: "quality", "factor" …
     pub unit: String,
@@ -83,11 +83,11 @@ pub struct FlippingImage {
     pub p_fake: f64,
     /// Predicted class without degradation.
     pub predicted: Label,
-    /// The points at which the verdict differs, in the order of the curves.
+    /// The operations and levels at which the verdict differs, in the order of the curves.
     pub flips: Vec<Flip>,
 }
 
-/// A point at which a verdict flips.
+/// An operation and level at which a verdict flips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Flip {
     /// Operation of the curve.

@@ -2,11 +2,13 @@
 //!
 //! To add a metric, add an entry to [`METRICS`] and one function that computes it:
 //! - A metric that depends on the threshold is a method of [`Confusion`], named in the entry's `basis`.
-//! - A metric of the order of the scores (`Basis::Ranking`) is a field of `evaluate::metrics::RankMetrics`, and a metric of
-//!   the probabilities (`Basis::Probabilities`) one of `evaluate::metrics::ProbabilityMetrics`, under the same key.
+//! - A metric of the order of the scores (`Basis::Ranking`) is a field of `evaluate::metrics::RankMetrics`, and a
+//!   metric of the probabilities (`Basis::Probabilities`) one of `evaluate::metrics::ProbabilityMetrics`, under the
+//!   same key.
 //!
-//! Everything else follows from the table: the field of [`Scores`] and its key in `metrics.json`, intervals, means and worst
-//! values over groups and runs, the report's tables, the list of a comparison, and the table in `docs/metrics.md`.
+//! Everything else is derived from the table: the field of [`Scores`] and its key in `metrics.json`, intervals, means
+//! and worst values over groups and runs, the report's tables, the list of a comparison, and the table in
+//! `docs/metrics.md`.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +18,7 @@ use super::{Basis, Confusion, Direction, Display, GroupInterval, IntervalMethod,
 /// that an entry omits have the values of [`DEFAULTS`].
 macro_rules! metrics {
     ($($key:ident { name: $name:literal, meaning: $meaning:literal, $($field:ident: $value:expr),+ $(,)? })+) => {
-        /// Metrics of a set of images at one threshold. `None` is undefined, and null in JSON.
+        /// Metrics of a set of images at one threshold. An undefined metric is `None`, and null in JSON.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         pub struct Scores {
             /// Number of images.
@@ -44,8 +46,8 @@ macro_rules! metrics {
         )+];
 
         impl Scores {
-            /// Collects the metrics of a set of images. Those that depend on the threshold are computed from `confusion`;
-            /// `values` holds the others by key. A metric that is in neither is `None`.
+            /// Collects the metrics of a set of images. Those that depend on the threshold are computed from
+            /// `confusion`; `values` holds the others by key. A metric that follows from neither is `None`.
             pub fn new(threshold: f64, confusion: Confusion, values: &[(&'static str, Option<f64>)]) -> Scores {
                 let value = |key: &str| match values.iter().find(|(name, _)| *name == key) {
                     Some((_, value)) => *value,
@@ -57,8 +59,8 @@ macro_rules! metrics {
     };
 }
 
-/// The fields of most metrics: a value between 0 and 1, a bootstrap interval, no interval in groups, and a row in the
-/// report's table of all metrics.
+/// Default values of the fields of an entry: a range of 0 to 1, a bootstrap interval, no interval in groups, and a row
+/// in the report's table of all metrics.
 const DEFAULTS: Metric = Metric {
     key: "",
     name: "",
@@ -209,8 +211,8 @@ metrics! {
         better: Direction::Lower,
         needs: Needs::Images,
         basis: Basis::Probabilities,
-        interval: IntervalMethod::Omitted("noise makes it larger in every resample, so that of 100 percentile intervals \
-            about 11 would hold the true value"),
+        interval: IntervalMethod::Omitted("noise makes it larger in every resample, so that only about 11 of 100 \
+            percentile intervals would hold the true value"),
     }
 }
 

@@ -11,7 +11,7 @@ use artifacts::stage::{self, Failure};
 use clap::Parser;
 use evaluate::compare;
 
-/// Compares detectors on the images that all of them were evaluated on: DeLong's test for ROC-AUC, McNemar's test for
+/// Compare detectors on the images that all of them were evaluated on: DeLong's test for ROC-AUC, McNemar's test for
 /// accuracy, and bootstrap intervals of all differences
 #[derive(Parser)]
 #[command(name = "candling-compare", version)]
@@ -19,7 +19,7 @@ struct Args {
     /// Runs, or folders of evaluations such as runs/demo/evaluate-faces; RUN:K selects training run K, 0 by default
     #[arg(required = true, num_args = 2.., value_name = "RUN")]
     runs: Vec<String>,
-    /// The folder of the result
+    /// The folder to write compare.json to
     #[arg(long, value_name = "DIR", default_value = Comparison::DEFAULT_DIR)]
     out: PathBuf,
     /// Number of bootstrap resamples
@@ -28,7 +28,7 @@ struct Args {
     /// Seed of the bootstrap
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
-    /// Print the result as one line of JSON
+    /// Print the result as one line of JSON instead of text
     #[arg(long)]
     json: bool,
 }

@@ -8,7 +8,7 @@ use artifacts::names::EVALUATE;
 use artifacts::stage::{self, StageArgs};
 use clap::Parser;
 
-/// Evaluates checkpoints on a split: predictions, metrics with intervals, examples with heat maps
+/// Evaluate checkpoints on a split: predictions, metrics with intervals, examples with heat maps
 #[derive(Parser)]
 #[command(name = "candling-evaluate", version)]
 struct Args {
@@ -20,13 +20,15 @@ struct Args {
     /// The split to evaluate: train, val or test; short for --set evaluate.split=SPLIT
     #[arg(long, value_name = "SPLIT")]
     split: Option<String>,
-    /// A folder of shards to evaluate in place of the run's own; short for --set evaluate.data=DIR
+    /// A folder of shards to evaluate in place of the run's own (`cargo xtask evaluate` also takes the sources of
+    /// ingest, and ingests them first); short for --set evaluate.data=DIR
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Write the result to evaluate-NAME beside evaluate, e.g. to compare checkpoints; short for --set evaluate.name=NAME
+    /// Write the result to evaluate-NAME beside evaluate, e.g. to compare checkpoints; short for --set
+    /// evaluate.name=NAME
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// The device: auto, cpu or `cuda[:N]`; short for --set evaluate.device=DEVICE
+    /// The device to compute on: auto, cpu or `cuda[:N]`; short for --set evaluate.device=DEVICE
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
     /// Evaluate the split again after JPEG compression, resizing, blur, noise, cropping and sharing; short for --set

@@ -16,23 +16,25 @@ use model::device::DeviceChoice;
 
 /// Compute P(fake) and a verdict for image files: real, fake or inconclusive.
 ///
-/// The verdict is based on P(fake) after calibration on the validation split, which the table shows. JSON and CSV have it as
-/// p_fake_calibrated, and the uncalibrated value as p_fake. Both are equal to those in predictions.parquet. Statements in a
-/// file about its origin (generator parameters, IPTC DigitalSourceType, Content Credentials) are printed on a line of their
-/// own, and as `declares` in JSON and CSV. They do not influence the verdict, and their absence proves nothing.
+/// The verdict is based on P(fake) after calibration on the validation split, which the table shows. JSON and CSV have
+/// it as p_fake_calibrated, and the uncalibrated value as p_fake. Both are equal to those in predictions.parquet.
+/// The table has a line with statements in a file about its origin (generator parameters, IPTC DigitalSourceType,
+/// Content Credentials); JSON and CSV have them as `declares`. They do not influence the verdict, and their absence
+/// proves nothing.
 ///
-/// Exit codes: 0 all files have a verdict, 1 the program failed, 2 wrong usage, 3 the model is missing or damaged, or some
-/// files have an error instead of a verdict.
+/// Exit codes: 0 all files have a verdict, 1 the program failed, 2 wrong usage, 3 the model is missing or damaged, or
+/// some files have an error instead of a verdict.
 #[derive(Parser)]
 #[command(name = "candling-predict", version)]
 struct Args {
-    /// Files and folders; `-` reads an image or a list of paths from standard input (one path a line, or ended by zero bytes)
+    /// Files and folders; `-` reads an image, or a list of paths that are separated by line breaks or zero bytes, from
+    /// standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// The run whose model to use [default: the latest under `runs`]
+    /// The run whose model is used [default: the latest under `runs`]
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
-    /// The checkpoint: best, last, or the folder of one
+    /// The checkpoint: best, last, or the folder of a checkpoint
     #[arg(long, value_name = "CKPT", default_value = "best")]
     ckpt: String,
     /// Print one JSON object per line (the default if standard output is not a terminal)
@@ -41,16 +43,16 @@ struct Args {
     /// Print comma-separated values
     #[arg(long)]
     csv: bool,
-    /// Write a Grad-CAM overlay of each image to this folder, and legend.png
+    /// Write a Grad-CAM overlay of each image, and legend.png, to this folder
     #[arg(long, value_name = "DIR")]
     explain: Option<PathBuf>,
-    /// The layer that the overlays show
+    /// The layer whose activations the overlays show
     #[arg(long, value_name = "LAYER", default_value = "layer4")]
     layer: String,
     /// The number of images in a batch
     #[arg(long, value_name = "N", default_value_t = 32)]
     batch: usize,
-    /// The device: auto, cpu or `cuda[:N]`
+    /// The device to compute on: auto, cpu or `cuda[:N]`
     #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceChoice,
     /// Element type of convolutions: auto (f32 on CPUs, the fastest on GPUs), f32, bf16, or tf32 on GPUs
@@ -75,7 +77,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         }
         print_text(&format!("{header}\n"))?;
     }
-    let (mut judged, mut failed, mut open) = (0_usize, 0_usize, true);
+    let (mut judged, mut failed, mut stdout_open) = (0_usize, 0_usize, true);
     loop {
         let found = search.batch();
         if found.is_empty() {
@@ -84,9 +86,9 @@ fn run(args: &Args) -> Result<(), Failure> {
         for row in judge.rows(&found)? {
             judged += 1;
             failed += usize::from(row.error.is_some());
-            open &= print_text(&format!("{}\n", style.row(&row)))?;
+            stdout_open &= print_text(&format!("{}\n", style.row(&row)))?;
         }
-        if !open {
+        if !stdout_open {
             return Ok(());
         }
     }
@@ -119,8 +121,8 @@ fn load_judge(args: &Args) -> Result<Judge, Failure> {
         line(&format!("predict: P(fake) is not calibrated, so verdicts use the threshold 0.5: {why}"));
     }
     line(
-        "predict: statements in a file about its origin (generator parameters, IPTC, C2PA) are shown, but do not influence the \
-         verdict; their absence proves nothing",
+        "predict: statements in a file about its origin (generator parameters, IPTC, C2PA) are shown, but do not \
+         influence the verdict; their absence proves nothing",
     );
     let profile = run.as_ref().map(TrainingProfile::of_run).unwrap_or_default();
     if let Some(dir) = &args.explain {
@@ -128,7 +130,8 @@ fn load_judge(args: &Args) -> Result<Judge, Failure> {
         std::fs::create_dir_all(dir).map_err(artifacts::Error::io("create", dir))?;
         evaluate::explain::write_legend(dir)?;
         line(&format!(
-            "predict: overlays are in `{}`; brighter pixels are stronger evidence for the class in the file name (see legend.png)",
+            "predict: overlays are in `{}`; brighter pixels are stronger evidence for the class in the file name (see \
+             legend.png)",
             dir.display()
         ));
     }
@@ -136,8 +139,8 @@ fn load_judge(args: &Args) -> Result<Judge, Failure> {
     Ok(Judge { detector, recipe, calibration, profile, batch: args.batch, explain })
 }
 
-/// Returns the run that has the ingest manifest and the evaluations: the one given with `--run-dir`, or the one that contains
-/// the checkpoint given by path, or else the latest. A checkpoint need not be in a run.
+/// Returns the run that has the ingest manifest and the evaluations: the one given with `--run-dir`, or the one that
+/// contains the checkpoint given by path, or else the latest. A checkpoint need not be in a run.
 ///
 /// # Errors
 /// There is no folder `--run-dir`.
@@ -160,11 +163,11 @@ fn find_run(args: &Args) -> Result<Option<RunDir>, artifacts::Error> {
 }
 
 fn checkpoint(args: &Args, run: Option<&RunDir>) -> Result<Checkpoint, Failure> {
-    let Some(of) = Checkpoint::by_name(&args.ckpt) else {
+    let Some(checkpoint_of) = Checkpoint::by_name(&args.ckpt) else {
         return Ok(Checkpoint::new(&args.ckpt));
     };
-    let none = || Failure::input("there is no run under `runs`; give one with --run-dir, or a checkpoint with --ckpt");
-    Ok(of(&run.ok_or_else(none)?.train_run(0)))
+    let error = || Failure::input("there is no run under `runs`; give one with --run-dir, or a checkpoint with --ckpt");
+    Ok(checkpoint_of(&run.ok_or_else(error)?.train_run(0)))
 }
 
 fn style(args: &Args) -> Style {

@@ -6,8 +6,8 @@ use artifacts::statistics::quantile;
 /// The smallest share of resamples in which a metric must be defined to have an interval.
 const MIN_DEFINED: f64 = 0.95;
 
-/// Returns the 95% percentile interval of resampled values (Efron & Tibshirani 1993, chapter 13). Resamples without a value
-/// are left out; `None` if they are more than 5%.
+/// Returns the 95% percentile interval of resampled values (Efron & Tibshirani 1993, chapter 13). Resamples without a
+/// value are left out; `None` if more than 5% of the resamples have none.
 pub fn percentile_interval(values: &[Option<f64>]) -> Option<Interval> {
     let mut defined: Vec<f64> = values.iter().flatten().copied().collect();
     if defined.is_empty() || (defined.len() as f64) < MIN_DEFINED * values.len() as f64 {

@@ -1,12 +1,12 @@
 //! Stratified bootstrap intervals of all metrics.
 //!
-//! A resample draws, uniformly and with replacement, as many fake images as there are fake images, and as many real images
-//! as there are real ones. The images are sorted once; a resample is a count for each image, and every metric follows from
-//! the counts in one pass over the ranking. A resample therefore costs O(n).
+//! A resample draws uniformly and with replacement, and keeps the number of images of each class. The images are sorted
+//! once. A resample is a count for each image, and every metric follows from the counts in one pass over the ranking,
+//! so that a resample costs O(n).
 //!
-//! Resample k draws from its own random stream, so that the intervals do not depend on the number of threads. Rank metrics
-//! and rates are exact for each resample. Squared errors and log losses are summed in blocks of single-precision floats with
-//! a relative error below 1e-5, which is far below the width of any interval.
+//! Resample k draws from its own random stream, so that the intervals do not depend on the number of threads. Rank
+//! metrics and rates are exact for each resample. Squared errors and log losses are summed in blocks of
+//! single-precision floats with a relative error below 1e-5, which is far below the width of any interval.
 
 mod interval;
 mod paired;
@@ -38,7 +38,8 @@ pub struct Resampling {
     pub seed: u64,
 }
 
-/// How a margin becomes a verdict: the scale of P(fake), and the threshold on that scale from which an image is called fake.
+/// How a margin becomes a verdict: the scale of P(fake), and the threshold on that scale from which an image is called
+/// fake.
 #[derive(Clone, Copy, Debug)]
 pub struct OperatingPoint {
     /// How P(fake) follows from the margin.
@@ -62,8 +63,8 @@ impl OperatingPoint {
     }
 }
 
-/// Returns the 95% intervals of a ranking of margins by metric, one map for each operating point. Rank metrics are in every
-/// map; they are the same at every operating point.
+/// Returns the 95% intervals of a ranking of margins by metric, one map for each operating point. Rank metrics are in
+/// every map; they are the same at every operating point.
 pub fn intervals(
     ranking: &Ranking,
     points: &[OperatingPoint],

@@ -5,7 +5,7 @@ use artifacts::statistics::{log_loss, ratio};
 
 use crate::metrics::{ClassScores, NamedValue, Ranking, ResampleCounts, squared_error};
 
-/// Number of products that are summed in single precision before the sum is added in double precision.
+/// Number of products that are summed in single precision. The sums of blocks are added in double precision.
 const BLOCK: usize = 1024;
 /// Number of independent sums: one for each lane of a vector register.
 const LANES: usize = 8;
@@ -32,7 +32,7 @@ impl ProbabilityTerms {
         }
     }
 
-    /// The metrics of a resample. Those without an interval, such as the calibration error, are left out.
+    /// The metrics of a resample. Metrics without an interval, such as the calibration error, are left out.
     pub(super) fn weighted_means(&self, weights: &ResampleCounts) -> [NamedValue; 2] {
         let (fake, real) = (self.fake.sums(weights.fake()), self.real.sums(weights.real()));
         let n = (weights.fake().len() + weights.real().len()) as f64;

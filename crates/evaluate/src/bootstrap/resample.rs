@@ -6,11 +6,11 @@ use rand_distr::{Binomial, Distribution};
 
 use crate::metrics::ResampleCounts;
 
-/// Random words that are taken from the stream at once.
+/// The number of random words that are taken from the stream at once.
 const BUFFER: usize = 1024;
 /// Bits of a position in a segment, so that one random word of 32 bits holds two positions.
 const SEGMENT_BITS: u32 = 15;
-/// Images in a segment. Its counts take 32 kB, the size of a first-level cache.
+/// The number of images in a segment. Its counts take 32 kB, the size of a first-level cache.
 const SEGMENT: usize = 1 << SEGMENT_BITS;
 
 /// Fills `weights` with resample number `index`: as many draws with replacement from each class as it has images.
@@ -21,8 +21,9 @@ pub fn resample(weights: &mut ResampleCounts, seed: u64, index: u64) {
     draw(real, &mut words);
 }
 
-/// Draws as many images as there are counts, in two steps. The number of draws in each segment comes first, from the exact
-/// conditional binomials of the multinomial distribution. The draws within a segment then stay in the first-level cache.
+/// Draws as many images as there are counts, in two steps. The number of draws in each segment comes first, from the
+/// exact conditional binomials of the multinomial distribution. The draws within a segment then stay in the first-level
+/// cache.
 fn draw(counts: &mut [u8], words: &mut Words<impl Rng>) {
     counts.fill(0);
     let (mut images, mut draws) = (counts.len(), counts.len() as u64);

@@ -1,4 +1,4 @@
-//! The band of P(fake) without a verdict.
+//! The band of P(fake) in which a verdict is inconclusive.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,9 +34,9 @@ pub struct Band {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// P(fake) is below the band.
+    /// P(fake) is below the lower end of the band.
     Real,
-    /// P(fake) is above the band.
+    /// P(fake) is at or above the upper end of the band.
     Fake,
     /// P(fake) is in the band.
     Inconclusive,
@@ -55,8 +55,8 @@ impl Band {
     }
 }
 
-/// Fits the narrowest band around `threshold` whose verdicts on validation keep to the limits. If the threshold alone keeps to
-/// one of the limits, the band ends at the threshold on that side. `None` without images of both classes.
+/// Fits the narrowest band around `threshold` whose verdicts on validation keep to both limits. If the threshold alone
+/// keeps to one of the limits, the band ends at the threshold on that side. `None` without images of both classes.
 pub(crate) fn fit_band(ranking: &Ranking, threshold: f64, limits: BandLimits) -> Option<Band> {
     let (fakes, reals) = (ranking.fake().len() as f64, ranking.real().len() as f64);
     if fakes == 0.0 || reals == 0.0 {
@@ -65,9 +65,9 @@ pub(crate) fn fit_band(ranking: &Ranking, threshold: f64, limits: BandLimits) ->
     let accuses_too_many = |real: usize| real as f64 / reals > limits.false_accusations;
     let misses_too_many = |fake: usize| (ranking.fake().len() - fake) as f64 / fakes > limits.misses;
     let steps: Vec<(f64, usize, usize)> = ranking.thresholds().collect();
-    // The highest score that must not be called fake: the upper end of the band is above it.
-    let first_refused = steps.iter().position(|&(_, _, real)| accuses_too_many(real));
-    let high = match first_refused {
+    // The highest score at which too many real images would be called fake. The upper end of the band is above it.
+    let first_too_low = steps.iter().position(|&(_, _, real)| accuses_too_many(real));
+    let high = match first_too_low {
         Some(index) if threshold <= steps[index].0 => {
             let above = if index == 0 { steps[0].0.max(1.0) } else { steps[index - 1].0 };
             halfway_above(steps[index].0, above)

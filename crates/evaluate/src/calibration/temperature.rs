@@ -40,10 +40,12 @@ impl ProbabilityScale {
     }
 }
 
-/// Finds the temperature from 0.01 to 100 with the lowest log loss (Guo et al. 2017, arXiv 1706.04599, section 4.2). `None`
-/// without images of both classes. If every image is on the correct side the loss has no minimum, and the temperature is 1.
+/// Finds the temperature from 0.01 to 100 with the lowest log loss (Guo et al. 2017, arXiv 1706.04599, section 4.2).
+/// `None` without images of both classes. If every image is on the correct side of 0, the loss falls down to a
+/// temperature of 0 and has no minimum; the result is then 1.
 ///
-/// The loss is convex in 1 / T. The sign of its slope brackets the minimum, and Newton's method with bisection finds it.
+/// The loss is convex in 1 / T. The sign of its slope brackets the minimum, and Newton's method with bisection finds
+/// it.
 ///
 /// # Errors
 /// Lists of different lengths, and margins that are not finite.

@@ -2,12 +2,12 @@
 
 use crate::metrics::Ranking;
 
-/// Returns the threshold with the highest balanced accuracy, which is the one with the highest Youden index TPR - FPR. `None`
-/// without images of both classes.
+/// Returns the threshold with the highest balanced accuracy, which is the one with the highest Youden index TPR - FPR.
+/// `None` without images of both classes.
 ///
-/// Accuracy would depend on the share of fakes in the validation split, which differs from the share in use. A threshold
-/// is halfway between two neighbouring scores. Among equally good thresholds the one nearest to 0.5 is chosen, and among
-/// equally near ones the higher, because a false accusation is worse than a miss.
+/// Accuracy would depend on the share of fakes in the validation split, which differs from the share in use. A
+/// threshold is halfway between two neighbouring scores. Among equally good thresholds the one nearest to 0.5 is
+/// chosen, and among equally near ones the higher, because a false accusation is worse than a miss.
 pub(crate) fn fit_threshold(ranking: &Ranking) -> Option<f64> {
     let (fakes, reals) = (ranking.fake().len() as i64, ranking.real().len() as i64);
     if fakes == 0 || reals == 0 {
@@ -32,8 +32,8 @@ pub(crate) fn fit_threshold(ranking: &Ranking) -> Option<f64> {
     Some(cuts.fold(all_real, better).1)
 }
 
-/// Returns a threshold halfway from `score` to `next`. It is above `score` even if there is no float in between, so that an
-/// image with that score is called real.
+/// Returns a threshold halfway from `score` to `next`. It is above `score` even if there is no float in between, so
+/// that an image with that score is called real.
 pub(super) fn halfway_above(score: f64, next: f64) -> f64 {
     (0.5 * (score + next)).max(score.next_up())
 }

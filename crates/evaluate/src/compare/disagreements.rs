@@ -3,14 +3,15 @@
 use artifacts::predictions::Prediction;
 use artifacts::schema::Disagreement;
 
-/// Returns the images with different verdicts at threshold 0.5, by descending distance between the highest and the lowest
-/// P(fake). `detectors` holds the aligned predictions of each detector.
+/// Returns the images with different verdicts at threshold 0.5, by descending distance between the highest and the
+/// lowest P(fake). `detectors` holds the aligned predictions of each detector.
 pub(super) fn disagreements(detectors: &[&[Prediction]]) -> Vec<Disagreement> {
     let Some(first) = detectors.first() else { return Vec::new() };
     let of_row = |row: usize| detectors.iter().map(move |predictions| &predictions[row]);
     let mut rows: Vec<usize> =
         (0..first.len()).filter(|&row| of_row(row).any(|other| other.predicted != first[row].predicted)).collect();
-    // P(fake) rounds to 0 or 1 for many images; margins order those whose distances are equal.
+    // P(fake) rounds to 0 or 1 for many images. Images with equal distances are ordered by the distance of their
+    // margins.
     let distances = |row: usize| {
         let distance = |score: fn(&Prediction) -> f64| max_difference(of_row(row).map(score));
         (distance(|prediction| prediction.p_fake), distance(Prediction::margin))

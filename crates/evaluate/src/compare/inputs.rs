@@ -57,7 +57,7 @@ fn evaluation_dir(path: &Path) -> PathBuf {
     if path.join(names::PREDICTIONS).exists() { path.to_owned() } else { RunDir::new(path).evaluate() }
 }
 
-/// Keeps the images that all detectors have predictions for, ordered by id, so that equal rows are equal images.
+/// Keeps the images that all detectors have predictions for, ordered by id, so that a row is the same image for all.
 ///
 /// # Errors
 /// No common image, or an image with different labels.

@@ -13,13 +13,13 @@ use artifacts::schema::{Bootstrap, ComparedDetector, Comparison};
 use self::disagreements::disagreements;
 use self::paired_tests::{correct_p_values, pair};
 use crate::bootstrap::{OperatingPoint, Resampling};
-use crate::measure::{ScoredImages, drawn_roc_curve, scores, scores_with_intervals};
+use crate::measure::{ScoredImages, roc_curve_for_drawing, scores, scores_with_intervals};
 use crate::metrics::{self, Ranking};
 
-/// Images with different verdicts that are listed at most.
+/// The largest number of images with different verdicts that are listed.
 const MAX_DISAGREEMENTS: usize = 200;
 
-/// A detector with its images ranked.
+/// A detector with the labels, margins and ranking of the common images.
 struct RankedDetector<'a> {
     detector: &'a EvaluatedDetector,
     images: ScoredImages,
@@ -63,7 +63,7 @@ impl RankedDetector<'_> {
         Ok(RankedDetector { detector, images, ranking })
     }
 
-    /// Its metrics on the common images.
+    /// Computes the metrics of the detector on the common images.
     fn summary(&self, resampling: Resampling) -> Result<ComparedDetector, Error> {
         let RankedDetector { detector, images, ranking } = self;
         let (headline, intervals) = scores_with_intervals(images, ranking, resampling).map_err(self.error())?;
@@ -79,7 +79,7 @@ impl RankedDetector<'_> {
             seen: detector.metrics.seen,
             scores: headline,
             intervals,
-            roc: drawn_roc_curve(ranking),
+            roc: roc_curve_for_drawing(ranking),
             fitted: detector.fitted_operating_point().map(at).transpose()?,
         })
     }

@@ -13,11 +13,12 @@ pub struct Choice {
     pub row: usize,
 }
 
-/// Chooses `count` images of each kind: the most confident correct ones of each class, the most confident false negatives,
-/// the most confident false positives, and those nearest to P(fake) = 0.5.
+/// Chooses `count` images of each kind: the most confident correct ones of each class, the most confident false
+/// negatives, the most confident false positives, and those nearest to P(fake) = 0.5.
 ///
-/// Confidence is the absolute margin, because P(fake) rounds to 0 or 1 for many images. Ids order equally confident images,
-/// so that the result does not depend on the order of the predictions. An image may be chosen as two kinds.
+/// Confidence is the absolute margin, because P(fake) rounds to 0 or 1 for many images. Equally
+/// confident images are ordered by id, so that the result does not depend on the order of the predictions. An image may
+/// be chosen as an example of two kinds.
 pub fn choose(predictions: &[Prediction], count: usize) -> Vec<Choice> {
     let confidence = |prediction: &Prediction| prediction.margin().abs();
     let first = |kind: ExampleKind, is_of_kind: &dyn Fn(&Prediction) -> bool, most_confident: bool| {

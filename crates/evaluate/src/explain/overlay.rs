@@ -3,8 +3,8 @@
 use image::RgbImage;
 use model::HeatMap;
 
-/// The colour map viridis at nine equal steps (van der Walt and Smith 2015). Its lightness increases evenly, so that it can
-/// be read in grey and with any colour blindness.
+/// The colour map viridis at nine equal steps (van der Walt and Smith 2015). Its lightness increases evenly, so that it
+/// can be read in grey and with any colour blindness.
 const VIRIDIS: [[u8; 3]; 9] = [
     [68, 1, 84],
     [71, 45, 123],
@@ -31,8 +31,8 @@ fn mix(a: u8, b: u8, share: f32) -> u8 {
     (f32::from(a) + share * (f32::from(b) - f32::from(a))).round() as u8
 }
 
-/// Draws a heat map over its image, `[height, width, 3]`. The map is resized to the image and divided by its maximum; a map
-/// of zeros has the colour of 0 everywhere.
+/// Draws a heat map over its image, `[height, width, 3]`. The map is resized to the image and divided by its maximum; a
+/// map of zeros is drawn in the colour of 0.
 pub fn overlay(pixels: &[u8], [height, width]: [usize; 2], map: &HeatMap) -> RgbImage {
     let peak = map.values.iter().copied().fold(0.0, f32::max);
     let scale = if peak > 0.0 { 1.0 / peak } else { 0.0 };

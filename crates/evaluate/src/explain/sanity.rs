@@ -1,4 +1,4 @@
-//! Test of whether heat maps depend on the trained weights.
+//! A test of whether heat maps depend on the trained weights.
 
 use artifacts::Label;
 use artifacts::schema::SanityCheck;
@@ -8,11 +8,11 @@ use model::HeatMap;
 use crate::Error;
 use crate::detector::Detector;
 
-/// Mean absolute correlation from which on the test fails.
+/// The test fails if the mean absolute correlation is this or higher.
 const MAX_CORRELATION: f64 = 0.5;
 
-/// Runs the model-randomisation test of Adebayo et al. 2018 (arXiv 1810.03292): a network with random weights must give other
-/// heat maps of the same images and classes. `maps` are the detector's own maps, in the order of `images`.
+/// Runs the model-randomisation test of Adebayo et al. 2018 (arXiv 1810.03292): a network with random weights must give
+/// different heat maps for the same images and classes. `maps` are the detector's own maps, in the order of `images`.
 ///
 /// # Errors
 /// Errors of the network.
@@ -30,7 +30,7 @@ pub(crate) fn sanity_check(
         correlations.extend(other.iter().filter_map(|other| rank_correlation(&map.values, &other.values)));
     }
     let n = correlations.len();
-    // The absolute value of each, because a map and its negative show the same structure and must not cancel out.
+    // Absolute values, because a map and its negative show the same structure and must not cancel out.
     let mean = (n > 0).then(|| correlations.iter().copied().map(f64::abs).sum::<f64>() / n as f64);
     Ok(SanityCheck { maps: n, mean_rank_correlation: mean, passed: mean.map(|mean| mean < MAX_CORRELATION) })
 }

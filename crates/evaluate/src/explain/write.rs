@@ -19,8 +19,8 @@ const LEGEND: &str = "legend.png";
 /// Number of heat maps of the sanity check.
 const SANITY_MAPS: usize = 8;
 
-/// Chooses examples and writes them with heat maps for both classes, the predicted class first. `predictions` has one entry
-/// for each image of the shards, in their order.
+/// Chooses examples and writes them with heat maps for both classes, the predicted class first. `predictions` has one
+/// entry for each image of the shards, in their order.
 ///
 /// # Errors
 /// Errors of the network and of writing.
@@ -43,7 +43,7 @@ pub fn write(
         maps.push(predicted_map);
         examples.push(example);
     }
-    let sanity = check_some(detector, &explained, &maps, config)?;
+    let sanity = check_sample(detector, &explained, &maps, config)?;
     write_legend(dir)?;
     let index = Explanations {
         schema_version: Explanations::SCHEMA_VERSION,
@@ -63,9 +63,13 @@ pub fn write_legend(dir: &Path) -> Result<(), Error> {
     write_png(dir, LEGEND, &legend())
 }
 
+/// An image to explain.
 struct Picture<'a> {
+    /// `[height, width, 3]`.
     pixels: &'a [u8],
+    /// Height and width.
     size: [usize; 2],
+    /// The beginning of the names of its files.
     stem: String,
 }
 
@@ -92,8 +96,9 @@ fn explain(
     let predicted = prediction.predicted;
     let other = Label::ALL.into_iter().find(|&label| label != predicted).unwrap_or(predicted);
     let classes = [predicted, other];
-    let twice = [picture.pixels, picture.pixels].concat();
-    let maps = detector.heat_maps(&twice, &classes, &config.layer)?;
+    // One copy for each class.
+    let copies = [picture.pixels, picture.pixels].concat();
+    let maps = detector.heat_maps(&copies, &classes, &config.layer)?;
     let mut heat_maps = Vec::new();
     for (class, map) in classes.into_iter().zip(&maps) {
         let name = format!("{}-{class}.png", picture.stem);
@@ -116,8 +121,8 @@ fn explain(
     Ok((example, predicted_map))
 }
 
-/// Runs the sanity check on a few of the explained examples.
-fn check_some(
+/// Runs the sanity check on at most [`SANITY_MAPS`] of the explained examples.
+fn check_sample(
     detector: &Detector,
     explained: &[(&[u8], Label)],
     maps: &[model::HeatMap],

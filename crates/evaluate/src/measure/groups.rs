@@ -12,7 +12,7 @@ use crate::bootstrap::OperatingPoint;
 use crate::metrics::{Error, confusion};
 use crate::significance::{delong_interval, wilson};
 
-/// Compares the fakes of each generator with all real images. Empty if no image names its generator.
+/// Compares the fakes of each generator with all real images. Empty if no fake has the name of its generator.
 ///
 /// # Errors
 /// A logit that is not finite.
@@ -58,7 +58,7 @@ fn name_or(name: &str, if_empty: &str) -> String {
     if name.is_empty() { if_empty.to_owned() } else { name.to_owned() }
 }
 
-/// The metrics of each group, and the mean and the worst value of each metric over the groups.
+/// Computes the metrics of each group, and the mean and the worst value of each metric over the groups.
 fn measure_groups<'a>(
     groups: impl Iterator<Item = (String, Vec<&'a Prediction>)>,
     fit: Option<&ValidationFit>,
@@ -100,7 +100,8 @@ fn group_intervals(images: &ScoredImages, scores: &Scores) -> Result<BTreeMap<St
     let mut intervals = BTreeMap::new();
     for metric in METRICS {
         let interval = match (metric.group_interval, metric.basis) {
-            // A group that is ranked without a mistake would have an interval of width 0, which means nothing.
+            // If all scores of a group are equal, their variance is 0. An interval of width 0 would look like
+            // certainty.
             (GroupInterval::DeLong, _) => {
                 delong_interval(&images.labels, &images.margins)?.filter(|interval| interval.low < interval.high)
             }
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn generators_have_mean_and_worst() {
+    fn computes_mean_and_worst_over_generators() {
         let predictions = [
             prediction("test/real/0.png", Label::Real, "", 0.1),
             prediction("test/real/1.png", Label::Real, "", 0.6),
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_are_folders_without_class_and_split() {
+    fn source_folders_leave_out_classes_and_splits() {
         assert_eq!(source_folder("progan/car/0_real/1.png"), "progan/car");
         assert_eq!(source_folder("test/fake/1.png"), "");
         assert_eq!(source_folder("1.png"), "");

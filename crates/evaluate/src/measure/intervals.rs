@@ -1,7 +1,8 @@
 //! Replacing bootstrap intervals that are too narrow because there are too few images.
 //!
-//! If no image is classified wrongly, every resample is perfect too, and the bootstrap interval has no width. If a
-//! false-positive rate of 1% allows only a few real images, the scores of these few images decide every resample.
+//! If no image is classified wrongly, every resample is perfect too, and the bootstrap interval has no width. If 1% of
+//! the real images are only a few images, every resample of a metric at this false-positive rate depends on the same
+//! few scores.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +10,8 @@ use artifacts::schema::{Basis, Interval, IntervalMethod, METRICS, Scores};
 
 use crate::significance::wilson;
 
-/// Replaces bootstrap intervals without a width by Wilson's interval for proportions of images, and removes them for other
-/// metrics. Removes intervals at a false-positive rate that allows too few real images.
+/// Replaces bootstrap intervals without width: proportions of images get Wilson's interval, and other metrics none.
+/// Also removes the interval of a metric at a false-positive rate that allows too few false positives.
 pub(super) fn fix_degenerate_intervals(
     mut intervals: BTreeMap<String, Interval>,
     scores: &Scores,

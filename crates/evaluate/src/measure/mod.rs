@@ -1,4 +1,4 @@
-//! From predictions to the content of `metrics.json`.
+//! Computing the content of `metrics.json` from predictions.
 
 mod groups;
 mod intervals;
@@ -7,7 +7,7 @@ mod scores;
 mod validation_fit;
 
 pub use groups::{by_generator, by_source_folder};
-pub(crate) use run::drawn_roc_curve;
+pub(crate) use run::roc_curve_for_drawing;
 pub use run::{RunOptions, measure_run, over_runs};
 pub use scores::{scores, scores_with_intervals};
 pub use validation_fit::ValidationFit;
@@ -23,7 +23,8 @@ use crate::metrics::{Error, Ranking};
 pub struct ScoredImages {
     /// The true classes.
     pub labels: Vec<Label>,
-    /// The margins, `logit_fake - logit_real`. P(fake) is their sigmoid, which rounds to 0 or 1 for many.
+    /// The margins, `logit_fake - logit_real`. P(fake) is the sigmoid of the margin, and rounds to 0 or 1 for
+    /// large margins.
     pub margins: Vec<f64>,
 }
 
@@ -56,7 +57,7 @@ mod tests {
     use crate::calibration::BandLimits;
     use crate::testing::prediction;
 
-    /// Predictions whose margins are `scale` times as large. With a large `scale` P(fake) rounds to 0 or 1 for many.
+    /// Predictions with margins in proportion to `scale`. With a large `scale`, many values of P(fake) round to 0 or 1.
     fn predictions(scale: f32) -> Vec<Prediction> {
         let one = |i: u32| {
             let label = Label::ALL[i as usize % 2];

@@ -11,10 +11,10 @@ use super::{ScoredImages, ValidationFit, by_generator, by_source_folder, scores}
 use crate::bootstrap::{OperatingPoint, Resampling, intervals};
 use crate::metrics::{Error, Ranking, calibration_error_by_chance, pr_curve, reliability, roc_curve, thin};
 
-/// Points of a curve that are kept for drawing.
+/// The largest number of points of a curve that are kept for drawing.
 const CURVE_POINTS: usize = 1000;
 
-/// Sets of labels that are drawn for the calibration error by chance.
+/// The number of sets of labels that are drawn for the calibration error by chance.
 const CHANCE_DRAWS: u64 = 200;
 
 /// Options of [`measure_run`].
@@ -22,7 +22,7 @@ const CHANCE_DRAWS: u64 = 200;
 pub struct RunOptions {
     /// Number of the training run, from 0.
     pub run: usize,
-    /// How intervals are resampled. The seed also draws the labels of the calibration error by chance.
+    /// Parameters of the bootstrap. The labels of the calibration error by chance are drawn with the same seed.
     pub resampling: Resampling,
 }
 
@@ -67,7 +67,7 @@ pub fn measure_run(
         scores: headline_scores,
         intervals: headline_intervals,
         fitted,
-        roc: drawn_roc_curve(&ranking),
+        roc: roc_curve_for_drawing(&ranking),
         pr: for_drawing(pr_curve(&ranking)),
         calibration_error_by_chance: by_chance(headline),
         reliability: reliability(headline)?,
@@ -77,7 +77,7 @@ pub fn measure_run(
 }
 
 /// The ROC curve of a ranking of margins, thinned for drawing.
-pub(crate) fn drawn_roc_curve(ranking: &Ranking) -> Vec<CurvePoint> {
+pub(crate) fn roc_curve_for_drawing(ranking: &Ranking) -> Vec<CurvePoint> {
     for_drawing(roc_curve(ranking))
 }
 
@@ -88,7 +88,8 @@ fn for_drawing(curve: Vec<CurvePoint>) -> Vec<CurvePoint> {
     points
 }
 
-/// Returns mean and sample standard deviation of each metric over the runs in which it is defined. Empty for a single run.
+/// Returns mean and sample standard deviation of each metric over the runs in which it is defined. Empty for a single
+/// run.
 pub fn over_runs(runs: &[RunMetrics]) -> BTreeMap<String, Moments> {
     if runs.len() < 2 {
         return BTreeMap::new();

@@ -10,7 +10,7 @@ use crate::calibration::{
 };
 use crate::metrics::{Error, Ranking};
 
-/// What is fitted on validation. Threshold and band are calibrated probabilities.
+/// Parameters that were fitted on validation. Threshold and band are values of calibrated P(fake).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ValidationFit {
     /// Number of validation images.
@@ -19,12 +19,12 @@ pub struct ValidationFit {
     pub temperature: Temperature,
     /// The threshold.
     pub threshold: f64,
-    /// The band without a verdict.
+    /// The inconclusive band.
     pub band: Band,
 }
 
 impl ValidationFit {
-    /// Fits to the validation images. `None` without images of both classes.
+    /// Fits the parameters to the validation images. `None` without images of both classes.
     ///
     /// # Errors
     /// A score that is not finite.
@@ -41,12 +41,12 @@ impl ValidationFit {
         }))
     }
 
-    /// Calibrated P(fake) and the fitted threshold.
+    /// The operating point with calibrated P(fake) and the fitted threshold.
     pub fn operating_point(&self) -> OperatingPoint {
         OperatingPoint { scale: ProbabilityScale::Calibrated(self.temperature), threshold: self.threshold }
     }
 
-    /// The band, and how the images of a ranking of margins fall into it.
+    /// Returns the band, and its share of images and error rates for a ranking of margins.
     pub fn inconclusive(&self, ranking: &Ranking) -> Inconclusive {
         let count = |margins: &[f64], verdict: Verdict| {
             let verdicts = margins.iter().map(|&margin| self.band.verdict(self.temperature.calibrate(margin)));

@@ -1,11 +1,11 @@
-//! The confusion matrix at a threshold, of a ranking or of a resample of it.
+//! The confusion matrix of a ranking, or of a resample of it, at a threshold.
 
 use artifacts::schema::Confusion;
 
 use super::{Ranking, ResampleCounts};
 
-/// Where a threshold cuts a ranking: the number of images of each class that are called fake, which stand first in their
-/// class's descending scores.
+/// The position of a threshold in a ranking: how many images of each class are called fake. These are the first images
+/// of their class, because scores are in descending order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cut {
     fake: usize,
@@ -13,7 +13,8 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// Cuts at the scores whose probability, given by the non-decreasing function `p_fake`, is at least `threshold`.
+    /// Counts the images whose probability is at least `threshold`. The non-decreasing function `p_fake` turns scores
+    /// into probabilities.
     pub(crate) fn new(ranking: &Ranking, threshold: f64, p_fake: impl Fn(f64) -> f64) -> Cut {
         let called_fake = |scores: &[f64]| scores.partition_point(|&score| p_fake(score) >= threshold);
         Cut { fake: called_fake(ranking.fake().scores()), real: called_fake(ranking.real().scores()) }
@@ -31,8 +32,8 @@ impl Cut {
     }
 }
 
-/// The confusion matrix of a ranking: an image is called fake if its probability, given by the non-decreasing function
-/// `p_fake` of its score, is at least `threshold`.
+/// Returns the confusion matrix of a ranking. An image is called fake if its probability is at least `threshold`. The
+/// non-decreasing function `p_fake` turns scores into probabilities.
 pub fn confusion(ranking: &Ranking, threshold: f64, p_fake: impl Fn(f64) -> f64) -> Confusion {
     let Cut { fake, real } = Cut::new(ranking, threshold, p_fake);
     let (fakes, reals) = (ranking.fake().len() as u64, ranking.real().len() as u64);

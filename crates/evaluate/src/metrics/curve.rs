@@ -5,8 +5,8 @@ use artifacts::schema::CurvePoint;
 use super::Ranking;
 
 /// Returns the ROC curve from (0, 0) to (1, 1) with one point for each distinct score, as
-/// `sklearn.metrics.roc_curve(drop_intermediate=False)` does. x is the false-positive rate, y the true-positive rate. Empty
-/// without images of both classes.
+/// `sklearn.metrics.roc_curve(drop_intermediate=False)` does. x is the false-positive rate, y the true-positive rate.
+/// Empty without images of both classes.
 pub fn roc_curve(ranking: &Ranking) -> Vec<CurvePoint> {
     let (fakes, reals) = (ranking.fake().len() as f64, ranking.real().len() as f64);
     if fakes == 0.0 || reals == 0.0 {
@@ -22,8 +22,8 @@ pub fn roc_curve(ranking: &Ranking) -> Vec<CurvePoint> {
 }
 
 /// Returns the precision-recall curve by descending threshold with one point for each distinct score: the points of
-/// `sklearn.metrics.precision_recall_curve` in reverse order, without the (0, 1) that it appends. x is the recall, y the
-/// precision. Empty without fakes.
+/// `sklearn.metrics.precision_recall_curve` in reverse order, without the (0, 1) that it appends. x is the recall, y
+/// the precision. Empty without fakes.
 pub fn pr_curve(ranking: &Ranking) -> Vec<CurvePoint> {
     let fakes = ranking.fake().len() as f64;
     if fakes == 0.0 {
@@ -39,8 +39,8 @@ pub fn pr_curve(ranking: &Ranking) -> Vec<CurvePoint> {
         .collect()
 }
 
-/// Thins a curve to at most `limit` points for drawing: the first, the last, and between them the points nearest to equal
-/// steps along the curve. Areas must not be computed from the result.
+/// Thins a curve to at most `limit` points for drawing: the first, the last, and between them the points nearest to
+/// equal steps along the curve. Areas must not be computed from the result.
 pub(crate) fn thin(points: Vec<CurvePoint>, limit: usize) -> Vec<CurvePoint> {
     if points.len() <= limit || limit < 2 {
         return points;

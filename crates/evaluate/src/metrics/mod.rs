@@ -1,11 +1,11 @@
 //! Metrics of scored images, by scikit-learn's definitions.
 //!
 //! Fake is the positive class, and an image is called fake if its P(fake) is at least the threshold. Every metric that
-//! depends on the order of the scores reads one [`Ranking`], which sorts them once.
+//! depends on the order of the scores is computed from one [`Ranking`], which sorts them once.
 //!
-//! An undefined value is `None` and becomes `null`, never `NaN` and never 0: precision if nothing was called fake, recall
-//! without fakes, and areas and error rates without a class that they are rates of. For precision, recall and F1
-//! scikit-learn gives the same with `zero_division=nan`.
+//! An undefined value is `None` and becomes `null` in JSON, never `NaN` and never 0. Precision is undefined if no image
+//! is called fake, recall without fakes, and ROC-AUC and the equal error rate without images of both classes. For
+//! precision, recall and F1, scikit-learn returns NaN in the same cases with `zero_division=nan`.
 //!
 //! The table of metrics is [`artifacts::schema::METRICS`].
 

@@ -13,7 +13,7 @@ use super::{Error, NamedValue};
 /// Guo et al. 2017 (arXiv 1706.04599).
 const BINS: usize = 15;
 
-/// Rows that a thread sums at once. The number is fixed, so that sums do not depend on the number of threads.
+/// The number of rows that a thread sums at once. It is fixed, so that sums do not depend on the number of threads.
 const CHUNK: usize = 1 << 14;
 
 /// Metrics of P(fake) as a probability. Each is `None` without images.
@@ -66,8 +66,9 @@ pub(crate) fn squared_error(label: Label, p_fake: f64) -> f64 {
     (p_fake - f64::from(label.index())).powi(2)
 }
 
-/// The 95th percentile of the expected calibration error of perfectly calibrated probabilities: the error over `draws` sets
-/// of labels drawn from `p_fake`. A small set of images has a large error by chance alone. `None` without images.
+/// Returns the 95th percentile of the expected calibration error that perfectly calibrated probabilities have by
+/// chance. It is computed for `draws` random sets of labels, in which each image is fake with its P(fake). A small set of
+/// images has a large error by chance alone. `None` without images.
 pub fn calibration_error_by_chance(p_fake: &[f64], draws: u64, seed: u64) -> Option<f64> {
     let edges = inner_edges();
     let bins: Vec<usize> = p_fake.iter().map(|&p| bin_of(&edges, p)).collect();
@@ -84,8 +85,8 @@ pub fn calibration_error_by_chance(p_fake: &[f64], draws: u64, seed: u64) -> Opt
     errors.get((0.95 * errors.len() as f64) as usize).copied()
 }
 
-/// Returns all bins of the reliability diagram, empty ones included. Each bin contains its upper edge, and the first bin
-/// its lower edge too.
+/// Returns all bins of the reliability diagram, empty ones included. Each bin contains its upper edge, and the first
+/// bin its lower edge too.
 ///
 /// # Errors
 /// Lists of different lengths, and values outside 0 to 1.

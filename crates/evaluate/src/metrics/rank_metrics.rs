@@ -1,4 +1,4 @@
-//! All metrics of the order of the scores in one pass over the ranking, for the images or for a resample of them.
+//! Metrics of the order of the scores, computed in one pass over the ranking of the images or of a resample of them.
 
 use super::ranking::{FAKE, TIE_END};
 use super::{NamedValue, Ranking};
@@ -6,8 +6,8 @@ use super::{NamedValue, Ranking};
 /// How often each image is in a bootstrap resample.
 ///
 /// The counts of a class are in the order of its [`super::ClassScores`]. They sum to the number of images of the class,
-/// because resampling is stratified. A byte is enough: the probability that one of a million images is drawn more than 255
-/// times is below 1e-500.
+/// because resampling is stratified. A byte is enough: the probability that one of a million images is drawn more than
+/// 255 times is below 1e-500.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResampleCounts {
     /// The counts of the fake images, then those of the real images. One list lets the pass choose the class by
@@ -45,8 +45,8 @@ pub struct RankMetrics {
     pub roc_auc: Option<f64>,
     /// Average precision: the sum of precision times the step in recall. `None` without fakes.
     pub pr_auc: Option<f64>,
-    /// The rate at which false positives are as frequent as false negatives, interpolated linearly between the points of
-    /// the ROC curve. `None` without images of both classes.
+    /// The error rate at the threshold where false-positive and false-negative rate are equal, interpolated linearly
+    /// between the points of the ROC curve. `None` without images of both classes.
     pub equal_error_rate: Option<f64>,
     /// The highest true-positive rate of any threshold with at most 1% false positives. `None` without images of both
     /// classes.
@@ -79,7 +79,7 @@ impl RankMetrics {
                 block.put(true_positives, called_fake, flag & TIE_END != 0);
             }
             pass.add(&block);
-            block.start_after_its_last();
+            block.keep_only_last();
         }
         pass.finish()
     }
@@ -96,14 +96,15 @@ impl RankMetrics {
     }
 }
 
-/// Images that are summed by vector instructions before the scalar search for the thresholds at which a rate is reached.
+/// The number of images that are summed by vector instructions before a scalar search for the thresholds at which a
+/// rate is reached.
 const BLOCK: usize = 1024;
 /// Number of independent sums: one for each lane of a vector register. The order of summation does not depend on the
 /// register's real width.
 const LANES: usize = 4;
 
-/// Cumulative counts at each distinct score, as the threshold falls. The first entry is the last one of the previous
-/// block.
+/// Cumulative counts at each distinct score, in descending order of the scores. The first entry is the last one of the
+/// previous block.
 struct Block {
     true_positives: [u32; BLOCK + 1],
     called_fake: [u32; BLOCK + 1],
@@ -125,7 +126,8 @@ impl Block {
         self.len = at + usize::from(tie_ends);
     }
 
-    fn start_after_its_last(&mut self) {
+    /// Begins the next block with the last entry of this one.
+    fn keep_only_last(&mut self) {
         self.true_positives[0] = self.true_positives[self.len - 1];
         self.called_fake[0] = self.called_fake[self.len - 1];
         self.len = 1;
@@ -141,9 +143,9 @@ struct RankPass {
     /// Sum over thresholds of (new true positives) * precision.
     precision_steps: [f64; LANES],
     equal_error_rate: Option<f64>,
-    /// False positives that rates of 1% and 5% allow.
+    /// The numbers of false positives that rates of 1% and 5% allow.
     allowed: [u32; 2],
-    /// The most true positives so far with no more false positives than that.
+    /// The most true positives so far at a threshold with at most `allowed` false positives.
     true_positives_at: [u32; 2],
 }
 
@@ -191,8 +193,8 @@ impl RankPass {
         false_positives * fakes + true_positives * reals >= fakes * reals
     }
 
-    /// The false-positive rate where the straight line between two points meets FPR = 1 - TPR. A point is (true positives,
-    /// false positives).
+    /// The false-positive rate where the straight line between two points meets FPR = 1 - TPR. A point is (true
+    /// positives, false positives).
     fn crossing(&self, before: (u32, u32), after: (u32, u32)) -> f64 {
         let rates = |(true_positives, false_positives)| {
             let fpr = f64::from(false_positives) / f64::from(self.reals);
@@ -245,8 +247,8 @@ fn add_precision_steps(sums: &mut [f64; LANES], true_positives: &[u32], called_f
     }
 }
 
-/// Converts a count by way of `i32`, because x86-64 has a vector instruction for signed integers only. A [`Ranking`] has at
-/// most `i32::MAX` images.
+/// Converts a count by way of `i32`, because x86-64 has a vector instruction for signed integers only. A [`Ranking`]
+/// has at most `i32::MAX` images.
 #[inline(always)]
 fn float(count: u32) -> f64 {
     f64::from(count as i32)

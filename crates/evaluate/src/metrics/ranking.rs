@@ -1,4 +1,4 @@
-//! Images sorted by their scores, once for all rank metrics.
+//! Images sorted by score. All rank metrics are computed from the same sorted list.
 
 use artifacts::Label;
 use rayon::slice::ParallelSliceMut;
@@ -111,7 +111,8 @@ impl Ranking {
         &self.flags
     }
 
-    /// Every distinct score in descending order, with the numbers of fake and of real images whose score is at least that.
+    /// Iterates over the distinct scores in descending order. Each comes with the number of fake and the number of real
+    /// images that have this score or a higher one.
     pub fn thresholds(&self) -> impl Iterator<Item = (f64, usize, usize)> + '_ {
         let (mut fakes, mut reals) = (0, 0);
         self.flags.iter().filter_map(move |flag| {

@@ -1,4 +1,4 @@
-//! From the paths of a command line to image files.
+//! Finding the image files in the paths of a command line.
 
 use std::path::{Path, PathBuf};
 
@@ -25,8 +25,8 @@ pub enum Content {
     Unreadable(String),
 }
 
-/// Lists the images of a folder and its subfolders in the order of their names, without hidden ones. A path that is not a
-/// folder is returned itself, whatever its name. Folders that cannot be listed are returned with their error.
+/// Lists the images of a folder and its subfolders in the order of their names, without hidden ones. A path that is not
+/// a folder is returned itself, whatever its name. Folders that cannot be listed are returned with their error.
 pub fn find(path: &Path) -> Vec<Found> {
     if !path.is_dir() {
         return vec![Found { path: path.to_owned(), content: Content::File }];

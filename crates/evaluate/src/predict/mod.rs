@@ -1,6 +1,6 @@
 //! Verdicts on single image files, for the program `candling-predict`.
 //!
-//! A file becomes pixels by the same [`Recipe`](pixels::Recipe) as in ingest, so that P(fake) equals that of
+//! A file becomes pixels by the same [`Recipe`](pixels::Recipe) as in ingest, so that P(fake) equals the value in
 //! `predictions.parquet` bit for bit.
 
 mod files;

@@ -22,7 +22,7 @@ pub enum Style {
 }
 
 impl Style {
-    /// Returns the line before the first row, if the format has one.
+    /// Returns the header line, if the format has one.
     pub fn header(self) -> Option<String> {
         match self {
             Style::Table => Some(format!("{:>8}  {:<12}  {:<12}  file", "P(fake)", "verdict", "file hash")),
@@ -55,8 +55,8 @@ fn table(row: &Row) -> String {
     };
     let warnings = row.warnings.iter().map(|warning| format!("warning: {warning}"));
     let declared = row.declares.iter().map(|declared| format!("declares: {}", in_words(declared)));
-    for more in warnings.chain(declared) {
-        line.push_str(&format!("\n{:>8}  {:<12}  {:<12}  {}", "", "", "", escape_hazards(&more)));
+    for detail in warnings.chain(declared) {
+        line.push_str(&format!("\n{:>8}  {:<12}  {:<12}  {}", "", "", "", escape_hazards(&detail)));
     }
     line
 }
@@ -108,8 +108,8 @@ fn verdict_name(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Escapes characters that control the terminal, hide text or reorder it, so that a file name cannot move the cursor or hide
-/// its extension.
+/// Escapes characters that control the terminal, hide text or reorder it, so that a file name cannot move the cursor or
+/// hide its extension.
 fn escape_hazards(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_hazard) {
         return Cow::Borrowed(text);

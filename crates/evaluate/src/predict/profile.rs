@@ -18,8 +18,8 @@ pub struct TrainingProfile {
 }
 
 impl TrainingProfile {
-    /// Reads the profile of a run's training split. Without the shards, it only has what the manifest records: whether the
-    /// images were simulated.
+    /// Reads the profile of a run's training split. Without the shards, only whether the images were simulated is
+    /// known, from the manifest.
     pub fn of_run(run: &RunDir) -> TrainingProfile {
         let ingest = run.ingest();
         let manifest = Manifest::read(&ingest).ok().flatten();

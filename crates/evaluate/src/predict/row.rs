@@ -13,8 +13,8 @@ pub struct Row {
     pub path: String,
     /// The uncalibrated P(fake), equal to `p_fake` in `predictions.parquet`.
     pub p_fake: Option<f64>,
-    /// P(fake) after temperature scaling, equal to `p_fake_calibrated` in `predictions.parquet`. The table shows it, and the
-    /// verdict is based on it. Null if no evaluation of these weights fitted a temperature.
+    /// P(fake) after temperature scaling, equal to `p_fake_calibrated` in `predictions.parquet`. The table shows it,
+    /// and the verdict is based on it. Null if no evaluation of these weights fitted a temperature.
     pub p_fake_calibrated: Option<f64>,
     /// The verdict.
     pub verdict: Option<Verdict>,
@@ -22,8 +22,8 @@ pub struct Row {
     pub error: Option<String>,
     /// Reasons for less confidence in the verdict: differences from the training images, or a missing calibration.
     pub warnings: Vec<String>,
-    /// The file's own statements on how it was made, which do not influence the verdict. Their absence proves nothing, because
-    /// saving an image again removes them.
+    /// The file's own statements on how it was made, which do not influence the verdict. Their absence proves nothing,
+    /// because saving an image again removes them.
     pub declares: Vec<Declared>,
     /// The path of the Grad-CAM overlay, with `--explain`.
     pub explanation: Option<String>,

@@ -1,4 +1,4 @@
-//! Search for images in the paths of a command line and on standard input, on a thread of its own.
+//! The search for images in the paths of a command line and on standard input, on a separate thread.
 //!
 //! Standard input is either one image or a list of paths, one a line or each ended by a zero byte.
 
@@ -12,7 +12,7 @@ use super::{Content, Found, find};
 
 /// The largest number of files in a batch, and of paths waiting in the channel.
 const BATCH: usize = 128;
-/// The number of bytes of standard input that decide between an image and a list.
+/// The number of bytes of standard input from which an image is distinguished from a list.
 const HEAD_BYTES: usize = 1024;
 /// The largest number of bytes of an image on standard input.
 const MAX_BYTES: u64 = 1 << 30;
@@ -29,7 +29,7 @@ enum Message {
     Slow(bool),
 }
 
-/// A search on a thread of its own, so that the first files are processed while a list is still being written.
+/// A search on a separate thread, so that the first files are processed while a list is still being written.
 pub struct Search {
     messages: Receiver<Message>,
     slow: bool,
@@ -54,9 +54,9 @@ impl Search {
         Search { messages, slow: false }
     }
 
-    /// Waits for and returns the next batch; empty at the end. All batches but the last are full, because the scores of an
-    /// image may depend on the size of its batch in their last digits, and must not depend on the speed of the disk. A
-    /// batch from standard input has the files listed so far, at least one.
+    /// Waits for and returns the next batch; empty at the end. All batches but the last are full, because the scores of
+    /// an image may depend on the size of its batch in their last digits, and must not depend on the speed of the disk.
+    /// A batch from standard input has the files listed so far, at least one.
     pub fn batch(&mut self) -> Vec<Found> {
         let mut batch = Vec::new();
         while batch.len() < BATCH {
@@ -86,7 +86,8 @@ fn standard_input(mut input: impl BufRead, send: &mut impl FnMut(Found) -> bool)
     }
 }
 
-/// Reads until the kind of input is known. Returns the first bytes, and whether they begin a list of paths.
+/// Reads until an image can be distinguished from a list. Returns the bytes read, and whether they begin a list of
+/// paths.
 fn read_head(input: &mut impl BufRead) -> io::Result<(Vec<u8>, bool)> {
     let mut head = Vec::new();
     loop {
@@ -110,18 +111,18 @@ fn read_head(input: &mut impl BufRead) -> io::Result<(Vec<u8>, bool)> {
     }
 }
 
-/// Whether the text before the first separator is the path of an existing file. `whole`: there is no more input, so that the
-/// separator may be missing.
+/// Whether the text before the first separator is the path of an existing file. `whole` means that `head` is the whole
+/// input; the separator may then be missing.
 fn names_a_file(head: &[u8], whole: bool) -> bool {
     let text = without_bom(head);
     let end = text.iter().position(|byte| matches!(byte, 0 | b'\n')).or(whole.then_some(text.len()));
     end.is_some_and(|end| end > 0 && path_of(without_return(&text[..end])).symlink_metadata().is_ok())
 }
 
-/// Whether the bytes look like a list of paths. Paths need not be UTF-8, and may begin like a BMP or PNM file, so that the
-/// first bytes alone do not decide.
+/// Whether the bytes look like a list of paths. Paths need not be UTF-8, and may begin like a BMP or PNM file, so that
+/// the first bytes alone do not decide.
 fn looks_like_paths(head: &[u8]) -> bool {
-    // The last character may be incomplete.
+    // The bytes may end within a character.
     let utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
     // The paths of a list are separated by single zeros; the header of an image has several zeros in a row.
     let has_zeros = head.starts_with(&[0]) || head.windows(2).any(|pair| pair == [0, 0]);
@@ -294,7 +295,7 @@ mod tests {
         let listed = sizes(slow_search(30, true));
         assert!(
             listed.len() > 1 && listed.iter().sum::<usize>() == 30,
-            "a list is processed while it arrives: {listed:?}"
+            "a list must be processed while it arrives: {listed:?}"
         );
     }
 
@@ -304,7 +305,7 @@ mod tests {
         sender.send(Message::Found(unreadable("a test"))).unwrap();
         sender.send(Message::Slow(true)).unwrap();
         let mut search = Search { messages, slow: false };
-        assert_eq!(search.batch().len(), 1, "although standard input has nothing yet");
+        assert_eq!(search.batch().len(), 1, "standard input has no data yet");
         drop(sender);
         assert!(search.batch().is_empty());
     }

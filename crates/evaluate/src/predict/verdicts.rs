@@ -33,36 +33,35 @@ pub enum Uncalibrated {
         "no evaluation has these weights; `cargo xtask evaluate --ckpt CKPT --name NAME` makes one beside the others"
     )]
     NotEvaluated,
-    /// The evaluation of these weights had no validation images to fit on.
+    /// The evaluation of these weights had no suitable validation images to fit on.
     #[error(
-        "the evaluation of these weights fitted no temperature; fitting needs validation images of both classes that are not \
-         themselves evaluated"
+        "the evaluation of these weights fitted no temperature; fitting needs validation images of both classes that \
+         are not themselves evaluated"
     )]
     NotFitted,
 }
 
 impl Calibration {
-    /// Returns the calibration of these weights from an evaluation of the run, or why there is none. The evaluation `evaluate`
-    /// comes before `evaluate-NAME`; all of them fit on the same validation images. Unreadable evaluations with a name are
-    /// skipped with a message.
+    /// Returns the calibration of these weights from an evaluation of the run, or why there is none. Looks in
+    /// `evaluate` first, then in each `evaluate-NAME`; all of them are fitted on the same validation images. Unreadable
+    /// evaluations with a name are skipped with a message.
     ///
     /// # Errors
     /// The evaluation `evaluate` is unreadable or was changed, and no other one has a calibration.
     pub fn of_run(run: &RunDir, weights: Hash) -> Result<Result<Calibration, Uncalibrated>, artifacts::Error> {
-        let own = Calibration::of_evaluation(&run.evaluate(), weights);
-        if let Ok(Ok(_)) = own {
-            return own;
+        let mut found = Calibration::of_evaluation(&run.evaluate(), weights);
+        if let Ok(Ok(_)) = found {
+            return found;
         }
-        let mut why = own;
         for dir in run.named_evaluations()? {
             match Calibration::of_evaluation(&dir, weights) {
                 Ok(Ok(calibration)) => return Ok(Ok(calibration)),
-                Ok(Err(Uncalibrated::NotFitted)) if why.is_ok() => why = Ok(Err(Uncalibrated::NotFitted)),
+                Ok(Err(Uncalibrated::NotFitted)) if found.is_ok() => found = Ok(Err(Uncalibrated::NotFitted)),
                 Ok(Err(_)) => {}
                 Err(error) => progress::line(&format!("predict: skipping `{}`: {error}", dir.display())),
             }
         }
-        why
+        found
     }
 
     fn of_evaluation(dir: &Path, weights: Hash) -> Result<Result<Calibration, Uncalibrated>, artifacts::Error> {
@@ -107,9 +106,9 @@ impl Judge {
     /// Computes the rows of some files, in their order. A file that cannot be read has a row with its error.
     ///
     /// # Errors
-    /// Those of the network, and of writing an overlay.
+    /// Errors of the network and of writing an overlay.
     pub fn rows(&mut self, found: &[Found]) -> Result<Vec<Row>, Error> {
-        // The detector stays on this thread: a back end need not be `Sync`.
+        // The closure must not capture the detector, whose back end need not be `Sync`.
         let (recipe, profile) = (&self.recipe, &self.profile);
         let prepared: Vec<(Row, Option<Vec<u8>>)> = found
             .par_iter()
@@ -136,10 +135,10 @@ impl Judge {
     fn score(&mut self, prepared: Vec<(Row, Option<Vec<u8>>)>) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::with_capacity(prepared.len());
         let mut ready = Vec::new();
-        for (row, (mut answer, pixels)) in prepared.into_iter().enumerate() {
-            answer.model = Some(self.detector.weights());
-            ready.extend(pixels.map(|pixels| Prepared { row, pixels }));
-            rows.push(answer);
+        for (index, (mut row, pixels)) in prepared.into_iter().enumerate() {
+            row.model = Some(self.detector.weights());
+            ready.extend(pixels.map(|pixels| Prepared { row: index, pixels }));
+            rows.push(row);
         }
         for batch in ready.chunks(self.batch.max(1)) {
             let pixels: Vec<u8> = batch.iter().flat_map(|picture| &picture.pixels).copied().collect();
@@ -149,7 +148,8 @@ impl Judge {
                 if rows[picture.row].error.is_some() {
                     continue;
                 }
-                // The overlay shows the evidence for the verdict; for an inconclusive one, that for the predicted class.
+                // The overlay shows the evidence for the verdict. If it is inconclusive, it shows that for the
+                // predicted class.
                 let class = match rows[picture.row].verdict {
                     Some(Verdict::Real) => Label::Real,
                     Some(Verdict::Fake) => Label::Fake,
@@ -189,7 +189,7 @@ impl Judge {
             return Ok(());
         };
         let maps = self.detector.heat_maps(&picture.pixels, &[class], layer)?;
-        // Named by the file's hash: file names may hold any characters, and need not be unique.
+        // The overlay is named by the file's hash, because file names may hold any characters and need not be unique.
         let name = format!("{}-{class}.png", row.file.map_or_else(|| "stdin".to_owned(), |hash| hash.short()));
         for map in &maps {
             explain::write_png(dir, &name, &overlay(&picture.pixels, self.detector.size(), map))?;

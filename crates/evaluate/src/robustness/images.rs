@@ -1,4 +1,4 @@
-//! The images of a robustness sweep: the original files of the source, or the stored pixels of files that are not found.
+//! The images of a robustness sweep: original files of the source, or stored pixels if the original file is not found.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,8 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use sources::{Source, SourceConfig};
 
-/// The largest total size of the files that are kept in memory. Others are read again for each level of each operation.
+/// The largest total size in bytes of the files that are kept in memory. Other files are read again for each level of
+/// each operation.
 const MAX_CACHED_BYTES: usize = 256 << 20;
 
 /// Some images of a split.
@@ -43,8 +44,9 @@ struct Original {
 }
 
 impl<'a> Images<'a> {
-    /// Chooses at most `limit` images, half of each class, by the hash of their files. Finds their original files in the
-    /// source that the manifest `ingest` describes, and reports how many were not found.
+    /// Chooses at most `limit` images, half of each class, by the hash of their files; an odd `limit` is rounded up.
+    /// Finds their original files in the source that the manifest `ingest` describes, and prints how many were not
+    /// found.
     pub(super) fn choose(shards: &'a Shards, limit: usize, ingest: &Manifest, recipe: Recipe) -> Images<'a> {
         let rows = choose_rows(shards, limit);
         let (source, error) = match reopen(ingest) {
@@ -72,11 +74,11 @@ impl<'a> Images<'a> {
         self.images.iter().filter(|image| image.original.is_some()).count()
     }
 
-    /// Returns the pixels of image `index` after a degradation, `[size, size, 3]`. An original file is degraded before it is
-    /// re-encoded and resized. Stored pixels have been re-encoded and resized already.
+    /// Returns the pixels of image `index` after a degradation, `[size, size, 3]`. An original file is degraded before
+    /// it is re-encoded and resized. Stored pixels have been re-encoded and resized already.
     ///
     /// # Errors
-    /// The image cannot be degraded so, or its file has changed since the sweep began.
+    /// The image cannot be degraded in this way, or its file has changed since the sweep began.
     pub(super) fn degraded(
         &self,
         index: usize,
@@ -121,13 +123,14 @@ impl<'a> Images<'a> {
             (None, _) => format!("files that were not found in `{source}`, or have changed since ingest"),
         };
         progress::line(&format!(
-            "evaluate: warning: robustness: {missing} of {all} images are degraded from their stored pixels instead of their \
-             original files: {reason}"
+            "evaluate: warning: robustness: {missing} of {all} images are degraded from their stored pixels instead of \
+             their original files: {reason}"
         ));
     }
 }
 
-/// Returns the rows of at most `limit` images, half of each class, chosen by the hash of their files.
+/// Returns the rows of at most `limit` images (rounded up to an even number), half of each class. They are those with
+/// the lowest hashes of their files.
 fn choose_rows(shards: &Shards, limit: usize) -> Vec<usize> {
     let mut rows: Vec<usize> = Label::ALL
         .into_iter()
@@ -142,7 +145,7 @@ fn choose_rows(shards: &Shards, limit: usize) -> Vec<usize> {
     rows
 }
 
-/// Opens the source that an ingest read. Returns an error as text.
+/// Opens the source that an ingest read. An error is returned as text.
 fn reopen(ingest: &Manifest) -> Result<Box<dyn Source>, String> {
     let config = SourceConfig::deserialize(&ingest.config).map_err(|error| error.to_string())?;
     let root = ingest.summary["files"].as_str().map(Path::new);
@@ -162,7 +165,7 @@ fn find_originals(shards: &Shards, rows: &[usize], source: Option<&dyn Source>, 
     let cached = AtomicUsize::new(0);
     let find = |row: usize| {
         let sample = shards.sample(row);
-        // Control characters are removed from paths, so that two files may have the same path.
+        // Ingest removes control characters from paths, so that two files may have the same path.
         let (index, bytes) = wanted.get(sample.path.as_str())?.iter().find_map(|&index| {
             let bytes = read_verified(source?, index, sample.id)?;
             recipe.decode(&bytes).is_ok().then_some((index, bytes))
@@ -173,7 +176,7 @@ fn find_originals(shards: &Shards, rows: &[usize], source: Option<&dyn Source>, 
     rows.par_iter().map(|&row| Image { row, original: find(row) }).collect()
 }
 
-/// Reads a file of a source; none if its hash is not `id`.
+/// Reads a file of a source. Returns `None` if it cannot be read or its hash is not `id`.
 fn read_verified(source: &dyn Source, index: usize, id: Hash) -> Option<Vec<u8>> {
     source.read(index).ok().filter(|bytes| Hash::of(bytes) == id)
 }

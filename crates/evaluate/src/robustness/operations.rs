@@ -11,7 +11,7 @@ pub enum Operation {
     Jpeg,
     /// Lossy WebP compression; the level is the quality.
     Webp,
-    /// Resizing by a factor and back.
+    /// Resizing by a factor and back to the former size; the level is the factor.
     Resize,
     /// Gaussian blur; the level is its standard deviation in pixels.
     Blur,
@@ -19,9 +19,9 @@ pub enum Operation {
     Noise,
     /// Centre crop; the level is the share of each side that is kept.
     Crop,
-    /// Sharing on social media; the level is the number of times. Each time, the image is resized to four fifths, and at most
-    /// 1080 pixels on the longer side, and saved as JPEG of quality 75. Real services do similar things; this definition is
-    /// our own and follows none of them exactly.
+    /// Sharing on social media; the level is the number of times. Each time, the image is resized to four fifths, and
+    /// at most 1080 pixels on the longer side, and saved as JPEG of quality 75. Real services do something similar;
+    /// these values are our own and reproduce no service exactly.
     SocialMedia,
 }
 
@@ -84,7 +84,7 @@ impl Operation {
     /// Applies the operation to an image.
     ///
     /// # Errors
-    /// The image does not allow it, such as one too large for WebP.
+    /// The image cannot be degraded in this way, for example because it is too large for WebP.
     pub fn apply(self, image: &RgbImage, level: f64, rng: &mut impl Rng) -> Result<RgbImage, DegradeError> {
         match self {
             Operation::Jpeg => degrade::jpeg(image, level as u8),
@@ -93,18 +93,18 @@ impl Operation {
             Operation::Blur => degrade::gaussian_blur(image, level as f32),
             Operation::Noise => degrade::noise(image, level as f32, rng),
             Operation::Crop => crop_middle(image, level),
-            Operation::SocialMedia => (0..level as u32).try_fold(image.clone(), |image, _| share(&image)),
+            Operation::SocialMedia => (0..level as u32).try_fold(image.clone(), |image, _| share_once(&image)),
         }
     }
 }
 
-fn crop_middle(image: &RgbImage, share: f64) -> Result<RgbImage, DegradeError> {
-    let kept = |side: u32| ((f64::from(side) * share).round() as u32).clamp(1, side);
+fn crop_middle(image: &RgbImage, fraction: f64) -> Result<RgbImage, DegradeError> {
+    let kept = |side: u32| ((f64::from(side) * fraction).round() as u32).clamp(1, side);
     let (width, height) = (kept(image.width()), kept(image.height()));
     degrade::crop(image, (image.width() - width) / 2, (image.height() - height) / 2, width, height)
 }
 
-fn share(image: &RgbImage) -> Result<RgbImage, DegradeError> {
+fn share_once(image: &RgbImage) -> Result<RgbImage, DegradeError> {
     let longer = f64::from(image.width().max(image.height()));
     let scale = SHARED_SCALE.min(SHARED_SIDE / longer);
     let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);

@@ -1,4 +1,4 @@
-//! Measurement of all operations at all levels.
+//! The measurement of a detector after all operations at all levels.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +22,11 @@ use crate::detector::Detector;
 use crate::measure::{ScoredImages, scores_with_intervals};
 use crate::significance::wilson;
 
-/// Measures the detector on degraded images. `predictions` are those of the same detector on the images of `shards`, in the
-/// same order. `ingest` is the manifest of the shards.
+/// Measures the detector on degraded images. `predictions` holds the predictions of the same detector on the images of
+/// `shards`, in the same order. `ingest` is the manifest of the shards.
 ///
 /// # Errors
-/// Those of the network.
+/// Errors of the network.
 pub(crate) fn sweep(
     detector: &mut Detector,
     shards: &Shards,
@@ -72,9 +72,9 @@ struct Sweep<'a> {
     /// The predictions on the images without degradation.
     clean: Vec<&'a Prediction>,
     config: &'a Config,
-    /// For each image, the degradations that flip its predicted class.
+    /// For each image, the operations and levels that flip its predicted class.
     flips: Vec<Vec<Flip>>,
-    /// Images that could not be degraded, by operation and level.
+    /// How many images could not be degraded and why, by operation and level.
     left_out: BTreeMap<String, String>,
 }
 
@@ -95,7 +95,7 @@ impl Sweep<'_> {
         level: f64,
         progress: &Progress,
     ) -> Result<Option<RobustnessPoint>, Error> {
-        // The detector stays on this thread: a back end need not be `Sync`.
+        // The closure must not capture the detector, whose back end need not be `Sync`.
         let (images, seed) = (self.images, self.config.seed);
         let rows: Vec<usize> = images.rows().collect();
         let degraded = |index: usize| {
@@ -110,7 +110,7 @@ impl Sweep<'_> {
             let pixels: Vec<&[u8]> = made.iter().flatten().map(Vec::as_slice).collect();
             if !pixels.is_empty() {
                 // A GPU computes while the next batch is degraded.
-                self.detector.start(&pixels.concat(), pixels.len())?;
+                self.detector.start_scores(&pixels.concat(), pixels.len())?;
             }
             succeeded.extend(made.iter().map(Result::is_ok));
             errors.extend(made.into_iter().filter_map(Result::err));
@@ -118,16 +118,16 @@ impl Sweep<'_> {
         }
         if let Some(error) = errors.first() {
             let key = format!("{} {level}", operation.name());
-            let count = format!("{} of {} images could not be degraded: {error}", errors.len(), images.len());
-            self.left_out.insert(key, count);
+            let message = format!("{} of {} images could not be degraded: {error}", errors.len(), images.len());
+            self.left_out.insert(key, message);
         }
         let degraded = succeeded.into_iter().enumerate().filter(|(_, succeeded)| *succeeded).map(|(image, _)| image);
         let margins: Vec<(usize, f64)> =
-            degraded.zip(self.detector.finish()?).map(|(image, score)| (image, score.margin())).collect();
+            degraded.zip(self.detector.finish_scores()?).map(|(image, score)| (image, score.margin())).collect();
         if margins.is_empty() { Ok(None) } else { self.score(operation, level, &margins).map(Some) }
     }
 
-    /// Computes the metrics and flips of one level. `margins` are the degraded images by index, with their margins.
+    /// Computes the metrics and flips of one level. `margins` holds the index and the margin of each degraded image.
     fn score(&mut self, operation: Operation, level: f64, margins: &[(usize, f64)]) -> Result<RobustnessPoint, Error> {
         let labels = margins.iter().map(|&(image, _)| self.clean[image].label).collect();
         let scored = ScoredImages { labels, margins: margins.iter().map(|&(_, margin)| margin).collect() };
@@ -177,9 +177,9 @@ impl Sweep<'_> {
 
     /// Computes all metrics with their intervals.
     fn measure(&self, scored: &ScoredImages) -> Result<(Scores, BTreeMap<String, Interval>), Error> {
-        let score = |source| Error::Scores { run: 0, source };
-        let ranking = scored.ranking().map_err(score)?;
+        let scores_error = |source| Error::Scores { run: 0, source };
+        let ranking = scored.ranking().map_err(scores_error)?;
         let resampling = Resampling { resamples: self.config.resamples, seed: self.config.seed };
-        scores_with_intervals(scored, &ranking, resampling).map_err(score)
+        scores_with_intervals(scored, &ranking, resampling).map_err(scores_error)
     }
 }

@@ -1,4 +1,4 @@
-//! DeLong's variance of ROC-AUC, and his test of two ROC-AUCs on the same images.
+//! DeLong's variance of a ROC-AUC, and DeLong's test of two ROC-AUCs on the same images.
 
 use artifacts::Label;
 use artifacts::schema::Interval;
@@ -26,8 +26,8 @@ pub struct AucTest {
     pub p: Option<f64>,
 }
 
-/// Computes DeLong's test (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44) in O(n log n) by midranks (Sun & Xu 2014,
-/// IEEE Signal Processing Letters 21). `None` with fewer than two images of a class, which have no variance.
+/// Computes DeLong's test (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44) in O(n log n) by midranks (Sun & Xu
+/// 2014, IEEE Signal Processing Letters 21). `None` with fewer than two images of a class, which have no variance.
 ///
 /// # Errors
 /// Lists of different lengths, and scores that are not finite.
@@ -52,9 +52,9 @@ pub fn delong(labels: &[Label], first: &[f64], second: &[f64]) -> Result<Option<
     }))
 }
 
-/// Returns the 95% interval of one ROC-AUC by normal approximation of its logit (Pepe 2003, The Statistical Evaluation of
-/// Medical Tests, section 5.2.4). The distribution of an area near 1 is skewed, which a symmetric interval would ignore.
-/// `None` with fewer than two images of a class, and if the area is 0 or 1.
+/// Returns the 95% interval of one ROC-AUC by normal approximation of its logit (Pepe 2003, The Statistical Evaluation
+/// of Medical Tests, section 5.2.4). The distribution of an area near 1 is skewed, which a symmetric interval would
+/// ignore. `None` with fewer than two images of a class, and if the area is 0 or 1.
 ///
 /// # Errors
 /// Lists of different lengths, and scores that are not finite.
@@ -63,13 +63,14 @@ pub fn delong_interval(labels: &[Label], scores: &[f64]) -> Result<Option<Interv
         return Ok(None);
     };
     let area = placements.area;
-    let (logit, of_area) = ((area / (1.0 - area)).ln(), Placements::covariance(&placements, &placements).sqrt());
+    let (logit, error) = ((area / (1.0 - area)).ln(), Placements::covariance(&placements, &placements).sqrt());
     // The derivative of the logit is 1 / (area (1 - area)).
-    let half = QUANTILE_975 * of_area / (area * (1.0 - area));
+    let half = QUANTILE_975 * error / (area * (1.0 - area));
     Ok(Some(Interval { low: sigmoid(logit - half), high: sigmoid(logit + half) }))
 }
 
-/// For each image, the share of images of the other class that it is ordered correctly with; ties count half.
+/// The placement of each image: the share of images of the other class that it is ranked correctly against. Ties count
+/// half.
 struct Placements {
     area: f64,
     /// V10: one value for each fake image, in the order of rows.

@@ -1,7 +1,7 @@
 //! Correction of p-values for several tests.
 
-/// Adjusts the p-values of several tests by Holm's method (Holm 1979, Scandinavian Journal of Statistics 6), so that each can
-/// be compared with one significance level. Keeps the order of the values.
+/// Adjusts the p-values of several tests by Holm's method (Holm 1979, Scandinavian Journal of Statistics 6), so that
+/// each can be compared with one significance level. Keeps the order of the values.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));

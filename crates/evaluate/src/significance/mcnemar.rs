@@ -4,11 +4,12 @@ use artifacts::schema::McNemar;
 
 use super::normal::two_sided_p;
 
-/// Computes McNemar's test (McNemar 1947, Psychometrika 12) from the numbers of images that only the first or only the second
-/// detector classifies correctly.
+/// Computes McNemar's test (McNemar 1947, Psychometrika 12) from the numbers of images that only the first or only the
+/// second detector classifies correctly.
 ///
-/// `p` is 1 if both numbers are 0. `chi_square` is (|only_first - only_second| - 1)^2 / (only_first + only_second), with
-/// Edwards' continuity correction; it is 0 if the numbers differ by at most 1. `p_holm` is `p`, as for a single test.
+/// `p` is 1 if both numbers are 0. `chi_square` is (|only_first - only_second| - 1)^2 / (only_first + only_second),
+/// with Edwards' continuity correction; it is 0 if the numbers differ by at most 1. `p_holm` is `p`, as for a single
+/// test.
 pub fn mcnemar(only_first: u64, only_second: u64) -> McNemar {
     let n = only_first + only_second;
     let difference = only_first.abs_diff(only_second);
@@ -30,7 +31,8 @@ fn exact_p(fewer: u64, n: u64) -> f64 {
     if 2 * fewer >= n {
         return 1.0;
     }
-    // Sums the terms from the largest one, C(n, fewer) / 2^n, downwards. Each is the previous one times k / (n - k + 1).
+    // Sums the terms from the largest one, C(n, fewer) / 2^n, downwards. Each is k / (n - k + 1) times the previous
+    // one.
     let mut term = 1.0;
     let mut sum = 1.0;
     for k in (1..=fewer).rev() {
@@ -43,8 +45,9 @@ fn exact_p(fewer: u64, n: u64) -> f64 {
     (2.0 * (ln_half_binomial(fewer, n) + f64::ln(sum)).exp()).min(1.0)
 }
 
-/// ln of the binomial probability C(n, k) / 2^n, by the saddle-point expansion of Loader 2000 ("Fast and accurate computation
-/// of binomial probabilities"). Its relative precision holds for large `n`, where sums of log-factorials lose theirs.
+/// ln of the binomial probability C(n, k) / 2^n, by the saddle-point expansion of Loader 2000 ("Fast and accurate
+/// computation of binomial probabilities"). Its relative precision holds for large `n`, where sums of log-factorials
+/// lose theirs.
 fn ln_half_binomial(k: u64, n: u64) -> f64 {
     let size = n as f64;
     if k == 0 || k == n {

@@ -1,6 +1,6 @@
-//! A small made-up run with an untrained network, and the programs run on it.
+//! A small synthetic run with an untrained network, and functions that run the programs on it.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, reason = "each test program uses only some of the functions")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -65,7 +65,7 @@ impl Run {
         complete(writer, names::INGEST, serde_json::to_value(summary).unwrap(), json!({ "source": "source" }));
     }
 
-    /// Writes a source file and makes of it what ingest does.
+    /// Writes a source file. Returns the sample and the pixels that ingest makes from it.
     fn image(&self, split: Split, number: u32) -> (Sample, Vec<u8>) {
         let label = Label::ALL[(number % 2) as usize];
         let picture = RgbImage::from_fn(48, 40, |x, y| {
@@ -123,7 +123,7 @@ impl Run {
         self.evaluate_in(self.run_dir().path(), options)
     }
 
-    /// The same in another run's folder.
+    /// Runs `candling-evaluate` with these options in the folder of another run.
     pub(crate) fn evaluate_in(&self, dir: &Path, options: &[&str]) -> Output {
         let mut arguments = vec!["--run-dir".to_owned(), dir.to_string_lossy().into_owned()];
         arguments.extend(["--set", "evaluate.resamples=50", "--set", "evaluate.examples=1"].map(str::to_owned));

@@ -35,7 +35,7 @@ pub(super) fn describe(bins: &[AssociationBin]) -> String {
     let mut bins: Vec<&AssociationBin> = bins.iter().collect();
     bins.sort_by(|a, b| surplus(b).total_cmp(&surplus(a)));
     let words =
-        |bin: &&AssociationBin| format!("{} of {} files with value `{}` are fake", bin.fake, bin.total(), bin.value);
+        |bin: &&AssociationBin| format!("{} of {} files with value \"{}\" are fake", bin.fake, bin.total(), bin.value);
     bins.iter().take(2).map(words).collect::<Vec<_>>().join(", ")
 }
 
@@ -112,7 +112,7 @@ mod tests {
         assert!((table.mutual_information - 0.124_511_25).abs() < 1e-6);
         assert_eq!(
             describe(&table.bins),
-            "20 of 60 files with value `a` are fake, 30 of 40 files with value `b` are fake"
+            r#"20 of 60 files with value "a" are fake, 30 of 40 files with value "b" are fake"#
         );
     }
 }

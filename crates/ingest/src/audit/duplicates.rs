@@ -45,7 +45,7 @@ const MAX_COLOUR_DISTANCE: f32 = 16.0;
 /// The largest number of images with the same hash that an image is compared with.
 const MAX_PER_HASH: usize = 8;
 
-/// Returns all pairs of near-duplicates among `images`, sorted.
+/// Finds near-duplicates among `images`. Returns the pairs, sorted.
 pub fn near_duplicates(images: &[&Observation]) -> Vec<Pair> {
     let greys = |image: usize| phash::to_float(&images[image].grey);
     let hashes: Vec<u64> = (0..images.len()).into_par_iter().map(|image| phash::hash(&greys(image))).collect();

@@ -36,7 +36,7 @@ pub(super) fn of_files(
             feature: feature.name.clone(),
             roc_auc: association.roc_auc,
             explanation: format!(
-                "{} predicts the class of a file: {}; {}",
+                "\"{}\" predicts the class of a file: {}; {}",
                 feature.name,
                 association::describe(&association.bins),
                 feature.advice
@@ -78,8 +78,7 @@ pub(super) fn of_content(probes: &Probes) -> Vec<Shortcut> {
             feature: feature.to_owned(),
             roc_auc: probe.roc_auc,
             explanation: format!(
-                "{finding}; the classes probably show different subjects: choose images of the same subjects for \
-                 both"
+                "{finding}; the classes probably show different subjects: choose the same subjects for both"
             ),
         })
         .collect()

@@ -13,7 +13,7 @@ pub enum DecodeError {
     #[error("unsupported: {0}")]
     Unsupported(String),
     /// The image has more pixels than the limit, according to its header.
-    #[error("its size {width}x{height} exceeds the limit of {max_pixels} pixels; raise ingest.max_pixels to accept it")]
+    #[error("its size {width}x{height} exceeds the limit of {max_pixels} pixels")]
     #[expect(missing_docs, reason = "the names are the documentation")]
     TooLarge { width: u32, height: u32, max_pixels: u64 },
     /// The image has a side that is too long, according to its header.

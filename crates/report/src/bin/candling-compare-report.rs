@@ -9,12 +9,12 @@ use artifacts::stage::{self, Failure};
 use clap::Parser;
 use report::comparison;
 
-/// Make the page of a comparison that candling-compare wrote: an HTML page that works offline, its figures as SVG and PNG,
-/// and its numbers as CSV
+/// Make the page of a comparison that candling-compare wrote: an HTML page that works offline, its figures as SVG and
+/// PNG, and its numbers as CSV
 #[derive(Parser)]
 #[command(name = "candling-compare-report", version)]
 struct Args {
-    /// Folder of the comparison
+    /// The folder of the comparison, which has compare.json
     #[arg(value_name = "DIR", default_value = Comparison::DEFAULT_DIR)]
     dir: PathBuf,
 }

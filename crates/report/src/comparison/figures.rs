@@ -30,11 +30,11 @@ impl Figures {
     }
 }
 
-/// Returns the line style of a curve: one of four colours, with dashes from the third curve on.
+/// Returns the line style of a curve: one of four colours, dashed from the third curve on, so that six curves differ.
 fn curve_style(index: usize) -> Stroke {
     const WIDTH: f64 = 2.0;
     let colour = colour(index);
-    if index % 4 < 2 { Stroke::solid(colour, WIDTH) } else { Stroke::dashed(colour, WIDTH) }
+    if index < 2 { Stroke::solid(colour, WIDTH) } else { Stroke::dashed(colour, WIDTH) }
 }
 
 fn colour(index: usize) -> Colour {
@@ -90,7 +90,7 @@ fn draw_roc(comparison: &Comparison) -> Option<Figure> {
     })
 }
 
-/// Returns the tooltips of a detector's curve.
+/// Returns the points of a detector's curve that show a tooltip.
 fn roc_hover<'a>(comparison: &'a Comparison, index: usize, axes: &'a Axes) -> impl Iterator<Item = HoverPoint> + 'a {
     subsample(&comparison.detectors[index].roc).map(move |point| HoverPoint {
         at: axes.at(point.x, point.y),

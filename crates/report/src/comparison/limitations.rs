@@ -1,4 +1,4 @@
-//! What a comparison cannot be relied on for.
+//! The limitations of a comparison: what it cannot be relied on for.
 
 use artifacts::schema::Comparison;
 

@@ -51,6 +51,7 @@ pub(super) fn render(comparison: &Comparison, figures: &Figures) -> String {
 
 fn subtitle(comparison: &Comparison) -> Markup {
     let mut datasets: Vec<String> = comparison.detectors.iter().map(|detector| visible(&detector.dataset)).collect();
+    datasets.sort();
     datasets.dedup();
     html! {
         @if uses_simulated_images(comparison) { span.badge { "simulated data" } " " }
@@ -125,7 +126,7 @@ fn default_and_fitted_score(metric: &Metric, detector: &ComparedDetector) -> Mar
 
 fn curves(figures: &Figures) -> Option<Section> {
     let roc = figures.roc.as_ref()?;
-    let lead = "Where one curve is above another, that detector finds more fakes at the same rate of false alarms.";
+    let lead = "Where one curve is above another, its detector finds more fakes at the same rate of false alarms.";
     let body = html! { div.single { (figure(roc)) } };
     Some(Section { id: "curves", title: "ROC curves", lead: lead.to_owned(), body })
 }

@@ -1,4 +1,4 @@
-//! The sentences at the top of a comparison: which detector is better, and how certain that is.
+//! The sentences at the top of a comparison: which detector is better, and whether the difference is significant.
 
 use artifacts::schema::{Comparison, Interval};
 
@@ -44,7 +44,8 @@ pub(super) fn sentences(comparison: &Comparison) -> Vec<String> {
     sentences
 }
 
-/// Returns the detector with the highest ROC-AUC, and the first one of several with the same.
+/// Returns the index of the detector with the highest ROC-AUC. If several have the same ROC-AUC, returns the first of
+/// them.
 fn best_detector(comparison: &Comparison) -> Option<usize> {
     let areas = comparison.detectors.iter().enumerate().filter_map(|(i, detector)| Some((i, detector.scores.roc_auc?)));
     areas.max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.cmp(&a.0))).map(|(detector, _)| detector)
@@ -67,8 +68,8 @@ fn tests_against(comparison: &Comparison, best: usize) -> Vec<TestAgainstBest> {
         .collect()
 }
 
-/// Describes how many of a detector's evaluation images were in its training split. Returns `None` if they are too few to
-/// matter.
+/// Describes how many of a detector's evaluation images were in its training split. Returns `None` if they are too few
+/// to matter.
 fn training_overlap(comparison: &Comparison, detector: usize) -> Option<String> {
     let seen = comparison.detectors[detector].seen?.training;
     let evaluated = evaluated_images(comparison, detector);
@@ -136,7 +137,7 @@ fn compare_several(comparison: &Comparison, best: usize, tests: &[TestAgainstBes
     text
 }
 
-/// Compares the accuracies at 0.5 of the best detector and the one with the smallest difference to it.
+/// Compares the accuracies at threshold 0.5 of the best detector and of the one with the next lower ROC-AUC.
 fn compare_accuracies(comparison: &Comparison, best: usize, tests: &[TestAgainstBest]) -> Option<String> {
     let runner_up = tests.iter().min_by(|a, b| a.difference.total_cmp(&b.difference))?.other;
     let pair = comparison.pairs.iter().find(|pair| {
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn does_not_call_a_detector_better_that_was_trained_on_the_images() {
+    fn does_not_name_a_better_detector_if_it_was_trained_on_the_images() {
         let mut two = comparison();
         two.detectors[1].seen = Some(Seen { training: 41, validation: 5 });
         let text = sentences(&two).join(" ");

@@ -1,4 +1,4 @@
-//! How well the classes can be separated without looking for traces of generation.
+//! A bar chart of how well the audit's probes and single file features separate the classes.
 
 use artifacts::schema::Audit;
 use maud::{Markup, html};
@@ -23,16 +23,16 @@ const CHANCE: f64 = 0.5;
 struct Bar<'a> {
     name: String,
     roc_auc: f64,
-    /// Whether the audit counts it as a shortcut.
+    /// Whether the audit reports a shortcut here.
     is_shortcut: bool,
-    /// Whether it shows a probe, which sees many features.
+    /// Whether the bar shows a probe, which has many inputs, rather than a single feature.
     is_probe: bool,
-    /// What the classifier sees.
+    /// A description of the classifier's input.
     input: &'a str,
 }
 
-/// Draws the ROC-AUC of the probes and of the strongest single features, with that of the detector. Returns `None` if no
-/// ROC-AUC is defined.
+/// Draws the ROC-AUC of the probes and of the strongest single features, with that of the detector. Returns `None` if
+/// no ROC-AUC is defined.
 pub(crate) fn draw(audit: &Audit, detector: Option<f64>) -> Option<Figure> {
     let bars = bars(audit);
     if bars.is_empty() {
@@ -123,8 +123,8 @@ fn detector_line(axes: &Axes, detector: f64) -> Markup {
 
 fn describe(audit: &Audit, bars: &[Bar<'_>], detector: Option<f64>) -> String {
     let mut description =
-        "ROC-AUC of small classifiers that cannot see traces of generation: three with many inputs at the top, \
-                           and below them single features of the files."
+        "ROC-AUC of small classifiers that cannot see traces of generation: three with many inputs at the \
+                           top, and below them single features of the files."
             .to_owned();
     if let Some(strongest) = bars.iter().max_by(|a, b| a.roc_auc.total_cmp(&b.roc_auc)) {
         description.push_str(&format!(" The highest is {}: {}.", strongest.name, score(Some(strongest.roc_auc))));

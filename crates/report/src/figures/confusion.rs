@@ -13,7 +13,7 @@ const SIZE: (f64, f64) = (400.0, 330.0);
 const LEFT: f64 = 84.0;
 const TOP: f64 = 54.0;
 const CELL: (f64, f64) = (150.0, 120.0);
-/// The opacity of a cell with all images of its row. Text stays readable on it.
+/// The opacity of a cell that contains all images of its row. It is low enough for text to stay readable.
 const MAX_OPACITY: f64 = 0.34;
 
 /// Draws the confusion matrix.

@@ -10,7 +10,8 @@ use crate::table::Table;
 
 const SIZE: (f64, f64) = (340.0, 340.0);
 const PANEL: Panel = Panel { left: 36.0, top: 30.0, width: 294.0, height: 264.0 };
-/// The width in pixels below which two points cannot be distinguished, on a screen with twice the usual density.
+/// The width in pixels of a column in which points cannot be distinguished: one physical pixel of a screen with two per
+/// CSS pixel.
 const COLUMN: f64 = 0.5;
 
 /// The kind of a curve.
@@ -93,7 +94,8 @@ fn draw(kind: &CurveKind, runs: &[RunMetrics], reference: impl Fn(&Axes) -> Mark
     })
 }
 
-/// Returns the point of a curve at the threshold of the headline scores: the point with the lowest threshold not below it.
+/// Returns the point of a curve at the threshold of the headline scores: of the points whose threshold is not lower,
+/// the one with the lowest threshold.
 fn point_at<'a>(run: &'a RunMetrics, kind: &CurveKind) -> Option<&'a CurvePoint> {
     let at = run.scores.threshold;
     let reached = |point: &&CurvePoint| point.threshold.is_none_or(|threshold| threshold >= at);

@@ -52,7 +52,7 @@ fn draw(histogram: &Histogram, threshold: f64, layout: &Layout) -> Figure {
             (outline(&axes, label, shares))
         }
         (line(axes.at(0.0, 0.0), axes.at(1.0, 0.0), Stroke::solid(Colour::Axis, 1.0)))
-        // A detector that works leaves these corners empty.
+        // The labels are in corners that the histograms of a good detector leave empty.
         (text((panel.right() - 10.0, panel.top + 22.0), Anchor::End, Colour::Real, 14.0, true, "real images"))
         (text((panel.left + 10.0, panel.bottom() - 14.0), Anchor::Start, Colour::Fake, 14.0, true, "fakes"))
         g class="threshold-line" {

@@ -15,8 +15,8 @@ const NAME_WIDTH: f64 = 220.0;
 /// The maximum number of groups in the figure. The others are in the table and the CSV file only.
 const MAX_GROUPS: usize = 40;
 
-/// Draws the ROC-AUC of each group with its interval, worst first. Returns `None` if no group has one. `kind` is the kind of
-/// group, such as "generator".
+/// Draws the ROC-AUC of each group with its interval, worst first. Returns `None` if no group has one. `kind` is the
+/// kind of group, such as "generator".
 pub(crate) fn draw(groups: &Groups, name: &'static str, kind: &str) -> Option<Figure> {
     let mut rows: Vec<(&Group, f64)> =
         groups.groups.iter().filter_map(|group| Some((group, group.scores.roc_auc?))).collect();

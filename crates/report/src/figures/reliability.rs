@@ -13,8 +13,8 @@ const PANEL: Panel = Panel { left: 40.0, top: 30.0, width: 424.0, height: 290.0 
 /// The histogram below the diagram.
 const COUNTS: Panel = Panel { left: 40.0, top: 372.0, width: 424.0, height: 44.0 };
 
-/// Draws the diagram of P(fake) before and, if a temperature was fitted, after calibration. Returns `None` if there are no
-/// images.
+/// Draws the diagram of P(fake) before and, if a temperature was fitted, after calibration. Returns `None` if there are
+/// no images.
 pub(crate) fn draw(run: &RunMetrics) -> Option<Figure> {
     if run.reliability.iter().all(|bin| bin.count == 0) {
         return None;
@@ -105,8 +105,8 @@ fn hover_point(axes: &Axes, bin: &ReliabilityBin, name: &str) -> Option<HoverPoi
 
 fn describe(run: &RunMetrics) -> String {
     let mut description = format!(
-        "Share of fakes as a function of the mean P(fake) in {} bins. On the dashed diagonal, P(fake) is exactly a probability. \
-         Calibration error {}",
+        "Share of fakes as a function of the mean P(fake) in {} bins. On the dashed diagonal, both are equal. Calibration \
+         error {}",
         run.reliability.len(),
         score(run.scores.expected_calibration_error)
     );

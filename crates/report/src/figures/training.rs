@@ -109,7 +109,7 @@ fn axes(quantity: &Quantity, runs: &[Vec<Epoch>]) -> Option<Axes> {
     Some(Axes { panel: PANEL, x, y })
 }
 
-/// Draws the names of both lines at their ends, far enough apart to be readable.
+/// Draws the names of both lines at their ends, shifted apart if they would overlap.
 fn labels(train: &[(f64, f64)], val: &[(f64, f64)]) -> Markup {
     const MIN_DISTANCE: f64 = 16.0;
     let end = |points: &[(f64, f64)]| points.last().copied().unwrap_or((PANEL.right(), PANEL.top));

@@ -1,4 +1,4 @@
-//! A grid of marks: of 100 real images and 100 fakes, how many are called real and how many fake.
+//! Two grids of 100 marks: how many of 100 real images, and of 100 fakes, are called real or fake.
 
 use artifacts::Label;
 use artifacts::schema::Confusion;
@@ -58,7 +58,8 @@ pub(crate) fn draw(confusion: &Confusion) -> Option<Figure> {
     })
 }
 
-/// Draws a hundred marks: a circle for each image called real, a square for each image called fake. Wrong verdicts are last.
+/// Draws a hundred marks: a circle for each image called real, a square for each image called fake. Wrong verdicts are
+/// last.
 fn grid(left: f64, truth: Label, wrong: u32) -> Markup {
     html! {
         @for i in 0..100u32 {
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn is_not_drawn_for_a_single_class() {
+    fn is_not_drawn_if_a_class_has_no_images() {
         assert!(draw(&Confusion { true_positive: 3, ..Confusion::default() }).is_none());
     }
 }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::table::number_table;
 use crate::figure::Figure;
 
-/// Longer tables are in the CSV file only.
+/// The maximum number of rows of a table in the page. Longer tables are in the CSV file only.
 const MAX_TABLE_ROWS: usize = 60;
 
 /// Renders a figure with its heading, caption, files and numbers.

@@ -69,7 +69,7 @@ pub(crate) fn document(page: &Page<'_>) -> String {
     document.into_string()
 }
 
-/// Allows this style sheet, this script and embedded images, and nothing from elsewhere.
+/// Returns a policy that allows only this style sheet, this script and embedded images.
 fn content_security_policy() -> String {
     let digest = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
     format!(
@@ -80,7 +80,7 @@ fn content_security_policy() -> String {
     )
 }
 
-/// An egg in front of a candle.
+/// Draws an egg in front of a candle.
 fn logo() -> Markup {
     html! {
         svg class="logo" viewBox="0 0 24 24" aria-hidden="true" {

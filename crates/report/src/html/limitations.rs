@@ -1,4 +1,4 @@
-//! The box that lists what a model or a comparison cannot be relied on for.
+//! The box that lists the limitations of a model or a comparison.
 
 use maud::{Markup, html};
 

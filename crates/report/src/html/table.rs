@@ -16,15 +16,15 @@ pub(crate) struct HtmlTable<'a> {
     footer: Option<Markup>,
 }
 
-/// How a table is named, for screen readers too.
+/// The name of a table, which screen readers read.
 enum Name<'a> {
-    /// By its caption, whose element has the id `id`.
+    /// A visible caption, whose element has the id `id`.
     Caption { id: &'a str, caption: Markup },
-    /// By a label that is not visible.
+    /// A label that is not visible.
     Hidden(&'a str),
 }
 
-/// The heading of a column, and how its cells are aligned.
+/// The heading of a column and the alignment of its cells.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Column<'a> {
     /// Left-aligned text.

@@ -45,7 +45,7 @@ pub(crate) fn section(results: &RunResults, figures: &Figures) -> Option<Section
     Some(Section { id: ID, title: TITLE, lead, body })
 }
 
-/// Describes what ingest did against shortcuts before the audit.
+/// Describes how ingest removed possible shortcuts before the audit.
 fn preparation(ingest: &IngestResults) -> String {
     let config = &ingest.manifest.config;
     let mut steps = Vec::new();

@@ -1,4 +1,4 @@
-//! Whether P(fake) can be read as a probability, and the band of scores that should be reported as inconclusive.
+//! Calibration: whether P(fake) can be read as a probability, and which scores should be reported as inconclusive.
 
 use artifacts::schema::RunMetrics;
 use maud::{Markup, html};

@@ -33,7 +33,7 @@ fn colour_scale(scale: &EmbeddedImage) -> Markup {
     html! {
         p.legend {
             span { "no contribution" }
-            img src=(scale.data_url) alt="colour scale from no contribution to the strongest of the map" {}
+            img src=(scale.data_url) alt="colour scale from no contribution to the strongest contribution in the map" {}
             span { "strongest contribution in the map" }
         }
     }

@@ -67,7 +67,7 @@ fn mean_and_deviation(metrics: &Metrics, metric: &Metric) -> String {
     }
 }
 
-/// Explains each dash in the tables.
+/// Renders the reason why each undefined score is undefined.
 fn undefined_scores(metrics: &Metrics) -> Markup {
     let reasons: Vec<String> = Metric::listed().filter_map(|metric| metric.why_undefined(&metrics.headline)).collect();
     html! {

@@ -1,5 +1,5 @@
-//! The threshold: the distribution of P(fake), the confusion matrix and the curves. The page's script moves the threshold
-//! with a slider; without it, the section shows the threshold of 0.5.
+//! The threshold: the distribution of P(fake), the confusion matrix and the curves. The page's script moves the
+//! threshold with a slider; without it, the section shows the threshold of 0.5.
 
 use artifacts::Label;
 use artifacts::schema::Metrics;
@@ -117,12 +117,12 @@ fn confusion_matrix(metrics: &Metrics) -> Markup {
     }
 }
 
-/// Returns which of the style sheet's eleven tints a cell gets.
+/// Returns the number of a cell's tint, 0 to 10, in the style sheet.
 fn tint(part: u64, whole: u64) -> u64 {
     (10.0 * ratio(part, whole).unwrap_or(0.0)).round() as u64
 }
 
-/// Renders the scores that follow from the confusion matrix.
+/// Renders the scores that are computed from the confusion matrix.
 fn rates(metrics: &Metrics) -> Markup {
     let scores = &metrics.headline;
     let rates = [
@@ -140,7 +140,7 @@ fn rates(metrics: &Metrics) -> Markup {
     }
 }
 
-/// Serialises the sweep for a `script` element, which a `<` could close.
+/// Serialises the sweep for a `script` element. Escapes `<`, because `</script>` would close the element.
 fn script_json(sweep: &ThresholdSweep) -> String {
     serde_json::to_string(sweep).unwrap_or_else(|_| "null".to_owned()).replace('<', "\\u003c")
 }

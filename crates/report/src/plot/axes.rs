@@ -16,7 +16,7 @@ pub(crate) struct Axis {
     pub(crate) title: String,
     /// The values at both ends.
     pub(crate) domain: [f64; 2],
-    /// Values with a label, and the labels.
+    /// The values of the ticks, with their labels.
     pub(crate) ticks: Vec<(f64, String)>,
 }
 

@@ -1,7 +1,7 @@
-//! Reduces curves of up to a million points to those that are visible.
+//! Reduces curves of up to a million points to their visible points.
 
-/// Keeps the first, lowest, highest and last point in each column of `column` pixels, so that the curve still covers the
-/// same pixels (M4: Jugel et al., VLDB 2014). `points` are in pixels and sorted by x.
+/// Keeps the first, lowest, highest and last point in each column of `column` pixels, so that the curve still covers
+/// the same pixels (M4: Jugel et al., VLDB 2014). `points` are in pixels and sorted by x.
 pub(crate) fn downsample(points: &[(f64, f64)], column: f64) -> Vec<(f64, f64)> {
     let mut kept = Vec::new();
     let mut start = 0;

@@ -1,7 +1,7 @@
 //! Line and bar charts as SVG: scales, axes, shapes and colours.
 //!
-//! Coordinates are pixels, with y pointing down. Each shape has its colour twice: as an attribute, for SVG files on white,
-//! and as a CSS class, with which the page's style sheet replaces the colour according to the reader's theme.
+//! Coordinates are pixels, with y pointing down. Each shape has its colour twice: as an attribute, for SVG files on
+//! white, and as a CSS class, with which the page's style sheet replaces the colour according to the reader's theme.
 
 mod axes;
 mod downsample;

@@ -7,7 +7,7 @@ use crate::format_number::compact;
 pub(crate) struct Scale {
     /// The values at both ends.
     pub(crate) domain: [f64; 2],
-    /// The pixels of these values.
+    /// The pixel coordinates of these values.
     pub(crate) range: [f64; 2],
 }
 
@@ -23,7 +23,8 @@ impl Scale {
 
 /// Returns at most about `count` round values between `min` and `max`, with their labels.
 ///
-/// The step between them is 1, 2 or 5 times a power of ten (Heckbert, "Nice Numbers for Graph Labels", Graphics Gems, 1990).
+/// The step between them is 1, 2 or 5 times a power of ten (Heckbert, "Nice Numbers for Graph Labels", Graphics Gems,
+/// 1990).
 pub(crate) fn ticks(min: f64, max: f64, count: usize) -> Vec<(f64, String)> {
     let span = max - min;
     if !(span.is_finite() && span > 0.0) || count == 0 {

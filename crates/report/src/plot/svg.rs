@@ -5,7 +5,7 @@ use maud::{Markup, PreEscaped, html};
 use super::theme::Colour;
 use crate::format_number::compact;
 
-/// How a line is drawn.
+/// A line style.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stroke {
     colour: Colour,
@@ -14,12 +14,12 @@ pub(crate) struct Stroke {
 }
 
 impl Stroke {
-    /// A solid line.
+    /// Returns a solid line style.
     pub(crate) fn solid(colour: Colour, width: f64) -> Stroke {
         Stroke { colour, width, dash: None }
     }
 
-    /// A dashed line, for references, and for series that must be distinguishable without colour.
+    /// Returns a dashed line style, for reference lines and for series that must be distinguishable without colour.
     pub(crate) fn dashed(colour: Colour, width: f64) -> Stroke {
         Stroke { colour, width, dash: Some("4 3") }
     }
@@ -69,7 +69,8 @@ pub(crate) fn area(points: &[(f64, f64)], base: f64, colour: Colour, opacity: f6
     html! { path class=(colour.fill_class()) d=(closed) fill=(colour.light()) fill-opacity=(opacity) {} }
 }
 
-/// Returns the corners of a histogram's outline. Bar `i` reaches from `edges[i]` to `edges[i + 1]` and has height `heights[i]`.
+/// Returns the corners of a histogram's outline. Bar `i` reaches from `edges[i]` to `edges[i + 1]` and has height
+/// `heights[i]`.
 pub(crate) fn step_outline(edges: &[f64], heights: &[f64]) -> Vec<(f64, f64)> {
     heights.iter().enumerate().flat_map(|(i, y)| [(edges[i], *y), (edges[i + 1], *y)]).collect()
 }

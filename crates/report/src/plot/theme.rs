@@ -1,5 +1,5 @@
-//! The colours of figures. Real and fake are blue and vermillion from Okabe and Ito's palette ("Color Universal Design",
-//! 2008), which is distinguishable with any kind of colour vision.
+//! The colours of figures. Real and fake are blue and vermillion from Okabe and Ito's palette ("Color Universal
+//! Design", 2008), which is distinguishable with any kind of colour vision.
 
 /// A colour, named by what it is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The data audit's counts per feature and its near-duplicate pairs.
+//! The tables of the data audit: counts per feature, and near-duplicate pairs.
 
 use artifacts::schema::{Association, Audit};
 

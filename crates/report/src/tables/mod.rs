@@ -1,4 +1,4 @@
-//! CSV tables that belong to no figure. They are written into the folder of the figures.
+//! CSV tables that do not belong to a figure. They are written into the folder of the figures.
 
 mod audit;
 mod verdict_flips;

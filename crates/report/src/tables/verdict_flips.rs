@@ -1,4 +1,4 @@
-//! Every image whose verdict changes when the image is degraded.
+//! The table of images whose verdict changes when they are degraded.
 
 use artifacts::schema::Robustness;
 

@@ -1,4 +1,4 @@
-//! Every wrong prediction.
+//! The table of all wrong predictions.
 
 use artifacts::predictions::Prediction;
 
@@ -7,7 +7,7 @@ use crate::table::Table;
 /// Returns the wrong predictions at threshold 0.5, most confident first.
 pub(crate) fn table(predictions: &[Prediction]) -> Table {
     let mut wrong: Vec<&Prediction> = predictions.iter().filter(|p| p.label != p.predicted).collect();
-    // The margin, because P(fake) rounds to exactly 0 or 1 for many images.
+    // Sort by the margin, because P(fake) is rounded to exactly 0 or 1 for many images.
     let confidence = |prediction: &Prediction| prediction.margin().abs();
     wrong.sort_by(|a, b| confidence(b).total_cmp(&confidence(a)).then_with(|| a.path.cmp(&b.path)));
     let mut table = Table::new(&["path", "truth", "predicted", "p_fake", "generator", "id"]);

@@ -1,4 +1,4 @@
-//! The data audit of the fixture, and the shards with its near-duplicates.
+//! The data audit of the fixture, and shards with the images of its near-duplicate pairs.
 
 use std::path::Path;
 

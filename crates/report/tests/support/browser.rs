@@ -1,5 +1,5 @@
-//! Controls a headless Chromium through the DevTools protocol: JSON messages that end with a zero byte, sent over a pair of
-//! FIFOs (<https://chromedevtools.github.io/devtools-protocol/>).
+//! Controls a headless Chromium through the DevTools protocol: JSON messages that end with a zero byte, sent over a
+//! pair of FIFOs (<https://chromedevtools.github.io/devtools-protocol/>).
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -14,7 +14,7 @@ use testing::Need;
 
 /// Where Linux distributions install Chromium and Chrome.
 const PROGRAMS: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-/// The longest time to wait for an answer, generous for a busy machine.
+/// The longest time to wait for an answer. It is long enough for a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A browser with one page.
@@ -181,7 +181,7 @@ impl Browser {
 
     /// Waits for one message. Stores it if it is an event, and returns it if it is an answer.
     fn wait(&mut self) -> Option<Value> {
-        let message = self.messages.recv_timeout(TIMEOUT).expect("the browser ended");
+        let message = self.messages.recv_timeout(TIMEOUT).expect("the browser sends a message");
         if message.get("id").is_some() {
             return Some(message);
         }

@@ -1,5 +1,5 @@
-//! The fixture: a run folder with the outputs of all earlier stages. Its file names try to break out of HTML, CSV and
-//! terminals.
+//! The fixture: a run folder with the outputs of all earlier stages. It contains file names with markup, formulas and
+//! terminal control sequences.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -55,7 +55,8 @@ pub(crate) fn write(dir: &Path, spec: RunSpec) -> RunDir {
     run
 }
 
-fn complete(dir: &Path, stage: &str, config: Value, summary: Value) {
+/// Completes the artifact of a stage with its manifest.
+fn write_manifest(dir: &Path, stage: &str, config: Value, summary: Value) {
     let code = Code { version: 1, program: "0.1.0".to_owned(), executable: Hash::of(b"program") };
     let inputs = BTreeMap::from([("source".to_owned(), Hash::of(b"source"))]);
     let device = "cpu (2 threads)".to_owned();
@@ -105,10 +106,10 @@ fn write_ingest(run: &RunDir, spec: RunSpec) {
         images_per_second: 912.4,
     };
     let config = json!({"source": SOURCE, "size": 224, "filter": "bilinear", "labels": {}});
-    complete(&dir, names::INGEST, config, serde_json::to_value(summary).unwrap());
+    write_manifest(&dir, names::INGEST, config, serde_json::to_value(summary).unwrap());
 }
 
-/// Writes a training run. Its best weights have the digest that [`run_metrics`] has for the same number.
+/// Writes a training run. The digest of its best weights is the one in the [`run_metrics`] of the same number.
 pub(crate) fn write_training(dir: &Path, run: usize) {
     let best = Checkpoint::best(dir).weights();
     std::fs::create_dir_all(best.parent().unwrap()).unwrap();
@@ -141,7 +142,7 @@ pub(crate) fn write_training(dir: &Path, run: usize) {
     std::fs::write(dir.join(names::HISTORY), lines).unwrap();
     let config =
         json!({"weights": "hf:timm/resnet50.tv_in1k", "epochs": 12, "batch": 32, "learning_rate": 1e-4, "seed": run});
-    complete(dir, names::TRAIN, config, json!({"best_epoch": 11}));
+    write_manifest(dir, names::TRAIN, config, json!({"best_epoch": 11}));
 }
 
 /// Returns predictions with logistically distributed logits, computed without random numbers.
@@ -150,7 +151,7 @@ pub(crate) fn predictions(spec: RunSpec, run: u32) -> Vec<Prediction> {
     (0..spec.images)
         .map(|i| {
             let label = if spec.fakes && i % 2 == 1 { Label::Fake } else { Label::Real };
-            // Quantiles of the logistic distribution in a low-discrepancy order.
+            // Take quantiles of the logistic distribution in a low-discrepancy order.
             let quantile = (i as f64 * 0.618_033_988_749 + 0.17 * f64::from(run)).fract().clamp(1e-4, 1.0 - 1e-4);
             let spread = 1.25 * (quantile / (1.0 - quantile)).ln();
             let generator = if label == Label::Fake { generators[i / 2 % 3] } else { "" };
@@ -200,7 +201,7 @@ fn write_evaluation(run: &RunDir, spec: RunSpec) {
         atomic::write_json(&dir.join(Robustness::FILE), &robustness(&metrics.headline, &by_run[0])).unwrap();
     }
     write_explanations(&dir.join(names::EXPLANATIONS), &by_run[0]);
-    complete(&dir, names::EVALUATE, json!({"ckpt": "best", "split": "test", "resamples": 2000}), json!({}));
+    write_manifest(&dir, names::EVALUATE, json!({"ckpt": "best", "split": "test", "resamples": 2000}), json!({}));
 }
 
 fn write_other_evaluation(run: &RunDir, metrics: &Metrics) {
@@ -208,7 +209,7 @@ fn write_other_evaluation(run: &RunDir, metrics: &Metrics) {
     std::fs::create_dir_all(&dir).unwrap();
     atomic::write_json(&dir.join(names::METRICS), &Metrics { dataset: "folder:others".to_owned(), ..metrics.clone() })
         .unwrap();
-    complete(&dir, names::EVALUATE, json!({"data": "others"}), json!({}));
+    write_manifest(&dir, names::EVALUATE, json!({"data": "others"}), json!({}));
 }
 
 fn moments(runs: &[RunMetrics], name: &str) -> Moments {
@@ -234,7 +235,7 @@ pub(crate) fn confusion(rows: &[Prediction], threshold: f64) -> Confusion {
     counts
 }
 
-/// Returns the metrics of a run. Scores and curves that the tests depend on are computed, the others are constants.
+/// Returns the metrics of a run. Scores and curves on which tests depend are computed. The other values are constants.
 fn run_metrics(run: usize, rows: &[Prediction]) -> RunMetrics {
     let mut thresholds: Vec<f64> = rows.iter().map(|row| row.p_fake).collect();
     thresholds.sort_by(|a, b| b.total_cmp(a));
@@ -382,7 +383,7 @@ fn write_explanations(dir: &Path, rows: &[Prediction]) {
         let mut found: Vec<&Prediction> = rows.iter().filter(|row| wanted(row)).collect();
         let doubt = |row: &Prediction| (row.p_fake - 0.5).abs();
         found.sort_by(|a, b| if certain { doubt(b).total_cmp(&doubt(a)) } else { doubt(a).total_cmp(&doubt(b)) });
-        // The hostile name must be in the page whatever its score.
+        // The hostile name must be in the page, regardless of its score.
         found.sort_by_key(|row| row.path != HOSTILE);
         for row in found.into_iter().take(8) {
             examples.push(example(dir, kind, row, examples.len() as u32));

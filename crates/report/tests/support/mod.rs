@@ -1,4 +1,4 @@
-//! Shared by the tests: the fixture of a run, the program and a browser.
+//! Test support: the fixture of a run, the program and a browser.
 
 #![allow(dead_code, reason = "each test program uses only some of it")]
 

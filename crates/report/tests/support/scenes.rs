@@ -6,7 +6,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 
 pub(crate) const SIDE: u32 = 112;
 
-/// Returns a landscape. `grid` adds the trace that up-sampling leaves.
+/// Returns a landscape. `grid` adds a faint grid, like the traces of up-sampling.
 pub(crate) fn scene(seed: u32, grid: bool) -> RgbImage {
     let hue = f64::from(seed.wrapping_mul(2_654_435_761) >> 16) / 65_536.0;
     RgbImage::from_fn(SIDE, SIDE, |x, y| {

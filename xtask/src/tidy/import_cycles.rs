@@ -1,7 +1,7 @@
-//! Finds files of a crate that import each other in a circle.
+//! Finds import cycles between the files of a crate.
 //!
-//! A parent module and its children may import each other. Test modules are not looked at. The imports are found in the text
-//! (`use crate::…`, `super::…`), without a Rust parser: house rules need no more.
+//! A parent module and its children may import each other. Test modules are ignored. Imports (`crate::…`, `super::…`)
+//! are found by searching the text, without a Rust parser, which is precise enough for this check.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,7 +11,8 @@ use std::path::Path;
 pub(super) struct Imports(BTreeMap<Vec<String>, BTreeSet<Vec<String>>>);
 
 impl Imports {
-    /// Adds a file. `path` is relative to `src`; `lib.rs` and `main.rs` are the root and import everything.
+    /// Adds a file. `path` is relative to `src`. Ignores `lib.rs` and `main.rs`: they are the root and import
+    /// everything.
     pub(super) fn add(&mut self, path: &Path, text: &str) {
         let mut module: Vec<String> =
             path.with_extension("").components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
@@ -24,25 +25,26 @@ impl Imports {
         }
     }
 
-    /// Describes each circle: the modules that import each other directly or through others.
-    pub(super) fn circles(&self) -> Vec<String> {
+    /// Returns a description of each cycle: the names of the modules that import each other, directly or through
+    /// others.
+    pub(super) fn cycles(&self) -> Vec<String> {
         let reachable: BTreeMap<&[String], BTreeSet<&[String]>> =
             self.0.keys().map(|module| (module.as_slice(), self.reachable_from(module))).collect();
-        let mut circles = BTreeSet::new();
+        let mut cycles = BTreeSet::new();
         for (module, reached) in &reachable {
-            let circle: BTreeSet<String> = reached
+            let cycle: BTreeSet<String> = reached
                 .iter()
                 .filter(|other| reachable[*other].contains(module))
                 .map(|other| other.join("::"))
                 .collect();
-            if circle.len() > 1 {
-                circles.insert(circle.into_iter().collect::<Vec<_>>().join(", "));
+            if cycle.len() > 1 {
+                cycles.insert(cycle.into_iter().collect::<Vec<_>>().join(", "));
             }
         }
-        circles.into_iter().collect()
+        cycles.into_iter().collect()
     }
 
-    /// The modules that `module` imports, directly or through others.
+    /// Returns the modules that `module` imports, directly or through others.
     fn reachable_from<'a>(&'a self, module: &'a [String]) -> BTreeSet<&'a [String]> {
         let mut reached = BTreeSet::new();
         let mut pending = vec![module];
@@ -56,7 +58,7 @@ impl Imports {
         reached
     }
 
-    /// The modules that `module` imports directly, except its parents and children.
+    /// Returns the modules that `module` imports directly, except its parents and children.
     fn targets<'a>(&'a self, module: &'a [String]) -> impl Iterator<Item = &'a [String]> {
         let files = self.0.get(module).into_iter().flatten().filter_map(|path| {
             // `crate::cpu::pool::Pool` is the item `Pool` of the file `cpu::pool`.
@@ -70,7 +72,7 @@ impl Imports {
     }
 }
 
-/// The paths that a module imports from its own crate, from the root of the crate.
+/// Returns the paths that a module imports from its own crate, relative to the root of the crate.
 fn imports(module: &[String], code: &str) -> BTreeSet<Vec<String>> {
     let code: String =
         code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
@@ -87,8 +89,8 @@ fn imports(module: &[String], code: &str) -> BTreeSet<Vec<String>> {
     found
 }
 
-/// Expands the path at the start of `text`, with its braces: `crate::{a::B, c}` is `crate::a::B` and `crate::c`. Returns the
-/// rest of the text.
+/// Expands the path at the start of `text`, with its braces: `crate::{a::B, c}` is `crate::a::B` and `crate::c`.
+/// Returns the rest of the text.
 fn expand<'a>(text: &'a str, prefix: &mut Vec<String>, found: &mut Vec<Vec<String>>) -> &'a str {
     let depth = prefix.len();
     let mut rest = text.trim_start();
@@ -97,7 +99,7 @@ fn expand<'a>(text: &'a str, prefix: &mut Vec<String>, found: &mut Vec<Vec<Strin
             while !inner.trim_start().starts_with('}') && !inner.trim_start().is_empty() {
                 inner = expand(inner, prefix, found);
                 inner = inner.trim_start();
-                // Whatever follows a name, such as ` as other`.
+                // Skip the text after a name, such as ` as other`.
                 inner = &inner[inner.find([',', '}']).unwrap_or(inner.len())..];
                 inner = inner.strip_prefix(',').unwrap_or(inner);
             }
@@ -134,17 +136,17 @@ fn absolute(module: &[String], path: Vec<String>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn circles(files: &[(&str, &str)]) -> Vec<String> {
+    fn cycles(files: &[(&str, &str)]) -> Vec<String> {
         let mut imports = Imports::default();
         for (path, text) in files {
             imports.add(Path::new(path), text);
         }
-        imports.circles()
+        imports.cycles()
     }
 
     #[test]
-    fn finds_direct_and_indirect_circles() {
-        assert_eq!(circles(&[("a.rs", "use crate::b::B;"), ("b.rs", "fn f() { crate::a::g() }")]), ["a, b"]);
+    fn finds_direct_and_indirect_cycles() {
+        assert_eq!(cycles(&[("a.rs", "use crate::b::B;"), ("b.rs", "fn f() { crate::a::g() }")]), ["a, b"]);
         let three = [
             ("a.rs", "use crate::{b::{self, B}, d};"),
             ("b/mod.rs", "use super::c::{C, D as E};"),
@@ -152,7 +154,7 @@ mod tests {
             ("c.rs", "use crate::a;"),
             ("d.rs", ""),
         ];
-        assert_eq!(circles(&three), ["a, b, c"]);
+        assert_eq!(cycles(&three), ["a, b, c"]);
     }
 
     #[test]
@@ -162,11 +164,11 @@ mod tests {
             ("a/b.rs", "use super::A; use crate::a::C;"),
             ("lib.rs", "use crate::a;"),
         ];
-        assert!(circles(&parent).is_empty());
+        assert!(cycles(&parent).is_empty());
         let tested = [
             ("a.rs", "use crate::b::B;"),
             ("b.rs", "// See crate::a::A.\n#[cfg(test)]\nmod tests {\n    use crate::a::A;\n}\n"),
         ];
-        assert!(circles(&tested).is_empty());
+        assert!(cycles(&tested).is_empty());
     }
 }
