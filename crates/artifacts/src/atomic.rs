@@ -1,7 +1,7 @@
 //! Atomic writing of files and folders.
 //!
 //! Everything is written under a temporary name, synced and renamed. A reader, or a process that starts after a crash,
-//! sees the old content or the new content.
+//! sees either the old content or the new content.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -103,7 +103,7 @@ pub struct DirWriter {
 }
 
 impl DirWriter {
-    /// Creates an empty temporary folder for `target`. Removes the temporary folder of a killed process.
+    /// Creates an empty temporary folder for `target`. Removes a temporary folder that a killed process left.
     pub fn create(target: &Path) -> Result<DirWriter> {
         recover(target)?;
         let partial = hidden_sibling(target, "partial");
@@ -139,12 +139,12 @@ impl Drop for DirWriter {
     }
 }
 
-/// Syncs the folder `from` and renames it to `target`. An existing folder `target` is removed. Both must be on one file
-/// system.
+/// Syncs the folder `from` and renames it to `target`. Removes an existing folder `target`. Both must be on the same
+/// file system.
 ///
-/// On Linux, on local file systems, the two names are exchanged atomically, so that readers find the old folder or the
-/// new one. Elsewhere the old folder is renamed first, and for a moment there is none; if the process is killed then,
-/// [`recover`] restores the old folder.
+/// On Linux, on local file systems, the two names are exchanged atomically, so that readers find either the old folder
+/// or the new one. Elsewhere the old folder is renamed first, and for a moment `target` does not exist. If the process
+/// is killed in that moment, [`recover`] restores the old folder.
 pub fn replace_dir(from: &Path, target: &Path) -> Result<()> {
     let old = hidden_sibling(target, REPLACED);
     remove_dir(&old)?;
@@ -171,7 +171,7 @@ fn exchange(a: &Path, b: &Path) -> std::io::Result<bool> {
     use rustix::io::Errno;
     match renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(true),
-        // Errors of kernels and file systems without this flag, and of containers that forbid the call.
+        // Kernels and file systems without this flag return these errors, and so do containers that forbid the call.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => Ok(false),
         Err(error) => Err(error.into()),
     }
@@ -182,8 +182,8 @@ fn exchange(_: &Path, _: &Path) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// Cleans up after a [`replace_dir`] that was killed: restores the old folder if there is no new one, or else removes
-/// it.
+/// Cleans up after a [`replace_dir`] that was killed. Restores the old folder if there is no new one, and removes it
+/// otherwise.
 pub fn recover(target: &Path) -> Result<()> {
     let old = hidden_sibling(target, REPLACED);
     if !old.exists() {
@@ -232,8 +232,8 @@ fn ignore_not_found(path: &Path, removed: std::io::Result<()>) -> Result<()> {
     }
 }
 
-/// Creates a new file. An existing file, left by a killed process, is removed first; a symbolic link with this name is
-/// removed and not followed.
+/// Creates a new file. Removes an existing file with this name first, which a killed process may have left. Removes a
+/// symbolic link with this name and does not follow it.
 fn create_new(path: &Path) -> Result<File> {
     remove_file(path)?;
     File::create_new(path).map_err(Error::io("create", path))
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn folder_appears_when_published() {
+    fn publish_creates_or_replaces_folder() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("stage");
         for content in ["first", "second"] {

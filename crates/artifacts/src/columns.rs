@@ -25,7 +25,8 @@ impl<'a> Columns<'a> {
         without_nulls(name, self.find(name)?)?.as_primitive_opt().ok_or_else(|| wrong_type(name))
     }
 
-    /// Returns a number column that may have nulls; `None` for tables of earlier versions that lack it.
+    /// Returns a number column that may have nulls. Returns `None` if the table has no such column, as tables of
+    /// earlier versions.
     pub(crate) fn optional_numbers<T: ArrowPrimitiveType>(
         &self,
         name: &str,
@@ -55,5 +56,5 @@ fn without_nulls<'a>(name: &str, column: &'a dyn Array) -> Result<&'a dyn Array,
 }
 
 fn wrong_type(name: &str) -> String {
-    format!("column `{name}` has another type than expected")
+    format!("column `{name}` has an unexpected type")
 }

@@ -1,6 +1,6 @@
 //! Configurations of stages: a section of a pipeline file with overrides of single keys.
 //!
-//! An unknown key is an error that names the key, the file or option it stands in, and the nearest valid key.
+//! An unknown key is an error that names the key, the file or option that contains it, and the nearest valid key.
 
 mod range;
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::names;
 
-/// Errors of a configuration. The user has to correct all of them.
+/// Errors of a configuration. Only the user can correct them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -24,7 +24,7 @@ pub enum Error {
     Unreadable {
         /// The pipeline file.
         path: PathBuf,
-        /// The reason the system gave.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
@@ -47,10 +47,10 @@ pub enum Error {
         /// A suggestion: the nearest valid key, or all valid keys if none is near.
         instead: String,
     },
-    /// A value of the wrong type, or one that the type does not allow.
+    /// A value of the wrong type, or a value that the type does not allow.
     #[error("bad value in {origin}: {detail}")]
     BadValue {
-        /// The file, and the overrides if there are any.
+        /// The file, with a mention of the overrides if there are any.
         origin: String,
         /// Key and reason.
         detail: String,
@@ -69,15 +69,16 @@ pub struct Override {
     /// Section and key: `["train", "epochs"]`.
     path: Vec<String>,
     value: toml::Value,
-    /// The value as written, if it may also be meant as text: `2024`.
+    /// The value as written, for keys that accept only text: `2024`. `None` if `value` is text already.
     text: Option<String>,
     /// The option as written, for errors.
     origin: String,
 }
 
 impl Override {
-    /// Parses `train.epochs=2`. The key may be quoted as in TOML: `ingest.labels."a=b"=fake`. A value that is not valid TOML is
-    /// text. So is a value of a key that only accepts text (`report.title=2024`): quotes are rarely needed.
+    /// Parses `train.epochs=2`. The key may be quoted as in TOML: `ingest.labels."a=b"=fake`. A value that is not valid
+    /// TOML is read as text, and so is the value of a key that accepts only text (`report.title=2024`). Quotes are
+    /// rarely needed.
     pub fn parse(given: &str) -> Result<Override, Error> {
         let bad = || Error::Override { given: given.to_owned() };
         let (key, text) = split_key(given).ok_or_else(bad)?;
@@ -93,7 +94,7 @@ impl Override {
         })
     }
 
-    /// The override for an option of a stage, such as `--ckpt last`.
+    /// Creates the override for an option of a stage, such as `--ckpt last`.
     pub fn of_option(section: &str, key: &str, value: impl Into<toml::Value>, option: &str) -> Override {
         Override {
             path: vec![section.to_owned(), key.to_owned()],
@@ -120,11 +121,11 @@ fn split_key(given: &str) -> Option<(&str, &str)> {
             _ => {}
         }
     }
-    // An unmatched quote is an ordinary letter.
+    // Treat an unmatched quote as an ordinary character.
     given.split_once('=')
 }
 
-/// Splits a dotted key as TOML does; `None` if it is not valid in TOML.
+/// Splits a dotted key as TOML does. Returns `None` if the key is not valid TOML.
 fn toml_key(key: &str) -> Option<Vec<String>> {
     let mut table: toml::Table = format!("{key} = 0").parse().ok()?;
     let mut path = Vec::new();
@@ -140,8 +141,8 @@ fn toml_key(key: &str) -> Option<Vec<String>> {
 
 /// Reads one stage's section of a pipeline file and applies the overrides for it.
 ///
-/// Without a file the configuration starts from its defaults. Sections of other stages are ignored; a section of no stage is
-/// an error.
+/// Without a file the configuration starts from its defaults. Sections of other stages are ignored; a section of no
+/// stage is an error.
 pub fn load<C>(file: Option<&Path>, section: &str, overrides: &[Override]) -> Result<C, Error>
 where
     C: Serialize + DeserializeOwned + Default,
@@ -188,8 +189,8 @@ fn check_sections(document: &toml::Table, origin: &str, overrides: &[Override]) 
     Ok(())
 }
 
-/// Checks that the default configuration has each given key. An empty object in the default configuration is a map with
-/// free keys, such as the label names of ingest; null is an optional value.
+/// Checks that the default configuration `known` has each given key. An empty object in `known` is a map that accepts
+/// any key, such as the label names of ingest; null is an optional value.
 fn check_keys(given: &toml::Table, known: &Value, prefix: &str, origin: &str) -> Result<(), Error> {
     let Some(known) = known.as_object().filter(|known| !known.is_empty()) else {
         return Ok(());
@@ -209,7 +210,7 @@ fn check_keys(given: &toml::Table, known: &Value, prefix: &str, origin: &str) ->
     Ok(())
 }
 
-/// Applies an override: the value as TOML reads it, or as text if only that gives a valid configuration.
+/// Applies an override. The value is read as TOML, or as text if only the text gives a valid configuration.
 fn set<C: DeserializeOwned>(table: &toml::Table, item: &Override, known: &Value) -> Result<toml::Table, Error> {
     let fits = |table: &toml::Table| toml::Value::Table(table.clone()).try_into::<C>().is_ok();
     let as_read = with_value(table, item, &item.value, known)?;
@@ -220,10 +221,10 @@ fn set<C: DeserializeOwned>(table: &toml::Table, item: &Override, known: &Value)
     Ok(if fits(&as_text) { as_text } else { as_read })
 }
 
-/// Applies one reading of the value of an override.
+/// Returns a copy of `table` in which the key of an override has the value `value`.
 fn with_value(table: &toml::Table, item: &Override, value: &toml::Value, known: &Value) -> Result<toml::Table, Error> {
     let mut table = table.clone();
-    // The override as a table of its own: {"labels": {"car": "real"}}.
+    // The override as a nested table: {"labels": {"car": "real"}}.
     let nested = known_path(&item.path[1..], known)
         .into_iter()
         .rev()
@@ -235,7 +236,7 @@ fn with_value(table: &toml::Table, item: &Override, value: &toml::Value, known: 
     Ok(table)
 }
 
-/// Joins the parts of a path that lie in a map with free keys: `labels.sdv1.4` is the key `sdv1.4` of `labels`.
+/// Joins the parts of a path that lie in a map that accepts any key: `labels.sdv1.4` is the key `sdv1.4` of `labels`.
 fn known_path(path: &[String], mut known: &Value) -> Vec<String> {
     for (depth, key) in path.iter().enumerate() {
         if known.as_object().is_some_and(serde_json::Map::is_empty) {
@@ -263,7 +264,7 @@ fn suggestion(key: &str, prefix: &str, known: &[&str]) -> String {
     let nearest = similar.filter(|(similarity, _)| *similarity > 0.7).max_by(|a, b| a.0.total_cmp(&b.0));
     match nearest {
         Some((_, candidate)) => format!("did you mean `{prefix}{candidate}`?"),
-        None => format!("there are {prefix}{}", known.join(&format!(", {prefix}"))),
+        None => format!("valid keys are {prefix}{}", known.join(&format!(", {prefix}"))),
     }
 }
 

@@ -14,11 +14,11 @@ pub enum Error {
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The reason the system gave.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// The content of a file does not have the format its name promises.
+    /// A file does not have the expected format.
     #[error("`{}` is not a valid {format}: {detail}", path.display())]
     Malformed {
         /// The file.
@@ -46,7 +46,7 @@ pub enum Error {
     Missing {
         /// The artifact: "complete ingest artifact", "best checkpoint" …
         artifact: String,
-        /// Where it should be.
+        /// The path where it was expected.
         path: PathBuf,
         /// How to make it.
         advice: String,

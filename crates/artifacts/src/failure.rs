@@ -18,8 +18,8 @@ pub mod exit {
     pub const USAGE: u8 = 2;
     /// Bad or missing input data.
     pub const INPUT: u8 = 3;
-    /// Interrupted by SIGINT or SIGTERM. Nothing is half written: a training has saved its progress, and the same command
-    /// resumes it.
+    /// Interrupted by SIGINT or SIGTERM. No artifact is half written. A training has saved its progress, and the same
+    /// command resumes it.
     pub const INTERRUPTED: u8 = 130;
 }
 
@@ -27,35 +27,35 @@ pub mod exit {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The user's command or configuration is at fault.
+    /// The command or the configuration is invalid.
     #[error(transparent)]
     Usage(Box<dyn StdError + Send + Sync>),
-    /// The data are at fault.
+    /// The input data are invalid or missing.
     #[error(transparent)]
     Input(Box<dyn StdError + Send + Sync>),
     /// The run failed.
     #[error(transparent)]
     Failed(Box<dyn StdError + Send + Sync>),
-    /// A signal ended it, and its progress is saved.
+    /// A signal ended the program. Its progress is saved.
     #[error("interrupted; everything is saved, and the same command resumes from here")]
     Interrupted,
-    /// A signal ended it, and its progress is lost.
+    /// A signal ended the program. Its progress is lost.
     #[error("interrupted; nothing is half written, and the same command starts this part again")]
     Stopped,
 }
 
 impl Failure {
-    /// A [`Failure::Usage`].
+    /// Makes a [`Failure::Usage`].
     pub fn usage(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Failure {
         Failure::Usage(error.into())
     }
 
-    /// A [`Failure::Input`].
+    /// Makes a [`Failure::Input`].
     pub fn input(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Failure {
         Failure::Input(error.into())
     }
 
-    /// A [`Failure::Failed`].
+    /// Makes a [`Failure::Failed`].
     pub fn failed(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Failure {
         Failure::Failed(error.into())
     }
@@ -70,13 +70,14 @@ impl Failure {
         }
     }
 
-    /// Joins the message and all its causes in one line.
+    /// Joins the message and the messages of all causes in one line.
     pub fn chain(&self) -> String {
         chain(self)
     }
 }
 
-/// Joins the message of an error and all its causes in one line.
+/// Joins the message of an error and the messages of all its causes in one line. Omits a message that is already part
+/// of the text.
 pub fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

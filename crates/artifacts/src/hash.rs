@@ -31,12 +31,12 @@ impl Hash {
     }
 }
 
-/// Bytes that are read and hashed at once: enough to use all cores.
+/// Number of bytes that are read and hashed at a time: large enough to use all cores.
 const BLOCK: u64 = 8 << 20;
 
 /// Computes the digest of a file, on all cores.
 ///
-/// The file is read and not memory-mapped: mapped pages would count as memory of this process, and truncating a mapped
+/// The file is read, not memory-mapped. Mapped pages would count as memory of this process, and truncating a mapped
 /// file kills the process that reads it.
 pub fn file(path: &Path) -> Result<Hash> {
     let failed = || Error::io("read", path);
@@ -50,8 +50,8 @@ pub fn file(path: &Path) -> Result<Hash> {
     Ok(Hash(hasher.finalize()))
 }
 
-/// Computes one digest of a sequence of named parts. Names and lengths are hashed too, so that sequences that differ in
-/// the order of their parts, or in where one part ends, have different digests.
+/// Computes one digest of a sequence of named parts. Names and lengths are hashed too. Sequences with another order of
+/// parts, or other boundaries between parts, therefore have different digests.
 #[derive(Default)]
 pub struct Digest(blake3::Hasher);
 

@@ -1,4 +1,5 @@
-//! Classes and splits, and the names that data sets use for them. Names alone decide; the order of folders never does.
+//! Classes and splits, and the names that data sets use for them. Labels follow from names, never from the order of
+//! folders.
 
 use std::fmt;
 
@@ -29,7 +30,7 @@ impl Label {
     }
 
     /// Returns the class that a folder name or CSV cell stands for, if it is a name that public data sets use. Ignores
-    /// case, and takes `-` and spaces as `_`.
+    /// case, and treats `-` and spaces as `_`.
     pub fn from_name(name: &str) -> Option<Label> {
         match normalise(name).as_str() {
             "real" | "0_real" | "real_images" | "nature" | "natural" | "human" | "photo" | "photos" | "photograph"
@@ -50,15 +51,15 @@ impl fmt::Display for Label {
     }
 }
 
-/// The split of an image: what it may be used for.
+/// The split of an image, which determines what the image may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Trains the weights.
+    /// Images that train the weights.
     Train,
-    /// Chooses the checkpoint, the threshold and the temperature.
+    /// Images on which the checkpoint, the threshold and the temperature are chosen.
     Val,
-    /// Measures the final model. Nothing is chosen by it.
+    /// Images on which the final model is measured. Nothing is chosen on them.
     Test,
 }
 

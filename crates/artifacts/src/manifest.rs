@@ -1,4 +1,4 @@
-//! `manifest.json`, the record of how an artifact was made. A folder is a complete artifact once it has one.
+//! `manifest.json`, the record of how an artifact was made. A folder is a complete artifact once it has a manifest.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,12 +16,12 @@ use crate::{Error, Result, atomic, names};
 /// - 2: `code.version` is the version of the stage, as a number; the version of Candling is `code.program`.
 const SCHEMA_VERSION: u32 = 2;
 
-/// The record of one finished stage, written last into the stage's folder: a folder without a manifest is incomplete.
+/// The record of how an artifact was made. It is written last, so that a folder without a manifest is incomplete.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
     /// Version of this record's format.
     pub schema_version: u32,
-    /// The stage that wrote it.
+    /// The stage that made the artifact.
     pub stage: String,
     /// The stage's resolved configuration.
     pub config: Value,
@@ -33,9 +33,9 @@ pub struct Manifest {
     pub code: Code,
     /// Wall-clock seconds the stage took.
     pub seconds: f64,
-    /// The device it computed on, e.g. "cpu (AMD EPYC, 2 threads)".
+    /// The device that the stage computed on, e.g. "cpu (AMD EPYC, 2 threads)".
     pub device: String,
-    /// The stage's own summary of the result (counts, best epoch …).
+    /// Summary of the result, with keys that depend on the stage (counts, best epoch …).
     pub summary: Value,
 }
 
@@ -50,8 +50,8 @@ pub struct OutputFile {
 
 /// The code that made an artifact.
 ///
-/// Only `version` decides whether the artifact is up to date. The program's version and digest are provenance: a comment,
-/// another compiler or another build option changes the digest and not the result.
+/// Only `version` decides whether the artifact is up to date. `program` and `executable` record the provenance. A
+/// changed comment, compiler or build option changes the digest of the executable but not the result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "RecordedCode")]
 pub struct Code {
@@ -63,7 +63,7 @@ pub struct Code {
     pub executable: Hash,
 }
 
-/// [`Code`] as manifests of all schema versions have it.
+/// [`Code`] in the form of any schema version.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum RecordedCode {
@@ -72,7 +72,7 @@ enum RecordedCode {
         program: String,
         executable: Hash,
     },
-    /// Schema version 1. Programs of that time made what is now version 1 of every stage.
+    /// Schema version 1. Every stage then had the results that are now its version 1.
     First {
         version: String,
         executable: Hash,
@@ -89,7 +89,7 @@ impl From<RecordedCode> for Code {
 }
 
 impl Code {
-    /// Describes the running program, for a stage whose results have this version.
+    /// Describes the running program, for a stage with this version.
     pub fn current(version: u32) -> Result<Code> {
         let path = std::env::current_exe().map_err(Error::io("find", Path::new("current executable")))?;
         Ok(Code { version, program: env!("CARGO_PKG_VERSION").to_owned(), executable: hash::file(&path)? })
@@ -97,8 +97,8 @@ impl Code {
 }
 
 impl Manifest {
-    /// Lists every file that `stage` left in `dir`, except the manifest itself. Configuration, inputs, seconds, device and
-    /// summary are empty, for the caller to fill in.
+    /// Creates the manifest of the artifact in `dir`, with every file except the manifest itself as an output. The
+    /// caller fills in configuration, inputs, seconds, device and summary, which are empty.
     pub fn of(dir: &Path, stage: &str, code: Code) -> Result<Manifest> {
         let mut outputs = BTreeMap::new();
         collect(dir, "", &mut outputs)?;
@@ -147,8 +147,8 @@ impl Manifest {
         atomic::write_json(&dir.join(names::MANIFEST), self)
     }
 
-    /// Computes one digest over all outputs. Equal results have equal digests, however long they took and wherever they
-    /// were made, so that a stage made again with the same result does not make later stages run.
+    /// Computes one digest over all outputs. It does not depend on the time or the machine. If a stage runs again with
+    /// the same result, later stages therefore stay up to date.
     pub fn outputs_digest(&self) -> Hash {
         self.digest_of(|_| true)
     }
@@ -162,8 +162,9 @@ impl Manifest {
             .finish()
     }
 
-    /// Returns why the outputs are damaged, if one is missing or has another length. Reads no content, so it is cheap.
-    pub fn find_missing(&self, dir: &Path) -> Option<String> {
+    /// Describes the first output that is missing or has another length than recorded. Returns `None` if there is none.
+    /// Reads no content, so it is cheap.
+    pub fn find_damage(&self, dir: &Path) -> Option<String> {
         self.outputs.iter().find_map(|(path, file)| match fs::metadata(dir.join(path)) {
             Ok(found) if found.len() == file.bytes => None,
             Ok(found) => Some(format!("{path} has {} bytes instead of {}", found.len(), file.bytes)),
@@ -175,7 +176,7 @@ impl Manifest {
     pub fn verify(&self, dir: &Path, output: &str) -> Result<()> {
         let path = dir.join(output);
         let damaged = |detail: String| Error::Damaged { path: path.clone(), stage: self.stage.clone(), detail };
-        let expected = self.outputs.get(output).ok_or_else(|| damaged("it is not listed there".to_owned()))?;
+        let expected = self.outputs.get(output).ok_or_else(|| damaged("the manifest does not list it".to_owned()))?;
         let found = hash::file(&path)?;
         if found == expected.blake3 {
             return Ok(());
@@ -238,7 +239,7 @@ mod tests {
         assert!(matches!(Manifest::read(root.path()), Err(Error::SchemaVersion { found: 99, .. })));
     }
 
-    /// `code` as 7cae74c wrote it.
+    /// `code` as commit 7cae74c wrote it.
     #[test]
     fn reads_code_of_schema_version_1_as_stage_version_1() {
         let executable = Hash::of(b"program");

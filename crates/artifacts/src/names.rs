@@ -6,7 +6,7 @@ pub const RUNS: &str = "runs";
 pub const RUN_TOML: &str = "run.toml";
 /// The record of how an artifact was made, see [`crate::Manifest`].
 pub const MANIFEST: &str = "manifest.json";
-/// The data stage: its folder and its section in a pipeline file.
+/// The data stage. This and the following names are those of the stage's folder and of its section in a pipeline file.
 pub const INGEST: &str = "ingest";
 /// The training stage.
 pub const TRAIN: &str = "train";
@@ -17,15 +17,16 @@ pub const REPORT: &str = "report";
 /// All stages in the order they run.
 pub const STAGES: [&str; 4] = [INGEST, TRAIN, EVALUATE, REPORT];
 
-/// The folder of other data that the model of a run is evaluated on, each with a run folder of its own.
+/// The folder, inside a run, of other data sets that its model is evaluated on. Each data set has its own run folder
+/// there.
 pub const OTHER_DATA: &str = "data";
 /// The page of a report.
 pub const PAGE: &str = "index.html";
-/// Files that ingest could not use: JSON lines of [`crate::schema::Rejected`].
+/// The list of files that ingest could not use: JSON Lines of [`crate::schema::Rejected`].
 pub const REJECTED: &str = "rejected.jsonl";
 /// The audit of the data.
 pub const AUDIT: &str = "audit.json";
-/// Training history: JSON lines of [`crate::schema::Epoch`].
+/// The training history: JSON Lines of [`crate::schema::Epoch`].
 pub const HISTORY: &str = "metrics.jsonl";
 /// Weights of a checkpoint, under torchvision's names.
 pub const WEIGHTS: &str = "model.safetensors";

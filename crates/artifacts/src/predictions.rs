@@ -32,7 +32,7 @@ pub struct Prediction {
     pub logit_fake: f32,
     /// Probability of the class fake: the softmax of the logits.
     pub p_fake: f64,
-    /// The same after temperature scaling; `None` if no temperature was fitted.
+    /// `p_fake` after temperature scaling; `None` if no temperature was fitted.
     pub p_fake_calibrated: Option<f64>,
     /// Predicted class at threshold 0.5.
     pub predicted: Label,
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_unknown_label_by_row() {
+    fn error_for_unknown_label_names_row() {
         let labels: ArrayRef = Arc::new(UInt8Array::from(vec![0, 2]));
         let text: ArrayRef = Arc::new(StringArray::from(vec![Hash::of(b"").to_string(); 2]));
         let run: ArrayRef = Arc::new(UInt32Array::from(vec![0, 0]));

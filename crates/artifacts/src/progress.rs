@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Time between two lines where standard error is not a terminal.
+/// Time between two progress lines if standard error is not a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The progress of one task. Threads may share it.
@@ -38,7 +38,7 @@ impl Progress {
         Progress { task, unit, total, start: Instant::now(), done: AtomicU64::new(0), output }
     }
 
-    /// Adds `n` units that are done.
+    /// Adds `n` finished units.
     pub fn add(&self, n: u64) {
         let done = self.done.fetch_add(n, Ordering::Relaxed) + n;
         match &self.output {
@@ -56,7 +56,7 @@ impl Progress {
         }
     }
 
-    /// Sets a short text that is shown behind the numbers, such as the loss.
+    /// Sets a short text that is shown after the numbers, such as the loss.
     pub fn message(&self, text: impl Into<String>) {
         match &self.output {
             Output::Bar(bar) => bar.set_message(text.into()),
@@ -110,7 +110,7 @@ impl Progress {
     }
 }
 
-/// Prints a line to standard error. Errors are ignored: a program does not fail because its standard error is closed.
+/// Prints a line to standard error. Ignores errors, because a closed standard error must not end the program.
 pub fn line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

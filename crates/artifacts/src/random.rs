@@ -1,7 +1,7 @@
 //! Reproducible random streams.
 //!
 //! A stream is derived from a seed, a purpose ("shuffle") and keys (an epoch, the index of an image, a run …). Results
-//! therefore do not depend on the number of threads or on the order of their work.
+//! therefore do not depend on the number of threads or on the order in which they work.
 
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha12Rng;
@@ -32,10 +32,10 @@ pub fn stream(seed: u64, purpose: &str, keys: &[u64]) -> Stream {
 
 /// Floating-point types in which standard normal deviates can be drawn.
 pub trait StandardNormal: Sized {
-    /// Draws two independent deviates of the standard normal distribution by the transform of Box and Muller (1958, Annals of
-    /// Mathematical Statistics 29).
+    /// Draws two independent deviates of the standard normal distribution by the transform of Box and Muller (1958,
+    /// Annals of Mathematical Statistics 29).
     ///
-    /// `rand_distr` has faster methods, but data sets and initial weights depend on these very bits.
+    /// `rand_distr` has faster methods, but they would change existing data sets and initial weights.
     fn draw_pair(rng: &mut (impl Rng + ?Sized)) -> [Self; 2];
 }
 

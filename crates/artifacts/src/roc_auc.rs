@@ -1,8 +1,8 @@
 //! The area under the ROC curve.
 
-/// Computes the area under the ROC curve of pairs (score, is fake): the probability that a fake has a higher score than a
-/// real image, where ties count half (Mann and Whitney 1947). `None` without images of both classes. Sorts `scored` by
-/// score.
+/// Computes the area under the ROC curve of pairs (score, is fake). It is the probability that a fake has a higher
+/// score than a real image, where ties count half (Mann and Whitney 1947). Returns `None` without images of both
+/// classes. Sorts `scored` by score.
 pub fn roc_auc(scored: &mut [(f64, bool)]) -> Option<f64> {
     scored.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let (mut reals_below, mut doubled_wins) = (0_u64, 0_u64);

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use crate::schema::{ModelConfig, PreprocessorConfig};
 use crate::{Error, Result, atomic, config, names};
 
-/// The folder of one run, `runs/<name>/`. All paths inside it come from here: no stage builds one from strings.
+/// The folder of one run, `runs/<name>/`. This type makes all paths inside it. No stage builds such a path from
+/// strings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDir(PathBuf);
 
 impl RunDir {
-    /// The run at a path, which need not exist yet.
+    /// Creates a handle for the run at `path`, which need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> RunDir {
         RunDir(path.into())
     }
@@ -85,7 +86,7 @@ impl RunDir {
         self.train().join(format!("run-{run}"))
     }
 
-    /// The complete training runs from `run-0` to the first gap, and not beyond the number `train.runs` of `run.toml`.
+    /// The complete training runs, from `run-0` up to the first gap, but at most `train.runs` of `run.toml`.
     pub fn complete_train_runs(&self) -> Vec<PathBuf> {
         self.split_train_runs().0
     }
@@ -103,7 +104,7 @@ impl RunDir {
         (complete, surplus)
     }
 
-    /// `train.runs` of `run.toml`; none if the file or the key does not exist.
+    /// `train.runs` of `run.toml`; `None` if the file or the key does not exist.
     fn configured_train_runs(&self) -> Option<usize> {
         let document = config::read(&self.config()).ok()?;
         usize::try_from(document.get(names::TRAIN)?.get("runs")?.as_integer()?).ok()
@@ -114,7 +115,7 @@ impl RunDir {
         self.stage(names::EVALUATE)
     }
 
-    /// The complete evaluations besides `evaluate`, such as those on other data: `evaluate-NAME`, sorted by name.
+    /// Lists the complete evaluations `evaluate-NAME`, such as evaluations on other data, sorted by name.
     pub fn named_evaluations(&self) -> Result<Vec<PathBuf>> {
         let prefix = format!("{}-", names::EVALUATE);
         let mut found = Vec::new();
@@ -160,8 +161,8 @@ impl Checkpoint {
         Checkpoint(train_run.join("last"))
     }
 
-    /// Returns how to find the checkpoint called `best` or `last` in a training run; none for any other name, which is then
-    /// the path of a checkpoint.
+    /// Returns the constructor [`Checkpoint::best`] or [`Checkpoint::last`] for the name `best` or `last`. Returns
+    /// `None` for any other name, which is the path of a checkpoint.
     pub fn by_name(name: &str) -> Option<fn(&Path) -> Checkpoint> {
         match name {
             "best" => Some(Checkpoint::best),
@@ -170,7 +171,7 @@ impl Checkpoint {
         }
     }
 
-    /// Its folder.
+    /// The checkpoint's folder.
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -5,8 +5,8 @@ use std::fs::File;
 use crate::failure::Failure;
 use crate::{RunDir, atomic};
 
-/// Locks a stage (by its name) or the whole pipeline ("pipeline") of a run, so that no second process does the same work
-/// there. The system releases the lock when the process ends, however it ends.
+/// Locks a stage (by its name) or the whole pipeline ("pipeline") of a run. A second process then cannot do the same
+/// work in this run. The system releases the lock when the process ends or is killed.
 ///
 /// # Errors
 /// Another process holds the lock.

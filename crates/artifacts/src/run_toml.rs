@@ -1,6 +1,7 @@
 //! `run.toml`: the resolved configuration of all stages of a run.
 //!
-//! A pipeline writes all of it. A single stage writes its own section, so that the file describes what is on disk.
+//! A pipeline writes the whole file. A single stage writes its own section, so that the file describes the artifacts on
+//! disk.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,11 +31,11 @@ pub fn write(run: &RunDir, sections: &BTreeMap<&str, &Value>) -> Result<(), Erro
     write_document(run, &sections.collect())
 }
 
-/// Replaces the section of one stage, unless it has these values already. Where the run has no `run.toml`, the other
-/// sections are those of `pipeline`, the file that the stage was configured from.
+/// Replaces the section of one stage, unless it has these values already. If the run has no `run.toml`, the other
+/// sections are copied from `pipeline`, the file that configured the stage.
 ///
 /// # Errors
-/// A pipeline is running in this run: it would find other settings than it started with.
+/// A pipeline is running in this run. Its settings must not change while it runs.
 pub(crate) fn record_section<C>(run: &RunDir, stage: &str, config: &C, pipeline: Option<&Path>) -> Result<(), Failure>
 where
     C: Serialize + DeserializeOwned + Default,
@@ -52,7 +53,8 @@ where
     Ok(write_document(run, &document)?)
 }
 
-/// Takes the pipeline's lock. Another single stage holds it for a moment only; a pipeline for its whole duration.
+/// Takes the pipeline's lock. Another single stage holds the lock for a moment only, so waiting helps. A pipeline holds
+/// it for its whole duration.
 fn lock_for_writing(run: &RunDir) -> Result<std::fs::File, Failure> {
     let start = Instant::now();
     loop {
@@ -74,7 +76,7 @@ fn write_document(run: &RunDir, sections: &toml::Table) -> Result<(), Error> {
     atomic::write_file(&run.config(), text.as_bytes())
 }
 
-/// Converts JSON to TOML. Null has no form in TOML and is left out.
+/// Converts JSON to TOML. Leaves out null, which TOML cannot express.
 fn to_toml(value: &Value) -> Option<toml::Value> {
     Some(match value {
         Value::Null => return None,
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_the_settings_of_a_running_pipeline_alone() {
+    fn refuses_to_change_settings_of_running_pipeline() {
         let root = tempfile::tempdir().unwrap();
         let run = RunDir::new(root.path());
         let _pipeline = lock(&run, "pipeline").unwrap();

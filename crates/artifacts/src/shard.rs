@@ -1,8 +1,8 @@
 //! Shards: parquet files of labelled, resized images.
 //!
-//! Any parquet reader can read them. Candling reads the metadata once, and then takes pixels from the memory-mapped
-//! file in any order: the column `pixels` is uncompressed and plain-encoded with one row per page, so that the page
-//! index gives the position of each image. A shuffled epoch needs no decoding and no copy.
+//! Any parquet reader can read them. The column `pixels` is uncompressed and plain-encoded with one row per page, so
+//! that the page index gives the position of each image. Candling reads the metadata once, and then reads pixels from
+//! the memory-mapped file in any order. A shuffled epoch needs no decoding and no copy.
 
 mod read;
 mod write;
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_truncated_shard_by_name() {
+    fn error_for_truncated_shard_names_file() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), 4, 10);
         let path = dir.path().join("train-00000-of-00001.parquet");
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_missing_split_by_name() {
+    fn error_for_missing_split_names_split() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), 4, 10);
         let error = Shards::open(dir.path(), Split::Test).unwrap_err();

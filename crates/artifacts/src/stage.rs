@@ -48,12 +48,13 @@ pub trait Stage {
     const NAME: &'static str;
     /// The version of the stage's results.
     ///
-    /// Raise it by one, in the same commit, when a change of code gives other results for the same inputs and configuration.
-    /// Artifacts of the version before are then stale and made again; finished trainings are set aside. Do not raise it for
-    /// changes of speed, messages or last bits (a compiler, a build option and a processor change these too), nor for a new
-    /// key whose default gives the former result. `tests/tests/stage_versions.rs` fails when results change.
+    /// Raise it by one, in the same commit, when a change of code gives other results for the same inputs and
+    /// configuration. Artifacts of the previous version are then stale and made again; replaced training runs are kept
+    /// as backups. Do not raise it for changes of speed, messages or last bits (compilers, build options and processors
+    /// change these too), nor for a new key whose default gives the previous result. `tests/tests/stage_versions.rs`
+    /// fails when results change.
     const VERSION: u32;
-    /// Its configuration, with documented defaults.
+    /// The stage's configuration, with documented defaults.
     type Config: Serialize + DeserializeOwned + Default;
 
     /// Checks conditions that types cannot express, such as a share above one.
@@ -61,29 +62,30 @@ pub trait Stage {
         Ok(())
     }
 
-    /// Checks paths outside the run that the configuration names. An earlier stage may still have to make paths inside the
-    /// run; [`Stage::inputs`] checks these.
+    /// Checks paths outside the run that the configuration names. An earlier stage may still have to make paths inside
+    /// the run; [`Stage::inputs`] checks these.
     fn check_paths(_run: &RunDir, _config: &Self::Config) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// The splits of the result and, where it is known, their number of images. `None` if the stage makes no splits or
-    /// cannot tell before it runs.
+    /// Returns the splits of the result, with their numbers of images where these are known. Returns `None` if the
+    /// stage makes no splits, or if they are unknown before it runs.
     fn splits(_config: &Self::Config) -> Option<BTreeMap<Split, Option<u64>>> {
         None
     }
 
-    /// Computes the digest of everything the stage reads, by name. Fails with [`Error::Missing`] if an earlier stage has not
-    /// run.
+    /// Computes the digest of each input of the stage, by name. Fails with [`Error::Missing`] if an earlier stage has
+    /// not run.
     fn inputs(run: &RunDir, config: &Self::Config) -> Result<BTreeMap<String, Hash>, Failure>;
 
-    /// Returns messages about the cost of running the stage: downloads, disk space, time. Called only if the stage would run.
+    /// Returns messages about the cost of running the stage: downloads, disk space, time. Called only if the stage
+    /// would run.
     fn notices(_run: &RunDir, _config: &Self::Config) -> Vec<String> {
         Vec::new()
     }
 
-    /// Returns messages about results on disk that running the stage would replace, set aside or leave out. They are printed
-    /// before anything starts. `inputs` is none if the stage cannot read its inputs yet.
+    /// Returns messages about results on disk that the stage would replace, back up or leave out. They are printed
+    /// before anything starts. `inputs` is `None` if the stage cannot read its inputs yet.
     fn warnings(
         _run: &RunDir,
         _config: &Self::Config,
@@ -98,11 +100,11 @@ pub trait Stage {
         vec![Output { dir: run.stage(Self::NAME), config: to_json(config) }]
     }
 
-    /// Fills keys that did not exist when a manifest recorded `config` with their defaults, in the form of
-    /// [`Stage::outputs`].
+    /// Adds keys that did not exist when a manifest recorded `config`, with their defaults. The result has the form of
+    /// [`Output::config`].
     ///
     /// # Errors
-    /// A value that the current type cannot hold.
+    /// The current type cannot hold a recorded value.
     fn upgrade_config(config: &Value) -> serde_json::Result<Value> {
         serde_json::from_value::<Self::Config>(config.clone()).map(|config| to_json(&config))
     }
@@ -115,7 +117,7 @@ pub trait Stage {
 #[derive(Debug)]
 pub struct Job<C> {
     stage: &'static str,
-    /// The run it works in.
+    /// The run that the stage works in.
     pub run: RunDir,
     /// The resolved configuration.
     pub config: C,
@@ -129,7 +131,7 @@ pub struct Job<C> {
 }
 
 impl<C: Serialize> Job<C> {
-    /// Writes the manifest into a folder that was filled under its temporary name, and publishes the folder.
+    /// Writes the manifest into the temporary folder of `writer`, and publishes the folder.
     pub fn publish(&self, writer: DirWriter, device: &str, summary: Value) -> Result<(), Error> {
         let manifest = Manifest {
             config: to_json(&self.config),
@@ -144,7 +146,7 @@ impl<C: Serialize> Job<C> {
     }
 }
 
-/// What a stage would do, printed by `--plan`.
+/// The planned action of a stage, as `--plan` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StagePlan {
     /// The stage.
@@ -161,17 +163,17 @@ pub struct StagePlan {
     pub warnings: Vec<Warning>,
     /// See [`Stage::splits`].
     pub splits: Option<BTreeMap<Split, Option<u64>>>,
-    /// The exit code the stage would end with now because it cannot read its inputs. Not final: an earlier stage may make
-    /// the inputs.
+    /// The exit code of the failure to read the inputs, if they cannot be read now. An earlier stage may still make
+    /// them.
     pub input_error: Option<u8>,
 }
 
-/// A message about results on disk that running a stage would replace, set aside or leave out.
+/// A message about results on disk that a stage would replace, back up or leave out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// The message holds only if an earlier stage gives other results than before.
+    /// Whether the message applies only if an earlier stage gives other results than before.
     pub only_if_inputs_change: bool,
-    /// One or more lines.
+    /// The message, of one or more lines.
     pub text: String,
 }
 
@@ -233,7 +235,7 @@ fn plan<S: Stage>(
     })
 }
 
-/// Returns the run that the arguments name, and the stage's configuration there.
+/// Returns the run that the arguments select, and the stage's configuration in this run.
 ///
 /// # Errors
 /// There is no run, or the configuration is not valid.

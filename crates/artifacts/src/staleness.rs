@@ -1,7 +1,7 @@
 //! The decision whether an artifact on disk is up to date.
 //!
-//! An artifact is stale if the version of its stage, its configuration or one of its inputs differs, or if its outputs are
-//! damaged. Nothing else counts; in particular not the executable.
+//! An artifact is stale if the version of its stage, its configuration or one of its inputs differs, or if its outputs
+//! are damaged. Nothing else is compared. In particular, the executable is not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -28,7 +28,7 @@ pub struct Output {
 pub enum Stale {
     /// There is no complete artifact of this name.
     Incomplete(String),
-    /// The manifest cannot be read. The artifact is made again after a disk error or an edit.
+    /// The manifest cannot be read, for example after a disk error or an edit.
     UnreadableManifest(String),
     /// Keys of the configuration differ.
     Config(Vec<KeyChange>),
@@ -50,9 +50,9 @@ pub enum Stale {
 pub struct KeyChange {
     /// The key without its section: `epochs`, `augment.jpeg.probability`.
     pub key: String,
-    /// The recorded value; none if the key was not recorded.
+    /// The recorded value; `None` if the key was not recorded.
     pub old: Option<Value>,
-    /// The current value; none if the key no longer exists.
+    /// The current value; `None` if the key no longer exists.
     pub new: Option<Value>,
 }
 
@@ -79,16 +79,16 @@ impl fmt::Display for KeyChange {
         let KeyChange { key, old, new } = self;
         match (old, new) {
             (Some(old), Some(new)) => write!(f, "{key}: {old} -> {new}"),
-            (None, Some(new)) => write!(f, "{key}: {new} is new"),
-            (Some(old), None) => write!(f, "{key}: {old} is gone"),
+            (None, Some(new)) => write!(f, "{key}: {new} was added"),
+            (Some(old), None) => write!(f, "{key}: {old} was removed"),
             (None, None) => f.write_str(key),
         }
     }
 }
 
 impl Output {
-    /// Returns why this version of the stage must make the artifact again, or `None` if it is up to date. `changes` compares a
-    /// recorded configuration with the current one, see [`config_changes`].
+    /// Returns why this version of the stage must make the artifact again, or `None` if it is up to date. `changes`
+    /// compares a recorded configuration with the current one, see [`config_changes`].
     pub fn stale(
         &self,
         inputs: &BTreeMap<String, Hash>,
@@ -114,15 +114,15 @@ impl Output {
         if old != version {
             return Ok(Some(Stale::Version { old, new: version }));
         }
-        Ok(manifest.find_missing(&self.dir).map(Stale::Damaged))
+        Ok(manifest.find_damage(&self.dir).map(Stale::Damaged))
     }
 }
 
-/// Compares a configuration of type `C` that a manifest records with the current one. `upgrade` fills keys that the recorded
-/// one lacks with their defaults.
+/// Compares a recorded configuration of type `C` with the current one. `upgrade` adds keys that the recorded
+/// configuration lacks, with their defaults.
 ///
-/// A manifest that was written before a key existed is read as if it had the key's default: a newer program with the same
-/// settings gives the same result. A recorded key that no longer exists is a difference.
+/// A manifest that was written before a key existed is treated as if it had the key's default, because the default
+/// gives the previous result. A recorded key that no longer exists is a difference.
 pub fn config_changes<C: Serialize + Default>(
     recorded: &Value,
     current: &Value,
@@ -131,7 +131,7 @@ pub fn config_changes<C: Serialize + Default>(
     let mut known = recorded.clone();
     let mut changes = Vec::new();
     take_unknown_keys(&mut known, &to_json(&C::default()), "", &mut changes);
-    // A value that the current type cannot hold stays as it was recorded, and differs.
+    // If the current type cannot hold a recorded value, compare the recorded configuration as it is.
     let filled = upgrade(&known).unwrap_or(known);
     compare(&filled, current, "", &mut changes);
     changes
@@ -142,8 +142,8 @@ pub fn to_json(config: &impl Serialize) -> Value {
     serde_json::to_value(config).unwrap_or_default()
 }
 
-/// Moves keys that the default configuration does not have to `gone`. An empty object in the default configuration is a free
-/// map, and null an optional value: their contents are not looked at.
+/// Moves keys that the default configuration does not have to `gone`. An empty object in the default configuration is a
+/// map that accepts any key, and null is an optional value. Their contents are not checked.
 fn take_unknown_keys(config: &mut Value, default: &Value, prefix: &str, gone: &mut Vec<KeyChange>) {
     let Some(default) = default.as_object().filter(|default| !default.is_empty()) else { return };
     let Some(config) = config.as_object_mut() else { return };
@@ -156,7 +156,7 @@ fn take_unknown_keys(config: &mut Value, default: &Value, prefix: &str, gone: &m
     }
 }
 
-/// Lists the keys that differ, those of nested tables by their dotted names.
+/// Appends the keys that differ to `changes`. Keys of nested tables have dotted names.
 fn compare(old: &Value, new: &Value, prefix: &str, changes: &mut Vec<KeyChange>) {
     let empty = Map::new();
     let (old, new) = (old.as_object().unwrap_or(&empty), new.as_object().unwrap_or(&empty));
@@ -288,7 +288,10 @@ mod tests {
         let recorded = json!({ "epochs": 3, "momentum": 0.9, "augment": { "rotate": 5 }, "labels": { "x": "fake" } });
         let changes = changes(&recorded, &with_epochs(3));
         let named: Vec<String> = changes.iter().map(KeyChange::to_string).collect();
-        assert_eq!(named, ["momentum: 0.9 is gone", "augment.rotate: 5 is gone", r#"labels.x: "fake" is gone"#]);
+        assert_eq!(
+            named,
+            ["momentum: 0.9 was removed", "augment.rotate: 5 was removed", r#"labels.x: "fake" was removed"#]
+        );
     }
 
     #[test]

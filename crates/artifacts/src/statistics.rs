@@ -12,8 +12,8 @@ pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// The quantile `share` (0 to 1) of ascending values, interpolated linearly between neighbours as `numpy.quantile` does by
-/// default.
+/// The quantile `share` (0 to 1) of ascending values, interpolated linearly between neighbours as `numpy.quantile` does
+/// by default.
 ///
 /// # Panics
 /// If `ascending` is empty.
@@ -35,8 +35,9 @@ pub fn sigmoid(x: f64) -> f64 {
     }
 }
 
-/// -ln of the probability that P(fake) gives to the true class, in nats. P(fake) is clipped to 2^-52 and 1 - 2^-52, as
-/// `sklearn.metrics.log_loss` does, so that one certain mistake does not make a mean infinite.
+/// Negative log-likelihood of the true class in nats: -ln P(fake) for a fake, -ln(1 - P(fake)) for a real image.
+/// P(fake) is clipped to 2^-52 and 1 - 2^-52, as in `sklearn.metrics.log_loss`, so that one wrong prediction of 0 or 1
+/// does not make a mean infinite.
 pub fn log_loss(label: Label, p_fake: f64) -> f64 {
     let p = p_fake.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
     match label {
@@ -45,11 +46,11 @@ pub fn log_loss(label: Label, p_fake: f64) -> f64 {
     }
 }
 
-/// Cross-entropy of the softmax of `logits` for the true `class`, in nats: `ln(sum(exp(logits))) - logits[class]`. Does not
-/// overflow. Unlike [`log_loss`], it keeps its precision where the softmax rounds to 0 or 1.
+/// Cross-entropy of the softmax of `logits` for the true `class`, in nats: `ln(sum(exp(logits))) - logits[class]`. Does
+/// not overflow. Unlike [`log_loss`], it keeps its precision where the softmax rounds to 0 or 1.
 ///
 /// # Panics
-/// If there is no logit of that class.
+/// If `class` is not less than the number of logits.
 pub fn cross_entropy(logits: &[f32], class: usize) -> f64 {
     let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
@@ -73,14 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn log_loss_of_certain_mistake_is_finite() {
+    fn log_loss_of_wrong_certain_prediction_is_finite() {
         assert_eq!(log_loss(Label::Real, 1.0), -f64::EPSILON.ln());
         assert_eq!(log_loss(Label::Fake, 0.0), -f64::EPSILON.ln());
         assert_eq!(log_loss(Label::Fake, 0.5), std::f64::consts::LN_2);
     }
 
     #[test]
-    fn cross_entropy_is_that_of_the_softmax() {
+    fn cross_entropy_matches_softmax() {
         assert!((cross_entropy(&[0.0, 0.0], 1) - 2_f64.ln()).abs() < 1e-15);
         assert!((cross_entropy(&[1.0, -1.0], 0) - (1.0 + (-2_f64).exp()).ln()).abs() < 1e-15);
         assert!((cross_entropy(&[1000.0, 0.0], 1) - 1000.0).abs() < 1e-9);

@@ -3,14 +3,14 @@
 //! Escaping for HTML, CSV or JSON does not remove invisible characters, characters that reorder the text around them,
 //! terminal control sequences, or characters that XML forbids. This module does.
 
-/// Whether a character is invisible, reorders its neighbours, controls a terminal, or is not allowed in XML 1.0.
+/// Returns whether a character is invisible, reorders its neighbours, controls a terminal, or is forbidden in XML 1.0.
 pub fn is_hazard(c: char) -> bool {
     let invisible = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
     let reorders = matches!(c, '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}');
     c.is_control() || invisible || reorders || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
-/// Replaces each character that [`is_hazard`] finds by U+FFFD, which displays as a replacement mark.
+/// Replaces each character for which [`is_hazard`] is true by U+FFFD, the replacement character.
 pub fn visible(text: &str) -> String {
     text.chars().map(|c| if is_hazard(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -1,4 +1,4 @@
-//! Keeps the table of metrics in `docs/metrics.md` equal to the one in the code. `CANDLING_WRITE_DOCS=1` rewrites it.
+//! Checks that the tables of metrics in `docs/metrics.md` match the code. With `CANDLING_WRITE_DOCS=1`, rewrites them.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -9,7 +9,7 @@ const BEGIN: &str = "<!-- Generated from crates/artifacts/src/schema/scores.rs: 
 const END: &str = "<!-- Generated: end -->\n";
 
 #[test]
-fn docs_metrics_md_lists_metrics_as_the_code_does() {
+fn docs_metrics_md_is_up_to_date() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
     let committed = std::fs::read_to_string(&path).unwrap();
     let (before, rest) = committed.split_once(BEGIN).unwrap();

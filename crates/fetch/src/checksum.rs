@@ -28,8 +28,7 @@ pub enum Checksum {
 
 impl Checksum {
     /// Parses `x-goog-hash` headers, such as `crc32c=n03x6A==,md5=Ojk9c3dhfxgoKVVHYwFbHQ==`, and returns the strongest
-    /// checksum
-    /// (<https://cloud.google.com/storage/docs/xml-api/reference-headers#xgooghash>).
+    /// checksum (<https://cloud.google.com/storage/docs/xml-api/reference-headers#xgooghash>).
     pub fn from_goog_hash<'a>(values: impl IntoIterator<Item = &'a str>) -> Option<Checksum> {
         let (mut md5, mut crc32c) = (None, None);
         for part in values.into_iter().flat_map(|value| value.split(',')) {

@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// A connection on which nothing arrives for this long is closed and retried.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_REDIRECTS: u32 = 10;
-/// The largest JSON response. Descriptions of data sets hold long texts, but none is close to this.
+/// The largest accepted JSON response. Descriptions of data sets contain long texts, but stay far below this.
 const MAX_JSON_BYTES: u64 = 32 << 20;
 
 /// A resource to request from a server.
@@ -29,7 +29,7 @@ const MAX_JSON_BYTES: u64 = 32 << 20;
 pub struct Request {
     /// The address.
     pub url: Url,
-    /// Credentials. They are sent to the origin of `url` only, not to other hosts that it redirects to.
+    /// Credentials. They are sent only to the origin of `url`, not to other hosts that it redirects to.
     pub authorization: Option<Authorization>,
 }
 
@@ -40,7 +40,8 @@ impl From<Url> for Request {
     }
 }
 
-/// An HTTP client that retries, follows redirects without sending credentials to other hosts, and downloads files.
+/// An HTTP client that downloads files and fetches JSON. It retries transient failures, and follows redirects without
+/// sending credentials to other hosts.
 #[derive(Clone)]
 pub struct Client {
     agent: Agent,
@@ -61,7 +62,8 @@ enum Redirects {
 pub(crate) enum ByteRange<'a> {
     All,
     FirstByte,
-    /// From `offset` to the end, if the resource still has the validator that `If-Range` names; otherwise all of it.
+    /// From `offset` to the end, if the resource still has this `validator` (`If-Range`), or otherwise the whole
+    /// resource.
     From {
         offset: u64,
         validator: &'a str,
@@ -81,14 +83,14 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Creates a client that trusts Mozilla's certificate authorities. It uses the proxies that environment variables
-    /// of the process name (`HTTPS_PROXY`, `NO_PROXY` …).
+    /// Creates a client that trusts Mozilla's certificate authorities. It uses the proxies in the environment variables
+    /// of the process (`HTTPS_PROXY`, `NO_PROXY` …).
     pub fn new(retry: RetryPolicy) -> Client {
         Client::with_roots(RootCerts::WebPki, retry)
     }
 
     /// Creates a client that trusts the certificate authorities in the file `SSL_CERT_FILE`, if that variable is set.
-    /// It is needed behind a proxy that decrypts traffic.
+    /// The variable is needed behind a proxy that decrypts traffic.
     ///
     /// # Errors
     /// The file cannot be read, or holds no certificates.
@@ -138,7 +140,7 @@ impl Client {
         self.with_retries(|| Ok(self.send(Method::HEAD, request, ByteRange::All, Redirects::SameOriginOnly)?.head))
     }
 
-    /// Returns the size of a file in bytes, if the server names it. Requests one byte of it.
+    /// Requests the first byte of a file, and returns the size of the file in bytes if the server reports it.
     pub fn size(&self, request: &Request) -> Result<Option<u64>> {
         self.with_retries(|| {
             let Response { head, .. } = self.send(Method::GET, request, ByteRange::FirstByte, Redirects::FollowAll)?;
@@ -171,12 +173,12 @@ impl Client {
         attempts.wait_or_give_up(error, |error, wait| self.notify(&Event::Retrying { error, wait }))
     }
 
-    /// Sends a request and follows redirects. The response has a successful status, or is a redirect to another origin
-    /// that `redirects` does not follow.
+    /// Sends a request and follows redirects. The response has a success status, or is a redirect to another origin
+    /// that `redirects` forbids following.
     fn send(&self, method: Method, request: &Request, range: ByteRange<'_>, redirects: Redirects) -> Result<Response> {
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            // Send credentials to the origin of the request only, also after redirects that lead away from it and back.
+            // Send credentials only to the origin of the request, even after redirects to another origin and back.
             let authorization = request.authorization.as_ref().filter(|_| url.same_origin(&request.url));
             let (head, body) = self.send_once(&method, &url, authorization, range)?;
             if !head.is_redirect() {
@@ -210,7 +212,7 @@ impl Client {
             }
         };
         let request = request.body(()).map_err(|_| {
-            // Leave the reason out: it may quote the invalid header, which may hold the credentials.
+            // Omit the reason, because it may quote the invalid header, which may contain the credentials.
             Error::InvalidUrl {
                 text: url.to_string(),
                 reason: "the URL or the credentials contain characters that HTTP forbids".into(),
@@ -237,7 +239,7 @@ fn request_error(url: &Url, error: &ureq::Error) -> Error {
     match error {
         // Not transient: a certificate that is not trusted now will not be trusted at the next attempt.
         ureq::Error::Rustls(_) | ureq::Error::Tls(_) => certificate_error(url, &reason),
-        // The TLS layer reports certificate errors as I/O errors of this kind, which has no other source.
+        // The TLS layer reports certificate errors as I/O errors of this kind. Nothing else produces this kind here.
         ureq::Error::Io(error) if error.kind() == ErrorKind::InvalidData => certificate_error(url, &reason),
         ureq::Error::InvalidProxyUrl => Error::bad_response(url, reason),
         ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {

@@ -10,11 +10,11 @@ use crate::partial_file::{Opened, PartialFile, RemoteFile};
 use crate::response::{Response, ResponseHead};
 use crate::{Checksum, Client, Error, Event, Request, Result, free_space};
 
-/// After this many new bytes, earlier failures no longer count as failures in a row.
+/// After a failed attempt that received this many bytes, counting consecutive failures starts again.
 const PROGRESS_BYTES: u64 = 1 << 20;
 const BUFFER_BYTES: usize = 1 << 18;
 
-/// Size and checksum of a file, if they are known from elsewhere than the download's own response.
+/// Size and checksum of a file, if they are known from another source than the response of the download.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ExpectedFile {
     /// Size in bytes.
@@ -23,7 +23,7 @@ pub struct ExpectedFile {
     pub checksum: Option<Checksum>,
 }
 
-/// A file that was downloaded, or existed already.
+/// A file that was downloaded or that existed already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DownloadedFile {
     /// Size in bytes.
@@ -36,15 +36,16 @@ pub struct DownloadedFile {
 impl Client {
     /// Downloads a file to `target`. Does nothing if `target` exists.
     ///
-    /// The file is written to `target` with `.part` appended until it is complete and verified. If the process is
-    /// killed or gives up, the partial file stays, and the next call resumes it. Resuming sends `Range` and `If-Range`,
-    /// and appends only if the `Content-Range` of the response confirms that it holds exactly the missing bytes of the
-    /// same file; otherwise the download starts from the beginning. If another process is downloading to the same
-    /// target, this call waits for it.
+    /// The file is written under the name of `target` with `.part` appended, until it is complete and verified. If the
+    /// process is killed or gives up, the partial file stays, and the next call resumes it. Resuming sends `Range` and
+    /// `If-Range`, and appends only if the `Content-Range` of the response confirms that it holds exactly the missing
+    /// bytes of the same file; otherwise the download starts from the beginning. If another process is downloading to
+    /// the same target, this call waits for it.
     ///
     /// # Errors
-    /// A file with a wrong checksum is removed. If it was put together from several responses, it is first downloaded
-    /// once more in one piece.
+    /// A request fails permanently, retries are exhausted, or the file has a wrong checksum. A file with a wrong
+    /// checksum is removed. If it was assembled from several responses, it is first downloaded once more in a single
+    /// response.
     pub fn download(&self, request: &Request, target: &Path, expected: &ExpectedFile) -> Result<DownloadedFile> {
         let mut part = match PartialFile::open(target, || self.notify(&Event::WaitingForOtherProcess))? {
             Opened::Partial(part) => part,
@@ -66,7 +67,7 @@ impl Client {
         };
         let mut verified = self.verify(request, &part, expected);
         if in_pieces && let Err(Error::ChecksumMismatch { .. }) = verified {
-            self.restart(&mut part, "the file put together from several responses has a wrong checksum")?;
+            self.restart(&mut part, "the file assembled from several responses has a wrong checksum")?;
             self.fetch_all(request, &mut part, expected)?;
             verified = self.verify(request, &part, expected);
         }
@@ -86,7 +87,8 @@ impl Client {
         }
     }
 
-    /// Fetches all bytes, with as many requests as necessary. Returns whether the file was put together from several.
+    /// Fetches all bytes, with as many requests as necessary. Returns whether the file was assembled from several
+    /// responses.
     fn fetch_all(&self, request: &Request, part: &mut PartialFile, expected: &ExpectedFile) -> Result<bool> {
         let mut attempts = self.retry.start();
         let mut in_pieces = part.bytes() > 0;
@@ -137,7 +139,7 @@ impl Client {
                 false
             }
             other => {
-                return Err(Error::bad_response(&response.head.url, format!("the status {other} was not expected")));
+                return Err(Error::bad_response(&response.head.url, format!("unexpected status {other}")));
             }
         };
         self.receive_body(response, part)?;
@@ -201,7 +203,7 @@ impl Client {
     }
 }
 
-/// Collects what the headers say about the whole file.
+/// Describes the whole file on the server from the headers of a response.
 fn describe_remote(head: &ResponseHead, expected: &ExpectedFile) -> RemoteFile {
     RemoteFile {
         validator: validator(head),
@@ -210,7 +212,7 @@ fn describe_remote(head: &ResponseHead, expected: &ExpectedFile) -> RemoteFile {
     }
 }
 
-/// Refuses a file of another size than expected, and a file of which a truncated copy could not be detected.
+/// Fails if the file has another size than expected, or if a truncated copy of it could not be detected.
 fn check_size(head: &ResponseHead, remote: &RemoteFile, expected: &ExpectedFile) -> Result<()> {
     if let (Some(total), Some(bytes)) = (remote.total, expected.bytes)
         && total != bytes
@@ -240,7 +242,7 @@ fn check_continuation(head: &ResponseHead, part: &PartialFile, now: &RemoteFile)
     let reaches_end = range.total.is_none_or(|total| range.last + 1 == total);
     if range.first != part.bytes() || !reaches_end {
         return Err(format!(
-            "the server sent the bytes {} to {}, but the request was for those from {} on",
+            "the server sent bytes {} to {}, but the request was for all bytes from {} on",
             range.first,
             range.last,
             part.bytes()

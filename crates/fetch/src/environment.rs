@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// A snapshot of environment variables.
+/// A set of environment variables.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
 }
 
 impl Environment {
-    /// Takes the variables of this process. Ignores variables that are not Unicode.
+    /// Copies the variables of this process. Ignores variables that are not Unicode.
     pub fn from_process() -> Environment {
         let unicode =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

@@ -10,12 +10,12 @@ use crate::{Checksum, Url};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A URL cannot be used.
+    /// A URL is invalid.
     #[error("`{text}` is not a usable URL: {reason}")]
     InvalidUrl {
         /// The URL without its query.
         text: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// The server responded with a status that is neither a success nor a redirect.
@@ -27,10 +27,10 @@ pub enum Error {
         status: u16,
         /// The message of the server, without control characters.
         detail: Option<String>,
-        /// The wait that the server asks for before the next attempt.
+        /// The wait before the next attempt that the server requests (`Retry-After`).
         retry_after: Option<Duration>,
     },
-    /// There was no response: the name was not resolved, the connection refused, or a timeout expired.
+    /// There was no response: the host name was not resolved, the connection was refused, or a timeout expired.
     #[error("failed to connect to {host}: {reason}")]
     Unreachable {
         /// The host.
@@ -43,9 +43,9 @@ pub enum Error {
     Interrupted {
         /// The address that was read from.
         url: String,
-        /// The bytes of the file that have been received.
+        /// The number of bytes of the file received so far.
         received: u64,
-        /// Why it ended.
+        /// Why the connection ended.
         reason: String,
     },
     /// The response contradicts HTTP, the request, or an earlier response.
@@ -53,7 +53,7 @@ pub enum Error {
     BadResponse {
         /// The address that responded.
         url: String,
-        /// What is wrong with the response.
+        /// The problem with the response.
         reason: String,
         /// Whether another attempt may succeed.
         transient: bool,
@@ -64,7 +64,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// The downloaded file is not the one that the service describes.
+    /// The downloaded file has another checksum than the service published.
     #[error(
         "the file `{}` downloaded from {url} has the {} {actual}, but {expected} was expected; it was removed, try again",
         path.display(), expected.algorithm()
@@ -109,17 +109,17 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// A response that another attempt would not change.
+    /// Makes an [`Error::BadResponse`] that is not transient.
     pub(crate) fn bad_response(url: &Url, reason: String) -> Error {
         Error::BadResponse { url: url.to_string(), reason, transient: false }
     }
 
-    /// A connection to `url` that ended after `received` bytes of the file.
+    /// Makes an [`Error::Interrupted`].
     pub(crate) fn interrupted(url: &Url, received: u64, reason: &dyn Display) -> Error {
         Error::Interrupted { url: url.to_string(), received, reason: reason.to_string() }
     }
 
-    /// The last failure if retrying was given up, or else this error.
+    /// Returns the last failure if this error is [`Error::GaveUp`], and this error otherwise.
     pub fn root_cause(&self) -> &Error {
         match self {
             Error::GaveUp { source, .. } => source.root_cause(),
@@ -135,12 +135,12 @@ impl Error {
         }
     }
 
-    /// Whether the root cause is that there was no response.
+    /// Returns whether the root cause is [`Error::Unreachable`].
     pub fn is_unreachable(&self) -> bool {
         matches!(self.root_cause(), Error::Unreachable { .. })
     }
 
-    /// Whether the same request may succeed a little later.
+    /// Returns whether the same request may succeed a little later.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Error::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
@@ -150,7 +150,7 @@ impl Error {
         }
     }
 
-    /// The wait that the server asks for.
+    /// The wait that the server requests.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::Status { retry_after, .. } => *retry_after,

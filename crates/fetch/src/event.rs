@@ -14,13 +14,13 @@ const MEGABYTE: u64 = 1_000_000;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Another process is downloading the same file, and this one waits for it.
+    /// Another process is downloading the same file, and this process waits for it.
     WaitingForOtherProcess,
     /// A response arrived, and its body will be received.
     Started {
-        /// The bytes of the partial file that the response continues.
+        /// The number of bytes in the partial file that the response continues.
         already: u64,
-        /// The size of the file, if the server names it.
+        /// The size of the file, if it is known.
         total: Option<u64>,
     },
     /// Some bytes arrived.
@@ -54,7 +54,7 @@ pub fn progress_observer(what: impl Into<String>) -> impl Fn(&Event<'_>) + Send 
     let what = what.into();
     let bar: Mutex<Option<MegabyteProgress>> = Mutex::new(None);
     move |event| {
-        // A thread that panicked while printing has poisoned the lock. The progress is still valid.
+        // The lock is poisoned if a thread panicked while printing. The progress is still valid.
         let mut bar = bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
             Event::WaitingForOtherProcess => {

@@ -3,20 +3,21 @@
 //!
 //! # Guarantees
 //! - **Atomic.** A download is written to `NAME.part` beside its target, and renamed to `NAME` when it is complete and
-//!   verified. A file with the name of the target is always complete, also after the process was killed.
+//!   verified. The target therefore never exists in an incomplete form, even if the process is killed.
 //! - **Resumed.** An interrupted download continues where it stopped, in the same process or a later one, with an HTTP
 //!   range request. It continues only if the server confirms that the file has not changed; otherwise it starts from
 //!   the beginning ([`Client::download`]).
 //! - **Verified.** The file on disk is read back and compared with the checksum that the service publishes. A file with
 //!   a wrong checksum is removed.
-//! - **Confined.** A download writes in the folder of its target only. A symbolic link at the name of a temporary file
-//!   is removed and not followed.
+//! - **Confined.** A download writes only into the folder of its target. A symbolic link with the name of a temporary
+//!   file is removed and not followed.
 //! - **Credentials stay with their host.** A redirect to another scheme, host or port is followed without credentials
 //!   ([`Authorization`]), and a redirect from `https` to `http` is refused. No error, event or `Debug` form shows
-//!   credentials or the query of a URL ([`Url`]), which may hold a signature.
-//! - **Retried.** Transient failures are retried after growing, jittered waits, which `Retry-After` overrides
+//!   credentials or the query of a URL ([`Url`]), because the query may contain a signature.
+//! - **Retried.** Transient failures are retried with exponential backoff and jitter. `Retry-After` overrides the wait
 //!   ([`RetryPolicy`]).
-//! - **Shared.** Two processes that download the same file to the same target download it once; the second waits.
+//! - **Shared.** If two processes download a file to the same target, the second waits, and the file is downloaded
+//!   once.
 
 mod authorization;
 mod certificates;

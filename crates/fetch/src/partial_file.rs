@@ -48,7 +48,7 @@ impl PartialFile {
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder).map_err(artifacts::Error::io("create", folder))?;
         }
-        // Writing through a symbolic link would leave the folder of the target.
+        // Writing through a symbolic link would write outside the folder of the target.
         if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink()) {
             atomic::remove_file(&path)?;
         }
@@ -56,8 +56,8 @@ impl PartialFile {
         let mut file = open.map_err(artifacts::Error::io("open", &path))?;
         lock(&file, on_wait).map_err(artifacts::Error::io("lock", &path))?;
         if target.is_file() {
-            // The process that held the lock has completed the download. The file just opened has become the target, or
-            // is a new, empty one.
+            // Another process completed the download. The opened file either was renamed to the target, or is new and
+            // empty.
             atomic::remove_file(&path)?;
             return Ok(Opened::Complete);
         }
@@ -95,7 +95,8 @@ impl PartialFile {
         self.remote.as_ref().and_then(|remote| remote.total) == Some(self.bytes)
     }
 
-    /// The validator for resuming this partial file. `None` if it is empty, has no description, or is too long.
+    /// The validator for resuming this partial file. `None` if the file is empty, has no description, or is already as
+    /// long as the whole file.
     pub(crate) fn validator(&self) -> Option<&str> {
         let remote = self.remote.as_ref()?;
         let fits = self.bytes > 0 && remote.total.is_none_or(|total| self.bytes < total);
@@ -112,7 +113,7 @@ impl PartialFile {
 
     /// Empties the partial file and removes its description.
     pub(crate) fn clear(&mut self) -> Result<()> {
-        // Remove the description first. If the process is killed in between, the next one finds bytes without a
+        // Remove the description first. If the process is killed in between, the next process finds bytes without a
         // description, and drops them.
         atomic::remove_file(&self.description_path())?;
         self.remote = None;
@@ -128,7 +129,7 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Records the current size as the size of the file, after a body without an announced length has ended.
+    /// Records the current size as the size of the whole file. Call this after the end of a body of unknown length.
     pub(crate) fn mark_complete(&mut self) {
         if let Some(remote) = &mut self.remote {
             remote.total = Some(self.bytes);

@@ -9,9 +9,9 @@ use ureq::http::{HeaderMap, StatusCode};
 use crate::content_range::ContentRange;
 use crate::{Error, Result, Url};
 
-/// How much of the body of a failed request is searched for a message.
+/// The number of bytes of an error response that are searched for a message.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
-/// The longest message of a server that is shown, in characters.
+/// The maximum length of a displayed server message, in characters.
 const MAX_MESSAGE_CHARS: usize = 300;
 
 /// Status and headers of a response.
@@ -34,7 +34,7 @@ impl ResponseHead {
         ResponseHead { url, status, headers }
     }
 
-    /// The status code: of a success, or of a redirect that was not followed.
+    /// The status code. It is a success, or a redirect that was not followed.
     pub fn status(&self) -> u16 {
         self.status.as_u16()
     }
@@ -84,14 +84,14 @@ pub(crate) fn check(mut response: Response) -> Result<Response> {
     match head.get(CONTENT_ENCODING.as_str()) {
         Some(encoding) if encoding != "identity" => Err(Error::bad_response(
             &head.url,
-            format!("the body is {encoding}-encoded, although no encoding is accepted"),
+            format!("the body is {encoding}-encoded, although the request accepts no encoding"),
         )),
         _ => Ok(response),
     }
 }
 
-/// The error message of the server: the hub sends it in a header, Kaggle in a field of a JSON body. HTML pages are
-/// ignored.
+/// Extracts the error message of the server. The hub sends it in a header, Kaggle in a field of a JSON body. HTML pages
+/// are ignored.
 fn server_message(head: &ResponseHead, body: &mut Body) -> Option<String> {
     let from_header = head.get("x-error-message").map(str::to_owned);
     let text = from_header.or_else(|| {

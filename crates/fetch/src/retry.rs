@@ -10,17 +10,17 @@ use crate::{Error, Result};
 
 /// The number of attempts, and the waits between them.
 ///
-/// The wait doubles from `first_wait` to `max_wait`. Half of it is random, so that clients that failed at the same
-/// moment do not retry at the same moment. A `Retry-After` header of the server replaces the wait.
+/// The wait doubles from `first_wait` to `max_wait`. Half of it is random, so that clients that failed at the same time
+/// do not retry at the same time. A `Retry-After` header of the server replaces the wait.
 #[derive(Clone)]
 pub struct RetryPolicy {
-    /// The number of attempts in a row that may fail, including the first.
+    /// The number of consecutive failed attempts after which the client gives up.
     pub attempts: u32,
     /// The wait after the first failure.
     pub first_wait: Duration,
     /// The longest wait without `Retry-After`.
     pub max_wait: Duration,
-    /// The longest `Retry-After` that is obeyed. A longer one is not waited for: the error is returned.
+    /// The longest `Retry-After` that is obeyed. If the server requests a longer wait, the error is returned at once.
     pub max_retry_after: Duration,
     sleep: Arc<dyn Fn(Duration) + Send + Sync>,
 }
@@ -59,7 +59,8 @@ impl RetryPolicy {
         Attempts { policy: self, failed: 0 }
     }
 
-    /// Returns the wait after `failed` failures in a row, at least 1. `draw` is a random number.
+    /// Returns the wait after `failed` consecutive failures, at least 1. `draw` is a random number from the whole
+    /// range.
     fn backoff(&self, failed: u32, draw: u64) -> Duration {
         let doubled = self.first_wait.saturating_mul(1 << (failed - 1).min(20)).min(self.max_wait);
         let half = doubled / 2;
@@ -67,7 +68,7 @@ impl RetryPolicy {
     }
 }
 
-/// The failures in a row of one request or download.
+/// The number of consecutive failures of one request or download.
 pub(crate) struct Attempts<'a> {
     policy: &'a RetryPolicy,
     failed: u32,
@@ -79,7 +80,7 @@ impl Attempts<'_> {
         self.failed = 0;
     }
 
-    /// Calls `on_retry` and waits, if the error is transient and attempts are left. Otherwise returns the error.
+    /// Calls `on_retry` and waits, if the error is transient and attempts remain. Otherwise returns the error.
     pub(crate) fn wait_or_give_up(&mut self, error: Error, on_retry: impl FnOnce(&Error, Duration)) -> Result<()> {
         if !error.is_transient() {
             return Err(error);
@@ -89,8 +90,8 @@ impl Attempts<'_> {
             return Err(Error::GaveUp { attempts: self.failed, source: Box::new(error) });
         }
         let wait = match error.retry_after() {
-            Some(asked) if asked > self.policy.max_retry_after => return Err(error),
-            Some(asked) => asked,
+            Some(requested) if requested > self.policy.max_retry_after => return Err(error),
+            Some(requested) => requested,
             None => self.policy.backoff(self.failed, random()),
         };
         on_retry(&error, wait);
@@ -99,8 +100,8 @@ impl Attempts<'_> {
     }
 }
 
-/// Returns a random number, from the random seed of the standard library's hashers. Only the length of a wait depends
-/// on it, so that it need not be reproducible.
+/// Returns a random number from the random seed of the standard library's hashers. It need not be reproducible, because
+/// only the length of a wait depends on it.
 fn random() -> u64 {
     RandomState::new().hash_one(0_u8)
 }

@@ -1,4 +1,4 @@
-//! HTTP URLs that are displayed without their secrets.
+//! HTTP URLs whose displayed form omits secrets.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +21,7 @@ pub struct Url {
 }
 
 impl Url {
-    /// Parses an absolute URL. Drops a user name and password in it.
+    /// Parses an absolute URL. Drops its user name and password.
     pub fn parse(text: &str) -> Result<Url> {
         let bad = |reason: &str| Error::InvalidUrl { text: redact(text), reason: reason.to_owned() };
         let uri = Uri::from_str(text.trim()).map_err(|e| bad(&e.to_string()))?;
@@ -32,7 +32,7 @@ impl Url {
             None => return Err(bad("it does not begin with http:// or https://")),
         };
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| bad("it has no host"))?;
-        // `Uri` reports a port out of range, as in `host:99999`, as no port. Reject it.
+        // `Uri` reports a port out of range, such as `host:99999`, as an absent port. Reject it.
         let written = uri.authority().and_then(|authority| authority.as_str().rsplit_once(':')).map(|(_, port)| port);
         let port = match (uri.port_u16(), written) {
             (Some(port), _) => port,
@@ -75,7 +75,7 @@ impl Url {
     pub(crate) fn resolve(&self, location: &str) -> Result<Url> {
         let scheme = if self.secure { "https" } else { "http" };
         let location = location.split('#').next().unwrap_or_default();
-        if location.contains("://") && !location.starts_with(['/', '?']) {
+        if location.split_once("://").is_some_and(|(scheme, _)| !scheme.contains(['/', '?'])) {
             Url::parse(location)
         } else if location.starts_with("//") {
             Url::parse(&format!("{scheme}:{location}"))
@@ -90,7 +90,7 @@ impl Url {
         }
     }
 
-    /// Whether `other` has the same scheme, host and port. Credentials are sent to the same origin only.
+    /// Returns whether `other` has the same scheme, host and port. Credentials are sent only to the same origin.
     pub(crate) fn same_origin(&self, other: &Url) -> bool {
         (self.secure, &self.host, self.port) == (other.secure, &other.host, other.port)
     }
@@ -191,6 +191,7 @@ mod tests {
             ("//other.test/c", "https://other.test/c"),
             ("/c?next=https://z", "https://host.test/c?next=https://z"),
             ("c", "https://host.test/a/c"),
+            ("c?next=https://z", "https://host.test/a/c?next=https://z"),
             ("?y=2", "https://host.test/a/b?y=2"),
             ("/c#part", "https://host.test/c"),
         ] {

@@ -11,7 +11,7 @@ use loopback::{Received, Reply, Server};
 
 const ETAG: &str = "\"v1\"";
 
-/// Bytes without a period, so that a piece at the wrong offset is noticed.
+/// Returns bytes that do not repeat, so that bytes at a wrong offset are noticed.
 fn content(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i.wrapping_mul(2_654_435_761) >> 7) as u8).collect()
 }
@@ -116,7 +116,7 @@ fn resumes_after_lost_connection() {
 }
 
 #[test]
-fn failures_after_progress_do_not_count() {
+fn progress_resets_count_of_failures() {
     let data = content(12_000_000);
     let served = data.clone();
     let server = Server::start(move |request, number| {
@@ -126,7 +126,7 @@ fn failures_after_progress_do_not_count() {
     let folder = Folder::new();
     recording_client().download(&server, &folder.target()).unwrap();
     assert_eq!(fs::read(folder.target()).unwrap(), data);
-    assert_eq!(server.received().len(), 10, "there are more failures than may happen in a row");
+    assert_eq!(server.received().len(), 10, "more failures than the limit of consecutive failures");
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn restarts_if_server_ignores_ranges() {
 #[test]
 fn restarts_if_file_changes_between_attempts() {
     let (old, new) = (content(1_000_000), content(1_100_000).split_off(100_000));
-    // One server honours If-Range. The other does not, and its entity tag shows the change.
+    // One server honours If-Range. The other ignores it, but its entity tag reveals the change.
     for honours_if_range in [true, false] {
         let (before, after) = (old.clone(), new.clone());
         let server = Server::start(move |request, number| match number {
@@ -338,7 +338,7 @@ fn gives_up_after_repeated_failures() {
     assert!(matches!(error, Error::GaveUp { attempts: 5, .. }), "{error:?}");
     assert_eq!(error.status(), Some(503));
     assert_eq!(client.waits.lock().unwrap().len(), 4);
-    // A Retry-After above the limit is not waited for.
+    // With a Retry-After above the limit, the client gives up at once.
     let server = Server::start(|_, _| Reply::status(429).header("retry-after", "86400"));
     let client = recording_client();
     assert_eq!(client.download(&server, &folder.target()).unwrap_err().status(), Some(429));

@@ -60,8 +60,8 @@ fn killed_download_never_leaves_incomplete_target() {
             finished += 1;
         }
     }
-    assert!(left_partial_file > 0, "no kill came in time");
-    eprintln!("{KILLS} kills: {left_partial_file} left a part, {finished} came after the end");
+    assert!(left_partial_file > 0, "every process ended before its kill");
+    eprintln!("{KILLS} kills: {left_partial_file} left a partial file, {finished} came after the end");
 
     for number in 0..=KILLS / 3 {
         let target = dir.path().join(format!("target-{number}"));

@@ -1,4 +1,4 @@
-//! Redirects, and the hosts that credentials are sent to.
+//! Tests redirects, and which hosts receive credentials.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use fetch::{Authorization, Client, ExpectedFile, Request, RetryPolicy, Url};
@@ -26,12 +26,12 @@ fn sends_credentials_to_original_host_and_port_only() {
         client()
             .download(&request(&format!("{}/file", api.url())), &dir.path().join("f"), &ExpectedFile::default())
             .unwrap();
-        let asked: Vec<_> = api
+        let requested: Vec<_> = api
             .received()
             .iter()
             .map(|request| (request.path.clone(), request.header("authorization").is_some()))
             .collect();
-        assert_eq!(asked, [("/file".to_owned(), true), ("/moved".to_owned(), true)]);
+        assert_eq!(requested, [("/file".to_owned(), true), ("/moved".to_owned(), true)]);
     }
     let received = storage.received();
     assert_eq!(received.len(), 2);

@@ -1,4 +1,4 @@
-//! Downloads over TLS, and the certificates that they trust.
+//! Tests downloads over TLS, and which certificates they trust.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::fs;

@@ -1,6 +1,7 @@
-//! An HTTP server on the loopback interface for tests. A handler of the test makes the replies, including faulty ones.
+//! An HTTP server on the loopback interface for tests. A test passes a handler that makes the replies, including faulty
+//! ones.
 //!
-//! Limits: one request per connection, bodies in memory, a panic on misuse.
+//! Limits: one request per connection; bodies are held in memory; invalid use panics.
 #![expect(clippy::unwrap_used, reason = "only tests use it, and a panic fails them")]
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::thread::{self, JoinHandle};
 /// A request that the server received.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// `GET`, `HEAD` …
+    /// The method: `GET`, `HEAD` …
     pub method: String,
     /// The path, percent-encoded.
     pub path: String,
@@ -61,8 +62,8 @@ impl Reply {
         Reply::status(302).header("location", location)
     }
 
-    /// The reply of a correct file server to a request for a file with this entity tag: the requested part if `Range` and
-    /// `If-Range` allow it, or else the whole file.
+    /// The reply of a correct file server to a request for a file with this entity tag. It holds the requested part if
+    /// `Range` and `If-Range` allow it, and the whole file otherwise.
     pub fn file(request: &Received, content: &[u8], etag: &str) -> Reply {
         let same = request.header("if-range").is_none_or(|tag| tag == etag);
         let reply = match request.range_start().filter(|_| same) {
@@ -98,7 +99,7 @@ impl Reply {
         self
     }
 
-    /// Closes the connection after this many bytes of the body, although `content-length` promises more.
+    /// Closes the connection after this many bytes of the body, although `content-length` announces more.
     pub fn cut_after(mut self, bytes: usize) -> Reply {
         self.cut_after = Some(bytes);
         self
@@ -161,7 +162,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
-        // Wakes the thread from `accept`.
+        // Wake the thread, which waits in `accept`.
         let _ = TcpStream::connect(("127.0.0.1", self.port));
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -201,7 +202,7 @@ fn serve(
         stream.write_all(&body[..cut_after.unwrap_or(body.len()).min(body.len())])?;
     }
     stream.shutdown(std::net::Shutdown::Write)?;
-    // Closing with unread input would reset the connection and lose the reply.
+    // Read the remaining input. Closing with unread input would reset the connection and lose the reply.
     std::io::copy(&mut stream.take(1 << 16), &mut std::io::sink()).map(|_| ())
 }
 

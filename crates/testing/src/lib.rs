@@ -1,8 +1,8 @@
-//! What tests need beyond Rust, and skips that CI counts.
+//! Requirements of tests beyond Rust (tools, hardware, data), and skips that CI counts.
 //!
-//! A test that needs something which this machine lacks calls [`skip`] and returns. The skip is printed and, under
-//! `cargo xtask ci`, recorded for the summary. `CANDLING_REQUIRE=shared,chromium` turns the skips of these needs into
-//! failures, so that CI notices when something disappears from its machine.
+//! If the machine does not meet a requirement ([`Need`]) of a test, the test calls [`skip`] and returns. The skip is
+//! printed and, under `cargo xtask ci`, recorded for the summary. `CANDLING_REQUIRE=shared,chromium` turns skips for
+//! these needs into failures, so that a need that disappears from the CI machine is noticed.
 //!
 //! The crate has no dependencies: `xtask` links it, and it must build in seconds.
 

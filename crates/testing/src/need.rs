@@ -1,8 +1,8 @@
-//! Things that a machine may lack, by the names that `CANDLING_REQUIRE` uses.
+//! The needs of tests, with their names in `CANDLING_REQUIRE`.
 
 use std::fmt;
 
-/// The environment variable that lists needs whose absence fails a test, separated by commas.
+/// The environment variable that lists needs, separated by commas. A test fails if it would be skipped for one of them.
 const REQUIRE: &str = "CANDLING_REQUIRE";
 
 /// Something that some tests need and a machine may lack.
@@ -16,7 +16,7 @@ pub enum Need {
     Peers,
     /// The program `mkfifo`.
     Mkfifo,
-    /// A file system that can exchange two names in one step.
+    /// A file system that can exchange two names atomically.
     Exchange,
     /// A processor with AVX2.
     Avx2,
@@ -65,7 +65,7 @@ impl Need {
         }
     }
 
-    /// How to provide it on a machine that lacks it.
+    /// Instructions for providing the need on a machine that lacks it.
     pub fn how_to_provide(self) -> &'static str {
         match self {
             Need::Shared => "put the folder `shared` (data and weights) beside the checkout",
@@ -87,7 +87,7 @@ impl Need {
         }
     }
 
-    /// The need with this name.
+    /// Finds the need with this name.
     ///
     /// # Errors
     /// No need has this name; the error lists the names that exist.
@@ -103,7 +103,7 @@ impl fmt::Display for Need {
     }
 }
 
-/// A name in `CANDLING_REQUIRE` that is no need.
+/// A name in `CANDLING_REQUIRE` that is not the name of a need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownNeed(String);
 
@@ -116,18 +116,18 @@ impl fmt::Display for UnknownNeed {
 
 impl std::error::Error for UnknownNeed {}
 
-/// The needs in a list such as `shared,chromium`. Spaces and empty entries are ignored.
+/// Parses a list of needs such as `shared,chromium`. Ignores spaces and empty entries.
 ///
 /// # Errors
-/// An entry that is no need.
+/// An entry is not the name of a need.
 pub fn parse_list(list: &str) -> Result<Vec<Need>, UnknownNeed> {
     list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(Need::from_name).collect()
 }
 
-/// The needs that `CANDLING_REQUIRE` lists; none if it is not set.
+/// Returns the needs that `CANDLING_REQUIRE` lists, or an empty list if it is not set.
 ///
 /// # Errors
-/// An entry that is no need.
+/// An entry is not the name of a need.
 pub fn required() -> Result<Vec<Need>, UnknownNeed> {
     parse_list(&std::env::var_os(REQUIRE).unwrap_or_default().to_string_lossy())
 }
@@ -151,9 +151,9 @@ mod tests {
         assert!(error.contains("`chromum`") && error.contains("shared, chromium, peers"), "{error}");
     }
 
-    /// Without this test, a misspelt name would go unnoticed on a machine where nothing is skipped.
+    /// Otherwise a misspelt name is noticed only on machines where a test is skipped.
     #[test]
-    fn environment_requires_known_needs() {
+    fn environment_lists_only_known_needs() {
         if let Err(error) = required() {
             panic!("{error}");
         }

@@ -1,4 +1,4 @@
-//! Looks for what tests need, and skips the running test where it is absent.
+//! Functions that return what a test needs, or skip the running test if the machine lacks it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,11 +6,11 @@ use std::process::Command;
 use crate::need::Need;
 use crate::record::skip;
 
-/// The environment variable with the path of a Python that has the peers (`xtask/peers/requirements.txt`).
+/// The environment variable with the path of a Python that has the packages in `xtask/peers/requirements.txt`.
 const PEER_PYTHON: &str = "CANDLING_PEER_PYTHON";
 
-/// The path of a file or folder in `shared` beside the checkout, such as `data/faces`; `None`, with the test skipped,
-/// where it is absent.
+/// Returns the path of a file or folder in `shared` beside the checkout, such as `data/faces`. If it does not exist,
+/// skips the running test and returns `None`.
 #[track_caller]
 pub fn shared(path: &str) -> Option<PathBuf> {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(path);
@@ -21,7 +21,8 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     None
 }
 
-/// A Python with PyTorch, torchvision and safetensors; `None`, with the test skipped, where none is named.
+/// Returns the path of a Python with PyTorch, torchvision and safetensors. If `CANDLING_PEER_PYTHON` is not set, skips
+/// the running test and returns `None`.
 #[track_caller]
 pub fn peer_python() -> Option<PathBuf> {
     let python = std::env::var_os(PEER_PYTHON).map(PathBuf::from);
@@ -31,7 +32,8 @@ pub fn peer_python() -> Option<PathBuf> {
     python
 }
 
-/// Makes named pipes at these paths; `false`, with the test skipped, where `mkfifo` is absent or fails.
+/// Creates named pipes at these paths and returns `true`. If `mkfifo` does not exist or fails, skips the running test
+/// and returns `false`.
 #[track_caller]
 pub fn make_fifos(paths: &[&Path]) -> bool {
     match Command::new("mkfifo").args(paths).status() {

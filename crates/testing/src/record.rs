@@ -1,4 +1,4 @@
-//! Skipping a test: printing it, recording it for the summary of CI, or failing it.
+//! Skipping a test: prints the skip and records it for the summary of CI, or fails the test.
 
 use std::fmt::Display;
 use std::fs::OpenOptions;
@@ -9,17 +9,17 @@ use std::thread;
 
 use crate::need::{Need, required};
 
-/// The environment variable that names the file to which skips are appended. `cargo xtask ci` sets it.
+/// The environment variable with the path of the file to which skips are appended. `cargo xtask ci` sets it.
 pub const RECORD_FILE: &str = "CANDLING_SKIP_RECORD";
 
 /// Skips the running test because the machine lacks `need`; the test must return after the call.
 ///
-/// Prints the skip past the test harness, which hides the output of passing tests, and appends a line to the file in
-/// `CANDLING_SKIP_RECORD` if that is set. Call it on the test's own thread, because the harness names the thread after
-/// the test.
+/// Prints the skip directly to standard error, because the test harness hides the captured output of passing tests.
+/// Appends a line to the file in `CANDLING_SKIP_RECORD` if that is set. Call it on the test's own thread, because the
+/// harness names the thread after the test.
 ///
 /// # Panics
-/// `CANDLING_REQUIRE` lists the need or a name that is no need, or the record cannot be written.
+/// `CANDLING_REQUIRE` lists the need or contains an unknown name, or the record cannot be written.
 #[track_caller]
 pub fn skip(need: Need, reason: impl Display) {
     let skipped =
@@ -41,9 +41,9 @@ pub fn skip(need: Need, reason: impl Display) {
     }
 }
 
-/// The package and name of the running test, such as `report::fits_narrow_window`.
+/// Returns the package and name of the running test, such as `report::fits_narrow_window`.
 fn running_test(caller: &Location<'_>) -> String {
-    // With `--test-threads=1` tests run on the main thread, and only the place of the call is known.
+    // With `--test-threads=1` tests run on the main thread, so that only the location of the call is known.
     let name = match thread::current().name() {
         Some(name) if name != "main" => name.to_owned(),
         _ => format!("{}:{}", caller.file(), caller.line()),
@@ -74,7 +74,8 @@ impl Skipped {
     }
 }
 
-/// The skips in the text of a record, sorted by need, reason and test, each once. Lines of another form are ignored.
+/// Parses the text of a record. Returns the skips sorted by need, reason and test, without duplicates. Ignores
+/// malformed lines.
 pub fn parse_records(text: &str) -> Vec<Skipped> {
     let parse = |line: &str| {
         let mut fields = line.splitn(3, '\t').map(str::to_owned);
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_are_read_back_sorted_and_once() {
+    fn parses_records_sorted_without_duplicates() {
         let file = std::env::temp_dir().join(format!("candling-skips-{}", std::process::id()));
         let skip = |test: &str, need: Need, reason: &str| Skipped {
             test: test.to_owned(),

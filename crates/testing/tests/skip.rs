@@ -1,4 +1,4 @@
-//! A skip is recorded, or fails the test if its need is required.
+//! Tests that a skip is recorded, or fails the test if its need is required.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use testing::{Need, RECORD_FILE, parse_records, skip};
 
-/// Set in the processes that skip.
+/// The environment variable that is set in the child processes, which skip the test.
 const CHILD: &str = "CANDLING_TEST_SKIPS";
 
 #[test]
@@ -31,7 +31,7 @@ fn skip_is_recorded_unless_required() {
     }
 }
 
-/// Runs this test in a process where it skips. Returns whether it passed, and its output.
+/// Runs this test in a child process, where it is skipped. Returns whether it passed, and its output.
 fn skip_in_child(required: &str, record: &Path) -> (bool, String) {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", "skip_is_recorded_unless_required"]);

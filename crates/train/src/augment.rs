@@ -16,7 +16,7 @@ pub(crate) struct Augmenter {
 }
 
 impl Augmenter {
-    /// Returns `None` if `config` switches no augmentation on.
+    /// Returns `None` if `config` enables no augmentation.
     pub(crate) fn new(config: &Augment, seed: u64, epoch: usize) -> Option<Augmenter> {
         let on = config.flip || config.blur.probability > 0.0 || config.jpeg.probability > 0.0;
         on.then_some(Augmenter { config: *config, seed, epoch })
@@ -27,7 +27,7 @@ impl Augmenter {
     pub(crate) fn apply(&self, sample: usize, size: [usize; 2], pixels: &mut [u8]) -> Result<(), DegradeError> {
         let Augment { flip, blur, jpeg } = self.config;
         let mut random = random::stream(self.seed, "augment", &[self.epoch as u64, sample as u64]);
-        // Draw all numbers, used or not, so that switching one change on does not alter the draws of the others.
+        // Always draw all numbers, so that enabling one change does not alter the draws of the others.
         let flips = flip & random.random_bool(0.5);
         let blurs = random.random_bool(blur.probability);
         let sigma = random.random_range(blur.sigma[0]..=blur.sigma[1]);

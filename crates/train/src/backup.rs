@@ -1,4 +1,5 @@
-//! Backups of replaced training runs (`.run-0.aside`). A training may have taken days, so it is renamed rather than deleted.
+//! Backups of replaced training runs (`.run-0.aside`). A training may have taken days, so it is renamed rather than
+//! deleted.
 
 use std::fmt;
 use std::fs;
@@ -9,39 +10,45 @@ use artifacts::schema::Epoch;
 use artifacts::text::shell_word;
 use artifacts::{Error, Manifest, atomic, names, progress};
 
-/// Renames a folder of the run `target` to a free backup name, and returns its new path.
+/// Renames `folder`, which holds a training of the run `target`, to a free backup name. Returns its new path.
 pub(crate) fn set_aside(target: &Path, folder: &Path) -> Result<PathBuf, Error> {
     let backup = free_name(target);
     atomic::rename(folder, &backup)?;
     Ok(backup)
 }
 
-/// The first free name for a backup of the run `target`.
+/// Returns the first free name for a backup of the run `target`.
 pub(crate) fn free_name(target: &Path) -> PathBuf {
     free_names(target).next().unwrap_or_default()
 }
 
-/// The free names for backups of the run `target`, in the order in which they are used.
+/// Returns the free names for backups of the run `target`, in the order in which they are used.
 pub(crate) fn free_names(target: &Path) -> impl Iterator<Item = PathBuf> {
     let others = (1..).map(|n| atomic::hidden_sibling(target, &format!("aside-{n}")));
     std::iter::once(first_name(target)).chain(others).filter(|name| !name.exists())
 }
 
-/// Reports where a backup is and how large it is, and how much space all backups of the run `target` take.
+/// Describes the path and size of a backup, and the total size of all backups of the run `target`.
 pub(crate) fn describe(target: &Path, backup: &Path) -> String {
     let bytes = |folder: &Path| size(folder).unwrap_or_default();
-    let text = format!("it is kept as `{}` ({}), for you to delete", backup.display(), progress::bytes(bytes(backup)));
+    let text = format!("it is kept as `{}` ({}) until you delete it", backup.display(), progress::bytes(bytes(backup)));
     let all = all_backups(target).unwrap_or_default();
     if all.len() < 2 {
         return text;
     }
     let sum = all.iter().map(|folder| bytes(folder)).sum();
-    format!("{text}; {} former trainings of this run are kept now, {} in all", all.len(), progress::bytes(sum))
+    format!("{text}; this run now has {} backups of {} in total", all.len(), progress::bytes(sum))
 }
 
-/// Announces that the training in `folder` of the run `target` will be renamed to `backup`: why, what it cost, and how to keep
-/// using it. `undo` is a command that avoids the replacement.
-pub(crate) fn announce(target: &Path, folder: &Path, backup: &Path, reason: &str, undo: Option<&str>) -> String {
+/// Returns a warning that the training in `folder` of the run `target` will be renamed to `backup`, with the reason,
+/// the cost of the training, and commands to keep or restore it. `undo` is a command that avoids the replacement.
+pub(crate) fn replacement_warning(
+    target: &Path,
+    folder: &Path,
+    backup: &Path,
+    reason: &str,
+    undo: Option<&str>,
+) -> String {
     let finished = folder.join(names::MANIFEST).exists();
     let (kind, when) = if finished { ("finished", ", when its successor is complete") } else { ("unfinished", "") };
     let keep = undo.map(|command| format!("to keep using it, stop now and run `{command}`; ")).unwrap_or_default();
@@ -54,14 +61,15 @@ pub(crate) fn announce(target: &Path, folder: &Path, backup: &Path, reason: &str
     )
 }
 
-/// The command that exchanges the current training of the run `target` with a backup.
+/// Returns the shell command that restores a backup, and keeps the current training of the run `target` as another
+/// backup.
 fn restore_command(target: &Path, backup: &Path) -> String {
     let other = free_names(target).find(|name| name != backup).unwrap_or_default();
     let [target, backup, other] = [target, backup, &other].map(|path| shell_word(&path.to_string_lossy()));
     format!("mv {target} {other} && mv {backup} {target}")
 }
 
-/// What a training cost.
+/// The cost of a training: epochs, time and disk space.
 pub(crate) struct Cost {
     epochs: usize,
     seconds: f64,
@@ -69,8 +77,8 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// Reads the cost of the training in a folder from its history, or from its manifest if there is no history. What cannot
-    /// be read counts as 0.
+    /// Reads the cost of the training in a folder from its history, or from its manifest if there is no history.
+    /// Unreadable values count as 0.
     pub(crate) fn of(folder: &Path) -> Cost {
         let rows: Vec<Epoch> = atomic::read_lines(&folder.join(names::HISTORY), "training history").unwrap_or_default();
         let seconds = match rows.is_empty() {
@@ -97,7 +105,7 @@ fn first_name(target: &Path) -> PathBuf {
     atomic::hidden_sibling(target, "aside")
 }
 
-/// All backups of the run `target`.
+/// Lists all backups of the run `target`.
 fn all_backups(target: &Path) -> io::Result<Vec<PathBuf>> {
     let first = first_name(target);
     let name = first.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -112,7 +120,7 @@ fn all_backups(target: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The number of bytes of all files in a folder.
+/// Returns the total size of all files in a folder, in bytes.
 fn size(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
@@ -132,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_and_measures_backups_of_one_run() {
+    fn describes_number_and_size_of_backups() {
         let dir = tempfile::tempdir().unwrap();
         let (target, other) = (dir.path().join("run-1"), dir.path().join(".run-1.next"));
         let set_aside = |bytes: usize| {
@@ -142,14 +150,14 @@ mod tests {
         // A backup of another run.
         fs::create_dir(dir.path().join(".run-10.aside")).unwrap();
         let one = set_aside(1_500);
-        assert!(one.contains(".run-1.aside` (1.5 kB)") && !one.contains("in all"), "{one}");
+        assert!(one.contains(".run-1.aside` (1.5 kB)") && !one.contains("in total"), "{one}");
         let two = set_aside(12_000);
         assert!(two.contains(".run-1.aside-1` (12 kB)"), "{two}");
-        assert!(two.ends_with("2 former trainings of this run are kept now, 14 kB in all"), "{two}");
+        assert!(two.ends_with("this run now has 2 backups of 14 kB in total"), "{two}");
     }
 
     #[test]
-    fn announces_cost_and_commands_that_keep_and_restore() {
+    fn warning_has_cost_and_commands_to_keep_and_restore() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("my runs").join("run-0");
         fill(&target, 1_500);
@@ -158,7 +166,13 @@ mod tests {
             "images_per_second":1.0}"#;
         fs::write(target.join(names::HISTORY), row.replace('\n', "")).unwrap();
         let backup = free_name(&target);
-        let text = announce(&target, &target, &backup, "seed: 0 -> 1", Some("cargo xtask train --set train.seed=0"));
+        let text = replacement_warning(
+            &target,
+            &target,
+            &backup,
+            "seed: 0 -> 1",
+            Some("cargo xtask train --set train.seed=0"),
+        );
         assert!(text.contains("(1 epoch, 1.6 hours, 1.8 kB)") && text.contains("because seed: 0 -> 1"), "{text}");
         assert!(text.contains("stop now and run `cargo xtask train --set train.seed=0`"), "{text}");
         let parent = target.parent().unwrap().display();

@@ -1,4 +1,4 @@
-//! The checkpoints `best` and `last`: writing them, and resuming a training from one.
+//! Writes the checkpoints `best` and `last`, and resumes a training from `last`.
 //!
 //! A checkpoint depends on the settings, the data and the position in the training, and not on the clock, the number of
 //! threads or the executable. Equal trainings therefore have equal checkpoints, byte for byte.
@@ -22,11 +22,11 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::identity::{Identity, RecordedIdentity};
 
-/// Version of [`TrainingPosition`]. Training states of version 1 can be resumed; their identity is a digest, see
+/// Version of [`TrainingPosition`]. Training states of version 1 can still be resumed. Their identity is a digest, see
 /// [`RecordedIdentity`].
 const SCHEMA_VERSION: u32 = 2;
-/// The key of [`TrainingPosition`] in the metadata of `training_state.safetensors`. There is only one key because the format does
-/// not define an order in which several are written.
+/// The key of [`TrainingPosition`] in the metadata of `training_state.safetensors`. There is only one key, because the
+/// order in which several keys are written is undefined.
 const POSITION: &str = "candling.position";
 /// The longest header that the safetensors format allows.
 const MAX_HEADER: u64 = 100_000_000;
@@ -39,15 +39,15 @@ pub(crate) struct TrainingPosition {
     pub(crate) identity: RecordedIdentity,
     /// The epoch being trained, counted from 1.
     pub(crate) epoch: usize,
-    /// Batches of that epoch that are done.
+    /// The number of finished batches of that epoch.
     pub(crate) batches: usize,
     /// Optimiser steps since the start of the training.
     pub(crate) step: u64,
-    /// Sums over those batches.
+    /// Sums over the finished batches of that epoch.
     pub(crate) sums: EpochTotals,
     /// The best epoch so far.
     pub(crate) best: Option<Best>,
-    /// Length of the events file.
+    /// Length of the TensorBoard events file in bytes.
     pub(crate) events_len: u64,
 }
 
@@ -56,9 +56,9 @@ pub(crate) struct TrainingPosition {
 pub(crate) struct EpochTotals {
     /// Cross-entropy over the images, in nats.
     pub(crate) loss: f64,
-    /// Images classified correctly by the network that was being trained.
+    /// The number of images classified correctly in the forward passes of training.
     pub(crate) correct: u64,
-    /// Images.
+    /// The number of images.
     pub(crate) images: u64,
     /// Wall-clock seconds.
     pub(crate) seconds: f64,
@@ -67,7 +67,7 @@ pub(crate) struct EpochTotals {
 /// The epoch whose weights are in `best`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Best {
-    /// Counted from 1.
+    /// The epoch, counted from 1.
     pub(crate) epoch: usize,
     /// Accuracy on the validation split.
     pub(crate) accuracy: f64,
@@ -76,8 +76,8 @@ pub(crate) struct Best {
 }
 
 impl Best {
-    /// Returns whether this epoch is better than `other`: a higher accuracy, or an equal accuracy and a lower loss. Of two
-    /// equal epochs the earlier one is the best.
+    /// Returns whether this epoch is better than the earlier epoch `other`: it has a higher accuracy, or an equal
+    /// accuracy and a lower loss.
     pub(crate) fn beats(&self, other: Option<&Best>) -> bool {
         other.is_none_or(|other| {
             self.accuracy > other.accuracy || (self.accuracy == other.accuracy && self.loss < other.loss)
@@ -111,7 +111,7 @@ impl TrainingPosition {
         self.epoch - 1
     }
 
-    /// Returns whether a training of `epochs` epochs reaches this position.
+    /// Returns whether a training of `epochs` epochs passes this position or ends there.
     pub(crate) fn is_within(&self, epochs: usize) -> bool {
         self.complete_epochs() < epochs || (self.complete_epochs() == epochs && self.batches == 0)
     }
@@ -123,11 +123,11 @@ pub(crate) struct TrainingState {
     pub(crate) network: Network,
     /// Adam's moments.
     pub(crate) adam: Adam,
-    /// The rest of the state.
+    /// The position in the training, with the metrics so far.
     pub(crate) position: TrainingPosition,
 }
 
-/// The JSON files of a checkpoint, equal for all checkpoints of a run.
+/// The JSON files of a checkpoint. They are equal for all checkpoints of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Description {
     /// `config.json`.
@@ -137,7 +137,8 @@ pub(crate) struct Description {
 }
 
 impl Description {
-    /// Writes `last` of the folder `run` under a temporary name; [`DirWriter::publish`] gives it its name.
+    /// Writes the checkpoint `last` of the folder `run` under a temporary name. [`DirWriter::publish`] renames it to
+    /// `last`.
     pub(crate) fn write_last(&self, run: &Path, training: &TrainingState) -> Result<DirWriter, Error> {
         let writer = DirWriter::create(Checkpoint::last(run).path())?;
         let files = Checkpoint::new(writer.path());
@@ -151,14 +152,13 @@ impl Description {
     }
 }
 
-/// Publishes the files of `last`, which is not published yet, as `best`. They are hard links where the file system has
-/// them: files of a checkpoint are never changed in place.
+/// Publishes the files of the unpublished checkpoint `last` as `best`. Uses hard links where the file system supports
+/// them, which is safe because files of a checkpoint are never changed in place.
 pub(crate) fn publish_as_best(run: &Path, last: &DirWriter) -> Result<(), Error> {
     let writer = DirWriter::create(Checkpoint::best(run).path())?;
     for entry in fs::read_dir(last.path()).map_err(artifacts::Error::io("list", last.path()))? {
         let entry = entry.map_err(artifacts::Error::io("list", last.path()))?;
         let copy = writer.path().join(entry.file_name());
-        // Not every file system has links.
         fs::hard_link(entry.path(), &copy)
             .or_else(|_| fs::copy(entry.path(), &copy).map(|_| ()))
             .map_err(artifacts::Error::io("write", &copy))?;
@@ -174,8 +174,8 @@ fn write_state(path: &Path, adam: &Adam, position: &TrainingPosition) -> Result<
     Ok(())
 }
 
-/// Gives `path` the permissions of `like`. safetensors creates files that only their owner can read, but everyone who can
-/// read the weights should be able to read the training state.
+/// Sets the permissions of the file `path` to those of `like`. safetensors creates files that only their owner can
+/// read, but everyone who can read the weights should be able to read the training state.
 fn copy_permissions(path: &Path, like: &Path) -> Result<(), artifacts::Error> {
     let permissions = fs::metadata(like).map_err(artifacts::Error::io("read", like))?.permissions();
     fs::set_permissions(path, permissions).map_err(artifacts::Error::io("change the permissions of", path))
@@ -221,7 +221,7 @@ impl SavedTraining {
         (end == length).then_some(position)
     }
 
-    /// Its folder.
+    /// The checkpoint's folder.
     pub(crate) fn path(&self) -> &Path {
         self.checkpoint.path()
     }
@@ -229,7 +229,8 @@ impl SavedTraining {
     /// Loads weights, statistics and moments into a network and an optimiser.
     ///
     /// # Errors
-    /// [`Error::DamagedCheckpoint`] if the checkpoint is damaged. Other errors, such as a GPU without free memory, do not mean damage.
+    /// [`Error::DamagedCheckpoint`] if the checkpoint is damaged. Other errors, such as a GPU without free memory, do
+    /// not mean damage.
     pub(crate) fn restore(self, mut network: Network, config: AdamConfig) -> Result<TrainingState, Error> {
         let path: PathBuf = self.checkpoint.training_state();
         let bad = |detail: String| Error::DamagedCheckpoint { path: path.clone(), detail };
@@ -247,21 +248,25 @@ impl SavedTraining {
             .map_err(|e| bad(e.to_string()))?;
         let adam = Adam::from_state(config, &network, &tensors).map_err(|error| damage_or_failure(&path, error))?;
         if u64::from(adam.steps()) != self.position.step {
-            return Err(bad(format!("Adam has taken {} steps, the training {}", adam.steps(), self.position.step)));
+            return Err(bad(format!(
+                "the optimiser has taken {} steps, but the training {}",
+                adam.steps(),
+                self.position.step
+            )));
         }
         Ok(TrainingState { network, adam, position: self.position })
     }
 }
 
-/// Converts an error of reading a file of a checkpoint: to [`Error::DamagedCheckpoint`] if the content of the file is at fault, and not
-/// if the reason may pass, such as a failing disk or a GPU without free memory.
+/// Converts an error of reading a checkpoint's file. Returns [`Error::DamagedCheckpoint`] if the content of the file is
+/// invalid, but not if the cause may be temporary, such as a failing disk or a GPU without free memory.
 fn damage_or_failure(path: &Path, error: model::Error) -> Error {
     use model::Error as Model;
     use model::weights::Error as Weights;
     let damaged = match &error {
         Model::Weights(Weights::SafeTensors { .. } | Weights::Mismatch { .. } | Weights::Type { .. })
         | Model::OptimiserState(_)
-        // candle only converts what was read from the file, in the memory of the host.
+        // candle converts only data from the file here, in host memory.
         | Model::Candle(_) => true,
         Model::Weights(Weights::Read { source, .. }) => source.kind() == ErrorKind::NotFound,
         _ => false,
@@ -269,25 +274,29 @@ fn damage_or_failure(path: &Path, error: model::Error) -> Error {
     if damaged { Error::DamagedCheckpoint { path: path.to_owned(), detail: chain(&error) } } else { error.into() }
 }
 
-/// Parses the header of a safetensors file: the position of the training, and the length that the whole file must have.
-/// `state` may end after the header.
+/// Parses the header of a training state. Returns the position of the training, and the length that the whole file must
+/// have. `state` may end after the header.
 fn parse_header(state: &[u8]) -> Result<(TrainingPosition, u64), String> {
     let length = header_length(state).ok_or("it has no valid header")?;
     let header = usize::try_from(length).ok().and_then(|length| state.get(8..8 + length));
     let header: Value = serde_json::from_slice(header.ok_or("its header is cut off")?).map_err(|e| e.to_string())?;
     let text = header["__metadata__"][POSITION].as_str();
-    let text = text.ok_or("it has no position of a training; Candling did not write it")?;
+    let text = text.ok_or("it has no training position; it was not written by Candling")?;
     let position: TrainingPosition = serde_json::from_str(text).map_err(|e| e.to_string())?;
     if !(1..=SCHEMA_VERSION).contains(&position.schema_version) {
         let found = position.schema_version;
         return Err(format!("it has schema version {found}, but this program reads versions up to {SCHEMA_VERSION}"));
+    }
+    if position.epoch == 0 {
+        return Err("its epoch is 0, but epochs are counted from 1".to_owned());
     }
     let tensors = header.as_object().into_iter().flat_map(|header| header.values());
     let data = tensors.filter_map(|tensor| tensor["data_offsets"][1].as_u64()).max().unwrap_or(0);
     Ok((position, data.saturating_add(8 + length)))
 }
 
-/// The length of the JSON header of a safetensors file, from its first 8 bytes.
+/// Reads the length of the JSON header of a safetensors file from its first 8 bytes. Returns `None` if there are fewer
+/// bytes or the length exceeds the limit of the format.
 fn header_length(state: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(*state.first_chunk()?)).filter(|length| *length <= MAX_HEADER)
 }
@@ -312,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn training_reaches_its_own_end_but_nothing_beyond() {
+    fn position_is_within_training_up_to_its_end() {
         let identity = Identity::for_test();
         let at = |epoch, batches| TrainingPosition { epoch, batches, ..TrainingPosition::start(identity.clone()) };
         assert!(at(1, 0).is_within(2) && at(2, 5).is_within(2) && at(3, 0).is_within(2));
@@ -320,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_truncated_header_and_other_versions() {
+    fn rejects_truncated_header_newer_version_and_epoch_0() {
         let state = |position: &str| {
             let header = serde_json::json!({ "__metadata__": { POSITION: position } }).to_string();
             [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()
@@ -330,7 +339,9 @@ mod tests {
         assert_eq!(parse_header(&state(&text)).unwrap(), (position.clone(), state(&text).len() as u64));
         assert!(parse_header(&state(&text)[..40]).unwrap_err().contains("cut off"));
         assert!(parse_header(&[0; 3]).is_err() && parse_header(&[255; 16]).is_err());
-        let newer = serde_json::to_string(&TrainingPosition { schema_version: 9, ..position }).unwrap();
+        let newer = serde_json::to_string(&TrainingPosition { schema_version: 9, ..position.clone() }).unwrap();
         assert!(parse_header(&state(&newer)).unwrap_err().contains("schema version 9"));
+        let zero = serde_json::to_string(&TrainingPosition { epoch: 0, ..position }).unwrap();
+        assert!(parse_header(&state(&zero)).unwrap_err().contains("epoch is 0"));
     }
 }

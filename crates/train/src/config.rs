@@ -7,7 +7,7 @@ use model::weights::Source;
 use model::{AdamConfig, PrecisionChoice};
 use serde::{Deserialize, Serialize};
 
-/// Learning rate for pretrained weights: that of the baseline. Larger ones destroy pretrained features.
+/// Learning rate for pretrained weights, as in the baseline. Larger rates destroy pretrained features.
 const PRETRAINED_LEARNING_RATE: f64 = 1e-4;
 /// Learning rate for random initial weights.
 const SCRATCH_LEARNING_RATE: f64 = 1e-3;
@@ -28,10 +28,10 @@ pub struct Config {
     /// Images per step. The last batch of an epoch holds the remainder. A remainder of one image joins the batch before
     /// it, because batch normalisation cannot train on a single image.
     pub batch: usize,
-    /// Learning rate of Adam, constant over the training. The default depends on the weights:
+    /// Learning rate of Adam, constant over the training. The default depends on the weights, see
     /// [`Config::learning_rate`].
     pub learning_rate: Option<f64>,
-    /// The number of independent trainings, `run-0`, `run-1` …, which differ in their seed only.
+    /// The number of independent trainings, `run-0`, `run-1` … They differ only in their seeds.
     pub runs: usize,
     /// Seed of run 0. Run k derives its initial weights, shuffles and augmentation from `seed + k`.
     pub seed: u64,
@@ -77,7 +77,7 @@ pub struct Augment {
     pub jpeg: Jpeg,
 }
 
-/// Gaussian blur as augmentation. The default range is that of Wang et al. 2020 (arXiv 1912.11035).
+/// Gaussian blur as augmentation. The default range follows Wang et al. 2020 (arXiv 1912.11035).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Blur {
@@ -93,7 +93,7 @@ impl Default for Blur {
     }
 }
 
-/// JPEG compression as augmentation. The default range is that of Wang et al. 2020 (arXiv 1912.11035).
+/// JPEG compression as augmentation. The default range follows Wang et al. 2020 (arXiv 1912.11035).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Jpeg {
@@ -113,7 +113,7 @@ impl Config {
     /// Checks the ranges of all values.
     ///
     /// # Errors
-    /// The first value out of range.
+    /// A value is out of range. The error names the first such key.
     pub fn validate(&self) -> Result<(), OutOfRange> {
         let check = |valid: bool, key, value: String, range| {
             if valid { Ok(()) } else { Err(OutOfRange::new(names::TRAIN, key, value, range)) }
@@ -154,8 +154,9 @@ impl Config {
         )
     }
 
-    /// The configuration of run `run` as its manifest records it: with the seed of that run, and without the keys that
-    /// do not change its result. More runs, another device or another save interval leave finished runs up to date.
+    /// Returns the configuration that the manifest of run `run` records. It has the seed of that run, and lacks the
+    /// keys that do not change its result: a change of `runs`, `device` or `save_minutes` leaves finished runs up to
+    /// date.
     pub(crate) fn of_run(&self, run: usize) -> serde_json::Value {
         let resolved = Config { seed: self.run_seed(run), learning_rate: Some(self.learning_rate()), ..self.clone() };
         let mut value = artifacts::stage::to_json(&resolved);
@@ -167,14 +168,14 @@ impl Config {
         value
     }
 
-    /// The learning rate of every step: the configured one, or else 1e-4 for pretrained weights and 1e-3 for random
-    /// ones.
+    /// The learning rate of every step. If it is not configured, it is 1e-4 for pretrained weights and 1e-3 for random
+    /// weights.
     pub fn learning_rate(&self) -> f64 {
         let default = if self.weights == Source::None { SCRATCH_LEARNING_RATE } else { PRETRAINED_LEARNING_RATE };
         self.learning_rate.unwrap_or(default)
     }
 
-    /// The constants of Adam: PyTorch's defaults, but our learning rate.
+    /// The parameters of Adam: PyTorch's defaults, except the learning rate.
     pub(crate) fn adam(&self) -> AdamConfig {
         AdamConfig { lr: self.learning_rate(), ..AdamConfig::default() }
     }
@@ -203,7 +204,7 @@ mod tests {
     fn defaults_are_valid_and_round_trip_through_json() {
         let config = Config::default();
         config.validate().unwrap();
-        // `--set` looks keys up among the defaults, so that an unset key must be written too.
+        // `--set` accepts only keys in the serialised defaults, so an unset key must be serialised too.
         assert!(artifacts::stage::to_json(&config).get("learning_rate").is_some());
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);

@@ -24,7 +24,8 @@ pub struct EpochBatches {
 }
 
 impl EpochBatches {
-    /// Training batches: all of `shards`, shuffled globally. The order depends on `seed` and `epoch` only.
+    /// Returns training batches: all images of `shards`, shuffled globally. The order depends only on `seed` and
+    /// `epoch`.
     pub fn shuffled(
         shards: &Arc<Shards>,
         batch_size: usize,
@@ -40,7 +41,7 @@ impl EpochBatches {
         }
     }
 
-    /// Validation batches: all of `shards` in stored order, without augmentation.
+    /// Returns validation batches: all images of `shards` in stored order, without augmentation.
     pub fn sequential(shards: &Arc<Shards>, batch_size: usize) -> EpochBatches {
         EpochBatches {
             shards: Arc::clone(shards),
@@ -55,7 +56,7 @@ impl EpochBatches {
         self.ranges.len()
     }
 
-    /// The indices in `shards` of the images of batch `batch`. Panics if there is no such batch.
+    /// Returns the indices in `shards` of the images of batch `batch`. Panics if there is no such batch.
     pub(crate) fn images(&self, batch: usize) -> &[usize] {
         &self.order[self.ranges[batch].clone()]
     }

@@ -21,7 +21,7 @@ pub enum Error {
     NotFinite {
         /// The quantity: "training loss" …
         what: &'static str,
-        /// Its value.
+        /// The value of the quantity.
         value: f64,
         /// The training step, counted from 1.
         step: u64,
@@ -30,7 +30,7 @@ pub enum Error {
         /// The newest checkpoint before that step, if there is one.
         last_good: Option<PathBuf>,
     },
-    /// A checkpoint cannot be resumed from because it is damaged.
+    /// A checkpoint is damaged, so that the training cannot be resumed from it.
     #[error(
         "failed to resume from `{}`: {detail}; --force trains this run from the start and keeps the old files as a backup",
         path.display()
@@ -38,7 +38,7 @@ pub enum Error {
     DamagedCheckpoint {
         /// The damaged file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The damage.
         detail: String,
     },
     /// The file of initial weights cannot be read.
@@ -46,7 +46,7 @@ pub enum Error {
     Weights {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
@@ -55,7 +55,7 @@ pub enum Error {
         "the training split must have at least 2 images, but has {images}; run `cargo xtask ingest` on more images"
     )]
     TooFewImages {
-        /// The number of images in it.
+        /// The number of training images.
         images: usize,
     },
     /// The training split lacks a class.
@@ -63,7 +63,7 @@ pub enum Error {
         "all training images are {only}, but training needs both classes; add images of the other class to the source"
     )]
     OneClass {
-        /// The only class.
+        /// The only class that the split has.
         only: Label,
     },
     /// The signal handlers cannot be installed.

@@ -1,8 +1,9 @@
 //! The folder in which one run is trained.
 //!
-//! A run without a complete artifact is trained in its own folder, `run-0`, which gets its manifest when the training is
-//! complete. If there is a complete artifact, it stays until its successor, trained in `.run-0.next`, is complete and takes
-//! its place. A complete run that the successor does not contain is renamed to `.run-0.aside`, see [`crate::backup`].
+//! A run without a complete artifact is trained in its own folder, `run-0`. When the training is complete, the manifest
+//! is written there. If there is a complete artifact, it stays in place, and its successor is trained in `.run-0.next`.
+//! When the successor is complete, it takes the place of the former run. If the successor does not continue the former
+//! run, the former run is renamed to `.run-0.aside`, see [`crate::backup`].
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,8 @@ use crate::checkpoint::{SavedTraining, TrainingPosition};
 use crate::error::Error;
 use crate::identity::Identity;
 
-/// Why a training on disk is not resumed.
-const OTHER: &str =
+/// The reason, for messages, why a training on disk is not resumed.
+const NOT_REQUESTED: &str =
     "has another configuration, other data or another stage version, or is made again because of --force";
 
 /// The folder that one run is trained in.
@@ -24,11 +25,11 @@ const OTHER: &str =
 pub(crate) struct RunFolder {
     target: PathBuf,
     work: PathBuf,
-    /// Whether the new training continues the complete one in `target`, so that replacing it loses nothing.
+    /// Whether the new training continues the complete run in `target`, so that replacing that run loses nothing.
     contains_former: bool,
 }
 
-/// The training that one run should have.
+/// The requested training of one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RunRequest<'a> {
     /// Settings, data and device.
@@ -39,14 +40,15 @@ pub(crate) struct RunRequest<'a> {
     pub(crate) force: bool,
 }
 
-/// The artifact under the run's name before the training.
+/// The state of the artifact in the run's folder before the training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Former {
     /// No complete artifact.
     Incomplete,
     /// An artifact whose manifest cannot be read.
     Damaged,
-    /// A complete artifact. `epochs` is its number of epochs if it is the requested training or its first part.
+    /// A complete artifact. `epochs` is its number of epochs if it is the requested training or the beginning of it,
+    /// and `None` if it is another training.
     Complete { epochs: Option<usize> },
 }
 
@@ -66,8 +68,9 @@ impl Former {
 }
 
 impl RunFolder {
-    /// Chooses the folder for the run whose artifact is `target`, and returns the checkpoint that the training resumes from:
-    /// that of an interrupted training with the same settings, or of a complete one with fewer epochs.
+    /// Chooses the folder to train the run `target` in. Also returns the checkpoint that the training resumes from, if
+    /// there is one: it belongs to an interrupted training with the same settings, or to a complete training with fewer
+    /// epochs.
     pub(crate) fn open(target: &Path, request: RunRequest<'_>) -> Result<(RunFolder, Option<SavedTraining>), Error> {
         let former = Former::of(target, request)?;
         let contains_former = matches!(former, Former::Complete { epochs: Some(_) });
@@ -79,13 +82,13 @@ impl RunFolder {
             if let Some(saved) = successor.interrupted(request)? {
                 return Ok((successor, Some(saved)));
             }
-            successor.clear(OTHER)?;
+            successor.clear(NOT_REQUESTED)?;
             let extends = !request.force && epochs.is_some_and(|epochs| epochs < request.epochs);
             let saved = if extends { successor.copy_former()? } else { None };
             return Ok((successor, saved));
         }
         let own = folder(target.to_owned());
-        // --force trains a run that was complete once from the start.
+        // A run whose manifest is damaged was complete. With --force, train it from the start.
         if !(former == Former::Damaged && request.force)
             && let Some(saved) = own.interrupted(request)?
         {
@@ -95,7 +98,7 @@ impl RunFolder {
         if let Some(saved) = successor.interrupted(request)? {
             return Ok((successor, Some(saved)));
         }
-        own.clear(OTHER)?;
+        own.clear(NOT_REQUESTED)?;
         Ok((own, None))
     }
 
@@ -104,7 +107,7 @@ impl RunFolder {
         &self.work
     }
 
-    /// Completes the run: writes its manifest and gives the folder its name.
+    /// Completes the run: writes its manifest and renames its folder to the target.
     pub(crate) fn complete(&self, describe: impl FnOnce(&Path) -> Result<Manifest, Error>) -> Result<(), Error> {
         remove_leftovers(&self.work)?;
         describe(&self.work)?.write(&self.work)?;
@@ -130,9 +133,9 @@ impl RunFolder {
         self.clear(&format!("cannot be resumed ({damage})"))
     }
 
-    /// Sets a complete run in the folder of a successor aside, unless it is the requested one. Such a run is the requested
-    /// one if the process was killed before the successor took the place of the former run, and the former run if it was
-    /// killed after.
+    /// Sets aside a complete run in the folder of the successor, unless it is the requested run. A process that was
+    /// killed while the successor replaced the former run leaves such a run. It is the successor if the process was
+    /// killed before the folders were exchanged, and the former run if it was killed after.
     fn remove_other_complete_run(&self, request: RunRequest<'_>) -> Result<(), Error> {
         if is_other_complete_run(&self.work, request) {
             self.remove("is complete, and is not the requested one")?;
@@ -140,7 +143,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Returns the checkpoint of an interrupted training in the folder that leads to the requested one.
+    /// Returns the checkpoint in the folder, if continuing it gives the requested training.
     fn interrupted(&self, request: RunRequest<'_>) -> Result<Option<SavedTraining>, Error> {
         match interrupted(&self.work, request) {
             Err(Error::DamagedCheckpoint { detail, .. }) if request.force => {
@@ -151,7 +154,7 @@ impl RunFolder {
         }
     }
 
-    /// Copies the complete run without its manifest. A killed copy leaves nothing under this name.
+    /// Copies the complete run without its manifest into the folder. A killed copy leaves the folder as it was.
     fn copy_former(&self) -> Result<Option<SavedTraining>, Error> {
         let writer = DirWriter::create(&self.work)?;
         copy(&self.target, writer.path())?;
@@ -173,7 +176,7 @@ impl RunFolder {
             let kept = backup::describe(&self.target, &backup);
             progress::line(&format!("train: the training in `{}`{training} {why}; {kept}", self.work.display()));
         }
-        // A killed copy leaves a partial folder.
+        // A killed copy leaves a folder with a temporary name.
         for left in [&self.work, &atomic::hidden_sibling(&self.work, "partial")] {
             atomic::remove_dir(left)?;
         }
@@ -181,8 +184,8 @@ impl RunFolder {
     }
 }
 
-/// Lists the folders that [`RunFolder::open`] and [`RunFolder::complete`] will set aside for this request, in that order.
-/// Changes nothing on disk.
+/// Lists the folders that [`RunFolder::open`] and [`RunFolder::complete`] will set aside for this request, in that
+/// order. Changes nothing on disk.
 pub(crate) fn folders_to_set_aside(target: &Path, request: RunRequest<'_>) -> Vec<PathBuf> {
     let next = atomic::hidden_sibling(target, "next");
     let resumes = |folder: &Path| {
@@ -212,12 +215,12 @@ pub(crate) fn has_training(folder: &Path) -> bool {
     folder.join(names::MANIFEST).exists() || artifacts::Checkpoint::last(folder).training_state().exists()
 }
 
-/// Describes how far the training in a folder has come; `None` if there is no training.
+/// Describes the progress of the training in a folder. Returns `None` if there is no training.
 fn training_in(folder: &Path) -> Option<String> {
     match SavedTraining::find(folder) {
         Ok(Some(saved)) => Some(format!(" (complete epochs: {})", saved.position.complete_epochs())),
         Ok(None) if !folder.join(names::MANIFEST).exists() => None,
-        // It cannot be resumed, but its other files may be useful.
+        // The training cannot be resumed, but its other files may be useful.
         _ => Some(String::new()),
     }
 }
@@ -228,7 +231,7 @@ fn is_other_complete_run(folder: &Path, request: RunRequest<'_>) -> bool {
     folder.join(names::MANIFEST).exists() && !is_requested()
 }
 
-/// Reads the checkpoint in `work` if it leads to the requested training.
+/// Returns the checkpoint in `work`, if continuing it gives the requested training.
 fn interrupted(work: &Path, request: RunRequest<'_>) -> Result<Option<SavedTraining>, Error> {
     let Some(saved) = SavedTraining::find(work)? else { return Ok(None) };
     if !leads_to(&saved.position, request) {
@@ -236,16 +239,16 @@ fn interrupted(work: &Path, request: RunRequest<'_>) -> Result<Option<SavedTrain
     }
     if let Some(difference) = saved.position.identity.difference(request.identity) {
         progress::line(&format!(
-            "train: warning: the interrupted training `{}` is resumed although {difference}; the result may differ from that \
-             of an uninterrupted training",
+            "train: warning: the interrupted training `{}` is resumed although {difference}; the result may differ from the \
+             result of an uninterrupted training",
             work.display()
         ));
     }
     Ok(Some(saved))
 }
 
-/// Returns whether training on from a position gives the requested training. A training that another stage version or
-/// device began is resumed if some of it is left to train: it may have taken days.
+/// Returns whether continuing from a position gives the requested training. An unfinished training of another stage
+/// version or device is continued too, because it may have taken days.
 fn leads_to(position: &TrainingPosition, request: RunRequest<'_>) -> bool {
     let is_complete = position.complete_epochs() == request.epochs;
     position.identity.has_settings_of(request.identity)
@@ -253,8 +256,8 @@ fn leads_to(position: &TrainingPosition, request: RunRequest<'_>) -> bool {
         && (!is_complete || position.identity.matches(request.identity))
 }
 
-/// Returns the number of epochs of the complete run `target` if it is the requested training or its first part, so that
-/// replacing it loses nothing.
+/// Returns the number of epochs of the complete run `target`, if it is the requested training or the beginning of it.
+/// Replacing such a run loses nothing.
 fn matching_epochs(target: &Path, request: RunRequest<'_>) -> Option<usize> {
     let position = SavedTraining::peek(target)?;
     let epochs = position.complete_epochs();
@@ -276,13 +279,13 @@ fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes partial files and folders of a killed process. No artifact has a name that begins with a dot.
+/// Removes partial files and folders that a killed process left. No artifact has a name that begins with a dot.
 fn remove_leftovers(work: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(work).map_err(ArtifactError::io("list", work))? {
         let entry = entry.map_err(ArtifactError::io("list", work))?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        // Files of other programs, such as `.DS_Store`, stay.
+        // Keep files of other programs, such as `.DS_Store`.
         if name.starts_with('.') && entry.path().is_dir() {
             atomic::remove_dir(&entry.path())?;
         } else if name.ends_with(".partial") {

@@ -16,8 +16,8 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Reads the first `epochs` rows of the history in the folder `run`. Drops further rows: a killed training may have
-    /// written them after its last checkpoint, and trains those epochs again.
+    /// Reads the first `epochs` rows of the history in the folder `run`. Drops further rows. A training that was killed
+    /// between its last checkpoint and the next may have written them; it trains those epochs again.
     pub(crate) fn open(run: &Path, epochs: usize) -> Result<History, Error> {
         let path = run.join(names::HISTORY);
         let mut rows = if epochs == 0 { Vec::new() } else { atomic::read_lines(&path, FORMAT)? };

@@ -1,5 +1,5 @@
-//! The identity of a training: what must be equal for a checkpoint to be resumed with the result that an uninterrupted
-//! training would have had.
+//! The identity of a training: its settings, data, stage version and device. If these are equal, resuming a checkpoint
+//! gives the result of an uninterrupted training.
 
 use std::collections::BTreeMap;
 
@@ -23,26 +23,26 @@ pub(crate) struct Identity {
     device: String,
 }
 
-/// An [`Identity`] as a training state of any schema version has it.
+/// The identity in a training state of any schema version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum RecordedIdentity {
     /// Since schema version 2.
     Full(Identity),
-    /// Schema version 1. It also records the executable, which is ignored.
+    /// Schema version 1. Such training states also record the executable, which is ignored.
     Digest {
-        /// Digest of inputs and configuration, see [`Identity::first_digest`].
+        /// Digest of inputs and configuration, see [`Identity::schema_1_digest`].
         settings: Hash,
-        /// As [`Identity::device`].
+        /// The kind of device, see [`Identity::device`].
         device: String,
     },
 }
 
 /// The keys of a run's configuration at the time of schema version 1, without `epochs`.
-const FIRST_KEYS: [&str; 7] = ["allow_missing", "augment", "batch", "learning_rate", "precision", "seed", "weights"];
+const SCHEMA_1_KEYS: [&str; 7] = ["allow_missing", "augment", "batch", "learning_rate", "precision", "seed", "weights"];
 
 impl Identity {
-    /// The identity of a run whose manifest records `config`.
+    /// Creates the identity of a run whose manifest records `config`.
     pub(crate) fn new(config: &Value, inputs: &BTreeMap<String, Hash>, version: u32, device: &str) -> Identity {
         let mut config = config.clone();
         if let Some(keys) = config.as_object_mut() {
@@ -51,36 +51,36 @@ impl Identity {
         Identity { config, inputs: inputs.clone(), version, device: device.to_owned() }
     }
 
-    /// The digest that a training state of schema version 1 has for these settings; none if a key that did not exist then
-    /// is not at its default.
-    fn first_digest(&self) -> Option<Hash> {
+    /// Computes the digest that a training state of schema version 1 has for these settings. Returns `None` if a key
+    /// that was added later differs from its default.
+    fn schema_1_digest(&self) -> Option<Hash> {
         let keys = self.config.as_object()?;
-        let (first, later): (Vec<_>, Vec<_>) = keys.iter().partition(|(key, _)| FIRST_KEYS.contains(&key.as_str()));
+        let (old, later): (Vec<_>, Vec<_>) = keys.iter().partition(|(key, _)| SCHEMA_1_KEYS.contains(&key.as_str()));
         let default = crate::Config::default().of_run(0);
         if later.into_iter().any(|(key, value)| default.get(key) != Some(value)) {
             return None;
         }
-        let first: Value = first.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let old: Value = old.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         let inputs =
             self.inputs.iter().fold(Digest::default(), |digest, (name, hash)| digest.part(name, hash.as_bytes()));
-        Some(inputs.part("config", first.to_string().as_bytes()).finish())
+        Some(inputs.part("config", old.to_string().as_bytes()).finish())
     }
 }
 
 impl RecordedIdentity {
-    /// Returns whether configuration and inputs are those of `wanted`.
+    /// Returns whether configuration and inputs equal those of `wanted`.
     pub(crate) fn has_settings_of(&self, wanted: &Identity) -> bool {
         match self {
             RecordedIdentity::Full(found) => {
-                // Both sides lack `epochs`; an upgrade adds its default to the recorded one.
+                // Neither side has `epochs`, but the upgrade in `changes` adds its default to the recorded side.
                 let changes = changes(&found.config, &wanted.config);
                 found.inputs == wanted.inputs && changes.iter().all(|change| change.key == "epochs")
             }
-            RecordedIdentity::Digest { settings, .. } => wanted.first_digest() == Some(*settings),
+            RecordedIdentity::Digest { settings, .. } => wanted.schema_1_digest() == Some(*settings),
         }
     }
 
-    /// Returns how this identity differs from `wanted`, in words; `None` if it does not.
+    /// Describes how this identity differs from `wanted`. Returns `None` if it does not differ.
     pub(crate) fn difference(&self, wanted: &Identity) -> Option<String> {
         match self {
             RecordedIdentity::Digest { .. } if !self.has_settings_of(wanted) => {
@@ -106,7 +106,7 @@ impl RecordedIdentity {
         }
     }
 
-    /// Returns whether settings, stage version and device are those of `wanted`.
+    /// Returns whether settings, stage version and device equal those of `wanted`.
     pub(crate) fn matches(&self, wanted: &Identity) -> bool {
         self.has_settings_of(wanted) && self.version() == wanted.version && self.device() == wanted.device
     }
@@ -124,8 +124,8 @@ impl RecordedIdentity {
         }
     }
 
-    /// Converts the identity of a training that is resumed to the current form. The version and the device that began the
-    /// training stay.
+    /// Converts the identity of a resumed training to the current form. Keeps the stage version and the device that
+    /// began the training.
     pub(crate) fn upgrade(&mut self, wanted: &Identity) {
         *self = RecordedIdentity::Full(Identity {
             version: self.version(),
@@ -172,12 +172,12 @@ mod tests {
         assert!(RecordedIdentity::Full(found).matches(&Identity::for_test()));
     }
 
-    /// An identity as 7cae74c wrote it.
+    /// An identity as commit 7cae74c wrote it.
     #[test]
     fn recognises_settings_of_schema_version_1() {
         let wanted = Identity::for_test();
         let recorded: RecordedIdentity = serde_json::from_value(json!({
-            "settings": first_settings(),
+            "settings": schema_1_settings(),
             "code": { "version": "0.1.0", "executable": Hash::of(b"another program") },
             "device": "cpu",
         }))
@@ -190,8 +190,8 @@ mod tests {
         assert_eq!(upgraded, RecordedIdentity::Full(wanted));
     }
 
-    /// The digest of a configuration as 7cae74c wrote it out.
-    fn first_settings() -> Hash {
+    /// The digest of a configuration as commit 7cae74c computed it.
+    fn schema_1_settings() -> Hash {
         let config = concat!(
             r#"{"allow_missing":[],"augment":{"blur":{"probability":0.0,"sigma":[0.0,3.0]},"flip":false,"#,
             r#""jpeg":{"probability":0.0,"quality":[30,100]}},"batch":32,"learning_rate":0.0001,"#,

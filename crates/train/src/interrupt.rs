@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the training saves its state after the current step and ends.
+//! Handlers of SIGINT and SIGTERM. After a signal, the training finishes the current step, saves its state and ends.
 
 use std::io;
 use std::sync::Arc;
@@ -13,12 +13,13 @@ use signal_hook::flag;
 pub(crate) struct InterruptFlag(Arc<AtomicBool>);
 
 impl InterruptFlag {
-    /// Installs the signal handlers. A second signal ends the process at once; `last` then stays as it was saved
-    /// before.
+    /// Installs the signal handlers. A second signal ends the process at once. The checkpoint `last` then keeps its
+    /// previous content.
     pub(crate) fn install() -> io::Result<InterruptFlag> {
         let interrupt = InterruptFlag::default();
         for signal in [SIGINT, SIGTERM] {
-            // Handlers run in this order: the first signal must not see the flag that it is about to set.
+            // Handlers run in this order. The first one ends the process if the flag is set, so it must run before the
+            // flag is set by the same signal.
             flag::register_conditional_shutdown(signal, i32::from(exit::INTERRUPTED), Arc::clone(&interrupt.0))?;
             flag::register(signal, Arc::clone(&interrupt.0))?;
         }

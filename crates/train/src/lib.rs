@@ -1,6 +1,7 @@
 //! The training stage: reads shards, writes checkpoints.
 //!
-//! `training_loop` is the loop over epochs and steps; read it first. What it uses, in the order of the data's way:
+//! `training_loop` is the loop over epochs and steps; read it first. It uses these modules, in the order of the data
+//! flow:
 //!
 //! - `config`: the section `[train]` of a pipeline file. The learning rate is set there, in [`Config::learning_rate`].
 //! - `epoch_batches`: shuffles the training split and cuts it into batches. `augment`: random changes to images.
@@ -10,15 +11,19 @@
 //! - `checkpoint`: the folders `best` and `last`, written and restored.
 //! - `history`: `metrics.jsonl`. `tensorboard`: the events file.
 //!
-//! Around the loop: `stage` finds the runs that are not up to date and trains each; `folder` keeps a complete run in
-//! place until its successor is complete; `backup` renames replaced runs; `recorded` compares the configuration of a
-//! manifest with the current one; `identity` decides which checkpoints a training can resume from; `replacement`
-//! announces which trainings will be set aside; `interrupt` handles SIGINT and SIGTERM; `throughput` measures images per
-//! second before a long training starts (`candling-train --rate`).
+//! These modules surround the loop:
+//!
+//! - `stage`: finds the runs that are not up to date, and trains each of them.
+//! - `folder`: the folder of a run. It keeps a complete run in place until its successor is complete.
+//! - `backup`: renames replaced runs. `replacement`: warns about these replacements before the stage starts.
+//! - `recorded`: compares the configuration in a manifest with the current one.
+//! - `identity`: decides which checkpoints a training can resume from.
+//! - `interrupt`: handles SIGINT and SIGTERM.
+//! - `throughput`: measures images per second before a long training starts (`candling-train --rate`).
 //!
 //! # Resuming
-//! A step depends on the weights, the running statistics, Adam's moments and the position in the epoch, which the
-//! checkpoint `last` holds, and on shuffles and augmentation, which are derived from the seed and that position. A
+//! The checkpoint `last` holds the weights, the running statistics, Adam's moments and the position in the epoch.
+//! Shuffles and augmentation are derived from the seed and that position. Nothing else influences a step. On the CPU, a
 //! training that was interrupted and resumed therefore ends with the same bits as an uninterrupted one.
 
 mod augment;

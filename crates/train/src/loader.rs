@@ -1,10 +1,9 @@
 //! Assembles batches in background threads while the network computes.
 //!
 //! With W workers, worker w fills the batches w, w + W, w + 2W … of the epoch, and [`Loader::next_batch`] takes from
-//! the workers in turn. The order of batches therefore depends on [`EpochBatches`] only. Each worker owns
+//! the workers in turn. The order of batches therefore depends only on [`EpochBatches`]. Each worker owns
 //! [`BUFFERS_PER_WORKER`] batch buffers, which are filled, used and recycled. A loader never holds more than `workers *
-//! BUFFERS_PER_WORKER` batches of pixels, whatever the size of the data, and allocates only while each buffer is filled
-//! for the first time.
+//! BUFFERS_PER_WORKER` batches of pixels, and allocates memory only while each buffer is filled for the first time.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -15,9 +14,9 @@ use pixels::degrade::DegradeError;
 
 use crate::epoch_batches::EpochBatches;
 
-/// Two buffers: one is used while the other is filled.
+/// The number of batch buffers of a worker. One is used while the other is filled.
 const BUFFERS_PER_WORKER: usize = 2;
-/// More workers would take more memory without reading the shards faster.
+/// The maximum number of workers. More would take more memory without reading the shards faster.
 const MAX_WORKERS: usize = 8;
 
 /// Images of one size with their class indices.
@@ -50,7 +49,7 @@ impl Batch {
         self.labels.len()
     }
 
-    /// Whether the batch has no image. [`Loader::next_batch`] never returns such a batch.
+    /// Returns whether the batch has no images. [`Loader::next_batch`] never returns such a batch.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
@@ -75,9 +74,9 @@ impl Batch {
 /// An iterator over the batches of one epoch, in order, filled by background threads.
 pub struct Loader {
     workers: Vec<Worker>,
-    /// Batches taken so far.
+    /// The number of batches returned so far.
     taken: usize,
-    /// Batches in all.
+    /// The number of all batches.
     total: usize,
 }
 
@@ -107,7 +106,8 @@ impl Loader {
         Loader { workers, taken: 0, total }
     }
 
-    /// Waits for the next batch and returns it; `None` after the last. Give it back with [`Loader::recycle`].
+    /// Waits for the next batch and returns it. Returns `None` after the last batch. Return the batch with
+    /// [`Loader::recycle`] after use.
     pub fn next_batch(&mut self) -> Option<Result<Batch, DegradeError>> {
         if self.taken == self.total {
             return None;
@@ -120,13 +120,13 @@ impl Loader {
         }
     }
 
-    /// Returns a batch to its worker, which fills it again.
+    /// Returns a batch to its worker, which reuses the buffer.
     pub fn recycle(&self, batch: Batch) {
         // Sending fails after the worker has filled its last batch; the buffer is not needed then.
         let _ = self.workers[batch.worker].recycled.send(batch);
     }
 
-    /// Panics with the panic of a worker. A worker closes its channel before its last batch only if it panicked.
+    /// Propagates the panic of a worker. A worker closes its channel before its last batch only if it panicked.
     fn propagate_panic(&mut self, worker: usize) -> ! {
         match self.workers.swap_remove(worker).thread.join() {
             Err(panic) => std::panic::resume_unwind(panic),

@@ -1,15 +1,16 @@
 //! Training steps that were launched and whose results have not been read back from the device.
 //!
-//! Reading a step's loss waits for the step to end. A GPU that is waited for after every step idles until the next one
-//! is launched, so the results of several steps are read together. When they are read does not change their values.
+//! Reading a step's loss waits for the step to end. If the loss were read after every step, a GPU would be idle until
+//! the next step is launched. The results of several steps are therefore read together, which does not change their
+//! values.
 
 use std::time::{Duration, Instant};
 
 use model::{Network, StepOutput};
 
-/// Read at least this often, so that people see progress.
+/// The longest time between two reads, so that the displayed progress is recent.
 const READ_INTERVAL: Duration = Duration::from_millis(500);
-/// Read when this many steps are pending.
+/// The number of pending steps after which results are read.
 const MAX_PENDING: usize = 32;
 
 /// A queue of launched steps, oldest first.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::config::Config;
 
-/// The artifact of run `k`.
+/// Returns the artifact of run `k`, with the configuration that its manifest should record.
 pub(crate) fn output_of_run(run: &RunDir, config: &Config, k: usize) -> Output {
     Output { dir: run.train_run(k), config: config.of_run(k) }
 }
@@ -28,11 +28,11 @@ pub(crate) fn changes(recorded: &Value, current: &Value) -> Vec<KeyChange> {
     config_changes::<Config>(recorded, current, upgrade)
 }
 
-/// Fills keys that a recorded configuration lacks with their defaults.
+/// Adds keys that a recorded configuration lacks, with their defaults.
 ///
 /// # Errors
-/// A value that the current type cannot hold.
+/// The current type cannot hold a recorded value.
 pub(crate) fn upgrade(config: &Value) -> serde_json::Result<Value> {
-    // The recorded seed is that of the run itself, which is the seed of run 0 in a configuration.
+    // The recorded seed already is the seed of the run, so `of_run(0)`, which adds 0, keeps it.
     serde_json::from_value::<Config>(config.clone()).map(|config| config.of_run(0))
 }

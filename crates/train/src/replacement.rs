@@ -1,5 +1,5 @@
-//! Announces, before anything starts, which trainings the stage will set aside or leave out: why, what each cost, and how to
-//! keep or restore it.
+//! Warnings, before the stage starts, about trainings that it will set aside or leave out. Each gives the reason, the
+//! cost of the training, and how to keep or restore it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::folder::{RunRequest, folders_to_set_aside, has_training};
 use crate::identity::Identity;
 use crate::recorded::{self, output_of_run};
 
-/// The value of [`artifacts::stage::Stage::warnings`], for this version of the stage.
+/// Returns the warnings of [`artifacts::stage::Stage::warnings`] for this version of the stage.
 pub(crate) fn warnings(
     run: &RunDir,
     config: &Config,
@@ -33,7 +33,7 @@ pub(crate) fn warnings(
         let output = output_of_run(run, config, k);
         stage_runs |= execution.stale(&output)?.is_some();
         if [&output.dir, &atomic::hidden_sibling(&output.dir, "next")].iter().any(|folder| has_training(folder)) {
-            warnings.extend(execution.of_run(&output, k)?);
+            warnings.extend(execution.warnings_of_run(&output, k)?);
         }
     }
     for k in config.runs.. {
@@ -42,29 +42,29 @@ pub(crate) fn warnings(
             break;
         }
         let stale = execution.stale(&output)?.filter(|_| stage_runs);
-        warnings.extend(execution.of_surplus_run(&output, k, stale.as_ref()));
+        warnings.extend(execution.warning_of_surplus_run(&output, k, stale.as_ref()));
     }
     Ok(warnings)
 }
 
-/// The execution of the stage that is announced.
+/// A planned execution of the stage.
 struct Execution<'a> {
     run: &'a RunDir,
     config: &'a Config,
-    /// Digests of the inputs; none if an earlier stage has yet to make them.
+    /// Digests of the inputs; `None` if an earlier stage has not made them yet.
     inputs: Option<&'a BTreeMap<String, Hash>>,
     version: u32,
     force: bool,
 }
 
 impl Execution<'_> {
-    /// Returns why an artifact is stale, as far as is known without the inputs.
+    /// Returns why an artifact is stale. Returns `None` if it is up to date or the inputs are unknown.
     fn stale(&self, output: &Output) -> Result<Option<Stale>, artifacts::Error> {
         self.inputs.map_or(Ok(None), |inputs| recorded::stale(output, inputs, self.version))
     }
 
-    /// Warnings about run `k`, which the configuration includes and of which there is a training on disk.
-    fn of_run(&self, output: &Output, k: usize) -> Result<Vec<Warning>, Failure> {
+    /// Returns the warnings about run `k`, which is below `train.runs` and has a training on disk.
+    fn warnings_of_run(&self, output: &Output, k: usize) -> Result<Vec<Warning>, Failure> {
         let Execution { run, config, inputs, version, force } = *self;
         let target = &output.dir;
         let mut warnings = Vec::new();
@@ -76,30 +76,47 @@ impl Execution<'_> {
             let folders = folders_to_set_aside(target, request);
             for (folder, backup) in folders.iter().zip(backup::free_names(target)) {
                 let (reason, undo) = reason(run, folder, k, stale.as_ref(), request);
-                warnings.push(certain_warning(backup::announce(target, folder, &backup, &reason, undo.as_deref())));
+                warnings.push(certain_warning(backup::replacement_warning(
+                    target,
+                    folder,
+                    &backup,
+                    &reason,
+                    undo.as_deref(),
+                )));
             }
             if folders.contains(target) {
                 return Ok(warnings);
             }
         }
         if has_training(target) {
-            let text =
-                backup::announce(target, target, &backup::free_name(target), "its training images changed", None);
+            let text = backup::replacement_warning(
+                target,
+                target,
+                &backup::free_name(target),
+                "its training images changed",
+                None,
+            );
             let text = text.replacen("train: ", "train: if ingest gives other images than before, ", 1);
             warnings.push(Warning { only_if_inputs_change: true, text });
         }
         Ok(warnings)
     }
 
-    /// A warning about run `k`, which the configuration does not include. `stale` is why the stage will set it aside, if it
-    /// will.
-    fn of_surplus_run(&self, output: &Output, k: usize, stale: Option<&Stale>) -> Option<Warning> {
+    /// Returns the warning about run `k`, which is not below `train.runs`. `stale` is the reason why the stage will set
+    /// it aside, or `None` if the run stays.
+    fn warning_of_surplus_run(&self, output: &Output, k: usize, stale: Option<&Stale>) -> Option<Warning> {
         let (target, runs) = (&output.dir, self.config.runs);
         match stale {
             Some(stale) => has_training(target).then(|| {
                 let reason = format!("it is beyond train.runs = {runs}, and {stale}");
                 let undo = undo_command(self.run, k, stale);
-                certain_warning(backup::announce(target, target, &backup::free_name(target), &reason, undo.as_deref()))
+                certain_warning(backup::replacement_warning(
+                    target,
+                    target,
+                    &backup::free_name(target),
+                    &reason,
+                    undo.as_deref(),
+                ))
             }),
             None => Some(certain_warning(format!(
                 "train: `{}` is left out of evaluate and report, because train.runs is {runs}; set train.runs={} to \
@@ -115,8 +132,8 @@ fn certain_warning(text: String) -> Warning {
     Warning { only_if_inputs_change: false, text }
 }
 
-/// Returns why `folder` is set aside, and a command that avoids it, if there is one. `stale` is the state of the complete
-/// artifact.
+/// Returns why `folder` is set aside, and a command that avoids this, if there is one. `stale` is the reason why the
+/// complete artifact is stale, or `None` if it is up to date.
 fn reason(
     run: &RunDir,
     folder: &Path,
@@ -129,7 +146,7 @@ fn reason(
     match stale.filter(|_| is_complete) {
         Some(stale) => {
             let undo = undo_command(run, k, stale);
-            // More epochs alone do not replace a training.
+            // A changed number of epochs alone continues a training, unless something else prevents it.
             let extends =
                 matches!(stale, Stale::Config(changes) if changes.iter().all(|change| change.key == "epochs"));
             match difference().filter(|_| extends) {
@@ -142,17 +159,18 @@ fn reason(
     }
 }
 
-/// The command that uses run `k` with the configuration it was trained with, where only the configuration differs.
+/// Returns the command that selects the configuration that run `k` was trained with. Returns `None` if something else
+/// than the configuration changed.
 fn undo_command(run: &RunDir, k: usize, stale: &Stale) -> Option<String> {
     let Stale::Config(changes) = stale else { return None };
     let sets: Vec<String> = changes.iter().map(|change| undo_option(change, k)).collect::<Option<_>>()?;
     Some(format!("cargo xtask train --run-dir {}{}", shell_word(&run.path().to_string_lossy()), sets.concat()))
 }
 
-/// ` --set KEY=OLD VALUE`.
+/// Returns ` --set KEY=VALUE` with the recorded value of a changed key. Returns `None` if the option cannot express it.
 fn undo_option(change: &KeyChange, k: usize) -> Option<String> {
     let KeyChange { key, old: Some(old), new: Some(_) } = change else { return None };
-    // Run k records the seed of its own, `train.seed + k`.
+    // Run k records its own seed, `train.seed + k`.
     let old = match (key.as_str(), old.as_u64()) {
         ("seed", Some(seed)) => Value::from(seed.checked_sub(k as u64)?),
         _ => old.clone(),
@@ -160,7 +178,7 @@ fn undo_option(change: &KeyChange, k: usize) -> Option<String> {
     let value = match &old {
         Value::Null | Value::Object(_) => return None,
         Value::String(text) => text.clone(),
-        // Numbers, booleans and arrays of them are written alike in JSON and TOML.
+        // Numbers, booleans and arrays of them have the same form in JSON and TOML.
         value => value.to_string(),
     };
     Some(format!(" --set {}", shell_word(&format!("train.{key}={value}"))))

@@ -40,7 +40,7 @@ impl Stage for Train {
 
     fn validate(config: &Config) -> Result<(), Failure> {
         config.validate().map_err(Failure::usage)?;
-        // Checked here, so that ingest does not run for hours before the failure.
+        // Check weights and device before ingest runs, which may take hours.
         if let Source::Path(path) = &config.weights {
             fs::metadata(path).map_err(|source| Error::Weights { path: path.clone(), source })?;
             weights::check(path).map_err(|error| Failure::input(format!("train.weights: {}", chain(&error))))?;
@@ -111,7 +111,7 @@ impl Stage for Train {
     }
 }
 
-/// The trainings that one execution of the stage makes.
+/// The request to train all runs of a configuration.
 pub(crate) struct TrainingRequest<'a> {
     /// The run folder.
     pub(crate) run: &'a RunDir,
@@ -123,12 +123,13 @@ pub(crate) struct TrainingRequest<'a> {
     pub(crate) code: &'a Code,
     /// Train complete runs again (`--force`).
     pub(crate) force: bool,
-    /// Returns whether to save and end after the step of this number.
+    /// Called with the number of each step. If it returns `true`, the training saves its state and ends.
     pub(crate) stop: &'a dyn Fn(u64) -> bool,
 }
 
-/// Computes the digest of the initial weights for the up-to-date check. A file counts by its content. A name on the hub counts
-/// as text, so that an empty cache or an unreachable hub does not make a training stale; pin it with `@revision`.
+/// Computes the digest of the initial weights for the up-to-date check. The digest of a file is that of its content.
+/// The digest of a name on the hub is that of the name, so that an empty cache or an unreachable hub does not make a
+/// training stale. To fix the content, append `@revision` to the name.
 fn weights_digest(source: &Source) -> Result<Option<Hash>, Error> {
     match source {
         Source::None => Ok(None),
@@ -151,8 +152,8 @@ pub(crate) fn train_stale_runs(request: &TrainingRequest<'_>) -> Result<(), Fail
     set_aside_stale_surplus_runs(request)
 }
 
-/// Sets aside runs beyond `train.runs` that are not up to date: should `train.runs` be raised again, they must not be averaged
-/// with the others.
+/// Sets aside runs beyond `train.runs` that are not up to date. Otherwise evaluation would average them with the other
+/// runs if `train.runs` were raised again.
 fn set_aside_stale_surplus_runs(request: &TrainingRequest<'_>) -> Result<(), Failure> {
     for k in request.config.runs.. {
         let output = output_of_run(request.run, request.config, k);
@@ -250,19 +251,19 @@ impl<'a> Trainer<'a> {
         Ok(folder.complete(|dir| self.manifest(dir, output, &rows))?)
     }
 
-    /// Makes the network before its first step.
+    /// Creates the network with its initial weights, and the optimiser.
     fn start(&self, seed: u64, identity: Identity) -> Result<TrainingState, Error> {
         let config = self.request.config;
         let mut network = Network::new(&self.network, &self.device)?;
         network.initialise(seed)?;
         if let Some(path) = &self.weights {
             let report = network.load(path, &config.allow_missing)?;
-            let drawn = report.missing.len();
+            let missing = report.missing.len();
             progress::line(&format!(
                 "train: {} tensors from {}{}{}",
                 report.loaded,
                 String::from(config.weights.clone()),
-                if drawn > 0 { format!(", {drawn} missing ones initialised randomly") } else { String::new() },
+                if missing > 0 { format!(", {missing} missing tensors initialised randomly") } else { String::new() },
                 if report.head_replaced { ", a new head" } else { "" }
             ));
         } else {
@@ -295,7 +296,7 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// The summary in the manifest of a run, which the report shows.
+    /// Returns the summary for the manifest of a run. The report shows it.
     fn summary(&self, rows: &[Epoch]) -> Result<Value, Error> {
         let best = rows.iter().rfind(|row| row.best);
         let images: f64 = (rows.len() * self.train.len()) as f64;
@@ -316,7 +317,7 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Describes the network and its preprocessing for `config.json` and `preprocessor_config.json`.
+/// Returns the content of `config.json` and `preprocessor_config.json`.
 fn describe(network: &NetworkConfig, train: &Shards, recipe: &Recipe) -> Description {
     let [height, width] = train.size();
     let normalisation = &network.normalisation;

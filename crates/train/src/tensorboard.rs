@@ -2,7 +2,7 @@
 //!
 //! An event file is a sequence of TFRecords (`tensorflow/core/lib/io/record_writer.h`). Each record holds one `Event`
 //! in protobuf's wire format (`tensorflow/core/util/event.proto`, `tensorflow/core/framework/summary.proto`). Scalars
-//! need so little of both formats that this module encodes them itself.
+//! need only a small part of both formats, which this module encodes itself.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -15,9 +15,10 @@ use artifacts::schema::Epoch;
 /// TensorBoard finds event files by this prefix.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// An open event file that scalars are appended to.
+/// An open event file, to which scalars are appended.
 ///
-/// A resumed training truncates the file to the length that its checkpoint recorded, so that no step is in it twice.
+/// A resumed training truncates the file to the length that its checkpoint recorded, so that the file contains no step
+/// twice.
 #[derive(Debug)]
 pub(crate) struct EventFile {
     path: PathBuf,
@@ -59,7 +60,7 @@ impl EventFile {
         Ok(EventFile { path, file, len })
     }
 
-    /// Appends a scalar. A running TensorBoard shows it at once.
+    /// Appends a scalar. It is written unbuffered, so that a running TensorBoard can show it at once.
     pub(crate) fn add_scalar(&mut self, tag: &str, step: u64, value: f64) -> Result<(), Error> {
         self.append(step, Content::Scalar { tag, value: value as f32 })
     }
@@ -98,7 +99,7 @@ impl EventFile {
     }
 }
 
-/// The event file in the folder `run`, if there is one.
+/// Finds the event file in the folder `run`.
 fn find(run: &Path) -> Result<Option<PathBuf>, Error> {
     for entry in fs::read_dir(run).map_err(Error::io("list", run))? {
         let entry = entry.map_err(Error::io("list", run))?;
@@ -123,8 +124,8 @@ fn write_record(data: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&masked_checksum(data).to_le_bytes());
 }
 
-/// CRC-32C, masked as TensorFlow does (`tensorflow/core/lib/hash/crc32c.h`): a plain CRC of data that contain CRCs
-/// would detect fewer errors.
+/// Computes the CRC-32C, masked as in TensorFlow (`tensorflow/core/lib/hash/crc32c.h`), because a plain CRC of data
+/// that contains CRCs detects fewer errors.
 fn masked_checksum(data: &[u8]) -> u32 {
     crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }

@@ -51,7 +51,7 @@ fn force(run: &TestRun, config: &Config) {
     run_as(run, config, &Code::current(Train::VERSION).unwrap(), true, |_| false).unwrap();
 }
 
-/// Trains to the end, and returns the number of training steps, validations included.
+/// Trains to the end. Returns the number of training steps plus the number of validation batches.
 fn steps(run: &TestRun, config: &Config, code: &Code, force: bool) -> u64 {
     let steps = Cell::new(0);
     let count = |_| {
@@ -145,11 +145,11 @@ fn interrupted_training_gives_same_result() {
     }
     // Saving fails, as on a full disk. The earlier checkpoint stays, and the training resumes from it.
     let run = broken.dir().train_run(0);
-    let (before, in_the_way) = (fs::read(run.join("last/model.safetensors")).unwrap(), run.join(".last.partial"));
-    fs::write(&in_the_way, "").unwrap();
+    let (before, obstacle) = (fs::read(run.join("last/model.safetensors")).unwrap(), run.join(".last.partial"));
+    fs::write(&obstacle, "").unwrap();
     assert_eq!(run_until(&broken, &augmented(2), |_| false).unwrap_err().code(), exit::FAILED);
     assert!(fs::read(run.join("last/model.safetensors")).unwrap() == before);
-    fs::remove_file(&in_the_way).unwrap();
+    fs::remove_file(&obstacle).unwrap();
     run_to_end(&broken, &augmented(2));
     assert_same_result(&run, &whole.dir().train_run(0));
 
@@ -206,28 +206,28 @@ fn complete_run_stays_until_successor_is_complete() {
     for step in [1, 2] {
         run_until(&run, &other, |taken| taken == step).unwrap_err();
         assert!(checkpoints(&target) == former);
-        assert!(Manifest::require(&target, names::TRAIN).unwrap().find_missing(&target).is_none());
+        assert!(Manifest::require(&target, names::TRAIN).unwrap().find_damage(&target).is_none());
     }
     run_to_end(&run, &other);
     assert!(checkpoints(&target) != former);
     assert_eq!(Manifest::require(&target, names::TRAIN).unwrap().config["learning_rate"], 2e-3);
-    // It is kept as a backup, because its successor does not contain it.
+    // The former run is kept as a backup, because its successor does not continue it.
     assert_eq!(folders(&run), [".run-0.aside", "run-0"]);
     assert!(checkpoints(&run.dir().train().join(".run-0.aside")) == former);
 }
 
 #[test]
-fn replaced_run_is_kept_unless_successor_contains_it() {
+fn replaced_run_is_kept_unless_successor_continues_it() {
     let run = testing::ingested(&SPLITS);
     run_to_end(&run, &config(1));
     force(&run, &config(1));
     run_to_end(&run, &config(2));
     assert_eq!(folders(&run), ["run-0"]);
 
-    let rebuilt = another_version();
-    run_as(&run, &config(2), &rebuilt, false, |_| false).unwrap();
+    let other_version = another_version();
+    run_as(&run, &config(2), &other_version, false, |_| false).unwrap();
     assert_eq!(folders(&run), [".run-0.aside", "run-0"]);
-    run_as(&run, &config(1), &rebuilt, false, |_| false).unwrap();
+    run_as(&run, &config(1), &other_version, false, |_| false).unwrap();
     assert_eq!(folders(&run), [".run-0.aside", ".run-0.aside-1", "run-0"]);
 }
 
@@ -244,7 +244,7 @@ fn run_with_damaged_manifest_is_completed_or_retrained_if_forced() {
         } else {
             run_to_end(&run, &config(1))
         }
-        assert!(Manifest::require(&target, names::TRAIN).unwrap().find_missing(&target).is_none());
+        assert!(Manifest::require(&target, names::TRAIN).unwrap().find_damage(&target).is_none());
         assert!(checkpoints(&target) == made);
     }
     assert_eq!(folders(&run), [".run-0.aside", "run-0"]);
@@ -292,7 +292,7 @@ fn read_failure_does_not_set_training_aside() {
     assert_eq!(
         steps(&run, &config(1), &Code::current(Train::VERSION).unwrap(), true),
         2,
-        "the last step, and validation"
+        "the last step and one validation batch"
     );
 }
 
@@ -312,22 +312,22 @@ fn replaced_run_at_successor_path_is_not_published() {
     let run = testing::ingested(&SPLITS);
     let (target, next) = (run.dir().train_run(0), run.dir().train().join(".run-0.next"));
     let settings = [config(1), Config { learning_rate: Some(2e-3), ..config(1) }];
-    let (code, rebuilt) = (Code::current(Train::VERSION).unwrap(), another_version());
+    let (code, other_version) = (Code::current(Train::VERSION).unwrap(), another_version());
     run_as(&run, &settings[0], &code, false, |_| false).unwrap();
     // The process was killed between the exchange of the two names and the removal of the replaced run.
     copy(&target, &next);
-    run_as(&run, &settings[0], &rebuilt, true, |_| false).unwrap();
+    run_as(&run, &settings[0], &other_version, true, |_| false).unwrap();
     assert_eq!(folders(&run), [".run-0.aside", ".run-0.aside-1", "run-0"]);
     copy(&run.dir().train().join(".run-0.aside"), &next);
-    assert!(steps(&run, &settings[0], &rebuilt, true) > 0);
-    assert_eq!(Manifest::require(&target, names::TRAIN).unwrap().code, rebuilt);
+    assert!(steps(&run, &settings[0], &other_version, true) > 0);
+    assert_eq!(Manifest::require(&target, names::TRAIN).unwrap().code, other_version);
 
     // The process was killed before the exchange. The complete successor is published.
     let wanted = run.dir().train().join("wanted");
     copy(&target, &wanted);
-    run_as(&run, &settings[1], &rebuilt, false, |_| false).unwrap();
+    run_as(&run, &settings[1], &other_version, false, |_| false).unwrap();
     fs::rename(&wanted, &next).unwrap();
-    assert_eq!(steps(&run, &settings[0], &rebuilt, false), 0);
+    assert_eq!(steps(&run, &settings[0], &other_version, false), 0);
     assert_eq!(Manifest::require(&target, names::TRAIN).unwrap().config["learning_rate"], 1e-3);
     assert!(!next.exists());
 }
@@ -353,18 +353,22 @@ fn failed_copy_of_complete_run_leaves_nothing() {
     run_until(&run, &config(2), |_| false).unwrap_err();
     assert!(!run.dir().train().join(".run-0.next").join("best").exists());
     fs::remove_file(&nowhere).unwrap();
-    assert_eq!(steps(&run, &config(2), &Code::current(Train::VERSION).unwrap(), false), 3, "two steps, and validation");
+    assert_eq!(
+        steps(&run, &config(2), &Code::current(Train::VERSION).unwrap(), false),
+        3,
+        "two steps and one validation batch"
+    );
     assert_eq!(folders(&run), ["run-0"]);
 }
 
 #[test]
 fn infinite_loss_names_step_and_last_good_checkpoint() {
     let run = testing::ingested(&SPLITS);
-    let absurd = Config { learning_rate: Some(1e18), ..config(1) };
-    run_until(&run, &absurd, |step| step == 1).unwrap_err();
+    let diverging = Config { learning_rate: Some(1e18), ..config(1) };
+    run_until(&run, &diverging, |step| step == 1).unwrap_err();
     let last = run.dir().train_run(0).join("last");
     let good = checkpoint_bytes(&last);
-    let failure = run_until(&run, &absurd, |_| false).unwrap_err();
+    let failure = run_until(&run, &diverging, |_| false).unwrap_err();
     let message = failure.chain();
     assert_eq!(failure.code(), exit::FAILED);
     assert!(message.contains("step 2 (epoch 1)") && message.contains(&last.display().to_string()), "{message}");

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::pending_steps::PendingSteps;
 
-/// The shortest measurement. On a shared machine single steps differ by half.
+/// The shortest measurement. On a shared machine, the durations of single steps may differ by 50%.
 const MIN_DURATION: Duration = Duration::from_secs(3);
 
 /// Measures training steps per second on synthetic images of `size` x `size` pixels, with the batch size, device and
@@ -29,7 +29,7 @@ pub fn measure_throughput(config: &Config, size: usize) -> Result<TrainingRate, 
         network.start_step(&PixelBatch { data: &data, n, height: size, width: size }, &labels)?;
         Ok(adam.step(network)?)
     };
-    // The first step allocates the buffers that all others reuse.
+    // Warm up: the first step allocates the buffers that later steps reuse.
     step(&mut network)?;
     network.finished_steps()?;
     let start = Instant::now();

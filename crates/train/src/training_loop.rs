@@ -39,16 +39,16 @@ pub(crate) struct TrainingLoop<'a> {
     pub(crate) description: &'a Description,
     /// The run's name in messages: `run-0` …
     pub(crate) name: &'a str,
-    /// Called with the number of each step taken; the training saves its state and ends as soon as it returns `true`.
+    /// Called with the number of each step. If it returns `true`, the training saves its state and ends.
     pub(crate) stop: &'a dyn Fn(u64) -> bool,
 }
 
 /// How [`TrainingLoop::run_epochs`] ended.
 #[derive(Debug)]
 pub(crate) enum TrainingEnd {
-    /// All epochs are done; their metrics.
+    /// All epochs are done. Holds their metrics.
     Finished(Vec<Epoch>),
-    /// It was asked to stop, and saved its state in `last`.
+    /// [`TrainingLoop::stop`] returned `true`. The state is saved in `last`.
     Interrupted,
 }
 
@@ -62,8 +62,8 @@ impl TrainingLoop<'_> {
         let mut last_saved = Instant::now();
 
         for epoch in training.position.epoch..=epochs {
-            // Train on the whole training split, shuffled. The learning rate is constant: it is
-            // `Config::learning_rate`, with which `training.adam` was created.
+            // Train on the whole training split, shuffled. The learning rate is constant: `training.adam` was created
+            // with `Config::learning_rate`.
             let mut started = Instant::now();
             let batches = EpochBatches::shuffled(self.train, batch_size, &augment, self.seed, epoch);
             let mut loader = Loader::start(batches, training.position.batches);
@@ -125,7 +125,7 @@ impl TrainingLoop<'_> {
         Ok(TrainingEnd::Finished(history.rows().to_vec()))
     }
 
-    /// Waits for the pending steps, and adds their loss and accuracy to the totals of the epoch.
+    /// Waits for the pending steps, and adds their losses and correct classifications to the totals of the epoch.
     fn read_results(
         &self,
         training: &mut TrainingState,
@@ -134,7 +134,7 @@ impl TrainingLoop<'_> {
         progress: &Progress,
     ) -> Result<(), Error> {
         let TrainingState { network, position, .. } = training;
-        let results = pending.read(network)?; // of each step: logits f32 [n, 2], labels u8 [n]
+        let results = pending.read(network)?; // for each step: logits f32 [n, 2], labels u8 [n]
         let first_step = position.step + 1 - results.len() as u64;
         for (step, (output, labels)) in (first_step..).zip(results) {
             let loss = f64::from(output.loss);
@@ -150,9 +150,10 @@ impl TrainingLoop<'_> {
         Ok(())
     }
 
-    /// Moves the position to the start of the next epoch, and saves.
+    /// Moves the position to the start of the next epoch, and saves `last` and, if the epoch is the best so far,
+    /// `best`.
     ///
-    /// `last` is published after everything that belongs to it. A training that is killed before that resumes from the
+    /// `last` is published after `best` and the history. A training that is killed before that resumes from the
     /// previous `last` and writes the same files again.
     fn save_epoch(
         &self,
@@ -202,7 +203,7 @@ impl TrainingLoop<'_> {
         self.check_finite_at(value, what, position.step, position.epoch)
     }
 
-    /// Fails if `value` is infinite or NaN, with the last checkpoint that was saved before.
+    /// Fails if `value` is infinite or NaN. The error names the newest checkpoint, if there is one.
     fn check_finite_at(&self, value: f64, what: &'static str, step: u64, epoch: usize) -> Result<(), Error> {
         if value.is_finite() {
             return Ok(());
@@ -213,15 +214,15 @@ impl TrainingLoop<'_> {
         Err(Error::NotFinite { what, value, step, epoch, last_good })
     }
 
-    /// A progress bar over all images that remain, of both splits and all epochs.
+    /// Starts the progress report over all remaining images, of both splits and all epochs.
     fn start_progress(&self, position: &TrainingPosition) -> Progress {
         let epochs = self.config.epochs - position.complete_epochs();
-        let images = (epochs * (self.train.len() + self.val.len())) as u64 - position.sums.images;
+        let images = ((epochs * (self.train.len() + self.val.len())) as u64).saturating_sub(position.sums.images);
         Progress::new(format!("train: {}", self.name), "images", Some(images))
     }
 }
 
-/// The row of `metrics.jsonl` for the epoch that has just been validated.
+/// Returns the row of `metrics.jsonl` for the epoch that was just validated.
 fn summarise_epoch(training: &TrainingState, metrics: &ValidationMetrics, validation_time: Duration) -> Epoch {
     let EpochTotals { loss, correct, images, seconds } = training.position.sums;
     let epoch = training.position.epoch;

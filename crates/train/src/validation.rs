@@ -11,8 +11,8 @@ use crate::epoch_batches::EpochBatches;
 use crate::error::Error;
 use crate::loader::Loader;
 
-/// The most batches whose logits are left on the device before they are read. A GPU computes on while the CPU prepares
-/// the next batches.
+/// The number of batches after which logits are read back from the device. Until then, a GPU computes without waiting
+/// while the CPU prepares the next batches.
 const MAX_PENDING: usize = 16;
 
 /// The metrics of one pass over the validation split.
@@ -28,7 +28,7 @@ pub(crate) struct ValidationMetrics {
 
 /// Computes the metrics of `network`, in evaluation mode, on all of `shards`.
 ///
-/// Calls `after_batch` with the number of images of each batch. Stops and returns `None` as soon as it returns `false`.
+/// Calls `after_batch` with the number of images of each batch. If it returns `false`, stops and returns `None`.
 pub(crate) fn compute_metrics(
     network: &mut Network,
     shards: &Arc<Shards>,
@@ -42,12 +42,12 @@ pub(crate) fn compute_metrics(
         let batch = batch?; // pixels u8 [n, height, width, 3], labels u8 [n]
         network.start_inference(&batch.pixels())?;
         pending_labels.push(batch.labels().to_vec());
-        let go_on = after_batch(batch.len());
+        let proceed = after_batch(batch.len());
         loader.recycle(batch);
-        if pending_labels.len() == MAX_PENDING || !go_on {
+        if pending_labels.len() == MAX_PENDING || !proceed {
             totals.add(&network.finished_inferences()?, &mut pending_labels);
         }
-        if !go_on {
+        if !proceed {
             return Ok(None);
         }
     }
@@ -85,14 +85,14 @@ impl Totals {
     }
 }
 
-/// The number of rows of `logits`, `[n, 2]`, that are classified correctly at threshold 0.5. P(fake) = 0.5 counts as
-/// fake.
+/// Counts the rows of `logits`, `[n, 2]`, that are classified correctly at threshold 0.5. P(fake) = 0.5 is classified
+/// as fake.
 pub(crate) fn count_correct(logits: &Logits, labels: &[u8]) -> u64 {
     let classify = |row: &[f32]| if margin(row) >= 0.0 { Label::Fake } else { Label::Real };
     logits.rows().zip(labels).filter(|&(row, &label)| classify(row).index() == label).count() as u64
 }
 
-/// `logit_fake - logit_real`: the log odds of P(fake), which rank images in the same order as P(fake).
+/// `logit_fake - logit_real`, the log odds of P(fake).
 fn margin(row: &[f32]) -> f64 {
     f64::from(row[usize::from(Label::Fake.index())]) - f64::from(row[usize::from(Label::Real.index())])
 }

@@ -17,9 +17,9 @@ pub struct Audit {
     pub sampled: u64,
     /// Association of each feature of the files with the class, strongest first.
     pub associations: Vec<Association>,
-    /// Classifiers that cannot see traces of generation.
+    /// Classifiers whose inputs contain no traces of generation.
     pub probes: Probes,
-    /// Files with the bytes of another file, which are not among `images`. `None` in audits of earlier versions.
+    /// Files with the same bytes as another file. `images` does not count them. `None` in audits of earlier versions.
     #[serde(default)]
     pub exact_duplicates: Option<ExactDuplicates>,
     /// Pairs of nearly equal images.
@@ -32,7 +32,7 @@ pub struct Audit {
 pub enum Verdict {
     /// No shortcut was found.
     Pass,
-    /// A model may score well without looking for traces of generation.
+    /// A model may score well without detecting traces of generation.
     Warning,
 }
 
@@ -41,7 +41,7 @@ pub enum Verdict {
 pub struct Shortcut {
     /// Name of the feature: "format", "file size" …
     pub feature: String,
-    /// Cross-validated ROC-AUC of a classifier that sees only this feature; `None` if undefined.
+    /// Cross-validated ROC-AUC of a classifier of this feature alone; `None` if undefined.
     pub roc_auc: Option<f64>,
     /// Explanation of the shortcut in words.
     pub explanation: String,
@@ -52,7 +52,7 @@ pub struct Shortcut {
 pub struct Association {
     /// Name of the feature.
     pub feature: String,
-    /// Cross-validated ROC-AUC of a classifier that sees only this feature; `None` if a class has too few images.
+    /// Cross-validated ROC-AUC of a classifier of this feature alone; `None` if a class has too few images.
     pub roc_auc: Option<f64>,
     /// Cramér's V from 0 (independent) to 1 (the feature determines the class), without correction for small samples.
     pub cramers_v: f64,
@@ -80,10 +80,10 @@ impl AssociationBin {
     }
 }
 
-/// Classifiers that cannot see traces of generation.
+/// Classifiers whose inputs contain no traces of generation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probes {
-    /// Classifier of the metadata of the file: size, format …
+    /// Classifier of the file's metadata: size, format …
     pub metadata: Probe,
     /// Classifier of a colour histogram of 4 x 4 x 4 bins.
     pub colour_histogram: Probe,
@@ -114,9 +114,9 @@ pub struct ProbeShare {
 /// Numbers of files that are left out because another file has the same bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExactDuplicates {
-    /// Copies of a used file of the same split.
+    /// Files left out as copies of a file of the same split.
     pub within_a_split: u64,
-    /// Copies of a used file of another split.
+    /// Files left out as copies of a file of another split.
     pub across_splits: u64,
     /// Files with the same bytes under both labels; none of them is used.
     pub across_labels: u64,

@@ -13,7 +13,7 @@ use crate::hash::Hash;
 pub struct Comparison {
     /// Version of this schema.
     pub schema_version: u32,
-    /// Number of images that all detectors were evaluated on. All metrics and tests are of these.
+    /// Number of images that all detectors were evaluated on. All metrics and tests are computed on these images.
     pub images: u64,
     /// Parameters of the bootstrap.
     pub bootstrap: Bootstrap,
@@ -50,7 +50,7 @@ pub struct Disagreement {
     pub label: Label,
     /// Generator, "" if unknown.
     pub generator: String,
-    /// P(fake) of each detector, in their order.
+    /// P(fake) of each detector, in the order of `detectors`.
     pub p_fake: Vec<f64>,
 }
 
@@ -67,7 +67,7 @@ pub struct ComparedDetector {
     pub checkpoint: String,
     /// BLAKE3 of the weights.
     pub weights: Option<Hash>,
-    /// Number of evaluated images that are left out because another detector was not evaluated on them.
+    /// Number of its evaluated images that are left out, because another detector was not evaluated on them.
     pub left_out: u64,
     /// Whether the images are simulated.
     pub simulated: bool,
@@ -110,7 +110,7 @@ pub struct DeLong {
     pub difference: f64,
     /// 95% interval of the difference.
     pub interval: Interval,
-    /// The difference in standard errors; `None` if the areas differ but their difference has no variance.
+    /// The difference in standard errors; `None` if the areas differ but the variance of the difference is 0.
     pub z: Option<f64>,
     /// Two-sided p-value.
     pub p: Option<f64>,

@@ -85,9 +85,9 @@ impl Confusion {
 /// A proportion of images: `hits` out of `n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proportion {
-    /// The images that are counted.
+    /// Number of images with the property in question.
     pub hits: u64,
-    /// All images among which they are counted.
+    /// Number of all images considered.
     pub n: u64,
 }
 

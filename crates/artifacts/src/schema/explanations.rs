@@ -36,7 +36,7 @@ pub struct SanityCheck {
     /// Mean absolute Spearman correlation between a map and the map of the randomised network; near 1 if the weights
     /// have no effect. `None` if every map is constant.
     pub mean_rank_correlation: Option<f64>,
-    /// Whether that mean is below 0.5.
+    /// Whether `mean_rank_correlation` is below 0.5.
     pub passed: Option<bool>,
 }
 
@@ -55,7 +55,7 @@ pub enum ExampleKind {
 }
 
 impl ExampleKind {
-    /// The kind as part of file names and HTML ids.
+    /// The name of the kind in file names and HTML ids.
     pub fn word(self) -> &'static str {
         match self {
             ExampleKind::Correct => "correct",

@@ -19,16 +19,17 @@ pub struct Metric {
     pub range: (f64, f64),
     /// Whether higher or lower values are better.
     pub better: Direction,
-    /// What the metric needs to be defined. Without this, the metric is null in `metrics.json`.
+    /// The images that the metric needs. Without them it is undefined, and null in `metrics.json`.
     pub needs: Needs,
-    /// Whether the metric, if all images are of one class, can have the same value for every model. Reports do not show
-    /// that value, and means over groups leave it out.
-    pub constant_for_one_class: bool,
-    /// What the metric is computed from.
+    /// Whether the value is not informative if all images are of one class, although it is defined: precision and
+    /// average precision are then constant, and F1 follows from the recall. Reports do not show the value, and means
+    /// over groups leave it out.
+    pub uninformative_for_one_class: bool,
+    /// The quantity that the metric is computed from.
     pub basis: Basis,
-    /// How the 95% interval is made.
+    /// The method of the 95% interval.
     pub interval: IntervalMethod,
-    /// How the 95% interval is made for a group of images (a generator or a source).
+    /// The method of the 95% interval for a group of images (a generator or a source).
     pub group_interval: GroupInterval,
     /// Where reports show the metric.
     pub display: Display,
@@ -45,7 +46,7 @@ pub enum Direction {
     Lower,
 }
 
-/// What a metric needs to be defined.
+/// The images that a metric needs to be defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
     /// At least one image.
@@ -62,7 +63,7 @@ pub enum Needs {
     FakesOrCalledFake,
 }
 
-/// What a metric is computed from.
+/// The quantity that a metric is computed from.
 #[derive(Clone, Copy, Debug)]
 pub enum Basis {
     /// A proportion of images, counted in the confusion matrix. Depends on the threshold.
@@ -75,26 +76,27 @@ pub enum Basis {
     Probabilities,
 }
 
-/// How the 95% interval of a metric over a whole split is made.
+/// The method of the 95% interval of a metric over a whole split.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum IntervalMethod {
-    /// Percentiles of a stratified bootstrap. If all resamples have the same value, as at a perfect score, a
-    /// [`Basis::Proportion`] has Wilson's score interval and any other metric has none.
+    /// Percentiles of a stratified bootstrap. If all resamples agree, as they do at a perfect score, a
+    /// [`Basis::Proportion`] has Wilson's score interval and any other metric has no interval.
     Bootstrap,
-    /// Like `Bootstrap`, for a metric at this false-positive rate. There is no interval if the rate allows fewer than
-    /// [`IntervalMethod::MIN_FALSE_POSITIVES`] false positives.
+    /// Like [`IntervalMethod::Bootstrap`], for a metric at this false-positive rate. There is no interval if the rate
+    /// allows fewer than [`IntervalMethod::MIN_FALSE_POSITIVES`] false positives.
     AtFalsePositiveRate(f64),
     /// No interval, for this reason.
     Omitted(&'static str),
 }
 
 impl IntervalMethod {
-    /// The fewest false positives that a rate must allow for a metric at that rate to have an interval. With fewer, 69
-    /// to 89 of 100 intervals of 95% held the true value in simulations; with ten, 94 did (`docs/metrics.md`).
+    /// The number of false positives that a false-positive rate must allow for a metric at that rate to have an
+    /// interval. In simulations with fewer, 69% to 89% of the 95% intervals contained the true value; with ten, 94% did
+    /// (`docs/metrics.md`).
     pub const MIN_FALSE_POSITIVES: f64 = 10.0;
 }
 
-/// How the 95% interval of a metric over a group of images is made. Groups are too many and too small for the
+/// The method of the 95% interval of a metric over a group of images. Groups are too many and too small for the
 /// bootstrap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupInterval {
@@ -138,14 +140,14 @@ impl Metric {
         (self.field)(scores)
     }
 
-    /// The value in `scores` if it depends on the model; `None` if it is undefined or would be the same for every
-    /// model. For example, average precision is 1 for any ranking of fakes alone.
+    /// The value in `scores`; `None` where it is undefined or [not informative](Metric::uninformative_for_one_class).
+    /// For example, average precision is 1 for any ranking of fakes alone.
     pub fn informative_value(&self, scores: &Scores) -> Option<f64> {
-        self.value(scores).filter(|_| !self.constant_for_one_class || scores.confusion.has_both_classes())
+        self.value(scores).filter(|_| !self.uninformative_for_one_class || scores.confusion.has_both_classes())
     }
 
-    /// Why there is no informative value, as a sentence without a full stop: "ROC-AUC is undefined: it needs images of
-    /// both classes". `None` if there is one.
+    /// Explains why there is no informative value, in a sentence without a full stop: "ROC-AUC is undefined: it needs
+    /// images of both classes". Returns `None` if there is one.
     pub fn why_undefined(&self, scores: &Scores) -> Option<String> {
         if self.informative_value(scores).is_some() {
             return None;
@@ -157,8 +159,8 @@ impl Metric {
         Some(format!("{} is undefined: {reason}", self.name))
     }
 
-    /// The value that follows from a confusion matrix; `None` where it is undefined, and for metrics that do not depend
-    /// on the threshold.
+    /// Computes the value from a confusion matrix. Returns `None` if it is undefined or the metric does not depend on
+    /// the threshold.
     pub fn value_at_threshold(&self, confusion: &Confusion) -> Option<f64> {
         match self.basis {
             Basis::Proportion(proportion) => proportion(confusion).value(),
@@ -190,7 +192,7 @@ impl Metric {
 }
 
 impl Needs {
-    /// Why a metric with this need is undefined.
+    /// Explains why a metric with this need is undefined.
     fn reason_undefined(self) -> &'static str {
         match self {
             Needs::Images => "there are no images",

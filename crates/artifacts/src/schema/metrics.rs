@@ -48,7 +48,7 @@ impl Metrics {
 /// Numbers of evaluated images whose files are also in the run's own splits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// Images in the training split. Scores on them are too good.
+    /// Images in the training split. Scores on these images are too high.
     pub training: u64,
     /// Images in the validation split, on which checkpoint, threshold and temperature were chosen.
     pub validation: u64,
@@ -95,8 +95,8 @@ pub struct RunMetrics {
     /// The fakes of each generator with all real images; empty if no generator is known.
     #[serde(default)]
     pub generators: Groups,
-    /// The images of each source folder, without folders that name a split or class; empty if there is only one, or if
-    /// the folders are the generators.
+    /// The images of each source folder. Parts of a path that name a split or class are ignored. Empty if there is only
+    /// one folder, or if the folders are the generators.
     #[serde(default)]
     pub sources: Groups,
 }
@@ -109,7 +109,7 @@ pub struct CalibratedScores {
     pub fitted_on: u64,
     /// Temperature with the lowest log loss on validation.
     pub temperature: f64,
-    /// The inconclusive band.
+    /// The band of P(fake) in which the verdict is inconclusive.
     pub inconclusive: Inconclusive,
     /// Metrics of the calibrated probabilities at the fitted threshold.
     #[serde(flatten)]
@@ -123,7 +123,7 @@ pub struct CalibratedScores {
     pub reliability: Vec<ReliabilityBin>,
 }
 
-/// The band of calibrated P(fake) in which the verdict is inconclusive: an image is called real below `low`, and fake
+/// The band of calibrated P(fake) in which the verdict is inconclusive. An image is called real below `low`, and fake
 /// from `high` on.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inconclusive {

@@ -1,10 +1,11 @@
 //! The table of metrics, and the type that holds their values.
 //!
 //! To add a metric, add an entry to [`METRICS`] and one function that computes it:
-//! - A metric that depends on the threshold is a method of [`Confusion`], named in the entry's `basis`.
-//! - A metric of the order of the scores (`Basis::Ranking`) is a field of `evaluate::metrics::RankMetrics`, and a
-//!   metric of the probabilities (`Basis::Probabilities`) one of `evaluate::metrics::ProbabilityMetrics`, under the
+//! - A metric that depends on the threshold is a method of [`Confusion`], which the entry's `basis` refers to.
+//! - A metric of the order of the scores (`Basis::Ranking`) is a field of `evaluate::metrics::RankMetrics` with the
 //!   same key.
+//! - A metric of the probabilities (`Basis::Probabilities`) is a field of `evaluate::metrics::ProbabilityMetrics` with
+//!   the same key.
 //!
 //! Everything else is derived from the table: the field of [`Scores`] and its key in `metrics.json`, intervals, means
 //! and worst values over groups and runs, the report's tables, the list of a comparison, and the table in
@@ -46,8 +47,8 @@ macro_rules! metrics {
         )+];
 
         impl Scores {
-            /// Collects the metrics of a set of images. Those that depend on the threshold are computed from
-            /// `confusion`; `values` holds the others by key. A metric that follows from neither is `None`.
+            /// Collects the metrics of a set of images. Metrics that depend on the threshold are computed from
+            /// `confusion`; `values` holds the other metrics by key. A metric that is in neither is `None`.
             pub fn new(threshold: f64, confusion: Confusion, values: &[(&'static str, Option<f64>)]) -> Scores {
                 let value = |key: &str| match values.iter().find(|(name, _)| *name == key) {
                     Some((_, value)) => *value,
@@ -69,7 +70,7 @@ const DEFAULTS: Metric = Metric {
     range: (0.0, 1.0),
     better: Direction::Higher,
     needs: Needs::Images,
-    constant_for_one_class: false,
+    uninformative_for_one_class: false,
     basis: Basis::Ranking,
     interval: IntervalMethod::Bootstrap,
     group_interval: GroupInterval::None,
@@ -130,7 +131,7 @@ metrics! {
         definition: "`average_precision_score`",
         better: Direction::Higher,
         needs: Needs::Fakes,
-        constant_for_one_class: true,
+        uninformative_for_one_class: true,
         basis: Basis::Ranking,
         display: Display::Headline,
     }
@@ -140,7 +141,7 @@ metrics! {
         definition: "`f1_score`",
         better: Direction::Higher,
         needs: Needs::FakesOrCalledFake,
-        constant_for_one_class: true,
+        uninformative_for_one_class: true,
         basis: Basis::Confusion(Confusion::f1),
         display: Display::Headline,
     }
@@ -150,7 +151,7 @@ metrics! {
         definition: "`precision_score`",
         better: Direction::Higher,
         needs: Needs::CalledFake,
-        constant_for_one_class: true,
+        uninformative_for_one_class: true,
         basis: Basis::Proportion(Confusion::precision),
     }
     recall {
@@ -212,7 +213,7 @@ metrics! {
         needs: Needs::Images,
         basis: Basis::Probabilities,
         interval: IntervalMethod::Omitted("noise makes it larger in every resample, so that only about 11 of 100 \
-            percentile intervals would hold the true value"),
+            percentile intervals would contain the true value"),
     }
 }
 
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_do_not_depend_on_the_model_are_not_informative() {
+    fn constant_values_are_not_informative() {
         let fakes_only = scores(Confusion { true_positive: 3, ..Confusion::default() });
         let precision = Metric::by_key("precision").unwrap();
         assert_eq!((precision.value(&fakes_only), precision.informative_value(&fakes_only)), (Some(1.0), None));

@@ -36,19 +36,19 @@ impl ShardSet {
         &self.manifest
     }
 
-    /// Opens the shards of one split that the manifest lists, after checking their digests.
+    /// Opens the shards of one split. Opens only shards that the manifest lists, and checks their digests first.
     pub fn split(&self, split: Split) -> Result<Shards> {
         let names = self.manifest.outputs.keys().filter(|name| is_shard_of(name, split));
         let verified = names.map(|name| self.manifest.verified(&self.dir, name));
         Shards::from_files(&self.dir, split, &verified.collect::<Result<Vec<_>>>()?)
     }
 
-    /// The combined digest of the shards of a split: the input of a stage that reads this split only.
+    /// Computes one digest over the shards of a split, for stages that read only this split.
     pub fn digest(&self, split: Split) -> Hash {
         self.manifest.digest_of(|name| is_shard_of(name, split))
     }
 
-    /// Whether the artifact has shards of a split.
+    /// Returns whether the artifact has shards of a split.
     pub fn has(&self, split: Split) -> bool {
         self.manifest.outputs.keys().any(|name| is_shard_of(name, split))
     }
@@ -68,7 +68,7 @@ pub struct Shards {
 }
 
 impl Shards {
-    /// Opens all shards of a split in a folder without a manifest, and checks no digests.
+    /// Opens all shards of a split in a folder. Needs no manifest and checks no digests.
     pub fn open(dir: &Path, split: Split) -> Result<Shards> {
         Shards::from_files(dir, split, &shard_paths(dir, split)?)
     }
@@ -93,7 +93,7 @@ impl Shards {
         self.samples.len()
     }
 
-    /// Whether there is no image. Always `false`: opening an empty split is an error.
+    /// Returns whether there are no images. Always `false`, because opening an empty split is an error.
     pub fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
@@ -130,7 +130,7 @@ impl Shards {
             self.size = size;
         } else if self.size != size {
             return Err(malformed(format!(
-                "its images are {size:?}, but those of the shards before it are {:?}",
+                "its images have height and width {size:?}, but the images of earlier shards have {:?}",
                 self.size
             )));
         }
@@ -149,8 +149,8 @@ impl Shards {
 #[expect(unsafe_code, reason = "a memory map lets a shuffled epoch read pixels without copies")]
 fn map(file: &File) -> std::io::Result<Mmap> {
     // SAFETY: the map is read-only, and artifacts are replaced by renaming and never written in place. Another program
-    // that truncates the file while it is open can still kill this process with SIGBUS; the documentation of `Shards`
-    // forbids it.
+    // that truncates the file while it is open would still kill this process with SIGBUS. The documentation of `Shards`
+    // forbids that.
     unsafe { Mmap::map(file) }
 }
 
@@ -225,7 +225,7 @@ fn pixel_ranges(metadata: &ParquetMetaData, size: [usize; 2], file_len: usize) -
     Ok(ranges)
 }
 
-/// Reads all columns but the pixels.
+/// Reads all columns except the pixels.
 fn read_samples(file: File, metadata: ArrowReaderMetadata, path: &Path) -> Result<Vec<Sample>> {
     let malformed = |detail: String| Error::malformed(path, "shard", detail);
     let schema = metadata.metadata().file_metadata().schema_descr_ptr();

@@ -20,13 +20,13 @@ use crate::{Error, Result, Split};
 /// Default number of images per shard: 600 MB of pixels at 224 x 224.
 pub const DEFAULT_ROWS: usize = 4096;
 
-/// Bytes of pixels in a row group, which is held in memory while it is filled.
+/// Target size of the pixels of a row group in bytes. A row group is held in memory while it is filled.
 const ROW_GROUP_BYTES: usize = 16 << 20;
 
 /// Writes the shards of one split. Holds at most one row group in memory.
 ///
-/// [`ShardWriter::finish`] names the files `train-00000-of-00003.parquet`, because their number is known only then.
-/// Write into a folder that is published afterwards.
+/// The final names, such as `train-00000-of-00003.parquet`, contain the number of shards, so [`ShardWriter::finish`]
+/// renames the files. Write into a folder that is published afterwards.
 pub struct ShardWriter {
     dir: PathBuf,
     split: Split,
@@ -148,7 +148,7 @@ fn to_batch(samples: &[Sample], pixels: Vec<u8>, row_bytes: usize) -> Result<Rec
         ("file_bytes", Arc::new(UInt64Array::from_iter_values(samples.iter().map(|sample| sample.file_bytes)))),
         (PIXELS, Arc::new(FixedSizeBinaryArray::try_new(row_bytes, Buffer::from_vec(pixels), None)?)),
     ])?;
-    // Columns that are not nullable have no definition levels, so that a page of pixels holds pixels only.
+    // Declare the columns as not nullable. They then have no definition levels, and a page of pixels holds only pixels.
     let fields: Vec<_> =
         batch.schema().fields().iter().map(|field| field.as_ref().clone().with_nullable(false)).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), batch.columns().to_vec())

@@ -67,8 +67,8 @@ pub(crate) fn squared_error(label: Label, p_fake: f64) -> f64 {
 }
 
 /// Returns the 95th percentile of the expected calibration error that perfectly calibrated probabilities have by
-/// chance. It is computed for `draws` random sets of labels, in which each image is fake with its P(fake). A small set of
-/// images has a large error by chance alone. `None` without images.
+/// chance. It is computed for `draws` random sets of labels, in which each image is fake with its P(fake). A small set
+/// of images has a large error by chance alone. `None` without images.
 pub fn calibration_error_by_chance(p_fake: &[f64], draws: u64, seed: u64) -> Option<f64> {
     let edges = inner_edges();
     let bins: Vec<usize> = p_fake.iter().map(|&p| bin_of(&edges, p)).collect();
