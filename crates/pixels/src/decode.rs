@@ -157,8 +157,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
 /// Converts a panic of a decoder to an error, so that one file that triggers a bug does not end a run over 100,000
 /// files. The decoder is dropped, so no broken state remains.
 fn catch_panics<T>(decoder: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
-    catch_unwind(AssertUnwindSafe(decoder))
-        .unwrap_or_else(|_| Err(DecodeError::Corrupt("the decoder panicked".into())))
+    catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| Err(DecodeError::Corrupt("the decoder panicked".into())))
 }
 
 /// Applies the EXIF orientation.

@@ -63,7 +63,10 @@ impl Tables {
         let folder_labels = match files.iter().zip(&tables).find(|(_, (_, columns))| !columns.has_labels()) {
             None => None,
             Some((path, (_, columns))) => Some(folder_labels(folder, &names, config).ok_or_else(|| {
-                unusable(path, format!("{}, and neither its own name nor a folder names a class", columns.no_labels_message()))
+                unusable(
+                    path,
+                    format!("{}, and neither its own name nor a folder names a class", columns.no_labels_message()),
+                )
             })?),
         };
         let name_map = NameMap::new(config);
