@@ -1,11 +1,11 @@
-//! Measures the time of the audit on simulated images with planted near-duplicates.
+//! Measures the time of the data set audit on simulated images, by the number of images.
 //!
 //! ```sh
 //! cargo run --release -p benches --example audit-scale -- 10000 100000
 //! ```
 //!
-//! One image in a hundred has a near-duplicate: resized, re-encoded or flipped. The time to make the images is not
-//! included.
+//! Every hundredth image has a planted near-duplicate, which is resized, re-encoded or flipped. The time to make the
+//! images is not included.
 
 #![expect(clippy::print_stdout, reason = "prints a table")]
 
@@ -52,7 +52,7 @@ fn simulate(n: usize) -> Result<Vec<Observation>, Box<dyn std::error::Error>> {
         let decoded = decode(&sample.jpeg, &Limits::default()).map_err(|error| error.to_string())?;
         let mut seen = vec![(index, Observation::new(&sample.jpeg, &decoded, sample.label, sample.split))];
         if index.is_multiple_of(100) {
-            let file = modified(&decoded.rgb, index / 100)?;
+            let file = modify(&decoded.rgb, index / 100)?;
             let again = decode(&file, &Limits::default()).map_err(|error| error.to_string())?;
             seen.push((n + index / 100, Observation::new(&file, &again, sample.label, Split::Train)));
         }
@@ -64,13 +64,13 @@ fn simulate(n: usize) -> Result<Vec<Observation>, Box<dyn std::error::Error>> {
     Ok(seen.into_iter().map(|(_, observation)| observation).collect())
 }
 
-/// Modifies the image in one of four ways and encodes it.
-fn modified(picture: &RgbImage, way: usize) -> Result<Vec<u8>, String> {
+/// Modifies the image in one of four ways, chosen by `method`, and encodes it.
+fn modify(picture: &RgbImage, method: usize) -> Result<Vec<u8>, String> {
     let resized = |scale: f32| {
         let side = |side: u32| ((side as f32 * scale) as u32).max(1);
         resize_to(picture, side(picture.width()), side(picture.height()), Filter::Bicubic).map_err(|e| e.to_string())
     };
-    let changed = match way % 4 {
+    let changed = match method % 4 {
         0 => resized(0.6)?,
         1 => resized(1.4)?,
         2 => degrade::jpeg(picture, 60).map_err(|e| e.to_string())?,

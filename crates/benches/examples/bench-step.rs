@@ -1,9 +1,9 @@
-//! The speed of a training step or an inference of ResNet-50, for `cargo xtask bench`.
+//! Measures the speed of a training step or an inference of ResNet-50, for `cargo xtask bench`.
 //!
 //! `cargo run --release -p benches --example bench-step -- train --batch 16`
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use artifacts::stage::{self, Failure, print_json};
 use benches::peak_bytes;
@@ -13,41 +13,41 @@ use model::device::DeviceChoice;
 use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, PrecisionChoice};
 use serde_json::json;
 
-/// Blocks of steps that allocate buffers and warm up caches.
+/// The number of warm-up blocks, which allocate buffers and fill caches, and are not measured.
 const WARM_UP: usize = 2;
 /// The minimum number of measured blocks.
 const MIN_BLOCKS: usize = 3;
-/// Steps of a block on a card. The program waits for the card at the end of each block.
+/// The number of steps in a block on a card. The program waits for the card at the end of each block.
 const CARD_BLOCK: usize = 10;
 
-/// Prints one JSON line: the median images/s, the peak memory, the operations per image and, on a card, the memory
-/// traffic.
+/// Measures ResNet-50. Prints one JSON line with the median images/s, the peak memory, the operations per image and, on
+/// a card, the memory traffic.
 #[derive(Parser)]
 struct Args {
     /// What to measure
-    what: What,
+    what: Measured,
     /// Images in a batch
     #[arg(long)]
     batch: usize,
     /// Height and width of the images
     #[arg(long, default_value_t = 224)]
     size: usize,
-    /// As train.precision
+    /// The precision: auto, f32, tf32 or bf16
     #[arg(long, default_value = "f32")]
     precision: PrecisionChoice,
-    /// As train.device
+    /// The device: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     device: DeviceChoice,
-    /// How long to measure
+    /// The minimum duration of the measurement in seconds
     #[arg(long, default_value_t = 8.0)]
     seconds: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum What {
-    /// Forward, backward and Adam
+enum Measured {
+    /// A training step: forward, backward and Adam
     Train,
-    /// Forward with running statistics
+    /// An inference: forward with running statistics
     Infer,
 }
 
@@ -62,13 +62,13 @@ fn run(args: &Args) -> Result<(), Failure> {
     }
     let mut network = Network::new(&NetworkConfig::default(), &device).map_err(Failure::failed)?;
     let seconds = match args.what {
-        What::Train => train(args, &mut network),
-        What::Infer => infer(args, &mut network),
+        Measured::Train => train(args, &mut network),
+        Measured::Infer => infer(args, &mut network),
     };
     let seconds = seconds.map_err(Failure::failed)?;
     let cost = match args.what {
-        What::Train => network.training_cost(args.size, args.size),
-        What::Infer => network.inference_cost(args.size, args.size),
+        Measured::Train => network.training_cost(args.size, args.size),
+        Measured::Infer => network.inference_cost(args.size, args.size),
     };
     let stored = if args.precision == PrecisionChoice::Fixed(Precision::Bf16) { 2 } else { 4 };
     print_json(&json!({
@@ -76,10 +76,10 @@ fn run(args: &Args) -> Result<(), Failure> {
         "device": device.to_string(),
         "value": args.batch as f64 / seconds,
         "unit": "images/s",
-        // On a card, the memory of the card: the workspaces have their full size by now.
+        // On a card, this is the card's memory in use. All workspaces are allocated by now.
         "peak_bytes": device.memory_in_use().or_else(peak_bytes),
         "operations": cost.operations,
-        // Only the traffic of the CUDA kernels is counted.
+        // `cost.elements` counts the traffic of the CUDA kernels, so it does not apply to the CPU.
         "bytes": (!device.is_cpu()).then_some(cost.elements * stored),
     }))
 }
@@ -126,7 +126,7 @@ fn median_seconds(seconds: f64, mut block: impl FnMut() -> model::Result<()>) ->
         block()?;
     }
     let (mut times, start) = (Vec::new(), Instant::now());
-    while times.len() < MIN_BLOCKS || start.elapsed() < Duration::from_secs_f64(seconds) {
+    while times.len() < MIN_BLOCKS || start.elapsed().as_secs_f64() < seconds {
         let start = Instant::now();
         block()?;
         times.push(start.elapsed().as_secs_f64());
@@ -135,7 +135,7 @@ fn median_seconds(seconds: f64, mut block: impl FnMut() -> model::Result<()>) ->
     Ok((times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0)
 }
 
-/// Random pixels `[batch, size, size, 3]`, and alternating labels.
+/// Returns random pixels, `[batch, size, size, 3]`, and alternating labels.
 fn noise(args: &Args) -> (Vec<u8>, Vec<u8>) {
     let mut state = 1_u64;
     let mut byte = || {

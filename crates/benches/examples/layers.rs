@@ -1,18 +1,18 @@
-//! The speed of the kernels for this processor, layer by layer and as a whole.
+//! Measures the speed of the CPU kernels, layer by layer and for a whole network.
 //!
 //! `cargo run --release -p benches --example layers -- [--batch 16] [--size 224] [--repeats 5] [--bf16] [--whole]
 //! [--only TEXT] [--cpu] [--json]`
 //!
-//! Prints a row for each kernel at each distinct shape of ResNet-50, and for a whole training step (with Adam) and
-//! inference.
+//! Prints a row for each kernel at each distinct shape of ResNet-50, one for a whole training step with Adam, and one
+//! for a whole inference.
 //!
-//! - `--whole` prints only the training step and the inference, `--only "1x1/1 64>256 56 forward"` only the kernels
-//!   whose name contains the text.
-//! - `--bf16` uses bf16 products if the processor has instructions for them.
+//! - `--whole` prints only the training step and the inference.
+//! - `--only TEXT` prints only the kernels whose name contains the text, such as `1x1/1 64>256 56 forward`.
+//! - `--bf16` computes convolutions in bf16 if the processor has AVX512_BF16.
 //! - `--cpu` measures the processor time of all threads instead of wall time, for a machine with other load.
-//! - `--json` prints an object `{name, layers, batch, direction, gflops, ms}` per line: `layers` is the number of
-//!   layers with the shape, `gflops` the rate of a direct convolution (Winograd's may exceed the machine's peak), or
-//!   null for kernels that are limited by memory bandwidth.
+//! - `--json` prints an object `{name, layers, batch, direction, gflops, ms}` per line. `layers` is the number of
+//!   layers with the shape. `gflops` counts the operations of a direct convolution, so Winograd's algorithm may exceed
+//!   the machine's peak. It is null for kernels that are limited by memory bandwidth.
 //!
 //! `RAYON_NUM_THREADS` limits the threads.
 
@@ -54,11 +54,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Err(format!("no kernel's name contains {only:?}; leave out --only to print all of them").into());
         }
     }
-    if options.only.is_empty() { whole(&config, &options) } else { Ok(()) }
+    if options.only.is_empty() { measure_network(&config, &options) } else { Ok(()) }
 }
 
 /// Measures a training step and an inference of the whole network.
-fn whole(config: &NetworkConfig, options: &Options) -> Result<(), Box<dyn Error>> {
+fn measure_network(config: &NetworkConfig, options: &Options) -> Result<(), Box<dyn Error>> {
     let Options { batch: n, size, repeats, clock, .. } = *options;
     let pixels: Vec<u8> = (0..n * size * size * 3).map(|i| (i * 7 % 251) as u8).collect();
     let labels: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect();
@@ -85,13 +85,13 @@ fn whole(config: &NetworkConfig, options: &Options) -> Result<(), Box<dyn Error>
     Ok(())
 }
 
-/// Seconds since the first call.
-fn wall() -> f64 {
+/// Returns the seconds since the first call.
+fn wall_seconds() -> f64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     START.elapsed().as_secs_f64()
 }
 
-/// The minimum of all but the first, which allocates the buffers.
+/// Returns the minimum without the first time, because the first run allocates the buffers.
 fn minimum(times: &[f64]) -> f64 {
     times[1..].iter().copied().fold(f64::INFINITY, f64::min)
 }
@@ -105,18 +105,18 @@ impl Options {
             device: Device::Cpu,
             whole: false,
             only: String::new(),
-            clock: wall,
+            clock: wall_seconds,
             json: false,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             if argument == "--only" {
-                options.only = arguments.next().ok_or("--only needs a part of a kernel's name")?;
+                options.only = arguments.next().ok_or("--only needs a text, such as a part of a kernel's name")?;
                 continue;
             }
             let mut number = || -> Result<usize, Box<dyn Error>> {
                 let text = arguments.next().ok_or_else(|| format!("{argument} needs a number"))?;
-                let number = text.parse().map_err(|_| format!("{argument} needs a number and not {text:?}"))?;
+                let number = text.parse().map_err(|_| format!("{argument} needs a number, but got {text:?}"))?;
                 if number == 0 { Err(format!("{argument} must be at least 1").into()) } else { Ok(number) }
             };
             match argument.as_str() {
@@ -136,7 +136,7 @@ impl Options {
             }
         }
         if options.whole && !options.only.is_empty() {
-            return Err("--whole and --only exclude each other".into());
+            return Err("--whole and --only cannot be combined".into());
         }
         Ok(options)
     }
@@ -156,7 +156,7 @@ impl Options {
     }
 }
 
-/// Prints a line. A closed standard output is not an error.
+/// Prints a line. Ignores errors, because a closed standard output is not a failure.
 fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

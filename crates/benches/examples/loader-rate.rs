@@ -1,4 +1,4 @@
-//! The rate of the training loader in shuffled images per second, without any training.
+//! Measures the rate of the training loader in shuffled images per second, without training.
 //!
 //! `cargo run --release -p benches --example loader-rate -- runs/NAME/ingest [BATCH [SECONDS]]`
 //!

@@ -1,4 +1,4 @@
-//! The speed of the batch norms of ResNet-50 on a CUDA card, for `cargo xtask bench`.
+//! Measures the speed of the batch norms of ResNet-50 on a CUDA card, for `cargo xtask bench`.
 //!
 //! `cargo run --release -p benches --features cuda --example norms -- [--batch 128] [--size 224] [--seconds 8]
 //! [--precision bf16]`
@@ -29,10 +29,11 @@ mod card {
     use kernels::cuda::Card;
     use model::PrecisionChoice;
 
-    /// Rounds between two waits for the card.
+    /// Rounds over all batch norms that are started before a wait for the card.
     const BLOCK: usize = 10;
-    /// Warm-up blocks, and the minimum number of measured blocks.
+    /// The number of warm-up blocks, which are not measured.
     const WARM_UP: usize = 2;
+    /// The minimum number of measured blocks.
     const MIN_BLOCKS: usize = 3;
 
     pub(crate) fn main() -> Result<(), Box<dyn Error>> {

@@ -1,9 +1,10 @@
-//! The peak of this machine on all cores, for `cargo xtask bench`: f32 and bf16 arithmetic, and copying memory.
+//! Measures the peak rates of this machine on all cores, for `cargo xtask bench`: f32 and bf16 arithmetic, and memory
+//! copies.
 //!
 //! `cargo run --release -p benches --example peak -- [SECONDS]`
 //!
-//! The arithmetic is fused multiply-adds on registers, enough of them in flight to hide the latency. No kernel can be
-//! faster.
+//! The arithmetic consists of independent fused multiply-adds on registers, enough to hide their latency. The rate is
+//! therefore an upper bound for the kernels.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -11,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-/// Bytes that each core copies: much more than any cache.
+/// The number of bytes that each core copies. It exceeds the size of the caches.
 const COPIED: usize = 256 << 20;
-/// Multiply-adds of a chain between two readings of the clock.
+/// The number of rounds between two readings of the clock. A round is one multiply-add per chain.
 const ROUNDS: u64 = 1 << 20;
 
 /// An arithmetic kernel. Takes a number of rounds and returns the number of floating-point operations.
@@ -21,22 +22,22 @@ type Kernel = fn(u64) -> u64;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seconds = std::env::args().nth(1).map_or(Ok(2.0), |text| text.parse())?;
-    let duration = Duration::from_secs_f64(seconds);
+    let duration = Duration::try_from_secs_f64(seconds)?;
     let mut out = std::io::stdout().lock();
-    let mut print = |name: &str, how: &str, value: f64, unit: &str| {
-        writeln!(out, r#"{{"name":"{name}","program":"{how}","value":{value},"unit":"{unit}"}}"#)
+    let mut print = |name: &str, program: &str, value: f64, unit: &str| {
+        writeln!(out, r#"{{"name":"{name}","program":"{program}","value":{value},"unit":"{unit}"}}"#)
     };
-    let (how, kernel) = f32_kernel();
-    print("f32", how, arithmetic(kernel, duration) / 1e9, "GFLOP/s")?;
-    if let Some((how, kernel)) = bf16_kernel() {
-        print("bf16", how, arithmetic(kernel, duration) / 1e9, "GFLOP/s")?;
+    let (program, kernel) = f32_kernel();
+    print("f32", program, operation_rate(kernel, duration) / 1e9, "GFLOP/s")?;
+    if let Some((program, kernel)) = bf16_kernel() {
+        print("bf16", program, operation_rate(kernel, duration) / 1e9, "GFLOP/s")?;
     }
-    print("copy", "memcpy, bytes read plus bytes written", copying(duration) / 1e9, "GB/s")?;
+    print("copy", "memcpy, bytes read plus bytes written", copy_rate(duration) / 1e9, "GB/s")?;
     Ok(())
 }
 
 /// Returns the operations per second of all cores together.
-fn arithmetic(kernel: Kernel, duration: Duration) -> f64 {
+fn operation_rate(kernel: Kernel, duration: Duration) -> f64 {
     let start = Instant::now();
     let operations: u64 = rayon::broadcast(|_| {
         let mut operations = 0;
@@ -51,7 +52,7 @@ fn arithmetic(kernel: Kernel, duration: Duration) -> f64 {
 }
 
 /// Returns the bytes per second, read and written, of all cores together.
-fn copying(duration: Duration) -> f64 {
+fn copy_rate(duration: Duration) -> f64 {
     let buffer = |_| (vec![1_u8; COPIED], vec![2_u8; COPIED]);
     let mut buffers: Vec<_> = (0..rayon::current_num_threads()).into_par_iter().map(buffer).collect();
     let (start, mut bytes) = (Instant::now(), 0);
@@ -91,13 +92,13 @@ fn bf16_kernel() -> Option<(&'static str, Kernel)> {
     None
 }
 
-/// For any processor; the compiler vectorises it.
+/// A kernel for any processor. The compiler vectorises it.
 fn portable(rounds: u64) -> u64 {
     const LANES: usize = 64;
     let (mut sums, factor) = ([1.0_f32; LANES], black_box(0.5_f32));
     for _ in 0..rounds {
         for sum in &mut sums {
-            // Without an instruction for it, a fused multiply-add would be a library call.
+            // On processors without the instruction, `mul_add` would be a slow library call.
             *sum = if cfg!(target_feature = "fma") || cfg!(target_arch = "aarch64") {
                 sum.mul_add(factor, 1.0)
             } else {
@@ -115,10 +116,11 @@ mod x86 {
     use std::arch::x86_64::*;
     use std::hint::black_box;
 
-    /// Chains in flight: latency times units is at most ten on current processors.
+    /// The number of independent chains. To hide the latency, it must be at least latency (in cycles) times units,
+    /// which is at most ten on current processors.
     const CHAINS: usize = 12;
 
-    /// A kernel of `CHAINS` chains of `$fma`, `$operations` of them a vector.
+    /// Defines a kernel of `CHAINS` chains of `$fma`. Each `$fma` performs `$operations` floating-point operations.
     macro_rules! kernel {
         ($name:ident, $features:literal, $operations:literal, $one:expr, $factor:expr, $fma:ident) => {
             pub(super) fn $name(rounds: u64) -> u64 {

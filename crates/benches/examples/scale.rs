@@ -1,11 +1,11 @@
-//! The time and memory of all metrics with their intervals, by the number of predictions.
+//! Measures the time and memory of computing all metrics with their intervals, by the number of predictions.
 //!
 //! ```sh
 //! cargo run --release -p benches --example scale -- 10000 100000 1000000
 //! ```
 //!
-//! Wall time depends on other load on the machine, processor time less so. Peak memory is that of the process so far,
-//! so pass increasing numbers.
+//! Other load on the machine affects wall time more than processor time. The peak memory is the maximum since the
+//! process started, so pass increasing numbers.
 
 #![expect(clippy::print_stdout, reason = "prints a table")]
 
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Predictions of both classes with logits from logistic distributions around -1 and 1.
+/// Returns predictions of both classes with logits from logistic distributions around -1 and 1.
 fn simulate(n: usize) -> Vec<Prediction> {
     let mut rng = stream(11, "scale", &[n as u64]);
     (0..n)

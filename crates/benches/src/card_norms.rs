@@ -1,4 +1,5 @@
-//! The batch norms of a network on a CUDA card, without the other layers, to compare them with other libraries.
+//! Runs the batch norms of a network on a CUDA card without the other layers, to compare their speed with other
+//! libraries.
 
 use std::rc::Rc;
 
@@ -12,7 +13,8 @@ use kernels::cuda::{Address, Card, Engine, Result};
 use kernels::{ConvShape, Precision};
 
 const F32: usize = size_of::<f32>();
-/// Elements of noise, repeated to fill the tensors. Constant tensors would need less power and be faster.
+/// The number of random elements, repeated to fill the tensors. Constant tensors would need less power, so the card
+/// would be faster.
 const NOISE: usize = 1 << 20;
 
 /// All batch norms of a network, each with its own tensors.

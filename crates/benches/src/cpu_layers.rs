@@ -1,4 +1,4 @@
-//! Times each kernel for processors at the shapes of a network's training step.
+//! Measures the time of each CPU kernel at the shapes of a network's training step.
 
 use kernels::cpu::{Buffer, ConvAlgorithm, Convolution, Input, Isa, MaskByNorm, MaxPool, Norm, Operand, Statistics};
 use kernels::{ConvShape, max_pool_side};
@@ -6,15 +6,17 @@ use kernels::{ConvShape, max_pool_side};
 /// The time of one kernel at one shape.
 #[derive(Clone, Debug)]
 pub struct Row {
-    /// `kernel x kernel / stride, inputs > outputs, input side`.
+    /// The shape: `KERNELxKERNEL/STRIDE INPUTS>OUTPUTS SIDE`, such as `1x1/1 64>256 56`.
     pub name: String,
-    /// Number of layers of the network with the shape.
+    /// The number of layers of the network with this shape.
     pub layers: usize,
     /// `forward`, `input gradient`, `weight gradient`, …
     pub direction: &'static str,
-    /// The operations of a direct convolution, in units of 10^9; none for kernels that are limited by memory bandwidth.
+    /// The operations of a direct convolution, in units of 10^9. `None` for kernels that are limited by memory
+    /// bandwidth.
     pub gflop: Option<f64>,
-    /// Milliseconds for one layer: the minimum over all repetitions, because other load on the machine only adds to it.
+    /// Milliseconds for one layer. This is the minimum over all repetitions, because other load can only slow down a
+    /// repetition.
     pub ms: f64,
 }
 
@@ -30,35 +32,35 @@ struct Shape {
 pub struct Timer<'a> {
     /// Repetitions of each kernel.
     pub repeats: usize,
-    /// Returns seconds: wall time, or processor time on a machine with other load.
+    /// The clock, in seconds. Use processor time instead of wall time on a machine with other load.
     pub clock: fn() -> f64,
-    /// Only kernels whose name and direction contain this text are measured: `1x1/1 64>256 56 forward`.
+    /// Measures only kernels whose name and direction contain this text, such as `1x1/1 64>256 56 forward`.
     pub only: &'a str,
 }
 
 /// Measures the kernels of `architecture` with the instruction set `isa`, for batches of `images` squares of `side`
-/// pixels. Calls `found` with each row.
+/// pixels. Calls `report` with each row.
 ///
 /// # Errors
-/// An unknown architecture, or too little memory.
+/// The architecture is unknown, or there is too little memory.
 pub fn layers(
     architecture: &str,
     isa: Isa,
     [images, side]: [usize; 2],
     timer: Timer<'_>,
-    mut found: impl FnMut(Row),
+    mut report: impl FnMut(Row),
 ) -> model::Result<()> {
     let convolutions = model::convolution_shapes(architecture, [images, side, side])?;
     for shape in distinct(&convolutions) {
-        convolution(&shape, timer, isa, &mut found)?;
+        convolution(&shape, timer, isa, &mut report)?;
     }
     if let Some(stem) = convolutions.first() {
-        pooling(stem, timer, isa, &mut found)?;
+        pooling(stem, timer, isa, &mut report)?;
     }
     Ok(())
 }
 
-/// The distinct shapes in the order of their first layers. The first layer reads pixels.
+/// Returns the distinct shapes in the order of their first layers. The first layer reads pixels.
 fn distinct(convolutions: &[ConvShape]) -> Vec<Shape> {
     let mut shapes: Vec<Shape> = Vec::new();
     for (index, &shape) in convolutions.iter().enumerate() {
@@ -71,18 +73,18 @@ fn distinct(convolutions: &[ConvShape]) -> Vec<Shape> {
     shapes
 }
 
-/// Measures the three products of a convolution and the packing of its weights, with the operands and epilogues of a
+/// Measures forward pass, gradients and weight packing of a convolution, with the operands and epilogues of a
 /// training step.
 fn convolution(
     &Shape { ref shape, input, layers }: &Shape,
     timer: Timer<'_>,
     isa: Isa,
-    found: &mut impl FnMut(Row),
+    report: &mut impl FnMut(Row),
 ) -> kernels::Result<()> {
     let ConvShape { height: side, inputs, outputs, kernel, stride, .. } = *shape;
     let name = format!("{kernel}x{kernel}/{stride} {inputs}>{outputs} {side}");
     let gflop = 2e-9 * (shape.output_len() * inputs * kernel * kernel) as f64;
-    let mut measure = measuring(timer, name, layers, found);
+    let mut measure = measuring(timer, name, layers, report);
 
     let convolution = Convolution::new(shape, input, isa);
     let input_len = if input == Input::PaddedPixels { shape.padded_input_len() } else { shape.input_len() };
@@ -94,7 +96,7 @@ fn convolution(
     let units = products.map(ConvAlgorithm::unit_count).max().unwrap_or(0);
     let mut sums = Buffer::zeros(units * 3 * inputs.max(outputs))?;
     let mut partial = Buffer::zeros(convolution.weights.partial_len())?;
-    // No zeros or subnormal numbers, which take another time on some processors.
+    // Avoid zeros and subnormal numbers, because some processors need more or less time for them.
     for (seed, buffer) in [&mut x, &mut g, &mut weights].into_iter().enumerate() {
         for (i, value) in buffer.slice_mut().iter_mut().enumerate() {
             *value = ((i * 31 + seed * 7) % 61) as f32 / 61.0 - 0.49;
@@ -126,7 +128,7 @@ fn convolution(
 }
 
 /// Measures the max pooling after the stem.
-fn pooling(stem: &ConvShape, timer: Timer<'_>, isa: Isa, found: &mut impl FnMut(Row)) -> kernels::Result<()> {
+fn pooling(stem: &ConvShape, timer: Timer<'_>, isa: Isa, report: &mut impl FnMut(Row)) -> kernels::Result<()> {
     let ((height, width), images, channels) = (stem.output(), stem.images, stem.outputs);
     let pool = MaxPool { images, height, width, channels };
     let outputs = images * max_pool_side(height) * max_pool_side(width) * channels;
@@ -136,7 +138,7 @@ fn pooling(stem: &ConvShape, timer: Timer<'_>, isa: Isa, found: &mut impl FnMut(
     let mut sums = Buffer::zeros(images * height * 2 * channels)?;
     let norm = Norm::identity(channels);
     let name = format!("pool {channels} {height}");
-    let mut measure = measuring(timer, name, 1, found);
+    let mut measure = measuring(timer, name, 1, report);
     measure("forward", None, &mut || pool.forward(isa, &norm, z.slice(), y.slice_mut(), &mut argmax));
     measure("input gradient", None, &mut || {
         pool.backward(isa, &norm, z.slice(), (y.slice(), &argmax), dz.slice_mut(), sums.slice_mut());
@@ -144,22 +146,22 @@ fn pooling(stem: &ConvShape, timer: Timer<'_>, isa: Isa, found: &mut impl FnMut(
     Ok(())
 }
 
-/// Returns a function that measures a kernel, given its direction and its operations, and passes the row to `found`.
+/// Returns a function that measures a kernel, given its direction and operations, and calls `report` with the row.
 fn measuring(
     timer: Timer<'_>,
     name: String,
     layers: usize,
-    found: &mut impl FnMut(Row),
+    report: &mut impl FnMut(Row),
 ) -> impl FnMut(&'static str, Option<f64>, &mut dyn FnMut()) {
     move |direction, gflop, kernel| {
         if let Some(ms) = timer.minimum(&name, direction, kernel) {
-            found(Row { name: name.clone(), layers, direction, gflop, ms });
+            report(Row { name: name.clone(), layers, direction, gflop, ms });
         }
     }
 }
 
 impl Timer<'_> {
-    /// Returns the milliseconds of the fastest call after a warm-up call; none if the kernel is not selected.
+    /// Returns the milliseconds of the fastest call after a warm-up call, or `None` if the kernel is not selected.
     fn minimum(self, name: &str, direction: &str, kernel: &mut dyn FnMut()) -> Option<f64> {
         if !format!("{name} {direction}").contains(self.only) {
             return None;

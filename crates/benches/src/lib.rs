@@ -1,10 +1,10 @@
-//! Code that several benchmarks share.
+//! Code that benchmarks share.
 //!
-//! The benchmarks are the examples of this crate, so that the libraries export nothing that only benchmarks need:
+//! The benchmarks are examples of this crate, so that other crates need no code for benchmarks only:
 //!
-//! - `layers`: each kernel for processors, at each shape of ResNet-50
+//! - `layers`: each CPU kernel, at each shape of ResNet-50
 //! - `norms`: the batch norms of ResNet-50 on a CUDA card
-//! - `peak`: the arithmetic and the memory bandwidth of the machine
+//! - `peak`: the peak arithmetic rate and memory bandwidth of the machine
 //! - `bench-step`: training steps and inferences
 //! - `loader-rate`: the training loader alone
 //! - `scale`: metrics with their intervals, by the number of predictions
@@ -23,7 +23,7 @@ pub fn processor_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// Returns the peak resident memory of this process in bytes. Only Linux provides it.
+/// Returns the peak resident memory of this process in bytes, or `None` on systems other than Linux.
 #[must_use]
 pub fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

@@ -30,7 +30,7 @@ impl Default for AdamConfig {
 }
 
 impl AdamConfig {
-    /// The constants of step number `steps`, rounded where PyTorch rounds them.
+    /// Returns the constants of step number `steps`, counted from 1. They are rounded at the same places as in PyTorch.
     fn step(&self, steps: u32) -> AdamStep {
         let steps = f64::from(steps);
         let correction1 = 1.0 - self.beta1.powf(steps);
@@ -51,44 +51,45 @@ const STEP: &str = "step";
 const FIRST_MOMENT: &str = "exp_avg.";
 const SECOND_MOMENT: &str = "exp_avg_sq.";
 
-/// The optimiser with its moments, which are on the network's device.
+/// The optimiser. Its moments are on the network's device.
 #[derive(Debug)]
 pub struct Adam {
-    /// May be changed between steps, for a learning-rate schedule.
+    /// The hyperparameters. They may change between steps, for a learning-rate schedule.
     pub config: AdamConfig,
     steps: u32,
     moments: Box<dyn Moments>,
 }
 
 impl Adam {
-    /// Creates an optimiser for the parameters of `network`, with moments of zero.
+    /// Creates an optimiser for the parameters of `network`. Its moments are zero.
     ///
     /// # Errors
-    /// Those of the device.
+    /// The device failed.
     pub fn new(config: AdamConfig, network: &Network) -> Result<Self> {
         Ok(Self { config, steps: 0, moments: network.new_moments()? })
     }
 
-    /// Steps taken so far.
+    /// Returns the number of steps taken so far.
     #[must_use]
     pub fn steps(&self) -> u32 {
         self.steps
     }
 
-    /// Updates the parameters with the gradients of the last training step. `network` must be the one that the optimiser was
-    /// created for.
+    /// Updates the parameters with the gradients of the last training step. `network` must be the network that the
+    /// optimiser was created for.
     ///
     /// # Errors
-    /// Those of the device.
+    /// The device failed.
     pub fn step(&mut self, _network: &mut Network) -> Result<()> {
         self.steps += 1;
         self.moments.step(self.config.step(self.steps))
     }
 
-    /// Returns the state under `step`, `exp_avg.<parameter>` and `exp_avg_sq.<parameter>`, for a checkpoint.
+    /// Returns the state for a checkpoint: tensors called `step`, `exp_avg.<parameter>` and `exp_avg_sq.<parameter>`.
+    /// On the CPU, the moments share memory with the optimiser, so later steps change them.
     ///
     /// # Errors
-    /// Those of the device.
+    /// The device failed.
     pub fn state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut state = BTreeMap::new();
         state.insert(STEP.to_owned(), Tensor::new(self.steps, &Device::Cpu)?);
@@ -98,7 +99,7 @@ impl Adam {
         Ok(state)
     }
 
-    /// Creates an optimiser that continues from a state of [`Adam::state`]. Other tensors in `state` are ignored.
+    /// Creates an optimiser that continues from the result of [`Adam::state`]. Other tensors in `state` are ignored.
     ///
     /// # Errors
     /// [`Error::OptimiserState`] with the name of a tensor that is missing or has another shape.
@@ -115,7 +116,7 @@ fn find<'a>(state: &'a BTreeMap<String, Tensor>, name: &str) -> Result<&'a Tenso
     state.get(name).ok_or_else(|| Error::OptimiserState(format!("{name} is missing")))
 }
 
-/// The tensors of `state` whose names start with `prefix`, in the order of `table`.
+/// Concatenates the tensors of `state` whose names start with `prefix`, in the order of `table`.
 fn flatten(state: &BTreeMap<String, Tensor>, prefix: &str, table: &TensorTable) -> Result<Vec<f32>> {
     let mut values = Vec::with_capacity(table.len());
     for (name, shape, _) in table.entries() {

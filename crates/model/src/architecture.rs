@@ -1,14 +1,14 @@
 //! The supported architectures.
 //!
-//! ResNet is He et al., "Deep Residual Learning for Image Recognition" (arXiv 1512.03385), in version 1.5, as in torchvision:
-//! the 3x3 convolution of a bottleneck has the stride, not the first 1x1 convolution.
+//! ResNet is He et al., "Deep Residual Learning for Image Recognition" (arXiv 1512.03385), in version 1.5, as in
+//! torchvision: the stride of a bottleneck is in its 3x3 convolution, not in its first 1x1 convolution.
 
 use crate::batch::Normalisation;
 
 /// The names that [`Architecture::by_name`] accepts.
 pub(crate) const ARCHITECTURES: [&str; 1] = ["resnet50"];
 
-/// Why a network cannot be built, or has no such layer.
+/// An invalid network configuration, or an unknown layer.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchitectureError {
     /// No architecture has the name.
@@ -19,10 +19,10 @@ pub enum ArchitectureError {
         /// The known names, comma separated.
         known: String,
     },
-    /// A classifier needs at least two classes, and labels are bytes.
+    /// The number of classes is not between 2 and 256. Labels are bytes.
     #[error("a classifier needs between 2 and 256 classes, but {0} were given")]
     Classes(usize),
-    /// The mean or the standard deviation cannot normalise pixels.
+    /// The mean or the standard deviation is not finite, or the standard deviation is not positive.
     #[error(
         "pixels cannot be normalised with mean {:?} and std {:?}: all must be finite, and std above zero",
         .0.mean, .0.std
@@ -49,7 +49,7 @@ pub enum ArchitectureError {
     },
 }
 
-/// The dimensions of a ResNet of bottlenecks.
+/// The dimensions of a ResNet that consists of bottleneck blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Architecture {
     /// Channels after the stem.
@@ -58,16 +58,16 @@ pub(crate) struct Architecture {
     pub(crate) stages: Vec<Stage>,
 }
 
-/// One stage of bottlenecks. The first bottleneck has the stride.
+/// One stage of bottlenecks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stage {
     /// Number of bottlenecks.
     pub(crate) blocks: usize,
-    /// Channels inside a bottleneck.
+    /// Channels of the convolutions inside a bottleneck.
     pub(crate) width: usize,
-    /// Channels between bottlenecks.
+    /// Output channels of each bottleneck.
     pub(crate) out: usize,
-    /// Stride of the first bottleneck.
+    /// Stride of the first bottleneck. The others have stride 1.
     pub(crate) stride: usize,
 }
 
@@ -80,7 +80,8 @@ impl Architecture {
         }
     }
 
-    /// Stages of `blocks` bottlenecks. The width doubles as the resolution halves, and outputs are four times as wide.
+    /// Returns a ResNet with `blocks[i]` bottlenecks in stage `i`. Each stage doubles the width of the one before, and
+    /// has four times as many output channels as its width.
     pub(crate) fn bottlenecks(stem: usize, blocks: &[usize]) -> Self {
         let stage = |(i, &blocks): (usize, &usize)| Stage {
             blocks,

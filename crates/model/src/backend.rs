@@ -19,22 +19,22 @@ pub(crate) enum TensorSet {
     Statistics,
 }
 
-/// What [`Backend::edit_weights`] passes to its closure.
+/// The initial content of the buffers that [`Backend::edit_weights`] passes to its closure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Edit {
-    /// Buffers of any content, which the closure overwrites completely.
+    /// Unspecified. The closure must overwrite all of it.
     Overwrite,
     /// The current values.
     Update,
 }
 
-/// A network's layers, parameters and running statistics on a device. The back end is the only owner of the weights.
+/// A network's layers, parameters and running statistics on a device. Only the back end stores the weights.
 ///
-/// [`crate::Network`] checks batches, labels and classes before it passes them on. Steps and inferences may run
-/// asynchronously: their results are queued until they are collected.
+/// [`crate::Network`] checks batches, labels and classes before it calls the back end. Steps and inferences may run
+/// asynchronously. Their results are queued until they are collected.
 pub(crate) trait Backend: Debug {
-    /// Returns tensors in host memory after all work queued so far: the buffer itself where the back end computes in host
-    /// memory, else a copy.
+    /// Returns tensors in host memory, after all work queued so far. A back end that computes in host memory returns
+    /// its own buffer, any other a copy.
     fn tensors(&self, set: TensorSet) -> Result<FlatTensors>;
     /// Lets `change` edit the parameters and the running statistics in host memory.
     fn edit_weights(&mut self, edit: Edit, change: &mut dyn FnMut(&mut [f32], &mut [f32])) -> Result<()>;
@@ -46,18 +46,18 @@ pub(crate) trait Backend: Debug {
     fn start_inference(&mut self, batch: &PixelBatch<'_>) -> Result<()>;
     /// Waits for all inferences since the last call and returns their logits in order.
     fn finished_inferences(&mut self) -> Result<Vec<Logits>>;
-    /// Computes features `[n, inputs]` in training mode.
+    /// Computes the features, `[n, inputs of the head]`, in training mode.
     fn forward_features(&mut self, batch: &PixelBatch<'_>) -> Result<Vec<f32>>;
-    /// Computes the gradients of all parameters below the head from the gradient of the last
-    /// [`Backend::forward_features`]. The head's gradients become zero.
+    /// Computes the gradients of all parameters below the head from the gradient of the features that the last
+    /// [`Backend::forward_features`] returned. The head's gradients become zero.
     fn backward_features(&mut self, gradient: &[f32]) -> Result<()>;
     /// Computes Grad-CAM maps for `classes`, one per image, at the output of block `target`, and the logits.
     fn grad_cam(&mut self, batch: &PixelBatch<'_>, classes: &[u8], target: usize) -> Result<(Vec<HeatMap>, Logits)>;
-    /// Allocates the moments of Adam, zero, on the same device.
+    /// Allocates Adam's moments on the same device, filled with zeros.
     fn new_moments(&self) -> Result<Box<dyn Moments>>;
 }
 
-/// Adam's moments of a back end's parameters.
+/// Adam's moments for the parameters of a back end.
 pub(crate) trait Moments: Debug {
     /// Updates the parameters and the moments with the gradients of the last step.
     fn step(&mut self, step: AdamStep) -> Result<()>;

@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::layers::LayerList;
 
-/// Allocates a network's weights on `device`. Their values are unspecified.
+/// Creates the back end of `device`, with allocated weights of unspecified values.
 pub(crate) fn create(
     device: &Device,
     layers: &Rc<LayerList>,

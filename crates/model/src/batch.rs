@@ -1,8 +1,8 @@
-//! The input and output of a network: pixels with their normalisation, scores and heat maps.
+//! The input and output of a network: pixels, their normalisation, logits and heat maps.
 
 use artifacts::schema::MINIMUM_SIDE;
 
-/// Why a network cannot take a batch, its labels, or a gradient.
+/// An invalid batch, label or gradient.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// The batch is empty.
@@ -22,7 +22,7 @@ pub enum InputError {
         /// Length of the slice.
         actual: usize,
     },
-    /// The image is smaller than the network's total stride.
+    /// A side of the images is shorter than [`MINIMUM_SIDE`].
     #[error("images of {height}x{width} are too small: each side must be at least {minimum}")]
     ImageTooSmall {
         /// Rows.
@@ -32,12 +32,12 @@ pub enum InputError {
         /// The smallest accepted side.
         minimum: usize,
     },
-    /// The number of labels, or classes, differs from the number of images.
+    /// The number of labels (for Grad-CAM, of classes) differs from the number of images.
     #[error("the batch has {images} images but {labels} labels")]
     LabelCount {
         /// Images in the batch.
         images: usize,
-        /// Labels, or classes, given.
+        /// Labels or classes given.
         labels: usize,
     },
     /// The head has no such class.
@@ -50,13 +50,13 @@ pub enum InputError {
         /// Classes of the head.
         classes: usize,
     },
-    /// Batch statistics of a single value have no variance.
+    /// A layer has one value per channel, from which batch norm cannot compute a variance.
     #[error("batch norm cannot train on one value per channel in `{layer}`: use a larger batch or larger images")]
     OneValuePerChannel {
         /// The first normalisation layer with a single value per channel.
         layer: String,
     },
-    /// A gradient does not have the shape of the last forward pass.
+    /// A gradient does not have the shape of the features of the last forward pass.
     #[error("`{what}` has shape {actual:?} but {expected:?} is needed")]
     Shape {
         /// The tensor's name.
@@ -68,7 +68,7 @@ pub enum InputError {
     },
 }
 
-/// Mean and standard deviation per colour channel, of pixels scaled to 0..=1.
+/// Mean and standard deviation of each colour channel, for pixels scaled to 0..=1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Normalisation {
     /// Mean of red, green and blue.
@@ -84,7 +84,7 @@ impl Default for Normalisation {
     }
 }
 
-/// Images of one size, borrowed: `data` is `[n, height, width, 3]`, row-major RGB bytes.
+/// Borrowed images of one size: `data` holds RGB bytes, `[n, height, width, 3]`, row-major.
 #[derive(Clone, Copy, Debug)]
 pub struct PixelBatch<'a> {
     /// `n * height * width * 3` bytes.
@@ -109,7 +109,7 @@ pub(crate) struct BatchShape {
 }
 
 impl PixelBatch<'_> {
-    /// Its shape.
+    /// Returns the number of images and their size.
     pub(crate) fn shape(&self) -> BatchShape {
         BatchShape { images: self.n, height: self.height, width: self.width }
     }
@@ -168,14 +168,14 @@ impl Logits {
 pub struct StepOutput {
     /// Mean cross-entropy of the batch, in nats.
     pub loss: f32,
-    /// The scores that the loss was computed from, in training mode.
+    /// The logits in training mode, from which the loss was computed.
     pub logits: Logits,
 }
 
-/// A Grad-CAM heat map: `[height, width]`, not negative, at the resolution of the layer it was taken from.
+/// A Grad-CAM heat map: non-negative values, `[height, width]`, at the resolution of the explained layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeatMap {
-    /// Row-major values; all zero if nothing in the image supports the class.
+    /// Row-major values, all zero if no part of the image is evidence for the class.
     pub values: Vec<f32>,
     /// Rows.
     pub height: usize,

@@ -21,12 +21,12 @@ impl Default for NetworkConfig {
 }
 
 impl NetworkConfig {
-    /// The architecture called `arch`.
+    /// Returns the architecture called `arch`.
     pub(crate) fn architecture(&self) -> Result<Architecture, ArchitectureError> {
         Architecture::by_name(&self.arch)
     }
 
-    /// Checks the number of classes and that the normalisation maps every byte to a number.
+    /// Checks the number of classes, that `mean` and `std` are finite, and that `std` is positive.
     pub(crate) fn check(&self) -> Result<(), ArchitectureError> {
         if !(2..=256).contains(&self.classes) {
             return Err(ArchitectureError::Classes(self.classes));

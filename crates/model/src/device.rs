@@ -1,4 +1,4 @@
-//! Devices: their names in configurations, and opening them.
+//! Devices, their names in configurations, and how to open them.
 
 use std::fmt;
 #[cfg(feature = "cuda")]
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::precision::PrecisionChoice;
 
-/// Why a device cannot be used.
+/// An unknown or unusable device.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The name of a device is unknown.
@@ -24,13 +24,13 @@ pub enum DeviceError {
     Unsupported(String),
 }
 
-/// An open device. Clones are the same device.
+/// An open device. Clones refer to the same device.
 #[derive(Clone, Debug, Default)]
 pub enum Device {
-    /// The processor, with f32 products.
+    /// The processor, computing in f32.
     #[default]
     Cpu,
-    /// The processor, with bf16 products where it has instructions for them.
+    /// The processor, with convolutions on bf16 values if it has AVX512_BF16.
     CpuBf16,
     /// A CUDA card.
     #[cfg(feature = "cuda")]
@@ -38,13 +38,13 @@ pub enum Device {
 }
 
 impl Device {
-    /// Whether this is the processor.
+    /// Returns whether this is the processor.
     #[must_use]
     pub fn is_cpu(&self) -> bool {
         matches!(self, Self::Cpu | Self::CpuBf16)
     }
 
-    /// The kind of device: "cpu", "cpu bf16" or "cuda". Results of one kind on one machine are the same bit for bit.
+    /// Returns the kind of device: "cpu", "cpu bf16" or "cuda". On one machine, a kind always computes the same bits.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -55,7 +55,7 @@ impl Device {
         }
     }
 
-    /// Bytes of a card's own memory that this and all other programs use now; none for the processor.
+    /// Returns the bytes of a card's own memory that all programs together use now, or `None` for the processor.
     #[must_use]
     pub fn memory_in_use(&self) -> Option<u64> {
         match self {
@@ -65,7 +65,7 @@ impl Device {
         }
     }
 
-    /// The instruction set that the CPU back end uses on the device.
+    /// Returns the instruction set of the CPU back end.
     #[must_use]
     pub fn isa(&self) -> Isa {
         let bf16 = if matches!(self, Self::CpuBf16) { Isa::detect_bf16() } else { None };
@@ -76,8 +76,8 @@ impl Device {
     }
 }
 
-/// Returns whether `CANDLING_ISA=portable` asks for the instructions that every processor has, so that results do not depend
-/// on the processor. Tests with golden results set it.
+/// Returns whether `CANDLING_ISA` is `portable`. The CPU back end then uses only instructions that every processor has,
+/// so that results do not depend on the processor. Tests with golden results set it.
 fn is_portable_forced() -> bool {
     std::env::var_os("CANDLING_ISA").is_some_and(|isa| isa == "portable")
 }
@@ -86,17 +86,17 @@ fn is_portable_forced() -> bool {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceChoice {
-    /// CUDA if the build and the machine have it, else the CPU.
+    /// The first CUDA card if the build and the machine support CUDA, else the CPU.
     #[default]
     Auto,
-    /// The CPU, all cores (`RAYON_NUM_THREADS` limits them).
+    /// The CPU, with all cores. `RAYON_NUM_THREADS` limits the number of threads.
     Cpu,
     /// A CUDA card by its index.
     Cuda(usize),
 }
 
 impl DeviceChoice {
-    /// Opens the device. Prints the reason if `auto` falls back to the CPU, or the CPU to f32.
+    /// Opens the device. Prints the reason if `auto` falls back to the CPU, or if the CPU falls back to f32.
     ///
     /// # Errors
     /// [`DeviceError::Unsupported`] if this build or this machine does not have the card.
@@ -154,7 +154,7 @@ fn first_card(_precision: PrecisionChoice) -> Option<Device> {
     None
 }
 
-/// A description for people and manifests: "cpu (AMD EPYC 9654, 2 threads)".
+/// Formats a description for people and manifests, such as "cpu (AMD EPYC 9654, 2 threads)".
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -175,7 +175,7 @@ impl fmt::Display for Device {
     }
 }
 
-/// The processor's name. Only Linux provides it.
+/// Returns the processor's name, or `None` on systems other than Linux.
 fn processor_name() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let (_, name) = text.lines().find(|line| line.starts_with("model name"))?.split_once(':')?;
@@ -243,7 +243,7 @@ mod tests {
         let _lock = kernels::cuda::test_support::lock_card();
         let error = DeviceChoice::Cuda(4096).open(PrecisionChoice::Auto).unwrap_err().to_string();
         assert!(error.contains("cuda:4096 ("), "{error}");
-        // `auto` finds a device on every machine.
+        // `auto` opens a device on every machine.
         let device = DeviceChoice::Auto.open(PrecisionChoice::Auto).unwrap();
         assert_eq!(device.is_cpu(), device.to_string().starts_with("cpu ("));
     }

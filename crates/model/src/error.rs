@@ -5,19 +5,19 @@ use crate::batch::InputError;
 use crate::device::DeviceError;
 use crate::weights;
 
-/// Result with this crate's [`Error`].
+/// A result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why an operation of a network failed.
+/// An error of a network.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The network cannot be built, or has no such layer.
+    /// The configuration is invalid, or a layer is unknown.
     #[error(transparent)]
     Architecture(#[from] ArchitectureError),
     /// The device cannot be opened.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// A batch, its labels or a gradient does not fit.
+    /// A batch, its labels or a gradient is invalid.
     #[error(transparent)]
     Input(#[from] InputError),
     /// Weights cannot be found, read or written.
@@ -26,13 +26,13 @@ pub enum Error {
     /// The saved state of an optimiser does not fit the network.
     #[error("the optimiser's state does not fit the network: {0}")]
     OptimiserState(String),
-    /// Backward without a forward pass whose activations are still in memory.
+    /// A backward pass without a forward pass whose activations are still in memory.
     #[error("there is no forward pass to differentiate: call `forward_features` before `backward_features`")]
     NoForward,
-    /// A step or an inference gave no result: a bug in this crate.
+    /// A step or an inference returned no result. This is a bug in this crate.
     #[error("the device has lost a result")]
     NoResult,
-    /// A kernel failed: no memory, or an error of the CUDA engine.
+    /// A kernel failed, memory ran out, or the CUDA engine failed.
     #[error(transparent)]
     Kernels(#[from] kernels::Error),
     /// A tensor operation failed.

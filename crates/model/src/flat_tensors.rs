@@ -1,4 +1,4 @@
-//! Named tensors in one flat buffer in host memory.
+//! Named tensors in a flat buffer in host memory.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(crate) struct FlatTensors {
 }
 
 impl FlatTensors {
-    /// A buffer of zeros for the tensors of `table`.
+    /// Allocates zeros for the tensors of `table`.
     pub(crate) fn zeros(table: &TensorTable) -> Result<Self> {
         Ok(Self { table: table.clone(), tensor: Tensor::zeros(table.len(), DType::F32, &Device::Cpu)? })
     }
@@ -25,12 +25,12 @@ impl FlatTensors {
         storage::read(&self.tensor, f)
     }
 
-    /// Calls `f` with the whole buffer, which it may change. Views and clones see the change.
+    /// Calls `f` with the whole mutable buffer. Views and clones share it.
     pub(crate) fn write<R>(&self, f: impl FnOnce(&mut [f32]) -> R) -> Result<R> {
         storage::write(&self.tensor, f)
     }
 
-    /// Views of the parts under their names and shapes, sharing the buffer's memory.
+    /// Returns the named tensors as views, which share the buffer's memory.
     pub(crate) fn views(&self) -> Result<BTreeMap<String, Tensor>> {
         let view = |(name, shape, entry): &(String, Vec<usize>, Entry)| {
             let part = self.tensor.narrow(0, entry.range().start, entry.range().len())?;

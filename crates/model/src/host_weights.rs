@@ -19,7 +19,7 @@ pub(crate) struct HostWeights {
 }
 
 impl HostWeights {
-    /// Zeros for the tensors of `layers`.
+    /// Allocates zeros for the tensors of `layers`.
     pub(crate) fn zeros(layers: &LayerList) -> Result<Self> {
         Ok(Self {
             parameters: FlatTensors::zeros(&layers.parameters)?,
@@ -29,13 +29,13 @@ impl HostWeights {
         })
     }
 
-    /// A number that changes with the parameters or the statistics. Folded copies of the weights are made again when it
-    /// does.
+    /// Returns a number that changes whenever the parameters or the statistics change. Folded copies of the weights are
+    /// then outdated.
     pub(crate) fn version(&self) -> u64 {
         self.version.get()
     }
 
-    /// Records that parameters or statistics change.
+    /// Records a change of the parameters or the statistics.
     pub(crate) fn mark_changed(&self) {
         self.version.set(self.version.get() + 1);
     }

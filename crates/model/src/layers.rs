@@ -1,4 +1,4 @@
-//! A network as a list of layers, which every back end walks.
+//! The list of a network's layers, which every back end runs.
 
 use kernels::ConvShape;
 use kernels::pixels::COLOURS;
@@ -41,18 +41,18 @@ impl ConvNorm {
     }
 }
 
-/// A residual block: `relu(main(x) + shortcut(x))`, with a ReLU after each layer of `main` but the last.
+/// A residual block: `relu(main(x) + shortcut(x))`. Each layer of `main` except the last is followed by a ReLU.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
     /// Name of the stage (`layer4`) if this is its last block.
     pub(crate) ends_stage: Option<String>,
     /// The convolutions of the main path in order; never empty.
     pub(crate) main: Vec<ConvNorm>,
-    /// The projection of the shortcut, where the shape changes.
+    /// The projection of the shortcut, if the block changes the shape.
     pub(crate) downsample: Option<ConvNorm>,
 }
 
-/// The fully connected layer at the end. Its weight and its bias are the last entries of the parameters.
+/// The fully connected layer at the end. Its weight and bias are the last entries of the parameters.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     /// Features per image.
@@ -66,9 +66,9 @@ pub(crate) struct Head {
 /// The layers of a network, with the position of each tensor in the flat buffers.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerList {
-    /// 7x7 with stride 2, followed by ReLU and 3x3 max pooling with stride 2 and padding 1.
+    /// The first convolution, 7x7 with stride 2. ReLU and 3x3 max pooling with stride 2 and padding 1 follow.
     pub(crate) stem: ConvNorm,
-    /// The residual blocks in order, followed by the average over all positions.
+    /// The residual blocks in order. Average pooling over all positions follows.
     pub(crate) blocks: Vec<Block>,
     /// The classifier.
     pub(crate) head: Head,
@@ -79,7 +79,7 @@ pub(crate) struct LayerList {
 }
 
 impl LayerList {
-    /// Lists the layers of `architecture` with a head of `classes`.
+    /// Lists the layers of `architecture`, with a head of `classes` classes.
     pub(crate) fn new(architecture: &Architecture, classes: usize) -> Self {
         let mut tables = Tables::default();
         let stem = tables.conv_norm("conv1", "bn1", [COLOURS, architecture.stem], 7, 2);
@@ -110,23 +110,24 @@ impl LayerList {
         })
     }
 
-    /// Every convolution with its normalisation, in the order of the parameters.
+    /// Iterates over the convolutions with their normalisations, in the order of the parameters.
     pub(crate) fn conv_norms(&self) -> impl Iterator<Item = &ConvNorm> {
         std::iter::once(&self.stem)
             .chain(self.blocks.iter().flat_map(|block| block.main.iter().chain(&block.downsample)))
     }
 }
 
-/// Checks that some architecture has a layer called `name` for Grad-CAM.
+/// Checks that at least one architecture has a layer called `name` for Grad-CAM.
 ///
 /// # Errors
-/// [`ArchitectureError::UnknownLayer`], with the known layers.
+/// [`ArchitectureError::UnknownLayer`], which lists the known layers.
 pub fn check_layer(name: &str) -> Result<(), ArchitectureError> {
-    let has =
+    let check =
         |architecture: &str| LayerList::new(&Architecture::by_name(architecture)?, 2).last_block_of(name).map(drop);
-    ARCHITECTURES.into_iter().map(has).reduce(Result::or).unwrap_or(Ok(()))
+    ARCHITECTURES.into_iter().map(check).reduce(Result::or).unwrap_or(Ok(()))
 }
 
+/// The layouts of the flat buffers, as far as layers have been added.
 #[derive(Default)]
 struct Tables {
     parameters: TensorTable,
@@ -181,9 +182,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resnet50_has_torchvisions_tensors() {
+    fn resnet50_has_as_many_tensors_as_torchvision() {
         let layers = LayerList::new(&Architecture::by_name("resnet50").unwrap(), 1000);
-        // Counted with torchvision.models.resnet50(): parameters, and running means and variances.
+        // The expected counts come from torchvision.models.resnet50().
         assert_eq!(layers.parameters.len(), 25_557_032);
         assert_eq!(layers.parameters.entries().len(), 161);
         assert_eq!(layers.statistics.entries().len(), 106);

@@ -1,8 +1,8 @@
 //! Networks: ResNet-50 with its weights, an optimiser and Grad-CAM, on the kernels of the crate `kernels`.
 //!
-//! A [`Network`] is a list of layers (`layers`) and a back end (`backend`) that owns the weights and walks the list: `cpu`
-//! for processors, or `cuda` with the feature of that name. The weights are flat buffers; their parts have torchvision's
-//! names and are candle tensors.
+//! A [`Network`] is a list of layers (`layers`) and a back end (`backend`) that owns the weights and runs the layers:
+//! `cpu` for processors, or `cuda` with the feature of that name. The weights are stored in flat buffers. Each tensor
+//! in a buffer has torchvision's name and can be read as a candle tensor.
 //!
 //! ```no_run
 //! use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, weights};

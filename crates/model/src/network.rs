@@ -25,10 +25,12 @@ pub struct Network {
     device: Device,
     layers: Rc<LayerList>,
     backend: Box<dyn Backend>,
-    /// Images of the last [`Network::forward_features`], while its activations are in the workspace.
+    /// The number of images of the last [`Network::forward_features`]. `None` once another pass has overwritten its
+    /// activations.
     images_of_features: Option<usize>,
-    /// Results that were collected from the back end but not yet returned.
+    /// Results of steps that were collected from the back end but not yet returned.
     steps: VecDeque<StepOutput>,
+    /// The same for inferences.
     inferences: VecDeque<Logits>,
 }
 
@@ -36,12 +38,13 @@ impl Network {
     /// Builds a network with the weights of [`Network::initialise`] for seed 0.
     ///
     /// # Errors
-    /// An unknown architecture, an invalid number of classes or normalisation, or too little memory on the device.
+    /// The architecture is unknown, the number of classes or the normalisation is invalid, or the device has too little
+    /// memory.
     pub fn new(config: &NetworkConfig, device: &Device) -> Result<Self> {
         Self::with_architecture(&config.architecture()?, config, device)
     }
 
-    /// As [`Network::new`], with any architecture: tests use small ones.
+    /// Builds a network of any architecture. Tests use small ones.
     pub(crate) fn with_architecture(
         architecture: &Architecture,
         config: &NetworkConfig,
@@ -63,7 +66,7 @@ impl Network {
         Ok(network)
     }
 
-    /// Moves the weights to another back end: tests use emulated devices and reference instructions.
+    /// Moves the weights to another back end, such as an emulated device.
     #[cfg(test)]
     pub(crate) fn moved_to<B: Backend + 'static>(mut self, create: impl FnOnce(Rc<LayerList>) -> B) -> Self {
         let mut backend = create(self.layers.clone());
@@ -94,11 +97,11 @@ impl Network {
         &self.layers
     }
 
-    /// Draws new weights, as torchvision and `torch.nn.Linear` do: Kaiming's normal distribution (fan out, gain of ReLU) for
-    /// convolutions, one and zero for batch norm, uniform in +-1/sqrt(inputs) for the head.
+    /// Draws new weights from the distributions of torchvision and `torch.nn.Linear`: Kaiming normal (fan out, gain of
+    /// ReLU) for convolutions, scale 1 and shift 0 for batch norm, uniform in +-1/sqrt(inputs) for the head.
     ///
     /// # Errors
-    /// Those of the device.
+    /// The device failed.
     pub fn initialise(&mut self, seed: u64) -> Result<()> {
         let layers = &self.layers;
         self.backend.edit_weights(Edit::Overwrite, &mut |parameters, statistics| {
@@ -106,12 +109,12 @@ impl Network {
         })
     }
 
-    /// Sets the scale of each residual block's last batch norm to zero, so that each block starts as its shortcut. Training
-    /// from drawn weights is more stable from there (Goyal et al., arXiv 1706.02677, section 5.1; `zero_init_residual` of
-    /// torchvision's ResNet).
+    /// Sets the scale of each residual block's last batch norm to zero, so that each block initially returns its
+    /// shortcut. This makes training from random weights more stable (Goyal et al., arXiv 1706.02677, section 5.1;
+    /// `zero_init_residual` of torchvision's ResNet).
     ///
     /// # Errors
-    /// Those of the device.
+    /// The device failed.
     pub fn zero_init_residual(&mut self) -> Result<()> {
         let last = self.layers.blocks.iter().filter_map(|block| block.main.last());
         let scales: Vec<_> = last.map(|layer| layer.scale.range()).collect();
@@ -125,15 +128,15 @@ impl Network {
         self.backend.edit_weights(Edit::Update, change)
     }
 
-    /// Reads the weights and running statistics of `path`: safetensors under torchvision's or timm's names, of type F32, F16
-    /// or BF16.
+    /// Reads the weights and running statistics of `path`: safetensors under torchvision's or timm's names, of type
+    /// F32, F16 or BF16.
     ///
-    /// If the file has no head, or one with another number of classes, the network keeps its own. The file may lack tensors
-    /// whose names start with one of the prefixes `allow_missing`, such as `layer4.`.
+    /// The network keeps its own head if the file has none, or one with another number of classes. The file may lack
+    /// tensors whose names start with one of the prefixes in `allow_missing`, such as `layer4.`.
     ///
     /// # Errors
-    /// The file cannot be read, or other tensors are missing, mis-shaped or unexpected: the error lists all of them. The
-    /// network is unchanged then.
+    /// The file cannot be read, or other tensors are missing, mis-shaped or unexpected. The error lists all of them,
+    /// and the network is unchanged.
     pub fn load(&mut self, path: &Path, allow_missing: &[String]) -> Result<LoadReport> {
         let LayerList { parameters, statistics, .. } = &*self.layers;
         let (tensors, report) = weights::load(path, [parameters, statistics], allow_missing)?;
@@ -141,8 +144,8 @@ impl Network {
         Ok(report)
     }
 
-    /// Writes parameters, running statistics and torchvision's batch counters to a safetensors file with `metadata`,
-    /// atomically. torchvision reads it with `strict=True`.
+    /// Writes parameters, running statistics and torchvision's batch counters to a safetensors file with `metadata`.
+    /// The file appears atomically. torchvision loads it with `strict=True`.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -150,22 +153,22 @@ impl Network {
         Ok(weights::save(path, self.parameters()?, self.statistics()?, metadata)?)
     }
 
-    /// Runs one forward and backward pass in training mode. It updates the running statistics and leaves the gradients of
+    /// Runs one forward and backward pass in training mode. Updates the running statistics, and stores the gradients of
     /// the mean cross-entropy for [`crate::Adam::step`]. `labels` holds one class index per image.
     ///
     /// # Errors
-    /// A batch that does not fit, or a label out of range. The network is unchanged then.
+    /// The batch is invalid, or a label is out of range; the network is then unchanged. Or the device failed.
     pub fn train_step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<StepOutput> {
         self.start_step(batch, labels)?;
         self.steps.extend(self.backend.finished_steps()?);
         self.steps.pop_back().ok_or(Error::NoResult)
     }
 
-    /// As [`Network::train_step`], but on a card without waiting for the result, so that the caller can prepare the next
-    /// batch. [`crate::Adam::step`] may follow at once. [`Network::finished_steps`] returns the results.
+    /// Starts a [`Network::train_step`]. A card computes it asynchronously, so that the caller can prepare the next
+    /// batch meanwhile. [`crate::Adam::step`] may follow at once. [`Network::finished_steps`] returns the results.
     ///
     /// # Errors
-    /// Those of [`Network::train_step`].
+    /// The same as [`Network::train_step`].
     pub fn start_step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<()> {
         batch.check()?;
         self.check_classes(batch, labels.iter().map(|&label| usize::from(label)))?;
@@ -173,20 +176,22 @@ impl Network {
         self.backend.start_step(batch, labels)
     }
 
-    /// Waits for all steps that [`Network::start_step`] started since the last call, and returns their results in order.
+    /// Waits for all steps that [`Network::start_step`] started since the last call, and returns their results in
+    /// order.
     ///
     /// # Errors
-    /// Those of the device.
+    /// The device failed.
     pub fn finished_steps(&mut self) -> Result<Vec<StepOutput>> {
         self.steps.extend(self.backend.finished_steps()?);
         Ok(self.steps.drain(..).collect())
     }
 
-    /// Computes the features before the head, `[n, features]`, in training mode. They are a variable in host memory, so that
-    /// another head can be trained on candle's autograd; [`Network::backward_features`] takes the gradient of the variable.
+    /// Computes the input of the head, `[n, features]`, in training mode. Returns it as a variable in host memory, so
+    /// that another head can be trained with candle's autograd. Pass the variable's gradient to
+    /// [`Network::backward_features`].
     ///
     /// # Errors
-    /// A batch that does not fit, or those of the device.
+    /// The batch is invalid, or the device failed.
     pub fn forward_features(&mut self, batch: &PixelBatch<'_>) -> Result<Var> {
         batch.check()?;
         self.images_of_features = None;
@@ -195,11 +200,11 @@ impl Network {
         Ok(Var::from_vec(features, (batch.n, self.layers.head.inputs), &candle_core::Device::Cpu)?)
     }
 
-    /// Computes the gradients of all parameters below the head from the gradient of the last [`Network::forward_features`],
-    /// `[n, features]`. The gradients of this network's own head become zero.
+    /// Computes the gradients of all parameters below the head. `gradient` is that of the features which the last
+    /// [`Network::forward_features`] returned, `[n, features]`. The gradients of this network's own head become zero.
     ///
     /// # Errors
-    /// [`InputError::Shape`], or [`Error::NoForward`] if the activations are no longer in the workspace.
+    /// [`InputError::Shape`], or [`Error::NoForward`] if another pass has overwritten the activations.
     pub fn backward_features(&mut self, gradient: &Tensor) -> Result<()> {
         let images = self.images_of_features.ok_or(Error::NoForward)?;
         let expected = [images, self.layers.head.inputs];
@@ -214,42 +219,44 @@ impl Network {
         self.backend.backward_features(&gradient.flatten_all()?.to_vec1::<f32>()?)
     }
 
-    /// Computes class scores in evaluation mode (running statistics).
+    /// Computes class scores in evaluation mode, with the running statistics.
     ///
     /// # Errors
-    /// A batch that does not fit.
+    /// The batch is invalid, or the device failed.
     pub fn infer(&mut self, batch: &PixelBatch<'_>) -> Result<Logits> {
         self.start_inference(batch)?;
         self.inferences.extend(self.backend.finished_inferences()?);
         self.inferences.pop_back().ok_or(Error::NoResult)
     }
 
-    /// As [`Network::infer`], but on a card without waiting for the result, so that the caller can prepare the next batch.
-    /// [`Network::finished_inferences`] returns the scores.
+    /// Starts a [`Network::infer`]. A card computes it asynchronously, so that the caller can prepare the next batch
+    /// meanwhile. [`Network::finished_inferences`] returns the scores.
     ///
     /// # Errors
-    /// Those of [`Network::infer`].
+    /// The same as [`Network::infer`].
     pub fn start_inference(&mut self, batch: &PixelBatch<'_>) -> Result<()> {
         batch.check()?;
         self.images_of_features = None;
         self.backend.start_inference(batch)
     }
 
-    /// Waits for all inferences that [`Network::start_inference`] started since the last call, and returns their scores in
-    /// order.
+    /// Waits for all inferences that [`Network::start_inference`] started since the last call, and returns their scores
+    /// in order.
     ///
     /// # Errors
-    /// Those of the device.
+    /// The device failed.
     pub fn finished_inferences(&mut self) -> Result<Vec<Logits>> {
         self.inferences.extend(self.backend.finished_inferences()?);
         Ok(self.inferences.drain(..).collect())
     }
 
-    /// Computes Grad-CAM (arXiv 1610.02391) in evaluation mode: for each image, a map of the evidence for its class in
-    /// `classes` in the output of `layer` (`layer1` … `layer4`; usually `layer4`). Also returns the logits.
+    /// Computes Grad-CAM (arXiv 1610.02391) in evaluation mode. Returns one heat map per image, and the logits. Image
+    /// `i`'s map shows which positions of the output of `layer` are evidence for class `classes[i]`. `layer` is one of
+    /// `layer1` to `layer4`, usually `layer4`.
     ///
     /// # Errors
-    /// An unknown layer, a class out of range, not one class per image, or a batch that does not fit.
+    /// The layer is unknown, a class is out of range, the number of classes is not that of images, or the batch is
+    /// invalid.
     pub fn grad_cam(
         &mut self,
         batch: &PixelBatch<'_>,
@@ -259,7 +266,7 @@ impl Network {
         batch.check()?;
         self.check_classes(batch, classes.iter().copied())?;
         let block = self.layers.last_block_of(layer)?;
-        // At most 256 classes: each index fits a byte.
+        // There are at most 256 classes, so each index fits into a byte.
         let classes: Vec<u8> = classes.iter().map(|&class| class as u8).collect();
         self.images_of_features = None;
         self.backend.grad_cam(batch, &classes, block)
@@ -268,13 +275,13 @@ impl Network {
     /// Checks that [`Network::grad_cam`] accepts a layer.
     ///
     /// # Errors
-    /// [`crate::ArchitectureError::UnknownLayer`] with the known layers.
+    /// [`crate::ArchitectureError::UnknownLayer`], which lists the known layers.
     pub fn check_layer(&self, layer: &str) -> Result<()> {
         self.layers.last_block_of(layer)?;
         Ok(())
     }
 
-    /// Checks that there is one class per image and that the head has it.
+    /// Checks that there is one class per image, and that the head has these classes.
     fn check_classes(&self, batch: &PixelBatch<'_>, classes: impl ExactSizeIterator<Item = usize>) -> Result<()> {
         if classes.len() != batch.n {
             return Err(InputError::LabelCount { images: batch.n, labels: classes.len() }.into());
@@ -285,31 +292,34 @@ impl Network {
         }
     }
 
-    /// Returns the parameters under torchvision's names: views on the CPU, copies from a card.
+    /// Returns the parameters under torchvision's names. On the CPU, the tensors share memory with the network, so
+    /// later steps change them. From a card, they are copies.
     ///
     /// # Errors
-    /// Those of the device.
+    /// The device failed.
     pub fn parameters(&self) -> Result<BTreeMap<String, Tensor>> {
         Ok(self.backend.tensors(TensorSet::Parameters)?.views()?)
     }
 
-    /// Returns the gradients of the last training step under the parameters' names: views on the CPU, copies from a card.
+    /// Returns the gradients of the last training step under the parameters' names. They are views or copies, as for
+    /// [`Network::parameters`].
     ///
     /// # Errors
-    /// Those of the device.
+    /// The device failed.
     pub fn gradients(&self) -> Result<BTreeMap<String, Tensor>> {
         Ok(self.backend.tensors(TensorSet::Gradients)?.views()?)
     }
 
-    /// Returns the running means and variances under torchvision's names: views on the CPU, copies from a card.
+    /// Returns the running means and variances under torchvision's names. They are views or copies, as for
+    /// [`Network::parameters`].
     ///
     /// # Errors
-    /// Those of the device.
+    /// The device failed.
     pub fn statistics(&self) -> Result<BTreeMap<String, Tensor>> {
         Ok(self.backend.tensors(TensorSet::Statistics)?.views()?)
     }
 
-    /// Allocates Adam's moments for the parameters, zero.
+    /// Allocates Adam's moments for the parameters, filled with zeros.
     pub(crate) fn new_moments(&self) -> Result<Box<dyn Moments>> {
         self.backend.new_moments()
     }

@@ -1,4 +1,4 @@
-//! The choice of a precision in configurations and options.
+//! The precision as chosen in configurations and options.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,10 +15,10 @@ pub struct UnknownPrecision(String);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum PrecisionChoice {
-    /// f32 on processors; on a card bf16 where it has units for that (from Ampere on), else f32.
+    /// On processors f32. On a card bf16 if it has units for bf16 (from Ampere on), else f32.
     #[default]
     Auto,
-    /// The given one. On processors, bf16 needs AVX512_BF16, and TF32 is for cards only.
+    /// The given precision. On processors, bf16 needs AVX512_BF16, and TF32 does not exist. They fall back to f32.
     Fixed(Precision),
 }
 

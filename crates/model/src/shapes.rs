@@ -11,7 +11,7 @@ use crate::layers::LayerList;
 pub(crate) struct LayerShapes {
     /// The first convolution.
     pub(crate) stem: ConvShape,
-    /// Rows and columns after the max pooling behind the stem.
+    /// Rows and columns of the output of the max pooling after the stem.
     pub(crate) pooled: (usize, usize),
     /// The residual blocks in order.
     pub(crate) blocks: Vec<BlockShapes>,
@@ -47,26 +47,26 @@ impl LayerShapes {
         Self { stem, pooled, blocks }
     }
 
-    /// All convolutions, in the order of [`LayerList::conv_norms`].
+    /// Iterates over all convolutions, in the order of [`LayerList::conv_norms`].
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ConvShape> {
         std::iter::once(&self.stem).chain(self.blocks.iter().flat_map(BlockShapes::iter))
     }
 }
 
 impl BlockShapes {
-    /// The last convolution of the main path, which has the shape of the block's output.
+    /// Returns the last convolution of the main path. Its output has the shape of the block's output.
     pub(crate) fn output(&self) -> &ConvShape {
         &self.main[self.main.len() - 1]
     }
 
-    /// The main path, then the projection.
+    /// Iterates over the main path, then the projection.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ConvShape> {
         self.main.iter().chain(&self.downsample)
     }
 }
 
-/// Returns the shapes of all convolutions of an architecture for a batch of `images` of `height` x `width` pixels; the
-/// first one reads the pixels.
+/// Returns the shapes of all convolutions of an architecture for a batch of `images` images of `height` x `width`
+/// pixels. The first convolution reads the pixels.
 ///
 /// # Errors
 /// [`ArchitectureError::Unknown`].

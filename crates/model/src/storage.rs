@@ -13,7 +13,7 @@ pub(crate) fn read<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R>
     Ok(f(slice(storage, layout)?))
 }
 
-/// Calls `f` with the elements of a contiguous `f32` tensor in host memory, which it may change in place.
+/// Calls `f` with the mutable elements of a contiguous `f32` tensor in host memory.
 pub(crate) fn write<R>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> R) -> Result<R> {
     let op = Write { f: Cell::new(Some(f)), result: Cell::new(None) };
     tensor.inplace_op1(&op)?;
@@ -27,7 +27,8 @@ fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     }
 }
 
-/// An in-place operation that runs a closure once. candle passes operations by `&self`, so the closure is in a cell.
+/// An in-place operation that runs a closure once. candle calls operations through `&self`, so the closure is in a
+/// cell.
 struct Write<F, R> {
     f: Cell<Option<F>>,
     result: Cell<Option<R>>,

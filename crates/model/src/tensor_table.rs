@@ -10,7 +10,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The tensor's elements in the flat buffer.
+    /// Returns the indices of the tensor's elements in the flat buffer.
     pub(crate) fn range(self) -> Range<usize> {
         self.start..self.start + self.len
     }
@@ -32,12 +32,12 @@ impl TensorTable {
         entry
     }
 
-    /// Elements of the whole buffer.
+    /// Returns the number of elements in the whole buffer.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Name, shape and position of each tensor, in the order of the buffer.
+    /// Returns the name, shape and position of each tensor, in the order of the buffer.
     pub(crate) fn entries(&self) -> &[(String, Vec<usize>, Entry)] {
         &self.entries
     }

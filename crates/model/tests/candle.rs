@@ -22,10 +22,10 @@ fn inference_agrees_with_candle_transformers() {
     let builder = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
     let theirs = candle_transformers::models::resnet::resnet50(2, builder).unwrap();
     let normalisation = network.config().normalisation;
-    let of_colours = |values: [f32; 3]| Tensor::new(&values, &Device::Cpu).unwrap();
+    let per_colour = |values: [f32; 3]| Tensor::new(&values, &Device::Cpu).unwrap();
     let x = Tensor::from_vec(data, (2, 64, 64, 3), &Device::Cpu).unwrap().to_dtype(DType::F32).unwrap();
-    let x = (x / 255.0).unwrap().broadcast_sub(&of_colours(normalisation.mean)).unwrap();
-    let x = x.broadcast_div(&of_colours(normalisation.std)).unwrap().permute((0, 3, 1, 2)).unwrap();
+    let x = (x / 255.0).unwrap().broadcast_sub(&per_colour(normalisation.mean)).unwrap();
+    let x = x.broadcast_div(&per_colour(normalisation.std)).unwrap().permute((0, 3, 1, 2)).unwrap();
     let expected = common::elements(&theirs.forward(&x.contiguous().unwrap()).unwrap());
     assert_eq!(ours.values.len(), expected.len());
     for (ours, expected) in ours.values.iter().zip(&expected) {
@@ -79,7 +79,7 @@ fn backward_features_agrees_with_train_step() {
     for (name, expected) in &one {
         let (found, expected) = (common::elements(&two[name]), common::elements(expected));
         if name.starts_with("fc.") {
-            // The features went to candle's head, not to the network's own.
+            // The loss used candle's head, so the network's own head has no gradient.
             assert!(found.iter().all(|&value| value == 0.0), "{name}");
             continue;
         }

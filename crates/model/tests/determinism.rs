@@ -1,4 +1,4 @@
-//! Bit-for-bit reproducibility: with any number of threads, and after resuming.
+//! Tests that results are bit-for-bit reproducible with any number of threads and after resuming.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;

@@ -1,4 +1,4 @@
-//! The client of the Hugging Face hub, with a server on the loopback interface: requests, cache and faults.
+//! Tests the client of the Hugging Face hub against a server on the loopback interface: requests, cache and faults.
 #![expect(clippy::unwrap_used, reason = "a test should fail loudly")]
 
 use std::fs;
@@ -21,12 +21,12 @@ fn sha256(bytes: &[u8]) -> String {
     Checksum::Sha256([0; 32]).recompute(file.path()).unwrap().to_string()
 }
 
-/// A storage host with signed URLs and its own entity tags.
+/// Starts a storage host, which serves `content` under an entity tag of its own.
 fn storage(content: Vec<u8>) -> Server {
     Server::start(move |request, _| Reply::file(request, &content, "\"of-the-storage\""))
 }
 
-/// A hub that serves any file of `o/r` from `storage`, under this entity tag.
+/// Starts a hub that redirects any file of `o/r` to `storage`, with the entity tag `etag`.
 fn hub(storage: &Server, etag: String, bytes: usize) -> Server {
     let signed = format!("{}/object?Signature=secret", storage.url());
     Server::start(move |request, _| {
@@ -45,6 +45,7 @@ fn good_hub(storage: &Server) -> Server {
     hub(storage, sha256(&content()), content().len())
 }
 
+/// A home folder with a cache.
 struct Machine(tempfile::TempDir);
 
 impl Machine {
@@ -100,10 +101,10 @@ fn downloads_once_to_the_shared_cache_layout() {
     assert_eq!(fs::read(&path).unwrap(), content());
     assert_eq!(fs::read_to_string(machine.repository().join("refs/main")).unwrap(), COMMIT);
     assert_eq!(blobs(&machine), [sha256(&content())]);
-    let asked = server.received().len();
+    let requests = server.received().len();
     assert_eq!(hub.resolve(&name("hf:o/r")).unwrap(), path);
     assert_eq!(hub.size(&name("hf:o/r")).unwrap(), Some(0));
-    assert_eq!(server.received().len(), asked, "what is in the cache is not asked for");
+    assert_eq!(server.received().len(), requests, "a cached file must not be requested again");
     assert_eq!(machine.offline().resolve(&name("hf:o/r")).unwrap(), path);
     assert_eq!(machine.offline().resolve(&name(&format!("hf:o/r@{COMMIT}"))).unwrap(), path);
 }
@@ -228,7 +229,7 @@ fn downloads_damaged_blob_again() {
         assert_eq!(fs::read(&path).unwrap(), content());
         fs::remove_file(path).unwrap();
     }
-    // A sound one is used.
+    // An intact blob is used without a download.
     machine.hub(&server).resolve(&name("hf:o/r")).unwrap();
     assert_eq!(storage.received().len(), 2);
 }

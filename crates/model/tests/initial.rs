@@ -1,9 +1,9 @@
-//! Drawn weights.
+//! Tests the random initialisation of weights.
 
 use model::{Network, NetworkConfig};
 
 #[test]
-fn weights_have_kaimings_moments_and_depend_on_seed() {
+fn weights_follow_kaiming_initialisation_and_depend_on_seed() {
     let mut network = Network::new(&NetworkConfig::default(), &model::device::Device::Cpu).unwrap();
     let values = |network: &Network, name: &str| -> Vec<f32> {
         network.parameters().unwrap()[name].flatten_all().unwrap().to_vec1().unwrap()

@@ -1,4 +1,4 @@
-//! Valid and invalid batches, layers and configurations.
+//! Tests which batches, layers and configurations are accepted.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
@@ -74,12 +74,12 @@ fn grad_cam_rejects_unknown_layers_and_classes() {
 
 #[test]
 fn rejects_invalid_configurations() {
-    let of = |arch: &str, classes| {
+    let error_for = |arch: &str, classes| {
         let config = NetworkConfig { arch: arch.to_owned(), classes, ..NetworkConfig::default() };
         Network::new(&config, &model::device::Device::Cpu).unwrap_err()
     };
-    assert!(matches!(of("resnet51", 2), Error::Architecture(ArchitectureError::Unknown { .. })));
-    assert!(matches!(of("resnet50", 1), Error::Architecture(ArchitectureError::Classes(1))));
+    assert!(matches!(error_for("resnet51", 2), Error::Architecture(ArchitectureError::Unknown { .. })));
+    assert!(matches!(error_for("resnet50", 1), Error::Architecture(ArchitectureError::Classes(1))));
     for (mean, std) in [(0.5, 0.0), (0.5, -1.0), (0.5, f32::INFINITY), (f32::NAN, 1.0)] {
         let normalisation = Normalisation { mean: [mean; 3], std: [std; 3] };
         let config = NetworkConfig { normalisation, ..NetworkConfig::default() };

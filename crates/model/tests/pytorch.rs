@@ -1,4 +1,4 @@
-//! Comparison with PyTorch and torchvision, by the golden values of `tests/golden/model.py`.
+//! Compares a network with PyTorch and torchvision, using golden values from `tests/golden/model.py`.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
@@ -10,6 +10,7 @@ use candle_core::{Device, Tensor};
 use model::{Adam, AdamConfig, Network, NetworkConfig};
 use serde::Deserialize;
 
+/// Tolerances, relative to the scale of the compared values.
 const LOGITS: f64 = 1e-4;
 const GRADIENTS: f64 = 1e-3;
 const STATISTICS: f64 = 1e-4;
@@ -46,13 +47,14 @@ struct Summary {
 }
 
 impl Summary {
-    /// Compares a tensor: its norm relatively, its elements relative to their root mean square.
+    /// Compares a tensor with the summary. The tolerance of the norm is relative to the norm. The tolerance of an
+    /// element is relative to the larger of its absolute value and the root mean square of all elements.
     fn check(&self, name: &str, actual: &[f32], tolerance: f64) {
         let norm = actual.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
         assert!((norm - self.norm).abs() <= tolerance * self.norm, "{name}: norm {norm} instead of {}", self.norm);
-        let mean_square = self.norm / (actual.len() as f64).sqrt();
+        let root_mean_square = self.norm / (actual.len() as f64).sqrt();
         for (&at, &expected) in self.at.iter().zip(&self.values) {
-            let scale = mean_square.max(expected.abs());
+            let scale = root_mean_square.max(expected.abs());
             let difference = (f64::from(actual[at]) - expected).abs();
             assert!(difference <= tolerance * scale, "{name}[{at}]: {} instead of {expected}", actual[at]);
         }
@@ -81,7 +83,7 @@ fn golden() -> Golden {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// The golden network, loaded from a file under torchvision's names.
+/// Returns the golden network, loaded from a file with torchvision's tensor names.
 fn network() -> Network {
     let mut network = Network::new(&NetworkConfig::default(), &model::device::Device::Cpu).unwrap();
     let names = network.parameters().unwrap().into_iter().chain(network.statistics().unwrap());

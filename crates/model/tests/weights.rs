@@ -1,4 +1,4 @@
-//! Reading and writing safetensors files, and the sources of weights.
+//! Tests reading and writing safetensors files, and parsing sources of weights.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;

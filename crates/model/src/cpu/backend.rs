@@ -1,4 +1,4 @@
-//! The back end for processors: the trunk with the head behind it, on weights in host memory.
+//! The back end for processors: the trunk and the head, on weights in host memory.
 
 use std::rc::Rc;
 
@@ -29,7 +29,7 @@ pub(crate) struct CpuBackend {
 }
 
 impl CpuBackend {
-    /// Allocates the weights, zero. The first batch of a shape allocates the workspace.
+    /// Allocates the weights, filled with zeros. The first batch of a shape allocates its workspace.
     pub(crate) fn new(isa: Isa, layers: Rc<LayerList>, Normalisation { mean, std }: Normalisation) -> Result<Self> {
         Ok(Self {
             weights: Rc::new(HostWeights::zeros(&layers)?),
@@ -42,7 +42,7 @@ impl CpuBackend {
         })
     }
 
-    /// Runs the trunk forward. Its features and activations stay in its workspace.
+    /// Runs the trunk forward. Its workspace keeps the features and activations.
     fn forward(&mut self, batch: &PixelBatch<'_>, mode: Mode) -> Result<()> {
         let Self { layers, weights, bytes, trunk, .. } = self;
         if mode == Mode::Training {
@@ -58,7 +58,7 @@ impl CpuBackend {
         Logits { values, classes: self.layers.head.bias.range().len() }
     }
 
-    /// A forward and backward pass in training mode. Returns the loss and the logits.
+    /// Runs a forward and backward pass in training mode. Returns the loss and the logits.
     fn step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<(f32, Vec<f32>)> {
         self.forward(batch, Mode::Training)?;
         let Self { layers, weights, trunk, .. } = self;
@@ -68,8 +68,8 @@ impl CpuBackend {
             let (loss, logits_gradient) = head::cross_entropy(&logits, bias.len(), labels);
             let mut features_gradient = vec![0.0; trunk.features().len()];
             weights.gradients.write(|gradients| {
-                let (_, of_head) = gradients.split_at_mut(layers.head.weight.range().start);
-                let (weight_gradient, bias_gradient) = of_head.split_at_mut(weight.len());
+                let (_, head_gradients) = gradients.split_at_mut(layers.head.weight.range().start);
+                let (weight_gradient, bias_gradient) = head_gradients.split_at_mut(weight.len());
                 head::linear_backward(
                     (trunk.features(), weight),
                     &logits_gradient,
@@ -151,7 +151,7 @@ impl Backend for CpuBackend {
             let Head { inputs, .. } = layers.head;
             let (weight, bias) = head_values(&layers.head, parameters);
             let logits = head::linear(trunk.features(), weight, bias);
-            // The gradient of a class's score with respect to the features is its row of the weight.
+            // The gradient of a class's score with respect to the features is the class's row of the head's weight.
             let rows = classes.iter().map(|&class| &weight[usize::from(class) * inputs..][..inputs]);
             let features_gradient: Vec<f32> = rows.flatten().copied().collect();
             let maps = trunk.grad_cam(layers, parameters, &features_gradient, target)?.maps();
@@ -195,7 +195,7 @@ impl Moments for HostMoments {
     }
 }
 
-/// The head's weight and bias.
+/// Returns the head's weight and bias.
 fn head_values<'a>(head: &Head, parameters: &'a [f32]) -> (&'a [f32], &'a [f32]) {
     (&parameters[head.weight.range()], &parameters[head.bias.range()])
 }

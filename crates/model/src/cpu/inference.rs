@@ -1,4 +1,5 @@
-//! Inference: batch norm is folded into the weights; bias, ReLU and residual are applied in the epilogue.
+//! Inference with batch norm folded into the convolutions' weights. The epilogue of a convolution adds bias and
+//! shortcut, and applies the ReLU.
 
 use kernels::ConvShape;
 use kernels::cpu::{
@@ -36,9 +37,10 @@ struct FoldedLayer {
 /// The folded weights of all layers.
 #[derive(Debug)]
 struct FoldedWeights {
-    /// Rows and columns of the images that the weights are packed for. The layout does not depend on the number of images.
+    /// Rows and columns of the images that the weights are packed for. The packed layout does not depend on the number
+    /// of images.
     size: (usize, usize),
-    /// The version of the weights that they were folded from.
+    /// The version of the original weights, see [`crate::host_weights::HostWeights::version`].
     version: u64,
     stem: FoldedLayer,
     blocks: Vec<PerLayer<FoldedLayer>>,
@@ -53,21 +55,22 @@ struct Space {
     pool: MaxPool,
     argmax: Vec<u8>,
     blocks: Vec<PerLayer<Convolution>>,
-    /// Positions of the last block's output.
+    /// Positions (rows x columns) of the last block's output.
     positions: usize,
-    /// A block's input, two buffers for activations inside of the block, and one for a projected shortcut or the output.
+    /// The current block's input, two buffers for activations inside the block, and one for a projected shortcut or the
+    /// block's output.
     buffers: [Buffer; 4],
     features: Vec<f32>,
 }
 
 impl Inference {
-    /// Creates an inference without memory: the first batch allocates it.
+    /// Creates an inference without buffers. The first batch allocates them.
     pub(crate) fn new(isa: Isa) -> Self {
         Self { isa, weights: None, space: None }
     }
 
-    /// Computes the features, `[n, channels]`, of a batch. The weights are folded again if `version` differs from that of
-    /// the last call.
+    /// Computes the features, `[n, channels]`, of a batch. Folds the weights again if `version` differs from the last
+    /// call's.
     pub(crate) fn forward(
         &mut self,
         layers: &LayerList,
@@ -78,7 +81,7 @@ impl Inference {
     ) -> Result<&[f32]> {
         let isa = self.isa;
         let shape = batch.shape();
-        // Frees the old memory first, so that the old and the new are never in memory at once.
+        // Free the old buffers before allocating new ones, to limit the peak memory.
         self.space.take_if(|space| space.shape != shape);
         let size = (shape.height, shape.width);
         self.weights.take_if(|weights| weights.size != size || weights.version != version);

@@ -1,8 +1,8 @@
-//! The back end for processors: the walk over the layers with the kernels of [`kernels::cpu`].
+//! The back end for processors, which runs the layers with the kernels of [`kernels::cpu`].
 //!
-//! - `trunk`: everything but the head, forward and backward
+//! - `trunk`: the layers below the head, forward and backward
 //! - `workspace`: the memory of the trunk for one batch shape
-//! - `inference`: forward only, with batch norms folded into the weights
+//! - `inference`: the layers below the head, forward only, with batch norms folded into the weights
 //! - `backend`: the trunk and the head as a [`crate::backend::Backend`], and Adam's moments
 
 mod backend;

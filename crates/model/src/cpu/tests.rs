@@ -1,4 +1,4 @@
-//! A whole network with bf16 products, compared with f32.
+//! Compares a whole network in bf16 with f32.
 
 use kernels::cpu::Isa;
 
@@ -8,8 +8,8 @@ use crate::cpu::CpuBackend;
 use crate::device::Device;
 use crate::{Network, NetworkConfig};
 
-/// Bytes that look random: xorshift32 (Marsaglia, "Xorshift RNGs", Journal of Statistical Software 8, 2003).
-fn noise(len: usize) -> Vec<u8> {
+/// Returns pseudo-random bytes from xorshift32 (Marsaglia, "Xorshift RNGs", Journal of Statistical Software 8, 2003).
+fn random_bytes(len: usize) -> Vec<u8> {
     let mut state = 31_u32.wrapping_mul(0x9E37_79B9) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -23,7 +23,7 @@ fn noise(len: usize) -> Vec<u8> {
 
 #[test]
 fn bf16_step_stays_close_to_f32() {
-    let pixels: Vec<u8> = noise(6 * 48 * 40 * 3);
+    let pixels: Vec<u8> = random_bytes(6 * 48 * 40 * 3);
     let batch = PixelBatch { data: &pixels, n: 6, height: 48, width: 40 };
     let step = |isa: Isa| {
         let config = NetworkConfig { classes: 3, ..NetworkConfig::default() };
@@ -39,7 +39,7 @@ fn bf16_step_stays_close_to_f32() {
     for isa in Isa::with_bf16() {
         let ((loss, logits, gradient), (loss_f32, logits_f32, gradient_f32)) = (step(isa), step(isa.in_f32()));
         assert_ne!(logits, logits_f32, "{isa:?} computes in f32");
-        // Eight bits of mantissa, rounded at each of ten layers.
+        // bf16 has eight bits of precision, and each of ten layers rounds to it.
         assert!((loss - loss_f32).abs() < 0.02 * loss_f32, "{isa:?}: {loss} {loss_f32}");
         let largest = logits_f32.iter().fold(0.0, |largest: f32, x| largest.max(x.abs()));
         for (found, expected) in logits.iter().zip(&logits_f32) {

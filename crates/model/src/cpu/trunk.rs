@@ -15,7 +15,7 @@ use crate::layers::{Block, ConvNorm, LayerList};
 /// Which statistics batch norm uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Those of the batch, which also update the running statistics.
+    /// The statistics of the batch. They also update the running statistics.
     Training,
     /// The running statistics.
     Evaluation,
@@ -26,12 +26,12 @@ pub(crate) enum Mode {
 pub(crate) struct Trunk {
     isa: Isa,
     workspace: Option<Workspace>,
-    /// The mode of the last forward pass; none if it failed.
+    /// The mode of the last forward pass, or `None` if it failed.
     mode: Option<Mode>,
 }
 
 impl Trunk {
-    /// Creates a trunk without memory: the first batch allocates it.
+    /// Creates a trunk without buffers. The first batch allocates them.
     pub(crate) fn new(isa: Isa) -> Self {
         Self { isa, workspace: None, mode: None }
     }
@@ -48,7 +48,7 @@ impl Trunk {
     ) -> Result<()> {
         self.mode = None;
         let shape = batch.shape();
-        // Frees the old workspace first, so that the two are never in memory at once.
+        // Free the old workspace before allocating a new one, to limit the peak memory.
         self.workspace.take_if(|workspace| workspace.shape != shape);
         let workspace = match &mut self.workspace {
             Some(workspace) => workspace,
@@ -74,12 +74,13 @@ impl Trunk {
         Ok(())
     }
 
-    /// The features of the last forward pass, `[n, channels]`.
+    /// Returns the features of the last forward pass, `[n, channels]`.
     pub(crate) fn features(&self) -> &[f32] {
         self.workspace.as_ref().map_or(&[], |workspace| &workspace.features)
     }
 
-    /// Computes the gradients of all parameters below the features from that of the features, for the last forward pass.
+    /// Computes the gradients of all parameters of the trunk in the last forward pass from the gradient of its
+    /// features.
     ///
     /// # Errors
     /// [`Error::NoForward`] if that pass was not in training mode.
@@ -105,7 +106,8 @@ impl Trunk {
         Ok(())
     }
 
-    /// Returns the output of a block and its gradient, from the gradient of the features, for the last forward pass.
+    /// Computes the gradient of the output of block `block` in the last forward pass from the gradient of its features.
+    /// Returns the output and the gradient.
     ///
     /// # Errors
     /// [`Error::NoForward`] if that pass was not in evaluation mode.
@@ -143,7 +145,7 @@ struct Forward<'a> {
 }
 
 impl Forward<'_> {
-    /// Computes the convolution and the coefficients of its batch norm.
+    /// Computes a convolution and the coefficients of its batch norm.
     fn conv_norm(&mut self, layer: &ConvNorm, space: &mut LayerSpace, input: &Operand<'_>) {
         let LayerSpace { convolution, norm, z, .. } = space;
         let Scratch { packed, sums, .. } = &mut *self.scratch;
@@ -189,14 +191,14 @@ impl Forward<'_> {
 /// A backward pass.
 struct Backward<'a> {
     parameters: &'a [f32],
-    /// Gradients of all parameters. None in evaluation mode, where only the gradients of activations are computed.
+    /// Gradients of all parameters. `None` in evaluation mode, where only the gradients of activations are computed.
     gradients: Option<&'a mut [f32]>,
     scratch: &'a mut Scratch,
 }
 
 impl Backward<'_> {
-    /// Computes the gradient of the input of block `first` from that of the features, and leaves it in `between[0]`. The
-    /// input of block 0 is `pooled`.
+    /// Computes the gradient of the input of block `first` from the gradient of the features, and stores it in
+    /// `between[0]`. `pooled` is the input of block 0.
     #[expect(clippy::too_many_arguments, reason = "disjoint parts of a workspace")]
     fn blocks(
         &mut self,
@@ -237,8 +239,9 @@ impl Backward<'_> {
         }
     }
 
-    /// Computes the coefficients of a batch norm's gradient from the sums of the last product: `kinds` of them for each of
-    /// `units`. Kind 0 is the sum of the gradient, and `kind` that of the gradient times `z - mean`.
+    /// Computes the coefficients of a batch norm's gradient from the sums that the last kernel stored: `kinds` sums per
+    /// channel for each of `units` units of work. Kind 0 is the sum of the gradient, and kind `kind` the sum of the
+    /// gradient times `z - mean`.
     fn norm(&mut self, layer: &ConvNorm, space: &mut LayerSpace, units: usize, kinds: usize, kind: usize) {
         let Some(gradients) = self.gradients.as_deref_mut() else {
             space.norm.backward_running();
@@ -253,7 +256,7 @@ impl Backward<'_> {
         space.norm.backward_batch((sums(0), sums(kind)), space.pixels, weight, bias);
     }
 
-    /// Differentiates the batch norms whose sum is a block's output.
+    /// Computes the coefficients of the gradients of a block's last batch norm and of its projection's.
     fn norms_of_block(&mut self, block: &Block, space: &mut BlockSpace, units: usize) {
         if let (Some(layer), Some(space)) = (block.main.last(), space.main.last_mut()) {
             self.norm(layer, space, units, 3, 1);
@@ -271,7 +274,7 @@ impl Backward<'_> {
         }
     }
 
-    /// Computes the gradient of a convolution's input. Returns the number of units that left sums.
+    /// Computes the gradient of a convolution's input. Returns the number of units of work that stored sums.
     fn input(
         &mut self,
         layer: &ConvNorm,
@@ -287,8 +290,8 @@ impl Backward<'_> {
         product.unit_count()
     }
 
-    /// Walks a block from the gradient `g` of its output, already masked by its ReLU, down to its first convolution. Returns
-    /// the gradient of that convolution's output.
+    /// Computes the gradients inside a block, from its last convolution to its first. `g` is the gradient of the
+    /// block's output, masked by its ReLU. Returns the gradient of the first batch norm's output.
     fn inside_of_block<'a>(
         &mut self,
         block: &Block,
@@ -325,8 +328,9 @@ impl Backward<'_> {
         current
     }
 
-    /// Computes the gradient of a block's input: adds it to that of the output, `g`, if the shortcut is the identity, and
-    /// writes it to `spare` if it is a projection. Returns the number of units that left sums.
+    /// Computes the gradient of a block's input. Adds it to the gradient of the output, `g`, if the shortcut is the
+    /// identity. Writes it to `spare` if the shortcut is a projection. Returns the number of units of work that stored
+    /// sums.
     fn input_of_block(
         &mut self,
         block: &Block,

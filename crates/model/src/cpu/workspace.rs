@@ -1,7 +1,7 @@
-//! The memory of one batch shape: planned products, activations, gradients and scratch buffers, allocated once.
+//! The memory of one batch shape: prepared convolutions, activations, gradients and scratch buffers, allocated once.
 //!
-//! Between forward and backward, the convolutions' outputs `z` and the blocks' outputs are kept. The normalised and
-//! activated tensors are computed again from `z` where they are read.
+//! The convolutions' outputs `z` and the blocks' outputs are kept from forward to backward. The activations after batch
+//! norm and ReLU are not stored. The kernels that read them compute them again from `z`.
 
 use kernels::ConvShape;
 use kernels::cpu::{Branch, Buffer, ConvAlgorithm, Convolution, Input, Isa, MaskByOutput, MaxPool, Norm};
@@ -14,7 +14,7 @@ use crate::shapes::{BlockShapes, LayerShapes};
 /// A convolution with its batch norm and its output.
 #[derive(Debug)]
 pub(crate) struct LayerSpace {
-    /// The planned products.
+    /// The prepared convolution: forward, input gradient and weight gradient.
     pub(crate) convolution: Convolution,
     /// The coefficients of the batch norm.
     pub(crate) norm: Norm,
@@ -42,11 +42,11 @@ pub(crate) struct BlockSpace {
 /// Scratch buffers that all layers use in turn.
 #[derive(Debug)]
 pub(crate) struct Scratch {
-    /// The packed weights of a product.
+    /// The packed weights of a convolution.
     pub(crate) packed: Buffer,
     /// Partial weight gradients.
     pub(crate) partial: Buffer,
-    /// Per-channel sums of the units of a product.
+    /// Per-channel sums, computed separately by each unit of a convolution's work.
     pub(crate) sums: Buffer,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Workspace {
     pub(crate) input: Buffer,
     /// The first convolution.
     pub(crate) stem: LayerSpace,
-    /// The max pooling after it.
+    /// The max pooling after the first convolution.
     pub(crate) pool: MaxPool,
     /// The output of the pooling.
     pub(crate) pooled: Buffer,
@@ -67,11 +67,11 @@ pub(crate) struct Workspace {
     pub(crate) argmax: Vec<u8>,
     /// The residual blocks.
     pub(crate) blocks: Vec<BlockSpace>,
-    /// Averages over all positions, `[images, channels]`.
+    /// Averages of the last block's output over all positions, `[images, channels]`.
     pub(crate) features: Vec<f32>,
-    /// Gradients between blocks: of the current block's output and of its input.
+    /// Gradients between blocks: of the current block's output, and of its input.
     pub(crate) between: [Buffer; 2],
-    /// Gradients inside of a block.
+    /// Gradients inside a block.
     pub(crate) inside: [Buffer; 2],
     /// Scratch buffers.
     pub(crate) scratch: Scratch,
@@ -88,7 +88,7 @@ struct BufferSizes {
 }
 
 impl Workspace {
-    /// Plans the layers for batches of `shape` and allocates all buffers.
+    /// Prepares the layers for batches of `shape` and allocates all buffers.
     pub(crate) fn new(layers: &LayerList, shape: BatchShape, isa: Isa) -> Result<Self> {
         let LayerShapes { stem, pooled, blocks } = LayerShapes::new(layers, shape);
         let (images, channels) = (shape.images, stem.outputs);
@@ -120,7 +120,7 @@ impl Workspace {
         })
     }
 
-    /// Rejects shapes with a single value per channel, whose batch statistics have no variance.
+    /// Rejects shapes for which a layer has one value per channel, because its batch statistics have no variance.
     pub(crate) fn check_trainable(&self, layers: &LayerList) -> Result<()> {
         let blocks = self.blocks.iter().flat_map(|block| block.main.iter().chain(&block.downsample));
         let mut spaces = std::iter::once(&self.stem).chain(blocks).zip(layers.conv_norms());
@@ -145,12 +145,12 @@ impl BlockSpace {
         Ok(Self { main, downsample, output: output_buffer, side: output.output(), channels: output.outputs })
     }
 
-    /// Positions of the output.
+    /// Returns the number of positions of the output.
     pub(crate) fn positions(&self) -> usize {
         self.side.0 * self.side.1
     }
 
-    /// The mask of the output's ReLU, with the tensors for the sums of the batch norms below it.
+    /// Returns the mask of the output's ReLU, with the tensors for the sums of the batch norms before it.
     pub(crate) fn mask(&self) -> MaskByOutput<'_> {
         let last = &self.main[self.main.len() - 1];
         MaskByOutput {
@@ -173,7 +173,7 @@ impl LayerSpace {
         Ok(Self { convolution, norm, z, pixels: shape.output_pixels() })
     }
 
-    /// The output and the batch norm after it.
+    /// Returns the convolution's output and the batch norm after it.
     pub(crate) fn branch(&self) -> Branch<'_> {
         Branch { z: self.z.slice(), norm: &self.norm }
     }

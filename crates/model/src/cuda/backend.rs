@@ -1,4 +1,4 @@
-//! The back end for CUDA cards: weights, workspaces, and the operations of a network on them.
+//! The operations of a network on a CUDA card.
 
 use std::rc::Rc;
 
@@ -23,8 +23,8 @@ use crate::layers::LayerList;
 
 const F32: usize = size_of::<f32>();
 
-/// A network on a device. Steps and inferences are queued on the device; nothing waits for them until their results are
-/// collected.
+/// A network on a device. Steps and inferences are queued on the device. The host waits only when it collects their
+/// results.
 #[derive(Debug)]
 pub(crate) struct CudaBackend<E: Engine> {
     engine: Rc<E>,
@@ -39,13 +39,14 @@ pub(crate) struct CudaBackend<E: Engine> {
     steps: ReadbackQueue<E>,
     /// Results of inferences: the logits.
     inferences: ReadbackQueue<E>,
-    /// Folded weights, allocated at the first inference; none if the device has no fused convolution.
+    /// Folded weights, allocated at the first inference. `None` if the device does not support fused convolutions.
     folded: Option<Folded<E>>,
+    /// Whether to use folded weights. Becomes false when the device rejects a fused convolution.
     can_fold: bool,
 }
 
 impl<E: Engine> CudaBackend<E> {
-    /// Allocates the weights, zero.
+    /// Allocates the weights, filled with zeros.
     pub(crate) fn new(
         engine: Rc<E>,
         layers: Rc<LayerList>,
@@ -75,8 +76,8 @@ impl<E: Engine> CudaBackend<E> {
         Logits { values, classes: self.layers.head.bias.range().len() }
     }
 
-    /// Computes the features with running statistics. They are folded into the convolutions if the device can fuse bias,
-    /// shortcut and ReLU into those.
+    /// Computes the features with running statistics. Folds the statistics into the convolutions' weights if the device
+    /// supports convolutions with bias, shortcut and ReLU.
     fn forward_for_inference(&mut self) -> Result<()> {
         let Self { engine, precision, layers, parameters, spaces, folded, can_fold, .. } = self;
         if *can_fold && folded.is_none() {
@@ -86,18 +87,18 @@ impl<E: Engine> CudaBackend<E> {
         let BatchSpace { workspace: space, recordings, .. } = spaces.current()?;
         let trunk = Trunk { engine: &**engine, space, mode: Mode::Evaluation };
         if *can_fold {
-            // The folded weights stay at their addresses even after an error, because recordings contain the addresses.
+            // An error must not move the folded weights to other addresses, because recordings contain the addresses.
             if let Some(folded) = folded.as_mut() {
                 folded.refresh(engine, space, parameters)?;
                 match recordings.run(engine, Pass::Folded, || trunk.forward_folded(folded)) {
                     Err(error @ cuda::Error::FusionUnsupported(_)) => {
-                        artifacts::progress::line(&format!("{error}: inference goes without"));
+                        artifacts::progress::line(&format!("computing inference without fused convolutions: {error}"));
                     }
                     done => return Ok(done?),
                 }
             }
-            // Frees the folded weights once the convolutions that did run are done. Their results are overwritten, and
-            // recordings that read the weights are not replayed again.
+            // Free the folded weights after the queued convolutions that read them. The results of those convolutions
+            // are overwritten, and recordings that read the folded weights are not replayed again.
             *can_fold = false;
             engine.wait()?;
             *folded = None;
@@ -105,9 +106,9 @@ impl<E: Engine> CudaBackend<E> {
         Ok(recordings.run(engine, Pass::Unfolded, || trunk.forward())?)
     }
 
-    /// Copies a batch to the device and normalises it into the workspace of its shape. Returns the address of `labels`,
-    /// which is valid until [`Engine::release_slot`].
-    fn send(&mut self, batch: &PixelBatch<'_>, labels: &[u8], purpose: Purpose) -> Result<Address> {
+    /// Copies a batch to the device and normalises it into the workspace of its shape. Returns the device address of
+    /// `labels`, which is valid until [`Engine::release_slot`].
+    fn upload_batch(&mut self, batch: &PixelBatch<'_>, labels: &[u8], purpose: Purpose) -> Result<Address> {
         let Self { engine, precision, layers, parameters, spaces, .. } = self;
         let shape = batch.shape();
         let allocate = || allocate_space(&**engine, layers, parameters, *precision, shape, purpose);
@@ -118,12 +119,12 @@ impl<E: Engine> CudaBackend<E> {
         let [pixels, label_bytes] = [&slot.pixels, &slot.labels].map(|memory| engine.address(memory));
         engine.upload_async(self.next_slot, &[(batch.data, pixels), (labels, label_bytes)])?;
         let images = ImageShape { height: batch.height, width: batch.width, ..space.stem.shape };
-        // No flips: the loader has already mirrored the images.
+        // NULL: no image is flipped here, because the loader has already flipped images.
         launch::normalise_pixels(&**engine, &images, pixels, engine.address(&self.bytes), NULL, space.input)?;
         Ok(label_bytes)
     }
 
-    /// Marks the bytes of the current batch as read.
+    /// Releases the staging buffer of the current batch after the work queued so far.
     fn release_slot(&self) -> Result<()> {
         Ok(self.engine.release_slot(self.next_slot)?)
     }
@@ -159,7 +160,7 @@ impl<E: Engine + std::fmt::Debug + 'static> Backend for CudaBackend<E> {
 
     fn start_step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<()> {
         self.steps.make_room(&self.engine)?;
-        let labels = self.send(batch, labels, Purpose::Training)?;
+        let labels = self.upload_batch(batch, labels, Purpose::Training)?;
         // The forward pass updates the running statistics.
         self.parameters.mark_changed();
         let (engine, space, head) = (&*self.engine, self.spaces.current()?, self.parameters.head());
@@ -188,7 +189,7 @@ impl<E: Engine + std::fmt::Debug + 'static> Backend for CudaBackend<E> {
 
     fn start_inference(&mut self, batch: &PixelBatch<'_>) -> Result<()> {
         self.inferences.make_room(&self.engine)?;
-        self.send(batch, &[], Purpose::Inference)?;
+        self.upload_batch(batch, &[], Purpose::Inference)?;
         self.release_slot()?;
         self.forward_for_inference()?;
         let (engine, space) = (&*self.engine, self.spaces.current()?);
@@ -203,7 +204,7 @@ impl<E: Engine + std::fmt::Debug + 'static> Backend for CudaBackend<E> {
     }
 
     fn forward_features(&mut self, batch: &PixelBatch<'_>) -> Result<Vec<f32>> {
-        self.send(batch, &[], Purpose::Training)?;
+        self.upload_batch(batch, &[], Purpose::Training)?;
         self.release_slot()?;
         self.parameters.mark_changed();
         let (engine, space) = (&*self.engine, self.spaces.current()?);
@@ -220,7 +221,7 @@ impl<E: Engine + std::fmt::Debug + 'static> Backend for CudaBackend<E> {
     }
 
     fn grad_cam(&mut self, batch: &PixelBatch<'_>, classes: &[u8], target: usize) -> Result<(Vec<HeatMap>, Logits)> {
-        let classes = self.send(batch, classes, Purpose::Explanation)?;
+        let classes = self.upload_batch(batch, classes, Purpose::Explanation)?;
         let (engine, space, head) = (&*self.engine, self.spaces.current()?, self.parameters.head());
         let workspace = &space.workspace;
         let trunk = Trunk { engine, space: workspace, mode: Mode::Evaluation };
@@ -252,7 +253,7 @@ impl<E: Engine + std::fmt::Debug + 'static> Backend for CudaBackend<E> {
 
 impl<E: Engine> Drop for CudaBackend<E> {
     fn drop(&mut self) {
-        // Queued work may still use the memory. If the card has failed, there is nothing to wait for.
+        // Queued work may still use the memory. An error means that the card has failed, and then no work is left.
         let _ = self.engine.wait();
         // Recordings must be dropped before the engine.
         self.spaces.clear();
@@ -266,7 +267,7 @@ impl<E: Engine> BatchSpace<E> {
         Ok(self.recordings.run(engine, Pass::Forward, || trunk.forward())?)
     }
 
-    /// Computes the gradients of the parameters from that of the features.
+    /// Computes the gradients of the parameters from the gradient of the features.
     fn backward(&mut self, engine: &E) -> Result<()> {
         let trunk = Trunk { engine, space: &self.workspace, mode: Mode::Training };
         Ok(self.recordings.run(engine, Pass::Backward, || trunk.backward())?)
@@ -292,7 +293,8 @@ fn allocate_space<E: Engine>(
         || -> cuda::Result<_> { Ok(Slot { pixels: engine.allocate(bytes)?, labels: engine.allocate(shape.images)? }) };
     let slots = [slot()?, slot()?];
     let workspace = Workspace::new(engine, layers, parameters, precision, shape, purpose)?;
-    // Steps and inferences may be in flight at the same time. The output of a step is the larger one.
+    // Steps and inferences may be in flight at the same time. A step has the larger output, so its size suffices for
+    // both.
     engine.reserve_readbacks(2 * MAX_PENDING, workspace.output_bytes())?;
     Ok(BatchSpace { workspace, slots, recordings: Recordings::new() })
 }

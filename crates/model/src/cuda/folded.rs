@@ -1,8 +1,9 @@
-//! Inference with batch norm folded into the convolutions; bias, shortcut and ReLU are applied in the convolution's epilogue.
+//! Inference with batch norm folded into the convolutions. A convolution's epilogue adds bias and shortcut, and applies
+//! ReLU.
 //!
-//! A residual block becomes `y = relu(conv(x) + shortcut)`: its output is written once, and read once by the next block. The
-//! shift of a projection's batch norm is added to the bias of the convolution that the projection is added to, so that the
-//! projection is a plain convolution with folded weights. The stem is not folded: max pooling applies its batch norm.
+//! A residual block becomes `y = relu(conv(x) + shortcut)`. Its output is written once, and read once by the next
+//! block. A projection is a plain convolution with folded weights: the bias of the block's last convolution includes
+//! the shift of the projection's batch norm. The stem is not folded, because max pooling applies its batch norm.
 
 use kernels::Precision;
 use kernels::batch_norm::EPSILON;
@@ -16,9 +17,9 @@ use crate::layers::LayerList;
 /// A convolution's weight and bias with its batch norm folded in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FoldedLayer {
-    /// `[outputs, kernel, kernel, inputs]` in the stored element.
+    /// `[outputs, kernel, kernel, inputs]` in the element type of the precision.
     weight: Address,
-    /// `[outputs]` in the stored element.
+    /// `[outputs]` in the element type of the precision.
     bias: Address,
 }
 
@@ -27,7 +28,7 @@ pub(crate) struct FoldedLayer {
 pub(crate) struct Folded<E: Engine> {
     /// In the order of [`LayerList::conv_norms`]. The first, for the stem, has no memory.
     layers: Vec<FoldedLayer>,
-    /// The version of the parameters that they were folded from.
+    /// The version of the parameters that the weights were folded from.
     version: Option<u64>,
     _memory: Vec<E::Memory>,
 }
@@ -52,7 +53,7 @@ impl<E: Engine> Folded<E> {
         Ok(Self { layers: folded, version: None, _memory: memory })
     }
 
-    /// Folds again if parameters or running statistics have changed.
+    /// Folds the weights again if parameters or running statistics have changed.
     pub(crate) fn refresh(&mut self, engine: &E, space: &Workspace<E>, parameters: &Parameters<E>) -> Result<()> {
         if self.version == Some(parameters.version()) {
             return Ok(());
@@ -84,7 +85,8 @@ impl<E: Engine> Trunk<'_, E> {
     /// Computes the features from the normalised pixels, in evaluation mode.
     ///
     /// # Errors
-    /// [`kernels::cuda::Error::FusionUnsupported`] if the device has no fused convolution. Some layers may have run by then.
+    /// [`kernels::cuda::Error::FusionUnsupported`] if the device does not support a fused convolution. Some
+    /// layers may already be queued then.
     pub(crate) fn forward_folded(&self, folded: &Folded<E>) -> Result<()> {
         debug_assert_eq!(self.mode, Mode::Evaluation);
         let mut x = self.stem()?;

@@ -1,11 +1,11 @@
-//! The back end for CUDA cards: the walk over the layers with the kernels of [`kernels::cuda`].
+//! The back end for CUDA cards, which runs the layers with the kernels of [`kernels::cuda`].
 //!
 //! - `parameters`: the weights in device memory
-//! - `workspace`: the memory of one batch shape; `workspace_cache` keeps those of the latest shapes
+//! - `workspace`: the memory of one batch shape; `workspace_cache`: the workspaces of the latest shapes
 //! - `trunk`: the layers below the head, forward and backward; `folded`: forward only, with folded batch norms
 //! - `recordings`: passes over the layers, recorded and replayed as CUDA graphs
 //! - `readback_queue`: results that are copied to the host asynchronously
-//! - `backend`: all of it as a [`crate::backend::Backend`]; `moments`: Adam's moments
+//! - `backend`: the [`crate::backend::Backend`] that combines these modules; `moments`: Adam's moments
 
 mod backend;
 mod folded;

@@ -23,7 +23,7 @@ pub(crate) struct CudaMoments<E: Engine> {
 }
 
 impl<E: Engine> CudaMoments<E> {
-    /// Allocates moments of zero for `parameters`, whose host layout is `table`.
+    /// Allocates moments of zero for `parameters`. `table` is their layout on the host.
     pub(crate) fn new(
         engine: Rc<E>,
         precision: Precision,

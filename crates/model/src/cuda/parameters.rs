@@ -1,8 +1,9 @@
 //! The weights in device memory.
 //!
-//! The convolutions' weights come first. They are `[outputs, inputs, kernel, kernel]` on the host and
-//! `[outputs, kernel, kernel, inputs]` on the device, as cuDNN reads them, with the inputs padded with zeros to a multiple of
-//! [`INPUT_MULTIPLE`]. Each tensor is aligned to [`ALIGNMENT`] elements. The padding has no gradient, so Adam leaves it zero.
+//! The convolutions' weights come first. They are `[outputs, inputs, kernel, kernel]` on the host, and
+//! `[outputs, kernel, kernel, inputs]` on the device, which is cuDNN's layout. On the device, the inputs are padded
+//! with zeros to a multiple of [`INPUT_MULTIPLE`]. Each tensor is aligned to [`ALIGNMENT`] elements. The gradient of
+//! the padding is zero, so Adam keeps the padding zero.
 //! Running statistics have the same layout as on the host.
 
 use std::cell::Cell;
@@ -15,7 +16,7 @@ use kernels::cuda::{Address, Engine, NULL, Result, download};
 use crate::layers::{ConvNorm, LayerList};
 use crate::tensor_table::Entry;
 
-/// Alignment of each tensor in elements: 128 bytes of bf16, a cache line.
+/// The alignment of each tensor in elements. 64 elements of bf16 are 128 bytes, a cache line.
 const ALIGNMENT: usize = 64;
 
 /// A tensor's position in the flat buffers of the host and of the device, in elements.
@@ -60,7 +61,7 @@ impl Layout {
         Self { convolutions, others, convolution_len, len }
     }
 
-    /// Elements of all parameters on the device, and of the convolutions' alone.
+    /// Returns the number of elements of all parameters on the device, and of the convolutions' weights alone.
     pub(crate) fn lens(&self) -> [usize; 2] {
         [self.len, self.convolution_len]
     }
@@ -100,7 +101,7 @@ pub(crate) struct Parameters<E: Engine> {
     layout: Layout,
     precision: Precision,
     statistics_len: usize,
-    /// The number of changes of parameters and statistics.
+    /// The number of changes to parameters and statistics so far.
     version: Cell<u64>,
     addresses: Addresses,
     /// The memory that the addresses point into.
@@ -109,25 +110,26 @@ pub(crate) struct Parameters<E: Engine> {
 
 #[derive(Clone, Copy, Debug)]
 struct Addresses {
-    /// f32, all parameters.
+    /// All parameters in f32.
     masters: Address,
-    /// Copies of the convolutions' weights in the stored element, if that is not f32.
+    /// bf16 copies of the convolutions' weights. NULL for other precisions.
     copies: Address,
-    /// The convolutions' gradients in the stored element.
+    /// The gradients of the convolutions' weights, in bf16 or f32.
     convolution_gradients: Address,
-    /// All other gradients, f32.
+    /// All other gradients in f32.
     gradients: Address,
+    /// The running statistics in f32.
     statistics: Address,
 }
 
 /// One layer's tensors on the device.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LayerValues {
-    /// The weight in the stored element, as the convolution reads it.
+    /// The weight that the convolution reads, in bf16 or f32.
     pub(crate) weight: Address,
     /// The weight in f32.
     pub(crate) master: Address,
-    /// Elements of the weight, with the inputs' padding.
+    /// The number of elements of the weight, including the padding of the inputs.
     pub(crate) weight_len: usize,
     /// The weight's gradient.
     pub(crate) weight_gradient: Address,
@@ -137,7 +139,7 @@ pub(crate) struct LayerValues {
     pub(crate) norm_gradients: [Address; 2],
 }
 
-/// The head's tensors on the device, f32.
+/// The head's tensors on the device, in f32.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeadValues {
     /// Weight and bias.
@@ -171,7 +173,7 @@ impl<E: Engine> Parameters<E> {
         Ok(Self { layout, precision, statistics_len, version, addresses, _memory: memory })
     }
 
-    /// The addresses of the tensors of `layer`, which is at `index` in [`LayerList::conv_norms`].
+    /// Returns the addresses of the tensors of `layer`, which is at `index` in [`LayerList::conv_norms`].
     pub(crate) fn layer(&self, index: usize, layer: &ConvNorm) -> LayerValues {
         let Addresses { masters, copies, convolution_gradients, statistics, .. } = self.addresses;
         let place = &self.layout.convolutions[index];
@@ -194,7 +196,7 @@ impl<E: Engine> Parameters<E> {
         }
     }
 
-    /// The addresses of the head's tensors.
+    /// Returns the addresses of the head's tensors.
     pub(crate) fn head(&self) -> HeadValues {
         let last = self.layout.others.len();
         let places = [last - 2, last - 1].map(|i| self.layout.others[i].device);
@@ -219,28 +221,28 @@ impl<E: Engine> Parameters<E> {
         self.addresses.gradients + ((at - self.layout.convolution_len) * F32) as Address
     }
 
-    /// The layout of the flat buffers.
+    /// Returns the layout of the flat buffers.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// A number that changes whenever work is queued that changes parameters or statistics.
+    /// Returns a number that changes whenever a change of the parameters or the statistics is queued.
     pub(crate) fn version(&self) -> u64 {
         self.version.get()
     }
 
-    /// Records that work is queued that changes parameters or statistics.
+    /// Records that a change of the parameters or the statistics is queued.
     pub(crate) fn mark_changed(&self) {
         self.version.set(self.version.get() + 1);
     }
 
-    /// The buffers of an Adam step with the given moments.
+    /// Returns the buffers of an Adam step with the given moments.
     pub(crate) fn adam_buffers(&self, moments: [Address; 2]) -> AdamBuffers {
         let Addresses { masters, copies, convolution_gradients, gradients, .. } = self.addresses;
         AdamBuffers { masters, copies, moments, convolution_gradients, gradients, lens: self.layout.lens() }
     }
 
-    /// Replaces parameters and statistics by the host's flat buffers.
+    /// Replaces parameters and statistics with the host's flat buffers.
     pub(crate) fn upload(&self, engine: &E, parameters: &[f32], statistics: &[f32]) -> Result<()> {
         self.mark_changed();
         let device = self.layout.to_device(parameters);

@@ -1,22 +1,22 @@
-//! Results that are copied from the device to the host asynchronously.
+//! Asynchronous copies of results from the device to the host.
 
 use std::collections::VecDeque;
 
 use kernels::cuda::{Address, Engine, Result};
 
-/// Results that may be in flight in one queue. A longer queue waits for its oldest result.
+/// The maximum number of results in flight in one queue. A full queue waits for its oldest result.
 pub(crate) const MAX_PENDING: usize = 64;
 
 /// A queue of readbacks, in the order in which they were started.
 #[derive(Debug)]
 pub(crate) struct ReadbackQueue<E: Engine> {
     pending: VecDeque<E::Readback>,
-    /// Results that were waited for to make room.
+    /// Results that have arrived but were not yet returned.
     finished: Vec<Vec<f32>>,
 }
 
 impl<E: Engine> ReadbackQueue<E> {
-    /// An empty queue.
+    /// Creates an empty queue.
     pub(crate) fn new() -> Self {
         Self { pending: VecDeque::new(), finished: Vec::new() }
     }
@@ -26,7 +26,7 @@ impl<E: Engine> ReadbackQueue<E> {
         if self.pending.len() == MAX_PENDING { self.finish_oldest(engine) } else { Ok(()) }
     }
 
-    /// Starts a copy of `bytes` bytes of `f32` at `from`.
+    /// Starts a copy of the `f32` values in the `bytes` bytes at `from`.
     pub(crate) fn push(&mut self, engine: &E, from: Address, bytes: usize) -> Result<()> {
         self.pending.push_back(engine.start_readback(from, bytes)?);
         Ok(())

@@ -1,8 +1,9 @@
-//! Passes over the layers that are recorded once and then replayed as a whole: CUDA graphs, on a card.
+//! Passes over the layers that are recorded once and then replayed. On a card, a recording is a CUDA graph.
 //!
-//! A pass makes some 60 to 300 calls to the driver and to cuDNN. At small batch sizes the host needs longer for the calls than
-//! the card for the work. A pass over a workspace has the same arguments every time: whatever changes from batch to batch (the
-//! staging buffer of the pixels, Adam's constants) is not part of it.
+//! A pass makes some 60 to 300 calls to the driver and to cuDNN. At small batch sizes the host needs more time for the
+//! calls than the card for the work. A pass over a workspace can be replayed because its calls have the same arguments
+//! every time. Steps whose arguments change from batch to batch (reading the staging buffer of the pixels, Adam) are
+//! not part of a pass.
 
 use std::collections::BTreeMap;
 
@@ -28,22 +29,22 @@ pub(crate) struct Recordings<E: Engine>(BTreeMap<Pass, State<E>>);
 /// The state of a pass.
 #[derive(Debug)]
 enum State<E: Engine> {
-    /// It ran once, so that libraries have loaded what they need. The next run is recorded.
+    /// The pass ran once, so libraries have loaded their kernels. The next run is recorded.
     RunOnce,
-    /// It is replayed.
+    /// The pass is recorded, and replayed from now on.
     Recorded(E::Recording),
-    /// It runs call by call, because the device does not record.
+    /// The pass runs call by call, because the device cannot record it.
     NotRecorded,
 }
 
 impl<E: Engine> Recordings<E> {
-    /// No recordings yet.
+    /// Creates an empty set of recordings.
     pub(crate) fn new() -> Self {
         Self(BTreeMap::new())
     }
 
-    /// Runs `pass`: call by call with `run` the first time, recorded the second time, and replayed from then on. `run` must
-    /// make the same calls every time.
+    /// Runs `pass`. The first time, calls `run`. The second time, records the calls of `run` and replays them. From
+    /// then on, only replays the recording. `run` must make the same calls every time.
     pub(crate) fn run(&mut self, engine: &E, pass: Pass, mut run: impl FnMut() -> Result<()>) -> Result<()> {
         if let Some(State::RunOnce) = self.0.get(&pass) {
             self.0.insert(pass, record(engine, &mut run));

@@ -1,5 +1,5 @@
-//! Whole networks: the CUDA back end against the CPU back end, which `tests/pytorch.rs` compares with PyTorch. Each test runs in
-//! emulation and on the first card.
+//! Compares whole networks on the CUDA back end with the CPU back end, which `tests/pytorch.rs` compares with PyTorch.
+//! The tests in `on_each_device!` run in emulation and on the first card.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -21,12 +21,12 @@ use crate::{Adam, AdamConfig, Network, NetworkConfig, device::Device};
 const CLASSES: usize = 3;
 
 fn architecture() -> Architecture {
-    // Two stages: with a stride, projections and an identity shortcut.
+    // The two stages include a stride, projections and an identity shortcut.
     Architecture::bottlenecks(8, &[1, 2])
 }
 
-/// A small network on the processor. Noise is added to its weights, so that none of them is 0 or 1.
-fn on_cpu() -> Network {
+/// Returns a small network on the processor. Noise is added to its weights, so that none of them is 0 or 1.
+fn cpu_network() -> Network {
     let config = NetworkConfig { classes: CLASSES, ..NetworkConfig::default() };
     let mut network = Network::with_architecture(&architecture(), &config, &Device::Cpu).unwrap();
     network.initialise(fixed_seed() % 1000).unwrap();
@@ -39,9 +39,9 @@ fn on_cpu() -> Network {
     network
 }
 
-/// The same network on `engine`.
-fn on_device<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>, precision: Precision) -> Network {
-    move_to(on_cpu(), engine, precision)
+/// Returns the same network on `engine`.
+fn device_network<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>, precision: Precision) -> Network {
+    move_to(cpu_network(), engine, precision)
 }
 
 fn move_to<E: Engine + std::fmt::Debug + 'static>(network: Network, engine: &Rc<E>, precision: Precision) -> Network {
@@ -58,39 +58,42 @@ fn values(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// Compares each tensor of `found` with that of `expected`, relative to its largest value.
+/// Compares each tensor of `found` with that of the same name in `expected`. `tolerance` is relative to the largest
+/// value.
 fn assert_tensors(what: &str, found: &BTreeMap<String, Tensor>, expected: &BTreeMap<String, Tensor>, tolerance: f64) {
     assert!(found.keys().eq(expected.keys()), "{what}");
     for (name, expected) in expected {
         assert_eq!(found[name].dims(), expected.dims(), "{what}: {name}");
-        assert_close(&format!("{what} of {name}"), &values(&found[name]), &wide(&values(expected)), tolerance);
+        assert_close(&format!("{what} of {name}"), &values(&found[name]), &to_f64(&values(expected)), tolerance);
     }
 }
 
-fn wide(values: &[f32]) -> Vec<f64> {
+fn to_f64(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&value| f64::from(value)).collect()
 }
 
 fn training_steps_agree_with_cpu<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
-    three_steps(engine, || ());
+    compare_three_steps(engine, || ());
 }
 
-/// Every buffer of the workspace is NaN before it is written.
+/// The emulator fills every new buffer of the workspace with NaN.
 #[test]
 fn training_steps_read_no_uninitialised_memory() {
     if let Some(emulator) = Emulator::new() {
         let emulator = Rc::new(emulator);
-        three_steps(&emulator, || emulator.poison.set(true));
+        compare_three_steps(&emulator, || emulator.poison.set(true));
     }
 }
 
-/// Compares three steps on the device and on the CPU. Calls `ready` before the first one allocates the workspace.
-fn three_steps<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>, ready: impl Fn()) {
-    let (mut device, mut cpu) = (on_device(engine, Precision::F32), on_cpu());
-    // Adam's first steps depend on the sign of the gradient only; a large epsilon keeps small differences small.
+/// Compares three steps on the device and on the CPU. Calls `before_steps` before the first step allocates the
+/// workspace.
+fn compare_three_steps<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>, before_steps: impl Fn()) {
+    let (mut device, mut cpu) = (device_network(engine, Precision::F32), cpu_network());
+    // With a small epsilon, Adam's first steps depend only on the signs of the gradients. A large one keeps small
+    // differences small.
     let config = AdamConfig { lr: 1e-3, eps: 1e-2, ..AdamConfig::default() };
     let [mut adam_device, mut adam_cpu] = [&device, &cpu].map(|network| Adam::new(config, network).unwrap());
-    ready();
+    before_steps();
     for step in 1..=3 {
         // The second batch has another shape and needs another workspace.
         let (height, width) = if step == 2 { (33, 40) } else { (40, 35) };
@@ -99,7 +102,7 @@ fn three_steps<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>, ready: imp
         let [found, expected] = [&mut device, &mut cpu].map(|network| network.train_step(&batch, &[2, 0, 1]).unwrap());
         let what = format!("step {step}");
         assert_close(&what, &[found.loss], &[expected.loss.into()], 1e-5);
-        assert_close(&what, &found.logits.values, &wide(&expected.logits.values), 1e-4);
+        assert_close(&what, &found.logits.values, &to_f64(&expected.logits.values), 1e-4);
         let gradients = [&device, &cpu].map(|network| network.gradients().unwrap());
         assert_tensors(&format!("{what}: gradient"), &gradients[0], &gradients[1], 1e-3);
 
@@ -122,20 +125,20 @@ fn three_steps<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>, ready: imp
 }
 
 fn bf16_step_stays_close_to_f32<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
-    let (mut device, mut cpu) = (on_device(engine, Precision::Bf16), on_cpu());
+    let (mut device, mut cpu) = (device_network(engine, Precision::Bf16), cpu_network());
     let data = images(4, 32, 32, 9);
     let batch = PixelBatch { data: &data, n: 4, height: 32, width: 32 };
     let [found, expected] = [&mut device, &mut cpu].map(|network| network.train_step(&batch, &[0, 1, 2, 1]).unwrap());
-    // Eight bits of mantissa, rounded at each of twenty layers.
+    // bf16 has eight bits of precision, and each of twenty layers rounds to it.
     assert_close("loss", &[found.loss], &[expected.loss.into()], 0.05);
-    assert_close("logits", &found.logits.values, &wide(&expected.logits.values), 0.1);
+    assert_close("logits", &found.logits.values, &to_f64(&expected.logits.values), 0.1);
     let [found, expected] = [&device, &cpu].map(|network| network.gradients().unwrap());
     let cosine = cosine(&found, &expected);
-    // The lowest value of twenty seeds was 0.942.
+    // The lowest cosine of twenty seeds was 0.942.
     assert!(cosine > 0.9, "the gradient has another direction: cosine {cosine}");
 }
 
-/// The cosine of the angle between two lists of tensors.
+/// Returns the cosine of the angle between two sets of tensors, each taken as one vector.
 fn cosine(found: &BTreeMap<String, Tensor>, expected: &BTreeMap<String, Tensor>) -> f64 {
     let (mut dot, mut squares) = (0.0, [0.0, 0.0]);
     for (name, expected) in expected {
@@ -147,7 +150,7 @@ fn cosine(found: &BTreeMap<String, Tensor>, expected: &BTreeMap<String, Tensor>)
     dot / (squares[0] * squares[1]).sqrt()
 }
 
-/// ResNet-50 with its real channels. Only on a card, because emulation takes too long.
+/// ResNet-50 in its full size. Runs only on a card, because emulation takes too long.
 #[test]
 fn resnet50_on_the_card_agrees_with_cpu() {
     let Some(card) = test_support::open_card() else { return };
@@ -162,12 +165,12 @@ fn resnet50_on_the_card_agrees_with_cpu() {
         let mut device = move_to(resnet50(), &card, precision);
         let what = format!("{precision:?}");
         let found = device.infer(&batch).unwrap().values;
-        assert_close(&format!("{what}: inference"), &found, &wide(&expected_inference), tolerance);
+        assert_close(&format!("{what}: inference"), &found, &to_f64(&expected_inference), tolerance);
         let found = device.train_step(&batch, &[1, 0, 1]).unwrap();
         assert_close(&format!("{what}: loss"), &[found.loss], &[expected.loss.into()], tolerance);
         if precision == Precision::F32 {
-            // In a new network of this depth, rounding flips some ReLUs. The gradients of the CPU with and without AVX2 have
-            // a cosine of 0.9991.
+            // In a new network of this depth, rounding flips some ReLUs. The gradients of the CPU with and without AVX2
+            // have a cosine of 0.9991.
             let cosine = cosine(&device.gradients().unwrap(), &expected_gradients);
             assert!(cosine > 0.995, "{what}: the gradient has another direction: cosine {cosine}");
         }
@@ -178,7 +181,7 @@ fn repeated_runs_give_the_same_bits<E: Engine + std::fmt::Debug + 'static>(engin
     let data = images(3, 33, 37, 11);
     let batch = PixelBatch { data: &data, n: 3, height: 33, width: 37 };
     let run = || {
-        let mut network = on_device(engine, Precision::Bf16);
+        let mut network = device_network(engine, Precision::Bf16);
         let mut adam = Adam::new(AdamConfig::default(), &network).unwrap();
         // Several steps in flight at once.
         for _ in 0..3 {
@@ -194,13 +197,14 @@ fn repeated_runs_give_the_same_bits<E: Engine + std::fmt::Debug + 'static>(engin
     assert_eq!(first.1.len(), 3);
 }
 
-/// The replays of [`training_bits`]: forward, backward and inference in six rounds of one shape and in two of another, and
-/// eight inferences of a third shape. The first pass of each kind and shape is not replayed.
+/// The number of replays in [`training_bits`]: forward, backward and inference in six rounds of one shape and in two of
+/// another, and eight inferences of a third shape. The first pass of each kind and shape is not replayed.
 const REPLAYS: usize = 3 * (5 + 1) + 7;
 
-/// The bits of all results of several steps and inferences, with batches of three shapes and without waiting in between.
+/// Returns the bits of all results of several steps and inferences. Batches have three shapes, and nothing waits in
+/// between.
 fn training_bits<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) -> Vec<Vec<u32>> {
-    let mut network = on_device(engine, Precision::Bf16);
+    let mut network = device_network(engine, Precision::Bf16);
     let mut adam = Adam::new(AdamConfig::default(), &network).unwrap();
     for round in 0..8 {
         let (n, height, width) = if round % 4 == 3 { (2, 40, 35) } else { (3, 33, 37) };
@@ -208,7 +212,7 @@ fn training_bits<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) -> Vec<V
         let batch = PixelBatch { data: &data, n, height, width };
         network.start_step(&batch, &[0, 1, 2][..n]).unwrap();
         adam.step(&mut network).unwrap();
-        // An inference of the same shape, and one of a shape that is not trained on.
+        // One inference has the shape of the step, the other has a shape of its own.
         network.start_inference(&batch).unwrap();
         let data = images(1, 32, 41, 60 + round);
         network.start_inference(&PixelBatch { data: &data, n: 1, height: 32, width: 41 }).unwrap();
@@ -243,20 +247,20 @@ fn graphs_on_the_card_do_not_change_results() {
     assert_eq!(card.graphs().launches(), 0);
     card.graphs().set_enabled(true);
     assert!(training_bits(&card) == bits, "with graphs");
-    assert!(card.graphs().is_enabled(), "something could not be recorded");
+    assert!(card.graphs().is_enabled(), "a pass could not be recorded");
     assert_eq!(card.graphs().launches(), REPLAYS);
 
-    // Waiting cannot be recorded. The card continues without graphs, even if convolutions surround the wait.
+    // A wait cannot be recorded. The card must continue without graphs, even if convolutions surround the wait.
     let shape = ConvShape { images: 1, height: 8, width: 8, inputs: 16, outputs: 16, kernel: 3, stride: 1, padding: 1 };
-    let (by, bytes) = card.prepare_convolution(&shape, Precision::F32, Gradients::default()).unwrap();
+    let (convolution, bytes) = card.prepare_convolution(&shape, Precision::F32, Gradients::default()).unwrap();
     let memory = [bytes.max(1), 4096, 9216, 4096].map(|bytes| card.allocate(bytes).unwrap());
     let [scratch, x, w, y] = memory.each_ref().map(|memory| card.address(memory));
-    let convolve = || card.convolve(&by, Scratch { address: scratch, bytes }, x, w, y);
+    let convolve = || card.convolve(&convolution, Scratch { address: scratch, bytes }, x, w, y);
     convolve().unwrap();
     let mut work = || {
         convolve()?;
         let waited = card.wait();
-        // Its result does not matter after the failure.
+        // The recording has failed, so this result does not matter.
         let _ = convolve();
         waited
     };
@@ -269,13 +273,13 @@ fn graphs_on_the_card_do_not_change_results() {
 
 #[test]
 fn eviction_of_workspaces_does_not_change_results() {
-    let Some(roomy) = Emulator::new().map(Rc::new) else { return };
-    let bits = training_bits(&roomy);
-    let preparations = roomy.preparations.take();
-    // The memory that each shape needs alone.
+    let Some(unlimited) = Emulator::new().map(Rc::new) else { return };
+    let bits = training_bits(&unlimited);
+    let preparations = unlimited.preparations.take();
+    // The memory that a network needs for one shape alone.
     let needed = [(3, 33, 37), (2, 40, 35)].map(|(n, height, width)| {
         let engine = Rc::new(Emulator::default());
-        let mut network = on_device(&engine, Precision::Bf16);
+        let mut network = device_network(&engine, Precision::Bf16);
         let _adam = Adam::new(AdamConfig::default(), &network).unwrap();
         let data = images(n, height, width, 0);
         let batch = PixelBatch { data: &data, n, height, width };
@@ -283,10 +287,10 @@ fn eviction_of_workspaces_does_not_change_results() {
         network.start_inference(&batch).unwrap();
         engine.allocated.get()
     });
-    let tight = Rc::new(Emulator::default());
-    tight.capacity.set(needed.into_iter().max());
-    assert!(training_bits(&tight) == bits);
-    assert_eq!(tight.preparations.take(), preparations, "the algorithms of evicted workspaces are kept");
+    let limited = Rc::new(Emulator::default());
+    limited.capacity.set(needed.into_iter().max());
+    assert!(training_bits(&limited) == bits);
+    assert_eq!(limited.preparations.take(), preparations, "the algorithms of evicted workspaces are kept");
 }
 
 #[test]
@@ -294,45 +298,45 @@ fn prepares_needed_convolutions_once_for_all_networks() {
     let Some(engine) = Emulator::new().map(Rc::new) else { return };
     let data = images(2, 47, 33, 17);
     let batch = PixelBatch { data: &data, n: 2, height: 47, width: 33 };
-    let explain = |precision| {
-        let mut network = on_device(&engine, precision);
+    let run_grad_cam = |precision| {
+        let mut network = device_network(&engine, precision);
         network.grad_cam(&batch, &[0, 1], "layer1").unwrap();
         // Uses the same workspace.
         network.infer(&batch).unwrap();
         network
     };
     let is_stem = |shape: &ConvShape| shape.inputs == INPUT_MULTIPLE;
-    let mut network = explain(Precision::F32);
+    let mut network = run_grad_cam(Precision::F32);
     let first = engine.preparations.take();
     assert!(first.iter().all(|(shape, needed)| needed.input != is_stem(shape) && !needed.weight), "{first:?}");
-    explain(Precision::F32);
+    run_grad_cam(Precision::F32);
     assert_eq!(engine.preparations.take(), []);
-    explain(Precision::Bf16);
+    run_grad_cam(Precision::Bf16);
     assert_eq!(engine.preparations.take(), first);
     network.train_step(&batch, &[0, 1]).unwrap();
     let training = engine.preparations.take();
     assert_eq!(training.len(), first.len());
     assert!(training.iter().all(|(shape, needed)| needed.input != is_stem(shape) && needed.weight), "{training:?}");
-    // The training workspace serves Grad-CAM too.
+    // The training workspace suffices for Grad-CAM.
     network.grad_cam(&batch, &[0, 1], "layer1").unwrap();
     assert_eq!(engine.preparations.take(), []);
 }
 
 fn inference_and_grad_cam_agree_with_cpu<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
-    let (mut device, mut cpu) = (on_device(engine, Precision::F32), on_cpu());
+    let (mut device, mut cpu) = (device_network(engine, Precision::F32), cpu_network());
     let data = images(2, 47, 33, 12);
     let batch = PixelBatch { data: &data, n: 2, height: 47, width: 33 };
     let [found, expected] = [&mut device, &mut cpu].map(|network| network.infer(&batch).unwrap());
-    assert_close("logits", &found.values, &wide(&expected.values), 1e-4);
+    assert_close("logits", &found.values, &to_f64(&expected.values), 1e-4);
     for layer in ["layer1", "layer2"] {
         let mut any_positive = false;
         for classes in [[0, 1], [1, 2], [2, 0]] {
             let [found, expected] =
                 [&mut device, &mut cpu].map(|network| network.grad_cam(&batch, &classes, layer).unwrap());
-            assert_close(layer, &found.1.values, &wide(&expected.1.values), 1e-4);
+            assert_close(layer, &found.1.values, &to_f64(&expected.1.values), 1e-4);
             for (found, expected) in found.0.iter().zip(&expected.0) {
                 assert_eq!((found.height, found.width), (expected.height, expected.width));
-                assert_close(layer, &found.values, &wide(&expected.values), 1e-3);
+                assert_close(layer, &found.values, &to_f64(&expected.values), 1e-3);
                 any_positive |= expected.values.iter().any(|&value| value > 0.0);
             }
         }
@@ -345,11 +349,11 @@ fn inference_and_grad_cam_agree_with_cpu<E: Engine + std::fmt::Debug + 'static>(
         network.initialise(8).unwrap();
     }
     let [found, expected] = [&mut device, &mut cpu].map(|network| network.infer(&batch).unwrap());
-    assert_close("new logits", &found.values, &wide(&expected.values), 1e-4);
+    assert_close("new logits", &found.values, &to_f64(&expected.values), 1e-4);
 }
 
 fn inference_uses_updated_weights<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
-    let (mut device, mut cpu) = (on_device(engine, Precision::F32), on_cpu());
+    let (mut device, mut cpu) = (device_network(engine, Precision::F32), cpu_network());
     let config = AdamConfig { lr: 1e-2, eps: 1e-2, ..AdamConfig::default() };
     let [mut adam_device, mut adam_cpu] = [&device, &cpu].map(|network| Adam::new(config, network).unwrap());
     let data = images(3, 40, 35, 13);
@@ -357,11 +361,11 @@ fn inference_uses_updated_weights<E: Engine + std::fmt::Debug + 'static>(engine:
     let mut seen = Vec::new();
     let mut compare = |device: &mut Network, cpu: &mut Network, when: &str, tolerance: f64| {
         let [found, expected] = [device, cpu].map(|network| network.infer(&batch).unwrap().values);
-        assert_close(when, &found, &wide(&expected), tolerance);
+        assert_close(when, &found, &to_f64(&expected), tolerance);
         assert!(seen.last() != Some(&found), "{when}: nothing has changed");
         seen.push(found);
     };
-    // The folded weights must follow each change: of the running statistics, of the weights, of both.
+    // The weights must be folded again after a change of the running statistics, of the weights, or of both.
     compare(&mut device, &mut cpu, "at first", 1e-4);
     for network in [&mut device, &mut cpu] {
         network.train_step(&batch, &[2, 0, 1]).unwrap();
@@ -369,7 +373,7 @@ fn inference_uses_updated_weights<E: Engine + std::fmt::Debug + 'static>(engine:
     compare(&mut device, &mut cpu, "after a pass", 1e-4);
     adam_device.step(&mut device).unwrap();
     adam_cpu.step(&mut cpu).unwrap();
-    // Adam divides gradients by their magnitude and so enlarges the rounding errors of small ones.
+    // Adam divides gradients by their magnitude, which enlarges the rounding errors of small gradients.
     compare(&mut device, &mut cpu, "after Adam", 2e-3);
     for network in [&mut device, &mut cpu] {
         network.zero_init_residual().unwrap();
@@ -381,9 +385,9 @@ fn inference_uses_updated_weights<E: Engine + std::fmt::Debug + 'static>(engine:
     compare(&mut device, &mut cpu, "with other weights", 1e-4);
 }
 
-/// Grad-CAM replaces the workspace for inference by one that also serves Grad-CAM.
+/// Grad-CAM replaces the workspace for inference with one that suffices for both.
 fn purpose_of_workspace_does_not_change_inference<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
-    let mut network = on_device(engine, Precision::Bf16);
+    let mut network = device_network(engine, Precision::Bf16);
     let data = images(2, 47, 33, 15);
     let batch = PixelBatch { data: &data, n: 2, height: 47, width: 33 };
     let before = network.infer(&batch).unwrap().values;
@@ -392,26 +396,26 @@ fn purpose_of_workspace_does_not_change_inference<E: Engine + std::fmt::Debug + 
 }
 
 fn folded_bf16_inference_stays_close_to_f32<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
-    let (mut device, mut cpu) = (on_device(engine, Precision::Bf16), on_cpu());
+    let (mut device, mut cpu) = (device_network(engine, Precision::Bf16), cpu_network());
     let data = images(4, 33, 40, 14);
     let batch = PixelBatch { data: &data, n: 4, height: 33, width: 40 };
     let [found, expected] = [&mut device, &mut cpu].map(|network| network.infer(&batch).unwrap().values);
-    assert_close("logits", &found, &wide(&expected), 0.05);
+    assert_close("logits", &found, &to_f64(&expected), 0.05);
 }
 
-/// Every buffer of the workspace is NaN before it is written. Activations share buffers.
+/// The emulator fills every new buffer of the workspace with NaN. Activations share buffers.
 #[test]
 fn inference_reads_no_uninitialised_memory() {
     for unfused in [false, true] {
         let Some(emulator) = Emulator::new().map(Rc::new) else { return };
         emulator.refuse_fusion.set(unfused);
-        let (mut device, mut cpu) = (on_device(&emulator, Precision::F32), on_cpu());
+        let (mut device, mut cpu) = (device_network(&emulator, Precision::F32), cpu_network());
         emulator.poison.set(true);
         for (n, height, width) in [(2, 47, 33), (3, 32, 40)] {
             let data = images(n, height, width, 16);
             let batch = PixelBatch { data: &data, n, height, width };
             let [found, expected] = [&mut device, &mut cpu].map(|network| network.infer(&batch).unwrap().values);
-            assert_close(&format!("unfused: {unfused}"), &found, &wide(&expected), 1e-4);
+            assert_close(&format!("unfused: {unfused}"), &found, &to_f64(&expected), 1e-4);
         }
     }
 }
@@ -428,17 +432,17 @@ fn inference_works_without_fused_convolutions() {
 }
 
 fn features_train_another_head<E: Engine + std::fmt::Debug + 'static>(engine: &Rc<E>) {
-    let (mut device, mut cpu) = (on_device(engine, Precision::F32), on_cpu());
+    let (mut device, mut cpu) = (device_network(engine, Precision::F32), cpu_network());
     let data = images(3, 40, 35, 15);
     let batch = PixelBatch { data: &data, n: 3, height: 40, width: 35 };
-    // The gradients of the head that a step leaves must become zero.
+    // Give the head gradients, which `backward_features` must set to zero.
     for network in [&mut device, &mut cpu] {
         network.train_step(&batch, &[2, 0, 1]).unwrap();
     }
     let [found, expected] = [&mut device, &mut cpu].map(|network| network.forward_features(&batch).unwrap());
     assert_eq!(found.dims(), expected.dims());
-    assert_close("features", &values(&found), &wide(&values(&expected)), 1e-4);
-    // A loss on candle's autograd, the same on both sides.
+    assert_close("features", &values(&found), &to_f64(&values(&expected)), 1e-4);
+    // Both networks use the same loss on candle's autograd.
     let gradients = [(&mut device, found), (&mut cpu, expected)].map(|(network, features)| {
         let loss = (features.as_tensor() * features.as_tensor()).unwrap().sum_all().unwrap();
         let gradients = loss.backward().unwrap();
@@ -462,7 +466,7 @@ fn layout_round_trips() {
     let mut back = vec![f32::NAN; host.len()];
     layout.to_host(&device, &mut back);
     assert_eq!(back, host);
-    // The first element of the first filter: three colours and one channel of padding.
+    // The first position of the first filter has three colours and one channel of padding. The second position follows.
     let taps = layers.stem.kernel * layers.stem.kernel;
     assert_eq!(device[..5], [1.0, (taps + 1) as f32, (2 * taps + 1) as f32, 0.0, 2.0]);
 }

@@ -1,4 +1,5 @@
-//! The layers below the head on a device, forward and backward. Nothing here waits or allocates.
+//! The layers below the head on a device, forward and backward. This module only queues work: it neither waits nor
+//! allocates.
 
 use kernels::batch_norm::{EPSILON, MOMENTUM};
 use kernels::cuda::launch::{self, ResidualJoin, Shortcut};
@@ -9,13 +10,14 @@ use super::workspace::{BlockSpace, Gradients, LayerSpace, Workspace};
 /// Which statistics batch norm uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Those of the batch, which also update the running statistics. Backward computes the gradients of the parameters.
+    /// The statistics of the batch. They also update the running statistics. Backward computes the gradients of the
+    /// parameters.
     Training,
     /// The running statistics. Backward computes the gradients of activations only.
     Evaluation,
 }
 
-/// The layers below the head, with the workspace that they compute in.
+/// The layers below the head, with their workspace.
 pub(crate) struct Trunk<'a, E: Engine> {
     pub(crate) engine: &'a E,
     pub(crate) space: &'a Workspace<E>,
@@ -85,7 +87,7 @@ impl<E: Engine> Trunk<'_, E> {
         Ok(())
     }
 
-    /// Computes the gradients of all parameters below the features from that of the features.
+    /// Computes the gradients of all parameters of the trunk from the gradient of the features.
     pub(crate) fn backward(&self) -> Result<()> {
         let parts = self.backward_to(None)?;
         let Workspace { stem, argmax, input, gradients, .. } = self.space;
@@ -94,8 +96,8 @@ impl<E: Engine> Trunk<'_, E> {
         self.weight_gradient(stem, *input, gradients.z)
     }
 
-    /// Computes the gradient of the output of block `target`, or of the first block's input. Returns its two parts, which
-    /// must be added.
+    /// Computes the gradient of the output of block `target`, or of the first block's input if `target` is `None`.
+    /// Returns two buffers, whose sum is the gradient.
     pub(crate) fn backward_to(&self, target: Option<usize>) -> Result<[Address; 2]> {
         let Workspace { blocks, features, gradients, pooled, .. } = self.space;
         let mut parts = [gradients.block, NULL];
@@ -111,8 +113,8 @@ impl<E: Engine> Trunk<'_, E> {
         Ok(parts)
     }
 
-    /// Computes the gradient of a block's input `x` from that of its output, both in two parts. Leaves it in
-    /// [`Gradients::block`] and [`Gradients::main`].
+    /// Computes the gradient of a block's input `x` from the gradient of its output. Each is the sum of two buffers.
+    /// Stores the gradient of `x` in [`Gradients::block`] and [`Gradients::main`].
     fn block_backward(&self, block: &BlockSpace<E>, x: Address, [a, b]: [Address; 2]) -> Result<()> {
         let Gradients { block: g, main, z, projection, inner } = self.space.gradients;
         let Some((last, inside)) = block.main.split_last() else { return Ok(()) };
@@ -126,10 +128,10 @@ impl<E: Engine> Trunk<'_, E> {
             projection: downsample.map_or((NULL, NULL), |layer| (layer.z, layer.coefficients)),
         };
         launch::residual_join_backward(engine, &shape, &join, g, self.space.sums)?;
-        self.differentiate(last, 1)?;
+        self.norm_gradient_coefficients(last, 1)?;
         launch::norm_backward_apply(engine, &shape, g, last.z, last.coefficients, false, z)?;
         if let Some(layer) = downsample {
-            self.differentiate(layer, 2)?;
+            self.norm_gradient_coefficients(layer, 2)?;
             launch::norm_backward_apply(engine, &shape, g, layer.z, layer.coefficients, false, projection)?;
         }
         let mut layer = last;
@@ -148,19 +150,21 @@ impl<E: Engine> Trunk<'_, E> {
         Ok(())
     }
 
-    /// Computes the gradient of a convolution's output from the gradient `g` behind its ReLU. Leaves it in [`Gradients::z`].
+    /// Computes the gradient of a convolution's output from the gradient `g` of its ReLU's output. Stores it in
+    /// [`Gradients::z`].
     fn gradient_of_z(&self, layer: &LayerSpace<E>, g: Address) -> Result<()> {
         let (engine, shape) = (self.engine, layer.shape.matrix());
         if self.mode == Mode::Training {
             launch::norm_backward_sums(engine, &shape, g, layer.z, layer.coefficients, self.space.sums)?;
         }
-        self.differentiate(layer, 1)?;
+        self.norm_gradient_coefficients(layer, 1)?;
         let to = self.space.gradients.z;
         launch::norm_backward_apply(engine, &shape, g, layer.z, layer.coefficients, true, to)
     }
 
-    /// Computes the coefficients of a batch norm's gradient; in training mode from the sums of `kind` of the last kernel.
-    fn differentiate(&self, layer: &LayerSpace<E>, kind: usize) -> Result<()> {
+    /// Computes the coefficients of a batch norm's gradient. In training mode, uses the sums of kind `kind` that the
+    /// last kernel stored.
+    fn norm_gradient_coefficients(&self, layer: &LayerSpace<E>, kind: usize) -> Result<()> {
         let (engine, shape, gradients) = (self.engine, layer.shape.matrix(), layer.values.norm_gradients);
         match self.mode {
             Mode::Training => {

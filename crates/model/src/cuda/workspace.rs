@@ -1,8 +1,9 @@
 //! The memory of one batch shape on the device: prepared convolutions, activations, gradients and scratch memory.
 //!
-//! In training, the convolutions' outputs `z`, the activations `y` that the next convolution reads, and the blocks' outputs are
-//! kept from forward to backward. Five buffers of the largest activation's size hold all gradients in turn. In inference, six
-//! buffers hold all activations in turn ([`Role`]), and there are no gradients.
+//! For training, three kinds of tensors are kept from forward to backward: the convolutions' outputs `z`, the
+//! activations `y` that the next convolution reads, and the blocks' outputs. Layers reuse five buffers of the largest
+//! activation's size for their gradients. For inference, layers reuse six buffers for their activations ([`Role`]), and
+//! there are no gradients.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -19,7 +20,7 @@ use crate::error::Result;
 use crate::layers::{Block, ConvNorm, LayerList};
 use crate::shapes::{BlockShapes, LayerShapes};
 
-/// The purpose of a workspace. Each serves the purposes before it too.
+/// The purpose of a workspace. A workspace also suffices for the purposes listed before its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
     /// Forward only: an activation's memory is reused once it has been read.
@@ -43,11 +44,11 @@ pub(crate) struct LayerSpace<E: Engine> {
     pub(crate) shape: ImageShape,
     /// Its output.
     pub(crate) z: Address,
-    /// Its output after batch norm and ReLU, if a convolution of the same block reads that.
+    /// Its output after batch norm and ReLU. NULL if no convolution of the same block reads it.
     pub(crate) y: Address,
     /// The batch norm's coefficients.
     pub(crate) coefficients: Address,
-    /// Its parameters.
+    /// Its parameters, gradients and running statistics.
     pub(crate) values: LayerValues,
 }
 
@@ -64,18 +65,19 @@ pub(crate) struct BlockSpace<E: Engine> {
     pub(crate) output: Address,
 }
 
-/// Gradients, each as large as the largest activation.
+/// Buffers of gradients, each as large as the largest activation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gradients {
-    /// Of a block's output after the mask of its ReLU; then the shortcut's part of the gradient of the block's input.
+    /// First the gradient of a block's output, masked by its ReLU. Then the shortcut's part of the gradient of the
+    /// block's input.
     pub(crate) block: Address,
     /// The main path's part of the gradient of a block's input.
     pub(crate) main: Address,
-    /// Of the current convolution's output.
+    /// The gradient of the current convolution's output.
     pub(crate) z: Address,
-    /// Of the projection's output.
+    /// The gradient of the projection's output.
     pub(crate) projection: Address,
-    /// Of the current convolution's input.
+    /// The gradient of the current convolution's input.
     pub(crate) inner: Address,
 }
 
@@ -84,15 +86,15 @@ pub(crate) struct Gradients {
 pub(crate) struct Workspace<E: Engine> {
     /// The batch shape.
     pub(crate) shape: BatchShape,
-    /// The purpose that its memory suffices for.
+    /// The purpose that the memory was allocated for.
     pub(crate) purpose: Purpose,
     /// The normalised pixels, `[images, height, width, 4]`.
     pub(crate) input: Address,
     /// The first convolution.
     pub(crate) stem: LayerSpace<E>,
-    /// The output of the max pooling after it.
+    /// The output of the max pooling after the first convolution.
     pub(crate) pooled: Address,
-    /// For each output of the pooling, the position of the maximum in its window: a byte each.
+    /// For each output of the pooling, the position of the maximum in its window, as a byte.
     pub(crate) argmax: Address,
     /// The residual blocks.
     pub(crate) blocks: Vec<BlockSpace<E>>,
@@ -100,15 +102,15 @@ pub(crate) struct Workspace<E: Engine> {
     pub(crate) head: HeadShape,
     /// Averages over all positions, `[images, channels]` in f32, and their gradients.
     pub(crate) features: [Address; 2],
-    /// The loss, then at [`Workspace::LOSS_BYTES`] the logits, `[images, classes]` in f32.
+    /// The loss, and from byte [`Workspace::LOSS_BYTES`] on the logits, `[images, classes]` in f32.
     pub(crate) outputs: Address,
     /// Gradients of the logits.
     pub(crate) logits_gradient: Address,
-    /// The sums of the current layer's units.
+    /// Per-channel sums of the current layer, one for each chunk of rows.
     pub(crate) sums: Address,
-    /// Grad-CAM's weights, `[images, channels]`, and maps, `[images, positions]`, in f32.
+    /// Grad-CAM's channel weights, `[images, channels]`, and heat maps, `[images, positions]`, in f32.
     pub(crate) cam: [Address; 2],
-    /// Gradients.
+    /// The buffers of gradients.
     pub(crate) gradients: Gradients,
     /// The convolutions' scratch memory.
     pub(crate) scratch: Scratch,
@@ -116,20 +118,24 @@ pub(crate) struct Workspace<E: Engine> {
     _memory: Vec<E::Memory>,
 }
 
-/// The role of an activation. In inference, activations of one role are never needed at the same time and share a buffer.
+/// The role of an activation. During inference, no two activations of one role are needed at the same time, so they
+/// share a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
-    /// A convolution's output, until its batch norm has read it.
+    /// A convolution's output. Needed until its batch norm has read it.
     Convolved,
-    /// A projection's output, until the end of its block.
+    /// A projection's output. Needed until the end of its block.
     Projected,
-    /// The input of the next convolution in a block; two by turns, because that convolution may write one itself.
+    /// The input of the next convolution in a block. There are two buffers, used alternately, because the convolution
+    /// reads one and may write the other.
     Activated(usize),
-    /// A block's output, or the first block's input; two by turns, because a block reads one while it writes the other.
+    /// A block's output, or the first block's input. There are two buffers, used alternately, because a block reads one
+    /// and writes the other.
     Output(usize),
 }
 
-/// Allocates the workspace layer by layer, and sums up the sizes of the shared buffers, which are allocated at the end.
+/// Allocates a workspace layer by layer. Computes the sizes of the shared buffers on the way, for allocation at the
+/// end.
 struct Allocator<'a, E: Engine> {
     engine: &'a E,
     parameters: &'a Parameters<E>,
@@ -143,20 +149,20 @@ struct Allocator<'a, E: Engine> {
 }
 
 impl<E: Engine> Workspace<E> {
-    /// Bytes from the loss to the logits, so that the logits are aligned.
+    /// The offset of the logits from the loss in bytes. It keeps the logits aligned.
     pub(crate) const LOSS_BYTES: usize = 256;
 
-    /// The address of the logits.
+    /// Returns the address of the logits.
     pub(crate) fn logits(&self) -> Address {
         self.outputs + Self::LOSS_BYTES as Address
     }
 
-    /// Elements of the logits.
+    /// Returns the number of elements of the logits.
     pub(crate) fn logits_len(&self) -> usize {
         self.head.images * self.head.classes
     }
 
-    /// Bytes of the loss and the logits.
+    /// Returns the size of the loss and the logits together, in bytes.
     pub(crate) fn output_bytes(&self) -> usize {
         Self::LOSS_BYTES + self.logits_len() * F32
     }
@@ -237,18 +243,18 @@ impl<E: Engine> Allocator<'_, E> {
         Ok(address)
     }
 
-    /// Allocates memory that only a backward pass needs.
+    /// Allocates memory for the backward pass. Returns NULL if the purpose is inference.
     fn for_backward(&mut self, bytes: usize) -> Result<Address> {
         if self.purpose == Purpose::Inference { Ok(NULL) } else { self.allocate(bytes) }
     }
 
-    /// The gradients that the next layer computes. The gradient of the pixels is never needed.
+    /// Returns which gradients the next layer computes. The gradient of the pixels is never needed.
     fn gradients(&self) -> kernels::Gradients {
         let weight = self.purpose == Purpose::Training;
         kernels::Gradients { input: self.purpose != Purpose::Inference && self.next_layer > 0, weight }
     }
 
-    /// Prepares `layer` for its shape. Its activations have no memory yet.
+    /// Prepares `layer` for inputs of `shape`. Does not allocate its activations.
     fn layer(&mut self, layer: &ConvNorm, shape: ConvShape, precision: Precision) -> Result<LayerSpace<E>> {
         if !layer.outputs.is_multiple_of(CHANNEL_MULTIPLE) {
             return Err(ArchitectureError::Channels {
@@ -283,8 +289,8 @@ impl<E: Engine> Allocator<'_, E> {
         Ok(BlockSpace { main, downsample, shape, output: NULL })
     }
 
-    /// Allocates the activations: one buffer per role for inference, else one per activation. Returns the address of the
-    /// pooling's output.
+    /// Allocates the activations: for inference one buffer per role, else one per activation. Returns the address of
+    /// the pooling's output.
     fn place_activations(&mut self, stem: &mut LayerSpace<E>, blocks: &mut [BlockSpace<E>]) -> Result<Address> {
         let mut pooled = NULL;
         let activations = activations(stem, &mut pooled, blocks);
@@ -308,7 +314,7 @@ impl<E: Engine> Allocator<'_, E> {
     }
 }
 
-/// The role of each activation, its size in bytes, and the field for its address.
+/// Returns the role of each activation, its size in bytes, and the field for its address.
 fn activations<'a, E: Engine>(
     stem: &'a mut LayerSpace<E>,
     pooled: &'a mut Address,
@@ -317,7 +323,7 @@ fn activations<'a, E: Engine>(
     let bytes = |shape: &ImageShape| shape.matrix().bytes();
     let mut all = vec![
         (Role::Convolved, bytes(&stem.shape), &mut stem.z),
-        // The first block writes the other one.
+        // `Output(1)`, because the first block reads it and writes `Output(0)`.
         (Role::Output(1), bytes(&stem.shape.pooled()), pooled),
     ];
     for (i, block) in blocks.iter_mut().enumerate() {

@@ -7,17 +7,18 @@ use super::workspace::{Purpose, Workspace};
 use crate::batch::BatchShape;
 use crate::error::{Error, Result};
 
-/// Batches that may be on their way to the device: one is computed with while the next is copied.
+/// The number of staging buffers: the device reads one batch while the next is copied.
 pub(crate) const SLOTS: usize = 2;
-/// Batch shapes that are kept: an epoch has full batches and a last one, its validation another last one.
+/// The number of batch shapes kept: full batches, the last batch of a training epoch, and the last batch of its
+/// validation.
 const CAPACITY: usize = 3;
 
-/// Everything that one batch shape needs.
+/// The workspace, staging buffers and recordings of one batch shape.
 #[derive(Debug)]
 pub(crate) struct BatchSpace<E: Engine> {
     /// Activations, gradients and prepared convolutions.
     pub(crate) workspace: Workspace<E>,
-    /// Staging buffers, used by turns.
+    /// Staging buffers, used alternately.
     pub(crate) slots: [Slot<E>; SLOTS],
     /// The recorded passes over the workspace.
     pub(crate) recordings: Recordings<E>,
@@ -35,22 +36,22 @@ pub(crate) struct Slot<E: Engine> {
 /// The most recently used batch shapes.
 #[derive(Debug)]
 pub(crate) struct WorkspaceCache<E: Engine> {
-    /// The least recently used first.
+    /// In order of use, the least recently used first.
     spaces: Vec<BatchSpace<E>>,
 }
 
 impl<E: Engine> WorkspaceCache<E> {
-    /// An empty cache.
+    /// Creates an empty cache.
     pub(crate) fn new() -> Self {
         Self { spaces: Vec::new() }
     }
 
-    /// The most recently used batch shape.
+    /// Returns the most recently used workspace.
     pub(crate) fn current(&mut self) -> Result<&mut BatchSpace<E>> {
         self.spaces.last_mut().ok_or(Error::NoForward)
     }
 
-    /// Makes a workspace for `shape` that serves `purpose` the current one. `allocate` creates it if there is none.
+    /// Makes a workspace for `shape` and `purpose` the current one. Calls `allocate` if there is none.
     pub(crate) fn select(
         &mut self,
         engine: &E,
@@ -58,23 +59,23 @@ impl<E: Engine> WorkspaceCache<E> {
         purpose: Purpose,
         allocate: impl Fn() -> Result<BatchSpace<E>>,
     ) -> Result<()> {
-        let serves = |space: &Workspace<E>| space.shape == shape && space.purpose >= purpose;
-        if let Some(i) = self.spaces.iter().position(|space| serves(&space.workspace)) {
+        let suffices = |space: &Workspace<E>| space.shape == shape && space.purpose >= purpose;
+        if let Some(i) = self.spaces.iter().position(|space| suffices(&space.workspace)) {
             let space = self.spaces.remove(i);
             self.spaces.push(space);
             return Ok(());
         }
-        // A workspace of this shape for a lesser purpose is replaced.
+        // Replace a workspace of this shape that does not suffice for the purpose.
         self.evict(engine, |space| space.workspace.shape == shape)?;
         self.keep_latest(engine, CAPACITY - 1)?;
         let space = self.allocate_with_eviction(engine, 0, allocate)?;
         self.spaces.push(space);
-        // New memory is zeroed on the computing stream, and batches are copied on another one.
+        // New memory is zeroed on the compute stream, but batches are copied on another stream.
         Ok(engine.wait()?)
     }
 
-    /// Calls `allocate`. If it fails, most likely for want of memory, evicts all but the `kept` most recently used shapes and
-    /// calls it again.
+    /// Calls `allocate`. If it fails, most likely because memory is full, should_evict all but the `kept` most recently
+    /// used shapes and calls it again.
     pub(crate) fn allocate_with_eviction<T>(
         &mut self,
         engine: &E,
@@ -104,9 +105,10 @@ impl<E: Engine> WorkspaceCache<E> {
         })
     }
 
-    /// Evicts the shapes that `evicts` selects, from the least recently used on.
-    fn evict(&mut self, engine: &E, mut evicts: impl FnMut(&BatchSpace<E>) -> bool) -> Result<()> {
-        let (evicted, kept) = std::mem::take(&mut self.spaces).into_iter().partition(|space| evicts(space));
+    /// Evicts the shapes for which `should_evict` returns true. Calls it in order of use, the least recently used
+    /// first.
+    fn evict(&mut self, engine: &E, mut should_evict: impl FnMut(&BatchSpace<E>) -> bool) -> Result<()> {
+        let (evicted, kept) = std::mem::take(&mut self.spaces).into_iter().partition(|space| should_evict(space));
         self.spaces = kept;
         if Vec::is_empty(&evicted) {
             return Ok(());

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use super::hub;
 
-/// Why weights cannot be found, read or written.
+/// An error of finding, reading or writing weights.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The text does not name a source of weights.
     #[error("`{0}` is not a source of weights: use `none`, a path, or `hf:owner/repo[/file][@revision]`")]
     Source(String),
-    /// The file's tensors are not the network's.
+    /// The tensors of the file do not have the names and shapes of the network's tensors.
     #[error("{path} does not fit the network: {problems}", path = path.display())]
     Mismatch {
         /// The safetensors file.
@@ -28,7 +28,7 @@ pub enum Error {
         /// Its type.
         dtype: String,
     },
-    /// The file is not safetensors.
+    /// The file is not in the safetensors format.
     #[error("{path} cannot be read as safetensors", path = path.display())]
     SafeTensors {
         /// The file.

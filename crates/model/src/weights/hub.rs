@@ -1,18 +1,19 @@
-//! Files of the Hugging Face hub, downloaded into the cache that all of its clients share.
+//! Downloads files of the Hugging Face hub into the cache that all of its clients share.
 //!
-//! The cache has the layout of hf-hub ([`hf_hub::Cache`]), so that files are shared with `huggingface_hub` in Python. This
-//! module and the crate `fetch` implement the environment variables and the transport, because hf-hub 0.5.0 has faults there:
+//! The cache has the layout of hf-hub ([`hf_hub::Cache`]), so that files are shared with `huggingface_hub` in Python.
+//! hf-hub 0.5.0 itself is not used for downloads, because its handling of environment variables and its transport have
+//! faults. This module and the crate `fetch` replace them. hf-hub 0.5.0:
 //!
-//! - it does not read `HF_TOKEN`, `HF_HUB_CACHE` or `HF_HUB_OFFLINE` (`api/sync.rs`, `ApiBuilder::from_env`);
-//! - it sends the access token to whatever host a file is redirected to (`Api::metadata`, `self.client.get(location)`);
-//! - it appends any answer to a range request without checking status or `Content-Range`
-//!   (`download_from`), and after a failed retry appends at the wrong place (`stream_position` of a file opened for
+//! - does not read `HF_TOKEN`, `HF_HUB_CACHE` or `HF_HUB_OFFLINE` (`api/sync.rs`, `ApiBuilder::from_env`);
+//! - sends the access token to any host that a file is redirected to (`Api::metadata`, `self.client.get(location)`);
+//! - appends any answer to a range request without checking its status or `Content-Range`
+//!   (`download_from`), and after a failed retry appends at the wrong position (`stream_position` of a file opened for
 //!   appending is 0 before the first write, `download_tempfile`);
-//! - it verifies neither size nor checksum, and syncs nothing before renaming (`download_with_progress`);
-//! - it uses headers of the server as file names without checking them (`blob_path`, `pointer_path`), and panics if one is
+//! - verifies neither size nor checksum, and does not sync the file before renaming it (`download_with_progress`);
+//! - uses headers of the server as file names without checking them (`blob_path`, `pointer_path`), and panics if one is
 //!   missing (`expect("location header in redirect")`).
 //!
-//! | variable | sets | default |
+//! | variable | meaning | default |
 //! | --- | --- | --- |
 //! | `HF_HOME` | the folder of cache and token | `$XDG_CACHE_HOME/huggingface`, or `~/.cache/huggingface` |
 //! | `HF_HUB_CACHE` | the cache | `$HF_HOME/hub` |
@@ -32,7 +33,7 @@ use fetch::{Authorization, Checksum, Client, Environment, ExpectedFile, Request,
 
 use cache::Cache;
 pub use error::Error;
-use error::Question;
+use error::FailedRequest;
 pub use name::Name;
 
 const HUB: &str = "https://huggingface.co";
@@ -43,16 +44,17 @@ const HUB: &str = "https://huggingface.co";
 /// The text is not such a name, or the file cannot be downloaded. The error suggests what to do.
 pub fn resolve(source: &str) -> Result<PathBuf, Error> {
     let name: Name = source.parse()?;
-    Hub::of_process(&name)?.resolve(&name)
+    Hub::from_process(&name)?.resolve(&name)
 }
 
-/// Returns the bytes that [`resolve`] would download: 0 if the file is in the cache, `None` if the hub does not tell the size.
+/// Returns the number of bytes that [`resolve`] would download: 0 if the file is in the cache, `None` if the hub does
+/// not send the size.
 ///
 /// # Errors
-/// Those of [`resolve`].
+/// The same as [`resolve`].
 pub fn size(source: &str) -> Result<Option<u64>, Error> {
     let name: Name = source.parse()?;
-    Hub::of_process(&name)?.size(&name)
+    Hub::from_process(&name)?.size(&name)
 }
 
 /// A client of the hub with its cache.
@@ -75,14 +77,14 @@ struct Metadata {
 }
 
 impl Hub {
-    /// Creates the client that this process's environment configures. It prints the progress of downloading `name`.
-    fn of_process(name: &Name) -> Result<Hub, Error> {
+    /// Creates a client with the environment variables of this process. It prints the download progress of `name`.
+    fn from_process(name: &Name) -> Result<Hub, Error> {
         let environment = Environment::from_process();
         let client = Client::from_environment(&environment).map_err(Error::Client)?;
         Hub::new(&environment, client.with_observer(fetch::progress_observer(name.to_string())))
     }
 
-    /// Creates the client that `environment` configures.
+    /// Creates a client with the variables in `environment`.
     ///
     /// # Errors
     /// The environment has neither a home nor a cache folder, or `HF_ENDPOINT` is not an address.
@@ -104,8 +106,8 @@ impl Hub {
 
     /// Returns the file's path in the cache, after downloading the file if it is not there.
     ///
-    /// A cached file is used even if its revision is a branch with newer commits, so that runs are repeatable and work without
-    /// a network. To get another version, remove the file from the cache or name a commit.
+    /// Uses a cached file even if its revision is a branch with newer commits, so that runs are repeatable and need no
+    /// network. To get another version, remove the file from the cache or name a commit.
     ///
     /// # Errors
     /// The file cannot be downloaded.
@@ -120,7 +122,7 @@ impl Hub {
             atomic::remove_file(&blob)?;
         }
         let request = self.request(name, &metadata.commit);
-        self.client.download(&request, &blob, &expected).map_err(|e| self.failed(name, e))?;
+        self.client.download(&request, &blob, &expected).map_err(|e| self.request_error(name, e))?;
         self.cache.link(name, &metadata.commit, &blob)
     }
 
@@ -129,11 +131,11 @@ impl Hub {
         self.cache.get(name)
     }
 
-    /// Returns the bytes that [`Hub::resolve`] would download: 0 if the file is in the cache, `None` if the hub does not tell the
-    /// size.
+    /// Returns the number of bytes that [`Hub::resolve`] would download: 0 if the file is in the cache, `None` if the
+    /// hub does not send the size.
     ///
     /// # Errors
-    /// Those of [`Hub::resolve`].
+    /// The same as [`Hub::resolve`].
     pub fn size(&self, name: &Name) -> Result<Option<u64>, Error> {
         if self.cached(name).is_some() { Ok(Some(0)) } else { Ok(self.metadata(name)?.bytes) }
     }
@@ -142,7 +144,7 @@ impl Hub {
         if self.offline {
             return Err(Error::Offline { name: name.clone(), cache: self.cache.folder().to_owned() });
         }
-        let head = self.client.head(&self.request(name, &name.revision)).map_err(|e| self.failed(name, e))?;
+        let head = self.client.head(&self.request(name, &name.revision)).map_err(|e| self.request_error(name, e))?;
         metadata(&head).map_err(|reason| Error::NotAHub { endpoint: self.endpoint.to_string(), reason })
     }
 
@@ -151,14 +153,16 @@ impl Hub {
         Request { url: self.endpoint.join_segments(segments), authorization: self.authorization.clone() }
     }
 
-    fn failed(&self, name: &Name, source: fetch::Error) -> Error {
+    /// Converts the error of a request for `name`.
+    fn request_error(&self, name: &Name, source: fetch::Error) -> Error {
         let page = self.endpoint.join_segments(name.repository.split('/')).to_string();
-        Error::of_fetch(Question { name, page, with_token: self.authorization.is_some() }, source)
+        Error::from_fetch(FailedRequest { name, page, with_token: self.authorization.is_some() }, source)
     }
 }
 
-/// Reads the headers of a file (<https://huggingface.co/docs/huggingface_hub/package_reference/file_download>). Commit and
-/// entity tag become file names in the cache, so only plain names are accepted.
+/// Reads the metadata of a file from its headers
+/// (<https://huggingface.co/docs/huggingface_hub/package_reference/file_download>). Commit and entity tag become file
+/// names in the cache, so only plain names are accepted.
 fn metadata(head: &ResponseHead) -> Result<Metadata, String> {
     let commit = head.get("x-repo-commit").ok_or("it sends no `x-repo-commit`")?.trim();
     let etag = head.get("x-linked-etag").or_else(|| head.get("etag")).ok_or("it sends no entity tag")?;
@@ -170,17 +174,18 @@ fn metadata(head: &ResponseHead) -> Result<Metadata, String> {
         return Err("its entity tag is not a hash".into());
     }
     let linked = head.get("x-linked-size").and_then(|size| size.trim().parse().ok());
-    // The length of a redirect is that of the redirect's own body.
+    // The `Content-Length` of a redirect is the length of the redirect's own body.
     let own = head.length().filter(|_| head.status() == 200);
     Ok(Metadata { commit: commit.to_owned(), etag: etag.to_owned(), bytes: linked.or(own) })
 }
 
-/// Whether a blob without a link to it has the expected size and checksum.
+/// Returns whether a blob has the expected size and checksum.
 fn is_intact(blob: &Path, expected: &ExpectedFile) -> bool {
     let size_fits = expected.bytes.is_none_or(|bytes| blob.metadata().is_ok_and(|meta| meta.len() == bytes));
     size_fits && expected.checksum.is_none_or(|wanted| wanted.recompute(blob).is_ok_and(|actual| actual == wanted))
 }
 
+/// Returns the access token, trimmed, or `None` if there is none.
 fn token(environment: &Environment, home: Option<&Path>) -> Option<String> {
     let given = environment.get("HF_TOKEN").map(str::to_owned);
     let token = given.or_else(|| {
@@ -191,7 +196,7 @@ fn token(environment: &Environment, home: Option<&Path>) -> Option<String> {
     (!token.is_empty()).then(|| token.to_owned())
 }
 
-/// Whether `huggingface_hub` reads the value as true.
+/// Returns whether `huggingface_hub` interprets the value as true.
 fn is_true(value: &str) -> bool {
     ["1", "on", "yes", "true"].contains(&value.to_ascii_lowercase().as_str())
 }

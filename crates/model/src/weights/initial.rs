@@ -1,4 +1,4 @@
-//! Drawing new weights from the project's own random streams.
+//! Random initialisation of weights.
 
 use artifacts::random::{StandardNormal, Stream, stream};
 use rand::RngExt;
@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use crate::layers::{ConvNorm, LayerList};
 
-/// Fills both flat buffers. Each tensor has its own random stream, so that it does not depend on the size of others.
+/// Fills both flat buffers. Each convolution has its own random stream, so that its weights do not depend on the size
+/// of other layers.
 pub(crate) fn draw(layers: &LayerList, parameters: &mut [f32], statistics: &mut [f32], seed: u64) {
     let mut rest = parameters;
     let mut tensors = Vec::new();
@@ -32,7 +33,8 @@ pub(crate) fn draw(layers: &LayerList, parameters: &mut [f32], statistics: &mut 
     }
 }
 
-/// Draws from a normal distribution with variance 2 / fan out (He et al. 2015, arXiv 1502.01852, equation 14).
+/// Draws weights from a normal distribution with mean 0 and variance 2 / fan out (He et al. 2015, arXiv 1502.01852,
+/// equation 14).
 fn draw_convolution(layer: &ConvNorm, weight: &mut [f32], stream: &mut Stream) {
     let fan_out = (layer.outputs * layer.kernel * layer.kernel) as f64;
     let deviation = (2.0 / fan_out).sqrt();

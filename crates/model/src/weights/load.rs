@@ -1,4 +1,4 @@
-//! Reading safetensors files into a network's flat buffers.
+//! Reads safetensors files into a network's flat buffers.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,23 +12,23 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use super::error::Error;
 use crate::tensor_table::{Entry, TensorTable};
 
-/// The classifier's tensors, which are ignored if they do not fit.
+/// The prefix of the head's tensors, which are ignored if their shapes do not fit.
 const HEAD_PREFIX: &str = "fc.";
-/// torchvision counts the batches of each batch norm. Nothing reads the counters.
+/// The suffix of torchvision's batch counters. They are ignored, because they have no effect on the network.
 const BATCH_COUNTER: &str = ".num_batches_tracked";
-/// A safetensors file starts with the length of its header as a little-endian number of this many bytes.
+/// The size of the first field of a safetensors file: the length of the header, little-endian.
 const LENGTH_BYTES: usize = 8;
 /// The longest header that the crate safetensors accepts.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// What a network took from a file.
+/// A report on loading a file into a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadReport {
     /// Number of tensors taken from the file.
     pub loaded: usize,
-    /// Whether the network kept its own head, because the file has none or one with another number of classes.
+    /// Whether the network kept its own head, because the file has none, or one with another number of classes.
     pub head_replaced: bool,
-    /// Tensors missing in the file, as allowed by `allow_missing`. The network kept its own.
+    /// Names of the tensors that the file lacks and `allow_missing` permits. The network kept its own.
     pub missing: Vec<String>,
 }
 
@@ -46,11 +46,11 @@ impl LoadedTensors {
     }
 }
 
-/// Reads the tensors of a network from `path`; see [`crate::Network::load`]. `tables` are the layouts of the parameters and
-/// of the running statistics.
+/// Reads the tensors of a network from `path`; see [`crate::Network::load`]. `tables` are the layouts of the parameters
+/// and of the running statistics.
 ///
 /// # Errors
-/// The file cannot be read, or its tensors do not fit: the error lists all problems.
+/// The file cannot be read, or its tensors do not fit. The error lists all that do not fit.
 pub(crate) fn load(
     path: &Path,
     [parameters, statistics]: [&TensorTable; 2],
@@ -67,7 +67,7 @@ pub(crate) fn load(
         for (name, shape, entry) in table.entries() {
             match tensors.remove(name) {
                 Some(view) if view.shape() == shape.as_slice() => {
-                    taken.push((*entry, floats(path, name, &view)?));
+                    taken.push((*entry, to_f32(path, name, &view)?));
                 }
                 Some(view) => {
                     problems.push(format!("{name} has shape {:?} instead of {shape:?}", view.shape()));
@@ -90,8 +90,8 @@ pub(crate) fn load(
     Ok((loaded, report))
 }
 
-/// Checks that a file is a complete safetensors file: that it has a valid header, and the length that follows from it. Does not
-/// read the tensors.
+/// Checks that a file is a complete safetensors file: that its header is valid, and that its length matches the header.
+/// Does not read the tensors.
 ///
 /// # Errors
 /// The file cannot be read, is no safetensors file, or is truncated.
@@ -117,7 +117,7 @@ pub fn check(path: &Path) -> Result<(), Error> {
     file.take(length).read_to_end(&mut header).map_err(failed)?;
     let header: Metadata = serde_json::from_slice(&header)
         .map_err(|error| invalid(SafeTensorError::InvalidHeaderDeserialization(error)))?;
-    // Parsing the header has checked that the tensors are contiguous.
+    // Deserialising the header has checked that the tensors are contiguous.
     if header.data_len() as u64 != rest - length {
         return Err(invalid(SafeTensorError::MetadataIncompleteBuffer));
     }
@@ -132,7 +132,7 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>, Error> {
     SafeTensors::deserialize(bytes).map_err(|source| Error::SafeTensors { path: path.to_owned(), source })
 }
 
-/// Removes the head from the file's tensors unless both of its tensors fit. Returns whether it did.
+/// Removes the head from `tensors` unless its weight and bias fit the network. Returns whether it was removed.
 fn drop_unfit_head(tensors: &mut BTreeMap<String, TensorView<'_>>, table: &TensorTable) -> bool {
     let fits = table
         .entries()
@@ -146,7 +146,7 @@ fn drop_unfit_head(tensors: &mut BTreeMap<String, TensorView<'_>>, table: &Tenso
 }
 
 /// Converts the elements of a tensor to `f32`.
-fn floats(path: &Path, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, Error> {
+fn to_f32(path: &Path, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, Error> {
     let data: Cow<'_, [u8]> = Cow::Borrowed(view.data());
     let halves = |convert: fn([u8; 2]) -> f32| data.as_chunks::<2>().0.iter().map(|&bytes| convert(bytes)).collect();
     match view.dtype() {
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     /// Writes a file whose header declares one tensor of `bytes` bytes, followed by `length` bytes.
-    fn file(path: &Path, bytes: u64, length: u64) {
+    fn write_file(path: &Path, bytes: u64, length: u64) {
         let header = format!(r#"{{"t":{{"dtype":"U8","shape":[{bytes}],"data_offsets":[0,{bytes}]}}}}"#);
         let start = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
         fs::write(path, &start).unwrap();
@@ -170,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn check_reads_only_header_and_length() {
+    fn check_rejects_damaged_files_without_reading_tensors() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("model.safetensors");
-        // Larger than memory: the file is sparse.
-        file(&path, 1 << 38, 1 << 38);
+        // The sparse file is larger than memory, so reading it would fail.
+        write_file(&path, 1 << 38, 1 << 38);
         check(&path).unwrap();
         for wrong in [0, 99, 101] {
-            file(&path, 100, wrong);
+            write_file(&path, 100, wrong);
             let error = check(&path).unwrap_err();
             assert!(matches!(error, Error::SafeTensors { .. }), "{error}");
         }

@@ -1,4 +1,4 @@
-//! Weights: their sources, reading and writing safetensors files, and drawing new weights.
+//! Sources of weights, reading and writing safetensors files, and random initialisation.
 
 mod error;
 pub mod hub;
@@ -20,7 +20,7 @@ pub(crate) use save::save;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Source {
-    /// Freshly drawn weights.
+    /// No file: the weights are drawn at random.
     None,
     /// A file on the Hugging Face hub, with the prefix `hf:`.
     Hub(String),
@@ -29,10 +29,10 @@ pub enum Source {
 }
 
 impl Source {
-    /// Returns the path of the file, after downloading it if it is not in the cache; none for [`Source::None`].
+    /// Returns the path of the file, or `None` for [`Source::None`]. Downloads the file if it is not in the cache.
     ///
     /// # Errors
-    /// Those of the hub.
+    /// The file cannot be downloaded.
     pub fn resolve(&self) -> Result<Option<PathBuf>, Error> {
         match self {
             Self::None => Ok(None),

@@ -1,4 +1,4 @@
-//! Writing safetensors files that torchvision reads with `strict=True`.
+//! Writes safetensors files that torchvision loads with `strict=True`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -13,7 +13,7 @@ use super::error::Error;
 enum Stored {
     /// A tensor of the network.
     Tensor(Tensor),
-    /// A batch norm's counter of batches: zero, as an I64 scalar.
+    /// A batch norm's counter of batches. It is always zero, as an I64 scalar.
     BatchCounter,
 }
 
@@ -47,7 +47,8 @@ impl View for Stored {
     }
 }
 
-/// Writes parameters, running statistics and a batch counter for each batch norm to `path` with `metadata`, atomically.
+/// Writes parameters, running statistics and one batch counter per batch norm to `path`, with `metadata`. The file
+/// appears atomically.
 ///
 /// # Errors
 /// The file cannot be written.

@@ -3,7 +3,7 @@
 
 use model::{Network, NetworkConfig, PixelBatch};
 
-/// Uniform in [0, 1): splitmix64 at fnv1a(name) + index, the upper 24 bits.
+/// Returns `count` uniform values in [0, 1): the upper 24 bits of splitmix64, seeded with fnv1a(name).
 pub(crate) fn uniform(name: &str, count: usize) -> Vec<f64> {
     let step = |state: u64, byte: u8| (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
     let state = name.bytes().fold(0xCBF2_9CE4_8422_2325, step);
@@ -16,7 +16,7 @@ pub(crate) fn uniform(name: &str, count: usize) -> Vec<f64> {
     (0..count).map(value).collect()
 }
 
-/// The values of the tensor called `name`.
+/// Returns the values of the golden tensor called `name`.
 pub(crate) fn values(name: &str, shape: &[usize]) -> Vec<f32> {
     let fan_in: usize = shape.iter().skip(1).product();
     let value = |u: f64| match name {
@@ -31,24 +31,24 @@ pub(crate) fn values(name: &str, shape: &[usize]) -> Vec<f32> {
     uniform(name, shape.iter().product()).into_iter().map(|u| value(u) as f32).collect()
 }
 
-/// `[n, height, width, 3]` random bytes.
+/// Returns random bytes, `[n, height, width, 3]`.
 pub(crate) fn pixels(n: usize, height: usize, width: usize) -> Vec<u8> {
     uniform("pixels", n * height * width * 3).into_iter().map(|u| (u * 256.0) as u8).collect()
 }
 
-/// A batch over `data`.
+/// Returns a batch that borrows `data`.
 pub(crate) fn batch(data: &[u8], [n, height, width]: [usize; 3]) -> PixelBatch<'_> {
     PixelBatch { data, n, height, width }
 }
 
-/// ResNet-50 with two classes and the weights of `seed`.
+/// Returns ResNet-50 with two classes and the initial weights of `seed`.
 pub(crate) fn network(seed: u64) -> Network {
     let mut network = Network::new(&NetworkConfig::default(), &model::device::Device::Cpu).unwrap();
     network.initialise(seed).unwrap();
     network
 }
 
-/// The elements of a tensor.
+/// Returns the elements of a tensor.
 pub(crate) fn elements(tensor: &candle_core::Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }

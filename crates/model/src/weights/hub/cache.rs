@@ -1,5 +1,5 @@
-//! The hub's cache: file contents under `blobs`, a link to a blob for each file of a commit under `snapshots`, and the commit
-//! of each branch or tag under `refs`.
+//! The hub's cache: file contents under `blobs`, a link to a blob for each file of a commit under `snapshots`, and the
+//! commit of each branch or tag under `refs`.
 
 use std::fs;
 use std::io;
@@ -25,14 +25,14 @@ impl Cache {
 
     /// Returns the path of a cached file.
     pub(super) fn get(&self, name: &Name) -> Option<PathBuf> {
-        if name.names_a_commit() {
+        if name.has_commit_revision() {
             Some(self.pointer(name, &name.revision)).filter(|path| path.exists())
         } else {
             self.0.repo(repo(name)).get(&name.file)
         }
     }
 
-    /// The path of the blob with this entity tag.
+    /// Returns the path of the blob with the entity tag `etag`.
     pub(super) fn blob(&self, name: &Name, etag: &str) -> PathBuf {
         self.repository(name).join("blobs").join(etag)
     }
@@ -45,7 +45,7 @@ impl Cache {
         atomic::remove_file(&fresh)?;
         link_or_copy(&relative_blob(name, blob), blob, &fresh).map_err(artifacts::Error::io("create", &fresh))?;
         atomic::rename(&fresh, &pointer)?;
-        if !name.names_a_commit() {
+        if !name.has_commit_revision() {
             let reference = self.repository(name).join("refs").join(&name.revision);
             create_folder_of(&reference)?;
             atomic::write_file(&reference, commit.as_bytes())?;
@@ -66,7 +66,8 @@ fn repo(name: &Name) -> Repo {
     Repo::with_revision(name.repository.clone(), RepoType::Model, name.revision.clone())
 }
 
-/// The path of the blob relative to the link: up through the file's folders, the commit and `snapshots`.
+/// Returns the path of the blob relative to the link. It leads up through the file's folders, the commit and
+/// `snapshots`.
 fn relative_blob(name: &Name, blob: &Path) -> PathBuf {
     let up = name.file.split('/').count() + 1;
     let mut path: PathBuf = std::iter::repeat_n("..", up).collect();
@@ -75,7 +76,7 @@ fn relative_blob(name: &Name, blob: &Path) -> PathBuf {
     path
 }
 
-/// Creates a symbolic link, else a hard link, else a copy, as the other clients do.
+/// Creates a symbolic link. If that fails, creates a hard link, and if that fails too, a copy, like the other clients.
 fn link_or_copy(relative: &Path, blob: &Path, to: &Path) -> io::Result<()> {
     symlink(relative, to).or_else(|_| fs::hard_link(blob, to)).or_else(|_| fs::copy(blob, to).map(drop))
 }

@@ -22,7 +22,7 @@ pub enum Error {
     /// `HF_ENDPOINT` is not an address.
     #[error("HF_ENDPOINT does not name a hub")]
     Endpoint(#[source] fetch::Error),
-    /// The environment names certificates that cannot be used.
+    /// The environment variables name certificates that cannot be used.
     #[error(transparent)]
     Client(fetch::Error),
     /// The file is not in the cache, and the client is offline.
@@ -62,10 +62,10 @@ pub enum Error {
         /// The hub's answer.
         source: Box<fetch::Error>,
     },
-    /// The hub does not answer.
+    /// The hub cannot be reached.
     #[error(
-        "`{name}` is not in the cache and cannot be fetched; without a network, give a safetensors file that is on this \
-         machine (--weights FILE), or behind a firewall set HF_ENDPOINT to a mirror or HTTPS_PROXY to a proxy"
+        "`{name}` is not in the cache and cannot be fetched; without a network, give a safetensors file that is on \
+         this machine (--weights FILE), or behind a firewall set HF_ENDPOINT to a mirror or HTTPS_PROXY to a proxy"
     )]
     Unreachable {
         /// The file.
@@ -73,12 +73,12 @@ pub enum Error {
         /// The failure.
         source: Box<fetch::Error>,
     },
-    /// The answer is not that of a hub.
+    /// The server does not answer like a hub.
     #[error("{endpoint} does not answer as a Hugging Face hub does: {reason}; check HF_ENDPOINT")]
     NotAHub {
         /// The address.
         endpoint: String,
-        /// What is missing or wrong.
+        /// The missing or invalid header.
         reason: String,
     },
     /// The download failed in another way.
@@ -94,17 +94,17 @@ pub enum Error {
     Cache(#[from] artifacts::Error),
 }
 
-/// A request, for the error about its answer.
-pub(super) struct Question<'a> {
+/// A failed request, as described in its error.
+pub(super) struct FailedRequest<'a> {
     pub(super) name: &'a Name,
     pub(super) page: String,
     pub(super) with_token: bool,
 }
 
 impl Error {
-    /// Classifies a failed request.
-    pub(super) fn of_fetch(question: Question<'_>, source: fetch::Error) -> Error {
-        let Question { name, page, with_token } = question;
+    /// Classifies the failure of a request.
+    pub(super) fn from_fetch(request: FailedRequest<'_>, source: fetch::Error) -> Error {
+        let FailedRequest { name, page, with_token } = request;
         let (name, source) = (name.clone(), Box::new(source));
         match source.status() {
             Some(401 | 403) => Error::Denied { name, page, with_token, source },

@@ -20,7 +20,8 @@ pub struct Name {
 }
 
 impl Name {
-    pub(super) fn names_a_commit(&self) -> bool {
+    /// Returns whether the revision is a commit hash.
+    pub(super) fn has_commit_revision(&self) -> bool {
         is_commit(&self.revision)
     }
 }
@@ -56,18 +57,18 @@ impl fmt::Display for Name {
     }
 }
 
-/// Whether a text is a full commit hash, which always refers to the same files.
+/// Returns whether a text is a full commit hash, which always refers to the same files.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Whether a text is valid both in a URL without escaping and as a file name on every system.
+/// Returns whether a text is valid both as an unescaped part of a URL and as a file name on every system.
 pub(super) fn is_plain(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (1..=96).contains(&text.len()) && !text.starts_with('.') && !text.ends_with('.') && text.bytes().all(plain)
 }
 
-/// Whether a text is one component of a path. Spaces and letters of any script are allowed.
+/// Returns whether a text is one component of a path. Spaces and letters of any script are allowed.
 fn is_file_name(text: &str) -> bool {
     let forbidden = |c: char| c.is_control() || matches!(c, '\\' | ':');
     (1..=255).contains(&text.len()) && !matches!(text, "." | "..") && !text.chars().any(forbidden)
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_paths_out_of_the_cache() {
+    fn rejects_malformed_names_and_paths_outside_the_cache() {
         for text in [
             "timm/resnet50",
             "hf:",
