@@ -20,7 +20,7 @@ pub enum Error {
     #[error("there is no folder for the hub's cache; set HF_HOME to one")]
     NoCache,
     /// `HF_ENDPOINT` is not an address.
-    #[error("HF_ENDPOINT does not name a hub")]
+    #[error("HF_ENDPOINT is not a valid address")]
     Endpoint(#[source] fetch::Error),
     /// The environment variables name certificates that cannot be used.
     #[error(transparent)]
