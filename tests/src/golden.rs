@@ -19,7 +19,7 @@ const UPDATE: &str = "CANDLING_UPDATE_GOLDEN";
 /// the manifest of the results records.
 ///
 /// # Panics
-/// The values differ, with a message that says what to do.
+/// The values differ. The message describes how to update the golden file.
 #[track_caller]
 pub fn check(stage: &str, version: u32, values: &Value) {
     let path = golden_file(stage);
@@ -88,7 +88,7 @@ fn differences(golden: &BTreeMap<String, Value>, found: &BTreeMap<String, Value>
         .map(|key| match (golden.get(key), found.get(key)) {
             (Some(golden), Some(found)) => format!("{key}: {golden} -> {found}"),
             (None, Some(found)) => format!("{key}: {found} is new"),
-            (golden, _) => format!("{key}: {} is gone", golden.unwrap_or(&Value::Null)),
+            (golden, _) => format!("{key}: {} is missing", golden.unwrap_or(&Value::Null)),
         })
         .collect()
 }
@@ -112,7 +112,7 @@ mod tests {
         let other = json!({ "digest": "ac", "rows": [{ "loss": 0.51 }, { "loss": 2000.0 }], "new": 1 });
         assert_eq!(
             differences(&flatten(&golden), &flatten(&other)),
-            [r#"digest: "ab" -> "ac""#, "new: 1 is new", "old: true is gone", "rows/0/loss: 0.5 -> 0.51"]
+            [r#"digest: "ab" -> "ac""#, "new: 1 is new", "old: true is missing", "rows/0/loss: 0.5 -> 0.51"]
         );
     }
 }

@@ -75,13 +75,13 @@ fn interrupted_stage_ends_pipeline_without_error() {
 /// Starts a program and kills it after `delay`. Returns `false` if it had ended before.
 ///
 /// # Panics
-/// The program failed by itself.
+/// The program failed before it was killed.
 fn kill_after(program: &mut Command, delay: Duration) -> bool {
     let mut child = program.stderr(Stdio::null()).spawn().expect("the stage starts");
     std::thread::sleep(delay);
     child.kill().expect("the stage can be killed");
     let status = child.wait().expect("the stage ends");
-    assert!(status.success() || status.code().is_none(), "the stage failed by itself: {status}");
+    assert!(status.success() || status.code().is_none(), "the stage failed before it was killed: {status}");
     !status.success()
 }
 

@@ -20,7 +20,9 @@ pub(crate) fn all_programs(cuda: CudaChoice) -> Result<(), Failure> {
 /// programs in the folder of this program are used.
 pub(crate) fn programs_of_kinds(kinds: &[&str], cuda: CudaChoice) -> Result<(), Failure> {
     if !has_cargo() {
-        progress::line("there is no cargo on this machine: the programs beside this one are used as they are");
+        progress::line(
+            "there is no cargo on this machine: using the programs in the folder of xtask without building them",
+        );
         return Ok(());
     }
     let mut build = cargo(&["build", "--release", "--workspace", "--exclude", "xtask"]);

@@ -68,7 +68,7 @@ impl Ci {
             programs::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))
         })?;
         self.step("smoke pipeline", |_| {
-            // An empty run folder of its own, so that every stage runs.
+            // Use an empty run folder, so that every stage runs.
             let run_dir = root().join("target").join("ci-smoke");
             artifacts::atomic::remove_dir(&run_dir)?;
             let mut smoke = cargo(&["xtask", "--cuda", "off", "pipeline", "smoke"]);

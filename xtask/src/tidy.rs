@@ -26,29 +26,30 @@ const MAX_LINES: usize = 500;
 const WITH_TESTS: &str = "normal,build,dev";
 
 pub(crate) fn run() -> Result<(), Failure> {
-    let mut faults = Vec::new();
+    let mut violations = Vec::new();
     let mut crates: BTreeMap<PathBuf, Imports> = BTreeMap::new();
     for path in tracked_files()? {
         let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
-        check_file(&path, &text, &mut faults);
+        check_file(&path, &text, &mut violations);
         if let Some((src, file)) = source_file(&path) {
             crates.entry(src).or_default().add(&file, &text);
         }
     }
     for (src, imports) in crates {
         for cycle in imports.cycles() {
-            faults.push(format!("{}: these files import each other in a cycle: {cycle}", src.display()));
+            violations.push(format!("{}: these files import each other in a cycle: {cycle}", src.display()));
         }
     }
     let tests = tree(WITH_TESTS, &[])?;
-    check_no_cuda(&tests, &mut faults);
-    check_same_features(&tree("normal,build", &[])?, &tests, &mut faults);
-    if faults.is_empty() {
+    check_no_cuda(&tests, &mut violations);
+    check_same_features(&tree("normal,build", &[])?, &tests, &mut violations);
+    if violations.is_empty() {
         return Ok(());
     }
-    Err(Failure::failed(format!("house rules:\n  {}", faults.join("\n  "))))
+    Err(Failure::failed(format!("house rules:\n  {}", violations.join("\n  "))))
 }
 
+/// Returns the paths of all files that git tracks, relative to the root of the workspace.
 fn tracked_files() -> Result<Vec<PathBuf>, Failure> {
     let mut list = Command::new("git");
     list.args(["ls-files", "-z"]).current_dir(root());
@@ -67,35 +68,36 @@ fn tree(edges: &str, options: &[&str]) -> Result<String, Failure> {
 
 /// Checks that tests enable no feature that the programs are built without. Otherwise, the crate with that feature and
 /// its dependants would be compiled twice.
-fn check_same_features(programs: &str, tests: &str, faults: &mut Vec<String>) {
+fn check_same_features(programs: &str, tests: &str, violations: &mut Vec<String>) {
     let tests: BTreeSet<&str> = tests.lines().collect();
     for line in programs.lines().collect::<BTreeSet<_>>().difference(&tests) {
-        faults.push(format!(
+        violations.push(format!(
             "tests/Cargo.toml: tests build `{line}` with other features; add the dependency that enables them"
         ));
     }
 }
 
 /// Checks that a build without the feature `cuda` compiles no crate for CUDA.
-fn check_no_cuda(tree: &str, faults: &mut Vec<String>) {
+fn check_no_cuda(tree: &str, violations: &mut Vec<String>) {
     let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
     for name in names.into_iter().filter(|name| name.contains("cuda") || *name == "candle-kernels") {
-        faults.push(format!("Cargo.toml: the crate {name} is compiled without the feature cuda"));
+        violations.push(format!("Cargo.toml: the crate {name} is compiled without the feature cuda"));
     }
 }
 
-fn check_file(path: &Path, text: &str, faults: &mut Vec<String>) {
+/// Checks the rules for a single file: its length, forbidden words, and dependencies between stages.
+fn check_file(path: &Path, text: &str, violations: &mut Vec<String>) {
     let shown = path.display();
     if path.extension().is_some_and(|extension| extension == "rs" || extension == "cu") {
         let lines = text.lines().count();
         if lines > MAX_LINES {
-            faults.push(format!("{shown}: {lines} lines, more than {MAX_LINES}; split it by purpose"));
+            violations.push(format!("{shown}: {lines} lines, more than {MAX_LINES}; split it by purpose"));
         }
     }
     // The words are written in two parts, so that this file does not contain them.
     for word in [concat!("FIX", "ME"), concat!("TO", "DO"), concat!("XX", "X"), concat!("#[ig", "nore")] {
         if text.contains(word) && path.extension().is_some_and(|extension| extension == "rs") {
-            faults.push(format!("{shown}: contains `{word}`; finish the work or file an issue"));
+            violations.push(format!("{shown}: contains `{word}`; finish the work or file an issue"));
         }
     }
     if let Some(stage) = stage_of(path)
@@ -104,7 +106,7 @@ fn check_file(path: &Path, text: &str, faults: &mut Vec<String>) {
         for other in STAGES.into_iter().filter(|other| *other != stage) {
             if text.lines().any(|line| line.starts_with(&format!("{other}.")) || line.starts_with(&format!("{other} ")))
             {
-                faults.push(format!("{shown}: the stage {stage} depends on the stage {other}"));
+                violations.push(format!("{shown}: the stage {stage} depends on the stage {other}"));
             }
         }
     }
@@ -120,6 +122,7 @@ fn source_file(path: &Path) -> Option<(PathBuf, PathBuf)> {
     is_module.then(|| (src.to_owned(), file.to_owned()))
 }
 
+/// Returns the stage whose crate contains a file, if any.
 fn stage_of(path: &Path) -> Option<&'static str> {
     STAGES.into_iter().find(|stage| path.starts_with(Path::new("crates").join(stage)))
 }
@@ -128,27 +131,27 @@ fn stage_of(path: &Path) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn faults(path: &str, text: &str) -> Vec<String> {
-        let mut faults = Vec::new();
-        check_file(Path::new(path), text, &mut faults);
-        faults
+    fn violations(path: &str, text: &str) -> Vec<String> {
+        let mut violations = Vec::new();
+        check_file(Path::new(path), text, &mut violations);
+        violations
     }
 
     #[test]
-    fn rules_find_faults_in_files() {
-        assert_eq!(faults("crates/train/src/lib.rs", "//! Fine.\n"), Vec::<String>::new());
-        assert_eq!(faults("crates/train/src/lib.rs", &"\n".repeat(MAX_LINES + 1)).len(), 1);
-        assert_eq!(faults("crates/train/src/lib.rs", concat!("// TO", "DO\n")).len(), 1);
-        assert_eq!(faults("crates/train/Cargo.toml", "evaluate.workspace = true\n").len(), 1);
-        assert_eq!(faults("tests/Cargo.toml", "evaluate.workspace = true\n").len(), 0);
+    fn reports_violations_in_files() {
+        assert_eq!(violations("crates/train/src/lib.rs", "//! Fine.\n"), Vec::<String>::new());
+        assert_eq!(violations("crates/train/src/lib.rs", &"\n".repeat(MAX_LINES + 1)).len(), 1);
+        assert_eq!(violations("crates/train/src/lib.rs", concat!("// TO", "DO\n")).len(), 1);
+        assert_eq!(violations("crates/train/Cargo.toml", "evaluate.workspace = true\n").len(), 1);
+        assert_eq!(violations("tests/Cargo.toml", "evaluate.workspace = true\n").len(), 0);
     }
 
     #[test]
     fn finds_cuda_crates_in_a_build() {
         let found = |tree: &str| {
-            let mut faults = Vec::new();
-            check_no_cuda(tree, &mut faults);
-            faults
+            let mut violations = Vec::new();
+            check_no_cuda(tree, &mut violations);
+            violations
         };
         assert_eq!(found(&tree(WITH_TESTS, &[]).unwrap()), Vec::<String>::new());
         // With the feature the check must find one. Otherwise it would pass if `cargo tree` changed its output.
@@ -159,9 +162,9 @@ mod tests {
     #[test]
     fn finds_crates_that_are_built_twice() {
         let found = |programs: &str| {
-            let mut faults = Vec::new();
-            check_same_features(programs, "rand v0.10.4 [std]\nproptest v1.12.0 [std]\n", &mut faults);
-            faults
+            let mut violations = Vec::new();
+            check_same_features(programs, "rand v0.10.4 [std]\nproptest v1.12.0 [std]\n", &mut violations);
+            violations
         };
         assert_eq!(found("rand v0.10.4 [std]\n"), Vec::<String>::new());
         assert!(found("rand v0.10.4 []\n")[0].contains("rand v0.10.4 []"));

@@ -1,6 +1,7 @@
-//! Measures how many image files per second are read, decoded and resized like in ingest, on all cores.
+//! Measures how many image files per second are read, decoded and resized as in ingest, on all cores.
 //!
-//! `cargo run --release -p ingest --example decode-rate -- LIST [SIZE [SECONDS]]`, where LIST is a file with one path per line.
+//! `cargo run --release -p ingest --example decode-rate -- LIST [SIZE [SECONDS]]`, where LIST is a file with one path
+//! per line.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

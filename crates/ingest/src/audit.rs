@@ -1,12 +1,12 @@
-//! The audit of a data set for shortcuts: features that predict the class without traces of generation.
+//! The audit of a data set for shortcuts, which are features that predict the class without traces of generation.
 //!
-//! A detector that learns file formats, sizes or duplicates scores as well as one that learns traces, but fails on other
-//! data (P. Grommelt et al., "Fake or JPEG? Revealing common biases in generated image detection datasets", 2024). The audit
-//! therefore fits small classifiers (probes) before any training: on file properties without pixels, on colours alone, and on
-//! a tiny thumbnail alone. It also looks for near-duplicates.
+//! A detector that learns file formats, sizes or duplicates can score as well as one that learns traces of generation,
+//! but it fails on other data (P. Grommelt et al., "Fake or JPEG? Revealing common biases in generated image detection
+//! datasets", 2024). The audit therefore fits small classifiers (probes) before any training: on file properties
+//! without pixels, on colours alone, and on a tiny thumbnail alone. It also looks for near-duplicates.
 //!
-//! Ingest makes an [`Observation`] of each file while the image is in memory. [`near_duplicates`] and [`audit`] use only
-//! these observations; 100,000 of them take about 100 MB.
+//! Ingest extracts an [`Observation`] from each file while the image is in memory. [`near_duplicates`] and [`audit`]
+//! use only these observations; 100,000 of them take about 100 MB.
 
 mod association;
 mod duplicates;
@@ -30,23 +30,24 @@ use features::Feature;
 pub use observation::Observation;
 use probe::cross_validate;
 
-/// The largest number of images for the probes; more would hardly change the result.
+/// The largest number of images for the probes. More images would hardly change the result.
 const MAX_SAMPLED: usize = 20_000;
 
-/// Draws at most `most` images at random and returns them in their order. The first images would not do, because sources
-/// often list one class after the other.
-fn sample<T: Copy>(images: &[T], most: usize) -> Vec<T> {
-    let mut places: Vec<usize> = (0..images.len()).collect();
-    if places.len() > most {
-        places.shuffle(&mut random::stream(0, "audit sample", &[]));
-        places.truncate(most);
-        places.sort_unstable();
+/// Draws at most `limit` images at random and returns them in their order. Taking the first images would be wrong,
+/// because sources often list one class after the other.
+fn sample<T: Copy>(images: &[T], limit: usize) -> Vec<T> {
+    let mut indices: Vec<usize> = (0..images.len()).collect();
+    if indices.len() > limit {
+        indices.shuffle(&mut random::stream(0, "audit sample", &[]));
+        indices.truncate(limit);
+        indices.sort_unstable();
     }
-    places.into_iter().map(|place| images[place]).collect()
+    indices.into_iter().map(|index| images[index]).collect()
 }
 
-/// Audits the images of a data set, without exact duplicates. `pairs` are those of [`near_duplicates`] for the same images;
-/// `path` returns the path of an image by its index. The caller sets [`Audit::exact_duplicates`].
+/// Audits the images of a data set. `images` must not contain exact duplicates. `pairs` is the result of
+/// [`near_duplicates`] for the same images. `path` returns the path of an image by its index. The caller sets
+/// [`Audit::exact_duplicates`].
 pub fn audit(images: &[&Observation], pairs: &[Pair], path: impl Fn(usize) -> String) -> Audit {
     let sample = sample(images, MAX_SAMPLED);
     let fake: Vec<bool> = sample.iter().map(|image| image.label == Label::Fake).collect();

@@ -1,4 +1,4 @@
-//! The first pass over a source: hashes every file and lists those that have a label.
+//! The first pass over a source, which hashes every file and lists the labelled ones.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use crate::select::Candidate;
 #[derive(Default)]
 pub(crate) struct FirstPass {
     pub(crate) candidates: Vec<Candidate>,
-    /// Files that cannot be used: index in the source, content key if the file could be read, and the reason.
+    /// Unusable files: index in the source, content key if the file could be read, and the reason.
     pub(crate) rejected: Vec<(u32, Option<Hash>, Rejection)>,
 }
 
 /// The number of files that are hashed before their results are collected.
 const CHUNK: usize = 4096;
 
-/// Hashes every file of `source`.
+/// Hashes every file of `source`. Separates labelled files from unusable ones.
 pub(crate) fn first_pass(source: &dyn Source) -> FirstPass {
     let progress = Progress::new("ingest: hashing", "files", Some(source.len() as u64));
     let mut pass = FirstPass::default();

@@ -15,39 +15,40 @@ use sources::SourceConfig;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The source of the images: a folder, a `.zip`, a `.csv` with the columns `path,label[,split][,generator]`, a
-    /// `.parquet` with an image file in each row, a folder of such tables, `kaggle:owner/slug[@version]`, or
-    /// `simulated:` with parameters.
+    /// `.parquet` with an image file in each row, a folder of such tables, `kaggle:owner/slug[@version]`, or a
+    /// simulated set such as `simulated:train=2000,test=400,size=64,seed=7`.
     pub source: String,
     /// Height and width of the stored images in pixels.
     pub size: u32,
     /// The resampling filter: nearest, box, bilinear, bicubic or lanczos.
     pub filter: Filter,
-    /// How an image becomes square: squash, or crop (resize the shorter side and cut out the middle).
+    /// How an image becomes square: squash (resize both sides), or crop (resize the shorter side and crop the centre).
     pub fit: Fit,
-    /// Labels of folders or cells by name, e.g. `labels = { adm = "fake" }`. They take precedence over the built-in
+    /// Labels by the name of a folder or cell, e.g. `labels = { adm = "fake" }`. They take precedence over the built-in
     /// names. Case does not matter.
     pub labels: BTreeMap<String, Label>,
-    /// The generator of all fakes, for sources whose folders are named after subjects (`car`, `cat`), such as one
-    /// generator's folder of ForenSynths. A generator column of a CSV or a table takes precedence.
+    /// The generator of all fakes, for sources whose folders are named after subjects (`car`, `cat`), such as the
+    /// folder of one generator in ForenSynths. The generator column of a CSV file or a table takes precedence.
     pub generator: Option<String>,
-    /// Splits of folders or cells by name, e.g. `splits = { train2017 = "train" }`. Case does not matter.
+    /// Splits by the name of a folder or cell, e.g. `splits = { train2017 = "train" }`. Case does not matter.
     pub splits: BTreeMap<String, Split>,
-    /// Puts every image into one split, whatever its folder: `"test"` to evaluate a model on a whole source.
+    /// The split of all images, regardless of their folders: `"test"` to evaluate a model on a whole source.
     pub split: Option<Split>,
     /// The number of images in each split of a data set, e.g.
-    /// `{ dataset = "kaggle:owner/slug", train = 90409, test = 21776 }`. With it, the plan can state disk space and
-    /// time before a download, and ingest warns if the number differs. It applies only to sources whose names begin
-    /// with `dataset`.
+    /// `{ dataset = "kaggle:owner/slug", train = 90409, test = 21776 }`. The plan uses it to estimate disk space and time
+    /// before a download, and ingest warns if the number differs. It applies only to sources whose names begin with
+    /// `dataset`.
     pub expected: Option<Expected>,
     /// The share of the training images that becomes the validation split, if the source has none. Near-duplicates stay
-    /// in one split; if the first assignment divided them, all images are decoded a second time.
+    /// in one split. If the first assignment divides them, the splits are assigned again and all images are decoded a
+    /// second time.
     pub val_fraction: f64,
     /// The share of the training images that becomes the test split, if the source has none. It is taken before the
     /// validation split.
     pub test_fraction: f64,
     /// The largest number of images of each class in each split, chosen by content hash.
     pub limit: Option<u64>,
-    /// The largest share of unusable images. With a larger share, ingest fails. Duplicates do not count.
+    /// The largest acceptable share of unusable images. Ingest fails if more are unusable. Duplicates are not counted.
     pub max_rejected: f64,
     /// The largest number of pixels of an image; larger images are rejected before decoding.
     pub max_pixels: u64,
@@ -58,23 +59,23 @@ pub struct Config {
     /// Encodes and decodes every image again before it is resized, so that file format and quality do not reveal the
     /// class, e.g. `reencode = { format = "jpeg", quality = 90 }`.
     pub reencode: Option<Reencode>,
-    /// Keeps only the pixels of a file. Format, size and length are not stored in the shards, and the audit does not
-    /// see EXIF and other metadata. Traces of compression and resizing remain in the pixels; to remove them, use
-    /// `reencode` and images of one size.
+    /// Whether to use only the pixels of a file. Format, width, height and file size are then not stored in the shards,
+    /// and the audit ignores EXIF and other metadata. Traces of compression and resizing remain in the pixels. To make
+    /// them equal for both classes, use `reencode` and images of one size.
     pub strip: bool,
-    /// Leaves out near-duplicates: uses one image of each group, from the test split if it has one, and none if a group
-    /// has both labels. Takes an additional pass over the images.
+    /// Whether to use only one image of each group of near-duplicates, preferably from the test split. No image of a
+    /// group with both labels is used. This takes an additional pass over the images.
     pub drop_near_duplicates: bool,
-    /// The seed for choosing the images of splits and of `limit`. The choice depends on the seed and on the images'
-    /// content.
+    /// The seed for choosing the images of new splits and of `limit`. The choice depends on the seed and on the content
+    /// of the images.
     pub seed: u64,
 }
 
-/// The number of images of a data set.
+/// The number of images in each split of a data set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
-    /// The beginning of the data set's `ingest.source`, e.g. "kaggle:ayushmandatta1/deepdetect-2025".
+    /// The beginning of `ingest.source` for this data set, e.g. "kaggle:ayushmandatta1/deepdetect-2025".
     pub dataset: String,
     /// Images in the training split.
     #[serde(default)]
@@ -174,8 +175,8 @@ impl Config {
         self.expected.as_ref().filter(of_source)
     }
 
-    /// The expected splits with their largest number of images, after `split`, the fractions and `limit`; none if
-    /// `ingest.expected` does not apply to the source.
+    /// Returns the expected splits and an upper bound for the number of images in each, after applying `split`, the
+    /// fractions and `limit`. `None` if `ingest.expected` does not apply to the source.
     pub(crate) fn expected_splits(&self) -> Option<BTreeMap<Split, u64>> {
         let most = self.limit.map_or(u64::MAX, |limit| limit.saturating_mul(Label::ALL.len() as u64));
         let mut splits = self.expected()?.splits();
@@ -195,7 +196,7 @@ impl Config {
         Some(splits.filter(|(_, images)| *images > 0).collect())
     }
 
-    /// The keys that select the source.
+    /// Returns the keys that select the source.
     pub fn source_config(&self) -> SourceConfig {
         SourceConfig {
             source: self.source.clone(),
@@ -206,7 +207,7 @@ impl Config {
         }
     }
 
-    /// The keys that determine how files become pixels.
+    /// Returns the keys that determine how files become pixels.
     pub fn recipe(&self) -> Recipe {
         let &Config { size, filter, fit, reencode, max_pixels, .. } = self;
         Recipe { size, filter, fit, reencode, max_pixels }
@@ -237,7 +238,7 @@ mod tests {
         assert_eq!(of(limited), BTreeMap::from([(Train, 240), (Val, 100), (Test, 240)]));
         let whole = Config { split: Some(Test), limit: Some(7), ..config.clone() };
         assert_eq!(of(whole), BTreeMap::from([(Test, 14)]));
-        // A fifth of the training images becomes the test split, and a tenth of what remains the validation split.
+        // A fifth of the training images becomes the test split, and a tenth of the rest the validation split.
         let expected = Expected { test: None, ..config.expected.clone().unwrap() };
         let cut = Config { expected: Some(expected), ..config.clone() };
         assert_eq!(of(cut), BTreeMap::from([(Train, 720), (Val, 80), (Test, 200)]));

@@ -1,4 +1,4 @@
-//! From one file of a source to the pixels that a shard stores.
+//! Conversion of one file of a source to the pixels that a shard stores.
 
 use artifacts::hash::Hash;
 use artifacts::shard::Sample;
@@ -10,18 +10,18 @@ use crate::audit::Observation;
 use crate::rejection;
 use crate::select::{Duplicate, Used};
 
-/// A file that is used.
+/// A used file, decoded and resized.
 pub(crate) struct Image {
     pub(crate) sample: Sample,
     /// `[size, size, 3]`.
     pub(crate) pixels: Vec<u8>,
     /// Index in the source.
     pub(crate) index: u32,
-    /// The input of the audit and of the search for near-duplicates, if wanted.
+    /// The input of the audit and of the search for near-duplicates, if requested.
     pub(crate) observation: Option<Observation>,
 }
 
-/// A file that cannot be used.
+/// A file that is unusable, and the reason.
 pub(crate) struct RejectedFile {
     /// Index in the source.
     pub(crate) index: u32,
@@ -30,7 +30,7 @@ pub(crate) struct RejectedFile {
     pub(crate) rejection: Rejection,
 }
 
-/// Decodes and resizes a file. With `observe`, also collects what the audit needs.
+/// Decodes and resizes a file. With `observe`, also extracts the input of the audit.
 pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config, observe: bool) -> Result<Image, RejectedFile> {
     let entry = source.entry(used.index as usize);
     let rejected = |id: Option<Hash>, rejection: Rejection| RejectedFile {
@@ -63,12 +63,12 @@ pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config, observe
     })
 }
 
-/// Decodes a file for the search for near-duplicates, without resizing it; none if it cannot be used.
+/// Decodes a file for the search for near-duplicates, without resizing it. `None` if the file is unusable.
 pub(crate) fn observe(source: &dyn Source, used: &Used, config: &Config) -> Option<Observation> {
     prepare(source, used.index, used.key, config).ok().map(|prepared| prepared.observe(used))
 }
 
-/// Returns why a file cannot be used, whatever its label; none if it can.
+/// Returns the reason why a file is unusable regardless of its label. `None` if it is usable.
 pub(crate) fn check(source: &dyn Source, file: &Duplicate, config: &Config) -> Option<Rejection> {
     prepare(source, file.index, file.key, config).err()
 }
@@ -87,13 +87,13 @@ fn read(source: &dyn Source, index: u32, key: Hash) -> Result<(Hash, Vec<u8>), (
 
 /// A decoded file, re-encoded and stripped as configured.
 struct Prepared {
-    /// Properties of the original file; empty and zero if stripped.
+    // Properties of the original file; empty and zero with `ingest.strip`.
     format: String,
     width: u32,
     height: u32,
     file_bytes: u64,
     strip: bool,
-    /// The original file, or the re-encoded one.
+    /// The bytes of the original file, or of the re-encoded one.
     file: Vec<u8>,
     /// The image in `file`.
     decoded: Decoded,

@@ -8,38 +8,39 @@ use rayon::prelude::*;
 
 use crate::Config;
 
-/// The size of a chunk in bytes of pixels. Three chunks exist at a time: one is made, one waits, one is consumed.
+/// The size of a chunk in bytes of pixels. At most three chunks are in memory: one is produced, one waits in the
+/// channel, and one is consumed.
 const CHUNK_BYTES: usize = 8 << 20;
 
 /// The largest number of files in a chunk.
 const MAX_CHUNK: usize = 256;
 
-/// Calls `make` for each of `files` on all cores, and `consume` with each result in the order of the files. `consume` runs on
-/// one thread while `make` works on the next chunk.
+/// Calls `produce` for each of `files` on all cores, and `consume` with each result in the order of the files.
+/// `consume` runs on one thread while `produce` works on the next chunk. `title` names the progress bar.
 ///
 /// # Errors
-/// The first error of `consume`, which stops the processing.
+/// The first error of `consume`. It stops the processing.
 pub(crate) fn in_order<'f, F: Sync, T: Send, E: Send>(
-    what: &str,
+    title: &str,
     files: &'f [F],
     config: &Config,
-    make: impl Fn(&'f F) -> T + Sync,
+    produce: impl Fn(&'f F) -> T + Sync,
     consume: impl FnMut(T) -> Result<(), E> + Send,
 ) -> Result<(), E> {
-    let progress = Progress::new(what, "images", Some(files.len() as u64));
+    let progress = Progress::new(title, "images", Some(files.len() as u64));
     let image_bytes = config.size as usize * config.size as usize * 3;
     let chunk = (CHUNK_BYTES / image_bytes).clamp(rayon::current_num_threads().min(MAX_CHUNK), MAX_CHUNK);
     let (sender, receiver) = sync_channel::<Vec<T>>(1);
     let consumed = thread::scope(|scope| {
         let consumer = scope.spawn(move || receiver.into_iter().flatten().try_for_each(consume));
         for files in files.chunks(chunk) {
-            let made = files.par_iter().with_max_len(1).map(|file| {
-                let made = make(file);
+            let results = files.par_iter().with_max_len(1).map(|file| {
+                let result = produce(file);
                 progress.add(1);
-                made
+                result
             });
             // Sending fails only after an error of the consumer, which is returned below.
-            if sender.send(made.collect()).is_err() {
+            if sender.send(results.collect()).is_err() {
                 break;
             }
         }

@@ -1,9 +1,10 @@
-//! Sources of labelled images to preprocessed parquet shards, with an audit of the data set.
+//! Conversion of sources of labelled images to parquet shards of preprocessed pixels, with an audit of the data set.
 //!
-//! Ingest reads the source twice, on all cores. The first pass hashes every file, to find duplicates and contradicting labels
-//! and to assign splits. The second pass decodes and resizes the files that are used. If that shows that near-duplicates are
-//! on both sides of a split that ingest made, the splits are assigned again and the second pass is repeated. Both passes hold
-//! a bounded number of images in memory. The shards depend on the source and the configuration alone.
+//! Ingest reads the source twice, on all cores. The first pass hashes every file, to find duplicates and conflicting
+//! labels and to assign splits. The second pass decodes and resizes the selected files and finds near-duplicates. If
+//! ingest made a split and near-duplicates are on both sides of it, the splits are assigned again and the second pass
+//! is repeated. Both passes hold a bounded number of images in memory. The shards depend only on the source and the
+//! configuration.
 
 pub mod audit;
 mod candidates;

@@ -19,13 +19,13 @@ use crate::select::Duplicate;
 pub(crate) struct Output<'a> {
     folder: &'a Path,
     config: &'a Config,
-    /// The writer of the current split. Splits come one after another, so that only one buffers rows.
+    /// The writer of the current split. Splits are written one after another, so that only one split buffers rows.
     writer: Option<(Split, ShardWriter)>,
     splits: BTreeMap<Split, SplitSummary>,
     rejected: Vec<Rejected>,
-    /// The number of files in `rejected` that were rejected before decoding. They come first.
+    /// The number of files at the start of `rejected` that were rejected before decoding.
     rejected_before_decoding: usize,
-    /// Why files could not be decoded, by index in the source.
+    /// The reasons why files could not be decoded, by index in the source.
     undecodable: BTreeMap<u32, Rejection>,
     exact_duplicates: ExactDuplicates,
     observed: Vec<Observed>,
@@ -40,7 +40,7 @@ struct Observed {
 }
 
 impl<'a> Output<'a> {
-    /// An empty output in `folder`.
+    /// Makes an empty output in `folder`.
     pub(crate) fn new(folder: &'a Path, config: &'a Config) -> Output<'a> {
         Output {
             folder,
@@ -55,7 +55,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Adds the result of decoding one file. All files of a split must come before those of the next.
+    /// Adds the result of decoding one file. All files of a split must be added before the files of the next split.
     pub(crate) fn add(&mut self, converted: Result<Image, RejectedFile>) -> Result<(), Error> {
         let Image { sample, pixels, index, observation } = match converted {
             Ok(image) => image,
@@ -80,14 +80,14 @@ impl<'a> Output<'a> {
         Ok(&mut self.writer.get_or_insert_with(start).1)
     }
 
-    /// Rejects a file before any file is decoded.
+    /// Rejects a file. Must be called before any file is added.
     pub(crate) fn reject(&mut self, path: String, id: Option<Hash>, rejection: Rejection) {
         self.rejected.push(rejection::row(rejection, path, id));
         self.rejected_before_decoding = self.rejected.len();
     }
 
-    /// Rejects a file that has the same bytes as `opposite` of the other label, before any file is decoded. If the file is
-    /// `unusable` anyway, that is the reason given.
+    /// Rejects a file that has the same bytes as `opposite` but the other label. Must be called before any file is
+    /// added. If the file is `unusable` for another reason, that reason is recorded instead of the conflict.
     pub(crate) fn reject_conflict(&mut self, path: String, id: Hash, unusable: Option<Rejection>, opposite: &str) {
         let rejection = unusable.unwrap_or_else(|| {
             self.exact_duplicates.across_labels += 1;
@@ -96,8 +96,8 @@ impl<'a> Output<'a> {
         self.reject(path, Some(id), rejection);
     }
 
-    /// Rejects duplicates after all other files were added. A duplicate of an undecodable file is rejected for the same
-    /// reason as that file. `path` returns the path of a file by its index in the source.
+    /// Rejects duplicates. Must be called after all other files were added. A duplicate of an undecodable file is
+    /// rejected for the same reason as that file. `path` returns the path of a file by its index in the source.
     pub(crate) fn reject_duplicates(&mut self, duplicates: &[Duplicate], path: impl Fn(u32) -> String) {
         let mut leaked = BTreeSet::new();
         for &Duplicate { index, key, other, splits: [own, of_other] } in duplicates {
@@ -114,7 +114,7 @@ impl<'a> Output<'a> {
         self.exact_duplicates.leaked_test_images = leaked.len() as u64;
     }
 
-    /// Discards all files that were added, and their shards, which are all that the folder holds so far.
+    /// Discards all files that were added, and their shards. The folder contains nothing else at this point.
     pub(crate) fn start_over(&mut self) -> Result<(), Error> {
         self.writer = None;
         self.splits.clear();
@@ -143,7 +143,7 @@ impl<'a> Output<'a> {
         }
         self.write_rejected(&self.folder.join(names::REJECTED))?;
         let side = self.config.size as usize;
-        // Absolute, because later stages may be started in another folder.
+        // An absolute path, because later stages may be started in another folder.
         let files = source.root().and_then(|root| root.canonicalize().ok());
         Ok(IngestSummary {
             source: self.config.source.clone(),
@@ -158,7 +158,7 @@ impl<'a> Output<'a> {
         })
     }
 
-    /// Writes the rejected files, sorted by path, to the file `path`, and returns them.
+    /// Writes the rejected files to `path`, sorted by their paths, and returns them.
     pub(crate) fn write_rejected(&self, path: &Path) -> Result<Vec<&Rejected>, Error> {
         let mut rows: Vec<&Rejected> = self.rejected.iter().collect();
         rows.sort_by_key(|row| (&row.path, &row.reason, &row.detail));
@@ -166,7 +166,7 @@ impl<'a> Output<'a> {
         Ok(rows)
     }
 
-    /// The number of rejected files by reason.
+    /// Returns the number of rejected files by reason.
     pub(crate) fn rejected_by_reason(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         for row in &self.rejected {
@@ -175,12 +175,13 @@ impl<'a> Output<'a> {
         counts
     }
 
-    /// The number of used files.
+    /// Returns the number of used files.
     pub(crate) fn used(&self) -> u64 {
         self.splits.values().flat_map(|split| split.labels.values()).sum()
     }
 
-    /// The share of unusable files among the usable and unusable ones, without duplicates.
+    /// Returns the number of unusable files divided by the number of used and unusable files. Duplicates are not
+    /// counted.
     pub(crate) fn unusable_share(&self) -> f64 {
         let unusable = self.rejected.iter().filter(|row| rejection::is_unusable(&row.reason)).count() as u64;
         unusable as f64 / ((unusable + self.used()) as f64).max(1.0)
@@ -197,7 +198,7 @@ impl<'a> Output<'a> {
         groups(pairs).into_iter().map(|group| group.into_iter().map(index).collect()).collect()
     }
 
-    /// Audits the used files and writes `audit.json`. `pairs` are those of [`Output::near_duplicates`].
+    /// Audits the used files and writes `audit.json`. `pairs` is the result of [`Output::near_duplicates`].
     pub(crate) fn audit(&self, pairs: &[Pair]) -> Result<Audit, Error> {
         let images = self.images();
         let mut audit = audit(&images, pairs, |image| self.observed[image].path.clone());

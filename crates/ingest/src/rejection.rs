@@ -1,8 +1,8 @@
-//! Reasons why ingest does not use a file, in addition to those of its source.
+//! Reasons why ingest rejects a file, in addition to the reasons of `sources`.
 
 use artifacts::hash::Hash;
 use artifacts::schema::Rejected;
-use pixels::RecipeError;
+use pixels::{DecodeError, RecipeError};
 use sources::Rejection;
 
 /// The reason code of a file that has the same bytes as a used one.
@@ -10,7 +10,8 @@ const DUPLICATE: &str = "duplicate";
 /// The reason code of a near-duplicate.
 const NEAR_DUPLICATE: &str = "near_duplicate";
 
-/// Whether the file is unusable. Duplicates are usable, and do not count towards `max_rejected`.
+/// Whether a reason code means that the file is unusable. Duplicates are usable: they do not count towards
+/// `max_rejected`.
 pub(crate) fn is_unusable(reason: &str) -> bool {
     reason != DUPLICATE && reason != NEAR_DUPLICATE
 }
@@ -20,7 +21,7 @@ pub(crate) fn duplicate_of(path: &str) -> Rejection {
     Rejection::new(DUPLICATE, format!("it has the same bytes as `{path}`, which is used instead"))
 }
 
-/// The image is nearly the same as another one.
+/// The image is a near-duplicate of another one.
 pub(crate) fn near_duplicate() -> Rejection {
     Rejection::new(NEAR_DUPLICATE, "it is nearly the same as another image, which is used or has the other label")
 }
@@ -30,14 +31,18 @@ pub(crate) fn conflicts_with(path: &str) -> Rejection {
     Rejection::new("conflicting_labels", format!("it has the same bytes as `{path}`, which has the other label"))
 }
 
-/// The file is not the one that was hashed.
+/// The file has changed since it was hashed.
 pub(crate) fn changed() -> Rejection {
     Rejection::new("changed", "the file changed during ingest; run ingest again")
 }
 
-/// The file cannot be decoded, or its image cannot be used.
+/// The file cannot be decoded, or its image is unusable.
 pub(crate) fn undecodable(error: &RecipeError) -> Rejection {
-    Rejection::new(error.kind(), error.to_string())
+    let advice = match error {
+        RecipeError::Decode(DecodeError::TooLarge { .. }) => "; raise ingest.max_pixels to accept it",
+        _ => "",
+    };
+    Rejection::new(error.kind(), format!("{error}{advice}"))
 }
 
 /// Makes the row of `rejected.jsonl`.

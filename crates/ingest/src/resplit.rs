@@ -1,9 +1,9 @@
-//! Second assignment of splits, which keeps near-duplicates together.
+//! Second assignment of splits, which keeps groups of near-duplicates together.
 //!
-//! [`select`](crate::select) makes missing splits from training images before any image is decoded. If near-duplicates then
-//! turn out to be in different splits, an image of a group would be trained on while another one chooses the checkpoint or
-//! tests it. The splits are therefore made again from whole groups. Like in `select`, the order depends on content hashes;
-//! without groups the result is the same as there.
+//! [`select`](crate::select) makes missing splits from training images before any image is decoded. Near-duplicates are
+//! found later and may be in different splits. A model would then be validated or tested on near-duplicates of its
+//! training images. The splits are therefore made again from whole groups. As in `select`, the order depends on content
+//! hashes. Without groups, both give the same result.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,15 +13,15 @@ use artifacts::{Label, Split};
 use crate::Config;
 use crate::select::{Selection, Used, apply_limit, shuffle_key};
 
-/// The share of a class in a split whose loss is worth a warning.
+/// The largest share of the files of a class that a split may lose without a warning.
 const MAX_LOSS: f64 = 0.2;
 
-/// How the new splits are worse than those of the first assignment.
+/// A way in which the new splits are worse than those of the first assignment.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SplitWarning {
     /// A split has far fewer files of a class than before.
     Smaller { split: Split, label: Label, before: usize, after: usize },
-    /// A split has files of a group that also has files in training.
+    /// A split has some files of a group whose other files are in training.
     Divided { split: Split, label: Label },
 }
 
@@ -31,23 +31,24 @@ impl fmt::Display for SplitWarning {
             SplitWarning::Smaller { split, label, before, after } => write!(
                 f,
                 "the {split} split has only {after} {label} images instead of {before}, because groups of near-duplicates \
-                 stay together and no combination of them fits better"
+                 stay together and no combination of groups fits better"
             ),
             SplitWarning::Divided { split, label } => write!(
                 f,
-                "every group of near-duplicate {label} images is too large for the {split} split, which takes a part of \
-                 one: the {split} split is not independent of the training images"
+                "every group of near-duplicate {label} images is too large for the {split} split, so that the split takes a \
+                 part of a group and is not independent of the training images"
             ),
         }
     }
 }
 
-/// Makes the splits again from whole groups, if a group of near-duplicates is in more than one of the splits made from
-/// training images. Returns None if no group is. `groups` are indices in the source.
+/// Makes the splits again from whole groups. Returns warnings, or `None` if nothing was changed because no group of
+/// near-duplicates is divided between training and the splits made from it. `groups` are indices in the source.
 ///
-/// Each split gets as many files of each generator as before, as far as whole groups allow; then as many of each class; then
-/// groups that exceed the size before, if that is closer to it than leaving them out. If no whole group of a class fits at
-/// all, files of divided groups are used, because a split without one of the classes is useless.
+/// A split is filled in up to four steps. The first step adds groups as long as no generator gets more files than
+/// before. The second step does the same for the classes. The third step adds groups that are too large, if this brings
+/// the split closer to its former size. If the split then still lacks a class, the fourth step adds single files of
+/// divided groups, because a split without a class is useless.
 pub(crate) fn keep_groups_together(
     selection: &mut Selection,
     groups: Vec<Vec<u32>>,
@@ -89,7 +90,7 @@ pub(crate) fn keep_groups_together(
     Some(warnings)
 }
 
-/// Converts groups to indices in `used`, without the files in splits of the source, which stay there.
+/// Converts groups to indices in `used`. Leaves out files in splits of the source, which must not move.
 fn movable_groups(used: &[Used], made_splits: &[Split], groups: Vec<Vec<u32>>) -> Vec<Vec<usize>> {
     let may_move = |file: &Used| file.split == Split::Train || made_splits.contains(&file.split);
     let positions = used.iter().enumerate().filter(|(_, file)| may_move(file)).map(|(at, file)| (file.index, at));
@@ -99,13 +100,13 @@ fn movable_groups(used: &[Used], made_splits: &[Split], groups: Vec<Vec<u32>>) -
     groups.filter(|group: &Vec<usize>| group.len() > 1).collect()
 }
 
-/// The indices in `used` of the files of a split.
+/// Returns the indices in `used` of the files of a split.
 fn files_in(used: &[Used], split: Split) -> Vec<usize> {
     (0..used.len()).filter(|&file| used[file].split == split).collect()
 }
 
-/// Returns the units in which training files are moved: the groups, and each file without a group. The first file of a unit,
-/// which determines its order, is the one with the smallest hash.
+/// Returns the units in which training files are moved: the groups, and each file without a group. The first file of a
+/// unit determines its order. It is the file with the smallest hash.
 fn units(used: &[Used], mut groups: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
     let mut single = vec![true; used.len()];
     for group in &mut groups {
@@ -116,7 +117,8 @@ fn units(used: &[Used], mut groups: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
     groups
 }
 
-/// Moves units from training to `split`, in their order, as long as no stratum becomes larger than among the files `target`.
+/// Moves units from training to `split`, in their order. Skips a unit if a stratum would become larger than among the
+/// files `target`.
 fn fill<K: Ord>(used: &mut [Used], units: &[Vec<usize>], split: Split, target: &[usize], stratum: impl Fn(&Used) -> K) {
     let mut room = counts(target.iter().map(|&file| stratum(&used[file])));
     for (stratum, taken) in counts(used.iter().filter(|file| file.split == split).map(&stratum)) {
@@ -132,9 +134,10 @@ fn fill<K: Ord>(used: &mut [Used], units: &[Vec<usize>], split: Split, target: &
     }
 }
 
-/// Moves units from training to `split` that are larger than its remaining room, as long as this brings the split closer to
-/// the size of `target`. Takes the unit that comes closest each time, and the first of equal ones. A class that is complete
-/// gets no more files. Training keeps the `reserved` files of each class for the remaining splits, and at least one more.
+/// Moves units that are larger than the remaining room from training to `split`, as long as this brings the split
+/// closer to the size of `target`. Each step moves the unit that comes closest, or the first of several equal ones. A
+/// class that has reached its target gets no more files. Training keeps the `reserved` files of each class for the
+/// remaining splits, and at least one more.
 fn overfill(
     used: &mut [Used],
     units: &[Vec<usize>],
@@ -264,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn many_small_generators_of_pairs_give_their_share_together() {
+    fn total_of_many_small_generators_of_pairs_is_the_fraction() {
         // 60 generators of two pairs each: a tenth of a generator is less than a pair.
         let file = |index: u32| Candidate {
             index,
@@ -328,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_a_slightly_too_large_group_if_only_single_files_would_be_left() {
+    fn takes_a_slightly_too_large_group_rather_than_only_single_files() {
         let config = Config { test_fraction: 0.0, ..config() };
         // Nine groups of 110 files and ten single files: a tenth is 100.
         let (mut selection, groups) = grouped(&[[110; 9].as_slice(), &[1; 10]].concat(), &config);

@@ -1,12 +1,13 @@
 //! Selection of the files to use, and assignment of splits.
 //!
-//! Content hashes decide, so that neither the order of the files nor the number of threads matters:
+//! The selection depends on content hashes, and not on the order of the files or the number of threads:
 //! - Files with the same bytes but different labels are not used.
-//! - Of other files with the same bytes, one is used: from the test split if possible, else from validation, else from
-//!   training. The test split stays as its author made it, and no copy of a test image is trained on.
-//! - If the source has no test or no validation split, a part of the training images of each class becomes it, in proportion
-//!   to the sizes of the generators. Near-duplicates are not known yet;
-//!   [`keep_groups_together`](crate::resplit::keep_groups_together) moves them into one split later.
+//! - One of several files with the same bytes and the same label is used: from the test split if possible, else from
+//!   validation, else from training. The test split of the source thus stays unchanged, and no copy of a test image is
+//!   used for training.
+//! - If the source has no test or no validation split, a part of the training images of each class becomes it, in
+//!   proportion to the sizes of the generators. Near-duplicates are found only later. Then
+//!   [`keep_groups_together`](crate::resplit::keep_groups_together) moves them into one split.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ use artifacts::{Label, Split};
 
 use crate::Config;
 
-/// A file that could be read and has a label.
+/// A readable file with a label.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     /// Index in the source.
@@ -41,16 +42,16 @@ impl Candidate {
     }
 }
 
-/// The candidates by what happens to them.
+/// The result of [`select`].
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
     /// The files to use, sorted by split and index.
     pub(crate) used: Vec<Used>,
-    /// The splits that were made from training images, in this order.
+    /// The splits that were made from training images, in the order in which they were made.
     pub(crate) made_splits: Vec<Split>,
-    /// Files that are not used because a file with the same bytes is.
+    /// Files that are not used because another file with the same bytes is used.
     pub(crate) duplicates: Vec<Duplicate>,
-    /// Files that are not used because a file with the same bytes has the other label.
+    /// Files that are not used because another file with the same bytes has the other label.
     pub(crate) conflicts: Vec<Duplicate>,
 }
 
@@ -62,7 +63,7 @@ pub(crate) struct Duplicate {
     pub(crate) key: Hash,
     /// Index of the other file in the source.
     pub(crate) other: u32,
-    /// The splits of the file and of the other one. Files without a split count as training.
+    /// The split of the file, and the split of the other file. Files without a split count as training.
     pub(crate) splits: [Split; 2],
 }
 
@@ -92,7 +93,8 @@ pub(crate) fn select(mut candidates: Vec<Candidate>, config: &Config) -> Selecti
     selection
 }
 
-/// Returns one of each set of files with the same bytes, and none if their labels differ.
+/// Returns one of each set of files with the same bytes, or none if their labels differ. Adds the others to
+/// `selection`.
 fn remove_duplicates(mut candidates: Vec<Candidate>, selection: &mut Selection) -> Vec<Candidate> {
     candidates.sort_by_key(|candidate| (*candidate.key.as_bytes(), Reverse(candidate.split()), candidate.index));
     let mut unique = Vec::with_capacity(candidates.len());
@@ -111,8 +113,8 @@ fn remove_duplicates(mut candidates: Vec<Candidate>, selection: &mut Selection) 
     unique
 }
 
-/// Assigns a split to each candidate; those without one count as training. Makes the test and validation splits that the
-/// source does not have, and returns which.
+/// Assigns a split to each candidate. Files without a split count as training. Makes the test and validation splits
+/// that the source does not have, and also returns their names.
 fn assign_splits(candidates: &[Candidate], config: &Config) -> (Vec<Used>, Vec<Split>) {
     let has = |split| candidates.iter().any(|candidate| candidate.split == Some(split));
     let fractions = [(Split::Test, config.test_fraction), (Split::Val, config.val_fraction)];
@@ -132,7 +134,7 @@ fn assign_splits(candidates: &[Candidate], config: &Config) -> (Vec<Used>, Vec<S
                 strata.entry(file.generator).or_default().push(file);
             }
             let mut strata: Vec<_> = strata.into_values().collect();
-            // Generators are numbered in the order of the source, on which the result must not depend.
+            // Generators are numbered in the order of the source. The result must not depend on that order.
             strata.sort_by_cached_key(|stratum| shuffle_key(config.seed, split.name(), stratum[0].key));
             let sizes: Vec<usize> = strata.iter().map(Vec::len).collect();
             for (stratum, part) in strata.into_iter().zip(apportion(&sizes, fraction)) {
@@ -143,9 +145,9 @@ fn assign_splits(candidates: &[Candidate], config: &Config) -> (Vec<Used>, Vec<S
     (used, missing.into_iter().filter(|(_, fraction)| *fraction > 0.0).map(|(split, _)| split).collect())
 }
 
-/// Returns how many files of each stratum of a class a split gets, by the largest-remainder method: the total is rounded once,
-/// so that many small generators do not each round to 0. If the class has at least two files, both the split and the rest
-/// get at least one.
+/// Returns the number of files that a split gets from each stratum of a class, by the largest-remainder method. Only
+/// the total is rounded, so that the shares of many small generators are not all rounded to 0. If the class has at
+/// least two files and `fraction` is positive, the split and the rest get at least one file each.
 fn apportion(sizes: &[usize], fraction: f64) -> Vec<usize> {
     let count: usize = sizes.iter().sum();
     let total = (count as f64 * fraction).round() as usize;
@@ -160,8 +162,8 @@ fn apportion(sizes: &[usize], fraction: f64) -> Vec<usize> {
     parts
 }
 
-/// Keeps at most `config.limit` files of each class in each split, and their duplicates. Sorts the used files by split and
-/// index.
+/// Keeps at most `config.limit` files of each class in each split, and the duplicates of the kept files. Sorts the used
+/// files by split and index.
 pub(crate) fn apply_limit(used: &mut Vec<Used>, duplicates: &mut Vec<Duplicate>, config: &Config) {
     if let Some(limit) = config.limit {
         used.sort_by_cached_key(|file| shuffle_key(config.seed, "limit", file.key));
@@ -177,7 +179,8 @@ pub(crate) fn apply_limit(used: &mut Vec<Used>, duplicates: &mut Vec<Duplicate>,
     used.sort_by_key(|file| (file.split, file.index));
 }
 
-/// Returns a sort key that puts files in a pseudo-random order, which depends on the seed, the purpose and the content.
+/// Returns a sort key that puts files in a pseudo-random order. It depends only on the seed, the purpose and the
+/// content.
 pub(crate) fn shuffle_key(seed: u64, purpose: &str, key: Hash) -> [u8; 32] {
     *Digest::default().part(purpose, &seed.to_le_bytes()).part("file", key.as_bytes()).finish().as_bytes()
 }
@@ -263,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn many_small_generators_give_their_share_together() {
+    fn total_of_many_small_generators_is_the_fraction() {
         // 60 generators of 4 images: a tenth of each rounds to 0, a tenth of all is 24.
         let fakes = (0..240).map(|i| candidate(i, &format!("fake {i}"), Label::Fake, Some(Split::Train)));
         let mut files: Vec<_> = fakes.map(|file| Candidate { generator: file.index / 4, ..file }).collect();

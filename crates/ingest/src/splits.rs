@@ -1,4 +1,4 @@
-//! The splits of an ingest, predicted before it runs.
+//! Prediction of the splits that ingest will make.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,9 +7,9 @@ use sources::Location;
 
 use crate::Config;
 
-/// Returns the splits that an ingest will make, with the expected number of images in each, where it is known. A Kaggle data
-/// set is not opened for this, because that could download it; its splits are those of `ingest.expected`. None if the
-/// source cannot be opened.
+/// Returns the splits that ingest will make, with the expected number of images in each if it is known. The splits of a
+/// Kaggle data set are taken from `ingest.expected`, because opening it could start a download. `None` if the splits
+/// are unknown or the source cannot be opened.
 pub(crate) fn predict_splits(config: &Config) -> Option<BTreeMap<Split, Option<u64>>> {
     let expected = config.expected_splits();
     if let Location::Kaggle(_) = Location::parse(&config.source).ok()? {

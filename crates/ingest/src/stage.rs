@@ -1,4 +1,4 @@
-//! The stage `ingest`: a source to the folder `ingest/` of a run.
+//! The stage `ingest`, which converts a source to the folder `ingest/` of a run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::resplit::keep_groups_together;
 use crate::select::{Duplicate, Selection, Used, select};
 use crate::splits::predict_splits;
 
-/// The number of unusable files that an error shows.
+/// The number of unusable files that an error message lists.
 const EXAMPLES: usize = 5;
 
 /// The stage `ingest`.
@@ -52,18 +52,18 @@ impl Stage for Ingest {
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
         let folder = DirWriter::create(&job.run.ingest())?;
-        // Outside the folder, which is removed if too many files are unusable.
-        let refused = job.run.rejected_by_failed_ingest();
-        let summary = ingest(&job.config, &folder, &refused)?;
-        atomic::remove_file(&refused)?;
+        // Not in `folder`, which is removed if too many files are unusable.
+        let rejected_path = job.run.rejected_by_failed_ingest();
+        let summary = ingest(&job.config, &folder, &rejected_path)?;
+        atomic::remove_file(&rejected_path)?;
         let device = format!("cpu ({} threads)", rayon::current_num_threads());
         job.publish(folder, &device, to_json(&summary))?;
-        progress::line(&format!("ingest: {}", in_words(&summary)));
+        progress::line(&format!("ingest: {}", format_summary(&summary)));
         Ok(())
     }
 }
 
-/// Describes the disk space that the shards need, if the number of images is known.
+/// Describes the disk space that the shards need. `None` if the number of images is unknown.
 fn shard_notice(run: &RunDir, config: &Config) -> Option<String> {
     let images: u64 = config.expected_splits()?.into_values().sum();
     let bytes = images * u64::from(config.size).pow(2) * 3;
@@ -72,9 +72,9 @@ fn shard_notice(run: &RunDir, config: &Config) -> Option<String> {
     Some(format!("the shards of {images} images of {0}x{0} take {1} {place}", config.size, progress::bytes(bytes)))
 }
 
-/// Writes the shards, `rejected.jsonl` and `audit.json` to `folder`. If too many files are unusable, writes their list to
-/// `refused` instead.
-fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestSummary, Failure> {
+/// Writes the shards, `rejected.jsonl` and `audit.json` to `folder`. If too many files are unusable, writes only the
+/// list of rejected files, to `rejected_path`.
+fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<IngestSummary, Failure> {
     let source = sources::open(&config.source_config()).map_err(from_source)?;
     let mut output = Output::new(folder.path(), config);
     if let Some(notice) = source.notice() {
@@ -92,13 +92,13 @@ fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestS
     if config.drop_near_duplicates {
         drop_near_duplicates(&*source, &mut selection, config, &mut output)?;
     }
-    // Splits made here are checked for near-duplicates even without an audit.
+    // Splits that ingest made are checked for near-duplicates even without an audit.
     let observe = config.audit || !selection.made_splits.is_empty();
     let convert = |file: &Used| image::convert(&*source, file, config, observe);
     let decode = |output: &mut Output, selection: &Selection| -> Result<(), Failure> {
         in_order("ingest: decoding", &selection.used, config, convert, |converted| output.add(converted))?;
         output.reject_duplicates(&selection.duplicates, |index| source.entry(index as usize).path);
-        check_unusable_share(output, config, refused)
+        check_unusable_share(output, config, rejected_path)
     };
     let start = Instant::now();
     decode(&mut output, &selection)?;
@@ -106,7 +106,7 @@ fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestS
     let mut pairs = output.near_duplicates();
     if let Some(warnings) = keep_groups_together(&mut selection, output.groups(&pairs), config) {
         progress::line(
-            "ingest: near-duplicates were in different splits; assigning the splits again and repeating the pass",
+            "ingest: near-duplicates were in different splits; assigning the splits again and decoding all images again",
         );
         for warning in warnings {
             progress::line(&format!("ingest: warning: {warning}"));
@@ -124,7 +124,8 @@ fn ingest(config: &Config, folder: &DirWriter, refused: &Path) -> Result<IngestS
     Ok(summary)
 }
 
-/// Rejects files whose bytes occur under both labels. Files that are unusable anyway do not count as contradictions.
+/// Rejects files whose bytes occur under both labels. A file that is unusable for another reason is rejected for that
+/// reason.
 fn reject_conflicts(
     source: &dyn Source,
     conflicts: &[Duplicate],
@@ -139,7 +140,8 @@ fn reject_conflicts(
     })
 }
 
-/// Decodes all images and keeps one of each group of near-duplicates. Exact duplicates of a dropped file are dropped too.
+/// Decodes all images and keeps at most one of each group of near-duplicates. Exact duplicates of a dropped file are
+/// dropped too.
 fn drop_near_duplicates(
     source: &dyn Source,
     selection: &mut Selection,
@@ -171,28 +173,34 @@ fn drop_near_duplicates(
     Ok(())
 }
 
-/// Fails if more files are unusable than `ingest.max_rejected` allows, and lists them in the file `refused`.
-fn check_unusable_share(output: &Output, config: &Config, refused: &Path) -> Result<(), Failure> {
+/// Fails if more files are unusable than `ingest.max_rejected` allows, or if no file is left. Then writes the list of
+/// rejected files to `rejected_path`.
+fn check_unusable_share(output: &Output, config: &Config, rejected_path: &Path) -> Result<(), Failure> {
     let share = output.unusable_share();
     if share <= config.max_rejected && output.used() > 0 {
         return Ok(());
     }
-    let rejected = output.write_rejected(refused)?;
+    let rejected = output.write_rejected(rejected_path)?;
     let unusable = rejected.into_iter().filter(|row| rejection::is_unusable(&row.reason));
     let examples: Vec<String> = unusable.take(EXAMPLES).map(|row| format!("`{}`: {}", row.path, row.detail)).collect();
-    Err(Failure::input(format!(
-        "{:.1}% of the images are unusable ({}), but ingest.max_rejected = {} allows only {:.1}%; `{}` lists all of them; {}",
-        100.0 * share,
-        counts(&output.rejected_by_reason()),
-        config.max_rejected,
-        100.0 * config.max_rejected,
-        refused.display(),
-        examples.join("; "),
-    )))
+    let counts = counts(&output.rejected_by_reason());
+    let problem = if share > config.max_rejected {
+        format!(
+            "{:.1}% of the images are unusable ({counts}), but ingest.max_rejected = {} allows only {:.1}%",
+            100.0 * share,
+            config.max_rejected,
+            100.0 * config.max_rejected,
+        )
+    } else {
+        format!("no image is left ({counts})")
+    };
+    let list = format!("`{}` lists all rejected files with the reason", rejected_path.display());
+    let parts: Vec<String> = [problem, list].into_iter().chain(examples).collect();
+    Err(Failure::input(parts.join("; ")))
 }
 
-/// Warns about splits without one of the classes, unless the source is only for evaluation, and about an unexpected number
-/// of images.
+/// Warns about splits that lack a class and about an unexpected number of images. Does nothing with `ingest.split`,
+/// because such a source is used only for evaluation.
 fn warn(summary: &IngestSummary, config: &Config) {
     if config.split.is_some() {
         return;
@@ -210,13 +218,13 @@ fn warn(summary: &IngestSummary, config: &Config) {
     }
 }
 
-/// Formats the number of files by reason.
+/// Formats the number of files by reason, as in `3 empty, 2 no_label`.
 fn counts(rejected: &BTreeMap<String, u64>) -> String {
     let counts = rejected.iter().map(|(reason, count)| format!("{count} {reason}"));
     counts.collect::<Vec<_>>().join(", ")
 }
 
-/// Prints the findings of the audit.
+/// Prints the result of the audit.
 fn report_audit(audit: &Audit) {
     if let Some(leaked) = audit.exact_duplicates.map(|found| found.leaked_test_images).filter(|leaked| *leaked > 0) {
         progress::line(&format!(
@@ -239,7 +247,7 @@ fn from_source(error: SourceError) -> Failure {
 }
 
 /// Formats the summary as one line.
-fn in_words(summary: &IngestSummary) -> String {
+fn format_summary(summary: &IngestSummary) -> String {
     let of = |label| summary.splits.values().filter_map(|split| split.labels.get(&label)).sum::<u64>();
     let splits: Vec<String> = summary
         .splits

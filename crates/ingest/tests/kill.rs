@@ -1,4 +1,4 @@
-//! A killed program leaves the old artifact or the new one.
+//! A killed program leaves either the old artifact or the new one.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -32,7 +32,7 @@ fn leaves_the_old_artifact_or_the_new_one_when_killed() {
     let (mut killed, mut seeds) = (0, Vec::new());
     for attempt in 0..30 {
         let mut child = command(run, attempt).spawn().unwrap();
-        // From before the first write to after the last one.
+        // The delays cover the time from before the first write to after the last one.
         sleep(Duration::from_millis(u64::from(attempt) * 6));
         child.kill().unwrap();
         killed += u32::from(!child.wait().unwrap().success());

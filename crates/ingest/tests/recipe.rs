@@ -1,4 +1,5 @@
-//! Training and serving see the same pixels: ingest's shards equal the recipe that a checkpoint stores.
+//! Training and serving use the same pixels: the shards of ingest equal the result of the recipe that a checkpoint
+//! stores.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 

@@ -1,4 +1,4 @@
-//! Selection and rejection of files, splits, and independence of the number of threads.
+//! Selection and rejection of files, assignment of splits, and independence of the number of threads.
 
 mod common;
 
@@ -273,7 +273,8 @@ fn audit_warns_of_validation_images_with_near_duplicates_in_training() {
         place
             .add(&format!("train/{class}/{number}.jpg"), &save(number, 95))
             .add(&format!("test/{class}/{number}.jpg"), &save(1000 + number, 95));
-        // The validation split is the source's own and does not change. Four of its twenty images have near-duplicates.
+        // The validation split comes from the source, so it does not change. Four of its twenty images have
+        // near-duplicates.
         if number < 20 {
             place.add(&format!("val/{class}/{number}.jpg"), &save(if number < 4 { number } else { 2000 + number }, 80));
         }

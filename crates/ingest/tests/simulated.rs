@@ -1,4 +1,4 @@
-//! Simulated sets: reproducible from the seed, and without shortcuts.
+//! Simulated sets are reproducible from the seed and have no shortcuts.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 

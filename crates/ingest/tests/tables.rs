@@ -18,7 +18,7 @@ use parquet::basic::Compression;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-/// Writes a table with row groups of a few rows.
+/// Writes a table with row groups of seven rows. `hub` is the metadata of the Hugging Face hub.
 fn write(path: &Path, columns: Vec<(&str, ArrayRef)>, compression: Compression, hub: Option<&str>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let batch = RecordBatch::try_from_iter(columns).unwrap();
@@ -37,7 +37,7 @@ fn files(numbers: std::ops::Range<u32>) -> Vec<Vec<u8>> {
     numbers.map(picture).collect()
 }
 
-/// The hub's `Image` feature.
+/// Makes a column like the `Image` feature of the Hugging Face hub.
 fn images(files: &[Vec<u8>]) -> ArrayRef {
     let bytes: BinaryArray = files.iter().map(|file| Some(file.as_slice())).collect();
     let names: StringArray = (0..files.len()).map(|row| (row != 3).then(|| format!("{row}.jpg"))).collect();
@@ -120,17 +120,17 @@ fn reads_text_and_numbered_labels_and_generators_and_lists_broken_rows() {
     let ingested = place.ingest("numbers", &path, &[]).done();
     assert!(ingested.message().contains("0 is read as real and 1 as fake"), "{}", ingested.message());
     assert!(ingested.paths(Split::Train).len() > 20);
-    let turned = place.ingest("turned", &path, &["labels={0='fake', 1='real'}"]).done();
-    assert!(!turned.message().contains("0 is read as real"), "{}", turned.message());
+    let swapped = place.ingest("swapped", &path, &["labels={0='fake', 1='real'}"]).done();
+    assert!(!swapped.message().contains("0 is read as real"), "{}", swapped.message());
     let label = |ingested: &common::Ingested| {
         let samples = ingested.samples(Split::Train);
         samples.into_iter().map(|sample| (sample.path, sample.label)).collect::<BTreeMap<_, _>>()
     };
-    let (as_is, turned) = (label(&ingested), label(&turned));
-    assert!(as_is.iter().filter_map(|(path, label)| Some((label, turned.get(path)?))).all(|(a, b)| a != b));
+    let (as_is, swapped) = (label(&ingested), label(&swapped));
+    assert!(as_is.iter().filter_map(|(path, label)| Some((label, swapped.get(path)?))).all(|(a, b)| a != b));
 }
 
-/// A table with images and further columns.
+/// Returns the columns of a table with images and further columns.
 fn with_images(rows: usize, columns: Vec<(&'static str, ArrayRef)>) -> Vec<(&'static str, ArrayRef)> {
     [vec![("image", images(&files(0..rows as u32)))], columns].concat()
 }
@@ -196,7 +196,7 @@ fn rejects_tables_without_images_and_damaged_tables() {
     write(&path, labelled(vec!["cat", "dog", "cat"]), Compression::GZIP(Default::default()), None);
     let message = place.ingest("animals", &path, &[]).failed(3);
     assert!(message.contains("its label `cat` names no class"), "{message}");
-    // A damaged table is an error and not a crash.
+    // A damaged table causes an error and not a crash.
     let whole = fs::read(&path).unwrap();
     let cut = place.path("data/cut.parquet");
     for length in [0, 4, whole.len() / 2, whole.len() - 1] {

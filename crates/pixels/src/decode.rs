@@ -1,11 +1,13 @@
 //! Decoding of image files to RGB.
 //!
-//! The result equals Pillow 13.0.0's `Image.open(f).convert("RGB")`, except for JPEGs, which differ by at most five levels.
-//! For JPEGs with 4:2:0 chroma subsampling, like most photographs, the mean difference is 0.15 to 0.4 levels: red and blue
-//! are too high by about 0.2, green is too low by 0.14. `decode/jpeg.rs` explains why and has the figures for each kind.
+//! The result equals `Image.open(f).convert("RGB")` of Pillow 13.0.0, except for JPEGs, which differ by at most five
+//! levels. For JPEGs with 4:2:0 chroma subsampling, as in most photographs, the mean difference is 0.15 to 0.4 levels.
+//! Red and blue are then too high by about 0.2 and green is too low by 0.14. `decode/jpeg.rs` explains the cause and
+//! lists the differences for each kind of JPEG.
 //!
 //! Deliberate differences from Pillow:
-//! - 16-bit grey is divided by 256, like 16-bit RGB in Pillow. Pillow clips it at 255, which makes nearly every pixel white.
+//! - 16-bit grey is divided by 256, like 16-bit RGB in Pillow. Pillow clips it at 255, which makes nearly every pixel
+//!   white.
 //! - The EXIF orientation is applied. Pillow leaves that to its caller.
 //! - A JPEG without an end-of-image marker is an error (truncated). Pillow accepts it if only the marker is missing.
 //! - Floating-point TIFFs are rejected, because they do not define which value is white.
@@ -13,7 +15,8 @@
 //! The `image` crate cannot read TIFFs with palette, LAB, uncompressed YCbCr or grey-alpha colour, or with Zstandard
 //! compression. They are rejected as unsupported.
 //!
-//! Alpha is dropped and not composited, like in `convert("RGB")`. The format is determined from the content, not the name.
+//! Alpha is dropped and not composited, as in `convert("RGB")`. The format is determined from the content, not the
+//! name.
 
 mod error;
 mod jpeg;
@@ -27,7 +30,7 @@ use ::image::{DynamicImage, ImageFormat};
 pub use self::error::DecodeError;
 use crate::RgbImage;
 
-/// Limits on the size of an image, checked on the header before any pixel is allocated.
+/// Limits on the size of an image. They are checked against the header, before memory for pixels is allocated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The largest number of pixels, width times height.
@@ -41,12 +44,13 @@ impl Default for Limits {
     }
 }
 
-/// The longest side of an image in pixels. Resizing an image of 1 by 100 million pixels would take gigabytes, because each
-/// row needs weights.
+/// The longest side of an image in pixels. Resizing an image of 1 by 100 million pixels would take gigabytes for the
+/// filter weights of the long side.
 const MAX_SIDE: u32 = 100_000;
 
 impl Limits {
-    /// The largest number of bytes that is read of a file: that of an uncompressed 16-bit RGBA image with its header.
+    /// Returns the largest number of bytes that is read from a file: the size of an uncompressed 16-bit RGBA image of
+    /// `max_pixels` pixels with its header.
     pub fn max_file_bytes(&self) -> u64 {
         self.max_pixels.saturating_mul(8).saturating_add(1 << 20)
     }
@@ -65,7 +69,7 @@ impl Limits {
     }
 }
 
-/// The supported formats.
+/// A supported image format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names are the documentation")]
 pub enum Format {
@@ -78,7 +82,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The lowercase name, as in `jpeg`.
+    /// Returns the lowercase name, e.g. `jpeg`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Jpeg => "jpeg",
@@ -130,19 +134,19 @@ pub struct Decoded {
     pub format: Format,
 }
 
-/// The result of a decoder: the image as stored, and its EXIF orientation.
+/// The result of a decoder: the image before EXIF orientation, and the orientation.
 struct Stored {
     rgb: RgbImage,
     orientation: Orientation,
 }
 
-/// Decodes an image file; of an animation, the first frame.
+/// Decodes an image file. The result for an animation is its first frame.
 ///
 /// # Errors
 /// The file is not an image in a supported format, is truncated or damaged, or exceeds `limits`.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
     let format = Format::of(bytes)?;
-    let stored = contain_panics(|| match format {
+    let stored = catch_panics(|| match format {
         Format::Jpeg => jpeg::decode(bytes, limits),
         _ => raster::decode(bytes, format, limits),
     })?;
@@ -150,11 +154,10 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
     Ok(Decoded { rgb: upright(stored.rgb, stored.orientation), width, height, format })
 }
 
-/// Turns a panic of a decoder into an error, so that a bug that one file triggers does not end a run over 100,000 files. The
-/// decoder is dropped, so no broken state remains.
-fn contain_panics<T>(decoder: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
-    catch_unwind(AssertUnwindSafe(decoder))
-        .unwrap_or_else(|_| Err(DecodeError::Corrupt("it made the decoder panic".into())))
+/// Converts a panic of a decoder to an error, so that one file that triggers a bug does not end a run over 100,000
+/// files. The decoder is dropped, so no broken state remains.
+fn catch_panics<T>(decoder: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+    catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| Err(DecodeError::Corrupt("the decoder panicked".into())))
 }
 
 /// Applies the EXIF orientation.

@@ -1,6 +1,7 @@
-//! Degradations for augmentation in training and for the robustness sweep: JPEG, WebP, blur, noise, resizing and cropping.
+//! Degradations for augmentation in training and for the robustness sweep: JPEG, WebP, blur, noise, resizing and
+//! cropping.
 //!
-//! All randomness comes from the caller's generator, so that the same state gives the same bytes on every machine.
+//! All random numbers come from the caller's generator, so that the same state gives the same bytes on every machine.
 
 use artifacts::random::StandardNormal;
 use rand::Rng;
@@ -8,7 +9,7 @@ use rand::Rng;
 use crate::encode::{self, JpegSizeError, Subsampling, WebpError};
 use crate::{Filter, Limits, RgbImage, decode, resize_to};
 
-/// Why an image cannot be degraded.
+/// The reason why an image cannot be degraded.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum DegradeError {
     /// The image cannot be encoded as JPEG.
@@ -21,13 +22,13 @@ pub enum DegradeError {
     #[error("{parameter} must be {range}, but is {value}")]
     #[expect(missing_docs, reason = "the names are the documentation")]
     Parameter { parameter: &'static str, value: f32, range: &'static str },
-    /// A crop that does not fit into the image.
+    /// The crop does not fit into the image.
     #[error("a crop of {width}x{height} at ({left}, {top}) does not fit into an image of {image_width}x{image_height}")]
     #[expect(missing_docs, reason = "the names are the documentation")]
     Crop { left: u32, top: u32, width: u32, height: u32, image_width: u32, image_height: u32 },
 }
 
-/// Encodes as JPEG of `quality` 1 to 100 with 4:2:0 chroma subsampling, and decodes again.
+/// Encodes as JPEG of `quality` 1 to 100 with 4:2:0 chroma subsampling, and decodes the result.
 ///
 /// # Errors
 /// A side is too long for JPEG.
@@ -35,7 +36,7 @@ pub fn jpeg(image: &RgbImage, quality: u8) -> Result<RgbImage, DegradeError> {
     Ok(decoded(&encode::jpeg(image, quality, Subsampling::Quarter)?))
 }
 
-/// Encodes as lossy WebP of `quality` 0 to 100, and decodes again.
+/// Encodes as lossy WebP of `quality` 0 to 100, and decodes the result.
 ///
 /// # Errors
 /// A side is too long for WebP.
@@ -47,8 +48,8 @@ fn decoded(file: &[u8]) -> RgbImage {
     decode(file, &Limits { max_pixels: u64::MAX }).expect("a file that was just encoded can be decoded").rgb
 }
 
-/// Blurs with a Gaussian of standard deviation `sigma` in pixels, truncated at four deviations, with mirrored edges. The
-/// result equals `scipy.ndimage.gaussian_filter` on each channel, rounded once at the end.
+/// Blurs with a Gaussian of standard deviation `sigma` in pixels, truncated at four deviations, with mirrored edges.
+/// The result equals `scipy.ndimage.gaussian_filter` on each channel, rounded once at the end.
 ///
 /// # Errors
 /// `sigma` is negative or not finite.
@@ -57,12 +58,12 @@ pub fn gaussian_blur(image: &RgbImage, sigma: f32) -> Result<RgbImage, DegradeEr
     let kernel = gaussian_kernel(sigma);
     let (width, height) = (image.width() as usize, image.height() as usize);
     let samples: Vec<f32> = image.data().iter().map(|&byte| f32::from(byte)).collect();
-    // First along the columns, then along the rows.
+    // The first pass blurs along the columns, the second one along the rows.
     let stride = image.stride();
     let mut blurred = vec![0.0; samples.len()];
     for y in 0..height {
         let row = &mut blurred[y * stride..][..stride];
-        for (offset, &weight) in (-reach(&kernel)..).zip(&kernel) {
+        for (offset, &weight) in (-radius(&kernel)..).zip(&kernel) {
             let source = &samples[mirrored(y as isize + offset, height) * stride..][..stride];
             for (sum, &sample) in row.iter_mut().zip(source) {
                 *sum += weight * sample;
@@ -73,7 +74,7 @@ pub fn gaussian_blur(image: &RgbImage, sigma: f32) -> Result<RgbImage, DegradeEr
     for (row, out) in blurred.chunks_exact(stride).zip(result.data_mut().chunks_exact_mut(stride)) {
         for x in 0..width {
             let mut sums = [0.0f32; 3];
-            for (offset, &weight) in (-reach(&kernel)..).zip(&kernel) {
+            for (offset, &weight) in (-radius(&kernel)..).zip(&kernel) {
                 let source = &row[mirrored(x as isize + offset, width) * 3..][..3];
                 for (sum, &sample) in sums.iter_mut().zip(source) {
                     *sum += weight * sample;
@@ -100,18 +101,19 @@ fn gaussian_kernel(sigma: f32) -> Vec<f32> {
     weights.iter().map(|weight| (weight / sum) as f32).collect()
 }
 
-fn reach(kernel: &[f32]) -> isize {
+fn radius(kernel: &[f32]) -> isize {
     (kernel.len() / 2) as isize
 }
 
-/// Maps an index outside the image to the mirrored one inside, with repeated edge pixels: d c b a | a b c d | d c b a.
+/// Maps an index outside the image to an index inside by mirroring, with repeated edge pixels: d c b a | a b c d | d c
+/// b a.
 fn mirrored(index: isize, length: usize) -> usize {
     let length = length as isize;
     let folded = index.rem_euclid(2 * length);
     folded.min(2 * length - 1 - folded) as usize
 }
 
-/// Resizes by `factor` and back to the original size.
+/// Resizes by `factor`, and then back to the original size.
 ///
 /// # Errors
 /// `factor` is not above 0 and at most 16.

@@ -1,4 +1,4 @@
-//! Encoding of JPEG and lossy WebP with the settings of most software.
+//! Encoding as JPEG and lossy WebP with the settings of most software.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
@@ -27,7 +27,7 @@ impl Subsampling {
     }
 }
 
-/// An image that is too large for JPEG.
+/// The error if an image is too large for JPEG.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("an image of {width}x{height} is too large for JPEG, whose sides have at most 65535 pixels")]
 pub struct JpegSizeError {
@@ -35,8 +35,8 @@ pub struct JpegSizeError {
     height: u32,
 }
 
-/// Encodes `image` as a baseline JPEG with the standard tables (ITU-T T.81, annex K), scaled to `quality` like in libjpeg.
-/// The quality is clamped to 1 to 100.
+/// Encodes `image` as a baseline JPEG with the standard tables (ITU-T T.81, annex K), scaled to `quality` as in
+/// libjpeg. The quality is clamped to 1 to 100.
 ///
 /// # Errors
 /// A side exceeds 65,535 pixels.
@@ -59,7 +59,7 @@ pub fn jpeg(image: &RgbImage, quality: u8, subsampling: Subsampling) -> Result<V
     Ok(bytes)
 }
 
-/// An image that is too large for WebP, or that libwebp had no memory for.
+/// The error if an image is too large for WebP, or if libwebp runs out of memory.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "failed to encode an image of {width}x{height} as WebP: {reason}; its sides may have at most {MAX_WEBP_SIDE} pixels"
@@ -73,8 +73,8 @@ pub struct WebpError {
 /// The longest side of a WebP (`WEBP_MAX_DIMENSION`).
 const MAX_WEBP_SIDE: u32 = 16_383;
 
-/// Encodes `image` as a lossy WebP with Google's libwebp and its defaults (method 4, four segments), like Pillow and most
-/// converters. The quality is clamped to 0 to 100.
+/// Encodes `image` as a lossy WebP with Google's libwebp and its defaults (method 4, four segments), like Pillow and
+/// most converters. The quality is clamped to 0 to 100.
 ///
 /// # Errors
 /// A side exceeds 16,383 pixels, or memory runs out.
@@ -92,8 +92,8 @@ pub fn webp(image: &RgbImage, quality: u8) -> Result<Vec<u8>, WebpError> {
 
 /// Converts an image to YCbCr, with Cb and Cr averaged over each block of `block_width` by `block_height` pixels.
 ///
-/// `jpeg-encoder` subsamples by taking the chroma of one pixel of a block. libjpeg, which made most JPEGs, takes the mean.
-/// With the mean in every pixel of the block, the result is the same.
+/// `jpeg-encoder` subsamples by taking the chroma of one pixel of a block. libjpeg, which makes most JPEGs, takes the
+/// mean. Every pixel of a block therefore gets the mean, so that `jpeg-encoder` gives the result of libjpeg.
 fn ycbcr(image: &RgbImage, block_width: usize, block_height: usize) -> Vec<u8> {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let (pixels, _) = image.data().as_chunks::<3>();

@@ -1,32 +1,32 @@
-//! Image files: recognition by name, and reading with a limit on the length.
+//! Recognition of image files by name, and reading of files with a limit on the length.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-/// Extensions of image files. Some of these formats cannot be decoded: their files are listed and rejected rather than
-/// ignored.
+/// Extensions of image files. Files in formats that cannot be decoded are included, so that they are rejected with a
+/// reason rather than ignored.
 const EXTENSIONS: [&str; 17] = [
     "jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff", "gif", "avif", "heic", "heif", "jxl",
     "jp2", "ppm",
 ];
 
-/// The largest buffer that is allocated for an announced length alone.
+/// The largest buffer, in bytes, that is allocated before anything is read.
 const MAX_PREALLOCATED: u64 = 16 << 20;
 
-/// Why a file was not read.
+/// The reason why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// An error of the operating system.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// A pipe, a device or a folder.
+    /// The path is a pipe, a device or a folder.
     #[error("it is a pipe, a device or a folder, not a regular file")]
     NotAFile,
     /// The file is longer than the limit.
     #[error("it has more than {max} bytes")]
     TooLong {
-        /// The largest number of bytes that is read.
+        /// The limit in bytes.
         max: u64,
     },
 }
@@ -40,7 +40,7 @@ pub fn has_image_name(path: &str) -> bool {
 /// Reads a file of at most `max` bytes.
 ///
 /// # Errors
-/// The file is not there, not a regular file, or longer.
+/// The file does not exist, is not a regular file, or is longer.
 pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, ReadError> {
     // Checked before the file is opened: opening a named pipe blocks until another process writes to it.
     if !fs::metadata(path)?.is_file() {
@@ -51,7 +51,8 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, ReadError> {
     read_bounded(file, length, max)
 }
 
-/// Reads to the end, at most `max` bytes. The `announced` length, such as that in an archive, need not be correct.
+/// Reads to the end, but at most `max` bytes. `announced` is the length according to an archive or the file system. It
+/// need not be correct.
 ///
 /// # Errors
 /// Reading fails, or there are more bytes.
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_no_more_than_allowed_whatever_was_announced() {
+    fn limits_the_bytes_read_regardless_of_the_announced_length() {
         assert_eq!(read_bounded(&b"12345"[..], 5, 5).unwrap(), b"12345");
         assert_eq!(read_bounded(&b"12345"[..], 2, 5).unwrap(), b"12345");
         let refused = |read: Result<Vec<u8>, ReadError>| matches!(read, Err(ReadError::TooLong { max: 5 }));

@@ -8,7 +8,7 @@ pub struct RgbImage {
     data: Vec<u8>,
 }
 
-/// The number of bytes does not match the shape of an image, or a side is zero.
+/// The error if the number of bytes does not match the shape of an image, or a side is zero.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("an RGB image of {width}x{height} has {} bytes, not {bytes}", u64::from(*width) * u64::from(*height) * 3)]
 pub struct ShapeError {
@@ -18,7 +18,7 @@ pub struct ShapeError {
 }
 
 impl RgbImage {
-    /// Makes an image of `data`, row-major `[height, width, 3]`.
+    /// Makes an image from `data`, row-major `[height, width, 3]`.
     ///
     /// # Errors
     /// A side is zero, or `data` does not have `height * width * 3` bytes.
@@ -45,7 +45,7 @@ impl RgbImage {
         Self { width, height, data }
     }
 
-    /// A black image.
+    /// Makes a black image.
     pub(crate) fn black(width: u32, height: u32) -> Self {
         Self { width, height, data: vec![0; width as usize * height as usize * 3] }
     }
@@ -81,7 +81,7 @@ impl RgbImage {
         pixels.iter().all(|pixel| *pixel == pixels[0])
     }
 
-    /// The number of bytes in a row.
+    /// Returns the number of bytes in a row.
     pub(crate) fn stride(&self) -> usize {
         self.width as usize * 3
     }

@@ -1,9 +1,10 @@
-//! Image files to RGB pixels: decoding, orientation, re-encoding and resizing, as one [`Recipe`]; the degradations that
-//! training and the robustness sweep share; and the metadata of files ([`metadata`]).
+//! Conversion of image files to RGB pixels. A [`Recipe`] combines decoding, orientation, re-encoding and resizing. The
+//! crate also contains the degradations of training and of the robustness sweep ([`degrade`]), and reads the metadata
+//! of files ([`metadata`]).
 //!
-//! The reference is Pillow 13.0.0, which made the pixels of most published detectors. [`decode()`] agrees with
-//! `Image.open(f).convert("RGB")`, for JPEGs within a few levels, and [`resize()`] equals `Image.resize`. The differences
-//! are documented in [`mod@decode`] and [`mod@resize`].
+//! The reference is Pillow 13.0.0. Most published detectors were trained on pixels from Pillow. [`decode()`] agrees
+//! with `Image.open(f).convert("RGB")`, for JPEGs within a few levels, and [`resize()`] equals `Image.resize`. The
+//! differences are documented in [`mod@decode`] and [`mod@resize`].
 //!
 //! The crate prints nothing and keeps no state. Only [`mod@file`] reads files.
 

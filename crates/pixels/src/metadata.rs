@@ -14,8 +14,8 @@ pub use containers::{Segment, segments};
 use containers::{png_chunks, riff_chunks};
 pub use exif::{Exif, FIELDS};
 
-/// Kinds of declarations of how an image was made. Their absence proves nothing, because saving an image again removes them.
-/// Their presence proves nothing either, because anyone can write them.
+/// The kind of a declaration of how an image was made. The absence of a declaration proves nothing, because saving an
+/// image again removes it. Its presence proves nothing either, because anyone can write one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Declaration {
@@ -23,7 +23,7 @@ pub enum Declaration {
     GeneratorParameters,
     /// The IPTC property `DigitalSourceType` is `trainedAlgorithmicMedia` or a composite with it.
     DigitalSourceType,
-    /// A manifest of Content Credentials (C2PA). Neither its claims nor its signature are read.
+    /// A manifest of Content Credentials (C2PA). Neither its claims nor its signature are checked.
     ContentCredentials,
 }
 
@@ -32,7 +32,7 @@ impl Declaration {
     pub const ALL: [Declaration; 3] =
         [Declaration::GeneratorParameters, Declaration::DigitalSourceType, Declaration::ContentCredentials];
 
-    /// The name for people.
+    /// Returns the name that is shown to the user.
     pub fn name(self) -> &'static str {
         match self {
             Declaration::GeneratorParameters => "generator parameters",
@@ -47,7 +47,7 @@ impl Declaration {
 pub struct Declared {
     /// The kind.
     pub kind: Declaration,
-    /// The first [`Declared::MAX_CHARS`] characters of its text; empty if it is not plain text.
+    /// The first [`Declared::MAX_CHARS`] characters of its text. Empty if it is not plain text.
     pub text: String,
 }
 
@@ -58,8 +58,8 @@ impl Declared {
     /// Reads the declarations of a file, at most one of each kind, without decoding the image.
     pub fn read(file: &[u8], format: Format) -> Vec<Declared> {
         let mut all: Vec<Declared> = Vec::new();
-        walk(file, format, &mut |found| {
-            if let Found::Declared(kind, text) = found
+        visit_items(file, format, &mut |found| {
+            if let Item::Declared(kind, text) = found
                 && all.iter().all(|known| known.kind != kind)
             {
                 all.push(Declared { kind, text: excerpt(text) });
@@ -74,6 +74,7 @@ impl Declared {
 pub struct Metadata {
     /// The EXIF fields of the file.
     pub exif: Exif,
+    /// A bit for each [`Declaration`].
     declared: u8,
 }
 
@@ -81,9 +82,9 @@ impl Metadata {
     /// Reads the metadata of a file from its segments or chunks, without decoding the image. Stops at damaged data.
     pub fn read(file: &[u8], format: Format) -> Metadata {
         let mut metadata = Metadata::default();
-        walk(file, format, &mut |found| match found {
-            Found::Exif(exif) => metadata.exif = exif,
-            Found::Declared(kind, _) => metadata.declared |= 1 << kind as u8,
+        visit_items(file, format, &mut |found| match found {
+            Item::Exif(exif) => metadata.exif = exif,
+            Item::Declared(kind, _) => metadata.declared |= 1 << kind as u8,
         });
         metadata
     }
@@ -94,15 +95,15 @@ impl Metadata {
     }
 }
 
-/// Metadata found in a file.
-enum Found<'a> {
+/// An item of metadata in a file.
+enum Item<'a> {
     Exif(Exif),
-    /// A declaration, and the bytes that start with its text.
+    /// A declaration, and bytes that begin with its text.
     Declared(Declaration, &'a [u8]),
 }
 
-/// Calls `found` for all metadata of a file.
-fn walk(file: &[u8], format: Format, found: &mut dyn FnMut(Found<'_>)) {
+/// Calls `found` for each item of metadata in a file.
+fn visit_items(file: &[u8], format: Format, found: &mut dyn FnMut(Item<'_>)) {
     match format {
         Format::Jpeg => segments(file).for_each(|segment| read_segment(&segment, found)),
         Format::Png => png_chunks(file).for_each(|(kind, data)| read_png_chunk(kind, data, found)),
@@ -111,7 +112,7 @@ fn walk(file: &[u8], format: Format, found: &mut dyn FnMut(Found<'_>)) {
     }
 }
 
-fn read_segment(segment: &Segment<'_>, found: &mut dyn FnMut(Found<'_>)) {
+fn read_segment(segment: &Segment<'_>, found: &mut dyn FnMut(Item<'_>)) {
     const APP1: u8 = 0xe1;
     const APP11: u8 = 0xeb;
     const APP13: u8 = 0xed;
@@ -122,27 +123,27 @@ fn read_segment(segment: &Segment<'_>, found: &mut dyn FnMut(Found<'_>)) {
             None => read_xmp(segment.data, found),
         },
         // ISO/IEC 19566-5: a JUMBF box in a JPEG starts with "JP".
-        APP11 if segment.data.starts_with(b"JP") => found(Found::Declared(Declaration::ContentCredentials, b"")),
+        APP11 if segment.data.starts_with(b"JP") => found(Item::Declared(Declaration::ContentCredentials, b"")),
         APP13 => read_xmp(segment.data, found),
         COMMENT => read_comment(segment.data, found),
         _ => {}
     }
 }
 
-fn read_png_chunk(kind: [u8; 4], data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
-    // Keywords of Stable Diffusion's web interface, ComfyUI (two), InvokeAI (two) and older front ends.
+fn read_png_chunk(kind: [u8; 4], data: &[u8], found: &mut dyn FnMut(Item<'_>)) {
+    // Keywords of Stable Diffusion WebUI, ComfyUI (two), InvokeAI (two) and older front ends.
     const KEYWORDS: [&[u8]; 7] =
         [b"parameters", b"prompt", b"workflow", b"invokeai_metadata", b"sd-metadata", b"Dream", b"generation_data"];
     match &kind {
         b"tEXt" | b"iTXt" | b"zTXt" => {
             let keyword = data.split(|&byte| byte == 0).next().unwrap_or_default();
             if KEYWORDS.contains(&keyword) {
-                found(Found::Declared(Declaration::GeneratorParameters, png_text(kind, &data[keyword.len()..])));
+                found(Item::Declared(Declaration::GeneratorParameters, png_text(kind, &data[keyword.len()..])));
             }
             read_xmp(data, found);
         }
         b"eXIf" => read_exif(data, found),
-        b"caBX" => found(Found::Declared(Declaration::ContentCredentials, b"")),
+        b"caBX" => found(Item::Declared(Declaration::ContentCredentials, b"")),
         _ => {}
     }
 }
@@ -151,50 +152,52 @@ fn read_png_chunk(kind: [u8; 4], data: &[u8], found: &mut dyn FnMut(Found<'_>)) 
 fn png_text(kind: [u8; 4], after_keyword: &[u8]) -> &[u8] {
     match (&kind, after_keyword) {
         (b"tEXt", [0, text @ ..]) => text,
-        // A zero for uncompressed, any method, then the language tag and the translated keyword.
+        // After the keyword: compression flag (0 is uncompressed), compression method, language tag, translated
+        // keyword.
         (b"iTXt", [0, 0, _, rest @ ..]) => rest.splitn(3, |&byte| byte == 0).nth(2).unwrap_or_default(),
         _ => b"",
     }
 }
 
-fn read_riff_chunk(kind: [u8; 4], data: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+fn read_riff_chunk(kind: [u8; 4], data: &[u8], found: &mut dyn FnMut(Item<'_>)) {
     match &kind {
-        // Some programs write the prefix of JPEG.
+        // Some programs write the prefix that EXIF has in a JPEG.
         b"EXIF" => read_exif(data.strip_prefix(b"Exif\0\0").unwrap_or(data), found),
         b"XMP " => read_xmp(data, found),
-        b"C2PA" => found(Found::Declared(Declaration::ContentCredentials, b"")),
+        b"C2PA" => found(Item::Declared(Declaration::ContentCredentials, b"")),
         _ => {}
     }
 }
 
-fn read_exif(tiff: &[u8], found: &mut dyn FnMut(Found<'_>)) {
-    found(Found::Exif(Exif::read(tiff)));
+fn read_exif(tiff: &[u8], found: &mut dyn FnMut(Item<'_>)) {
+    found(Item::Exif(Exif::read(tiff)));
     read_comment(tiff, found);
 }
 
-/// Finds the parameter line of Stable Diffusion front ends, in UTF-8 or in UTF-16 of either byte order.
-fn read_comment(text: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+/// Finds the parameter line that Stable Diffusion front ends write, in UTF-8 or in UTF-16 of either byte order.
+fn read_comment(text: &[u8], found: &mut dyn FnMut(Item<'_>)) {
     let narrow = [b"Steps: ".as_slice(), b"Sampler: "];
     let wide = [b"S\0t\0e\0p\0s\0:\0 ".as_slice(), b"S\0a\0m\0p\0l\0e\0r\0:\0 "];
     for [steps, sampler] in [narrow, wide] {
         if let Some(start) = memmem::find(text, steps).filter(|_| memmem::find(text, sampler).is_some()) {
-            found(Found::Declared(Declaration::GeneratorParameters, &text[start..]));
+            found(Item::Declared(Declaration::GeneratorParameters, &text[start..]));
         }
     }
 }
 
-/// Finds the IPTC terms in XMP or other text, also as a part of compositeWithTrainedAlgorithmicMedia.
-fn read_xmp(text: &[u8], found: &mut dyn FnMut(Found<'_>)) {
+/// Finds the IPTC terms in XMP or other text, also within compositeWithTrainedAlgorithmicMedia.
+fn read_xmp(text: &[u8], found: &mut dyn FnMut(Item<'_>)) {
     const TERMS: [&[u8]; 2] = [b"rainedAlgorithmicMedia", b"algorithmicMedia"];
     for term in TERMS {
         if let Some(at) = memmem::find(text, term) {
             let before = text[..at].iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
-            found(Found::Declared(Declaration::DigitalSourceType, &text[at - before..at + term.len()]));
+            found(Item::Declared(Declaration::DigitalSourceType, &text[at - before..at + term.len()]));
         }
     }
 }
 
-/// Returns the beginning of a text in UTF-8 or in UTF-16 with ASCII letters, up to a zero byte.
+/// Returns the beginning of a text, up to the first zero character. The text is in UTF-8, or in UTF-16 with ASCII
+/// letters.
 fn excerpt(text: &[u8]) -> String {
     let is_wide = text.get(1) == Some(&0);
     let narrow: Cow<'_, [u8]> = match is_wide {

@@ -1,12 +1,13 @@
-//! From the bytes of an image file to the pixels that a network sees.
+//! Conversion of the bytes of an image file to the input pixels of a network.
 //!
 //! The steps, in this order:
 //! 1. [`Recipe::decode`]: decode within limits, and reject images of one colour.
-//! 2. The robustness sweep degrades the decoded image here; nothing else does.
-//! 3. [`Recipe::reencode`]: save the image again and decode it, if configured.
+//! 2. In the robustness sweep only: degrade the decoded image.
+//! 3. [`Recipe::reencode`]: encode the image again and decode it, if configured.
 //! 4. [`Recipe::resize`]: resize to a square.
 //!
-//! Ingest, `predict` and the robustness sweep all use these functions, so that training and serving cannot differ.
+//! Ingest, `predict` and the robustness sweep all use these functions, so that training and serving use the same
+//! pixels.
 
 use artifacts::schema::{ImageSize, PreprocessorConfig, Reencode, ReencodeFormat};
 use serde::Deserialize;
@@ -18,10 +19,11 @@ use crate::encode::{self, JpegSizeError, Subsampling};
 use crate::image::{RgbImage, ShapeError};
 use crate::resize::{Filter, Fit, resize};
 
-/// How image files become the pixels that a network sees.
+/// The preprocessing of image files.
 ///
-/// The fields are keys of the section `[ingest]`, so that a recipe can be read from the configuration in an ingest manifest;
-/// other keys are ignored. A checkpoint stores the recipe of its training images in its [`PreprocessorConfig`].
+/// The fields are keys of the section `[ingest]`, so that a recipe deserialises from the configuration in an ingest
+/// manifest. Other keys are ignored. A checkpoint stores the recipe of its training images in its
+/// [`PreprocessorConfig`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Recipe {
@@ -31,13 +33,13 @@ pub struct Recipe {
     pub filter: Filter,
     /// How an image that is not square becomes square.
     pub fit: Fit,
-    /// How every image is saved again before it is resized, if it is.
+    /// How every image is encoded again before it is resized. `None` if it is not.
     pub reencode: Option<Reencode>,
     /// The largest number of pixels of an image file.
     pub max_pixels: u64,
 }
 
-/// The size of ImageNet's images in most networks.
+/// The input size of most networks for ImageNet.
 const DEFAULT_SIZE: u32 = 224;
 
 impl Default for Recipe {
@@ -52,7 +54,7 @@ impl Default for Recipe {
     }
 }
 
-/// Why a file has no pixels. The messages are written to follow a path and a colon.
+/// The reason why a file cannot be converted. The messages are made to follow a path and a colon.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecipeError {
@@ -62,7 +64,7 @@ pub enum RecipeError {
     /// All pixels have one colour. Many broken files decode to such an image.
     #[error("all its pixels have the same colour, as in many broken files")]
     OneColour,
-    /// The image cannot be saved again.
+    /// The image cannot be encoded again.
     #[error(transparent)]
     Reencode(#[from] JpegSizeError),
     /// The image cannot be resized.
@@ -71,7 +73,7 @@ pub enum RecipeError {
 }
 
 impl RecipeError {
-    /// A stable code to count by: those of [`DecodeError::kind`], `blank` or `unreadable`.
+    /// Returns a stable code by which errors are counted: a code of [`DecodeError::kind`], `blank` or `unreadable`.
     pub fn kind(&self) -> &'static str {
         match self {
             RecipeError::Decode(error) => error.kind(),
@@ -81,12 +83,12 @@ impl RecipeError {
     }
 }
 
-/// A preprocessing step of a checkpoint that this program does not have.
+/// The error if a checkpoint needs a preprocessing step that this program does not implement.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not supported")]
 pub struct UnsupportedStep(String);
 
-/// An image that was saved again.
+/// The result of [`Recipe::reencode`].
 #[derive(Clone, Debug)]
 pub struct Reencoded {
     /// The bytes of the new file.
@@ -96,11 +98,11 @@ pub struct Reencoded {
 }
 
 impl Recipe {
-    /// Restores the recipe of a checkpoint, with the default limit on pixels. Filter and fit have their defaults in
-    /// checkpoints that were made without them.
+    /// Restores the recipe of a checkpoint, with the default limit on pixels. Checkpoints without a filter or a fit get
+    /// the defaults.
     ///
     /// # Errors
-    /// A filter or fit of unknown name, or a size that is not square.
+    /// The filter or fit is unknown, or the size is not square.
     pub fn from_preprocessor_config(config: &PreprocessorConfig) -> Result<Recipe, UnsupportedStep> {
         let ImageSize { height, width } = config.size;
         let size = u32::try_from(height).ok().filter(|_| height == width);
@@ -113,7 +115,7 @@ impl Recipe {
         })
     }
 
-    /// Makes the `preprocessor_config.json` of a checkpoint. `mean` and `std` are those of red, green and blue.
+    /// Makes the `preprocessor_config.json` of a checkpoint. `mean` and `std` are the values for red, green and blue.
     pub fn preprocessor_config(&self, mean: [f32; 3], std: [f32; 3]) -> PreprocessorConfig {
         PreprocessorConfig {
             do_resize: true,
@@ -129,7 +131,7 @@ impl Recipe {
         }
     }
 
-    /// The limits for decoding a file.
+    /// Returns the limits for decoding a file.
     pub fn limits(&self) -> Limits {
         Limits { max_pixels: self.max_pixels }
     }
@@ -143,7 +145,7 @@ impl Recipe {
         if decoded.rgb.is_one_colour() { Err(RecipeError::OneColour) } else { Ok(decoded) }
     }
 
-    /// Saves an image again and decodes it, if configured.
+    /// Encodes an image again and decodes it, if configured.
     ///
     /// # Errors
     /// The image is too large for the format.
@@ -152,7 +154,7 @@ impl Recipe {
         let file = match format {
             ReencodeFormat::Jpeg => encode::jpeg(image, quality, Subsampling::Quarter)?,
         };
-        // A file made here needs no limit.
+        // The file was made here, so it needs no limit.
         let decoded = decode(&file, &Limits { max_pixels: u64::MAX })?;
         Ok(Some(Reencoded { file, decoded }))
     }
@@ -177,7 +179,7 @@ impl Recipe {
     }
 }
 
-/// Finds a value by its name in a configuration; the default if there is no name.
+/// Parses the value of `key` by its name. Returns the default if there is no name.
 fn from_name<T: for<'de> Deserialize<'de> + Default>(key: &str, name: Option<&str>) -> Result<T, UnsupportedStep> {
     let Some(name) = name else { return Ok(T::default()) };
     let deserializer: serde::de::value::StrDeserializer<'_, ValueError> = name.into_deserializer();
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn unsupported_steps_are_named() {
+    fn errors_name_unsupported_steps() {
         let config = RECIPE.preprocessor_config([0.5; 3], [0.5; 3]);
         let message = |config| Recipe::from_preprocessor_config(&config).unwrap_err().to_string();
         let hermite = PreprocessorConfig { filter: Some("hermite".to_owned()), ..config.clone() };

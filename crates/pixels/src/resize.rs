@@ -1,13 +1,13 @@
 //! Resizing with the same result as Pillow 13, bit for bit.
 //!
-//! When shrinking, the support of a filter grows with the ratio, so that every source pixel counts (Pillow's `Resample.c`;
-//! PyTorch's `interpolate(antialias=True)`). Both passes, horizontal and vertical, round to bytes, with weights of 22
-//! fraction bits. Crates with 16-bit weights differ by one or two levels.
+//! When an image shrinks, the support of a filter grows with the ratio, so that every source pixel contributes (as in
+//! Pillow's `Resample.c` and PyTorch's `interpolate(antialias=True)`). The horizontal and the vertical pass both round
+//! to bytes. Weights have 22 fraction bits; the results of crates with 16-bit weights differ by one or two levels.
 //!
-//! Because both passes round, their order matters. Pillow 13 resizes the columns first if the height shrinks by more than
-//! twice as many pixels as the width, which is faster; Pillow 12 never does. For such images, the two versions differ by one
-//! level with box and bilinear filters. With bicubic and Lanczos filters, which overshoot the range of a byte, they differ by
-//! up to nine levels in photographs and forty in noise.
+//! Because both passes round, their order matters. If the height shrinks by more than twice as many pixels as the
+//! width, Pillow 13 runs the vertical pass first, which is faster. Pillow 12 always runs the horizontal pass first. For
+//! such images, the two versions differ by one level with box and bilinear filters. With bicubic and Lanczos filters,
+//! which overshoot the range of a byte, they differ by up to nine levels in photographs and forty in noise.
 
 mod coefficients;
 mod passes;
@@ -37,7 +37,7 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// The name in configurations.
+    /// Returns the name in configurations.
     pub fn name(self) -> &'static str {
         match self {
             Self::Nearest => "nearest",
@@ -53,15 +53,16 @@ impl Filter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
-    /// Resizes both sides, whatever the aspect ratio: `Resize((size, size))` of torchvision.
+    /// Resizes both sides to the same length, without keeping the aspect ratio: `Resize((size, size))` of torchvision.
     #[default]
     Squash,
-    /// Resizes the shorter side and crops the centre: `Resize(size)` and `CenterCrop(size)` of torchvision on a Pillow image.
+    /// Resizes the shorter side and crops the centre: `Resize(size)` and `CenterCrop(size)` of torchvision, applied to
+    /// a Pillow image.
     Crop,
 }
 
 impl Fit {
-    /// The name in configurations.
+    /// Returns the name in configurations.
     pub fn name(self) -> &'static str {
         match self {
             Self::Squash => "squash",
@@ -83,7 +84,7 @@ pub fn resize(image: &RgbImage, size: u32, filter: Filter, fit: Fit) -> Result<R
     resample(image, &axis(width), &axis(height), filter)
 }
 
-/// Resizes `image` to `width` by `height` pixels, whatever its aspect ratio.
+/// Resizes `image` to `width` by `height` pixels, without keeping the aspect ratio.
 ///
 /// # Errors
 /// A side is 0.
@@ -91,9 +92,11 @@ pub fn resize_to(image: &RgbImage, width: u32, height: u32, filter: Filter) -> R
     resample(image, &Axis::whole(image.width(), width), &Axis::whole(image.height(), height), filter)
 }
 
-/// One axis of a resize: `input` pixels become `resized` ones, of which only the range `kept` is computed.
+/// One axis of a resize: `input` pixels are resized to `resized` pixels, but only the range `kept` of the result is
+/// computed.
 ///
-/// With a crop, an image of 1 by 100,000 pixels therefore costs no more than others, although its resized side is long.
+/// A crop of an image of 1 by 100,000 pixels therefore takes no more time than other crops, although the resized side
+/// is long.
 #[derive(Debug, Clone)]
 struct Axis {
     input: usize,
@@ -106,7 +109,8 @@ impl Axis {
         Self { input: input as usize, resized: output as usize, kept: 0..output as usize }
     }
 
-    /// The central `size` pixels of a side, if the image is resized so that the shorter side of `short` pixels has `size`.
+    /// Keeps the central `size` pixels of a side of `input` pixels, after the image is resized so that its shorter
+    /// side, of `short` pixels, has `size` pixels.
     fn middle(input: u32, size: u32, short: u32) -> Self {
         // torchvision truncates the longer side, and rounds the offset of the crop half to even, like Python.
         let resized = (u64::from(size) * u64::from(input) / u64::from(short)) as usize;
@@ -119,7 +123,7 @@ impl Axis {
         self.input != self.resized
     }
 
-    /// The number of pixels by which the side shrinks.
+    /// Returns the number of pixels by which the side shrinks.
     fn shrinkage(&self) -> i64 {
         self.input as i64 - self.resized as i64
     }
@@ -128,7 +132,8 @@ impl Axis {
         Coefficients::new(filter, self.input, self.resized, self.kept.clone())
     }
 
-    /// The index of the nearest pixel for each kept position, accumulated step by step like in Pillow's `ImagingScaleAffine`.
+    /// Returns the index of the nearest pixel for each kept position. Positions are accumulated step by step as in
+    /// Pillow's `ImagingScaleAffine`, so that they have the same rounding errors.
     fn nearest(&self) -> Vec<usize> {
         let step = self.input as f64 / self.resized as f64;
         let mut position = step * 0.5;
@@ -166,7 +171,7 @@ fn nearest(image: &RgbImage, across: &Axis, down: &Axis) -> Vec<u8> {
 
 fn convolve(image: &RgbImage, across: &Axis, down: &Axis, filter: Filter) -> Vec<u8> {
     let weights = down.is_resized().then(|| down.coefficients(filter));
-    let rows = weights.as_ref().map_or(down.kept.clone(), Coefficients::reach);
+    let rows = weights.as_ref().map_or(down.kept.clone(), Coefficients::input_range);
     let source = &image.data()[rows.start * image.stride()..rows.end * image.stride()];
     match weights {
         None => resize_rows(source, across, filter),
@@ -181,7 +186,7 @@ fn convolve(image: &RgbImage, across: &Axis, down: &Axis, filter: Filter) -> Vec
     }
 }
 
-/// Whether Pillow 13 resizes the columns before the rows (`ImagingResampleInner` of its `Resample.c`).
+/// Whether Pillow 13 runs the vertical pass before the horizontal one (`ImagingResampleInner` of its `Resample.c`).
 fn is_vertical_first(across: &Axis, down: &Axis) -> bool {
     down.shrinkage() > (2 * across.shrinkage()).max(0)
 }
@@ -200,7 +205,7 @@ fn resize_rows(source: &[u8], across: &Axis, filter: Filter) -> Vec<u8> {
     resized
 }
 
-/// Computes the kept rows of `stride` bytes. `source` begins with row `first` of the image.
+/// Computes the kept rows, of `stride` bytes each. `source` begins with row `first` of the image.
 fn resize_columns(source: &[u8], stride: usize, first: usize, weights: &Coefficients) -> Vec<u8> {
     let mut resized = vec![0; weights.len() * stride];
     passes::vertical(source, stride, first, weights, &mut resized);

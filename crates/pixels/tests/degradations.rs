@@ -1,4 +1,4 @@
-//! Properties of the degradations that golden values do not cover.
+//! Properties of the degradations that the golden values do not cover.
 
 use pixels::{Filter, RgbImage, degrade};
 use rand::SeedableRng;

@@ -1,4 +1,4 @@
-//! Decoding, resizing and degrading against Pillow, torchvision and SciPy (`tests/golden/pixels.py`).
+//! Comparison of decoding, resizing and degrading with Pillow, torchvision and SciPy (`tests/golden/pixels.py`).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -56,7 +56,7 @@ fn source(case: &ResizeCase) -> RgbImage {
     RgbImage::new(case.width, case.height, read(Path::new("source").join(&case.file))).unwrap()
 }
 
-/// The largest and the mean difference between the bytes of two images.
+/// Returns the largest and the mean difference between the bytes of two images.
 fn difference(ours: &[u8], theirs: &[u8]) -> (u8, f64) {
     assert_eq!(ours.len(), theirs.len());
     let differences = ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b));

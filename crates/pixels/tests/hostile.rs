@@ -1,4 +1,4 @@
-//! Truncated, damaged and hostile files.
+//! Truncated, damaged and malicious files.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -79,7 +79,7 @@ fn pixel_limit_applies_to_every_format() {
     }
 }
 
-/// Headers that announce huge images must be rejected before memory is allocated.
+/// Images that are huge according to their headers must be rejected before memory is allocated.
 #[test]
 fn rejects_decompression_bombs_by_their_header() {
     let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();

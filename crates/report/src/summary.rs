@@ -13,7 +13,7 @@ use crate::run_results::RunResults;
 pub(crate) struct Summary {
     /// How good the model is.
     pub(crate) performance: String,
-    /// Why the scores may be misleading. `None` if there is no reason to think so.
+    /// A warning that the scores may be misleading, with the reason. `None` if no reason is known.
     pub(crate) warning: Option<String>,
     /// How certain the scores are.
     pub(crate) uncertainty: Vec<String>,

@@ -8,21 +8,21 @@ use serde::Deserialize;
 
 /// Which source to open, and how to read labels and splits from names.
 ///
-/// The fields are keys of the section `[ingest]`, so that this can be read from the configuration in an ingest
-/// manifest; other keys are ignored.
+/// The fields are keys of the section `[ingest]`, so that this type deserialises from the configuration in an ingest
+/// manifest. Other keys are ignored.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct SourceConfig {
     /// The source: a folder, a `.zip`, a `.csv`, a `.parquet`, `kaggle:owner/slug[@version]` or `simulated:` with
     /// parameters.
     pub source: String,
-    /// Labels of folders or cells by name, which take precedence over the built-in names. Case does not matter.
+    /// Labels by the name of a folder or cell. They take precedence over the built-in names. Case does not matter.
     pub labels: BTreeMap<String, Label>,
     /// The generator of all fakes, for sources whose folders are not named after generators.
     pub generator: Option<String>,
-    /// Splits of folders or cells by name. Case does not matter.
+    /// Splits by the name of a folder or cell. Case does not matter.
     pub splits: BTreeMap<String, Split>,
-    /// The largest number of pixels of an image, which also bounds the bytes read of a file.
+    /// The largest number of pixels of an image. It also bounds the number of bytes read from a file.
     pub max_pixels: u64,
 }
 
@@ -39,7 +39,7 @@ impl Default for SourceConfig {
 }
 
 impl SourceConfig {
-    /// The largest number of bytes read of a file.
+    /// The largest number of bytes read from a file.
     pub(crate) fn max_file_bytes(&self) -> u64 {
         Limits { max_pixels: self.max_pixels }.max_file_bytes()
     }

@@ -14,7 +14,7 @@ use crate::name_map::NameMap;
 use crate::rejection::Rejection;
 use crate::source::{Entry, Source};
 
-/// The images that a CSV lists. Paths are absolute, or relative to the folder of the CSV.
+/// The images that a CSV file lists. Paths are absolute, or relative to the folder of the CSV file.
 pub(crate) struct CsvList {
     folder: PathBuf,
     rows: Vec<ListedFile>,
@@ -22,12 +22,12 @@ pub(crate) struct CsvList {
 }
 
 struct ListedFile {
-    /// The path as written in the CSV.
+    /// The path as written in the CSV file.
     path: String,
     entry: Entry,
 }
 
-/// One row of the CSV.
+/// A row of the CSV file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {

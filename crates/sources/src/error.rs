@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::kaggle;
 use crate::simulated::SimulatedSetError;
 
-/// Why a source cannot be used. A single unusable file is a [`Rejection`](crate::Rejection) instead.
+/// The reason why a source cannot be used. A single unusable file is a [`Rejection`](crate::Rejection) instead.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
@@ -18,8 +18,8 @@ pub enum SourceError {
         /// The source as configured.
         source_name: String,
     },
-    /// A file of another type.
-    #[error("`{}` is neither a folder nor a .zip, a .csv or a .parquet", path.display())]
+    /// The file has no supported extension.
+    #[error("`{}` is not a folder, a .zip, a .csv or a .parquet", path.display())]
     UnknownKind {
         /// The file.
         path: PathBuf,
@@ -33,7 +33,7 @@ pub enum SourceError {
     /// A file or folder cannot be read.
     #[error(transparent)]
     Artifact(#[from] artifacts::Error),
-    /// A folder or an archive without images.
+    /// A folder or an archive has no images.
     #[error(
         "there are no images in `{}` ({skipped} other files); images are recognised by their extensions, such as .jpg",
         path.display()
@@ -44,7 +44,7 @@ pub enum SourceError {
         /// The number of other files.
         skipped: usize,
     },
-    /// No folder name is a label.
+    /// No folder is named after a class.
     #[error(
         "no folder of `{}` is named after a class (real, fake, 0_real, 1_fake, nature, ai …); the folders are: {folders}; \
          map their names to classes, e.g. --set 'ingest.labels.{example}=fake'", path.display()
@@ -73,25 +73,25 @@ pub enum SourceError {
         /// The cause.
         detail: String,
     },
-    /// One table has numbers without names as labels, another table of the same source has names.
+    /// The labels of one table are numbers without names, while another table of the same source names its classes.
     #[error(
         "the labels of `{}` are numbers without names, but `{}` names its classes, and their numbers may differ; \
          ingest one of them, or map the numbers in [ingest.labels]", numbered.display(), named.display()
     )]
-    Classes {
-        /// The table without names.
+    MixedClassNumbers {
+        /// The table without class names.
         numbered: PathBuf,
-        /// The table with names.
+        /// The table with class names.
         named: PathBuf,
     },
-    /// The header or a row of a CSV is invalid.
+    /// The header or a row of a CSV file is invalid.
     #[error("`{}`, line {line}: {detail}", path.display())]
     List {
-        /// The CSV.
+        /// The CSV file.
         path: PathBuf,
         /// The line, counted from 1 with the header.
         line: u64,
-        /// The cause, and what is accepted.
+        /// The cause, and the accepted values.
         detail: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Names and times of files: which files are images or tables, paths with `/`, and stamps that change with the file.
+//! Names of files (which are images or tables, paths with `/`), and stamps that detect changed files.
 
 use std::fs;
 use std::path::Path;
@@ -6,15 +6,15 @@ use std::time::UNIX_EPOCH;
 
 use pixels::file::has_image_name;
 
-/// Whether a path with `/` between its parts names an image. Hidden files are excluded, such as the resource forks that
-/// macOS adds to archives.
+/// Whether a path with `/` between its parts has the name of an image. Hidden files are excluded, such as the resource
+/// forks that macOS adds to archives.
 pub(crate) fn is_image(path: &str) -> bool {
     let hidden =
         path.split('/').any(|part| (part.starts_with('.') && part != "." && part != "..") || part == "__MACOSX");
     !hidden && has_image_name(path)
 }
 
-/// Whether a path names a parquet table. Hidden files are excluded.
+/// Whether a path has the name of a parquet table. Hidden files are excluded.
 pub(crate) fn is_table(path: &Path) -> bool {
     let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     !hidden && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))

@@ -18,14 +18,14 @@ pub(crate) struct Folder {
     files: Vec<ListedFile>,
     labels: FolderLabels,
     max_file_bytes: u64,
-    /// The number of parquet files among the images, which are not read.
+    /// The number of parquet files in the folder. They are not read.
     tables: usize,
 }
 
 struct ListedFile {
     /// The path below the root, with `/` between its parts.
     path: String,
-    /// The exact path, where `path` differs from it because a name is not Unicode.
+    /// The exact path if it differs from `path`, because a name is not Unicode.
     exact: Option<PathBuf>,
 }
 
@@ -37,10 +37,12 @@ impl Folder {
             let path = match entry {
                 Ok(entry) if entry.file_type().is_dir() => continue,
                 Ok(entry) => entry.into_path(),
-                // A broken link stays in the list, so that it is rejected by name. A folder that cannot be listed is an
-                // error, because its images would be missing without a message.
+                // A broken or circular link stays in the list, so that `rejected.jsonl` names it. A folder that cannot
+                // be listed is an error, because its images would be missing without a message.
                 Err(error) => match error.path() {
-                    Some(path) if path.is_symlink() => path.to_owned(),
+                    Some(path) if path.is_symlink() && (error.loop_ancestor().is_some() || !path.is_dir()) => {
+                        path.to_owned()
+                    }
                     _ => return Err(artifacts::Error::io("read", root)(error.into()).into()),
                 },
             };

@@ -1,13 +1,13 @@
 //! Labels, splits and generators from the names of the folders above an image.
 //!
-//! Public data sets are trees whose folders are named after classes, splits, generators and subjects, in any order. Only names
-//! count, never their sorting order:
-//! - The label is that of the deepest folder mapped in `[ingest.labels]`, or else the one that the folder names state. If
-//!   they state both (`fake/nature`), the image is rejected.
-//! - Folders that all images share, and the name of the source itself, count only if no other folder names a class.
-//! - The split is that of the outermost folder that names one.
-//! - The generator of a fake is `ingest.generator`, or the folder mapped in `[ingest.labels]`, or else the outermost folder
-//!   that names neither class nor split. Folders that all images share above their class do not count.
+//! Public data sets are trees whose folders are named after classes, splits, generators and subjects, in any order. The
+//! names are interpreted as follows; their sorting order has no effect:
+//! - The label comes from the deepest folder mapped in `[ingest.labels]`. Without such a folder, it comes from the
+//!   folder that is named after a class. If the folders name both classes (`fake/nature`), the image is rejected.
+//! - Folders that all images share, and the name of the source itself, are used only if no other folder names a class.
+//! - The split comes from the outermost folder that is named after one.
+//! - The generator of a fake is `ingest.generator`, or else the folder mapped in `[ingest.labels]`, or else the
+//!   outermost folder that names neither a class nor a split. Shared folders above the class are not used.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -90,7 +90,8 @@ impl FolderLabels {
         }
     }
 
-    /// Returns the deepest folder that names a class, and its label. `folders` are those of one path, outermost first.
+    /// Returns the deepest folder that names a class, and its label. `folders` are the folders of one path, outermost
+    /// first.
     fn class<'a>(&self, folders: impl Iterator<Item = &'a str>) -> Result<Option<(&'a str, Label)>, Rejection> {
         let (mut configured, mut named, mut conflict) = (None, None, None);
         for folder in folders {
@@ -107,8 +108,8 @@ impl FolderLabels {
         }
     }
 
-    /// Returns the outermost folder that names neither a class nor a split. Folders that all images share count only below
-    /// their common class.
+    /// Returns the outermost folder that names neither a class nor a split. Folders that all images share are used only
+    /// if they are below the class that all images share.
     fn generator<'a>(&self, path: &'a str) -> &'a str {
         let is_generator = |folder: &&str| self.names.label(folder).is_none() && self.names.split(folder).is_none();
         let below_common_class = || {

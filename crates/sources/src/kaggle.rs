@@ -1,19 +1,19 @@
-//! Kaggle data sets: in the cache of kagglehub, or downloaded to it.
+//! Kaggle data sets, read from the cache of kagglehub or downloaded to it.
 //!
 //! The client uses Kaggle's REST API like kagglehub (<https://github.com/Kaggle/kagglehub>, `http_resolver.py` and
 //! `clients.py`):
 //!
 //! - `GET /api/v1/datasets/view/OWNER/SLUG` returns the current version.
-//! - `GET /api/v1/datasets/download/OWNER/SLUG?dataset_version_number=N` redirects to a signed URL in Google Cloud Storage,
-//!   which supports ranges and has a checksum in `x-goog-hash`.
+//! - `GET /api/v1/datasets/download/OWNER/SLUG?dataset_version_number=N` redirects to a signed URL in Google Cloud
+//!   Storage, which supports ranges and has a checksum in `x-goog-hash`.
 //!
-//! Folders that kagglehub extracted to `datasets/OWNER/SLUG/versions/N` are used as they are. A download is stored as
-//! `datasets/OWNER/SLUG/N.zip`, which kagglehub ignores. It is read in place and never extracted.
+//! Folders that kagglehub extracted to `datasets/OWNER/SLUG/versions/N` are used unchanged. A download is stored as
+//! `datasets/OWNER/SLUG/N.zip`, which kagglehub ignores. The archive is read in place and never extracted.
 //!
 //! | variable | meaning | default |
 //! | --- | --- | --- |
 //! | `KAGGLEHUB_CACHE` | the cache | `~/.cache/kagglehub` |
-//! | `KAGGLE_API_TOKEN` | an access token, or the path of a file with one | `~/.kaggle/access_token`, then `access_token.txt` |
+//! | `KAGGLE_API_TOKEN` | an access token, or the path of a file with a token | `~/.kaggle/access_token`, then `access_token.txt` |
 //! | `KAGGLE_USERNAME`, `KAGGLE_KEY` | the older kind of credentials | `kaggle.json` |
 //! | `KAGGLE_CONFIG_DIR` | the folder of `kaggle.json` | `~/.kaggle` |
 //! | `KAGGLE_API_ENDPOINT` | another server with the same API | `https://www.kaggle.com` |
@@ -55,7 +55,8 @@ pub struct Kaggle {
     client: Client,
     server: Url,
     cache: Cache,
-    /// The source of credentials. They are only read for requests: cached data sets do not need them, even if they are invalid.
+    /// The source of the credentials. They are read only for requests, so that invalid credentials do not affect cached
+    /// data sets.
     environment: Environment,
 }
 
@@ -66,7 +67,7 @@ impl fmt::Debug for Kaggle {
     }
 }
 
-/// The part of the response of `datasets/view` that is used.
+/// The response of `datasets/view`, reduced to the fields that are used.
 #[derive(Deserialize)]
 struct View {
     #[serde(rename = "currentVersionNumber")]
@@ -74,11 +75,12 @@ struct View {
 }
 
 impl Kaggle {
-    /// Makes a client with the environment of this process, which shows the progress of `dataset` on standard error.
+    /// Makes a client with the environment of this process. The client shows the progress of downloading `dataset` on
+    /// standard error.
     ///
     /// # Errors
     /// Those of [`Kaggle::new`].
-    pub fn of_process(dataset: &Dataset) -> Result<Kaggle, Error> {
+    pub fn from_process(dataset: &Dataset) -> Result<Kaggle, Error> {
         let environment = Environment::from_process();
         let client = Client::from_environment(&environment).map_err(Error::Client)?;
         Kaggle::new(&environment, client.with_observer(fetch::progress_observer(dataset.to_string())))
@@ -98,7 +100,8 @@ impl Kaggle {
         })
     }
 
-    /// Returns the data set in the cache: the given version, or the newest one. Makes no request.
+    /// Returns the given version, or else the newest one in the cache. `None` if it is not in the cache. Makes no
+    /// request.
     pub fn cached(&self, dataset: &Dataset) -> Option<Local> {
         self.cache.get(dataset)
     }
@@ -119,10 +122,10 @@ impl Kaggle {
         Ok(Description { dataset, bytes, cached: None, folder, free })
     }
 
-    /// Returns the data set in the cache, and downloads it if it is not there.
+    /// Returns the data set in the cache, after downloading it if necessary.
     ///
-    /// Without a version, any cached version is used, even if Kaggle has a newer one, so that a run is repeatable and works
-    /// offline. To get a newer version, give it explicitly.
+    /// Without a version, the newest cached version is used, even if Kaggle has a newer one, so that a run is
+    /// repeatable and works offline. To download a newer version, give it explicitly.
     ///
     /// # Errors
     /// The data set is not available.
@@ -142,8 +145,8 @@ impl Kaggle {
         Ok(Local { version, path })
     }
 
-    /// Returns the data set with the version of [`Kaggle::fetch`]: the given one, the newest one in the cache, or else the
-    /// current one on Kaggle.
+    /// Returns the data set with the version that [`Kaggle::fetch`] would return: the given one, or else the newest one
+    /// in the cache, or else the current one on Kaggle.
     ///
     /// # Errors
     /// Those of [`Kaggle::fetch`], if a request is needed.

@@ -1,8 +1,9 @@
 //! Sources of labelled images: folders, zip archives, CSV lists, parquet tables, Kaggle data sets and simulated sets.
 //!
-//! [`open`] opens the source that a [`SourceConfig`] names. A [`Source`] is a list of files whose order depends only on the
-//! content of the source. Each file has an [`Entry`] (path, label, split, generator), and [`Source::read`] returns its bytes
-//! by index, from any number of threads. [`reopen`] finds the source of an earlier ingest again.
+//! [`open`] opens the source that a [`SourceConfig`] names. A [`Source`] is a list of files whose order depends only on
+//! the content of the source. Each file has an [`Entry`] (path, label, split, generator), and [`Source::read`] returns
+//! its bytes by index, from any number of threads. [`reopen`] opens the source of an earlier ingest from its recorded
+//! path.
 
 mod config;
 mod csv_list;

@@ -6,8 +6,8 @@ use artifacts::{Label, Split};
 
 use crate::config::SourceConfig;
 
-/// Maps names of folders and cells to labels and splits. The names of the configuration take precedence over the built-in
-/// ones; case and surrounding spaces do not matter.
+/// Maps names of folders and cells to labels and splits. Names from the configuration take precedence over the built-in
+/// ones. Case and surrounding spaces do not matter.
 pub(crate) struct NameMap {
     labels: BTreeMap<String, Label>,
     splits: BTreeMap<String, Split>,
@@ -24,28 +24,29 @@ impl NameMap {
         }
     }
 
-    /// The label that the configuration gives to a name.
+    /// Returns the label that the configuration assigns to a name.
     pub(crate) fn configured_label(&self, name: &str) -> Option<Label> {
         self.labels.get(&normalise(name)).copied()
     }
 
-    /// The label of a name.
+    /// Returns the label of a name.
     pub(crate) fn label(&self, name: &str) -> Option<Label> {
         self.configured_label(name).or_else(|| Label::from_name(name))
     }
 
-    /// The label of a cell that is a number and nothing else: 0 is real, 1 is fake. None if the number has a name or is mapped.
+    /// Returns the label of a cell that is only a number: 0 is real, 1 is fake. `None` if the configuration maps the
+    /// number.
     pub(crate) fn numbered_label(&self, cell: &str) -> Option<Label> {
         let number = cell.trim().parse().ok().and_then(Label::from_index);
         number.filter(|_| self.label(cell).is_none())
     }
 
-    /// The label of a cell, by name or by number.
+    /// Returns the label of a cell, by name or by number.
     pub(crate) fn cell_label(&self, cell: &str) -> Option<Label> {
         self.label(cell).or_else(|| self.numbered_label(cell))
     }
 
-    /// The split of a name.
+    /// Returns the split of a name.
     pub(crate) fn split(&self, name: &str) -> Option<Split> {
         self.splits.get(&normalise(name)).copied().or_else(|| Split::from_name(name))
     }

@@ -1,4 +1,4 @@
-//! From a configuration to an open source.
+//! Opening of sources, from a configuration or from the path that an earlier ingest recorded.
 
 use std::path::{Path, PathBuf};
 
@@ -49,12 +49,12 @@ impl<'a> Location<'a> {
 pub fn open(config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
     match Location::parse(&config.source)? {
         Location::Simulated(set) => Ok(Box::new(SimulatedSource::new(set))),
-        Location::Kaggle(dataset) => open_path(&Kaggle::of_process(&dataset)?.fetch(&dataset)?.path, config),
+        Location::Kaggle(dataset) => open_path(&Kaggle::from_process(&dataset)?.fetch(&dataset)?.path, config),
         Location::Path(path) => open_path(path, config),
     }
 }
 
-/// Opens the source of an earlier ingest again, from whatever folder the program was started in, and downloads nothing.
+/// Opens the source of an earlier ingest. The result does not depend on the current folder, and nothing is downloaded.
 /// `root` is the [`Source::root`] that ingest recorded.
 ///
 /// # Errors
@@ -64,7 +64,7 @@ pub fn reopen(config: &SourceConfig, root: Option<&Path>) -> Result<Box<dyn Sour
     match Location::parse(&config.source)? {
         Location::Simulated(set) => Ok(Box::new(SimulatedSource::new(set))),
         Location::Kaggle(dataset) => {
-            let cached = || Kaggle::of_process(&dataset).ok()?.cached(&dataset).map(|local| local.path);
+            let cached = || Kaggle::from_process(&dataset).ok()?.cached(&dataset).map(|local| local.path);
             let path = root.map(Path::to_owned).or_else(cached);
             open_path(&path.ok_or_else(|| SourceError::NotFound { source_name: config.source.clone() })?, config)
         }
@@ -72,8 +72,8 @@ pub fn reopen(config: &SourceConfig, root: Option<&Path>) -> Result<Box<dyn Sour
     }
 }
 
-/// The absolute path of a source whose configured `path` may be relative to another folder. A CSV list is in its root; every
-/// other source is its root.
+/// Returns the recorded path of a source, whose configured `path` may be relative to another folder. The root of a CSV
+/// list is the folder of the list. The root of every other source is the source itself.
 fn recorded_path(path: &Path, root: Option<&Path>) -> PathBuf {
     let Some(root) = root else { return path.to_owned() };
     let list = path.file_name().map(|name| root.join(name));
@@ -87,7 +87,7 @@ fn has_extension(path: &Path, extension: &str) -> bool {
 fn open_path(path: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
     if path.is_dir() {
         return match Folder::open(path, config) {
-            // A folder of tables has no images, or a few unlabelled ones that illustrate its documentation.
+            // A folder of tables has no images, or only a few unlabelled ones for its documentation.
             Err(error @ (SourceError::NoImages { .. } | SourceError::NoLabels { .. })) => match tables_in(path)? {
                 tables if tables.is_empty() => Err(error),
                 tables => Ok(Box::new(Tables::open(path, tables, config)?)),
@@ -109,25 +109,25 @@ fn open_path(path: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, Sour
     }
 }
 
-/// Returns a digest of the source's content, computed without reading the images. A Kaggle data set is identified by its name
-/// and version, because a version never changes.
+/// Returns a digest of the source's content, computed without reading the images. For a Kaggle data set, it is computed
+/// from name and version, because a version never changes.
 ///
 /// # Errors
 /// Those of [`open`].
 pub fn fingerprint(config: &SourceConfig) -> Result<Hash, SourceError> {
     match Location::parse(&config.source)? {
         Location::Kaggle(dataset) => {
-            let pinned = Kaggle::of_process(&dataset)?.pinned(&dataset)?;
+            let pinned = Kaggle::from_process(&dataset)?.pinned(&dataset)?;
             Ok(Digest::default().part("kaggle", pinned.to_string().as_bytes()).finish())
         }
         _ => open(config)?.fingerprint(),
     }
 }
 
-/// Describes the download that [`open`] would start, or where the cached data set is. None for sources that are not on
-/// Kaggle, and if a request fails: [`fingerprint`] reports that error.
+/// Describes the download that [`open`] would start, or the location of the cached data set. `None` if the source is
+/// not on Kaggle or a request fails; [`fingerprint`] reports the error of the request.
 pub fn download_notice(config: &SourceConfig) -> Option<String> {
     let Ok(Location::Kaggle(dataset)) = Location::parse(&config.source) else { return None };
-    let description = Kaggle::of_process(&dataset).and_then(|kaggle| kaggle.describe(&dataset)).ok()?;
+    let description = Kaggle::from_process(&dataset).and_then(|kaggle| kaggle.describe(&dataset)).ok()?;
     Some(description.to_string())
 }

@@ -1,11 +1,11 @@
-//! Reasons for not using a file.
+//! Reasons why a file is not used.
 
 use pixels::file::ReadError;
 
-/// Why a file is not used.
+/// The reason why a file is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// A stable code, to count by: "unreadable", "no_label" …
+    /// A stable code, by which rejections are counted: "unreadable", "no_label" …
     pub reason: &'static str,
     /// The explanation for people, with advice if there is any.
     pub detail: String,
@@ -27,7 +27,7 @@ impl Rejection {
         Rejection::new("no_label", "no folder of its path names a class; map one of them in [ingest.labels]")
     }
 
-    /// The label of a table row is missing, or is a `cell` that names no class.
+    /// The label of a table row is missing (`None`), or `cell` does not name a class.
     pub(crate) fn no_cell_label(cell: Option<&str>) -> Rejection {
         let detail = match cell {
             Some(cell) => format!("its label `{cell}` names no class; map it in [ingest.labels] to real or fake"),
@@ -36,7 +36,7 @@ impl Rejection {
         Rejection::new("no_label", detail)
     }
 
-    /// Folders of one path name both classes.
+    /// The folders of a path name both classes.
     pub(crate) fn ambiguous_folders(outer: &str, inner: &str) -> Rejection {
         Rejection::new(
             "ambiguous_label",

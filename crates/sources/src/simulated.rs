@@ -1,12 +1,13 @@
-//! Simulated data sets, made from a seed: they need no licence and no network, and can have any size.
+//! Simulated data sets, generated from a seed. They need no licence and no network, and can have any size.
 //!
-//! Every image starts as a procedural scene. A simulated camera takes the real ones: lens blur, Bayer mosaic, shot and read
-//! noise, demosaicing, tone curve, JPEG. A simulated generator decodes the fake ones: the scene at half the resolution, one
-//! of several up-samplings, a smoothing convolution, JPEG. Scenes, exposures, tone curves and JPEG settings of both classes
-//! have the same distributions. So do the file sizes (see `simulated/file_size.rs`), and no file has metadata. The classes therefore
-//! differ in the traces of how an image was made, and in nothing else.
+//! Every image starts as a procedural scene. Real images pass through a simulated camera: lens blur, Bayer mosaic, shot
+//! and read noise, demosaicing, tone curve, JPEG. Fake images pass through the decoder of a simulated generator: the
+//! scene at half the resolution, one of several up-samplings, a convolution that corrects the sharpness, JPEG. Scenes,
+//! exposures, tone curves, JPEG settings and file sizes (see `simulated/file_size.rs`) have the same distributions in
+//! both classes, and no file has metadata. The classes therefore differ only in the traces of how an image was made.
 //!
-//! An image depends on ([`SimulatedSet`], index) alone: any number of threads, in any order, make the same bytes.
+//! The bytes of an image depend only on the [`SimulatedSet`] and the index. The number and the order of threads have no
+//! effect.
 
 mod camera;
 mod demosaic;
@@ -53,26 +54,26 @@ impl SimulatedSet {
     /// Makes image `index`, which must be below [`SimulatedSet::len`].
     ///
     /// # Errors
-    /// A side is longer than JPEG allows, which parsing a [`SimulatedSet`] rules out.
+    /// A side is longer than JPEG allows. This cannot happen for a [`SimulatedSet`] that was parsed.
     pub fn image(&self, index: u64) -> Result<SimulatedImage, JpegSizeError> {
         let entry = self.entry(index);
-        let keys = [entry.split as u64, entry.place];
-        // One stream for what both classes have in common, another for the steps of one class.
-        let mut common = random::stream(self.seed, "simulated scene", &keys);
-        let mut own = random::stream(self.seed, "simulated path", &keys);
+        let keys = [entry.split as u64, entry.index_in_split];
+        // One stream for the steps that both classes share, another for the steps of one class.
+        let mut shared = random::stream(self.seed, "simulated scene", &keys);
+        let mut class_specific = random::stream(self.seed, "simulated path", &keys);
 
-        let scene = scene::draw(self.size, &mut common);
-        let tone = ToneCurve::draw(&mut common);
-        let settings = JpegSettings::draw(&mut common);
-        let target_bytes = settings.encode(&reference_image(&scene, tone, &mut common))?.len();
+        let scene = scene::draw(self.size, &mut shared);
+        let tone = ToneCurve::draw(&mut shared);
+        let settings = JpegSettings::draw(&mut shared);
+        let target_bytes = settings.encode(&reference_image(&scene, tone, &mut shared))?.len();
         let jpeg = match entry.generator {
             None => {
-                let exposure = Exposure::take(&scene, tone, &mut own);
-                file_size::reach(target_bytes, |noise| settings.encode(&exposure.develop(noise)))
+                let exposure = Exposure::take(&scene, tone, &mut class_specific);
+                file_size::encode_to_size(target_bytes, |noise| settings.encode(&exposure.develop(noise)))
             }
             Some(upsampling) => {
-                let features = Features::imagine(&scene, tone, upsampling, self.seed, &mut own);
-                file_size::reach(target_bytes, |noise| settings.encode(&features.decode(noise)))
+                let features = Features::render(&scene, tone, upsampling, self.seed, &mut class_specific);
+                file_size::encode_to_size(target_bytes, |noise| settings.encode(&features.decode(noise)))
             }
         }?;
         Ok(SimulatedImage {
@@ -85,8 +86,8 @@ impl SimulatedSet {
     }
 }
 
-/// Renders the scene with white noise, in display values, by steps that neither class uses. The size of its file is the
-/// target size of both classes.
+/// Renders the scene with white noise, in display values. Neither class uses this image. Only the size of its file
+/// matters, which is the target size for both classes.
 fn reference_image(scene: &Radiance, tone: ToneCurve, stream: &mut Stream) -> Radiance {
     let noise_level = stream.random_range(0.015..0.035);
     let mut normal = Normal::new(stream);

@@ -1,4 +1,4 @@
-//! A simulated set as a source: each image is made when it is read.
+//! A simulated set as a source. Each image is generated when it is read.
 
 use std::path::Path;
 
@@ -44,8 +44,8 @@ impl Source for SimulatedSource {
         None
     }
 
-    /// Images of a set are all different, so the set and the index identify the content. Making each image only to hash it
-    /// would double the time of an ingest.
+    /// Returns a digest of the set and the index, which identify the content because all images of a set are different.
+    /// Generating each image only to hash it would double the time of an ingest.
     fn content_key(&self, index: usize) -> Result<Hash, Rejection> {
         Ok(digest(self.0).part("picture", &(index as u64).to_le_bytes()).finish())
     }

@@ -27,8 +27,8 @@ pub trait Source: Send + Sync {
     /// The file cannot be read or is too long.
     fn read(&self, index: usize) -> Result<Vec<u8>, Rejection>;
 
-    /// Returns a key that two files share exactly if their bytes are equal: the BLAKE3 hash of the bytes, unless the source
-    /// can identify the content without making it.
+    /// Returns a key that is equal for two files if and only if their bytes are equal. By default, this is the BLAKE3
+    /// hash of the bytes. A source that can identify a file without producing its bytes may return another key.
     ///
     /// # Errors
     /// Those of [`Source::read`].
@@ -36,13 +36,14 @@ pub trait Source: Send + Sync {
         self.read(index).map(|bytes| Hash::of(&bytes))
     }
 
-    /// Whether a file with the BLAKE3 hash `id` can have the content key `key`.
+    /// Whether a file with the BLAKE3 hash `id` can have the content key `key`. A file that changed between two reads
+    /// fails this check.
     fn key_matches(&self, key: Hash, id: Hash) -> bool {
         key == id
     }
 
-    /// The folder or file that holds the source, for [`reopen`](crate::reopen); none for simulated sets. For a CSV list, the
-    /// folder that the list is in.
+    /// The folder or file that holds the source, for [`reopen`](crate::reopen). For a CSV list, this is the folder of
+    /// the list. `None` for simulated sets.
     fn root(&self) -> Option<&Path>;
 
     /// A message for the user about how the source is read.
@@ -62,9 +63,9 @@ pub trait Source: Send + Sync {
 pub struct Entry {
     /// The path in the source, with `/` between parts and without control characters.
     pub path: String,
-    /// The label, or why it cannot be determined.
+    /// The label, or the reason why it cannot be determined.
     pub label: Result<Label, Rejection>,
-    /// The split that the source assigns, if it does.
+    /// The split that the source assigns, if any.
     pub split: Option<Split>,
     /// The generator; empty for real images and where it is unknown.
     pub generator: String,

@@ -1,7 +1,7 @@
 //! Parquet tables with an image file in each row, such as the data sets of the Hugging Face hub.
 //!
-//! A source is one table or a folder of tables. Columns with well-known names hold labels, splits and generators ([`columns`]).
-//! Without a column of labels or splits, the names of the tables and their folders are used, like the folders above images.
+//! A source is one table or a folder of tables. Labels, splits and generators are in columns with well-known names
+//! ([`columns`]). Without a column of labels or splits, they are taken from the names of the tables and their folders.
 
 mod columns;
 mod file;
@@ -32,7 +32,7 @@ pub(crate) struct Tables {
     entries: Vec<Entry>,
     images: TableImages,
     max_file_bytes: u64,
-    /// Whether a label is a number without a name.
+    /// Whether any label is a number without a name.
     has_numbered_labels: bool,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn tables_in(root: &Path) -> Result<Vec<PathBuf>, SourceError> {
 }
 
 impl Tables {
-    /// Opens `files`. `root` is the folder that holds them, or the only one of them.
+    /// Opens the tables `files`. `root` is the folder that contains them, or the path of the single table.
     pub(crate) fn open(root: &Path, files: Vec<PathBuf>, config: &SourceConfig) -> Result<Tables, SourceError> {
         let folder = if root.is_dir() { root } else { root.parent().unwrap_or(Path::new("")) };
         let mut tables = Vec::new();
@@ -63,7 +63,10 @@ impl Tables {
         let folder_labels = match files.iter().zip(&tables).find(|(_, (_, columns))| !columns.has_labels()) {
             None => None,
             Some((path, (_, columns))) => Some(folder_labels(folder, &names, config).ok_or_else(|| {
-                unusable(path, format!("{}, and neither its own name nor a folder names a class", columns.no_labels()))
+                unusable(
+                    path,
+                    format!("{}, and neither its own name nor a folder names a class", columns.no_labels_message()),
+                )
             })?),
         };
         let name_map = NameMap::new(config);
@@ -86,7 +89,7 @@ impl Tables {
             images.add(file, columns);
         }
         if let (Some(numbered), Some(named)) = (numbered, named) {
-            return Err(SourceError::Classes { numbered: numbered.clone(), named: named.clone() });
+            return Err(SourceError::MixedClassNumbers { numbered: numbered.clone(), named: named.clone() });
         }
         if entries.is_empty() {
             return Err(unusable(root, "it has no rows".to_owned()));
@@ -108,15 +111,15 @@ fn as_row_path(name: &str) -> String {
     format!("{folders}/{}/row", file.rsplit_once('.').map_or(file, |(stem, _)| stem))
 }
 
-/// Returns the labels of tables by their names and folders; none if no name is a label.
+/// Returns the labels of tables by their names and folders. `None` if no name is a label.
 fn folder_labels(folder: &Path, names: &[String], config: &SourceConfig) -> Option<FolderLabels> {
     let rows: Vec<String> = names.iter().map(|name| as_row_path(name)).collect();
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     FolderLabels::new(rows.iter().map(String::as_str), &folder, config).ok()
 }
 
-/// Returns the split named by a folder or by the table itself: `test/0.parquet`, `data/validation-00000-of-00003.parquet`,
-/// `train_0.parquet`.
+/// Returns the split named by a folder or by the table itself: `test/0.parquet`,
+/// `data/validation-00000-of-00003.parquet`, `train_0.parquet`.
 fn split_of_name(name: &str, names: &NameMap) -> Option<Split> {
     let split = |part: &str| names.split(part);
     let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
@@ -127,8 +130,8 @@ fn split_of_name(name: &str, names: &NameMap) -> Option<Split> {
         .or_else(|| file.split(|c: char| !c.is_alphabetic()).find_map(split))
 }
 
-/// Returns the entry of a row. `by_name` is the entry from the table's name, if the table has no labels; `split` is the split
-/// in the table's name.
+/// Returns the entry of a row. `by_name` is the entry from the table's name, if the table has no labels; `split` is the
+/// split in the table's name.
 fn entry(
     file: &str,
     row: usize,

@@ -1,7 +1,7 @@
 //! A zip archive of image files, read in place.
 //!
-//! Nothing is extracted to disk, so an entry's name cannot write anywhere. No entry is read beyond the largest size of an
-//! image, whatever size it unpacks to.
+//! Nothing is extracted to disk, so that names such as `../../x` are harmless. At most the largest size of an image is
+//! decompressed from each entry, so that a zip bomb cannot exhaust the memory.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -44,12 +44,12 @@ impl Archive {
         let mut files = Vec::new();
         let mut skipped = 0;
         for index in 0..zip.len() {
-            // A name that is not valid text has no extension to recognise an image by.
+            // An image is recognised by its extension, which a name that is not valid text does not have.
             let Some(Ok(name)) = zip.name_for_index(index) else {
                 skipped += 1;
                 continue;
             };
-            // Some programs write the separators of Windows.
+            // Some programs write `\` as the separator.
             let path = name.replace('\\', "/");
             if is_image(&path) {
                 files.push(ListedFile { path, index });
@@ -76,7 +76,7 @@ impl Source for Archive {
     }
 
     fn read(&self, index: usize) -> Result<Vec<u8>, Rejection> {
-        // A clone shares the directory and the file, but has its own position.
+        // Clones share the directory and the file. Each has its own position.
         let mut zip = self.zip.clone();
         let entry = zip.by_index(self.files[index].index).map_err(|error| Rejection::unreadable(&error))?;
         let length = entry.size();
@@ -92,7 +92,7 @@ impl Source for Archive {
     }
 }
 
-/// A file that several readers share, each with its own position.
+/// A handle of a shared file. Each clone has its own position.
 #[derive(Clone)]
 struct SharedFile {
     file: Arc<File>,

@@ -9,13 +9,14 @@ use fetch::{Checksum, Client, Environment, RetryPolicy};
 use loopback::{Received, Reply, Server};
 use sources::kaggle::{Dataset, Error, Kaggle, Local};
 
-/// The start of an archive, and bytes that do not repeat, so that a part at the wrong offset is noticed.
+/// The first bytes of a zip archive, followed by bytes that do not repeat, so that a part at a wrong offset is
+/// detected.
 fn archive() -> Vec<u8> {
     let bytes = (0..1_400_000_usize).map(|i| (i.wrapping_mul(2_654_435_761) >> 9) as u8);
     b"PK\x03\x04".iter().copied().chain(bytes).collect()
 }
 
-/// `x-goog-hash` as Google Cloud Storage sends it for composite objects.
+/// Returns the value of `x-goog-hash` that Google Cloud Storage sends for composite objects.
 fn goog_hash(content: &[u8]) -> String {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), content).unwrap();
@@ -29,7 +30,7 @@ fn base64(bytes: [u8; 4]) -> String {
     (0..6).rev().map(|i| char::from(ALPHABET[(bits >> (6 * i)) as usize & 63])).chain("==".chars()).collect()
 }
 
-/// A server like Google Cloud Storage.
+/// A server that behaves like Google Cloud Storage. `fault` changes the reply to the request of the given number.
 fn storage(fault: impl Fn(Reply, usize) -> Reply + Send + Sync + 'static) -> Server {
     let content = archive();
     let hash = goog_hash(&content);
@@ -39,7 +40,7 @@ fn storage(fault: impl Fn(Reply, usize) -> Reply + Send + Sync + 'static) -> Ser
     })
 }
 
-/// A server like Kaggle, with version 3 of `o/s` in `storage`.
+/// A server that behaves like Kaggle. Version 3 of `o/s` is in `storage`.
 fn kaggle(storage: &Server) -> Server {
     let signed = format!("{}/bucket/archive.zip?X-Goog-Signature=secret", storage.url());
     Server::start(move |request, _| match request.path.as_str() {
@@ -51,6 +52,7 @@ fn kaggle(storage: &Server) -> Server {
     })
 }
 
+/// A temporary home folder with the cache of kagglehub.
 struct Machine(tempfile::TempDir);
 
 impl Machine {
@@ -81,7 +83,8 @@ impl Machine {
         self.try_client("http://127.0.0.1:9", &[]).unwrap()
     }
 
-    fn names(&self) -> Vec<String> {
+    /// The names of the files in the cache of `o/s`.
+    fn cached_files(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.cache()) else { return Vec::new() };
         let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
@@ -101,18 +104,18 @@ fn downloads_the_current_version_once_and_verifies_it() {
     let client = machine.client(&server);
     let description = client.describe(&dataset("kaggle:o/s")).unwrap();
     assert_eq!((description.dataset.to_string().as_str(), description.bytes), ("kaggle:o/s@3", Some(1_400_004)));
-    assert!(machine.names().is_empty(), "a description downloads nothing");
+    assert!(machine.cached_files().is_empty(), "a description downloads nothing");
     let local = client.fetch(&dataset("kaggle:o/s")).unwrap();
     assert_eq!(local, Local { version: 3, path: machine.cache().join("3.zip") });
     assert_eq!(fs::read(&local.path).unwrap(), archive());
-    assert_eq!(machine.names(), ["3.zip"]);
-    let asked = server.received().len();
+    assert_eq!(machine.cached_files(), ["3.zip"]);
+    let requests = server.received().len();
     for name in ["o/s", "o/s@3"] {
         assert_eq!(client.fetch(&dataset(name)).unwrap(), local);
         assert_eq!(machine.without_network().cached(&dataset(name)), Some(local.clone()));
         assert_eq!(client.describe(&dataset(name)).unwrap().bytes, Some(0));
     }
-    assert_eq!(server.received().len(), asked, "a cached data set needs no request");
+    assert_eq!(server.received().len(), requests, "a cached data set needs no request");
 }
 
 #[test]
@@ -167,11 +170,11 @@ fn keeps_a_partial_download_for_the_next_run() {
     let machine = Machine::new();
     let error = machine.client(&server).fetch(&dataset("o/s")).unwrap_err();
     assert!(matches!(error, Error::Fetch { .. }), "{error:?}");
-    assert_eq!(machine.names(), ["3.zip.part", "3.zip.part.json"]);
+    assert_eq!(machine.cached_files(), ["3.zip.part", "3.zip.part.json"]);
     assert_eq!(machine.without_network().cached(&dataset("o/s")), None, "a partial download is not a data set");
     machine.client(&server).fetch(&dataset("o/s")).unwrap();
     assert_eq!(storage.received().last().unwrap().range_start(), Some(900_000));
-    assert_eq!(machine.names(), ["3.zip"]);
+    assert_eq!(machine.cached_files(), ["3.zip"]);
 }
 
 #[test]
@@ -195,7 +198,7 @@ fn removes_a_download_with_a_wrong_checksum() {
     let machine = Machine::new();
     let error = machine.client(&server).fetch(&dataset("o/s")).unwrap_err();
     assert!(error.source().unwrap().to_string().contains("CRC-32C"), "{error:?}");
-    assert!(machine.names().is_empty());
+    assert!(machine.cached_files().is_empty());
 }
 
 #[test]
@@ -207,7 +210,7 @@ fn removes_a_download_that_is_not_an_archive() {
     let machine = Machine::new();
     let error = machine.client(&server).fetch(&dataset("o/s")).unwrap_err();
     assert!(matches!(error, Error::NotAZip { .. }), "{error:?}");
-    assert!(machine.names().is_empty());
+    assert!(machine.cached_files().is_empty());
 }
 
 #[test]
@@ -295,11 +298,11 @@ fn credentials_are_not_sent_to_the_storage_or_printed() {
 fn errors_of_denied_requests_give_advice() {
     let cases = [(401, "create an access token"), (403, "accept the licence"), (404, "check owner, name and version")];
     for (status, expected) in cases {
-        let server = Server::start(move |_, _| Reply::status(status).body(r#"{"message": "as Kaggle likes it"}"#));
+        let server = Server::start(move |_, _| Reply::status(status).body(r#"{"message": "reason given by Kaggle"}"#));
         let client = Machine::new().client(&server);
         for error in [client.fetch(&dataset("o/s")).unwrap_err(), client.describe(&dataset("o/s@3")).unwrap_err()] {
             assert!(error.to_string().contains(expected), "{error}");
-            assert!(error.source().unwrap().to_string().contains("as Kaggle likes it"), "{error:?}");
+            assert!(error.source().unwrap().to_string().contains("reason given by Kaggle"), "{error:?}");
         }
         assert_eq!(server.received().len(), 2, "a denied request is not repeated");
     }
@@ -321,10 +324,10 @@ fn retries_temporary_faults_and_gives_up_on_lasting_ones() {
     };
     assert_eq!(Machine::new().client(&server.1).fetch(&dataset("o/s")).unwrap().version, 3);
 
-    let tired = Server::start(|_, _| Reply::status(429));
-    let error = Machine::new().client(&tired).fetch(&dataset("o/s")).unwrap_err();
+    let overloaded = Server::start(|_, _| Reply::status(429));
+    let error = Machine::new().client(&overloaded).fetch(&dataset("o/s")).unwrap_err();
     assert!(error.source().unwrap().to_string().contains("gave up after 5 attempts"), "{error:?}");
-    assert_eq!(tired.received().len(), 5);
+    assert_eq!(overloaded.received().len(), 5);
 }
 
 #[test]
@@ -345,7 +348,7 @@ fn rejects_responses_of_other_servers() {
         let machine = Machine::new();
         let error = machine.client(&server).fetch(&dataset("o/s")).unwrap_err();
         assert!(matches!(error, Error::Fetch { .. }), "{body}: {error:?}");
-        assert!(machine.names().is_empty());
+        assert!(machine.cached_files().is_empty());
     }
 }
 

@@ -1,4 +1,4 @@
-//! Finding the source of an earlier ingest again, from another folder.
+//! Opening the source of an earlier ingest from another folder.
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
@@ -78,7 +78,7 @@ fn reopens_simulated_sets_without_a_root() {
 }
 
 #[test]
-fn a_source_that_is_gone_is_an_error() {
+fn fails_if_the_source_no_longer_exists() {
     let config = SourceConfig { source: "gone.zip".to_owned(), ..SourceConfig::default() };
     let error = reopen(&config, Some(Path::new("also/gone.zip"))).err().unwrap();
     assert!(error.to_string().contains("there is no `gone.zip`"), "{error}");

@@ -118,7 +118,7 @@ fn peak(args: &BenchArgs) -> Result<Case, Failure> {
     let seconds = (args.seconds / 4.0).to_string();
     let program = match args.device {
         Device::Cpu => ours("peak", "peak", [seconds])?,
-        // On a card, Candling has no matrix product of its own.
+        // Candling has no benchmark of matrix products on CUDA.
         Device::Cuda => peer(args, "PyTorch's matrix products", "torch_card.py", ["--seconds", &seconds]),
     };
     Ok(case_without_peers(Part::Peak, format!("{}.peak", args.device.name()), program, None))
@@ -205,7 +205,7 @@ fn loader(args: &BenchArgs, images: &[JpegSet]) -> Result<Case, Failure> {
     Ok(case_without_peers(Part::Loader, "cpu.loader".to_owned(), program, None))
 }
 
-/// The stage ingest, and decoding alone, each beside the peers.
+/// The ingest stage, and decoding alone, each with the peers.
 fn ingest(args: &BenchArgs, images: &JpegSet) -> Result<[Case; 2], Failure> {
     let (size, seconds) = (args.size.to_string(), (args.seconds / 2.0).to_string());
     let list = images.list.to_string_lossy().into_owned();

@@ -1,4 +1,4 @@
-//! Association between a feature and the class.
+//! Measures of the association between a feature and the class.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use artifacts::schema::{Association, AssociationBin};
 
 use super::features::Feature;
 
-/// Measures the association of a feature. `fake` is the class of each image; `roc_auc` is that of a classifier on this
-/// feature alone.
+/// Measures the association of a feature with the class. `fake[i]` is whether image `i` is a fake. `roc_auc` is the
+/// result of a classifier on this feature alone.
 pub(super) fn measure(feature: &Feature, fake: &[bool], roc_auc: Option<f64>) -> Association {
     let mut counts: BTreeMap<u8, [u64; 2]> = BTreeMap::new();
     for (&code, &fake) in feature.codes.iter().zip(fake) {
@@ -28,15 +28,15 @@ pub(super) fn measure(feature: &Feature, fake: &[bool], roc_auc: Option<f64>) ->
     }
 }
 
-/// Describes the two bins whose share of fakes differs most from the average.
-pub(super) fn in_words(bins: &[AssociationBin]) -> String {
+/// Describes the two bins whose number of fakes differs most from the number expected by chance.
+pub(super) fn describe(bins: &[AssociationBin]) -> String {
     let (real, fake) = totals(bins);
     let surplus = |bin: &AssociationBin| (bin.fake as f64 - bin.total() as f64 * fake / (real + fake)).abs();
     let mut bins: Vec<&AssociationBin> = bins.iter().collect();
     bins.sort_by(|a, b| surplus(b).total_cmp(&surplus(a)));
     let words =
-        |bin: &&AssociationBin| format!("if it is {}, {} of {} files are fake", bin.value, bin.fake, bin.total());
-    bins.iter().take(2).map(words).collect::<Vec<_>>().join("; ")
+        |bin: &&AssociationBin| format!("{} of {} files with value \"{}\" are fake", bin.fake, bin.total(), bin.value);
+    bins.iter().take(2).map(words).collect::<Vec<_>>().join(", ")
 }
 
 fn totals(bins: &[AssociationBin]) -> (f64, f64) {
@@ -44,7 +44,8 @@ fn totals(bins: &[AssociationBin]) -> (f64, f64) {
     (sum(|bin| bin.real), sum(|bin| bin.fake))
 }
 
-/// The observed count of each cell, and the expected count if feature and class were independent.
+/// Returns the observed count of each cell of the contingency table, and the count that is expected if feature and
+/// class are independent.
 fn cells(bins: &[AssociationBin]) -> impl Iterator<Item = (f64, f64)> {
     let (real, fake) = totals(bins);
     bins.iter().flat_map(move |bin| {
@@ -53,7 +54,8 @@ fn cells(bins: &[AssociationBin]) -> impl Iterator<Item = (f64, f64)> {
     })
 }
 
-/// Cramér's V: H. Cramér, "Mathematical methods of statistics", 1946, section 21.9; with two classes the square root of chi^2 / n.
+/// Returns Cramér's V (H. Cramér, "Mathematical methods of statistics", 1946, section 21.9). With two classes, it is
+/// the square root of chi^2 / n.
 fn cramers_v(bins: &[AssociationBin]) -> f64 {
     let (real, fake) = totals(bins);
     let chi_square: f64 = cells(bins)
@@ -63,14 +65,14 @@ fn cramers_v(bins: &[AssociationBin]) -> f64 {
     if real + fake == 0.0 { 0.0 } else { (chi_square / (real + fake)).sqrt() }
 }
 
-/// The mutual information in bits.
+/// Returns the mutual information of feature and class, in bits.
 fn mutual_information(bins: &[AssociationBin]) -> f64 {
     let (real, fake) = totals(bins);
     let sum: f64 = cells(bins)
         .filter(|(count, _)| *count > 0.0)
         .map(|(count, expected)| count / (real + fake) * (count / expected).log2())
         .sum();
-    // Rounding errors can make it negative.
+    // Rounding errors can make the sum negative.
     sum.max(0.0)
 }
 
@@ -93,10 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn is_maximal_for_a_deciding_feature_and_zero_for_an_independent_one() {
-        let deciding = association(&[("jpeg", 50, 0), ("png", 0, 50)]);
-        assert!((deciding.cramers_v - 1.0).abs() < 1e-12);
-        assert!((deciding.mutual_information - 1.0).abs() < 1e-12);
+    fn is_one_for_a_determining_feature_and_zero_for_an_independent_one() {
+        let determining = association(&[("jpeg", 50, 0), ("png", 0, 50)]);
+        assert!((determining.cramers_v - 1.0).abs() < 1e-12);
+        assert!((determining.mutual_information - 1.0).abs() < 1e-12);
         let independent = association(&[("jpeg", 30, 60), ("png", 10, 20)]);
         assert!(independent.cramers_v < 1e-9 && independent.mutual_information < 1e-9);
     }
@@ -108,6 +110,9 @@ mod tests {
         assert!((table.cramers_v - 0.408_248_290_463_863).abs() < 1e-12);
         // H(class) - H(class | feature) = 1 - (0.6 * 0.918296 + 0.4 * 0.811278).
         assert!((table.mutual_information - 0.124_511_25).abs() < 1e-6);
-        assert_eq!(in_words(&table.bins), "if it is a, 20 of 60 files are fake; if it is b, 30 of 40 files are fake");
+        assert_eq!(
+            describe(&table.bins),
+            r#"20 of 60 files with value "a" are fake, 30 of 40 files with value "b" are fake"#
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! Near-duplicates: images that differ only in size, compression, a horizontal flip or a slight crop. Crops are found in part:
-//! of 15 photographs with a centre crop of 95%, 7 were found; with one of 90%, 8.
+//! Near-duplicates: images that differ only in size, compression, a horizontal flip or a slight crop. Only about half
+//! of the cropped images are found: 7 of 15 photographs with a centre crop of 95%, and 8 of 15 with a centre crop of
+//! 90%.
 //!
-//! Candidates are images whose perceptual hashes differ in few bits. An index finds them without comparing all pairs. The
-//! correlation of the aligned thumbnails then confirms or rejects each candidate.
+//! Candidates are pairs of images whose perceptual hashes differ in few bits. An index finds them without comparing all
+//! pairs. Each candidate is then accepted or rejected by the correlation of the aligned thumbnails.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -14,14 +15,14 @@ use super::observation::Observation;
 use super::phash::{self, Grey, Window};
 use super::thumbnail::COLOUR_SIDE;
 
-/// Two near-duplicates, by their indices in the list, the smaller first.
+/// Two near-duplicates, given by their indices in the list of images. The smaller index comes first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pair {
     /// Index of the first image.
     pub first: usize,
     /// Index of the second image.
     pub second: usize,
-    /// Whether the second image is flipped horizontally.
+    /// Whether the second image is a horizontal flip of the first.
     pub flipped: bool,
     /// Correlation of the grey thumbnails at the best alignment.
     pub similarity: f32,
@@ -29,22 +30,22 @@ pub struct Pair {
 
 /// The largest number of different bits in the hashes of candidates.
 const MAX_BITS: u32 = 11;
-/// The crops that are looked up in the index besides the whole image: the share of each side that is kept, and the position
-/// across and down (0 is left or top, 1 is right or bottom).
+/// The crops of an image that are looked up in the index besides the whole image: the share of each side that is kept,
+/// and the horizontal and vertical position (0 is left or top, 1 is right or bottom).
 const LOOKUP_CROPS: [[f32; 3]; 6] =
     [[0.95, 0.5, 0.5], [0.94, 0.0, 0.0], [0.94, 1.0, 0.0], [0.94, 0.0, 1.0], [0.94, 1.0, 1.0], [0.9, 0.5, 0.5]];
 /// The smallest correlation of near-duplicates.
 const MIN_SIMILARITY: f32 = 0.98;
 /// The smallest share of a side that a crop keeps in an alignment.
 const MIN_CROP: f32 = 0.88;
-/// The smallest correlation without alignment for which alignments are tried.
+/// The smallest correlation without alignment at which alignments are tried.
 const MIN_UNALIGNED: f32 = 0.5;
 /// The largest difference between the mean colours of near-duplicates, in levels of 0 to 255.
 const MAX_COLOUR_DISTANCE: f32 = 16.0;
-/// The number of images with one hash that an image is compared with.
+/// The largest number of images with the same hash that an image is compared with.
 const MAX_PER_HASH: usize = 8;
 
-/// Finds the near-duplicates among `images` and returns them sorted.
+/// Finds near-duplicates among `images`. Returns the pairs, sorted.
 pub fn near_duplicates(images: &[&Observation]) -> Vec<Pair> {
     let greys = |image: usize| phash::to_float(&images[image].grey);
     let hashes: Vec<u64> = (0..images.len()).into_par_iter().map(|image| phash::hash(&greys(image))).collect();
@@ -63,11 +64,12 @@ pub fn near_duplicates(images: &[&Observation]) -> Vec<Pair> {
 type Candidate = (u32, u32, bool);
 
 /// Multi-index hashing (M. Norouzi, A. Punjani, D. J. Fleet, "Fast search in Hamming space with multi-index hashing",
-/// 2012): if two hashes of four parts differ in at most [`MAX_BITS`] = 11 bits, at least one part differs in at most 2.
+/// 2012). A hash is divided into four parts. If two hashes differ in at most [`MAX_BITS`] = 11 bits, at least one part
+/// differs in at most 2 bits.
 struct Index {
-    /// Each distinct hash, in ascending order, with its images.
+    /// Each distinct hash with its images, in ascending order.
     hashes: Vec<(u64, Vec<u32>)>,
-    /// For each part, the hashes grouped by the value of the part.
+    /// A table for each part, which groups the hashes by the value of the part.
     tables: [Table; PARTS],
 }
 
@@ -76,7 +78,7 @@ const PART_BITS: u32 = 16;
 
 /// Indices in [`Index::hashes`], grouped by the value of one part.
 struct Table {
-    /// The start in `hashes` of the group of each value, and the end of the last group.
+    /// The start of each value's group in `hashes`, and the end of the last group.
     starts: Vec<u32>,
     hashes: Vec<u32>,
 }
@@ -91,7 +93,7 @@ impl Index {
         Index { tables: std::array::from_fn(|part| Table::new(&hashes, part)), hashes }
     }
 
-    /// Returns the candidates with one image.
+    /// Returns the candidates that contain `image`. `grey` is the thumbnail of the image.
     fn candidates(&self, image: usize, grey: &Grey) -> Vec<Candidate> {
         let mirrored = phash::flipped(grey);
         let mut found = Vec::new();
@@ -102,7 +104,7 @@ impl Index {
             for view in views {
                 self.near(view, |group| {
                     let image = image as u32;
-                    // Comparing all of a group would take too long if thousands of images are alike.
+                    // If thousands of images have the same hash, comparing all pairs would take too long.
                     let others = match group.binary_search(&image) {
                         Ok(own) => &group[own.saturating_sub(MAX_PER_HASH)..own],
                         Err(_) => &group[..group.len().min(MAX_PER_HASH)],
@@ -121,7 +123,7 @@ impl Index {
         found
     }
 
-    /// Calls `found` with the images of each hash that differs in at most [`MAX_BITS`].
+    /// Calls `found` with the images of each hash that differs from `hash` in at most [`MAX_BITS`].
     fn near(&self, hash: u64, mut found: impl FnMut(&[u32])) {
         for (part, table) in self.tables.iter().enumerate() {
             for value in within_two_bits(part_of(hash, part)) {
@@ -155,13 +157,13 @@ fn part_of(hash: u64, part: usize) -> u16 {
     (hash >> (part as u32 * PART_BITS)) as u16
 }
 
-/// All values that differ from `value` in at most two bits.
+/// Returns all values that differ from `value` in at most two bits.
 fn within_two_bits(value: u16) -> impl Iterator<Item = u16> {
     let pairs = (0..PART_BITS).flat_map(|high| (0..=high).map(move |low| (1_u16 << high) | (1 << low)));
     std::iter::once(0).chain(pairs).map(move |mask| value ^ mask)
 }
 
-/// Confirms or rejects a candidate.
+/// Returns the pair of a candidate, or `None` if the images are not near-duplicates.
 fn verify(images: &[&Observation], (first, second, flipped): Candidate) -> Option<Pair> {
     let (a, b) = (images[first as usize], images[second as usize]);
     if colour_distance(a, b) > MAX_COLOUR_DISTANCE {
@@ -178,7 +180,7 @@ fn verify(images: &[&Observation], (first, second, flipped): Candidate) -> Optio
     })
 }
 
-/// The best correlation of two thumbnails with either of them slightly cropped.
+/// Returns the best correlation of two thumbnails without a crop or with a slight crop of either.
 fn aligned_correlation(a: &Grey, b: &Grey) -> f32 {
     let plain = phash::correlation(a, b);
     if !(MIN_UNALIGNED..MIN_SIMILARITY).contains(&plain) {
@@ -187,7 +189,7 @@ fn aligned_correlation(a: &Grey, b: &Grey) -> f32 {
     plain.max(best_crop(a, b)).max(best_crop(b, a))
 }
 
-/// The best correlation of a crop of `a` with `b`, found by a coarse grid search and then by hill climbing.
+/// Returns the best correlation of a crop of `a` with `b`, found by a coarse grid search followed by hill climbing.
 fn best_crop(a: &Grey, b: &Grey) -> f32 {
     let score =
         |[side, across, down]: [f32; 3]| phash::correlation(&phash::cropped(a, Window::new(side, across, down)), b);
@@ -213,7 +215,7 @@ fn better(best: ([f32; 3], f32), crop: [f32; 3], score: f32) -> ([f32; 3], f32) 
     if score > best.1 { (crop, score) } else { best }
 }
 
-/// The largest difference between the mean colours over the channels, in levels of 0 to 255.
+/// Returns the difference between the mean colours in the channel where it is largest, in levels of 0 to 255.
 fn colour_distance(a: &Observation, b: &Observation) -> f32 {
     let mean = |image: &Observation, channel: usize| {
         let sum: u32 = image.colour.iter().skip(channel).step_by(3).map(|&value| u32::from(value)).sum();
@@ -222,9 +224,9 @@ fn colour_distance(a: &Observation, b: &Observation) -> f32 {
     (0..3).map(|channel| (mean(a, channel) - mean(b, channel)).abs()).fold(0.0, f32::max)
 }
 
-/// Returns the indices of the images to leave out so that no pair remains, in ascending order. One image of each group stays:
-/// from the test split if possible, else from validation, else from training. None stays if a group has both labels, because
-/// the right label is unknown.
+/// Returns the indices of the images to drop so that no pair remains, in ascending order. One image of each group is
+/// kept: from the test split if possible, else from validation, else from training. No image of a group with both
+/// labels is kept, because the right label is unknown.
 pub fn to_drop(images: &[&Observation], pairs: &[Pair]) -> Vec<usize> {
     let mut dropped = Vec::new();
     for mut group in groups(pairs) {
@@ -237,7 +239,8 @@ pub fn to_drop(images: &[&Observation], pairs: &[Pair]) -> Vec<usize> {
     dropped
 }
 
-/// Joins pairs into groups, the connected components of the graph of pairs. Indices are ascending in each group.
+/// Joins pairs into groups, which are the connected components of the graph of pairs. The indices in each group are
+/// ascending.
 pub fn groups(pairs: &[Pair]) -> Vec<Vec<usize>> {
     let end = pairs.iter().map(|pair| pair.second + 1).max().unwrap_or(0);
     let mut parents: Vec<usize> = (0..end).collect();

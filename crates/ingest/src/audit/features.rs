@@ -1,4 +1,4 @@
-//! Features of files that may be shortcuts, discretised into bins.
+//! Features of files that may be shortcuts. Their values are discretised into bins.
 
 use pixels::metadata::{Declaration, FIELDS};
 
@@ -11,20 +11,21 @@ const MAX_BINS: usize = 16;
 /// One feature of all images.
 pub(super) struct Feature {
     pub(super) name: String,
-    /// What to do if the feature is a shortcut, for people.
+    /// Advice to the user if the feature is a shortcut.
     pub(super) advice: &'static str,
-    /// The bin of each image.
+    /// The index of each image's bin.
     pub(super) codes: Vec<u8>,
     /// The names of the bins.
     pub(super) bins: Vec<String>,
 }
 
-/// The properties of the files, without their pixels.
+/// Returns the properties of the files other than their pixels.
 pub(super) fn of_files(images: &[&Observation]) -> Vec<Feature> {
-    const SIZE: &str = "use images of one size for both classes, or crop instead of resizing, because resizing leaves traces that depend on the size";
-    const COMPRESSION: &str = "save the images of both classes again in the same way with ingest.reencode";
-    const METADATA: &str = "it is not in the pixels, but shows that the classes come from different sources; \
-                            ingest.strip removes it";
+    const SIZE: &str = "use images of one size for both classes, or crop instead of resizing, because resizing leaves \
+                        traces that depend on the size";
+    const COMPRESSION: &str = "set ingest.reencode, so that the images of both classes are compressed in the same way";
+    const METADATA: &str = "metadata is not in the pixels, but the difference shows that the classes come from \
+                            different sources; set ingest.strip = true to ignore metadata";
     let mut features = vec![
         named("format", COMPRESSION, images, |image| image.format.name().to_owned()),
         numeric("width", SIZE, images, |image| f64::from(image.width)),
@@ -57,40 +58,40 @@ pub(super) fn of_files(images: &[&Observation]) -> Vec<Feature> {
     features
 }
 
-/// The colour histogram: the share of pixels in each cell of the colour cube.
+/// Returns the cells of the colour histogram, as the share of pixels in each cell of the colour cube.
 pub(super) fn of_colours(images: &[&Observation]) -> Vec<Feature> {
     let cells = images.first().map_or(0, |image| image.histogram.len());
     let cell = |cell| numeric(&colour_name(cell), "", images, move |image| f64::from(image.histogram[cell]));
     (0..cells).map(cell).collect()
 }
 
-/// The values of the colour thumbnail.
+/// Returns the values of the colour thumbnail.
 pub(super) fn of_thumbnails(images: &[&Observation]) -> Vec<Feature> {
     let values = images.first().map_or(0, |image| image.colour.len());
     let value = |value| numeric(&position_name(value), "", images, move |image| f64::from(image.colour[value]));
     (0..values).map(value).collect()
 }
 
-/// The name of a cell of the colour cube: its range in each channel, of 0 to 255.
+/// Returns the name of a cell of the colour cube, with its range in each channel from 0 to 255.
 fn colour_name(cell: usize) -> String {
     let range = |level: usize| format!("{} to {}", level * 256 / LEVELS, (level + 1) * 256 / LEVELS - 1);
     let [red, green, blue] = [cell / (LEVELS * LEVELS), cell / LEVELS % LEVELS, cell % LEVELS].map(range);
     format!("share of red {red}, green {green}, blue {blue}")
 }
 
-/// The name of a value of the colour thumbnail: its channel and position, counted from 1 at the top left.
+/// Returns the name of a value of the colour thumbnail, with its channel and position, counted from 1 at the top left.
 fn position_name(value: usize) -> String {
     let channel = ["red", "green", "blue"][value % 3];
     let (row, column) = (value / 3 / COLOUR_SIDE + 1, value / 3 % COLOUR_SIDE + 1);
     format!("{channel} at column {column}, row {row}")
 }
 
-/// A feature of the values yes and no.
+/// Makes a feature with the values `yes` and `no`.
 fn flag(name: &str, advice: &'static str, images: &[&Observation], of: impl Fn(&Observation) -> bool) -> Feature {
     named(name, advice, images, |image| if of(image) { "yes".to_owned() } else { "no".to_owned() })
 }
 
-/// A feature of names, with a bin for each of the most common names and one for all others.
+/// Makes a feature whose values are names, with a bin for each of the most common names and one bin for all others.
 fn named(name: &str, advice: &'static str, images: &[&Observation], of: impl Fn(&Observation) -> String) -> Feature {
     let values: Vec<String> = images.iter().map(|image| of(image)).collect();
     let mut counts = std::collections::BTreeMap::<&str, usize>::new();
@@ -108,7 +109,8 @@ fn named(name: &str, advice: &'static str, images: &[&Observation], of: impl Fn(
     Feature { name: name.to_owned(), advice, codes: values.iter().map(code).collect(), bins }
 }
 
-/// A feature of numbers, with a bin for each value if there are few, and bins of equal counts otherwise.
+/// Makes a feature whose values are numbers, with a bin for each value if there are few, and bins of equal counts
+/// otherwise.
 fn numeric(name: &str, advice: &'static str, images: &[&Observation], of: impl Fn(&Observation) -> f64) -> Feature {
     let values: Vec<f64> = images.iter().map(|image| of(image)).collect();
     let mut sorted = values.clone();

@@ -6,12 +6,12 @@ use pixels::metadata::{Segment, segments};
 /// The compression settings of a JPEG.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Compression {
-    /// The quality, 1 to 100, whose luminance table in libjpeg is closest to that of the file.
+    /// The quality, 1 to 100, for which libjpeg's luminance table is closest to the one in the file.
     pub(super) quality: u8,
     /// A hash of all quantisation tables and their order.
     pub(super) tables: u32,
-    /// The horizontal (upper four bits) and vertical (lower four bits) sampling factor of the first component: 0x22 is 4:2:0 if
-    /// the other components have factors of 1.
+    /// The horizontal (upper four bits) and vertical (lower four bits) sampling factor of the first component: 0x22 is
+    /// 4:2:0 if the other components have factors of 1.
     pub(super) sampling: u8,
     /// Whether the JPEG is progressive.
     pub(super) progressive: bool,
@@ -21,7 +21,7 @@ const QUANTISATION: u8 = 0xdb;
 const PROGRESSIVE: u8 = 0xc2;
 
 impl Compression {
-    /// Reads the tables and the frame header of a JPEG; none if they do not precede the first scan.
+    /// Reads the tables and the frame header of a JPEG. `None` if they do not precede the first scan.
     pub(super) fn read(file: &[u8]) -> Option<Compression> {
         let mut tables = Digest::default();
         let mut luminance = None;
@@ -48,7 +48,7 @@ impl Compression {
         })
     }
 
-    /// The chroma subsampling in its usual notation, or as sampling factors.
+    /// Returns the chroma subsampling in the usual notation, or as sampling factors.
     pub(super) fn sampling_name(self) -> String {
         match self.sampling {
             0x11 => "4:4:4".to_owned(),
@@ -81,13 +81,14 @@ const LUMINANCE: [u16; 64] = [
     121, 112, 100, 120, 92, 101, 103, 99,
 ];
 
-/// Returns the quality whose table, scaled like in libjpeg, has the smallest sum of absolute differences from `table`.
+/// Returns the quality for which the standard table, scaled as in libjpeg, has the smallest sum of absolute differences
+/// from `table`.
 fn quality(table: &[u16; 64]) -> u8 {
     let distance = |quality: &u8| -> u32 {
         let quality = u32::from(*quality);
         let scale = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
         let scaled = |entry: u16| ((u32::from(entry) * scale + 50) / 100).clamp(1, 255);
-        LUMINANCE.iter().zip(table).map(|(&entry, &own)| scaled(entry).abs_diff(u32::from(own))).sum()
+        LUMINANCE.iter().zip(table).map(|(&entry, &found)| scaled(entry).abs_diff(u32::from(found))).sum()
     };
     (1..=100).min_by_key(distance).unwrap_or(100)
 }
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_files_do_not_panic() {
+    fn does_not_panic_on_damaged_files() {
         let whole = file(80, Subsampling::Half);
         for length in 0..whole.len().min(700) {
             let _ = Compression::read(&whole[..length]);

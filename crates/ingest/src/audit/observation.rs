@@ -1,4 +1,4 @@
-//! The properties of a file that the audit uses, less than 1 kB per file.
+//! The properties of a file that the audit uses. They take less than 1 kB per file.
 
 use artifacts::{Label, Split};
 use pixels::metadata::Metadata;
@@ -48,17 +48,18 @@ impl Observation {
         }
     }
 
-    /// Removes EXIF and the statements of the file about its origin.
+    /// Removes EXIF and the declarations of how the image was made.
     pub fn without_metadata(self) -> Observation {
         Observation { metadata: Metadata::default(), ..self }
     }
 }
 
-/// Computes the colour histogram from about 8,192 pixels, so that the time does not grow with the image.
+/// Computes the colour histogram from at most 16,383 evenly spaced pixels, so that the time does not grow with the
+/// image.
 fn histogram(image: &RgbImage) -> [u16; LEVELS * LEVELS * LEVELS] {
     const SAMPLES: usize = 1 << 13;
     let (pixels, _) = image.data().as_chunks::<3>();
-    // With an odd step, the pixels of images of even width are not all from the same columns.
+    // The step is odd so that the pixels of an image of even width are not all in the same columns.
     let step = (pixels.len() / SAMPLES) | 1;
     let level = |value: u8| usize::from(value) * LEVELS / 256;
     let mut counts = [0_u32; LEVELS * LEVELS * LEVELS];

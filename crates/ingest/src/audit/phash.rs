@@ -20,7 +20,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// A window of side `side`, at the position `across` and `down` from 0 (left, top) to 1 (right, bottom).
+    /// Makes a window of side `side`. `across` and `down` are its position, from 0 (left, top) to 1 (right, bottom).
     pub(super) fn new(side: f32, across: f32, down: f32) -> Window {
         Window { left: across * (1.0 - side), top: down * (1.0 - side), side }
     }
@@ -60,9 +60,10 @@ pub(super) fn cropped(grey: &Grey, window: Window) -> Grey {
     result
 }
 
-/// Computes the perceptual hash: for each of the 8 x 8 lowest coefficients of the cosine transform, whether it exceeds their
-/// median (C. Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010, section 3.2.1). Resizing,
-/// compression and changes of brightness hardly change it. The bit of the mean is always 0.
+/// Computes the perceptual hash (C. Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010,
+/// section 3.2.1). It has a bit for each of the 8 x 8 lowest coefficients of the cosine transform, which is 1 if the
+/// coefficient exceeds their median. The bit of the mean (coefficient 0) is always 0. Resizing, compression and changes
+/// of brightness hardly change the hash.
 pub(super) fn hash(grey: &Grey) -> u64 {
     static COSINES: LazyLock<[[f32; GREY_SIDE]; FREQUENCIES]> = LazyLock::new(|| {
         std::array::from_fn(|frequency| {
@@ -72,7 +73,7 @@ pub(super) fn hash(grey: &Grey) -> u64 {
     let transform = |values: &[f32], frequency: usize| -> f32 {
         values.iter().zip(&COSINES[frequency]).map(|(value, cosine)| value * cosine).sum()
     };
-    // [frequency, row], then [frequency, frequency].
+    // First [frequency, row], then [vertical frequency, horizontal frequency].
     let mut rows = [[0.0; GREY_SIDE]; FREQUENCIES];
     for (y, row) in grey.chunks_exact(GREY_SIDE).enumerate() {
         for (frequency, values) in rows.iter_mut().enumerate() {
@@ -90,7 +91,7 @@ pub(super) fn hash(grey: &Grey) -> u64 {
     (1..coefficients.len()).fold(0, |hash, i| hash | bit(i))
 }
 
-/// The correlation of two thumbnails, -1 to 1; 0 if one of them is uniform.
+/// Returns the correlation of two thumbnails, from -1 to 1, or 0 if one of them is uniform.
 pub(super) fn correlation(a: &Grey, b: &Grey) -> f32 {
     let mean = |values: &Grey| values.iter().sum::<f32>() / values.len() as f32;
     let (mean_a, mean_b) = (mean(a), mean(b));

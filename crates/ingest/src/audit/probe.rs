@@ -1,4 +1,4 @@
-//! A small classifier and its cross-validation.
+//! A small classifier (probe) and its cross-validation.
 
 use artifacts::{random, roc_auc};
 use rand::seq::SliceRandom;
@@ -11,15 +11,15 @@ pub(super) const FOLDS: usize = 5;
 
 /// The result of a cross-validation.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Found {
-    /// The mean ROC-AUC over the held-out folds; none if a class has fewer images than there are folds.
+pub(super) struct CrossValidation {
+    /// The mean ROC-AUC over the held-out folds. `None` if a class has fewer images than there are folds.
     pub(super) roc_auc: Option<f64>,
-    /// The share of each feature in the total gain of fitting.
+    /// The share of each feature in the total gain.
     pub(super) shares: Vec<f64>,
 }
 
-/// Cross-validates a classifier on `features`. `fake` is the class of each image.
-pub(super) fn cross_validate(features: &[&Feature], fake: &[bool]) -> Found {
+/// Cross-validates a classifier on `features`. `fake[i]` is whether image `i` is a fake.
+pub(super) fn cross_validate(features: &[&Feature], fake: &[bool]) -> CrossValidation {
     let folds = folds(fake);
     let fitted: Vec<(Option<f64>, Vec<f64>)> =
         (0..FOLDS).into_par_iter().map(|fold| validate(features, fake, &folds, fold)).collect();
@@ -27,7 +27,7 @@ pub(super) fn cross_validate(features: &[&Feature], fake: &[bool]) -> Found {
     let gain = |feature: usize| fitted.iter().map(|(_, gains)| gains[feature]).sum::<f64>();
     let gains: Vec<f64> = (0..features.len()).map(gain).collect();
     let total: f64 = gains.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-    Found {
+    CrossValidation {
         roc_auc: aucs.map(|aucs| aucs.iter().sum::<f64>() / FOLDS as f64),
         shares: gains.into_iter().map(|gain| gain / total).collect(),
     }
@@ -46,7 +46,7 @@ fn folds(fake: &[bool]) -> Vec<usize> {
     folds
 }
 
-/// Fits on all folds except one. Returns the ROC-AUC on that fold, and the gain of each feature.
+/// Fits a model on all folds except `fold`. Returns the ROC-AUC on `fold`, and the gain of each feature.
 fn validate(features: &[&Feature], fake: &[bool], folds: &[usize], fold: usize) -> (Option<f64>, Vec<f64>) {
     let part = |inside: bool| (0..fake.len()).filter(move |&image| (folds[image] == fold) == inside);
     let (training, left_out): (Vec<usize>, Vec<usize>) = (part(false).collect(), part(true).collect());
@@ -56,12 +56,13 @@ fn validate(features: &[&Feature], fake: &[bool], folds: &[usize], fold: usize) 
     (roc_auc(&mut scores), model.gains)
 }
 
-/// An additive classifier with a log-odds for each bin of each feature. It is fitted by gradient boosting (J. H. Friedman,
-/// "Greedy function approximation: a gradient boosting machine", 2001) with trees of one split, into all bins of the feature
-/// with the largest gain.
+/// An additive classifier with a log-odds value for each bin of each feature. It is fitted by gradient boosting (J. H.
+/// Friedman, "Greedy function approximation: a gradient boosting machine", 2001). Each round splits on one feature, the
+/// one with the largest gain, into all its bins.
 struct Model {
-    /// Log-odds by feature and bin.
-    odds: Vec<Vec<f64>>,
+    /// By feature and bin.
+    log_odds: Vec<Vec<f64>>,
+    /// The total gain of each feature.
     gains: Vec<f64>,
 }
 
@@ -69,13 +70,13 @@ struct Model {
 const ROUNDS: usize = 40;
 /// The learning rate.
 const RATE: f64 = 0.3;
-/// The weight of the regularisation in images of either class per bin, against overfitting in bins with few images.
+/// The strength of the regularisation, in images per bin. It prevents overfitting in bins with few images.
 const PRIOR: f64 = 2.0;
 
 impl Model {
     fn fit(features: &[&Feature], fake: &[bool], training: &[usize]) -> Model {
         let empty = |feature: &&Feature| vec![0.0; feature.bins.len()];
-        let mut model = Model { odds: features.iter().map(empty).collect(), gains: vec![0.0; features.len()] };
+        let mut model = Model { log_odds: features.iter().map(empty).collect(), gains: vec![0.0; features.len()] };
         let mut scores = vec![0.0_f64; training.len()];
         for _ in 0..ROUNDS {
             // First and second derivative of the log-loss with respect to each image's score.
@@ -83,7 +84,7 @@ impl Model {
                 .iter()
                 .zip(&scores)
                 .map(|(&image, score)| {
-                    // `statistics::sigmoid` rounds negative scores differently, which would change the bits of `audit.json`.
+                    // `statistics::sigmoid` rounds negative scores differently, which would change `audit.json`.
                     let p = 1.0 / (1.0 + (-score).exp());
                     [f64::from(u8::from(fake[image])) - p, p * (1.0 - p)]
                 })
@@ -95,8 +96,8 @@ impl Model {
                 .max_by(|a, b| a.1.gain.total_cmp(&b.1.gain));
             let Some((index, step)) = best else { break };
             model.gains[index] += step.gain;
-            for (odds, change) in model.odds[index].iter_mut().zip(&step.changes) {
-                *odds += change;
+            for (log_odds, change) in model.log_odds[index].iter_mut().zip(&step.changes) {
+                *log_odds += change;
             }
             for (score, &image) in scores.iter_mut().zip(training) {
                 *score += step.changes[usize::from(features[index].codes[image])];
@@ -106,7 +107,7 @@ impl Model {
     }
 
     fn score(&self, features: &[&Feature], image: usize) -> f64 {
-        features.iter().zip(&self.odds).map(|(feature, odds)| odds[usize::from(feature.codes[image])]).sum()
+        features.iter().zip(&self.log_odds).map(|(feature, log_odds)| log_odds[usize::from(feature.codes[image])]).sum()
     }
 }
 
@@ -117,7 +118,7 @@ struct Step {
 }
 
 impl Step {
-    /// Computes the damped Newton step in each bin, and its gain in log-likelihood.
+    /// Computes the damped Newton step in each bin, and the gain in log-likelihood of all bins.
     fn of(feature: &Feature, training: &[usize], derivatives: &[[f64; 2]]) -> Step {
         let mut sums = vec![[0.0; 2]; feature.bins.len()];
         for (&image, derivative) in training.iter().zip(derivatives) {

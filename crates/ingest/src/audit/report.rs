@@ -10,7 +10,7 @@ use super::features::Feature;
 use super::observation::Observation;
 use super::probe::{self, cross_validate};
 
-/// Makes the table of a probe on `features`. `fake` is the class of each image.
+/// Makes the table of a probe on `features`. `fake[i]` is whether image `i` is a fake.
 pub(super) fn probe(features: &[Feature], fake: &[bool]) -> Probe {
     const LISTED: usize = 5;
     let found = cross_validate(&features.iter().collect::<Vec<_>>(), fake);

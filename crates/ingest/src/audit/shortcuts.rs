@@ -1,4 +1,4 @@
-//! Decides which features are shortcuts, and explains them.
+//! Selection of the features that are shortcuts, and their explanations.
 
 use artifacts::Split;
 use artifacts::schema::{Association, NearDuplicates, Probe, Probes, Shortcut, Verdict};
@@ -7,18 +7,19 @@ use super::association;
 use super::features::Feature;
 use super::observation::Observation;
 
-/// A file property is a shortcut if its ROC-AUC exceeds 0.5 by at least this margin,
+/// The margin by which the ROC-AUC of a file property must exceed 0.5 to be a shortcut.
 const MARGIN: f64 = 0.1;
-/// and by at least this many standard errors.
+/// The number of standard errors by which it must exceed 0.5 as well.
 const STANDARD_ERRORS: f64 = 3.0;
-/// The smallest ROC-AUC at which colours or thumbnails are a shortcut. Classes with somewhat different subjects reach 0.6 to
-/// 0.8, which is a known bias but no reason to distrust every score.
+/// The smallest ROC-AUC at which colours or thumbnails are a shortcut. Classes with slightly different subjects reach
+/// 0.6 to 0.8. This is a known bias, but no reason to distrust every score.
 const MIN_CONTENT_ROC_AUC: f64 = 0.85;
-/// The largest acceptable share of test or validation images with near-duplicates in training, and of pairs of
-/// near-duplicates with different labels per image.
+/// The largest acceptable share of test or validation images with near-duplicates in training, and the largest
+/// acceptable number of near-duplicate pairs with different labels per image.
 const MAX_DUPLICATES: f64 = 0.01;
 
-/// Returns the file properties that predict the class, or all of them together if none does alone.
+/// Returns the file properties that each predict the class. If there are none, returns all properties as one shortcut
+/// if they predict the class together.
 pub(super) fn of_files(
     features: &[Feature],
     associations: &[Association],
@@ -35,9 +36,9 @@ pub(super) fn of_files(
             feature: feature.name.clone(),
             roc_auc: association.roc_auc,
             explanation: format!(
-                "the {} of a file predicts its class: {}; {}",
+                "\"{}\" predicts the class of a file: {}; {}",
                 feature.name,
-                association::in_words(&association.bins),
+                association::describe(&association.bins),
                 feature.advice
             ),
         })
@@ -56,32 +57,34 @@ pub(super) fn of_files(
     shortcuts
 }
 
-/// Returns the probes on colours and thumbnails that predict the class about as well as a detector should.
+/// Returns the probes on colours and thumbnails that reach [`MIN_CONTENT_ROC_AUC`].
 pub(super) fn of_content(probes: &Probes) -> Vec<Shortcut> {
     let content = [
         (
             "colour histogram",
-            "the colour histogram predicts the class without positions of colours",
+            "the colours of an image, without their positions, predict its class",
             &probes.colour_histogram,
         ),
         (
             "thumbnail",
-            "a thumbnail of 8x8 pixels, which has no traces of generation, predicts the class",
+            "a thumbnail of 8x8 pixels, which has no traces of generation, predicts the class of an image",
             &probes.thumbnail,
         ),
     ];
     content
         .into_iter()
         .filter(|(_, _, probe)| probe.roc_auc.is_some_and(|roc_auc| roc_auc >= MIN_CONTENT_ROC_AUC))
-        .map(|(feature, what, probe)| Shortcut {
+        .map(|(feature, finding, probe)| Shortcut {
             feature: feature.to_owned(),
             roc_auc: probe.roc_auc,
-            explanation: format!("{what}: the classes have different subjects; choose images of the same subjects"),
+            explanation: format!(
+                "{finding}; the classes probably show different subjects: choose the same subjects for both"
+            ),
         })
         .collect()
 }
 
-/// Returns a warning if a class has too few images for the probes. Then nothing is known about shortcuts.
+/// Returns a warning if a class has too few images for the probes, so that shortcuts cannot be excluded.
 pub(super) fn untestable(probes: &Probes, fake: &[bool]) -> Option<Shortcut> {
     let fakes = fake.iter().filter(|&&fake| fake).count();
     probes.metadata.roc_auc.is_none().then(|| Shortcut {
@@ -94,7 +97,7 @@ pub(super) fn untestable(probes: &Probes, fake: &[bool]) -> Option<Shortcut> {
     })
 }
 
-/// Returns the kinds of near-duplicates that make scores too high or labels doubtful.
+/// Returns warnings about near-duplicates that make scores too high or labels doubtful.
 pub(super) fn of_duplicates(found: &NearDuplicates, images: &[&Observation]) -> Vec<Shortcut> {
     const ADVICE: &str = "set ingest.drop_near_duplicates = true";
     let mut shortcuts = Vec::new();
@@ -117,7 +120,8 @@ pub(super) fn of_duplicates(found: &NearDuplicates, images: &[&Observation]) -> 
             roc_auc: None,
             explanation: format!(
                 "{leaked} of {val} validation images have near-duplicates among the training images, so that checkpoint, \
-                 temperature, threshold and inconclusive range are chosen on memorised images; {ADVICE}"
+                 temperature, threshold and inconclusive range are chosen on images that the model may have memorised; \
+                 {ADVICE}"
             ),
         });
     }
@@ -133,13 +137,14 @@ pub(super) fn of_duplicates(found: &NearDuplicates, images: &[&Observation]) -> 
 
 /// Sorts the shortcuts, strongest first, and returns the verdict.
 pub(super) fn verdict(shortcuts: &mut [Shortcut]) -> Verdict {
-    // Shortcuts without a ROC-AUC (duplicates) come last. The sort is stable, so that ties keep the order of the features.
+    // Shortcuts without a ROC-AUC come last. The sort is stable, so that ties keep the order of the features.
     shortcuts.sort_by(|a, b| b.roc_auc.unwrap_or(0.0).total_cmp(&a.roc_auc.unwrap_or(0.0)));
     if shortcuts.is_empty() { Verdict::Pass } else { Verdict::Warning }
 }
 
-/// The standard error of the ROC-AUC of random scores (J. A. Hanley, B. J. McNeil, "The meaning and use of the area
-/// under a receiver operating characteristic (ROC) curve", 1982; the variance of the Mann-Whitney statistic without ties).
+/// Returns the standard error of the ROC-AUC of random scores (J. A. Hanley, B. J. McNeil, "The meaning and use of the
+/// area under a receiver operating characteristic (ROC) curve", 1982; the variance of the Mann-Whitney statistic
+/// without ties).
 fn standard_error(fake: &[bool]) -> f64 {
     let fakes = fake.iter().filter(|&&fake| fake).count() as f64;
     let reals = fake.len() as f64 - fakes;

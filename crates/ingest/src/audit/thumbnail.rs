@@ -1,16 +1,16 @@
-//! Thumbnails: the mean colours of the cells of a grid, computed in one pass over the pixels.
+//! Thumbnails, which are the mean colours of the cells of a grid, computed in one pass over the pixels.
 
 use pixels::RgbImage;
 
-/// The side of the grey thumbnail, which finds near-duplicates.
+/// The side of the grey thumbnail, which is used to find near-duplicates.
 pub(super) const GREY_SIDE: usize = 24;
-/// The side of the colour thumbnail, which a probe uses.
+/// The side of the colour thumbnail, which is the input of a probe.
 pub(super) const COLOUR_SIDE: usize = 8;
 
-/// The number of cells of the grey thumbnail in one of the colour thumbnail, in each direction.
-const MERGED: usize = GREY_SIDE / COLOUR_SIDE;
+/// The number of cells of the grey thumbnail in one cell of the colour thumbnail, in each direction.
+const CELLS_PER_SIDE: usize = GREY_SIDE / COLOUR_SIDE;
 const _: () = assert!(
-    MERGED * COLOUR_SIDE == GREY_SIDE,
+    CELLS_PER_SIDE * COLOUR_SIDE == GREY_SIDE,
     "a cell of the colour thumbnail must consist of whole cells of the grey one"
 );
 
@@ -27,7 +27,7 @@ impl Thumbnail {
         let mut sums = vec![0_u32; width * 3];
         for (row, cells) in cells.chunks_exact_mut(GREY_SIDE).enumerate() {
             let rows = cell(row, height);
-            // Adding whole rows before columns allows vector instructions.
+            // Whole rows are added first, because that loop is vectorised.
             sums.fill(0);
             for row in image.data()[rows.start * width * 3..rows.end * width * 3].chunks_exact(width * 3) {
                 sums.iter_mut().zip(row).for_each(|(sum, &byte)| *sum += u32::from(byte));
@@ -50,24 +50,24 @@ impl Thumbnail {
         })
     }
 
-    /// RGB, `[COLOUR_SIDE, COLOUR_SIDE, 3]`: unweighted means of cells.
+    /// RGB, `[COLOUR_SIDE, COLOUR_SIDE, 3]`, the unweighted means of cells.
     pub(super) fn colour(&self) -> [u8; COLOUR_SIDE * COLOUR_SIDE * 3] {
         let mut colour = [0; COLOUR_SIDE * COLOUR_SIDE * 3];
         for (i, mean) in colour.as_chunks_mut().0.iter_mut().enumerate() {
-            let first = i / COLOUR_SIDE * MERGED * GREY_SIDE + i % COLOUR_SIDE * MERGED;
-            let rows = (0..MERGED).flat_map(|row| &self.cells[first + row * GREY_SIDE..][..MERGED]);
+            let first = i / COLOUR_SIDE * CELLS_PER_SIDE * GREY_SIDE + i % COLOUR_SIDE * CELLS_PER_SIDE;
+            let rows = (0..CELLS_PER_SIDE).flat_map(|row| &self.cells[first + row * GREY_SIDE..][..CELLS_PER_SIDE]);
             let mut sums = [[0; 3]];
             for cell in rows {
                 sums[0].iter_mut().zip(cell).for_each(|(sum, &byte)| *sum += u32::from(byte));
             }
-            *mean = mean_of(&sums, (MERGED * MERGED) as u64);
+            *mean = mean_of(&sums, (CELLS_PER_SIDE * CELLS_PER_SIDE) as u64);
         }
         colour
     }
 }
 
-/// Returns the rows or columns of a cell: those whose centres lie in it, or the one at its centre if the side is shorter than
-/// the grid. A flipped image has flipped cells.
+/// Returns the range of rows or columns of a cell. It contains the rows or columns whose centres lie in the cell, or
+/// only the one at the centre of the cell if the side is shorter than the grid. A flipped image has flipped cells.
 fn cell(index: usize, side: usize) -> std::ops::Range<usize> {
     if side < GREY_SIDE {
         let middle = (2 * index + 1) * side / (2 * GREY_SIDE);

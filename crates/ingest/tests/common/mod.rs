@@ -1,4 +1,4 @@
-//! Small sources, and runs of the program on them.
+//! Helpers that write small sources and run the program on them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses a part")]
@@ -14,13 +14,13 @@ use artifacts::{Manifest, RunDir, Split};
 use pixels::encode::{Subsampling, jpeg};
 use pixels::{RgbImage, decode};
 
-/// A JPEG of a colourful pattern, a different one for each number.
+/// Returns a JPEG of a colourful pattern, which is different for each number.
 pub(crate) fn picture(number: u32) -> Vec<u8> {
     jpeg(&patches(number, 40 + number % 9, 30 + number % 7), 90, Subsampling::Quarter).unwrap()
 }
 
-/// Patches of colours that are different for each number, so that no two images are near-duplicates. Sides have at most 64
-/// pixels.
+/// Returns an image of colour patches, which are different for each number, so that no two images are near-duplicates.
+/// The sides may have at most 64 pixels.
 pub(crate) fn patches(number: u32, width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let place = (number * 64 + y / 8 * 8 + x / 8).to_le_bytes();
@@ -159,7 +159,7 @@ impl Ingested {
     }
 }
 
-/// The pixels that the program should store for a file at 16 pixels.
+/// Returns the pixels that the program should store for a file at a size of 16 pixels.
 pub(crate) fn expected_pixels(file: &[u8]) -> Vec<u8> {
     let decoded = decode(file, &pixels::Limits::default()).unwrap();
     pixels::resize(&decoded.rgb, 16, pixels::Filter::Bilinear, pixels::Fit::Squash).unwrap().into_data()

@@ -1,6 +1,6 @@
 //! Errors of decoding.
 
-/// Why a file cannot be decoded. The messages are written to follow a path and a colon.
+/// The reason why a file cannot be decoded. The messages are made to follow a path and a colon.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The file is empty.
@@ -9,14 +9,14 @@ pub enum DecodeError {
     /// The first bytes are not those of an image format.
     #[error("it is not an image")]
     NotAnImage,
-    /// An image of an unsupported format or variant.
+    /// The format or its variant is unsupported.
     #[error("unsupported: {0}")]
     Unsupported(String),
-    /// The header announces more pixels than the limit.
-    #[error("its size {width}x{height} exceeds the limit of {max_pixels} pixels; raise ingest.max_pixels to accept it")]
+    /// The image has more pixels than the limit, according to its header.
+    #[error("its size {width}x{height} exceeds the limit of {max_pixels} pixels")]
     #[expect(missing_docs, reason = "the names are the documentation")]
     TooLarge { width: u32, height: u32, max_pixels: u64 },
-    /// The header announces a side that is too long.
+    /// The image has a side that is too long, according to its header.
     #[error("its size is {width}x{height}, but sides may have at most {max_side} pixels")]
     #[expect(missing_docs, reason = "the names are the documentation")]
     TooLong { width: u32, height: u32, max_side: u32 },
@@ -29,7 +29,8 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// A stable code for the kind of error, to count by: `empty`, `not_an_image`, `unsupported`, `too_large`, `truncated` or `corrupt`.
+    /// Returns a stable code for the kind of error, by which errors are counted: `empty`, `not_an_image`,
+    /// `unsupported`, `too_large`, `truncated` or `corrupt`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Empty => "empty",

@@ -1,13 +1,14 @@
 //! Decoding of JPEGs with zune-jpeg.
 //!
-//! The decoder is not used through `image`, because that wrapper copies the file, parses its header four times, and accepts
-//! truncated files.
+//! zune-jpeg is called directly and not through the crate `image`, because that wrapper copies the file, parses its
+//! header four times, and accepts truncated files.
 //!
-//! The pixels differ from those of Pillow 13, which uses libjpeg-turbo, only in rounding. Both upsample chroma with the same
-//! triangle filter. libjpeg rounds once, alternately up and down; zune-jpeg rounds after each direction, with halves up. On
-//! average its Cb and Cr are a quarter of a level too high (an eighth for 4:2:2), so that red and blue are too high and green
-//! is too low. No option changes that, and version 0.5.16-rc3 does the same. The differences in levels, for two photographs
-//! saved by Pillow with qualities 50 to 100, and in brackets for noise:
+//! The pixels differ from those of Pillow 13, which uses libjpeg-turbo, only in rounding. Both upsample chroma with the
+//! same triangle filter. libjpeg-turbo rounds once, alternately up and down. zune-jpeg rounds after each direction,
+//! with halves up. On average its Cb and Cr are a quarter of a level too high (an eighth for 4:2:2), so that red and
+//! blue are too high and green is too low. No option changes that, and version 0.5.16-rc3 behaves in the same way. The
+//! table shows the differences in levels for two photographs saved by Pillow with qualities 50 to 100, and in brackets
+//! for noise:
 //!
 //! | colour          | greatest | mean                | R, G, B with their sign                   |
 //! | --------------- | -------- | ------------------- | ----------------------------------------- |
@@ -26,7 +27,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 use super::{DecodeError, Limits, Stored};
 use crate::RgbImage;
 
-/// The second bytes of markers (ITU-T T.81, table B.1).
+/// The marker codes, which follow a byte 0xFF (ITU-T T.81, table B.1).
 mod marker {
     pub(super) const TEM: u8 = 0x01;
     pub(super) const RST0: u8 = 0xD0;
@@ -34,7 +35,7 @@ mod marker {
     pub(super) const EOI: u8 = 0xD9;
 }
 
-/// The largest side that a JPEG header can announce. [`Limits`] bounds the number of pixels.
+/// The largest side that a JPEG header can express. [`Limits`] bounds the number of pixels.
 const MAX_SIDE: usize = u16::MAX as usize;
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeError> {
@@ -74,17 +75,19 @@ fn from_zune(error: DecodeErrors) -> DecodeError {
 
 /// Whether an end-of-image marker follows the first scan.
 ///
-/// In entropy-coded data, a stuffed `00` or a restart number follows each `FF`, so that a truncated file does not have the
-/// marker by chance. Segments before the first scan are skipped, because an embedded thumbnail has a marker of its own. Bytes
-/// after the marker are ignored; cameras put previews there.
+/// In entropy-coded data, each `FF` is followed by a stuffed `00` or a restart code, so that a truncated file does not
+/// contain the marker by chance. Segments are skipped, because an embedded thumbnail contains an end-of-image marker
+/// too. Bytes after the marker are ignored, because cameras store previews there.
 fn has_end_of_image(bytes: &[u8]) -> bool {
     let mut position = 0;
     while let Some(found) = next_marker(bytes, position) {
         let (code, after) = found;
         match code {
             marker::EOI => return true,
-            // Markers without a segment. Entropy-coded data after a scan header is searched for the next marker.
+            // These markers have no segment.
             marker::TEM | marker::RST0..=marker::SOI => position = after,
+            // Skips a segment by its length. Entropy-coded data after a scan header has no length, so that
+            // `next_marker` searches it.
             _ => match bytes.get(after..after + 2) {
                 Some(&[high, low]) => {
                     position = after + usize::from(u16::from_be_bytes([high, low])).max(2);

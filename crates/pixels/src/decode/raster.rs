@@ -41,14 +41,14 @@ fn image_format(format: Format) -> ImageFormat {
     }
 }
 
-/// The limit on the decoders' own allocations: two copies of the largest image with eight bytes per pixel.
+/// Returns the limit on allocations by the decoders: two copies of the largest image with eight bytes per pixel.
 fn allocation_limits(limits: &Limits) -> ::image::Limits {
     let mut allocation = ::image::Limits::default();
     allocation.max_alloc = Some(limits.max_pixels.saturating_mul(16).max(1 << 20));
     allocation
 }
 
-/// Converts samples of a decoder to `[height, width, 3]` bytes.
+/// A function that converts the samples of a decoder to `[height, width, 3]` bytes.
 type ToRgb = fn(Vec<u8>) -> Vec<u8>;
 
 /// Returns the conversion from samples of `color`. 16-bit samples are in native byte order.
@@ -66,7 +66,7 @@ fn converter(color: ColorType) -> Result<ToRgb, DecodeError> {
     }
 }
 
-/// Selects three of `CHANNELS` channels of `WIDTH` bytes each, and the high byte of 16-bit samples.
+/// Selects three of `CHANNELS` channels. Samples have `WIDTH` bytes; the high byte of 16-bit samples is used.
 fn bytes_to_rgb<const CHANNELS: usize, const WIDTH: usize>(samples: &[u8], channels: [usize; 3]) -> Vec<u8> {
     let high = if cfg!(target_endian = "little") { WIDTH - 1 } else { 0 };
     samples

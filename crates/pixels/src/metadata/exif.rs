@@ -1,7 +1,7 @@
 //! The presence of EXIF fields.
 //!
-//! The reader looks for a few well-known tags of TIFF 6.0 and EXIF 2.32 and interprets no values, which limits what a hostile
-//! file can do.
+//! The reader looks for a few well-known tags of TIFF 6.0 and EXIF 2.32. It does not interpret their values, which
+//! limits what a malicious file can do.
 
 /// The fields that are read: tag number and name.
 pub const FIELDS: [(u16, &str); 10] = [
@@ -17,20 +17,21 @@ pub const FIELDS: [(u16, &str); 10] = [
     (0x9286, "user comment"),
 ];
 
-/// A set of EXIF fields: a bit for each of [`FIELDS`], and one for the presence of EXIF.
+/// A set of EXIF fields: a bit for each of [`FIELDS`], and a bit for the presence of EXIF.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exif(u16);
 
 const PRESENT: u16 = 1 << FIELDS.len();
 
 impl Exif {
-    /// Reads a TIFF structure: the data after `Exif\0\0` in a JPEG, or the `eXIf` chunk of a PNG. Stops at damaged data and
-    /// keeps the fields found before.
+    /// Reads a TIFF structure: the data after `Exif\0\0` in a JPEG, or the `eXIf` chunk of a PNG. Stops at damaged data
+    /// and keeps the fields found before.
     pub(super) fn read(tiff: &[u8]) -> Exif {
         let mut exif = Exif(PRESENT);
         let Some(order) = ByteOrder::of(tiff) else { return exif };
         let mut directories: Vec<usize> = order.u32(tiff, 4).into_iter().collect();
-        // Only the first directory and that of EXIF, so that a circular structure cannot cause an endless loop.
+        // Only two directories are read, the first one and the EXIF directory, so that a circular structure cannot
+        // cause an endless loop.
         for _ in 0..2 {
             let Some(directory) = directories.pop() else { break };
             exif.read_directory(tiff, order, directory, &mut directories);
@@ -38,16 +39,16 @@ impl Exif {
         exif
     }
 
-    /// Records the tags of an image file directory, which is a count and entries of 12 bytes.
+    /// Records the tags of an image file directory, which consists of a count and entries of 12 bytes.
     fn read_directory(&mut self, tiff: &[u8], order: ByteOrder, start: usize, directories: &mut Vec<usize>) {
-        const EXIF_FOLDER: u16 = 0x8769;
+        const EXIF_DIRECTORY: u16 = 0x8769;
         let Some(entries) = order.u16(tiff, start) else { return };
         for entry in 0..usize::from(entries) {
             let Some(at) = start.checked_add(2 + 12 * entry) else { return };
             let Some(tag) = order.u16(tiff, at) else { return };
             if let Some(bit) = FIELDS.iter().position(|field| field.0 == tag) {
                 self.0 |= 1 << bit;
-            } else if tag == EXIF_FOLDER {
+            } else if tag == EXIF_DIRECTORY {
                 directories.extend(order.u32(tiff, at + 8));
             }
         }
@@ -101,7 +102,8 @@ impl ByteOrder {
 pub(super) mod tests {
     use super::*;
 
-    /// A big-endian TIFF structure whose first directory has these tags, the last of them pointing to a second directory.
+    /// Makes a big-endian TIFF structure with two directories of these tags. The value of each tag in the first
+    /// directory is the offset of the second.
     pub(in crate::metadata) fn tiff(first: &[u16], second: &[u16]) -> Vec<u8> {
         let directory = |tags: &[u16], value: u32| {
             let mut bytes = (tags.len() as u16).to_be_bytes().to_vec();

@@ -1,32 +1,35 @@
-//! The source pixels of each resized pixel, and their weights.
+//! The weights of a resize: which source pixels contribute to each resized pixel, and how much.
 
 use std::ops::Range;
 
 use super::Filter;
 
-/// The fraction bits of a weight, Pillow's `PRECISION_BITS`: 32 minus eight for the result and two for overshooting filters.
+/// The number of fraction bits of a weight (Pillow's `PRECISION_BITS`): 32 bits less eight for the result and two for
+/// filters that overshoot.
 pub(super) const PRECISION_BITS: u32 = 32 - 8 - 2;
 
-/// The weights of one axis: each output position is a weighted sum of neighbouring input positions.
+/// The weights of one axis. The value at each output position is a weighted sum of the values at neighbouring input
+/// positions.
 pub(super) struct Coefficients {
     spans: Vec<Span>,
-    /// The weights of all spans, in units of 2^-22. A zero follows the weights of a span of odd length.
+    /// The weights of all spans, in units of 2^-22. A span of odd length is followed by a padding zero.
     weights: Vec<i32>,
 }
 
+/// The input positions of one output position.
 #[derive(Clone, Copy)]
 struct Span {
     /// The first input position.
     start: usize,
-    /// The index of its first weight.
+    /// The index of the first weight in [`Coefficients::weights`].
     weights: usize,
     /// The number of weights.
     len: usize,
 }
 
 impl Coefficients {
-    /// Computes the weights for resizing an axis from `input` to `output` positions, for the positions `kept`
-    /// (`precompute_coeffs` and `normalize_coeffs_8bpc` of Pillow's `Resample.c`).
+    /// Computes the weights for resizing an axis from `input` to `output` positions, but only for the output positions
+    /// `kept` (`precompute_coeffs` and `normalize_coeffs_8bpc` of Pillow's `Resample.c`).
     pub(super) fn new(filter: Filter, input: usize, output: usize, kept: Range<usize>) -> Self {
         let (kernel, kernel_support) = kernel(filter);
         let scale = input as f64 / output as f64;
@@ -59,17 +62,18 @@ impl Coefficients {
         }
     }
 
-    /// The number of output positions.
+    /// Returns the number of output positions.
     pub(super) fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// Iterates over the output positions: the first input position, and the weights from there on.
+    /// Iterates over the output positions. Each item is the first input position, and the weights from that position
+    /// on.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
         self.spans.iter().map(|span| (span.start, &self.weights[span.weights..][..span.len]))
     }
 
-    /// Like [`Coefficients::iter`], with weights in pairs. The last weight may be a padding zero.
+    /// Like [`Coefficients::iter`], but with weights in pairs. The last weight may be a padding zero.
     pub(super) fn iter_pairs(&self) -> impl Iterator<Item = (usize, &[[i32; 2]])> {
         self.spans.iter().map(|span| {
             let (pairs, _) = self.weights[span.weights..][..span.len.next_multiple_of(2)].as_chunks();
@@ -77,8 +81,8 @@ impl Coefficients {
         })
     }
 
-    /// The range of input positions that are read.
-    pub(super) fn reach(&self) -> Range<usize> {
+    /// Returns the range of input positions that have weights.
+    pub(super) fn input_range(&self) -> Range<usize> {
         let end = |span: &Span| span.start + span.len;
         let first = self.spans.iter().map(|span| span.start).min();
         let last = self.spans.iter().map(end).max();
@@ -86,7 +90,7 @@ impl Coefficients {
     }
 }
 
-/// Returns the function of a filter and its support.
+/// Returns the kernel function of a filter, and its support.
 fn kernel(filter: Filter) -> (fn(f64) -> f64, f64) {
     match filter {
         Filter::Nearest | Filter::Box => (box_kernel, 0.5),

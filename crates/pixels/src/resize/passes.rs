@@ -1,11 +1,12 @@
-//! The horizontal and the vertical pass of a resize: sums of bytes with fixed-point weights, exact in 32 bits.
+//! The horizontal and the vertical pass of a resize. They compute sums of bytes with fixed-point weights, exactly, in
+//! 32 bits.
 //!
-//! Each pass has a portable loop and one for x86-64 CPUs with AVX2, chosen at run time. Both give the same bytes, because
-//! they add integers.
+//! Each pass has a portable loop and one for x86-64 CPUs with AVX2. The loop is chosen at run time. Both give the same
+//! bytes, because they add integers.
 
 use super::coefficients::{Coefficients, PRECISION_BITS};
 
-/// One half, so that the shift rounds.
+/// One half in fixed point. It is added to each sum, so that the shift rounds to the nearest integer.
 const HALF: i32 = 1 << (PRECISION_BITS - 1);
 
 /// The number of bytes of a row that the vertical pass sums in registers at once.
@@ -27,12 +28,13 @@ pub(super) fn horizontal(source: &[u8], stride: usize, across: &Coefficients, ta
     }
 }
 
-/// Computes each row of `target`, of `stride` bytes, from the rows of `source`, which begins with row `first` of the image.
+/// Computes each row of `target`, of `stride` bytes, from the rows of `source`, which begins with row `first` of the
+/// image.
 pub(super) fn vertical(source: &[u8], stride: usize, first: usize, down: &Coefficients, target: &mut [u8]) {
-    let mut row_maker: fn(&[u8], &[i32], &mut [u8]) = vertical_row;
+    let mut compute_row: fn(&[u8], &[i32], &mut [u8]) = vertical_row;
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
-        row_maker = |rows, weights, out| {
+        compute_row = |rows, weights, out| {
             #[expect(unsafe_code, reason = "vector instructions found when running")]
             // SAFETY: the CPU has AVX2, the only requirement of the function.
             unsafe {
@@ -41,11 +43,11 @@ pub(super) fn vertical(source: &[u8], stride: usize, first: usize, down: &Coeffi
         };
     }
     for (out, (start, weights)) in target.chunks_exact_mut(stride).zip(down.iter()) {
-        row_maker(&source[(start - first) * stride..], weights, out);
+        compute_row(&source[(start - first) * stride..], weights, out);
     }
 }
 
-/// Resizes one row.
+/// Resizes one row with the portable loop.
 fn horizontal_row(row: &[u8], across: &Coefficients, out: &mut [u8]) {
     let (pixels, _) = out.as_chunks_mut::<3>();
     for (pixel, (start, weights)) in pixels.iter_mut().zip(across.iter()) {
@@ -68,7 +70,7 @@ fn vertical_row(rows: &[u8], weights: &[i32], out: &mut [u8]) {
     for (block, column) in blocks.iter_mut().zip((0..).step_by(BLOCK)) {
         weighted_sum(block, &rows[column..], stride, weights);
     }
-    // The last block ends where the row ends and overlaps the one before.
+    // The last block ends at the end of the row and overlaps the block before.
     match out.last_chunk_mut::<BLOCK>() {
         Some(_) if stride.is_multiple_of(BLOCK) => {}
         Some(block) => weighted_sum(block, &rows[stride - BLOCK..], stride, weights),
@@ -106,9 +108,11 @@ mod avx2 {
 
     /// The number of rows that are resized together, so that weights are loaded once for all.
     const ROWS: usize = 4;
-    /// The number of bytes that are read beyond the end of a row, to load pixels into registers.
+    /// The largest number of bytes that are read beyond the end of the last row, because pixels are loaded 16 bytes at
+    /// a time.
     const PADDING: usize = 16;
-    /// The bits of the lower part of a weight. Both parts then fit into 16 bits and are multiplied in pairs.
+    /// The number of bits in the lower part of a weight. The upper and the lower part each fit into 16 bits, so that
+    /// one instruction multiplies them in pairs.
     const LOW_BITS: u32 = 11;
 
     /// Computes one row with the portable loop, compiled for AVX2.
@@ -144,8 +148,8 @@ mod avx2 {
     type SplitPair = [[i16; 2]; 2];
 
     fn split(pair: &[i32; 2]) -> SplitPair {
-        // Normalised weights are below 16, so that the upper parts have at most 15 bits. The sums of either part may wrap: the
-        // arithmetic is modulo 2^32, and the total fits.
+        // Normalised weights are below 16, so that the upper parts have at most 15 bits. The sums of either part may
+        // wrap: the arithmetic is modulo 2^32, and the total fits.
         debug_assert!(pair.iter().all(|weight| i16::try_from(weight >> LOW_BITS).is_ok()));
         [pair.map(|weight| (weight >> LOW_BITS) as i16), pair.map(|weight| (weight & ((1 << LOW_BITS) - 1)) as i16)]
     }
@@ -167,7 +171,7 @@ mod avx2 {
             let (mut high, mut low) = ([_mm256_setzero_si256(); ROWS / 2], [_mm256_set1_epi32(HALF); ROWS / 2]);
             for (pair, [high_parts, low_parts]) in of_pixel.iter().enumerate() {
                 let taps = &rows[(start + 2 * pair) * 3..];
-                let (high_parts, low_parts) = (both(high_parts), both(low_parts));
+                let (high_parts, low_parts) = (broadcast_pair(high_parts), broadcast_pair(low_parts));
                 for half in 0..ROWS / 2 {
                     let bytes =
                         _mm256_set_m128i(load(&taps[(2 * half + 1) * stride..]), load(&taps[2 * half * stride..]));
@@ -183,7 +187,7 @@ mod avx2 {
             // Packing saturates at 0 and 255.
             let levels = _mm256_packs_epi32(level(0), level(1));
             let levels = _mm256_packus_epi16(levels, levels);
-            // The fourth byte belongs to the next pixel, which is written later.
+            // Four bytes are written. The fourth one belongs to the next pixel, which is written afterwards.
             let at = i * 3..i * 3 + 4;
             first[at.clone()].copy_from_slice(&_mm256_extract_epi32::<0>(levels).to_le_bytes());
             second[at.clone()].copy_from_slice(&_mm256_extract_epi32::<4>(levels).to_le_bytes());
@@ -194,14 +198,14 @@ mod avx2 {
 
     /// Repeats two 16-bit numbers in every four bytes.
     #[target_feature(enable = "avx2")]
-    fn both(pair: &[i16; 2]) -> __m256i {
+    fn broadcast_pair(pair: &[i16; 2]) -> __m256i {
         _mm256_set1_epi32(i32::from(pair[1]) << 16 | i32::from(pair[0] as u16))
     }
 
     /// Loads the first 16 bytes.
     #[target_feature(enable = "avx2")]
     fn load(from: &[u8]) -> __m128i {
-        let bytes: &[u8; 16] = from.first_chunk().expect("rows have bytes behind them");
+        let bytes: &[u8; 16] = from.first_chunk().expect("at least 16 bytes follow each pixel");
         #[expect(unsafe_code, reason = "a load from memory")]
         // SAFETY: the slice has at least 16 bytes.
         unsafe {
@@ -244,7 +248,7 @@ mod tests {
             for (input, output) in [(1, 5), (17, 16), (101, 37), (21, 130)] {
                 for filter in [Filter::Box, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {
                     let down = Coefficients::new(filter, input, output, output / 3..output);
-                    let first = down.reach().start;
+                    let first = down.input_range().start;
                     let source: Vec<u8> = (0..input * stride).map(|i| (i * i * 31 + i / 3) as u8).collect();
                     let (mut plain, mut blocks) = (vec![0; down.len() * stride], vec![0; down.len() * stride]);
                     for (row, (start, weights)) in plain.chunks_exact_mut(stride).zip(down.iter()) {

@@ -1,4 +1,4 @@
-//! The data audit: whether real images and fakes differ in something other than traces of generation.
+//! The data audit: whether real images and fakes differ in properties other than traces of generation.
 
 use artifacts::schema::{Association, Audit, Verdict};
 use maud::{Markup, html};

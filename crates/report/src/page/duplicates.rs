@@ -18,14 +18,14 @@ pub(super) fn exact_duplicates(found: ExactDuplicates) -> Markup {
             p.note { "The source contains no identical files." }
         } @else {
             p {
-                "Of several identical files only one is used, a test image before any other. Files left out: "
+                "Of several identical files, only one is used, preferably a test image. Files left out: "
                 (count(within_a_split)) " with a copy in the same split, " (count(across_splits))
                 " with a copy in another split, and " (count(across_labels))
                 " whose copies have different labels (none of these is used)."
                 @if leaked_test_images > 0 {
                     " In the source, " (count_noun(leaked_test_images, "test image")) " "
                     (if leaked_test_images == 1 { "is" } else { "are" })
-                    " also in the training or validation split. Scores that others report on the whole source include them."
+                    " also in the training or validation split. Scores that are published for the whole source include them."
                 }
             }
         }

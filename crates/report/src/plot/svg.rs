@@ -25,7 +25,7 @@ impl Stroke {
     }
 }
 
-/// Which end of a text is at its position.
+/// The part of a text that is at its position: its start, middle or end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Anchor {
     Start,

@@ -24,7 +24,7 @@ pub(crate) fn audit(spec: &RunSpec) -> Audit {
     let pass = json!({"verdict": "pass", "shortcuts": []});
     let warning = json!({"verdict": "warning", "shortcuts": [
         {"feature": "file size", "roc_auc": 0.81, "explanation": "the file size of a file gives its class away: where it is \
-            up to 20000, 40 of 300 are fake; where it is over 20000 to 90000, 260 of 300 are fake; save both classes again alike, with ingest.reencode"},
+            up to 20000, 40 of 300 are fake; where it is over 20000 to 90000, 260 of 300 are fake; save the images of both classes again in the same way with ingest.reencode"},
         {"feature": "format", "roc_auc": 0.71, "explanation": "fakes are <b>PNG</b> more often"},
     ]});
     let mut value = if spec.clean { pass } else { warning };

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use testing::Need;
 
-/// Where Linux distributions install Chromium and Chrome.
+/// The paths at which Linux distributions install Chromium and Chrome.
 const PROGRAMS: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 /// The longest time to wait for an answer. It is long enough for a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(60);

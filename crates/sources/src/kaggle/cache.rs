@@ -1,4 +1,4 @@
-//! The cache of kagglehub (`cache.py`): a version is in `datasets/OWNER/SLUG/versions/N`, and is complete if
+//! The cache of kagglehub (`cache.py`). Version N is in `datasets/OWNER/SLUG/versions/N`, and is complete if
 //! `datasets/OWNER/SLUG/N.complete` exists.
 
 use std::fs;
@@ -14,23 +14,23 @@ use super::{Dataset, Local};
 pub(super) struct Cache(PathBuf);
 
 impl Cache {
-    /// Finds the cache folder of an environment.
+    /// Returns the cache folder that an environment configures. `None` if there is no home folder either.
     pub(super) fn of(environment: &Environment) -> Option<Cache> {
         let default = || Some(environment.home()?.join(".cache").join("kagglehub"));
         environment.path("KAGGLEHUB_CACHE").or_else(default).map(Cache)
     }
 
-    /// The folder of all versions of a data set.
+    /// Returns the folder of all versions of a data set.
     pub(super) fn folder(&self, dataset: &Dataset) -> PathBuf {
         self.0.join("datasets").join(&dataset.owner).join(&dataset.slug)
     }
 
-    /// The path of the archive of a version, which need not exist.
+    /// Returns the path of the archive of a version, which need not exist.
     pub(super) fn archive(&self, dataset: &Dataset, version: u32) -> PathBuf {
         self.folder(dataset).join(format!("{version}.zip"))
     }
 
-    /// Returns the given version, or else the newest one, if it is in the cache.
+    /// Returns the given version, or else the newest one in the cache. `None` if it is not in the cache.
     pub(super) fn get(&self, dataset: &Dataset) -> Option<Local> {
         match dataset.version {
             Some(version) => self.version(dataset, version),
@@ -48,7 +48,7 @@ impl Cache {
         path.is_file().then_some(Local { version, path })
     }
 
-    /// Lists the versions of which the folder has any file, in ascending order.
+    /// Lists the versions that have an archive or a `.complete` file, in ascending order.
     fn versions(&self, dataset: &Dataset) -> Vec<u32> {
         let Ok(entries) = fs::read_dir(self.folder(dataset)) else { return Vec::new() };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());

@@ -1,11 +1,11 @@
 //! Credentials for Kaggle, searched in the order of kagglehub (`config.py`, and `kaggle_env.py` of kagglesdk):
 //!
 //! 1. in a Kaggle notebook, the token in the file that `KAGGLE_API_V1_TOKEN` names;
-//! 2. `KAGGLE_API_TOKEN`: a token, or the path of a file with one;
+//! 2. `KAGGLE_API_TOKEN`: a token, or the path of a file with a token;
 //! 3. `~/.kaggle/access_token`, then `~/.kaggle/access_token.txt`;
 //! 4. `KAGGLE_USERNAME` with `KAGGLE_KEY`;
 //! 5. `kaggle.json` in `KAGGLE_CONFIG_DIR`, or in `~/.kaggle`;
-//! 6. none: public data sets need no account.
+//! 6. no credentials, because public data sets need no account.
 
 use std::fmt;
 use std::fs;
@@ -16,11 +16,11 @@ use serde::Deserialize;
 
 use super::Error;
 
-/// Credentials and where they were found. `Display` shows only the place.
+/// Credentials and the location where they were found. `Display` shows only the location.
 #[derive(Debug)]
 pub(super) struct Credentials {
     pub(super) authorization: Option<Authorization>,
-    place: String,
+    location: String,
 }
 
 #[derive(Deserialize)]
@@ -33,9 +33,9 @@ impl Credentials {
     /// Returns the first credentials found.
     pub(super) fn of(environment: &Environment) -> Result<Credentials, Error> {
         let token =
-            notebook_token(environment).or_else(|| given_token(environment)).or_else(|| stored_token(environment));
-        if let Some((token, place)) = token {
-            return Ok(Credentials { authorization: Some(Authorization::Bearer(token)), place });
+            notebook_token(environment).or_else(|| configured_token(environment)).or_else(|| stored_token(environment));
+        if let Some((token, location)) = token {
+            return Ok(Credentials { authorization: Some(Authorization::Bearer(token)), location });
         }
         if let (Some(username), Some(key)) = (environment.get("KAGGLE_USERNAME"), environment.get("KAGGLE_KEY")) {
             return Ok(Credentials::basic(username, key, "KAGGLE_USERNAME and KAGGLE_KEY".to_owned()));
@@ -46,20 +46,20 @@ impl Credentials {
                 let KaggleJson { username, key } = read(&path)?;
                 Ok(Credentials::basic(username.trim(), key.trim(), path.display().to_string()))
             }
-            _ => Ok(Credentials { authorization: None, place: String::new() }),
+            _ => Ok(Credentials { authorization: None, location: String::new() }),
         }
     }
 
-    fn basic(username: &str, key: &str, place: String) -> Credentials {
+    fn basic(username: &str, key: &str, location: String) -> Credentials {
         let authorization = Authorization::Basic { username: username.to_owned(), password: key.to_owned() };
-        Credentials { authorization: Some(authorization), place }
+        Credentials { authorization: Some(authorization), location }
     }
 }
 
 impl fmt::Display for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.authorization {
-            Some(_) => write!(f, "with the credentials in {}", self.place),
+            Some(_) => write!(f, "with the credentials in {}", self.location),
             None => f.write_str(
                 "without credentials (there are none in KAGGLE_API_TOKEN, ~/.kaggle/access_token, KAGGLE_USERNAME and \
                  KAGGLE_KEY, or kaggle.json in KAGGLE_CONFIG_DIR or ~/.kaggle)",
@@ -75,7 +75,7 @@ fn notebook_token(environment: &Environment) -> Option<(String, String)> {
     Some((token_in(&path)?, "KAGGLE_API_V1_TOKEN".to_owned()))
 }
 
-fn given_token(environment: &Environment) -> Option<(String, String)> {
+fn configured_token(environment: &Environment) -> Option<(String, String)> {
     let value = environment.get("KAGGLE_API_TOKEN")?;
     let path = environment.path("KAGGLE_API_TOKEN").filter(|path| path.exists());
     let token = path.map_or_else(|| Some(value.to_owned()), |path| token_in(&path))?;

@@ -5,19 +5,20 @@ use std::str::FromStr;
 
 use super::Error;
 
-/// A data set, with or without a version. Owner and slug become parts of paths, so they contain no separators or dots.
+/// The name of a data set, with or without a version. Owner and slug are used in paths, so they may contain no
+/// separators or dots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dataset {
     /// The owner.
     pub(super) owner: String,
-    /// The name in URLs.
+    /// The name of the data set in URLs.
     pub(super) slug: String,
     /// The version, from 1.
     pub(super) version: Option<u32>,
 }
 
 impl Dataset {
-    /// Returns the data set with a version.
+    /// Returns the data set with the given version.
     pub(super) fn at(&self, version: u32) -> Dataset {
         Dataset { version: Some(version), ..self.clone() }
     }
@@ -26,7 +27,8 @@ impl Dataset {
 impl FromStr for Dataset {
     type Err = Error;
 
-    /// Parses `owner/slug`, `owner/slug@version`, or kagglehub's `owner/slug/versions/version`, with or without `kaggle:`.
+    /// Parses `owner/slug`, `owner/slug@version`, or kagglehub's `owner/slug/versions/version`, with or without
+    /// `kaggle:`.
     fn from_str(text: &str) -> Result<Dataset, Error> {
         let bad = |reason: &'static str| Error::Name { text: text.to_owned(), reason };
         let rest = text.strip_prefix("kaggle:").unwrap_or(text);

@@ -1,4 +1,4 @@
-//! Size, time and place of a download, for the user.
+//! Description of a download for the user: size, time and folder.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::{Dataset, Local};
 /// The assumed speed of the connection in bytes per second.
 const ASSUMED_RATE: u64 = 10_000_000;
 
-/// Describes the download of a data set. `Display` formats it for the user.
+/// The description of a download. `Display` formats it for the user.
 #[derive(Debug, Clone)]
 pub struct Description {
     /// The data set, with its version.

@@ -4,16 +4,16 @@ use std::path::PathBuf;
 
 use super::Dataset;
 
-/// Why a data set is not available. No message contains credentials or a signed URL.
+/// The reason why a data set is not available. No message contains credentials or a signed URL.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An invalid name of a data set.
+    /// The name of the data set is invalid.
     #[error("`{text}` is not a Kaggle data set: {reason}; write kaggle:owner/slug or kaggle:owner/slug@version")]
     Name {
         /// The name.
         text: String,
-        /// What is wrong with it.
+        /// The rule that it violates.
         reason: &'static str,
     },
     /// There is no folder for the cache.
@@ -25,7 +25,7 @@ pub enum Error {
     /// The certificates that the environment configures cannot be used.
     #[error(transparent)]
     Client(fetch::Error),
-    /// An invalid `kaggle.json`.
+    /// `kaggle.json` is invalid.
     #[error(
         "line {line} of `{}` is invalid; the file must have `username` and `key`. Get a new one at \
          https://www.kaggle.com/settings, or remove it", path.display()

@@ -9,7 +9,7 @@ use super::radiance::Radiance;
 use super::scene::OVERSAMPLING;
 use super::tone::ToneCurve;
 
-/// The exposed sensor: the light on each photosite, and its noise.
+/// The state of the exposed sensor: the light on each photosite, and its noise.
 pub(super) struct Exposure {
     light: Mosaic,
     /// The noise of each photosite at noise level 1.
@@ -18,8 +18,8 @@ pub(super) struct Exposure {
 }
 
 impl Exposure {
-    /// Exposes the sensor to `scene`. The lens blurs it, and each photosite collects the light on its square through its colour
-    /// filter in the Bayer pattern (B. E. Bayer, "Color imaging array", US patent 3,971,065, 1976).
+    /// Exposes the sensor to `scene`. The lens blurs it, and each photosite collects the light on its square through
+    /// its colour filter in the Bayer pattern (B. E. Bayer, "Color imaging array", US patent 3,971,065, 1976).
     pub(super) fn take(scene: &Radiance, tone: ToneCurve, stream: &mut Stream) -> Self {
         let blur = stream.random_range(0.7..1.0);
         let sharp = scene.gaussian_blur(blur * OVERSAMPLING as f32);
@@ -29,7 +29,8 @@ impl Exposure {
         Self { light, noise, tone }
     }
 
-    /// Develops the image, in display values. `noise_level` is the standard deviation of the noise where the light is 1.
+    /// Develops the image, in display values. `noise_level` is the standard deviation of the noise where the light is
+    /// 1.
     pub(super) fn develop(&self, noise_level: f32) -> Radiance {
         let values = self.light.values.iter().zip(&self.noise);
         let raw = Mosaic {

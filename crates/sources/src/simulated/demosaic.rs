@@ -2,8 +2,8 @@
 
 use super::radiance::Radiance;
 
-/// The values of photosites, row-major `[height, width]`, in the pattern RGGB: red at even rows and columns, blue at odd rows
-/// and columns, green elsewhere.
+/// The values of photosites, row-major `[height, width]`, in the pattern RGGB: red at even rows and columns, blue at
+/// odd rows and columns, green elsewhere.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Mosaic {
     pub(super) width: usize,
@@ -34,7 +34,8 @@ impl Mosaic {
         Self { width: picture.width, height: picture.height, values: values.collect() }
     }
 
-    /// Returns a value, mirrored at the edge samples outside the mosaic, which preserves the pattern.
+    /// Returns the value at a position. Positions outside the mosaic are mirrored at the edge samples, which preserves
+    /// the Bayer pattern.
     fn mirrored(&self, x: isize, y: isize) -> f32 {
         self.values[mirror(y, self.height) * self.width + mirror(x, self.width)]
     }
@@ -50,13 +51,13 @@ impl Mosaic {
     }
 }
 
-fn mirror(place: isize, length: usize) -> usize {
+fn mirror(position: isize, length: usize) -> usize {
     let last = length as isize - 1;
-    let place = place.abs();
-    (if place > last { 2 * last - place } else { place }) as usize
+    let position = position.abs();
+    (if position > last { 2 * last - position } else { position }) as usize
 }
 
-/// A filter by its non-zero taps: column, row, weight in eighths.
+/// A filter, given by its non-zero taps: column, row, weight in eighths.
 struct Kernel {
     taps: &'static [(isize, isize, f32)],
 }
@@ -125,18 +126,18 @@ const COLOUR_AT_OTHER: Kernel = Kernel {
     ],
 };
 
-/// Interpolates the missing colours of each photosite with the linear filters of H. S. Malvar, L. He, R. Cutler, "High-quality
-/// linear interpolation for demosaicing of Bayer-patterned color images", 2004, figure 2.
+/// Interpolates the missing colours of each photosite with the linear filters of H. S. Malvar, L. He, R. Cutler,
+/// "High-quality linear interpolation for demosaicing of Bayer-patterned color images", 2004, figure 2.
 pub(super) fn malvar(mosaic: &Mosaic) -> Radiance {
     Radiance::from_fn(mosaic.width, mosaic.height, |x, y| {
-        let own = mosaic.values[y * mosaic.width + x];
+        let sampled = mosaic.values[y * mosaic.width + x];
         let estimate = |kernel| mosaic.filter(x, y, kernel);
         match (channel(x, y), y % 2) {
-            (RED, _) => [own, estimate(&GREEN_AT_COLOUR), estimate(&COLOUR_AT_OTHER)],
-            (BLUE, _) => [estimate(&COLOUR_AT_OTHER), estimate(&GREEN_AT_COLOUR), own],
-            // Even rows have red and green.
-            (_, 0) => [estimate(&COLOUR_IN_ROW), own, estimate(&COLOUR_IN_COLUMN)],
-            _ => [estimate(&COLOUR_IN_COLUMN), own, estimate(&COLOUR_IN_ROW)],
+            (RED, _) => [sampled, estimate(&GREEN_AT_COLOUR), estimate(&COLOUR_AT_OTHER)],
+            (BLUE, _) => [estimate(&COLOUR_AT_OTHER), estimate(&GREEN_AT_COLOUR), sampled],
+            // Green photosites. Even rows have red and green, odd rows green and blue.
+            (_, 0) => [estimate(&COLOUR_IN_ROW), sampled, estimate(&COLOUR_IN_COLUMN)],
+            _ => [estimate(&COLOUR_IN_COLUMN), sampled, estimate(&COLOUR_IN_ROW)],
         }
     })
 }

@@ -1,7 +1,8 @@
 //! Equal distributions of file sizes for both classes.
 //!
-//! How well an image compresses depends on how it was made, so a detector could learn the class from the file size alone.
-//! Each image gets as much noise as its file needs to reach a target size, which depends only on the scene.
+//! How well an image compresses depends on how it was made, so a detector could learn the class from the file size
+//! alone. The noise level of each image is therefore chosen so that its file reaches a target size. The target does not
+//! depend on the class.
 
 /// The range of noise levels that are tried.
 const NOISE: std::ops::Range<f32> = 0.0..0.25;
@@ -10,12 +11,12 @@ const TOLERANCE: f32 = 0.005;
 /// The largest number of bisection steps.
 const STEPS: usize = 9;
 
-/// Finds the noise level at which `encode` makes a file of about `target` bytes, by bisection, and returns the closest file.
-/// More noise makes a longer file.
+/// Searches by bisection for the noise level at which `encode` makes a file of `target` bytes. Returns the file whose
+/// size is closest. More noise makes a longer file.
 ///
 /// # Errors
-/// Those of `encode`.
-pub(super) fn reach<E>(target: usize, encode: impl Fn(f32) -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
+/// The errors of `encode`.
+pub(super) fn encode_to_size<E>(target: usize, encode: impl Fn(f32) -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
     let distance = |file: &Vec<u8>| file.len().abs_diff(target);
     let (mut low, mut high) = (NOISE.start, NOISE.end);
     let mut best: Option<Vec<u8>> = None;
@@ -45,7 +46,7 @@ mod tests {
     fn reaches_the_target_size() {
         let encode = |noise: f32| Ok::<_, ()>(vec![0; 1000 + (noise * 20_000.0) as usize]);
         for target in [1200, 2000, 5000] {
-            let length = reach(target, encode).unwrap().len();
+            let length = encode_to_size(target, encode).unwrap().len();
             assert!(length.abs_diff(target) <= target / 100, "{length}");
         }
     }
@@ -53,7 +54,7 @@ mod tests {
     #[test]
     fn returns_the_closest_file_for_an_unreachable_target() {
         let encode = |noise: f32| Ok::<_, ()>(vec![0; 1000 + (noise * 1000.0) as usize]);
-        let length = reach(10, encode).unwrap().len();
+        let length = encode_to_size(10, encode).unwrap().len();
         assert!((1000..1010).contains(&length), "{length}");
     }
 }

@@ -1,4 +1,4 @@
-//! The simulated generator of fake images: the end of a decoder.
+//! The simulated generator of fake images, which consists of the last layers of a decoder.
 
 use artifacts::random::Stream;
 
@@ -20,10 +20,10 @@ pub(super) struct Features {
 }
 
 impl Features {
-    /// Renders `scene` at half the resolution of the image. Noise is added before the up-sampling, like in style-based generators
-    /// at each resolution (T. Karras, S. Laine, T. Aila, "A style-based generator architecture
-    /// for generative adversarial networks", 2019).
-    pub(super) fn imagine(
+    /// Renders `scene` at half the resolution of the image, and draws noise that [`Features::decode`] adds before the
+    /// up-sampling. Style-based generators add noise at each resolution (T. Karras, S. Laine, T. Aila, "A style-based
+    /// generator architecture for generative adversarial networks", 2019).
+    pub(super) fn render(
         scene: &Radiance,
         tone: ToneCurve,
         upsampling: Upsampling,
@@ -50,8 +50,8 @@ impl Features {
     }
 }
 
-/// Applies the last convolution of the decoder, which corrects the sharpness after the up-sampling: it smooths hard blocks and
-/// sharpens blurred results. It weakens the traces of the up-sampling but does not remove them.
+/// Applies the last convolution of the decoder. It smooths the hard blocks of the nearest-neighbour up-sampling and
+/// sharpens the blurred results of the other ones. This weakens the traces of the up-sampling but does not remove them.
 fn correct_sharpness(picture: &Radiance, upsampling: Upsampling) -> Radiance {
     let side = match upsampling {
         Upsampling::Nearest => 0.10,

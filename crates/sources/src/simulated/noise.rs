@@ -2,8 +2,8 @@
 
 use artifacts::random::{StandardNormal, Stream};
 
-/// Draws from the standard normal distribution, two at a time (G. Box and M. Muller, "A note on the generation of random
-/// normal deviates", 1958).
+/// Draws numbers from the standard normal distribution, in pairs (G. Box and M. Muller, "A note on the generation of
+/// random normal deviates", 1958).
 pub(super) struct Normal<'a> {
     stream: &'a mut Stream,
     spare: Option<f32>,
@@ -24,9 +24,9 @@ impl<'a> Normal<'a> {
     }
 }
 
-/// The standard deviation of the noise at `light` from 0 to 1: shot noise, whose variance is proportional to the light, and
-/// constant read noise (A. Foi et al., "Practical Poissonian-Gaussian noise modeling and fitting for single-image
-/// raw-data", 2008).
+/// Returns the standard deviation of the noise at `light`, from 0 to 1. The noise consists of shot noise, whose
+/// variance is proportional to the light, and constant read noise (A. Foi et al., "Practical Poissonian-Gaussian noise
+/// modeling and fitting for single-image raw-data", 2008).
 pub(super) fn deviation(light: f32) -> f32 {
     const SHOT: f32 = 1.0;
     const READ: f32 = 0.02;

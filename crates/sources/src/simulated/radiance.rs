@@ -1,4 +1,4 @@
-//! Floating-point images, and the filters that both classes use.
+//! Floating-point images and their filters.
 
 /// An RGB image of floats, row-major `[height, width]`, in linear light or in display values.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +36,7 @@ impl Radiance {
         }
     }
 
-    /// Averages blocks of `factor` x `factor` samples, like the square pixels of a sensor.
+    /// Averages blocks of `factor` x `factor` samples. The square photosites of a sensor do the same with light.
     pub(super) fn block_means(&self, factor: usize) -> Self {
         let scale = 1.0 / (factor * factor) as f32;
         Self::from_fn(self.width / factor, self.height / factor, |x, y| {
@@ -50,7 +50,7 @@ impl Radiance {
         })
     }
 
-    /// Convolves with `kernel` along the rows and along the columns, with repeated edge samples.
+    /// Convolves with `kernel` along the rows and then along the columns. Edge samples are repeated.
     pub(super) fn convolve_separable(&self, kernel: &[f32]) -> Self {
         let reach = (kernel.len() / 2) as isize;
         let along = |source: &Self, step: (isize, isize)| {

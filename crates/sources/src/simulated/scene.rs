@@ -12,19 +12,19 @@ use super::texture::Texture;
 /// The number of scene samples along each side of an image pixel.
 pub(super) const OVERSAMPLING: usize = 2;
 
-/// Draws a scene for an image of `size` x `size` pixels: linear light from 0 to 1, with [`OVERSAMPLING`] samples per pixel in
-/// each direction.
+/// Draws a scene for an image of `size` x `size` pixels: linear light from 0 to 1, with [`OVERSAMPLING`] samples per
+/// pixel in each direction.
 ///
-/// Opaque leaves of all sizes occlude each other. Their radii have the density 1/r^3, which gives the scale invariance and the
-/// 1/f^2 power spectrum of natural images (A. B. Lee, D. Mumford, J. Huang, "Occlusion models
-/// for natural images: a statistical study of a scale-invariant dead leaves model", 2001). Each leaf has a colour from
-/// the scene's palette, a texture and a soft shading; a gradient of light covers the scene.
+/// Opaque leaves of all sizes occlude each other. Their radii have the density 1/r^3, which gives the scale invariance
+/// and the 1/f^2 power spectrum of natural images (A. B. Lee, D. Mumford, J. Huang, "Occlusion models for natural
+/// images: a statistical study of a scale-invariant dead leaves model", 2001). Each leaf has a colour from the scene's
+/// palette, a texture and a soft shading. A gradient of light covers the scene.
 pub(super) fn draw(size: usize, stream: &mut Stream) -> Radiance {
     let side = size * OVERSAMPLING;
     let palette = Palette::draw(stream);
     let texture = Texture::draw(side.next_power_of_two(), stream);
     let mut canvas = Canvas::new(side);
-    // From front to back: the first leaf that covers a sample determines it.
+    // Leaves are drawn from front to back, so the first leaf that covers a sample determines it.
     for _ in 0..side * side {
         if canvas.uncovered * UNCOVERED_PART <= side * side {
             break;
@@ -37,7 +37,7 @@ pub(super) fn draw(size: usize, stream: &mut Stream) -> Radiance {
     light.illuminate(canvas.finish(background))
 }
 
-/// Leaves are added until at most one sample in this many is uncovered and shows the background.
+/// Leaves are added until at most 1 of this many samples is uncovered. Uncovered samples show the background.
 const UNCOVERED_PART: usize = 200;
 
 /// The distribution of colours in a scene, as logarithms of reflectance.
@@ -56,7 +56,7 @@ impl Palette {
         Self { grey, tint, contrast: stream.random_range(0.3..0.9), chroma: stream.random_range(0.05..0.35) }
     }
 
-    /// Draws the reflectance of a leaf.
+    /// Draws a reflectance, `[red, green, blue]`.
     fn colour(&self, stream: &mut Stream) -> [f32; 3] {
         let mut normal = Normal::new(stream);
         let grey = self.grey + self.contrast * normal.draw();
@@ -101,21 +101,21 @@ impl Leaf {
     /// Returns (u, v) of a sample if the leaf covers it.
     fn covers(&self, x: usize, y: usize) -> Option<[f32; 2]> {
         let position = [x as f32 - self.centre[0], y as f32 - self.centre[1]];
-        let own = self.axes.map(|axis| axis[0] * position[0] + axis[1] * position[1]);
-        let inside = own[0].abs().powi(self.exponent) + own[1].abs().powi(self.exponent) < 1.0;
-        inside.then_some(own)
+        let uv = self.axes.map(|axis| axis[0] * position[0] + axis[1] * position[1]);
+        let inside = uv[0].abs().powi(self.exponent) + uv[1].abs().powi(self.exponent) < 1.0;
+        inside.then_some(uv)
     }
 
-    fn radiance(&self, x: usize, y: usize, own: [f32; 2], texture: &Texture) -> [f32; 3] {
-        let shading = self.shading[0] * own[0] + self.shading[1] * own[1];
+    fn radiance(&self, x: usize, y: usize, uv: [f32; 2], texture: &Texture) -> [f32; 3] {
+        let shading = self.shading[0] * uv[0] + self.shading[1] * uv[1];
         let value = texture.at(x + self.texture_shift[0], y + self.texture_shift[1]);
         let factor = (shading + self.texture_amplitude * value).exp();
         self.colour.map(|channel| channel * factor)
     }
 }
 
-/// Draws a radius between `smallest` and `largest` with density 1/r^3, from a uniform number between 0 and 1 by inversion of
-/// the cumulative distribution.
+/// Converts a uniform number between 0 and 1 to a radius between `smallest` and `largest` with density 1/r^3, by
+/// inversion of the cumulative distribution.
 fn radius(smallest: f32, largest: f32, uniform: f32) -> f32 {
     let (inner, outer) = (smallest.powi(-2), largest.powi(-2));
     (inner - uniform * (inner - outer)).powf(-0.5)
@@ -144,9 +144,9 @@ impl Canvas {
             for x in span(leaf.centre[0]) {
                 let sample = &mut self.samples[y * self.side + x];
                 if sample.is_none()
-                    && let Some(own) = leaf.covers(x, y)
+                    && let Some(uv) = leaf.covers(x, y)
                 {
-                    *sample = Some(leaf.radiance(x, y, own, texture));
+                    *sample = Some(leaf.radiance(x, y, uv, texture));
                     self.uncovered -= 1;
                 }
             }

@@ -7,8 +7,8 @@ use artifacts::{Label, Split};
 
 use super::upsampling::Upsampling;
 
-/// The parameters of a simulated set, parsed from the text after `simulated:`, such as `train=2000,test=400,size=96,seed=7`.
-/// Keys may come in any order; those left out have their defaults.
+/// The parameters of a simulated set, parsed from the text after `simulated:`, such as
+/// `train=2000,test=400,size=96,seed=7`. Keys may come in any order. A missing key has its default.
 ///
 /// | key | meaning | default |
 /// | --- | --- | --- |
@@ -21,7 +21,8 @@ pub struct SimulatedSet {
     pub size: usize,
     /// The number of images in the training split.
     pub train: u64,
-    /// The number of images in the validation split. The default is 0: ingest then takes a part of the training split.
+    /// The number of images in the validation split. With the default of 0, ingest makes it from a part of the training
+    /// split.
     pub val: u64,
     /// The number of images in the test split.
     pub test: u64,
@@ -38,16 +39,16 @@ impl Default for SimulatedSet {
 /// Invalid parameters of a simulated set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SimulatedSetError {
-    /// An item without `=`.
+    /// A parameter has no `=`.
     #[error("`{0}` is not of the form key=value; write e.g. simulated:train=2000,test=400,size=64,seed=7")]
     NoValue(String),
-    /// An unknown key.
+    /// A key is unknown.
     #[error("unknown key `{0}`; the keys are train, val, test, size and seed")]
     UnknownKey(String),
-    /// A key that is given twice.
+    /// A key is given twice.
     #[error("`{0}` is given twice")]
     Twice(String),
-    /// A value that is not a whole number.
+    /// A value is not a whole number.
     #[error("{key} must be a whole number, but is `{value}`")]
     NoNumber {
         /// The key.
@@ -55,13 +56,13 @@ pub enum SimulatedSetError {
         /// The value.
         value: String,
     },
-    /// A size that is out of range.
+    /// The size is out of range.
     #[error("size must be a multiple of 8 from 16 to 1024, but is {0}")]
     Size(u64),
     /// The number of images overflows 64 bits.
     #[error("train, val and test add up to more than 64 bits can hold")]
     TooMany,
-    /// A set without images.
+    /// The set has no images.
     #[error("train, val and test are all 0, so that the set is empty; set at least one of them")]
     Empty,
 }
@@ -135,30 +136,31 @@ impl SimulatedSet {
         self.len() == 0
     }
 
-    /// Returns the split, place and generator of image `index`, which must be below [`SimulatedSet::len`]. The splits follow
-    /// one another. In each, real and fake images alternate, and the fakes go through the generators in turn.
+    /// Returns the split, the index in the split, and the generator of image `index`, which must be below
+    /// [`SimulatedSet::len`]. The training images come first, then validation, then test. In each split, real and fake
+    /// images alternate, and the fakes use the generators in turn.
     pub fn entry(&self, index: u64) -> SimulatedEntry {
-        let (split, place) = if index < self.train {
+        let (split, index_in_split) = if index < self.train {
             (Split::Train, index)
         } else if index - self.train < self.val {
             (Split::Val, index - self.train)
         } else {
             (Split::Test, index - self.train - self.val)
         };
-        let turn = (place / 2) as usize % Upsampling::ALL.len();
-        let generator = (!place.is_multiple_of(2)).then_some(Upsampling::ALL[turn]);
-        SimulatedEntry { split, place, generator }
+        let turn = (index_in_split / 2) as usize % Upsampling::ALL.len();
+        let generator = (!index_in_split.is_multiple_of(2)).then_some(Upsampling::ALL[turn]);
+        SimulatedEntry { split, index_in_split, generator }
     }
 }
 
-/// The position of one image in a simulated set.
+/// The split and the generator of one image of a simulated set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SimulatedEntry {
-    /// The split it belongs to.
+    /// The split of the image.
     pub split: Split,
     /// The index within the split.
-    pub place: u64,
-    /// The simulated generator; none for a real image.
+    pub index_in_split: u64,
+    /// The simulated generator; `None` for a real image.
     pub generator: Option<Upsampling>,
 }
 
@@ -171,12 +173,13 @@ impl SimulatedEntry {
         }
     }
 
-    /// The path, as if the set were a folder: `train/fake/pixel_shuffle/000123.jpg`. The number is the index within the split.
+    /// The path, as if the set were a folder: `train/fake/pixel_shuffle/000123.jpg`. The number is the index within the
+    /// split.
     pub fn path(&self) -> String {
-        let (split, label, place) = (self.split, self.label(), self.place);
+        let (split, label, index_in_split) = (self.split, self.label(), self.index_in_split);
         match self.generator {
-            None => format!("{split}/{label}/{place:06}.jpg"),
-            Some(upsampling) => format!("{split}/{label}/{}/{place:06}.jpg", upsampling.name()),
+            None => format!("{split}/{label}/{index_in_split:06}.jpg"),
+            Some(upsampling) => format!("{split}/{label}/{}/{index_in_split:06}.jpg", upsampling.name()),
         }
     }
 }
@@ -194,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_parameters_are_named() {
+    fn errors_name_invalid_parameters() {
         let message = |text: &str| text.parse::<SimulatedSet>().unwrap_err().to_string();
         assert!(message("train").starts_with("`train` is not of the form key=value"));
         assert!(message("tain=3").contains("`tain`"));

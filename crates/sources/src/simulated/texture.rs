@@ -1,4 +1,4 @@
-//! Textures with the power spectrum of natural images.
+//! Random textures with the power spectrum of natural images.
 
 use artifacts::random::Stream;
 
@@ -8,8 +8,8 @@ use super::noise::Normal;
 ///
 /// Its power falls as 1/f^2 with the spatial frequency f, like in photographs of natural scenes (D. J. Field,
 /// "Relations between the statistics of natural images and the response properties of cortical cells", 1987). In two
-/// dimensions, each octave then has the same variance. The field is therefore a sum of value noises of equal amplitude, each
-/// with half the lattice spacing of the one before (K. Perlin, "An image synthesizer", 1985).
+/// dimensions, each octave then has the same variance. The field is therefore the sum of several value-noise fields of
+/// equal amplitude. Each has half the lattice spacing of the one before (K. Perlin, "An image synthesizer", 1985).
 pub(super) struct Texture {
     side: usize,
     values: Vec<f32>,
@@ -33,7 +33,7 @@ impl Texture {
         Self { side, values }
     }
 
-    /// Returns the field at a position modulo its side.
+    /// Returns the field at a position. Positions wrap around at the sides.
     pub(super) fn at(&self, x: usize, y: usize) -> f32 {
         self.values[(y % self.side) * self.side + x % self.side]
     }

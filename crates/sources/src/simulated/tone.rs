@@ -1,4 +1,4 @@
-//! From linear light to the bytes of an image.
+//! Conversion of linear light to display values and to bytes.
 
 use artifacts::random::Stream;
 use pixels::RgbImage;
@@ -6,8 +6,8 @@ use rand::RngExt;
 
 use super::radiance::Radiance;
 
-/// A tone curve: the transfer function of sRGB (IEC 61966-2-1), followed by an S-curve of random strength, like in cameras. Both
-/// classes have the same distribution of strengths.
+/// A tone curve: the transfer function of sRGB (IEC 61966-2-1), followed by an S-curve of random strength, as in
+/// cameras. The strength has the same distribution in both classes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ToneCurve {
     strength: f32,

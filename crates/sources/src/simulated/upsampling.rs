@@ -5,7 +5,7 @@ use artifacts::random;
 use super::noise::Normal;
 use super::radiance::{Radiance, add_scaled};
 
-/// An up-sampling method, whose name is that of the simulated generator.
+/// An up-sampling method. Each simulated generator is named after its method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Upsampling {
     /// Repeats each value in a block of 2 x 2.
@@ -15,9 +15,10 @@ pub enum Upsampling {
     /// A transposed convolution with stride 2 and a kernel of 3, whose uneven overlap leaves a checkerboard (A. Odena,
     /// V. Dumoulin, C. Olah, "Deconvolution and checkerboard artifacts", 2016).
     TransposedConvolution,
-    /// Four filters, one for each position in a block of 2 x 2 (W. Shi et al., "Real-time single image and video
-    /// super-resolution using an efficient sub-pixel convolutional neural network", 2016). They are trained
-    /// independently, so that they differ slightly (A. Aitken et al., "Checkerboard artifact free sub-pixel convolution", 2017).
+    /// A sub-pixel convolution: four filters, one for each position in a block of 2 x 2 (W. Shi et al., "Real-time
+    /// single image and video super-resolution using an efficient sub-pixel convolutional neural network", 2016). The
+    /// filters are trained independently, so that they differ slightly (A. Aitken et al., "Checkerboard artifact free
+    /// sub-pixel convolution", 2017).
     PixelShuffle,
 }
 
@@ -36,7 +37,8 @@ impl Upsampling {
         }
     }
 
-    /// Doubles width and height. `seed` determines the weights of a learned up-sampling, which are the same for a whole set.
+    /// Doubles width and height. `seed` determines the weights of a learned up-sampling, which are the same for a whole
+    /// set.
     pub(super) fn double(self, low: &Radiance, seed: u64) -> Radiance {
         match self {
             Upsampling::Nearest => doubled(low, |x, y| low.nearest((x / 2) as isize, (y / 2) as isize)),
@@ -63,16 +65,17 @@ fn doubled(low: &Radiance, pixel: impl FnMut(usize, usize) -> [f32; 3]) -> Radia
 /// Positions in the low resolution, and their weights.
 type Taps = [(isize, f32); 2];
 
-/// Returns the taps with aligned pixel centres: position x of the high resolution is at (x + 1/2) / 2 - 1/2 of the low one.
+/// Returns the taps with aligned pixel centres: position x of the high resolution is at (x + 1/2) / 2 - 1/2 of the low
+/// one.
 fn bilinear_taps(x: usize) -> Taps {
     let low = (x / 2) as isize;
     let other = if x.is_multiple_of(2) { low - 1 } else { low + 1 };
     [(low, 0.75), (other, 0.25)]
 }
 
-/// Returns the taps of a transposed convolution. With stride 2, one of its three taps contributes to an even position and two to
-/// an odd one. The kernel (s, 1, s) is smooth only with s = 1/2; other values cause a checkerboard. The weights are scaled so
-/// that their mean over both positions is 1.
+/// Returns the taps of a transposed convolution. With stride 2, one of its three taps contributes to an even position
+/// and two to an odd one. The kernel (s, 1, s) is smooth only with s = 1/2; other values cause a checkerboard. The
+/// weights are scaled so that their mean over both positions is 1.
 fn transposed_taps(x: usize) -> Taps {
     const SIDE: f32 = 0.47;
     const SCALE: f32 = 2.0 / (1.0 + 2.0 * SIDE);
@@ -96,15 +99,15 @@ struct PhaseFilters {
 }
 
 impl PhaseFilters {
-    /// Draws bilinear weights plus a random remainder, which stands for imperfect training. The sum over all positions is
+    /// Draws bilinear weights plus a random error, which imitates imperfect training. The sum over all positions is
     /// normalised, which preserves the mean of an image.
     fn draw(seed: u64) -> Self {
-        const REMAINDER: f32 = 0.04;
+        const TRAINING_ERROR: f32 = 0.04;
         let mut stream = random::stream(seed, "simulated pixel shuffle", &[]);
         let mut normal = Normal::new(&mut stream);
         let mut weights = [0, 1, 2, 3].map(|phase| {
             let (columns, rows) = (bilinear_taps(phase % 2), bilinear_taps(phase / 2));
-            let mut filter = [(); 9].map(|()| REMAINDER * normal.draw());
+            let mut filter = [(); 9].map(|()| TRAINING_ERROR * normal.draw());
             for (y, down) in rows {
                 for (x, across) in columns {
                     filter[(3 * (y + 1) + x + 1) as usize] += across * down;

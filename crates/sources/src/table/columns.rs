@@ -1,4 +1,5 @@
-//! The columns of a table: images, labels, splits, generators and names, found by their well-known names.
+//! The columns of a table that hold images, labels, splits, generators and file names, found by well-known column
+//! names.
 
 use arrow::array::{Array, ArrayRef, AsArray, StructArray};
 use arrow::compute::cast;
@@ -12,9 +13,9 @@ use serde_json::Value;
 
 use super::file::{TableFile, catch_errors};
 
-/// Columns with the bytes of an image file, or with a group that has a field [`BYTES`].
+/// Names of columns of image files. Such a column holds the bytes of the file, or a group with a field [`BYTES`].
 const IMAGES: [&str; 6] = ["image", "img", "image_data", "image_bytes", "picture", "bytes"];
-/// The field with the file in such a group, which is the hub's `Image` feature.
+/// The field with the bytes of the file in such a group (the `Image` feature of the Hugging Face hub).
 const BYTES: &str = "bytes";
 /// The field with the name of the file in such a group.
 const PATH: &str = "path";
@@ -23,7 +24,7 @@ const LABELS: [&str; 4] = ["label", "labels", "class", "target"];
 const SPLITS: [&str; 1] = ["split"];
 const GENERATORS: [&str; 3] = ["generator", "model_name", "model"];
 
-/// The columns of one table, as indices of parquet leaf columns.
+/// The columns of one table, by index among the leaf columns of the parquet schema.
 pub(super) struct Columns {
     pub(super) metadata: ArrowReaderMetadata,
     /// The bytes of the images.
@@ -32,11 +33,11 @@ pub(super) struct Columns {
     split: Option<usize>,
     generator: Option<usize>,
     name: Option<usize>,
-    /// The names of numbered classes, if the table has them.
+    /// The names of the classes by number, if the table has them.
     classes: Option<Vec<String>>,
 }
 
-/// The cells of one row, except the image. Empty cells are none.
+/// The cells of one row, except the image. An empty cell is `None`.
 pub(super) struct Cells {
     pub(super) label: Option<String>,
     pub(super) split: Option<String>,
@@ -75,8 +76,8 @@ impl Columns {
         self.label.is_some()
     }
 
-    /// The message for a table without a column of labels.
-    pub(super) fn no_labels(&self) -> String {
+    /// Returns the message for a table without a column of labels.
+    pub(super) fn no_labels_message(&self) -> String {
         let found = names(self.metadata.parquet_schema());
         format!("it has no column of labels (expected one of {}; found {found})", LABELS.join(", "))
     }
@@ -92,7 +93,7 @@ impl Columns {
     /// The table is damaged.
     pub(super) fn read(&self, file: &TableFile) -> Result<Vec<Cells>, String> {
         let groups = self.metadata.metadata().row_groups().iter();
-        // Each row takes at least a byte of the file. Without this check, a damaged row count could exhaust the memory.
+        // Each row takes at least one byte. Without this check, a damaged row count could exhaust the memory.
         let rows = groups
             .map(|group| u64::try_from(group.num_rows()).ok())
             .try_fold(0_u64, |sum, rows| sum.checked_add(rows?))
@@ -131,7 +132,7 @@ impl Columns {
         self.classes.as_ref().and_then(|classes| classes.get(number()?)).cloned().unwrap_or(label)
     }
 
-    /// Reads a column as text, one cell a row; empty cells are none.
+    /// Reads a column as text, one cell per row. An empty cell is `None`.
     fn text(&self, file: &TableFile, leaf: usize) -> parquet::errors::Result<Vec<Option<String>>> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), self.metadata.clone());
         let mask = ProjectionMask::leaves(builder.parquet_schema(), [leaf]);
@@ -165,7 +166,7 @@ fn no_images(schema: &SchemaDescriptor) -> String {
     format!("it has no column of image files (expected one of {}; found {})", IMAGES.join(", "), names(schema))
 }
 
-/// Unwraps the groups around a leaf column that was read alone.
+/// Unwraps the groups around the only leaf column of a batch.
 pub(super) fn innermost(column: &ArrayRef) -> ArrayRef {
     match column.as_any().downcast_ref::<StructArray>() {
         Some(group) if group.num_columns() == 1 => innermost(group.column(0)),
@@ -173,17 +174,18 @@ pub(super) fn innermost(column: &ArrayRef) -> ArrayRef {
     }
 }
 
-/// Returns the leaf of the first of some paths that the table has. Case does not matter.
+/// Returns the index of the leaf column at the first of `paths` that exists in the table. Case does not matter.
 fn leaf(schema: &SchemaDescriptor, paths: &[Vec<&str>]) -> Option<usize> {
-    let is = |leaf: usize, path: &[&str]| {
+    let has_path = |leaf: usize, path: &[&str]| {
         let column = schema.column(leaf);
         let parts = column.path().parts();
         parts.len() == path.len() && parts.iter().zip(path).all(|(part, name)| part.eq_ignore_ascii_case(name))
     };
-    paths.iter().find_map(|path| (0..schema.num_columns()).find(|&leaf| is(leaf, path)))
+    paths.iter().find_map(|path| (0..schema.num_columns()).find(|&leaf| has_path(leaf, path)))
 }
 
-/// Reads the class names of the hub's `ClassLabel` feature. Their order is often alphabetical, which makes `fake` class 0.
+/// Reads the class names from the `ClassLabel` feature of the Hugging Face hub. They are often in alphabetical order,
+/// so that `fake` is class 0.
 fn classes(metadata: &ArrowReaderMetadata, label: &str) -> Option<Vec<String>> {
     let entries = metadata.metadata().file_metadata().key_value_metadata()?;
     let text = entries.iter().find(|entry| entry.key == "huggingface")?.value.as_ref()?;

@@ -1,4 +1,5 @@
-//! The file of a table, opened for each read: a source may have more tables than a process may hold open.
+//! The file of a table. It is opened anew for each read, because a source may have more tables than a process may keep
+//! open.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -56,11 +57,11 @@ impl ChunkReader for TableFile {
     }
 }
 
-/// Runs a parquet reader and returns its error as text. A panic of the reader, which a damaged file can cause, is an error
-/// too: the reader is dropped, so no broken state remains.
+/// Runs a parquet reader and returns its error as text. A damaged file can make the reader panic; this is returned as
+/// an error too. The reader is dropped, so no broken state remains.
 pub(super) fn catch_errors<T>(read: impl FnOnce() -> Result<T>) -> std::result::Result<T, String> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(read) => read.map_err(|error| error.to_string()),
-        Err(_) => Err("it is damaged, and makes the parquet reader panic".to_owned()),
+        Err(_) => Err("it is damaged: the parquet reader stopped with an internal error".to_owned()),
     }
 }

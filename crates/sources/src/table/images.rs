@@ -1,8 +1,8 @@
 //! Reading of the images of tables.
 //!
-//! Parquet compresses columns in pages, so that a single row costs as much as its page. Rows are therefore read in batches,
-//! and an LRU cache keeps the batches that were used last. A reader continues from batch to batch: a new one would decompress
-//! the pages before its batch once more.
+//! Parquet compresses columns in pages, so that reading one row costs as much as reading its page. Rows are therefore
+//! read in batches, and an LRU cache keeps the batches used most recently. Readers are kept open between batches,
+//! because a new reader would have to decompress the pages before its batch again.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -20,18 +20,19 @@ use super::file::{TableFile, catch_errors};
 const BATCH_BYTES: i64 = 16 << 20;
 /// The largest number of rows in a batch.
 const MAX_BATCH_ROWS: i64 = 256;
-/// The largest number of batches that a reader skips to reach the wanted one. Beyond it a new reader starts.
+/// The largest number of batches that a reader skips to reach the requested one. If more would be skipped, a new reader
+/// is made.
 const MAX_SKIPPED: usize = 16;
 
-/// The images of some tables, with the rows of one table after those of another.
+/// The images of several tables. The rows of each table follow the rows of the one before.
 #[derive(Default)]
 pub(super) struct TableImages {
     tables: Vec<(TableFile, Columns)>,
     /// In the order of the rows.
     groups: Vec<RowGroup>,
-    /// The LRU cache of batches, the most recently used at the end.
+    /// LRU cache of batches, with the most recently used one at the end.
     cache: Mutex<VecDeque<(BatchKey, Batch)>>,
-    /// Paused readers with the batch that each would read next, the most recently used at the end.
+    /// Open readers, each with the key of the batch that it reads next. The most recently used one is at the end.
     readers: Mutex<VecDeque<(BatchKey, ParquetRecordBatchReader)>>,
 }
 
@@ -48,9 +49,9 @@ struct RowGroup {
     batch_rows: usize,
 }
 
-/// Index of a row group, and of a batch in it.
+/// Index of a row group, and index of a batch in it.
 type BatchKey = (usize, usize);
-/// The images of a batch once it has been read, or why that failed.
+/// The images of a batch, or the error of reading it. Empty until the batch is read.
 type Batch = Arc<OnceLock<Result<Vec<Vec<u8>>, String>>>;
 
 impl TableImages {
@@ -78,21 +79,21 @@ impl TableImages {
         images.get(at).cloned().ok_or_else(|| "the table has fewer rows than its metadata states".to_owned())
     }
 
-    /// Returns the cache entry of a batch, which may still be empty. Threads that want the same batch share the entry, so
-    /// that only the first of them reads it.
+    /// Returns the cache entry of a batch, which may still be empty. Threads that request the same batch share the
+    /// entry, so that only the first one reads the batch.
     fn cached(&self, key: BatchKey) -> Batch {
         let mut cache = locked(&self.cache);
         let found = cache.iter().position(|(cached, _)| *cached == key).and_then(|at| cache.remove(at));
         let (_, batch) = found.unwrap_or_else(|| (key, Batch::default()));
         cache.push_back((key, Arc::clone(&batch)));
-        // Each thread works on one batch, and may return to the one before.
+        // Room for two batches per thread: the current one, and the one before, which a thread may read again.
         if cache.len() > 2 * rayon::current_num_threads() + 2 {
             cache.pop_front();
         }
         batch
     }
 
-    /// Reads a batch with the nearest paused reader before it, or with a new reader.
+    /// Reads a batch with the nearest open reader before it, or with a new reader.
     fn load(&self, (group, batch): BatchKey) -> Result<Vec<Vec<u8>>, String> {
         catch_errors(|| {
             let (mut next, mut reader) = match self.take_reader((group, batch)) {
@@ -117,7 +118,8 @@ impl TableImages {
         })
     }
 
-    /// Takes the paused reader that is nearest before a batch of its row group, with the batch that it reads next.
+    /// Removes and returns the open reader whose next batch is nearest before the requested one, with the index of its
+    /// next batch.
     fn take_reader(&self, (group, batch): BatchKey) -> Option<(usize, ParquetRecordBatchReader)> {
         let mut readers = locked(&self.readers);
         let near = |&((of, next), _): &(BatchKey, _)| of == group && (next..=next + MAX_SKIPPED).contains(&batch);
