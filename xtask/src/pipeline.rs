@@ -125,6 +125,7 @@ fn stage_command(stage: StageName, run: &RunDir, file: &Path, sets: &[String]) -
     Ok(command)
 }
 
+/// Returns the plan of a stage: whether it would run and why, as its program prints with `--plan`.
 fn plan(
     stage: StageName,
     run: &RunDir,

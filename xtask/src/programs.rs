@@ -37,6 +37,7 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     command
 }
 
+/// Returns whether cargo sets this environment variable for a single package.
 fn is_package_variable(variable: &str) -> bool {
     ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
 }

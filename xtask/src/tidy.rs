@@ -49,6 +49,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     Err(Failure::failed(format!("house rules:\n  {}", violations.join("\n  "))))
 }
 
+/// Returns the paths of all files that git tracks, relative to the root of the workspace.
 fn tracked_files() -> Result<Vec<PathBuf>, Failure> {
     let mut list = Command::new("git");
     list.args(["ls-files", "-z"]).current_dir(root());
@@ -84,6 +85,7 @@ fn check_no_cuda(tree: &str, violations: &mut Vec<String>) {
     }
 }
 
+/// Checks the rules for a single file: its length, forbidden words, and dependencies between stages.
 fn check_file(path: &Path, text: &str, violations: &mut Vec<String>) {
     let shown = path.display();
     if path.extension().is_some_and(|extension| extension == "rs" || extension == "cu") {
@@ -120,6 +122,7 @@ fn source_file(path: &Path) -> Option<(PathBuf, PathBuf)> {
     is_module.then(|| (src.to_owned(), file.to_owned()))
 }
 
+/// Returns the stage whose crate contains a file, if any.
 fn stage_of(path: &Path) -> Option<&'static str> {
     STAGES.into_iter().find(|stage| path.starts_with(Path::new("crates").join(stage)))
 }

@@ -15,8 +15,8 @@ use sources::SourceConfig;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The source of the images: a folder, a `.zip`, a `.csv` with the columns `path,label[,split][,generator]`, a
-    /// `.parquet` with an image file in each row, a folder of such tables, `kaggle:owner/slug[@version]`, or
-    /// `simulated:` with parameters.
+    /// `.parquet` with an image file in each row, a folder of such tables, `kaggle:owner/slug[@version]`, or a
+    /// simulated set such as `simulated:train=2000,test=400,size=64,seed=7`.
     pub source: String,
     /// Height and width of the stored images in pixels.
     pub size: u32,

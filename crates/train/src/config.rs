@@ -28,8 +28,8 @@ pub struct Config {
     /// Images per step. The last batch of an epoch holds the remainder. A remainder of one image joins the batch before
     /// it, because batch normalisation cannot train on a single image.
     pub batch: usize,
-    /// Learning rate of Adam, constant over the training. The default depends on the weights, see
-    /// [`Config::learning_rate`].
+    /// Learning rate of Adam, constant during a training. The default is 1e-4 for pretrained weights and 1e-3 for
+    /// random ones.
     pub learning_rate: Option<f64>,
     /// The number of independent trainings, `run-0`, `run-1` … They differ only in their seeds.
     pub runs: usize,

@@ -30,7 +30,9 @@ pub(crate) struct JpegSet {
 /// sets if they do not exist yet.
 pub(crate) fn jpeg_sets(given: Option<&Path>) -> Result<Vec<JpegSet>, Failure> {
     if let Some(given) = given {
-        let name = given.file_name().unwrap_or_default().to_string_lossy();
+        // `.` and `..` have no file name until they are resolved.
+        let resolved = fs::canonicalize(given).unwrap_or_else(|_| given.to_owned());
+        let name = resolved.file_name().unwrap_or_default().to_string_lossy();
         let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         return Ok(vec![list_files(&name, given)?]);
     }
