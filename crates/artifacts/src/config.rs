@@ -38,14 +38,14 @@ pub enum Error {
         source: Box<toml::de::Error>,
     },
     /// A key that does not exist.
-    #[error("unknown key `{key}` in {origin}; {instead}")]
+    #[error("unknown key `{key}` in {origin}; {suggestion}")]
     UnknownKey {
         /// The key, with its section.
         key: String,
         /// The file or option that has the key.
         origin: String,
         /// A suggestion: the nearest valid key, or all valid keys if none is near.
-        instead: String,
+        suggestion: String,
     },
     /// A value of the wrong type, or a value that the type does not allow.
     #[error("bad value in {origin}: {detail}")]
@@ -160,7 +160,7 @@ where
     let known = serde_json::to_value(C::default()).unwrap_or_default();
     check_keys(&table, &known, section, &origin)?;
     for item in overrides.iter().filter(|item| item.section() == section) {
-        table = set::<C>(&table, item, &known)?;
+        table = apply_override::<C>(&table, item, &known)?;
     }
     toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::BadValue {
         origin: if overrides.is_empty() { origin } else { format!("{origin} with its --set overrides") },
@@ -182,7 +182,7 @@ fn check_sections(document: &toml::Table, origin: &str, overrides: &[Override]) 
             return Err(Error::UnknownKey {
                 key: section.to_owned(),
                 origin: origin.to_owned(),
-                instead: suggestion(section, "", &names::STAGES),
+                suggestion: suggestion(section, "", &names::STAGES),
             });
         }
     }
@@ -200,7 +200,11 @@ fn check_keys(given: &toml::Table, known: &Value, prefix: &str, origin: &str) ->
             return Err(Error::UnknownKey {
                 key: format!("{prefix}.{key}"),
                 origin: origin.to_owned(),
-                instead: suggestion(key, &format!("{prefix}."), &known.keys().map(String::as_str).collect::<Vec<_>>()),
+                suggestion: suggestion(
+                    key,
+                    &format!("{prefix}."),
+                    &known.keys().map(String::as_str).collect::<Vec<_>>(),
+                ),
             });
         };
         if let toml::Value::Table(table) = value {
@@ -211,21 +215,25 @@ fn check_keys(given: &toml::Table, known: &Value, prefix: &str, origin: &str) ->
 }
 
 /// Applies an override. The value is read as TOML, or as text if only the text gives a valid configuration.
-fn set<C: DeserializeOwned>(table: &toml::Table, item: &Override, known: &Value) -> Result<toml::Table, Error> {
+fn apply_override<C: DeserializeOwned>(
+    table: &toml::Table,
+    item: &Override,
+    known: &Value,
+) -> Result<toml::Table, Error> {
     let fits = |table: &toml::Table| toml::Value::Table(table.clone()).try_into::<C>().is_ok();
-    let as_read = with_value(table, item, &item.value, known)?;
-    let Some(text) = item.text.as_ref().filter(|_| !fits(&as_read)) else {
-        return Ok(as_read);
+    let as_toml = with_value(table, item, &item.value, known)?;
+    let Some(text) = item.text.as_ref().filter(|_| !fits(&as_toml)) else {
+        return Ok(as_toml);
     };
     let as_text = with_value(table, item, &toml::Value::String(text.clone()), known)?;
-    Ok(if fits(&as_text) { as_text } else { as_read })
+    Ok(if fits(&as_text) { as_text } else { as_toml })
 }
 
 /// Returns a copy of `table` in which the key of an override has the value `value`.
 fn with_value(table: &toml::Table, item: &Override, value: &toml::Value, known: &Value) -> Result<toml::Table, Error> {
     let mut table = table.clone();
     // The override as a nested table: {"labels": {"car": "real"}}.
-    let nested = known_path(&item.path[1..], known)
+    let nested = join_free_keys(&item.path[1..], known)
         .into_iter()
         .rev()
         .fold(value.clone(), |value, key| toml::Value::Table(toml::Table::from_iter([(key, value)])));
@@ -237,7 +245,7 @@ fn with_value(table: &toml::Table, item: &Override, value: &toml::Value, known: 
 }
 
 /// Joins the parts of a path that lie in a map that accepts any key: `labels.sdv1.4` is the key `sdv1.4` of `labels`.
-fn known_path(path: &[String], mut known: &Value) -> Vec<String> {
+fn join_free_keys(path: &[String], mut known: &Value) -> Vec<String> {
     for (depth, key) in path.iter().enumerate() {
         if known.as_object().is_some_and(serde_json::Map::is_empty) {
             return [&path[..depth], &[path[depth..].join(".")]].concat();

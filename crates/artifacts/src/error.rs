@@ -1,4 +1,4 @@
-//! Errors of reading and writing artifacts. Each names the file and says what to do.
+//! Errors of reading and writing artifacts. Each message names the file and, where possible, gives advice.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -23,7 +23,7 @@ pub mod exit {
     pub const INTERRUPTED: u8 = 130;
 }
 
-/// Why a program ended without a result.
+/// The reason why a program ended without a result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {

@@ -1,5 +1,5 @@
 //! The formats on disk that all stages share: the run folder, manifests, labels, shards, predictions and configuration.
-//! Also the random streams that make a run reproducible.
+//! Also contains the random streams that make a run reproducible.
 //!
 //! A stage implements [`stage::Stage`]: it lists its inputs and writes its outputs through this crate. A killed process
 //! therefore leaves the old artifact or the new one, never a part of one.

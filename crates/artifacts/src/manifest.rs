@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::hash::{self, Digest, Hash};
 use crate::{Error, Result, atomic, names};
 
-/// Version of the manifest's format. Readers refuse newer manifests.
+/// Version of the manifest's format. Readers reject newer manifests.
 ///
 /// - 1: `code.version` is the version of Candling, as text.
 /// - 2: `code.version` is the version of the stage, as a number; the version of Candling is `code.program`.
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_newer_manifest() {
+    fn rejects_newer_manifest() {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("manifest.json"), r#"{"schema_version": 99, "unknown": 1}"#).unwrap();
         assert!(matches!(Manifest::read(root.path()), Err(Error::SchemaVersion { found: 99, .. })));

@@ -6,7 +6,7 @@ pub const RUNS: &str = "runs";
 pub const RUN_TOML: &str = "run.toml";
 /// The record of how an artifact was made, see [`crate::Manifest`].
 pub const MANIFEST: &str = "manifest.json";
-/// The data stage. This and the following names are those of the stage's folder and of its section in a pipeline file.
+/// The ingest stage. The names of stages are used for their folders and for their sections in a pipeline file.
 pub const INGEST: &str = "ingest";
 /// The training stage.
 pub const TRAIN: &str = "train";

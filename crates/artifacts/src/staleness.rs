@@ -23,7 +23,7 @@ pub struct Output {
     pub config: Value,
 }
 
-/// Why an artifact must be made again.
+/// The reason why an artifact must be made again.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stale {
     /// There is no complete artifact of this name.
@@ -142,17 +142,17 @@ pub fn to_json(config: &impl Serialize) -> Value {
     serde_json::to_value(config).unwrap_or_default()
 }
 
-/// Moves keys that the default configuration does not have to `gone`. An empty object in the default configuration is a
-/// map that accepts any key, and null is an optional value. Their contents are not checked.
-fn take_unknown_keys(config: &mut Value, default: &Value, prefix: &str, gone: &mut Vec<KeyChange>) {
+/// Moves keys that the default configuration does not have to `removed`. An empty object in the default configuration
+/// is a map that accepts any key, and null is an optional value. Their contents are not checked.
+fn take_unknown_keys(config: &mut Value, default: &Value, prefix: &str, removed: &mut Vec<KeyChange>) {
     let Some(default) = default.as_object().filter(|default| !default.is_empty()) else { return };
     let Some(config) = config.as_object_mut() else { return };
     let unknown: Vec<String> = config.keys().filter(|key| !default.contains_key(*key)).cloned().collect();
     for key in unknown {
-        gone.push(KeyChange { old: config.remove(&key), key: format!("{prefix}{key}"), new: None });
+        removed.push(KeyChange { old: config.remove(&key), key: format!("{prefix}{key}"), new: None });
     }
     for (key, value) in config.iter_mut() {
-        take_unknown_keys(value, &default[key], &format!("{prefix}{key}."), gone);
+        take_unknown_keys(value, &default[key], &format!("{prefix}{key}."), removed);
     }
 }
 

@@ -188,7 +188,8 @@ mod tests {
     use super::*;
     use crate::select::{Candidate, select};
 
-    /// `count` files of each of a real and two fake strata, the second half as large.
+    /// Selects from `count` real files and `count` fakes. Generator 1 made two thirds of the fakes, generator 2 one
+    /// third.
     fn selected(count: u32, config: &Config) -> Selection {
         let file = |index: u32| Candidate {
             index,
@@ -257,7 +258,8 @@ mod tests {
         };
         let mut selection = select((0..110).map(file).collect(), &config());
         let before = selection.used.clone();
-        // Each test image has a near-duplicate in training, but the test split is the source's own.
+        // Each test image has a near-duplicate in training, but the test split comes from the source and must not
+        // change.
         assert_eq!(keep_groups_together(&mut selection, (0..10).map(|i| vec![i, 10 + i]).collect(), &config()), None);
         assert_eq!(selection.used, before);
         let pairs = (0..50).map(|i| vec![10 + 2 * i, 11 + 2 * i]).collect();
@@ -307,7 +309,8 @@ mod tests {
         assert_eq!(strata(&selection), before);
     }
 
-    /// Makes real files in groups of some sizes, and as many fakes without groups. Returns the groups too.
+    /// Selects from real files in groups of the given `sizes` and as many fakes without groups. Also returns the
+    /// groups.
     fn grouped(sizes: &[u32], config: &Config) -> (Selection, Vec<Vec<u32>>) {
         let reals: u32 = sizes.iter().sum();
         let file = |index: u32| Candidate {

@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn apportioned_parts_add_up_and_leave_no_side_empty() {
         assert_eq!(apportion(&[100, 100, 200], 0.2), [20, 20, 40]);
-        // Quotas of 0.3, 0.3, 0.3 and 9.1: the tenth file goes to the first of the larger remainders.
+        // Quotas of 0.3, 0.3, 0.3 and 9.1: the tenth file goes to the first stratum with the largest remainder.
         assert_eq!(apportion(&[3, 3, 3, 91], 0.1), [1, 0, 0, 9]);
         assert_eq!(apportion(&[2], 0.9), [1]);
         assert_eq!(apportion(&[1, 1], 0.01).iter().sum::<usize>(), 1);

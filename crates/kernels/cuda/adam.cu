@@ -1,8 +1,7 @@
 // Adam (Kingma and Ba, arXiv 1412.6980) for all parameters in one launch, with the arithmetic of torch.optim.Adam.
 //
-// The f32 master parameters and the moments are flat buffers in which the weights of convolutions come first. cuDNN
-// computes the gradients of those in T, and reads working copies of them in T. The other parameters have f32 gradients
-// and no copies.
+// The f32 master parameters and the moments are flat buffers in which the weights of convolutions come first. For these
+// weights, cuDNN computes gradients in T and reads copies in T. The other parameters have f32 gradients and no copies.
 #include "element.cuh"
 
 // The constants of one step, which the host rounds as PyTorch does. `AdamStep` in adam.rs has the same layout.
@@ -10,8 +9,8 @@ struct AdamStep {
     float beta1, beta2, one_minus_beta1, one_minus_beta2, step_size, root_correction, eps;
 };
 
-// `len` and `convolution_len` are multiples of 8. `copies` is null if T is f32, because cuDNN reads the masters then.
-// One thread per 8 parameters.
+// `len` and `convolution_len` are multiples of 8. If T is f32, `copies` is null, because cuDNN reads the masters. One
+// thread per 8 parameters.
 template <typename T>
 __device__ inline void adam(float* masters, T* copies, float* means, float* squares, const T* convolution_gradients,
                             const float* gradients, int64_t len, int64_t convolution_len, AdamStep step) {
@@ -44,8 +43,8 @@ __device__ inline void adam(float* masters, T* copies, float* means, float* squa
         for (int j = 0; j < HALF; ++j) {
             m[j] = step.beta1 * m[j] + step.one_minus_beta1 * g[i + j];
             v[j] = step.beta2 * v[j] + step.one_minus_beta2 * g[i + j] * g[i + j];
-            const float root = sqrtf(v[j]) / step.root_correction + step.eps;
-            p[j] -= step.step_size * (m[j] / root);
+            const float denominator = sqrtf(v[j]) / step.root_correction + step.eps;
+            p[j] -= step.step_size * (m[j] / denominator);
             updated[i + j] = p[j];
         }
         store(p, masters + at + i);

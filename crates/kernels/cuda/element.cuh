@@ -1,10 +1,9 @@
-// Shared by all kernels: the two element types, 16-byte loads and stores along the channels, and the mapping of threads
-// to elements.
+// Definitions that all kernels share: the two element types, 16-byte loads and stores along the channels, and the
+// mapping of threads to elements.
 //
-// Tensors are [rows, channels] with rows = images x height x width (N,H,W,C), and channels a multiple of 8.
-// A thread computes one pack of neighbouring channels for several rows, so that per-channel coefficients stay in
-// registers and a warp reads whole cache lines. Sums are added in a fixed order without atomics, so that results are
-// deterministic.
+// Tensors are [rows, channels] with rows = images x height x width. The number of channels is a multiple of 8. A thread
+// computes one pack of neighbouring channels for several rows, so that per-channel coefficients stay in registers and a
+// warp reads whole cache lines. Sums are added in a fixed order without atomics, so that results are deterministic.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +16,8 @@ using bf16 = __nv_bfloat16;
 #endif
 
 constexpr int THREADS = 256;
-// Resident blocks per multiprocessor, for __launch_bounds__. Without it the compiler saves registers by placing each
-// load right before its use, so that a thread waits for one load after the other.
+// Resident blocks per multiprocessor, for __launch_bounds__. Without this bound, the compiler saves registers by
+// placing each load right before its use, so that a thread waits for one load after the other.
 constexpr int BLOCKS_PER_MULTIPROCESSOR = 3;
 
 __device__ inline float widen(float value) { return value; }
@@ -128,14 +127,14 @@ __device__ inline T block_sum(T value, T* shared) {
     return total;
 }
 
-// Registers a kernel with the emulation. The driver finds kernels by name without it.
+// Registers a kernel with the emulation. nvcc needs no registration, because the driver finds kernels by name.
 #ifdef __CUDACC__
 #define EXPORT(name)
 #endif
 
 // Defines the kernels `name_f32` and `name_bf16` from the function template `name`.
 #define KERNEL(name, parameters, arguments) DEFINE_KERNELS(BLOCKS_PER_MULTIPROCESSOR, name, parameters, arguments)
-// The same for a kernel that needs more registers per thread, and so leaves room for fewer blocks.
+// Like KERNEL, for a kernel that needs more registers per thread, so that fewer blocks fit on a multiprocessor.
 #define LARGE_KERNEL(name, parameters, arguments)                                                                      \
     DEFINE_KERNELS(BLOCKS_PER_MULTIPROCESSOR - 1, name, parameters, arguments)
 #define DEFINE_KERNELS(blocks, name, parameters, arguments)                                                            \

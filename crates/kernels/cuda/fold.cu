@@ -4,7 +4,7 @@
 // Computes folded[output] = scale[output] * weights[output] for weights [outputs, len], len a multiple of a pack, and
 // bias = shift. `projection`, which may be null, holds the coefficients of a projection's norm. Its shift is added to
 // the bias, because the projection's output is added before the ReLU. One thread per pack of the weights. The first
-// `outputs` threads also write a bias each, since there are at least as many packs.
+// `outputs` threads also write one bias each. There are enough threads, because each output has at least one pack.
 template <typename T>
 __device__ inline void fold_norm(const float* weights, const float* coefficients, const float* projection, T* folded,
                                  T* bias, int outputs, int len) {

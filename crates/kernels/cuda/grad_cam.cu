@@ -1,4 +1,4 @@
-// Grad-CAM (Selvaraju et al., arXiv 1610.02391): the activations of a layer, weighted by the mean of their gradients.
+// Grad-CAM (Selvaraju et al., arXiv 1610.02391): the sum of the channels of a layer, weighted by their mean gradients.
 #include "element.cuh"
 
 // Computes weights[image, channel], the mean of the gradient a + b over positions. `b` may be null. One thread per

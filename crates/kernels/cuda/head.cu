@@ -23,7 +23,7 @@ cross_entropy(const float* logits, const unsigned char* labels, float* gradient,
     double thread_sum = 0;
     for (int image = threadIdx.x; image < images; image += THREADS) {
         const float* row = logits + (int64_t)image * classes;
-        // Subtracting the highest logit keeps the exponentials from overflowing.
+        // Subtract the highest logit, so that no exponential overflows.
         float highest = row[0];
         for (int c = 1; c < classes; ++c) highest = row[c] > highest ? row[c] : highest;
         double total = 0;

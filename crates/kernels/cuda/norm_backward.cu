@@ -1,7 +1,7 @@
 // The backward pass of batch normalisation. With x̂ = (z - mean) * inverse_std and g the gradient of the norm's output,
 //   dz = weight * inverse_std * (g - mean(g) - x̂ * mean(g * x̂)).
-// This is linear in g and z. The first kernel computes the sums of g and of g * (z - mean), the second the factors, and
-// the third dz = g_factor * g + z_factor * (z - mean) + offset.
+// This is linear in g and z. The first kernel computes the sums of g and of g * (z - mean). The second computes the
+// factors. The third computes dz = g_factor * g + z_factor * (z - mean) + offset.
 #include "norm.cuh"
 
 // A thread's partial sums for its channels.
@@ -10,7 +10,8 @@ struct ChannelSums {
     float values[PARTIAL_SUMS][SIZE] = {};
 };
 
-// Adds the sums of all threads of a block with the same channels, and writes them as the chunk's partial sums.
+// Adds the sums of all threads of a block that have the same channels, and writes the totals as the chunk's partial
+// sums.
 template <typename T>
 __device__ inline void write_sums(const ThreadPosition<T>& thread, const ChannelSums<Pack<T>::SIZE>& own, float* sums,
                                   int channels) {
@@ -77,8 +78,8 @@ __device__ inline void norm_backward_sums(const T* g, const T* z, const float* c
 KERNEL(norm_backward_sums, SUMS_PARAMETERS, (g, z, coefficients, sums, rows, channels, rows_per_chunk))
 
 // The end of a residual block. Computes g = a + b, the gradient of the block's output y, and applies the mask of the
-// block's last ReLU. Also computes the partial sums for the norm of z and, with a projection, for that of `shortcut_z`.
-// `b` may be null, and `g` may be `a`.
+// block's last ReLU. Also computes the partial sums for the norm of z and, with a projection, for the norm of
+// shortcut_z. `b` may be null, and `g` may be `a`.
 template <typename T, bool PROJECTION>
 __device__ inline void residual_join(const T* a, const T* b, const T* y, const T* z, const float* coefficients,
                                      const T* shortcut_z, const float* shortcut_coefficients, T* g, float* sums,
@@ -92,7 +93,7 @@ __device__ inline void residual_join(const T* a, const T* b, const T* y, const T
         float mean[SIZE], shortcut_mean[SIZE];
         load_coefficients(coefficients + MEAN * channels + thread.channel, mean);
         if (PROJECTION) load_coefficients(shortcut_coefficients + MEAN * channels + thread.channel, shortcut_mean);
-        // A row already has four or five loads in flight, so that no rows are prefetched.
+        // Each row has up to five loads in flight, so that prefetching rows is not needed.
         for (int64_t row = first + thread.lane; row < end; row += thread.lanes) {
             const int64_t at = row * channels + thread.channel;
             float gradient[SIZE], other[SIZE], output[SIZE], value[SIZE], shortcut[SIZE];
@@ -104,7 +105,7 @@ __device__ inline void residual_join(const T* a, const T* b, const T* y, const T
 #pragma unroll
             for (int i = 0; i < SIZE; ++i) {
                 const float sum = b ? gradient[i] + other[i] : gradient[i];
-                // Rounded before the sums, so that they are the sums of the stored values.
+                // Rounded first, so that the sums are over the stored values.
                 gradient[i] = output[i] > 0 ? rounded<T>(sum) : 0;
                 own.values[0][i] += gradient[i];
                 own.values[1][i] += gradient[i] * (value[i] - mean[i]);
@@ -169,7 +170,7 @@ norm_backward_coefficients(const float* sums, float* coefficients, float* weight
 }
 EXPORT(norm_backward_coefficients)
 
-// The same with running statistics, which do not depend on z.
+// Computes the factors of dz for running statistics, which do not depend on z.
 extern "C" __global__ void __launch_bounds__(THREADS)
 norm_backward_running_coefficients(float* coefficients, int channels) {
     const int c = blockIdx.x * THREADS + threadIdx.x;

@@ -3,8 +3,8 @@
 #include "norm.cuh"
 
 // Writes the partial sums of each chunk of `rows_per_chunk` rows (block x), per channel: a pivot, the sum of z - pivot,
-// and the sum of its squares. The pivot is the chunk's first value. It keeps the squares small if the mean is far from
-// zero.
+// and the sum of (z - pivot)^2. The pivot is the chunk's first value. It keeps the squares small if the mean is far
+// from zero.
 template <typename T>
 __device__ inline void norm_statistics(const T* z, float* sums, int64_t rows, int channels, int64_t rows_per_chunk) {
     constexpr int SIZE = Pack<T>::SIZE;
@@ -64,13 +64,13 @@ __device__ inline void write_coefficients(float* coefficients, int channels, int
     coefficients[SHIFT * channels + c] = (float)(bias - mean * scale);
 }
 
-// The exponential moving average of the running statistics.
+// Returns the exponential moving average of a running statistic.
 __device__ inline float moving_average(float old, double value, double momentum) {
     return (float)((1.0 - momentum) * old + momentum * value);
 }
 
 // Computes the coefficients of a batch from the partial sums of its chunks, and updates the running statistics. The
-// running variance is the unbiased one.
+// running variance is updated with the unbiased variance.
 extern "C" __global__ void __launch_bounds__(THREADS)
 norm_batch_coefficients(const float* sums, const float* weight, const float* bias, float* coefficients,
                         float* running_mean, float* running_variance, int64_t rows, int channels, int chunks,
@@ -81,7 +81,8 @@ norm_batch_coefficients(const float* sums, const float* weight, const float* bia
     // Sums of z and of z * z over all rows, in double because their difference cancels most digits.
     double sum = 0, squares = 0;
     if (c < channels) {
-        // One division for all full chunks, because divisions of doubles are slow. Only the last chunk may be shorter.
+        // All full chunks share one division, because divisions of doubles are slow. Only the last chunk may be
+        // shorter.
         const double inverse_of_full = 1.0 / rows_per_chunk;
 #pragma unroll 4
         for (int chunk = first_chunk; chunk < chunks; chunk += THREADS_PER_CHANNEL) {
@@ -113,7 +114,7 @@ norm_batch_coefficients(const float* sums, const float* weight, const float* bia
 }
 EXPORT(norm_batch_coefficients)
 
-// Computes the coefficients for the running statistics, which inference uses.
+// Computes the coefficients from the running statistics, for inference.
 extern "C" __global__ void __launch_bounds__(THREADS)
 norm_running_coefficients(const float* weight, const float* bias, const float* running_mean,
                           const float* running_variance, float* coefficients, int channels, double epsilon) {
@@ -130,8 +131,8 @@ enum Shortcut {
     PROJECTION, // the batch norm of x, with its own coefficients
 };
 
-// Computes y = relu(scale * z + shift + shortcut). Each kind of shortcut has its own kernel, which has no registers for
-// the others.
+// Computes y = relu(scale * z + shift + shortcut). Each kind of shortcut has its own kernel, so that no kernel needs
+// registers for the other kinds.
 template <typename T, Shortcut SHORTCUT>
 __device__ inline void norm_and_add(const T* z, const float* coefficients, const T* x, const float* x_coefficients,
                                     T* y, int64_t rows, int channels) {

@@ -5,10 +5,10 @@
 constexpr int KERNEL_SIDE = 3;
 constexpr int STRIDE = 2;
 constexpr int PADDING = 1;
-// The index for a window without a value above zero. It has no gradient because of the ReLU.
+// The index for a window without a value above zero. Such a window passes no gradient because of the ReLU.
 constexpr unsigned char NO_ARGMAX = 255;
 
-// A byte per channel, for the channels of one pack.
+// One byte for each channel of a pack.
 template <int SIZE>
 struct alignas(SIZE) Bytes {
     unsigned char values[SIZE];
@@ -18,7 +18,7 @@ struct alignas(SIZE) Bytes {
 __device__ inline int clamp(int at, int side) { return at < 0 ? 0 : at < side ? at : side - 1; }
 
 // Computes the maximum of relu(scale * z + shift) over each window. `argmax` receives the index of the maximum within
-// the window, 0 to 8 in row-major order, the first of equals. One thread per pack of the output.
+// the window, 0 to 8 in row-major order. Among equal values, the first counts. One thread per pack of the output.
 template <typename T>
 __device__ inline void max_pool(const T* z, const float* coefficients, T* pooled, unsigned char* argmax, int images,
                                 int height, int width, int channels) {
@@ -42,8 +42,8 @@ __device__ inline void max_pool(const T* z, const float* coefficients, T* pooled
     for (int tap = 0; tap < KERNEL_SIDE * KERNEL_SIDE; ++tap) {
         const int y = out_y * STRIDE + tap / KERNEL_SIDE - PADDING;
         const int x = out_x * STRIDE + tap % KERNEL_SIDE - PADDING;
-        // Outside of the image, the nearest pixel is read and ignored. With a branch instead, each load would wait for
-        // the one before.
+        // For a position outside of the image, the nearest pixel is read and ignored. With a branch instead, each load
+        // would wait for the previous one.
         const int inner_y = clamp(y, height), inner_x = clamp(x, width);
         const bool inside = y == inner_y && x == inner_x;
         float value[SIZE];
@@ -73,8 +73,8 @@ struct Window {
     int tap;
 };
 
-// Returns the first (which = 0) or second window that contains the element `at`, of `windows` windows. If there is
-// none, returns a valid window with a tap that no argmax equals.
+// Returns the first (which = 0) or second (which = 1) of the `windows` windows that contains the element `at`. If there
+// is none, returns a valid window with a tap that no argmax equals.
 __device__ inline Window window(int at, int which, int windows) {
     const int out = (at + PADDING) / STRIDE - which;
     const int tap = at + PADDING - out * STRIDE;
@@ -82,9 +82,9 @@ __device__ inline Window window(int at, int which, int windows) {
     return Window{at / STRIDE, KERNEL_SIDE * KERNEL_SIDE};
 }
 
-// Computes the gradient of the max pooling's input from that of its output, `a + b`. `b` may be null. Each pixel of the
-// input adds the gradients of the windows whose maximum it is. One thread per pack of the input, so that no element is
-// written twice.
+// Computes the gradient of the max pooling's input from `a + b`, the gradient of its output. `b` may be null. The
+// gradient of an input pixel is the sum of the gradients of the windows whose maximum it is. One thread per pack of the
+// input, so that no element is written twice.
 template <typename T>
 __device__ inline void max_pool_backward(const T* a, const T* b, const unsigned char* argmax, T* g, int images,
                                          int height, int width, int channels) {

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-/// Elements that one task updates: small enough to balance the threads, large enough to hide the task's cost.
+/// The number of elements per task: small enough to balance the threads, large enough that starting a task costs
+/// little.
 const CHUNK: usize = 1 << 16;
 
 /// The constants of one step, rounded where PyTorch rounds them. `AdamStep` in `cuda/adam.cu` has the same layout.
@@ -26,7 +27,7 @@ pub struct AdamStep {
 }
 
 impl AdamStep {
-    /// Updates the parameters `p` and the moments `m` and `v` along the gradient `g`, all of one length.
+    /// Updates the parameters `p` and the moments `m` and `v` with the gradient `g`. All slices have the same length.
     pub fn apply(self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
         p.par_chunks_mut(CHUNK)
             .zip(g.par_chunks(CHUNK))
@@ -38,8 +39,8 @@ impl AdamStep {
         for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
             *m = self.beta1 * *m + self.one_minus_beta1 * g;
             *v = self.beta2 * *v + self.one_minus_beta2 * g * g;
-            let root = v.sqrt() / self.root_correction + self.eps;
-            *p -= self.step_size * (*m / root);
+            let denominator = v.sqrt() / self.root_correction + self.eps;
+            *p -= self.step_size * (*m / denominator);
         }
     }
 }

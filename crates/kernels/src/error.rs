@@ -6,12 +6,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Why a kernel could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The system refused memory.
+    /// The system could not provide memory.
     #[error("failed to allocate {bytes} bytes")]
     Memory {
         /// Size of the buffer.
         bytes: usize,
-        /// The system's reason.
+        /// The underlying error.
         source: std::io::Error,
     },
     /// An error of the CUDA engine.

@@ -1,9 +1,8 @@
-//! The computations of convolutional networks: on processors in [`cpu`], and on CUDA cards in `cuda` with the feature of
-//! that name.
+//! The kernels of convolutional networks: for processors in [`cpu`], and for CUDA cards in `cuda` (feature `cuda`).
 //!
-//! The crate has no list of layers, no optimiser state and no candle tensors. It computes single operations on slices or on
-//! device memory: convolutions and their gradients, batch normalisation, pooling, the classifier with its loss, and Adam's
-//! update. Tensors are `[images, height, width, channels]`.
+//! Each function computes one operation on slices or on device memory: a convolution or one of its gradients, batch
+//! normalisation, pooling, the classifier, its loss, or an update of Adam. The crate defines no network, stores no
+//! optimiser state and does not use candle's tensors. Tensors are `[images, height, width, channels]`.
 
 pub mod adam;
 pub mod batch_norm;

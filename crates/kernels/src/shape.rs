@@ -1,6 +1,7 @@
 //! Shapes of convolutions and of max pooling.
 
-/// The shape of a convolution with a square kernel, for one batch size. Tensors are `[images, height, width, channels]`.
+/// The shape of a convolution with a square kernel, for one batch size. Tensors are `[images, height, width,
+/// channels]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConvShape {
     /// Number of images.
@@ -41,7 +42,7 @@ impl ConvShape {
         self.images * self.height * self.width * self.inputs
     }
 
-    /// Positions of the output over all images: the values per channel.
+    /// Pixels of the output over all images: the number of values per channel.
     #[must_use]
     pub fn output_pixels(&self) -> usize {
         let (height, width) = self.output();
@@ -67,17 +68,18 @@ impl ConvShape {
     }
 }
 
-/// The side of the output of 3x3 max pooling with stride 2 and padding 1, for a side of the input.
+/// Returns the height (or width) of the output of 3x3 max pooling with stride 2 and padding 1, from the height (or
+/// width) of the input.
 #[must_use]
 pub fn max_pool_side(side: usize) -> usize {
     side.div_ceil(2)
 }
 
-/// The gradients that a convolution must be able to compute.
+/// The gradients that a convolution is prepared to compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Gradients {
-    /// That of the input.
+    /// The gradient of the input.
     pub input: bool,
-    /// That of the weight.
+    /// The gradient of the weight.
     pub weight: bool,
 }

@@ -101,12 +101,13 @@ fn gaussian_kernel(sigma: f32) -> Vec<f32> {
     weights.iter().map(|weight| (weight / sum) as f32).collect()
 }
 
+/// Returns the number of weights on each side of the centre of a kernel.
 fn radius(kernel: &[f32]) -> isize {
     (kernel.len() / 2) as isize
 }
 
-/// Maps an index outside the image to an index inside by mirroring, with repeated edge pixels: d c b a | a b c d | d c
-/// b a.
+/// Maps an index outside the image to an index inside by mirroring, with repeated edge pixels:
+/// `d c b a | a b c d | d c b a`.
 fn mirrored(index: isize, length: usize) -> usize {
     let length = length as isize;
     let folded = index.rem_euclid(2 * length);

@@ -170,7 +170,7 @@ impl Recipe {
     /// Re-encodes and resizes a decoded image to `[size, size, 3]` bytes.
     ///
     /// # Errors
-    /// Those of [`Recipe::reencode`] and [`Recipe::resize`].
+    /// The errors of [`Recipe::reencode`] and [`Recipe::resize`].
     pub fn pixels(&self, decoded: &RgbImage) -> Result<Vec<u8>, RecipeError> {
         match self.reencode(decoded)? {
             None => self.resize(decoded),

@@ -13,7 +13,7 @@ fn grey(level: u8) -> RgbImage {
 }
 
 #[test]
-fn flipping_mirrors_and_flipping_twice_restores() {
+fn flip_mirrors_rows_and_two_flips_restore_the_image() {
     let original = picture();
     let mut flipped = original.clone();
     degrade::flip_horizontal(&mut flipped);
@@ -41,7 +41,7 @@ fn webp_error_grows_with_lower_quality() {
 }
 
 #[test]
-fn crop_takes_its_pixels_and_must_fit() {
+fn crop_copies_pixels_and_rejects_crops_that_do_not_fit() {
     let cut = degrade::crop(&picture(), 5, 2, 4, 3).unwrap();
     assert_eq!((cut.width(), cut.height()), (4, 3));
     assert_eq!(cut.data()[..3], [30, 22, 28]);
@@ -75,7 +75,7 @@ fn neutral_parameters_change_nothing() {
 }
 
 #[test]
-fn a_tiny_factor_leaves_one_pixel() {
+fn resizing_by_a_tiny_factor_leaves_one_colour() {
     let resized = degrade::resize_and_back(&picture(), 1e-6, Filter::Box).unwrap();
     assert_eq!((resized.width(), resized.height()), (37, 23));
     assert!(resized.data().chunks(3).all(|pixel| pixel == &resized.data()[..3]));

@@ -54,7 +54,7 @@ pub enum SourceError {
         path: PathBuf,
         /// The names of its folders.
         folders: String,
-        /// One of them.
+        /// One of these names, for the advice.
         example: String,
     },
     /// The archive cannot be opened.

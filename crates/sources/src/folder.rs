@@ -37,8 +37,8 @@ impl Folder {
             let path = match entry {
                 Ok(entry) if entry.file_type().is_dir() => continue,
                 Ok(entry) => entry.into_path(),
-                // A broken or circular link stays in the list, so that `rejected.jsonl` names it. A folder that cannot
-                // be listed is an error, because its images would be missing without a message.
+                // A broken or circular link is treated as a file, so that `rejected.jsonl` lists it. A folder that
+                // cannot be listed is an error, because its images would be missing without a message.
                 Err(error) => match error.path() {
                     Some(path) if path.is_symlink() && (error.loop_ancestor().is_some() || !path.is_dir()) => {
                         path.to_owned()

@@ -145,7 +145,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns the entries of some paths as `label split generator`.
+    /// Returns the entry of each path as text: `label split generator`.
     fn read(paths: &[&str], config: &SourceConfig) -> Vec<String> {
         let labels = FolderLabels::new(paths.iter().copied(), Path::new("root"), config).unwrap();
         let show = |path: &&str| {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_folders_and_source_name_label_only_if_no_other_folder_does() {
+    fn uses_shared_folders_and_source_name_only_if_no_other_folder_names_a_class() {
         let at = |root: &str, paths: &[&str]| {
             let labels = FolderLabels::new(paths.iter().copied(), Path::new(root), &SourceConfig::default()).unwrap();
             let entries = paths.iter().map(|path| labels.entry(path));

@@ -79,7 +79,7 @@ impl Kaggle {
     /// standard error.
     ///
     /// # Errors
-    /// Those of [`Kaggle::new`].
+    /// The errors of [`Kaggle::new`].
     pub fn from_process(dataset: &Dataset) -> Result<Kaggle, Error> {
         let environment = Environment::from_process();
         let client = Client::from_environment(&environment).map_err(Error::Client)?;
@@ -109,7 +109,7 @@ impl Kaggle {
     /// Describes what [`Kaggle::fetch`] would do. Makes two small requests, or none if the data set is in the cache.
     ///
     /// # Errors
-    /// Those of [`Kaggle::fetch`], so that a missing permission is reported before any work.
+    /// The errors of [`Kaggle::fetch`], so that a missing permission is reported before any work.
     pub fn describe(&self, dataset: &Dataset) -> Result<Description, Error> {
         let folder = self.cache.folder(dataset);
         let free = fetch::free_space(&folder);
@@ -149,7 +149,7 @@ impl Kaggle {
     /// in the cache, or else the current one on Kaggle.
     ///
     /// # Errors
-    /// Those of [`Kaggle::fetch`], if a request is needed.
+    /// The errors of [`Kaggle::fetch`], if a request is needed.
     pub fn pinned(&self, dataset: &Dataset) -> Result<Dataset, Error> {
         match self.cached(dataset) {
             Some(local) => Ok(dataset.at(local.version)),

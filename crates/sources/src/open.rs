@@ -113,7 +113,7 @@ fn open_path(path: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, Sour
 /// from name and version, because a version never changes.
 ///
 /// # Errors
-/// Those of [`open`].
+/// The errors of [`open`].
 pub fn fingerprint(config: &SourceConfig) -> Result<Hash, SourceError> {
     match Location::parse(&config.source)? {
         Location::Kaggle(dataset) => {

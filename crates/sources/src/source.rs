@@ -31,7 +31,7 @@ pub trait Source: Send + Sync {
     /// hash of the bytes. A source that can identify a file without producing its bytes may return another key.
     ///
     /// # Errors
-    /// Those of [`Source::read`].
+    /// The errors of [`Source::read`].
     fn content_key(&self, index: usize) -> Result<Hash, Rejection> {
         self.read(index).map(|bytes| Hash::of(&bytes))
     }

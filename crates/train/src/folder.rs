@@ -79,7 +79,7 @@ impl RunFolder {
         successor.remove_other_complete_run(request)?;
 
         if let Former::Complete { epochs } = former {
-            if let Some(saved) = successor.interrupted(request)? {
+            if let Some(saved) = successor.resumable(request)? {
                 return Ok((successor, Some(saved)));
             }
             successor.clear(NOT_REQUESTED)?;
@@ -90,12 +90,12 @@ impl RunFolder {
         let own = folder(target.to_owned());
         // A run whose manifest is damaged was complete. With --force, train it from the start.
         if !(former == Former::Damaged && request.force)
-            && let Some(saved) = own.interrupted(request)?
+            && let Some(saved) = own.resumable(request)?
         {
             return Ok((own, Some(saved)));
         }
         // The former run may have been deleted while its successor was interrupted.
-        if let Some(saved) = successor.interrupted(request)? {
+        if let Some(saved) = successor.resumable(request)? {
             return Ok((successor, Some(saved)));
         }
         own.clear(NOT_REQUESTED)?;
@@ -115,7 +115,7 @@ impl RunFolder {
             let next = RunFolder { work: atomic::hidden_sibling(&self.target, "next"), ..self.clone() };
             return next.remove("is not part of the run that is complete now");
         }
-        if self.contains_former || training_in(&self.target).is_none() {
+        if self.contains_former || describe_training(&self.target).is_none() {
             return Ok(atomic::replace_dir(&self.work, &self.target)?);
         }
         let backup = backup::free_name(&self.target);
@@ -144,8 +144,8 @@ impl RunFolder {
     }
 
     /// Returns the checkpoint in the folder, if continuing it gives the requested training.
-    fn interrupted(&self, request: RunRequest<'_>) -> Result<Option<SavedTraining>, Error> {
-        match interrupted(&self.work, request) {
+    fn resumable(&self, request: RunRequest<'_>) -> Result<Option<SavedTraining>, Error> {
+        match find_resumable(&self.work, request) {
             Err(Error::DamagedCheckpoint { detail, .. }) if request.force => {
                 self.start_afresh(&detail)?;
                 Ok(None)
@@ -171,7 +171,7 @@ impl RunFolder {
 
     /// Removes the folder. A training in it becomes a backup.
     fn remove(&self, why: &str) -> Result<(), Error> {
-        if let Some(training) = training_in(&self.work) {
+        if let Some(training) = describe_training(&self.work) {
             let backup = backup::set_aside(&self.target, &self.work)?;
             let kept = backup::describe(&self.target, &backup);
             progress::line(&format!("train: the training in `{}`{training} {why}; {kept}", self.work.display()));
@@ -215,8 +215,8 @@ pub(crate) fn has_training(folder: &Path) -> bool {
     folder.join(names::MANIFEST).exists() || artifacts::Checkpoint::last(folder).training_state().exists()
 }
 
-/// Describes the progress of the training in a folder. Returns `None` if there is no training.
-fn training_in(folder: &Path) -> Option<String> {
+/// Describes the progress of the training in a folder, for messages. Returns `None` if there is no training.
+fn describe_training(folder: &Path) -> Option<String> {
     match SavedTraining::find(folder) {
         Ok(Some(saved)) => Some(format!(" (complete epochs: {})", saved.position.complete_epochs())),
         Ok(None) if !folder.join(names::MANIFEST).exists() => None,
@@ -232,7 +232,7 @@ fn is_other_complete_run(folder: &Path, request: RunRequest<'_>) -> bool {
 }
 
 /// Returns the checkpoint in `work`, if continuing it gives the requested training.
-fn interrupted(work: &Path, request: RunRequest<'_>) -> Result<Option<SavedTraining>, Error> {
+fn find_resumable(work: &Path, request: RunRequest<'_>) -> Result<Option<SavedTraining>, Error> {
     let Some(saved) = SavedTraining::find(work)? else { return Ok(None) };
     if !leads_to(&saved.position, request) {
         return Ok(None);

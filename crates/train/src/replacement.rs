@@ -204,7 +204,7 @@ mod tests {
              --set train.weights=none"
         );
         assert_eq!(undo_command(&RunDir::new("runs/demo"), 0, &Stale::Input("ingest/train".to_owned())), None);
-        let gone = KeyChange { new: None, ..change("momentum", json!(0.9)) };
-        assert_eq!(undo_command(&RunDir::new("runs/demo"), 0, &Stale::Config(vec![gone])), None);
+        let removed = KeyChange { new: None, ..change("momentum", json!(0.9)) };
+        assert_eq!(undo_command(&RunDir::new("runs/demo"), 0, &Stale::Config(vec![removed])), None);
     }
 }

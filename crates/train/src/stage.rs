@@ -127,9 +127,9 @@ pub(crate) struct TrainingRequest<'a> {
     pub(crate) stop: &'a dyn Fn(u64) -> bool,
 }
 
-/// Computes the digest of the initial weights for the up-to-date check. The digest of a file is that of its content.
-/// The digest of a name on the hub is that of the name, so that an empty cache or an unreachable hub does not make a
-/// training stale. To fix the content, append `@revision` to the name.
+/// Computes the digest of the initial weights for the up-to-date check. A file is hashed by its content. A name on the
+/// hub is hashed as text, so that an empty cache or an unreachable hub does not make a training stale. To fix the
+/// content, append `@revision` to the name.
 fn weights_digest(source: &Source) -> Result<Option<Hash>, Error> {
     match source {
         Source::None => Ok(None),

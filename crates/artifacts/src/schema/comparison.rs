@@ -29,7 +29,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// The version that this build writes; a reader refuses newer ones.
+    /// The version that this build writes. Readers reject newer versions.
     pub const SCHEMA_VERSION: u32 = 1;
     /// Name of the file.
     pub const FILE: &str = "compare.json";

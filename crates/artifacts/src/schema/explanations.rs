@@ -23,7 +23,7 @@ pub struct Explanations {
 }
 
 impl Explanations {
-    /// The version that this build writes; a reader refuses newer ones.
+    /// The version that this build writes. Readers reject newer versions.
     pub const SCHEMA_VERSION: u32 = 1;
 }
 
@@ -83,7 +83,7 @@ pub struct Example {
     pub predicted: Label,
     /// P(fake).
     pub p_fake: f64,
-    /// PNG file with the pixels that the network sees.
+    /// PNG file with the input pixels of the network.
     pub image: String,
     /// Its heat maps.
     pub heat_maps: Vec<HeatMap>,

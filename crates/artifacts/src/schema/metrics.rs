@@ -41,7 +41,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The version that this build writes; a reader refuses newer ones.
+    /// The version that this build writes. Readers reject newer versions.
     pub const SCHEMA_VERSION: u32 = 1;
 }
 

@@ -32,7 +32,7 @@ pub struct Robustness {
 }
 
 impl Robustness {
-    /// The version that this build writes; a reader refuses newer ones.
+    /// The version that this build writes. Readers reject newer versions.
     pub const SCHEMA_VERSION: u32 = 1;
     /// Name of the file in the folder of the evaluation.
     pub const FILE: &str = "robustness.json";

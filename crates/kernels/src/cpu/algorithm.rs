@@ -1,4 +1,5 @@
-//! The algorithms for convolutions and their gradients: GEMM or Winograd. The shape alone decides.
+//! The algorithms for convolutions and their gradients: GEMM or Winograd. The choice depends only on the shape and on
+//! the kind of input.
 
 use super::epilogue::Epilogue;
 use super::operand::Operand;
@@ -65,7 +66,7 @@ impl ConvAlgorithm {
     }
 }
 
-/// The plan of a convolution's weight gradient for one batch shape.
+/// The plan for a convolution's weight gradient, for one batch shape.
 #[derive(Clone, Debug)]
 pub enum WeightGradientAlgorithm {
     /// Im2col and a blocked matrix product (GEMM).
@@ -84,7 +85,7 @@ impl WeightGradientAlgorithm {
     }
 
     /// Computes the weight gradient into `to`, `[outputs, inputs, kernel, kernel]`, from the convolution's input and
-    /// the gradient of its output.
+    /// the gradient of its output. `partial` is scratch memory.
     pub fn run(&self, input: &Operand<'_>, gradient: &Operand<'_>, partial: &mut [f32], to: &mut [f32]) {
         match self {
             Self::Direct(plan) => plan.run(input, gradient, partial, to),

@@ -1,9 +1,12 @@
 //! Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167) as coefficients per channel.
 //!
-//! No pass of its own normalises a tensor. Forward, the next layer computes `relu(scale * z + shift)` while it packs
-//! its input (`operand`). Backward, the gradient of `z` is computed while it is packed, too. With x̂ = (z - mean) *
-//! inverse and `g` the gradient of the output, `dz = weight * inverse * (g - mean(g) - x̂ * mean(g x̂))`, which is
-//! linear in `g` and `z`.
+//! Tensors are not normalised in a separate pass. In the forward pass, the next layer computes `relu(scale * z +
+//! shift)` while it packs its input (`operand`). In the backward pass, the gradient of `z` is computed while it is
+//! packed. With x̂ = (z - mean) * inverse, and `g` the gradient of the norm's output, it is
+//!
+//! `dz = weight * inverse * (g - mean(g) - x̂ * mean(g * x̂))`,
+//!
+//! which is linear in `g` and `z`.
 
 use super::operand::Operand;
 use crate::batch_norm::{EPSILON, MOMENTUM};
@@ -30,14 +33,14 @@ pub struct Norm {
 /// The parameters of a batch norm.
 #[derive(Clone, Copy, Debug)]
 pub struct Affine<'a> {
-    /// `weight` in torchvision's names.
+    /// The learned scale, `weight` in torchvision.
     pub weight: &'a [f32],
-    /// `bias` in torchvision's names.
+    /// The learned shift, `bias` in torchvision.
     pub bias: &'a [f32],
 }
 
 impl Norm {
-    /// Coefficients for `channels` channels, all zero.
+    /// Creates coefficients for `channels` channels, all zero.
     pub fn new(channels: usize) -> Self {
         let zeros = || vec![0.0; channels];
         Self {
@@ -51,7 +54,7 @@ impl Norm {
         }
     }
 
-    /// The identity: scale 1 and shift 0.
+    /// Creates the coefficients of the identity: scale 1 and shift 0.
     pub fn identity(channels: usize) -> Self {
         Self { scale: vec![1.0; channels], ..Self::new(channels) }
     }
@@ -95,9 +98,9 @@ impl Norm {
         self.shift[c] = (f64::from(affine.bias[c]) - mean * scale) as f32;
     }
 
-    /// Computes the coefficients of [`Norm::gradient`] and the gradients of weight and bias, for statistics of the
-    /// batch. For each unit and channel, `g` holds the sum of the output gradient, and `products` the sum of the output
-    /// gradient times `z - mean`. `pixels` is the number of values per channel.
+    /// Computes the coefficients of [`Norm::gradient`] and the gradients of weight and bias, for a norm that used the
+    /// statistics of the batch. For each unit and channel, `g` holds the sum of the output gradient, and `products` the
+    /// sum of the output gradient times `z - mean`. `pixels` is the number of values per channel.
     pub fn backward_batch(
         &mut self,
         (g, products): (Sums<'_>, Sums<'_>),
@@ -107,31 +110,32 @@ impl Norm {
     ) {
         let pixels = pixels as f64;
         for c in 0..self.mean.len() {
-            let of_bias = g.total(c);
-            let of_weight = products.total(c) * f64::from(self.inverse[c]);
+            let d_bias = g.total(c);
+            let d_weight = products.total(c) * f64::from(self.inverse[c]);
             let scale = f64::from(self.scale[c]);
-            let of_output = -scale * f64::from(self.inverse[c]) * of_weight / pixels;
+            let of_output = -scale * f64::from(self.inverse[c]) * d_weight / pixels;
             self.of_gradient[c] = self.scale[c];
             self.of_output[c] = of_output as f32;
-            self.constant[c] = (-scale * of_bias / pixels - of_output * f64::from(self.mean[c])) as f32;
-            weight_gradient[c] = of_weight as f32;
-            bias_gradient[c] = of_bias as f32;
+            self.constant[c] = (-scale * d_bias / pixels - of_output * f64::from(self.mean[c])) as f32;
+            weight_gradient[c] = d_weight as f32;
+            bias_gradient[c] = d_bias as f32;
         }
     }
 
-    /// Computes the coefficients of [`Norm::gradient`] for running statistics, which are constants.
+    /// Computes the coefficients of [`Norm::gradient`] for a norm that used the running statistics. They do not depend
+    /// on `z`, so the gradient is only scaled.
     pub fn backward_running(&mut self) {
         self.of_gradient.copy_from_slice(&self.scale);
         self.of_output.fill(0.0);
         self.constant.fill(0.0);
     }
 
-    /// The operand `relu(scale * z + shift)`: the input of the next layer.
+    /// Returns the input of the next layer as an operand, `relu(scale * z + shift)`.
     pub fn activated<'a>(&'a self, z: &'a [f32]) -> Operand<'a> {
         Operand::Activated { z, scale: &self.scale, shift: &self.shift }
     }
 
-    /// The operand that is the gradient of `z`, from the gradient `g` of the batch norm's output.
+    /// Returns the gradient of `z` as an operand, from the gradient `g` of the batch norm's output.
     pub fn gradient<'a>(&'a self, g: &'a [f32], z: &'a [f32]) -> Operand<'a> {
         let Self { of_gradient, of_output, constant, .. } = self;
         Operand::NormGradient { g, z, of_gradient, of_output, constant }

@@ -1,6 +1,7 @@
-//! Converts packed f32 operands to bf16 in place. An element of 32 bits then holds two bf16: two steps of the depth.
+//! Converts packed f32 operands to bf16 in place. A packed element of 32 bits then holds two bf16 values, for two
+//! consecutive steps of the depth.
 //!
-//! Operands are always packed as f32 first. For instruction sets that multiply f32 these functions do nothing.
+//! Operands are always packed as f32 first. For instruction sets that multiply f32, the packing functions do nothing.
 
 use super::simd::{Kernel, Simd};
 
@@ -19,7 +20,7 @@ pub(crate) fn pack_along<S: Simd>(simd: S, rows: &mut [f32], pitch: usize, len: 
     }
     for row in rows.chunks_mut(pitch) {
         for start in (0..len).step_by(S::LANES) {
-            // An odd last step is paired with zero: `load` fills up with zeros.
+            // `load` pads with zeros, so an odd last step is paired with zero.
             let steps = simd.load(&row[start..len.min(start + S::LANES)]);
             simd.narrow(steps, &mut row[elements::<S>(start)..elements::<S>(len.min(start + S::LANES))]);
         }

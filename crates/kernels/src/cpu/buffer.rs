@@ -1,14 +1,14 @@
-//! Memory: large buffers for a workspace, and scratch buffers for each thread.
+//! Large buffers for a workspace, and scratch buffers for each thread.
 
 use std::cell::RefCell;
 use std::io;
 
 use crate::error::{Error, Result};
 
-/// A large, page-aligned buffer of `f32` that is zero at first. It lies on huge pages if the system provides them.
+/// A large, page-aligned buffer of `f32`, initially zero. It lies on huge pages if the system provides them.
 ///
 /// Touching a new page is expensive: it costs a page fault, and the kernel zeroes 4 KiB. Workspaces therefore keep
-/// their buffers from step to step.
+/// their buffers between steps.
 #[derive(Debug)]
 pub struct Buffer {
     map: Option<memmap2::MmapMut>,
@@ -40,7 +40,7 @@ impl Buffer {
         self.map.as_deref().map_or(&[], bytemuck::cast_slice)
     }
 
-    /// The elements, mutable.
+    /// The elements, for writing.
     pub fn slice_mut(&mut self) -> &mut [f32] {
         self.map.as_deref_mut().map_or(&mut [], bytemuck::cast_slice_mut)
     }
@@ -57,11 +57,11 @@ thread_local! {
 /// the system provides them. Their content is undefined: it is left over from the last use.
 ///
 /// # Panics
-/// If there is no memory, as `Vec` does.
+/// If the system cannot provide the memory, as for `Vec`.
 pub(crate) fn with_scratch<R>(lens: [usize; 2], f: impl FnOnce([&mut [f32]; 2]) -> R) -> R {
     SCRATCH.with_borrow_mut(|buffers| {
         for (buffer, len) in buffers.iter_mut().zip(lens) {
-            // One more huge page, so that the buffer can start at the border of a huge page.
+            // One more huge page, so that the scratch buffer can start at a huge-page boundary.
             let len = len.next_multiple_of(HUGE_PAGE) + HUGE_PAGE;
             if buffer.slice().len() < len {
                 *buffer = Buffer::zeros(len).expect("memory for a thread's packed operands");

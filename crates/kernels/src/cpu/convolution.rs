@@ -43,19 +43,19 @@ impl Convolution {
         let ConvShape { images, inputs, outputs, kernel, .. } = *shape;
         let (from, to) = (shape.input(), shape.output());
         let weight_offsets = weight_offsets(shape);
-        let (forward, gradient, weights, phase_taps) = if input == Input::Activations && winograd::suits(shape) {
+        let (forward, gradient, weights, phase_taps) = if input == Input::Activations && winograd::is_suitable(shape) {
             let product = |depth, channels| ConvAlgorithm::Winograd(Winograd::new(images, from, depth, channels, isa));
             let weights = WeightGradientAlgorithm::Winograd(WinogradGradient::new(images, from, inputs, outputs, isa));
             (product(inputs, outputs), Some(product(outputs, inputs)), weights, Vec::new())
         } else {
             let im2col = im2col(shape, input);
             let panels = Panels::new(im2col.depth(), outputs, isa);
-            let phase = Phase { im2col: im2col.clone(), panels, weights: 0, first: (0, 0) };
+            let phase = Phase { im2col: im2col.clone(), panels, weights_offset: 0, first: (0, 0) };
             let forward = ConvAlgorithm::Direct(Product::new(images, to, outputs, vec![phase], isa));
             let weights =
                 WeightGradientAlgorithm::Direct(WeightGradient::new(im2col, images, to, outputs, &weight_offsets, isa));
-            let of_input = (input == Input::Activations).then(|| input_gradient(shape, isa));
-            let (gradient, taps) = of_input.unzip();
+            let input_plan = (input == Input::Activations).then(|| input_gradient(shape, isa));
+            let (gradient, taps) = input_plan.unzip();
             (forward, gradient.map(ConvAlgorithm::Direct), weights, taps.unwrap_or_default())
         };
         Self { forward, input: gradient, weights, inputs, outputs, kernel, weight_offsets, phase_taps }
@@ -69,7 +69,8 @@ impl Convolution {
         }
     }
 
-    /// Packs weights, `[outputs, inputs, kernel, kernel]`, for the product that computes the input gradient.
+    /// Packs weights, `[outputs, inputs, kernel, kernel]`, for the product that computes the input gradient. Does
+    /// nothing if there is no such product.
     pub fn pack_input(&self, weights: &[f32], to: &mut [f32]) {
         let Self { inputs, outputs, kernel, .. } = *self;
         let product = match &self.input {
@@ -82,13 +83,14 @@ impl Convolution {
                 let ((down, right), output) = (taps[k / outputs], k % outputs);
                 (output * inputs * kernel + down) * kernel + right
             };
-            phase
-                .panels
-                .pack(WeightMatrix { weights, row_start, column_stride: kernel * kernel }, &mut to[phase.weights..]);
+            phase.panels.pack(
+                WeightMatrix { weights, row_start, column_stride: kernel * kernel },
+                &mut to[phase.weights_offset..],
+            );
         }
     }
 
-    /// The number of elements of the packed weights: the larger of both products.
+    /// The number of elements of the packed weights: the larger number of the two products.
     pub fn packed_len(&self) -> usize {
         self.input.as_ref().map_or(0, ConvAlgorithm::packed_len).max(self.forward.packed_len())
     }
@@ -106,14 +108,14 @@ fn pack_forward(product: &Product, weight_offsets: &[u32], weights: &[f32], to: 
     }
 }
 
-/// The order of the depth: for each step, a (tap, input channel), the offset of its weight among the weights of an
-/// output channel, `[inputs, kernel, kernel]`.
+/// Returns, for each step of the depth, the offset of its weight among the weights of an output channel, `[inputs,
+/// kernel, kernel]`. Step `k` is tap `k / inputs` and input channel `k % inputs`.
 fn weight_offsets(shape: &ConvShape) -> Vec<u32> {
     let ConvShape { inputs, kernel, .. } = *shape;
     (0..inputs * kernel * kernel).map(|k| (k % inputs * kernel * kernel + k / inputs) as u32).collect()
 }
 
-/// The im2col matrix of the input.
+/// Returns the im2col matrix of the input.
 fn im2col(shape: &ConvShape, input: Input) -> Im2col {
     let ConvShape { height, width, inputs, kernel, stride, padding, .. } = *shape;
     let offset = |tap: usize| tap as isize - padding as isize;
@@ -121,10 +123,10 @@ fn im2col(shape: &ConvShape, input: Input) -> Im2col {
         Input::Activations => Im2col {
             source: ImageLayout::contiguous(height, width, inputs),
             stride,
-            taps: square(kernel).map(|(down, right)| (offset(down), offset(right))).collect(),
+            taps: positions_in_square(kernel).map(|(down, right)| (offset(down), offset(right))).collect(),
             channels: inputs,
         },
-        // The padding is in memory, so that the pixels under a row of the kernel are contiguous and form one tap.
+        // The source includes its padding, so the pixels under a row of the kernel are contiguous. They form one tap.
         Input::PaddedPixels => Im2col {
             source: ImageLayout::contiguous(height + 2 * padding, width + 2 * padding, inputs),
             stride,
@@ -134,27 +136,27 @@ fn im2col(shape: &ConvShape, input: Input) -> Im2col {
     }
 }
 
-/// The taps of a square kernel, row by row.
-fn square(side: usize) -> impl Iterator<Item = (usize, usize)> {
+/// Iterates over the positions (down, right) in a square, row by row.
+fn positions_in_square(side: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..side).flat_map(move |down| (0..side).map(move |right| (down, right)))
 }
 
 /// Plans the product for the input gradient, and returns the taps of each phase.
 ///
-/// A phase is the set of input pixels with the same position modulo the stride. Its pixels are reached by the same taps
-/// of the kernel, so that the gradient of a phase is a convolution of the output gradient with stride 1.
+/// A phase is the set of input pixels with the same position modulo the stride. The same taps of the kernel read all
+/// its pixels, so the gradient of a phase is a convolution of the output gradient with stride 1.
 fn input_gradient(shape: &ConvShape, isa: Isa) -> (Product, Vec<Vec<(usize, usize)>>) {
     let ConvShape { images, inputs, outputs, kernel, stride, padding, .. } = *shape;
     let (from, to) = (shape.input(), shape.output());
-    let (mut phases, mut phase_taps, mut weights) = (Vec::new(), Vec::new(), 0);
-    for first in square(stride) {
-        // Pixel `first + stride * i` was read as `stride * o + tap - padding`, so o = i + (first + padding - tap) /
-        // stride.
+    let (mut phases, mut phase_taps, mut weights_offset) = (Vec::new(), Vec::new(), 0);
+    for first in positions_in_square(stride) {
+        // Output `o` reads pixel `stride * o + tap - padding`. For pixel `first + stride * i`, therefore, o = i +
+        // (first + padding - tap) / stride.
         let distance = |first: usize, tap: usize| (first + padding) as isize - tap as isize;
-        let reaches = |&(down, right): &(usize, usize)| {
+        let reads_phase = |&(down, right): &(usize, usize)| {
             distance(first.0, down) % stride as isize == 0 && distance(first.1, right) % stride as isize == 0
         };
-        let taps: Vec<_> = square(kernel).filter(reaches).collect();
+        let taps: Vec<_> = positions_in_square(kernel).filter(reads_phase).collect();
         let offset = |first: usize, tap: usize| distance(first, tap) / stride as isize;
         let im2col = Im2col {
             source: ImageLayout::contiguous(to.0, to.1, outputs),
@@ -163,9 +165,9 @@ fn input_gradient(shape: &ConvShape, isa: Isa) -> (Product, Vec<Vec<(usize, usiz
             channels: outputs,
         };
         let panels = Panels::new(im2col.depth(), inputs, isa);
-        phases.push(Phase { im2col, panels, weights, first });
+        phases.push(Phase { im2col, panels, weights_offset, first });
         phase_taps.push(taps);
-        weights += panels.len();
+        weights_offset += panels.len();
     }
     (Product::new(images, from, inputs, phases, isa), phase_taps)
 }

@@ -3,13 +3,13 @@
 
 use super::simd::Simd;
 
-/// Tensors of more bytes than this would evict everything else from the last-level cache before they are read. Tiny in
-/// tests, to cover both kinds of stores.
+/// A tensor of more bytes than this does not stay in the last-level cache until it is read, and evicts everything else.
+/// Tiny in tests, so that they cover both kinds of stores.
 const LARGE: usize = if cfg!(test) { 4 << 10 } else { 8 << 20 };
 
-/// Whether a tensor of `len` elements is written with non-temporal stores, which bypass the caches: its cache lines
-/// need not be read before they are written.
-pub(crate) fn streams(len: usize) -> bool {
+/// Whether a tensor of `len` elements is written with non-temporal stores. They bypass the caches, so that no cache
+/// line is read from memory before it is written.
+pub(crate) fn should_stream(len: usize) -> bool {
     len * size_of::<f32>() > LARGE
 }
 
@@ -35,12 +35,12 @@ pub struct Tile<'a> {
 }
 
 /// A row of a tile: two registers.
-type Pair<S> = [<S as Simd>::Vector; 2];
+type TileRow<S> = [<S as Simd>::Vector; 2];
 
 impl<'a> Tile<'a> {
-    /// The values of each row, and the offset of its first channel in a tensor of the output's shape.
+    /// Iterates over the values of each row, with the offset of its first channel in a tensor of the output's shape.
     #[inline(always)]
-    fn rows<S: Simd>(self, s: S) -> impl Iterator<Item = (Pair<S>, usize)> + use<'a, S> {
+    fn rows<S: Simd>(self, s: S) -> impl Iterator<Item = (TileRow<S>, usize)> + use<'a, S> {
         let rows = self.values.chunks_exact(S::COLUMNS).zip(self.pixels);
         rows.map(move |(row, &pixel)| {
             ([s.load(&row[..S::LANES]), s.load(&row[S::LANES..])], pixel * self.channels + self.column)
@@ -49,7 +49,7 @@ impl<'a> Tile<'a> {
 
     /// Loads the tile's channels from `from` at offset `at`.
     #[inline(always)]
-    fn load<S: Simd>(&self, s: S, from: &[f32], at: usize) -> Pair<S> {
+    fn load<S: Simd>(&self, s: S, from: &[f32], at: usize) -> TileRow<S> {
         let from = &from[at..][..self.columns];
         if from.len() == S::COLUMNS {
             return [s.load(&from[..S::LANES]), s.load(&from[S::LANES..])];
@@ -60,11 +60,12 @@ impl<'a> Tile<'a> {
 
     /// Loads the tile's channels of a per-channel array.
     #[inline(always)]
-    fn per_channel<S: Simd>(&self, s: S, from: &[f32]) -> Pair<S> {
+    fn per_channel<S: Simd>(&self, s: S, from: &[f32]) -> TileRow<S> {
         self.load(s, from, self.column)
     }
 
-    /// The tile's channels of a pixel in `to`, the unit's part of the output. `at` is their offset in the whole output.
+    /// Returns the tile's channels of a pixel in `to`, the unit's part of the output. `at` is their offset in the whole
+    /// output.
     #[inline(always)]
     fn output<'t>(&self, to: &'t mut [f32], at: usize) -> &'t mut [f32] {
         &mut to[at - self.first_pixel * self.channels..][..self.columns]
@@ -72,7 +73,7 @@ impl<'a> Tile<'a> {
 
     /// Stores a row of the tile.
     #[inline(always)]
-    fn store<S: Simd>(&self, s: S, values: Pair<S>, to: &mut [f32]) {
+    fn store<S: Simd>(&self, s: S, values: TileRow<S>, to: &mut [f32]) {
         if to.len() == S::COLUMNS {
             s.store(values[0], &mut to[..S::LANES]);
             s.store(values[1], &mut to[S::LANES..]);
@@ -85,7 +86,7 @@ impl<'a> Tile<'a> {
 
     /// Stores a row of the tile, non-temporally if the output is large.
     #[inline(always)]
-    fn write<S: Simd>(&self, s: S, values: Pair<S>, to: &mut [f32]) {
+    fn write<S: Simd>(&self, s: S, values: TileRow<S>, to: &mut [f32]) {
         if self.stream && to.len() == S::COLUMNS {
             s.stream(values[0], &mut to[..S::LANES]);
             s.stream(values[1], &mut to[S::LANES..]);
@@ -94,15 +95,15 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// The tile's channels of a kind of sums.
+    /// Returns the sums of one kind for the tile's channels.
     #[inline(always)]
     fn sums<'t>(&self, sums: &'t mut [f32], kind: usize) -> &'t mut [f32] {
         &mut sums[kind * self.channels + self.column..][..self.columns]
     }
 
-    /// Adds `values` to the tile's channels of a kind of sums.
+    /// Adds `values` to the sums of one kind for the tile's channels.
     #[inline(always)]
-    fn add_sums<S: Simd>(&self, s: S, sums: &mut [f32], kind: usize, values: Pair<S>) {
+    fn add_sums<S: Simd>(&self, s: S, sums: &mut [f32], kind: usize, values: TileRow<S>) {
         let sums = self.sums(sums, kind);
         let old = self.load(s, sums, 0);
         self.store(s, [s.add(old[0], values[0]), s.add(old[1], values[1])], sums);
@@ -156,10 +157,10 @@ impl Epilogue for Write {
     }
 }
 
-/// Writes the product, and accumulates the statistics for its mean and variance.
+/// Writes the product, and accumulates the sums for its mean and variance.
 ///
-/// The three sums are a value near the mean (the mean of the unit's first tile), the sum of the differences from that
-/// value, and the sum of the squared differences. Subtracting a value near the mean avoids cancellation where the mean
+/// The three values per channel are a pivot (the mean of the unit's first tile), the sum of the differences from the
+/// pivot, and the sum of the squared differences. Subtracting a pivot near the mean avoids cancellation where the mean
 /// is much larger than the standard deviation.
 #[derive(Clone, Copy, Debug)]
 pub struct Statistics;
@@ -174,15 +175,15 @@ impl Epilogue for Statistics {
             for (value, _) in tile.rows(s) {
                 sum = [s.add(sum[0], value[0]), s.add(sum[1], value[1])];
             }
-            let share = s.splat(1.0 / tile.pixels.len() as f32);
-            tile.store(s, [s.mul(sum[0], share), s.mul(sum[1], share)], tile.sums(sums, 0));
+            let inverse_count = s.splat(1.0 / tile.pixels.len() as f32);
+            tile.store(s, [s.mul(sum[0], inverse_count), s.mul(sum[1], inverse_count)], tile.sums(sums, 0));
         }
-        let near = tile.load(s, tile.sums(sums, 0), 0);
+        let pivot = tile.load(s, tile.sums(sums, 0), 0);
         let (mut sum, mut square) = ([s.splat(0.0); 2], [s.splat(0.0); 2]);
         for (value, at) in tile.rows(s) {
             tile.write(s, value, tile.output(to, at));
             for i in 0..2 {
-                let difference = s.sub(value[i], near[i]);
+                let difference = s.sub(value[i], pivot[i]);
                 sum[i] = s.add(sum[i], difference);
                 square[i] = s.fma(difference, difference, square[i]);
             }
@@ -233,7 +234,7 @@ impl Epilogue for Folded<'_> {
 }
 
 /// Backward pass within a residual block. The product is the gradient of `relu(scale * z + shift)`. Writes it where the
-/// ReLU was active and zero elsewhere, and sums the result, and the result times `z - mean`, for
+/// ReLU was active, and zero elsewhere. Also sums the result, and the result times `z - mean`, for
 /// [`super::Norm::backward_batch`].
 #[derive(Clone, Copy, Debug)]
 pub struct MaskByNorm<'a> {
@@ -275,8 +276,8 @@ impl Epilogue for MaskByNorm<'_> {
 }
 
 /// Backward pass between residual blocks. The product plus the output, which holds the gradient of the shortcut, is the
-/// gradient of the previous block's output `y = relu(…)`. Masks it by `y > 0`, and sums it for the batch norms that `y`
-/// was computed from.
+/// gradient of the previous block's output `y = relu(…)`. Writes it where `y > 0`, and zero elsewhere. Also sums the
+/// result, and the result times `z - mean` for `main` and for `shortcut`. The batch norms before `y` need these sums.
 #[derive(Clone, Copy, Debug)]
 pub struct MaskByOutput<'a> {
     /// The output of the previous block.

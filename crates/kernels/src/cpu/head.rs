@@ -11,7 +11,7 @@ pub fn linear(features: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
     features.chunks_exact(inputs).flat_map(row).collect()
 }
 
-/// The dot product, with sixteen partial sums that are added in order.
+/// Returns the dot product. Sixteen partial sums, which the compiler vectorises, are added in order.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0; 16];
     let (a, a_rest) = a.as_chunks::<16>();
@@ -99,15 +99,15 @@ mod tests {
         let gradient = noise(4, IMAGES * classes);
         let mut found = [weight.len(), classes, features.len()].map(|len| vec![f32::NAN; len]);
         let mut expected = [weight.len(), classes, features.len()].map(|len| vec![0.0; len]);
-        let [of_weight, of_bias, of_features] = &mut found;
-        linear_backward((&features, &weight), &gradient, of_weight, of_bias, of_features);
-        let [of_weight, of_bias, of_features] = &mut expected;
+        let [d_weight, d_bias, d_features] = &mut found;
+        linear_backward((&features, &weight), &gradient, d_weight, d_bias, d_features);
+        let [d_weight, d_bias, d_features] = &mut expected;
         for (at, &g) in gradient.iter().enumerate() {
             let (image, class, g) = (at / classes, at % classes, f64::from(g));
-            of_bias[class] += g;
+            d_bias[class] += g;
             for i in 0..inputs {
-                of_weight[class * inputs + i] += g * f64::from(features[image * inputs + i]);
-                of_features[image * inputs + i] += g * f64::from(weight[class * inputs + i]);
+                d_weight[class * inputs + i] += g * f64::from(features[image * inputs + i]);
+                d_features[image * inputs + i] += g * f64::from(weight[class * inputs + i]);
             }
         }
         for (found, expected) in found.iter().zip(&expected) {

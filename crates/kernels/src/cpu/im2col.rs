@@ -1,7 +1,8 @@
 //! Im2col: packs the left operand of a convolution.
 //!
-//! The im2col matrix has a row for each position of a grid and a column for each (tap, channel). It is never built as a
-//! whole: [`Im2col::pack`] writes the block that the next tiles need into a small buffer that stays in the cache.
+//! The im2col matrix has a row for each position of a grid, usually the output pixels, and a column for each (tap,
+//! channel). It is never built as a whole: [`Im2col::pack`] writes the block that the next tiles need into a small
+//! buffer that stays in the cache.
 
 use std::ops::Range;
 
@@ -27,7 +28,7 @@ pub(crate) struct ImageLayout {
 }
 
 impl ImageLayout {
-    /// The layout without gaps.
+    /// Returns the layout without gaps.
     pub(crate) fn contiguous(height: usize, width: usize, channels: usize) -> Self {
         Self { height, width, pixel: channels, row: width * channels, image: height * width * channels }
     }
@@ -59,7 +60,7 @@ pub(crate) fn row_segments(range: Range<usize>, height: usize, width: usize) -> 
     })
 }
 
-/// An im2col matrix: which elements of a tensor form the row of each position of the grid.
+/// The description of an im2col matrix: the elements of a tensor that form its rows.
 #[derive(Clone, Debug)]
 pub(crate) struct Im2col {
     /// The tensor that is read.
@@ -115,20 +116,20 @@ impl Im2col {
         to: &mut impl Iterator<Item = &'a mut [f32]>,
     ) {
         let inside = self.inside(segment, down, right);
-        let first = |at: usize| (at * self.stride).wrapping_add_signed(right) * self.source.pixel;
+        let column_offset = |at: usize| (at * self.stride).wrapping_add_signed(right) * self.source.pixel;
         let y = (segment.y * self.stride).wrapping_add_signed(down);
         let row =
             (segment.image * self.source.image).wrapping_add(y.wrapping_mul(self.source.row)).wrapping_add(channel);
         for (x, to) in (segment.x..segment.x + segment.len).zip(to) {
             if inside.contains(&x) {
-                operand.copy(simd, row + first(x), channel, &mut to[..len]);
+                operand.copy(simd, row + column_offset(x), channel, &mut to[..len]);
             } else {
                 to[..len].fill(0.0);
             }
         }
     }
 
-    /// The columns of the grid whose tap lies inside of the source.
+    /// Returns the columns of the grid whose tap lies inside of the source.
     #[inline(always)]
     fn inside(&self, segment: &RowSegment, down: isize, right: isize) -> Range<usize> {
         let y = (segment.y * self.stride).checked_add_signed(down);

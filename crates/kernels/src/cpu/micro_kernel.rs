@@ -1,9 +1,9 @@
 //! The GEMM micro-kernel: a register tile of `C += A x B`, the innermost loop of every convolution.
 //!
 //! A tile has at most [`Simd::ROWS`] rows and exactly [`Simd::COLUMNS`] columns. `B` is a packed panel, `[depth,
-//! COLUMNS]`. `C` is a packed tile, `[rows, COLUMNS]`. `A` is read one element at a time and broadcast, so that it may
-//! lie in either order: [`LeftStrides`] gives its strides as constants. With bf16 instructions, an element of `A` and
-//! of `B` is a pair of bf16: two steps of the depth.
+//! COLUMNS]`. `C` is a packed tile, `[rows, COLUMNS]`. `A` is read one element at a time and broadcast, so its rows or
+//! its columns may be contiguous: [`LeftStrides`] has its strides as constants. With bf16 instructions, each element of
+//! `A` and `B` is a pair of bf16 values, for two consecutive steps of the depth.
 #![expect(unsafe_code, reason = "the micro-kernel reads its left operand without bounds checks")]
 
 use super::simd::Simd;
@@ -25,8 +25,8 @@ impl LeftStrides for RowMajor {
     const DEPTH: usize = 1;
 }
 
-/// Computes a tile: `c[i, j] (+)= sum over k of a[i * L::ROW + k * L::DEPTH] * b[k, j]`. `depth` counts packed
-/// elements.
+/// Computes a tile: `c[i, j] = sum over k of a[i * L::ROW + k * L::DEPTH] * b[k, j]`, plus the old `c[i, j]` if
+/// `accumulate`. `depth` counts packed elements.
 ///
 /// # Panics
 /// If a slice is too short for the tile, or `rows` exceeds [`Simd::ROWS`].
@@ -83,7 +83,7 @@ unsafe fn fixed_rows<S: Simd, L: LeftStrides, const ROWS: usize>(
             sums[0] = simd.accumulate(left, right[0], sums[0]);
             sums[1] = simd.accumulate(left, right[1], sums[1]);
         }
-        // After the last step the pointer may be outside of the slice, but is not read.
+        // After the last step, the pointer may be outside of the slice. It is not read then.
         step = step.wrapping_add(L::DEPTH);
     }
     for (sums, c) in sums.iter().zip(c.chunks_exact_mut(S::COLUMNS)) {

@@ -7,10 +7,18 @@
 //! - `panels`: packing of the right operand (weights). `bf16_packing`: packing of bf16 pairs.
 //! - `product`, `weight_gradient`: the loops around the micro-kernel, for outputs and input gradients, and for weight
 //!   gradients. `units`: the partition of an output into tasks. `prefetch`: software prefetching.
-//! - `epilogue`: what is fused into the writing of an output tile.
+//! - `epilogue`: operations that are fused into the writing of an output tile.
 //! - `winograd`: Winograd convolution for 3x3 kernels.
 //! - `convolution`, `algorithm`: a convolution with its gradients, and the choice between GEMM and Winograd.
 //! - `batch_norm`, `pool`, `residual`, `head`, `pixels`: the other layers.
+//! - `buffer`: memory of workspaces and scratch memory of threads.
+//!
+//! Terms:
+//! - The *depth* of a matrix product is its inner dimension, and a *step* of the depth is one index `k` of it.
+//! - A *register tile* is the part of the output that the micro-kernel keeps in registers.
+//! - A *panel* is a packed part of the right operand, as wide as a register tile.
+//! - A *unit* is the part of an output that one task computes.
+//! - A *tap* is a position in a convolution's kernel or in a pooling window.
 
 mod algorithm;
 mod batch_norm;

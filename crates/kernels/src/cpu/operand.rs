@@ -1,9 +1,9 @@
-//! Per-channel transformations that are applied to activations and gradients while they are packed. They need no pass
-//! of their own over memory.
+//! Per-channel transformations that are applied to activations and gradients while they are packed. This saves a
+//! separate pass over memory.
 
 use super::simd::Simd;
 
-/// A tensor with the transformation that is applied when it is read.
+/// A tensor, and the transformation that is applied when it is read.
 #[derive(Clone, Copy, Debug)]
 pub enum Operand<'a> {
     /// No transformation.
@@ -47,7 +47,8 @@ impl Operand<'_> {
         }
     }
 
-    /// Loads and transforms `len` elements at offset `at`, at most a register. `channel` is the channel of the first.
+    /// Loads and transforms `len` elements at offset `at`, at most one register. `channel` is the channel of the first
+    /// element.
     #[inline(always)]
     fn load<S: Simd>(&self, s: S, at: usize, channel: usize, len: usize) -> S::Vector {
         match *self {
@@ -64,16 +65,16 @@ impl Operand<'_> {
         }
     }
 
-    /// Loads and transforms elements at offset `at`, and fills `to`. `channel` is the channel of the first.
+    /// Fills `to` with the transformed elements from offset `at` on. `channel` is the channel of the first element.
     #[inline(always)]
     pub(crate) fn copy<S: Simd>(&self, s: S, at: usize, channel: usize, to: &mut [f32]) {
         let len = to.len();
         if len < S::LANES {
             return s.store(self.load(s, at, channel, len), to);
         }
-        // This repeats the formulas of `load` without its bounds checks for each register: packing takes a tenth of the
-        // time of a product. It uses no closures and no array methods, because code that they call is not compiled with
-        // the instruction set of `S`.
+        // The formulas of `load` are repeated here to avoid its bounds checks for each register, because packing takes
+        // a tenth of the time of a product. This code uses no closures and no array methods, because their code is not
+        // compiled with the instruction set of `S`.
         match *self {
             Self::Plain(values) => {
                 let values = values[at..][..len].chunks_exact(S::LANES);

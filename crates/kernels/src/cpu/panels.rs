@@ -53,7 +53,7 @@ impl Panels {
         (0..depth).step_by(block).map(move |start| start..depth.min(start + block))
     }
 
-    /// The range of the panel that starts at `column` in a block of the depth.
+    /// Returns the range of the panel that starts at `column` in a block of the depth.
     pub(crate) fn panel(&self, block: &Range<usize>, column: usize) -> Range<usize> {
         let elements = self.elements(block.len());
         let start = self.elements(block.start) * self.padded_columns() + column * elements;
@@ -72,7 +72,7 @@ impl Panels {
             panels.for_each(|(panel, to)| {
                 let first = panel * self.width;
                 let valid = self.width.min(self.columns - first);
-                // So many rows stay in the first-level cache, whichever way the weights are read.
+                // `ROWS_AT_ONCE` rows fit into the first-level cache, even if the weights are read column by column.
                 let parts = to.chunks_mut(self.elements(ROWS_AT_ONCE) * self.width);
                 for (k, to) in block.clone().step_by(ROWS_AT_ONCE).zip(parts) {
                     if self.isa.steps() == 1 {
@@ -85,7 +85,7 @@ impl Panels {
         });
     }
 
-    /// Packs some rows of a panel as pairs of bf16.
+    /// Packs the rows `depth` of a panel as pairs of bf16.
     fn pack_bf16(
         &self,
         matrix: &WeightMatrix<'_, impl Fn(usize) -> usize>,
@@ -110,7 +110,7 @@ impl Panels {
     }
 }
 
-/// Rows that are packed at once.
+/// The number of rows that are packed at once.
 const ROWS_AT_ONCE: usize = 128;
 
 /// A right operand before packing: a strided view of the weights. Row `k` starts at `row_start(k)`.

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::pixels::{ByteValues, COLOURS};
 
-/// Normalises the bytes `data`, `[images, height, width, 3]`, into `to`, `[images, height + 2 padding, width + 2
+/// Normalises the bytes `data`, `[images, height, width, 3]`, into `to`, `[images, height + 2 * padding, width + 2 *
 /// padding, 3]`. As in PyTorch, the padding is zero after normalisation.
 pub fn normalise_pixels(data: &[u8], [height, width]: [usize; 2], values: &ByteValues, padding: usize, to: &mut [f32]) {
     let (padded_height, row) = (height + 2 * padding, width * COLOURS);

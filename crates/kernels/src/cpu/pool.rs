@@ -10,7 +10,8 @@ const KERNEL: usize = 3;
 const STRIDE: usize = 2;
 const PADDING: usize = 1;
 
-/// The input rows (or columns) in the window of output row `o`, each as (tap, input row).
+/// Iterates over the input rows (or columns) in the window of output row `o`, each as (tap, input row). `side` is the
+/// number of input rows.
 fn window_rows(o: usize, side: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..KERNEL).filter_map(move |tap| (o * STRIDE + tap).checked_sub(PADDING).filter(|&i| i < side).map(|i| (tap, i)))
 }
@@ -29,8 +30,8 @@ pub struct MaxPool {
 }
 
 impl MaxPool {
-    /// Computes the maximum of `relu(scale * z + shift)` in each window into `to`, and its tap into `argmax`: the first
-    /// of equal ones, or 255 if the maximum is 0.
+    /// Computes the maximum of `relu(scale * z + shift)` in each window into `to`, and its tap into `argmax`. Among
+    /// equal values, the first tap counts. If the maximum is 0, `argmax` is 255.
     pub fn forward(&self, isa: Isa, norm: &Norm, z: &[f32], to: &mut [f32], argmax: &mut [u8]) {
         let row = max_pool_side(self.width) * self.channels;
         let rows = to.par_chunks_mut(row).zip(argmax.par_chunks_mut(row)).enumerate();
@@ -56,7 +57,7 @@ impl MaxPool {
         });
     }
 
-    /// Computes one row of the gradient. `gradient` and `argmax` are those of the row's image.
+    /// Computes one row of the gradient. `gradient` and `argmax` belong to the row's image.
     #[inline(always)]
     fn backward_row(&self, gradient: &[f32], argmax: &[u8], y: usize, to: &mut [f32]) {
         let Self { height, width, channels, .. } = *self;
@@ -102,7 +103,8 @@ impl Kernel for MaxPoolRow<'_> {
                 let len = S::LANES.min(channels - channel);
                 let scale = s.load(&self.norm.scale[channel..][..len]);
                 let shift = s.load(&self.norm.shift[channel..][..len]);
-                // A value at or below zero is not chosen: the ReLU makes it zero, and it gets no gradient.
+                // A value at or below zero is not chosen, because it receives no gradient through the ReLU. Taps are
+                // stored as the bits of an f32, because `Simd` has only f32 registers.
                 let (mut best, mut best_tap) = (s.splat(0.0), s.splat(f32::from_bits(u32::from(u8::MAX))));
                 for (down, y) in window_rows(oy, height) {
                     for (right, x) in window_rows(ox, width) {
@@ -124,8 +126,7 @@ impl Kernel for MaxPoolRow<'_> {
     }
 }
 
-/// Computes a row of the gradient and its sums, in plain loops. As a [`Kernel`] they are vectorised for the instruction
-/// set.
+/// Computes a row of the gradient and its sums. As a [`Kernel`], its plain loops are compiled for each instruction set.
 struct MaxPoolBackwardRow<'a> {
     pool: &'a MaxPool,
     norm: &'a Norm,
@@ -165,10 +166,10 @@ fn sum_row(mean: &[f32], z: &[f32], gradient: &[f32], sums: &mut [f32]) {
     }
 }
 
-/// The output row whose window has its row `tap` at the input row `y`.
+/// Returns the output row whose window has its row `tap` at the input row `y`. `side` is the number of output rows.
 fn output_row(y: usize, tap: usize, side: usize) -> Option<usize> {
-    let above = (y + PADDING).checked_sub(tap)?;
-    (above.is_multiple_of(STRIDE) && above / STRIDE < side).then_some(above / STRIDE)
+    let distance = (y + PADDING).checked_sub(tap)?;
+    (distance.is_multiple_of(STRIDE) && distance / STRIDE < side).then_some(distance / STRIDE)
 }
 
 /// Computes the mean over all positions, from `[images, positions, channels]` to `[images, channels]`.
@@ -194,7 +195,7 @@ mod tests {
 
     const IMAGES: usize = 2;
 
-    /// The maximum in the window of an output, and its tap: the first of equal values, or the last NaN.
+    /// Returns the maximum in the window of an output, and its tap: the first of equal values, or the last NaN.
     fn reference_maximum(pool: &MaxPool, norm: &Norm, z: &[f32], [image, oy, ox, c]: [usize; 4]) -> (f32, u8) {
         let (mut best, mut best_tap) = (0.0, u8::MAX);
         for (down, y) in window_rows(oy, pool.height) {
@@ -255,8 +256,12 @@ mod tests {
                 let (g, z) = (of_channel(&expected), of_channel(&z));
                 assert!((sum[c] - g.iter().sum::<f32>()).abs() < 1e-5, "{what}");
                 if !with_nan {
-                    let of_z: f32 = g.iter().zip(z).map(|(g, z)| g * (z - norm.mean[c])).sum();
-                    assert!((sum[channels + c] - of_z).abs() < 1e-4, "{what}: {} {of_z}", sum[channels + c]);
+                    let expected_product: f32 = g.iter().zip(z).map(|(g, z)| g * (z - norm.mean[c])).sum();
+                    assert!(
+                        (sum[channels + c] - expected_product).abs() < 1e-4,
+                        "{what}: {} {expected_product}",
+                        sum[channels + c]
+                    );
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! Software prefetching. While the micro-kernel computes a block, the memory bus is idle. Meanwhile, the input of the
-//! next block is prefetched into the second-level cache, some cache lines with each tile.
+//! Software prefetching. The memory bus is idle while the micro-kernel computes a block. The input of the next block is
+//! prefetched into the second-level cache during that time, a few cache lines per register tile.
 
 use std::ops::Range;
 
@@ -76,7 +76,7 @@ mod tests {
     use super::super::simd::Portable;
     use super::*;
 
-    /// The element that each step starts at, until everything is prefetched.
+    /// Returns the element that each step starts at, until everything is prefetched.
     fn lines(pitch: usize, channels: Range<usize>, pixels: Range<usize>, steps: usize) -> Vec<usize> {
         let values = vec![0.0; pixels.end * pitch];
         let operand = Operand::Plain(&values);

@@ -6,8 +6,8 @@
 //! each tile goes to the epilogue. (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM
 //! TOMS 34, 2008.)
 //!
-//! The units, and with them the order of all additions, depend on the shapes only. Results do not depend on the number
-//! of threads.
+//! The units, and therefore the order of all additions, depend only on the shapes and the instruction set. Results do
+//! not depend on the number of threads.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use super::bf16_packing;
 use super::buffer::with_scratch;
-use super::epilogue::{Epilogue, Tile, streams};
+use super::epilogue::{Epilogue, Tile, should_stream};
 use super::im2col::{Im2col, ImageLayout, MAX_DEPTH, RowSegment};
 use super::micro_kernel::{LeftStrides, RowMajor, micro_kernel};
 use super::operand::Operand;
@@ -41,7 +41,7 @@ pub(crate) struct Phase {
     /// The layout of the right operand.
     pub(crate) panels: Panels,
     /// The offset of the right operand in the packed weights.
-    pub(crate) weights: usize,
+    pub(crate) weights_offset: usize,
     /// The first pixel of the output (down, right).
     pub(crate) first: (usize, usize),
 }
@@ -62,8 +62,8 @@ pub struct Product {
 }
 
 impl Product {
-    /// Plans a product with the output `[images, height, width, channels]`, where `to` is (height, width). The phases,
-    /// `step` x `step` of them, cover the output.
+    /// Plans a product with the output `[images, height, width, channels]`, where `to` is (height, width). There are
+    /// `step` x `step` phases, which together cover the output.
     pub(crate) fn new(images: usize, to: (usize, usize), channels: usize, phases: Vec<Phase>, isa: Isa) -> Self {
         let step = phases.len().isqrt();
         let to = ImageLayout::contiguous(to.0, to.1, channels);
@@ -101,7 +101,7 @@ impl Product {
         to: &mut [f32],
         sums: &mut [f32],
     ) {
-        let stream = streams(self.units.output_len());
+        let stream = should_stream(self.units.output_len());
         let outputs = self.units.split(E::SUMS, to, sums).into_iter().zip(&self.rows);
         let unit = |(output, rows): (_, &Range<usize>)| Unit {
             product: self,
@@ -122,13 +122,14 @@ impl Product {
     }
 }
 
-/// The number of rows of `width` pixels in a unit: about [`MAX_PIXELS`] pixels, or fewer to reach [`UNITS`] units.
+/// Returns the number of rows of `width` pixels in a unit. A unit has about [`MAX_PIXELS`] pixels, or fewer if there
+/// would be fewer than [`UNITS`] units.
 fn rows_per_unit(rows: usize, width: usize, tile: usize) -> usize {
     let pixels = (rows * width / UNITS).clamp(MIN_PIXELS, MAX_PIXELS);
     best_rows_per_unit((pixels / width).max(1), width, tile)
 }
 
-/// Computes one unit.
+/// The operands and the output of one unit.
 struct Unit<'a, E> {
     product: &'a Product,
     operand: &'a Operand<'a>,
@@ -140,7 +141,7 @@ struct Unit<'a, E> {
     output: UnitOutput<'a>,
 }
 
-/// A unit with scratch memory for its packed left operand and its tiles.
+/// Computes one unit, with scratch memory for its packed left operand and its tiles.
 struct Task<'a, E> {
     unit: Unit<'a, E>,
     left: &'a mut [f32],
@@ -163,7 +164,7 @@ impl<E: Epilogue> Kernel for Task<'_, E> {
 }
 
 impl Product {
-    /// The height and width of the grid of a phase.
+    /// Returns the height and width of the grid of a phase.
     fn grid(&self, phase: &Phase) -> (usize, usize) {
         let side = |side: usize, first: usize| (side - first.min(side)).div_ceil(self.step);
         (side(self.to.height, phase.first.0), side(self.to.width, phase.first.1))
@@ -242,7 +243,7 @@ impl<E: Epilogue> Unit<'_, E> {
                 bf16_packing::pack_along(simd, &mut left[..rows * RowMajor::ROW], RowMajor::ROW, depth.len());
                 let elements = bf16_packing::elements::<S>(depth.len());
                 for column in columns.clone().step_by(S::COLUMNS) {
-                    let at = phase.weights + panels.panel(&depth, column).start;
+                    let at = phase.weights_offset + panels.panel(&depth, column).start;
                     let right = &self.weights[at..][..elements * S::COLUMNS];
                     for t in 0..row_tiles {
                         // With one block of depth a tile is finished at once. All tiles then use the same memory, which
@@ -266,7 +267,7 @@ impl<E: Epilogue> Unit<'_, E> {
                 }
             }
             if panels.depth() == 0 {
-                // No tap reaches these pixels.
+                // No tap of the kernel reads these pixels, so their gradient is zero.
                 tiles[..tile_len].fill(0.0);
                 for column in columns.clone().step_by(S::COLUMNS) {
                     for t in 0..row_tiles {
@@ -277,8 +278,8 @@ impl<E: Epilogue> Unit<'_, E> {
         }
     }
 
-    /// The input of the pixels after those of `block`, for 1x1 convolutions with stride 1; empty for others. The pixels
-    /// may belong to the next unit, which the same thread is likely to compute.
+    /// Returns the input pixels that follow those of `block`, for 1x1 convolutions with stride 1. For others, the range
+    /// is empty. The pixels may belong to the next unit, which the same thread is likely to compute.
     #[inline(always)]
     fn next_pixels(&self, phase: &Phase, block: &Block) -> PixelRange {
         let Im2col { ref source, stride, ref taps, channels } = phase.im2col;
@@ -288,7 +289,7 @@ impl<E: Epilogue> Unit<'_, E> {
         PixelRange { pixels, pitch: channels, channels: 0..channels }
     }
 
-    /// Prefetches what the epilogue reads for the row tile `t` of a panel.
+    /// Prefetches the memory that the epilogue accesses for the row tile `t` of a panel.
     #[inline(always)]
     fn prefetch<S: Simd>(&self, simd: S, block: &Block, t: usize, column: usize) {
         let channels = self.product.channels;

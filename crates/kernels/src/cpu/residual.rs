@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::batch_norm::Norm;
-use super::epilogue::{MaskByOutput, streams};
+use super::epilogue::{MaskByOutput, should_stream};
 use super::simd::{Isa, Kernel, Simd};
 
 /// The number of pixels that one task processes.
@@ -24,30 +24,30 @@ pub struct Branch<'a> {
 pub enum Shortcut<'a> {
     /// The block's input.
     Identity(&'a [f32]),
-    /// The batch norm of the projected input.
+    /// The projection of the block's input, followed by its batch norm.
     Projection(Branch<'a>),
 }
 
 /// Computes the output of a residual block, `relu(norm(z) + shortcut)`.
 pub fn residual_add_relu(isa: Isa, last: Branch<'_>, shortcut: Shortcut<'_>, to: &mut [f32]) {
     let len = PIXELS * last.norm.scale.len();
-    let stream = streams(to.len());
-    let (x, of_x) = match shortcut {
+    let stream = should_stream(to.len());
+    let (x, x_norm) = match shortcut {
         Shortcut::Identity(x) => (x, None),
         Shortcut::Projection(branch) => (branch.z, Some(branch.norm)),
     };
     let parts = last.z.par_chunks(len).zip(x.par_chunks(len));
     to.par_chunks_mut(len).zip(parts).for_each(|(to, (z, x))| {
-        isa.run(ResidualAdd { z, of_z: last.norm, x, of_x, stream, to });
+        isa.run(ResidualAdd { z, z_norm: last.norm, x, x_norm, stream, to });
     });
 }
 
-/// [`residual_add_relu`] for some pixels.
+/// Computes [`residual_add_relu`] for the pixels of one task.
 struct ResidualAdd<'a> {
     z: &'a [f32],
-    of_z: &'a Norm,
+    z_norm: &'a Norm,
     x: &'a [f32],
-    of_x: Option<&'a Norm>,
+    x_norm: Option<&'a Norm>,
     stream: bool,
     to: &'a mut [f32],
 }
@@ -55,19 +55,19 @@ struct ResidualAdd<'a> {
 impl Kernel for ResidualAdd<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { z, of_z, x, of_x, stream, to } = self;
-        let channels = of_z.scale.len();
+        let Self { z, z_norm, x, x_norm, stream, to } = self;
+        let channels = z_norm.scale.len();
         let pixels = z.chunks_exact(channels).zip(x.chunks_exact(channels));
         for (to, (z, x)) in to.chunks_exact_mut(channels).zip(pixels) {
             for (i, to) in to.chunks_mut(S::LANES).enumerate() {
                 let part = i * S::LANES..i * S::LANES + to.len();
                 let main = s.fma(
-                    s.load(&of_z.scale[part.clone()]),
+                    s.load(&z_norm.scale[part.clone()]),
                     s.load(&z[part.clone()]),
-                    s.load(&of_z.shift[part.clone()]),
+                    s.load(&z_norm.shift[part.clone()]),
                 );
                 let mut other = s.load(&x[part.clone()]);
-                if let Some(norm) = of_x {
+                if let Some(norm) = x_norm {
                     other = s.fma(s.load(&norm.scale[part.clone()]), other, s.load(&norm.shift[part]));
                 }
                 let value = s.relu(s.add(main, other));
@@ -181,8 +181,8 @@ mod tests {
                 *g = f64::from(gradient[image * channels + c]) / positions as f64;
             }
             let centred = |layer: &Layer| f64::from(layer.z[i]) - f64::from(layer.norm.mean[c]);
-            let of_shortcut = downsample.as_ref().map_or(0.0, centred);
-            for (kind, factor) in [1.0, centred(&main), of_shortcut].into_iter().enumerate() {
+            let shortcut_difference = downsample.as_ref().map_or(0.0, centred);
+            for (kind, factor) in [1.0, centred(&main), shortcut_difference].into_iter().enumerate() {
                 expected_sums[(image * 3 + kind) * channels + c] += *g * factor;
             }
         }

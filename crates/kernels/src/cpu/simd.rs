@@ -28,8 +28,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type Vector: Copy;
     /// The number of elements of a register.
     const LANES: usize;
-    /// The number of rows of a register tile: as many as the registers hold, beside two for the right operand and one
-    /// for the broadcast left operand.
+    /// The number of rows of a register tile: as many as fit, with two registers left for the right operand and one for
+    /// the broadcast left operand.
     const ROWS: usize;
     /// The number of columns of a register tile: two registers.
     const COLUMNS: usize = 2 * Self::LANES;
@@ -57,7 +57,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, rounded once if the processor has such an instruction.
     fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-    /// `max(a, 0)`. NaN stays NaN, so that a diverged network is noticed.
+    /// `max(a, 0)`. NaN stays NaN, so that the divergence of a network is not hidden.
     fn relu(self, a: Self::Vector) -> Self::Vector;
     /// `value` in lanes where `test` is positive, zero in others.
     fn mask_positive(self, test: Self::Vector, value: Self::Vector) -> Self::Vector;
@@ -120,7 +120,7 @@ enum Set {
     /// AVX-512 with instructions that multiply bf16.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
-    /// The baseline of the target with emulated bf16 multiplication: a reference for tests, too slow for other use.
+    /// The baseline of the target with emulated bf16 multiplication: a reference for tests, too slow for anything else.
     #[cfg(any(test, feature = "portable-bf16"))]
     PortableBf16,
 }

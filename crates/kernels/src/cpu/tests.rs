@@ -11,7 +11,7 @@ use super::simd::Isa;
 
 const TOLERANCE: f64 = 1e-5;
 
-/// The tolerance relative to the largest value. Winograd's transforms lose some bits.
+/// Returns the tolerance relative to the largest value. Winograd's transforms lose some bits.
 fn tolerance(convolution: &Convolution) -> f64 {
     match convolution.forward {
         ConvAlgorithm::Direct(_) => TOLERANCE,
@@ -19,7 +19,8 @@ fn tolerance(convolution: &Convolution) -> f64 {
     }
 }
 
-/// Convolutions with odd sizes, strides and paddings, single images, and several blocks of depth, columns and pixels.
+/// Returns convolutions with odd sizes, strides and paddings, with single images, and with several blocks of depth,
+/// columns and pixels.
 fn cases() -> Vec<Case> {
     let case = Case::new;
     vec![
@@ -36,7 +37,7 @@ fn cases() -> Vec<Case> {
         case([1, 7, 7], [40, 33], [3, 1, 1]),
         case([3, 9, 11], [300, 17], [3, 1, 1]),
         case([1, 4, 230], [16, 16], [3, 1, 1]),
-        // Weight gradients whose units pack their pixels in several blocks, and with more outputs than one unit has.
+        // In these weight gradients, units pack their pixels in several blocks, or outputs need more than one unit.
         case([1, 40, 50], [4, 6], [1, 1, 0]),
         case([2, 56, 57], [16, 16], [3, 1, 1]),
         case([1, 8, 8], [16, 70], [3, 1, 1]),
@@ -73,14 +74,14 @@ fn round_packed(isa: Isa, convolution: &Convolution, values: Vec<f32>) -> Vec<f3
     }
 }
 
-/// The tolerance for values that are computed while packing. Before rounding to bf16 they may differ from those of the
-/// test in the last bit.
+/// Returns the tolerance if the operand is computed while it is packed. It may differ from the operand of the test in
+/// the last bit before it is rounded to bf16.
 fn tolerance_of_packed(convolution: &Convolution, isa: Isa) -> f64 {
     let last_bit = if isa == isa.in_f32() { 0.0 } else { f64::from(half::bf16::EPSILON) };
     tolerance(convolution).max(last_bit)
 }
 
-/// Computes into memory filled with NaN, or with `old` if it is given.
+/// Runs a product on an output that is filled with NaN, or with `old` if it is given. Returns the output and the sums.
 fn run<E: Epilogue>(
     (product, packed): (&ConvAlgorithm, &[f32]),
     operand: &Operand<'_>,
@@ -99,6 +100,7 @@ fn run<E: Epilogue>(
     (to.slice().to_vec(), sums)
 }
 
+/// Packs the weights for the output and for the input gradient.
 fn packed(convolution: &Convolution, case: &Case) -> (Vec<f32>, Vec<f32>) {
     let mut forward = vec![f32::NAN; convolution.packed_len()];
     let mut input = forward.clone();
@@ -188,11 +190,11 @@ fn input_gradients_match_reference() {
         let (inputs, outputs) = (case.shape.inputs, case.shape.outputs);
         let (g, z) = (noise(9, case.output_len()), noise(10, case.output_len()));
         let [of_gradient, of_output, constant] = [11, 12, 13].map(|seed| noise(seed, outputs));
-        let through = |i: usize| {
+        let gradient_at = |i: usize| {
             let c = i % outputs;
             of_gradient[c] * g[i] + (of_output[c] * z[i] + constant[c])
         };
-        let gradient = round_packed(isa, convolution, (0..g.len()).map(through).collect());
+        let gradient = round_packed(isa, convolution, (0..g.len()).map(gradient_at).collect());
         let expected = case.input_gradient(&gradient);
         let (of_gradient, of_output, constant) = (&of_gradient[..], &of_output[..], &constant[..]);
         let operand = Operand::NormGradient { g: &g, z: &z, of_gradient, of_output, constant };
@@ -207,7 +209,7 @@ fn input_gradients_match_reference() {
     });
 }
 
-/// Sums over all pixels of `g` and of `g * (z - mean)`.
+/// Returns the sums of `g` and of `g * (z - mean)` over all pixels.
 fn sums_of(g: &[f64], z: &[f32], mean: &[f32]) -> (Vec<f64>, Vec<f64>) {
     let channels = mean.len();
     let (mut sum, mut product) = (vec![0.0; channels], vec![0.0; channels]);
@@ -241,24 +243,24 @@ fn masked_input_gradients_and_sums_match_reference() {
 
         let mask = MaskByNorm { z: &z, mean: &mean, scale: &scale, shift: &shift };
         let (to, sums) = run((product, &packed), &plain, &mask, channels, None);
-        let passes = |i: usize| scale[i % channels] * z[i] + shift[i % channels] > 0.0;
+        let is_active = |i: usize| scale[i % channels] * z[i] + shift[i % channels] > 0.0;
         let masked = |values: &[f64]| -> Vec<f64> {
-            values.iter().enumerate().map(|(i, &value)| if passes(i) { value } else { 0.0 }).collect()
+            values.iter().enumerate().map(|(i, &value)| if is_active(i) { value } else { 0.0 }).collect()
         };
         let g = masked(&expected);
         assert_close(&to, &g, tolerance(convolution), what);
-        let (sum, of_z) = sums_of(&g, &z, &mean);
-        check_sums(&sums, 2, &[sum, of_z], what);
+        let (sum, z_sum) = sums_of(&g, &z, &mean);
+        check_sums(&sums, 2, &[sum, z_sum], what);
 
         let old = noise(22, expected.len());
-        let y: Vec<f32> = (0..expected.len()).map(|i| if passes(i) { 0.5 } else { 0.0 }).collect();
+        let y: Vec<f32> = (0..expected.len()).map(|i| if is_active(i) { 0.5 } else { 0.0 }).collect();
         let mask = MaskByOutput { y: &y, main: (&z, &mean), shortcut: Some((&other, &other_mean)) };
         let (to, sums) = run((product, &packed), &plain, &mask, channels, Some(&old));
         let total: Vec<f64> = expected.iter().zip(&old).map(|(a, &b)| a + f64::from(b)).collect();
         let g = masked(&total);
         assert_close(&to, &g, tolerance(convolution), what);
-        let ((sum, of_z), (_, of_other)) = (sums_of(&g, &z, &mean), sums_of(&g, &other, &other_mean));
-        check_sums(&sums, 3, &[sum, of_z, of_other], what);
+        let ((sum, z_sum), (_, other_sum)) = (sums_of(&g, &z, &mean), sums_of(&g, &other, &other_mean));
+        check_sums(&sums, 3, &[sum, z_sum, other_sum], what);
     });
 }
 

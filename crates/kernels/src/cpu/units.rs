@@ -14,7 +14,7 @@ pub(crate) struct UnitOutput<'a> {
     pub(crate) first_pixel: usize,
     /// The unit's part of the output.
     pub(crate) to: &'a mut [f32],
-    /// The unit's sums, `[kinds, channels]`.
+    /// The unit's per-channel sums, `[kinds, channels]`. The epilogue defines the kinds.
     pub(crate) sums: &'a mut [f32],
 }
 
@@ -56,8 +56,8 @@ impl Units {
     }
 }
 
-/// Returns the number of rows of `width` pixels for a unit: at most `max_rows`, at least half of that, and such that
-/// register tiles of `tile` pixels are filled best.
+/// Returns the number of rows of `width` pixels for a unit, from half of `max_rows` to `max_rows`. It minimises the
+/// share of unused pixels in register tiles of `tile` pixels.
 pub(crate) fn best_rows_per_unit(max_rows: usize, width: usize, tile: usize) -> usize {
     let fullness = |&count: &usize| {
         let pixels = count * width;
@@ -71,7 +71,7 @@ mod tests {
     use super::best_rows_per_unit as best;
 
     #[test]
-    fn units_fill_their_register_tiles() {
+    fn chooses_rows_that_fill_register_tiles() {
         assert_eq!([best(9, 4, 6), best(9, 4, 14), best(4, 14, 6), best(1, 230, 6)], [9, 7, 3, 1]);
         for max_rows in 1..20_usize {
             for width in [1, 2, 7, 56] {

@@ -1,8 +1,9 @@
 //! The weight gradient of a convolution as a blocked matrix product (GEMM).
 //!
-//! A row of the result is a (tap, input channel), a column is an output channel, and the depth runs over the pixels of
-//! the batch. The work is cut into units of rows and columns. If these are too few, each is cut further into ranges of
-//! pixels, whose partial results are added in order. All of this depends on the shapes only.
+//! The result has a row for each (tap, input channel) and a column for each output channel. The depth runs over the
+//! pixels of the batch. The work is cut into units of rows and columns. If there are fewer than `UNITS`, each is cut
+//! further into ranges of pixels, whose partial results are added in order. The units depend only on the shapes, so
+//! results do not depend on the number of threads.
 
 use std::ops::Range;
 
@@ -24,7 +25,7 @@ const MAX_COLUMNS: usize = 256;
 const MAX_PIXELS: usize = 112;
 /// The number of units to aim for.
 const UNITS: usize = 16;
-/// Weights of an output channel that are written at once.
+/// The number of weights of an output channel that are written at once.
 const WEIGHTS_AT_ONCE: usize = 64;
 
 /// The left operand is packed with one row for each step of the depth.
@@ -39,7 +40,7 @@ impl LeftStrides for DepthMajor {
 #[derive(Clone, Debug)]
 pub struct WeightGradient {
     im2col: Im2col,
-    /// Height and width of the grid: of the convolution's output.
+    /// Height and width of the grid, which is the convolution's output.
     grid: (usize, usize),
     /// The number of output channels.
     columns: usize,
@@ -48,7 +49,7 @@ pub struct WeightGradient {
     pixel_ranges: Vec<Range<usize>>,
     isa: Isa,
     /// The row of the result for each weight of an output channel, `[inputs, kernel, kernel]`.
-    rows: Vec<u32>,
+    row_of_weight: Vec<u32>,
 }
 
 impl WeightGradient {
@@ -71,11 +72,11 @@ impl WeightGradient {
         let ranges = UNITS.div_ceil(blocks).min(pixels.div_ceil(MAX_PIXELS));
         let per_range = pixels.div_ceil(ranges).next_multiple_of(MAX_PIXELS);
         let pixel_ranges = (0..pixels).step_by(per_range).map(|start| start..pixels.min(start + per_range)).collect();
-        let mut rows_of = vec![0; weight_offsets.len()];
+        let mut row_of_weight = vec![0; weight_offsets.len()];
         for (row, &offset) in weight_offsets.iter().enumerate() {
-            rows_of[offset as usize] = row as u32;
+            row_of_weight[offset as usize] = row as u32;
         }
-        Self { im2col, grid, columns, row_block, column_block, pixel_ranges, isa, rows: rows_of }
+        Self { im2col, grid, columns, row_block, column_block, pixel_ranges, isa, row_of_weight }
     }
 
     /// The number of elements of scratch memory for partial results.
@@ -104,7 +105,8 @@ impl WeightGradient {
         [MAX_PIXELS * DepthMajor::DEPTH + rows, MAX_PIXELS * MAX_COLUMNS.next_multiple_of(columns)]
     }
 
-    /// The input of the rows `rows` at `pixels`, for 1x1 convolutions with stride 1; empty for others.
+    /// Returns the part of the input that the rows `rows` read at `pixels`, for 1x1 convolutions with stride 1. For
+    /// others, the range is empty.
     #[inline(always)]
     fn input_pixels(&self, rows: &Range<usize>, pixels: &Range<usize>) -> PixelRange {
         let Im2col { ref source, stride, ref taps, channels } = self.im2col;
@@ -112,13 +114,13 @@ impl WeightGradient {
         PixelRange { pixels: if simple { pixels.clone() } else { 0..0 }, pitch: channels, channels: rows.clone() }
     }
 
-    /// The output gradient of the columns `columns` at `pixels`.
+    /// Returns the part of the output gradient that the columns `columns` read at `pixels`.
     #[inline(always)]
     fn gradient_pixels(&self, columns: &Range<usize>, pixels: &Range<usize>) -> PixelRange {
         PixelRange { pixels: pixels.clone(), pitch: self.columns, channels: columns.clone() }
     }
 
-    /// The rows and columns of each unit.
+    /// Iterates over the rows and columns of each unit.
     fn blocks(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let rows = self.im2col.depth();
         (0..self.columns).step_by(self.column_block).flat_map(move |column| {
@@ -143,8 +145,8 @@ impl WeightGradient {
             // The units of these columns are consecutive, one for each block of rows.
             let unit = first / self.column_block * rows.div_ceil(self.row_block);
             let mut sums = [0.0; WEIGHTS_AT_ONCE * MAX_WIDTH];
-            for (chunk, row_of) in self.rows.chunks(WEIGHTS_AT_ONCE).enumerate() {
-                for (&row, sums) in row_of.iter().zip(sums.chunks_exact_mut(width)) {
+            for (chunk, row_of_weight) in self.row_of_weight.chunks(WEIGHTS_AT_ONCE).enumerate() {
+                for (&row, sums) in row_of_weight.iter().zip(sums.chunks_exact_mut(width)) {
                     let (block, row) = (row as usize / self.row_block, row as usize % self.row_block);
                     let row_tiles = blocks[unit + block].0.len().div_ceil(self.isa.tile().0);
                     let row = first % self.column_block / width * row_tiles * self.isa.tile().0 + row;
@@ -157,7 +159,7 @@ impl WeightGradient {
                 }
                 // Transpose in the cache, so that the weights of each output channel are written sequentially.
                 for (j, to) in to.chunks_exact_mut(rows).enumerate() {
-                    let to = &mut to[chunk * WEIGHTS_AT_ONCE..][..row_of.len()];
+                    let to = &mut to[chunk * WEIGHTS_AT_ONCE..][..row_of_weight.len()];
                     for (to, sums) in to.iter_mut().zip(sums.chunks_exact(width)) {
                         *to = sums[j];
                     }

@@ -6,7 +6,7 @@
 //! A unit of some rows of tiles keeps its transformed patches in the second-level cache, and reads the weights one
 //! panel at a time.
 //!
-//! Rounding errors are about ten times those of a GEMM: 1e-6 of the largest result.
+//! Rounding errors are about ten times larger than with a GEMM: 1e-6 of the largest result.
 
 pub(crate) mod transform;
 pub(crate) mod weight_gradient;
@@ -16,7 +16,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::buffer::with_scratch;
-use super::epilogue::{Epilogue, Tile, streams};
+use super::epilogue::{Epilogue, Tile, should_stream};
 use super::im2col::MAX_DEPTH;
 use super::micro_kernel::{LeftStrides, RowMajor, micro_kernel};
 use super::operand::Operand;
@@ -27,23 +27,23 @@ use transform::{KERNEL, PATCH, POSITIONS, TILE};
 
 /// The most tiles that are transformed before their products are computed.
 const MAX_TILES: usize = 56;
-/// The same for more than [`MANY_CHANNELS`] channels, so that the patches stay in the cache.
+/// [`MAX_TILES`] for more than [`MANY_CHANNELS`] input channels. It is smaller, so that the patches stay in the cache.
 const MAX_TILES_OF_MANY_CHANNELS: usize = 36;
-/// See [`MAX_TILES_OF_MANY_CHANNELS`].
+/// Above this number of input channels, [`MAX_TILES_OF_MANY_CHANNELS`] applies.
 const MANY_CHANNELS: usize = 128;
 /// The fewest units, if there are enough rows of tiles.
 const UNITS: usize = 4;
-/// Channels that are copied and transformed together. A block of the depth consists of whole strips.
+/// The number of channels that are copied and transformed together. A block of the depth consists of whole strips.
 const STRIP: usize = 64;
-/// Rows of the weight matrix that are transposed and transformed together.
+/// The number of rows of the weight matrix that are transposed and transformed together.
 const PACKED_AT_ONCE: usize = 8;
-/// The number of elements of a cache line. It is added to strides that are powers of two, so that data that are used
-/// together map to different cache sets.
+/// The number of elements of a cache line. It is added to strides that are multiples of large powers of two, so that
+/// data used together map to different cache sets.
 const LINE: usize = 16;
 
 /// Whether a convolution is computed with Winograd. The rule ignores the number of images, so that packed weights can
 /// be used for batches of any size.
-pub(crate) fn suits(shape: &ConvShape) -> bool {
+pub(crate) fn is_suitable(shape: &ConvShape) -> bool {
     let ConvShape { height, width, inputs, outputs, kernel, stride, padding, .. } = *shape;
     let products = height.div_ceil(TILE) * width.div_ceil(TILE) * POSITIONS;
     // The transforms pay off if enough channels share them, and if the tiles do not extend far beyond the image.
@@ -75,8 +75,8 @@ pub(crate) struct Source<'a> {
     operand: &'a Operand<'a>,
     /// The number of channels of the tensor.
     channels: usize,
-    /// The offset of a window from its tile, in pixels up and left: the padding.
-    above: usize,
+    /// The number of pixels by which a window starts above and to the left of its tile: the padding.
+    padding: usize,
 }
 
 impl Tiling {
@@ -90,14 +90,14 @@ impl Tiling {
         self.width.div_ceil(TILE)
     }
 
-    /// The position of tile `index`, counted over all images.
+    /// Returns the position of tile `index`, counted over all images.
     #[inline(always)]
     pub(crate) fn origin(self, index: usize) -> TileOrigin {
         let (row, x) = (index / self.columns(), index % self.columns());
         TileOrigin { image: row / self.rows(), y: row % self.rows() * TILE, x: x * TILE }
     }
 
-    /// The index of the first pixel of tile row `row`, both counted over all images.
+    /// Returns the index of the first pixel of tile row `row`, both counted over all images.
     fn first_pixel(self, row: usize) -> usize {
         (row / self.rows() * self.height + row % self.rows() * TILE) * self.width
     }
@@ -133,7 +133,7 @@ impl Tiling {
     fn copy_window<S: Simd, const SIDE: usize>(
         self,
         simd: S,
-        Source { operand, channels, above }: Source<'_>,
+        Source { operand, channels, padding }: Source<'_>,
         origin: TileOrigin,
         strip: Range<usize>,
         to: &mut [f32],
@@ -143,7 +143,7 @@ impl Tiling {
             for x in origin.x..origin.x + SIDE {
                 let Some(to) = to.next() else { return };
                 let to = &mut to[..strip.len()];
-                let (y, x) = (y.wrapping_sub(above), x.wrapping_sub(above));
+                let (y, x) = (y.wrapping_sub(padding), x.wrapping_sub(padding));
                 if y < self.height && x < self.width {
                     let pixel = (origin.image * self.height + y) * self.width + x;
                     operand.copy(simd, pixel * channels + strip.start, strip.start, to);
@@ -170,7 +170,7 @@ pub struct Winograd {
     isa: Isa,
 }
 
-/// Which product the weights, `[outputs, inputs, 3, 3]`, are packed for.
+/// The product that the weights, `[outputs, inputs, 3, 3]`, are packed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// The output.
@@ -186,7 +186,8 @@ impl Winograd {
         let tiling = Tiling { height, width };
         let tiles = if depth > MANY_CHANNELS { MAX_TILES_OF_MANY_CHANNELS } else { MAX_TILES };
         let rows = images * tiling.rows();
-        // Large units read the weights less often. This matters more than full register tiles.
+        // Each unit reads all weights, so that large units read them less often in total. This matters more than full
+        // register tiles.
         let per_unit = best_rows_per_unit((tiles / tiling.columns()).max(1), tiling.columns(), isa.tile().0);
         let per_unit = per_unit.min(rows.div_ceil(UNITS));
         let rows: Vec<_> = (0..rows).step_by(per_unit).map(|start| start..rows.min(start + per_unit)).collect();
@@ -248,13 +249,13 @@ impl Winograd {
         });
     }
 
-    /// Stride from the transformed patches of one position, `[blocks, tiles, RowMajor::ROW]`, to those of the next.
+    /// Stride between the transformed patches, `[blocks, tiles, RowMajor::ROW]`, of consecutive positions.
     fn patches_pitch(&self) -> usize {
         self.depth.div_ceil(MAX_DEPTH) * MAX_TILES * RowMajor::ROW + LINE
     }
 }
 
-/// Stride from the products of one position, `[tiles, columns]`, to those of the next.
+/// Stride between the products, `[tiles, columns]`, of consecutive positions.
 fn products_pitch(columns: usize) -> usize {
     MAX_TILES * columns + LINE
 }
@@ -275,12 +276,12 @@ impl Kernel for PackPanel<'_> {
         const TAPS: usize = KERNEL * KERNEL;
         let Self { plan: &Winograd { depth, channels, .. }, weights, direction, first, to } = self;
         let valid = S::COLUMNS.min(channels - first);
-        // Strides in the weights from one input channel k, and from one column, to the next.
+        // Strides in the weights between input channels (k) and between columns.
         let (step, column_step) = match direction {
             Direction::Forward => (TAPS, depth * TAPS),
             Direction::Backward => (channels * TAPS, TAPS),
         };
-        // [k, tap, column]
+        // Shape: [k, tap, column].
         let mut taps = [0.0; PACKED_AT_ONCE * TAPS * MAX_WIDTH];
         for start in (0..depth).step_by(PACKED_AT_ONCE) {
             let count = PACKED_AT_ONCE.min(depth - start);
@@ -314,7 +315,7 @@ impl Kernel for PackPanel<'_> {
     }
 }
 
-/// Computes one unit.
+/// The operands and the output of one unit.
 struct Unit<'a, E> {
     plan: &'a Winograd,
     operand: &'a Operand<'a>,
@@ -325,7 +326,7 @@ struct Unit<'a, E> {
     output: UnitOutput<'a>,
 }
 
-/// A unit with scratch memory for its transformed patches and its products.
+/// Computes one unit, with scratch memory for its transformed patches and its products.
 struct Task<'a, E> {
     unit: Unit<'a, E>,
     patches: &'a mut [f32],
@@ -355,7 +356,7 @@ impl<E: Epilogue> Unit<'_, E> {
     fn transform_patches<S: Simd>(&self, simd: S, tiles: Range<usize>, to: &mut [f32]) {
         let &Winograd { tiling, depth, .. } = self.plan;
         let pitch = self.plan.patches_pitch();
-        let source = Source { operand: self.operand, channels: depth, above: 1 };
+        let source = Source { operand: self.operand, channels: depth, padding: 1 };
         let mut window = [0.0; POSITIONS * STRIP];
         for (t, tile) in tiles.enumerate() {
             let origin = tiling.origin(tile);
@@ -423,7 +424,7 @@ impl<E: Epilogue> Unit<'_, E> {
                 columns: S::COLUMNS.min(channels - column),
                 channels,
                 first: first && t == 0,
-                stream: streams(self.plan.units.output_len()),
+                stream: should_stream(self.plan.units.output_len()),
             };
             self.epilogue.finish(simd, tile, self.output.to, self.output.sums);
         }

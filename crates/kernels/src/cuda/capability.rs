@@ -1,4 +1,4 @@
-//! Compute capabilities, which number the generations of CUDA cards.
+//! Compute capabilities: the version numbers of the generations of CUDA cards.
 
 /// A compute capability, `(major, minor)`.
 pub type Capability = (i32, i32);

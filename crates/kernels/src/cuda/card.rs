@@ -20,7 +20,7 @@ use crate::shape::{ConvShape, Gradients};
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
-/// A CUDA card, opened for computing.
+/// An open CUDA card.
 pub struct Card {
     name: String,
     index: usize,
@@ -40,9 +40,9 @@ pub struct Card {
 /// Pinned memory that a batch is copied through.
 struct StagingBuffer {
     pinned: PinnedBuffer,
-    /// The copy from the pinned memory to the device is done.
+    /// An event that is recorded after the copy from the pinned memory to the device.
     sent: CudaEvent,
-    /// The work that reads the copy on the device is done.
+    /// An event that is recorded after the work that reads the copy on the device.
     released: CudaEvent,
 }
 
@@ -89,7 +89,7 @@ impl Card {
     }
 }
 
-#[expect(unsafe_code, reason = "the driver is a C library; callers of the engine vouch for device addresses")]
+#[expect(unsafe_code, reason = "the driver is a C library; callers of the engine pass valid device addresses")]
 mod calls {
     use super::*;
 
@@ -122,7 +122,8 @@ mod calls {
                 return Err(Error::NoCard { index, count });
             }
             let context = CudaContext::new(index).map_err(driver("open the card"))?;
-            // SAFETY: memory is used on one stream. `upload_async` uses two, and orders them by its own events.
+            // SAFETY: all work runs on one stream, except for the copies of `upload_async`, which orders both streams
+            // with its own events.
             unsafe { context.disable_event_tracking() };
             let name = context.name().map_err(driver("read the card's name"))?;
             let capability = context.compute_capability().map_err(driver("read the card's compute capability"))?;
@@ -173,14 +174,14 @@ mod calls {
         }
 
         fn upload(&self, from: &[u8], to: Address) -> Result<()> {
-            // SAFETY: the caller vouches for the address; the driver reads pageable memory before the call returns.
+            // SAFETY: the caller passes a valid address; the driver reads pageable memory before the call returns.
             unsafe { result::memcpy_htod_async(to, from, self.compute.cu_stream()) }
                 .map_err(driver("copy to the card"))?;
             self.wait()
         }
 
         fn download(&self, from: Address, to: &mut [u8]) -> Result<()> {
-            // SAFETY: the caller vouches for the address; `to` is borrowed until `wait` returns.
+            // SAFETY: the caller passes a valid address; `to` is borrowed until `wait` returns.
             unsafe { result::memcpy_dtoh_async(to, from, self.compute.cu_stream()) }
                 .map_err(driver("copy from the card"))?;
             self.wait()
@@ -208,7 +209,7 @@ mod calls {
                 let pinned = &mut pinned.slice_mut()[offset..offset + from.len()];
                 copy_parallel(from, pinned);
                 if !from.is_empty() {
-                    // SAFETY: the caller vouches for the address; the pinned memory is not changed before `sent`.
+                    // SAFETY: the caller passes a valid address; the pinned memory is not changed before `sent`.
                     unsafe { result::memcpy_htod_async(to, pinned, self.copies.cu_stream()) }
                         .map_err(driver("copy a batch to the card"))?;
                 }
@@ -232,7 +233,7 @@ mod calls {
         fn start_readback(&self, from: Address, bytes: usize) -> Result<Readback> {
             let mut readback = self.readbacks.take(&self.context, bytes)?;
             let to = &mut readback.pinned.slice_mut()[..bytes];
-            // SAFETY: the caller vouches for the address; the pinned memory is not used before `done`.
+            // SAFETY: the caller passes a valid address; the pinned memory is not used before `done`.
             unsafe { result::memcpy_dtoh_async(to, from, self.compute.cu_stream()) }
                 .map_err(driver("copy results from the card"))?;
             readback.done.record(&self.compute).map_err(driver("record an event"))?;

@@ -1,7 +1,8 @@
 //! A cache of prepared convolutions, shared by every network, layer and batch shape on an engine.
 //!
-//! Ranking algorithms takes most of the time of preparing a batch shape. ResNet-50 has 53 convolutions of 23 shapes.
-//! The cache also serves a batch shape whose workspace was freed, and a second network on the same card.
+//! Most of the time to prepare a batch shape goes into ranking cuDNN's algorithms. ResNet-50 has 53 convolutions, but
+//! only 23 shapes. The cache also helps if a batch shape returns after its workspace was freed, and if a second network
+//! uses the same card.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use crate::shape::{ConvShape, Gradients};
 
 type Key = (ConvShape, Precision, Gradients);
 
-/// Prepared convolutions of type `C`, each with the scratch memory that it needs, in bytes.
+/// Prepared convolutions of type `C`, each with the bytes of scratch memory that it needs.
 #[derive(Debug)]
 pub struct ConvolutionCache<C>(RefCell<BTreeMap<Key, (Rc<C>, usize)>>);
 

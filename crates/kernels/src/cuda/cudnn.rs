@@ -18,7 +18,8 @@ use crate::shape::{ConvShape, Gradients};
 
 /// The most scratch memory that an algorithm may need, in bytes.
 const MAX_SCRATCH: usize = 1 << 30;
-/// Room for the ranking: at least the number of cuDNN's algorithms for a direction times the math types.
+/// The capacity for a ranking: at least the number of cuDNN's algorithms for a direction times the number of math
+/// types.
 const MAX_RANKED: usize = 32;
 
 /// A cuDNN handle that works on one stream.
@@ -38,9 +39,9 @@ pub struct CudnnConvolution {
     bias: TensorDescriptor,
     weight: FilterDescriptor,
     forward: ChosenAlgorithm<sys::cudnnConvolutionFwdAlgo_t>,
-    /// None if the gradient was not requested.
+    /// `None` if the input gradient was not requested.
     input: Option<ChosenAlgorithm<sys::cudnnConvolutionBwdDataAlgo_t>>,
-    /// None if the gradient was not requested.
+    /// `None` if the weight gradient was not requested.
     filter: Option<ChosenAlgorithm<sys::cudnnConvolutionBwdFilterAlgo_t>>,
 }
 
@@ -54,18 +55,18 @@ struct ChosenAlgorithm<A> {
 }
 
 impl<A> ChosenAlgorithm<A> {
-    /// Bytes of `scratch` to pass to cuDNN: exactly what the ranking stated, so that the result cannot depend on how
-    /// much memory other convolutions need.
+    /// Returns the bytes of `scratch` to pass to cuDNN. They are exactly the bytes in the ranking, so that the result
+    /// cannot depend on how much memory other convolutions need.
     fn scratch_bytes(&self, scratch: Scratch) -> usize {
         debug_assert!(self.scratch <= scratch.bytes);
         self.scratch
     }
 }
 
-/// An entry of cuDNN's ranking. cuDNN has a type per direction.
+/// An entry of cuDNN's ranking. In cuDNN, each direction has its own entry type.
 struct RankedAlgorithm<A> {
     algorithm: A,
-    /// Supported and deterministic.
+    /// Whether the algorithm is supported and deterministic.
     usable: bool,
     scratch: usize,
     math: sys::cudnnMathType_t,
@@ -93,12 +94,12 @@ macro_rules! ranking {
     }};
 }
 
-#[expect(unsafe_code, reason = "cuDNN is a C library; callers of the engine vouch for device addresses")]
+#[expect(unsafe_code, reason = "cuDNN is a C library; callers of the engine pass valid device addresses")]
 mod calls {
     use super::*;
 
     impl Cudnn {
-        /// Fails if cuDNN is missing or too old.
+        /// Checks that cuDNN is installed and not too old.
         pub(crate) fn check() -> Result<()> {
             // SAFETY: only loads libcudnn, whose initialisers are sound to run.
             if !unsafe { sys::is_culib_present() } {
@@ -108,7 +109,7 @@ mod calls {
             requirements::check_cudnn(Self::version())
         }
 
-        /// The version of the loaded library, in the form of `cudnnGetVersion`.
+        /// Returns the version of the loaded library, in the form of `cudnnGetVersion`.
         pub(crate) fn version() -> usize {
             result::get_version()
         }
@@ -185,7 +186,7 @@ mod calls {
         /// Computes `y`, the convolution of `x` with the weight `w`.
         pub(crate) fn forward(&self, conv: &CudnnConvolution, scratch: Scratch, [x, w, y]: [Address; 3]) -> Result<()> {
             let (one, zero) = (scalar(&1.0), scalar(&0.0));
-            // SAFETY: the descriptors are live; the engine's caller vouches for the addresses.
+            // SAFETY: the descriptors are live; the caller of the engine passes valid addresses.
             unsafe {
                 result::convolution_forward(
                     self.handle,
@@ -217,7 +218,7 @@ mod calls {
             operands: FusedOperands,
         ) -> Result<()> {
             let FusedOperands { x, weight, bias, shortcut, y } = operands;
-            // cuDNN requires a shortcut tensor. With the factor zero it is not read, so the output serves as one.
+            // cuDNN requires a shortcut tensor, but does not read it if its factor is zero. The output is passed then.
             let (one, zero) = (scalar(&1.0), scalar(&0.0));
             let (shortcut_factor, shortcut) = if shortcut == NULL { (zero, y) } else { (one, shortcut) };
             // SAFETY: as in `forward`.
@@ -319,7 +320,7 @@ mod calls {
 }
 
 impl CudnnConvolution {
-    /// The error for a gradient that was not requested when the convolution was prepared.
+    /// Returns the error for a gradient that was not requested when the convolution was prepared.
     fn not_prepared(&self) -> Error {
         Error::NoAlgorithm(format!("{:?}", self.shape))
     }
@@ -337,8 +338,8 @@ fn choose<A>(shape: &ConvShape, ranking: Vec<RankedAlgorithm<A>>) -> Result<Chos
 }
 
 /// Whether the status means that cuDNN does not support the operation. Codes 3000 to 3999 are the subcodes of
-/// `CUDNN_STATUS_NOT_SUPPORTED`. Codes 2000 to 2999 are those of `CUDNN_STATUS_BAD_PARAM`, which some versions return
-/// for unsupported combinations of types.
+/// `CUDNN_STATUS_NOT_SUPPORTED`. Codes 2000 to 2999 are the subcodes of `CUDNN_STATUS_BAD_PARAM`, which some versions
+/// return for unsupported combinations of types.
 fn is_unsupported(status: sys::cudnnStatus_t) -> bool {
     (2000..4000).contains(&(status as u32))
 }
@@ -347,17 +348,17 @@ fn scalar(value: &f32) -> *const c_void {
     std::ptr::from_ref(value).cast()
 }
 
-/// An address as a C pointer.
+/// Converts an address to a C pointer.
 fn pointer(address: Address) -> *mut c_void {
     address as *mut c_void
 }
 
-/// Converts an error of cuDNN. `action` completes "failed to".
+/// Converts an error from cuDNN. `action` completes "failed to".
 fn call_error(action: &str, error: CudnnError) -> Error {
     let mut message = format!("{:?}", error.0);
     if error.0 == sys::cudnnStatus_t::CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH {
-        // The loader looks for `libcudnn.so` first. If a Python package has only `libcudnn.so.9`, it finds the
-        // system's.
+        // The loader looks for `libcudnn.so` first. If a Python package has only `libcudnn.so.9`, the loader finds the
+        // `libcudnn.so` of the system instead.
         message.push_str(
             ": parts of two cuDNN installations were loaded; remove one of their folders from LD_LIBRARY_PATH, or \
              prepend a folder with a link libcudnn.so to the libcudnn.so.9 to use",

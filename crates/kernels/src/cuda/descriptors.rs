@@ -1,4 +1,4 @@
-//! cuDNN's descriptors, which describe tensors and operations. Each wrapper destroys its descriptor on drop.
+//! Wrappers of cuDNN's descriptors of tensors and operations. Each wrapper destroys its descriptor on drop.
 #![expect(unsafe_code, reason = "cuDNN is a C library; descriptors live as long as their owners")]
 
 use std::ffi::c_int;
@@ -26,7 +26,7 @@ pub(crate) struct ActivationDescriptor(pub(crate) sys::cudnnActivationDescriptor
 pub(crate) struct ConvolutionDescriptor(pub(crate) sys::cudnnConvolutionDescriptor_t);
 
 impl TensorDescriptor {
-    /// Creates a descriptor. cuDNN orders `shape` as `[images, channels, height, width]`; memory has channels last.
+    /// Creates a descriptor. cuDNN orders `shape` as `[images, channels, height, width]`; memory is channels-last.
     pub(crate) fn new(precision: Precision, shape: [usize; 4]) -> std::result::Result<Self, CudnnError> {
         let tensor = Self(result::create_tensor_descriptor()?);
         let format = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
@@ -44,7 +44,7 @@ impl Drop for TensorDescriptor {
 }
 
 impl ActivationDescriptor {
-    /// ReLU that propagates NaN.
+    /// Creates the descriptor of a ReLU that propagates NaN.
     pub(crate) fn relu() -> std::result::Result<Self, CudnnError> {
         let activation = Self(result::create_activation_descriptor()?);
         let mode = sys::cudnnActivationMode_t::CUDNN_ACTIVATION_RELU;
@@ -63,7 +63,7 @@ impl Drop for ActivationDescriptor {
 }
 
 impl FilterDescriptor {
-    /// Creates a descriptor. cuDNN orders `shape` as `[outputs, inputs, height, width]`; memory has inputs last.
+    /// Creates a descriptor. cuDNN orders `shape` as `[outputs, inputs, height, width]`; in memory, inputs are last.
     pub(crate) fn new(precision: Precision, shape: [usize; 4]) -> std::result::Result<Self, CudnnError> {
         let filter = Self(result::create_filter_descriptor()?);
         let format = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
@@ -110,7 +110,7 @@ fn data_type(precision: Precision) -> sys::cudnnDataType_t {
     }
 }
 
-/// Tensor cores for bf16 and TF32, and FMA instructions for f32.
+/// Returns the math type of a precision: tensor cores for bf16 and TF32, and FMA instructions for f32.
 pub(crate) fn math_type(precision: Precision) -> sys::cudnnMathType_t {
     match precision {
         Precision::F32 => sys::cudnnMathType_t::CUDNN_FMA_MATH,

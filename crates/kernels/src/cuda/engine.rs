@@ -1,7 +1,7 @@
 //! The interface between the back end and a device: memory, copies, kernels, convolutions and recordings.
 //!
-//! [`super::card::Card`] implements it with a CUDA card. Tests have an emulator on the processor as well, so that every
-//! kernel, and the pass over the layers, is compared with references on machines without a card.
+//! [`super::card::Card`] implements it for a CUDA card. The emulator in `test_support` implements it on the processor,
+//! so that tests compare kernels and whole networks with references on machines without a card.
 
 use std::ffi::c_void;
 use std::rc::Rc;
@@ -15,10 +15,10 @@ use crate::shape::{ConvShape, Gradients};
 /// An address in device memory.
 pub type Address = u64;
 
-/// The null pointer. Kernels take it for an optional tensor that is absent.
+/// The null pointer, which stands for the absence of an optional tensor.
 pub const NULL: Address = 0;
 
-/// Threads per block of every kernel; `THREADS` in `element.cuh`.
+/// Threads per block of every kernel. Equal to `THREADS` in `element.cuh`.
 pub(crate) const THREADS: u32 = 256;
 
 /// A kernel argument, with its type in the kernel's signature.
@@ -37,7 +37,7 @@ pub enum Arg {
 }
 
 impl Arg {
-    /// A pointer to the value, as `cuLaunchKernel` takes it.
+    /// Returns a pointer to the value, as `cuLaunchKernel` takes it.
     pub(crate) fn as_ptr(&self) -> *mut c_void {
         match self {
             Self::Pointer(value) => std::ptr::from_ref(value).cast_mut().cast(),
@@ -52,9 +52,9 @@ impl Arg {
 /// Device memory that convolutions use while they run. cuDNN calls it the workspace.
 #[derive(Clone, Copy, Debug)]
 pub struct Scratch {
-    /// Its first byte.
+    /// The address of the first byte.
     pub address: Address,
-    /// Its size.
+    /// The size in bytes.
     pub bytes: usize,
 }
 
@@ -73,9 +73,10 @@ pub struct FusedOperands {
     pub y: Address,
 }
 
-/// A device with one queue. Calls enqueue work, which the device does in the order of the calls.
+/// A device with one queue. Calls enqueue work, which the device runs in the order of the calls.
 ///
-/// Implementations do not check addresses. A caller must pass memory that it allocated for the shapes in the same call.
+/// Implementations do not check addresses. A caller must pass addresses of memory that it allocated, with enough bytes
+/// for the shapes that it passes in the same call.
 pub trait Engine: Sized {
     /// Device memory, freed on drop.
     type Memory: std::fmt::Debug;
@@ -101,21 +102,21 @@ pub trait Engine: Sized {
     /// The copy starts after the work before the last [`Engine::release_slot`] of the same slot. Work that is enqueued
     /// later sees the copied bytes. The parts may be reused on return.
     fn upload_async(&self, slot: usize, parts: &[(&[u8], Address)]) -> Result<()>;
-    /// Lets the next [`Engine::upload_async`] overwrite `slot` once all work enqueued so far is done.
+    /// Allows the next [`Engine::upload_async`] to overwrite `slot` once all work enqueued so far is done.
     fn release_slot(&self, slot: usize) -> Result<()>;
     /// Allocates buffers for `count` readbacks of up to `bytes` each, so that starting them allocates nothing.
     fn reserve_readbacks(&self, count: usize, bytes: usize) -> Result<()>;
-    /// Starts to copy `bytes` bytes at `from` to the host after all work enqueued so far.
+    /// Enqueues a copy of `bytes` bytes at `from` to the host.
     fn start_readback(&self, from: Address, bytes: usize) -> Result<Self::Readback>;
     /// Waits for a readback and returns its bytes.
     fn finish_readback(&self, readback: Self::Readback) -> Result<Vec<u8>>;
-    /// Starts a kernel with blocks of [`THREADS`].
+    /// Enqueues a kernel with `grid` blocks of [`THREADS`] threads.
     fn launch(&self, kernel: &'static str, grid: [u32; 2], args: &[Arg]) -> Result<()>;
 
     /// Records the kernels and convolutions that `enqueue` enqueues, with their arguments, instead of running them.
-    /// Returns `None` if the device does not record. `enqueue` must not make other calls.
+    /// Returns `None` if the device does not support recording. `enqueue` must not make other calls.
     fn record(&self, enqueue: &mut dyn FnMut() -> Result<()>) -> Result<Option<Self::Recording>>;
-    /// Enqueues everything in the recording.
+    /// Enqueues all recorded calls.
     fn replay(&self, recording: &Self::Recording) -> Result<()>;
 
     /// The cache of [`Engine::cached_convolution`].
@@ -128,8 +129,7 @@ pub trait Engine: Sized {
         precision: Precision,
         gradients: Gradients,
     ) -> Result<(Self::Convolution, usize)>;
-    /// Calls [`Engine::prepare_convolution`] once for each combination of arguments, and returns the cached result from
-    /// then on.
+    /// Returns the result of [`Engine::prepare_convolution`], which is called once for each combination of arguments.
     fn cached_convolution(
         &self,
         shape: &ConvShape,
@@ -153,7 +153,7 @@ pub trait Engine: Sized {
     /// # Errors
     /// [`super::Error::FusionUnsupported`] if the device cannot fuse these operations.
     fn convolve_fused(&self, convolution: &Self::Convolution, scratch: Scratch, operands: FusedOperands) -> Result<()>;
-    /// Computes `dx`, the gradient of the input, from `dy`, that of the output.
+    /// Computes `dx`, the gradient of the input, from `dy`, the gradient of the output.
     fn input_gradient(
         &self,
         convolution: &Self::Convolution,
@@ -162,7 +162,7 @@ pub trait Engine: Sized {
         dy: Address,
         dx: Address,
     ) -> Result<()>;
-    /// Computes `dw`, the gradient of the weight, from `dy`, that of the output.
+    /// Computes `dw`, the gradient of the weight, from `dy`, the gradient of the output.
     fn weight_gradient(
         &self,
         convolution: &Self::Convolution,
@@ -173,7 +173,7 @@ pub trait Engine: Sized {
     ) -> Result<()>;
 }
 
-/// Reads `len` elements from the device after all work enqueued so far.
+/// Waits for all work, then reads `len` elements from the device.
 ///
 /// # Errors
 /// The device failed.

@@ -8,7 +8,7 @@ use super::capability::{Capability, OLDEST, OLDEST_WITH_BF16};
 /// Result with the engine's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a card cannot be used, or a call that failed.
+/// The reason why a card cannot be used or a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The driver is not installed.
@@ -62,8 +62,8 @@ pub enum Error {
         /// Free bytes, if the driver reports them.
         free: Option<usize>,
     },
-    /// There is no card of that index.
-    #[error("there is no card {index}: the machine has {count}, numbered from 0")]
+    /// There is no card with the requested index.
+    #[error("there is no CUDA card {index}: this machine has {count} (numbered from 0)")]
     NoCard {
         /// The index requested.
         index: usize,
@@ -83,10 +83,10 @@ pub enum Error {
     Cudnn {
         /// The attempted action, with the shape.
         action: String,
-        /// cuDNN's name of the error.
+        /// The name of the error in cuDNN.
         message: String,
     },
-    /// cuDNN has no deterministic algorithm for a convolution.
+    /// cuDNN has no deterministic algorithm for a convolution, or none that needs little enough scratch memory.
     #[error("cuDNN has no deterministic algorithm for {0}")]
     NoAlgorithm(String),
     /// cuDNN does not support a convolution with bias, shortcut and ReLU.

@@ -69,8 +69,8 @@ impl Graphs {
     /// disabled.
     ///
     /// # Errors
-    /// `enqueue` failed, the driver cannot capture the work, or a replay could have other results. The work has not run
-    /// then. Graphs are disabled from then on, so that the failure is not reported for every pass and shape.
+    /// `enqueue` failed, the driver cannot capture the work, or a replay could have other results. The work has not
+    /// run. Graphs are disabled after an error, so that it is not reported for every pass and shape.
     pub(crate) fn record(
         &self,
         stream: &Arc<CudaStream>,
@@ -81,11 +81,12 @@ impl Graphs {
         }
         let failed = driver("record a CUDA graph");
         // If a library allocated memory during the capture and freed it later, the graph would contain a stale address.
-        // This mode turns such an allocation into an error. Libraries have allocated what they keep in the first run.
+        // This mode turns such an allocation into an error. Libraries have made their permanent allocations before,
+        // because the first run of the work is not recorded.
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         stream.begin_capture(mode).map_err(&failed)?;
         let enqueued = enqueue();
-        // Ends the capture even after an error, because the stream runs nothing before.
+        // Ends the capture even after an error, because the stream runs no work until the capture ends.
         let graph = stream.end_capture(CUgraphInstantiate_flags(0)).map_err(&failed);
         enqueued?;
         let Some(graph) = graph? else { return Ok(None) };
@@ -97,7 +98,8 @@ impl Graphs {
                 });
             }
         }
-        // Allocates the graph's memory on the card, so that a lack of memory shows here and not in a training step.
+        // Allocates the graph's memory on the card, so that a lack of memory is reported here and not in a training
+        // step.
         graph.upload().map_err(&failed)?;
         self.enabled.set(true);
         Ok(Some(Graph(graph)))
@@ -110,8 +112,8 @@ impl Graphs {
     }
 }
 
-/// Whether every replay of the node does the same. A copy could read host memory that has been reused since. An
-/// allocation would have to be freed within the graph.
+/// Whether every replay of a node of this type does the same. A copy could read host memory that has been reused since
+/// the recording. An allocation would have to be freed within the graph.
 fn is_replayable(kind: CUgraphNodeType) -> bool {
     use CUgraphNodeType::{CU_GRAPH_NODE_TYPE_EMPTY, CU_GRAPH_NODE_TYPE_KERNEL, CU_GRAPH_NODE_TYPE_MEMSET};
     matches!(kind, CU_GRAPH_NODE_TYPE_KERNEL | CU_GRAPH_NODE_TYPE_MEMSET | CU_GRAPH_NODE_TYPE_EMPTY)

@@ -1,4 +1,5 @@
-//! A function for each kernel in `cuda/*.cu`. Each lists the kernel's arguments in the order of its signature.
+//! Launch functions, one for each kernel in `cuda/*.cu`. Each passes the kernel's arguments in the order of its
+//! signature.
 //!
 //! Shapes are in brackets. Activations and their gradients have the element type of the shape; other tensors are f32.
 
@@ -35,7 +36,7 @@ pub enum Shortcut {
 /// The inputs of [`residual_join_backward`].
 #[derive(Clone, Copy, Debug)]
 pub struct ResidualJoin {
-    /// The gradient of the block's output, or its first summand.
+    /// The gradient of the block's output, or the first of its two summands.
     pub a: Address,
     /// The second summand, or [`NULL`].
     pub b: Address,
@@ -43,7 +44,7 @@ pub struct ResidualJoin {
     pub y: Address,
     /// The output of the block's last convolution, and the coefficients of its norm.
     pub main: (Address, Address),
-    /// The same of the projection, or [`NULL`] twice.
+    /// The same for the projection, or `(NULL, NULL)` if there is none.
     pub projection: (Address, Address),
 }
 
@@ -64,7 +65,7 @@ fn pointers<const N: usize>(addresses: [Address; N]) -> [Arg; N] {
     addresses.map(Arg::Pointer)
 }
 
-/// Launches a kernel with the concatenated argument lists.
+/// Launches a kernel with the concatenation of the argument lists `args`.
 fn launch(engine: &impl Engine, kernel: &'static str, grid: [u32; 2], args: &[&[Arg]]) -> Result<()> {
     engine.launch(kernel, grid, &args.concat())
 }
@@ -176,8 +177,8 @@ pub fn norm_backward_sums(
     launch(engine, kernel, shape.reduction_grid(), &[&addresses, &shape.args(), &rows_per_chunk])
 }
 
-/// Computes `g`, the gradient of the input of the ReLU at the end of a block, from that of its output, `a + b`. Also
-/// computes the partial sums for the gradients of the norms before it.
+/// Computes `g`, the gradient of the input of the ReLU at the end of a block, from `a + b`, the gradient of its output.
+/// Also computes the partial sums for the gradients of the norms before the ReLU.
 pub fn residual_join_backward(
     engine: &impl Engine,
     shape: &MatrixShape,
@@ -212,14 +213,14 @@ pub fn norm_backward_coefficients(
     launch(engine, "norm_backward_coefficients", grid, &[&addresses, &shape.args(), &sizes])
 }
 
-/// Computes the coefficients of a norm's gradient with running statistics.
+/// Computes the coefficients of the gradient of a norm that uses its running statistics.
 pub fn norm_backward_running_coefficients(engine: &impl Engine, channels: usize, coefficients: Address) -> Result<()> {
     let args = [Arg::Pointer(coefficients), int(channels)];
     launch(engine, "norm_backward_running_coefficients", grid_of(channels), &[&args])
 }
 
-/// Computes the gradient of `z`. If `masked`, `g` is the gradient of the ReLU's output, or else that of its input. `dz`
-/// may be `g`.
+/// Computes `dz`, the gradient of `z`. `g` is the gradient of the ReLU's output if `masked`, and of its input
+/// otherwise. `dz` may be `g`.
 pub fn norm_backward_apply(
     engine: &impl Engine,
     shape: &MatrixShape,
@@ -239,7 +240,7 @@ pub fn norm_backward_apply(
 }
 
 /// Computes the max pooling of `relu(norm(z))` over 3x3 windows. `argmax` receives a byte per output: the index of the
-/// maximum in its window.
+/// maximum in its window, or 255 if no value is above zero.
 pub fn max_pool(
     engine: &impl Engine,
     shape: &ImageShape,
@@ -254,7 +255,7 @@ pub fn max_pool(
     launch(engine, kernel, grid, &[&pointers([z, coefficients, pooled, argmax]), &shape.args()])
 }
 
-/// Computes the gradient of the max pooling's input from that of its output, `a + b`. `b` may be [`NULL`].
+/// Computes the gradient of the max pooling's input from `a + b`, the gradient of its output. `b` may be [`NULL`].
 pub fn max_pool_backward(
     engine: &impl Engine,
     shape: &ImageShape,
@@ -358,7 +359,7 @@ pub struct AdamBuffers {
     pub convolution_gradients: Address,
     /// All other gradients, in f32.
     pub gradients: Address,
-    /// The number of parameters, and how many of them belong to convolutions. Those come first.
+    /// The number of parameters, and the number of convolution weights among them. Convolution weights come first.
     pub lens: [usize; 2],
 }
 

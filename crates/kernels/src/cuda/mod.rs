@@ -1,11 +1,14 @@
-//! The engine for CUDA cards: device memory, cuDNN's convolutions, and our own kernels (`cuda/*.cu`) for everything
-//! else.
+//! The engine for CUDA cards: device memory, convolutions with cuDNN, and hand-written kernels (`cuda/*.cu`) for
+//! everything else.
 //!
 //! - [`Engine`]: the interface of a device
-//! - [`Card`]: a CUDA card. `requirements` holds the oldest versions that work, `pinned` the pinned host memory,
-//!   `cudnn` and `descriptors` the calls of cuDNN, and `graph` the CUDA graphs
+//! - [`Card`]: a CUDA card
+//! - `requirements`: the oldest supported versions
+//! - `pinned`: pinned host memory
+//! - `cudnn`, `descriptors`, `convolution_cache`: convolutions with cuDNN
+//! - `graph`: CUDA graphs
 //! - [`launch`]: a function for each kernel
-//! - [`shapes`]: the shapes that those functions take
+//! - [`shapes`]: the shapes that the functions in [`launch`] take
 //! - [`test_support`], with the feature `emulation`: an engine that runs the kernels on the processor
 
 mod capability;

@@ -24,7 +24,7 @@ pub struct Readback {
     pub(crate) pinned: PinnedBuffer,
     /// Bytes to copy.
     pub(crate) len: usize,
-    /// Recorded when the copy is done.
+    /// An event that is recorded after the copy.
     pub(crate) done: CudaEvent,
 }
 
@@ -42,7 +42,7 @@ impl ReadbackPool {
     /// Fills the pool to `count` readbacks of at least `len` bytes, not counting those in flight.
     pub(crate) fn reserve(&self, context: &Arc<CudaContext>, count: usize, len: usize) -> Result<()> {
         let mut pool = self.0.borrow_mut();
-        // Frees smaller ones, which would accumulate otherwise.
+        // Smaller readbacks are freed, because they would accumulate otherwise.
         pool.retain(|readback| readback.pinned.len() >= len);
         while pool.len() < count {
             pool.push(Readback::new(context, len)?);
@@ -73,7 +73,7 @@ impl Readback {
 }
 
 impl PinnedBuffer {
-    /// Its size in bytes.
+    /// The size in bytes.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -84,7 +84,7 @@ mod calls {
     use super::*;
 
     impl PinnedBuffer {
-        /// Allocates `len` bytes, at least one.
+        /// Allocates `len` bytes, or one byte if `len` is zero.
         pub(crate) fn new(context: &Arc<CudaContext>, len: usize) -> Result<Self> {
             context.bind_to_thread().map_err(driver("select the card"))?;
             let len = len.max(1);
@@ -113,8 +113,8 @@ mod calls {
     }
 }
 
-/// Copies `from` to `to`, of the same length, on several threads if it is large. One thread cannot use the whole memory
-/// bandwidth, and the card waits while this thread copies.
+/// Copies `from` to `to`, which has the same length. Uses several threads if the slices are large. One thread cannot
+/// use the whole memory bandwidth, and the card waits while this thread copies.
 pub(crate) fn copy_parallel(from: &[u8], to: &mut [u8]) {
     if from.len() <= CHUNK {
         to.copy_from_slice(from);

@@ -1,4 +1,4 @@
-//! The oldest driver, cuDNN and card that work, and the precision of a card.
+//! The oldest supported driver, cuDNN and card, and the choice of a card's precision.
 
 use super::capability::{Capability, OLDEST, OLDEST_WITH_BF16};
 use super::error::{Error, Result};
@@ -9,7 +9,7 @@ const OLDEST_DRIVER: i32 = 13_000;
 /// cuDNN 9, in the form of `cudnnGetVersion`. cuDNN 8 has other status codes.
 const OLDEST_CUDNN: usize = 90_000;
 
-/// Fails if the driver is older than the bindings. `version` comes from `cuDriverGetVersion`.
+/// Checks that the driver is not older than the bindings. `version` comes from `cuDriverGetVersion`.
 pub(crate) fn check_driver(version: i32) -> Result<()> {
     if version >= OLDEST_DRIVER {
         return Ok(());
@@ -17,7 +17,7 @@ pub(crate) fn check_driver(version: i32) -> Result<()> {
     Err(Error::DriverTooOld { major: version / 1000, minor: version % 1000 / 10 })
 }
 
-/// Fails if cuDNN is older than 9. `version` comes from `cudnnGetVersion`.
+/// Checks that cuDNN is not older than version 9. `version` comes from `cudnnGetVersion`.
 pub(crate) fn check_cudnn(version: usize) -> Result<()> {
     if version >= OLDEST_CUDNN {
         return Ok(());
@@ -28,14 +28,14 @@ pub(crate) fn check_cudnn(version: usize) -> Result<()> {
 /// Formats a version from `cudnnGetVersion`, as in "9.15.1".
 pub(crate) fn format_cudnn_version(version: usize) -> String {
     // Up to version 8, the number is major * 1000 + minor * 100 + patch.
-    let major = if version >= OLDEST_CUDNN { 10_000 } else { 1000 };
-    format!("{}.{}.{}", version / major, version % major / 100, version % 100)
+    let per_major = if version >= OLDEST_CUDNN { 10_000 } else { 1000 };
+    format!("{}.{}.{}", version / per_major, version % per_major / 100, version % 100)
 }
 
 /// Returns the precision to compute in: `requested`, or else bf16 if the card has bf16 tensor cores, or else f32.
 ///
 /// # Errors
-/// The card is older than the kernels are compiled for, or lacks bf16 tensor cores that were requested.
+/// The card is too old for the compiled kernels, or bf16 was requested and the card has no bf16 tensor cores.
 pub(crate) fn select_precision(card: &str, capability: Capability, requested: Option<Precision>) -> Result<Precision> {
     let card = || card.to_owned();
     if capability < OLDEST {

@@ -4,27 +4,30 @@ use super::engine::{Arg, THREADS};
 use crate::precision::Precision;
 use crate::shape::max_pool_side;
 
-/// Channels must be a multiple of it, because a 16-byte pack holds 8 bf16.
+/// The number of channels must be a multiple of this, because a 16-byte pack holds 8 bf16.
 pub const CHANNEL_MULTIPLE: usize = 8;
-/// Input channels of a convolution must be a multiple of it. The three colours of a pixel are padded to four.
+/// The number of input channels of a convolution must be a multiple of this. The three colours of a pixel are padded to
+/// four.
 pub const INPUT_MULTIPLE: usize = 4;
-/// Partial sums per channel and row chunk; `PARTIAL_SUMS` in `norm.cuh`.
+/// Partial sums per channel and row chunk. Equal to `PARTIAL_SUMS` in `norm.cuh`.
 pub const PARTIAL_SUMS: usize = 3;
-/// Coefficients per channel of a batch norm; the length of `Coefficient` in `norm.cuh`.
+/// Coefficients per channel of a batch norm. Equal to the number of values of `Coefficient` in `norm.cuh`.
 pub const NORM_COEFFICIENTS: usize = 7;
-/// Channels per block of the kernels that turn partial sums into coefficients; `CHANNELS_PER_BLOCK` in `norm.cuh`.
+/// Channels per block of the kernels that turn partial sums into coefficients. Equal to `CHANNELS_PER_BLOCK` in
+/// `norm.cuh`.
 pub(crate) const CHANNELS_PER_BLOCK: usize = 8;
 /// The largest number of row chunks: a few per multiprocessor of a large card. It does not depend on the card, so that
-/// every card adds in the same order.
+/// all cards add in the same order.
 const MAX_ROW_CHUNKS: usize = 1024;
-/// The fewest rows per thread of the kernels that write partial sums, if the tensor has as many.
+/// The fewest rows per thread of the kernels that write partial sums, if the tensor has enough rows.
 const ROWS_PER_THREAD: usize = 8;
-/// The fewest rows per thread of the elementwise kernels, if the tensor has as many: the most rows that they prefetch.
+/// The fewest rows per thread of the elementwise kernels, if the tensor has enough rows. Equal to the largest number of
+/// rows that these kernels prefetch.
 const PREFETCHED_ROWS: usize = 4;
 /// The largest number of blocks along the rows of the elementwise kernels.
 const MAX_BLOCKS: usize = 4096;
 
-/// A tensor as a matrix with a row per pixel.
+/// The shape of a tensor, viewed as a matrix with a row per pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatrixShape {
     /// Images x height x width.
@@ -45,7 +48,7 @@ pub struct RowChunks {
     pub rows: usize,
 }
 
-/// How blocks cover a tensor; `ThreadPosition` in `element.cuh`.
+/// The assignment of blocks to a tensor. It must match `ThreadPosition` in `element.cuh`.
 struct BlockLayout {
     /// Rows that a block covers at a time.
     lanes: usize,
@@ -90,7 +93,7 @@ impl MatrixShape {
     }
 }
 
-/// `[images, height, width, channels]`, for kernels that need the positions of pixels.
+/// The shape `[images, height, width, channels]`, for kernels that need the positions of pixels.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageShape {
     /// Number of images.
@@ -149,7 +152,7 @@ pub struct HeadShape {
     pub inputs: usize,
 }
 
-/// A size as a kernel's `int`.
+/// Converts a size to a kernel's `int` argument.
 pub(crate) fn int(value: usize) -> Arg {
     Arg::Int(value as i32)
 }

@@ -15,7 +15,7 @@ use super::{Kernel, Simd};
 pub(crate) struct Avx512(());
 
 impl Avx512 {
-    /// For callers that are compiled with these instructions and more.
+    /// Creates the value, for callers that are compiled with these instructions and others.
     pub(super) fn new() -> Self {
         Self(())
     }
@@ -31,7 +31,7 @@ pub(super) fn run(kernel: impl Kernel) {
 
 /// The mask of the first `len` lanes. `len` must be less than the number of lanes.
 #[inline(always)]
-fn first(len: usize) -> u16 {
+fn first_lanes(len: usize) -> u16 {
     (1 << len) - 1
 }
 
@@ -57,7 +57,7 @@ impl Simd for Avx512 {
             unsafe { _mm512_loadu_ps(from.as_ptr()) }
         } else {
             // SAFETY: see above; masked lanes are not read.
-            unsafe { _mm512_maskz_loadu_ps(first(from.len()), from.as_ptr()) }
+            unsafe { _mm512_maskz_loadu_ps(first_lanes(from.len()), from.as_ptr()) }
         }
     }
 
@@ -68,7 +68,7 @@ impl Simd for Avx512 {
             unsafe { _mm512_storeu_ps(to.as_mut_ptr(), vector) }
         } else {
             // SAFETY: see above; masked lanes are not written.
-            unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first(to.len()), vector) }
+            unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first_lanes(to.len()), vector) }
         }
     }
 

@@ -16,7 +16,7 @@ pub(crate) use x86::Avx512Bf16;
 pub(super) use x86::run;
 
 /// Converts two values to bf16 and packs them into the bits of an f32, the earlier step in the lower half. The result
-/// is not a number to compute with.
+/// is a bit pattern: f32 arithmetic with it is meaningless.
 pub(super) fn pair(even: f32, odd: f32) -> f32 {
     let [even, odd] = [even, odd].map(|value| u32::from(bf16::from_f32(value).to_bits()));
     f32::from_bits(odd << 16 | even)
@@ -29,7 +29,7 @@ fn halves(pair: f32) -> [f32; 2] {
     [f32::from_bits(bits << 16), f32::from_bits(bits & 0xFFFF_0000)]
 }
 
-/// Delegates all operations but those on bf16 to the instruction set `self.0`.
+/// Delegates all operations except those on bf16 to the instruction set `self.0`.
 macro_rules! delegate_to_inner {
     ($inner:ty) => {
         type Vector = <$inner as Simd>::Vector;
@@ -73,7 +73,7 @@ pub(crate) struct PortableBf16(Portable);
 
 #[cfg(any(test, feature = "portable-bf16"))]
 impl PortableBf16 {
-    /// Needs no instructions beyond the baseline.
+    /// Creates the value. Every processor has the baseline, so nothing is checked.
     pub(crate) fn new() -> Self {
         Self(Portable::new())
     }
@@ -117,8 +117,8 @@ mod x86 {
         _mm_sfence();
     }
 
-    /// The permutation of 16-bit words that interleaves the lower half of a register, the earlier steps, with the upper
-    /// half.
+    /// The permutation of 16-bit words that interleaves the lower half of a register (the earlier steps) with the upper
+    /// half (the later steps).
     static INTERLEAVE: [u16; 32] = interleave();
 
     const fn interleave() -> [u16; 32] {

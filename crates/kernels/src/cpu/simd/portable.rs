@@ -2,12 +2,12 @@
 
 use super::{Simd, padded};
 
-/// Portable SIMD. It needs no instructions beyond the baseline of the target.
+/// Portable SIMD, which needs no instructions beyond the baseline of the target.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portable(());
 
 impl Portable {
-    /// Runs on every processor.
+    /// Creates the value. Every processor has the baseline, so nothing is checked.
     pub(crate) fn new() -> Self {
         Self(())
     }

@@ -1,11 +1,11 @@
 //! The transforms of Winograd's F(4x4, 3x3), for one register of channels at a time.
 //!
-//! For a 6x6 input patch `d` and a 3x3 kernel `g`, the 4x4 output is `y = Aᵀ ((G g Gᵀ) * (Bᵀ d B)) A`. The matrices are
-//! those of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308), section 4.3. The
+//! For a 6x6 input patch `d` and a 3x3 kernel `g`, the 4x4 output is `y = Aᵀ ((G g Gᵀ) * (Bᵀ d B)) A`. The matrices
+//! come from Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308), section 4.3. The
 //! gradient of the kernel is the adjoint: `Gᵀ ((A dy Aᵀ) * (Bᵀ d B)) G`.
 //!
-//! The code uses loops with fixed bounds, because code that closures or array methods call is not compiled with the
-//! instruction set.
+//! The code uses loops with fixed bounds instead of closures and array methods, because the code of those is not
+//! compiled with the instruction set.
 
 use super::super::simd::Simd;
 
@@ -92,8 +92,8 @@ fn kernel_gradient_line<S: Simd>(s: S, u: [S::Vector; 6]) -> [S::Vector; 3] {
     ]
 }
 
-/// Defines the function `$name`, which computes `M x Mᵀ`. `$line` multiplies the `$to` x `$from` matrix `M` with a
-/// column.
+/// Defines the function `$name`, which computes `M x Mᵀ` for the `$to` x `$from` matrix `M`. `$line` computes `M` times
+/// a column.
 macro_rules! both_sides {
     ($name:ident, $line:ident, $from:literal, $to:literal, $what:literal) => {
         #[doc = $what]

@@ -1,9 +1,10 @@
 //! The weight gradient of a 3x3 convolution with stride 1, by the adjoint of Winograd's F(4x4, 3x3).
 //!
 //! At each of the 36 positions, a matrix product over all tiles multiplies the transformed patches with the transformed
-//! output gradients. It gives the gradient of the transformed weights, which is transformed back once, at the end. The
-//! work is cut into blocks of input and output channels. If these are too few, each is cut further into ranges of
-//! tiles, whose partial results are added in order. All of this depends on the shapes only.
+//! output gradients. The result is the gradient of the transformed weights, which is transformed back once, at the end.
+//! The work is cut into blocks of input and output channels. If there are fewer than `UNITS`, each is cut further into
+//! ranges of tiles, whose partial results are added in order. The blocks and ranges depend only on the shapes, so
+//! results do not depend on the number of threads.
 
 use std::ops::Range;
 
@@ -26,7 +27,7 @@ const _: () = assert!(MAX_OUTPUTS <= STRIP);
 const MAX_TILES: usize = 48;
 /// The number of units to aim for.
 const UNITS: usize = 8;
-/// Input channels whose gradients are transformed back and transposed together.
+/// The number of input channels whose gradients are transformed back and transposed together.
 const INPUTS_AT_ONCE: usize = 8;
 
 /// The left operand, the transformed patches, has a row of channels for each tile.
@@ -86,12 +87,14 @@ impl WinogradGradient {
         });
     }
 
-    /// The input and output channels of each unit.
+    /// Iterates over the input and output channels of each unit.
     fn blocks(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let Self { inputs, outputs, .. } = *self;
         (0..outputs).step_by(MAX_OUTPUTS).flat_map(move |output| {
-            let of_output = output..outputs.min(output + MAX_OUTPUTS);
-            (0..inputs).step_by(MAX_INPUTS).map(move |input| (input..inputs.min(input + MAX_INPUTS), of_output.clone()))
+            let output_block = output..outputs.min(output + MAX_OUTPUTS);
+            (0..inputs)
+                .step_by(MAX_INPUTS)
+                .map(move |input| (input..inputs.min(input + MAX_INPUTS), output_block.clone()))
         })
     }
 
@@ -106,13 +109,13 @@ impl WinogradGradient {
     }
 }
 
-/// Stride from the transformed patches of one position, `[tiles, TileMajor::DEPTH]`, to those of the next.
+/// Stride between the transformed patches, `[tiles, TileMajor::DEPTH]`, of consecutive positions.
 fn patches_pitch() -> usize {
     MAX_TILES * TileMajor::DEPTH + LINE
 }
 
-/// Stride from the transformed output gradients of one position, `[panels][tiles, columns of a register tile]`, to
-/// those of the next.
+/// Stride between the transformed output gradients, `[panels][tiles, columns of a register tile]`, of consecutive
+/// positions.
 fn gradients_pitch() -> usize {
     MAX_TILES * MAX_OUTPUTS.next_multiple_of(MAX_WIDTH) + LINE
 }
@@ -148,7 +151,7 @@ impl Unit<'_> {
     #[inline(always)]
     fn transform_patches<S: Simd>(&mut self, simd: S, tiles: Range<usize>) {
         let &WinogradGradient { tiling, inputs: channels, .. } = self.plan;
-        let source = Source { operand: self.input, channels, above: 1 };
+        let source = Source { operand: self.input, channels, padding: 1 };
         let mut window = [0.0; POSITIONS * STRIP];
         for (t, tile) in tiles.enumerate() {
             let origin = tiling.origin(tile);
@@ -171,7 +174,7 @@ impl Unit<'_> {
     #[inline(always)]
     fn transform_gradients<S: Simd>(&mut self, simd: S, tiles: Range<usize>) {
         let &WinogradGradient { tiling, outputs: channels, .. } = self.plan;
-        let source = Source { operand: self.gradient, channels, above: 0 };
+        let source = Source { operand: self.gradient, channels, padding: 0 };
         let mut window = [0.0; TILE * TILE * STRIP];
         let count = tiles.len();
         for (t, tile) in tiles.enumerate() {
@@ -193,7 +196,8 @@ impl Unit<'_> {
         }
     }
 
-    /// Multiplies the transformed patches and gradients of `tiles` into the unit's result. Adds to it if `accumulate`.
+    /// Multiplies the transformed patches with the transformed gradients of `tiles` tiles, and writes the unit's
+    /// result, or adds to it if `accumulate`.
     #[inline(always)]
     fn multiply<S: Simd>(&mut self, simd: S, tiles: usize, accumulate: bool) {
         let rows = self.plan.unit_rows();
@@ -235,7 +239,7 @@ impl Kernel for InverseTransform<'_> {
         let (rows, unit_len) = (plan.unit_rows(), plan.unit_len());
         let panels = unit_len / (POSITIONS * rows * S::COLUMNS);
         let per_output = plan.inputs * TAPS;
-        // [input, tap, column]
+        // Shape: [input, tap, column].
         let mut taps = [0.0; INPUTS_AT_ONCE * TAPS * MAX_WIDTH];
         for (i, (inputs, outputs)) in blocks.iter().enumerate() {
             if !outputs.contains(&first) {

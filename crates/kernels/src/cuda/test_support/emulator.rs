@@ -108,7 +108,7 @@ impl Emulator {
         Ok(())
     }
 
-    /// Panics during a recording, for calls that a card cannot record.
+    /// Panics during a recording. Called by operations that a card cannot record.
     fn assert_not_recording(&self) {
         assert!(self.recorded.borrow().is_none(), "recordings must contain only kernels and convolutions");
     }
@@ -147,7 +147,7 @@ fn compile() -> std::result::Result<Mutex<Library>, String> {
     }
 }
 
-#[expect(unsafe_code, reason = "addresses point into this process; callers of the engine vouch for them")]
+#[expect(unsafe_code, reason = "addresses point into this process; callers of the engine pass valid ones")]
 impl Engine for Emulator {
     type Memory = EmulatedMemory;
     type Convolution = PlainConvolution;
@@ -173,14 +173,14 @@ impl Engine for Emulator {
 
     fn upload(&self, from: &[u8], to: Address) -> Result<()> {
         self.assert_not_recording();
-        // SAFETY: the caller vouches for the address.
+        // SAFETY: the caller passes a valid address.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), to as *mut u8, from.len()) };
         Ok(())
     }
 
     fn download(&self, from: Address, to: &mut [u8]) -> Result<()> {
         self.assert_not_recording();
-        // SAFETY: the caller vouches for the address.
+        // SAFETY: the caller passes a valid address.
         unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to.as_mut_ptr(), to.len()) };
         Ok(())
     }

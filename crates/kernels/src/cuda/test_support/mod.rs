@@ -30,8 +30,8 @@ pub fn has_driver() -> bool {
     unsafe { cudarc::driver::sys::is_culib_present() }
 }
 
-/// A card that one test uses at a time. Tests would share its context, and a test that waits for the context would
-/// break the recording of another.
+/// A card that only one test uses at a time. Tests share its context, so a test that waits for the context would break
+/// the recording of another test.
 pub struct LockedCard {
     card: Rc<Card>,
     _lock: MutexGuard<'static, ()>,

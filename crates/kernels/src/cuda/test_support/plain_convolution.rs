@@ -46,7 +46,7 @@ impl PlainConvolution {
     /// Reads `len` elements.
     #[expect(unsafe_code, reason = "the addresses of the emulator point into this process")]
     pub(super) fn read(&self, from: Address, len: usize) -> Vec<f64> {
-        // SAFETY: the caller of the engine vouches for the address.
+        // SAFETY: the caller of the engine passes a valid address.
         match self.precision {
             Precision::Bf16 => {
                 let stored = unsafe { std::slice::from_raw_parts(from as *const u16, len) };
@@ -62,7 +62,7 @@ impl PlainConvolution {
     /// Writes elements, rounded once.
     #[expect(unsafe_code, reason = "the addresses of the emulator point into this process")]
     pub(super) fn write(&self, values: &[f64], to: Address) {
-        // SAFETY: the caller of the engine vouches for the address.
+        // SAFETY: the caller of the engine passes a valid address.
         match self.precision {
             Precision::Bf16 => {
                 let stored = unsafe { std::slice::from_raw_parts_mut(to as *mut u16, values.len()) };

@@ -28,8 +28,8 @@ fn seed() -> u64 {
     })
 }
 
-/// Returns the seed for whole networks: `CANDLING_TEST_SEED`, or else a constant. The time would not do, because with a
-/// few of a hundred seeds an input of a ReLU is so close to zero that rounding decides its sign.
+/// Returns the seed for whole networks: `CANDLING_TEST_SEED`, or else a constant. The time is not used as a seed,
+/// because with a few of a hundred seeds an input of a ReLU is so close to zero that rounding decides its sign.
 pub fn fixed_seed() -> u64 {
     std::env::var(SEED).map_or(7, |text| text.parse().expect("CANDLING_TEST_SEED must be a number"))
 }

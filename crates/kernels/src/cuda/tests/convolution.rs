@@ -1,4 +1,4 @@
-//! Convolutions: cuDNN's on a card and the emulator's, compared with a second implementation in f64.
+//! Compares convolutions by cuDNN, on a card, and by the emulator with a second implementation in f64.
 
 use crate::Precision;
 use crate::cuda::engine::{Engine, FusedOperands, NULL, Scratch};

@@ -1,4 +1,4 @@
-//! cuDNN's descriptors. They need no card, so that this runs wherever cuDNN is installed.
+//! Tests cuDNN's descriptors. They need an installed cuDNN, but no card.
 #![expect(unsafe_code, reason = "cuDNN is a C library; descriptors live as long as their owners")]
 
 use std::ffi::c_int;

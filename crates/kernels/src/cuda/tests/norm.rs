@@ -28,7 +28,7 @@ struct Case {
 impl Case {
     fn new(shape: MatrixShape, key: u64) -> Self {
         let channels = shape.channels;
-        // Means far from zero, so that sums of squares without a pivot would lose precision.
+        // The means are far from zero, so that the test detects a loss of precision in sums of squares without a pivot.
         let f32 = Precision::F32;
         Self {
             shape,
@@ -64,7 +64,7 @@ impl Case {
         self.z.iter().enumerate().map(value).collect()
     }
 
-    /// The gradients of z, weight and bias, given that of the norm's output.
+    /// Returns the gradients of z, weight and bias, from the gradient of the norm's output.
     fn gradients(&self, g: &[f64]) -> [Vec<f64>; 3] {
         let (n, channels) = (self.shape.rows as f64, self.shape.channels);
         let mut dz = vec![0.0; g.len()];
@@ -196,7 +196,7 @@ fn output_and_gradient_with_running_statistics<E: Engine>(engine: &E) {
     let expected: Vec<f64> = case.z.iter().enumerate().map(at).map(|(scale, d, bias)| relu(scale * d + bias)).collect();
     assert_close("running", &y.values(), &expected, 1e-6);
 
-    // The statistics are constants here, so that the gradient is the scale.
+    // The running statistics do not depend on z, so the gradient of z is the scale times g.
     let g = random(33, case.z.len(), 0.0, Precision::F32);
     let (g_device, dz) = (Tensor::new_f32(engine, &g), Tensor::poisoned(engine, Precision::F32, g.len()));
     launch::norm_backward_running_coefficients(engine, shape.channels, coefficients.address()).unwrap();

@@ -55,7 +55,7 @@ fn max_pooling<E: Engine>(engine: &E) {
     for shape in ELEMENT_TYPES.into_iter().flat_map(shapes) {
         let (context, precision) = (format!("{shape:?}"), shape.precision);
         let (len, to_len) = (shape.matrix().rows * shape.channels, shape.pooled().matrix().rows * shape.channels);
-        // Few different values, so that there are ties, also below zero.
+        // Only few different values, so that there are ties, above and below zero.
         let z: Vec<f32> = random(1, len, 0.0, precision).into_iter().map(|value| (2.0 * value).round() / 2.0).collect();
         let scale: Vec<f32> = (0..shape.channels).map(|c| if c % 3 == 0 { -1.0 } else { 2.0 }).collect();
         let shift: Vec<f32> = (0..shape.channels).map(|c| (c % 5) as f32 * 0.25 - 0.5).collect();
