@@ -160,6 +160,6 @@ fn errors_of_unusable_sources_give_advice() {
     let message = place.ingest("run", &place.path("data"), &[]).failed(3);
     assert!(message.contains("cats, dogs") && message.contains("ingest.labels."), "{message}");
     let message = place.ingest("run", &place.path("data"), &["val_fraction=1.5"]).failed(2);
-    assert!(message.contains("ingest.val_fraction is 1.5"), "{message}");
+    assert!(message.contains("ingest.val_fraction must be at least 0 and less than 1, but is 1.5"), "{message}");
     place.ingest("run", &place.path("data"), &["labels.cats=real", "labels.dogs=fake"]).done();
 }

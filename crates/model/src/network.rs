@@ -14,6 +14,7 @@ use crate::config::NetworkConfig;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::layers::LayerList;
+use crate::shapes::LayerShapes;
 use crate::weights::{self, LoadReport, initial};
 
 /// An image classifier that can be trained.
@@ -172,8 +173,14 @@ impl Network {
     pub fn start_step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<()> {
         batch.check()?;
         self.check_classes(batch, labels.iter().map(|&label| usize::from(label)))?;
+        self.check_trainable(batch)?;
         self.images_of_features = None;
         self.backend.start_step(batch, labels)
+    }
+
+    /// Rejects batches whose statistics a batch norm cannot compute, on every device.
+    fn check_trainable(&self, batch: &PixelBatch<'_>) -> Result<()> {
+        Ok(LayerShapes::new(&self.layers, batch.shape()).check_trainable(&self.layers)?)
     }
 
     /// Waits for all steps that [`Network::start_step`] started since the last call, and returns their results in
@@ -194,6 +201,7 @@ impl Network {
     /// The batch is invalid, or the device failed.
     pub fn forward_features(&mut self, batch: &PixelBatch<'_>) -> Result<Var> {
         batch.check()?;
+        self.check_trainable(batch)?;
         self.images_of_features = None;
         let features = self.backend.forward_features(batch)?;
         self.images_of_features = Some(batch.n);

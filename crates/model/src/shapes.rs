@@ -3,7 +3,7 @@
 use kernels::{ConvShape, max_pool_side};
 
 use crate::architecture::{Architecture, ArchitectureError};
-use crate::batch::BatchShape;
+use crate::batch::{BatchShape, InputError};
 use crate::layers::LayerList;
 
 /// The shapes of a network's convolutions for one batch shape.
@@ -45,6 +45,17 @@ impl LayerShapes {
             blocks.push(BlockShapes { main, downsample });
         }
         Self { stem, pooled, blocks }
+    }
+
+    /// Rejects shapes with which a batch norm cannot be trained: one value per channel has no variance.
+    ///
+    /// # Errors
+    /// [`InputError::OneValuePerChannel`].
+    pub(crate) fn check_trainable(&self, layers: &LayerList) -> Result<(), InputError> {
+        match self.iter().zip(layers.conv_norms()).find(|(shape, _)| shape.output_pixels() == 1) {
+            Some((_, layer)) => Err(InputError::OneValuePerChannel { layer: layer.norm_name.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Iterates over all convolutions, in the order of [`LayerList::conv_norms`].

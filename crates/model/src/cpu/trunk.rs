@@ -54,9 +54,6 @@ impl Trunk {
             Some(workspace) => workspace,
             none => none.insert(Workspace::new(layers, shape, self.isa)?),
         };
-        if mode == Mode::Training {
-            workspace.check_trainable(layers)?;
-        }
         let Workspace { input, stem, pool, pooled, argmax, blocks, features, scratch, .. } = workspace;
         normalise_pixels(batch.data, [batch.height, batch.width], bytes, layers.stem.padding, input.slice_mut());
         let mut pass = Forward { isa: self.isa, parameters, statistics, mode, scratch };

@@ -6,7 +6,7 @@
 use kernels::ConvShape;
 use kernels::cpu::{Branch, Buffer, ConvAlgorithm, Convolution, Input, Isa, MaskByOutput, MaxPool, Norm};
 
-use crate::batch::{BatchShape, InputError};
+use crate::batch::BatchShape;
 use crate::error::Result;
 use crate::layers::LayerList;
 use crate::shapes::{BlockShapes, LayerShapes};
@@ -118,16 +118,6 @@ impl Workspace {
                 sums: Buffer::zeros(sizes.sums.max(features * 3))?,
             },
         })
-    }
-
-    /// Rejects shapes for which a layer has one value per channel, because its batch statistics have no variance.
-    pub(crate) fn check_trainable(&self, layers: &LayerList) -> Result<()> {
-        let blocks = self.blocks.iter().flat_map(|block| block.main.iter().chain(&block.downsample));
-        let mut spaces = std::iter::once(&self.stem).chain(blocks).zip(layers.conv_norms());
-        match spaces.find(|(space, _)| space.pixels == 1) {
-            Some((_, layer)) => Err(InputError::OneValuePerChannel { layer: layer.norm_name.clone() }.into()),
-            None => Ok(()),
-        }
     }
 }
 
