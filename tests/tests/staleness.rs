@@ -61,7 +61,11 @@ fn new_executable_and_new_keys_with_defaults_make_nothing_stale() {
     let again = sandbox.pipeline_into(&run, &["--set", "train.epochs=1"]).expect_code(0);
     assert_eq!(again.stderr.matches("up to date").count(), 4, "{}", again.stderr);
 
-    edit_manifest(&run.evaluate(), |manifest| manifest["code"]["version"] = 99.into());
+    // The manifest of a later version of the stage, in today's form.
+    edit_manifest(&run.evaluate(), |manifest| {
+        manifest["code"]["version"] = 99.into();
+        manifest["code"]["program"] = "9.0.0".into();
+    });
     let newer = sandbox.pipeline_into(&run, &["--set", "train.epochs=1", "--dry-run"]).expect_code(0);
     assert!(newer.stderr.contains("evaluate  would run: it was made by version 99 of the stage"), "{}", newer.stderr);
 }

@@ -104,7 +104,7 @@ function startThreshold() {
   };
   slider.addEventListener("input", () => showStep(Number(slider.value)));
   number.addEventListener("change", () => {
-    const value = number.value === "" ? NaN : Number(number.value);
+    const value = number.value === "" ? undefined : Number(number.value);
     showStep(Number.isFinite(value) ? Math.round(STEPS * Math.min(1, Math.max(0, value))) : Number(slider.value));
   });
   controls.addEventListener("submit", (event) => event.preventDefault());

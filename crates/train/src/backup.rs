@@ -95,7 +95,7 @@ impl fmt::Display for Cost {
         let time = match self.seconds {
             seconds if seconds >= 3600.0 => format!("{:.1} hours", seconds / 3600.0),
             seconds if seconds >= 60.0 => format!("{:.1} minutes", seconds / 60.0),
-            seconds => format!("{seconds:.0} seconds"),
+            seconds => format!("{seconds:.0} s"),
         };
         write!(f, "{} {noun}, {time}, {}", self.epochs, progress::bytes(self.bytes))
     }
@@ -173,7 +173,7 @@ mod tests {
             "seed: 0 -> 1",
             Some("cargo xtask train --set train.seed=0"),
         );
-        assert!(text.contains("(1 epoch, 1.6 hours, 1.8 kB)") && text.contains("because seed: 0 -> 1"), "{text}");
+        assert!(text.contains("(1 epoch, 1.6 hours, 1.7 kB)") && text.contains("because seed: 0 -> 1"), "{text}");
         assert!(text.contains("stop now and run `cargo xtask train --set train.seed=0`"), "{text}");
         let parent = target.parent().unwrap().display();
         let command =
