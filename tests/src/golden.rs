@@ -1,7 +1,7 @@
 //! Golden results of the stages: values that may change only together with the version of the stage.
 //!
 //! A golden file holds a stage version and named values. Text, such as a digest, must be equal. Numbers may differ by
-//! [`TOLERANCE`], because the last bits of floating-point results depend on the C library (`exp`, `ln`), which differs
+//! `TOLERANCE`, because the last bits of floating-point results depend on the C library (`exp`, `ln`), which differs
 //! between machines. A digest of such numbers would differ on some machines, even if they were rounded.
 
 use std::collections::{BTreeMap, BTreeSet};
