@@ -18,7 +18,7 @@ pub enum Operand<'a> {
         shift: &'a [f32],
     },
     /// `of_gradient * g + of_output * z + constant`: the gradient of a convolution's output `z`, from the gradient `g`
-    /// of its batch norm's output. [`super::batch_norm`] explains the three coefficients.
+    /// of its batch norm's output. The module `batch_norm` explains the three coefficients.
     NormGradient {
         /// The gradient of the batch norm's output, masked by the ReLU.
         g: &'a [f32],
