@@ -23,7 +23,7 @@ const ERFC: [f32; 5] = [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.2
 const ERFC_FACTOR: f32 = 0.327_591_1;
 const QUICK: f32 = 1.702;
 /// 2 sqrt(2 / π).
-const TANH_FACTOR: f32 = 1.595_769_1;
+const TANH_FACTOR: f32 = 1.595_769;
 const TANH_CUBE: f32 = 0.044_715;
 /// 1 / sqrt(2 π).
 const DENSITY: f32 = 0.398_942_3;

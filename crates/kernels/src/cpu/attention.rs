@@ -345,7 +345,8 @@ impl Kernel for HeadBackward<'_> {
         let (channels, scale) = (attention.channels(), attention.scale());
         let pitch = 3 * channels;
         let at = |part: usize| part * channels + head * width;
-        let [q, k, v] = [attention.part(image, 0, head), attention.part(image, 1, head), attention.part(image, 2, head)];
+        let [q, k, v] =
+            [attention.part(image, 0, head), attention.part(image, 1, head), attention.part(image, 2, head)];
         let gradient = Matrix { data: &self.gradient[head * width..], row: channels, column: 1 };
         let square = Size { rows: tokens, depth: width, columns: tokens };
         let thin = Size { rows: tokens, depth: tokens, columns: width };

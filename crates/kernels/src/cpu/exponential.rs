@@ -11,8 +11,7 @@ const HIGHEST: f32 = 88.0;
 /// ln 2 in two parts. A multiple of the first by a small integer is exact.
 const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 /// (exp(r) - 1 - r) / r² for |r| <= ln(2) / 2, highest power first: the minimax polynomial of `expf` in Cephes.
-const POLYNOMIAL: [f32; 6] =
-    [1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
+const POLYNOMIAL: [f32; 6] = [1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
 
 /// Returns `exp(x)` within two units in the last place. Arguments outside of [-86, 88] are clamped. NaN stays NaN.
 #[inline(always)]

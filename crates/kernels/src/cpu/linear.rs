@@ -213,7 +213,11 @@ mod tests {
                 };
                 let what = format!("{isa:?} {rows}x{inputs}x{outputs}");
                 let mut dx = vec![f32::NAN; x.len()];
-                Linear::transposed(&weight, [outputs, inputs], isa).unwrap().run(&g, &mut dx, LinearEpilogue::default());
+                Linear::transposed(&weight, [outputs, inputs], isa).unwrap().run(
+                    &g,
+                    &mut dx,
+                    LinearEpilogue::default(),
+                );
                 assert_close(&dx, &product(&g, &transpose(&weight, inputs), outputs), 1e-5, &what);
                 let mut dw = vec![f32::NAN; weight.len()];
                 linear_weight_gradient(&x, &g, [outputs, inputs], &mut dw, isa).unwrap();

@@ -38,7 +38,8 @@ pub(super) fn packed_left_len(depth: usize, rows: usize) -> usize {
 /// columns are zero.
 #[inline(always)]
 pub(super) fn pack_right<S: Simd>(m: Matrix<'_>, depth: usize, columns: usize, to: &mut [f32]) {
-    for (panel, to) in to[..packed_right_len(depth, columns, S::COLUMNS)].chunks_exact_mut(depth * S::COLUMNS).enumerate()
+    for (panel, to) in
+        to[..packed_right_len(depth, columns, S::COLUMNS)].chunks_exact_mut(depth * S::COLUMNS).enumerate()
     {
         let first = panel * S::COLUMNS;
         let count = S::COLUMNS.min(columns - first);
@@ -168,8 +169,10 @@ mod tests {
         for isa in Isa::available() {
             for [rows, depth, columns] in [[1, 1, 1], [15, 7, 33], [29, 300, 5], [6, 513, 70]] {
                 let (a, b) = (noise(1, rows * depth), noise(2, depth * columns));
-                let straight = [Matrix { data: &a, row: depth, column: 1 }, Matrix { data: &b, row: columns, column: 1 }];
-                let transposed = [Matrix { data: &a, row: 1, column: rows }, Matrix { data: &b, row: 1, column: depth }];
+                let straight =
+                    [Matrix { data: &a, row: depth, column: 1 }, Matrix { data: &b, row: columns, column: 1 }];
+                let transposed =
+                    [Matrix { data: &a, row: 1, column: rows }, Matrix { data: &b, row: 1, column: depth }];
                 for [left, right] in [straight, transposed] {
                     let pitch = columns + 3;
                     let mut to = vec![7.0; rows * pitch];
