@@ -17,7 +17,7 @@ pub mod metadata;
 mod recipe;
 pub mod resize;
 
-pub use crate::decode::{DecodeError, Decoded, Format, Limits, decode};
+pub use crate::decode::{DecodeError, Decoded, Format, Limits, Warning, decode};
 pub use crate::image::{RgbImage, ShapeError};
 pub use crate::recipe::{Recipe, RecipeError, Reencoded, UnsupportedStep};
 pub use crate::resize::{Filter, Fit, resize, resize_to};

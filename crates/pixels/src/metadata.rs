@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::Format;
 
 pub use containers::{Segment, segments};
-use containers::{png_chunks, riff_chunks};
+pub(crate) use containers::{png_chunks, riff_chunks};
 pub use exif::{Exif, FIELDS};
 
 /// The kind of a declaration of how an image was made. The absence of a declaration proves nothing, because saving an

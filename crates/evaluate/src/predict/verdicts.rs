@@ -205,6 +205,7 @@ fn prepare(recipe: &Recipe, profile: &TrainingProfile, path: String, bytes: &[u8
     let pixels = recipe.decode(bytes).and_then(|decoded| {
         let format = decoded.format.name();
         row.warnings = profile.warnings(format, decoded.width, decoded.height);
+        row.warnings.extend(decoded.warning.map(|warning| warning.to_string()));
         row.format = Some(format.to_owned());
         row.declares = Declared::read(bytes, decoded.format);
         (row.width, row.height) = (Some(decoded.width), Some(decoded.height));

@@ -6,7 +6,7 @@ use ::image::error::{ImageError, LimitErrorKind};
 use ::image::metadata::Orientation;
 use ::image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
 
-use super::{DecodeError, Format, Limits, Stored};
+use super::{DecodeError, Format, Limits, Stored, orientation};
 use crate::RgbImage;
 
 pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<Stored, DecodeError> {
@@ -15,7 +15,10 @@ pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<St
     let mut decoder = reader.into_decoder().map_err(|e| from_image(e, limits))?;
     let (width, height) = decoder.dimensions();
     limits.check(width, height)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let orientation = match format {
+        Format::Tiff => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        _ => orientation::read(bytes, format),
+    };
     let color = decoder.color_type();
     let to_rgb = converter(color)?;
 
@@ -27,7 +30,7 @@ pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<St
     let mut samples = vec![0; size];
     decoder.read_image(&mut samples).map_err(|e| from_image(e, limits))?;
     let rgb = RgbImage::new(width, height, to_rgb(samples)).map_err(|error| DecodeError::Corrupt(error.to_string()))?;
-    Ok(Stored { rgb, orientation })
+    Ok(Stored { rgb, orientation, warning: None })
 }
 
 fn image_format(format: Format) -> ImageFormat {
