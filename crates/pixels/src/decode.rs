@@ -12,7 +12,8 @@
 //!   its caller. Orientation in compressed text of PNGs and in XMP of TIFFs is ignored.
 //! - A JPEG is read only if its image is complete, see below. Pillow fills what is missing with grey if the end-of-image
 //!   marker is there, or smooths it in progressive files.
-//! - Floating-point TIFFs are rejected, because they do not define which value is white.
+//! - Floating-point TIFFs are rejected, because they do not define which value is white. TIFFs whose first image is a
+//!   preview, such as camera raw files, are rejected too; Pillow reads the preview.
 //!
 //! The `image` crate cannot read TIFFs with palette, LAB, uncompressed YCbCr or grey-alpha colour, or with Zstandard
 //! compression. They are rejected as unsupported.
@@ -31,12 +32,16 @@
 //! name.
 
 mod error;
+mod gif;
 mod jpeg;
 mod orientation;
 mod raster;
 mod signature;
+mod tiff;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageFormat};
@@ -188,9 +193,27 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
 }
 
 /// Converts a panic of a decoder to an error, so that one file that triggers a bug does not end a run over 100,000
-/// files. The decoder is dropped, so no broken state remains.
+/// files. The decoder is dropped, so no broken state remains. The panic is not printed, because its text does not name
+/// the file.
 fn catch_panics<T>(decoder: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
-    catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| Err(DecodeError::Corrupt("the decoder panicked".into())))
+    thread_local! {
+        static IS_DECODING: Cell<bool> = const { Cell::new(false) };
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !IS_DECODING.get() {
+                print(info);
+            }
+        }));
+    });
+    IS_DECODING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(decoder));
+    IS_DECODING.set(false);
+    result.unwrap_or_else(|_| {
+        Err(DecodeError::Corrupt("it triggers a fault of the decoder, as damaged files and rare variants do".into()))
+    })
 }
 
 /// Applies the EXIF orientation.

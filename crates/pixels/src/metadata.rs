@@ -12,6 +12,7 @@ use crate::Format;
 
 pub use containers::{Segment, segments};
 pub(crate) use containers::{png_chunks, riff_chunks};
+pub(crate) use exif::ByteOrder;
 pub use exif::{Exif, FIELDS};
 
 /// The kind of a declaration of how an image was made. The absence of a declaration proves nothing, because saving an

@@ -32,6 +32,8 @@ mod reconstruct;
 mod scan;
 mod walk;
 
+use std::panic::catch_unwind;
+
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::bytestream::ZCursor;
@@ -50,13 +52,14 @@ const MAX_SIDE: usize = u16::MAX as usize;
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeError> {
     let (jpeg, Nothing) = walk::read(bytes, limits)?;
-    // If zune-jpeg reports an error, it is wrong: the file has been read completely.
-    let ordinary = if is_safe_for_zune(&jpeg) { with_zune(bytes).ok() } else { None };
-    let pixels = match ordinary {
-        Some(pixels) => pixels,
-        None => exactly(bytes, limits)?,
+    // If zune-jpeg reports an error or panics, it is wrong: the file has been read completely.
+    let ordinary = if is_safe_for_zune(&jpeg) { catch_unwind(|| with_zune(bytes).ok()).ok().flatten() } else { None };
+    let (width, height) = (jpeg.frame.width, jpeg.frame.height);
+    let rgb = match ordinary.and_then(|pixels| RgbImage::new(width, height, pixels).ok()) {
+        Some(rgb) => rgb,
+        None => RgbImage::new(width, height, exactly(bytes, limits)?)
+            .map_err(|error| DecodeError::Corrupt(error.to_string()))?,
     };
-    let rgb = RgbImage::new(jpeg.frame.width, jpeg.frame.height, pixels).map_err(|error| DecodeError::Corrupt(error.to_string()))?;
     let orientation = orientation::read(bytes, Format::Jpeg);
     let warning = if jpeg.unread > 0 {
         Some(Warning::UnreadData { bytes: jpeg.unread })

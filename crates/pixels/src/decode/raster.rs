@@ -6,10 +6,13 @@ use ::image::error::{ImageError, LimitErrorKind};
 use ::image::metadata::Orientation;
 use ::image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
 
-use super::{DecodeError, Format, Limits, Stored, orientation};
+use super::{DecodeError, Format, Limits, Stored, gif, orientation, tiff};
 use crate::RgbImage;
 
 pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<Stored, DecodeError> {
+    if format == Format::Tiff {
+        tiff::check(bytes)?;
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), image_format(format));
     reader.limits(allocation_limits(limits));
     let mut decoder = reader.into_decoder().map_err(|e| from_image(e, limits))?;
@@ -29,7 +32,11 @@ pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<St
     })?;
     let mut samples = vec![0; size];
     decoder.read_image(&mut samples).map_err(|e| from_image(e, limits))?;
-    let rgb = RgbImage::new(width, height, to_rgb(samples)).map_err(|error| DecodeError::Corrupt(error.to_string()))?;
+    let mut pixels = to_rgb(samples);
+    if format == Format::Gif {
+        gif::fill_outside_frame(bytes, width as usize, &mut pixels);
+    }
+    let rgb = RgbImage::new(width, height, pixels).map_err(|error| DecodeError::Corrupt(error.to_string()))?;
     Ok(Stored { rgb, orientation, warning: None })
 }
 

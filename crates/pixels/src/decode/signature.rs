@@ -94,7 +94,6 @@ fn other(bytes: &[u8]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::super::Format;
-    use super::*;
 
     #[test]
     fn names_formats_that_are_not_read() {

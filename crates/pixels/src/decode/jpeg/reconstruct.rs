@@ -1,9 +1,9 @@
 //! Coefficients to pixels as in libjpeg-turbo, bit for bit: inverse transform, upsampling of chroma, colours.
 
+use super::idct;
 use super::markers::{Component, Frame, ZIGZAG};
 use super::scan::Store;
 use super::walk::{Colour, Jpeg};
-use super::idct;
 
 /// The coefficients of all blocks in zigzag order.
 pub(super) struct Coefficients(Vec<[i16; 64]>);

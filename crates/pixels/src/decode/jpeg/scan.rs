@@ -1,8 +1,8 @@
 //! Entropy decoding of one scan (ITU-T T.81, F.2.2 and G.2), which counts the blocks that are really there.
 
+use super::DecodeError;
 use super::bits::{Bits, Broken, Table};
 use super::markers::{Component, Frame, Scan, Tables, code, corrupt};
-use super::DecodeError;
 
 /// Receives coefficients. A block is an index among the blocks of all components; `k` is an index in zigzag order.
 pub(super) trait Store {
@@ -255,7 +255,13 @@ impl<S: Store> Coder<'_, S> {
                         break;
                     }
                     0 => 0,
-                    1 => if bits.number(1) == 1 { bit } else { -bit },
+                    1 => {
+                        if bits.number(1) == 1 {
+                            bit
+                        } else {
+                            -bit
+                        }
+                    }
                     _ => return Err(Broken),
                 };
                 // Skips `run` coefficients that are zero, and corrects those that are not.

@@ -168,7 +168,7 @@ impl<S: Store> Walk<'_, S> {
                     quantisation,
                     has_jfif: false,
                     adobe: None,
-                                is_interleaved: false,
+                    is_interleaved: false,
                     has_late_tables: false,
                     has_end: false,
                     unread: 0,
