@@ -15,6 +15,8 @@ pub(crate) struct Image {
     pub(crate) sample: Sample,
     /// `[size, size, 3]`.
     pub(crate) pixels: Vec<u8>,
+    /// The file that `pixels` come from, if it is kept.
+    pub(crate) file: Option<Vec<u8>>,
     /// Index in the source.
     pub(crate) index: u32,
     /// The input of the audit and of the search for near-duplicates, if requested.
@@ -60,7 +62,14 @@ pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config, observe
             file_bytes: prepared.file_bytes,
         },
         pixels,
+        file: config.keep_files.then_some(prepared.file),
     })
+}
+
+/// Returns the length in bytes of the file that ingest keeps of file `index`. `None` if the file is unusable.
+pub(crate) fn kept_bytes(source: &dyn Source, index: usize, config: &Config) -> Option<u64> {
+    let bytes = source.read(index).ok()?;
+    Prepared::new(bytes, config).ok().map(|prepared| prepared.file.len() as u64)
 }
 
 /// Decodes a file for the search for near-duplicates, without resizing it. `None` if the file is unusable.

@@ -57,7 +57,7 @@ impl<'a> Output<'a> {
 
     /// Adds the result of decoding one file. All files of a split must be added before the files of the next split.
     pub(crate) fn add(&mut self, converted: Result<Image, RejectedFile>) -> Result<(), Error> {
-        let Image { sample, pixels, index, observation } = match converted {
+        let Image { sample, pixels, file, index, observation } = match converted {
             Ok(image) => image,
             Err(RejectedFile { index, path, id, rejection }) => {
                 self.rejected.push(rejection::row(rejection.clone(), path, id));
@@ -68,7 +68,11 @@ impl<'a> Output<'a> {
         self.count(&sample);
         let path = sample.path.clone();
         self.observed.extend(observation.map(|observation| Observed { index, path, observation }));
-        self.writer_of(sample.split)?.push(sample, &pixels)
+        let writer = self.writer_of(sample.split)?;
+        match file {
+            Some(file) => writer.push_with_file(sample, &pixels, &file),
+            None => writer.push(sample, &pixels),
+        }
     }
 
     fn writer_of(&mut self, split: Split) -> Result<&mut ShardWriter, Error> {
@@ -76,7 +80,8 @@ impl<'a> Output<'a> {
             finished.finish()?;
         }
         let side = self.config.size as usize;
-        let start = || (split, ShardWriter::new(self.folder, split, [side, side], self.config.shard_rows));
+        let new = if self.config.keep_files { ShardWriter::with_files } else { ShardWriter::new };
+        let start = || (split, new(self.folder, split, [side, side], self.config.shard_rows));
         Ok(&mut self.writer.get_or_insert_with(start).1)
     }
 
