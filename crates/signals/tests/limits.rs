@@ -1,7 +1,5 @@
 //! Every signal of extreme images: tiny, flat, grey and very large.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::time::{Duration, Instant};
 
 use artifacts::random::stream;
