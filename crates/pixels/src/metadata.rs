@@ -1,5 +1,6 @@
 //! Metadata of image files: EXIF, and declarations that a generator made the image.
 
+mod compression;
 mod containers;
 mod exif;
 
@@ -10,8 +11,8 @@ use serde::Serialize;
 
 use crate::Format;
 
-pub use containers::{Segment, segments};
-pub(crate) use containers::{png_chunks, riff_chunks};
+pub use compression::Compression;
+pub use containers::{Segment, png_chunks, riff_chunks, segments};
 pub(crate) use exif::ByteOrder;
 pub use exif::{Exif, FIELDS};
 

@@ -36,7 +36,7 @@ pub fn segments(file: &[u8]) -> impl Iterator<Item = Segment<'_>> {
 }
 
 /// Iterates over the chunks of a PNG up to `IEND`: type and data.
-pub(crate) fn png_chunks(file: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+pub fn png_chunks(file: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     let mut rest = file.strip_prefix(b"\x89PNG\r\n\x1a\n").unwrap_or_default();
     std::iter::from_fn(move || {
         let length = u32::from_be_bytes(*rest.first_chunk()?) as usize;
@@ -53,7 +53,7 @@ pub(crate) fn png_chunks(file: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> 
 }
 
 /// Iterates over the chunks of a WebP: type and data.
-pub(crate) fn riff_chunks(file: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+pub fn riff_chunks(file: &[u8]) -> impl Iterator<Item = ([u8; 4], &[u8])> {
     let mut rest = if file.starts_with(b"RIFF") { file.get(12..).unwrap_or_default() } else { &[] };
     std::iter::from_fn(move || {
         let kind = *rest.first_chunk()?;
