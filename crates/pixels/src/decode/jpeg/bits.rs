@@ -264,7 +264,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Moves to the next marker. Returns the number of bytes that were not read, and the code of the marker, if any.
-    pub(super) fn to_marker(&mut self) -> (u64, Option<u8>) {
+    pub(super) fn seek_marker(&mut self) -> (u64, Option<u8>) {
         let buffered = self.count.saturating_sub(self.padded) / 8;
         let (code, end) = match next_marker(self.file, self.at) {
             Some((code, after)) => (Some(code), after - 2),
@@ -279,12 +279,12 @@ impl<'a> Bits<'a> {
         (unread, code)
     }
 
-    /// Skips the marker that [`Bits::to_marker`] found.
+    /// Skips the marker that [`Bits::seek_marker`] found.
     pub(super) fn restart(&mut self) {
         self.at += 2;
     }
 
-    /// The position in the file after [`Bits::to_marker`].
+    /// The position in the file after [`Bits::seek_marker`].
     pub(super) fn position(&self) -> usize {
         self.at
     }

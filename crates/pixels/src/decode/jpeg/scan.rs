@@ -116,7 +116,7 @@ pub(super) fn read<S: Store>(
                 tally.decoded[lane.index] += (lane.h * lane.v) as u64;
             }
         }
-        let (unread, marker) = bits.to_marker();
+        let (unread, marker) = bits.seek_marker();
         if is_whole {
             tally.unread += unread;
         }
