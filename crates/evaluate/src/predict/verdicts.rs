@@ -215,6 +215,7 @@ fn prepare<'a>(
     let picture = recipe.decode(bytes).and_then(|decoded| {
         let format = decoded.format.name();
         row.warnings = profile.warnings(format, decoded.width, decoded.height);
+        row.warnings.extend(decoded.warning.map(|warning| warning.to_string()));
         row.format = Some(format.to_owned());
         row.declares = Declared::read(bytes, decoded.format);
         (row.width, row.height) = (Some(decoded.width), Some(decoded.height));
