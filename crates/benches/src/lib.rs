@@ -8,6 +8,7 @@
 //! - `bench-step`: training steps and inferences
 //! - `vit-features`: features of a vision transformer
 //! - `loader-rate`: the training loader alone
+//! - `native-rate`: decoding at native resolution from shards with files, and cutting windows
 //! - `scale`: metrics with their intervals, by the number of predictions
 //! - `audit-scale`: the audit of a data set, by the number of images
 
