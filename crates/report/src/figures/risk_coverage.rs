@@ -105,7 +105,7 @@ fn describe(runs: &[RunMetrics], first: &RunMetrics) -> String {
             percent(coverage)
         ),
     };
-    let several = if runs.len() > 1 { " in run 0" } else { "" };
+    let run = if runs.len() > 1 { " (run 0)" } else { "" };
     let band = if drawn_band(first).next().is_some() {
         " The shaded area contains the 95% confidence interval at each coverage."
     } else {
@@ -113,8 +113,8 @@ fn describe(runs: &[RunMetrics], first: &RunMetrics) -> String {
     };
     format!(
         "Share of wrong verdicts (y) if only the most certain images get one (x). The certainty is the distance of P(fake) \
-         from 0.5. {coverage}{several}.{band} Coverages below {} are not drawn.",
-        percent(Some(MIN_COVERAGE))
+         from 0.5. {coverage}{run}.{band} Coverages below {}% are not drawn.",
+        compact(100.0 * MIN_COVERAGE, 1)
     )
 }
 

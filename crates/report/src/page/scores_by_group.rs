@@ -52,10 +52,13 @@ const VERDICT_COLUMNS: [Column<'static>; 2] = [
 
 fn table(groups: &Groups, kind: &str) -> Markup {
     let id = format!("by-{}", kind.to_lowercase());
-    let caption = html! { "Scores by " (kind.to_lowercase()) " at threshold 0.5" };
+    let has_verdicts = groups.groups.iter().any(|group| group.fitted_verdicts.is_some());
+    let caption = html! {
+        "Scores by " (kind.to_lowercase()) " at threshold 0.5"
+        @if has_verdicts { ", and verdicts with the inconclusive band that was fitted on validation" }
+    };
     let several = groups.groups.len() > 1;
     let worst = groups.worst.get("roc_auc").filter(|_| several).map(|worst| worst.name.as_str());
-    let has_verdicts = groups.groups.iter().any(|group| group.fitted_verdicts.is_some());
     let columns: Vec<Column<'_>> = [Text(kind), Number("Real images"), Number("Fakes")]
         .into_iter()
         .chain(shown_metrics().map(Column::Metric))
