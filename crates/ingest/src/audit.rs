@@ -11,7 +11,6 @@
 mod association;
 mod duplicates;
 mod features;
-mod jpeg;
 mod observation;
 mod phash;
 mod probe;

@@ -63,6 +63,10 @@ pub struct Config {
     /// and the audit ignores EXIF and other metadata. Traces of compression and resizing remain in the pixels. To make
     /// them equal for both classes, use `reencode` and images of one size.
     pub strip: bool,
+    /// Whether the shards keep the encoded file of each image beside its resized pixels, for detectors that read images
+    /// at native resolution or metadata. With `reencode`, the kept file is the re-encoded one. With `strip`, files can
+    /// only be kept together with `reencode`: the re-encoded file has no metadata, but still the size of the image.
+    pub keep_files: bool,
     /// Whether to use only one image of each group of near-duplicates, preferably from the test split. No image of a
     /// group with both labels is used. This takes an additional pass over the images.
     pub drop_near_duplicates: bool,
@@ -122,6 +126,7 @@ impl Default for Config {
             audit: true,
             reencode: None,
             strip: false,
+            keep_files: false,
             drop_near_duplicates: false,
             seed: 0,
         }
@@ -158,6 +163,10 @@ impl Config {
             if count == 0 {
                 return error(key, &count, "at least 1");
             }
+        }
+        if self.keep_files && self.strip && self.reencode.is_none() {
+            let range = "false with ingest.strip unless ingest.reencode is set, because original files have metadata";
+            return error("keep_files", &true, range);
         }
         match self.reencode {
             Some(Reencode { quality, .. }) if !(1..=100).contains(&quality) => {
@@ -263,6 +272,10 @@ mod tests {
         assert!(message(Config { max_rejected: f64::NAN, ..base.clone() }).contains("max_rejected"));
         assert!(message(Config { limit: Some(0), ..base.clone() }).contains("limit"));
         let reencode = Some(Reencode { format: ReencodeFormat::Jpeg, quality: 0 });
-        assert!(message(Config { reencode, ..base }).contains("reencode.quality"));
+        assert!(message(Config { reencode, ..base.clone() }).contains("reencode.quality"));
+        let stripped = Config { keep_files: true, strip: true, ..base };
+        assert!(message(stripped.clone()).starts_with("ingest.keep_files must be false with ingest.strip"));
+        let reencode = Some(Reencode { format: ReencodeFormat::Jpeg, quality: 90 });
+        assert_eq!(Config { reencode, ..stripped }.validate(), Ok(()));
     }
 }

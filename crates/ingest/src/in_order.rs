@@ -15,6 +15,10 @@ const CHUNK_BYTES: usize = 8 << 20;
 /// The largest number of files in a chunk.
 const MAX_CHUNK: usize = 256;
 
+/// The largest number of files in a chunk for each core, if results contain the files: their sizes are unknown before
+/// they are read. A core then holds no more files than fit into the memory of the images that it decodes.
+const MAX_FILES_PER_CORE: usize = 4;
+
 /// Calls `produce` for each of `files` on all cores, and `consume` with each result in the order of the files.
 /// `consume` runs on one thread while `produce` works on the next chunk. `title` names the progress bar.
 ///
@@ -29,7 +33,9 @@ pub(crate) fn in_order<'f, F: Sync, T: Send, E: Send>(
 ) -> Result<(), E> {
     let progress = Progress::new(title, "images", Some(files.len() as u64));
     let image_bytes = config.size as usize * config.size as usize * 3;
-    let chunk = (CHUNK_BYTES / image_bytes).clamp(rayon::current_num_threads().min(MAX_CHUNK), MAX_CHUNK);
+    let cores = rayon::current_num_threads();
+    let most = if config.keep_files { MAX_CHUNK.min(cores * MAX_FILES_PER_CORE) } else { MAX_CHUNK };
+    let chunk = (CHUNK_BYTES / image_bytes).clamp(cores.min(most), most);
     let (sender, receiver) = sync_channel::<Vec<T>>(1);
     let consumed = thread::scope(|scope| {
         let consumer = scope.spawn(move || receiver.into_iter().flatten().try_for_each(consume));

@@ -9,6 +9,7 @@
 pub mod audit;
 mod candidates;
 mod config;
+mod disk_space;
 mod image;
 mod in_order;
 mod output;

@@ -14,6 +14,7 @@ use sources::{Source, SourceError};
 use crate::audit::{Observation, near_duplicates, to_drop};
 use crate::candidates::first_pass;
 use crate::config::{Config, Expected};
+use crate::disk_space::shard_notice;
 use crate::image;
 use crate::in_order::in_order;
 use crate::output::Output;
@@ -30,7 +31,7 @@ pub struct Ingest;
 
 impl Stage for Ingest {
     const NAME: &'static str = names::INGEST;
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Config = Config;
 
     fn validate(config: &Config) -> Result<(), Failure> {
@@ -61,15 +62,6 @@ impl Stage for Ingest {
         progress::line(&format!("ingest: {}", format_summary(&summary)));
         Ok(())
     }
-}
-
-/// Describes the disk space that the shards need. `None` if the number of images is unknown.
-fn shard_notice(run: &RunDir, config: &Config) -> Option<String> {
-    let images: u64 = config.expected_splits()?.into_values().sum();
-    let bytes = images * u64::from(config.size).pow(2) * 3;
-    let free = fetch::free_space(run.path()).map(|free| format!(" ({} free)", progress::bytes(free)));
-    let place = format!("in `{}`{}", run.path().display(), free.unwrap_or_default());
-    Some(format!("the shards of {images} images of {0}x{0} take {1} {place}", config.size, progress::bytes(bytes)))
 }
 
 /// Writes the shards, `rejected.jsonl` and `audit.json` to `folder`. If too many files are unusable, writes only the
@@ -118,6 +110,9 @@ fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<I
 
     let summary = output.finish(&*source, images_per_second)?;
     warn(&summary, config);
+    if let Some(faults) = output.faults() {
+        progress::line(&format!("ingest: warning: {faults}"));
+    }
     if config.audit {
         report_audit(&output.audit(&pairs)?);
     }

@@ -1,5 +1,6 @@
 //! Metadata of image files: EXIF, and declarations that a generator made the image.
 
+mod compression;
 mod containers;
 mod exif;
 
@@ -10,8 +11,9 @@ use serde::Serialize;
 
 use crate::Format;
 
-pub use containers::{Segment, segments};
-use containers::{png_chunks, riff_chunks};
+pub use compression::Compression;
+pub use containers::{Segment, png_chunks, riff_chunks, segments};
+pub(crate) use exif::ByteOrder;
 pub use exif::{Exif, FIELDS};
 
 /// The kind of a declaration of how an image was made. The absence of a declaration proves nothing, because saving an

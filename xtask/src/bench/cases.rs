@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use artifacts::RunDir;
 use artifacts::stage::Failure;
 
 use super::args::BenchArgs;
@@ -13,6 +14,9 @@ use super::measured_program::MeasuredProgram;
 use super::options::{Device, Part, Precision};
 use super::programs::{example, folder, script};
 use crate::programs;
+
+/// The number of windows that the native loader cuts from each image, and their side in pixels.
+const NATIVE_WINDOWS: [u32; 2] = [4, 64];
 
 /// Checks that every value of `--only` selects a result.
 ///
@@ -69,7 +73,7 @@ pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
             Part::Train | Part::Infer => cases.extend(steps(args, part)?),
             Part::Norm => cases.extend(norms(args)?),
             Part::Layers => cases.extend(layers(args)?),
-            Part::Loader => cases.push(loader(args, &images)?),
+            Part::Loader => cases.extend([loader(args, &images)?, native_loader(args, &images)?]),
             Part::Ingest => {
                 for images in &images {
                     cases.extend(ingest(args, images)?);
@@ -198,11 +202,26 @@ fn loader(args: &BenchArgs, images: &[JpegSet]) -> Result<Case, Failure> {
     if let Some(images) = images.first() {
         programs::run(programs::program("ingest")?.args(ingest_arguments(args, images, &run)))?;
     }
-    let shards = artifacts::RunDir::new(run).ingest();
+    let shards = RunDir::new(run).ingest();
     let batch = args.batches().last().copied().unwrap_or(32).to_string();
     let seconds = (args.seconds / 4.0).to_string();
     let program = ours("loader", "loader-rate", [shards.into_os_string(), batch.into(), seconds.into()])?;
     Ok(case_without_peers(Part::Loader, "cpu.loader".to_owned(), program, None))
+}
+
+/// Decoding at native resolution and cutting windows. Runs ingest to make shards with the files of the last set of
+/// images, which has the largest ones.
+fn native_loader(args: &BenchArgs, images: &[JpegSet]) -> Result<Case, Failure> {
+    let run = folder()?.join("loader-native");
+    if let Some(images) = images.last() {
+        let mut ingest = programs::program("ingest")?;
+        programs::run(ingest.args(ingest_arguments(args, images, &run)).args(["--set", "ingest.keep_files=true"]))?;
+    }
+    let shards = RunDir::new(run).ingest().into_os_string();
+    let [windows, side] = NATIVE_WINDOWS.map(|number| number.to_string());
+    let seconds = (args.seconds / 4.0).to_string();
+    let program = ours("native loader", "native-rate", [shards, windows.into(), side.into(), seconds.into()])?;
+    Ok(case_without_peers(Part::Loader, "cpu.loader.native".to_owned(), program, None))
 }
 
 /// The ingest stage, and decoding alone, each with the peers.

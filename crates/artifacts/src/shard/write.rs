@@ -4,8 +4,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray, UInt8Array, UInt32Array, UInt64Array};
-use arrow::buffer::Buffer;
+use arrow::array::{
+    ArrayRef, BinaryArray, FixedSizeBinaryArray, RecordBatch, StringArray, UInt8Array, UInt32Array, UInt64Array,
+};
+use arrow::buffer::{Buffer, OffsetBuffer};
 use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
@@ -14,14 +16,18 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::{HEIGHT_KEY, PIXELS, SCHEMA_VERSION, Sample, VERSION_KEY, WIDTH_KEY};
+use super::{FILE, HEIGHT_KEY, PIXELS, SCHEMA_VERSION, SCHEMA_VERSION_OF_FILES, Sample, VERSION_KEY, WIDTH_KEY};
 use crate::{Error, Result, Split};
 
 /// Default number of images per shard: 600 MB of pixels at 224 x 224.
 pub const DEFAULT_ROWS: usize = 4096;
 
-/// Target size of the pixels of a row group in bytes. A row group is held in memory while it is filled.
+/// Target size of the pixels and files of a row group in bytes. A row group is held in memory while it is filled.
 const ROW_GROUP_BYTES: usize = 16 << 20;
+
+/// The largest length of an image file in bytes. Parquet and Arrow count the bytes of a page and of a row group in
+/// signed 32-bit numbers.
+const MAX_FILE_BYTES: usize = 1 << 30;
 
 /// Writes the shards of one split. Holds at most one row group in memory.
 ///
@@ -37,6 +43,15 @@ pub struct ShardWriter {
     written: Vec<PathBuf>,
     samples: Vec<Sample>,
     pixels: Vec<u8>,
+    /// The image files of `samples`, if they are kept.
+    files: Option<Files>,
+}
+
+/// The image files of some rows, one after another.
+#[derive(Default)]
+struct Files {
+    bytes: Vec<u8>,
+    lengths: Vec<usize>,
 }
 
 impl ShardWriter {
@@ -52,15 +67,51 @@ impl ShardWriter {
             written: Vec::new(),
             samples: Vec::new(),
             pixels: Vec::new(),
+            files: None,
         }
     }
 
+    /// Creates a writer like [`ShardWriter::new`] of shards that also have the image files.
+    pub fn with_files(dir: &Path, split: Split, size: [usize; 2], rows_per_shard: usize) -> ShardWriter {
+        ShardWriter { files: Some(Files::default()), ..ShardWriter::new(dir, split, size, rows_per_shard) }
+    }
+
     /// Appends one image. `pixels` is RGB, `[height, width, 3]`.
+    ///
+    /// # Errors
+    /// `pixels` has another length, the writer was made by [`ShardWriter::with_files`], or writing fails.
     pub fn push(&mut self, sample: Sample, pixels: &[u8]) -> Result<()> {
+        self.push_row(sample, pixels, None)
+    }
+
+    /// Appends one image with its file. `pixels` is RGB, `[height, width, 3]`.
+    ///
+    /// # Errors
+    /// `pixels` has another length, the file has more than 1 GiB, the writer was not made by
+    /// [`ShardWriter::with_files`], or writing fails.
+    pub fn push_with_file(&mut self, sample: Sample, pixels: &[u8], file: &[u8]) -> Result<()> {
+        self.push_row(sample, pixels, Some(file))
+    }
+
+    fn push_row(&mut self, sample: Sample, pixels: &[u8], file: Option<&[u8]>) -> Result<()> {
+        let refused = |dir, detail: String| Err(Error::malformed(dir, "row", format!("`{}` {detail}", sample.path)));
         if pixels.len() != self.row_bytes() {
             let [height, width] = self.size;
             let detail = format!("`{}` has {} bytes, but must have {height} x {width} x 3", sample.path, pixels.len());
             return Err(Error::malformed(&self.dir, "row of pixels", detail));
+        }
+        match (&mut self.files, file) {
+            (Some(files), Some(file)) if file.len() <= MAX_FILE_BYTES => {
+                files.bytes.extend_from_slice(file);
+                files.lengths.push(file.len());
+            }
+            (Some(_), Some(file)) => {
+                let detail = format!("has {} bytes, but a kept file has at most {MAX_FILE_BYTES}", file.len());
+                return refused(&self.dir, detail);
+            }
+            (Some(_), None) => return refused(&self.dir, "has no file, but these shards keep files".to_owned()),
+            (None, Some(_)) => return refused(&self.dir, "has a file, but these shards keep none".to_owned()),
+            (None, None) => {}
         }
         self.samples.push(sample);
         if self.pixels.is_empty() {
@@ -72,7 +123,7 @@ impl ShardWriter {
         self.rows_in_shard += 1;
         if self.rows_in_shard == self.rows_per_shard {
             self.close_shard()
-        } else if self.pixels.len() >= ROW_GROUP_BYTES {
+        } else if self.pixels.len() + self.files.as_ref().map_or(0, |files| files.bytes.len()) >= ROW_GROUP_BYTES {
             self.flush_rows()
         } else {
             Ok(())
@@ -105,13 +156,16 @@ impl ShardWriter {
     fn flush_rows(&mut self) -> Result<()> {
         let path = self.current_path();
         let failed = |e: &dyn std::fmt::Display| Error::io("write", &path)(std::io::Error::other(e.to_string()));
-        let batch = to_batch(&std::mem::take(&mut self.samples), std::mem::take(&mut self.pixels), self.row_bytes())
-            .map_err(|e| failed(&e))?;
+        let files = self.files.as_mut().map(std::mem::take);
+        let version = if files.is_some() { SCHEMA_VERSION_OF_FILES } else { SCHEMA_VERSION };
+        let samples = std::mem::take(&mut self.samples);
+        let batch =
+            to_batch(&samples, std::mem::take(&mut self.pixels), self.row_bytes(), files).map_err(|e| failed(&e))?;
         let writer = match &mut self.current {
             Some(writer) => writer,
             empty => {
                 let file = File::create(&path).map_err(Error::io("create", &path))?;
-                let properties = properties(self.size);
+                let properties = properties(self.size, version);
                 empty.insert(ArrowWriter::try_new(file, batch.schema(), Some(properties)).map_err(|e| failed(&e))?)
             }
         };
@@ -130,13 +184,18 @@ impl ShardWriter {
     }
 }
 
-fn to_batch(samples: &[Sample], pixels: Vec<u8>, row_bytes: usize) -> Result<RecordBatch, ArrowError> {
+fn to_batch(
+    samples: &[Sample],
+    pixels: Vec<u8>,
+    row_bytes: usize,
+    files: Option<Files>,
+) -> Result<RecordBatch, ArrowError> {
     let text =
         |of: &dyn Fn(&Sample) -> String| Arc::new(StringArray::from_iter_values(samples.iter().map(of))) as ArrayRef;
     let side = |of: fn(&Sample) -> u32| Arc::new(UInt32Array::from_iter_values(samples.iter().map(of))) as ArrayRef;
     let row_bytes = i32::try_from(row_bytes)
         .map_err(|_| ArrowError::InvalidArgumentError("an image has more than 2 GiB of pixels".to_owned()))?;
-    let batch = RecordBatch::try_from_iter([
+    let columns = [
         ("id", text(&|sample| sample.id.to_string())),
         ("path", text(&|sample| sample.path.clone())),
         ("label", Arc::new(UInt8Array::from_iter_values(samples.iter().map(|sample| sample.label.index())))),
@@ -147,15 +206,20 @@ fn to_batch(samples: &[Sample], pixels: Vec<u8>, row_bytes: usize) -> Result<Rec
         ("format", text(&|sample| sample.format.clone())),
         ("file_bytes", Arc::new(UInt64Array::from_iter_values(samples.iter().map(|sample| sample.file_bytes)))),
         (PIXELS, Arc::new(FixedSizeBinaryArray::try_new(row_bytes, Buffer::from_vec(pixels), None)?)),
-    ])?;
+    ];
+    let files = files.map(|Files { bytes, lengths }| {
+        let array = BinaryArray::try_new(OffsetBuffer::from_lengths(lengths), Buffer::from_vec(bytes), None)?;
+        Ok::<_, ArrowError>((FILE, Arc::new(array) as ArrayRef))
+    });
+    let batch = RecordBatch::try_from_iter(columns.into_iter().chain(files.transpose()?))?;
     // Declare the columns as not nullable. They then have no definition levels, and a page of pixels holds only pixels.
     let fields: Vec<_> =
         batch.schema().fields().iter().map(|field| field.as_ref().clone().with_nullable(false)).collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), batch.columns().to_vec())
 }
 
-fn properties(size: [usize; 2]) -> WriterProperties {
-    let pixels = ColumnPath::from(PIXELS);
+fn properties(size: [usize; 2], version: u32) -> WriterProperties {
+    let (pixels, file) = (ColumnPath::from(PIXELS), ColumnPath::from(FILE));
     let entry = |key: &str, value: usize| KeyValue::new(key.to_owned(), value.to_string());
     WriterProperties::builder()
         .set_created_by("candling".to_owned())
@@ -166,8 +230,10 @@ fn properties(size: [usize; 2]) -> WriterProperties {
         .set_write_batch_size(1)
         .set_column_dictionary_enabled(pixels.clone(), false)
         .set_column_encoding(pixels, Encoding::PLAIN)
+        .set_column_dictionary_enabled(file.clone(), false)
+        .set_column_encoding(file, Encoding::PLAIN)
         .set_key_value_metadata(Some(vec![
-            entry(VERSION_KEY, SCHEMA_VERSION as usize),
+            entry(VERSION_KEY, version as usize),
             entry(HEIGHT_KEY, size[0]),
             entry(WIDTH_KEY, size[1]),
         ]))

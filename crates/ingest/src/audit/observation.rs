@@ -1,10 +1,9 @@
 //! The properties of a file that the audit uses. They take less than 1 kB per file.
 
 use artifacts::{Label, Split};
-use pixels::metadata::Metadata;
+use pixels::metadata::{Compression, Metadata};
 use pixels::{Decoded, Format, RgbImage};
 
-use super::jpeg::Compression;
 use super::thumbnail::{COLOUR_SIDE, GREY_SIDE, Thumbnail};
 
 /// The number of levels of each channel in the colour histogram.

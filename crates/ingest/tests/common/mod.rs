@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 
 use artifacts::schema::{Audit, IngestSummary, Rejected};
 use artifacts::shard::{Sample, Shards};
+use artifacts::stage::StagePlan;
 use artifacts::{Manifest, RunDir, Split};
 use pixels::encode::{Subsampling, jpeg};
 use pixels::{RgbImage, decode};
@@ -78,15 +79,30 @@ impl Workplace {
     }
 
     pub(crate) fn ingest_with_threads(&self, run: &str, source: &Path, set: &[&str], threads: usize) -> Ingested {
+        let mut command = self.command(run, source, set);
+        Ingested {
+            output: command.env("RAYON_NUM_THREADS", threads.to_string()).output().unwrap(),
+            run: RunDir::new(self.path(run)),
+        }
+    }
+
+    /// Plans the ingest of `source` to the run `run`.
+    pub(crate) fn plan(&self, run: &str, source: &Path, set: &[&str]) -> StagePlan {
+        let output = self.command(run, source, set).arg("--plan").output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn command(&self, run: &str, source: &Path, set: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_candling-ingest"));
         command.arg("--run-dir").arg(self.path(run)).arg("--data").arg(source);
-        command.args(["--set", "ingest.size=16"]).env("RAYON_NUM_THREADS", threads.to_string());
+        command.args(["--set", "ingest.size=16"]);
         // The cache of Kaggle data sets is in the source folder, and the network is unreachable.
         command.env("KAGGLEHUB_CACHE", self.path("data")).env("KAGGLE_API_ENDPOINT", "http://127.0.0.1:1");
         for set in set {
             command.args(["--set", &format!("ingest.{set}")]);
         }
-        Ingested { output: command.output().unwrap(), run: RunDir::new(self.path(run)) }
+        command
     }
 }
 

@@ -35,12 +35,12 @@ pub struct Tile<'a> {
 }
 
 /// A row of a tile: two registers.
-type TileRow<S> = [<S as Simd>::Vector; 2];
+pub(super) type TileRow<S> = [<S as Simd>::Vector; 2];
 
 impl<'a> Tile<'a> {
     /// Iterates over the values of each row, with the offset of its first channel in a tensor of the output's shape.
     #[inline(always)]
-    fn rows<S: Simd>(self, s: S) -> impl Iterator<Item = (TileRow<S>, usize)> + use<'a, S> {
+    pub(super) fn rows<S: Simd>(self, s: S) -> impl Iterator<Item = (TileRow<S>, usize)> + use<'a, S> {
         let rows = self.values.chunks_exact(S::COLUMNS).zip(self.pixels);
         rows.map(move |(row, &pixel)| {
             ([s.load(&row[..S::LANES]), s.load(&row[S::LANES..])], pixel * self.channels + self.column)
@@ -49,7 +49,7 @@ impl<'a> Tile<'a> {
 
     /// Loads the tile's channels from `from` at offset `at`.
     #[inline(always)]
-    fn load<S: Simd>(&self, s: S, from: &[f32], at: usize) -> TileRow<S> {
+    pub(super) fn load<S: Simd>(&self, s: S, from: &[f32], at: usize) -> TileRow<S> {
         let from = &from[at..][..self.columns];
         if from.len() == S::COLUMNS {
             return [s.load(&from[..S::LANES]), s.load(&from[S::LANES..])];
@@ -60,20 +60,20 @@ impl<'a> Tile<'a> {
 
     /// Loads the tile's channels of a per-channel array.
     #[inline(always)]
-    fn per_channel<S: Simd>(&self, s: S, from: &[f32]) -> TileRow<S> {
+    pub(super) fn per_channel<S: Simd>(&self, s: S, from: &[f32]) -> TileRow<S> {
         self.load(s, from, self.column)
     }
 
     /// Returns the tile's channels of a pixel in `to`, the unit's part of the output. `at` is their offset in the whole
     /// output.
     #[inline(always)]
-    fn output<'t>(&self, to: &'t mut [f32], at: usize) -> &'t mut [f32] {
+    pub(super) fn output<'t>(&self, to: &'t mut [f32], at: usize) -> &'t mut [f32] {
         &mut to[at - self.first_pixel * self.channels..][..self.columns]
     }
 
     /// Stores a row of the tile.
     #[inline(always)]
-    fn store<S: Simd>(&self, s: S, values: TileRow<S>, to: &mut [f32]) {
+    pub(super) fn store<S: Simd>(&self, s: S, values: TileRow<S>, to: &mut [f32]) {
         if to.len() == S::COLUMNS {
             s.store(values[0], &mut to[..S::LANES]);
             s.store(values[1], &mut to[S::LANES..]);
@@ -86,7 +86,7 @@ impl<'a> Tile<'a> {
 
     /// Stores a row of the tile, non-temporally if the output is large.
     #[inline(always)]
-    fn write<S: Simd>(&self, s: S, values: TileRow<S>, to: &mut [f32]) {
+    pub(super) fn write<S: Simd>(&self, s: S, values: TileRow<S>, to: &mut [f32]) {
         if self.stream && to.len() == S::COLUMNS {
             s.stream(values[0], &mut to[..S::LANES]);
             s.stream(values[1], &mut to[S::LANES..]);

@@ -10,6 +10,8 @@
 //! - `epilogue`: operations that are fused into the writing of an output tile.
 //! - `winograd`: Winograd convolution for 3x3 kernels.
 //! - `convolution`, `algorithm`: a convolution with its gradients, and the choice between GEMM and Winograd.
+//! - `linear`: linear layers with packed weights. `layer_norm`, `attention`, `activation`: the other layers of
+//!   transformers. `exponential`: vectors of exponentials. `tile_product`: small matrix products inside one task.
 //! - `batch_norm`, `pool`, `residual`, `head`, `pixels`: the other layers.
 //! - `buffer`: memory of workspaces and scratch memory of threads.
 //!
@@ -20,14 +22,19 @@
 //! - A *unit* is the part of an output that one task computes.
 //! - A *tap* is a position in a convolution's kernel or in a pooling window.
 
+mod activation;
 mod algorithm;
+mod attention;
 mod batch_norm;
 mod bf16_packing;
 mod buffer;
 mod convolution;
 mod epilogue;
+mod exponential;
 pub mod head;
 mod im2col;
+mod layer_norm;
+mod linear;
 mod micro_kernel;
 mod operand;
 mod panels;
@@ -41,15 +48,20 @@ mod residual;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod tile_product;
 mod units;
 mod weight_gradient;
 mod winograd;
 
+pub use activation::{Activation, activate, activate_backward};
 pub use algorithm::{ConvAlgorithm, WeightGradientAlgorithm};
+pub use attention::Attention;
 pub use batch_norm::{Affine, Norm, Sums};
 pub use buffer::Buffer;
 pub use convolution::{Convolution, Input};
 pub use epilogue::{Epilogue, Folded, MaskByNorm, MaskByOutput, Statistics, Write};
+pub use layer_norm::{LayerNorm, layer_norm, layer_norm_backward};
+pub use linear::{Linear, LinearEpilogue, linear_weight_gradient};
 pub use operand::Operand;
 pub use pixels::normalise_pixels;
 pub use pool::{MaxPool, average_pool};

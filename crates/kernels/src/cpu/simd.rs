@@ -57,6 +57,20 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a * b + c`, rounded once if the processor has such an instruction.
     fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// `a / b`.
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * 2^n` in each lane, where `n` is the integer in the lowest bits of `t`: `t` is `n + 1.5 * 2^23`. `a` and the
+    /// result must be normal numbers. This default implementation is portable.
+    #[inline(always)]
+    fn scale_by_power_of_two(self, a: Self::Vector, t: Self::Vector) -> Self::Vector {
+        let (mut values, mut powers) = ([0.0_f32; MAX_LANES], [0.0_f32; MAX_LANES]);
+        self.store(a, &mut values[..Self::LANES]);
+        self.store(t, &mut powers[..Self::LANES]);
+        for (value, t) in values.iter_mut().zip(powers) {
+            *value = f32::from_bits(value.to_bits().wrapping_add(t.to_bits() << 23));
+        }
+        self.load(&values[..Self::LANES])
+    }
     /// `max(a, 0)`. NaN stays NaN, so that the divergence of a network is not hidden.
     fn relu(self, a: Self::Vector) -> Self::Vector;
     /// `value` in lanes where `test` is positive, zero in others.

@@ -48,6 +48,8 @@ macro_rules! delegate_to_inner {
             sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
             mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
             fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+            div(a: Self::Vector, b: Self::Vector) -> Self::Vector;
+            scale_by_power_of_two(a: Self::Vector, t: Self::Vector) -> Self::Vector;
             relu(a: Self::Vector) -> Self::Vector;
             mask_positive(test: Self::Vector, value: Self::Vector) -> Self::Vector;
             select_greater(a: Self::Vector, b: Self::Vector, x: Self::Vector, y: Self::Vector) -> Self::Vector;

@@ -75,6 +75,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn div(self, a: Four, b: Four) -> Four {
+        each(|i| a[i] / b[i])
+    }
+
+    #[inline(always)]
     fn relu(self, a: Four) -> Four {
         each(|i| if 0.0 > a[i] { 0.0 } else { a[i] })
     }

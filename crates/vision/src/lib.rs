@@ -1,0 +1,30 @@
+//! Image towers of CLIP, DINOv2 (with and without registers) and SigLIP, from safetensors files with the tensor names of
+//! Hugging Face's transformers.
+//!
+//! - [`Tower`]: fast features and attention rollout, on the kernels of this workspace.
+//! - [`TowerConfig`], [`Preprocessing`]: what `config.json` and `preprocessor_config.json` beside the weights say.
+//!
+//! A tower's tokens are, in this order, the class token (not in SigLIP), the registers, and the patches row by row.
+//!
+//! Everything runs on the CPU. CUDA cards were never tried.
+
+mod block;
+mod config;
+mod embedding;
+mod error;
+mod inference_of_config;
+mod names;
+mod pooling;
+mod positions;
+mod preprocessing;
+mod rollout;
+mod source;
+mod tower;
+mod weights_file;
+mod workspace;
+
+pub use config::{Activation, Family, TowerConfig};
+pub use error::{Error, Result};
+pub use kernels::Precision;
+pub use preprocessing::Preprocessing;
+pub use tower::{Features, Tower};
