@@ -98,9 +98,9 @@ def spectrum_features(spectrum, cells):
     logs = np.log(spectrum + 0.01)
     logs -= logs.mean()
     frequency = np.minimum(np.arange(TILE), TILE - np.arange(TILE))
-    radius = np.hypot(frequency[:, None], frequency)
-    not_zero = radius > 0
-    ring = np.minimum(radius / (TILE * np.sqrt(0.5)) * 16, 15).astype(int)
+    square = frequency[:, None] ** 2 + frequency**2
+    not_zero = square > 0
+    ring = np.minimum(np.sqrt(square * 2 * 16**2 // TILE**2), 15).astype(int)
     out = [logs[(ring == i) & not_zero].mean() for i in range(16)]
 
     surroundings = np.zeros_like(logs)
