@@ -224,7 +224,7 @@ fn reads_a_list_or_an_image_from_standard_input() {
     let (rows, code) = predict_input(&run, &jpeg);
     assert!(code == Some(0) && rows.len() == 1 && rows[0]["path"] == "-" && rows[0]["p_fake"].is_number(), "{rows:?}");
     let heic = [b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".as_slice(), &b"\n\x9c\x07".repeat(1000)].concat();
-    for (unread, why) in [(heic.as_slice(), "neither"), (b"P6\n2 1\n255\n\n\n\n\n\n\n", "unsupported")] {
+    for (unread, why) in [(heic.as_slice(), "HEIC"), (b"P6\n2 1\n255\n\n\n\n\n\n\n", "unsupported")] {
         let (rows, code) = predict_input(&run, unread);
         assert_eq!((rows.len(), code), (1, Some(3)), "{rows:?}");
         assert!(rows[0]["error"].as_str().unwrap().contains(why), "{rows:?}");

@@ -2,7 +2,7 @@
 
 use artifacts::hash::Hash;
 use artifacts::shard::Sample;
-use pixels::{Decoded, Recipe, Reencoded};
+use pixels::{Decoded, Recipe, Reencoded, Warning};
 use sources::{Rejection, Source};
 
 use crate::Config;
@@ -17,6 +17,8 @@ pub(crate) struct Image {
     pub(crate) pixels: Vec<u8>,
     /// The file that `pixels` come from, if it is kept.
     pub(crate) file: Option<Vec<u8>>,
+    /// A fault of the original file.
+    pub(crate) warning: Option<Warning>,
     /// Index in the source.
     pub(crate) index: u32,
     /// The input of the audit and of the search for near-duplicates, if requested.
@@ -62,6 +64,7 @@ pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config, observe
             file_bytes: prepared.file_bytes,
         },
         pixels,
+        warning: prepared.warning,
         file: config.keep_files.then_some(prepared.file),
     })
 }
@@ -101,6 +104,8 @@ struct Prepared {
     width: u32,
     height: u32,
     file_bytes: u64,
+    /// A fault of the original file.
+    warning: Option<Warning>,
     strip: bool,
     /// The bytes of the original file, or of the re-encoded one.
     file: Vec<u8>,
@@ -113,6 +118,7 @@ impl Prepared {
         let recipe: Recipe = config.recipe();
         let unusable = |error| rejection::undecodable(&error);
         let original = recipe.decode(&file).map_err(unusable)?;
+        let warning = original.warning;
         let (format, width, height, file_bytes) = if config.strip {
             (String::new(), 0, 0, 0)
         } else {
@@ -122,7 +128,7 @@ impl Prepared {
             None => (file, original),
             Some(Reencoded { file, decoded }) => (file, decoded),
         };
-        Ok(Prepared { format, width, height, file_bytes, strip: config.strip, file, decoded })
+        Ok(Prepared { format, width, height, file_bytes, warning, strip: config.strip, file, decoded })
     }
 
     fn observe(&self, used: &Used) -> Observation {

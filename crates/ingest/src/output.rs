@@ -29,6 +29,8 @@ pub(crate) struct Output<'a> {
     undecodable: BTreeMap<u32, Rejection>,
     exact_duplicates: ExactDuplicates,
     observed: Vec<Observed>,
+    /// The number of used files with a fault, and the path and fault of the first one.
+    faulty: Option<(u64, String)>,
 }
 
 /// The input of the audit for one used file.
@@ -52,12 +54,13 @@ impl<'a> Output<'a> {
             undecodable: BTreeMap::new(),
             exact_duplicates: ExactDuplicates::default(),
             observed: Vec::new(),
+            faulty: None,
         }
     }
 
     /// Adds the result of decoding one file. All files of a split must be added before the files of the next split.
     pub(crate) fn add(&mut self, converted: Result<Image, RejectedFile>) -> Result<(), Error> {
-        let Image { sample, pixels, file, index, observation } = match converted {
+        let Image { sample, pixels, file, warning, index, observation } = match converted {
             Ok(image) => image,
             Err(RejectedFile { index, path, id, rejection }) => {
                 self.rejected.push(rejection::row(rejection.clone(), path, id));
@@ -66,6 +69,10 @@ impl<'a> Output<'a> {
             }
         };
         self.count(&sample);
+        if let Some(warning) = warning {
+            let first = || (0, format!("`{}`: {warning}", sample.path));
+            self.faulty.get_or_insert_with(first).0 += 1;
+        }
         let path = sample.path.clone();
         self.observed.extend(observation.map(|observation| Observed { index, path, observation }));
         let writer = self.writer_of(sample.split)?;
@@ -128,6 +135,7 @@ impl<'a> Output<'a> {
         self.exact_duplicates =
             ExactDuplicates { across_labels: self.exact_duplicates.across_labels, ..ExactDuplicates::default() };
         self.observed.clear();
+        self.faulty = None;
         atomic::remove_dir(self.folder)?;
         std::fs::create_dir(self.folder).map_err(Error::io("create", self.folder))
     }
@@ -178,6 +186,14 @@ impl<'a> Output<'a> {
             *counts.entry(row.reason.clone()).or_default() += 1;
         }
         counts
+    }
+
+    /// Describes used files with a fault that does not affect their pixels, as far as can be told.
+    pub(crate) fn faults(&self) -> Option<String> {
+        self.faulty.as_ref().map(|(count, first)| match count {
+            1 => format!("a used file has a fault: {first}"),
+            _ => format!("{count} used files have a fault; the first is {first}"),
+        })
     }
 
     /// Returns the number of used files.

@@ -31,7 +31,7 @@ pub struct Ingest;
 
 impl Stage for Ingest {
     const NAME: &'static str = names::INGEST;
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     type Config = Config;
 
     fn validate(config: &Config) -> Result<(), Failure> {
@@ -110,6 +110,9 @@ fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<I
 
     let summary = output.finish(&*source, images_per_second)?;
     warn(&summary, config);
+    if let Some(faults) = output.faults() {
+        progress::line(&format!("ingest: warning: {faults}"));
+    }
     if config.audit {
         report_audit(&output.audit(&pairs)?);
     }

@@ -14,7 +14,7 @@ fn lists_unusable_files_with_their_reasons() {
     let whole = picture(5000);
     let grey = jpeg(&pixels::RgbImage::from_fn(32, 32, |_, _| [90; 3]), 90, Subsampling::Quarter).unwrap();
     place
-        .add("train/fake/cut.jpg", &whole[..whole.len() - 2])
+        .add("train/fake/cut.jpg", &whole[..whole.len() - 3])
         .add("train/fake/empty.jpg", b"")
         .add("train/fake/page.jpg", b"<html>403</html>")
         .add("train/fake/grey.jpg", &grey)
@@ -40,6 +40,20 @@ fn lists_unusable_files_with_their_reasons() {
     assert_eq!(ingested.summary().rejected_by_reason["conflicting_labels"], 2);
     assert_eq!(ingested.audit().exact_duplicates.unwrap().across_labels, 2);
     assert!(ingested.paths(Split::Test).contains(&"test/real/0.jpg".to_owned()));
+}
+
+#[test]
+fn uses_an_image_that_lacks_only_its_end_and_warns() {
+    let place = Workplace::new();
+    let whole = picture(5000);
+    place.add_splits(&["train", "test"], 10).add("train/fake/endless.jpg", &whole[..whole.len() - 2]);
+    let ingested = place.ingest("run", &place.path("data"), &[]).done();
+    assert!(ingested.reasons().is_empty());
+    let message = ingested.message();
+    assert!(
+        message.contains("`train/fake/endless.jpg`: the file lacks its end, but the image is complete"),
+        "{message}"
+    );
 }
 
 #[test]

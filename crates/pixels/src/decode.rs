@@ -1,28 +1,47 @@
 //! Decoding of image files to RGB.
 //!
-//! The result equals `Image.open(f).convert("RGB")` of Pillow 13.0.0, except for JPEGs, which differ by at most five
-//! levels. For JPEGs with 4:2:0 chroma subsampling, as in most photographs, the mean difference is 0.15 to 0.4 levels.
+//! The result equals `Image.open(f).convert("RGB")` of Pillow 13.0.0, except for JPEGs. JPEGs in rare codings, e.g. with
+//! several scans that are not progressive, also equal it. Other JPEGs differ by at most five levels. For JPEGs with 4:2:0 chroma subsampling, as in most photographs, the mean difference is 0.15 to 0.4 levels.
 //! Red and blue are then too high by about 0.2 and green is too low by 0.14. `decode/jpeg.rs` explains the cause and
 //! lists the differences for each kind of JPEG.
 //!
 //! Deliberate differences from Pillow:
 //! - 16-bit grey is divided by 256, like 16-bit RGB in Pillow. Pillow clips it at 255, which makes nearly every pixel
 //!   white.
-//! - The EXIF orientation is applied. Pillow leaves that to its caller.
-//! - A JPEG without an end-of-image marker is an error (truncated). Pillow accepts it if only the marker is missing.
-//! - Floating-point TIFFs are rejected, because they do not define which value is white.
+//! - The orientation in EXIF, or else in XMP, is applied as by Pillow's `ImageOps.exif_transpose`. Pillow leaves that to
+//!   its caller. Orientation in compressed text of PNGs and in XMP of TIFFs is ignored.
+//! - A JPEG is read only if its image is complete, see below. Pillow fills what is missing with grey if the end-of-image
+//!   marker is there, or smooths it in progressive files.
+//! - Floating-point TIFFs are rejected, because they do not define which value is white. TIFFs whose first image is a
+//!   preview, such as camera raw files, are rejected too; Pillow reads the preview.
 //!
 //! The `image` crate cannot read TIFFs with palette, LAB, uncompressed YCbCr or grey-alpha colour, or with Zstandard
 //! compression. They are rejected as unsupported.
+//!
+//! # Damage
+//!
+//! All compressed data of a JPEG are read, and its blocks of 8x8 samples are counted. If the data end early, contain an
+//! invalid code, or lack scans, the file is rejected, and the message names the share of the blocks that is missing. If
+//! only the end-of-image marker is missing, or if bytes are left over, the file is decoded with a [`Warning`]. Damage
+//! that turns codes into other valid codes is not noticed, because JPEGs have no checksum.
+//!
+//! PNGs have checksums, so that all damage to pixels is an error. WebP, BMP, TIFF and GIF have none. Their decoders
+//! report data that end early or cannot be decompressed, but not changed values.
 //!
 //! Alpha is dropped and not composited, as in `convert("RGB")`. The format is determined from the content, not the
 //! name.
 
 mod error;
+mod gif;
 mod jpeg;
+mod orientation;
 mod raster;
+mod signature;
+mod tiff;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageFormat};
@@ -102,6 +121,9 @@ impl Format {
         if bytes.is_empty() {
             return Err(DecodeError::Empty);
         }
+        if let Some(error) = signature::unsupported(bytes) {
+            return Err(error);
+        }
         match ::image::guess_format(bytes) {
             Ok(ImageFormat::Jpeg) => Ok(Self::Jpeg),
             Ok(ImageFormat::Png) => Ok(Self::Png),
@@ -132,12 +154,27 @@ pub struct Decoded {
     pub height: u32,
     /// The format, determined from the content.
     pub format: Format,
+    /// A fault of the file that does not affect the pixels, as far as can be told.
+    pub warning: Option<Warning>,
+}
+
+/// A fault of a file whose image is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Warning {
+    /// A JPEG has no end-of-image marker, as if its last two bytes were cut off.
+    #[error("the file lacks its end, but the image is complete")]
+    NoEndOfImage,
+    /// A JPEG has more compressed data than the image needs. Damage in the middle of the data is a possible cause.
+    #[error("{bytes} bytes of compressed data are left over, so that the image may be damaged")]
+    #[expect(missing_docs, reason = "the name is the documentation")]
+    UnreadData { bytes: u64 },
 }
 
 /// The result of a decoder: the image before EXIF orientation, and the orientation.
 struct Stored {
     rgb: RgbImage,
     orientation: Orientation,
+    warning: Option<Warning>,
 }
 
 /// Decodes an image file. The result for an animation is its first frame.
@@ -151,13 +188,32 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
         _ => raster::decode(bytes, format, limits),
     })?;
     let (width, height) = (stored.rgb.width(), stored.rgb.height());
-    Ok(Decoded { rgb: upright(stored.rgb, stored.orientation), width, height, format })
+    let rgb = upright(stored.rgb, stored.orientation);
+    Ok(Decoded { rgb, width, height, format, warning: stored.warning })
 }
 
 /// Converts a panic of a decoder to an error, so that one file that triggers a bug does not end a run over 100,000
-/// files. The decoder is dropped, so no broken state remains.
+/// files. The decoder is dropped, so no broken state remains. The panic is not printed, because its text does not name
+/// the file.
 fn catch_panics<T>(decoder: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
-    catch_unwind(AssertUnwindSafe(decoder)).unwrap_or_else(|_| Err(DecodeError::Corrupt("the decoder panicked".into())))
+    thread_local! {
+        static IS_DECODING: Cell<bool> = const { Cell::new(false) };
+    }
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !IS_DECODING.get() {
+                print(info);
+            }
+        }));
+    });
+    IS_DECODING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(decoder));
+    IS_DECODING.set(false);
+    result.unwrap_or_else(|_| {
+        Err(DecodeError::Corrupt("it triggers a fault of the decoder, as damaged files and rare variants do".into()))
+    })
 }
 
 /// Applies the EXIF orientation.

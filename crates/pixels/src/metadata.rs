@@ -13,6 +13,7 @@ use crate::Format;
 
 pub use compression::Compression;
 pub use containers::{Segment, png_chunks, riff_chunks, segments};
+pub(crate) use exif::ByteOrder;
 pub use exif::{Exif, FIELDS};
 
 /// The kind of a declaration of how an image was made. The absence of a declaration proves nothing, because saving an

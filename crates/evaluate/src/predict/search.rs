@@ -159,8 +159,10 @@ fn send_list(mut input: impl BufRead, separator: u8, send: &mut impl FnMut(Found
 
 /// Reads the rest of an image that begins with `head`.
 fn read_image(head: Vec<u8>, rest: impl Read) -> Found {
-    if matches!(Format::of(&head), Err(DecodeError::NotAnImage)) {
-        return unreadable(NEITHER);
+    match Format::of(&head) {
+        Err(DecodeError::NotAnImage) => return unreadable(NEITHER),
+        Err(error @ DecodeError::OtherContent(_)) => return unreadable(error),
+        _ => {}
     }
     let mut bytes = Vec::new();
     match Cursor::new(head).chain(rest).take(MAX_BYTES + 1).read_to_end(&mut bytes) {
@@ -259,7 +261,8 @@ mod tests {
             let found = found(bytes, 100);
             assert!(found.len() == 1 && found[0].path == Path::new("-"), "{found:?}");
         }
-        assert!(matches!(&found(&heic, 8192)[0].content, Content::Unreadable(why) if why == NEITHER));
+        assert!(matches!(&found(&[0; 5000], 8192)[0].content, Content::Unreadable(why) if why == NEITHER));
+        assert!(matches!(&found(page, 8192)[0].content, Content::Unreadable(why) if why.contains("HTML")));
     }
 
     #[test]

@@ -9,6 +9,9 @@ pub enum DecodeError {
     /// The first bytes are not those of an image format.
     #[error("it is not an image")]
     NotAnImage,
+    /// The first bytes are those of another kind of file. The text names it and says what to do.
+    #[error("{0}")]
+    OtherContent(&'static str),
     /// The format or its variant is unsupported.
     #[error("unsupported: {0}")]
     Unsupported(String),
@@ -34,7 +37,7 @@ impl DecodeError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
-            Self::NotAnImage => "not_an_image",
+            Self::NotAnImage | Self::OtherContent(_) => "not_an_image",
             Self::Unsupported(_) => "unsupported",
             Self::TooLarge { .. } | Self::TooLong { .. } => "too_large",
             Self::Truncated(_) => "truncated",

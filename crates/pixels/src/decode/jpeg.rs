@@ -1,9 +1,17 @@
-//! Decoding of JPEGs with zune-jpeg.
+//! Decoding of JPEGs.
+//!
+//! Each file is first read completely: its segments ([`walk`]) and the entropy-coded data of its scans ([`scan`]),
+//! whose blocks are counted. So an incomplete file is rejected before memory for pixels is allocated. Reading takes
+//! about a third of the time of decoding.
+//!
+//! Then zune-jpeg decodes the ordinary codings. For the others, of which zune-jpeg decodes some to noise without an
+//! error, [`reconstruct`] computes the pixels from the coefficients, which equal those of libjpeg-turbo bit for bit.
+//! [`is_safe_for_zune`] tells them apart. `tests/golden/jpeg` has all of them.
 //!
 //! zune-jpeg is called directly and not through the crate `image`, because that wrapper copies the file, parses its
 //! header four times, and accepts truncated files.
 //!
-//! The pixels differ from those of Pillow 13, which uses libjpeg-turbo, only in rounding. Both upsample chroma with the
+//! The pixels of zune-jpeg differ from those of Pillow 13, which uses libjpeg-turbo, only in rounding. Both upsample chroma with the
 //! same triangle filter. libjpeg-turbo rounds once, alternately up and down. zune-jpeg rounds after each direction,
 //! with halves up. On average its Cb and Cr are a quarter of a level too high (an eighth for 4:2:2), so that red and
 //! blue are too high and green is too low. No option changes that, and version 0.5.16-rc3 behaves in the same way. The
@@ -17,120 +25,98 @@
 //! | 4:4:4           | 3        | 0.01 to 0.02 (0.05) | up to 0.01                                |
 //! | grey, RGB, CMYK | 1        | up to 0.01 (0.02)   | up to 0.01                                |
 
-use ::image::metadata::Orientation;
+mod bits;
+mod idct;
+mod markers;
+mod reconstruct;
+mod scan;
+mod walk;
+
+use std::panic::catch_unwind;
+
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::{DecodeError, Limits, Stored};
+use self::markers::Component;
+use self::reconstruct::Coefficients;
+use self::scan::Nothing;
+use self::walk::{Colour, Jpeg};
+use super::{DecodeError, Format, Limits, Stored, Warning, orientation};
 use crate::RgbImage;
-
-/// The marker codes, which follow a byte 0xFF (ITU-T T.81, table B.1).
-mod marker {
-    pub(super) const TEM: u8 = 0x01;
-    pub(super) const RST0: u8 = 0xD0;
-    pub(super) const SOI: u8 = 0xD8;
-    pub(super) const EOI: u8 = 0xD9;
-}
 
 /// The largest side that a JPEG header can express. [`Limits`] bounds the number of pixels.
 const MAX_SIDE: usize = u16::MAX as usize;
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeError> {
+    let (jpeg, Nothing) = walk::read(bytes, limits)?;
+    // If zune-jpeg reports an error or panics, it is wrong: the file has been read completely.
+    let ordinary = if is_safe_for_zune(&jpeg) { catch_unwind(|| with_zune(bytes).ok()).ok().flatten() } else { None };
+    let (width, height) = (jpeg.frame.width, jpeg.frame.height);
+    let rgb = match ordinary.and_then(|pixels| RgbImage::new(width, height, pixels).ok()) {
+        Some(rgb) => rgb,
+        None => RgbImage::new(width, height, exactly(bytes, limits)?)
+            .map_err(|error| DecodeError::Corrupt(error.to_string()))?,
+    };
+    let orientation = orientation::read(bytes, Format::Jpeg);
+    let warning = if jpeg.unread > 0 {
+        Some(Warning::UnreadData { bytes: jpeg.unread })
+    } else {
+        (!jpeg.has_end).then_some(Warning::NoEndOfImage)
+    };
+    Ok(Stored { rgb, orientation, warning })
+}
+
+/// Whether zune-jpeg decodes a complete file right. `tests/golden/jpeg` contains the codings for which it does not.
+fn is_safe_for_zune(jpeg: &Jpeg) -> bool {
+    let frame = &jpeg.frame;
+    // Sequential files with several scans become noise (etemesi254/zune-image, issues 419, 422, 442 and 448).
+    let has_safe_scans = frame.is_progressive || jpeg.is_interleaved;
+    let is_full = |c: &Component| (c.h, c.v) == (1, 1);
+    let has_safe_sampling = match &frame.components[..] {
+        [_] => true,
+        [luma, chroma @ ..] if jpeg.colour() == Colour::YCbCr => {
+            let is_usual = matches!((luma.h, luma.v), (1, 1) | (2, 1) | (2, 2) | (1, 2) | (4, 1));
+            // libjpeg repeats the samples of narrower components.
+            let is_wide = luma.h != 2 || chroma.iter().all(|c| c.width > 2);
+            is_usual && chroma.iter().all(is_full) && is_wide
+        }
+        components => components.iter().all(is_full),
+    };
+    has_safe_scans && has_safe_sampling && !jpeg.has_late_tables && zune_colour(jpeg) == Some(jpeg.colour())
+}
+
+/// How zune-jpeg takes the components to encode colours. `None` if it does not decode them.
+fn zune_colour(jpeg: &Jpeg) -> Option<Colour> {
+    let ids: Vec<u8> = jpeg.frame.components.iter().map(|component| component.id).collect();
+    Some(match (ids.len(), jpeg.adobe) {
+        (_, Some(3..)) => return None,
+        (1, _) => Colour::Grey,
+        (3, _) if ids == *b"RGB" => Colour::Rgb,
+        (3, Some(0)) => Colour::Rgb,
+        (3, _) => Colour::YCbCr,
+        (_, Some(2)) => Colour::Ycck,
+        _ => Colour::Cmyk,
+    })
+}
+
+/// Decodes any complete file to the pixels of libjpeg-turbo. Takes about twice as long as zune-jpeg.
+fn exactly(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, DecodeError> {
+    let (jpeg, coefficients): (Jpeg, Coefficients) = walk::read(bytes, limits)?;
+    Ok(reconstruct::pixels(&jpeg, &coefficients))
+}
+
+fn with_zune(bytes: &[u8]) -> Result<Vec<u8>, DecodeErrors> {
     // Not strict: photographs often have stray bytes between segments, and Pillow ignores them too.
     let options = DecoderOptions::default()
         .set_strict_mode(false)
         .set_max_width(MAX_SIDE)
         .set_max_height(MAX_SIDE)
         .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(from_zune)?;
-    let (width, height) = decoder.dimensions().ok_or_else(|| DecodeError::Corrupt("it has no frame header".into()))?;
-    // Both sides are 16-bit fields of the frame header.
-    let (width, height) = (width as u32, height as u32);
-    limits.check(width, height)?;
-    if !has_end_of_image(bytes) {
-        return Err(DecodeError::Truncated("the JPEG has no end-of-image marker".into()));
-    }
-    let pixels = decoder.decode().map_err(from_zune)?;
-    let rgb = RgbImage::new(width, height, pixels).map_err(|error| {
-        // JPEG allows two components but defines no colours for them; the decoder returns them unchanged.
-        DecodeError::Unsupported(error.to_string())
-    })?;
-    let orientation =
-        decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif)).unwrap_or(Orientation::NoTransforms);
-    Ok(Stored { rgb, orientation })
-}
-
-fn from_zune(error: DecodeErrors) -> DecodeError {
-    match error {
-        DecodeErrors::ExhaustedData => DecodeError::Truncated("the JPEG ends within a segment".into()),
-        DecodeErrors::IoErrors(error) => DecodeError::Truncated(format!("{error:?}")),
-        DecodeErrors::Unsupported(scheme) => DecodeError::Unsupported(format!("{scheme:?}")),
-        error => DecodeError::Corrupt(format!("{error:?}")),
-    }
-}
-
-/// Whether an end-of-image marker follows the first scan.
-///
-/// In entropy-coded data, each `FF` is followed by a stuffed `00` or a restart code, so that a truncated file does not
-/// contain the marker by chance. Segments are skipped, because an embedded thumbnail contains an end-of-image marker
-/// too. Bytes after the marker are ignored, because cameras store previews there.
-fn has_end_of_image(bytes: &[u8]) -> bool {
-    let mut position = 0;
-    while let Some(found) = next_marker(bytes, position) {
-        let (code, after) = found;
-        match code {
-            marker::EOI => return true,
-            // These markers have no segment.
-            marker::TEM | marker::RST0..=marker::SOI => position = after,
-            // Skips a segment by its length. Entropy-coded data after a scan header has no length, so that
-            // `next_marker` searches it.
-            _ => match bytes.get(after..after + 2) {
-                Some(&[high, low]) => {
-                    position = after + usize::from(u16::from_be_bytes([high, low])).max(2);
-                }
-                _ => return false,
-            },
-        }
-    }
-    false
-}
-
-/// Finds the first marker at or after `position`. Returns its code and the position after it.
-fn next_marker(bytes: &[u8], mut position: usize) -> Option<(u8, usize)> {
-    loop {
-        position += memchr::memchr(0xFF, bytes.get(position..)?)? + 1;
-        match *bytes.get(position)? {
-            // A stuffed byte in data, or a fill byte before a marker.
-            0x00 | 0xFF => {}
-            code => return Some((code, position + 1)),
-        }
-    }
+    JpegDecoder::new_with_options(ZCursor::new(bytes), options).decode()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEADER: [u8; 12] = [
-        0xFF, 0xD8, 0xFF, 0xE1, 0, 4, 0xFF,
-        0xD9, // an APP1 segment whose content looks like an end-of-image marker
-        0xFF, 0xDA, 0, 2, // a start of scan
-    ];
-
-    #[test]
-    fn finds_the_end_of_image_marker_only_after_the_scan() {
-        let with = |tail: &[u8]| has_end_of_image(&[&HEADER[..], tail].concat());
-        assert!(with(&[1, 2, 0xFF, 0xD9]));
-        assert!(with(&[1, 0xFF, 0x00, 0xFF, 0xD3, 2, 0xFF, 0xFF, 0xD9, 7, 7]));
-        assert!(!with(&[1, 2, 3]));
-        assert!(!with(&[1, 2, 0xFF]));
-        assert!(!with(&[1, 0xFF, 0x00, 0xD9]));
-        assert!(!with(&[0xFF, 0xC4, 0, 4, 0xFF, 0xD9]), "within a Huffman table");
-        assert!(!has_end_of_image(&[]));
-        assert!(!has_end_of_image(&[0xFF]));
-    }
-}
+mod tests;

@@ -6,16 +6,22 @@ use ::image::error::{ImageError, LimitErrorKind};
 use ::image::metadata::Orientation;
 use ::image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
 
-use super::{DecodeError, Format, Limits, Stored};
+use super::{DecodeError, Format, Limits, Stored, gif, orientation, tiff};
 use crate::RgbImage;
 
 pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<Stored, DecodeError> {
+    if format == Format::Tiff {
+        tiff::check(bytes)?;
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), image_format(format));
     reader.limits(allocation_limits(limits));
     let mut decoder = reader.into_decoder().map_err(|e| from_image(e, limits))?;
     let (width, height) = decoder.dimensions();
     limits.check(width, height)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let orientation = match format {
+        Format::Tiff => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        _ => orientation::read(bytes, format),
+    };
     let color = decoder.color_type();
     let to_rgb = converter(color)?;
 
@@ -26,8 +32,12 @@ pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<St
     })?;
     let mut samples = vec![0; size];
     decoder.read_image(&mut samples).map_err(|e| from_image(e, limits))?;
-    let rgb = RgbImage::new(width, height, to_rgb(samples)).map_err(|error| DecodeError::Corrupt(error.to_string()))?;
-    Ok(Stored { rgb, orientation })
+    let mut pixels = to_rgb(samples);
+    if format == Format::Gif {
+        gif::fill_outside_frame(bytes, width as usize, &mut pixels);
+    }
+    let rgb = RgbImage::new(width, height, pixels).map_err(|error| DecodeError::Corrupt(error.to_string()))?;
+    Ok(Stored { rgb, orientation, warning: None })
 }
 
 fn image_format(format: Format) -> ImageFormat {

@@ -65,14 +65,16 @@ impl Exif {
     }
 }
 
+/// The byte order of a TIFF structure.
 #[derive(Clone, Copy)]
-enum ByteOrder {
+pub(crate) enum ByteOrder {
     Little,
     Big,
 }
 
 impl ByteOrder {
-    fn of(tiff: &[u8]) -> Option<ByteOrder> {
+    /// Reads the byte order from the first bytes.
+    pub(crate) fn of(tiff: &[u8]) -> Option<ByteOrder> {
         match tiff.get(..4)? {
             b"II*\0" => Some(ByteOrder::Little),
             b"MM\0*" => Some(ByteOrder::Big),
@@ -80,7 +82,7 @@ impl ByteOrder {
         }
     }
 
-    fn u16(self, bytes: &[u8], at: usize) -> Option<u16> {
+    pub(crate) fn u16(self, bytes: &[u8], at: usize) -> Option<u16> {
         let word = *bytes.get(at..)?.first_chunk()?;
         Some(match self {
             ByteOrder::Little => u16::from_le_bytes(word),
@@ -88,7 +90,7 @@ impl ByteOrder {
         })
     }
 
-    fn u32(self, bytes: &[u8], at: usize) -> Option<usize> {
+    pub(crate) fn u32(self, bytes: &[u8], at: usize) -> Option<usize> {
         let word = *bytes.get(at..)?.first_chunk()?;
         let value = match self {
             ByteOrder::Little => u32::from_le_bytes(word),

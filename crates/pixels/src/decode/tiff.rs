@@ -1,0 +1,73 @@
+//! Kinds of TIFFs that are rejected before decoding.
+
+use super::DecodeError;
+use crate::metadata::ByteOrder;
+
+/// Rejects a TIFF whose first image is only a preview, and layouts with which the decoder panics.
+pub(super) fn check(file: &[u8]) -> Result<(), DecodeError> {
+    const SUBFILE_TYPE: u16 = 254;
+    const SAMPLES_PER_PIXEL: u16 = 277;
+    const PLANAR_CONFIGURATION: u16 = 284;
+    const TILE_WIDTH: u16 = 322;
+    let value = |tag| value(file, tag);
+    // Camera raw files, e.g. DNG, NEF and ARW, begin with a preview.
+    if value(SUBFILE_TYPE).is_some_and(|kind| kind & 1 == 1) {
+        let why = "the first image of the TIFF is a preview, as in camera raw files; convert it to PNG or JPEG";
+        return Err(DecodeError::Unsupported(why.into()));
+    }
+    let has_planes = value(PLANAR_CONFIGURATION) == Some(2) && value(SAMPLES_PER_PIXEL).is_some_and(|count| count > 1);
+    if has_planes && value(TILE_WIDTH).is_some() {
+        let why = "a TIFF with tiles and a separate plane for each colour is not read; convert it to PNG";
+        return Err(DecodeError::Unsupported(why.into()));
+    }
+    Ok(())
+}
+
+/// Returns the first value of an integer tag in the first directory (TIFF 6.0, section 2).
+fn value(file: &[u8], tag: u16) -> Option<usize> {
+    const SHORT: u16 = 3;
+    let order = ByteOrder::of(file)?;
+    let directory = order.u32(file, 4)?;
+    let count = usize::from(order.u16(file, directory)?);
+    let entries = (0..count).filter_map(|entry| directory.checked_add(2 + 12 * entry));
+    let entry = entries.take_while(|&at| at < file.len()).find(|&at| order.u16(file, at) == Some(tag))?;
+    match order.u16(file, entry + 2)? {
+        SHORT => order.u16(file, entry + 8).map(usize::from),
+        _ => order.u32(file, entry + 8),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A TIFF header with these tags of one short value each.
+    fn tiff(tags: &[(u16, u16)]) -> Vec<u8> {
+        let mut file = b"MM\0*\0\0\0\x08".to_vec();
+        file.extend((tags.len() as u16).to_be_bytes());
+        for &(tag, value) in tags {
+            for word in [tag, 3, 0, 1, value, 0] {
+                file.extend(word.to_be_bytes());
+            }
+        }
+        file
+    }
+
+    #[test]
+    fn rejects_previews_and_tiled_planes() {
+        for tags in [&[(254, 1)][..], &[(254, 0), (277, 3), (284, 2), (322, 16)]] {
+            assert_eq!(check(&tiff(tags)).unwrap_err().kind(), "unsupported", "{tags:?}");
+        }
+        for tags in [
+            &[][..],
+            &[(254, 0), (277, 3), (284, 2)],
+            &[(277, 3), (284, 1), (322, 16)],
+            &[(277, 1), (284, 2), (322, 16)],
+        ] {
+            let file = tiff(tags);
+            for length in 0..=file.len() {
+                assert_eq!(check(&file[..length]), Ok(()), "{tags:?}");
+            }
+        }
+    }
+}
