@@ -71,6 +71,10 @@ fn ingest_other_data(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf
         "ingest.split=test".to_owned(),
     ];
     sets.extend(preprocessing_sets(checkpoint(rest, &run)?.read_preprocessor_config()?)?);
+    // Detectors that read files find them in other data too.
+    if Manifest::read(&run.ingest())?.is_some_and(|own| own.config["keep_files"] == true) {
+        sets.push("ingest.keep_files=true".to_owned());
+    }
     let mut ingest = programs::program(names::INGEST)?;
     ingest.arg("--run-dir").arg(other.path()).arg("--no-run-toml");
     for set in sets.into_iter().map(OsString::from).chain(take_sets(rest, names::INGEST)?) {

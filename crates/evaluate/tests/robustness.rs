@@ -16,6 +16,8 @@ use artifacts::shard::{Sample, ShardWriter, Shards};
 use artifacts::stage::StagePlan;
 use artifacts::{Manifest, Split, names};
 use parquet::arrow::ArrowWriter;
+use pixels::encode::{Subsampling, jpeg};
+use pixels::{Limits, decode};
 use serde_json::json;
 use support::{IMAGES, Run, read, succeed};
 
@@ -32,15 +34,31 @@ fn sweep(run: &Run) -> (Robustness, String) {
 /// Replaces the shards by ones of the same images that were ingested from `source`, with other paths. `root` is the
 /// recorded root of the source.
 fn ingest_from(run: &Run, source: &str, root: Option<&Path>, path: impl Fn(&Sample) -> String) {
+    replace_shards(run, source, root, path, |_| None);
+}
+
+/// Replaces the shards like [`ingest_from`]. `file` returns the file to keep of an image; `None` for all to keep none.
+fn replace_shards(
+    run: &Run,
+    source: &str,
+    root: Option<&Path>,
+    path: impl Fn(&Sample) -> String,
+    file: impl Fn(&Sample) -> Option<Vec<u8>>,
+) {
     let ingest = run.run_dir().ingest();
     let old = Manifest::require(&ingest, names::INGEST).unwrap();
     let writer = DirWriter::create(&ingest).unwrap();
     for split in Split::ALL {
         let shards = Shards::open(&ingest, split).unwrap();
-        let mut out = ShardWriter::new(writer.path(), split, shards.size(), 100);
+        let new = if file(shards.sample(0)).is_some() { ShardWriter::with_files } else { ShardWriter::new };
+        let mut out = new(writer.path(), split, shards.size(), 100);
         for row in 0..shards.len() {
             let sample = shards.sample(row);
-            out.push(Sample { path: path(sample), ..sample.clone() }, shards.pixels(row)).unwrap();
+            let moved = Sample { path: path(sample), ..sample.clone() };
+            match file(sample) {
+                Some(file) => out.push_with_file(moved, shards.pixels(row), &file).unwrap(),
+                None => out.push(moved, shards.pixels(row)).unwrap(),
+            }
         }
         out.finish().unwrap();
     }
@@ -137,6 +155,36 @@ fn degrades_stored_pixels_if_the_source_is_gone() {
     let (found, message) = sweep(&run);
     assert_eq!((found.images, found.from_files), (u64::from(IMAGES), 0));
     assert!(message.contains("failed to open the source"), "{message}");
+}
+
+#[test]
+fn degrades_the_files_that_the_shards_keep() {
+    let (run, reference, _) = run_and_reference();
+    let source = run.source();
+    let kept = |sample: &Sample| fs::read(source.join(&sample.path)).ok();
+    replace_shards(&run, "source", None, |sample| sample.path.clone(), kept);
+    fs::remove_dir_all(&source).unwrap();
+    let (found, message) = sweep(&run);
+    assert_eq!(found, reference, "{message}");
+    assert!(!message.contains("instead of their original files"), "{message}");
+}
+
+#[test]
+fn degrades_reencoded_files_if_the_source_is_gone() {
+    let (run, reference, _) = run_and_reference();
+    let source = run.source();
+    let reencoded = |sample: &Sample| {
+        let original = decode(&fs::read(source.join(&sample.path)).unwrap(), &Limits::default()).unwrap().rgb;
+        jpeg(&original, 60, Subsampling::Quarter).ok()
+    };
+    replace_shards(&run, "source", Some(&source), |sample| sample.path.clone(), reencoded);
+    // Original files come before re-encoded ones.
+    let (found, message) = sweep(&run);
+    assert_eq!(found, reference, "{message}");
+    fs::remove_dir_all(&source).unwrap();
+    let (found, message) = sweep(&run);
+    assert_eq!((found.images, found.from_files), (u64::from(IMAGES), 0));
+    assert!(message.contains("12 of 12 images are degraded from their re-encoded files"), "{message}");
 }
 
 #[test]

@@ -28,12 +28,35 @@ pub enum DegradeError {
     Crop { left: u32, top: u32, width: u32, height: u32, image_width: u32, image_height: u32 },
 }
 
+/// A degraded image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Degraded {
+    /// The image.
+    pub image: RgbImage,
+    /// The file that holds it, if encoding was the last step of the degradation.
+    pub file: Option<Vec<u8>>,
+}
+
+impl From<RgbImage> for Degraded {
+    fn from(image: RgbImage) -> Degraded {
+        Degraded { image, file: None }
+    }
+}
+
 /// Encodes as JPEG of `quality` 1 to 100 with 4:2:0 chroma subsampling, and decodes the result.
 ///
 /// # Errors
 /// A side is too long for JPEG.
 pub fn jpeg(image: &RgbImage, quality: u8) -> Result<RgbImage, DegradeError> {
-    Ok(decoded(&encode::jpeg(image, quality, Subsampling::Quarter)?))
+    to_jpeg(image, quality).map(|degraded| degraded.image)
+}
+
+/// Degrades like [`jpeg`], and returns the file too.
+///
+/// # Errors
+/// A side is too long for JPEG.
+pub fn to_jpeg(image: &RgbImage, quality: u8) -> Result<Degraded, DegradeError> {
+    Ok(decoded(encode::jpeg(image, quality, Subsampling::Quarter)?))
 }
 
 /// Encodes as lossy WebP of `quality` 0 to 100, and decodes the result.
@@ -41,11 +64,20 @@ pub fn jpeg(image: &RgbImage, quality: u8) -> Result<RgbImage, DegradeError> {
 /// # Errors
 /// A side is too long for WebP.
 pub fn webp(image: &RgbImage, quality: u8) -> Result<RgbImage, DegradeError> {
-    Ok(decoded(&encode::webp(image, quality)?))
+    to_webp(image, quality).map(|degraded| degraded.image)
 }
 
-fn decoded(file: &[u8]) -> RgbImage {
-    decode(file, &Limits { max_pixels: u64::MAX }).expect("a file that was just encoded can be decoded").rgb
+/// Degrades like [`webp`], and returns the file too.
+///
+/// # Errors
+/// A side is too long for WebP.
+pub fn to_webp(image: &RgbImage, quality: u8) -> Result<Degraded, DegradeError> {
+    Ok(decoded(encode::webp(image, quality)?))
+}
+
+fn decoded(file: Vec<u8>) -> Degraded {
+    let decoded = decode(&file, &Limits { max_pixels: u64::MAX }).expect("a file that was just encoded can be decoded");
+    Degraded { image: decoded.rgb, file: Some(file) }
 }
 
 /// Blurs with a Gaussian of standard deviation `sigma` in pixels, truncated at four deviations, with mirrored edges.

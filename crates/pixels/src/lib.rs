@@ -1,4 +1,5 @@
-//! Conversion of image files to RGB pixels. A [`Recipe`] combines decoding, orientation, re-encoding and resizing. The
+//! Conversion of image files to RGB pixels. A [`Recipe`] combines decoding, orientation, re-encoding and resizing. A
+//! [`Picture`] has the file, the image at native resolution and the resized pixels. The
 //! crate also contains the degradations of training and of the robustness sweep ([`degrade`]), and reads the metadata
 //! of files ([`metadata`]).
 //!
@@ -14,10 +15,12 @@ pub mod encode;
 pub mod file;
 mod image;
 pub mod metadata;
+mod picture;
 mod recipe;
 pub mod resize;
 
 pub use crate::decode::{DecodeError, Decoded, Format, Limits, Warning, decode};
 pub use crate::image::{RgbImage, ShapeError};
+pub use crate::picture::Picture;
 pub use crate::recipe::{Recipe, RecipeError, Reencoded, UnsupportedStep};
 pub use crate::resize::{Filter, Fit, resize, resize_to};

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use artifacts::RunDir;
 use artifacts::stage::Failure;
 
 use super::args::BenchArgs;
@@ -13,6 +14,9 @@ use super::measured_program::MeasuredProgram;
 use super::options::{Device, Part, Precision};
 use super::programs::{example, folder, script};
 use crate::programs;
+
+/// The number of windows that the native loader cuts from each image, and their side in pixels.
+const NATIVE_WINDOWS: [u32; 2] = [4, 64];
 
 /// Checks that every value of `--only` selects a result.
 ///
@@ -26,6 +30,7 @@ pub(crate) fn check_filters(args: &BenchArgs) -> Result<(), Failure> {
             // The names of their results are known only after the measurement.
             Part::Peak | Part::Loader | Part::Ingest => names.push(part.prefix(args.device)),
             Part::Train | Part::Infer => cases.extend(steps(args, part)?),
+            Part::Vit => cases.extend(vision_transformers(args)?),
             Part::Norm => cases.extend(norms(args)?),
             Part::Layers => cases.extend(layers(args)?),
         }
@@ -67,9 +72,10 @@ pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
         match part {
             Part::Peak => cases.push(peak(args)?),
             Part::Train | Part::Infer => cases.extend(steps(args, part)?),
+            Part::Vit => cases.extend(vision_transformers(args)?),
             Part::Norm => cases.extend(norms(args)?),
             Part::Layers => cases.extend(layers(args)?),
-            Part::Loader => cases.push(loader(args, &images)?),
+            Part::Loader => cases.extend([loader(args, &images)?, native_loader(args, &images)?]),
             Part::Ingest => {
                 for images in &images {
                     cases.extend(ingest(args, images)?);
@@ -160,6 +166,30 @@ fn steps(args: &BenchArgs, part: Part) -> Result<Vec<Case>, Failure> {
     Ok(cases)
 }
 
+/// Features of a vision transformer, for each precision and batch size. The default is one batch of 16.
+fn vision_transformers(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
+    let batches = if args.batch.is_empty() { vec![16] } else { args.batches() };
+    let folder = folder()?.to_string_lossy().into_owned();
+    let mut cases = Vec::new();
+    for precision in args.precisions() {
+        for batch in &batches {
+            let (numbers, seconds) = ([*batch, args.size].map(|number| number.to_string()), args.seconds.to_string());
+            let bf16: &[&str] = if precision == Precision::Bf16 { &["--bf16"] } else { &[] };
+            let common = [&["--batch", &numbers[0], "--size", &numbers[1], "--seconds", &seconds], bf16].concat();
+            let name = if precision == Precision::Bf16 { "PyTorch bf16 autocast" } else { "PyTorch f32" };
+            let ours = ours("Candling", "vit-features", common.iter().chain(&["--folder", &folder]))?;
+            cases.push(Case {
+                part: Part::Vit,
+                name: format!("cpu.vit.features.{}.b{batch}", precision.name()),
+                ours,
+                peers: vec![peer(args, name, "torch_vit.py", &common)],
+                limit: Some(precision.name()),
+            });
+        }
+    }
+    Ok(cases)
+}
+
 /// The batch norms of a training step, beside PyTorch's own in the same precision and cuDNN's, which PyTorch uses for
 /// float16.
 fn norms(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
@@ -198,11 +228,26 @@ fn loader(args: &BenchArgs, images: &[JpegSet]) -> Result<Case, Failure> {
     if let Some(images) = images.first() {
         programs::run(programs::program("ingest")?.args(ingest_arguments(args, images, &run)))?;
     }
-    let shards = artifacts::RunDir::new(run).ingest();
+    let shards = RunDir::new(run).ingest();
     let batch = args.batches().last().copied().unwrap_or(32).to_string();
     let seconds = (args.seconds / 4.0).to_string();
     let program = ours("loader", "loader-rate", [shards.into_os_string(), batch.into(), seconds.into()])?;
     Ok(case_without_peers(Part::Loader, "cpu.loader".to_owned(), program, None))
+}
+
+/// Decoding at native resolution and cutting windows. Runs ingest to make shards with the files of the last set of
+/// images, which has the largest ones.
+fn native_loader(args: &BenchArgs, images: &[JpegSet]) -> Result<Case, Failure> {
+    let run = folder()?.join("loader-native");
+    if let Some(images) = images.last() {
+        let mut ingest = programs::program("ingest")?;
+        programs::run(ingest.args(ingest_arguments(args, images, &run)).args(["--set", "ingest.keep_files=true"]))?;
+    }
+    let shards = RunDir::new(run).ingest().into_os_string();
+    let [windows, side] = NATIVE_WINDOWS.map(|number| number.to_string());
+    let seconds = (args.seconds / 4.0).to_string();
+    let program = ours("native loader", "native-rate", [shards, windows.into(), side.into(), seconds.into()])?;
+    Ok(case_without_peers(Part::Loader, "cpu.loader.native".to_owned(), program, None))
 }
 
 /// The ingest stage, and decoding alone, each with the peers.
@@ -296,6 +341,16 @@ mod tests {
         for script in scripts.filter(|words| words[0] == "py").map(|words| words[1].clone()) {
             assert!(Path::new(&script).is_file(), "{script}");
         }
+    }
+
+    #[test]
+    fn vision_transformers_are_measured_in_both_precisions() {
+        let cases = cases_of(&["--only", "vit", "--peer-python", "py"]);
+        assert_eq!(names(&cases), ["cpu.vit.features.f32.b16", "cpu.vit.features.bf16.b16"]);
+        let ours = cases[1].ours.words().join(" ");
+        assert!(ours.contains("vit-features --batch 16 --size 224") && ours.contains("--bf16 --folder"), "{ours}");
+        let peer = cases[1].peers[0].words();
+        assert!(Path::new(&peer[1]).is_file() && peer.last().is_some_and(|word| word == "--bf16"), "{peer:?}");
     }
 
     #[test]

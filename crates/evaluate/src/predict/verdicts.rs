@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use artifacts::hash::Hash;
 use artifacts::{Label, RunDir, progress};
 use pixels::metadata::Declared;
-use pixels::{Recipe, file};
+use pixels::{Picture, Recipe, file};
 use rayon::prelude::*;
 
 use super::{Content, Found, Row, TrainingProfile};
@@ -123,7 +123,12 @@ impl Judge {
                     Content::Unreadable(why) => Err(why.clone()),
                 };
                 match bytes {
-                    Ok(bytes) => prepare(recipe, profile, shown, &bytes),
+                    Ok(bytes) => {
+                        let (row, picture) = prepare(recipe, profile, shown, &bytes);
+                        // Native images of many files would take too much memory, so only what the detector needs is
+                        // kept.
+                        (row, picture.map(|picture| picture.pixels.into_owned()))
+                    }
                     Err(error) => (Row { path: shown, error: Some(error), ..Row::default() }, None),
                 }
             })
@@ -199,20 +204,25 @@ impl Judge {
     }
 }
 
-/// Decodes a file. Returns its row without scores, and its pixels `[size, size, 3]` unless there is an error.
-fn prepare(recipe: &Recipe, profile: &TrainingProfile, path: String, bytes: &[u8]) -> (Row, Option<Vec<u8>>) {
+/// Decodes a file. Returns its row without scores, and the picture in it unless there is an error.
+fn prepare<'a>(
+    recipe: &Recipe,
+    profile: &TrainingProfile,
+    path: String,
+    bytes: &'a [u8],
+) -> (Row, Option<Picture<'a>>) {
     let mut row = Row { path, file: Some(Hash::of(bytes)), ..Row::default() };
-    let pixels = recipe.decode(bytes).and_then(|decoded| {
+    let picture = recipe.decode(bytes).and_then(|decoded| {
         let format = decoded.format.name();
         row.warnings = profile.warnings(format, decoded.width, decoded.height);
         row.warnings.extend(decoded.warning.map(|warning| warning.to_string()));
         row.format = Some(format.to_owned());
         row.declares = Declared::read(bytes, decoded.format);
         (row.width, row.height) = (Some(decoded.width), Some(decoded.height));
-        recipe.pixels(&decoded.rgb)
+        recipe.picture(decoded.rgb, Some(Cow::Borrowed(bytes)))
     });
-    match pixels {
-        Ok(pixels) => (row, Some(pixels)),
+    match picture {
+        Ok(picture) => (row, Some(picture)),
         Err(error) => (Row { error: Some(error.to_string()), ..row }, None),
     }
 }

@@ -1,5 +1,7 @@
-//! The images of a robustness sweep: original files of the source, or stored pixels if the original file is not found.
+//! The images of a robustness sweep: original files from the shards or the source. If an original file is not found, the
+//! re-encoded file or the stored pixels take its place.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,8 +10,8 @@ use artifacts::hash::Hash;
 use artifacts::progress;
 use artifacts::shard::Shards;
 use artifacts::{Label, Manifest};
-use pixels::degrade::DegradeError;
-use pixels::{Recipe, RgbImage};
+use pixels::degrade::{DegradeError, Degraded};
+use pixels::{Picture, Recipe, RgbImage};
 use rayon::prelude::*;
 use serde::Deserialize;
 use sources::{Source, SourceConfig};
@@ -36,19 +38,30 @@ struct Image {
 }
 
 /// The original file of an image.
-struct Original {
-    /// The index in the source.
-    index: usize,
-    /// The bytes, if they are kept in memory.
-    bytes: Option<Vec<u8>>,
+enum Original {
+    /// The shards have it.
+    InShards,
+    /// The source has it.
+    InSource {
+        /// The index in the source.
+        index: usize,
+        /// The bytes, if they are kept in memory.
+        bytes: Option<Vec<u8>>,
+    },
 }
 
 impl<'a> Images<'a> {
     /// Chooses at most `limit` images, half of each class, by the hash of their files; an odd `limit` is rounded up.
-    /// Finds their original files in the source that the manifest `ingest` describes, and prints how many were not
-    /// found.
+    /// Finds their original files in the shards, or else in the source that the manifest `ingest` describes, and prints
+    /// how many were not found.
     pub(super) fn choose(shards: &'a Shards, limit: usize, ingest: &Manifest, recipe: Recipe) -> Images<'a> {
         let rows = choose_rows(shards, limit);
+        // Re-encoded files are not original.
+        let is_original = |row: &usize| shards.file(*row).is_some_and(|file| Hash::of(file) == shards.sample(*row).id);
+        if rows.par_iter().all(is_original) {
+            let images = rows.into_iter().map(|row| Image { row, original: Some(Original::InShards) }).collect();
+            return Images { shards, recipe, source: None, images };
+        }
         let (source, error) = match reopen(ingest) {
             Ok(source) => (Some(source), None),
             Err(error) => (None, Some(error)),
@@ -74,34 +87,53 @@ impl<'a> Images<'a> {
         self.images.iter().filter(|image| image.original.is_some()).count()
     }
 
-    /// Returns the pixels of image `index` after a degradation, `[size, size, 3]`. An original file is degraded before
-    /// it is re-encoded and resized. Stored pixels have been re-encoded and resized already.
+    /// Returns the picture of image `index` after a degradation. An original file is degraded before it is re-encoded
+    /// and resized. A re-encoded file from the shards is only degraded and resized. Stored pixels have been resized
+    /// already, so their picture has no native image.
     ///
     /// # Errors
     /// The image cannot be degraded in this way, or its file has changed since the sweep began.
     pub(super) fn degraded(
         &self,
         index: usize,
-        degrade: impl FnOnce(&RgbImage) -> Result<RgbImage, DegradeError>,
-    ) -> Result<Vec<u8>, String> {
+        degrade: impl FnOnce(&RgbImage) -> Result<Degraded, DegradeError>,
+    ) -> Result<Picture<'static>, String> {
         let image = &self.images[index];
         let Some(original) = &image.original else {
-            let degraded = degrade(&self.stored(image.row)).map_err(|error| error.to_string())?;
-            return self.recipe.resize(&degraded).map_err(|error| error.to_string());
+            return self.degraded_without_original(image.row, degrade);
         };
-        let read;
-        let bytes = match &original.bytes {
-            Some(bytes) => bytes,
-            None => {
-                let id = self.shards.sample(image.row).id;
-                let source = self.source.as_deref();
-                read = source.and_then(|source| read_verified(source, original.index, id));
-                read.as_ref().ok_or("its file changed during the sweep")?
-            }
-        };
-        let decoded = self.recipe.decode(bytes).map_err(|error| error.to_string())?;
+        let bytes = self.read(image.row, original).ok_or("its file changed during the sweep")?;
+        let decoded = self.recipe.decode(&bytes).map_err(|error| error.to_string())?;
         let degraded = degrade(&decoded.rgb).map_err(|error| error.to_string())?;
-        self.recipe.pixels(&degraded).map_err(|error| error.to_string())
+        self.recipe.picture_of_degraded(degraded).map_err(|error| error.to_string())
+    }
+
+    /// Reads an original file. `None` if it can no longer be read or has changed.
+    fn read<'b>(&'b self, row: usize, original: &'b Original) -> Option<Cow<'b, [u8]>> {
+        match original {
+            Original::InShards => self.shards.file(row).map(Cow::Borrowed),
+            Original::InSource { bytes: Some(bytes), .. } => Some(Cow::Borrowed(bytes)),
+            Original::InSource { index, bytes: None } => {
+                read_verified(self.source.as_deref()?, *index, self.shards.sample(row).id).map(Cow::Owned)
+            }
+        }
+    }
+
+    /// Degrades the re-encoded file of a row, or its stored pixels if the shards have no files.
+    fn degraded_without_original(
+        &self,
+        row: usize,
+        degrade: impl FnOnce(&RgbImage) -> Result<Degraded, DegradeError>,
+    ) -> Result<Picture<'static>, String> {
+        let Some(file) = self.shards.file(row) else {
+            let degraded = degrade(&self.stored(row)).map_err(|error| error.to_string())?;
+            let pixels = self.recipe.resize(&degraded.image).map_err(|error| error.to_string())?;
+            return Ok(Picture { file: None, native: None, pixels: Cow::Owned(pixels) });
+        };
+        let decoded = self.recipe.decode(file).map_err(|error| error.to_string())?;
+        let degraded = degrade(&decoded.rgb).map_err(|error| error.to_string())?;
+        let recipe = Recipe { reencode: None, ..self.recipe };
+        recipe.picture_of_degraded(degraded).map_err(|error| error.to_string())
     }
 
     /// The pixels that the shards hold for a row.
@@ -122,9 +154,10 @@ impl<'a> Images<'a> {
             (None, 0) => return,
             (None, _) => format!("files that were not found in `{source}`, or have changed since ingest"),
         };
+        let from = if self.shards.has_files() { "re-encoded files" } else { "stored pixels" };
         progress::line(&format!(
-            "evaluate: warning: robustness: {missing} of {all} images are degraded from their stored pixels instead of \
-             their original files: {reason}"
+            "evaluate: warning: robustness: {missing} of {all} images are degraded from their {from} instead of their \
+             original files: {reason}"
         ));
     }
 }
@@ -171,7 +204,7 @@ fn find_originals(shards: &Shards, rows: &[usize], source: Option<&dyn Source>, 
             recipe.decode(&bytes).is_ok().then_some((index, bytes))
         })?;
         let fits = cached.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len() <= MAX_CACHED_BYTES;
-        Some(Original { index, bytes: fits.then_some(bytes) })
+        Some(Original::InSource { index, bytes: fits.then_some(bytes) })
     };
     rows.par_iter().map(|&row| Image { row, original: find(row) }).collect()
 }

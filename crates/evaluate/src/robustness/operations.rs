@@ -1,6 +1,6 @@
 //! The degradations of the robustness sweep, and their levels.
 
-use pixels::degrade::{self, DegradeError};
+use pixels::degrade::{self, DegradeError, Degraded};
 use pixels::{Filter, RgbImage, resize_to};
 use rand::Rng;
 
@@ -85,16 +85,20 @@ impl Operation {
     ///
     /// # Errors
     /// The image cannot be degraded in this way, for example because it is too large for WebP.
-    pub fn apply(self, image: &RgbImage, level: f64, rng: &mut impl Rng) -> Result<RgbImage, DegradeError> {
-        match self {
-            Operation::Jpeg => degrade::jpeg(image, level as u8),
-            Operation::Webp => degrade::webp(image, level as u8),
+    pub fn apply(self, image: &RgbImage, level: f64, rng: &mut impl Rng) -> Result<Degraded, DegradeError> {
+        let changed = match self {
+            Operation::Jpeg => return degrade::to_jpeg(image, level as u8),
+            Operation::Webp => return degrade::to_webp(image, level as u8),
             Operation::Resize => degrade::resize_and_back(image, level as f32, Filter::default()),
             Operation::Blur => degrade::gaussian_blur(image, level as f32),
             Operation::Noise => degrade::noise(image, level as f32, rng),
             Operation::Crop => crop_middle(image, level),
-            Operation::SocialMedia => (0..level as u32).try_fold(image.clone(), |image, _| share_once(&image)),
-        }
+            Operation::SocialMedia => {
+                let unshared = Degraded::from(image.clone());
+                return (0..level as u32).try_fold(unshared, |shared, _| share_once(shared.image));
+            }
+        };
+        changed.map(Degraded::from)
     }
 }
 
@@ -104,20 +108,21 @@ fn crop_middle(image: &RgbImage, fraction: f64) -> Result<RgbImage, DegradeError
     degrade::crop(image, (image.width() - width) / 2, (image.height() - height) / 2, width, height)
 }
 
-fn share_once(image: &RgbImage) -> Result<RgbImage, DegradeError> {
+fn share_once(image: RgbImage) -> Result<Degraded, DegradeError> {
     let longer = f64::from(image.width().max(image.height()));
     let scale = SHARED_SCALE.min(SHARED_SIDE / longer);
     let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
-    match resize_to(image, side(image.width()), side(image.height()), Filter::default()) {
-        Ok(smaller) => degrade::jpeg(&smaller, SHARED_QUALITY),
+    match resize_to(&image, side(image.width()), side(image.height()), Filter::default()) {
+        Ok(smaller) => degrade::to_jpeg(&smaller, SHARED_QUALITY),
         // Unreachable: resizing fails only for sides of 0 pixels.
-        Err(_) => Ok(image.clone()),
+        Err(_) => Ok(image.into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use artifacts::random::stream;
+    use pixels::Limits;
 
     use super::*;
 
@@ -131,7 +136,11 @@ mod tests {
         for operation in OPERATIONS {
             for &level in operation.levels() {
                 let degraded = operation.apply(&picture, level, &mut stream(0, "test", &[])).unwrap();
-                assert_ne!(degraded, picture, "{} {level}", operation.name());
+                assert_ne!(degraded.image, picture, "{} {level}", operation.name());
+                // The file holds the degraded image.
+                if let Some(file) = degraded.file {
+                    assert_eq!(pixels::decode(&file, &Limits::default()).unwrap().rgb, degraded.image);
+                }
             }
         }
     }
@@ -140,10 +149,10 @@ mod tests {
     fn crop_keeps_the_middle_and_sharing_shrinks() {
         let picture = picture();
         let mut rng = stream(0, "test", &[]);
-        let half = Operation::Crop.apply(&picture, 0.5, &mut rng).unwrap();
+        let half = Operation::Crop.apply(&picture, 0.5, &mut rng).unwrap().image;
         assert_eq!((half.width(), half.height()), (30, 20));
         assert_eq!(half.data()[..3], picture.data()[(10 * 60 + 15) * 3..][..3]);
-        let shared = Operation::SocialMedia.apply(&picture, 2.0, &mut rng).unwrap();
+        let shared = Operation::SocialMedia.apply(&picture, 2.0, &mut rng).unwrap().image;
         assert_eq!((shared.width(), shared.height()), (38, 26));
     }
 }

@@ -100,7 +100,9 @@ impl Sweep<'_> {
         let rows: Vec<usize> = images.rows().collect();
         let degraded = |index: usize| {
             let mut rng = stream(seed, "robustness", &[rows[index] as u64, level.to_bits()]);
-            images.degraded(index, |image| operation.apply(image, level, &mut rng))
+            let picture = images.degraded(index, |image| operation.apply(image, level, &mut rng))?;
+            // Native images of a whole batch would take too much memory, so only what the detector needs is kept.
+            Ok(picture.pixels.into_owned())
         };
         let mut succeeded = Vec::with_capacity(images.len());
         let mut errors = Vec::new();
