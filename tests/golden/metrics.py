@@ -61,6 +61,19 @@ def rank(labels, scores):
     return out
 
 
+def risk(labels, scores):
+    """Risk-coverage curve of the verdicts at 0.5; images of equal confidence are kept together."""
+    confidence, wrong = np.abs(scores - 0.5), (scores >= 0.5) != (labels == 1)
+    kept = confidence[None, :] >= confidence[:, None]
+    coverage, risk = kept.mean(1), (kept & wrong).sum(1) / kept.sum(1)
+    points = sorted(set(zip(coverage.tolist(), risk.tolist(), strict=True)))
+    return {
+        "risk_coverage_area": float(risk.mean()),
+        "coverage_at_5_wrong": float(coverage[risk <= 0.05].max(initial=0.0)),
+        "curve": [list(column) for column in zip(*points, strict=True)],
+    }
+
+
 def probability(labels, scores):
     share, mean = calibration_curve(labels, scores, n_bins=BINS, strategy="uniform")
     edges = np.linspace(0.0, 1.0, BINS + 1)
@@ -78,6 +91,7 @@ def case(name, labels, scores):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         out["rank"] = rank(labels, scores)
+        out["risk"] = risk(labels, scores)
         out["probability"] = probability(labels, scores)
         out["at"] = [at_threshold(labels, scores, threshold) for threshold in (0.5, 0.3)]
         if 0 < labels.sum() < len(labels):

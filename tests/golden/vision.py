@@ -53,6 +53,14 @@ def summary(name, tensor):
     return {"norm": flat.norm().item(), "at": at, "values": flat[at].tolist()}
 
 
+def saved_name(name):
+    """Returns the name in checkpoints of a parameter of transformers 5, which renames those of DINOv2 when it loads them."""
+    for new, old in [("q_proj", "attention.query"), ("k_proj", "attention.key"), ("v_proj", "attention.value"),
+            ("o_proj", "output.dense")]:
+        name = name.replace(f".attention.{new}.", f".attention.{old}.")
+    return name
+
+
 def rounded(tensor):
     return [float(f"{v:.8g}") for v in tensor.detach().double().flatten().tolist()]
 
@@ -98,7 +106,9 @@ def golden(model_class, config, side, mean, std):
     weights = torch.from_numpy(uniform("loss", features.numel() + pooled.numel()) - 0.5)
     loss = (torch.cat([features.flatten(), pooled.flatten()]) * weights).sum()
     loss.backward()
-    gradients = {k: summary(k, p.grad) for k, p in model.named_parameters() if p.grad is not None and "text" not in k}
+    gradients = {saved_name(k): summary(k, p.grad) for k, p in model.named_parameters()
+        if p.grad is not None and "text" not in k}
+    assert not gradients.keys() - state.keys(), gradients.keys() - state.keys()
 
     rows = torch.stack([a.mean(1) for a in out.attentions])  # [blocks, images, tokens, tokens]
     tokens = rows.shape[-1]

@@ -70,6 +70,7 @@ fn basis(basis: Basis) -> &'static str {
     match basis {
         Basis::Proportion(_) | Basis::Confusion(_) => "threshold",
         Basis::Ranking => "order of the scores",
+        Basis::Confidence => "verdicts at 0.5, order of their confidences",
         Basis::Probabilities => "values of P(fake)",
     }
 }

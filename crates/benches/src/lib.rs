@@ -6,6 +6,7 @@
 //! - `norms`: the batch norms of ResNet-50 on a CUDA card
 //! - `peak`: the peak arithmetic rate and memory bandwidth of the machine
 //! - `bench-step`: training steps and inferences
+//! - `vit-features`: features of a vision transformer
 //! - `loader-rate`: the training loader alone
 //! - `native-rate`: decoding at native resolution from shards with files, and cutting windows
 //! - `scale`: metrics with their intervals, by the number of predictions

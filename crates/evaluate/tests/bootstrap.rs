@@ -13,7 +13,8 @@ use evaluate::bootstrap::{OperatingPoint, Resampling, intervals, paired_differen
 use evaluate::calibration::{ProbabilityScale, Temperature};
 use evaluate::measure::{ScoredImages, scores_with_intervals};
 use evaluate::metrics::{
-    ProbabilityMetrics, RankMetrics, Ranking, ResampleCounts, calibration_error_by_chance, confusion,
+    ConfidenceOrder, ProbabilityMetrics, RankMetrics, Ranking, ResampleCounts, RiskMetrics,
+    calibration_error_by_chance, confusion,
 };
 use evaluate::significance::delong_interval;
 use rand::RngExt;
@@ -45,13 +46,32 @@ const HEADLINE: OperatingPoint = OperatingPoint::HEADLINE;
 
 /// Bootstrap intervals at the headline's operating point.
 fn headline_intervals(ranking: &Ranking, resamples: u32, seed: u64) -> BTreeMap<String, Interval> {
-    intervals(ranking, &[HEADLINE], Resampling { resamples, seed }).remove(0)
+    intervals(ranking, &[HEADLINE], Resampling { resamples, seed }).by_point.remove(0)
 }
 
 /// The ROC-AUC of two logistic distributions `shift` apart: r (r - 1 - ln r) / (r - 1)^2 with r = e^shift.
 fn true_area(shift: f64) -> f64 {
     let r = shift.exp();
     r * (r - 1.0 - shift) / (r - 1.0).powi(2)
+}
+
+/// The shares of images that get a verdict, and of images that get a wrong one, if the least confidence is `least`. The
+/// classes are two logistic distributions `shift` apart.
+fn true_kept_and_wrong(shift: f64, least: f64) -> (f64, f64) {
+    let (right, wrong) = (sigmoid(shift / 2.0 - least), sigmoid(-shift / 2.0 - least));
+    (right + wrong, wrong)
+}
+
+/// The largest coverage at which 5% of the verdicts are wrong, by bisection: the share of wrong verdicts falls with the
+/// least confidence.
+fn true_coverage_at_5_wrong(shift: f64) -> f64 {
+    let (mut low, mut high) = (0.0, 20.0);
+    for _ in 0..100 {
+        let least = (low + high) / 2.0;
+        let (kept, wrong) = true_kept_and_wrong(shift, least);
+        *if wrong > 0.05 * kept { &mut low } else { &mut high } = least;
+    }
+    true_kept_and_wrong(shift, low).0
 }
 
 /// The true value of every metric for two logistic distributions `shift` apart with equal class sizes, where P(fake) is
@@ -74,6 +94,10 @@ fn truths(shift: f64) -> Vec<(&'static str, f64)> {
     // By symmetry the mean over fakes equals the mean over real images.
     let brier = mean(&|x| (1.0 - sigmoid(half + x)).powi(2));
     let log_loss = mean(&|x| -sigmoid(half + x).ln());
+    let risk_coverage_area = mean(&|x| {
+        let (kept, wrong) = true_kept_and_wrong(shift, (half + x).abs());
+        wrong / kept
+    });
     vec![
         ("roc_auc", true_area(shift)),
         ("pr_auc", mean(&|x| precision_at(half + x))),
@@ -88,6 +112,7 @@ fn truths(shift: f64) -> Vec<(&'static str, f64)> {
         ("f1", right),
         ("brier", brier),
         ("log_loss", log_loss),
+        ("risk_coverage_area", risk_coverage_area),
     ]
 }
 
@@ -179,6 +204,15 @@ fn coverage_of_narrow_intervals_is_as_documented() {
             expected,
         ));
     }
+    // With a shift of 2, even the most certain verdicts are wrong more often than 5%, and the true value is 0.
+    for (n, shift, expected) in [(200, 4.0, [100, 95]), (500, 2.0, [100, 33])] {
+        let truth = true_coverage_at_5_wrong(shift);
+        let share = coverage(truth, |repetition| {
+            let found = published_intervals(simulate(n, shift, 13_000 + repetition), 300, repetition);
+            found.get("coverage_at_5_wrong").copied()
+        });
+        found.push((format!("coverage_at_5_wrong, {n} images a class, true value {truth:.3}"), share, expected));
+    }
     let mut wrong = Vec::new();
     for (what, [published, holding], expected) in found {
         eprintln!(
@@ -211,7 +245,10 @@ fn metrics_of_counts_equal_metrics_of_repeated_rows() {
     let drawn = Ranking::new(&drawn_labels, &drawn_scores).unwrap();
     assert_eq!(drawn.len(), 400);
     let (expected, found) = (RankMetrics::of(&drawn), RankMetrics::weighted(&ranking, &weights));
-    for ((name, a), (_, b)) in expected.named().into_iter().zip(found.named()) {
+    let expected_risk = RiskMetrics::of(&ConfidenceOrder::of_margins(&drawn), &drawn);
+    let found_risk = RiskMetrics::weighted(&ConfidenceOrder::of_margins(&ranking), &weights);
+    let expected = expected.named().into_iter().chain(expected_risk.named());
+    for ((name, a), (_, b)) in expected.zip(found.named().into_iter().chain(found_risk.named())) {
         assert!((a.unwrap() - b.unwrap()).abs() < 1e-12, "{name}: {a:?} {b:?}");
     }
     let one = headline_intervals(&ranking, 1, 9);
@@ -306,7 +343,7 @@ fn measures_one_million_predictions_in_seconds() {
     ProbabilityMetrics::of(&labels, &p_fake(&scores)).unwrap();
     let sorted = start.elapsed();
     let calibrated = OperatingPoint { scale: ProbabilityScale::Calibrated(Temperature(1.25)), threshold: 0.4 };
-    let found = intervals(&ranking, &[HEADLINE, calibrated], Resampling { resamples, seed: 3 });
+    let found = intervals(&ranking, &[HEADLINE, calibrated], Resampling { resamples, seed: 3 }).by_point;
     eprintln!("{} predictions, {resamples} resamples: point metrics {sorted:.2?}, all {:.2?}", 2 * n, start.elapsed());
     let area = metrics.roc_auc.unwrap();
     assert!((found[0]["roc_auc"].low..=found[0]["roc_auc"].high).contains(&area));

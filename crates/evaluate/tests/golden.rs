@@ -7,7 +7,10 @@ use std::path::Path;
 use artifacts::Label;
 use artifacts::schema::CurvePoint;
 use evaluate::calibration::fit_temperature;
-use evaluate::metrics::{NamedValue, ProbabilityMetrics, RankMetrics, Ranking, confusion, pr_curve, roc_curve};
+use evaluate::metrics::{
+    ConfidenceOrder, NamedValue, ProbabilityMetrics, RankMetrics, Ranking, RiskMetrics, confusion, pr_curve,
+    risk_coverage_curve, roc_curve,
+};
 use evaluate::significance::{delong, mcnemar};
 use serde_json::Value;
 
@@ -43,11 +46,14 @@ fn assert_named(found: &[NamedValue], expected: &Value, case: &Value) {
 }
 
 #[test]
-fn metrics_equal_scikit_learn() {
+fn metrics_equal_scikit_learn_and_numpy() {
     for case in cases("metrics.json") {
         let (labels, scores) = (labels(&case["labels"]), numbers(&case["scores"]));
         let ranking = Ranking::new(&labels, &scores).unwrap();
         assert_named(&RankMetrics::of(&ranking).named(), &case["rank"], &case);
+        let order = ConfidenceOrder::new(&ranking, 0.5);
+        assert_named(&RiskMetrics::of(&order, &ranking).named(), &case["risk"], &case);
+        assert_points(&risk_coverage_curve(&order), &case["risk"]["curve"], &case);
         let probability = ProbabilityMetrics::of(&labels, &scores).unwrap();
         assert_named(&probability.named(), &case["probability"], &case);
         for at in case["at"].as_array().unwrap() {
@@ -80,6 +86,7 @@ fn metrics_are_undefined_without_images() {
     let ranking = Ranking::new(&[], &[]).unwrap();
     let named = [
         RankMetrics::of(&ranking).named().to_vec(),
+        RiskMetrics::of(&ConfidenceOrder::of_margins(&ranking), &ranking).named().to_vec(),
         confusion(&ranking, 0.5, |p| p).named_metrics().collect(),
         ProbabilityMetrics::of(&[], &[]).unwrap().named().to_vec(),
     ];
@@ -87,6 +94,7 @@ fn metrics_are_undefined_without_images() {
         assert_eq!(*value, None, "{name}");
     }
     assert!(roc_curve(&ranking).is_empty() && pr_curve(&ranking).is_empty());
+    assert!(risk_coverage_curve(&ConfidenceOrder::of_margins(&ranking)).is_empty());
 }
 
 #[test]

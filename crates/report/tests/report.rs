@@ -244,6 +244,55 @@ fn shows_published_results_for_the_same_data_set_only() {
 }
 
 #[test]
+fn shows_how_many_verdicts_are_wrong_at_each_coverage() {
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
+    let page = without_images(&support::read(&run, "index.html"));
+    let section = page.split("id=\"reliability\"").nth(1).unwrap().split("</section>").next().unwrap();
+    for part in ["id=\"figure-risk-coverage\"", "Coverage at 5% wrong", "3.3% ", "[1.8%, 5.9%]", "least certain"] {
+        assert!(section.contains(part), "{part}: {section}");
+    }
+    let generators = page.split("id=\"generators\"").nth(1).unwrap().split("</section>").next().unwrap();
+    assert!(generators.contains("Wrong verdicts") && generators.contains("[3.1%, 9.5%]"), "{generators}");
+    let rows = support::read(&run, "figures/risk-coverage.csv");
+    assert_eq!(rows.lines().count(), 3 * RunSpec::default().images + 1, "a row for each point of each run");
+}
+
+#[test]
+fn omits_risk_coverage_of_an_earlier_evaluation() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = fixture::write(&dir.path().join("fixture"), RunSpec::default());
+    let path = run.evaluate().join(names::METRICS);
+    let mut metrics: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let added = [
+        "risk_coverage_area",
+        "coverage_at_5_wrong",
+        "risk_coverage",
+        "risk_coverage_band",
+        "wrong",
+        "wrong_interval",
+        "fitted_verdicts",
+    ];
+    remove_keys(&mut metrics, &added);
+    std::fs::write(&path, serde_json::to_vec(&metrics).unwrap()).unwrap();
+    update_manifest(&run, names::METRICS);
+    support::render(&run, &[]);
+    let page = support::read(&run, "index.html");
+    assert!(!page.contains("risk-coverage") && !page.contains("Wrong verdicts"));
+    assert!(!run.report().join("figures/risk-coverage.svg").exists());
+}
+
+fn remove_keys(value: &mut serde_json::Value, keys: &[&str]) {
+    match value {
+        serde_json::Value::Object(map) => {
+            map.retain(|key, _| !keys.contains(&key.as_str()));
+            map.values_mut().for_each(|value| remove_keys(value, keys));
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|value| remove_keys(value, keys)),
+        _ => {}
+    }
+}
+
+#[test]
 fn marks_simulated_data_in_page_card_and_figures() {
     let (_dir, run) = rendered(RunSpec { simulated: true, ..RunSpec::default() }, &[]);
     let page = support::read(&run, "index.html");

@@ -2,6 +2,7 @@
 //! Hugging Face's transformers.
 //!
 //! - [`Tower`]: fast features and attention rollout, on the kernels of this workspace.
+//! - [`TrainableTower`]: the same tower on candle's autograd, with LoRA or full fine-tuning.
 //! - [`TowerConfig`], [`Preprocessing`]: what `config.json` and `preprocessor_config.json` beside the weights say.
 //!
 //! A tower's tokens are, in this order, the class token (not in SigLIP), the registers, and the patches row by row.
@@ -9,9 +10,11 @@
 //! Everything runs on the CPU. CUDA cards were never tried.
 
 mod block;
+mod changes;
 mod config;
 mod embedding;
 mod error;
+mod fine_tuning;
 mod inference_of_config;
 mod names;
 mod pooling;
@@ -20,11 +23,17 @@ mod preprocessing;
 mod rollout;
 mod source;
 mod tower;
+mod train;
 mod weights_file;
 mod workspace;
 
 pub use config::{Activation, Family, TowerConfig};
 pub use error::{Error, Result};
+pub use fine_tuning::{FineTuning, LoraConfig, LoraLayer};
 pub use kernels::Precision;
 pub use preprocessing::Preprocessing;
 pub use tower::{Features, Tower};
+pub use train::{
+    TrainableFeatures, TrainableTower, activate_with_gradient, attention_with_gradient, layer_norm_with_gradient,
+    linear_with_gradient,
+};

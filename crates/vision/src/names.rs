@@ -31,6 +31,15 @@ pub(crate) struct BlockNames {
     pub(crate) scale2: Option<String>,
 }
 
+impl TowerConfig {
+    /// Returns the names and shapes of all tensors of a file with this tower and no text tower.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let prefix = if self.family == Family::Dinov2 { "" } else { "vision_model." };
+        Names { family: self.family, prefix: prefix.to_owned() }.tensors(self)
+    }
+}
+
 /// The patch embedding of CLIP and SigLIP.
 const PATCHES: &str = "embeddings.patch_embedding.weight";
 /// The patch embedding of DINOv2.

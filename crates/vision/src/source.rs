@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::changes::Changes;
 use crate::config::{ConfigFile, Family, TowerConfig};
 use crate::error::{Error, Result};
 use crate::inference_of_config::infer;
@@ -20,6 +21,8 @@ pub(crate) struct Source {
     pub(crate) preprocessing: Preprocessing,
     /// What was assumed because there is no `config.json`.
     pub(crate) assumptions: Vec<String>,
+    /// Changes of the tensors by a fine-tuning.
+    pub(crate) changes: Changes,
 }
 
 impl Source {
@@ -74,12 +77,14 @@ impl Source {
             }
             return Err(Error::Tensors { path: path.to_owned(), config: origin, problems: problems.join("; ") });
         }
-        Ok(Self { file, names, config, preprocessing, assumptions })
+        Ok(Self { file, names, config, preprocessing, assumptions, changes: Changes::default() })
     }
 
     /// Reads a tensor.
     pub(crate) fn read(&mut self, name: &str) -> Result<Vec<f32>> {
-        self.file.read(name)
+        let mut values = self.file.read(name)?;
+        self.changes.apply(name, &mut values);
+        Ok(values)
     }
 
     /// Reads the weight and the bias of a module.

@@ -1,15 +1,19 @@
 //! A tower for inference.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use candle_core::Tensor;
 use kernels::Precision;
 use kernels::cpu::{Isa, LinearEpilogue};
 
 use crate::block::{Block, Norm};
+use crate::changes::Changes;
 use crate::config::TowerConfig;
 use crate::embedding::{Embedding, EmbeddingTensors};
 use crate::error::{Error, Result};
+use crate::fine_tuning::FineTuning;
 use crate::pooling::Pooling;
 use crate::preprocessing::Preprocessing;
 use crate::source::Source;
@@ -74,14 +78,29 @@ impl Tower {
     /// # Errors
     /// As [`Tower::open`], or the processor does not multiply this precision.
     pub fn open_in(path: &Path, precision: Precision) -> Result<Self> {
-        let isa = match precision {
-            Precision::F32 => Some(Isa::detect()),
-            Precision::Bf16 => Isa::detect_bf16(),
-            Precision::Tf32 => None,
-        };
-        let isa =
-            isa.ok_or_else(|| Error::Input(format!("this processor does not multiply {precision:?}: use f32")))?;
+        let isa = isa(precision)?;
+        Self::read(Source::open(path)?, isa)
+    }
+
+    /// Opens a safetensors file with the trained parameters of a fine-tuning: those of
+    /// [`TrainableTower::parameters`](crate::TrainableTower::parameters), or as they were saved. LoRA's matrices are
+    /// merged into the weights, so that the tower is as fast as the original.
+    ///
+    /// # Errors
+    /// As [`Tower::open_in`], or the parameters do not fit the tower and `method`.
+    pub fn open_tuned(
+        path: &Path,
+        precision: Precision,
+        method: &FineTuning,
+        parameters: &BTreeMap<String, Tensor>,
+    ) -> Result<Self> {
+        let isa = isa(precision)?;
         let mut source = Source::open(path)?;
+        source.changes = Changes::new(&source.names, &source.config, method, parameters)?;
+        Self::read(source, isa)
+    }
+
+    fn read(mut source: Source, isa: Isa) -> Result<Self> {
         let (names, config, preprocessing) = (source.names.clone(), source.config.clone(), source.preprocessing);
         let tensors = EmbeddingTensors::read(&mut source)?;
         let mut blocks = Vec::new();
@@ -135,15 +154,10 @@ impl Tower {
     /// `pixels` has another length, there is no such block, or memory ran out.
     pub fn features(&self, pixels: &[u8], n: usize, layers: &[usize]) -> Result<Features> {
         let config = &self.config;
-        if let Some(layer) = layers.iter().find(|&&layer| layer >= config.depth) {
-            return Err(Error::Input(format!("there is no block {layer}: the tower has {} (from 0)", config.depth)));
-        }
-        let Some(&last) = layers.iter().max() else {
-            return Err(Error::Input("no layers are requested: name at least one block".to_owned()));
-        };
+        let last = check_layers(config, layers)?;
         let (width, tokens) = (config.width, config.tokens(self.preprocessing.size));
         let row = layers.len() * config.summaries() * width;
-        self.check_pixels(pixels, n)?;
+        check_pixels(&self.preprocessing, pixels, n)?;
         let mut features = vec![0.0; n * row];
         let mut pooled: Option<Vec<f32>> = None;
         self.forward(pixels, n, last + 1, &mut |first, block, observed| {
@@ -186,7 +200,7 @@ impl Tower {
         depth: usize,
         observe: &mut dyn FnMut(usize, usize, Observed<'_>),
     ) -> Result<()> {
-        self.check_pixels(pixels, n)?;
+        check_pixels(&self.preprocessing, pixels, n)?;
         if n == 0 {
             return Ok(());
         }
@@ -220,15 +234,6 @@ impl Tower {
         Ok(())
     }
 
-    fn check_pixels(&self, pixels: &[u8], n: usize) -> Result<()> {
-        let bytes = n.saturating_mul(self.embedding.pixels_len());
-        if bytes == pixels.len() {
-            return Ok(());
-        }
-        let side = self.preprocessing.size;
-        Err(Error::Input(format!("{n} images of {side} x {side} pixels have {bytes} bytes, not {}", pixels.len())))
-    }
-
     /// Returns a workspace of an earlier call, or a new one.
     fn workspace(&self, images: usize) -> Result<Workspace> {
         let mut free = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
@@ -245,4 +250,33 @@ impl Tower {
     pub(crate) fn explained(&self) -> (&Pooling, Isa, usize) {
         (&self.pooling, self.isa, self.config.tokens(self.preprocessing.size))
     }
+}
+
+/// Returns the instruction set for a precision.
+fn isa(precision: Precision) -> Result<Isa> {
+    let isa = match precision {
+        Precision::F32 => Some(Isa::detect()),
+        Precision::Bf16 => Isa::detect_bf16(),
+        Precision::Tf32 => None,
+    };
+    isa.ok_or_else(|| Error::Input(format!("this processor does not multiply {precision:?}: use f32")))
+}
+
+/// Returns the largest requested block.
+pub(crate) fn check_layers(config: &TowerConfig, layers: &[usize]) -> Result<usize> {
+    if let Some(layer) = layers.iter().find(|&&layer| layer >= config.depth) {
+        return Err(Error::Input(format!("there is no block {layer}: the tower has {} (from 0)", config.depth)));
+    }
+    let none = || Error::Input("no layers are requested: name at least one block".to_owned());
+    layers.iter().max().copied().ok_or_else(none)
+}
+
+/// Checks the length of the pixels of `n` images.
+pub(crate) fn check_pixels(preprocessing: &Preprocessing, pixels: &[u8], n: usize) -> Result<()> {
+    let side = preprocessing.size;
+    let bytes = n.saturating_mul(side * side * 3);
+    if bytes == pixels.len() {
+        return Ok(());
+    }
+    Err(Error::Input(format!("{n} images of {side} x {side} pixels have {bytes} bytes, not {}", pixels.len())))
 }

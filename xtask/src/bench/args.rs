@@ -10,8 +10,8 @@ use super::options::{Device, Malloc, Part, Precision};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
-    /// Measure only these parts (peak, train, infer, norm, layers, loader, ingest) or these results, given by name or
-    /// by the start of their names (cpu.train.f32.b16, cpu.infer) [default: all parts of the device]
+    /// Measure only these parts (peak, train, infer, vit, norm, layers, loader, ingest) or these results, given by name
+    /// or by the start of their names (cpu.train.f32.b16, cpu.infer) [default: all parts of the device]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) only: Vec<Filter>,
     /// A Python interpreter with the peers installed (xtask/peers/requirements.txt); the tables note missing ones
@@ -80,7 +80,7 @@ impl BenchArgs {
         Part::ALL.into_iter().filter(move |part| match part {
             Part::Peak | Part::Train | Part::Infer => true,
             Part::Norm => device == Device::Cuda,
-            Part::Layers | Part::Loader | Part::Ingest => device == Device::Cpu,
+            Part::Vit | Part::Layers | Part::Loader | Part::Ingest => device == Device::Cpu,
         })
     }
 

@@ -30,6 +30,7 @@ pub(crate) fn check_filters(args: &BenchArgs) -> Result<(), Failure> {
             // The names of their results are known only after the measurement.
             Part::Peak | Part::Loader | Part::Ingest => names.push(part.prefix(args.device)),
             Part::Train | Part::Infer => cases.extend(steps(args, part)?),
+            Part::Vit => cases.extend(vision_transformers(args)?),
             Part::Norm => cases.extend(norms(args)?),
             Part::Layers => cases.extend(layers(args)?),
         }
@@ -71,6 +72,7 @@ pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
         match part {
             Part::Peak => cases.push(peak(args)?),
             Part::Train | Part::Infer => cases.extend(steps(args, part)?),
+            Part::Vit => cases.extend(vision_transformers(args)?),
             Part::Norm => cases.extend(norms(args)?),
             Part::Layers => cases.extend(layers(args)?),
             Part::Loader => cases.extend([loader(args, &images)?, native_loader(args, &images)?]),
@@ -159,6 +161,30 @@ fn steps(args: &BenchArgs, part: Part) -> Result<Vec<Case>, Failure> {
             let limit = Some(if precision == Precision::Bf16 { "bf16" } else { "f32" });
             let name = format!("{device}.{what}.{}.b{batch}", precision.name());
             cases.push(Case { part, name, ours: ours("Candling", "bench-step", command)?, peers, limit });
+        }
+    }
+    Ok(cases)
+}
+
+/// Features of a vision transformer, for each precision and batch size. The default is one batch of 16.
+fn vision_transformers(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
+    let batches = if args.batch.is_empty() { vec![16] } else { args.batches() };
+    let folder = folder()?.to_string_lossy().into_owned();
+    let mut cases = Vec::new();
+    for precision in args.precisions() {
+        for batch in &batches {
+            let (numbers, seconds) = ([*batch, args.size].map(|number| number.to_string()), args.seconds.to_string());
+            let bf16: &[&str] = if precision == Precision::Bf16 { &["--bf16"] } else { &[] };
+            let common = [&["--batch", &numbers[0], "--size", &numbers[1], "--seconds", &seconds], bf16].concat();
+            let name = if precision == Precision::Bf16 { "PyTorch bf16 autocast" } else { "PyTorch f32" };
+            let ours = ours("Candling", "vit-features", common.iter().chain(&["--folder", &folder]))?;
+            cases.push(Case {
+                part: Part::Vit,
+                name: format!("cpu.vit.features.{}.b{batch}", precision.name()),
+                ours,
+                peers: vec![peer(args, name, "torch_vit.py", &common)],
+                limit: Some(precision.name()),
+            });
         }
     }
     Ok(cases)
@@ -315,6 +341,16 @@ mod tests {
         for script in scripts.filter(|words| words[0] == "py").map(|words| words[1].clone()) {
             assert!(Path::new(&script).is_file(), "{script}");
         }
+    }
+
+    #[test]
+    fn vision_transformers_are_measured_in_both_precisions() {
+        let cases = cases_of(&["--only", "vit", "--peer-python", "py"]);
+        assert_eq!(names(&cases), ["cpu.vit.features.f32.b16", "cpu.vit.features.bf16.b16"]);
+        let ours = cases[1].ours.words().join(" ");
+        assert!(ours.contains("vit-features --batch 16 --size 224") && ours.contains("--bf16 --folder"), "{ours}");
+        let peer = cases[1].peers[0].words();
+        assert!(Path::new(&peer[1]).is_file() && peer.last().is_some_and(|word| word == "--bf16"), "{peer:?}");
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(crate) enum Part {
     Train,
     /// Inference
     Infer,
+    /// Features of a vision transformer, ViT-B/16 (CPU only)
+    Vit,
     /// The batch norms of ResNet-50 alone, beside cuDNN's (CUDA only)
     Norm,
     /// Single convolutions of ResNet-50 (CPU only)
@@ -50,8 +52,8 @@ pub(crate) enum Malloc {
 
 impl Part {
     /// Every part, in the order of measurement.
-    pub(crate) const ALL: [Part; 7] =
-        [Part::Peak, Part::Train, Part::Infer, Part::Norm, Part::Layers, Part::Loader, Part::Ingest];
+    pub(crate) const ALL: [Part; 8] =
+        [Part::Peak, Part::Train, Part::Infer, Part::Vit, Part::Norm, Part::Layers, Part::Loader, Part::Ingest];
 
     /// Returns the first words of the names of this part's results, such as `cpu.train`.
     pub(crate) fn prefix(self, device: Device) -> String {
@@ -60,6 +62,7 @@ impl Part {
             Part::Peak => format!("{device}.peak"),
             Part::Train => format!("{device}.train"),
             Part::Infer => format!("{device}.infer"),
+            Part::Vit => format!("{device}.vit"),
             Part::Norm => format!("{device}.norm"),
             Part::Layers => format!("{device}.layer"),
             Part::Loader => format!("{device}.loader"),

@@ -72,6 +72,8 @@ pub enum Basis {
     Confusion(fn(&Confusion) -> Option<f64>),
     /// The order of the scores.
     Ranking,
+    /// The verdicts at a P(fake) of 0.5, and the order of their confidences, the distances of P(fake) from 0.5.
+    Confidence,
     /// The values of P(fake).
     Probabilities,
 }
@@ -165,7 +167,7 @@ impl Metric {
         match self.basis {
             Basis::Proportion(proportion) => proportion(confusion).value(),
             Basis::Confusion(value) => value(confusion),
-            Basis::Ranking | Basis::Probabilities => None,
+            Basis::Ranking | Basis::Confidence | Basis::Probabilities => None,
         }
     }
 

@@ -89,6 +89,14 @@ pub struct RunMetrics {
     pub roc: Vec<CurvePoint>,
     /// Precision-recall curve: x is the recall, y the precision.
     pub pr: Vec<CurvePoint>,
+    /// Risk-coverage curve at threshold 0.5: x is the share of images that get a verdict, the most certain ones; y the
+    /// share of these verdicts that are wrong. An image gets a verdict if P(fake) or 1 - P(fake) is at least the
+    /// point's threshold. Empty in evaluations of earlier versions.
+    #[serde(default)]
+    pub risk_coverage: Vec<CurvePoint>,
+    /// 95% bootstrap interval of the share of wrong verdicts at coverages of 0.01, 0.02 … 1.
+    #[serde(default)]
+    pub risk_coverage_band: Vec<BandPoint>,
     /// Reliability diagram of uncalibrated P(fake).
     #[serde(default)]
     pub reliability: Vec<ReliabilityBin>,
@@ -137,6 +145,45 @@ pub struct Inconclusive {
     pub false_accusations: Option<f64>,
     /// Share of the fakes that are called real.
     pub misses: Option<f64>,
+    /// Share of wrong verdicts among those that are not inconclusive.
+    #[serde(default)]
+    pub wrong: Option<f64>,
+    /// Wilson's 95% interval of `wrong`.
+    #[serde(default)]
+    pub wrong_interval: Option<Interval>,
+}
+
+/// The verdicts on a group of images with the fitted temperature and inconclusive band.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BandVerdicts {
+    /// Verdicts on the real images.
+    pub real: VerdictCounts,
+    /// Verdicts on the fakes.
+    pub fake: VerdictCounts,
+    /// Share of the images whose verdict is inconclusive; `None` without images.
+    pub inconclusive: Option<f64>,
+    /// Share of wrong verdicts among those that are not inconclusive; `None` if all are.
+    pub wrong: Option<f64>,
+    /// Wilson's 95% interval of `wrong`.
+    pub wrong_interval: Option<Interval>,
+}
+
+/// Numbers of images by verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictCounts {
+    /// Images called real.
+    pub called_real: u64,
+    /// Images called fake.
+    pub called_fake: u64,
+    /// Images whose verdict is inconclusive.
+    pub inconclusive: u64,
+}
+
+impl VerdictCounts {
+    /// Number of images.
+    pub fn total(&self) -> u64 {
+        self.called_real + self.called_fake + self.inconclusive
+    }
 }
 
 /// A 95% interval.
@@ -173,6 +220,9 @@ pub struct Group {
     pub scores: Scores,
     /// Balanced accuracy at the fitted threshold.
     pub fitted_balanced_accuracy: Option<f64>,
+    /// Verdicts with the fitted inconclusive band; `None` without one, and in evaluations of earlier versions.
+    #[serde(default)]
+    pub fitted_verdicts: Option<BandVerdicts>,
     /// 95% intervals by key: DeLong's for `roc_auc`, Wilson's for `real_accuracy` and `fake_accuracy`.
     pub intervals: BTreeMap<String, Interval>,
 }
@@ -210,6 +260,17 @@ pub struct CurvePoint {
     pub y: f64,
     /// Threshold as a value of P(fake). `None` at the start of the ROC curve, where no image is called fake.
     pub threshold: Option<f64>,
+}
+
+/// The 95% interval of a curve at one place.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BandPoint {
+    /// Horizontal coordinate.
+    pub x: f64,
+    /// Lower end of the interval of the vertical coordinate.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
 }
 
 /// Mean and standard deviation over training runs.

@@ -4,6 +4,8 @@
 //! - A metric that depends on the threshold is a method of [`Confusion`], which the entry's `basis` refers to.
 //! - A metric of the order of the scores (`Basis::Ranking`) is a field of `evaluate::metrics::RankMetrics` with the
 //!   same key.
+//! - A metric of the verdicts in the order of their confidences (`Basis::Confidence`) is a field of
+//!   `evaluate::metrics::RiskMetrics` with the same key.
 //! - A metric of the probabilities (`Basis::Probabilities`) is a field of `evaluate::metrics::ProbabilityMetrics` with
 //!   the same key.
 //!
@@ -214,6 +216,24 @@ metrics! {
         basis: Basis::Probabilities,
         interval: IntervalMethod::Omitted("noise makes it larger in every resample, so that only about 11 of 100 \
             percentile intervals would contain the true value"),
+    }
+    risk_coverage_area {
+        name: "Risk-coverage area",
+        meaning: "share of wrong verdicts, averaged over all coverages: only the most certain images get a verdict",
+        definition: "mean over k = 1 … n of the share of wrong verdicts among the images whose confidence is at least \
+            the k-th highest (Geifman, Uziel and El-Yaniv 2019, arXiv 1805.08206)",
+        better: Direction::Lower,
+        needs: Needs::Images,
+        basis: Basis::Confidence,
+    }
+    coverage_at_5_wrong {
+        name: "Coverage at 5% wrong",
+        meaning: "largest share of images that can get a verdict while at most 5% of the verdicts are wrong",
+        definition: "largest share of images whose confidence is at least any value, of which at most 5% have a wrong \
+            verdict; 0 if there is none",
+        better: Direction::Higher,
+        needs: Needs::Images,
+        basis: Basis::Confidence,
     }
 }
 

@@ -19,12 +19,14 @@ pub use resample::resample;
 
 use std::collections::BTreeMap;
 
-use artifacts::schema::Interval;
+use artifacts::schema::{BandPoint, Interval};
 use rayon::prelude::*;
 
 use self::probability_sums::ProbabilityTerms;
 use crate::calibration::ProbabilityScale;
-use crate::metrics::{Cut, NamedValue, RankMetrics, Ranking, ResampleCounts};
+use crate::metrics::{
+    ConfidenceOrder, Cut, GRID, NamedValue, RankMetrics, Ranking, ResampleCounts, RiskGrid, RiskMetrics,
+};
 
 /// Default number of resamples.
 pub const DEFAULT_RESAMPLES: u32 = 2000;
@@ -63,13 +65,18 @@ impl OperatingPoint {
     }
 }
 
-/// Returns the 95% intervals of a ranking of margins by metric, one map for each operating point. Rank metrics are in
-/// every map; they are the same at every operating point.
-pub fn intervals(
-    ranking: &Ranking,
-    points: &[OperatingPoint],
-    resampling: Resampling,
-) -> Vec<BTreeMap<String, Interval>> {
+/// The 95% intervals of a ranking of margins.
+#[derive(Clone, Debug)]
+pub struct Intervals {
+    /// The intervals by metric, one map for each operating point. Rank and risk metrics are in every map; they are the
+    /// same at every operating point.
+    pub by_point: Vec<BTreeMap<String, Interval>>,
+    /// The interval of the share of wrong verdicts at coverages of 0.01, 0.02 … 1. Empty without images.
+    pub risk_coverage: Vec<BandPoint>,
+}
+
+/// Computes the 95% intervals of a ranking of margins at each operating point.
+pub fn intervals(ranking: &Ranking, points: &[OperatingPoint], resampling: Resampling) -> Intervals {
     let points: Vec<(Cut, ProbabilityTerms)> = points
         .iter()
         .map(|point| {
@@ -77,35 +84,52 @@ pub fn intervals(
             (Cut::new(ranking, point.threshold, p_fake), ProbabilityTerms::new(ranking, p_fake))
         })
         .collect();
-    let resamples: Vec<Vec<Vec<NamedValue>>> = (0..u64::from(resampling.resamples))
+    let order = ConfidenceOrder::of_margins(ranking);
+    let resamples: Vec<(Vec<Vec<NamedValue>>, RiskGrid)> = (0..u64::from(resampling.resamples))
         .into_par_iter()
         .map_init(
             || ResampleCounts::ones(ranking),
             |weights, index| {
                 resample(weights, resampling.seed, index);
-                resampled_metrics(ranking, weights, &points)
+                resampled_metrics(ranking, &order, weights, &points)
             },
         )
         .collect();
-    (0..points.len())
-        .map(|point| percentile_intervals(resamples.iter().map(|resample| resample[point].as_slice())))
-        .collect()
+    let by_point = (0..points.len())
+        .map(|point| percentile_intervals(resamples.iter().map(|(metrics, _)| metrics[point].as_slice())))
+        .collect();
+    let risk_coverage = if order.is_empty() { Vec::new() } else { risk_band(&resamples) };
+    Intervals { by_point, risk_coverage }
 }
 
-/// The metrics of one resample at each operating point.
+/// The metrics of one resample at each operating point, and its risk-coverage curve.
 fn resampled_metrics(
     ranking: &Ranking,
+    order: &ConfidenceOrder,
     weights: &ResampleCounts,
     points: &[(Cut, ProbabilityTerms)],
-) -> Vec<Vec<NamedValue>> {
+) -> (Vec<Vec<NamedValue>>, RiskGrid) {
     let rank = RankMetrics::weighted(ranking, weights).named();
-    points
+    let (risk, grid) = RiskMetrics::weighted_with_grid(order, weights);
+    let by_point = points
         .iter()
         .map(|(cut, terms)| {
             let confusion = cut.confusion(weights);
-            rank.into_iter().chain(confusion.named_metrics()).chain(terms.weighted_means(weights)).collect()
+            let at_point = confusion.named_metrics().chain(terms.weighted_means(weights));
+            rank.into_iter().chain(risk.named()).chain(at_point).collect()
         })
-        .collect()
+        .collect();
+    (by_point, grid)
+}
+
+/// Turns the risk-coverage curves of all resamples into an interval for each coverage of the grid.
+fn risk_band(resamples: &[(Vec<Vec<NamedValue>>, RiskGrid)]) -> Vec<BandPoint> {
+    let at = |index: usize| {
+        let risks: Vec<Option<f64>> = resamples.iter().map(|(_, grid)| Some(grid[index])).collect();
+        let Interval { low, high } = percentile_interval(&risks)?;
+        Some(BandPoint { x: (index + 1) as f64 / GRID as f64, low, high })
+    };
+    (0..GRID).filter_map(at).collect()
 }
 
 /// Turns the metrics of all resamples into an interval for each metric.

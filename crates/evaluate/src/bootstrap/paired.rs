@@ -4,9 +4,11 @@ use artifacts::schema::Difference;
 use rayon::prelude::*;
 
 use super::{OperatingPoint, Resampling, percentile_interval, resample};
-use crate::metrics::{ClassScores, Cut, NamedValue, RankMetrics, Ranking, ResampleCounts};
+use crate::metrics::{
+    ClassScores, ConfidenceOrder, Cut, NamedValue, RankMetrics, Ranking, ResampleCounts, RiskMetrics,
+};
 
-/// Returns the difference (first minus second) of each rank metric and threshold metric, with its interval. Each
+/// Returns the difference (first minus second) of each rank, risk and threshold metric, with its interval. Each
 /// resample draws the same images for both detectors, whose rankings must be of the same images in the same rows.
 pub fn paired_differences(
     first: (&Ranking, OperatingPoint),
@@ -17,13 +19,17 @@ pub fn paired_differences(
         Cut::new(ranking, point.threshold, |margin| point.p_fake(margin))
     };
     let cuts = (cut(first), cut(second));
+    let orders = (ConfidenceOrder::of_margins(first.0), ConfidenceOrder::of_margins(second.0));
     let (fake, real) = (positions(first.0.fake(), second.0.fake()), positions(first.0.real(), second.0.real()));
     let differences = |first_weights: &ResampleCounts, second_weights: &ResampleCounts| -> Vec<NamedValue> {
-        let values = |ranking: &Ranking, cut: &Cut, weights: &ResampleCounts| -> Vec<NamedValue> {
-            let confusion = cut.confusion(weights);
-            RankMetrics::weighted(ranking, weights).named().into_iter().chain(confusion.named_metrics()).collect()
-        };
-        let (a, b) = (values(first.0, &cuts.0, first_weights), values(second.0, &cuts.1, second_weights));
+        let values =
+            |ranking: &Ranking, order: &ConfidenceOrder, cut: &Cut, weights: &ResampleCounts| -> Vec<NamedValue> {
+                let (rank, risk) = (RankMetrics::weighted(ranking, weights), RiskMetrics::weighted(order, weights));
+                let confusion = cut.confusion(weights);
+                rank.named().into_iter().chain(risk.named()).chain(confusion.named_metrics()).collect()
+            };
+        let a = values(first.0, &orders.0, &cuts.0, first_weights);
+        let b = values(second.0, &orders.1, &cuts.1, second_weights);
         a.into_iter().zip(b).map(|((name, a), (_, b))| (name, a.zip(b).map(|(a, b)| a - b))).collect()
     };
     let resamples: Vec<Vec<NamedValue>> = (0..u64::from(resampling.resamples))

@@ -93,6 +93,7 @@ fn group(name: String, members: &[&Prediction], fit: Option<&ValidationFit>) -> 
         intervals: group_intervals(&images, &scores)?,
         scores,
         fitted_balanced_accuracy,
+        fitted_verdicts: fit.map(|fit| fit.verdicts(&ranking)),
     })
 }
 

@@ -8,8 +8,11 @@ use artifacts::statistics::{mean, sigmoid};
 
 use super::intervals::fix_degenerate_intervals;
 use super::{ScoredImages, ValidationFit, by_generator, by_source_folder, scores};
-use crate::bootstrap::{OperatingPoint, Resampling, intervals};
-use crate::metrics::{Error, Ranking, calibration_error_by_chance, pr_curve, reliability, roc_curve, thin};
+use crate::bootstrap::{Intervals, OperatingPoint, Resampling, intervals};
+use crate::metrics::{
+    ConfidenceOrder, Error, Ranking, calibration_error_by_chance, pr_curve, reliability, risk_coverage_curve,
+    roc_curve, thin,
+};
 
 /// The largest number of points of a curve that are kept for drawing.
 const CURVE_POINTS: usize = 1000;
@@ -41,7 +44,8 @@ pub fn measure_run(
     let headline = OperatingPoint::HEADLINE;
     let points: Vec<OperatingPoint> =
         std::iter::once(headline).chain(fit.map(ValidationFit::operating_point)).collect();
-    let mut by_point = intervals(&ranking, &points, options.resampling).into_iter();
+    let Intervals { by_point, risk_coverage: risk_coverage_band } = intervals(&ranking, &points, options.resampling);
+    let mut by_point = by_point.into_iter();
     let by_chance = |point| calibration_error_by_chance(&images.p_fake(point), CHANCE_DRAWS, options.resampling.seed);
     let reliability = |point| reliability(&images.labels, &images.p_fake(point));
     let headline_scores = scores(&images, &ranking, headline)?;
@@ -69,6 +73,8 @@ pub fn measure_run(
         fitted,
         roc: roc_curve_for_drawing(&ranking),
         pr: for_drawing(pr_curve(&ranking)),
+        risk_coverage: for_drawing(risk_coverage_curve(&ConfidenceOrder::of_margins(&ranking))),
+        risk_coverage_band,
         calibration_error_by_chance: by_chance(headline),
         reliability: reliability(headline)?,
         generators: by_generator(predictions, fit)?,

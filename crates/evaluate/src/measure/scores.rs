@@ -7,7 +7,9 @@ use artifacts::schema::{Interval, Scores};
 use super::ScoredImages;
 use super::intervals::fix_degenerate_intervals;
 use crate::bootstrap::{OperatingPoint, Resampling, intervals};
-use crate::metrics::{Error, NamedValue, ProbabilityMetrics, RankMetrics, Ranking, confusion};
+use crate::metrics::{
+    ConfidenceOrder, Error, NamedValue, ProbabilityMetrics, RankMetrics, Ranking, RiskMetrics, confusion,
+};
 
 /// Computes all metrics of a set of images at an operating point. `ranking` must be the ranking of `images`.
 ///
@@ -16,7 +18,9 @@ use crate::metrics::{Error, NamedValue, ProbabilityMetrics, RankMetrics, Ranking
 pub fn scores(images: &ScoredImages, ranking: &Ranking, point: OperatingPoint) -> Result<Scores, Error> {
     let confusion = confusion(ranking, point.threshold, |margin| point.p_fake(margin));
     let probability = ProbabilityMetrics::of(&images.labels, &images.p_fake(point))?;
-    let values: Vec<NamedValue> = RankMetrics::of(ranking).named().into_iter().chain(probability.named()).collect();
+    let risk = RiskMetrics::of(&ConfidenceOrder::of_margins(ranking), ranking);
+    let values: Vec<NamedValue> =
+        RankMetrics::of(ranking).named().into_iter().chain(risk.named()).chain(probability.named()).collect();
     Ok(Scores::new(point.threshold, confusion, &values))
 }
 
@@ -29,7 +33,7 @@ pub fn scores_with_intervals(
     ranking: &Ranking,
     resampling: Resampling,
 ) -> Result<(Scores, BTreeMap<String, Interval>), Error> {
-    let by_point = intervals(ranking, &[OperatingPoint::HEADLINE], resampling);
+    let by_point = intervals(ranking, &[OperatingPoint::HEADLINE], resampling).by_point;
     let scores = scores(images, ranking, OperatingPoint::HEADLINE)?;
     let intervals = fix_degenerate_intervals(by_point.into_iter().next().unwrap_or_default(), &scores);
     Ok((scores, intervals))

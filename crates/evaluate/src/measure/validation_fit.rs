@@ -1,7 +1,6 @@
 //! Temperature, threshold and inconclusive band, fitted together on validation.
 
-use artifacts::schema::Inconclusive;
-use artifacts::statistics::ratio;
+use artifacts::schema::{BandVerdicts, Inconclusive, Proportion, VerdictCounts};
 
 use super::ScoredImages;
 use crate::bootstrap::OperatingPoint;
@@ -9,6 +8,7 @@ use crate::calibration::{
     Band, BandLimits, ProbabilityScale, Temperature, Verdict, fit_band, fit_temperature, fit_threshold,
 };
 use crate::metrics::{Error, Ranking};
+use crate::significance::wilson;
 
 /// Parameters that were fitted on validation. Threshold and band are values of calibrated P(fake).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,18 +48,65 @@ impl ValidationFit {
 
     /// Returns the band, and its share of images and error rates for a ranking of margins.
     pub fn inconclusive(&self, ranking: &Ranking) -> Inconclusive {
-        let count = |margins: &[f64], verdict: Verdict| {
-            let verdicts = margins.iter().map(|&margin| self.band.verdict(self.temperature.calibrate(margin)));
-            verdicts.filter(|&found| found == verdict).count() as f64
-        };
-        let (fake, real) = (ranking.fake().scores(), ranking.real().scores());
-        let inconclusive = count(fake, Verdict::Inconclusive) + count(real, Verdict::Inconclusive);
+        let BandVerdicts { real, fake, inconclusive, wrong, wrong_interval } = self.verdicts(ranking);
         Inconclusive {
             low: self.band.low,
             high: self.band.high,
-            share: ratio(inconclusive, ranking.len() as f64),
-            false_accusations: ratio(count(real, Verdict::Fake), real.len() as f64),
-            misses: ratio(count(fake, Verdict::Real), fake.len() as f64),
+            share: inconclusive,
+            false_accusations: Proportion { hits: real.called_fake, n: real.total() }.value(),
+            misses: Proportion { hits: fake.called_real, n: fake.total() }.value(),
+            wrong,
+            wrong_interval,
         }
+    }
+
+    /// Counts the verdicts with the band on the images of a ranking of margins.
+    pub fn verdicts(&self, ranking: &Ranking) -> BandVerdicts {
+        let count = |margins: &[f64]| {
+            let mut counts = VerdictCounts::default();
+            for &margin in margins {
+                *match self.band.verdict(self.temperature.calibrate(margin)) {
+                    Verdict::Real => &mut counts.called_real,
+                    Verdict::Fake => &mut counts.called_fake,
+                    Verdict::Inconclusive => &mut counts.inconclusive,
+                } += 1;
+            }
+            counts
+        };
+        let (real, fake) = (count(ranking.real().scores()), count(ranking.fake().scores()));
+        let inconclusive = Proportion { hits: real.inconclusive + fake.inconclusive, n: real.total() + fake.total() };
+        let wrong = Proportion { hits: real.called_fake + fake.called_real, n: inconclusive.n - inconclusive.hits };
+        BandVerdicts {
+            real,
+            fake,
+            inconclusive: inconclusive.value(),
+            wrong: wrong.value(),
+            wrong_interval: wilson(wrong),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use artifacts::Label::{Fake, Real};
+
+    use super::*;
+
+    #[test]
+    fn counts_wrong_verdicts_among_those_given() {
+        let fit = ValidationFit {
+            images: 4,
+            temperature: Temperature(1.0),
+            threshold: 0.5,
+            band: Band { low: 0.4, high: 0.6 },
+        };
+        let ranking = Ranking::new(&[Real, Real, Real, Fake, Fake], &[-2.0, 2.0, 0.0, 2.0, 0.1]).unwrap();
+        let found = fit.verdicts(&ranking);
+        assert_eq!(found.real, VerdictCounts { called_real: 1, called_fake: 1, inconclusive: 1 });
+        assert_eq!(found.fake, VerdictCounts { called_real: 0, called_fake: 1, inconclusive: 1 });
+        assert_eq!((found.inconclusive, found.wrong), (Some(0.4), Some(1.0 / 3.0)));
+        assert!(found.wrong_interval.is_some_and(|interval| interval.low < 1.0 / 3.0 && interval.high > 1.0 / 3.0));
+        let undecided = fit.verdicts(&Ranking::new(&[Real], &[0.0]).unwrap());
+        assert_eq!((undecided.inconclusive, undecided.wrong, undecided.wrong_interval), (Some(1.0), None, None));
     }
 }

@@ -10,11 +10,13 @@
 //! The table of metrics is [`artifacts::schema::METRICS`].
 
 mod confusion;
+mod cumulative_counts;
 mod curve;
 mod error;
 mod probability;
 mod rank_metrics;
 mod ranking;
+mod risk;
 
 pub(crate) use confusion::Cut;
 pub use confusion::confusion;
@@ -25,6 +27,8 @@ pub(crate) use probability::squared_error;
 pub use probability::{ProbabilityMetrics, calibration_error_by_chance, reliability};
 pub use rank_metrics::{RankMetrics, ResampleCounts};
 pub use ranking::{ClassScores, Ranking};
+pub use risk::{ConfidenceOrder, RiskMetrics, risk_coverage_curve};
+pub(crate) use risk::{GRID, RiskGrid};
 
 /// The key of a metric in `metrics.json` and its value; `None` is undefined.
 pub type NamedValue = (&'static str, Option<f64>);

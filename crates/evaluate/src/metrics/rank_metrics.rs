@@ -1,5 +1,6 @@
 //! Metrics of the order of the scores, computed in one pass over the ranking of the images or of a resample of them.
 
+use super::cumulative_counts::{BLOCK, CumulativeCounts, LANES, add_ratio_steps};
 use super::ranking::{FAKE, TIE_END};
 use super::{NamedValue, Ranking};
 
@@ -30,6 +31,11 @@ impl ResampleCounts {
     /// The counts of the real images.
     pub fn real(&self) -> &[u8] {
         &self.counts[self.fakes..]
+    }
+
+    /// The counts of the fake images, then those of the real images.
+    pub(super) fn all(&self) -> &[u8] {
+        &self.counts
     }
 
     /// The counts of the fake and of the real images.
@@ -65,7 +71,7 @@ impl RankMetrics {
     pub fn weighted(ranking: &Ranking, weights: &ResampleCounts) -> RankMetrics {
         let mut pass = RankPass::new(weights.fake().len() as u32, weights.real().len() as u32);
         let counts = weights.counts.as_slice();
-        let mut block = Block::new();
+        let mut block = CumulativeCounts::new();
         let (mut true_positives, mut called_fake) = (0_u32, 0_u32);
         let (mut fake_at, mut real_at) = (0, weights.fakes);
         for flags in ranking.flags().chunks(BLOCK) {
@@ -93,44 +99,6 @@ impl RankMetrics {
             ("tpr_at_fpr_1", self.tpr_at_fpr_1),
             ("tpr_at_fpr_5", self.tpr_at_fpr_5),
         ]
-    }
-}
-
-/// The number of images that are summed by vector instructions before a scalar search for the thresholds at which a
-/// rate is reached.
-const BLOCK: usize = 1024;
-/// Number of independent sums: one for each lane of a vector register. The order of summation does not depend on the
-/// register's real width.
-const LANES: usize = 4;
-
-/// Cumulative counts at each distinct score, in descending order of the scores. The first entry is the last one of the
-/// previous block.
-struct Block {
-    true_positives: [u32; BLOCK + 1],
-    called_fake: [u32; BLOCK + 1],
-    len: usize,
-}
-
-impl Block {
-    fn new() -> Block {
-        Block { true_positives: [0; BLOCK + 1], called_fake: [0; BLOCK + 1], len: 1 }
-    }
-
-    /// Appends the counts at a score. The next call overwrites them unless `tie_ends`.
-    #[inline(always)]
-    fn put(&mut self, true_positives: u32, called_fake: u32, tie_ends: bool) {
-        // `len` is at most BLOCK, so `min` never changes it; it lets the compiler drop two bounds checks.
-        let at = self.len.min(BLOCK);
-        self.true_positives[at] = true_positives;
-        self.called_fake[at] = called_fake;
-        self.len = at + usize::from(tie_ends);
-    }
-
-    /// Begins the next block with the last entry of this one.
-    fn keep_only_last(&mut self) {
-        self.true_positives[0] = self.true_positives[self.len - 1];
-        self.called_fake[0] = self.called_fake[self.len - 1];
-        self.len = 1;
     }
 }
 
@@ -162,14 +130,14 @@ impl RankPass {
         }
     }
 
-    fn add(&mut self, block: &Block) {
-        let last = block.len - 1;
+    fn add(&mut self, block: &CumulativeCounts) {
+        let (true_positives, called_fake) = block.slices();
+        let last = called_fake.len() - 1;
         if last == 0 {
             return;
         }
-        let (true_positives, called_fake) = (&block.true_positives[..block.len], &block.called_fake[..block.len]);
         self.twice_area += twice_area(true_positives, called_fake);
-        add_precision_steps(&mut self.precision_steps, true_positives, called_fake);
+        add_ratio_steps(&mut self.precision_steps, true_positives, true_positives, called_fake);
         let false_positives = |at: usize| called_fake[at] - true_positives[at];
         for (allowed, found) in self.allowed.iter().zip(&mut self.true_positives_at) {
             if false_positives(last) <= *allowed {
@@ -227,31 +195,6 @@ fn twice_area(true_positives: &[u32], called_fake: &[u32]) -> u64 {
             new_reals * u64::from(positives[0]) + new_reals * u64::from(positives[1])
         })
         .sum()
-}
-
-/// Adds (new true positives) * precision at each threshold of a block to `sums`.
-fn add_precision_steps(sums: &mut [f64; LANES], true_positives: &[u32], called_fake: &[u32]) {
-    let step = |before: u32, positives: u32, called: u32| {
-        float(positives - before) * (float(positives) / float(called.max(1)))
-    };
-    let before = true_positives.chunks_exact(LANES);
-    let after = true_positives[1..].chunks_exact(LANES).zip(called_fake[1..].chunks_exact(LANES));
-    for (before, (positives, called)) in before.zip(after) {
-        for lane in 0..LANES {
-            sums[lane] += step(before[lane], positives[lane], called[lane]);
-        }
-    }
-    let thresholds = true_positives.len() - 1;
-    for at in thresholds - thresholds % LANES..thresholds {
-        sums[at % LANES] += step(true_positives[at], true_positives[at + 1], called_fake[at + 1]);
-    }
-}
-
-/// Converts a count by way of `i32`, because x86-64 has a vector instruction for signed integers only. A [`Ranking`]
-/// has at most `i32::MAX` images.
-#[inline(always)]
-fn float(count: u32) -> f64 {
-    f64::from(count as i32)
 }
 
 /// The largest number of false positives whose rate, computed in floats, is at most `rate`.

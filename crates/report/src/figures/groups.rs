@@ -96,6 +96,8 @@ fn numbers(groups: &Groups) -> Table {
         "roc_auc_high",
         "real_accuracy",
         "fake_accuracy",
+        "inconclusive",
+        "wrong_verdicts",
     ]);
     for group in &groups.groups {
         let interval = group.intervals.get("roc_auc");
@@ -108,6 +110,8 @@ fn numbers(groups: &Groups) -> Table {
             interval.map(|i| i.high).into(),
             group.scores.real_accuracy.into(),
             group.scores.fake_accuracy.into(),
+            group.fitted_verdicts.and_then(|verdicts| verdicts.inconclusive).into(),
+            group.fitted_verdicts.and_then(|verdicts| verdicts.wrong).into(),
         ]);
     }
     table

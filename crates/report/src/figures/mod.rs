@@ -6,6 +6,7 @@ mod curves;
 mod distribution;
 mod groups;
 mod reliability;
+mod risk_coverage;
 mod robustness;
 mod training;
 mod verdicts_per_hundred;
@@ -25,6 +26,7 @@ pub(crate) struct Figures {
     pub(crate) roc: Option<Figure>,
     pub(crate) precision_recall: Option<Figure>,
     pub(crate) reliability: Option<Figure>,
+    pub(crate) risk_coverage: Option<Figure>,
     pub(crate) generators: Option<Figure>,
     pub(crate) sources: Option<Figure>,
     pub(crate) robustness: Option<Figure>,
@@ -49,6 +51,7 @@ impl Figures {
             roc: curves::draw_roc(&metrics.runs),
             precision_recall: curves::draw_precision_recall(&metrics.runs),
             reliability: first.and_then(reliability::draw),
+            risk_coverage: risk_coverage::draw(&metrics.runs),
             generators: first.and_then(|run| groups::draw(&run.generators, "generators", "generator")),
             sources: first.and_then(|run| groups::draw(&run.sources, "sources", "source")),
             robustness: results.evaluation.robustness.as_ref().and_then(robustness::draw),
@@ -65,6 +68,7 @@ impl Figures {
             &self.roc,
             &self.precision_recall,
             &self.reliability,
+            &self.risk_coverage,
             &self.generators,
             &self.sources,
             &self.robustness,

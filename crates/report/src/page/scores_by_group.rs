@@ -1,16 +1,16 @@
 //! Scores by generator and by source.
 
-use artifacts::schema::{Group, Groups, Metric};
+use artifacts::schema::{BandVerdicts, Group, Groups, Metric};
 use maud::{Markup, html};
 
 use crate::escape::visible;
 use crate::figure::Figure;
 use crate::figures::Figures;
-use crate::format_number::{count, score};
+use crate::format_number::{count, percent, score};
 use crate::html::figure::wide_figure;
 use crate::html::score_cells::score_cell;
 use crate::html::section::Section;
-use crate::html::table::Column::{self, Number, Text};
+use crate::html::table::Column::{self, Number, NumberWithTooltip, Text};
 use crate::html::table::HtmlTable;
 use crate::run_results::RunResults;
 
@@ -41,28 +41,43 @@ fn shown_metrics() -> impl Iterator<Item = &'static Metric> {
     ["roc_auc", "real_accuracy", "fake_accuracy", "f1"].into_iter().filter_map(Metric::by_key)
 }
 
+/// The columns of the verdicts with the fitted band.
+const VERDICT_COLUMNS: [Column<'static>; 2] = [
+    NumberWithTooltip("Inconclusive", "share of the images in the inconclusive band that was fitted on validation"),
+    NumberWithTooltip(
+        "Wrong verdicts",
+        "share of wrong verdicts on the images outside this band, all real images included; lower is better",
+    ),
+];
+
 fn table(groups: &Groups, kind: &str) -> Markup {
     let id = format!("by-{}", kind.to_lowercase());
-    let caption = html! { "Scores by " (kind.to_lowercase()) " at threshold 0.5" };
+    let has_verdicts = groups.groups.iter().any(|group| group.fitted_verdicts.is_some());
+    let caption = html! {
+        "Scores by " (kind.to_lowercase()) " at threshold 0.5"
+        @if has_verdicts { ", and verdicts with the inconclusive band that was fitted on validation" }
+    };
     let several = groups.groups.len() > 1;
     let worst = groups.worst.get("roc_auc").filter(|_| several).map(|worst| worst.name.as_str());
     let columns: Vec<Column<'_>> = [Text(kind), Number("Real images"), Number("Fakes")]
         .into_iter()
         .chain(shown_metrics().map(Column::Metric))
+        .chain(has_verdicts.then_some(VERDICT_COLUMNS).into_iter().flatten())
         .collect();
-    let rows = html! { @for group in &groups.groups { (row(group, worst == Some(group.name.as_str()))) } };
+    let rows =
+        html! { @for group in &groups.groups { (row(group, worst == Some(group.name.as_str()), has_verdicts)) } };
     let table = HtmlTable::captioned(&id, caption, &columns, rows);
     if !several {
         return html! { (table) };
     }
     let footer = html! {
-        (footer_row("mean", |key| groups.mean.get(key).copied()))
-        (footer_row("worst", |key| groups.worst.get(key).map(|worst| worst.value)))
+        (footer_row("mean", has_verdicts, |key| groups.mean.get(key).copied()))
+        (footer_row("worst", has_verdicts, |key| groups.worst.get(key).map(|worst| worst.value)))
     };
     html! { (table.footer(footer)) }
 }
 
-fn row(group: &Group, worst: bool) -> Markup {
+fn row(group: &Group, worst: bool, has_verdicts: bool) -> Markup {
     html! {
         tr {
             th scope="row" {
@@ -72,16 +87,33 @@ fn row(group: &Group, worst: bool) -> Markup {
             td.number { (count(group.reals)) }
             td.number { (count(group.fakes)) }
             @for metric in shown_metrics() { (score_cell(metric.value(&group.scores), group.intervals.get(metric.key))) }
+            @if has_verdicts { (verdict_cells(group.fitted_verdicts.as_ref())) }
         }
     }
 }
 
-fn footer_row(name: &str, value: impl Fn(&str) -> Option<f64>) -> Markup {
+/// Renders the shares of inconclusive and of wrong verdicts.
+fn verdict_cells(verdicts: Option<&BandVerdicts>) -> Markup {
+    html! {
+        td.number { (percent(verdicts.and_then(|verdicts| verdicts.inconclusive))) }
+        td.number {
+            (percent(verdicts.and_then(|verdicts| verdicts.wrong)))
+            span.interval {
+                @if let Some(interval) = verdicts.and_then(|verdicts| verdicts.wrong_interval) {
+                    "[" (percent(Some(interval.low))) ", " (percent(Some(interval.high))) "]"
+                }
+            }
+        }
+    }
+}
+
+fn footer_row(name: &str, has_verdicts: bool, value: impl Fn(&str) -> Option<f64>) -> Markup {
     html! {
         tr {
             th scope="row" { (name) }
             td {} td {}
             @for metric in shown_metrics() { td.number { (score(value(metric.key))) } }
+            @if has_verdicts { td {} td {} }
         }
     }
 }

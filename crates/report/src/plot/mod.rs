@@ -14,5 +14,5 @@ pub(crate) use axes::{Axes, Axis, Panel};
 pub(crate) use downsample::downsample;
 pub(crate) use interval_row::{IntervalRow, interval_row};
 pub(crate) use scale::ticks;
-pub(crate) use svg::{Anchor, Stroke, area, circle, curve, hover_target, line, rect, step_outline, text};
+pub(crate) use svg::{Anchor, Stroke, area, band, circle, curve, hover_target, line, rect, step_outline, text};
 pub(crate) use theme::Colour;

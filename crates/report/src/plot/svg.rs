@@ -69,6 +69,15 @@ pub(crate) fn area(points: &[(f64, f64)], base: f64, colour: Colour, opacity: f6
     html! { path class=(colour.fill_class()) d=(closed) fill=(colour.light()) fill-opacity=(opacity) {} }
 }
 
+/// Fills the area between two lines through points, both sorted by x.
+pub(crate) fn band(lower: &[(f64, f64)], upper: &[(f64, f64)], colour: Colour, opacity: f64) -> Markup {
+    if lower.is_empty() || upper.is_empty() {
+        return PreEscaped(String::new());
+    }
+    let outline: Vec<(f64, f64)> = upper.iter().chain(lower.iter().rev()).copied().collect();
+    html! { path class=(colour.fill_class()) d={ (path(&outline)) " Z" } fill=(colour.light()) fill-opacity=(opacity) {} }
+}
+
 /// Returns the corners of a histogram's outline. Bar `i` reaches from `edges[i]` to `edges[i + 1]` and has height
 /// `heights[i]`.
 pub(crate) fn step_outline(edges: &[f64], heights: &[f64]) -> Vec<(f64, f64)> {

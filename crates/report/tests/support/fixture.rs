@@ -256,17 +256,28 @@ fn run_metrics(run: usize, rows: &[Prediction]) -> RunMetrics {
     if area.is_none() {
         roc.clear();
     }
-    let scores = scores(&confusion(rows, 0.5), area);
+    let risk_coverage = risk_coverage(rows);
+    let mut scores = scores(&confusion(rows, 0.5), area);
+    scores.risk_coverage_area = Some(risk_coverage.iter().map(|p| p.y).sum::<f64>() / risk_coverage.len() as f64);
+    scores.coverage_at_5_wrong = risk_coverage.iter().rev().find(|point| point.y <= 0.05).map(|point| point.x);
+    let band = (1..=100).map(|i| {
+        let x = f64::from(i) / 100.0;
+        let y = risk_coverage.iter().find(|point| point.x >= x).unwrap().y;
+        json!({"x": x, "low": (y - 0.02).max(0.0), "high": y + 0.02})
+    });
+    let band: Vec<Value> = band.collect();
     let intervals = json!({
         "accuracy": around(scores.accuracy, 0.03), "roc_auc": around(area, 0.019), "pr_auc": around(scores.pr_auc, 0.022),
         "f1": around(scores.f1, 0.034), "recall": around(scores.recall, 0.045),
+        "coverage_at_5_wrong": around(scores.coverage_at_5_wrong, 0.06),
     });
     let fitted = area.map(|_| {
         let mut fitted = serde_json::to_value(&scores).unwrap();
         let more = json!({
             "fitted_on": 280, "temperature": 1.31, "threshold": 0.462, "confusion": confusion(rows, 0.45),
             "expected_calibration_error": 0.019, "intervals": {}, "reliability": reliability(rows, 0.0),
-            "inconclusive": {"low": 0.21, "high": 0.83, "share": 0.24, "false_accusations": 0.01, "misses": 0.04},
+            "inconclusive": {"low": 0.21, "high": 0.83, "share": 0.24, "false_accusations": 0.01, "misses": 0.04,
+                "wrong": 0.033, "wrong_interval": {"low": 0.018, "high": 0.059}},
         });
         fitted.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         fitted
@@ -274,10 +285,23 @@ fn run_metrics(run: usize, rows: &[Prediction]) -> RunMetrics {
     let mut all = serde_json::to_value(&scores).unwrap();
     let more = json!({
         "run": run, "weights": Hash::of(&[run as u8]), "intervals": without_null(intervals), "fitted": fitted, "roc": roc,
-        "pr": pr, "reliability": reliability(rows, 0.06), "generators": generators(rows, &scores), "sources": {"groups": [], "mean": {}, "worst": {}},
+        "pr": pr, "risk_coverage": risk_coverage, "risk_coverage_band": band, "reliability": reliability(rows, 0.06), "generators": generators(rows, &scores), "sources": {"groups": [], "mean": {}, "worst": {}},
     });
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     serde_json::from_value(all).unwrap()
+}
+
+/// Returns the risk-coverage curve. Its verdicts are ordered by the distance of P(fake) from 0.5.
+fn risk_coverage(rows: &[Prediction]) -> Vec<CurvePoint> {
+    let mut sorted: Vec<&Prediction> = rows.iter().collect();
+    sorted.sort_by(|a, b| (b.p_fake - 0.5).abs().total_cmp(&(a.p_fake - 0.5).abs()));
+    let mut wrong = 0.0;
+    let points = sorted.iter().enumerate().map(|(i, row)| {
+        wrong += f64::from(u8::from(row.predicted != row.label));
+        let kept = (i + 1) as f64;
+        CurvePoint { x: kept / rows.len() as f64, y: wrong / kept, threshold: Some(row.p_fake.max(1.0 - row.p_fake)) }
+    });
+    points.collect()
 }
 
 fn scores(c: &Confusion, roc_auc: Option<f64>) -> Scores {
@@ -329,6 +353,11 @@ fn generators(rows: &[Prediction], scores: &Scores) -> Value {
         let mut group = serde_json::to_value(scores).unwrap();
         let fakes = rows.iter().filter(|row| row.generator == name).count();
         let more = json!({"name": name, "reals": rows.len() / 2, "fakes": fakes, "roc_auc": roc_auc, "fitted_balanced_accuracy": 0.84,
+            "fitted_verdicts": {
+                "real": {"called_real": 150, "called_fake": 2, "inconclusive": 58},
+                "fake": {"called_real": 9, "called_fake": 41, "inconclusive": 20},
+                "inconclusive": 0.279, "wrong": 0.054, "wrong_interval": {"low": 0.031, "high": 0.095},
+            },
             "intervals": {"roc_auc": {"low": roc_auc - 0.03, "high": (roc_auc + 0.02).min(1.0)}}});
         group.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         group

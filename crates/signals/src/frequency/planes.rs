@@ -136,6 +136,30 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
     total(lanes) + rest.iter().zip(other_rest).map(|(&a, &b)| f64::from(a * b)).sum::<f64>()
 }
 
+/// Sums the magnitudes, third powers and fourth powers of the values of one row.
+pub(super) fn moments(row: &[f32]) -> [f64; 3] {
+    let powers = |value: f32| {
+        let square = value * value;
+        [value.abs(), square * value, square * square]
+    };
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut lanes = [[0.0_f32; LANES]; 3];
+    for chunk in chunks {
+        for (lane, &value) in chunk.iter().enumerate() {
+            for (sums, power) in lanes.iter_mut().zip(powers(value)) {
+                sums[lane] += power;
+            }
+        }
+    }
+    let mut sums = lanes.map(total);
+    for &value in rest {
+        for (sum, power) in sums.iter_mut().zip(powers(value)) {
+            *sum += f64::from(power);
+        }
+    }
+    sums
+}
+
 fn total(lanes: [f32; LANES]) -> f64 {
     lanes.into_iter().map(f64::from).sum()
 }

@@ -166,10 +166,11 @@ fn folded(index: usize) -> usize {
 fn radial(logs: &[f32]) -> [f32; RINGS] {
     let mut sums = [0.0_f32; RINGS];
     let mut counts = [0.0_f32; RINGS];
-    let corner = SIDE as f32 * std::f32::consts::FRAC_1_SQRT_2;
     for (index, &value) in logs.iter().enumerate().skip(1) {
-        let [x, y] = [index % SIDE, index / SIDE].map(|at| folded(at) as f32);
-        let ring = ((x.hypot(y) / corner * RINGS as f32) as usize).min(RINGS - 1);
+        let [x, y] = [index % SIDE, index / SIDE].map(folded);
+        // RINGS times the radius, divided by that of the corner and rounded down, in whole numbers: some frequencies
+        // are exactly at the edge of a ring.
+        let ring = ((x * x + y * y) * 2 * RINGS * RINGS / (SIDE * SIDE)).isqrt().min(RINGS - 1);
         sums[ring] += value;
         counts[ring] += 1.0;
     }
