@@ -57,9 +57,8 @@ fn keeps_the_files_of_a_folder_whatever_the_number_of_threads() {
 }
 
 #[test]
-fn keeps_the_files_of_zips_lists_tables_and_simulated_sets() {
+fn keeps_the_files_of_zips_lists_tables_kaggle_and_simulated_sets() {
     let place = Workplace::new();
-    place.add_splits(&["train", "test"], 8);
 
     let archive = place.path("data.zip");
     let mut zip = zip::ZipWriter::new(File::create(&archive).unwrap());
@@ -87,6 +86,13 @@ fn keeps_the_files_of_zips_lists_tables_and_simulated_sets() {
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     check_originals(&place.ingest("table", &table, &[KEEP]).done(), 16);
+
+    place.add("datasets/owner/set/3.complete", b"");
+    (0..4).for_each(|number| {
+        let class = ["real", "fake"][number as usize % 2];
+        place.add(&format!("datasets/owner/set/versions/3/test/{class}/{number}.jpg"), &picture(number));
+    });
+    check_originals(&place.ingest("kaggle", "kaggle:owner/set".as_ref(), &[KEEP]).done(), 4);
 
     let simulated = "simulated:train=12,test=6,size=32".as_ref();
     check_originals(&place.ingest("simulated", simulated, &[KEEP]).done(), 18);
