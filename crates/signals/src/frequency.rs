@@ -23,7 +23,7 @@ pub use self::picture::{Peak, Spectrum, spectrum};
 pub const MAX_SIDE: u32 = 256;
 
 /// The shortest side of an image that has features, in pixels: the side of a tile of the spectra.
-pub const MIN_SIDE: u32 = tiles::SIDE as u32;
+pub const MIN_SIDE: u32 = planes::TILE as u32;
 
 /// Computes the features of an image, in the order of [`feature_names`]. All are finite. `None` if a side is shorter
 /// than [`MIN_SIDE`].

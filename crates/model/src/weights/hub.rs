@@ -47,6 +47,17 @@ pub fn resolve(source: &str) -> Result<PathBuf, Error> {
     Hub::from_process(&name)?.resolve(&name)
 }
 
+/// Returns the path of another file in the folder of `source` on the hub. Downloads it if it is not in the cache.
+///
+/// # Errors
+/// The same as [`resolve`].
+pub fn resolve_beside(source: &str, file: &str) -> Result<PathBuf, Error> {
+    let name: Name = source.parse()?;
+    let folder = name.file.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let name = Name { file: format!("{folder}{file}"), ..name };
+    Hub::from_process(&name)?.resolve(&name)
+}
+
 /// Returns the number of bytes that [`resolve`] would download: 0 if the file is in the cache, `None` if the hub does
 /// not send the size.
 ///

@@ -42,6 +42,20 @@ impl Source {
     }
 }
 
+impl Source {
+    /// Downloads another file of the same folder and revision on the hub into the cache, where it lies beside the first.
+    /// Does nothing for other sources.
+    ///
+    /// # Errors
+    /// The file does not exist on the hub, or cannot be downloaded.
+    pub fn resolve_beside(&self, file: &str) -> Result<(), Error> {
+        if let Self::Hub(name) = self {
+            hub::resolve_beside(name, file)?;
+        }
+        Ok(())
+    }
+}
+
 impl FromStr for Source {
     type Err = Error;
 

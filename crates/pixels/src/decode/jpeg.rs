@@ -27,6 +27,7 @@
 
 mod bits;
 mod idct;
+mod marker_search;
 mod markers;
 mod reconstruct;
 mod scan;

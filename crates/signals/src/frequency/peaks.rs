@@ -4,7 +4,7 @@
 //! arXiv 1907.06515).
 
 use super::features::Features;
-use super::tiles::SIDE;
+use super::planes::TILE as SIDE;
 
 /// The surroundings of a frequency are the square of this radius without the inner square of radius 1, which contains
 /// the main lobe of the Hann window.

@@ -4,6 +4,9 @@ use pixels::RgbImage;
 
 use crate::residual::median_of_nine;
 
+/// The side of a tile in pixels.
+pub(super) const TILE: usize = 64;
+
 /// The number of planes: luma, blue difference, red difference.
 pub(super) const PLANES: usize = 3;
 

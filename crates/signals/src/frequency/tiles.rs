@@ -8,10 +8,7 @@ use rustfft::{Fft, FftPlanner};
 
 use super::features::Features;
 use super::peaks;
-use super::planes::{Plane, Window};
-
-/// The side of a tile in pixels.
-pub(super) const SIDE: usize = 64;
+use super::planes::{Plane, TILE as SIDE, Window};
 
 /// Keeps logarithms of flat images finite, in squared levels. The rounding to whole levels has a power of 1/12.
 const FLOOR: f32 = 0.01;

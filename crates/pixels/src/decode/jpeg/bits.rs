@@ -1,6 +1,6 @@
 //! Bits of entropy-coded data (ITU-T T.81, B.1.1.5), and Huffman tables (annex C).
 
-use super::markers::next_marker;
+use super::marker_search::next_marker;
 
 /// The data contain no valid code at this place.
 #[derive(Debug)]

@@ -31,19 +31,6 @@ pub(super) const ZIGZAG: [u8; 64] = [
     47, 55, 62, 63,
 ];
 
-/// Finds the first marker at or after `position`. Returns its code and the position after it. Other bytes are skipped,
-/// as in libjpeg.
-pub(super) fn next_marker(file: &[u8], mut position: usize) -> Option<(u8, usize)> {
-    loop {
-        position += memchr::memchr(0xFF, file.get(position..)?)? + 1;
-        match *file.get(position)? {
-            // A stuffed byte in data, or a fill byte before a marker.
-            0x00 | 0xFF => {}
-            code => return Some((code, position + 1)),
-        }
-    }
-}
-
 /// Reads bytes and big-endian words of a segment.
 pub(super) struct Segment<'a>(pub(super) &'a [u8]);
 

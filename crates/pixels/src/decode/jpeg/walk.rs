@@ -1,7 +1,8 @@
 //! The structure of a JPEG: its segments in order, and its scans, entropy-decoded.
 
 use super::bits::Bits;
-use super::markers::{Frame, Scan, Segment, Tables, code, corrupt, next_marker};
+use super::marker_search::next_marker;
+use super::markers::{Frame, Scan, Segment, Tables, code, corrupt};
 use super::scan::{self, Store, Tally};
 use super::{DecodeError, Limits};
 
