@@ -139,7 +139,8 @@ fn toml_key(key: &str) -> Option<Vec<String>> {
     }
 }
 
-/// Reads one stage's section of a pipeline file and applies the overrides for it.
+/// Reads one stage's section of a pipeline file, with the sections that are keys of its configuration (see
+/// [`names::SECTIONS`]), and applies the overrides for it.
 ///
 /// Without a file the configuration starts from its defaults. Sections of other stages are ignored; a section of no
 /// stage is an error.
@@ -150,18 +151,37 @@ where
     let origin = file.map_or("the defaults".to_owned(), |path| format!("`{}`", path.display()));
     let mut document = file.map(read).transpose()?.unwrap_or_default();
     check_sections(&document, &origin, overrides)?;
-    let mut table = match document.remove(section) {
-        None => toml::Table::new(),
-        Some(toml::Value::Table(table)) => table,
+    let mut table = |section: &str| match document.remove(section) {
+        None => Ok(toml::Table::new()),
+        Some(toml::Value::Table(table)) => Ok(table),
         Some(_) => {
-            return Err(Error::BadValue { origin, detail: format!("`{section}` must be a table: [{section}]") });
+            Err(Error::BadValue { origin: origin.clone(), detail: format!("`{section}` must be a table: [{section}]") })
         }
     };
     let known = serde_json::to_value(C::default()).unwrap_or_default();
-    check_keys(&table, &known, section, &origin)?;
-    for item in overrides.iter().filter(|item| item.section() == section) {
-        table = apply_override::<C>(&table, item, &known)?;
+    let nested: Vec<&str> = names::nested_sections(section).filter(|nested| known.get(*nested).is_some()).collect();
+    // A section such as `[model]` has one place in a file, and is not a key of the stage's own section there.
+    let mut own = known.clone();
+    if let Some(own) = own.as_object_mut() {
+        nested.iter().for_each(|nested| drop(own.remove(*nested)));
     }
+    let mut config = table(section)?;
+    check_keys(&config, &own, section, &origin)?;
+    for nested in &nested {
+        let inner = table(nested)?;
+        check_keys(&inner, &known[*nested], nested, &origin)?;
+        if !inner.is_empty() {
+            config.insert((*nested).to_owned(), toml::Value::Table(inner));
+        }
+    }
+    for item in overrides {
+        if item.section() == section {
+            config = apply_override::<C>(&config, item, &own)?;
+        } else if nested.contains(&item.section()) {
+            config = apply_override::<C>(&config, item, &known[item.section()])?;
+        }
+    }
+    let table = config;
     toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| Error::BadValue {
         origin: if overrides.is_empty() { origin } else { format!("{origin} with its --set overrides") },
         detail: format!("[{section}] {}", e.to_string().trim()),
@@ -178,11 +198,11 @@ fn check_sections(document: &toml::Table, origin: &str, overrides: &[Override]) 
     let from_file = document.keys().map(|key| (key.as_str(), origin));
     let from_overrides = overrides.iter().map(|item| (item.section(), item.origin.as_str()));
     for (section, origin) in from_file.chain(from_overrides) {
-        if !names::STAGES.contains(&section) {
+        if names::stage_of_section(section).is_none() {
             return Err(Error::UnknownKey {
                 key: section.to_owned(),
                 origin: origin.to_owned(),
-                suggestion: suggestion(section, "", &names::STAGES),
+                suggestion: suggestion(section, "", &names::SECTIONS.map(|(section, _)| section)),
             });
         }
     }
@@ -229,7 +249,8 @@ fn apply_override<C: DeserializeOwned>(
     Ok(if fits(&as_text) { as_text } else { as_toml })
 }
 
-/// Returns a copy of `table` in which the key of an override has the value `value`.
+/// Returns a copy of `table`, the configuration of a stage, in which the key of an override has the value `value`.
+/// `known` has the valid keys of the override's section.
 fn with_value(table: &toml::Table, item: &Override, value: &toml::Value, known: &Value) -> Result<toml::Table, Error> {
     let mut table = table.clone();
     // The override as a nested table: {"labels": {"car": "real"}}.
@@ -239,6 +260,9 @@ fn with_value(table: &toml::Table, item: &Override, value: &toml::Value, known: 
         .fold(value.clone(), |value, key| toml::Value::Table(toml::Table::from_iter([(key, value)])));
     if let toml::Value::Table(nested) = nested {
         check_keys(&nested, known, item.section(), &item.origin)?;
+        let section = item.section().to_owned();
+        let is_nested = names::stage_of_section(&section).is_some_and(|stage| stage != section);
+        let nested = if is_nested { toml::Table::from_iter([(section, toml::Value::Table(nested))]) } else { nested };
         merge(&mut table, nested);
     }
     Ok(table)
@@ -357,6 +381,43 @@ mod tests {
     fn wrong_type_is_reported_with_key() {
         let message = load_text("[train]\nepochs = 'many'", &[]).unwrap_err().to_string();
         assert!(message.contains("epochs") && message.contains("p.toml"), "{message}");
+    }
+
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct WithModel {
+        epochs: usize,
+        model: Model,
+    }
+
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Model {
+        branches: Vec<String>,
+        hidden: usize,
+    }
+
+    #[test]
+    fn section_of_the_detector_is_a_key_of_train() {
+        let load_text = |text: &str, sets: &[&str]| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("p.toml");
+            fs::write(&path, text).unwrap();
+            let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
+            load::<WithModel>(Some(&path), "train", &overrides)
+        };
+        let config = load_text("[train]\nepochs = 3\n[model]\nbranches = ['vit']", &["model.hidden=8"]).unwrap();
+        let model = Model { branches: vec!["vit".to_owned()], hidden: 8 };
+        assert_eq!(config, WithModel { epochs: 3, model });
+        for (text, sets, key) in [
+            ("[model]\nhiden = 1", &[][..], "`model.hiden`"),
+            ("", &["model.hiden=1"], "`model.hiden`"),
+            ("[train.model]\nhidden = 1", &[], "`train.model`"),
+            ("", &["train.model.hidden=1"], "`train.model`"),
+        ] {
+            let message = load_text(text, sets).unwrap_err().to_string();
+            assert!(message.contains(key), "{message}");
+        }
     }
 
     #[test]

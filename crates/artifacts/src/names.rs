@@ -16,10 +16,28 @@ pub const EVALUATE: &str = "evaluate";
 pub const REPORT: &str = "report";
 /// All stages in the order they run.
 pub const STAGES: [&str; 4] = [INGEST, TRAIN, EVALUATE, REPORT];
+/// The section of a pipeline file that describes the detector.
+pub const MODEL: &str = "model";
+/// All sections of a pipeline file, with the stage whose configuration each belongs to. A section that is not named
+/// after its stage is a key of the stage's configuration: `[model]` is `model` in the configuration of `train`.
+pub const SECTIONS: [(&str, &str); 5] =
+    [(INGEST, INGEST), (MODEL, TRAIN), (TRAIN, TRAIN), (EVALUATE, EVALUATE), (REPORT, REPORT)];
+
+/// Returns the sections that are keys of the configuration of `stage`.
+pub fn nested_sections(stage: &str) -> impl Iterator<Item = &'static str> {
+    SECTIONS.into_iter().filter(move |(section, of)| *of == stage && *section != stage).map(|(section, _)| section)
+}
+
+/// Returns the stage that a section of a pipeline file belongs to, or `None` if there is no such section.
+pub fn stage_of_section(section: &str) -> Option<&'static str> {
+    SECTIONS.into_iter().find(|(name, _)| *name == section).map(|(_, stage)| stage)
+}
 
 /// The folder, inside a run, of other data sets that its model is evaluated on. Each data set has its own run folder
 /// there.
 pub const OTHER_DATA: &str = "data";
+/// The folder of stored features of frozen branches.
+pub const FEATURES: &str = "features";
 /// The page of a report.
 pub const PAGE: &str = "index.html";
 /// The list of files that ingest could not use: JSON Lines of [`crate::schema::Rejected`].
@@ -28,6 +46,9 @@ pub const REJECTED: &str = "rejected.jsonl";
 pub const AUDIT: &str = "audit.json";
 /// The training history: JSON Lines of [`crate::schema::Epoch`].
 pub const HISTORY: &str = "metrics.jsonl";
+/// Predictions of a training run for its own training images, each by a model that was trained without the image's
+/// generator or folder.
+pub const HELD_OUT: &str = "held-out.parquet";
 /// Weights of a checkpoint, under torchvision's names.
 pub const WEIGHTS: &str = "model.safetensors";
 /// Architecture and labels of a checkpoint.

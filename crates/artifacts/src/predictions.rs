@@ -1,5 +1,6 @@
 //! `predictions.parquet`: the prediction for every evaluated image.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +37,13 @@ pub struct Prediction {
     pub p_fake_calibrated: Option<f64>,
     /// Predicted class at threshold 0.5.
     pub predicted: Label,
+    /// P(fake) of each branch of a detector of branches; `None` if the branch has nothing to say about the image. Empty
+    /// for other detectors. All rows have the same branches.
+    pub branches: BTreeMap<String, Option<f64>>,
 }
+
+/// Prefix of the columns of the branches: `p_fake.vit`.
+const BRANCH: &str = "p_fake.";
 
 impl Prediction {
     /// `logit_fake - logit_real`. Images are ranked by it, because P(fake) rounds to 1 for margins above 37.
@@ -77,7 +84,7 @@ fn to_batch(rows: &[Prediction]) -> Result<RecordBatch, arrow::error::ArrowError
         Arc::new(UInt8Array::from_iter_values(rows.iter().map(|row| of(row).index()))) as ArrayRef
     };
     let logit = |of: fn(&Prediction) -> f32| Arc::new(Float32Array::from_iter_values(rows.iter().map(of))) as ArrayRef;
-    RecordBatch::try_from_iter([
+    let fixed = [
         ("id", text(|row| row.id.to_string())),
         ("path", text(|row| row.path.clone())),
         ("label", label(|row| row.label)),
@@ -88,7 +95,14 @@ fn to_batch(rows: &[Prediction]) -> Result<RecordBatch, arrow::error::ArrowError
         ("p_fake", Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.p_fake)))),
         ("p_fake_calibrated", Arc::new(rows.iter().map(|row| row.p_fake_calibrated).collect::<Float64Array>())),
         ("predicted", label(|row| row.predicted)),
-    ])
+    ];
+    let names = rows.first().map(|row| row.branches.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+    let branches = names.into_iter().map(|name| {
+        let values = rows.iter().map(|row| row.branches.get(&name).copied().flatten());
+        (format!("{BRANCH}{name}"), Arc::new(values.collect::<Float64Array>()) as ArrayRef)
+    });
+    let fixed = fixed.into_iter().map(|(name, values)| (name.to_owned(), values));
+    RecordBatch::try_from_iter(fixed.chain(branches))
 }
 
 fn from_batch(batch: &RecordBatch, rows: &mut Vec<Prediction>) -> Result<(), String> {
@@ -99,6 +113,13 @@ fn from_batch(batch: &RecordBatch, rows: &mut Vec<Prediction>) -> Result<(), Str
     let [logit_real, logit_fake] = [columns.numbers::<Float32Type>("logit_real")?, columns.numbers("logit_fake")?];
     let p_fake = columns.numbers::<Float64Type>("p_fake")?;
     let calibrated = columns.optional_numbers::<Float64Type>("p_fake_calibrated")?;
+    let mut branches: Vec<(String, &Float64Array)> = Vec::new();
+    for field in batch.schema().fields() {
+        if let Some(name) = field.name().strip_prefix(BRANCH) {
+            branches
+                .extend(columns.optional_numbers::<Float64Type>(field.name())?.map(|values| (name.to_owned(), values)));
+        }
+    }
     for i in 0..batch.num_rows() {
         rows.push(Prediction {
             id: columns::id(i, ids.value(i))?,
@@ -111,6 +132,10 @@ fn from_batch(batch: &RecordBatch, rows: &mut Vec<Prediction>) -> Result<(), Str
             p_fake: p_fake.value(i),
             p_fake_calibrated: calibrated.filter(|column| column.is_valid(i)).map(|column| column.value(i)),
             predicted: columns::label(i, predicted.value(i))?,
+            branches: branches
+                .iter()
+                .map(|(name, column)| (name.clone(), column.is_valid(i).then(|| column.value(i))))
+                .collect(),
         });
     }
     Ok(())
@@ -136,6 +161,7 @@ mod tests {
                 p_fake: 0.25,
                 p_fake_calibrated: (run > 0).then_some(0.3),
                 predicted: Label::Real,
+                branches: BTreeMap::from([("vit".to_owned(), Some(0.7)), ("frequency".to_owned(), None)]),
             })
             .collect();
         write(&path, &rows).unwrap();

@@ -76,6 +76,11 @@ impl RunDir {
         RunDir(self.0.join(names::OTHER_DATA).join(name))
     }
 
+    /// The folder of the features of frozen branches, which training and evaluation compute once.
+    pub fn features(&self) -> PathBuf {
+        self.0.join(names::FEATURES)
+    }
+
     /// The folder of all training runs.
     pub fn train(&self) -> PathBuf {
         self.stage(names::TRAIN)

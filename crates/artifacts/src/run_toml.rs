@@ -27,7 +27,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Writes `run.toml` from the resolved configuration of each stage. The caller holds the pipeline's lock. The file's
 /// modification time decides which run is the latest.
 pub fn write(run: &RunDir, sections: &BTreeMap<&str, &Value>) -> Result<(), Error> {
-    let sections = sections.iter().filter_map(|(stage, config)| Some(((*stage).to_owned(), to_toml(config)?)));
+    let sections = sections.iter().flat_map(|(stage, config)| to_sections(stage, config));
     write_document(run, &sections.collect())
 }
 
@@ -49,7 +49,7 @@ where
     let _lock = lock_for_writing(run)?;
     let base = if path.exists() { Some(path.as_path()) } else { pipeline };
     let mut document = base.map(config::read).transpose().map_err(Error::from)?.unwrap_or_default();
-    document.extend(to_toml(&new).map(|section| (stage.to_owned(), section)));
+    document.extend(to_sections(stage, &new));
     Ok(write_document(run, &document)?)
 }
 
@@ -67,13 +67,25 @@ fn lock_for_writing(run: &RunDir) -> Result<std::fs::File, Failure> {
 
 fn write_document(run: &RunDir, sections: &toml::Table) -> Result<(), Error> {
     let mut text = HEADER.to_owned();
-    for stage in names::STAGES {
-        if let Some(section) = sections.get(stage) {
-            text += &format!("\n{}", toml::Table::from_iter([(stage.to_owned(), section.clone())]));
+    for (name, _) in names::SECTIONS {
+        if let Some(section) = sections.get(name) {
+            text += &format!("\n{}", toml::Table::from_iter([(name.to_owned(), section.clone())]));
         }
     }
     std::fs::create_dir_all(run.path()).map_err(Error::io("create", run.path()))?;
     atomic::write_file(&run.config(), text.as_bytes())
+}
+
+/// Divides the configuration of a stage into sections of a pipeline file.
+fn to_sections(stage: &str, config: &Value) -> Vec<(String, toml::Value)> {
+    let mut own = config.clone();
+    let mut sections = Vec::new();
+    for nested in names::nested_sections(stage) {
+        let config = own.as_object_mut().and_then(|own| own.remove(nested));
+        sections.extend(config.and_then(|config| Some((nested.to_owned(), to_toml(&config)?))));
+    }
+    sections.extend(to_toml(&own).map(|section| (stage.to_owned(), section)));
+    sections
 }
 
 /// Converts JSON to TOML. Leaves out null, which TOML cannot express.

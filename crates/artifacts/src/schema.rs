@@ -24,8 +24,8 @@ pub use history::{Epoch, TrainingRate};
 pub use ingest::{IngestSummary, Rejected, SplitSummary};
 pub use metric::{Basis, Direction, Display, GroupInterval, IntervalMethod, Metric, Needs};
 pub use metrics::{
-    BandPoint, BandVerdicts, Bootstrap, CalibratedScores, CurvePoint, Group, Groups, Inconclusive, Interval, Metrics,
-    Moments, ReliabilityBin, RunMetrics, Seen, VerdictCounts, Worst,
+    AblationRow, BandPoint, BandVerdicts, Bootstrap, CalibratedScores, CurvePoint, Group, Groups, Inconclusive,
+    Interval, Metrics, Moments, ReliabilityBin, RunMetrics, Seen, VerdictCounts, Worst,
 };
 pub use robustness::{Flip, FlippingImage, Robustness, RobustnessCurve, RobustnessPoint};
 pub use scores::{METRICS, Scores};

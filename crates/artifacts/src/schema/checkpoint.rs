@@ -9,7 +9,7 @@ use crate::Label;
 /// Content of `config.json`: the architecture and its classes. Readers ignore unknown keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// Name of the architecture in torchvision and timm: "resnet50".
+    /// Name of the architecture in torchvision and timm, "resnet50", or "branches".
     pub architecture: String,
     /// Number of classes.
     pub num_classes: usize,
@@ -17,6 +17,9 @@ pub struct ModelConfig {
     pub id2label: BTreeMap<u8, Label>,
     /// Index of the logit of each class.
     pub label2id: BTreeMap<Label, u8>,
+    /// The branches of a detector of branches, with their settings. The crate `branches` defines the content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detector: Option<serde_json::Value>,
 }
 
 impl ModelConfig {
@@ -27,6 +30,7 @@ impl ModelConfig {
             num_classes: Label::ALL.len(),
             id2label: Label::ALL.into_iter().map(|label| (label.index(), label)).collect(),
             label2id: Label::ALL.into_iter().map(|label| (label, label.index())).collect(),
+            detector: None,
         }
     }
 }

@@ -107,6 +107,28 @@ pub struct RunMetrics {
     /// one folder, or if the folders are the generators.
     #[serde(default)]
     pub sources: Groups,
+    /// The branches of a detector of branches: each alone, all but one, and all. Empty for other detectors.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ablation: Vec<AblationRow>,
+}
+
+/// The ROC-AUC of some branches of a detector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AblationRow {
+    /// The branches.
+    pub branches: Vec<String>,
+    /// The number of images that at least one of them has features of. The margin of other images is 0.
+    pub images: u64,
+    /// The ROC-AUC over all images.
+    pub roc_auc: Option<f64>,
+    /// Its 95% interval.
+    pub interval: Option<Interval>,
+    /// This ROC-AUC minus that of all branches in the fusion; `None` in the row of all.
+    pub difference: Option<f64>,
+    /// The 95% interval of the difference.
+    pub difference_interval: Option<Interval>,
+    /// The p-value of DeLong's test of the difference.
+    pub p: Option<f64>,
 }
 
 /// Temperature, threshold and band that were fitted on validation, and the metrics of the evaluated images with them.
@@ -139,6 +161,10 @@ pub struct Inconclusive {
     pub low: f64,
     /// Upper end.
     pub high: f64,
+    /// The number of predictions for held-out generators that the band was fitted to; `None` if it was fitted to the
+    /// validation split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<u64>,
     /// Share of the evaluated images in the band.
     pub share: Option<f64>,
     /// Share of the real images that are called fake.
