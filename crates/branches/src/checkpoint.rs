@@ -1,0 +1,120 @@
+//! A trained detector of branches on disk.
+//!
+//! The checkpoint's `model.safetensors` has the averaged weights of the fusion and the standardisation of each branch.
+//! Its `config.json` has a [`Description`]. The frozen vision transformer is not copied into each checkpoint; it is in
+//! the folder `backbone` of the training run, or of the checkpoint itself after an export.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use artifacts::Checkpoint;
+use artifacts::hash::Hash;
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::backbone;
+use crate::batch::{FeatureBatch, Margins};
+use crate::config::{BranchName, ModelConfig};
+use crate::error::{Error, Result};
+use crate::extractor::{Extractor, Picture};
+use crate::fusion::{Fusion, FusionWeight};
+
+/// The detector in a checkpoint's `config.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// The branches and their settings.
+    pub model: ModelConfig,
+    /// The BLAKE3 hash of the vision transformer's weights, if there is such a branch.
+    pub vit: Option<Hash>,
+}
+
+/// A trained detector of branches.
+#[derive(Debug)]
+pub struct BranchDetector {
+    config: ModelConfig,
+    extractor: Arc<Extractor>,
+    fusion: Fusion,
+}
+
+impl BranchDetector {
+    /// Loads the detector of a checkpoint. `description` is the one in its `config.json`.
+    ///
+    /// # Errors
+    /// A file is missing or damaged, or the vision transformer is not the one that the detector was trained with.
+    pub fn open(checkpoint: &Checkpoint, description: &Description) -> Result<BranchDetector> {
+        let Description { model, vit } = description;
+        let path = match vit {
+            None => None,
+            Some(wanted) => Some(backbone::find(checkpoint, model, *wanted)?),
+        };
+        let extractor = Extractor::open(model, path.as_deref())?;
+        let tensors = read_tensors(&checkpoint.weights())?;
+        let fusion = Fusion::load(model, &tensors).map_err(|error| match error {
+            Error::OptimiserState(detail) => Error::Checkpoint { path: checkpoint.weights(), detail },
+            other => other,
+        })?;
+        if fusion.inputs() != extractor.widths() {
+            let detail = "its branches have other numbers of features than its weights".to_owned();
+            return Err(Error::Checkpoint { path: checkpoint.weights(), detail });
+        }
+        Ok(BranchDetector { config: model.clone(), extractor: Arc::new(extractor), fusion })
+    }
+
+    /// The branches and their settings.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Computes the features of images.
+    pub fn extractor(&self) -> &Extractor {
+        &self.extractor
+    }
+
+    /// The branches, in the order of [`Margins::branches`].
+    pub fn branches(&self) -> Vec<BranchName> {
+        self.fusion.branches().collect()
+    }
+
+    /// The weight of each branch in the fused margin.
+    pub fn fusion_weights(&self) -> Vec<FusionWeight> {
+        self.fusion.weights()
+    }
+
+    /// Returns a detector with the same frozen branches and random heads.
+    ///
+    /// # Errors
+    /// Memory cannot be allocated.
+    pub fn randomised(&self, seed: u64) -> Result<BranchDetector> {
+        let fusion = self.fusion.randomised(&self.config, seed)?;
+        Ok(BranchDetector { config: self.config.clone(), extractor: Arc::clone(&self.extractor), fusion })
+    }
+
+    /// Computes the margins of images.
+    ///
+    /// # Errors
+    /// The vision transformer failed.
+    pub fn margins(&self, pictures: &[Picture<'_>]) -> Result<Margins> {
+        self.margins_of_features(&self.extractor.features(pictures)?)
+    }
+
+    /// Computes the margins from features of the extractor.
+    ///
+    /// # Errors
+    /// The features are not those of the detector's branches.
+    pub fn margins_of_features(&self, features: &FeatureBatch) -> Result<Margins> {
+        self.fusion.margins(&self.fusion.project(features)?)
+    }
+}
+
+/// Reads a safetensors file.
+///
+/// # Errors
+/// The file cannot be read, or is not in this format.
+pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+    let bytes = fs::read(path).map_err(artifacts::Error::io("read", path))?;
+    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
+    let bad = |error: candle_core::Error| Error::Checkpoint { path: path.to_owned(), detail: error.to_string() };
+    Ok(tensors.map_err(bad)?.into_iter().collect())
+}

@@ -1,0 +1,274 @@
+//! The section `[model]` of a pipeline file.
+
+use std::fmt;
+
+use artifacts::config::OutOfRange;
+use model::weights::Source;
+use serde::{Deserialize, Serialize};
+use signals::augment::AugmentConfig;
+
+/// The name of the section, for messages.
+const SECTION: &str = "model";
+
+/// A kind of branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BranchName {
+    /// ResNet-50 on the resized pixels of the shards. It can only be the single branch of a detector: the baseline.
+    Resnet50,
+    /// A vision transformer (CLIP, DINOv2, SigLIP) on the whole image.
+    Vit,
+    /// Statistics of the residual and its spectrum at native resolution.
+    Frequency,
+    /// The container, the coding and the metadata of the file.
+    Metadata,
+}
+
+impl BranchName {
+    /// All names, in the order in which detectors list their branches.
+    pub const ALL: [BranchName; 4] =
+        [BranchName::Resnet50, BranchName::Vit, BranchName::Frequency, BranchName::Metadata];
+
+    /// The name in configurations, checkpoints and results.
+    pub fn name(self) -> &'static str {
+        match self {
+            BranchName::Resnet50 => "resnet50",
+            BranchName::Vit => "vit",
+            BranchName::Frequency => "frequency",
+            BranchName::Metadata => "metadata",
+        }
+    }
+}
+
+impl fmt::Display for BranchName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The configuration of a detector: its branches and their fusion. Each field is a key of the section `[model]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The branches: `["resnet50"]` alone is the baseline; otherwise any of `vit`, `frequency` and `metadata`.
+    pub branches: Vec<BranchName>,
+    /// The vision transformer.
+    pub vit: VitConfig,
+    /// How the branches' logits become one.
+    pub fusion: FusionConfig,
+    /// The changed copies of images that features are computed of.
+    pub views: ViewsConfig,
+    /// The changed copies of validation images.
+    pub validation: ValidationConfig,
+    /// The number of additional trainings, each without some generators and folders. Their predictions for what they
+    /// were not trained on determine when a verdict is inconclusive. 0: none, and the validation split determines it.
+    pub held_out_folds: usize,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        ModelConfig {
+            branches: vec![BranchName::Resnet50],
+            vit: VitConfig::default(),
+            fusion: FusionConfig::default(),
+            views: ViewsConfig::default(),
+            validation: ValidationConfig::default(),
+            held_out_folds: 10,
+        }
+    }
+}
+
+/// The branch `vit`: a frozen vision transformer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VitConfig {
+    /// The weights of the transformer: `hf:owner/repo[/file][@revision]`, or a safetensors file under Hugging Face's
+    /// names with `config.json` beside it.
+    pub weights: Source,
+    /// The blocks whose output tokens are features, counted from 1. Empty: the last five twelfths of the blocks, as 8 to
+    /// 12 of 12. Earlier blocks were of no use in experiments (docs/detection.md).
+    pub layers: Vec<usize>,
+    /// The parts of an image that the transformer looks at.
+    pub crops: Crops,
+}
+
+impl Default for VitConfig {
+    fn default() -> Self {
+        VitConfig {
+            weights: Source::Hub("hf:openai/clip-vit-base-patch16".to_owned()),
+            layers: Vec::new(),
+            crops: Crops::Both,
+        }
+    }
+}
+
+/// The parts of an image that a transformer looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Crops {
+    /// The whole image, resized as the transformer was trained: shorter side, then the centre.
+    Whole,
+    /// The whole image, and its centre at native resolution. Images smaller than the transformer's input have no centre
+    /// crop; the whole image takes its place.
+    Both,
+}
+
+/// How the branches' logits become one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FusionConfig {
+    /// Whether the branch `metadata` takes part in the fused verdict. Anyone can write metadata, and in data sets they
+    /// often reveal the class by accident. Without it, the branch's own P(fake) is still reported.
+    pub metadata: bool,
+    /// The width of the Gaussian kernel that compares features with those of training images:
+    /// `exp(-gamma |x - a|²)` for vectors of length 1. 0: no kernel, a linear head on the features themselves.
+    pub gamma: f64,
+    /// The largest number of training images that features are compared with.
+    pub anchors: usize,
+    /// The penalty `l2 / 2 |w|²` on the weights of each head.
+    pub l2: f64,
+    /// The probability that training sets a projected feature to zero.
+    pub feature_dropout: f64,
+    /// Weight decay of AdamW, decoupled from the gradient (Loshchilov and Hutter, arXiv 1711.05101).
+    pub weight_decay: f64,
+    /// Decay of the moving average of the weights, which evaluation uses. 0 uses the weights of the last step.
+    pub average: f64,
+    /// The target of the loss for the right class is 1 - `label_smoothing` / 2.
+    pub label_smoothing: f64,
+    /// Whether each class, within the fakes each generator, and within the photographs each folder of the source has
+    /// the same weight in the loss.
+    pub balance: bool,
+}
+
+impl Default for FusionConfig {
+    fn default() -> Self {
+        FusionConfig {
+            metadata: false,
+            gamma: 2.0,
+            anchors: 2000,
+            l2: 0.02,
+            feature_dropout: 0.0,
+            weight_decay: 0.0,
+            average: 0.99,
+            label_smoothing: 0.0,
+            balance: true,
+        }
+    }
+}
+
+/// The changed copies of images that features of frozen branches are computed of. They are computed once and kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ViewsConfig {
+    /// The number of changed copies of each training image, besides the image itself.
+    pub train: usize,
+    /// The changes to training images, at native resolution.
+    pub augment: AugmentConfig,
+}
+
+impl Default for ViewsConfig {
+    fn default() -> Self {
+        ViewsConfig { train: 2, augment: AugmentConfig::default() }
+    }
+}
+
+/// The changed copies of validation images.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ValidationConfig {
+    /// The changes to validation images. Half of the validation score, which chooses the best epoch, is computed on
+    /// changed images, and training should not have seen these changes.
+    pub augment: AugmentConfig,
+}
+
+impl ModelConfig {
+    /// Whether the detector is the ResNet-50 baseline, which has no fusion.
+    pub fn is_baseline(&self) -> bool {
+        self.branches == [BranchName::Resnet50]
+    }
+
+    /// Checks the branches and the ranges of all values.
+    ///
+    /// # Errors
+    /// The first value that is not valid.
+    pub fn validate(&self) -> Result<(), OutOfRange> {
+        let check = |valid: bool, key, value: &dyn fmt::Display, range| {
+            if valid { Ok(()) } else { Err(OutOfRange::new(SECTION, key, value, range)) }
+        };
+        let names: Vec<&str> = self.branches.iter().map(|branch| branch.name()).collect();
+        let unique = self.branches.iter().enumerate().all(|(i, branch)| !self.branches[..i].contains(branch));
+        let combines = self.is_baseline() || !self.branches.contains(&BranchName::Resnet50);
+        let valid = !names.is_empty() && unique && combines;
+        let range = "[\"resnet50\"], or one or more of \"vit\", \"frequency\" and \"metadata\", each once";
+        check(valid, "branches", &format!("{names:?}"), range)?;
+        let visible = self.fused_branches().next().is_some();
+        check(
+            visible,
+            "branches",
+            &format!("{names:?}"),
+            "more than \"metadata\", unless model.fusion.metadata is true",
+        )?;
+        for (key, share) in [
+            ("fusion.feature_dropout", self.fusion.feature_dropout),
+            ("fusion.average", self.fusion.average),
+            ("fusion.label_smoothing", self.fusion.label_smoothing),
+        ] {
+            check((0.0..1.0).contains(&share), key, &share, "at least 0 and less than 1")?;
+        }
+        let FusionConfig { gamma, l2, weight_decay, anchors, .. } = self.fusion;
+        for (key, value) in [("fusion.gamma", gamma), ("fusion.l2", l2), ("fusion.weight_decay", weight_decay)] {
+            check(value.is_finite() && value >= 0.0, key, &value, "finite and at least 0")?;
+        }
+        check((1..=100_000).contains(&anchors), "fusion.anchors", &anchors, "1 to 100000")?;
+        self.views.augment.validate("model.views")?;
+        self.validation.augment.validate("model.validation")?;
+        check(self.held_out_folds <= 100, "held_out_folds", &self.held_out_folds, "0 to 100")?;
+        check(self.views.train <= 100, "views.train", &self.views.train, "0 to 100")?;
+        check(!self.vit.layers.contains(&0), "vit.layers", &"0", "block numbers from 1")
+    }
+
+    /// The branches that take part in the fused logit.
+    pub fn fused_branches(&self) -> impl Iterator<Item = BranchName> {
+        let metadata = self.fusion.metadata;
+        self.branches.iter().copied().filter(move |&branch| branch != BranchName::Metadata || metadata)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_is_the_baseline() {
+        let config = ModelConfig::default();
+        assert!(config.is_baseline());
+        config.validate().unwrap();
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(serde_json::from_str::<ModelConfig>(&json).unwrap(), config);
+    }
+
+    #[test]
+    fn rejects_branches_that_cannot_be_combined() {
+        use BranchName::{Frequency, Metadata, Resnet50, Vit};
+        let message = |branches: &[BranchName]| {
+            let config = ModelConfig { branches: branches.to_vec(), ..ModelConfig::default() };
+            config.validate().map_err(|error| error.to_string())
+        };
+        for branches in [&[][..], &[Resnet50, Vit], &[Vit, Vit], &[Metadata]] {
+            let error = message(branches).unwrap_err();
+            assert!(error.starts_with("model.branches must be"), "{error}");
+        }
+        for branches in [&[Vit][..], &[Frequency, Metadata], &[Vit, Frequency, Metadata]] {
+            message(branches).unwrap();
+        }
+    }
+
+    #[test]
+    fn metadata_is_left_out_of_the_fusion_by_default() {
+        use BranchName::{Metadata, Vit};
+        let mut config = ModelConfig { branches: vec![Vit, Metadata], ..ModelConfig::default() };
+        assert_eq!(config.fused_branches().collect::<Vec<_>>(), [Vit]);
+        config.fusion.metadata = true;
+        assert_eq!(config.fused_branches().collect::<Vec<_>>(), [Vit, Metadata]);
+    }
+}

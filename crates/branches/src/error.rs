@@ -1,0 +1,79 @@
+//! The errors of this crate.
+
+use std::path::PathBuf;
+
+/// Errors of a detector of branches.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The weights of a vision transformer cannot be found or downloaded.
+    #[error("failed to get the weights of the branch `vit`; set model.vit.weights to a safetensors file")]
+    VitSource(#[source] model::weights::Error),
+    /// `model.vit.weights` is `none`.
+    #[error(
+        "the branch `vit` needs pretrained weights, but model.vit.weights is none; set it to hf:owner/repo or to a \
+         safetensors file"
+    )]
+    VitWithoutWeights,
+    /// The vision transformer cannot be loaded or run.
+    #[error("the branch `vit` failed")]
+    Vit(#[from] vision::Error),
+    /// A configured block does not exist.
+    #[error("model.vit.layers has block {layer}, but the transformer has {depth} blocks")]
+    Layer {
+        /// The configured block, from 1.
+        layer: usize,
+        /// The number of blocks.
+        depth: usize,
+    },
+    /// The weights of the vision transformer are not the ones that the detector was trained with.
+    #[error(
+        "`{}` is not the vision transformer that the checkpoint was trained with; name the right file with \
+         model.vit.weights, or put it beside the checkpoint",
+        path.display()
+    )]
+    OtherBackbone {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A checkpoint lacks a tensor, or a tensor has another shape.
+    #[error("`{}` does not fit the detector: {detail}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The state of the optimiser lacks a tensor, or a tensor has another shape.
+    #[error("the state of the optimiser does not fit the detector: {0}")]
+    OptimiserState(String),
+    /// Shards without encoded files cannot be the input of a detector of branches.
+    #[error(
+        "the shards hold no encoded files, which the branches {branches} need; set ingest.keep_files = true and run \
+         `cargo xtask ingest` again"
+    )]
+    NoFiles {
+        /// The branches.
+        branches: String,
+    },
+    /// A file of the shards cannot be decoded.
+    #[error("failed to decode the stored file of `{path}`: {detail}; run `cargo xtask ingest --force`")]
+    Decode {
+        /// The path in the source.
+        path: String,
+        /// Why.
+        detail: String,
+    },
+    /// An artifact cannot be read or written.
+    #[error(transparent)]
+    Artifact(#[from] artifacts::Error),
+    /// A computation with candle failed.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// Reading or writing tensors failed.
+    #[error("failed to read or write tensors")]
+    SafeTensors(#[from] safetensors::SafeTensorError),
+}
+
+/// The result of this crate's functions.
+pub type Result<T> = std::result::Result<T, Error>;
