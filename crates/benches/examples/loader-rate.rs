@@ -13,7 +13,7 @@ use artifacts::progress::line;
 use artifacts::shard::ShardSet;
 use artifacts::stage::print_json;
 use serde_json::json;
-use train::{Augment, EpochBatches, Jpeg, Loader};
+use train::{Augment, EpochBatches, Images, Jpeg, Loader};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -25,13 +25,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let threads = rayon::current_num_threads();
     line(&format!("{} images of {width}x{height}, batches of {batch}, {threads} cores", shards.len()));
 
+    let split = Arc::new(Images::pixels(shards));
     let off = Augment::default();
     let flip = Augment { flip: true, ..off };
     let jpeg = Augment { jpeg: Jpeg { probability: 1.0, ..Jpeg::default() }, ..off };
     for (name, augment) in [("plain", off), ("flip", flip), ("jpeg", jpeg)] {
         let (start, mut images) = (Instant::now(), 0);
         for epoch in 1.. {
-            let mut loader = Loader::start(EpochBatches::shuffled(&shards, batch, &augment, 0, epoch), 0);
+            let mut loader = Loader::start(EpochBatches::shuffled(&split, batch, &augment, 0, epoch), 0);
             while let Some(batch) = loader.next_batch() {
                 let batch = batch?;
                 images += batch.len();

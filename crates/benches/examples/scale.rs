@@ -9,6 +9,7 @@
 
 #![expect(clippy::print_stdout, reason = "prints a table")]
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use artifacts::Label;
@@ -64,6 +65,7 @@ fn simulate(n: usize) -> Vec<Prediction> {
                 p_fake,
                 p_fake_calibrated: None,
                 predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
+                branches: BTreeMap::new(),
             }
         })
         .collect()

@@ -5,22 +5,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use artifacts::Checkpoint;
 use artifacts::atomic::{self, DirWriter};
-use artifacts::failure::chain;
 use artifacts::schema::{ModelConfig, PreprocessorConfig};
 use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
-use model::{Adam, AdamConfig, Network};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Error;
 use crate::identity::{Identity, RecordedIdentity};
+use crate::learner::Learner;
 
 /// Version of [`TrainingPosition`]. Training states of version 1 can still be resumed. Their identity is a digest, see
 /// [`RecordedIdentity`].
@@ -73,15 +72,29 @@ pub(crate) struct Best {
     pub(crate) accuracy: f64,
     /// Mean cross-entropy on the validation split.
     pub(crate) loss: f64,
+    /// ROC-AUC on the validation split. Training states of older programs lack it.
+    #[serde(default)]
+    pub(crate) roc_auc: Option<f64>,
+}
+
+/// The validation metric that chooses the best epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Criterion {
+    /// The accuracy at threshold 0.5, as in the baseline.
+    Accuracy,
+    /// The ROC-AUC.
+    RocAuc,
 }
 
 impl Best {
-    /// Returns whether this epoch is better than the earlier epoch `other`: it has a higher accuracy, or an equal
-    /// accuracy and a lower loss.
-    pub(crate) fn beats(&self, other: Option<&Best>) -> bool {
-        other.is_none_or(|other| {
-            self.accuracy > other.accuracy || (self.accuracy == other.accuracy && self.loss < other.loss)
-        })
+    /// Returns whether this epoch is better than the earlier epoch `other`: it has a higher value of the criterion, or
+    /// an equal value and a lower loss.
+    pub(crate) fn beats(&self, other: Option<&Best>, criterion: Criterion) -> bool {
+        let value = |best: &Best| match criterion {
+            Criterion::Accuracy => Some(best.accuracy),
+            Criterion::RocAuc => best.roc_auc,
+        };
+        other.is_none_or(|other| value(self) > value(other) || (value(self) == value(other) && self.loss < other.loss))
     }
 }
 
@@ -117,12 +130,10 @@ impl TrainingPosition {
     }
 }
 
-/// A network with its optimiser in the course of a training.
+/// A model with its optimiser in the course of a training.
 pub(crate) struct TrainingState {
-    /// Weights and running statistics.
-    pub(crate) network: Network,
-    /// Adam's moments.
-    pub(crate) adam: Adam,
+    /// The model and its optimiser.
+    pub(crate) learner: Box<dyn Learner>,
     /// The position in the training, with the metrics so far.
     pub(crate) position: TrainingPosition,
 }
@@ -142,9 +153,8 @@ impl Description {
     pub(crate) fn write_last(&self, run: &Path, training: &TrainingState) -> Result<DirWriter, Error> {
         let writer = DirWriter::create(Checkpoint::last(run).path())?;
         let files = Checkpoint::new(writer.path());
-        let format = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        training.network.save(&files.weights(), &format)?;
-        write_state(&files.training_state(), &training.adam, &training.position)?;
+        training.learner.save(&files.weights())?;
+        write_state(&files.training_state(), training)?;
         copy_permissions(&files.training_state(), &files.weights())?;
         atomic::write_json(&files.model_config(), &self.model)?;
         atomic::write_json(&files.preprocessor_config(), &self.preprocessor)?;
@@ -166,11 +176,12 @@ pub(crate) fn publish_as_best(run: &Path, last: &DirWriter) -> Result<(), Error>
     Ok(writer.publish()?)
 }
 
-fn write_state(path: &Path, adam: &Adam, position: &TrainingPosition) -> Result<(), Error> {
+fn write_state(path: &Path, training: &TrainingState) -> Result<(), Error> {
     let failed = |detail: String| artifacts::Error::io("write", path)(std::io::Error::other(detail));
-    let position = serde_json::to_string(position).map_err(|e| failed(e.to_string()))?;
+    let position = serde_json::to_string(&training.position).map_err(|e| failed(e.to_string()))?;
     let metadata = HashMap::from([(POSITION.to_owned(), position)]);
-    safetensors::serialize_to_file(adam.state()?, Some(metadata), path).map_err(|e| failed(e.to_string()))?;
+    safetensors::serialize_to_file(training.learner.optimiser_state()?, Some(metadata), path)
+        .map_err(|e| failed(e.to_string()))?;
     Ok(())
 }
 
@@ -226,19 +237,14 @@ impl SavedTraining {
         self.checkpoint.path()
     }
 
-    /// Loads weights, statistics and moments into a network and an optimiser.
+    /// Loads weights and optimiser state into `learner`.
     ///
     /// # Errors
     /// [`Error::DamagedCheckpoint`] if the checkpoint is damaged. Other errors, such as a GPU without free memory, do
     /// not mean damage.
-    pub(crate) fn restore(self, mut network: Network, config: AdamConfig) -> Result<TrainingState, Error> {
+    pub(crate) fn restore(self, mut learner: Box<dyn Learner>) -> Result<TrainingState, Error> {
         let path: PathBuf = self.checkpoint.training_state();
         let bad = |detail: String| Error::DamagedCheckpoint { path: path.clone(), detail };
-        let weights = self.checkpoint.weights();
-        let report = network.load(&weights, &[]).map_err(|error| damage_or_failure(&weights, error))?;
-        if report.head_replaced {
-            return Err(bad("its weights have no head for this network".to_owned()));
-        }
         let file = SafeTensors::deserialize(&self.state).map_err(|e| bad(e.to_string()))?;
         let tensors = file
             .tensors()
@@ -246,32 +252,16 @@ impl SavedTraining {
             .map(|(name, view)| Ok((name, view.load(&Device::Cpu)?)))
             .collect::<candle_core::Result<BTreeMap<String, Tensor>>>()
             .map_err(|e| bad(e.to_string()))?;
-        let adam = Adam::from_state(config, &network, &tensors).map_err(|error| damage_or_failure(&path, error))?;
-        if u64::from(adam.steps()) != self.position.step {
+        learner.restore(&self.checkpoint, &tensors)?;
+        if learner.steps() != self.position.step {
             return Err(bad(format!(
                 "the optimiser has taken {} steps, but the training {}",
-                adam.steps(),
+                learner.steps(),
                 self.position.step
             )));
         }
-        Ok(TrainingState { network, adam, position: self.position })
+        Ok(TrainingState { learner, position: self.position })
     }
-}
-
-/// Converts an error of reading a checkpoint's file. Returns [`Error::DamagedCheckpoint`] if the content of the file is
-/// invalid, but not if the cause may be temporary, such as a failing disk or a GPU without free memory.
-fn damage_or_failure(path: &Path, error: model::Error) -> Error {
-    use model::Error as Model;
-    use model::weights::Error as Weights;
-    let damaged = match &error {
-        Model::Weights(Weights::SafeTensors { .. } | Weights::Mismatch { .. } | Weights::Type { .. })
-        | Model::OptimiserState(_)
-        // candle converts only data from the file here, in host memory.
-        | Model::Candle(_) => true,
-        Model::Weights(Weights::Read { source, .. }) => source.kind() == ErrorKind::NotFound,
-        _ => false,
-    };
-    if damaged { Error::DamagedCheckpoint { path: path.to_owned(), detail: chain(&error) } } else { error.into() }
 }
 
 /// Parses the header of a training state. Returns the position of the training, and the length that the whole file must
@@ -311,13 +301,24 @@ mod tests {
         let mut best: Option<Best> = None;
         let mut chosen = Vec::new();
         for (i, (accuracy, loss)) in epochs.into_iter().enumerate() {
-            let candidate = Best { epoch: i + 1, accuracy, loss };
-            if candidate.beats(best.as_ref()) {
+            let candidate = Best { epoch: i + 1, accuracy, loss, roc_auc: None };
+            if candidate.beats(best.as_ref(), Criterion::Accuracy) {
                 best = Some(candidate);
                 chosen.push(candidate.epoch);
             }
         }
         assert_eq!(chosen, [1, 2, 4]);
+    }
+
+    #[test]
+    fn roc_auc_chooses_if_it_is_the_criterion() {
+        let [first, second] = [(0.9, 0.7), (0.8, 0.75)].map(|(accuracy, roc_auc)| Best {
+            epoch: 1,
+            accuracy,
+            loss: 0.5,
+            roc_auc: Some(roc_auc),
+        });
+        assert!(second.beats(Some(&first), Criterion::RocAuc) && !second.beats(Some(&first), Criterion::Accuracy));
     }
 
     #[test]

@@ -2,15 +2,18 @@
 
 use artifacts::config::OutOfRange;
 use artifacts::names;
+use branches::ModelConfig;
+use model::PrecisionChoice;
 use model::device::DeviceChoice;
 use model::weights::Source;
-use model::{AdamConfig, PrecisionChoice};
 use serde::{Deserialize, Serialize};
 
 /// Learning rate for pretrained weights, as in the baseline. Larger rates destroy pretrained features.
 const PRETRAINED_LEARNING_RATE: f64 = 1e-4;
 /// Learning rate for random initial weights.
 const SCRATCH_LEARNING_RATE: f64 = 1e-3;
+/// Learning rate for the heads of frozen branches, whose loss is convex.
+const HEAD_LEARNING_RATE: f64 = 1e-2;
 
 /// The configuration of training. Each field is a key of the section `[train]`; the defaults are the recipe of the
 /// ResNet-50 baseline.
@@ -28,9 +31,15 @@ pub struct Config {
     /// Images per step. The last batch of an epoch holds the remainder. A remainder of one image joins the batch before
     /// it, because batch normalisation cannot train on a single image.
     pub batch: usize,
-    /// Learning rate of Adam, constant during a training. The default is 1e-4 for pretrained weights and 1e-3 for
-    /// random ones.
+    /// The highest learning rate of a training. The default is 1e-4 for pretrained weights, 1e-3 for random ones and 1e-2
+    /// for the heads of frozen branches.
     pub learning_rate: Option<f64>,
+    /// How the learning rate changes: `constant`, or `cosine` (it falls to 0 over all epochs, arXiv 1608.03983). The
+    /// default is `constant` for the baseline, as published, and `cosine` for the fusion of branches.
+    pub schedule: Option<Schedule>,
+    /// Generators whose images are used neither for training nor for validation, by name. Their images in the test split
+    /// then show how the detector does on a generator that it was not trained on.
+    pub leave_out: Vec<String>,
     /// The number of independent trainings, `run-0`, `run-1` … They differ only in their seeds.
     pub runs: usize,
     /// Seed of run 0. Run k derives its initial weights, shuffles and augmentation from `seed + k`.
@@ -43,8 +52,21 @@ pub struct Config {
     /// Minutes between two saves of `last` in the middle of an epoch; 0 saves after each epoch only. Bounds the work
     /// that a killed training loses; does not change the result.
     pub save_minutes: u64,
-    /// Random changes to training images.
+    /// Random changes to the stored pixels of training images, for the baseline. Detectors of branches have
+    /// `model.views.augment`, which changes images at native resolution.
     pub augment: Augment,
+    /// The detector: the section `[model]`.
+    pub model: ModelConfig,
+}
+
+/// How the learning rate changes during a training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// The same in all steps.
+    Constant,
+    /// Half a period of a cosine, from the highest rate to 0.
+    Cosine,
 }
 
 impl Default for Config {
@@ -55,12 +77,15 @@ impl Default for Config {
             epochs: 60,
             batch: 32,
             learning_rate: None,
+            schedule: None,
+            leave_out: Vec::new(),
             runs: 1,
             seed: 0,
             device: DeviceChoice::Auto,
             precision: PrecisionChoice::Auto,
             save_minutes: 15,
             augment: Augment::default(),
+            model: ModelConfig::default(),
         }
     }
 }
@@ -135,6 +160,7 @@ impl Config {
             self.seed.to_string(),
             "at most 2^64 - 1001, so that the seeds of all runs fit",
         )?;
+        self.model.validate()?;
         let Augment { blur, jpeg, .. } = &self.augment;
         for (key, share) in
             [("augment.blur.probability", blur.probability), ("augment.jpeg.probability", jpeg.probability)]
@@ -158,7 +184,12 @@ impl Config {
     /// keys that do not change its result: a change of `runs`, `device` or `save_minutes` leaves finished runs up to
     /// date.
     pub(crate) fn of_run(&self, run: usize) -> serde_json::Value {
-        let resolved = Config { seed: self.run_seed(run), learning_rate: Some(self.learning_rate()), ..self.clone() };
+        let resolved = Config {
+            seed: self.run_seed(run),
+            learning_rate: Some(self.learning_rate()),
+            schedule: Some(self.schedule()),
+            ..self.clone()
+        };
         let mut value = artifacts::stage::to_json(&resolved);
         if let Some(keys) = value.as_object_mut() {
             for key in ["runs", "device", "save_minutes"] {
@@ -168,16 +199,34 @@ impl Config {
         value
     }
 
-    /// The learning rate of every step. If it is not configured, it is 1e-4 for pretrained weights and 1e-3 for random
-    /// weights.
+    /// The highest learning rate. If it is not configured, it is 1e-4 for pretrained weights, 1e-3 for random
+    /// weights and 1e-2 for the heads of frozen branches.
     pub fn learning_rate(&self) -> f64 {
-        let default = if self.weights == Source::None { SCRATCH_LEARNING_RATE } else { PRETRAINED_LEARNING_RATE };
+        let default = match self.weights {
+            _ if !self.model.is_baseline() => HEAD_LEARNING_RATE,
+            Source::None => SCRATCH_LEARNING_RATE,
+            _ => PRETRAINED_LEARNING_RATE,
+        };
         self.learning_rate.unwrap_or(default)
     }
 
-    /// The parameters of Adam: PyTorch's defaults, except the learning rate.
-    pub(crate) fn adam(&self) -> AdamConfig {
-        AdamConfig { lr: self.learning_rate(), ..AdamConfig::default() }
+    /// How the learning rate changes.
+    pub fn schedule(&self) -> Schedule {
+        let default = if self.model.is_baseline() { Schedule::Constant } else { Schedule::Cosine };
+        self.schedule.unwrap_or(default)
+    }
+
+    /// The learning rate of step number `step`, counted from 0.
+    pub(crate) fn learning_rate_at(&self, step: u64, steps_per_epoch: u64) -> f64 {
+        let highest = self.learning_rate();
+        match self.schedule() {
+            Schedule::Constant => highest,
+            Schedule::Cosine => {
+                let steps = (self.epochs as u64).saturating_mul(steps_per_epoch).max(1);
+                let done = (step as f64 / steps as f64).min(1.0);
+                highest * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
+            }
+        }
     }
 
     /// The seed of run `run`.
@@ -198,6 +247,14 @@ mod tests {
         assert_eq!(Config { learning_rate: Some(0.5), ..fresh.clone() }.learning_rate(), 0.5);
         // The manifest records the value, so that a changed default makes a training stale.
         assert_eq!(fresh.of_run(0)["learning_rate"], 1e-3);
+    }
+
+    #[test]
+    fn cosine_falls_from_the_highest_rate_to_zero() {
+        let config = Config { schedule: Some(Schedule::Cosine), epochs: 2, ..Config::default() };
+        let rate = |step| config.learning_rate_at(step, 10);
+        assert_eq!((rate(0), Config::default().learning_rate_at(15, 10)), (1e-4, 1e-4));
+        assert!((rate(10) - 5e-5).abs() < 1e-15 && rate(19) < 1e-6 && rate(20).abs() < 1e-15);
     }
 
     #[test]

@@ -4,49 +4,77 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use artifacts::random;
-use artifacts::shard::Shards;
+use rand::RngExt;
 use rand::seq::SliceRandom;
 
 use crate::augment::Augmenter;
 use crate::config::Augment;
+use crate::images::Images;
 
 /// The batches of one epoch.
 #[derive(Debug)]
 pub struct EpochBatches {
     /// The split that the images are read from.
-    pub(crate) shards: Arc<Shards>,
-    /// Indices of images in the split, in the order of the epoch.
-    order: Vec<usize>,
+    pub(crate) split: Arc<Images>,
+    /// The images in the order of the epoch.
+    order: Vec<Item>,
     /// The range of `order` that each batch holds.
     ranges: Vec<Range<usize>>,
     /// Random changes to the images, if any are configured.
     pub(crate) augmenter: Option<Augmenter>,
 }
 
+/// One image of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Item {
+    /// The index of the image in the split.
+    pub(crate) row: usize,
+    /// The number of the view, for features. 0 is the image as it is.
+    pub(crate) view: usize,
+}
+
 impl EpochBatches {
-    /// Returns training batches: all images of `shards`, shuffled globally. The order depends only on `seed` and
-    /// `epoch`.
+    /// Returns training batches: all images of `split`, shuffled globally, each in one randomly chosen view. Order and
+    /// views depend only on `seed` and `epoch`.
     pub fn shuffled(
-        shards: &Arc<Shards>,
+        split: &Arc<Images>,
         batch_size: usize,
         augment: &Augment,
         seed: u64,
         epoch: usize,
     ) -> EpochBatches {
+        let augmenter = Augmenter::new(augment, seed, epoch);
+        EpochBatches { augmenter, ..EpochBatches::shuffled_views(split, batch_size, split.views(), seed, epoch) }
+    }
+
+    /// Returns training batches like [`EpochBatches::shuffled`], with a number of views, and without augmentation.
+    pub(crate) fn shuffled_views(
+        split: &Arc<Images>,
+        batch_size: usize,
+        views: usize,
+        seed: u64,
+        epoch: usize,
+    ) -> EpochBatches {
+        let view = |row: usize| match views {
+            1 => 0,
+            views => random::stream(seed, "choice of view", &[epoch as u64, row as u64]).random_range(0..views),
+        };
+        let rows = shuffled_indices(seed, epoch, split.len()).into_iter().map(|index| split.rows[index]);
         EpochBatches {
-            shards: Arc::clone(shards),
-            order: shuffled_indices(seed, epoch, shards.len()),
-            ranges: batch_ranges(shards.len(), batch_size),
-            augmenter: Augmenter::new(augment, seed, epoch),
+            split: Arc::clone(split),
+            order: rows.map(|row| Item { row, view: view(row) }).collect(),
+            ranges: batch_ranges(split.len(), batch_size),
+            augmenter: None,
         }
     }
 
-    /// Returns validation batches: all images of `shards` in stored order, without augmentation.
-    pub fn sequential(shards: &Arc<Shards>, batch_size: usize) -> EpochBatches {
+    /// Returns validation batches: all views of all images of `split` in stored order, without augmentation.
+    pub fn sequential(split: &Arc<Images>, batch_size: usize) -> EpochBatches {
+        let rows = |view| split.rows.iter().map(move |&row| Item { row, view });
         EpochBatches {
-            shards: Arc::clone(shards),
-            order: (0..shards.len()).collect(),
-            ranges: batch_ranges(shards.len(), batch_size),
+            split: Arc::clone(split),
+            order: (0..split.views()).flat_map(rows).collect(),
+            ranges: batch_ranges(split.validation_len(), batch_size),
             augmenter: None,
         }
     }
@@ -56,8 +84,8 @@ impl EpochBatches {
         self.ranges.len()
     }
 
-    /// Returns the indices in `shards` of the images of batch `batch`. Panics if there is no such batch.
-    pub(crate) fn images(&self, batch: usize) -> &[usize] {
+    /// Returns the images of batch `batch`. Panics if there is no such batch.
+    pub(crate) fn images(&self, batch: usize) -> &[Item] {
         &self.order[self.ranges[batch].clone()]
     }
 }

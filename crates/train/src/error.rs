@@ -66,6 +66,14 @@ pub enum Error {
         /// The only class that the split has.
         only: Label,
     },
+    /// A generator of `train.leave_out` has no images.
+    #[error("train.leave_out has `{name}`, but no image of the split is of this generator; the generators are {known}")]
+    UnknownGenerator {
+        /// The name in the configuration.
+        name: String,
+        /// The generators of the split.
+        known: String,
+    },
     /// The signal handlers cannot be installed.
     #[error("failed to install handlers for SIGINT and SIGTERM")]
     Signals(#[source] std::io::Error),
@@ -78,12 +86,25 @@ pub enum Error {
     /// The network, its weights or its optimiser failed.
     #[error(transparent)]
     Model(#[from] model::Error),
+    /// A detector of branches failed.
+    #[error(transparent)]
+    Branches(#[from] branches::Error),
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match error {
-            Error::Artifact(error) => error.into(),
+            Error::Artifact(error) | Error::Branches(branches::Error::Artifact(error)) => error.into(),
+            Error::UnknownGenerator { .. }
+            | Error::Branches(branches::Error::VitWithoutWeights | branches::Error::Layer { .. }) => {
+                Failure::usage(error)
+            }
+            Error::Branches(
+                branches::Error::VitSource(_)
+                | branches::Error::Vit(_)
+                | branches::Error::NoFiles { .. }
+                | branches::Error::Decode { .. },
+            ) => Failure::input(error),
             Error::Model(
                 model::Error::Weights(weights::Error::Source(_))
                 | model::Error::Device(_)

@@ -13,7 +13,8 @@ use crate::recorded::changes;
 /// Settings, data and device of a training.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
-    /// The run's configuration as its manifest records it, without `epochs`: more epochs continue the same training.
+    /// The run's configuration as its manifest records it. Without `epochs` if the learning rate is constant: more epochs
+    /// then continue the same training.
     config: Value,
     /// Digests of the inputs.
     inputs: BTreeMap<String, Hash>,
@@ -45,10 +46,21 @@ impl Identity {
     /// Creates the identity of a run whose manifest records `config`.
     pub(crate) fn new(config: &Value, inputs: &BTreeMap<String, Hash>, version: u32, device: &str) -> Identity {
         let mut config = config.clone();
-        if let Some(keys) = config.as_object_mut() {
+        let constant = config.get("schedule").is_none_or(|schedule| schedule == "constant");
+        if let Some(keys) = config.as_object_mut().filter(|_| constant) {
             keys.remove("epochs");
         }
         Identity { config, inputs: inputs.clone(), version, device: device.to_owned() }
+    }
+
+    /// Lists the keys whose values differ in `wanted`.
+    fn changes(&self, wanted: &Identity) -> Vec<KeyChange> {
+        let mut changes = changes(&self.config, &wanted.config);
+        // If neither side has `epochs`, the comparison adds its default to the recorded side.
+        if self.config.get("epochs").is_none() && wanted.config.get("epochs").is_none() {
+            changes.retain(|change| change.key != "epochs");
+        }
+        changes
     }
 
     /// Computes the digest that a training state of schema version 1 has for these settings. Returns `None` if a key
@@ -71,11 +83,7 @@ impl RecordedIdentity {
     /// Returns whether configuration and inputs equal those of `wanted`.
     pub(crate) fn has_settings_of(&self, wanted: &Identity) -> bool {
         match self {
-            RecordedIdentity::Full(found) => {
-                // Neither side has `epochs`, but the upgrade in `changes` adds its default to the recorded side.
-                let changes = changes(&found.config, &wanted.config);
-                found.inputs == wanted.inputs && changes.iter().all(|change| change.key == "epochs")
-            }
+            RecordedIdentity::Full(found) => found.inputs == wanted.inputs && found.changes(wanted).is_empty(),
             RecordedIdentity::Digest { settings, .. } => wanted.schema_1_digest() == Some(*settings),
         }
     }
@@ -87,9 +95,8 @@ impl RecordedIdentity {
                 Some("its configuration or data changed".to_owned())
             }
             RecordedIdentity::Full(found) if !self.has_settings_of(wanted) => {
-                let changes = changes(&found.config, &wanted.config);
-                let changes = changes.iter().filter(|change| change.key != "epochs").map(KeyChange::to_string);
-                let changes = changes.collect::<Vec<_>>().join(", ");
+                let changes = found.changes(wanted);
+                let changes = changes.iter().map(KeyChange::to_string).collect::<Vec<_>>().join(", ");
                 Some(if changes.is_empty() {
                     "its training images or initial weights changed".to_owned()
                 } else {

@@ -3,11 +3,15 @@
 //! `training_loop` is the loop over epochs and steps; read it first. It uses these modules, in the order of the data
 //! flow:
 //!
-//! - `config`: the section `[train]` of a pipeline file. The learning rate is set there, in [`Config::learning_rate`].
+//! - `config`: the sections `[train]` and `[model]` of a pipeline file. The learning rate is set there, in
+//!   [`Config::learning_rate`].
+//! - `blueprint`: the detector to train, the baseline or branches. `learner`: its model with the optimiser, as the loop
+//!   uses them. `images`: the pixels or features of a split.
 //! - `epoch_batches`: shuffles the training split and cuts it into batches. `augment`: random changes to images.
 //! - `loader`: assembles batches in background threads while the network computes.
 //! - `pending_steps`: training steps whose loss has not been read back from the device.
 //! - `validation`: loss, accuracy and ROC-AUC on the validation split after each epoch.
+//! - `held_out`: predictions of a detector of branches for generators that it was not trained on.
 //! - `checkpoint`: the folders `best` and `last`, written and restored.
 //! - `history`: `metrics.jsonl`. `tensorboard`: the events file.
 //!
@@ -28,14 +32,18 @@
 
 mod augment;
 mod backup;
+mod blueprint;
 mod checkpoint;
 mod config;
 mod epoch_batches;
 mod error;
 mod folder;
+mod held_out;
 mod history;
 mod identity;
+mod images;
 mod interrupt;
+mod learner;
 mod loader;
 mod pending_steps;
 mod recorded;
@@ -50,9 +58,10 @@ mod throughput;
 mod training_loop;
 mod validation;
 
-pub use config::{Augment, Blur, Config, Jpeg};
+pub use config::{Augment, Blur, Config, Jpeg, Schedule};
 pub use epoch_batches::EpochBatches;
 pub use error::Error;
+pub use images::Images;
 pub use loader::{Batch, Loader};
 pub use stage::Train;
 pub use throughput::measure_throughput;

@@ -9,21 +9,27 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
+use branches::FeatureBatch;
 use model::PixelBatch;
-use pixels::degrade::DegradeError;
 
-use crate::epoch_batches::EpochBatches;
+use crate::epoch_batches::{EpochBatches, Item};
+use crate::error::Error;
+use crate::images::Images;
 
 /// The number of batch buffers of a worker. One is used while the other is filled.
 const BUFFERS_PER_WORKER: usize = 2;
 /// The maximum number of workers. More would take more memory without reading the shards faster.
 const MAX_WORKERS: usize = 8;
 
-/// Images of one size with their class indices.
+/// Images with their class indices: pixels of one size, or features.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// RGB, `[n, height, width, 3]`.
+    /// RGB, `[n, height, width, 3]`. Empty if the batch has features.
     pixels: Vec<u8>,
+    /// The features of each branch. Empty if the batch has pixels.
+    features: FeatureBatch,
+    /// The weight of each image in the loss, `[n]`. Empty if the batch has pixels.
+    weights: Vec<f32>,
     /// Class indices, `[n]`.
     labels: Vec<u8>,
     /// Height and width of the images.
@@ -33,10 +39,25 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// A batch of pixels, `[n, height, width, 3]`, with class indices, `[n]`.
+    pub(crate) fn of_pixels(pixels: Vec<u8>, labels: Vec<u8>, size: [usize; 2]) -> Batch {
+        Batch { pixels, labels, size, ..Batch::default() }
+    }
+
     /// The images: RGB, `[n, height, width, 3]`.
     pub fn pixels(&self) -> PixelBatch<'_> {
         let [height, width] = self.size;
         PixelBatch { data: &self.pixels, n: self.len(), height, width }
+    }
+
+    /// The features of each branch. Empty if the batch has pixels.
+    pub(crate) fn features(&self) -> &FeatureBatch {
+        &self.features
+    }
+
+    /// The weight of each image in the loss, `[n]`. Empty if the batch has pixels.
+    pub(crate) fn weights(&self) -> &[f32] {
+        &self.weights
     }
 
     /// The class indices, `[n]`.
@@ -55,19 +76,41 @@ impl Batch {
     }
 
     /// Replaces the content with batch `index` of the epoch, and augments its images.
-    fn fill(&mut self, epoch: &EpochBatches, index: usize) -> Result<(), DegradeError> {
-        self.size = epoch.shards.size();
+    fn fill(&mut self, epoch: &EpochBatches, index: usize) -> Result<(), Error> {
+        let Images { shards, features, .. } = &*epoch.split;
+        self.size = shards.size();
         self.pixels.clear();
         self.labels.clear();
-        for &sample in epoch.images(index) {
+        self.weights.clear();
+        let items = epoch.images(index);
+        self.labels.extend(items.iter().map(|item| shards.sample(item.row).label.index()));
+        if let Some(features) = features {
+            self.weights.extend(items.iter().map(|item| features.weights[item.row]));
+            if let Some(projected) = &features.projected {
+                fill_features(projected, shards.len(), items, &mut self.features);
+            }
+            return Ok(());
+        }
+        for &Item { row, .. } in items {
             let start = self.pixels.len();
-            self.pixels.extend_from_slice(epoch.shards.pixels(sample));
-            self.labels.push(epoch.shards.sample(sample).label.index());
+            self.pixels.extend_from_slice(shards.pixels(row));
             if let Some(augmenter) = &epoch.augmenter {
-                augmenter.apply(sample, self.size, &mut self.pixels[start..])?;
+                augmenter.apply(row, self.size, &mut self.pixels[start..])?;
             }
         }
         Ok(())
+    }
+}
+
+/// Replaces the content of `batch` with rows of the projected features of all rows, view by view. `rows` is the number
+/// of rows of a view.
+pub(crate) fn fill_features(projected: &FeatureBatch, rows: usize, items: &[Item], batch: &mut FeatureBatch) {
+    if batch.branches.is_empty() {
+        *batch = FeatureBatch::new(&projected.widths());
+    }
+    batch.clear();
+    for &Item { row, view } in items {
+        batch.push_row(projected, view * rows + row);
     }
 }
 
@@ -76,12 +119,14 @@ pub struct Loader {
     workers: Vec<Worker>,
     /// The number of batches returned so far.
     taken: usize,
-    /// The number of all batches.
+    /// The number of batches from the first one to the end of the epoch.
     total: usize,
+    /// The number of batches of the whole epoch.
+    per_epoch: usize,
 }
 
 struct Worker {
-    filled: Receiver<Result<Batch, DegradeError>>,
+    filled: Receiver<Result<Batch, Error>>,
     recycled: Sender<Batch>,
     thread: JoinHandle<()>,
 }
@@ -103,12 +148,17 @@ impl Loader {
         let workers = (0..workers.min(total))
             .map(|worker| Worker::start(Arc::clone(&epoch), worker, (first + worker..end).step_by(workers)))
             .collect();
-        Loader { workers, taken: 0, total }
+        Loader { workers, taken: 0, total, per_epoch: end }
+    }
+
+    /// The number of batches of the whole epoch.
+    pub(crate) fn batches_per_epoch(&self) -> usize {
+        self.per_epoch
     }
 
     /// Waits for the next batch and returns it. Returns `None` after the last batch. Return the batch with
     /// [`Loader::recycle`] after use.
-    pub fn next_batch(&mut self) -> Option<Result<Batch, DegradeError>> {
+    pub fn next_batch(&mut self) -> Option<Result<Batch, Error>> {
         if self.taken == self.total {
             return None;
         }
@@ -178,14 +228,14 @@ mod tests {
     use crate::testing::{self, TestRun};
 
     /// A run with `images` training images, and its opened training split.
-    fn training_images(images: usize) -> (TestRun, Arc<Shards>) {
+    fn training_images(images: usize) -> (TestRun, Arc<Images>) {
         let run = testing::ingested(&[(Split::Train, images)]);
         let shards = Arc::new(Shards::open(&run.dir().ingest(), Split::Train).unwrap());
-        (run, shards)
+        (run, Arc::new(Images::pixels(shards)))
     }
 
-    fn epoch(shards: &Arc<Shards>, flip: bool) -> EpochBatches {
-        EpochBatches::shuffled(shards, 4, &Augment { flip, ..Augment::default() }, 1, 1)
+    fn epoch(split: &Arc<Images>, flip: bool) -> EpochBatches {
+        EpochBatches::shuffled(split, 4, &Augment { flip, ..Augment::default() }, 1, 1)
     }
 
     fn load(epoch: EpochBatches, first: usize, workers: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -212,7 +262,8 @@ mod tests {
         assert!(load(epoch(&shards, true), 6, 2).is_empty());
 
         let plain = epoch(&shards, false);
-        let expected: Vec<u8> = plain.images(0).iter().flat_map(|&i| shards.pixels(i)).copied().collect();
+        let expected: Vec<u8> =
+            plain.images(0).iter().flat_map(|item| shards.shards.pixels(item.row)).copied().collect();
         assert_eq!(load(plain, 0, 2)[0].0, expected);
     }
 

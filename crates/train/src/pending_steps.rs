@@ -6,7 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-use model::{Network, StepOutput};
+use model::StepOutput;
+
+use crate::error::Error;
+use crate::learner::Learner;
 
 /// The longest time between two reads, so that the displayed progress is recent.
 const READ_INTERVAL: Duration = Duration::from_millis(500);
@@ -37,8 +40,8 @@ impl PendingSteps {
     }
 
     /// Waits for all pending steps, empties the queue, and returns the output and the class indices of each step.
-    pub(crate) fn read(&mut self, network: &mut Network) -> model::Result<Vec<(StepOutput, Vec<u8>)>> {
-        let outputs = network.finished_steps()?;
+    pub(crate) fn read(&mut self, learner: &mut dyn Learner) -> Result<Vec<(StepOutput, Vec<u8>)>, Error> {
+        let outputs = learner.finished_steps()?;
         debug_assert_eq!(outputs.len(), self.labels.len());
         self.last_read = Instant::now();
         Ok(outputs.into_iter().zip(self.labels.drain(..)).collect())

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use artifacts::failure::chain;
@@ -11,14 +11,16 @@ use artifacts::schema::{Epoch, ImageSize, ModelConfig, PreprocessorConfig};
 use artifacts::shard::{ShardSet, Shards};
 use artifacts::stage::{Failure, Job, Output, Stage, Warning};
 use artifacts::{Code, Label, Manifest, RunDir, Split, names, progress};
+use branches::BranchName;
+use model::Normalisation;
 use model::device::{Device, DeviceChoice};
 use model::weights::{self, Source};
-use model::{Adam, Network, NetworkConfig};
 use pixels::Recipe;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::backup;
+use crate::blueprint::{Baseline, Blueprint, BranchSet, Created, Splits};
 use crate::checkpoint::{Description, SavedTraining, TrainingPosition, TrainingState};
 use crate::config::Config;
 use crate::error::Error;
@@ -41,7 +43,9 @@ impl Stage for Train {
     fn validate(config: &Config) -> Result<(), Failure> {
         config.validate().map_err(Failure::usage)?;
         // Check weights and device before ingest runs, which may take hours.
-        if let Source::Path(path) = &config.weights {
+        if !config.model.is_baseline() {
+            branches::check_weights(&config.model).map_err(Error::from)?;
+        } else if let Source::Path(path) = &config.weights {
             fs::metadata(path).map_err(|source| Error::Weights { path: path.clone(), source })?;
             weights::check(path).map_err(|error| Failure::input(format!("train.weights: {}", chain(&error))))?;
         }
@@ -67,7 +71,7 @@ impl Stage for Train {
             }
             inputs.insert(format!("ingest/{split}"), set.digest(split));
         }
-        if let Some(weights) = weights_digest(&config.weights)? {
+        if let Some(weights) = initial_weights(config).map(weights_digest).transpose()?.flatten() {
             inputs.insert("weights".to_owned(), weights);
         }
         Ok(inputs)
@@ -82,7 +86,7 @@ impl Stage for Train {
     }
 
     fn notices(_run: &RunDir, config: &Config) -> Vec<String> {
-        let Source::Hub(name) = &config.weights else { return Vec::new() };
+        let Some(Source::Hub(name)) = initial_weights(config) else { return Vec::new() };
         match weights::hub::size(name) {
             Ok(Some(0)) => Vec::new(),
             Ok(Some(bytes)) => {
@@ -125,6 +129,14 @@ pub(crate) struct TrainingRequest<'a> {
     pub(crate) force: bool,
     /// Called with the number of each step. If it returns `true`, the training saves its state and ends.
     pub(crate) stop: &'a dyn Fn(u64) -> bool,
+}
+
+/// Returns the source of pretrained weights of the configured detector, if it has one.
+fn initial_weights(config: &Config) -> Option<&Source> {
+    if config.model.is_baseline() {
+        return Some(&config.weights);
+    }
+    config.model.branches.contains(&BranchName::Vit).then_some(&config.model.vit.weights)
 }
 
 /// Computes the digest of the initial weights for the up-to-date check. A file is hashed by its content. A name on the
@@ -173,20 +185,19 @@ fn set_aside_stale_surplus_runs(request: &TrainingRequest<'_>) -> Result<(), Fai
     Ok(())
 }
 
-/// Data, device and initial weights, shared by all runs.
+/// Data and device, shared by all runs.
 struct Trainer<'a> {
     request: &'a TrainingRequest<'a>,
-    train: Arc<Shards>,
-    val: Arc<Shards>,
+    splits: Splits,
     device: Device,
-    network: NetworkConfig,
+    blueprint: Box<dyn Blueprint + 'a>,
     description: Description,
-    weights: Option<PathBuf>,
 }
 
 impl<'a> Trainer<'a> {
     fn open(request: &'a TrainingRequest<'a>) -> Result<Trainer<'a>, Failure> {
-        let set = ShardSet::open(&request.run.ingest())?;
+        let TrainingRequest { run, config, stop, .. } = *request;
+        let set = ShardSet::open(&run.ingest())?;
         let [train, val] = [set.split(Split::Train)?, set.split(Split::Val)?].map(Arc::new);
         if train.len() < 2 {
             return Err(Error::TooFewImages { images: train.len() }.into());
@@ -195,24 +206,36 @@ impl<'a> Trainer<'a> {
         if let (1, Some(only)) = (classes.len(), classes.first()) {
             return Err(Error::OneClass { only: *only }.into());
         }
-        let device =
-            request.config.device.open(request.config.precision).map_err(|error| Error::Model(error.into()))?;
+        let device = config.device.open(config.precision).map_err(|error| Error::Model(error.into()))?;
+        let size = if config.model.is_baseline() {
+            let [height, width] = train.size();
+            format!(" of {width}x{height}")
+        } else {
+            let names: Vec<&str> = config.model.branches.iter().map(|branch| branch.name()).collect();
+            format!(" at native resolution for the branches {}", names.join(", "))
+        };
         progress::line(&format!(
-            "train: {} training and {} validation images of {}x{}, on {device}",
+            "train: {} training and {} validation images{size}, on {device}",
             train.len(),
             val.len(),
-            train.size()[1],
-            train.size()[0],
         ));
-        let weights = request.config.weights.resolve().map_err(|error| Error::Model(error.into()))?;
-        let network = NetworkConfig::default();
+        let blueprint: Box<dyn Blueprint> = if config.model.is_baseline() {
+            Box::new(Baseline::open(config, device.clone())?)
+        } else {
+            Box::new(BranchSet::open(config, run)?)
+        };
         let recipe = Recipe::deserialize(&set.manifest().config).map_err(|error| {
             Failure::input(format!(
                 "failed to read the configuration in the ingest manifest ({error}); run ingest again"
             ))
         })?;
-        let description = describe(&network, &train, &recipe);
-        Ok(Trainer { request, train, val, device, network, description, weights })
+        let description = describe(blueprint.model_config(), &train, &recipe);
+        let prepare = |shards| match blueprint.images(shards, &|| stop(0))? {
+            Some(images) => Ok(Arc::new(images)),
+            None => Err(Failure::Interrupted),
+        };
+        let splits = Splits { train: prepare(train)?, val: prepare(val)? };
+        Ok(Trainer { request, splits, device, blueprint, description })
     }
 
     /// Trains run `k` to its last epoch.
@@ -223,22 +246,29 @@ impl<'a> Trainer<'a> {
         let (folder, saved) = RunFolder::open(&output.dir, wanted)?;
         let name = output.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let seed = config.run_seed(k);
-        let resumed = match saved.map(|saved| self.resume(saved, &identity, &name)).transpose() {
+        self.blueprint.install(folder.path())?;
+        if !self.blueprint.prepare(folder.path(), seed, &self.splits.train, &|| stop(0))? {
+            return Err(Failure::Interrupted);
+        }
+        let resumed = match saved.map(|saved| self.resume(saved, &identity, seed, &name)).transpose() {
             Err(Error::DamagedCheckpoint { detail, .. }) if force => {
                 folder.start_afresh(&detail)?;
                 None
             }
             resumed => resumed?,
         };
-        let mut training = match resumed {
-            Some(training) => training,
-            None => self.start(seed, identity)?,
+        let (mut training, splits) = match resumed {
+            Some(resumed) => resumed,
+            None => {
+                let Created { learner, splits } = self.blueprint.create(seed, true, &self.splits)?;
+                (TrainingState { learner, position: TrainingPosition::start(identity) }, splits)
+            }
         };
         let training_loop = TrainingLoop {
             config,
             seed,
-            train: &self.train,
-            val: &self.val,
+            train: &splits.train,
+            val: &splits.val,
             folder: &folder,
             description: &self.description,
             name: &name,
@@ -251,37 +281,22 @@ impl<'a> Trainer<'a> {
         Ok(folder.complete(|dir| self.manifest(dir, output, &rows))?)
     }
 
-    /// Creates the network with its initial weights, and the optimiser.
-    fn start(&self, seed: u64, identity: Identity) -> Result<TrainingState, Error> {
-        let config = self.request.config;
-        let mut network = Network::new(&self.network, &self.device)?;
-        network.initialise(seed)?;
-        if let Some(path) = &self.weights {
-            let report = network.load(path, &config.allow_missing)?;
-            let missing = report.missing.len();
-            progress::line(&format!(
-                "train: {} tensors from {}{}{}",
-                report.loaded,
-                String::from(config.weights.clone()),
-                if missing > 0 { format!(", {missing} missing tensors initialised randomly") } else { String::new() },
-                if report.head_replaced { ", a new head" } else { "" }
-            ));
-        } else {
-            network.zero_init_residual()?;
-        }
-        let adam = Adam::new(config.adam(), &network)?;
-        Ok(TrainingState { network, adam, position: TrainingPosition::start(identity) })
-    }
-
-    /// Restores the network of an interrupted training.
-    fn resume(&self, mut saved: SavedTraining, identity: &Identity, name: &str) -> Result<TrainingState, Error> {
+    /// Restores the model of an interrupted training.
+    fn resume(
+        &self,
+        mut saved: SavedTraining,
+        identity: &Identity,
+        seed: u64,
+        name: &str,
+    ) -> Result<(TrainingState, Splits), Error> {
         let TrainingPosition { epoch, batches, .. } = saved.position;
         progress::line(&format!(
             "train: {name} resumes from `{}`, epoch {epoch} after {batches} batches",
             saved.path().display()
         ));
         saved.position.upgrade(identity);
-        saved.restore(Network::new(&self.network, &self.device)?, self.request.config.adam())
+        let Created { learner, splits } = self.blueprint.create(seed, false, &self.splits)?;
+        Ok((saved.restore(learner)?, splits))
     }
 
     fn manifest(&self, dir: &Path, output: &Output, rows: &[Epoch]) -> Result<Manifest, Error> {
@@ -299,8 +314,9 @@ impl<'a> Trainer<'a> {
     /// Returns the summary for the manifest of a run. The report shows it.
     fn summary(&self, rows: &[Epoch]) -> Result<Value, Error> {
         let best = rows.iter().rfind(|row| row.best);
-        let images: f64 = (rows.len() * self.train.len()) as f64;
+        let images: f64 = (rows.len() * self.splits.train.len()) as f64;
         let seconds: f64 = rows.iter().map(|row| row.train_seconds).sum();
+        let (weights, weights_hash) = self.blueprint.pretrained()?;
         Ok(json!({
             "best_epoch": best.map(|row| row.epoch),
             "best_val_accuracy": best.map(|row| row.val_accuracy),
@@ -308,24 +324,21 @@ impl<'a> Trainer<'a> {
             "best_val_roc_auc": best.and_then(|row| row.val_roc_auc),
             "epochs": rows.len(),
             "steps": rows.last().map(|row| row.step),
-            "train_images": self.train.len(),
-            "val_images": self.val.len(),
+            "train_images": self.splits.train.len(),
+            "val_images": self.splits.val.len(),
             "images_per_second": images / seconds.max(1e-9),
-            "weights": String::from(self.request.config.weights.clone()),
-            "weights_blake3": self.weights.as_deref().map(hash::file).transpose()?,
+            "weights": weights,
+            "weights_blake3": weights_hash,
         }))
     }
 }
 
 /// Returns the content of `config.json` and `preprocessor_config.json`.
-fn describe(network: &NetworkConfig, train: &Shards, recipe: &Recipe) -> Description {
+fn describe(model: ModelConfig, train: &Shards, recipe: &Recipe) -> Description {
     let [height, width] = train.size();
-    let normalisation = &network.normalisation;
+    let Normalisation { mean, std } = Normalisation::default();
     Description {
-        model: ModelConfig::detector(&network.arch),
-        preprocessor: PreprocessorConfig {
-            size: ImageSize { height, width },
-            ..recipe.preprocessor_config(normalisation.mean, normalisation.std)
-        },
+        model,
+        preprocessor: PreprocessorConfig { size: ImageSize { height, width }, ..recipe.preprocessor_config(mean, std) },
     }
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 use artifacts::hash::Hash;
 use artifacts::shard::{Sample, ShardWriter};
 use artifacts::{Code, Label, Manifest, RunDir, Split, random};
+use pixels::RgbImage;
+use pixels::encode::Subsampling;
 use rand::RngExt;
 use tempfile::TempDir;
 
@@ -19,6 +21,29 @@ impl TestRun {
     pub(crate) fn dir(&self) -> RunDir {
         RunDir::new(self.0.path())
     }
+}
+
+/// Creates a run like [`ingested`], whose shards also hold an encoded file of 64 x 64 pixels for each image. The fakes are
+/// of two generators.
+#[allow(dead_code, reason = "the test `signals` includes this file, and does not use this function")]
+pub(crate) fn ingested_with_files(splits: &[(Split, usize)]) -> TestRun {
+    let run = TestRun(tempfile::tempdir().unwrap());
+    let ingest = run.dir().ingest();
+    std::fs::create_dir_all(&ingest).unwrap();
+    for &(split, images) in splits {
+        let mut writer = ShardWriter::with_files(&ingest, split, [SIDE, SIDE], 10);
+        for i in 0..images {
+            let (sample, pixels) = image(split, i);
+            let generator = if sample.label == Label::Fake { format!("gan-{}", i / 2 % 2) } else { String::new() };
+            let mut random = random::stream(12, split.name(), &[i as u64]);
+            let picture = RgbImage::from_fn(64, 64, |_, _| random.random());
+            let file = pixels::encode::jpeg(&picture, 90, Subsampling::Full).unwrap();
+            writer.push_with_file(Sample { id: Hash::of(&file), generator, ..sample }, &pixels, &file).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+    write_manifest(&ingest);
+    run
 }
 
 /// Creates a run with a complete ingest artifact that has the given number of images in each split. The images are

@@ -1,5 +1,7 @@
 //! Whole trainings of a few steps: exact resuming, and the folders of complete, replaced and damaged runs.
 
+mod branches;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;

@@ -3,10 +3,12 @@
 use std::time::{Duration, Instant};
 
 use artifacts::schema::TrainingRate;
-use model::{Adam, Network, NetworkConfig, PixelBatch};
+use model::{Network, NetworkConfig};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::learner::{Learner, NetworkLearner};
+use crate::loader::Batch;
 use crate::pending_steps::PendingSteps;
 
 /// The shortest measurement. On a shared machine, the durations of single steps may differ by 50%.
@@ -21,30 +23,28 @@ pub fn measure_throughput(config: &Config, size: usize) -> Result<TrainingRate, 
     let device = config.device.open(config.precision).map_err(model::Error::from)?;
     let mut network = Network::new(&NetworkConfig::default(), &device)?;
     network.initialise(config.seed)?;
-    let mut adam = Adam::new(config.adam(), &network)?;
+    let mut learner = NetworkLearner::new(network)?;
     let n = config.batch;
     let data: Vec<u8> = (0..n * size * size * 3).map(|i| (i * 31 % 251) as u8).collect(); // [n, size, size, 3]
     let labels: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect(); // [n]
-    let mut step = |network: &mut Network| -> Result<(), Error> {
-        network.start_step(&PixelBatch { data: &data, n, height: size, width: size }, &labels)?;
-        Ok(adam.step(network)?)
-    };
+    let batch = Batch::of_pixels(data, labels, [size, size]);
+    let learning_rate = config.learning_rate();
     // Warm up: the first step allocates the buffers that later steps reuse.
-    step(&mut network)?;
-    network.finished_steps()?;
+    learner.start_step(&batch, learning_rate)?;
+    learner.finished_steps()?;
     let start = Instant::now();
     let mut steps = 0;
     // Results are read in groups, as the training loop does.
     let mut pending = PendingSteps::new();
     while steps == 0 || start.elapsed() < MIN_DURATION {
-        step(&mut network)?;
-        pending.push(&labels);
+        learner.start_step(&batch, learning_rate)?;
+        pending.push(batch.labels());
         steps += 1;
         if pending.should_read() {
-            pending.read(&mut network)?;
+            pending.read(&mut learner)?;
         }
     }
-    pending.read(&mut network)?;
+    pending.read(&mut learner)?;
     let images_per_second = (steps * n) as f64 / start.elapsed().as_secs_f64();
     Ok(TrainingRate { device: device.to_string(), images_per_second })
 }

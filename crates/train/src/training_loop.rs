@@ -7,14 +7,14 @@ use artifacts::Checkpoint;
 use artifacts::atomic::{self, DirWriter};
 use artifacts::progress::Progress;
 use artifacts::schema::Epoch;
-use artifacts::shard::Shards;
 
-use crate::checkpoint::{self, Best, Description, EpochTotals, TrainingPosition, TrainingState};
+use crate::checkpoint::{self, Best, Criterion, Description, EpochTotals, TrainingPosition, TrainingState};
 use crate::config::Config;
 use crate::epoch_batches::EpochBatches;
 use crate::error::Error;
 use crate::folder::RunFolder;
 use crate::history::{self, History};
+use crate::images::Images;
 use crate::loader::Loader;
 use crate::pending_steps::PendingSteps;
 use crate::tensorboard::EventFile;
@@ -29,10 +29,10 @@ pub(crate) struct TrainingLoop<'a> {
     pub(crate) config: &'a Config,
     /// Seed of the shuffles and the augmentation.
     pub(crate) seed: u64,
-    /// The training split.
-    pub(crate) train: &'a Arc<Shards>,
-    /// The validation split, which chooses the best epoch.
-    pub(crate) val: &'a Arc<Shards>,
+    /// The training images.
+    pub(crate) train: &'a Arc<Images>,
+    /// The validation images, which choose the best epoch.
+    pub(crate) val: &'a Arc<Images>,
     /// The folder that checkpoints and metrics are written to.
     pub(crate) folder: &'a RunFolder,
     /// Content of the checkpoints' `config.json` and `preprocessor_config.json`.
@@ -62,19 +62,18 @@ impl TrainingLoop<'_> {
         let mut last_saved = Instant::now();
 
         for epoch in training.position.epoch..=epochs {
-            // Train on the whole training split, shuffled. The learning rate is constant: `training.adam` was created
-            // with `Config::learning_rate`.
+            // Train on the whole training split, shuffled.
             let mut started = Instant::now();
             let batches = EpochBatches::shuffled(self.train, batch_size, &augment, self.seed, epoch);
             let mut loader = Loader::start(batches, training.position.batches);
+            let steps_per_epoch = loader.batches_per_epoch() as u64;
             let mut pending = PendingSteps::new();
             while let Some(batch) = loader.next_batch() {
-                let batch = batch?; // pixels u8 [n, height, width, 3], labels u8 [n]
+                let batch = batch?; // pixels u8 [n, height, width, 3] or features f32 [n, width], labels u8 [n]
 
-                // Normalise the pixels, forward and backward pass: logits f32 [n, 2], mean cross-entropy, gradients.
-                training.network.start_step(&batch.pixels(), batch.labels())?;
-                // Update the weights.
-                training.adam.step(&mut training.network)?;
+                // Forward and backward pass: logits f32 [n, 2], mean cross-entropy, gradients. Update the weights.
+                let learning_rate = self.config.learning_rate_at(training.position.step, steps_per_epoch);
+                training.learner.start_step(&batch, learning_rate)?;
 
                 pending.push(batch.labels());
                 training.position.step += 1;
@@ -107,15 +106,15 @@ impl TrainingLoop<'_> {
                 progress.add(images as u64);
                 !(self.stop)(step)
             };
-            let Some(metrics) = validation::compute_metrics(&mut training.network, self.val, batch_size, after_batch)?
-            else {
+            let learner = training.learner.as_mut();
+            let Some(metrics) = validation::compute_metrics(learner, self.val, batch_size, after_batch)? else {
                 self.save_within_epoch(training, &mut events)?;
                 return Ok(TrainingEnd::Interrupted);
             };
             self.check_finite(metrics.loss, "validation loss", &training.position)?;
 
             // Report the epoch, and save it as `last` and, if it is the best so far, as `best`.
-            let row = summarise_epoch(training, &metrics, started.elapsed());
+            let row = self.summarise_epoch(training, &metrics, started.elapsed(), steps_per_epoch);
             progress.println(&format!("train: {} {}", self.name, history::describe(&row, epochs)));
             events.add_epoch(&row)?;
             self.save_epoch(training, row, &mut history, &mut events)?;
@@ -133,8 +132,8 @@ impl TrainingLoop<'_> {
         events: &mut EventFile,
         progress: &Progress,
     ) -> Result<(), Error> {
-        let TrainingState { network, position, .. } = training;
-        let results = pending.read(network)?; // for each step: logits f32 [n, 2], labels u8 [n]
+        let TrainingState { learner, position } = training;
+        let results = pending.read(learner.as_mut())?; // for each step: logits f32 [n, 2], labels u8 [n]
         let first_step = position.step + 1 - results.len() as u64;
         for (step, (output, labels)) in (first_step..).zip(results) {
             let loss = f64::from(output.loss);
@@ -164,7 +163,8 @@ impl TrainingLoop<'_> {
     ) -> Result<(), Error> {
         let position = &mut training.position;
         if row.best {
-            position.best = Some(Best { epoch: row.epoch, accuracy: row.val_accuracy, loss: row.val_loss });
+            let Epoch { epoch, val_accuracy: accuracy, val_loss: loss, val_roc_auc: roc_auc, .. } = row;
+            position.best = Some(Best { epoch, accuracy, loss, roc_auc });
         }
         position.epoch += 1;
         position.batches = 0;
@@ -186,7 +186,7 @@ impl TrainingLoop<'_> {
 
     /// Writes `last` under a temporary name. Fails if a weight is not finite.
     fn write_last(&self, training: &TrainingState) -> Result<DirWriter, Error> {
-        for weight in training.network.parameters()?.values() {
+        for weight in training.learner.weights()?.values() {
             // The sum is infinite or NaN if any element is.
             let sum = weight.sum_all().and_then(|sum| sum.to_scalar::<f32>()).map_err(model::Error::from)?;
             self.check_finite(f64::from(sum), "sum of a layer's weights", &training.position)?;
@@ -217,28 +217,38 @@ impl TrainingLoop<'_> {
     /// Starts the progress report over all remaining images, of both splits and all epochs.
     fn start_progress(&self, position: &TrainingPosition) -> Progress {
         let epochs = self.config.epochs - position.complete_epochs();
-        let images = ((epochs * (self.train.len() + self.val.len())) as u64).saturating_sub(position.sums.images);
+        let images =
+            ((epochs * (self.train.len() + self.val.validation_len())) as u64).saturating_sub(position.sums.images);
         Progress::new(format!("train: {}", self.name), "images", Some(images))
     }
-}
 
-/// Returns the row of `metrics.jsonl` for the epoch that was just validated.
-fn summarise_epoch(training: &TrainingState, metrics: &ValidationMetrics, validation_time: Duration) -> Epoch {
-    let EpochTotals { loss, correct, images, seconds } = training.position.sums;
-    let epoch = training.position.epoch;
-    let candidate = Best { epoch, accuracy: metrics.accuracy, loss: metrics.loss };
-    Epoch {
-        epoch,
-        step: training.position.step,
-        learning_rate: training.adam.config.lr,
-        train_loss: loss / images as f64,
-        train_accuracy: correct as f64 / images as f64,
-        val_loss: metrics.loss,
-        val_accuracy: metrics.accuracy,
-        val_roc_auc: metrics.roc_auc,
-        best: candidate.beats(training.position.best.as_ref()),
-        train_seconds: seconds,
-        val_seconds: validation_time.as_secs_f64(),
-        images_per_second: images as f64 / seconds.max(1e-9),
+    /// Returns the row of `metrics.jsonl` for the epoch that was just validated.
+    fn summarise_epoch(
+        &self,
+        training: &TrainingState,
+        metrics: &ValidationMetrics,
+        validation_time: Duration,
+        steps_per_epoch: u64,
+    ) -> Epoch {
+        let TrainingPosition { epoch, step, ref sums, ref best, .. } = training.position;
+        let EpochTotals { loss, correct, images, seconds } = *sums;
+        let ValidationMetrics { loss: val_loss, accuracy: val_accuracy, roc_auc: val_roc_auc } = *metrics;
+        let candidate = Best { epoch, accuracy: val_accuracy, loss: val_loss, roc_auc: val_roc_auc };
+        let baseline = self.config.model.is_baseline();
+        let criterion = if baseline { Criterion::Accuracy } else { Criterion::RocAuc };
+        Epoch {
+            epoch,
+            step,
+            learning_rate: self.config.learning_rate_at(step.saturating_sub(1), steps_per_epoch),
+            train_loss: loss / images as f64,
+            train_accuracy: correct as f64 / images as f64,
+            val_loss,
+            val_accuracy,
+            val_roc_auc,
+            best: candidate.beats(best.as_ref(), criterion),
+            train_seconds: seconds,
+            val_seconds: validation_time.as_secs_f64(),
+            images_per_second: images as f64 / seconds.max(1e-9),
+        }
     }
 }

@@ -1,14 +1,15 @@
-//! Loss, accuracy and ROC-AUC of a network on the validation split.
+//! Loss, accuracy and ROC-AUC of a model on the validation split.
 
 use std::sync::Arc;
 
-use artifacts::shard::Shards;
 use artifacts::statistics::cross_entropy;
 use artifacts::{Label, roc_auc};
-use model::{Logits, Network};
+use model::Logits;
 
 use crate::epoch_batches::EpochBatches;
 use crate::error::Error;
+use crate::images::Images;
+use crate::learner::Learner;
 use crate::loader::Loader;
 
 /// The number of batches after which logits are read back from the device. Until then, a GPU computes without waiting
@@ -26,32 +27,34 @@ pub(crate) struct ValidationMetrics {
     pub(crate) roc_auc: Option<f64>,
 }
 
-/// Computes the metrics of `network`, in evaluation mode, on all of `shards`.
+/// Computes the metrics of a model, in evaluation mode, on all images. A detector of branches is measured on several
+/// views of each image: as it is, and changed.
 ///
 /// Calls `after_batch` with the number of images of each batch. If it returns `false`, stops and returns `None`.
 pub(crate) fn compute_metrics(
-    network: &mut Network,
-    shards: &Arc<Shards>,
+    learner: &mut dyn Learner,
+    images: &Arc<Images>,
     batch_size: usize,
     mut after_batch: impl FnMut(usize) -> bool,
 ) -> Result<Option<ValidationMetrics>, Error> {
-    let mut loader = Loader::start(EpochBatches::sequential(shards, batch_size), 0);
-    let mut totals = Totals { loss: 0.0, correct: 0, scores: Vec::with_capacity(shards.len()) };
+    learner.start_validation()?;
+    let mut loader = Loader::start(EpochBatches::sequential(images, batch_size), 0);
+    let mut totals = Totals { loss: 0.0, correct: 0, scores: Vec::with_capacity(images.validation_len()) };
     let mut pending_labels: Vec<Vec<u8>> = Vec::new();
     while let Some(batch) = loader.next_batch() {
-        let batch = batch?; // pixels u8 [n, height, width, 3], labels u8 [n]
-        network.start_inference(&batch.pixels())?;
+        let batch = batch?; // pixels u8 [n, height, width, 3] or features f32 [n, width], labels u8 [n]
+        learner.start_inference(&batch)?;
         pending_labels.push(batch.labels().to_vec());
         let proceed = after_batch(batch.len());
         loader.recycle(batch);
         if pending_labels.len() == MAX_PENDING || !proceed {
-            totals.add(&network.finished_inferences()?, &mut pending_labels);
+            totals.add(&learner.finished_inferences()?, &mut pending_labels);
         }
         if !proceed {
             return Ok(None);
         }
     }
-    totals.add(&network.finished_inferences()?, &mut pending_labels);
+    totals.add(&learner.finished_inferences()?, &mut pending_labels);
     Ok(Some(totals.metrics()))
 }
 

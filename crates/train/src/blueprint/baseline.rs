@@ -1,0 +1,88 @@
+//! The ResNet-50 baseline.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use artifacts::hash::{self, Hash};
+use artifacts::progress;
+use artifacts::schema::ModelConfig;
+use artifacts::shard::Shards;
+use model::device::Device;
+use model::weights::Source;
+use model::{Network, NetworkConfig};
+
+use super::{Blueprint, Created, Splits};
+use crate::config::Config;
+use crate::error::Error;
+use crate::images::{Images, rows_without};
+use crate::learner::NetworkLearner;
+
+/// A network on the pixels of the shards.
+pub(crate) struct Baseline<'a> {
+    config: &'a Config,
+    network: NetworkConfig,
+    device: Device,
+    /// The file of the initial weights. `None`: random weights.
+    weights: Option<PathBuf>,
+}
+
+impl<'a> Baseline<'a> {
+    /// Finds the initial weights, and downloads them if necessary.
+    pub(crate) fn open(config: &'a Config, device: Device) -> Result<Baseline<'a>, Error> {
+        let weights = config.weights.resolve().map_err(model::Error::from)?;
+        Ok(Baseline { config, network: NetworkConfig::default(), device, weights })
+    }
+}
+
+impl Baseline<'_> {
+    /// Sets the initial weights.
+    fn initialise(&self, network: &mut Network, seed: u64) -> Result<(), Error> {
+        let Config { weights, allow_missing, .. } = self.config;
+        network.initialise(seed)?;
+        let Some(path) = &self.weights else {
+            return Ok(network.zero_init_residual()?);
+        };
+        let report = network.load(path, allow_missing)?;
+        let missing = report.missing.len();
+        progress::line(&format!(
+            "train: {} tensors from {}{}{}",
+            report.loaded,
+            String::from(weights.clone()),
+            if missing > 0 { format!(", {missing} missing tensors initialised randomly") } else { String::new() },
+            if report.head_replaced { ", a new head" } else { "" }
+        ));
+        Ok(())
+    }
+}
+
+impl Blueprint for Baseline<'_> {
+    fn images(&self, shards: Arc<Shards>, _stop: &dyn Fn() -> bool) -> Result<Option<Images>, Error> {
+        let rows = rows_without(&shards, &self.config.leave_out)?;
+        Ok(Some(Images { shards, rows, features: None }))
+    }
+
+    fn create(&self, seed: u64, initial: bool, splits: &Splits) -> Result<Created, Error> {
+        let mut network = Network::new(&self.network, &self.device)?;
+        if initial {
+            self.initialise(&mut network, seed)?;
+        }
+        Ok(Created { learner: Box::new(NetworkLearner::new(network)?), splits: splits.clone() })
+    }
+
+    fn install(&self, _run: &Path) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn prepare(&self, _run: &Path, _seed: u64, _train: &Images, _stop: &dyn Fn() -> bool) -> Result<bool, Error> {
+        Ok(true)
+    }
+
+    fn model_config(&self) -> ModelConfig {
+        ModelConfig::detector(&self.network.arch)
+    }
+
+    fn pretrained(&self) -> Result<(String, Option<Hash>), Error> {
+        let hash = self.weights.as_deref().map(hash::file).transpose()?;
+        Ok((String::from(Source::clone(&self.config.weights)), hash))
+    }
+}

@@ -1,0 +1,146 @@
+//! A detector of frozen branches.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use artifacts::hash::{Digest, Hash};
+use artifacts::schema::ModelConfig;
+use artifacts::shard::Shards;
+use artifacts::{RunDir, Split, names, predictions};
+use branches::{Description, Extractor, Fusion, Projection, View, balanced_weights};
+
+use super::{Blueprint, Created, Splits};
+use crate::config::Config;
+use crate::error::Error;
+use crate::held_out;
+use crate::images::{Features, Images, rows_without};
+use crate::learner::FusionLearner;
+
+/// The name of the architecture in `config.json`.
+const ARCHITECTURE: &str = "branches";
+
+/// The frozen branches, and the fusion that is trained.
+pub(crate) struct BranchSet<'a> {
+    config: &'a Config,
+    extractor: Extractor,
+    /// The file of the vision transformer.
+    vit: Option<PathBuf>,
+    /// The folder of stored features.
+    features: PathBuf,
+    /// The weight of each branch in the fusion, once it is fitted.
+    fusion_weights: RefCell<Vec<f64>>,
+}
+
+impl<'a> BranchSet<'a> {
+    /// Opens the branches, and downloads the vision transformer if necessary.
+    pub(crate) fn open(config: &'a Config, run: &RunDir) -> Result<BranchSet<'a>, Error> {
+        let vit = branches::resolve_vit(&config.model)?;
+        let extractor = Extractor::open(&config.model, vit.as_deref())?;
+        let fusion_weights = RefCell::new(vec![1.0; config.model.branches.len()]);
+        Ok(BranchSet { config, extractor, vit, features: run.features(), fusion_weights })
+    }
+
+    /// The views of each image of a split: as it is, and changed copies.
+    fn views(&self, split: Split) -> Vec<View> {
+        let views = &self.config.model.views;
+        let changed = |augment: &signals::augment::AugmentConfig, copies: usize| {
+            let view = View::Changed { config: *augment, seed: self.config.seed };
+            std::iter::once(View::Plain).chain(std::iter::repeat_n(view, copies)).collect()
+        };
+        match split {
+            Split::Train => changed(&views.augment, views.train),
+            Split::Val | Split::Test => changed(&self.config.model.validation.augment, 1),
+        }
+    }
+
+    /// The weight of each row of the shards in the loss.
+    fn weights(&self, shards: &Shards, rows: &[usize]) -> Vec<f32> {
+        if self.config.model.fusion.balance {
+            balanced_weights(shards.samples(), rows)
+        } else {
+            vec![1.0; shards.len()]
+        }
+    }
+
+    /// Creates an untrained fusion, with projections that are fitted to some rows of the training images.
+    fn fusion(&self, train: &Images, rows: &[usize]) -> Result<Fusion, Error> {
+        let features =
+            train.features.as_ref().ok_or_else(|| branches::Error::NoFiles { branches: ARCHITECTURE.into() })?;
+        let config = &self.config.model.fusion;
+        let batch = features.read(0, rows)?;
+        let anchors = choose_anchors(&train.shards, rows, config.anchors, self.config.seed);
+        let gamma = (config.gamma > 0.0).then_some(config.gamma as f32);
+        let branches = batch.branches.iter().zip(self.extractor.parts());
+        let projections = branches.map(|(branch, parts)| Projection::fit(branch, parts, gamma, &anchors));
+        Ok(Fusion::new(&self.config.model, projections.collect::<Result<_, _>>()?)?)
+    }
+}
+
+/// Returns the positions in `rows` of at most `limit` images: those with the lowest random numbers, which depend on the
+/// seed and the images' content.
+fn choose_anchors(shards: &Shards, rows: &[usize], limit: usize, seed: u64) -> Vec<usize> {
+    let mut positions: Vec<usize> = (0..rows.len()).collect();
+    if positions.len() > limit {
+        let key = |&position: &usize| {
+            let id = shards.sample(rows[position]).id;
+            Digest::default().part("anchor", &seed.to_le_bytes()).part("id", id.as_bytes()).finish()
+        };
+        positions.sort_by_cached_key(|position| *key(position).as_bytes());
+        positions.truncate(limit);
+        positions.sort_unstable();
+    }
+    positions
+}
+
+impl Blueprint for BranchSet<'_> {
+    fn images(&self, shards: Arc<Shards>, stop: &dyn Fn() -> bool) -> Result<Option<Images>, Error> {
+        let split = shards.samples().first().map_or(Split::Train, |sample| sample.split);
+        let views = self.views(split);
+        let label = format!("train: features of the {split} split");
+        let store = branches::stored_features(&self.features, &self.extractor, &shards, &views, &label, stop)?;
+        let Some(store) = store else { return Ok(None) };
+        let rows = rows_without(&shards, &self.config.leave_out)?;
+        let weights = self.weights(&shards, &rows);
+        let features = Features { store: Arc::new(store), projected: None, weights };
+        Ok(Some(Images { shards, rows, features: Some(features) }))
+    }
+
+    fn create(&self, seed: u64, _initial: bool, splits: &Splits) -> Result<Created, Error> {
+        let mut fusion = self.fusion(&splits.train, &splits.train.rows)?;
+        fusion.set_weights(&self.fusion_weights.borrow());
+        let train = Arc::new(splits.train.projected(&fusion)?);
+        let val = Arc::new(splits.val.projected(&fusion)?);
+        let learner = Box::new(FusionLearner::new(&self.config.model, fusion, seed));
+        Ok(Created { learner, splits: Splits { train, val } })
+    }
+
+    fn install(&self, run: &Path) -> Result<(), Error> {
+        match &self.vit {
+            Some(vit) => Ok(branches::install_backbone(vit, run)?),
+            None => Ok(()),
+        }
+    }
+
+    fn prepare(&self, run: &Path, seed: u64, train: &Images, stop: &dyn Fn() -> bool) -> Result<bool, Error> {
+        let create = |rows: &[usize]| Ok((self.fusion(train, rows)?, self.weights(&train.shards, rows)));
+        let Some(held_out) = held_out::predict(self.config, train, seed, &create, stop)? else {
+            return Ok(false);
+        };
+        predictions::write(&run.join(names::HELD_OUT), &held_out.predictions)?;
+        self.fusion_weights.replace(held_out.weights);
+        Ok(true)
+    }
+
+    fn model_config(&self) -> ModelConfig {
+        let description = Description { model: self.config.model.clone(), vit: self.extractor.vit_weights() };
+        ModelConfig { detector: serde_json::to_value(description).ok(), ..ModelConfig::detector(ARCHITECTURE) }
+    }
+
+    fn pretrained(&self) -> Result<(String, Option<Hash>), Error> {
+        match self.extractor.vit_weights() {
+            Some(hash) => Ok((String::from(self.config.model.vit.weights.clone()), Some(hash))),
+            None => Ok(("none".to_owned(), None)),
+        }
+    }
+}

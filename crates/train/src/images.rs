@@ -1,0 +1,107 @@
+//! The images of a split, as the model takes them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use artifacts::shard::Shards;
+use branches::{FeatureBatch, FeatureStore, Fusion};
+
+use crate::error::Error;
+
+/// The number of rows that are projected at once.
+const ROWS: usize = 256;
+
+/// The images of a split.
+#[derive(Debug)]
+pub struct Images {
+    /// The shards of the split.
+    pub shards: Arc<Shards>,
+    /// The rows of the shards that are used, in stored order.
+    pub rows: Vec<usize>,
+    /// The features of the images, for a detector of branches.
+    pub features: Option<Features>,
+}
+
+/// The features of a split in several views, and the weight of each image in the loss.
+#[derive(Debug)]
+pub struct Features {
+    /// The stored features.
+    pub store: Arc<FeatureStore>,
+    /// The projected features of all rows, view by view. `None` while the projection is unknown.
+    pub projected: Option<FeatureBatch>,
+    /// One weight for each row of the shards. Rows that are not used have weight 0.
+    pub weights: Vec<f32>,
+}
+
+impl Features {
+    /// Reads the stored features of some rows in one view.
+    pub(crate) fn read(&self, view: usize, rows: &[usize]) -> Result<FeatureBatch, Error> {
+        let mut batch = FeatureBatch::new(&self.store.widths());
+        for &row in rows {
+            self.store.read(view, row, &mut batch)?;
+        }
+        Ok(batch)
+    }
+
+    /// Projects the features of all rows in all views.
+    fn project(&self, fusion: &Fusion) -> Result<FeatureBatch, Error> {
+        let mut projected: Option<FeatureBatch> = None;
+        for view in 0..self.store.views() {
+            for start in (0..self.store.len()).step_by(ROWS) {
+                let rows: Vec<usize> = (start..(start + ROWS).min(self.store.len())).collect();
+                let batch = fusion.project(&self.read(view, &rows)?)?;
+                match &mut projected {
+                    Some(projected) => projected.append(&batch),
+                    None => projected = Some(batch),
+                }
+            }
+        }
+        Ok(projected.unwrap_or_default())
+    }
+}
+
+impl Images {
+    /// All images of shards, for a model that takes their pixels.
+    pub fn pixels(shards: Arc<Shards>) -> Images {
+        Images { rows: (0..shards.len()).collect(), shards, features: None }
+    }
+
+    /// Returns the same images with the projected features of a fusion.
+    pub(crate) fn projected(&self, fusion: &Fusion) -> Result<Images, Error> {
+        let project = |features: &Features| -> Result<Features, Error> {
+            let projected = Some(features.project(fusion)?);
+            Ok(Features { store: Arc::clone(&features.store), projected, weights: features.weights.clone() })
+        };
+        let features = self.features.as_ref().map(project).transpose()?;
+        Ok(Images { shards: Arc::clone(&self.shards), rows: self.rows.clone(), features })
+    }
+
+    /// The number of images.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The number of images of a validation, which takes each view of an image as an image.
+    pub(crate) fn validation_len(&self) -> usize {
+        self.len() * self.views()
+    }
+
+    /// The number of views of an image.
+    pub(crate) fn views(&self) -> usize {
+        self.features.as_ref().map_or(1, |features| features.store.views())
+    }
+}
+
+/// Returns the rows of all images except those of the generators `leave_out`.
+///
+/// # Errors
+/// The split has no images of one of these generators.
+pub(crate) fn rows_without(shards: &Shards, leave_out: &[String]) -> Result<Vec<usize>, Error> {
+    let known: BTreeSet<&str> = shards.samples().iter().map(|sample| sample.generator.as_str()).collect();
+    if let Some(unknown) = leave_out.iter().find(|name| name.is_empty() || !known.contains(name.as_str())) {
+        let known: Vec<&str> = known.into_iter().filter(|name| !name.is_empty()).collect();
+        return Err(Error::UnknownGenerator { name: unknown.clone(), known: known.join(", ") });
+    }
+    let is_kept = |&row: &usize| !leave_out.contains(&shards.sample(row).generator);
+    Ok((0..shards.len()).filter(is_kept).collect())
+}

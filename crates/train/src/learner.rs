@@ -1,0 +1,54 @@
+//! What a training loop needs of the model that it trains.
+
+mod fusion;
+mod network;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use artifacts::Checkpoint;
+use candle_core::Tensor;
+use model::{Logits, StepOutput};
+
+use crate::error::Error;
+use crate::loader::Batch;
+
+pub(crate) use fusion::FusionLearner;
+pub(crate) use network::NetworkLearner;
+
+/// A model with its optimiser in the course of a training.
+pub(crate) trait Learner {
+    /// Starts a forward and a backward pass on a batch, and an update of the weights. A GPU computes it asynchronously.
+    /// Logits are `[n, 2]`, and the loss is the mean cross-entropy.
+    fn start_step(&mut self, batch: &Batch, learning_rate: f64) -> Result<(), Error>;
+
+    /// Waits for the steps that were started since the last call, and returns their results in order.
+    fn finished_steps(&mut self) -> Result<Vec<StepOutput>, Error>;
+
+    /// Prepares for the inferences of a validation. Called once before them.
+    fn start_validation(&mut self) -> Result<(), Error>;
+
+    /// Starts to compute the logits of a batch, in evaluation mode.
+    fn start_inference(&mut self, batch: &Batch) -> Result<(), Error>;
+
+    /// Waits for the inferences that were started since the last call, and returns their logits in order.
+    fn finished_inferences(&mut self) -> Result<Vec<Logits>, Error>;
+
+    /// The trained tensors, which must be finite.
+    fn weights(&self) -> Result<BTreeMap<String, Tensor>, Error>;
+
+    /// Writes `model.safetensors` of a checkpoint.
+    fn save(&self, path: &Path) -> Result<(), Error>;
+
+    /// The tensors of the training state, besides those that [`Learner::save`] writes.
+    fn optimiser_state(&self) -> Result<BTreeMap<String, Tensor>, Error>;
+
+    /// Restores the weights of a checkpoint and the state of the optimiser, `state`.
+    ///
+    /// # Errors
+    /// [`Error::DamagedCheckpoint`] if the content of a file is invalid. Other errors do not mean damage.
+    fn restore(&mut self, checkpoint: &Checkpoint, state: &BTreeMap<String, Tensor>) -> Result<(), Error>;
+
+    /// The number of optimiser steps so far.
+    fn steps(&self) -> u64;
+}

@@ -1,0 +1,54 @@
+//! Trainings of a detector of branches.
+
+use artifacts::{Split, names, predictions};
+use branches::{BranchName, ModelConfig};
+
+use super::{assert_same_result, run_to_end, run_until};
+use crate::config::Config;
+use crate::testing;
+
+const SPLITS: [(Split, usize); 2] = [(Split::Train, 20), (Split::Val, 6)];
+
+/// A configuration with three steps per epoch.
+fn config(epochs: usize) -> Config {
+    let mut model = ModelConfig { branches: vec![BranchName::Frequency], ..ModelConfig::default() };
+    model.views.train = 1;
+    model.views.augment.flip = true;
+    model.fusion.feature_dropout = 0.2;
+    Config { model, batch: 8, ..super::config(epochs) }
+}
+
+#[test]
+fn interrupted_training_of_branches_gives_same_result() {
+    let [whole, broken] = [(); 2].map(|()| testing::ingested_with_files(&SPLITS));
+    run_to_end(&whole, &config(2));
+    for step in [2, 5] {
+        run_until(&broken, &config(2), |taken| taken == step).unwrap_err();
+    }
+    run_to_end(&broken, &config(2));
+    assert_same_result(&broken.dir().train_run(0), &whole.dir().train_run(0));
+    let held_out = predictions::read(&whole.dir().train_run(0).join(names::HELD_OUT)).unwrap();
+    // Two generators, so there are two folds; each image is left out once.
+    assert_eq!(held_out.len(), 20);
+}
+
+#[test]
+fn more_epochs_are_another_training_if_the_learning_rate_falls() {
+    let run = testing::ingested_with_files(&SPLITS);
+    run_to_end(&run, &config(1));
+    run_to_end(&run, &config(2));
+    let fresh = testing::ingested_with_files(&SPLITS);
+    run_to_end(&fresh, &config(2));
+    assert_same_result(&run.dir().train_run(0), &fresh.dir().train_run(0));
+}
+
+#[test]
+fn leaves_out_generators_and_rejects_unknown_ones() {
+    let run = testing::ingested_with_files(&SPLITS);
+    let without = |name: &str| Config { leave_out: vec![name.to_owned()], ..config(1) };
+    let error = run_until(&run, &without("gan-z"), |_| false).unwrap_err().to_string();
+    assert!(error.contains("gan-z") && error.contains("gan-0, gan-1"), "{error}");
+    run_to_end(&run, &without("gan-1"));
+    let held_out = predictions::read(&run.dir().train_run(0).join(names::HELD_OUT)).unwrap();
+    assert!(held_out.is_empty(), "one generator cannot be held out");
+}
