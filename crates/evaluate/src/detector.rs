@@ -6,6 +6,7 @@ use artifacts::hash::{self, Hash};
 use artifacts::schema::PreprocessorConfig;
 use artifacts::statistics::sigmoid;
 use artifacts::{Checkpoint, Error as ArtifactError, Label, Manifest, names};
+use branches::{BranchDetector, BranchName, FeatureBatch, Margins, Picture};
 use model::device::Device;
 use model::{Error as ModelError, HeatMap, Network, NetworkConfig, Normalisation, PixelBatch, weights};
 use pixels::Recipe;
@@ -13,41 +14,51 @@ use pixels::Recipe;
 use crate::Error;
 
 /// The two logits of an image.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Score {
     /// The logit of the class real.
     pub real: f32,
     /// The logit of the class fake.
     pub fake: f32,
+    /// The margin of each branch of a detector of branches, in the order of [`Detector::branches`]; `None` if the branch
+    /// has nothing to say about the image. Empty for other detectors.
+    pub branches: Vec<Option<f32>>,
 }
 
 impl Score {
     /// The margin: the logit of fake minus the logit of real.
-    pub fn margin(self) -> f64 {
+    pub fn margin(&self) -> f64 {
         f64::from(self.fake) - f64::from(self.real)
     }
 
     /// P(fake), the softmax of the logits.
-    pub fn p_fake(self) -> f64 {
+    pub fn p_fake(&self) -> f64 {
         sigmoid(self.margin())
     }
 
     /// The predicted class at threshold 0.5 of P(fake).
-    pub fn predicted(self) -> Label {
+    pub fn predicted(&self) -> Label {
         if self.p_fake() >= 0.5 { Label::Fake } else { Label::Real }
     }
 }
 
-/// A network with trained weights, and the preprocessing of its images.
+/// The model of a detector.
+#[derive(Debug)]
+enum Model {
+    /// A network on resized pixels. Holds the indices of the logits of real and fake.
+    Network(Box<Network>, [usize; 2]),
+    /// Branches on image files at native resolution.
+    Branches(Box<BranchDetector>),
+}
+
+/// A model with trained weights, and the preprocessing of its images.
 #[derive(Debug)]
 pub struct Detector {
     /// The folder of the checkpoint.
     path: PathBuf,
-    network: Network,
+    model: Model,
     preprocessing: PreprocessorConfig,
     weights: Hash,
-    /// The indices of the logits of real and fake.
-    classes: [usize; 2],
 }
 
 impl Detector {
@@ -63,6 +74,14 @@ impl Detector {
         verify(checkpoint)?;
         let model = checkpoint.read_model_config()?;
         let preprocessing = checkpoint.read_preprocessor_config()?;
+        let weights = hash::file(&checkpoint.weights())?;
+        let path = checkpoint.path().to_owned();
+        if let Some(detector) = &model.detector {
+            let description = serde_json::from_value(detector.clone())
+                .map_err(|error| no_detector(&format!("its config.json describes no known branches ({error})")))?;
+            let branches = BranchDetector::open(checkpoint, &description)?;
+            return Ok(Detector { path, model: Model::Branches(Box::new(branches)), preprocessing, weights });
+        }
         let class = |label: Label| {
             let index = model.label2id.get(&label).map(|&index| usize::from(index));
             index
@@ -76,8 +95,7 @@ impl Detector {
             normalisation: Normalisation { mean: preprocessing.image_mean, std: preprocessing.image_std },
         };
         let mut network = Network::new(&config, device)?;
-        let path = checkpoint.weights();
-        let loaded = network.load(&path, &[]).map_err(|source| match source {
+        let loaded = network.load(&checkpoint.weights(), &[]).map_err(|source| match source {
             ModelError::Weights(
                 weights::Error::SafeTensors { .. } | weights::Error::Mismatch { .. } | weights::Error::Type { .. },
             ) => Error::Weights { path: checkpoint.path().to_owned(), source: Box::new(source) },
@@ -86,8 +104,23 @@ impl Detector {
         if loaded.head_replaced {
             return Err(no_detector("the head of its weights does not have as many classes as its config.json states"));
         }
-        let weights = hash::file(&path)?;
-        Ok(Detector { path: checkpoint.path().to_owned(), network, preprocessing, weights, classes })
+        Ok(Detector { path, model: Model::Network(Box::new(network), classes), preprocessing, weights })
+    }
+
+    /// The names of the branches. Empty unless the detector is a detector of branches.
+    pub fn branches(&self) -> Vec<&'static str> {
+        match &self.model {
+            Model::Network(..) => Vec::new(),
+            Model::Branches(detector) => detector.branches().into_iter().map(BranchName::name).collect(),
+        }
+    }
+
+    /// The detector of branches, which judges files at native resolution. `None` if the detector judges resized pixels.
+    pub fn branch_detector(&self) -> Option<&BranchDetector> {
+        match &self.model {
+            Model::Network(..) => None,
+            Model::Branches(detector) => Some(detector),
+        }
     }
 
     /// The checkpoint's `preprocessor_config.json`.
@@ -114,20 +147,27 @@ impl Detector {
         [self.preprocessing.size.height, self.preprocessing.size.width]
     }
 
-    /// Returns a detector with the same network and random weights.
+    /// Returns a detector with the same model and random weights.
     ///
     /// # Errors
     /// Errors of the device.
     pub fn randomised(&self, seed: u64) -> Result<Detector, Error> {
-        let mut network = Network::new(self.network.config(), self.network.device())?;
-        network.initialise(seed)?;
-        Ok(Detector { network, path: self.path.clone(), preprocessing: self.preprocessing.clone(), ..*self })
+        let model = match &self.model {
+            Model::Network(network, classes) => {
+                let mut other = Network::new(network.config(), network.device())?;
+                other.initialise(seed)?;
+                Model::Network(Box::new(other), *classes)
+            }
+            Model::Branches(detector) => Model::Branches(Box::new(detector.randomised(seed)?)),
+        };
+        let (path, preprocessing) = (self.path.clone(), self.preprocessing.clone());
+        Ok(Detector { path, model, preprocessing, weights: self.weights })
     }
 
     /// Computes the scores of `n` images of [`Detector::size`]. `pixels` is `[n, height, width, 3]`.
     ///
     /// # Errors
-    /// `pixels` has another length, or the device fails.
+    /// `pixels` has another length, the device fails, or the detector judges files.
     pub fn scores(&mut self, pixels: &[u8], n: usize) -> Result<Vec<Score>, Error> {
         self.start_scores(pixels, n)?;
         self.finish_scores()
@@ -137,10 +177,15 @@ impl Detector {
     /// [`Detector::finish_scores`] returns the scores.
     ///
     /// # Errors
-    /// `pixels` has another length, or the device fails.
+    /// `pixels` has another length, the device fails, or the detector judges files.
     pub fn start_scores(&mut self, pixels: &[u8], n: usize) -> Result<(), Error> {
         let [height, width] = self.size();
-        Ok(self.network.start_inference(&PixelBatch { data: pixels, n, height, width })?)
+        match &mut self.model {
+            Model::Network(network, _) => {
+                Ok(network.start_inference(&PixelBatch { data: pixels, n, height, width })?)
+            }
+            Model::Branches(_) => Err(self.needs_files()),
+        }
     }
 
     /// Waits for the scores of all images that were started since the last call, and returns them in the same order.
@@ -148,31 +193,88 @@ impl Detector {
     /// # Errors
     /// Errors of the device.
     pub fn finish_scores(&mut self) -> Result<Vec<Score>, Error> {
-        let [real, fake] = self.classes;
-        let finished = self.network.finished_inferences()?;
+        let Model::Network(network, [real, fake]) = &mut self.model else { return Ok(Vec::new()) };
+        let finished = network.finished_inferences()?;
         let rows = finished.iter().flat_map(|logits| logits.rows());
-        Ok(rows.map(|row| Score { real: row[real], fake: row[fake] }).collect())
+        Ok(rows.map(|row| Score { real: row[*real], fake: row[*fake], branches: Vec::new() }).collect())
     }
 
-    /// Checks that the network has a layer for heat maps.
+    /// Computes the scores of image files at native resolution.
+    ///
+    /// # Errors
+    /// A branch fails, or the detector judges resized pixels.
+    pub fn picture_scores(&self, pictures: &[Picture<'_>]) -> Result<Vec<Score>, Error> {
+        let Model::Branches(detector) = &self.model else { return Err(self.needs_pixels()) };
+        Ok(scores_of_margins(&detector.margins(pictures)?))
+    }
+
+    /// Computes the scores of stored features of the detector's branches.
+    ///
+    /// # Errors
+    /// The features are those of other branches, or the detector judges resized pixels.
+    pub fn feature_scores(&self, features: &FeatureBatch) -> Result<Vec<Score>, Error> {
+        let Model::Branches(detector) = &self.model else { return Err(self.needs_pixels()) };
+        Ok(scores_of_margins(&detector.margins_of_features(features)?))
+    }
+
+    fn needs_files(&self) -> Error {
+        let detail = "its branches judge image files, but there are only resized pixels";
+        Error::NoDetector { path: self.path.clone(), detail: detail.to_owned() }
+    }
+
+    fn needs_pixels(&self) -> Error {
+        Error::NoDetector { path: self.path.clone(), detail: "it has no branches".to_owned() }
+    }
+
+    /// Checks that the model has a layer for heat maps. A detector of branches ignores it.
     ///
     /// # Errors
     /// There is no such layer.
     pub fn check_layer(&self, layer: &str) -> Result<(), Error> {
-        Ok(self.network.check_layer(layer)?)
+        match &self.model {
+            Model::Network(network, _) => Ok(network.check_layer(layer)?),
+            Model::Branches(_) => Ok(()),
+        }
     }
 
     /// Computes one Grad-CAM heat map for each image, of the class at the same index of `classes`. `pixels` is
     /// `[classes.len(), height, width, 3]`.
     ///
     /// # Errors
-    /// `pixels` has another length, or there is no such layer.
+    /// `pixels` has another length, there is no such layer, or the detector judges files.
     pub fn heat_maps(&mut self, pixels: &[u8], classes: &[Label], layer: &str) -> Result<Vec<HeatMap>, Error> {
         let [height, width] = self.size();
-        let batch = PixelBatch { data: pixels, n: classes.len(), height, width };
-        let indices: Vec<usize> = classes.iter().map(|class| self.classes[usize::from(class.index())]).collect();
-        Ok(self.network.grad_cam(&batch, &indices, layer)?.0)
+        match &mut self.model {
+            Model::Network(network, indices) => {
+                let batch = PixelBatch { data: pixels, n: classes.len(), height, width };
+                let classes: Vec<usize> = classes.iter().map(|class| indices[usize::from(class.index())]).collect();
+                Ok(network.grad_cam(&batch, &classes, layer)?.0)
+            }
+            Model::Branches(_) => Err(self.needs_files()),
+        }
     }
+}
+
+impl Detector {
+    /// Computes the heat map of the vision transformer of a detector of branches: how much the class token attends to
+    /// each patch (attention rollout, arXiv 2005.00928). It is the same for both classes. Empty if no branch is a vision
+    /// transformer.
+    ///
+    /// # Errors
+    /// The transformer fails, or the detector judges resized pixels.
+    pub fn picture_heat_maps(&self, picture: &Picture<'_>) -> Result<Vec<HeatMap>, Error> {
+        let Model::Branches(detector) = &self.model else { return Err(self.needs_pixels()) };
+        Ok(detector.extractor().attention(picture)?.into_iter().collect())
+    }
+}
+
+fn scores_of_margins(margins: &Margins) -> Vec<Score> {
+    let score = |(image, margin): (usize, &f32)| Score {
+        real: -0.5 * margin,
+        fake: 0.5 * margin,
+        branches: margins.branches.iter().map(|branch| branch[image]).collect(),
+    };
+    margins.fused.iter().enumerate().map(score).collect()
 }
 
 /// Checks that a checkpoint has all files that inference needs.

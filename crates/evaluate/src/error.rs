@@ -16,6 +16,9 @@ pub enum Error {
     /// The network cannot be built, loaded or run.
     #[error(transparent)]
     Model(#[from] model::Error),
+    /// A detector of branches cannot be loaded or run.
+    #[error(transparent)]
+    Branches(#[from] branches::Error),
     /// Metrics cannot be computed.
     #[error("failed to compute the metrics of run {run}")]
     Scores {
@@ -88,7 +91,15 @@ pub enum Error {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         match error {
-            Error::Artifact(error) => error.into(),
+            Error::Artifact(error) | Error::Branches(branches::Error::Artifact(error)) => error.into(),
+            Error::Branches(
+                branches::Error::VitSource(_)
+                | branches::Error::Vit(_)
+                | branches::Error::OtherBackbone { .. }
+                | branches::Error::Checkpoint { .. }
+                | branches::Error::NoFiles { .. }
+                | branches::Error::Decode { .. },
+            ) => Failure::input(error),
             Error::NoDetector { .. }
             | Error::Weights { .. }
             | Error::Size { .. }
@@ -98,7 +109,7 @@ impl From<Error> for Failure {
                 model::Error::Architecture(ArchitectureError::UnknownLayer { .. } | ArchitectureError::Unknown { .. })
                 | model::Error::Device(_),
             ) => Failure::usage(error),
-            Error::Model(_) | Error::Scores { .. } | Error::Png(_) => Failure::failed(error),
+            Error::Model(_) | Error::Branches(_) | Error::Scores { .. } | Error::Png(_) => Failure::failed(error),
         }
     }
 }

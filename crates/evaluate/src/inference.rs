@@ -1,18 +1,39 @@
 //! Inference over a whole split.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use artifacts::predictions::Prediction;
 use artifacts::progress::Progress;
 use artifacts::shard::Shards;
+use artifacts::statistics::sigmoid;
+use branches::{FeatureBatch, FeatureStore, View};
 
 use crate::Error;
 use crate::calibration::Temperature;
 use crate::detector::{Detector, Score};
 
-/// Returns the scores of all images, in the order of the shards. `label` is shown beside the progress bar.
+/// Returns the scores of all images, in the order of the shards. `label` is shown beside the progress bar. The features
+/// of frozen branches are kept in the folder `features`.
 ///
 /// # Errors
-/// The images do not have the size that the detector takes, or the network fails.
-pub(crate) fn scores(detector: &mut Detector, shards: &Shards, batch: usize, label: &str) -> Result<Vec<Score>, Error> {
+/// The images do not have the size that the detector takes, or lack the files that it judges, or the model fails.
+pub(crate) fn scores(
+    detector: &mut Detector,
+    shards: &Shards,
+    batch: usize,
+    features: &Path,
+    label: &str,
+) -> Result<Vec<Score>, Error> {
+    if let Some(branches) = detector.branch_detector() {
+        let views = [View::Plain];
+        let never = || false;
+        let store = branches::stored_features(features, branches.extractor(), shards, &views, label, &never)?;
+        return match store {
+            Some(store) => stored_scores(detector, &store, batch),
+            None => Ok(Vec::new()),
+        };
+    }
     if shards.size() != detector.size() {
         return Err(Error::Size { found: shards.size(), expected: detector.size() });
     }
@@ -30,10 +51,25 @@ pub(crate) fn scores(detector: &mut Detector, shards: &Shards, batch: usize, lab
     Ok(scores)
 }
 
-/// Returns the rows of `predictions.parquet`. `temperature` is the one fitted on validation.
+/// Returns the scores of all images of a store.
+fn stored_scores(detector: &Detector, store: &FeatureStore, batch: usize) -> Result<Vec<Score>, Error> {
+    let mut scores = Vec::with_capacity(store.len());
+    let mut features = FeatureBatch::new(&store.widths());
+    for start in (0..store.len()).step_by(batch) {
+        features.clear();
+        for row in start..(start + batch).min(store.len()) {
+            store.read(0, row, &mut features)?;
+        }
+        scores.extend(detector.feature_scores(&features)?);
+    }
+    Ok(scores)
+}
+
+/// Returns the rows of `predictions.parquet`. `branches` lists the detector's branches. `temperature` is the one fitted on validation.
 pub(crate) fn predictions(
     shards: &Shards,
     scores: &[Score],
+    branches: &[&str],
     run: usize,
     temperature: Option<Temperature>,
 ) -> Vec<Prediction> {
@@ -52,6 +88,13 @@ pub(crate) fn predictions(
             p_fake: score.p_fake(),
             p_fake_calibrated: temperature.map(|temperature| temperature.calibrate(score.margin())),
             predicted: score.predicted(),
+            branches: p_fake_of_branches(branches, score),
         })
         .collect()
+}
+
+/// P(fake) of each branch by name.
+pub(crate) fn p_fake_of_branches(branches: &[&str], score: &Score) -> BTreeMap<String, Option<f64>> {
+    let p_fake = |margin: &Option<f32>| margin.map(|margin| sigmoid(f64::from(margin)));
+    branches.iter().zip(&score.branches).map(|(name, margin)| ((*name).to_owned(), p_fake(margin))).collect()
 }

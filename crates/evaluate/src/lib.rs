@@ -4,8 +4,9 @@
 //! - [`metrics`] computes metrics. [`calibration`] fits temperature, threshold and band on validation. [`bootstrap`]
 //!   and [`significance`] compute intervals and tests. [`measure`] combines them into the content of `metrics.json`.
 //! - [`explain`] chooses examples and draws their heat maps. [`robustness`] evaluates degraded images.
-//! - [`compare`] compares evaluations of several detectors. [`predict`] classifies single images.
+//! - `ablation` compares the branches of a detector. [`compare`] compares evaluations of several detectors. [`predict`] classifies single images.
 
+mod ablation;
 pub mod bootstrap;
 pub mod calibration;
 pub mod compare;

@@ -10,10 +10,11 @@ use artifacts::predictions::{self, Prediction};
 use artifacts::schema::{Bootstrap, IngestSummary, Metrics, PreprocessorConfig, Robustness, RunMetrics, Scores, Seen};
 use artifacts::shard::{ShardSet, Shards};
 use artifacts::stage::{Failure, Job, Output, Stage, to_json};
-use artifacts::{Checkpoint, Error as ArtifactError, Manifest, RunDir, Split, names, progress};
+use artifacts::{Checkpoint, Error as ArtifactError, Label, Manifest, RunDir, Split, names, progress};
 use model::device::Device;
 use serde_json::{Value, json};
 
+use crate::ablation::ablation;
 use crate::bootstrap::Resampling;
 use crate::config::Config;
 use crate::detector::{self, Detector};
@@ -91,6 +92,7 @@ impl Stage for Evaluate {
             seen: seen(run, config, &images)?,
             images,
             validation: validation(run, config)?,
+            features: run.features(),
         };
         let writer = DirWriter::create(&target(run, config))?;
         let metrics = evaluate_checkpoints(&data, &checkpoints(run, config)?, config, &device, writer.path())?;
@@ -119,6 +121,8 @@ struct EvaluationData {
     /// The split that temperature, threshold and inconclusive band are fitted on.
     validation: Option<Shards>,
     seen: Option<Seen>,
+    /// The folder of stored features.
+    features: PathBuf,
 }
 
 /// The folder of the result: `evaluate`, or `evaluate-NAME` if a name is given or the data are not the run's own.
@@ -228,6 +232,10 @@ fn checkpoint_digest(checkpoint: &Checkpoint) -> Result<Hash, ArtifactError> {
     for (index, file) in files.iter().enumerate() {
         digest = digest.part(&index.to_string(), artifacts::hash::file(file)?.as_bytes());
     }
+    // The file exists only for detectors of branches.
+    if let Some(path) = held_out_path(checkpoint).filter(|path| path.exists()) {
+        digest = digest.part("held out", artifacts::hash::file(&path)?.as_bytes());
+    }
     Ok(digest.finish())
 }
 
@@ -245,7 +253,8 @@ fn evaluate_checkpoints(
         let mut detector = Detector::open(checkpoint, device)?;
         check_preprocessing(detector.preprocessing(), &data.ingest)?;
         detector.check_layer(&config.layer)?;
-        let (predictions, metrics) = evaluate_checkpoint(data, &mut detector, index, config)?;
+        let held_out = held_out(checkpoint, &detector)?;
+        let (predictions, metrics) = evaluate_checkpoint(data, &mut detector, held_out.as_ref(), index, config)?;
         if index == 0 && config.examples > 0 {
             explain::write(&dir.join(names::EXPLANATIONS), &mut detector, &data.images, &predictions, config)?;
         }
@@ -290,9 +299,23 @@ fn check_preprocessing(trained: &PreprocessorConfig, ingest: &Manifest) -> Resul
     Ok(())
 }
 
+/// Reads the predictions for held-out generators that belong to a checkpoint of a detector of branches.
+fn held_out(checkpoint: &Checkpoint, detector: &Detector) -> Result<Option<ScoredImages>, Error> {
+    let path = held_out_path(checkpoint).filter(|path| detector.branch_detector().is_some() && path.exists());
+    let predictions = path.map(|path| predictions::read(&path)).transpose()?;
+    Ok(predictions.map(|predictions| ScoredImages::of(&predictions)))
+}
+
+/// The path of the predictions for held-out generators: in the folder of the training run.
+fn held_out_path(checkpoint: &Checkpoint) -> Option<PathBuf> {
+    let folder = checkpoint.path().canonicalize().ok()?;
+    Some(folder.parent()?.join(names::HELD_OUT))
+}
+
 fn evaluate_checkpoint(
     data: &EvaluationData,
     detector: &mut Detector,
+    held_out: Option<&ScoredImages>,
     run: usize,
     config: &Config,
 ) -> Result<(Vec<Prediction>, RunMetrics), Error> {
@@ -300,19 +323,29 @@ fn evaluate_checkpoint(
     let fit = match &data.validation {
         None => None,
         Some(shards) => {
-            let scores = inference::scores(detector, shards, config.batch, "evaluate: validation")?;
-            let predictions = inference::predictions(shards, &scores, run, None);
-            ValidationFit::new(&ScoredImages::of(&predictions), config.band).map_err(scores_error)?
+            let label = "evaluate: validation";
+            let scores = inference::scores(detector, shards, config.batch, &data.features, label)?;
+            let predictions = inference::predictions(shards, &scores, &detector.branches(), run, None);
+            let fit = ValidationFit::new(&ScoredImages::of(&predictions), config.band).map_err(scores_error)?;
+            match (fit, held_out) {
+                (Some(fit), Some(held_out)) => Some(fit.with_held_out(held_out, config.band).map_err(scores_error)?),
+                (fit, _) => fit,
+            }
         }
     };
     let label = format!("evaluate: {}", config.split);
-    let scores = inference::scores(detector, &data.images, config.batch, &label)?;
+    let scores = inference::scores(detector, &data.images, config.batch, &data.features, &label)?;
     let temperature = fit.as_ref().map(|fit| fit.temperature);
-    let predictions = inference::predictions(&data.images, &scores, run, temperature);
+    let predictions = inference::predictions(&data.images, &scores, &detector.branches(), run, temperature);
     let resampling = Resampling { resamples: config.resamples, seed: config.seed };
     let options = RunOptions { run, resampling };
     let mut metrics = measure_run(&predictions, fit.as_ref(), options).map_err(scores_error)?;
     metrics.weights = Some(detector.weights());
+    if let Some(branches) = detector.branch_detector() {
+        let labels: Vec<Label> = predictions.iter().map(|prediction| prediction.label).collect();
+        let margins: Vec<&[Option<f32>]> = scores.iter().map(|score| score.branches.as_slice()).collect();
+        metrics.ablation = ablation(&branches.fusion_weights(), &labels, &margins).map_err(scores_error)?;
+    }
     Ok((predictions, metrics))
 }
 

@@ -1,5 +1,7 @@
 //! Predictions for unit tests.
 
+use std::collections::BTreeMap;
+
 use artifacts::Label;
 use artifacts::hash::Hash;
 use artifacts::predictions::Prediction;
@@ -19,6 +21,7 @@ pub(crate) fn prediction(path: &str, label: Label, generator: &str, margin: f32)
         p_fake,
         p_fake_calibrated: None,
         predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
+        branches: BTreeMap::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Scores and predictions for unit tests.
 
+use std::collections::BTreeMap;
+
 use artifacts::Label;
 use artifacts::hash::Hash;
 use artifacts::predictions::Prediction;
@@ -31,5 +33,6 @@ pub(crate) fn prediction(label: Label, p_fake: f64) -> Prediction {
         p_fake,
         p_fake_calibrated: None,
         predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
+        branches: BTreeMap::new(),
     }
 }

@@ -16,6 +16,8 @@ use crate::detector::Detector;
 
 /// File name of the legend.
 const LEGEND: &str = "legend.png";
+/// What the heat maps of detectors of branches show, in place of a layer.
+const ROLLOUT: &str = "attention rollout of the vision transformer";
 /// Number of heat maps of the sanity check.
 const SANITY_MAPS: usize = 8;
 
@@ -38,6 +40,11 @@ pub fn write(
     for (index, choice) in choose(predictions, config.examples).into_iter().enumerate() {
         let prediction = &predictions[choice.row];
         let picture = Picture { pixels: shards.pixels(choice.row), size: shards.size(), stem: stem(index, choice) };
+        if detector.branch_detector().is_some() {
+            let file = shards.file(choice.row).unwrap_or_default();
+            examples.push(explain_branches(dir, detector, &picture, file, prediction, choice.kind)?);
+            continue;
+        }
         let (example, predicted_map) = explain(dir, detector, &picture, prediction, choice.kind, config)?;
         explained.push((picture.pixels, prediction.predicted));
         maps.push(predicted_map);
@@ -47,7 +54,7 @@ pub fn write(
     write_legend(dir)?;
     let index = Explanations {
         schema_version: Explanations::SCHEMA_VERSION,
-        layer: config.layer.clone(),
+        layer: if detector.branch_detector().is_some() { ROLLOUT.to_owned() } else { config.layer.clone() },
         legend: Some(LEGEND.to_owned()),
         sanity,
         examples,
@@ -86,13 +93,7 @@ fn explain(
     kind: ExampleKind,
     config: &Config,
 ) -> Result<(Example, model::HeatMap), Error> {
-    let [height, width] = picture.size;
-    let image = format!("{}.png", picture.stem);
-    let at = |x: u32, y: u32| (y as usize * width + x as usize) * 3;
-    let stored = RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        image::Rgb(std::array::from_fn(|channel| picture.pixels[at(x, y) + channel]))
-    });
-    write_png(dir, &image, &stored)?;
+    let image = write_stored(dir, picture)?;
     let predicted = prediction.predicted;
     let other = Label::ALL.into_iter().find(|&label| label != predicted).unwrap_or(predicted);
     let classes = [predicted, other];
@@ -106,19 +107,59 @@ fn explain(
         let peak = f64::from(map.values.iter().copied().fold(0.0, f32::max));
         heat_maps.push(HeatMap { class, peak, overlay: name });
     }
-    let example = Example {
+    let example = example(prediction, kind, image, heat_maps);
+    let predicted_map = maps.into_iter().next().unwrap_or(model::HeatMap { values: vec![], height: 0, width: 0 });
+    Ok((example, predicted_map))
+}
+
+/// Writes the files of one example of a detector of branches. Its heat map, if a branch is a vision transformer, shows
+/// where the transformer looks, for both classes alike.
+fn explain_branches(
+    dir: &Path,
+    detector: &Detector,
+    picture: &Picture<'_>,
+    file: &[u8],
+    prediction: &Prediction,
+    kind: ExampleKind,
+) -> Result<Example, Error> {
+    let image = write_stored(dir, picture)?;
+    let decoded = branches::Picture::decode(file)
+        .map_err(|detail| branches::Error::Decode { path: prediction.path.clone(), detail })?;
+    let mut heat_maps = Vec::new();
+    for map in detector.picture_heat_maps(&decoded)? {
+        let class = prediction.predicted;
+        let name = format!("{}-{class}.png", picture.stem);
+        write_png(dir, &name, &overlay(picture.pixels, picture.size, &map))?;
+        let peak = f64::from(map.values.iter().copied().fold(0.0, f32::max));
+        heat_maps.push(HeatMap { class, peak, overlay: name });
+    }
+    Ok(example(prediction, kind, image, heat_maps))
+}
+
+/// Writes the stored pixels of an example. Returns the name of the file.
+fn write_stored(dir: &Path, picture: &Picture<'_>) -> Result<String, Error> {
+    let [height, width] = picture.size;
+    let image = format!("{}.png", picture.stem);
+    let at = |x: u32, y: u32| (y as usize * width + x as usize) * 3;
+    let stored = RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        image::Rgb(std::array::from_fn(|channel| picture.pixels[at(x, y) + channel]))
+    });
+    write_png(dir, &image, &stored)?;
+    Ok(image)
+}
+
+fn example(prediction: &Prediction, kind: ExampleKind, image: String, heat_maps: Vec<HeatMap>) -> Example {
+    Example {
         kind,
         id: prediction.id,
         path: prediction.path.clone(),
         label: prediction.label,
         generator: prediction.generator.clone(),
-        predicted,
+        predicted: prediction.predicted,
         p_fake: prediction.p_fake,
         image,
         heat_maps,
-    };
-    let predicted_map = maps.into_iter().next().unwrap_or(model::HeatMap { values: vec![], height: 0, width: 0 });
-    Ok((example, predicted_map))
+    }
 }
 
 /// Runs the sanity check on at most [`SANITY_MAPS`] of the explained examples.

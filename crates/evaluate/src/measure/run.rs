@@ -79,6 +79,7 @@ pub fn measure_run(
         reliability: reliability(headline)?,
         generators: by_generator(predictions, fit)?,
         sources: by_source_folder(predictions, fit)?,
+        ablation: Vec::new(),
     })
 }
 

@@ -21,6 +21,8 @@ pub struct ValidationFit {
     pub threshold: f64,
     /// The inconclusive band.
     pub band: Band,
+    /// The number of predictions for held-out generators that the band was fitted to, if not to validation.
+    pub held_out: Option<usize>,
 }
 
 impl ValidationFit {
@@ -37,8 +39,23 @@ impl ValidationFit {
         let images = validation.labels.len();
         Ok(fit_threshold(&ranking).and_then(|threshold| {
             let band = fit_band(&ranking, threshold, limits)?;
-            Some(ValidationFit { images, temperature, threshold, band })
+            Some(ValidationFit { images, temperature, threshold, band, held_out: None })
         }))
+    }
+
+    /// Fits the band again, to predictions for images of generators and folders that the predicting model was not trained
+    /// on. Limits that are kept on these images can hold for generators that nobody has seen. Without images of both
+    /// classes, the band stays that of validation.
+    ///
+    /// # Errors
+    /// A score that is not finite.
+    pub fn with_held_out(self, held_out: &ScoredImages, limits: BandLimits) -> Result<ValidationFit, Error> {
+        let calibrated: Vec<f64> = held_out.margins.iter().map(|&margin| self.temperature.calibrate(margin)).collect();
+        let ranking = Ranking::new(&held_out.labels, &calibrated)?;
+        Ok(match fit_band(&ranking, self.threshold, limits) {
+            Some(band) => ValidationFit { band, held_out: Some(held_out.labels.len()), ..self },
+            None => self,
+        })
     }
 
     /// The operating point with calibrated P(fake) and the fitted threshold.
@@ -52,6 +69,7 @@ impl ValidationFit {
         Inconclusive {
             low: self.band.low,
             high: self.band.high,
+            held_out: self.held_out.map(|images| images as u64),
             share: inconclusive,
             false_accusations: Proportion { hits: real.called_fake, n: real.total() }.value(),
             misses: Proportion { hits: fake.called_real, n: fake.total() }.value(),
@@ -99,6 +117,7 @@ mod tests {
             temperature: Temperature(1.0),
             threshold: 0.5,
             band: Band { low: 0.4, high: 0.6 },
+            held_out: None,
         };
         let ranking = Ranking::new(&[Real, Real, Real, Fake, Fake], &[-2.0, 2.0, 0.0, 2.0, 0.1]).unwrap();
         let found = fit.verdicts(&ranking);

@@ -1,5 +1,7 @@
 //! The result for one file.
 
+use std::collections::BTreeMap;
+
 use artifacts::hash::Hash;
 use pixels::metadata::Declared;
 use serde::Serialize;
@@ -16,6 +18,10 @@ pub struct Row {
     /// P(fake) after temperature scaling, equal to `p_fake_calibrated` in `predictions.parquet`. The table shows it,
     /// and the verdict is based on it. Null if no evaluation of these weights fitted a temperature.
     pub p_fake_calibrated: Option<f64>,
+    /// P(fake) of each branch of a detector of branches; null if the branch has nothing to say about the image. Empty for
+    /// other detectors.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub branches: BTreeMap<String, Option<f64>>,
     /// The verdict.
     pub verdict: Option<Verdict>,
     /// Why there is no verdict.

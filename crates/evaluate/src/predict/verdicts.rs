@@ -14,7 +14,7 @@ use crate::calibration::{Band, Temperature, Verdict};
 use crate::detector::{Detector, Score};
 use crate::evaluation::Evaluation;
 use crate::explain::overlay;
-use crate::{Error, explain};
+use crate::{Error, explain, inference};
 
 /// The calibration of a detector, fitted on validation images.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,12 +95,17 @@ pub struct Judge {
     pub explain: Option<(PathBuf, String)>,
 }
 
-/// The pixels of an image, and the index of its row.
+/// An image, and the index of its row.
 struct Prepared {
     row: usize,
     /// `[size, size, 3]`.
     pixels: Vec<u8>,
+    /// The file and the native image, for a detector of branches.
+    picture: Option<branches::Picture<'static>>,
 }
+
+/// What the detector needs of an image: its resized pixels, and the picture for a detector of branches.
+type Needed = (Vec<u8>, Option<branches::Picture<'static>>);
 
 impl Judge {
     /// Computes the rows of some files, in their order. A file that cannot be read has a row with its error.
@@ -110,7 +115,8 @@ impl Judge {
     pub fn rows(&mut self, found: &[Found]) -> Result<Vec<Row>, Error> {
         // The closure must not capture the detector, whose back end need not be `Sync`.
         let (recipe, profile) = (&self.recipe, &self.profile);
-        let prepared: Vec<(Row, Option<Vec<u8>>)> = found
+        let judges_files = self.detector.branch_detector().is_some();
+        let prepared: Vec<(Row, Option<Needed>)> = found
             .par_iter()
             .map(|Found { path, content }| {
                 let shown = path.to_string_lossy().into_owned();
@@ -125,9 +131,15 @@ impl Judge {
                 match bytes {
                     Ok(bytes) => {
                         let (row, picture) = prepare(recipe, profile, shown, &bytes);
-                        // Native images of many files would take too much memory, so only what the detector needs is
-                        // kept.
-                        (row, picture.map(|picture| picture.pixels.into_owned()))
+                        // Native images of many files take much memory, so only what the detector needs is kept.
+                        let needed = |picture: Picture<'_>| match judges_files {
+                            true => {
+                                let pixels = picture.pixels.to_vec();
+                                (pixels, Some(branches::Picture::from(picture.into_owned())))
+                            }
+                            false => (picture.pixels.into_owned(), None),
+                        };
+                        (row, picture.map(needed))
                     }
                     Err(error) => (Row { path: shown, error: Some(error), ..Row::default() }, None),
                 }
@@ -137,19 +149,24 @@ impl Judge {
     }
 
     /// Computes the scores of prepared images, batch by batch, and completes their rows.
-    fn score(&mut self, prepared: Vec<(Row, Option<Vec<u8>>)>) -> Result<Vec<Row>, Error> {
+    fn score(&mut self, prepared: Vec<(Row, Option<Needed>)>) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::with_capacity(prepared.len());
         let mut ready = Vec::new();
-        for (index, (mut row, pixels)) in prepared.into_iter().enumerate() {
+        for (index, (mut row, needed)) in prepared.into_iter().enumerate() {
             row.model = Some(self.detector.weights());
-            ready.extend(pixels.map(|pixels| Prepared { row: index, pixels }));
+            ready.extend(needed.map(|(pixels, picture)| Prepared { row: index, pixels, picture }));
             rows.push(row);
         }
-        for batch in ready.chunks(self.batch.max(1)) {
-            let pixels: Vec<u8> = batch.iter().flat_map(|picture| &picture.pixels).copied().collect();
-            let scores = self.detector.scores(&pixels, batch.len())?;
-            for (picture, score) in batch.iter().zip(scores) {
-                self.set_verdict(&mut rows[picture.row], score);
+        for batch in ready.chunks_mut(self.batch.max(1)) {
+            let pictures: Vec<_> = batch.iter_mut().filter_map(|image| image.picture.take()).collect();
+            let scores = if pictures.is_empty() {
+                let pixels: Vec<u8> = batch.iter().flat_map(|image| &image.pixels).copied().collect();
+                self.detector.scores(&pixels, batch.len())?
+            } else {
+                self.detector.picture_scores(&pictures)?
+            };
+            for (index, (picture, score)) in batch.iter().zip(scores).enumerate() {
+                self.set_verdict(&mut rows[picture.row], &score);
                 if rows[picture.row].error.is_some() {
                     continue;
                 }
@@ -160,19 +177,20 @@ impl Judge {
                     Some(Verdict::Fake) => Label::Fake,
                     _ => score.predicted(),
                 };
-                self.explain(&mut rows[picture.row], picture, class)?;
+                self.explain(&mut rows[picture.row], picture, pictures.get(index), class)?;
             }
         }
         Ok(rows)
     }
 
-    fn set_verdict(&self, row: &mut Row, score: Score) {
+    fn set_verdict(&self, row: &mut Row, score: &Score) {
         let p_fake = score.p_fake();
         if !p_fake.is_finite() {
             row.error = Some("the model output is not a finite number; its weights are damaged".to_owned());
             return;
         }
         row.p_fake = Some(p_fake);
+        row.branches = inference::p_fake_of_branches(&self.detector.branches(), score);
         row.verdict = Some(match self.calibration {
             Ok(Calibration { temperature, band }) => {
                 let calibrated = temperature.calibrate(score.margin());
@@ -189,15 +207,27 @@ impl Judge {
         });
     }
 
-    fn explain(&mut self, row: &mut Row, picture: &Prepared, class: Label) -> Result<(), Error> {
+    fn explain(
+        &mut self,
+        row: &mut Row,
+        image: &Prepared,
+        picture: Option<&branches::Picture<'static>>,
+        class: Label,
+    ) -> Result<(), Error> {
         let Some((dir, layer)) = &self.explain else {
             return Ok(());
         };
-        let maps = self.detector.heat_maps(&picture.pixels, &[class], layer)?;
+        let maps = match picture {
+            Some(picture) => self.detector.picture_heat_maps(picture)?,
+            None => self.detector.heat_maps(&image.pixels, &[class], layer)?,
+        };
+        if maps.is_empty() {
+            return Ok(());
+        }
         // The overlay is named by the file's hash, because file names may hold any characters and need not be unique.
         let name = format!("{}-{class}.png", row.file.map_or_else(|| "stdin".to_owned(), |hash| hash.short()));
         for map in &maps {
-            explain::write_png(dir, &name, &overlay(&picture.pixels, self.detector.size(), map))?;
+            explain::write_png(dir, &name, &overlay(&image.pixels, self.detector.size(), map))?;
         }
         row.explanation = Some(Path::new(dir).join(name).to_string_lossy().into_owned());
         Ok(())

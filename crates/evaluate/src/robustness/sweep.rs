@@ -18,7 +18,7 @@ use super::{OPERATIONS, Operation};
 use crate::Error;
 use crate::bootstrap::{OperatingPoint, Resampling};
 use crate::config::Config;
-use crate::detector::Detector;
+use crate::detector::{Detector, Score};
 use crate::measure::{ScoredImages, scores_with_intervals};
 use crate::significance::wilson;
 
@@ -65,6 +65,27 @@ pub(crate) fn sweep(
     })
 }
 
+/// The number of native images that are in memory at once.
+const MAX_PICTURES: usize = 16;
+
+/// What a detector needs of an image.
+enum Prepared {
+    /// Resized pixels, `[size, size, 3]`.
+    Pixels(Vec<u8>),
+    /// The file and the native image.
+    Picture(Box<branches::Picture<'static>>),
+}
+
+impl Prepared {
+    fn of_pixels(picture: pixels::Picture<'_>) -> Prepared {
+        Prepared::Pixels(picture.pixels.into_owned())
+    }
+
+    fn of_picture(picture: pixels::Picture<'static>) -> Prepared {
+        Prepared::Picture(Box::new(branches::Picture::from(picture)))
+    }
+}
+
 /// A sweep in progress.
 struct Sweep<'a> {
     detector: &'a mut Detector,
@@ -100,33 +121,55 @@ impl Sweep<'_> {
         let rows: Vec<usize> = images.rows().collect();
         let degraded = |index: usize| {
             let mut rng = stream(seed, "robustness", &[rows[index] as u64, level.to_bits()]);
-            let picture = images.degraded(index, |image| operation.apply(image, level, &mut rng))?;
-            // Native images of a whole batch would take too much memory, so only what the detector needs is kept.
-            Ok(picture.pixels.into_owned())
+            images.degraded(index, |image| operation.apply(image, level, &mut rng))
         };
+        let judges_files = self.detector.branch_detector().is_some();
+        // Native images of a whole batch would take too much memory.
+        let batch_size = if judges_files { self.config.batch.min(MAX_PICTURES) } else { self.config.batch };
         let mut succeeded = Vec::with_capacity(images.len());
         let mut errors = Vec::new();
+        let mut scores = Vec::new();
         let indices: Vec<usize> = (0..images.len()).collect();
-        for batch in indices.chunks(self.config.batch) {
-            let made: Vec<Result<Vec<u8>, String>> = batch.par_iter().map(|&index| degraded(index)).collect();
-            let pixels: Vec<&[u8]> = made.iter().flatten().map(Vec::as_slice).collect();
-            if !pixels.is_empty() {
-                // A GPU computes while the next batch is degraded.
-                self.detector.start_scores(&pixels.concat(), pixels.len())?;
-            }
+        for batch in indices.chunks(batch_size) {
+            let of_index = |&index: &usize| -> Result<Prepared, String> {
+                let picture = degraded(index)?;
+                if judges_files { Ok(Prepared::of_picture(picture)) } else { Ok(Prepared::of_pixels(picture)) }
+            };
+            let made: Vec<Result<Prepared, String>> = batch.par_iter().map(of_index).collect();
             succeeded.extend(made.iter().map(Result::is_ok));
-            errors.extend(made.into_iter().filter_map(Result::err));
+            let (ready, failed): (Vec<_>, Vec<_>) = made.into_iter().partition(Result::is_ok);
+            errors.extend(failed.into_iter().filter_map(Result::err));
+            scores.extend(self.start_scores(ready.into_iter().filter_map(Result::ok).collect())?);
             progress.add(batch.len() as u64);
         }
+        scores.extend(self.detector.finish_scores()?);
         if let Some(error) = errors.first() {
             let key = format!("{} {level}", operation.name());
             let message = format!("{} of {} images could not be degraded: {error}", errors.len(), images.len());
             self.left_out.insert(key, message);
         }
         let degraded = succeeded.into_iter().enumerate().filter(|(_, succeeded)| *succeeded).map(|(image, _)| image);
-        let margins: Vec<(usize, f64)> =
-            degraded.zip(self.detector.finish_scores()?).map(|(image, score)| (image, score.margin())).collect();
+        let margins: Vec<(usize, f64)> = degraded.zip(scores).map(|(image, score)| (image, score.margin())).collect();
         if margins.is_empty() { Ok(None) } else { self.score(operation, level, &margins).map(Some) }
+    }
+
+    /// Starts to score prepared images. Returns the scores that are ready at once. The others are those of
+    /// [`Detector::finish_scores`].
+    fn start_scores(&mut self, prepared: Vec<Prepared>) -> Result<Vec<Score>, Error> {
+        let n = prepared.len();
+        let mut pixels = Vec::new();
+        let mut pictures = Vec::new();
+        for image in prepared {
+            match image {
+                Prepared::Pixels(of_image) => pixels.extend_from_slice(&of_image),
+                Prepared::Picture(picture) => pictures.push(*picture),
+            }
+        }
+        if !pixels.is_empty() {
+            // A GPU computes while the next batch is degraded.
+            self.detector.start_scores(&pixels, n)?;
+        }
+        if pictures.is_empty() { Ok(Vec::new()) } else { self.detector.picture_scores(&pictures) }
     }
 
     /// Computes the metrics and flips of one level. `margins` holds the index and the margin of each degraded image.

@@ -5,7 +5,7 @@ use artifacts::schema::{Interval, Metric, RunMetrics};
 use maud::{Markup, html};
 
 use crate::figures::Figures;
-use crate::format_number::{compact, percent, score};
+use crate::format_number::{compact, count, percent, score};
 use crate::html::figure::figure;
 use crate::html::section::Section;
 use crate::run_results::RunResults;
@@ -43,8 +43,14 @@ fn inconclusive_band(run: &RunMetrics) -> Markup {
             h3 { "When is a result inconclusive?" }
             p {
                 "If the calibrated P(fake) lies between " strong { (compact(band.low, 3)) } " and "
-                strong { (compact(band.high, 3)) } ", the result should be reported as inconclusive. These limits were chosen \
-                on the validation split."
+                strong { (compact(band.high, 3)) } ", the result should be reported as inconclusive. "
+                @match band.held_out {
+                    None => { "These limits were chosen on the validation split." }
+                    Some(images) => {
+                        "These limits were chosen on predictions for " (count(images)) " training images, each by a model \
+                         that was trained without the image's generator or folder."
+                    }
+                }
             }
             dl.facts {
                 div { dt { "Inconclusive images" } dd { (percent(band.share)) } }

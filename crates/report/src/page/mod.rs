@@ -1,6 +1,7 @@
 //! The report of a run as one HTML page that loads nothing from the network. Each module renders one section.
 
 mod audit;
+mod branches;
 mod calibration;
 mod correct_examples;
 mod dataset;
@@ -40,6 +41,7 @@ pub(crate) fn render(results: &RunResults, config: &Config, figures: &Figures) -
         heat_maps::section(&examples),
         calibration::section(results, figures),
         scores_by_group::section(results, figures),
+        branches::section(results),
         robustness::section(results, figures),
         other_evaluations::section(results),
         audit::section(results, figures),

@@ -43,7 +43,7 @@ fn shown_metrics() -> impl Iterator<Item = &'static Metric> {
 
 /// The columns of the verdicts with the fitted band.
 const VERDICT_COLUMNS: [Column<'static>; 2] = [
-    NumberWithTooltip("Inconclusive", "share of the images in the inconclusive band that was fitted on validation"),
+    NumberWithTooltip("Inconclusive", "share of the images in the fitted inconclusive band"),
     NumberWithTooltip(
         "Wrong verdicts",
         "share of wrong verdicts on the images outside this band, all real images included; lower is better",
@@ -55,7 +55,7 @@ fn table(groups: &Groups, kind: &str) -> Markup {
     let has_verdicts = groups.groups.iter().any(|group| group.fitted_verdicts.is_some());
     let caption = html! {
         "Scores by " (kind.to_lowercase()) " at threshold 0.5"
-        @if has_verdicts { ", and verdicts with the inconclusive band that was fitted on validation" }
+        @if has_verdicts { ", and verdicts with the fitted inconclusive band" }
     };
     let several = groups.groups.len() > 1;
     let worst = groups.worst.get("roc_auc").filter(|_| several).map(|worst| worst.name.as_str());

@@ -170,6 +170,7 @@ pub(crate) fn predictions(spec: RunSpec, run: u32) -> Vec<Prediction> {
                 p_fake,
                 p_fake_calibrated: None,
                 predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
+                branches: BTreeMap::new(),
             }
         })
         .collect()
