@@ -49,6 +49,7 @@ pub(crate) fn run(args: &PipelineArgs, cuda: CudaChoice) -> Result<(), Failure> 
         preflight::check_first_inputs(&plans[args.from as usize])?;
     }
     if decide(&plans, args)[StageName::Train as usize].runs
+        && preflight::is_baseline(&plans[StageName::Train as usize].config)
         && let Some(images) = estimate::training_images(&run, &plans, args)
     {
         let [ingest, train] = [StageName::Ingest, StageName::Train].map(|stage| plans[stage as usize].config.clone());
@@ -158,7 +159,13 @@ fn keep_sections_of_skipped_stages(run: &RunDir, plans: &mut [StagePlan], args: 
     let mut sections = config::read(&run.config()).map_err(Failure::usage)?;
     for stage in StageName::ALL.into_iter().filter(skipped) {
         if let Some(section) = sections.remove(stage.name()) {
-            plans[stage as usize].config = stage::to_json(&section);
+            let mut config = stage::to_json(&section);
+            for nested in names::nested_sections(stage.name()) {
+                if let (Some(keys), Some(section)) = (config.as_object_mut(), sections.remove(nested)) {
+                    keys.insert(nested.to_owned(), stage::to_json(&section));
+                }
+            }
+            plans[stage as usize].config = config;
         }
     }
     Ok(())
@@ -216,6 +223,6 @@ mod tests {
     #[test]
     fn unknown_pipeline_lists_existing_ones() {
         let message = pipeline_file("demoo").unwrap_err().to_string();
-        assert!(message.contains("demo, full, smoke"), "{message}");
+        assert!(message.contains("branches, demo, full, probe, smoke"), "{message}");
     }
 }

@@ -24,12 +24,26 @@ pub(crate) fn check(plans: &[StagePlan], is_selected: impl Fn(StageName) -> bool
             format!("at least {MINIMUM_SIDE} to train: the network halves an image five times"),
         )));
     }
+    let branches = !is_baseline(&plans[StageName::Train as usize].config);
+    let keeps_files = ingest.config["keep_files"].as_bool() == Some(true);
+    if branches && !keeps_files && is_selected(StageName::Ingest) && is_selected(StageName::Train) {
+        return Err(Failure::usage(
+            "model.branches needs image files at native resolution, but ingest.keep_files is false; add `--set \
+             ingest.keep_files=true`, or set it in the pipeline file",
+        ));
+    }
     match &ingest.splits {
         Some(splits) if is_selected(StageName::Ingest) => {
             check_splits(plans, is_selected, |split| splits.contains_key(&split))
         }
         _ => Ok(()),
     }
+}
+
+/// Whether the configuration of train describes the ResNet-50 baseline. Old configurations have no section `[model]`.
+pub(crate) fn is_baseline(train: &Value) -> bool {
+    let branches = &train[names::MODEL]["branches"];
+    branches.is_null() || *branches == serde_json::json!(["resnet50"])
 }
 
 /// Checks that the selected stages find the splits they need. `exists` returns whether ingest makes or has made a

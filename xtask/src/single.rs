@@ -70,9 +70,11 @@ fn ingest_other_data(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf
         // Evaluate all images, whatever the names of their folders are.
         "ingest.split=test".to_owned(),
     ];
-    sets.extend(preprocessing_sets(checkpoint(rest, &run)?.read_preprocessor_config()?)?);
+    let checkpoint = checkpoint(rest, &run)?;
+    sets.extend(preprocessing_sets(checkpoint.read_preprocessor_config()?)?);
     // Detectors that read files find them in other data too.
-    if Manifest::read(&run.ingest())?.is_some_and(|own| own.config["keep_files"] == true) {
+    let keeps_files = Manifest::read(&run.ingest())?.is_some_and(|own| own.config["keep_files"] == true);
+    if keeps_files || checkpoint.read_model_config()?.detector.is_some() {
         sets.push("ingest.keep_files=true".to_owned());
     }
     let mut ingest = programs::program(names::INGEST)?;

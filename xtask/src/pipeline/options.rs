@@ -24,8 +24,9 @@ pub(super) fn reject_options_of_skipped_stages(args: &PipelineArgs) -> Result<()
         }
     }
     for set in &args.set {
-        let section = Override::parse(set).map_err(artifacts::Error::from)?;
-        let stage = StageName::ALL.into_iter().find(|stage| stage.name() == section.section());
+        let set_key = Override::parse(set).map_err(artifacts::Error::from)?;
+        let name = artifacts::names::stage_of_section(set_key.section());
+        let stage = StageName::ALL.into_iter().find(|stage| Some(stage.name()) == name);
         if let Some(stage) = stage.filter(|stage| !is_selected(*stage, args)) {
             return Err(option_of_skipped_stage(&format!("--set {set}"), &[stage], args));
         }
