@@ -104,6 +104,9 @@ struct Prepared {
     picture: Option<branches::Picture<'static>>,
 }
 
+/// The number of native images that are in memory at once.
+const MAX_PICTURES: usize = 8;
+
 /// What the detector needs of an image: its resized pixels, and the picture for a detector of branches.
 type Needed = (Vec<u8>, Option<branches::Picture<'static>>);
 
@@ -113,6 +116,17 @@ impl Judge {
     /// # Errors
     /// Errors of the network and of writing an overlay.
     pub fn rows(&mut self, found: &[Found]) -> Result<Vec<Row>, Error> {
+        // Native images take much memory, up to 300 MB each.
+        let at_once = if self.detector.branch_detector().is_some() { MAX_PICTURES } else { found.len().max(1) };
+        let mut rows = Vec::with_capacity(found.len());
+        for found in found.chunks(at_once) {
+            rows.extend(self.rows_at_once(found)?);
+        }
+        Ok(rows)
+    }
+
+    /// Computes the rows of files that are decoded at once.
+    fn rows_at_once(&mut self, found: &[Found]) -> Result<Vec<Row>, Error> {
         // The closure must not capture the detector, whose back end need not be `Sync`.
         let (recipe, profile) = (&self.recipe, &self.profile);
         let judges_files = self.detector.branch_detector().is_some();
@@ -131,7 +145,7 @@ impl Judge {
                 match bytes {
                     Ok(bytes) => {
                         let (row, picture) = prepare(recipe, profile, shown, &bytes);
-                        // Native images of many files take much memory, so only what the detector needs is kept.
+                        // Only what the detector needs is kept.
                         let needed = |picture: Picture<'_>| match judges_files {
                             true => {
                                 let pixels = picture.pixels.to_vec();

@@ -9,6 +9,7 @@ use artifacts::schema::ModelConfig;
 use artifacts::shard::Shards;
 use artifacts::{RunDir, Split, names, predictions};
 use branches::{Description, Extractor, Fusion, Projection, View, balanced_weights};
+use signals::augment::AugmentConfig;
 
 use super::{Blueprint, Created, Splits};
 use crate::config::Config;
@@ -44,7 +45,9 @@ impl<'a> BranchSet<'a> {
     /// The views of each image of a split: as it is, and changed copies.
     fn views(&self, split: Split) -> Vec<View> {
         let views = &self.config.model.views;
-        let changed = |augment: &signals::augment::AugmentConfig, copies: usize| {
+        let changed = |augment: &AugmentConfig, copies: usize| {
+            // Without changes, the copies would be equal to the image.
+            let copies = if augment.is_on() { copies } else { 0 };
             let view = View::Changed { config: *augment, seed: self.config.seed };
             std::iter::once(View::Plain).chain(std::iter::repeat_n(view, copies)).collect()
         };
