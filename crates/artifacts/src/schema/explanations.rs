@@ -23,6 +23,9 @@ pub struct Explanations {
 }
 
 impl Explanations {
+    /// Content of `layer` if the heat maps are attention rollouts of a vision transformer in place of Grad-CAM.
+    pub const ATTENTION_ROLLOUT: &'static str = "attention rollout";
+
     /// The version that this build writes. Readers reject newer versions.
     pub const SCHEMA_VERSION: u32 = 1;
 }

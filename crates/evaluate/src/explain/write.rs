@@ -16,8 +16,6 @@ use crate::detector::Detector;
 
 /// File name of the legend.
 const LEGEND: &str = "legend.png";
-/// What the heat maps of detectors of branches show, in place of a layer.
-const ROLLOUT: &str = "attention rollout of the vision transformer";
 /// Number of heat maps of the sanity check.
 const SANITY_MAPS: usize = 8;
 
@@ -54,7 +52,11 @@ pub fn write(
     write_legend(dir)?;
     let index = Explanations {
         schema_version: Explanations::SCHEMA_VERSION,
-        layer: if detector.branch_detector().is_some() { ROLLOUT.to_owned() } else { config.layer.clone() },
+        layer: if detector.branch_detector().is_some() {
+            Explanations::ATTENTION_ROLLOUT.to_owned()
+        } else {
+            config.layer.clone()
+        },
         legend: Some(LEGEND.to_owned()),
         sanity,
         examples,

@@ -1,6 +1,6 @@
-//! Example images beside their Grad-CAM heat maps.
+//! Example images beside their heat maps: Grad-CAM, or the attention rollout of a vision transformer.
 
-use artifacts::schema::{Example, SanityCheck};
+use artifacts::schema::{Example, Explanations, SanityCheck};
 use maud::{Markup, html};
 
 use super::selected_examples::SelectedExamples;
@@ -16,17 +16,27 @@ pub(crate) fn section(examples: &SelectedExamples) -> Option<Section> {
     if examples.with_heat_maps.is_empty() {
         return None;
     }
-    let layer = visible(&examples.heat_map_layer);
-    let lead = format!(
-        "Grad-CAM at {layer}: how much each region of the image contributes to the score of a class. The maps are coarse. They \
-         show which regions the network used, but not why."
-    );
+    let lead = if is_rollout(examples) {
+        "Attention rollout of the vision transformer: where it looks. The map is the same for both classes, so it does not \
+         show what speaks for one of them."
+            .to_owned()
+    } else {
+        let layer = visible(&examples.heat_map_layer);
+        format!(
+            "Grad-CAM at {layer}: how much each region of the image contributes to the score of a class. The maps are coarse. \
+             They show which regions the network used, but not why."
+        )
+    };
     let body = html! {
         @if let Some(scale) = &examples.colour_scale { (colour_scale(scale)) }
         ul.pairs { @for shown in &examples.with_heat_maps { li { (image_with_maps(shown, examples)) } } }
         @if let Some(check) = &examples.sanity_check { (sanity_check(check)) }
     };
     Some(Section { id: "heat-maps", title: "Heat maps", lead, body })
+}
+
+fn is_rollout(examples: &SelectedExamples) -> bool {
+    examples.heat_map_layer == Explanations::ATTENTION_ROLLOUT
 }
 
 fn colour_scale(scale: &EmbeddedImage) -> Markup {
@@ -53,13 +63,18 @@ fn image_with_maps(shown: &Example, examples: &SelectedExamples) -> Markup {
                 @for map in &shown.heat_maps {
                     @if let Some(overlay) = examples.image(&map.overlay) {
                         figure {
-                            (lazy_image(overlay, &format!(
-                                "Grad-CAM for {} on {name}, P(fake) {}", map.class, probability(shown.p_fake)
-                            )))
-                            figcaption {
-                                "for " (map.class)
-                                @if map.class == shown.predicted { " (predicted)" }
-                                @if map.peak == 0.0 { ": no region contributes" }
+                            @if is_rollout(examples) {
+                                (lazy_image(overlay, &format!("attention of the transformer on {name}")))
+                                figcaption { "attention" }
+                            } @else {
+                                (lazy_image(overlay, &format!(
+                                    "Grad-CAM for {} on {name}, P(fake) {}", map.class, probability(shown.p_fake)
+                                )))
+                                figcaption {
+                                    "for " (map.class)
+                                    @if map.class == shown.predicted { " (predicted)" }
+                                    @if map.peak == 0.0 { ": no region contributes" }
+                                }
                             }
                         }
                     }
