@@ -40,16 +40,17 @@ fn new_executable_and_new_keys_with_defaults_make_nothing_stale() {
         assert!(plan.stderr.contains(&format!("{stage:<9} would not run: up to date")), "{}", plan.stderr);
     }
     // Edit the manifests to what commit 7cae74c wrote, without keys that were added later.
-    for dir in stage_folders(&run) {
-        edit_manifest(&dir, |manifest| {
-            manifest["schema_version"] = 1.into();
-            let code = manifest["code"].as_object_mut().unwrap();
-            code.remove("program");
-            code.insert("version".to_owned(), "0.1.0".into());
-            for key in ["save_minutes", "augment", "strip", "robustness", "gallery"] {
-                manifest["config"].as_object_mut().unwrap().remove(key);
-            }
-        });
+    let as_in_7cae74c = |manifest: &mut serde_json::Value| {
+        manifest["schema_version"] = 1.into();
+        let code = manifest["code"].as_object_mut().unwrap();
+        code.remove("program");
+        code.insert("version".to_owned(), "0.1.0".into());
+        for key in ["save_minutes", "augment", "strip", "robustness", "gallery"] {
+            manifest["config"].as_object_mut().unwrap().remove(key);
+        }
+    };
+    for dir in &stage_folders(&run)[1..] {
+        edit_manifest(dir, as_in_7cae74c);
     }
     let plan = sandbox.pipeline_into(&run, &["--set", "train.epochs=1", "--dry-run"]).expect_code(0);
     for stage in ["ingest", "train", "evaluate"] {
@@ -60,6 +61,13 @@ fn new_executable_and_new_keys_with_defaults_make_nothing_stale() {
     assert!(!reported.stderr.contains("set aside"), "{}", reported.stderr);
     let again = sandbox.pipeline_into(&run, &["--set", "train.epochs=1"]).expect_code(0);
     assert_eq!(again.stderr.matches("up to date").count(), 4, "{}", again.stderr);
+
+    // Ingest of that commit had version 1 and decoded some JPEGs differently, so it runs again. It makes the same shards,
+    // so nothing is trained again.
+    edit_manifest(&run.ingest(), as_in_7cae74c);
+    let ingested = sandbox.pipeline_into(&run, &["--set", "train.epochs=1"]).expect_code(0);
+    assert!(ingested.stderr.contains("it was made by version 1 of the stage"), "{}", ingested.stderr);
+    assert!(ingested.stderr.contains("train: up to date"), "{}", ingested.stderr);
 
     // The manifest of a later version of the stage, in today's form.
     edit_manifest(&run.evaluate(), |manifest| {
