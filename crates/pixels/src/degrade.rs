@@ -67,7 +67,7 @@ pub fn webp(image: &RgbImage, quality: u8) -> Result<RgbImage, DegradeError> {
     to_webp(image, quality).map(|degraded| degraded.image)
 }
 
-/// Degrades like [`webp`], and returns the file too.
+/// Degrades like [`webp()`], and returns the file too.
 ///
 /// # Errors
 /// A side is too long for WebP.
