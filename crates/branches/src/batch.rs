@@ -106,3 +106,15 @@ pub struct Margins {
     /// For each branch `[n]`: its own margin, or `None` if it has no features of the image.
     pub branches: Vec<Vec<Option<f32>>>,
 }
+
+/// Returns the weighted mean of the margins that are there, from pairs of weight and margin. It is 0 without any margin.
+pub fn weighted_mean(margins: impl IntoIterator<Item = (f64, Option<f32>)>) -> f64 {
+    let (mut sum, mut total) = (0.0, 0.0);
+    for (weight, margin) in margins {
+        if let Some(margin) = margin {
+            sum += weight * f64::from(margin);
+            total += weight;
+        }
+    }
+    if total > 0.0 { sum / total } else { 0.0 }
+}

@@ -1,6 +1,6 @@
 //! A trained detector of branches on disk.
 //!
-//! The checkpoint's `model.safetensors` has the averaged weights of the fusion and the standardisation of each branch.
+//! The checkpoint's `model.safetensors` has the averaged weights of the fusion and the projection of each branch.
 //! Its `config.json` has a [`Description`]. The frozen vision transformer is not copied into each checkpoint; it is in
 //! the folder `backbone` of the training run, or of the checkpoint itself after an export.
 

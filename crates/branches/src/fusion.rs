@@ -14,7 +14,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use model::{Logits, StepOutput};
 use rand::RngExt;
 
-use crate::batch::{BranchFeatures, FeatureBatch, Margins};
+use crate::batch::{BranchFeatures, FeatureBatch, Margins, weighted_mean};
 use crate::config::{BranchName, FusionConfig, ModelConfig};
 use crate::error::{Error, Result};
 use crate::parameters::{Parameters, StepSettings};
@@ -225,14 +225,8 @@ impl Fusion {
 
     /// Computes the fused margin of an image from the margins of its branches. It is 0 if no branch has features.
     fn fuse(&self, margins: impl Iterator<Item = Option<f32>>) -> f32 {
-        let (mut sum, mut total) = (0.0, 0.0);
-        for (head, margin) in self.heads.iter().zip(margins) {
-            if let Some(margin) = margin.filter(|_| head.fused) {
-                sum += head.share * f64::from(margin);
-                total += head.share;
-            }
-        }
-        if total > 0.0 { (sum / total) as f32 } else { 0.0 }
+        let fused = self.heads.iter().zip(margins).filter(|(head, _)| head.fused);
+        weighted_mean(fused.map(|(head, margin)| (head.share, margin))) as f32
     }
 
     /// A copy with the averaged weights, for validation and inference.

@@ -28,7 +28,7 @@ mod weights;
 
 pub use backbone::{check_weights, install_backbone, resolve_vit};
 pub use balance::{balanced_weights, group};
-pub use batch::{BranchFeatures, FeatureBatch, Margins};
+pub use batch::{BranchFeatures, FeatureBatch, Margins, weighted_mean};
 pub use checkpoint::{BranchDetector, Description, read_tensors};
 pub use config::{BranchName, Crops, FusionConfig, ModelConfig, ValidationConfig, ViewsConfig, VitConfig};
 pub use error::{Error, Result};

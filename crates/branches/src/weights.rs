@@ -2,6 +2,7 @@
 
 use artifacts::statistics::sigmoid;
 
+use crate::batch::weighted_mean;
 use crate::fusion::FusionWeight;
 
 /// The number of steps of the search.
@@ -30,7 +31,9 @@ pub fn fit_weights(
         return vec![1.0; branches.len()];
     }
     let loss = |logs: &[f64]| {
-        let scores: Vec<f64> = margins.iter().map(|row| fuse(&fused, logs, row)).collect();
+        let fuse =
+            |row: &Vec<Option<f32>>| weighted_mean(fused.iter().map(|&branch| (logs[branch].exp(), row[branch])));
+        let scores: Vec<f64> = margins.iter().map(fuse).collect();
         [0.25, 0.5, 1.0, 2.0, 4.0]
             .map(|factor| mean_loss(&scores, is_fake, image_weights, factor))
             .into_iter()
@@ -61,17 +64,6 @@ pub fn fit_weights(
     let weight =
         |branch: usize| if branches[branch].fused { (logs[branch] - largest).exp().max(SMALLEST) } else { 1.0 };
     (0..branches.len()).map(weight).collect()
-}
-
-fn fuse(fused: &[usize], logs: &[f64], margins: &[Option<f32>]) -> f64 {
-    let (mut sum, mut total) = (0.0, 0.0);
-    for &branch in fused {
-        if let Some(margin) = margins[branch] {
-            sum += logs[branch].exp() * f64::from(margin);
-            total += logs[branch].exp();
-        }
-    }
-    if total > 0.0 { sum / total } else { 0.0 }
 }
 
 fn mean_loss(scores: &[f64], is_fake: &[bool], weights: &[f32], factor: f64) -> f64 {

@@ -6,7 +6,7 @@
 
 use artifacts::schema::AblationRow;
 use artifacts::{Label, roc_auc};
-use branches::FusionWeight;
+use branches::{FusionWeight, weighted_mean};
 
 use crate::metrics::Error;
 use crate::significance::{delong, delong_interval};
@@ -51,16 +51,8 @@ pub(crate) fn ablation(
 
 /// The margins of a subset of the branches. An image that none of them has features of has margin 0.
 fn subset_margins(weights: &[FusionWeight], subset: &[usize], margins: &[&[Option<f32>]]) -> Vec<f64> {
-    let margin = |row: &&[Option<f32>]| {
-        let (mut sum, mut total) = (0.0, 0.0);
-        for &branch in subset {
-            if let Some(margin) = row[branch] {
-                sum += weights[branch].weight * f64::from(margin);
-                total += weights[branch].weight;
-            }
-        }
-        if total > 0.0 { sum / total } else { 0.0 }
-    };
+    let margin =
+        |row: &&[Option<f32>]| weighted_mean(subset.iter().map(|&branch| (weights[branch].weight, row[branch])));
     margins.iter().map(margin).collect()
 }
 

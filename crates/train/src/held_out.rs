@@ -12,7 +12,7 @@ use artifacts::predictions::Prediction;
 use artifacts::progress::Progress;
 use artifacts::shard::Sample;
 use artifacts::statistics::sigmoid;
-use branches::{FeatureBatch, Fusion, FusionWeight, StepOptions, balanced_weights, fit_weights, group};
+use branches::{FeatureBatch, Fusion, FusionWeight, StepOptions, balanced_weights, fit_weights, group, weighted_mean};
 
 use crate::config::Config;
 use crate::epoch_batches::{EpochBatches, Item};
@@ -131,14 +131,8 @@ fn fitted_weights(train: &Images, branches: &[FusionWeight], judged: &[Judged], 
 
 fn prediction(train: &Images, branches: &[FusionWeight], weights: &[f64], judged: &Judged) -> Prediction {
     let sample = train.shards.sample(judged.row);
-    let (mut sum, mut total) = (0.0, 0.0);
-    for ((branch, weight), margin) in branches.iter().zip(weights).zip(&judged.margins) {
-        if let Some(margin) = margin.filter(|_| branch.fused) {
-            sum += weight * f64::from(margin);
-            total += weight;
-        }
-    }
-    let margin = if total > 0.0 { (sum / total) as f32 } else { 0.0 };
+    let fused = branches.iter().zip(weights).zip(&judged.margins).filter(|((branch, _), _)| branch.fused);
+    let margin = weighted_mean(fused.map(|((_, weight), margin)| (*weight, *margin))) as f32;
     let p_fake = sigmoid(f64::from(margin));
     let of_branch = |margin: &Option<f32>| margin.map(|margin| sigmoid(f64::from(margin)));
     Prediction {
