@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::DEFAULT_RESAMPLES;
 use crate::calibration::BandLimits;
+use crate::robustness::{OPERATIONS, Operation};
 
 /// Configuration of the stage. Each field is a key of the section `[evaluate]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +46,9 @@ pub struct Config {
     /// Evaluates the split again after JPEG compression, resizing, blur, noise, cropping and sharing:
     /// `robustness.json`.
     pub robustness: bool,
+    /// The changes of the robustness evaluation, as `["jpeg 70", "shrink 0.5"]`. Empty: all changes at all levels, which
+    /// are 42 inferences of each image.
+    pub robustness_changes: Vec<String>,
     /// Largest number of images of the robustness evaluation, half of each class. An odd number is rounded up.
     pub robustness_images: usize,
 }
@@ -65,6 +69,7 @@ impl Default for Config {
             layer: "layer4".to_owned(),
             band: BandLimits::default(),
             robustness: false,
+            robustness_changes: Vec::new(),
             robustness_images: 1000,
         }
     }
@@ -80,6 +85,11 @@ impl Config {
             |key, value: &dyn std::fmt::Display, range| Err(OutOfRange::new(names::EVALUATE, key, value, range));
         if self.batch == 0 {
             return error("batch", &self.batch, "at least 1");
+        }
+        if let Some(unknown) = self.robustness_changes.iter().find(|change| Operation::parse(change).is_none()) {
+            let changes: Vec<String> = OPERATIONS.iter().map(ToString::to_string).collect();
+            let range = format!("a change with one of its levels: {}", changes.join("; "));
+            return Err(OutOfRange::new(names::EVALUATE, "robustness_changes", unknown, range));
         }
         if self.robustness_images == 0 {
             return error("robustness_images", &self.robustness_images, "at least 1");
@@ -112,6 +122,9 @@ mod tests {
         assert_eq!(error.to_string(), "evaluate.batch must be at least 1, but is 0");
         let named = Config { name: Some("../x".to_owned()), ..Config::default() };
         assert!(named.validate().unwrap_err().to_string().contains("evaluate.name"));
+        let changes = vec!["jpeg 70".to_owned(), "jpeg 71".to_owned()];
+        let error = Config { robustness_changes: changes, ..Config::default() }.validate().unwrap_err().to_string();
+        assert!(error.contains("jpeg 71") && error.contains("shrink 0.75, 0.5, 0.25"), "{error}");
         let band = BandLimits { misses: f64::NAN, ..BandLimits::default() };
         assert!(Config { band, ..Config::default() }.validate().unwrap_err().to_string().contains("band.misses"));
     }

@@ -68,7 +68,7 @@ fn check_explanations(folder: &Path) {
 fn check_robustness(robustness: &Robustness) {
     assert_eq!((robustness.images, robustness.from_files), (6, 6));
     let operations: Vec<&str> = robustness.curves.iter().map(|curve| curve.operation.as_str()).collect();
-    assert_eq!(operations, ["jpeg", "webp", "resize", "blur", "noise", "crop", "social_media"]);
+    assert_eq!(operations, ["jpeg", "webp", "resize", "shrink", "blur", "noise", "crop", "social_media"]);
     for point in robustness.curves.iter().flat_map(|curve| &curve.points) {
         let flips = (point.flips_to_fake + point.flips_to_real) as f64;
         assert_eq!(point.flipped, Some(flips / 6.0));

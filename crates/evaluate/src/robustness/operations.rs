@@ -1,5 +1,7 @@
 //! The degradations of the robustness sweep, and their levels.
 
+use std::fmt;
+
 use pixels::degrade::{self, DegradeError, Degraded};
 use pixels::{Filter, RgbImage, resize_to};
 use rand::Rng;
@@ -13,6 +15,8 @@ pub enum Operation {
     Webp,
     /// Resizing by a factor and back to the former size; the level is the factor.
     Resize,
+    /// Resizing by a factor, as for a thumbnail; the level is the factor.
+    Shrink,
     /// Gaussian blur; the level is its standard deviation in pixels.
     Blur,
     /// Gaussian noise; the level is its standard deviation in grey levels of 0 to 255.
@@ -26,10 +30,11 @@ pub enum Operation {
 }
 
 /// All operations, in the order of the report.
-pub(crate) const OPERATIONS: [Operation; 7] = [
+pub(crate) const OPERATIONS: [Operation; 8] = [
     Operation::Jpeg,
     Operation::Webp,
     Operation::Resize,
+    Operation::Shrink,
     Operation::Blur,
     Operation::Noise,
     Operation::Crop,
@@ -50,6 +55,7 @@ impl Operation {
             Operation::Jpeg => "jpeg",
             Operation::Webp => "webp",
             Operation::Resize => "resize",
+            Operation::Shrink => "shrink",
             Operation::Blur => "blur",
             Operation::Noise => "noise",
             Operation::Crop => "crop",
@@ -61,7 +67,7 @@ impl Operation {
     pub fn unit(self) -> &'static str {
         match self {
             Operation::Jpeg | Operation::Webp => "quality",
-            Operation::Resize => "factor",
+            Operation::Resize | Operation::Shrink => "factor",
             Operation::Blur => "sigma in pixels",
             Operation::Noise => "sigma in levels of 255",
             Operation::Crop => "share of each side kept",
@@ -74,11 +80,21 @@ impl Operation {
         match self {
             Operation::Jpeg | Operation::Webp => &[95.0, 90.0, 80.0, 70.0, 60.0, 50.0, 40.0, 30.0],
             Operation::Resize => &[2.0, 1.5, 0.75, 0.5, 0.35, 0.25],
+            Operation::Shrink => &[0.75, 0.5, 0.25],
             Operation::Blur => &[0.5, 1.0, 1.5, 2.0, 3.0],
             Operation::Noise => &[2.0, 5.0, 10.0, 20.0],
             Operation::Crop => &[0.95, 0.9, 0.8, 0.7, 0.6, 0.5],
             Operation::SocialMedia => &[1.0, 2.0, 3.0],
         }
+    }
+
+    /// Finds an operation and one of its levels by a text such as `jpeg 70`. `None` if there are no such operation and
+    /// level.
+    pub fn parse(text: &str) -> Option<(Operation, f64)> {
+        let (name, level) = text.split_once(' ')?;
+        let operation = OPERATIONS.into_iter().find(|operation| operation.name() == name)?;
+        let level: f64 = level.trim().parse().ok()?;
+        operation.levels().contains(&level).then_some((operation, level))
     }
 
     /// Applies the operation to an image.
@@ -90,6 +106,7 @@ impl Operation {
             Operation::Jpeg => return degrade::to_jpeg(image, level as u8),
             Operation::Webp => return degrade::to_webp(image, level as u8),
             Operation::Resize => degrade::resize_and_back(image, level as f32, Filter::default()),
+            Operation::Shrink => Ok(scaled(image, level)),
             Operation::Blur => degrade::gaussian_blur(image, level as f32),
             Operation::Noise => degrade::noise(image, level as f32, rng),
             Operation::Crop => crop_middle(image, level),
@@ -102,6 +119,14 @@ impl Operation {
     }
 }
 
+impl fmt::Display for Operation {
+    /// Writes the name and the levels: `jpeg 95, 90`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let levels: Vec<String> = self.levels().iter().map(f64::to_string).collect();
+        write!(f, "{} {}", self.name(), levels.join(", "))
+    }
+}
+
 fn crop_middle(image: &RgbImage, fraction: f64) -> Result<RgbImage, DegradeError> {
     let kept = |side: u32| ((f64::from(side) * fraction).round() as u32).clamp(1, side);
     let (width, height) = (kept(image.width()), kept(image.height()));
@@ -110,13 +135,14 @@ fn crop_middle(image: &RgbImage, fraction: f64) -> Result<RgbImage, DegradeError
 
 fn share_once(image: RgbImage) -> Result<Degraded, DegradeError> {
     let longer = f64::from(image.width().max(image.height()));
-    let scale = SHARED_SCALE.min(SHARED_SIDE / longer);
-    let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
-    match resize_to(&image, side(image.width()), side(image.height()), Filter::default()) {
-        Ok(smaller) => degrade::to_jpeg(&smaller, SHARED_QUALITY),
-        // Unreachable: resizing fails only for sides of 0 pixels.
-        Err(_) => Ok(image.into()),
-    }
+    degrade::to_jpeg(&scaled(&image, SHARED_SCALE.min(SHARED_SIDE / longer)), SHARED_QUALITY)
+}
+
+/// Resizes an image by a factor. Each side keeps at least one pixel.
+fn scaled(image: &RgbImage, factor: f64) -> RgbImage {
+    let side = |side: u32| ((f64::from(side) * factor).round() as u32).max(1);
+    // Resizing fails only for sides of 0 pixels.
+    resize_to(image, side(image.width()), side(image.height()), Filter::default()).unwrap_or_else(|_| image.clone())
 }
 
 #[cfg(test)]
@@ -146,12 +172,27 @@ mod tests {
     }
 
     #[test]
+    fn finds_operations_by_name_and_level() {
+        for operation in OPERATIONS {
+            for &level in operation.levels() {
+                let text = format!("{} {level}", operation.name());
+                assert_eq!(Operation::parse(&text), Some((operation, level)));
+            }
+        }
+        for unknown in ["jpeg", "jpeg 71", "jpeg x", "sharpen 1", ""] {
+            assert_eq!(Operation::parse(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
     fn crop_keeps_the_middle_and_sharing_shrinks() {
         let picture = picture();
         let mut rng = stream(0, "test", &[]);
         let half = Operation::Crop.apply(&picture, 0.5, &mut rng).unwrap().image;
         assert_eq!((half.width(), half.height()), (30, 20));
         assert_eq!(half.data()[..3], picture.data()[(10 * 60 + 15) * 3..][..3]);
+        let small = Operation::Shrink.apply(&picture, 0.5, &mut rng).unwrap().image;
+        assert_eq!((small.width(), small.height()), (30, 20));
         let shared = Operation::SocialMedia.apply(&picture, 2.0, &mut rng).unwrap().image;
         assert_eq!((shared.width(), shared.height()), (38, 26));
     }

@@ -46,11 +46,12 @@ pub(crate) fn sweep(
         left_out: BTreeMap::new(),
     };
     let untouched = sweep.measure(&ScoredImages::of(sweep.clean.iter().copied()))?;
-    let levels: usize = OPERATIONS.iter().map(|operation| operation.levels().len()).sum();
+    let changes = chosen_changes(&config.robustness_changes);
+    let levels: usize = changes.iter().map(|(_, levels)| levels.len()).sum();
     let progress = Progress::new("evaluate: robustness", "images", Some((levels * images.len()) as u64));
     let mut curves = Vec::new();
-    for operation in OPERATIONS {
-        curves.push(sweep.curve(operation, &progress)?);
+    for (operation, levels) in changes {
+        curves.push(sweep.curve(operation, &levels, &progress)?);
     }
     progress.finish();
     Ok(Robustness {
@@ -63,6 +64,17 @@ pub(crate) fn sweep(
         flips: sweep.flipped_images(),
         left_out: sweep.left_out,
     })
+}
+
+/// Returns the operations with the levels that `wanted` lists, in the order of the report. All of them if it is empty.
+fn chosen_changes(wanted: &[String]) -> Vec<(Operation, Vec<f64>)> {
+    let wanted: Vec<(Operation, f64)> = wanted.iter().filter_map(|change| Operation::parse(change)).collect();
+    let is_wanted = |operation, level: &f64| wanted.is_empty() || wanted.contains(&(operation, *level));
+    let levels = |operation: Operation| -> Vec<f64> {
+        operation.levels().iter().copied().filter(|level| is_wanted(operation, level)).collect()
+    };
+    let all = OPERATIONS.into_iter().map(|operation| (operation, levels(operation)));
+    all.filter(|(_, levels)| !levels.is_empty()).collect()
 }
 
 /// The number of native images that are in memory at once.
@@ -100,10 +112,10 @@ struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    /// Measures all levels of an operation.
-    fn curve(&mut self, operation: Operation, progress: &Progress) -> Result<RobustnessCurve, Error> {
+    /// Measures some levels of an operation.
+    fn curve(&mut self, operation: Operation, levels: &[f64], progress: &Progress) -> Result<RobustnessCurve, Error> {
         let mut points = Vec::new();
-        for &level in operation.levels() {
+        for &level in levels {
             points.extend(self.point(operation, level, progress)?);
         }
         Ok(RobustnessCurve { operation: operation.name().to_owned(), unit: operation.unit().to_owned(), points })
