@@ -31,7 +31,7 @@ pub struct Ingest;
 
 impl Stage for Ingest {
     const NAME: &'static str = names::INGEST;
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     type Config = Config;
 
     fn validate(config: &Config) -> Result<(), Failure> {

@@ -9,7 +9,7 @@
 //! - 16-bit grey is divided by 256, like 16-bit RGB in Pillow. Pillow clips it at 255, which makes nearly every pixel
 //!   white.
 //! - The orientation in EXIF, or else in XMP, is applied as by Pillow's `ImageOps.exif_transpose`. Pillow leaves that to
-//!   its caller. Orientation in compressed text of PNGs and in XMP of TIFFs is ignored.
+//!   its caller.
 //! - A JPEG is read only if its image is complete, see below. Pillow fills what is missing with grey if the end-of-image
 //!   marker is there, or smooths it in progressive files.
 //! - Floating-point TIFFs are rejected, because they do not define which value is white. TIFFs whose first image is a

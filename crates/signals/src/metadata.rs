@@ -189,7 +189,11 @@ mod tests {
 
     #[test]
     fn describes_a_png_with_text() {
-        let found = named(&png(1024, 768, &[(b"tEXt", b"parameters\0a cat"), (b"pHYs", b"123456789")]));
+        let found = named(&png(
+            1024,
+            768,
+            &[(b"tEXt", b"parameters\0a cat\nSteps: 20, Sampler: Euler"), (b"pHYs", b"123456789")],
+        ));
         for name in ["format png", "generator parameters", "comment or text", "PNG resolution", "aspect ratio 4:3"] {
             assert_eq!(found[name], 1.0, "{name}");
         }

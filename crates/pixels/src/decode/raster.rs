@@ -3,7 +3,6 @@
 use std::io::{Cursor, ErrorKind};
 
 use ::image::error::{ImageError, LimitErrorKind};
-use ::image::metadata::Orientation;
 use ::image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
 
 use super::{DecodeError, Format, Limits, Stored, gif, orientation, tiff};
@@ -15,13 +14,10 @@ pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<St
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), image_format(format));
     reader.limits(allocation_limits(limits));
-    let mut decoder = reader.into_decoder().map_err(|e| from_image(e, limits))?;
+    let decoder = reader.into_decoder().map_err(|e| from_image(e, limits))?;
     let (width, height) = decoder.dimensions();
     limits.check(width, height)?;
-    let orientation = match format {
-        Format::Tiff => decoder.orientation().unwrap_or(Orientation::NoTransforms),
-        _ => orientation::read(bytes, format),
-    };
+    let orientation = orientation::read(bytes, format);
     let color = decoder.color_type();
     let to_rgb = converter(color)?;
 

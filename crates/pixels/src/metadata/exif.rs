@@ -1,7 +1,11 @@
-//! The presence of EXIF fields.
+//! The presence of EXIF fields, and their text.
 //!
-//! The reader looks for a few well-known tags of TIFF 6.0 and EXIF 2.32. It does not interpret their values, which
-//! limits what a malicious file can do.
+//! The reader looks for a few well-known tags of TIFF 6.0 and EXIF 2.32.
+
+use std::borrow::Cow;
+
+use super::directory::{ByteOrder, all_entries};
+use super::encoding;
 
 /// The fields that are read: tag number and name.
 pub const FIELDS: [(u16, &str); 10] = [
@@ -14,8 +18,10 @@ pub const FIELDS: [(u16, &str); 10] = [
     (0x8825, "position"),
     (0x8827, "sensitivity"),
     (0x9003, "date taken"),
-    (0x9286, "user comment"),
+    (USER_COMMENT, "user comment"),
 ];
+
+const USER_COMMENT: u16 = 0x9286;
 
 /// A set of EXIF fields: a bit for each of [`FIELDS`], and a bit for the presence of EXIF.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,31 +33,8 @@ impl Exif {
     /// Reads a TIFF structure: the data after `Exif\0\0` in a JPEG, or the `eXIf` chunk of a PNG. Stops at damaged data
     /// and keeps the fields found before.
     pub(super) fn read(tiff: &[u8]) -> Exif {
-        let mut exif = Exif(PRESENT);
-        let Some(order) = ByteOrder::of(tiff) else { return exif };
-        let mut directories: Vec<usize> = order.u32(tiff, 4).into_iter().collect();
-        // Only two directories are read, the first one and the EXIF directory, so that a circular structure cannot
-        // cause an endless loop.
-        for _ in 0..2 {
-            let Some(directory) = directories.pop() else { break };
-            exif.read_directory(tiff, order, directory, &mut directories);
-        }
-        exif
-    }
-
-    /// Records the tags of an image file directory, which consists of a count and entries of 12 bytes.
-    fn read_directory(&mut self, tiff: &[u8], order: ByteOrder, start: usize, directories: &mut Vec<usize>) {
-        const EXIF_DIRECTORY: u16 = 0x8769;
-        let Some(entries) = order.u16(tiff, start) else { return };
-        for entry in 0..usize::from(entries) {
-            let Some(at) = start.checked_add(2 + 12 * entry) else { return };
-            let Some(tag) = order.u16(tiff, at) else { return };
-            if let Some(bit) = FIELDS.iter().position(|field| field.0 == tag) {
-                self.0 |= 1 << bit;
-            } else if tag == EXIF_DIRECTORY {
-                directories.extend(order.u32(tiff, at + 8));
-            }
-        }
+        let fields = all_entries(tiff).filter_map(|entry| FIELDS.iter().position(|field| field.0 == entry.tag));
+        Exif(fields.fold(PRESENT, |bits, field| bits | 1 << field))
     }
 
     /// Whether the file has EXIF.
@@ -65,64 +48,61 @@ impl Exif {
     }
 }
 
-/// The byte order of a TIFF structure.
-#[derive(Clone, Copy)]
-pub(crate) enum ByteOrder {
-    Little,
-    Big,
-}
-
-impl ByteOrder {
-    /// Reads the byte order from the first bytes.
-    pub(crate) fn of(tiff: &[u8]) -> Option<ByteOrder> {
-        match tiff.get(..4)? {
-            b"II*\0" => Some(ByteOrder::Little),
-            b"MM\0*" => Some(ByteOrder::Big),
-            _ => None,
+/// Calls `found` for the text of each field of a TIFF structure in which generators write their parameters.
+pub(super) fn visit_texts(tiff: &[u8], found: &mut dyn FnMut(&str)) {
+    const IMAGE_DESCRIPTION: u16 = 0x010e;
+    const MAKE: u16 = 0x010f;
+    const MODEL: u16 = 0x0110;
+    /// A comment of Windows in UTF-16.
+    const XP_COMMENT: u16 = 0x9c9c;
+    const TAGS: [u16; 5] = [IMAGE_DESCRIPTION, MAKE, MODEL, XP_COMMENT, USER_COMMENT];
+    let mut read = [false; TAGS.len()];
+    for entry in all_entries(tiff) {
+        // A tag counts once, because many entries that share a long value would take hours.
+        let Some(index) = TAGS.iter().position(|tag| *tag == entry.tag) else { continue };
+        if std::mem::replace(&mut read[index], true) {
+            continue;
+        }
+        let Some(value) = entry.bytes() else { continue };
+        match entry.tag {
+            IMAGE_DESCRIPTION | MAKE | MODEL => found(&String::from_utf8_lossy(until_zero(value))),
+            XP_COMMENT => found(&encoding::utf16(value, ByteOrder::Little)),
+            USER_COMMENT => found(&user_comment(value, ByteOrder::of(tiff).unwrap_or(ByteOrder::Big))),
+            _ => {}
         }
     }
+}
 
-    pub(crate) fn u16(self, bytes: &[u8], at: usize) -> Option<u16> {
-        let word = *bytes.get(at..)?.first_chunk()?;
-        Some(match self {
-            ByteOrder::Little => u16::from_le_bytes(word),
-            ByteOrder::Big => u16::from_be_bytes(word),
-        })
+/// Decodes a user comment, which begins with the name of its encoding (EXIF 2.32, section 4.6.5).
+fn user_comment(value: &[u8], order: ByteOrder) -> Cow<'_, str> {
+    match value.split_first_chunk::<8>() {
+        Some((b"UNICODE\0", text)) => Cow::Owned(encoding::utf16(text, likely_order(text).unwrap_or(order))),
+        Some((b"ASCII\0\0\0" | b"JIS\0\0\0\0\0" | &[0, 0, 0, 0, 0, 0, 0, 0], text)) => {
+            String::from_utf8_lossy(until_zero(text))
+        }
+        _ => String::from_utf8_lossy(until_zero(value)),
     }
+}
 
-    pub(crate) fn u32(self, bytes: &[u8], at: usize) -> Option<usize> {
-        let word = *bytes.get(at..)?.first_chunk()?;
-        let value = match self {
-            ByteOrder::Little => u32::from_le_bytes(word),
-            ByteOrder::Big => u32::from_be_bytes(word),
-        };
-        usize::try_from(value).ok()
+/// Determines the byte order of UTF-16 from its zero bytes. Programs do not agree whether it is that of the structure.
+fn likely_order(text: &[u8]) -> Option<ByteOrder> {
+    let (pairs, _) = text.as_chunks::<2>();
+    let zeros = |side: usize| pairs.iter().filter(|pair| pair[side] == 0 && pair[1 - side] != 0).count();
+    match zeros(0).cmp(&zeros(1)) {
+        std::cmp::Ordering::Greater => Some(ByteOrder::Big),
+        std::cmp::Ordering::Less => Some(ByteOrder::Little),
+        std::cmp::Ordering::Equal => None,
     }
+}
+
+fn until_zero(text: &[u8]) -> &[u8] {
+    text.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::super::fixtures::{tiff_of_tags, tiff_of_values};
     use super::*;
-
-    /// Makes a big-endian TIFF structure with two directories of these tags. The value of each tag in the first
-    /// directory is the offset of the second.
-    pub(in crate::metadata) fn tiff(first: &[u16], second: &[u16]) -> Vec<u8> {
-        let directory = |tags: &[u16], value: u32| {
-            let mut bytes = (tags.len() as u16).to_be_bytes().to_vec();
-            for tag in tags {
-                bytes.extend(tag.to_be_bytes());
-                bytes.extend([0, 4, 0, 0, 0, 1]);
-                bytes.extend(value.to_be_bytes());
-            }
-            bytes.extend([0; 4]);
-            bytes
-        };
-        let mut bytes = b"MM\0*\0\0\0\x08".to_vec();
-        let second_start = 8 + 2 + 12 * first.len() as u32 + 4;
-        bytes.extend(directory(first, second_start));
-        bytes.extend(directory(second, 0));
-        bytes
-    }
 
     fn names(exif: Exif) -> Vec<&'static str> {
         (0..FIELDS.len()).filter(|field| exif.has(*field)).map(|field| FIELDS[field].1).collect()
@@ -130,7 +110,7 @@ pub(super) mod tests {
 
     #[test]
     fn finds_fields_of_both_directories() {
-        let exif = Exif::read(&tiff(&[0x010f, 0x0112, 0x8769], &[0x829a, 0x8827]));
+        let exif = Exif::read(&tiff_of_tags(&[0x010f, 0x0112, 0x8769], &[0x829a, 0x8827]));
         assert!(exif.is_present());
         assert_eq!(names(exif), ["make", "orientation", "exposure time", "sensitivity"]);
         assert!(!Exif::default().is_present());
@@ -138,13 +118,36 @@ pub(super) mod tests {
 
     #[test]
     fn stops_at_damaged_data() {
-        let whole = tiff(&[0x010f, 0x8769], &[0x829a]);
+        let whole = tiff_of_tags(&[0x010f, 0x8769], &[0x829a]);
         for length in 0..whole.len() {
             assert!(Exif::read(&whole[..length]).is_present());
         }
         // A directory that refers to itself is read at most twice.
-        let mut circle = tiff(&[0x8769], &[]);
+        let mut circle = tiff_of_tags(&[0x8769], &[]);
         circle[8 + 2 + 8..8 + 2 + 12].copy_from_slice(&8_u32.to_be_bytes());
         assert_eq!(names(Exif::read(&circle)), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn decodes_text_in_every_encoding() {
+        let texts = |values: &[(u16, &[u8])]| {
+            let mut texts = Vec::new();
+            visit_texts(&tiff_of_values(values), &mut |text| texts.push(text.to_owned()));
+            texts
+        };
+        let big: Vec<u8> = "grün".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let little: Vec<u8> = "grün".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for comment in [
+            [b"UNICODE\0".as_slice(), &big].concat(),
+            [b"UNICODE\0".as_slice(), &little].concat(),
+            [b"ASCII\0\0\0".as_slice(), "grün\0\0".as_bytes()].concat(),
+            [[0; 8].as_slice(), "grün".as_bytes()].concat(),
+            "grün".as_bytes().to_vec(),
+        ] {
+            assert_eq!(texts(&[(USER_COMMENT, &comment)]), ["grün"], "{comment:?}");
+        }
+        assert_eq!(texts(&[(0x010e, b"a picture\0"), (0x9c9c, &little)]), ["a picture", "grün"]);
+        assert_eq!(texts(&[(0x0131, b"a program\0")]), Vec::<String>::new());
+        assert_eq!(texts(&[(0x010e, b"first"), (0x010e, b"second")]), ["first"]);
     }
 }

@@ -141,14 +141,14 @@ mod tests {
     use super::*;
 
     fn riff(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
-        let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
+        let mut body = b"WEBP".to_vec();
         for (kind, data) in chunks {
-            file.extend(*kind);
-            file.extend((data.len() as u32).to_le_bytes());
-            file.extend(*data);
-            file.resize(file.len() + data.len() % 2, 0);
+            body.extend(*kind);
+            body.extend((data.len() as u32).to_le_bytes());
+            body.extend(*data);
+            body.resize(body.len() + data.len() % 2, 0);
         }
-        file
+        [b"RIFF".as_slice(), &(body.len() as u32).to_le_bytes(), &body].concat()
     }
 
     #[test]
