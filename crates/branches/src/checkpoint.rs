@@ -20,6 +20,8 @@ use crate::config::{BranchName, ModelConfig};
 use crate::error::{Error, Result};
 use crate::extractor::{Extractor, Picture};
 use crate::fusion::{Fusion, FusionWeight};
+use crate::patch_branch::PatchBranch;
+use crate::windows::Windows;
 
 /// The detector in a checkpoint's `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +38,7 @@ pub struct BranchDetector {
     config: ModelConfig,
     extractor: Arc<Extractor>,
     fusion: Fusion,
+    patches: Option<PatchBranch>,
 }
 
 impl BranchDetector {
@@ -51,15 +54,20 @@ impl BranchDetector {
         };
         let extractor = Extractor::open(model, path.as_deref())?;
         let tensors = read_tensors(&checkpoint.weights())?;
-        let fusion = Fusion::load(model, &tensors).map_err(|error| match error {
+        let unfit = |error| match error {
             Error::OptimiserState(detail) => Error::Checkpoint { path: checkpoint.weights(), detail },
             other => other,
-        })?;
+        };
+        let fusion = Fusion::load(model, &tensors).map_err(unfit)?;
+        let mut patches = model.has_patches().then(|| PatchBranch::new(&model.patches, 0)).transpose()?;
+        if let Some(patches) = &mut patches {
+            patches.load(&tensors).map_err(unfit)?;
+        }
         if fusion.inputs() != extractor.widths() {
             let detail = "its branches have other numbers of features than its weights".to_owned();
             return Err(Error::Checkpoint { path: checkpoint.weights(), detail });
         }
-        Ok(BranchDetector { config: model.clone(), extractor: Arc::new(extractor), fusion })
+        Ok(BranchDetector { config: model.clone(), extractor: Arc::new(extractor), fusion, patches })
     }
 
     /// The branches and their settings.
@@ -88,23 +96,31 @@ impl BranchDetector {
     /// Memory cannot be allocated.
     pub fn randomised(&self, seed: u64) -> Result<BranchDetector> {
         let fusion = self.fusion.randomised(&self.config, seed)?;
-        Ok(BranchDetector { config: self.config.clone(), extractor: Arc::clone(&self.extractor), fusion })
+        let patches = self.config.has_patches().then(|| PatchBranch::new(&self.config.patches, seed)).transpose()?;
+        Ok(BranchDetector { config: self.config.clone(), extractor: Arc::clone(&self.extractor), fusion, patches })
     }
 
     /// Computes the margins of images.
     ///
     /// # Errors
-    /// The vision transformer failed.
-    pub fn margins(&self, pictures: &[Picture<'_>]) -> Result<Margins> {
-        self.margins_of_features(&self.extractor.features(pictures)?)
+    /// A branch failed.
+    pub fn margins(&mut self, pictures: &[Picture<'_>]) -> Result<Margins> {
+        let features = self.extractor.features(pictures)?;
+        self.margins_of_features(&features, &self.windows(pictures))
     }
 
-    /// Computes the margins from features of the extractor.
+    /// Cuts the windows of the branch `patches`. Without this branch, there are none.
+    pub fn windows(&self, pictures: &[Picture<'_>]) -> Windows {
+        if self.patches.is_some() { self.config.patches.of_pictures(pictures) } else { Windows::default() }
+    }
+
+    /// Computes the margins from features of the extractor and the result of [`BranchDetector::windows`].
     ///
     /// # Errors
-    /// The features are not those of the detector's branches.
-    pub fn margins_of_features(&self, features: &FeatureBatch) -> Result<Margins> {
-        self.fusion.margins(&self.fusion.project(features)?)
+    /// The features are not those of the detector's branches, or a branch failed.
+    pub fn margins_of_features(&mut self, features: &FeatureBatch, windows: &Windows) -> Result<Margins> {
+        let patches = self.patches.as_mut().map(|patches| patches.margins(windows)).transpose()?;
+        self.fusion.margins(&self.fusion.project(features)?, patches)
     }
 }
 

@@ -6,6 +6,7 @@ use artifacts::config::OutOfRange;
 use model::weights::Source;
 use serde::{Deserialize, Serialize};
 use signals::augment::AugmentConfig;
+use signals::residual::Residual;
 
 /// The name of the section, for messages.
 const SECTION: &str = "model";
@@ -18,6 +19,8 @@ pub enum BranchName {
     Resnet50,
     /// A vision transformer (CLIP, DINOv2, SigLIP) on the whole image.
     Vit,
+    /// A small network on windows at native resolution, trained from scratch.
+    Patches,
     /// Statistics of the residual and its spectrum at native resolution.
     Frequency,
     /// The container, the coding and the metadata of the file.
@@ -26,14 +29,15 @@ pub enum BranchName {
 
 impl BranchName {
     /// All names, in the order in which detectors list their branches.
-    pub const ALL: [BranchName; 4] =
-        [BranchName::Resnet50, BranchName::Vit, BranchName::Frequency, BranchName::Metadata];
+    pub const ALL: [BranchName; 5] =
+        [BranchName::Resnet50, BranchName::Vit, BranchName::Patches, BranchName::Frequency, BranchName::Metadata];
 
     /// The name in configurations, checkpoints and results.
     pub fn name(self) -> &'static str {
         match self {
             BranchName::Resnet50 => "resnet50",
             BranchName::Vit => "vit",
+            BranchName::Patches => "patches",
             BranchName::Frequency => "frequency",
             BranchName::Metadata => "metadata",
         }
@@ -50,10 +54,13 @@ impl fmt::Display for BranchName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// The branches: `["resnet50"]` alone is the baseline; otherwise any of `vit`, `frequency` and `metadata`.
+    /// The branches: `["resnet50"]` alone is the baseline; otherwise any of `vit`, `patches`, `frequency` and
+    /// `metadata`.
     pub branches: Vec<BranchName>,
     /// The vision transformer.
     pub vit: VitConfig,
+    /// The network on windows.
+    pub patches: PatchesConfig,
     /// How the branches' logits become one.
     pub fusion: FusionConfig,
     /// The changed copies of images that features are computed of.
@@ -70,6 +77,7 @@ impl Default for ModelConfig {
         ModelConfig {
             branches: vec![BranchName::Resnet50],
             vit: VitConfig::default(),
+            patches: PatchesConfig::default(),
             fusion: FusionConfig::default(),
             views: ViewsConfig::default(),
             validation: ValidationConfig::default(),
@@ -111,6 +119,35 @@ pub enum Crops {
     /// The whole image, and its centre at native resolution. Images smaller than the transformer's input have no centre
     /// crop; the whole image takes its place.
     Both,
+}
+
+/// The branch `patches`: a small ResNet on residuals of windows at native resolution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PatchesConfig {
+    /// The side of a window in pixels, from 32 to 256. The branch has nothing to say about smaller images.
+    pub side: usize,
+    /// The number of windows of an image. Training takes windows at random positions, new ones in each epoch; inference
+    /// takes those of the richest and of the poorest texture.
+    pub count: usize,
+    /// What the network sees of a window: `none` (the pixels), `srm`, `median`, `neighbours` or `npr`.
+    pub residual: Residual,
+    /// The learning rate of the first step. It follows `train.schedule`.
+    pub learning_rate: f64,
+    /// Weight decay of the head. The network has none.
+    pub weight_decay: f64,
+}
+
+impl Default for PatchesConfig {
+    fn default() -> Self {
+        PatchesConfig {
+            side: signals::patches::SIDE as usize,
+            count: signals::patches::COUNT,
+            residual: Residual::default(),
+            learning_rate: 1e-3,
+            weight_decay: 0.0,
+        }
+    }
 }
 
 /// How the branches' logits become one.
@@ -199,7 +236,8 @@ impl ModelConfig {
         let unique = self.branches.iter().enumerate().all(|(i, branch)| !self.branches[..i].contains(branch));
         let combines = self.is_baseline() || !self.branches.contains(&BranchName::Resnet50);
         let valid = !names.is_empty() && unique && combines;
-        let range = "[\"resnet50\"], or one or more of \"vit\", \"frequency\" and \"metadata\", each once";
+        let range = "[\"resnet50\"], or one or more of \"vit\", \"patches\", \"frequency\" and \"metadata\", each \
+                     once";
         check(valid, "branches", &format!("{names:?}"), range)?;
         let visible = self.fused_branches().next().is_some();
         check(
@@ -220,11 +258,28 @@ impl ModelConfig {
             check(value.is_finite() && value >= 0.0, key, &value, "finite and at least 0")?;
         }
         check((1..=100_000).contains(&anchors), "fusion.anchors", &anchors, "1 to 100000")?;
+        let PatchesConfig { side, count, learning_rate, weight_decay, .. } = self.patches;
+        check((32..=256).contains(&side), "patches.side", &side, "32 to 256")?;
+        check((1..=64).contains(&count), "patches.count", &count, "1 to 64")?;
+        let positive = learning_rate.is_finite() && learning_rate > 0.0;
+        check(positive, "patches.learning_rate", &learning_rate, "finite and above 0")?;
+        let valid = weight_decay.is_finite() && weight_decay >= 0.0;
+        check(valid, "patches.weight_decay", &weight_decay, "finite and at least 0")?;
         self.views.augment.validate("model.views")?;
         self.validation.augment.validate("model.validation")?;
         check(self.held_out_folds <= 100, "held_out_folds", &self.held_out_folds, "0 to 100")?;
         check(self.views.train <= 100, "views.train", &self.views.train, "0 to 100")?;
         check(!self.vit.layers.contains(&0), "vit.layers", &"0", "block numbers from 1")
+    }
+
+    /// The branches whose features are computed once, in the configured order.
+    pub fn frozen_branches(&self) -> impl Iterator<Item = BranchName> {
+        self.branches.iter().copied().filter(|&branch| branch != BranchName::Patches)
+    }
+
+    /// Whether the detector has the branch `patches`.
+    pub fn has_patches(&self) -> bool {
+        self.branches.contains(&BranchName::Patches)
     }
 
     /// The branches that take part in the fused logit.

@@ -64,6 +64,9 @@ pub enum Error {
         /// Why.
         detail: String,
     },
+    /// The network of the branch `patches` failed.
+    #[error("the branch `patches` failed")]
+    Patches(#[source] Box<model::Error>),
     /// An artifact cannot be read or written.
     #[error(transparent)]
     Artifact(#[from] artifacts::Error),
@@ -73,6 +76,12 @@ pub enum Error {
     /// Reading or writing tensors failed.
     #[error("failed to read or write tensors")]
     SafeTensors(#[from] safetensors::SafeTensorError),
+}
+
+impl From<model::Error> for Error {
+    fn from(error: model::Error) -> Error {
+        Error::Patches(Box::new(error))
+    }
 }
 
 /// The result of this crate's functions.

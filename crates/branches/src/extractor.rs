@@ -1,4 +1,4 @@
-//! Computes the features of frozen branches.
+//! Computes the features of frozen branches. The branch `patches` is trained, and not among them.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 
 /// Version of the features. Raise it when a change of code gives other features for the same images and weights, so
 /// that stored features are computed again.
-const FEATURES_VERSION: &str = "1";
+const FEATURES_VERSION: &str = "2";
 
 /// An image file, and its pixels at native resolution.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl<'a> Picture<'a> {
     }
 }
 
-/// Computes the features of all branches of a detector.
+/// Computes the features of all frozen branches of a detector.
 #[derive(Debug)]
 pub struct Extractor {
     branches: Vec<BranchName>,
@@ -75,7 +75,7 @@ impl Extractor {
         } else {
             None
         };
-        Ok(Extractor { branches: config.branches.clone(), vit })
+        Ok(Extractor { branches: config.frozen_branches().collect(), vit })
     }
 
     /// The branches with their numbers of features.
@@ -84,7 +84,7 @@ impl Extractor {
             BranchName::Vit => self.vit.as_ref().map_or(0, Vit::width),
             BranchName::Frequency => signals::frequency::feature_names().len(),
             BranchName::Metadata => signals::metadata::feature_names().len(),
-            BranchName::Resnet50 => 0,
+            BranchName::Resnet50 | BranchName::Patches => 0,
         };
         self.branches.iter().map(|&branch| (branch, width(branch))).collect()
     }
@@ -148,7 +148,7 @@ impl Extractor {
             (BranchName::Metadata, _) => {
                 Ok(collect(width, pictures, |picture| signals::metadata::features(&picture.bytes)))
             }
-            (BranchName::Vit | BranchName::Resnet50, _) => Ok(BranchFeatures::new(width)),
+            (BranchName::Vit | BranchName::Patches | BranchName::Resnet50, _) => Ok(BranchFeatures::new(width)),
         });
         Ok(FeatureBatch { branches: branches.collect::<Result<_>>()? })
     }

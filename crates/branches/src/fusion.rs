@@ -1,4 +1,4 @@
-//! The trained part of a detector of frozen branches: a linear head on each branch's projected features, and the weights
+//! The trained heads of a detector's frozen branches: a linear head on each branch's projected features, and the weights
 //! of the branches.
 //!
 //! The head of branch `b` gives each part of an image the margin `w_b · x + c_b`; the branch's margin is the mean over
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use artifacts::random::{self, StandardNormal};
 use candle_core::{DType, Device, Tensor, Var};
-use model::{Logits, StepOutput};
+use model::Logits;
 use rand::RngExt;
 
 use crate::batch::{BranchFeatures, FeatureBatch, Margins, weighted_mean};
@@ -43,6 +43,8 @@ struct Head {
 pub struct Fusion {
     config: FusionConfig,
     heads: Vec<Head>,
+    /// The weight of the branch `patches`, if the detector has it. Its margins come from a network of its own.
+    patches: Option<f64>,
     parameters: Parameters,
 }
 
@@ -60,10 +62,21 @@ pub struct FusionWeight {
 /// What changes from one training step to the next.
 #[derive(Clone, Copy, Debug)]
 pub struct StepOptions {
-    /// The learning rate.
+    /// The learning rate of the heads.
     pub learning_rate: f64,
+    /// The share of the initial learning rate that the schedule leaves, for branches with a learning rate of their own.
+    pub schedule: f64,
     /// Seed of the dropout. Together with the number of the step, it determines all random draws.
     pub seed: u64,
+}
+
+/// The result of a training step of the heads, one entry for each branch with features.
+#[derive(Clone, Debug)]
+pub struct HeadsOutput {
+    /// The mean cross-entropy of each branch.
+    pub losses: Vec<f32>,
+    /// The margins of each branch before the step, `[n]`; `None` for images without features.
+    pub margins: Vec<Vec<Option<f32>>>,
 }
 
 impl Fusion {
@@ -76,7 +89,7 @@ impl Fusion {
         let mut parameters = Parameters::default();
         let fused: Vec<BranchName> = config.fused_branches().collect();
         let mut heads = Vec::new();
-        for (&name, projection) in config.branches.iter().zip(projections) {
+        for (name, projection) in config.frozen_branches().zip(projections) {
             let mut add = |part: &str, shape: &[usize], decays| {
                 let zeros = Tensor::zeros(shape, DType::F32, &Device::Cpu)?;
                 parameters.add(&format!("{name}.head.{part}"), zeros, decays)
@@ -90,13 +103,15 @@ impl Fusion {
                 projection,
             });
         }
-        Ok(Fusion { config: config.fusion.clone(), heads, parameters })
+        let patches = config.has_patches().then_some(1.0);
+        Ok(Fusion { config: config.fusion.clone(), heads, patches, parameters })
     }
 
-    /// Sets the weight of each branch in the fused margin.
+    /// Sets the weight of each branch in the fused margin, in the order of [`Fusion::branches`].
     pub fn set_weights(&mut self, weights: &[f64]) {
-        for (head, &weight) in self.heads.iter_mut().zip(weights) {
-            head.share = weight;
+        let shares = self.heads.iter_mut().map(|head| &mut head.share).chain(self.patches.as_mut());
+        for (share, &weight) in shares.zip(weights) {
+            *share = weight;
         }
     }
 
@@ -116,13 +131,14 @@ impl Fusion {
 
     /// The branches, in the order of [`Margins::branches`].
     pub fn branches(&self) -> impl Iterator<Item = BranchName> {
-        self.heads.iter().map(|head| head.name)
+        self.heads.iter().map(|head| head.name).chain(self.patches.map(|_| BranchName::Patches))
     }
 
     /// The weight of each branch in the fused margin.
     pub fn weights(&self) -> Vec<FusionWeight> {
         let weight = |head: &Head| FusionWeight { branch: head.name, weight: head.share, fused: head.fused };
-        self.heads.iter().map(weight).collect()
+        let patches = |weight| FusionWeight { branch: BranchName::Patches, weight, fused: true };
+        self.heads.iter().map(weight).chain(self.patches.map(patches)).collect()
     }
 
     /// A copy whose heads have random weights, for the sanity check of heat maps.
@@ -143,7 +159,7 @@ impl Fusion {
     /// A copy without the trained weights.
     fn copy(&self, config: &ModelConfig) -> Result<Fusion> {
         let mut copy = Fusion::new(config, self.heads.iter().map(|head| head.projection.clone()).collect())?;
-        copy.set_weights(&self.heads.iter().map(|head| head.share).collect::<Vec<_>>());
+        copy.set_weights(&self.weights().iter().map(|branch| branch.weight).collect::<Vec<_>>());
         Ok(copy)
     }
 
@@ -157,36 +173,33 @@ impl Fusion {
         self.parameters.steps()
     }
 
-    /// Runs one training step on a batch of projected features. `labels` holds class indices, `[n]`; `weights`, `[n]`,
-    /// the weight of each image in the loss. Returns the loss: the mean of the branches' cross-entropies, and the fused
-    /// logits before the step.
+    /// Runs one training step of the heads on a batch of projected features. `targets`, `[n]`, are the probabilities of
+    /// fake that the loss aims at; `weights`, `[n]`, the weight of each image in the loss.
     ///
     /// # Errors
     /// A computation failed.
     pub fn train_step(
         &mut self,
         batch: &FeatureBatch,
-        labels: &[u8],
+        targets: &[f32],
         weights: &[f32],
         options: StepOptions,
-    ) -> Result<StepOutput> {
-        let n = labels.len();
-        let smoothing = self.config.label_smoothing as f32;
-        let target = |&label: &u8| f32::from(label) * (1.0 - smoothing) + 0.5 * smoothing;
-        let targets = Tensor::from_vec(labels.iter().map(target).collect::<Vec<f32>>(), (n, 1), &Device::Cpu)?;
+    ) -> Result<HeadsOutput> {
+        let n = targets.len();
+        let targets = Tensor::from_slice(targets, (n, 1), &Device::Cpu)?;
         let dropout = self.draw_dropout(options.seed);
         let mut total: Option<Tensor> = None;
-        let mut loss = 0.0;
-        let mut margins = Vec::new();
+        let mut output = HeadsOutput { losses: Vec::new(), margins: Vec::new() };
         for (index, (head, features)) in self.heads.iter().zip(&batch.branches).enumerate() {
             let of_parts = head.margins(features, dropout.get(index))?; // [n, parts]
-            margins.push(of_parts.mean(1)?.to_vec1::<f32>()?);
+            let margins = of_parts.mean(1)?.to_vec1::<f32>()?.into_iter().zip(&features.present);
+            output.margins.push(margins.map(|(margin, present)| present.then_some(margin)).collect());
             let present = features.present.iter().zip(weights);
             let present: Vec<f32> = present.map(|(&present, weight)| if present { *weight } else { 0.0 }).collect();
             let losses = cross_entropy(&of_parts, &targets.broadcast_as(of_parts.dims())?)?.mean(1)?;
             let losses = (losses * Tensor::from_vec(present, n, &Device::Cpu)?)?.sum_all()?;
             let own = (losses / weights.iter().map(|&weight| f64::from(weight)).sum::<f64>().max(TINY))?;
-            loss += own.to_scalar::<f32>()? / self.heads.len() as f32;
+            output.losses.push(own.to_scalar::<f32>()?);
             let own = (own + (head.weight.as_tensor().sqr()?.sum_all()? * (0.5 * self.config.l2))?)?;
             total = Some(match total {
                 Some(total) => (total + own)?,
@@ -201,32 +214,35 @@ impl Fusion {
             };
             self.parameters.step(&total.backward()?, settings)?;
         }
-        let own =
-            |image: usize| margins.iter().zip(&batch.branches).map(move |(m, f)| f.present[image].then_some(m[image]));
-        let fused: Vec<f32> = (0..n).map(|image| self.fuse(own(image))).collect();
-        Ok(StepOutput { loss, logits: to_logits(&fused) })
+        Ok(output)
     }
 
     /// Computes the margins of a batch of projected features, with the current weights. After [`Fusion::load`], these are
-    /// the averages of the training.
+    /// the averages of the training. `patches` has the margins of the branch `patches`, if the detector has it.
     ///
     /// # Errors
     /// A computation failed.
-    pub fn margins(&self, batch: &FeatureBatch) -> Result<Margins> {
+    pub fn margins(&self, batch: &FeatureBatch, patches: Option<Vec<Option<f32>>>) -> Result<Margins> {
         let mut branches: Vec<Vec<Option<f32>>> = Vec::new();
         for (head, features) in self.heads.iter().zip(&batch.branches) {
             let margins = head.margins(features, None)?.mean(1)?.to_vec1::<f32>()?;
             let own = margins.into_iter().zip(&features.present).map(|(margin, &present)| present.then_some(margin));
             branches.push(own.collect());
         }
-        let fused = (0..batch.len()).map(|image| self.fuse(branches.iter().map(|branch| branch[image]))).collect();
-        Ok(Margins { fused, branches })
+        branches.extend(patches);
+        Ok(self.fuse(branches))
     }
 
-    /// Computes the fused margin of an image from the margins of its branches. It is 0 if no branch has features.
-    fn fuse(&self, margins: impl Iterator<Item = Option<f32>>) -> f32 {
-        let fused = self.heads.iter().zip(margins).filter(|(head, _)| head.fused);
-        weighted_mean(fused.map(|(head, margin)| (head.share, margin))) as f32
+    /// Fuses the margins of all branches, in the order of [`Fusion::branches`]. The fused margin of an image is 0 if no
+    /// branch has a margin.
+    pub(crate) fn fuse(&self, branches: Vec<Vec<Option<f32>>>) -> Margins {
+        let weights = self.weights();
+        let images = branches.first().map_or(0, Vec::len);
+        let of_image = |image: usize| {
+            let fused = weights.iter().zip(&branches).filter(|(weight, _)| weight.fused);
+            weighted_mean(fused.map(|(weight, margins)| (weight.weight, margins[image]))) as f32
+        };
+        Margins { fused: (0..images).map(of_image).collect(), branches }
     }
 
     /// A copy with the averaged weights, for validation and inference.
@@ -247,7 +263,9 @@ impl Fusion {
         let mut tensors = self.parameters.averages()?;
         for head in &self.heads {
             head.projection.write(head.name.name(), &mut tensors)?;
-            tensors.insert(share_name(head.name), Tensor::new(&[head.share as f32], &Device::Cpu)?);
+        }
+        for FusionWeight { branch, weight, .. } in self.weights() {
+            tensors.insert(share_name(branch), Tensor::new(&[weight as f32], &Device::Cpu)?);
         }
         Ok(tensors)
     }
@@ -273,14 +291,16 @@ impl Fusion {
     /// # Errors
     /// [`Error::OptimiserState`] names a tensor that is missing or has another shape.
     pub fn load(config: &ModelConfig, tensors: &BTreeMap<String, Tensor>) -> Result<Fusion> {
-        let read = |branch: &BranchName| Projection::read(branch.name(), tensors);
-        let projections = config.branches.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let read = |branch: BranchName| Projection::read(branch.name(), tensors);
+        let projections = config.frozen_branches().map(read).collect::<Result<Vec<_>>>()?;
         let mut fusion = Fusion::new(config, projections)?;
-        for head in &mut fusion.heads {
-            let name = share_name(head.name);
+        let weight = |branch: BranchName| -> Result<f64> {
+            let name = share_name(branch);
             let share = tensors.get(&name).ok_or_else(|| Error::OptimiserState(format!("{name} is missing")))?;
-            head.share = f64::from(share.flatten_all()?.get(0)?.to_scalar::<f32>()?);
-        }
+            Ok(f64::from(share.flatten_all()?.get(0)?.to_scalar::<f32>()?))
+        };
+        let weights = fusion.branches().map(weight).collect::<Result<Vec<_>>>()?;
+        fusion.set_weights(&weights);
         fusion.parameters.load(tensors)?;
         Ok(fusion)
     }
@@ -323,7 +343,7 @@ fn share_name(branch: BranchName) -> String {
 
 /// The binary cross-entropy of margins and targets between 0 and 1 of the same shape, in nats:
 /// `max(m, 0) - m y + ln(1 + exp(-|m|))`.
-fn cross_entropy(margins: &Tensor, targets: &Tensor) -> candle_core::Result<Tensor> {
+pub(crate) fn cross_entropy(margins: &Tensor, targets: &Tensor) -> candle_core::Result<Tensor> {
     let tail = (margins.abs()?.neg()?.exp()? + 1.0)?.log()?;
     (margins.relu()? - (margins * targets)?)? + tail
 }
@@ -369,12 +389,15 @@ mod tests {
     fn train(fusion: &mut Fusion, steps: usize) -> f32 {
         let (batch, labels) = batch(24);
         let batch = fusion.project(&batch).unwrap();
-        let options = StepOptions { learning_rate: 0.01, seed: 1 };
-        (0..steps).map(|_| fusion.train_step(&batch, &labels, &[1.0; 24], options).unwrap().loss).last().unwrap()
+        let targets: Vec<f32> = labels.iter().map(|&label| label.into()).collect();
+        let options = StepOptions { learning_rate: 0.01, schedule: 1.0, seed: 1 };
+        let step =
+            |_| fusion.train_step(&batch, &targets, &[1.0; 24], options).unwrap().losses.iter().sum::<f32>() / 2.0;
+        (0..steps).map(step).last().unwrap()
     }
 
     fn margins(fusion: &Fusion, n: usize) -> Margins {
-        fusion.margins(&fusion.project(&batch(n).0).unwrap()).unwrap()
+        fusion.margins(&fusion.project(&batch(n).0).unwrap(), None).unwrap()
     }
 
     #[test]
@@ -410,7 +433,7 @@ mod tests {
         train(&mut fusion, 20);
         let mut batch = FeatureBatch { branches: vec![BranchFeatures::new(4), BranchFeatures::new(2)] };
         batch.branches.iter_mut().for_each(|branch| branch.push(None));
-        let margins = fusion.margins(&fusion.project(&batch).unwrap()).unwrap();
+        let margins = fusion.margins(&fusion.project(&batch).unwrap(), None).unwrap();
         assert_eq!((margins.fused, margins.branches), (vec![0.0], vec![vec![None], vec![None]]));
     }
 

@@ -49,7 +49,7 @@ impl View {
     ///
     /// # Errors
     /// The file cannot be decoded or changed.
-    fn picture<'a>(&self, index: usize, sample: &Sample, bytes: &'a [u8]) -> Result<Picture<'a>> {
+    pub fn picture<'a>(&self, index: usize, sample: &Sample, bytes: &'a [u8]) -> Result<Picture<'a>> {
         let failed = |detail: String| Error::Decode { path: sample.path.clone(), detail };
         let image = Picture::decode(bytes).map_err(failed)?.image;
         let plain = Picture { bytes: bytes.into(), image };

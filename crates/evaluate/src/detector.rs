@@ -6,7 +6,7 @@ use artifacts::hash::{self, Hash};
 use artifacts::schema::PreprocessorConfig;
 use artifacts::statistics::sigmoid;
 use artifacts::{Checkpoint, Error as ArtifactError, Label, Manifest, names};
-use branches::{BranchDetector, BranchName, FeatureBatch, Margins, Picture};
+use branches::{BranchDetector, BranchName, FeatureBatch, Margins, Picture, Windows};
 use model::device::Device;
 use model::{Error as ModelError, HeatMap, Network, NetworkConfig, Normalisation, PixelBatch, weights};
 use pixels::Recipe;
@@ -203,18 +203,19 @@ impl Detector {
     ///
     /// # Errors
     /// A branch fails, or the detector judges resized pixels.
-    pub fn picture_scores(&self, pictures: &[Picture<'_>]) -> Result<Vec<Score>, Error> {
-        let Model::Branches(detector) = &self.model else { return Err(self.needs_pixels()) };
+    pub fn picture_scores(&mut self, pictures: &[Picture<'_>]) -> Result<Vec<Score>, Error> {
+        let Model::Branches(detector) = &mut self.model else { return Err(self.needs_pixels()) };
         Ok(scores_of_margins(&detector.margins(pictures)?))
     }
 
-    /// Computes the scores of stored features of the detector's branches.
+    /// Computes the scores of stored features of the detector's frozen branches, and of the windows of the same images
+    /// ([`BranchDetector::windows`]).
     ///
     /// # Errors
     /// The features are those of other branches, or the detector judges resized pixels.
-    pub fn feature_scores(&self, features: &FeatureBatch) -> Result<Vec<Score>, Error> {
-        let Model::Branches(detector) = &self.model else { return Err(self.needs_pixels()) };
-        Ok(scores_of_margins(&detector.margins_of_features(features)?))
+    pub fn feature_scores(&mut self, features: &FeatureBatch, windows: &Windows) -> Result<Vec<Score>, Error> {
+        let Model::Branches(detector) = &mut self.model else { return Err(self.needs_pixels()) };
+        Ok(scores_of_margins(&detector.margins_of_features(features, windows)?))
     }
 
     fn needs_files(&self) -> Error {

@@ -1,13 +1,15 @@
 //! Inference over a whole split.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use artifacts::predictions::Prediction;
 use artifacts::progress::Progress;
 use artifacts::shard::Shards;
 use artifacts::statistics::sigmoid;
-use branches::{FeatureBatch, FeatureStore, View};
+use branches::{FeatureBatch, FeatureStore, Picture, View, Windows};
+use rayon::prelude::*;
 
 use crate::Error;
 use crate::calibration::Temperature;
@@ -30,7 +32,7 @@ pub(crate) fn scores(
         let never = || false;
         let store = branches::stored_features(features, branches.extractor(), shards, &views, label, &never)?;
         return match store {
-            Some(store) => stored_scores(detector, &store, batch),
+            Some(store) => stored_scores(detector, shards, &store, (batch, label)),
             None => Ok(Vec::new()),
         };
     }
@@ -52,17 +54,45 @@ pub(crate) fn scores(
 }
 
 /// Returns the scores of all images of a store.
-fn stored_scores(detector: &Detector, store: &FeatureStore, batch: usize) -> Result<Vec<Score>, Error> {
+fn stored_scores(
+    detector: &mut Detector,
+    shards: &Shards,
+    store: &FeatureStore,
+    (batch, label): (usize, &str),
+) -> Result<Vec<Score>, Error> {
     let mut scores = Vec::with_capacity(store.len());
+    // Stored features take no time, but windows are cut from files.
+    let cuts = detector.branch_detector().is_some_and(|branches| branches.config().has_patches());
+    let progress = cuts.then(|| Progress::new(label, "images", Some(store.len() as u64)));
     let mut features = FeatureBatch::new(&store.widths());
     for start in (0..store.len()).step_by(batch) {
         features.clear();
-        for row in start..(start + batch).min(store.len()) {
+        let rows = start..(start + batch).min(store.len());
+        for row in rows.clone() {
             store.read(0, row, &mut features)?;
         }
-        scores.extend(detector.feature_scores(&features)?);
+        let windows = match detector.branch_detector() {
+            Some(branches) if cuts => branches.windows(&pictures(shards, rows.clone())?),
+            _ => Windows::default(),
+        };
+        scores.extend(detector.feature_scores(&features, &windows)?);
+        if let Some(progress) = &progress {
+            progress.add(rows.len() as u64);
+        }
+    }
+    if let Some(progress) = progress {
+        progress.finish();
     }
     Ok(scores)
+}
+
+/// Decodes the stored files of some rows.
+fn pictures(shards: &Shards, rows: Range<usize>) -> Result<Vec<Picture<'_>>, Error> {
+    let open = |row: usize| {
+        let bytes = shards.file(row).ok_or_else(|| branches::Error::NoFiles { branches: "patches".to_owned() })?;
+        View::Plain.picture(0, shards.sample(row), bytes)
+    };
+    Ok(rows.into_par_iter().map(open).collect::<Result<_, _>>()?)
 }
 
 /// Returns the rows of `predictions.parquet`. `branches` lists the detector's branches. `temperature` is the one fitted on validation.

@@ -7,8 +7,8 @@ use kernels::adam::AdamStep;
 
 use crate::backend::Moments;
 use crate::error::{Error, Result};
+use crate::named_tensors::{find, flatten};
 use crate::network::Network;
-use crate::tensor_table::TensorTable;
 
 /// Adam's hyperparameters. There is no weight decay.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -105,28 +105,9 @@ impl Adam {
     /// [`Error::OptimiserState`] with the name of a tensor that is missing or has another shape.
     pub fn from_state(config: AdamConfig, network: &Network, state: &BTreeMap<String, Tensor>) -> Result<Self> {
         let mut adam = Self::new(config, network)?;
-        adam.steps = find(state, STEP)?.to_dtype(DType::U32)?.to_scalar()?;
-        let table = &network.layers().parameters;
-        adam.moments.write(&flatten(state, FIRST_MOMENT, table)?, &flatten(state, SECOND_MOMENT, table)?)?;
+        adam.steps = find(state, STEP).map_err(Error::OptimiserState)?.to_dtype(DType::U32)?.to_scalar()?;
+        let read = |prefix| flatten(state, prefix, &network.layers().parameters).map_err(Error::OptimiserState);
+        adam.moments.write(&read(FIRST_MOMENT)?, &read(SECOND_MOMENT)?)?;
         Ok(adam)
     }
-}
-
-fn find<'a>(state: &'a BTreeMap<String, Tensor>, name: &str) -> Result<&'a Tensor> {
-    state.get(name).ok_or_else(|| Error::OptimiserState(format!("{name} is missing")))
-}
-
-/// Concatenates the tensors of `state` whose names start with `prefix`, in the order of `table`.
-fn flatten(state: &BTreeMap<String, Tensor>, prefix: &str, table: &TensorTable) -> Result<Vec<f32>> {
-    let mut values = Vec::with_capacity(table.len());
-    for (name, shape, _) in table.entries() {
-        let name = format!("{prefix}{name}");
-        let tensor = find(state, &name)?;
-        if tensor.dims() != shape.as_slice() || tensor.dtype() != DType::F32 {
-            let (dtype, dims) = (tensor.dtype(), tensor.dims());
-            return Err(Error::OptimiserState(format!("{name} is {dtype:?} {dims:?} instead of F32 {shape:?}")));
-        }
-        values.extend(tensor.flatten_all()?.to_vec1::<f32>()?);
-    }
-    Ok(values)
 }

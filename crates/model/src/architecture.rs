@@ -6,7 +6,7 @@
 use crate::batch::Normalisation;
 
 /// The names that [`Architecture::by_name`] accepts.
-pub(crate) const ARCHITECTURES: [&str; 1] = ["resnet50"];
+pub(crate) const ARCHITECTURES: [&str; 2] = ["resnet50", "resnet14_patch"];
 
 /// An invalid network configuration, or an unknown layer.
 #[derive(Debug, thiserror::Error)]
@@ -52,10 +52,21 @@ pub enum ArchitectureError {
 /// The dimensions of a ResNet that consists of bottleneck blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Architecture {
-    /// Channels after the stem.
-    pub(crate) stem: usize,
+    /// The first convolution.
+    pub(crate) stem: Stem,
     /// The stages `layer1`, `layer2` …
     pub(crate) stages: Vec<Stage>,
+}
+
+/// The first convolution. 3x3 max pooling with stride 2 follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stem {
+    /// Output channels.
+    pub(crate) channels: usize,
+    /// Side of the kernel.
+    pub(crate) kernel: usize,
+    /// Stride in both directions.
+    pub(crate) stride: usize,
 }
 
 /// One stage of bottlenecks.
@@ -76,19 +87,25 @@ impl Architecture {
     pub(crate) fn by_name(name: &str) -> Result<Self, ArchitectureError> {
         match name {
             "resnet50" => Ok(Self::bottlenecks(64, &[3, 4, 6, 3])),
+            // For windows of 64 pixels. A stem without stride keeps the traces between neighbouring pixels.
+            "resnet14_patch" => {
+                let stem = Stem { channels: 24, kernel: 3, stride: 1 };
+                Ok(Self { stem, ..Self::bottlenecks(stem.channels, &[1, 1, 1, 1]) })
+            }
             _ => Err(ArchitectureError::Unknown { name: name.to_owned(), known: ARCHITECTURES.join(", ") }),
         }
     }
 
-    /// Returns a ResNet with `blocks[i]` bottlenecks in stage `i`. Each stage doubles the width of the one before, and
-    /// has four times as many output channels as its width.
-    pub(crate) fn bottlenecks(stem: usize, blocks: &[usize]) -> Self {
+    /// Returns a ResNet with the 7x7 stem of He et al. with `channels` channels, and `blocks[i]` bottlenecks in stage
+    /// `i`. Each stage doubles the width of the one before, and has four times as many output channels as its width.
+    pub(crate) fn bottlenecks(channels: usize, blocks: &[usize]) -> Self {
         let stage = |(i, &blocks): (usize, &usize)| Stage {
             blocks,
-            width: stem << i,
-            out: (stem << i) * 4,
+            width: channels << i,
+            out: (channels << i) * 4,
             stride: if i == 0 { 1 } else { 2 },
         };
+        let stem = Stem { channels, kernel: 7, stride: 2 };
         Self { stem, stages: blocks.iter().enumerate().map(stage).collect() }
     }
 }

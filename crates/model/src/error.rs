@@ -26,6 +26,9 @@ pub enum Error {
     /// The saved state of an optimiser does not fit the network.
     #[error("the optimiser's state does not fit the network: {0}")]
     OptimiserState(String),
+    /// Tensors are not those of the network.
+    #[error("the tensors do not fit the network: {0}")]
+    Tensors(String),
     /// A backward pass without a forward pass whose activations are still in memory.
     #[error("there is no forward pass to differentiate: call `forward_features` before `backward_features`")]
     NoForward,

@@ -3,7 +3,7 @@
 use kernels::ConvShape;
 use kernels::pixels::COLOURS;
 
-use crate::architecture::{ARCHITECTURES, Architecture, ArchitectureError, Stage};
+use crate::architecture::{ARCHITECTURES, Architecture, ArchitectureError, Stage, Stem};
 use crate::tensor_table::{Entry, TensorTable};
 
 /// A convolution without bias, followed by batch normalisation.
@@ -66,7 +66,7 @@ pub(crate) struct Head {
 /// The layers of a network, with the position of each tensor in the flat buffers.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerList {
-    /// The first convolution, 7x7 with stride 2. ReLU and 3x3 max pooling with stride 2 and padding 1 follow.
+    /// The first convolution. ReLU and 3x3 max pooling with stride 2 and padding 1 follow.
     pub(crate) stem: ConvNorm,
     /// The residual blocks in order. Average pooling over all positions follows.
     pub(crate) blocks: Vec<Block>,
@@ -82,8 +82,9 @@ impl LayerList {
     /// Lists the layers of `architecture`, with a head of `classes` classes.
     pub(crate) fn new(architecture: &Architecture, classes: usize) -> Self {
         let mut tables = Tables::default();
-        let stem = tables.conv_norm("conv1", "bn1", [COLOURS, architecture.stem], 7, 2);
-        let mut inputs = architecture.stem;
+        let Stem { channels, kernel, stride } = architecture.stem;
+        let stem = tables.conv_norm("conv1", "bn1", [COLOURS, channels], kernel, stride);
+        let mut inputs = channels;
         let mut blocks = Vec::new();
         for (i, stage) in architecture.stages.iter().enumerate() {
             for j in 0..stage.blocks {
@@ -180,6 +181,14 @@ impl Tables {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patch_network_has_one_to_two_million_parameters_and_keeps_the_resolution_in_its_stem() {
+        let layers = LayerList::new(&Architecture::by_name("resnet14_patch").unwrap(), 2);
+        assert!((1_000_000..2_000_000).contains(&layers.parameters.len()), "{}", layers.parameters.len());
+        assert_eq!((layers.stem.kernel, layers.stem.stride, layers.stem.padding), (3, 1, 1));
+        assert_eq!(layers.head.inputs, 768);
+    }
 
     #[test]
     fn resnet50_has_as_many_tensors_as_torchvision() {

@@ -38,6 +38,7 @@ mod flat_tensors;
 mod grad_cam;
 mod host_weights;
 mod layers;
+mod named_tensors;
 mod network;
 mod precision;
 mod shapes;

@@ -14,6 +14,7 @@ use crate::config::NetworkConfig;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::layers::LayerList;
+use crate::named_tensors::flatten;
 use crate::shapes::LayerShapes;
 use crate::weights::{self, LoadReport, initial};
 
@@ -126,6 +127,8 @@ impl Network {
 
     /// Lets `change` edit the parameters and the running statistics in host memory.
     pub(crate) fn edit_weights(&mut self, change: &mut dyn FnMut(&mut [f32], &mut [f32])) -> Result<()> {
+        // The activations of the last forward pass belong to the former weights.
+        self.images_of_features = None;
         self.backend.edit_weights(Edit::Update, change)
     }
 
@@ -143,6 +146,48 @@ impl Network {
         let (tensors, report) = weights::load(path, [parameters, statistics], allow_missing)?;
         self.edit_weights(&mut |parameters, statistics| tensors.copy_to([parameters, statistics]))?;
         Ok(report)
+    }
+
+    /// The number of features per image, which are the input of the head.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.layers.head.inputs
+    }
+
+    /// Replaces the head. `weight` is `[classes, features]`, `bias` is `[classes]`.
+    ///
+    /// # Errors
+    /// [`InputError::Shape`], or the device failed.
+    pub fn set_head(&mut self, weight: &Tensor, bias: &Tensor) -> Result<()> {
+        let (classes, head) = (self.config.classes, self.layers.head.clone());
+        let read = |what: &str, tensor: &Tensor, expected: &[usize]| -> Result<Vec<f32>> {
+            if tensor.dims() == expected {
+                return Ok(tensor.flatten_all()?.to_vec1()?);
+            }
+            let (expected, actual) = (expected.to_vec(), tensor.dims().to_vec());
+            Err(InputError::Shape { what: what.to_owned(), expected, actual }.into())
+        };
+        let weight = read("weight of the head", weight, &[classes, head.inputs])?;
+        let bias = read("bias of the head", bias, &[classes])?;
+        self.edit_weights(&mut |parameters, _| {
+            parameters[head.weight.range()].copy_from_slice(&weight);
+            parameters[head.bias.range()].copy_from_slice(&bias);
+        })
+    }
+
+    /// Replaces all parameters and running statistics by the tensors of [`Network::parameters`] and
+    /// [`Network::statistics`]. Other tensors are ignored.
+    ///
+    /// # Errors
+    /// [`Error::Tensors`] with the name of a tensor that is missing or has another shape; the network is then unchanged.
+    /// Or the device failed.
+    pub fn set_tensors(&mut self, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+        let parameters = flatten(tensors, "", &self.layers.parameters).map_err(Error::Tensors)?;
+        let statistics = flatten(tensors, "", &self.layers.statistics).map_err(Error::Tensors)?;
+        self.edit_weights(&mut |to_parameters, to_statistics| {
+            to_parameters.copy_from_slice(&parameters);
+            to_statistics.copy_from_slice(&statistics);
+        })
     }
 
     /// Writes parameters, running statistics and torchvision's batch counters to a safetensors file with `metadata`.

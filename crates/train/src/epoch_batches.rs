@@ -20,6 +20,8 @@ pub struct EpochBatches {
     order: Vec<Item>,
     /// The range of `order` that each batch holds.
     ranges: Vec<Range<usize>>,
+    /// The number of the epoch, for training. `None` for validation.
+    pub(crate) epoch: Option<usize>,
     /// Random changes to the images, if any are configured.
     pub(crate) augmenter: Option<Augmenter>,
 }
@@ -43,18 +45,7 @@ impl EpochBatches {
         seed: u64,
         epoch: usize,
     ) -> EpochBatches {
-        let augmenter = Augmenter::new(augment, seed, epoch);
-        EpochBatches { augmenter, ..EpochBatches::shuffled_views(split, batch_size, split.views(), seed, epoch) }
-    }
-
-    /// Returns training batches like [`EpochBatches::shuffled`], with a number of views, and without augmentation.
-    pub(crate) fn shuffled_views(
-        split: &Arc<Images>,
-        batch_size: usize,
-        views: usize,
-        seed: u64,
-        epoch: usize,
-    ) -> EpochBatches {
+        let views = split.views();
         let view = |row: usize| match views {
             1 => 0,
             views => random::stream(seed, "choice of view", &[epoch as u64, row as u64]).random_range(0..views),
@@ -64,17 +55,24 @@ impl EpochBatches {
             split: Arc::clone(split),
             order: rows.map(|row| Item { row, view: view(row) }).collect(),
             ranges: batch_ranges(split.len(), batch_size),
-            augmenter: None,
+            epoch: Some(epoch),
+            augmenter: Augmenter::new(augment, seed, epoch),
         }
     }
 
     /// Returns validation batches: all views of all images of `split` in stored order, without augmentation.
     pub fn sequential(split: &Arc<Images>, batch_size: usize) -> EpochBatches {
+        EpochBatches::sequential_views(split, batch_size, split.views())
+    }
+
+    /// Returns batches like [`EpochBatches::sequential`] with the first views only.
+    pub(crate) fn sequential_views(split: &Arc<Images>, batch_size: usize, views: usize) -> EpochBatches {
         let rows = |view| split.rows.iter().map(move |&row| Item { row, view });
         EpochBatches {
             split: Arc::clone(split),
-            order: (0..split.views()).flat_map(rows).collect(),
-            ranges: batch_ranges(split.validation_len(), batch_size),
+            order: (0..views).flat_map(rows).collect(),
+            ranges: batch_ranges(split.len() * views, batch_size),
+            epoch: None,
             augmenter: None,
         }
     }

@@ -1,6 +1,6 @@
 //! Predictions for generators and folders that a detector was not trained on.
 //!
-//! Scores of validation images promise too much for generators that training did not see. Therefore the fusion is
+//! Scores of validation images promise too much for generators that training did not see. Therefore the detector is
 //! trained again several times, each time without some generators and without some folders of photographs, and predicts
 //! what it was not trained on. The inconclusive band is fitted to these predictions.
 
@@ -12,13 +12,13 @@ use artifacts::predictions::Prediction;
 use artifacts::progress::Progress;
 use artifacts::shard::Sample;
 use artifacts::statistics::sigmoid;
-use branches::{FeatureBatch, Fusion, FusionWeight, StepOptions, balanced_weights, fit_weights, group, weighted_mean};
+use branches::{Fusion, FusionWeight, StepOptions, Training, balanced_weights, fit_weights, group, weighted_mean};
 
 use crate::config::Config;
-use crate::epoch_batches::{EpochBatches, Item};
+use crate::epoch_batches::EpochBatches;
 use crate::error::Error;
 use crate::images::Images;
-use crate::loader::fill_features;
+use crate::loader::Loader;
 
 /// Creates an untrained fusion, and the weight of each row in the loss, for a training on some rows.
 type Create<'a> = dyn Fn(&[usize]) -> Result<(Fusion, Vec<f32>), Error> + 'a;
@@ -58,25 +58,17 @@ pub(crate) fn predict(
         let is_left_out: BTreeSet<usize> = left_out.iter().map(|&index| train.rows[index]).collect();
         let kept: Vec<usize> = train.rows.iter().copied().filter(|row| !is_left_out.contains(row)).collect();
         let (fusion, weights) = create(&kept)?;
-        branches = fusion.weights();
         let images = train.projected(&fusion)?;
-        let Some(projected) = images.features.as_ref().and_then(|features| features.projected.as_ref()) else {
-            break;
-        };
-        let rows = Arc::new(Images { shards: Arc::clone(&train.shards), rows: kept, features: None });
-        let trained = train_fold(config, &rows, (projected, train.views()), &weights, seed, fusion, &progress, stop)?;
-        let Some(fusion) = trained else {
+        let training = Training::new(&config.model, fusion, seed)?;
+        branches = training.fusion_weights();
+        let kept = Arc::new(images.only(kept, &weights));
+        let Some(mut training) = train_fold(config, &kept, seed, training, &progress, stop)? else {
             progress.clear();
             return Ok(None);
         };
-        let rows: Vec<usize> = is_left_out.into_iter().collect();
-        let mut batch = FeatureBatch::default();
-        let items: Vec<Item> = rows.iter().map(|&row| Item { row, view: 0 }).collect();
-        fill_features(projected, train.shards.len(), &items, &mut batch);
-        let margins = fusion.averaged(&config.model)?.margins(&batch)?;
-        for (index, row) in rows.into_iter().enumerate() {
-            let margins = margins.branches.iter().map(|branch| branch[index]).collect();
-            judged.push(Judged { row, fold, margins });
+        let left_out = Arc::new(images.only(is_left_out.into_iter().collect(), &weights));
+        for (row, margins) in left_out.rows.iter().zip(margins(&mut training, &left_out, config.batch)?) {
+            judged.push(Judged { row: *row, fold, margins });
         }
     }
     progress.finish();
@@ -85,35 +77,47 @@ pub(crate) fn predict(
     Ok(Some(HeldOut { predictions, weights }))
 }
 
-/// Trains a fusion with the settings of the whole training.
-#[expect(clippy::too_many_arguments, reason = "all of them are inputs of one training")]
+/// Trains a detector on some images with the settings of the whole training. Returns `None` if `stop` returns `true`.
 fn train_fold(
     config: &Config,
     kept: &Arc<Images>,
-    (projected, views): (&FeatureBatch, usize),
-    weights: &[f32],
     seed: u64,
-    mut fusion: Fusion,
+    mut training: Training,
     progress: &Progress,
     stop: &dyn Fn() -> bool,
-) -> Result<Option<Fusion>, Error> {
-    let mut batch = FeatureBatch::default();
+) -> Result<Option<Training>, Error> {
     for epoch in 1..=config.epochs {
-        let batches = EpochBatches::shuffled_views(kept, config.batch, views, seed, epoch);
-        for index in 0..batches.len() {
-            let items = batches.images(index);
-            fill_features(projected, kept.shards.len(), items, &mut batch);
-            let labels: Vec<u8> = items.iter().map(|item| kept.shards.sample(item.row).label.index()).collect();
-            let weights: Vec<f32> = items.iter().map(|item| weights[item.row]).collect();
-            let learning_rate = config.learning_rate_at(fusion.steps().into(), batches.len() as u64);
-            fusion.train_step(&batch, &labels, &weights, StepOptions { learning_rate, seed })?;
+        let batches = EpochBatches::shuffled(kept, config.batch, &config.augment, seed, epoch);
+        let mut loader = Loader::start(batches, 0);
+        let steps = loader.batches_per_epoch() as u64;
+        while let Some(batch) = loader.next_batch() {
+            let batch = batch?;
+            let learning_rate = config.learning_rate_at(training.steps(), steps);
+            let options = StepOptions { learning_rate, schedule: learning_rate / config.learning_rate(), seed };
+            let inputs = (batch.features(), batch.windows());
+            training.train_step(inputs, batch.labels(), batch.weights(), options)?;
+            loader.recycle(batch);
         }
         progress.add(1);
         if stop() {
             return Ok(None);
         }
     }
-    Ok(Some(fusion))
+    Ok(Some(training))
+}
+
+/// Returns the margins of each image: one for each branch, of the image as it is.
+fn margins(training: &mut Training, images: &Arc<Images>, batch_size: usize) -> Result<Vec<Vec<Option<f32>>>, Error> {
+    training.start_validation()?;
+    let mut loader = Loader::start(EpochBatches::sequential_views(images, batch_size, 1), 0);
+    let mut all = Vec::with_capacity(images.len());
+    while let Some(batch) = loader.next_batch() {
+        let batch = batch?;
+        let margins = training.margins(batch.features(), batch.windows())?.branches;
+        all.extend((0..batch.len()).map(|image| margins.iter().map(|branch| branch[image]).collect()));
+        loader.recycle(batch);
+    }
+    Ok(all)
 }
 
 /// Fits the weight of each branch. Generators and folders have the same total weight, as in training.

@@ -7,6 +7,7 @@ use artifacts::shard::Shards;
 use branches::{FeatureBatch, FeatureStore, Fusion};
 
 use crate::error::Error;
+use crate::window_source::WindowSource;
 
 /// The number of rows that are projected at once.
 const ROWS: usize = 256;
@@ -20,6 +21,8 @@ pub struct Images {
     pub rows: Vec<usize>,
     /// The features of the images, for a detector of branches.
     pub features: Option<Features>,
+    /// The windows of the images, for a detector with the branch `patches`.
+    pub windows: Option<Arc<WindowSource>>,
 }
 
 /// The features of a split in several views, and the weight of each image in the loss.
@@ -28,7 +31,7 @@ pub struct Features {
     /// The stored features.
     pub store: Arc<FeatureStore>,
     /// The projected features of all rows, view by view. `None` while the projection is unknown.
-    pub projected: Option<FeatureBatch>,
+    pub projected: Option<Arc<FeatureBatch>>,
     /// One weight for each row of the shards. Rows that are not used have weight 0.
     pub weights: Vec<f32>,
 }
@@ -63,17 +66,32 @@ impl Features {
 impl Images {
     /// All images of shards, for a model that takes their pixels.
     pub fn pixels(shards: Arc<Shards>) -> Images {
-        Images { rows: (0..shards.len()).collect(), shards, features: None }
+        Images { rows: (0..shards.len()).collect(), shards, features: None, windows: None }
+    }
+
+    /// Returns some of the images, with their weights in the loss. They have projected features, if there are any.
+    pub(crate) fn only(&self, rows: Vec<usize>, weights: &[f32]) -> Images {
+        let features = self.features.as_ref().map(|features| Features {
+            store: Arc::clone(&features.store),
+            projected: features.projected.clone(),
+            weights: weights.to_vec(),
+        });
+        Images { shards: Arc::clone(&self.shards), rows, features, windows: self.windows.clone() }
     }
 
     /// Returns the same images with the projected features of a fusion.
     pub(crate) fn projected(&self, fusion: &Fusion) -> Result<Images, Error> {
         let project = |features: &Features| -> Result<Features, Error> {
-            let projected = Some(features.project(fusion)?);
+            let projected = Some(Arc::new(features.project(fusion)?));
             Ok(Features { store: Arc::clone(&features.store), projected, weights: features.weights.clone() })
         };
         let features = self.features.as_ref().map(project).transpose()?;
-        Ok(Images { shards: Arc::clone(&self.shards), rows: self.rows.clone(), features })
+        Ok(Images {
+            shards: Arc::clone(&self.shards),
+            rows: self.rows.clone(),
+            features,
+            windows: self.windows.clone(),
+        })
     }
 
     /// The number of images.

@@ -57,6 +57,7 @@ mod tests;
 mod throughput;
 mod training_loop;
 mod validation;
+mod window_source;
 
 pub use config::{Augment, Blur, Config, Jpeg, Schedule};
 pub use epoch_batches::EpochBatches;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use branches::FeatureBatch;
+use branches::{FeatureBatch, Windows};
 use model::PixelBatch;
 
 use crate::epoch_batches::{EpochBatches, Item};
@@ -28,6 +28,8 @@ pub struct Batch {
     pixels: Vec<u8>,
     /// The features of each branch. Empty if the batch has pixels.
     features: FeatureBatch,
+    /// The windows of the branch `patches`. Empty if there is no such branch.
+    windows: Windows,
     /// The weight of each image in the loss, `[n]`. Empty if the batch has pixels.
     weights: Vec<f32>,
     /// Class indices, `[n]`.
@@ -55,6 +57,11 @@ impl Batch {
         &self.features
     }
 
+    /// The windows of the branch `patches`. Empty if there is no such branch.
+    pub(crate) fn windows(&self) -> &Windows {
+        &self.windows
+    }
+
     /// The weight of each image in the loss, `[n]`. Empty if the batch has pixels.
     pub(crate) fn weights(&self) -> &[f32] {
         &self.weights
@@ -77,7 +84,7 @@ impl Batch {
 
     /// Replaces the content with batch `index` of the epoch, and augments its images.
     fn fill(&mut self, epoch: &EpochBatches, index: usize) -> Result<(), Error> {
-        let Images { shards, features, .. } = &*epoch.split;
+        let Images { shards, features, windows, .. } = &*epoch.split;
         self.size = shards.size();
         self.pixels.clear();
         self.labels.clear();
@@ -88,6 +95,9 @@ impl Batch {
             self.weights.extend(items.iter().map(|item| features.weights[item.row]));
             if let Some(projected) = &features.projected {
                 fill_features(projected, shards.len(), items, &mut self.features);
+            }
+            if let Some(windows) = windows {
+                windows.fill(shards, items, epoch.epoch, &mut self.windows)?;
             }
             return Ok(());
         }
@@ -104,7 +114,7 @@ impl Batch {
 
 /// Replaces the content of `batch` with rows of the projected features of all rows, view by view. `rows` is the number
 /// of rows of a view.
-pub(crate) fn fill_features(projected: &FeatureBatch, rows: usize, items: &[Item], batch: &mut FeatureBatch) {
+fn fill_features(projected: &FeatureBatch, rows: usize, items: &[Item], batch: &mut FeatureBatch) {
     if batch.branches.is_empty() {
         *batch = FeatureBatch::new(&projected.widths());
     }

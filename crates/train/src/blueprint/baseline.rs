@@ -58,7 +58,7 @@ impl Baseline<'_> {
 impl Blueprint for Baseline<'_> {
     fn images(&self, shards: Arc<Shards>, _stop: &dyn Fn() -> bool) -> Result<Option<Images>, Error> {
         let rows = rows_without(&shards, &self.config.leave_out)?;
-        Ok(Some(Images { shards, rows, features: None }))
+        Ok(Some(Images { shards, rows, features: None, windows: None }))
     }
 
     fn create(&self, seed: u64, initial: bool, splits: &Splits) -> Result<Created, Error> {

@@ -1,4 +1,4 @@
-//! A detector of frozen branches.
+//! A detector of branches.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use artifacts::hash::{Digest, Hash};
 use artifacts::schema::ModelConfig;
 use artifacts::shard::Shards;
 use artifacts::{RunDir, Split, names, predictions};
-use branches::{Description, Extractor, Fusion, Projection, View, balanced_weights};
+use branches::{Description, Extractor, Fusion, Projection, Training, View, balanced_weights};
 use signals::augment::AugmentConfig;
 
 use super::{Blueprint, Created, Splits};
@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::held_out;
 use crate::images::{Features, Images, rows_without};
 use crate::learner::FusionLearner;
+use crate::window_source::WindowSource;
 
 /// The name of the architecture in `config.json`.
 const ARCHITECTURE: &str = "branches";
@@ -55,6 +56,14 @@ impl<'a> BranchSet<'a> {
             Split::Train => changed(&views.augment, views.train),
             Split::Val | Split::Test => changed(&self.config.model.validation.augment, 1),
         }
+    }
+
+    /// How the windows of a split are cut, if the detector has the branch `patches`.
+    fn windows(&self, views: Vec<View>) -> Option<Arc<WindowSource>> {
+        let Config { seed, model, .. } = self.config;
+        let source =
+            || WindowSource { patches: model.patches.clone(), views, augment: model.views.augment, seed: *seed };
+        model.has_patches().then(|| Arc::new(source()))
     }
 
     /// The weight of each row of the shards in the loss.
@@ -106,7 +115,7 @@ impl Blueprint for BranchSet<'_> {
         let rows = rows_without(&shards, &self.config.leave_out)?;
         let weights = self.weights(&shards, &rows);
         let features = Features { store: Arc::new(store), projected: None, weights };
-        Ok(Some(Images { shards, rows, features: Some(features) }))
+        Ok(Some(Images { shards, rows, features: Some(features), windows: self.windows(views) }))
     }
 
     fn create(&self, seed: u64, _initial: bool, splits: &Splits) -> Result<Created, Error> {
@@ -114,7 +123,8 @@ impl Blueprint for BranchSet<'_> {
         fusion.set_weights(&self.fusion_weights.borrow());
         let train = Arc::new(splits.train.projected(&fusion)?);
         let val = Arc::new(splits.val.projected(&fusion)?);
-        let learner = Box::new(FusionLearner::new(&self.config.model, fusion, seed));
+        let training = Training::new(&self.config.model, fusion, seed)?;
+        let learner = Box::new(FusionLearner::new(training, self.config.learning_rate(), seed));
         Ok(Created { learner, splits: Splits { train, val } })
     }
 

@@ -11,7 +11,10 @@ const SPLITS: [(Split, usize); 2] = [(Split::Train, 20), (Split::Val, 6)];
 
 /// A configuration with three steps per epoch.
 fn config(epochs: usize) -> Config {
-    let mut model = ModelConfig { branches: vec![BranchName::Frequency], ..ModelConfig::default() };
+    let mut model =
+        ModelConfig { branches: vec![BranchName::Frequency, BranchName::Patches], ..ModelConfig::default() };
+    model.patches.side = 32;
+    model.patches.count = 2;
     model.views.train = 1;
     model.views.augment.flip = true;
     model.fusion.feature_dropout = 0.2;
