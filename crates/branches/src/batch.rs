@@ -29,6 +29,12 @@ impl BranchFeatures {
         self.present.push(features.is_some());
     }
 
+    /// Appends the images of another list of the same width.
+    pub fn append(&mut self, other: &BranchFeatures) {
+        self.values.extend_from_slice(&other.values);
+        self.present.extend_from_slice(&other.present);
+    }
+
     /// The number of images.
     pub fn len(&self) -> usize {
         self.present.len()
@@ -72,8 +78,7 @@ impl FeatureBatch {
     /// Appends the images of another batch of the same branches.
     pub fn append(&mut self, other: &FeatureBatch) {
         for (to, from) in self.branches.iter_mut().zip(&other.branches) {
-            to.values.extend_from_slice(&from.values);
-            to.present.extend_from_slice(&from.present);
+            to.append(from);
         }
     }
 

@@ -80,13 +80,16 @@ impl Extractor {
 
     /// The branches with their numbers of features.
     pub fn branches(&self) -> Vec<(BranchName, usize)> {
-        let width = |branch: BranchName| match branch {
+        self.branches.iter().map(|&branch| (branch, self.width(branch))).collect()
+    }
+
+    fn width(&self, branch: BranchName) -> usize {
+        match branch {
             BranchName::Vit => self.vit.as_ref().map_or(0, Vit::width),
             BranchName::Frequency => signals::frequency::feature_names().len(),
             BranchName::Metadata => signals::metadata::feature_names().len(),
             BranchName::Resnet50 | BranchName::Patches => 0,
-        };
-        self.branches.iter().map(|&branch| (branch, width(branch))).collect()
+        }
     }
 
     /// The number of features of each branch.
@@ -108,13 +111,11 @@ impl Extractor {
         self.vit.as_ref().map(|vit| vit.weights)
     }
 
-    /// A digest of everything but the images that the features depend on.
-    pub fn digest(&self) -> Hash {
+    /// A digest of everything but the images that the features of a branch depend on.
+    pub(crate) fn digest(&self, branch: BranchName) -> Hash {
         let mut digest = Digest::default().part("version", FEATURES_VERSION.as_bytes());
-        for (branch, width) in self.branches() {
-            digest = digest.part(branch.name(), &(width as u64).to_le_bytes());
-        }
-        if let Some(Vit { layers, crops, weights, .. }) = &self.vit {
+        digest = digest.part("branch", branch.name().as_bytes());
+        if let (BranchName::Vit, Some(Vit { layers, crops, weights, .. })) = (branch, &self.vit) {
             let layers: Vec<u8> = layers.iter().flat_map(|layer| (*layer as u64).to_le_bytes()).collect();
             digest = digest.part("layers", &layers).part("weights", weights.as_bytes());
             digest = digest.part("crops", format!("{crops:?}").as_bytes());
@@ -140,7 +141,17 @@ impl Extractor {
     /// # Errors
     /// The vision transformer failed.
     pub fn features(&self, pictures: &[Picture<'_>]) -> Result<FeatureBatch> {
-        let branches = self.branches().into_iter().map(|(branch, width)| match (branch, &self.vit) {
+        let branches = self.branches.iter().map(|&branch| self.features_of(branch, pictures));
+        Ok(FeatureBatch { branches: branches.collect::<Result<_>>()? })
+    }
+
+    /// Computes the features of one branch for some images.
+    ///
+    /// # Errors
+    /// The vision transformer failed.
+    pub(crate) fn features_of(&self, branch: BranchName, pictures: &[Picture<'_>]) -> Result<BranchFeatures> {
+        let width = self.width(branch);
+        match (branch, &self.vit) {
             (BranchName::Vit, Some(vit)) => vit.features(pictures),
             (BranchName::Frequency, _) => {
                 Ok(collect(width, pictures, |picture| signals::frequency::features(&picture.image)))
@@ -149,8 +160,7 @@ impl Extractor {
                 Ok(collect(width, pictures, |picture| signals::metadata::features(&picture.bytes)))
             }
             (BranchName::Vit | BranchName::Patches | BranchName::Resnet50, _) => Ok(BranchFeatures::new(width)),
-        });
-        Ok(FeatureBatch { branches: branches.collect::<Result<_>>()? })
+        }
     }
 }
 

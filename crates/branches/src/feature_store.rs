@@ -1,7 +1,7 @@
-//! Features of frozen branches on disk, so that they are computed once.
+//! Features of a frozen branch on disk, so that they are computed once.
 //!
-//! The folder of a store is named after a digest of the images and of the branches with their weights. The store holds
-//! chunks of images, one file for each view and [`CHUNK`] rows. The name of a view stands for the changes to the images.
+//! The folder of a store is named after the branch and a digest of the images and of the branch's weights and settings.
+//! The store holds chunks of images, one file for each view and [`CHUNK`] rows. The name of a view stands for the changes to the images.
 //! A file appears atomically, so an interrupted computation continues where it stopped.
 
 use std::collections::BTreeMap;
@@ -15,22 +15,28 @@ use artifacts::{Split, atomic};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
 
-use crate::batch::FeatureBatch;
+use crate::batch::BranchFeatures;
 use crate::config::BranchName;
 use crate::error::Result;
 
 /// The number of images in a file.
 const CHUNK: usize = 128;
+/// The tensor of the features, `[n, width]`.
+const VALUES: &str = "features";
+/// The tensor that states which images the branch has features of, `[n]`.
+const FLAGS: &str = "present";
 /// The longest header of a chunk that is read.
 const MAX_HEADER: u64 = 1 << 20;
 
-/// The features of the images of one split, in several views.
+/// The features of one branch for the images of one split, in several views.
 #[derive(Debug)]
-pub struct FeatureStore {
+pub(crate) struct FeatureStore {
     dir: PathBuf,
     split: Split,
     rows: usize,
-    branches: Vec<(BranchName, usize)>,
+    branch: BranchName,
+    /// The number of features of an image.
+    width: usize,
     /// The names of the views.
     views: Vec<String>,
     /// Complete chunks by view and number.
@@ -41,8 +47,10 @@ pub struct FeatureStore {
 #[derive(Debug)]
 struct Chunk {
     file: File,
-    /// For each branch, the offsets of its features and of its flags in the file.
-    offsets: Vec<[u64; 2]>,
+    /// The offset of the features in the file.
+    values: u64,
+    /// The offset of the flags in the file.
+    flags: u64,
 }
 
 /// A tensor in the header of a safetensors file. The reader of the crate needs the whole file, not only its header.
@@ -54,21 +62,21 @@ struct Tensor {
 }
 
 impl FeatureStore {
-    /// Opens the store `root/KEY` for some views, and creates the folder if it does not exist. `branches` lists names and
-    /// numbers of features. Damaged files count as missing.
+    /// Opens the store `root/KEY` for some views, and creates the folder if it does not exist. `rows` is the number of
+    /// images of `split`; `width` the number of features of an image. Damaged files count as missing.
     ///
     /// # Errors
     /// The folder cannot be created.
-    pub fn open(
+    pub(crate) fn open(
         root: &Path,
         key: Hash,
         (split, rows): (Split, usize),
-        branches: Vec<(BranchName, usize)>,
+        (branch, width): (BranchName, usize),
         views: Vec<String>,
     ) -> Result<FeatureStore> {
-        let dir = root.join(key.short());
+        let dir = root.join(format!("{branch}-{}", key.short()));
         fs::create_dir_all(&dir).map_err(artifacts::Error::io("create", &dir))?;
-        let mut store = FeatureStore { dir, split, rows, branches, views, chunks: BTreeMap::new() };
+        let mut store = FeatureStore { dir, split, rows, branch, width, views, chunks: BTreeMap::new() };
         for view in 0..store.views.len() {
             for chunk in 0..rows.div_ceil(CHUNK) {
                 if let Some(open) = store.open_chunk(view, chunk) {
@@ -79,31 +87,18 @@ impl FeatureStore {
         Ok(store)
     }
 
-    /// The number of features of each branch.
-    pub fn widths(&self) -> Vec<usize> {
-        self.branches.iter().map(|(_, width)| *width).collect()
-    }
-
-    /// The number of images.
-    pub fn len(&self) -> usize {
-        self.rows
-    }
-
-    /// Whether there are no images.
-    pub fn is_empty(&self) -> bool {
-        self.rows == 0
+    /// The branch whose features these are.
+    pub(crate) fn branch(&self) -> BranchName {
+        self.branch
     }
 
     /// The number of views.
-    pub fn views(&self) -> usize {
+    pub(crate) fn views(&self) -> usize {
         self.views.len()
     }
 
-    /// The chunks that are still to be computed: the index of a view and the range of rows. None without branches.
-    pub fn missing(&self) -> Vec<(usize, Range<usize>)> {
-        if self.branches.is_empty() {
-            return Vec::new();
-        }
+    /// The chunks that are still to be computed: the index of a view and the range of rows.
+    pub(crate) fn missing(&self) -> Vec<(usize, Range<usize>)> {
         let all = (0..self.views()).flat_map(|view| (0..self.rows.div_ceil(CHUNK)).map(move |chunk| (view, chunk)));
         all.filter(|key| !self.chunks.contains_key(key)).map(|(view, chunk)| (view, self.range(chunk))).collect()
     }
@@ -112,20 +107,13 @@ impl FeatureStore {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write(&mut self, view: usize, rows: &Range<usize>, features: &FeatureBatch) -> Result<()> {
+    pub(crate) fn write(&mut self, view: usize, rows: &Range<usize>, features: &BranchFeatures) -> Result<()> {
         let chunk = rows.start / CHUNK;
-        let mut flags: Vec<Vec<u8>> = Vec::new();
-        for branch in &features.branches {
-            flags.push(branch.present.iter().map(|&present| u8::from(present)).collect());
-        }
-        let mut tensors = Vec::new();
-        for (((name, width), branch), flags) in self.branches.iter().zip(&features.branches).zip(&flags) {
-            let n = branch.len();
-            let values = TensorView::new(Dtype::F32, vec![n, *width], bytemuck::cast_slice(&branch.values))?;
-            tensors.push((name.name().to_owned(), values));
-            tensors.push((flags_name(*name), TensorView::new(Dtype::U8, vec![n], flags)?));
-        }
-        let bytes = safetensors::serialize(tensors, None)?;
+        let flags: Vec<u8> = features.present.iter().map(|&present| u8::from(present)).collect();
+        let n = features.len();
+        let values = TensorView::new(Dtype::F32, vec![n, self.width], bytemuck::cast_slice(&features.values))?;
+        let flags = TensorView::new(Dtype::U8, vec![n], &flags)?;
+        let bytes = safetensors::serialize([(VALUES.to_owned(), values), (FLAGS.to_owned(), flags)], None)?;
         atomic::write_file(&self.path(view, chunk), &bytes)?;
         if let Some(open) = self.open_chunk(view, chunk) {
             self.chunks.insert((view, chunk), open);
@@ -137,10 +125,7 @@ impl FeatureStore {
     ///
     /// # Errors
     /// The chunk is missing or cannot be read.
-    pub fn read(&self, view: usize, row: usize, to: &mut FeatureBatch) -> Result<()> {
-        if self.branches.is_empty() {
-            return Ok(());
-        }
+    pub(crate) fn read(&self, view: usize, row: usize, to: &mut BranchFeatures) -> Result<()> {
         let number = row / CHUNK;
         let path = || self.path(view, number);
         let chunk = self.chunks.get(&(view, number)).ok_or_else(|| {
@@ -148,15 +133,14 @@ impl FeatureStore {
             artifacts::Error::Missing { artifact: "chunk of features".to_owned(), path: path(), advice }
         })?;
         let at = (row % CHUNK) as u64;
-        for (((_, width), [values, flags]), branch) in self.branches.iter().zip(&chunk.offsets).zip(&mut to.branches) {
-            let mut flag = [0];
-            let mut row = vec![0_f32; *width];
-            let read = chunk.file.read_exact_at(&mut flag, flags + at).and_then(|()| {
-                chunk.file.read_exact_at(bytemuck::cast_slice_mut(&mut row), values + at * *width as u64 * 4)
-            });
-            read.map_err(artifacts::Error::io("read", &path()))?;
-            branch.push((flag[0] == 1).then_some(row.as_slice()));
-        }
+        let mut flag = [0];
+        let mut values = vec![0_f32; self.width];
+        let read = chunk.file.read_exact_at(&mut flag, chunk.flags + at).and_then(|()| {
+            let offset = chunk.values + at * self.width as u64 * 4;
+            chunk.file.read_exact_at(bytemuck::cast_slice_mut(&mut values), offset)
+        });
+        read.map_err(artifacts::Error::io("read", &path()))?;
+        to.push((flag[0] == 1).then_some(values.as_slice()));
         Ok(())
     }
 
@@ -186,39 +170,31 @@ impl FeatureStore {
             let tensor = header.get(name).filter(|tensor| tensor.dtype == dtype && tensor.shape == shape)?;
             Some(start + tensor.data_offsets[0])
         };
-        let offsets = |&(name, width): &(BranchName, usize)| {
-            Some([offset(name.name(), "F32", &[n, width])?, offset(&flags_name(name), "U8", &[n])?])
-        };
-        let offsets = self.branches.iter().map(offsets).collect::<Option<Vec<_>>>()?;
+        let values = offset(VALUES, "F32", &[n, self.width])?;
+        let flags = offset(FLAGS, "U8", &[n])?;
         let end = header.values().map(|tensor| tensor.data_offsets[1]).max()?;
-        (Some(file.metadata().ok()?.len()) == start.checked_add(end)).then_some(Chunk { file, offsets })
+        (Some(file.metadata().ok()?.len()) == start.checked_add(end)).then_some(Chunk { file, values, flags })
     }
-}
-
-/// The name of the tensor that states which images a branch has features of.
-fn flags_name(branch: BranchName) -> String {
-    format!("{branch}.present")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BRANCHES: [(BranchName, usize); 2] = [(BranchName::Vit, 3), (BranchName::Metadata, 2)];
+    const WIDTH: usize = 3;
 
     fn open(root: &Path) -> FeatureStore {
         let key = Hash::of(b"images and weights");
         let views = ["plain", "changed"].map(str::to_owned).to_vec();
-        FeatureStore::open(root, key, (Split::Train, CHUNK + 2), BRANCHES.to_vec(), views).unwrap()
+        FeatureStore::open(root, key, (Split::Train, CHUNK + 2), (BranchName::Vit, WIDTH), views).unwrap()
     }
 
-    fn features(view: usize, rows: &Range<usize>) -> FeatureBatch {
-        let mut batch = FeatureBatch::new(&BRANCHES.map(|(_, width)| width));
+    fn features(view: usize, rows: &Range<usize>) -> BranchFeatures {
+        let mut features = BranchFeatures::new(WIDTH);
         for row in rows.clone() {
-            batch.branches[0].push(Some(&[row as f32, view as f32, 0.5]));
-            batch.branches[1].push((row % 2 == 0).then_some(&[1.0, row as f32][..]));
+            features.push((row % 2 == 0).then_some(&[row as f32, view as f32, 0.5][..]));
         }
-        batch
+        features
     }
 
     #[test]
@@ -233,11 +209,10 @@ mod tests {
         let mut store = open(root.path());
         assert_eq!(store.missing(), missing[3..]);
         store.write(1, &missing[3].1, &features(1, &missing[3].1)).unwrap();
-        let mut read = FeatureBatch::new(&[3, 2]);
-        store.read(1, CHUNK + 1, &mut read).unwrap();
-        store.read(0, 4, &mut read).unwrap();
-        assert_eq!(read.branches[0].row(0), Some(&[(CHUNK + 1) as f32, 1.0, 0.5][..]));
-        assert_eq!((read.branches[1].row(0), read.branches[1].row(1)), (None, Some(&[1.0, 4.0][..])));
+        let mut read = BranchFeatures::new(WIDTH);
+        store.read(1, CHUNK, &mut read).unwrap();
+        store.read(0, 5, &mut read).unwrap();
+        assert_eq!((read.row(0), read.row(1)), (Some(&[CHUNK as f32, 1.0, 0.5][..]), None));
     }
 
     #[test]
@@ -252,7 +227,7 @@ mod tests {
         fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
         let damaged = open(root.path());
         assert_eq!(damaged.missing(), [(0, CHUNK..CHUNK + 2)]);
-        let error = damaged.read(0, CHUNK, &mut FeatureBatch::new(&[3, 2])).unwrap_err();
+        let error = damaged.read(0, CHUNK, &mut BranchFeatures::new(WIDTH)).unwrap_err();
         assert!(error.to_string().contains("chunk of features"), "{error}");
     }
 }

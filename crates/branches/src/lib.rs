@@ -4,7 +4,8 @@
 //! into features, on which heads are trained. The branch `patches` is a network that is trained from scratch. The ResNet-50 baseline is not part of this crate; see `model`.
 //!
 //! - `config`: the section `[model]` of a pipeline file.
-//! - `extractor`: computes the features of images. `feature_store`: keeps them on disk. `precompute`: fills them.
+//! - `extractor`: computes the features of images. `feature_store`: keeps those of a branch on disk.
+//!   `precompute`: computes what is not stored yet.
 //! - `projection`: compares features with training images. `fusion`: heads, loss and training step. `parameters`: AdamW
 //!   and the moving average of the weights. `weights`: the weight of each branch in the fusion.
 //! - `patch_branch`: the network on `windows` of an image. `training`: all that is trained of a detector.
@@ -39,10 +40,9 @@ pub use config::{
 };
 pub use error::{Error, Result};
 pub use extractor::{Extractor, Picture};
-pub use feature_store::FeatureStore;
 pub use fusion::{Fusion, FusionWeight, HeadsOutput, StepOptions, to_logits};
 pub use patch_branch::{PatchBranch, WindowEvidence};
-pub use precompute::{View, stored_features};
+pub use precompute::{StoredFeatures, View, stored_features};
 pub use projection::Projection;
 pub use training::Training;
 pub use weights::fit_weights;

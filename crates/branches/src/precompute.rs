@@ -1,6 +1,7 @@
-//! Fills a store with the features of all images of a split.
+//! The features of all images of a split, computed where they are not stored yet.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use artifacts::Split;
@@ -11,7 +12,8 @@ use artifacts::shard::{Sample, Shards};
 use rayon::prelude::*;
 use signals::augment::{self, AugmentConfig};
 
-use crate::batch::FeatureBatch;
+use crate::batch::{BranchFeatures, FeatureBatch};
+use crate::config::BranchName;
 use crate::error::{Error, Result};
 use crate::extractor::{Extractor, Picture};
 use crate::feature_store::FeatureStore;
@@ -68,9 +70,49 @@ impl View {
     }
 }
 
-/// Opens the store of the features of a split, in the folder `root`, and computes what it lacks. Calls `stop` after each
-/// chunk of images; if it returns `true`, ends and returns `None`. What was computed is kept. `label` is shown beside
-/// the progress bar.
+/// The stored features of all frozen branches for the images of a split.
+#[derive(Debug)]
+pub struct StoredFeatures {
+    /// One store for each branch, in the configured order.
+    stores: Vec<FeatureStore>,
+    widths: Vec<usize>,
+    rows: usize,
+    views: usize,
+}
+
+impl StoredFeatures {
+    /// The number of features of each branch.
+    pub fn widths(&self) -> &[usize] {
+        &self.widths
+    }
+
+    /// The number of images.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there are no images.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// The number of views.
+    pub fn views(&self) -> usize {
+        self.views
+    }
+
+    /// Appends the features of an image to `to`.
+    ///
+    /// # Errors
+    /// The features cannot be read.
+    pub fn read(&self, view: usize, row: usize, to: &mut FeatureBatch) -> Result<()> {
+        self.stores.iter().zip(&mut to.branches).try_for_each(|(store, to)| store.read(view, row, to))
+    }
+}
+
+/// Opens the stored features of a split, in the folder `root`, and computes what is missing. Calls `stop` after each chunk
+/// of images; if it returns `true`, ends and returns `None`. What was computed is kept. `label` is shown beside the
+/// progress bar.
 ///
 /// # Errors
 /// The shards hold no files, a file cannot be decoded, or a chunk cannot be written.
@@ -81,49 +123,67 @@ pub fn stored_features(
     views: &[View],
     label: &str,
     stop: &dyn Fn() -> bool,
-) -> Result<Option<FeatureStore>> {
+) -> Result<Option<StoredFeatures>> {
     let split = shards.samples().first().map_or(Split::Train, |sample| sample.split);
     let mut images = Digest::default();
     for sample in shards.samples() {
         images = images.part("id", sample.id.as_bytes());
     }
-    let key = Digest::default()
-        .part("branches", extractor.digest().as_bytes())
-        .part("images", images.finish().as_bytes())
-        .finish();
-    let names = views.iter().enumerate().map(|(index, view)| view.name(index)).collect();
-    let mut store = FeatureStore::open(root, key, (split, shards.len()), extractor.branches(), names)?;
-    Ok(precompute(&mut store, extractor, shards, views, label, stop)?.then_some(store))
+    let images = images.finish();
+    let names: Vec<String> = views.iter().enumerate().map(|(index, view)| view.name(index)).collect();
+    let open = |(branch, width): (BranchName, usize)| {
+        let digest = extractor.digest(branch);
+        let key = Digest::default().part("branch", digest.as_bytes()).part("images", images.as_bytes()).finish();
+        FeatureStore::open(root, key, (split, shards.len()), (branch, width), names.clone())
+    };
+    let mut stores = extractor.branches().into_iter().map(open).collect::<Result<Vec<_>>>()?;
+    if !precompute(&mut stores, extractor, shards, views, label, stop)? {
+        return Ok(None);
+    }
+    Ok(Some(StoredFeatures { stores, widths: extractor.widths(), rows: shards.len(), views: views.len() }))
 }
 
-/// Computes the features that the store lacks. Returns `false` if `stop` ended it.
+/// Computes the features that the stores lack. Returns `false` if `stop` ended it.
 fn precompute(
-    store: &mut FeatureStore,
+    stores: &mut [FeatureStore],
     extractor: &Extractor,
     shards: &Shards,
     views: &[View],
     label: &str,
     stop: &dyn Fn() -> bool,
 ) -> Result<bool> {
-    let missing = store.missing();
-    let images: usize = missing.iter().map(|(_, rows)| rows.len()).sum();
+    // For each view and each first row of a chunk, the end of the chunk and the stores that lack it. Each image is decoded
+    // once for all of them.
+    let mut missing: BTreeMap<(usize, usize), (usize, Vec<usize>)> = BTreeMap::new();
+    for (index, store) in stores.iter().enumerate() {
+        for (view, rows) in store.missing() {
+            missing.entry((view, rows.start)).or_insert((rows.end, Vec::new())).1.push(index);
+        }
+    }
+    let images: usize = missing.iter().map(|((_, start), (end, _))| end - start).sum();
     if images == 0 {
         return Ok(true);
     }
     let progress = Progress::new(label, "images", Some(images as u64));
-    for (index, rows) in missing {
-        let mut features = FeatureBatch::new(&extractor.widths());
-        let all: Vec<usize> = rows.clone().collect();
-        for batch in all.chunks(BATCH) {
+    for ((view, start), (end, lacking)) in missing {
+        let widths = extractor.widths();
+        let mut features: Vec<BranchFeatures> =
+            lacking.iter().map(|&index| BranchFeatures::new(widths[index])).collect();
+        let rows: Vec<usize> = (start..end).collect();
+        for batch in rows.chunks(BATCH) {
             let open = |&row: &usize| {
                 let bytes = shards.file(row).ok_or_else(|| no_files(extractor))?;
-                views[index].picture(index, shards.sample(row), bytes)
+                views[view].picture(view, shards.sample(row), bytes)
             };
             let pictures: Vec<Picture<'_>> = batch.par_iter().map(open).collect::<Result<_>>()?;
-            features.append(&extractor.features(&pictures)?);
+            for (&index, features) in lacking.iter().zip(&mut features) {
+                features.append(&extractor.features_of(stores[index].branch(), &pictures)?);
+            }
             progress.add(batch.len() as u64);
         }
-        store.write(index, &rows, &features)?;
+        for (index, features) in lacking.into_iter().zip(&features) {
+            stores[index].write(view, &(start..end), features)?;
+        }
         if stop() {
             progress.clear();
             return Ok(false);

@@ -8,7 +8,7 @@ use artifacts::predictions::Prediction;
 use artifacts::progress::Progress;
 use artifacts::shard::Shards;
 use artifacts::statistics::sigmoid;
-use branches::{FeatureBatch, FeatureStore, Picture, View, Windows};
+use branches::{FeatureBatch, Picture, StoredFeatures, View, Windows};
 use rayon::prelude::*;
 
 use crate::Error;
@@ -57,14 +57,14 @@ pub(crate) fn scores(
 fn stored_scores(
     detector: &mut Detector,
     shards: &Shards,
-    store: &FeatureStore,
+    store: &StoredFeatures,
     (batch, label): (usize, &str),
 ) -> Result<Vec<Score>, Error> {
     let mut scores = Vec::with_capacity(store.len());
     // Stored features take no time, but windows are cut from files.
     let cuts = detector.branch_detector().is_some_and(|branches| branches.config().has_patches());
     let progress = cuts.then(|| Progress::new(label, "images", Some(store.len() as u64)));
-    let mut features = FeatureBatch::new(&store.widths());
+    let mut features = FeatureBatch::new(store.widths());
     for start in (0..store.len()).step_by(batch) {
         features.clear();
         let rows = start..(start + batch).min(store.len());

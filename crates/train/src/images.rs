@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use artifacts::shard::Shards;
-use branches::{FeatureBatch, FeatureStore, Fusion};
+use branches::{FeatureBatch, Fusion, StoredFeatures};
 
 use crate::error::Error;
 use crate::window_source::WindowSource;
@@ -29,7 +29,7 @@ pub struct Images {
 #[derive(Debug)]
 pub struct Features {
     /// The stored features.
-    pub store: Arc<FeatureStore>,
+    pub store: Arc<StoredFeatures>,
     /// The projected features of all rows, view by view. `None` while the projection is unknown.
     pub projected: Option<Arc<FeatureBatch>>,
     /// One weight for each row of the shards. Rows that are not used have weight 0.
@@ -39,7 +39,7 @@ pub struct Features {
 impl Features {
     /// Reads the stored features of some rows in one view.
     pub(crate) fn read(&self, view: usize, rows: &[usize]) -> Result<FeatureBatch, Error> {
-        let mut batch = FeatureBatch::new(&self.store.widths());
+        let mut batch = FeatureBatch::new(self.store.widths());
         for &row in rows {
             self.store.read(view, row, &mut batch)?;
         }
