@@ -19,7 +19,9 @@ val_fraction = 0.25
 keep_files = true
 
 [model]
-branches = ['frequency', 'metadata']
+branches = ['frequency', 'patches', 'metadata']
+patches = { side = 32, count = 2 }
+held_out_folds = 2
 
 [model.views]
 train = 1
@@ -58,7 +60,7 @@ fn pipeline_trains_judges_and_reports_branches() {
         complete_manifest(&dir);
     }
     let written = config::read(&run.config()).unwrap();
-    assert_eq!(written["model"]["branches"].as_array().unwrap().len(), 2);
+    assert_eq!(written["model"]["branches"].as_array().unwrap().len(), 3);
     assert!(written["train"].get("model").is_none());
     let dry = sandbox.pipeline_into(&run, &[&["--dry-run"], &robustness[..]].concat());
     assert_eq!(dry.expect_code(0).stderr.matches("would not run: up to date").count(), 4);
@@ -66,12 +68,14 @@ fn pipeline_trains_judges_and_reports_branches() {
     // Metadata has its own P(fake), and does not change the verdict.
     let rows = predictions::read(&run.evaluate().join(names::PREDICTIONS)).unwrap();
     for row in &rows {
-        assert_eq!(row.branches.keys().collect::<Vec<_>>(), ["frequency", "metadata"]);
-        assert!((row.branches["frequency"].unwrap() - row.p_fake).abs() < 1e-6);
+        assert_eq!(row.branches.keys().collect::<Vec<_>>(), ["frequency", "metadata", "patches"]);
+        let fused = [row.branches["frequency"].unwrap(), row.branches["patches"].unwrap()];
+        assert!(fused[0].min(fused[1]) - 1e-6 <= row.p_fake && row.p_fake <= fused[0].max(fused[1]) + 1e-6);
     }
     let metrics = json(&run.evaluate().join(names::METRICS));
     let ablation = metrics["runs"][0]["ablation"].as_array().unwrap();
-    assert_eq!(ablation.len(), 2, "{ablation:?}");
+    // Each branch alone, and both branches of the fusion.
+    assert_eq!(ablation.len(), 4, "{ablation:?}");
     assert!(fs::read_to_string(run.page()).unwrap().contains("id=\"branches\""));
 
     // The prediction for a file equals the evaluation's.
@@ -82,13 +86,14 @@ fn pipeline_trains_judges_and_reports_branches() {
     fs::write(&image, shards.file(row).unwrap()).unwrap();
     let predicted = predict(&run, &image);
     assert!((predicted["p_fake"].as_f64().unwrap() - sample.p_fake).abs() < 1e-6, "{predicted}");
-    assert!(predicted["branches"]["frequency"].is_f64(), "{predicted}");
+    assert!(predicted["branches"]["frequency"].is_f64() && predicted["branches"]["patches"].is_f64(), "{predicted}");
 
-    // The branch has nothing to say about a picture that is too small for it.
+    // The branches have nothing to say about a picture that is too small for them.
     let small = sandbox.path().join("small.jpg");
-    let grey = RgbImage::from_fn(40, 40, |x, y| [(x * 3 + y) as u8; 3]);
+    let grey = RgbImage::from_fn(30, 30, |x, y| [(x * 3 + y) as u8; 3]);
     fs::write(&small, jpeg(&grey, 90, Subsampling::Full).unwrap()).unwrap();
     let predicted = predict(&run, &small);
+    assert!(predicted["branches"]["patches"].is_null(), "{predicted}");
     assert!(predicted["branches"]["frequency"].is_null() && predicted["p_fake"].as_f64() == Some(0.5), "{predicted}");
 }
 

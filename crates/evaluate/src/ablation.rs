@@ -1,8 +1,7 @@
 //! The ablation of a detector of branches: each branch alone, all but one, and all of them.
 //!
 //! The fused margin is a weighted mean of the branches' margins, so that the margin of any subset follows from the
-//! branches' margins without another training. Training drops branches at random (`model.fusion.branch_dropout`), so
-//! that subsets are judged under conditions that were trained.
+//! branches' margins without another training.
 
 use artifacts::schema::AblationRow;
 use artifacts::{Label, roc_auc};
