@@ -67,9 +67,11 @@ pub struct ModelConfig {
     pub views: ViewsConfig,
     /// The changed copies of validation images.
     pub validation: ValidationConfig,
-    /// The number of additional trainings, each without some generators and folders. Their predictions for what they
+    /// The number of additional trainings, each without some generators and photographs. Their predictions for what they
     /// were not trained on determine when a verdict is inconclusive. 0: none, and the validation split determines it.
     pub held_out_folds: usize,
+    /// Which photographs each of these trainings leaves out.
+    pub held_out_photographs: HeldOutPhotographs,
 }
 
 impl Default for ModelConfig {
@@ -82,8 +84,21 @@ impl Default for ModelConfig {
             views: ViewsConfig::default(),
             validation: ValidationConfig::default(),
             held_out_folds: 10,
+            held_out_photographs: HeldOutPhotographs::Content,
         }
     }
+}
+
+/// The photographs that a training without some generators leaves out as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeldOutPhotographs {
+    /// An equal share of each folder. The verdicts then promise a share of errors for generators that training did not
+    /// see, and for cameras that it saw.
+    Content,
+    /// Whole folders, such as those of a camera. The verdicts then promise it for unseen generators together with unseen
+    /// cameras, and are fewer.
+    Folders,
 }
 
 /// The branch `vit`: a frozen vision transformer.
@@ -130,7 +145,8 @@ pub struct PatchesConfig {
     /// The number of windows of an image. Training takes windows at random positions, new ones in each epoch; inference
     /// takes those of the richest and of the poorest texture.
     pub count: usize,
-    /// What the network sees of a window: `none` (the pixels), `srm`, `median`, `neighbours` or `npr`.
+    /// What the network sees of a window: `none` (the pixels), `srm`, `median`, `neighbours` or `npr`. The pixels gave the
+    /// best validation scores (docs/detection.md).
     pub residual: Residual,
     /// The learning rate of the first step. It follows `train.schedule`.
     pub learning_rate: f64,
@@ -143,7 +159,7 @@ impl Default for PatchesConfig {
         PatchesConfig {
             side: signals::patches::SIDE as usize,
             count: signals::patches::COUNT,
-            residual: Residual::default(),
+            residual: Residual::None,
             learning_rate: 1e-3,
             weight_decay: 0.0,
         }

@@ -36,7 +36,8 @@ pub use balance::{balanced_weights, group};
 pub use batch::{BranchFeatures, FeatureBatch, Margins, weighted_mean};
 pub use checkpoint::{BranchDetector, Description, read_tensors};
 pub use config::{
-    BranchName, Crops, FusionConfig, ModelConfig, PatchesConfig, ValidationConfig, ViewsConfig, VitConfig,
+    BranchName, Crops, FusionConfig, HeldOutPhotographs, ModelConfig, PatchesConfig, ValidationConfig, ViewsConfig,
+    VitConfig,
 };
 pub use error::{Error, Result};
 pub use extractor::{Extractor, Picture};

@@ -1,7 +1,7 @@
-//! Predictions for generators and folders that a detector was not trained on.
+//! Predictions for generators and photographs that a detector was not trained on.
 //!
 //! Scores of validation images promise too much for generators that training did not see. Therefore the detector is
-//! trained again several times, each time without some generators and without some folders of photographs, and predicts
+//! trained again several times, each time without some generators and without some photographs, and predicts
 //! what it was not trained on. The inconclusive band is fitted to these predictions.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,10 @@ use artifacts::predictions::Prediction;
 use artifacts::progress::Progress;
 use artifacts::shard::Sample;
 use artifacts::statistics::sigmoid;
-use branches::{Fusion, FusionWeight, StepOptions, Training, balanced_weights, fit_weights, group, weighted_mean};
+use branches::{
+    Fusion, FusionWeight, HeldOutPhotographs, StepOptions, Training, balanced_weights, fit_weights, group,
+    weighted_mean,
+};
 
 use crate::config::Config;
 use crate::epoch_batches::EpochBatches;
@@ -50,7 +53,7 @@ pub(crate) fn predict(
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<HeldOut>, Error> {
     let samples: Vec<&Sample> = train.rows.iter().map(|&row| train.shards.sample(row)).collect();
-    let folds = assign(&samples, config.model.held_out_folds);
+    let folds = assign(&samples, config.model.held_out_folds, config.model.held_out_photographs);
     let mut judged = Vec::new();
     let mut branches = Vec::new();
     let progress = Progress::new("train: held-out generators", "epochs", Some((folds.len() * config.epochs) as u64));
@@ -158,10 +161,11 @@ fn prediction(train: &Images, branches: &[FusionWeight], weights: &[f64], judged
     }
 }
 
-/// Assigns images to folds: for each fold, the indices of the images that it leaves out. A fold leaves out whole
-/// groups, see [`group`]. Each image is left out once. If all photographs are in one folder, they are divided by their
-/// content. Returns no folds if there are fewer than two groups of fakes.
-fn assign(samples: &[&Sample], folds: usize) -> Vec<Vec<usize>> {
+/// Assigns images to folds: for each fold, the indices of the images that it leaves out. Each image is left out once. A
+/// fold leaves out whole generators, and whole folders of photographs or an equal share of each. If all photographs are
+/// in one folder, they are divided by their content. Returns no folds if there are fewer than two groups of fakes, see
+/// [`group`].
+fn assign(samples: &[&Sample], folds: usize, photographs: HeldOutPhotographs) -> Vec<Vec<usize>> {
     let mut groups: BTreeMap<(Label, String), Vec<usize>> = BTreeMap::new();
     for (index, sample) in samples.iter().enumerate() {
         let (label, name) = group(sample);
@@ -176,7 +180,7 @@ fn assign(samples: &[&Sample], folds: usize) -> Vec<Vec<usize>> {
     for (number, (_, rows)) in fakes.into_iter().enumerate() {
         assigned[number % folds].extend(rows);
     }
-    if reals.len() >= 2 {
+    if reals.len() >= 2 && photographs == HeldOutPhotographs::Folders {
         for (number, (_, rows)) in reals.into_iter().enumerate() {
             assigned[number % folds].extend(rows);
         }
@@ -219,7 +223,7 @@ mod tests {
             samples.push(sample(&format!("real/{}/{i}", i % 2), Label::Real, ""));
         }
         let samples: Vec<&Sample> = samples.iter().collect();
-        let folds = assign(&samples, 10);
+        let folds = assign(&samples, 10, HeldOutPhotographs::Folders);
         assert_eq!(folds.len(), 3);
         let mut all: Vec<usize> = folds.iter().flatten().copied().collect();
         all.sort_unstable();
@@ -232,8 +236,13 @@ mod tests {
                 .collect();
             assert_eq!(generators.len(), 1);
         }
-        assert_eq!(assign(&samples, 2).len(), 2);
-        assert!(assign(&samples, 0).is_empty() && assign(&samples[..2], 5).is_empty());
+        assert_eq!(assign(&samples, 2, HeldOutPhotographs::Folders).len(), 2);
+        assert!(assign(&samples, 0, HeldOutPhotographs::Folders).is_empty());
+        assert!(assign(&samples[..2], 5, HeldOutPhotographs::Folders).is_empty());
+        for fold in assign(&samples, 3, HeldOutPhotographs::Content) {
+            let folders: BTreeSet<&str> = fold.iter().map(|&index| group(samples[index]).1).collect();
+            assert!(folders.contains("real/0") && folders.contains("real/1"), "{folders:?}");
+        }
     }
 
     #[test]
@@ -241,7 +250,7 @@ mod tests {
         let mut samples: Vec<Sample> = (0..40).map(|i| sample(&format!("real/{i}"), Label::Real, "")).collect();
         samples.extend(["a", "b"].map(|generator| sample(generator, Label::Fake, generator)));
         let samples: Vec<&Sample> = samples.iter().collect();
-        let folds = assign(&samples, 5);
+        let folds = assign(&samples, 5, HeldOutPhotographs::Folders);
         assert_eq!(folds.len(), 2);
         assert!(folds.iter().all(|fold| fold.len() > 10));
     }
