@@ -10,6 +10,7 @@ use rand::seq::SliceRandom;
 use crate::augment::Augmenter;
 use crate::config::Augment;
 use crate::images::Images;
+use crate::item::Item;
 
 /// The batches of one epoch.
 #[derive(Debug)]
@@ -24,15 +25,6 @@ pub struct EpochBatches {
     pub(crate) epoch: Option<usize>,
     /// Random changes to the images, if any are configured.
     pub(crate) augmenter: Option<Augmenter>,
-}
-
-/// One image of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Item {
-    /// The index of the image in the split.
-    pub(crate) row: usize,
-    /// The number of the view, for features. 0 is the image as it is.
-    pub(crate) view: usize,
 }
 
 impl EpochBatches {

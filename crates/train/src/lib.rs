@@ -43,6 +43,7 @@ mod history;
 mod identity;
 mod images;
 mod interrupt;
+mod item;
 mod learner;
 mod loader;
 mod pending_steps;

@@ -12,9 +12,10 @@ use std::thread::{self, JoinHandle};
 use branches::{FeatureBatch, Windows};
 use model::PixelBatch;
 
-use crate::epoch_batches::{EpochBatches, Item};
+use crate::epoch_batches::EpochBatches;
 use crate::error::Error;
 use crate::images::Images;
+use crate::item::Item;
 
 /// The number of batch buffers of a worker. One is used while the other is filled.
 const BUFFERS_PER_WORKER: usize = 2;

@@ -5,8 +5,8 @@ use artifacts::shard::Shards;
 use branches::{PatchesConfig, View, Windows};
 use signals::augment::AugmentConfig;
 
-use crate::epoch_batches::Item;
 use crate::error::Error;
+use crate::item::Item;
 
 /// The number of the view of the first epoch. Views of stored features have smaller numbers.
 const FIRST_EPOCH: usize = 1 << 20;
