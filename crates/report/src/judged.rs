@@ -40,7 +40,7 @@ pub(crate) fn reversal_warning(metrics: &Metrics) -> Option<String> {
     };
     Some(format!(
         "ROC-AUC is far below 0.5, so these scores are probably reversed: do high scores of this detector mean {other}? If \
-         so, run `cargo xtask judge` again with --higher-is {other}."
+         so, judge the file again with --higher-is {other}."
     ))
 }
 

@@ -22,9 +22,7 @@ pub(crate) fn section(results: &RunResults) -> Option<Section> {
         (definition_list(&properties(judged)))
         (left_out(judged))
         h3 { "What this report cannot show" }
-        ul {
-            @for missing in missing(judged, has_fit) { li { (missing) } }
-        }
+        @for missing in missing(judged, has_fit) { p { (missing) } }
     };
     Some(Section { id: "predictions", title: "Predictions", lead: lead.to_owned(), body })
 }
@@ -73,33 +71,31 @@ fn examples(omitted: &Omitted) -> String {
 }
 
 /// Lists what cannot be shown, and why.
-fn missing(judged: &Judged, has_fit: bool) -> Vec<String> {
+fn missing(judged: &Judged, has_fit: bool) -> Vec<Markup> {
     let mut missing = vec![
-        "Heat maps and robustness: both need the detector itself, to run it on other images.".to_owned(),
-        "Training: how and on which images the detector was trained is unknown. If it saw these images, its scores are \
-         too good."
-            .to_owned(),
+        html! { strong { "Heat maps and robustness" } ": both need the detector itself, to run it on other images." },
+        html! {
+            strong { "Training" } ": how and on which images the detector was trained is unknown. If it saw these images, its scores are \
+             too good."
+        },
     ];
     if !has_fit {
-        missing.push(
-            "A calibration and an inconclusive band: both are fitted on validation images. Add rows with `val` in a column \
-             `split` to the file. The test images choose nothing."
-                .to_owned(),
-        );
+        missing.push(html! {
+            strong { "A calibration and an inconclusive band" } ": both are fitted on validation images. Add rows with " code { "val" }
+            " in a column " code { "split" } " to the file. The test images choose nothing."
+        });
     }
     if judged.saturated > 0 {
-        missing.push(format!(
-            "How certain the detector is of {} images: their probability is exactly 0 or 1 in the file, so their order is \
-             lost. Write logits, or more digits.",
-            count(judged.saturated)
-        ));
+        missing.push(html! {
+            strong { "How certain the detector is of " (count(judged.saturated)) " images" } ": their probability is exactly 0 or 1 in the \
+             file, so their order is lost. Write logits, or more digits."
+        });
     }
     if !judged.ids_from_content {
-        missing.push(
-            "A comparison with evaluations of the same images under other paths: without --data, images are known by \
-             their paths only."
-                .to_owned(),
-        );
+        missing.push(html! {
+            strong { "A comparison with evaluations of the same images under other paths" } ": without " code { "--data" }
+            ", images are known by their paths only."
+        });
     }
     missing
 }

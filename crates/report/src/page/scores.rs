@@ -25,6 +25,7 @@ pub(crate) fn section(results: &RunResults, config: &Config) -> Section {
                 scikit-learn.";
     let body = html! {
         (headline(metrics, published))
+        @if let Some(coverage) = judged::coverage_note(metrics) { p.note { (coverage) } }
         (undefined_scores(metrics))
         @if metrics.runs.len() > 1 { (runs(metrics)) }
         (all_scores(metrics))
@@ -36,7 +37,6 @@ fn headline(metrics: &Metrics, published: Option<&Published>) -> Markup {
     let several = metrics.runs.len() > 1;
     let caption = html! {
         "Scores at threshold 0.5 on " (count(metrics.headline.n)) @if metrics.simulated { " simulated" } " images"
-        @if let Some(coverage) = judged::coverage_note(metrics) { ". " (coverage) }
     };
     let rows = html! {
         tr.ours {
