@@ -222,7 +222,12 @@ impl Client {
         }
     }
 
-    fn verify_checksum(&self, request: &Request, part: &PartialFile, expected: &ExpectedFile) -> Result<Option<Checksum>> {
+    fn verify_checksum(
+        &self,
+        request: &Request,
+        part: &PartialFile,
+        expected: &ExpectedFile,
+    ) -> Result<Option<Checksum>> {
         let Some(expected) = expected.checksum.or_else(|| part.remote()?.checksum) else { return Ok(None) };
         self.notify(&Event::Verifying);
         let actual = expected.recompute(part.path()).map_err(artifacts::Error::io("read", part.path()))?;

@@ -144,7 +144,8 @@ impl FolderLabels {
 /// Returns the setting that labels a folder, quoted for TOML and for the shell where necessary.
 fn setting(folder: &str, label: Label) -> String {
     let is_bare = folder.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-    let key = if is_bare { folder.to_owned() } else { format!("\"{}\"", folder.replace('\\', r"\\").replace('"', "\\\"")) };
+    let key =
+        if is_bare { folder.to_owned() } else { format!("\"{}\"", folder.replace('\\', r"\\").replace('"', "\\\"")) };
     shell_word(&format!("ingest.labels.{key}={label}"))
 }
 
@@ -295,7 +296,8 @@ mod tests {
 
     #[test]
     fn names_of_splits_are_not_generators() {
-        let paths = ["val2017/stable-diffusion-v1-4/1_fake/1.png", "train2017/adm/1_fake/2.png", "val2017/0_real/3.png"];
+        let paths =
+            ["val2017/stable-diffusion-v1-4/1_fake/1.png", "train2017/adm/1_fake/2.png", "val2017/0_real/3.png"];
         assert_eq!(
             read(&paths, &SourceConfig::default()),
             ["fake val stable-diffusion-v1-4", "fake train adm", "real val "]

@@ -49,7 +49,11 @@ impl NameMap {
     /// Returns the split of a name. The name may also have a number, such as a year, or a word for images or a part of
     /// a set: `val2017`, `train_images`.
     pub(crate) fn split(&self, name: &str) -> Option<Split> {
-        self.splits.get(&normalise(name)).copied().or_else(|| Split::from_name(name)).or_else(|| split_with_filler(name))
+        self.splits
+            .get(&normalise(name))
+            .copied()
+            .or_else(|| Split::from_name(name))
+            .or_else(|| split_with_filler(name))
     }
 }
 
@@ -75,8 +79,8 @@ pub(crate) fn is_only_filler(name: &str) -> bool {
 
 fn is_filler(word: &str) -> bool {
     const FILLERS: [&str; 17] = [
-        "chunk", "data", "dataset", "default", "file", "image", "images", "img", "imgs", "part", "rows", "set", "shard",
-        "split", "subset", "table", "of",
+        "chunk", "data", "dataset", "default", "file", "image", "images", "img", "imgs", "part", "rows", "set",
+        "shard", "split", "subset", "table", "of",
     ];
     word.bytes().all(|byte| byte.is_ascii_digit()) || FILLERS.iter().any(|filler| word.eq_ignore_ascii_case(filler))
 }

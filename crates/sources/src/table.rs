@@ -70,7 +70,8 @@ impl Tables {
         let mut tables = Vec::new();
         for path in &files {
             let file = TableFile::open(path).map_err(artifacts::Error::io("read", path))?;
-            let columns = Columns::find(&file, config.label_column.as_deref()).map_err(|detail| unusable(path, detail))?;
+            let columns =
+                Columns::find(&file, config.label_column.as_deref()).map_err(|detail| unusable(path, detail))?;
             tables.push((file, columns));
         }
         let names: Vec<String> =

@@ -70,7 +70,8 @@ impl Archive {
                 if path.ends_with('/') || is_hidden(&path) {
                     continue;
                 }
-                let detail = format!("the archive has {count} entries of this name, of which only the last one is read");
+                let detail =
+                    format!("the archive has {count} entries of this name, of which only the last one is read");
                 let unread = OtherFile { path: visible(&path), rejection: Rejection::new("duplicate_name", detail) };
                 other_files.extend(std::iter::repeat_n(unread, count - 1));
             }

@@ -152,7 +152,9 @@ fn is_text(bytes: &[u8]) -> bool {
     let text = match std::str::from_utf8(start) {
         Ok(text) => text,
         // The last character may be cut off.
-        Err(error) if error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default(),
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default()
+        }
         Err(_) => return false,
     };
     !text.is_empty() && text.chars().all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'))

@@ -205,7 +205,9 @@ mod tests {
     fn recognises_every_kind_of_progressive_frame() {
         let baseline = file(80, Subsampling::Half);
         let marker = baseline.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap() + 1;
-        for (code, progressive) in [(0xc0, false), (0xc1, false), (0xc2, true), (0xc6, true), (0xca, true), (0xce, true)] {
+        for (code, progressive) in
+            [(0xc0, false), (0xc1, false), (0xc2, true), (0xc6, true), (0xca, true), (0xce, true)]
+        {
             let mut changed = baseline.clone();
             changed[marker] = code;
             assert_eq!(Compression::read(&changed).unwrap().progressive, progressive, "{code:x}");

@@ -91,6 +91,9 @@ mod tests {
         let message = check(&whole[1..]).unwrap_err();
         assert!(message.contains("`data`: `train-00000-of-00002.parquet`;"), "{message}");
         let message = check(&["x-00003-of-18446744073709551615.parquet"]).unwrap_err();
-        assert!(message.contains("`x-00000000000000000004-of-") && message.contains("and 18446744073709551609 more"), "{message}");
+        assert!(
+            message.contains("`x-00000000000000000004-of-") && message.contains("and 18446744073709551609 more"),
+            "{message}"
+        );
     }
 }
