@@ -97,9 +97,7 @@ fn check_coverage(
 ) -> Result<(), Error> {
     let example = images.images.first().map_or("", |image| image.path.as_str());
     let first = |omitted: &artifacts::schema::Omitted| omitted.first.first().cloned().unwrap_or_default();
-    let allow = |share: f64| {
-        format!("allow this with --max-missing {share:.3}, which the report then shows")
-    };
+    let allow = |share: f64| format!("allow this with --max-missing {share:.3}, which the report then shows");
     let unmatched = joined.without_image.count as f64 / rows.len().max(1) as f64;
     if unmatched > config.max_missing {
         return Err(fault(
@@ -117,7 +115,9 @@ fn check_coverage(
     if joined.images == 0 {
         let advice = match (joined.unlabelled.count, &config.data) {
             (0, _) => format!("there are no images of the {} split; name another one with --split", config.split),
-            (count, None) => format!("{count} images have no label; add a column `label`, or name the images with --data"),
+            (count, None) => {
+                format!("{count} images have no label; add a column `label`, or name the images with --data")
+            }
             (count, Some(_)) => format!("{count} images have no label in the file or the source; add a column `label`"),
         };
         return Err(fault(model, advice));
@@ -297,7 +297,8 @@ mod tests {
     #[test]
     fn reversed_scores_are_told_from_chance() {
         let labels: Vec<Label> = (0..200).map(|i| Label::ALL[i % 2]).collect();
-        let margin = |i: usize, shift: f64| ((i * 7919) % 101) as f64 / 50.0 - 1.0 + shift * f64::from(labels[i].index());
+        let margin =
+            |i: usize, shift: f64| ((i * 7919) % 101) as f64 / 50.0 - 1.0 + shift * f64::from(labels[i].index());
         let reversed = |shift: f64| {
             let margins: Vec<f64> = (0..200).map(|i| margin(i, shift)).collect();
             is_probably_reversed(&ScoredImages { labels: labels.clone(), margins }).unwrap()

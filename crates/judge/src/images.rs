@@ -125,7 +125,13 @@ fn of_rows(rows: &[&Row]) -> Images {
         let path = row.path.as_deref().map(clean_path);
         let name = path.clone().unwrap_or_else(|| row.name());
         let id = row.hash.unwrap_or_else(|| id_of_path(&name));
-        by_name.entry(name.clone()).or_insert(Image { path: name, id, label: None, split: None, generator: String::new() });
+        by_name.entry(name.clone()).or_insert(Image {
+            path: name,
+            id,
+            label: None,
+            split: None,
+            generator: String::new(),
+        });
     }
     Images {
         images: by_name.into_values().collect(),

@@ -126,7 +126,9 @@ pub(crate) fn clean_path(path: &str) -> String {
 fn replace_prefix(path: &str, replaced: &[(String, String)]) -> String {
     for (old, new) in replaced {
         let old = clean_path(old);
-        if let Some(rest) = path.strip_prefix(&old).filter(|rest| rest.is_empty() || rest.starts_with('/') || old.is_empty()) {
+        if let Some(rest) =
+            path.strip_prefix(&old).filter(|rest| rest.is_empty() || rest.starts_with('/') || old.is_empty())
+        {
             return clean_path(&format!("{new}/{rest}"));
         }
     }
@@ -139,7 +141,13 @@ mod tests {
     use crate::input::ScoreColumn;
 
     fn image(path: &str) -> Image {
-        Image { path: path.to_owned(), id: Hash::of(path.as_bytes()), label: None, split: None, generator: String::new() }
+        Image {
+            path: path.to_owned(),
+            id: Hash::of(path.as_bytes()),
+            label: None,
+            split: None,
+            generator: String::new(),
+        }
     }
 
     fn row(path: &str) -> Row {

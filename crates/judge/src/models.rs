@@ -36,10 +36,7 @@ pub(crate) fn read(paths: &[PathBuf], columns: &ColumnNames) -> Result<Vec<Predi
 ///
 /// # Errors
 /// Two files of the same name without a column `model`.
-pub(crate) fn group<'a>(
-    files: &'a [PredictionFile],
-    name: Option<&str>,
-) -> Result<BTreeMap<String, Model<'a>>, Error> {
+pub(crate) fn group<'a>(files: &'a [PredictionFile], name: Option<&str>) -> Result<BTreeMap<String, Model<'a>>, Error> {
     let mut models: BTreeMap<String, Model<'a>> = BTreeMap::new();
     let mut named_after: BTreeMap<String, &Path> = BTreeMap::new();
     for file in files {

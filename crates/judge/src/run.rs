@@ -157,9 +157,8 @@ fn inputs(model: &Model<'_>, files: &[PredictionFile], data: Option<Hash>) -> BT
 
 fn is_up_to_date(run: &RunDir, config: &Config, inputs: &BTreeMap<String, Hash>) -> Result<bool, Error> {
     let output = Output { dir: run.evaluate(), config: to_json(config) };
-    let upgrade = |config: &serde_json::Value| {
-        serde_json::from_value::<Config>(config.clone()).map(|config| to_json(&config))
-    };
+    let upgrade =
+        |config: &serde_json::Value| serde_json::from_value::<Config>(config.clone()).map(|config| to_json(&config));
     let changes = |recorded: &_, current: &_| config_changes::<Config>(recorded, current, upgrade);
     Ok(output.stale(inputs, VERSION, changes)?.is_none())
 }

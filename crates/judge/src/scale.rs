@@ -68,7 +68,10 @@ impl Scale {
         };
         let is_probability = kind == ScoreKind::Probabilities;
         if is_probability && !(threshold > 0.0 && threshold < 1.0) {
-            return Err(fault(scores.model, format!("the threshold {threshold} of probabilities is not between 0 and 1")));
+            return Err(fault(
+                scores.model,
+                format!("the threshold {threshold} of probabilities is not between 0 and 1"),
+            ));
         }
         if !threshold.is_finite() {
             return Err(Error::Usage(format!("--threshold {threshold} is not a number")));
@@ -176,7 +179,8 @@ fn threshold_of_verdicts(
     higher_is: Label,
     natural: Option<f64>,
 ) -> Result<Option<f64>, Error> {
-    let called = |label: Label| scores.rows.iter().filter(move |row| row.verdict == Some(label) && row.score.is_finite());
+    let called =
+        |label: Label| scores.rows.iter().filter(move |row| row.verdict == Some(label) && row.score.is_finite());
     let high = called(higher_is).min_by(|a, b| a.score.total_cmp(&b.score));
     let low = Label::ALL.into_iter().filter(|label| *label != higher_is).flat_map(called);
     let low = low.max_by(|a, b| a.score.total_cmp(&b.score));

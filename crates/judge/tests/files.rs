@@ -30,7 +30,8 @@ fn all_kinds_of_files_give_the_same_result() {
         scene.write("list.txt", &lines(&|path, score| format!("{path} {score}"))),
         scene.write("list.csv", &lines(&|path, score| format!("{path},{score}"))),
         scene.write("semicolons.csv", &format!("Image;Prob\n{}", lines(&|path, score| format!("{path};{score}")))),
-        scene.write("mark.csv", &format!("\u{feff}path,score\r\n{}", lines(&|path, score| format!("{path},{score}\r")))),
+        scene
+            .write("mark.csv", &format!("\u{feff}path,score\r\n{}", lines(&|path, score| format!("{path},{score}\r")))),
         scene.write("tabs.tsv", &format!("file\tp_fake\n{}", lines(&|path, score| format!("{path}\t{score}")))),
         scene.write("rows.jsonl", &lines(&|path, score| format!(r#"{{"path": "{path}", "p_fake": {score}}}"#))),
         scene.write(

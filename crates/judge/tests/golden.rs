@@ -61,7 +61,10 @@ fn metrics_equal_those_of_scikit_learn() {
 fn verdicts_have_no_metrics_of_scores() {
     let metrics = judged("verdicts");
     let headline = &metrics.headline;
-    assert_eq!((headline.roc_auc, headline.pr_auc, headline.brier, headline.risk_coverage_area), (None, None, None, None));
+    assert_eq!(
+        (headline.roc_auc, headline.pr_auc, headline.brier, headline.risk_coverage_area),
+        (None, None, None, None)
+    );
     assert!(metrics.intervals.contains_key("accuracy") && !metrics.intervals.contains_key("roc_auc"));
     assert!(metrics.runs[0].roc.is_empty() && metrics.runs[0].reliability.is_empty());
     let why = metrics.why_undefined(artifacts::schema::Metric::by_key("roc_auc").unwrap()).unwrap();

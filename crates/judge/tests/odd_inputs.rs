@@ -131,8 +131,11 @@ fn paths_may_have_other_prefixes_and_separators() {
         let found = scene.metrics(&rows, |_| {}).unwrap();
         assert_eq!(found.headline, metrics.headline, "{}", rows[0]);
     }
-    let moved: Vec<String> =
-        scene.paths("test").iter().map(|path| format!("{},{}", path.replace("test/", "eval/"), Scene::score(path))).collect();
+    let moved: Vec<String> = scene
+        .paths("test")
+        .iter()
+        .map(|path| format!("{},{}", path.replace("test/", "eval/"), Scene::score(path)))
+        .collect();
     assert!(scene.failure(&moved, |_| {}).contains("--replace-prefix"));
     let replaced = |request: &mut judge::Request| {
         request.config.replace_prefix = vec![("eval".to_owned(), "test".to_owned())];

@@ -69,7 +69,10 @@ pub(crate) fn threshold(judged: &Judged) -> String {
         ThresholdSource::Option => format!("{value}, given with --threshold{moved}"),
         ThresholdSource::Verdicts => format!("{value}, which the verdicts in the file use{moved}"),
         ThresholdSource::Validation => {
-            format!("{value}, with the highest balanced accuracy on {} validation images{moved}", count(judged.validation))
+            format!(
+                "{value}, with the highest balanced accuracy on {} validation images{moved}",
+                count(judged.validation)
+            )
         }
     }
 }

@@ -103,7 +103,8 @@ fn seed_sentence(metrics: &Metrics) -> String {
             score(moments.std)
         ),
         None if metrics.judged.is_some() => {
-            "The predictions are of one trained model, so the effect of the random seed of its training is unknown.".to_owned()
+            "The predictions are of one trained model, so the effect of the random seed of its training is unknown."
+                .to_owned()
         }
         None => "The model was trained once, so the effect of the random seed is unknown.".to_owned(),
     }

@@ -63,7 +63,9 @@ impl Cell {
         match number {
             Some(0.0) => Ok(Some(Label::Real)),
             Some(1.0) => Ok(Some(Label::Fake)),
-            _ => class(&text).map(Some).ok_or_else(|| format!("`{text}` is not a class; write real or fake, or 0 or 1")),
+            _ => {
+                class(&text).map(Some).ok_or_else(|| format!("`{text}` is not a class; write real or fake, or 0 or 1"))
+            }
         }
     }
 

@@ -23,8 +23,19 @@ pub const ROLES: &[(&str, &[&str])] = &[
     (
         "path",
         &[
-            "path", "file", "filename", "file_name", "filepath", "file_path", "image_path", "img_path", "image_name",
-            "image", "img", "fname", "name",
+            "path",
+            "file",
+            "filename",
+            "file_name",
+            "filepath",
+            "file_path",
+            "image_path",
+            "img_path",
+            "image_name",
+            "image",
+            "img",
+            "fname",
+            "name",
         ],
     ),
     ("id", &["id", "hash", "blake3", "image_id"]),
@@ -32,10 +43,7 @@ pub const ROLES: &[(&str, &[&str])] = &[
     ("logit", &["logit", "logits", "margin"]),
     ("logit_real", &["logit_real", "real_logit", "logit_0"]),
     ("logit_fake", &["logit_fake", "fake_logit", "logit_1"]),
-    (
-        "score",
-        &["score", "fake_score", "y_score", "y_prob", "pred_prob", "output", "pred", "prediction", "y_pred"],
-    ),
+    ("score", &["score", "fake_score", "y_score", "y_prob", "pred_prob", "output", "pred", "prediction", "y_pred"]),
     ("verdict", &["verdict", "decision", "predicted", "predicted_label", "pred_label"]),
     ("label", &["label", "y_true", "target", "gt", "ground_truth", "truth", "is_fake", "class"]),
     ("generator", &["generator", "generator_name"]),
@@ -123,7 +131,8 @@ impl Columns {
                 found()
             )
         })?;
-        let verdict = column("verdict").filter(|index| !matches!(score, ScoreSource::Column(used, _) if used == *index));
+        let verdict =
+            column("verdict").filter(|index| !matches!(score, ScoreSource::Column(used, _) if used == *index));
         Ok(Columns {
             path,
             id,
@@ -206,7 +215,8 @@ mod tests {
     fn given_names_come_first() {
         let row = read(&["path", "score", "other"], &[("score", "other")], &["a", "0.1", "0.9"]).unwrap();
         assert_eq!(row.score, 0.9);
-        let row = read(&["name", "label", "p"], &[("probability", "label"), ("path", "name")], &["a", "0.5", ""]).unwrap();
+        let row =
+            read(&["name", "label", "p"], &[("probability", "label"), ("path", "name")], &["a", "0.5", ""]).unwrap();
         assert_eq!((row.score, row.label), (0.5, None));
         assert!(read(&["path", "score"], &[("score", "no")], &[]).unwrap_err().contains("the columns are path, score"));
         assert!(read(&["path", "score"], &[("sc", "score")], &[]).unwrap_err().contains("no role `sc`"));

@@ -22,7 +22,11 @@ pub(super) fn read(path: &Path, on_row: &mut OnRow<'_>) -> Result<(), String> {
                 keys.insert(key.clone());
             }
         }
-        if keys.len() > MAX_KEYS { Err(format!("row {row}: there are more than {MAX_KEYS} different keys")) } else { Ok(()) }
+        if keys.len() > MAX_KEYS {
+            Err(format!("row {row}: there are more than {MAX_KEYS} different keys"))
+        } else {
+            Ok(())
+        }
     })?;
     let names: Vec<String> = keys.into_iter().collect();
     for_each_object(path, |row, object| {
@@ -45,10 +49,11 @@ fn for_each_object(
         }
         row += 1;
         // Python writes NaN and Infinity, which JSON does not have.
-        let parsed = serde_json::from_str(line).or_else(|error| match line.contains("NaN") || line.contains("Infinity") {
-            true => serde_json::from_str(&without_nan(line)).map_err(|_| error),
-            false => Err(error),
-        });
+        let parsed =
+            serde_json::from_str(line).or_else(|error| match line.contains("NaN") || line.contains("Infinity") {
+                true => serde_json::from_str(&without_nan(line)).map_err(|_| error),
+                false => Err(error),
+            });
         let object: Map<String, Value> = parsed.map_err(|e| format!("row {row} is not a JSON object: {e}"))?;
         on_object(row, &object)?;
     }
@@ -103,7 +108,10 @@ mod tests {
 
     #[test]
     fn replaces_nan_outside_texts() {
-        assert_eq!(without_nan(r#"{"a": NaN, "b": "NaN\"", "c": -Infinity}"#), r#"{"a": null, "b": "NaN\"", "c": null}"#);
+        assert_eq!(
+            without_nan(r#"{"a": NaN, "b": "NaN\"", "c": -Infinity}"#),
+            r#"{"a": null, "b": "NaN\"", "c": null}"#
+        );
     }
 
     #[test]

@@ -61,9 +61,9 @@ impl Column {
             Column::Numbers(array) if array.is_valid(index) => {
                 array.as_primitive_opt::<Float64Type>().map_or(Cell::Empty, |values| Cell::Number(values.value(index)))
             }
-            Column::Texts(array) if array.is_valid(index) => array
-                .as_string_opt::<i32>()
-                .map_or(Cell::Empty, |values| Cell::Text(values.value(index).to_owned())),
+            Column::Texts(array) if array.is_valid(index) => {
+                array.as_string_opt::<i32>().map_or(Cell::Empty, |values| Cell::Text(values.value(index).to_owned()))
+            }
             _ => Cell::Empty,
         }
     }

@@ -24,8 +24,7 @@ pub(crate) fn judge_file(path: &Path, change: impl FnOnce(&mut Request)) -> Resu
 
 /// A request with few resamples.
 pub(crate) fn request(files: &[PathBuf], run_dir: &Path) -> Request {
-    let mut request =
-        Request { predictions: files.to_vec(), run_dir: Some(run_dir.to_owned()), ..Request::default() };
+    let mut request = Request { predictions: files.to_vec(), run_dir: Some(run_dir.to_owned()), ..Request::default() };
     request.config.resamples = 50;
     request
 }
@@ -85,7 +84,11 @@ impl Scene {
     }
 
     /// Judges files on the source. `change` edits the request.
-    pub(crate) fn judge(&self, files: &[PathBuf], change: impl FnOnce(&mut Request)) -> Result<Vec<JudgedRun>, Failure> {
+    pub(crate) fn judge(
+        &self,
+        files: &[PathBuf],
+        change: impl FnOnce(&mut Request),
+    ) -> Result<Vec<JudgedRun>, Failure> {
         let mut request = request(files, &self.path("run"));
         request.config.data = Some(self.path("set").to_string_lossy().into_owned());
         request.force = true;

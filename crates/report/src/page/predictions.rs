@@ -16,7 +16,8 @@ use crate::run_results::RunResults;
 pub(crate) fn section(results: &RunResults) -> Option<Section> {
     let metrics = &results.evaluation.metrics;
     let judged = metrics.judged.as_ref()?;
-    let lead = "These predictions were made by another program and read from a file. Candling did not run the detector.";
+    let lead =
+        "These predictions were made by another program and read from a file. Candling did not run the detector.";
     let has_fit = metrics.runs.first().is_some_and(|run| run.fitted.is_some());
     let body = html! {
         (definition_list(&properties(judged)))
@@ -42,7 +43,11 @@ fn left_out(judged: &Judged) -> Markup {
     let all = [
         (&judged.without_prediction, "Images without a prediction", "left out of all scores"),
         (&judged.without_image, "Rows that match no image", "left out of all scores"),
-        (&judged.not_finite, "Rows whose score is empty, NaN or infinite", "their images count as without a prediction"),
+        (
+            &judged.not_finite,
+            "Rows whose score is empty, NaN or infinite",
+            "their images count as without a prediction",
+        ),
         (&judged.repeated, "Rows that repeat an earlier row", "left out"),
         (&judged.other_splits, "Rows for images of other splits", "left out"),
         (&judged.identical, "Images whose file equals that of an earlier image", "left out, as in ingest"),
