@@ -1,7 +1,5 @@
 //! Rows that do not fit: missing, repeated, reversed, shuffled, not finite, of one class, with other paths.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
 mod support;
 
 use artifacts::Label;
