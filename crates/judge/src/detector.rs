@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn two_logits_keep_the_margin() {
-        for margin in [0.0, 1.0 / 3.0, -2.718_281_828_459_045, 36.736_8, -744.44, 1e-30, 12_345.678_9] {
+        for margin in [0.0, 1.0 / 3.0, -2.718_281_9, 36.736_8, -744.44, 1e-30, 12_345.678_9] {
             let (real, fake) = split_margin(margin);
             let kept = f64::from(fake) - f64::from(real);
             assert!((kept - margin).abs() <= 1e-14 * margin.abs().max(1e-30), "{margin}: {kept}");
