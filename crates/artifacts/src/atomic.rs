@@ -201,6 +201,14 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     }
 }
 
+/// Returns whether locking a file failed because its file system has no locks, such as some network file systems. Work
+/// goes on without a lock there.
+pub fn has_no_locks(error: &std::io::Error) -> bool {
+    /// `ENOLCK`, which Rust has no kind for.
+    const NO_LOCKS: i32 = if cfg!(any(target_os = "linux", target_os = "android")) { 37 } else { 77 };
+    error.kind() == std::io::ErrorKind::Unsupported || cfg!(unix) && error.raw_os_error() == Some(NO_LOCKS)
+}
+
 /// Locks the file `path`, and creates it and its folder if they do not exist. Returns `None` if another process holds
 /// the lock. The system releases the lock when the returned file is closed or the process ends.
 pub fn try_lock(path: &Path) -> Result<Option<File>> {
@@ -211,6 +219,7 @@ pub fn try_lock(path: &Path) -> Result<Option<File>> {
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) if has_no_locks(&source) => Ok(Some(file)),
         Err(TryLockError::Error(source)) => Err(Error::io("lock", path)(source)),
     }
 }

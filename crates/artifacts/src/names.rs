@@ -42,6 +42,8 @@ pub const FEATURES: &str = "features";
 pub const PAGE: &str = "index.html";
 /// The list of files that ingest could not use: JSON Lines of [`crate::schema::Rejected`].
 pub const REJECTED: &str = "rejected.jsonl";
+/// The list of files of the source that are not images: JSON Lines of [`crate::schema::Rejected`].
+pub const OTHER_FILES: &str = "other-files.jsonl";
 /// The audit of the data.
 pub const AUDIT: &str = "audit.json";
 /// The training history: JSON Lines of [`crate::schema::Epoch`].

@@ -6,8 +6,14 @@
 /// Returns whether a character is invisible, reorders its neighbours, controls a terminal, or is forbidden in XML 1.0.
 pub fn is_hazard(c: char) -> bool {
     let invisible = matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
+    // Tags, separators and fillers that fonts draw as nothing or as a space.
+    let filler = matches!(
+        c,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' | '\u{3164}' | '\u{ffa0}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    );
     let reorders = matches!(c, '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}');
-    c.is_control() || invisible || reorders || matches!(c, '\u{fffe}' | '\u{ffff}')
+    c.is_control() || invisible || filler || reorders || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
 /// Replaces each character for which [`is_hazard`] is true by U+FFFD, the replacement character.
@@ -36,6 +42,10 @@ mod tests {
             "a\u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}\u{fffd}"
         );
         assert_eq!(visible("Grüße 写真.jpg"), "Grüße 写真.jpg");
+        for filler in ["\u{34f}", "\u{115f}", "\u{1160}", "\u{17b4}", "\u{17b5}", "\u{180e}", "\u{3164}", "\u{ffa0}"] {
+            assert_eq!(visible(filler), "\u{fffd}", "{}", filler.escape_unicode());
+        }
+        assert_eq!(visible("a\u{e0041}\u{e007f}\u{fff9}\u{fffb}b"), "a\u{fffd}\u{fffd}\u{fffd}\u{fffd}b");
     }
 
     #[test]

@@ -125,11 +125,12 @@ impl Client {
     pub fn json<T: DeserializeOwned>(&self, request: &Request) -> Result<T> {
         self.with_retries(|| {
             let Response { head, mut body } = self.send(Method::GET, request, ByteRange::All, Redirects::FollowAll)?;
-            let text = body
-                .with_config()
-                .limit(MAX_JSON_BYTES)
-                .read_to_vec()
-                .map_err(|e| Error::interrupted(&head.url, 0, &e))?;
+            let text = body.with_config().limit(MAX_JSON_BYTES).read_to_vec().map_err(|error| match error {
+                ureq::Error::BodyExceedsLimit(_) => {
+                    Error::bad_response(&head.url, format!("it has more than {} MiB of JSON", MAX_JSON_BYTES >> 20))
+                }
+                error => Error::interrupted(&head.url, 0, &error),
+            })?;
             serde_json::from_slice(&text)
                 .map_err(|e| Error::bad_response(&head.url, format!("it is not the expected JSON: {e}")))
         })
@@ -143,8 +144,12 @@ impl Client {
     /// Requests the first byte of a file, and returns the size of the file in bytes if the server reports it.
     pub fn size(&self, request: &Request) -> Result<Option<u64>> {
         self.with_retries(|| {
-            let Response { head, .. } = self.send(Method::GET, request, ByteRange::FirstByte, Redirects::FollowAll)?;
-            Ok(head.total_bytes())
+            match self.send(Method::GET, request, ByteRange::FirstByte, Redirects::FollowAll) {
+                Ok(Response { head, .. }) => Ok(head.total_bytes()),
+                // An empty file has no first byte.
+                Err(Error::RefusedRange { total: Some(total), .. }) => Ok(Some(total)),
+                Err(error) => Err(error),
+            }
         })
     }
 

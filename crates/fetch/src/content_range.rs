@@ -22,6 +22,12 @@ impl ContentRange {
     }
 }
 
+/// Parses `bytes */100`, which a server sends with status 416, and returns the size of the resource.
+pub(crate) fn parse_unsatisfied(text: &str) -> Option<u64> {
+    let (unit, rest) = text.trim().split_once(' ')?;
+    parse_digits(rest.trim().strip_prefix("*/")?).filter(|_| unit.eq_ignore_ascii_case("bytes"))
+}
+
 /// Parses a decimal number. Unlike `str::parse`, accepts no sign.
 fn parse_digits(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
@@ -36,6 +42,14 @@ mod tests {
         let expected = ContentRange { first: 5, last: 9, total: Some(10) };
         assert_eq!(ContentRange::parse("bytes 5-9/10"), Some(expected));
         assert_eq!(ContentRange::parse("Bytes 5-9/*"), Some(ContentRange { total: None, ..expected }));
+    }
+
+    #[test]
+    fn parses_the_size_of_a_refused_range() {
+        assert_eq!(parse_unsatisfied("bytes */10"), Some(10));
+        for text in ["bytes 0-1/10", "bytes */*", "bytes */", "items */10", ""] {
+            assert_eq!(parse_unsatisfied(text), None, "{text:?}");
+        }
     }
 
     #[test]

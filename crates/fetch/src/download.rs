@@ -1,5 +1,6 @@
 //! Downloads a file: resumes, verifies and publishes it.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -21,6 +22,30 @@ pub struct ExpectedFile {
     pub bytes: Option<u64>,
     /// Checksum. It takes precedence over one in the response.
     pub checksum: Option<Checksum>,
+    /// The kind of file. A file that does not begin like it is removed.
+    pub kind: Option<FileKind>,
+}
+
+/// A kind of file, by its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileKind {
+    /// The name with its article, for messages: "a zip archive".
+    pub name: &'static str,
+    /// The first bytes of such a file are one of these.
+    pub signatures: &'static [&'static [u8]],
+}
+
+impl FileKind {
+    /// A zip archive, possibly an empty one (APPNOTE.TXT, sections 4.3.7 and 4.3.16).
+    pub const ZIP: FileKind = FileKind { name: "a zip archive", signatures: &[b"PK\x03\x04", b"PK\x05\x06"] };
+
+    /// Whether the file `path` is of this kind.
+    fn matches(self, path: &Path) -> io::Result<bool> {
+        let longest = self.signatures.iter().map(|signature| signature.len()).max().unwrap_or_default();
+        let mut start = Vec::new();
+        File::open(path)?.take(longest as u64).read_to_end(&mut start)?;
+        Ok(self.signatures.iter().any(|signature| start.starts_with(signature)))
+    }
 }
 
 /// A file that was downloaded or that existed already.
@@ -79,7 +104,7 @@ impl Client {
                 Ok(DownloadedFile { bytes, verified })
             }
             Err(error) => {
-                if matches!(error, Error::ChecksumMismatch { .. }) {
+                if matches!(error, Error::ChecksumMismatch { .. } | Error::WrongContent { .. }) {
                     part.remove()?;
                 }
                 Err(error)
@@ -115,7 +140,12 @@ impl Client {
         };
         let resuming = matches!(range, ByteRange::From { .. });
         let response = match self.get(request, range) {
-            Err(Error::Status { url, status: 416, .. }) if resuming => {
+            // The partial file is complete. Its description lacks the size, because the server did not announce it.
+            Err(Error::RefusedRange { total: Some(total), .. }) if resuming && part.is_all_of(total) => {
+                part.mark_complete();
+                return Ok(true);
+            }
+            Err(Error::RefusedRange { url, .. }) if resuming => {
                 self.restart(part, "the server has no bytes after the partial file")?;
                 return Err(Error::BadResponse { url, reason: "it refused the range".into(), transient: true });
             }
@@ -180,8 +210,24 @@ impl Client {
         }
     }
 
-    /// Computes the checksum of the partial file on disk and compares it with the published one, if there is one.
+    /// Computes the checksum of the partial file on disk and compares it with the published one, if there is one. Then
+    /// checks that the file is of the expected kind.
     fn verify(&self, request: &Request, part: &PartialFile, expected: &ExpectedFile) -> Result<Option<Checksum>> {
+        let verified = self.verify_checksum(request, part, expected)?;
+        match expected.kind {
+            Some(kind) if !kind.matches(part.path()).map_err(artifacts::Error::io("read", part.path()))? => {
+                Err(Error::WrongContent { url: request.url.to_string(), kind: kind.name })
+            }
+            _ => Ok(verified),
+        }
+    }
+
+    fn verify_checksum(
+        &self,
+        request: &Request,
+        part: &PartialFile,
+        expected: &ExpectedFile,
+    ) -> Result<Option<Checksum>> {
         let Some(expected) = expected.checksum.or_else(|| part.remote()?.checksum) else { return Ok(None) };
         self.notify(&Event::Verifying);
         let actual = expected.recompute(part.path()).map_err(artifacts::Error::io("read", part.path()))?;

@@ -30,6 +30,14 @@ pub enum Error {
         /// The wait before the next attempt that the server requests (`Retry-After`).
         retry_after: Option<Duration>,
     },
+    /// The server has no bytes in the requested range (status 416).
+    #[error("{url} has no bytes in the requested range")]
+    RefusedRange {
+        /// The address that responded, after redirects.
+        url: String,
+        /// The size of the file on the server, if the response states it.
+        total: Option<u64>,
+    },
     /// There was no response: the host name was not resolved, the connection was refused, or a timeout expired.
     #[error("failed to connect to {host}: {reason}")]
     Unreachable {
@@ -78,6 +86,14 @@ pub enum Error {
         expected: Box<Checksum>,
         /// The checksum of the downloaded file.
         actual: Box<Checksum>,
+    },
+    /// The downloaded file does not begin like a file of the expected kind.
+    #[error("the file downloaded from {url} is not {kind}; it was removed")]
+    WrongContent {
+        /// The address of the file.
+        url: String,
+        /// The expected kind of file: "a zip archive".
+        kind: &'static str,
     },
     /// The file does not fit on the disk.
     #[error(
@@ -131,6 +147,7 @@ impl Error {
     pub fn status(&self) -> Option<u16> {
         match self.root_cause() {
             Error::Status { status, .. } => Some(*status),
+            Error::RefusedRange { .. } => Some(416),
             _ => None,
         }
     }

@@ -43,24 +43,33 @@ pub(crate) enum Opened {
 
 impl PartialFile {
     /// Opens or creates the partial file of `target`. If another process has locked it, calls `on_wait` and waits.
-    pub(crate) fn open(target: &Path, on_wait: impl FnOnce()) -> Result<Opened> {
+    pub(crate) fn open(target: &Path, mut on_wait: impl FnMut()) -> Result<Opened> {
         let path = atomic::sibling(target, "part");
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder).map_err(artifacts::Error::io("create", folder))?;
         }
-        // Writing through a symbolic link would write outside the folder of the target.
-        if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink()) {
-            atomic::remove_file(&path)?;
-        }
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = open.map_err(artifacts::Error::io("open", &path))?;
-        lock(&file, on_wait).map_err(artifacts::Error::io("lock", &path))?;
-        if target.is_file() {
-            // Another process completed the download. The opened file either was renamed to the target, or is new and
-            // empty.
-            atomic::remove_file(&path)?;
-            return Ok(Opened::Complete);
-        }
+        let mut file = loop {
+            // Writing through a symbolic link would write outside the folder of the target.
+            if fs::symlink_metadata(&path).is_ok_and(|meta| meta.is_symlink()) {
+                atomic::remove_file(&path)?;
+            }
+            let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+            let file = open.map_err(artifacts::Error::io("open", &path))?;
+            lock(&file, &mut on_wait).map_err(artifacts::Error::io("lock", &path))?;
+            // The process that held the lock may have removed or renamed the file. Another process may then have made
+            // a new file with this name, which its own lock protects.
+            let is_current = is_at(&file, &path).map_err(artifacts::Error::io("read", &path))?;
+            if target.is_file() {
+                // Another process completed the download.
+                if is_current {
+                    atomic::remove_file(&path)?;
+                }
+                return Ok(Opened::Complete);
+            }
+            if is_current {
+                break file;
+            }
+        };
         let bytes = file.seek(SeekFrom::End(0)).map_err(artifacts::Error::io("read", &path))?;
         let remote = fs::read(description_path(&path)).ok().and_then(|text| serde_json::from_slice(&text).ok());
         Ok(Opened::Partial(PartialFile { target: target.to_owned(), path, file, bytes, remote }))
@@ -93,6 +102,12 @@ impl PartialFile {
     /// Whether the partial file has all bytes.
     pub(crate) fn is_complete(&self) -> bool {
         self.remote.as_ref().and_then(|remote| remote.total) == Some(self.bytes)
+    }
+
+    /// Whether the partial file has all bytes of a file of `total` bytes, which does not contradict its description.
+    pub(crate) fn is_all_of(&self, total: u64) -> bool {
+        let recorded = self.remote.as_ref().and_then(|remote| remote.total);
+        self.bytes == total && recorded.is_none_or(|recorded| recorded == total)
     }
 
     /// The validator for resuming this partial file. `None` if the file is empty, has no description, or is already as
@@ -161,7 +176,7 @@ fn description_path(path: &Path) -> PathBuf {
 
 /// Locks the file. If another process holds the lock, calls `on_wait` and waits. Does nothing on a file system without
 /// locks.
-fn lock(file: &File, on_wait: impl FnOnce()) -> io::Result<()> {
+fn lock(file: &File, on_wait: &mut impl FnMut()) -> io::Result<()> {
     let locked = match file.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => {
@@ -170,5 +185,49 @@ fn lock(file: &File, on_wait: impl FnOnce()) -> io::Result<()> {
         }
         Err(TryLockError::Error(error)) => Err(error),
     };
-    locked.or_else(|error| if error.kind() == io::ErrorKind::Unsupported { Ok(()) } else { Err(error) })
+    locked.or_else(|error| if atomic::has_no_locks(&error) { Ok(()) } else { Err(error) })
+}
+
+/// Whether `file` is the file with the name `path`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+
+    let opened = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((opened.dev(), opened.ino()) == (named.dev(), named.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Always true: other systems do not remove or rename open files.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn does_not_write_to_a_file_that_was_replaced_while_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("file.zip");
+        let path = dir.path().join("file.zip.part");
+        let held = File::create(&path).unwrap();
+        held.lock().unwrap();
+        let mut waits = 0;
+        let opened = PartialFile::open(&target, || {
+            waits += 1;
+            // The holder removes its file, and a third process makes another one.
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, b"third").unwrap();
+            held.unlock().unwrap();
+        });
+        let Ok(Opened::Partial(part)) = opened else { panic!("the download is not complete") };
+        assert_eq!((part.bytes(), waits), (5, 1));
+        assert!(is_at(&part.file, &path).unwrap());
+    }
 }

@@ -6,7 +6,7 @@ use ureq::Body;
 use ureq::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, RETRY_AFTER};
 use ureq::http::{HeaderMap, StatusCode};
 
-use crate::content_range::ContentRange;
+use crate::content_range::{ContentRange, parse_unsatisfied};
 use crate::{Error, Result, Url};
 
 /// The number of bytes of an error response that are searched for a message.
@@ -76,6 +76,10 @@ impl ResponseHead {
 /// Returns the response if its status is a success and its body is not compressed.
 pub(crate) fn check(mut response: Response) -> Result<Response> {
     let head = &response.head;
+    if head.status == StatusCode::RANGE_NOT_SATISFIABLE {
+        let total = head.get(CONTENT_RANGE.as_str()).and_then(parse_unsatisfied);
+        return Err(Error::RefusedRange { url: head.url.to_string(), total });
+    }
     if !head.status.is_success() {
         let detail = server_message(head, &mut response.body);
         let retry_after = head.get(RETRY_AFTER.as_str()).and_then(parse_retry_after);

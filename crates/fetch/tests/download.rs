@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fetch::{Checksum, Client, DownloadedFile, Error, Event, ExpectedFile, Request, RetryPolicy, Url};
+use fetch::{Checksum, Client, DownloadedFile, Error, Event, ExpectedFile, FileKind, Request, RetryPolicy, Url};
 use loopback::{Received, Reply, Server};
 
 const ETAG: &str = "\"v1\"";
@@ -254,7 +254,7 @@ fn expected_checksum_takes_precedence() {
     let server =
         Server::start(move |request, _| Reply::file(request, &data, ETAG).header("x-goog-hash", &md5_header(&data)));
     let folder = Folder::new();
-    let expected = ExpectedFile { bytes: None, checksum: Some(Checksum::Sha256([7; 32])) };
+    let expected = ExpectedFile { checksum: Some(Checksum::Sha256([7; 32])), ..ExpectedFile::default() };
     let error = recording_client().client.download(&request(&server), &folder.target(), &expected).unwrap_err();
     assert!(
         matches!(&error, Error::ChecksumMismatch { expected, .. } if matches!(**expected, Checksum::Sha256(_))),
@@ -382,7 +382,7 @@ fn rejects_file_of_unexpected_size() {
     fs::write(folder.target().with_file_name("file.zip.part"), "cont").unwrap();
     let description = r#"{"validator":"\"v1\"","total":7,"checksum":null}"#;
     fs::write(folder.target().with_file_name("file.zip.part.json"), description).unwrap();
-    let expected = ExpectedFile { bytes: Some(8), checksum: None };
+    let expected = ExpectedFile { bytes: Some(8), ..ExpectedFile::default() };
     let error = recording_client().client.download(&request(&server), &folder.target(), &expected).unwrap_err();
     assert!(error.to_string().contains("7 bytes, but must have 8"), "{error}");
     assert_eq!(server.received()[0].range_start(), None);
@@ -452,4 +452,60 @@ fn does_not_follow_links_at_temporary_names() {
     recording_client().download(&server, &folder.target()).unwrap();
     assert_eq!(fs::read(folder.target()).unwrap(), b"content");
     assert_eq!(fs::read(&outside).unwrap(), b"precious");
+}
+
+#[test]
+fn accepts_a_partial_file_that_turns_out_to_be_complete() {
+    let data = content(100_000);
+    for (total, requests) in [(100_000, 2), (100_001, 3)] {
+        let served = data.clone();
+        let server = Server::start(move |_, number| match number {
+            // All bytes, but not the end of the chunked body.
+            0 => Reply::status(200)
+                .header("etag", ETAG)
+                .header("x-goog-hash", &md5_header(&served))
+                .header("transfer-encoding", "chunked")
+                .without_length()
+                .body([b"186a0\r\n", served.as_slice(), b"\r\n"].concat()),
+            1 => Reply::status(416).header("content-range", &format!("bytes */{total}")),
+            _ => Reply::status(200).header("x-goog-hash", &md5_header(&served)).body(&served),
+        });
+        let folder = Folder::new();
+        let done = recording_client().download(&server, &folder.target()).unwrap();
+        assert!(done.verified.is_some());
+        assert_eq!(fs::read(folder.target()).unwrap(), data);
+        assert_eq!(server.received().len(), requests, "{total}");
+        assert_eq!(server.received()[1].range_start(), Some(100_000));
+    }
+}
+
+#[test]
+fn size_of_an_empty_file_is_zero() {
+    let server = Server::start(|_, _| Reply::status(416).header("content-range", "bytes */0"));
+    assert_eq!(recording_client().client.size(&request(&server)).unwrap(), Some(0));
+}
+
+#[test]
+fn does_not_retry_json_that_is_too_long() {
+    let server = Server::start(|_, _| Reply::json(&format!("\"{}\"", "x".repeat(33 << 20))));
+    let client = recording_client();
+    let error = client.client.json::<String>(&request(&server)).unwrap_err();
+    assert!(error.to_string().contains("more than 32 MiB"), "{error}");
+    assert_eq!(server.received().len(), 1);
+}
+
+#[test]
+fn publishes_only_the_expected_kind_of_file() {
+    let server = Server::start(|_, number| match number {
+        0 => Reply::status(200).body("<html>log in</html>"),
+        _ => Reply::status(200).body(b"PK\x05\x06 an empty archive"),
+    });
+    let folder = Folder::new();
+    let expected = ExpectedFile { kind: Some(FileKind::ZIP), ..ExpectedFile::default() };
+    let download = || recording_client().client.download(&request(&server), &folder.target(), &expected);
+    let error = download().unwrap_err();
+    assert!(matches!(error, Error::WrongContent { .. }), "{error:?}");
+    assert!(folder.names().is_empty());
+    download().unwrap();
+    assert_eq!(folder.names(), ["file.zip"]);
 }

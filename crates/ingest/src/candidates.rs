@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use artifacts::hash::Hash;
 use artifacts::progress::Progress;
+use artifacts::stage::Failure;
 use rayon::prelude::*;
 use sources::{Rejection, Source};
 
@@ -13,7 +14,7 @@ use crate::select::Candidate;
 #[derive(Default)]
 pub(crate) struct FirstPass {
     pub(crate) candidates: Vec<Candidate>,
-    /// Unusable files: index in the source, content key if the file could be read, and the reason.
+    /// Unusable files: index in the source, hash of the bytes if it is known, and the reason.
     pub(crate) rejected: Vec<(u32, Option<Hash>, Rejection)>,
 }
 
@@ -21,12 +22,18 @@ pub(crate) struct FirstPass {
 const CHUNK: usize = 4096;
 
 /// Hashes every file of `source`. Separates labelled files from unusable ones.
-pub(crate) fn first_pass(source: &dyn Source) -> FirstPass {
-    let progress = Progress::new("ingest: hashing", "files", Some(source.len() as u64));
+///
+/// # Errors
+/// The source has more files than a `u32` can number.
+pub(crate) fn first_pass(source: &dyn Source) -> Result<FirstPass, Failure> {
+    let length = u32::try_from(source.len()).map_err(|_| {
+        Failure::input(format!("the source has {} files; ingest accepts at most {}", source.len(), u32::MAX))
+    })?;
+    let progress = Progress::new("ingest: hashing", "files", Some(u64::from(length)));
     let mut pass = FirstPass::default();
     let mut generators = BTreeMap::from([(String::new(), 0)]);
-    for start in (0..source.len()).step_by(CHUNK) {
-        let end = source.len().min(start + CHUNK);
+    for start in (0..length as usize).step_by(CHUNK) {
+        let end = (length as usize).min(start + CHUNK);
         let keys: Vec<_> = (start..end)
             .into_par_iter()
             .map(|index| {
@@ -40,7 +47,7 @@ pub(crate) fn first_pass(source: &dyn Source) -> FirstPass {
             let index = index as u32;
             match (key, entry.label) {
                 (Err(rejection), _) => pass.rejected.push((index, None, rejection)),
-                (Ok(key), Err(rejection)) => pass.rejected.push((index, Some(key), rejection)),
+                (Ok(key), Err(rejection)) => pass.rejected.push((index, source.id_of_key(key), rejection)),
                 (Ok(key), Ok(label)) => {
                     let next = generators.len() as u32;
                     let generator = *generators.entry(entry.generator).or_insert(next);
@@ -50,5 +57,45 @@ pub(crate) fn first_pass(source: &dyn Source) -> FirstPass {
         }
     }
     progress.finish();
-    pass
+    Ok(pass)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use sources::{Entry, SourceError};
+
+    use super::*;
+
+    /// A source that claims to have a number of files.
+    struct Claims(usize);
+
+    impl Source for Claims {
+        fn len(&self) -> usize {
+            self.0
+        }
+
+        fn entry(&self, _: usize) -> Entry {
+            unreachable!("no file is read")
+        }
+
+        fn read(&self, _: usize) -> Result<Vec<u8>, Rejection> {
+            unreachable!("no file is read")
+        }
+
+        fn root(&self) -> Option<&Path> {
+            None
+        }
+
+        fn fingerprint(&self) -> Result<Hash, SourceError> {
+            unreachable!("no file is read")
+        }
+    }
+
+    #[test]
+    fn rejects_sources_with_more_files_than_can_be_numbered() {
+        let message = first_pass(&Claims(u32::MAX as usize + 1)).err().map(|failure| failure.to_string());
+        assert!(message.as_ref().is_some_and(|text| text.contains("4294967296 files")), "{message:?}");
+    }
 }

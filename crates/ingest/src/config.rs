@@ -30,14 +30,18 @@ pub struct Config {
     /// The generator of all fakes, for sources whose folders are named after subjects (`car`, `cat`), such as the
     /// folder of one generator in ForenSynths. The generator column of a CSV file or a table takes precedence.
     pub generator: Option<String>,
+    /// The column of labels in parquet tables, e.g. `label_column = "is_ai"`. By default `label`, `labels`, `class` or
+    /// `target`, or a column of truth values with a name such as `is_fake`. A column of other truth values needs
+    /// `labels = { true = "fake", false = "real" }`.
+    pub label_column: Option<String>,
     /// Splits by the name of a folder or cell, e.g. `splits = { train2017 = "train" }`. Case does not matter.
     pub splits: BTreeMap<String, Split>,
     /// The split of all images, regardless of their folders: `"test"` to evaluate a model on a whole source.
     pub split: Option<Split>,
     /// The number of images in each split of a data set, e.g.
     /// `{ dataset = "kaggle:owner/slug", train = 90409, test = 21776 }`. The plan uses it to estimate disk space and time
-    /// before a download, and ingest warns if the number differs. It applies only to sources whose names begin with
-    /// `dataset`.
+    /// before a download, and ingest warns if the number differs. It applies only to the source
+    /// `dataset` and its versions.
     pub expected: Option<Expected>,
     /// The share of the training images that becomes the validation split, if the source has none. Near-duplicates stay
     /// in one split. If the first assignment divides them, the splits are assigned again and all images are decoded a
@@ -79,7 +83,8 @@ pub struct Config {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
-    /// The beginning of `ingest.source` for this data set, e.g. "kaggle:ayushmandatta1/deepdetect-2025".
+    /// `ingest.source` for this data set, e.g. "kaggle:ayushmandatta1/deepdetect-2025". The source may also have a
+    /// version (`@3`).
     pub dataset: String,
     /// Images in the training split.
     #[serde(default)]
@@ -114,6 +119,7 @@ impl Default for Config {
             fit: Fit::default(),
             labels: BTreeMap::new(),
             generator: None,
+            label_column: None,
             splits: BTreeMap::new(),
             split: None,
             expected: None,
@@ -179,7 +185,10 @@ impl Config {
     /// Returns `ingest.expected` if it applies to the source.
     pub(crate) fn expected(&self) -> Option<&Expected> {
         let of_source = |expected: &&Expected| {
-            !expected.dataset.is_empty() && self.source.starts_with(&expected.dataset) && expected.total() > 0
+            let rest = self.source.strip_prefix(&expected.dataset);
+            !expected.dataset.is_empty()
+                && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('@'))
+                && expected.total() > 0
         };
         self.expected.as_ref().filter(of_source)
     }
@@ -211,6 +220,7 @@ impl Config {
             source: self.source.clone(),
             labels: self.labels.clone(),
             generator: self.generator.clone(),
+            label_column: self.label_column.clone(),
             splits: self.splits.clone(),
             max_pixels: self.max_pixels,
         }
@@ -259,6 +269,8 @@ mod tests {
         let config =
             |source: &str| Config { source: source.to_owned(), expected: expected.clone(), ..Config::default() };
         assert_eq!(config("kaggle:a/b").expected().map(Expected::total), Some(10));
+        assert_eq!(config("kaggle:a/b@4").expected().map(Expected::total), Some(10));
+        assert_eq!(config("kaggle:a/bc").expected(), None);
         assert_eq!(config("photos").expected(), None);
         assert_eq!(config("photos").expected_splits(), None);
     }

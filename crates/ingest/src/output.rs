@@ -100,17 +100,24 @@ impl<'a> Output<'a> {
 
     /// Rejects a file that has the same bytes as `opposite` but the other label. Must be called before any file is
     /// added. If the file is `unusable` for another reason, that reason is recorded instead of the conflict.
-    pub(crate) fn reject_conflict(&mut self, path: String, id: Hash, unusable: Option<Rejection>, opposite: &str) {
+    pub(crate) fn reject_conflict(
+        &mut self,
+        path: String,
+        id: Option<Hash>,
+        unusable: Option<Rejection>,
+        opposite: &str,
+    ) {
         let rejection = unusable.unwrap_or_else(|| {
             self.exact_duplicates.across_labels += 1;
             rejection::conflicts_with(opposite)
         });
-        self.reject(path, Some(id), rejection);
+        self.reject(path, id, rejection);
     }
 
     /// Rejects duplicates. Must be called after all other files were added. A duplicate of an undecodable file is
-    /// rejected for the same reason as that file. `path` returns the path of a file by its index in the source.
-    pub(crate) fn reject_duplicates(&mut self, duplicates: &[Duplicate], path: impl Fn(u32) -> String) {
+    /// rejected for the same reason as that file.
+    pub(crate) fn reject_duplicates(&mut self, duplicates: &[Duplicate], source: &dyn Source) {
+        let path = |index: u32| source.entry(index as usize).path;
         let mut leaked = BTreeSet::new();
         for &Duplicate { index, key, other, splits: [own, of_other] } in duplicates {
             let rejection = self.undecodable.get(&other).cloned().unwrap_or_else(|| {
@@ -121,7 +128,7 @@ impl<'a> Output<'a> {
                 }
                 rejection::duplicate_of(&path(other))
             });
-            self.rejected.push(rejection::row(rejection, path(index), Some(key)));
+            self.rejected.push(rejection::row(rejection, path(index), source.id_of_key(key)));
         }
         self.exact_duplicates.leaked_test_images = leaked.len() as u64;
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use artifacts::atomic::{self, DirWriter};
 use artifacts::hash::Hash;
-use artifacts::schema::{Audit, IngestSummary, Shortcut, SplitSummary, Verdict};
+use artifacts::schema::{Audit, IngestSummary, Rejected, Shortcut, SplitSummary, Verdict};
 use artifacts::stage::{Failure, Job, Stage, to_json};
 use artifacts::{Error, Label, RunDir, Split, names, progress};
 use sources::{Source, SourceError};
@@ -73,7 +73,7 @@ fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<I
         progress::line(&format!("ingest: {notice}"));
     }
 
-    let first = first_pass(&*source);
+    let first = first_pass(&*source)?;
     for (index, id, rejection) in first.rejected {
         output.reject(source.entry(index as usize).path, id, rejection);
     }
@@ -89,7 +89,7 @@ fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<I
     let convert = |file: &Used| image::convert(&*source, file, config, observe);
     let decode = |output: &mut Output, selection: &Selection| -> Result<(), Failure> {
         in_order("ingest: decoding", &selection.used, config, convert, |converted| output.add(converted))?;
-        output.reject_duplicates(&selection.duplicates, |index| source.entry(index as usize).path);
+        output.reject_duplicates(&selection.duplicates, &*source);
         check_unusable_share(output, config, rejected_path)
     };
     let start = Instant::now();
@@ -109,6 +109,7 @@ fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<I
     }
 
     let summary = output.finish(&*source, images_per_second)?;
+    list_other_files(&*source, folder.path())?;
     warn(&summary, config);
     if let Some(faults) = output.faults() {
         progress::line(&format!("ingest: warning: {faults}"));
@@ -117,6 +118,28 @@ fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<I
         report_audit(&output.audit(&pairs)?);
     }
     Ok(summary)
+}
+
+/// Writes the files that are not among the images of the source to `other-files.jsonl`, if there are any, and prints
+/// how many there are. They do not count as unusable images.
+fn list_other_files(source: &dyn Source, folder: &Path) -> Result<(), Error> {
+    let Some(first) = source.other_files().first() else { return Ok(()) };
+    let mut by_reason: BTreeMap<String, u64> = BTreeMap::new();
+    for file in source.other_files() {
+        *by_reason.entry(file.rejection.reason.to_owned()).or_default() += 1;
+    }
+    let rows = source.other_files().iter().cloned();
+    let rows: Vec<Rejected> = rows.map(|file| rejection::row(file.rejection, file.path, None)).collect();
+    atomic::write_lines(&folder.join(names::OTHER_FILES), &rows)?;
+    progress::line(&format!(
+        "ingest: {} other files are not used: {}; the first is `{}`: {} (see {})",
+        rows.len(),
+        counts(&by_reason),
+        first.path,
+        first.rejection.detail,
+        names::OTHER_FILES,
+    ));
+    Ok(())
 }
 
 /// Rejects files whose bytes occur under both labels. A file that is unusable for another reason is rejected for that
@@ -130,7 +153,7 @@ fn reject_conflicts(
     let check = |file| (file, image::check(source, file, config));
     in_order("ingest: conflicting labels", conflicts, config, check, |(file, unusable)| {
         let path = |index: u32| source.entry(index as usize).path;
-        output.reject_conflict(path(file.index), file.key, unusable, &path(file.other));
+        output.reject_conflict(path(file.index), source.id_of_key(file.key), unusable, &path(file.other));
         Ok(())
     })
 }
@@ -154,7 +177,7 @@ fn drop_near_duplicates(
     let dropped: BTreeMap<u32, Hash> =
         dropped.into_iter().map(|image| (observed[image].0.index, observed[image].0.key)).collect();
     let mut reject = |index: u32, key| {
-        output.reject(source.entry(index as usize).path, Some(key), rejection::near_duplicate());
+        output.reject(source.entry(index as usize).path, source.id_of_key(key), rejection::near_duplicate());
     };
     dropped.iter().for_each(|(index, key)| reject(*index, *key));
     selection.used.retain(|file| !dropped.contains_key(&file.index));

@@ -78,6 +78,51 @@ fn reads_a_zip_in_place_and_extracts_nothing() {
 }
 
 #[test]
+fn reads_images_without_an_ending_and_lists_all_other_files() {
+    let place = Workplace::new();
+    place.add("test/real/1.jpg", &picture(1)).add("test/fake/2", &picture(2)).add("test/fake/3.bin", &picture(3));
+    place.add("test/fake/notes.txt", b"hello").add("test/real/empty.dat", b"").add("test/real/.hidden", b"x");
+    place.add("test/real/4.download", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic");
+    let ingested = place.ingest("run", &place.path("data"), &["max_rejected=0.4"]).done();
+    assert_eq!(ingested.paths(Split::Test), ["test/fake/2", "test/fake/3.bin", "test/real/1.jpg"]);
+    assert_eq!(ingested.reasons()["test/real/4.download"], "unsupported");
+    let files = ingested.files();
+    let others = std::str::from_utf8(&files["other-files.jsonl"]).unwrap();
+    let rows: Vec<artifacts::schema::Rejected> =
+        others.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rows: Vec<_> = rows.iter().map(|row| (row.path.as_str(), row.reason.as_str())).collect();
+    assert_eq!(rows, [("test/fake/notes.txt", "not_an_image"), ("test/real/empty.dat", "empty")]);
+    let message = ingested.message();
+    assert!(message.contains("2 other files are not used: 1 empty, 1 not_an_image"), "{message}");
+}
+
+#[test]
+fn names_every_entry_of_a_zip_that_has_another_one_of_its_name() {
+    let place = Workplace::new();
+    place.add("placeholder", b"");
+    let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for (name, number) in [("test/real/1.jpg", 1), ("test/fake/x.jpg", 2), ("test/fake/y.jpg", 3)] {
+        zip.start_file(name, stored).unwrap();
+        zip.write_all(&picture(number)).unwrap();
+    }
+    let mut bytes = zip.finish().unwrap().into_inner();
+    // Give the last two entries the same name, which the writer does not allow.
+    while let Some(at) = bytes.windows(15).position(|name| name == b"test/fake/y.jpg") {
+        bytes[at + 10] = b'x';
+    }
+    fs::write(place.path("set.zip"), &bytes).unwrap();
+    let ingested = place.ingest("run", &place.path("set.zip"), &[]).done();
+    assert_eq!(ingested.paths(Split::Test), ["test/fake/x.jpg", "test/real/1.jpg"]);
+    let files = ingested.files();
+    let others = std::str::from_utf8(&files["other-files.jsonl"]).unwrap();
+    assert_eq!(others.lines().count(), 1);
+    for part in ["test/fake/x.jpg", "duplicate_name", "2 entries of this name"] {
+        assert!(others.contains(part), "{others}");
+    }
+}
+
+#[test]
 fn rejects_a_pipe_without_waiting_for_it() {
     let place = Workplace::new();
     place.add_splits(&["test"], 2);

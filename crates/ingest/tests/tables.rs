@@ -9,7 +9,9 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryArray, Float64Array, Int64Array, RecordBatch, StringArray, StructArray};
+use arrow::array::{
+    ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, StructArray,
+};
 use arrow::datatypes::{DataType, Field};
 use artifacts::{Label, Split};
 use common::{Workplace, picture};
@@ -210,4 +212,43 @@ fn rejects_tables_without_images_and_damaged_tables() {
         fs::write(&cut, damaged).unwrap();
         place.ingest("cut", &cut, &[]).failed(3);
     }
+}
+
+#[test]
+fn reads_truth_values_as_labels() {
+    let place = Workplace::new();
+    let truths = || Arc::new((0..20).map(|row| Some(row % 2 == 1)).collect::<BooleanArray>()) as ArrayRef;
+    let samples = |run: &str, name: &'static str, set: &[&str]| {
+        let path = place.path(&format!("data/{run}/test.parquet"));
+        write(&path, vec![("image", images(&files(0..20))), (name, truths())], Compression::SNAPPY, None);
+        place.ingest(run, &path, set).done().samples(Split::Test)
+    };
+    let row = |path: &str| path.split('/').nth(1).unwrap().parse::<usize>().unwrap();
+    for (run, name, set, class_of_true) in [
+        ("fake", "is_fake", &[][..], Label::Fake),
+        ("real", "Is_Real", &[], Label::Real),
+        ("named", "made_by_gan", &["label_column=made_by_gan", "labels.true=fake", "labels.false=real"], Label::Fake),
+    ] {
+        let samples = samples(run, name, set);
+        assert_eq!(samples.len(), 20, "{run}");
+        for sample in samples {
+            let is_true = row(&sample.path) % 2 == 1;
+            assert_eq!(sample.label == class_of_true, is_true, "{run} {}", sample.path);
+        }
+    }
+    let path = place.path("data/fake/test.parquet");
+    let message = place.ingest("missing", &path, &["label_column=lable"]).failed(3);
+    assert!(message.contains("no column `lable`") && message.contains("found image, is_fake"), "{message}");
+}
+
+#[test]
+fn names_missing_parts_of_a_table() {
+    let place = Workplace::new();
+    let words: StringArray = (0..4).map(|row| Some(["real", "fake"][row % 2])).collect();
+    let columns = vec![("image", images(&files(0..4))), ("label", Arc::new(words) as ArrayRef)];
+    write(&place.path("data/test-00001-of-00002.parquet"), columns, Compression::SNAPPY, None);
+    let message = place.ingest("run", &place.path("data"), &[]).failed(3);
+    assert!(message.contains("`test-00000-of-00002.parquet`"), "{message}");
+    // A part that is named itself is read.
+    place.ingest("part", &place.path("data/test-00001-of-00002.parquet"), &[]).done();
 }

@@ -132,7 +132,7 @@ impl Format {
             Ok(ImageFormat::Tiff) => Ok(Self::Tiff),
             Ok(ImageFormat::Gif) => Ok(Self::Gif),
             Ok(other) => Err(DecodeError::Unsupported(format!("{other:?} images are not supported"))),
-            Err(_) => Err(DecodeError::NotAnImage),
+            Err(_) => Err(signature::unknown(bytes)),
         }
     }
 }

@@ -51,6 +51,19 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>, ReadError> {
     read_bounded(file, length, max)
 }
 
+/// Reads the first `max` bytes of a file, or all of a shorter one.
+///
+/// # Errors
+/// The file does not exist or is not a regular file.
+pub fn read_start(path: &Path, max: u64) -> Result<Vec<u8>, ReadError> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(ReadError::NotAFile);
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(max).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Reads to the end, but at most `max` bytes. `announced` is the length according to an archive or the file system. It
 /// need not be correct.
 ///

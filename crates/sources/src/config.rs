@@ -20,6 +20,8 @@ pub struct SourceConfig {
     pub labels: BTreeMap<String, Label>,
     /// The generator of all fakes, for sources whose folders are not named after generators.
     pub generator: Option<String>,
+    /// The column of labels in parquet tables; `None` for a column with a well-known name.
+    pub label_column: Option<String>,
     /// Splits by the name of a folder or cell. Case does not matter.
     pub splits: BTreeMap<String, Split>,
     /// The largest number of pixels of an image. It also bounds the number of bytes read from a file.
@@ -32,6 +34,7 @@ impl Default for SourceConfig {
             source: String::new(),
             labels: BTreeMap::new(),
             generator: None,
+            label_column: None,
             splits: BTreeMap::new(),
             max_pixels: Limits::default().max_pixels,
         }

@@ -14,6 +14,12 @@ use crate::name_map::NameMap;
 use crate::rejection::Rejection;
 use crate::source::{Entry, Source};
 
+/// The largest number of bytes of the file in which the header is looked for.
+const MAX_HEADER: u64 = 64 << 10;
+const PATH: &str = "path";
+const LABEL: &str = "label";
+const COLUMNS: [&str; 4] = [PATH, LABEL, "split", "generator"];
+
 /// The images that a CSV file lists. Paths are absolute, or relative to the folder of the CSV file.
 pub(crate) struct CsvList {
     folder: PathBuf,
@@ -22,7 +28,7 @@ pub(crate) struct CsvList {
 }
 
 struct ListedFile {
-    /// The path as written in the CSV file.
+    /// The path as in the CSV file, but with `/` between its parts if no file has the written name.
     path: String,
     entry: Entry,
 }
@@ -44,32 +50,77 @@ impl CsvList {
         let at = |line: u64, detail: String| SourceError::List { path: path.to_owned(), line, detail };
         let from_csv = |error: csv::Error| {
             let line = error.position().map_or(1, csv::Position::line);
-            at(
-                line,
-                format!("{}; the columns are path,label and optionally split,generator", visible(&error.to_string())),
-            )
+            let detail = match error.kind() {
+                csv::ErrorKind::Utf8 { .. } => {
+                    "it is not UTF-8, but probably Latin-1 or Windows-1252; save the list as UTF-8".to_owned()
+                }
+                _ => visible(&error.to_string()),
+            };
+            at(line, detail)
         };
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(from_csv)?;
+        let start = pixels::file::read_start(path, MAX_HEADER).map_err(|error| at(1, error.to_string()))?;
+        let delimiter = delimiter(&start).map_err(|detail| at(1, detail))?;
+        let mut reader = csv::ReaderBuilder::new();
+        let mut reader = reader.trim(csv::Trim::All).delimiter(delimiter).from_path(path).map_err(from_csv)?;
         let headers = reader.headers().map_err(from_csv)?.clone();
+        check_header(&headers).map_err(|detail| at(1, detail))?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         let names = NameMap::new(config);
         let mut rows = Vec::new();
         for record in reader.records() {
             let record = record.map_err(from_csv)?;
             let line = record.position().map_or(1, csv::Position::line);
-            let row: Row = record.deserialize(Some(&headers)).map_err(from_csv)?;
+            let mut row: Row = record.deserialize(Some(&headers)).map_err(from_csv)?;
+            row.path = with_slashes_if_missing(row.path, &folder);
             rows.push(ListedFile { entry: entry(&row, &names).map_err(|detail| at(line, detail))?, path: row.path });
         }
         if rows.is_empty() {
             return Err(at(1, "the list has no rows".to_owned()));
         }
         rows.sort_by(|a, b| a.path.cmp(&b.path));
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         Ok(CsvList { folder, rows, max_file_bytes: config.max_file_bytes() })
     }
 
     fn path(&self, index: usize) -> PathBuf {
         self.folder.join(&self.rows[index].path)
     }
+}
+
+/// Returns the character that separates the columns of the header: a comma, or else a semicolon, tab or bar, which
+/// spreadsheet programs write in some languages.
+fn delimiter(start: &[u8]) -> Result<u8, String> {
+    if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") || start.contains(&0) {
+        return Err("it is not UTF-8, but probably UTF-16; save the list as UTF-8".to_owned());
+    }
+    let header = start.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+    let count = |delimiter: u8| header.iter().filter(|byte| **byte == delimiter).count();
+    Ok(if count(b',') > 0 { b',' } else { *b";\t|".iter().max_by_key(|byte| count(**byte)).unwrap_or(&b',') })
+}
+
+/// Checks that the header has the required columns and no others.
+fn check_header(headers: &csv::StringRecord) -> Result<(), String> {
+    let columns = "the first line must name the columns path,label and optionally split,generator";
+    let required = [PATH, LABEL].into_iter().find(|name| !headers.iter().any(|header| header == *name));
+    if let Some(missing) = required {
+        let found = visible(&headers.iter().collect::<Vec<_>>().join(","));
+        return Err(format!("there is no column `{missing}` (found: {found}); {columns}"));
+    }
+    let mut seen = Vec::new();
+    for header in headers {
+        if !COLUMNS.contains(&header) {
+            return Err(format!("unknown column `{}`; {columns}", visible(header)));
+        }
+        if seen.contains(&header) {
+            return Err(format!("the column `{header}` occurs twice; {columns}"));
+        }
+        seen.push(header);
+    }
+    Ok(())
+}
+
+/// Replaces `\` in a path by `/` if there is no file with the written name, as in lists made on Windows.
+fn with_slashes_if_missing(path: String, folder: &Path) -> String {
+    if path.contains('\\') && !folder.join(&path).exists() { path.replace('\\', "/") } else { path }
 }
 
 fn entry(row: &Row, names: &NameMap) -> Result<Entry, String> {
@@ -114,5 +165,64 @@ impl Source for CsvList {
             digest = digest.part(path, cells.as_bytes()).part("file", &stamp(&self.path(index)));
         }
         Ok(digest.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Opens a list with the content `bytes` in a folder with the file `a/1.jpg`.
+    fn open(bytes: &[u8]) -> Result<Vec<Entry>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("list.csv");
+        std::fs::create_dir(dir.path().join("a")).unwrap();
+        std::fs::write(dir.path().join("a/1.jpg"), b"image").unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        let list = CsvList::open(&path, &SourceConfig::default()).map_err(|error| error.to_string())?;
+        assert!(list.read(0).is_ok(), "{:?}", list.read(0));
+        Ok((0..list.len()).map(|index| list.entry(index)).collect())
+    }
+
+    #[test]
+    fn reads_lists_of_other_programs() {
+        let lists: [&[u8]; 5] = [
+            b"path,label\na/1.jpg,real\n",
+            b"\xef\xbb\xbfpath;label;split\r\na/1.jpg;real;\r\n",
+            b"path\tlabel\na/1.jpg\treal\n",
+            b"label|path\nreal|a/1.jpg\n",
+            b"path,label\na\\1.jpg,real\n",
+        ];
+        for list in lists {
+            let entries = open(list).unwrap();
+            assert_eq!(entries.len(), 1);
+            assert_eq!((entries[0].path.as_str(), &entries[0].label), ("a/1.jpg", &Ok(Label::Real)));
+        }
+    }
+
+    #[test]
+    fn checks_the_header_first() {
+        for (list, text) in [
+            (&b"file,label\n1.jpg,real\n"[..], "no column `path` (found: file,label)"),
+            (b"path\n1.jpg\n", "no column `label`"),
+            (b"1.jpg,real\n2.jpg,fake\n", "the first line must name the columns"),
+            (b"path,label,colour\n1.jpg,perhaps\n", "unknown column `colour`"),
+            (b"path,label,path\n", "`path` occurs twice"),
+            (b"", "no column `path`"),
+        ] {
+            let message = open(list).unwrap_err();
+            assert!(message.contains("line 1:") && message.contains(text), "{message}");
+        }
+    }
+
+    #[test]
+    fn names_encodings_that_are_not_read() {
+        let utf16 = b"\xff\xfep\0a\0t\0h\0,\0l\0a\0b\0e\0l\0\n\0";
+        for list in [&utf16[..], &utf16[2..]] {
+            let message = open(list).unwrap_err();
+            assert!(message.contains("line 1: it is not UTF-8, but probably UTF-16"), "{message}");
+        }
+        let message = open(b"path,label\na/1.jpg,real\nK\xe4se.jpg,real\n").unwrap_err();
+        assert!(message.contains("line 3: it is not UTF-8, but probably Latin-1"), "{message}");
     }
 }

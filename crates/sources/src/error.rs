@@ -1,6 +1,6 @@
 //! Errors that make a whole source unusable.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::kaggle;
 use crate::simulated::SimulatedSetError;
@@ -35,27 +35,48 @@ pub enum SourceError {
     Artifact(#[from] artifacts::Error),
     /// A folder or an archive has no images.
     #[error(
-        "there are no images in `{}` ({skipped} other files); images are recognised by their extensions, such as .jpg",
+        "there are no images in `{}` ({others}); images are recognised by their extensions, such as .jpg, or content",
         path.display()
     )]
     NoImages {
         /// The folder or archive.
         path: PathBuf,
-        /// The number of other files.
-        skipped: usize,
+        /// The number of other files, and the first of them with the reason why it is not an image.
+        others: String,
     },
     /// No folder is named after a class.
     #[error(
         "no folder of `{}` is named after a class (real, fake, 0_real, 1_fake, nature, ai …); the folders are: {folders}; \
-         map their names to classes, e.g. --set 'ingest.labels.{example}=fake'", path.display()
+         {advice}", path.display()
     )]
     NoLabels {
         /// The folder or archive.
         path: PathBuf,
         /// The names of its folders.
         folders: String,
-        /// One of these names, for the advice.
-        example: String,
+        /// What to do.
+        advice: String,
+    },
+    /// The source of an earlier ingest has been moved or deleted.
+    #[error("there is no `{source_name}` any more, which ingest read{}", at(root.as_deref()))]
+    Gone {
+        /// The source as configured.
+        source_name: String,
+        /// The path at which ingest found it.
+        root: Option<PathBuf>,
+    },
+    /// Tables of a set that is split into numbered parts are missing.
+    #[error(
+        "tables are missing in `{}`: {missing}; download them, or remove `{suffix}` from the names of the others to use \
+         only these", path.display()
+    )]
+    MissingTables {
+        /// The folder of the tables.
+        path: PathBuf,
+        /// The names of the missing tables.
+        missing: String,
+        /// The number of parts as in the names: `-of-00003`.
+        suffix: String,
     },
     /// The archive cannot be opened.
     #[error("failed to open `{}` as a zip archive: {detail}", path.display())]
@@ -94,6 +115,10 @@ pub enum SourceError {
         /// The cause, and the accepted values.
         detail: String,
     },
+}
+
+fn at(root: Option<&Path>) -> String {
+    root.map(|root| format!(" from `{}`", root.display())).unwrap_or_default()
 }
 
 impl SourceError {

@@ -6,12 +6,15 @@ use std::time::UNIX_EPOCH;
 
 use pixels::file::has_image_name;
 
-/// Whether a path with `/` between its parts has the name of an image. Hidden files are excluded, such as the resource
-/// forks that macOS adds to archives.
+/// Whether a path with `/` between its parts is that of a hidden file, such as the resource forks that macOS adds to
+/// archives.
+pub(crate) fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|part| (part.starts_with('.') && part != "." && part != "..") || part == "__MACOSX")
+}
+
+/// Whether a path with `/` between its parts has the name of an image. Hidden files are excluded.
 pub(crate) fn is_image(path: &str) -> bool {
-    let hidden =
-        path.split('/').any(|part| (part.starts_with('.') && part != "." && part != "..") || part == "__MACOSX");
-    !hidden && has_image_name(path)
+    !is_hidden(path) && has_image_name(path)
 }
 
 /// Whether a path has the name of a parquet table. Hidden files are excluded.

@@ -3,21 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use artifacts::hash::{Digest, Hash};
+use artifacts::text::visible;
 use walkdir::WalkDir;
 
 use crate::config::SourceConfig;
 use crate::error::SourceError;
-use crate::file_names::{is_image, is_table, stamp, with_slashes};
+use crate::file_names::{is_hidden, is_image, is_table, stamp, with_slashes};
 use crate::folder_labels::FolderLabels;
+use crate::other_files::{OtherFile, START_BYTES, describe, why_not_an_image};
 use crate::rejection::Rejection;
 use crate::source::{Entry, Source};
 
-/// The images of a folder and its subfolders; symbolic links are followed.
+/// The images of a folder and its subfolders; symbolic links are followed. A file without the name of an image is used
+/// if its content is that of one.
 pub(crate) struct Folder {
     root: PathBuf,
     files: Vec<ListedFile>,
     labels: FolderLabels,
     max_file_bytes: u64,
+    other_files: Vec<OtherFile>,
     /// The number of parquet files in the folder. They are not read.
     tables: usize,
 }
@@ -32,7 +36,7 @@ struct ListedFile {
 impl Folder {
     pub(crate) fn open(root: &Path, config: &SourceConfig) -> Result<Folder, SourceError> {
         let mut files = Vec::new();
-        let (mut skipped, mut tables) = (0, 0);
+        let (mut other_files, mut tables) = (Vec::new(), 0);
         for entry in WalkDir::new(root).follow_links(true) {
             let path = match entry {
                 Ok(entry) if entry.file_type().is_dir() => continue,
@@ -46,22 +50,30 @@ impl Folder {
                     _ => return Err(artifacts::Error::io("read", root)(error.into()).into()),
                 },
             };
-            match ListedFile::new(root, &path) {
-                file if is_image(&file.path) => files.push(file),
-                _ => {
-                    skipped += 1;
-                    tables += usize::from(is_table(&path));
+            let file = ListedFile::new(root, &path);
+            if is_hidden(&file.path) {
+                continue;
+            } else if is_table(&path) {
+                tables += 1;
+            } else if is_image(&file.path) {
+                files.push(file);
+            } else {
+                match why_not_an_image(pixels::file::read_start(&path, START_BYTES).map_err(Rejection::from)) {
+                    None => files.push(file),
+                    Some(rejection) => other_files.push(OtherFile { path: visible(&file.path), rejection }),
                 }
             }
         }
+        other_files.sort_by(|a, b| a.path.cmp(&b.path));
         if files.is_empty() {
-            return Err(SourceError::NoImages { path: root.to_owned(), skipped });
+            return Err(SourceError::NoImages { path: root.to_owned(), others: describe(&other_files) });
         }
         files.sort_by(|a, b| a.path.cmp(&b.path).then_with(|| a.exact.cmp(&b.exact)));
         // Paths such as `data/faces/.` do not end in the folder's name.
         let absolute = root.canonicalize().unwrap_or_else(|_| root.to_owned());
         let labels = FolderLabels::new(files.iter().map(|file| file.path.as_str()), &absolute, config)?;
-        Ok(Folder { root: root.to_owned(), files, labels, max_file_bytes: config.max_file_bytes(), tables })
+        let max_file_bytes = config.max_file_bytes();
+        Ok(Folder { root: root.to_owned(), files, labels, max_file_bytes, other_files, tables })
     }
 
     fn path(&self, index: usize) -> PathBuf {
@@ -94,6 +106,10 @@ impl Source for Folder {
 
     fn root(&self) -> Option<&Path> {
         Some(&self.root)
+    }
+
+    fn other_files(&self) -> &[OtherFile] {
+        &self.other_files
     }
 
     fn notice(&self) -> Option<String> {

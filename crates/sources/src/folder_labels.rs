@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use artifacts::Label;
-use artifacts::text::visible;
+use artifacts::text::{shell_word, visible};
 
 use crate::config::SourceConfig;
 use crate::error::SourceError;
@@ -62,11 +62,29 @@ impl FolderLabels {
         let more =
             if folders.len() > LISTED { format!(" … and {} more", folders.len() - LISTED) } else { String::new() };
         let listed: Vec<String> = folders.iter().take(LISTED).map(|folder| visible(folder)).collect();
+        let advice = labels.advice(&folders);
         Err(SourceError::NoLabels {
             path: root.to_owned(),
             folders: if listed.is_empty() { "none".to_owned() } else { listed.join(", ") + &more },
-            example: listed.last().cloned().unwrap_or_else(|| "FOLDER".to_owned()),
+            advice,
         })
+    }
+
+    /// Says how to label the images of a source with these `folders`, none of which names a class.
+    fn advice(&self, folders: &BTreeSet<&str>) -> String {
+        let nameable = |folder: &&&str| self.names.split(folder).is_none() && visible(folder) == **folder;
+        let mut last: Vec<&str> = folders.iter().rev().filter(nameable).take(2).copied().collect();
+        last.reverse();
+        let labels = if last.len() == 2 { [Label::Real, Label::Fake].as_slice() } else { &[Label::Fake] };
+        let options: Vec<String> =
+            last.iter().zip(labels).map(|(folder, label)| format!("--set {}", setting(folder, *label))).collect();
+        if options.is_empty() {
+            "put the images of each class into a folder named `real` or `fake`, or list them in a .csv with the columns \
+             path,label"
+                .to_owned()
+        } else {
+            format!("map their names to classes, e.g. {}", options.join(" "))
+        }
     }
 
     /// Returns the entry of a path.
@@ -121,6 +139,14 @@ impl FolderLabels {
         };
         folders(path).skip(self.shared).find(is_generator).or_else(below_common_class).unwrap_or_default()
     }
+}
+
+/// Returns the setting that labels a folder, quoted for TOML and for the shell where necessary.
+fn setting(folder: &str, label: Label) -> String {
+    let is_bare = folder.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    let key =
+        if is_bare { folder.to_owned() } else { format!("\"{}\"", folder.replace('\\', r"\\").replace('"', "\\\"")) };
+    shell_word(&format!("ingest.labels.{key}={label}"))
 }
 
 /// Returns the folders of a path, outermost first.
@@ -246,5 +272,35 @@ mod tests {
         for part in ["`pets`", "a, cats, dogs", "ingest.labels.dogs=fake"] {
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn advice_is_a_setting_that_works() {
+        let advice = |paths: &[&str]| {
+            let error = FolderLabels::new(paths.iter().copied(), Path::new("x"), &SourceConfig::default());
+            match error.err() {
+                Some(SourceError::NoLabels { advice, .. }) => advice,
+                other => panic!("{other:?}"),
+            }
+        };
+        // Splits are not classes.
+        let real_and_fake = "--set ingest.labels.cats=real --set ingest.labels.dogs=fake";
+        assert!(advice(&["cats/train/1.jpg", "dogs/val2017/2.jpg"]).ends_with(real_and_fake));
+        // A dot separates keys in TOML.
+        let dotted = advice(&["val/sd v1.4/1.jpg"]);
+        assert!(dotted.ends_with(r#"--set 'ingest.labels."sd v1.4"=fake'"#), "{dotted}");
+        for paths in [&["1.jpg"][..], &["train/1.jpg", "test/2.jpg"]] {
+            assert!(advice(paths).contains("named `real` or `fake`"), "{paths:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_splits_are_not_generators() {
+        let paths =
+            ["val2017/stable-diffusion-v1-4/1_fake/1.png", "train2017/adm/1_fake/2.png", "val2017/0_real/3.png"];
+        assert_eq!(
+            read(&paths, &SourceConfig::default()),
+            ["fake val stable-diffusion-v1-4", "fake train adm", "real val "]
+        );
     }
 }

@@ -25,12 +25,9 @@ mod description;
 mod error;
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use artifacts::atomic;
-use fetch::{Client, Environment, ExpectedFile, Request, Url};
+use fetch::{Client, Environment, ExpectedFile, FileKind, Request, Url};
 use serde::Deserialize;
 
 use cache::Cache;
@@ -136,12 +133,9 @@ impl Kaggle {
         let version = self.version_of(dataset)?;
         let dataset = dataset.at(version);
         let path = self.cache.archive(&dataset, version);
-        let download = self.client.download(&self.download_of(&dataset)?, &path, &ExpectedFile::default());
+        let expected = ExpectedFile { kind: Some(FileKind::ZIP), ..ExpectedFile::default() };
+        let download = self.client.download(&self.download_of(&dataset)?, &path, &expected);
         download.map_err(|e| self.failed(&dataset, e))?;
-        if !is_zip(&path).map_err(artifacts::Error::io("read", &path))? {
-            atomic::remove_file(&path)?;
-            return Err(Error::NotAZip { page: self.page(&dataset), dataset });
-        }
         Ok(Local { version, path })
     }
 
@@ -190,15 +184,9 @@ impl Kaggle {
         match source.status() {
             Some(401 | 403) => Error::Denied { dataset, page, with: with(), source },
             Some(404) => Error::NotFound { dataset, page, with: with(), source },
+            _ if matches!(*source, fetch::Error::WrongContent { .. }) => Error::NotAZip { dataset, page },
             _ if source.is_unreachable() => Error::Unreachable { dataset, page, source },
             _ => Error::Fetch { dataset, source },
         }
     }
-}
-
-/// Whether a file begins like a zip archive, possibly an empty one (APPNOTE.TXT, sections 4.3.7 and 4.3.16).
-fn is_zip(path: &Path) -> std::io::Result<bool> {
-    let mut start = Vec::new();
-    File::open(path)?.take(4).read_to_end(&mut start)?;
-    Ok(start == b"PK\x03\x04" || start == b"PK\x05\x06")
 }

@@ -14,15 +14,18 @@ mod folder_labels;
 pub mod kaggle;
 mod name_map;
 mod open;
+mod other_files;
 mod rejection;
 pub mod simulated;
 mod simulated_source;
 mod source;
 mod table;
 mod zip_archive;
+mod zip_directory;
 
 pub use config::SourceConfig;
 pub use error::SourceError;
 pub use open::{Location, download_notice, fingerprint, open, reopen};
+pub use other_files::OtherFile;
 pub use rejection::Rejection;
 pub use source::{Entry, Source};

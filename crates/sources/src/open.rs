@@ -60,15 +60,20 @@ pub fn open(config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
 /// # Errors
 /// The source is no longer there or cannot be read.
 pub fn reopen(config: &SourceConfig, root: Option<&Path>) -> Result<Box<dyn Source>, SourceError> {
+    let recorded = root;
     let root = root.filter(|root| root.exists());
+    let gone = || SourceError::Gone { source_name: config.source.clone(), root: recorded.map(Path::to_owned) };
     match Location::parse(&config.source)? {
         Location::Simulated(set) => Ok(Box::new(SimulatedSource::new(set))),
         Location::Kaggle(dataset) => {
             let cached = || Kaggle::from_process(&dataset).ok()?.cached(&dataset).map(|local| local.path);
             let path = root.map(Path::to_owned).or_else(cached);
-            open_path(&path.ok_or_else(|| SourceError::NotFound { source_name: config.source.clone() })?, config)
+            open_path(&path.ok_or_else(gone)?, config)
         }
-        Location::Path(path) => open_path(&recorded_path(path, root), config),
+        Location::Path(path) => match recorded_path(path, root) {
+            path if path.exists() => open_path(&path, config),
+            _ => Err(gone()),
+        },
     }
 }
 
@@ -76,8 +81,11 @@ pub fn reopen(config: &SourceConfig, root: Option<&Path>) -> Result<Box<dyn Sour
 /// list is the folder of the list. The root of every other source is the source itself.
 fn recorded_path(path: &Path, root: Option<&Path>) -> PathBuf {
     let Some(root) = root else { return path.to_owned() };
-    let list = path.file_name().map(|name| root.join(name));
-    list.filter(|list| has_extension(list, "csv") && list.is_file()).unwrap_or_else(|| root.to_owned())
+    match path.file_name() {
+        // Not if the source is itself a folder with that name.
+        Some(name) if has_extension(path, "csv") && root.file_name() != Some(name) => root.join(name),
+        _ => root.to_owned(),
+    }
 }
 
 fn has_extension(path: &Path, extension: &str) -> bool {

@@ -54,6 +54,10 @@ impl Source for SimulatedSource {
         true
     }
 
+    fn id_of_key(&self, _key: Hash) -> Option<Hash> {
+        None
+    }
+
     fn fingerprint(&self) -> Result<Hash, SourceError> {
         Ok(digest(self.0).finish())
     }

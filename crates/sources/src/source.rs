@@ -6,6 +6,7 @@ use artifacts::hash::Hash;
 use artifacts::{Label, Split};
 
 use crate::error::SourceError;
+use crate::other_files::OtherFile;
 use crate::rejection::Rejection;
 
 /// A list of image files that can be read in any order and from any number of threads.
@@ -45,6 +46,16 @@ pub trait Source: Send + Sync {
     /// The folder or file that holds the source, for [`reopen`](crate::reopen). For a CSV list, this is the folder of
     /// the list. `None` for simulated sets.
     fn root(&self) -> Option<&Path>;
+
+    /// Returns the files that are not among the images of the source, sorted by path. Hidden files are left out.
+    fn other_files(&self) -> &[OtherFile] {
+        &[]
+    }
+
+    /// Returns the BLAKE3 hash of a file by its content key. `None` if keys are not hashes of the bytes.
+    fn id_of_key(&self, key: Hash) -> Option<Hash> {
+        Some(key)
+    }
 
     /// A message for the user about how the source is read.
     fn notice(&self) -> Option<String> {

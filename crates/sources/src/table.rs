@@ -6,6 +6,7 @@
 mod columns;
 mod file;
 mod images;
+mod parts;
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,7 @@ use crate::config::SourceConfig;
 use crate::error::SourceError;
 use crate::file_names::{is_table, stamp, with_slashes};
 use crate::folder_labels::FolderLabels;
-use crate::name_map::NameMap;
+use crate::name_map::{NameMap, is_only_filler};
 use crate::rejection::Rejection;
 use crate::source::{Entry, Source};
 
@@ -40,7 +41,18 @@ pub(crate) struct Tables {
 pub(crate) fn tables_in(root: &Path) -> Result<Vec<PathBuf>, SourceError> {
     let mut tables = Vec::new();
     for entry in WalkDir::new(root).follow_links(true).sort_by_file_name() {
-        let entry = entry.map_err(|error| artifacts::Error::io("read", root)(error.into()))?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => match error.path() {
+                // A broken or circular link does not matter unless it is a table.
+                Some(path) if path.is_symlink() && !is_table(path) => continue,
+                Some(path) if path.is_symlink() => {
+                    let detail = "it is a link to a file that is not there".to_owned();
+                    return Err(unusable(path, detail));
+                }
+                _ => return Err(artifacts::Error::io("read", root)(error.into()).into()),
+            },
+        };
         if entry.file_type().is_file() && is_table(entry.path()) {
             tables.push(entry.into_path());
         }
@@ -52,10 +64,14 @@ impl Tables {
     /// Opens the tables `files`. `root` is the folder that contains them, or the path of the single table.
     pub(crate) fn open(root: &Path, files: Vec<PathBuf>, config: &SourceConfig) -> Result<Tables, SourceError> {
         let folder = if root.is_dir() { root } else { root.parent().unwrap_or(Path::new("")) };
+        if files.len() > 1 || root.is_dir() {
+            parts::check(&files)?;
+        }
         let mut tables = Vec::new();
         for path in &files {
             let file = TableFile::open(path).map_err(artifacts::Error::io("read", path))?;
-            let columns = Columns::find(&file).map_err(|detail| unusable(path, detail))?;
+            let columns =
+                Columns::find(&file, config.label_column.as_deref()).map_err(|detail| unusable(path, detail))?;
             tables.push((file, columns));
         }
         let names: Vec<String> =
@@ -105,10 +121,13 @@ fn unusable(path: &Path, detail: String) -> SourceError {
 }
 
 /// Returns the path of a row as if the table were a folder of files, so that `data/fake.parquet` is labelled like
-/// `data/fake/`.
+/// `data/fake/`, and so are `data/fake-00000-of-00003.parquet` and `data/fake/0000.parquet`.
 fn as_row_path(name: &str) -> String {
     let (folders, file) = name.rsplit_once('/').map_or(("", name), |(folders, file)| (folders, file));
-    format!("{folders}/{}/row", file.rsplit_once('.').map_or(file, |(stem, _)| stem))
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    let stem = parts::Part::of(stem).map_or(stem, |part| part.stem);
+    // Such a name is not that of a generator.
+    if is_only_filler(stem) { format!("{folders}/row") } else { format!("{folders}/{stem}/row") }
 }
 
 /// Returns the labels of tables by their names and folders. `None` if no name is a label.
@@ -195,6 +214,32 @@ impl Source for Tables {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_parts_by_the_name_of_the_whole_table() {
+        for (name, path) in [
+            ("fake.parquet", "/fake/row"),
+            ("data/fake-00000-of-00003.parquet", "data/fake/row"),
+            ("fake/sdxl-00001-of-00003-0a1b2c.parquet", "fake/sdxl/row"),
+            ("fake/0001.parquet", "fake/row"),
+            ("fake/data-00000-of-00001.parquet", "fake/row"),
+        ] {
+            assert_eq!(as_row_path(name), path);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_the_table_that_is_a_broken_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = |name: &str| std::os::unix::fs::symlink("gone", dir.path().join(name)).unwrap();
+        link("readme.md");
+        std::fs::write(dir.path().join("a.parquet"), b"").unwrap();
+        assert_eq!(tables_in(dir.path()).unwrap(), [dir.path().join("a.parquet")]);
+        link("b.parquet");
+        let message = tables_in(dir.path()).unwrap_err().to_string();
+        assert!(message.contains("b.parquet") && message.contains("link"), "{message}");
+    }
 
     #[test]
     fn reads_splits_from_names_of_folders_and_tables() {

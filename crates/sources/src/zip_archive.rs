@@ -9,23 +9,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use artifacts::hash::{Digest, Hash};
+use artifacts::text::visible;
 use pixels::file::read_bounded;
 use zip::ZipArchive;
 
 use crate::config::SourceConfig;
 use crate::error::SourceError;
-use crate::file_names::{is_image, stamp};
+use crate::file_names::{is_hidden, is_image, stamp};
 use crate::folder_labels::FolderLabels;
+use crate::other_files::{OtherFile, START_BYTES, describe, why_not_an_image};
 use crate::rejection::Rejection;
 use crate::source::{Entry, Source};
+use crate::zip_directory::repeated_names;
 
-/// The images of a zip archive, readable from several threads at once.
+/// The images of a zip archive, readable from several threads at once. A file without the name of an image is used if
+/// its content is that of one.
 pub(crate) struct Archive {
     path: PathBuf,
     zip: ZipArchive<SharedFile>,
     files: Vec<ListedFile>,
     labels: FolderLabels,
     max_file_bytes: u64,
+    other_files: Vec<OtherFile>,
 }
 
 struct ListedFile {
@@ -40,30 +45,59 @@ impl Archive {
         let unusable =
             |error: &dyn std::fmt::Display| SourceError::Archive { path: path.to_owned(), detail: error.to_string() };
         let file = SharedFile::open(path).map_err(artifacts::Error::io("read", path))?;
-        let zip = ZipArchive::new(file).map_err(|error| unusable(&error))?;
-        let mut files = Vec::new();
-        let mut skipped = 0;
-        for index in 0..zip.len() {
-            // An image is recognised by its extension, which a name that is not valid text does not have.
-            let Some(Ok(name)) = zip.name_for_index(index) else {
-                skipped += 1;
-                continue;
+        let zip = ZipArchive::new(file.clone()).map_err(|error| unusable(&error))?;
+        let (mut files, mut other_files) = (Vec::new(), Vec::new());
+        for (index, raw_name) in zip.file_names_raw().enumerate() {
+            let name = match zip.name_for_index(index) {
+                Some(Ok(name)) => name,
+                // The name is not valid text.
+                _ => String::from_utf8_lossy(raw_name),
             };
-            // Some programs write `\` as the separator.
-            let path = name.replace('\\', "/");
-            if is_image(&path) {
-                files.push(ListedFile { path, index });
-            } else if !path.ends_with('/') {
-                skipped += 1;
+            let path = with_slashes(&name);
+            if path.ends_with('/') || is_hidden(&path) {
+                continue;
+            }
+            let why = if is_image(&path) { None } else { why_not_an_image(read_start(&zip, index)) };
+            match why {
+                None => files.push(ListedFile { path, index }),
+                Some(rejection) => other_files.push(OtherFile { path: visible(&path), rejection }),
             }
         }
+        if zip.has_duplicate_names() {
+            let repeated = repeated_names(file, zip.central_directory_start()).map_err(|error| unusable(&error))?;
+            for (name, count) in repeated {
+                let path = with_slashes(&name);
+                if path.ends_with('/') || is_hidden(&path) {
+                    continue;
+                }
+                let detail =
+                    format!("the archive has {count} entries of this name, of which only the last one is read");
+                let unread = OtherFile { path: visible(&path), rejection: Rejection::new("duplicate_name", detail) };
+                other_files.extend(std::iter::repeat_n(unread, count - 1));
+            }
+        }
+        other_files.sort_by(|a, b| a.path.cmp(&b.path));
         if files.is_empty() {
-            return Err(SourceError::NoImages { path: path.to_owned(), skipped });
+            return Err(SourceError::NoImages { path: path.to_owned(), others: describe(&other_files) });
         }
         files.sort_by(|a, b| a.path.cmp(&b.path).then(a.index.cmp(&b.index)));
         let labels = FolderLabels::new(files.iter().map(|file| file.path.as_str()), path, config)?;
-        Ok(Archive { path: path.to_owned(), zip, files, labels, max_file_bytes: config.max_file_bytes() })
+        let max_file_bytes = config.max_file_bytes();
+        Ok(Archive { path: path.to_owned(), zip, files, labels, max_file_bytes, other_files })
     }
+}
+
+/// Replaces `\`, which some programs write as the separator.
+fn with_slashes(name: &str) -> String {
+    name.replace('\\', "/")
+}
+
+/// Reads the first bytes of an entry.
+fn read_start(zip: &ZipArchive<SharedFile>, index: usize) -> Result<Vec<u8>, Rejection> {
+    let mut zip = zip.clone();
+    let entry = zip.by_index(index).map_err(|error| Rejection::unreadable(&error))?;
+    let length = entry.size().min(START_BYTES);
+    Ok(read_bounded(entry.take(START_BYTES), length, START_BYTES)?)
 }
 
 impl Source for Archive {
@@ -81,6 +115,10 @@ impl Source for Archive {
         let entry = zip.by_index(self.files[index].index).map_err(|error| Rejection::unreadable(&error))?;
         let length = entry.size();
         Ok(read_bounded(entry, length, self.max_file_bytes)?)
+    }
+
+    fn other_files(&self) -> &[OtherFile] {
+        &self.other_files
     }
 
     fn root(&self) -> Option<&Path> {

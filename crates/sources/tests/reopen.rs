@@ -82,4 +82,11 @@ fn fails_if_the_source_no_longer_exists() {
     let config = SourceConfig { source: "gone.zip".to_owned(), ..SourceConfig::default() };
     let error = reopen(&config, Some(Path::new("also/gone.zip"))).err().unwrap();
     assert!(error.to_string().contains("there is no `gone.zip`"), "{error}");
+    assert!(error.to_string().contains("any more, which ingest read from `also/gone.zip`"), "{error}");
+    // The folder of a list is there, but not the list.
+    let dir = tempfile::tempdir().unwrap();
+    write_folder(dir.path());
+    let config = SourceConfig { source: "list.csv".to_owned(), ..SourceConfig::default() };
+    let error = reopen(&config, Some(dir.path())).err().unwrap();
+    assert!(error.to_string().contains("there is no `list.csv` any more"), "{error}");
 }

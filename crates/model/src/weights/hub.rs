@@ -127,7 +127,8 @@ impl Hub {
             return Ok(path);
         }
         let metadata = self.metadata(name)?;
-        let expected = ExpectedFile { bytes: metadata.bytes, checksum: Checksum::sha256_from_hex(&metadata.etag) };
+        let checksum = Checksum::sha256_from_hex(&metadata.etag);
+        let expected = ExpectedFile { bytes: metadata.bytes, checksum, kind: None };
         let blob = self.cache.blob(name, &metadata.etag);
         if blob.exists() && !is_intact(&blob, &expected) {
             atomic::remove_file(&blob)?;

@@ -6,6 +6,7 @@ use crate::metadata::ByteOrder;
 /// Rejects a TIFF whose first image is only a preview, and layouts with which the decoder panics.
 pub(super) fn check(file: &[u8]) -> Result<(), DecodeError> {
     const SUBFILE_TYPE: u16 = 254;
+    const COMPRESSION: u16 = 259;
     const SAMPLES_PER_PIXEL: u16 = 277;
     const PLANAR_CONFIGURATION: u16 = 284;
     const TILE_WIDTH: u16 = 322;
@@ -13,6 +14,11 @@ pub(super) fn check(file: &[u8]) -> Result<(), DecodeError> {
     // Camera raw files, e.g. DNG, NEF and ARW, begin with a preview.
     if value(SUBFILE_TYPE).is_some_and(|kind| kind & 1 == 1) {
         let why = "the first image of the TIFF is a preview, as in camera raw files; convert it to PNG or JPEG";
+        return Err(DecodeError::Unsupported(why.into()));
+    }
+    // The compressions of NEF, of ARW, of KDC and DCR, and of PEF.
+    if matches!(value(COMPRESSION), Some(34713 | 32767 | 32769 | 65000 | 65535)) {
+        let why = "the TIFF is a camera raw file (e.g. NEF, ARW or PEF); convert it to PNG or JPEG";
         return Err(DecodeError::Unsupported(why.into()));
     }
     let has_planes = value(PLANAR_CONFIGURATION) == Some(2) && value(SAMPLES_PER_PIXEL).is_some_and(|count| count > 1);
@@ -55,11 +61,12 @@ mod tests {
 
     #[test]
     fn rejects_previews_and_tiled_planes() {
-        for tags in [&[(254, 1)][..], &[(254, 0), (277, 3), (284, 2), (322, 16)]] {
+        for tags in [&[(254, 1)][..], &[(254, 0), (277, 3), (284, 2), (322, 16)], &[(259, 65535)], &[(259, 34713)]] {
             assert_eq!(check(&tiff(tags)).unwrap_err().kind(), "unsupported", "{tags:?}");
         }
         for tags in [
             &[][..],
+            &[(259, 1)],
             &[(254, 0), (277, 3), (284, 2)],
             &[(277, 3), (284, 1), (322, 16)],
             &[(277, 1), (284, 2), (322, 16)],

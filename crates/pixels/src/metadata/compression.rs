@@ -35,7 +35,8 @@ pub struct Compression {
 
 const HUFFMAN: u8 = 0xc4;
 const QUANTISATION: u8 = 0xdb;
-const PROGRESSIVE: u8 = 0xc2;
+/// Start of frame of progressive JPEGs: Huffman and arithmetic coding, each also as the difference to another frame.
+const PROGRESSIVE: [u8; 4] = [0xc2, 0xc6, 0xca, 0xce];
 const RESTART_INTERVAL: u8 = 0xdd;
 
 impl Compression {
@@ -75,7 +76,7 @@ impl Compression {
             table_count,
             components,
             sampling,
-            progressive: marker == PROGRESSIVE,
+            progressive: PROGRESSIVE.contains(&marker),
             optimised,
             restart_interval,
         })
@@ -198,6 +199,19 @@ mod tests {
         let codes = custom.windows(2).position(|pair| pair == [0xff, HUFFMAN]).unwrap() + 6;
         custom[codes] += 1;
         assert!(Compression::read(&custom).unwrap().optimised);
+    }
+
+    #[test]
+    fn recognises_every_kind_of_progressive_frame() {
+        let baseline = file(80, Subsampling::Half);
+        let marker = baseline.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap() + 1;
+        for (code, progressive) in
+            [(0xc0, false), (0xc1, false), (0xc2, true), (0xc6, true), (0xca, true), (0xce, true)]
+        {
+            let mut changed = baseline.clone();
+            changed[marker] = code;
+            assert_eq!(Compression::read(&changed).unwrap().progressive, progressive, "{code:x}");
+        }
     }
 
     #[test]

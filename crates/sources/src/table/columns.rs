@@ -4,6 +4,7 @@
 use arrow::array::{Array, ArrayRef, AsArray, StructArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use artifacts::Label;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Type;
@@ -21,6 +22,23 @@ const BYTES: &str = "bytes";
 const PATH: &str = "path";
 const NAMES: [&str; 5] = ["image_name", "file_name", "filename", "path", "name"];
 const LABELS: [&str; 4] = ["label", "labels", "class", "target"];
+/// Names of columns of truth values, with the class of `true`.
+const TRUTHS: [(&str, Label); 14] = [
+    ("is_fake", Label::Fake),
+    ("fake", Label::Fake),
+    ("is_ai", Label::Fake),
+    ("ai", Label::Fake),
+    ("is_ai_generated", Label::Fake),
+    ("ai_generated", Label::Fake),
+    ("is_generated", Label::Fake),
+    ("generated", Label::Fake),
+    ("is_synthetic", Label::Fake),
+    ("synthetic", Label::Fake),
+    ("is_real", Label::Real),
+    ("real", Label::Real),
+    ("is_human", Label::Real),
+    ("human", Label::Real),
+];
 const SPLITS: [&str; 1] = ["split"];
 const GENERATORS: [&str; 3] = ["generator", "model_name", "model"];
 
@@ -35,6 +53,8 @@ pub(super) struct Columns {
     name: Option<usize>,
     /// The names of the classes by number, if the table has them.
     classes: Option<Vec<String>>,
+    /// The class of the label `true`, if the labels are truth values whose column is named after a class.
+    class_of_true: Option<Label>,
 }
 
 /// The cells of one row, except the image. An empty cell is `None`.
@@ -46,18 +66,30 @@ pub(super) struct Cells {
 }
 
 impl Columns {
-    /// Finds the columns of a table.
+    /// Finds the columns of a table. `label_column` is the name of the column of labels, if the user gave one.
     ///
     /// # Errors
-    /// The table is damaged, or has no column of images.
-    pub(super) fn find(file: &TableFile) -> Result<Columns, String> {
+    /// The table is damaged, or has no column of images, or none with the name `label_column`.
+    pub(super) fn find(file: &TableFile, label_column: Option<&str>) -> Result<Columns, String> {
         let metadata = catch_errors(|| ArrowReaderMetadata::load(file, ArrowReaderOptions::new()))?;
         let schema = metadata.parquet_schema();
         let image = leaf(schema, &IMAGES.map(|name| vec![name, BYTES]))
             .or_else(|| leaf(schema, &IMAGES.map(|name| vec![name])))
             .filter(|&leaf| schema.column(leaf).physical_type() == Type::BYTE_ARRAY)
             .ok_or_else(|| no_images(schema))?;
-        let label = leaf(schema, &LABELS.map(|name| vec![name]));
+        let is_truth = |leaf: usize| schema.column(leaf).physical_type() == Type::BOOLEAN;
+        let truth = |name: &str| leaf(schema, &[vec![name]]).filter(|leaf| is_truth(*leaf));
+        let label = match label_column {
+            Some(name) => Some(leaf(schema, &[vec![name]]).ok_or_else(|| {
+                format!("it has no column `{name}`, which ingest.label_column names; found {}", names(schema))
+            })?),
+            None => leaf(schema, &LABELS.map(|name| vec![name]))
+                .or_else(|| TRUTHS.into_iter().find_map(|(name, _)| truth(name))),
+        };
+        let class_of_true = label.filter(|leaf| is_truth(*leaf)).and_then(|leaf| {
+            let name = schema.column(leaf).name().to_lowercase();
+            TRUTHS.into_iter().find(|(known, _)| *known == name).map(|(_, class)| class)
+        });
         let classes = label.and_then(|label| classes(&metadata, schema.column(label).name()));
         Ok(Columns {
             image,
@@ -67,6 +99,7 @@ impl Columns {
             name: leaf(schema, &NAMES.map(|name| vec![name]))
                 .or_else(|| leaf(schema, &IMAGES.map(|name| vec![name, PATH]))),
             classes,
+            class_of_true,
             metadata,
         })
     }
@@ -79,7 +112,10 @@ impl Columns {
     /// Returns the message for a table without a column of labels.
     pub(super) fn no_labels_message(&self) -> String {
         let found = names(self.metadata.parquet_schema());
-        format!("it has no column of labels (expected one of {}; found {found})", LABELS.join(", "))
+        format!(
+            "it has no column of labels (expected one of {}, or ingest.label_column; found {found})",
+            LABELS.join(", ")
+        )
     }
 
     /// Whether the table has names for numbered classes.
@@ -126,8 +162,12 @@ impl Columns {
         }
     }
 
-    /// Replaces the number of a class by its name, if the table has names.
+    /// Replaces the number of a class by its name, if the table has names, and a truth value by the class it means.
     fn class_name(&self, label: String) -> String {
+        if let Some(class) = self.class_of_true {
+            let is_true = label == "true";
+            return Label::ALL.into_iter().find(|of| (*of == class) == is_true).unwrap_or(class).to_string();
+        }
         let number = || label.parse::<usize>().ok();
         self.classes.as_ref().and_then(|classes| classes.get(number()?)).cloned().unwrap_or(label)
     }

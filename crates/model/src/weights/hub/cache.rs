@@ -41,7 +41,8 @@ impl Cache {
     pub(super) fn link(&self, name: &Name, commit: &str, blob: &Path) -> Result<PathBuf, Error> {
         let pointer = self.pointer(name, commit);
         create_folder_of(&pointer)?;
-        let fresh = atomic::sibling(&pointer, "partial");
+        // A name of this process's own, because another process may link the same file.
+        let fresh = atomic::sibling(&pointer, &format!("{}.partial", std::process::id()));
         atomic::remove_file(&fresh)?;
         link_or_copy(&relative_blob(name, blob), blob, &fresh).map_err(artifacts::Error::io("create", &fresh))?;
         atomic::rename(&fresh, &pointer)?;
@@ -99,4 +100,24 @@ fn symlink(_target: &Path, _link: &Path) -> io::Result<()> {
 fn create_folder_of(path: &Path) -> Result<(), artifacts::Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(artifacts::Error::io("create", folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_a_file_beside_the_leftovers_of_other_processes() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(dir.path().to_owned());
+        let name: Name = "hf:owner/repo/model.safetensors".parse().unwrap();
+        let blob = cache.blob(&name, "etag");
+        create_folder_of(&blob).unwrap();
+        fs::write(&blob, b"weights").unwrap();
+        // Another process uses this name.
+        let other = atomic::sibling(&cache.pointer(&name, "commit"), "partial");
+        fs::create_dir_all(other.join("in-use")).unwrap();
+        let linked = cache.link(&name, "commit", &blob).unwrap();
+        assert_eq!(fs::read(linked).unwrap(), b"weights");
+    }
 }
