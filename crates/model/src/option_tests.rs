@@ -94,7 +94,11 @@ fn smoothed_and_weighted_loss_agrees_with_pytorch() {
             targets.extend([0, 1].map(|class| weight * (if class == label { 1.0 - share } else { share })));
         }
         let (loss, gradient) = head::soft_cross_entropy(&batch.logits, 2, &targets);
-        assert!((f64::from(loss) - batch.loss).abs() <= TOLERANCE * batch.loss.max(1.0), "{loss} instead of {}", batch.loss);
+        assert!(
+            (f64::from(loss) - batch.loss).abs() <= TOLERANCE * batch.loss.max(1.0),
+            "{loss} instead of {}",
+            batch.loss
+        );
         for (found, expected) in gradient.iter().zip(&batch.gradient) {
             assert!((f64::from(*found) - expected).abs() <= TOLERANCE, "{found} instead of {expected}");
         }
@@ -165,12 +169,8 @@ fn average_and_own_weights_survive_a_checkpoint() {
     let path = dir.path().join("model.safetensors");
     average.save(&path, &std::collections::BTreeMap::new()).unwrap();
     let state = AveragedWeights::own_weights(&network).unwrap();
-    let mut restored = Network::with_architecture(
-        &Architecture::bottlenecks(8, &[1]),
-        network.config(),
-        &Device::Cpu,
-    )
-    .unwrap();
+    let mut restored =
+        Network::with_architecture(&Architecture::bottlenecks(8, &[1]), network.config(), &Device::Cpu).unwrap();
     restored.load(&path, &[]).unwrap();
     let mut restored_average = AveragedWeights::restore(&mut restored, 0.5, 2, &state).unwrap();
     assert_eq!(parameters(&restored), parameters(&network));

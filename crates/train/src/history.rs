@@ -50,12 +50,7 @@ pub(crate) fn describe(row: &Epoch, epochs: usize, criterion: Criterion) -> Stri
     format!(
         "epoch {}/{epochs}: loss {:.4}, accuracy {:.4}; validation loss {:.4}, accuracy {:.4}, ROC-AUC {roc_auc}{best}; \
          {:.1} images/s",
-        row.epoch,
-        row.train_loss,
-        row.train_accuracy,
-        row.val_loss,
-        row.val_accuracy,
-        row.images_per_second
+        row.epoch, row.train_loss, row.train_accuracy, row.val_loss, row.val_accuracy, row.images_per_second
     )
 }
 

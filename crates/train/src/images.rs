@@ -69,13 +69,7 @@ impl Features {
 impl Images {
     /// All images of shards, for a model that takes their pixels.
     pub fn pixels(shards: Arc<Shards>) -> Images {
-        Images {
-            rows: (0..shards.len()).collect(),
-            shards,
-            features: None,
-            windows: None,
-            balance: Balance::default(),
-        }
+        Images { rows: (0..shards.len()).collect(), shards, features: None, windows: None, balance: Balance::default() }
     }
 
     /// Returns some of the images, with their weights in the loss. They have projected features, if there are any.

@@ -127,7 +127,11 @@ impl TrainingLoop<'_> {
 
             // Report the epoch, and save it as `last` and, if it is the best so far, as `best`.
             let row = self.summarise_epoch(training, &metrics, started.elapsed(), steps_per_epoch);
-            progress.println(&format!("train: {} {}", self.name, history::describe(&row, epochs, self.config.select())));
+            progress.println(&format!(
+                "train: {} {}",
+                self.name,
+                history::describe(&row, epochs, self.config.select())
+            ));
             events.add_epoch(&row)?;
             self.save_epoch(training, row, &mut history, &mut events)?;
             last_saved = Instant::now();

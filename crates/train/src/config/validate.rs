@@ -84,7 +84,13 @@ impl Config {
         let other = |key: &str| format!("for a detector of branches, which has {key}");
         let balance = serde_json::to_string(&self.class_balance).unwrap_or_default();
         for (valid, key, value, off, advice) in [
-            (is(self.weight_decay), "weight_decay", self.weight_decay.to_string(), "0", other("model.fusion.weight_decay")),
+            (
+                is(self.weight_decay),
+                "weight_decay",
+                self.weight_decay.to_string(),
+                "0",
+                other("model.fusion.weight_decay"),
+            ),
             (
                 is(self.label_smoothing),
                 "label_smoothing",
@@ -93,7 +99,13 @@ impl Config {
                 other("model.fusion.label_smoothing"),
             ),
             (is(self.ema), "ema", self.ema.to_string(), "0", other("model.fusion.average")),
-            (self.class_balance == ClassBalance::None, "class_balance", balance, "\"none\"", other("model.fusion.balance")),
+            (
+                self.class_balance == ClassBalance::None,
+                "class_balance",
+                balance,
+                "\"none\"",
+                other("model.fusion.balance"),
+            ),
             (is(self.clip_norm), "clip_norm", self.clip_norm.to_string(), "0", of_baseline.to_owned()),
             (self.accumulate == 1, "accumulate", self.accumulate.to_string(), "1", of_baseline.to_owned()),
         ] {
@@ -158,7 +170,8 @@ mod tests {
         fails(|c| c.class_balance = ClassBalance::Sampling, "class_balance", "model.fusion.balance");
         fails(|c| c.clip_norm = 1.0, "clip_norm", "resnet50");
         fails(|c| c.accumulate = 2, "accumulate", "resnet50");
-        let mut config = Config { warmup_epochs: 1.0, early_stop: 3, schedule: Some(Schedule::Step), ..Config::default() };
+        let mut config =
+            Config { warmup_epochs: 1.0, early_stop: 3, schedule: Some(Schedule::Step), ..Config::default() };
         config.model.branches = vec![BranchName::Frequency];
         config.validate().unwrap();
     }

@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use artifacts::Checkpoint;
+use artifacts::Label;
 use artifacts::failure::chain;
 use candle_core::Tensor;
-use artifacts::Label;
 use model::{Adam, AdamConfig, AveragedWeights, GradientSum, Logits, Network, StepOutput, clip_gradients};
 
 use super::Learner;
@@ -46,7 +46,6 @@ impl NetworkLearner {
             ema,
         })
     }
-
 }
 
 /// Returns the smoothed target distributions of images times their weights, `[n, 2]`. Without weights, all are 1.
