@@ -1,9 +1,10 @@
 //! The section `[train.augment]`: random changes to the stored pixels of training images.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Random changes to training images, applied in the order of the fields. All are off by default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
     /// Flip each image horizontally with probability 0.5.
@@ -15,12 +16,14 @@ pub struct Augment {
 }
 
 /// Gaussian blur as augmentation. The default range follows Wang et al. 2020 (arXiv 1912.11035).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Blur {
     /// Probability that an image is blurred.
+    #[schemars(range(min = 0.0, max = 1.0), example = 0.5)]
     pub probability: f64,
     /// Lowest and highest standard deviation in pixels of the stored image; drawn uniformly.
+    #[schemars(extend("x-range" = "[low, high] with 0 <= low <= high"))]
     pub sigma: [f32; 2],
 }
 
@@ -31,12 +34,14 @@ impl Default for Blur {
 }
 
 /// JPEG compression as augmentation. The default range follows Wang et al. 2020 (arXiv 1912.11035).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Jpeg {
     /// Probability that an image is compressed.
+    #[schemars(range(min = 0.0, max = 1.0), example = 0.5)]
     pub probability: f64,
     /// Lowest and highest quality, 1 to 100; drawn uniformly, both ends included.
+    #[schemars(extend("x-range" = "[low, high] with 1 <= low <= high <= 100"))]
     pub quality: [u8; 2],
 }
 
