@@ -57,7 +57,10 @@ impl fmt::Display for BranchName {
 pub struct ModelConfig {
     /// The branches: `["resnet50"]` alone is the baseline; otherwise any of `vit`, `patches`, `frequency` and
     /// `metadata`.
-    #[schemars(extend("x-range" = "[\"resnet50\"], or some of \"vit\", \"patches\", \"frequency\" and \"metadata\""), example = ["vit", "metadata"])]
+    #[schemars(
+        extend("x-range" = "[\"resnet50\"], or some of \"vit\", \"patches\", \"frequency\" and \"metadata\""),
+        example = ["vit", "metadata"]
+    )]
     pub branches: Vec<BranchName>,
     /// The vision transformer.
     pub vit: VitConfig,
@@ -110,7 +113,10 @@ pub enum HeldOutPhotographs {
 pub struct VitConfig {
     /// The weights of the transformer: `hf:owner/repo[/file][@revision]`, or a safetensors file under Hugging Face's
     /// names with `config.json` beside it.
-    #[schemars(with = "String", extend("x-range" = "hf:owner/repo[/file][@revision], the path of a safetensors file, or none"))]
+    #[schemars(
+        with = "String",
+        extend("x-range" = "hf:owner/repo[/file][@revision], the path of a safetensors file, or none")
+    )]
     pub weights: Source,
     /// The blocks whose output tokens are features, counted from 1. Empty: the last five twelfths of the blocks, as 8 to
     /// 12 of 12. Earlier blocks were of no use in experiments (docs/detection.md).

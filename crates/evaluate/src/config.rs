@@ -18,28 +18,28 @@ use crate::robustness::{OPERATIONS, Operation};
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The checkpoint: `best`, `last`, or the folder of a checkpoint.
-    #[schemars(extend("x-range" = "best, last or the folder of a checkpoint"), example = "last")]
+    #[schemars(extend("x-range" = "best, last or the folder of a checkpoint"), example = &"last")]
     pub ckpt: String,
     /// The split to evaluate.
-    #[schemars(example = "val")]
+    #[schemars(example = &"val")]
     pub split: Split,
     /// A folder of shards to evaluate in place of the run's own. The result goes to `evaluate-NAME`, where `NAME` is
     /// the name of that folder unless `name` is set.
-    #[schemars(extend("x-range" = "a folder of shards"), example = "runs/other/ingest")]
+    #[schemars(extend("x-range" = "a folder of shards"), example = &"runs/other/ingest")]
     pub data: Option<PathBuf>,
     /// Writes the result to `evaluate-NAME` beside `evaluate`, so that several evaluations of a run are kept: for
     /// example `last` for the last checkpoint, or `val` for another split. Letters, digits, `-` and `_`.
-    #[schemars(extend("x-range" = "letters, digits, - and _"), example = "last")]
+    #[schemars(extend("x-range" = "letters, digits, - and _"), example = &"last")]
     pub name: Option<String>,
     /// The number of images in a batch.
     #[schemars(range(min = 1))]
     pub batch: usize,
     /// The device: `auto` (CUDA if the build and the machine have it), `cpu`, `cuda` or `cuda:N`.
-    #[schemars(with = "String", extend("x-range" = "auto, cpu, cuda or cuda:N"), example = "cpu")]
+    #[schemars(with = "String", extend("x-range" = "auto, cpu, cuda or cuda:N"), example = &"cpu")]
     pub device: DeviceChoice,
     /// Element type of convolution inputs and weights: `auto` (f32 on the CPU, the fastest supported type on a GPU),
     /// `f32`, `bf16` or, on a GPU, `tf32`.
-    #[schemars(with = "String", extend("x-range" = "auto, f32, bf16 or tf32"), example = "f32")]
+    #[schemars(with = "String", extend("x-range" = "auto, f32, bf16 or tf32"), example = &"f32")]
     pub precision: PrecisionChoice,
     /// Number of bootstrap resamples; 0 computes no intervals.
     #[schemars(extend("x-range" = "0 or a number of resamples"))]

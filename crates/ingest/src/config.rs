@@ -18,7 +18,10 @@ pub struct Config {
     /// The source of the images: a folder, a `.zip`, a `.csv` with the columns `path,label[,split][,generator]`, a
     /// `.parquet` with an image file in each row, a folder of such tables, `kaggle:owner/slug[@version]`, or a
     /// simulated set such as `simulated:train=2000,test=400,size=64,seed=7`.
-    #[schemars(extend("x-range" = "a folder, .zip, .csv, .parquet, kaggle:owner/slug[@version], or simulated:…"), example = "simulated:train=200,test=40,size=64,seed=7")]
+    #[schemars(
+        extend("x-range" = "a folder, .zip, .csv, .parquet, kaggle:owner/slug[@version], or simulated:…"),
+        example = &"simulated:train=200,test=40,size=64,seed=7"
+    )]
     pub source: String,
     /// Height and width of the stored images in pixels.
     #[schemars(range(min = 1, max = 4096))]
@@ -33,17 +36,18 @@ pub struct Config {
     pub labels: BTreeMap<String, Label>,
     /// The generator of all fakes, for sources whose folders are named after subjects (`car`, `cat`), such as the
     /// folder of one generator in ForenSynths. The generator column of a CSV file or a table takes precedence.
-    #[schemars(extend("x-range" = "a name"), example = "stylegan2")]
+    #[schemars(extend("x-range" = "a name"), example = &"stylegan2")]
     pub generator: Option<String>,
     /// The column of labels in parquet tables, e.g. `label_column = "is_ai"`. By default `label`, `labels`, `class` or
     /// `target`, or a column of truth values with a name such as `is_fake`. A column of other truth values needs
     /// `labels = { true = "fake", false = "real" }`.
+    #[schemars(extend("x-range" = "the name of a column"), example = &"is_ai")]
     pub label_column: Option<String>,
     /// Splits by the name of a folder or cell, e.g. `splits = { train2017 = "train" }`. Case does not matter.
     #[schemars(extend("x-range" = "a table of train, val and test"), extend("examples" = [{"train2017": "train"}]))]
     pub splits: BTreeMap<String, Split>,
     /// The split of all images, regardless of their folders: `"test"` to evaluate a model on a whole source.
-    #[schemars(example = "test")]
+    #[schemars(example = &"test")]
     pub split: Option<Split>,
     /// The number of images in each split of a data set, e.g.
     /// `{ dataset = "kaggle:owner/slug", train = 90409, test = 21776 }`. The plan uses it to estimate disk space and time

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The heading of the page. The default is "Real or generated: " followed by the run's name.
-    #[schemars(extend("x-range" = "text"), example = "ResNet-50 on my images")]
+    #[schemars(extend("x-range" = "text"), example = &"ResNet-50 on my images")]
     pub title: Option<String>,
     /// Published results, shown with the run's own if both are for the same data set.
-    #[schemars(extend("examples" = [{"dataset": "kaggle:owner/slug", "name": "published baseline", "accuracy": 0.85, "roc_auc": 0.96, "pr_auc": 0.96, "f1": 0.86}]))]
+    #[schemars(
+        extend("examples" = [{"dataset": "kaggle:owner/slug", "name": "published baseline", "accuracy": 0.85, "roc_auc": 0.96, "pr_auc": 0.96, "f1": 0.86}])
+    )]
     pub published: Option<Published>,
     /// The maximum number of correctly classified examples of each class.
     #[schemars(extend("x-range" = "at least 0"))]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::balance::{BalanceBy, ClassBalance};
 
-pub use augment::{Augment, Blur, Jpeg};
+pub use augment::{Augment, Blur, Colour, Crop, Cutout, Jpeg, Noise, Rotate, Webp};
 pub use criterion::Criterion;
 pub use schedule::Schedule;
 use schedule::Steps;
@@ -33,7 +33,11 @@ const HEAD_LEARNING_RATE: f64 = 1e-2;
 pub struct Config {
     /// Initial weights: `hf:owner/repo[/file][@revision]`, a safetensors file, or `none` for random ones. With random
     /// weights, residual blocks start as identities (arXiv 1706.02677).
-    #[schemars(with = "String", extend("x-range" = "hf:owner/repo[/file][@revision], the path of a safetensors file, or none"), example = "none")]
+    #[schemars(
+        with = "String",
+        extend("x-range" = "hf:owner/repo[/file][@revision], the path of a safetensors file, or none"),
+        example = &"none"
+    )]
     pub weights: Source,
     /// Prefixes of tensors that the weights file may lack, e.g. `["layer4."]`. Missing tensors are initialised
     /// randomly.
@@ -53,7 +57,7 @@ pub struct Config {
     /// How the learning rate changes after the warm-up: `constant`, `cosine` (it falls to 0 over all epochs,
     /// arXiv 1608.03983) or `step` (see `step_epochs`). The default is `constant` for the baseline, as published, and
     /// `cosine` for the fusion of branches.
-    #[schemars(example = "cosine")]
+    #[schemars(example = &"cosine")]
     pub schedule: Option<Schedule>,
     /// The length of the warm-up in epochs, such as 0.5. The learning rate rises linearly from nearly 0
     /// (arXiv 1706.02677). 0: no warm-up.
@@ -85,11 +89,11 @@ pub struct Config {
     /// What compensates for unequal numbers of images: `none`, `weights` (in the loss, with mean 1) or `sampling` (each
     /// epoch has as many images as the split, the same number of each class; images of small groups recur with another
     /// augmentation). Detectors of branches have `model.fusion.balance`.
-    #[schemars(example = "weights")]
+    #[schemars(example = &"weights")]
     pub class_balance: ClassBalance,
     /// What `class_balance` balances: `class`, or `generator` (the classes, and within them each generator, or each folder
     /// of images without a generator).
-    #[schemars(example = "generator")]
+    #[schemars(example = &"generator")]
     pub balance_by: BalanceBy,
     /// Decay of the exponential moving average of the weights and running statistics, such as 0.999. Validation and the
     /// checkpoints' `model.safetensors` then have the average. 0: the weights of the last step. It averages about
@@ -104,7 +108,7 @@ pub struct Config {
     /// The validation metric that chooses the checkpoint `best`: `accuracy`, `roc_auc` or `loss`. Of equal epochs, the one
     /// with the lower loss wins, then the earlier. The default is `accuracy` for the baseline, as published, and `roc_auc`
     /// for the fusion of branches.
-    #[schemars(example = "roc_auc")]
+    #[schemars(example = &"roc_auc")]
     pub select: Option<Criterion>,
     /// Generators whose images are used neither for training nor for validation, by name. Their images in the test split
     /// then show how the detector does on a generator that it was not trained on.
@@ -117,11 +121,11 @@ pub struct Config {
     #[schemars(extend("x-range" = "0 to 2^64 - 1001"))]
     pub seed: u64,
     /// The device: `auto` (CUDA if the build and the machine have it), `cpu`, `cuda` or `cuda:N`.
-    #[schemars(with = "String", extend("x-range" = "auto, cpu, cuda or cuda:N"), example = "cpu")]
+    #[schemars(with = "String", extend("x-range" = "auto, cpu, cuda or cuda:N"), example = &"cpu")]
     pub device: DeviceChoice,
     /// Element type of convolution inputs and weights: `auto` (f32 on the CPU, the fastest supported type on a GPU),
     /// `f32`, `bf16` or, on a GPU, `tf32`.
-    #[schemars(with = "String", extend("x-range" = "auto, f32, bf16 or tf32"), example = "f32")]
+    #[schemars(with = "String", extend("x-range" = "auto, f32, bf16 or tf32"), example = &"f32")]
     pub precision: PrecisionChoice,
     /// Minutes between two saves of `last` in the middle of an epoch; 0 saves after each epoch only. Bounds the work
     /// that a killed training loses; does not change the result.
