@@ -52,6 +52,31 @@ pub(crate) fn compare(mut rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), F
     programs::run(programs::program("compare-report")?.arg(&out))
 }
 
+/// Judges files of predictions, makes a report of each detector, and compares several detectors.
+pub(crate) fn judge(rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failure> {
+    build::all_programs(cuda)?;
+    if has_help_option(&rest) {
+        return programs::run(programs::program("judge")?.args(rest));
+    }
+    let run_dir = take_option(&mut rest.clone(), "--run-dir")?;
+    let mut printed = String::new();
+    programs::run_reading(programs::program("judge")?.args(rest).arg("--print-runs"), |line| {
+        printed.push_str(line);
+        Ok(())
+    })?;
+    let runs: Vec<PathBuf> = serde_json::from_str(&printed)
+        .map_err(|error| Failure::failed(format!("candling-judge printed no folders of runs: {error}")))?;
+    for run in &runs {
+        programs::run(programs::program(names::REPORT)?.arg("--run-dir").arg(run))?;
+    }
+    if runs.len() < 2 {
+        return Ok(());
+    }
+    let out = run_dir.map_or(Comparison::DEFAULT_DIR.into(), |dir| Path::new(&dir).join("compare"));
+    programs::run(programs::program("compare")?.args(&runs).arg("--out").arg(&out))?;
+    programs::run(programs::program("compare-report")?.arg(&out))
+}
+
 /// Returns the folder of the shards of a source. If the source is not a folder of shards, ingests it with the
 /// preprocessing of the model's training images. Passes `--set ingest.…` options of the command to ingest.
 fn ingest_other_data(source: &OsStr, rest: &mut Vec<OsString>) -> Result<PathBuf, Failure> {
