@@ -51,6 +51,8 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Failure> {
     check_out(&args.out)?;
     let _lock = lock(&args.out)?;
+    // Another process may have written the folder before the lock was free.
+    check_out(&args.out)?;
     let mut detectors = Vec::new();
     for argument in &args.runs {
         let (path, run) = parse_run(argument);
