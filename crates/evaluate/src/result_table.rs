@@ -72,7 +72,9 @@ impl ResultTable {
         }
         let cells = |groups: &Groups| -> Vec<TableCell> {
             let of_group = |name: &&str| match groups.groups.iter().find(|group| group.name == **name) {
-                Some(group) => TableCell(metric.informative_value(&group.scores), group.intervals.get(metric.key).copied()),
+                Some(group) => {
+                    TableCell(metric.informative_value(&group.scores), group.intervals.get(metric.key).copied())
+                }
                 None => TableCell(None, None),
             };
             let mean = TableCell(groups.mean.get(metric.key).copied(), None);
@@ -187,7 +189,10 @@ mod tests {
         ];
         let table = ResultTable::of_detectors(&detectors, "10 images");
         let markdown = table.text(TableFormat::Markdown);
-        assert!(markdown.contains("| Detector | ROC-AUC | PR-AUC | Accuracy | Balanced accuracy | F1 (fake) |\n"), "{markdown}");
+        assert!(
+            markdown.contains("| Detector | ROC-AUC | PR-AUC | Accuracy | Balanced accuracy | F1 (fake) |\n"),
+            "{markdown}"
+        );
         assert!(markdown.contains("| a\\_b\\|c | 0.875 | – | 0.700 [0.400, 0.900] | 0.700 | 0.667 |\n"), "{markdown}");
         let latex = table.text(TableFormat::Latex);
         assert!(latex.contains("\\begin{tabular}{lrrrrr}") && latex.ends_with("\\bottomrule\n\\end{tabular}\n"));
@@ -215,7 +220,10 @@ mod tests {
         let table = ResultTable::of_generators(&[("a", &groups), ("b", &fewer)], metric).unwrap();
         let text = table.text(TableFormat::Markdown);
         assert!(text.contains("| Detector | gan | sd | mean | worst |"), "{text}");
-        assert!(text.contains("| a | 0.900 | 0.500 | 0.700 | 0.500 |") && text.contains("| b | – | 0.600 | – | – |"), "{text}");
+        assert!(
+            text.contains("| a | 0.900 | 0.500 | 0.700 | 0.500 |") && text.contains("| b | – | 0.600 | – | – |"),
+            "{text}"
+        );
         assert_eq!(ResultTable::of_generators(&[("a", &Groups::default())], metric), None);
     }
 }

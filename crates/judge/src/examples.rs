@@ -12,7 +12,12 @@ use crate::Evaluation;
 use crate::images::Images;
 
 /// Chooses examples of the first training run and writes their pictures. Writes nothing if no picture can be read.
-pub(crate) fn write(evaluation_dir: &Path, evaluation: &Evaluation, images: &Images, count: usize) -> Result<(), Error> {
+pub(crate) fn write(
+    evaluation_dir: &Path,
+    evaluation: &Evaluation,
+    images: &Images,
+    count: usize,
+) -> Result<(), Error> {
     let first = evaluation.predictions.first().map(|prediction| prediction.run);
     let of_first = evaluation.predictions.iter().filter(|prediction| Some(prediction.run) == first);
     let predictions: Vec<_> = of_first.cloned().collect();
