@@ -319,7 +319,7 @@ fn decide<S: Stage>(outputs: &[Output], inputs: &BTreeMap<String, Hash>, force: 
 mod tests {
     use super::*;
 
-    #[derive(Default, Serialize, Deserialize)]
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
     struct NoKeys {}
 
     struct Empty;
@@ -341,7 +341,16 @@ mod tests {
     fn execute_in(run: &Path, force: bool) -> Result<(), Failure> {
         let run_dir = Some(run.to_owned());
         execute::<Empty>(
-            &StageArgs { run_dir, config: None, set: Vec::new(), force, plan: false, no_run_toml: false },
+            &StageArgs {
+                run_dir,
+                config: None,
+                set: Vec::new(),
+                force,
+                keys: false,
+                schema: false,
+                plan: false,
+                no_run_toml: false,
+            },
             Vec::new(),
         )
     }
