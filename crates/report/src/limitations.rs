@@ -37,7 +37,7 @@ pub(crate) fn limitations(results: &RunResults) -> Vec<Limitation> {
     let concerns = concerns(metrics);
     if !concerns.is_empty() {
         let reason = concerns.join(" ").trim_end_matches('.').to_owned();
-        limitations.insert(0, Limitation::new("Judging the model by these scores", lowercase_first(&reason)));
+        limitations.insert(0, Limitation::new("Any decision", lowercase_first(&reason)));
     }
     if metrics.simulated {
         limitations.push(Limitation::new(
