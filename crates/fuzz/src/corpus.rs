@@ -102,13 +102,14 @@ fn table() -> Result<Vec<u8>, parquet::errors::ParquetError> {
 fn archive() -> zip::result::ZipResult<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for (name, options) in [
-        ("test/real/1.jpg", stored),
-        ("test/fake/2.jpg", SimpleFileOptions::default()),
-        ("test/fake/notes.txt", stored),
+    let image = b"\xff\xd8\xff\xe0 not quite a JPEG".as_slice();
+    for (name, options, content) in [
+        ("test/real/1.jpg", stored, image),
+        ("test/fake/2.jpg", SimpleFileOptions::default(), image),
+        ("test/fake/notes.txt", stored, b"a text"),
     ] {
         zip.start_file(name, options)?;
-        zip.write_all(b"\xff\xd8\xff\xe0 not quite a JPEG")?;
+        zip.write_all(content)?;
     }
     Ok(zip.finish()?.into_inner())
 }
