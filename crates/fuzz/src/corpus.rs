@@ -40,6 +40,7 @@ impl Corpus {
             Target::Zip => vec![archive().map_err(Failure::failed)?],
             Target::Safetensors => vec![safetensors()],
             Target::Manifest => vec![MANIFEST.as_bytes().to_vec()],
+            Target::Faulty => vec![b"good".to_vec()],
             Target::Setting => ["train.epochs=2", "ingest.labels.\"a=b\"=fake", "ingest.splits={ x = \"train\" }"]
                 .map(|text| text.as_bytes().to_vec())
                 .to_vec(),
@@ -52,7 +53,7 @@ impl Corpus {
 
     /// Returns the input with the number `case`.
     pub(crate) fn input(&self, seed: u64, case: u64) -> Vec<u8> {
-        // The valid files come first, so that a reader that rejects all of them is noticed with a debugger.
+        // The valid files come first.
         if let Some(file) = usize::try_from(case).ok().and_then(|case| self.files.get(case)) {
             return file.clone();
         }

@@ -38,9 +38,13 @@ pub(crate) enum Target {
     Setting,
     /// URLs
     Url,
+    /// No reader, but code that fails, to test that failures are noticed
+    #[value(hide = true)]
+    Faulty,
 }
 
 impl Target {
+    /// All readers.
     pub(crate) const ALL: [Target; 9] = [
         Target::Image,
         Target::Metadata,
@@ -65,6 +69,7 @@ impl Target {
             Target::Manifest => "manifest",
             Target::Setting => "setting",
             Target::Url => "url",
+            Target::Faulty => "faulty",
         }
     }
 
@@ -106,6 +111,11 @@ impl Target {
                     let _ = (url.host().len(), url.join_segments(["a"]).with_parameter("b", "c").to_string());
                 }
             }
+            Target::Faulty => match input.len() {
+                0..=4 => {}
+                length if length.is_multiple_of(2) => drop(std::hint::black_box(vec![0_u8; 3 << 30])),
+                length => panic!("an input of {length} bytes"),
+            },
         }
         Ok(())
     }
@@ -113,6 +123,8 @@ impl Target {
 
 /// Writes the input and returns the path as text.
 fn write(input: &[u8], path: &Path) -> Result<String, Failure> {
+    // Some file systems wait for the disk when a file is overwritten.
+    artifacts::atomic::remove_file(path)?;
     fs::write(path, input).map_err(artifacts::Error::io("write", path))?;
     Ok(path.to_string_lossy().into_owned())
 }
@@ -133,9 +145,9 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_command_line() {
-        for target in Target::ALL {
+        for target in Target::value_variants() {
             assert_eq!(target.to_possible_value().unwrap().get_name(), target.name());
         }
-        assert_eq!(Target::ALL.len(), Target::value_variants().len());
+        assert_eq!([&Target::ALL[..], &[Target::Faulty]].concat(), Target::value_variants());
     }
 }
