@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use artifacts::hash::Hash;
 use artifacts::schema::{Comparison, PreprocessorConfig};
-use artifacts::stage::Failure;
+use artifacts::stage::{Failure, print_text};
 use artifacts::{Checkpoint, Manifest, RunDir, names};
 
 use crate::cuda::CudaChoice;
@@ -66,12 +66,13 @@ pub(crate) fn judge(rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failure
         return programs::run(programs::program("judge")?.args(rest));
     }
     let run_dir = take_option(&mut rest.clone(), "--run-dir")?;
-    let mut printed = String::new();
+    // The folders are in the last line. Tables come before it.
+    let mut last = String::new();
     programs::run_reading(programs::program("judge")?.args(rest).arg("--print-runs"), |line| {
-        printed.push_str(line);
-        Ok(())
+        let before = std::mem::replace(&mut last, format!("{line}\n"));
+        print_text(&before).map(|_| ())
     })?;
-    let runs: Vec<PathBuf> = serde_json::from_str(&printed)
+    let runs: Vec<PathBuf> = serde_json::from_str(&last)
         .map_err(|error| Failure::failed(format!("candling-judge printed no folders of runs: {error}")))?;
     for run in &runs {
         programs::run(programs::program(names::REPORT)?.arg("--run-dir").arg(run))?;

@@ -15,7 +15,7 @@ use crate::hash::Hash;
 use crate::manifest::{Code, Manifest};
 use crate::{Error, RunDir, Split, atomic, interrupt, names, progress, run_toml};
 
-pub use crate::failure::{Failure, exit, finish, print_json};
+pub use crate::failure::{Failure, exit, finish, print_json, print_text};
 pub use crate::run_lock::lock;
 pub use crate::staleness::{KeyChange, Output, Stale, config_changes, to_json};
 

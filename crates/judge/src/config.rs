@@ -40,6 +40,8 @@ pub struct Config {
     pub resamples: u32,
     /// Seed of the bootstrap.
     pub seed: u64,
+    /// Number of examples of each kind and class in the report.
+    pub examples: usize,
     /// Highest error rates of verdicts on validation, which determine the inconclusive band.
     pub band: BandLimits,
 }
@@ -74,6 +76,7 @@ impl Default for Config {
             generator: None,
             resamples: DEFAULT_RESAMPLES,
             seed: 0,
+            examples: 8,
             band: BandLimits::default(),
         }
     }

@@ -28,6 +28,8 @@ pub struct Evaluation {
     pub metrics: Metrics,
     /// Content of `predictions.parquet`.
     pub predictions: Vec<Prediction>,
+    /// Index of the image of each prediction of the first training run.
+    pub(crate) images: Vec<usize>,
 }
 
 /// Evaluates the detector `config.model` from its rows. `files` are the names of their files.
@@ -84,7 +86,8 @@ pub(crate) fn evaluate(
         judged: Some(Box::new(judged)),
         runs,
     };
-    Ok(Evaluation { metrics, predictions })
+    let images = joined.evaluated.iter().map(|joined| joined.image).collect();
+    Ok(Evaluation { metrics, predictions, images })
 }
 
 /// Refuses predictions that leave out too many images, or that are about too many other images.

@@ -12,6 +12,7 @@ use sources::{Location, SourceConfig};
 
 use crate::input::Row;
 use crate::matching::clean_path;
+use crate::pictures::Pictures;
 use crate::{Config, Error};
 
 /// One image.
@@ -30,7 +31,7 @@ pub(crate) struct Image {
 }
 
 /// The images that should have predictions.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Images {
     pub(crate) images: Vec<Image>,
     /// Name of the data set.
@@ -40,6 +41,8 @@ pub(crate) struct Images {
     pub(crate) from_content: bool,
     /// Images whose file equals that of an earlier image.
     pub(crate) identical: Omitted,
+    /// The pictures of the images.
+    pub(crate) pictures: Pictures,
 }
 
 impl Images {
@@ -61,9 +64,11 @@ fn of_shards(dir: &Path) -> Result<Images, Error> {
     let set = ShardSet::open(dir)?;
     let summary: IngestSummary = serde_json::from_value(set.manifest().summary.clone())
         .map_err(|e| artifacts::Error::malformed(&dir.join(names::MANIFEST), "summary of ingest", e))?;
-    let mut images = Vec::new();
+    let (mut images, mut places) = (Vec::new(), Vec::new());
     for split in Split::ALL.into_iter().filter(|split| set.has(*split)) {
-        images.extend(Shards::open(dir, split)?.samples().iter().map(|sample| Image {
+        let shards = Shards::open(dir, split)?;
+        places.extend((0..shards.len()).map(|row| (split, row)));
+        images.extend(shards.samples().iter().map(|sample| Image {
             path: sample.path.clone(),
             id: sample.id,
             label: Some(sample.label),
@@ -77,6 +82,7 @@ fn of_shards(dir: &Path) -> Result<Images, Error> {
         simulated: summary.simulated,
         from_content: true,
         identical: Omitted::default(),
+        pictures: Pictures::Shards(dir.to_owned(), places),
     })
 }
 
@@ -91,6 +97,7 @@ fn of_source(name: &str, config: &Config) -> Result<Images, Error> {
     let ids: Vec<Option<Hash>> =
         (0..source.len()).into_par_iter().map(|index| source.read(index).ok().map(|bytes| Hash::of(&bytes))).collect();
     let mut images = Vec::with_capacity(ids.len());
+    let mut files = Vec::with_capacity(ids.len());
     let mut by_id: BTreeMap<[u8; 32], usize> = BTreeMap::new();
     let mut identical = Omitted::default();
     for (index, id) in ids.into_iter().enumerate() {
@@ -107,6 +114,7 @@ fn of_source(name: &str, config: &Config) -> Result<Images, Error> {
             continue;
         }
         by_id.insert(*id.as_bytes(), images.len());
+        files.push(index);
         images.push(Image { path: entry.path, id, label, split: entry.split, generator: entry.generator });
     }
     Ok(Images {
@@ -115,6 +123,7 @@ fn of_source(name: &str, config: &Config) -> Result<Images, Error> {
         simulated: matches!(Location::parse(name)?, Location::Simulated(_)),
         from_content: true,
         identical,
+        pictures: Pictures::Source(source, files),
     })
 }
 

@@ -18,7 +18,7 @@ use crate::images::Images;
 use crate::input::Row;
 use crate::matching::ImageIndex;
 use crate::models::{self, Model, PredictionFile, folder_name};
-use crate::{Config, Error};
+use crate::{Config, Error, examples};
 
 /// The name in the manifests of judged evaluations.
 const NAME: &str = "judge";
@@ -82,7 +82,7 @@ pub fn judge(request: &Request) -> Result<Vec<JudgedRun>, stage::Failure> {
         let index = ImageIndex::new(&images.images);
         let of_files = model.files.iter().map(|file| file_name(&file.path)).collect();
         let evaluation = detector::evaluate(&model.rows, of_files, images, &index, &config)?;
-        write(&run, &evaluation, &config, inputs, start)?;
+        write(&run, &evaluation, images, &config, inputs, start)?;
         judged.push(JudgedRun { metrics: evaluation.metrics, run, is_new: true });
     }
     Ok(judged)
@@ -172,6 +172,7 @@ fn read_metrics(run: &RunDir) -> Result<Metrics, Error> {
 fn write(
     run: &RunDir,
     evaluation: &Evaluation,
+    images: &Images,
     config: &Config,
     inputs: BTreeMap<String, Hash>,
     start: Instant,
@@ -179,6 +180,7 @@ fn write(
     let writer = DirWriter::create(&run.evaluate())?;
     predictions::write(&writer.path().join(names::PREDICTIONS), &evaluation.predictions)?;
     atomic::write_json(&writer.path().join(names::METRICS), &evaluation.metrics)?;
+    examples::write(writer.path(), evaluation, images, config.examples)?;
     let scores = &evaluation.metrics.headline;
     let manifest = Manifest {
         config: to_json(config),

@@ -162,3 +162,32 @@ fn training_runs_of_a_file_are_averaged() {
     let metrics = scene.judge(&[partial], |request| request.config.max_missing = 0.1).unwrap().remove(0).metrics;
     assert_eq!((metrics.runs[0].scores.n, metrics.runs[1].scores.n), (39, 39));
 }
+
+#[test]
+fn examples_show_pictures_of_the_source() {
+    let scene = Scene::new();
+    let file = scene.csv("scores.csv", "path,score", &scene.rows("test"));
+    let simulated = |request: &mut judge::Request| {
+        request.config.data = Some("simulated:train=0,test=8,size=32,seed=1".to_owned());
+    };
+    let explanations = |run: &judge::JudgedRun| run.run.evaluate().join(names::EXPLANATIONS);
+    // The files of this scene are no images.
+    assert!(!explanations(&scene.judge(std::slice::from_ref(&file), |_| {}).unwrap()[0]).exists());
+    let source = sources::open(&sources::SourceConfig {
+        source: "simulated:train=0,test=8,size=32,seed=1".to_owned(),
+        ..sources::SourceConfig::default()
+    });
+    let Ok(source) = source else { panic!("the simulated source cannot be opened") };
+    let rows: Vec<String> =
+        (0..source.len()).map(|index| format!("{},0.{}", source.entry(index).path, 1 + index % 9)).collect();
+    let file = scene.csv("simulated.csv", "path,score", &rows);
+    let run = scene.judge(&[file], simulated).unwrap().remove(0);
+    let index = fs::read(explanations(&run).join(names::EXPLANATIONS_INDEX)).unwrap();
+    let index: artifacts::schema::Explanations = serde_json::from_slice(&index).unwrap();
+    assert!(!index.examples.is_empty() && run.metrics.simulated);
+    for example in &index.examples {
+        let png = image::open(explanations(&run).join(&example.image)).unwrap();
+        assert_eq!((png.width(), png.height()), (224, 224));
+        assert!(example.heat_maps.is_empty());
+    }
+}

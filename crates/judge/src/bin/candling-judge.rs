@@ -9,6 +9,7 @@ use artifacts::schema::{Interval, Judged, Metric, ScoreKind, ThresholdSource};
 use artifacts::stage::{self, Failure};
 use artifacts::{Label, Split};
 use clap::{Parser, ValueEnum};
+use evaluate::result_table::{DetectorScores, ResultTable, TableFormat};
 use judge::{Config, Error, JudgedRun, LabelPolicy, Request, judge};
 
 /// Evaluate the predictions of any detector: metrics with intervals, per generator, with a report
@@ -67,6 +68,12 @@ struct Args {
     /// Seed of the bootstrap
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
+    /// Number of examples of each kind and class in the report; they need --data
+    #[arg(long, value_name = "N", default_value_t = Config::default().examples)]
+    examples: usize,
+    /// Also print the scores as a table, and the ROC-AUC of each generator
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    table: Option<Table>,
     /// Judge again even if the result is up to date
     #[arg(long)]
     force: bool,
@@ -107,6 +114,12 @@ enum Scores {
 enum Class {
     Fake,
     Real,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Table {
+    Markdown,
+    Latex,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -155,6 +168,7 @@ impl Args {
             generator: self.generator.clone(),
             resamples: self.resamples,
             seed: self.seed,
+            examples: self.examples,
             ..Config::default()
         };
         Ok(Request {
@@ -186,10 +200,48 @@ fn run(args: &Args) -> Result<(), Failure> {
     for run in &judged {
         print_run(run);
     }
+    if let Some(table) = args.table {
+        print_tables(&judged, table)?;
+    }
     if args.print_runs {
         stage::print_json(&judged.iter().map(|run| run.run.path()).collect::<Vec<_>>())?;
     }
     Ok(())
+}
+
+fn print_tables(judged: &[JudgedRun], table: Table) -> Result<(), Failure> {
+    let format = match table {
+        Table::Markdown => TableFormat::Markdown,
+        Table::Latex => TableFormat::Latex,
+    };
+    let scores: Vec<DetectorScores<'_>> = judged
+        .iter()
+        .map(|run| DetectorScores {
+            name: name_of(run),
+            scores: &run.metrics.headline,
+            intervals: &run.metrics.intervals,
+        })
+        .collect();
+    let coverage: Vec<String> = judged
+        .iter()
+        .filter_map(|run| run.metrics.judged.as_ref())
+        .map(|judged| format!("{} of {}", judged.predicted(), judged.images))
+        .collect();
+    let images = format!("{} images of {}", coverage.join(", "), judged[0].metrics.dataset);
+    stage::print_text(&ResultTable::of_detectors(&scores, &images).text(format))?;
+    let groups: Vec<_> =
+        judged.iter().filter_map(|run| Some((name_of(run), &run.metrics.runs.first()?.generators))).collect();
+    // Verdicts have no ROC-AUC.
+    let has_scores = judged.iter().any(|run| run.metrics.headline.roc_auc.is_some());
+    let metric = Metric::by_key(if has_scores { "roc_auc" } else { "fake_accuracy" });
+    if let Some(table) = metric.and_then(|metric| ResultTable::of_generators(&groups, metric)) {
+        stage::print_text(&format!("\n{}", table.text(format)))?;
+    }
+    Ok(())
+}
+
+fn name_of(run: &JudgedRun) -> &str {
+    run.metrics.judged.as_ref().map_or("", |judged| judged.model.as_str())
 }
 
 fn print_run(run: &JudgedRun) {
