@@ -88,7 +88,8 @@ fn images(golden: &Path) -> Result<Vec<Vec<u8>>, Failure> {
 
 /// A table with an image and a label in each of four rows.
 fn table() -> Result<Vec<u8>, parquet::errors::ParquetError> {
-    let images: BinaryArray = (0..4).map(|row| (row != 2).then_some(&b"\xff\xd8\xff\xe0 not quite a JPEG"[..])).collect();
+    let images: BinaryArray =
+        (0..4).map(|row| (row != 2).then_some(&b"\xff\xd8\xff\xe0 not quite a JPEG"[..])).collect();
     let labels: StringArray = (0..4).map(|row| Some(["real", "fake"][row % 2])).collect();
     let columns: [(&str, ArrayRef); 2] = [("image", Arc::new(images)), ("label", Arc::new(labels))];
     let batch = RecordBatch::try_from_iter(columns)?;

@@ -55,7 +55,8 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Stream) {
 fn write_number(bytes: &mut [u8], at: usize, random: &mut Stream) {
     let value = EDGES[random.random_range(0..EDGES.len())];
     let width = [2, 4, 8][random.random_range(0..3_usize)];
-    let number = if random.random() { value.to_le_bytes()[..width].to_vec() } else { value.to_be_bytes()[8 - width..].to_vec() };
+    let number =
+        if random.random() { value.to_le_bytes()[..width].to_vec() } else { value.to_be_bytes()[8 - width..].to_vec() };
     let end = bytes.len().min(at + width);
     bytes[at..end].copy_from_slice(&number[..end - at]);
 }
