@@ -1,7 +1,5 @@
 //! A short run of every target.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::Path;
 use std::process::Command;
 
