@@ -54,6 +54,9 @@ pub(crate) enum Task {
     /// Evaluate the predictions of any detector from a file --predictions FILE [--data SOURCE] [more options: --help]
     #[command(disable_help_flag = true)]
     Judge(PassedArgs),
+    /// Evaluate on a benchmark of the field NAME --root FOLDER [--predictions FILE | --model RUN] [more: --help]
+    #[command(disable_help_flag = true)]
+    Benchmark(PassedArgs),
     /// Measure speed and memory of training, inference and ingest, compared with PyTorch and other programs
     Bench(BenchArgs),
     /// Check format, lints, all tests and the smoke pipeline, as CI does
