@@ -78,7 +78,7 @@ pub(crate) struct PassedArgs {
 pub(crate) struct PipelineArgs {
     /// A file in pipelines/ without its extension (demo, full, smoke), or the path of a TOML file
     pub(crate) name: String,
-    /// Override one key, e.g. --set train.epochs=2 (repeatable)
+    /// Override one key, e.g. --set train.epochs=2 (repeatable); docs/configuration.md lists the keys
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// The source of images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]` or simulated:…; short
