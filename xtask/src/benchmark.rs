@@ -21,7 +21,8 @@ pub(crate) fn run(mut rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failu
     let root = take_option(&mut rest, "--root")?
         .ok_or_else(|| Failure::usage("--root is missing: the folder with the images of the benchmark"))?;
     let name = format!("benchmark-{}", protocol.file_stem().unwrap_or_default().to_string_lossy());
-    let out = take_option(&mut rest, "--run-dir")?.map_or_else(|| RunDir::named(&name).path().to_owned(), PathBuf::from);
+    let out =
+        take_option(&mut rest, "--run-dir")?.map_or_else(|| RunDir::named(&name).path().to_owned(), PathBuf::from);
     let model = take_option(&mut rest, "--model")?;
     programs::run(programs::program("benchmark")?.arg(&protocol).arg("--root").arg(root).arg("--out").arg(&out))?;
     if let Some(model) = model {

@@ -132,7 +132,9 @@ fn lacking(protocol: &Protocol, counts: &BTreeMap<String, GeneratorCounts>) -> V
     let mut lacking = Vec::new();
     for (name, found) in counts {
         let expected = protocol.generators.get(name).copied().unwrap_or_default();
-        for (class, found, expected) in [("fakes", found.fake, expected.fake), ("real images", found.real, expected.real)] {
+        for (class, found, expected) in
+            [("fakes", found.fake, expected.fake), ("real images", found.real, expected.real)]
+        {
             match expected {
                 Some(expected) if expected != found => {
                     lacking.push(format!("`{name}` has {found} {class}, but the benchmark has {expected}"));

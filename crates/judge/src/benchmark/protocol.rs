@@ -91,7 +91,10 @@ impl Protocol {
     pub fn parse(text: &str) -> Result<Protocol, String> {
         let protocol: Protocol = toml::from_str(text).map_err(|e| e.to_string())?;
         if protocol.schema_version != SCHEMA_VERSION {
-            return Err(format!("schema_version is {}, but this build reads {SCHEMA_VERSION}", protocol.schema_version));
+            return Err(format!(
+                "schema_version is {}, but this build reads {SCHEMA_VERSION}",
+                protocol.schema_version
+            ));
         }
         if Metric::by_key(&protocol.metric).is_none() {
             return Err(format!("metric `{}` is no key of metrics.json", protocol.metric));

@@ -2,8 +2,8 @@
 
 use artifacts::hash::Hash;
 
-use super::cell::Cell;
 use super::ColumnNames;
+use super::cell::Cell;
 use super::row::{Row, ScoreColumn};
 
 /// The roles of columns, with the names that each is found by. Case does not matter, and the first name wins.
