@@ -170,12 +170,12 @@ fn slug(source: &str) -> String {
     [name, digest].iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("-")
 }
 
-fn has_help_option(rest: &[OsString]) -> bool {
+pub(crate) fn has_help_option(rest: &[OsString]) -> bool {
     rest.iter().any(|arg| arg == "--help" || arg == "-h")
 }
 
 /// Removes `--name VALUE` or `--name=VALUE` from the arguments and returns the value.
-fn take_option(rest: &mut Vec<OsString>, name: &str) -> Result<Option<OsString>, Failure> {
+pub(crate) fn take_option(rest: &mut Vec<OsString>, name: &str) -> Result<Option<OsString>, Failure> {
     let prefix = format!("{name}=");
     let Some(at) = rest.iter().position(|arg| arg == name || arg.to_string_lossy().starts_with(&prefix)) else {
         return Ok(None);
