@@ -326,5 +326,8 @@ fn shows_what_a_file_declares_without_changing_the_verdict() {
     assert_eq!(rows[0]["p_fake"], rows[1]["p_fake"], "statements must not influence the verdict");
     assert!(printed.err.contains("their absence proves nothing"), "{}", printed.err);
     let csv = predict(&run, &[declaring], "--csv").out;
-    assert!(csv.contains("generator parameters: a cat") && csv.contains("Steps: 20") && raw_controls(&csv) == 0, "{csv}");
+    assert!(
+        csv.contains("generator parameters: a cat") && csv.contains("Steps: 20") && raw_controls(&csv) == 0,
+        "{csv}"
+    );
 }
