@@ -131,7 +131,7 @@ impl Fusion {
     pub fn project(&self, features: &FeatureBatch) -> Result<FeatureBatch> {
         if features.branches.len() != self.heads.len() {
             let (found, wanted) = (features.branches.len(), self.heads.len());
-            return Err(Error::OptimiserState(format!("there are features of {found} branches instead of {wanted}")));
+            return Err(Error::Features(format!("there are features of {found} branches instead of {wanted}")));
         }
         let branches = self.heads.iter().zip(&features.branches);
         let branches = branches.map(|(head, features)| head.projection.apply(features)).collect::<Result<_>>()?;
@@ -160,7 +160,7 @@ impl Fusion {
         let (parts, inputs) = (head.projection.parts(), head.projection.inputs());
         if row.len() != inputs {
             let detail = format!("the branch `{branch}` has {} features instead of {inputs}", row.len());
-            return Err(Error::OptimiserState(detail));
+            return Err(Error::Features(detail));
         }
         let weight: Vec<f32> = head.weight.flatten_all()?.to_vec1()?;
         let mut gradient = Vec::with_capacity(inputs);
@@ -356,7 +356,7 @@ impl Head {
         if features.width != parts * width {
             let (found, wanted) = (features.width, parts * width);
             let detail = format!("the branch `{}` has {found} projected features instead of {wanted}", self.name);
-            return Err(Error::OptimiserState(detail));
+            return Err(Error::Features(detail));
         }
         let mut values = Tensor::from_slice(&features.values, (n * parts, width), &Device::Cpu)?;
         if let Some(factors) = factors {

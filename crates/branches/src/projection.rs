@@ -113,7 +113,7 @@ impl Projection {
     pub fn apply(&self, features: &BranchFeatures) -> Result<BranchFeatures> {
         if features.width != self.inputs() {
             let detail = format!("there are {} features instead of {}", features.width, self.inputs());
-            return Err(Error::OptimiserState(detail));
+            return Err(Error::Features(detail));
         }
         let width = self.parts * self.outputs_of_part();
         let mut values = Vec::with_capacity(features.present.iter().filter(|present| **present).count() * width);
