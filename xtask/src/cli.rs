@@ -12,7 +12,7 @@ use crate::cuda::CudaChoice;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// Whether to build the programs with CUDA; give it before the name of a stage, predict or compare
+    /// Whether to build the programs with CUDA; give it before the name of a stage, predict, compare or judge
     #[arg(long, global = true, value_enum, value_name = "CHOICE", default_value = "auto")]
     pub(crate) cuda: CudaChoice,
     #[command(subcommand)]
@@ -51,6 +51,9 @@ pub(crate) enum Task {
     /// Compare runs on the same images: paired tests and an HTML page [RUN RUN…] [more options: --help]
     #[command(disable_help_flag = true)]
     Compare(PassedArgs),
+    /// Evaluate the predictions of any detector from a file --predictions FILE [--data SOURCE] [more options: --help]
+    #[command(disable_help_flag = true)]
+    Judge(PassedArgs),
     /// Measure speed and memory of training, inference and ingest, compared with PyTorch and other programs
     Bench(BenchArgs),
     /// Check format, lints, all tests and the smoke pipeline, as CI does

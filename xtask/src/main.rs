@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Task::Report(args) => single::run(names::REPORT, args.rest, cuda),
         Task::Predict(args) => single::predict(args.rest, cuda),
         Task::Compare(args) => single::compare(args.rest, cuda),
+        Task::Judge(args) => single::judge(args.rest, cuda),
         Task::Bench(args) => bench::run(&args),
         Task::Ci => ci::run(),
         Task::CudaCheck => cuda_check::run(programs::run),

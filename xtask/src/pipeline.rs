@@ -63,7 +63,15 @@ pub(crate) fn run(args: &PipelineArgs, cuda: CudaChoice) -> Result<(), Failure> 
     }
     // The lock is taken after all checks, because it creates the run's folder. It is held to the end, because a second
     // pipeline would change the settings of stages that this one has not started yet.
-    let _lock = stage::lock(&run, "pipeline")?;
+    let _lock = match stage::lock(&run, "pipeline") {
+        // A run that cannot be written to, such as one on a read-only disk, may be up to date.
+        Err(failure) if failure.is_io() && !decide(&plans, args).iter().any(|decision| decision.runs) => {
+            decision::print(&decide(&plans, args));
+            print_result(&run, args);
+            return Ok(());
+        }
+        lock => lock?,
+    };
     // Another pipeline may have written run.toml before the lock was free.
     check(&mut plans)?;
     let decisions = decide(&plans, args);

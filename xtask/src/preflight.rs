@@ -1,6 +1,8 @@
 //! Preflight checks of a pipeline: conditions that no single stage can check. They are checked before anything runs or
 //! is written.
 
+use std::path::Path;
+
 use artifacts::config::OutOfRange;
 use artifacts::schema::MINIMUM_SIDE;
 use artifacts::stage::{Failure, StagePlan, exit};
@@ -95,10 +97,11 @@ pub(crate) fn check_first_inputs(first: &StagePlan) -> Result<(), Failure> {
 }
 
 /// Rejects a pipeline whose source is not the one that the run was made from, because the run's shards and trainings
-/// would be replaced. Accepts it if the user names the source with --data or --set.
+/// would be replaced. Accepts it if the user names both the run and the source, with --data or --set.
 pub(crate) fn check_source(run: &RunDir, plans: &[StagePlan], args: &PipelineArgs) -> Result<(), Failure> {
     let is_source = |set: &String| set.replace(' ', "").starts_with("ingest.source=");
-    if args.from > StageName::Ingest || args.data.is_some() || args.set.iter().any(is_source) {
+    let names_source = args.data.is_some() || args.set.iter().any(is_source);
+    if args.from > StageName::Ingest || names_source && args.run_dir.is_some() {
         return Ok(());
     }
     let has_results = [run.ingest(), run.train()].iter().any(|folder| folder.exists());
@@ -112,18 +115,21 @@ pub(crate) fn check_source(run: &RunDir, plans: &[StagePlan], args: &PipelineArg
     if made_from == named {
         return Ok(());
     }
-    let command = |source: &str| {
-        let words = ["--run-dir", &run.path().to_string_lossy(), "--data", source].map(shell_word);
+    let command = |run: &Path, source: &str| {
+        let words = ["--run-dir", &run.to_string_lossy(), "--data", source].map(shell_word);
         format!("cargo xtask pipeline {} {}", shell_word(&args.name), words.join(" "))
     };
+    let mut name = run.path().file_name().unwrap_or_default().to_owned();
+    name.push("-2");
     Err(Failure::usage(format!(
-        "the run `{}` was made from `{made_from}`, but the pipeline {} reads `{named}`\n  \
+        "the run `{}` was made from `{made_from}`, but this pipeline reads `{named}`\n  \
          to keep the data of the run:  {}\n  \
-         to replace the data:          {}",
+         to replace the data:          {}\n  \
+         to make another run:          {}",
         run.path().display(),
-        args.name,
-        command(made_from),
-        command(named)
+        command(run.path(), made_from),
+        command(run.path(), named),
+        command(&run.path().with_file_name(name), named),
     )))
 }
 
@@ -189,8 +195,12 @@ mod tests {
             let command = format!("cargo xtask pipeline demo --run-dir '{}' --data {source}", run.path().display());
             assert!(message.contains(&command), "{message}");
         }
-        checked(&["--data", "photos"]).unwrap();
-        checked(&["--set", "ingest.source=photos"]).unwrap();
+        // The source is named, but not the run that would be replaced.
+        for source in [["--data", "photos"], ["--set", "ingest.source=photos"]] {
+            let (_, message) = checked(&source).unwrap_err();
+            assert!(message.contains("my run-2' --data photos"), "{message}");
+            checked(&[source[0], source[1], "--run-dir", "my run"]).unwrap();
+        }
         checked(&["--from", "train"]).unwrap();
         std::fs::write(run.config(), "[ingest]\nsource = 'photos'\n").unwrap();
         checked(&[]).unwrap();

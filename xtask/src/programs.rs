@@ -1,7 +1,7 @@
 //! Makes and runs the commands of cargo and of the stage programs.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
@@ -10,16 +10,20 @@ use artifacts::stage::{Failure, exit};
 
 use crate::signals;
 
-/// Returns the root of the workspace: the closest folder around this program that contains `pipelines/`, otherwise the
-/// workspace that the program was built from. The program may have been copied from another machine.
+/// Returns the root of the workspace: the closest folder around this program that contains `pipelines/` and
+/// `Cargo.toml`, otherwise the workspace that the program was built from. The program may have been copied from another machine.
 pub(crate) fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
         let here = std::env::current_exe().unwrap_or_default();
-        let around = here.ancestors().find(|folder| folder.join("pipelines").is_dir());
+        let around = here.ancestors().find(|folder| is_root(folder));
         let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
         around.or(built_from).unwrap_or(Path::new(".")).to_owned()
     });
     &ROOT
+}
+
+fn is_root(folder: &Path) -> bool {
+    folder.join("pipelines").is_dir() && folder.join("Cargo.toml").is_file()
 }
 
 /// Returns a cargo command that runs in the workspace.
@@ -58,7 +62,7 @@ pub(crate) fn program(stage: &str) -> Result<Command, Failure> {
 
 /// Runs a program to its end. A failure has the exit code of the program.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
-    let status = command.spawn().and_then(signals::wait).map_err(|e| not_started(command, &e))?;
+    let status = signals::spawn(command).and_then(signals::Running::wait).map_err(|e| not_started(command, &e))?;
     check_status(command, status)
 }
 
@@ -71,8 +75,8 @@ pub(crate) fn run_reading(
     command: &mut Command,
     mut on_line: impl FnMut(&str) -> Result<(), Failure> + Send,
 ) -> Result<(), Failure> {
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|e| not_started(command, &e))?;
-    let Some(output) = child.stdout.take() else { return Err(Failure::failed("the program's output is not piped")) };
+    let mut program = signals::spawn(command.stdout(Stdio::piped())).map_err(|e| not_started(command, &e))?;
+    let Some(output) = program.take_stdout() else { return Err(Failure::failed("the program's output is not piped")) };
     let read = move || {
         let mut result = Ok(());
         // Reads to the end even after an error, because the program would block on a full pipe.
@@ -83,7 +87,7 @@ pub(crate) fn run_reading(
     };
     let (status, read) = std::thread::scope(|scope| {
         let reader = scope.spawn(read);
-        (signals::wait(child), reader.join())
+        (program.wait(), reader.join())
     });
     check_status(command, status.map_err(|e| not_started(command, &e))?)?;
     read.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -91,20 +95,34 @@ pub(crate) fn run_reading(
 
 /// Runs a program and returns its standard output. A failure has the exit code of the program.
 pub(crate) fn capture(command: &mut Command) -> Result<Vec<u8>, Failure> {
-    let output = command.stderr(Stdio::inherit()).output().map_err(|e| not_started(command, &e))?;
-    check_status(command, output.status).map(|()| output.stdout)
+    let mut program = signals::spawn(command.stdout(Stdio::piped())).map_err(|e| not_started(command, &e))?;
+    let Some(mut output) = program.take_stdout() else {
+        return Err(Failure::failed("the program's output is not piped"));
+    };
+    let (status, read) = std::thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let mut bytes = Vec::new();
+            output.read_to_end(&mut bytes).map(|_| bytes)
+        });
+        (program.wait(), reader.join())
+    });
+    check_status(command, status.map_err(|e| not_started(command, &e))?)?;
+    read.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(Failure::failed)
 }
 
 /// Converts the exit status of a program.
 fn check_status(command: &Command, status: ExitStatus) -> Result<(), Failure> {
     let name = Path::new(command.get_program()).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    match status.code().map(u8::try_from) {
-        Some(Ok(exit::DONE)) => Ok(()),
+    /// The exit code of cargo for most failures.
+    const CARGO_FAILED: u8 = 101;
+    match status.code().map(|code| (code, u8::try_from(code))) {
+        Some((_, Ok(exit::DONE))) => Ok(()),
         // The program has printed the reason to standard error.
-        Some(Ok(exit::USAGE)) => Err(Failure::usage(format!("{name} rejected its configuration"))),
-        Some(Ok(exit::INPUT)) => Err(Failure::input(format!("{name} cannot use its input"))),
-        Some(Ok(exit::INTERRUPTED)) => Err(Failure::Interrupted),
-        Some(_) => Err(Failure::failed(format!("{name} failed"))),
+        Some((_, Ok(code @ (exit::FAILED | exit::USAGE | exit::INPUT | exit::INTERRUPTED)))) => {
+            Err(Failure::Reported(code))
+        }
+        Some((_, Ok(CARGO_FAILED))) if name == "cargo" => Err(Failure::Reported(exit::FAILED)),
+        Some((code, _)) => Err(Failure::failed(format!("{name} failed with exit code {code}"))),
         None if signals::is_interruption(status) => Err(Failure::Stopped),
         None => Err(Failure::failed(format!("{name} was killed by a signal ({status})"))),
     }
@@ -133,11 +151,15 @@ mod tests {
             ("exit 130", exit::INTERRUPTED),
             ("kill -INT $$", exit::INTERRUPTED),
             ("kill -KILL $$", exit::FAILED),
+            ("exit 7", exit::FAILED),
         ] {
             assert_eq!(capture(&mut shell(script)).unwrap_err().code(), code, "{script}");
             assert_eq!(run(&mut shell(script)).unwrap_err().code(), code, "{script}");
             assert_eq!(run_reading(&mut shell(script), |_| Ok(())).unwrap_err().code(), code, "{script}");
         }
+        // The program has printed the reason.
+        assert!(matches!(run(&mut shell("exit 3")), Err(Failure::Reported(exit::INPUT))));
+        assert!(run(&mut shell("exit 7")).unwrap_err().to_string().contains("exit code 7"));
         let mut lines = Vec::new();
         let read = |line: &str| {
             lines.push(line.to_owned());
@@ -145,5 +167,14 @@ mod tests {
         };
         run_reading(&mut shell("echo one; printf two"), read).unwrap();
         assert_eq!(lines, ["one", "two"]);
+    }
+
+    #[test]
+    fn root_has_pipelines_and_a_manifest() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("pipelines")).unwrap();
+        assert!(!is_root(dir.path()));
+        std::fs::write(dir.path().join("Cargo.toml"), "").unwrap();
+        assert!(is_root(dir.path()));
     }
 }

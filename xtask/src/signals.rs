@@ -1,40 +1,118 @@
 //! Handles interruptions while a child process runs: the stage program saves its progress and exits, and xtask waits
 //! for it.
 
-use std::process::{Child, ExitStatus};
+use std::io;
+use std::process::{Child, ChildStdout, Command, ExitStatus};
 #[cfg(unix)]
 use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(unix)]
 use std::sync::{Arc, OnceLock};
 
-/// Waits for a child. Ignores SIGINT meanwhile, because the terminal also sends it to the child. Forwards SIGTERM to
-/// the child.
+/// A running child process. SIGTERM is forwarded to it. SIGINT is forwarded if xtask runs in the background; in the
+/// foreground, the terminal sends it to the child too.
+pub(crate) struct Running {
+    child: Child,
+    #[cfg(unix)]
+    handlers: Handlers,
+}
+
+/// Starts a program. Signals that arrive from now on end the program, and not xtask.
+///
+/// # Errors
+/// The program or the signal handlers cannot be started.
+pub(crate) fn spawn(command: &mut Command) -> io::Result<Running> {
+    #[cfg(unix)]
+    let handlers = Handlers::install(command)?;
+    let child = command.spawn()?;
+    Ok(Running {
+        child,
+        #[cfg(unix)]
+        handlers,
+    })
+}
+
+impl Running {
+    /// Returns the child's standard output if it is piped.
+    pub(crate) fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// Waits for the child to end.
+    #[cfg(unix)]
+    pub(crate) fn wait(mut self) -> io::Result<ExitStatus> {
+        use rustix::process::{Pid, Signal, kill_process};
+        use signal_hook::consts::{SIGINT, SIGTERM};
+
+        let pid = Pid::from_child(&self.child);
+        let forwards_interrupts = self.handlers.forwards_interrupts;
+        let handle = self.handlers.signals.handle();
+        let signals = &mut self.handlers.signals;
+        let child = &mut self.child;
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for signal in signals {
+                    // Fails if the child has exited already.
+                    let _ = match signal {
+                        SIGTERM => kill_process(pid, Signal::TERM),
+                        SIGINT if forwards_interrupts => kill_process(pid, Signal::INT),
+                        _ => Ok(()),
+                    };
+                }
+            });
+            let status = child.wait();
+            handle.close();
+            status
+        })
+    }
+
+    /// Waits for the child to end.
+    #[cfg(not(unix))]
+    pub(crate) fn wait(mut self) -> io::Result<ExitStatus> {
+        self.child.wait()
+    }
+}
+
+/// Signal handlers that are active until they are dropped.
 #[cfg(unix)]
-pub(crate) fn wait(mut child: Child) -> std::io::Result<ExitStatus> {
-    use std::process::{Command, Stdio};
+struct Handlers {
+    signals: signal_hook::iterator::Signals,
+    default_action: &'static AtomicBool,
+    forwards_interrupts: bool,
+}
 
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    use signal_hook::iterator::Signals;
+#[cfg(unix)]
+impl Handlers {
+    /// Installs the handlers. In the background, puts the child into a process group of its own, so that it does not get
+    /// a signal twice that is sent to the group: a second SIGINT ends a training before it has saved its progress.
+    fn install(command: &mut Command) -> io::Result<Handlers> {
+        use std::os::unix::process::CommandExt;
 
-    let default_action = default_action_flag()?;
-    default_action.store(false, Ordering::SeqCst);
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let handle = signals.handle();
-    let pid = child.id().to_string();
-    let forwarder = std::thread::spawn(move || {
-        for signal in &mut signals {
-            if signal == SIGTERM {
-                // Fails if the child has exited already.
-                let _ = Command::new("kill").args(["-TERM", &pid]).stderr(Stdio::null()).status();
-            }
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        use signal_hook::iterator::Signals;
+
+        let default_action = default_action_flag()?;
+        let signals = Signals::new([SIGINT, SIGTERM])?;
+        default_action.store(false, Ordering::SeqCst);
+        let forwards_interrupts = !is_foreground();
+        if forwards_interrupts {
+            command.process_group(0);
         }
-    });
-    let status = child.wait();
-    handle.close();
-    default_action.store(true, Ordering::SeqCst);
-    // The thread ends when its handle is closed, and cannot panic.
-    let _ = forwarder.join();
-    status
+        Ok(Handlers { signals, default_action, forwards_interrupts })
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Handlers {
+    fn drop(&mut self) {
+        self.default_action.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Whether a terminal sends its signals to the process group of this process.
+#[cfg(unix)]
+fn is_foreground() -> bool {
+    let own = rustix::process::getpgrp();
+    std::fs::File::open("/dev/tty").is_ok_and(|tty| rustix::termios::tcgetpgrp(tty).is_ok_and(|group| group == own))
 }
 
 /// Returns whether SIGINT or SIGTERM ended a program that does not handle them.
@@ -51,7 +129,7 @@ pub(crate) fn is_interruption(status: ExitStatus) -> bool {
 /// restores the default action itself. Without the flag, a benchmark that runs after the first child could not be
 /// interrupted.
 #[cfg(unix)]
-fn default_action_flag() -> std::io::Result<&'static AtomicBool> {
+fn default_action_flag() -> io::Result<&'static AtomicBool> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::flag::register_conditional_default;
 
@@ -66,14 +144,32 @@ fn default_action_flag() -> std::io::Result<&'static AtomicBool> {
     Ok(FLAG.get_or_init(|| flag))
 }
 
-/// Waits for a child.
-#[cfg(not(unix))]
-pub(crate) fn wait(mut child: Child) -> std::io::Result<ExitStatus> {
-    child.wait()
-}
-
 /// Always false: other systems do not report signals.
 #[cfg(not(unix))]
 pub(crate) fn is_interruption(_: ExitStatus) -> bool {
     false
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::process::Stdio;
+
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+
+    #[test]
+    fn forwards_signals_to_the_program() {
+        let signals: &[Signal] = if is_foreground() { &[Signal::TERM] } else { &[Signal::TERM, Signal::INT] };
+        for signal in signals {
+            let mut command = Command::new("sh");
+            command.args(["-c", "trap 'exit 9' TERM INT; echo ready; while :; do sleep 0.05; done"]);
+            let mut running = spawn(command.stdout(Stdio::piped())).unwrap();
+            let mut output = io::BufReader::new(running.take_stdout().unwrap());
+            io::BufRead::read_line(&mut output, &mut String::new()).unwrap();
+            // This process gets the signal before it waits for the program.
+            kill_process(getpid(), *signal).unwrap();
+            assert_eq!(running.wait().unwrap().code(), Some(9), "{signal:?}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use artifacts::hash::Hash;
 use artifacts::schema::{Comparison, PreprocessorConfig};
-use artifacts::stage::Failure;
+use artifacts::stage::{Failure, print_text};
 use artifacts::{Checkpoint, Manifest, RunDir, names};
 
 use crate::cuda::CudaChoice;
@@ -49,6 +49,32 @@ pub(crate) fn compare(mut rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), F
     }
     let out = take_option(&mut rest, "--out")?.unwrap_or_else(|| Comparison::DEFAULT_DIR.into());
     programs::run(programs::program("compare")?.args(rest).arg("--out").arg(&out))?;
+    programs::run(programs::program("compare-report")?.arg(&out))
+}
+
+/// Judges files of predictions, makes a report of each detector, and compares several detectors.
+pub(crate) fn judge(rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failure> {
+    build::all_programs(cuda)?;
+    if has_help_option(&rest) {
+        return programs::run(programs::program("judge")?.args(rest));
+    }
+    let run_dir = take_option(&mut rest.clone(), "--run-dir")?;
+    // The folders are in the last line. Tables come before it.
+    let mut last = String::new();
+    programs::run_reading(programs::program("judge")?.args(rest).arg("--print-runs"), |line| {
+        let before = std::mem::replace(&mut last, format!("{line}\n"));
+        print_text(&before).map(|_| ())
+    })?;
+    let runs: Vec<PathBuf> = serde_json::from_str(&last)
+        .map_err(|error| Failure::failed(format!("candling-judge printed no folders of runs: {error}")))?;
+    for run in &runs {
+        programs::run(programs::program(names::REPORT)?.arg("--run-dir").arg(run))?;
+    }
+    if runs.len() < 2 {
+        return Ok(());
+    }
+    let out = run_dir.map_or(Comparison::DEFAULT_DIR.into(), |dir| Path::new(&dir).join("compare"));
+    programs::run(programs::program("compare")?.args(&runs).arg("--out").arg(&out))?;
     programs::run(programs::program("compare-report")?.arg(&out))
 }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use crate::text::visible;
 use crate::{Error, progress};
 
 /// Exit codes of every program.
@@ -42,6 +43,9 @@ pub enum Failure {
     /// A signal ended the program. Its progress is lost.
     #[error("interrupted; nothing is half written, and the same command starts this part again")]
     Stopped,
+    /// A program that this one started failed with this exit code, and has printed the reason.
+    #[error("a program failed with exit code {0}; it has printed the reason")]
+    Reported(u8),
 }
 
 impl Failure {
@@ -67,6 +71,15 @@ impl Failure {
             Failure::Input(_) => exit::INPUT,
             Failure::Failed(_) => exit::FAILED,
             Failure::Interrupted | Failure::Stopped => exit::INTERRUPTED,
+            Failure::Reported(code) => *code,
+        }
+    }
+
+    /// Whether a file or folder could not be read or written.
+    pub fn is_io(&self) -> bool {
+        match self {
+            Failure::Failed(error) => matches!(error.downcast_ref(), Some(Error::Io { .. })),
+            _ => false,
         }
     }
 
@@ -104,16 +117,23 @@ impl From<Error> for Failure {
     }
 }
 
-/// Converts the result of a program to its exit code, and prints the failure to standard error.
+/// Converts the result of a program to its exit code, and prints the failure to standard error. Prints nothing if
+/// another program has already done so.
 pub fn finish(program: &str, result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::from(exit::DONE),
+        Err(Failure::Reported(code)) => ExitCode::from(code),
         Err(failure) => {
             let kind = if failure.code() == exit::INTERRUPTED { "" } else { "error: " };
-            progress::line(&format!("{program}: {kind}{}", failure.chain()));
+            progress::line(&format!("{program}: {kind}{}", visible_lines(&failure.chain())));
             ExitCode::from(failure.code())
         }
     }
+}
+
+/// Makes characters of names and of configurations visible that would control the terminal. Keeps the lines.
+fn visible_lines(text: &str) -> String {
+    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints to standard output. Returns false if the reader has closed the pipe, which is not an error.
@@ -157,6 +177,17 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn messages_have_no_control_characters_but_keep_their_lines() {
+        assert_eq!(visible_lines("`\u{1b}[2J\u{202e}x`\n  advice"), "`\u{fffd}[2J\u{fffd}x`\n  advice");
+    }
+
+    #[test]
+    fn a_reported_failure_has_the_code_of_its_program() {
+        assert_eq!(Failure::Reported(exit::INPUT).code(), exit::INPUT);
+        assert_eq!(format!("{:?}", finish("x", Err(Failure::Reported(3)))), format!("{:?}", ExitCode::from(3)));
     }
 
     #[test]

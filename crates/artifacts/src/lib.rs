@@ -13,6 +13,7 @@ pub mod config;
 mod error;
 pub mod failure;
 pub mod hash;
+pub mod interrupt;
 mod label;
 mod manifest;
 pub mod names;

@@ -23,13 +23,19 @@ impl RunDir {
     }
 
     /// Finds the run under `runs` whose `run.toml` was written last.
+    ///
+    /// # Errors
+    /// There is no run, or the folder `runs` cannot be listed.
     pub fn latest(runs: &Path) -> Result<RunDir> {
         let none = || Error::Missing {
             artifact: "run".to_owned(),
             path: runs.to_owned(),
             advice: "start one with `cargo xtask pipeline demo`, or name one with --run-dir".to_owned(),
         };
-        let entries = fs::read_dir(runs).map_err(|_| none())?;
+        let entries = fs::read_dir(runs).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => none(),
+            _ => Error::io("list", runs)(error),
+        })?;
         entries
             .filter_map(|entry| {
                 let run = RunDir(entry.ok()?.path());
@@ -215,6 +221,17 @@ impl Checkpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tells_a_folder_without_runs_from_one_that_cannot_be_listed() {
+        let root = tempfile::tempdir().unwrap();
+        let latest = |name: &str| RunDir::latest(&root.path().join(name)).unwrap_err();
+        assert!(matches!(latest("nothing"), Error::Missing { .. }));
+        fs::create_dir(root.path().join("empty")).unwrap();
+        assert!(matches!(latest("empty"), Error::Missing { .. }));
+        fs::write(root.path().join("file"), "").unwrap();
+        assert!(matches!(latest("file"), Error::Io { .. }));
+    }
 
     #[test]
     fn leaves_out_training_runs_beyond_the_configured_number() {

@@ -7,6 +7,7 @@ mod confusion;
 mod explanations;
 mod history;
 mod ingest;
+mod judged;
 mod metric;
 mod metrics;
 mod robustness;
@@ -22,6 +23,7 @@ pub use confusion::{Confusion, Proportion};
 pub use explanations::{Example, ExampleKind, Explanations, HeatMap, SanityCheck, Spectrum, SpectrumPeak};
 pub use history::{Epoch, TrainingRate};
 pub use ingest::{IngestSummary, Rejected, SplitSummary};
+pub use judged::{Judged, LabelSource, Omitted, ScoreKind, ThresholdSource};
 pub use metric::{Basis, Direction, Display, GroupInterval, IntervalMethod, Metric, Needs};
 pub use metrics::{
     AblationRow, BandPoint, BandVerdicts, Bootstrap, CalibratedScores, CurvePoint, Group, Groups, Inconclusive,

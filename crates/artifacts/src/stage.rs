@@ -13,9 +13,9 @@ use crate::atomic::DirWriter;
 use crate::config::{self, Override};
 use crate::hash::Hash;
 use crate::manifest::{Code, Manifest};
-use crate::{Error, RunDir, Split, atomic, names, progress, run_toml};
+use crate::{Error, RunDir, Split, atomic, interrupt, names, progress, run_toml};
 
-pub use crate::failure::{Failure, exit, finish, print_json};
+pub use crate::failure::{Failure, exit, finish, print_json, print_text};
 pub use crate::run_lock::lock;
 pub use crate::staleness::{KeyChange, Output, Stale, config_changes, to_json};
 
@@ -184,14 +184,29 @@ pub fn main<S: Stage>(args: &StageArgs, options: Vec<Override>) -> ExitCode {
 
 fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(), Failure> {
     let start = Instant::now();
+    interrupt::exit_on_signals(S::NAME).map_err(Failure::failed)?;
+    if !args.plan && S::NAME != names::INGEST {
+        check_run(args)?;
+    }
     let (run, config) = resolve::<S>(args, options)?;
     let inputs = S::inputs(&run, &config);
     if args.plan {
         return print_json(&plan::<S>(&run, &config, inputs, args.force)?);
     }
     let inputs = inputs?;
-    let _lock = lock(&run, S::NAME)?;
     let outputs = S::outputs(&run, &config);
+    let _lock = match lock(&run, S::NAME) {
+        // A run that cannot be written to, such as one on a read-only disk, may be up to date.
+        Err(failure) if failure.is_io() => {
+            let (runs, reason) = decide::<S>(&outputs, &inputs, args.force)?;
+            if runs {
+                return Err(failure);
+            }
+            progress::line(&format!("{}: {reason}", S::NAME));
+            return Ok(());
+        }
+        lock => lock?,
+    };
     for output in &outputs {
         atomic::recover(&output.dir)?;
     }
@@ -211,6 +226,18 @@ fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(), Fai
     }
     progress::line(&format!("{}: running, because {reason}", S::NAME));
     S::run(&Job { stage: S::NAME, run, config, inputs, code: Code::current(S::VERSION)?, force: args.force, start })
+}
+
+/// Checks that the run that `--run-dir` names exists. Only ingest makes a run.
+fn check_run(args: &StageArgs) -> Result<(), Error> {
+    match &args.run_dir {
+        Some(run) if !run.is_dir() => Err(Error::Missing {
+            artifact: "run".to_owned(),
+            path: run.clone(),
+            advice: "check --run-dir, or start a run with `cargo xtask pipeline`".to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn plan<S: Stage>(
@@ -272,4 +299,58 @@ fn decide<S: Stage>(outputs: &[Output], inputs: &BTreeMap<String, Hash>, force: 
     } else {
         (false, "up to date: same configuration, inputs and stage version (--force runs it again)".to_owned())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default, Serialize, Deserialize)]
+    struct NoKeys {}
+
+    struct Empty;
+
+    impl Stage for Empty {
+        const NAME: &'static str = names::REPORT;
+        const VERSION: u32 = 1;
+        type Config = NoKeys;
+
+        fn inputs(_: &RunDir, _: &NoKeys) -> Result<BTreeMap<String, Hash>, Failure> {
+            Ok(BTreeMap::new())
+        }
+
+        fn run(job: &Job<NoKeys>) -> Result<(), Failure> {
+            Ok(job.publish(DirWriter::create(&job.run.report())?, "cpu", Value::Null)?)
+        }
+    }
+
+    fn execute_in(run: &Path, force: bool) -> Result<(), Failure> {
+        let run_dir = Some(run.to_owned());
+        execute::<Empty>(
+            &StageArgs { run_dir, config: None, set: Vec::new(), force, plan: false, no_run_toml: false },
+            Vec::new(),
+        )
+    }
+
+    #[test]
+    fn names_a_run_that_does_not_exist() {
+        let root = tempfile::tempdir().unwrap();
+        let run = root.path().join("nope");
+        let failure = execute_in(&run, false).unwrap_err();
+        assert_eq!(failure.code(), exit::INPUT);
+        assert!(failure.to_string().contains("nope"), "{failure}");
+        assert!(!run.exists());
+    }
+
+    #[test]
+    fn finds_a_run_up_to_date_that_cannot_be_locked() {
+        let root = tempfile::tempdir().unwrap();
+        execute_in(root.path(), false).unwrap();
+        // A folder in place of the lock file cannot be opened for writing, as on a read-only disk.
+        let lock = root.path().join(".report.lock");
+        std::fs::remove_file(&lock).unwrap();
+        std::fs::create_dir(&lock).unwrap();
+        execute_in(root.path(), false).unwrap();
+        assert!(execute_in(root.path(), true).unwrap_err().is_io());
+    }
 }

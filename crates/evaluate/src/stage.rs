@@ -284,6 +284,7 @@ fn evaluate_checkpoints(
         split: config.split,
         checkpoint: config.ckpt.clone(),
         seen: data.seen,
+        judged: None,
         headline: first.scores.clone(),
         intervals: first.intervals.clone(),
         bootstrap: Bootstrap { resamples: config.resamples, seed: config.seed, level: LEVEL },

@@ -45,3 +45,25 @@ fn leaves_the_old_artifact_or_the_new_one_when_killed() {
     assert!(command(run, 99).status().unwrap().success());
     assert_eq!(complete(run).unwrap().config["seed"], 99);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_ingest_with_code_130_and_a_message() {
+    use std::io::{BufRead, BufReader};
+
+    for signal in ["INT", "TERM"] {
+        let place = tempfile::tempdir().unwrap();
+        // Shells make programs ignore SIGINT that a script starts in the background.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' INT; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_candling-ingest")]);
+        shell.arg("--run-dir").arg(place.path()).args(["--data", "simulated:train=100000,test=0,size=96,seed=1"]);
+        let mut child = shell.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.contains("running, because")));
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+        let message = lines.collect::<Vec<_>>().join("\n");
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}: {message}");
+        assert!(message.contains("ingest: interrupted; nothing is half written"), "{signal}: {message}");
+    }
+}

@@ -1,16 +1,18 @@
-//! Adam (Kingma and Ba, arXiv 1412.6980) over all parameters of a network, with `torch.optim.Adam`'s arithmetic.
+//! Adam (Kingma and Ba, arXiv 1412.6980) over all parameters of a network, with `torch.optim.Adam`'s arithmetic, and
+//! AdamW (Loshchilov and Hutter, arXiv 1711.05101) with that of `torch.optim.AdamW`.
 
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use kernels::adam::AdamStep;
+use rayon::prelude::*;
 
 use crate::backend::Moments;
 use crate::error::{Error, Result};
 use crate::named_tensors::{find, flatten};
 use crate::network::Network;
 
-/// Adam's hyperparameters. There is no weight decay.
+/// Adam's hyperparameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamConfig {
     /// Learning rate.
@@ -21,11 +23,13 @@ pub struct AdamConfig {
     pub beta2: f64,
     /// Added to the square root of the second moment.
     pub eps: f64,
+    /// Weight decay of AdamW: each step first multiplies all parameters by `1 - lr * weight_decay`. 0 is Adam.
+    pub weight_decay: f64,
 }
 
 impl Default for AdamConfig {
     fn default() -> Self {
-        Self { lr: 1e-4, beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+        Self { lr: 1e-4, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0 }
     }
 }
 
@@ -80,8 +84,15 @@ impl Adam {
     ///
     /// # Errors
     /// The device failed.
-    pub fn step(&mut self, _network: &mut Network) -> Result<()> {
+    pub fn step(&mut self, network: &mut Network) -> Result<()> {
         self.steps += 1;
+        let AdamConfig { lr, weight_decay, .. } = self.config;
+        if weight_decay > 0.0 {
+            let factor = (1.0 - lr * weight_decay) as f32;
+            network.edit_weights(&mut |parameters, _| {
+                parameters.par_iter_mut().for_each(|parameter| *parameter *= factor);
+            })?;
+        }
         self.moments.step(self.config.step(self.steps))
     }
 

@@ -19,6 +19,15 @@ pub(crate) enum TensorSet {
     Statistics,
 }
 
+/// What a training step compares the logits with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Targets<'a> {
+    /// One class index per image, `[n]`.
+    Classes(&'a [u8]),
+    /// Weighted distributions, `[n, classes]`, see [`kernels::cpu::head::soft_cross_entropy`].
+    Distributions(&'a [f32]),
+}
+
 /// The initial content of the buffers that [`Backend::edit_weights`] passes to its closure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Edit {
@@ -39,7 +48,9 @@ pub(crate) trait Backend: Debug {
     /// Lets `change` edit the parameters and the running statistics in host memory.
     fn edit_weights(&mut self, edit: Edit, change: &mut dyn FnMut(&mut [f32], &mut [f32])) -> Result<()>;
     /// Starts a training step: forward, backward, and the update of the running statistics.
-    fn start_step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<()>;
+    fn start_step(&mut self, batch: &PixelBatch<'_>, targets: Targets<'_>) -> Result<()>;
+    /// Lets `change` edit the gradients of the last step in host memory, before the optimiser reads them.
+    fn edit_gradients(&mut self, change: &mut dyn FnMut(&mut [f32])) -> Result<()>;
     /// Waits for all steps since the last call and returns their results in order.
     fn finished_steps(&mut self) -> Result<Vec<StepOutput>>;
     /// Starts an inference with the running statistics.

@@ -24,6 +24,7 @@
 
 mod adam;
 mod architecture;
+mod averaged_weights;
 mod backend;
 mod backends;
 mod batch;
@@ -36,10 +37,13 @@ pub mod device;
 mod error;
 mod flat_tensors;
 mod grad_cam;
+mod gradients;
 mod host_weights;
 mod layers;
 mod named_tensors;
 mod network;
+#[cfg(test)]
+mod option_tests;
 mod precision;
 mod shapes;
 mod storage;
@@ -48,10 +52,12 @@ pub mod weights;
 
 pub use adam::{Adam, AdamConfig};
 pub use architecture::ArchitectureError;
+pub use averaged_weights::AveragedWeights;
 pub use batch::{HeatMap, InputError, Logits, Normalisation, PixelBatch, StepOutput};
 pub use config::NetworkConfig;
 pub use cost::Cost;
 pub use error::{Error, Result};
+pub use gradients::{GradientSum, clip_gradients};
 pub use layers::check_layer;
 pub use network::Network;
 pub use precision::{PrecisionChoice, UnknownPrecision};

@@ -7,12 +7,13 @@ use std::rc::Rc;
 use candle_core::{Tensor, Var};
 
 use crate::architecture::Architecture;
-use crate::backend::{Backend, Edit, Moments, TensorSet};
+use crate::backend::{Backend, Edit, Moments, Targets, TensorSet};
 use crate::backends;
 use crate::batch::{HeatMap, InputError, Logits, PixelBatch, StepOutput};
 use crate::config::NetworkConfig;
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::flat_tensors::FlatTensors;
 use crate::layers::LayerList;
 use crate::named_tensors::flatten;
 use crate::shapes::LayerShapes;
@@ -220,7 +221,36 @@ impl Network {
         self.check_classes(batch, labels.iter().map(|&label| usize::from(label)))?;
         self.check_trainable(batch)?;
         self.images_of_features = None;
-        self.backend.start_step(batch, labels)
+        self.backend.start_step(batch, Targets::Classes(labels))
+    }
+
+    /// Starts a training step like [`Network::start_step`] whose loss compares the logits with distributions. `targets`
+    /// is `[n, classes]`, row by row: a distribution over the classes, times the weight of the image. The loss of an
+    /// image is `-sum(target * ln(softmax))`, and the step minimises the mean over the images.
+    ///
+    /// On a card, the loss is computed in host memory, so that the call waits for the forward pass.
+    ///
+    /// # Errors
+    /// The batch is invalid, [`InputError::Shape`] for another number of targets, or the device failed.
+    pub fn start_soft_step(&mut self, batch: &PixelBatch<'_>, targets: &[f32]) -> Result<()> {
+        batch.check()?;
+        self.check_trainable(batch)?;
+        let (expected, what) = (vec![batch.n, self.config.classes], "targets".to_owned());
+        if targets.len() != batch.n * self.config.classes {
+            return Err(InputError::Shape { what, expected, actual: vec![targets.len()] }.into());
+        }
+        self.images_of_features = None;
+        self.backend.start_step(batch, Targets::Distributions(targets))
+    }
+
+    /// Lets `change` edit the gradients of the last step in host memory.
+    pub(crate) fn edit_gradients(&mut self, change: &mut dyn FnMut(&mut [f32])) -> Result<()> {
+        self.backend.edit_gradients(change)
+    }
+
+    /// Returns parameters and running statistics, as views or copies like [`Network::parameters`].
+    pub(crate) fn flat_weights(&self) -> Result<[FlatTensors; 2]> {
+        Ok([self.backend.tensors(TensorSet::Parameters)?, self.backend.tensors(TensorSet::Statistics)?])
     }
 
     /// Rejects batches whose statistics a batch norm cannot compute, on every device.

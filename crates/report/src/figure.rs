@@ -54,9 +54,9 @@ impl Figure {
         }
     }
 
-    /// Returns the figure as an SVG file on white, with its heading. Figures of `simulated` data are marked as such,
-    /// because figures are often shown without the report.
-    pub(crate) fn svg_document(&self, simulated: bool) -> String {
+    /// Returns the figure as an SVG file on white, with its heading. `mark` is written beside the heading, such as
+    /// "simulated data", because figures are often shown without the report.
+    pub(crate) fn svg_document(&self, mark: Option<&str>) -> String {
         const HEADING: f64 = 40.0;
         const MARGIN: f64 = 14.0;
         let (width, height) = self.size;
@@ -68,8 +68,8 @@ impl Figure {
                 desc { (self.description) }
                 (rect((0.0, -HEADING), (width, height + HEADING), Colour::Background, 1.0))
                 (text(heading, Anchor::Start, Colour::Text, 16.0, true, &self.title))
-                @if simulated {
-                    (text((width - MARGIN, heading.1), Anchor::End, Colour::Secondary, 12.0, true, "simulated data"))
+                @if let Some(mark) = mark {
+                    (text((width - MARGIN, heading.1), Anchor::End, Colour::Secondary, 12.0, true, mark))
                 }
                 (self.body)
             }
@@ -126,8 +126,8 @@ mod tests {
             hover: Vec::new(),
             numbers: Table::default(),
         };
-        let text = figure.svg_document(true);
-        assert!(text.contains("simulated data") && !figure.svg_document(false).contains("simulated data"));
+        let text = figure.svg_document(Some("simulated data"));
+        assert!(text.contains("simulated data") && !figure.svg_document(None).contains("simulated data"));
         assert!(
             text.starts_with("<?xml") && text.contains("&lt;script&gt; &amp;") && !text.contains("<script"),
             "{text}"

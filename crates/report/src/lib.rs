@@ -15,6 +15,7 @@ mod figures;
 mod format_number;
 mod histogram;
 mod html;
+mod judged;
 mod limitations;
 mod model_card;
 mod near_duplicate_images;

@@ -46,7 +46,7 @@ pub(crate) fn limitations(results: &RunResults) -> Vec<Limitation> {
             format!("the scores are from the {} split, which was used to train or to select the model", metrics.split),
         ));
     }
-    if scores.roc_auc.is_none() {
+    if !scores.confusion.has_both_classes() {
         limitations.push(Limitation::new("Telling the classes apart", "only one class was evaluated"));
     }
     limitations.extend(worst_generator_limitation(metrics));

@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
-use artifacts::schema::{Metric, Metrics};
+use artifacts::schema::{Judged, Metric, Metrics};
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::escape::{markdown, yaml};
 use crate::format_number::{compact, count, score};
+use crate::judged;
 use crate::limitations::limitations;
 use crate::run_results::RunResults;
 use crate::summary::{Summary, dataset_name, report_title};
@@ -22,7 +23,10 @@ pub(crate) fn render(results: &RunResults, config: &Config) -> String {
         let _ = write!(card, "\n**{}**\n", markdown(warning));
     }
     card.push_str(&limitations_section(results));
-    card.push_str(usage_section());
+    match &results.evaluation.metrics.judged {
+        None => card.push_str(usage_section()),
+        Some(judged) => card.push_str(&predictions_section(judged)),
+    }
     card.push_str(&scores_section(&results.evaluation.metrics, &summary));
     card.push_str(&training_section(results));
     card.push_str("\n## Provenance\n\n");
@@ -98,6 +102,22 @@ fn usage_section() -> &'static str {
      ```sh\ncargo xtask predict PATH\n```\n"
 }
 
+/// Describes predictions that were read from a file.
+fn predictions_section(judged: &Judged) -> String {
+    let mut text = String::from("\n## Predictions\n\nRead from a file; Candling did not run the detector.\n\n");
+    let facts = [
+        ("Detector", judged.model.clone()),
+        ("Files", judged::files(judged)),
+        ("Scores", judged::score_kind(judged)),
+        ("Threshold", judged::threshold(judged)),
+        ("Coverage", judged.coverage()),
+    ];
+    for (name, fact) in facts {
+        let _ = writeln!(text, "- {name}: {}", markdown(&fact));
+    }
+    text
+}
+
 fn scores_section(metrics: &Metrics, summary: &Summary) -> String {
     let mut text = format!(
         "\n## Results\n\nMeasured on {} images of the {} split of {}. Fake is the positive class.\n\n",
@@ -114,7 +134,7 @@ fn scores_section(metrics: &Metrics, summary: &Summary) -> String {
         let _ = writeln!(text, "| {}{at} | {value} | {} |", metric.name, range.unwrap_or_default());
     }
     text.push('\n');
-    for reason in Metric::listed().filter_map(|metric| metric.why_undefined(&metrics.headline)) {
+    for reason in Metric::listed().filter_map(|metric| metrics.why_undefined(metric)) {
         let _ = writeln!(text, "- {reason}.");
     }
     for sentence in &summary.uncertainty {

@@ -11,17 +11,17 @@ use crate::table::Table;
 /// The folder of the figures and their numbers.
 pub(crate) const FIGURES_DIR: &str = "figures";
 
-/// Writes each figure as SVG and PNG, and its numbers as CSV, into the folder `dir`. Creates the folder. If the data
-/// are `simulated`, each figure is marked as such.
+/// Writes each figure as SVG and PNG, and its numbers as CSV, into the folder `dir`. Creates the folder. `mark` is
+/// written on each figure.
 pub(crate) fn write_figures<'a>(
     dir: &Path,
     figures: impl IntoIterator<Item = &'a Figure>,
-    simulated: bool,
+    mark: Option<&str>,
 ) -> Result<(), Error> {
     fs::create_dir_all(dir).map_err(artifacts::Error::io("create", dir))?;
     let renderer = PngRenderer::new();
     for figure in figures {
-        let svg = figure.svg_document(simulated);
+        let svg = figure.svg_document(mark);
         write_file(&dir.join(format!("{}.png", figure.name)), &renderer.render(figure.name, &svg)?)?;
         write_file(&dir.join(format!("{}.svg", figure.name)), svg.as_bytes())?;
         write_csv(dir, figure.name, &figure.numbers)?;

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::figures::Figures;
 use crate::output::{FIGURES_DIR, write_csv, write_figures, write_file};
 use crate::run_results::{self, RunResults};
-use crate::{model_card, page, tables};
+use crate::{judged, model_card, page, tables};
 
 /// The file name of the model card.
 const MODEL_CARD: &str = "README.md";
@@ -55,7 +55,7 @@ impl Stage for Report {
 }
 
 fn write_figures_and_tables(dir: &Path, results: &RunResults, figures: &Figures) -> Result<(), Error> {
-    write_figures(dir, figures.all(), results.evaluation.metrics.simulated)?;
+    write_figures(dir, figures.all(), judged::figure_mark(&results.evaluation.metrics).as_deref())?;
     for (name, table) in tables::all(results) {
         write_csv(dir, name, &table)?;
     }

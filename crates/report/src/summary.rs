@@ -6,6 +6,7 @@ use artifacts::schema::{Metrics, Verdict};
 use crate::config::Config;
 use crate::escape::visible;
 use crate::format_number::{count, per_hundred, percent, score};
+use crate::judged;
 use crate::run_results::RunResults;
 
 /// The sentences of a summary, as plain text.
@@ -25,8 +26,13 @@ impl Summary {
         let metrics = &results.evaluation.metrics;
         Summary {
             performance: performance(metrics),
-            warning: retrained_warning(&results.runs_retrained_since(metrics)).or_else(|| audit_warning(results)),
-            uncertainty: vec![interval_sentence(metrics), seed_sentence(metrics)],
+            warning: judged::reversal_warning(metrics)
+                .or_else(|| retrained_warning(&results.runs_retrained_since(metrics)))
+                .or_else(|| audit_warning(results)),
+            uncertainty: judged::coverage_note(metrics)
+                .into_iter()
+                .chain([interval_sentence(metrics), seed_sentence(metrics)])
+                .collect(),
         }
     }
 }
@@ -53,6 +59,9 @@ fn performance(metrics: &Metrics) -> String {
             "Given a real image and a fake one, the model gives the fake the higher score in {} of 100 cases.",
             per_hundred(roc_auc)
         ),
+        None if scores.confusion.has_both_classes() => {
+            "The predictions are verdicts without scores, so ROC-AUC cannot be computed.".to_owned()
+        }
         None => "The split contains only one class, so ROC-AUC cannot be computed.".to_owned(),
     };
     let simulated = if metrics.simulated { "simulated " } else { "" };
@@ -93,6 +102,10 @@ fn seed_sentence(metrics: &Metrics) -> String {
             score(Some(moments.mean)),
             score(moments.std)
         ),
+        None if metrics.judged.is_some() => {
+            "The predictions are of one trained model, so the effect of the random seed of its training is unknown."
+                .to_owned()
+        }
         None => "The model was trained once, so the effect of the random seed is unknown.".to_owned(),
     }
 }

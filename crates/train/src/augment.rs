@@ -22,11 +22,17 @@ impl Augmenter {
         on.then_some(Augmenter { config: *config, seed, epoch })
     }
 
-    /// Augments the image with index `sample` in its split. `pixels` is RGB, `[height, width, 3]`; `size` is height and
-    /// width.
-    pub(crate) fn apply(&self, sample: usize, size: [usize; 2], pixels: &mut [u8]) -> Result<(), DegradeError> {
+    /// Augments the image with index `sample` in its split, which occurred `repeat` times before in the epoch. `pixels` is
+    /// RGB, `[height, width, 3]`; `size` is height and width.
+    pub(crate) fn apply(
+        &self,
+        (sample, repeat): (usize, usize),
+        size: [usize; 2],
+        pixels: &mut [u8],
+    ) -> Result<(), DegradeError> {
         let Augment { flip, blur, jpeg } = self.config;
-        let mut random = random::stream(self.seed, "augment", &[self.epoch as u64, sample as u64]);
+        let key = [self.epoch as u64, sample as u64, repeat as u64];
+        let mut random = random::stream(self.seed, "augment", if repeat == 0 { &key[..2] } else { &key });
         // Always draw all numbers, so that enabling one change does not alter the draws of the others.
         let flips = flip & random.random_bool(0.5);
         let blurs = random.random_bool(blur.probability);
@@ -67,7 +73,7 @@ mod tests {
 
     fn augmented(config: Augment, epoch: usize, sample: usize) -> Vec<u8> {
         let mut pixels = image();
-        Augmenter::new(&config, 1, epoch).unwrap().apply(sample, SIZE, &mut pixels).unwrap();
+        Augmenter::new(&config, 1, epoch).unwrap().apply((sample, 0), SIZE, &mut pixels).unwrap();
         pixels
     }
 

@@ -17,6 +17,7 @@ use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::config::Criterion;
 use crate::error::Error;
 use crate::identity::{Identity, RecordedIdentity};
 use crate::learner::Learner;
@@ -77,15 +78,6 @@ pub(crate) struct Best {
     pub(crate) roc_auc: Option<f64>,
 }
 
-/// The validation metric that chooses the best epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Criterion {
-    /// The accuracy at threshold 0.5, as in the baseline.
-    Accuracy,
-    /// The ROC-AUC.
-    RocAuc,
-}
-
 impl Best {
     /// Returns whether this epoch is better than the earlier epoch `other`: it has a higher value of the criterion, or
     /// an equal value and a lower loss.
@@ -93,6 +85,7 @@ impl Best {
         let value = |best: &Best| match criterion {
             Criterion::Accuracy => Some(best.accuracy),
             Criterion::RocAuc => best.roc_auc,
+            Criterion::Loss => None,
         };
         other.is_none_or(|other| value(self) > value(other) || (value(self) == value(other) && self.loss < other.loss))
     }
@@ -319,6 +312,8 @@ mod tests {
             roc_auc: Some(roc_auc),
         });
         assert!(second.beats(Some(&first), Criterion::RocAuc) && !second.beats(Some(&first), Criterion::Accuracy));
+        let lower = Best { loss: 0.4, ..second };
+        assert!(lower.beats(Some(&first), Criterion::Loss) && !first.beats(Some(&lower), Criterion::Loss));
     }
 
     #[test]

@@ -1,12 +1,22 @@
 //! The section `[train]` of a pipeline file.
 
-use artifacts::config::OutOfRange;
-use artifacts::names;
+mod augment;
+mod criterion;
+mod schedule;
+mod validate;
+
 use branches::ModelConfig;
 use model::device::DeviceChoice;
 use model::weights::Source;
 use model::{NetworkConfig, PrecisionChoice};
 use serde::{Deserialize, Serialize};
+
+use crate::balance::{BalanceBy, ClassBalance};
+
+pub use augment::{Augment, Blur, Jpeg};
+pub use criterion::Criterion;
+pub use schedule::Schedule;
+use schedule::Steps;
 
 /// Learning rate for pretrained weights, as in the baseline. Larger rates destroy pretrained features.
 const PRETRAINED_LEARNING_RATE: f64 = 1e-4;
@@ -34,9 +44,49 @@ pub struct Config {
     /// The highest learning rate of a training. The default is 1e-4 for pretrained weights, 1e-3 for random ones and 1e-2
     /// for the heads of frozen branches.
     pub learning_rate: Option<f64>,
-    /// How the learning rate changes: `constant`, or `cosine` (it falls to 0 over all epochs, arXiv 1608.03983). The
-    /// default is `constant` for the baseline, as published, and `cosine` for the fusion of branches.
+    /// How the learning rate changes after the warm-up: `constant`, `cosine` (it falls to 0 over all epochs,
+    /// arXiv 1608.03983) or `step` (see `step_epochs`). The default is `constant` for the baseline, as published, and
+    /// `cosine` for the fusion of branches.
     pub schedule: Option<Schedule>,
+    /// The length of the warm-up in epochs, such as 0.5. The learning rate rises linearly from nearly 0
+    /// (arXiv 1706.02677). 0: no warm-up.
+    pub warmup_epochs: f64,
+    /// Epochs between two falls of the learning rate, for the schedule `step`.
+    pub step_epochs: usize,
+    /// The factor of each fall, for the schedule `step`.
+    pub step_factor: f64,
+    /// Weight decay of AdamW on all parameters, as `torch.optim.AdamW` (arXiv 1711.05101). 0: Adam. Detectors of branches
+    /// have `model.fusion.weight_decay`.
+    pub weight_decay: f64,
+    /// The highest norm of the gradient over all parameters. Larger gradients are scaled down to it
+    /// (arXiv 1211.5063). 0: no limit. For the baseline.
+    pub clip_norm: f64,
+    /// Batches per step. Their gradients are averaged, so that a step sees `batch * accumulate` images in the memory of
+    /// `batch`. Batch normalisation still works on single batches. The last step of an epoch takes the remainder. For the
+    /// baseline.
+    pub accumulate: usize,
+    /// The target of the loss is `1 - label_smoothing / 2` for the right class (arXiv 1512.00567). Detectors of branches
+    /// have `model.fusion.label_smoothing`.
+    pub label_smoothing: f64,
+    /// What compensates for unequal numbers of images: `none`, `weights` (in the loss, with mean 1) or `sampling` (each
+    /// epoch has as many images as the split, the same number of each class; images of small groups recur with another
+    /// augmentation). Detectors of branches have `model.fusion.balance`.
+    pub class_balance: ClassBalance,
+    /// What `class_balance` balances: `class`, or `generator` (the classes, and within them each generator, or each folder
+    /// of images without a generator).
+    pub balance_by: BalanceBy,
+    /// Decay of the exponential moving average of the weights and running statistics, such as 0.999. Validation and the
+    /// checkpoints' `model.safetensors` then have the average. 0: the weights of the last step. It averages about
+    /// `1 / (1 - ema)` steps, which should be few beside the steps of the training. Detectors of branches have
+    /// `model.fusion.average`.
+    pub ema: f64,
+    /// Ends the training after this many epochs in a row without a better one, as `select` orders them. 0: trains all
+    /// epochs.
+    pub early_stop: usize,
+    /// The validation metric that chooses the checkpoint `best`: `accuracy`, `roc_auc` or `loss`. Of equal epochs, the one
+    /// with the lower loss wins, then the earlier. The default is `accuracy` for the baseline, as published, and `roc_auc`
+    /// for the fusion of branches.
+    pub select: Option<Criterion>,
     /// Generators whose images are used neither for training nor for validation, by name. Their images in the test split
     /// then show how the detector does on a generator that it was not trained on.
     pub leave_out: Vec<String>,
@@ -59,16 +109,6 @@ pub struct Config {
     pub model: ModelConfig,
 }
 
-/// How the learning rate changes during a training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Schedule {
-    /// The same in all steps.
-    Constant,
-    /// Half a period of a cosine, from the highest rate to 0.
-    Cosine,
-}
-
 /// torchvision's ImageNet weights of a ResNet, in timm's repository.
 fn default_weights(arch: &str) -> Source {
     Source::Hub(format!("hf:timm/{arch}.tv_in1k"))
@@ -83,6 +123,18 @@ impl Default for Config {
             batch: 32,
             learning_rate: None,
             schedule: None,
+            warmup_epochs: 0.0,
+            step_epochs: 30,
+            step_factor: 0.1,
+            weight_decay: 0.0,
+            clip_norm: 0.0,
+            accumulate: 1,
+            label_smoothing: 0.0,
+            class_balance: ClassBalance::None,
+            balance_by: BalanceBy::Class,
+            ema: 0.0,
+            early_stop: 0,
+            select: None,
             leave_out: Vec::new(),
             runs: 1,
             seed: 0,
@@ -95,96 +147,7 @@ impl Default for Config {
     }
 }
 
-/// Random changes to training images, applied in the order of the fields. All are off by default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Augment {
-    /// Flip each image horizontally with probability 0.5.
-    pub flip: bool,
-    /// Blur some images.
-    pub blur: Blur,
-    /// Compress some images as JPEG and decode them again.
-    pub jpeg: Jpeg,
-}
-
-/// Gaussian blur as augmentation. The default range follows Wang et al. 2020 (arXiv 1912.11035).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Blur {
-    /// Probability that an image is blurred.
-    pub probability: f64,
-    /// Lowest and highest standard deviation in pixels of the stored image; drawn uniformly.
-    pub sigma: [f32; 2],
-}
-
-impl Default for Blur {
-    fn default() -> Self {
-        Blur { probability: 0.0, sigma: [0.0, 3.0] }
-    }
-}
-
-/// JPEG compression as augmentation. The default range follows Wang et al. 2020 (arXiv 1912.11035).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Jpeg {
-    /// Probability that an image is compressed.
-    pub probability: f64,
-    /// Lowest and highest quality, 1 to 100; drawn uniformly, both ends included.
-    pub quality: [u8; 2],
-}
-
-impl Default for Jpeg {
-    fn default() -> Self {
-        Jpeg { probability: 0.0, quality: [30, 100] }
-    }
-}
-
 impl Config {
-    /// Checks the ranges of all values.
-    ///
-    /// # Errors
-    /// A value is out of range. The error names the first such key.
-    pub fn validate(&self) -> Result<(), OutOfRange> {
-        let check = |valid: bool, key, value: String, range| {
-            if valid { Ok(()) } else { Err(OutOfRange::new(names::TRAIN, key, value, range)) }
-        };
-        check(self.epochs > 0, "epochs", self.epochs.to_string(), "at least 1")?;
-        check(
-            self.batch > 1,
-            "batch",
-            self.batch.to_string(),
-            "at least 2: batch normalisation cannot train on one image",
-        )?;
-        let learning_rate = self.learning_rate();
-        let usable = learning_rate.is_finite() && learning_rate > 0.0;
-        check(usable, "learning_rate", learning_rate.to_string(), "finite and above 0")?;
-        check((1..=1000).contains(&self.runs), "runs", self.runs.to_string(), "1 to 1000")?;
-        check(
-            self.seed.checked_add(1000).is_some(),
-            "seed",
-            self.seed.to_string(),
-            "at most 2^64 - 1001, so that the seeds of all runs fit",
-        )?;
-        self.model.validate()?;
-        let Augment { blur, jpeg, .. } = &self.augment;
-        for (key, share) in
-            [("augment.blur.probability", blur.probability), ("augment.jpeg.probability", jpeg.probability)]
-        {
-            check((0.0..=1.0).contains(&share), key, share.to_string(), "0 to 1")?;
-        }
-        let [low, high] = blur.sigma;
-        let ordered = low >= 0.0 && low <= high && high.is_finite();
-        check(ordered, "augment.blur.sigma", format!("{:?}", blur.sigma), "[low, high] with 0 <= low <= high")?;
-        let [low, high] = jpeg.quality;
-        let ordered = 1 <= low && low <= high && high <= 100;
-        check(
-            ordered,
-            "augment.jpeg.quality",
-            format!("{:?}", jpeg.quality),
-            "[low, high] with 1 <= low <= high <= 100",
-        )
-    }
-
     /// Returns the configuration that the manifest of run `run` records. It has the seed of that run, and lacks the
     /// keys that do not change its result: a change of `runs`, `device` or `save_minutes` leaves finished runs up to
     /// date.
@@ -193,6 +156,7 @@ impl Config {
             seed: self.run_seed(run),
             learning_rate: Some(self.learning_rate()),
             schedule: Some(self.schedule()),
+            select: Some(self.select()),
             ..self.clone()
         };
         let mut value = artifacts::stage::to_json(&resolved);
@@ -235,17 +199,24 @@ impl Config {
         self.schedule.unwrap_or(default)
     }
 
+    /// The validation metric that chooses the best epoch.
+    pub fn select(&self) -> Criterion {
+        let default = if self.model.is_baseline() { Criterion::Accuracy } else { Criterion::RocAuc };
+        self.select.unwrap_or(default)
+    }
+
     /// The learning rate of step number `step`, counted from 0.
     pub(crate) fn learning_rate_at(&self, step: u64, steps_per_epoch: u64) -> f64 {
-        let highest = self.learning_rate();
-        match self.schedule() {
-            Schedule::Constant => highest,
-            Schedule::Cosine => {
-                let steps = (self.epochs as u64).saturating_mul(steps_per_epoch).max(1);
-                let done = (step as f64 / steps as f64).min(1.0);
-                highest * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
-            }
-        }
+        let steps = |epochs: usize| (epochs as u64).saturating_mul(steps_per_epoch);
+        let schedule = Steps {
+            schedule: self.schedule(),
+            highest: self.learning_rate(),
+            warmup: (self.warmup_epochs * steps_per_epoch as f64).round() as u64,
+            total: steps(self.epochs),
+            interval: steps(self.step_epochs),
+            factor: self.step_factor,
+        };
+        schedule.rate(step)
     }
 
     /// The seed of run `run`.
@@ -284,25 +255,6 @@ mod tests {
         assert!(artifacts::stage::to_json(&config).get("learning_rate").is_some());
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), config);
-    }
-
-    #[test]
-    fn rejects_values_out_of_range() {
-        let fails = |change: fn(&mut Config), key: &str| {
-            let mut config = Config::default();
-            change(&mut config);
-            let message = config.validate().unwrap_err().to_string();
-            assert!(message.starts_with(&format!("train.{key} must be ")), "{message}");
-        };
-        fails(|c| c.epochs = 0, "epochs");
-        fails(|c| c.batch = 1, "batch");
-        fails(|c| c.learning_rate = Some(f64::NAN), "learning_rate");
-        fails(|c| c.learning_rate = Some(0.0), "learning_rate");
-        fails(|c| c.runs = 0, "runs");
-        fails(|c| c.seed = u64::MAX, "seed");
-        fails(|c| c.augment.jpeg.probability = 1.5, "augment.jpeg.probability");
-        fails(|c| c.augment.blur.sigma = [2.0, 1.0], "augment.blur.sigma");
-        fails(|c| c.augment.jpeg.quality = [0, 50], "augment.jpeg.quality");
     }
 
     #[test]

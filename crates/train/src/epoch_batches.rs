@@ -28,8 +28,8 @@ pub struct EpochBatches {
 }
 
 impl EpochBatches {
-    /// Returns training batches: all images of `split`, shuffled globally, each in one randomly chosen view. Order and
-    /// views depend only on `seed` and `epoch`.
+    /// Returns training batches: all images of `split`, or as many that [`crate::balance::Balance`] draws, shuffled
+    /// globally, each in one randomly chosen view. Order and views depend only on `seed` and `epoch`.
     pub fn shuffled(
         split: &Arc<Images>,
         batch_size: usize,
@@ -42,10 +42,14 @@ impl EpochBatches {
             1 => 0,
             views => random::stream(seed, "choice of view", &[epoch as u64, row as u64]).random_range(0..views),
         };
-        let rows = shuffled_indices(seed, epoch, split.len()).into_iter().map(|index| split.rows[index]);
+        let rows: Vec<(usize, usize)> = if split.balance.samples() {
+            split.balance.sample(split.len(), seed, epoch)
+        } else {
+            shuffled_indices(seed, epoch, split.len()).into_iter().map(|index| (split.rows[index], 0)).collect()
+        };
         EpochBatches {
             split: Arc::clone(split),
-            order: rows.map(|row| Item { row, view: view(row) }).collect(),
+            order: rows.into_iter().map(|(row, repeat)| Item { row, view: view(row), repeat }).collect(),
             ranges: batch_ranges(split.len(), batch_size),
             epoch: Some(epoch),
             augmenter: Augmenter::new(augment, seed, epoch),
@@ -59,7 +63,7 @@ impl EpochBatches {
 
     /// Returns batches like [`EpochBatches::sequential`] with the first views only.
     pub(crate) fn sequential_views(split: &Arc<Images>, batch_size: usize, views: usize) -> EpochBatches {
-        let rows = |view| split.rows.iter().map(move |&row| Item { row, view });
+        let rows = |view| split.rows.iter().map(move |&row| Item { row, view, repeat: 0 });
         EpochBatches {
             split: Arc::clone(split),
             order: (0..views).flat_map(rows).collect(),

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use artifacts::schema::Epoch;
 use artifacts::{Error, atomic, names};
 
+use crate::config::Criterion;
+
 /// The kind of file, for error messages.
 const FORMAT: &str = "training history";
 
@@ -42,18 +44,13 @@ impl History {
 }
 
 /// Describes an epoch in one line, for the log: `epoch 2/60: loss …`.
-pub(crate) fn describe(row: &Epoch, epochs: usize) -> String {
+pub(crate) fn describe(row: &Epoch, epochs: usize, criterion: Criterion) -> String {
     let roc_auc = row.val_roc_auc.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.4}"));
+    let best = if row.best { format!(" (best {} so far)", criterion.describe()) } else { String::new() };
     format!(
-        "epoch {}/{epochs}: loss {:.4}, accuracy {:.4}; validation loss {:.4}, accuracy {:.4}, ROC-AUC {roc_auc}{}; \
+        "epoch {}/{epochs}: loss {:.4}, accuracy {:.4}; validation loss {:.4}, accuracy {:.4}, ROC-AUC {roc_auc}{best}; \
          {:.1} images/s",
-        row.epoch,
-        row.train_loss,
-        row.train_accuracy,
-        row.val_loss,
-        row.val_accuracy,
-        if row.best { " (best so far)" } else { "" },
-        row.images_per_second
+        row.epoch, row.train_loss, row.train_accuracy, row.val_loss, row.val_accuracy, row.images_per_second
     )
 }
 

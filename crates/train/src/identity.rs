@@ -8,13 +8,14 @@ use artifacts::stage::KeyChange;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::config::Schedule;
 use crate::recorded::changes;
 
 /// Settings, data and device of a training.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
-    /// The run's configuration as its manifest records it. Without `epochs` if the learning rate is constant: more epochs
-    /// then continue the same training.
+    /// The run's configuration as its manifest records it. Without `epochs` if the learning rate of a step does not
+    /// depend on it: more epochs then continue the same training.
     config: Value,
     /// Digests of the inputs.
     inputs: BTreeMap<String, Hash>,
@@ -46,8 +47,8 @@ impl Identity {
     /// Creates the identity of a run whose manifest records `config`.
     pub(crate) fn new(config: &Value, inputs: &BTreeMap<String, Hash>, version: u32, device: &str) -> Identity {
         let mut config = config.clone();
-        let constant = config.get("schedule").is_none_or(|schedule| schedule == "constant");
-        if let Some(keys) = config.as_object_mut().filter(|_| constant) {
+        let depends = config.get("schedule").and_then(Value::as_str).is_some_and(Schedule::depends_on_epochs);
+        if let Some(keys) = config.as_object_mut().filter(|_| !depends) {
             keys.remove("epochs");
         }
         Identity { config, inputs: inputs.clone(), version, device: device.to_owned() }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use artifacts::shard::Shards;
 use branches::{FeatureBatch, Fusion, StoredFeatures};
 
+use crate::balance::Balance;
 use crate::error::Error;
 use crate::window_source::WindowSource;
 
@@ -23,6 +24,8 @@ pub struct Images {
     pub features: Option<Features>,
     /// The windows of the images, for a detector with the branch `patches`.
     pub windows: Option<Arc<WindowSource>>,
+    /// How training balances the images, for a model that takes their pixels.
+    pub balance: Balance,
 }
 
 /// The features of a split in several views, and the weight of each image in the loss.
@@ -66,7 +69,7 @@ impl Features {
 impl Images {
     /// All images of shards, for a model that takes their pixels.
     pub fn pixels(shards: Arc<Shards>) -> Images {
-        Images { rows: (0..shards.len()).collect(), shards, features: None, windows: None }
+        Images { rows: (0..shards.len()).collect(), shards, features: None, windows: None, balance: Balance::default() }
     }
 
     /// Returns some of the images, with their weights in the loss. They have projected features, if there are any.
@@ -76,7 +79,8 @@ impl Images {
             projected: features.projected.clone(),
             weights: weights.to_vec(),
         });
-        Images { shards: Arc::clone(&self.shards), rows, features, windows: self.windows.clone() }
+        let (windows, balance) = (self.windows.clone(), Balance::default());
+        Images { shards: Arc::clone(&self.shards), rows, features, windows, balance }
     }
 
     /// Returns the same images with the projected features of a fusion.
@@ -91,6 +95,7 @@ impl Images {
             rows: self.rows.clone(),
             features,
             windows: self.windows.clone(),
+            balance: self.balance.clone(),
         })
     }
 

@@ -23,6 +23,7 @@ impl InterruptFlag {
             flag::register_conditional_shutdown(signal, i32::from(exit::INTERRUPTED), Arc::clone(&interrupt.0))?;
             flag::register(signal, Arc::clone(&interrupt.0))?;
         }
+        artifacts::interrupt::hand_over();
         Ok(interrupt)
     }
 

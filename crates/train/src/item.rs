@@ -7,4 +7,6 @@ pub(crate) struct Item {
     pub(crate) row: usize,
     /// The number of the view, for features. 0 is the image as it is.
     pub(crate) view: usize,
+    /// The number of times that the image occurs before in the epoch, with [`crate::balance::ClassBalance::Sampling`].
+    pub(crate) repeat: usize,
 }

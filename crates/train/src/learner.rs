@@ -18,15 +18,19 @@ pub(crate) use network::NetworkLearner;
 
 /// A model with its optimiser in the course of a training.
 pub(crate) trait Learner {
-    /// Starts a forward and a backward pass on a batch, and an update of the weights. A GPU computes it asynchronously.
-    /// Logits are `[n, 2]`, and the loss is the mean cross-entropy.
-    fn start_step(&mut self, batch: &Batch, learning_rate: f64) -> Result<(), Error>;
+    /// Starts a forward and a backward pass on a batch. With a learning rate, the batch is the last of a step, and an
+    /// update of the weights follows. Without one, the gradients are added to those of the next batches. A GPU computes it
+    /// asynchronously. Logits are `[n, 2]`, and the loss is the mean cross-entropy.
+    fn start_batch(&mut self, batch: &Batch, learning_rate: Option<f64>) -> Result<(), Error>;
 
-    /// Waits for the steps that were started since the last call, and returns their results in order.
-    fn finished_steps(&mut self) -> Result<Vec<StepOutput>, Error>;
+    /// Waits for the batches that were started since the last call, and returns their results in order.
+    fn finished_batches(&mut self) -> Result<Vec<StepOutput>, Error>;
 
     /// Prepares for the inferences of a validation. Called once before them.
     fn start_validation(&mut self) -> Result<(), Error>;
+
+    /// Ends a validation. Called once after the inferences.
+    fn finish_validation(&mut self) -> Result<(), Error>;
 
     /// Starts to compute the logits of a batch, in evaluation mode.
     fn start_inference(&mut self, batch: &Batch) -> Result<(), Error>;

@@ -8,8 +8,9 @@
 //! - `blueprint`: the detector to train, the baseline or branches. `learner`: its model with the optimiser, as the loop
 //!   uses them. `images`: the pixels or features of a split.
 //! - `epoch_batches`: shuffles the training split and cuts it into batches. `augment`: random changes to images.
+//! - `balance`: weights and sampling for unequal numbers of images.
 //! - `loader`: assembles batches in background threads while the network computes.
-//! - `pending_steps`: training steps whose loss has not been read back from the device.
+//! - `pending_batches`: training batches whose loss has not been read back from the device.
 //! - `validation`: loss, accuracy and ROC-AUC on the validation split after each epoch.
 //! - `held_out`: predictions of a detector of branches for generators that it was not trained on.
 //! - `checkpoint`: the folders `best` and `last`, written and restored.
@@ -26,12 +27,14 @@
 //! - `throughput`: measures images per second before a long training starts (`candling-train --rate`).
 //!
 //! # Resuming
-//! The checkpoint `last` holds the weights, the running statistics, Adam's moments and the position in the epoch.
+//! The checkpoint `last` holds the weights, the running statistics, Adam's moments, the moving average of the weights if
+//! it is on, and the position in the epoch. A step of several batches is never interrupted.
 //! Shuffles and augmentation are derived from the seed and that position. Nothing else influences a step. On the CPU, a
 //! training that was interrupted and resumed therefore ends with the same bits as an uninterrupted one.
 
 mod augment;
 mod backup;
+mod balance;
 mod blueprint;
 mod checkpoint;
 mod config;
@@ -46,7 +49,7 @@ mod interrupt;
 mod item;
 mod learner;
 mod loader;
-mod pending_steps;
+mod pending_batches;
 mod recorded;
 mod replacement;
 mod stage;
@@ -60,7 +63,8 @@ mod training_loop;
 mod validation;
 mod window_source;
 
-pub use config::{Augment, Blur, Config, Jpeg, Schedule};
+pub use balance::{Balance, BalanceBy, ClassBalance};
+pub use config::{Augment, Blur, Config, Criterion, Jpeg, Schedule};
 pub use epoch_batches::EpochBatches;
 pub use error::Error;
 pub use images::Images;

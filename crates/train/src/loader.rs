@@ -31,7 +31,7 @@ pub struct Batch {
     features: FeatureBatch,
     /// The windows of the branch `patches`. Empty if there is no such branch.
     windows: Windows,
-    /// The weight of each image in the loss, `[n]`. Empty if the batch has pixels.
+    /// The weight of each image in the loss, `[n]`. Empty: all are 1.
     weights: Vec<f32>,
     /// Class indices, `[n]`.
     labels: Vec<u8>,
@@ -63,7 +63,7 @@ impl Batch {
         &self.windows
     }
 
-    /// The weight of each image in the loss, `[n]`. Empty if the batch has pixels.
+    /// The weight of each image in the loss, `[n]`. Empty: all are 1.
     pub(crate) fn weights(&self) -> &[f32] {
         &self.weights
     }
@@ -85,7 +85,7 @@ impl Batch {
 
     /// Replaces the content with batch `index` of the epoch, and augments its images.
     fn fill(&mut self, epoch: &EpochBatches, index: usize) -> Result<(), Error> {
-        let Images { shards, features, windows, .. } = &*epoch.split;
+        let Images { shards, features, windows, balance, .. } = &*epoch.split;
         self.size = shards.size();
         self.pixels.clear();
         self.labels.clear();
@@ -102,11 +102,14 @@ impl Batch {
             }
             return Ok(());
         }
-        for &Item { row, .. } in items {
+        if !balance.weights.is_empty() {
+            self.weights.extend(items.iter().map(|item| balance.weights[item.row]));
+        }
+        for &Item { row, repeat, .. } in items {
             let start = self.pixels.len();
             self.pixels.extend_from_slice(shards.pixels(row));
             if let Some(augmenter) = &epoch.augmenter {
-                augmenter.apply(row, self.size, &mut self.pixels[start..])?;
+                augmenter.apply((row, repeat), self.size, &mut self.pixels[start..])?;
             }
         }
         Ok(())
@@ -120,7 +123,7 @@ fn fill_features(projected: &FeatureBatch, rows: usize, items: &[Item], batch: &
         *batch = FeatureBatch::new(&projected.widths());
     }
     batch.clear();
-    for &Item { row, view } in items {
+    for &Item { row, view, .. } in items {
         batch.push_row(projected, view * rows + row);
     }
 }

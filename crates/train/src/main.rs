@@ -23,8 +23,8 @@ struct Args {
     device: Option<String>,
     /// Instead of training, measure how many images of SIZE x SIZE pixels this machine trains on per second, and print
     /// the rate as JSON
-    #[arg(long, value_name = "SIZE")]
-    rate: Option<usize>,
+    #[arg(long, value_name = "SIZE", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    rate: Option<u16>,
 }
 
 fn main() -> ExitCode {
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     let overrides = overrides.into_iter().flatten().collect();
     match args.rate {
         None => stage::main::<train::Train>(&args.stage, overrides),
-        Some(size) => stage::finish(names::TRAIN, measure(&args.stage, overrides, size)),
+        Some(size) => stage::finish(names::TRAIN, measure(&args.stage, overrides, size.into())),
     }
 }
 

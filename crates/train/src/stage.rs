@@ -318,6 +318,7 @@ impl<'a> Trainer<'a> {
         let seconds: f64 = rows.iter().map(|row| row.train_seconds).sum();
         let (weights, weights_hash) = self.blueprint.pretrained()?;
         Ok(json!({
+            "best_by": self.request.config.select(),
             "best_epoch": best.map(|row| row.epoch),
             "best_val_accuracy": best.map(|row| row.val_accuracy),
             "best_val_loss": best.map(|row| row.val_loss),

@@ -1,6 +1,7 @@
 //! Whole trainings of a few steps: exact resuming, and the folders of complete, replaced and damaged runs.
 
 mod branches;
+mod options;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::learner::{Learner, NetworkLearner};
 use crate::loader::Batch;
-use crate::pending_steps::PendingSteps;
+use crate::pending_batches::{LaunchedBatch, PendingBatches};
 
 /// The shortest measurement. On a shared machine, the durations of single steps may differ by 50%.
 const MIN_DURATION: Duration = Duration::from_secs(3);
@@ -23,29 +23,30 @@ pub fn measure_throughput(config: &Config, size: usize) -> Result<TrainingRate, 
     let device = config.device.open(config.precision).map_err(model::Error::from)?;
     let mut network = Network::new(&config.network(), &device)?;
     network.initialise(config.seed)?;
-    let mut learner = NetworkLearner::new(network)?;
+    let mut learner = NetworkLearner::new(network, config)?;
     let n = config.batch;
     let data: Vec<u8> = (0..n * size * size * 3).map(|i| (i * 31 % 251) as u8).collect(); // [n, size, size, 3]
     let labels: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect(); // [n]
     let batch = Batch::of_pixels(data, labels, [size, size]);
     let learning_rate = config.learning_rate();
     // Warm up: the first step allocates the buffers that later steps reuse.
-    learner.start_step(&batch, learning_rate)?;
-    learner.finished_steps()?;
+    learner.start_batch(&batch, Some(learning_rate))?;
+    learner.finished_batches()?;
     let start = Instant::now();
-    let mut steps = 0;
+    let mut batches = 0;
     // Results are read in groups, as the training loop does.
-    let mut pending = PendingSteps::new();
-    while steps == 0 || start.elapsed() < MIN_DURATION {
-        learner.start_step(&batch, learning_rate)?;
-        pending.push(batch.labels());
-        steps += 1;
+    let mut pending = PendingBatches::new();
+    while batches == 0 || start.elapsed() < MIN_DURATION {
+        let is_last = (batches + 1) % config.accumulate == 0;
+        learner.start_batch(&batch, is_last.then_some(learning_rate))?;
+        batches += 1;
+        pending.push(LaunchedBatch { step: batches as u64, ends_step: is_last, labels: batch.labels().to_vec() });
         if pending.should_read() {
             pending.read(&mut learner)?;
         }
     }
     pending.read(&mut learner)?;
-    let images_per_second = (steps * n) as f64 / start.elapsed().as_secs_f64();
+    let images_per_second = (batches * n) as f64 / start.elapsed().as_secs_f64();
     Ok(TrainingRate { device: device.to_string(), images_per_second })
 }
 

@@ -8,7 +8,7 @@ use artifacts::atomic::{self, DirWriter};
 use artifacts::progress::Progress;
 use artifacts::schema::Epoch;
 
-use crate::checkpoint::{self, Best, Criterion, Description, EpochTotals, TrainingPosition, TrainingState};
+use crate::checkpoint::{self, Best, Description, EpochTotals, TrainingPosition, TrainingState};
 use crate::config::Config;
 use crate::epoch_batches::EpochBatches;
 use crate::error::Error;
@@ -16,11 +16,11 @@ use crate::folder::RunFolder;
 use crate::history::{self, History};
 use crate::images::Images;
 use crate::loader::Loader;
-use crate::pending_steps::PendingSteps;
+use crate::pending_batches::{LaunchedBatch, PendingBatches};
 use crate::tensorboard::EventFile;
 use crate::validation::{self, ValidationMetrics};
 
-/// Training steps between two points of the loss curve in TensorBoard.
+/// Training steps between two points of the loss curve in TensorBoard. A point is the loss of the last batch of a step.
 const STEPS_PER_EVENT: u64 = 10;
 
 /// Everything that stays the same while one run is trained.
@@ -46,7 +46,7 @@ pub(crate) struct TrainingLoop<'a> {
 /// How [`TrainingLoop::run_epochs`] ended.
 #[derive(Debug)]
 pub(crate) enum TrainingEnd {
-    /// All epochs are done. Holds their metrics.
+    /// All epochs are done, or the training stopped early. Holds the metrics of the epochs.
     Finished(Vec<Epoch>),
     /// [`TrainingLoop::stop`] returned `true`. The state is saved in `last`.
     Interrupted,
@@ -55,31 +55,43 @@ pub(crate) enum TrainingEnd {
 impl TrainingLoop<'_> {
     /// Trains from the position in `training`, which may be in the middle of an epoch, to the end of the last epoch.
     pub(crate) fn run_epochs(&self, training: &mut TrainingState) -> Result<TrainingEnd, Error> {
-        let Config { epochs, batch: batch_size, augment, .. } = *self.config;
+        let Config { epochs, batch: batch_size, augment, accumulate, .. } = *self.config;
         let mut history = History::open(self.folder.path(), training.position.complete_epochs())?;
         let mut events = EventFile::open(self.folder.path(), training.position.events_len)?;
         let progress = self.start_progress(&training.position);
         let mut last_saved = Instant::now();
 
         for epoch in training.position.epoch..=epochs {
+            if self.stops_early(&training.position) {
+                break;
+            }
             // Train on the whole training split, shuffled.
             let mut started = Instant::now();
             let batches = EpochBatches::shuffled(self.train, batch_size, &augment, self.seed, epoch);
             let mut loader = Loader::start(batches, training.position.batches);
-            let steps_per_epoch = loader.batches_per_epoch() as u64;
-            let mut pending = PendingSteps::new();
+            let batches_per_epoch = loader.batches_per_epoch();
+            let steps_per_epoch = batches_per_epoch.div_ceil(accumulate) as u64;
+            let mut pending = PendingBatches::new();
             while let Some(batch) = loader.next_batch() {
                 let batch = batch?; // pixels u8 [n, height, width, 3] or features f32 [n, width], labels u8 [n]
 
-                // Forward and backward pass: logits f32 [n, 2], mean cross-entropy, gradients. Update the weights.
+                // Forward and backward pass: logits f32 [n, 2], mean cross-entropy, gradients. Update the weights after
+                // the last batch of a step.
                 let learning_rate = self.config.learning_rate_at(training.position.step, steps_per_epoch);
-                training.learner.start_step(&batch, learning_rate)?;
-
-                pending.push(batch.labels());
-                training.position.step += 1;
                 training.position.batches += 1;
+                let batches = training.position.batches;
+                let ends_step = batches.is_multiple_of(accumulate) || batches == batches_per_epoch;
+                training.learner.start_batch(&batch, ends_step.then_some(learning_rate))?;
+
+                let step = training.position.step + 1;
+                pending.push(LaunchedBatch { step, ends_step, labels: batch.labels().to_vec() });
                 progress.add(batch.len() as u64);
                 loader.recycle(batch);
+                if !ends_step {
+                    // A checkpoint has no gradients, so that a step is not interrupted.
+                    continue;
+                }
+                training.position.step = step;
 
                 let stop = (self.stop)(training.position.step);
                 let save = stop || self.save_is_due(last_saved);
@@ -115,33 +127,52 @@ impl TrainingLoop<'_> {
 
             // Report the epoch, and save it as `last` and, if it is the best so far, as `best`.
             let row = self.summarise_epoch(training, &metrics, started.elapsed(), steps_per_epoch);
-            progress.println(&format!("train: {} {}", self.name, history::describe(&row, epochs)));
+            progress.println(&format!(
+                "train: {} {}",
+                self.name,
+                history::describe(&row, epochs, self.config.select())
+            ));
             events.add_epoch(&row)?;
             self.save_epoch(training, row, &mut history, &mut events)?;
             last_saved = Instant::now();
         }
         progress.clear();
+        if self.stops_early(&training.position) {
+            let Config { early_stop, .. } = self.config;
+            artifacts::progress::line(&format!(
+                "train: {} stops after epoch {}, because the {} has not improved in {early_stop} epochs (train.early_stop)",
+                self.name,
+                training.position.complete_epochs(),
+                self.config.select().describe(),
+            ));
+        }
         Ok(TrainingEnd::Finished(history.rows().to_vec()))
     }
 
-    /// Waits for the pending steps, and adds their losses and correct classifications to the totals of the epoch.
+    /// Whether the last epochs, as many as `train.early_stop`, were not better than those before.
+    fn stops_early(&self, position: &TrainingPosition) -> bool {
+        let patience = self.config.early_stop;
+        let best = position.best.map_or(0, |best| best.epoch);
+        patience > 0 && position.complete_epochs().saturating_sub(best) >= patience
+    }
+
+    /// Waits for the pending batches, and adds their losses and correct classifications to the totals of the epoch.
     fn read_results(
         &self,
         training: &mut TrainingState,
-        pending: &mut PendingSteps,
+        pending: &mut PendingBatches,
         events: &mut EventFile,
         progress: &Progress,
     ) -> Result<(), Error> {
         let TrainingState { learner, position } = training;
-        let results = pending.read(learner.as_mut())?; // for each step: logits f32 [n, 2], labels u8 [n]
-        let first_step = position.step + 1 - results.len() as u64;
-        for (step, (output, labels)) in (first_step..).zip(results) {
+        let results = pending.read(learner.as_mut())?; // for each batch: logits f32 [n, 2], labels u8 [n]
+        for (output, LaunchedBatch { step, ends_step, labels }) in results {
             let loss = f64::from(output.loss);
             self.check_finite_at(loss, "training loss", step, position.epoch)?;
             position.sums.loss += loss * labels.len() as f64;
             position.sums.correct += validation::count_correct(&output.logits, &labels);
             position.sums.images += labels.len() as u64;
-            if step.is_multiple_of(STEPS_PER_EVENT) {
+            if ends_step && step.is_multiple_of(STEPS_PER_EVENT) {
                 events.add_scalar("train/loss", step, loss)?;
             }
             progress.message(format!("epoch {}/{}, loss {loss:.4}", position.epoch, self.config.epochs));
@@ -234,8 +265,6 @@ impl TrainingLoop<'_> {
         let EpochTotals { loss, correct, images, seconds } = *sums;
         let ValidationMetrics { loss: val_loss, accuracy: val_accuracy, roc_auc: val_roc_auc } = *metrics;
         let candidate = Best { epoch, accuracy: val_accuracy, loss: val_loss, roc_auc: val_roc_auc };
-        let baseline = self.config.model.is_baseline();
-        let criterion = if baseline { Criterion::Accuracy } else { Criterion::RocAuc };
         Epoch {
             epoch,
             step,
@@ -245,7 +274,7 @@ impl TrainingLoop<'_> {
             val_loss,
             val_accuracy,
             val_roc_auc,
-            best: candidate.beats(best.as_ref(), criterion),
+            best: candidate.beats(best.as_ref(), self.config.select()),
             train_seconds: seconds,
             val_seconds: validation_time.as_secs_f64(),
             images_per_second: images as f64 / seconds.max(1e-9),

@@ -35,9 +35,21 @@ pub(crate) fn compute_metrics(
     learner: &mut dyn Learner,
     images: &Arc<Images>,
     batch_size: usize,
-    mut after_batch: impl FnMut(usize) -> bool,
+    after_batch: impl FnMut(usize) -> bool,
 ) -> Result<Option<ValidationMetrics>, Error> {
     learner.start_validation()?;
+    let metrics = infer(learner, images, batch_size, after_batch)?;
+    learner.finish_validation()?;
+    Ok(metrics)
+}
+
+/// Infers all images. Stops and returns `None` if `after_batch` returns `false`.
+fn infer(
+    learner: &mut dyn Learner,
+    images: &Arc<Images>,
+    batch_size: usize,
+    mut after_batch: impl FnMut(usize) -> bool,
+) -> Result<Option<ValidationMetrics>, Error> {
     let mut loader = Loader::start(EpochBatches::sequential(images, batch_size), 0);
     let mut totals = Totals { loss: 0.0, correct: 0, scores: Vec::with_capacity(images.validation_len()) };
     let mut pending_labels: Vec<Vec<u8>> = Vec::new();

@@ -33,7 +33,7 @@ impl WindowSource {
         windows: &mut Windows,
     ) -> Result<(), Error> {
         windows.clear();
-        for &Item { row, view } in items {
+        for &Item { row, view, .. } in items {
             let bytes = shards.file(row).ok_or_else(|| branches::Error::NoFiles { branches: "patches".into() })?;
             let sample = shards.sample(row);
             let cut = match epoch {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bootstrap, CurvePoint, Interval, Scores, Seen};
+use super::{Bootstrap, CurvePoint, Interval, Judged, Scores, Seen};
 use crate::Label;
 use crate::hash::Hash;
 
@@ -75,6 +75,9 @@ pub struct ComparedDetector {
     /// own data were evaluated.
     #[serde(default)]
     pub seen: Option<Seen>,
+    /// Where its predictions come from, if they were read from a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Box<Judged>>,
     /// Metrics on the common images at threshold 0.5.
     pub scores: Scores,
     /// 95% intervals of these metrics, by key.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Scores;
+use super::{Judged, Metric, Scores};
 use crate::Split;
 use crate::hash::Hash;
 
@@ -25,6 +25,9 @@ pub struct Metrics {
     /// evaluated.
     #[serde(default)]
     pub seen: Option<Seen>,
+    /// Where the predictions come from, if they were read from a file; `None` for a detector of Candling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Box<Judged>>,
     /// Metrics of run 0 at threshold 0.5, as keys of the top level: `accuracy`, `roc_auc` …
     #[serde(flatten)]
     pub headline: Scores,
@@ -43,6 +46,15 @@ pub struct Metrics {
 impl Metrics {
     /// The version that this build writes. Readers reject newer versions.
     pub const SCHEMA_VERSION: u32 = 1;
+
+    /// Explains why a metric of the headline is undefined, in a sentence without a full stop. Returns `None` if it is
+    /// defined.
+    pub fn why_undefined(&self, metric: &Metric) -> Option<String> {
+        match self.judged.as_ref().and_then(|judged| judged.why_undefined(metric)) {
+            Some(why) => Some(format!("{} is undefined: {why}", metric.name)),
+            None => metric.why_undefined(&self.headline),
+        }
+    }
 }
 
 /// Numbers of evaluated images whose files are also in the run's own splits.

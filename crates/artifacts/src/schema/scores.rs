@@ -238,6 +238,13 @@ metrics! {
 }
 
 impl Scores {
+    /// Returns the scores without the metrics that `omit` names. Metrics that depend on the threshold are kept.
+    #[must_use]
+    pub fn without(&self, omit: impl Fn(&Metric) -> bool) -> Scores {
+        let kept = METRICS.iter().filter(|metric| !omit(metric)).map(|metric| (metric.key, metric.value(self)));
+        Scores::new(self.threshold, self.confusion, &kept.collect::<Vec<_>>())
+    }
+
     /// The key and value of every metric, in the order of [`METRICS`].
     pub fn named(&self) -> impl Iterator<Item = (&'static str, Option<f64>)> + '_ {
         METRICS.iter().map(|metric| (metric.key, metric.value(self)))

@@ -8,8 +8,9 @@ use artifacts::atomic::{self, DirWriter};
 use artifacts::progress::line;
 use artifacts::schema::{Bootstrap, Comparison, Pair};
 use artifacts::stage::{self, Failure};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use evaluate::compare;
+use evaluate::result_table::{DetectorScores, ResultTable, TableFormat};
 
 /// Compare detectors on the images that all of them were evaluated on: DeLong's test for ROC-AUC, McNemar's test for
 /// accuracy, and bootstrap intervals of all differences
@@ -31,6 +32,15 @@ struct Args {
     /// Print the result as one line of JSON instead of text
     #[arg(long)]
     json: bool,
+    /// Also print the scores as a table
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "json")]
+    table: Option<Table>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Table {
+    Markdown,
+    Latex,
 }
 
 fn main() -> ExitCode {
@@ -41,6 +51,8 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Failure> {
     check_out(&args.out)?;
     let _lock = lock(&args.out)?;
+    // Another process may have written the folder before the lock was free.
+    check_out(&args.out)?;
     let mut detectors = Vec::new();
     for argument in &args.runs {
         let (path, run) = parse_run(argument);
@@ -59,8 +71,28 @@ fn run(args: &Args) -> Result<(), Failure> {
     } else {
         print_summary(&comparison);
     }
+    if let Some(table) = args.table {
+        stage::print_text(&table_text(&comparison, table))?;
+    }
     line(&format!("compare: wrote {}", args.out.join(Comparison::FILE).display()));
     Ok(())
+}
+
+fn table_text(comparison: &Comparison, table: Table) -> String {
+    let scores: Vec<DetectorScores<'_>> = comparison
+        .detectors
+        .iter()
+        .map(|detector| DetectorScores {
+            name: &detector.name,
+            scores: &detector.scores,
+            intervals: &detector.intervals,
+        })
+        .collect();
+    let table = match table {
+        Table::Markdown => TableFormat::Markdown,
+        Table::Latex => TableFormat::Latex,
+    };
+    ResultTable::of_detectors(&scores, &format!("{} images in common", comparison.images)).text(table)
 }
 
 /// Locks a file beside the folder of the result, so that no second process writes into it.

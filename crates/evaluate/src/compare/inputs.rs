@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use artifacts::hash::Hash;
 use artifacts::predictions::Prediction;
-use artifacts::schema::{Metrics, RunMetrics};
+use artifacts::schema::{Metric, Metrics, RunMetrics};
 use artifacts::{RunDir, names};
 
 use super::Error;
@@ -34,6 +34,16 @@ impl EvaluatedDetector {
         let fitted = self.run.fitted.as_ref()?;
         let scale = ProbabilityScale::Calibrated(Temperature(fitted.temperature));
         Some(OperatingPoint { scale, threshold: fitted.scores.threshold })
+    }
+
+    /// Whether a metric at threshold 0.5 has a meaning for its scores.
+    pub(super) fn defines(&self, metric: &Metric) -> bool {
+        self.metrics.judged.as_ref().is_none_or(|judged| judged.why_undefined(metric).is_none())
+    }
+
+    /// Like [`EvaluatedDetector::defines`], for the key of a metric.
+    pub(super) fn defines_key(&self, key: &str) -> bool {
+        Metric::by_key(key).is_none_or(|metric| self.defines(metric))
     }
 }
 

@@ -66,7 +66,11 @@ impl RankedDetector<'_> {
     /// Computes the metrics of the detector on the common images.
     fn summary(&self, resampling: Resampling) -> Result<ComparedDetector, Error> {
         let RankedDetector { detector, images, ranking } = self;
-        let (headline, intervals) = scores_with_intervals(images, ranking, resampling).map_err(self.error())?;
+        let (mut headline, mut intervals) = scores_with_intervals(images, ranking, resampling).map_err(self.error())?;
+        if detector.metrics.judged.is_some() {
+            headline = headline.without(|metric| !detector.defines(metric));
+            intervals.retain(|key, _| detector.defines_key(key));
+        }
         let at = |point: OperatingPoint| scores(images, ranking, point).map_err(self.error());
         Ok(ComparedDetector {
             name: detector.name.clone(),
@@ -77,9 +81,10 @@ impl RankedDetector<'_> {
             left_out: detector.left_out as u64,
             simulated: detector.metrics.simulated,
             seen: detector.metrics.seen,
+            judged: detector.metrics.judged.clone(),
             scores: headline,
             intervals,
-            roc: roc_curve_for_drawing(ranking),
+            roc: if detector.defines_key("roc_auc") { roc_curve_for_drawing(ranking) } else { Vec::new() },
             fitted: detector.fitted_operating_point().map(at).transpose()?,
         })
     }

@@ -18,11 +18,12 @@ pub(super) fn pair(
     const HEADLINE: OperatingPoint = OperatingPoint::HEADLINE;
     let (a, b) = (&ranked[first], &ranked[second]);
     let fitted = a.detector.fitted_operating_point().zip(b.detector.fitted_operating_point());
+    let is_defined = |key: &str| a.detector.defines_key(key) && b.detector.defines_key(key);
     let auc_test = delong(&a.images.labels, &a.images.margins, &b.images.margins).map_err(a.error())?;
     Ok(Pair {
         first,
         second,
-        roc_auc: auc_test.map(|test| DeLong {
+        roc_auc: auc_test.filter(|_| is_defined("roc_auc")).map(|test| DeLong {
             difference: test.difference,
             interval: test.interval,
             z: test.z,
@@ -31,7 +32,11 @@ pub(super) fn pair(
         }),
         accuracy: test_accuracies((&a.images, HEADLINE), (&b.images, HEADLINE)),
         fitted_accuracy: fitted.map(|(point_a, point_b)| test_accuracies((&a.images, point_a), (&b.images, point_b))),
-        differences: paired_differences((&a.ranking, HEADLINE), (&b.ranking, HEADLINE), resampling),
+        differences: {
+            let mut all = paired_differences((&a.ranking, HEADLINE), (&b.ranking, HEADLINE), resampling);
+            all.retain(|difference| is_defined(&difference.score));
+            all
+        },
     })
 }
 

@@ -75,6 +75,30 @@ pub fn cross_entropy(logits: &[f32], classes: usize, labels: &[u8]) -> (f32, Vec
     ((loss / n) as f32, gradient)
 }
 
+/// Returns the mean softmax cross-entropy with target distributions in nats, and its gradient with respect to the logits.
+///
+/// `targets` is `[n, classes]`. A row is a probability distribution times the weight of the image: its loss is
+/// `-sum(target * ln(softmax))`, as of `torch.nn.functional.cross_entropy` with class probabilities. The mean is over the
+/// images, whatever their weights.
+pub fn soft_cross_entropy(logits: &[f32], classes: usize, targets: &[f32]) -> (f32, Vec<f32>) {
+    let n = (targets.len() / classes) as f64;
+    let mut loss = 0.0;
+    let mut gradient = Vec::with_capacity(logits.len());
+    for (logits, targets) in logits.chunks_exact(classes).zip(targets.chunks_exact(classes)) {
+        let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        // Subtract the largest logit, so that no exponential overflows.
+        let shifted: Vec<f64> = logits.iter().map(|&logit| f64::from(logit) - f64::from(highest)).collect();
+        let total: f64 = shifted.iter().map(|value| value.exp()).sum();
+        let weight: f64 = targets.iter().copied().map(f64::from).sum();
+        for (value, &target) in shifted.iter().zip(targets) {
+            let target = f64::from(target);
+            loss += target * (total.ln() - value);
+            gradient.push(((weight * value.exp() / total - target) / n) as f32);
+        }
+    }
+    ((loss / n) as f32, gradient)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::reference::{assert_close, noise};
@@ -113,6 +137,19 @@ mod tests {
         for (found, expected) in found.iter().zip(&expected) {
             assert_close(found, expected, 1e-6, &what);
         }
+    }
+
+    #[test]
+    fn one_hot_targets_give_the_cross_entropy_of_classes() {
+        let logits = noise(5, IMAGES * 2);
+        let targets = [1.0, 0.0, 0.0, 1.0, 1.0, 0.0];
+        let (loss, gradient) = cross_entropy(&logits, 2, &[0, 1, 0]);
+        let (soft_loss, soft_gradient) = soft_cross_entropy(&logits, 2, &targets);
+        assert!((loss - soft_loss).abs() < 1e-6);
+        assert_close(&soft_gradient, &gradient.iter().copied().map(f64::from).collect::<Vec<_>>(), 1e-6, "gradient");
+        // The weight of an image multiplies its loss and its gradient.
+        let (double, doubled) = soft_cross_entropy(&logits, 2, &targets.map(|target| 2.0 * target));
+        assert!((double - 2.0 * loss).abs() < 1e-6 && (doubled[0] - 2.0 * gradient[0]).abs() < 1e-6);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use kernels::pixels::{ByteValues, byte_values};
 
 use super::inference::Inference;
 use super::trunk::{Mode, Trunk};
-use crate::backend::{Backend, Edit, Moments, TensorSet};
+use crate::backend::{Backend, Edit, Moments, Targets, TensorSet};
 use crate::batch::{HeatMap, Logits, Normalisation, PixelBatch, StepOutput};
 use crate::error::Result;
 use crate::flat_tensors::FlatTensors;
@@ -59,13 +59,16 @@ impl CpuBackend {
     }
 
     /// Runs a forward and backward pass in training mode. Returns the loss and the logits.
-    fn step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<(f32, Vec<f32>)> {
+    fn step(&mut self, batch: &PixelBatch<'_>, targets: Targets<'_>) -> Result<(f32, Vec<f32>)> {
         self.forward(batch, Mode::Training)?;
         let Self { layers, weights, trunk, .. } = self;
         weights.parameters.read(|parameters| {
             let (weight, bias) = head_values(&layers.head, parameters);
             let logits = head::linear(trunk.features(), weight, bias);
-            let (loss, logits_gradient) = head::cross_entropy(&logits, bias.len(), labels);
+            let (loss, logits_gradient) = match targets {
+                Targets::Classes(labels) => head::cross_entropy(&logits, bias.len(), labels),
+                Targets::Distributions(targets) => head::soft_cross_entropy(&logits, bias.len(), targets),
+            };
             let mut features_gradient = vec![0.0; trunk.features().len()];
             weights.gradients.write(|gradients| {
                 let (_, head_gradients) = gradients.split_at_mut(layers.head.weight.range().start);
@@ -100,8 +103,12 @@ impl Backend for CpuBackend {
         Ok(parameters.write(|parameters| statistics.write(|statistics| change(parameters, statistics)))??)
     }
 
-    fn start_step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<()> {
-        let (loss, logits) = self.step(batch, labels)?;
+    fn edit_gradients(&mut self, change: &mut dyn FnMut(&mut [f32])) -> Result<()> {
+        Ok(self.weights.gradients.write(change)?)
+    }
+
+    fn start_step(&mut self, batch: &PixelBatch<'_>, targets: Targets<'_>) -> Result<()> {
+        let (loss, logits) = self.step(batch, targets)?;
         let logits = self.logits(logits);
         self.steps.push(StepOutput { loss, logits });
         Ok(())

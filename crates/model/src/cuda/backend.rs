@@ -15,7 +15,7 @@ use super::recordings::{Pass, Recordings};
 use super::trunk::{Mode, Trunk};
 use super::workspace::{Purpose, Workspace};
 use super::workspace_cache::{BatchSpace, SLOTS, Slot, WorkspaceCache};
-use crate::backend::{Backend, Edit, Moments, TensorSet};
+use crate::backend::{Backend, Edit, Moments, Targets, TensorSet};
 use crate::batch::{BatchShape, HeatMap, Logits, Normalisation, PixelBatch, StepOutput};
 use crate::error::Result;
 use crate::flat_tensors::FlatTensors;
@@ -158,8 +158,20 @@ impl<E: Engine + std::fmt::Debug + 'static> Backend for CudaBackend<E> {
         Ok(weights.upload(engine, &parameters, &statistics)?)
     }
 
-    fn start_step(&mut self, batch: &PixelBatch<'_>, labels: &[u8]) -> Result<()> {
+    fn edit_gradients(&mut self, change: &mut dyn FnMut(&mut [f32])) -> Result<()> {
+        let (engine, parameters) = (&*self.engine, &*self.parameters);
+        let mut gradients = vec![0.0; self.layers.parameters.len()];
+        parameters.download_gradients(engine, &mut gradients)?;
+        change(&mut gradients);
+        Ok(parameters.upload_gradients(engine, &gradients)?)
+    }
+
+    fn start_step(&mut self, batch: &PixelBatch<'_>, targets: Targets<'_>) -> Result<()> {
         self.steps.make_room(&self.engine)?;
+        let labels = match targets {
+            Targets::Classes(labels) => labels,
+            Targets::Distributions(_) => &[],
+        };
         let labels = self.upload_batch(batch, labels, Purpose::Training)?;
         // The forward pass updates the running statistics.
         self.parameters.mark_changed();
@@ -169,7 +181,17 @@ impl<E: Engine + std::fmt::Debug + 'static> Backend for CudaBackend<E> {
         let workspace = &space.workspace;
         let (features, gradient) = (workspace.features, workspace.logits_gradient);
         let (logits, loss) = (workspace.logits(), workspace.outputs);
-        launch::cross_entropy(engine, &workspace.head, logits, labels, gradient, loss)?;
+        match targets {
+            Targets::Classes(_) => launch::cross_entropy(engine, &workspace.head, logits, labels, gradient, loss)?,
+            // The loss of a few logits takes no time in host memory, but the device waits for it.
+            Targets::Distributions(targets) => {
+                let values: Vec<f32> = download(engine, logits, workspace.logits_len())?;
+                let classes = workspace.head.classes;
+                let (value, values) = kernels::cpu::head::soft_cross_entropy(&values, classes, targets);
+                engine.upload(bytemuck::cast_slice::<f32, u8>(&values), gradient)?;
+                engine.upload(bytemuck::cast_slice::<f32, u8>(&[value]), loss)?;
+            }
+        }
         engine.release_slot(self.next_slot)?;
         launch::linear_backward_weights(engine, &workspace.head, features[0], gradient, head.gradients)?;
         launch::linear_backward_features(engine, &workspace.head, gradient, head.values[0], features[1])?;

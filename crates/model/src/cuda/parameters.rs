@@ -279,6 +279,22 @@ impl<E: Engine> Parameters<E> {
         Ok(())
     }
 
+    /// Replaces the gradients with the host's flat buffer. They are rounded to the type that the device stores.
+    pub(crate) fn upload_gradients(&self, engine: &E, host: &[f32]) -> Result<()> {
+        let device = self.layout.to_device(host);
+        let (convolutions, others) = device.split_at(self.layout.convolution_len);
+        let to = self.addresses.convolution_gradients;
+        match self.precision {
+            Precision::F32 | Precision::Tf32 => engine.upload(bytemuck::cast_slice(convolutions), to)?,
+            Precision::Bf16 => {
+                let stored: Vec<u16> =
+                    convolutions.iter().map(|&value| half::bf16::from_f32(value).to_bits()).collect();
+                engine.upload(bytemuck::cast_slice(&stored), to)?;
+            }
+        }
+        engine.upload(bytemuck::cast_slice(others), self.addresses.gradients)
+    }
+
     /// Copies the running statistics to the host's flat buffer, after all work queued so far.
     pub(crate) fn download_statistics(&self, engine: &E, host: &mut [f32]) -> Result<()> {
         host.copy_from_slice(&download(engine, self.addresses.statistics, self.statistics_len)?);

@@ -41,6 +41,13 @@ pub(super) fn limitations(comparison: &Comparison) -> Vec<Limitation> {
             ),
         ));
     }
+    for (index, detector) in comparison.detectors.iter().enumerate() {
+        let Some(judged) = detector.judged.as_ref().filter(|judged| judged.is_partial()) else { continue };
+        limitations.push(Limitation::new(
+            format!("The images that {} leaves out", name(comparison, index)),
+            format!("its file of predictions is not complete: {}", judged.coverage()),
+        ));
+    }
     for (index, detector) in comparison.detectors.iter().enumerate().filter(|(_, detector)| detector.left_out > 0) {
         limitations.push(Limitation::new(
             format!("Images on which only {} was evaluated", name(comparison, index)),

@@ -35,7 +35,7 @@ pub fn write(dir: &Path) -> Result<PathBuf, Error> {
     let figures = figures::Figures::draw(&comparison);
     write_file(&writer.path().join(PAGE), page::render(&comparison, &figures).as_bytes())?;
     let figures_dir = writer.path().join(FIGURES_DIR);
-    write_figures(&figures_dir, figures.all(), uses_simulated_images(&comparison))?;
+    write_figures(&figures_dir, figures.all(), uses_simulated_images(&comparison).then_some("simulated data"))?;
     for (name, table) in tables::all(&comparison) {
         write_csv(&figures_dir, name, &table)?;
     }

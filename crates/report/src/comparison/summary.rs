@@ -117,6 +117,15 @@ fn compare_several(comparison: &Comparison, best: usize, tests: &[TestAgainstBes
         let which = tests.iter().filter(|test| test.is_significant() == significant);
         which.map(|test| format!("{} ({})", name(comparison, test.other), roc_auc(comparison, test.other))).collect()
     };
+    if tests.is_empty() {
+        return format!(
+            "Only {} has scores, with a ROC-AUC of {} on these {} images. The others have verdicts only, so accuracies are \
+             compared.",
+            name(comparison, best),
+            roc_auc(comparison, best),
+            count(comparison.images)
+        );
+    }
     let (worse, undecided) = (names(true), names(false));
     let mut text = format!(
         "Of {} detectors, {} has the highest ROC-AUC on these {} images: {}.",

@@ -13,6 +13,7 @@ mod verdicts_per_hundred;
 
 use crate::figure::Figure;
 use crate::histogram::Histogram;
+use crate::judged;
 use crate::run_results::RunResults;
 
 /// The figures of a report. A figure is `None` if the run has no data for it.
@@ -43,7 +44,7 @@ impl Figures {
         let first = metrics.runs.first();
         let histogram = Histogram::of(&results.evaluation.predictions);
         let threshold = metrics.headline.threshold;
-        Figures {
+        let mut figures = Figures {
             verdicts_per_hundred: verdicts_per_hundred::draw(&metrics.headline.confusion),
             distribution: distribution::draw_wide(&histogram, threshold),
             distribution_narrow: distribution::draw_narrow(&histogram, threshold),
@@ -58,7 +59,26 @@ impl Figures {
             audit: results.audit().and_then(|found| audit::draw(found, metrics.headline.roc_auc)),
             loss: training::draw_loss(&histories),
             accuracy: training::draw_accuracy(&histories),
+        };
+        if let Some(coverage) = judged::coverage_note(metrics) {
+            figures.all_mut().for_each(|figure| figure.description.push_str(&format!(" {coverage}")));
         }
+        figures
+    }
+
+    /// Returns the figures of the evaluated images.
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Figure> {
+        let optional = [
+            &mut self.verdicts_per_hundred,
+            &mut self.roc,
+            &mut self.precision_recall,
+            &mut self.reliability,
+            &mut self.risk_coverage,
+            &mut self.generators,
+            &mut self.sources,
+        ];
+        let always = [&mut self.distribution, &mut self.distribution_narrow, &mut self.confusion];
+        always.into_iter().chain(optional.into_iter().flatten())
     }
 
     /// Returns the figures that are written to files.

@@ -12,13 +12,19 @@ pub(crate) fn section(examples: &SelectedExamples) -> Option<Section> {
     if examples.correct_real.is_empty() && examples.correct_fake.is_empty() {
         return None;
     }
-    let lead = "The correct predictions in which the model is most confident. T is the truth and P the prediction. The \
-                images show the pixels that the network received.";
+    // Examples without heat maps are of a detector that Candling did not run.
+    let pixels = match examples.heat_map_layer.as_str() {
+        "" => "The images are cut to a square and scaled down.",
+        _ => "The images show the pixels that the network received.",
+    };
+    let lead = format!(
+        "The correct predictions in which the model is most confident. T is the truth and P the prediction. {pixels}"
+    );
     let body = html! {
         (row("Real images called real", &examples.correct_real, examples))
         (row("Fakes called fake", &examples.correct_fake, examples))
     };
-    Some(Section { id: "correct", title: "Correct predictions", lead: lead.to_owned(), body })
+    Some(Section { id: "correct", title: "Correct predictions", lead, body })
 }
 
 fn row(heading: &str, row: &[Example], examples: &SelectedExamples) -> Markup {

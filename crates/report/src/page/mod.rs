@@ -9,6 +9,7 @@ mod duplicates;
 mod error_gallery;
 mod heat_maps;
 mod other_evaluations;
+mod predictions;
 mod provenance;
 mod robustness;
 mod scores;
@@ -35,6 +36,7 @@ pub(crate) fn render(results: &RunResults, config: &Config, figures: &Figures) -
     let examples = SelectedExamples::select(&results.evaluation, config)?;
     let sections: Vec<Section> = [
         Some(scores::section(results, config)),
+        predictions::section(results),
         Some(threshold::section(results, figures)),
         correct_examples::section(&examples),
         error_gallery::section(results, &examples),
@@ -67,7 +69,11 @@ fn subtitle(results: &RunResults) -> Markup {
         @if metrics.simulated { span.badge { "simulated data" } " " }
         span { (dataset_name(metrics)) }
         span { (metrics.split) " split" }
-        span { "checkpoint " (visible(&metrics.checkpoint)) }
+        @if metrics.judged.is_some() {
+            span { (visible(&metrics.checkpoint)) }
+        } @else {
+            span { "checkpoint " (visible(&metrics.checkpoint)) }
+        }
         span { "run " (visible(&results.run)) }
     }
 }

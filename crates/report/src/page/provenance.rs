@@ -21,7 +21,7 @@ pub(crate) fn section(results: &RunResults) -> Section {
     let mut stages: Vec<(String, &Manifest)> = Vec::new();
     stages.extend(results.ingest.as_ref().map(|ingest| ("ingest".to_owned(), &ingest.manifest)));
     stages.extend(results.training.iter().enumerate().map(|(i, run)| (format!("train, run {i}"), &run.manifest)));
-    stages.push(("evaluate".to_owned(), &results.evaluation.manifest));
+    stages.push((results.evaluation.manifest.stage.clone(), &results.evaluation.manifest));
     let body = html! { @for (name, manifest) in &stages { (stage(name, manifest)) } };
     let lead = "The configuration of each stage and the BLAKE3 hashes of its inputs and outputs. Equal hashes mean identical \
                 files.";

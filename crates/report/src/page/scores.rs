@@ -10,6 +10,7 @@ use crate::html::score_cells::{headline_cells, score_cell, with_headline_columns
 use crate::html::section::Section;
 use crate::html::table::Column::{Number, Text};
 use crate::html::table::HtmlTable;
+use crate::judged;
 use crate::run_results::RunResults;
 
 /// Renders the headline scores, next to published ones if they are for the same data set, and all other scores.
@@ -24,6 +25,7 @@ pub(crate) fn section(results: &RunResults, config: &Config) -> Section {
                 scikit-learn.";
     let body = html! {
         (headline(metrics, published))
+        @if let Some(coverage) = judged::coverage_note(metrics) { p.note { (coverage) } }
         (undefined_scores(metrics))
         @if metrics.runs.len() > 1 { (runs(metrics)) }
         (all_scores(metrics))
@@ -69,7 +71,7 @@ fn mean_and_deviation(metrics: &Metrics, metric: &Metric) -> String {
 
 /// Renders the reason why each undefined score is undefined.
 fn undefined_scores(metrics: &Metrics) -> Markup {
-    let reasons: Vec<String> = Metric::listed().filter_map(|metric| metric.why_undefined(&metrics.headline)).collect();
+    let reasons: Vec<String> = Metric::listed().filter_map(|metric| metrics.why_undefined(metric)).collect();
     html! {
         @if !reasons.is_empty() {
             ul.undefined { @for reason in reasons { li { (UNDEFINED) " " (reason) "." } } }

@@ -52,7 +52,7 @@ fn headline_scores(results: &RunResults) -> Markup {
                         span.value { (score(metric.informative_value(&metrics.headline))) }
                         @if let Some(interval) = metrics.intervals.get(metric.key) {
                             span.interval { (score(Some(interval.low))) " to " (score(Some(interval.high))) }
-                        } @else if let Some(why) = metric.why_undefined(&metrics.headline) {
+                        } @else if let Some(why) = metrics.why_undefined(metric) {
                             span.interval { (why) }
                         }
                     }

@@ -185,6 +185,7 @@ fn write_evaluation(run: &RunDir, spec: RunSpec) {
     let over_runs = runs[0].scores.named().map(|(name, _)| (name.to_owned(), moments(&runs, name)));
     let metrics = Metrics {
         seen: None,
+        judged: None,
         schema_version: Metrics::SCHEMA_VERSION,
         dataset: SOURCE.to_owned(),
         simulated: spec.simulated,

@@ -11,6 +11,7 @@ use model::device::Device;
 use model::{Network, NetworkConfig};
 
 use super::{Blueprint, Created, Splits};
+use crate::balance::Balance;
 use crate::config::Config;
 use crate::error::Error;
 use crate::images::{Images, rows_without};
@@ -57,7 +58,10 @@ impl Baseline<'_> {
 impl Blueprint for Baseline<'_> {
     fn images(&self, shards: Arc<Shards>, _stop: &dyn Fn() -> bool) -> Result<Option<Images>, Error> {
         let rows = rows_without(&shards, &self.config.leave_out)?;
-        Ok(Some(Images { shards, rows, features: None, windows: None }))
+        let Config { class_balance, balance_by, .. } = *self.config;
+        // Batches for validation ignore the balance.
+        let balance = Balance::new(&shards, &rows, class_balance, balance_by);
+        Ok(Some(Images { shards, rows, features: None, windows: None, balance }))
     }
 
     fn create(&self, seed: u64, initial: bool, splits: &Splits) -> Result<Created, Error> {
@@ -65,7 +69,7 @@ impl Blueprint for Baseline<'_> {
         if initial {
             self.initialise(&mut network, seed)?;
         }
-        Ok(Created { learner: Box::new(NetworkLearner::new(network)?), splits: splits.clone() })
+        Ok(Created { learner: Box::new(NetworkLearner::new(network, self.config)?), splits: splits.clone() })
     }
 
     fn install(&self, _run: &Path) -> Result<(), Error> {

@@ -12,6 +12,7 @@ use branches::{Description, Extractor, Fusion, Projection, Training, View, balan
 use signals::augment::AugmentConfig;
 
 use super::{Blueprint, Created, Splits};
+use crate::balance::Balance;
 use crate::config::Config;
 use crate::error::Error;
 use crate::held_out;
@@ -115,7 +116,13 @@ impl Blueprint for BranchSet<'_> {
         let rows = rows_without(&shards, &self.config.leave_out)?;
         let weights = self.weights(&shards, &rows);
         let features = Features { store: Arc::new(store), projected: None, weights };
-        Ok(Some(Images { shards, rows, features: Some(features), windows: self.windows(views) }))
+        Ok(Some(Images {
+            shards,
+            rows,
+            features: Some(features),
+            windows: self.windows(views),
+            balance: Balance::default(),
+        }))
     }
 
     fn create(&self, seed: u64, _initial: bool, splits: &Splits) -> Result<Created, Error> {

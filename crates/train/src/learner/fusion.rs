@@ -32,19 +32,26 @@ impl FusionLearner {
 }
 
 impl Learner for FusionLearner {
-    fn start_step(&mut self, batch: &Batch, learning_rate: f64) -> Result<(), Error> {
+    fn start_batch(&mut self, batch: &Batch, learning_rate: Option<f64>) -> Result<(), Error> {
+        let Some(learning_rate) = learning_rate else {
+            unreachable!("the configuration rejects train.accumulate for a detector of branches");
+        };
         let options = StepOptions { learning_rate, schedule: learning_rate / self.base_rate, seed: self.seed };
         let inputs = (batch.features(), batch.windows());
         self.steps.push(self.training.train_step(inputs, batch.labels(), batch.weights(), options)?);
         Ok(())
     }
 
-    fn finished_steps(&mut self) -> Result<Vec<StepOutput>, Error> {
+    fn finished_batches(&mut self) -> Result<Vec<StepOutput>, Error> {
         Ok(std::mem::take(&mut self.steps))
     }
 
     fn start_validation(&mut self) -> Result<(), Error> {
         Ok(self.training.start_validation()?)
+    }
+
+    fn finish_validation(&mut self) -> Result<(), Error> {
+        Ok(())
     }
 
     fn start_inference(&mut self, batch: &Batch) -> Result<(), Error> {

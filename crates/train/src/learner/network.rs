@@ -1,45 +1,105 @@
-//! The ResNet-50 baseline: a network on the resized pixels, trained as a whole with Adam.
+//! The ResNet-50 baseline: a network on the resized pixels, trained as a whole with Adam or AdamW.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use artifacts::Checkpoint;
+use artifacts::Label;
 use artifacts::failure::chain;
 use candle_core::Tensor;
-use model::{Adam, AdamConfig, Logits, Network, StepOutput};
+use model::{Adam, AdamConfig, AveragedWeights, GradientSum, Logits, Network, StepOutput, clip_gradients};
 
 use super::Learner;
+use crate::config::Config;
 use crate::error::Error;
 use crate::loader::Batch;
 
-/// A network with Adam.
+/// A network with its optimiser.
 pub(crate) struct NetworkLearner {
     network: Network,
     adam: Adam,
+    label_smoothing: f32,
+    /// The highest norm of the gradient. 0: no limit.
+    clip_norm: f64,
+    /// The gradients of the batches of a step, if a step has several.
+    sum: Option<GradientSum>,
+    /// The moving average of the weights, if it is on.
+    average: Option<AveragedWeights>,
+    /// Decay of the moving average.
+    ema: f64,
 }
 
 impl NetworkLearner {
     /// Creates an optimiser for the network.
-    pub(crate) fn new(network: Network) -> Result<NetworkLearner, Error> {
-        let adam = Adam::new(AdamConfig::default(), &network)?;
-        Ok(NetworkLearner { network, adam })
+    pub(crate) fn new(network: Network, config: &Config) -> Result<NetworkLearner, Error> {
+        let Config { ema, clip_norm, weight_decay, .. } = *config;
+        let adam = Adam::new(AdamConfig { weight_decay, ..AdamConfig::default() }, &network)?;
+        let average = (ema > 0.0).then(|| AveragedWeights::new(&network, ema)).transpose()?;
+        Ok(NetworkLearner {
+            network,
+            adam,
+            label_smoothing: config.label_smoothing as f32,
+            clip_norm,
+            sum: (config.accumulate > 1).then(GradientSum::default),
+            average,
+            ema,
+        })
     }
 }
 
+/// Returns the smoothed target distributions of images times their weights, `[n, 2]`. Without weights, all are 1.
+fn soft_targets(labels: &[u8], weights: &[f32], smoothing: f32) -> Vec<f32> {
+    let classes = Label::ALL.len();
+    let share = smoothing / classes as f32;
+    let mut targets = vec![share; labels.len() * classes];
+    for (i, row) in targets.chunks_exact_mut(classes).enumerate() {
+        row[usize::from(labels[i])] += 1.0 - smoothing;
+        let weight = weights.get(i).copied().unwrap_or(1.0);
+        row.iter_mut().for_each(|target| *target *= weight);
+    }
+    targets
+}
+
 impl Learner for NetworkLearner {
-    fn start_step(&mut self, batch: &Batch, learning_rate: f64) -> Result<(), Error> {
-        self.network.start_step(&batch.pixels(), batch.labels())?;
+    fn start_batch(&mut self, batch: &Batch, learning_rate: Option<f64>) -> Result<(), Error> {
+        if self.label_smoothing == 0.0 && batch.weights().is_empty() {
+            self.network.start_step(&batch.pixels(), batch.labels())?;
+        } else {
+            let targets = soft_targets(batch.labels(), batch.weights(), self.label_smoothing);
+            self.network.start_soft_step(&batch.pixels(), &targets)?;
+        }
+        if let Some(sum) = &mut self.sum {
+            sum.add(&mut self.network, batch.len())?;
+        }
+        let Some(learning_rate) = learning_rate else { return Ok(()) };
+        if let Some(sum) = &mut self.sum {
+            sum.take_mean(&mut self.network)?;
+        }
+        if self.clip_norm > 0.0 {
+            clip_gradients(&mut self.network, self.clip_norm)?;
+        }
         self.adam.config.lr = learning_rate;
-        Ok(self.adam.step(&mut self.network)?)
+        self.adam.step(&mut self.network)?;
+        if let Some(average) = &mut self.average {
+            average.update(&self.network)?;
+        }
+        Ok(())
     }
 
-    fn finished_steps(&mut self) -> Result<Vec<StepOutput>, Error> {
+    fn finished_batches(&mut self) -> Result<Vec<StepOutput>, Error> {
         Ok(self.network.finished_steps()?)
     }
 
     fn start_validation(&mut self) -> Result<(), Error> {
-        Ok(())
+        match &mut self.average {
+            Some(average) => Ok(average.swap(&mut self.network)?),
+            None => Ok(()),
+        }
+    }
+
+    fn finish_validation(&mut self) -> Result<(), Error> {
+        self.start_validation()
     }
 
     fn start_inference(&mut self, batch: &Batch) -> Result<(), Error> {
@@ -56,11 +116,18 @@ impl Learner for NetworkLearner {
 
     fn save(&self, path: &Path) -> Result<(), Error> {
         let format = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        Ok(self.network.save(path, &format)?)
+        match &self.average {
+            Some(average) => Ok(average.save(path, &format)?),
+            None => Ok(self.network.save(path, &format)?),
+        }
     }
 
     fn optimiser_state(&self) -> Result<BTreeMap<String, Tensor>, Error> {
-        Ok(self.adam.state()?)
+        let mut state = self.adam.state()?;
+        if self.average.is_some() {
+            state.extend(AveragedWeights::own_weights(&self.network)?);
+        }
+        Ok(state)
     }
 
     fn restore(&mut self, checkpoint: &Checkpoint, state: &BTreeMap<String, Tensor>) -> Result<(), Error> {
@@ -71,8 +138,13 @@ impl Learner for NetworkLearner {
             let detail = "its weights have no head for this network".to_owned();
             return Err(Error::DamagedCheckpoint { path, detail });
         }
-        let adam = Adam::from_state(AdamConfig::default(), &self.network, state);
+        let adam = Adam::from_state(self.adam.config, &self.network, state);
         self.adam = adam.map_err(|error| damage_or_failure(&path, error))?;
+        if self.average.is_some() {
+            let steps = u64::from(self.adam.steps());
+            let average = AveragedWeights::restore(&mut self.network, self.ema, steps, state);
+            self.average = Some(average.map_err(|error| damage_or_failure(&path, error))?);
+        }
         Ok(())
     }
 
@@ -95,4 +167,18 @@ fn damage_or_failure(path: &Path, error: model::Error) -> Error {
         _ => false,
     };
     if damaged { Error::DamagedCheckpoint { path: path.to_owned(), detail: chain(&error) } } else { error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_smoothed_and_weighted() {
+        assert_eq!(soft_targets(&[0, 1], &[], 0.0), [1.0, 0.0, 0.0, 1.0]);
+        let targets = soft_targets(&[1, 0], &[2.0, 0.5], 0.1);
+        for (found, expected) in targets.iter().zip([0.1, 1.9, 0.475, 0.025]) {
+            assert!((found - expected).abs() < 1e-6, "{targets:?}");
+        }
+    }
 }

@@ -1,0 +1,83 @@
+//! The settings of a judgement, as its manifest records them.
+
+use std::collections::BTreeMap;
+
+use artifacts::schema::ScoreKind;
+use artifacts::{Label, Split};
+use evaluate::bootstrap::DEFAULT_RESAMPLES;
+use evaluate::calibration::BandLimits;
+use serde::{Deserialize, Serialize};
+
+/// The settings of a judgement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name of the detector.
+    pub model: String,
+    /// The images: a source, a folder of shards or a run. `None`: the rows of the files.
+    pub data: Option<String>,
+    /// The evaluated split.
+    pub split: Split,
+    /// What the scores are; `None`: found from the columns and their values.
+    pub scores: Option<ScoreKind>,
+    /// The class that a higher score stands for.
+    pub higher_is: Label,
+    /// The score from which an image is called fake, in units of the file.
+    pub threshold: Option<f64>,
+    /// Whose labels count if the files and the source have labels.
+    pub labels: LabelPolicy,
+    /// Largest share of images without a prediction, and of rows without an image.
+    pub max_missing: f64,
+    /// Names of columns by role.
+    pub columns: BTreeMap<String, String>,
+    /// Starts of paths that are replaced, in this order.
+    pub replace_prefix: Vec<(String, String)>,
+    /// Labels by the name of a folder of the source.
+    pub source_labels: BTreeMap<String, Label>,
+    /// The generator of all fakes of the source.
+    pub generator: Option<String>,
+    /// Number of bootstrap resamples.
+    pub resamples: u32,
+    /// Seed of the bootstrap.
+    pub seed: u64,
+    /// Number of examples of each kind and class in the report.
+    pub examples: usize,
+    /// Highest error rates of verdicts on validation, which determine the inconclusive band.
+    pub band: BandLimits,
+}
+
+/// Whose labels count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LabelPolicy {
+    /// Labels of files and source must agree.
+    #[default]
+    Agree,
+    /// The labels of the files.
+    File,
+    /// The labels of the source.
+    Source,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            model: String::new(),
+            data: None,
+            split: Split::Test,
+            scores: None,
+            higher_is: Label::Fake,
+            threshold: None,
+            labels: LabelPolicy::Agree,
+            max_missing: 0.01,
+            columns: BTreeMap::new(),
+            replace_prefix: Vec::new(),
+            source_labels: BTreeMap::new(),
+            generator: None,
+            resamples: DEFAULT_RESAMPLES,
+            seed: 0,
+            examples: 8,
+            band: BandLimits::default(),
+        }
+    }
+}
