@@ -110,7 +110,9 @@ pub(crate) fn pipeline_file(name: &str) -> Result<PathBuf, Failure> {
     let mut known: Vec<String> = fs::read_dir(&pipelines)
         .into_iter()
         .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_string_lossy().into_owned()))
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
         .collect();
     known.sort();
     Err(Failure::usage(format!(

@@ -2,8 +2,10 @@
 //!
 //! An unknown key is an error that names the key, the file or option that contains it, and the nearest valid key.
 
+mod keys;
 mod range;
 
+pub use keys::{Key, Sections, pipeline_schema};
 pub use range::OutOfRange;
 
 use std::fs;

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::atomic::DirWriter;
-use crate::config::{self, Override};
+use crate::config::{self, Override, Sections};
 use crate::hash::Hash;
 use crate::manifest::{Code, Manifest};
 use crate::{Error, RunDir, Split, atomic, interrupt, names, progress, run_toml};
@@ -25,12 +26,19 @@ pub struct StageArgs {
     /// The run's folder [default: the latest under `runs`]
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
-    /// A pipeline file with this stage's section [default: the run's run.toml, if it exists]
+    /// A pipeline file with this stage's section; docs/configuration.md and --keys list its keys [default: the run's
+    /// run.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Override one key, e.g. --set train.epochs=2 (repeatable)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Print the keys of this stage's section with their types, defaults, ranges and examples, then exit
+    #[arg(long)]
+    pub keys: bool,
+    /// Print the keys and the JSON schema of this stage's section as one line of JSON, then exit
+    #[arg(long, hide = true)]
+    pub schema: bool,
     /// Run even if the result is up to date
     #[arg(long)]
     pub force: bool,
@@ -55,7 +63,7 @@ pub trait Stage {
     /// fails when results change.
     const VERSION: u32;
     /// The stage's configuration, with documented defaults.
-    type Config: Serialize + DeserializeOwned + Default;
+    type Config: Serialize + DeserializeOwned + Default + JsonSchema;
 
     /// Checks conditions that types cannot express, such as a share above one.
     fn validate(_config: &Self::Config) -> Result<(), Failure> {
@@ -183,6 +191,12 @@ pub fn main<S: Stage>(args: &StageArgs, options: Vec<Override>) -> ExitCode {
 }
 
 fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(), Failure> {
+    if args.schema {
+        return print_json(&Sections::of::<S::Config>(S::NAME));
+    }
+    if args.keys {
+        return print_text(&Sections::of::<S::Config>(S::NAME).describe()).map(drop);
+    }
     let start = Instant::now();
     interrupt::exit_on_signals(S::NAME).map_err(Failure::failed)?;
     if !args.plan && S::NAME != names::INGEST {
@@ -305,7 +319,7 @@ fn decide<S: Stage>(outputs: &[Output], inputs: &BTreeMap<String, Hash>, force: 
 mod tests {
     use super::*;
 
-    #[derive(Default, Serialize, Deserialize)]
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
     struct NoKeys {}
 
     struct Empty;
@@ -327,7 +341,16 @@ mod tests {
     fn execute_in(run: &Path, force: bool) -> Result<(), Failure> {
         let run_dir = Some(run.to_owned());
         execute::<Empty>(
-            &StageArgs { run_dir, config: None, set: Vec::new(), force, plan: false, no_run_toml: false },
+            &StageArgs {
+                run_dir,
+                config: None,
+                set: Vec::new(),
+                force,
+                keys: false,
+                schema: false,
+                plan: false,
+                no_run_toml: false,
+            },
             Vec::new(),
         )
     }

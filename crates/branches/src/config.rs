@@ -4,6 +4,7 @@ use std::fmt;
 
 use artifacts::config::OutOfRange;
 use model::weights::Source;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use signals::augment::AugmentConfig;
 use signals::residual::Residual;
@@ -12,7 +13,7 @@ use signals::residual::Residual;
 const SECTION: &str = "model";
 
 /// A kind of branch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BranchName {
     /// ResNet-18 on the resized pixels of the shards, in place of ResNet-50.
@@ -73,11 +74,15 @@ impl fmt::Display for BranchName {
 }
 
 /// The configuration of a detector: its branches and their fusion. Each field is a key of the section `[model]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     /// The branches: one ResNet (`["resnet50"]` is the baseline; `resnet18`, `resnet34` and `resnet101` replace it), or any
     /// of `vit`, `patches`, `frequency` and `metadata`.
+    #[schemars(
+        extend("x-range" = "one ResNet, or some of \"vit\", \"patches\", \"frequency\" and \"metadata\""),
+        example = ["vit", "metadata"]
+    )]
     pub branches: Vec<BranchName>,
     /// The vision transformer.
     pub vit: VitConfig,
@@ -91,6 +96,7 @@ pub struct ModelConfig {
     pub validation: ValidationConfig,
     /// The number of additional trainings, each without some generators and photographs. Their predictions for what they
     /// were not trained on determine when a verdict is inconclusive. 0: none, and the validation split determines it.
+    #[schemars(range(min = 0, max = 100))]
     pub held_out_folds: usize,
     /// Which photographs each of these trainings leaves out.
     pub held_out_photographs: HeldOutPhotographs,
@@ -112,7 +118,7 @@ impl Default for ModelConfig {
 }
 
 /// The photographs that a training without some generators leaves out as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum HeldOutPhotographs {
     /// An equal share of each folder. The verdicts then promise a share of errors for generators that training did not
@@ -124,14 +130,19 @@ pub enum HeldOutPhotographs {
 }
 
 /// The branch `vit`: a frozen vision transformer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct VitConfig {
     /// The weights of the transformer: `hf:owner/repo[/file][@revision]`, or a safetensors file under Hugging Face's
     /// names with `config.json` beside it.
+    #[schemars(
+        with = "String",
+        extend("x-range" = "hf:owner/repo[/file][@revision], the path of a safetensors file, or none")
+    )]
     pub weights: Source,
     /// The blocks whose output tokens are features, counted from 1. Empty: the last five twelfths of the blocks, as 8 to
     /// 12 of 12. Earlier blocks were of no use in experiments (docs/detection.md).
+    #[schemars(extend("x-range" = "numbers of blocks, from 1"), example = [8, 9, 10, 11, 12])]
     pub layers: Vec<usize>,
     /// The parts of an image that the transformer looks at.
     pub crops: Crops,
@@ -148,7 +159,7 @@ impl Default for VitConfig {
 }
 
 /// The parts of an image that a transformer looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Crops {
     /// The whole image, resized as the transformer was trained: shorter side, then the centre.
@@ -159,20 +170,24 @@ pub enum Crops {
 }
 
 /// The branch `patches`: a small ResNet on residuals of windows at native resolution.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PatchesConfig {
     /// The side of a window in pixels, from 32 to 256. The branch has nothing to say about smaller images.
+    #[schemars(range(min = 32, max = 256))]
     pub side: usize,
     /// The number of windows of an image. Training takes windows at random positions, new ones in each epoch; inference
     /// takes those of the richest and of the poorest texture.
+    #[schemars(range(min = 1, max = 64))]
     pub count: usize,
     /// What the network sees of a window: `none` (the pixels), `srm`, `median`, `neighbours` or `npr`. The pixels gave the
     /// best validation scores (docs/detection.md).
     pub residual: Residual,
     /// The learning rate of the first step. It follows `train.schedule`.
+    #[schemars(extend("x-range" = "above 0"))]
     pub learning_rate: f64,
     /// Weight decay of the head. The network has none.
+    #[schemars(extend("x-range" = "at least 0"), example = 0.01)]
     pub weight_decay: f64,
 }
 
@@ -189,7 +204,7 @@ impl Default for PatchesConfig {
 }
 
 /// How the branches' logits become one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FusionConfig {
     /// Whether the branch `metadata` takes part in the fused verdict. Anyone can write metadata, and in data sets they
@@ -197,18 +212,25 @@ pub struct FusionConfig {
     pub metadata: bool,
     /// The width of the Gaussian kernel that compares features with those of training images:
     /// `exp(-gamma |x - a|²)` for vectors of length 1. 0: no kernel, a linear head on the features themselves.
+    #[schemars(extend("x-range" = "at least 0"))]
     pub gamma: f64,
     /// The largest number of training images that features are compared with.
+    #[schemars(range(min = 1, max = 100000))]
     pub anchors: usize,
     /// The penalty `l2 / 2 |w|²` on the weights of each head.
+    #[schemars(extend("x-range" = "at least 0"))]
     pub l2: f64,
     /// The probability that training sets a projected feature to zero.
+    #[schemars(extend("x-range" = "at least 0 and less than 1"), example = 0.1)]
     pub feature_dropout: f64,
     /// Weight decay of AdamW, decoupled from the gradient (Loshchilov and Hutter, arXiv 1711.05101).
+    #[schemars(extend("x-range" = "at least 0"), example = 0.01)]
     pub weight_decay: f64,
     /// Decay of the moving average of the weights, which evaluation uses. 0 uses the weights of the last step.
+    #[schemars(extend("x-range" = "at least 0 and less than 1"))]
     pub average: f64,
     /// The target of the loss for the right class is 1 - `label_smoothing` / 2.
+    #[schemars(extend("x-range" = "at least 0 and less than 1"), example = 0.1)]
     pub label_smoothing: f64,
     /// Whether each class, within the fakes each generator, and within the photographs each folder of the source has
     /// the same weight in the loss.
@@ -232,10 +254,11 @@ impl Default for FusionConfig {
 }
 
 /// The changed copies of images that features of frozen branches are computed of. They are computed once and kept.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ViewsConfig {
     /// The number of changed copies of each training image, besides the image itself.
+    #[schemars(range(min = 0, max = 100))]
     pub train: usize,
     /// The changes to training images, at native resolution.
     pub augment: AugmentConfig,
@@ -248,7 +271,7 @@ impl Default for ViewsConfig {
 }
 
 /// The changed copies of validation images.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ValidationConfig {
     /// The changes to validation images. Half of the validation score, which chooses the best epoch, is computed on

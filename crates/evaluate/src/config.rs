@@ -6,6 +6,7 @@ use artifacts::config::OutOfRange;
 use artifacts::{Split, names};
 use model::PrecisionChoice;
 use model::device::DeviceChoice;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::DEFAULT_RESAMPLES;
@@ -13,43 +14,57 @@ use crate::calibration::BandLimits;
 use crate::robustness::{OPERATIONS, Operation};
 
 /// Configuration of the stage. Each field is a key of the section `[evaluate]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The checkpoint: `best`, `last`, or the folder of a checkpoint.
+    #[schemars(extend("x-range" = "best, last or the folder of a checkpoint"), example = &"last")]
     pub ckpt: String,
     /// The split to evaluate.
+    #[schemars(example = &"val")]
     pub split: Split,
     /// A folder of shards to evaluate in place of the run's own. The result goes to `evaluate-NAME`, where `NAME` is
     /// the name of that folder unless `name` is set.
+    #[schemars(extend("x-range" = "a folder of shards"), example = &"runs/other/ingest")]
     pub data: Option<PathBuf>,
     /// Writes the result to `evaluate-NAME` beside `evaluate`, so that several evaluations of a run are kept: for
     /// example `last` for the last checkpoint, or `val` for another split. Letters, digits, `-` and `_`.
+    #[schemars(extend("x-range" = "letters, digits, - and _"), example = &"last")]
     pub name: Option<String>,
     /// The number of images in a batch.
+    #[schemars(range(min = 1))]
     pub batch: usize,
     /// The device: `auto` (CUDA if the build and the machine have it), `cpu`, `cuda` or `cuda:N`.
+    #[schemars(with = "String", extend("x-range" = "auto, cpu, cuda or cuda:N"), example = &"cpu")]
     pub device: DeviceChoice,
     /// Element type of convolution inputs and weights: `auto` (f32 on the CPU, the fastest supported type on a GPU),
     /// `f32`, `bf16` or, on a GPU, `tf32`.
+    #[schemars(with = "String", extend("x-range" = "auto, f32, bf16 or tf32"), example = &"f32")]
     pub precision: PrecisionChoice,
     /// Number of bootstrap resamples; 0 computes no intervals.
+    #[schemars(extend("x-range" = "0 or a number of resamples"))]
     pub resamples: u32,
     /// Seed of the bootstrap and of the randomised network of the heat maps' sanity check.
+    #[schemars(extend("x-range" = "at least 0"))]
     pub seed: u64,
     /// Number of examples of each kind and class with heat maps; 0 writes none.
+    #[schemars(extend("x-range" = "at least 0"))]
     pub examples: usize,
     /// The layer whose activations Grad-CAM combines into a heat map.
+    #[schemars(extend("x-range" = "layer1 to layer4"))]
     pub layer: String,
     /// Highest error rates of verdicts on validation. They determine the inconclusive band.
     pub band: BandLimits,
     /// Evaluates the split again after JPEG compression, resizing, blur, noise, cropping and sharing:
     /// `robustness.json`.
+    #[schemars(example = true)]
     pub robustness: bool,
     /// The changes of the robustness evaluation, as `["jpeg 70", "shrink 0.5"]`. Empty: all changes at all levels, which
     /// are 42 inferences of each image.
+    #[schemars(extend("x-range" = "changes with one of their levels"), example = ["jpeg 70", "shrink 0.5"])]
     pub robustness_changes: Vec<String>,
     /// Largest number of images of the robustness evaluation, half of each class. An odd number is rounded up.
+    #[schemars(range(min = 1))]
     pub robustness_images: usize,
 }
 

@@ -7,18 +7,24 @@ use artifacts::schema::Reencode;
 use artifacts::shard::DEFAULT_ROWS;
 use artifacts::{Label, Split, names};
 use pixels::{Filter, Fit, Limits, Recipe};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sources::SourceConfig;
 
 /// The configuration of ingest. Each field is a key of the section `[ingest]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The source of the images: a folder, a `.zip`, a `.csv` with the columns `path,label[,split][,generator]`, a
     /// `.parquet` with an image file in each row, a folder of such tables, `kaggle:owner/slug[@version]`, or a
     /// simulated set such as `simulated:train=2000,test=400,size=64,seed=7`.
+    #[schemars(
+        extend("x-range" = "a folder, .zip, .csv, .parquet, kaggle:owner/slug[@version], or simulated:…"),
+        example = &"simulated:train=200,test=40,size=64,seed=7"
+    )]
     pub source: String,
     /// Height and width of the stored images in pixels.
+    #[schemars(range(min = 1, max = 4096))]
     pub size: u32,
     /// The resampling filter: nearest, box, bilinear, bicubic or lanczos.
     pub filter: Filter,
@@ -26,42 +32,55 @@ pub struct Config {
     pub fit: Fit,
     /// Labels by the name of a folder or cell, e.g. `labels = { adm = "fake" }`. They take precedence over the built-in
     /// names. Case does not matter.
+    #[schemars(extend("x-range" = "a table of real and fake"), extend("examples" = [{"adm": "fake"}]))]
     pub labels: BTreeMap<String, Label>,
     /// The generator of all fakes, for sources whose folders are named after subjects (`car`, `cat`), such as the
     /// folder of one generator in ForenSynths. The generator column of a CSV file or a table takes precedence.
+    #[schemars(extend("x-range" = "a name"), example = &"stylegan2")]
     pub generator: Option<String>,
     /// The column of labels in parquet tables, e.g. `label_column = "is_ai"`. By default `label`, `labels`, `class` or
     /// `target`, or a column of truth values with a name such as `is_fake`. A column of other truth values needs
     /// `labels = { true = "fake", false = "real" }`.
+    #[schemars(extend("x-range" = "the name of a column"), example = &"is_ai")]
     pub label_column: Option<String>,
     /// Splits by the name of a folder or cell, e.g. `splits = { train2017 = "train" }`. Case does not matter.
+    #[schemars(extend("x-range" = "a table of train, val and test"), extend("examples" = [{"train2017": "train"}]))]
     pub splits: BTreeMap<String, Split>,
     /// The split of all images, regardless of their folders: `"test"` to evaluate a model on a whole source.
+    #[schemars(example = &"test")]
     pub split: Option<Split>,
     /// The number of images in each split of a data set, e.g.
     /// `{ dataset = "kaggle:owner/slug", train = 90409, test = 21776 }`. The plan uses it to estimate disk space and time
     /// before a download, and ingest warns if the number differs. It applies only to the source
     /// `dataset` and its versions.
+    #[schemars(extend("examples" = [{"dataset": "kaggle:owner/slug", "train": 90409, "val": 1000, "test": 21776}]))]
     pub expected: Option<Expected>,
     /// The share of the training images that becomes the validation split, if the source has none. Near-duplicates stay
     /// in one split. If the first assignment divides them, the splits are assigned again and all images are decoded a
     /// second time.
+    #[schemars(extend("x-range" = "at least 0 and less than 1"))]
     pub val_fraction: f64,
     /// The share of the training images that becomes the test split, if the source has none. It is taken before the
     /// validation split.
+    #[schemars(extend("x-range" = "at least 0 and less than 1"))]
     pub test_fraction: f64,
     /// The largest number of images of each class in each split, chosen by content hash.
+    #[schemars(range(min = 1), example = 1000)]
     pub limit: Option<u64>,
     /// The largest acceptable share of unusable images. Ingest fails if more are unusable. Duplicates are not counted.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub max_rejected: f64,
     /// The largest number of pixels of an image; larger images are rejected before decoding.
+    #[schemars(range(min = 1))]
     pub max_pixels: u64,
     /// The number of images in a shard.
+    #[schemars(range(min = 1))]
     pub shard_rows: usize,
     /// Whether to look for shortcuts and near-duplicates, and write `audit.json`.
     pub audit: bool,
     /// Encodes and decodes every image again before it is resized, so that file format and quality do not reveal the
     /// class, e.g. `reencode = { format = "jpeg", quality = 90 }`.
+    #[schemars(extend("examples" = [{"format": "jpeg", "quality": 90}]))]
     pub reencode: Option<Reencode>,
     /// Whether to use only the pixels of a file. Format, width, height and file size are then not stored in the shards,
     /// and the audit ignores EXIF and other metadata. Traces of compression and resizing remain in the pixels. To make
@@ -76,24 +95,29 @@ pub struct Config {
     pub drop_near_duplicates: bool,
     /// The seed for choosing the images of new splits and of `limit`. The choice depends on the seed and on the content
     /// of the images.
+    #[schemars(extend("x-range" = "at least 0"))]
     pub seed: u64,
 }
 
 /// The number of images in each split of a data set.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
     /// `ingest.source` for this data set, e.g. "kaggle:ayushmandatta1/deepdetect-2025". The source may also have a
     /// version (`@3`).
+    #[schemars(extend("x-range" = "a source without its version"))]
     pub dataset: String,
     /// Images in the training split.
     #[serde(default)]
+    #[schemars(range(min = 0))]
     pub train: Option<u64>,
     /// Images in the validation split.
     #[serde(default)]
+    #[schemars(range(min = 0))]
     pub val: Option<u64>,
     /// Images in the test split.
     #[serde(default)]
+    #[schemars(range(min = 0))]
     pub test: Option<u64>,
 }
 

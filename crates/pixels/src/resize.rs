@@ -14,13 +14,14 @@ mod passes;
 
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::coefficients::Coefficients;
 use crate::{RgbImage, ShapeError};
 
 /// The resampling filter, by Pillow's names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Filter {
     /// The pixel at the centre, without anti-aliasing.
@@ -50,7 +51,7 @@ impl Filter {
 }
 
 /// How an image that is not square becomes square.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
     /// Resizes both sides to the same length, without keeping the aspect ratio: `Resize((size, size))` of torchvision.

@@ -1,23 +1,32 @@
 //! Configuration of the report stage.
 
 use artifacts::stage::Failure;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The section `[report]` of a pipeline file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The heading of the page. The default is "Real or generated: " followed by the run's name.
+    #[schemars(extend("x-range" = "text"), example = &"ResNet-50 on my images")]
     pub title: Option<String>,
     /// Published results, shown with the run's own if both are for the same data set.
+    #[schemars(
+        extend("examples" = [{"dataset": "kaggle:owner/slug", "name": "published baseline", "accuracy": 0.85, "roc_auc": 0.96, "pr_auc": 0.96, "f1": 0.86}])
+    )]
     pub published: Option<Published>,
     /// The maximum number of correctly classified examples of each class.
+    #[schemars(extend("x-range" = "at least 0"))]
     pub correct: usize,
     /// The maximum number of false positives, of false negatives and of uncertain images in the error gallery.
+    #[schemars(extend("x-range" = "at least 0"))]
     pub gallery: usize,
     /// The maximum number of examples of each kind that are shown with heat maps.
+    #[schemars(extend("x-range" = "at least 0"))]
     pub heat_maps: usize,
     /// The maximum number of near-duplicate pairs that are shown.
+    #[schemars(extend("x-range" = "at least 0"))]
     pub near_duplicates: usize,
 }
 
@@ -28,24 +37,30 @@ impl Default for Config {
 }
 
 /// Published results on one data set. Scores that were not published are `None`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Published {
     /// The start of the data set's source, for example "kaggle:ayushmandatta1/deepdetect-2025".
+    #[schemars(extend("x-range" = "the beginning of a source"))]
     pub dataset: String,
     /// The name under which the results are shown.
+    #[schemars(extend("x-range" = "text"))]
     pub name: String,
     /// Accuracy at threshold 0.5.
     #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub accuracy: Option<f64>,
     /// Area under the ROC curve.
     #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub roc_auc: Option<f64>,
     /// Average precision.
     #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub pr_auc: Option<f64>,
     /// F1 score, with fake as the positive class.
     #[serde(default)]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub f1: Option<f64>,
 }
 

@@ -10,6 +10,7 @@ mod degradation;
 mod embedded_image;
 mod error;
 mod escape;
+mod evidence;
 mod figure;
 mod figures;
 mod format_number;

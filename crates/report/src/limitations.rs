@@ -5,6 +5,7 @@ use artifacts::schema::{Metrics, Verdict};
 
 use crate::degradation::operation_at_level;
 use crate::escape::visible;
+use crate::evidence::concerns;
 use crate::format_number::{count, percent, ratio, score};
 use crate::run_results::RunResults;
 
@@ -33,6 +34,11 @@ pub(crate) fn limitations(results: &RunResults) -> Vec<Limitation> {
     let metrics = &results.evaluation.metrics;
     let scores = &metrics.headline;
     let mut limitations: Vec<Limitation> = audit_limitation(results).into_iter().collect();
+    let concerns = concerns(metrics);
+    if !concerns.is_empty() {
+        let reason = concerns.join(" ").trim_end_matches('.').to_owned();
+        limitations.insert(0, Limitation::new("Judging the model by these scores", lowercase_first(&reason)));
+    }
     if metrics.simulated {
         limitations.push(Limitation::new(
             "Real photographs",
@@ -67,6 +73,11 @@ pub(crate) fn limitations(results: &RunResults) -> Vec<Limitation> {
     }
     limitations.push(accusation_limitation(metrics));
     limitations
+}
+
+fn lowercase_first(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 fn audit_limitation(results: &RunResults) -> Option<Limitation> {

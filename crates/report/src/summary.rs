@@ -5,6 +5,7 @@ use artifacts::schema::{Metrics, Verdict};
 
 use crate::config::Config;
 use crate::escape::visible;
+use crate::evidence::concerns;
 use crate::format_number::{count, per_hundred, percent, score};
 use crate::judged;
 use crate::run_results::RunResults;
@@ -12,7 +13,7 @@ use crate::run_results::RunResults;
 /// The sentences of a summary, as plain text.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Summary {
-    /// How good the model is.
+    /// How good the model is, after the reasons why its scores may say little.
     pub(crate) performance: String,
     /// A warning that the scores may be misleading, with the reason. `None` if no reason is known.
     pub(crate) warning: Option<String>,
@@ -65,8 +66,9 @@ fn performance(metrics: &Metrics) -> String {
         None => "The split contains only one class, so ROC-AUC cannot be computed.".to_owned(),
     };
     let simulated = if metrics.simulated { "simulated " } else { "" };
+    let concerns: String = concerns(metrics).iter().map(|concern| format!("{concern} ")).collect();
     format!(
-        "{ranking} At the threshold of 0.5 it classifies {} of the {} {simulated}images of the {} split correctly.",
+        "{concerns}{ranking} At the threshold of 0.5 it classifies {} of the {} {simulated}images of the {} split correctly.",
         percent(scores.accuracy),
         count(scores.n),
         metrics.split

@@ -3,10 +3,11 @@
 //! A residual is stored as bytes, as networks take images: `128 + scale * value`, rounded and clamped to 0 to 255. The
 //! scales are chosen so that only strong edges are clamped. Pixels outside the window repeat its nearest pixel.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The residual that a network sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Residual {
     /// The pixels themselves.

@@ -7,10 +7,11 @@ use artifacts::shard::Sample;
 use artifacts::{Label, shard::Shards};
 use branches::group;
 use rand::seq::SliceRandom;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What compensates for unequal numbers of images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClassBalance {
     /// Nothing: each image counts once.
@@ -23,7 +24,7 @@ pub enum ClassBalance {
 }
 
 /// The groups that are balanced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BalanceBy {
     /// The two classes.

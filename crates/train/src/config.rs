@@ -9,11 +9,12 @@ use branches::ModelConfig;
 use model::device::DeviceChoice;
 use model::weights::Source;
 use model::{NetworkConfig, PrecisionChoice};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::balance::{BalanceBy, ClassBalance};
 
-pub use augment::{Augment, Blur, Jpeg};
+pub use augment::{Augment, Blur, Colour, Crop, Cutout, Jpeg, Noise, Rotate, Webp};
 pub use criterion::Criterion;
 pub use schedule::Schedule;
 use schedule::Steps;
@@ -27,80 +28,108 @@ const HEAD_LEARNING_RATE: f64 = 1e-2;
 
 /// The configuration of training. Each field is a key of the section `[train]`; the defaults are the recipe of the
 /// ResNet-50 baseline.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Initial weights: `hf:owner/repo[/file][@revision]`, a safetensors file, or `none` for random ones. With random
-    /// weights, residual blocks start as identities ([`model::Network::zero_init_residual`]).
+    /// weights, residual blocks start as identities (arXiv 1706.02677).
+    #[schemars(
+        with = "String",
+        extend("x-range" = "hf:owner/repo[/file][@revision], the path of a safetensors file, or none"),
+        example = &"none"
+    )]
     pub weights: Source,
     /// Prefixes of tensors that the weights file may lack, e.g. `["layer4."]`. Missing tensors are initialised
     /// randomly.
+    #[schemars(extend("x-range" = "prefixes of tensor names"), example = ["layer4."])]
     pub allow_missing: Vec<String>,
     /// Passes over the training split. Raising it continues a finished training.
+    #[schemars(range(min = 1))]
     pub epochs: usize,
     /// Images per step. The last batch of an epoch holds the remainder. A remainder of one image joins the batch before
     /// it, because batch normalisation cannot train on a single image.
+    #[schemars(range(min = 2))]
     pub batch: usize,
     /// The highest learning rate of a training. The default is 1e-4 for pretrained weights, 1e-3 for random ones and 1e-2
     /// for the heads of frozen branches.
+    #[schemars(extend("x-range" = "above 0"), example = 1e-4)]
     pub learning_rate: Option<f64>,
     /// How the learning rate changes after the warm-up: `constant`, `cosine` (it falls to 0 over all epochs,
     /// arXiv 1608.03983) or `step` (see `step_epochs`). The default is `constant` for the baseline, as published, and
     /// `cosine` for the fusion of branches.
+    #[schemars(example = &"cosine")]
     pub schedule: Option<Schedule>,
     /// The length of the warm-up in epochs, such as 0.5. The learning rate rises linearly from nearly 0
     /// (arXiv 1706.02677). 0: no warm-up.
+    #[schemars(extend("x-range" = "0 to train.epochs"), example = 0.5)]
     pub warmup_epochs: f64,
     /// Epochs between two falls of the learning rate, for the schedule `step`.
+    #[schemars(range(min = 1))]
     pub step_epochs: usize,
     /// The factor of each fall, for the schedule `step`.
+    #[schemars(extend("x-range" = "above 0 and at most 1"))]
     pub step_factor: f64,
     /// Weight decay of AdamW on all parameters, as `torch.optim.AdamW` (arXiv 1711.05101). 0: Adam. Detectors of branches
     /// have `model.fusion.weight_decay`.
+    #[schemars(extend("x-range" = "at least 0 and less than 1 / train.learning_rate"), example = 0.05)]
     pub weight_decay: f64,
     /// The highest norm of the gradient over all parameters. Larger gradients are scaled down to it
     /// (arXiv 1211.5063). 0: no limit. For the baseline.
+    #[schemars(extend("x-range" = "at least 0"), example = 1.0)]
     pub clip_norm: f64,
     /// Batches per step. Their gradients are averaged, so that a step sees `batch * accumulate` images in the memory of
     /// `batch`. Batch normalisation still works on single batches. The last step of an epoch takes the remainder. For the
     /// baseline.
+    #[schemars(range(min = 1, max = 100000), example = 4)]
     pub accumulate: usize,
     /// The target of the loss is `1 - label_smoothing / 2` for the right class (arXiv 1512.00567). Detectors of branches
     /// have `model.fusion.label_smoothing`.
+    #[schemars(extend("x-range" = "at least 0 and less than 1"), example = 0.1)]
     pub label_smoothing: f64,
     /// What compensates for unequal numbers of images: `none`, `weights` (in the loss, with mean 1) or `sampling` (each
     /// epoch has as many images as the split, the same number of each class; images of small groups recur with another
     /// augmentation). Detectors of branches have `model.fusion.balance`.
+    #[schemars(example = &"weights")]
     pub class_balance: ClassBalance,
     /// What `class_balance` balances: `class`, or `generator` (the classes, and within them each generator, or each folder
     /// of images without a generator).
+    #[schemars(example = &"generator")]
     pub balance_by: BalanceBy,
     /// Decay of the exponential moving average of the weights and running statistics, such as 0.999. Validation and the
     /// checkpoints' `model.safetensors` then have the average. 0: the weights of the last step. It averages about
     /// `1 / (1 - ema)` steps, which should be few beside the steps of the training. Detectors of branches have
     /// `model.fusion.average`.
+    #[schemars(extend("x-range" = "at least 0 and less than 1"), example = 0.999)]
     pub ema: f64,
     /// Ends the training after this many epochs in a row without a better one, as `select` orders them. 0: trains all
     /// epochs.
+    #[schemars(extend("x-range" = "0 (off) or a number of epochs"), example = 5)]
     pub early_stop: usize,
     /// The validation metric that chooses the checkpoint `best`: `accuracy`, `roc_auc` or `loss`. Of equal epochs, the one
     /// with the lower loss wins, then the earlier. The default is `accuracy` for the baseline, as published, and `roc_auc`
     /// for the fusion of branches.
+    #[schemars(example = &"roc_auc")]
     pub select: Option<Criterion>,
     /// Generators whose images are used neither for training nor for validation, by name. Their images in the test split
     /// then show how the detector does on a generator that it was not trained on.
+    #[schemars(extend("x-range" = "names of generators"), example = ["adm"])]
     pub leave_out: Vec<String>,
     /// The number of independent trainings, `run-0`, `run-1` … They differ only in their seeds.
+    #[schemars(range(min = 1, max = 1000), example = 3)]
     pub runs: usize,
     /// Seed of run 0. Run k derives its initial weights, shuffles and augmentation from `seed + k`.
+    #[schemars(extend("x-range" = "0 to 2^64 - 1001"))]
     pub seed: u64,
     /// The device: `auto` (CUDA if the build and the machine have it), `cpu`, `cuda` or `cuda:N`.
+    #[schemars(with = "String", extend("x-range" = "auto, cpu, cuda or cuda:N"), example = &"cpu")]
     pub device: DeviceChoice,
     /// Element type of convolution inputs and weights: `auto` (f32 on the CPU, the fastest supported type on a GPU),
     /// `f32`, `bf16` or, on a GPU, `tf32`.
+    #[schemars(with = "String", extend("x-range" = "auto, f32, bf16 or tf32"), example = &"f32")]
     pub precision: PrecisionChoice,
     /// Minutes between two saves of `last` in the middle of an epoch; 0 saves after each epoch only. Bounds the work
     /// that a killed training loses; does not change the result.
+    #[schemars(extend("x-range" = "0 or a number of minutes"))]
     pub save_minutes: u64,
     /// Random changes to the stored pixels of training images, for the baseline. Detectors of branches have
     /// `model.views.augment`, which changes images at native resolution.

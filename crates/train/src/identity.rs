@@ -73,11 +73,24 @@ impl Identity {
         if later.into_iter().any(|(key, value)| default.get(key) != Some(value)) {
             return None;
         }
-        let old: Value = old.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let mut old: Value = old.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        remove_later_changes(&mut old["augment"], &default["augment"])?;
         let inputs =
             self.inputs.iter().fold(Digest::default(), |digest, (name, hash)| digest.part(name, hash.as_bytes()));
         Some(inputs.part("config", old.to_string().as_bytes()).finish())
     }
+}
+
+/// Removes the augmentations that were added after schema version 1. Returns `None` if one differs from its default.
+fn remove_later_changes(augment: &mut Value, default: &Value) -> Option<()> {
+    for key in ["colour", "crop", "cutout", "noise", "rotate", "webp"] {
+        let removed = augment.as_object_mut()?.remove(key);
+        if removed.as_ref() != default.get(key) {
+            return None;
+        }
+    }
+    let times = augment["jpeg"].as_object_mut()?.remove("times");
+    (times.as_ref() == default["jpeg"].get("times")).then_some(())
 }
 
 impl RecordedIdentity {

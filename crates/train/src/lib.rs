@@ -64,7 +64,7 @@ mod validation;
 mod window_source;
 
 pub use balance::{Balance, BalanceBy, ClassBalance};
-pub use config::{Augment, Blur, Config, Criterion, Jpeg, Schedule};
+pub use config::{Augment, Blur, Colour, Config, Criterion, Crop, Cutout, Jpeg, Noise, Rotate, Schedule, Webp};
 pub use epoch_batches::EpochBatches;
 pub use error::Error;
 pub use images::Images;

@@ -36,7 +36,8 @@ fn config(epochs: usize) -> Config {
 
 /// A configuration with augmentation and three steps per epoch, of 4, 4 and 2 images.
 fn augmented(epochs: usize) -> Config {
-    let augment = Augment { flip: true, jpeg: Jpeg { probability: 0.5, quality: [60, 90] }, ..Augment::default() };
+    let augment =
+        Augment { flip: true, jpeg: Jpeg { probability: 0.5, quality: [60, 90], times: [1, 1] }, ..Augment::default() };
     Config { augment, batch: 4, ..config(epochs) }
 }
 

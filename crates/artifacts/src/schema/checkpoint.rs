@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Label;
@@ -65,17 +66,18 @@ pub struct PreprocessorConfig {
 }
 
 /// How all images are encoded again, so that format and quality do not separate the classes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reencode {
     /// The format.
     pub format: ReencodeFormat,
     /// Quality on libjpeg's scale, 1 to 100.
+    #[schemars(range(min = 1, max = 100))]
     pub quality: u8,
 }
 
 /// Format of [`Reencode`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReencodeFormat {
     /// JPEG with 4:2:0 chroma subsampling.

@@ -1,17 +1,20 @@
 //! The band of P(fake) in which a verdict is inconclusive.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::threshold::halfway_above;
 use crate::metrics::Ranking;
 
 /// Highest error rates of verdicts on validation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BandLimits {
     /// Highest share of real images that are called fake.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub false_accusations: f64,
     /// Highest share of fake images that are called real.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub misses: f64,
 }
 

@@ -62,6 +62,9 @@ struct Args {
     /// The generator of all fakes of the source
     #[arg(long, value_name = "NAME")]
     generator: Option<String>,
+    /// Compare the fakes of a generator with the real images that name it, in place of all real images
+    #[arg(long)]
+    own_reals: bool,
     /// Number of bootstrap resamples
     #[arg(long, value_name = "N", default_value_t = evaluate::bootstrap::DEFAULT_RESAMPLES)]
     resamples: u32,
@@ -166,6 +169,7 @@ impl Args {
             replace_prefix: pairs(&self.replace_prefix, "--replace-prefix")?,
             source_labels,
             generator: self.generator.clone(),
+            own_reals: self.own_reals,
             resamples: self.resamples,
             seed: self.seed,
             examples: self.examples,

@@ -15,8 +15,17 @@ use crate::run_results::{RunResults, TrainingResults};
 pub(crate) fn section(results: &RunResults, figures: &Figures) -> Option<Section> {
     let runs = &results.training;
     let epochs = runs.first()?.history.len() as u64;
+    // Manifests of older programs do not name the metric.
+    let rule = runs.first()?.manifest.summary["best_by"].as_str().map_or_else(String::new, |metric| {
+        let metric = match metric {
+            "roc_auc" => "the highest ROC-AUC",
+            "loss" => "the lowest loss",
+            _ => "the highest accuracy",
+        };
+        format!(" by {metric}")
+    });
     let lead = format!(
-        "{} of {}. The checkpoint was chosen on the validation split. The test split was not used for any choice.",
+        "{} of {}. The checkpoint was chosen on the validation split{rule}. The test split was not used for any choice.",
         count_noun(runs.len() as u64, "training run"),
         count_noun(epochs, "epoch")
     );

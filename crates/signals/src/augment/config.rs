@@ -1,10 +1,11 @@
 //! The configuration of native augmentation.
 
 use artifacts::config::OutOfRange;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Random changes to training images at native resolution, applied in the order of the fields. All are off by default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AugmentConfig {
     /// Crop some images.
@@ -24,12 +25,14 @@ pub struct AugmentConfig {
 }
 
 /// Cropping as augmentation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Crop {
     /// Probability that an image is cropped.
+    #[schemars(range(min = 0.0, max = 1.0), example = 0.5)]
     pub probability: f64,
     /// Lowest and highest share of the area that is kept; drawn uniformly. The aspect ratio is kept.
+    #[schemars(extend("x-range" = "[low, high] with 0.01 <= low <= high <= 1"))]
     pub area: [f32; 2],
 }
 
@@ -40,12 +43,14 @@ impl Default for Crop {
 }
 
 /// Resizing as augmentation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Resize {
     /// Probability that an image is resized.
+    #[schemars(range(min = 0.0, max = 1.0), example = 0.5)]
     pub probability: f64,
     /// Lowest and highest factor of both sides; drawn uniformly on a logarithmic scale.
+    #[schemars(extend("x-range" = "[low, high] with 0.1 <= low <= high <= 4"))]
     pub scale: [f32; 2],
 }
 
@@ -56,12 +61,14 @@ impl Default for Resize {
 }
 
 /// Gaussian blur as augmentation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Blur {
     /// Probability that an image is blurred.
+    #[schemars(range(min = 0.0, max = 1.0), example = 0.5)]
     pub probability: f64,
     /// Lowest and highest standard deviation in pixels; drawn uniformly.
+    #[schemars(extend("x-range" = "[low, high] with 0 <= low <= high <= 20"))]
     pub sigma: [f32; 2],
 }
 
@@ -72,12 +79,14 @@ impl Default for Blur {
 }
 
 /// Gaussian noise as augmentation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Noise {
     /// Probability that an image gets noise.
+    #[schemars(range(min = 0.0, max = 1.0), example = 0.5)]
     pub probability: f64,
     /// Lowest and highest standard deviation in levels of 0 to 255; drawn uniformly.
+    #[schemars(extend("x-range" = "[low, high] with 0 <= low <= high <= 255"))]
     pub std: [f32; 2],
 }
 
@@ -88,12 +97,14 @@ impl Default for Noise {
 }
 
 /// WebP compression as augmentation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Webp {
     /// Probability that an image is compressed.
+    #[schemars(range(min = 0.0, max = 1.0), example = 0.5)]
     pub probability: f64,
     /// Lowest and highest quality, 0 to 100; drawn uniformly, both ends included.
+    #[schemars(extend("x-range" = "[low, high] with 0 <= low <= high <= 100"))]
     pub quality: [u8; 2],
 }
 
@@ -104,12 +115,14 @@ impl Default for Webp {
 }
 
 /// JPEG compression as augmentation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Jpeg {
     /// Probability that an image is compressed.
+    #[schemars(range(min = 0.0, max = 1.0), example = 0.5)]
     pub probability: f64,
     /// Lowest and highest quality, 1 to 100; drawn uniformly, both ends included.
+    #[schemars(extend("x-range" = "[low, high] with 1 <= low <= high <= 100"))]
     pub quality: [u8; 2],
 }
 

@@ -1,9 +1,10 @@
 //! The choice of the best epoch.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The validation metric that chooses the best epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Criterion {
     /// The accuracy at threshold 0.5, as in the baseline.

@@ -33,12 +33,43 @@ impl Config {
         )?;
         self.validate_optimisation()?;
         self.model.validate()?;
-        let Augment { blur, jpeg, .. } = &self.augment;
-        for (key, share) in
-            [("augment.blur.probability", blur.probability), ("augment.jpeg.probability", jpeg.probability)]
-        {
+        self.validate_augment()
+    }
+
+    fn validate_augment(&self) -> Result<(), OutOfRange> {
+        let Augment { crop, rotate, colour, blur, noise, cutout, webp, jpeg, .. } = &self.augment;
+        for (key, share) in self.augment.probabilities() {
             check((0.0..=1.0).contains(&share), key, share.to_string(), "0 to 1")?;
         }
+        let pairs = [
+            ("augment.crop.area", crop.area, 0.01, 1.0, "[low, high] with 0.01 <= low <= high <= 1"),
+            ("augment.noise.std", noise.std, 0.0, 255.0, "[low, high] with 0 <= low <= high <= 255"),
+        ];
+        for (key, [low, high], least, greatest, range) in pairs {
+            let ordered = least <= low && low <= high && high <= greatest;
+            check(ordered, key, format!("[{low}, {high}]"), range)?;
+        }
+        check(
+            (0.0..=180.0).contains(&rotate.degrees),
+            "augment.rotate.degrees",
+            rotate.degrees.to_string(),
+            "0 to 180",
+        )?;
+        for (key, strength) in [
+            ("augment.colour.brightness", colour.brightness),
+            ("augment.colour.contrast", colour.contrast),
+            ("augment.colour.saturation", colour.saturation),
+        ] {
+            check((0.0..=1.0).contains(&strength), key, strength.to_string(), "0 to 1")?;
+        }
+        let is_side = cutout.side > 0.0 && cutout.side <= 1.0;
+        check(is_side, "augment.cutout.side", cutout.side.to_string(), "above 0 and at most 1")?;
+        let [low, high] = webp.quality;
+        let range = "[low, high] with 0 <= low <= high <= 100";
+        check(low <= high && high <= 100, "augment.webp.quality", format!("{:?}", webp.quality), range)?;
+        let [low, high] = jpeg.times;
+        let range = "[low, high] with 1 <= low <= high <= 10";
+        check(1 <= low && low <= high && high <= 10, "augment.jpeg.times", format!("{:?}", jpeg.times), range)?;
         let [low, high] = blur.sigma;
         let ordered = low >= 0.0 && low <= high && high.is_finite();
         check(ordered, "augment.blur.sigma", format!("{:?}", blur.sigma), "[low, high] with 0 <= low <= high")?;
@@ -150,6 +181,13 @@ mod tests {
         fails(|c| c.accumulate = 0, "accumulate");
         fails(|c| c.label_smoothing = 1.0, "label_smoothing");
         fails(|c| c.ema = f64::NAN, "ema");
+        fails(|c| c.augment.crop.area = [0.0, 1.0], "augment.crop.area");
+        fails(|c| c.augment.rotate.degrees = f32::NAN, "augment.rotate.degrees");
+        fails(|c| c.augment.colour.contrast = 1.5, "augment.colour.contrast");
+        fails(|c| c.augment.noise.std = [5.0, 1.0], "augment.noise.std");
+        fails(|c| c.augment.cutout.side = 0.0, "augment.cutout.side");
+        fails(|c| c.augment.webp.quality = [50, 101], "augment.webp.quality");
+        fails(|c| c.augment.jpeg.times = [0, 1], "augment.jpeg.times");
         fails(|c| c.augment.blur.sigma = [2.0, 1.0], "augment.blur.sigma");
         fails(|c| c.augment.jpeg.quality = [0, 50], "augment.jpeg.quality");
     }

@@ -4,6 +4,25 @@ use super::*;
 use crate::balance::{BalanceBy, ClassBalance};
 use crate::config::{Criterion, Schedule};
 
+fn every_augmentation() -> Augment {
+    let mut augment = Augment { flip: true, ..Augment::default() };
+    let Augment { crop, rotate, colour, blur, noise, cutout, webp, jpeg, .. } = &mut augment;
+    for probability in [
+        &mut crop.probability,
+        &mut rotate.probability,
+        &mut colour.probability,
+        &mut blur.probability,
+        &mut noise.probability,
+        &mut cutout.probability,
+        &mut webp.probability,
+        &mut jpeg.probability,
+    ] {
+        *probability = 0.5;
+    }
+    jpeg.times = [1, 3];
+    augment
+}
+
 /// All options at once, with five batches per epoch in steps of 2, 2 and 1.
 fn all_options(epochs: usize) -> Config {
     Config {
@@ -19,6 +38,7 @@ fn all_options(epochs: usize) -> Config {
         ema: 0.8,
         early_stop: 5,
         select: Some(Criterion::Loss),
+        augment: every_augmentation(),
         ..augmented(epochs)
     }
 }
