@@ -63,6 +63,9 @@ pub(crate) enum Task {
     Ci,
     /// Compile, lint and test with the feature cuda; needs neither a GPU nor an installed CUDA toolkit
     CudaCheck,
+    /// Feed damaged files to every reader of files from outside [more options: --help]
+    #[command(disable_help_flag = true)]
+    Fuzz(PassedArgs),
     /// Check the project's rules that neither the compiler nor clippy checks
     Tidy,
 }

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::Ci => ci::run(),
         Task::CudaCheck => cuda_check::run(programs::run),
+        Task::Fuzz(args) => single::fuzz(args.rest),
         Task::Tidy => tidy::run(),
     };
     stage::finish("xtask", result)

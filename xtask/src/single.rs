@@ -41,6 +41,13 @@ pub(crate) fn predict(rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failu
     programs::run(programs::program("predict")?.args(rest))
 }
 
+/// Feeds damaged copies of the golden files to the readers of files.
+pub(crate) fn fuzz(rest: Vec<OsString>) -> Result<(), Failure> {
+    build::all_programs(CudaChoice::Off)?;
+    let golden = programs::root().join("tests").join("golden");
+    programs::run(programs::program("fuzz")?.arg("--corpus").arg(golden).args(rest))
+}
+
 /// Compares runs, and writes the HTML page into the folder of `compare.json`.
 pub(crate) fn compare(mut rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failure> {
     build::all_programs(cuda)?;
