@@ -226,12 +226,15 @@ fn print_tables(judged: &[JudgedRun], table: Table) -> Result<(), Failure> {
             intervals: &run.metrics.intervals,
         })
         .collect();
-    let coverage: Vec<String> = judged
+    let mut coverage: Vec<String> = judged
         .iter()
         .filter_map(|run| run.metrics.judged.as_ref())
         .map(|judged| format!("{} of {}", judged.predicted(), judged.images))
         .collect();
-    let images = format!("{} images of {}", coverage.join(", "), judged[0].metrics.dataset);
+    // Detectors that cover the same images are named once.
+    coverage.dedup();
+    let dataset = judged.first().map_or("", |run| run.metrics.dataset.as_str());
+    let images = format!("{} images of {dataset}", coverage.join(", "));
     stage::print_text(&ResultTable::of_detectors(&scores, &images).text(format))?;
     let groups: Vec<_> =
         judged.iter().filter_map(|run| Some((name_of(run), &run.metrics.runs.first()?.generators))).collect();
