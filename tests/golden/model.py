@@ -1,14 +1,16 @@
-"""Makes PyTorch's results for a ResNet-50 with reproducible weights, for `crates/model/tests/pytorch.rs`.
+"""Makes PyTorch's results for a ResNet with reproducible weights, for `crates/model/tests/pytorch.rs`.
 
 Run with torch 2.15.0 and torchvision 0.29.2 in double precision (the versions used are in the file):
 
-    python tests/golden/model.py > tests/golden/model/resnet50.json
+    python tests/golden/model.py resnet50 > tests/golden/model/resnet50.json
+    python tests/golden/model.py resnet18 > tests/golden/model/resnet18.json
 
 Weights and pixels are hashes of their names and indices, so that no large file is needed. The biases of batch norms are kept
 away from zero: if an activation were near zero, rounding would decide whether ReLU passes it and its gradient, and two correct
 implementations could differ.
 """
 import json
+import sys
 
 import numpy as np
 import torch
@@ -57,7 +59,7 @@ def summary(tensor, samples=SAMPLES):
 
 
 def main():
-    model = torchvision.models.resnet50(num_classes=2)
+    model = getattr(torchvision.models, sys.argv[1])(num_classes=2)
     state = {k: value(k, list(v.shape)) for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     model.load_state_dict(state, strict=False)
     state_dict = {k: {"shape": list(v.shape), "dtype": str(v.dtype)[6:]} for k, v in model.state_dict().items()}

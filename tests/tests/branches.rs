@@ -1,14 +1,17 @@
-//! A pipeline with a detector of branches that needs no pretrained weights.
+//! Pipelines with detectors of branches that need no pretrained weights.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use artifacts::{RunDir, config, names, predictions};
+use artifacts::{RunDir, config, names, predictions, random};
 use pipeline_tests::{Sandbox, complete_manifest, json, output_of, program};
 use pixels::RgbImage;
 use pixels::encode::{Subsampling, jpeg};
+use rand::RngExt;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 use serde_json::Value;
 
 const BRANCHES: &str = "
@@ -74,9 +77,17 @@ fn pipeline_trains_judges_and_reports_branches() {
     }
     let metrics = json(&run.evaluate().join(names::METRICS));
     let ablation = metrics["runs"][0]["ablation"].as_array().unwrap();
-    // Each branch alone, and both branches of the fusion.
-    assert_eq!(ablation.len(), 4, "{ablation:?}");
+    // Each branch alone, both branches of the fusion, and metadata with them.
+    assert_eq!(ablation.len(), 5, "{ablation:?}");
     assert!(fs::read_to_string(run.page()).unwrap().contains("id=\"branches\""));
+
+    // The network on windows has a heat map for both classes, and the branch `frequency` has a spectrum.
+    let explanations = json(&run.evaluate().join(names::EXPLANATIONS).join(names::EXPLANATIONS_INDEX));
+    for example in explanations["examples"].as_array().unwrap() {
+        assert_eq!(heat_maps(example), [["patches", "real"], ["patches", "fake"]].map(|map| map.map(str::to_owned)));
+        let spectrum = example["spectrum"]["image"].as_str().unwrap();
+        assert!(run.evaluate().join(names::EXPLANATIONS).join(spectrum).is_file());
+    }
 
     // The prediction for a file equals the evaluation's.
     let sample = &rows[0];
@@ -95,6 +106,64 @@ fn pipeline_trains_judges_and_reports_branches() {
     let predicted = predict(&run, &small);
     assert!(predicted["branches"]["patches"].is_null(), "{predicted}");
     assert!(predicted["branches"]["frequency"].is_null() && predicted["p_fake"].as_f64() == Some(0.5), "{predicted}");
+}
+
+/// Returns branch and class of each heat map of an example, those for real first.
+fn heat_maps(example: &Value) -> Vec<[String; 2]> {
+    let maps = example["heat_maps"].as_array().unwrap().iter();
+    let mut maps: Vec<_> =
+        maps.map(|map| ["branch", "class"].map(|key| map[key].as_str().unwrap().to_owned())).collect();
+    maps.sort_by_key(|[branch, class]| (branch.clone(), class == "fake"));
+    maps
+}
+
+/// Writes a vision transformer of 2 blocks with random weights, and returns the path of the weights.
+fn write_vision_transformer(folder: &Path) -> PathBuf {
+    let golden = json(&Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/vision/siglip.json"));
+    fs::create_dir_all(folder).unwrap();
+    for (file, key) in [("config.json", "config"), ("preprocessor_config.json", "preprocessor")] {
+        fs::write(folder.join(file), golden[key].to_string()).unwrap();
+    }
+    let mut random = random::stream(5, "vision transformer", &[]);
+    let mut data = Vec::new();
+    for (name, shape) in golden["tensors"].as_object().unwrap() {
+        let shape: Vec<usize> = serde_json::from_value(shape.clone()).unwrap();
+        let count: usize = shape.iter().product();
+        let values = (0..count).map(|_| random.random_range(-0.3_f32..0.3));
+        data.push((name.clone(), shape, values.flat_map(f32::to_le_bytes).collect::<Vec<u8>>()));
+    }
+    let views = data
+        .iter()
+        .map(|(name, shape, data)| (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
+    let path = folder.join("model.safetensors");
+    safetensors::serialize_to_file(views, None, &path).unwrap();
+    path
+}
+
+#[test]
+fn vision_transformer_explains_its_verdicts() {
+    let sandbox = Sandbox::new();
+    let weights = write_vision_transformer(&sandbox.path().join("transformer"));
+    let vit = BRANCHES.replace("'frequency', 'patches', 'metadata'", "'vit'");
+    let vit = vit.replace("[model.views]", &format!("vit.weights = '{}'\n[model.views]", weights.display()));
+    sandbox.write_pipeline(&vit);
+    let run = sandbox.run("vit");
+    sandbox.pipeline_into(&run, &[]).expect_code(0);
+    let explanations = json(&run.evaluate().join(names::EXPLANATIONS).join(names::EXPLANATIONS_INDEX));
+    for example in explanations["examples"].as_array().unwrap() {
+        assert_eq!(heat_maps(example), [["vit", "real"], ["vit", "fake"]].map(|map| map.map(str::to_owned)));
+        assert!(example.get("spectrum").is_none());
+    }
+    assert!(explanations["sanity"]["maps"].as_u64().unwrap() > 0, "{}", explanations["sanity"]);
+
+    // `predict --explain` writes the same kind of map.
+    let shards = artifacts::shard::Shards::open(&run.ingest(), artifacts::Split::Test).unwrap();
+    let image = sandbox.path().join("image.jpg");
+    fs::write(&image, shards.file(0).unwrap()).unwrap();
+    let mut command = program("candling-predict");
+    command.args(["--json", "--run-dir"]).arg(run.path()).arg("--explain").arg(sandbox.path().join("maps")).arg(&image);
+    let row: Value = serde_json::from_str(output_of(&mut command).expect_code(0).stdout.trim()).unwrap();
+    assert!(Path::new(row["explanations"]["vit"].as_str().unwrap()).is_file(), "{row}");
 }
 
 #[test]

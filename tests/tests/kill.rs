@@ -51,25 +51,29 @@ fn killed_stage_leaves_no_partial_artifact() {
 #[test]
 fn interrupted_stage_ends_pipeline_without_error() {
     use std::io::{BufRead, BufReader};
+    use std::os::unix::process::CommandExt;
 
-    let sandbox = Sandbox::new();
-    let run = sandbox.run("first");
-    let mut command = program("xtask");
-    command.arg("pipeline").arg(sandbox.pipeline()).arg("--run-dir").arg(run.path());
-    // The data set is so large that ingest does not end before the interruption.
-    command.args(["--until", "ingest", "--data", "simulated:train=100000,test=0,size=96,seed=1"]);
-    let mut child = command.stderr(Stdio::piped()).spawn().expect("xtask starts");
-    let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
-    assert!(lines.any(|line| line.starts_with("ingest: running")), "ingest does not start");
-    // Wait until the stage has installed its signal handler. The signal goes to xtask alone, which forwards it.
-    std::thread::sleep(Duration::from_millis(300));
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill starts").success());
-    let output: Vec<String> = lines.collect();
-    assert_eq!(child.wait().expect("xtask ends").code(), Some(130), "{output:?}");
-    assert!(output.iter().any(|line| line.contains("nothing is half written")), "{output:?}");
-    assert!(!output.iter().any(|line| line.contains("error")), "{output:?}");
-    assert!(!run.ingest().exists());
+    for signal in ["-TERM", "-INT"] {
+        let sandbox = Sandbox::new();
+        let run = sandbox.run("first");
+        let mut command = program("xtask");
+        command.arg("pipeline").arg(sandbox.pipeline()).arg("--run-dir").arg(run.path());
+        // The data set is so large that ingest does not end before the interruption.
+        command.args(["--until", "ingest", "--data", "simulated:train=100000,test=0,size=96,seed=1"]);
+        // In the background, no terminal sends SIGINT to the stage.
+        let mut child = command.process_group(0).stderr(Stdio::piped()).spawn().expect("xtask starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.starts_with("ingest: running")), "ingest does not start");
+        // The signal goes to xtask alone, which forwards it.
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill starts").success());
+        let output: Vec<String> = lines.collect();
+        assert_eq!(child.wait().expect("xtask ends").code(), Some(130), "{signal}: {output:?}");
+        let messages = output.iter().filter(|line| line.contains("nothing is half written")).count();
+        assert_eq!(messages, 1, "{signal}: {output:?}");
+        assert!(!output.iter().any(|line| line.contains("error")), "{signal}: {output:?}");
+        assert!(!run.ingest().exists());
+    }
 }
 
 /// Starts a program and kills it after `delay`. Returns `false` if it had ended before.

@@ -54,12 +54,18 @@ pub(crate) enum Task {
     /// Evaluate the predictions of any detector from a file --predictions FILE [--data SOURCE] [more options: --help]
     #[command(disable_help_flag = true)]
     Judge(PassedArgs),
+    /// Evaluate on a benchmark of the field NAME --root FOLDER [--predictions FILE | --model RUN] [more: --help]
+    #[command(disable_help_flag = true)]
+    Benchmark(PassedArgs),
     /// Measure speed and memory of training, inference and ingest, compared with PyTorch and other programs
     Bench(BenchArgs),
     /// Check format, lints, all tests and the smoke pipeline, as CI does
     Ci,
     /// Compile, lint and test with the feature cuda; needs neither a GPU nor an installed CUDA toolkit
     CudaCheck,
+    /// Feed damaged files to every reader of files from outside [more options: --help]
+    #[command(disable_help_flag = true)]
+    Fuzz(PassedArgs),
     /// Check the project's rules that neither the compiler nor clippy checks
     Tidy,
 }

@@ -3,6 +3,7 @@
 //! It links neither candle nor arrow, so it builds in seconds. The programs that it starts do the work.
 
 mod bench;
+mod benchmark;
 mod build;
 mod ci;
 mod cli;
@@ -35,9 +36,11 @@ fn main() -> ExitCode {
         Task::Predict(args) => single::predict(args.rest, cuda),
         Task::Compare(args) => single::compare(args.rest, cuda),
         Task::Judge(args) => single::judge(args.rest, cuda),
+        Task::Benchmark(args) => benchmark::run(args.rest, cuda),
         Task::Bench(args) => bench::run(&args),
         Task::Ci => ci::run(),
         Task::CudaCheck => cuda_check::run(programs::run),
+        Task::Fuzz(args) => single::fuzz(args.rest),
         Task::Tidy => tidy::run(),
     };
     stage::finish("xtask", result)

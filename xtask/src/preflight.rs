@@ -42,10 +42,13 @@ pub(crate) fn check(plans: &[StagePlan], is_selected: impl Fn(StageName) -> bool
     }
 }
 
-/// Whether the configuration of train describes the ResNet-50 baseline. Old configurations have no section `[model]`.
+/// Whether the configuration of train describes a single ResNet. Old configurations have no section `[model]`.
 pub(crate) fn is_baseline(train: &Value) -> bool {
     let branches = &train[names::MODEL]["branches"];
-    branches.is_null() || *branches == serde_json::json!(["resnet50"])
+    let is_resnet = |branches: &Vec<Value>| {
+        branches.iter().all(|name| name.as_str().is_some_and(|name| name.starts_with("resnet")))
+    };
+    branches.as_array().is_none_or(is_resnet)
 }
 
 /// Checks that the selected stages find the splits they need. `exists` returns whether ingest makes or has made a

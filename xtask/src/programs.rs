@@ -11,19 +11,22 @@ use artifacts::stage::{Failure, exit};
 use crate::signals;
 
 /// Returns the root of the workspace: the closest folder around this program that contains `pipelines/` and
-/// `Cargo.toml`, otherwise the workspace that the program was built from. The program may have been copied from another machine.
+/// `Cargo.toml`, or else the closest one that contains `pipelines/`, because a copy need not have the sources, or else
+/// the workspace that the program was built from. The program may have been copied from another machine.
 pub(crate) fn root() -> &'static Path {
     static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
         let here = std::env::current_exe().unwrap_or_default();
-        let around = here.ancestors().find(|folder| is_root(folder));
+        let around = root_around(&here);
         let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
         around.or(built_from).unwrap_or(Path::new(".")).to_owned()
     });
     &ROOT
 }
 
-fn is_root(folder: &Path) -> bool {
-    folder.join("pipelines").is_dir() && folder.join("Cargo.toml").is_file()
+fn root_around(program: &Path) -> Option<&Path> {
+    let has_pipelines = |folder: &&Path| folder.join("pipelines").is_dir();
+    let with_manifest = |folder: &&Path| has_pipelines(folder) && folder.join("Cargo.toml").is_file();
+    program.ancestors().find(with_manifest).or_else(|| program.ancestors().find(has_pipelines))
 }
 
 /// Returns a cargo command that runs in the workspace.
@@ -170,11 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn root_has_pipelines_and_a_manifest() {
+    fn root_is_the_closest_folder_with_pipelines_and_preferably_a_manifest() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("pipelines")).unwrap();
-        assert!(!is_root(dir.path()));
+        let inner = dir.path().join("target/release");
+        for folder in [dir.path(), &inner] {
+            std::fs::create_dir_all(folder.join("pipelines")).unwrap();
+        }
+        assert_eq!(root_around(&inner.join("xtask")), Some(inner.as_path()));
         std::fs::write(dir.path().join("Cargo.toml"), "").unwrap();
-        assert!(is_root(dir.path()));
+        assert_eq!(root_around(&inner.join("xtask")), Some(dir.path()));
     }
 }

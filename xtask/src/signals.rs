@@ -149,27 +149,3 @@ fn default_action_flag() -> io::Result<&'static AtomicBool> {
 pub(crate) fn is_interruption(_: ExitStatus) -> bool {
     false
 }
-
-#[cfg(all(test, unix))]
-mod tests {
-    use std::process::Stdio;
-
-    use rustix::process::{Signal, getpid, kill_process};
-
-    use super::*;
-
-    #[test]
-    fn forwards_signals_to_the_program() {
-        let signals: &[Signal] = if is_foreground() { &[Signal::TERM] } else { &[Signal::TERM, Signal::INT] };
-        for signal in signals {
-            let mut command = Command::new("sh");
-            command.args(["-c", "trap 'exit 9' TERM INT; echo ready; while :; do sleep 0.05; done"]);
-            let mut running = spawn(command.stdout(Stdio::piped())).unwrap();
-            let mut output = io::BufReader::new(running.take_stdout().unwrap());
-            io::BufRead::read_line(&mut output, &mut String::new()).unwrap();
-            // This process gets the signal before it waits for the program.
-            kill_process(getpid(), *signal).unwrap();
-            assert_eq!(running.wait().unwrap().code(), Some(9), "{signal:?}");
-        }
-    }
-}

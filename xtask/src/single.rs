@@ -41,6 +41,13 @@ pub(crate) fn predict(rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failu
     programs::run(programs::program("predict")?.args(rest))
 }
 
+/// Feeds damaged copies of the golden files to the readers of files.
+pub(crate) fn fuzz(rest: Vec<OsString>) -> Result<(), Failure> {
+    build::all_programs(CudaChoice::Off)?;
+    let golden = programs::root().join("tests").join("golden");
+    programs::run(programs::program("fuzz")?.arg("--corpus").arg(golden).args(rest))
+}
+
 /// Compares runs, and writes the HTML page into the folder of `compare.json`.
 pub(crate) fn compare(mut rest: Vec<OsString>, cuda: CudaChoice) -> Result<(), Failure> {
     build::all_programs(cuda)?;
@@ -163,12 +170,12 @@ fn slug(source: &str) -> String {
     [name, digest].iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("-")
 }
 
-fn has_help_option(rest: &[OsString]) -> bool {
+pub(crate) fn has_help_option(rest: &[OsString]) -> bool {
     rest.iter().any(|arg| arg == "--help" || arg == "-h")
 }
 
 /// Removes `--name VALUE` or `--name=VALUE` from the arguments and returns the value.
-fn take_option(rest: &mut Vec<OsString>, name: &str) -> Result<Option<OsString>, Failure> {
+pub(crate) fn take_option(rest: &mut Vec<OsString>, name: &str) -> Result<Option<OsString>, Failure> {
     let prefix = format!("{name}=");
     let Some(at) = rest.iter().position(|arg| arg == name || arg.to_string_lossy().starts_with(&prefix)) else {
         return Ok(None);

@@ -20,7 +20,7 @@ pub use audit::{
 pub use checkpoint::{ImageSize, MINIMUM_SIDE, ModelConfig, PreprocessorConfig, Reencode, ReencodeFormat};
 pub use comparison::{ComparedDetector, Comparison, DeLong, Difference, Disagreement, McNemar, Pair};
 pub use confusion::{Confusion, Proportion};
-pub use explanations::{Example, ExampleKind, Explanations, HeatMap, SanityCheck};
+pub use explanations::{Example, ExampleKind, Explanations, HeatMap, SanityCheck, Spectrum, SpectrumPeak};
 pub use history::{Epoch, TrainingRate};
 pub use ingest::{IngestSummary, Rejected, SplitSummary};
 pub use judged::{Judged, LabelSource, Omitted, ScoreKind, ThresholdSource};

@@ -80,6 +80,16 @@ impl BranchDetector {
         &self.extractor
     }
 
+    /// The heads of the frozen branches.
+    pub(crate) fn fusion(&self) -> &Fusion {
+        &self.fusion
+    }
+
+    /// The branch `patches`, if the detector has it.
+    pub(crate) fn patch_branch(&mut self) -> Option<&mut PatchBranch> {
+        self.patches.as_mut()
+    }
+
     /// The branches, in the order of [`Margins::branches`].
     pub fn branches(&self) -> Vec<BranchName> {
         self.fusion.branches().collect()

@@ -16,8 +16,14 @@ const SECTION: &str = "model";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BranchName {
-    /// ResNet-50 on the resized pixels of the shards. It can only be the single branch of a detector: the baseline.
+    /// ResNet-18 on the resized pixels of the shards, in place of ResNet-50.
+    Resnet18,
+    /// ResNet-34, likewise.
+    Resnet34,
+    /// ResNet-50 on the resized pixels of the shards: the baseline. A ResNet can only be the single branch of a detector.
     Resnet50,
+    /// ResNet-101 on the resized pixels of the shards, in place of ResNet-50.
+    Resnet101,
     /// A vision transformer (CLIP, DINOv2, SigLIP) on the whole image.
     Vit,
     /// A small network on windows at native resolution, trained from scratch.
@@ -30,13 +36,29 @@ pub enum BranchName {
 
 impl BranchName {
     /// All names, in the order in which detectors list their branches.
-    pub const ALL: [BranchName; 5] =
-        [BranchName::Resnet50, BranchName::Vit, BranchName::Patches, BranchName::Frequency, BranchName::Metadata];
+    pub const ALL: [BranchName; 8] = [
+        BranchName::Resnet18,
+        BranchName::Resnet34,
+        BranchName::Resnet50,
+        BranchName::Resnet101,
+        BranchName::Vit,
+        BranchName::Patches,
+        BranchName::Frequency,
+        BranchName::Metadata,
+    ];
+
+    /// Whether the branch is a ResNet on resized pixels.
+    pub fn is_resnet(self) -> bool {
+        matches!(self, BranchName::Resnet18 | BranchName::Resnet34 | BranchName::Resnet50 | BranchName::Resnet101)
+    }
 
     /// The name in configurations, checkpoints and results.
     pub fn name(self) -> &'static str {
         match self {
+            BranchName::Resnet18 => "resnet18",
+            BranchName::Resnet34 => "resnet34",
             BranchName::Resnet50 => "resnet50",
+            BranchName::Resnet101 => "resnet101",
             BranchName::Vit => "vit",
             BranchName::Patches => "patches",
             BranchName::Frequency => "frequency",
@@ -55,10 +77,10 @@ impl fmt::Display for BranchName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// The branches: `["resnet50"]` alone is the baseline; otherwise any of `vit`, `patches`, `frequency` and
-    /// `metadata`.
+    /// The branches: one ResNet (`["resnet50"]` is the baseline; `resnet18`, `resnet34` and `resnet101` replace it), or any
+    /// of `vit`, `patches`, `frequency` and `metadata`.
     #[schemars(
-        extend("x-range" = "[\"resnet50\"], or some of \"vit\", \"patches\", \"frequency\" and \"metadata\""),
+        extend("x-range" = "one ResNet, or some of \"vit\", \"patches\", \"frequency\" and \"metadata\""),
         example = ["vit", "metadata"]
     )]
     pub branches: Vec<BranchName>,
@@ -258,9 +280,17 @@ pub struct ValidationConfig {
 }
 
 impl ModelConfig {
-    /// Whether the detector is the ResNet-50 baseline, which has no fusion.
+    /// Whether the detector is a single ResNet on resized pixels, such as the ResNet-50 baseline. It has no fusion.
     pub fn is_baseline(&self) -> bool {
-        self.branches == [BranchName::Resnet50]
+        self.resnet().is_some()
+    }
+
+    /// The name of the ResNet, if the detector is one.
+    pub fn resnet(&self) -> Option<&'static str> {
+        match self.branches[..] {
+            [branch] if branch.is_resnet() => Some(branch.name()),
+            _ => None,
+        }
     }
 
     /// Checks the branches and the ranges of all values.
@@ -273,9 +303,9 @@ impl ModelConfig {
         };
         let names: Vec<&str> = self.branches.iter().map(|branch| branch.name()).collect();
         let unique = self.branches.iter().enumerate().all(|(i, branch)| !self.branches[..i].contains(branch));
-        let combines = self.is_baseline() || !self.branches.contains(&BranchName::Resnet50);
+        let combines = self.is_baseline() || !self.branches.iter().any(|branch| branch.is_resnet());
         let valid = !names.is_empty() && unique && combines;
-        let range = "[\"resnet50\"], or one or more of \"vit\", \"patches\", \"frequency\" and \"metadata\", each \
+        let range = "one ResNet (\"resnet18\", \"resnet34\", \"resnet50\", \"resnet101\"), or one or more of \"vit\", \"patches\", \"frequency\" and \"metadata\", each \
                      once";
         check(valid, "branches", &format!("{names:?}"), range)?;
         let visible = self.fused_branches().next().is_some();
@@ -343,12 +373,12 @@ mod tests {
 
     #[test]
     fn rejects_branches_that_cannot_be_combined() {
-        use BranchName::{Frequency, Metadata, Resnet50, Vit};
+        use BranchName::{Frequency, Metadata, Resnet18, Resnet50, Vit};
         let message = |branches: &[BranchName]| {
             let config = ModelConfig { branches: branches.to_vec(), ..ModelConfig::default() };
             config.validate().map_err(|error| error.to_string())
         };
-        for branches in [&[][..], &[Resnet50, Vit], &[Vit, Vit], &[Metadata]] {
+        for branches in [&[][..], &[Resnet50, Vit], &[Resnet18, Resnet50], &[Vit, Vit], &[Metadata]] {
             let error = message(branches).unwrap_err();
             assert!(error.starts_with("model.branches must be"), "{error}");
         }

@@ -64,6 +64,9 @@ pub enum Error {
         /// Why.
         detail: String,
     },
+    /// Features are not those of the detector's branches.
+    #[error("the features do not fit the detector: {0}")]
+    Features(String),
     /// The network of the branch `patches` failed.
     #[error("the branch `patches` failed")]
     Patches(#[source] Box<model::Error>),

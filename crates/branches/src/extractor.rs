@@ -12,6 +12,7 @@ use vision::Tower;
 use crate::batch::{BranchFeatures, FeatureBatch};
 use crate::config::{BranchName, Crops, ModelConfig, VitConfig};
 use crate::error::{Error, Result};
+use crate::fusion::FeatureGradient;
 
 /// Version of the features. Raise it when a change of code gives other features for the same images and weights, so
 /// that stored features are computed again.
@@ -88,7 +89,7 @@ impl Extractor {
             BranchName::Vit => self.vit.as_ref().map_or(0, Vit::width),
             BranchName::Frequency => signals::frequency::feature_names().len(),
             BranchName::Metadata => signals::metadata::feature_names().len(),
-            BranchName::Resnet50 | BranchName::Patches => 0,
+            _ => 0,
         }
     }
 
@@ -123,17 +124,33 @@ impl Extractor {
         digest.finish()
     }
 
-    /// Computes how much the output of the vision transformer attends to each patch of the whole image (attention rollout,
-    /// arXiv 2005.00928). `None` if there is no such branch.
+    /// Computes what each patch of the transformer's input adds to the margin of the branch `vit`, to first order: the
+    /// product of the gradient with the difference between the patch's tokens and the mean over the training images. Class
+    /// tokens and the centre of the image are left out, because their contributions have no place in the whole image.
+    /// `None` if there is no such branch.
     ///
     /// # Errors
     /// The vision transformer failed.
-    pub fn attention(&self, picture: &Picture<'_>) -> Result<Option<HeatMap>> {
+    pub(crate) fn patch_contributions(
+        &self,
+        image: &RgbImage,
+        FeatureGradient { gradient, mean }: &FeatureGradient,
+    ) -> Result<Option<(HeatMap, RgbImage)>> {
         let Some(vit) = &self.vit else { return Ok(None) };
-        let pixels = vit.tower.preprocessing().apply(&picture.image)?;
-        let values = vit.tower.attention_rollout(pixels.data(), 1)?;
-        let grid = vit.tower.grid();
-        Ok(Some(HeatMap { values, height: grid, width: grid }))
+        let picture = vit.tower.preprocessing().apply(image)?;
+        let config = vit.tower.config();
+        let (grid, width) = (vit.tower.grid(), config.width);
+        let mut values = vec![0.0; grid * grid];
+        for (layer, tokens) in vit.tower.patch_tokens(picture.data(), &vit.layers)?.iter().enumerate() {
+            // The mean patch token is the last summary of a block.
+            let start = ((layer + 1) * config.summaries() - 1) * width;
+            let (gradient, mean) = (&gradient[start..][..width], &mean[start..][..width]);
+            for (value, token) in values.iter_mut().zip(tokens.chunks_exact(width)) {
+                let terms = token.iter().zip(mean).zip(gradient).map(|((token, mean), slope)| slope * (token - mean));
+                *value += terms.sum::<f32>() / (grid * grid) as f32;
+            }
+        }
+        Ok(Some((HeatMap { values, height: grid, width: grid }, picture)))
     }
 
     /// Computes the features of some images.
@@ -159,7 +176,7 @@ impl Extractor {
             (BranchName::Metadata, _) => {
                 Ok(collect(width, pictures, |picture| signals::metadata::features(&picture.bytes)))
             }
-            (BranchName::Vit | BranchName::Patches | BranchName::Resnet50, _) => Ok(BranchFeatures::new(width)),
+            _ => Ok(BranchFeatures::new(width)),
         }
     }
 }

@@ -79,6 +79,15 @@ pub struct HeadsOutput {
     pub margins: Vec<Vec<Option<f32>>>,
 }
 
+/// How a branch's margin depends on its features of an image, to first order.
+#[derive(Clone, Debug)]
+pub(crate) struct FeatureGradient {
+    /// The derivative of the margin with respect to each feature.
+    pub(crate) gradient: Vec<f32>,
+    /// The mean of each feature over the training images.
+    pub(crate) mean: Vec<f32>,
+}
+
 impl Fusion {
     /// Creates the heads of the configured branches. `projections` has one entry for each branch. All weights are zero,
     /// so that the first margins are 0 and no random draw influences the result. All branches have the same share.
@@ -122,7 +131,7 @@ impl Fusion {
     pub fn project(&self, features: &FeatureBatch) -> Result<FeatureBatch> {
         if features.branches.len() != self.heads.len() {
             let (found, wanted) = (features.branches.len(), self.heads.len());
-            return Err(Error::OptimiserState(format!("there are features of {found} branches instead of {wanted}")));
+            return Err(Error::Features(format!("there are features of {found} branches instead of {wanted}")));
         }
         let branches = self.heads.iter().zip(&features.branches);
         let branches = branches.map(|(head, features)| head.projection.apply(features)).collect::<Result<_>>()?;
@@ -139,6 +148,27 @@ impl Fusion {
         let weight = |head: &Head| FusionWeight { branch: head.name, weight: head.share, fused: head.fused };
         let patches = |weight| FusionWeight { branch: BranchName::Patches, weight, fused: true };
         self.heads.iter().map(weight).chain(self.patches.map(patches)).collect()
+    }
+
+    /// Returns the gradient of a branch's margin with respect to its features of an image, which `row` holds, and the mean
+    /// of these features over the training images. `None` if there is no such head.
+    ///
+    /// # Errors
+    /// `row` has another length, or memory cannot be allocated.
+    pub(crate) fn feature_gradient(&self, branch: BranchName, row: &[f32]) -> Result<Option<FeatureGradient>> {
+        let Some(head) = self.heads.iter().find(|head| head.name == branch) else { return Ok(None) };
+        let (parts, inputs) = (head.projection.parts(), head.projection.inputs());
+        if row.len() != inputs {
+            let detail = format!("the branch `{branch}` has {} features instead of {inputs}", row.len());
+            return Err(Error::Features(detail));
+        }
+        let weight: Vec<f32> = head.weight.flatten_all()?.to_vec1()?;
+        let mut gradient = Vec::with_capacity(inputs);
+        for part in row.chunks_exact(inputs / parts) {
+            let of_part = head.projection.gradient(part, &weight)?;
+            gradient.extend(of_part.into_iter().map(|value| value / parts as f32));
+        }
+        Ok(Some(FeatureGradient { gradient, mean: head.projection.mean().repeat(parts) }))
     }
 
     /// A copy whose heads have random weights, for the sanity check of heat maps.
@@ -326,7 +356,7 @@ impl Head {
         if features.width != parts * width {
             let (found, wanted) = (features.width, parts * width);
             let detail = format!("the branch `{}` has {found} projected features instead of {wanted}", self.name);
-            return Err(Error::OptimiserState(detail));
+            return Err(Error::Features(detail));
         }
         let mut values = Tensor::from_slice(&features.values, (n * parts, width), &Device::Cpu)?;
         if let Some(factors) = factors {

@@ -20,6 +20,7 @@ mod batch;
 mod checkpoint;
 mod config;
 mod error;
+mod evidence;
 mod extractor;
 mod feature_store;
 mod fusion;
@@ -40,6 +41,7 @@ pub use config::{
     VitConfig,
 };
 pub use error::{Error, Result};
+pub use evidence::EvidenceMap;
 pub use extractor::{Extractor, Picture};
 pub use fusion::{Fusion, FusionWeight, HeadsOutput, StepOptions, to_logits};
 pub use patch_branch::{PatchBranch, WindowEvidence};

@@ -113,7 +113,7 @@ impl Projection {
     pub fn apply(&self, features: &BranchFeatures) -> Result<BranchFeatures> {
         if features.width != self.inputs() {
             let detail = format!("there are {} features instead of {}", features.width, self.inputs());
-            return Err(Error::OptimiserState(detail));
+            return Err(Error::Features(detail));
         }
         let width = self.parts * self.outputs_of_part();
         let mut values = Vec::with_capacity(features.present.iter().filter(|present| **present).count() * width);
@@ -126,6 +126,45 @@ impl Projection {
             projected.push(if present { rows.next() } else { None });
         }
         Ok(projected)
+    }
+
+    /// The mean of each feature of a part over the training images.
+    pub(crate) fn mean(&self) -> &[f32] {
+        &self.mean
+    }
+
+    /// Returns the gradient of `weight · x` with respect to the features of one part, whose projection is `x`.
+    ///
+    /// # Errors
+    /// Memory cannot be allocated.
+    pub(crate) fn gradient(&self, part: &[f32], weight: &[f32]) -> Result<Vec<f32>> {
+        let standardised = part.iter().zip(&self.mean).zip(&self.scale);
+        let squares = standardised.map(|((value, mean), scale)| f64::from((value - mean) * scale).powi(2));
+        let length = squares.sum::<f64>().sqrt();
+        if length == 0.0 {
+            return Ok(vec![0.0; part.len()]);
+        }
+        let unit = self.unit_vector(part);
+        // With respect to the unit vector.
+        let mut gradient: Vec<f32> = match &self.kernel {
+            None => weight.to_vec(),
+            Some(Kernel { gamma, anchors }) => {
+                let unit = Tensor::from_slice(&unit, (1, unit.len()), &Device::Cpu)?;
+                let products = unit.matmul(anchors)?.flatten_all()?.to_vec1::<f32>()?;
+                let of_kernel = |product: &f32| 2.0 * gamma * (-gamma * (2.0 - 2.0 * product)).exp();
+                let factors: Vec<f32> =
+                    products.iter().zip(weight).map(|(product, w)| w * of_kernel(product)).collect();
+                let factors = Tensor::from_vec(factors, (products.len(), 1), &Device::Cpu)?;
+                anchors.matmul(&factors)?.flatten_all()?.to_vec1()?
+            }
+        };
+        // The part along the unit vector changes nothing: the length is always 1.
+        let along: f64 = unit.iter().zip(&gradient).map(|(u, g)| f64::from(*u) * f64::from(*g)).sum();
+        for ((gradient, unit), scale) in gradient.iter_mut().zip(&unit).zip(&self.scale) {
+            let across = f64::from(*gradient) - along * f64::from(*unit);
+            *gradient = (f64::from(self.factor) * across / length) as f32 * scale;
+        }
+        Ok(gradient)
     }
 
     fn width_of_part(&self, width: usize) -> usize {
@@ -278,6 +317,34 @@ mod tests {
                     let found = projected.row(row).unwrap()[part * 5 + anchor];
                     assert!((found - expected).abs() < 1e-3 * expected.abs().max(1.0), "{found} {expected}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn gradient_equals_finite_difference() {
+        for gamma in [None, Some(0.7)] {
+            let features = features();
+            let projection = Projection::fit(&features, 2, gamma, &[0, 1, 2, 5]).unwrap();
+            let weight: Vec<f32> = (0..projection.outputs_of_part()).map(|i| 0.3 - 0.4 * i as f32).collect();
+            let margin = |part: &[f32]| -> f32 {
+                let mut both = BranchFeatures::new(6);
+                both.push(Some(&[part, part].concat()));
+                let projected = projection.apply(&both).unwrap();
+                projected.row(0).unwrap().iter().zip(&weight).map(|(x, w)| x * w).sum()
+            };
+            let part = &features.row(3).unwrap()[..3];
+            let gradient = projection.gradient(part, &weight).unwrap();
+            for index in 0..3 {
+                let step = 1e-2;
+                let moved = |by: f32| {
+                    let mut moved = part.to_vec();
+                    moved[index] += by;
+                    margin(&moved)
+                };
+                let expected = (moved(step) - moved(-step)) / (2.0 * step);
+                let found = gradient[index];
+                assert!((found - expected).abs() < 2e-2 * expected.abs().max(0.1), "{index}: {found} {expected}");
             }
         }
     }

@@ -29,6 +29,9 @@ pub(crate) fn ablation(
     if fused.len() > 1 {
         subsets.push(fused.clone());
     }
+    // Metadata, unless they take part: the scores with and without them.
+    let others = (0..weights.len()).filter(|&branch| !weights[branch].fused && !fused.is_empty());
+    subsets.extend(others.map(|branch| fused.iter().copied().chain([branch]).collect()));
     let all = subset_margins(weights, &fused, margins);
     let row = |subset: &Vec<usize>| {
         let own = subset_margins(weights, subset, margins);
@@ -76,10 +79,11 @@ mod tests {
         let margins: Vec<&[Option<f32>]> = rows.iter().map(<[_; 3]>::as_slice).collect();
         let table = ablation(&weights, &labels, &margins).unwrap();
         let names: Vec<String> = table.iter().map(|row| row.branches.join("+")).collect();
-        assert_eq!(names, ["vit", "frequency", "metadata", "vit+frequency"]);
+        assert_eq!(names, ["vit", "frequency", "metadata", "vit+frequency", "vit+frequency+metadata"]);
         assert_eq!((table[1].images, table[0].images), (32, 40));
         assert_eq!(table[2].roc_auc, Some(1.0));
         assert!(table[0].roc_auc > table[1].roc_auc && table[1].p.unwrap() < 0.05);
         assert_eq!((table[3].difference, table[3].p), (None, None));
+        assert!(table[4].difference.unwrap() > 0.0 && table[4].roc_auc > table[3].roc_auc);
     }
 }

@@ -6,7 +6,7 @@ use artifacts::hash::{self, Hash};
 use artifacts::schema::PreprocessorConfig;
 use artifacts::statistics::sigmoid;
 use artifacts::{Checkpoint, Error as ArtifactError, Label, Manifest, names};
-use branches::{BranchDetector, BranchName, FeatureBatch, Margins, Picture, Windows};
+use branches::{BranchDetector, BranchName, EvidenceMap, FeatureBatch, Margins, Picture, Windows};
 use model::device::Device;
 use model::{Error as ModelError, HeatMap, Network, NetworkConfig, Normalisation, PixelBatch, weights};
 use pixels::Recipe;
@@ -254,18 +254,14 @@ impl Detector {
             Model::Branches(_) => Err(self.needs_files()),
         }
     }
-}
 
-impl Detector {
-    /// Computes the heat map of the vision transformer of a detector of branches: how much the class token attends to
-    /// each patch (attention rollout, arXiv 2005.00928). It is the same for both classes. Empty if no branch is a vision
-    /// transformer.
+    /// Computes where the branches of a detector of branches find evidence in an image.
     ///
     /// # Errors
-    /// The transformer fails, or the detector judges resized pixels.
-    pub fn picture_heat_maps(&self, picture: &Picture<'_>) -> Result<Vec<HeatMap>, Error> {
-        let Model::Branches(detector) = &self.model else { return Err(self.needs_pixels()) };
-        Ok(detector.extractor().attention(picture)?.into_iter().collect())
+    /// A branch fails, or the detector judges resized pixels.
+    pub fn evidence_maps(&mut self, picture: &Picture<'_>) -> Result<Vec<EvidenceMap>, Error> {
+        let Model::Branches(detector) = &mut self.model else { return Err(self.needs_pixels()) };
+        Ok(detector.evidence_maps(picture)?)
     }
 }
 

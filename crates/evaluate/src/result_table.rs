@@ -81,8 +81,9 @@ impl ResultTable {
             let worst = TableCell(groups.worst.get(metric.key).map(|worst| worst.value), None);
             names.iter().map(of_group).chain([mean, worst]).collect()
         };
+        let at = if metric.depends_on_threshold() { " at threshold 0.5" } else { "" };
         Some(ResultTable {
-            caption: format!("{} at threshold 0.5 for the fakes of each generator and all real images", metric.name),
+            caption: format!("{}{at} for the fakes of each generator and their real images", metric.name),
             columns: ["Detector"].iter().chain(&names).chain(&["mean", "worst"]).map(|name| visible(name)).collect(),
             rows: detectors.iter().map(|(name, groups)| ((*name).to_owned(), cells(groups))).collect(),
         })

@@ -24,6 +24,10 @@ use crate::{Error, explain, inference, robustness};
 /// Nominal coverage of all intervals.
 const LEVEL: f64 = 0.95;
 
+/// Describes how the verdicts of a detector of branches are explained. Change it when a change of code gives other
+/// explanations, so that evaluations of such detectors run again.
+const EXPLANATIONS_METHOD: &str = "evidence maps, 1";
+
 /// The stage `evaluate`.
 #[derive(Debug)]
 pub struct Evaluate;
@@ -61,8 +65,14 @@ impl Stage for Evaluate {
             (format!("judged {}", config.split), evaluated.digest(config.split)),
             (format!("own {}", Split::Val), own.digest(Split::Val)),
         ]);
-        for (index, checkpoint) in checkpoints(run, config)?.iter().enumerate() {
+        let checkpoints = checkpoints(run, config)?;
+        for (index, checkpoint) in checkpoints.iter().enumerate() {
             inputs.insert(format!("checkpoint {index}"), checkpoint_digest(checkpoint)?);
+        }
+        if let Some(checkpoint) = checkpoints.first()
+            && checkpoint.read_model_config()?.detector.is_some()
+        {
+            inputs.insert("explanations of branches".to_owned(), Hash::of(EXPLANATIONS_METHOD.as_bytes()));
         }
         // An earlier method degraded the stored pixels of some kinds of sources. A new `Evaluate::VERSION` would make
         // all evaluations stale; this input makes only those with results of the earlier method stale.

@@ -480,21 +480,6 @@ fn accepts_a_partial_file_that_turns_out_to_be_complete() {
 }
 
 #[test]
-fn size_of_an_empty_file_is_zero() {
-    let server = Server::start(|_, _| Reply::status(416).header("content-range", "bytes */0"));
-    assert_eq!(recording_client().client.size(&request(&server)).unwrap(), Some(0));
-}
-
-#[test]
-fn does_not_retry_json_that_is_too_long() {
-    let server = Server::start(|_, _| Reply::json(&format!("\"{}\"", "x".repeat(33 << 20))));
-    let client = recording_client();
-    let error = client.client.json::<String>(&request(&server)).unwrap_err();
-    assert!(error.to_string().contains("more than 32 MiB"), "{error}");
-    assert_eq!(server.received().len(), 1);
-}
-
-#[test]
 fn publishes_only_the_expected_kind_of_file() {
     let server = Server::start(|_, number| match number {
         0 => Reply::status(200).body("<html>log in</html>"),

@@ -1,4 +1,4 @@
-//! Tests redirects, and which hosts receive credentials.
+//! Tests redirects, which hosts receive credentials, and requests that are not downloads.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use fetch::{Authorization, Client, ExpectedFile, Request, RetryPolicy, Url};
@@ -111,4 +111,18 @@ fn parses_json_and_rejects_other_text() {
     let value: std::collections::BTreeMap<String, u32> = client().json(&request(&server.url())).unwrap();
     assert_eq!(value["a"], 1);
     assert!(client().json::<u32>(&request(&server.url())).is_err());
+}
+
+#[test]
+fn does_not_retry_json_that_is_too_long() {
+    let server = Server::start(|_, _| Reply::json(&format!("\"{}\"", "x".repeat(33 << 20))));
+    let error = client().json::<String>(&request(&server.url())).unwrap_err();
+    assert!(error.to_string().contains("more than 32 MiB"), "{error}");
+    assert_eq!(server.received().len(), 1);
+}
+
+#[test]
+fn size_of_an_empty_file_is_zero() {
+    let server = Server::start(|_, _| Reply::status(416).header("content-range", "bytes */0"));
+    assert_eq!(client().size(&request(&server.url())).unwrap(), Some(0));
 }

@@ -36,6 +36,9 @@ pub struct Config {
     pub source_labels: BTreeMap<String, Label>,
     /// The generator of all fakes of the source.
     pub generator: Option<String>,
+    /// Whether the fakes of a generator are compared with the real images that name this generator, in place of all
+    /// real images. A real image may name several, with `;` between them.
+    pub own_reals: bool,
     /// Number of bootstrap resamples.
     pub resamples: u32,
     /// Seed of the bootstrap.
@@ -74,6 +77,7 @@ impl Default for Config {
             replace_prefix: Vec::new(),
             source_labels: BTreeMap::new(),
             generator: None,
+            own_reals: false,
             resamples: DEFAULT_RESAMPLES,
             seed: 0,
             examples: 8,

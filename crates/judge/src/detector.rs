@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use artifacts::predictions::Prediction;
-use artifacts::schema::{Bootstrap, Interval, Judged, Metric, Metrics, RunMetrics, ScoreKind, Scores};
+use artifacts::schema::{Bootstrap, Groups, Interval, Judged, Metric, Metrics, RunMetrics, ScoreKind, Scores};
 use artifacts::statistics::sigmoid;
 use artifacts::{Label, Split};
 use evaluate::bootstrap::Resampling;
-use evaluate::measure::{RunOptions, ScoredImages, ValidationFit, measure_run, over_runs};
+use evaluate::measure::{RunOptions, ScoredImages, ValidationFit, measure_groups, measure_run, over_runs};
 use evaluate::metrics::RankMetrics;
 use evaluate::significance::delong_interval;
 
@@ -18,6 +18,8 @@ use crate::matching::ImageIndex;
 use crate::scale::{DetectorScores, Scale, fault};
 use crate::{Config, Error};
 
+/// Separates the generators that a real image is compared with.
+pub(crate) const GENERATORS_SEPARATOR: &str = ";";
 /// Nominal coverage of all intervals.
 const LEVEL: f64 = 0.95;
 
@@ -60,10 +62,13 @@ pub(crate) fn evaluate(
         let of_run: Vec<Prediction> = joined
             .evaluated
             .iter()
-            .map(|joined| prediction(joined, position, run, images, &scale, fit.as_ref()))
+            .map(|joined| prediction(joined, position, run, images, &scale, fit.as_ref(), config.own_reals))
             .collect();
         let options = RunOptions { run: run as usize, resampling };
         let mut metrics = measure_run(&of_run, fit.as_ref(), options).map_err(metrics_error)?;
+        if config.own_reals {
+            metrics.generators = generators_with_own_reals(&of_run, &joined, fit.as_ref()).map_err(metrics_error)?;
+        }
         withhold(&mut metrics, &judged);
         if position == 0 {
             judged.probably_reversed = is_probably_reversed(&ScoredImages::of(&of_run)).map_err(metrics_error)?;
@@ -206,6 +211,7 @@ fn prediction(
     images: &Images,
     scale: &Scale,
     fit: Option<&ValidationFit>,
+    own_reals: bool,
 ) -> Prediction {
     let image = &images.images[joined.image];
     let (logit_real, logit_fake) = split_margin(scale.margin_of(joined.rows[position]));
@@ -213,7 +219,11 @@ fn prediction(
         id: image.id,
         path: image.path.clone(),
         label: joined.label,
-        generator: joined.generator.clone(),
+        // The generators that a real image is compared with have not made it.
+        generator: match joined.label {
+            Label::Real if own_reals => String::new(),
+            _ => joined.generator.clone(),
+        },
         run,
         logit_real,
         logit_fake,
@@ -227,6 +237,29 @@ fn prediction(
     prediction.p_fake_calibrated = fit.map(|fit| fit.temperature.calibrate(margin));
     prediction.predicted = if prediction.p_fake >= 0.5 { Label::Fake } else { Label::Real };
     prediction
+}
+
+/// Compares the fakes of each generator with the real images that name it, and with those that name none.
+fn generators_with_own_reals(
+    predictions: &[Prediction],
+    joined: &Joined<'_>,
+    fit: Option<&ValidationFit>,
+) -> Result<Groups, evaluate::metrics::Error> {
+    let mut members: BTreeMap<&str, Vec<&Prediction>> = BTreeMap::new();
+    let pairs = || predictions.iter().zip(&joined.evaluated);
+    for (prediction, image) in pairs().filter(|(prediction, _)| prediction.label == Label::Fake) {
+        members.entry(image.generator.as_str()).or_default().push(prediction);
+    }
+    for (prediction, image) in pairs().filter(|(prediction, _)| prediction.label == Label::Real) {
+        let names: Vec<&str> = image.generator.split(GENERATORS_SEPARATOR).filter(|name| !name.is_empty()).collect();
+        for (name, members) in &mut members {
+            if names.is_empty() || names.contains(name) {
+                members.push(prediction);
+            }
+        }
+    }
+    let name = |name: &str| if name.is_empty() { "unnamed".to_owned() } else { name.to_owned() };
+    measure_groups(members.into_iter().map(|(generator, members)| (name(generator), members)), fit)
 }
 
 /// Writes a margin as the difference of two logits. A table of predictions holds logits in single precision; the second

@@ -42,6 +42,7 @@ pub(crate) fn write(
             p_fake: prediction.p_fake,
             image: name,
             heat_maps: Vec::new(),
+            spectrum: None,
         });
     }
     if examples.is_empty() {

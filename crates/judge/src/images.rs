@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use sources::{Location, SourceConfig};
 
 use crate::input::Row;
-use crate::matching::clean_path;
+use crate::paths::clean_path;
 use crate::pictures::Pictures;
 use crate::{Config, Error};
 

@@ -6,6 +6,7 @@ use artifacts::hash::Hash;
 
 use crate::images::Image;
 use crate::input::Row;
+use crate::paths::clean_path;
 
 /// The images by hash and by file name.
 pub(crate) struct ImageIndex<'a> {
@@ -100,26 +101,6 @@ fn stem(name: &str) -> &str {
 
 fn without_extension(path: &str) -> &str {
     &path[..path.len() - (file_name(path).len() - stem(file_name(path)).len())]
-}
-
-/// Returns a path with `/` between its parts: without a drive, without `file://`, and without empty and `.` parts.
-/// `..` at the start is removed, and elsewhere removes the part before it.
-pub(crate) fn clean_path(path: &str) -> String {
-    let path = path.trim().replace('\\', "/");
-    let path = path.strip_prefix("file://").unwrap_or(&path);
-    let has_drive = path.as_bytes().get(1) == Some(&b':') && path.as_bytes()[0].is_ascii_alphabetic();
-    let path = if has_drive { &path[2..] } else { path };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }
 
 /// Replaces the first prefix that a cleaned path starts with, at the border of a part.

@@ -6,7 +6,7 @@
 use crate::batch::Normalisation;
 
 /// The names that [`Architecture::by_name`] accepts.
-pub(crate) const ARCHITECTURES: [&str; 2] = ["resnet50", "resnet14_patch"];
+pub(crate) const ARCHITECTURES: [&str; 5] = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet14_patch"];
 
 /// An invalid network configuration, or an unknown layer.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,7 @@ pub enum ArchitectureError {
     },
 }
 
-/// The dimensions of a ResNet that consists of bottleneck blocks.
+/// The dimensions of a ResNet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Architecture {
     /// The first convolution.
@@ -69,16 +69,27 @@ pub(crate) struct Stem {
     pub(crate) stride: usize,
 }
 
-/// One stage of bottlenecks.
+/// The main path of a residual block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BlockKind {
+    /// Two 3x3 convolutions, the first one with the stride.
+    Basic,
+    /// A 1x1, a 3x3 with the stride, and a 1x1 convolution.
+    Bottleneck,
+}
+
+/// One stage of residual blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stage {
-    /// Number of bottlenecks.
+    /// The kind of its blocks.
+    pub(crate) kind: BlockKind,
+    /// Number of blocks.
     pub(crate) blocks: usize,
-    /// Channels of the convolutions inside a bottleneck.
+    /// Channels of the convolutions inside a block.
     pub(crate) width: usize,
-    /// Output channels of each bottleneck.
+    /// Output channels of each block.
     pub(crate) out: usize,
-    /// Stride of the first bottleneck. The others have stride 1.
+    /// Stride of the first block. The others have stride 1.
     pub(crate) stride: usize,
 }
 
@@ -86,7 +97,10 @@ impl Architecture {
     /// Returns the architecture called `name`.
     pub(crate) fn by_name(name: &str) -> Result<Self, ArchitectureError> {
         match name {
+            "resnet18" => Ok(Self::basic_blocks(64, &[2, 2, 2, 2])),
+            "resnet34" => Ok(Self::basic_blocks(64, &[3, 4, 6, 3])),
             "resnet50" => Ok(Self::bottlenecks(64, &[3, 4, 6, 3])),
+            "resnet101" => Ok(Self::bottlenecks(64, &[3, 4, 23, 3])),
             // For windows of 64 pixels. A stem without stride keeps the traces between neighbouring pixels.
             "resnet14_patch" => {
                 let stem = Stem { channels: 24, kernel: 3, stride: 1 };
@@ -99,10 +113,21 @@ impl Architecture {
     /// Returns a ResNet with the 7x7 stem of He et al. with `channels` channels, and `blocks[i]` bottlenecks in stage
     /// `i`. Each stage doubles the width of the one before, and has four times as many output channels as its width.
     pub(crate) fn bottlenecks(channels: usize, blocks: &[usize]) -> Self {
+        Self::of_blocks(BlockKind::Bottleneck, channels, blocks, 4)
+    }
+
+    /// Returns a ResNet like [`Architecture::bottlenecks`] of basic blocks, which have as many output channels as their
+    /// width.
+    pub(crate) fn basic_blocks(channels: usize, blocks: &[usize]) -> Self {
+        Self::of_blocks(BlockKind::Basic, channels, blocks, 1)
+    }
+
+    fn of_blocks(kind: BlockKind, channels: usize, blocks: &[usize], expansion: usize) -> Self {
         let stage = |(i, &blocks): (usize, &usize)| Stage {
+            kind,
             blocks,
             width: channels << i,
-            out: (channels << i) * 4,
+            out: (channels << i) * expansion,
             stride: if i == 0 { 1 } else { 2 },
         };
         let stem = Stem { channels, kernel: 7, stride: 2 };

@@ -6,7 +6,7 @@ use crate::batch::Normalisation;
 /// The configuration of a network: everything but its weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkConfig {
-    /// The name of an architecture: `resnet50`.
+    /// The name of an architecture: `resnet18`, `resnet34`, `resnet50` or `resnet101`.
     pub arch: String,
     /// Classes of the head, from 2 to 256.
     pub classes: usize,

@@ -3,7 +3,7 @@
 use kernels::ConvShape;
 use kernels::pixels::COLOURS;
 
-use crate::architecture::{ARCHITECTURES, Architecture, ArchitectureError, Stage, Stem};
+use crate::architecture::{ARCHITECTURES, Architecture, ArchitectureError, BlockKind, Stage, Stem};
 use crate::tensor_table::{Entry, TensorTable};
 
 /// A convolution without bias, followed by batch normalisation.
@@ -90,7 +90,7 @@ impl LayerList {
             for j in 0..stage.blocks {
                 let name = format!("layer{}", i + 1);
                 let stride = if j == 0 { stage.stride } else { 1 };
-                let mut block = tables.bottleneck(&format!("{name}.{j}"), inputs, stage, stride);
+                let mut block = tables.block(&format!("{name}.{j}"), inputs, stage, stride);
                 block.ends_stage = (j + 1 == stage.blocks).then_some(name);
                 blocks.push(block);
                 inputs = stage.out;
@@ -160,16 +160,21 @@ impl Tables {
         }
     }
 
-    fn bottleneck(&mut self, name: &str, inputs: usize, stage: &Stage, stride: usize) -> Block {
+    fn block(&mut self, name: &str, inputs: usize, stage: &Stage, stride: usize) -> Block {
         let mut layer = |i: usize, channels: [usize; 2], kernel, stride| {
             let (conv, norm) = (format!("{name}.conv{i}"), format!("{name}.bn{i}"));
             self.conv_norm(&conv, &norm, channels, kernel, stride)
         };
-        let main = vec![
-            layer(1, [inputs, stage.width], 1, 1),
-            layer(2, [stage.width, stage.width], 3, stride),
-            layer(3, [stage.width, stage.out], 1, 1),
-        ];
+        let main = match stage.kind {
+            BlockKind::Basic => {
+                vec![layer(1, [inputs, stage.width], 3, stride), layer(2, [stage.width, stage.out], 3, 1)]
+            }
+            BlockKind::Bottleneck => vec![
+                layer(1, [inputs, stage.width], 1, 1),
+                layer(2, [stage.width, stage.width], 3, stride),
+                layer(3, [stage.width, stage.out], 1, 1),
+            ],
+        };
         let downsample = (stride != 1 || inputs != stage.out).then(|| {
             let (conv, norm) = (format!("{name}.downsample.0"), format!("{name}.downsample.1"));
             self.conv_norm(&conv, &norm, [inputs, stage.out], 1, stride)
@@ -205,5 +210,16 @@ mod tests {
             expected.push(format!("layer{stage}.0.downsample.1"));
         }
         assert_eq!(strided, expected);
+    }
+
+    #[test]
+    fn has_as_many_parameters_as_torchvision() {
+        // From torchvision.models.resnet18() and so on.
+        for (name, count, tensors) in
+            [("resnet18", 11_689_512, 62), ("resnet34", 21_797_672, 110), ("resnet101", 44_549_160, 314)]
+        {
+            let layers = LayerList::new(&Architecture::by_name(name).unwrap(), 1000);
+            assert_eq!((layers.parameters.len(), layers.parameters.entries().len()), (count, tensors), "{name}");
+        }
     }
 }

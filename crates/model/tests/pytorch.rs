@@ -78,14 +78,18 @@ fn check_logits(expected: &[Vec<f64>], actual: &model::Logits) {
     }
 }
 
-fn golden() -> Golden {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/model/resnet50.json");
+/// The networks with golden values: one of basic blocks, and one of bottlenecks.
+const NETWORKS: [&str; 2] = ["resnet18", "resnet50"];
+
+fn golden(name: &str) -> Golden {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/golden/model/{name}.json"));
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
 /// Returns the golden network, loaded from a file with torchvision's tensor names.
-fn network() -> Network {
-    let mut network = Network::new(&NetworkConfig::default(), &model::device::Device::Cpu).unwrap();
+fn network(name: &str) -> Network {
+    let config = NetworkConfig { arch: name.to_owned(), ..NetworkConfig::default() };
+    let mut network = Network::new(&config, &model::device::Device::Cpu).unwrap();
     let names = network.parameters().unwrap().into_iter().chain(network.statistics().unwrap());
     let tensors: BTreeMap<String, Tensor> = names
         .map(|(name, old)| {
@@ -93,68 +97,75 @@ fn network() -> Network {
             (name, new)
         })
         .collect();
+    let count = tensors.len();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("golden.safetensors");
     safetensors::serialize_to_file(&tensors, None, &path).unwrap();
     let report = network.load(&path, &[]).unwrap();
-    assert_eq!((report.loaded, report.head_replaced), (267, false));
+    assert_eq!((report.loaded, report.head_replaced), (count, false));
     network
 }
 
 /// `load_state_dict(strict=True)` requires exactly the names and shapes of `state_dict()`.
 #[test]
 fn saved_file_has_the_tensors_of_torchvisions_state_dict() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("model.safetensors");
-    network().save(&path, &BTreeMap::new()).unwrap();
-    let bytes = std::fs::read(&path).unwrap();
-    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let stored = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
-        let dtype = match view.dtype() {
-            safetensors::Dtype::F32 => "float32",
-            safetensors::Dtype::I64 => "int64",
-            other => panic!("{name} is {other:?}"),
+    for name in NETWORKS {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("model.safetensors");
+        network(name).save(&path, &BTreeMap::new()).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let stored = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+            let dtype = match view.dtype() {
+                safetensors::Dtype::F32 => "float32",
+                safetensors::Dtype::I64 => "int64",
+                other => panic!("{name} is {other:?}"),
+            };
+            (name, Stored { shape: view.shape().to_vec(), dtype: dtype.to_owned() })
         };
-        (name, Stored { shape: view.shape().to_vec(), dtype: dtype.to_owned() })
-    };
-    assert_eq!(file.tensors().into_iter().map(stored).collect::<BTreeMap<_, _>>(), golden().state_dict);
+        assert_eq!(file.tensors().into_iter().map(stored).collect::<BTreeMap<_, _>>(), golden(name).state_dict);
+    }
 }
 
 #[test]
 fn inference_and_grad_cam_agree_with_torchvision() {
-    let golden = golden();
-    let [n, height, width] = golden.shape;
-    let pixels = common::pixels(n, height, width);
-    let batch = common::batch(&pixels, golden.shape);
-    let mut network = network();
-    check_logits(&golden.evaluation_logits, &network.infer(&batch).unwrap());
-    let classes: Vec<usize> = golden.labels.iter().map(|&label| label.into()).collect();
-    for (layer, summary) in &golden.grad_cam {
-        let (maps, logits) = network.grad_cam(&batch, &classes, layer).unwrap();
-        check_logits(&golden.evaluation_logits, &logits);
-        let values: Vec<f32> = maps.into_iter().flat_map(|map| map.values).collect();
-        summary.check(layer, &values, GRADIENTS);
+    for name in NETWORKS {
+        let golden = golden(name);
+        let [n, height, width] = golden.shape;
+        let pixels = common::pixels(n, height, width);
+        let batch = common::batch(&pixels, golden.shape);
+        let mut network = network(name);
+        check_logits(&golden.evaluation_logits, &network.infer(&batch).unwrap());
+        let classes: Vec<usize> = golden.labels.iter().map(|&label| label.into()).collect();
+        for (layer, summary) in &golden.grad_cam {
+            let (maps, logits) = network.grad_cam(&batch, &classes, layer).unwrap();
+            check_logits(&golden.evaluation_logits, &logits);
+            let values: Vec<f32> = maps.into_iter().flat_map(|map| map.values).collect();
+            summary.check(layer, &values, GRADIENTS);
+        }
     }
 }
 
 #[test]
 fn three_training_steps_agree_with_pytorch() {
-    let golden = golden();
-    let [n, height, width] = golden.shape;
-    let pixels = common::pixels(n, height, width);
-    let batch = common::batch(&pixels, golden.shape);
-    let mut network = network();
-    let mut adam = Adam::new(AdamConfig { lr: golden.learning_rate, ..AdamConfig::default() }, &network).unwrap();
-    for (i, &expected) in golden.losses.iter().enumerate() {
-        let step = network.train_step(&batch, &golden.labels).unwrap();
-        let difference = (f64::from(step.loss) - expected).abs();
-        assert!(difference <= STEPS * golden.losses[0], "loss {i}: {} instead of {expected}", step.loss);
-        if i == 0 {
-            check_logits(&golden.training_logits, &step.logits);
-            check_all(&golden.gradients, &network.gradients().unwrap(), GRADIENTS);
-            check_all(&golden.statistics, &network.statistics().unwrap(), STATISTICS);
+    for name in NETWORKS {
+        let golden = golden(name);
+        let [n, height, width] = golden.shape;
+        let pixels = common::pixels(n, height, width);
+        let batch = common::batch(&pixels, golden.shape);
+        let mut network = network(name);
+        let mut adam = Adam::new(AdamConfig { lr: golden.learning_rate, ..AdamConfig::default() }, &network).unwrap();
+        for (i, &expected) in golden.losses.iter().enumerate() {
+            let step = network.train_step(&batch, &golden.labels).unwrap();
+            let difference = (f64::from(step.loss) - expected).abs();
+            assert!(difference <= STEPS * golden.losses[0], "loss {i}: {} instead of {expected}", step.loss);
+            if i == 0 {
+                check_logits(&golden.training_logits, &step.logits);
+                check_all(&golden.gradients, &network.gradients().unwrap(), GRADIENTS);
+                check_all(&golden.statistics, &network.statistics().unwrap(), STATISTICS);
+            }
+            adam.step(&mut network).unwrap();
         }
-        adam.step(&mut network).unwrap();
+        check_all(&golden.parameters, &network.parameters().unwrap(), STEPS);
     }
-    check_all(&golden.parameters, &network.parameters().unwrap(), STEPS);
 }

@@ -199,7 +199,7 @@ fn read_example_pngs(
     let of_examples = explanations
         .examples
         .iter()
-        .flat_map(|example| std::iter::once(&example.image).chain(example.heat_maps.iter().map(|map| &map.overlay)));
+        .flat_map(|example| std::iter::once(&example.image).chain(example.explanation_files()));
     let mut pngs = BTreeMap::new();
     for name in of_examples.chain(&explanations.legend) {
         if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {

@@ -72,6 +72,26 @@ pub fn at_random(image: &RgbImage, side: u32, count: usize, random: &mut Stream)
         .collect()
 }
 
+/// Cuts windows at evenly spaced positions from edge to edge, row by row, and returns the number of columns with them.
+/// Neighbours touch or overlap, unless the image needs more than `limit` windows in a row or column, which leaves gaps.
+/// An image smaller than `side` has none.
+///
+/// # Panics
+/// If `side` is 0.
+pub fn grid(image: &RgbImage, side: u32, limit: u32) -> (usize, Vec<Window>) {
+    let [columns, rows] = [image.width(), image.height()].map(|length| positions(length, side, limit));
+    let windows = rows.iter().flat_map(|&y| columns.iter().map(move |&x| cut(image, x, y, side))).collect();
+    (columns.len(), windows)
+}
+
+/// Returns the offsets of at most `limit` windows that are spread evenly over `length` pixels.
+fn positions(length: u32, side: u32, limit: u32) -> Vec<u32> {
+    let Some(room) = length.checked_sub(side) else { return Vec::new() };
+    let count = length.div_ceil(side).min(limit);
+    let last = count.saturating_sub(1).max(1);
+    (0..count).map(|index| (u64::from(index) * u64::from(room) / u64::from(last)) as u32).collect()
+}
+
 /// Copies the window with its top left corner at (`x`, `y`).
 fn cut(image: &RgbImage, x: u32, y: u32, side: u32) -> Window {
     let (stride, length) = (image.width() as usize * 3, side as usize * 3);
@@ -156,5 +176,17 @@ mod tests {
         let draw = |key| at_random(&image, 64, 4, &mut stream(3, "test", &[key]));
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
+    }
+
+    #[test]
+    fn grid_reaches_from_edge_to_edge() {
+        let places = |width, height, limit| {
+            let (columns, windows) = grid(&noisy(width, height), 16, limit);
+            (columns, windows.iter().map(|window| [window.x, window.y]).collect::<Vec<_>>())
+        };
+        assert_eq!(places(40, 16, 9), (3, vec![[0, 0], [12, 0], [24, 0]]));
+        assert_eq!(places(100, 16, 2), (2, vec![[0, 0], [84, 0]]));
+        assert_eq!(places(16, 33, 9), (1, vec![[0, 0], [0, 8], [0, 17]]));
+        assert!(places(15, 40, 9).1.is_empty() && places(40, 15, 9).1.is_empty());
     }
 }

@@ -90,3 +90,15 @@ fn fails_if_the_source_no_longer_exists() {
     let error = reopen(&config, Some(dir.path())).err().unwrap();
     assert!(error.to_string().contains("there is no `list.csv` any more"), "{error}");
 }
+
+#[test]
+fn only_keys_that_are_hashes_of_the_bytes_are_ids() {
+    let dir = tempfile::tempdir().unwrap();
+    write_folder(dir.path());
+    let folder = open(&SourceConfig { source: dir.path().display().to_string(), ..SourceConfig::default() }).unwrap();
+    let key = folder.content_key(0).unwrap();
+    assert_eq!(folder.id_of_key(key), Some(artifacts::hash::Hash::of(&folder.read(0).unwrap())));
+    let source = "simulated:train=4,test=0,size=16".to_owned();
+    let simulated = open(&SourceConfig { source, ..SourceConfig::default() }).unwrap();
+    assert_eq!(simulated.id_of_key(simulated.content_key(0).unwrap()), None);
+}

@@ -6,9 +6,9 @@ mod schedule;
 mod validate;
 
 use branches::ModelConfig;
-use model::PrecisionChoice;
 use model::device::DeviceChoice;
 use model::weights::Source;
+use model::{NetworkConfig, PrecisionChoice};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -138,10 +138,15 @@ pub struct Config {
     pub model: ModelConfig,
 }
 
+/// torchvision's ImageNet weights of a ResNet, in timm's repository.
+fn default_weights(arch: &str) -> Source {
+    Source::Hub(format!("hf:timm/{arch}.tv_in1k"))
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
-            weights: Source::Hub("hf:timm/resnet50.tv_in1k".to_owned()),
+            weights: default_weights("resnet50"),
             allow_missing: Vec::new(),
             epochs: 60,
             batch: 32,
@@ -201,6 +206,20 @@ impl Config {
             _ => PRETRAINED_LEARNING_RATE,
         };
         self.learning_rate.unwrap_or(default)
+    }
+
+    /// The network of a detector that is a ResNet.
+    pub fn network(&self) -> NetworkConfig {
+        let default = NetworkConfig::default();
+        let arch = self.model.resnet().map_or_else(|| default.arch.clone(), str::to_owned);
+        NetworkConfig { arch, ..default }
+    }
+
+    /// The source of the initial weights of [`Config::network`]. The default, ImageNet weights of ResNet-50, stands for
+    /// those of the configured ResNet.
+    pub fn network_weights(&self) -> Source {
+        let arch = self.network().arch;
+        if self.weights == default_weights("resnet50") { default_weights(&arch) } else { self.weights.clone() }
     }
 
     /// How the learning rate changes.

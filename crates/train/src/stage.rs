@@ -71,7 +71,7 @@ impl Stage for Train {
             }
             inputs.insert(format!("ingest/{split}"), set.digest(split));
         }
-        if let Some(weights) = initial_weights(config).map(weights_digest).transpose()?.flatten() {
+        if let Some(weights) = initial_weights(config).as_ref().map(weights_digest).transpose()?.flatten() {
             inputs.insert("weights".to_owned(), weights);
         }
         Ok(inputs)
@@ -87,7 +87,7 @@ impl Stage for Train {
 
     fn notices(_run: &RunDir, config: &Config) -> Vec<String> {
         let Some(Source::Hub(name)) = initial_weights(config) else { return Vec::new() };
-        match weights::hub::size(name) {
+        match weights::hub::size(&name) {
             Ok(Some(0)) => Vec::new(),
             Ok(Some(bytes)) => {
                 let size = progress::bytes(bytes);
@@ -132,11 +132,11 @@ pub(crate) struct TrainingRequest<'a> {
 }
 
 /// Returns the source of pretrained weights of the configured detector, if it has one.
-fn initial_weights(config: &Config) -> Option<&Source> {
+fn initial_weights(config: &Config) -> Option<Source> {
     if config.model.is_baseline() {
-        return Some(&config.weights);
+        return Some(config.network_weights());
     }
-    config.model.branches.contains(&BranchName::Vit).then_some(&config.model.vit.weights)
+    config.model.branches.contains(&BranchName::Vit).then(|| config.model.vit.weights.clone())
 }
 
 /// Computes the digest of the initial weights for the up-to-date check. A file is hashed by its content. A name on the

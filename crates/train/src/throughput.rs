@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use artifacts::schema::TrainingRate;
-use model::{Network, NetworkConfig};
+use model::Network;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -21,7 +21,7 @@ const MIN_DURATION: Duration = Duration::from_secs(3);
 /// The device cannot be opened, or a step fails: the images are too small for the network, or memory is exhausted.
 pub fn measure_throughput(config: &Config, size: usize) -> Result<TrainingRate, Error> {
     let device = config.device.open(config.precision).map_err(model::Error::from)?;
-    let mut network = Network::new(&NetworkConfig::default(), &device)?;
+    let mut network = Network::new(&config.network(), &device)?;
     network.initialise(config.seed)?;
     let mut learner = NetworkLearner::new(network, config)?;
     let n = config.batch;

@@ -17,6 +17,7 @@ mod error;
 mod fine_tuning;
 mod inference_of_config;
 mod names;
+mod patch_tokens;
 mod pooling;
 mod positions;
 mod preprocessing;

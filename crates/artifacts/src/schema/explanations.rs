@@ -10,7 +10,8 @@ use crate::hash::Hash;
 pub struct Explanations {
     /// Version of this schema.
     pub schema_version: u32,
-    /// The layer whose activations Grad-CAM combines into heat maps, for example "layer4".
+    /// The layer whose activations Grad-CAM combines into heat maps, for example "layer4", or
+    /// [`Explanations::EVIDENCE_OF_BRANCHES`].
     pub layer: String,
     /// PNG file with the colours from 0 at the left to the maximum of a map at the right.
     #[serde(default)]
@@ -23,8 +24,8 @@ pub struct Explanations {
 }
 
 impl Explanations {
-    /// Content of `layer` if the heat maps are attention rollouts of a vision transformer in place of Grad-CAM.
-    pub const ATTENTION_ROLLOUT: &'static str = "attention rollout";
+    /// Content of `layer` if each heat map is that of a branch ([`HeatMap::branch`]).
+    pub const EVIDENCE_OF_BRANCHES: &'static str = "evidence of branches";
 
     /// The version that this build writes. Readers reject newer versions.
     pub const SCHEMA_VERSION: u32 = 1;
@@ -90,11 +91,42 @@ pub struct Example {
     pub image: String,
     /// Its heat maps.
     pub heat_maps: Vec<HeatMap>,
+    /// The spectrum of its residual, for a detector with the branch `frequency`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spectrum: Option<Spectrum>,
 }
 
-/// A Grad-CAM heat map.
+impl Example {
+    /// The PNG files that explain the verdict.
+    pub fn explanation_files(&self) -> impl Iterator<Item = &String> {
+        self.heat_maps.iter().map(|map| &map.overlay).chain(self.spectrum.iter().map(|spectrum| &spectrum.image))
+    }
+}
+
+/// The spectrum of an image after its content was removed. Up-sampling leaves peaks in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spectrum {
+    /// PNG file: frequency 0 in the middle, half a cycle per pixel at the edges, and a ring around each peak.
+    pub image: String,
+    /// The peaks, strongest first.
+    pub peaks: Vec<SpectrumPeak>,
+}
+
+/// A peak of a spectrum: a pattern that repeats all over the image.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SpectrumPeak {
+    /// The length of the period in pixels.
+    pub period: f32,
+    /// The ratio to the surroundings in decibels.
+    pub decibels: f32,
+}
+
+/// A heat map: what speaks for a class in each part of an image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeatMap {
+    /// The branch whose evidence it shows, for a detector of branches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
     /// The class that it shows evidence for.
     pub class: Label,
     /// Maximum of the map before scaling to the legend; 0 without evidence for the class.

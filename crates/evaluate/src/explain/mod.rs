@@ -1,10 +1,12 @@
-//! Examples with Grad-CAM heat maps: the folder `explanations/`.
+//! Examples with heat maps: the folder `explanations/`.
 
+mod branches;
 mod examples;
 mod overlay;
 mod sanity;
 mod write;
 
+pub(crate) use branches::branch_overlay;
 pub use examples::{Choice, choose};
 pub use overlay::{colour, legend, overlay};
 pub(crate) use sanity::sanity_check;

@@ -4,11 +4,12 @@ use std::io::Cursor;
 use std::path::Path;
 
 use artifacts::predictions::Prediction;
-use artifacts::schema::{Example, ExampleKind, Explanations, HeatMap, SanityCheck};
+use artifacts::schema::{Example, ExampleKind, Explanations, HeatMap, SanityCheck, Spectrum};
 use artifacts::shard::Shards;
 use artifacts::{Label, atomic, names};
 use image::{ImageFormat, RgbImage};
 
+use super::branches::{branch_evidence, decode};
 use super::{Choice, choose, legend, overlay, sanity_check};
 use crate::Error;
 use crate::config::Config;
@@ -16,8 +17,8 @@ use crate::detector::Detector;
 
 /// File name of the legend.
 const LEGEND: &str = "legend.png";
-/// Number of heat maps of the sanity check.
-const SANITY_MAPS: usize = 8;
+/// Number of examples whose heat maps the sanity check compares.
+const SANITY_EXAMPLES: usize = 8;
 
 /// Chooses examples and writes them with heat maps for both classes, the predicted class first. `predictions` has one
 /// entry for each image of the shards, in their order.
@@ -33,27 +34,31 @@ pub fn write(
 ) -> Result<(), Error> {
     std::fs::create_dir_all(dir).map_err(artifacts::Error::io("create", dir))?;
     let mut examples = Vec::new();
-    let mut explained: Vec<(&[u8], Label)> = Vec::new();
-    let mut maps = Vec::new();
+    let mut explained = Vec::new();
     for (index, choice) in choose(predictions, config.examples).into_iter().enumerate() {
         let prediction = &predictions[choice.row];
-        let picture = Picture { pixels: shards.pixels(choice.row), size: shards.size(), stem: stem(index, choice) };
-        if detector.branch_detector().is_some() {
-            let file = shards.file(choice.row).unwrap_or_default();
-            examples.push(explain_branches(dir, detector, &picture, file, prediction, choice.kind)?);
-            continue;
-        }
-        let (example, predicted_map) = explain(dir, detector, &picture, prediction, choice.kind, config)?;
-        explained.push((picture.pixels, prediction.predicted));
-        maps.push(predicted_map);
-        examples.push(example);
+        let picture = Picture {
+            pixels: shards.pixels(choice.row),
+            size: shards.size(),
+            file: shards.file(choice.row).unwrap_or_default(),
+            path: &prediction.path,
+            stem: stem(index, choice),
+        };
+        let image = write_stored(dir, &picture)?;
+        let evidence = if detector.branch_detector().is_some() {
+            branch_evidence(dir, detector, &picture, prediction.predicted)?
+        } else {
+            grad_cam(dir, detector, &picture, prediction.predicted, config)?
+        };
+        examples.push(example(prediction, choice.kind, image, evidence.heat_maps, evidence.spectrum));
+        explained.push(Explained { picture, class: prediction.predicted, maps: evidence.own });
     }
-    let sanity = check_sample(detector, &explained, &maps, config)?;
+    let sanity = check_sample(detector, explained, config)?;
     write_legend(dir)?;
     let index = Explanations {
         schema_version: Explanations::SCHEMA_VERSION,
         layer: if detector.branch_detector().is_some() {
-            Explanations::ATTENTION_ROLLOUT.to_owned()
+            Explanations::EVIDENCE_OF_BRANCHES.to_owned()
         } else {
             config.layer.clone()
         },
@@ -73,32 +78,60 @@ pub fn write_legend(dir: &Path) -> Result<(), Error> {
 }
 
 /// An image to explain.
-struct Picture<'a> {
+pub(super) struct Picture<'a> {
     /// `[height, width, 3]`.
     pixels: &'a [u8],
     /// Height and width.
     size: [usize; 2],
+    /// The encoded file, for a detector of branches.
+    pub(super) file: &'a [u8],
+    /// The path in the source.
+    pub(super) path: &'a str,
     /// The beginning of the names of its files.
-    stem: String,
+    pub(super) stem: String,
+}
+
+/// What explains the verdict on an image.
+pub(super) struct Evidence {
+    /// The heat maps that were written.
+    pub(super) heat_maps: Vec<HeatMap>,
+    /// The spectrum that was written.
+    pub(super) spectrum: Option<Spectrum>,
+    /// The maps that the sanity check compares with those of random weights.
+    pub(super) own: Vec<model::HeatMap>,
+}
+
+/// An image with the maps that explain its verdict.
+struct Explained<'a> {
+    picture: Picture<'a>,
+    class: Label,
+    maps: Vec<model::HeatMap>,
 }
 
 fn stem(index: usize, choice: Choice) -> String {
     format!("{index:03}-{}", choice.kind.word())
 }
 
-/// Writes the files of one example. Returns the example and the heat map of the predicted class.
-fn explain(
+/// Returns both classes, the predicted one first.
+pub(super) fn both_classes(predicted: Label) -> [Label; 2] {
+    let other = Label::ALL.into_iter().find(|&label| label != predicted).unwrap_or(predicted);
+    [predicted, other]
+}
+
+/// Returns the maximum of a heat map, or 0 if there is no positive value.
+pub(super) fn peak(map: &model::HeatMap) -> f64 {
+    f64::from(map.values.iter().copied().fold(0.0, f32::max))
+}
+
+/// Writes the Grad-CAM heat maps of one image for both classes.
+fn grad_cam(
     dir: &Path,
     detector: &mut Detector,
     picture: &Picture<'_>,
-    prediction: &Prediction,
-    kind: ExampleKind,
+    predicted: Label,
     config: &Config,
-) -> Result<(Example, model::HeatMap), Error> {
-    let image = write_stored(dir, picture)?;
-    let predicted = prediction.predicted;
-    let other = Label::ALL.into_iter().find(|&label| label != predicted).unwrap_or(predicted);
-    let classes = [predicted, other];
+) -> Result<Evidence, Error> {
+    let classes = both_classes(predicted);
     // One copy for each class.
     let copies = [picture.pixels, picture.pixels].concat();
     let maps = detector.heat_maps(&copies, &classes, &config.layer)?;
@@ -106,36 +139,9 @@ fn explain(
     for (class, map) in classes.into_iter().zip(&maps) {
         let name = format!("{}-{class}.png", picture.stem);
         write_png(dir, &name, &overlay(picture.pixels, picture.size, map))?;
-        let peak = f64::from(map.values.iter().copied().fold(0.0, f32::max));
-        heat_maps.push(HeatMap { class, peak, overlay: name });
+        heat_maps.push(HeatMap { branch: None, class, peak: peak(map), overlay: name });
     }
-    let example = example(prediction, kind, image, heat_maps);
-    let predicted_map = maps.into_iter().next().unwrap_or(model::HeatMap { values: vec![], height: 0, width: 0 });
-    Ok((example, predicted_map))
-}
-
-/// Writes the files of one example of a detector of branches. Its heat map, if a branch is a vision transformer, shows
-/// where the transformer looks, for both classes alike.
-fn explain_branches(
-    dir: &Path,
-    detector: &Detector,
-    picture: &Picture<'_>,
-    file: &[u8],
-    prediction: &Prediction,
-    kind: ExampleKind,
-) -> Result<Example, Error> {
-    let image = write_stored(dir, picture)?;
-    let decoded = branches::Picture::decode(file)
-        .map_err(|detail| branches::Error::Decode { path: prediction.path.clone(), detail })?;
-    let mut heat_maps = Vec::new();
-    for map in detector.picture_heat_maps(&decoded)? {
-        let class = prediction.predicted;
-        let name = format!("{}-{class}.png", picture.stem);
-        write_png(dir, &name, &overlay(picture.pixels, picture.size, &map))?;
-        let peak = f64::from(map.values.iter().copied().fold(0.0, f32::max));
-        heat_maps.push(HeatMap { class, peak, overlay: name });
-    }
-    Ok(example(prediction, kind, image, heat_maps))
+    Ok(Evidence { heat_maps, spectrum: None, own: maps.into_iter().take(1).collect() })
 }
 
 /// Writes the stored pixels of an example. Returns the name of the file.
@@ -150,7 +156,13 @@ fn write_stored(dir: &Path, picture: &Picture<'_>) -> Result<String, Error> {
     Ok(image)
 }
 
-fn example(prediction: &Prediction, kind: ExampleKind, image: String, heat_maps: Vec<HeatMap>) -> Example {
+fn example(
+    prediction: &Prediction,
+    kind: ExampleKind,
+    image: String,
+    heat_maps: Vec<HeatMap>,
+    spectrum: Option<Spectrum>,
+) -> Example {
     Example {
         kind,
         id: prediction.id,
@@ -161,25 +173,36 @@ fn example(prediction: &Prediction, kind: ExampleKind, image: String, heat_maps:
         p_fake: prediction.p_fake,
         image,
         heat_maps,
+        spectrum,
     }
 }
 
-/// Runs the sanity check on at most [`SANITY_MAPS`] of the explained examples.
+/// Compares the maps of at most [`SANITY_EXAMPLES`] examples with those of random weights.
 fn check_sample(
     detector: &Detector,
-    explained: &[(&[u8], Label)],
-    maps: &[model::HeatMap],
+    explained: Vec<Explained<'_>>,
     config: &Config,
 ) -> Result<Option<SanityCheck>, Error> {
-    let n = explained.len().min(SANITY_MAPS);
+    let (all, n) = (explained.len(), explained.len().min(SANITY_EXAMPLES));
     if n == 0 {
         return Ok(None);
     }
+    let mut randomised = detector.randomised(config.seed)?;
     // Spread evenly over the examples, which are ordered by kind.
-    let spread: Vec<usize> = (0..n).map(|k| k * explained.len() / n).collect();
-    let images: Vec<_> = spread.iter().map(|&index| explained[index]).collect();
-    let maps: Vec<_> = spread.iter().map(|&index| maps[index].clone()).collect();
-    sanity_check(detector, config.seed, &images, &maps, &config.layer).map(Some)
+    let chosen: Vec<usize> = (0..n).map(|k| k * all / n).collect();
+    let mut pairs = Vec::new();
+    for (_, Explained { picture, class, maps }) in
+        explained.into_iter().enumerate().filter(|(index, _)| chosen.contains(index))
+    {
+        let others = if randomised.branch_detector().is_some() {
+            let maps = randomised.evidence_maps(&decode(&picture)?)?;
+            maps.into_iter().map(|map| map.contributions).collect()
+        } else {
+            randomised.heat_maps(picture.pixels, &[class], &config.layer)?
+        };
+        pairs.extend(maps.into_iter().zip(others));
+    }
+    Ok(Some(sanity_check(&pairs)))
 }
 
 /// Writes an image as PNG.

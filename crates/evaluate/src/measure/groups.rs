@@ -59,7 +59,10 @@ fn name_or(name: &str, if_empty: &str) -> String {
 }
 
 /// Computes the metrics of each group, and the mean and the worst value of each metric over the groups.
-fn measure_groups<'a>(
+///
+/// # Errors
+/// A logit that is not finite.
+pub fn measure_groups<'a>(
     groups: impl Iterator<Item = (String, Vec<&'a Prediction>)>,
     fit: Option<&ValidationFit>,
 ) -> Result<Groups, Error> {

@@ -31,8 +31,12 @@ pub struct Row {
     /// The file's own statements on how it was made, which do not influence the verdict. Their absence proves nothing,
     /// because saving an image again removes them.
     pub declares: Vec<Declared>,
-    /// The path of the Grad-CAM overlay, with `--explain`.
+    /// The path of the overlay with the evidence for the verdict, with `--explain`: Grad-CAM, or that of the first branch
+    /// with a heat map.
     pub explanation: Option<String>,
+    /// The path of the overlay of each branch with a heat map, with `--explain`. Empty for other detectors.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub explanations: BTreeMap<String, String>,
     /// The BLAKE3 hash of the file.
     pub file: Option<Hash>,
     /// The BLAKE3 hash of the model's weights.

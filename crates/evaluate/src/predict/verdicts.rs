@@ -231,19 +231,23 @@ impl Judge {
         let Some((dir, layer)) = &self.explain else {
             return Ok(());
         };
-        let maps = match picture {
-            Some(picture) => self.detector.picture_heat_maps(picture)?,
-            None => self.detector.heat_maps(&image.pixels, &[class], layer)?,
-        };
-        if maps.is_empty() {
+        // The overlay is named by the file's hash, because file names may hold any characters and need not be unique.
+        let stem = row.file.map_or_else(|| "stdin".to_owned(), |hash| hash.short());
+        let path = |name: &str| Path::new(dir).join(name).to_string_lossy().into_owned();
+        if let Some(picture) = picture {
+            for map in self.detector.evidence_maps(picture)? {
+                let name = format!("{stem}-{}-{class}.png", map.branch);
+                explain::write_png(dir, &name, &explain::branch_overlay(&map, class))?;
+                row.explanations.insert(map.branch.name().to_owned(), path(&name));
+                row.explanation.get_or_insert_with(|| path(&name));
+            }
             return Ok(());
         }
-        // The overlay is named by the file's hash, because file names may hold any characters and need not be unique.
-        let name = format!("{}-{class}.png", row.file.map_or_else(|| "stdin".to_owned(), |hash| hash.short()));
-        for map in &maps {
+        let name = format!("{stem}-{class}.png");
+        for map in &self.detector.heat_maps(&image.pixels, &[class], layer)? {
             explain::write_png(dir, &name, &overlay(&image.pixels, self.detector.size(), map))?;
+            row.explanation = Some(path(&name));
         }
-        row.explanation = Some(Path::new(dir).join(name).to_string_lossy().into_owned());
         Ok(())
     }
 }

@@ -62,6 +62,9 @@ struct Args {
     /// The generator of all fakes of the source
     #[arg(long, value_name = "NAME")]
     generator: Option<String>,
+    /// Compare the fakes of a generator with the real images that name it, in place of all real images
+    #[arg(long)]
+    own_reals: bool,
     /// Number of bootstrap resamples
     #[arg(long, value_name = "N", default_value_t = evaluate::bootstrap::DEFAULT_RESAMPLES)]
     resamples: u32,
@@ -166,6 +169,7 @@ impl Args {
             replace_prefix: pairs(&self.replace_prefix, "--replace-prefix")?,
             source_labels,
             generator: self.generator.clone(),
+            own_reals: self.own_reals,
             resamples: self.resamples,
             seed: self.seed,
             examples: self.examples,
@@ -222,12 +226,15 @@ fn print_tables(judged: &[JudgedRun], table: Table) -> Result<(), Failure> {
             intervals: &run.metrics.intervals,
         })
         .collect();
-    let coverage: Vec<String> = judged
+    let mut coverage: Vec<String> = judged
         .iter()
         .filter_map(|run| run.metrics.judged.as_ref())
         .map(|judged| format!("{} of {}", judged.predicted(), judged.images))
         .collect();
-    let images = format!("{} images of {}", coverage.join(", "), judged[0].metrics.dataset);
+    // Detectors that cover the same images are named once.
+    coverage.dedup();
+    let dataset = judged.first().map_or("", |run| run.metrics.dataset.as_str());
+    let images = format!("{} images of {dataset}", coverage.join(", "));
     stage::print_text(&ResultTable::of_detectors(&scores, &images).text(format))?;
     let groups: Vec<_> =
         judged.iter().filter_map(|run| Some((name_of(run), &run.metrics.runs.first()?.generators))).collect();

@@ -2,21 +2,9 @@
 
 use artifacts::hash::Hash;
 
+use super::ColumnNames;
 use super::cell::Cell;
-use super::{ColumnNames, Row};
-
-/// The kind of column that a score comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScoreColumn {
-    /// Named as a probability: `p_fake`, `prob`.
-    Probability,
-    /// Named as a logit, or two logits.
-    Logit,
-    /// Named as a verdict.
-    Verdict,
-    /// Any other name: `score`, `pred`. The values tell what it is.
-    Score,
-}
+use super::row::{Row, ScoreColumn};
 
 /// The roles of columns, with the names that each is found by. Case does not matter, and the first name wins.
 pub const ROLES: &[(&str, &[&str])] = &[

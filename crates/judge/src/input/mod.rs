@@ -13,8 +13,8 @@ use self::cell::Cell;
 use self::columns::Columns;
 use crate::Error;
 
-pub use columns::{ROLES, ScoreColumn};
-pub use row::Row;
+pub use columns::ROLES;
+pub use row::{Row, ScoreColumn};
 
 /// The largest file of predictions. A row of text takes about 100 bytes, so this is enough for 20 million images.
 const MAX_FILE_BYTES: u64 = 2 << 30;

@@ -3,7 +3,18 @@
 use artifacts::hash::Hash;
 use artifacts::{Label, Split};
 
-use super::ScoreColumn;
+/// The kind of column that a score comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScoreColumn {
+    /// Named as a probability: `p_fake`, `prob`.
+    Probability,
+    /// Named as a logit, or two logits.
+    Logit,
+    /// Named as a verdict.
+    Verdict,
+    /// Any other name: `score`, `pred`. The values tell what it is.
+    Score,
+}
 
 /// The prediction of one detector for one image, as a file has it.
 #[derive(Clone, Debug, PartialEq)]

@@ -26,8 +26,9 @@ fn image(bytes: &[u8]) -> Option<&'static str> {
         _ if starts(b"FOVb") => "a camera raw file (X3F)",
         _ if starts(b"\0MRM") => "a camera raw file (MRW)",
         _ if starts(b"II\x1a\0\0\0HEAPCCDR") => "a camera raw file (CRW)",
-        _ if starts(b"\0\0\x01\0") && bytes.get(5) == Some(&0) => "an icon (ICO)",
-        _ if starts(b"\0\0\x02\0") && bytes.get(5) == Some(&0) => "a cursor (CUR)",
+        // The number of images follows. Without one, the file may be a TGA.
+        _ if starts(b"\0\0\x01\0") && matches!(bytes.get(4..6), Some([1..=255, 0])) => "an icon (ICO)",
+        _ if starts(b"\0\0\x02\0") && matches!(bytes.get(4..6), Some([1..=255, 0])) => "a cursor (CUR)",
         _ if starts(b"DDS ") => "DDS",
         _ if starts(b"qoif") => "QOI",
         _ if starts(b"farbfeld") => "farbfeld",

@@ -32,7 +32,8 @@ pub(crate) fn section(results: &RunResults) -> Option<Section> {
         p.note {
             "Subsets use the branches as they were trained together; no branch was trained again. The weights of the \
              branches were fitted to predictions for held-out generators. A branch that is not part of the fusion, such as \
-             metadata, which anyone can write, has a row of its own but does not influence the verdict."
+             metadata, which anyone can write, does not influence the verdict. The last row shows what the score would be \
+             with it."
         }
     };
     Some(Section { id: "branches", title: "Branches", lead: lead.to_owned(), body: html! { (table) (note) } })

@@ -1,6 +1,6 @@
-//! Example images beside their heat maps: Grad-CAM, or the attention rollout of a vision transformer.
+//! Example images beside their heat maps: Grad-CAM, or the evidence of the branches of a detector.
 
-use artifacts::schema::{Example, Explanations, SanityCheck};
+use artifacts::schema::{Example, Explanations, HeatMap, SanityCheck, Spectrum};
 use maud::{Markup, html};
 
 use super::selected_examples::SelectedExamples;
@@ -11,14 +11,18 @@ use crate::html::example::example_caption;
 use crate::html::image::lazy_image;
 use crate::html::section::Section;
 
+/// The largest number of peaks that the caption of a spectrum lists.
+const LISTED_PEAKS: usize = 3;
+
 /// Renders the examples with heat maps. Returns `None` if there are none.
 pub(crate) fn section(examples: &SelectedExamples) -> Option<Section> {
     if examples.with_heat_maps.is_empty() {
         return None;
     }
-    let lead = if is_rollout(examples) {
-        "Attention rollout of the vision transformer: where it looks. The map is the same for both classes, so it does not \
-         show what speaks for one of them."
+    let lead = if examples.heat_map_layer == Explanations::EVIDENCE_OF_BRANCHES {
+        "What each region of the image adds to the score of a branch, for either class. The map of vit shows activations \
+         times gradients, that of patches the scores of windows at native resolution times their attention. Each map is \
+         scaled to its own maximum. The maps show which regions a branch used, but not why."
             .to_owned()
     } else {
         let layer = visible(&examples.heat_map_layer);
@@ -33,10 +37,6 @@ pub(crate) fn section(examples: &SelectedExamples) -> Option<Section> {
         @if let Some(check) = &examples.sanity_check { (sanity_check(check)) }
     };
     Some(Section { id: "heat-maps", title: "Heat maps", lead, body })
-}
-
-fn is_rollout(examples: &SelectedExamples) -> bool {
-    examples.heat_map_layer == Explanations::ATTENTION_ROLLOUT
 }
 
 fn colour_scale(scale: &EmbeddedImage) -> Markup {
@@ -61,23 +61,10 @@ fn image_with_maps(shown: &Example, examples: &SelectedExamples) -> Markup {
                     }
                 }
                 @for map in &shown.heat_maps {
-                    @if let Some(overlay) = examples.image(&map.overlay) {
-                        figure {
-                            @if is_rollout(examples) {
-                                (lazy_image(overlay, &format!("attention of the transformer on {name}")))
-                                figcaption { "attention" }
-                            } @else {
-                                (lazy_image(overlay, &format!(
-                                    "Grad-CAM for {} on {name}, P(fake) {}", map.class, probability(shown.p_fake)
-                                )))
-                                figcaption {
-                                    "for " (map.class)
-                                    @if map.class == shown.predicted { " (predicted)" }
-                                    @if map.peak == 0.0 { ": no region contributes" }
-                                }
-                            }
-                        }
-                    }
+                    @if let Some(overlay) = examples.image(&map.overlay) { (heat_map(map, overlay, shown)) }
+                }
+                @if let Some(spectrum) = &shown.spectrum {
+                    @if let Some(image) = examples.image(&spectrum.image) { (spectrum_figure(spectrum, image, &name)) }
                 }
             }
             figcaption { (example_caption(shown)) }
@@ -85,9 +72,41 @@ fn image_with_maps(shown: &Example, examples: &SelectedExamples) -> Markup {
     }
 }
 
+fn heat_map(map: &HeatMap, overlay: &EmbeddedImage, shown: &Example) -> Markup {
+    let name = file_name(&shown.path);
+    let method = map.branch.as_deref().map_or_else(|| "Grad-CAM".to_owned(), |branch| format!("evidence of {branch}"));
+    let alt = format!("{method} for {} on {name}, P(fake) {}", map.class, probability(shown.p_fake));
+    html! {
+        figure {
+            (lazy_image(overlay, &alt))
+            figcaption {
+                @if let Some(branch) = &map.branch { (branch) ", " }
+                "for " (map.class)
+                @if map.class == shown.predicted { " (predicted)" }
+                @if map.peak == 0.0 { ": no region contributes" }
+            }
+        }
+    }
+}
+
+fn spectrum_figure(spectrum: &Spectrum, image: &EmbeddedImage, name: &str) -> Markup {
+    let listed = spectrum.peaks.iter().take(LISTED_PEAKS);
+    let listed: Vec<String> =
+        listed.map(|peak| format!("{:.1} pixels ({:.0} dB)", peak.period, peak.decibels)).collect();
+    html! {
+        figure {
+            (lazy_image(image, &format!("spectrum of the residual of {name}")))
+            figcaption {
+                "spectrum of the residual, "
+                @if listed.is_empty() { "no peaks" } @else { "peaks at periods of " (listed.join(", ")) }
+            }
+        }
+    }
+}
+
 fn sanity_check(check: &SanityCheck) -> Markup {
     let compared = format!(
-        "compared with the maps of a network with random weights, {} maps have a mean absolute rank correlation of {} \
+        "compared with the maps of a model with random weights, {} maps have a mean absolute rank correlation of {} \
          (Adebayo et al. 2018)",
         check.maps,
         score(check.mean_rank_correlation)

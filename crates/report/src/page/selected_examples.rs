@@ -43,7 +43,8 @@ impl SelectedExamples {
         let correct_with_maps =
             Label::ALL.into_iter().flat_map(|label| correct(label).take(config.heat_maps.div_ceil(2)));
         let errors_with_maps = GALLERY_KINDS.into_iter().flat_map(|kind| of_kind(kind).take(config.heat_maps));
-        let with_heat_maps = correct_with_maps.chain(errors_with_maps).filter(|example| !example.heat_maps.is_empty());
+        let with_heat_maps =
+            correct_with_maps.chain(errors_with_maps).filter(|example| example.explanation_files().next().is_some());
         let gallery = GALLERY_KINDS.map(|kind| (kind, of_kind(kind).take(config.gallery).cloned().collect()));
         let mut examples = SelectedExamples {
             correct_real: correct(Label::Real).take(config.correct).cloned().collect(),
@@ -72,8 +73,7 @@ impl SelectedExamples {
     fn image_names(&self) -> Vec<String> {
         let shown = self.correct_real.iter().chain(&self.correct_fake).chain(self.gallery.values().flatten());
         let images = shown.chain(&self.with_heat_maps).map(|example| example.image.clone());
-        let maps =
-            self.with_heat_maps.iter().flat_map(|example| example.heat_maps.iter().map(|map| map.overlay.clone()));
+        let maps = self.with_heat_maps.iter().flat_map(|example| example.explanation_files().cloned());
         images.chain(maps).collect()
     }
 }

@@ -446,7 +446,7 @@ fn example(dir: &Path, kind: ExampleKind, row: &Prediction, index: u32) -> Examp
             let overlay = format!("{index:03}-{class}.png");
             let heat = scenes::overlay(&scene, index + 40 * u32::from(class.index()));
             std::fs::write(dir.join(&overlay), scenes::png(&heat)).unwrap();
-            HeatMap { class, peak: 1.7, overlay }
+            HeatMap { branch: None, class, peak: 1.7, overlay }
         })
         .collect();
     Example {
@@ -459,5 +459,6 @@ fn example(dir: &Path, kind: ExampleKind, row: &Prediction, index: u32) -> Examp
         p_fake: row.p_fake,
         image,
         heat_maps,
+        spectrum: None,
     }
 }

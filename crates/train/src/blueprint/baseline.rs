@@ -1,4 +1,4 @@
-//! The ResNet-50 baseline.
+//! A ResNet on resized pixels, such as the ResNet-50 baseline.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,6 @@ use artifacts::progress;
 use artifacts::schema::ModelConfig;
 use artifacts::shard::Shards;
 use model::device::Device;
-use model::weights::Source;
 use model::{Network, NetworkConfig};
 
 use super::{Blueprint, Created, Splits};
@@ -30,15 +29,15 @@ pub(crate) struct Baseline<'a> {
 impl<'a> Baseline<'a> {
     /// Finds the initial weights, and downloads them if necessary.
     pub(crate) fn open(config: &'a Config, device: Device) -> Result<Baseline<'a>, Error> {
-        let weights = config.weights.resolve().map_err(model::Error::from)?;
-        Ok(Baseline { config, network: NetworkConfig::default(), device, weights })
+        let weights = config.network_weights().resolve().map_err(model::Error::from)?;
+        Ok(Baseline { config, network: config.network(), device, weights })
     }
 }
 
 impl Baseline<'_> {
     /// Sets the initial weights.
     fn initialise(&self, network: &mut Network, seed: u64) -> Result<(), Error> {
-        let Config { weights, allow_missing, .. } = self.config;
+        let Config { allow_missing, .. } = self.config;
         network.initialise(seed)?;
         let Some(path) = &self.weights else {
             return Ok(network.zero_init_residual()?);
@@ -48,7 +47,7 @@ impl Baseline<'_> {
         progress::line(&format!(
             "train: {} tensors from {}{}{}",
             report.loaded,
-            String::from(weights.clone()),
+            String::from(self.config.network_weights()),
             if missing > 0 { format!(", {missing} missing tensors initialised randomly") } else { String::new() },
             if report.head_replaced { ", a new head" } else { "" }
         ));
@@ -87,6 +86,6 @@ impl Blueprint for Baseline<'_> {
 
     fn pretrained(&self) -> Result<(String, Option<Hash>), Error> {
         let hash = self.weights.as_deref().map(hash::file).transpose()?;
-        Ok((String::from(Source::clone(&self.config.weights)), hash))
+        Ok((String::from(self.config.network_weights()), hash))
     }
 }

@@ -1,0 +1,153 @@
+//! The readers that are fuzzed.
+
+use std::fs;
+use std::path::Path;
+
+use artifacts::config::Override;
+use artifacts::stage::Failure;
+use artifacts::{Manifest, names};
+use clap::ValueEnum;
+use fetch::Url;
+use pixels::metadata::{Compression, Declared, Metadata};
+use pixels::{Format, Limits, decode};
+use sources::SourceConfig;
+
+/// The most pixels of an image, so that a damaged header does not make decoding slow.
+const MAX_PIXELS: u64 = 1 << 18;
+/// The most files of a source that are read.
+const MAX_FILES: usize = 16;
+
+/// A reader of files or texts from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Target {
+    /// Decoding of images
+    Image,
+    /// EXIF, XMP, texts and other metadata of images, and the settings of JPEGs
+    Metadata,
+    /// CSV lists of images
+    Csv,
+    /// Parquet tables of images
+    Table,
+    /// Zip archives of images
+    Zip,
+    /// Weights in safetensors files
+    Safetensors,
+    /// Manifests of artifacts
+    Manifest,
+    /// Settings of the command line (`--set`)
+    Setting,
+    /// URLs
+    Url,
+    /// No reader, but code that fails, to test that failures are noticed
+    #[value(hide = true)]
+    Faulty,
+}
+
+impl Target {
+    /// All readers.
+    pub(crate) const ALL: [Target; 9] = [
+        Target::Image,
+        Target::Metadata,
+        Target::Csv,
+        Target::Table,
+        Target::Zip,
+        Target::Safetensors,
+        Target::Manifest,
+        Target::Setting,
+        Target::Url,
+    ];
+
+    /// The name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Target::Image => "image",
+            Target::Metadata => "metadata",
+            Target::Csv => "csv",
+            Target::Table => "table",
+            Target::Zip => "zip",
+            Target::Safetensors => "safetensors",
+            Target::Manifest => "manifest",
+            Target::Setting => "setting",
+            Target::Url => "url",
+            Target::Faulty => "faulty",
+        }
+    }
+
+    /// Reads an input. Files are written to `folder`. That a reader rejects the input is no failure.
+    ///
+    /// # Errors
+    /// The input cannot be written.
+    pub(crate) fn feed(self, input: &[u8], folder: &Path) -> Result<(), Failure> {
+        match self {
+            Target::Image => {
+                if let Ok(decoded) = decode(input, &Limits { max_pixels: MAX_PIXELS }) {
+                    let [width, height] = [decoded.rgb.width(), decoded.rgb.height()];
+                    assert_eq!(decoded.rgb.data().len() as u64, 3 * u64::from(width) * u64::from(height));
+                }
+            }
+            Target::Metadata => {
+                // A damaged signature would keep the input from all readers of metadata.
+                let format = Format::of(input).unwrap_or(Format::Jpeg);
+                let _ = (Metadata::read(input, format), Declared::read(input, format), Compression::read(input));
+            }
+            Target::Csv => read_source(&write(input, &folder.join("list.csv"))?),
+            Target::Table => read_source(&write(input, &folder.join("test.parquet"))?),
+            Target::Zip => read_source(&write(input, &folder.join("set.zip"))?),
+            Target::Safetensors => {
+                let path = write(input, &folder.join("model.safetensors"))?;
+                let _ = model::weights::check(path.as_ref());
+            }
+            Target::Manifest => {
+                write(input, &folder.join(names::MANIFEST))?;
+                if let Ok(Some(manifest)) = Manifest::read(folder) {
+                    let _ = manifest.find_damage(folder);
+                }
+            }
+            Target::Setting => {
+                let _ = Override::parse(&String::from_utf8_lossy(input));
+            }
+            Target::Url => {
+                if let Ok(url) = Url::parse(&String::from_utf8_lossy(input)) {
+                    let _ = (url.host().len(), url.join_segments(["a"]).with_parameter("b", "c").to_string());
+                }
+            }
+            Target::Faulty => match input.len() {
+                0..=4 => {}
+                length if length.is_multiple_of(2) => drop(std::hint::black_box(vec![0_u8; 3 << 30])),
+                length => panic!("an input of {length} bytes"),
+            },
+        }
+        Ok(())
+    }
+}
+
+/// Writes the input and returns the path as text.
+fn write(input: &[u8], path: &Path) -> Result<String, Failure> {
+    // Some file systems wait for the disk when a file is overwritten.
+    artifacts::atomic::remove_file(path)?;
+    fs::write(path, input).map_err(artifacts::Error::io("write", path))?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
+/// Opens a source and reads some of its files.
+fn read_source(path: &str) {
+    let config = SourceConfig { source: path.to_owned(), max_pixels: MAX_PIXELS, ..SourceConfig::default() };
+    let Ok(source) = sources::open(&config) else { return };
+    for index in 0..source.len().min(MAX_FILES) {
+        let _ = (source.entry(index), source.read(index));
+    }
+    let _ = (source.other_files().len(), source.notice(), source.fingerprint());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_command_line() {
+        for target in Target::value_variants() {
+            assert_eq!(target.to_possible_value().unwrap().get_name(), target.name());
+        }
+        assert_eq!([&Target::ALL[..], &[Target::Faulty]].concat(), Target::value_variants());
+    }
+}
