@@ -111,7 +111,7 @@ impl Config {
     /// Checks that the options which only the baseline has are off. Detectors of branches have keys of their own.
     fn validate_for_branches(&self) -> Result<(), OutOfRange> {
         let is = |value: f64| value == 0.0;
-        let of_baseline = "for a detector of branches; only model.branches = [\"resnet50\"] has it";
+        let of_baseline = "for a detector of branches; only a ResNet in model.branches has it";
         let other = |key: &str| format!("for a detector of branches, which has {key}");
         let balance = serde_json::to_string(&self.class_balance).unwrap_or_default();
         for (valid, key, value, off, advice) in [
