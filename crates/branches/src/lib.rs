@@ -19,6 +19,7 @@ mod balance;
 mod batch;
 mod checkpoint;
 mod config;
+mod cross_entropy;
 mod error;
 mod evidence;
 mod extractor;

@@ -13,8 +13,8 @@ use model::device::Device as NetworkDevice;
 use model::{Adam, AdamConfig, Network, NetworkConfig, Normalisation, PixelBatch};
 
 use crate::config::PatchesConfig;
+use crate::cross_entropy::cross_entropy;
 use crate::error::{Error, Result};
-use crate::fusion::cross_entropy;
 use crate::parameters::{Parameters, StepSettings};
 use crate::windows::Windows;
 

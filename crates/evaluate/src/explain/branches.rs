@@ -9,8 +9,8 @@ use image::RgbImage;
 use image::imageops::{self, FilterType};
 use signals::frequency;
 
+use super::evidence::{Evidence, Picture, both_classes, peak, write_png};
 use super::overlay;
-use super::write::{Evidence, Picture, both_classes, peak, write_png};
 use crate::Error;
 use crate::detector::Detector;
 

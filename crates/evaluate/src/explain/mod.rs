@@ -1,14 +1,15 @@
 //! Examples with heat maps: the folder `explanations/`.
 
 mod branches;
+mod evidence;
 mod examples;
 mod overlay;
 mod sanity;
 mod write;
 
 pub(crate) use branches::branch_overlay;
+pub(crate) use evidence::write_png;
 pub use examples::{Choice, choose};
 pub use overlay::{colour, legend, overlay};
 pub(crate) use sanity::sanity_check;
-pub(crate) use write::write_png;
 pub use write::{write, write_legend};

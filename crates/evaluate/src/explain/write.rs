@@ -1,15 +1,15 @@
 //! Writes the folder `explanations/`.
 
-use std::io::Cursor;
 use std::path::Path;
 
 use artifacts::predictions::Prediction;
 use artifacts::schema::{Example, ExampleKind, Explanations, HeatMap, SanityCheck, Spectrum};
 use artifacts::shard::Shards;
 use artifacts::{Label, atomic, names};
-use image::{ImageFormat, RgbImage};
+use image::RgbImage;
 
 use super::branches::{branch_evidence, decode};
+use super::evidence::{Evidence, Picture, both_classes, peak, write_png};
 use super::{Choice, choose, legend, overlay, sanity_check};
 use crate::Error;
 use crate::config::Config;
@@ -77,30 +77,6 @@ pub fn write_legend(dir: &Path) -> Result<(), Error> {
     write_png(dir, LEGEND, &legend())
 }
 
-/// An image to explain.
-pub(super) struct Picture<'a> {
-    /// `[height, width, 3]`.
-    pixels: &'a [u8],
-    /// Height and width.
-    size: [usize; 2],
-    /// The encoded file, for a detector of branches.
-    pub(super) file: &'a [u8],
-    /// The path in the source.
-    pub(super) path: &'a str,
-    /// The beginning of the names of its files.
-    pub(super) stem: String,
-}
-
-/// What explains the verdict on an image.
-pub(super) struct Evidence {
-    /// The heat maps that were written.
-    pub(super) heat_maps: Vec<HeatMap>,
-    /// The spectrum that was written.
-    pub(super) spectrum: Option<Spectrum>,
-    /// The maps that the sanity check compares with those of random weights.
-    pub(super) own: Vec<model::HeatMap>,
-}
-
 /// An image with the maps that explain its verdict.
 struct Explained<'a> {
     picture: Picture<'a>,
@@ -110,17 +86,6 @@ struct Explained<'a> {
 
 fn stem(index: usize, choice: Choice) -> String {
     format!("{index:03}-{}", choice.kind.word())
-}
-
-/// Returns both classes, the predicted one first.
-pub(super) fn both_classes(predicted: Label) -> [Label; 2] {
-    let other = Label::ALL.into_iter().find(|&label| label != predicted).unwrap_or(predicted);
-    [predicted, other]
-}
-
-/// Returns the maximum of a heat map, or 0 if there is no positive value.
-pub(super) fn peak(map: &model::HeatMap) -> f64 {
-    f64::from(map.values.iter().copied().fold(0.0, f32::max))
 }
 
 /// Writes the Grad-CAM heat maps of one image for both classes.
@@ -203,11 +168,4 @@ fn check_sample(
         pairs.extend(maps.into_iter().zip(others));
     }
     Ok(Some(sanity_check(&pairs)))
-}
-
-/// Writes an image as PNG.
-pub(crate) fn write_png(dir: &Path, name: &str, picture: &RgbImage) -> Result<(), Error> {
-    let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png)?;
-    Ok(atomic::write_file(&dir.join(name), &bytes.into_inner())?)
 }
