@@ -132,7 +132,7 @@ fn rejects_missing_or_truncated_checkpoint_with_advice() {
         let set = format!("evaluate.{key}={}", later.join(path).display());
         let output = run.evaluate_in(&later, &["--plan", "--set", &set]);
         succeed(&output);
-        assert_bad_input(&run.evaluate_in(&later, &["--set", &set]), "later", "cargo xtask ingest");
+        assert_bad_input(&run.evaluate_in(&later, &["--set", &set]), "later", "cargo xtask pipeline");
     }
     let of_no_run = ["--run-dir", &nowhere, "x.png"].map(str::to_owned);
     assert_bad_input(&program(env!("CARGO_BIN_EXE_candling-predict"), &of_no_run), "nowhere", "--run-dir");
