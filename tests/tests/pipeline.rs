@@ -184,7 +184,7 @@ fn rejects_invalid_configuration_before_running() {
     let wrong = sandbox.pipeline_into(&run, &[]).expect_code(2);
     assert!(wrong.stderr.contains("epochs") && wrong.stderr.contains("tiny.toml"), "{}", wrong.stderr);
     let untrained = output_of(sandbox.stage("report", &sandbox.run("empty")).args(["--set", "train.epochs=2"]));
-    assert!(untrained.expect_code(3).stderr.contains("there is no complete"));
+    assert!(untrained.expect_code(3).stderr.contains("there is no run at"));
 }
 
 #[test]
