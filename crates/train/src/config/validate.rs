@@ -206,8 +206,8 @@ mod tests {
         fails(|c| c.label_smoothing = 0.1, "label_smoothing", "model.fusion.label_smoothing");
         fails(|c| c.ema = 0.9, "ema", "model.fusion.average");
         fails(|c| c.class_balance = ClassBalance::Sampling, "class_balance", "model.fusion.balance");
-        fails(|c| c.clip_norm = 1.0, "clip_norm", "resnet50");
-        fails(|c| c.accumulate = 2, "accumulate", "resnet50");
+        fails(|c| c.clip_norm = 1.0, "clip_norm", "only a ResNet");
+        fails(|c| c.accumulate = 2, "accumulate", "only a ResNet");
         let mut config =
             Config { warmup_epochs: 1.0, early_stop: 3, schedule: Some(Schedule::Step), ..Config::default() };
         config.model.branches = vec![BranchName::Frequency];
