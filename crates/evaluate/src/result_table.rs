@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use artifacts::schema::{Groups, Interval, Metric, Scores};
 use artifacts::text::visible;
+use clap::ValueEnum;
 
 /// The metrics of a table of detectors.
 const METRICS: [&str; 5] = ["roc_auc", "pr_auc", "accuracy", "balanced_accuracy", "f1"];
 
-/// The language of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The language of a table, as on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TableFormat {
-    /// A table of GitHub's Markdown.
+    /// A table of GitHub's Markdown
     Markdown,
-    /// A `tabular` of LaTeX with the rules of the package booktabs.
+    /// A tabular of LaTeX with the rules of the package booktabs
     Latex,
 }
 

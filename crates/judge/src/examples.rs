@@ -32,18 +32,7 @@ pub(crate) fn write(
         }
         let name = format!("{index:03}-{}.png", choice.kind.word());
         atomic::write_file(&dir.join(&name), &png)?;
-        examples.push(Example {
-            kind: choice.kind,
-            id: prediction.id,
-            path: prediction.path.clone(),
-            label: prediction.label,
-            generator: prediction.generator.clone(),
-            predicted: prediction.predicted,
-            p_fake: prediction.p_fake,
-            image: name,
-            heat_maps: Vec::new(),
-            spectrum: None,
-        });
+        examples.push(Example::new(choice.kind, prediction, name));
     }
     if examples.is_empty() {
         return Ok(());

@@ -97,6 +97,23 @@ pub struct Example {
 }
 
 impl Example {
+    /// Describes a prediction. `image` is the PNG file with its image. There are no heat maps and no spectrum.
+    #[cfg(feature = "tables")]
+    pub fn new(kind: ExampleKind, prediction: &crate::predictions::Prediction, image: String) -> Example {
+        Example {
+            kind,
+            id: prediction.id,
+            path: prediction.path.clone(),
+            label: prediction.label,
+            generator: prediction.generator.clone(),
+            predicted: prediction.predicted,
+            p_fake: prediction.p_fake,
+            image,
+            heat_maps: Vec::new(),
+            spectrum: None,
+        }
+    }
+
     /// The PNG files that explain the verdict.
     pub fn explanation_files(&self) -> impl Iterator<Item = &String> {
         self.heat_maps.iter().map(|map| &map.overlay).chain(self.spectrum.iter().map(|spectrum| &spectrum.image))

@@ -8,7 +8,7 @@ use artifacts::atomic::{self, DirWriter};
 use artifacts::progress::line;
 use artifacts::schema::{Bootstrap, Comparison, Pair};
 use artifacts::stage::{self, Failure};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use evaluate::compare;
 use evaluate::result_table::{DetectorScores, ResultTable, TableFormat};
 
@@ -34,13 +34,7 @@ struct Args {
     json: bool,
     /// Also print the scores as a table
     #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "json")]
-    table: Option<Table>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Table {
-    Markdown,
-    Latex,
+    table: Option<TableFormat>,
 }
 
 fn main() -> ExitCode {
@@ -71,14 +65,14 @@ fn run(args: &Args) -> Result<(), Failure> {
     } else {
         print_summary(&comparison);
     }
-    if let Some(table) = args.table {
-        stage::print_text(&table_text(&comparison, table))?;
+    if let Some(format) = args.table {
+        stage::print_text(&table_text(&comparison, format))?;
     }
     line(&format!("compare: wrote {}", args.out.join(Comparison::FILE).display()));
     Ok(())
 }
 
-fn table_text(comparison: &Comparison, table: Table) -> String {
+fn table_text(comparison: &Comparison, format: TableFormat) -> String {
     let scores: Vec<DetectorScores<'_>> = comparison
         .detectors
         .iter()
@@ -88,11 +82,7 @@ fn table_text(comparison: &Comparison, table: Table) -> String {
             intervals: &detector.intervals,
         })
         .collect();
-    let table = match table {
-        Table::Markdown => TableFormat::Markdown,
-        Table::Latex => TableFormat::Latex,
-    };
-    ResultTable::of_detectors(&scores, &format!("{} images in common", comparison.images)).text(table)
+    ResultTable::of_detectors(&scores, &format!("{} images in common", comparison.images)).text(format)
 }
 
 /// Locks a file beside the folder of the result, so that no second process writes into it.

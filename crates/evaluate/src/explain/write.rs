@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use artifacts::predictions::Prediction;
-use artifacts::schema::{Example, ExampleKind, Explanations, HeatMap, SanityCheck, Spectrum};
+use artifacts::schema::{Example, Explanations, HeatMap, SanityCheck};
 use artifacts::shard::Shards;
 use artifacts::{Label, atomic, names};
 use image::RgbImage;
@@ -50,7 +50,8 @@ pub fn write(
         } else {
             grad_cam(dir, detector, &picture, prediction.predicted, config)?
         };
-        examples.push(example(prediction, choice.kind, image, evidence.heat_maps, evidence.spectrum));
+        let (heat_maps, spectrum) = (evidence.heat_maps, evidence.spectrum);
+        examples.push(Example { heat_maps, spectrum, ..Example::new(choice.kind, prediction, image) });
         explained.push(Explained { picture, class: prediction.predicted, maps: evidence.own });
     }
     let sanity = check_sample(detector, explained, config)?;
@@ -119,27 +120,6 @@ fn write_stored(dir: &Path, picture: &Picture<'_>) -> Result<String, Error> {
     });
     write_png(dir, &image, &stored)?;
     Ok(image)
-}
-
-fn example(
-    prediction: &Prediction,
-    kind: ExampleKind,
-    image: String,
-    heat_maps: Vec<HeatMap>,
-    spectrum: Option<Spectrum>,
-) -> Example {
-    Example {
-        kind,
-        id: prediction.id,
-        path: prediction.path.clone(),
-        label: prediction.label,
-        generator: prediction.generator.clone(),
-        predicted: prediction.predicted,
-        p_fake: prediction.p_fake,
-        image,
-        heat_maps,
-        spectrum,
-    }
 }
 
 /// Compares the maps of at most [`SANITY_EXAMPLES`] examples with those of random weights.

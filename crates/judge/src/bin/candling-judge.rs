@@ -76,7 +76,7 @@ struct Args {
     examples: usize,
     /// Also print the scores as a table, and the ROC-AUC of each generator
     #[arg(long, value_enum, value_name = "FORMAT")]
-    table: Option<Table>,
+    table: Option<TableFormat>,
     /// Judge again even if the result is up to date
     #[arg(long)]
     force: bool,
@@ -117,12 +117,6 @@ enum Scores {
 enum Class {
     Fake,
     Real,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Table {
-    Markdown,
-    Latex,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -204,8 +198,8 @@ fn run(args: &Args) -> Result<(), Failure> {
     for run in &judged {
         print_run(run);
     }
-    if let Some(table) = args.table {
-        print_tables(&judged, table)?;
+    if let Some(format) = args.table {
+        print_tables(&judged, format)?;
     }
     if args.print_runs {
         stage::print_json(&judged.iter().map(|run| run.run.path()).collect::<Vec<_>>())?;
@@ -213,11 +207,7 @@ fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn print_tables(judged: &[JudgedRun], table: Table) -> Result<(), Failure> {
-    let format = match table {
-        Table::Markdown => TableFormat::Markdown,
-        Table::Latex => TableFormat::Latex,
-    };
+fn print_tables(judged: &[JudgedRun], format: TableFormat) -> Result<(), Failure> {
     let scores: Vec<DetectorScores<'_>> = judged
         .iter()
         .map(|run| DetectorScores {

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use signals::augment::{Noise, Webp};
+
 /// Random changes to training images, applied in the order of the fields. All are off by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -107,24 +109,6 @@ impl Default for Colour {
     }
 }
 
-/// Gaussian noise as augmentation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Noise {
-    /// Probability that an image gets noise.
-    #[schemars(range(min = 0.0, max = 1.0), example = 0.5)]
-    pub probability: f64,
-    /// Lowest and highest standard deviation in levels of 0 to 255; drawn uniformly.
-    #[schemars(extend("x-range" = "[low, high] with 0 <= low <= high <= 255"))]
-    pub std: [f32; 2],
-}
-
-impl Default for Noise {
-    fn default() -> Self {
-        Noise { probability: 0.0, std: [0.5, 5.0] }
-    }
-}
-
 /// Cutout (arXiv 1708.04552) as augmentation: a grey square at a random position, of which parts may lie outside.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -140,24 +124,6 @@ pub struct Cutout {
 impl Default for Cutout {
     fn default() -> Self {
         Cutout { probability: 0.0, side: 0.25 }
-    }
-}
-
-/// WebP compression as augmentation.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Webp {
-    /// Probability that an image is compressed.
-    #[schemars(range(min = 0.0, max = 1.0), example = 0.5)]
-    pub probability: f64,
-    /// Lowest and highest quality, 0 to 100; drawn uniformly, both ends included.
-    #[schemars(extend("x-range" = "[low, high] with 0 <= low <= high <= 100"))]
-    pub quality: [u8; 2],
-}
-
-impl Default for Webp {
-    fn default() -> Self {
-        Webp { probability: 0.0, quality: [50, 95] }
     }
 }
 
