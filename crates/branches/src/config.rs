@@ -305,8 +305,8 @@ impl ModelConfig {
         let unique = self.branches.iter().enumerate().all(|(i, branch)| !self.branches[..i].contains(branch));
         let combines = self.is_baseline() || !self.branches.iter().any(|branch| branch.is_resnet());
         let valid = !names.is_empty() && unique && combines;
-        let range = "one ResNet (\"resnet18\", \"resnet34\", \"resnet50\", \"resnet101\"), or one or more of \"vit\", \"patches\", \"frequency\" and \"metadata\", each \
-                     once";
+        let range = "one ResNet (\"resnet18\", \"resnet34\", \"resnet50\", \"resnet101\"), or one or more of \"vit\", \
+                     \"patches\", \"frequency\" and \"metadata\", each once";
         check(valid, "branches", &format!("{names:?}"), range)?;
         let visible = self.fused_branches().next().is_some();
         check(

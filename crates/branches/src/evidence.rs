@@ -47,21 +47,14 @@ impl BranchDetector {
     /// # Errors
     /// A branch failed.
     pub fn evidence_maps(&mut self, picture: &Picture<'_>) -> Result<Vec<EvidenceMap>> {
-        let vit = self.vit_map(picture)?;
+        let vit = self.vit_map(&picture.image)?;
         let patches = self.patches_map(&picture.image)?;
         Ok(vit.into_iter().chain(patches).collect())
     }
 
-    fn vit_map(&self, picture: &Picture<'_>) -> Result<Option<EvidenceMap>> {
-        let branch = BranchName::Vit;
-        if !self.branches().contains(&branch) {
-            return Ok(None);
-        }
-        let features = self.extractor().features_of(branch, std::slice::from_ref(picture))?;
-        let Some(row) = features.row(0) else { return Ok(None) };
-        let Some(gradient) = self.fusion().feature_gradient(branch, row)? else { return Ok(None) };
-        let map = self.extractor().patch_contributions(&picture.image, &gradient)?;
-        Ok(map.map(|(contributions, image)| EvidenceMap { branch, image, contributions }))
+    fn vit_map(&self, image: &RgbImage) -> Result<Option<EvidenceMap>> {
+        let map = self.extractor().patch_contributions(image, self.fusion())?;
+        Ok(map.map(|(contributions, image)| EvidenceMap { branch: BranchName::Vit, image, contributions }))
     }
 
     fn patches_map(&mut self, image: &RgbImage) -> Result<Option<EvidenceMap>> {

@@ -7,12 +7,12 @@ use artifacts::hash::{self, Digest, Hash};
 use model::HeatMap;
 use pixels::RgbImage;
 use rayon::prelude::*;
-use vision::Tower;
+use vision::{PatchTokens, Tower};
 
 use crate::batch::{BranchFeatures, FeatureBatch};
 use crate::config::{BranchName, Crops, ModelConfig, VitConfig};
 use crate::error::{Error, Result};
-use crate::fusion::FeatureGradient;
+use crate::fusion::{FeatureGradient, Fusion};
 
 /// Version of the features. Raise it when a change of code gives other features for the same images and weights, so
 /// that stored features are computed again.
@@ -127,30 +127,29 @@ impl Extractor {
     /// Computes what each patch of the transformer's input adds to the margin of the branch `vit`, to first order: the
     /// product of the gradient with the difference between the patch's tokens and the mean over the training images. Class
     /// tokens and the centre of the image are left out, because their contributions have no place in the whole image.
-    /// `None` if there is no such branch.
+    /// Returns the contributions and the input. `None` if there is no such branch.
     ///
     /// # Errors
     /// The vision transformer failed.
-    pub(crate) fn patch_contributions(
-        &self,
-        image: &RgbImage,
-        FeatureGradient { gradient, mean }: &FeatureGradient,
-    ) -> Result<Option<(HeatMap, RgbImage)>> {
-        let Some(vit) = &self.vit else { return Ok(None) };
-        let picture = vit.tower.preprocessing().apply(image)?;
-        let config = vit.tower.config();
-        let (grid, width) = (vit.tower.grid(), config.width);
+    pub(crate) fn patch_contributions(&self, image: &RgbImage, fusion: &Fusion) -> Result<Option<(HeatMap, RgbImage)>> {
+        let Some(Vit { tower, layers, .. }) = &self.vit else { return Ok(None) };
+        let input = tower.preprocessing().apply(image)?;
+        let (config, grid) = (tower.config(), tower.grid());
+        let PatchTokens { features, tokens } = tower.patch_tokens(input.data(), layers)?;
+        let Some(FeatureGradient { gradient, mean }) = fusion.feature_gradient(BranchName::Vit, &features)? else {
+            return Ok(None);
+        };
         let mut values = vec![0.0; grid * grid];
-        for (layer, tokens) in vit.tower.patch_tokens(picture.data(), &vit.layers)?.iter().enumerate() {
+        for (layer, tokens) in tokens.iter().enumerate() {
             // The mean patch token is the last summary of a block.
-            let start = ((layer + 1) * config.summaries() - 1) * width;
-            let (gradient, mean) = (&gradient[start..][..width], &mean[start..][..width]);
-            for (value, token) in values.iter_mut().zip(tokens.chunks_exact(width)) {
+            let start = ((layer + 1) * config.summaries() - 1) * config.width;
+            let (gradient, mean) = (&gradient[start..][..config.width], &mean[start..][..config.width]);
+            for (value, token) in values.iter_mut().zip(tokens.chunks_exact(config.width)) {
                 let terms = token.iter().zip(mean).zip(gradient).map(|((token, mean), slope)| slope * (token - mean));
                 *value += terms.sum::<f32>() / (grid * grid) as f32;
             }
         }
-        Ok(Some((HeatMap { values, height: grid, width: grid }, picture)))
+        Ok(Some((HeatMap { values, height: grid, width: grid }, input)))
     }
 
     /// Computes the features of some images.

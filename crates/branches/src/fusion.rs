@@ -80,13 +80,13 @@ pub struct HeadsOutput {
     pub margins: Vec<Vec<Option<f32>>>,
 }
 
-/// How a branch's margin depends on its features of an image, to first order.
+/// How a branch's margin depends on its features of one part of an image, to first order.
 #[derive(Clone, Debug)]
-pub(crate) struct FeatureGradient {
+pub(crate) struct FeatureGradient<'a> {
     /// The derivative of the margin with respect to each feature.
     pub(crate) gradient: Vec<f32>,
     /// The mean of each feature over the training images.
-    pub(crate) mean: Vec<f32>,
+    pub(crate) mean: &'a [f32],
 }
 
 impl Fusion {
@@ -151,25 +151,26 @@ impl Fusion {
         self.heads.iter().map(weight).chain(self.patches.map(patches)).collect()
     }
 
-    /// Returns the gradient of a branch's margin with respect to its features of an image, which `row` holds, and the mean
-    /// of these features over the training images. `None` if there is no such head.
+    /// Returns the gradient of a branch's margin with respect to its features of one part of an image, which `part` holds.
+    /// `None` if there is no such head.
     ///
     /// # Errors
-    /// `row` has another length, or memory cannot be allocated.
-    pub(crate) fn feature_gradient(&self, branch: BranchName, row: &[f32]) -> Result<Option<FeatureGradient>> {
-        let Some(head) = self.heads.iter().find(|head| head.name == branch) else { return Ok(None) };
-        let (parts, inputs) = (head.projection.parts(), head.projection.inputs());
-        if row.len() != inputs {
-            let detail = format!("the branch `{branch}` has {} features instead of {inputs}", row.len());
+    /// `part` has another length, or memory cannot be allocated.
+    pub(crate) fn feature_gradient(&self, branch: BranchName, part: &[f32]) -> Result<Option<FeatureGradient<'_>>> {
+        let Some(Head { projection, weight, .. }) = self.heads.iter().find(|head| head.name == branch) else {
+            return Ok(None);
+        };
+        let mean = projection.mean();
+        if part.len() != mean.len() {
+            let (found, wanted) = (part.len(), mean.len());
+            let detail = format!("the branch `{branch}` has {found} features of a part instead of {wanted}");
             return Err(Error::Features(detail));
         }
-        let weight: Vec<f32> = head.weight.flatten_all()?.to_vec1()?;
-        let mut gradient = Vec::with_capacity(inputs);
-        for part in row.chunks_exact(inputs / parts) {
-            let of_part = head.projection.gradient(part, &weight)?;
-            gradient.extend(of_part.into_iter().map(|value| value / parts as f32));
-        }
-        Ok(Some(FeatureGradient { gradient, mean: head.projection.mean().repeat(parts) }))
+        let weight: Vec<f32> = weight.flatten_all()?.to_vec1()?;
+        let mut gradient = projection.gradient(part, &weight)?;
+        // The margin is the mean over the parts.
+        gradient.iter_mut().for_each(|value| *value /= projection.parts() as f32);
+        Ok(Some(FeatureGradient { gradient, mean }))
     }
 
     /// A copy whose heads have random weights, for the sanity check of heat maps.

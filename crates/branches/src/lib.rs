@@ -1,7 +1,8 @@
 //! Detectors of several branches.
 //!
 //! A detector of this crate is a list of branches and a [`Fusion`]. Frozen branches turn an image at native resolution
-//! into features, on which heads are trained. The branch `patches` is a network that is trained from scratch. The ResNet-50 baseline is not part of this crate; see `model`.
+//! into features, on which heads are trained. The branch `patches` is a network that is trained from scratch. The
+//! ResNet-50 baseline is not part of this crate; see `model`.
 //!
 //! - `config`: the section `[model]` of a pipeline file.
 //! - `extractor`: computes the features of images. `feature_store`: keeps those of a branch on disk.

@@ -4,8 +4,8 @@
 //! - [`metrics`] computes metrics. [`calibration`] fits temperature, threshold and band on validation. [`bootstrap`]
 //!   and [`significance`] compute intervals and tests. [`measure`] combines them into the content of `metrics.json`.
 //! - [`explain`] chooses examples and draws their heat maps. [`robustness`] evaluates degraded images.
-//! - `ablation` compares the branches of a detector. [`compare`] compares evaluations of several detectors. [`predict`] classifies single images. [`result_table`] writes
-//!   tables of results for papers.
+//! - `ablation` compares the branches of a detector. [`compare`] compares evaluations of several detectors.
+//!   [`predict`] classifies single images. [`result_table`] writes tables of results for papers.
 
 mod ablation;
 pub mod bootstrap;

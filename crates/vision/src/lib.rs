@@ -32,6 +32,7 @@ pub use config::{Activation, Family, TowerConfig};
 pub use error::{Error, Result};
 pub use fine_tuning::{FineTuning, LoraConfig, LoraLayer};
 pub use kernels::Precision;
+pub use patch_tokens::PatchTokens;
 pub use preprocessing::Preprocessing;
 pub use tower::{Features, Tower};
 pub use train::{

@@ -179,7 +179,7 @@ impl Tower {
     }
 
     /// Writes the class token of an image, if there is one, and the mean of its patches.
-    fn summarise(&self, image: &[f32], to: &mut [f32]) {
+    pub(crate) fn summarise(&self, image: &[f32], to: &mut [f32]) {
         let width = self.config.width;
         let (class, mean) = to.split_at_mut(to.len() - width);
         class.copy_from_slice(&image[..class.len()]);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use artifacts::Label;
 use artifacts::schema::{HeatMap, Spectrum, SpectrumPeak};
-use branches::{BranchName, EvidenceMap};
+use branches::BranchName;
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 use signals::frequency;
@@ -40,7 +40,7 @@ pub(super) fn branch_evidence(
         for class in both_classes(predicted) {
             let name = format!("{}-{}-{class}.png", picture.stem, map.branch);
             let evidence = map.for_class(class);
-            write_png(dir, &name, &branch_overlay(map, class))?;
+            write_png(dir, &name, &branch_overlay(&map.image, &evidence))?;
             heat_maps.push(HeatMap {
                 branch: Some(map.branch.name().to_owned()),
                 class,
@@ -62,8 +62,7 @@ pub(super) fn decode<'a>(picture: &Picture<'a>) -> Result<branches::Picture<'a>,
 }
 
 /// Draws the evidence of a branch for a class over the image that the branch judged.
-pub(crate) fn branch_overlay(map: &EvidenceMap, class: Label) -> RgbImage {
-    let image = &map.image;
+pub(crate) fn branch_overlay(image: &pixels::RgbImage, evidence: &model::HeatMap) -> RgbImage {
     let (width, height) = (image.width(), image.height());
     let shown = RgbImage::from_raw(width, height, image.data().to_vec()).unwrap_or_default();
     let shown = if width.max(height) > MAX_SIDE {
@@ -74,7 +73,7 @@ pub(crate) fn branch_overlay(map: &EvidenceMap, class: Label) -> RgbImage {
         shown
     };
     let size = [shown.height() as usize, shown.width() as usize];
-    overlay(shown.as_raw(), size, &map.for_class(class))
+    overlay(shown.as_raw(), size, evidence)
 }
 
 fn write_spectrum(dir: &Path, picture: &Picture<'_>, spectrum: &frequency::Spectrum) -> Result<Spectrum, Error> {

@@ -237,7 +237,7 @@ impl Judge {
         if let Some(picture) = picture {
             for map in self.detector.evidence_maps(picture)? {
                 let name = format!("{stem}-{}-{class}.png", map.branch);
-                explain::write_png(dir, &name, &explain::branch_overlay(&map, class))?;
+                explain::write_png(dir, &name, &explain::branch_overlay(&map.image, &map.for_class(class)))?;
                 row.explanations.insert(map.branch.name().to_owned(), path(&name));
                 row.explanation.get_or_insert_with(|| path(&name));
             }
