@@ -5,15 +5,16 @@ Run with torch 2.15.0 in double precision (the version used is in the file):
 
     python tests/golden/training.py > tests/golden/training/options.json
 
-Values are hashes of their names and indices, as in `model.py`. `crates/train` compares the schedules and the targets of the
+Values are hashes of their names and indices, as in `model.py` (`hashed_values.py`). `crates/train` compares the schedules and the targets of the
 loss, and `crates/model` the loss and the steps.
 """
 import json
 
-import numpy as np
 import torch
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from hashed_values import uniform
 
 HIGHEST = 0.01
 WARMUP, INTERVAL, TOTAL = 4, 5, 20
@@ -21,19 +22,6 @@ WARMUP, INTERVAL, TOTAL = 4, 5, 20
 PARAMETERS = 2570
 STEPS, IMAGES = 10, (5, 3)
 OPTIONS = {"learning_rate": 0.003, "weight_decay": 0.05, "clip_norm": 0.5, "ema": 0.8}
-
-
-def uniform(name, count):
-    """Returns uniform values in [0, 1): the upper 24 bits of splitmix64 at fnv1a(name) + index."""
-    state = 0xCBF29CE484222325
-    for byte in name.encode():
-        state = (state ^ byte) * 0x100000001B3 % 2**64
-    with np.errstate(over="ignore"):
-        z = np.uint64(state) + (np.arange(count, dtype=np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-    return (z >> np.uint64(40)).astype(np.float64) / 2**24
 
 
 def schedules():

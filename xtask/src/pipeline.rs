@@ -49,7 +49,7 @@ pub(crate) fn run(args: &PipelineArgs, cuda: CudaChoice) -> Result<(), Failure> 
         preflight::check_first_inputs(&plans[args.from as usize])?;
     }
     if decide(&plans, args)[StageName::Train as usize].runs
-        && preflight::is_baseline(&plans[StageName::Train as usize].config)
+        && preflight::is_resnet(&plans[StageName::Train as usize].config)
         && let Some(images) = estimate::training_images(&run, &plans, args)
     {
         let [ingest, train] = [StageName::Ingest, StageName::Train].map(|stage| plans[stage as usize].config.clone());

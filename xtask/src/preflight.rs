@@ -26,7 +26,7 @@ pub(crate) fn check(plans: &[StagePlan], is_selected: impl Fn(StageName) -> bool
             format!("at least {MINIMUM_SIDE} to train: the network halves an image five times"),
         )));
     }
-    let branches = !is_baseline(&plans[StageName::Train as usize].config);
+    let branches = !is_resnet(&plans[StageName::Train as usize].config);
     let keeps_files = ingest.config["keep_files"].as_bool() == Some(true);
     if branches && !keeps_files && is_selected(StageName::Ingest) && is_selected(StageName::Train) {
         return Err(Failure::usage(
@@ -43,7 +43,7 @@ pub(crate) fn check(plans: &[StagePlan], is_selected: impl Fn(StageName) -> bool
 }
 
 /// Whether the configuration of train describes a single ResNet. Old configurations have no section `[model]`.
-pub(crate) fn is_baseline(train: &Value) -> bool {
+pub(crate) fn is_resnet(train: &Value) -> bool {
     let branches = &train[names::MODEL]["branches"];
     let is_resnet = |branches: &Vec<Value>| {
         branches.iter().all(|name| name.as_str().is_some_and(|name| name.starts_with("resnet")))

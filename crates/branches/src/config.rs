@@ -281,7 +281,7 @@ pub struct ValidationConfig {
 
 impl ModelConfig {
     /// Whether the detector is a single ResNet on resized pixels, such as the ResNet-50 baseline. It has no fusion.
-    pub fn is_baseline(&self) -> bool {
+    pub fn is_resnet(&self) -> bool {
         self.resnet().is_some()
     }
 
@@ -303,7 +303,7 @@ impl ModelConfig {
         };
         let names: Vec<&str> = self.branches.iter().map(|branch| branch.name()).collect();
         let unique = self.branches.iter().enumerate().all(|(i, branch)| !self.branches[..i].contains(branch));
-        let combines = self.is_baseline() || !self.branches.iter().any(|branch| branch.is_resnet());
+        let combines = self.is_resnet() || !self.branches.iter().any(|branch| branch.is_resnet());
         let valid = !names.is_empty() && unique && combines;
         let range = "one ResNet (\"resnet18\", \"resnet34\", \"resnet50\", \"resnet101\"), or one or more of \"vit\", \
                      \"patches\", \"frequency\" and \"metadata\", each once";
@@ -365,7 +365,7 @@ mod tests {
     #[test]
     fn default_is_the_baseline() {
         let config = ModelConfig::default();
-        assert!(config.is_baseline());
+        assert!(config.is_resnet());
         config.validate().unwrap();
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<ModelConfig>(&json).unwrap(), config);

@@ -201,7 +201,7 @@ impl Config {
     /// weights and 1e-2 for the heads of frozen branches.
     pub fn learning_rate(&self) -> f64 {
         let default = match self.weights {
-            _ if !self.model.is_baseline() => HEAD_LEARNING_RATE,
+            _ if !self.model.is_resnet() => HEAD_LEARNING_RATE,
             Source::None => SCRATCH_LEARNING_RATE,
             _ => PRETRAINED_LEARNING_RATE,
         };
@@ -224,13 +224,13 @@ impl Config {
 
     /// How the learning rate changes.
     pub fn schedule(&self) -> Schedule {
-        let default = if self.model.is_baseline() { Schedule::Constant } else { Schedule::Cosine };
+        let default = if self.model.is_resnet() { Schedule::Constant } else { Schedule::Cosine };
         self.schedule.unwrap_or(default)
     }
 
     /// The validation metric that chooses the best epoch.
     pub fn select(&self) -> Criterion {
-        let default = if self.model.is_baseline() { Criterion::Accuracy } else { Criterion::RocAuc };
+        let default = if self.model.is_resnet() { Criterion::Accuracy } else { Criterion::RocAuc };
         self.select.unwrap_or(default)
     }
 

@@ -43,7 +43,7 @@ impl Stage for Train {
     fn validate(config: &Config) -> Result<(), Failure> {
         config.validate().map_err(Failure::usage)?;
         // Check weights and device before ingest runs, which may take hours.
-        if !config.model.is_baseline() {
+        if !config.model.is_resnet() {
             branches::check_weights(&config.model).map_err(Error::from)?;
         } else if let Source::Path(path) = &config.weights {
             fs::metadata(path).map_err(|source| Error::Weights { path: path.clone(), source })?;
@@ -133,7 +133,7 @@ pub(crate) struct TrainingRequest<'a> {
 
 /// Returns the source of pretrained weights of the configured detector, if it has one.
 fn initial_weights(config: &Config) -> Option<Source> {
-    if config.model.is_baseline() {
+    if config.model.is_resnet() {
         return Some(config.network_weights());
     }
     config.model.branches.contains(&BranchName::Vit).then(|| config.model.vit.weights.clone())
@@ -207,7 +207,7 @@ impl<'a> Trainer<'a> {
             return Err(Error::OneClass { only: *only }.into());
         }
         let device = config.device.open(config.precision).map_err(|error| Error::Model(error.into()))?;
-        let size = if config.model.is_baseline() {
+        let size = if config.model.is_resnet() {
             let [height, width] = train.size();
             format!(" of {width}x{height}")
         } else {
@@ -219,7 +219,7 @@ impl<'a> Trainer<'a> {
             train.len(),
             val.len(),
         ));
-        let blueprint: Box<dyn Blueprint> = if config.model.is_baseline() {
+        let blueprint: Box<dyn Blueprint> = if config.model.is_resnet() {
             Box::new(Baseline::open(config, device.clone())?)
         } else {
             Box::new(BranchSet::open(config, run)?)

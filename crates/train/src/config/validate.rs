@@ -105,13 +105,13 @@ impl Config {
         for (key, share) in [("label_smoothing", self.label_smoothing), ("ema", self.ema)] {
             check((0.0..1.0).contains(&share), key, share.to_string(), "at least 0 and less than 1")?;
         }
-        if self.model.is_baseline() { Ok(()) } else { self.validate_for_branches() }
+        if self.model.is_resnet() { Ok(()) } else { self.validate_for_branches() }
     }
 
-    /// Checks that the options which only the baseline has are off. Detectors of branches have keys of their own.
+    /// Checks that the options which only a ResNet has are off. Detectors of branches have keys of their own.
     fn validate_for_branches(&self) -> Result<(), OutOfRange> {
         let is = |value: f64| value == 0.0;
-        let of_baseline = "for a detector of branches; only a ResNet in model.branches has it";
+        let of_resnet = "for a detector of branches; only a ResNet in model.branches has it";
         let other = |key: &str| format!("for a detector of branches, which has {key}");
         let balance = serde_json::to_string(&self.class_balance).unwrap_or_default();
         for (valid, key, value, off, advice) in [
@@ -137,8 +137,8 @@ impl Config {
                 "\"none\"",
                 other("model.fusion.balance"),
             ),
-            (is(self.clip_norm), "clip_norm", self.clip_norm.to_string(), "0", of_baseline.to_owned()),
-            (self.accumulate == 1, "accumulate", self.accumulate.to_string(), "1", of_baseline.to_owned()),
+            (is(self.clip_norm), "clip_norm", self.clip_norm.to_string(), "0", of_resnet.to_owned()),
+            (self.accumulate == 1, "accumulate", self.accumulate.to_string(), "1", of_resnet.to_owned()),
         ] {
             check(valid, key, value, format!("{off} {advice}"))?;
         }
