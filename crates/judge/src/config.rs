@@ -1,12 +1,14 @@
 //! The settings of a judgement, as its manifest records them.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use artifacts::schema::ScoreKind;
-use artifacts::{Label, Split};
+use artifacts::{Label, RunDir, Split, names};
 use evaluate::bootstrap::DEFAULT_RESAMPLES;
 use evaluate::calibration::BandLimits;
 use serde::{Deserialize, Serialize};
+use sources::SourceConfig;
 
 /// The settings of a judgement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +49,25 @@ pub struct Config {
     pub examples: usize,
     /// Highest error rates of verdicts on validation, which determine the inconclusive band.
     pub band: BandLimits,
+}
+
+impl Config {
+    /// The folder of shards that `data` names, itself or as that of a run. `None` if `data` is a source.
+    pub(crate) fn shards(&self) -> Option<PathBuf> {
+        let data = Path::new(self.data.as_ref()?);
+        let folders = [data.to_owned(), RunDir::new(data).ingest()];
+        folders.into_iter().find(|dir| dir.join(names::MANIFEST).exists())
+    }
+
+    /// The source `data`.
+    pub(crate) fn source(&self, data: &str) -> SourceConfig {
+        SourceConfig {
+            source: data.to_owned(),
+            labels: self.source_labels.clone(),
+            generator: self.generator.clone(),
+            ..SourceConfig::default()
+        }
+    }
 }
 
 /// Whose labels count.

@@ -6,9 +6,9 @@ use std::path::Path;
 use artifacts::hash::{Digest, Hash};
 use artifacts::schema::{IngestSummary, Omitted};
 use artifacts::shard::{ShardSet, Shards};
-use artifacts::{Label, RunDir, Split, names};
+use artifacts::{Label, Split, names};
 use rayon::prelude::*;
-use sources::{Location, SourceConfig};
+use sources::Location;
 
 use crate::input::Row;
 use crate::paths::clean_path;
@@ -49,10 +49,7 @@ impl Images {
     /// Opens the images that the configuration names, or makes them from the rows.
     pub(crate) fn open(config: &Config, rows: &[&Row]) -> Result<Images, Error> {
         let Some(data) = &config.data else { return Ok(of_rows(rows)) };
-        let path = Path::new(data);
-        let run = RunDir::new(path);
-        let shards = [path.to_owned(), run.ingest()];
-        match shards.into_iter().find(|dir| dir.join(names::MANIFEST).exists()) {
+        match config.shards() {
             Some(dir) => of_shards(&dir),
             None => of_source(data, config),
         }
@@ -64,10 +61,10 @@ fn of_shards(dir: &Path) -> Result<Images, Error> {
     let set = ShardSet::open(dir)?;
     let summary: IngestSummary = serde_json::from_value(set.manifest().summary.clone())
         .map_err(|e| artifacts::Error::malformed(&dir.join(names::MANIFEST), "summary of ingest", e))?;
-    let (mut images, mut places) = (Vec::new(), Vec::new());
+    let (mut images, mut places, mut of_splits) = (Vec::new(), Vec::new(), Vec::new());
     for split in Split::ALL.into_iter().filter(|split| set.has(*split)) {
         let shards = Shards::open(dir, split)?;
-        places.extend((0..shards.len()).map(|row| (split, row)));
+        places.extend((0..shards.len()).map(|row| (of_splits.len(), row)));
         images.extend(shards.samples().iter().map(|sample| Image {
             path: sample.path.clone(),
             id: sample.id,
@@ -75,6 +72,7 @@ fn of_shards(dir: &Path) -> Result<Images, Error> {
             split: Some(split),
             generator: sample.generator.clone(),
         }));
+        of_splits.push(shards);
     }
     Ok(Images {
         images,
@@ -82,18 +80,13 @@ fn of_shards(dir: &Path) -> Result<Images, Error> {
         simulated: summary.simulated,
         from_content: true,
         identical: Omitted::default(),
-        pictures: Pictures::Shards(dir.to_owned(), places),
+        pictures: Pictures::Shards(of_splits, places),
     })
 }
 
 /// Lists the images of a source, and reads their files for their hashes.
 fn of_source(name: &str, config: &Config) -> Result<Images, Error> {
-    let source = sources::open(&SourceConfig {
-        source: name.to_owned(),
-        labels: config.source_labels.clone(),
-        generator: config.generator.clone(),
-        ..SourceConfig::default()
-    })?;
+    let source = sources::open(&config.source(name))?;
     let ids: Vec<Option<Hash>> =
         (0..source.len()).into_par_iter().map(|index| source.read(index).ok().map(|bytes| Hash::of(&bytes))).collect();
     let mut images = Vec::with_capacity(ids.len());

@@ -1,8 +1,5 @@
 //! The pictures of the images, for the examples in the report.
 
-use std::path::PathBuf;
-
-use artifacts::Split;
 use artifacts::shard::Shards;
 use pixels::{Filter, Fit, Limits, RgbImage, decode, resize};
 use sources::Source;
@@ -18,8 +15,8 @@ pub(crate) enum Pictures {
     None,
     /// In a source. The indices are those of the files.
     Source(Box<dyn Source>, Vec<usize>),
-    /// In a folder of shards. An image is in a split, and has a row in it.
-    Shards(PathBuf, Vec<(Split, usize)>),
+    /// In the shards of splits. An image has the index of its split and its row there.
+    Shards(Vec<Shards>, Vec<(usize, usize)>),
 }
 
 impl Pictures {
@@ -32,9 +29,9 @@ impl Pictures {
                 let decoded = decode(&bytes, &Limits::default()).ok()?;
                 resize(&decoded.rgb, SIDE, Filter::default(), Fit::Crop).ok()
             }
-            Pictures::Shards(dir, places) => {
+            Pictures::Shards(splits, places) => {
                 let (split, row) = *places.get(image)?;
-                let shards = Shards::open(dir, split).ok()?;
+                let shards = splits.get(split)?;
                 let [height, width] = shards.size();
                 RgbImage::new(width as u32, height as u32, shards.pixels(row).to_vec()).ok()
             }

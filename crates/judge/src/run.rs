@@ -11,7 +11,6 @@ use artifacts::shard::ShardSet;
 use artifacts::stage::{self, Output, config_changes, to_json};
 use artifacts::{Code, Manifest, RunDir, Split, names, predictions};
 use serde_json::json;
-use sources::SourceConfig;
 
 use crate::detector::{self, Evaluation};
 use crate::images::Images;
@@ -126,9 +125,7 @@ fn check_folder(run: &RunDir) -> Result<(), Error> {
 /// Digest of the images, computed without reading them.
 fn data_digest(config: &Config) -> Result<Option<Hash>, Error> {
     let Some(data) = &config.data else { return Ok(None) };
-    let path = Path::new(data);
-    let shards = [path.to_owned(), RunDir::new(path).ingest()];
-    if let Some(dir) = shards.into_iter().find(|dir| dir.join(names::MANIFEST).exists()) {
+    if let Some(dir) = config.shards() {
         let set = ShardSet::open(&dir)?;
         let splits = Split::ALL.into_iter().filter(|split| set.has(*split));
         let digest = splits.fold(artifacts::hash::Digest::default(), |digest, split| {
@@ -136,13 +133,7 @@ fn data_digest(config: &Config) -> Result<Option<Hash>, Error> {
         });
         return Ok(Some(digest.finish()));
     }
-    let source = SourceConfig {
-        source: data.clone(),
-        labels: config.source_labels.clone(),
-        generator: config.generator.clone(),
-        ..SourceConfig::default()
-    };
-    Ok(Some(sources::fingerprint(&source)?))
+    Ok(Some(sources::fingerprint(&config.source(data))?))
 }
 
 /// Digests of what the result depends on. Without a source, the images are those of all files.

@@ -1,14 +1,12 @@
 //! Predictions as JSON: one object on each line.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::OnRow;
 use super::cell::Cell;
+use super::{OnRow, for_each_line};
 
 /// The largest number of different keys, so that a damaged file cannot fill the memory.
 const MAX_KEYS: usize = 1000;
@@ -39,14 +37,8 @@ fn for_each_object(
     path: &Path,
     mut on_object: impl FnMut(u64, &Map<String, Value>) -> Result<(), String>,
 ) -> Result<(), String> {
-    let file = File::open(path).map_err(|e| e.to_string())?;
     let mut row = 0;
-    for line in BufReader::new(file).lines() {
-        let line = line.map_err(|e| e.to_string())?;
-        let line = line.trim_start_matches('\u{feff}').trim();
-        if line.is_empty() {
-            continue;
-        }
+    for_each_line(path, |line| {
         row += 1;
         // Python writes NaN and Infinity, which JSON does not have.
         let parsed =
@@ -55,9 +47,8 @@ fn for_each_object(
                 false => Err(error),
             });
         let object: Map<String, Value> = parsed.map_err(|e| format!("row {row} is not a JSON object: {e}"))?;
-        on_object(row, &object)?;
-    }
-    Ok(())
+        on_object(row, &object)
+    })
 }
 
 /// Replaces the words NaN and Infinity outside texts by null.

@@ -7,6 +7,8 @@ mod parquet_table;
 mod row;
 mod text_table;
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use self::cell::Cell;
@@ -61,4 +63,17 @@ pub fn read(path: &Path, names: &ColumnNames) -> Result<Vec<Row>, Error> {
         return Err(fault(None, "it has no rows".to_owned()));
     }
     Ok(rows)
+}
+
+/// Reads the lines of a text that are not empty, without a byte order mark and without spaces around them.
+fn for_each_line(path: &Path, mut on_line: impl FnMut(&str) -> Result<(), String>) -> Result<(), String> {
+    let file = File::open(path).map_err(|e| e.to_string())?;
+    for line in BufReader::new(file).lines() {
+        let line = line.map_err(|e| e.to_string())?;
+        let line = line.trim_start_matches('\u{feff}').trim();
+        if !line.is_empty() {
+            on_line(line)?;
+        }
+    }
+    Ok(())
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use artifacts::Label;
 
-use super::OnRow;
 use super::cell::Cell;
 use super::columns::ROLES;
+use super::{OnRow, for_each_line};
 
 /// The names of the columns of a list without a header.
 const LIST_COLUMNS: [&str; 2] = ["path", "score"];
@@ -75,14 +75,8 @@ fn has_header(cells: &[&str]) -> bool {
 /// Reads lines of a file name and a score, with spaces between them. File names may have spaces.
 fn read_spaced(path: &Path, on_row: &mut OnRow<'_>) -> Result<(), String> {
     let names = LIST_COLUMNS.map(str::to_owned);
-    let file = File::open(path).map_err(|e| e.to_string())?;
     let mut row = 0;
-    for line in BufReader::new(file).lines() {
-        let line = line.map_err(|e| e.to_string())?;
-        let line = line.trim_start_matches('\u{feff}').trim();
-        if line.is_empty() {
-            continue;
-        }
+    for_each_line(path, |line| {
         row += 1;
         let (name, score) = line
             .rsplit_once(char::is_whitespace)
@@ -90,9 +84,8 @@ fn read_spaced(path: &Path, on_row: &mut OnRow<'_>) -> Result<(), String> {
         // A header: `path score`.
         if row == 1 && has_header(&[name.trim(), score]) {
             row = 0;
-            continue;
+            return Ok(());
         }
-        on_row(&names, row, &[Cell::Text(name.trim().to_owned()), Cell::Text(score.to_owned())])?;
-    }
-    Ok(())
+        on_row(&names, row, &[Cell::Text(name.trim().to_owned()), Cell::Text(score.to_owned())])
+    })
 }
