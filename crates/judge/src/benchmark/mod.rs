@@ -1,6 +1,6 @@
 //! Benchmarks of the field: which folders of a data set mean what, and whether a copy of it is complete.
 //!
-//! A [`Protocol`] is a TOML file in `benchmarks/`. [`list`] finds the images of a copy, and [`write`] writes them as a
+//! A [`Protocol`] is a TOML file in `benchmarks/`. [`list`] finds the images of a copy, and [`write()`] writes them as a
 //! CSV source that ingest, evaluate and judge read.
 
 mod listing;
