@@ -166,6 +166,45 @@ fn vision_transformer_explains_its_verdicts() {
     assert!(Path::new(row["explanations"]["vit"].as_str().unwrap()).is_file(), "{row}");
 }
 
+/// A detector with a transformer that is trained by LoRA, and a ResNet beside it.
+#[test]
+fn trained_transformer_and_resnet_judge_together() {
+    let sandbox = Sandbox::new();
+    let weights = write_vision_transformer(&sandbox.path().join("transformer"));
+    let both = BRANCHES.replace("'frequency', 'patches', 'metadata'", "'vit', 'resnet18', 'frequency'");
+    let both = both.replace(
+        "[model.views]",
+        &format!(
+            "vit = {{ weights = '{}', tuning = 'lora', lora_rank = 2 }}\nresnet = {{ size = 64 }}\n[model.views]",
+            weights.display()
+        ),
+    );
+    sandbox.write_pipeline(&both.replace("[train]\nepochs = 3", "[train]\nweights = 'none'\nepochs = 2"));
+    let run = sandbox.run("both");
+    sandbox.pipeline_into(&run, &[]).expect_code(0);
+    let rows = predictions::read(&run.evaluate().join(names::PREDICTIONS)).unwrap();
+    assert!(rows.iter().all(|row| row.branches.len() == 3 && row.branches.values().all(Option::is_some)), "{rows:?}");
+    let explanations = json(&run.evaluate().join(names::EXPLANATIONS).join(names::EXPLANATIONS_INDEX));
+    let of_both = [["resnet18", "real"], ["resnet18", "fake"], ["vit", "real"], ["vit", "fake"]];
+    for example in explanations["examples"].as_array().unwrap() {
+        assert_eq!(heat_maps(example), of_both.map(|map| map.map(str::to_owned)));
+    }
+    let shards = artifacts::shard::Shards::open(&run.ingest(), artifacts::Split::Test).unwrap();
+    let image = sandbox.path().join("image.jpg");
+    fs::write(&image, shards.file(0).unwrap()).unwrap();
+    let sample = rows.iter().find(|row| row.id == shards.sample(0).id).unwrap();
+    let predicted = predict(&run, &image);
+    assert!((predicted["p_fake"].as_f64().unwrap() - sample.p_fake).abs() < 1e-6, "{predicted}");
+    assert!(predicted["branches"]["resnet18"].is_f64() && predicted["branches"]["vit"].is_f64(), "{predicted}");
+
+    // The result does not depend on the number of threads.
+    let again = sandbox.run("again");
+    for stage in ["ingest", "train"] {
+        output_of(sandbox.stage(stage, &again).env("RAYON_NUM_THREADS", "1")).expect_code(0);
+    }
+    assert!(self::weights(&run) == self::weights(&again), "the weights differ");
+}
+
 #[test]
 fn number_of_threads_does_not_change_a_training() {
     let sandbox = Sandbox::new();

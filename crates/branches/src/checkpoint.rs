@@ -20,8 +20,9 @@ use crate::config::{BranchName, ModelConfig};
 use crate::error::{Error, Result};
 use crate::extractor::{Extractor, Picture};
 use crate::fusion::{Fusion, FusionWeight};
-use crate::patch_branch::PatchBranch;
-use crate::windows::Windows;
+use crate::inputs::{InputCutter, TrainedInputs};
+use crate::trained_branch::{self, PretrainedFiles, TrainedBranch};
+use crate::vit::VitInput;
 
 /// The detector in a checkpoint's `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +39,10 @@ pub struct BranchDetector {
     config: ModelConfig,
     extractor: Arc<Extractor>,
     fusion: Fusion,
-    patches: Option<PatchBranch>,
+    trained: Vec<(BranchName, Box<dyn TrainedBranch>)>,
+    cutter: InputCutter,
+    /// The file of the vision transformer.
+    files: PretrainedFiles,
 }
 
 impl BranchDetector {
@@ -53,21 +57,24 @@ impl BranchDetector {
             Some(wanted) => Some(backbone::find(checkpoint, model, *wanted)?),
         };
         let extractor = Extractor::open(model, path.as_deref())?;
+        let cutter = input_cutter(model, path.as_deref())?;
         let tensors = read_tensors(&checkpoint.weights())?;
         let unfit = |error| match error {
             Error::OptimiserState(detail) => Error::Checkpoint { path: checkpoint.weights(), detail },
             other => other,
         };
         let fusion = Fusion::load(model, &tensors).map_err(unfit)?;
-        let mut patches = model.has_patches().then(|| PatchBranch::new(&model.patches, 0)).transpose()?;
-        if let Some(patches) = &mut patches {
-            patches.load(&tensors).map_err(unfit)?;
+        let files = PretrainedFiles { vit: path, resnet: None };
+        let mut trained = trained_branch::create(model, &files, 0)?;
+        for (_, branch) in &mut trained {
+            branch.load(&tensors).map_err(unfit)?;
         }
         if fusion.inputs() != extractor.widths() {
             let detail = "its branches have other numbers of features than its weights".to_owned();
             return Err(Error::Checkpoint { path: checkpoint.weights(), detail });
         }
-        Ok(BranchDetector { config: model.clone(), extractor: Arc::new(extractor), fusion, patches })
+        let extractor = Arc::new(extractor);
+        Ok(BranchDetector { config: model.clone(), extractor, fusion, trained, cutter, files })
     }
 
     /// The branches and their settings.
@@ -85,9 +92,9 @@ impl BranchDetector {
         &self.fusion
     }
 
-    /// The branch `patches`, if the detector has it.
-    pub(crate) fn patch_branch(&mut self) -> Option<&mut PatchBranch> {
-        self.patches.as_mut()
+    /// The trained branches with their names.
+    pub(crate) fn trained(&mut self) -> &mut [(BranchName, Box<dyn TrainedBranch>)] {
+        &mut self.trained
     }
 
     /// The branches, in the order of [`Margins::branches`].
@@ -100,14 +107,19 @@ impl BranchDetector {
         self.fusion.weights()
     }
 
-    /// Returns a detector with the same frozen branches and random heads.
+    /// Returns a detector with the same frozen branches, random heads, and trained branches with random weights.
     ///
     /// # Errors
-    /// Memory cannot be allocated.
+    /// The file of the vision transformer cannot be read, or memory cannot be allocated.
     pub fn randomised(&self, seed: u64) -> Result<BranchDetector> {
         let fusion = self.fusion.randomised(&self.config, seed)?;
-        let patches = self.config.has_patches().then(|| PatchBranch::new(&self.config.patches, seed)).transpose()?;
-        Ok(BranchDetector { config: self.config.clone(), extractor: Arc::clone(&self.extractor), fusion, patches })
+        let mut trained = trained_branch::create(&self.config, &self.files, seed)?;
+        for (_, branch) in &mut trained {
+            branch.randomise(seed)?;
+        }
+        let (config, extractor) = (self.config.clone(), Arc::clone(&self.extractor));
+        let (cutter, files) = (self.cutter.clone(), self.files.clone());
+        Ok(BranchDetector { config, extractor, fusion, trained, cutter, files })
     }
 
     /// Computes the margins of images.
@@ -116,22 +128,38 @@ impl BranchDetector {
     /// A branch failed.
     pub fn margins(&mut self, pictures: &[Picture<'_>]) -> Result<Margins> {
         let features = self.extractor.features(pictures)?;
-        self.margins_of_features(&features, &self.windows(pictures))
+        self.margins_of_features(&features, &self.trained_inputs(pictures)?)
     }
 
-    /// Cuts the windows of the branch `patches`. Without this branch, there are none.
-    pub fn windows(&self, pictures: &[Picture<'_>]) -> Windows {
-        if self.patches.is_some() { self.config.patches.of_pictures(pictures) } else { Windows::default() }
+    /// Cuts the inputs of the trained branches.
+    ///
+    /// # Errors
+    /// A picture cannot be resized.
+    pub fn trained_inputs(&self, pictures: &[Picture<'_>]) -> Result<TrainedInputs> {
+        self.cutter.of_pictures(pictures)
     }
 
-    /// Computes the margins from features of the extractor and the result of [`BranchDetector::windows`].
+    /// Computes the margins from features of the extractor and the result of [`BranchDetector::trained_inputs`].
     ///
     /// # Errors
     /// The features are not those of the detector's branches, or a branch failed.
-    pub fn margins_of_features(&mut self, features: &FeatureBatch, windows: &Windows) -> Result<Margins> {
-        let patches = self.patches.as_mut().map(|patches| patches.margins(windows)).transpose()?;
-        self.fusion.margins(&self.fusion.project(features)?, patches)
+    pub fn margins_of_features(&mut self, features: &FeatureBatch, inputs: &TrainedInputs) -> Result<Margins> {
+        let trained = self.trained.iter_mut().zip(&inputs.branches);
+        let trained = trained.map(|((_, branch), inputs)| branch.margins(inputs)).collect::<Result<_>>()?;
+        self.fusion.margins(&self.fusion.project(features)?, trained)
     }
+}
+
+/// Creates what cuts the inputs of a detector's trained branches. `vit` is the file of the vision transformer, if there is
+/// one.
+///
+/// # Errors
+/// The file cannot be read, or is not a vision transformer.
+pub fn input_cutter(config: &ModelConfig, vit: Option<&Path>) -> Result<InputCutter> {
+    let vit = vit.filter(|_| config.vit.is_tuned());
+    let preprocessing = vit.map(vision::preprocessing_of).transpose()?;
+    let input = preprocessing.map(|preprocessing| VitInput { preprocessing, crops: config.vit.crops });
+    Ok(InputCutter::new(config, input))
 }
 
 /// Reads a safetensors file.

@@ -1,13 +1,17 @@
 //! The section `[model]` of a pipeline file.
 
+mod networks;
+mod vit;
+
 use std::fmt;
 
 use artifacts::config::OutOfRange;
-use model::weights::Source;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use signals::augment::AugmentConfig;
-use signals::residual::Residual;
+
+pub use networks::{PatchesConfig, ResnetConfig};
+pub use vit::{Crops, Tuning, VitConfig};
 
 /// The name of the section, for messages.
 const SECTION: &str = "model";
@@ -16,13 +20,13 @@ const SECTION: &str = "model";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BranchName {
-    /// ResNet-18 on the resized pixels of the shards, in place of ResNet-50.
+    /// ResNet-18 on the whole image. As the only branch, a ResNet sees the resized pixels of the shards.
     Resnet18,
     /// ResNet-34, likewise.
     Resnet34,
-    /// ResNet-50 on the resized pixels of the shards: the baseline. A ResNet can only be the single branch of a detector.
+    /// ResNet-50, likewise. As the only branch, it is the baseline.
     Resnet50,
-    /// ResNet-101 on the resized pixels of the shards, in place of ResNet-50.
+    /// ResNet-101, likewise.
     Resnet101,
     /// A vision transformer (CLIP, DINOv2, SigLIP) on the whole image.
     Vit,
@@ -77,10 +81,10 @@ impl fmt::Display for BranchName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// The branches: one ResNet (`["resnet50"]` is the baseline; `resnet18`, `resnet34` and `resnet101` replace it), or any
-    /// of `vit`, `patches`, `frequency` and `metadata`.
+    /// The branches: any of `vit`, `patches`, `frequency` and `metadata`, and at most one ResNet. A ResNet alone
+    /// (`["resnet50"]` is the baseline) is trained on the resized pixels of the shards, with all options of `[train]`.
     #[schemars(
-        extend("x-range" = "one ResNet, or some of \"vit\", \"patches\", \"frequency\" and \"metadata\""),
+        extend("x-range" = "at most one ResNet, and some of \"vit\", \"patches\", \"frequency\" and \"metadata\""),
         example = ["vit", "metadata"]
     )]
     pub branches: Vec<BranchName>,
@@ -88,6 +92,8 @@ pub struct ModelConfig {
     pub vit: VitConfig,
     /// The network on windows.
     pub patches: PatchesConfig,
+    /// The ResNet of a detector that has other branches as well.
+    pub resnet: ResnetConfig,
     /// How the branches' logits become one.
     pub fusion: FusionConfig,
     /// The changed copies of images that features are computed of.
@@ -108,6 +114,7 @@ impl Default for ModelConfig {
             branches: vec![BranchName::Resnet50],
             vit: VitConfig::default(),
             patches: PatchesConfig::default(),
+            resnet: ResnetConfig::default(),
             fusion: FusionConfig::default(),
             views: ViewsConfig::default(),
             validation: ValidationConfig::default(),
@@ -127,80 +134,6 @@ pub enum HeldOutPhotographs {
     /// Whole folders, such as those of a camera. The verdicts then promise it for unseen generators together with unseen
     /// cameras, and are fewer.
     Folders,
-}
-
-/// The branch `vit`: a frozen vision transformer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct VitConfig {
-    /// The weights of the transformer: `hf:owner/repo[/file][@revision]`, or a safetensors file under Hugging Face's
-    /// names with `config.json` beside it.
-    #[schemars(
-        with = "String",
-        extend("x-range" = "hf:owner/repo[/file][@revision], the path of a safetensors file, or none")
-    )]
-    pub weights: Source,
-    /// The blocks whose output tokens are features, counted from 1. Empty: the last five twelfths of the blocks, as 8 to
-    /// 12 of 12. Earlier blocks were of no use in experiments (docs/detection.md).
-    #[schemars(extend("x-range" = "numbers of blocks, from 1"), example = [8, 9, 10, 11, 12])]
-    pub layers: Vec<usize>,
-    /// The parts of an image that the transformer looks at.
-    pub crops: Crops,
-}
-
-impl Default for VitConfig {
-    fn default() -> Self {
-        VitConfig {
-            weights: Source::Hub("hf:openai/clip-vit-base-patch16".to_owned()),
-            layers: Vec::new(),
-            crops: Crops::Both,
-        }
-    }
-}
-
-/// The parts of an image that a transformer looks at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Crops {
-    /// The whole image, resized as the transformer was trained: shorter side, then the centre.
-    Whole,
-    /// The whole image, and its centre at native resolution. Images smaller than the transformer's input have no centre
-    /// crop; the whole image takes its place.
-    Both,
-}
-
-/// The branch `patches`: a small ResNet on residuals of windows at native resolution.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct PatchesConfig {
-    /// The side of a window in pixels, from 32 to 256. The branch has nothing to say about smaller images.
-    #[schemars(range(min = 32, max = 256))]
-    pub side: usize,
-    /// The number of windows of an image. Training takes windows at random positions, new ones in each epoch; inference
-    /// takes those of the richest and of the poorest texture.
-    #[schemars(range(min = 1, max = 64))]
-    pub count: usize,
-    /// What the network sees of a window: `none` (the pixels), `srm`, `median`, `neighbours` or `npr`. The pixels gave the
-    /// best validation scores (docs/detection.md).
-    pub residual: Residual,
-    /// The learning rate of the first step. It follows `train.schedule`.
-    #[schemars(extend("x-range" = "above 0"))]
-    pub learning_rate: f64,
-    /// Weight decay of the head. The network has none.
-    #[schemars(extend("x-range" = "at least 0"), example = 0.01)]
-    pub weight_decay: f64,
-}
-
-impl Default for PatchesConfig {
-    fn default() -> Self {
-        PatchesConfig {
-            side: signals::patches::SIDE as usize,
-            count: signals::patches::COUNT,
-            residual: Residual::None,
-            learning_rate: 1e-3,
-            weight_decay: 0.0,
-        }
-    }
 }
 
 /// How the branches' logits become one.
@@ -279,6 +212,19 @@ pub struct ValidationConfig {
     pub augment: AugmentConfig,
 }
 
+/// Checks a condition on the value of a key.
+fn check(valid: bool, key: &'static str, value: &dyn fmt::Display, range: &'static str) -> Result<(), OutOfRange> {
+    if valid { Ok(()) } else { Err(OutOfRange::new(SECTION, key, value, range)) }
+}
+
+fn check_positive(key: &'static str, value: f64) -> Result<(), OutOfRange> {
+    check(value.is_finite() && value > 0.0, key, &value, "finite and above 0")
+}
+
+fn check_not_negative(key: &'static str, value: f64) -> Result<(), OutOfRange> {
+    check(value.is_finite() && value >= 0.0, key, &value, "finite and at least 0")
+}
+
 impl ModelConfig {
     /// Whether the detector is a single ResNet on resized pixels, such as the ResNet-50 baseline. It has no fusion.
     pub fn is_resnet(&self) -> bool {
@@ -293,20 +239,22 @@ impl ModelConfig {
         }
     }
 
+    /// The ResNet among the branches, if there is one.
+    pub fn resnet_branch(&self) -> Option<BranchName> {
+        self.branches.iter().copied().find(|branch| branch.is_resnet())
+    }
+
     /// Checks the branches and the ranges of all values.
     ///
     /// # Errors
     /// The first value that is not valid.
     pub fn validate(&self) -> Result<(), OutOfRange> {
-        let check = |valid: bool, key, value: &dyn fmt::Display, range| {
-            if valid { Ok(()) } else { Err(OutOfRange::new(SECTION, key, value, range)) }
-        };
         let names: Vec<&str> = self.branches.iter().map(|branch| branch.name()).collect();
         let unique = self.branches.iter().enumerate().all(|(i, branch)| !self.branches[..i].contains(branch));
-        let combines = self.is_resnet() || !self.branches.iter().any(|branch| branch.is_resnet());
-        let valid = !names.is_empty() && unique && combines;
-        let range = "one ResNet (\"resnet18\", \"resnet34\", \"resnet50\", \"resnet101\"), or one or more of \"vit\", \
-                     \"patches\", \"frequency\" and \"metadata\", each once";
+        let resnets = self.branches.iter().filter(|branch| branch.is_resnet()).count();
+        let valid = !names.is_empty() && unique && resnets <= 1;
+        let range = "one or more of \"vit\", \"patches\", \"frequency\", \"metadata\" and one ResNet (\"resnet18\", \
+                     \"resnet34\", \"resnet50\", \"resnet101\"), each once";
         check(valid, "branches", &format!("{names:?}"), range)?;
         let visible = self.fused_branches().next().is_some();
         check(
@@ -324,31 +272,35 @@ impl ModelConfig {
         }
         let FusionConfig { gamma, l2, weight_decay, anchors, .. } = self.fusion;
         for (key, value) in [("fusion.gamma", gamma), ("fusion.l2", l2), ("fusion.weight_decay", weight_decay)] {
-            check(value.is_finite() && value >= 0.0, key, &value, "finite and at least 0")?;
+            check_not_negative(key, value)?;
         }
         check((1..=100_000).contains(&anchors), "fusion.anchors", &anchors, "1 to 100000")?;
-        let PatchesConfig { side, count, learning_rate, weight_decay, .. } = self.patches;
-        check((32..=256).contains(&side), "patches.side", &side, "32 to 256")?;
-        check((1..=64).contains(&count), "patches.count", &count, "1 to 64")?;
-        let positive = learning_rate.is_finite() && learning_rate > 0.0;
-        check(positive, "patches.learning_rate", &learning_rate, "finite and above 0")?;
-        let valid = weight_decay.is_finite() && weight_decay >= 0.0;
-        check(valid, "patches.weight_decay", &weight_decay, "finite and at least 0")?;
+        self.patches.validate()?;
+        self.resnet.validate()?;
+        self.vit.validate()?;
         self.views.augment.validate("model.views")?;
         self.validation.augment.validate("model.validation")?;
         check(self.held_out_folds <= 100, "held_out_folds", &self.held_out_folds, "0 to 100")?;
-        check(self.views.train <= 100, "views.train", &self.views.train, "0 to 100")?;
-        check(!self.vit.layers.contains(&0), "vit.layers", &"0", "block numbers from 1")
+        check(self.views.train <= 100, "views.train", &self.views.train, "0 to 100")
     }
 
-    /// The branches whose features are computed once, in the configured order.
+    /// The branches whose features are computed once, in the configured order. Only a head is trained on them.
     pub fn frozen_branches(&self) -> impl Iterator<Item = BranchName> {
-        self.branches.iter().copied().filter(|&branch| branch != BranchName::Patches)
+        self.branches.iter().copied().filter(|&branch| !self.is_trained(branch))
     }
 
-    /// Whether the detector has the branch `patches`.
-    pub fn has_patches(&self) -> bool {
-        self.branches.contains(&BranchName::Patches)
+    /// The branches whose networks are trained, in the configured order.
+    pub fn trained_branches(&self) -> impl Iterator<Item = BranchName> {
+        self.branches.iter().copied().filter(|&branch| self.is_trained(branch))
+    }
+
+    fn is_trained(&self, branch: BranchName) -> bool {
+        match branch {
+            BranchName::Vit => self.vit.is_tuned(),
+            BranchName::Patches => true,
+            BranchName::Frequency | BranchName::Metadata => false,
+            _ => branch.is_resnet(),
+        }
     }
 
     /// The branches that take part in the fused logit.
@@ -378,11 +330,11 @@ mod tests {
             let config = ModelConfig { branches: branches.to_vec(), ..ModelConfig::default() };
             config.validate().map_err(|error| error.to_string())
         };
-        for branches in [&[][..], &[Resnet50, Vit], &[Resnet18, Resnet50], &[Vit, Vit], &[Metadata]] {
+        for branches in [&[][..], &[Resnet18, Resnet50], &[Vit, Vit], &[Metadata]] {
             let error = message(branches).unwrap_err();
             assert!(error.starts_with("model.branches must be"), "{error}");
         }
-        for branches in [&[Vit][..], &[Frequency, Metadata], &[Vit, Frequency, Metadata]] {
+        for branches in [&[Vit][..], &[Frequency, Metadata], &[Vit, Frequency, Metadata], &[Resnet50, Vit]] {
             message(branches).unwrap();
         }
     }

@@ -1,4 +1,4 @@
-//! The loss of the heads and of the branch `patches`.
+//! The loss of the heads and of the trained branches.
 
 use candle_core::Tensor;
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::config::BranchName;
+
 /// Errors of a detector of branches.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -67,9 +69,14 @@ pub enum Error {
     /// Features are not those of the detector's branches.
     #[error("the features do not fit the detector: {0}")]
     Features(String),
-    /// The network of the branch `patches` failed.
-    #[error("the branch `patches` failed")]
-    Patches(#[source] Box<model::Error>),
+    /// The network of a trained branch failed.
+    #[error("the branch `{branch}` failed")]
+    Network {
+        /// The branch.
+        branch: BranchName,
+        /// Why.
+        source: Box<model::Error>,
+    },
     /// An artifact cannot be read or written.
     #[error(transparent)]
     Artifact(#[from] artifacts::Error),
@@ -81,9 +88,10 @@ pub enum Error {
     SafeTensors(#[from] safetensors::SafeTensorError),
 }
 
-impl From<model::Error> for Error {
-    fn from(error: model::Error) -> Error {
-        Error::Patches(Box::new(error))
+impl Error {
+    /// The failure of a branch's network.
+    pub(crate) fn of_network(branch: BranchName, error: model::Error) -> Error {
+        Error::Network { branch, source: Box::new(error) }
     }
 }
 

@@ -3,16 +3,11 @@
 use artifacts::Label;
 use model::HeatMap;
 use pixels::RgbImage;
-use signals::patches;
 
 use crate::checkpoint::BranchDetector;
 use crate::config::BranchName;
 use crate::error::Result;
 use crate::extractor::Picture;
-use crate::windows::Windows;
-
-/// The largest number of windows in a row and in a column of the map of the branch `patches`.
-const WINDOWS: u32 = 16;
 
 /// What each part of an image adds to the margin of a branch.
 #[derive(Clone, Debug)]
@@ -41,33 +36,20 @@ impl BranchDetector {
     ///   et al. 2017, arXiv 1610.02391), activations are weighted with gradients.
     /// - `patches`: the margins of windows all over the image, times their shares of the attention. The branch itself judges
     ///   a few of these windows.
+    /// - ResNets: Grad-CAM for fake minus Grad-CAM for real.
     ///
     /// Branches without places in the image, and those that have nothing to say about it, have no map.
     ///
     /// # Errors
     /// A branch failed.
     pub fn evidence_maps(&mut self, picture: &Picture<'_>) -> Result<Vec<EvidenceMap>> {
-        let vit = self.vit_map(&picture.image)?;
-        let patches = self.patches_map(&picture.image)?;
-        Ok(vit.into_iter().chain(patches).collect())
-    }
-
-    fn vit_map(&self, image: &RgbImage) -> Result<Option<EvidenceMap>> {
-        let map = self.extractor().patch_contributions(image, self.fusion())?;
-        Ok(map.map(|(contributions, image)| EvidenceMap { branch: BranchName::Vit, image, contributions }))
-    }
-
-    fn patches_map(&mut self, image: &RgbImage) -> Result<Option<EvidenceMap>> {
-        let config = self.config().patches.clone();
-        let Some(patches) = self.patch_branch() else { return Ok(None) };
-        let (columns, windows) = patches::grid(image, config.side as u32, WINDOWS);
-        if windows.is_empty() {
-            return Ok(None);
+        let image = &picture.image;
+        let map = |branch, (contributions, image)| EvidenceMap { branch, image, contributions };
+        let frozen = self.extractor().patch_contributions(image, self.fusion())?;
+        let mut maps: Vec<EvidenceMap> = frozen.into_iter().map(|found| map(BranchName::Vit, found)).collect();
+        for (name, branch) in self.trained() {
+            maps.extend(branch.evidence_map(image)?.map(|found| map(*name, found)));
         }
-        let all = Windows { pixels: config.residuals(&windows), counts: vec![windows.len()] };
-        let evidence = patches.evidence(&all)?.into_iter().flatten();
-        let values = evidence.map(|window| window.attention * window.margin).collect();
-        let contributions = HeatMap { values, height: windows.len() / columns, width: columns };
-        Ok(Some(EvidenceMap { branch: BranchName::Patches, image: image.clone(), contributions }))
+        Ok(maps)
     }
 }

@@ -1,4 +1,4 @@
-//! Computes the features of frozen branches. The branch `patches` is trained, and not among them.
+//! Computes the features of frozen branches. Branches that are trained are not among them.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -7,12 +7,13 @@ use artifacts::hash::{self, Digest, Hash};
 use model::HeatMap;
 use pixels::RgbImage;
 use rayon::prelude::*;
-use vision::{PatchTokens, Tower};
+use vision::Tower;
 
 use crate::batch::{BranchFeatures, FeatureBatch};
-use crate::config::{BranchName, Crops, ModelConfig, VitConfig};
+use crate::config::{BranchName, ModelConfig, VitConfig};
 use crate::error::{Error, Result};
-use crate::fusion::{FeatureGradient, Fusion};
+use crate::fusion::Fusion;
+use crate::vit::{self, VitInput};
 
 /// Version of the features. Raise it when a change of code gives other features for the same images and weights, so
 /// that stored features are computed again.
@@ -60,7 +61,7 @@ struct Vit {
     tower: Tower,
     /// Blocks, counted from 0.
     layers: Vec<usize>,
-    crops: Crops,
+    input: VitInput,
     weights: Hash,
 }
 
@@ -71,7 +72,7 @@ impl Extractor {
     /// # Errors
     /// The file cannot be read, is not a vision transformer, or lacks a configured block.
     pub fn open(config: &ModelConfig, vit: Option<&Path>) -> Result<Extractor> {
-        let vit = if config.branches.contains(&BranchName::Vit) {
+        let vit = if config.frozen_branches().any(|branch| branch == BranchName::Vit) {
             Some(Vit::open(&config.vit, vit.ok_or(Error::VitWithoutWeights)?)?)
         } else {
             None
@@ -101,7 +102,7 @@ impl Extractor {
     /// The number of parts of an image that each branch has features of. Each part has the same number of features.
     pub fn parts(&self) -> Vec<usize> {
         let parts = |branch: &BranchName| match (branch, &self.vit) {
-            (BranchName::Vit, Some(vit)) => vit.crops(),
+            (BranchName::Vit, Some(vit)) => vit.input.count(),
             _ => 1,
         };
         self.branches.iter().map(parts).collect()
@@ -116,40 +117,22 @@ impl Extractor {
     pub(crate) fn digest(&self, branch: BranchName) -> Hash {
         let mut digest = Digest::default().part("version", FEATURES_VERSION.as_bytes());
         digest = digest.part("branch", branch.name().as_bytes());
-        if let (BranchName::Vit, Some(Vit { layers, crops, weights, .. })) = (branch, &self.vit) {
+        if let (BranchName::Vit, Some(Vit { layers, input, weights, .. })) = (branch, &self.vit) {
             let layers: Vec<u8> = layers.iter().flat_map(|layer| (*layer as u64).to_le_bytes()).collect();
             digest = digest.part("layers", &layers).part("weights", weights.as_bytes());
-            digest = digest.part("crops", format!("{crops:?}").as_bytes());
+            digest = digest.part("crops", format!("{:?}", input.crops).as_bytes());
         }
         digest.finish()
     }
 
-    /// Computes what each patch of the transformer's input adds to the margin of the branch `vit`, to first order: the
-    /// product of the gradient with the difference between the patch's tokens and the mean over the training images. Class
-    /// tokens and the centre of the image are left out, because their contributions have no place in the whole image.
-    /// Returns the contributions and the input. `None` if there is no such branch.
+    /// Computes what each patch of the transformer's input adds to the margin of the branch `vit`, see
+    /// [`vit::patch_contributions`]. `None` if there is no such frozen branch.
     ///
     /// # Errors
     /// The vision transformer failed.
     pub(crate) fn patch_contributions(&self, image: &RgbImage, fusion: &Fusion) -> Result<Option<(HeatMap, RgbImage)>> {
         let Some(Vit { tower, layers, .. }) = &self.vit else { return Ok(None) };
-        let input = tower.preprocessing().apply(image)?;
-        let (config, grid) = (tower.config(), tower.grid());
-        let PatchTokens { features, tokens } = tower.patch_tokens(input.data(), layers)?;
-        let Some(FeatureGradient { gradient, mean }) = fusion.feature_gradient(BranchName::Vit, &features)? else {
-            return Ok(None);
-        };
-        let mut values = vec![0.0; grid * grid];
-        for (layer, tokens) in tokens.iter().enumerate() {
-            // The mean patch token is the last summary of a block.
-            let start = ((layer + 1) * config.summaries() - 1) * config.width;
-            let (gradient, mean) = (&gradient[start..][..config.width], &mean[start..][..config.width]);
-            for (value, token) in values.iter_mut().zip(tokens.chunks_exact(config.width)) {
-                let terms = token.iter().zip(mean).zip(gradient).map(|((token, mean), slope)| slope * (token - mean));
-                *value += terms.sum::<f32>() / (grid * grid) as f32;
-            }
-        }
-        Ok(Some((HeatMap { values, height: grid, width: grid }, input)))
+        vit::patch_contributions(tower, layers, image, |features| fusion.feature_gradient(BranchName::Vit, features))
     }
 
     /// Computes the features of some images.
@@ -195,50 +178,20 @@ fn collect(
 impl Vit {
     fn open(config: &VitConfig, path: &Path) -> Result<Vit> {
         let tower = Tower::open(path)?;
-        let depth = tower.config().depth;
-        let last: Vec<usize> = (depth * 7 / 12 + 1..=depth).collect();
-        let blocks = if config.layers.is_empty() { last } else { config.layers.clone() };
-        if let Some(&layer) = blocks.iter().find(|&&block| block == 0 || block > depth) {
-            return Err(Error::Layer { layer, depth });
-        }
-        let layers = blocks.into_iter().map(|block| block - 1).collect();
-        Ok(Vit { tower, layers, crops: config.crops, weights: hash::file(path)? })
+        let layers = vit::layers(config, tower.config().depth)?;
+        let input = VitInput { preprocessing: *tower.preprocessing(), crops: config.crops };
+        Ok(Vit { tower, layers, input, weights: hash::file(path)? })
     }
 
-    /// The number of parts of an image.
-    fn crops(&self) -> usize {
-        match self.crops {
-            Crops::Whole => 1,
-            Crops::Both => 2,
-        }
-    }
-
-    /// The number of features of an image: for each part and each block, the class token and the mean of the patch tokens.
+    /// The number of features of an image: those of all parts.
     fn width(&self) -> usize {
-        let config = self.tower.config();
-        self.crops() * self.layers.len() * config.summaries() * config.width
+        self.input.count() * vit::width_of_part(self.tower.config(), &self.layers)
     }
 
     fn features(&self, pictures: &[Picture<'_>]) -> Result<BranchFeatures> {
         let parts: Vec<Vec<u8>> =
-            pictures.par_iter().map(|picture| self.parts(&picture.image)).collect::<Result<_>>()?;
-        let values = self.tower.features(&parts.concat(), parts.len() * self.crops(), &self.layers)?.layers;
+            pictures.par_iter().map(|picture| self.input.parts(&picture.image)).collect::<Result<_>>()?;
+        let values = self.tower.features(&parts.concat(), parts.len() * self.input.count(), &self.layers)?.layers;
         Ok(BranchFeatures { width: self.width(), values, present: vec![true; pictures.len()] })
-    }
-
-    /// The parts of an image at the size of the transformer's input, `[crops, side, side, 3]`.
-    fn parts(&self, image: &RgbImage) -> Result<Vec<u8>> {
-        let preprocessing = self.tower.preprocessing();
-        let side = preprocessing.size as u32;
-        let mut parts = preprocessing.apply(image)?.into_data();
-        if self.crops == Crops::Both {
-            let (width, height) = (image.width(), image.height());
-            let native = (width >= side && height >= side)
-                .then(|| pixels::degrade::crop(image, (width - side) / 2, (height - side) / 2, side, side).ok())
-                .flatten();
-            let second = native.map_or_else(|| parts.clone(), RgbImage::into_data);
-            parts.extend_from_slice(&second);
-        }
-        Ok(parts)
     }
 }

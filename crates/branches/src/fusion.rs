@@ -44,8 +44,8 @@ struct Head {
 pub struct Fusion {
     config: FusionConfig,
     heads: Vec<Head>,
-    /// The weight of the branch `patches`, if the detector has it. Its margins come from a network of its own.
-    patches: Option<f64>,
+    /// The trained branches, whose margins come from networks of their own, and their weights.
+    trained: Vec<(BranchName, f64)>,
     parameters: Parameters,
 }
 
@@ -113,13 +113,14 @@ impl Fusion {
                 projection,
             });
         }
-        let patches = config.has_patches().then_some(1.0);
-        Ok(Fusion { config: config.fusion.clone(), heads, patches, parameters })
+        let trained = config.trained_branches().map(|branch| (branch, 1.0)).collect();
+        Ok(Fusion { config: config.fusion.clone(), heads, trained, parameters })
     }
 
     /// Sets the weight of each branch in the fused margin, in the order of [`Fusion::branches`].
     pub fn set_weights(&mut self, weights: &[f64]) {
-        let shares = self.heads.iter_mut().map(|head| &mut head.share).chain(self.patches.as_mut());
+        let shares =
+            self.heads.iter_mut().map(|head| &mut head.share).chain(self.trained.iter_mut().map(|(_, share)| share));
         for (share, &weight) in shares.zip(weights) {
             *share = weight;
         }
@@ -141,14 +142,14 @@ impl Fusion {
 
     /// The branches, in the order of [`Margins::branches`].
     pub fn branches(&self) -> impl Iterator<Item = BranchName> {
-        self.heads.iter().map(|head| head.name).chain(self.patches.map(|_| BranchName::Patches))
+        self.heads.iter().map(|head| head.name).chain(self.trained.iter().map(|(name, _)| *name))
     }
 
     /// The weight of each branch in the fused margin.
     pub fn weights(&self) -> Vec<FusionWeight> {
         let weight = |head: &Head| FusionWeight { branch: head.name, weight: head.share, fused: head.fused };
-        let patches = |weight| FusionWeight { branch: BranchName::Patches, weight, fused: true };
-        self.heads.iter().map(weight).chain(self.patches.map(patches)).collect()
+        let trained = |&(branch, weight): &(BranchName, f64)| FusionWeight { branch, weight, fused: true };
+        self.heads.iter().map(weight).chain(self.trained.iter().map(trained)).collect()
     }
 
     /// Returns the gradient of a branch's margin with respect to its features of one part of an image, which `part` holds.
@@ -250,18 +251,18 @@ impl Fusion {
     }
 
     /// Computes the margins of a batch of projected features, with the current weights. After [`Fusion::load`], these are
-    /// the averages of the training. `patches` has the margins of the branch `patches`, if the detector has it.
+    /// the averages of the training. `trained` has the margins of each trained branch.
     ///
     /// # Errors
     /// A computation failed.
-    pub fn margins(&self, batch: &FeatureBatch, patches: Option<Vec<Option<f32>>>) -> Result<Margins> {
+    pub fn margins(&self, batch: &FeatureBatch, trained: Vec<Vec<Option<f32>>>) -> Result<Margins> {
         let mut branches: Vec<Vec<Option<f32>>> = Vec::new();
         for (head, features) in self.heads.iter().zip(&batch.branches) {
             let margins = head.margins(features, None)?.mean(1)?.to_vec1::<f32>()?;
             let own = margins.into_iter().zip(&features.present).map(|(margin, &present)| present.then_some(margin));
             branches.push(own.collect());
         }
-        branches.extend(patches);
+        branches.extend(trained);
         Ok(self.fuse(branches))
     }
 
@@ -422,7 +423,7 @@ mod tests {
     }
 
     fn margins(fusion: &Fusion, n: usize) -> Margins {
-        fusion.margins(&fusion.project(&batch(n).0).unwrap(), None).unwrap()
+        fusion.margins(&fusion.project(&batch(n).0).unwrap(), Vec::new()).unwrap()
     }
 
     #[test]
@@ -458,7 +459,7 @@ mod tests {
         train(&mut fusion, 20);
         let mut batch = FeatureBatch { branches: vec![BranchFeatures::new(4), BranchFeatures::new(2)] };
         batch.branches.iter_mut().for_each(|branch| branch.push(None));
-        let margins = fusion.margins(&fusion.project(&batch).unwrap(), None).unwrap();
+        let margins = fusion.margins(&fusion.project(&batch).unwrap(), Vec::new()).unwrap();
         assert_eq!((margins.fused, margins.branches), (vec![0.0], vec![vec![None], vec![None]]));
     }
 

@@ -39,6 +39,9 @@ pub(crate) struct Parameters {
     steps: u32,
 }
 
+/// The sums of gradients by name of the parameter.
+pub(crate) type Gradients = BTreeMap<String, Vec<f32>>;
+
 /// The settings of one optimiser step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StepSettings {
@@ -53,12 +56,31 @@ pub(crate) struct StepSettings {
 impl Parameters {
     /// Adds a parameter. `decays` states whether weight decay applies to it.
     pub(crate) fn add(&mut self, name: &str, value: Tensor, decays: bool) -> Result<Var> {
-        let average = value.flatten_all()?.to_vec1::<f32>()?;
-        let zeros = vec![0.0; average.len()];
         let var = Var::from_tensor(&value)?;
-        let parameter = Parameter { var: var.clone(), decays, first: zeros.clone(), second: zeros, average };
-        self.by_name.insert(name.to_owned(), parameter);
+        self.add_variable(name, var.clone(), decays)?;
         Ok(var)
+    }
+
+    /// Adds a parameter whose variable exists.
+    pub(crate) fn add_variable(&mut self, name: &str, var: Var, decays: bool) -> Result<()> {
+        let average = var.flatten_all()?.to_vec1::<f32>()?;
+        let zeros = vec![0.0; average.len()];
+        let parameter = Parameter { var, decays, first: zeros.clone(), second: zeros, average };
+        self.by_name.insert(name.to_owned(), parameter);
+        Ok(())
+    }
+
+    /// Adds the gradients of a backward pass to those of earlier ones.
+    pub(crate) fn add_gradients(&self, gradients: &GradStore, sum: &mut Gradients) -> Result<()> {
+        for (name, parameter) in &self.by_name {
+            let Some(gradient) = gradients.get(parameter.var.as_tensor()) else { continue };
+            let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
+            match sum.get_mut(name) {
+                Some(sum) => sum.iter_mut().zip(gradient).for_each(|(sum, value)| *sum += value),
+                None => drop(sum.insert(name.clone(), gradient)),
+            }
+        }
+        Ok(())
     }
 
     /// The number of steps so far.
@@ -66,9 +88,16 @@ impl Parameters {
         self.steps
     }
 
+    /// Runs one step with the gradients of one backward pass, see [`Parameters::apply`].
+    pub(crate) fn step(&mut self, gradients: &GradStore, settings: StepSettings) -> Result<()> {
+        let mut sum = Gradients::new();
+        self.add_gradients(gradients, &mut sum)?;
+        self.apply(&sum, settings)
+    }
+
     /// Runs one step of AdamW (Loshchilov and Hutter, arXiv 1711.05101) with the arithmetic of `torch.optim.AdamW`, and
     /// updates the moving averages. A parameter without a gradient keeps its value.
-    pub(crate) fn step(&mut self, gradients: &GradStore, settings: StepSettings) -> Result<()> {
+    pub(crate) fn apply(&mut self, gradients: &Gradients, settings: StepSettings) -> Result<()> {
         self.steps += 1;
         let steps = f64::from(self.steps);
         let StepSettings { learning_rate, weight_decay, average } = settings;
@@ -83,15 +112,14 @@ impl Parameters {
         };
         // The average of the first steps would otherwise hold the initial values for long.
         let keep = average.min((1.0 + steps) / (10.0 + steps)) as f32;
-        for parameter in self.by_name.values_mut() {
-            let Some(gradient) = gradients.get(parameter.var.as_tensor()) else { continue };
-            let gradient = gradient.flatten_all()?.to_vec1::<f32>()?;
+        for (name, parameter) in &mut self.by_name {
+            let Some(gradient) = gradients.get(name) else { continue };
             let mut values = parameter.var.flatten_all()?.to_vec1::<f32>()?;
             if parameter.decays {
                 let factor = (1.0 - learning_rate * weight_decay) as f32;
                 values.iter_mut().for_each(|value| *value *= factor);
             }
-            adam.apply(&mut values, &gradient, &mut parameter.first, &mut parameter.second);
+            adam.apply(&mut values, gradient, &mut parameter.first, &mut parameter.second);
             if average > 0.0 {
                 for (mean, value) in parameter.average.iter_mut().zip(&values) {
                     *mean = keep * *mean + (1.0 - keep) * value;

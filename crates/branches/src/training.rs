@@ -1,4 +1,4 @@
-//! All that is trained of a detector: the heads of the frozen branches, and the network of the branch `patches`.
+//! All that is trained of a detector: the heads of the frozen branches, and the networks of the others.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,18 @@ use candle_core::Tensor;
 use model::StepOutput;
 
 use crate::batch::{FeatureBatch, Margins};
-use crate::config::ModelConfig;
+use crate::config::{BranchName, ModelConfig};
 use crate::error::Result;
 use crate::fusion::{Fusion, FusionWeight, StepOptions, to_logits};
-use crate::patch_branch::PatchBranch;
-use crate::windows::Windows;
+use crate::inputs::TrainedInputs;
+use crate::trained_branch::{self, PretrainedFiles, TrainedBranch};
 
 /// A detector in the course of a training.
 #[derive(Debug)]
 pub struct Training {
     config: ModelConfig,
     fusion: Fusion,
-    patches: Option<PatchBranch>,
+    trained: Vec<(BranchName, Box<dyn TrainedBranch>)>,
     /// The heads with averaged weights, since [`Training::start_validation`].
     averaged: Option<Fusion>,
     steps: u64,
@@ -30,10 +30,10 @@ impl Training {
     /// Creates an untrained detector. `fusion` has untrained heads.
     ///
     /// # Errors
-    /// Memory cannot be allocated.
-    pub fn new(config: &ModelConfig, fusion: Fusion, seed: u64) -> Result<Training> {
-        let patches = config.has_patches().then(|| PatchBranch::new(&config.patches, seed)).transpose()?;
-        Ok(Training { config: config.clone(), fusion, patches, averaged: None, steps: 0 })
+    /// A file cannot be read, or memory cannot be allocated.
+    pub fn new(config: &ModelConfig, fusion: Fusion, files: &PretrainedFiles, seed: u64) -> Result<Training> {
+        let trained = trained_branch::create(config, files, seed)?;
+        Ok(Training { config: config.clone(), fusion, trained, averaged: None, steps: 0 })
     }
 
     /// The number of optimiser steps so far.
@@ -54,7 +54,7 @@ impl Training {
     /// A computation failed.
     pub fn train_step(
         &mut self,
-        (features, windows): (&FeatureBatch, &Windows),
+        (features, inputs): (&FeatureBatch, &TrainedInputs),
         labels: &[u8],
         weights: &[f32],
         options: StepOptions,
@@ -64,9 +64,8 @@ impl Training {
         let targets: Vec<f32> = labels.iter().map(target).collect();
         let heads = self.fusion.train_step(features, &targets, weights, options)?;
         let (mut losses, mut margins) = (heads.losses, heads.margins);
-        if let Some(patches) = &mut self.patches {
-            let learning_rate = self.config.patches.learning_rate * options.schedule;
-            let (loss, own) = patches.train_step(windows, &targets, weights, learning_rate)?;
+        for ((_, branch), inputs) in self.trained.iter_mut().zip(&inputs.branches) {
+            let (loss, own) = branch.train_step(inputs, &targets, weights, options)?;
             losses.push(loss);
             margins.push(own);
         }
@@ -88,9 +87,10 @@ impl Training {
     ///
     /// # Errors
     /// A computation failed.
-    pub fn margins(&mut self, features: &FeatureBatch, windows: &Windows) -> Result<Margins> {
-        let patches = self.patches.as_mut().map(|patches| patches.margins(windows)).transpose()?;
-        self.averaged.as_ref().unwrap_or(&self.fusion).margins(features, patches)
+    pub fn margins(&mut self, features: &FeatureBatch, inputs: &TrainedInputs) -> Result<Margins> {
+        let trained = self.trained.iter_mut().zip(&inputs.branches);
+        let trained = trained.map(|((_, branch), inputs)| branch.margins(inputs)).collect::<Result<_>>()?;
+        self.averaged.as_ref().unwrap_or(&self.fusion).margins(features, trained)
     }
 
     /// The tensors of `model.safetensors`.
@@ -99,8 +99,8 @@ impl Training {
     /// Memory cannot be allocated.
     pub fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut tensors = self.fusion.tensors()?;
-        if let Some(patches) = &self.patches {
-            tensors.extend(patches.tensors()?);
+        for (_, branch) in &self.trained {
+            tensors.extend(branch.tensors()?);
         }
         Ok(tensors)
     }
@@ -111,8 +111,8 @@ impl Training {
     /// Memory cannot be allocated.
     pub fn optimiser_state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut state = self.fusion.optimiser_state()?;
-        if let Some(patches) = &self.patches {
-            state.extend(patches.optimiser_state()?);
+        for (_, branch) in &self.trained {
+            state.extend(branch.optimiser_state()?);
         }
         state.insert(STEPS.to_owned(), Tensor::new(self.steps as u32, &candle_core::Device::Cpu)?);
         Ok(state)
@@ -124,8 +124,8 @@ impl Training {
     /// [`crate::Error::OptimiserState`] names a tensor that is missing or has another shape.
     pub fn restore(&mut self, state: &BTreeMap<String, Tensor>, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
         self.fusion.restore(state, tensors)?;
-        if let Some(patches) = &mut self.patches {
-            patches.restore(state, tensors)?;
+        for (_, branch) in &mut self.trained {
+            branch.restore(state, tensors)?;
         }
         self.steps = match state.get(STEPS) {
             Some(steps) => steps.to_scalar::<u32>()?.into(),

@@ -6,7 +6,7 @@ use artifacts::hash::{self, Hash};
 use artifacts::schema::PreprocessorConfig;
 use artifacts::statistics::sigmoid;
 use artifacts::{Checkpoint, Error as ArtifactError, Label, Manifest, names};
-use branches::{BranchDetector, BranchName, EvidenceMap, FeatureBatch, Margins, Picture, Windows};
+use branches::{BranchDetector, BranchName, EvidenceMap, FeatureBatch, Margins, Picture, TrainedInputs};
 use model::device::Device;
 use model::{Error as ModelError, HeatMap, Network, NetworkConfig, Normalisation, PixelBatch, weights};
 use pixels::Recipe;
@@ -208,14 +208,14 @@ impl Detector {
         Ok(scores_of_margins(&detector.margins(pictures)?))
     }
 
-    /// Computes the scores of stored features of the detector's frozen branches, and of the windows of the same images
-    /// ([`BranchDetector::windows`]).
+    /// Computes the scores of stored features of the detector's frozen branches, and of the inputs of its trained ones of the
+    /// same images ([`BranchDetector::trained_inputs`]).
     ///
     /// # Errors
     /// The features are those of other branches, or the detector judges resized pixels.
-    pub fn feature_scores(&mut self, features: &FeatureBatch, windows: &Windows) -> Result<Vec<Score>, Error> {
+    pub fn feature_scores(&mut self, features: &FeatureBatch, inputs: &TrainedInputs) -> Result<Vec<Score>, Error> {
         let Model::Branches(detector) = &mut self.model else { return Err(self.needs_pixels()) };
-        Ok(scores_of_margins(&detector.margins_of_features(features, windows)?))
+        Ok(scores_of_margins(&detector.margins_of_features(features, inputs)?))
     }
 
     fn needs_files(&self) -> Error {

@@ -8,7 +8,7 @@ use artifacts::predictions::Prediction;
 use artifacts::progress::Progress;
 use artifacts::shard::Shards;
 use artifacts::statistics::sigmoid;
-use branches::{FeatureBatch, Picture, StoredFeatures, View, Windows};
+use branches::{BranchDetector, FeatureBatch, Picture, StoredFeatures, TrainedInputs, View};
 use rayon::prelude::*;
 
 use crate::Error;
@@ -61,8 +61,9 @@ fn stored_scores(
     (batch, label): (usize, &str),
 ) -> Result<Vec<Score>, Error> {
     let mut scores = Vec::with_capacity(store.len());
-    // Stored features take no time, but windows are cut from files.
-    let cuts = detector.branch_detector().is_some_and(|branches| branches.config().has_patches());
+    // Stored features take no time, but the inputs of trained branches are cut from files.
+    let trains = |branches: &BranchDetector| branches.config().trained_branches().next().is_some();
+    let cuts = detector.branch_detector().is_some_and(trains);
     let progress = cuts.then(|| Progress::new(label, "images", Some(store.len() as u64)));
     let mut features = FeatureBatch::new(store.widths());
     for start in (0..store.len()).step_by(batch) {
@@ -71,11 +72,11 @@ fn stored_scores(
         for row in rows.clone() {
             store.read(0, row, &mut features)?;
         }
-        let windows = match detector.branch_detector() {
-            Some(branches) if cuts => branches.windows(&pictures(shards, rows.clone())?),
-            _ => Windows::default(),
+        let inputs = match detector.branch_detector() {
+            Some(branches) if cuts => branches.trained_inputs(&pictures(shards, rows.clone())?)?,
+            _ => TrainedInputs::default(),
         };
-        scores.extend(detector.feature_scores(&features, &windows)?);
+        scores.extend(detector.feature_scores(&features, &inputs)?);
         if let Some(progress) = &progress {
             progress.add(rows.len() as u64);
         }
@@ -89,7 +90,8 @@ fn stored_scores(
 /// Decodes the stored files of some rows.
 fn pictures(shards: &Shards, rows: Range<usize>) -> Result<Vec<Picture<'_>>, Error> {
     let open = |row: usize| {
-        let bytes = shards.file(row).ok_or_else(|| branches::Error::NoFiles { branches: "patches".to_owned() })?;
+        let bytes =
+            shards.file(row).ok_or_else(|| branches::Error::NoFiles { branches: "of the detector".to_owned() })?;
         View::Plain.picture(0, shards.sample(row), bytes)
     };
     Ok(rows.into_par_iter().map(open).collect::<Result<_, _>>()?)

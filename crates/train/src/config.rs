@@ -208,10 +208,10 @@ impl Config {
         self.learning_rate.unwrap_or(default)
     }
 
-    /// The network of a detector that is a ResNet.
+    /// The ResNet of the detector.
     pub fn network(&self) -> NetworkConfig {
         let default = NetworkConfig::default();
-        let arch = self.model.resnet().map_or_else(|| default.arch.clone(), str::to_owned);
+        let arch = self.model.resnet_branch().map_or_else(|| default.arch.clone(), |branch| branch.name().to_owned());
         NetworkConfig { arch, ..default }
     }
 

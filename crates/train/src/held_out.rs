@@ -13,8 +13,8 @@ use artifacts::progress::Progress;
 use artifacts::shard::Sample;
 use artifacts::statistics::sigmoid;
 use branches::{
-    Fusion, FusionWeight, HeldOutPhotographs, StepOptions, Training, balanced_weights, fit_weights, group,
-    weighted_mean,
+    Fusion, FusionWeight, HeldOutPhotographs, PretrainedFiles, StepOptions, Training, balanced_weights, fit_weights,
+    group, weighted_mean,
 };
 
 use crate::config::Config;
@@ -49,7 +49,7 @@ pub(crate) fn predict(
     config: &Config,
     train: &Images,
     seed: u64,
-    create: &Create<'_>,
+    (create, files): (&Create<'_>, &PretrainedFiles),
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<HeldOut>, Error> {
     let samples: Vec<&Sample> = train.rows.iter().map(|&row| train.shards.sample(row)).collect();
@@ -62,7 +62,7 @@ pub(crate) fn predict(
         let kept: Vec<usize> = train.rows.iter().copied().filter(|row| !is_left_out.contains(row)).collect();
         let (fusion, weights) = create(&kept)?;
         let images = train.projected(&fusion)?;
-        let training = Training::new(&config.model, fusion, seed)?;
+        let training = Training::new(&config.model, fusion, files, seed)?;
         branches = training.fusion_weights();
         let kept = Arc::new(images.only(kept, &weights));
         let Some(mut training) = train_fold(config, &kept, seed, training, &progress, stop)? else {
@@ -97,7 +97,7 @@ fn train_fold(
             let batch = batch?;
             let learning_rate = config.learning_rate_at(training.steps(), steps);
             let options = StepOptions { learning_rate, schedule: learning_rate / config.learning_rate(), seed };
-            let inputs = (batch.features(), batch.windows());
+            let inputs = (batch.features(), batch.inputs());
             training.train_step(inputs, batch.labels(), batch.weights(), options)?;
             loader.recycle(batch);
         }
@@ -116,7 +116,7 @@ fn margins(training: &mut Training, images: &Arc<Images>, batch_size: usize) -> 
     let mut all = Vec::with_capacity(images.len());
     while let Some(batch) = loader.next_batch() {
         let batch = batch?;
-        let margins = training.margins(batch.features(), batch.windows())?.branches;
+        let margins = training.margins(batch.features(), batch.inputs())?.branches;
         all.extend((0..batch.len()).map(|image| margins.iter().map(|branch| branch[image]).collect()));
         loader.recycle(batch);
     }

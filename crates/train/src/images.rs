@@ -8,7 +8,7 @@ use branches::{FeatureBatch, Fusion, StoredFeatures};
 
 use crate::balance::Balance;
 use crate::error::Error;
-use crate::window_source::WindowSource;
+use crate::input_source::InputSource;
 
 /// The number of rows that are projected at once.
 const ROWS: usize = 256;
@@ -22,8 +22,8 @@ pub struct Images {
     pub rows: Vec<usize>,
     /// The features of the images, for a detector of branches.
     pub features: Option<Features>,
-    /// The windows of the images, for a detector with the branch `patches`.
-    pub windows: Option<Arc<WindowSource>>,
+    /// The inputs of trained branches, for a detector that has such branches.
+    pub inputs: Option<Arc<InputSource>>,
     /// How training balances the images, for a model that takes their pixels.
     pub balance: Balance,
 }
@@ -69,7 +69,7 @@ impl Features {
 impl Images {
     /// All images of shards, for a model that takes their pixels.
     pub fn pixels(shards: Arc<Shards>) -> Images {
-        Images { rows: (0..shards.len()).collect(), shards, features: None, windows: None, balance: Balance::default() }
+        Images { rows: (0..shards.len()).collect(), shards, features: None, inputs: None, balance: Balance::default() }
     }
 
     /// Returns some of the images, with their weights in the loss. They have projected features, if there are any.
@@ -79,8 +79,8 @@ impl Images {
             projected: features.projected.clone(),
             weights: weights.to_vec(),
         });
-        let (windows, balance) = (self.windows.clone(), Balance::default());
-        Images { shards: Arc::clone(&self.shards), rows, features, windows, balance }
+        let (inputs, balance) = (self.inputs.clone(), Balance::default());
+        Images { shards: Arc::clone(&self.shards), rows, features, inputs, balance }
     }
 
     /// Returns the same images with the projected features of a fusion.
@@ -94,7 +94,7 @@ impl Images {
             shards: Arc::clone(&self.shards),
             rows: self.rows.clone(),
             features,
-            windows: self.windows.clone(),
+            inputs: self.inputs.clone(),
             balance: self.balance.clone(),
         })
     }

@@ -45,6 +45,7 @@ mod held_out;
 mod history;
 mod identity;
 mod images;
+mod input_source;
 mod interrupt;
 mod item;
 mod learner;
@@ -61,7 +62,6 @@ mod tests;
 mod throughput;
 mod training_loop;
 mod validation;
-mod window_source;
 
 pub use balance::{Balance, BalanceBy, ClassBalance};
 pub use config::{Augment, Blur, Colour, Config, Criterion, Crop, Cutout, Jpeg, Noise, Rotate, Schedule, Webp};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
-use branches::{FeatureBatch, Windows};
+use branches::{FeatureBatch, TrainedInputs};
 use model::PixelBatch;
 
 use crate::epoch_batches::EpochBatches;
@@ -29,8 +29,8 @@ pub struct Batch {
     pixels: Vec<u8>,
     /// The features of each branch. Empty if the batch has pixels.
     features: FeatureBatch,
-    /// The windows of the branch `patches`. Empty if there is no such branch.
-    windows: Windows,
+    /// The inputs of the trained branches. Empty if there is no such branch.
+    inputs: TrainedInputs,
     /// The weight of each image in the loss, `[n]`. Empty: all are 1.
     weights: Vec<f32>,
     /// Class indices, `[n]`.
@@ -58,9 +58,9 @@ impl Batch {
         &self.features
     }
 
-    /// The windows of the branch `patches`. Empty if there is no such branch.
-    pub(crate) fn windows(&self) -> &Windows {
-        &self.windows
+    /// The inputs of the trained branches. Empty if there is no such branch.
+    pub(crate) fn inputs(&self) -> &TrainedInputs {
+        &self.inputs
     }
 
     /// The weight of each image in the loss, `[n]`. Empty: all are 1.
@@ -85,7 +85,7 @@ impl Batch {
 
     /// Replaces the content with batch `index` of the epoch, and augments its images.
     fn fill(&mut self, epoch: &EpochBatches, index: usize) -> Result<(), Error> {
-        let Images { shards, features, windows, balance, .. } = &*epoch.split;
+        let Images { shards, features, inputs, balance, .. } = &*epoch.split;
         self.size = shards.size();
         self.pixels.clear();
         self.labels.clear();
@@ -97,8 +97,8 @@ impl Batch {
             if let Some(projected) = &features.projected {
                 fill_features(projected, shards.len(), items, &mut self.features);
             }
-            if let Some(windows) = windows {
-                windows.fill(shards, items, epoch.epoch, &mut self.windows)?;
+            if let Some(inputs) = inputs {
+                inputs.fill(shards, items, epoch.epoch, &mut self.inputs)?;
             }
             return Ok(());
         }

@@ -45,7 +45,10 @@ impl Stage for Train {
         // Check weights and device before ingest runs, which may take hours.
         if !config.model.is_resnet() {
             branches::check_weights(&config.model).map_err(Error::from)?;
-        } else if let Source::Path(path) = &config.weights {
+        }
+        if config.model.resnet_branch().is_some()
+            && let Source::Path(path) = &config.weights
+        {
             fs::metadata(path).map_err(|source| Error::Weights { path: path.clone(), source })?;
             weights::check(path).map_err(|error| Failure::input(format!("train.weights: {}", chain(&error))))?;
         }
@@ -71,8 +74,8 @@ impl Stage for Train {
             }
             inputs.insert(format!("ingest/{split}"), set.digest(split));
         }
-        if let Some(weights) = initial_weights(config).as_ref().map(weights_digest).transpose()?.flatten() {
-            inputs.insert("weights".to_owned(), weights);
+        for (name, source) in initial_weights(config) {
+            inputs.extend(weights_digest(&source)?.map(|digest| (name.to_owned(), digest)));
         }
         Ok(inputs)
     }
@@ -86,17 +89,20 @@ impl Stage for Train {
     }
 
     fn notices(_run: &RunDir, config: &Config) -> Vec<String> {
-        let Some(Source::Hub(name)) = initial_weights(config) else { return Vec::new() };
-        match weights::hub::size(&name) {
-            Ok(Some(0)) => Vec::new(),
-            Ok(Some(bytes)) => {
-                let size = progress::bytes(bytes);
-                vec![format!("downloads the weights {name} ({size}) into the Hugging Face cache")]
+        let notice = |(_, source)| {
+            let Source::Hub(name) = source else { return None };
+            match weights::hub::size(&name) {
+                Ok(Some(0)) => None,
+                Ok(Some(bytes)) => {
+                    let size = progress::bytes(bytes);
+                    Some(format!("downloads the weights {name} ({size}) into the Hugging Face cache"))
+                }
+                Ok(None) => Some(format!("downloads the weights {name}, of unknown size, into the Hugging Face cache")),
+                // The stage will fail for the same reason.
+                Err(error) => Some(error.to_string()),
             }
-            Ok(None) => vec![format!("downloads the weights {name}, of unknown size, into the Hugging Face cache")],
-            // The stage will fail for the same reason.
-            Err(error) => vec![error.to_string()],
-        }
+        };
+        initial_weights(config).into_iter().filter_map(notice).collect()
     }
 
     fn warnings(
@@ -131,12 +137,17 @@ pub(crate) struct TrainingRequest<'a> {
     pub(crate) stop: &'a dyn Fn(u64) -> bool,
 }
 
-/// Returns the source of pretrained weights of the configured detector, if it has one.
-fn initial_weights(config: &Config) -> Option<Source> {
-    if config.model.is_resnet() {
-        return Some(config.network_weights());
+/// Returns the sources of pretrained weights of the configured detector, with the names of these inputs in manifests.
+fn initial_weights(config: &Config) -> Vec<(&'static str, Source)> {
+    let mut sources = Vec::new();
+    if config.model.branches.contains(&BranchName::Vit) {
+        sources.push(("weights", config.model.vit.weights.clone()));
     }
-    config.model.branches.contains(&BranchName::Vit).then(|| config.model.vit.weights.clone())
+    if config.model.resnet_branch().is_some() {
+        let name = if sources.is_empty() { "weights" } else { "weights of the ResNet" };
+        sources.push((name, config.network_weights()));
+    }
+    sources
 }
 
 /// Computes the digest of the initial weights for the up-to-date check. A file is hashed by its content. A name on the

@@ -92,3 +92,11 @@ impl Source {
         Ok((self.read(&format!("{name}.weight"))?, self.read(&format!("{name}.bias"))?))
     }
 }
+
+/// Returns the preprocessing of the inputs of a tower, without reading its weights.
+///
+/// # Errors
+/// As [`Tower::open`](crate::Tower::open).
+pub fn preprocessing_of(path: &Path) -> Result<Preprocessing> {
+    Ok(Source::open(path)?.preprocessing)
+}

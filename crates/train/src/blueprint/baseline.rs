@@ -61,7 +61,7 @@ impl Blueprint for Baseline<'_> {
         let Config { class_balance, balance_by, .. } = *self.config;
         // Batches for validation ignore the balance.
         let balance = Balance::new(&shards, &rows, class_balance, balance_by);
-        Ok(Some(Images { shards, rows, features: None, windows: None, balance }))
+        Ok(Some(Images { shards, rows, features: None, inputs: None, balance }))
     }
 
     fn create(&self, seed: u64, initial: bool, splits: &Splits) -> Result<Created, Error> {

@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use artifacts::hash::{Digest, Hash};
+use artifacts::hash::{self, Digest, Hash};
 use artifacts::schema::ModelConfig;
 use artifacts::shard::Shards;
 use artifacts::{RunDir, Split, names, predictions};
-use branches::{Description, Extractor, Fusion, Projection, Training, View, balanced_weights};
+use branches::{
+    Description, Extractor, Fusion, InputCutter, PretrainedFiles, Projection, Training, View, balanced_weights,
+};
 use signals::augment::AugmentConfig;
 
 use super::{Blueprint, Created, Splits};
@@ -17,18 +19,20 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::held_out;
 use crate::images::{Features, Images, rows_without};
+use crate::input_source::InputSource;
 use crate::learner::FusionLearner;
-use crate::window_source::WindowSource;
 
 /// The name of the architecture in `config.json`.
 const ARCHITECTURE: &str = "branches";
 
-/// The frozen branches, and the fusion that is trained.
+/// The branches, and the fusion that is trained.
 pub(crate) struct BranchSet<'a> {
     config: &'a Config,
     extractor: Extractor,
-    /// The file of the vision transformer.
-    vit: Option<PathBuf>,
+    files: PretrainedFiles,
+    /// The hash of the file of the vision transformer.
+    vit: Option<Hash>,
+    cutter: InputCutter,
     /// The folder of stored features.
     features: PathBuf,
     /// The weight of each branch in the fusion, once it is fitted.
@@ -36,12 +40,19 @@ pub(crate) struct BranchSet<'a> {
 }
 
 impl<'a> BranchSet<'a> {
-    /// Opens the branches, and downloads the vision transformer if necessary.
+    /// Opens the branches, and downloads pretrained weights if necessary.
     pub(crate) fn open(config: &'a Config, run: &RunDir) -> Result<BranchSet<'a>, Error> {
         let vit = branches::resolve_vit(&config.model)?;
         let extractor = Extractor::open(&config.model, vit.as_deref())?;
+        let cutter = branches::input_cutter(&config.model, vit.as_deref())?;
+        let resnet = match config.model.resnet_branch() {
+            Some(_) => config.network_weights().resolve().map_err(model::Error::from)?,
+            None => None,
+        };
+        let hash = vit.as_deref().map(hash::file).transpose()?;
+        let files = PretrainedFiles { vit, resnet };
         let fusion_weights = RefCell::new(vec![1.0; config.model.branches.len()]);
-        Ok(BranchSet { config, extractor, vit, features: run.features(), fusion_weights })
+        Ok(BranchSet { config, extractor, files, vit: hash, cutter, features: run.features(), fusion_weights })
     }
 
     /// The views of each image of a split: as it is, and changed copies.
@@ -59,12 +70,11 @@ impl<'a> BranchSet<'a> {
         }
     }
 
-    /// How the windows of a split are cut, if the detector has the branch `patches`.
-    fn windows(&self, views: Vec<View>) -> Option<Arc<WindowSource>> {
+    /// How the inputs of trained branches are cut, if the detector has such branches.
+    fn inputs(&self, views: Vec<View>) -> Option<Arc<InputSource>> {
         let Config { seed, model, .. } = self.config;
-        let source =
-            || WindowSource { patches: model.patches.clone(), views, augment: model.views.augment, seed: *seed };
-        model.has_patches().then(|| Arc::new(source()))
+        let source = || InputSource { cutter: self.cutter.clone(), views, augment: model.views.augment, seed: *seed };
+        (!self.cutter.is_empty()).then(|| Arc::new(source()))
     }
 
     /// The weight of each row of the shards in the loss.
@@ -120,7 +130,7 @@ impl Blueprint for BranchSet<'_> {
             shards,
             rows,
             features: Some(features),
-            windows: self.windows(views),
+            inputs: self.inputs(views),
             balance: Balance::default(),
         }))
     }
@@ -130,13 +140,13 @@ impl Blueprint for BranchSet<'_> {
         fusion.set_weights(&self.fusion_weights.borrow());
         let train = Arc::new(splits.train.projected(&fusion)?);
         let val = Arc::new(splits.val.projected(&fusion)?);
-        let training = Training::new(&self.config.model, fusion, seed)?;
+        let training = Training::new(&self.config.model, fusion, &self.files, seed)?;
         let learner = Box::new(FusionLearner::new(training, self.config.learning_rate(), seed));
         Ok(Created { learner, splits: Splits { train, val } })
     }
 
     fn install(&self, run: &Path) -> Result<(), Error> {
-        match &self.vit {
+        match &self.files.vit {
             Some(vit) => Ok(branches::install_backbone(vit, run)?),
             None => Ok(()),
         }
@@ -144,7 +154,7 @@ impl Blueprint for BranchSet<'_> {
 
     fn prepare(&self, run: &Path, seed: u64, train: &Images, stop: &dyn Fn() -> bool) -> Result<bool, Error> {
         let create = |rows: &[usize]| Ok((self.fusion(train, rows)?, self.weights(&train.shards, rows)));
-        let Some(held_out) = held_out::predict(self.config, train, seed, &create, stop)? else {
+        let Some(held_out) = held_out::predict(self.config, train, seed, (&create, &self.files), stop)? else {
             return Ok(false);
         };
         predictions::write(&run.join(names::HELD_OUT), &held_out.predictions)?;
@@ -153,14 +163,15 @@ impl Blueprint for BranchSet<'_> {
     }
 
     fn model_config(&self) -> ModelConfig {
-        let description = Description { model: self.config.model.clone(), vit: self.extractor.vit_weights() };
+        let description = Description { model: self.config.model.clone(), vit: self.vit };
         ModelConfig { detector: serde_json::to_value(description).ok(), ..ModelConfig::detector(ARCHITECTURE) }
     }
 
     fn pretrained(&self) -> Result<(String, Option<Hash>), Error> {
-        match self.extractor.vit_weights() {
-            Some(hash) => Ok((String::from(self.config.model.vit.weights.clone()), Some(hash))),
-            None => Ok(("none".to_owned(), None)),
+        match (self.vit, &self.files.resnet) {
+            (Some(hash), _) => Ok((String::from(self.config.model.vit.weights.clone()), Some(hash))),
+            (None, Some(resnet)) => Ok((String::from(self.config.network_weights()), Some(hash::file(resnet)?))),
+            (None, None) => Ok(("none".to_owned(), None)),
         }
     }
 }

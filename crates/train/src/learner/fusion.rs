@@ -37,7 +37,7 @@ impl Learner for FusionLearner {
             unreachable!("the configuration rejects train.accumulate for a detector of branches");
         };
         let options = StepOptions { learning_rate, schedule: learning_rate / self.base_rate, seed: self.seed };
-        let inputs = (batch.features(), batch.windows());
+        let inputs = (batch.features(), batch.inputs());
         self.steps.push(self.training.train_step(inputs, batch.labels(), batch.weights(), options)?);
         Ok(())
     }
@@ -55,7 +55,7 @@ impl Learner for FusionLearner {
     }
 
     fn start_inference(&mut self, batch: &Batch) -> Result<(), Error> {
-        self.inferences.push(to_logits(&self.training.margins(batch.features(), batch.windows())?.fused));
+        self.inferences.push(to_logits(&self.training.margins(batch.features(), batch.inputs())?.fused));
         Ok(())
     }
 

@@ -1,8 +1,8 @@
-//! Cuts the windows of the branch `patches` from the files in the shards.
+//! Cuts the inputs of trained branches from the files in the shards.
 
 use artifacts::random;
 use artifacts::shard::Shards;
-use branches::{PatchesConfig, View, Windows};
+use branches::{InputCutter, TrainedInputs, View};
 use signals::augment::AugmentConfig;
 
 use crate::error::Error;
@@ -11,10 +11,10 @@ use crate::item::Item;
 /// The number of the view of the first epoch. Views of stored features have smaller numbers.
 const FIRST_EPOCH: usize = 1 << 20;
 
-/// How windows are cut.
+/// How the inputs are cut.
 #[derive(Clone, Debug)]
-pub struct WindowSource {
-    pub(crate) patches: PatchesConfig,
+pub struct InputSource {
+    pub(crate) cutter: InputCutter,
     /// The views of images for validation.
     pub(crate) views: Vec<View>,
     /// The changes to training images, which are other ones in each epoch.
@@ -22,31 +22,32 @@ pub struct WindowSource {
     pub(crate) seed: u64,
 }
 
-impl WindowSource {
-    /// Replaces `windows` by those of some images. With an epoch, the images are training images: they are changed, and
+impl InputSource {
+    /// Replaces `inputs` by those of some images. With an epoch, the images are training images: they are changed, and
     /// windows are at random positions, which depend on seed, epoch and image. Without one, windows are chosen by texture.
     pub(crate) fn fill(
         &self,
         shards: &Shards,
         items: &[Item],
         epoch: Option<usize>,
-        windows: &mut Windows,
+        inputs: &mut TrainedInputs,
     ) -> Result<(), Error> {
-        windows.clear();
+        inputs.clear();
         for &Item { row, view, .. } in items {
-            let bytes = shards.file(row).ok_or_else(|| branches::Error::NoFiles { branches: "patches".into() })?;
+            let bytes =
+                shards.file(row).ok_or_else(|| branches::Error::NoFiles { branches: "of the detector".into() })?;
             let sample = shards.sample(row);
-            let cut = match epoch {
+            let cuts = match epoch {
                 Some(epoch) => {
                     let changed = View::Changed { config: self.augment, seed: self.seed };
                     let view = if self.augment.is_on() { changed } else { View::Plain };
                     let picture = view.picture(FIRST_EPOCH + epoch, sample, bytes)?;
                     let mut random = random::stream(self.seed, "windows", &[epoch as u64, row as u64]);
-                    self.patches.at_random(&picture.image, &mut random)
+                    self.cutter.cut(&picture.image, Some(&mut random))?
                 }
-                None => self.patches.by_texture(&self.views[view].picture(view, sample, bytes)?.image),
+                None => self.cutter.cut(&self.views[view].picture(view, sample, bytes)?.image, None)?,
             };
-            windows.push(&self.patches.residuals(&cut), cut.len());
+            inputs.push(&cuts);
         }
         Ok(())
     }

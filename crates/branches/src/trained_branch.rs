@@ -1,0 +1,101 @@
+//! Branches whose networks are trained with the detector, in contrast to frozen ones, of which only a head is trained.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+use candle_core::Tensor;
+use model::HeatMap;
+use pixels::RgbImage;
+
+use crate::config::{BranchName, ModelConfig};
+use crate::error::{Error, Result};
+use crate::fusion::StepOptions;
+use crate::inputs::Windows;
+use crate::network_branch::NetworkBranch;
+use crate::tuned_vit::TunedVit;
+
+/// A network with its head and its optimisers.
+pub(crate) trait TrainedBranch: Debug {
+    /// Runs one training step. `targets`, `[n]`, are the probabilities of fake that the loss aims at; `weights`, `[n]`,
+    /// the share of each image in the loss. Returns the loss, and the margin of each image before the step; `None` for
+    /// images without input.
+    fn train_step(
+        &mut self,
+        inputs: &Windows,
+        targets: &[f32],
+        weights: &[f32],
+        options: StepOptions,
+    ) -> Result<(f32, Vec<Option<f32>>)>;
+
+    /// Computes the margin of each image; `None` for images without input.
+    fn margins(&mut self, inputs: &Windows) -> Result<Vec<Option<f32>>>;
+
+    /// Computes what each part of an image adds to the margin, and the image that this map covers. `None` if the branch has
+    /// nothing to say about the image.
+    fn evidence_map(&mut self, image: &RgbImage) -> Result<Option<(HeatMap, RgbImage)>>;
+
+    /// The tensors of `model.safetensors`.
+    fn tensors(&self) -> Result<BTreeMap<String, Tensor>>;
+
+    /// The state of the optimisers for a checkpoint.
+    fn optimiser_state(&self) -> Result<BTreeMap<String, Tensor>>;
+
+    /// Restores a training from [`TrainedBranch::optimiser_state`] and [`TrainedBranch::tensors`].
+    ///
+    /// # Errors
+    /// [`Error::OptimiserState`] names a tensor that is missing or has another shape.
+    fn restore(&mut self, state: &BTreeMap<String, Tensor>, tensors: &BTreeMap<String, Tensor>) -> Result<()>;
+
+    /// Loads the result of [`TrainedBranch::tensors`] for inference.
+    ///
+    /// # Errors
+    /// [`Error::OptimiserState`] names a tensor that is missing or has another shape.
+    fn load(&mut self, tensors: &BTreeMap<String, Tensor>) -> Result<()>;
+
+    /// Replaces what was trained by random weights, for the sanity check of heat maps.
+    fn randomise(&mut self, seed: u64) -> Result<()>;
+}
+
+/// The files with pretrained weights, as far as a detector has such branches.
+#[derive(Clone, Debug, Default)]
+pub struct PretrainedFiles {
+    /// The vision transformer.
+    pub vit: Option<PathBuf>,
+    /// The ResNet. Without a file, it starts with random weights.
+    pub resnet: Option<PathBuf>,
+}
+
+/// Creates the trained branches of a detector. Their weights depend on the files and the seed only.
+///
+/// # Errors
+/// A file cannot be read, or memory cannot be allocated.
+pub(crate) fn create(
+    config: &ModelConfig,
+    files: &PretrainedFiles,
+    seed: u64,
+) -> Result<Vec<(BranchName, Box<dyn TrainedBranch>)>> {
+    let create = |branch: BranchName| -> Result<(BranchName, Box<dyn TrainedBranch>)> {
+        let created: Box<dyn TrainedBranch> = match branch {
+            BranchName::Patches => Box::new(NetworkBranch::patches(&config.patches, seed)?),
+            BranchName::Vit => {
+                let path = files.vit.as_deref().ok_or(Error::VitWithoutWeights)?;
+                Box::new(TunedVit::open(&config.vit, path, seed)?)
+            }
+            _ => Box::new(NetworkBranch::resnet(branch, &config.resnet, files.resnet.as_deref(), seed)?),
+        };
+        Ok((branch, created))
+    };
+    config.trained_branches().map(create).collect()
+}
+
+/// Returns tensors under names with a prefix.
+pub(crate) fn prefixed(prefix: &str, tensors: impl IntoIterator<Item = (String, Tensor)>) -> BTreeMap<String, Tensor> {
+    tensors.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)).collect()
+}
+
+/// Returns the tensors whose names have a prefix, under the names without it.
+pub(crate) fn without_prefix(prefix: &str, tensors: &BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+    let own = tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone())));
+    own.collect()
+}
