@@ -99,24 +99,13 @@ def golden(model_class, config, side, mean, std):
         if p.grad is not None and "text" not in k}
     assert not gradients.keys() - state.keys(), gradients.keys() - state.keys()
 
-    rows = torch.stack([a.mean(1) for a in out.attentions])  # [blocks, images, tokens, tokens]
-    tokens = rows.shape[-1]
-    if classes:
-        row = torch.zeros(IMAGES, 1, tokens).double()
-        row[:, :, 0] = 1
-    else:
-        head = tower.head.attention
-        normalised = tower.post_layernorm(kept[-1])
-        row = head(tower.head.probe.expand(IMAGES, -1, -1), normalised, normalised, need_weights=True)[1]
-    for probabilities in reversed(rows):
-        row = 0.5 * row + 0.5 * row @ probabilities
     return {
         "made_with": {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__},
         "config": {k: v for k, v in saved.items() if k not in ("architectures", "transformers_version")},
         "preprocessor": {"size": side, "crop_size": side, "resample": 3, "image_mean": mean, "image_std": std},
         "tensors": {name: list(tensor.shape) for name, tensor in state.items()},
         "images": IMAGES,
-        "features": rounded(features), "pooled": rounded(pooled), "rollout": rounded(row[:, 0, classes + registers:]),
+        "features": rounded(features), "pooled": rounded(pooled),
         "loss": loss.item(), "gradients": gradients,
     }
 

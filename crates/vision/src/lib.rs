@@ -1,7 +1,7 @@
 //! Image towers of CLIP, DINOv2 (with and without registers) and SigLIP, from safetensors files with the tensor names of
 //! Hugging Face's transformers.
 //!
-//! - [`Tower`]: fast features and attention rollout, on the kernels of this workspace.
+//! - [`Tower`]: fast features, on the kernels of this workspace.
 //! - [`TrainableTower`]: the same tower on candle's autograd, with LoRA or full fine-tuning.
 //! - [`TowerConfig`], [`Preprocessing`]: what `config.json` and `preprocessor_config.json` beside the weights say.
 //!
@@ -21,7 +21,6 @@ mod patch_tokens;
 mod pooling;
 mod positions;
 mod preprocessing;
-mod rollout;
 mod source;
 mod tower;
 mod train;

@@ -1,7 +1,7 @@
 //! The tokens of the patches of an image, beside the features that are made of them.
 
 use crate::error::Result;
-use crate::tower::{Observed, Tower, check_layers};
+use crate::tower::{Tower, check_layers};
 
 /// The features of one image, and the tokens of its patches.
 #[derive(Clone, Debug)]
@@ -24,8 +24,7 @@ impl Tower {
         let (prefix, summaries) = (config.prefix_tokens() * config.width, config.summaries() * config.width);
         let mut features = vec![0.0; layers.len() * summaries];
         let mut tokens = vec![Vec::new(); layers.len()];
-        self.forward(pixels, 1, last + 1, &mut |_, block, observed| {
-            let Observed::Tokens(x, _) = observed else { return };
+        self.forward(pixels, 1, last + 1, &mut |_, block, x, _| {
             let own = features.chunks_exact_mut(summaries).zip(&mut tokens).zip(layers);
             for ((features, tokens), _) in own.filter(|(_, layer)| **layer == block) {
                 self.summarise(x, features);

@@ -79,20 +79,8 @@ impl Pooling {
             }
             Kind::Attention(pool) => {
                 self.norm.run(x, y, isa);
-                Some(pool.run(y, tokens, isa).0)
+                Some(pool.run(y, tokens, isa))
             }
-        }
-    }
-
-    /// Returns the weights, `[images, tokens]`, with which the pooled output depends on the tokens `x`: the mean over
-    /// the heads of the learned query's attention, or `None` if the pooled output is the class token.
-    pub(crate) fn weights(&self, x: &[f32], y: &mut [f32], tokens: usize, isa: Isa) -> Option<Vec<f32>> {
-        match &self.kind {
-            Kind::Attention(pool) => {
-                self.norm.run(x, y, isa);
-                Some(pool.run(y, tokens, isa).1)
-            }
-            _ => None,
         }
     }
 }
@@ -125,15 +113,14 @@ impl AttentionPool {
         })
     }
 
-    /// Returns the pooled outputs, `[images, width]`, and the mean attention, `[images, tokens]`.
-    fn run(&self, x: &[f32], tokens: usize, isa: Isa) -> (Vec<f32>, Vec<f32>) {
+    /// Returns the pooled outputs, `[images, width]`.
+    fn run(&self, x: &[f32], tokens: usize, isa: Isa) -> Vec<f32> {
         let width = self.query.len();
         let images = x.len() / (tokens * width);
         let mut keys_and_values = vec![0.0; 2 * x.len()];
         self.keys_and_values.run(x, &mut keys_and_values, LinearEpilogue::default());
-        let (mut mixed, mut weights) = (vec![0.0; images * width], vec![0.0; images * tokens]);
-        let images = keys_and_values.chunks_exact(tokens * 2 * width).zip(mixed.chunks_exact_mut(width));
-        for ((image, mixed), weights) in images.zip(weights.chunks_exact_mut(tokens)) {
+        let mut mixed = vec![0.0; images * width];
+        for (image, mixed) in keys_and_values.chunks_exact(tokens * 2 * width).zip(mixed.chunks_exact_mut(width)) {
             for head in 0..self.heads {
                 let channels = head * width / self.heads..(head + 1) * width / self.heads;
                 let query = &self.query[channels.clone()];
@@ -142,9 +129,8 @@ impl AttentionPool {
                 let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let exponentials: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
                 let total: f32 = exponentials.iter().sum();
-                for ((row, value), weight) in image.chunks_exact(2 * width).zip(exponentials).zip(&mut *weights) {
+                for (row, value) in image.chunks_exact(2 * width).zip(exponentials) {
                     let share = value / total;
-                    *weight += share / self.heads as f32;
                     let values = &row[width..][channels.clone()];
                     mixed[channels.clone()].iter_mut().zip(values).for_each(|(to, value)| *to += share * value);
                 }
@@ -157,6 +143,6 @@ impl AttentionPool {
         let activated = LinearEpilogue { activation: Some(self.activation), accumulate: false };
         self.fc1.run(&mixed, &mut hidden, activated);
         self.fc2.run(&hidden, &mut pooled, LinearEpilogue { activation: None, accumulate: true });
-        (pooled, weights)
+        pooled
     }
 }

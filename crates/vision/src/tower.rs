@@ -52,13 +52,9 @@ pub struct Features {
     pub pooled: Option<Vec<f32>>,
 }
 
-/// What [`Tower::forward`] shows to its observer.
-pub(crate) enum Observed<'a> {
-    /// The queries, keys and values of a block, `[images, tokens, 3, heads, width of a head]`.
-    Attention(&'a [f32]),
-    /// The tokens after a block, `[images, tokens, width]`, and scratch memory of the same length.
-    Tokens(&'a [f32], &'a mut [f32]),
-}
+/// Called with the first image of a group, the block, the tokens of the group after the block, `[images, tokens, width]`,
+/// and scratch memory of the same length.
+type Observer<'a> = dyn FnMut(usize, usize, &[f32], &mut [f32]) + 'a;
 
 impl Tower {
     /// Opens a safetensors file in f32.
@@ -160,8 +156,7 @@ impl Tower {
         check_pixels(&self.preprocessing, pixels, n)?;
         let mut features = vec![0.0; n * row];
         let mut pooled: Option<Vec<f32>> = None;
-        self.forward(pixels, n, last + 1, &mut |first, block, observed| {
-            let Observed::Tokens(x, scratch) = observed else { return };
+        self.forward(pixels, n, last + 1, &mut |first, block, x, scratch| {
             for (i, _) in layers.iter().enumerate().filter(|(_, layer)| **layer == block) {
                 let images = x.chunks_exact(tokens * width).zip(features[first * row..].chunks_exact_mut(row));
                 for (image, to) in images {
@@ -192,14 +187,8 @@ impl Tower {
         mean.iter_mut().for_each(|mean| *mean /= count);
     }
 
-    /// Runs the first `depth` blocks, and calls `observe(first image of the group, block, …)`.
-    pub(crate) fn forward(
-        &self,
-        pixels: &[u8],
-        n: usize,
-        depth: usize,
-        observe: &mut dyn FnMut(usize, usize, Observed<'_>),
-    ) -> Result<()> {
+    /// Runs the first `depth` blocks, and calls `observe` after each.
+    pub(crate) fn forward(&self, pixels: &[u8], n: usize, depth: usize, observe: &mut Observer<'_>) -> Result<()> {
         check_pixels(&self.preprocessing, pixels, n)?;
         if n == 0 {
             return Ok(());
@@ -223,11 +212,10 @@ impl Tower {
             for (at, block) in self.blocks[..depth].iter().enumerate() {
                 block.norm1.run(x, y, self.isa);
                 block.qkv.run(y, qkv, LinearEpilogue::default());
-                observe(group * GROUP, at, Observed::Attention(qkv));
                 attention.run(qkv, hidden, y, self.isa);
                 block.output.run(y, x, LinearEpilogue { activation: None, accumulate: true });
                 block.mlp(x, y, hidden, self.config.activation.into(), self.isa);
-                observe(group * GROUP, at, Observed::Tokens(x, y));
+                observe(group * GROUP, at, x, y);
             }
         }
         self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
@@ -244,11 +232,6 @@ impl Tower {
                 Workspace::new(&self.config, self.preprocessing.size, images, self.isa)
             }
         }
-    }
-
-    /// The pooling, the instruction set and the number of tokens, for explanations.
-    pub(crate) fn explained(&self) -> (&Pooling, Isa, usize) {
-        (&self.pooling, self.isa, self.config.tokens(self.preprocessing.size))
     }
 }
 

@@ -29,17 +29,6 @@ fn features_and_pooled_outputs_match_transformers() {
 }
 
 #[test]
-fn attention_rollout_matches_transformers() {
-    for case in CASES {
-        let (golden, folder) = (Golden::read(case), tempfile::tempdir().unwrap());
-        let tower = Tower::open(&golden.write(folder.path())).unwrap();
-        let maps = tower.attention_rollout(&golden.pixels(), golden.images).unwrap();
-        assert_eq!(maps.len(), golden.images * tower.grid() * tower.grid());
-        assert_close(&maps, &golden.rollout, 1e-6, case);
-    }
-}
-
-#[test]
 fn bf16_products_are_near_f32() {
     if Isa::detect_bf16().is_none() {
         let folder = tempfile::tempdir().unwrap();

@@ -255,26 +255,6 @@ impl Attention {
             });
         });
     }
-
-    /// Computes the mean over the heads of each image's attention probabilities, `[images, tokens, tokens]`: row `i` is
-    /// the distribution of query `i` over the keys.
-    pub fn mean_probabilities(&self, qkv: &[f32], to: &mut [f32], isa: Isa) {
-        let isa = isa.in_f32();
-        let tokens = self.tokens;
-        let size = Size { rows: tokens, depth: self.width, columns: tokens };
-        let images = qkv.par_chunks(tokens * 3 * self.channels()).zip(to.par_chunks_mut(tokens * tokens));
-        images.for_each(|(image, to)| {
-            with_scratch([tokens * tokens, size.scratch_len(isa.tile())], |[probabilities, scratch]| {
-                let probabilities = &mut probabilities[..tokens * tokens];
-                to.fill(0.0);
-                for head in 0..self.heads {
-                    isa.run(Probabilities { attention: *self, image, head, to: probabilities, scratch });
-                    let share = 1.0 / self.heads as f32;
-                    to.iter_mut().zip(&*probabilities).for_each(|(to, value)| *to += share * value);
-                }
-            });
-        });
-    }
 }
 
 /// Computes the probabilities of a head, `[tokens, tokens]`.
@@ -410,25 +390,17 @@ mod tests {
     }
 
     #[test]
-    fn output_and_probabilities_match_reference() {
+    fn output_matches_reference() {
         for isa in Isa::available().into_iter().chain(Isa::with_bf16()) {
             for shape in shapes() {
                 let Attention { images, tokens, heads, width } = shape;
                 let what = format!("{isa:?} {shape:?}");
                 let qkv: Vec<f32> = noise(1, images * tokens * 3 * heads * width).iter().map(|x| 3.0 * x).collect();
                 let wide: Vec<f64> = qkv.iter().map(|&x| f64::from(x)).collect();
-                let (expected, probabilities) = reference(shape, &wide);
+                let (expected, _) = reference(shape, &wide);
                 let mut to = vec![f32::NAN; expected.len()];
                 shape.run(&qkv, &mut vec![f32::NAN; shape.scratch_len(isa)], &mut to, isa);
                 assert_close(&to, &expected, 1e-5, &what);
-                let mut means = vec![f32::NAN; images * tokens * tokens];
-                shape.mean_probabilities(&qkv, &mut means, isa);
-                let square = tokens * tokens;
-                let mean = |i: usize| -> f64 {
-                    let first = i / square * heads * square + i % square;
-                    (0..heads).map(|head| probabilities[first + head * square]).sum::<f64>() / heads as f64
-                };
-                assert_close(&means, &(0..means.len()).map(mean).collect::<Vec<_>>(), 1e-5, &what);
             }
         }
     }

@@ -22,7 +22,6 @@ pub(crate) struct Golden {
     pub(crate) images: usize,
     pub(crate) features: Vec<f64>,
     pub(crate) pooled: Vec<f64>,
-    pub(crate) rollout: Vec<f64>,
     pub(crate) loss: f64,
     pub(crate) gradients: BTreeMap<String, Summary>,
 }
