@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod support;
-
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +17,7 @@ use parquet::arrow::ArrowWriter;
 use pixels::encode::{Subsampling, jpeg};
 use pixels::{Limits, decode};
 use serde_json::json;
-use support::{IMAGES, Run, read, succeed};
+use pipeline_tests::untrained::{IMAGES, Run, read, succeed};
 
 /// Runs the sweep. Returns `robustness.json` without the paths of the images, and what the program printed.
 fn sweep(run: &Run) -> (Robustness, String) {
