@@ -59,7 +59,7 @@ fn messages_name_the_program_and_exit_codes_are_those_of_stages() {
     failing("pipeline smoke --set train.epoch=1", 2, "did you mean `train.epochs`");
     failing("pipeline smoke --from report", 3, "there is no run");
     failing("benchmark genimag --root x", 2, "there is no benchmark `genimag`; there are aigibench,");
-    failing("benchmark genimage --root nowhere", 3, "nowhere");
+    failing("benchmark genimage --root nowhere", 1, "failed to read `nowhere`");
     failing("pipeline", 2, "Usage: candling pipeline");
     failing("pipelin demo", 2, "pipeline");
     failing("", 2, "Usage: candling");

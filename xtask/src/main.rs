@@ -12,6 +12,7 @@ mod cuda_toolkit;
 mod cuda_wheels;
 mod programs;
 mod tidy;
+mod workspace;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -23,7 +24,7 @@ use orchestrator::{benchmark, pipeline, process, single, tools};
 
 use crate::cli::{Cli, Task};
 use crate::cuda::CudaChoice;
-use crate::programs::Workspace;
+use crate::workspace::Workspace;
 
 fn main() -> ExitCode {
     let Cli { task, cuda } = Cli::parse();

@@ -5,34 +5,6 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use artifacts::stage::Failure;
-use orchestrator::{Programs, ProvidedFiles};
-
-use crate::build;
-use crate::cuda::CudaChoice;
-
-/// The programs of the workspace, which cargo builds.
-pub(crate) struct Workspace {
-    /// Whether they are built with CUDA.
-    pub(crate) cuda: CudaChoice,
-}
-
-impl Programs for Workspace {
-    fn prepare(&self) -> Result<(), Failure> {
-        build::all_programs(self.cuda)
-    }
-
-    fn command(&self, name: &str) -> Result<Command, Failure> {
-        program(name)
-    }
-
-    fn pipelines(&self) -> ProvidedFiles {
-        ProvidedFiles::Folder(root().join("pipelines"))
-    }
-
-    fn benchmarks(&self) -> ProvidedFiles {
-        ProvidedFiles::Folder(root().join("benchmarks"))
-    }
-}
 
 /// Returns the root of the workspace: the closest folder around this program that contains `pipelines/` and
 /// `Cargo.toml`, or else the closest one that contains `pipelines/`, because a copy need not have the sources, or else
