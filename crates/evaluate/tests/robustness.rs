@@ -14,10 +14,10 @@ use artifacts::shard::{Sample, ShardWriter, Shards};
 use artifacts::stage::StagePlan;
 use artifacts::{Manifest, Split, names};
 use parquet::arrow::ArrowWriter;
+use pipeline_tests::untrained::{IMAGES, Run, read, succeed};
 use pixels::encode::{Subsampling, jpeg};
 use pixels::{Limits, decode};
 use serde_json::json;
-use pipeline_tests::untrained::{IMAGES, Run, read, succeed};
 
 /// Runs the sweep. Returns `robustness.json` without the paths of the images, and what the program printed.
 fn sweep(run: &Run) -> (Robustness, String) {

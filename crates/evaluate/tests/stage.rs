@@ -7,7 +7,7 @@ use std::path::Path;
 use artifacts::predictions;
 use artifacts::schema::{Comparison, Explanations, Flip, Metrics, Robustness};
 use artifacts::{Label, Manifest, names};
-use pipeline_tests::untrained::{Run, run_program, read, succeed};
+use pipeline_tests::untrained::{Run, read, run_program, succeed};
 
 #[test]
 fn evaluates_explains_and_compares() {

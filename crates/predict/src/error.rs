@@ -34,9 +34,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// There is no run to take the model from.
-    #[error(
-        "there is no run under `runs`; give one with --run-dir, a checkpoint with --ckpt, or a model with --model"
-    )]
+    #[error("there is no run under `runs`; give one with --run-dir, a checkpoint with --ckpt, or a model with --model")]
     NoRun,
     /// An image cannot be changed for the test of stability.
     #[error(transparent)]

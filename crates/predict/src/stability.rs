@@ -19,14 +19,8 @@ enum Change {
 }
 
 /// The changes. They are those of messengers and social networks at their mildest.
-const CHANGES: [Change; 6] = [
-    Change::Jpeg(95),
-    Change::Jpeg(85),
-    Change::Jpeg(75),
-    Change::Scale(0.9),
-    Change::Scale(0.75),
-    Change::Crop(0.03),
-];
+const CHANGES: [Change; 6] =
+    [Change::Jpeg(95), Change::Jpeg(85), Change::Jpeg(75), Change::Scale(0.9), Change::Scale(0.75), Change::Crop(0.03)];
 
 impl Change {
     fn words(self) -> String {
@@ -89,8 +83,7 @@ pub(crate) fn measure(judge: &mut Judge, row: &mut Row, image: &Prepared) -> Res
     }
     if stability.flips {
         let flipped = stability.changes.iter().filter(|changed| changed.verdict != unchanged);
-        let list: Vec<String> =
-            flipped.map(|changed| format!("{} ({:.3})", changed.change, changed.p_fake)).collect();
+        let list: Vec<String> = flipped.map(|changed| format!("{} ({:.3})", changed.change, changed.p_fake)).collect();
         row.warnings.push(format!(
             "the verdict was \"{}\" and is another one after {}; it is therefore inconclusive",
             crate::verdict_words(unchanged),
@@ -116,8 +109,14 @@ mod tests {
                 (changed.image.width(), changed.image.height(), changed.file.is_some())
             })
             .collect();
-        let expected =
-            [(200, 100, true), (200, 100, true), (200, 100, true), (180, 90, false), (150, 75, false), (188, 94, false)];
+        let expected = [
+            (200, 100, true),
+            (200, 100, true),
+            (200, 100, true),
+            (180, 90, false),
+            (150, 75, false),
+            (188, 94, false),
+        ];
         assert_eq!(sizes, expected);
         assert_eq!(Change::Crop(0.03).words(), "3% cropped from each side");
         let small = RgbImage::from_fn(9, 9, |x, _| [x as u8; 3]);

@@ -10,11 +10,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use pipeline_tests::program;
+use pipeline_tests::untrained::{Run, succeed};
 use pixels::RgbImage;
 use pixels::encode::{self, Subsampling};
 use serde_json::Value;
-use pipeline_tests::program;
-use pipeline_tests::untrained::{Run, succeed};
 
 /// The number of kinds of files; the kinds repeat in the folder. Every second kind is an intact image.
 const KINDS: usize = 24;

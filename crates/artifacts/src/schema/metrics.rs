@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Judged, Metric, Scores};
-use crate::{Label, Split};
 use crate::hash::Hash;
+use crate::{Label, Split};
 
 /// Content of `metrics.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
