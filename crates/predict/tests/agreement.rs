@@ -1,7 +1,5 @@
 //! `candling-predict` agrees with the evaluation of the same checkpoint.
 
-#![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
-
 use artifacts::schema::Metrics;
 use artifacts::{names, predictions};
 use pipeline_tests::untrained::{Run, read, succeed};
