@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 use orchestrator::PipelineArgs;
+use orchestrator::sweep::SweepArgs;
 
 use crate::bench::BenchArgs;
 use crate::cuda::CudaChoice;
@@ -57,6 +58,8 @@ pub(crate) enum Task {
     /// Evaluate on a benchmark of the field NAME --root FOLDER [--predictions FILE | --model RUN] [more: --help]
     #[command(disable_help_flag = true)]
     Benchmark(PassedArgs),
+    /// Train and evaluate a pipeline with several settings or generators, and tabulate the scores
+    Sweep(SweepArgs),
     /// Measure speed and memory of training, inference and ingest, compared with PyTorch and other programs
     Bench(BenchArgs),
     /// Check format, lints, all tests and the smoke pipeline, as CI does

@@ -9,6 +9,7 @@ use evaluate::cli::{CompareArgs, EvaluateArgs};
 use ingest::cli::IngestArgs;
 use judge::cli::JudgeArgs;
 use orchestrator::PipelineArgs;
+use orchestrator::sweep::SweepArgs;
 use report::cli::ReportArgs;
 use train::cli::TrainArgs;
 
@@ -40,6 +41,9 @@ pub(crate) enum Task {
     /// Run a pipeline: ingest, train, evaluate, report; stages that are up to date are skipped
     #[command(display_order = 30)]
     Pipeline(PipelineArgs),
+    /// Train and evaluate a pipeline with several settings or generators, and tabulate the scores
+    #[command(display_order = 35)]
+    Sweep(SweepArgs),
     #[command(display_order = 31)]
     Ingest(StageCommand<IngestArgs>),
     #[command(display_order = 32)]

@@ -14,6 +14,7 @@ mod programs;
 mod provided;
 mod signals;
 pub mod single;
+pub mod sweep;
 pub mod tools;
 
 pub use args::{PipelineArgs, StageName};
