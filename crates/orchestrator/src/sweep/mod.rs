@@ -109,6 +109,9 @@ pub fn run(programs: &dyn Programs, args: &SweepArgs) -> Result<(), Failure> {
             command::line(&format!("pipeline {} --until ingest --run-dir {}", args.name, plan.data().path().display()))
         )));
     }
+    if protocol.is_none() {
+        check_base(args, &Job::all(&dimensions))?;
+    }
     // The lock creates the folder.
     let _lock = if args.dry_run { None } else { Some(stage::lock(&folder, "sweep")?) };
     if shared && !args.dry_run {
