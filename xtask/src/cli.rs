@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 use orchestrator::PipelineArgs;
+use orchestrator::runs::RunsArgs;
 use orchestrator::sweep::SweepArgs;
 
 use crate::bench::BenchArgs;
@@ -58,6 +59,8 @@ pub(crate) enum Task {
     /// Evaluate on a benchmark of the field NAME --root FOLDER [--predictions FILE | --model RUN] [more: --help]
     #[command(disable_help_flag = true)]
     Benchmark(PassedArgs),
+    /// List runs with their data, model, state, scores and size; describe one; delete what was set aside
+    Runs(RunsArgs),
     /// Train and evaluate a pipeline with several settings or generators, and tabulate the scores
     Sweep(SweepArgs),
     /// Measure speed and memory of training, inference and ingest, compared with PyTorch and other programs

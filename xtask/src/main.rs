@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use artifacts::stage::Failure;
 use artifacts::{names, stage};
 use clap::Parser;
-use orchestrator::{benchmark, pipeline, process, single, sweep, tools};
+use orchestrator::{benchmark, pipeline, process, runs, single, sweep, tools};
 
 use crate::cli::{Cli, Task};
 use crate::cuda::CudaChoice;
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Task::Compare(args) => tools::compare(&workspace, args.rest),
         Task::Judge(args) => tools::judge(&workspace, args.rest),
         Task::Sweep(args) => sweep::run(&workspace, &args),
+        Task::Runs(args) => runs::run(&args),
         Task::Benchmark(args) => benchmark::run(&workspace, args.rest),
         Task::Bench(args) => bench::run(&args),
         Task::Ci => ci::run(),

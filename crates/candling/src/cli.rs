@@ -9,6 +9,7 @@ use evaluate::cli::{CompareArgs, EvaluateArgs};
 use ingest::cli::IngestArgs;
 use judge::cli::JudgeArgs;
 use orchestrator::PipelineArgs;
+use orchestrator::runs::RunsArgs;
 use orchestrator::sweep::SweepArgs;
 use report::cli::ReportArgs;
 use train::cli::TrainArgs;
@@ -41,6 +42,9 @@ pub(crate) enum Task {
     /// Run a pipeline: ingest, train, evaluate, report; stages that are up to date are skipped
     #[command(display_order = 30)]
     Pipeline(PipelineArgs),
+    /// List runs with their data, model, state, scores and size; describe one; delete what was set aside
+    #[command(display_order = 36)]
+    Runs(RunsArgs),
     /// Train and evaluate a pipeline with several settings or generators, and tabulate the scores
     #[command(display_order = 35)]
     Sweep(SweepArgs),

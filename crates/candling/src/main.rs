@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use artifacts::{command, names, stage};
 use clap::Parser;
-use orchestrator::{benchmark, pipeline, sweep, tools};
+use orchestrator::{benchmark, pipeline, runs, sweep, tools};
 
 use crate::cli::{Cli, Task};
 use crate::programs::{Own, PROGRAM};
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     }
     let (name, result) = match Cli::parse().task {
         Task::Pipeline(args) => ("pipeline", pipeline::run(&Own, &args)),
+        Task::Runs(args) => ("runs", runs::run(&args)),
         Task::Sweep(args) => ("sweep", sweep::run(&Own, &args)),
         Task::Ingest(command) => (names::INGEST, stages::run(names::INGEST, &command, ingest::cli::ingest)),
         Task::Train(command) => (names::TRAIN, stages::run(names::TRAIN, &command, train::cli::train)),

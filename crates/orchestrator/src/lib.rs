@@ -12,6 +12,7 @@ mod preflight;
 pub mod process;
 mod programs;
 mod provided;
+pub mod runs;
 mod signals;
 pub mod single;
 pub mod sweep;
