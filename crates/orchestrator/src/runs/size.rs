@@ -3,21 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use artifacts::RunDir;
 use artifacts::stage::Failure;
+use artifacts::{RunDir, atomic, names};
 
-/// What the names of trainings that were set aside contain, as in `.run-0.aside-1`.
-const ASIDE: &str = ".aside";
-
-/// Returns the total length of the files in a folder. Links are not followed.
+/// Returns the total length of the files in a folder.
 pub(super) fn of(folder: &Path) -> Result<u64, Failure> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(folder).map_err(artifacts::Error::io("list", folder))? {
-        let entry = entry.map_err(artifacts::Error::io("list", folder))?;
-        let metadata = entry.metadata().map_err(artifacts::Error::io("read", &entry.path()))?;
-        bytes += if metadata.is_dir() { of(&entry.path())? } else { metadata.len() };
-    }
-    Ok(bytes)
+    Ok(atomic::folder_bytes(folder).map_err(artifacts::Error::io("list", folder))?)
 }
 
 /// Lists the trainings of a run that were set aside, sorted by name.
@@ -30,7 +21,7 @@ pub(super) fn set_aside(run: &RunDir) -> Result<Vec<PathBuf>, Failure> {
     for entry in fs::read_dir(&folder).map_err(artifacts::Error::io("list", &folder))? {
         let entry = entry.map_err(artifacts::Error::io("list", &folder))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') && name.contains(ASIDE) && entry.path().is_dir() {
+        if name.starts_with('.') && name.contains(&format!(".{}", names::ASIDE)) && entry.path().is_dir() {
             found.push(entry.path());
         }
     }
