@@ -67,3 +67,6 @@ pub const METRICS: &str = "metrics.json";
 pub const EXPLANATIONS: &str = "explanations";
 /// The index of [`EXPLANATIONS`], see [`crate::schema::Explanations`].
 pub const EXPLANATIONS_INDEX: &str = "index.json";
+
+/// The ending of a training run that was set aside, as in `.run-0.aside`. Further ones have a number.
+pub const ASIDE: &str = "aside";

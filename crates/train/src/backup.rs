@@ -24,13 +24,13 @@ pub(crate) fn free_name(target: &Path) -> PathBuf {
 
 /// Returns the free names for backups of the run `target`, in the order in which they are used.
 pub(crate) fn free_names(target: &Path) -> impl Iterator<Item = PathBuf> {
-    let others = (1..).map(|n| atomic::hidden_sibling(target, &format!("aside-{n}")));
+    let others = (1..).map(|n| atomic::hidden_sibling(target, &format!("{}-{n}", names::ASIDE)));
     std::iter::once(first_name(target)).chain(others).filter(|name| !name.exists())
 }
 
 /// Describes the path and size of a backup, and the total size of all backups of the run `target`.
 pub(crate) fn describe(target: &Path, backup: &Path) -> String {
-    let bytes = |folder: &Path| size(folder).unwrap_or_default();
+    let bytes = |folder: &Path| atomic::folder_bytes(folder).unwrap_or_default();
     let text = format!("it is kept as `{}` ({}) until you delete it", backup.display(), progress::bytes(bytes(backup)));
     let all = all_backups(target).unwrap_or_default();
     if all.len() < 2 {
@@ -85,7 +85,7 @@ impl Cost {
             true => Manifest::read(folder).ok().flatten().map_or(0.0, |manifest| manifest.seconds),
             false => rows.iter().map(|row| row.train_seconds + row.val_seconds).sum(),
         };
-        Cost { epochs: rows.len(), seconds, bytes: size(folder).unwrap_or_default() }
+        Cost { epochs: rows.len(), seconds, bytes: atomic::folder_bytes(folder).unwrap_or_default() }
     }
 }
 
@@ -102,7 +102,7 @@ impl fmt::Display for Cost {
 }
 
 fn first_name(target: &Path) -> PathBuf {
-    atomic::hidden_sibling(target, "aside")
+    atomic::hidden_sibling(target, names::ASIDE)
 }
 
 /// Lists all backups of the run `target`.
@@ -118,16 +118,6 @@ fn all_backups(target: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
-}
-
-/// Returns the total size of all files in a folder, in bytes.
-fn size(folder: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        bytes += if entry.file_type()?.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

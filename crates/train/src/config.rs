@@ -5,6 +5,8 @@ mod criterion;
 mod schedule;
 mod validate;
 
+use std::collections::BTreeMap;
+
 use branches::ModelConfig;
 use model::device::DeviceChoice;
 use model::weights::Source;
@@ -114,6 +116,10 @@ pub struct Config {
     /// then show how the detector does on a generator that it was not trained on.
     #[schemars(extend("x-range" = "names of generators"), example = ["adm"])]
     pub leave_out: Vec<String>,
+    /// The number of training images of some generators, by name. The first by the hash of their content are taken, and
+    /// none of these generators is used for validation. With 0, a generator is left out.
+    #[schemars(extend("x-range" = "a number for each generator"), example = BTreeMap::from([("adm", 10)]))]
+    pub few_shot: BTreeMap<String, usize>,
     /// The number of independent trainings, `run-0`, `run-1` … They differ only in their seeds.
     #[schemars(range(min = 1, max = 1000), example = 3)]
     pub runs: usize,
@@ -165,6 +171,7 @@ impl Default for Config {
             early_stop: 0,
             select: None,
             leave_out: Vec::new(),
+            few_shot: BTreeMap::new(),
             runs: 1,
             seed: 0,
             device: DeviceChoice::Auto,

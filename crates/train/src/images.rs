@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use artifacts::Split;
 use artifacts::shard::Shards;
 use branches::{FeatureBatch, Fusion, StoredFeatures};
 
 use crate::balance::Balance;
+use crate::config::Config;
 use crate::error::Error;
 use crate::input_source::InputSource;
 
@@ -115,16 +117,29 @@ impl Images {
     }
 }
 
-/// Returns the rows of all images except those of the generators `leave_out`.
+/// Returns the rows of the images that are used for training or, of another split, for validation: all but those of
+/// generators that are left out or of which few images are trained on.
 ///
 /// # Errors
-/// The split has no images of one of these generators.
-pub(crate) fn rows_without(shards: &Shards, leave_out: &[String]) -> Result<Vec<usize>, Error> {
+/// The training split has no images of one of these generators.
+pub(crate) fn used_rows(shards: &Shards, config: &Config) -> Result<Vec<usize>, Error> {
+    let Config { leave_out, few_shot, .. } = config;
+    let is_train = shards.samples().first().is_some_and(|sample| sample.split == Split::Train);
     let known: BTreeSet<&str> = shards.samples().iter().map(|sample| sample.generator.as_str()).collect();
-    if let Some(unknown) = leave_out.iter().find(|name| name.is_empty() || !known.contains(name.as_str())) {
+    let unknown = |name: &&String| name.is_empty() || is_train && !known.contains(name.as_str());
+    if let Some(unknown) = leave_out.iter().chain(few_shot.keys()).find(unknown) {
         let known: Vec<&str> = known.into_iter().filter(|name| !name.is_empty()).collect();
         return Err(Error::UnknownGenerator { name: unknown.clone(), known: known.join(", ") });
     }
-    let is_kept = |&row: &usize| !leave_out.contains(&shards.sample(row).generator);
-    Ok((0..shards.len()).filter(is_kept).collect())
+    let generator = |row: usize| &shards.sample(row).generator;
+    let is_used = |&row: &usize| !leave_out.contains(generator(row)) && !few_shot.contains_key(generator(row));
+    let mut rows: Vec<usize> = (0..shards.len()).filter(is_used).collect();
+    for (name, &count) in few_shot.iter().filter(|(name, _)| !leave_out.contains(name)) {
+        let is_trained_on = |row: &usize| generator(*row) == name && shards.sample(*row).split == Split::Train;
+        let mut own: Vec<usize> = (0..shards.len()).filter(is_trained_on).collect();
+        own.sort_by_key(|&row| *shards.sample(row).id.as_bytes());
+        rows.extend(own.into_iter().take(count));
+    }
+    rows.sort_unstable();
+    Ok(rows)
 }

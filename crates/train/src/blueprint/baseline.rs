@@ -14,7 +14,7 @@ use super::{Blueprint, Created, Splits};
 use crate::balance::Balance;
 use crate::config::Config;
 use crate::error::Error;
-use crate::images::{Images, rows_without};
+use crate::images::{Images, used_rows};
 use crate::learner::NetworkLearner;
 
 /// A network on the pixels of the shards.
@@ -57,7 +57,7 @@ impl Baseline<'_> {
 
 impl Blueprint for Baseline<'_> {
     fn images(&self, shards: Arc<Shards>, _stop: &dyn Fn() -> bool) -> Result<Option<Images>, Error> {
-        let rows = rows_without(&shards, &self.config.leave_out)?;
+        let rows = used_rows(&shards, self.config)?;
         let Config { class_balance, balance_by, .. } = *self.config;
         // Batches for validation ignore the balance.
         let balance = Balance::new(&shards, &rows, class_balance, balance_by);

@@ -18,7 +18,7 @@ use crate::balance::Balance;
 use crate::config::Config;
 use crate::error::Error;
 use crate::held_out;
-use crate::images::{Features, Images, rows_without};
+use crate::images::{Features, Images, used_rows};
 use crate::input_source::InputSource;
 use crate::learner::FusionLearner;
 
@@ -123,7 +123,7 @@ impl Blueprint for BranchSet<'_> {
         let label = format!("train: features of the {split} split");
         let store = branches::stored_features(&self.features, &self.extractor, &shards, &views, &label, stop)?;
         let Some(store) = store else { return Ok(None) };
-        let rows = rows_without(&shards, &self.config.leave_out)?;
+        let rows = used_rows(&shards, self.config)?;
         let weights = self.weights(&shards, &rows);
         let features = Features { store: Arc::new(store), projected: None, weights };
         Ok(Some(Images {

@@ -1,10 +1,12 @@
 //! Trainings of a detector of branches.
 
+use artifacts::shard::Shards;
 use artifacts::{Split, names, predictions};
 use branches::{BranchName, ModelConfig};
 
 use super::{assert_same_result, run_to_end, run_until};
 use crate::config::Config;
+use crate::images::used_rows;
 use crate::testing;
 
 const SPLITS: [(Split, usize); 2] = [(Split::Train, 20), (Split::Val, 6)];
@@ -54,4 +56,22 @@ fn leaves_out_generators_and_rejects_unknown_ones() {
     run_to_end(&run, &without("gan-1"));
     let held_out = predictions::read(&run.dir().train_run(0).join(names::HELD_OUT)).unwrap();
     assert!(held_out.is_empty(), "one generator cannot be held out");
+}
+
+#[test]
+fn few_images_of_a_generator_are_trained_on_and_none_validates() {
+    let run = testing::ingested_with_files(&SPLITS);
+    let rows = |split: Split, few: &[(&str, usize)]| {
+        let shards = Shards::open(&run.dir().ingest(), split).unwrap();
+        let few_shot = few.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        let config = Config { few_shot, ..config(1) };
+        let rows = used_rows(&shards, &config).unwrap();
+        rows.iter().filter(|&&row| shards.sample(row).generator == "gan-1").count()
+    };
+    let all = [Split::Train, Split::Val].map(|split| rows(split, &[]));
+    assert!(all[0] > 2 && all[1] > 0, "{all:?}");
+    for count in [0, 2] {
+        assert_eq!([Split::Train, Split::Val].map(|split| rows(split, &[("gan-1", count)])), [count, 0]);
+    }
+    assert_eq!(rows(Split::Train, &[("gan-1", 1000)]), all[0]);
 }
