@@ -71,6 +71,7 @@ impl App {
             "version": env!("CARGO_PKG_VERSION"),
             "model": self.model,
             "waiting": self.queue.waiting(),
+            "bytes_in_memory": self.budget.used(),
             "limits": {
                 "max_file_bytes": self.limits.max_file_bytes(),
                 "max_pixels": self.limits.max_pixels(),

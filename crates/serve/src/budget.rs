@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A number of bytes that requests share.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    bytes: u64,
     free: AtomicU64,
 }
 
 impl Budget {
     pub(crate) fn new(bytes: u64) -> Arc<Budget> {
-        Arc::new(Budget { free: AtomicU64::new(bytes) })
+        Arc::new(Budget { bytes, free: AtomicU64::new(bytes) })
     }
 
-    #[cfg(test)]
-    pub(crate) fn free(&self) -> u64 {
-        self.free.load(Ordering::SeqCst)
+    /// The number of bytes that are reserved.
+    pub(crate) fn used(&self) -> u64 {
+        self.bytes - self.free.load(Ordering::SeqCst)
     }
 }
 
@@ -69,8 +70,8 @@ mod tests {
         assert!(!second.grow(1));
         drop(first);
         assert!(second.grow(6));
-        assert_eq!(budget.free(), 0);
+        assert_eq!(budget.used(), 10);
         drop(second);
-        assert_eq!(budget.free(), 10);
+        assert_eq!(budget.used(), 0);
     }
 }
