@@ -4,9 +4,10 @@ use std::process::Stdio;
 
 use artifacts::progress;
 use artifacts::stage::Failure;
+use orchestrator::process::run;
 
 use crate::cuda::{self, CudaChoice, FEATURES};
-use crate::programs::{cargo, run};
+use crate::programs::cargo;
 
 /// Builds the stage programs and tools, so that they match the sources.
 pub(crate) fn all_programs(cuda: CudaChoice) -> Result<(), Failure> {

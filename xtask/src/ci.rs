@@ -11,12 +11,13 @@ use std::time::Instant;
 use artifacts::failure::print_text;
 use artifacts::progress;
 use artifacts::stage::Failure;
+use orchestrator::process;
 use testing::Need;
 
 use self::summary::{Step, StepResult, summary};
 use self::test_results::TestResults;
 use crate::cuda::CudaChoice;
-use crate::programs::{self, cargo, root};
+use crate::programs::{cargo, root};
 use crate::tidy;
 use crate::{build, cuda_check};
 
@@ -50,11 +51,11 @@ struct Ci {
 impl Ci {
     /// Runs the steps in order, up to the first that fails.
     fn run_steps(&mut self) -> Result<(), Failure> {
-        self.step("format", |_| programs::run(&mut cargo(&["fmt", "--all", "--check"])))?;
+        self.step("format", |_| process::run(&mut cargo(&["fmt", "--all", "--check"])))?;
         self.step("house rules", |_| tidy::run())?;
         self.step("lints", |_| {
             let lints = ["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"];
-            programs::run(&mut cargo(&lints))
+            process::run(&mut cargo(&lints))
         })?;
         self.step("build", |_| build::all_programs(CudaChoice::Off))?;
         // Examples are left out: `cargo test` would link them only to check that they compile, which the lints have
@@ -65,14 +66,14 @@ impl Ci {
         })?;
         self.step("documentation", |_| {
             let mut doc = cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]);
-            programs::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))
+            process::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))
         })?;
         self.step("smoke pipeline", |_| {
             // Use an empty run folder, so that every stage runs.
             let run_dir = root().join("target").join("ci-smoke");
             artifacts::atomic::remove_dir(&run_dir)?;
             let mut smoke = cargo(&["xtask", "--cuda", "off", "pipeline", "smoke"]);
-            programs::run(smoke.arg("--run-dir").arg(&run_dir))
+            process::run(smoke.arg("--run-dir").arg(&run_dir))
         })?;
         // This is the last step, because it builds some crates again with the feature `cuda`, and downloads a toolkit
         // if none is installed.
@@ -110,7 +111,7 @@ impl Ci {
             fs::remove_file(&self.skip_record).map_err(Failure::failed)?;
         }
         let mut results = TestResults::default();
-        let result = programs::run_reading(command.env(testing::RECORD_FILE, &self.skip_record), |line| {
+        let result = process::run_reading(command.env(testing::RECORD_FILE, &self.skip_record), |line| {
             results.read_line(line);
             print_text(&format!("{line}\n")).map(drop)
         });

@@ -1,9 +1,9 @@
 //! The command line of `cargo xtask`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+use orchestrator::PipelineArgs;
 
 use crate::bench::BenchArgs;
 use crate::cuda::CudaChoice;
@@ -77,72 +77,6 @@ pub(crate) struct PassedArgs {
     pub(crate) rest: Vec<OsString>,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct PipelineArgs {
-    /// A file in pipelines/ without its extension (demo, full, smoke), or the path of a TOML file
-    pub(crate) name: String,
-    /// Override one key, e.g. --set train.epochs=2 (repeatable); docs/configuration.md lists the keys
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// The source of images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]` or simulated:…; short
-    /// for --set ingest.source=SOURCE
-    #[arg(long, value_name = "SOURCE")]
-    pub(crate) data: Option<String>,
-    /// Initial weights: `hf:owner/repo[/file][@revision]`, a safetensors file, or none for random weights; short for
-    /// --set train.weights=SOURCE
-    #[arg(long, value_name = "SOURCE")]
-    pub(crate) weights: Option<String>,
-    /// The device to compute on: auto, cpu or `cuda[:N]`; short for --set train.device=DEVICE and --set
-    /// evaluate.device=DEVICE
-    #[arg(long, value_name = "DEVICE")]
-    pub(crate) device: Option<String>,
-    /// The run's folder [default: runs/NAME]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) run_dir: Option<PathBuf>,
-    /// Start with this stage; stages before it keep their results and their settings in run.toml
-    #[arg(long, value_name = "STAGE", default_value = "ingest")]
-    pub(crate) from: StageName,
-    /// Stop after this stage; stages after it keep their settings in run.toml
-    #[arg(long, value_name = "STAGE", default_value = "report")]
-    pub(crate) until: StageName,
-    /// Run the stages even if nothing has changed
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Print whether each stage would run and why, with downloads, disk space and time, then exit
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-/// The stages, in the order they run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum StageName {
-    Ingest,
-    Train,
-    Evaluate,
-    Report,
-}
-
-impl StageName {
-    pub(crate) const ALL: [StageName; 4] =
-        [StageName::Ingest, StageName::Train, StageName::Evaluate, StageName::Report];
-
-    /// The name of the section in pipeline files, of the folder and of the program.
-    pub(crate) fn name(self) -> &'static str {
-        artifacts::names::STAGES[self as usize]
-    }
-}
-
-#[cfg(test)]
-impl PipelineArgs {
-    /// Parses `cargo xtask pipeline demo OPTIONS…`.
-    pub(crate) fn of_demo(options: &[&str]) -> PipelineArgs {
-        match Cli::try_parse_from(["xtask", "pipeline", "demo"].iter().chain(options)).map(|cli| cli.task) {
-            Ok(Task::Pipeline(args)) => args,
-            other => panic!("not a pipeline: {other:?}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -167,13 +101,5 @@ mod tests {
         assert_eq!(choice(&["xtask", "train"]), CudaChoice::Auto);
         assert_eq!(choice(&["xtask", "--cuda", "off", "train", "--resume", "--cuda"]), CudaChoice::Off);
         assert_eq!(choice(&["xtask", "pipeline", "demo", "--cuda", "on"]), CudaChoice::On);
-    }
-
-    #[test]
-    fn stage_names_match_artifacts() {
-        assert_eq!(StageName::ALL.map(StageName::name), artifacts::names::STAGES);
-        for stage in StageName::ALL {
-            assert_eq!(stage.to_possible_value().unwrap().get_name(), stage.name());
-        }
     }
 }

@@ -5,9 +5,10 @@ use std::process::{Command, Stdio};
 
 use artifacts::progress;
 use artifacts::stage::Failure;
+use orchestrator::process;
 
 use crate::cuda::{self, FEATURES};
-use crate::programs::{self, cargo};
+use crate::programs::cargo;
 
 /// The features that build the tests of the CUDA back end in emulation.
 const EMULATION: [&str; 2] = ["--features", "kernels/emulation,model/emulation,benches/emulation"];
@@ -25,7 +26,7 @@ pub(crate) fn run(run_tests: impl FnOnce(&mut Command) -> Result<(), Failure>) -
     let packages = ["-p", "kernels", "-p", "model", "-p", "train", "-p", "evaluate", "-p", "benches"];
     let mut clippy = cargo(&["clippy", "--release", "--all-targets"]);
     clippy.args(packages).args(SHARED_FEATURES).args(FEATURES).args(EMULATION).args(["--", "--deny", "warnings"]);
-    programs::run(toolkit.apply(&mut clippy))?;
+    process::run(toolkit.apply(&mut clippy))?;
     let mut tests =
         cargo(&["test", "--release", "--no-fail-fast", "-p", "kernels", "-p", "model", "-p", "benches", "--lib"]);
     tests.args(SHARED_FEATURES).args(EMULATION).args(["--", "cuda::", "device::", "card_norms::"]);

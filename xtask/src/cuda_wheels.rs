@@ -10,9 +10,10 @@ use std::process::{Command, Stdio};
 
 use artifacts::stage::Failure;
 use artifacts::{atomic, progress};
+use orchestrator::process;
 
 use crate::cuda_toolkit::{Toolkit, nvcc};
-use crate::programs::{self, root};
+use crate::programs::root;
 
 /// The wheels of the parts, all of one version.
 const WHEELS: [&str; 5] = [
@@ -44,7 +45,7 @@ pub(crate) fn assemble() -> Result<Toolkit, Failure> {
     install.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]);
     install.args(["--root-user-action", "ignore", "--target"]);
     install.arg(&partial).args(WHEELS);
-    programs::run(&mut install)?;
+    process::run(&mut install)?;
     check(&partial.join(HOME_IN_WHEELS))?;
     fs::write(partial.join("wheels.txt"), WHEELS.join("\n")).map_err(Failure::failed)?;
     fs::rename(&partial, &folder).map_err(Failure::failed)?;
@@ -75,5 +76,5 @@ pub(crate) fn pip() -> Result<Command, Failure> {
 fn check(home: &Path) -> Result<(), Failure> {
     let mut version = Command::new(nvcc(home));
     version.arg("--version").stdout(Stdio::null());
-    programs::run(&mut version)
+    process::run(&mut version)
 }

@@ -3,7 +3,6 @@
 //! It links neither candle nor arrow, so it builds in seconds. The programs that it starts do the work.
 
 mod bench;
-mod benchmark;
 mod build;
 mod ci;
 mod cli;
@@ -11,37 +10,47 @@ mod cuda;
 mod cuda_check;
 mod cuda_toolkit;
 mod cuda_wheels;
-mod pipeline;
-mod preflight;
 mod programs;
-mod signals;
-mod single;
 mod tidy;
+mod workspace;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
+use artifacts::stage::Failure;
 use artifacts::{names, stage};
 use clap::Parser;
+use orchestrator::{benchmark, pipeline, process, single, tools};
 
 use crate::cli::{Cli, Task};
+use crate::cuda::CudaChoice;
+use crate::workspace::Workspace;
 
 fn main() -> ExitCode {
     let Cli { task, cuda } = Cli::parse();
+    let workspace = Workspace { cuda };
     let result = match task {
-        Task::Pipeline(args) => pipeline::run(&args, cuda),
-        Task::Ingest(args) => single::run(names::INGEST, args.rest, cuda),
-        Task::Train(args) => single::run(names::TRAIN, args.rest, cuda),
-        Task::Evaluate(args) => single::run(names::EVALUATE, args.rest, cuda),
-        Task::Report(args) => single::run(names::REPORT, args.rest, cuda),
-        Task::Predict(args) => single::predict(args.rest, cuda),
-        Task::Compare(args) => single::compare(args.rest, cuda),
-        Task::Judge(args) => single::judge(args.rest, cuda),
-        Task::Benchmark(args) => benchmark::run(args.rest, cuda),
+        Task::Pipeline(args) => pipeline::run(&workspace, &args),
+        Task::Ingest(args) => single::run(&workspace, names::INGEST, args.rest),
+        Task::Train(args) => single::run(&workspace, names::TRAIN, args.rest),
+        Task::Evaluate(args) => single::run(&workspace, names::EVALUATE, args.rest),
+        Task::Report(args) => single::run(&workspace, names::REPORT, args.rest),
+        Task::Predict(args) => tools::run(&workspace, "predict", args.rest),
+        Task::Compare(args) => tools::compare(&workspace, args.rest),
+        Task::Judge(args) => tools::judge(&workspace, args.rest),
+        Task::Benchmark(args) => benchmark::run(&workspace, args.rest),
         Task::Bench(args) => bench::run(&args),
         Task::Ci => ci::run(),
-        Task::CudaCheck => cuda_check::run(programs::run),
-        Task::Fuzz(args) => single::fuzz(args.rest),
+        Task::CudaCheck => cuda_check::run(process::run),
+        Task::Fuzz(args) => fuzz(args.rest),
         Task::Tidy => tidy::run(),
     };
     stage::finish("xtask", result)
+}
+
+/// Feeds damaged copies of the golden files to the readers of files.
+fn fuzz(rest: Vec<OsString>) -> Result<(), Failure> {
+    build::all_programs(CudaChoice::Off)?;
+    let golden = programs::root().join("tests").join("golden");
+    process::run(programs::program("fuzz")?.arg("--corpus").arg(golden).args(rest))
 }

@@ -15,9 +15,10 @@ use std::process::Command;
 
 use artifacts::names::STAGES;
 use artifacts::stage::Failure;
+use orchestrator::process;
 
 use self::import_cycles::Imports;
-use crate::programs::{self, cargo, root};
+use crate::programs::{cargo, root};
 
 /// The most lines that a source file may have.
 const MAX_LINES: usize = 500;
@@ -62,7 +63,7 @@ fn tracked_files() -> Result<Vec<PathBuf>, Failure> {
 fn tree(edges: &str, options: &[&str]) -> Result<String, Failure> {
     let mut tree =
         cargo(&["tree", "--quiet", "--workspace", "--prefix", "none", "--no-dedupe", "--format", "{p} [{f}]"]);
-    let output = programs::capture(tree.args(["--edges", edges]).args(options))?;
+    let output = process::capture(tree.args(["--edges", edges]).args(options))?;
     Ok(String::from_utf8_lossy(&output).into_owned())
 }
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::command;
+
 /// Errors of reading and writing artifacts.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -53,8 +55,8 @@ pub enum Error {
     },
     /// A file has other content than its manifest records.
     #[error(
-        "`{}` is not the file its manifest describes ({detail}); run `cargo xtask {stage} --force` to make it again",
-        path.display()
+        "`{}` is not the file its manifest describes ({detail}); run `{}` to make it again",
+        path.display(), command::line(&format!("{stage} --force"))
     )]
     Damaged {
         /// The file.

@@ -9,6 +9,7 @@
 pub mod atomic;
 #[cfg(feature = "tables")]
 mod columns;
+pub mod command;
 pub mod config;
 mod error;
 pub mod failure;
@@ -19,6 +20,7 @@ mod manifest;
 pub mod names;
 #[cfg(feature = "tables")]
 pub mod predictions;
+mod program;
 pub mod progress;
 pub mod random;
 mod roc_auc;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::hash::{self, Digest, Hash};
-use crate::{Error, Result, atomic, names};
+use crate::{Error, Result, atomic, command, names};
 
 /// Version of the manifest's format. Readers reject newer manifests.
 ///
@@ -129,7 +129,7 @@ impl Manifest {
         Manifest::read(dir)?.ok_or_else(|| Error::Missing {
             artifact: format!("complete {stage} artifact"),
             path: dir.to_owned(),
-            advice: format!("run `cargo xtask {stage}` first"),
+            advice: format!("run `{}` first", command::line(stage)),
         })
     }
 

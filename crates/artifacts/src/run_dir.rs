@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::schema::{ModelConfig, PreprocessorConfig};
-use crate::{Error, Result, atomic, config, names};
+use crate::{Error, Result, atomic, command, config, names};
 
 /// The folder of one run, `runs/<name>/`. This type makes all paths inside it. No stage builds such a path from
 /// strings.
@@ -30,7 +30,7 @@ impl RunDir {
         let none = || Error::Missing {
             artifact: "run".to_owned(),
             path: runs.to_owned(),
-            advice: "start one with `cargo xtask pipeline demo`, or name one with --run-dir".to_owned(),
+            advice: format!("start one with `{}`, or name one with --run-dir", command::line("pipeline demo")),
         };
         let entries = fs::read_dir(runs).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => none(),

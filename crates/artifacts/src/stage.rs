@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Instant;
 
 use schemars::JsonSchema;
@@ -14,9 +13,10 @@ use crate::atomic::DirWriter;
 use crate::config::{self, Override, Sections};
 use crate::hash::Hash;
 use crate::manifest::{Code, Manifest};
-use crate::{Error, RunDir, Split, atomic, interrupt, names, progress, run_toml};
+use crate::{Error, RunDir, Split, atomic, command, interrupt, names, progress, run_toml};
 
 pub use crate::failure::{Failure, exit, finish, print_json, print_text};
+pub use crate::program::run_program;
 pub use crate::run_lock::lock;
 pub use crate::staleness::{KeyChange, Output, Stale, config_changes, to_json};
 
@@ -186,11 +186,10 @@ pub struct Warning {
 }
 
 /// Runs a stage program from its parsed arguments. `options` holds the stage's own options as overrides.
-pub fn main<S: Stage>(args: &StageArgs, options: Vec<Override>) -> ExitCode {
-    finish(S::NAME, execute::<S>(args, options))
-}
-
-fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(), Failure> {
+///
+/// # Errors
+/// The arguments are not valid, or the stage fails.
+pub fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(), Failure> {
     if args.schema {
         return print_json(&Sections::of::<S::Config>(S::NAME));
     }
@@ -248,7 +247,7 @@ fn check_run(args: &StageArgs) -> Result<(), Error> {
         Some(run) if !run.is_dir() => Err(Error::Missing {
             artifact: "run".to_owned(),
             path: run.clone(),
-            advice: "check --run-dir, or start a run with `cargo xtask pipeline`".to_owned(),
+            advice: format!("check --run-dir, or start a run with `{}`", command::line("pipeline")),
         }),
         _ => Ok(()),
     }

@@ -50,14 +50,18 @@ pub enum Error {
     /// Shards without encoded files cannot be the input of a detector of branches.
     #[error(
         "the shards hold no encoded files, which the branches {branches} need; set ingest.keep_files = true and run \
-         `cargo xtask ingest` again"
+         `{}` again",
+        artifacts::command::line("ingest")
     )]
     NoFiles {
         /// The branches.
         branches: String,
     },
     /// A file of the shards cannot be decoded.
-    #[error("failed to decode the stored file of `{path}`: {detail}; run `cargo xtask ingest --force`")]
+    #[error(
+        "failed to decode the stored file of `{path}`: {detail}; run `{}`",
+        artifacts::command::line("ingest --force")
+    )]
     Decode {
         /// The path in the source.
         path: String,

@@ -129,7 +129,7 @@ impl FeatureStore {
         let number = row / CHUNK;
         let path = || self.path(view, number);
         let chunk = self.chunks.get(&(view, number)).ok_or_else(|| {
-            let advice = "run `cargo xtask train` again, which computes it".to_owned();
+            let advice = format!("run `{}` again, which computes it", artifacts::command::line("train"));
             artifacts::Error::Missing { artifact: "chunk of features".to_owned(), path: path(), advice }
         })?;
         let at = (row % CHUNK) as u64;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use artifacts::command;
 use artifacts::hash::{self, Hash};
 use artifacts::schema::PreprocessorConfig;
 use artifacts::statistics::sigmoid;
@@ -287,7 +288,7 @@ pub(crate) fn check_presence(checkpoint: &Checkpoint) -> Result<(), ArtifactErro
     Err(ArtifactError::Missing {
         artifact: format!("checkpoint with its {name}"),
         path: checkpoint.path().to_owned(),
-        advice: "train one with `cargo xtask train`, or name another with --ckpt".to_owned(),
+        advice: format!("train one with `{}`, or name another with --ckpt", command::line("train")),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Evaluates checkpoints: predictions, metrics, explanations and robustness.
 //!
-//! - [`Evaluate`] is the stage. [`Detector`] is a loaded checkpoint.
+//! - [`Evaluate`] is the stage, [`cli`] has the command lines. [`Detector`] is a loaded checkpoint.
 //! - [`metrics`] computes metrics. [`calibration`] fits temperature, threshold and band on validation. [`bootstrap`]
 //!   and [`significance`] compute intervals and tests. [`measure`] combines them into the content of `metrics.json`.
 //! - [`explain`] chooses examples and draws their heat maps. [`robustness`] evaluates degraded images.
@@ -10,6 +10,7 @@
 mod ablation;
 pub mod bootstrap;
 pub mod calibration;
+pub mod cli;
 pub mod compare;
 mod config;
 mod detector;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use artifacts::atomic::{self, DirWriter};
+use artifacts::command;
 use artifacts::config::OutOfRange;
 use artifacts::hash::{Digest, Hash};
 use artifacts::predictions::{self, Prediction};
@@ -227,9 +228,10 @@ fn check_same_settings(runs: &[PathBuf]) -> Result<(), Failure> {
         None => Ok(()),
         Some(other) => Err(Failure::input(format!(
             "`{}` and `{}` were trained with different settings or on different data, so their mean is meaningless; \
-             finish `cargo xtask train` first, or evaluate one of them with --ckpt PATH",
+             finish `{}` first, or evaluate one of them with --ckpt PATH",
             runs[0].display(),
-            runs[other].display()
+            runs[other].display(),
+            command::line("train")
         ))),
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod audit;
 mod candidates;
+pub mod cli;
 mod config;
 mod disk_space;
 mod image;

@@ -7,6 +7,7 @@
 //! - [`judge`] runs all of this for each detector, and writes run folders (with `examples` of the `pictures`) that the report and the comparison read.
 
 pub mod benchmark;
+pub mod cli;
 mod config;
 mod detector;
 mod error;

@@ -1,5 +1,6 @@
 //! Errors of the report stage.
 
+use artifacts::command;
 use artifacts::stage::Failure;
 
 /// An error that prevents a report.
@@ -10,7 +11,7 @@ pub enum Error {
     #[error(transparent)]
     Artifact(#[from] artifacts::Error),
     /// An image of an example cannot be decoded or encoded.
-    #[error("failed to read the image `{path}`; run `cargo xtask evaluate --force` to make it again")]
+    #[error("failed to read the image `{path}`; run `{}` to make it again", command::line("evaluate --force"))]
     Image {
         /// The file's path in its stage, or the image's path in the source.
         path: String,
@@ -19,13 +20,19 @@ pub enum Error {
         source: image::ImageError,
     },
     /// The list of examples names a file outside the evaluation's folder.
-    #[error("`{path}` in the list of examples is not a file of the evaluation; run `cargo xtask evaluate --force`")]
+    #[error(
+        "`{path}` in the list of examples is not a file of the evaluation; run `{}`",
+        command::line("evaluate --force")
+    )]
     OutsideEvaluation {
         /// The path in the list.
         path: String,
     },
     /// The evaluation contains no training run.
-    #[error("`evaluate/metrics.json` contains no training run; run `cargo xtask evaluate --force` to make it again")]
+    #[error(
+        "`evaluate/metrics.json` contains no training run; run `{}` to make it again",
+        command::line("evaluate --force")
+    )]
     NoRuns,
     /// A figure cannot be rendered as PNG.
     #[error("failed to render `figures/{name}.png`: {detail}")]

@@ -1,6 +1,7 @@
 //! The sentences at the top of the report and of the model card: how good the model is, how certain its scores are, and
 //! a warning if they may be misleading.
 
+use artifacts::command;
 use artifacts::schema::{Metrics, Verdict};
 
 use crate::config::Config;
@@ -128,7 +129,7 @@ fn retrained_warning(retrained: &[usize]) -> Option<String> {
             runs.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
         ),
     };
-    Some(format!("{what} Run `cargo xtask evaluate` to evaluate the current model."))
+    Some(format!("{what} Run `{}` to evaluate the current model.", command::line("evaluate")))
 }
 
 /// Repeats the audit's warning: the explanation of the strongest shortcut, and the names of the others.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use artifacts::Label;
+use artifacts::command;
 use artifacts::stage::Failure;
 use model::{ArchitectureError, InputError, weights};
 
@@ -52,7 +53,8 @@ pub enum Error {
     },
     /// The training split is too small.
     #[error(
-        "the training split must have at least 2 images, but has {images}; run `cargo xtask ingest` on more images"
+        "the training split must have at least 2 images, but has {images}; run `{}` on more images",
+        command::line("ingest")
     )]
     TooFewImages {
         /// The number of training images.

@@ -18,7 +18,7 @@
 //!
 //! These modules surround the loop:
 //!
-//! - `stage`: finds the runs that are not up to date, and trains each of them.
+//! - [`cli`]: the command line. `stage`: finds the runs that are not up to date, and trains each of them.
 //! - `folder`: the folder of a run. It keeps a complete run in place until its successor is complete.
 //! - `backup`: renames replaced runs. `replacement`: warns about these replacements before the stage starts.
 //! - `recorded`: compares the configuration in a manifest with the current one.
@@ -37,6 +37,7 @@ mod backup;
 mod balance;
 mod blueprint;
 mod checkpoint;
+pub mod cli;
 mod config;
 mod epoch_batches;
 mod error;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use artifacts::command;
 use artifacts::hash::Hash;
 use artifacts::stage::{Failure, KeyChange, Output, Stale, Warning};
 use artifacts::text::shell_word;
@@ -164,7 +165,8 @@ fn reason(
 fn undo_command(run: &RunDir, k: usize, stale: &Stale) -> Option<String> {
     let Stale::Config(changes) = stale else { return None };
     let sets: Vec<String> = changes.iter().map(|change| undo_option(change, k)).collect::<Option<_>>()?;
-    Some(format!("cargo xtask train --run-dir {}{}", shell_word(&run.path().to_string_lossy()), sets.concat()))
+    let words = format!("train --run-dir {}{}", shell_word(&run.path().to_string_lossy()), sets.concat());
+    Some(command::line(&words))
 }
 
 /// Returns ` --set KEY=VALUE` with the recorded value of a changed key. Returns `None` if the option cannot express it.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use artifacts::command;
 use artifacts::failure::chain;
 use artifacts::hash::{self, Hash};
 use artifacts::schema::{Epoch, ImageSize, ModelConfig, PreprocessorConfig};
@@ -63,9 +64,11 @@ impl Stage for Train {
                 return Err(artifacts::Error::Missing {
                     artifact: format!("{split} split"),
                     path: run.ingest(),
-                    advice: "add it to the source, or let ingest take it from the training images with \
-                             ingest.val_fraction, and run `cargo xtask ingest`"
-                        .to_owned(),
+                    advice: format!(
+                        "add it to the source, or let ingest take it from the training images with \
+                         ingest.val_fraction, and run `{}`",
+                        command::line("ingest")
+                    ),
                 }
                 .into());
             }

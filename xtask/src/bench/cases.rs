@@ -5,6 +5,7 @@ use std::path::Path;
 
 use artifacts::RunDir;
 use artifacts::stage::Failure;
+use orchestrator::process;
 
 use super::args::BenchArgs;
 use super::case::Case;
@@ -226,7 +227,7 @@ fn layers(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
 fn loader(args: &BenchArgs, images: &[JpegSet]) -> Result<Case, Failure> {
     let run = folder()?.join("loader");
     if let Some(images) = images.first() {
-        programs::run(programs::program("ingest")?.args(ingest_arguments(args, images, &run)))?;
+        process::run(programs::program("ingest")?.args(ingest_arguments(args, images, &run)))?;
     }
     let shards = RunDir::new(run).ingest();
     let batch = args.batches().last().copied().unwrap_or(32).to_string();
@@ -241,7 +242,7 @@ fn native_loader(args: &BenchArgs, images: &[JpegSet]) -> Result<Case, Failure> 
     let run = folder()?.join("loader-native");
     if let Some(images) = images.last() {
         let mut ingest = programs::program("ingest")?;
-        programs::run(ingest.args(ingest_arguments(args, images, &run)).args(["--set", "ingest.keep_files=true"]))?;
+        process::run(ingest.args(ingest_arguments(args, images, &run)).args(["--set", "ingest.keep_files=true"]))?;
     }
     let shards = RunDir::new(run).ingest().into_os_string();
     let [windows, side] = NATIVE_WINDOWS.map(|number| number.to_string());

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use artifacts::stage::Failure;
 use artifacts::{atomic, progress};
+use orchestrator::process;
 
 use super::programs::{example, folder};
-use crate::programs;
 
 /// Side in pixels and number of files of each simulated set. Ingest takes seconds for each set, so its start-up time is
 /// negligible.
@@ -48,7 +48,7 @@ fn simulate(side: u32, count: u32) -> Result<PathBuf, Failure> {
         let partial = made.with_extension("partial");
         atomic::remove_dir(&partial)?;
         let mut command = std::process::Command::new(example("simulated-folder")?);
-        programs::run(command.arg(format!("train={count},test=0,size={side}")).arg(&partial))?;
+        process::run(command.arg(format!("train={count},test=0,size={side}")).arg(&partial))?;
         fs::rename(&partial, &made).map_err(Failure::failed)?;
     }
     Ok(made)

@@ -9,7 +9,7 @@ use memmap2::Mmap;
 use super::open::Shard;
 use super::{FILE, Sample};
 use crate::hash::Hash;
-use crate::{Error, Manifest, Result, Split, names};
+use crate::{Error, Manifest, Result, Split, command, names};
 
 /// The shards of all splits of an ingest artifact, with its manifest.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Shards {
             return Err(Error::Missing {
                 artifact: format!("{split} split"),
                 path: dir.to_owned(),
-                advice: "check the source's layout and [ingest], then run `cargo xtask ingest`".to_owned(),
+                advice: format!("check the source's layout and [ingest], then run `{}`", command::line("ingest")),
             });
         }
         Ok(shards)

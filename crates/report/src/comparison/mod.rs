@@ -12,6 +12,7 @@ mod test_data;
 use std::path::{Path, PathBuf};
 
 use artifacts::atomic::{self, DirWriter};
+use artifacts::command;
 use artifacts::names::PAGE;
 use artifacts::schema::Comparison;
 
@@ -25,7 +26,7 @@ use crate::output::{FIGURES_DIR, write_csv, write_figures, write_file};
 pub fn write(dir: &Path) -> Result<PathBuf, Error> {
     let path = dir.join(Comparison::FILE);
     if !path.exists() {
-        let advice = "run `cargo xtask compare RUN RUN` first".to_owned();
+        let advice = format!("run `{}` first", command::line("compare RUN RUN"));
         return Err(artifacts::Error::Missing { artifact: "comparison".to_owned(), path, advice }.into());
     }
     let comparison: Comparison = atomic::read_versioned(&path, "comparison", Comparison::SCHEMA_VERSION)?;

@@ -5,6 +5,7 @@ use arrow::array::{Array, ArrayRef, AsArray, StructArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use artifacts::Label;
+use artifacts::command;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Type;
@@ -200,8 +201,8 @@ fn names(schema: &SchemaDescriptor) -> String {
 fn no_images(schema: &SchemaDescriptor) -> String {
     let fields = schema.root_schema().get_fields();
     if fields.iter().any(|field| field.name() == "pixels") {
-        return "it is a shard made by ingest; to evaluate a model on shards, use `cargo xtask evaluate --data FOLDER`"
-            .to_owned();
+        let evaluate = command::line("evaluate --data FOLDER");
+        return format!("it is a shard made by ingest; to evaluate a model on shards, use `{evaluate}`");
     }
     format!("it has no column of image files (expected one of {}; found {})", IMAGES.join(", "), names(schema))
 }

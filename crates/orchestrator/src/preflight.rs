@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use artifacts::command;
 use artifacts::config::OutOfRange;
 use artifacts::schema::MINIMUM_SIDE;
 use artifacts::stage::{Failure, StagePlan, exit};
@@ -10,7 +11,7 @@ use artifacts::text::shell_word;
 use artifacts::{RunDir, Split, config, names};
 use serde_json::Value;
 
-use crate::cli::{PipelineArgs, StageName};
+use crate::args::{PipelineArgs, StageName};
 
 /// Checks that the images are large enough for training, and that ingest will make the splits that later stages need.
 /// `plans` contains the plan of every stage, in order.
@@ -115,9 +116,9 @@ pub(crate) fn check_source(run: &RunDir, plans: &[StagePlan], args: &PipelineArg
     if made_from == named {
         return Ok(());
     }
-    let command = |run: &Path, source: &str| {
+    let advised = |run: &Path, source: &str| {
         let words = ["--run-dir", &run.to_string_lossy(), "--data", source].map(shell_word);
-        format!("cargo xtask pipeline {} {}", shell_word(&args.name), words.join(" "))
+        command::line(&format!("pipeline {} {}", shell_word(&args.name), words.join(" ")))
     };
     let mut name = run.path().file_name().unwrap_or_default().to_owned();
     name.push("-2");
@@ -127,9 +128,9 @@ pub(crate) fn check_source(run: &RunDir, plans: &[StagePlan], args: &PipelineArg
          to replace the data:          {}\n  \
          to make another run:          {}",
         run.path().display(),
-        command(run.path(), made_from),
-        command(run.path(), named),
-        command(&run.path().with_file_name(name), named),
+        advised(run.path(), made_from),
+        advised(run.path(), named),
+        advised(&run.path().with_file_name(name), named),
     )))
 }
 

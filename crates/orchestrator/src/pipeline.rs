@@ -1,12 +1,11 @@
-//! `cargo xtask pipeline`: runs the stages in order. A stage that is up to date is skipped.
+//! Runs the stages in order. A stage that is up to date is skipped.
 
 mod decision;
 mod estimate;
 mod options;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use artifacts::schema::SplitSummary;
@@ -16,28 +15,33 @@ use serde_json::Value;
 
 use self::decision::{Decision, decide};
 use self::options::{is_selected, overrides, reject_options_of_skipped_stages};
-use crate::cli::{PipelineArgs, StageName};
-use crate::cuda::CudaChoice;
-use crate::{build, preflight, programs};
+use crate::args::{PipelineArgs, StageName};
+use crate::provided::{ProvidedFile, ProvidedFiles};
+use crate::{Programs, preflight, process};
 
-pub(crate) fn run(args: &PipelineArgs, cuda: CudaChoice) -> Result<(), Failure> {
+/// Runs the selected stages that are not up to date.
+///
+/// # Errors
+/// The arguments or the configuration are not valid, or a stage fails.
+pub fn run(programs: &dyn Programs, args: &PipelineArgs) -> Result<(), Failure> {
     if args.from > args.until {
         return Err(Failure::usage(format!("--from {} comes after --until {}", args.from.name(), args.until.name())));
     }
     reject_options_of_skipped_stages(args)?;
-    let file = pipeline_file(&args.name)?;
-    let run = args.run_dir.as_ref().map_or_else(|| default_run(&file), RunDir::new);
+    let provided = pipeline_file(&programs.pipelines(), &args.name)?;
+    let file = provided.path();
+    let run = args.run_dir.as_ref().map_or_else(|| default_run(file), RunDir::new);
     if args.from > StageName::Ingest && !run.path().is_dir() {
         let advice = format!("name another with --run-dir, or leave out --from {}", args.from.name());
         return Err(
             artifacts::Error::Missing { artifact: "run".to_owned(), path: run.path().to_owned(), advice }.into()
         );
     }
-    build::all_programs(cuda)?;
+    programs.prepare()?;
 
     // Check all sections before the first stage starts, so that a typo in [report] does not cost a night of training.
     let sets = overrides(args);
-    let plans = StageName::ALL.map(|stage| plan(stage, &run, &file, &sets, args));
+    let plans = StageName::ALL.map(|stage| plan(programs, stage, &run, file, &sets, args));
     let mut plans = plans.into_iter().collect::<Result<Vec<_>, _>>()?;
     let check = |plans: &mut Vec<StagePlan>| {
         keep_sections_of_skipped_stages(&run, plans, args)?;
@@ -54,7 +58,7 @@ pub(crate) fn run(args: &PipelineArgs, cuda: CudaChoice) -> Result<(), Failure> 
     {
         let [ingest, train] = [StageName::Ingest, StageName::Train].map(|stage| plans[stage as usize].config.clone());
         let size = ingest["size"].as_u64().unwrap_or(224);
-        let rate = estimate::measure_rate(stage_command(StageName::Train, &run, &file, &sets)?, size)?;
+        let rate = estimate::measure_rate(stage_command(programs, StageName::Train, &run, file, &sets)?, size)?;
         plans[StageName::Train as usize].notices.push(estimate::training_time(images, &train, &rate));
     }
     if args.dry_run {
@@ -86,39 +90,28 @@ pub(crate) fn run(args: &PipelineArgs, cuda: CudaChoice) -> Result<(), Failure> 
             let ingested = ingested_splits(&run)?;
             preflight::check_splits(&plans, |stage| is_selected(stage, args), |split| ingested.contains_key(&split))?;
         }
-        let mut command = programs::program(&plan.stage)?;
+        let mut command = programs.command(&plan.stage)?;
         command.arg("--run-dir").arg(run.path()).arg("--config").arg(run.config());
         if args.force {
             command.arg("--force");
         }
-        programs::run(&mut command)?;
+        process::run(&mut command)?;
     }
     print_result(&run, args);
     Ok(())
 }
 
-/// Returns the path of a pipeline file: `name` itself if it ends in `.toml`, otherwise `pipelines/NAME.toml`.
-pub(crate) fn pipeline_file(name: &str) -> Result<PathBuf, Failure> {
+/// Returns a pipeline file: `name` itself if it ends in `.toml`, otherwise the provided file with this name.
+pub(crate) fn pipeline_file(provided: &ProvidedFiles, name: &str) -> Result<ProvidedFile, Failure> {
     if name.ends_with(".toml") {
-        return Ok(PathBuf::from(name));
+        return Ok(ProvidedFile::at(name));
     }
-    let pipelines = programs::root().join("pipelines");
-    let path = pipelines.join(format!("{name}.toml"));
-    if path.exists() {
-        return Ok(path);
-    }
-    let mut known: Vec<String> = fs::read_dir(&pipelines)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
-        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
-        .collect();
-    known.sort();
-    Err(Failure::usage(format!(
-        "unknown pipeline `{name}`; use one of {}, or the path of a TOML file",
-        known.join(", ")
-    )))
+    provided.open(name)?.ok_or_else(|| {
+        Failure::usage(format!(
+            "unknown pipeline `{name}`; use one of {}, or the path of a TOML file",
+            provided.names().join(", ")
+        ))
+    })
 }
 
 /// Returns the default run of a pipeline file: `runs/NAME`.
@@ -127,8 +120,14 @@ pub(crate) fn default_run(file: &Path) -> RunDir {
 }
 
 /// Returns the command of a stage with the pipeline file and its overrides, for use before run.toml is written.
-fn stage_command(stage: StageName, run: &RunDir, file: &Path, sets: &[String]) -> Result<Command, Failure> {
-    let mut command = programs::program(stage.name())?;
+fn stage_command(
+    programs: &dyn Programs,
+    stage: StageName,
+    run: &RunDir,
+    file: &Path,
+    sets: &[String],
+) -> Result<Command, Failure> {
+    let mut command = programs.command(stage.name())?;
     command.arg("--run-dir").arg(run.path()).arg("--config").arg(file);
     for set in sets {
         command.arg("--set").arg(set);
@@ -138,17 +137,18 @@ fn stage_command(stage: StageName, run: &RunDir, file: &Path, sets: &[String]) -
 
 /// Returns the plan of a stage: whether it would run and why, as its program prints with `--plan`.
 fn plan(
+    programs: &dyn Programs,
     stage: StageName,
     run: &RunDir,
     file: &Path,
     sets: &[String],
     args: &PipelineArgs,
 ) -> Result<StagePlan, Failure> {
-    let mut command = stage_command(stage, run, file, sets)?;
+    let mut command = stage_command(programs, stage, run, file, sets)?;
     if args.force {
         command.arg("--force");
     }
-    let output = programs::capture(command.arg("--plan"))?;
+    let output = process::capture(command.arg("--plan"))?;
     serde_json::from_slice(&output)
         .map_err(|e| Failure::failed(format!("failed to read the plan of {}: {e}", stage.name())))
 }
@@ -232,7 +232,8 @@ mod tests {
 
     #[test]
     fn unknown_pipeline_lists_existing_ones() {
-        let message = pipeline_file("demoo").unwrap_err().to_string();
-        assert!(message.contains("branches, demo, full, probe, smoke"), "{message}");
+        let provided = ProvidedFiles::BuiltIn(&[("demo", ""), ("full", "")]);
+        let message = pipeline_file(&provided, "demoo").unwrap_err().to_string();
+        assert!(message.contains("use one of demo, full, or"), "{message}");
     }
 }

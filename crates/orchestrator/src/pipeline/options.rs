@@ -1,9 +1,9 @@
-//! The options of `cargo xtask pipeline`, as overrides of the pipeline file.
+//! The options of a pipeline, as overrides of the pipeline file.
 
 use artifacts::config::Override;
 use artifacts::stage::Failure;
 
-use crate::cli::{PipelineArgs, StageName};
+use crate::args::{PipelineArgs, StageName};
 
 /// Returns whether --from and --until include a stage.
 pub(super) fn is_selected(stage: StageName, args: &PipelineArgs) -> bool {

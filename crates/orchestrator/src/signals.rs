@@ -1,5 +1,5 @@
-//! Handles interruptions while a child process runs: the stage program saves its progress and exits, and xtask waits
-//! for it.
+//! Handles interruptions while a child process runs: the stage program saves its progress and exits, and this
+//! program waits for it.
 
 use std::io;
 use std::process::{Child, ChildStdout, Command, ExitStatus};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(unix)]
 use std::sync::{Arc, OnceLock};
 
-/// A running child process. SIGTERM is forwarded to it. SIGINT is forwarded if xtask runs in the background; in the
+/// A running child process. SIGTERM is forwarded to it. SIGINT is forwarded if this program runs in the background; in the
 /// foreground, the terminal sends it to the child too.
 pub(crate) struct Running {
     child: Child,
@@ -16,7 +16,7 @@ pub(crate) struct Running {
     handlers: Handlers,
 }
 
-/// Starts a program. Signals that arrive from now on end the program, and not xtask.
+/// Starts a program. Signals that arrive from now on end the program, and not this one.
 ///
 /// # Errors
 /// The program or the signal handlers cannot be started.

@@ -9,15 +9,15 @@ use serde_json::Value;
 
 use super::ingested_splits;
 use super::options::is_selected;
-use crate::cli::{PipelineArgs, StageName};
-use crate::programs;
+use crate::args::{PipelineArgs, StageName};
+use crate::process;
 
 /// The disk space in GB of `best` and `last` of a ResNet-50: its weights twice, and Adam's two moments once.
 const CHECKPOINTS_GB: f64 = 0.4;
 
 /// Measures how fast this machine trains on images of `size` x `size` pixels. `train` is the command of the stage.
 pub(super) fn measure_rate(mut train: Command, size: u64) -> Result<TrainingRate, Failure> {
-    let output = programs::capture(train.arg("--rate").arg(size.to_string()))?;
+    let output = process::capture(train.arg("--rate").arg(size.to_string()))?;
     serde_json::from_slice(&output).map_err(|e| Failure::failed(format!("failed to read the training rate: {e}")))
 }
 

@@ -4,7 +4,7 @@ use artifacts::progress;
 use artifacts::stage::{StagePlan, Warning};
 
 use super::options::is_selected;
-use crate::cli::{PipelineArgs, StageName};
+use crate::args::{PipelineArgs, StageName};
 
 /// Whether one stage runs, and why.
 pub(super) struct Decision<'a> {

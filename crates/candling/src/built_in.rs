@@ -1,0 +1,45 @@
+//! The pipelines and the protocols of benchmarks, which work without a checkout.
+
+/// Names and contents of TOML files.
+type Files = &'static [(&'static str, &'static str)];
+
+/// The files of `pipelines/`.
+pub(crate) const PIPELINES: Files = &[
+    ("branches", include_str!("../../../pipelines/branches.toml")),
+    ("demo", include_str!("../../../pipelines/demo.toml")),
+    ("full", include_str!("../../../pipelines/full.toml")),
+    ("probe", include_str!("../../../pipelines/probe.toml")),
+    ("smoke", include_str!("../../../pipelines/smoke.toml")),
+];
+
+/// The files of `benchmarks/`.
+pub(crate) const BENCHMARKS: Files = &[
+    ("aigibench", include_str!("../../../benchmarks/aigibench.toml")),
+    ("chameleon", include_str!("../../../benchmarks/chameleon.toml")),
+    ("deepdetect-2025", include_str!("../../../benchmarks/deepdetect-2025.toml")),
+    ("diffusion-forensics", include_str!("../../../benchmarks/diffusion-forensics.toml")),
+    ("drct-2m", include_str!("../../../benchmarks/drct-2m.toml")),
+    ("forensynths", include_str!("../../../benchmarks/forensynths.toml")),
+    ("genimage", include_str!("../../../benchmarks/genimage.toml")),
+    ("synthbuster", include_str!("../../../benchmarks/synthbuster.toml")),
+    ("universal-fake-detect", include_str!("../../../benchmarks/universal-fake-detect.toml")),
+    ("wildrf", include_str!("../../../benchmarks/wildrf.toml")),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use orchestrator::ProvidedFiles;
+
+    use super::*;
+
+    #[test]
+    fn all_files_of_the_checkout_are_built_in() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for (folder, files) in [("pipelines", PIPELINES), ("benchmarks", BENCHMARKS)] {
+            let on_disk = ProvidedFiles::Folder(root.join(folder)).names();
+            assert_eq!(ProvidedFiles::BuiltIn(files).names(), on_disk, "add the file to built_in.rs");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The command line of `candling`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use evaluate::cli::{CompareArgs, EvaluateArgs};
+use ingest::cli::IngestArgs;
+use judge::cli::JudgeArgs;
+use orchestrator::PipelineArgs;
+use report::cli::ReportArgs;
+use train::cli::TrainArgs;
+
+/// Tell photographs from AI-generated images, and train and evaluate detectors
+#[derive(Debug, Parser)]
+#[command(name = "candling", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 3 bad or missing input data,
+130 interrupted with nothing half written (a training saves its progress, and the same command resumes it).
+
+Runs are written to the folder runs of the working folder. First steps:
+  candling pipeline demo                       a simulated data set, no network, a few minutes
+  candling pipeline demo --data FOLDER         your own folder of images, real/ and fake/ in it
+  candling evaluate --ckpt last                one stage again, on the latest run";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    #[command(display_order = 20)]
+    Compare(CompareArgs),
+    #[command(display_order = 21)]
+    Judge(JudgeArgs),
+    #[command(display_order = 22)]
+    Benchmark(BenchmarkCommand),
+    /// Run a pipeline: ingest, train, evaluate, report; stages that are up to date are skipped
+    #[command(display_order = 30)]
+    Pipeline(PipelineArgs),
+    #[command(display_order = 31)]
+    Ingest(StageCommand<IngestArgs>),
+    #[command(display_order = 32)]
+    Train(StageCommand<TrainArgs>),
+    #[command(display_order = 33)]
+    Evaluate(StageCommand<EvaluateArgs>),
+    #[command(display_order = 34)]
+    Report(StageCommand<ReportArgs>),
+    /// Print the completions of a shell
+    #[command(display_order = 40)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the man pages
+    #[command(display_order = 41)]
+    Man {
+        /// The folder to write candling.1 and the pages of all commands to
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
+}
+
+// A stage with the option that only the orchestrator knows. A documentation comment would replace the description of
+// the stage in the help.
+#[derive(Debug, Args)]
+pub(crate) struct StageCommand<A: Args> {
+    #[command(flatten)]
+    pub(crate) args: A,
+    /// The pipeline whose run is used, and whose settings if the run has none: its name, or the path of a TOML file
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["run_dir", "config"])]
+    pub(crate) pipeline: Option<String>,
+}
+
+/// Evaluate a detector on a benchmark of the field, and say what a copy of the benchmark lacks
+#[derive(Debug, Args)]
+pub(crate) struct BenchmarkCommand {
+    /// The benchmark, such as genimage, or the path of a TOML file
+    #[arg(value_name = "NAME")]
+    protocol: String,
+    /// The folder with the images
+    #[arg(long, value_name = "FOLDER")]
+    root: PathBuf,
+    /// The run's folder [default: runs/benchmark-NAME]
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// The run whose model is evaluated
+    #[arg(long, value_name = "RUN", conflicts_with = "predictions")]
+    model: Option<PathBuf>,
+    /// Files of predictions of any detector, as in `candling judge`
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    predictions: Vec<PathBuf>,
+    /// With --predictions, further options of `candling judge`; with --model, of `candling evaluate`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
+    rest: Vec<OsString>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn benchmark_passes_options_of_other_commands_on() {
+        let words = "candling benchmark genimage --root x --predictions a.csv b.csv --higher-is real --resamples 9";
+        let Task::Benchmark(command) = Cli::try_parse_from(words.split(' ')).unwrap().task else { panic!("{words}") };
+        assert_eq!(command.predictions.len(), 2);
+        assert_eq!(command.rest, ["--higher-is", "real", "--resamples", "9"]);
+        for wrong in ["candling benchmark", "candling benchmark genimage"] {
+            assert!(Cli::try_parse_from(wrong.split(' ')).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn each_command_has_a_description() {
+        for command in Cli::command().get_subcommands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(!about.is_empty(), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The command line of the stage.
+
+use artifacts::config::Override;
+use artifacts::names;
+use artifacts::stage::{self, Failure, StageArgs};
+use clap::Args;
+
+use crate::Ingest;
+
+/// Convert a source of labelled images to shards of preprocessed pixels
+#[derive(Clone, Debug, Args)]
+pub struct IngestArgs {
+    /// The options of every stage.
+    #[command(flatten)]
+    pub stage: StageArgs,
+    /// The source of the images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]` or simulated:…;
+    /// short for --set ingest.source=SOURCE
+    #[arg(long, value_name = "SOURCE")]
+    pub data: Option<String>,
+}
+
+/// Runs the stage, unless its result is up to date.
+///
+/// # Errors
+/// The arguments are not valid, or the stage fails.
+pub fn ingest(args: &IngestArgs) -> Result<(), Failure> {
+    let data = args.data.clone().map(|source| Override::of_option(names::INGEST, "source", source, "--data"));
+    stage::execute::<Ingest>(&args.stage, data.into_iter().collect())
+}

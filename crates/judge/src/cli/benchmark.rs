@@ -1,0 +1,78 @@
+//! Lists the images of a benchmark of the field.
+
+use std::path::PathBuf;
+
+use artifacts::command;
+use artifacts::progress::line;
+use artifacts::schema::Omitted;
+use artifacts::stage::Failure;
+use clap::Args;
+
+use crate::benchmark::{self as listing, Listing, Protocol};
+
+/// List the images of a benchmark of the field, and say what a copy of it lacks
+#[derive(Clone, Debug, Args)]
+#[command(after_help = command::help(EXAMPLES))]
+pub struct BenchmarkArgs {
+    /// The benchmark: a file in benchmarks/ without its extension, such as genimage, or the path of a TOML file
+    #[arg(value_name = "NAME")]
+    pub protocol: PathBuf,
+    /// The folder with the images
+    #[arg(long, value_name = "FOLDER")]
+    pub root: PathBuf,
+    /// The folder for the lists images.csv and test.csv; the command `benchmark` calls it --run-dir, with
+    /// runs/benchmark-NAME as default
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask benchmark genimage --root /data/GenImage
+      says how many images there are of each generator, and what is missing or empty
+
+  cargo xtask benchmark genimage --root /data/GenImage --predictions univfd.csv
+      also evaluates the predictions of any detector, as `cargo xtask judge` does, with its options
+
+  cargo xtask benchmark genimage --root /data/GenImage --model runs/demo
+      also evaluates a model of Candling, as `cargo xtask evaluate --data` does, with its options
+
+docs/judge.md lists the benchmarks, and explains how to add one.";
+
+/// Writes the lists of the images, and prints what the copy lacks.
+///
+/// # Errors
+/// The protocol or the folder cannot be read, or the lists cannot be written.
+pub fn benchmark(args: &BenchmarkArgs) -> Result<(), Failure> {
+    let protocol = Protocol::read(&args.protocol)?;
+    let listed = listing::list(&protocol, &args.root)?;
+    print_listing(&protocol, &listed);
+    std::fs::create_dir_all(&args.out).map_err(artifacts::Error::io("create", &args.out))?;
+    for (name, test_only) in [("images.csv", false), ("test.csv", true)] {
+        listing::write(&listed, &args.root, &args.out.join(name), test_only)?;
+    }
+    line(&format!("benchmark: wrote {} and test.csv", args.out.join("images.csv").display()));
+    Ok(())
+}
+
+fn print_listing(protocol: &Protocol, listing: &Listing) {
+    line(&format!("benchmark: {} ({})", protocol.name, protocol.paper));
+    line(&format!("benchmark: the paper reports the metric {}", protocol.metric));
+    for (generator, counts) in &listing.counts {
+        line(&format!("benchmark:   {generator}: {} fakes, {} real images", counts.fake, counts.real));
+    }
+    for lacking in &listing.lacking {
+        line(&format!("benchmark: warning: {lacking}"));
+    }
+    print_omitted(&listing.empty, "files are empty and are left out");
+    print_omitted(&listing.unknown, "images are in folders that the protocol does not know");
+    for caveat in &protocol.caveats {
+        line(&format!("benchmark: note: {caveat}"));
+    }
+}
+
+fn print_omitted(omitted: &Omitted, what: &str) {
+    if omitted.count > 0 {
+        line(&format!("benchmark: warning: {} {what}, such as {}", omitted.count, omitted.first.join(", ")));
+    }
+}

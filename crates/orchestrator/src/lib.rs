@@ -1,0 +1,21 @@
+//! Runs pipelines, single stages and tools, each of which is a program of its own.
+//!
+//! `cargo xtask` and `candling` both call this crate. They differ in how they start programs, see [`Programs`].
+//! It links neither candle nor arrow, so `cargo xtask` builds in seconds.
+
+mod args;
+pub mod benchmark;
+mod options;
+mod other_data;
+pub mod pipeline;
+mod preflight;
+pub mod process;
+mod programs;
+mod provided;
+mod signals;
+pub mod single;
+pub mod tools;
+
+pub use args::{PipelineArgs, StageName};
+pub use programs::Programs;
+pub use provided::{ProvidedFile, ProvidedFiles};

@@ -1,0 +1,95 @@
+//! The program `candling` in an empty folder, without a checkout and without cargo.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use artifacts::{RunDir, names};
+use pipeline_tests::{complete_manifest, output_of, program};
+
+/// Returns the command `candling WORDS…` in a folder. It finds no other program.
+fn candling(folder: &Path, words: &str) -> Command {
+    let mut command = program("candling");
+    command.current_dir(folder).env("PATH", folder).env_remove("CARGO").args(words.split_whitespace());
+    command
+}
+
+#[test]
+fn runs_built_in_pipeline_once_in_any_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunDir::new(folder.path().join("runs/smoke"));
+    let dry = output_of(&mut candling(folder.path(), "pipeline smoke --dry-run")).expect_code(0);
+    assert_eq!(dry.stderr.matches("would run").count(), 4, "{}", dry.stderr);
+    assert!(!run.path().exists(), "a dry run writes nothing");
+
+    let temporary = folder.path().join("temporary");
+    fs::create_dir(&temporary).unwrap();
+    output_of(candling(folder.path(), "pipeline smoke").env("TMPDIR", &temporary)).expect_code(0);
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "the built-in pipeline file is deleted");
+    for dir in [run.ingest(), run.train_run(0), run.evaluate(), run.report()] {
+        complete_manifest(&dir);
+    }
+    let again = output_of(&mut candling(folder.path(), "pipeline smoke")).expect_code(0);
+    assert_eq!(again.stderr.matches("up to date").count(), 4, "{}", again.stderr);
+
+    // Single stages find the run, by the name of its pipeline too.
+    let stage = output_of(&mut candling(folder.path(), "evaluate")).expect_code(0);
+    assert!(stage.stderr.contains("runs/smoke") && stage.stderr.contains("up to date"), "{}", stage.stderr);
+    let stage = output_of(&mut candling(folder.path(), "report --pipeline smoke")).expect_code(0);
+    assert!(stage.stderr.contains("up to date"), "{}", stage.stderr);
+    let words = "evaluate --data simulated:train=0,test=10,size=32,seed=9 --name other";
+    output_of(&mut candling(folder.path(), words)).expect_code(0);
+    complete_manifest(&run.stage("evaluate-other"));
+    output_of(&mut candling(folder.path(), "compare runs/smoke runs/smoke/evaluate --out both")).expect_code(0);
+    assert!(folder.path().join("both/report").join(names::PAGE).exists());
+}
+
+#[test]
+fn messages_name_the_program_and_exit_codes_are_those_of_stages() {
+    let folder = tempfile::tempdir().unwrap();
+    let failing = |words: &str, code: i32, message: &str| {
+        let stderr = output_of(&mut candling(folder.path(), words)).expect_code(code).stderr;
+        assert!(stderr.contains(message), "{words}: {stderr}");
+        assert!(!stderr.contains("cargo"), "{words}: {stderr}");
+    };
+    failing("train", 3, "start one with `candling pipeline demo`");
+    failing("evaluate --run-dir nowhere", 3, "`candling pipeline`");
+    failing("pipeline demoo", 2, "unknown pipeline `demoo`; use one of branches, demo, full, probe, smoke, or");
+    failing("pipeline smoke --set train.epoch=1", 2, "did you mean `train.epochs`");
+    failing("pipeline smoke --from report", 3, "there is no run");
+    failing("benchmark genimag --root x", 2, "there is no benchmark `genimag`; there are aigibench,");
+    failing("benchmark genimage --root nowhere", 1, "failed to read `nowhere`");
+    failing("pipeline", 2, "Usage: candling pipeline");
+    failing("pipelin demo", 2, "pipeline");
+    failing("", 2, "Usage: candling");
+}
+
+#[test]
+fn help_is_quick_and_names_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = output_of(&mut candling(folder.path(), "--help")).expect_code(0).stdout;
+    for stage in names::STAGES {
+        assert!(help.contains(stage), "{help}");
+    }
+    let start = Instant::now();
+    for command in ["compare", "judge", "benchmark", "pipeline", "ingest", "train", "evaluate", "report"] {
+        let help = output_of(&mut candling(folder.path(), &format!("{command} --help"))).expect_code(0).stdout;
+        assert!(help.contains(&format!("Usage: candling {command}")), "{help}");
+        assert!(!help.contains("cargo") && !help.contains("xtask"), "{help}");
+    }
+    assert!(start.elapsed() < Duration::from_secs(8), "no help takes a second: {:?}", start.elapsed());
+}
+
+#[test]
+fn writes_completions_and_man_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = output_of(&mut candling(folder.path(), &format!("completions {shell}"))).expect_code(0).stdout;
+        assert!(script.contains("robustness") && script.contains("pipeline"), "{shell}: {script}");
+    }
+    output_of(&mut candling(folder.path(), "man --dir pages/man1")).expect_code(0);
+    let page = |name: &str| fs::read_to_string(folder.path().join("pages/man1").join(name)).unwrap();
+    assert!(page("candling.1").contains("candling\\-pipeline"), "{}", page("candling.1"));
+    assert!(page("candling-train.1").contains("resume"), "{}", page("candling-train.1"));
+}
