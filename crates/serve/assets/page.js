@@ -158,7 +158,7 @@ async function check(item) {
     let result;
     try {
       const headers = { "Candling-Client": client };
-      answer = await fetch("/api/check?page=true", { method: "POST", body, headers, signal });
+      answer = await fetch("/api/check?images=true&page=true", { method: "POST", body, headers, signal });
       result = await answer.json();
     } catch (error) {
       if (!signal.aborted) fail(item, "no answer from Candling: is the program still running, and the file still there?");
@@ -180,8 +180,7 @@ async function check(item) {
 
 /** Shows a result, newest first. */
 function show(item, result) {
-  const text = result.page;
-  delete result.page;
+  const { page: text, images, picture, ...record } = result;
   const article = new DOMParser().parseFromString(policy.createHTML(text), "text/html").querySelector("article.result");
   if (!article) {
     fail(item, "the answer cannot be shown");
@@ -194,8 +193,8 @@ function show(item, result) {
   shown.setAttribute("aria-labelledby", heading.id);
   const details = shown.querySelector("details");
   if (details) details.open = false;
-  for (const layers of shown.querySelectorAll(".layers")) addSlider(layers);
-  shown.append(actions(item.file.name, result, text));
+  if (picture && images.length > 0) layOnPicture(shown.querySelector(".images"), picture, images);
+  shown.append(actions(item.file.name, record, text));
   results.prepend(shown);
   const verdict = shown.querySelector(".verdict");
   const kind = verdict ? verdict.className.replace("verdict", "").trim() : "failed";
@@ -211,21 +210,43 @@ function show(item, result) {
   item.row.append(link);
 }
 
-/** Lays the heat map on the picture, with a slider for its strength. */
-function addSlider(layers) {
-  const heat = layers.querySelector(".heat");
-  if (!heat || !layers.querySelector(".base")) return;
-  layers.classList.add("stacked");
+/** Replaces the pictures of a result by one at full size for each heat map, with a slider for the heat map's strength. */
+function layOnPicture(box, picture, images) {
+  const captions = [...box.querySelectorAll(".heat-map figcaption")];
+  const figures = images.map((image, index) => {
+    const figure = element("figure", "heat-map");
+    const layers = element("div", "layers");
+    const base = element("img", "base");
+    base.src = `data:image/jpeg;base64,${picture}`;
+    base.alt = "The checked picture";
+    const heat = element("img", "heat");
+    heat.src = `data:image/png;base64,${image.heat}`;
+    heat.alt = "";
+    const [left, top, right, bottom] = image.region.map((share) => share * 100);
+    Object.assign(heat.style, { left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%` });
+    layers.append(base, heat);
+    const caption = captions[index] || element("figcaption", "", image.branch);
+    figure.append(layers, makeSlider(heat, caption.textContent), caption);
+    return figure;
+  });
+  box.replaceChildren(...figures);
+  box.classList.add("full");
+}
+
+/** Makes a slider for the strength of a heat map. */
+function makeSlider(heat, name) {
   const label = element("label", "slider");
   const slider = element("input");
-  Object.assign(slider, { type: "range", min: "0", max: "100", value: "100" });
-  slider.setAttribute("aria-label", "Strength of the heat map");
-  slider.addEventListener("input", () => {
+  Object.assign(slider, { type: "range", min: "0", max: "100", step: "5", value: "45" });
+  slider.setAttribute("aria-label", `Strength of the heat map, ${name}`);
+  const update = () => {
     heat.style.opacity = String(slider.valueAsNumber / 100);
-    slider.setAttribute("aria-valuetext", `${slider.value} percent heat map`);
-  });
+    slider.setAttribute("aria-valuetext", `${slider.value}% heat map`);
+  };
+  slider.addEventListener("input", update);
+  update();
   label.append(element("span", "", "Picture"), slider, element("span", "", "Heat map"));
-  layers.after(label);
+  return label;
 }
 
 /** Makes the links that save the record. */

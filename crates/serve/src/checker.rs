@@ -23,20 +23,24 @@ pub struct Checked {
     pub result: Value,
     /// The heat maps.
     pub images: Vec<EvidenceImage>,
-    /// The picture as a JPEG, in the orientation of the heat maps and small enough for a page.
+    /// The picture as a JPEG, after EXIF orientation and small enough for a page.
     pub picture: Option<Vec<u8>>,
 }
 
-/// A heat map over its picture.
+/// A heat map.
 #[derive(Debug)]
 pub struct EvidenceImage {
     /// The name of the branch; empty if the model has no branches.
     pub branch: String,
-    /// A PNG of the picture with the heat map over it.
+    /// The class for which it shows the evidence: `real` or `fake`.
+    pub class: String,
+    /// A PNG of the image that the model judged, with the heat map over it.
     pub overlay: Vec<u8>,
-    /// A JPEG of the same part of the picture in the same proportions, without the heat map. `None` if
-    /// [`Checked::picture`] has the same proportions.
-    pub picture: Option<Vec<u8>>,
+    /// A PNG of the heat map alone.
+    pub heat: Vec<u8>,
+    /// The part of [`Checked::picture`] that the heat map covers: left, top, right and bottom as shares of width and
+    /// height.
+    pub region: [f64; 4],
 }
 
 /// A model that checks pictures, one at a time. It stays on the thread that opened it.

@@ -1,12 +1,11 @@
 //! The command line of `candling serve`.
 
 use std::future::Future;
-use std::path::PathBuf;
 
 use artifacts::progress::line;
 use artifacts::stage::{Failure, print_text};
-use model::PrecisionChoice;
-use model::device::DeviceChoice;
+use predict::CheckOptions;
+use predict::cli::ModelArgs;
 
 use crate::limits::Limits;
 use crate::model_checker::ModelChecker;
@@ -18,21 +17,12 @@ pub struct ServeArgs {
     /// The port on 127.0.0.1; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 7878)]
     pub port: u16,
-    /// The run whose model is used [default: the latest under `runs`]
-    #[arg(long, value_name = "DIR")]
-    pub run_dir: Option<PathBuf>,
-    /// The checkpoint: best, last, or the folder of a checkpoint
-    #[arg(long, value_name = "CKPT", default_value = "best")]
-    pub ckpt: String,
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
     /// The layer whose activations the heat maps show
-    #[arg(long, value_name = "LAYER", default_value = "layer4")]
+    #[arg(long, value_name = "LAYER", default_value = CheckOptions::LAYER)]
     pub layer: String,
-    /// The device to compute on: auto, cpu or `cuda[:N]`
-    #[arg(long, value_name = "DEVICE", default_value_t)]
-    pub device: DeviceChoice,
-    /// Element type of convolutions: auto (f32 on CPUs, the fastest on GPUs), f32, bf16, or tf32 on GPUs
-    #[arg(long, value_name = "NAME", default_value_t)]
-    pub precision: PrecisionChoice,
     /// The limits on requests.
     #[command(flatten)]
     pub limits: Limits,

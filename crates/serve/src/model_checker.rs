@@ -1,21 +1,22 @@
-//! The model of a run as a [`Checker`].
+//! A model of Candling as a [`Checker`].
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use artifacts::progress::line;
 use artifacts::stage::Failure;
-use artifacts::{Checkpoint, RunDir, names};
-use evaluate::Detector;
-use evaluate::predict::{Calibration, Content, Found, Judge, TrainingProfile, Uncalibrated};
+use predict::{CheckOptions, Judge, ModelName};
 use serde_json::{Value, json};
 
-use crate::checker::{Checked, Checker, PictureFile};
+use crate::checker::{Checked, Checker, EvidenceImage, PictureFile};
 use crate::cli::ServeArgs;
 
-/// The model of a run.
+/// The longest side of the picture in a page, in pixels.
+const PICTURE_SIDE: u32 = 1600;
+
+/// A model of Candling.
 pub(crate) struct ModelChecker {
     judge: Judge,
     name: String,
+    layer: String,
 }
 
 impl ModelChecker {
@@ -24,36 +25,73 @@ impl ModelChecker {
     /// # Errors
     /// There is no such model, or it is damaged.
     pub(crate) fn open(args: &ServeArgs) -> Result<ModelChecker, Failure> {
-        let run = match &args.run_dir {
-            Some(dir) => RunDir::new(dir),
-            None => RunDir::latest(Path::new(names::RUNS))?,
-        };
-        let checkpoint = match Checkpoint::by_name(&args.ckpt) {
-            Some(find) => find(&run.train_run(0)),
-            None => Checkpoint::new(&args.ckpt),
-        };
-        let device = args.device.open(args.precision).map_err(|error| evaluate::Error::Model(error.into()))?;
-        let detector = Detector::open(&checkpoint, &device)?;
-        detector.check_layer(&args.layer)?;
-        line(&format!("serve: {} on {device}", checkpoint.path().display()));
-        let mut recipe = detector.recipe()?;
-        recipe.max_pixels = recipe.max_pixels.min(args.limits.max_pixels());
-        let calibration: Result<_, Uncalibrated> = Calibration::of_run(&run, detector.weights())?;
-        let profile = TrainingProfile::of_run(&run);
-        let name = checkpoint.path().to_string_lossy().into_owned();
-        Ok(ModelChecker { judge: Judge { detector, recipe, calibration, profile, batch: 1, explain: None }, name })
+        let mut judge = args.model.open()?;
+        judge.detector.check_layer(&args.layer)?;
+        judge.recipe.max_pixels = judge.recipe.max_pixels.min(args.limits.max_pixels());
+        Ok(ModelChecker { judge, name: short_name(&args.model.name()), layer: args.layer.clone() })
+    }
+}
+
+/// Returns the name of a model without the folders of this machine.
+fn short_name(name: &ModelName) -> String {
+    let last = |path: &Path| {
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    };
+    match name {
+        ModelName::Run { dir: Some(dir), ckpt } => format!("{} of {}", last(Path::new(ckpt)), last(dir)),
+        ModelName::Run { dir: None, ckpt } => last(Path::new(ckpt)),
+        ModelName::Folder(folder) => last(folder),
+        ModelName::Hub(repository) => repository.clone(),
     }
 }
 
 impl Checker for ModelChecker {
     fn model(&self) -> Value {
-        let band = self.judge.calibration.ok().map(|known| json!({ "low": known.band.low, "high": known.band.high }));
-        json!({ "name": self.name, "weights": self.judge.detector.weights(), "band": band })
+        let info = &self.judge.info;
+        json!({
+            "name": self.name,
+            "weights": self.judge.detector.weights(),
+            "device": self.judge.device,
+            "branches": self.judge.detector.branches(),
+            "band": info.calibration.map(|known| json!({ "low": known.band.low, "high": known.band.high })),
+            "trained_on": info.trained_on,
+            "measured": info.measured,
+        })
     }
 
     fn check(&mut self, file: &PictureFile, _is_cancelled: &dyn Fn() -> bool) -> Result<Checked, Failure> {
-        let found = Found { path: PathBuf::from(&file.name), content: Content::Bytes(file.bytes.clone()) };
-        let row = self.judge.rows(&[found])?.pop().unwrap_or_default();
-        Ok(Checked { result: serde_json::to_value(row).map_err(Failure::failed)?, ..Checked::default() })
+        let options = CheckOptions {
+            explain: file.images,
+            layer: self.layer.clone(),
+            stability: file.stability,
+            picture: file.images.then_some(PICTURE_SIDE),
+        };
+        let check = self.judge.check(&file.name, &file.bytes, &options)?;
+        let image = |overlay: predict::Overlay| EvidenceImage {
+            branch: overlay.branch.unwrap_or_default(),
+            class: overlay.class.to_string(),
+            overlay: overlay.png,
+            heat: overlay.heat,
+            region: overlay.region,
+        };
+        Ok(Checked {
+            result: serde_json::to_value(&check.row).map_err(Failure::failed)?,
+            images: check.overlays.into_iter().map(image).collect(),
+            picture: check.picture,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_has_no_folders_of_this_machine() {
+        let name = |dir: &str| short_name(&ModelName::Run { dir: Some(dir.into()), ckpt: "best".to_owned() });
+        assert_eq!(name("/home/somebody/runs/faces"), "best of faces");
+        assert_eq!(short_name(&ModelName::Folder("/home/somebody/model".into())), "model");
+        assert_eq!(short_name(&ModelName::Hub("hf:owner/model".to_owned())), "hf:owner/model");
     }
 }

@@ -73,6 +73,7 @@ fn article(checked: &Checked, model: &Value) -> Markup {
             } @else {
                 (verdict(result, model))
                 (warnings(result))
+                (stability(result))
                 (pictures(checked))
                 (branches(result))
             }
@@ -99,6 +100,7 @@ fn verdict(result: &Value, model: &Value) -> Markup {
                 }
                 (scale(score, band.filter(|_| calibrated.is_some())))
             }
+            (validation(result))
         }
     }
 }
@@ -139,32 +141,99 @@ fn warnings(result: &Value) -> Markup {
 
 fn pictures(checked: &Checked) -> Markup {
     html! {
-        @if checked.images.is_empty() {
-            @if let Some(picture) = &checked.picture {
-                section { figure.picture { img src=(data_uri("jpeg", picture)) alt="The checked picture"; } }
-            }
-        } @else {
+        @if !checked.images.is_empty() || checked.picture.is_some() {
             section.evidence {
-                h3 { "Where the model looked" }
-                p.note { "Yellow parts speak most for the verdict, and dark blue parts least. The map shows what moved the \
-                    model, which need not be what was generated." }
-                @for image in &checked.images { (evidence(image, checked.picture.as_deref())) }
+                h3 { @if checked.images.is_empty() { "The picture" } @else { "Where the model found evidence" } }
+                div.images {
+                    @if let Some(picture) = &checked.picture {
+                        figure.picture { img src=(data_uri("jpeg", picture)) alt="The checked picture"; }
+                    }
+                    @for image in &checked.images { (evidence(image)) }
+                }
+                @if !checked.images.is_empty() {
+                    p.note { "Yellow parts are the strongest evidence, and dark blue parts have none. The map shows what \
+                        moved the model, which need not be what was generated." }
+                }
             }
         }
     }
 }
 
-fn evidence(image: &EvidenceImage, picture: Option<&[u8]>) -> Markup {
-    let picture = image.picture.as_deref().or(picture);
+/// What validation showed at this score.
+fn validation(result: &Value) -> Markup {
+    let known = &result["validation"];
+    let number = |name: &str| known[name].as_u64();
+    let range = known["low"].as_f64().zip(known["high"].as_f64());
+    html! {
+        @if let (Some(images), Some((low, high))) = (number("images"), range) {
+            p.validation {
+                "When the model was tested, " (images) " pictures had a score between " (percent(low)) " and "
+                (percent(high)) ". "
+                @if let Some(wrong) = known["wrong"].as_f64() {
+                    "The verdict was wrong for " strong { (percent(wrong)) } " of them"
+                    @if let Some((low, high)) = known["wrong_interval"]["low"].as_f64()
+                        .zip(known["wrong_interval"]["high"].as_f64()) {
+                        " (95% interval " (percent(low)) " to " (percent(high)) ")"
+                    }
+                    "."
+                } @else {
+                    (number("fakes").unwrap_or(0)) " of them were generated, and " (number("reals").unwrap_or(0)) " were not."
+                }
+            }
+        } @else if let Some(why) = result["validation_missing"].as_str() {
+            p.note { "How often the verdict is wrong at this score is not known: " (visible(why)) "." }
+        }
+    }
+}
+
+/// How the score changes with the picture.
+fn stability(result: &Value) -> Markup {
+    let known = &result["stability"];
+    let range = known["low"].as_f64().zip(known["high"].as_f64());
+    let changes = known["changes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    html! {
+        @if let Some((low, high)) = range {
+            section.stability {
+                h3 { "When the picture is changed a little" }
+                p {
+                    @if known["flips"] == true {
+                        "The verdict changes when the picture is compressed, scaled or cropped a little, so it is \
+                        inconclusive. On the unchanged picture it would be: "
+                        (of_verdict(known["unchanged"].as_str().unwrap_or_default()).title.to_lowercase()) ". "
+                    } @else {
+                        "The verdict stays the same when the picture is compressed, scaled or cropped a little. "
+                    }
+                    "The score is between " (percent(low)) " and " (percent(high)) "."
+                }
+                details {
+                    summary { "Each change" }
+                    table {
+                        thead { tr { th scope="col" { "Change" } th scope="col" { "Score" } th scope="col" { "Verdict" } } }
+                        tbody {
+                            @for change in changes {
+                                tr {
+                                    th scope="row" { (text(&change["change"])) }
+                                    td { (change["p_fake"].as_f64().map_or(String::new(), percent)) }
+                                    td { (of_verdict(change["verdict"].as_str().unwrap_or_default()).title) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn evidence(image: &EvidenceImage) -> Markup {
+    let side = if image.class == "fake" { "generation" } else { "the absence of traces" };
     html! {
         figure.heat-map {
-            div.layers {
-                @if let Some(picture) = picture {
-                    img.base src=(data_uri("jpeg", picture)) alt="The checked picture";
-                }
-                img.heat src=(data_uri("png", &image.overlay)) alt="The picture with the heat map over it";
+            img.overlay src=(data_uri("png", &image.overlay)) alt="The picture with the heat map over it";
+            figcaption {
+                @if !image.branch.is_empty() { (of_branch(&image.branch)) ": " }
+                "evidence for " (side)
             }
-            @if !image.branch.is_empty() { figcaption { (of_branch(&image.branch)) } }
         }
     }
 }
@@ -273,9 +342,16 @@ mod tests {
         let result = json!({
             "path": HOSTILE, "verdict": "fake", "p_fake": 0.9, "p_fake_calibrated": 0.8, "warnings": [HOSTILE],
             "declares": [{ "kind": HOSTILE, "text": HOSTILE }], "branches": { HOSTILE: 0.5 }, "format": HOSTILE,
-            "file": HOSTILE, "model": HOSTILE, "error": null,
+            "file": HOSTILE, "model": HOSTILE, "error": null, "validation_missing": HOSTILE,
+            "stability": { "low": 0.1, "high": 0.2, "changes": [{ "change": HOSTILE, "p_fake": 0.1, "verdict": HOSTILE }] },
         });
-        let images = vec![EvidenceImage { branch: HOSTILE.to_owned(), overlay: vec![1], picture: None }];
+        let images = vec![EvidenceImage {
+            branch: HOSTILE.to_owned(),
+            class: HOSTILE.to_owned(),
+            overlay: vec![1],
+            heat: vec![2],
+            region: [0.0, 0.0, 1.0, 1.0],
+        }];
         let checked = Checked { result, images, picture: Some(vec![2]) };
         let page = document(&checked, &json!({ "name": HOSTILE, "band": { "low": 0.2, "high": 0.6 } }), Back::Home);
         assert!(!page.contains("<script") && !page.contains("\" onerror") && !page.contains('\u{202e}'), "{page}");

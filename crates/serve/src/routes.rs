@@ -72,11 +72,14 @@ async fn check(State(app): AppState, request: Request) -> Result<Response<Body>,
         let maps = checked.images.iter().map(|image| {
             json!({
                 "branch": image.branch,
+                "class": image.class,
                 "overlay": encoded(&image.overlay),
-                "picture": image.picture.as_deref().or(checked.picture.as_deref()).map(encoded),
+                "heat": encoded(&image.heat),
+                "region": image.region,
             })
         });
         body.insert("images".to_owned(), maps.collect());
+        body.insert("picture".to_owned(), checked.picture.as_deref().map(encoded).into());
     }
     if let Some(page) = page {
         body.insert("page".to_owned(), page.into());

@@ -58,7 +58,14 @@ impl Checker for FakeChecker {
             });
             let mut png = std::io::Cursor::new(Vec::new());
             heat.write_to(&mut png, image::ImageFormat::Png).unwrap();
-            images.push(EvidenceImage { branch: "patches".to_owned(), overlay: png.into_inner(), picture: None });
+            let heat = png.into_inner();
+            images.push(EvidenceImage {
+                branch: "patches".to_owned(),
+                class: "fake".to_owned(),
+                overlay: heat.clone(),
+                heat,
+                region: [0.25, 0.0, 0.75, 1.0],
+            });
             picture = Some(encode::jpeg(&decoded.rgb, 90, Subsampling::Quarter).unwrap());
         }
         Ok(Checked { result, images, picture })
