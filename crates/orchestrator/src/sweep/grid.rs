@@ -189,7 +189,9 @@ impl Job {
         let mut jobs = vec![Job { choices: Vec::new() }];
         for Dimension { choices, .. } in dimensions {
             let with = |job: Job| {
-                choices.iter().map(move |choice| Job { choices: [job.choices.as_slice(), &[choice.clone()]].concat() })
+                choices
+                    .iter()
+                    .map(move |choice| Job { choices: [job.choices.as_slice(), std::slice::from_ref(choice)].concat() })
             };
             jobs = jobs.into_iter().flat_map(with).collect();
         }
