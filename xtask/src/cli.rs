@@ -48,6 +48,9 @@ pub(crate) enum Task {
     /// Print P(fake) and a verdict for files and folders [PATH…] [more options: --help]
     #[command(disable_help_flag = true)]
     Predict(PassedArgs),
+    /// Serve a page and a JSON API on 127.0.0.1 that check pictures [--run-dir DIR] [--port N] [more options: --help]
+    #[command(disable_help_flag = true)]
+    Serve(PassedArgs),
     /// Compare runs on the same images: paired tests and an HTML page [RUN RUN…] [more options: --help]
     #[command(disable_help_flag = true)]
     Compare(PassedArgs),

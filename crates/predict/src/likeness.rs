@@ -11,7 +11,7 @@ const SIDE: u32 = 1024;
 /// The shortest side of a picture that is measured.
 const MIN_SIDE: u32 = 64;
 /// Pictures with a smaller [`detail`] look enlarged. See docs/checking.md for the error rates of this threshold.
-const ENLARGED: f64 = 0.19;
+const ENLARGED: f64 = 0.16;
 
 /// Returns a warning for each way in which a picture is unusual.
 pub(crate) fn warnings(file: &[u8], format: Format, image: &RgbImage) -> Vec<String> {
