@@ -22,7 +22,13 @@ pub struct CheckOptions {
 
 impl Default for CheckOptions {
     fn default() -> CheckOptions {
-        CheckOptions { explain: false, layer: CheckOptions::LAYER.to_owned(), stability: false, picture: None, trust: None }
+        CheckOptions {
+            explain: false,
+            layer: CheckOptions::LAYER.to_owned(),
+            stability: false,
+            picture: None,
+            trust: None,
+        }
     }
 }
 

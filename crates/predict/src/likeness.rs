@@ -22,7 +22,8 @@ pub(crate) fn warnings(file: &[u8], format: Format, image: &RgbImage) -> Vec<Str
     }
     if detail(image).is_some_and(|detail| detail < ENLARGED) {
         warnings.push(
-            "its finest detail is as weak as in an enlarged or blurred picture; enlarging changes the traces".to_owned(),
+            "its finest detail is as weak as in an enlarged or blurred picture; enlarging changes the traces"
+                .to_owned(),
         );
     }
     warnings
@@ -43,9 +44,12 @@ fn detail(image: &RgbImage) -> Option<f64> {
     for y in 0..height {
         let start = (top as usize + y) * image.stride() + left as usize * 3;
         let row = &image.data()[start..start + width * 3];
-        luma.extend(row.as_chunks::<3>().0.iter().map(|&[r, g, b]| {
-            0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b)
-        }));
+        luma.extend(
+            row.as_chunks::<3>()
+                .0
+                .iter()
+                .map(|&[r, g, b]| 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b)),
+        );
     }
     // The sum of squares of second differences at a distance, from one end of a line to the other.
     let energy = |step: usize, distance: usize, count: usize, first: usize| {

@@ -55,7 +55,12 @@ fn table(row: &Row) -> String {
     };
     let warnings = row.warnings.iter().map(|warning| format!("warning: {warning}"));
     let stability = row.stability.iter().map(|found| {
-        format!("stability: P(fake) is {:.4} to {:.4} over {} small changes", found.low, found.high, found.changes.len())
+        format!(
+            "stability: P(fake) is {:.4} to {:.4} over {} small changes",
+            found.low,
+            found.high,
+            found.changes.len()
+        )
     });
     let validation = row.validation.iter().filter_map(in_validation);
     for detail in validation.chain(stability).chain(warnings).chain(declarations(row)) {

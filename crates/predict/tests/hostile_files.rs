@@ -332,7 +332,9 @@ fn shows_what_a_file_declares_without_changing_the_verdict() {
     assert_eq!(rows[0]["p_fake"], rows[1]["p_fake"], "statements must not influence the verdict");
     assert_eq!(rows[0]["provenance"]["parameters"][0]["prompt"], "a cat");
     assert_eq!(rows[0]["provenance"]["credentials"]["state"], "absent");
-    assert!(rows[1]["provenance"]["comment"].is_string() && rows[1]["provenance"]["parameters"] == Value::Array(Vec::new()));
+    assert!(
+        rows[1]["provenance"]["comment"].is_string() && rows[1]["provenance"]["parameters"] == Value::Array(Vec::new())
+    );
     assert!(printed.err.contains("their absence proves nothing"), "{}", printed.err);
     let csv = predict(&run, &[declaring], "--csv").out;
     assert!(

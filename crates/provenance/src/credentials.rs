@@ -185,9 +185,11 @@ impl Credentials {
                     "The file has no Content Credentials in it. It says that some are kept at {address}; nothing was \
                      fetched."
                 ),
-                None => "The file has no Content Credentials. This proves nothing, because most pictures have none and \
+                None => {
+                    "The file has no Content Credentials. This proves nothing, because most pictures have none and \
                          saving a picture again removes them."
-                    .to_owned(),
+                        .to_owned()
+                }
             },
         }
     }

@@ -52,7 +52,9 @@ fn signed(by: &Signer) -> Vec<u8> {
             "description": "<script>alert(1)</script>"}]}}]
     }"#;
     let signer = create_signer::from_keys(by.chain.as_bytes(), by.key.as_bytes(), SigningAlg::Es256, None).unwrap();
-    let mut builder = Builder::from_context(Context::new().with_settings(Settings::new()).unwrap()).with_definition(manifest).unwrap();
+    let mut builder = Builder::from_context(Context::new().with_settings(Settings::new()).unwrap())
+        .with_definition(manifest)
+        .unwrap();
     let (mut source, mut target) = (Cursor::new(picture()), Cursor::new(Vec::new()));
     builder.sign(signer.as_ref(), "image/jpeg", &mut source, &mut target).unwrap();
     target.into_inner()

@@ -62,7 +62,10 @@ fn content_credentials_have_the_listed_state() {
     }
     assert!(sentences.len() >= 3, "each state has its own sentence: {sentences:?}");
     let broken = read(&folder.join("c2pa/CIE-sig-CA.jpg")).credentials;
-    assert!(broken.ingredients.iter().any(|one| !one.problems.is_empty()), "the broken ingredient is named: {broken:?}");
+    assert!(
+        broken.ingredients.iter().any(|one| !one.problems.is_empty()),
+        "the broken ingredient is named: {broken:?}"
+    );
 }
 
 #[test]

@@ -33,7 +33,8 @@ fn of_object(object: &Map<String, Value>) -> Option<Parameters> {
     if object.contains_key("nodes") && object.contains_key("edges") {
         return Some(Parameters::of("InvokeAI"));
     }
-    if let Some(image) = object.get("image").and_then(Value::as_object).filter(|_| object.contains_key("model_weights")) {
+    if let Some(image) = object.get("image").and_then(Value::as_object).filter(|_| object.contains_key("model_weights"))
+    {
         let found = of_fields(image).unwrap_or_default();
         return Some(Parameters { model: string(object.get("model_weights")), ..found }.named_tool("InvokeAI"));
     }
@@ -86,8 +87,7 @@ fn of_fields(object: &Map<String, Value>) -> Option<Parameters> {
         size: size.or_else(|| get(&["resolution"])),
         place: String::new(),
     };
-    let settings =
-        [&found.model, &found.seed, &found.steps, &found.sampler, &found.guidance, &found.negative_prompt];
+    let settings = [&found.model, &found.seed, &found.steps, &found.sampler, &found.guidance, &found.negative_prompt];
     let known = settings.iter().filter(|value| value.is_some()).count();
     (found.prompt.is_some() && known >= 2).then_some(found)
 }
@@ -139,8 +139,14 @@ mod tests {
     #[test]
     fn recognises_programs_by_their_members() {
         for (text, tool) in [
-            (r#"{"sui_image_params": {"prompt": "a cat", "seed": 1, "model": "m", "swarm_version": "0.9"}}"#, "SwarmUI"),
-            (r#"{"app_version": "6.10", "positive_prompt": "a", "seed": 1, "steps": 2, "model": {"name": "m"}}"#, "InvokeAI"),
+            (
+                r#"{"sui_image_params": {"prompt": "a cat", "seed": 1, "model": "m", "swarm_version": "0.9"}}"#,
+                "SwarmUI",
+            ),
+            (
+                r#"{"app_version": "6.10", "positive_prompt": "a", "seed": 1, "steps": 2, "model": {"name": "m"}}"#,
+                "InvokeAI",
+            ),
             (r#"{"prompt": "a", "steps": 28, "seed": 1, "uncond_scale": 0.0}"#, "NovelAI"),
             (r#"{"Comment": "{\"prompt\": \"a\", \"steps\": 28, \"seed\": 1}", "Source": "NovelAI V4"}"#, "NovelAI"),
             (r#"{"prompt": "a", "seed": 1, "base_model": "x", "version": "Fooocus v2.5"}"#, "Fooocus"),
@@ -150,7 +156,9 @@ mod tests {
         ] {
             assert_eq!(parse(text).map(|found| found.tool).as_deref(), Some(tool), "{text}");
         }
-        let invoke = parse(r#"{"app_version": "6", "positive_prompt": "a", "seed": 18446744073709551615, "steps": 2, "model": {"name": "m"}}"#);
+        let invoke = parse(
+            r#"{"app_version": "6", "positive_prompt": "a", "seed": 18446744073709551615, "steps": 2, "model": {"name": "m"}}"#,
+        );
         let invoke = invoke.unwrap();
         assert_eq!((invoke.model.as_deref(), invoke.seed.as_deref()), (Some("m"), Some("18446744073709551615")));
     }
