@@ -42,7 +42,7 @@ fn detail(image: &RgbImage) -> Option<f64> {
     let (width, height) = (width as usize, height as usize);
     let mut luma = Vec::with_capacity(width * height);
     for y in 0..height {
-        let start = (top as usize + y) * image.stride() + left as usize * 3;
+        let start = ((top as usize + y) * image.width() as usize + left as usize) * 3;
         let row = &image.data()[start..start + width * 3];
         luma.extend(
             row.as_chunks::<3>()
