@@ -7,24 +7,30 @@
 //! - [`Judge::check`] computes the result for the bytes of one picture, [`Judge::checks`] for many files.
 //! - [`cli`] is the command line of `predict`.
 
+mod batch;
 mod calibration;
 mod check;
 pub mod cli;
+mod contact_sheet;
 mod drawing;
 mod error;
 mod files;
 mod judge;
 mod likeness;
+mod machine;
 mod model_info;
 mod model_name;
 mod open;
 mod print;
 mod profile;
+mod record;
 mod row;
 mod search;
 mod stability;
+mod verify;
 mod words;
 
+pub use batch::Batch;
 pub use calibration::{Calibration, Uncalibrated};
 pub use check::{Check, CheckOptions, Overlay};
 pub use error::Error;
@@ -35,6 +41,9 @@ pub use model_name::ModelName;
 pub use open::open;
 pub use print::Style;
 pub use profile::TrainingProfile;
+pub use machine::Machine;
+pub use record::{Record, RecordedModel, Settings};
 pub use row::{Changed, Row, Stability, ValidationAtScore};
 pub use search::Search;
+pub use verify::{Agreement, Finding, TOLERANCE, compare_inputs, repeat};
 pub use words::verdict_words;
