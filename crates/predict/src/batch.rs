@@ -71,7 +71,10 @@ impl Batch {
     pub fn open(dir: &Path, judge: &Judge, options: &CheckOptions) -> Result<Batch, Failure> {
         std::fs::create_dir_all(dir.join("thumbnails")).map_err(artifacts::Error::io("create", dir))?;
         let lock = atomic::try_lock(&dir.join(".lock"))?.ok_or_else(|| {
-            Failure::failed(format!("another program writes to `{}`; wait for it, or name another folder", dir.display()))
+            Failure::failed(format!(
+                "another program writes to `{}`; wait for it, or name another folder",
+                dir.display()
+            ))
         })?;
         let own = Description {
             weights: judge.detector.weights(),
@@ -94,7 +97,8 @@ impl Batch {
         let journal_path = dir.join("results.jsonl");
         let (done, length) = read_journal(&journal_path)?;
         let error = |error| artifacts::Error::io("write", &journal_path)(error);
-        let mut journal = OpenOptions::new().create(true).write(true).truncate(false).open(&journal_path).map_err(error)?;
+        let mut journal =
+            OpenOptions::new().create(true).write(true).truncate(false).open(&journal_path).map_err(error)?;
         // The end of a line that a kill cut off is removed.
         journal.set_len(length).and_then(|()| journal.seek(std::io::SeekFrom::End(0))).map_err(error)?;
         Ok(Batch { dir: dir.to_owned(), done, journal, _lock: lock })

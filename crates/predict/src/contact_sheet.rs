@@ -199,7 +199,8 @@ mod tests {
             "provenance": { "credentials": { "state": "broken" }, "parameters": [{ "tool": "<i>" }] },
         });
         let line: Line =
-            serde_json::from_value(json!({ "bytes": 1, "modified": 1, "csv": "", "thumbnail": null, "row": row })).unwrap();
+            serde_json::from_value(json!({ "bytes": 1, "modified": 1, "csv": "", "thumbnail": null, "row": row }))
+                .unwrap();
         let card = card(&line).into_string();
         assert!(!card.contains("<script>") && !card.contains("<i>") && !card.contains('\u{202e}'), "{card}");
         assert!(card.contains("P(fake) 0.990") && card.contains("Content Credentials: broken"), "{card}");

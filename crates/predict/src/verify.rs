@@ -43,8 +43,7 @@ pub fn compare_inputs(record: &Record, judge: &Judge, file: Hash, options: &Chec
     let own = Settings::of(options);
     let of = |part: &str, recorded: String, found: String| {
         let agreement = if recorded == found { Agreement::Equal } else { Agreement::Different };
-        let detail =
-            if recorded == found { String::new() } else { format!("recorded {recorded}, here it is {found}") };
+        let detail = if recorded == found { String::new() } else { format!("recorded {recorded}, here it is {found}") };
         Finding { part: part.to_owned(), agreement, detail }
     };
     let hash = |hash: Option<Hash>| hash.map_or("none".to_owned(), |hash| hash.to_string());
@@ -52,11 +51,7 @@ pub fn compare_inputs(record: &Record, judge: &Judge, file: Hash, options: &Chec
         of("picture", hash(record.file()), file.to_string()),
         of("weights of the model", record.model.weights.to_string(), judge.detector.weights().to_string()),
         of("calibration and description of the model", record.model.info.to_string(), judge.info.hash().to_string()),
-        of(
-            "preprocessing",
-            json(&record.model.preprocessing),
-            json(judge.detector.preprocessing()),
-        ),
+        of("preprocessing", json(&record.model.preprocessing), json(judge.detector.preprocessing())),
         of("limit on pixels", record.model.max_pixels.to_string(), judge.recipe.max_pixels.to_string()),
         of("setting explain", record.settings.explain.to_string(), own.explain.to_string()),
         of("setting layer", record.settings.layer.clone(), own.layer),
@@ -74,12 +69,7 @@ fn json(value: &impl serde::Serialize) -> String {
 ///
 /// # Errors
 /// Errors of the model.
-pub fn repeat(
-    record: &Record,
-    judge: &mut Judge,
-    bytes: &[u8],
-    options: &CheckOptions,
-) -> Result<Vec<Finding>, Error> {
+pub fn repeat(record: &Record, judge: &mut Judge, bytes: &[u8], options: &CheckOptions) -> Result<Vec<Finding>, Error> {
     let check = judge.check("", bytes, options)?;
     let again = Record::of(judge, &check, options);
     let same = record.machine.computes_like(&again.machine) && record.candling == again.candling;

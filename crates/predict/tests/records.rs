@@ -49,14 +49,8 @@ fn a_record_is_repeated_to_the_last_digit_and_changes_are_named() {
     succeed(&run.evaluate(&["--set", "evaluate.examples=0"]));
     let paths = pictures(&run);
     let (record, overlays) = (run.dir.path().join("record.json"), run.dir.path().join("overlays"));
-    let (rows, output) = run.predict(&[
-        &text(&paths[0]),
-        "--record",
-        &text(&record),
-        "--stability",
-        "--explain",
-        &text(&overlays),
-    ]);
+    let (rows, output) =
+        run.predict(&[&text(&paths[0]), "--record", &text(&record), "--stability", "--explain", &text(&overlays)]);
     succeed(&output);
     let (low, high) = (rows[0]["stability"]["low"].as_f64().unwrap(), rows[0]["stability"]["high"].as_f64().unwrap());
     let own = rows[0]["p_fake_calibrated"].as_f64().unwrap();
@@ -121,9 +115,8 @@ fn a_batch_continues_after_a_kill() {
     let source = run.source().join("test");
     fs::write(source.join("broken<b>.jpg"), b"not a picture").unwrap();
     let out = run.dir.path().join("batch");
-    let batch = |options: &[&str]| {
-        run.predict_rows(&[&[text(&source).as_str(), "--batch-dir", &text(&out)], options].concat())
-    };
+    let batch =
+        |options: &[&str]| run.predict_rows(&[&[text(&source).as_str(), "--batch-dir", &text(&out)], options].concat());
     let output = batch(&[]);
     succeed(&output);
     assert!(output.stdout.is_empty(), "a batch prints no rows");

@@ -46,9 +46,8 @@ pub struct VerifyArgs {
 /// # Errors
 /// Something differs, a file is missing or damaged, or the model fails.
 pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
-    let bytes = file::read(&args.picture, Limits::default().max_file_bytes()).map_err(|error| {
-        Failure::input(format!("failed to read the picture `{}`: {error}", args.picture.display()))
-    })?;
+    let bytes = file::read(&args.picture, Limits::default().max_file_bytes())
+        .map_err(|error| Failure::input(format!("failed to read the picture `{}`: {error}", args.picture.display())))?;
     let hash = Hash::of(&bytes);
     let record = Record::read(&args.record, hash)?;
     let trust = args.trust_list.as_deref().map(TrustList::read).transpose().map_err(Failure::input)?;
