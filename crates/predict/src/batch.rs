@@ -136,7 +136,8 @@ impl Batch {
             lines.push('\n');
             self.done.insert(key(&check.row.path, (bytes, modified)));
         }
-        let error = artifacts::Error::io("write", &self.dir.join("results.jsonl"));
+        let path = self.dir.join("results.jsonl");
+        let error = artifacts::Error::io("write", &path);
         self.journal.write_all(lines.as_bytes()).and_then(|()| self.journal.sync_data()).map_err(error)?;
         Ok(())
     }
