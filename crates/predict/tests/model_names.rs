@@ -83,9 +83,9 @@ fn a_repository_of_the_hub_is_downloaded_once() {
         .collect();
     let server = Server::start(move |request, _| {
         let path = request.path.strip_prefix("/o/r/resolve/").and_then(|rest| rest.split_once('/'));
-        let file = path.filter(|(revision, _)| matches!(*revision, "main" | COMMIT)).and_then(|(_, file)| {
-            Some((file.to_owned(), files.get(file)?))
-        });
+        let file = path
+            .filter(|(revision, _)| matches!(*revision, "main" | COMMIT))
+            .and_then(|(_, file)| Some((file.to_owned(), files.get(file)?)));
         match file {
             Some((name, content)) => {
                 let tag = format!("\"tag-of-{}\"", name.replace('.', "-"));
@@ -102,7 +102,8 @@ fn a_repository_of_the_hub_is_downloaded_once() {
     assert_eq!(scores(&rows), scores(&own));
     assert!(rows.iter().all(|row| row["p_fake_calibrated"].is_number()), "candling.json was downloaded too");
     // Without a network, the files are in the cache.
-    let offline = [("HF_HOME", home), ("HF_ENDPOINT", "http://127.0.0.1:9".to_owned()), ("HF_HUB_OFFLINE", "1".to_owned())];
+    let offline =
+        [("HF_HOME", home), ("HF_ENDPOINT", "http://127.0.0.1:9".to_owned()), ("HF_HUB_OFFLINE", "1".to_owned())];
     let (rows, output) = predict(&run, "hf:o/r", &offline);
     succeed(&output);
     assert_eq!(scores(&rows), scores(&own));
