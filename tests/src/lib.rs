@@ -1,6 +1,7 @@
 //! Support for the tests that cross stages: whole pipelines in temporary folders.
 
 pub mod golden;
+pub mod untrained;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -27,7 +27,7 @@ pub use judged::{Judged, LabelSource, Omitted, ScoreKind, ThresholdSource};
 pub use metric::{Basis, Direction, Display, GroupInterval, IntervalMethod, Metric, Needs};
 pub use metrics::{
     AblationRow, BandPoint, BandVerdicts, Bootstrap, CalibratedScores, CurvePoint, Group, Groups, Inconclusive,
-    Interval, Metrics, Moments, ReliabilityBin, RunMetrics, Seen, VerdictCounts, Worst,
+    Interval, Metrics, Moments, ReliabilityBin, RunMetrics, ScoreRange, Seen, VerdictCounts, Worst,
 };
 pub use robustness::{Flip, FlippingImage, Robustness, RobustnessCurve, RobustnessPoint};
 pub use scores::{METRICS, Scores};

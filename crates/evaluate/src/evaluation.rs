@@ -7,14 +7,18 @@ use artifacts::schema::Metrics;
 use artifacts::{Error, Manifest, atomic, names};
 
 /// A complete evaluation on disk.
-pub(crate) struct Evaluation {
+#[derive(Debug)]
+pub struct Evaluation {
     dir: PathBuf,
     manifest: Manifest,
 }
 
 impl Evaluation {
     /// Returns the evaluation in a folder; `None` if there is no complete one.
-    pub(crate) fn find(dir: &Path) -> Result<Option<Evaluation>, Error> {
+    ///
+    /// # Errors
+    /// The manifest is unreadable.
+    pub fn find(dir: &Path) -> Result<Option<Evaluation>, Error> {
         Ok(Manifest::read(dir)?.map(|manifest| Evaluation { dir: dir.to_owned(), manifest }))
     }
 
@@ -22,18 +26,24 @@ impl Evaluation {
     ///
     /// # Errors
     /// The folder holds no complete evaluation.
-    pub(crate) fn require(dir: &Path) -> Result<Evaluation, Error> {
+    pub fn require(dir: &Path) -> Result<Evaluation, Error> {
         Ok(Evaluation { dir: dir.to_owned(), manifest: Manifest::require(dir, names::EVALUATE)? })
     }
 
     /// Reads `metrics.json`.
-    pub(crate) fn metrics(&self) -> Result<Metrics, Error> {
+    ///
+    /// # Errors
+    /// The file is unreadable, or not the one that the manifest describes.
+    pub fn metrics(&self) -> Result<Metrics, Error> {
         let path = self.manifest.verified(&self.dir, names::METRICS)?;
         atomic::read_versioned(&path, names::METRICS, Metrics::SCHEMA_VERSION)
     }
 
     /// Reads `predictions.parquet`.
-    pub(crate) fn predictions(&self) -> Result<Vec<Prediction>, Error> {
+    ///
+    /// # Errors
+    /// The file is unreadable, or not the one that the manifest describes.
+    pub fn predictions(&self) -> Result<Vec<Prediction>, Error> {
         predictions::read(&self.manifest.verified(&self.dir, names::PREDICTIONS)?)
     }
 }

@@ -124,7 +124,7 @@ pub(crate) fn predictions(
 }
 
 /// P(fake) of each branch by name.
-pub(crate) fn p_fake_of_branches(branches: &[&str], score: &Score) -> BTreeMap<String, Option<f64>> {
+pub fn p_fake_of_branches(branches: &[&str], score: &Score) -> BTreeMap<String, Option<f64>> {
     let p_fake = |margin: &Option<f32>| margin.map(|margin| sigmoid(f64::from(margin)));
     branches.iter().zip(&score.branches).map(|(name, margin)| ((*name).to_owned(), p_fake(margin))).collect()
 }

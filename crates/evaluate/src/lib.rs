@@ -5,7 +5,7 @@
 //!   and [`significance`] compute intervals and tests. [`measure`] combines them into the content of `metrics.json`.
 //! - [`explain`] chooses examples and draws their heat maps. [`robustness`] evaluates degraded images.
 //! - `ablation` compares the branches of a detector. [`compare`] compares evaluations of several detectors.
-//!   [`predict`] classifies single images. [`result_table`] writes tables of results for papers.
+//!   [`result_table`] writes tables of results for papers. The crate `predict` classifies single images.
 
 mod ablation;
 pub mod bootstrap;
@@ -20,7 +20,6 @@ pub mod explain;
 mod inference;
 pub mod measure;
 pub mod metrics;
-pub mod predict;
 pub mod result_table;
 pub mod robustness;
 pub mod significance;
@@ -31,4 +30,6 @@ mod testing;
 pub use config::Config;
 pub use detector::{Detector, Score};
 pub use error::Error;
+pub use evaluation::Evaluation;
+pub use inference::p_fake_of_branches;
 pub use stage::Evaluate;

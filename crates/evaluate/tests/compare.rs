@@ -2,20 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use artifacts::schema::Comparison;
-use support::{Run, read, succeed};
+use pipeline_tests::program;
+use pipeline_tests::untrained::{Run, read, succeed};
 
 /// Compares both training runs, and the first one again under another name: three pairs.
 fn command(run: &Run, out: &Path) -> Command {
     let dir = run.run_dir();
     let second = format!("{}:1", dir.path().display());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_candling-compare"));
+    let mut command = program("candling-compare");
     command.arg(dir.path()).arg(second).arg(dir.evaluate()).arg("--out").arg(out);
     command
 }

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod support;
-
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,10 +14,10 @@ use artifacts::shard::{Sample, ShardWriter, Shards};
 use artifacts::stage::StagePlan;
 use artifacts::{Manifest, Split, names};
 use parquet::arrow::ArrowWriter;
+use pipeline_tests::untrained::{IMAGES, Run, read, succeed};
 use pixels::encode::{Subsampling, jpeg};
 use pixels::{Limits, decode};
 use serde_json::json;
-use support::{IMAGES, Run, read, succeed};
 
 /// Runs the sweep. Returns `robustness.json` without the paths of the images, and what the program printed.
 fn sweep(run: &Run) -> (Robustness, String) {

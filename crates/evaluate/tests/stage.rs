@@ -2,18 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
 
-mod support;
-
 use std::path::Path;
 
 use artifacts::predictions;
 use artifacts::schema::{Comparison, Explanations, Flip, Metrics, Robustness};
 use artifacts::{Label, Manifest, names};
-use serde_json::Value;
-use support::{Run, program, read, succeed};
+use pipeline_tests::untrained::{Run, read, run_program, succeed};
 
 #[test]
-fn evaluates_explains_compares_and_predicts() {
+fn evaluates_explains_and_compares() {
     let run = Run::new();
     succeed(&run.evaluate(&["--robustness", "--set", "evaluate.robustness_images=6"]));
     let folder = run.run_dir().evaluate();
@@ -27,7 +24,6 @@ fn evaluates_explains_compares_and_predicts() {
     assert!(String::from_utf8_lossy(&again.stderr).contains("up to date"));
 
     check_comparison(&run);
-    check_predictions(&run, &folder);
 }
 
 fn check_metrics(metrics: &Metrics, folder: &Path) {
@@ -97,7 +93,7 @@ fn check_comparison(run: &Run) {
     let second = format!("{given}:1");
     let out_text = out.to_string_lossy().into_owned();
     let arguments = [given.as_str(), &second, "--out", &out_text, "--resamples", "50"].map(str::to_owned);
-    succeed(&program(env!("CARGO_BIN_EXE_candling-compare"), &arguments));
+    succeed(&run_program("candling-compare", &arguments));
     let comparison: Comparison = read(&out.join(Comparison::FILE));
     assert_eq!((comparison.images, comparison.detectors.len(), comparison.pairs.len()), (12, 2, 1));
     let pair = &comparison.pairs[0];
@@ -110,39 +106,6 @@ fn check_comparison(run: &Run) {
     assert_eq!(comparison.disagreeing, comparison.disagreements.len() as u64);
     for image in &comparison.disagreements {
         assert_ne!(image.p_fake[0] >= 0.5, image.p_fake[1] >= 0.5, "{image:?}");
-    }
-}
-
-fn check_predictions(run: &Run, folder: &Path) {
-    let predictions = predictions::read(&folder.join(names::PREDICTIONS)).unwrap();
-    let metrics: Metrics = read(&folder.join(names::METRICS));
-    let band = metrics.runs[0].fitted.as_ref().unwrap().inconclusive;
-    let source = run.source().join("test");
-    let hostile = source.join("a\u{1b}[31m<b>\n.png");
-    std::fs::write(&hostile, b"\x89PNG\r\n\x1a\n and then nothing").unwrap();
-    std::fs::write(source.join("empty.jpg"), b"").unwrap();
-    let overlays = run.dir.path().join("overlays");
-    let (rows, output) =
-        run.predict(&[&source.to_string_lossy(), "--batch", "5", "--explain", &overlays.to_string_lossy()]);
-    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(rows.len(), 14);
-    assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b));
-    let (broken, good): (Vec<&Value>, Vec<&Value>) = rows.iter().partition(|row| row["error"].is_string());
-    assert_eq!(broken.len(), 2);
-    assert!(broken.iter().all(|row| row["verdict"].is_null() && row["p_fake"].is_null()));
-    for row in good {
-        let file = row["file"].as_str().unwrap();
-        let expected = predictions.iter().find(|row| row.run == 0 && row.id.to_string() == file).unwrap();
-        assert_eq!(row["p_fake"].as_f64().unwrap().to_bits(), expected.p_fake.to_bits(), "{row}");
-        let calibrated = expected.p_fake_calibrated.unwrap();
-        assert_eq!(row["p_fake_calibrated"].as_f64().unwrap().to_bits(), calibrated.to_bits(), "{row}");
-        let verdict = match calibrated {
-            p if p < band.low => "real",
-            p if p >= band.high => "fake",
-            _ => "inconclusive",
-        };
-        assert_eq!(row["verdict"], verdict, "{row}");
-        assert!(image::open(row["explanation"].as_str().unwrap()).is_ok());
     }
 }
 
@@ -170,7 +133,7 @@ fn exit_codes_distinguish_usage_from_input() {
     let empty = dir.path().to_string_lossy().into_owned();
     let evaluate = |arguments: &[&str]| {
         let arguments: Vec<String> = arguments.iter().map(|s| (*s).to_owned()).collect();
-        let output = program(env!("CARGO_BIN_EXE_candling-evaluate"), &arguments);
+        let output = run_program("candling-evaluate", &arguments);
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let (code, message) = evaluate(&["--run-dir", &empty]);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Judged, Metric, Scores};
-use crate::Split;
 use crate::hash::Hash;
+use crate::{Label, Split};
 
 /// Content of `metrics.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -163,6 +163,46 @@ pub struct CalibratedScores {
     pub calibration_error_by_chance: Option<f64>,
     /// Reliability diagram of the calibrated probabilities.
     pub reliability: Vec<ReliabilityBin>,
+    /// The numbers of validation images in ranges of calibrated P(fake), in ascending order. They are predictions for
+    /// held-out generators if the band was fitted to these. Empty in evaluations of earlier versions.
+    #[serde(default)]
+    pub validation: Vec<ScoreRange>,
+}
+
+/// The numbers of images in a range of calibrated P(fake).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoreRange {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end. The last range contains it, the others do not.
+    pub high: f64,
+    /// Number of real images.
+    pub reals: u64,
+    /// Number of fakes.
+    pub fakes: u64,
+}
+
+impl ScoreRange {
+    /// The ends of the ranges. They are narrow near 0 and 1, where most scores are.
+    pub const EDGES: [f64; 17] =
+        [0.0, 0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0];
+
+    /// Counts the images of each range.
+    pub fn count(labels: &[Label], p_fake: &[f64]) -> Vec<ScoreRange> {
+        let ends = ScoreRange::EDGES.windows(2);
+        let mut ranges: Vec<ScoreRange> =
+            ends.map(|ends| ScoreRange { low: ends[0], high: ends[1], reals: 0, fakes: 0 }).collect();
+        for (label, &p) in labels.iter().zip(p_fake) {
+            let above = ranges.partition_point(|range| range.high <= p);
+            let last = ranges.len() - 1;
+            let range = &mut ranges[above.min(last)];
+            match label {
+                Label::Real => range.reals += 1,
+                Label::Fake => range.fakes += 1,
+            }
+        }
+        ranges
+    }
 }
 
 /// The band of calibrated P(fake) in which the verdict is inconclusive. An image is called real below `low`, and fake

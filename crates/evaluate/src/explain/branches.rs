@@ -62,7 +62,7 @@ pub(super) fn decode<'a>(picture: &Picture<'a>) -> Result<branches::Picture<'a>,
 }
 
 /// Draws the evidence of a branch for a class over the image that the branch judged.
-pub(crate) fn branch_overlay(image: &pixels::RgbImage, evidence: &model::HeatMap) -> RgbImage {
+pub fn branch_overlay(image: &pixels::RgbImage, evidence: &model::HeatMap) -> RgbImage {
     let (width, height) = (image.width(), image.height());
     let shown = RgbImage::from_raw(width, height, image.data().to_vec()).unwrap_or_default();
     let shown = if width.max(height) > MAX_SIDE {

@@ -44,9 +44,20 @@ pub(super) fn peak(map: &model::HeatMap) -> f64 {
     f64::from(map.values.iter().copied().fold(0.0, f32::max))
 }
 
-/// Writes an image as PNG.
-pub(crate) fn write_png(dir: &Path, name: &str, picture: &RgbImage) -> Result<(), Error> {
+/// Encodes an image as PNG.
+///
+/// # Errors
+/// The image has no pixels.
+pub fn png(picture: &RgbImage) -> Result<Vec<u8>, Error> {
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, ImageFormat::Png)?;
-    Ok(atomic::write_file(&dir.join(name), &bytes.into_inner())?)
+    Ok(bytes.into_inner())
+}
+
+/// Writes an image as PNG.
+///
+/// # Errors
+/// Errors of writing.
+pub fn write_png(dir: &Path, name: &str, picture: &RgbImage) -> Result<(), Error> {
+    Ok(atomic::write_file(&dir.join(name), &png(picture)?)?)
 }

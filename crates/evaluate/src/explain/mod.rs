@@ -7,9 +7,9 @@ mod overlay;
 mod sanity;
 mod write;
 
-pub(crate) use branches::branch_overlay;
-pub(crate) use evidence::write_png;
+pub use branches::branch_overlay;
+pub use evidence::{png, write_png};
 pub use examples::{Choice, choose};
-pub use overlay::{colour, legend, overlay};
+pub use overlay::{colour, heat_picture, legend, overlay};
 pub(crate) use sanity::sanity_check;
 pub use write::{write, write_legend};

@@ -44,6 +44,16 @@ pub fn overlay(pixels: &[u8], [height, width]: [usize; 2], map: &HeatMap) -> Rgb
     })
 }
 
+/// Draws a heat map alone, `[height, width]` pixels. The map is divided by its maximum; a map of zeros is drawn in the
+/// colour of 0.
+pub fn heat_picture(map: &HeatMap, [height, width]: [usize; 2]) -> RgbImage {
+    let peak = map.values.iter().copied().fold(0.0, f32::max);
+    let scale = if peak > 0.0 { 1.0 / peak } else { 0.0 };
+    RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        image::Rgb(colour(sample(map, (y as usize, height), (x as usize, width)) * scale))
+    })
+}
+
 /// Samples the map at the centre of pixel `y` of `height` and `x` of `width`: bilinear, with half-pixel centres and
 /// replicated edges, as `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)` does.
 fn sample(map: &HeatMap, (y, height): (usize, usize), (x, width): (usize, usize)) -> f32 {

@@ -62,6 +62,7 @@ pub fn measure_run(
                 calibration_error_by_chance: by_chance(point),
                 scores,
                 reliability: reliability(point)?,
+                validation: fit.ranges.clone(),
             })
         })
         .transpose()?;

@@ -1,6 +1,6 @@
 //! Temperature, threshold and inconclusive band, fitted together on validation.
 
-use artifacts::schema::{BandVerdicts, Inconclusive, Proportion, VerdictCounts};
+use artifacts::schema::{BandVerdicts, Inconclusive, Proportion, ScoreRange, VerdictCounts};
 
 use super::ScoredImages;
 use crate::bootstrap::OperatingPoint;
@@ -11,7 +11,7 @@ use crate::metrics::{Error, Ranking};
 use crate::significance::wilson;
 
 /// Parameters that were fitted on validation. Threshold and band are values of calibrated P(fake).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ValidationFit {
     /// Number of validation images.
     pub images: usize,
@@ -23,6 +23,8 @@ pub struct ValidationFit {
     pub band: Band,
     /// The number of predictions for held-out generators that the band was fitted to, if not to validation.
     pub held_out: Option<usize>,
+    /// The numbers of the images that the band was fitted to in ranges of calibrated P(fake).
+    pub ranges: Vec<ScoreRange>,
 }
 
 impl ValidationFit {
@@ -39,7 +41,8 @@ impl ValidationFit {
         let images = validation.labels.len();
         Ok(fit_threshold(&ranking).and_then(|threshold| {
             let band = fit_band(&ranking, threshold, limits)?;
-            Some(ValidationFit { images, temperature, threshold, band, held_out: None })
+            let ranges = ScoreRange::count(&validation.labels, &calibrated);
+            Some(ValidationFit { images, temperature, threshold, band, held_out: None, ranges })
         }))
     }
 
@@ -53,7 +56,10 @@ impl ValidationFit {
         let calibrated: Vec<f64> = held_out.margins.iter().map(|&margin| self.temperature.calibrate(margin)).collect();
         let ranking = Ranking::new(&held_out.labels, &calibrated)?;
         Ok(match fit_band(&ranking, self.threshold, limits) {
-            Some(band) => ValidationFit { band, held_out: Some(held_out.labels.len()), ..self },
+            Some(band) => {
+                let ranges = ScoreRange::count(&held_out.labels, &calibrated);
+                ValidationFit { band, held_out: Some(held_out.labels.len()), ranges, ..self }
+            }
             None => self,
         })
     }
@@ -118,6 +124,7 @@ mod tests {
             threshold: 0.5,
             band: Band { low: 0.4, high: 0.6 },
             held_out: None,
+            ranges: Vec::new(),
         };
         let ranking = Ranking::new(&[Real, Real, Real, Fake, Fake], &[-2.0, 2.0, 0.0, 2.0, 0.1]).unwrap();
         let found = fit.verdicts(&ranking);

@@ -9,4 +9,4 @@ mod wilson;
 pub use delong::{AucTest, delong, delong_interval};
 pub use holm::holm;
 pub use mcnemar::mcnemar;
-pub(crate) use wilson::wilson;
+pub use wilson::wilson;

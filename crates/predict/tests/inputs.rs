@@ -3,22 +3,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::process::Output;
 
 use artifacts::hash::Hash;
 use artifacts::{Checkpoint, Manifest, OutputFile, names, predictions};
-use support::{Run, program, succeed};
+use pipeline_tests::untrained::{Run, run_program, succeed};
 
 fn compare(run: &Run) -> Output {
     let given = run.run_dir().path().to_string_lossy().into_owned();
     let out = run.dir.path().join("compare").to_string_lossy().into_owned();
     let second = format!("{given}:1");
     let arguments = [given.as_str(), &second, "--out", &out, "--resamples", "20"].map(str::to_owned);
-    program(env!("CARGO_BIN_EXE_candling-compare"), &arguments)
+    run_program("candling-compare", &arguments)
 }
 
 fn predict(run: &Run, options: &[&str]) -> Output {
@@ -135,7 +133,7 @@ fn rejects_missing_or_truncated_checkpoint_with_advice() {
         assert_bad_input(&run.evaluate_in(&later, &["--set", &set]), "later", "cargo xtask pipeline");
     }
     let of_no_run = ["--run-dir", &nowhere, "x.png"].map(str::to_owned);
-    assert_bad_input(&program(env!("CARGO_BIN_EXE_candling-predict"), &of_no_run), "nowhere", "--run-dir");
+    assert_bad_input(&run_program("candling-predict", &of_no_run), "nowhere", "--run-dir");
 
     let alone = run.dir.path().join("alone");
     let best = Checkpoint::best(&run.run_dir().train_run(0));

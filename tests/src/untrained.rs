@@ -1,9 +1,9 @@
 //! A small synthetic run with an untrained network, and functions that run the programs on it.
 
-#![allow(dead_code, reason = "each test program uses only some of the functions")]
+#![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use artifacts::atomic::DirWriter;
 use artifacts::hash::Hash;
@@ -14,18 +14,28 @@ use model::{Network, NetworkConfig, Normalisation};
 use pixels::{Filter, Fit, Format, RgbImage, encode, resize};
 use serde_json::{Value, json};
 
+use crate::program;
+
 /// Side of the stored images: the smallest that the network takes.
-pub(crate) const SIDE: u32 = 32;
+pub const SIDE: u32 = 32;
 /// Images of each split.
-pub(crate) const IMAGES: u32 = 12;
+pub const IMAGES: u32 = 12;
 
 /// A run with two training runs, and the folder of its source images.
-pub(crate) struct Run {
-    pub(crate) dir: tempfile::TempDir,
+pub struct Run {
+    /// The folder of everything that the test writes.
+    pub dir: tempfile::TempDir,
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Run::new()
+    }
 }
 
 impl Run {
-    pub(crate) fn new() -> Run {
+    /// Makes the shards, the source files and the checkpoints.
+    pub fn new() -> Run {
         let run = Run { dir: tempfile::tempdir().unwrap() };
         run.ingest();
         run.train(0);
@@ -33,11 +43,13 @@ impl Run {
         run
     }
 
-    pub(crate) fn run_dir(&self) -> RunDir {
+    /// The run.
+    pub fn run_dir(&self) -> RunDir {
         RunDir::new(self.dir.path().join("run"))
     }
 
-    pub(crate) fn source(&self) -> PathBuf {
+    /// The folder of the source files: SPLIT/LABEL/NUMBER.jpg.
+    pub fn source(&self) -> PathBuf {
         self.dir.path().join("source")
     }
 
@@ -119,22 +131,24 @@ impl Run {
         complete(writer, names::TRAIN, json!({}), Value::Null);
     }
 
-    pub(crate) fn evaluate(&self, options: &[&str]) -> Output {
+    /// Runs `candling-evaluate` with these options.
+    pub fn evaluate(&self, options: &[&str]) -> Output {
         self.evaluate_in(self.run_dir().path(), options)
     }
 
     /// Runs `candling-evaluate` with these options in the folder of another run.
-    pub(crate) fn evaluate_in(&self, dir: &Path, options: &[&str]) -> Output {
+    pub fn evaluate_in(&self, dir: &Path, options: &[&str]) -> Output {
         let mut arguments = vec!["--run-dir".to_owned(), dir.to_string_lossy().into_owned()];
         arguments.extend(["--set", "evaluate.resamples=50", "--set", "evaluate.examples=1"].map(str::to_owned));
         arguments.extend(options.iter().map(|option| (*option).to_owned()));
-        program(env!("CARGO_BIN_EXE_candling-evaluate"), &arguments)
+        run_program("candling-evaluate", &arguments)
     }
 
-    pub(crate) fn predict(&self, options: &[&str]) -> (Vec<Value>, Output) {
+    /// Runs `candling-predict --json` with these options. Returns the rows and the output.
+    pub fn predict(&self, options: &[&str]) -> (Vec<Value>, Output) {
         let run = self.run_dir().path().to_string_lossy().into_owned();
-        let output = program(
-            env!("CARGO_BIN_EXE_candling-predict"),
+        let output = run_program(
+            "candling-predict",
             &[&["--run-dir", &run, "--json"], options].concat().iter().map(|s| (*s).to_owned()).collect::<Vec<_>>(),
         );
         let text = String::from_utf8(output.stdout.clone()).unwrap();
@@ -142,8 +156,9 @@ impl Run {
     }
 }
 
-pub(crate) fn program(path: &str, arguments: &[String]) -> Output {
-    Command::new(path).args(arguments).output().unwrap()
+/// Runs a program of this workspace to its end.
+pub fn run_program(name: &str, arguments: &[String]) -> Output {
+    program(name).args(arguments).output().unwrap()
 }
 
 fn complete(writer: DirWriter, stage: &str, summary: Value, config: Value) {
@@ -153,10 +168,13 @@ fn complete(writer: DirWriter, stage: &str, summary: Value, config: Value) {
     writer.publish().unwrap();
 }
 
-pub(crate) fn succeed(output: &Output) {
+/// Fails the test, and shows the messages of the program, unless it succeeded.
+#[track_caller]
+pub fn succeed(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-pub(crate) fn read<T: serde::de::DeserializeOwned>(path: &Path) -> T {
+/// Reads a JSON file.
+pub fn read<T: serde::de::DeserializeOwned>(path: &Path) -> T {
     atomic::read_json(path, "test artifact").unwrap()
 }

@@ -4,11 +4,10 @@ use std::borrow::Cow;
 
 use artifacts::spreadsheet;
 use artifacts::text::is_hazard;
+use evaluate::calibration::Verdict;
 use pixels::metadata::Declared;
 
-use crate::calibration::Verdict;
-
-use super::Row;
+use crate::Row;
 
 /// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +24,7 @@ impl Style {
     /// Returns the header line, if the format has one.
     pub fn header(self) -> Option<String> {
         match self {
-            Style::Table => Some(format!("{:>8}  {:<12}  {:<12}  file", "P(fake)", "verdict", "file hash")),
+            Style::Table => Some(format!("{:>8}  {:<20}  {:<12}  file", "P(fake)", "verdict", "file hash")),
             Style::Json => None,
             Style::Csv => {
                 Some("path,p_fake,p_fake_calibrated,verdict,error,warnings,declares,file,model,explanation".to_owned())
@@ -47,16 +46,16 @@ fn table(row: &Row) -> String {
     let path = escape_hazards(&row.path);
     let file = row.file.map_or_else(String::new, |file| file.short());
     let mut line = match (&row.error, row.p_fake_calibrated.or(row.p_fake)) {
-        (None, Some(p)) => format!("{p:>8.4}  {:<12}  {file:<12}  {path}", row.verdict.map_or("", verdict_name)),
+        (None, Some(p)) => format!("{p:>8.4}  {:<20}  {file:<12}  {path}", row.verdict_words.unwrap_or_default()),
         (error, _) => {
             let error = error.as_deref().unwrap_or("there is no verdict");
-            format!("{:>8}  {:<12}  {file:<12}  {path}: {}", "", "error", escape_hazards(error))
+            format!("{:>8}  {:<20}  {file:<12}  {path}: {}", "", "error", escape_hazards(error))
         }
     };
     let warnings = row.warnings.iter().map(|warning| format!("warning: {warning}"));
     let declared = row.declares.iter().map(|declared| format!("declares: {}", in_words(declared)));
     for detail in warnings.chain(declared) {
-        line.push_str(&format!("\n{:>8}  {:<12}  {:<12}  {}", "", "", "", escape_hazards(&detail)));
+        line.push_str(&format!("\n{:>8}  {:<20}  {:<12}  {}", "", "", "", escape_hazards(&detail)));
     }
     line
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use pixels::{DecodeError, Format};
 
-use super::{Content, Found, find};
+use crate::{Content, Found, find};
 
 /// The largest number of files in a batch, and of paths waiting in the channel.
 const BATCH: usize = 128;

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod support;
-
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -12,10 +10,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use pipeline_tests::program;
+use pipeline_tests::untrained::{Run, succeed};
 use pixels::RgbImage;
 use pixels::encode::{self, Subsampling};
 use serde_json::Value;
-use support::{Run, succeed};
 
 /// The number of kinds of files; the kinds repeat in the folder. Every second kind is an intact image.
 const KINDS: usize = 24;
@@ -113,7 +112,7 @@ struct Printed {
 fn predict(run: &Run, paths: &[PathBuf], style: &str) -> Printed {
     let out = run.dir.path().join("out");
     let err = run.dir.path().join("err");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_candling-predict"));
+    let mut command = program("candling-predict");
     command.arg("--run-dir").arg(run.run_dir().path()).arg(style).args(paths).stdin(Stdio::null());
     let start = Instant::now();
     let mut child = command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap()).spawn().unwrap();
@@ -185,7 +184,7 @@ fn a_missing_file_is_a_row_with_an_error() {
 
 /// Starts `candling-predict -` in the folder of the source images, with pipes for input and output.
 fn predict_listed(run: &Run) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_candling-predict"));
+    let mut command = program("candling-predict");
     command.arg("--run-dir").arg(run.run_dir().path()).args(["--json", "-"]).current_dir(run.source());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use artifacts::shard::{Sample, Shards};
 use artifacts::{Manifest, RunDir, Split};
+use serde::{Deserialize, Serialize};
 
 /// The share of the smallest, and of the largest, training images that counts as unusual.
 const TAIL: f64 = 0.005;
 
 /// Formats and sizes of the training images, and whether they were simulated.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainingProfile {
     simulated: bool,
     formats: BTreeSet<String>,

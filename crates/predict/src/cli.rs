@@ -1,0 +1,204 @@
+//! The command line of `predict`.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use artifacts::atomic;
+use artifacts::failure::print_text;
+use artifacts::progress::line;
+use artifacts::stage::Failure;
+use clap::Args;
+use model::PrecisionChoice;
+use model::device::DeviceChoice;
+
+use crate::check::{Check, CheckOptions};
+use crate::error::Error;
+use crate::judge::Judge;
+use crate::model_name::ModelName;
+use crate::open::{BATCH, open};
+use crate::print::Style;
+use crate::search::Search;
+
+/// The model, and where to compute.
+#[derive(Clone, Debug, Args)]
+pub struct ModelArgs {
+    /// The model: the folder of a run, checkpoint or exported model, or `hf:owner/repo[@revision]` on the Hugging Face
+    /// hub [default: that of --run-dir and --ckpt]
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["run_dir", "ckpt"])]
+    pub model: Option<ModelName>,
+    /// The run whose model is used [default: the latest under `runs`]
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
+    /// The checkpoint: best, last, or the folder of a checkpoint
+    #[arg(long, value_name = "CKPT", default_value = "best")]
+    pub ckpt: String,
+    /// The device to compute on: auto, cpu or `cuda[:N]`
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    pub device: DeviceChoice,
+    /// Element type of convolutions: auto (f32 on CPUs, the fastest on GPUs), f32, bf16, or tf32 on GPUs
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub precision: PrecisionChoice,
+}
+
+impl ModelArgs {
+    /// Returns the name of the model.
+    pub fn name(&self) -> ModelName {
+        match &self.model {
+            Some(name) => name.clone(),
+            None => ModelName::Run { dir: self.run_dir.clone(), ckpt: self.ckpt.clone() },
+        }
+    }
+
+    /// Loads the model, and says on standard error what its verdicts are based on.
+    ///
+    /// # Errors
+    /// The errors of [`open()`].
+    pub fn open(&self) -> Result<Judge, Error> {
+        let judge = open(&self.name(), self.device, self.precision)?;
+        if judge.info.calibration.is_none() {
+            let why = judge.info.why_uncalibrated.as_deref().unwrap_or("its description has no calibration");
+            line(&format!("predict: P(fake) is not calibrated, so verdicts use the threshold 0.5: {why}"));
+        }
+        line(
+            "predict: statements in a file about its origin (generator parameters, IPTC, C2PA) are shown, but do not \
+             influence the verdict; their absence proves nothing",
+        );
+        Ok(judge)
+    }
+}
+
+/// Look for traces of generation in image files: P(fake) and a verdict for each.
+///
+/// The verdict is "traces of generation", "inconclusive" or "no traces found". JSON and CSV have it as fake, inconclusive
+/// or real; the absence of traces does not prove that a picture is real. The verdict is based on P(fake) after calibration on the validation split, which the table shows. JSON and CSV have
+/// it as p_fake_calibrated, and the uncalibrated value as p_fake. Both are equal to those in predictions.parquet.
+/// The table has a line with statements in a file about its origin (generator parameters, IPTC DigitalSourceType,
+/// Content Credentials); JSON and CSV have them as `declares`. They do not influence the verdict, and their absence
+/// proves nothing.
+///
+/// Exit codes: 0 all files have a verdict, 1 the program failed, 2 wrong usage, 3 the model is missing or damaged, or
+/// some files have an error instead of a verdict.
+#[derive(Clone, Debug, Args)]
+pub struct PredictArgs {
+    /// Files and folders; `-` reads an image, or a list of paths that are separated by line breaks or zero bytes, from
+    /// standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Print one JSON object per line (the default if standard output is not a terminal)
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Print comma-separated values
+    #[arg(long)]
+    pub csv: bool,
+    /// Write a Grad-CAM overlay of each image, and legend.png, to this folder
+    #[arg(long, value_name = "DIR")]
+    pub explain: Option<PathBuf>,
+    /// The layer whose activations the overlays show
+    #[arg(long, value_name = "LAYER", default_value = CheckOptions::LAYER)]
+    pub layer: String,
+    /// The number of images in a batch
+    #[arg(long, value_name = "N", default_value_t = BATCH)]
+    pub batch: usize,
+    /// Also compute P(fake) of copies that are encoded, scaled and cropped a little; a verdict that changes becomes
+    /// inconclusive
+    #[arg(long)]
+    pub stability: bool,
+}
+
+/// Prints a row for each image in the paths.
+///
+/// # Errors
+/// The model cannot be loaded or run, an overlay cannot be written, or some files have no verdict.
+pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
+    // The search runs on its own thread while the model is loaded.
+    let mut search = Search::start(args.paths.clone());
+    let mut judge = args.model.open()?;
+    judge.batch = args.batch;
+    let options = args.options();
+    if let Some(dir) = &args.explain {
+        prepare_overlays(&judge, dir, &args.layer)?;
+    }
+    let style = style(args);
+    if let Some(header) = style.header() {
+        // JSON and CSV have the model in each row.
+        if style == Style::Table {
+            line(&format!("predict: model {}", judge.detector.weights().short()));
+        }
+        print_text(&format!("{header}\n"))?;
+    }
+    let (mut judged, mut failed, mut stdout_open) = (0_usize, 0_usize, true);
+    loop {
+        let found = search.batch();
+        if found.is_empty() {
+            break;
+        }
+        for mut check in judge.checks(&found, &options)? {
+            if let Some(dir) = &args.explain {
+                write_overlays(dir, &mut check)?;
+            }
+            judged += 1;
+            failed += usize::from(check.row.error.is_some());
+            stdout_open &= print_text(&format!("{}\n", style.row(&check.row)))?;
+        }
+        if !stdout_open {
+            return Ok(());
+        }
+    }
+    if failed > 0 {
+        return Err(Failure::input(format!("{failed} of {judged} files have no verdict; their rows state the error")));
+    }
+    if judged == 0 {
+        return Err(Failure::input("found no images in the given paths"));
+    }
+    Ok(())
+}
+
+impl PredictArgs {
+    fn options(&self) -> CheckOptions {
+        CheckOptions {
+            explain: self.explain.is_some(),
+            layer: self.layer.clone(),
+            stability: self.stability,
+            picture: None,
+        }
+    }
+}
+
+/// Makes the folder of overlays, with the legend.
+fn prepare_overlays(judge: &Judge, dir: &Path, layer: &str) -> Result<(), Error> {
+    judge.detector.check_layer(layer)?;
+    std::fs::create_dir_all(dir).map_err(artifacts::Error::io("create", dir))?;
+    evaluate::explain::write_legend(dir)?;
+    line(&format!(
+        "predict: overlays are in `{}`; brighter pixels are stronger evidence for the class in the file name (see \
+         legend.png)",
+        dir.display()
+    ));
+    Ok(())
+}
+
+/// Writes the overlays of a picture to a folder, and their paths to its row.
+fn write_overlays(dir: &Path, check: &mut Check) -> Result<(), Error> {
+    for overlay in &check.overlays {
+        let path = dir.join(&overlay.name);
+        atomic::write_file(&path, &overlay.png)?;
+        let path = path.to_string_lossy().into_owned();
+        if let Some(branch) = &overlay.branch {
+            check.row.explanations.insert(branch.clone(), path.clone());
+        }
+        check.row.explanation.get_or_insert(path);
+    }
+    Ok(())
+}
+
+fn style(args: &PredictArgs) -> Style {
+    match (args.json, args.csv) {
+        (true, _) => Style::Json,
+        (_, true) => Style::Csv,
+        _ if std::io::stdout().is_terminal() => Style::Table,
+        _ => Style::Json,
+    }
+}
