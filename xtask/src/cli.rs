@@ -48,6 +48,9 @@ pub(crate) enum Task {
     /// Print P(fake) and a verdict for files and folders [PATH…] [more options: --help]
     #[command(disable_help_flag = true)]
     Predict(PassedArgs),
+    /// Write a trained model for other programs --format hf|onnx --out PATH [more options: --help]
+    #[command(disable_help_flag = true)]
+    Export(PassedArgs),
     /// Compare runs on the same images: paired tests and an HTML page [RUN RUN…] [more options: --help]
     #[command(disable_help_flag = true)]
     Compare(PassedArgs),

@@ -49,7 +49,7 @@ impl From<Error> for Failure {
         match error {
             Error::Model(error) => error.into(),
             Error::Artifact(error) => error.into(),
-            Error::Branches(error) => error.into(),
+            Error::Branches(error) => evaluate::Error::from(error).into(),
             Error::Weights { .. } => Failure::input(error),
             Error::Branch { .. } | Error::Target { .. } => Failure::usage(error),
         }

@@ -154,3 +154,72 @@ fn int(name: &str, i: i64) -> AttributeProto {
 fn float(name: &str, f: f32) -> AttributeProto {
     AttributeProto { name: name.to_owned(), f, r#type: AttributeType::Float.into(), ..AttributeProto::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use safetensors::tensor::TensorView;
+
+    use super::*;
+
+    /// The tensors of a network of one block, with one channel.
+    fn weights(without: &str) -> Vec<u8> {
+        let ones = [0_u8, 0, 128, 63].repeat(9);
+        let names = ["conv1", "block.conv1"].map(|conv| (format!("{conv}.weight"), vec![1, 1, 3, 3]));
+        let norms = ["bn1", "block.bn1"].into_iter().flat_map(|norm| {
+            ["weight", "bias", "running_mean", "running_var"].map(|tensor| (format!("{norm}.{tensor}"), vec![1]))
+        });
+        let head = [("fc.weight".to_owned(), vec![2, 1]), ("fc.bias".to_owned(), vec![2])];
+        let tensors: BTreeMap<String, TensorView<'_>> = names
+            .into_iter()
+            .chain(norms)
+            .chain(head)
+            .filter(|(name, _)| name != without)
+            .map(|(name, shape)| {
+                let bytes = &ones[..4 * shape.iter().product::<usize>()];
+                (name, TensorView::new(Dtype::F32, shape, bytes).unwrap())
+            })
+            .collect();
+        safetensors::serialize(tensors, None).unwrap()
+    }
+
+    fn layers() -> Graph {
+        let conv = |conv: &str, norm: &str| GraphConv {
+            conv: conv.to_owned(),
+            norm: norm.to_owned(),
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+        };
+        let block = GraphBlock { main: vec![conv("block.conv1", "block.bn1")], downsample: None };
+        Graph { stem: conv("conv1", "bn1"), blocks: vec![block], head: "fc".to_owned() }
+    }
+
+    #[test]
+    fn each_input_of_a_node_exists_before_it() {
+        let bytes = weights("");
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let graph = graph("tiny", &layers(), &tensors, [32, 48], 2).unwrap();
+        let operators: Vec<&str> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
+        let stem = ["Conv", "BatchNormalization", "Relu", "MaxPool"];
+        let rest = ["Conv", "BatchNormalization", "Add", "Relu", "GlobalAveragePool", "Flatten", "Gemm"];
+        assert_eq!(operators, [&stem[..], &rest].concat());
+        let mut known: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+        assert_eq!(known.len(), graph.initializer.len());
+        known.insert(INPUT);
+        for node in &graph.node {
+            assert!(node.input.iter().all(|input| known.contains(input.as_str())), "{node:?}");
+            assert!(node.output.iter().all(|output| known.insert(output)), "{node:?}");
+        }
+        assert!(known.contains(OUTPUT));
+    }
+
+    #[test]
+    fn names_a_missing_tensor() {
+        let bytes = weights("block.bn1.running_var");
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let error = graph("tiny", &layers(), &tensors, [32, 32], 2).unwrap_err();
+        assert!(error.contains("block.bn1.running_var"), "{error}");
+    }
+}
