@@ -77,7 +77,11 @@ impl Browser {
 
     /// Opens a file and waits until it has loaded.
     pub(crate) fn open(&mut self, path: &Path) {
-        let url = format!("file://{}", path.canonicalize().unwrap().display());
+        self.open_url(&format!("file://{}", path.canonicalize().unwrap().display()));
+    }
+
+    /// Opens an address and waits until the page has loaded.
+    pub(crate) fn open_url(&mut self, url: &str) {
         let loads = |events: &VecDeque<Value>| events.iter().filter(|e| e["method"] == "Page.loadEventFired").count();
         let before = loads(&self.events);
         self.call("Page.navigate", json!({"url": url}));
@@ -161,7 +165,8 @@ impl Browser {
         self.events.iter().filter_map(request).collect()
     }
 
-    fn call(&mut self, method: &str, parameters: Value) -> Value {
+    /// Calls a method of the protocol and returns its result.
+    pub(crate) fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.next_id += 1;
         let id = self.next_id;
         let mut message = json!({"id": id, "method": method, "params": parameters});

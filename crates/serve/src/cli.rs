@@ -1,0 +1,71 @@
+//! The command line of `candling serve`.
+
+use std::future::Future;
+
+use artifacts::progress::line;
+use artifacts::stage::{Failure, print_text};
+use predict::CheckOptions;
+use predict::cli::ModelArgs;
+
+use crate::limits::Limits;
+use crate::model_checker::ModelChecker;
+use crate::server::Server;
+
+/// The arguments of `candling serve`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServeArgs {
+    /// The port on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 7878)]
+    pub port: u16,
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// The layer whose activations the heat maps show
+    #[arg(long, value_name = "LAYER", default_value = CheckOptions::LAYER)]
+    pub layer: String,
+    /// The limits on requests.
+    #[command(flatten)]
+    pub limits: Limits,
+}
+
+/// Serves until SIGINT or SIGTERM. Prints the address to standard output.
+///
+/// # Errors
+/// The port is not free, the model cannot be opened or failed; or [`Failure::Stopped`] after a signal.
+pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
+    let opened = args.clone();
+    let open = move || Ok(Box::new(ModelChecker::open(&opened)?) as _);
+    let server = Server::open(args.port, args.limits.clone(), Box::new(open))?;
+    print_text(&format!("http://{}/\n", server.address()))?;
+    line("serve: nothing leaves this machine and nothing is stored; Ctrl-C ends the program");
+    server.run(signals())?;
+    Err(Failure::Stopped)
+}
+
+/// Waits for SIGINT or SIGTERM.
+#[cfg(unix)]
+fn signals() -> impl Future<Output = ()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    async {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
+            line("serve: failed to listen for signals; the program must be killed");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+}
+
+/// Waits for Ctrl-C.
+#[cfg(not(unix))]
+fn signals() -> impl Future<Output = ()> {
+    async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
