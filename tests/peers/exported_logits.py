@@ -44,7 +44,7 @@ def main():
     networks["torchvision"].load_state_dict(safetensors.torch.load_file(folder / "model.safetensors"), strict=True)
     networks["timm"] = timm.create_model(f"local-dir:{folder}", pretrained=True)
     data = timm.data.resolve_model_data_config(networks["timm"])
-    assert data["input_size"] == x.shape[1:] and data["crop_mode"] == made["fit"], data
+    assert list(data["input_size"]) == list(x.shape[1:]) and data["crop_mode"] == made["fit"], data
     assert np.allclose(data["mean"], mean) and np.allclose(data["std"], std), data
     networks["transformers"] = transformers.AutoModelForImageClassification.from_pretrained(folder)
     assert networks["transformers"].config.id2label == {0: "real", 1: "fake"}

@@ -34,8 +34,9 @@ impl Source {
         let checkpoint = located.checkpoint;
         let model = checkpoint.read_model_config()?;
         let branches = model.detector.as_ref().map(|detector| serde_json::from_value(detector.clone())).transpose();
-        let branches = branches
-            .map_err(|error| artifacts::Error::malformed(&checkpoint.model_config(), "checkpoint's config.json", error))?;
+        let branches = branches.map_err(|error| {
+            artifacts::Error::malformed(&checkpoint.model_config(), "checkpoint's config.json", error)
+        })?;
         let preprocessing = checkpoint.read_preprocessor_config()?;
         Ok(Source { checkpoint, model, preprocessing, info, branches })
     }

@@ -38,7 +38,13 @@ fn other_programs_compute_same_logits(architecture: &str) {
     let theirs: BTreeMap<String, Vec<[f32; 2]>> = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(theirs.len(), 6, "{:?}", theirs.keys());
     for (program, logits) in theirs {
-        let expected = if program.ends_with("batch 1") { 1 } else if program.ends_with("batch 3") { 3 } else { IMAGES };
+        let expected = if program.ends_with("batch 1") {
+            1
+        } else if program.ends_with("batch 3") {
+            3
+        } else {
+            IMAGES
+        };
         assert_eq!(logits.len(), expected, "{program}");
         for (theirs, ours) in logits.iter().zip(&scores) {
             for (theirs, ours) in theirs.iter().zip([ours.real, ours.fake]) {

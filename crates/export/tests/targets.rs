@@ -26,7 +26,9 @@ fn folder_is_complete_and_replaces_only_earlier_exports() {
     assert_eq!((&config["architecture"], &config["id2label"]["1"]), (&"resnet18".into(), &"fake".into()));
     assert_eq!(config["pretrained_cfg"]["input_size"], serde_json::json!([3, SIDE, SIDE]));
     let card = fs::read_to_string(out.join("README.md")).unwrap();
-    for part in ["library_name: timm", "candling predict --model", "## Limits", "training images are not known", "BLAKE3"] {
+    for part in
+        ["library_name: timm", "candling predict --model", "## Limits", "training images are not known", "BLAKE3"]
+    {
         assert!(card.contains(part), "{part}: {card}");
     }
     assert!(!card.contains(&*dir.path().to_string_lossy()), "{card}");

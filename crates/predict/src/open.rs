@@ -12,7 +12,7 @@ use crate::model_name::ModelName;
 /// The number of images in a batch, by default.
 pub(crate) const BATCH: usize = 32;
 
-/// Loads a model. Downloads it first if it is on the Hugging Face hub and not in the cache. 
+/// Loads a model. Downloads it first if it is on the Hugging Face hub and not in the cache.
 ///
 /// # Errors
 /// There is no such model, it cannot be downloaded, one of its files is damaged, or the device cannot be used.

@@ -2,12 +2,13 @@
 //! a warning if they may be misleading.
 
 use artifacts::command;
-use artifacts::schema::{Metrics, Verdict};
+use artifacts::concerns::concerns;
+use artifacts::schema::{Inconclusive, Metrics, Verdict};
+use artifacts::text::dataset_name;
 
 use crate::config::Config;
 use crate::escape::visible;
-use crate::evidence::concerns;
-use crate::format_number::{count, per_hundred, percent, score};
+use crate::format_number::{count, ends, per_hundred, percent, score};
 use crate::judged;
 use crate::run_results::RunResults;
 
@@ -40,8 +41,8 @@ impl Summary {
 }
 
 /// Returns the name of the evaluated data set. The name of a simulated one always contains "simulated".
-pub(crate) fn dataset_name(metrics: &Metrics) -> String {
-    let name = visible(&metrics.dataset);
+pub(crate) fn evaluated_dataset(metrics: &Metrics) -> String {
+    let name = visible(&dataset_name(&metrics.dataset));
     let is_marked = name.to_lowercase().contains("simulated");
     if metrics.simulated && !is_marked { format!("{name} (simulated)") } else { name }
 }
@@ -67,23 +68,55 @@ fn performance(metrics: &Metrics) -> String {
         None => "The split contains only one class, so ROC-AUC cannot be computed.".to_owned(),
     };
     let simulated = if metrics.simulated { "simulated " } else { "" };
+    let verdicts = band(metrics).map_or_else(String::new, |band| format!(" {}", verdicts(band)));
     let concerns: String = concerns(metrics).iter().map(|concern| format!("{concern} ")).collect();
     format!(
-        "{concerns}{ranking} At the threshold of 0.5 it classifies {} of the {} {simulated}images of the {} split correctly.",
+        "{concerns}{ranking} At the threshold of 0.5 it classifies {} of the {} {simulated}images of the {} split correctly.{verdicts}",
         percent(scores.accuracy),
         count(scores.n),
         metrics.split
     )
 }
 
+/// Returns the band of inconclusive verdicts of the headline scores.
+pub(crate) fn band(metrics: &Metrics) -> Option<Inconclusive> {
+    metrics.runs.first()?.fitted.as_ref().map(|fitted| fitted.inconclusive)
+}
+
+/// Describes the verdicts that `predict` gives to these images.
+fn verdicts(band: Inconclusive) -> String {
+    let wrong = match band.wrong {
+        Some(wrong) => format!("{} of the other verdicts are wrong", percent(Some(wrong))),
+        None => "there are no other verdicts".to_owned(),
+    };
+    format!(
+        "The verdicts of “predict”, which uses the calibration on the validation split, are inconclusive for {} of these \
+         images; {wrong}: “traces of generation” for {} of the real images, and “no traces found” for {} of the fakes.",
+        percent(band.share),
+        percent(band.false_accusations),
+        percent(band.misses)
+    )
+}
+
 fn interval_sentence(metrics: &Metrics) -> String {
     let interval = |key: &str| {
-        metrics.intervals.get(key).map(|i| format!("between {} and {}", score(Some(i.low)), score(Some(i.high))))
+        metrics.intervals.get(key).map(|interval| match ends(interval) {
+            Some([low, high]) => format!("between {low} and {high}"),
+            None => format!("near {}", score(Some(interval.low))),
+        })
+    };
+    let degenerate = ["roc_auc", "accuracy"]
+        .into_iter()
+        .any(|key| metrics.intervals.get(key).is_some_and(|interval| ends(interval).is_none()));
+    let chance = if degenerate {
+        " A score that is the same in every resample has no interval; with more images it would."
+    } else {
+        ""
     };
     match (interval("roc_auc"), interval("accuracy")) {
         (Some(roc_auc), Some(accuracy)) => format!(
             "On other images of the same kind, ROC-AUC is probably {roc_auc}, and accuracy {accuracy} (95% confidence \
-             intervals from {} stratified bootstrap resamples of these images).",
+             intervals from {} stratified bootstrap resamples of these images).{chance}",
             count(u64::from(metrics.bootstrap.resamples))
         ),
         (None, Some(accuracy)) => format!(

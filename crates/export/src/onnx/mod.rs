@@ -46,8 +46,8 @@ fn model(source: &Source) -> Result<ModelProto, Error> {
     let bytes = fs::read(&path).map_err(artifacts::Error::io("read", &path))?;
     let weights = SafeTensors::deserialize(&bytes).map_err(|error| unfit(error.to_string()))?;
     let size = &source.preprocessing.size;
-    let graph = graph(architecture, &layers, &weights, [size.height, size.width], source.model.num_classes)
-        .map_err(unfit)?;
+    let graph =
+        graph(architecture, &layers, &weights, [size.height, size.width], source.model.num_classes).map_err(unfit)?;
     let entry = |key: &str, value: String| StringStringEntry { key: key.to_owned(), value };
     Ok(ModelProto {
         ir_version: IR_VERSION,
