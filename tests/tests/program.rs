@@ -101,6 +101,7 @@ fn help_is_quick_and_names_the_program() {
     for command in [
         "predict",
         "serve",
+        "verify",
         "export",
         "compare",
         "judge",

@@ -10,7 +10,7 @@ use export::cli::ExportArgs;
 use ingest::cli::IngestArgs;
 use judge::cli::JudgeArgs;
 use orchestrator::PipelineArgs;
-use predict::cli::PredictArgs;
+use predict::cli::{PredictArgs, VerifyArgs};
 use report::cli::ReportArgs;
 use serve::cli::ServeArgs;
 use train::cli::TrainArgs;
@@ -41,6 +41,8 @@ pub(crate) enum Task {
     /// Serve a page and a JSON API on 127.0.0.1 that check pictures; nothing leaves this machine
     #[command(display_order = 11)]
     Serve(ServeArgs),
+    #[command(display_order = 12)]
+    Verify(VerifyArgs),
     #[command(display_order = 13)]
     Export(ExportArgs),
     #[command(display_order = 20)]
