@@ -21,6 +21,9 @@ pub(crate) fn render(results: &RunResults, config: &Config) -> String {
     let mut card = metadata(results, &title);
     let summary = Summary::of(results);
     let _ = write!(card, "\n# {}\n\n{}\n", markdown(&title), markdown(&summary.performance));
+    if let Some(verdicts) = &summary.verdicts {
+        let _ = write!(card, "\n{}\n", markdown(verdicts));
+    }
     if let Some(warning) = &summary.warning {
         let _ = write!(card, "\n**{}**\n", markdown(warning));
     }

@@ -17,6 +17,8 @@ use crate::run_results::RunResults;
 pub(crate) struct Summary {
     /// How good the model is, after the reasons why its scores may say little.
     pub(crate) performance: String,
+    /// The verdicts of `predict` on the same images. `None` without a calibration.
+    pub(crate) verdicts: Option<String>,
     /// A warning that the scores may be misleading, with the reason. `None` if no reason is known.
     pub(crate) warning: Option<String>,
     /// How certain the scores are.
@@ -29,6 +31,7 @@ impl Summary {
         let metrics = &results.evaluation.metrics;
         Summary {
             performance: performance(metrics),
+            verdicts: band(metrics).map(verdicts),
             warning: judged::reversal_warning(metrics)
                 .or_else(|| retrained_warning(&results.runs_retrained_since(metrics)))
                 .or_else(|| audit_warning(results)),
@@ -68,10 +71,9 @@ fn performance(metrics: &Metrics) -> String {
         None => "The split contains only one class, so ROC-AUC cannot be computed.".to_owned(),
     };
     let simulated = if metrics.simulated { "simulated " } else { "" };
-    let verdicts = band(metrics).map_or_else(String::new, |band| format!(" {}", verdicts(band)));
     let concerns: String = concerns(metrics).iter().map(|concern| format!("{concern} ")).collect();
     format!(
-        "{concerns}{ranking} At the threshold of 0.5 it classifies {} of the {} {simulated}images of the {} split correctly.{verdicts}",
+        "{concerns}{ranking} At the threshold of 0.5 it classifies {} of the {} {simulated}images of the {} split correctly.",
         percent(scores.accuracy),
         count(scores.n),
         metrics.split
@@ -90,8 +92,8 @@ fn verdicts(band: Inconclusive) -> String {
         None => "there are no other verdicts".to_owned(),
     };
     format!(
-        "The verdicts of “predict”, which uses the calibration on the validation split, are inconclusive for {} of these \
-         images; {wrong}: “traces of generation” for {} of the real images, and “no traces found” for {} of the fakes.",
+        "With the rule of “predict”, which was fitted on the validation split, {} of these images are inconclusive, and \
+         {wrong}. It finds “traces of generation” in {} of the real images, and “no traces found” in {} of the fakes.",
         percent(band.share),
         percent(band.false_accusations),
         percent(band.misses)

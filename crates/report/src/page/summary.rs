@@ -4,7 +4,7 @@ use artifacts::schema::Metric;
 use maud::{Markup, html};
 
 use crate::figures::Figures;
-use crate::format_number::{ends, percent, score};
+use crate::format_number::{ends, score};
 use crate::html::layout::SUMMARY_ID;
 use crate::html::limitations::limitation_box;
 use crate::limitations::limitations;
@@ -20,6 +20,7 @@ pub(crate) fn render(results: &RunResults, figures: &Figures) -> Markup {
             div.columns {
                 div {
                     p.performance { (summary.performance) }
+                    @if let Some(verdicts) = &summary.verdicts { p { (verdicts) } }
                     @if let Some(warning) = &summary.warning { p.score-warning role="note" { (warning) } }
                     (headline_scores(results))
                     h3 { "How certain are these scores?" }
@@ -67,8 +68,8 @@ fn headline_scores(results: &RunResults) -> Markup {
                 div {
                     dt { "Inconclusive" }
                     dd {
-                        span.value { (percent(band.share)) }
-                        span.interval { "of the verdicts of predict" }
+                        span.value { (score(band.share)) }
+                        span.interval { "share of verdicts" }
                     }
                 }
             }
