@@ -8,8 +8,10 @@
 //! - [`cli`] is the command line of `predict`.
 
 mod batch;
+mod batch_line;
 mod calibration;
 mod check;
+mod checks;
 pub mod cli;
 mod contact_sheet;
 mod drawing;
