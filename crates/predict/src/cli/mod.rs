@@ -7,6 +7,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use artifacts::atomic;
+use artifacts::command;
 use artifacts::failure::print_text;
 use artifacts::progress::line;
 use artifacts::stage::Failure;
@@ -147,7 +148,8 @@ fn write_records(path: &Path, records: &[Record]) -> Result<(), artifacts::Error
         [record] => atomic::write_json(path, record)?,
         _ => atomic::write_lines(path, records)?,
     }
-    line(&format!("predict: `candling verify {} PICTURE` repeats a verdict", shell_word(&path.to_string_lossy())));
+    let verify = command::line(&format!("verify {} PICTURE", shell_word(&path.to_string_lossy())));
+    line(&format!("predict: `{verify}` repeats a verdict"));
     Ok(())
 }
 
