@@ -6,13 +6,12 @@ use artifacts::schema::Interval;
 use artifacts::text::visible;
 use predict::{Measured, TrainingData};
 
-use crate::folder::is_known_elsewhere;
 use crate::source::Source;
 
 /// Renders the model card.
 pub(crate) fn render(source: &Source) -> String {
     let architecture = &source.model.architecture;
-    let library = if is_known_elsewhere(architecture) { "timm" } else { "candling" };
+    let library = if source.is_known_elsewhere() { "timm" } else { "candling" };
     let mut card = format!(
         "---\nlibrary_name: {library}\npipeline_tag: image-classification\ntags:\n- image-classification\n\
          - ai-generated-image-detection\n- image-forensics\n---\n\n# Detector of AI-generated images ({})\n\n\
@@ -45,7 +44,7 @@ fn limits(source: &Source) -> String {
 fn usage(source: &Source) -> String {
     let mut text = String::from("\n## Usage\n\n```sh\ncandling predict --model FOLDER PICTURE\n```\n");
     let architecture = &source.model.architecture;
-    if is_known_elsewhere(architecture) {
+    if source.is_known_elsewhere() {
         let _ = write!(
             text,
             "\n```python\n\

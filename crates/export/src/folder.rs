@@ -13,14 +13,6 @@ use crate::card;
 use crate::error::Error;
 use crate::source::Source;
 
-/// The architectures of torchvision and timm.
-const RESNETS: [&str; 4] = ["resnet18", "resnet34", "resnet50", "resnet101"];
-
-/// Returns whether torchvision, timm and transformers have this architecture.
-pub(crate) fn is_known_elsewhere(architecture: &str) -> bool {
-    RESNETS.contains(&architecture)
-}
-
 /// Writes a model to a folder, and returns the size of its weights in bytes.
 ///
 /// # Errors
@@ -62,7 +54,7 @@ fn check_target(out: &Path) -> Result<(), Error> {
 /// Returns the content of `config.json`, with what timm reads.
 fn config(source: &Source) -> Result<Value, Error> {
     let mut config: Value = atomic::read_json(&source.checkpoint.model_config(), "checkpoint's config.json")?;
-    if is_known_elsewhere(&source.model.architecture) {
+    if source.is_known_elsewhere() {
         config["pretrained_cfg"] = pretrained_cfg(source);
     }
     // A path on the disk of the author means nothing elsewhere. The weights are in the folder itself.

@@ -22,7 +22,15 @@ pub(crate) struct Source {
     pub(crate) branches: Option<Description>,
 }
 
+/// The architectures of torchvision and timm.
+const RESNETS: [&str; 4] = ["resnet18", "resnet34", "resnet50", "resnet101"];
+
 impl Source {
+    /// Returns whether torchvision, timm and transformers have the architecture.
+    pub(crate) fn is_known_elsewhere(&self) -> bool {
+        RESNETS.contains(&self.model.architecture.as_str())
+    }
+
     /// Finds a model. Loads it once, which verifies its files.
     ///
     /// # Errors
