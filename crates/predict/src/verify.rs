@@ -133,8 +133,12 @@ fn agreement(old: &Value, new: &Value, tolerance: f64) -> Agreement {
         (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
             worst(&mut one.iter().zip(other).map(|(one, other)| agreement(one, other, tolerance)))
         }
-        (Value::Object(one), Value::Object(other)) if one.keys().eq(other.keys()) => {
-            worst(&mut one.values().zip(other.values()).map(|(one, other)| agreement(one, other, tolerance)))
+        (Value::Object(one), Value::Object(other)) if one.len() == other.len() => {
+            let pairs = one.iter().map(|(key, value)| (value, other.get(key)));
+            worst(&mut pairs.map(|(value, found)| match found {
+                Some(found) => agreement(value, found, tolerance),
+                None => Agreement::Different,
+            }))
         }
         _ if old == new => Agreement::Equal,
         _ => Agreement::Different,
