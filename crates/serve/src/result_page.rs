@@ -44,6 +44,8 @@ fn layout(title: &str, back: Back, content: &Markup) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
+                // Browsers ask for an icon otherwise.
+                link rel="icon" href="data:,";
                 style { (PreEscaped(assets::CSS)) }
             }
             body.record {
