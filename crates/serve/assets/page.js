@@ -26,6 +26,7 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   add(input.files);
 });
+page.classList.add("js");
 input.multiple = true;
 input.addEventListener("change", () => add(input.files));
 byId("submit").hidden = true;

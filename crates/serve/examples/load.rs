@@ -62,7 +62,8 @@ fn run(args: &Args) -> Result<(), Failure> {
     let end = Instant::now() + Duration::from_secs(args.seconds);
     let mut peak = before;
     let seen: Vec<Seen> = thread::scope(|scope| {
-        let streams: Vec<usize> = (0..args.clients).chain(std::iter::repeat_n(0, args.greedy.saturating_sub(1))).collect();
+        let streams: Vec<usize> =
+            (0..args.clients).chain(std::iter::repeat_n(0, args.greedy.saturating_sub(1))).collect();
         let bodies = &bodies;
         let running: Vec<_> = streams
             .into_iter()
@@ -87,7 +88,8 @@ fn run(args: &Args) -> Result<(), Failure> {
 fn summary(args: &Args, seen: &[Seen], [before, after, peak]: [u64; 3]) -> String {
     let mut all: Vec<f64> = seen.iter().flat_map(|client| client.latencies.iter().copied()).collect();
     all.sort_by(f64::total_cmp);
-    let at = |share: f64| all.get((share * all.len().saturating_sub(1) as f64).round() as usize).copied().unwrap_or(0.0);
+    let at =
+        |share: f64| all.get((share * all.len().saturating_sub(1) as f64).round() as usize).copied().unwrap_or(0.0);
     let counts: Vec<usize> = seen.iter().map(|client| client.latencies.len()).collect();
     let sum = |of: fn(&Seen) -> usize| seen.iter().map(of).sum::<usize>();
     format!(
@@ -158,5 +160,6 @@ fn bodies(args: &Args) -> Result<Vec<Vec<u8>>, Failure> {
 fn memory(pid: Option<u32>) -> u64 {
     let status = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).ok()).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).map_or(0, |kilobytes| kilobytes / 1024)
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok())
+        .map_or(0, |kilobytes| kilobytes / 1024)
 }

@@ -79,7 +79,9 @@ fn article(checked: &Checked, model: &Value) -> Markup {
                 (pictures(checked))
                 (branches(result))
             }
-            (provenance(result))
+            @if result["error"].is_null() || !result["declares"].as_array().is_none_or(Vec::is_empty) {
+                (provenance(result))
+            }
             (facts(result, model))
         }
     }
@@ -91,7 +93,7 @@ fn verdict(result: &Value, model: &Value) -> Markup {
     let score = calibrated.or(result["p_fake"].as_f64());
     let band = model["band"]["low"].as_f64().zip(model["band"]["high"].as_f64());
     html! {
-        div.verdict class=(words.class) {
+        div class={ "verdict " (words.class) } {
             p.title { (words.title) }
             p.meaning { (words.meaning) }
             @if let Some(score) = score {
@@ -274,7 +276,7 @@ fn provenance(result: &Value) -> Markup {
             } @else {
                 dl.facts {
                     @for declared in declares {
-                        div { dt { (declaration(&text(&declared["kind"]))) } dd { (text(&declared["text"])) } }
+                        div { dt { (declaration(&text(&declared["kind"]))) } dd { (lines(declared["text"].as_str().unwrap_or_default())) } }
                     }
                 }
             }
@@ -318,6 +320,11 @@ fn text(value: &Value) -> String {
     visible(value.as_str().unwrap_or_default())
 }
 
+/// Replaces invisible characters, but keeps the lines.
+fn lines(text: &str) -> String {
+    text.lines().map(visible).collect::<Vec<_>>().join("\n")
+}
+
 fn visible(text: &str) -> String {
     artifacts::text::visible(text)
 }
@@ -338,6 +345,14 @@ mod tests {
     use super::*;
 
     const HOSTILE: &str = "</style><script>alert(1)</script>\" onerror=\"x\u{202e}";
+
+    #[test]
+    fn verdict_has_the_class_of_its_style() {
+        let result = json!({ "path": "a.jpg", "verdict": "fake", "declares": [{ "kind": "x", "text": "one\ntwo\u{7}" }] });
+        let page = document(&Checked { result, ..Checked::default() }, &Value::Null, Back::None);
+        assert!(page.contains("class=\"verdict traces\""), "{page}");
+        assert!(page.contains("one\ntwo\u{fffd}"), "{page}");
+    }
 
     #[test]
     fn everything_from_files_is_escaped() {

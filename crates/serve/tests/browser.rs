@@ -76,7 +76,8 @@ impl Page {
     fn assert_quiet(&mut self) {
         // Browsers report every answer that refuses a file, or asks to try again.
         let refused = |error: &String| {
-            error.contains("\"source\":\"network\"") && ["422", "503"].iter().any(|code| error.contains(&format!("status of {code}")))
+            error.contains("\"source\":\"network\"")
+                && ["422", "503"].iter().any(|code| error.contains(&format!("status of {code}")))
         };
         let errors: Vec<String> = self.browser.errors().into_iter().filter(|error| !refused(error)).collect();
         assert_eq!(errors, Vec::<String>::new());
@@ -110,6 +111,8 @@ fn several_files_among_them_broken_ones_and_hostile_names() {
     assert_eq!(states[4], "too large: it has 1.2 MB, and the limit is 1.0 MB");
     assert_eq!(states[5], "the file is empty");
     assert_eq!(page.browser.eval("document.getElementById('status').textContent.length > 0"), true);
+    let classes = page.strings("[...document.querySelectorAll('#list .state')].map(state => state.className)");
+    assert_eq!(classes[..4], ["state traces", "state inconclusive", "state none", "state failed"]);
     // Names are text.
     assert_eq!(page.strings("[...document.querySelectorAll('#list .name')].map(name => name.textContent)")[0], HOSTILE);
     assert!(

@@ -124,7 +124,7 @@ fn hostile_pictures_have_a_clear_answer() {
     write_model(dir.path());
     let program = Program::start(dir.path());
     let refused = golden("refused");
-    assert!(refused.len() > 5);
+    assert!(!refused.is_empty());
     for path in refused {
         let answer = check(program.address, "refused", &std::fs::read(&path).unwrap());
         assert!((answer.status, answer.error().is_empty()) == (422, false), "{}: {answer:?}", path.display());
