@@ -68,9 +68,9 @@ pub enum Error {
         /// Key in the section `[ingest]`.
         key: &'static str,
         /// Value for the images.
-        found: Value,
+        found: Box<Value>,
         /// Value for the training images.
-        trained: Value,
+        trained: Box<Value>,
     },
     /// A preprocessing step of a checkpoint is not supported.
     #[error(

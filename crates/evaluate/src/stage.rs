@@ -306,7 +306,7 @@ fn check_preprocessing(trained: &PreprocessorConfig, ingest: &Manifest) -> Resul
     for (key, trained) in recorded.into_iter().filter_map(|(key, trained)| Some((key, trained?))) {
         let found = ingest.config[key].clone();
         if found != trained {
-            return Err(Error::IngestSettings { key, found, trained });
+            return Err(Error::IngestSettings { key, found: Box::new(found), trained: Box::new(trained) });
         }
     }
     Ok(())

@@ -16,6 +16,7 @@ pub(crate) mod fixtures;
 mod parameters;
 mod photoshop;
 pub(crate) mod png_text;
+mod statements;
 mod xmp;
 
 use serde::Serialize;
@@ -27,13 +28,15 @@ pub use compression::Compression;
 pub use containers::{Segment, png_chunks, riff_chunks, segments};
 pub(crate) use directory::{ByteOrder, Entry, entries};
 pub use exif::{Exif, FIELDS};
+pub use statements::{Place, PlacedText, Statements};
 
 /// The kind of a declaration of how an image was made. The absence of a declaration proves nothing, because saving an
 /// image again removes it. Its presence proves nothing either, because anyone can write one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Declaration {
-    /// Parameters of a generator in text of a PNG, a comment, EXIF or XMP, in the form that the generator writes.
+    /// Parameters of a generator in text of a PNG, EXIF or XMP, in the form that the generator writes. [`Metadata`], whose
+    /// bits are features of a detector, also counts those in a comment.
     GeneratorParameters,
     /// The IPTC property `DigitalSourceType` in XMP has the URI of `trainedAlgorithmicMedia`, `algorithmicMedia`,
     /// `compositeWithTrainedAlgorithmicMedia` or `compositeSynthetic`.
@@ -71,10 +74,14 @@ impl Declared {
     /// The largest number of characters of a text.
     pub const MAX_CHARS: usize = 200;
 
-    /// Reads the declarations of a file, at most one of each kind, without decoding the image.
+    /// Reads the declarations of a file, at most one of each kind, without decoding the image. A comment of a JPEG or GIF
+    /// declares nothing, because any program writes comments.
     pub fn read(file: &[u8], format: Format) -> Vec<Declared> {
         let mut all: Vec<Declared> = Vec::new();
         blocks::visit(file, format, &mut |block| {
+            if matches!(block, Block::Comment(_)) {
+                return;
+            }
             visit_declarations(&block, &mut |kind, text| {
                 if all.iter().all(|known| known.kind != kind) {
                     all.push(Declared { kind, text: excerpt(text) });

@@ -1,6 +1,7 @@
 //! What is computed of a picture, and the result.
 
 use artifacts::Label;
+use provenance::TrustList;
 
 use crate::row::Row;
 
@@ -15,11 +16,19 @@ pub struct CheckOptions {
     pub stability: bool,
     /// The longest side of [`Check::picture`] in pixels; `None` if it is not needed.
     pub picture: Option<u32>,
+    /// The signers of Content Credentials that are trusted.
+    pub trust: Option<TrustList>,
 }
 
 impl Default for CheckOptions {
     fn default() -> CheckOptions {
-        CheckOptions { explain: false, layer: CheckOptions::LAYER.to_owned(), stability: false, picture: None }
+        CheckOptions {
+            explain: false,
+            layer: CheckOptions::LAYER.to_owned(),
+            stability: false,
+            picture: None,
+            trust: None,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use artifacts::stage::Failure;
 use clap::Args;
 use model::PrecisionChoice;
 use model::device::DeviceChoice;
+use provenance::TrustList;
 
 use crate::check::{Check, CheckOptions};
 use crate::error::Error;
@@ -106,6 +107,9 @@ pub struct PredictArgs {
     /// inconclusive
     #[arg(long)]
     pub stability: bool,
+    /// Certificates in PEM of the signers of Content Credentials that are trusted, or of their authorities
+    #[arg(long, value_name = "PEM")]
+    pub trust_list: Option<PathBuf>,
 }
 
 /// Prints a row for each image in the paths.
@@ -117,7 +121,7 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let mut search = Search::start(args.paths.clone());
     let mut judge = args.model.open()?;
     judge.batch = args.batch;
-    let options = args.options();
+    let options = args.options()?;
     if let Some(dir) = &args.explain {
         prepare_overlays(&judge, dir, &args.layer)?;
     }
@@ -157,13 +161,15 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
 }
 
 impl PredictArgs {
-    fn options(&self) -> CheckOptions {
-        CheckOptions {
+    fn options(&self) -> Result<CheckOptions, Failure> {
+        let trust = self.trust_list.as_deref().map(TrustList::read).transpose().map_err(Failure::input)?;
+        Ok(CheckOptions {
+            trust,
             explain: self.explain.is_some(),
             layer: self.layer.clone(),
             stability: self.stability,
             picture: None,
-        }
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use evaluate::calibration::Verdict;
 use evaluate::{Detector, Score};
 use pixels::metadata::Declared;
 use pixels::{Picture, Recipe, RgbImage, file};
+use provenance::{Provenance, TrustList};
 use rayon::prelude::*;
 
 use crate::check::{Check, CheckOptions};
@@ -15,7 +16,7 @@ use crate::error::Error;
 use crate::files::{Content, Found};
 use crate::model_info::ModelInfo;
 use crate::row::Row;
-use crate::{drawing, stability};
+use crate::{drawing, likeness, stability};
 
 /// A detector with everything else that verdicts depend on.
 #[derive(Debug)]
@@ -77,12 +78,13 @@ impl Judge {
         Ok(checks)
     }
 
-    fn preparation(&self, options: &CheckOptions) -> Preparation<'_> {
+    fn preparation<'a>(&'a self, options: &'a CheckOptions) -> Preparation<'a> {
         Preparation {
             recipe: &self.recipe,
             info: &self.info,
             keeps_picture: self.detector.branch_detector().is_some(),
             keeps_decoded: options.needs_decoded(),
+            trust: options.trust.as_ref(),
         }
     }
 
@@ -199,6 +201,7 @@ struct Preparation<'a> {
     info: &'a ModelInfo,
     keeps_picture: bool,
     keeps_decoded: bool,
+    trust: Option<&'a TrustList>,
 }
 
 fn prepare_found(preparation: &Preparation<'_>, Found { path, content }: &Found) -> (Row, Option<Prepared>) {
@@ -224,9 +227,11 @@ fn prepare(preparation: &Preparation<'_>, path: String, bytes: &[u8]) -> (Row, O
     let prepared = recipe.decode(bytes).and_then(|decoded| {
         let format = decoded.format.name();
         row.warnings = info.profile.warnings(format, decoded.width, decoded.height);
+        row.warnings.extend(likeness::warnings(bytes, decoded.format, &decoded.rgb));
         row.warnings.extend(decoded.warning.map(|warning| warning.to_string()));
         row.format = Some(format.to_owned());
         row.declares = Declared::read(bytes, decoded.format);
+        row.provenance = Some(Provenance::read(bytes, decoded.format, preparation.trust));
         (row.width, row.height) = (Some(decoded.width), Some(decoded.height));
         let size = [decoded.rgb.width(), decoded.rgb.height()];
         let kept = preparation.keeps_decoded.then(|| decoded.rgb.clone());

@@ -14,6 +14,7 @@ mod drawing;
 mod error;
 mod files;
 mod judge;
+mod likeness;
 mod model_info;
 mod model_name;
 mod open;

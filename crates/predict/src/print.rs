@@ -6,8 +6,9 @@ use artifacts::spreadsheet;
 use artifacts::text::is_hazard;
 use evaluate::calibration::Verdict;
 use pixels::metadata::Declared;
+use provenance::State;
 
-use crate::Row;
+use crate::row::{Row, ValidationAtScore};
 
 /// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +54,16 @@ fn table(row: &Row) -> String {
         }
     };
     let warnings = row.warnings.iter().map(|warning| format!("warning: {warning}"));
-    let declared = row.declares.iter().map(|declared| format!("declares: {}", in_words(declared)));
-    for detail in warnings.chain(declared) {
+    let stability = row.stability.iter().map(|found| {
+        format!(
+            "stability: P(fake) is {:.4} to {:.4} over {} small changes",
+            found.low,
+            found.high,
+            found.changes.len()
+        )
+    });
+    let validation = row.validation.iter().filter_map(in_validation);
+    for detail in validation.chain(stability).chain(warnings).chain(declarations(row)) {
         line.push_str(&format!("\n{:>8}  {:<20}  {:<12}  {}", "", "", "", escape_hazards(&detail)));
     }
     line
@@ -92,6 +101,31 @@ fn csv(row: &Row) -> String {
     // Writing to memory does not fail.
     let written = writer.write_record(&fields).map(|()| writer.into_inner().unwrap_or_default());
     String::from_utf8_lossy(&written.unwrap_or_default()).trim_end_matches('\n').to_owned()
+}
+
+/// Says how often the verdict would be wrong at this score.
+fn in_validation(found: &ValidationAtScore) -> Option<String> {
+    let wrong = found.wrong?;
+    Some(format!(
+        "in validation, {:.1}% of {} images with P(fake) from {} to {} were of the other class",
+        wrong * 100.0,
+        found.images,
+        found.low,
+        found.high
+    ))
+}
+
+/// Lists what the file declares. Nothing is said of absent Content Credentials, which is the rule.
+fn declarations(row: &Row) -> Vec<String> {
+    let shown = |text: String| format!("declares: {text}");
+    match &row.provenance {
+        None => row.declares.iter().map(|declared| shown(in_words(declared))).collect(),
+        Some(provenance) => {
+            let credentials = &provenance.credentials;
+            let silent = credentials.state == State::Absent && credentials.remote.is_none();
+            provenance.sentences().into_iter().skip(usize::from(silent)).map(shown).collect()
+        }
+    }
 }
 
 fn in_words(declared: &Declared) -> String {

@@ -6,6 +6,7 @@ use artifacts::hash::Hash;
 use artifacts::schema::Interval;
 use evaluate::calibration::Verdict;
 use pixels::metadata::Declared;
+use provenance::Provenance;
 use serde::{Deserialize, Serialize};
 
 use crate::words::verdict_words;
@@ -41,8 +42,11 @@ pub struct Row {
     /// Reasons for less confidence in the verdict: differences from the training images, or a missing calibration.
     pub warnings: Vec<String>,
     /// The file's own statements on how it was made, which do not influence the verdict. Their absence proves nothing,
-    /// because saving an image again removes them.
+    /// because saving an image again removes them. Short; `provenance` has all of them.
     pub declares: Vec<Declared>,
+    /// What the file declares about its origin, with the check of its Content Credentials. Null if the file cannot be
+    /// decoded.
+    pub provenance: Option<Provenance>,
     /// The path of the overlay with the evidence for the verdict, with `--explain`: Grad-CAM, or that of the first branch
     /// with a heat map.
     pub explanation: Option<String>,

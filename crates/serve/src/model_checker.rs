@@ -66,6 +66,7 @@ impl Checker for ModelChecker {
             layer: self.layer.clone(),
             stability: file.stability,
             picture: file.images.then_some(PICTURE_SIDE),
+            trust: None,
         };
         let check = self.judge.check(&file.name, &file.bytes, &options)?;
         let image = |overlay: predict::Overlay| EvidenceImage {

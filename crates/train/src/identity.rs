@@ -77,6 +77,8 @@ impl Identity {
         remove_later_changes(&mut old["augment"], &default["augment"])?;
         let inputs =
             self.inputs.iter().fold(Digest::default(), |digest, (name, hash)| digest.part(name, hash.as_bytes()));
+        // The order of members depends on a feature of serde_json, which some programs enable.
+        old.sort_all_objects();
         Some(inputs.part("config", old.to_string().as_bytes()).finish())
     }
 }

@@ -60,11 +60,16 @@ impl Sections {
     }
 
     fn add(&mut self, section: &str, mut schema: Value, defaults: &Value) {
-        walk(section, &schema, Some(defaults), None, &mut self.keys);
+        let mut defaults = defaults.clone();
+        // The order of members depends on a feature of serde_json, which some programs enable.
+        schema.sort_all_objects();
+        defaults.sort_all_objects();
+        walk(section, &schema, Some(&defaults), None, &mut self.keys);
         if let Some(keys) = schema.as_object_mut() {
             keys.remove("default");
             keys.remove("title");
         }
+        schema.sort_all_objects();
         self.schemas.insert(section.to_owned(), schema);
     }
 
@@ -81,13 +86,16 @@ impl Sections {
 
 /// The JSON schema of a whole pipeline file from the schemas of its sections.
 pub fn pipeline_schema(sections: Map<String, Value>) -> Value {
-    json!({
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A pipeline of Candling",
         "type": "object",
         "additionalProperties": false,
         "properties": sections,
-    })
+    });
+    // The order of members depends on a feature of serde_json, which some programs enable.
+    schema.sort_all_objects();
+    schema
 }
 
 /// Adds the keys of a table. `table` is the key and the example of a table that is not set by default.

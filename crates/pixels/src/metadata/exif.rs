@@ -50,6 +50,11 @@ impl Exif {
 
 /// Calls `found` for the text of each field of a TIFF structure in which generators write their parameters.
 pub(super) fn visit_texts(tiff: &[u8], found: &mut dyn FnMut(&str)) {
+    visit_tagged_texts(tiff, &mut |_, text| found(text));
+}
+
+/// Calls `found` for tag and text of each such field.
+pub(super) fn visit_tagged_texts(tiff: &[u8], found: &mut dyn FnMut(u16, &str)) {
     const IMAGE_DESCRIPTION: u16 = 0x010e;
     const MAKE: u16 = 0x010f;
     const MODEL: u16 = 0x0110;
@@ -65,12 +70,61 @@ pub(super) fn visit_texts(tiff: &[u8], found: &mut dyn FnMut(&str)) {
         }
         let Some(value) = entry.bytes() else { continue };
         match entry.tag {
-            IMAGE_DESCRIPTION | MAKE | MODEL => found(&String::from_utf8_lossy(until_zero(value))),
-            XP_COMMENT => found(&encoding::utf16(value, ByteOrder::Little)),
-            USER_COMMENT => found(&user_comment(value, ByteOrder::of(tiff).unwrap_or(ByteOrder::Big))),
+            IMAGE_DESCRIPTION | MAKE | MODEL => found(entry.tag, &String::from_utf8_lossy(until_zero(value))),
+            XP_COMMENT => found(entry.tag, &encoding::utf16(value, ByteOrder::Little)),
+            USER_COMMENT => found(entry.tag, &user_comment(value, ByteOrder::of(tiff).unwrap_or(ByteOrder::Big))),
             _ => {}
         }
     }
+}
+
+/// The fields of the camera that are shown: tag, name, and the unit of a number.
+const CAMERA: [(u16, &str, &str); 9] = [
+    (0x010f, "make", ""),
+    (0x0110, "model", ""),
+    (0x0131, "software", ""),
+    (0x9003, "date taken", ""),
+    (0x829a, "exposure time", " s"),
+    (0x829d, "aperture", ""),
+    (0x8827, "sensitivity", ""),
+    (0x920a, "focal length", " mm"),
+    (0xa434, "lens", ""),
+];
+
+/// The largest number of characters of a camera field. Longer ones are no camera's.
+const MAX_CAMERA: usize = 100;
+
+/// Calls `found` for name and value of each field of the camera in a TIFF structure.
+pub(super) fn visit_camera(tiff: &[u8], found: &mut dyn FnMut(&'static str, String)) {
+    let order = ByteOrder::of(tiff).unwrap_or(ByteOrder::Big);
+    for entry in all_entries(tiff) {
+        let Some((_, name, unit)) = CAMERA.iter().find(|(tag, ..)| *tag == entry.tag) else { continue };
+        let Some(value) = entry.bytes() else { continue };
+        let number = |at: usize| order.u32(value, at);
+        let text = match entry.tag {
+            0x829a | 0x829d | 0x920a => number(0).zip(number(4)).and_then(|(over, under)| ratio(over, under, unit)),
+            0x8827 => order.u16(value, 0).map(|value| format!("ISO {value}")),
+            _ => Some(String::from_utf8_lossy(until_zero(value)).trim().to_owned()),
+        };
+        let shown = text.filter(|text| !text.is_empty() && text.chars().count() <= MAX_CAMERA);
+        if let Some(text) = shown {
+            found(name, text);
+        }
+    }
+}
+
+/// Formats a rational number: exposure times below a second as a fraction.
+fn ratio(over: usize, under: usize, unit: &str) -> Option<String> {
+    if over == 0 || under == 0 {
+        return None;
+    }
+    let value = over as f64 / under as f64;
+    if unit == " s" && value < 0.5 {
+        return Some(format!("1/{:.0} s", 1.0 / value));
+    }
+    let number = format!("{value:.1}");
+    let number = number.strip_suffix(".0").unwrap_or(&number);
+    Some(if unit.is_empty() { format!("f/{number}") } else { format!("{number}{unit}") })
 }
 
 /// Decodes a user comment, which begins with the name of its encoding (EXIF 2.32, section 4.6.5).

@@ -13,6 +13,10 @@ const RDF: &str = "http://www.w3.org/1999/02/22-rdf-syntax-ns#";
 pub(super) struct Xmp {
     /// The term of `DigitalSourceType` if it says that the image or a part of it was generated.
     pub(super) source_type: Option<&'static str>,
+    /// The term of `DigitalSourceType`, whatever it says.
+    pub(super) any_source_type: Option<String>,
+    /// The address of Content Credentials that are kept elsewhere.
+    pub(super) provenance: Option<String>,
     /// Descriptions and comments, in which generators write their parameters.
     pub(super) comments: Vec<String>,
     /// The digest that names the extended XMP of this packet, in hexadecimal digits.
@@ -57,11 +61,16 @@ impl Xmp {
         const IPTC: &str = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/";
         const NOTE: &str = "http://ns.adobe.com/xmp/note/";
         const EXIF: &str = "http://ns.adobe.com/exif/1.0/";
+        const DUBLIN_CORE_TERMS: &str = "http://purl.org/dc/terms/";
         const DUBLIN_CORE: &str = "http://purl.org/dc/elements/1.1/";
         match (namespace, name) {
             // The second name is the one in the first edition of the standard.
             (Some(IPTC), "DigitalSourceType" | "DigitalSourcefileType") => {
                 self.source_type = self.source_type.or_else(|| generated(value));
+                self.any_source_type = self.any_source_type.take().or_else(|| term(value).map(str::to_owned));
+            }
+            (Some(DUBLIN_CORE_TERMS), "provenance") => {
+                self.provenance = self.provenance.take().or_else(|| Some(value.chars().take(500).collect()));
             }
             (Some(NOTE), "HasExtendedXMP") => self.extension = Some(value.to_owned()),
             (Some(EXIF), "UserComment") | (Some(DUBLIN_CORE), "description") => self.comments.push(value.to_owned()),
@@ -80,13 +89,19 @@ fn values<'a>(node: Node<'a, '_>) -> impl Iterator<Item = &'a str> {
 /// Returns the term of a URI of IPTC's vocabulary (<https://cv.iptc.org/newscodes/digitalsourcetype>) if it means that
 /// a generator made the image or a part of it.
 fn generated(uri: &str) -> Option<&'static str> {
-    const VOCABULARY: &str = "://cv.iptc.org/newscodes/digitalsourcetype/";
     const TERMS: [&str; 4] =
         ["trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeSynthetic", "algorithmicMedia"];
+    let term = term(uri)?;
+    TERMS.into_iter().find(|known| *known == term)
+}
+
+/// Returns the term of a URI of IPTC's vocabulary.
+fn term(uri: &str) -> Option<&str> {
+    const VOCABULARY: &str = "://cv.iptc.org/newscodes/digitalsourcetype/";
     let rest = uri.trim();
     let rest = rest.strip_prefix("https").or_else(|| rest.strip_prefix("http"))?;
-    let term = rest.strip_prefix(VOCABULARY)?;
-    TERMS.into_iter().find(|known| *known == term)
+    let is_word = |term: &&str| (1..=64).contains(&term.len()) && term.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    rest.strip_prefix(VOCABULARY).filter(is_word)
 }
 
 /// Whether the parser takes little time and memory. It compares each attribute with those before it in the same tag,

@@ -312,17 +312,29 @@ fn shows_what_a_file_declares_without_changing_the_verdict() {
     let run = Run::new();
     let jpeg = encode::jpeg(&picture(3), 85, Subsampling::Quarter).unwrap();
     let text = b"a cat\nSteps: 20, Sampler: Euler \x1b[31m";
-    let length = (text.len() as u16 + 2).to_be_bytes();
-    let comment = [&jpeg[..2], b"\xff\xfe", &length, text, &jpeg[2..]].concat();
+    let with_segment = |marker: u8, data: &[u8]| {
+        let length = (data.len() as u16 + 2).to_be_bytes();
+        [&jpeg[..2], &[0xff, marker], &length, data, &jpeg[2..]].concat()
+    };
+    // An EXIF directory with an ImageDescription: tag, type, number of bytes, offset.
+    let count = (text.len() as u32).to_be_bytes();
+    let entry = [b"\x01\x0e\0\x02".as_slice(), &count, &26_u32.to_be_bytes(), &[0; 4]].concat();
+    let exif = [b"Exif\0\0MM\0*\0\0\0\x08\0\x01".as_slice(), &entry, text].concat();
     let (declaring, silent) = (run.dir.path().join("declaring.jpg"), run.dir.path().join("silent.jpg"));
-    fs::write(&declaring, comment).unwrap();
-    fs::write(&silent, jpeg).unwrap();
+    fs::write(&declaring, with_segment(0xe1, &exif)).unwrap();
+    // A comment has the same text, but declares nothing.
+    fs::write(&silent, with_segment(0xfe, text)).unwrap();
     let printed = predict(&run, &[declaring.clone(), silent], "--json");
     let rows: Vec<Value> = printed.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let text = str::from_utf8(text).unwrap();
     let declared = serde_json::json!([{ "kind": "generator_parameters", "text": text }]);
     assert_eq!((&rows[0]["declares"], &rows[1]["declares"]), (&declared, &Value::Array(Vec::new())));
     assert_eq!(rows[0]["p_fake"], rows[1]["p_fake"], "statements must not influence the verdict");
+    assert_eq!(rows[0]["provenance"]["parameters"][0]["prompt"], "a cat");
+    assert_eq!(rows[0]["provenance"]["credentials"]["state"], "absent");
+    assert!(
+        rows[1]["provenance"]["comment"].is_string() && rows[1]["provenance"]["parameters"] == Value::Array(Vec::new())
+    );
     assert!(printed.err.contains("their absence proves nothing"), "{}", printed.err);
     let csv = predict(&run, &[declaring], "--csv").out;
     assert!(
