@@ -192,7 +192,7 @@ function show(item, result) {
   heading.id = `result-${total}-${done}`;
   heading.tabIndex = -1;
   shown.setAttribute("aria-labelledby", heading.id);
-  const details = shown.querySelector("details");
+  const details = shown.querySelector("details.about");
   if (details) details.open = false;
   if (picture && images.length > 0) layOnPicture(shown.querySelector(".images"), picture, images);
   shown.append(actions(item.file.name, record, text));

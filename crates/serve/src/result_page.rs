@@ -80,7 +80,7 @@ fn article(checked: &Checked, model: &Value) -> Markup {
                 (branches(result))
             }
             @if result["error"].is_null() || !result["declares"].as_array().is_none_or(Vec::is_empty) {
-                (provenance(result))
+                (provenance(checked))
             }
             (facts(result, model))
         }
@@ -264,14 +264,20 @@ fn branches(result: &Value) -> Markup {
     }
 }
 
-fn provenance(result: &Value) -> Markup {
+/// What the file declares, apart from the score.
+fn provenance(checked: &Checked) -> Markup {
+    let result = &checked.result;
     let declares = result["declares"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let parameters = result["provenance"]["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
     html! {
         section.provenance {
             h3 { "What the file says about itself" }
             p.note { "This does not influence the score. Anyone can write such statements, and saving a picture again \
                 removes them." }
-            @if declares.is_empty() {
+            @if !checked.origin.is_empty() {
+                ul { @for sentence in &checked.origin { li { (lines(sentence)) } } }
+                @for known in parameters { (settings(known)) }
+            } @else if declares.is_empty() {
                 p { "Nothing: the file has neither Content Credentials nor a statement that it was generated." }
             } @else {
                 dl.facts {
@@ -280,6 +286,30 @@ fn provenance(result: &Value) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// The settings of a generator.
+fn settings(parameters: &Value) -> Markup {
+    const NAMES: [(&str, &str); 11] = [
+        ("tool", "Program"),
+        ("version", "Version"),
+        ("model", "Model"),
+        ("prompt", "Prompt"),
+        ("negative_prompt", "Negative prompt"),
+        ("seed", "Seed"),
+        ("steps", "Steps"),
+        ("sampler", "Sampler"),
+        ("guidance", "Guidance"),
+        ("size", "Size"),
+        ("place", "Place in the file"),
+    ];
+    let rows = NAMES.iter().filter_map(|(key, name)| Some((name, lines(parameters[*key].as_str()?))));
+    html! {
+        details {
+            summary { "Settings of the generator" }
+            dl.facts { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } }
         }
     }
 }
@@ -305,7 +335,7 @@ fn facts(result: &Value, model: &Value) -> Markup {
     ];
     let rows = rows.into_iter().filter_map(|(name, value)| Some((name, value?)));
     html! {
-        details.details open {
+        details.about open {
             summary { "File and model" }
             dl.facts { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } }
         }
@@ -360,6 +390,7 @@ mod tests {
             "path": HOSTILE, "verdict": "fake", "p_fake": 0.9, "p_fake_calibrated": 0.8, "warnings": [HOSTILE],
             "declares": [{ "kind": HOSTILE, "text": HOSTILE }], "branches": { HOSTILE: 0.5 }, "format": HOSTILE,
             "file": HOSTILE, "model": HOSTILE, "error": null, "validation_missing": HOSTILE,
+            "provenance": { "parameters": [{ "tool": HOSTILE, "prompt": HOSTILE }] },
             "stability": { "low": 0.1, "high": 0.2, "changes": [{ "change": HOSTILE, "p_fake": 0.1, "verdict": HOSTILE }] },
         });
         let images = vec![EvidenceImage {
@@ -369,7 +400,7 @@ mod tests {
             heat: vec![2],
             region: [0.0, 0.0, 1.0, 1.0],
         }];
-        let checked = Checked { result, images, picture: Some(vec![2]) };
+        let checked = Checked { result, origin: vec![HOSTILE.to_owned()], images, picture: Some(vec![2]) };
         let page = document(&checked, &json!({ "name": HOSTILE, "band": { "low": 0.2, "high": 0.6 } }), Back::Home);
         assert!(!page.contains("<script") && !page.contains("\" onerror") && !page.contains('\u{202e}'), "{page}");
         assert_eq!(page.matches("</style>").count(), 1);

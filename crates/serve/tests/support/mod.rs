@@ -68,7 +68,7 @@ impl Checker for FakeChecker {
             });
             picture = Some(encode::jpeg(&decoded.rgb, 90, Subsampling::Quarter).unwrap());
         }
-        Ok(Checked { result, images, picture })
+        Ok(Checked { result, origin: Vec::new(), images, picture })
     }
 }
 
