@@ -113,20 +113,29 @@ fn verdict(result: &Value, model: &Value) -> Markup {
 fn scale(score: f64, band: Option<(f64, f64)>) -> Markup {
     const WIDTH: f64 = 400.0;
     let at = |value: f64| format!("{:.1}", value.clamp(0.0, 1.0) * WIDTH + 10.0);
-    let range = |(low, high): (f64, f64)| format!("; inconclusive from {} to {}", percent(low), percent(high));
+    let range = |(low, high): (f64, f64)| match high > low {
+        true => format!("; inconclusive from {} to {}", percent(low), percent(high)),
+        false => format!("; the verdict changes at {}", percent(low)),
+    };
     let label = format!("Score {}{}", percent(score), band.map_or(String::new(), range));
     html! {
         svg.scale viewBox="0 0 420 46" role="img" aria-label=(label) {
             rect.track x="10" y="16" width=(WIDTH) height="10" rx="5" {}
             @if let Some((low, high)) = band {
-                rect.band x=(at(low)) y="16" width=(format!("{:.1}", (high - low).max(0.0) * WIDTH)) height="10" {}
+                rect.band x=(at(low)) y="16" width=(format!("{:.1}", ((high - low) * WIDTH).max(1.5))) height="10" {}
             }
             line.mark x1=(at(score)) x2=(at(score)) y1="9" y2="33" {}
             text x="10" y="44" { "0%: no traces" }
             text x="410" y="44" text-anchor="end" { "100%: traces" }
         }
-        @if let Some((low, high)) = band {
-            p.note { "The shaded range from " (percent(low)) " to " (percent(high)) " is inconclusive." }
+        @match band {
+            Some((low, high)) if high > low => {
+                p.note { "The shaded range from " (percent(low)) " to " (percent(high)) " is inconclusive." }
+            }
+            Some((threshold, _)) => {
+                p.note { "The verdict changes at " (percent(threshold)) ", the thin line. No range is inconclusive." }
+            }
+            None => {}
         }
     }
 }
