@@ -144,6 +144,13 @@ impl Run {
         run_program("candling-evaluate", &arguments)
     }
 
+    /// Runs `candling-predict` with these options, without `--json`.
+    pub fn predict_rows(&self, options: &[&str]) -> Output {
+        let run = self.run_dir().path().to_string_lossy().into_owned();
+        let options = [&["--run-dir", &run], options].concat();
+        run_program("candling-predict", &options.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>())
+    }
+
     /// Runs `candling-predict --json` with these options. Returns the rows and the output.
     pub fn predict(&self, options: &[&str]) -> (Vec<Value>, Output) {
         let run = self.run_dir().path().to_string_lossy().into_owned();

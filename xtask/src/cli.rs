@@ -48,6 +48,9 @@ pub(crate) enum Task {
     /// Print P(fake) and a verdict for files and folders [PATH…] [more options: --help]
     #[command(disable_help_flag = true)]
     Predict(PassedArgs),
+    /// Repeat a verdict from its record and say what is equal RECORD PICTURE [more options: --help]
+    #[command(disable_help_flag = true)]
+    Verify(PassedArgs),
     /// Serve a page and a JSON API on 127.0.0.1 that check pictures [--run-dir DIR] [--port N] [more options: --help]
     #[command(disable_help_flag = true)]
     Serve(PassedArgs),

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use crate::check::{Check, CheckOptions};
 use crate::error::Error;
 use crate::files::{Content, Found};
+use crate::machine::Machine;
 use crate::model_info::ModelInfo;
 use crate::row::Row;
 use crate::{drawing, likeness, stability};
@@ -30,6 +31,8 @@ pub struct Judge {
     pub info: ModelInfo,
     /// The device in words.
     pub device: String,
+    /// Where it computes.
+    pub machine: Machine,
     /// The number of images in a batch of the network.
     pub batch: usize,
 }

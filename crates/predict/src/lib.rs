@@ -7,34 +7,43 @@
 //! - [`Judge::check`] computes the result for the bytes of one picture, [`Judge::checks`] for many files.
 //! - [`cli`] is the command line of `predict`.
 
+mod batch;
 mod calibration;
 mod check;
 pub mod cli;
+mod contact_sheet;
 mod drawing;
 mod error;
 mod files;
 mod judge;
 mod likeness;
+mod machine;
 mod model_info;
 mod model_name;
 mod open;
 mod print;
 mod profile;
+mod record;
 mod row;
 mod search;
 mod stability;
+mod verify;
 mod words;
 
+pub use batch::Batch;
 pub use calibration::{Calibration, Uncalibrated};
 pub use check::{Check, CheckOptions, Overlay};
 pub use error::Error;
 pub use files::{Content, Found, find};
 pub use judge::Judge;
+pub use machine::Machine;
 pub use model_info::{Measured, ModelInfo, TrainingData, dataset_name};
 pub use model_name::ModelName;
 pub use open::open;
 pub use print::Style;
 pub use profile::TrainingProfile;
+pub use record::{Record, RecordedModel, Settings};
 pub use row::{Changed, Row, Stability, ValidationAtScore};
 pub use search::Search;
+pub use verify::{Agreement, Finding, TOLERANCE, compare_inputs, repeat};
 pub use words::verdict_words;

@@ -193,6 +193,12 @@ impl ModelInfo {
         })
     }
 
+    /// The BLAKE3 hash of the description, apart from the version of Candling that wrote it.
+    pub fn hash(&self) -> Hash {
+        let content = ModelInfo { candling: String::new(), ..self.clone() };
+        Hash::of(serde_json::to_string(&content).unwrap_or_default().as_bytes())
+    }
+
     /// Writes the description to the folder of a model.
     ///
     /// # Errors

@@ -143,7 +143,7 @@ fn download(name: &str) -> Result<PathBuf, Error> {
         match path_of(file, Some(&commit)) {
             Ok(path) if path.parent() != Some(folder.as_path()) => return Err(several()),
             // Models of other programs have no description.
-            Err(hub::Error::NotFound { .. }) if file == ModelInfo::FILE => {}
+            Err(hub::Error::NotFound { .. } | hub::Error::Offline { .. }) if file == ModelInfo::FILE => {}
             other => drop(other?),
         }
     }

@@ -7,6 +7,7 @@ use model::device::DeviceChoice;
 
 use crate::error::Error;
 use crate::judge::Judge;
+use crate::machine::Machine;
 use crate::model_info::ModelInfo;
 use crate::model_name::{Located, ModelName};
 
@@ -31,5 +32,6 @@ pub fn open(name: &ModelName, device: DeviceChoice, precision: PrecisionChoice) 
     };
     let mut recipe = detector.recipe()?;
     recipe.max_pixels = info.max_pixels;
-    Ok(Judge { detector, recipe, info, device: device.to_string(), batch: BATCH })
+    let machine = Machine::of(&device);
+    Ok(Judge { detector, recipe, info, device: device.to_string(), machine, batch: BATCH })
 }

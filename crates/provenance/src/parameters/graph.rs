@@ -54,7 +54,7 @@ struct Graph<'a> {
 }
 
 /// The names of inputs that hold a text.
-const TEXTS: [&str; 7] = ["text", "prompt", "positive", "value", "string", "text_positive", "text_g"];
+const TEXTS: [&str; 8] = ["text", "Text", "prompt", "positive", "value", "string", "text_positive", "text_g"];
 
 impl Graph<'_> {
     /// Returns the node that a link `["ID", OUTPUT]` leads to.

@@ -1,4 +1,6 @@
-//! The command line of `predict`.
+//! The command lines of `predict` and `verify`.
+
+mod verify;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -7,18 +9,23 @@ use artifacts::atomic;
 use artifacts::failure::print_text;
 use artifacts::progress::line;
 use artifacts::stage::Failure;
+use artifacts::text::shell_word;
 use clap::Args;
 use model::PrecisionChoice;
 use model::device::DeviceChoice;
 use provenance::TrustList;
 
+use crate::batch::Batch;
 use crate::check::{Check, CheckOptions};
 use crate::error::Error;
 use crate::judge::Judge;
 use crate::model_name::ModelName;
 use crate::open::{BATCH, open};
 use crate::print::Style;
+use crate::record::Record;
 use crate::search::Search;
+
+pub use verify::{VerifyArgs, verify};
 
 /// The model, and where to compute.
 #[derive(Clone, Debug, Args)]
@@ -110,6 +117,13 @@ pub struct PredictArgs {
     /// Certificates in PEM of the signers of Content Credentials that are trusted, or of their authorities
     #[arg(long, value_name = "PEM")]
     pub trust_list: Option<PathBuf>,
+    /// Write a record with which `verify` repeats the verdict: one JSON object for one picture, one a line for several
+    #[arg(long, value_name = "FILE", conflicts_with = "batch_dir")]
+    pub record: Option<PathBuf>,
+    /// Write results.csv and a contact sheet (index.html) of the pictures to this folder, and print no rows; the same
+    /// command continues a batch that was killed
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "csv", "explain"])]
+    pub batch_dir: Option<PathBuf>,
 }
 
 /// Prints a row for each image in the paths.
@@ -125,6 +139,9 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
     if let Some(dir) = &args.explain {
         prepare_overlays(&judge, dir, &args.layer)?;
     }
+    if let Some(dir) = &args.batch_dir {
+        return run_batch(&mut judge, search, &options, dir);
+    }
     let style = style(args);
     if let Some(header) = style.header() {
         // JSON and CSV have the model in each row.
@@ -134,14 +151,24 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
         print_text(&format!("{header}\n"))?;
     }
     let (mut judged, mut failed, mut stdout_open) = (0_usize, 0_usize, true);
+    let mut records = Vec::new();
     loop {
         let found = search.batch();
         if found.is_empty() {
             break;
         }
-        for mut check in judge.checks(&found, &options)? {
+        // The last digits may depend on the other images of a batch. A record must be repeatable with its picture alone.
+        let at_once = if args.record.is_some() { 1 } else { found.len() };
+        let mut checks = Vec::with_capacity(found.len());
+        for found in found.chunks(at_once) {
+            checks.extend(judge.checks(found, &options)?);
+        }
+        for mut check in checks {
             if let Some(dir) = &args.explain {
                 write_overlays(dir, &mut check)?;
+            }
+            if args.record.is_some() {
+                records.push(Record::of(&judge, &check, &options));
             }
             judged += 1;
             failed += usize::from(check.row.error.is_some());
@@ -151,12 +178,58 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
             return Ok(());
         }
     }
+    if let Some(path) = &args.record {
+        write_records(path, &records)?;
+    }
     if failed > 0 {
         return Err(Failure::input(format!("{failed} of {judged} files have no verdict; their rows state the error")));
     }
     if judged == 0 {
         return Err(Failure::input("found no images in the given paths"));
     }
+    Ok(())
+}
+
+/// Writes one record as a file of its own, or several one a line.
+fn write_records(path: &Path, records: &[Record]) -> Result<(), artifacts::Error> {
+    match records {
+        [record] => atomic::write_json(path, record)?,
+        _ => atomic::write_lines(path, records)?,
+    }
+    line(&format!("predict: `candling verify {} PICTURE` repeats a verdict", shell_word(&path.to_string_lossy())));
+    Ok(())
+}
+
+/// Computes the pictures that a batch does not have yet, and writes its table and its contact sheet.
+fn run_batch(judge: &mut Judge, mut search: Search, options: &CheckOptions, dir: &Path) -> Result<(), Failure> {
+    let mut batch = Batch::open(dir, judge, options)?;
+    let (known, options) = (batch.done(), Batch::options(options));
+    if known > 0 {
+        line(&format!("predict: `{}` has {known} results, which are kept", dir.display()));
+    }
+    let (mut computed, mut failed) = (0_usize, 0_usize);
+    loop {
+        let mut found = search.batch();
+        if found.is_empty() {
+            break;
+        }
+        found.retain(|found| batch.is_new(found));
+        // Results are on disk after each few pictures.
+        for found in found.chunks(BATCH) {
+            let checks = judge.checks(found, &options)?;
+            batch.add(found, &checks)?;
+            computed += checks.len();
+            failed += checks.iter().filter(|check| check.row.error.is_some()).count();
+        }
+    }
+    if known + computed == 0 {
+        return Err(Failure::input("found no images in the given paths"));
+    }
+    batch.finish()?;
+    line(&format!(
+        "predict: computed {computed} results ({failed} without a verdict); the contact sheet is {}",
+        dir.join("index.html").display()
+    ));
     Ok(())
 }
 
