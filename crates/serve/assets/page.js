@@ -159,7 +159,7 @@ async function check(item) {
     let result;
     try {
       const headers = { "Candling-Client": client };
-      answer = await fetch("/api/check?images=true&page=true", { method: "POST", body, headers, signal });
+      answer = await fetch("/api/check?images=true&page=true&record=true", { method: "POST", body, headers, signal });
       result = await answer.json();
     } catch (error) {
       if (!signal.aborted) fail(item, "no answer from Candling: is the program still running, and the file still there?");
@@ -181,7 +181,7 @@ async function check(item) {
 
 /** Shows a result, newest first. */
 function show(item, result) {
-  const { page: text, images, picture, ...record } = result;
+  const { page: text, images, picture, record } = result;
   const article = new DOMParser().parseFromString(policy.createHTML(text), "text/html").querySelector("article.result");
   if (!article) {
     fail(item, "the answer cannot be shown");

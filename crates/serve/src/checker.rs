@@ -21,6 +21,8 @@ pub struct PictureFile {
 pub struct Checked {
     /// The object that `predict --json` prints.
     pub result: Value,
+    /// The record with which the check can be repeated.
+    pub record: Value,
     /// What the file declares about its origin, in sentences.
     pub origin: Vec<String>,
     /// The heat maps.

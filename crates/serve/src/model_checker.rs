@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use artifacts::stage::Failure;
-use predict::{CheckOptions, Judge, ModelName};
+use predict::{CheckOptions, Judge, ModelName, Record};
 use provenance::{Provenance, TrustList};
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ impl Checker for ModelChecker {
         json!({
             "name": self.name,
             "weights": self.judge.detector.weights(),
-            "device": self.judge.device,
+            "device": self.judge.machine.device,
             "trust_list": self.trust.as_ref().map(TrustList::hash),
             "branches": self.judge.detector.branches(),
             "band": info.calibration.map(|known| json!({ "low": known.band.low, "high": known.band.high })),
@@ -73,6 +73,7 @@ impl Checker for ModelChecker {
             trust: self.trust.clone(),
         };
         let check = self.judge.check(&file.name, &file.bytes, &options)?;
+        let record = Record::of(&self.judge, &check, &options);
         let image = |overlay: predict::Overlay| EvidenceImage {
             branch: overlay.branch.unwrap_or_default(),
             class: overlay.class.to_string(),
@@ -82,6 +83,7 @@ impl Checker for ModelChecker {
         };
         Ok(Checked {
             result: serde_json::to_value(&check.row).map_err(Failure::failed)?,
+            record: serde_json::to_value(record).map_err(Failure::failed)?,
             origin: check.row.provenance.as_ref().map(Provenance::sentences).unwrap_or_default(),
             images: check.overlays.into_iter().map(image).collect(),
             picture: check.picture,

@@ -387,7 +387,8 @@ mod tests {
 
     #[test]
     fn verdict_has_the_class_of_its_style() {
-        let result = json!({ "path": "a.jpg", "verdict": "fake", "declares": [{ "kind": "x", "text": "one\ntwo\u{7}" }] });
+        let result =
+            json!({ "path": "a.jpg", "verdict": "fake", "declares": [{ "kind": "x", "text": "one\ntwo\u{7}" }] });
         let page = document(&Checked { result, ..Checked::default() }, &Value::Null, Back::None);
         assert!(page.contains("class=\"verdict traces\""), "{page}");
         assert!(page.contains("one\ntwo\u{fffd}"), "{page}");

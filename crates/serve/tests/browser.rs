@@ -206,7 +206,7 @@ fn everything_works_with_the_keyboard() {
 }
 
 #[test]
-fn record_is_saved_and_has_no_pictures_in_its_json() {
+fn record_is_saved_as_json_and_as_a_page() {
     let Some(mut page) = Page::open(1280) else { return };
     let downloads = page.dir.path().join("downloads");
     let parameters = json!({ "behavior": "allow", "downloadPath": downloads });
@@ -218,8 +218,8 @@ fn record_is_saved_and_has_no_pictures_in_its_json() {
     let [record, saved] = ["json", "html"].map(|extension| downloads.join(format!("my-fake-candling.{extension}")));
     support::wait_until("both files are saved", || [&record, &saved].iter().all(|path| path.is_file()));
     let record: Value = serde_json::from_slice(&std::fs::read(record).unwrap()).unwrap();
-    assert_eq!((&record["path"], &record["verdict"]), (&"my fake.jpg".into(), &"fake".into()));
-    assert!(record.get("images").is_none() && record.get("page").is_none() && record.get("picture").is_none());
+    assert_eq!((&record["result"]["path"], &record["result"]["verdict"]), (&"my fake.jpg".into(), &"fake".into()));
+    assert_eq!(record["schema_version"], 1);
     page.assert_quiet();
     // The saved page needs nothing else.
     page.browser.open(&saved);

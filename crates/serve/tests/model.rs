@@ -109,9 +109,12 @@ fn result_equals_that_of_predict() {
     let document = get(program.address, "/api/openapi.json").json();
     let schemas = &document["components"]["schemas"];
     let picture = std::fs::read(&golden("decode")[0]).unwrap();
-    let path = "/api/check?images=true";
+    let path = "/api/check?images=true&record=true";
     let full = request(program.address, "POST", path, &[form_type()], &form("a.jpg", &picture)).json();
     assert!(!full["images"].as_array().unwrap().is_empty() && full["picture"].is_string());
+    // The record is that of this check.
+    let record: predict::Record = serde_json::from_value(full["record"].clone()).unwrap();
+    assert_eq!((&record.result["p_fake"], record.overlays.len()), (&full["p_fake"], 1));
     assert_eq!(undescribed(&schemas["Result"], &full, "result"), Vec::<String>::new());
     let health = get(program.address, "/api/health").json();
     assert_eq!(undescribed(&schemas["Model"], &health["model"], "model"), Vec::<String>::new());
