@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::assets;
 use crate::checker::{Checked, EvidenceImage};
+use crate::provenance_section::provenance;
+use crate::shown_text::{first_upper, strings, text, visible};
 use crate::verdict_words::{of_branch, of_verdict, percent};
 
 /// Whether the page leads back to the page on which pictures are chosen.
@@ -273,65 +275,6 @@ fn branches(result: &Value) -> Markup {
     }
 }
 
-/// What the file declares, apart from the score.
-fn provenance(checked: &Checked) -> Markup {
-    let result = &checked.result;
-    let declares = result["declares"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let parameters = result["provenance"]["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
-    html! {
-        section.provenance {
-            h3 { "What the file says about itself" }
-            p.note { "This does not influence the score. Anyone can write such statements, and saving a picture again \
-                removes them." }
-            @if !checked.origin.is_empty() {
-                ul { @for sentence in &checked.origin { li { (lines(sentence)) } } }
-                @for known in parameters { (settings(known)) }
-            } @else if declares.is_empty() {
-                p { "Nothing: the file has neither Content Credentials nor a statement that it was generated." }
-            } @else {
-                dl.facts {
-                    @for declared in declares {
-                        div { dt { (declaration(&text(&declared["kind"]))) } dd { (lines(declared["text"].as_str().unwrap_or_default())) } }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The settings of a generator.
-fn settings(parameters: &Value) -> Markup {
-    const NAMES: [(&str, &str); 11] = [
-        ("tool", "Program"),
-        ("version", "Version"),
-        ("model", "Model"),
-        ("prompt", "Prompt"),
-        ("negative_prompt", "Negative prompt"),
-        ("seed", "Seed"),
-        ("steps", "Steps"),
-        ("sampler", "Sampler"),
-        ("guidance", "Guidance"),
-        ("size", "Size"),
-        ("place", "Place in the file"),
-    ];
-    let rows = NAMES.iter().filter_map(|(key, name)| Some((name, lines(parameters[*key].as_str()?))));
-    html! {
-        details {
-            summary { "Settings of the generator" }
-            dl.facts { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } }
-        }
-    }
-}
-
-fn declaration(kind: &str) -> String {
-    match kind {
-        "generator_parameters" => "Settings of an image generator".to_owned(),
-        "digital_source_type" => "Declared as generated (IPTC)".to_owned(),
-        "content_credentials" => "Content Credentials (C2PA)".to_owned(),
-        other => visible(other),
-    }
-}
-
 fn facts(result: &Value, model: &Value) -> Markup {
     let size = result["width"].as_u64().zip(result["height"].as_u64());
     let rows = [
@@ -353,28 +296,6 @@ fn facts(result: &Value, model: &Value) -> Markup {
 
 fn data_uri(format: &str, bytes: &[u8]) -> String {
     format!("data:image/{format};base64,{}", STANDARD.encode(bytes))
-}
-
-fn text(value: &Value) -> String {
-    visible(value.as_str().unwrap_or_default())
-}
-
-/// Replaces invisible characters, but keeps the lines.
-fn lines(text: &str) -> String {
-    text.lines().map(visible).collect::<Vec<_>>().join("\n")
-}
-
-fn visible(text: &str) -> String {
-    artifacts::text::visible(text)
-}
-
-fn strings(value: &Value) -> Vec<&str> {
-    value.as_array().map(|list| list.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
-}
-
-fn first_upper(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
 }
 
 #[cfg(test)]
