@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use artifacts::{RunDir, names};
 use pipeline_tests::{complete_manifest, output_of, program};
+use serde_json::Value;
 
 /// Returns the command `candling WORDS…` in a folder. It finds no other program.
 fn candling(folder: &Path, words: &str) -> Command {
@@ -41,8 +42,28 @@ fn runs_built_in_pipeline_once_in_any_folder() {
     let words = "evaluate --data simulated:train=0,test=10,size=32,seed=9 --name other";
     output_of(&mut candling(folder.path(), words)).expect_code(0);
     complete_manifest(&run.stage("evaluate-other"));
-    output_of(&mut candling(folder.path(), "compare runs/smoke runs/smoke/evaluate --out both")).expect_code(0);
-    assert!(folder.path().join("both/report").join(names::PAGE).exists());
+    let report = output_of(&mut candling(folder.path(), "report")).expect_code(0);
+    assert!(report.stderr.contains("running"), "{}", report.stderr);
+    assert!(run.report().join("evaluate-other").join(names::PAGE).exists(), "each evaluation has a page");
+    let words = "compare ours=runs/smoke runs/smoke/evaluate --out both";
+    output_of(&mut candling(folder.path(), words)).expect_code(0);
+    let page = fs::read_to_string(folder.path().join("both/report").join(names::PAGE)).unwrap();
+    assert!(page.contains("ours and runs/smoke/evaluate"), "the page names a run as the user does");
+
+    // A picture has the same verdict with the run and with what was exported from it.
+    let picture = "runs/smoke/report/figures/roc.png";
+    let predicted = output_of(&mut candling(folder.path(), &format!("predict --json {picture}"))).expect_code(0).stdout;
+    let predicted: Value = serde_json::from_str(&predicted).unwrap();
+    assert!(predicted["p_fake"].is_f64() && predicted["verdict"].is_string(), "{predicted}");
+    output_of(&mut candling(folder.path(), "export --format hf --out model")).expect_code(0);
+    let words = format!("predict --json --model model {picture}");
+    let exported: Value =
+        serde_json::from_str(&output_of(&mut candling(folder.path(), &words)).expect_code(0).stdout).unwrap();
+    for key in ["p_fake", "p_fake_calibrated", "verdict", "warnings"] {
+        assert_eq!(exported[key], predicted[key], "{key}");
+    }
+    output_of(&mut candling(folder.path(), "export --format onnx --out model.onnx")).expect_code(0);
+    assert!(folder.path().join("model.onnx").metadata().unwrap().len() > 90_000_000);
 }
 
 #[test]
@@ -60,6 +81,10 @@ fn messages_name_the_program_and_exit_codes_are_those_of_stages() {
     failing("pipeline smoke --from report", 3, "there is no run");
     failing("benchmark genimag --root x", 2, "there is no benchmark `genimag`; there are aigibench,");
     failing("benchmark genimage --root nowhere", 1, "failed to read `nowhere`");
+    failing("predict photo.jpg", 3, "--model");
+    failing("predict --model nowhere photo.jpg", 3, "nowhere");
+    failing("export --format onnx --out x.onnx", 3, "--run-dir");
+    failing("export --format pickle --out x", 2, "[possible values: hf, onnx]");
     failing("pipeline", 2, "Usage: candling pipeline");
     failing("pipelin demo", 2, "pipeline");
     failing("", 2, "Usage: candling");
@@ -73,7 +98,20 @@ fn help_is_quick_and_names_the_program() {
         assert!(help.contains(stage), "{help}");
     }
     let start = Instant::now();
-    for command in ["compare", "judge", "benchmark", "pipeline", "ingest", "train", "evaluate", "report"] {
+    for command in [
+        "predict",
+        "serve",
+        "verify",
+        "export",
+        "compare",
+        "judge",
+        "benchmark",
+        "pipeline",
+        "ingest",
+        "train",
+        "evaluate",
+        "report",
+    ] {
         let help = output_of(&mut candling(folder.path(), &format!("{command} --help"))).expect_code(0).stdout;
         assert!(help.contains(&format!("Usage: candling {command}")), "{help}");
         assert!(!help.contains("cargo") && !help.contains("xtask"), "{help}");

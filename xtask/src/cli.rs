@@ -51,6 +51,9 @@ pub(crate) enum Task {
     /// Repeat a verdict from its record and say what is equal RECORD PICTURE [more options: --help]
     #[command(disable_help_flag = true)]
     Verify(PassedArgs),
+    /// Write a trained model for other programs --format hf|onnx --out PATH [more options: --help]
+    #[command(disable_help_flag = true)]
+    Export(PassedArgs),
     /// Serve a page and a JSON API on 127.0.0.1 that check pictures [--run-dir DIR] [--port N] [more options: --help]
     #[command(disable_help_flag = true)]
     Serve(PassedArgs),

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Task::Report(args) => single::run(&workspace, names::REPORT, args.rest),
         Task::Predict(args) => tools::run(&workspace, "predict", args.rest),
         Task::Verify(args) => tools::run(&workspace, "verify", args.rest),
+        Task::Export(args) => tools::run(&workspace, "export", args.rest),
         Task::Serve(args) => tools::run(&workspace, "serve", args.rest),
         Task::Compare(args) => tools::compare(&workspace, args.rest),
         Task::Judge(args) => tools::judge(&workspace, args.rest),

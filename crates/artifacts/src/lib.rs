@@ -10,6 +10,7 @@ pub mod atomic;
 #[cfg(feature = "tables")]
 mod columns;
 pub mod command;
+pub mod concerns;
 pub mod config;
 mod error;
 pub mod failure;

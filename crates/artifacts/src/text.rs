@@ -30,9 +30,46 @@ pub fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// Returns the name of a data set: the last part of the path if its source is a folder or file, so that no path of its
+/// author is passed on. Other sources, such as `kaggle:owner/slug`, are their own names.
+pub fn dataset_name(source: &str) -> String {
+    if source.contains(':') && !source.contains(":\\") && !source.starts_with('/') {
+        return source.to_owned();
+    }
+    let last = source.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next();
+    last.filter(|name| !name.is_empty()).unwrap_or(source).to_owned()
+}
+
+/// Formats a count with commas between thousands.
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_data_sets_have_no_folders_of_their_author() {
+        for (source, name) in [
+            ("/home/a/photos/", "photos"),
+            ("../photos.zip", "photos.zip"),
+            ("C:\\Users\\a\\photos", "photos"),
+            ("kaggle:owner/slug@1", "kaggle:owner/slug@1"),
+            ("simulated:train=1,test=1,size=32,seed=0", "simulated:train=1,test=1,size=32,seed=0"),
+            ("/", "/"),
+        ] {
+            assert_eq!(dataset_name(source), name);
+        }
+    }
 
     #[test]
     fn replaces_invisible_and_control_characters() {

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use evaluate::cli::{CompareArgs, EvaluateArgs};
+use export::cli::ExportArgs;
 use ingest::cli::IngestArgs;
 use judge::cli::JudgeArgs;
 use orchestrator::PipelineArgs;
+use predict::cli::{PredictArgs, VerifyArgs};
 use report::cli::ReportArgs;
+use serve::cli::ServeArgs;
 use train::cli::TrainArgs;
 
 /// Tell photographs from AI-generated images, and train and evaluate detectors
@@ -26,11 +29,22 @@ Exit codes: 0 done, 1 the run failed, 2 wrong usage or configuration, 3 bad or m
 
 Runs are written to the folder runs of the working folder. First steps:
   candling pipeline demo                       a simulated data set, no network, a few minutes
+  candling predict PICTURE                     a verdict of the latest run's model
+  candling serve                               a page on this machine, to drop pictures on
   candling pipeline demo --data FOLDER         your own folder of images, real/ and fake/ in it
   candling evaluate --ckpt last                one stage again, on the latest run";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
+    #[command(display_order = 10)]
+    Predict(PredictArgs),
+    /// Serve a page and a JSON API on 127.0.0.1 that check pictures; nothing leaves this machine
+    #[command(display_order = 11)]
+    Serve(ServeArgs),
+    #[command(display_order = 12)]
+    Verify(VerifyArgs),
+    #[command(display_order = 13)]
+    Export(ExportArgs),
     #[command(display_order = 20)]
     Compare(CompareArgs),
     #[command(display_order = 21)]

@@ -27,6 +27,10 @@ fn main() -> ExitCode {
         return programs::run(arguments);
     }
     let (name, result) = match Cli::parse().task {
+        Task::Predict(args) => ("predict", predict::cli::predict(&args)),
+        Task::Verify(args) => ("verify", predict::cli::verify(&args)),
+        Task::Serve(args) => ("serve", serve::cli::serve(&args)),
+        Task::Export(args) => ("export", export::cli::export(&args)),
         Task::Pipeline(args) => ("pipeline", pipeline::run(&Own, &args)),
         Task::Ingest(command) => (names::INGEST, stages::run(names::INGEST, &command, ingest::cli::ingest)),
         Task::Train(command) => (names::TRAIN, stages::run(names::TRAIN, &command, train::cli::train)),

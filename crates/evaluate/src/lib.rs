@@ -20,6 +20,7 @@ pub mod explain;
 mod inference;
 pub mod measure;
 pub mod metrics;
+mod printed_scores;
 pub mod result_table;
 pub mod robustness;
 pub mod significance;

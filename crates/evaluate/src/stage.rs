@@ -20,7 +20,7 @@ use crate::bootstrap::Resampling;
 use crate::config::Config;
 use crate::detector::{self, Detector};
 use crate::measure::{RunOptions, ScoredImages, ValidationFit, measure_run, over_runs};
-use crate::{Error, explain, inference, robustness};
+use crate::{Error, explain, inference, printed_scores, robustness};
 
 /// Nominal coverage of all intervals.
 const LEVEL: f64 = 0.95;
@@ -110,6 +110,10 @@ impl Stage for Evaluate {
         let summary = manifest_summary(&metrics);
         atomic::write_json(&writer.path().join(names::METRICS), &metrics)?;
         job.publish(writer, &device.to_string(), summary)?;
+        for line in printed_scores::lines(&metrics) {
+            progress::line(&format!("evaluate: {line}"));
+        }
+        progress::line(&format!("evaluate: wrote {}", target(run, config).join(names::METRICS).display()));
         Ok(())
     }
 }

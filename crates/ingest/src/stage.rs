@@ -251,6 +251,11 @@ fn report_audit(audit: &Audit) {
         ));
     }
     match audit.verdict {
+        Verdict::Pass if audit.is_too_small() => progress::line(&format!(
+            "ingest: audit: no shortcut found, but {} images are too few to exclude one; use at least {}",
+            audit.images,
+            Audit::ENOUGH_IMAGES
+        )),
         Verdict::Pass => progress::line("ingest: audit: pass, no shortcut found"),
         Verdict::Warning => {
             for Shortcut { feature, explanation, .. } in &audit.shortcuts {

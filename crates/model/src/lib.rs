@@ -38,6 +38,7 @@ mod error;
 mod flat_tensors;
 mod grad_cam;
 mod gradients;
+pub mod graph;
 mod host_weights;
 mod layers;
 mod named_tensors;

@@ -17,8 +17,8 @@ use artifacts::hash::Hash;
 use artifacts::schema::PreprocessorConfig;
 use artifacts::stage::Failure;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::batch_line::Line;
 use crate::check::{Check, CheckOptions};
 use crate::contact_sheet;
 use crate::files::{Content, Found};
@@ -37,21 +37,6 @@ pub struct Batch {
     done: HashSet<[u8; 16]>,
     journal: File,
     _lock: File,
-}
-
-/// A line of `results.jsonl`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Line {
-    /// The number of bytes of the file.
-    bytes: u64,
-    /// The time of modification, in nanoseconds since 1970.
-    modified: u64,
-    /// The line of `results.csv`.
-    csv: String,
-    /// The name of the thumbnail.
-    pub(crate) thumbnail: Option<String>,
-    /// The object that `predict --json` prints.
-    pub(crate) row: Value,
 }
 
 /// What the results of a batch depend on.

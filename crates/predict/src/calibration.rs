@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use artifacts::command;
 use artifacts::hash::Hash;
 use artifacts::schema::{Metrics, RunMetrics};
 use artifacts::{RunDir, progress};
@@ -48,7 +49,8 @@ impl Calibration {
 pub enum Uncalibrated {
     /// No evaluation has these weights.
     #[error(
-        "no evaluation has these weights; `cargo xtask evaluate --ckpt CKPT --name NAME` makes one beside the others"
+        "no evaluation has these weights; `{}` makes one beside the others",
+        command::line("evaluate --ckpt CKPT --name NAME")
     )]
     NotEvaluated,
     /// The evaluation of these weights had no suitable validation images to fit on.

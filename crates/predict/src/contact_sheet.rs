@@ -8,7 +8,7 @@ use artifacts::text::visible;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
-use crate::batch::Line;
+use crate::batch_line::Line;
 
 /// The number of pictures on a page.
 const PAGE: usize = 300;
@@ -35,6 +35,7 @@ a { color: inherit; }
   display: flex; flex-direction: column; break-inside: avoid; }
 .sheet img, .sheet .empty { width: 100%; height: 11rem; object-fit: contain; background: var(--line); display: block; }
 .sheet div.text { padding: .5rem .75rem .75rem; overflow-wrap: anywhere; }
+.sheet span { white-space: nowrap; }
 .verdict { font-weight: 600; }
 .fake { color: var(--fake); } .real { color: var(--real); } .inconclusive, .error { color: var(--none); }
 small { display: block; color: var(--soft); font-size: .8125rem; }

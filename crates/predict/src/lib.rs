@@ -8,8 +8,10 @@
 //! - [`cli`] is the command line of `predict`.
 
 mod batch;
+mod batch_line;
 mod calibration;
 mod check;
+mod checks;
 pub mod cli;
 mod contact_sheet;
 mod drawing;
@@ -38,7 +40,7 @@ pub use files::{Content, Found, find};
 pub use judge::Judge;
 pub use machine::Machine;
 pub use model_info::{Measured, ModelInfo, TrainingData, dataset_name};
-pub use model_name::ModelName;
+pub use model_name::{Located, ModelName};
 pub use open::open;
 pub use print::Style;
 pub use profile::TrainingProfile;

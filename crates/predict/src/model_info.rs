@@ -4,6 +4,7 @@ use std::path::Path;
 
 use artifacts::hash::Hash;
 use artifacts::schema::{Interval, Metrics, Proportion, RunMetrics, ScoreRange};
+pub use artifacts::text::dataset_name;
 use artifacts::{Label, Manifest, RunDir, Split, atomic};
 use evaluate::calibration::Verdict;
 use evaluate::significance::wilson;
@@ -206,16 +207,6 @@ impl ModelInfo {
     pub fn write(&self, dir: &Path) -> Result<(), artifacts::Error> {
         atomic::write_json(&dir.join(ModelInfo::FILE), self)
     }
-}
-
-/// Returns the name of a data set: the last part of the path if it is a folder or file, so that no path of its author is
-/// passed on.
-pub fn dataset_name(source: &str) -> String {
-    if source.contains(':') && !source.contains(":\\") && !source.starts_with('/') {
-        return source.to_owned();
-    }
-    let last = source.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next();
-    last.filter(|name| !name.is_empty()).unwrap_or(source).to_owned()
 }
 
 fn training_data(ingest: &Manifest) -> Option<TrainingData> {

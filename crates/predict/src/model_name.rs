@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use artifacts::hash::Hash;
 use artifacts::{Checkpoint, RunDir, names};
 use model::weights::hub;
 
@@ -53,11 +54,26 @@ impl FromStr for ModelName {
 
 /// The files of a model.
 #[derive(Clone, Debug)]
-pub(crate) struct Located {
+pub struct Located {
     /// The folder with weights, architecture and preprocessing.
-    pub(crate) checkpoint: Checkpoint,
+    pub checkpoint: Checkpoint,
     /// The run with the ingest manifest and the evaluations. A checkpoint need not be in a run.
-    pub(crate) run: Option<RunDir>,
+    pub run: Option<RunDir>,
+}
+
+impl Located {
+    /// Returns what is known of the model. `weights` is the BLAKE3 hash of its file of weights. The description in an
+    /// exported folder comes before that of the run around it.
+    ///
+    /// # Errors
+    /// The description or the evaluation of the run is damaged, or belongs to other weights.
+    pub fn info(&self, weights: Hash) -> Result<ModelInfo, artifacts::Error> {
+        match (ModelInfo::read(self.checkpoint.path(), weights)?, &self.run) {
+            (Some(info), _) => Ok(info),
+            (None, Some(run)) => ModelInfo::of_run(run, weights),
+            (None, None) => Ok(ModelInfo::unknown(weights)),
+        }
+    }
 }
 
 impl ModelName {
@@ -65,7 +81,7 @@ impl ModelName {
     ///
     /// # Errors
     /// There is no such model, or it cannot be downloaded.
-    pub(crate) fn locate(&self) -> Result<Located, Error> {
+    pub fn locate(&self) -> Result<Located, Error> {
         match self {
             ModelName::Run { dir, ckpt } => {
                 let run = find_run(dir.as_deref(), ckpt)?;

@@ -8,28 +8,22 @@ use model::device::DeviceChoice;
 use crate::error::Error;
 use crate::judge::Judge;
 use crate::machine::Machine;
-use crate::model_info::ModelInfo;
-use crate::model_name::{Located, ModelName};
+use crate::model_name::ModelName;
 
 /// The number of images in a batch, by default.
 pub(crate) const BATCH: usize = 32;
 
-/// Loads a model. Downloads it first if it is on the Hugging Face hub and not in the cache. The description in an
-/// exported folder comes before that of the run around it.
+/// Loads a model. Downloads it first if it is on the Hugging Face hub and not in the cache.
 ///
 /// # Errors
 /// There is no such model, it cannot be downloaded, one of its files is damaged, or the device cannot be used.
 pub fn open(name: &ModelName, device: DeviceChoice, precision: PrecisionChoice) -> Result<Judge, Error> {
-    let Located { checkpoint, run } = name.locate()?;
+    let located = name.locate()?;
+    let checkpoint = &located.checkpoint;
     let device = device.open(precision).map_err(|error| evaluate::Error::Model(error.into()))?;
-    let detector = Detector::open(&checkpoint, &device)?;
+    let detector = Detector::open(checkpoint, &device)?;
     line(&format!("predict: {} on {device}", checkpoint.path().display()));
-    let weights = detector.weights();
-    let info = match (ModelInfo::read(checkpoint.path(), weights)?, &run) {
-        (Some(info), _) => info,
-        (None, Some(run)) => ModelInfo::of_run(run, weights)?,
-        (None, None) => ModelInfo::unknown(weights),
-    };
+    let info = located.info(detector.weights())?;
     let mut recipe = detector.recipe()?;
     recipe.max_pixels = info.max_pixels;
     let machine = Machine::of(&device);

@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::judge::Judge;
 use crate::record::{Record, Settings};
 
-/// The largest difference of a probability between machines that counts as equal. Between the portable instruction set
-/// and AVX-512, the differences are below 0.00001; see docs/checking.md.
+/// The largest difference of a probability between machines that counts as equal. Between instruction sets of one machine
+/// the differences are below 0.0000001 (docs/checking.md), but decoders of JPEG may differ by a level between processors.
 pub const TOLERANCE: f64 = 1e-3;
 
 /// The outcome of a comparison.

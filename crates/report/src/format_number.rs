@@ -1,6 +1,7 @@
 //! Formats numbers for the page, the figures and the model card.
 
-use artifacts::schema::Proportion;
+use artifacts::schema::{Interval, Proportion};
+pub(crate) use artifacts::text::count;
 
 /// The text of an undefined value.
 pub(crate) const UNDEFINED: &str = "–";
@@ -49,21 +50,15 @@ pub(crate) fn per_hundred(share: f64) -> String {
     match 100.0 * share {
         h if h > 0.0 && h < 1.0 => "fewer than 1".to_owned(),
         h if h > 99.0 && h < 100.0 => "more than 99".to_owned(),
-        h => format!("{h:.0}"),
+        // `{:.0}` would round 2.5 to 2, but the figure beside the number draws 3 marks.
+        h => format!("{}", h.round()),
     }
 }
 
-/// Formats a count with commas between thousands.
-pub(crate) fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+/// Formats the ends of an interval with three decimals. `None` if both are equal.
+pub(crate) fn ends(interval: &Interval) -> Option<[String; 2]> {
+    let [low, high] = [interval.low, interval.high].map(|end| score(Some(end)));
+    (low != high).then_some([low, high])
 }
 
 /// Formats a count with its noun, in the plural unless the count is 1.
@@ -122,6 +117,7 @@ mod tests {
     fn rare_cases_are_not_rounded_to_none() {
         let texts = [0.0, 0.001, 0.126, 0.9987, 1.0].map(per_hundred).join("|");
         assert_eq!(texts, "0|fewer than 1|13|more than 99|100");
+        assert_eq!(per_hundred(5.0 / 200.0), "3", "as many as the marks of the figure");
     }
 
     #[test]

@@ -11,7 +11,6 @@ mod degradation;
 mod embedded_image;
 mod error;
 mod escape;
-mod evidence;
 mod figure;
 mod figures;
 mod format_number;
@@ -34,6 +33,7 @@ mod tables;
 #[cfg(test)]
 mod test_data;
 mod threshold_sweep;
+mod training_settings;
 
 pub use config::{Config, Published};
 pub use error::Error;

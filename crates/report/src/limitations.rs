@@ -1,11 +1,11 @@
 //! The limitations of a model: what it cannot be relied on for, derived from the results of its run.
 
 use artifacts::Split;
+use artifacts::concerns::concerns;
 use artifacts::schema::{Metrics, Verdict};
 
 use crate::degradation::operation_at_level;
 use crate::escape::visible;
-use crate::evidence::concerns;
 use crate::format_number::{count, percent, ratio, score};
 use crate::run_results::RunResults;
 

@@ -3,15 +3,17 @@
 use std::fmt::Write;
 
 use artifacts::schema::{Judged, Metric, Metrics};
+use artifacts::text::dataset_name;
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::escape::{markdown, yaml};
-use crate::format_number::{compact, count, score};
+use crate::format_number::{compact, count, ends, score};
 use crate::judged;
 use crate::limitations::limitations;
 use crate::run_results::RunResults;
-use crate::summary::{Summary, dataset_name, report_title};
+use crate::summary::{Summary, evaluated_dataset, report_title};
+use crate::training_settings::settings;
 
 /// Renders the model card.
 pub(crate) fn render(results: &RunResults, config: &Config) -> String {
@@ -19,6 +21,9 @@ pub(crate) fn render(results: &RunResults, config: &Config) -> String {
     let mut card = metadata(results, &title);
     let summary = Summary::of(results);
     let _ = write!(card, "\n# {}\n\n{}\n", markdown(&title), markdown(&summary.performance));
+    if let Some(verdicts) = &summary.verdicts {
+        let _ = write!(card, "\n{}\n", markdown(verdicts));
+    }
     if let Some(warning) = &summary.warning {
         let _ = write!(card, "\n**{}**\n", markdown(warning));
     }
@@ -54,8 +59,9 @@ fn metadata(results: &RunResults, title: &str) -> String {
     yaml_text.push_str("metrics:\n- accuracy\n- roc_auc\n- f1\n");
     let _ = writeln!(yaml_text, "model-index:\n- name: {}\n  results:", yaml(title));
     yaml_text.push_str("  - task:\n      type: image-classification\n      name: Real or generated\n");
-    let _ = writeln!(yaml_text, "    dataset:\n      name: {}", yaml(&dataset_name(metrics)));
-    let _ = writeln!(yaml_text, "      type: {}\n      split: {}", yaml(&metrics.dataset), metrics.split);
+    let _ = writeln!(yaml_text, "    dataset:\n      name: {}", yaml(&evaluated_dataset(metrics)));
+    let _ =
+        writeln!(yaml_text, "      type: {}\n      split: {}", yaml(&dataset_name(&metrics.dataset)), metrics.split);
     let defined = Metric::headline().filter_map(|metric| {
         Some((metric, metric.informative_value(&metrics.headline).filter(|value| value.is_finite())?))
     });
@@ -97,9 +103,10 @@ fn limitations_section(results: &RunResults) -> String {
 
 fn usage_section() -> &'static str {
     "\n## Usage\n\n\
-     `model.safetensors` has the weights under torchvision's tensor names. Class 0 is real, class 1 is fake. \
+     `model.safetensors` has the weights under torchvision's tensor names. Class 0 is real, class 1 is fake. FOLDER is \
+     the run, or what `candling export` made of it. \
      `preprocessor_config.json` describes how images are resized and normalised.\n\n\
-     ```sh\ncargo xtask predict PATH\n```\n"
+     ```sh\ncandling predict --model FOLDER PICTURE\n```\n"
 }
 
 /// Describes predictions that were read from a file.
@@ -123,12 +130,15 @@ fn scores_section(metrics: &Metrics, summary: &Summary) -> String {
         "\n## Results\n\nMeasured on {} images of the {} split of {}. Fake is the positive class.\n\n",
         count(metrics.headline.n),
         metrics.split,
-        markdown(&dataset_name(metrics))
+        markdown(&evaluated_dataset(metrics))
     );
     text.push_str("| Score | Value | 95% confidence interval |\n| --- | --- | --- |\n");
     for metric in Metric::listed() {
         let interval = metrics.intervals.get(metric.key);
-        let range = interval.map(|i| format!("{} to {}", score(Some(i.low)), score(Some(i.high))));
+        let range = interval.map(|interval| match ends(interval) {
+            Some([low, high]) => format!("{low} to {high}"),
+            None => "none: the same in every resample".to_owned(),
+        });
         let at = if metric.depends_on_threshold() { " at threshold 0.5" } else { "" };
         let value = score(metric.informative_value(&metrics.headline));
         let _ = writeln!(text, "| {}{at} | {value} | {} |", metric.name, range.unwrap_or_default());
@@ -148,11 +158,17 @@ fn training_section(results: &RunResults) -> String {
     let mut text = String::from("\n## Training\n\n");
     if let Some(ingest) = &results.ingest {
         let [height, width] = ingest.summary.size;
-        let _ = writeln!(text, "- Data: {}, {width} × {height} pixels", markdown(&ingest.summary.source));
+        let _ =
+            writeln!(text, "- Data: {}, {width} × {height} pixels", markdown(&dataset_name(&ingest.summary.source)));
     }
+    for (name, value) in settings(&run.manifest.config) {
+        let _ = writeln!(text, "- {name}: {}", markdown(&value));
+    }
+    text.push_str("\n### All settings\n\n");
     if let Value::Object(config) = &run.manifest.config {
         for (key, value) in config.iter().filter(|(_, value)| !value.is_null() && !value.is_object()) {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            // A path of initial weights would name folders of the author.
+            let value = value.as_str().map_or_else(|| value.to_string(), dataset_name);
             let _ = writeln!(text, "- {}: {}", markdown(key), markdown(&value));
         }
     }

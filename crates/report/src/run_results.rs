@@ -24,8 +24,20 @@ pub(crate) struct RunResults {
     pub(crate) training: Vec<TrainingResults>,
     /// The evaluation on the run's own data.
     pub(crate) evaluation: EvaluationResults,
-    /// Evaluations on other data, with the names of their folders.
-    pub(crate) other_evaluations: Vec<(String, Metrics)>,
+    /// Evaluations on other data, with other checkpoints or on other splits.
+    pub(crate) other_evaluations: Vec<OtherEvaluation>,
+    /// Whether `evaluation` is one of the run's other evaluations, whose page is in a subfolder of the report.
+    pub(crate) is_named: bool,
+}
+
+/// An evaluation besides `evaluate`.
+#[derive(Debug)]
+pub(crate) struct OtherEvaluation {
+    /// The name of its folder.
+    pub(crate) name: String,
+    pub(crate) metrics: Metrics,
+    /// Whether it has predictions, and therefore a page of its own.
+    pub(crate) has_page: bool,
 }
 
 /// The results of ingest.
@@ -96,7 +108,17 @@ impl RunResults {
         let evaluation = EvaluationResults::read(&run.evaluate())?;
         let other_evaluations =
             run.named_evaluations()?.iter().map(|dir| read_other_evaluation(dir)).collect::<Result<_, _>>()?;
-        Ok(RunResults { run: run.name(), ingest, training, evaluation, other_evaluations })
+        Ok(RunResults { run: run.name(), ingest, training, evaluation, other_evaluations, is_named: false })
+    }
+
+    /// Reads the results of a run with the evaluation in the folder `dir` in place of `evaluate`, for a page of its own.
+    pub(crate) fn of_evaluation(run: &RunDir, dir: &Path, config: &Config) -> Result<RunResults, Error> {
+        let training =
+            run.complete_train_runs().iter().map(|dir| TrainingResults::read(dir)).collect::<Result<_, _>>()?;
+        let ingest = IngestResults::read(run, config)?;
+        let name = format!("{}, {}", run.name(), folder_name(dir));
+        let evaluation = EvaluationResults::read(dir)?;
+        Ok(RunResults { run: name, ingest, training, evaluation, other_evaluations: Vec::new(), is_named: true })
     }
 
     /// Returns the audit of the data, if there is one.
@@ -180,9 +202,10 @@ fn read_metrics(dir: &Path, manifest: &Manifest) -> Result<Metrics, Error> {
     Ok(atomic::read_versioned(&path, "table of metrics", Metrics::SCHEMA_VERSION)?)
 }
 
-fn read_other_evaluation(dir: &Path) -> Result<(String, Metrics), Error> {
+fn read_other_evaluation(dir: &Path) -> Result<OtherEvaluation, Error> {
     let manifest = Manifest::require(dir, names::EVALUATE)?;
-    Ok((folder_name(dir), read_metrics(dir, &manifest)?))
+    let has_page = manifest.outputs.contains_key(names::PREDICTIONS);
+    Ok(OtherEvaluation { name: folder_name(dir), metrics: read_metrics(dir, &manifest)?, has_page })
 }
 
 fn folder_name(dir: &Path) -> String {

@@ -2,12 +2,13 @@
 //! a warning if they may be misleading.
 
 use artifacts::command;
-use artifacts::schema::{Metrics, Verdict};
+use artifacts::concerns::concerns;
+use artifacts::schema::{Inconclusive, Metrics, Verdict};
+use artifacts::text::dataset_name;
 
 use crate::config::Config;
 use crate::escape::visible;
-use crate::evidence::concerns;
-use crate::format_number::{count, per_hundred, percent, score};
+use crate::format_number::{count, ends, per_hundred, percent, score};
 use crate::judged;
 use crate::run_results::RunResults;
 
@@ -16,6 +17,8 @@ use crate::run_results::RunResults;
 pub(crate) struct Summary {
     /// How good the model is, after the reasons why its scores may say little.
     pub(crate) performance: String,
+    /// The verdicts of `predict` on the same images. `None` without a calibration.
+    pub(crate) verdicts: Option<String>,
     /// A warning that the scores may be misleading, with the reason. `None` if no reason is known.
     pub(crate) warning: Option<String>,
     /// How certain the scores are.
@@ -28,6 +31,7 @@ impl Summary {
         let metrics = &results.evaluation.metrics;
         Summary {
             performance: performance(metrics),
+            verdicts: band(metrics).map(verdicts),
             warning: judged::reversal_warning(metrics)
                 .or_else(|| retrained_warning(&results.runs_retrained_since(metrics)))
                 .or_else(|| audit_warning(results)),
@@ -40,8 +44,8 @@ impl Summary {
 }
 
 /// Returns the name of the evaluated data set. The name of a simulated one always contains "simulated".
-pub(crate) fn dataset_name(metrics: &Metrics) -> String {
-    let name = visible(&metrics.dataset);
+pub(crate) fn evaluated_dataset(metrics: &Metrics) -> String {
+    let name = visible(&dataset_name(&metrics.dataset));
     let is_marked = name.to_lowercase().contains("simulated");
     if metrics.simulated && !is_marked { format!("{name} (simulated)") } else { name }
 }
@@ -76,14 +80,45 @@ fn performance(metrics: &Metrics) -> String {
     )
 }
 
+/// Returns the band of inconclusive verdicts of the headline scores.
+pub(crate) fn band(metrics: &Metrics) -> Option<Inconclusive> {
+    metrics.runs.first()?.fitted.as_ref().map(|fitted| fitted.inconclusive)
+}
+
+/// Describes the verdicts that `predict` gives to these images.
+fn verdicts(band: Inconclusive) -> String {
+    let wrong = match band.wrong {
+        Some(wrong) => format!("{} of the other verdicts are wrong", percent(Some(wrong))),
+        None => "there are no other verdicts".to_owned(),
+    };
+    format!(
+        "With the rule of “predict”, which was fitted on the validation split, {} of these images are inconclusive, and \
+         {wrong}. It finds “traces of generation” in {} of the real images, and “no traces found” in {} of the fakes.",
+        percent(band.share),
+        percent(band.false_accusations),
+        percent(band.misses)
+    )
+}
+
 fn interval_sentence(metrics: &Metrics) -> String {
     let interval = |key: &str| {
-        metrics.intervals.get(key).map(|i| format!("between {} and {}", score(Some(i.low)), score(Some(i.high))))
+        metrics.intervals.get(key).map(|interval| match ends(interval) {
+            Some([low, high]) => format!("between {low} and {high}"),
+            None => format!("near {}", score(Some(interval.low))),
+        })
+    };
+    let degenerate = ["roc_auc", "accuracy"]
+        .into_iter()
+        .any(|key| metrics.intervals.get(key).is_some_and(|interval| ends(interval).is_none()));
+    let chance = if degenerate {
+        " A score that is the same in every resample has no interval; with more images it would."
+    } else {
+        ""
     };
     match (interval("roc_auc"), interval("accuracy")) {
         (Some(roc_auc), Some(accuracy)) => format!(
             "On other images of the same kind, ROC-AUC is probably {roc_auc}, and accuracy {accuracy} (95% confidence \
-             intervals from {} stratified bootstrap resamples of these images).",
+             intervals from {} stratified bootstrap resamples of these images).{chance}",
             count(u64::from(metrics.bootstrap.resamples))
         ),
         (None, Some(accuracy)) => format!(

@@ -26,6 +26,16 @@ pub struct Audit {
     pub near_duplicates: NearDuplicates,
 }
 
+impl Audit {
+    /// With fewer images than this, an audit finds only the most obvious shortcuts.
+    pub const ENOUGH_IMAGES: u64 = 100;
+
+    /// Whether the images are too few for the absence of shortcuts to mean anything.
+    pub fn is_too_small(&self) -> bool {
+        self.images < Audit::ENOUGH_IMAGES
+    }
+}
+
 /// Verdict of an audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

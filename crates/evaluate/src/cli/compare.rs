@@ -16,7 +16,8 @@ use crate::{bootstrap, compare as comparison};
 /// accuracy, and bootstrap intervals of all differences
 #[derive(Clone, Debug, Args)]
 pub struct CompareArgs {
-    /// Runs, or folders of evaluations such as runs/demo/evaluate-faces; RUN:K selects training run K, 0 by default
+    /// Runs, or folders of evaluations such as runs/demo/evaluate-faces; RUN:K selects training run K, 0 by default.
+    /// NAME=RUN gives a run the name that tables and the page show, such as ours=runs/demo
     #[arg(required = true, num_args = 2.., value_name = "RUN")]
     pub runs: Vec<String>,
     /// The folder to write compare.json to
@@ -47,9 +48,10 @@ pub fn compare(args: &CompareArgs) -> Result<(), Failure> {
     check_out(&args.out)?;
     let mut detectors = Vec::new();
     for argument in &args.runs {
+        let (name, argument) = parse_name(argument);
         let (path, run) = parse_run(argument);
         let mut detector = comparison::read(&path, run)?;
-        argument.clone_into(&mut detector.name);
+        name.unwrap_or(argument).clone_into(&mut detector.name);
         detectors.push(detector);
     }
     comparison::align(&mut detectors)?;
@@ -105,6 +107,14 @@ fn check_out(out: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Splits `NAME=RUN` into the name and the run. A folder whose name has a `=` has no other name.
+fn parse_name(argument: &str) -> (Option<&str>, &str) {
+    match argument.split_once('=') {
+        Some((name, run)) if !name.trim().is_empty() && !parse_run(argument).0.exists() => (Some(name.trim()), run),
+        _ => (None, argument),
+    }
+}
+
 /// Splits `RUN:K` into the folder of the run and the number of the training run, which is 0 by default.
 fn parse_run(argument: &str) -> (PathBuf, usize) {
     argument
@@ -146,4 +156,21 @@ fn p_values(own: Option<f64>, holm: Option<f64>) -> String {
 
 fn decimal(value: Option<f64>) -> String {
     value.map_or("undefined".to_owned(), |value| format!("{value:.4}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_before_an_equals_sign() {
+        assert_eq!(parse_name("ours=runs/demo:1"), (Some("ours"), "runs/demo:1"));
+        assert_eq!(parse_name("runs/demo"), (None, "runs/demo"));
+        assert_eq!(parse_name("=runs/demo"), (None, "=runs/demo"));
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a=b");
+        std::fs::create_dir(&folder).unwrap();
+        let argument = format!("{}:2", folder.display());
+        assert_eq!(parse_name(&argument), (None, argument.as_str()));
+    }
 }

@@ -3,17 +3,8 @@
 use std::process::ExitCode;
 
 use artifacts::stage;
-use clap::Parser;
-use predict::cli::{PredictArgs, predict};
-
-#[derive(Parser)]
-#[command(name = "candling-predict", version)]
-struct Args {
-    #[command(flatten)]
-    predict: PredictArgs,
-}
+use predict::cli::predict;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    stage::finish("predict", predict(&args.predict))
+    stage::run_program("predict", std::env::args_os(), predict)
 }

@@ -1,79 +1,31 @@
 //! The command lines of `predict` and `verify`.
 
+mod model_args;
 mod verify;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use artifacts::atomic;
+use artifacts::command;
 use artifacts::failure::print_text;
 use artifacts::progress::line;
 use artifacts::stage::Failure;
 use artifacts::text::shell_word;
 use clap::Args;
-use model::PrecisionChoice;
-use model::device::DeviceChoice;
 use provenance::TrustList;
 
 use crate::batch::Batch;
 use crate::check::{Check, CheckOptions};
 use crate::error::Error;
 use crate::judge::Judge;
-use crate::model_name::ModelName;
-use crate::open::{BATCH, open};
+use crate::open::BATCH;
 use crate::print::Style;
 use crate::record::Record;
 use crate::search::Search;
 
+pub use model_args::ModelArgs;
 pub use verify::{VerifyArgs, verify};
-
-/// The model, and where to compute.
-#[derive(Clone, Debug, Args)]
-pub struct ModelArgs {
-    /// The model: the folder of a run, checkpoint or exported model, or `hf:owner/repo[@revision]` on the Hugging Face
-    /// hub [default: that of --run-dir and --ckpt]
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["run_dir", "ckpt"])]
-    pub model: Option<ModelName>,
-    /// The run whose model is used [default: the latest under `runs`]
-    #[arg(long, value_name = "DIR")]
-    pub run_dir: Option<PathBuf>,
-    /// The checkpoint: best, last, or the folder of a checkpoint
-    #[arg(long, value_name = "CKPT", default_value = "best")]
-    pub ckpt: String,
-    /// The device to compute on: auto, cpu or `cuda[:N]`
-    #[arg(long, value_name = "DEVICE", default_value_t)]
-    pub device: DeviceChoice,
-    /// Element type of convolutions: auto (f32 on CPUs, the fastest on GPUs), f32, bf16, or tf32 on GPUs
-    #[arg(long, value_name = "NAME", default_value_t)]
-    pub precision: PrecisionChoice,
-}
-
-impl ModelArgs {
-    /// Returns the name of the model.
-    pub fn name(&self) -> ModelName {
-        match &self.model {
-            Some(name) => name.clone(),
-            None => ModelName::Run { dir: self.run_dir.clone(), ckpt: self.ckpt.clone() },
-        }
-    }
-
-    /// Loads the model, and says on standard error what its verdicts are based on.
-    ///
-    /// # Errors
-    /// The errors of [`open()`].
-    pub fn open(&self) -> Result<Judge, Error> {
-        let judge = open(&self.name(), self.device, self.precision)?;
-        if judge.info.calibration.is_none() {
-            let why = judge.info.why_uncalibrated.as_deref().unwrap_or("its description has no calibration");
-            line(&format!("predict: P(fake) is not calibrated, so verdicts use the threshold 0.5: {why}"));
-        }
-        line(
-            "predict: statements in a file about its origin (generator parameters, IPTC, C2PA) are shown, but do not \
-             influence the verdict; their absence proves nothing",
-        );
-        Ok(judge)
-    }
-}
 
 /// Look for traces of generation in image files: P(fake) and a verdict for each.
 ///
@@ -196,7 +148,8 @@ fn write_records(path: &Path, records: &[Record]) -> Result<(), artifacts::Error
         [record] => atomic::write_json(path, record)?,
         _ => atomic::write_lines(path, records)?,
     }
-    line(&format!("predict: `candling verify {} PICTURE` repeats a verdict", shell_word(&path.to_string_lossy())));
+    let verify = command::line(&format!("verify {} PICTURE", shell_word(&path.to_string_lossy())));
+    line(&format!("predict: `{verify}` repeats a verdict"));
     Ok(())
 }
 

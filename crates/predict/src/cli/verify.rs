@@ -11,7 +11,7 @@ use clap::Args;
 use pixels::{Limits, file};
 use provenance::TrustList;
 
-use super::ModelArgs;
+use super::model_args::ModelArgs;
 use crate::check::CheckOptions;
 use crate::record::Record;
 use crate::verify::{Agreement, Finding, TOLERANCE, compare_inputs, repeat};

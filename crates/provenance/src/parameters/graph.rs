@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Parameters;
-use super::json::string;
+use super::value::string;
 
 /// The largest number of nodes that a link is followed through.
 const MAX_HOPS: usize = 20;

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::value::string;
 use super::{Parameters, UNKNOWN, graph};
 
 /// Parses the parameters of any program that writes JSON.
@@ -113,15 +114,6 @@ fn tool(object: &Map<String, Value>) -> &str {
 /// A name in lower case without separators.
 fn normal(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(40).collect()
-}
-
-/// Returns a text or number as text.
-pub(super) fn string(value: Option<&Value>) -> Option<String> {
-    match value? {
-        Value::String(text) => Some(text.clone()).filter(|text| !text.trim().is_empty()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
 }
 
 /// Replaces `NaN`, which Python writes and JSON does not have, by `null` where it follows a separator.

@@ -3,6 +3,7 @@
 mod graph;
 mod json;
 mod settings;
+mod value;
 
 use pixels::metadata::{Place, PlacedText};
 use serde::{Deserialize, Serialize};

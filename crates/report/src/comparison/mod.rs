@@ -17,7 +17,7 @@ use artifacts::names::PAGE;
 use artifacts::schema::Comparison;
 
 use crate::error::Error;
-use crate::output::{FIGURES_DIR, write_csv, write_figures, write_file};
+use crate::output::{FIGURES_DIR, embed_downloads, write_csv, write_figures, write_file};
 
 /// Writes `report/` into the folder of a comparison and returns the path of the page.
 ///
@@ -34,12 +34,13 @@ pub fn write(dir: &Path) -> Result<PathBuf, Error> {
     let target = dir.join(Comparison::REPORT);
     let writer = DirWriter::create(&target)?;
     let figures = figures::Figures::draw(&comparison);
-    write_file(&writer.path().join(PAGE), page::render(&comparison, &figures).as_bytes())?;
     let figures_dir = writer.path().join(FIGURES_DIR);
     write_figures(&figures_dir, figures.all(), uses_simulated_images(&comparison).then_some("simulated data"))?;
     for (name, table) in tables::all(&comparison) {
         write_csv(&figures_dir, name, &table)?;
     }
+    let page = embed_downloads(&page::render(&comparison, &figures), writer.path())?;
+    write_file(&writer.path().join(PAGE), page.as_bytes())?;
     writer.publish()?;
     Ok(target.join(PAGE))
 }

@@ -97,6 +97,20 @@ mod tests {
     }
 
     #[test]
+    fn number_of_marks_is_the_number_beside_them() {
+        for hits in 0..=200 {
+            let share = f64::from(hits) / 200.0;
+            let (marks, text) = (wrong_marks(share), per_hundred(share));
+            let agrees = match text.as_str() {
+                "fewer than 1" => marks == 1,
+                "more than 99" => marks == 99,
+                number => number == marks.to_string(),
+            };
+            assert!(agrees, "{hits} of 200: {marks} marks, but {text}");
+        }
+    }
+
+    #[test]
     fn is_not_drawn_if_a_class_has_no_images() {
         assert!(draw(&Confusion { true_positive: 3, ..Confusion::default() }).is_none());
     }

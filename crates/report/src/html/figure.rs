@@ -43,7 +43,7 @@ pub(crate) fn figure_with_content(figure: &Figure, class: &str, content: &Markup
 pub(crate) fn file_links(name: &str) -> Markup {
     html! {
         span.files {
-            @for kind in ["svg", "png", "csv"] { a href={ "figures/" (name) "." (kind) } { (kind.to_uppercase()) } " " }
+            @for kind in ["svg", "csv"] { a href={ "figures/" (name) "." (kind) } { (kind.to_uppercase()) } " " }
         }
     }
 }

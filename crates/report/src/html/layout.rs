@@ -108,7 +108,8 @@ fn footer(version: &str) -> Markup {
             p {
                 "Made by Candling " (visible(version))
                 ". This page works offline and loads nothing from the network. The folder " code { "figures" }
-                " next to it contains each figure as SVG and PNG, and its numbers as CSV."
+                " next to it contains each figure as SVG and PNG, and its numbers as CSV. The SVG and CSV files are also in the \
+                page itself, unless they are large."
             }
         }
     }

@@ -6,7 +6,7 @@ use artifacts::schema::{Interval, Metric, Scores};
 use maud::{Markup, html};
 
 use super::table::Column;
-use crate::format_number::score;
+use crate::format_number::{ends, score};
 
 /// Returns `first` followed by a column for each headline metric.
 pub(crate) fn with_headline_columns<'a>(first: &[Column<'a>]) -> Vec<Column<'a>> {
@@ -26,7 +26,11 @@ pub(crate) fn score_cell(value: Option<f64>, interval: Option<&Interval>) -> Mar
         td.number {
             (score(value))
             span.interval {
-                @if let Some(interval) = interval { "[" (score(Some(interval.low))) ", " (score(Some(interval.high))) "]" }
+                @match interval.map(ends) {
+                    Some(Some([low, high])) => { "[" (low) ", " (high) "]" },
+                    Some(None) => { "the same in every resample" },
+                    None => {},
+                }
             }
         }
     }

@@ -65,6 +65,12 @@ fn preparation(ingest: &IngestResults) -> String {
 
 fn verdict(audit: &Audit) -> Markup {
     match audit.verdict {
+        Verdict::Pass if audit.is_too_small() => html! {
+            p.audit.warning {
+                strong { "Too few images to judge." } " The audit found no shortcut in " (count_noun(audit.images, "image"))
+                ", but it can exclude shortcuts only with at least " (Audit::ENOUGH_IMAGES) "."
+            }
+        },
         Verdict::Pass => html! {
             p.audit.pass {
                 strong { "Pass." } " The audit found no shortcut: neither file format, size and metadata nor colours nor a \

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use artifacts::Label;
 use artifacts::schema::{IngestSummary, Rejected};
+use artifacts::text::dataset_name;
 use maud::{Markup, html};
 
 use crate::escape::visible;
@@ -25,7 +26,7 @@ pub(crate) fn section(results: &RunResults) -> Option<Section> {
         "{}{} from {}. {} of them could be used.",
         if summary.simulated { "A simulated data set: " } else { "" },
         count_noun(summary.seen, "file"),
-        visible(&summary.source),
+        visible(&dataset_name(&summary.source)),
         if summary.rejected == 0 { "All".to_owned() } else { format!("All except {}", count(summary.rejected)) }
     );
     let body = html! {
@@ -65,7 +66,7 @@ fn properties(ingest: &IngestResults) -> Vec<(String, Markup)> {
     let mut properties = vec![
         (
             "Source".to_owned(),
-            html! { (visible(&summary.source)) @if summary.simulated { " " span.badge { "simulated" } } },
+            html! { (visible(&dataset_name(&summary.source))) @if summary.simulated { " " span.badge { "simulated" } } },
         ),
         ("Stored size".to_owned(), html! { (width) " × " (height) " pixels" }),
         (

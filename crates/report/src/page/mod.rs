@@ -19,6 +19,7 @@ mod summary;
 mod threshold;
 mod training;
 
+use artifacts::names::PAGE;
 use maud::{Markup, html};
 
 use crate::config::Config;
@@ -28,7 +29,7 @@ use crate::figures::Figures;
 use crate::html::layout::{self, Page};
 use crate::html::section::Section;
 use crate::run_results::RunResults;
-use crate::summary::{dataset_name, report_title};
+use crate::summary::{evaluated_dataset, report_title};
 use selected_examples::SelectedExamples;
 
 /// Renders the page.
@@ -67,7 +68,7 @@ fn subtitle(results: &RunResults) -> Markup {
     let metrics = &results.evaluation.metrics;
     html! {
         @if metrics.simulated { span.badge { "simulated data" } " " }
-        span { (dataset_name(metrics)) }
+        span { (evaluated_dataset(metrics)) }
         span { (metrics.split) " split" }
         @if metrics.judged.is_some() {
             span { (visible(&metrics.checkpoint)) }
@@ -75,5 +76,6 @@ fn subtitle(results: &RunResults) -> Markup {
             span { "checkpoint " (visible(&metrics.checkpoint)) }
         }
         span { "run " (visible(&results.run)) }
+        @if results.is_named { a href={ "../" (PAGE) } { "report of the run" } }
     }
 }

@@ -4,12 +4,12 @@ use artifacts::schema::Metric;
 use maud::{Markup, html};
 
 use crate::figures::Figures;
-use crate::format_number::score;
+use crate::format_number::{ends, score};
 use crate::html::layout::SUMMARY_ID;
 use crate::html::limitations::limitation_box;
 use crate::limitations::limitations;
 use crate::run_results::RunResults;
-use crate::summary::Summary;
+use crate::summary::{Summary, band};
 
 /// Renders the first screen.
 pub(crate) fn render(results: &RunResults, figures: &Figures) -> Markup {
@@ -20,6 +20,7 @@ pub(crate) fn render(results: &RunResults, figures: &Figures) -> Markup {
             div.columns {
                 div {
                     p.performance { (summary.performance) }
+                    @if let Some(verdicts) = &summary.verdicts { p { (verdicts) } }
                     @if let Some(warning) = &summary.warning { p.score-warning role="note" { (warning) } }
                     (headline_scores(results))
                     h3 { "How certain are these scores?" }
@@ -51,10 +52,24 @@ fn headline_scores(results: &RunResults) -> Markup {
                     dd {
                         span.value { (score(metric.informative_value(&metrics.headline))) }
                         @if let Some(interval) = metrics.intervals.get(metric.key) {
-                            span.interval { (score(Some(interval.low))) " to " (score(Some(interval.high))) }
+                            span.interval {
+                                @match ends(interval) {
+                                    Some([low, high]) => { (low) " to " (high) },
+                                    None => { "the same in every resample, so no interval" },
+                                }
+                            }
                         } @else if let Some(why) = metrics.why_undefined(metric) {
                             span.interval { (why) }
                         }
+                    }
+                }
+            }
+            @if let Some(band) = band(metrics) {
+                div {
+                    dt { "Inconclusive" }
+                    dd {
+                        span.value { (score(band.share)) }
+                        span.interval { "share of verdicts" }
                     }
                 }
             }

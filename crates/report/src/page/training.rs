@@ -5,11 +5,13 @@ use maud::{Markup, html};
 use crate::escape::visible;
 use crate::figures::Figures;
 use crate::format_number::{UNDEFINED, compact, count_noun, duration, percent, score};
+use crate::html::definition_list::definition_list;
 use crate::html::figure::figure;
 use crate::html::section::Section;
 use crate::html::table::Column::{Number, Text};
 use crate::html::table::HtmlTable;
 use crate::run_results::{RunResults, TrainingResults};
+use crate::training_settings::settings;
 
 /// Renders the learning curves and a table of the training runs. Returns `None` if there are none.
 pub(crate) fn section(results: &RunResults, figures: &Figures) -> Option<Section> {
@@ -29,7 +31,12 @@ pub(crate) fn section(results: &RunResults, figures: &Figures) -> Option<Section
         count_noun(runs.len() as u64, "training run"),
         count_noun(epochs, "epoch")
     );
+    let settings: Vec<(String, Markup)> = settings(&runs.first()?.manifest.config)
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), html! { (visible(&value)) }))
+        .collect();
     let body = html! {
+        (definition_list(&settings))
         div.duo {
             @for drawn in [&figures.loss, &figures.accuracy].into_iter().flatten() { (figure(drawn)) }
         }

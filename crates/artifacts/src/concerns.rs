@@ -1,10 +1,10 @@
 //! Reasons why the scores of a run say little: too few images of a class, classes of very different size, and a ROC-AUC that
-//! chance may explain.
+//! chance may
+//! explain, and a model that always names one class.
 
-use artifacts::schema::{Confusion, Metrics};
-use artifacts::{Label, Split};
-
-use crate::format_number::{count, percent};
+use crate::schema::{Confusion, Metrics};
+use crate::text::count;
+use crate::{Label, Split};
 
 /// With fewer images of a class than this, the interval of its error rate is wider than about ±14 percentage points.
 const FEW_OF_CLASS: u64 = 50;
@@ -12,7 +12,7 @@ const FEW_OF_CLASS: u64 = 50;
 const LOPSIDED: f64 = 0.6;
 
 /// Returns sentences that a reader should know before the scores of a run.
-pub(crate) fn concerns(metrics: &Metrics) -> Vec<String> {
+pub fn concerns(metrics: &Metrics) -> Vec<String> {
     let interval = metrics.intervals.get("roc_auc").map(|interval| [interval.low, interval.high]);
     concerns_of(metrics.split, metrics.headline.confusion, interval)
 }
@@ -47,10 +47,15 @@ fn concerns_of(split: Split, confusion: Confusion, roc_auc: Option<[f64; 2]>) ->
         concerns.push(format!(
             "Always answering “{larger}” would be right for {} of these images, so accuracy says little: at the threshold of \
              0.5, the model recognises {} of the {} {smaller} images.",
-            percent(Some(share)),
+            percent(share),
             count(found),
             count(of)
         ));
+    }
+    let called_real = true_negative + false_negative;
+    if called_real == 0 || called_real == reals + fakes {
+        let class = if called_real == 0 { Label::Fake } else { Label::Real };
+        concerns.push(format!("At the threshold of 0.5, the model calls every image {class}."));
     }
     if roc_auc.is_some_and(|[low, high]| low <= 0.5 && 0.5 <= high) {
         concerns.push(
@@ -58,6 +63,10 @@ fn concerns_of(split: Split, confusion: Confusion, roc_auc: Option<[f64; 2]>) ->
         );
     }
     concerns
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}%", 100.0 * share)
 }
 
 #[cfg(test)]
@@ -71,11 +80,12 @@ mod tests {
     #[test]
     fn names_few_images_lopsided_classes_and_chance() {
         let found = concerns_of(Split::Test, confusion(200, 0, 20, 0), Some([0.4, 0.7]));
-        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!(found.len(), 4, "{found:?}");
         assert!(found[0].contains("the test split has 20 fake images"), "{}", found[0]);
         assert!(found[1].contains("Always answering “real” would be right for 90.9%"), "{}", found[1]);
         assert!(found[1].contains("recognises 0 of the 20 fake images"), "{}", found[1]);
-        assert!(found[2].contains("includes 0.5"), "{}", found[2]);
+        assert!(found[2].contains("calls every image real"), "{}", found[2]);
+        assert!(found[3].contains("includes 0.5"), "{}", found[3]);
     }
 
     #[test]

@@ -1,0 +1,225 @@
+//! A ResNet as a graph of ONNX operators.
+
+use kernels::batch_norm::EPSILON;
+use model::graph::{Graph, GraphBlock, GraphConv};
+use safetensors::{Dtype, SafeTensors};
+
+use super::messages::{
+    AttributeProto, AttributeType, Dimension, DimensionValue, FLOAT, GraphProto, NodeProto, TensorProto, TensorShape,
+    TensorType, TypeProto, ValueInfo,
+};
+
+/// The name of the input, as in transformers.
+pub(crate) const INPUT: &str = "pixel_values";
+/// The name of the output.
+pub(crate) const OUTPUT: &str = "logits";
+
+/// Returns the graph of a ResNet with these weights, for any number of images of 3 x `height` x `width` values.
+///
+/// # Errors
+/// A tensor is missing, or its elements are not 32-bit floats. The message names it.
+pub(crate) fn graph(
+    architecture: &str,
+    layers: &Graph,
+    weights: &SafeTensors<'_>,
+    [height, width]: [usize; 2],
+    classes: usize,
+) -> Result<GraphProto, String> {
+    let mut builder = Builder { weights, nodes: Vec::new(), initializers: Vec::new() };
+    let stem = builder.conv_norm(&layers.stem, INPUT)?;
+    let stem = builder.node("Relu", &layers.stem.norm, &[&stem], Vec::new());
+    let pool = vec![ints("kernel_shape", &[3; 2]), ints("strides", &[2; 2]), ints("pads", &[1; 4])];
+    let mut x = builder.node("MaxPool", "maxpool", &[&stem], pool);
+    for block in &layers.blocks {
+        x = builder.block(block, &x)?;
+    }
+    x = builder.node("GlobalAveragePool", "avgpool", &[&x], Vec::new());
+    x = builder.node("Flatten", "flatten", &[&x], vec![int("axis", 1)]);
+    let [weight, bias] = ["weight", "bias"].map(|tensor| format!("{}.{tensor}", layers.head));
+    builder.initializer(&weight)?;
+    builder.initializer(&bias)?;
+    builder.nodes.push(NodeProto {
+        input: vec![x, weight, bias],
+        output: vec![OUTPUT.to_owned()],
+        name: layers.head.clone(),
+        op_type: "Gemm".to_owned(),
+        attribute: vec![int("transB", 1)],
+    });
+    let images = || Dimension { value: Some(DimensionValue::Free("N".to_owned())) };
+    let size = |size: usize| Dimension { value: Some(DimensionValue::Size(size as i64)) };
+    let input = value(INPUT, vec![images(), size(3), size(height), size(width)], "RGB images, normalised");
+    let output = value(OUTPUT, vec![images(), size(classes)], "the logit of each class");
+    Ok(GraphProto {
+        node: builder.nodes,
+        name: architecture.to_owned(),
+        initializer: builder.initializers,
+        input: vec![input],
+        output: vec![output],
+    })
+}
+
+/// The nodes and tensors so far.
+struct Builder<'a> {
+    weights: &'a SafeTensors<'a>,
+    nodes: Vec<NodeProto>,
+    initializers: Vec<TensorProto>,
+}
+
+impl Builder<'_> {
+    /// Adds a residual block and returns the name of its output.
+    fn block(&mut self, block: &GraphBlock, input: &str) -> Result<String, String> {
+        let mut x = input.to_owned();
+        let mut name = "";
+        for (i, layer) in block.main.iter().enumerate() {
+            if i > 0 {
+                x = self.node("Relu", name, &[&x], Vec::new());
+            }
+            x = self.conv_norm(layer, &x)?;
+            name = &layer.norm;
+        }
+        let shortcut = match &block.downsample {
+            Some(layer) => self.conv_norm(layer, input)?,
+            None => input.to_owned(),
+        };
+        let sum = self.node("Add", name, &[&x, &shortcut], Vec::new());
+        Ok(self.node("Relu", name, &[&sum], Vec::new()))
+    }
+
+    /// Adds a convolution and its normalisation with the running statistics, and returns the name of the output.
+    fn conv_norm(&mut self, layer: &GraphConv, input: &str) -> Result<String, String> {
+        let GraphConv { conv, norm, kernel, stride, padding } = layer;
+        let weight = format!("{conv}.weight");
+        self.initializer(&weight)?;
+        let attributes = vec![
+            ints("kernel_shape", &[*kernel as i64; 2]),
+            ints("strides", &[*stride as i64; 2]),
+            ints("pads", &[*padding as i64; 4]),
+        ];
+        let x = self.node("Conv", conv, &[input, &weight], attributes);
+        let tensors = ["weight", "bias", "running_mean", "running_var"].map(|tensor| format!("{norm}.{tensor}"));
+        for tensor in &tensors {
+            self.initializer(tensor)?;
+        }
+        let mut inputs = vec![x.as_str()];
+        inputs.extend(tensors.iter().map(String::as_str));
+        let attributes = vec![float("epsilon", EPSILON as f32), int("training_mode", 0)];
+        Ok(self.node("BatchNormalization", norm, &inputs, attributes))
+    }
+
+    /// Adds an operation of a layer and returns the name of its output.
+    fn node(&mut self, operator: &str, layer: &str, inputs: &[&str], attribute: Vec<AttributeProto>) -> String {
+        // The last block of a stage has two ReLUs of the same layer.
+        let name = format!("{layer}/{operator}_{}", self.nodes.len());
+        self.nodes.push(NodeProto {
+            input: inputs.iter().map(|&input| input.to_owned()).collect(),
+            output: vec![name.clone()],
+            name: name.clone(),
+            op_type: operator.to_owned(),
+            attribute,
+        });
+        name
+    }
+
+    /// Adds a tensor of the weights.
+    fn initializer(&mut self, name: &str) -> Result<(), String> {
+        let tensor = self.weights.tensor(name).map_err(|error| error.to_string())?;
+        if tensor.dtype() != Dtype::F32 {
+            return Err(format!("the tensor `{name}` has elements of type {:?}, not F32", tensor.dtype()));
+        }
+        self.initializers.push(TensorProto {
+            dims: tensor.shape().iter().map(|&side| side as i64).collect(),
+            data_type: FLOAT,
+            name: name.to_owned(),
+            raw_data: tensor.data().to_vec(),
+        });
+        Ok(())
+    }
+}
+
+fn value(name: &str, dim: Vec<Dimension>, doc_string: &str) -> ValueInfo {
+    let shape = Some(TensorShape { dim });
+    let r#type = Some(TypeProto { tensor_type: Some(TensorType { elem_type: FLOAT, shape }) });
+    ValueInfo { name: name.to_owned(), r#type, doc_string: doc_string.to_owned() }
+}
+
+fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    let r#type = AttributeType::Ints.into();
+    AttributeProto { name: name.to_owned(), ints: values.to_vec(), r#type, ..AttributeProto::default() }
+}
+
+fn int(name: &str, i: i64) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), i, r#type: AttributeType::Int.into(), ..AttributeProto::default() }
+}
+
+fn float(name: &str, f: f32) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), f, r#type: AttributeType::Float.into(), ..AttributeProto::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use safetensors::tensor::TensorView;
+
+    use super::*;
+
+    /// The tensors of a network of one block, with one channel.
+    fn weights(without: &str) -> Vec<u8> {
+        let ones = [0_u8, 0, 128, 63].repeat(9);
+        let names = ["conv1", "block.conv1"].map(|conv| (format!("{conv}.weight"), vec![1, 1, 3, 3]));
+        let norms = ["bn1", "block.bn1"].into_iter().flat_map(|norm| {
+            ["weight", "bias", "running_mean", "running_var"].map(|tensor| (format!("{norm}.{tensor}"), vec![1]))
+        });
+        let head = [("fc.weight".to_owned(), vec![2, 1]), ("fc.bias".to_owned(), vec![2])];
+        let tensors: BTreeMap<String, TensorView<'_>> = names
+            .into_iter()
+            .chain(norms)
+            .chain(head)
+            .filter(|(name, _)| name != without)
+            .map(|(name, shape)| {
+                let bytes = &ones[..4 * shape.iter().product::<usize>()];
+                (name, TensorView::new(Dtype::F32, shape, bytes).unwrap())
+            })
+            .collect();
+        safetensors::serialize(tensors, None).unwrap()
+    }
+
+    fn layers() -> Graph {
+        let conv = |conv: &str, norm: &str| GraphConv {
+            conv: conv.to_owned(),
+            norm: norm.to_owned(),
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+        };
+        let block = GraphBlock { main: vec![conv("block.conv1", "block.bn1")], downsample: None };
+        Graph { stem: conv("conv1", "bn1"), blocks: vec![block], head: "fc".to_owned() }
+    }
+
+    #[test]
+    fn each_input_of_a_node_exists_before_it() {
+        let bytes = weights("");
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let graph = graph("tiny", &layers(), &tensors, [32, 48], 2).unwrap();
+        let operators: Vec<&str> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
+        let stem = ["Conv", "BatchNormalization", "Relu", "MaxPool"];
+        let rest = ["Conv", "BatchNormalization", "Add", "Relu", "GlobalAveragePool", "Flatten", "Gemm"];
+        assert_eq!(operators, [&stem[..], &rest].concat());
+        let mut known: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+        assert_eq!(known.len(), graph.initializer.len());
+        known.insert(INPUT);
+        for node in &graph.node {
+            assert!(node.input.iter().all(|input| known.contains(input.as_str())), "{node:?}");
+            assert!(node.output.iter().all(|output| known.insert(output)), "{node:?}");
+        }
+        assert!(known.contains(OUTPUT));
+    }
+
+    #[test]
+    fn names_a_missing_tensor() {
+        let bytes = weights("block.bn1.running_var");
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let error = graph("tiny", &layers(), &tensors, [32, 32], 2).unwrap_err();
+        assert!(error.contains("block.bn1.running_var"), "{error}");
+    }
+}
