@@ -26,6 +26,7 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   add(input.files);
 });
+page.classList.add("js");
 input.multiple = true;
 input.addEventListener("change", () => add(input.files));
 byId("submit").hidden = true;
@@ -158,7 +159,7 @@ async function check(item) {
     let result;
     try {
       const headers = { "Candling-Client": client };
-      answer = await fetch("/api/check?images=true&page=true", { method: "POST", body, headers, signal });
+      answer = await fetch("/api/check?images=true&page=true&record=true", { method: "POST", body, headers, signal });
       result = await answer.json();
     } catch (error) {
       if (!signal.aborted) fail(item, "no answer from Candling: is the program still running, and the file still there?");
@@ -180,7 +181,7 @@ async function check(item) {
 
 /** Shows a result, newest first. */
 function show(item, result) {
-  const { page: text, images, picture, ...record } = result;
+  const { page: text, images, picture, record } = result;
   const article = new DOMParser().parseFromString(policy.createHTML(text), "text/html").querySelector("article.result");
   if (!article) {
     fail(item, "the answer cannot be shown");
@@ -191,7 +192,7 @@ function show(item, result) {
   heading.id = `result-${total}-${done}`;
   heading.tabIndex = -1;
   shown.setAttribute("aria-labelledby", heading.id);
-  const details = shown.querySelector("details");
+  const details = shown.querySelector("details.about");
   if (details) details.open = false;
   if (picture && images.length > 0) layOnPicture(shown.querySelector(".images"), picture, images);
   shown.append(actions(item.file.name, record, text));

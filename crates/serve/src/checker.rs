@@ -21,6 +21,10 @@ pub struct PictureFile {
 pub struct Checked {
     /// The object that `predict --json` prints.
     pub result: Value,
+    /// The record with which the check can be repeated.
+    pub record: Value,
+    /// What the file declares about its origin, in sentences.
+    pub origin: Vec<String>,
     /// The heat maps.
     pub images: Vec<EvidenceImage>,
     /// The picture as a JPEG, after EXIF orientation and small enough for a page.

@@ -1,6 +1,7 @@
 //! The command line of `candling serve`.
 
 use std::future::Future;
+use std::path::PathBuf;
 
 use artifacts::progress::line;
 use artifacts::stage::{Failure, print_text};
@@ -23,6 +24,9 @@ pub struct ServeArgs {
     /// The layer whose activations the heat maps show
     #[arg(long, value_name = "LAYER", default_value = CheckOptions::LAYER)]
     pub layer: String,
+    /// Certificates in PEM of the signers of Content Credentials that are trusted, or of their authorities
+    #[arg(long, value_name = "PEM")]
+    pub trust_list: Option<PathBuf>,
     /// The limits on requests.
     #[command(flatten)]
     pub limits: Limits,

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use artifacts::stage::Failure;
-use predict::{CheckOptions, Judge, ModelName};
+use predict::{CheckOptions, Judge, ModelName, Record};
+use provenance::{Provenance, TrustList};
 use serde_json::{Value, json};
 
 use crate::checker::{Checked, Checker, EvidenceImage, PictureFile};
@@ -17,6 +18,7 @@ pub(crate) struct ModelChecker {
     judge: Judge,
     name: String,
     layer: String,
+    trust: Option<TrustList>,
 }
 
 impl ModelChecker {
@@ -28,7 +30,8 @@ impl ModelChecker {
         let mut judge = args.model.open()?;
         judge.detector.check_layer(&args.layer)?;
         judge.recipe.max_pixels = judge.recipe.max_pixels.min(args.limits.max_pixels());
-        Ok(ModelChecker { judge, name: short_name(&args.model.name()), layer: args.layer.clone() })
+        let trust = args.trust_list.as_deref().map(TrustList::read).transpose().map_err(Failure::input)?;
+        Ok(ModelChecker { judge, name: short_name(&args.model.name()), layer: args.layer.clone(), trust })
     }
 }
 
@@ -52,7 +55,8 @@ impl Checker for ModelChecker {
         json!({
             "name": self.name,
             "weights": self.judge.detector.weights(),
-            "device": self.judge.device,
+            "device": self.judge.machine.device,
+            "trust_list": self.trust.as_ref().map(TrustList::hash),
             "branches": self.judge.detector.branches(),
             "band": info.calibration.map(|known| json!({ "low": known.band.low, "high": known.band.high })),
             "trained_on": info.trained_on,
@@ -66,9 +70,10 @@ impl Checker for ModelChecker {
             layer: self.layer.clone(),
             stability: file.stability,
             picture: file.images.then_some(PICTURE_SIDE),
-            trust: None,
+            trust: self.trust.clone(),
         };
         let check = self.judge.check(&file.name, &file.bytes, &options)?;
+        let record = Record::of(&self.judge, &check, &options);
         let image = |overlay: predict::Overlay| EvidenceImage {
             branch: overlay.branch.unwrap_or_default(),
             class: overlay.class.to_string(),
@@ -78,6 +83,8 @@ impl Checker for ModelChecker {
         };
         Ok(Checked {
             result: serde_json::to_value(&check.row).map_err(Failure::failed)?,
+            record: serde_json::to_value(record).map_err(Failure::failed)?,
+            origin: check.row.provenance.as_ref().map(Provenance::sentences).unwrap_or_default(),
             images: check.overlays.into_iter().map(image).collect(),
             picture: check.picture,
         })

@@ -30,7 +30,8 @@ fn about_model(model: &Value) -> String {
     let text = |value: &Value| value.as_str().map(artifacts::text::visible);
     let band = model["band"]["low"].as_f64().zip(model["band"]["high"].as_f64());
     let verdicts = match band {
-        Some((low, high)) => format!("inconclusive from {} to {}", percent(low), percent(high)),
+        Some((low, high)) if high > low => format!("inconclusive from {} to {}", percent(low), percent(high)),
+        Some((threshold, _)) => format!("they change at {}; no range is inconclusive", percent(threshold)),
         None => "not calibrated: they use the threshold 50%".to_owned(),
     };
     let rows = [

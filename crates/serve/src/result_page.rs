@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::assets;
 use crate::checker::{Checked, EvidenceImage};
+use crate::provenance_section::provenance;
+use crate::shown_text::{first_upper, strings, text, visible};
 use crate::verdict_words::{of_branch, of_verdict, percent};
 
 /// Whether the page leads back to the page on which pictures are chosen.
@@ -44,6 +46,8 @@ fn layout(title: &str, back: Back, content: &Markup) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (title) }
+                // Browsers ask for an icon otherwise.
+                link rel="icon" href="data:,";
                 style { (PreEscaped(assets::CSS)) }
             }
             body.record {
@@ -77,7 +81,9 @@ fn article(checked: &Checked, model: &Value) -> Markup {
                 (pictures(checked))
                 (branches(result))
             }
-            (provenance(result))
+            @if result["error"].is_null() || !result["declares"].as_array().is_none_or(Vec::is_empty) {
+                (provenance(checked))
+            }
             (facts(result, model))
         }
     }
@@ -89,7 +95,7 @@ fn verdict(result: &Value, model: &Value) -> Markup {
     let score = calibrated.or(result["p_fake"].as_f64());
     let band = model["band"]["low"].as_f64().zip(model["band"]["high"].as_f64());
     html! {
-        div.verdict class=(words.class) {
+        div class={ "verdict " (words.class) } {
             p.title { (words.title) }
             p.meaning { (words.meaning) }
             @if let Some(score) = score {
@@ -109,20 +115,29 @@ fn verdict(result: &Value, model: &Value) -> Markup {
 fn scale(score: f64, band: Option<(f64, f64)>) -> Markup {
     const WIDTH: f64 = 400.0;
     let at = |value: f64| format!("{:.1}", value.clamp(0.0, 1.0) * WIDTH + 10.0);
-    let range = |(low, high): (f64, f64)| format!("; inconclusive from {} to {}", percent(low), percent(high));
+    let range = |(low, high): (f64, f64)| match high > low {
+        true => format!("; inconclusive from {} to {}", percent(low), percent(high)),
+        false => format!("; the verdict changes at {}", percent(low)),
+    };
     let label = format!("Score {}{}", percent(score), band.map_or(String::new(), range));
     html! {
         svg.scale viewBox="0 0 420 46" role="img" aria-label=(label) {
             rect.track x="10" y="16" width=(WIDTH) height="10" rx="5" {}
             @if let Some((low, high)) = band {
-                rect.band x=(at(low)) y="16" width=(format!("{:.1}", (high - low).max(0.0) * WIDTH)) height="10" {}
+                rect.band x=(at(low)) y="16" width=(format!("{:.1}", ((high - low) * WIDTH).max(1.5))) height="10" {}
             }
             line.mark x1=(at(score)) x2=(at(score)) y1="9" y2="33" {}
             text x="10" y="44" { "0%: no traces" }
             text x="410" y="44" text-anchor="end" { "100%: traces" }
         }
-        @if let Some((low, high)) = band {
-            p.note { "The shaded range from " (percent(low)) " to " (percent(high)) " is inconclusive." }
+        @match band {
+            Some((low, high)) if high > low => {
+                p.note { "The shaded range from " (percent(low)) " to " (percent(high)) " is inconclusive." }
+            }
+            Some((threshold, _)) => {
+                p.note { "The verdict changes at " (percent(threshold)) ", the thin line. No range is inconclusive." }
+            }
+            None => {}
         }
     }
 }
@@ -260,35 +275,6 @@ fn branches(result: &Value) -> Markup {
     }
 }
 
-fn provenance(result: &Value) -> Markup {
-    let declares = result["declares"].as_array().map(Vec::as_slice).unwrap_or_default();
-    html! {
-        section.provenance {
-            h3 { "What the file says about itself" }
-            p.note { "This does not influence the score. Anyone can write such statements, and saving a picture again \
-                removes them." }
-            @if declares.is_empty() {
-                p { "Nothing: the file has neither Content Credentials nor a statement that it was generated." }
-            } @else {
-                dl.facts {
-                    @for declared in declares {
-                        div { dt { (declaration(&text(&declared["kind"]))) } dd { (text(&declared["text"])) } }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn declaration(kind: &str) -> String {
-    match kind {
-        "generator_parameters" => "Settings of an image generator".to_owned(),
-        "digital_source_type" => "Declared as generated (IPTC)".to_owned(),
-        "content_credentials" => "Content Credentials (C2PA)".to_owned(),
-        other => visible(other),
-    }
-}
-
 fn facts(result: &Value, model: &Value) -> Markup {
     let size = result["width"].as_u64().zip(result["height"].as_u64());
     let rows = [
@@ -301,7 +287,7 @@ fn facts(result: &Value, model: &Value) -> Markup {
     ];
     let rows = rows.into_iter().filter_map(|(name, value)| Some((name, value?)));
     html! {
-        details.details open {
+        details.about open {
             summary { "File and model" }
             dl.facts { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } }
         }
@@ -310,23 +296,6 @@ fn facts(result: &Value, model: &Value) -> Markup {
 
 fn data_uri(format: &str, bytes: &[u8]) -> String {
     format!("data:image/{format};base64,{}", STANDARD.encode(bytes))
-}
-
-fn text(value: &Value) -> String {
-    visible(value.as_str().unwrap_or_default())
-}
-
-fn visible(text: &str) -> String {
-    artifacts::text::visible(text)
-}
-
-fn strings(value: &Value) -> Vec<&str> {
-    value.as_array().map(|list| list.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
-}
-
-fn first_upper(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
 }
 
 #[cfg(test)]
@@ -338,11 +307,21 @@ mod tests {
     const HOSTILE: &str = "</style><script>alert(1)</script>\" onerror=\"x\u{202e}";
 
     #[test]
+    fn verdict_has_the_class_of_its_style() {
+        let result =
+            json!({ "path": "a.jpg", "verdict": "fake", "declares": [{ "kind": "x", "text": "one\ntwo\u{7}" }] });
+        let page = document(&Checked { result, ..Checked::default() }, &Value::Null, Back::None);
+        assert!(page.contains("class=\"verdict traces\""), "{page}");
+        assert!(page.contains("one\ntwo\u{fffd}"), "{page}");
+    }
+
+    #[test]
     fn everything_from_files_is_escaped() {
         let result = json!({
             "path": HOSTILE, "verdict": "fake", "p_fake": 0.9, "p_fake_calibrated": 0.8, "warnings": [HOSTILE],
             "declares": [{ "kind": HOSTILE, "text": HOSTILE }], "branches": { HOSTILE: 0.5 }, "format": HOSTILE,
             "file": HOSTILE, "model": HOSTILE, "error": null, "validation_missing": HOSTILE,
+            "provenance": { "parameters": [{ "tool": HOSTILE, "prompt": HOSTILE }] },
             "stability": { "low": 0.1, "high": 0.2, "changes": [{ "change": HOSTILE, "p_fake": 0.1, "verdict": HOSTILE }] },
         });
         let images = vec![EvidenceImage {
@@ -352,7 +331,7 @@ mod tests {
             heat: vec![2],
             region: [0.0, 0.0, 1.0, 1.0],
         }];
-        let checked = Checked { result, images, picture: Some(vec![2]) };
+        let checked = Checked { result, record: Value::Null, origin: vec![HOSTILE.to_owned()], images, picture: Some(vec![2]) };
         let page = document(&checked, &json!({ "name": HOSTILE, "band": { "low": 0.2, "high": 0.6 } }), Back::Home);
         assert!(!page.contains("<script") && !page.contains("\" onerror") && !page.contains('\u{202e}'), "{page}");
         assert_eq!(page.matches("</style>").count(), 1);

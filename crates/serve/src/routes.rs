@@ -54,10 +54,11 @@ async fn openapi_json() -> Response<Body> {
     with_type(JSON, openapi::document().to_string())
 }
 
-/// Checks a file for a program. `?images=true` adds the heat maps, and `?page=true` the result as a page.
+/// Checks a file for a program. `?images=true` adds the heat maps, `?page=true` the result as a page, and `?record=true`
+/// the record.
 async fn check(State(app): AppState, request: Request) -> Result<Response<Body>, Problem> {
     let query = request.uri().query().unwrap_or_default();
-    let [images, page, stability] = ["images", "page", "stability"].map(|name| option(query, name));
+    let [images, page, record, stability] = ["images", "page", "record", "stability"].map(|name| option(query, name));
     let wanted =
         Wanted { images: images.unwrap_or(false) || page.unwrap_or(false), stability: stability.unwrap_or(true) };
     let checked = app.check(request, wanted).await?;
@@ -80,6 +81,9 @@ async fn check(State(app): AppState, request: Request) -> Result<Response<Body>,
         });
         body.insert("images".to_owned(), maps.collect());
         body.insert("picture".to_owned(), checked.picture.as_deref().map(encoded).into());
+    }
+    if record.unwrap_or(false) {
+        body.insert("record".to_owned(), checked.record);
     }
     if let Some(page) = page {
         body.insert("page".to_owned(), page.into());

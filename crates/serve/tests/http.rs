@@ -56,12 +56,13 @@ fn checks_a_file_and_adds_images_and_page_when_asked() {
     assert_eq!((plain.status, plain.header("content-type")), (200, Some("application/json")));
     let plain = plain.json();
     assert_eq!((&plain["path"], &plain["verdict"]), (&"fake.jpg".into(), &"fake".into()));
-    assert!(plain.get("images").is_none() && plain.get("page").is_none());
+    assert!(["images", "page", "picture", "record"].iter().all(|name| plain.get(name).is_none()));
 
-    let path = "/api/check?images=true&page=true";
+    let path = "/api/check?images=true&page=true&record=true";
     let full = request(server.address, "POST", path, &[form_type()], &form("fake.jpg", &picture)).json();
     assert!(full["images"][0]["overlay"].as_str().unwrap().starts_with("iVBOR"), "a PNG");
     assert!(full["picture"].as_str().unwrap().starts_with("/9j/"), "a JPEG");
+    assert_eq!(full["record"]["result"], plain);
     assert!(full["page"].as_str().unwrap().contains("Traces of generation"));
 
     let form_answer = request(server.address, "POST", "/check", &[form_type()], &form("a.jpg", &picture));
@@ -148,7 +149,7 @@ fn description_has_every_address_and_every_field() {
     }
     let health = get(server.address, "/api/health").json();
     assert_described(&document, "Health", &health);
-    let path = "/api/check?images=true&page=true";
+    let path = "/api/check?images=true&page=true&record=true";
     let result = request(server.address, "POST", path, &[form_type()], &form("fake.jpg", &jpeg(16, 16))).json();
     assert_described(&document, "Result", &result);
     assert_described(&document, "Problem", &get(server.address, "/none").json());
