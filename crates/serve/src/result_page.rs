@@ -331,7 +331,8 @@ mod tests {
             heat: vec![2],
             region: [0.0, 0.0, 1.0, 1.0],
         }];
-        let checked = Checked { result, record: Value::Null, origin: vec![HOSTILE.to_owned()], images, picture: Some(vec![2]) };
+        let checked =
+            Checked { result, record: Value::Null, origin: vec![HOSTILE.to_owned()], images, picture: Some(vec![2]) };
         let page = document(&checked, &json!({ "name": HOSTILE, "band": { "low": 0.2, "high": 0.6 } }), Back::Home);
         assert!(!page.contains("<script") && !page.contains("\" onerror") && !page.contains('\u{202e}'), "{page}");
         assert_eq!(page.matches("</style>").count(), 1);
