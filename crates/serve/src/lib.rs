@@ -10,6 +10,7 @@
 //!   cannot read answers. Requests with a body must not come from another origin.
 
 mod app;
+mod args;
 mod assets;
 mod budget;
 mod checker;

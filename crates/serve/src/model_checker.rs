@@ -7,8 +7,8 @@ use predict::{CheckOptions, Judge, ModelName, Record};
 use provenance::{Provenance, TrustList};
 use serde_json::{Value, json};
 
+use crate::args::ServeArgs;
 use crate::checker::{Checked, Checker, EvidenceImage, PictureFile};
-use crate::cli::ServeArgs;
 
 /// The longest side of the picture in a page, in pixels.
 const PICTURE_SIDE: u32 = 1600;
