@@ -21,7 +21,8 @@ use crate::error::{Error, Result};
 use crate::extractor::{Extractor, Picture};
 use crate::fusion::{Fusion, FusionWeight};
 use crate::inputs::{InputCutter, TrainedInputs};
-use crate::trained_branch::{self, PretrainedFiles, TrainedBranch};
+use crate::pretrained::{PretrainedFiles, create_trained};
+use crate::trained_branch::TrainedBranch;
 use crate::vit::VitInput;
 
 /// The detector in a checkpoint's `config.json`.
@@ -65,7 +66,7 @@ impl BranchDetector {
         };
         let fusion = Fusion::load(model, &tensors).map_err(unfit)?;
         let files = PretrainedFiles { vit: path, resnet: None };
-        let mut trained = trained_branch::create(model, &files, 0)?;
+        let mut trained = create_trained(model, &files, 0)?;
         for (_, branch) in &mut trained {
             branch.load(&tensors).map_err(unfit)?;
         }
@@ -113,7 +114,7 @@ impl BranchDetector {
     /// The file of the vision transformer cannot be read, or memory cannot be allocated.
     pub fn randomised(&self, seed: u64) -> Result<BranchDetector> {
         let fusion = self.fusion.randomised(&self.config, seed)?;
-        let mut trained = trained_branch::create(&self.config, &self.files, seed)?;
+        let mut trained = create_trained(&self.config, &self.files, seed)?;
         for (_, branch) in &mut trained {
             branch.randomise(seed)?;
         }

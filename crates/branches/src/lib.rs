@@ -9,7 +9,7 @@
 //!   `precompute`: computes what is not stored yet.
 //! - `projection`: compares features with training images. `fusion`: heads, loss and training step. `parameters`: AdamW
 //!   and the moving average of the weights. `weights`: the weight of each branch in the fusion.
-//! - `trained_branch`: what all trained branches have in common. `network_branch`: convolutional networks with
+//! - `trained_branch`: what all trained branches have in common. `pretrained`: creates them. `network_branch`: convolutional networks with
 //!   `attention_pooling`. `tuned_vit`: vision transformers. `inputs`: what they see of an image.
 //! - `training`: all that is trained of a detector.
 //! - `balance`: the weight of each image in the loss.
@@ -33,6 +33,7 @@ mod inputs;
 mod network_branch;
 mod parameters;
 mod precompute;
+mod pretrained;
 mod projection;
 mod trained_branch;
 mod training;
@@ -54,7 +55,7 @@ pub use extractor::{Extractor, Picture};
 pub use fusion::{Fusion, FusionWeight, HeadsOutput, StepOptions, to_logits};
 pub use inputs::{Cut, InputCutter, TrainedInputs, Windows};
 pub use precompute::{StoredFeatures, View, stored_features};
+pub use pretrained::PretrainedFiles;
 pub use projection::Projection;
-pub use trained_branch::PretrainedFiles;
 pub use training::Training;
 pub use weights::fit_weights;

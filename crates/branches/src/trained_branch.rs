@@ -2,18 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::path::PathBuf;
 
 use candle_core::Tensor;
 use model::HeatMap;
 use pixels::RgbImage;
 
-use crate::config::{BranchName, ModelConfig};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fusion::StepOptions;
 use crate::inputs::Windows;
-use crate::network_branch::NetworkBranch;
-use crate::tuned_vit::TunedVit;
 
 /// A network with its head and its optimisers.
 pub(crate) trait TrainedBranch: Debug {
@@ -44,49 +40,17 @@ pub(crate) trait TrainedBranch: Debug {
     /// Restores a training from [`TrainedBranch::optimiser_state`] and [`TrainedBranch::tensors`].
     ///
     /// # Errors
-    /// [`Error::OptimiserState`] names a tensor that is missing or has another shape.
+    /// [`crate::Error::OptimiserState`] names a tensor that is missing or has another shape.
     fn restore(&mut self, state: &BTreeMap<String, Tensor>, tensors: &BTreeMap<String, Tensor>) -> Result<()>;
 
     /// Loads the result of [`TrainedBranch::tensors`] for inference.
     ///
     /// # Errors
-    /// [`Error::OptimiserState`] names a tensor that is missing or has another shape.
+    /// [`crate::Error::OptimiserState`] names a tensor that is missing or has another shape.
     fn load(&mut self, tensors: &BTreeMap<String, Tensor>) -> Result<()>;
 
     /// Replaces what was trained by random weights, for the sanity check of heat maps.
     fn randomise(&mut self, seed: u64) -> Result<()>;
-}
-
-/// The files with pretrained weights, as far as a detector has such branches.
-#[derive(Clone, Debug, Default)]
-pub struct PretrainedFiles {
-    /// The vision transformer.
-    pub vit: Option<PathBuf>,
-    /// The ResNet. Without a file, it starts with random weights.
-    pub resnet: Option<PathBuf>,
-}
-
-/// Creates the trained branches of a detector. Their weights depend on the files and the seed only.
-///
-/// # Errors
-/// A file cannot be read, or memory cannot be allocated.
-pub(crate) fn create(
-    config: &ModelConfig,
-    files: &PretrainedFiles,
-    seed: u64,
-) -> Result<Vec<(BranchName, Box<dyn TrainedBranch>)>> {
-    let create = |branch: BranchName| -> Result<(BranchName, Box<dyn TrainedBranch>)> {
-        let created: Box<dyn TrainedBranch> = match branch {
-            BranchName::Patches => Box::new(NetworkBranch::patches(&config.patches, seed)?),
-            BranchName::Vit => {
-                let path = files.vit.as_deref().ok_or(Error::VitWithoutWeights)?;
-                Box::new(TunedVit::open(&config.vit, path, seed)?)
-            }
-            _ => Box::new(NetworkBranch::resnet(branch, &config.resnet, files.resnet.as_deref(), seed)?),
-        };
-        Ok((branch, created))
-    };
-    config.trained_branches().map(create).collect()
 }
 
 /// Returns tensors under names with a prefix.

@@ -10,7 +10,8 @@ use crate::config::{BranchName, ModelConfig};
 use crate::error::Result;
 use crate::fusion::{Fusion, FusionWeight, StepOptions, to_logits};
 use crate::inputs::TrainedInputs;
-use crate::trained_branch::{self, PretrainedFiles, TrainedBranch};
+use crate::pretrained::{PretrainedFiles, create_trained};
+use crate::trained_branch::TrainedBranch;
 
 /// A detector in the course of a training.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl Training {
     /// # Errors
     /// A file cannot be read, or memory cannot be allocated.
     pub fn new(config: &ModelConfig, fusion: Fusion, files: &PretrainedFiles, seed: u64) -> Result<Training> {
-        let trained = trained_branch::create(config, files, seed)?;
+        let trained = create_trained(config, files, seed)?;
         Ok(Training { config: config.clone(), fusion, trained, averaged: None, steps: 0 })
     }
 
