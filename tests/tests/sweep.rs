@@ -82,7 +82,7 @@ fn killed_sweep_continues_and_validation_chooses() {
     let compared = ["--base", "learning_rate=1e-2,seed=0"];
     output_of(&mut sweep(&sandbox, &folder, &[&options[..], &compared].concat())).expect_code(0);
     let comparison = json(&folder.join("compare/compare.json"));
-    assert_eq!(comparison["detectors"].as_array().unwrap().len(), 6);
+    assert_eq!(comparison["entrants"].as_array().unwrap().len(), 6);
 }
 
 #[test]

@@ -49,6 +49,10 @@ pub(crate) fn of_texts(texts: &[PlacedText]) -> Vec<Parameters> {
         if is_novel_ai && found.tool == UNKNOWN {
             "NovelAI".clone_into(&mut found.tool);
         }
+        // Of all generators, TensorArt alone writes this keyword.
+        if found.tool == UNKNOWN && text.place == Place::PngText("generation_data".to_owned()) {
+            "TensorArt".clone_into(&mut found.tool);
+        }
         found.place = place(&text.place);
         let found = found.cleaned();
         match all.iter_mut().find(|known| known.tool == found.tool) {
