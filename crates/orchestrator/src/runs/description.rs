@@ -168,6 +168,6 @@ mod tests {
         assert!(description.text().contains("0.750") && !description.text().contains("accuracy"));
         let table = table(&[description]);
         assert_eq!(table.lines().count(), 2);
-        assert!(table.contains("0.750  –"), "{table}");
+        assert!(table.contains("0.750    –"), "{table}");
     }
 }
