@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn dropping_a_place_removes_its_job_unless_it_was_taken() {
-        let queue = Queue::new(4);
+        let queue = Queue::new(6);
         let taken = push(&queue, "a", 1);
         let given_up = push(&queue, "a", 2);
         let kept = push(&queue, "a", 3);
