@@ -21,8 +21,7 @@ use crate::error::{Error, Result};
 use crate::extractor::{Extractor, Picture};
 use crate::fusion::{Fusion, FusionWeight};
 use crate::inputs::{InputCutter, TrainedInputs};
-use crate::pretrained::{PretrainedFiles, create_trained};
-use crate::trained_branch::TrainedBranch;
+use crate::pretrained::{PretrainedFiles, TrainedBranches};
 use crate::vit::VitInput;
 
 /// The detector in a checkpoint's `config.json`.
@@ -40,7 +39,7 @@ pub struct BranchDetector {
     config: ModelConfig,
     extractor: Arc<Extractor>,
     fusion: Fusion,
-    trained: Vec<(BranchName, Box<dyn TrainedBranch>)>,
+    trained: TrainedBranches,
     cutter: InputCutter,
     /// The file of the vision transformer.
     files: PretrainedFiles,
@@ -66,8 +65,8 @@ impl BranchDetector {
         };
         let fusion = Fusion::load(model, &tensors).map_err(unfit)?;
         let files = PretrainedFiles { vit: path, resnet: None };
-        let mut trained = create_trained(model, &files, 0)?;
-        for (_, branch) in &mut trained {
+        let mut trained = TrainedBranches::create(model, &files, 0)?;
+        for (_, branch) in trained.iter_mut() {
             branch.load(&tensors).map_err(unfit)?;
         }
         if fusion.inputs() != extractor.widths() {
@@ -93,8 +92,8 @@ impl BranchDetector {
         &self.fusion
     }
 
-    /// The trained branches with their names.
-    pub(crate) fn trained(&mut self) -> &mut [(BranchName, Box<dyn TrainedBranch>)] {
+    /// The trained branches.
+    pub(crate) fn trained(&mut self) -> &mut TrainedBranches {
         &mut self.trained
     }
 
@@ -114,8 +113,8 @@ impl BranchDetector {
     /// The file of the vision transformer cannot be read, or memory cannot be allocated.
     pub fn randomised(&self, seed: u64) -> Result<BranchDetector> {
         let fusion = self.fusion.randomised(&self.config, seed)?;
-        let mut trained = create_trained(&self.config, &self.files, seed)?;
-        for (_, branch) in &mut trained {
+        let mut trained = TrainedBranches::create(&self.config, &self.files, seed)?;
+        for (_, branch) in trained.iter_mut() {
             branch.randomise(seed)?;
         }
         let (config, extractor) = (self.config.clone(), Arc::clone(&self.extractor));
@@ -145,8 +144,7 @@ impl BranchDetector {
     /// # Errors
     /// The features are not those of the detector's branches, or a branch failed.
     pub fn margins_of_features(&mut self, features: &FeatureBatch, inputs: &TrainedInputs) -> Result<Margins> {
-        let trained = self.trained.iter_mut().zip(&inputs.branches);
-        let trained = trained.map(|((_, branch), inputs)| branch.margins(inputs)).collect::<Result<_>>()?;
+        let trained = self.trained.margins(inputs)?;
         self.fusion.margins(&self.fusion.project(features)?, trained)
     }
 }

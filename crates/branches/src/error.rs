@@ -92,10 +92,15 @@ pub enum Error {
     SafeTensors(#[from] safetensors::SafeTensorError),
 }
 
-impl Error {
-    /// The failure of a branch's network.
-    pub(crate) fn of_network(branch: BranchName, error: model::Error) -> Error {
-        Error::Network { branch, source: Box::new(error) }
+/// Adds to the failure of a network which branch it belongs to.
+pub(crate) trait OfBranch<T> {
+    /// Returns the failure with the name of the branch.
+    fn of_branch(self, branch: BranchName) -> Result<T>;
+}
+
+impl<T> OfBranch<T> for std::result::Result<T, model::Error> {
+    fn of_branch(self, branch: BranchName) -> Result<T> {
+        self.map_err(|error| Error::Network { branch, source: Box::new(error) })
     }
 }
 

@@ -47,8 +47,8 @@ impl BranchDetector {
         let map = |branch, (contributions, image)| EvidenceMap { branch, image, contributions };
         let frozen = self.extractor().patch_contributions(image, self.fusion())?;
         let mut maps: Vec<EvidenceMap> = frozen.into_iter().map(|found| map(BranchName::Vit, found)).collect();
-        for (name, branch) in self.trained() {
-            maps.extend(branch.evidence_map(image)?.map(|found| map(*name, found)));
+        for (name, branch) in self.trained().iter_mut() {
+            maps.extend(branch.evidence_map(image)?.map(|found| map(name, found)));
         }
         Ok(maps)
     }

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use artifacts::random::{self, StandardNormal};
+use artifacts::random;
 use candle_core::{DType, Device, Tensor, Var};
 use model::Logits;
 use rand::RngExt;
@@ -18,7 +18,7 @@ use crate::batch::{BranchFeatures, FeatureBatch, Margins, weighted_mean};
 use crate::config::{BranchName, FusionConfig, ModelConfig};
 use crate::cross_entropy::cross_entropy;
 use crate::error::{Error, Result};
-use crate::parameters::{Parameters, StepSettings};
+use crate::parameters::{Parameters, StepSettings, normal_tensor};
 use crate::projection::Projection;
 
 /// The smallest sum of the images' weights that the loss is divided by.
@@ -183,8 +183,7 @@ impl Fusion {
         for (index, head) in copy.heads.iter().enumerate() {
             let mut random = random::stream(seed, "random head", &[index as u64]);
             let width = head.projection.outputs_of_part();
-            let draws = (0..width.div_ceil(2)).flat_map(|_| f32::draw_pair(&mut random));
-            head.weight.set(&Tensor::from_vec(draws.take(width).collect(), (width, 1), &Device::Cpu)?)?;
+            head.weight.set(&normal_tensor(&mut random, (width, 1))?)?;
         }
         Ok(copy)
     }

@@ -7,9 +7,9 @@
 //! - `config`: the section `[model]` of a pipeline file.
 //! - `extractor`: computes the features of images. `feature_store`: keeps those of a branch on disk.
 //!   `precompute`: computes what is not stored yet.
-//! - `projection`: compares features with training images. `fusion`: heads, loss and training step. `parameters`: AdamW
+//! - `projection`: compares features with training images, after standardising them (`moments`). `fusion`: heads, loss and training step. `parameters`: AdamW
 //!   and the moving average of the weights. `weights`: the weight of each branch in the fusion.
-//! - `trained_branch`: what all trained branches have in common. `pretrained`: creates them. `network_branch`: convolutional networks with
+//! - `trained_branch`: what all trained branches have in common. `pretrained`: all of a detector. `network_branch`: convolutional networks with
 //!   `attention_pooling`. `tuned_vit`: vision transformers. `inputs`: what they see of an image.
 //! - `training`: all that is trained of a detector.
 //! - `balance`: the weight of each image in the loss.
@@ -30,6 +30,7 @@ mod extractor;
 mod feature_store;
 mod fusion;
 mod inputs;
+mod moments;
 mod network_branch;
 mod parameters;
 mod precompute;

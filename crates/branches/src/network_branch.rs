@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use artifacts::random::{self, StandardNormal};
+use artifacts::random;
 use candle_core::{Device, Tensor, Var};
 use model::device::Device as NetworkDevice;
 use model::{Adam, AdamConfig, HeatMap, Network, NetworkConfig, Normalisation, PixelBatch};
@@ -19,10 +19,10 @@ use signals::patches;
 use crate::attention_pooling::{WindowEvidence, pooled, softmax, spread};
 use crate::config::{BranchName, PatchesConfig, ResnetConfig};
 use crate::cross_entropy::cross_entropy;
-use crate::error::{Error, Result};
+use crate::error::{Error, OfBranch, Result};
 use crate::fusion::StepOptions;
 use crate::inputs::Windows;
-use crate::parameters::{Parameters, StepSettings};
+use crate::parameters::{Parameters, StepSettings, normal_tensor};
 use crate::trained_branch::{TrainedBranch, prefixed, without_prefix};
 
 /// The architecture of the network of the branch `patches`.
@@ -76,9 +76,8 @@ impl NetworkBranch {
         let network = NetworkConfig { arch: PATCHES_ARCHITECTURE.to_owned(), classes: 2, normalisation };
         let PatchesConfig { side, learning_rate, weight_decay, .. } = *config;
         let settings = Settings { side, learning_rate, weight_decay };
-        let of_branch = |error| Error::of_network(BranchName::Patches, error);
-        let mut network = Network::new(&network, &NetworkDevice::Cpu).map_err(of_branch)?;
-        network.initialise(seed).map_err(of_branch)?;
+        let mut network = Network::new(&network, &NetworkDevice::Cpu).of_branch(BranchName::Patches)?;
+        network.initialise(seed).of_branch(BranchName::Patches)?;
         NetworkBranch::new(BranchName::Patches, Some(config.clone()), settings, network, seed)
     }
 
@@ -92,15 +91,14 @@ impl NetworkBranch {
         weights: Option<&Path>,
         seed: u64,
     ) -> Result<NetworkBranch> {
-        let of_branch = |error| Error::of_network(name, error);
         let &ResnetConfig { size: side, learning_rate, weight_decay } = config;
         let settings = Settings { side, learning_rate, weight_decay };
         let network = NetworkConfig { arch: name.name().to_owned(), ..NetworkConfig::default() };
-        let mut network = Network::new(&network, &NetworkDevice::Cpu).map_err(of_branch)?;
-        network.initialise(seed).map_err(of_branch)?;
+        let mut network = Network::new(&network, &NetworkDevice::Cpu).of_branch(name)?;
+        network.initialise(seed).of_branch(name)?;
         match weights {
-            Some(path) => drop(network.load(path, &[]).map_err(of_branch)?),
-            None => network.zero_init_residual().map_err(of_branch)?,
+            Some(path) => drop(network.load(path, &[]).of_branch(name)?),
+            None => network.zero_init_residual().of_branch(name)?,
         }
         NetworkBranch::new(name, None, settings, network, seed)
     }
@@ -112,7 +110,7 @@ impl NetworkBranch {
         network: Network,
         seed: u64,
     ) -> Result<NetworkBranch> {
-        let adam = Adam::new(AdamConfig::default(), &network).map_err(|error| Error::of_network(name, error))?;
+        let adam = Adam::new(AdamConfig::default(), &network).of_branch(name)?;
         let mut head = Parameters::default();
         let features = network.features();
         let weight = head.add(WEIGHT, random_head(name, features, seed)?, true)?;
@@ -120,17 +118,14 @@ impl NetworkBranch {
         Ok(NetworkBranch { name, patches, settings, network, adam, head, weight, bias, head_installed: false })
     }
 
-    fn failed(&self, error: model::Error) -> Error {
-        Error::of_network(self.name, error)
+    /// The error for tensors of a checkpoint that do not fit.
+    fn unfit(&self, error: model::Error) -> Error {
+        Error::OptimiserState(format!("branch `{}`: {error}", self.name))
     }
 
-    /// The prefix of the names of tensors in checkpoints.
-    fn prefix(&self, part: &str) -> String {
-        format!("{}.{part}.", self.name)
-    }
-
+    /// The prefixes of the names of tensors in checkpoints: network, head, and the states of their optimisers.
     fn prefixes(&self) -> [String; 4] {
-        ["network", "head", "network_state", "head_state"].map(|part| self.prefix(part))
+        ["network", "head", "network_state", "head_state"].map(|part| format!("{}.{part}.", self.name))
     }
 
     /// Computes what each window of each image contributes to its margin.
@@ -141,7 +136,7 @@ impl NetworkBranch {
         let mut scores: Vec<[f32; 2]> = Vec::new();
         for chunk in windows.pixels.chunks(WINDOWS * bytes) {
             let batch = PixelBatch { data: chunk, n: chunk.len() / bytes, height: side, width: side };
-            let logits = self.network.infer(&batch).map_err(|error| Error::of_network(self.name, error))?;
+            let logits = self.network.infer(&batch).of_branch(self.name)?;
             scores.extend(logits.rows().map(|row| [row[0], row[1]]));
         }
         let mut rest = scores.as_slice();
@@ -165,7 +160,7 @@ impl NetworkBranch {
             weight = Tensor::cat(&[&evidence.0.neg()?, &evidence.0], 0)?;
             bias = Tensor::cat(&[&evidence.1.neg()?, &evidence.1], 0)?;
         }
-        self.network.set_head(&weight, &bias).map_err(|error| Error::of_network(self.name, error))?;
+        self.network.set_head(&weight, &bias).of_branch(self.name)?;
         self.head_installed = true;
         Ok(())
     }
@@ -189,7 +184,7 @@ impl NetworkBranch {
         let input = resize(image, side as u32, Filter::Bicubic, Fit::Crop).map_err(vision::Error::from)?;
         let data = input.data().repeat(2);
         let batch = PixelBatch { data: &data, n: 2, height: side, width: side };
-        let (maps, _) = self.network.grad_cam(&batch, &[0, 1], MAP_LAYER).map_err(|error| self.failed(error))?;
+        let (maps, _) = self.network.grad_cam(&batch, &[0, 1], MAP_LAYER).of_branch(self.name)?;
         let [real, fake] = [&maps[0], &maps[1]];
         let values = fake.values.iter().zip(&real.values).map(|(fake, real)| fake - real).collect();
         Ok((HeatMap { values, ..fake.clone() }, input))
@@ -200,8 +195,7 @@ impl NetworkBranch {
 fn random_head(name: BranchName, features: usize, seed: u64) -> Result<Tensor> {
     let mut random = random::stream(seed, &format!("head of the branch {name}"), &[]);
     let deviation = (1.0 / features as f32).sqrt();
-    let values = (0..features).flat_map(|_| f32::draw_pair(&mut random)).map(|value| value * deviation).collect();
-    Ok(Tensor::from_vec(values, (2, features), &Device::Cpu)?)
+    Ok((normal_tensor(&mut random, (2, features))? * f64::from(deviation))?)
 }
 
 impl TrainedBranch for NetworkBranch {
@@ -220,7 +214,7 @@ impl TrainedBranch for NetworkBranch {
         let Settings { side, learning_rate, weight_decay } = self.settings;
         let batch = PixelBatch { data: &windows.pixels, n, height: side, width: side };
         // [windows, features]
-        let features = self.network.forward_features(&batch).map_err(|error| Error::of_network(self.name, error))?;
+        let features = self.network.forward_features(&batch).of_branch(self.name)?;
         let scores = features.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?; // [windows, 2]
         let margins = pooled(&scores, &windows.counts)?; // [images with windows]
         let of_present = |values: &[f32]| -> Result<Tensor> {
@@ -233,9 +227,9 @@ impl TrainedBranch for NetworkBranch {
         let gradients = loss.backward()?;
         let learning_rate = learning_rate * options.schedule;
         if let Some(gradient) = gradients.get(features.as_tensor()) {
-            self.network.backward_features(gradient).map_err(|error| Error::of_network(self.name, error))?;
+            self.network.backward_features(gradient).of_branch(self.name)?;
             self.adam.config.lr = learning_rate;
-            self.adam.step(&mut self.network).map_err(|error| Error::of_network(self.name, error))?;
+            self.adam.step(&mut self.network).of_branch(self.name)?;
         }
         self.head.step(&gradients, StepSettings { learning_rate, weight_decay, average: 0.0 })?;
         self.head_installed = false;
@@ -260,15 +254,15 @@ impl TrainedBranch for NetworkBranch {
     fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
         let [of_network, of_head, ..] = self.prefixes();
         let mut tensors = prefixed(&of_head, self.head.averages()?);
-        let statistics = self.network.statistics().map_err(|error| self.failed(error))?;
-        let network = self.network.parameters().map_err(|error| self.failed(error))?.into_iter().chain(statistics);
+        let statistics = self.network.statistics().of_branch(self.name)?;
+        let network = self.network.parameters().of_branch(self.name)?.into_iter().chain(statistics);
         tensors.extend(prefixed(&of_network, network));
         Ok(tensors)
     }
 
     fn optimiser_state(&self) -> Result<BTreeMap<String, Tensor>> {
         let [.., of_network, of_head] = self.prefixes();
-        let mut state = prefixed(&of_network, self.adam.state().map_err(|error| self.failed(error))?);
+        let mut state = prefixed(&of_network, self.adam.state().of_branch(self.name)?);
         state.extend(prefixed(&of_head, self.head.state()?));
         Ok(state)
     }
@@ -293,16 +287,10 @@ impl TrainedBranch for NetworkBranch {
     }
 
     fn randomise(&mut self, seed: u64) -> Result<()> {
-        self.network.initialise(seed).map_err(|error| Error::of_network(self.name, error))?;
+        self.network.initialise(seed).of_branch(self.name)?;
         self.weight.set(&random_head(self.name, self.network.features(), seed)?)?;
         self.head_installed = false;
         Ok(())
-    }
-}
-
-impl NetworkBranch {
-    fn unfit(&self, error: model::Error) -> Error {
-        Error::OptimiserState(format!("branch `{}`: {error}", self.name))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use artifacts::random::{StandardNormal, Stream};
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
 use kernels::adam::AdamStep;
@@ -193,6 +194,13 @@ impl Parameters {
         }
         Ok(())
     }
+}
+
+/// Draws a tensor of standard normal deviates.
+pub(crate) fn normal_tensor(random: &mut Stream, shape: (usize, usize)) -> Result<Tensor> {
+    let count = shape.0 * shape.1;
+    let draws = (0..count.div_ceil(2)).flat_map(|_| f32::draw_pair(random)).take(count);
+    Ok(Tensor::from_vec(draws.collect(), shape, &Device::Cpu)?)
 }
 
 fn find<'a>(tensors: &'a BTreeMap<String, Tensor>, name: &str) -> Result<&'a Tensor> {

@@ -1,9 +1,10 @@
-//! Creates the trained branches of a detector, with pretrained weights where there are any.
+//! The trained branches of a detector, which start with pretrained weights where there are any.
 
 use std::path::PathBuf;
 
 use crate::config::{BranchName, ModelConfig};
 use crate::error::{Error, Result};
+use crate::inputs::TrainedInputs;
 use crate::network_branch::NetworkBranch;
 use crate::trained_branch::TrainedBranch;
 use crate::tuned_vit::TunedVit;
@@ -17,25 +18,42 @@ pub struct PretrainedFiles {
     pub resnet: Option<PathBuf>,
 }
 
-/// Creates the trained branches of a detector. Their weights depend on the files and the seed only.
-///
-/// # Errors
-/// A file cannot be read, or memory cannot be allocated.
-pub(crate) fn create_trained(
-    config: &ModelConfig,
-    files: &PretrainedFiles,
-    seed: u64,
-) -> Result<Vec<(BranchName, Box<dyn TrainedBranch>)>> {
-    let create = |branch: BranchName| -> Result<(BranchName, Box<dyn TrainedBranch>)> {
-        let created: Box<dyn TrainedBranch> = match branch {
-            BranchName::Patches => Box::new(NetworkBranch::patches(&config.patches, seed)?),
-            BranchName::Vit => {
-                let path = files.vit.as_deref().ok_or(Error::VitWithoutWeights)?;
-                Box::new(TunedVit::open(&config.vit, path, seed)?)
-            }
-            _ => Box::new(NetworkBranch::resnet(branch, &config.resnet, files.resnet.as_deref(), seed)?),
+/// The trained branches of a detector, in the order of [`ModelConfig::trained_branches`].
+#[derive(Debug)]
+pub(crate) struct TrainedBranches(Vec<(BranchName, Box<dyn TrainedBranch>)>);
+
+impl TrainedBranches {
+    /// Creates untrained branches. Their weights depend on the files and the seed only.
+    ///
+    /// # Errors
+    /// A file cannot be read, or memory cannot be allocated.
+    pub(crate) fn create(config: &ModelConfig, files: &PretrainedFiles, seed: u64) -> Result<TrainedBranches> {
+        let create = |name: BranchName| -> Result<(BranchName, Box<dyn TrainedBranch>)> {
+            let branch: Box<dyn TrainedBranch> = match name {
+                BranchName::Patches => Box::new(NetworkBranch::patches(&config.patches, seed)?),
+                BranchName::Vit => {
+                    let path = files.vit.as_deref().ok_or(Error::VitWithoutWeights)?;
+                    Box::new(TunedVit::open(&config.vit, path, seed)?)
+                }
+                _ => Box::new(NetworkBranch::resnet(name, &config.resnet, files.resnet.as_deref(), seed)?),
+            };
+            Ok((name, branch))
         };
-        Ok((branch, created))
-    };
-    config.trained_branches().map(create).collect()
+        Ok(TrainedBranches(config.trained_branches().map(create).collect::<Result<_>>()?))
+    }
+
+    /// The branches.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &dyn TrainedBranch> {
+        self.0.iter().map(|(_, branch)| &**branch)
+    }
+
+    /// The branches with their names, to change them.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (BranchName, &mut dyn TrainedBranch)> {
+        self.0.iter_mut().map(|(name, branch)| (*name, &mut **branch as _))
+    }
+
+    /// Computes the margins of each branch.
+    pub(crate) fn margins(&mut self, inputs: &TrainedInputs) -> Result<Vec<Vec<Option<f32>>>> {
+        self.iter_mut().zip(&inputs.branches).map(|((_, branch), inputs)| branch.margins(inputs)).collect()
+    }
 }

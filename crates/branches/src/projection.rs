@@ -15,9 +15,8 @@ use candle_core::{Device, Tensor};
 
 use crate::batch::BranchFeatures;
 use crate::error::{Error, Result};
+use crate::moments::Moments;
 
-/// A feature with a smaller deviation is constant, and becomes 0.
-const MIN_DEVIATION: f64 = 1e-6;
 /// The mean squared length of the projected training images.
 const SQUARED_LENGTH: f64 = 512.0;
 /// The number of rows that are projected at once.
@@ -247,40 +246,6 @@ impl Projection {
 /// The features of the last part of image `row`, if it has any.
 fn last_part(features: &BranchFeatures, row: usize, width: usize) -> Option<&[f32]> {
     features.row(row).and_then(|row| row.get(row.len() - width..))
-}
-
-/// Mean and deviation over rows that arrive one by one, with Welford's method in f64.
-#[derive(Debug)]
-struct Moments {
-    rows: u64,
-    mean: Vec<f64>,
-    squares: Vec<f64>,
-}
-
-impl Moments {
-    fn new(width: usize) -> Moments {
-        Moments { rows: 0, mean: vec![0.0; width], squares: vec![0.0; width] }
-    }
-
-    fn add(&mut self, row: &[f32]) {
-        self.rows += 1;
-        let n = self.rows as f64;
-        for ((&value, mean), squares) in row.iter().zip(&mut self.mean).zip(&mut self.squares) {
-            let difference = f64::from(value) - *mean;
-            *mean += difference / n;
-            *squares += difference * (f64::from(value) - *mean);
-        }
-    }
-
-    /// Returns the means and the inverse deviations. The inverse deviation of a constant feature is 0.
-    fn finish(self) -> (Vec<f32>, Vec<f32>) {
-        let rows = self.rows.max(1) as f64;
-        let scale = |squares: &f64| {
-            let deviation = (squares / rows).sqrt();
-            if deviation > MIN_DEVIATION { (1.0 / deviation) as f32 } else { 0.0 }
-        };
-        (self.mean.iter().map(|&mean| mean as f32).collect(), self.squares.iter().map(scale).collect())
-    }
 }
 
 #[cfg(test)]

@@ -6,19 +6,18 @@ use candle_core::Tensor;
 use model::StepOutput;
 
 use crate::batch::{FeatureBatch, Margins};
-use crate::config::{BranchName, ModelConfig};
+use crate::config::ModelConfig;
 use crate::error::Result;
 use crate::fusion::{Fusion, FusionWeight, StepOptions, to_logits};
 use crate::inputs::TrainedInputs;
-use crate::pretrained::{PretrainedFiles, create_trained};
-use crate::trained_branch::TrainedBranch;
+use crate::pretrained::{PretrainedFiles, TrainedBranches};
 
 /// A detector in the course of a training.
 #[derive(Debug)]
 pub struct Training {
     config: ModelConfig,
     fusion: Fusion,
-    trained: Vec<(BranchName, Box<dyn TrainedBranch>)>,
+    trained: TrainedBranches,
     /// The heads with averaged weights, since [`Training::start_validation`].
     averaged: Option<Fusion>,
     steps: u64,
@@ -33,7 +32,7 @@ impl Training {
     /// # Errors
     /// A file cannot be read, or memory cannot be allocated.
     pub fn new(config: &ModelConfig, fusion: Fusion, files: &PretrainedFiles, seed: u64) -> Result<Training> {
-        let trained = create_trained(config, files, seed)?;
+        let trained = TrainedBranches::create(config, files, seed)?;
         Ok(Training { config: config.clone(), fusion, trained, averaged: None, steps: 0 })
     }
 
@@ -89,8 +88,7 @@ impl Training {
     /// # Errors
     /// A computation failed.
     pub fn margins(&mut self, features: &FeatureBatch, inputs: &TrainedInputs) -> Result<Margins> {
-        let trained = self.trained.iter_mut().zip(&inputs.branches);
-        let trained = trained.map(|((_, branch), inputs)| branch.margins(inputs)).collect::<Result<_>>()?;
+        let trained = self.trained.margins(inputs)?;
         self.averaged.as_ref().unwrap_or(&self.fusion).margins(features, trained)
     }
 
@@ -100,7 +98,7 @@ impl Training {
     /// Memory cannot be allocated.
     pub fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut tensors = self.fusion.tensors()?;
-        for (_, branch) in &self.trained {
+        for branch in self.trained.iter() {
             tensors.extend(branch.tensors()?);
         }
         Ok(tensors)
@@ -112,7 +110,7 @@ impl Training {
     /// Memory cannot be allocated.
     pub fn optimiser_state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut state = self.fusion.optimiser_state()?;
-        for (_, branch) in &self.trained {
+        for branch in self.trained.iter() {
             state.extend(branch.optimiser_state()?);
         }
         state.insert(STEPS.to_owned(), Tensor::new(self.steps as u32, &candle_core::Device::Cpu)?);
@@ -125,7 +123,7 @@ impl Training {
     /// [`crate::Error::OptimiserState`] names a tensor that is missing or has another shape.
     pub fn restore(&mut self, state: &BTreeMap<String, Tensor>, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
         self.fusion.restore(state, tensors)?;
-        for (_, branch) in &mut self.trained {
+        for (_, branch) in self.trained.iter_mut() {
             branch.restore(state, tensors)?;
         }
         self.steps = match state.get(STEPS) {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use artifacts::random::{self, StandardNormal};
+use artifacts::random;
 use candle_core::{Device, Tensor, Var};
 use model::HeatMap;
 use pixels::RgbImage;
@@ -18,20 +18,19 @@ use crate::cross_entropy::cross_entropy;
 use crate::error::{Error, Result};
 use crate::fusion::{FeatureGradient, StepOptions};
 use crate::inputs::Windows;
-use crate::parameters::{Gradients, Parameters, StepSettings};
+use crate::moments::Moments;
+use crate::parameters::{Gradients, Parameters, StepSettings, normal_tensor};
 use crate::trained_branch::{TrainedBranch, prefixed, without_prefix};
 use crate::vit::{VitInput, layers, patch_contributions, width_of_part};
 
 /// The number of images of a forward and backward pass. A step adds the gradients of several passes, because a pass on a
 /// whole batch would take many gigabytes.
 const IMAGES_AT_ONCE: usize = 4;
-/// Added to the deviation of a feature.
-const EPSILON: f32 = 1e-6;
 /// Names of tensors.
 const WEIGHT: &str = "weight";
 const BIAS: &str = "bias";
 const MEAN: &str = "vit.standardisation.mean";
-const DEVIATION: &str = "vit.standardisation.deviation";
+const SCALE: &str = "vit.standardisation.scale";
 /// Prefixes of tensor names in checkpoints.
 const TOWER: &str = "vit.tower.";
 const HEAD: &str = "vit.head.";
@@ -51,8 +50,8 @@ pub(crate) struct TunedVit {
     weight: Var,
     /// `[1]`.
     bias: Var,
-    /// Mean and deviation of each feature of a part, once there was a training step.
-    standardisation: Option<[Vec<f32>; 2]>,
+    /// Mean and inverse deviation of each feature of a part, once there was a training step.
+    standardisation: Option<(Vec<f32>, Vec<f32>)>,
     /// The transformer for inference, if its weights are the current ones.
     merged: Option<Tower>,
 }
@@ -123,17 +122,17 @@ impl TunedVit {
         Ok(self.merged()?.features(pixels, n, &layers)?.layers)
     }
 
-    /// The factor of each standardised feature, by which vectors have a length of about 1.
-    fn scale(&self) -> f32 {
+    /// The factor of standardised features by which their vectors have a length of about 1.
+    fn unit_length(&self) -> f32 {
         1.0 / (self.width() as f32).sqrt()
     }
 
     /// The slope of a part's margin in each feature, and the mean of each feature.
     fn slope(&self) -> Result<(Vec<f32>, Vec<f32>)> {
         let width = self.width();
-        let [mean, deviation] = self.standardisation.clone().unwrap_or([vec![0.0; width], vec![1.0; width]]);
+        let (mean, scale) = self.standardisation.clone().unwrap_or((vec![0.0; width], vec![1.0; width]));
         let weight: Vec<f32> = self.weight.flatten_all()?.to_vec1()?;
-        let slope = weight.iter().zip(&deviation).map(|(weight, deviation)| weight * self.scale() / deviation);
+        let slope = weight.iter().zip(&scale).map(|(weight, scale)| weight * self.unit_length() * scale);
         Ok((slope.collect(), mean))
     }
 
@@ -148,11 +147,11 @@ impl TunedVit {
         let (images, parts, width) = (targets.len(), self.input.count(), self.width());
         let features = self.tower.forward(pixels, images * parts, &self.layers)?.layers;
         let mut features = features.reshape((images * parts, width))?;
-        if let Some([mean, deviation]) = &self.standardisation {
+        if let Some((mean, scale)) = &self.standardisation {
             let tensor = |values: &[f32]| Tensor::from_slice(values, width, &Device::Cpu);
-            features = features.broadcast_sub(&tensor(mean)?)?.broadcast_div(&tensor(deviation)?)?;
+            features = features.broadcast_sub(&tensor(mean)?)?.broadcast_mul(&tensor(scale)?)?;
         }
-        let features = (features * f64::from(self.scale()))?;
+        let features = (features * f64::from(self.unit_length()))?;
         let margins = features.matmul(&self.weight)?.broadcast_add(&self.bias)?.reshape((images, parts))?.mean(1)?;
         let tensor = |values: &[f32]| Tensor::from_slice(values, images, &Device::Cpu);
         let loss = (cross_entropy(&margins, &tensor(targets)?)? * tensor(weights)?)?.sum_all()?;
@@ -161,22 +160,6 @@ impl TunedVit {
         self.head.add_gradients(&gradients, of_head)?;
         Ok((loss.to_scalar()?, margins.to_vec1()?))
     }
-}
-
-/// Returns mean and deviation of each column of `[n, width]`.
-fn statistics(values: &[f32], width: usize) -> [Vec<f32>; 2] {
-    let n = (values.len() / width).max(1) as f64;
-    let (mut sums, mut squares) = (vec![0.0_f64; width], vec![0.0_f64; width]);
-    for row in values.chunks_exact(width) {
-        for ((sum, square), &value) in sums.iter_mut().zip(&mut squares).zip(row) {
-            *sum += f64::from(value);
-            *square += f64::from(value) * f64::from(value);
-        }
-    }
-    let mean: Vec<f32> = sums.iter().map(|sum| (sum / n) as f32).collect();
-    let variance = |(sum, square): (&f64, &f64)| (square / n - (sum / n) * (sum / n)).max(0.0);
-    let deviation = sums.iter().zip(&squares).map(|pair| variance(pair).sqrt() as f32 + EPSILON).collect();
-    [mean, deviation]
 }
 
 impl TrainedBranch for TunedVit {
@@ -189,7 +172,9 @@ impl TrainedBranch for TunedVit {
     ) -> Result<(f32, Vec<Option<f32>>)> {
         if self.standardisation.is_none() {
             let features = self.features(&inputs.pixels, inputs.counts.iter().sum())?;
-            self.standardisation = Some(statistics(&features, self.width()));
+            let mut moments = Moments::new(self.width());
+            features.chunks_exact(self.width()).for_each(|part| moments.add(part));
+            self.standardisation = Some(moments.finish());
         }
         let side = self.input.preprocessing.size;
         let bytes = self.input.count() * side * side * 3;
@@ -236,8 +221,8 @@ impl TrainedBranch for TunedVit {
     fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut tensors = prefixed(TOWER, self.tower_parameters.averages()?);
         tensors.extend(prefixed(HEAD, self.head.averages()?));
-        if let Some([mean, deviation]) = &self.standardisation {
-            for (name, values) in [(MEAN, mean), (DEVIATION, deviation)] {
+        if let Some((mean, scale)) = &self.standardisation {
+            for (name, values) in [(MEAN, mean), (SCALE, scale)] {
                 tensors.insert(name.to_owned(), Tensor::new(values.as_slice(), &Device::Cpu)?);
             }
         }
@@ -268,16 +253,14 @@ impl TrainedBranch for TunedVit {
             }
             Ok(Some(tensor.to_vec1()?))
         };
-        self.standardisation = read(MEAN)?.zip(read(DEVIATION)?).map(|(mean, deviation)| [mean, deviation]);
+        self.standardisation = read(MEAN)?.zip(read(SCALE)?);
         self.merged = None;
         Ok(())
     }
 
     /// Replaces the head.
     fn randomise(&mut self, seed: u64) -> Result<()> {
-        let width = self.width();
         let mut random = random::stream(seed, &format!("head of the branch {}", BranchName::Vit), &[]);
-        let draws = (0..width.div_ceil(2)).flat_map(|_| f32::draw_pair(&mut random)).take(width).collect();
-        Ok(self.weight.set(&Tensor::from_vec(draws, (width, 1), &Device::Cpu)?)?)
+        Ok(self.weight.set(&normal_tensor(&mut random, (self.width(), 1))?)?)
     }
 }
