@@ -160,7 +160,7 @@ fn rejects_invalid_configuration_before_running() {
         (&format!("train.weights={file}"), 3, &format!("train.weights: {file} cannot be read as safetensors")),
         (&format!("train.weights={absent}"), 3, &absent),
         ("train.weights=hf:no-owner", 2, "`hf:no-owner` is not a file on the hub"),
-        ("train.optimizer=sgd", 2, "valid keys are train.accumulate, train."),
+        ("train.optimizer=sgd", 2, "valid keys are train.weights, train."),
         ("ingest.size=31", 2, "the network halves an image five times, but is 31"),
         ("ingest.val_fraction=0", 2, "ingest.val_fraction takes none of the training images for it"),
     ] {
