@@ -44,7 +44,16 @@ fn killed_sweep_continues_and_validation_chooses() {
     let sandbox = Sandbox::new();
     sandbox.write_pipeline(PIPELINE);
     let folder = sandbox.path().join("sweep");
-    let options = ["--set", "train.learning_rate=1e-2,1e-1", "--set", "train.seed=0..3"];
+    let options = [
+        "--set",
+        "train.learning_rate=1e-2,1e-1",
+        "--set",
+        "train.seed=0..3",
+        "--device",
+        "cpu",
+        "--set",
+        "ingest.size=40",
+    ];
     let dry = output_of(sweep(&sandbox, &folder, &options).arg("--dry-run")).expect_code(0);
     assert_eq!(dry.stdout.lines().count(), 6, "{}", dry.stdout);
     assert!(!folder.exists(), "a dry run writes nothing");

@@ -1,6 +1,5 @@
-//! Reasons why the scores of a run say little: too few images of a class, classes of very different size, and a ROC-AUC that
-//! chance may
-//! explain, and a model that always names one class.
+//! Reasons why the scores of a run say little: too few images of a class, classes of very different size, a model that
+//! always names one class, and a ROC-AUC that chance may explain.
 
 use crate::schema::{Confusion, Metrics};
 use crate::text::count;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use artifacts::config::Override;
+use artifacts::stage::Failure;
 use clap::{Args, ValueEnum};
 
 /// The arguments of a pipeline.
@@ -12,18 +14,9 @@ pub struct PipelineArgs {
     /// Override one key, e.g. --set train.epochs=2 (repeatable); docs/configuration.md lists the keys
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// The source of images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]` or simulated:…; short
-    /// for --set ingest.source=SOURCE
-    #[arg(long, value_name = "SOURCE")]
-    pub data: Option<String>,
-    /// Initial weights: `hf:owner/repo[/file][@revision]`, a safetensors file, or none for random weights; short for
-    /// --set train.weights=SOURCE
-    #[arg(long, value_name = "SOURCE")]
-    pub weights: Option<String>,
-    /// The device to compute on: auto, cpu or `cuda[:N]`; short for --set train.device=DEVICE and --set
-    /// evaluate.device=DEVICE
-    #[arg(long, value_name = "DEVICE")]
-    pub device: Option<String>,
+    /// Short forms of overrides.
+    #[command(flatten)]
+    pub short: ShortOptions,
     /// The run's folder [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
@@ -39,6 +32,37 @@ pub struct PipelineArgs {
     /// Print whether each stage would run and why, with downloads, disk space and time, then exit
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Short forms of overrides that most pipelines need.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ShortOptions {
+    /// The source of images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]` or simulated:…; short
+    /// for --set ingest.source=SOURCE
+    #[arg(long, value_name = "SOURCE")]
+    pub data: Option<String>,
+    /// Initial weights: `hf:owner/repo[/file][@revision]`, a safetensors file, or none for random weights; short for
+    /// --set train.weights=SOURCE
+    #[arg(long, value_name = "SOURCE")]
+    pub weights: Option<String>,
+    /// The device to compute on: auto, cpu or `cuda[:N]`; short for --set train.device=DEVICE and --set
+    /// evaluate.device=DEVICE
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+}
+
+impl ShortOptions {
+    /// The options in the form of `--set`.
+    pub(crate) fn sets(&self) -> Vec<String> {
+        let quoted = |key: &str, value: &str| format!("{key}={}", toml::Value::String(value.to_owned()));
+        let sets = [
+            self.data.as_ref().map(|source| quoted("ingest.source", source)),
+            self.weights.as_ref().map(|source| quoted("train.weights", source)),
+            self.device.as_ref().map(|device| quoted("train.device", device)),
+            self.device.as_ref().map(|device| quoted("evaluate.device", device)),
+        ];
+        sets.into_iter().flatten().collect()
+    }
 }
 
 /// The stages, in the order they run.
@@ -61,6 +85,18 @@ impl StageName {
     /// The name of the section in pipeline files, of the folder and of the program.
     pub fn name(self) -> &'static str {
         artifacts::names::STAGES[self as usize]
+    }
+}
+
+impl StageName {
+    /// Returns the stage that an override, `KEY=VALUE`, is for; `None` if there is no such section.
+    ///
+    /// # Errors
+    /// The override is malformed.
+    pub(crate) fn of_set(set: &str) -> Result<Option<StageName>, Failure> {
+        let set = Override::parse(set).map_err(artifacts::Error::from)?;
+        let name = artifacts::names::stage_of_section(set.section());
+        Ok(StageName::ALL.into_iter().find(|stage| Some(stage.name()) == name))
     }
 }
 

@@ -13,11 +13,12 @@ pub mod process;
 mod programs;
 mod provided;
 pub mod runs;
+mod scores;
 mod signals;
 pub mod single;
 pub mod sweep;
 pub mod tools;
 
-pub use args::{PipelineArgs, StageName};
+pub use args::{PipelineArgs, ShortOptions, StageName};
 pub use programs::Programs;
 pub use provided::{ProvidedFile, ProvidedFiles};

@@ -101,7 +101,7 @@ pub(crate) fn check_first_inputs(first: &StagePlan) -> Result<(), Failure> {
 /// would be replaced. Accepts it if the user names both the run and the source, with --data or --set.
 pub(crate) fn check_source(run: &RunDir, plans: &[StagePlan], args: &PipelineArgs) -> Result<(), Failure> {
     let is_source = |set: &String| set.replace(' ', "").starts_with("ingest.source=");
-    let names_source = args.data.is_some() || args.set.iter().any(is_source);
+    let names_source = args.short.data.is_some() || args.set.iter().any(is_source);
     if args.from > StageName::Ingest || names_source && args.run_dir.is_some() {
         return Ok(());
     }

@@ -1,6 +1,5 @@
 //! The options of a pipeline, as overrides of the pipeline file.
 
-use artifacts::config::Override;
 use artifacts::stage::Failure;
 
 use crate::args::{PipelineArgs, StageName};
@@ -14,9 +13,9 @@ pub(super) fn is_selected(stage: StageName, args: &PipelineArgs) -> bool {
 /// settings of these stages.
 pub(super) fn reject_options_of_skipped_stages(args: &PipelineArgs) -> Result<(), Failure> {
     let short = [
-        ("--data", args.data.is_some(), [StageName::Ingest].as_slice()),
-        ("--weights", args.weights.is_some(), &[StageName::Train]),
-        ("--device", args.device.is_some(), &[StageName::Train, StageName::Evaluate]),
+        ("--data", args.short.data.is_some(), [StageName::Ingest].as_slice()),
+        ("--weights", args.short.weights.is_some(), &[StageName::Train]),
+        ("--device", args.short.device.is_some(), &[StageName::Train, StageName::Evaluate]),
     ];
     for (option, _, stages) in short.into_iter().filter(|(_, given, _)| *given) {
         if !stages.iter().any(|stage| is_selected(*stage, args)) {
@@ -24,10 +23,7 @@ pub(super) fn reject_options_of_skipped_stages(args: &PipelineArgs) -> Result<()
         }
     }
     for set in &args.set {
-        let set_key = Override::parse(set).map_err(artifacts::Error::from)?;
-        let name = artifacts::names::stage_of_section(set_key.section());
-        let stage = StageName::ALL.into_iter().find(|stage| Some(stage.name()) == name);
-        if let Some(stage) = stage.filter(|stage| !is_selected(*stage, args)) {
+        if let Some(stage) = StageName::of_set(set)?.filter(|stage| !is_selected(*stage, args)) {
             return Err(option_of_skipped_stage(&format!("--set {set}"), &[stage], args));
         }
     }
@@ -48,14 +44,7 @@ fn option_of_skipped_stage(option: &str, stages: &[StageName], args: &PipelineAr
 
 /// Returns all overrides in the form of `--set`. The short options come last, so they take precedence.
 pub(super) fn overrides(args: &PipelineArgs) -> Vec<String> {
-    let quoted = |key: &str, value: &str| format!("{key}={}", toml::Value::String(value.to_owned()));
-    let short = [
-        args.data.as_ref().map(|source| quoted("ingest.source", source)),
-        args.weights.as_ref().map(|source| quoted("train.weights", source)),
-        args.device.as_ref().map(|device| quoted("train.device", device)),
-        args.device.as_ref().map(|device| quoted("evaluate.device", device)),
-    ];
-    args.set.iter().cloned().chain(short.into_iter().flatten()).collect()
+    [args.set.clone(), args.short.sets()].concat()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::size;
+use crate::scores::{self, Scores};
 
 /// A run: its data, its model, its state and its scores.
 #[derive(Clone, Debug, Serialize)]
@@ -24,11 +25,8 @@ pub(super) struct Description {
     /// The number of complete trainings.
     trainings: usize,
     /// The scores of the evaluation.
-    accuracy: Option<f64>,
-    /// ROC-AUC of the evaluation.
-    roc_auc: Option<f64>,
-    /// The 95% interval of ROC-AUC.
-    roc_auc_interval: Option<[f64; 2]>,
+    #[serde(flatten)]
+    scores: Scores,
     /// The number of images that were evaluated.
     evaluated: Option<u64>,
     /// The length of all files in bytes.
@@ -47,7 +45,6 @@ impl Description {
         let train = manifest(&run.train_run(0));
         let metrics: Option<Value> = atomic::read_json(&run.evaluate().join(names::METRICS), "metrics").ok();
         let metrics = metrics.unwrap_or_default();
-        let interval = &metrics["intervals"]["roc_auc"];
         let branches = train.as_ref().map(|train| train.config["model"]["branches"].clone()).unwrap_or_default();
         let branches = branches.as_array().into_iter().flatten();
         let trainings = run.complete_train_runs().len();
@@ -61,9 +58,7 @@ impl Description {
             model: branches.filter_map(|name| Some(name.as_str()?.to_owned())).collect(),
             state: state(run, ingest.is_some(), trainings > 0).to_owned(),
             trainings,
-            accuracy: metrics["accuracy"].as_f64(),
-            roc_auc: metrics["roc_auc"].as_f64(),
-            roc_auc_interval: interval["low"].as_f64().zip(interval["high"].as_f64()).map(|(low, high)| [low, high]),
+            scores: Scores::of(&metrics),
             evaluated: metrics["n"].as_u64(),
             bytes: size::of(run.path())?,
             set_aside_bytes,
@@ -83,9 +78,8 @@ impl Description {
         line("model", (!self.model.is_empty()).then(|| self.model.join(", ")));
         line("state", Some(self.state.clone()));
         line("trainings", (self.trainings > 0).then(|| self.trainings.to_string()));
-        let interval = self.roc_auc_interval.map_or_else(String::new, |[low, high]| format!(" [{low:.3}, {high:.3}]"));
-        line("ROC-AUC", self.roc_auc.map(|score| format!("{score:.3}{interval}")));
-        line("accuracy", self.accuracy.map(|score| format!("{score:.3}")));
+        line("ROC-AUC", self.scores.roc_auc.map(|_| self.scores.roc_auc_text()));
+        line("accuracy", self.scores.accuracy.map(|_| scores::text(self.scores.accuracy)));
         line("evaluated", self.evaluated.map(|images| format!("{images} images")));
         line("size", Some(progress::bytes(self.bytes)));
         let aside = format!(
@@ -122,7 +116,6 @@ pub(super) fn table(runs: &[Description]) -> String {
     if runs.is_empty() {
         return format!("there are no runs; `{}` starts one\n", artifacts::command::line("pipeline demo"));
     }
-    let score = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"));
     let mut rows =
         vec![["run", "state", "model", "ROC-AUC", "accuracy", "size", "set aside", "data"].map(str::to_owned)];
     for run in runs {
@@ -131,8 +124,8 @@ pub(super) fn table(runs: &[Description]) -> String {
             run.run.clone(),
             run.state.clone(),
             run.model.join(", "),
-            score(run.roc_auc),
-            score(run.accuracy),
+            scores::text(run.scores.roc_auc),
+            scores::text(run.scores.accuracy),
             progress::bytes(run.bytes),
             aside,
             run.data.clone().unwrap_or_default(),
@@ -162,7 +155,7 @@ mod tests {
         std::fs::write(run.evaluate().join(names::MANIFEST), "{}").unwrap();
         let description = Description::read(&run).unwrap();
         assert_eq!(
-            (description.state.as_str(), description.roc_auc, description.accuracy),
+            (description.state.as_str(), description.scores.roc_auc, description.scores.accuracy),
             ("evaluated", Some(0.75), None)
         );
         assert!(description.text().contains("0.750") && !description.text().contains("accuracy"));

@@ -155,7 +155,7 @@ impl Protocol {
         let choices = match self {
             Protocol::LeaveOutEach | Protocol::TrainOnEach if generators.len() < 2 => {
                 return Err(Failure::usage(format!(
-                    "the training images have {} generators, and this needs at least two; put the images of each generator \
+                    "generators of the training images: {}; this needs at least two; put the images of each generator \
                      in a folder of its own, or name it in a column `generator`",
                     generators.len()
                 )));
@@ -273,6 +273,12 @@ mod tests {
         let parsed: toml::Table = sets(few.clone())[1].parse().unwrap();
         assert_eq!(parsed["train"]["few_shot"]["b.c"].as_integer(), Some(10));
         assert!(few.dimension(&generators[..1]).is_err());
-        assert!(Protocol::LeaveOutEach.dimension(&generators[..1]).unwrap_err().to_string().contains("1 generators"));
+        assert!(
+            Protocol::LeaveOutEach
+                .dimension(&generators[..1])
+                .unwrap_err()
+                .to_string()
+                .contains("generators of the training images: 1;")
+        );
     }
 }

@@ -6,9 +6,8 @@ use std::path::Path;
 use artifacts::stage::Failure;
 use artifacts::{Manifest, RunDir, Split, atomic, names, progress};
 
-use super::SweepArgs;
 use super::grid::Job;
-use crate::args::{PipelineArgs, StageName};
+use crate::args::{PipelineArgs, ShortOptions, StageName};
 use crate::{Programs, pipeline};
 
 /// The run with the shards and the features that all jobs share.
@@ -23,7 +22,6 @@ pub(super) struct Plan<'a> {
     pub(super) file: &'a Path,
     /// The overrides of all jobs.
     pub(super) fixed: &'a [String],
-    pub(super) args: &'a SweepArgs,
 }
 
 impl Plan<'_> {
@@ -39,7 +37,8 @@ impl Plan<'_> {
 
     /// Writes the shards that all jobs share.
     pub(super) fn ingest(&self) -> Result<(), Failure> {
-        let args = PipelineArgs { until: StageName::Ingest, ..self.pipeline_args(&self.data(), &[]) };
+        let mut args = PipelineArgs { until: StageName::Ingest, ..self.pipeline_args(&self.data(), &[]) };
+        args.set = of_ingest(args.set, true)?;
         pipeline::run(self.programs, &args)
     }
 
@@ -62,7 +61,7 @@ impl Plan<'_> {
             if shared {
                 self.share_data(&run)?;
                 args.from = StageName::Train;
-                args.set.retain(|set| !set.trim_start().starts_with("ingest."));
+                args.set = of_ingest(args.set, false)?;
             }
             match pipeline::run(self.programs, &args) {
                 Ok(()) => {}
@@ -80,9 +79,7 @@ impl Plan<'_> {
         PipelineArgs {
             name: self.file.to_string_lossy().into_owned(),
             set: [self.fixed, sets].concat(),
-            data: None,
-            weights: None,
-            device: self.args.device.clone(),
+            short: ShortOptions::default(),
             run_dir: Some(run.path().to_owned()),
             from: StageName::Ingest,
             until: StageName::Report,
@@ -109,6 +106,17 @@ impl Plan<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the overrides that are for ingest, or the others.
+fn of_ingest(sets: Vec<String>, wanted: bool) -> Result<Vec<String>, Failure> {
+    let mut kept = Vec::new();
+    for set in sets {
+        if (StageName::of_set(&set)? == Some(StageName::Ingest)) == wanted {
+            kept.push(set);
+        }
+    }
+    Ok(kept)
 }
 
 #[cfg(unix)]

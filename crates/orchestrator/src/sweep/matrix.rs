@@ -67,12 +67,12 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::tests::scores;
+    use super::super::results::tests::job_scores;
     use super::*;
 
     #[test]
     fn names_of_generators_are_escaped() {
-        let jobs = vec![scores([ONLY, "<script>"], 0, [0.9, 0.9], &[("a&b", 0.95), ("<script>", 0.2)])];
+        let jobs = vec![job_scores([ONLY, "<script>"], 0, [0.9, 0.9], &[("a&b", 0.95), ("<script>", 0.2)])];
         let svg = svg(&Sweep { pipeline: "smoke".to_owned(), protocol: None, jobs, chosen: None });
         assert!(svg.contains("a&amp;b") && svg.contains("&lt;script&gt;") && !svg.contains("<script>"), "{svg}");
         assert!(svg.contains(">0.95<") && svg.contains(">0.20<"), "{svg}");

@@ -19,6 +19,7 @@ use clap::Args;
 
 use self::grid::{Dimension, Job, Protocol};
 use self::results::Sweep;
+use crate::args::ShortOptions;
 use crate::{Programs, pipeline, tools};
 
 /// The file with the results of a sweep.
@@ -46,15 +47,9 @@ pub struct SweepArgs {
     /// One job for each number of training images of a generator, as in --few-shot sd1.5=0,10,100
     #[arg(long, value_name = "GENERATOR=N,N…", conflicts_with = "leave_out_each")]
     pub few_shot: Option<String>,
-    /// The source of images; short for --set ingest.source=SOURCE
-    #[arg(long, value_name = "SOURCE")]
-    pub data: Option<String>,
-    /// Initial weights; short for --set train.weights=SOURCE
-    #[arg(long, value_name = "SOURCE")]
-    pub weights: Option<String>,
-    /// The device to compute on: auto, cpu or `cuda[:N]`
-    #[arg(long, value_name = "DEVICE")]
-    pub device: Option<String>,
+    /// Short forms of overrides.
+    #[command(flatten)]
+    pub short: ShortOptions,
     /// The job that all others are compared with in paired tests, by its name in the table
     #[arg(long, value_name = "JOB")]
     pub base: Option<String>,
@@ -80,8 +75,7 @@ pub fn run(programs: &dyn Programs, args: &SweepArgs) -> Result<(), Failure> {
             None => fixed.push(set.clone()),
         }
     }
-    fixed.extend(args.data.as_ref().map(|source| format!("ingest.source={}", toml::Value::from(source.as_str()))));
-    fixed.extend(args.weights.as_ref().map(|source| format!("train.weights={}", toml::Value::from(source.as_str()))));
+    fixed.extend(args.short.sets());
     let protocol = Protocol::of(args)?;
     if protocol.is_none() && dimensions.is_empty() {
         return Err(Failure::usage(
@@ -98,34 +92,35 @@ pub fn run(programs: &dyn Programs, args: &SweepArgs) -> Result<(), Failure> {
         }
     };
     programs.prepare()?;
-    let plan = jobs::Plan { programs, folder: folder.path(), file: provided.path(), fixed: &fixed, args };
-    let shared = !dimensions.iter().any(Dimension::is_of_ingest);
-    if protocol.is_some() && !shared {
+    let plan = jobs::Plan { programs, folder: folder.path(), file: provided.path(), fixed: &fixed };
+    let shares_shards = !dimensions.iter().any(Dimension::is_of_ingest);
+    if protocol.is_some() && !shares_shards {
         return Err(Failure::usage("keys of [ingest] cannot vary together with generators; sweep over one of them"));
     }
-    if args.dry_run && protocol.is_some() && !plan.is_ingested() {
-        return Err(Failure::input(format!(
-            "the generators, and with them the jobs, are known after ingest; run the sweep without --dry-run, or `{}` first",
-            command::line(&format!("pipeline {} --until ingest --run-dir {}", args.name, plan.data().path().display()))
-        )));
-    }
+    let jobs = || {
+        let mut dimensions = dimensions.clone();
+        if let Some(protocol) = &protocol {
+            dimensions.push(protocol.dimension(&plan.generators()?)?);
+        }
+        all_jobs(args, &dimensions)
+    };
     if protocol.is_none() {
-        check_base(args, &Job::all(&dimensions))?;
+        // These jobs are known before ingest, so that a wrong `--base` is found before anything is written.
+        jobs()?;
+    }
+    if args.dry_run {
+        if protocol.is_some() && !plan.is_ingested() {
+            return Err(not_ingested(args, &plan.data()));
+        }
+        return print_text(&tables::plan(&jobs()?)).map(drop);
     }
     // The lock creates the folder.
-    let _lock = if args.dry_run { None } else { Some(stage::lock(&folder, "sweep")?) };
-    if shared && !args.dry_run {
+    let _lock = stage::lock(&folder, "sweep")?;
+    if shares_shards {
         plan.ingest()?;
     }
-    if let Some(protocol) = &protocol {
-        dimensions.push(protocol.dimension(&plan.generators()?)?);
-    }
-    let jobs = Job::all(&dimensions);
-    check_base(args, &jobs)?;
-    if args.dry_run {
-        return print_text(&tables::plan(&jobs)).map(drop);
-    }
-    let failed = plan.run(&jobs, shared)?;
+    let jobs = jobs()?;
+    let failed = plan.run(&jobs, shares_shards)?;
     let sweep = Sweep::read(&args.name, folder.path(), &jobs, protocol.as_ref())?;
     atomic::write_json(&folder.path().join(RESULTS), &sweep)?;
     atomic::write_file(&folder.path().join(TABLE), tables::csv(&sweep).as_bytes())?;
@@ -143,13 +138,23 @@ pub fn run(programs: &dyn Programs, args: &SweepArgs) -> Result<(), Failure> {
     }
 }
 
-fn check_base(args: &SweepArgs, jobs: &[Job]) -> Result<(), Failure> {
-    let Some(base) = &args.base else { return Ok(()) };
+/// Returns all combinations of some choices. `--base` must be one of them.
+fn all_jobs(args: &SweepArgs, dimensions: &[Dimension]) -> Result<Vec<Job>, Failure> {
+    let jobs = Job::all(dimensions);
+    let Some(base) = &args.base else { return Ok(jobs) };
     if jobs.iter().any(|job| job.name() == *base) {
-        return Ok(());
+        return Ok(jobs);
     }
     let names: Vec<String> = jobs.iter().map(Job::name).collect();
     Err(Failure::usage(format!("there is no job `{base}` for --base; the jobs are {}", names.join(", "))))
+}
+
+/// The failure of a dry run whose jobs are not known yet.
+fn not_ingested(args: &SweepArgs, data: &RunDir) -> Failure {
+    let ingest = command::line(&format!("pipeline {} --until ingest --run-dir {}", args.name, data.path().display()));
+    Failure::input(format!(
+        "the generators, and with them the jobs, are known after ingest; run the sweep without --dry-run, or `{ingest}` first"
+    ))
 }
 
 /// Compares all jobs with the base in paired tests, with a correction for their number.

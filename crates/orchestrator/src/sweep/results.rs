@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::grid::{Choice, Job, Protocol};
+use crate::scores::Scores;
 
 /// The results of a sweep: the content of `sweep.json`.
 #[derive(Debug, Serialize)]
@@ -18,7 +19,7 @@ pub(super) struct Sweep {
     /// What varies over generators, if anything does.
     pub(super) protocol: Option<Protocol>,
     /// The jobs that are complete.
-    pub(super) jobs: Vec<Scores>,
+    pub(super) jobs: Vec<JobScores>,
     /// The setting with the highest ROC-AUC on validation, over the mean of its seeds. `None` if generators vary, because
     /// the validation images then differ.
     pub(super) chosen: Option<Setting>,
@@ -26,7 +27,7 @@ pub(super) struct Sweep {
 
 /// The scores of a job.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Scores {
+pub(super) struct JobScores {
     /// The name of the job and of its run folder.
     pub(super) name: String,
     /// The job without its seed.
@@ -37,20 +38,9 @@ pub(super) struct Scores {
     pub(super) validation_roc_auc: Option<f64>,
     /// The scores on all images of the evaluated split.
     #[serde(flatten)]
-    pub(super) test: Test,
+    pub(super) test: Scores,
     /// The scores on the fakes of each generator with all photographs of the evaluated split.
-    pub(super) generators: BTreeMap<String, Test>,
-}
-
-/// Scores with their 95% intervals.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Test {
-    /// ROC-AUC.
-    pub(super) roc_auc: Option<f64>,
-    /// The interval of ROC-AUC.
-    pub(super) roc_auc_interval: Option<[f64; 2]>,
-    /// Accuracy at the threshold of the evaluation.
-    pub(super) accuracy: Option<f64>,
+    pub(super) generators: BTreeMap<String, Scores>,
 }
 
 /// A setting with its mean over the seeds.
@@ -64,21 +54,9 @@ pub(super) struct Setting {
     pub(super) validation_roc_auc: f64,
 }
 
-impl Test {
-    fn of(scores: &Value) -> Test {
-        let interval = &scores["intervals"]["roc_auc"];
-        let bounds = interval["low"].as_f64().zip(interval["high"].as_f64());
-        Test {
-            roc_auc: scores["roc_auc"].as_f64(),
-            roc_auc_interval: bounds.map(|(low, high)| [low, high]),
-            accuracy: scores["accuracy"].as_f64(),
-        }
-    }
-}
-
-impl Scores {
+impl JobScores {
     /// Reads the scores of a job. Returns `None` if it is not complete.
-    fn read(folder: &Path, job: &Job) -> Result<Option<Scores>, Failure> {
+    fn read(folder: &Path, job: &Job) -> Result<Option<JobScores>, Failure> {
         let run = RunDir::new(folder.join(job.name()));
         let (Some(train), true) = (Manifest::read(&run.train_run(0))?, run.evaluate().join(names::METRICS).is_file())
         else {
@@ -87,13 +65,13 @@ impl Scores {
         let metrics: Value = atomic::read_json(&run.evaluate().join(names::METRICS), "metrics")?;
         let groups = metrics["runs"][0]["generators"]["groups"].as_array();
         let groups = groups.into_iter().flatten();
-        let generators = groups.filter_map(|group| Some((group["name"].as_str()?.to_owned(), Test::of(group))));
-        Ok(Some(Scores {
+        let generators = groups.filter_map(|group| Some((group["name"].as_str()?.to_owned(), Scores::of(group))));
+        Ok(Some(JobScores {
             name: job.name(),
             setting: job.setting(),
             choices: job.choices.clone(),
             validation_roc_auc: train.summary["best_val_roc_auc"].as_f64(),
-            test: Test::of(&metrics),
+            test: Scores::of(&metrics),
             generators: generators.collect(),
         }))
     }
@@ -109,20 +87,20 @@ impl Sweep {
     ) -> Result<Sweep, Failure> {
         let mut scores = Vec::new();
         for job in jobs {
-            scores.extend(Scores::read(folder, job)?);
+            scores.extend(JobScores::read(folder, job)?);
         }
         let chosen = if protocol.is_none() { choose(&scores) } else { None };
         Ok(Sweep { pipeline: pipeline.to_owned(), protocol: protocol.cloned(), jobs: scores, chosen })
     }
 
     /// The jobs of a setting.
-    pub(super) fn of_setting<'a>(&'a self, setting: &'a str) -> impl Iterator<Item = &'a Scores> {
+    pub(super) fn of_setting<'a>(&'a self, setting: &'a str) -> impl Iterator<Item = &'a JobScores> {
         self.jobs.iter().filter(move |job| job.setting == setting)
     }
 }
 
 /// Returns the setting with the highest mean ROC-AUC on validation; the first of several.
-fn choose(jobs: &[Scores]) -> Option<Setting> {
+fn choose(jobs: &[JobScores]) -> Option<Setting> {
     let mut settings: Vec<Setting> = Vec::new();
     for job in jobs {
         let score = job.validation_roc_auc?;
@@ -147,15 +125,15 @@ pub(super) mod tests {
     use super::*;
 
     /// Scores of a job with one choice. `auc` holds its ROC-AUC on validation and on the test split.
-    pub(crate) fn scores(choice: [&str; 2], seed: u64, auc: [f64; 2], generators: &[(&str, f64)]) -> Scores {
-        let of = |score: f64| Test {
+    pub(crate) fn job_scores(choice: [&str; 2], seed: u64, auc: [f64; 2], generators: &[(&str, f64)]) -> JobScores {
+        let of = |score: f64| Scores {
             roc_auc: Some(score),
             roc_auc_interval: Some([score - 0.01, score + 0.01]),
             accuracy: Some(0.5),
         };
         let [name, value] = choice.map(str::to_owned);
         let job = Job { choices: vec![Choice { name, value, sets: Vec::new() }] };
-        Scores {
+        JobScores {
             name: format!("{},seed={seed}", job.name()),
             setting: job.setting(),
             choices: job.choices,
@@ -168,10 +146,10 @@ pub(super) mod tests {
     #[test]
     fn validation_chooses_the_mean_over_seeds() {
         let jobs = [
-            scores(["lr", "1"], 0, [0.90, 0.99], &[]),
-            scores(["lr", "1"], 1, [0.70, 0.99], &[]),
-            scores(["lr", "2"], 0, [0.85, 0.10], &[]),
-            scores(["lr", "2"], 1, [0.85, 0.10], &[]),
+            job_scores(["lr", "1"], 0, [0.90, 0.99], &[]),
+            job_scores(["lr", "1"], 1, [0.70, 0.99], &[]),
+            job_scores(["lr", "2"], 0, [0.85, 0.10], &[]),
+            job_scores(["lr", "2"], 1, [0.85, 0.10], &[]),
         ];
         let chosen = choose(&jobs).unwrap();
         assert_eq!((chosen.name.as_str(), chosen.seeds), ("lr=2", 2));

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::grid::{Job, ONLY, Protocol, WITHOUT};
-use super::results::{Scores, Sweep, Test};
+use super::results::{JobScores, Sweep};
+use crate::scores::{self, Scores};
 
 /// The list of jobs before they run.
 pub(super) fn plan(jobs: &[Job]) -> String {
@@ -48,17 +49,6 @@ fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.into_owned() }
 }
 
-fn number(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
-}
-
-fn with_interval(test: &Test) -> String {
-    match test.roc_auc_interval {
-        Some([low, high]) => format!("{} [{low:.3}, {high:.3}]", number(test.roc_auc)),
-        None => number(test.roc_auc),
-    }
-}
-
 fn mean(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     let values: Vec<f64> = values.flatten().collect();
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
@@ -66,11 +56,11 @@ fn mean(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 
 /// The jobs by their scores on validation, and the test score of the setting that validation chose.
 fn settings(sweep: &Sweep) -> String {
-    let mut jobs: Vec<&Scores> = sweep.jobs.iter().collect();
+    let mut jobs: Vec<&JobScores> = sweep.jobs.iter().collect();
     jobs.sort_by(|a, b| b.validation_roc_auc.unwrap_or(0.0).total_cmp(&a.validation_roc_auc.unwrap_or(0.0)));
     let mut text = "| job | ROC-AUC on validation |\n| --- | --- |\n".to_owned();
     for job in jobs {
-        let _ = writeln!(text, "| {} | {} |", job.name, number(job.validation_roc_auc));
+        let _ = writeln!(text, "| {} | {} |", job.name, scores::text(job.validation_roc_auc));
     }
     let Some(chosen) = &sweep.chosen else { return text };
     let seeds = if chosen.seeds > 1 { format!(", mean of {} seeds", chosen.seeds) } else { String::new() };
@@ -78,8 +68,8 @@ fn settings(sweep: &Sweep) -> String {
     let _ =
         writeln!(text, "\nValidation chose {name} (ROC-AUC {:.3}{seeds}). Its test scores:", chosen.validation_roc_auc);
     for job in sweep.of_setting(&chosen.name) {
-        let accuracy = number(job.test.accuracy);
-        let _ = writeln!(text, "  {}: ROC-AUC {}, accuracy {accuracy}", job.name, with_interval(&job.test));
+        let accuracy = scores::text(job.test.accuracy);
+        let _ = writeln!(text, "  {}: ROC-AUC {}, accuracy {accuracy}", job.name, job.test.roc_auc_text());
     }
     text
 }
@@ -93,8 +83,8 @@ fn left_out(sweep: &Sweep) -> String {
         let Some(left_out) = job.choices.iter().find(|choice| choice.name == WITHOUT) else { continue };
         let own = job.generators.get(&left_out.value);
         scores.push((job, own.and_then(|own| own.roc_auc)));
-        let own = own.map_or_else(|| "– (no test image)".to_owned(), with_interval);
-        let _ = writeln!(text, "| {} | {own} | {} |", label(job, WITHOUT), with_interval(&job.test));
+        let own = own.map_or_else(|| "– (no test image)".to_owned(), Scores::roc_auc_text);
+        let _ = writeln!(text, "| {} | {own} | {} |", label(job, WITHOUT), job.test.roc_auc_text());
     }
     let worst = scores.iter().filter_map(|(job, score)| score.map(|score| (*job, score)));
     if let (Some(mean), Some((job, worst))) =
@@ -120,11 +110,11 @@ fn trained_on_each(sweep: &Sweep) -> String {
     for job in &sweep.jobs {
         let _ = write!(text, "| {} |", label(job, ONLY));
         for name in &tested {
-            let _ = write!(text, " {} |", number(job.generators.get(*name).and_then(|test| test.roc_auc)));
+            let _ = write!(text, " {} |", scores::text(job.generators.get(*name).and_then(|test| test.roc_auc)));
         }
         let own = job.choices.iter().find(|choice| choice.name == ONLY).map(|choice| &choice.value);
         let others = job.generators.iter().filter(|(name, _)| Some(*name) != own);
-        let _ = writeln!(text, " {} |", number(mean(others.map(|(_, test)| test.roc_auc))));
+        let _ = writeln!(text, " {} |", scores::text(mean(others.map(|(_, test)| test.roc_auc))));
     }
     text
 }
@@ -135,14 +125,14 @@ fn few_shot(sweep: &Sweep, generator: &str) -> String {
         "| training images of {generator} | ROC-AUC on its fakes | ROC-AUC on all test images |\n| --- | --- | --- |\n"
     );
     for job in &sweep.jobs {
-        let own = job.generators.get(generator).map_or_else(|| "– (no test image)".to_owned(), with_interval);
-        let _ = writeln!(text, "| {} | {own} | {} |", label(job, generator), with_interval(&job.test));
+        let own = job.generators.get(generator).map_or_else(|| "– (no test image)".to_owned(), Scores::roc_auc_text);
+        let _ = writeln!(text, "| {} | {own} | {} |", label(job, generator), job.test.roc_auc_text());
     }
     text
 }
 
 /// The value of the choice `name`, with the other choices of the job.
-pub(super) fn label(job: &Scores, name: &str) -> String {
+pub(super) fn label(job: &JobScores, name: &str) -> String {
     let mut parts: Vec<String> = Vec::new();
     for choice in &job.choices {
         if choice.name == name {
@@ -156,18 +146,18 @@ pub(super) fn label(job: &Scores, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::tests::scores;
+    use super::super::results::tests::job_scores;
     use super::*;
 
-    fn sweep(protocol: Option<Protocol>, jobs: Vec<Scores>) -> Sweep {
+    fn sweep(protocol: Option<Protocol>, jobs: Vec<JobScores>) -> Sweep {
         Sweep { pipeline: "smoke".to_owned(), protocol, jobs, chosen: None }
     }
 
     #[test]
     fn generators_that_were_left_out_have_mean_and_worst() {
         let jobs = vec![
-            scores([WITHOUT, "a"], 0, [0.9, 0.9], &[("a", 0.8), ("b", 0.99)]),
-            scores([WITHOUT, "b"], 0, [0.9, 0.9], &[("a", 0.99), ("b", 0.6)]),
+            job_scores([WITHOUT, "a"], 0, [0.9, 0.9], &[("a", 0.8), ("b", 0.99)]),
+            job_scores([WITHOUT, "b"], 0, [0.9, 0.9], &[("a", 0.99), ("b", 0.6)]),
         ];
         let text = text(&sweep(Some(Protocol::LeaveOutEach), jobs));
         assert!(text.contains("| b | 0.600 [0.590, 0.610] | 0.900 [0.890, 0.910] |"), "{text}");
@@ -177,8 +167,8 @@ mod tests {
     #[test]
     fn matrix_has_a_row_for_each_training() {
         let jobs = vec![
-            scores([ONLY, "a"], 0, [0.9, 0.9], &[("a", 0.95), ("b", 0.5)]),
-            scores([ONLY, "b"], 0, [0.9, 0.9], &[("a", 0.4), ("b", 0.97)]),
+            job_scores([ONLY, "a"], 0, [0.9, 0.9], &[("a", 0.95), ("b", 0.5)]),
+            job_scores([ONLY, "b"], 0, [0.9, 0.9], &[("a", 0.4), ("b", 0.97)]),
         ];
         let text = text(&sweep(Some(Protocol::TrainOnEach), jobs));
         assert!(text.contains("| b | 0.400 | 0.970 | 0.400 |"), "{text}");
@@ -186,7 +176,7 @@ mod tests {
 
     #[test]
     fn scores_on_test_are_shown_for_the_chosen_setting_only() {
-        let jobs = vec![scores(["lr", "1"], 0, [0.9, 0.71], &[]), scores(["lr", "2"], 0, [0.8, 0.55], &[])];
+        let jobs = vec![job_scores(["lr", "1"], 0, [0.9, 0.71], &[]), job_scores(["lr", "2"], 0, [0.8, 0.55], &[])];
         let chosen = super::super::results::Setting { name: "lr=1".to_owned(), seeds: 1, validation_roc_auc: 0.9 };
         let text = text(&Sweep { chosen: Some(chosen), ..sweep(None, jobs) });
         assert!(text.contains("0.710") && !text.contains("0.550"), "{text}");
@@ -194,7 +184,7 @@ mod tests {
 
     #[test]
     fn csv_has_a_row_for_each_generator() {
-        let text = csv(&sweep(None, vec![scores(["lr", "1"], 0, [0.9, 0.7], &[("a,b", 0.8)])]));
+        let text = csv(&sweep(None, vec![job_scores(["lr", "1"], 0, [0.9, 0.7], &[("a,b", 0.8)])]));
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.contains("\"lr=1,seed=0\",\"a,b\",0.9,0.8,"), "{text}");
     }
