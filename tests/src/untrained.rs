@@ -7,11 +7,11 @@ use std::process::Output;
 
 use artifacts::atomic::DirWriter;
 use artifacts::hash::Hash;
-use artifacts::schema::{ImageSize, IngestSummary, ModelConfig, PreprocessorConfig};
+use artifacts::schema::{IngestSummary, ModelConfig};
 use artifacts::shard::{Sample, ShardWriter};
 use artifacts::{Checkpoint, Label, Manifest, RunDir, Split, atomic, names};
 use model::{Network, NetworkConfig, Normalisation};
-use pixels::{Filter, Fit, Format, RgbImage, encode, resize};
+use pixels::{Filter, Fit, Format, Recipe, RgbImage, encode, resize};
 use serde_json::{Value, json};
 
 use crate::program;
@@ -74,7 +74,8 @@ impl Run {
             splits: Default::default(),
             images_per_second: 1.0,
         };
-        complete(writer, names::INGEST, serde_json::to_value(summary).unwrap(), json!({ "source": "source" }));
+        let config = json!({ "source": "source", "filter": Filter::default().name(), "fit": Fit::default().name() });
+        complete(writer, names::INGEST, serde_json::to_value(summary).unwrap(), config);
     }
 
     /// Writes a source file. Returns the sample and the pixels that ingest makes from it.
@@ -111,22 +112,7 @@ impl Run {
             std::fs::create_dir_all(checkpoint.path()).unwrap();
             let mut network = Network::new(&NetworkConfig::default(), &model::device::Device::Cpu).unwrap();
             network.initialise(run as u64).unwrap();
-            network.save(&checkpoint.weights(), &Default::default()).unwrap();
-            let Normalisation { mean, std } = Normalisation::default();
-            let preprocessor = PreprocessorConfig {
-                do_resize: true,
-                size: ImageSize { height: SIDE as usize, width: SIDE as usize },
-                filter: None,
-                fit: None,
-                reencode: None,
-                do_rescale: true,
-                rescale_factor: 1.0 / 255.0,
-                do_normalize: true,
-                image_mean: mean,
-                image_std: std,
-            };
-            atomic::write_json(&checkpoint.model_config(), &ModelConfig::detector("resnet50")).unwrap();
-            atomic::write_json(&checkpoint.preprocessor_config(), &preprocessor).unwrap();
+            write_checkpoint(&checkpoint, &network, SIDE);
         }
         complete(writer, names::TRAIN, json!({}), Value::Null);
     }
@@ -161,6 +147,15 @@ impl Run {
         let text = String::from_utf8(output.stdout.clone()).unwrap();
         (text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), output)
     }
+}
+
+/// Writes what inference needs of a checkpoint: the weights, the architecture, and that images are resized to `side`.
+pub fn write_checkpoint(checkpoint: &Checkpoint, network: &Network, side: u32) {
+    let NetworkConfig { arch, normalisation: Normalisation { mean, std }, .. } = network.config();
+    let recipe = Recipe { size: side, ..Recipe::default() };
+    network.save(&checkpoint.weights(), &Default::default()).unwrap();
+    atomic::write_json(&checkpoint.model_config(), &ModelConfig::detector(arch)).unwrap();
+    atomic::write_json(&checkpoint.preprocessor_config(), &recipe.preprocessor_config(*mean, *std)).unwrap();
 }
 
 /// Runs a program of this workspace to its end.

@@ -65,7 +65,9 @@ fn replace_shards(
     let mut summary = old.summary;
     summary["source"] = json!(source);
     summary["files"] = json!(root);
-    Manifest { summary, config: json!({ "source": source }), ..manifest }.write(writer.path()).unwrap();
+    let mut config = old.config;
+    config["source"] = json!(source);
+    Manifest { summary, config, ..manifest }.write(writer.path()).unwrap();
     writer.publish().unwrap();
 }
 

@@ -12,36 +12,20 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use artifacts::schema::{ImageSize, ModelConfig, PreprocessorConfig};
-use artifacts::{Checkpoint, atomic};
+use artifacts::Checkpoint;
 use client::{check, form, form_type, get, request};
 use model::device::{Device, DeviceChoice};
-use model::{Network, NetworkConfig, Normalisation, PrecisionChoice};
+use model::{Network, NetworkConfig, PrecisionChoice};
+use pipeline_tests::untrained::write_checkpoint;
 use predict::{CheckOptions, ModelName};
 use serde_json::Value;
 
 /// Writes a small model with random weights.
 fn write_model(dir: &Path) {
-    let checkpoint = Checkpoint::new(dir);
     let config = NetworkConfig { arch: "resnet18".to_owned(), ..NetworkConfig::default() };
     let mut network = Network::new(&config, &Device::Cpu).unwrap();
     network.initialise(7).unwrap();
-    network.save(&checkpoint.weights(), &Default::default()).unwrap();
-    let Normalisation { mean, std } = Normalisation::default();
-    let preprocessor = PreprocessorConfig {
-        do_resize: true,
-        size: ImageSize { height: 32, width: 32 },
-        filter: None,
-        fit: None,
-        reencode: None,
-        do_rescale: true,
-        rescale_factor: 1.0 / 255.0,
-        do_normalize: true,
-        image_mean: mean,
-        image_std: std,
-    };
-    atomic::write_json(&checkpoint.model_config(), &ModelConfig::detector("resnet18")).unwrap();
-    atomic::write_json(&checkpoint.preprocessor_config(), &preprocessor).unwrap();
+    write_checkpoint(&Checkpoint::new(dir), &network, 32);
 }
 
 fn command(options: &[&str]) -> Command {

@@ -2,16 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a model that cannot be exported fails the test")]
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use artifacts::Checkpoint;
-use artifacts::atomic;
-use artifacts::schema::{ImageSize, ModelConfig, PreprocessorConfig};
 use artifacts::stage::Failure;
 use export::cli::{ExportArgs, Format, export};
 use model::device::Device;
 use model::{Network, NetworkConfig, Normalisation, PixelBatch};
+use pipeline_tests::untrained::write_checkpoint;
 
 /// The side of the images.
 pub(crate) const SIDE: usize = 40;
@@ -30,8 +28,7 @@ pub(crate) fn pixels(n: usize) -> Vec<u8> {
 pub(crate) fn checkpoint(dir: &Path, architecture: &str) -> PathBuf {
     let checkpoint = Checkpoint::new(dir.join("checkpoint"));
     std::fs::create_dir(checkpoint.path()).unwrap();
-    let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
-    let normalisation = Normalisation { mean, std };
+    let normalisation = Normalisation { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
     let config = NetworkConfig { arch: architecture.to_owned(), classes: 2, normalisation };
     let mut network = Network::new(&config, &Device::Cpu).unwrap();
     network.initialise(5).unwrap();
@@ -39,21 +36,7 @@ pub(crate) fn checkpoint(dir: &Path, architecture: &str) -> PathBuf {
     for _ in 0..2 {
         network.train_step(&PixelBatch { data: &data, n: 4, height: SIDE, width: SIDE }, &[0, 1, 0, 1]).unwrap();
     }
-    network.save(&checkpoint.weights(), &BTreeMap::new()).unwrap();
-    atomic::write_json(&checkpoint.model_config(), &ModelConfig::detector(architecture)).unwrap();
-    let preprocessing = PreprocessorConfig {
-        do_resize: true,
-        size: ImageSize { height: SIDE, width: SIDE },
-        filter: Some("bilinear".to_owned()),
-        fit: Some("squash".to_owned()),
-        reencode: None,
-        do_rescale: true,
-        rescale_factor: 1.0 / 255.0,
-        do_normalize: true,
-        image_mean: mean,
-        image_std: std,
-    };
-    atomic::write_json(&checkpoint.preprocessor_config(), &preprocessing).unwrap();
+    write_checkpoint(&checkpoint, &network, SIDE as u32);
     checkpoint.path().to_owned()
 }
 
