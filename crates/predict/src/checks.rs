@@ -28,8 +28,22 @@ impl Judge {
     /// # Errors
     /// Errors of the model. A picture that cannot be read is no error: its row states why.
     pub fn check(&mut self, name: &str, bytes: &[u8], options: &CheckOptions) -> Result<Check, Error> {
+        self.check_unless(name, bytes, options, &|| false)
+    }
+
+    /// Computes the result like [`Judge::check`]. `is_cancelled` is called before each pass through the model.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] once `is_cancelled` returns true, and errors of the model.
+    pub fn check_unless(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        options: &CheckOptions,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<Check, Error> {
         let prepared = prepare(&self.preparation(options), name.to_owned(), bytes);
-        let mut checks = self.finish(vec![prepared], options)?;
+        let mut checks = self.finish(vec![prepared], options, is_cancelled)?;
         Ok(checks.pop().unwrap_or_default())
     }
 
@@ -46,7 +60,7 @@ impl Judge {
             // The closure must not capture the detector, whose back end need not be `Sync`.
             let preparation = self.preparation(options);
             let prepared = found.par_iter().map(|found| prepare_found(&preparation, found)).collect();
-            checks.extend(self.finish(prepared, options)?);
+            checks.extend(self.finish(prepared, options, &|| false)?);
         }
         Ok(checks)
     }
@@ -62,7 +76,12 @@ impl Judge {
     }
 
     /// Computes the scores of prepared images, batch by batch, and completes their results.
-    fn finish(&mut self, prepared: Vec<(Row, Option<Prepared>)>, options: &CheckOptions) -> Result<Vec<Check>, Error> {
+    fn finish(
+        &mut self,
+        prepared: Vec<(Row, Option<Prepared>)>,
+        options: &CheckOptions,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<Vec<Check>, Error> {
         let mut checks = Vec::with_capacity(prepared.len());
         let mut ready = Vec::new();
         for (index, (mut row, image)) in prepared.into_iter().enumerate() {
@@ -73,6 +92,7 @@ impl Judge {
         let (indices, mut images): (Vec<usize>, Vec<Prepared>) = ready.into_iter().unzip();
         let size = self.batch.max(1);
         for (indices, images) in indices.chunks(size).zip(images.chunks_mut(size)) {
+            go_on(is_cancelled)?;
             let scores = self.scores(images)?;
             for ((index, image), score) in indices.iter().zip(&*images).zip(scores) {
                 let check = &mut checks[*index];
@@ -81,9 +101,10 @@ impl Judge {
                     continue;
                 }
                 if options.stability {
-                    stability::measure(self, &mut check.row, image)?;
+                    stability::measure(self, &mut check.row, image, is_cancelled)?;
                 }
                 if options.explain {
+                    go_on(is_cancelled)?;
                     let class = shown_class(check.row.verdict, &score);
                     check.overlays = drawing::overlays(self, &check.row, image, class, &options.layer)?;
                 }
@@ -117,6 +138,11 @@ impl CheckOptions {
     fn needs_decoded(&self) -> bool {
         self.stability || self.picture.is_some()
     }
+}
+
+/// Fails if the result is no longer wanted.
+pub(crate) fn go_on(is_cancelled: &dyn Fn() -> bool) -> Result<(), Error> {
+    if is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
 /// Returns the class whose evidence is shown: that of the verdict, or the predicted class if the verdict is

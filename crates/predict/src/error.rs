@@ -42,6 +42,9 @@ pub enum Error {
     /// An image cannot be resized.
     #[error(transparent)]
     Recipe(#[from] pixels::RecipeError),
+    /// The caller of [`Judge::check_unless`](crate::Judge::check_unless) no longer wants the result.
+    #[error("the check was cancelled")]
+    Cancelled,
     /// The files of a repository are of several commits.
     #[error("the repository of `{0}` changed while it was downloaded; run the same command again")]
     SeveralCommits(String),
@@ -65,7 +68,7 @@ impl From<Error> for Failure {
             Error::Detector(error) => (*error).into(),
             Error::Artifact(error) => error.into(),
             Error::Name(_) => Failure::usage(error),
-            Error::Degrade(_) | Error::Recipe(_) => Failure::failed(error),
+            Error::Degrade(_) | Error::Recipe(_) | Error::Cancelled => Failure::failed(error),
             Error::Hub(_) | Error::NoModel { .. } | Error::NoRun | Error::SeveralCommits(_) => Failure::input(error),
         }
     }

@@ -3,6 +3,7 @@
 use pixels::degrade::{self, Degraded};
 use pixels::{Filter, RgbImage, resize_to};
 
+use crate::checks::go_on;
 use crate::error::Error;
 use crate::judge::{Judge, Prepared};
 use crate::row::{Changed, Row, Stability};
@@ -62,11 +63,17 @@ const SMALLEST: u32 = 32;
 
 /// Computes P(fake) of changed copies of an image, and makes the verdict inconclusive if a copy has another one. The row
 /// has the verdict on the unchanged image.
-pub(crate) fn measure(judge: &mut Judge, row: &mut Row, image: &Prepared) -> Result<(), Error> {
+pub(crate) fn measure(
+    judge: &mut Judge,
+    row: &mut Row,
+    image: &Prepared,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<(), Error> {
     let Some((decoded, unchanged)) = image.decoded.as_ref().zip(row.verdict) else { return Ok(()) };
     let own = row.p_fake_calibrated.or(row.p_fake).unwrap_or(f64::NAN);
     let mut stability = Stability { low: own, high: own, flips: false, unchanged, changes: Vec::new() };
     for change in CHANGES {
+        go_on(is_cancelled)?;
         let Some(degraded) = change.apply(decoded)? else { continue };
         let size = [degraded.image.width(), degraded.image.height()];
         let picture = judge.recipe.picture_of_degraded(degraded)?;

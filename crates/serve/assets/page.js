@@ -192,8 +192,8 @@ function show(item, result) {
   heading.id = `result-${total}-${done}`;
   heading.tabIndex = -1;
   shown.setAttribute("aria-labelledby", heading.id);
-  const details = shown.querySelector("details.about");
-  if (details) details.open = false;
+  // They are open in the record, which is printed.
+  for (const details of shown.querySelectorAll("details")) details.open = false;
   if (picture && images.length > 0) layOnPicture(shown.querySelector(".images"), picture, images);
   shown.append(actions(item.file.name, record, text));
   results.prepend(shown);

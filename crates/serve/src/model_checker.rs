@@ -64,7 +64,7 @@ impl Checker for ModelChecker {
         })
     }
 
-    fn check(&mut self, file: &PictureFile, _is_cancelled: &dyn Fn() -> bool) -> Result<Checked, Failure> {
+    fn check(&mut self, file: &PictureFile, is_cancelled: &dyn Fn() -> bool) -> Result<Checked, Failure> {
         let options = CheckOptions {
             explain: file.images,
             layer: self.layer.clone(),
@@ -72,7 +72,7 @@ impl Checker for ModelChecker {
             picture: file.images.then_some(PICTURE_SIDE),
             trust: self.trust.clone(),
         };
-        let check = self.judge.check(&file.name, &file.bytes, &options)?;
+        let check = self.judge.check_unless(&file.name, &file.bytes, &options, is_cancelled)?;
         let record = Record::of(&self.judge, &check, &options);
         let image = |overlay: predict::Overlay| EvidenceImage {
             branch: overlay.branch.unwrap_or_default(),

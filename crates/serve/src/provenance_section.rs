@@ -49,7 +49,7 @@ fn settings(parameters: &Value) -> Markup {
     ];
     let rows = NAMES.iter().filter_map(|(key, name)| Some((name, lines(parameters[*key].as_str()?))));
     html! {
-        details {
+        details open {
             summary { "Settings of the generator" }
             dl.facts { @for (name, value) in rows { div { dt { (name) } dd { (value) } } } }
         }

@@ -121,15 +121,15 @@ fn scale(score: f64, band: Option<(f64, f64)>) -> Markup {
     };
     let label = format!("Score {}{}", percent(score), band.map_or(String::new(), range));
     html! {
-        svg.scale viewBox="0 0 420 46" role="img" aria-label=(label) {
+        svg.scale viewBox="0 0 420 42" role="img" aria-label=(label) {
             rect.track x="10" y="16" width=(WIDTH) height="10" rx="5" {}
             @if let Some((low, high)) = band {
                 rect.band x=(at(low)) y="16" width=(format!("{:.1}", ((high - low) * WIDTH).max(1.5))) height="10" {}
             }
             line.mark x1=(at(score)) x2=(at(score)) y1="9" y2="33" {}
-            text x="10" y="44" { "0%: no traces" }
-            text x="410" y="44" text-anchor="end" { "100%: traces" }
         }
+        // Outside of the drawing, which narrow windows make smaller.
+        p.ends aria-hidden="true" { span { "0%: no traces" } span { "100%: traces" } }
         @match band {
             Some((low, high)) if high > low => {
                 p.note { "The shaded range from " (percent(low)) " to " (percent(high)) " is inconclusive." }
@@ -220,7 +220,7 @@ fn stability(result: &Value) -> Markup {
                     }
                     "The score is between " (percent(low)) " and " (percent(high)) "."
                 }
-                details {
+                details open {
                     summary { "Each change" }
                     table {
                         thead { tr { th scope="col" { "Change" } th scope="col" { "Score" } th scope="col" { "Verdict" } } }

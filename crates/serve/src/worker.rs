@@ -109,6 +109,8 @@ fn check_all(
         let panicked = checked.is_err();
         let result = match checked {
             Ok(Ok(checked)) => Ok(checked),
+            // Cancelled, because the client has gone: nobody waits for an answer.
+            Ok(Err(_)) if reply.is_closed() => continue,
             Ok(Err(failure)) => {
                 progress::line(&format!("serve: a check failed: {}", artifacts::text::visible(&failure.chain())));
                 Err(CheckFailed("the model failed on this file; the terminal of the server shows why".to_owned()))

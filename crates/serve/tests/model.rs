@@ -6,62 +6,24 @@
 #[path = "support/client.rs"]
 #[allow(dead_code, reason = "this test uses only some of the functions")]
 mod client;
+#[path = "support/program.rs"]
+mod program;
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::cell::Cell;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
 
-use artifacts::Checkpoint;
 use client::{check, form, form_type, get, request};
-use model::device::{Device, DeviceChoice};
-use model::{Network, NetworkConfig, PrecisionChoice};
-use pipeline_tests::untrained::write_checkpoint;
-use predict::{CheckOptions, ModelName};
+use model::PrecisionChoice;
+use model::device::DeviceChoice;
+use pixels::RgbImage;
+use pixels::encode::{self, Subsampling};
+use predict::{Check, CheckOptions, Judge, ModelName};
+use program::{Program, command, write_model};
 use serde_json::Value;
 
-/// Writes a small model with random weights.
-fn write_model(dir: &Path) {
-    let config = NetworkConfig { arch: "resnet18".to_owned(), ..NetworkConfig::default() };
-    let mut network = Network::new(&config, &Device::Cpu).unwrap();
-    network.initialise(7).unwrap();
-    write_checkpoint(&Checkpoint::new(dir), &network, 32);
-}
-
-fn command(options: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_candling-serve"));
-    command.args(options).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// A running program. It is killed when it is dropped.
-struct Program {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Program {
-    fn start(model: &Path) -> Program {
-        let mut child =
-            command(&["--port", "0", "--device", "cpu", "--model", &model.to_string_lossy()]).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("http://").and_then(|rest| rest.strip_suffix('/'));
-        Program { child, address: address.unwrap_or_else(|| panic!("no address: {line}")).parse().unwrap() }
-    }
-
-    fn signal(mut self, name: &str) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-        self.child.wait().unwrap()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn open(model: &Path) -> Judge {
+    predict::open(&ModelName::Folder(model.to_owned()), DeviceChoice::Cpu, PrecisionChoice::Auto).unwrap()
 }
 
 fn golden(folder: &str) -> Vec<PathBuf> {
@@ -78,8 +40,7 @@ fn result_equals_that_of_predict() {
     write_model(dir.path());
     let program = Program::start(dir.path());
     assert_eq!(program.address.ip().to_string(), "127.0.0.1");
-    let mut judge =
-        predict::open(&ModelName::Folder(dir.path().to_owned()), DeviceChoice::Cpu, PrecisionChoice::Auto).unwrap();
+    let mut judge = open(dir.path());
     for path in golden("decode") {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let bytes = std::fs::read(&path).unwrap();
@@ -102,6 +63,34 @@ fn result_equals_that_of_predict() {
     assert_eq!(undescribed(&schemas["Result"], &full, "result"), Vec::<String>::new());
     let health = get(program.address, "/api/health").json();
     assert_eq!(undescribed(&schemas["Model"], &health["model"], "model"), Vec::<String>::new());
+}
+
+#[test]
+fn a_cancelled_check_ends_before_its_next_pass_through_the_model() {
+    let dir = tempfile::tempdir().unwrap();
+    write_model(dir.path());
+    let mut judge = open(dir.path());
+    let picture =
+        encode::jpeg(&RgbImage::from_fn(96, 80, |x, y| [x as u8, y as u8, 90]), 90, Subsampling::Full).unwrap();
+    let options = CheckOptions { stability: true, explain: true, picture: Some(64), ..CheckOptions::default() };
+    let asked = Cell::new(0);
+    let mut check_until = |last: usize| -> Result<Check, predict::Error> {
+        asked.set(0);
+        judge.check_unless("a", &picture, &options, &|| {
+            asked.set(asked.get() + 1);
+            asked.get() > last
+        })
+    };
+    let whole = check_until(usize::MAX).unwrap();
+    // The picture itself, its six changed copies and the heat map.
+    let passes = asked.get();
+    assert_eq!((passes, whole.row.stability.unwrap().changes.len(), whole.overlays.len()), (8, 6, 1));
+    for last in 0..passes {
+        assert!(matches!(check_until(last), Err(predict::Error::Cancelled)), "{last}");
+        assert_eq!(asked.get(), last + 1);
+    }
+    // The model is as before.
+    assert_eq!(check_until(usize::MAX).unwrap().row.p_fake, whole.row.p_fake);
 }
 
 /// Lists the fields of a value that its schema does not describe. Objects without described fields can have any.
