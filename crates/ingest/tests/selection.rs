@@ -310,7 +310,12 @@ fn audit_of_ten_images_is_inconclusive() {
     place.add_splits(&["train"], 5);
     let few = place.ingest("few", &place.path("data"), &[]).done();
     let audit = few.audit();
-    assert_eq!((audit.images, audit.verdict, audit.detectable_roc_auc), (10, Verdict::Inconclusive, None), "{:?}", audit.shortcuts);
+    assert_eq!(
+        (audit.images, audit.verdict, audit.detectable_roc_auc),
+        (10, Verdict::Inconclusive, None),
+        "{:?}",
+        audit.shortcuts
+    );
     let message = few.message();
     assert!(message.contains(&format!("audit: inconclusive, {}", audit.why_inconclusive().unwrap())), "{message}");
     assert!(!message.contains("audit: pass"), "{message}");

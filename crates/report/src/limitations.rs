@@ -94,11 +94,9 @@ fn audit_limitation(results: &RunResults) -> Option<Limitation> {
                 ),
             ))
         }
-        Some(audit) => {
-            audit.why_inconclusive().map(|why| {
-                Limitation::new("Recognising traces of generation", format!("the audit of the data is inconclusive: {why}"))
-            })
-        }
+        Some(audit) => audit.why_inconclusive().map(|why| {
+            Limitation::new("Recognising traces of generation", format!("the audit of the data is inconclusive: {why}"))
+        }),
         None => Some(Limitation::new(
             "Recognising traces of generation",
             "the data were not audited for shortcuts, such as differences in format, size or compression between real \

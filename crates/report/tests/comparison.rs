@@ -28,7 +28,8 @@ fn thumbnails_are_in_the_page_in_the_order_of_the_differences() {
     let page = page(dir.path());
     assert_eq!(page.matches("<img src=\"data:image/").count(), comparison::THUMBNAILS);
     let gallery = page.split("pictures compared").nth(1).unwrap().split("</ul>").next().unwrap();
-    let places: Vec<_> = (0..comparison::THUMBNAILS).map(|i| gallery.find(&comparison::file_name(i)).unwrap()).collect();
+    let places: Vec<_> =
+        (0..comparison::THUMBNAILS).map(|i| gallery.find(&comparison::file_name(i)).unwrap()).collect();
     assert!(places.is_sorted(), "{places:?}");
     for part in ["truth ", "P(fake) ", "SD 1.5", "runs/model-0", "runs/model-1"] {
         assert!(gallery.contains(part), "{part}");

@@ -45,10 +45,7 @@ impl Audit {
         };
         let is = if self.images == 1 { "image is" } else { "images are" };
         (self.verdict == Verdict::Inconclusive).then(|| {
-            format!(
-                "{} {is} too few to exclude shortcuts: {found}. 50 images of each class are enough",
-                self.images
-            )
+            format!("{} {is} too few to exclude shortcuts: {found}. 50 images of each class are enough", self.images)
         })
     }
 }

@@ -65,9 +65,10 @@ fn draw_roc(comparison: &Comparison) -> Option<Figure> {
         .iter()
         .map(|&index| format!("{} {}", name(comparison, index), score(comparison.detectors[index].scores.roc_auc)))
         .collect();
-    let legend = drawn.iter().zip(&areas).fold(Legend::default(), |legend, (&index, area)| {
-        legend.line(curve_style(index), area.as_str())
-    });
+    let legend = drawn
+        .iter()
+        .zip(&areas)
+        .fold(Legend::default(), |legend, (&index, area)| legend.line(curve_style(index), area.as_str()));
     Some(Figure {
         name: "roc",
         title: "ROC curves".to_owned(),
