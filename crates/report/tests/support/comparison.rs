@@ -19,7 +19,7 @@ pub(crate) fn file_name(index: usize) -> String {
 pub(crate) fn write(dir: &Path, detectors: usize, change: impl FnOnce(&mut Value)) {
     std::fs::create_dir_all(dir.join("images")).unwrap();
     for index in 0..THUMBNAILS {
-        let png = scenes::png(&scenes::scene(index as u32, index % 2 == 0));
+        let png = scenes::png(&scenes::scene(index as u32, index.is_multiple_of(2)));
         std::fs::write(dir.join(image(index)), png).unwrap();
     }
     let mut value = comparison(detectors);
@@ -43,11 +43,11 @@ fn comparison(detectors: usize) -> Value {
 }
 
 fn disagreement(index: usize, detectors: usize) -> Value {
-    let fake = index % 3 != 0;
+    let fake = !index.is_multiple_of(3);
     let mut value = json!({
         "id": Hash::of(&index.to_le_bytes()), "path": format!("test/{}", file_name(index)),
         "label": if fake { "fake" } else { "real" }, "generator": if fake { "SD 1.5" } else { "" },
-        "p_fake": (0..detectors).map(|k| if k % 2 == 0 { 0.49 - 0.01 * index as f64 } else { 0.99 }).collect::<Vec<_>>(),
+        "p_fake": (0..detectors).map(|k| if k.is_multiple_of(2) { 0.49 - 0.01 * index as f64 } else { 0.99 }).collect::<Vec<_>>(),
     });
     if index < THUMBNAILS {
         value["image"] = image(index).into();
