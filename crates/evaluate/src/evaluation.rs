@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use artifacts::predictions::{self, Prediction};
 use artifacts::schema::Metrics;
-use artifacts::{Error, Manifest, atomic, names};
+use artifacts::{Error, Manifest, RunDir, atomic, names};
 
 /// A complete evaluation on disk.
 #[derive(Debug)]
@@ -45,5 +45,14 @@ impl Evaluation {
     /// The file is unreadable, or not the one that the manifest describes.
     pub fn predictions(&self) -> Result<Vec<Prediction>, Error> {
         predictions::read(&self.manifest.verified(&self.dir, names::PREDICTIONS)?)
+    }
+
+    /// Returns the folder of the shards with the evaluated images: `evaluate.data`, or the shards of the evaluation's
+    /// run. The folder need not exist any more.
+    pub fn shards(&self) -> PathBuf {
+        match self.manifest.config["data"].as_str() {
+            Some(data) => PathBuf::from(data),
+            None => RunDir::new(self.dir.parent().unwrap_or(Path::new("."))).ingest(),
+        }
     }
 }

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use artifacts::Split;
 use artifacts::schema::Comparison;
+use artifacts::shard::Shards;
 use pipeline_tests::program;
 use pipeline_tests::untrained::{Run, read, succeed};
 
@@ -70,4 +72,29 @@ fn prints_single_and_corrected_p_values() {
     }
     let areas = comparison.pairs[0].roc_auc.unwrap();
     assert!(areas.p_holm > areas.p, "the correction must show: {areas:?}");
+}
+
+#[test]
+fn writes_thumbnails_of_images_with_different_verdicts_while_their_shards_exist() {
+    let (run, out) = evaluated();
+    succeed(&command(&run, &out).output().unwrap());
+    let comparison: Comparison = read(&out.join(Comparison::FILE));
+    let shown = &comparison.disagreements[..comparison.disagreements.len().min(24)];
+    assert!(!shown.is_empty(), "the two untrained networks must disagree");
+    let shards = Shards::open(&run.run_dir().ingest(), Split::Test).unwrap();
+    for image in shown {
+        let row = shards.samples().iter().position(|sample| sample.id == image.id).unwrap();
+        let thumbnail = image::open(out.join(image.image.as_ref().unwrap())).unwrap().into_rgb8();
+        assert_eq!(thumbnail.as_raw(), shards.pixels(row), "{}", image.path);
+    }
+
+    // Without the shards, the result is the same except for the thumbnails.
+    fs::remove_dir_all(run.run_dir().ingest()).unwrap();
+    succeed(&command(&run, &out).output().unwrap());
+    let mut without: Comparison = read(&out.join(Comparison::FILE));
+    assert!(without.disagreements.iter().all(|image| image.image.is_none()) && !out.join(Comparison::IMAGES).exists());
+    for (image, before) in without.disagreements.iter_mut().zip(&comparison.disagreements) {
+        image.image.clone_from(&before.image);
+    }
+    assert_eq!(without, comparison);
 }

@@ -61,12 +61,13 @@ pub fn audit(images: &[&Observation], pairs: &[Pair], path: impl Fn(usize) -> St
     let near_duplicates = report::near_duplicates(images, pairs, path);
 
     let mut shortcuts = shortcuts::of_files(&files, &associations, &probes.metadata, &fake);
-    shortcuts.extend(shortcuts::of_content(&probes));
-    shortcuts.extend(shortcuts::untestable(&probes, &fake));
+    shortcuts.extend(shortcuts::of_content(&probes, &fake));
     shortcuts.extend(shortcuts::of_duplicates(&near_duplicates, images));
     associations.sort_by(|a, b| b.roc_auc.unwrap_or(0.0).total_cmp(&a.roc_auc.unwrap_or(0.0)));
+    let detectable_roc_auc = shortcuts::detectable_roc_auc(&fake);
     Audit {
-        verdict: shortcuts::verdict(&mut shortcuts),
+        verdict: shortcuts::verdict(&mut shortcuts, detectable_roc_auc),
+        detectable_roc_auc,
         shortcuts,
         images: images.len() as u64,
         sampled: sample.len() as u64,
@@ -93,9 +94,9 @@ mod tests {
     }
 
     #[test]
-    fn warns_if_a_class_has_too_few_images_to_test() {
+    fn is_inconclusive_without_images_to_test() {
         let report = audit(&[], &[], |image| image.to_string());
-        assert_eq!(report.verdict, artifacts::schema::Verdict::Warning);
-        assert!(report.shortcuts[0].explanation.contains("0 real and 0 fake"), "{:?}", report.shortcuts);
+        assert_eq!(report.verdict, artifacts::schema::Verdict::Inconclusive);
+        assert!(report.why_inconclusive().unwrap().starts_with("0 images are too few"), "{report:?}");
     }
 }

@@ -31,7 +31,7 @@ pub struct Ingest;
 
 impl Stage for Ingest {
     const NAME: &'static str = names::INGEST;
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     type Config = Config;
 
     fn validate(config: &Config) -> Result<(), Failure> {
@@ -251,12 +251,11 @@ fn report_audit(audit: &Audit) {
         ));
     }
     match audit.verdict {
-        Verdict::Pass if audit.is_too_small() => progress::line(&format!(
-            "ingest: audit: no shortcut found, but {} images are too few to exclude one; use at least {}",
-            audit.images,
-            Audit::ENOUGH_IMAGES
-        )),
         Verdict::Pass => progress::line("ingest: audit: pass, no shortcut found"),
+        Verdict::Inconclusive => {
+            let why = audit.why_inconclusive().unwrap_or_default();
+            progress::line(&format!("ingest: audit: inconclusive, {why}"));
+        }
         Verdict::Warning => {
             for Shortcut { feature, explanation, .. } in &audit.shortcuts {
                 progress::line(&format!("ingest: audit: warning, {feature}: {explanation}"));

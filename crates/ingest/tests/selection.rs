@@ -3,7 +3,7 @@
 mod common;
 
 use artifacts::Split;
-use artifacts::schema::ExactDuplicates;
+use artifacts::schema::{ExactDuplicates, Verdict};
 use common::{Workplace, patches, picture};
 use pixels::encode::{Subsampling, jpeg};
 
@@ -302,4 +302,26 @@ fn audit_warns_of_validation_images_with_near_duplicates_in_training() {
         audit.shortcuts.iter().find(|found| found.feature == "near-duplicates of validation images").unwrap();
     assert!(shortcut.explanation.starts_with("4 of 20 validation images"), "{}", shortcut.explanation);
     assert!(shortcut.explanation.contains("drop_near_duplicates"), "{}", shortcut.explanation);
+}
+
+#[test]
+fn audit_of_ten_images_is_inconclusive() {
+    let place = Workplace::new();
+    place.add_splits(&["train"], 5);
+    let few = place.ingest("few", &place.path("data"), &[]).done();
+    let audit = few.audit();
+    assert_eq!(
+        (audit.images, audit.verdict, audit.detectable_roc_auc),
+        (10, Verdict::Inconclusive, None),
+        "{:?}",
+        audit.shortcuts
+    );
+    let message = few.message();
+    assert!(message.contains(&format!("audit: inconclusive, {}", audit.why_inconclusive().unwrap())), "{message}");
+    assert!(!message.contains("audit: pass"), "{message}");
+
+    place.add_splits(&["train"], 60);
+    let enough = place.ingest("enough", &place.path("data"), &[]).done();
+    assert_eq!((enough.audit().images, enough.audit().verdict), (120, Verdict::Pass), "{:?}", enough.audit().shortcuts);
+    assert!(enough.message().contains("audit: pass"), "{}", enough.message());
 }

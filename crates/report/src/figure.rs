@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde_json::json;
 
-use crate::plot::{Anchor, Colour, Panel, rect, text};
+use crate::plot::{Anchor, Colour, Legend, Panel, rect, text};
 use crate::table::Table;
 
 /// Fonts that are available in browsers, drawing programs and presentation programs.
@@ -20,12 +20,14 @@ pub(crate) struct Figure {
     pub(crate) title: String,
     /// Describes what the figure shows. It is the caption, and the description for screen readers.
     pub(crate) description: String,
-    /// Width and height in pixels.
+    /// Width and height in pixels, without the legend.
     pub(crate) size: (f64, f64),
     /// The rectangle of the data, if the page's script moves a marker in it.
     pub(crate) panel: Option<Panel>,
-    /// The SVG elements.
+    /// The SVG elements, except those of the legend.
     pub(crate) body: Markup,
+    /// The names of the series. They are below the chart, where no curve can be.
+    pub(crate) legend: Legend,
     /// Points that show a tooltip in the page.
     pub(crate) hover: Vec<HoverPoint>,
     /// The numbers drawn.
@@ -43,13 +45,14 @@ impl Figure {
     /// Returns the figure as an element of the page, in the colours of the reader's theme. The page must have a caption
     /// with the id `NAME-caption`.
     pub(crate) fn inline_svg(&self) -> Markup {
-        let (width, height) = self.size;
+        let (width, height) = (self.size.0, self.height());
         html! {
             svg id={ "figure-" (self.name) } class="figure" viewBox={ "0 0 " (width) " " (height) } role="img"
                 aria-label=(self.title) aria-describedby={ (self.name) "-caption" }
                 data-panel=[self.panel.map(|p| format!("{} {} {} {}", p.left, p.top, p.width, p.height))]
                 data-hover=[self.hover_json()] {
                 (self.body)
+                (self.legend.draw(self.size))
             }
         }
     }
@@ -59,7 +62,7 @@ impl Figure {
     pub(crate) fn svg_document(&self, mark: Option<&str>) -> String {
         const HEADING: f64 = 40.0;
         const MARGIN: f64 = 14.0;
-        let (width, height) = self.size;
+        let (width, height) = (self.size.0, self.height());
         let heading = (MARGIN, -14.0);
         let drawing = html! {
             svg xmlns="http://www.w3.org/2000/svg" width=(width) height=(height + HEADING)
@@ -72,9 +75,15 @@ impl Figure {
                     (text((width - MARGIN, heading.1), Anchor::End, Colour::Secondary, 12.0, true, mark))
                 }
                 (self.body)
+                (self.legend.draw(self.size))
             }
         };
         format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n", drawing.into_string())
+    }
+
+    /// Returns the height in pixels, with the legend.
+    fn height(&self) -> f64 {
+        self.size.1 + self.legend.height(self.size.0)
     }
 
     fn hover_json(&self) -> Option<String> {
@@ -123,6 +132,7 @@ mod tests {
             size: (10.0, 10.0),
             panel: None,
             body: html! {},
+            legend: Legend::default(),
             hover: Vec::new(),
             numbers: Table::default(),
         };

@@ -24,6 +24,7 @@ mod output;
 mod page;
 mod plot;
 mod probes;
+mod relative_path;
 mod run_results;
 mod stage;
 mod summary;

@@ -94,7 +94,9 @@ fn audit_limitation(results: &RunResults) -> Option<Limitation> {
                 ),
             ))
         }
-        Some(_) => None,
+        Some(audit) => audit.why_inconclusive().map(|why| {
+            Limitation::new("Recognising traces of generation", format!("the audit of the data is inconclusive: {why}"))
+        }),
         None => Some(Limitation::new(
             "Recognising traces of generation",
             "the data were not audited for shortcuts, such as differences in format, size or compression between real \

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use artifacts::hash::{self, Hash};
 use artifacts::predictions::{self, Prediction};
@@ -12,6 +12,7 @@ use artifacts::{Checkpoint, Manifest, RunDir, atomic, names};
 use crate::config::Config;
 use crate::error::Error;
 use crate::near_duplicate_images::{self, StoredImage};
+use crate::relative_path::leads_outside;
 
 /// The results of all stages of a run.
 #[derive(Debug)]
@@ -225,7 +226,7 @@ fn read_example_pngs(
         .flat_map(|example| std::iter::once(&example.image).chain(example.explanation_files()));
     let mut pngs = BTreeMap::new();
     for name in of_examples.chain(&explanations.legend) {
-        if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+        if leads_outside(name) {
             return Err(Error::OutsideEvaluation { path: name.clone() });
         }
         let path = manifest.verified(dir, &format!("{}/{name}", names::EXPLANATIONS))?;

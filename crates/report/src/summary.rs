@@ -91,8 +91,12 @@ fn verdicts(band: Inconclusive) -> String {
         Some(wrong) => format!("{} of the other verdicts are wrong", percent(Some(wrong))),
         None => "there are no other verdicts".to_owned(),
     };
+    let fitted = match band.held_out {
+        None => "on the validation split",
+        Some(_) => "on held-out predictions for the training images",
+    };
     format!(
-        "With the rule of “predict”, which was fitted on the validation split, {} of these images are inconclusive, and \
+        "With the rule of “predict”, which was fitted {fitted}, {} of these images are inconclusive, and \
          {wrong}. It finds “traces of generation” in {} of the real images, and “no traces found” in {} of the fakes.",
         percent(band.share),
         percent(band.false_accusations),

@@ -208,6 +208,20 @@ fn text_has_enough_contrast_in_both_themes() {
     }
 }
 
+#[test]
+fn no_curve_or_text_covers_text_of_a_figure() {
+    for (fakes, runs) in [(true, 3), (true, 1), (false, 2)] {
+        let dir = tempfile::tempdir().unwrap();
+        let Some((mut browser, _)) = open(&dir, RunSpec { fakes, runs, ..RunSpec::default() }) else { return };
+        let texts = browser.eval("document.querySelectorAll('svg.figure g.legend text').length").as_u64().unwrap();
+        assert!(texts >= 4, "{texts} texts in legends");
+        for width in [1440, 390] {
+            browser.resize(width, 900);
+            assert_eq!(browser.eval(include_str!("support/overlaps.js")), "", "{width} pixels wide");
+        }
+    }
+}
+
 /// If `CANDLING_SCREENSHOTS` is set, the screenshots are kept in that folder. If `CANDLING_RUN` is set, the report of
 /// that run is used instead of the report of the fixture.
 #[test]

@@ -153,6 +153,16 @@ fn an_audit_without_shortcuts_passes_without_a_warning() {
 }
 
 #[test]
+fn an_audit_of_few_images_is_inconclusive_on_the_page_and_in_the_card() {
+    let (_dir, run) = rendered(RunSpec { clean: true, few: true, ..RunSpec::default() }, &[]);
+    let page = without_images(&support::read(&run, "index.html"));
+    let why = "10 images are too few to exclude shortcuts";
+    assert!(page.contains(&format!("<strong>Inconclusive.</strong> The audit found no shortcut, but {why}")), "{page}");
+    assert!(page.contains(&format!("the audit of the data is inconclusive: {why}")) && !page.contains("Pass."));
+    assert!(support::read(&run, "README.md").contains(why));
+}
+
+#[test]
 fn lists_near_duplicates_without_images_if_the_shards_are_missing() {
     let dir = tempfile::tempdir().unwrap();
     let run = fixture::write(&dir.path().join("fixture"), RunSpec::default());

@@ -33,6 +33,8 @@ impl Comparison {
     pub const SCHEMA_VERSION: u32 = 1;
     /// Name of the file.
     pub const FILE: &str = "compare.json";
+    /// Folder of the thumbnails, relative to its own.
+    pub const IMAGES: &str = "images";
     /// Folder of its report, relative to its own.
     pub const REPORT: &str = "report";
     /// Default folder of a comparison.
@@ -52,6 +54,10 @@ pub struct Disagreement {
     pub generator: String,
     /// P(fake) of each detector, in the order of `detectors`.
     pub p_fake: Vec<f64>,
+    /// File of its thumbnail, relative to the folder of the comparison. Only the first images have one, if a detector's
+    /// run still has their pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
 }
 
 /// A detector in a comparison.

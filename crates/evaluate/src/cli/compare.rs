@@ -1,4 +1,4 @@
-//! Compares runs, and writes `compare.json`.
+//! Compares runs, and writes `compare.json` and thumbnails of images with different verdicts.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -56,8 +56,9 @@ pub fn compare(args: &CompareArgs) -> Result<(), Failure> {
     }
     comparison::align(&mut detectors)?;
     let bootstrap = Bootstrap { resamples: args.resamples, seed: args.seed, level: 0.95 };
-    let comparison = comparison::compare(&detectors, bootstrap)?;
+    let mut comparison = comparison::compare(&detectors, bootstrap)?;
     let writer = DirWriter::create(&args.out)?;
+    comparison::write_thumbnails(writer.path(), &detectors, &mut comparison.disagreements)?;
     atomic::write_json(&writer.path().join(Comparison::FILE), &comparison)?;
     writer.publish()?;
     if args.json {

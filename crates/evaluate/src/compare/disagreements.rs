@@ -25,7 +25,7 @@ pub(super) fn disagreements(detectors: &[&[Prediction]]) -> Vec<Disagreement> {
         .map(|row| {
             let Prediction { id, path, label, generator, .. } = first[row].clone();
             let p_fake = of_row(row).map(|prediction| prediction.p_fake).collect();
-            Disagreement { id, path, label, generator, p_fake }
+            Disagreement { id, path, label, generator, p_fake, image: None }
         })
         .collect()
 }

@@ -24,6 +24,8 @@ pub struct EvaluatedDetector {
     pub run: RunMetrics,
     /// The predictions of the training run.
     pub predictions: Vec<Prediction>,
+    /// The folder of the shards with the evaluated images. It need not exist any more.
+    pub shards: PathBuf,
     /// Number of images that [`align`] dropped because another detector has no prediction for them.
     pub left_out: usize,
 }
@@ -60,7 +62,14 @@ pub fn read(path: &Path, run: usize) -> Result<EvaluatedDetector, Error> {
     let run_metrics = metrics.runs.iter().find(|metrics| metrics.run == run).cloned().ok_or_else(no_such_run)?;
     let mut predictions = evaluation.predictions()?;
     predictions.retain(|prediction| prediction.run as usize == run);
-    Ok(EvaluatedDetector { name: path.display().to_string(), metrics, run: run_metrics, predictions, left_out: 0 })
+    Ok(EvaluatedDetector {
+        name: path.display().to_string(),
+        metrics,
+        run: run_metrics,
+        predictions,
+        shards: evaluation.shards(),
+        left_out: 0,
+    })
 }
 
 fn evaluation_dir(path: &Path) -> PathBuf {

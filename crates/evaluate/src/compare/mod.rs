@@ -4,9 +4,11 @@ mod disagreements;
 mod error;
 mod inputs;
 mod paired_tests;
+mod thumbnails;
 
 pub use error::Error;
 pub use inputs::{EvaluatedDetector, align, read};
+pub use thumbnails::write_thumbnails;
 
 use artifacts::schema::{Bootstrap, ComparedDetector, Comparison};
 

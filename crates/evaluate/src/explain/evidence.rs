@@ -44,6 +44,18 @@ pub(super) fn peak(map: &model::HeatMap) -> f64 {
     f64::from(map.values.iter().copied().fold(0.0, f32::max))
 }
 
+/// Returns the image with the given pixels, `[height, width, 3]`. `size` is its height and width.
+///
+/// # Panics
+/// There are fewer pixels than the size requires.
+pub fn stored_image(pixels: &[u8], size: [usize; 2]) -> RgbImage {
+    let [height, width] = size;
+    let at = |x: u32, y: u32| (y as usize * width + x as usize) * 3;
+    RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        image::Rgb(std::array::from_fn(|channel| pixels[at(x, y) + channel]))
+    })
+}
+
 /// Encodes an image as PNG.
 ///
 /// # Errors

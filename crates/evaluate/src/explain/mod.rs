@@ -8,7 +8,7 @@ mod sanity;
 mod write;
 
 pub use branches::branch_overlay;
-pub use evidence::{png, write_png};
+pub use evidence::{png, stored_image, write_png};
 pub use examples::{Choice, choose};
 pub use overlay::{colour, heat_picture, legend, overlay};
 pub(crate) use sanity::sanity_check;

@@ -6,10 +6,9 @@ use artifacts::predictions::Prediction;
 use artifacts::schema::{Example, Explanations, HeatMap, SanityCheck};
 use artifacts::shard::Shards;
 use artifacts::{Label, atomic, names};
-use image::RgbImage;
 
 use super::branches::{branch_evidence, decode};
-use super::evidence::{Evidence, Picture, both_classes, peak, write_png};
+use super::evidence::{Evidence, Picture, both_classes, peak, stored_image, write_png};
 use super::{Choice, choose, legend, overlay, sanity_check};
 use crate::Error;
 use crate::config::Config;
@@ -112,13 +111,8 @@ fn grad_cam(
 
 /// Writes the stored pixels of an example. Returns the name of the file.
 fn write_stored(dir: &Path, picture: &Picture<'_>) -> Result<String, Error> {
-    let [height, width] = picture.size;
     let image = format!("{}.png", picture.stem);
-    let at = |x: u32, y: u32| (y as usize * width + x as usize) * 3;
-    let stored = RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        image::Rgb(std::array::from_fn(|channel| picture.pixels[at(x, y) + channel]))
-    });
-    write_png(dir, &image, &stored)?;
+    write_png(dir, &image, &stored_image(picture.pixels, picture.size))?;
     Ok(image)
 }
 

@@ -6,7 +6,7 @@ use maud::html;
 use super::detector_names::{name, pair_names};
 use crate::figure::{Figure, HoverPoint, subsample};
 use crate::format_number::{count, score};
-use crate::plot::{self, Anchor, Axes, Axis, Colour, IntervalRow, Panel, Stroke, downsample, interval_row, line, text};
+use crate::plot::{self, Axes, Axis, Colour, IntervalRow, Legend, Panel, Stroke, downsample, interval_row, line};
 use crate::table::Table;
 
 /// The maximum number of curves in the figure. The others are in the CSV file only.
@@ -44,7 +44,6 @@ fn colour(index: usize) -> Colour {
 fn draw_roc(comparison: &Comparison) -> Option<Figure> {
     const SIZE: (f64, f64) = (520.0, 458.0);
     const PANEL: Panel = Panel { left: 40.0, top: 30.0, width: 466.0, height: 380.0 };
-    const LEGEND_ROW: f64 = 20.0;
     let drawn: Vec<usize> = (0..comparison.detectors.len())
         .filter(|&index| !comparison.detectors[index].roc.is_empty())
         .take(MAX_CURVES)
@@ -57,24 +56,19 @@ fn draw_roc(comparison: &Comparison) -> Option<Figure> {
         let points: Vec<_> = comparison.detectors[index].roc.iter().map(|point| axes.at(point.x, point.y)).collect();
         downsample(&points, 0.5)
     };
-    let legend = |row: usize, index: usize| {
-        let y = PANEL.bottom() - 14.0 - LEGEND_ROW * (drawn.len() - 1 - row) as f64;
-        let label = format!("{} {}", name(comparison, index), score(comparison.detectors[index].scores.roc_auc));
-        html! {
-            (text((PANEL.right() - 42.0, y), Anchor::End, Colour::Text, 13.0, false, &label))
-            (line((PANEL.right() - 34.0, y - 4.0), (PANEL.right() - 8.0, y - 4.0), curve_style(index)))
-        }
-    };
     let body = html! {
         (axes.draw())
         (line(axes.at(0.0, 0.0), axes.at(1.0, 1.0), Stroke::dashed(Colour::Axis, 1.0)))
         @for &index in &drawn { (plot::curve(&pixels(index), curve_style(index))) }
-        @for (row, &index) in drawn.iter().enumerate() { (legend(row, index)) }
     };
     let areas: Vec<String> = drawn
         .iter()
         .map(|&index| format!("{} {}", name(comparison, index), score(comparison.detectors[index].scores.roc_auc)))
         .collect();
+    let legend = drawn
+        .iter()
+        .zip(&areas)
+        .fold(Legend::default(), |legend, (&index, area)| legend.line(curve_style(index), area.as_str()));
     Some(Figure {
         name: "roc",
         title: "ROC curves".to_owned(),
@@ -86,6 +80,7 @@ fn draw_roc(comparison: &Comparison) -> Option<Figure> {
         panel: Some(PANEL),
         hover: drawn.iter().flat_map(|&index| roc_hover(comparison, index, &axes)).collect(),
         body,
+        legend,
         numbers: roc_numbers(comparison),
     })
 }
@@ -150,6 +145,7 @@ fn draw_differences(comparison: &Comparison) -> Option<Figure> {
         size: (WIDTH, panel.bottom() + 50.0),
         panel: None,
         body,
+        legend: Legend::default(),
         hover: Vec::new(),
         numbers: difference_numbers(comparison),
     })

@@ -3,8 +3,7 @@
 use artifacts::schema::Comparison;
 
 use super::detector_names::name;
-use super::uses_simulated_images;
-use crate::escape::visible;
+use super::{datasets, uses_simulated_images};
 use crate::format_number::{count, count_noun};
 use crate::limitations::{FEW_IMAGES, Limitation};
 
@@ -17,9 +16,7 @@ pub(super) fn limitations(comparison: &Comparison) -> Vec<Limitation> {
             "both the camera images and the generated images are simulated, so another detector may be better on photographs",
         ));
     }
-    let mut datasets: Vec<String> = comparison.detectors.iter().map(|detector| visible(&detector.dataset)).collect();
-    datasets.sort();
-    datasets.dedup();
+    let datasets = datasets(comparison);
     if datasets.len() > 1 {
         limitations.push(Limitation::new(
             "Any of these data sets as a whole",

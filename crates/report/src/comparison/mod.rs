@@ -1,6 +1,7 @@
 //! Turns a comparison of detectors (`compare.json`) into a page with figures and tables.
 
 mod detector_names;
+mod disagreements;
 mod figures;
 mod limitations;
 mod page;
@@ -8,16 +9,21 @@ mod summary;
 mod tables;
 #[cfg(test)]
 mod test_data;
+mod thumbnails;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use artifacts::atomic::{self, DirWriter};
 use artifacts::command;
 use artifacts::names::PAGE;
 use artifacts::schema::Comparison;
+use artifacts::text::dataset_name;
 
 use crate::error::Error;
+use crate::escape::visible;
 use crate::output::{FIGURES_DIR, embed_downloads, write_csv, write_figures, write_file};
+use crate::relative_path::leads_outside;
 
 /// Writes `report/` into the folder of a comparison and returns the path of the page.
 ///
@@ -39,7 +45,8 @@ pub fn write(dir: &Path) -> Result<PathBuf, Error> {
     for (name, table) in tables::all(&comparison) {
         write_csv(&figures_dir, name, &table)?;
     }
-    let page = embed_downloads(&page::render(&comparison, &figures), writer.path())?;
+    let thumbnails = thumbnails::Thumbnails::read(dir, &comparison);
+    let page = embed_downloads(&page::render(&comparison, &figures, &thumbnails), writer.path())?;
     write_file(&writer.path().join(PAGE), page.as_bytes())?;
     writer.publish()?;
     Ok(target.join(PAGE))
@@ -58,7 +65,17 @@ fn validate(comparison: &Comparison, path: &Path) -> Result<(), Error> {
     if comparison.disagreements.iter().any(|image| image.p_fake.len() != detectors) {
         return malformed("a disagreement does not have one score for each detector");
     }
+    if comparison.disagreements.iter().filter_map(|image| image.image.as_deref()).any(leads_outside) {
+        return malformed("a thumbnail is outside the folder of the comparison");
+    }
     Ok(())
+}
+
+/// Returns the names of the data sets that the detectors were evaluated on, sorted, each once.
+fn datasets(comparison: &Comparison) -> Vec<String> {
+    let names: BTreeSet<String> =
+        comparison.detectors.iter().map(|detector| visible(&dataset_name(&detector.dataset))).collect();
+    names.into_iter().collect()
 }
 
 /// Returns whether any detector was evaluated on simulated images.

@@ -1,18 +1,19 @@
 //! The page of a comparison.
 
-use artifacts::Label;
-use artifacts::schema::{ComparedDetector, Comparison, Disagreement, Metric, Pair};
+use artifacts::schema::{ComparedDetector, Comparison, Metric, Pair};
+use artifacts::text::dataset_name;
 use maud::{Markup, html};
 
 use super::detector_names::{all_names, name, pair_names};
+use super::disagreements;
 use super::figures::Figures;
 use super::limitations::limitations;
 use super::summary::sentences;
-use super::uses_simulated_images;
-use crate::escape::{file_name, visible};
+use super::thumbnails::Thumbnails;
+use super::{datasets, uses_simulated_images};
+use crate::escape::visible;
 use crate::figure::Figure;
-use crate::format_number::{UNDEFINED, count, count_noun, p_value, probability, score};
-use crate::html::class_label::class_label;
+use crate::format_number::{UNDEFINED, count, count_noun, p_value, score};
 use crate::html::figure::{figure, wide_figure};
 use crate::html::layout::{self, Page, SUMMARY_ID};
 use crate::html::limitations::limitation_box;
@@ -21,16 +22,13 @@ use crate::html::section::Section;
 use crate::html::table::Column::{self, Number, Text};
 use crate::html::table::HtmlTable;
 
-/// The maximum number of images in the table of disagreements. The others are in the CSV file only.
-const MAX_DISAGREEMENTS: usize = 60;
-
 /// Renders the page.
-pub(super) fn render(comparison: &Comparison, figures: &Figures) -> String {
+pub(super) fn render(comparison: &Comparison, figures: &Figures, thumbnails: &Thumbnails) -> String {
     let sections: Vec<Section> = [
         Some(scores(comparison)),
         curves(figures),
         Some(tests(comparison, figures.differences.as_ref())),
-        disagreements(comparison),
+        Some(disagreements::section(comparison, thumbnails)),
         Some(provenance(comparison)),
     ]
     .into_iter()
@@ -50,13 +48,10 @@ pub(super) fn render(comparison: &Comparison, figures: &Figures) -> String {
 }
 
 fn subtitle(comparison: &Comparison) -> Markup {
-    let mut datasets: Vec<String> = comparison.detectors.iter().map(|detector| visible(&detector.dataset)).collect();
-    datasets.sort();
-    datasets.dedup();
     html! {
         @if uses_simulated_images(comparison) { span.badge { "simulated data" } " " }
         span { (count_noun(comparison.images, "image")) " in common" }
-        @for dataset in &datasets { span { (dataset) } }
+        @for dataset in &datasets(comparison) { span { (dataset) } }
     }
 }
 
@@ -132,10 +127,13 @@ fn curves(figures: &Figures) -> Option<Section> {
 }
 
 fn tests(comparison: &Comparison, differences: Option<&Figure>) -> Section {
+    let correction = match comparison.pairs.len() {
+        1 => String::new(),
+        pairs => format!(" The p-values are corrected for {pairs} pairs with Holm's method."),
+    };
     let lead = format!(
         "Paired tests of whether a difference would also appear on other images of the same kind: DeLong's test for ROC-AUC and \
-         McNemar's exact test for accuracy at threshold 0.5. The p-values are corrected for {} with Holm's method.",
-        count_noun(comparison.pairs.len() as u64, "pair")
+         McNemar's exact test for accuracy at threshold 0.5.{correction}"
     );
     let columns = [
         Text("First, second"),
@@ -178,46 +176,6 @@ fn test_row(comparison: &Comparison, pair: &Pair) -> Markup {
     }
 }
 
-fn disagreements(comparison: &Comparison) -> Option<Section> {
-    let listed = &comparison.disagreements;
-    let lead = format!(
-        "The detectors give different verdicts at threshold 0.5 on {} of {}. The images with the largest differences in P(fake) \
-         come first.",
-        count(comparison.disagreeing),
-        count_noun(comparison.images, "image")
-    );
-    let score_columns: Vec<String> = all_names(comparison).into_iter().map(|name| format!("P(fake), {name}")).collect();
-    let columns: Vec<Column<'_>> = [Text("File"), Text("Truth"), Text("Generator")]
-        .into_iter()
-        .chain(score_columns.iter().map(|name| Number(name)))
-        .collect();
-    let rows = html! { @for image in listed.iter().take(MAX_DISAGREEMENTS) { (disagreement_row(image)) } };
-    let body = html! {
-        @if !listed.is_empty() {
-            (HtmlTable::labelled("images with different verdicts", &columns, rows))
-            p.note.files {
-                @if comparison.disagreeing > listed.len() as u64 { "The first " (count(listed.len() as u64)) } @else { "All" }
-                " of them: " a href="figures/disagreements.csv" { "CSV" }
-            }
-        }
-    };
-    Some(Section { id: "disagreements", title: "Different verdicts", lead, body })
-}
-
-fn disagreement_row(image: &Disagreement) -> Markup {
-    let is_wrong = |p_fake: f64| (p_fake >= 0.5) != (image.label == Label::Fake);
-    html! {
-        tr {
-            td.path title=(visible(&image.path)) { (file_name(&image.path)) }
-            td { (class_label(image.label)) }
-            td { (visible(&image.generator)) }
-            @for &p_fake in &image.p_fake {
-                td.number { (probability(p_fake)) @if is_wrong(p_fake) { span.interval { "wrong" } } }
-            }
-        }
-    }
-}
-
 fn provenance(comparison: &Comparison) -> Section {
     let columns = [
         Text("Detector"),
@@ -233,7 +191,7 @@ fn provenance(comparison: &Comparison) -> Section {
                 th scope="row" { (visible(&detector.name)) }
                 td.number { (detector.run) }
                 td { (visible(&detector.checkpoint)) }
-                td { (visible(&detector.dataset)) }
+                td { (visible(&dataset_name(&detector.dataset))) }
                 td.number { (count(detector.left_out)) }
                 td { code.hash { (detector.weights.map_or(UNDEFINED.to_owned(), |hash| hash.to_string())) } }
             }
@@ -252,12 +210,13 @@ mod tests {
     #[test]
     fn page_has_all_sections_and_escapes_text_from_outside() {
         let comparison = comparison();
-        let page = render(&comparison, &Figures::draw(&comparison));
+        let page = render(&comparison, &Figures::draw(&comparison), &Thumbnails::default());
         for part in ["runs/a and runs/b", "id=\"figure-roc\"", "id=\"figure-differences\"", "wrong", "16 of 400 images"]
         {
             assert!(page.contains(part), "{part}");
         }
         assert!(page.contains("&lt;b&gt;") && page.contains("&lt;/td&gt;") && !page.contains('\u{1b}'));
+        assert!(!page.contains("/home/me/photos") && page.contains(">photos<"), "the path of the data set");
         assert!(!page.contains("NaN") && !page.contains("http://") && !page.contains("https://"));
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn comparison() -> Comparison {
         let mut scores = serde_json::to_value(scores()).unwrap();
         scores["roc_auc"] = area.into();
         json!({
-            "name": name, "run": 0, "dataset": "folder", "checkpoint": "best", "weights": null, "left_out": 0,
+            "name": name, "run": 0, "dataset": "/home/me/photos", "checkpoint": "best", "weights": null, "left_out": 0,
             "simulated": false, "scores": scores, "intervals": {"roc_auc": {"low": area - 0.02, "high": area + 0.02}},
             "roc": [{"x": 0.0, "y": 0.0, "threshold": null}, {"x": 0.1, "y": area, "threshold": 0.5},
                 {"x": 1.0, "y": 1.0, "threshold": 0.0}],

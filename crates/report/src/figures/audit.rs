@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use crate::escape::visible;
 use crate::figure::Figure;
 use crate::format_number::score;
-use crate::plot::{Anchor, Axes, Axis, Colour, Panel, Stroke, hover_target, line, rect, text};
+use crate::plot::{Anchor, Axes, Axis, Colour, Legend, Panel, Stroke, hover_target, line, rect, text};
 use crate::probes::probes;
 use crate::table::Table;
 
@@ -56,6 +56,7 @@ pub(crate) fn draw(audit: &Audit, detector: Option<f64>) -> Option<Figure> {
         size: (WIDTH, panel.bottom() + 50.0),
         panel: None,
         body,
+        legend: Legend::default(),
         hover: Vec::new(),
         numbers: numbers(audit),
     })

@@ -6,7 +6,7 @@ use maud::html;
 
 use crate::figure::Figure;
 use crate::format_number::{compact, count, ratio, share};
-use crate::plot::{Anchor, Colour, rect, text};
+use crate::plot::{Anchor, Colour, Legend, rect, text};
 use crate::table::Table;
 
 const SIZE: (f64, f64) = (400.0, 330.0);
@@ -63,6 +63,7 @@ pub(crate) fn draw(scores: &Scores) -> Figure {
         size: SIZE,
         panel: None,
         body,
+        legend: Legend::default(),
         hover: Vec::new(),
         numbers,
     }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use crate::figure::{Figure, HoverPoint, subsample};
 use crate::format_number::{compact, ratio, score};
-use crate::plot::{self, Anchor, Axes, Axis, Colour, Panel, Stroke, circle, downsample, line, text};
+use crate::plot::{self, Axes, Axis, Colour, Legend, Panel, Stroke, circle, downsample, line};
 use crate::table::Table;
 
 const SIZE: (f64, f64) = (340.0, 340.0);
@@ -13,6 +13,9 @@ const PANEL: Panel = Panel { left: 36.0, top: 30.0, width: 294.0, height: 264.0 
 /// The width in pixels of a column in which points cannot be distinguished: one physical pixel of a screen with two per
 /// CSS pixel.
 const COLUMN: f64 = 0.5;
+/// The line of the first run, and that of the others.
+const FIRST: Stroke = Stroke::solid(Colour::Primary, 2.0);
+const OTHERS: Stroke = Stroke::solid(Colour::Faint, 1.2);
 
 /// The kind of a curve.
 struct CurveKind {
@@ -73,10 +76,9 @@ fn draw(kind: &CurveKind, runs: &[RunMetrics], reference: impl Fn(&Axes) -> Mark
         (axes.draw())
         (reference(&axes))
         @for run in runs.iter().skip(1) {
-            (plot::curve(&pixels(run), Stroke::solid(Colour::Faint, 1.2)))
+            (plot::curve(&pixels(run), OTHERS))
         }
-        (plot::curve(&pixels(first), Stroke::solid(Colour::Primary, 2.0)))
-        (legend(kind, runs))
+        (plot::curve(&pixels(first), FIRST))
         @if let Some(point) = point_at(first, kind) {
             @let (x, y) = axes.at(point.x, point.y);
             g class="marker" { (circle((x, y), 5.0, Colour::Marker)) }
@@ -89,6 +91,7 @@ fn draw(kind: &CurveKind, runs: &[RunMetrics], reference: impl Fn(&Axes) -> Mark
         size: SIZE,
         panel: Some(PANEL),
         body,
+        legend: legend(kind, runs),
         hover: runs.iter().flat_map(|run| hover(kind, run, &axes, runs.len() > 1)).collect(),
         numbers: numbers(kind, runs),
     })
@@ -105,16 +108,12 @@ fn point_at<'a>(run: &'a RunMetrics, kind: &CurveKind) -> Option<&'a CurvePoint>
     (kind.points)(run).iter().filter(reached).min_by(by_threshold)
 }
 
-fn legend(kind: &CurveKind, runs: &[RunMetrics]) -> Markup {
-    let right = PANEL.right() - 10.0;
-    let bottom = PANEL.bottom() - 14.0;
-    let value = runs.first().and_then(kind.area);
-    html! {
-        (text((right, bottom - if runs.len() > 1 { 18.0 } else { 0.0 }), Anchor::End, Colour::Primary, 14.0, true,
-            &format!("{} {}", kind.area_name, score(value))))
-        @if runs.len() > 1 {
-            (text((right, bottom), Anchor::End, Colour::Muted, 12.0, false, &area_range(kind, runs)))
-        }
+fn legend(kind: &CurveKind, runs: &[RunMetrics]) -> Legend {
+    let value = score(runs.first().and_then(kind.area));
+    let legend = Legend::default();
+    match runs {
+        [_] => legend.line(FIRST, format!("{} {value}", kind.area_name)),
+        _ => legend.line(FIRST, format!("run 0: {} {value}", kind.area_name)).line(OTHERS, area_range(kind, runs)),
     }
 }
 

@@ -6,7 +6,9 @@ use maud::{Markup, html};
 use crate::figure::Figure;
 use crate::format_number::{compact, count};
 use crate::histogram::{BINS, Histogram};
-use crate::plot::{self, Anchor, Axes, Axis, Colour, Panel, Stroke, area, hover_target, line, step_outline, text};
+use crate::plot::{
+    self, Anchor, Axes, Axis, Colour, Legend, Panel, Stroke, area, hover_target, line, step_outline, text,
+};
 use crate::table::Table;
 
 /// The layout for one width of the page. The style sheet aligns the slider with the panel, so it repeats these numbers.
@@ -52,9 +54,6 @@ fn draw(histogram: &Histogram, threshold: f64, layout: &Layout) -> Figure {
             (outline(&axes, label, shares))
         }
         (line(axes.at(0.0, 0.0), axes.at(1.0, 0.0), Stroke::solid(Colour::Axis, 1.0)))
-        // The labels are in corners that the histograms of a good detector leave empty.
-        (text((panel.right() - 10.0, panel.top + 22.0), Anchor::End, Colour::Real, 14.0, true, "real images"))
-        (text((panel.left + 10.0, panel.bottom() - 14.0), Anchor::Start, Colour::Fake, 14.0, true, "fakes"))
         g class="threshold-line" {
             (line((at, panel.top - 4.0), (at, panel.bottom()), Stroke::solid(Colour::Marker, 1.5)))
             (text((at, panel.top - 10.0), Anchor::Middle, Colour::Marker, 12.0, true, &compact(threshold, 4)))
@@ -68,6 +67,9 @@ fn draw(histogram: &Histogram, threshold: f64, layout: &Layout) -> Figure {
         size: layout.size,
         panel: Some(panel),
         body,
+        legend: Legend::default()
+            .area(Colour::Real, "real images, above the axis")
+            .area(Colour::Fake, "fakes, below the axis"),
         hover: Vec::new(),
         numbers: numbers(histogram),
     }

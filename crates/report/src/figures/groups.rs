@@ -6,7 +6,7 @@ use maud::html;
 use crate::escape::visible;
 use crate::figure::Figure;
 use crate::format_number::{count, score};
-use crate::plot::{Axes, Axis, Colour, IntervalRow, Panel, interval_row};
+use crate::plot::{Axes, Axis, Colour, IntervalRow, Legend, Panel, interval_row};
 use crate::table::Table;
 
 const ROW_HEIGHT: f64 = 26.0;
@@ -46,6 +46,7 @@ pub(crate) fn draw(groups: &Groups, name: &'static str, kind: &str) -> Option<Fi
         size: (WIDTH, panel.bottom() + 50.0),
         panel: None,
         body,
+        legend: Legend::default(),
         hover: Vec::new(),
         numbers: numbers(groups),
     })

@@ -5,13 +5,16 @@ use maud::{Markup, html};
 
 use crate::figure::{Figure, HoverPoint};
 use crate::format_number::{count, score};
-use crate::plot::{self, Anchor, Axes, Axis, Colour, Panel, Stroke, circle, line, rect, text};
+use crate::plot::{self, Anchor, Axes, Axis, Colour, Legend, Panel, Stroke, circle, line, rect, text};
 use crate::table::Table;
 
 const SIZE: (f64, f64) = (480.0, 452.0);
 const PANEL: Panel = Panel { left: 40.0, top: 30.0, width: 424.0, height: 290.0 };
 /// The histogram below the diagram.
 const COUNTS: Panel = Panel { left: 40.0, top: 372.0, width: 424.0, height: 44.0 };
+/// The lines before and after calibration.
+const BEFORE: Stroke = Stroke::solid(Colour::Primary, 2.0);
+const AFTER: Stroke = Stroke::dashed(Colour::Secondary, 1.6);
 
 /// Draws the diagram of P(fake) before and, if a temperature was fitted, after calibration. Returns `None` if there are
 /// no images.
@@ -25,14 +28,9 @@ pub(crate) fn draw(run: &RunMetrics) -> Option<Figure> {
         (axes.draw())
         (line(axes.at(0.0, 0.0), axes.at(1.0, 1.0), Stroke::dashed(Colour::Axis, 1.0)))
         @if let Some(bins) = calibrated {
-            (series(&axes, bins, Colour::Secondary, Stroke::dashed(Colour::Secondary, 1.6)))
+            (series(&axes, bins, Colour::Secondary, AFTER))
         }
-        (series(&axes, &run.reliability, Colour::Primary, Stroke::solid(Colour::Primary, 2.0)))
-        (text((PANEL.left + 12.0, PANEL.top + 16.0), Anchor::Start, Colour::Primary, 12.0, true, "before calibration"))
-        @if let Some(fitted) = &run.fitted {
-            (text((PANEL.left + 12.0, PANEL.top + 33.0), Anchor::Start, Colour::Secondary, 12.0, true,
-                &format!("after calibration (temperature {:.2})", fitted.temperature)))
-        }
+        (series(&axes, &run.reliability, Colour::Primary, BEFORE))
         (counts(&axes, &run.reliability))
     };
     let name = |calibrated| if calibrated { "calibrated" } else { "uncalibrated" };
@@ -59,9 +57,18 @@ pub(crate) fn draw(run: &RunMetrics) -> Option<Figure> {
         size: SIZE,
         panel: None,
         body,
+        legend: legend(run),
         hover,
         numbers,
     })
+}
+
+fn legend(run: &RunMetrics) -> Legend {
+    let legend = Legend::default().line(BEFORE, "before calibration");
+    match &run.fitted {
+        Some(fitted) => legend.line(AFTER, format!("after calibration (temperature {:.2})", fitted.temperature)),
+        None => legend,
+    }
 }
 
 fn points<'a>(axes: &'a Axes, bins: &'a [ReliabilityBin]) -> impl Iterator<Item = (f64, f64)> + 'a {

@@ -1,11 +1,11 @@
 //! The risk-coverage curve: how many verdicts are wrong if only the most certain images get one.
 
 use artifacts::schema::{BandPoint, CurvePoint, RunMetrics};
-use maud::{Markup, html};
+use maud::html;
 
 use crate::figure::{Figure, HoverPoint, subsample};
 use crate::format_number::{compact, percent, score};
-use crate::plot::{self, Anchor, Axes, Axis, Colour, Panel, Stroke, circle, downsample, line, text};
+use crate::plot::{self, Axes, Axis, Colour, Legend, Panel, Stroke, circle, downsample, line};
 use crate::table::Table;
 
 const SIZE: (f64, f64) = (480.0, 380.0);
@@ -17,6 +17,9 @@ const COLUMN: f64 = 0.5;
 const MIN_COVERAGE: f64 = 0.05;
 /// The share of wrong verdicts that `coverage_at_5_wrong` allows.
 const ALLOWED: f64 = 0.05;
+/// The line of the first run, and that of the others.
+const FIRST: Stroke = Stroke::solid(Colour::Primary, 2.0);
+const OTHERS: Stroke = Stroke::solid(Colour::Faint, 1.2);
 
 /// Draws the curve of each run, and the intervals of the first one. Returns `None` if the first run has no curve.
 pub(crate) fn draw(runs: &[RunMetrics]) -> Option<Figure> {
@@ -40,10 +43,9 @@ pub(crate) fn draw(runs: &[RunMetrics]) -> Option<Figure> {
         (plot::band(&edge(|point| point.low), &edge(|point| point.high), Colour::Primary, 0.14))
         (line(axes.at(0.0, ALLOWED), axes.at(1.0, ALLOWED), Stroke::dashed(Colour::Axis, 1.0)))
         @for run in runs.iter().skip(1) {
-            (plot::curve(&pixels(run), Stroke::solid(Colour::Faint, 1.2)))
+            (plot::curve(&pixels(run), OTHERS))
         }
-        (plot::curve(&pixels(first), Stroke::solid(Colour::Primary, 2.0)))
-        (legend(runs, first))
+        (plot::curve(&pixels(first), FIRST))
         @if let Some(coverage) = first.scores.coverage_at_5_wrong.filter(|coverage| *coverage >= MIN_COVERAGE) {
             @let risk = risk_at(first, coverage);
             g class="marker" { (circle(axes.at(coverage, risk), 5.0, Colour::Marker)) }
@@ -56,6 +58,7 @@ pub(crate) fn draw(runs: &[RunMetrics]) -> Option<Figure> {
         size: SIZE,
         panel: Some(PANEL),
         body,
+        legend: legend(runs, first),
         hover: runs.iter().flat_map(|run| hover(run, &axes, runs.len() > 1)).collect(),
         numbers: numbers(runs),
     })
@@ -76,14 +79,12 @@ fn risk_at(run: &RunMetrics, coverage: f64) -> f64 {
     nearest.map_or(ALLOWED, |point| point.y)
 }
 
-fn legend(runs: &[RunMetrics], first: &RunMetrics) -> Markup {
-    let corner = (PANEL.left + 12.0, PANEL.top + 16.0);
-    html! {
-        (text(corner, Anchor::Start, Colour::Primary, 14.0, true,
-            &format!("area {}", score(first.scores.risk_coverage_area))))
-        @if runs.len() > 1 {
-            (text((corner.0, corner.1 + 18.0), Anchor::Start, Colour::Muted, 12.0, false, &area_range(runs)))
-        }
+fn legend(runs: &[RunMetrics], first: &RunMetrics) -> Legend {
+    let area = score(first.scores.risk_coverage_area);
+    let legend = Legend::default();
+    match runs {
+        [_] => legend.line(FIRST, format!("risk-coverage area {area}")),
+        _ => legend.line(FIRST, format!("run 0: risk-coverage area {area}")).line(OTHERS, area_range(runs)),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::degradation::{operation_at_level, operation_name};
 use crate::escape::visible;
 use crate::figure::{Figure, HoverPoint};
 use crate::format_number::{compact, percent, score};
-use crate::plot::{self, Anchor, Axes, Axis, Colour, Panel, Stroke, circle, line, text};
+use crate::plot::{self, Anchor, Axes, Axis, Colour, Legend, Panel, Stroke, circle, line, text};
 use crate::table::Table;
 
 const COLUMNS: usize = 3;
@@ -34,6 +34,7 @@ pub(crate) fn draw(robustness: &Robustness) -> Option<Figure> {
         size: (WIDTH, rows as f64 * TILE.1),
         panel: None,
         body,
+        legend: Legend::default(),
         hover: tiles.iter().flat_map(|(curve, axes)| hover(curve, axes)).collect(),
         numbers: numbers(robustness),
     })

@@ -1,15 +1,20 @@
 //! Learning curves: loss and accuracy over the epochs.
 
 use artifacts::schema::Epoch;
-use maud::{Markup, html};
+use maud::html;
 
 use crate::figure::{Figure, HoverPoint};
 use crate::format_number::{compact, count_noun, score};
-use crate::plot::{self, Anchor, Axes, Axis, Colour, Panel, Stroke, circle, text};
+use crate::plot::{self, Axes, Axis, Colour, Legend, Panel, Stroke, circle};
 use crate::table::Table;
 
 const SIZE: (f64, f64) = (520.0, 320.0);
-const PANEL: Panel = Panel { left: 40.0, top: 30.0, width: 396.0, height: 236.0 };
+const PANEL: Panel = Panel { left: 40.0, top: 30.0, width: 466.0, height: 236.0 };
+/// The lines of the first run.
+const TRAINING: Stroke = Stroke::dashed(Colour::Secondary, 1.8);
+const VALIDATION: Stroke = Stroke::solid(Colour::Primary, 2.2);
+/// The line of the other runs on the validation split. That on the training split is dashed.
+const OTHERS: Stroke = Stroke::solid(Colour::Faint, 1.0);
 
 /// A quantity that is measured on the training and on the validation split.
 struct Quantity {
@@ -66,10 +71,10 @@ fn draw(quantity: &Quantity, runs: &[Vec<Epoch>]) -> Option<Figure> {
         (axes.draw())
         @for epochs in &runs[1..] {
             (plot::curve(&points(epochs, quantity.train), Stroke::dashed(Colour::Faint, 1.0)))
-            (plot::curve(&points(epochs, quantity.val), Stroke::solid(Colour::Faint, 1.0)))
+            (plot::curve(&points(epochs, quantity.val), OTHERS))
         }
-        (plot::curve(&train, Stroke::dashed(Colour::Secondary, 1.8)))
-        (plot::curve(&val, Stroke::solid(Colour::Primary, 2.2)))
+        (plot::curve(&train, TRAINING))
+        (plot::curve(&val, VALIDATION))
         @if first.len() == 1 {
             @for (point, colour) in [(&train, Colour::Secondary), (&val, Colour::Primary)] {
                 @for at in point { (circle(*at, 4.0, colour)) }
@@ -78,7 +83,6 @@ fn draw(quantity: &Quantity, runs: &[Vec<Epoch>]) -> Option<Figure> {
         @if let Some(best) = best {
             (circle(axes.at(best.epoch as f64, (quantity.val)(best)), 5.0, Colour::Primary))
         }
-        (labels(&train, &val))
     };
     Some(Figure {
         name: quantity.name,
@@ -87,6 +91,7 @@ fn draw(quantity: &Quantity, runs: &[Vec<Epoch>]) -> Option<Figure> {
         size: SIZE,
         panel: None,
         body,
+        legend: legend(runs.len()),
         hover: first.iter().map(|epoch| hover(quantity, &axes, epoch)).collect(),
         numbers: numbers(quantity, runs),
     })
@@ -109,20 +114,12 @@ fn axes(quantity: &Quantity, runs: &[Vec<Epoch>]) -> Option<Axes> {
     Some(Axes { panel: PANEL, x, y })
 }
 
-/// Draws the names of both lines at their ends, shifted apart if they would overlap.
-fn labels(train: &[(f64, f64)], val: &[(f64, f64)]) -> Markup {
-    const MIN_DISTANCE: f64 = 16.0;
-    let end = |points: &[(f64, f64)]| points.last().copied().unwrap_or((PANEL.right(), PANEL.top));
-    let (train, val) = (end(train), end(val));
-    let middle = (train.1 + val.1) / 2.0;
-    let (train_y, val_y) = match train.1 - val.1 {
-        gap if gap.abs() >= MIN_DISTANCE => (train.1, val.1),
-        gap if gap >= 0.0 => (middle + MIN_DISTANCE / 2.0, middle - MIN_DISTANCE / 2.0),
-        _ => (middle - MIN_DISTANCE / 2.0, middle + MIN_DISTANCE / 2.0),
-    };
-    html! {
-        (text((train.0 + 12.0, train_y + 4.0), Anchor::Start, Colour::Secondary, 12.0, true, "training"))
-        (text((val.0 + 12.0, val_y + 4.0), Anchor::Start, Colour::Primary, 12.0, true, "validation"))
+fn legend(runs: usize) -> Legend {
+    let legend = Legend::default().line(TRAINING, "training").line(VALIDATION, "validation");
+    match runs {
+        1 => legend,
+        2 => legend.line(OTHERS, "the other run"),
+        _ => legend.line(OTHERS, "other runs"),
     }
 }
 

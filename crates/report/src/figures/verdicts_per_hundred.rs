@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use crate::figure::Figure;
 use crate::format_number::{count, per_hundred, ratio, share};
-use crate::plot::{Anchor, Colour, circle, rect, text};
+use crate::plot::{Anchor, Colour, Legend, circle, rect, text};
 use crate::table::Table;
 
 const SIZE: (f64, f64) = (480.0, 268.0);
@@ -53,6 +53,7 @@ pub(crate) fn draw(confusion: &Confusion) -> Option<Figure> {
         size: SIZE,
         panel: None,
         body,
+        legend: Legend::default(),
         hover: Vec::new(),
         numbers,
     })

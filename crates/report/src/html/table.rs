@@ -68,7 +68,7 @@ impl Render for HtmlTable<'_> {
         html! {
             div.scroll tabindex="0" role="region" aria-labelledby=[caption_id] aria-label=[label] {
                 table class=[self.class] {
-                    @if let Name::Caption { id, caption } = &self.name { caption id=(id) { (caption) } }
+                    @if let Name::Caption { id, caption } = &self.name { caption id=(id) { span.wrapped { (caption) } } }
                     (column_headings(self.columns))
                     tbody { (self.rows) }
                     @if let Some(footer) = &self.footer { tfoot { (footer) } }

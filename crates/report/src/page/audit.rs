@@ -65,16 +65,20 @@ fn preparation(ingest: &IngestResults) -> String {
 
 fn verdict(audit: &Audit) -> Markup {
     match audit.verdict {
-        Verdict::Pass if audit.is_too_small() => html! {
+        Verdict::Inconclusive => html! {
             p.audit.warning {
-                strong { "Too few images to judge." } " The audit found no shortcut in " (count_noun(audit.images, "image"))
-                ", but it can exclude shortcuts only with at least " (Audit::ENOUGH_IMAGES) "."
+                strong { "Inconclusive." } " The audit found no shortcut, but "
+                (audit.why_inconclusive().unwrap_or_default()) "."
             }
         },
         Verdict::Pass => html! {
             p.audit.pass {
                 strong { "Pass." } " The audit found no shortcut: neither file format, size and metadata nor colours nor a \
                 thumbnail separate the classes well enough to explain a good score."
+                @if let Some(roc_auc) = audit.detectable_roc_auc {
+                    " With this many images, a file property with a ROC-AUC of " (score(Some(roc_auc)))
+                    " or more would probably have been found."
+                }
             }
         },
         Verdict::Warning => html! {

@@ -6,6 +6,7 @@
 mod axes;
 mod downsample;
 mod interval_row;
+mod legend;
 mod scale;
 mod svg;
 mod theme;
@@ -13,6 +14,7 @@ mod theme;
 pub(crate) use axes::{Axes, Axis, Panel};
 pub(crate) use downsample::downsample;
 pub(crate) use interval_row::{IntervalRow, interval_row};
+pub(crate) use legend::Legend;
 pub(crate) use scale::ticks;
 pub(crate) use svg::{Anchor, Stroke, area, band, circle, curve, hover_target, line, rect, step_outline, text};
 pub(crate) use theme::Colour;

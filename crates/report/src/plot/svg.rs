@@ -15,12 +15,12 @@ pub(crate) struct Stroke {
 
 impl Stroke {
     /// Returns a solid line style.
-    pub(crate) fn solid(colour: Colour, width: f64) -> Stroke {
+    pub(crate) const fn solid(colour: Colour, width: f64) -> Stroke {
         Stroke { colour, width, dash: None }
     }
 
     /// Returns a dashed line style, for reference lines and for series that must be distinguishable without colour.
-    pub(crate) fn dashed(colour: Colour, width: f64) -> Stroke {
+    pub(crate) const fn dashed(colour: Colour, width: f64) -> Stroke {
         Stroke { colour, width, dash: Some("4 3") }
     }
 }

@@ -31,13 +31,15 @@ pub(crate) struct RunSpec {
     pub(crate) fakes: bool,
     /// Whether the data set is simulated.
     pub(crate) simulated: bool,
-    /// Whether the data audit passes.
+    /// Whether the data audit finds no shortcut.
     pub(crate) clean: bool,
+    /// Whether the audited images are too few to find one.
+    pub(crate) few: bool,
 }
 
 impl Default for RunSpec {
     fn default() -> RunSpec {
-        RunSpec { images: 420, runs: 3, fakes: true, simulated: false, clean: false }
+        RunSpec { images: 420, runs: 3, fakes: true, simulated: false, clean: false, few: false }
     }
 }
 

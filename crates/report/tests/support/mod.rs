@@ -4,6 +4,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod browser;
+pub(crate) mod comparison;
 pub(crate) mod fixture;
 pub(crate) mod scenes;
 
