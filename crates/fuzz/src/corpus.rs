@@ -32,6 +32,14 @@ impl Corpus {
     pub(crate) fn new(target: Target, golden: &Path) -> Result<Corpus, Failure> {
         let files = match target {
             Target::Image | Target::Metadata => images(golden)?,
+            Target::Provenance => [images(golden)?, statements(golden)?].concat(),
+            Target::Predictions => [
+                "path,label,score,generator\na.jpg,real,0.25,\nb.jpg,fake,nan,sdxl\n",
+                "file;logit_real;logit_fake;model\r\nx\\y.png;-1.5;2e3;a\r\n",
+                "{\"path\": \"a.jpg\", \"p_fake\": 0.5, \"label\": 1}\n{\"id\": \"x\", \"verdict\": true}\n",
+            ]
+            .map(|text| text.as_bytes().to_vec())
+            .to_vec(),
             Target::Csv => vec![
                 b"path,label,split,generator\na.jpg,real,train,\n\"b, c.jpg\",fake,test,sdxl\n".to_vec(),
                 b"\xef\xbb\xbflabel;path\r\n1;a\\b.jpg\r\n0;c.jpg\r\n".to_vec(),
@@ -85,6 +93,28 @@ fn images(golden: &Path) -> Result<Vec<Vec<u8>>, Failure> {
         files => Ok(files),
     }
 }
+
+/// A picture with Content Credentials, and one with the parameters of two generators.
+fn statements(golden: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    let signed = golden.join("provenance/signed.jpg");
+    let signed = fs::read(&signed).map_err(artifacts::Error::io("read", &signed))?;
+    // A PNG without pixels. Its checksums are zeros, which readers of texts ignore.
+    let chunk = |kind: &str, content: &[u8]| {
+        [&(content.len() as u32).to_be_bytes(), kind.as_bytes(), content, &[0; 4]].concat()
+    };
+    let png = [
+        b"\x89PNG\r\n\x1a\n".to_vec(),
+        chunk("IHDR", b"\0\0\0\x08\0\0\0\x08\x08\x02\0\0\0"),
+        chunk("tEXt", b"parameters\0a cat\nNegative prompt: a dog\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 8x8, Model: m"),
+        chunk("tEXt", &[b"prompt\0", GRAPH].concat()),
+        chunk("IDAT", b""),
+        chunk("IEND", b""),
+    ];
+    Ok(vec![signed, png.concat()])
+}
+
+/// A graph of ComfyUI, with a circle.
+const GRAPH: &[u8] = br#"{"3": {"class_type": "KSampler", "inputs": {"seed": ["5", 0], "steps": 20, "cfg": 7.5, "positive": ["4", 0]}}, "4": {"class_type": "StringConcatenate", "inputs": {"string_a": ["4", 0], "string_b": "a hat"}}, "5": {"class_type": "Seed", "inputs": {"seed": 5}}}"#;
 
 /// A table with an image and a label in each of four rows.
 fn table() -> Result<Vec<u8>, parquet::errors::ParquetError> {

@@ -8,8 +8,10 @@ use artifacts::stage::Failure;
 use artifacts::{Manifest, names};
 use clap::ValueEnum;
 use fetch::Url;
+use judge::input::ColumnNames;
 use pixels::metadata::{Compression, Declared, Metadata};
 use pixels::{Format, Limits, decode};
+use provenance::Provenance;
 use sources::SourceConfig;
 
 /// The most pixels of an image, so that a damaged header does not make decoding slow.
@@ -24,6 +26,8 @@ pub(crate) enum Target {
     Image,
     /// EXIF, XMP, texts and other metadata of images, and the settings of JPEGs
     Metadata,
+    /// Content Credentials and the parameters of generators
+    Provenance,
     /// CSV lists of images
     Csv,
     /// Parquet tables of images
@@ -34,6 +38,8 @@ pub(crate) enum Target {
     Safetensors,
     /// Manifests of artifacts
     Manifest,
+    /// Predictions of other programs in CSV and JSON
+    Predictions,
     /// Settings of the command line (`--set`)
     Setting,
     /// URLs
@@ -45,14 +51,16 @@ pub(crate) enum Target {
 
 impl Target {
     /// All readers.
-    pub(crate) const ALL: [Target; 9] = [
+    pub(crate) const ALL: [Target; 11] = [
         Target::Image,
         Target::Metadata,
+        Target::Provenance,
         Target::Csv,
         Target::Table,
         Target::Zip,
         Target::Safetensors,
         Target::Manifest,
+        Target::Predictions,
         Target::Setting,
         Target::Url,
     ];
@@ -62,11 +70,13 @@ impl Target {
         match self {
             Target::Image => "image",
             Target::Metadata => "metadata",
+            Target::Provenance => "provenance",
             Target::Csv => "csv",
             Target::Table => "table",
             Target::Zip => "zip",
             Target::Safetensors => "safetensors",
             Target::Manifest => "manifest",
+            Target::Predictions => "predictions",
             Target::Setting => "setting",
             Target::Url => "url",
             Target::Faulty => "faulty",
@@ -90,6 +100,10 @@ impl Target {
                 let format = Format::of(input).unwrap_or(Format::Jpeg);
                 let _ = (Metadata::read(input, format), Declared::read(input, format), Compression::read(input));
             }
+            Target::Provenance => {
+                let format = Format::of(input).unwrap_or(Format::Jpeg);
+                let _ = Provenance::read(input, format, None).sentences();
+            }
             Target::Csv => read_source(&write(input, &folder.join("list.csv"))?),
             Target::Table => read_source(&write(input, &folder.join("test.parquet"))?),
             Target::Zip => read_source(&write(input, &folder.join("set.zip"))?),
@@ -102,6 +116,11 @@ impl Target {
                 if let Ok(Some(manifest)) = Manifest::read(folder) {
                     let _ = manifest.find_damage(folder);
                 }
+            }
+            Target::Predictions => {
+                let extension = if input.starts_with(b"{") { "jsonl" } else { "csv" };
+                let path = write(input, &folder.join(format!("predictions.{extension}")))?;
+                let _ = judge::input::read(path.as_ref(), &ColumnNames::new());
             }
             Target::Setting => {
                 let _ = Override::parse(&String::from_utf8_lossy(input));

@@ -30,10 +30,22 @@ fn saves_the_inputs_that_made_a_reader_fail() {
 #[test]
 fn finds_no_failure_in_a_short_run() {
     let place = tempfile::tempdir().unwrap();
-    let output = fuzz(place.path()).args(["--seconds", "9"]).output().unwrap();
+    let output = fuzz(place.path()).args(["--seconds", "11"]).output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{message}");
-    for target in ["image", "metadata", "csv", "table", "zip", "safetensors", "manifest", "setting", "url"] {
+    for target in [
+        "image",
+        "metadata",
+        "csv",
+        "table",
+        "zip",
+        "safetensors",
+        "manifest",
+        "setting",
+        "url",
+        "provenance",
+        "predictions",
+    ] {
         let line = message.lines().find(|line| line.starts_with(&format!("fuzz: {target} "))).unwrap_or_default();
         let cases: u64 = line.split_whitespace().nth(2).unwrap_or_default().parse().unwrap_or(0);
         // A worker that does not start would have none.

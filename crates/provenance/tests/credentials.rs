@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test should fail loudly")]
 
 use std::io::Cursor;
+use std::path::Path;
 
 use c2pa::settings::Settings;
 use c2pa::{Builder, Context, SigningAlg, create_signer};
@@ -100,6 +101,19 @@ fn the_four_states_have_four_sentences() {
     let absent = read(&picture(), None).credentials;
     assert_eq!(absent.state, State::Absent);
     assert!(absent.sentence.contains("proves nothing"), "{}", absent.sentence);
+}
+
+/// The file is also an input of `cargo xtask fuzz`. `CANDLING_UPDATE_GOLDEN=1` writes it anew.
+#[test]
+fn a_file_that_was_signed_earlier_reads_the_same() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/provenance/signed.jpg");
+    if std::env::var_os("CANDLING_UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, signed(&signer("Signer"))).unwrap();
+    }
+    let found = read(&std::fs::read(&path).unwrap(), None).credentials;
+    assert_eq!(found.state, State::Untrusted, "{found:?}");
+    assert!(found.declares_generation() && found.generator.as_deref() == Some("A Test 1"), "{found:?}");
 }
 
 #[test]
