@@ -188,7 +188,7 @@ fn rejects_invalid_configuration_before_running() {
 }
 
 #[test]
-fn copied_programs_work_without_cargo() {
+fn copied_programs_work_without_sources_and_without_cargo() {
     let sandbox = Sandbox::new();
     let (pipelines, programs) = (sandbox.path().join("copy/pipelines"), sandbox.path().join("copy/target/release"));
     for folder in [&pipelines, &programs] {
@@ -200,10 +200,19 @@ fn copied_programs_work_without_cargo() {
         fs::copy(built.get_program(), programs.join(name).with_extension(std::env::consts::EXE_EXTENSION)).unwrap();
     }
 
-    let mut copied = Command::new(programs.join("xtask"));
-    copied.env_remove("CARGO").env("PATH", "").current_dir(sandbox.path());
-    let done = output_of(copied.args(["pipeline", "tiny", "--until", "ingest"])).expect_code(0);
-    assert!(done.stderr.contains("there is no cargo on this machine"), "{}", done.stderr);
+    let run = |missing: &str, change: &dyn Fn(&mut Command)| {
+        let mut copied = Command::new(programs.join("xtask"));
+        copied.current_dir(sandbox.path()).args(["pipeline", "tiny", "--until", "ingest"]);
+        change(&mut copied);
+        let done = output_of(&mut copied).expect_code(0);
+        assert!(done.stderr.contains(missing) && done.stderr.contains("without building"), "{}", done.stderr);
+    };
+    // The machine may have cargo for other projects.
+    run("there are no sources around xtask", &|_| {});
+    fs::write(sandbox.path().join("copy/Cargo.toml"), "").unwrap();
+    run("there is no cargo on this machine", &|copied| {
+        copied.env_remove("CARGO").env("PATH", "");
+    });
     complete_manifest(&sandbox.path().join("runs/tiny/ingest"));
 }
 

@@ -9,6 +9,7 @@ use orchestrator::sweep::SweepArgs;
 
 use crate::bench::BenchArgs;
 use crate::cuda::CudaChoice;
+use crate::torture::TortureArgs;
 
 /// Train, evaluate and explain detectors of AI-generated images.
 #[derive(Debug, Parser)]
@@ -81,6 +82,8 @@ pub(crate) enum Task {
     /// Feed damaged files to every reader of files from outside [more options: --help]
     #[command(disable_help_flag = true)]
     Fuzz(PassedArgs),
+    /// Kill a small pipeline, damage its files and fill its disk, and check its results
+    Torture(TortureArgs),
     /// Check the project's rules that neither the compiler nor clippy checks
     Tidy,
 }

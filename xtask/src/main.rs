@@ -12,6 +12,7 @@ mod cuda_toolkit;
 mod cuda_wheels;
 mod programs;
 mod tidy;
+mod torture;
 mod workspace;
 
 use std::ffi::OsString;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::CudaCheck => cuda_check::run(process::run),
         Task::Fuzz(args) => fuzz(args.rest),
+        Task::Torture(args) => torture::run(&args),
         Task::Tidy => tidy::run(),
     };
     stage::finish("xtask", result)
