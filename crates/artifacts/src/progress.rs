@@ -2,8 +2,8 @@
 //! ten seconds.
 
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,7 +15,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Progress {
     task: String,
     unit: String,
-    total: Option<u64>,
+    total: OnceLock<u64>,
     start: Instant,
     done: AtomicU64,
     output: Output,
@@ -35,7 +35,18 @@ impl Progress {
         } else {
             Output::Lines { last_line: Mutex::new(Instant::now()), message: Mutex::default() }
         };
+        let total = total.map_or_else(OnceLock::new, OnceLock::from);
         Progress { task, unit, total, start: Instant::now(), done: AtomicU64::new(0), output }
+    }
+
+    /// Sets the total of a task that started without one. A total that is known already stays.
+    pub fn set_total(&self, total: u64) {
+        if self.total.set(total).is_ok()
+            && let Output::Bar(bar) = &self.output
+        {
+            bar.set_length(total);
+            bar.set_style(style(&self.task, &self.unit, true));
+        }
     }
 
     /// Adds `n` finished units.
@@ -100,7 +111,7 @@ impl Progress {
         let Progress { task, unit, .. } = self;
         let rate = self.rate();
         let message = if message.is_empty() { String::new() } else { format!(", {message}") };
-        match self.total {
+        match self.total.get() {
             Some(total) => {
                 let left = total.saturating_sub(done) as f64 / rate.max(1e-9);
                 line(&format!("{task}: {done}/{total} {unit}, {rate:.1}/s, {left:.0} s left{message}"));
@@ -134,16 +145,17 @@ pub fn bytes(value: u64) -> String {
 
 fn bar(task: &str, unit: &str, total: Option<u64>) -> ProgressBar {
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-    let template = match total {
-        Some(_) => {
-            format!("{task} {{wide_bar}} {{pos}}/{{len}} {unit} {{per_sec}} {{eta}} left {{msg}}")
-        }
-        None => format!("{task} {{spinner}} {{pos}} {unit} {{per_sec}} {{msg}}"),
-    };
-    if let Ok(style) = ProgressStyle::with_template(&template) {
-        bar.set_style(style);
-    }
+    bar.set_style(style(task, unit, total.is_some()));
     bar
+}
+
+fn style(task: &str, unit: &str, has_total: bool) -> ProgressStyle {
+    let template = if has_total {
+        format!("{task} {{wide_bar}} {{pos}}/{{len}} {unit} {{per_sec}} {{eta}} left {{msg}}")
+    } else {
+        format!("{task} {{spinner}} {{pos}} {unit} {{per_sec}} {{msg}}")
+    };
+    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Seek, Write};
+use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -85,7 +85,7 @@ impl Batch {
         let mut journal =
             OpenOptions::new().create(true).write(true).truncate(false).open(&journal_path).map_err(error)?;
         // The end of a line that a kill cut off is removed.
-        journal.set_len(length).and_then(|()| journal.seek(std::io::SeekFrom::End(0))).map_err(error)?;
+        journal.set_len(length).and_then(|()| journal.seek(io::SeekFrom::End(0))).map_err(error)?;
         Ok(Batch { dir: dir.to_owned(), done, journal, _lock: lock })
     }
 
@@ -138,7 +138,7 @@ impl Batch {
         atomic::write_with(&csv, |out| {
             writeln!(out, "{header}")?;
             for line in lines {
-                writeln!(out, "{}", line.map_err(std::io::Error::other)?.csv)?;
+                writeln!(out, "{}", line?.csv)?;
             }
             Ok(())
         })?;
@@ -151,11 +151,10 @@ impl Batch {
     }
 
     /// Reads the lines one by one. Of several lines of one path, all are returned.
-    fn lines(&self) -> Result<impl Iterator<Item = serde_json::Result<Line>> + use<>, Failure> {
+    fn lines(&self) -> Result<impl Iterator<Item = io::Result<Line>> + use<>, Failure> {
         let path = self.dir.join("results.jsonl");
         let file = File::open(&path).map_err(artifacts::Error::io("read", &path))?;
-        let lines = BufReader::new(file).lines().map_while(Result::ok).filter(|line| !line.is_empty());
-        Ok(lines.map(|line| serde_json::from_str(&line)))
+        Ok(BufReader::new(file).lines().map(|line| serde_json::from_str(&line?).map_err(io::Error::other)))
     }
 }
 
@@ -164,7 +163,7 @@ fn read_journal(path: &Path) -> Result<(HashSet<[u8; 16]>, u64), Failure> {
     let mut done = HashSet::new();
     let mut length = 0;
     let file = match File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((done, 0)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((done, 0)),
         file => file.map_err(artifacts::Error::io("read", path))?,
     };
     let mut reader = BufReader::new(file);

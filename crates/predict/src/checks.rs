@@ -52,17 +52,21 @@ impl Judge {
     /// # Errors
     /// Errors of the model.
     pub fn checks(&mut self, found: &[Found], options: &CheckOptions) -> Result<Vec<Check>, Error> {
-        // Native images take much memory, up to 300 MB each.
-        let keeps_native = self.detector.branch_detector().is_some() || options.needs_decoded();
-        let at_once = if keeps_native { MAX_PICTURES } else { found.len().max(1) };
         let mut checks = Vec::with_capacity(found.len());
-        for found in found.chunks(at_once) {
+        for found in found.chunks(self.at_once(options).unwrap_or(found.len()).max(1)) {
             // The closure must not capture the detector, whose back end need not be `Sync`.
             let preparation = self.preparation(options);
             let prepared = found.par_iter().map(|found| prepare_found(&preparation, found)).collect();
             checks.extend(self.finish(prepared, options, &|| false)?);
         }
         Ok(checks)
+    }
+
+    /// Returns the number of files that [`Judge::checks`] has in memory at once; `None` for all.
+    pub(crate) fn at_once(&self, options: &CheckOptions) -> Option<usize> {
+        // Native images take much memory, up to 300 MB each.
+        let keeps_native = self.detector.branch_detector().is_some() || options.needs_decoded();
+        keeps_native.then_some(MAX_PICTURES)
     }
 
     fn preparation<'a>(&'a self, options: &'a CheckOptions) -> Preparation<'a> {

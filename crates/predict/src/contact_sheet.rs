@@ -1,5 +1,6 @@
 //! The contact sheet of a batch: pages of thumbnails with verdicts. They load nothing from a network.
 
+use std::io;
 use std::path::Path;
 
 use artifacts::atomic;
@@ -66,7 +67,7 @@ impl Counts {
 }
 
 /// Writes the pages: `index.html`, `page-2.html` …. `lines` opens the results again for each pass.
-pub(crate) fn write<I: Iterator<Item = serde_json::Result<Line>>>(
+pub(crate) fn write<I: Iterator<Item = io::Result<Line>>>(
     dir: &Path,
     lines: impl Fn() -> Result<I, Failure>,
 ) -> Result<(), Failure> {

@@ -5,6 +5,7 @@
 use std::io::{self, BufRead, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, OnceLock};
 
 use pixels::{DecodeError, Format};
 
@@ -33,25 +34,41 @@ enum Message {
 pub struct Search {
     messages: Receiver<Message>,
     slow: bool,
+    total: Arc<OnceLock<usize>>,
 }
 
 impl Search {
     /// Starts to search the paths in their order: files, folders, and "-" for standard input.
     pub fn start(paths: Vec<PathBuf>) -> Search {
         let (sender, messages) = sync_channel(BATCH);
+        let total = Arc::new(OnceLock::new());
+        let known = Arc::clone(&total);
         std::thread::spawn(move || {
             let mut send = |found| sender.send(Message::Found(found)).is_ok();
             let slow = |slow| sender.send(Message::Slow(slow)).is_ok();
+            let mut files = Some(0);
+            let last = paths.len().saturating_sub(1);
             // Sending fails once the receiver is dropped, which ends the search.
-            paths.iter().all(|path| {
+            paths.iter().enumerate().all(|(index, path)| {
                 if path == Path::new("-") {
-                    slow(true) && standard_input(io::stdin().lock(), &mut send) && slow(false)
-                } else {
-                    find(path).into_iter().all(&mut send)
+                    files = None;
+                    return slow(true) && standard_input(io::stdin().lock(), &mut send) && slow(false);
                 }
+                let found = find(path);
+                files = files.map(|files| files + found.len());
+                if let Some(files) = files.filter(|_| index == last) {
+                    let _ = known.set(files);
+                }
+                found.into_iter().all(&mut send)
             })
         });
-        Search { messages, slow: false }
+        Search { messages, slow: false, total }
+    }
+
+    /// Returns the number of files, once all folders have been read. It stays unknown if files are listed on standard
+    /// input.
+    pub fn total(&self) -> Option<usize> {
+        self.total.get().copied()
     }
 
     /// Waits for and returns the next batch; empty at the end. All batches but the last are full, because the scores of
@@ -287,7 +304,7 @@ mod tests {
                 sender.send(Message::Found(unreadable("a test"))).is_ok()
             })
         });
-        Search { messages, slow }
+        Search { messages, slow, total: Arc::default() }
     }
 
     #[test]
@@ -308,7 +325,7 @@ mod tests {
         let (sender, messages) = sync_channel(BATCH);
         sender.send(Message::Found(unreadable("a test"))).unwrap();
         sender.send(Message::Slow(true)).unwrap();
-        let mut search = Search { messages, slow: false };
+        let mut search = Search { messages, slow: false, total: Arc::default() };
         assert_eq!(search.batch().len(), 1, "standard input has no data yet");
         drop(sender);
         assert!(search.batch().is_empty());
@@ -318,5 +335,16 @@ mod tests {
     fn rejects_a_line_that_is_longer_than_any_path() {
         let found = found(&[b'a'; 200_000], 8192);
         assert!(matches!(&found[0].content, Content::Unreadable(why) if why.contains("longer")));
+    }
+
+    #[test]
+    fn total_is_known_once_all_folders_have_been_read() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.jpg", "b.png", "notes.txt"] {
+            std::fs::write(dir.path().join(name), b"").unwrap();
+        }
+        let mut search = Search::start(vec![dir.path().to_owned(), dir.path().join("a.jpg")]);
+        assert_eq!(search.batch().len(), 3);
+        assert_eq!(search.total(), Some(3));
     }
 }

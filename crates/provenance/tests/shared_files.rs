@@ -104,9 +104,7 @@ fn parameters_name_their_program() {
         let nameless = ["comfyui-saveimagewithmetadata.jpeg", "comfyui-saveimagewithmetadata.webp"];
         let tool = if nameless.contains(&name) { &"a program that writes its form" } else { tool };
         let names_tool = found.iter().any(|one| one.tool.contains(tool));
-        // The prompt of krea2 is in a box whose kind is not known.
-        let has_prompt = |prompt: &Option<String>| prompt.is_some() || name.starts_with("krea2");
-        let has_words = found.iter().any(|one| has_prompt(&one.prompt) && (one.model.is_some() || one.seed.is_some()));
+        let has_words = found.iter().any(|one| one.prompt.is_some() && (one.model.is_some() || one.seed.is_some()));
         if !names_tool || !has_words {
             wrong.push(format!("{file}: expected {tool}, found {found:?}"));
         }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use artifacts::atomic;
 use artifacts::command;
 use artifacts::failure::print_text;
-use artifacts::progress::line;
+use artifacts::progress::{Progress, line};
 use artifacts::stage::Failure;
 use artifacts::text::shell_word;
 use clap::Args;
@@ -18,6 +18,7 @@ use provenance::TrustList;
 use crate::batch::Batch;
 use crate::check::{Check, CheckOptions};
 use crate::error::Error;
+use crate::files::Found;
 use crate::judge::Judge;
 use crate::open::BATCH;
 use crate::print::Style;
@@ -102,34 +103,40 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
         }
         print_text(&format!("{header}\n"))?;
     }
-    let (mut judged, mut failed, mut stdout_open) = (0_usize, 0_usize, true);
+    let (mut judged, mut failed) = (0_usize, 0_usize);
     let mut records = Vec::new();
+    // Rows on a terminal show the progress themselves.
+    let progress = (!std::io::stdout().is_terminal()).then(|| Progress::new("predict", "pictures", None));
     loop {
-        let found = search.batch();
-        if found.is_empty() {
+        let batch = search.batch();
+        if batch.is_empty() {
             break;
         }
+        if let Some((progress, total)) = progress.as_ref().zip(search.total()) {
+            progress.set_total(total as u64);
+        }
         // The last digits may depend on the other images of a batch. A record must be repeatable with its picture alone.
-        let at_once = if args.record.is_some() { 1 } else { found.len() };
-        let mut checks = Vec::with_capacity(found.len());
-        for found in found.chunks(at_once) {
-            checks.extend(judge.checks(found, &options)?);
-        }
-        for mut check in checks {
-            if let Some(dir) = &args.explain {
-                write_overlays(dir, &mut check)?;
+        let at_once = if args.record.is_some() { Some(1) } else { judge.at_once(&options) };
+        for found in batch.chunks(at_once.unwrap_or(batch.len())) {
+            let mut stdout_open = true;
+            for mut check in judge.checks(found, &options)? {
+                if let Some(dir) = &args.explain {
+                    write_overlays(dir, &mut check)?;
+                }
+                if args.record.is_some() {
+                    records.push(Record::of(&judge, &check, &options));
+                }
+                judged += 1;
+                failed += usize::from(check.row.error.is_some());
+                stdout_open &= print_text(&format!("{}\n", style.row(&check.row)))?;
             }
-            if args.record.is_some() {
-                records.push(Record::of(&judge, &check, &options));
+            if !stdout_open {
+                return Ok(());
             }
-            judged += 1;
-            failed += usize::from(check.row.error.is_some());
-            stdout_open &= print_text(&format!("{}\n", style.row(&check.row)))?;
-        }
-        if !stdout_open {
-            return Ok(());
+            progress.iter().for_each(|progress| progress.add(found.len() as u64));
         }
     }
+    progress.iter().for_each(Progress::clear);
     if let Some(path) = &args.record {
         write_records(path, &records)?;
     }
@@ -160,21 +167,19 @@ fn run_batch(judge: &mut Judge, mut search: Search, options: &CheckOptions, dir:
     if known > 0 {
         line(&format!("predict: `{}` has {known} results, which are kept", dir.display()));
     }
+    let batches = std::iter::from_fn(|| Some(search.batch()).filter(|found| !found.is_empty()));
+    let found: Vec<Found> = batches.flatten().filter(|found| batch.is_new(found)).collect();
+    let progress = Progress::new("predict", "pictures", Some(found.len() as u64));
     let (mut computed, mut failed) = (0_usize, 0_usize);
-    loop {
-        let mut found = search.batch();
-        if found.is_empty() {
-            break;
-        }
-        found.retain(|found| batch.is_new(found));
-        // Results are on disk after each few pictures.
-        for found in found.chunks(BATCH) {
-            let checks = judge.checks(found, &options)?;
-            batch.add(found, &checks)?;
-            computed += checks.len();
-            failed += checks.iter().filter(|check| check.row.error.is_some()).count();
-        }
+    // Results are on disk after each few pictures.
+    for found in found.chunks(BATCH) {
+        let checks = judge.checks(found, &options)?;
+        batch.add(found, &checks)?;
+        progress.add(checks.len() as u64);
+        computed += checks.len();
+        failed += checks.iter().filter(|check| check.row.error.is_some()).count();
     }
+    progress.clear();
     if known + computed == 0 {
         return Err(Failure::input("found no images in the given paths"));
     }

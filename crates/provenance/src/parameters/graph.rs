@@ -1,5 +1,7 @@
 //! ComfyUI's graph of nodes: `{"3": {"class_type": "KSampler", "inputs": {…}}, …}`.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value};
 
 use super::Parameters;
@@ -7,6 +9,9 @@ use super::value::string;
 
 /// The largest number of nodes that a link is followed through.
 const MAX_HOPS: usize = 20;
+/// The largest number of nodes that are visited for the texts of a graph. Nodes that join texts have two successors, so
+/// that a hostile graph could have exponentially many paths.
+const MAX_VISITS: usize = 500;
 
 /// Reads the parameters of a graph. `None` if the object is not one.
 pub(super) fn parse(object: &Map<String, Value>) -> Option<Parameters> {
@@ -15,7 +20,7 @@ pub(super) fn parse(object: &Map<String, Value>) -> Option<Parameters> {
     if nodes.is_empty() {
         return None;
     }
-    let graph = Graph { nodes: object };
+    let graph = Graph { nodes: object, visits: Cell::new(0) };
     let input = |names: &[&str]| {
         let found = |node: &&Value| names.iter().find_map(|name| graph.value(&node["inputs"][*name], MAX_HOPS));
         nodes.iter().find_map(found)
@@ -51,8 +56,12 @@ pub(super) fn is_workflow(object: &Map<String, Value>) -> bool {
 
 struct Graph<'a> {
     nodes: &'a Map<String, Value>,
+    /// The nodes visited for texts so far.
+    visits: Cell<usize>,
 }
 
+/// The largest size of a joined text in bytes.
+const MAX_TEXT: usize = 1 << 20;
 /// The names of inputs that hold a text.
 const TEXTS: [&str; 8] = ["text", "Text", "prompt", "positive", "value", "string", "text_positive", "text_g"];
 
@@ -80,12 +89,33 @@ impl Graph<'_> {
         if let Some(text) = own.filter(|text| !text.trim().is_empty()) {
             return Some(text.to_owned());
         }
-        if hops == 0 {
+        self.visits.set(self.visits.get() + 1);
+        if hops == 0 || self.visits.get() > MAX_VISITS {
             return None;
         }
-        // The first link that leads to a text. Each hop has one successor, so that the time is linear.
-        let mut links = TEXTS.iter().filter_map(|name| inputs.get(*name)).chain(inputs.get("conditioning"));
+        if inputs.contains_key("switch") {
+            let taken = if self.flag(&inputs["switch"]) { "on_true" } else { "on_false" };
+            return self.text(inputs.get(taken)?, hops - 1);
+        }
+        if let (Some(one), Some(other)) = (inputs.get("string_a"), inputs.get("string_b")) {
+            let part = |input: &Value| match input.as_str() {
+                Some(text) => Some(text.to_owned()),
+                None => self.text(input, hops - 1),
+            };
+            let parts: Vec<String> = [one, other].into_iter().filter_map(part).collect();
+            return Some(parts.join(inputs.get("delimiter").and_then(Value::as_str).unwrap_or_default()))
+                .filter(|text| text.len() <= MAX_TEXT && !text.trim().is_empty());
+        }
+        // The first link that leads to a text.
+        let mut links = TEXTS.iter().chain(&["conditioning", "source"]).filter_map(|name| inputs.get(*name));
         links.find(|value| value.is_array()).and_then(|link| self.text(link, hops - 1))
+    }
+
+    /// Returns a boolean, or the one that a link leads to; false if there is none.
+    fn flag(&self, input: &Value) -> bool {
+        let value =
+            if input.is_array() { self.target(input).map(|node| &node["inputs"]["value"]) } else { Some(input) };
+        value.and_then(Value::as_bool).unwrap_or(false)
     }
 }
 
@@ -128,5 +158,34 @@ mod tests {
                          "2": {"class_type": "A", "inputs": {"text": ["2", 0], "seed": ["2", 0], "value": ["2", 0]}}}"#;
         assert_eq!(graph(circle).unwrap().prompt, None);
         assert_eq!(graph(r#"{"a": {"class_type": 3, "inputs": {}}, "b": 1}"#), None);
+    }
+
+    #[test]
+    fn switches_and_joined_texts_are_followed() {
+        let found = graph(
+            r#"{"1": {"class_type": "KSampler", "inputs": {"seed": 1, "positive": ["2", 0]}},
+                "2": {"class_type": "CLIPTextEncode", "inputs": {"text": ["3", 0]}},
+                "3": {"class_type": "ComfySwitchNode", "inputs": {"switch": ["4", 0], "on_false": ["5", 0], "on_true": ["6", 0]}},
+                "4": {"class_type": "PrimitiveBoolean", "inputs": {"value": true}},
+                "5": {"class_type": "String", "inputs": {"value": "not this"}},
+                "6": {"class_type": "PreviewAny", "inputs": {"source": ["7", 0]}},
+                "7": {"class_type": "StringConcatenate", "inputs": {"string_a": ["8", 0], "string_b": "a hat", "delimiter": ", "}},
+                "8": {"class_type": "String", "inputs": {"value": "a cat"}}}"#,
+        );
+        assert_eq!(found.unwrap().prompt.as_deref(), Some("a cat, a hat"));
+    }
+
+    #[test]
+    fn graphs_with_exponentially_many_paths_end() {
+        let join = |id: usize| {
+            let next = id + 1;
+            format!(
+                r#""{id}": {{"class_type": "StringConcatenate", "inputs": {{"string_a": ["{next}", 0], "string_b": ["{next}", 0]}}}}"#
+            )
+        };
+        let joins: Vec<String> = (1..60).map(join).collect();
+        let sampler = r#""0": {"class_type": "KSampler", "inputs": {"seed": 1, "positive": ["1", 0]}}"#;
+        let last = r#""60": {"class_type": "String", "inputs": {"value": "x"}}"#;
+        assert!(graph(&format!("{{{sampler}, {}, {last}}}", joins.join(", "))).is_some());
     }
 }
