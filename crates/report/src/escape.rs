@@ -42,7 +42,10 @@ mod tests {
 
     #[test]
     fn shortens_long_texts_only() {
-        assert_eq!([shortened("abcd", 4), shortened("abcde", 4), shortened("ü\u{0}", 2)], ["abcd", "abc…", "ü\u{fffd}"]);
+        assert_eq!(
+            [shortened("abcd", 4), shortened("abcde", 4), shortened("ü\u{0}", 2)],
+            ["abcd", "abc…", "ü\u{fffd}"]
+        );
     }
 
     #[test]

@@ -65,7 +65,13 @@ fn row(group: &Group, roc_auc: f64) -> IntervalRow {
         range.unwrap_or_default(),
         count(group.fakes)
     );
-    IntervalRow { name: shortened(&group.name, MAX_NAME_CHARS), value: roc_auc, interval, number: score(Some(roc_auc)), tooltip }
+    IntervalRow {
+        name: shortened(&group.name, MAX_NAME_CHARS),
+        value: roc_auc,
+        interval,
+        number: score(Some(roc_auc)),
+        tooltip,
+    }
 }
 
 fn describe(rows: &[(&Group, f64)], kind: &str) -> String {
