@@ -9,6 +9,16 @@ pub(crate) fn file_name(path: &str) -> String {
     visible(name)
 }
 
+/// Shortens a text to at most `max_chars` characters, with an ellipsis in place of the rest. Replaces invisible
+/// characters.
+pub(crate) fn shortened(text: &str, max_chars: usize) -> String {
+    let text = visible(text);
+    if text.chars().count() <= max_chars {
+        return text;
+    }
+    text.chars().take(max_chars.saturating_sub(1)).chain(['…']).collect()
+}
+
 /// Escapes text for a paragraph of Markdown, so that it contains no markup, HTML, link or line break.
 pub(crate) fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -29,6 +39,14 @@ pub(crate) fn yaml(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shortens_long_texts_only() {
+        assert_eq!(
+            [shortened("abcd", 4), shortened("abcde", 4), shortened("ü\u{0}", 2)],
+            ["abcd", "abc…", "ü\u{fffd}"]
+        );
+    }
 
     #[test]
     fn file_name_is_the_last_component() {

@@ -3,7 +3,7 @@
 use artifacts::schema::{Comparison, Interval, Metric};
 use maud::html;
 
-use super::detector_names::{name, pair_names};
+use super::detector_names::{name, pair_names, short_pair_names};
 use crate::figure::{Figure, HoverPoint, subsample};
 use crate::format_number::{count, score};
 use crate::plot::{self, Axes, Axis, Colour, IntervalRow, Legend, Panel, Stroke, downsample, interval_row, line};
@@ -155,7 +155,7 @@ fn rows(comparison: &Comparison) -> Vec<IntervalRow> {
     Metric::headline()
         .flat_map(|metric| {
             comparison.pairs.iter().filter_map(|pair| {
-                let [first, second] = pair_names(comparison, pair);
+                let [first, second] = short_pair_names(comparison, pair);
                 let found = pair.differences.iter().find(|difference| difference.score == metric.key)?;
                 let (value, interval) = (found.value?, found.interval);
                 let (name, number) = (format!("{}: {first} − {second}", metric.name), format!("{value:+.3}"));

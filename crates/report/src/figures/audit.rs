@@ -3,7 +3,7 @@
 use artifacts::schema::Audit;
 use maud::{Markup, html};
 
-use crate::escape::visible;
+use crate::escape::shortened;
 use crate::figure::Figure;
 use crate::format_number::score;
 use crate::plot::{Anchor, Axes, Axis, Colour, Legend, Panel, Stroke, hover_target, line, rect, text};
@@ -13,6 +13,8 @@ use crate::table::Table;
 const ROW_HEIGHT: f64 = 26.0;
 const WIDTH: f64 = 1000.0;
 const NAME_WIDTH: f64 = 250.0;
+/// The maximum length of a feature's name, which must fit beside the chart. The tables have the full name.
+const MAX_NAME_CHARS: usize = 25;
 const TOP: f64 = 26.0;
 /// The maximum number of single features in the figure. The others are in the tables only.
 const MAX_FEATURES: usize = 12;
@@ -76,7 +78,7 @@ fn bars(audit: &Audit) -> Vec<Bar<'_>> {
     let varying = audit.associations.iter().filter(|feature| feature.bins.len() > 1);
     let of_features = varying.take(MAX_FEATURES).filter_map(|feature| {
         Some(Bar {
-            name: format!("{} alone", visible(&feature.feature)),
+            name: format!("{} alone", shortened(&feature.feature, MAX_NAME_CHARS)),
             roc_auc: feature.roc_auc?,
             is_shortcut: is_shortcut(&feature.feature),
             is_probe: false,

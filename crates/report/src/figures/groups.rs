@@ -3,7 +3,7 @@
 use artifacts::schema::{Group, Groups};
 use maud::html;
 
-use crate::escape::visible;
+use crate::escape::{shortened, visible};
 use crate::figure::Figure;
 use crate::format_number::{count, score};
 use crate::plot::{Axes, Axis, Colour, IntervalRow, Legend, Panel, interval_row};
@@ -12,6 +12,8 @@ use crate::table::Table;
 const ROW_HEIGHT: f64 = 26.0;
 const WIDTH: f64 = 1000.0;
 const NAME_WIDTH: f64 = 220.0;
+/// The maximum length of a name, which must fit beside the chart. The table has the full name.
+const MAX_NAME_CHARS: usize = 26;
 /// The maximum number of groups in the figure. The others are in the table and the CSV file only.
 const MAX_GROUPS: usize = 40;
 
@@ -63,17 +65,13 @@ fn row(group: &Group, roc_auc: f64) -> IntervalRow {
         range.unwrap_or_default(),
         count(group.fakes)
     );
-    IntervalRow { name: shortened(&group.name), value: roc_auc, interval, number: score(Some(roc_auc)), tooltip }
-}
-
-/// Shortens a name to the space beside the chart. The table has the full name.
-fn shortened(name: &str) -> String {
-    const MAX_CHARS: usize = 26;
-    let name = visible(name);
-    if name.chars().count() <= MAX_CHARS {
-        return name;
+    IntervalRow {
+        name: shortened(&group.name, MAX_NAME_CHARS),
+        value: roc_auc,
+        interval,
+        number: score(Some(roc_auc)),
+        tooltip,
     }
-    name.chars().take(MAX_CHARS - 1).chain(['…']).collect()
 }
 
 fn describe(rows: &[(&Group, f64)], kind: &str) -> String {

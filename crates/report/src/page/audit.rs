@@ -84,10 +84,19 @@ fn verdict(audit: &Audit) -> Markup {
         Verdict::Warning => html! {
             p.audit.warning {
                 strong { "Warning." } " The classes can be separated without looking for traces of generation, by "
-                (audit.shortcuts.iter().map(|shortcut| visible(&shortcut.feature)).collect::<Vec<_>>().join(", "))
-                ". The scores in this report may be due to this."
+                (shortcut_names(audit)) ". The scores in this report may be due to this."
             }
         },
+    }
+}
+
+/// Lists the shortcuts, as in "format, width and height".
+fn shortcut_names(audit: &Audit) -> String {
+    let names: Vec<String> = audit.shortcuts.iter().map(|shortcut| visible(&shortcut.feature)).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [name] => name.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
 

@@ -63,7 +63,7 @@ fn detector(index: usize) -> Value {
         .map(|x| json!({"x": x, "y": x.powf(exponent), "threshold": 1.0 - x}))
         .collect();
     json!({
-        "name": format!("runs/model-{index}"), "run": 0, "dataset": "folder:pictures", "checkpoint": "best",
+        "name": format!("runs/a-long-name-of-a-folder/model-{index}"), "run": 0, "dataset": "folder:pictures", "checkpoint": "best",
         "weights": null, "left_out": 0, "simulated": false,
         "scores": {
             "n": 400, "threshold": 0.5,

@@ -1,4 +1,5 @@
-// Returns the texts of figures that a curve or a dot runs through, and the pairs of texts that overlap.
+// Returns the texts of figures that a curve or a dot runs through, the texts that are cut off, and the pairs of texts that
+// overlap.
 (() => {
   const found = [];
   const contains = (box, x, y) => x > box.x && x < box.x + box.width && y > box.y && y < box.y + box.height;
@@ -12,7 +13,7 @@
     }
     for (const [text, box] of texts) {
       if (points.some((point) => contains(box, point.x, point.y))) found.push(`${svg.id}: a curve covers "${text}"`);
-      if (box.x + box.width > svg.viewBox.baseVal.width + 1) found.push(`${svg.id}: "${text}" is cut off`);
+      if (box.x < -1 || box.x + box.width > svg.viewBox.baseVal.width + 1) found.push(`${svg.id}: "${text}" is cut off`);
     }
     texts.forEach(([a, boxA], i) => {
       for (const [b, boxB] of texts.slice(i + 1)) {
