@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::check::{Check, CheckOptions};
 use crate::error::Error;
 use crate::files::{Content, Found};
-use crate::judge::{Judge, Prepared};
+use crate::judge::{Judge, Prepared, go_on};
 use crate::model_info::ModelInfo;
 use crate::row::Row;
 use crate::{drawing, likeness, stability};
@@ -142,11 +142,6 @@ impl CheckOptions {
     fn needs_decoded(&self) -> bool {
         self.stability || self.picture.is_some()
     }
-}
-
-/// Fails if the result is no longer wanted.
-pub(crate) fn go_on(is_cancelled: &dyn Fn() -> bool) -> Result<(), Error> {
-    if is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
 }
 
 /// Returns the class whose evidence is shown: that of the verdict, or the predicted class if the verdict is

@@ -91,3 +91,8 @@ impl Prepared {
         Prepared { pixels: picture.pixels.into_owned(), picture: None, decoded: None, size }
     }
 }
+
+/// Fails if the result is no longer wanted.
+pub(crate) fn go_on(is_cancelled: &dyn Fn() -> bool) -> Result<(), Error> {
+    if is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+}

@@ -58,9 +58,8 @@ impl TrainingProfile {
         if let Some((low, high)) = self.shorter_sides {
             let side = width.min(height);
             if side < low || side > high {
-                warnings.push(format!(
-                    "its shorter side has {side} pixels; those of the training images have {low} to {high}"
-                ));
+                let range = if low == high { low.to_string() } else { format!("{low} to {high}") };
+                warnings.push(format!("its shorter side has {side} pixels; those of the training images have {range}"));
             }
         }
         warnings

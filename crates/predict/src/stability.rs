@@ -3,9 +3,8 @@
 use pixels::degrade::{self, Degraded};
 use pixels::{Filter, RgbImage, resize_to};
 
-use crate::checks::go_on;
 use crate::error::Error;
-use crate::judge::{Judge, Prepared};
+use crate::judge::{Judge, Prepared, go_on};
 use crate::row::{Changed, Row, Stability};
 
 /// A change of a picture that leaves what it shows.
