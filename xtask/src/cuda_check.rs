@@ -16,7 +16,10 @@ const EMULATION: [&str; 2] = ["--features", "kernels/emulation,model/emulation,b
 /// Packages that are selected only for the features that they enable in shared dependencies. With these packages, the
 /// dependencies have the same features as in a build of the whole workspace. Without them, cargo would compile candle,
 /// arrow and parquet again.
-const SHARED_FEATURES: [&str; 6] = ["-p", "artifacts", "-p", "report", "-p", "pipeline-tests"];
+///
+/// `cargo tree -e normal,build,dev -f '{p} [{f}]'` shows the features of both selections.
+const SHARED_FEATURES: [&str; 10] =
+    ["-p", "artifacts", "-p", "report", "-p", "pipeline-tests", "-p", "provenance", "-p", "xtask"];
 
 /// Runs the check. `run_tests` runs the test command.
 pub(crate) fn run(run_tests: impl FnOnce(&mut Command) -> Result<(), Failure>) -> Result<(), Failure> {
