@@ -86,9 +86,7 @@ impl StageName {
     pub fn name(self) -> &'static str {
         artifacts::names::STAGES[self as usize]
     }
-}
 
-impl StageName {
     /// Returns the stage that an override, `KEY=VALUE`, is for; `None` if there is no such section.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::check::{Check, CheckOptions};
 use crate::error::Error;
 use crate::files::{Content, Found};
-use crate::judge::{Judge, Prepared, go_on};
+use crate::judge::{Judge, Prepared, fail_if_cancelled};
 use crate::model_info::ModelInfo;
 use crate::row::Row;
 use crate::{drawing, likeness, stability};
@@ -96,7 +96,7 @@ impl Judge {
         let (indices, mut images): (Vec<usize>, Vec<Prepared>) = ready.into_iter().unzip();
         let size = self.batch.max(1);
         for (indices, images) in indices.chunks(size).zip(images.chunks_mut(size)) {
-            go_on(is_cancelled)?;
+            fail_if_cancelled(is_cancelled)?;
             let scores = self.scores(images)?;
             for ((index, image), score) in indices.iter().zip(&*images).zip(scores) {
                 let check = &mut checks[*index];
@@ -108,7 +108,7 @@ impl Judge {
                     stability::measure(self, &mut check.row, image, is_cancelled)?;
                 }
                 if options.explain {
-                    go_on(is_cancelled)?;
+                    fail_if_cancelled(is_cancelled)?;
                     let class = shown_class(check.row.verdict, &score);
                     check.overlays = drawing::overlays(self, &check.row, image, class, &options.layer)?;
                 }

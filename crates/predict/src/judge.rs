@@ -93,6 +93,6 @@ impl Prepared {
 }
 
 /// Fails if the result is no longer wanted.
-pub(crate) fn go_on(is_cancelled: &dyn Fn() -> bool) -> Result<(), Error> {
+pub(crate) fn fail_if_cancelled(is_cancelled: &dyn Fn() -> bool) -> Result<(), Error> {
     if is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
 }

@@ -4,7 +4,7 @@ use pixels::degrade::{self, Degraded};
 use pixels::{Filter, RgbImage, resize_to};
 
 use crate::error::Error;
-use crate::judge::{Judge, Prepared, go_on};
+use crate::judge::{Judge, Prepared, fail_if_cancelled};
 use crate::row::{Changed, Row, Stability};
 
 /// A change of a picture that leaves what it shows.
@@ -72,7 +72,7 @@ pub(crate) fn measure(
     let own = row.p_fake_calibrated.or(row.p_fake).unwrap_or(f64::NAN);
     let mut stability = Stability { low: own, high: own, flips: false, unchanged, changes: Vec::new() };
     for change in CHANGES {
-        go_on(is_cancelled)?;
+        fail_if_cancelled(is_cancelled)?;
         let Some(degraded) = change.apply(decoded)? else { continue };
         let size = [degraded.image.width(), degraded.image.height()];
         let picture = judge.recipe.picture_of_degraded(degraded)?;

@@ -36,16 +36,16 @@ pub(super) fn rounds(place: &Place, rounds: u64, seed: u64) -> Result<Findings, 
         let shown = file.strip_prefix(run.path()).unwrap_or(file).display();
         let mut fail = |reason: &str| found.failures.push(format!("round {round}: {shown} {damage}: {reason}"));
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let described = matches!(name.as_str(), names::MANIFEST | names::RUN_TOML);
+        let has_no_digest = matches!(name.as_str(), names::MANIFEST | names::RUN_TOML);
         match end.code {
-            // These files have no digest. A changed digit of a duration, for example, cannot be noticed.
-            Some(0) if described => found.count("descriptions changed without effect"),
-            Some(0) => match (place.difference(&run, None), place.difference(&run, Some(file))) {
-                (None, _) => found.count("files made again"),
-                (Some(_), None) => found.count("damaged files that no stage reads"),
-                (_, Some(difference)) => fail(&difference),
+            // A changed digit of a duration, for example, cannot be noticed.
+            Some(0) if has_no_digest => found.count("changes without effect in files that have no digest"),
+            Some(0) if place.difference(&run, None).is_none() => found.count("files made again"),
+            Some(0) => match place.difference(&run, Some(file)) {
+                None => found.count("damaged files that no stage reads"),
+                Some(difference) => fail(&difference),
             },
-            Some(1..=3) if end.messages.contains(&name) || described => found.count("files refused by name"),
+            Some(1..=3) if end.messages.contains(&name) || has_no_digest => found.count("files refused by name"),
             Some(1..=3) => fail(&format!("the message does not name the file:\n{}", end.messages)),
             _ => fail(&format!("the pipeline ended with {:?}:\n{}", end.code, end.messages)),
         }

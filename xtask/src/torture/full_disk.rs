@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use artifacts::atomic;
 use artifacts::progress::{Progress, line};
 use artifacts::random::stream;
 use artifacts::stage::Failure;
@@ -47,7 +48,7 @@ pub(super) fn run(place: &Place, rounds: u64, seed: u64) -> Result<(), Failure> 
 pub(super) fn rounds(place: &Place, rounds: u64, seed: u64) -> Result<Findings, Failure> {
     let mut found = Findings::default();
     let progress = Progress::new("torture: full-disk", "disks", Some(rounds));
-    let needed = size(place.whole().path()).map_err(Failure::failed)?;
+    let needed = atomic::folder_bytes(place.whole().path()).map_err(Failure::failed)?;
     let disk = place.path().join("disk");
     fs::create_dir_all(&disk).map_err(Failure::failed)?;
     for round in 0..rounds {
@@ -84,14 +85,4 @@ fn mount(disk: &Path, kind: &[&str], bytes: u64) -> Result<(), Failure> {
     let size = format!("size={}", bytes.max(1 << 16));
     let options = if kind.is_empty() { format!("remount,{size}") } else { size };
     process::run(Command::new("mount").args(["-o", &options]).args(kind).arg(disk))
-}
-
-/// Adds up the sizes of the files below a folder.
-fn size(folder: &Path) -> std::io::Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        bytes += if entry.file_type()?.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
-    }
-    Ok(bytes)
 }

@@ -194,6 +194,7 @@ mod tests {
         let read: NearDuplicates = serde_json::from_str(old).unwrap();
         assert_eq!((read.leaked_test_images, read.leaked_val_images), (1, None));
     }
+
     #[test]
     fn says_why_an_audit_is_inconclusive() {
         let probe = Probe { roc_auc: None, folds: 5, carried_by: Vec::new() };

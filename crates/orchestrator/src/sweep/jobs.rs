@@ -38,7 +38,7 @@ impl Plan<'_> {
     /// Writes the shards that all jobs share.
     pub(super) fn ingest(&self) -> Result<(), Failure> {
         let mut args = PipelineArgs { until: StageName::Ingest, ..self.pipeline_args(&self.data(), &[]) };
-        args.set = of_ingest(args.set, true)?;
+        (args.set, _) = of_ingest_and_others(args.set)?;
         pipeline::run(self.programs, &args)
     }
 
@@ -61,7 +61,7 @@ impl Plan<'_> {
             if shared {
                 self.share_data(&run)?;
                 args.from = StageName::Train;
-                args.set = of_ingest(args.set, false)?;
+                (_, args.set) = of_ingest_and_others(args.set)?;
             }
             match pipeline::run(self.programs, &args) {
                 Ok(()) => {}
@@ -108,15 +108,14 @@ impl Plan<'_> {
     }
 }
 
-/// Returns the overrides that are for ingest, or the others.
-fn of_ingest(sets: Vec<String>, wanted: bool) -> Result<Vec<String>, Failure> {
-    let mut kept = Vec::new();
+/// Divides overrides into those for ingest and the others.
+fn of_ingest_and_others(sets: Vec<String>) -> Result<(Vec<String>, Vec<String>), Failure> {
+    let (mut of_ingest, mut others) = (Vec::new(), Vec::new());
     for set in sets {
-        if (StageName::of_set(&set)? == Some(StageName::Ingest)) == wanted {
-            kept.push(set);
-        }
+        let is_of_ingest = StageName::of_set(&set)? == Some(StageName::Ingest);
+        if is_of_ingest { &mut of_ingest } else { &mut others }.push(set);
     }
-    Ok(kept)
+    Ok((of_ingest, others))
 }
 
 #[cfg(unix)]
