@@ -9,17 +9,19 @@ use orchestrator::process::run;
 use crate::cuda::{self, CudaChoice, FEATURES};
 use crate::programs::{cargo, root};
 
-/// Builds the stage programs and tools, so that they match the sources.
-pub(crate) fn all_programs(cuda: CudaChoice) -> Result<(), Failure> {
-    programs_of_kinds(&["--bins"], cuda)
+/// Builds the programs `candling-NAME` with these names, so that they match the sources.
+pub(crate) fn programs(names: &[&str], cuda: CudaChoice) -> Result<(), Failure> {
+    let targets: Vec<String> = names.iter().flat_map(|name| ["--bin".to_owned(), format!("candling-{name}")]).collect();
+    targets_of_workspace(&targets.iter().map(String::as_str).collect::<Vec<_>>(), cuda)
 }
 
-/// Builds all programs of these kinds: `--bins`, `--examples`.
+/// Builds these targets, such as `--bins`.
 ///
-/// All packages are built at once, so that programs and tests share one build of each dependency. xtask itself is
-/// excluded because it is running. Without cargo, such as on a node of a cluster, or without sources, such as in a copy,
-/// nothing is built, and the programs in the folder of this program are used.
-pub(crate) fn programs_of_kinds(kinds: &[&str], cuda: CudaChoice) -> Result<(), Failure> {
+/// `--workspace` gives dependencies the features that all packages together need, so that each is compiled once,
+/// whatever targets are built. xtask itself is excluded because it is running. Without cargo, such as on a node of a
+/// cluster, or without sources, such as in a copy, nothing is built, and the programs in the folder of this program are
+/// used.
+pub(crate) fn targets_of_workspace(targets: &[&str], cuda: CudaChoice) -> Result<(), Failure> {
     let missing = match (root().join("Cargo.toml").is_file(), has_cargo()) {
         (false, _) => Some("are no sources around xtask"),
         (true, false) => Some("is no cargo on this machine"),
@@ -30,7 +32,7 @@ pub(crate) fn programs_of_kinds(kinds: &[&str], cuda: CudaChoice) -> Result<(), 
         return Ok(());
     }
     let mut build = cargo(&["build", "--release", "--workspace", "--exclude", "xtask"]);
-    build.args(kinds);
+    build.args(targets);
     match cuda::decide(cuda)? {
         Some(toolkit) => run(toolkit.apply(build.args(FEATURES))),
         None => run(&mut build),

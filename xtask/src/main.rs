@@ -57,7 +57,7 @@ fn main() -> ExitCode {
 
 /// Feeds damaged copies of the golden files to the readers of files.
 fn fuzz(rest: Vec<OsString>) -> Result<(), Failure> {
-    build::all_programs(CudaChoice::Off)?;
+    build::programs(&["fuzz"], CudaChoice::Off)?;
     let golden = programs::root().join("tests").join("golden");
     process::run(programs::program("fuzz")?.arg("--corpus").arg(golden).args(rest))
 }

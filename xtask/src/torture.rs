@@ -8,6 +8,7 @@ mod place;
 
 use std::path::PathBuf;
 
+use artifacts::names;
 use artifacts::progress::line;
 use artifacts::stage::Failure;
 use clap::{Args, ValueEnum};
@@ -81,7 +82,7 @@ pub(crate) fn run(args: &TortureArgs) -> Result<(), Failure> {
         let place = Place::prepared(folder)?;
         return finish(&[(Campaign::FullDisk, full_disk::rounds(&place, args.rounds, args.seed)?)]);
     }
-    build::all_programs(CudaChoice::Off)?;
+    build::programs(&names::STAGES, CudaChoice::Off)?;
     let place = Place::prepare()?;
     line(&format!("torture: an undisturbed pipeline takes {:.1} s", place.duration.as_secs_f64()));
     let all = Campaign::value_variants();

@@ -16,8 +16,8 @@ pub(crate) struct Workspace {
 }
 
 impl Programs for Workspace {
-    fn prepare(&self) -> Result<(), Failure> {
-        build::all_programs(self.cuda)
+    fn prepare(&self, names: &[&str]) -> Result<(), Failure> {
+        build::programs(names, self.cuda)
     }
 
     fn command(&self, name: &str) -> Result<Command, Failure> {

@@ -16,7 +16,7 @@ pub(crate) const PROGRAM: &str = "program";
 pub(crate) struct Own;
 
 impl Programs for Own {
-    fn prepare(&self) -> Result<(), Failure> {
+    fn prepare(&self, _names: &[&str]) -> Result<(), Failure> {
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use crate::{Programs, process, single, tools};
 /// # Errors
 /// The arguments, the protocol or the images are not valid, or the evaluation fails.
 pub fn run(programs: &dyn Programs, mut rest: Vec<OsString>) -> Result<(), Failure> {
-    programs.prepare()?;
+    programs.prepare(&["benchmark"])?;
     if rest.is_empty() || has_help_option(&rest) {
         return process::run(programs.command("benchmark")?.arg("--help"));
     }

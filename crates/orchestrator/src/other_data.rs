@@ -40,6 +40,7 @@ pub(crate) fn ingest_other_data(
     if keeps_files || checkpoint.read_model_config()?.detector.is_some() {
         sets.push("ingest.keep_files=true".to_owned());
     }
+    programs.prepare(&[names::INGEST])?;
     let mut ingest = programs.command(names::INGEST)?;
     ingest.arg("--run-dir").arg(other.path()).arg("--no-run-toml");
     for set in sets.into_iter().map(OsString::from).chain(take_sets(rest, names::INGEST)?) {

@@ -37,7 +37,7 @@ pub fn run(programs: &dyn Programs, args: &PipelineArgs) -> Result<(), Failure> 
             artifacts::Error::Missing { artifact: "run".to_owned(), path: run.path().to_owned(), advice }.into()
         );
     }
-    programs.prepare()?;
+    programs.prepare(&names::STAGES)?;
 
     // Check all sections before the first stage starts, so that a typo in [report] does not cost a night of training.
     let sets = overrides(args);

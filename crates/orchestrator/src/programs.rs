@@ -9,11 +9,11 @@ use crate::provided::ProvidedFiles;
 /// The programs that do the work, and the files that come with them. `cargo xtask` builds programs and starts them
 /// from the folder beside it; `candling` contains them and starts itself.
 pub trait Programs {
-    /// Makes the programs ready to start.
+    /// Makes the programs with these names ready to start.
     ///
     /// # Errors
     /// They cannot be built.
-    fn prepare(&self) -> Result<(), Failure>;
+    fn prepare(&self, names: &[&str]) -> Result<(), Failure>;
 
     /// Returns the command of a program: `ingest`, `train`, `evaluate`, `report`, `compare`, `compare-report`, `judge` and
     /// others.

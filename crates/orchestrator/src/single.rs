@@ -15,7 +15,7 @@ use crate::{Programs, pipeline, process};
 /// # Errors
 /// The arguments are not valid, or the stage fails.
 pub fn run(programs: &dyn Programs, stage: &str, mut rest: Vec<OsString>) -> Result<(), Failure> {
-    programs.prepare()?;
+    programs.prepare(&[stage])?;
     if has_help_option(&rest) {
         return process::run(programs.command(stage)?.args(rest));
     }

@@ -15,7 +15,7 @@ use crate::{Programs, process};
 /// # Errors
 /// The program fails.
 pub fn run(programs: &dyn Programs, name: &str, rest: Vec<OsString>) -> Result<(), Failure> {
-    programs.prepare()?;
+    programs.prepare(&[name])?;
     process::run(programs.command(name)?.args(rest))
 }
 
@@ -24,7 +24,7 @@ pub fn run(programs: &dyn Programs, name: &str, rest: Vec<OsString>) -> Result<(
 /// # Errors
 /// The arguments are not valid, or the runs cannot be compared.
 pub fn compare(programs: &dyn Programs, mut rest: Vec<OsString>) -> Result<(), Failure> {
-    programs.prepare()?;
+    programs.prepare(&["compare", "compare-report"])?;
     if has_help_option(&rest) {
         return process::run(programs.command("compare")?.args(rest));
     }
@@ -38,7 +38,7 @@ pub fn compare(programs: &dyn Programs, mut rest: Vec<OsString>) -> Result<(), F
 /// # Errors
 /// The arguments or the files of predictions are not valid.
 pub fn judge(programs: &dyn Programs, rest: Vec<OsString>) -> Result<(), Failure> {
-    programs.prepare()?;
+    programs.prepare(&["judge", names::REPORT, "compare", "compare-report"])?;
     if has_help_option(&rest) {
         return process::run(programs.command("judge")?.args(rest));
     }

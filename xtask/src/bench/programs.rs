@@ -17,7 +17,7 @@ pub(crate) fn build(device: Device) -> Result<(), Failure> {
         Device::Cpu => CudaChoice::Off,
         Device::Cuda => CudaChoice::On,
     };
-    build::programs_of_kinds(&["--bins", "--examples"], cuda)
+    build::targets_of_workspace(&["--bins", "--examples"], cuda)
 }
 
 /// Returns the path of a benchmark program, in the folder `examples` beside this program.

@@ -14,7 +14,7 @@ mod tables;
 use std::path::PathBuf;
 
 use artifacts::stage::{self, Failure, print_text};
-use artifacts::{RunDir, atomic, command, progress};
+use artifacts::{RunDir, atomic, command, names, progress};
 use clap::Args;
 
 use self::grid::{Dimension, Job, Protocol};
@@ -91,7 +91,7 @@ pub fn run(programs: &dyn Programs, args: &SweepArgs) -> Result<(), Failure> {
             RunDir::named(format!("sweep-{stem}"))
         }
     };
-    programs.prepare()?;
+    programs.prepare(&names::STAGES)?;
     let plan = jobs::Plan { programs, folder: folder.path(), file: provided.path(), fixed: &fixed };
     let shares_shards = !dimensions.iter().any(Dimension::is_of_ingest);
     if protocol.is_some() && !shares_shards {
