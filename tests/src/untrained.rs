@@ -66,6 +66,7 @@ impl Run {
         let summary = IngestSummary {
             source: "a folder".to_owned(),
             files: Some(self.source().to_string_lossy().into_owned()),
+            files_of_parts: Vec::new(),
             simulated: false,
             size: [SIDE as usize; 2],
             seen: 36,

@@ -168,7 +168,7 @@ mod tests {
         let open = |name: &str, bytes: Vec<u8>| {
             let path = place.path().join(name);
             fs::write(&path, bytes).unwrap();
-            let source = path.to_string_lossy().into_owned();
+            let source = path.to_string_lossy().into_owned().into();
             sources::open(&sources::SourceConfig { source, ..Default::default() }).map(|source| source.len()).unwrap()
         };
         assert_eq!(open("t.parquet", table().unwrap()), 4);

@@ -150,7 +150,7 @@ fn write(input: &[u8], path: &Path) -> Result<String, Failure> {
 
 /// Opens a source and reads some of its files.
 fn read_source(path: &str) {
-    let config = SourceConfig { source: path.to_owned(), max_pixels: MAX_PIXELS, ..SourceConfig::default() };
+    let config = SourceConfig { source: path.into(), max_pixels: MAX_PIXELS, ..SourceConfig::default() };
     let Ok(source) = sources::open(&config) else { return };
     for index in 0..source.len().min(MAX_FILES) {
         let _ = (source.entry(index), source.read(index));

@@ -24,6 +24,7 @@ use artifacts::schema::{Association, Audit, Probes};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
+pub(crate) use duplicates::join;
 pub use duplicates::{Pair, groups, near_duplicates, to_drop};
 use features::Feature;
 pub use observation::Observation;

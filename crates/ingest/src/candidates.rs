@@ -14,6 +14,8 @@ use crate::select::Candidate;
 #[derive(Default)]
 pub(crate) struct FirstPass {
     pub(crate) candidates: Vec<Candidate>,
+    /// Indices of files with equal cells of `ingest.group_column`; only groups of at least two files.
+    pub(crate) groups: Vec<Vec<u32>>,
     /// Unusable files: index in the source, hash of the bytes if it is known, and the reason.
     pub(crate) rejected: Vec<(u32, Option<Hash>, Rejection)>,
 }
@@ -32,6 +34,7 @@ pub(crate) fn first_pass(source: &dyn Source) -> Result<FirstPass, Failure> {
     let progress = Progress::new("ingest: hashing", "files", Some(u64::from(length)));
     let mut pass = FirstPass::default();
     let mut generators = BTreeMap::from([(String::new(), 0)]);
+    let mut groups: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     for start in (0..length as usize).step_by(CHUNK) {
         let end = (length as usize).min(start + CHUNK);
         let keys: Vec<_> = (start..end)
@@ -51,12 +54,17 @@ pub(crate) fn first_pass(source: &dyn Source) -> Result<FirstPass, Failure> {
                 (Ok(key), Ok(label)) => {
                     let next = generators.len() as u32;
                     let generator = *generators.entry(entry.generator).or_insert(next);
-                    pass.candidates.push(Candidate { index, key, label, split: entry.split, generator });
+                    let part = source.part(index as usize);
+                    pass.candidates.push(Candidate { index, key, label, split: entry.split, generator, part });
+                    if !entry.group.is_empty() {
+                        groups.entry(entry.group).or_default().push(index);
+                    }
                 }
             }
         }
     }
     progress.finish();
+    pass.groups = groups.into_values().filter(|group| group.len() > 1).collect();
     Ok(pass)
 }
 

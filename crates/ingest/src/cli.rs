@@ -13,10 +13,10 @@ pub struct IngestArgs {
     /// The options of every stage.
     #[command(flatten)]
     pub stage: StageArgs,
-    /// The source of the images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]` or simulated:…;
-    /// short for --set ingest.source=SOURCE
+    /// The source of the images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]` or simulated:…; may
+    /// be repeated; short for --set ingest.source=SOURCE
     #[arg(long, value_name = "SOURCE")]
-    pub data: Option<String>,
+    pub data: Vec<String>,
 }
 
 /// Runs the stage, unless its result is up to date.
@@ -24,6 +24,11 @@ pub struct IngestArgs {
 /// # Errors
 /// The arguments are not valid, or the stage fails.
 pub fn ingest(args: &IngestArgs) -> Result<(), Failure> {
-    let data = args.data.clone().map(|source| Override::of_option(names::INGEST, "source", source, "--data"));
-    stage::execute::<Ingest>(&args.stage, data.into_iter().collect())
+    let (section, key, option) = (names::INGEST, "source", "--data");
+    let overrides = match &args.data[..] {
+        [] => Vec::new(),
+        [source] => vec![Override::of_option(section, key, source.clone(), option)],
+        several => vec![Override::of_option(section, key, several.to_vec(), option)],
+    };
+    stage::execute::<Ingest>(&args.stage, overrides)
 }

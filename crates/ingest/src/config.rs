@@ -9,7 +9,7 @@ use artifacts::{Label, Split, names};
 use pixels::{Filter, Fit, Limits, Recipe};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sources::SourceConfig;
+use sources::{SourceConfig, SourceList};
 
 /// The configuration of ingest. Each field is a key of the section `[ingest]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,12 +17,14 @@ use sources::SourceConfig;
 pub struct Config {
     /// The source of the images: a folder, a `.zip`, a `.csv` with the columns `path,label[,split][,generator]`, a
     /// `.parquet` with an image file in each row, a folder of such tables, `kaggle:owner/slug[@version]`, or a
-    /// simulated set such as `simulated:train=2000,test=400,size=64,seed=7`.
+    /// simulated set such as `simulated:train=2000,test=400,size=64,seed=7`. Or a list of several, in which a table
+    /// gives a source settings of its own (`label`, `labels`, `generator`, `label_column`, `split`, `splits`, `share`):
+    /// `source = ["photos", { source = "sdxl.zip", label = "fake", generator = "sdxl", share = 0.5 }]`.
     #[schemars(
-        extend("x-range" = "a folder, .zip, .csv, .parquet, kaggle:owner/slug[@version], or simulated:…"),
+        extend("x-range" = "a folder, .zip, .csv, .parquet, kaggle:owner/slug[@version], or simulated:…; or a list"),
         example = &"simulated:train=200,test=40,size=64,seed=7"
     )]
-    pub source: String,
+    pub source: SourceList,
     /// Height and width of the stored images in pixels.
     #[schemars(range(min = 1, max = 4096))]
     pub size: u32,
@@ -43,6 +45,10 @@ pub struct Config {
     /// `labels = { true = "fake", false = "real" }`.
     #[schemars(extend("x-range" = "the name of a column"), example = &"is_ai")]
     pub label_column: Option<String>,
+    /// The column of a CSV list or table whose equal cells mark images that belong together, such as those of one
+    /// person, scene or prompt, e.g. `group_column = "person"`. The splits that ingest makes do not divide them.
+    #[schemars(extend("x-range" = "the name of a column"), example = &"person")]
+    pub group_column: Option<String>,
     /// Splits by the name of a folder or cell, e.g. `splits = { train2017 = "train" }`. Case does not matter.
     #[schemars(extend("x-range" = "a table of train, val and test"), extend("examples" = [{"train2017": "train"}]))]
     pub splits: BTreeMap<String, Split>,
@@ -67,6 +73,9 @@ pub struct Config {
     /// The largest number of images of each class in each split, chosen by content hash.
     #[schemars(range(min = 1), example = 1000)]
     pub limit: Option<u64>,
+    /// The largest number of fakes of each generator in each split, chosen by content hash before `limit` applies.
+    #[schemars(range(min = 1), example = 100)]
+    pub limit_generator: Option<u64>,
     /// The largest acceptable share of unusable images. Ingest fails if more are unusable. Duplicates are not counted.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_rejected: f64,
@@ -137,19 +146,21 @@ impl Expected {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            source: String::new(),
+            source: SourceList::default(),
             size: 224,
             filter: Filter::default(),
             fit: Fit::default(),
             labels: BTreeMap::new(),
             generator: None,
             label_column: None,
+            group_column: None,
             splits: BTreeMap::new(),
             split: None,
             expected: None,
             val_fraction: 0.1,
             test_fraction: 0.2,
             limit: None,
+            limit_generator: None,
             max_rejected: 0.05,
             max_pixels: Limits::default().max_pixels,
             shard_rows: DEFAULT_ROWS,
@@ -170,9 +181,8 @@ impl Config {
     /// The first value that is out of range.
     pub fn validate(&self) -> Result<(), OutOfRange> {
         let error = |key, value: &dyn std::fmt::Display, range| Err(OutOfRange::new(names::INGEST, key, value, range));
-        if self.source.trim().is_empty() {
-            let range = "a folder, a .zip, a .csv, a .parquet, kaggle:owner/slug or simulated:";
-            return error("source", &"empty", range);
+        if let Some((key, value, range)) = self.source.out_of_range() {
+            return error(key, &value, range);
         }
         if !(1..=4096).contains(&self.size) {
             return error("size", &self.size, "1 to 4096");
@@ -189,6 +199,7 @@ impl Config {
             ("max_pixels", self.max_pixels),
             ("shard_rows", self.shard_rows as u64),
             ("limit", self.limit.unwrap_or(1)),
+            ("limit_generator", self.limit_generator.unwrap_or(1)),
         ] {
             if count == 0 {
                 return error(key, &count, "at least 1");
@@ -209,7 +220,7 @@ impl Config {
     /// Returns `ingest.expected` if it applies to the source.
     pub(crate) fn expected(&self) -> Option<&Expected> {
         let of_source = |expected: &&Expected| {
-            let rest = self.source.strip_prefix(&expected.dataset);
+            let rest = self.source.single().and_then(|source| source.strip_prefix(&expected.dataset));
             !expected.dataset.is_empty()
                 && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('@'))
                 && expected.total() > 0
@@ -245,8 +256,10 @@ impl Config {
             labels: self.labels.clone(),
             generator: self.generator.clone(),
             label_column: self.label_column.clone(),
+            group_column: self.group_column.clone(),
             splits: self.splits.clone(),
             max_pixels: self.max_pixels,
+            ..SourceConfig::default()
         }
     }
 
@@ -267,14 +280,14 @@ mod tests {
     fn all_keys_but_the_source_have_defaults() {
         let config = Config::default();
         assert!(config.validate().unwrap_err().to_string().contains("ingest.source must be a folder"));
-        assert_eq!(Config { source: "x".to_owned(), ..config }.validate(), Ok(()));
+        assert_eq!(Config { source: "x".into(), ..config }.validate(), Ok(()));
     }
 
     #[test]
     fn expected_splits_respect_limit_split_and_fractions() {
         use Split::{Test, Train, Val};
         let expected = Expected { dataset: "kaggle:a/b".to_owned(), train: Some(1000), test: Some(300), val: None };
-        let config = Config { source: "kaggle:a/b@2".to_owned(), expected: Some(expected), ..Config::default() };
+        let config = Config { source: "kaggle:a/b@2".into(), expected: Some(expected), ..Config::default() };
         let of = |config: Config| config.expected_splits().unwrap();
         assert_eq!(of(config.clone()), BTreeMap::from([(Train, 900), (Val, 100), (Test, 300)]));
         let limited = Config { limit: Some(120), ..config.clone() };
@@ -291,7 +304,7 @@ mod tests {
     fn expected_applies_only_to_its_own_data_set() {
         let expected = Some(Expected { dataset: "kaggle:a/b".to_owned(), train: Some(10), ..Expected::default() });
         let config =
-            |source: &str| Config { source: source.to_owned(), expected: expected.clone(), ..Config::default() };
+            |source: &str| Config { source: source.into(), expected: expected.clone(), ..Config::default() };
         assert_eq!(config("kaggle:a/b").expected().map(Expected::total), Some(10));
         assert_eq!(config("kaggle:a/b@4").expected().map(Expected::total), Some(10));
         assert_eq!(config("kaggle:a/bc").expected(), None);
@@ -301,7 +314,7 @@ mod tests {
 
     #[test]
     fn validation_names_the_key_out_of_range() {
-        let base = Config { source: "x".to_owned(), ..Config::default() };
+        let base = Config { source: "x".into(), ..Config::default() };
         let message = |config: Config| config.validate().unwrap_err().to_string();
         assert_eq!(message(Config { size: 0, ..base.clone() }), "ingest.size must be 1 to 4096, but is 0");
         assert!(message(Config { val_fraction: 1.0, ..base.clone() }).contains("val_fraction"));

@@ -22,7 +22,7 @@ pub(crate) fn shard_notice(run: &RunDir, config: &Config) -> Option<String> {
         return Some(format!("{} {} {place}", shards(images), progress::bytes(pixels(images))));
     }
     // Never starts a download.
-    let source = sources::reopen(&config.source_config(), None).ok();
+    let source = sources::reopen(&config.source_config(), &[]).ok();
     let images = expected.or_else(|| Some(most_images(&**source.as_ref()?, config)))?;
     let text = format!("{} {} {place} for pixels", shards(images), progress::bytes(pixels(images)));
     Some(match source.and_then(|source| mean_kept_bytes(&*source, config)) {

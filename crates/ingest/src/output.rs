@@ -7,7 +7,7 @@ use artifacts::hash::Hash;
 use artifacts::schema::{Audit, ExactDuplicates, IngestSummary, Rejected, SplitSummary};
 use artifacts::shard::{Sample, ShardWriter};
 use artifacts::{Error, Split, atomic, names};
-use sources::{Location, Rejection, Source};
+use sources::{Location, Rejection, Source, SourcePart};
 
 use crate::Config;
 use crate::audit::{Observation, Pair, audit, groups, near_duplicates};
@@ -164,11 +164,14 @@ impl<'a> Output<'a> {
         self.write_rejected(&self.folder.join(names::REJECTED))?;
         let side = self.config.size as usize;
         // An absolute path, because later stages may be started in another folder.
-        let files = source.root().and_then(|root| root.canonicalize().ok());
+        let absolute = |root: &Path| root.canonicalize().ok().map(|root| root.to_string_lossy().into_owned());
+        let roots: Vec<Option<String>> = source.roots().into_iter().map(|root| root.and_then(absolute)).collect();
+        let is_simulated = |part: &SourcePart| matches!(Location::parse(&part.source), Ok(Location::Simulated(_)));
         Ok(IngestSummary {
-            source: self.config.source.clone(),
-            files: files.map(|root| root.to_string_lossy().into_owned()),
-            simulated: matches!(Location::parse(&self.config.source), Ok(Location::Simulated(_))),
+            source: self.config.source.to_string(),
+            files: source.root().and_then(absolute),
+            files_of_parts: if self.config.source.single().is_some() { Vec::new() } else { roots },
+            simulated: self.config.source.parts().iter().any(is_simulated),
             size: [side, side],
             seen: source.len() as u64,
             rejected: self.rejected.len() as u64,

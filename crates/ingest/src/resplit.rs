@@ -1,4 +1,5 @@
-//! Second assignment of splits, which keeps groups of near-duplicates together.
+//! Second assignment of splits, which keeps groups together: near-duplicates, and images with equal cells of
+//! `ingest.group_column`.
 //!
 //! [`select`](crate::select) makes missing splits from training images before any image is decoded. Near-duplicates are
 //! found later and may be in different splits. A model would then be validated or tested on near-duplicates of its
@@ -30,20 +31,20 @@ impl fmt::Display for SplitWarning {
         match self {
             SplitWarning::Smaller { split, label, before, after } => write!(
                 f,
-                "the {split} split has only {after} {label} images instead of {before}, because groups of near-duplicates \
-                 stay together and no combination of groups fits better"
+                "the {split} split has only {after} {label} images instead of {before}, because images that \
+                 belong together stay together and no combination of groups fits better"
             ),
             SplitWarning::Divided { split, label } => write!(
                 f,
-                "every group of near-duplicate {label} images is too large for the {split} split, so that the split takes a \
-                 part of a group and is not independent of the training images"
+                "every group of {label} images that belong together is too large for the {split} split, so that the split \
+                 takes a part of a group and is not independent of the training images"
             ),
         }
     }
 }
 
-/// Makes the splits again from whole groups. Returns warnings, or `None` if nothing was changed because no group of
-/// near-duplicates is divided between training and the splits made from it. `groups` are indices in the source.
+/// Makes the splits again from whole groups. Returns warnings, or `None` if nothing was changed because no group
+/// is divided between training and the splits made from it. `groups` are indices in the source.
 ///
 /// A split is filled in up to four steps. The first step adds groups as long as no generator gets more files than
 /// before. The second step does the same for the classes. The third step adds groups that are too large, if this brings
@@ -197,6 +198,7 @@ mod tests {
             label: if index.is_multiple_of(2) { Label::Real } else { Label::Fake },
             split: None,
             generator: [0, 1, 0, 2, 0, 1][index as usize % 6],
+            part: 0,
         };
         select((0..2 * count).map(file).collect(), config)
     }

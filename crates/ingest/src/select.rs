@@ -16,6 +16,7 @@ use artifacts::hash::{Digest, Hash};
 use artifacts::{Label, Split};
 
 use crate::Config;
+use crate::audit::join;
 
 /// A readable file with a label.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Candidate {
     pub(crate) split: Option<Split>,
     /// An arbitrary number that identifies the generator.
     pub(crate) generator: u32,
+    /// The index of its source, if there are several.
+    pub(crate) part: usize,
 }
 
 impl Candidate {
@@ -79,11 +82,22 @@ pub(crate) struct Used {
     pub(crate) generator: u32,
 }
 
+impl Selection {
+    /// Replaces each file of the groups by the used file with the same bytes, and joins the groups that then have a file
+    /// in common.
+    pub(crate) fn groups(&self, groups: Vec<Vec<u32>>) -> Vec<Vec<u32>> {
+        let used: BTreeMap<u32, u32> = self.duplicates.iter().map(|file| (file.index, file.other)).collect();
+        let replaced = |group: Vec<u32>| group.iter().map(|index| *used.get(index).unwrap_or(index)).collect();
+        join(groups.into_iter().map(replaced))
+    }
+}
+
 /// Selects the files to use and assigns their splits.
 pub(crate) fn select(mut candidates: Vec<Candidate>, config: &Config) -> Selection {
     if config.split.is_some() {
         candidates.iter_mut().for_each(|candidate| candidate.split = config.split);
     }
+    keep_shares(&mut candidates, config);
     let mut selection = Selection::default();
     let unique = remove_duplicates(candidates, &mut selection);
     (selection.used, selection.made_splits) = assign_splits(&unique, config);
@@ -91,6 +105,21 @@ pub(crate) fn select(mut candidates: Vec<Candidate>, config: &Config) -> Selecti
     selection.duplicates.sort_unstable_by_key(|duplicate| duplicate.index);
     selection.conflicts.sort_unstable_by_key(|duplicate| duplicate.index);
     selection
+}
+
+/// Keeps the share of each source that the configuration sets, in proportion to its classes.
+fn keep_shares(candidates: &mut Vec<Candidate>, config: &Config) {
+    for (at, part) in config.source.parts().iter().enumerate() {
+        let Some(share) = part.share else { continue };
+        for label in Label::ALL {
+            let of_class = candidates.iter().filter(|file| (file.part, file.label) == (at, label));
+            let mut files: Vec<(Hash, u32)> = of_class.map(|file| (file.key, file.index)).collect();
+            files.sort_by_cached_key(|(key, index)| (shuffle_key(config.seed, "share", *key), *index));
+            let kept = (files.len() as f64 * share).round() as usize;
+            let left_out: BTreeSet<u32> = files.drain(kept..).map(|(_, index)| index).collect();
+            candidates.retain(|file| !left_out.contains(&file.index));
+        }
+    }
 }
 
 /// Returns one of each set of files with the same bytes, or none if their labels differ. Adds the others to
@@ -162,21 +191,28 @@ fn apportion(sizes: &[usize], fraction: f64) -> Vec<usize> {
     parts
 }
 
-/// Keeps at most `config.limit` files of each class in each split, and the duplicates of the kept files. Sorts the used
-/// files by split and index.
+/// Keeps at most `config.limit_generator` fakes of each generator and then at most `config.limit` files of each class in
+/// each split, and the duplicates of the kept files. Sorts the used files by split and index.
 pub(crate) fn apply_limit(used: &mut Vec<Used>, duplicates: &mut Vec<Duplicate>, config: &Config) {
-    if let Some(limit) = config.limit {
+    if config.limit.is_some() || config.limit_generator.is_some() {
         used.sort_by_cached_key(|file| shuffle_key(config.seed, "limit", file.key));
-        let mut counts: BTreeMap<(Split, Label), u64> = BTreeMap::new();
+        let (mut of_generator, mut of_class) = (BTreeMap::new(), BTreeMap::new());
         used.retain(|file| {
-            let count = counts.entry((file.split, file.label)).or_default();
-            *count += 1;
-            *count <= limit
+            let generator = config.limit_generator.filter(|_| file.label == Label::Fake);
+            has_room(&mut of_generator, (file.split, file.generator), generator)
+                && has_room(&mut of_class, (file.split, file.label), config.limit)
         });
         let kept: BTreeSet<u32> = used.iter().map(|file| file.index).collect();
         duplicates.retain(|duplicate| kept.contains(&duplicate.other));
     }
     used.sort_by_key(|file| (file.split, file.index));
+}
+
+/// Counts a file of a stratum, and returns whether the stratum has at most `limit` files with it.
+fn has_room<K: Ord>(counts: &mut BTreeMap<K, u64>, stratum: K, limit: Option<u64>) -> bool {
+    let count = counts.entry(stratum).or_default();
+    *count += 1;
+    limit.is_none_or(|limit| *count <= limit)
 }
 
 /// Returns a sort key that puts files in a pseudo-random order. It depends only on the seed, the purpose and the
@@ -187,10 +223,12 @@ pub(crate) fn shuffle_key(seed: u64, purpose: &str, key: Hash) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use sources::SourcePart;
+
     use super::*;
 
     fn candidate(index: u32, content: &str, label: Label, split: Option<Split>) -> Candidate {
-        Candidate { index, key: Hash::of(content.as_bytes()), label, split, generator: 0 }
+        Candidate { index, key: Hash::of(content.as_bytes()), label, split, generator: 0, part: 0 }
     }
 
     fn many(count: u32, split: Option<Split>) -> Vec<Candidate> {
@@ -307,6 +345,40 @@ mod tests {
             forward.iter().rev().enumerate().map(|(i, file)| Candidate { index: i as u32, ..file.clone() }).collect();
         assert_eq!(validation(forward.clone(), &config), validation(backward, &config));
         assert_ne!(validation(forward.clone(), &config), validation(forward, &Config { seed: 1, ..config }));
+    }
+
+    #[test]
+    fn limit_of_generators_keeps_all_real_images() {
+        let config = Config { limit_generator: Some(5), ..Config::default() };
+        let selection = select(many(400, Some(Split::Train)), &config);
+        let in_training = |generator: u32| {
+            let found = |used: &&Used| used.split == Split::Train && used.generator == generator;
+            selection.used.iter().filter(found).count()
+        };
+        assert_eq!((in_training(0), in_training(1), in_training(2)), (72, 5, 5));
+    }
+
+    #[test]
+    fn share_of_a_source_is_taken_from_each_class() {
+        let part = |share: f64| SourcePart { source: "a".to_owned(), share: Some(share), ..SourcePart::default() };
+        let config = Config { source: vec![part(1.0), part(0.25)].into(), ..Config::default() };
+        let mut files = many(400, Some(Split::Test));
+        files.iter_mut().for_each(|file| file.part = (file.index >= 200) as usize);
+        let selection = select(files, &config);
+        let kept = |label: Label, part: std::ops::Range<u32>| {
+            selection.used.iter().filter(|used| used.label == label && part.contains(&used.index)).count()
+        };
+        assert_eq!((kept(Label::Real, 0..200), kept(Label::Fake, 0..200)), (50, 150));
+        // A quarter of 50, rounded, and of 150.
+        assert_eq!((kept(Label::Real, 200..400), kept(Label::Fake, 200..400)), (13, 38));
+    }
+
+    #[test]
+    fn groups_follow_the_used_one_of_equal_files() {
+        let real = |index: u32, content: &str| candidate(index, content, Label::Real, None);
+        let selection = select(vec![real(0, "a"), real(1, "b"), real(2, "b"), real(3, "c")], &Config::default());
+        // Files 1 and 2 have the same bytes, so that both groups belong together.
+        assert_eq!(selection.groups(vec![vec![0, 1], vec![2, 3]]), [vec![0, 1, 3]]);
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::Config;
 /// are unknown or the source cannot be opened.
 pub(crate) fn predict_splits(config: &Config) -> Option<BTreeMap<Split, Option<u64>>> {
     let expected = config.expected_splits();
-    if let Location::Kaggle(_) = Location::parse(&config.source).ok()? {
+    let locations = config.source.parts().iter().map(|part| Location::parse(&part.source));
+    if locations.collect::<Result<Vec<_>, _>>().ok()?.iter().any(|location| matches!(location, Location::Kaggle(_))) {
         return Some(expected?.into_iter().map(|(split, images)| (split, Some(images))).collect());
     }
     let source = sources::open(&config.source_config()).ok()?;
@@ -34,7 +35,7 @@ mod tests {
     #[test]
     fn predicts_splits_of_simulated_and_kaggle_sources() {
         let splits = |test: u32, test_fraction, split| {
-            let source = format!("simulated:train=4,test={test},size=32");
+            let source = format!("simulated:train=4,test={test},size=32").into();
             let config = Config { source, test_fraction, split, ..Config::default() };
             predict_splits(&config).unwrap().into_keys().collect::<BTreeSet<Split>>()
         };
@@ -43,9 +44,9 @@ mod tests {
         assert_eq!(splits(0, 0.0, None), BTreeSet::from([Train, Val]));
         assert_eq!(splits(0, 0.2, None), BTreeSet::from([Train, Val, Test]));
         assert_eq!(splits(0, 0.2, Some(Test)), BTreeSet::from([Test]));
-        let unknown = Config { source: "kaggle:owner/slug".to_owned(), ..Config::default() };
+        let unknown = Config { source: "kaggle:owner/slug".into(), ..Config::default() };
         assert_eq!(predict_splits(&unknown), None);
-        let expected = Expected { dataset: unknown.source.clone(), train: Some(10), ..Expected::default() };
+        let expected = Expected { dataset: unknown.source.to_string(), train: Some(10), ..Expected::default() };
         let known = predict_splits(&Config { expected: Some(expected), ..unknown });
         assert_eq!(known, Some(BTreeMap::from([(Train, Some(7)), (Val, Some(1)), (Test, Some(2))])));
     }

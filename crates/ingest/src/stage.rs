@@ -8,10 +8,11 @@ use artifacts::atomic::{self, DirWriter};
 use artifacts::hash::Hash;
 use artifacts::schema::{Audit, IngestSummary, Rejected, Shortcut, SplitSummary, Verdict};
 use artifacts::stage::{Failure, Job, Stage, to_json};
+use artifacts::text::visible;
 use artifacts::{Error, Label, RunDir, Split, names, progress};
 use sources::{Source, SourceError};
 
-use crate::audit::{Observation, near_duplicates, to_drop};
+use crate::audit::{Observation, join, near_duplicates, to_drop};
 use crate::candidates::first_pass;
 use crate::config::{Config, Expected};
 use crate::disk_space::shard_notice;
@@ -19,7 +20,7 @@ use crate::image;
 use crate::in_order::in_order;
 use crate::output::Output;
 use crate::rejection;
-use crate::resplit::keep_groups_together;
+use crate::resplit::{SplitWarning, keep_groups_together};
 use crate::select::{Duplicate, Selection, Used, select};
 use crate::splits::predict_splits;
 
@@ -48,7 +49,7 @@ impl Stage for Ingest {
     }
 
     fn notices(run: &RunDir, config: &Config) -> Vec<String> {
-        sources::download_notice(&config.source_config()).into_iter().chain(shard_notice(run, config)).collect()
+        sources::download_notices(&config.source_config()).into_iter().chain(shard_notice(run, config)).collect()
     }
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
@@ -78,6 +79,10 @@ fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<I
         output.reject(source.entry(index as usize).path, id, rejection);
     }
     let mut selection = select(first.candidates, config);
+    let together = selection.groups(first.groups);
+    if let Some(column) = config.group_column.as_deref().filter(|_| config.split.is_none()) {
+        keep_cells_together(&mut selection, &together, column, config);
+    }
     if !selection.conflicts.is_empty() {
         reject_conflicts(&*source, &selection.conflicts, config, &mut output)?;
     }
@@ -96,13 +101,12 @@ fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<I
     decode(&mut output, &selection)?;
     let images_per_second = selection.used.len() as f64 / start.elapsed().as_secs_f64().max(1e-9);
     let mut pairs = output.near_duplicates();
-    if let Some(warnings) = keep_groups_together(&mut selection, output.groups(&pairs), config) {
+    let groups = join(output.groups(&pairs).into_iter().chain(together));
+    if let Some(warnings) = keep_groups_together(&mut selection, groups, config) {
         progress::line(
             "ingest: near-duplicates were in different splits; assigning the splits again and decoding all images again",
         );
-        for warning in warnings {
-            progress::line(&format!("ingest: warning: {warning}"));
-        }
+        print_warnings(warnings);
         output.start_over()?;
         decode(&mut output, &selection)?;
         pairs = output.near_duplicates();
@@ -118,6 +122,32 @@ fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<I
         report_audit(&output.audit(&pairs)?);
     }
     Ok(summary)
+}
+
+/// Keeps images with equal cells of a column together in the splits that ingest makes. Prints how many there are, and
+/// warns if the source itself divides them.
+fn keep_cells_together(selection: &mut Selection, groups: &[Vec<u32>], column: &str, config: &Config) {
+    let column = visible(column);
+    let images: usize = groups.iter().map(Vec::len).sum();
+    progress::line(&format!("ingest: {} groups of images with the same {column} have {images} images", groups.len()));
+    print_warnings(keep_groups_together(selection, groups.to_vec(), config).unwrap_or_default());
+    let splits: BTreeMap<u32, Split> = selection.used.iter().map(|file| (file.index, file.split)).collect();
+    let is_divided = |group: &&Vec<u32>| {
+        let mut splits = group.iter().filter_map(|index| splits.get(index));
+        splits.next().is_some_and(|first| splits.any(|split| split != first))
+    };
+    match groups.iter().filter(is_divided).count() {
+        0 => {}
+        divided => progress::line(&format!(
+            "ingest: warning: {divided} groups of images with the same {column} are in more than one split of the source"
+        )),
+    }
+}
+
+fn print_warnings(warnings: Vec<SplitWarning>) {
+    for warning in warnings {
+        progress::line(&format!("ingest: warning: {warning}"));
+    }
 }
 
 /// Writes the files that are not among the images of the source to `other-files.jsonl`, if there are any, and prints

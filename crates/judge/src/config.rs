@@ -62,7 +62,7 @@ impl Config {
     /// The source `data`.
     pub(crate) fn source(&self, data: &str) -> SourceConfig {
         SourceConfig {
-            source: data.to_owned(),
+            source: data.into(),
             labels: self.source_labels.clone(),
             generator: self.generator.clone(),
             ..SourceConfig::default()

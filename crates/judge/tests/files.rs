@@ -174,7 +174,7 @@ fn examples_show_pictures_of_the_source() {
     // The files of this scene are no images.
     assert!(!explanations(&scene.judge(std::slice::from_ref(&file), |_| {}).unwrap()[0]).exists());
     let source = sources::open(&sources::SourceConfig {
-        source: "simulated:train=0,test=8,size=32,seed=1".to_owned(),
+        source: "simulated:train=0,test=8,size=32,seed=1".into(),
         ..sources::SourceConfig::default()
     });
     let Ok(source) = source else { panic!("the simulated source cannot be opened") };

@@ -37,10 +37,10 @@ pub struct PipelineArgs {
 /// Short forms of overrides that most pipelines need.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ShortOptions {
-    /// The source of images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]` or simulated:…; short
-    /// for --set ingest.source=SOURCE
+    /// The source of images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]` or simulated:…; may be
+    /// repeated; short for --set ingest.source=SOURCE
     #[arg(long, value_name = "SOURCE")]
-    pub data: Option<String>,
+    pub data: Vec<String>,
     /// Initial weights: `hf:owner/repo[/file][@revision]`, a safetensors file, or none for random weights; short for
     /// --set train.weights=SOURCE
     #[arg(long, value_name = "SOURCE")]
@@ -55,8 +55,13 @@ impl ShortOptions {
     /// The options in the form of `--set`.
     pub(crate) fn sets(&self) -> Vec<String> {
         let quoted = |key: &str, value: &str| format!("{key}={}", toml::Value::String(value.to_owned()));
+        let data = match &self.data[..] {
+            [] => None,
+            [source] => Some(quoted("ingest.source", source)),
+            several => Some(format!("ingest.source={}", toml::Value::from(several.to_vec()))),
+        };
         let sets = [
-            self.data.as_ref().map(|source| quoted("ingest.source", source)),
+            data,
             self.weights.as_ref().map(|source| quoted("train.weights", source)),
             self.device.as_ref().map(|device| quoted("train.device", device)),
             self.device.as_ref().map(|device| quoted("evaluate.device", device)),

@@ -101,7 +101,7 @@ pub(crate) fn check_first_inputs(first: &StagePlan) -> Result<(), Failure> {
 /// would be replaced. Accepts it if the user names both the run and the source, with --data or --set.
 pub(crate) fn check_source(run: &RunDir, plans: &[StagePlan], args: &PipelineArgs) -> Result<(), Failure> {
     let is_source = |set: &String| set.replace(' ', "").starts_with("ingest.source=");
-    let names_source = args.short.data.is_some() || args.set.iter().any(is_source);
+    let names_source = !args.short.data.is_empty() || args.set.iter().any(is_source);
     if args.from > StageName::Ingest || names_source && args.run_dir.is_some() {
         return Ok(());
     }
@@ -110,28 +110,51 @@ pub(crate) fn check_source(run: &RunDir, plans: &[StagePlan], args: &PipelineArg
         return Ok(());
     }
     let document = config::read(&run.config()).map_err(Failure::usage)?;
-    let made_from = document.get(names::INGEST).and_then(|section| section.get("source")).and_then(|s| s.as_str());
-    let named = plans[StageName::Ingest as usize].config["source"].as_str();
-    let (Some(made_from), Some(named)) = (made_from, named) else { return Ok(()) };
-    if made_from == named {
-        return Ok(());
-    }
-    let advised = |run: &Path, source: &str| {
-        let words = ["--run-dir", &run.to_string_lossy(), "--data", source].map(shell_word);
+    let made_from = document.get(names::INGEST).and_then(|section| section.get("source"));
+    let made_from = made_from.and_then(|source| serde_json::to_value(source).ok());
+    let named = &plans[StageName::Ingest as usize].config["source"];
+    let Some(made_from) = made_from.filter(|made_from| made_from != named && !named.is_null()) else { return Ok(()) };
+    let (made_from, named) = (SourceText::of(&made_from), SourceText::of(named));
+    let advised = |run: &Path, source: &SourceText| {
+        let words = ["--run-dir", &run.to_string_lossy(), source.option, &source.value].map(shell_word);
         command::line(&format!("pipeline {} {}", shell_word(&args.name), words.join(" ")))
     };
     let mut name = run.path().file_name().unwrap_or_default().to_owned();
     name.push("-2");
     Err(Failure::usage(format!(
-        "the run `{}` was made from `{made_from}`, but this pipeline reads `{named}`\n  \
+        "the run `{}` was made from `{}`, but this pipeline reads `{}`\n  \
          to keep the data of the run:  {}\n  \
          to replace the data:          {}\n  \
          to make another run:          {}",
         run.path().display(),
-        advised(run.path(), made_from),
-        advised(run.path(), named),
-        advised(&run.path().with_file_name(name), named),
+        made_from.text,
+        named.text,
+        advised(run.path(), &made_from),
+        advised(run.path(), &named),
+        advised(&run.path().with_file_name(name), &named),
     )))
+}
+
+/// The value of `ingest.source` as a user types it.
+struct SourceText {
+    /// The name of a source, or a list in TOML.
+    text: String,
+    /// The option that sets it.
+    option: &'static str,
+    /// The value of the option.
+    value: String,
+}
+
+impl SourceText {
+    fn of(source: &Value) -> SourceText {
+        match source.as_str() {
+            Some(name) => SourceText { text: name.to_owned(), option: "--data", value: name.to_owned() },
+            None => {
+                let list = toml::Value::try_from(source).map_or_else(|_| source.to_string(), |list| list.to_string());
+                SourceText { value: format!("ingest.source={list}"), text: list, option: "--set" }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

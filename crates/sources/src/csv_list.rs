@@ -1,11 +1,11 @@
-//! A CSV file that lists images: `path,label[,split][,generator]`.
+//! A CSV file that lists images: `path,label[,split][,generator]`. Other columns are not used, except the one that
+//! `ingest.group_column` names.
 
 use std::path::{Path, PathBuf};
 
 use artifacts::Label;
 use artifacts::hash::{Digest, Hash};
 use artifacts::text::visible;
-use serde::Deserialize;
 
 use crate::config::SourceConfig;
 use crate::error::SourceError;
@@ -18,13 +18,16 @@ use crate::source::{Entry, Source};
 const MAX_HEADER: u64 = 64 << 10;
 const PATH: &str = "path";
 const LABEL: &str = "label";
-const COLUMNS: [&str; 4] = [PATH, LABEL, "split", "generator"];
+const SPLIT: &str = "split";
+const GENERATOR: &str = "generator";
 
 /// The images that a CSV file lists. Paths are absolute, or relative to the folder of the CSV file.
 pub(crate) struct CsvList {
     folder: PathBuf,
     rows: Vec<ListedFile>,
     max_file_bytes: u64,
+    /// The columns that are not used.
+    unused: Vec<String>,
 }
 
 struct ListedFile {
@@ -33,16 +36,14 @@ struct ListedFile {
     entry: Entry,
 }
 
-/// A row of the CSV file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    path: String,
-    label: String,
-    #[serde(default)]
-    split: String,
-    #[serde(default)]
-    generator: String,
+/// The positions of the columns.
+struct Columns {
+    path: usize,
+    /// `None` if a label is set for all images.
+    label: Option<usize>,
+    split: Option<usize>,
+    generator: Option<usize>,
+    group: Option<usize>,
 }
 
 impl CsvList {
@@ -63,22 +64,23 @@ impl CsvList {
         let mut reader = csv::ReaderBuilder::new();
         let mut reader = reader.trim(csv::Trim::All).delimiter(delimiter).from_path(path).map_err(from_csv)?;
         let headers = reader.headers().map_err(from_csv)?.clone();
-        check_header(&headers).map_err(|detail| at(1, detail))?;
+        let columns = Columns::find(&headers, config).map_err(|detail| at(1, detail))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         let names = NameMap::new(config);
         let mut rows = Vec::new();
         for record in reader.records() {
             let record = record.map_err(from_csv)?;
             let line = record.position().map_or(1, csv::Position::line);
-            let mut row: Row = record.deserialize(Some(&headers)).map_err(from_csv)?;
-            row.path = with_slashes_if_missing(row.path, &folder);
-            rows.push(ListedFile { entry: entry(&row, &names).map_err(|detail| at(line, detail))?, path: row.path });
+            let path = with_slashes_if_missing(record[columns.path].to_owned(), &folder);
+            let entry = columns.entry(&path, &record, config.label, &names).map_err(|detail| at(line, detail))?;
+            rows.push(ListedFile { entry, path });
         }
         if rows.is_empty() {
             return Err(at(1, "the list has no rows".to_owned()));
         }
         rows.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(CsvList { folder, rows, max_file_bytes: config.max_file_bytes() })
+        let unused = columns.unused(&headers);
+        Ok(CsvList { folder, rows, max_file_bytes: config.max_file_bytes(), unused })
     }
 
     fn path(&self, index: usize) -> PathBuf {
@@ -97,47 +99,77 @@ fn delimiter(start: &[u8]) -> Result<u8, String> {
     Ok(if count(b',') > 0 { b',' } else { *b";\t|".iter().max_by_key(|byte| count(**byte)).unwrap_or(&b',') })
 }
 
-/// Checks that the header has the required columns and no others.
-fn check_header(headers: &csv::StringRecord) -> Result<(), String> {
-    let columns = "the first line must name the columns path,label and optionally split,generator";
-    let required = [PATH, LABEL].into_iter().find(|name| !headers.iter().any(|header| header == *name));
-    if let Some(missing) = required {
-        let found = visible(&headers.iter().collect::<Vec<_>>().join(","));
-        return Err(format!("there is no column `{missing}` (found: {found}); {columns}"));
-    }
-    let mut seen = Vec::new();
-    for header in headers {
-        if !COLUMNS.contains(&header) {
-            return Err(format!("unknown column `{}`; {columns}", visible(header)));
+impl Columns {
+    /// Finds the columns in the header.
+    fn find(headers: &csv::StringRecord, config: &SourceConfig) -> Result<Columns, String> {
+        let columns = "the first line must name the columns path,label and optionally split,generator";
+        let position = |name: &str| headers.iter().position(|header| header == name);
+        let required = |name: &str| {
+            position(name).ok_or_else(|| {
+                let found = visible(&headers.iter().collect::<Vec<_>>().join(","));
+                format!("there is no column `{name}` (found: {found}); {columns}")
+            })
+        };
+        let found = Columns {
+            path: required(PATH)?,
+            label: config.label.is_none().then(|| required(LABEL)).transpose()?,
+            split: position(SPLIT),
+            generator: position(GENERATOR),
+            group: config.group_column.as_deref().and_then(position),
+        };
+        let twice = found.used().find(|&at| headers.iter().filter(|header| *header == &headers[at]).count() > 1);
+        match twice {
+            Some(at) => Err(format!("the column `{}` occurs twice; {columns}", visible(&headers[at]))),
+            None => Ok(found),
         }
-        if seen.contains(&header) {
-            return Err(format!("the column `{header}` occurs twice; {columns}"));
-        }
-        seen.push(header);
     }
-    Ok(())
+
+    /// The positions of the columns that are there.
+    fn used(&self) -> impl Iterator<Item = usize> {
+        let &Columns { path, label, split, generator, group } = self;
+        [Some(path), label, split, generator, group].into_iter().flatten()
+    }
+
+    /// Returns the names of the columns that are not used.
+    fn unused(&self, headers: &csv::StringRecord) -> Vec<String> {
+        let unused = (0..headers.len()).filter(|at| !self.used().any(|used| used == *at));
+        unused.map(|at| visible(&headers[at])).collect()
+    }
+
+    /// Returns the entry of a row. `set` is the label that is set for all images.
+    fn entry(
+        &self,
+        path: &str,
+        row: &csv::StringRecord,
+        set: Option<Label>,
+        names: &NameMap,
+    ) -> Result<Entry, String> {
+        let cell = |at: Option<usize>| at.map_or("", |at| &row[at]);
+        let label = match set.or_else(|| names.cell_label(cell(self.label))) {
+            Some(label) => label,
+            None => {
+                let cell = visible(cell(self.label));
+                return Err(format!("unknown label `{cell}`; write real or fake, or map it in [ingest.labels]"));
+            }
+        };
+        let split = match cell(self.split) {
+            "" => None,
+            cell => Some(names.split(cell).ok_or_else(|| {
+                format!("unknown split `{}`; write train, val or test, or map it in [ingest.splits]", visible(cell))
+            })?),
+        };
+        let generator = match (cell(self.generator), label) {
+            ("", Label::Fake) => names.generator.as_deref().unwrap_or_default(),
+            (cell, _) => cell,
+        };
+        let group = visible(cell(self.group));
+        Ok(Entry { path: visible(path), label: Ok(label), split, generator: visible(generator), group })
+    }
 }
 
 /// Replaces `\` in a path by `/` if there is no file with the written name, as in lists made on Windows.
 fn with_slashes_if_missing(path: String, folder: &Path) -> String {
     if path.contains('\\') && !folder.join(&path).exists() { path.replace('\\', "/") } else { path }
-}
-
-fn entry(row: &Row, names: &NameMap) -> Result<Entry, String> {
-    let label = names.cell_label(&row.label).ok_or_else(|| {
-        format!("unknown label `{}`; write real or fake, or map it in [ingest.labels]", visible(&row.label))
-    })?;
-    let split = match row.split.as_str() {
-        "" => None,
-        cell => Some(names.split(cell).ok_or_else(|| {
-            format!("unknown split `{}`; write train, val or test, or map it in [ingest.splits]", visible(cell))
-        })?),
-    };
-    let generator = match (row.generator.as_str(), label) {
-        ("", Label::Fake) => names.generator.as_deref().unwrap_or_default(),
-        (cell, _) => cell,
-    };
-    Ok(Entry { path: visible(&row.path), label: Ok(label), split, generator: visible(generator) })
 }
 
 impl Source for CsvList {
@@ -157,11 +189,19 @@ impl Source for CsvList {
         Some(&self.folder)
     }
 
+    fn notice(&self) -> Option<String> {
+        let columns = self.unused.join(", ");
+        (!columns.is_empty()).then(|| format!("these columns of the list are not used: {columns}"))
+    }
+
     fn fingerprint(&self) -> Result<Hash, SourceError> {
         let mut digest = Digest::default();
         for (index, row) in self.rows.iter().enumerate() {
-            let Entry { path, label, split, generator } = &row.entry;
-            let cells = format!("{label:?} {split:?} {generator}");
+            let Entry { path, label, split, generator, group } = &row.entry;
+            let mut cells = format!("{label:?} {split:?} {generator}");
+            if !group.is_empty() {
+                cells += &format!(" {group}");
+            }
             digest = digest.part(path, cells.as_bytes()).part("file", &stamp(&self.path(index)));
         }
         Ok(digest.finish())
@@ -206,13 +246,18 @@ mod tests {
             (&b"file,label\n1.jpg,real\n"[..], "no column `path` (found: file,label)"),
             (b"path\n1.jpg\n", "no column `label`"),
             (b"1.jpg,real\n2.jpg,fake\n", "the first line must name the columns"),
-            (b"path,label,colour\n1.jpg,perhaps\n", "unknown column `colour`"),
             (b"path,label,path\n", "`path` occurs twice"),
             (b"", "no column `path`"),
         ] {
             let message = open(list).unwrap_err();
             assert!(message.contains("line 1:") && message.contains(text), "{message}");
         }
+    }
+
+    #[test]
+    fn other_columns_are_not_used() {
+        let entries = open(b"path,colour,label\na/1.jpg,red,real\n").unwrap();
+        assert_eq!((entries[0].label.clone(), entries[0].group.as_str()), (Ok(Label::Real), ""));
     }
 
     #[test]

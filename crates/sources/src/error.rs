@@ -27,6 +27,15 @@ pub enum SourceError {
     /// The parameters after `simulated:` are invalid.
     #[error("the parameters after `simulated:` are invalid")]
     Simulated(#[from] SimulatedSetError),
+    /// A simulated set is given a label.
+    #[error("a simulated set has real images and fakes; remove its `label` from ingest.source")]
+    LabelOfSimulated,
+    /// No source has the column of groups.
+    #[error("no source has a column `{column}`, which ingest.group_column names; only .csv lists and tables have columns")]
+    NoGroups {
+        /// The column.
+        column: String,
+    },
     /// The name of a Kaggle data set is invalid, or the data set is not available.
     #[error(transparent)]
     Kaggle(#[from] kaggle::Error),
@@ -124,6 +133,6 @@ fn at(root: Option<&Path>) -> String {
 impl SourceError {
     /// Whether the configured name is invalid, rather than the data that it refers to.
     pub fn is_usage(&self) -> bool {
-        matches!(self, SourceError::Simulated(_) | SourceError::Kaggle(kaggle::Error::Name { .. }))
+        matches!(self, SourceError::Simulated(_) | SourceError::LabelOfSimulated | SourceError::Kaggle(kaggle::Error::Name { .. }))
     }
 }

@@ -29,8 +29,11 @@ pub(crate) struct FolderLabels {
     names: NameMap,
     /// The number of outermost folders that all images share.
     shared: usize,
-    /// The label of the shared folders or of the source's name, used if no other folder names a class.
+    /// The label of the shared folders or of the source's name, used if no other folder names a class; or the label
+    /// that is set for all images.
     common: Option<Label>,
+    /// Whether a label is set for all images, so that the names of folders do not matter.
+    is_set: bool,
 }
 
 impl FolderLabels {
@@ -43,8 +46,15 @@ impl FolderLabels {
         root: &Path,
         config: &SourceConfig,
     ) -> Result<FolderLabels, SourceError> {
-        let mut labels = FolderLabels { names: NameMap::new(config), shared: 0, common: None };
-        labels.shared = shared_folders(paths.clone());
+        let mut labels = FolderLabels {
+            names: NameMap::new(config),
+            shared: shared_folders(paths.clone()),
+            common: config.label,
+            is_set: config.label.is_some(),
+        };
+        if labels.is_set {
+            return Ok(labels);
+        }
         if paths.clone().any(|path| !matches!(labels.class(folders(path).skip(labels.shared)), Ok(None))) {
             return Ok(labels);
         }
@@ -105,12 +115,16 @@ impl FolderLabels {
             label,
             split: folders(path).find_map(|folder| self.names.split(folder)),
             generator: visible(generator),
+            group: String::new(),
         }
     }
 
     /// Returns the deepest folder that names a class, and its label. `folders` are the folders of one path, outermost
     /// first.
     fn class<'a>(&self, folders: impl Iterator<Item = &'a str>) -> Result<Option<(&'a str, Label)>, Rejection> {
+        if self.is_set {
+            return Ok(None);
+        }
         let (mut configured, mut named, mut conflict) = (None, None, None);
         for folder in folders {
             if let Some(label) = self.names.configured_label(folder) {

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use artifacts::hash::{Digest, Hash};
+use artifacts::text::visible;
 
+use crate::combined::{Combined, combine};
 use crate::config::SourceConfig;
 use crate::csv_list::CsvList;
 use crate::error::SourceError;
@@ -15,7 +17,7 @@ use crate::source::Source;
 use crate::table::{Tables, tables_in};
 use crate::zip_archive::Archive;
 
-/// What `ingest.source` refers to.
+/// What the name of a source refers to.
 #[derive(Debug)]
 pub enum Location<'a> {
     /// A simulated set.
@@ -27,7 +29,7 @@ pub enum Location<'a> {
 }
 
 impl<'a> Location<'a> {
-    /// Parses `ingest.source`.
+    /// Parses the name of a source.
     ///
     /// # Errors
     /// Invalid parameters of a simulated set, or an invalid name of a Kaggle data set.
@@ -42,38 +44,64 @@ impl<'a> Location<'a> {
     }
 }
 
-/// Opens a source. Downloads a Kaggle data set that is not in the cache.
+/// Opens a source, or several as one. Downloads a Kaggle data set that is not in the cache.
 ///
 /// # Errors
-/// The source is not there, cannot be read, or has no labelled images.
+/// A source is not there, cannot be read, or has no labelled images.
 pub fn open(config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
-    match Location::parse(&config.source)? {
-        Location::Simulated(set) => Ok(Box::new(SimulatedSource::new(set))),
+    open_all(config, |_, name, config| match Location::parse(name)? {
+        Location::Simulated(set) => open_simulated(set, config),
         Location::Kaggle(dataset) => open_path(&Kaggle::from_process(&dataset)?.fetch(&dataset)?.path, config),
         Location::Path(path) => open_path(path, config),
-    }
+    })
 }
 
 /// Opens the source of an earlier ingest. The result does not depend on the current folder, and nothing is downloaded.
-/// `root` is the [`Source::root`] that ingest recorded.
+/// `roots` are the [`Source::roots`] that ingest recorded.
 ///
 /// # Errors
 /// The source is no longer there or cannot be read.
-pub fn reopen(config: &SourceConfig, root: Option<&Path>) -> Result<Box<dyn Source>, SourceError> {
-    let recorded = root;
-    let root = root.filter(|root| root.exists());
-    let gone = || SourceError::Gone { source_name: config.source.clone(), root: recorded.map(Path::to_owned) };
-    match Location::parse(&config.source)? {
-        Location::Simulated(set) => Ok(Box::new(SimulatedSource::new(set))),
-        Location::Kaggle(dataset) => {
-            let cached = || Kaggle::from_process(&dataset).ok()?.cached(&dataset).map(|local| local.path);
-            let path = root.map(Path::to_owned).or_else(cached);
-            open_path(&path.ok_or_else(gone)?, config)
+pub fn reopen(config: &SourceConfig, roots: &[Option<PathBuf>]) -> Result<Box<dyn Source>, SourceError> {
+    open_all(config, |part, name, config| {
+        let recorded = roots.get(part).and_then(Option::as_deref);
+        let root = recorded.filter(|root| root.exists());
+        let gone = || SourceError::Gone { source_name: name.to_owned(), root: recorded.map(Path::to_owned) };
+        match Location::parse(name)? {
+            Location::Simulated(set) => open_simulated(set, config),
+            Location::Kaggle(dataset) => {
+                let cached = || Kaggle::from_process(&dataset).ok()?.cached(&dataset).map(|local| local.path);
+                let path = root.map(Path::to_owned).or_else(cached);
+                open_path(&path.ok_or_else(gone)?, config)
+            }
+            Location::Path(path) => match recorded_path(path, root) {
+                path if path.exists() => open_path(&path, config),
+                _ => Err(gone()),
+            },
         }
-        Location::Path(path) => match recorded_path(path, root) {
-            path if path.exists() => open_path(&path, config),
-            _ => Err(gone()),
-        },
+    })
+}
+
+/// Opens each source with `open_one`, which gets its index, name and configuration.
+fn open_all(
+    config: &SourceConfig,
+    open_one: impl Fn(usize, &str, &SourceConfig) -> Result<Box<dyn Source>, SourceError>,
+) -> Result<Box<dyn Source>, SourceError> {
+    let source: Box<dyn Source> = match config.source.single() {
+        Some(name) => open_one(0, name, config)?,
+        None => Box::new(Combined::open(&config.source, |at, part| open_one(at, &part.source, &config.of_part(part)))?),
+    };
+    if let Some(column) = &config.group_column
+        && (0..source.len()).all(|index| source.entry(index).group.is_empty())
+    {
+        return Err(SourceError::NoGroups { column: visible(column) });
+    }
+    Ok(source)
+}
+
+fn open_simulated(set: SimulatedSet, config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
+    match config.label {
+        None => Ok(Box::new(SimulatedSource::new(set))),
+        Some(_) => Err(SourceError::LabelOfSimulated),
     }
 }
 
@@ -117,25 +145,34 @@ fn open_path(path: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, Sour
     }
 }
 
-/// Returns a digest of the source's content, computed without reading the images. For a Kaggle data set, it is computed
-/// from name and version, because a version never changes.
+/// Returns a digest of the content of the sources, computed without reading the images. For a Kaggle data set, it is
+/// computed from name and version, because a version never changes.
 ///
 /// # Errors
 /// The errors of [`open`].
 pub fn fingerprint(config: &SourceConfig) -> Result<Hash, SourceError> {
-    match Location::parse(&config.source)? {
-        Location::Kaggle(dataset) => {
-            let pinned = Kaggle::from_process(&dataset)?.pinned(&dataset)?;
-            Ok(Digest::default().part("kaggle", pinned.to_string().as_bytes()).finish())
-        }
-        _ => open(config)?.fingerprint(),
+    match config.source.single() {
+        Some(name) => match Location::parse(name)? {
+            Location::Kaggle(dataset) => {
+                let pinned = Kaggle::from_process(&dataset)?.pinned(&dataset)?;
+                Ok(Digest::default().part("kaggle", pinned.to_string().as_bytes()).finish())
+            }
+            _ => open(config)?.fingerprint(),
+        },
+        None => combine(config.source.parts().iter().map(|part| {
+            // The column of groups need not be in every source.
+            fingerprint(&SourceConfig { group_column: None, ..config.of_part(part) })
+        })),
     }
 }
 
-/// Describes the download that [`open`] would start, or the location of the cached data set. `None` if the source is
-/// not on Kaggle or a request fails; [`fingerprint`] reports the error of the request.
-pub fn download_notice(config: &SourceConfig) -> Option<String> {
-    let Ok(Location::Kaggle(dataset)) = Location::parse(&config.source) else { return None };
-    let description = Kaggle::from_process(&dataset).and_then(|kaggle| kaggle.describe(&dataset)).ok()?;
-    Some(description.to_string())
+/// Describes the downloads that [`open`] would start, or the location of the cached data set. A source that is not on
+/// Kaggle has no notice, nor has one whose request fails; [`fingerprint`] reports the error of the request.
+pub fn download_notices(config: &SourceConfig) -> Vec<String> {
+    let describe = |source: &str| {
+        let Ok(Location::Kaggle(dataset)) = Location::parse(source) else { return None };
+        let description = Kaggle::from_process(&dataset).and_then(|kaggle| kaggle.describe(&dataset)).ok()?;
+        Some(description.to_string())
+    };
+    config.source.parts().iter().filter_map(|part| describe(&part.source)).collect()
 }

@@ -30,6 +30,7 @@ impl Source for SimulatedSource {
             label: Ok(entry.label()),
             split: Some(entry.split),
             generator: entry.generator.map(|generator| generator.name().to_owned()).unwrap_or_default(),
+            group: String::new(),
         }
     }
 

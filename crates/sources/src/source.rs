@@ -47,6 +47,16 @@ pub trait Source: Send + Sync {
     /// the list. `None` for simulated sets.
     fn root(&self) -> Option<&Path>;
 
+    /// The [`root`](Source::root) of each source, if this is several sources.
+    fn roots(&self) -> Vec<Option<&Path>> {
+        vec![self.root()]
+    }
+
+    /// Returns the index of the source that file `index` belongs to, if this is several sources.
+    fn part(&self, _index: usize) -> usize {
+        0
+    }
+
     /// Returns the files that are not among the images of the source, sorted by path. Hidden files are left out.
     fn other_files(&self) -> &[OtherFile] {
         &[]
@@ -80,4 +90,6 @@ pub struct Entry {
     pub split: Option<Split>,
     /// The generator; empty for real images and where it is unknown.
     pub generator: String,
+    /// The cell of the column `ingest.group_column`; empty if there is none.
+    pub group: String,
 }

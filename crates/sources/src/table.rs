@@ -70,8 +70,7 @@ impl Tables {
         let mut tables = Vec::new();
         for path in &files {
             let file = TableFile::open(path).map_err(artifacts::Error::io("read", path))?;
-            let columns =
-                Columns::find(&file, config.label_column.as_deref()).map_err(|detail| unusable(path, detail))?;
+            let columns = Columns::find(&file, config).map_err(|detail| unusable(path, detail))?;
             tables.push((file, columns));
         }
         let names: Vec<String> =
@@ -176,7 +175,7 @@ fn entry(
         _ => String::new(),
     };
     let name = cells.name.map(|name| format!("/{name}")).unwrap_or_default();
-    Ok(Entry { path: visible(&format!("{file}/{row}{name}")), label, split, generator })
+    Ok(Entry { path: visible(&format!("{file}/{row}{name}")), label, split, generator, group: visible(&cells.group.unwrap_or_default()) })
 }
 
 impl Source for Tables {

@@ -56,38 +56,38 @@ fn reopens_every_kind_of_source_by_its_recorded_root() {
     fs::write(at("listed/list.csv"), "path,label\nreal/1.jpg,real\nfake/2.jpg,fake\n").unwrap();
     write_table(&at("tables/test.parquet"));
     for name in ["folder", "set.zip", "listed/list.csv", "tables", "tables/test.parquet"] {
-        let source = open(&SourceConfig { source: at(name).display().to_string(), ..SourceConfig::default() }).unwrap();
+        let source = open(&SourceConfig { source: at(name).display().to_string().into(), ..SourceConfig::default() }).unwrap();
         let root = source.root().unwrap().canonicalize().unwrap();
         // The path of the configuration is relative to a folder that is no longer the current one.
-        let relative = SourceConfig { source: name.to_owned(), ..SourceConfig::default() };
-        let again = reopen(&relative, Some(&root)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let relative = SourceConfig { source: name.into(), ..SourceConfig::default() };
+        let again = reopen(&relative, &[Some(root)]).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(content(&*again), content(&*source), "{name}");
         assert_eq!(content(&*again).len(), 2, "{name}");
     }
     // The root of a Kaggle data set is its folder or archive in the cache.
-    let kaggle = SourceConfig { source: "kaggle:owner/set@3".to_owned(), ..SourceConfig::default() };
+    let kaggle = SourceConfig { source: "kaggle:owner/set@3".into(), ..SourceConfig::default() };
     for root in ["folder", "set.zip"] {
-        assert_eq!(content(&*reopen(&kaggle, Some(&at(root))).unwrap()).len(), 2, "{root}");
+        assert_eq!(content(&*reopen(&kaggle, &[Some(at(root))]).unwrap()).len(), 2, "{root}");
     }
 }
 
 #[test]
 fn reopens_simulated_sets_without_a_root() {
-    let config = SourceConfig { source: "simulated:train=4,test=0,size=16".to_owned(), ..SourceConfig::default() };
-    assert_eq!(content(&*reopen(&config, None).unwrap()), content(&*open(&config).unwrap()));
+    let config = SourceConfig { source: "simulated:train=4,test=0,size=16".into(), ..SourceConfig::default() };
+    assert_eq!(content(&*reopen(&config, &[]).unwrap()), content(&*open(&config).unwrap()));
 }
 
 #[test]
 fn fails_if_the_source_no_longer_exists() {
-    let config = SourceConfig { source: "gone.zip".to_owned(), ..SourceConfig::default() };
-    let error = reopen(&config, Some(Path::new("also/gone.zip"))).err().unwrap();
+    let config = SourceConfig { source: "gone.zip".into(), ..SourceConfig::default() };
+    let error = reopen(&config, &[Some("also/gone.zip".into())]).err().unwrap();
     assert!(error.to_string().contains("there is no `gone.zip`"), "{error}");
     assert!(error.to_string().contains("any more, which ingest read from `also/gone.zip`"), "{error}");
     // The folder of a list is there, but not the list.
     let dir = tempfile::tempdir().unwrap();
     write_folder(dir.path());
-    let config = SourceConfig { source: "list.csv".to_owned(), ..SourceConfig::default() };
-    let error = reopen(&config, Some(dir.path())).err().unwrap();
+    let config = SourceConfig { source: "list.csv".into(), ..SourceConfig::default() };
+    let error = reopen(&config, &[Some(dir.path().to_owned())]).err().unwrap();
     assert!(error.to_string().contains("there is no `list.csv` any more"), "{error}");
 }
 
@@ -95,10 +95,9 @@ fn fails_if_the_source_no_longer_exists() {
 fn only_keys_that_are_hashes_of_the_bytes_are_ids() {
     let dir = tempfile::tempdir().unwrap();
     write_folder(dir.path());
-    let folder = open(&SourceConfig { source: dir.path().display().to_string(), ..SourceConfig::default() }).unwrap();
+    let folder = open(&SourceConfig { source: dir.path().display().to_string().into(), ..SourceConfig::default() }).unwrap();
     let key = folder.content_key(0).unwrap();
     assert_eq!(folder.id_of_key(key), Some(artifacts::hash::Hash::of(&folder.read(0).unwrap())));
-    let source = "simulated:train=4,test=0,size=16".to_owned();
-    let simulated = open(&SourceConfig { source, ..SourceConfig::default() }).unwrap();
+    let simulated = open(&SourceConfig { source: "simulated:train=4,test=0,size=16".into(), ..SourceConfig::default() }).unwrap();
     assert_eq!(simulated.id_of_key(simulated.content_key(0).unwrap()), None);
 }

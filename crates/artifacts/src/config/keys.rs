@@ -143,15 +143,15 @@ fn kind(schema: &Value) -> String {
         // The variants of an enumeration.
         _ => vec!["string"],
     };
-    match names.first() {
-        Some(&"boolean") => "true or false".to_owned(),
-        Some(&"array") if schema["maxItems"].is_u64() => format!("two of {}", kind(&schema["items"])),
-        Some(&"array") => format!("list of {}", kind(&schema["items"])),
-        Some(&"object") => "table".to_owned(),
-        Some(&"string") => "text".to_owned(),
-        Some(name) => (*name).to_owned(),
-        None => String::new(),
-    }
+    let kinds = names.into_iter().map(|name| match name {
+        "boolean" => "true or false".to_owned(),
+        "array" if schema["maxItems"].is_u64() => format!("two of {}", kind(&schema["items"])),
+        "array" => format!("list of {}", kind(&schema["items"])),
+        "object" => "table".to_owned(),
+        "string" => "text".to_owned(),
+        name => name.to_owned(),
+    });
+    kinds.collect::<Vec<_>>().join(" or ")
 }
 
 fn range(schema: &Value) -> Option<String> {

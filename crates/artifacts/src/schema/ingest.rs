@@ -23,12 +23,15 @@ pub struct Rejected {
 /// The `summary` of ingest's manifest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IngestSummary {
-    /// The source as configured, e.g. "kaggle:ayushmandatta1/deepdetect-2025".
+    /// The source as configured, e.g. "kaggle:ayushmandatta1/deepdetect-2025"; the names of several: "photos + sdxl".
     pub source: String,
     /// The absolute path of the folder, zip archive or table that was read, or of the folder of a CSV list. `None` for
     /// simulated sets, and for tables that older versions ingested.
     #[serde(default)]
     pub files: Option<String>,
+    /// `files` of each source, if the images come from several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files_of_parts: Vec<Option<String>>,
     /// Whether the images are simulated. Every text that names the data set must mention it.
     pub simulated: bool,
     /// Height and width of the stored images.

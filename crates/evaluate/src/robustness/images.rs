@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use artifacts::hash::Hash;
@@ -14,6 +14,7 @@ use pixels::degrade::{DegradeError, Degraded};
 use pixels::{Picture, Recipe, RgbImage};
 use rayon::prelude::*;
 use serde::Deserialize;
+use serde_json::Value;
 use sources::{Source, SourceConfig};
 
 /// The largest total size in bytes of the files that are kept in memory. Other files are read again for each level of
@@ -181,8 +182,12 @@ fn choose_rows(shards: &Shards, limit: usize) -> Vec<usize> {
 /// Opens the source that an ingest read. An error is returned as text.
 fn reopen(ingest: &Manifest) -> Result<Box<dyn Source>, String> {
     let config = SourceConfig::deserialize(&ingest.config).map_err(|error| error.to_string())?;
-    let root = ingest.summary["files"].as_str().map(Path::new);
-    sources::reopen(&config, root).map_err(|error| error.to_string())
+    let root = |files: &Value| files.as_str().map(PathBuf::from);
+    let roots = match ingest.summary["files_of_parts"].as_array() {
+        Some(parts) => parts.iter().map(root).collect(),
+        None => vec![root(&ingest.summary["files"])],
+    };
+    sources::reopen(&config, &roots).map_err(|error| error.to_string())
 }
 
 /// Finds the original files of some rows by their paths, and verifies their hashes.

@@ -242,12 +242,27 @@ pub fn to_drop(images: &[&Observation], pairs: &[Pair]) -> Vec<usize> {
 /// Joins pairs into groups, which are the connected components of the graph of pairs. The indices in each group are
 /// ascending.
 pub fn groups(pairs: &[Pair]) -> Vec<Vec<usize>> {
-    let end = pairs.iter().map(|pair| pair.second + 1).max().unwrap_or(0);
-    let mut parents: Vec<usize> = (0..end).collect();
-    for pair in pairs {
-        let (a, b) = (root(&mut parents, pair.first), root(&mut parents, pair.second));
+    connected(pairs.iter().map(|pair| (pair.first, pair.second)))
+}
+
+/// Joins groups that have an image in common. The images in each group are ascending.
+pub(crate) fn join(groups: impl Iterator<Item = Vec<u32>>) -> Vec<Vec<u32>> {
+    let neighbours = |group: Vec<u32>| -> Vec<(usize, usize)> {
+        group.windows(2).map(|pair| (pair[0] as usize, pair[1] as usize)).collect()
+    };
+    let joined = connected(groups.flat_map(neighbours));
+    joined.into_iter().map(|group| group.into_iter().map(|image| image as u32).collect()).collect()
+}
+
+/// Returns the connected components of a graph that have at least two nodes.
+fn connected(edges: impl Iterator<Item = (usize, usize)>) -> Vec<Vec<usize>> {
+    let mut parents: Vec<usize> = Vec::new();
+    for (first, second) in edges {
+        parents.extend(parents.len()..=first.max(second));
+        let (a, b) = (root(&mut parents, first), root(&mut parents, second));
         parents[a.max(b)] = a.min(b);
     }
+    let end = parents.len();
     let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for image in 0..end {
         groups.entry(root(&mut parents, image)).or_default().push(image);
@@ -267,6 +282,12 @@ fn root(parents: &mut [usize], mut image: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn joins_groups_with_a_common_image() {
+        let groups = [vec![7, 2], vec![9], vec![4, 5], vec![3, 7, 1], vec![8, 6]];
+        assert_eq!(join(groups.into_iter()), [vec![1, 2, 3, 7], vec![4, 5], vec![6, 8]]);
+    }
 
     #[test]
     fn lists_all_values_within_two_bits_once() {

@@ -86,6 +86,14 @@ impl Workplace {
         }
     }
 
+    /// Ingests several sources, given as a list in TOML whose paths are below the workplace.
+    pub(crate) fn ingest_list(&self, run: &str, list: &str, set: &[&str]) -> Ingested {
+        let source = format!("source={list}");
+        let mut command = self.command_without_data(run, &[&[source.as_str()], set].concat());
+        let output = command.current_dir(self.0.path()).output().unwrap();
+        Ingested { output, run: RunDir::new(self.path(run)) }
+    }
+
     /// Plans the ingest of `source` to the run `run`.
     pub(crate) fn plan(&self, run: &str, source: &Path, set: &[&str]) -> StagePlan {
         let output = self.command(run, source, set).arg("--plan").output().unwrap();
@@ -94,8 +102,14 @@ impl Workplace {
     }
 
     fn command(&self, run: &str, source: &Path, set: &[&str]) -> Command {
+        let mut command = self.command_without_data(run, set);
+        command.arg("--data").arg(source);
+        command
+    }
+
+    fn command_without_data(&self, run: &str, set: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_candling-ingest"));
-        command.arg("--run-dir").arg(self.path(run)).arg("--data").arg(source);
+        command.arg("--run-dir").arg(self.path(run));
         command.args(["--set", "ingest.size=16"]);
         // The cache of Kaggle data sets is in the source folder, and the network is unreachable.
         command.env("KAGGLEHUB_CACHE", self.path("data")).env("KAGGLE_API_ENDPOINT", "http://127.0.0.1:1");

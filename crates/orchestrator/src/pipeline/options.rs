@@ -13,7 +13,7 @@ pub(super) fn is_selected(stage: StageName, args: &PipelineArgs) -> bool {
 /// settings of these stages.
 pub(super) fn reject_options_of_skipped_stages(args: &PipelineArgs) -> Result<(), Failure> {
     let short = [
-        ("--data", args.short.data.is_some(), [StageName::Ingest].as_slice()),
+        ("--data", !args.short.data.is_empty(), [StageName::Ingest].as_slice()),
         ("--weights", args.short.weights.is_some(), &[StageName::Train]),
         ("--device", args.short.device.is_some(), &[StageName::Train, StageName::Evaluate]),
     ];

@@ -94,6 +94,7 @@ fn write_ingest(run: &RunDir, spec: RunSpec) {
     };
     let summary = IngestSummary {
         files: None,
+        files_of_parts: Vec::new(),
         source: SOURCE.to_owned(),
         simulated: spec.simulated,
         size: [224, 224],

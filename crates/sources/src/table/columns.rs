@@ -14,6 +14,7 @@ use parquet::schema::types::SchemaDescriptor;
 use serde_json::Value;
 
 use super::file::{TableFile, catch_errors};
+use crate::config::SourceConfig;
 
 /// Names of columns of image files. Such a column holds the bytes of the file, or a group with a field [`BYTES`].
 const IMAGES: [&str; 6] = ["image", "img", "image_data", "image_bytes", "picture", "bytes"];
@@ -52,6 +53,7 @@ pub(super) struct Columns {
     split: Option<usize>,
     generator: Option<usize>,
     name: Option<usize>,
+    group: Option<usize>,
     /// The names of the classes by number, if the table has them.
     classes: Option<Vec<String>>,
     /// The class of the label `true`, if the labels are truth values whose column is named after a class.
@@ -64,14 +66,15 @@ pub(super) struct Cells {
     pub(super) split: Option<String>,
     pub(super) generator: Option<String>,
     pub(super) name: Option<String>,
+    pub(super) group: Option<String>,
 }
 
 impl Columns {
-    /// Finds the columns of a table. `label_column` is the name of the column of labels, if the user gave one.
+    /// Finds the columns of a table.
     ///
     /// # Errors
-    /// The table is damaged, or has no column of images, or none with the name `label_column`.
-    pub(super) fn find(file: &TableFile, label_column: Option<&str>) -> Result<Columns, String> {
+    /// The table is damaged, or has no column of images, or none with the name `label_column` of the configuration.
+    pub(super) fn find(file: &TableFile, config: &SourceConfig) -> Result<Columns, String> {
         let metadata = catch_errors(|| ArrowReaderMetadata::load(file, ArrowReaderOptions::new()))?;
         let schema = metadata.parquet_schema();
         let image = leaf(schema, &IMAGES.map(|name| vec![name, BYTES]))
@@ -80,7 +83,8 @@ impl Columns {
             .ok_or_else(|| no_images(schema))?;
         let is_truth = |leaf: usize| schema.column(leaf).physical_type() == Type::BOOLEAN;
         let truth = |name: &str| leaf(schema, &[vec![name]]).filter(|leaf| is_truth(*leaf));
-        let label = match label_column {
+        let label = match config.label_column.as_deref() {
+            _ if config.label.is_some() => None,
             Some(name) => Some(leaf(schema, &[vec![name]]).ok_or_else(|| {
                 format!("it has no column `{name}`, which ingest.label_column names; found {}", names(schema))
             })?),
@@ -99,6 +103,7 @@ impl Columns {
             generator: leaf(schema, &GENERATORS.map(|name| vec![name])),
             name: leaf(schema, &NAMES.map(|name| vec![name]))
                 .or_else(|| leaf(schema, &IMAGES.map(|name| vec![name, PATH]))),
+            group: config.group_column.as_deref().and_then(|name| leaf(schema, &[vec![name]])),
             classes,
             class_of_true,
             metadata,
@@ -137,12 +142,13 @@ impl Columns {
             .filter(|rows| *rows <= file.len())
             .ok_or("its row count is larger than the file")?;
         let column = |leaf| self.column(file, leaf, rows as usize);
-        let others = column(self.split)?.zip(column(self.generator)?).zip(column(self.name)?);
-        let cells = column(self.label)?.zip(others).map(|(label, ((split, generator), name))| Cells {
+        let others = column(self.split)?.zip(column(self.generator)?).zip(column(self.name)?.zip(column(self.group)?));
+        let cells = column(self.label)?.zip(others).map(|(label, ((split, generator), (name, group)))| Cells {
             label: label.map(|label| self.class_name(label)),
             split,
             generator,
             name,
+            group,
         });
         Ok(cells.collect())
     }
