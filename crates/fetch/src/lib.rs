@@ -1,5 +1,5 @@
 //! Verified, resumable downloads over HTTP, used by the clients of Kaggle (`sources::kaggle`) and of the Hugging Face
-//! hub (`model::weights::hub`).
+//! hub (crate `hub`).
 //!
 //! # Guarantees
 //! - **Atomic.** A download is written to `NAME.part` beside its target, and renamed to `NAME` when it is complete and

@@ -13,8 +13,8 @@ pub struct IngestArgs {
     /// The options of every stage.
     #[command(flatten)]
     pub stage: StageArgs,
-    /// The source of the images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]` or simulated:…; may
-    /// be repeated; short for --set ingest.source=SOURCE
+    /// The source of the images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]`,
+    /// `hf:datasets/owner/name` or simulated:…; may be repeated; short for --set ingest.source=SOURCE
     #[arg(long, value_name = "SOURCE")]
     pub data: Vec<String>,
 }

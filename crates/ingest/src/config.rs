@@ -16,12 +16,13 @@ use sources::{SourceConfig, SourceList};
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The source of the images: a folder, a `.zip`, a `.csv` with the columns `path,label[,split][,generator]`, a
-    /// `.parquet` with an image file in each row, a folder of such tables, `kaggle:owner/slug[@version]`, or a
-    /// simulated set such as `simulated:train=2000,test=400,size=64,seed=7`. Or a list of several, in which a table
+    /// `.parquet` with an image file in each row, a folder of such tables, `kaggle:owner/slug[@version]`,
+    /// `hf:datasets/owner/name[/folder][@revision]`, or a simulated set such as
+    /// `simulated:train=2000,test=400,size=64,seed=7`. Or a list of several, in which a table
     /// gives a source settings of its own (`label`, `labels`, `generator`, `label_column`, `split`, `splits`, `share`):
     /// `source = ["photos", { source = "sdxl.zip", label = "fake", generator = "sdxl", share = 0.5 }]`.
     #[schemars(
-        extend("x-range" = "a folder, .zip, .csv, .parquet, kaggle:owner/slug[@version], or simulated:…; or a list"),
+        extend("x-range" = "a folder, .zip, .csv, .parquet, kaggle:…, hf:datasets/…, or simulated:…; or a list"),
         example = &"simulated:train=200,test=40,size=64,seed=7"
     )]
     pub source: SourceList,

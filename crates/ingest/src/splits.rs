@@ -8,12 +8,12 @@ use sources::Location;
 use crate::Config;
 
 /// Returns the splits that ingest will make, with the expected number of images in each if it is known. The splits of a
-/// Kaggle data set are taken from `ingest.expected`, because opening it could start a download. `None` if the splits
+/// data set that may have to be downloaded are taken from `ingest.expected`. `None` if the splits
 /// are unknown or the source cannot be opened.
 pub(crate) fn predict_splits(config: &Config) -> Option<BTreeMap<Split, Option<u64>>> {
     let expected = config.expected_splits();
     let locations = config.source.parts().iter().map(|part| Location::parse(&part.source));
-    if locations.collect::<Result<Vec<_>, _>>().ok()?.iter().any(|location| matches!(location, Location::Kaggle(_))) {
+    if locations.collect::<Result<Vec<_>, _>>().ok()?.iter().any(Location::is_remote) {
         return Some(expected?.into_iter().map(|(split, images)| (split, Some(images))).collect());
     }
     let source = sources::open(&config.source_config()).ok()?;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use artifacts::{Label, Split};
 use common::{Ingested, Workplace, picture};
+use loopback::{Reply, Server};
 use parquet::arrow::ArrowWriter;
 
 /// Writes a table of images whose classes are called `human` and `machine`.
@@ -79,6 +80,33 @@ fn several_sources_give_the_shards_of_one_folder() {
     place.add("out/31.jpg", &picture(131));
     let changed = place.ingest_list("several", list, &[]).done();
     assert_eq!(changed.summary().seen, 101);
+}
+
+#[test]
+fn data_set_of_the_hub_is_one_of_the_sources() {
+    let place = Workplace::new();
+    write_table(&place, 0..40);
+    place.add_splits(&["a"], 10);
+    let table = fs::read(place.path("data/survey.parquet")).unwrap();
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let hub = Server::start(move |request, _| match request.path.starts_with("/api/datasets/o/n/revision/main") {
+        true => Reply::json(&format!(r#"{{"sha": "{commit}", "siblings": [{{"rfilename": "data/train.parquet"}}]}}"#)),
+        false => Reply::file(request, &table, "\"etag\"").header("x-repo-commit", commit),
+    });
+    let environment = [("HF_HOME", place.path("hf").to_string_lossy().into_owned()), ("HF_ENDPOINT", hub.url())];
+    let labels = "labels = { human = 'real', machine = 'fake' }";
+    let list = format!("['data/a', {{ source = 'hf:datasets/o/n', {labels} }}]");
+    let ingested = place.ingest_list_with("run", &list, &[], &environment).done();
+    assert_eq!(ingested.summary().seen, 60);
+    assert_eq!(ingested.summary().source, "a + hf:datasets/o/n");
+    // Without the network, the cache is enough.
+    let requests = hub.received().len();
+    let offline = [environment.clone(), [("HF_HUB_OFFLINE", "1".to_owned()), ("HF_TOKEN", String::new())]].concat();
+    let again = place.ingest_list_with("run", &list, &[], &offline).done();
+    assert!(again.message().contains("up to date"), "{}", again.message());
+    assert_eq!(hub.received().len(), requests);
+    let message = place.ingest_list_with("other", "['hf:o/n', 'data/a']", &[], &environment).failed(2);
+    assert!(message.contains("write hf:datasets/owner/name"), "{message}");
 }
 
 #[test]

@@ -37,8 +37,8 @@ pub struct PipelineArgs {
 /// Short forms of overrides that most pipelines need.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ShortOptions {
-    /// The source of images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]` or simulated:…; may be
-    /// repeated; short for --set ingest.source=SOURCE
+    /// The source of images: a folder, a .zip, a .csv, a .parquet, `kaggle:owner/slug[@version]`,
+    /// `hf:datasets/owner/name` or simulated:…; may be repeated; short for --set ingest.source=SOURCE
     #[arg(long, value_name = "SOURCE")]
     pub data: Vec<String>,
     /// Initial weights: `hf:owner/repo[/file][@revision]`, a safetensors file, or none for random weights; short for

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use artifacts::stage::Failure;
-use model::weights::hub;
 
 /// Why a model cannot be loaded or run.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use artifacts::hash::Hash;
 use artifacts::{Checkpoint, RunDir, names};
-use model::weights::hub;
 
 use crate::error::Error;
 use crate::model_info::ModelInfo;

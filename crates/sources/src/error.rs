@@ -12,7 +12,7 @@ pub enum SourceError {
     /// There is no file or folder of that name.
     #[error(
         "there is no `{source_name}`; ingest.source is a folder, a .zip, a .csv, a .parquet, kaggle:owner/slug, \
-         or simulated:train=2000,test=400"
+         hf:datasets/owner/name, or simulated:train=2000,test=400"
     )]
     NotFound {
         /// The source as configured.
@@ -39,6 +39,9 @@ pub enum SourceError {
     /// The name of a Kaggle data set is invalid, or the data set is not available.
     #[error(transparent)]
     Kaggle(#[from] kaggle::Error),
+    /// The name of a data set on the Hugging Face hub is invalid, or the data set is not available.
+    #[error(transparent)]
+    Hub(#[from] Box<hub::Error>),
     /// A file or folder cannot be read.
     #[error(transparent)]
     Artifact(#[from] artifacts::Error),
@@ -130,9 +133,18 @@ fn at(root: Option<&Path>) -> String {
     root.map(|root| format!(" from `{}`", root.display())).unwrap_or_default()
 }
 
+impl From<hub::Error> for SourceError {
+    fn from(error: hub::Error) -> SourceError {
+        SourceError::Hub(Box::new(error))
+    }
+}
+
 impl SourceError {
     /// Whether the configured name is invalid, rather than the data that it refers to.
     pub fn is_usage(&self) -> bool {
+        if let SourceError::Hub(error) = self {
+            return matches!(**error, hub::Error::DatasetName { .. });
+        }
         matches!(self, SourceError::Simulated(_) | SourceError::LabelOfSimulated | SourceError::Kaggle(kaggle::Error::Name { .. }))
     }
 }

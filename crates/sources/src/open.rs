@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use artifacts::hash::{Digest, Hash};
+use artifacts::progress;
 use artifacts::text::visible;
+use hub::{Hub, LocalDataset};
 
 use crate::combined::{Combined, combine};
 use crate::config::SourceConfig;
@@ -24,6 +26,8 @@ pub enum Location<'a> {
     Simulated(SimulatedSet),
     /// A data set on Kaggle.
     Kaggle(Dataset),
+    /// A data set on the Hugging Face hub.
+    Hub(hub::Dataset),
     /// A file or folder.
     Path(&'a Path),
 }
@@ -32,7 +36,7 @@ impl<'a> Location<'a> {
     /// Parses the name of a source.
     ///
     /// # Errors
-    /// Invalid parameters of a simulated set, or an invalid name of a Kaggle data set.
+    /// Invalid parameters of a simulated set, or an invalid name of a data set.
     pub fn parse(source: &'a str) -> Result<Location<'a>, SourceError> {
         if let Some(parameters) = source.strip_prefix("simulated:") {
             return Ok(Location::Simulated(parameters.parse()?));
@@ -40,11 +44,19 @@ impl<'a> Location<'a> {
         if source.starts_with("kaggle:") {
             return Ok(Location::Kaggle(source.parse()?));
         }
+        if source.starts_with("hf:") {
+            return Ok(Location::Hub(source.parse()?));
+        }
         Ok(Location::Path(Path::new(source)))
+    }
+
+    /// Whether opening the source may start a download.
+    pub fn is_remote(&self) -> bool {
+        matches!(self, Location::Kaggle(_) | Location::Hub(_))
     }
 }
 
-/// Opens a source, or several as one. Downloads a Kaggle data set that is not in the cache.
+/// Opens a source, or several as one. Downloads a data set of Kaggle or the Hugging Face hub that is not in the cache.
 ///
 /// # Errors
 /// A source is not there, cannot be read, or has no labelled images.
@@ -52,6 +64,7 @@ pub fn open(config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
     open_all(config, |_, name, config| match Location::parse(name)? {
         Location::Simulated(set) => open_simulated(set, config),
         Location::Kaggle(dataset) => open_path(&Kaggle::from_process(&dataset)?.fetch(&dataset)?.path, config),
+        Location::Hub(dataset) => open_tables(Hub::from_process(&dataset)?.fetch_dataset(&dataset)?, config),
         Location::Path(path) => open_path(path, config),
     })
 }
@@ -73,6 +86,10 @@ pub fn reopen(config: &SourceConfig, roots: &[Option<PathBuf>]) -> Result<Box<dy
                 let path = root.map(Path::to_owned).or_else(cached);
                 open_path(&path.ok_or_else(gone)?, config)
             }
+            Location::Hub(dataset) => match Hub::from_process(&dataset)?.cached_dataset(&dataset) {
+                Some(local) => open_tables(local, config),
+                None => open_path(root.ok_or_else(gone)?, config),
+            },
             Location::Path(path) => match recorded_path(path, root) {
                 path if path.exists() => open_path(&path, config),
                 _ => Err(gone()),
@@ -96,6 +113,10 @@ fn open_all(
         return Err(SourceError::NoGroups { column: visible(column) });
     }
     Ok(source)
+}
+
+fn open_tables(local: LocalDataset, config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
+    Ok(Box::new(Tables::open(&local.folder, local.tables, config)?))
 }
 
 fn open_simulated(set: SimulatedSet, config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
@@ -145,8 +166,8 @@ fn open_path(path: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, Sour
     }
 }
 
-/// Returns a digest of the content of the sources, computed without reading the images. For a Kaggle data set, it is
-/// computed from name and version, because a version never changes.
+/// Returns a digest of the content of the sources, computed without reading the images. For a data set of Kaggle or the
+/// Hugging Face hub, it is computed from name and version, because a version never changes.
 ///
 /// # Errors
 /// The errors of [`open`].
@@ -157,6 +178,14 @@ pub fn fingerprint(config: &SourceConfig) -> Result<Hash, SourceError> {
                 let pinned = Kaggle::from_process(&dataset)?.pinned(&dataset)?;
                 Ok(Digest::default().part("kaggle", pinned.to_string().as_bytes()).finish())
             }
+            Location::Hub(dataset) => {
+                let hub = Hub::from_process(&dataset)?;
+                let commit = match hub.cached_dataset(&dataset) {
+                    Some(local) => local.commit,
+                    None => hub.list(&dataset)?.commit,
+                };
+                Ok(Digest::default().part("hub", dataset.at(&commit).to_string().as_bytes()).finish())
+            }
             _ => open(config)?.fingerprint(),
         },
         None => combine(config.source.parts().iter().map(|part| {
@@ -166,13 +195,25 @@ pub fn fingerprint(config: &SourceConfig) -> Result<Hash, SourceError> {
     }
 }
 
-/// Describes the downloads that [`open`] would start, or the location of the cached data set. A source that is not on
-/// Kaggle has no notice, nor has one whose request fails; [`fingerprint`] reports the error of the request.
+/// Describes the downloads that [`open`] would start, or the location of the cached data set. A source that is on this
+/// machine has no notice, nor has one whose request fails; [`fingerprint`] reports the error of the request.
 pub fn download_notices(config: &SourceConfig) -> Vec<String> {
-    let describe = |source: &str| {
-        let Ok(Location::Kaggle(dataset)) = Location::parse(source) else { return None };
-        let description = Kaggle::from_process(&dataset).and_then(|kaggle| kaggle.describe(&dataset)).ok()?;
-        Some(description.to_string())
+    let describe = |source: &str| match Location::parse(source).ok()? {
+        Location::Kaggle(dataset) => {
+            let description = Kaggle::from_process(&dataset).and_then(|kaggle| kaggle.describe(&dataset)).ok()?;
+            Some(description.to_string())
+        }
+        Location::Hub(dataset) => {
+            let hub = Hub::from_process(&dataset).ok()?;
+            if let Some(local) = hub.cached_dataset(&dataset) {
+                return Some(format!("{} is in `{}`", dataset.at(&local.commit), local.folder.display()));
+            }
+            let remote = hub.list(&dataset).ok()?;
+            let size = remote.bytes.map_or("of unknown size".to_owned(), progress::bytes);
+            let dataset = dataset.at(&remote.commit);
+            Some(format!("downloads the tables of {dataset} ({size}) into the Hugging Face cache"))
+        }
+        Location::Simulated(_) | Location::Path(_) => None,
     };
     config.source.parts().iter().filter_map(|part| describe(&part.source)).collect()
 }

@@ -20,8 +20,8 @@ pub struct SourceList(Vec<SourcePart>);
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourcePart {
-    /// The source: a folder, a `.zip`, a `.csv`, a `.parquet`, `kaggle:owner/slug[@version]` or `simulated:` with
-    /// parameters.
+    /// The source: a folder, a `.zip`, a `.csv`, a `.parquet`, `kaggle:owner/slug[@version]`,
+    /// `hf:datasets/owner/name[/folder][@revision]` or `simulated:` with parameters.
     pub source: String,
     /// The label of all its images, whatever the names of folders and cells are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,7 +74,8 @@ impl SourceList {
     /// Returns the first value outside the range of its key, as a key and its allowed values.
     pub fn out_of_range(&self) -> Option<(&'static str, String, &'static str)> {
         if self.0.is_empty() || self.0.iter().any(|part| part.source.trim().is_empty()) {
-            let range = "a folder, a .zip, a .csv, a .parquet, kaggle:owner/slug or simulated:, or a list of them";
+            let range = "a folder, a .zip, a .csv, a .parquet, kaggle:owner/slug, hf:datasets/owner/name or \
+                         simulated:, or a list of them";
             return Some(("source", "empty".to_owned(), range));
         }
         let share = self.0.iter().filter_map(|part| part.share).find(|share| !(*share > 0.0 && *share <= 1.0));

@@ -94,7 +94,7 @@ impl Stage for Train {
     fn notices(_run: &RunDir, config: &Config) -> Vec<String> {
         let notice = |(_, source)| {
             let Source::Hub(name) = source else { return None };
-            match weights::hub::size(&name) {
+            match hub::size(&name) {
                 Ok(Some(0)) => None,
                 Ok(Some(bytes)) => {
                     let size = progress::bytes(bytes);

@@ -88,9 +88,20 @@ impl Workplace {
 
     /// Ingests several sources, given as a list in TOML whose paths are below the workplace.
     pub(crate) fn ingest_list(&self, run: &str, list: &str, set: &[&str]) -> Ingested {
+        self.ingest_list_with(run, list, set, &[])
+    }
+
+    /// The same with environment variables.
+    pub(crate) fn ingest_list_with(
+        &self,
+        run: &str,
+        list: &str,
+        set: &[&str],
+        environment: &[(&str, String)],
+    ) -> Ingested {
         let source = format!("source={list}");
         let mut command = self.command_without_data(run, &[&[source.as_str()], set].concat());
-        let output = command.current_dir(self.0.path()).output().unwrap();
+        let output = command.current_dir(self.0.path()).envs(environment.iter().cloned()).output().unwrap();
         Ingested { output, run: RunDir::new(self.path(run)) }
     }
 

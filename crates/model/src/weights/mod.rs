@@ -1,7 +1,6 @@
 //! Sources of weights, reading and writing safetensors files, and random initialisation.
 
 mod error;
-pub mod hub;
 pub(crate) mod initial;
 mod load;
 mod save;

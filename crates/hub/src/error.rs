@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Name;
+use crate::{Dataset, Name};
 
 /// Why a file of the hub cannot be downloaded. No message contains the access token.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,81 @@ pub enum Error {
         text: String,
         /// The reason.
         reason: &'static str,
+    },
+    /// The text does not name a data set on the hub.
+    #[error("`{text}` is not a data set on the hub, because {reason}; write hf:datasets/owner/name[/folder][@revision]")]
+    DatasetName {
+        /// The text.
+        text: String,
+        /// The reason.
+        reason: &'static str,
+    },
+    /// The data set is not in the cache, and the client is offline.
+    #[error(
+        "`{dataset}` is not in the cache `{}`, and HF_HUB_OFFLINE is set; unset it to fetch the data set, or give a \
+         folder of tables that is on this machine", cache.display()
+    )]
+    OfflineDataset {
+        /// The data set.
+        dataset: Dataset,
+        /// The folder of the cache.
+        cache: PathBuf,
+    },
+    /// The data set has no parquet files, and the hub has not converted it.
+    #[error(
+        "`{dataset}` has no parquet files, and the hub has none that it made; see {page}, or download the files and give \
+         their folder"
+    )]
+    NoTables {
+        /// The data set.
+        dataset: Dataset,
+        /// The page of the data set.
+        page: String,
+    },
+    /// The hub denies access to a data set.
+    #[error(
+        "the hub refused `{dataset}` {}; if it exists, get an access token at https://huggingface.co/settings/tokens, \
+         set HF_TOKEN to it, and accept the terms at {page} if it has any",
+        if *with_token { "with the access token given" } else { "without an access token" }
+    )]
+    DatasetDenied {
+        /// The data set.
+        dataset: Dataset,
+        /// The page of the data set.
+        page: String,
+        /// Whether an access token was sent.
+        with_token: bool,
+        /// The hub's answer.
+        source: Box<fetch::Error>,
+    },
+    /// The hub has no such data set.
+    #[error("the hub has no `{dataset}`; check owner, name and revision at {page}")]
+    NoDataset {
+        /// The data set.
+        dataset: Dataset,
+        /// The page of the data set.
+        page: String,
+        /// The hub's answer.
+        source: Box<fetch::Error>,
+    },
+    /// The hub cannot be reached.
+    #[error(
+        "`{dataset}` is not in the cache and cannot be fetched; without a network, give a folder of tables that is on \
+         this machine, or behind a firewall set HF_ENDPOINT to a mirror or HTTPS_PROXY to a proxy"
+    )]
+    DatasetUnreachable {
+        /// The data set.
+        dataset: Dataset,
+        /// The failure.
+        source: Box<fetch::Error>,
+    },
+    /// The list of a data set's files cannot be fetched for another reason.
+    #[error("failed to list the files of `{dataset}`")]
+    FetchDataset {
+        /// The data set.
+        dataset: Dataset,
+        /// The failure.
+        source: Box<fetch::Error>,
     },
     /// There is no folder for the cache.
     #[error("there is no folder for the hub's cache; set HF_HOME to one")]
@@ -95,15 +170,15 @@ pub enum Error {
 }
 
 /// A failed request, as described in its error.
-pub(super) struct FailedRequest<'a> {
-    pub(super) name: &'a Name,
-    pub(super) page: String,
-    pub(super) with_token: bool,
+pub(crate) struct FailedRequest<'a> {
+    pub(crate) name: &'a Name,
+    pub(crate) page: String,
+    pub(crate) with_token: bool,
 }
 
 impl Error {
     /// Classifies the failure of a request.
-    pub(super) fn from_fetch(request: FailedRequest<'_>, source: fetch::Error) -> Error {
+    pub(crate) fn from_fetch(request: FailedRequest<'_>, source: fetch::Error) -> Error {
         let FailedRequest { name, page, with_token } = request;
         let (name, source) = (name.clone(), Box::new(source));
         match source.status() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fetch::{Checksum, Client, Environment, RetryPolicy};
 use loopback::{Received, Reply, Server};
-use model::weights::hub::{Error, Hub, Name};
+use hub::{Error, Hub, Name};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const TOKEN: &str = "hf_secret";

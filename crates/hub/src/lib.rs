@@ -1,4 +1,4 @@
-//! Downloads files of the Hugging Face hub into the cache that all of its clients share.
+//! Downloads files and data sets of the Hugging Face hub into the cache that all of its clients share.
 //!
 //! The cache has the layout of hf-hub ([`hf_hub::Cache`]), so that files are shared with `huggingface_hub` in Python.
 //! hf-hub 0.5.0 itself is not used for downloads, because its handling of environment variables and its transport have
@@ -22,8 +22,10 @@
 //! | `HF_HUB_OFFLINE` | `1`: use the cache only | download files that are not in the cache |
 
 mod cache;
+mod dataset;
 mod error;
 mod name;
+mod tables;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,9 +34,12 @@ use artifacts::atomic;
 use fetch::{Authorization, Checksum, Client, Environment, ExpectedFile, Request, ResponseHead, Url};
 
 use cache::Cache;
+pub use dataset::Dataset;
 pub use error::Error;
 use error::FailedRequest;
+use name::Repository;
 pub use name::Name;
+pub use tables::{LocalDataset, RemoteDataset};
 
 const HUB: &str = "https://huggingface.co";
 
@@ -89,7 +94,10 @@ struct Metadata {
 
 impl Hub {
     /// Creates a client with the environment variables of this process. It prints the download progress of `name`.
-    fn from_process(name: &Name) -> Result<Hub, Error> {
+    ///
+    /// # Errors
+    /// The errors of [`Hub::new`].
+    pub fn from_process(name: &impl std::fmt::Display) -> Result<Hub, Error> {
         let environment = Environment::from_process();
         let client = Client::from_environment(&environment).map_err(Error::Client)?;
         Hub::new(&environment, client.with_observer(fetch::progress_observer(name.to_string())))
@@ -161,13 +169,18 @@ impl Hub {
     }
 
     fn request(&self, name: &Name, revision: &str) -> Request {
-        let segments = name.repository.split('/').chain(["resolve", revision]).chain(name.file.split('/'));
+        let segments = name.repository.segments().chain(["resolve", revision]).chain(name.file.split('/'));
         Request { url: self.endpoint.join_segments(segments), authorization: self.authorization.clone() }
+    }
+
+    /// Returns the address of a repository's page.
+    fn page(&self, repository: &Repository) -> String {
+        self.endpoint.join_segments(repository.segments()).to_string()
     }
 
     /// Converts the error of a request for `name`.
     fn request_error(&self, name: &Name, source: fetch::Error) -> Error {
-        let page = self.endpoint.join_segments(name.repository.split('/')).to_string();
+        let page = self.page(&name.repository);
         Error::from_fetch(FailedRequest { name, page, with_token: self.authorization.is_some() }, source)
     }
 }

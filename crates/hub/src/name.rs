@@ -3,25 +3,56 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Error;
+use crate::Error;
 
 const DEFAULT_FILE: &str = "model.safetensors";
-const DEFAULT_REVISION: &str = "main";
+pub(crate) const DEFAULT_REVISION: &str = "main";
+
+/// A repository on the hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Repository {
+    pub(crate) kind: Kind,
+    /// `owner/repo`.
+    pub(crate) name: String,
+}
+
+/// What a repository has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Model,
+    Dataset,
+}
+
+impl Repository {
+    /// The parts of its address on the hub.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &str> {
+        let kind = match self.kind {
+            Kind::Model => None,
+            Kind::Dataset => Some("datasets"),
+        };
+        kind.into_iter().chain(self.name.split('/'))
+    }
+}
+
+impl fmt::Display for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hf:{}", self.segments().collect::<Vec<_>>().join("/"))
+    }
+}
 
 /// The name of a file on the hub. Its parts become paths, so components such as `..` are rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
-    /// `owner/repo`.
-    pub(super) repository: String,
+    pub(crate) repository: Repository,
     /// The path in the repository, separated by `/`.
-    pub(super) file: String,
+    pub(crate) file: String,
     /// A branch, a tag or a commit.
-    pub(super) revision: String,
+    pub(crate) revision: String,
 }
 
 impl Name {
     /// Returns whether the revision is a commit hash.
-    pub(super) fn has_commit_revision(&self) -> bool {
+    pub(crate) fn has_commit_revision(&self) -> bool {
         is_commit(&self.revision)
     }
 }
@@ -45,31 +76,32 @@ impl FromStr for Name {
         if !revision.split('/').all(is_plain) {
             return Err(bad("the revision is not a branch, tag or commit"));
         }
-        Ok(Name { repository: format!("{owner}/{repo}"), file: file.to_owned(), revision: revision.to_owned() })
+        let repository = Repository { kind: Kind::Model, name: format!("{owner}/{repo}") };
+        Ok(Name { repository, file: file.to_owned(), revision: revision.to_owned() })
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Name { repository, file, revision } = self;
-        write!(f, "hf:{repository}/{file}")?;
+        write!(f, "{repository}/{file}")?;
         if revision == DEFAULT_REVISION { Ok(()) } else { write!(f, "@{revision}") }
     }
 }
 
 /// Returns whether a text is a full commit hash, which always refers to the same files.
-pub(super) fn is_commit(text: &str) -> bool {
+pub(crate) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Returns whether a text is valid both as an unescaped part of a URL and as a file name on every system.
-pub(super) fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (1..=96).contains(&text.len()) && !text.starts_with('.') && !text.ends_with('.') && text.bytes().all(plain)
 }
 
 /// Returns whether a text is one component of a path. Spaces and letters of any script are allowed.
-fn is_file_name(text: &str) -> bool {
+pub(crate) fn is_file_name(text: &str) -> bool {
     let forbidden = |c: char| c.is_control() || matches!(c, '\\' | ':');
     (1..=255).contains(&text.len()) && !matches!(text, "." | "..") && !text.chars().any(forbidden)
 }

@@ -6,25 +6,28 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use artifacts::atomic;
+use artifacts::hash::Hash;
 use hf_hub::{Repo, RepoType};
 
-use super::{Error, Name};
+use crate::dataset::Dataset;
+use crate::name::{Kind, Repository};
+use crate::{Error, Name};
 
 /// A cache folder, in the layout of hf-hub and `huggingface_hub`.
 #[derive(Debug)]
-pub(super) struct Cache(hf_hub::Cache);
+pub(crate) struct Cache(hf_hub::Cache);
 
 impl Cache {
-    pub(super) fn new(folder: PathBuf) -> Cache {
+    pub(crate) fn new(folder: PathBuf) -> Cache {
         Cache(hf_hub::Cache::new(folder))
     }
 
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.0.path()
     }
 
     /// Returns the path of a cached file.
-    pub(super) fn get(&self, name: &Name) -> Option<PathBuf> {
+    pub(crate) fn get(&self, name: &Name) -> Option<PathBuf> {
         if name.has_commit_revision() {
             Some(self.pointer(name, &name.revision)).filter(|path| path.exists())
         } else {
@@ -33,12 +36,12 @@ impl Cache {
     }
 
     /// Returns the path of the blob with the entity tag `etag`.
-    pub(super) fn blob(&self, name: &Name, etag: &str) -> PathBuf {
+    pub(crate) fn blob(&self, name: &Name, etag: &str) -> PathBuf {
         self.repository(name).join("blobs").join(etag)
     }
 
     /// Links a complete blob as the file of a commit, and records the commit for the revision.
-    pub(super) fn link(&self, name: &Name, commit: &str, blob: &Path) -> Result<PathBuf, Error> {
+    pub(crate) fn link(&self, name: &Name, commit: &str, blob: &Path) -> Result<PathBuf, Error> {
         let pointer = self.pointer(name, commit);
         create_folder_of(&pointer)?;
         // A name of this process's own, because another process may link the same file.
@@ -61,10 +64,31 @@ impl Cache {
     fn pointer(&self, name: &Name, commit: &str) -> PathBuf {
         self.0.repo(repo(name)).pointer_path(commit).join(&name.file)
     }
+
+    /// Returns the folder of a commit.
+    pub(crate) fn snapshot(&self, repository: &Repository, commit: &str) -> PathBuf {
+        self.0.repo(repo_of(repository, commit)).pointer_path(commit)
+    }
+
+    /// Returns the path of the record of a complete download. Other clients ignore it.
+    pub(crate) fn tables_record(&self, dataset: &Dataset) -> PathBuf {
+        let repository = self.folder().join(repo_of(&dataset.repository, &dataset.revision).folder_name());
+        // The digest, because folders and revisions may contain `/`.
+        let digest = Hash::of(format!("{}@{}", dataset.folder, dataset.revision).as_bytes()).to_string();
+        repository.join("candling").join(format!("{digest}.json"))
+    }
 }
 
 fn repo(name: &Name) -> Repo {
-    Repo::with_revision(name.repository.clone(), RepoType::Model, name.revision.clone())
+    repo_of(&name.repository, &name.revision)
+}
+
+fn repo_of(repository: &Repository, revision: &str) -> Repo {
+    let kind = match repository.kind {
+        Kind::Model => RepoType::Model,
+        Kind::Dataset => RepoType::Dataset,
+    };
+    Repo::with_revision(repository.name.clone(), kind, revision.to_owned())
 }
 
 /// Returns the path of the blob relative to the link. It leads up through the file's folders, the commit and
