@@ -36,8 +36,7 @@ impl Dataset {
             "" => Some(file),
             folder => file.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')),
         };
-        below.is_some_and(|below| below.to_ascii_lowercase().ends_with(".parquet"))
-            && file.split('/').all(is_file_name)
+        below.is_some_and(|below| below.to_ascii_lowercase().ends_with(".parquet")) && file.split('/').all(is_file_name)
     }
 }
 

@@ -17,7 +17,9 @@ pub enum Error {
         reason: &'static str,
     },
     /// The text does not name a data set on the hub.
-    #[error("`{text}` is not a data set on the hub, because {reason}; write hf:datasets/owner/name[/folder][@revision]")]
+    #[error(
+        "`{text}` is not a data set on the hub, because {reason}; write hf:datasets/owner/name[/folder][@revision]"
+    )]
     DatasetName {
         /// The text.
         text: String,
@@ -31,7 +33,7 @@ pub enum Error {
     )]
     OfflineDataset {
         /// The data set.
-        dataset: Dataset,
+        dataset: Box<Dataset>,
         /// The folder of the cache.
         cache: PathBuf,
     },
@@ -42,7 +44,7 @@ pub enum Error {
     )]
     NoTables {
         /// The data set.
-        dataset: Dataset,
+        dataset: Box<Dataset>,
         /// The page of the data set.
         page: String,
     },
@@ -54,7 +56,7 @@ pub enum Error {
     )]
     DatasetDenied {
         /// The data set.
-        dataset: Dataset,
+        dataset: Box<Dataset>,
         /// The page of the data set.
         page: String,
         /// Whether an access token was sent.
@@ -66,7 +68,7 @@ pub enum Error {
     #[error("the hub has no `{dataset}`; check owner, name and revision at {page}")]
     NoDataset {
         /// The data set.
-        dataset: Dataset,
+        dataset: Box<Dataset>,
         /// The page of the data set.
         page: String,
         /// The hub's answer.
@@ -79,7 +81,7 @@ pub enum Error {
     )]
     DatasetUnreachable {
         /// The data set.
-        dataset: Dataset,
+        dataset: Box<Dataset>,
         /// The failure.
         source: Box<fetch::Error>,
     },
@@ -87,7 +89,7 @@ pub enum Error {
     #[error("failed to list the files of `{dataset}`")]
     FetchDataset {
         /// The data set.
-        dataset: Dataset,
+        dataset: Box<Dataset>,
         /// The failure.
         source: Box<fetch::Error>,
     },
@@ -107,7 +109,7 @@ pub enum Error {
     )]
     Offline {
         /// The file.
-        name: Name,
+        name: Box<Name>,
         /// The folder of the cache.
         cache: PathBuf,
     },
@@ -119,7 +121,7 @@ pub enum Error {
     )]
     Denied {
         /// The file.
-        name: Name,
+        name: Box<Name>,
         /// The repository's page.
         page: String,
         /// Whether an access token was sent.
@@ -131,7 +133,7 @@ pub enum Error {
     #[error("the hub has no `{name}`; check the names of repository, file and revision at {page}")]
     NotFound {
         /// The file.
-        name: Name,
+        name: Box<Name>,
         /// The repository's page.
         page: String,
         /// The hub's answer.
@@ -144,7 +146,7 @@ pub enum Error {
     )]
     Unreachable {
         /// The file.
-        name: Name,
+        name: Box<Name>,
         /// The failure.
         source: Box<fetch::Error>,
     },
@@ -160,7 +162,7 @@ pub enum Error {
     #[error("failed to fetch `{name}`")]
     Fetch {
         /// The file.
-        name: Name,
+        name: Box<Name>,
         /// The failure.
         source: Box<fetch::Error>,
     },
@@ -180,7 +182,7 @@ impl Error {
     /// Classifies the failure of a request.
     pub(crate) fn from_fetch(request: FailedRequest<'_>, source: fetch::Error) -> Error {
         let FailedRequest { name, page, with_token } = request;
-        let (name, source) = (name.clone(), Box::new(source));
+        let (name, source) = (Box::new(name.clone()), Box::new(source));
         match source.status() {
             Some(401 | 403) => Error::Denied { name, page, with_token, source },
             Some(404) => Error::NotFound { name, page, source },

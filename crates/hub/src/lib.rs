@@ -37,8 +37,8 @@ use cache::Cache;
 pub use dataset::Dataset;
 pub use error::Error;
 use error::FailedRequest;
-use name::Repository;
 pub use name::Name;
+use name::Repository;
 pub use tables::{LocalDataset, RemoteDataset};
 
 const HUB: &str = "https://huggingface.co";
@@ -162,7 +162,7 @@ impl Hub {
 
     fn metadata(&self, name: &Name) -> Result<Metadata, Error> {
         if self.offline {
-            return Err(Error::Offline { name: name.clone(), cache: self.cache.folder().to_owned() });
+            return Err(Error::Offline { name: Box::new(name.clone()), cache: self.cache.folder().to_owned() });
         }
         let head = self.client.head(&self.request(name, &name.revision)).map_err(|e| self.request_error(name, e))?;
         metadata(&head).map_err(|reason| Error::NotAHub { endpoint: self.endpoint.to_string(), reason })

@@ -69,12 +69,16 @@ impl Hub {
     /// There is no such data set, it has no tables, or the hub cannot be reached.
     pub fn list(&self, dataset: &Dataset) -> Result<RemoteDataset, Error> {
         if self.offline {
-            return Err(Error::OfflineDataset { dataset: dataset.clone(), cache: self.cache.folder().to_owned() });
+            return Err(Error::OfflineDataset {
+                dataset: Box::new(dataset.clone()),
+                cache: self.cache.folder().to_owned(),
+            });
         }
         let own = self.list_revision(dataset, &dataset.revision)?;
         let listed = if own.files.is_empty() { self.list_revision(dataset, CONVERTED).ok() } else { Some(own) };
         let listed = listed.filter(|listed| !listed.files.is_empty());
-        listed.ok_or_else(|| Error::NoTables { dataset: dataset.clone(), page: self.page(&dataset.repository) })
+        listed
+            .ok_or_else(|| Error::NoTables { dataset: Box::new(dataset.clone()), page: self.page(&dataset.repository) })
     }
 
     fn list_revision(&self, dataset: &Dataset, revision: &str) -> Result<RemoteDataset, Error> {
@@ -137,7 +141,7 @@ impl Hub {
     }
 
     fn dataset_error(&self, dataset: &Dataset, source: fetch::Error) -> Error {
-        let (dataset, page) = (dataset.clone(), self.page(&dataset.repository));
+        let (dataset, page) = (Box::new(dataset.clone()), self.page(&dataset.repository));
         let (with_token, source) = (self.authorization.is_some(), Box::new(source));
         match source.status() {
             Some(401 | 403) => Error::DatasetDenied { dataset, page, with_token, source },

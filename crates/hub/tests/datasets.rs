@@ -25,8 +25,10 @@ fn server(files: &'static [&'static str], converted: &'static [&'static str]) ->
             Some(_) => Reply::status(404),
             None => match path.strip_prefix("/datasets/o/n/resolve/").and_then(|rest| rest.split_once('/')) {
                 // The content of a file is its name.
-                Some((commit, file)) => Reply::file(request, file.as_bytes(), &format!("\"{}\"", file.replace('/', "-")))
-                    .header("x-repo-commit", commit),
+                Some((commit, file)) => {
+                    Reply::file(request, file.as_bytes(), &format!("\"{}\"", file.replace('/', "-")))
+                        .header("x-repo-commit", commit)
+                }
                 None => Reply::status(404),
             },
         }
@@ -42,7 +44,8 @@ impl Machine {
 
     fn hub(&self, endpoint: &str, offline: &str) -> Hub {
         let home = self.0.path().to_str().unwrap();
-        let variables = [("HF_HOME", home), ("HF_ENDPOINT", endpoint), ("HF_TOKEN", "hf_secret"), ("HF_HUB_OFFLINE", offline)];
+        let variables =
+            [("HF_HOME", home), ("HF_ENDPOINT", endpoint), ("HF_TOKEN", "hf_secret"), ("HF_HUB_OFFLINE", offline)];
         Hub::new(&Environment::from_iter(variables), Client::new(RetryPolicy::default().with_sleep(|_| {}))).unwrap()
     }
 
@@ -61,7 +64,8 @@ fn dataset(text: &str) -> Dataset {
 
 #[test]
 fn downloads_all_tables_once() {
-    let files = &["README.md", "data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet", "old/a.parquet"];
+    let files =
+        &["README.md", "data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet", "old/a.parquet"];
     let server = server(files, &[]);
     let machine = Machine::new();
     let hub = machine.online(&server);
@@ -99,7 +103,8 @@ fn tables_that_the_hub_made_stand_in_for_other_formats() {
 
 #[test]
 fn interrupted_download_is_not_taken_for_a_complete_one() {
-    let listing = format!(r#"{{"sha": "{COMMIT}", "siblings": [{{"rfilename": "a.parquet"}}, {{"rfilename": "b.parquet"}}]}}"#);
+    let listing =
+        format!(r#"{{"sha": "{COMMIT}", "siblings": [{{"rfilename": "a.parquet"}}, {{"rfilename": "b.parquet"}}]}}"#);
     let server = Server::start(move |request, _| {
         if request.path.starts_with("/api/") {
             Reply::json(&listing)
@@ -120,18 +125,24 @@ fn interrupted_download_is_not_taken_for_a_complete_one() {
 
 #[test]
 fn hostile_names_never_leave_the_cache() {
-    let server = server(&["../../../outside.parquet", "/etc/x.parquet", "a/../../b.parquet", "c\\\\d.parquet", "ok.parquet"], &[]);
+    let server = server(
+        &["../../../outside.parquet", "/etc/x.parquet", "a/../../b.parquet", "c\\\\d.parquet", "ok.parquet"],
+        &[],
+    );
     let machine = Machine::new();
     let local = machine.online(&server).fetch_dataset(&dataset("hf:datasets/o/n")).unwrap();
     assert_eq!(local.tables, [local.folder.join("ok.parquet")]);
-    let server = Server::start(|_, _| Reply::json(r#"{"sha": "../../outside", "siblings": [{"rfilename": "a.parquet"}]}"#));
+    let server =
+        Server::start(|_, _| Reply::json(r#"{"sha": "../../outside", "siblings": [{"rfilename": "a.parquet"}]}"#));
     let error = Machine::new().online(&server).fetch_dataset(&dataset("hf:datasets/o/n")).unwrap_err();
     assert!(matches!(error, Error::NotAHub { .. }), "{error:?}");
 }
 
 #[test]
 fn errors_say_what_to_do_without_showing_the_token() {
-    for (status, expected) in [(401, "access token"), (403, "accept the terms"), (404, "check owner"), (418, "failed to list")] {
+    for (status, expected) in
+        [(401, "access token"), (403, "accept the terms"), (404, "check owner"), (418, "failed to list")]
+    {
         let server = Server::start(move |_, _| Reply::status(status));
         let error = Machine::new().online(&server).fetch_dataset(&dataset("hf:datasets/o/n")).unwrap_err();
         let chain = format!("{error} {error:?}");

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fetch::{Checksum, Client, Environment, RetryPolicy};
-use loopback::{Received, Reply, Server};
 use hub::{Error, Hub, Name};
+use loopback::{Received, Reply, Server};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const TOKEN: &str = "hf_secret";

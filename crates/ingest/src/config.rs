@@ -304,8 +304,7 @@ mod tests {
     #[test]
     fn expected_applies_only_to_its_own_data_set() {
         let expected = Some(Expected { dataset: "kaggle:a/b".to_owned(), train: Some(10), ..Expected::default() });
-        let config =
-            |source: &str| Config { source: source.into(), expected: expected.clone(), ..Config::default() };
+        let config = |source: &str| Config { source: source.into(), expected: expected.clone(), ..Config::default() };
         assert_eq!(config("kaggle:a/b").expected().map(Expected::total), Some(10));
         assert_eq!(config("kaggle:a/b@4").expected().map(Expected::total), Some(10));
         assert_eq!(config("kaggle:a/bc").expected(), None);

@@ -257,6 +257,7 @@ mod tests {
             label: Label::Real,
             split: Some(if index < 10 { Split::Test } else { Split::Train }),
             generator: 0,
+            part: 0,
         };
         let mut selection = select((0..110).map(file).collect(), &config());
         let before = selection.used.clone();
@@ -279,6 +280,7 @@ mod tests {
             label: Label::Fake,
             split: None,
             generator: index / 4,
+            part: 0,
         };
         let mut selection = select((0..240).map(file).collect(), &Config { test_fraction: 0.0, ..config() });
         let pairs = (0..120).map(|i| vec![2 * i, 2 * i + 1]).collect();
@@ -321,6 +323,7 @@ mod tests {
             label: if index < reals { Label::Real } else { Label::Fake },
             split: None,
             generator: 0,
+            part: 0,
         };
         let mut next = 0;
         let group = |&size: &u32| {

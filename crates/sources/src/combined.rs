@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use artifacts::Split;
 use artifacts::hash::{Digest, Hash};
 use artifacts::text::visible;
-use artifacts::Split;
 
 use crate::error::SourceError;
 use crate::other_files::OtherFile;

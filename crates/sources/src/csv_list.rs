@@ -137,13 +137,7 @@ impl Columns {
     }
 
     /// Returns the entry of a row. `set` is the label that is set for all images.
-    fn entry(
-        &self,
-        path: &str,
-        row: &csv::StringRecord,
-        set: Option<Label>,
-        names: &NameMap,
-    ) -> Result<Entry, String> {
+    fn entry(&self, path: &str, row: &csv::StringRecord, set: Option<Label>, names: &NameMap) -> Result<Entry, String> {
         let cell = |at: Option<usize>| at.map_or("", |at| &row[at]);
         let label = match set.or_else(|| names.cell_label(cell(self.label))) {
             Some(label) => label,

@@ -31,7 +31,9 @@ pub enum SourceError {
     #[error("a simulated set has real images and fakes; remove its `label` from ingest.source")]
     LabelOfSimulated,
     /// No source has the column of groups.
-    #[error("no source has a column `{column}`, which ingest.group_column names; only .csv lists and tables have columns")]
+    #[error(
+        "no source has a column `{column}`, which ingest.group_column names; only .csv lists and tables have columns"
+    )]
     NoGroups {
         /// The column.
         column: String,
@@ -145,6 +147,9 @@ impl SourceError {
         if let SourceError::Hub(error) = self {
             return matches!(**error, hub::Error::DatasetName { .. });
         }
-        matches!(self, SourceError::Simulated(_) | SourceError::LabelOfSimulated | SourceError::Kaggle(kaggle::Error::Name { .. }))
+        matches!(
+            self,
+            SourceError::Simulated(_) | SourceError::LabelOfSimulated | SourceError::Kaggle(kaggle::Error::Name { .. })
+        )
     }
 }

@@ -89,7 +89,9 @@ impl SourceList {
             let name = if part.source.starts_with("simulated:") {
                 "simulated".to_owned()
             } else {
-                Some(dataset_name(&part.source)).filter(|name| !matches!(&name[..], "" | "." | "..")).unwrap_or("source".to_owned())
+                Some(dataset_name(&part.source))
+                    .filter(|name| !matches!(&name[..], "" | "." | ".."))
+                    .unwrap_or("source".to_owned())
             };
             let numbered = (2..).map(|number| format!("{name}-{number}"));
             let free = std::iter::once(name.clone()).chain(numbered).find(|name| !names.contains(name));

@@ -175,7 +175,13 @@ fn entry(
         _ => String::new(),
     };
     let name = cells.name.map(|name| format!("/{name}")).unwrap_or_default();
-    Ok(Entry { path: visible(&format!("{file}/{row}{name}")), label, split, generator, group: visible(&cells.group.unwrap_or_default()) })
+    Ok(Entry {
+        path: visible(&format!("{file}/{row}{name}")),
+        label,
+        split,
+        generator,
+        group: visible(&cells.group.unwrap_or_default()),
+    })
 }
 
 impl Source for Tables {

@@ -56,7 +56,8 @@ fn reopens_every_kind_of_source_by_its_recorded_root() {
     fs::write(at("listed/list.csv"), "path,label\nreal/1.jpg,real\nfake/2.jpg,fake\n").unwrap();
     write_table(&at("tables/test.parquet"));
     for name in ["folder", "set.zip", "listed/list.csv", "tables", "tables/test.parquet"] {
-        let source = open(&SourceConfig { source: at(name).display().to_string().into(), ..SourceConfig::default() }).unwrap();
+        let source =
+            open(&SourceConfig { source: at(name).display().to_string().into(), ..SourceConfig::default() }).unwrap();
         let root = source.root().unwrap().canonicalize().unwrap();
         // The path of the configuration is relative to a folder that is no longer the current one.
         let relative = SourceConfig { source: name.into(), ..SourceConfig::default() };
@@ -95,9 +96,11 @@ fn fails_if_the_source_no_longer_exists() {
 fn only_keys_that_are_hashes_of_the_bytes_are_ids() {
     let dir = tempfile::tempdir().unwrap();
     write_folder(dir.path());
-    let folder = open(&SourceConfig { source: dir.path().display().to_string().into(), ..SourceConfig::default() }).unwrap();
+    let folder =
+        open(&SourceConfig { source: dir.path().display().to_string().into(), ..SourceConfig::default() }).unwrap();
     let key = folder.content_key(0).unwrap();
     assert_eq!(folder.id_of_key(key), Some(artifacts::hash::Hash::of(&folder.read(0).unwrap())));
-    let simulated = open(&SourceConfig { source: "simulated:train=4,test=0,size=16".into(), ..SourceConfig::default() }).unwrap();
+    let simulated =
+        open(&SourceConfig { source: "simulated:train=4,test=0,size=16".into(), ..SourceConfig::default() }).unwrap();
     assert_eq!(simulated.id_of_key(simulated.content_key(0).unwrap()), None);
 }

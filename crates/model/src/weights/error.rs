@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use super::hub;
-
 /// An error of finding, reading or writing weights.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
