@@ -5,6 +5,7 @@ use std::process::Command;
 
 use artifacts::{config, names, stage};
 use pipeline_tests::{Sandbox, complete_manifest, json, output_of, program};
+use serde_json::Value;
 
 #[test]
 fn pipeline_makes_all_artifacts_once() {
@@ -44,8 +45,14 @@ fn pipeline_makes_all_artifacts_once() {
 
     let dry = sandbox.pipeline_into(&run, &["--dry-run"]).expect_code(0);
     assert_eq!(dry.stderr.matches("would not run: up to date").count(), 4, "{}", dry.stderr);
-    let again = sandbox.pipeline_into(&run, &[]).expect_code(0);
+    let again = sandbox.pipeline_into(&run, &["--json"]).expect_code(0);
     assert_eq!(again.stderr.matches("up to date").count(), 4, "{}", again.stderr);
+    let results: Vec<Value> = serde_json::from_str(&again.stdout).unwrap();
+    let stages: Vec<&str> = results.iter().filter_map(|result| result["stage"].as_str()).collect();
+    assert_eq!(stages, names::STAGES);
+    assert!(results[2]["summary"]["roc_auc"].is_number(), "{}", results[2]);
+    let evaluate = output_of(program("candling-evaluate").arg("--run-dir").arg(run.path()).arg("--json")).expect_code(0);
+    assert_eq!(serde_json::from_str::<Vec<Value>>(&evaluate.stdout).unwrap()[0]["summary"], results[2]["summary"]);
 
     let changed = sandbox.pipeline_into(&run, &["--dry-run", "--set", "train.epochs=3"]).expect_code(0);
     assert!(changed.stderr.contains("ingest    would not run"), "{}", changed.stderr);

@@ -45,6 +45,9 @@ pub struct StageArgs {
     /// Print whether the stage would run and why, and its resolved configuration, as one line of JSON, then exit
     #[arg(long)]
     pub plan: bool,
+    /// At the end, print the folders of the result and their summaries as one line of JSON on standard output
+    #[arg(long)]
+    pub json: bool,
     /// Neither read nor write the run's run.toml, for a folder that is not a run of its own
     #[arg(long, hide = true)]
     pub no_run_toml: bool,
@@ -196,6 +199,16 @@ pub fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(),
     if args.keys {
         return print_text(&Sections::of::<S::Config>(S::NAME).describe()).map(drop);
     }
+    let Some(folders) = plan_or_run::<S>(args, options)? else { return Ok(()) };
+    if args.json {
+        print_json(&results(folders)?)?;
+    }
+    Ok(())
+}
+
+/// Prints the plan of a stage if the arguments ask for it. Otherwise runs the stage unless it is up to date, and returns
+/// the folders of its result.
+fn plan_or_run<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<Option<Vec<PathBuf>>, Failure> {
     let start = Instant::now();
     interrupt::exit_on_signals(S::NAME).map_err(Failure::failed)?;
     if !args.plan && S::NAME != names::INGEST {
@@ -204,10 +217,11 @@ pub fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(),
     let (run, config) = resolve::<S>(args, options)?;
     let inputs = S::inputs(&run, &config);
     if args.plan {
-        return print_json(&plan::<S>(&run, &config, inputs, args.force)?);
+        return print_json(&plan::<S>(&run, &config, inputs, args.force)?).map(|()| None);
     }
     let inputs = inputs?;
     let outputs = S::outputs(&run, &config);
+    let folders = outputs.iter().map(|output| output.dir.clone()).collect();
     let _lock = match lock(&run, S::NAME) {
         // A run that cannot be written to, such as one on a read-only disk, may be up to date.
         Err(failure) if failure.is_io() => {
@@ -216,7 +230,7 @@ pub fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(),
                 return Err(failure);
             }
             progress::line(&format!("{}: {reason}", S::NAME));
-            return Ok(());
+            return Ok(Some(folders));
         }
         lock => lock?,
     };
@@ -235,10 +249,36 @@ pub fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(),
     }
     if !runs {
         progress::line(&format!("{}: {reason}", S::NAME));
-        return Ok(());
+        return Ok(Some(folders));
     }
     progress::line(&format!("{}: running, because {reason}", S::NAME));
-    S::run(&Job { stage: S::NAME, run, config, inputs, code: Code::current(S::VERSION)?, force: args.force, start })
+    S::run(&Job { stage: S::NAME, run, config, inputs, code: Code::current(S::VERSION)?, force: args.force, start })?;
+    Ok(Some(folders))
+}
+
+/// One folder of results, as `--json` prints it for scripts.
+#[derive(Clone, Debug, Serialize)]
+pub struct StageResult {
+    /// The stage.
+    pub stage: String,
+    /// The folder of the result, as the arguments name the run.
+    pub folder: PathBuf,
+    /// The summary in the manifest of the folder.
+    pub summary: Value,
+}
+
+/// Reads what `--json` prints. Folders that are not complete are left out.
+///
+/// # Errors
+/// A manifest is damaged.
+pub fn results(folders: Vec<PathBuf>) -> Result<Vec<StageResult>, Error> {
+    let mut results = Vec::new();
+    for folder in folders {
+        if let Some(Manifest { stage, summary, .. }) = Manifest::read(&folder)? {
+            results.push(StageResult { stage, folder, summary });
+        }
+    }
+    Ok(results)
 }
 
 /// Checks that the run that `--run-dir` names exists. Only ingest makes a run.

@@ -29,6 +29,9 @@ pub struct PipelineArgs {
     /// Run the stages even if nothing has changed
     #[arg(long)]
     pub force: bool,
+    /// At the end, print the folders of the results and their summaries as one line of JSON on standard output
+    #[arg(long)]
+    pub json: bool,
     /// Print whether each stage would run and why, with downloads, disk space and time, then exit
     #[arg(long)]
     pub dry_run: bool,

@@ -71,8 +71,7 @@ pub fn run(programs: &dyn Programs, args: &PipelineArgs) -> Result<(), Failure> 
         // A run that cannot be written to, such as one on a read-only disk, may be up to date.
         Err(failure) if failure.is_io() && !decide(&plans, args).iter().any(|decision| decision.runs) => {
             decision::print(&decide(&plans, args));
-            print_result(&run, args);
-            return Ok(());
+            return print_result(&run, args);
         }
         lock => lock?,
     };
@@ -97,8 +96,7 @@ pub fn run(programs: &dyn Programs, args: &PipelineArgs) -> Result<(), Failure> 
         }
         process::run(&mut command)?;
     }
-    print_result(&run, args);
-    Ok(())
+    print_result(&run, args)
 }
 
 /// Returns a pipeline file: `name` itself if it ends in `.toml`, otherwise the provided file with this name.
@@ -181,9 +179,9 @@ fn keep_sections_of_skipped_stages(run: &RunDir, plans: &mut [StagePlan], args: 
     Ok(())
 }
 
-/// Prints the scores and the path of the report. Omits results of stages that this pipeline leaves out, because they
-/// may belong to another model.
-fn print_result(run: &RunDir, args: &PipelineArgs) {
+/// Prints the scores and the path of the report, and with `--json` the summaries of all results. Omits results of stages
+/// that this pipeline leaves out, because they may belong to another model.
+fn print_result(run: &RunDir, args: &PipelineArgs) -> Result<(), Failure> {
     if is_selected(StageName::Evaluate, args)
         && let Ok(metrics) = atomic::read_json::<Value>(&run.evaluate().join(names::METRICS), "metrics")
         && let Some(scores) = format_scores(&metrics)
@@ -193,6 +191,14 @@ fn print_result(run: &RunDir, args: &PipelineArgs) {
     if is_selected(StageName::Report, args) {
         progress::line(&format!("report: {}", run.page().display()));
     }
+    if args.json {
+        let folders = StageName::ALL.into_iter().filter(|stage| is_selected(*stage, args)).flat_map(|stage| match stage {
+            StageName::Train => run.complete_train_runs(),
+            _ => vec![run.stage(stage.name())],
+        });
+        stage::print_json(&stage::results(folders.collect())?)?;
+    }
+    Ok(())
 }
 
 fn format_scores(metrics: &Value) -> Option<String> {

@@ -85,6 +85,7 @@ impl Plan<'_> {
             until: StageName::Report,
             force: false,
             dry_run: false,
+            json: false,
         }
     }
 
