@@ -188,27 +188,30 @@ pub struct Warning {
     pub text: String,
 }
 
-/// Runs a stage program from its parsed arguments. `options` holds the stage's own options as overrides.
+/// Runs a stage program from its parsed arguments. `options` holds the stage's own options as overrides. Returns the
+/// folders of the result; none if the arguments ask only for a text such as the plan.
 ///
 /// # Errors
 /// The arguments are not valid, or the stage fails.
-pub fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<(), Failure> {
+pub fn execute<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<Vec<PathBuf>, Failure> {
     if args.schema {
-        return print_json(&Sections::of::<S::Config>(S::NAME));
+        print_json(&Sections::of::<S::Config>(S::NAME))?;
+        return Ok(Vec::new());
     }
     if args.keys {
-        return print_text(&Sections::of::<S::Config>(S::NAME).describe()).map(drop);
+        print_text(&Sections::of::<S::Config>(S::NAME).describe())?;
+        return Ok(Vec::new());
     }
-    let Some(folders) = plan_or_run::<S>(args, options)? else { return Ok(()) };
-    if args.json {
-        print_json(&results(folders)?)?;
+    let folders = plan_or_run::<S>(args, options)?;
+    if args.json && !args.plan {
+        print_json(&results(&folders)?)?;
     }
-    Ok(())
+    Ok(folders)
 }
 
 /// Prints the plan of a stage if the arguments ask for it. Otherwise runs the stage unless it is up to date, and returns
 /// the folders of its result.
-fn plan_or_run<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<Option<Vec<PathBuf>>, Failure> {
+fn plan_or_run<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<Vec<PathBuf>, Failure> {
     let start = Instant::now();
     interrupt::exit_on_signals(S::NAME).map_err(Failure::failed)?;
     if !args.plan && S::NAME != names::INGEST {
@@ -217,7 +220,7 @@ fn plan_or_run<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<Opt
     let (run, config) = resolve::<S>(args, options)?;
     let inputs = S::inputs(&run, &config);
     if args.plan {
-        return print_json(&plan::<S>(&run, &config, inputs, args.force)?).map(|()| None);
+        return print_json(&plan::<S>(&run, &config, inputs, args.force)?).map(|()| Vec::new());
     }
     let inputs = inputs?;
     let outputs = S::outputs(&run, &config);
@@ -230,7 +233,7 @@ fn plan_or_run<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<Opt
                 return Err(failure);
             }
             progress::line(&format!("{}: {reason}", S::NAME));
-            return Ok(Some(folders));
+            return Ok(folders);
         }
         lock => lock?,
     };
@@ -249,11 +252,11 @@ fn plan_or_run<S: Stage>(args: &StageArgs, options: Vec<Override>) -> Result<Opt
     }
     if !runs {
         progress::line(&format!("{}: {reason}", S::NAME));
-        return Ok(Some(folders));
+        return Ok(folders);
     }
     progress::line(&format!("{}: running, because {reason}", S::NAME));
     S::run(&Job { stage: S::NAME, run, config, inputs, code: Code::current(S::VERSION)?, force: args.force, start })?;
-    Ok(Some(folders))
+    Ok(folders)
 }
 
 /// One folder of results, as `--json` prints it for scripts.
@@ -271,11 +274,11 @@ pub struct StageResult {
 ///
 /// # Errors
 /// A manifest is damaged.
-pub fn results(folders: Vec<PathBuf>) -> Result<Vec<StageResult>, Error> {
+pub fn results(folders: &[PathBuf]) -> Result<Vec<StageResult>, Error> {
     let mut results = Vec::new();
     for folder in folders {
-        if let Some(Manifest { stage, summary, .. }) = Manifest::read(&folder)? {
-            results.push(StageResult { stage, folder, summary });
+        if let Some(Manifest { stage, summary, .. }) = Manifest::read(folder)? {
+            results.push(StageResult { stage, folder: folder.clone(), summary });
         }
     }
     Ok(results)

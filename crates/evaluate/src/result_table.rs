@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use artifacts::schema::{Groups, Interval, Metric, Scores};
+use artifacts::schema::{Groups, Interval, Metric, Metrics, Scores};
 use artifacts::text::visible;
 use clap::ValueEnum;
 
@@ -39,6 +39,25 @@ pub struct DetectorScores<'a> {
     pub scores: &'a Scores,
     /// Their 95% intervals, by key.
     pub intervals: &'a BTreeMap<String, Interval>,
+}
+
+/// Writes the tables of evaluated detectors: their scores, and if there are generators, the scores for each of them.
+/// `images` describes the images: "602 of 606 images of photos".
+pub fn tables(detectors: &[(&str, &Metrics)], images: &str, format: TableFormat) -> String {
+    let scores: Vec<DetectorScores<'_>> = detectors
+        .iter()
+        .map(|&(name, metrics)| DetectorScores { name, scores: &metrics.headline, intervals: &metrics.intervals })
+        .collect();
+    let mut text = ResultTable::of_detectors(&scores, images).text(format);
+    let groups: Vec<_> =
+        detectors.iter().filter_map(|(name, metrics)| Some((*name, &metrics.runs.first()?.generators))).collect();
+    // Verdicts have no ROC-AUC.
+    let has_scores = detectors.iter().any(|(_, metrics)| metrics.headline.roc_auc.is_some());
+    let metric = Metric::by_key(if has_scores { "roc_auc" } else { "fake_accuracy" });
+    if let Some(table) = metric.and_then(|metric| ResultTable::of_generators(&groups, metric)) {
+        text += &format!("\n{}", table.text(format));
+    }
+    text
 }
 
 impl ResultTable {

@@ -30,5 +30,5 @@ pub fn ingest(args: &IngestArgs) -> Result<(), Failure> {
         [source] => vec![Override::of_option(section, key, source.clone(), option)],
         several => vec![Override::of_option(section, key, several.to_vec(), option)],
     };
-    stage::execute::<Ingest>(&args.stage, overrides)
+    stage::execute::<Ingest>(&args.stage, overrides).map(drop)
 }

@@ -196,7 +196,7 @@ fn print_result(run: &RunDir, args: &PipelineArgs) -> Result<(), Failure> {
             StageName::Train => run.complete_train_runs(),
             _ => vec![run.stage(stage.name())],
         });
-        stage::print_json(&stage::results(folders.collect())?)?;
+        stage::print_json(&stage::results(&folders.collect::<Vec<_>>())?)?;
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub struct ReportArgs {
 /// The arguments are not valid, or the stage fails.
 pub fn report(args: &ReportArgs) -> Result<(), Failure> {
     let title = args.title.clone().map(|title| Override::of_option(names::REPORT, "title", title, "--title"));
-    stage::execute::<Report>(&args.stage, title.into_iter().collect())
+    stage::execute::<Report>(&args.stage, title.into_iter().collect()).map(drop)
 }
 
 /// Make the page of a comparison that candling-compare wrote: an HTML page that works offline, its figures as SVG and

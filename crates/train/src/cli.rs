@@ -39,7 +39,7 @@ pub fn train(args: &TrainArgs) -> Result<(), Failure> {
     let overrides = [option("weights", &args.weights, "--weights"), option("device", &args.device, "--device")];
     let overrides = overrides.into_iter().flatten().collect();
     let Some(size) = args.rate else {
-        return stage::execute::<Train>(&args.stage, overrides);
+        return stage::execute::<Train>(&args.stage, overrides).map(drop);
     };
     let (_, config) = stage::resolve::<Train>(&args.stage, overrides)?;
     stage::print_json(&measure_throughput(&config, size.into())?)

@@ -1,12 +1,16 @@
 //! The command line of the stage.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use artifacts::config::Override;
-use artifacts::names::EVALUATE;
+use artifacts::names::{self, EVALUATE};
+use artifacts::schema::Metrics;
 use artifacts::stage::{self, Failure, StageArgs};
+use artifacts::text::dataset_name;
+use artifacts::atomic;
 use clap::Args;
 
+use crate::result_table::{TableFormat, tables};
 use crate::stage::Evaluate;
 
 /// Evaluate checkpoints on a split: predictions, metrics with intervals, examples with heat maps
@@ -36,6 +40,9 @@ pub struct EvaluateArgs {
     /// evaluate.robustness=true
     #[arg(long)]
     pub robustness: bool,
+    /// At the end, print the scores as a table for papers on standard output
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with_all = ["json", "plan"])]
+    pub table: Option<TableFormat>,
 }
 
 impl EvaluateArgs {
@@ -60,5 +67,13 @@ impl EvaluateArgs {
 /// # Errors
 /// The arguments are not valid, or the stage fails.
 pub fn evaluate(args: &EvaluateArgs) -> Result<(), Failure> {
-    stage::execute::<Evaluate>(&args.stage, args.overrides())
+    let folders = stage::execute::<Evaluate>(&args.stage, args.overrides())?;
+    let Some(format) = args.table else { return Ok(()) };
+    for folder in folders {
+        let metrics: Metrics = atomic::read_json(&folder.join(names::METRICS), "metrics")?;
+        let run = folder.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+        let images = format!("{} images of {}", metrics.headline.n, dataset_name(&metrics.dataset));
+        stage::print_text(&tables(&[(&run, &metrics)], &images, format))?;
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use artifacts::schema::{Interval, Judged, Metric, ScoreKind, ThresholdSource};
 use artifacts::stage::{self, Failure};
 use artifacts::{Label, Split};
 use clap::{Args, ValueEnum};
-use evaluate::result_table::{DetectorScores, ResultTable, TableFormat};
+use evaluate::result_table::{TableFormat, tables};
 
 use crate::config::{Config, LabelPolicy};
 use crate::error::Error;
@@ -221,14 +221,6 @@ pub fn judge(args: &JudgeArgs) -> Result<(), Failure> {
 }
 
 fn print_tables(judged: &[JudgedRun], format: TableFormat) -> Result<(), Failure> {
-    let scores: Vec<DetectorScores<'_>> = judged
-        .iter()
-        .map(|run| DetectorScores {
-            name: name_of(run),
-            scores: &run.metrics.headline,
-            intervals: &run.metrics.intervals,
-        })
-        .collect();
     let mut coverage: Vec<String> = judged
         .iter()
         .filter_map(|run| run.metrics.judged.as_ref())
@@ -238,16 +230,8 @@ fn print_tables(judged: &[JudgedRun], format: TableFormat) -> Result<(), Failure
     coverage.dedup();
     let dataset = judged.first().map_or("", |run| run.metrics.dataset.as_str());
     let images = format!("{} images of {dataset}", coverage.join(", "));
-    stage::print_text(&ResultTable::of_detectors(&scores, &images).text(format))?;
-    let groups: Vec<_> =
-        judged.iter().filter_map(|run| Some((name_of(run), &run.metrics.runs.first()?.generators))).collect();
-    // Verdicts have no ROC-AUC.
-    let has_scores = judged.iter().any(|run| run.metrics.headline.roc_auc.is_some());
-    let metric = Metric::by_key(if has_scores { "roc_auc" } else { "fake_accuracy" });
-    if let Some(table) = metric.and_then(|metric| ResultTable::of_generators(&groups, metric)) {
-        stage::print_text(&format!("\n{}", table.text(format)))?;
-    }
-    Ok(())
+    let detectors: Vec<_> = judged.iter().map(|run| (name_of(run), &run.metrics)).collect();
+    stage::print_text(&tables(&detectors, &images, format)).map(drop)
 }
 
 fn name_of(run: &JudgedRun) -> &str {
