@@ -60,6 +60,7 @@ fn pipeline_makes_all_artifacts_once() {
     let changed = sandbox.pipeline_into(&run, &["--dry-run", "--set", "train.epochs=3"]).expect_code(0);
     assert!(changed.stderr.contains("ingest    would not run"), "{}", changed.stderr);
     assert!(changed.stderr.contains("epochs: 2 -> 3"), "{}", changed.stderr);
+    assert!(changed.stderr.contains("run-0 continues: 2 of 3 epochs are done"), "{}", changed.stderr);
     assert_eq!(changed.stderr.matches("would run").count(), 3, "{}", changed.stderr);
 }
 

@@ -1,5 +1,5 @@
-//! Warnings, before the stage starts, about trainings that it will set aside or leave out. Each gives the reason, the
-//! cost of the training, and how to keep or restore it.
+//! Warnings, before the stage starts, about trainings that it will continue, set aside or leave out. Where one is set
+//! aside, the warning gives the reason, the cost of the training, and how to keep or restore it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use artifacts::{Manifest, RunDir, atomic};
 use serde_json::Value;
 
 use crate::backup;
-use crate::checkpoint::SavedTraining;
+use crate::checkpoint::{SavedTraining, TrainingPosition};
 use crate::config::Config;
 use crate::error::Error;
 use crate::folder::{RunRequest, folders_to_set_aside, has_training};
@@ -85,6 +85,10 @@ impl Execution<'_> {
                     undo.as_deref(),
                 )));
             }
+            if let Some(position) = continued(target, request).filter(|_| folders.is_empty()) {
+                let (done, epochs) = (position.epoch, config.epochs);
+                warnings.push(certain_warning(format!("train: run-{k} continues: {done} of {epochs} epochs are done")));
+            }
             if folders.contains(target) {
                 return Ok(warnings);
             }
@@ -127,6 +131,13 @@ impl Execution<'_> {
             ))),
         }
     }
+}
+
+/// Returns the position of a training on disk that the requested one continues.
+fn continued(target: &Path, request: RunRequest<'_>) -> Option<TrainingPosition> {
+    let is_same = |position: &TrainingPosition| position.identity.difference(request.identity).is_none();
+    let folders = [atomic::hidden_sibling(target, "next"), target.to_owned()];
+    folders.iter().find_map(|folder| SavedTraining::peek(folder).filter(is_same)).filter(|_| !request.force)
 }
 
 fn certain_warning(text: String) -> Warning {
