@@ -51,7 +51,8 @@ fn pipeline_makes_all_artifacts_once() {
     let stages: Vec<&str> = results.iter().filter_map(|result| result["stage"].as_str()).collect();
     assert_eq!(stages, names::STAGES);
     assert!(results[2]["summary"]["roc_auc"].is_number(), "{}", results[2]);
-    let evaluate = output_of(program("candling-evaluate").arg("--run-dir").arg(run.path()).arg("--json")).expect_code(0);
+    let evaluate =
+        output_of(program("candling-evaluate").arg("--run-dir").arg(run.path()).arg("--json")).expect_code(0);
     assert_eq!(serde_json::from_str::<Vec<Value>>(&evaluate.stdout).unwrap()[0]["summary"], results[2]["summary"]);
     let table = ["--run-dir", &run.path().to_string_lossy(), "--table", "markdown"].map(str::to_owned);
     let table = output_of(program("candling-evaluate").args(table)).expect_code(0).stdout;

@@ -391,10 +391,12 @@ mod tests {
                 keys: false,
                 schema: false,
                 plan: false,
+                json: false,
                 no_run_toml: false,
             },
             Vec::new(),
         )
+        .map(drop)
     }
 
     #[test]

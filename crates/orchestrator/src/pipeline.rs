@@ -192,10 +192,11 @@ fn print_result(run: &RunDir, args: &PipelineArgs) -> Result<(), Failure> {
         progress::line(&format!("report: {}", run.page().display()));
     }
     if args.json {
-        let folders = StageName::ALL.into_iter().filter(|stage| is_selected(*stage, args)).flat_map(|stage| match stage {
-            StageName::Train => run.complete_train_runs(),
-            _ => vec![run.stage(stage.name())],
-        });
+        let folders =
+            StageName::ALL.into_iter().filter(|stage| is_selected(*stage, args)).flat_map(|stage| match stage {
+                StageName::Train => run.complete_train_runs(),
+                _ => vec![run.stage(stage.name())],
+            });
         stage::print_json(&stage::results(&folders.collect::<Vec<_>>())?)?;
     }
     Ok(())

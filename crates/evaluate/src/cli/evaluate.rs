@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use artifacts::atomic;
 use artifacts::config::Override;
 use artifacts::names::{self, EVALUATE};
 use artifacts::schema::Metrics;
 use artifacts::stage::{self, Failure, StageArgs};
 use artifacts::text::dataset_name;
-use artifacts::atomic;
 use clap::Args;
 
 use crate::result_table::{TableFormat, tables};
