@@ -92,7 +92,11 @@ impl Override {
         let origin = format!("--set {given}");
         Ok(match value {
             None => Override { path, value: text.into(), text: None, origin },
-            Some(value) => Override { path, text: (!value.is_str()).then(|| text.to_owned()), value, origin },
+            Some(value) => {
+                // A list or table with a mistake is not the text of a path.
+                let is_scalar = !value.is_str() && !value.is_array() && !value.is_table();
+                Override { path, text: is_scalar.then(|| text.to_owned()), value, origin }
+            }
         })
     }
 

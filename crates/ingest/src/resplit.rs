@@ -123,7 +123,7 @@ fn units(used: &[Used], mut groups: Vec<Vec<usize>>) -> Vec<Vec<usize>> {
 fn fill<K: Ord>(used: &mut [Used], units: &[Vec<usize>], split: Split, target: &[usize], stratum: impl Fn(&Used) -> K) {
     let mut room = counts(target.iter().map(|&file| stratum(&used[file])));
     for (stratum, taken) in counts(used.iter().filter(|file| file.split == split).map(&stratum)) {
-        room.entry(stratum).and_modify(|room| *room -= taken);
+        room.entry(stratum).and_modify(|room| *room = room.saturating_sub(taken));
     }
     for unit in units {
         let in_training = unit.iter().all(|&file| used[file].split == Split::Train);
