@@ -86,7 +86,8 @@ impl Execution<'_> {
                 )));
             }
             if let Some(position) = continued(target, request).filter(|_| folders.is_empty()) {
-                let (done, epochs) = (position.epoch, config.epochs);
+                // The position counts epochs from 1.
+                let (done, epochs) = (position.epoch - 1, config.epochs);
                 warnings.push(certain_warning(format!("train: run-{k} continues: {done} of {epochs} epochs are done")));
             }
             if folders.contains(target) {
