@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::text::visible;
 use crate::{Error, progress};
 
 /// Exit codes of every program.
@@ -125,15 +124,10 @@ pub fn finish(program: &str, result: Result<(), Failure>) -> ExitCode {
         Err(Failure::Reported(code)) => ExitCode::from(code),
         Err(failure) => {
             let kind = if failure.code() == exit::INTERRUPTED { "" } else { "error: " };
-            progress::line(&format!("{program}: {kind}{}", visible_lines(&failure.chain())));
+            progress::line(&format!("{program}: {kind}{}", failure.chain()));
             ExitCode::from(failure.code())
         }
     }
-}
-
-/// Makes characters of names and of configurations visible that would control the terminal. Keeps the lines.
-fn visible_lines(text: &str) -> String {
-    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints to standard output. Returns false if the reader has closed the pipe, which is not an error.
@@ -177,11 +171,6 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
-    }
-
-    #[test]
-    fn messages_have_no_control_characters_but_keep_their_lines() {
-        assert_eq!(visible_lines("`\u{1b}[2J\u{202e}x`\n  advice"), "`\u{fffd}[2J\u{fffd}x`\n  advice");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::text::visible_lines;
+
 /// Time between two progress lines if standard error is not a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -121,9 +123,10 @@ impl Progress {
     }
 }
 
-/// Prints a line to standard error. Ignores errors, because a closed standard error must not end the program.
+/// Prints a line to standard error. Characters of names that would control the terminal are replaced. Ignores errors,
+/// because a closed standard error must not end the program.
 pub fn line(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", visible_lines(text));
 }
 
 /// Formats a number of bytes for people: "640 kB", "1.2 GB".

@@ -21,6 +21,11 @@ pub fn visible(text: &str) -> String {
     text.chars().map(|c| if is_hazard(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
+/// Does the same in each line of a text, and keeps the lines.
+pub fn visible_lines(text: &str) -> String {
+    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
+}
+
 /// Quotes a word of a command for a POSIX shell, if it needs quotes.
 pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
@@ -83,6 +88,11 @@ mod tests {
             assert_eq!(visible(filler), "\u{fffd}", "{}", filler.escape_unicode());
         }
         assert_eq!(visible("a\u{e0041}\u{e007f}\u{fff9}\u{fffb}b"), "a\u{fffd}\u{fffd}\u{fffd}\u{fffd}b");
+    }
+
+    #[test]
+    fn keeps_the_lines_of_messages() {
+        assert_eq!(visible_lines("`\u{1b}[2J\u{202e}x`\n  advice"), "`\u{fffd}[2J\u{fffd}x`\n  advice");
     }
 
     #[test]

@@ -274,7 +274,8 @@ fn warns_of_divided_groups_even_without_an_audit() {
     }
     let message = place.ingest("run", &place.path("data"), &["audit=false"]).done().message();
     for split in ["test", "val"] {
-        let warning = format!("warning: every group of near-duplicate real images is too large for the {split} split");
+        let warning =
+            format!("warning: every group of real images that belong together is too large for the {split} split");
         assert!(message.contains(&warning), "{message}");
     }
 }
