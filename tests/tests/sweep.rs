@@ -88,8 +88,10 @@ fn killed_sweep_continues_and_validation_chooses() {
     let shards = first.ingest().canonicalize().unwrap();
     assert_eq!(shards, folder.canonicalize().unwrap().join("data/ingest"));
 
-    let compared = ["--base", "learning_rate=1e-2,seed=0"];
-    output_of(&mut sweep(&sandbox, &folder, &[&options[..], &compared].concat())).expect_code(0);
+    let compared = ["--base", "learning_rate=1e-2,seed=0", "--json"];
+    let output = output_of(&mut sweep(&sandbox, &folder, &[&options[..], &compared].concat())).expect_code(0);
+    let last = output.stdout.lines().last().unwrap();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(last).unwrap(), json(&folder.join("sweep.json")));
     let comparison = json(&folder.join("compare/compare.json"));
     assert_eq!(comparison["entrants"].as_array().unwrap().len(), 6);
 }

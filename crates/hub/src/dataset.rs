@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::Error;
-use crate::name::{DEFAULT_REVISION, Kind, Name, Repository, is_file_name, is_plain};
+use crate::name::{DEFAULT_REVISION, Kind, Name, Parts, Repository, is_file_name};
 
 /// The name of a data set, or of the tables in one of its folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,19 +46,12 @@ impl FromStr for Dataset {
     fn from_str(text: &str) -> Result<Dataset, Error> {
         let bad = |reason: &'static str| Error::DatasetName { text: text.to_owned(), reason };
         let rest = text.strip_prefix(Dataset::PREFIX).ok_or_else(|| bad("it does not begin with `hf:datasets/`"))?;
-        let (path, revision) = rest.split_once('@').unwrap_or((rest, DEFAULT_REVISION));
-        let mut parts = path.splitn(3, '/');
-        let mut part = || parts.next().filter(|part| is_plain(part));
-        let (Some(owner), Some(name)) = (part(), part()) else { return Err(bad("the owner or the name is missing")) };
-        let folder = parts.next().unwrap_or_default();
+        let Parts { repository, path, revision } = Parts::of(rest, Kind::Dataset).map_err(bad)?;
+        let folder = path.unwrap_or_default();
         if !folder.is_empty() && !folder.split('/').all(is_file_name) {
             return Err(bad("the folder is not a path inside the data set"));
         }
-        if !revision.split('/').all(is_plain) {
-            return Err(bad("the revision is not a branch, tag or commit"));
-        }
-        let repository = Repository { kind: Kind::Dataset, name: format!("{owner}/{name}") };
-        Ok(Dataset { repository, folder: folder.to_owned(), revision: revision.to_owned() })
+        Ok(Dataset { repository, folder: folder.to_owned(), revision })
     }
 }
 

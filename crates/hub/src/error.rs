@@ -1,10 +1,39 @@
 //! The errors of downloading from the hub.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::{Dataset, Name};
 
-/// Why a file of the hub cannot be downloaded. No message contains the access token.
+/// What a request asks the hub for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// A file.
+    File(Name),
+    /// The tables of a data set.
+    Dataset(Dataset),
+}
+
+impl Wanted {
+    /// What can be given instead of a download.
+    fn local(&self) -> &'static str {
+        match self {
+            Wanted::File(_) => "a safetensors file that is on this machine (--weights FILE)",
+            Wanted::Dataset(_) => "a folder of tables that is on this machine",
+        }
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wanted::File(name) => name.fmt(f),
+            Wanted::Dataset(dataset) => dataset.fmt(f),
+        }
+    }
+}
+
+/// Why a file or a data set of the hub cannot be downloaded. No message contains the access token.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -26,17 +55,6 @@ pub enum Error {
         /// The reason.
         reason: &'static str,
     },
-    /// The data set is not in the cache, and the client is offline.
-    #[error(
-        "`{dataset}` is not in the cache `{}`, and HF_HUB_OFFLINE is set; unset it to fetch the data set, or give a \
-         folder of tables that is on this machine", cache.display()
-    )]
-    OfflineDataset {
-        /// The data set.
-        dataset: Box<Dataset>,
-        /// The folder of the cache.
-        cache: PathBuf,
-    },
     /// The data set has no parquet files, and the hub has not converted it.
     #[error(
         "`{dataset}` has no parquet files, and the hub has none that it made; see {page}, or download the files and give \
@@ -48,51 +66,6 @@ pub enum Error {
         /// The page of the data set.
         page: String,
     },
-    /// The hub denies access to a data set.
-    #[error(
-        "the hub refused `{dataset}` {}; if it exists, get an access token at https://huggingface.co/settings/tokens, \
-         set HF_TOKEN to it, and accept the terms at {page} if it has any",
-        if *with_token { "with the access token given" } else { "without an access token" }
-    )]
-    DatasetDenied {
-        /// The data set.
-        dataset: Box<Dataset>,
-        /// The page of the data set.
-        page: String,
-        /// Whether an access token was sent.
-        with_token: bool,
-        /// The hub's answer.
-        source: Box<fetch::Error>,
-    },
-    /// The hub has no such data set.
-    #[error("the hub has no `{dataset}`; check owner, name and revision at {page}")]
-    NoDataset {
-        /// The data set.
-        dataset: Box<Dataset>,
-        /// The page of the data set.
-        page: String,
-        /// The hub's answer.
-        source: Box<fetch::Error>,
-    },
-    /// The hub cannot be reached.
-    #[error(
-        "`{dataset}` is not in the cache and cannot be fetched; without a network, give a folder of tables that is on \
-         this machine, or behind a firewall set HF_ENDPOINT to a mirror or HTTPS_PROXY to a proxy"
-    )]
-    DatasetUnreachable {
-        /// The data set.
-        dataset: Box<Dataset>,
-        /// The failure.
-        source: Box<fetch::Error>,
-    },
-    /// The list of a data set's files cannot be fetched for another reason.
-    #[error("failed to list the files of `{dataset}`")]
-    FetchDataset {
-        /// The data set.
-        dataset: Box<Dataset>,
-        /// The failure.
-        source: Box<fetch::Error>,
-    },
     /// There is no folder for the cache.
     #[error("there is no folder for the hub's cache; set HF_HOME to one")]
     NoCache,
@@ -102,26 +75,26 @@ pub enum Error {
     /// The environment variables name certificates that cannot be used.
     #[error(transparent)]
     Client(fetch::Error),
-    /// The file is not in the cache, and the client is offline.
+    /// The file or data set is not in the cache, and the client is offline.
     #[error(
-        "`{name}` is not in the cache `{}`, and HF_HUB_OFFLINE is set; unset it to fetch the file, \
-         or give a safetensors file that is on this machine", cache.display()
+        "`{wanted}` is not in the cache `{}`, and HF_HUB_OFFLINE is set; unset it to fetch `{wanted}`, or give {}",
+        cache.display(), wanted.local()
     )]
     Offline {
-        /// The file.
-        name: Box<Name>,
+        /// The file or data set.
+        wanted: Box<Wanted>,
         /// The folder of the cache.
         cache: PathBuf,
     },
     /// The hub denies access.
     #[error(
-        "the hub refused `{name}` {}; if it exists, get an access token at https://huggingface.co/settings/tokens, \
+        "the hub refused `{wanted}` {}; if it exists, get an access token at https://huggingface.co/settings/tokens, \
          set HF_TOKEN to it, and accept the terms at {page} if it has any",
         if *with_token { "with the access token given" } else { "without an access token" }
     )]
     Denied {
-        /// The file.
-        name: Box<Name>,
+        /// The file or data set.
+        wanted: Box<Wanted>,
         /// The repository's page.
         page: String,
         /// Whether an access token was sent.
@@ -129,11 +102,11 @@ pub enum Error {
         /// The hub's answer.
         source: Box<fetch::Error>,
     },
-    /// The hub has no such file.
-    #[error("the hub has no `{name}`; check the names of repository, file and revision at {page}")]
+    /// The hub has no such file or data set.
+    #[error("the hub has no `{wanted}`; check each part of the name at {page}")]
     NotFound {
-        /// The file.
-        name: Box<Name>,
+        /// The file or data set.
+        wanted: Box<Wanted>,
         /// The repository's page.
         page: String,
         /// The hub's answer.
@@ -141,12 +114,12 @@ pub enum Error {
     },
     /// The hub cannot be reached.
     #[error(
-        "`{name}` is not in the cache and cannot be fetched; without a network, give a safetensors file that is on \
-         this machine (--weights FILE), or behind a firewall set HF_ENDPOINT to a mirror or HTTPS_PROXY to a proxy"
+        "`{wanted}` is not in the cache and cannot be fetched; without a network, give {}, or behind a firewall set \
+         HF_ENDPOINT to a mirror or HTTPS_PROXY to a proxy", wanted.local()
     )]
     Unreachable {
-        /// The file.
-        name: Box<Name>,
+        /// The file or data set.
+        wanted: Box<Wanted>,
         /// The failure.
         source: Box<fetch::Error>,
     },
@@ -159,10 +132,10 @@ pub enum Error {
         reason: String,
     },
     /// The download failed in another way.
-    #[error("failed to fetch `{name}`")]
+    #[error("failed to fetch `{wanted}`")]
     Fetch {
-        /// The file.
-        name: Box<Name>,
+        /// The file or data set.
+        wanted: Box<Wanted>,
         /// The failure.
         source: Box<fetch::Error>,
     },
@@ -171,23 +144,15 @@ pub enum Error {
     Cache(#[from] artifacts::Error),
 }
 
-/// A failed request, as described in its error.
-pub(crate) struct FailedRequest<'a> {
-    pub(crate) name: &'a Name,
-    pub(crate) page: String,
-    pub(crate) with_token: bool,
-}
-
 impl Error {
-    /// Classifies the failure of a request.
-    pub(crate) fn from_fetch(request: FailedRequest<'_>, source: fetch::Error) -> Error {
-        let FailedRequest { name, page, with_token } = request;
-        let (name, source) = (Box::new(name.clone()), Box::new(source));
+    /// Converts the failure of a request.
+    pub(crate) fn from_fetch(wanted: Wanted, page: String, with_token: bool, source: fetch::Error) -> Error {
+        let (wanted, source) = (Box::new(wanted), Box::new(source));
         match source.status() {
-            Some(401 | 403) => Error::Denied { name, page, with_token, source },
-            Some(404) => Error::NotFound { name, page, source },
-            _ if source.is_unreachable() => Error::Unreachable { name, source },
-            _ => Error::Fetch { name, source },
+            Some(401 | 403) => Error::Denied { wanted, page, with_token, source },
+            Some(404) => Error::NotFound { wanted, page, source },
+            _ if source.is_unreachable() => Error::Unreachable { wanted, source },
+            _ => Error::Fetch { wanted, source },
         }
     }
 }

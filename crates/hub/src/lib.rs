@@ -35,8 +35,7 @@ use fetch::{Authorization, Checksum, Client, Environment, ExpectedFile, Request,
 
 use cache::Cache;
 pub use dataset::Dataset;
-pub use error::Error;
-use error::FailedRequest;
+pub use error::{Error, Wanted};
 pub use name::Name;
 use name::Repository;
 pub use tables::{LocalDataset, RemoteDataset};
@@ -142,7 +141,7 @@ impl Hub {
             atomic::remove_file(&blob)?;
         }
         let request = self.request(name, &metadata.commit);
-        self.client.download(&request, &blob, &expected).map_err(|e| self.request_error(name, e))?;
+        self.client.download(&request, &blob, &expected).map_err(|e| self.file_error(name, e))?;
         self.cache.link(name, &metadata.commit, &blob)
     }
 
@@ -162,9 +161,9 @@ impl Hub {
 
     fn metadata(&self, name: &Name) -> Result<Metadata, Error> {
         if self.offline {
-            return Err(Error::Offline { name: Box::new(name.clone()), cache: self.cache.folder().to_owned() });
+            return Err(self.offline_error(Wanted::File(name.clone())));
         }
-        let head = self.client.head(&self.request(name, &name.revision)).map_err(|e| self.request_error(name, e))?;
+        let head = self.client.head(&self.request(name, &name.revision)).map_err(|e| self.file_error(name, e))?;
         metadata(&head).map_err(|reason| Error::NotAHub { endpoint: self.endpoint.to_string(), reason })
     }
 
@@ -178,10 +177,20 @@ impl Hub {
         self.endpoint.join_segments(repository.segments()).to_string()
     }
 
-    /// Converts the error of a request for `name`.
-    fn request_error(&self, name: &Name, source: fetch::Error) -> Error {
+    fn offline_error(&self, wanted: Wanted) -> Error {
+        Error::Offline { wanted: Box::new(wanted), cache: self.cache.folder().to_owned() }
+    }
+
+    /// Converts the failure of a request for a file.
+    fn file_error(&self, name: &Name, source: fetch::Error) -> Error {
         let page = self.page(&name.repository);
-        Error::from_fetch(FailedRequest { name, page, with_token: self.authorization.is_some() }, source)
+        Error::from_fetch(Wanted::File(name.clone()), page, self.authorization.is_some(), source)
+    }
+
+    /// Converts the failure of a request for the list of a data set's files.
+    fn dataset_error(&self, dataset: &Dataset, source: fetch::Error) -> Error {
+        let page = self.page(&dataset.repository);
+        Error::from_fetch(Wanted::Dataset(dataset.clone()), page, self.authorization.is_some(), source)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Names of files on the hub: `hf:owner/repo[/file][@revision]`.
+//! Names of repositories on the hub, and of files in them: `hf:owner/repo[/file][@revision]`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,6 +21,32 @@ pub(crate) struct Repository {
 pub(crate) enum Kind {
     Model,
     Dataset,
+}
+
+/// The parts of a name after its prefix: `owner/repo[/path][@revision]`.
+pub(crate) struct Parts<'a> {
+    pub(crate) repository: Repository,
+    /// The path in the repository, with `/` between its components.
+    pub(crate) path: Option<&'a str>,
+    pub(crate) revision: String,
+}
+
+impl<'a> Parts<'a> {
+    /// Splits a name, and checks each part but the path.
+    ///
+    /// # Errors
+    /// The reason why a part is invalid.
+    pub(crate) fn of(text: &'a str, kind: Kind) -> Result<Parts<'a>, &'static str> {
+        let (path, revision) = text.split_once('@').unwrap_or((text, DEFAULT_REVISION));
+        let mut parts = path.splitn(3, '/');
+        let owner = parts.next().filter(|owner| is_plain(owner)).ok_or("the owner is missing or not a name")?;
+        let repo = parts.next().filter(|repo| is_plain(repo)).ok_or("the repository is missing or not a name")?;
+        if !revision.split('/').all(is_plain) {
+            return Err("the revision is not a branch, tag or commit");
+        }
+        let repository = Repository { kind, name: format!("{owner}/{repo}") };
+        Ok(Parts { repository, path: parts.next(), revision: revision.to_owned() })
+    }
 }
 
 impl Repository {
@@ -63,21 +89,12 @@ impl FromStr for Name {
     fn from_str(text: &str) -> Result<Name, Error> {
         let bad = |reason: &'static str| Error::Name { text: text.to_owned(), reason };
         let rest = text.strip_prefix("hf:").ok_or_else(|| bad("it does not begin with `hf:`"))?;
-        let (path, revision) = rest.split_once('@').unwrap_or((rest, DEFAULT_REVISION));
-        let mut parts = path.splitn(3, '/');
-        let owner =
-            parts.next().filter(|owner| is_plain(owner)).ok_or_else(|| bad("the owner is missing or not a name"))?;
-        let repo =
-            parts.next().filter(|repo| is_plain(repo)).ok_or_else(|| bad("the repository is missing or not a name"))?;
-        let file = parts.next().unwrap_or(DEFAULT_FILE);
+        let Parts { repository, path, revision } = Parts::of(rest, Kind::Model).map_err(bad)?;
+        let file = path.unwrap_or(DEFAULT_FILE);
         if !file.split('/').all(is_file_name) {
             return Err(bad("the file is not a path inside the repository"));
         }
-        if !revision.split('/').all(is_plain) {
-            return Err(bad("the revision is not a branch, tag or commit"));
-        }
-        let repository = Repository { kind: Kind::Model, name: format!("{owner}/{repo}") };
-        Ok(Name { repository, file: file.to_owned(), revision: revision.to_owned() })
+        Ok(Name { repository, file: file.to_owned(), revision })
     }
 }
 

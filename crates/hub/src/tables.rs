@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::Dataset;
 use crate::name::is_commit;
-use crate::{Error, Hub};
+use crate::{Error, Hub, Wanted};
 
 /// The branch of tables that the hub makes.
 const CONVERTED: &str = "refs/convert/parquet";
@@ -69,10 +69,7 @@ impl Hub {
     /// There is no such data set, it has no tables, or the hub cannot be reached.
     pub fn list(&self, dataset: &Dataset) -> Result<RemoteDataset, Error> {
         if self.offline {
-            return Err(Error::OfflineDataset {
-                dataset: Box::new(dataset.clone()),
-                cache: self.cache.folder().to_owned(),
-            });
+            return Err(self.offline_error(Wanted::Dataset(dataset.clone())));
         }
         let own = self.list_revision(dataset, &dataset.revision)?;
         let listed = if own.files.is_empty() { self.list_revision(dataset, CONVERTED).ok() } else { Some(own) };
@@ -138,16 +135,5 @@ impl Hub {
         let folder = self.cache.snapshot(&dataset.repository, &record.commit);
         let tables = record.files.iter().map(|file| folder.join(file)).collect();
         LocalDataset { commit: record.commit, folder, tables }
-    }
-
-    fn dataset_error(&self, dataset: &Dataset, source: fetch::Error) -> Error {
-        let (dataset, page) = (Box::new(dataset.clone()), self.page(&dataset.repository));
-        let (with_token, source) = (self.authorization.is_some(), Box::new(source));
-        match source.status() {
-            Some(401 | 403) => Error::DatasetDenied { dataset, page, with_token, source },
-            Some(404) => Error::NoDataset { dataset, page, source },
-            _ if source.is_unreachable() => Error::DatasetUnreachable { dataset, source },
-            _ => Error::FetchDataset { dataset, source },
-        }
     }
 }

@@ -84,7 +84,7 @@ fn downloads_all_tables_once() {
     assert_eq!(machine.offline().fetch_dataset(&dataset(&format!("hf:datasets/o/n/data@{COMMIT}"))).unwrap(), local);
     assert_eq!(server.received().len(), requests);
     let error = machine.offline().fetch_dataset(&dataset("hf:datasets/o/n")).unwrap_err();
-    assert!(matches!(error, Error::OfflineDataset { .. }), "{error:?}");
+    assert!(matches!(error, Error::Offline { .. }), "{error:?}");
     // A table that was deleted is fetched again.
     fs::remove_file(&local.tables[0]).unwrap();
     assert_eq!(hub.cached_dataset(&name), None);

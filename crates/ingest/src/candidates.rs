@@ -47,17 +47,17 @@ pub(crate) fn first_pass(source: &dyn Source) -> Result<FirstPass, Failure> {
             .collect();
         for (index, key) in (start..end).zip(keys) {
             let entry = source.entry(index);
-            let index = index as u32;
+            let number = index as u32;
             match (key, entry.label) {
-                (Err(rejection), _) => pass.rejected.push((index, None, rejection)),
-                (Ok(key), Err(rejection)) => pass.rejected.push((index, source.id_of_key(key), rejection)),
+                (Err(rejection), _) => pass.rejected.push((number, None, rejection)),
+                (Ok(key), Err(rejection)) => pass.rejected.push((number, source.id_of_key(index, key), rejection)),
                 (Ok(key), Ok(label)) => {
                     let next = generators.len() as u32;
                     let generator = *generators.entry(entry.generator).or_insert(next);
-                    let part = source.part(index as usize);
-                    pass.candidates.push(Candidate { index, key, label, split: entry.split, generator, part });
+                    let part = source.part(index);
+                    pass.candidates.push(Candidate { index: number, key, label, split: entry.split, generator, part });
                     if !entry.group.is_empty() {
-                        groups.entry(entry.group).or_default().push(index);
+                        groups.entry(entry.group).or_default().push(number);
                     }
                 }
             }

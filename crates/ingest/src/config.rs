@@ -182,9 +182,7 @@ impl Config {
     /// The first value that is out of range.
     pub fn validate(&self) -> Result<(), OutOfRange> {
         let error = |key, value: &dyn std::fmt::Display, range| Err(OutOfRange::new(names::INGEST, key, value, range));
-        if let Some((key, value, range)) = self.source.out_of_range() {
-            return error(key, &value, range);
-        }
+        self.source.validate()?;
         if !(1..=4096).contains(&self.size) {
             return error("size", &self.size, "1 to 4096");
         }

@@ -94,7 +94,8 @@ fn prepare(source: &dyn Source, index: u32, key: Hash, config: &Config) -> Resul
 fn read(source: &dyn Source, index: u32, key: Hash) -> Result<(Hash, Vec<u8>), (Option<Hash>, Rejection)> {
     let bytes = source.read(index as usize).map_err(|rejection| (None, rejection))?;
     let id = Hash::of(&bytes);
-    if source.key_matches(key, id) { Ok((id, bytes)) } else { Err((Some(id), rejection::changed())) }
+    let expected = source.id_of_key(index as usize, key);
+    if expected.is_none_or(|expected| expected == id) { Ok((id, bytes)) } else { Err((Some(id), rejection::changed())) }
 }
 
 /// A decoded file, re-encoded and stripped as configured.

@@ -128,7 +128,7 @@ impl<'a> Output<'a> {
                 }
                 rejection::duplicate_of(&path(other))
             });
-            self.rejected.push(rejection::row(rejection, path(index), source.id_of_key(key)));
+            self.rejected.push(rejection::row(rejection, path(index), source.id_of_key(index as usize, key)));
         }
         self.exact_duplicates.leaked_test_images = leaked.len() as u64;
     }

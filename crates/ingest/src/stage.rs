@@ -183,7 +183,12 @@ fn reject_conflicts(
     let check = |file| (file, image::check(source, file, config));
     in_order("ingest: conflicting labels", conflicts, config, check, |(file, unusable)| {
         let path = |index: u32| source.entry(index as usize).path;
-        output.reject_conflict(path(file.index), source.id_of_key(file.key), unusable, &path(file.other));
+        output.reject_conflict(
+            path(file.index),
+            source.id_of_key(file.index as usize, file.key),
+            unusable,
+            &path(file.other),
+        );
         Ok(())
     })
 }
@@ -207,7 +212,8 @@ fn drop_near_duplicates(
     let dropped: BTreeMap<u32, Hash> =
         dropped.into_iter().map(|image| (observed[image].0.index, observed[image].0.key)).collect();
     let mut reject = |index: u32, key| {
-        output.reject(source.entry(index as usize).path, source.id_of_key(key), rejection::near_duplicate());
+        let id = source.id_of_key(index as usize, key);
+        output.reject(source.entry(index as usize).path, id, rejection::near_duplicate());
     };
     dropped.iter().for_each(|(index, key)| reject(*index, *key));
     selection.used.retain(|file| !dropped.contains_key(&file.index));

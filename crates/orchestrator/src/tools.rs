@@ -10,6 +10,9 @@ use artifacts::stage::{Failure, print_text};
 use crate::options::{has_help_option, take_option};
 use crate::{Programs, process};
 
+/// The programs of [`compare()`].
+pub(crate) const COMPARE: [&str; 2] = ["compare", "compare-report"];
+
 /// Runs a program with these arguments.
 ///
 /// # Errors
@@ -24,7 +27,7 @@ pub fn run(programs: &dyn Programs, name: &str, rest: Vec<OsString>) -> Result<(
 /// # Errors
 /// The arguments are not valid, or the runs cannot be compared.
 pub fn compare(programs: &dyn Programs, mut rest: Vec<OsString>) -> Result<(), Failure> {
-    programs.prepare(&["compare", "compare-report"])?;
+    programs.prepare(&COMPARE)?;
     if has_help_option(&rest) {
         return process::run(programs.command("compare")?.args(rest));
     }
@@ -38,7 +41,7 @@ pub fn compare(programs: &dyn Programs, mut rest: Vec<OsString>) -> Result<(), F
 /// # Errors
 /// The arguments or the files of predictions are not valid.
 pub fn judge(programs: &dyn Programs, rest: Vec<OsString>) -> Result<(), Failure> {
-    programs.prepare(&["judge", names::REPORT, "compare", "compare-report"])?;
+    programs.prepare(&[&["judge", names::REPORT], &COMPARE[..]].concat())?;
     if has_help_option(&rest) {
         return process::run(programs.command("judge")?.args(rest));
     }

@@ -76,13 +76,9 @@ impl Source for Combined {
         part.source.content_key(index)
     }
 
-    fn key_matches(&self, key: Hash, id: Hash) -> bool {
-        self.parts.iter().any(|part| part.source.key_matches(key, id))
-    }
-
-    fn id_of_key(&self, key: Hash) -> Option<Hash> {
-        // The key may be that of a source whose keys are not hashes of the bytes.
-        self.parts.iter().map(|part| part.source.id_of_key(key)).collect::<Option<Vec<_>>>()?.pop()
+    fn id_of_key(&self, index: usize, key: Hash) -> Option<Hash> {
+        let (part, index) = self.locate(index);
+        part.source.id_of_key(index, key)
     }
 
     fn root(&self) -> Option<&Path> {

@@ -51,11 +51,7 @@ impl Source for SimulatedSource {
         Ok(digest(self.0).part("picture", &(index as u64).to_le_bytes()).finish())
     }
 
-    fn key_matches(&self, _key: Hash, _id: Hash) -> bool {
-        true
-    }
-
-    fn id_of_key(&self, _key: Hash) -> Option<Hash> {
+    fn id_of_key(&self, _index: usize, _key: Hash) -> Option<Hash> {
         None
     }
 

@@ -37,10 +37,10 @@ pub trait Source: Send + Sync {
         self.read(index).map(|bytes| Hash::of(&bytes))
     }
 
-    /// Whether a file with the BLAKE3 hash `id` can have the content key `key`. A file that changed between two reads
-    /// fails this check.
-    fn key_matches(&self, key: Hash, id: Hash) -> bool {
-        key == id
+    /// Returns the BLAKE3 hash of the bytes of file `index`, whose content key is `key`. `None` if the key is not that
+    /// hash.
+    fn id_of_key(&self, _index: usize, key: Hash) -> Option<Hash> {
+        Some(key)
     }
 
     /// The folder or file that holds the source, for [`reopen`](crate::reopen). For a CSV list, this is the folder of
@@ -60,11 +60,6 @@ pub trait Source: Send + Sync {
     /// Returns the files that are not among the images of the source, sorted by path. Hidden files are left out.
     fn other_files(&self) -> &[OtherFile] {
         &[]
-    }
-
-    /// Returns the BLAKE3 hash of a file by its content key. `None` if keys are not hashes of the bytes.
-    fn id_of_key(&self, key: Hash) -> Option<Hash> {
-        Some(key)
     }
 
     /// A message for the user about how the source is read.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use artifacts::config::OutOfRange;
 use artifacts::text::dataset_name;
-use artifacts::{Label, Split};
+use artifacts::{Label, Split, names};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -71,15 +72,21 @@ impl SourceList {
         }
     }
 
-    /// Returns the first value outside the range of its key, as a key and its allowed values.
-    pub fn out_of_range(&self) -> Option<(&'static str, String, &'static str)> {
+    /// Checks that there is a source, and the ranges of its settings.
+    ///
+    /// # Errors
+    /// The first value that is out of range.
+    pub fn validate(&self) -> Result<(), OutOfRange> {
+        let error = |key, value: &dyn fmt::Display, range| Err(OutOfRange::new(names::INGEST, key, value, range));
         if self.0.is_empty() || self.0.iter().any(|part| part.source.trim().is_empty()) {
             let range = "a folder, a .zip, a .csv, a .parquet, kaggle:owner/slug, hf:datasets/owner/name or \
                          simulated:, or a list of them";
-            return Some(("source", "empty".to_owned(), range));
+            return error("source", &"empty", range);
         }
-        let share = self.0.iter().filter_map(|part| part.share).find(|share| !(*share > 0.0 && *share <= 1.0));
-        share.map(|share| ("source.share", share.to_string(), "greater than 0 and at most 1"))
+        match self.0.iter().filter_map(|part| part.share).find(|share| !(*share > 0.0 && *share <= 1.0)) {
+            Some(share) => error("source.share", &share, "greater than 0 and at most 1"),
+            None => Ok(()),
+        }
     }
 
     /// Returns a different name for each source, for the paths of its images.
@@ -264,10 +271,14 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_found() {
-        assert_eq!(list(json!(["a", " "])).unwrap().out_of_range().unwrap().0, "source");
-        assert_eq!(list(json!([])).unwrap().out_of_range().unwrap().0, "source");
-        let share = |share: f64| list(json!([{ "source": "a", "share": share }])).unwrap().out_of_range();
+        let error = |value| list(value).unwrap().validate().err().map(|error| error.to_string());
+        for empty in [json!(["a", " "]), json!([])] {
+            assert!(error(empty).unwrap().starts_with("ingest.source must be a folder"));
+        }
+        let share = |share: f64| error(json!([{ "source": "a", "share": share }]));
         assert_eq!((share(0.5), share(1.0)), (None, None));
-        assert!(share(0.0).is_some() && share(1.5).is_some());
+        for value in [0.0, 1.5, f64::NAN] {
+            assert!(share(value).unwrap().starts_with("ingest.source.share must be greater than 0"));
+        }
     }
 }

@@ -99,8 +99,8 @@ fn only_keys_that_are_hashes_of_the_bytes_are_ids() {
     let folder =
         open(&SourceConfig { source: dir.path().display().to_string().into(), ..SourceConfig::default() }).unwrap();
     let key = folder.content_key(0).unwrap();
-    assert_eq!(folder.id_of_key(key), Some(artifacts::hash::Hash::of(&folder.read(0).unwrap())));
+    assert_eq!(folder.id_of_key(0, key), Some(artifacts::hash::Hash::of(&folder.read(0).unwrap())));
     let simulated =
         open(&SourceConfig { source: "simulated:train=4,test=0,size=16".into(), ..SourceConfig::default() }).unwrap();
-    assert_eq!(simulated.id_of_key(simulated.content_key(0).unwrap()), None);
+    assert_eq!(simulated.id_of_key(0, simulated.content_key(0).unwrap()), None);
 }

@@ -56,6 +56,9 @@ pub struct SweepArgs {
     /// The sweep's folder [default: runs/sweep-NAME]
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
+    /// At the end, print the results as one line of JSON on standard output instead of a table
+    #[arg(long)]
+    pub json: bool,
     /// Print the jobs, then exit
     #[arg(long)]
     pub dry_run: bool,
@@ -91,7 +94,8 @@ pub fn run(programs: &dyn Programs, args: &SweepArgs) -> Result<(), Failure> {
             RunDir::named(format!("sweep-{stem}"))
         }
     };
-    programs.prepare(&names::STAGES)?;
+    let of_comparison: &[&str] = if args.base.is_some() { &tools::COMPARE } else { &[] };
+    programs.prepare(&[&names::STAGES, of_comparison].concat())?;
     let plan = jobs::Plan { programs, folder: folder.path(), file: provided.path(), fixed: &fixed };
     let shares_shards = !dimensions.iter().any(Dimension::is_of_ingest);
     if protocol.is_some() && !shares_shards {
@@ -130,7 +134,11 @@ pub fn run(programs: &dyn Programs, args: &SweepArgs) -> Result<(), Failure> {
     if let Some(base) = &args.base {
         compare(programs, &folder, base, &jobs)?;
     }
-    print_text(&tables::text(&sweep))?;
+    if args.json {
+        stage::print_json(&sweep)?;
+    } else {
+        print_text(&tables::text(&sweep))?;
+    }
     progress::line(&format!("sweep: the results are in {}", folder.path().join(RESULTS).display()));
     match failed.len() {
         0 => Ok(()),
