@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -103,6 +104,7 @@ impl Run {
             height: 40,
             format: Format::Jpeg.name().to_owned(),
             file_bytes: bytes.len() as u64,
+            columns: BTreeMap::new(),
         };
         (sample, stored.into_data())
     }

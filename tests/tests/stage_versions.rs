@@ -7,6 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure of a helper is a failure of its test")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -121,6 +122,7 @@ fn write_shards(run: &RunDir) {
                 height: SIDE as u32,
                 format: "png".to_owned(),
                 file_bytes: 1,
+                columns: BTreeMap::new(),
             };
             writer.push(sample, &pixels).unwrap();
         }

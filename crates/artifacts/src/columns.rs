@@ -1,5 +1,7 @@
 //! Typed access to the columns of a table by name.
 
+use std::collections::BTreeMap;
+
 use arrow::array::{Array, AsArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow::datatypes::ArrowPrimitiveType;
 
@@ -35,9 +37,23 @@ impl<'a> Columns<'a> {
         column.map(|column| column.as_primitive_opt().ok_or_else(|| wrong_type(name))).transpose()
     }
 
+    /// Returns the text columns whose names have a prefix, by the rest of their names.
+    pub(crate) fn texts_with_prefix(&self, prefix: &str) -> Result<Vec<(String, &'a StringArray)>, String> {
+        let schema = self.0.schema();
+        let names = schema.fields().iter().map(|field| field.name());
+        let column = |name: &String| Some((name.strip_prefix(prefix)?.to_owned(), name.clone()));
+        names.filter_map(column).map(|(rest, name)| Ok((rest, self.text(&name)?))).collect()
+    }
+
     fn find(&self, name: &str) -> Result<&'a dyn Array, String> {
         self.0.column_by_name(name).map(AsRef::as_ref).ok_or_else(|| format!("it has no column `{name}`"))
     }
+}
+
+/// Returns the cells of a row by column. Empty cells are left out.
+pub(crate) fn cells(columns: &[(String, &StringArray)], row: usize) -> BTreeMap<String, String> {
+    let cells = columns.iter().map(|(name, column)| (name.clone(), column.value(row).to_owned()));
+    cells.filter(|(_, cell)| !cell.is_empty()).collect()
 }
 
 /// Converts a class index. The error names the row.

@@ -1,6 +1,6 @@
 //! `predictions.parquet`: the prediction for every evaluated image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,10 +40,14 @@ pub struct Prediction {
     /// P(fake) of each branch of a detector of branches; `None` if the branch has nothing to say about the image. Empty
     /// for other detectors. All rows have the same branches.
     pub branches: BTreeMap<String, Option<f64>>,
+    /// The cells of the columns that `ingest.report_columns` names, by column. Empty cells are left out.
+    pub columns: BTreeMap<String, String>,
 }
 
 /// Prefix of the columns of the branches: `p_fake.vit`.
 const BRANCH: &str = "p_fake.";
+/// Prefix of the columns of `ingest.report_columns`: `column.camera`.
+const COLUMN: &str = "column.";
 
 impl Prediction {
     /// `logit_fake - logit_real`. Images are ranked by it, because P(fake) rounds to 1 for margins above 37.
@@ -101,8 +105,13 @@ fn to_batch(rows: &[Prediction]) -> Result<RecordBatch, arrow::error::ArrowError
         let values = rows.iter().map(|row| row.branches.get(&name).copied().flatten());
         (format!("{BRANCH}{name}"), Arc::new(values.collect::<Float64Array>()) as ArrayRef)
     });
+    let names: BTreeSet<&String> = rows.iter().flat_map(|row| row.columns.keys()).collect();
+    let columns = names.into_iter().map(|name| {
+        let cells = rows.iter().map(|row| row.columns.get(name).map_or("", String::as_str));
+        (format!("{COLUMN}{name}"), Arc::new(StringArray::from_iter_values(cells)) as ArrayRef)
+    });
     let fixed = fixed.into_iter().map(|(name, values)| (name.to_owned(), values));
-    RecordBatch::try_from_iter(fixed.chain(branches))
+    RecordBatch::try_from_iter(fixed.chain(branches).chain(columns))
 }
 
 fn from_batch(batch: &RecordBatch, rows: &mut Vec<Prediction>) -> Result<(), String> {
@@ -113,6 +122,7 @@ fn from_batch(batch: &RecordBatch, rows: &mut Vec<Prediction>) -> Result<(), Str
     let [logit_real, logit_fake] = [columns.numbers::<Float32Type>("logit_real")?, columns.numbers("logit_fake")?];
     let p_fake = columns.numbers::<Float64Type>("p_fake")?;
     let calibrated = columns.optional_numbers::<Float64Type>("p_fake_calibrated")?;
+    let kept = columns.texts_with_prefix(COLUMN)?;
     let mut branches: Vec<(String, &Float64Array)> = Vec::new();
     for field in batch.schema().fields() {
         if let Some(name) = field.name().strip_prefix(BRANCH) {
@@ -136,6 +146,7 @@ fn from_batch(batch: &RecordBatch, rows: &mut Vec<Prediction>) -> Result<(), Str
                 .iter()
                 .map(|(name, column)| (name.clone(), column.is_valid(i).then(|| column.value(i))))
                 .collect(),
+            columns: columns::cells(&kept, i),
         });
     }
     Ok(())
@@ -162,6 +173,7 @@ mod tests {
                 p_fake_calibrated: (run > 0).then_some(0.3),
                 predicted: Label::Real,
                 branches: BTreeMap::from([("vit".to_owned(), Some(0.7)), ("frequency".to_owned(), None)]),
+                columns: (run > 0).then(|| ("camera".to_owned(), format!("Pixel {run}"))).into_iter().collect(),
             })
             .collect();
         write(&path, &rows).unwrap();

@@ -7,6 +7,9 @@
 //! With `ingest.keep_files`, a shard also has the column `file`: the encoded file of each image, in the same form as
 //! `pixels`. The schema version is then 2. A shard without that column has the schema version 1 and the same bytes as
 //! before the column existed.
+//!
+//! With `ingest.report_columns`, a shard has a text column `column.NAME` for each of them. A reader that does not know
+//! these columns ignores them.
 
 mod open;
 mod pages;
@@ -15,6 +18,8 @@ mod write;
 
 pub use read::{ShardSet, Shards};
 pub use write::{DEFAULT_ROWS, ShardWriter};
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +38,8 @@ const HEIGHT_KEY: &str = "candling.height";
 const WIDTH_KEY: &str = "candling.width";
 /// Name of the pixel column.
 const PIXELS: &str = "pixels";
+/// Prefix of the columns of `ingest.report_columns`.
+const COLUMN: &str = "column.";
 /// Name of the column of image files.
 const FILE: &str = "file";
 
@@ -58,4 +65,7 @@ pub struct Sample {
     pub format: String,
     /// Length of the source file in bytes.
     pub file_bytes: u64,
+    /// The cells of the columns that `ingest.report_columns` names, by column. Empty cells are left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub columns: BTreeMap<String, String>,
 }

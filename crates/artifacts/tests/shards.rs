@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,7 @@ fn sample(i: u32, split: Split) -> Sample {
         height: 20,
         format: "jpeg".to_owned(),
         file_bytes: 1000,
+        columns: BTreeMap::new(),
     }
 }
 
@@ -46,6 +48,21 @@ fn round_trips_in_any_order() {
         assert_eq!(shards.sample(i), &sample(i as u32, Split::Train));
         assert_eq!(shards.pixels(i), pixels(i as u32), "image {i}");
     }
+}
+
+#[test]
+fn keeps_cells_of_named_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["camera".to_owned(), "subject".to_owned()];
+    let mut writer = ShardWriter::new(dir.path(), Split::Train, [5, 7], 2).with_columns(&names);
+    let with_cells = |i: u32| {
+        let cells = if i == 1 { vec![] } else { vec![("camera".to_owned(), format!("Pixel {i}"))] };
+        Sample { columns: cells.into_iter().collect(), ..sample(i, Split::Train) }
+    };
+    (0..3).for_each(|i| writer.push(with_cells(i), &pixels(i)).unwrap());
+    writer.finish().unwrap();
+    let shards = Shards::open(dir.path(), Split::Train).unwrap();
+    (0..3).for_each(|i| assert_eq!(shards.sample(i as usize), &with_cells(i)));
 }
 
 #[test]

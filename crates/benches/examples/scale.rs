@@ -66,6 +66,7 @@ fn simulate(n: usize) -> Vec<Prediction> {
                 p_fake_calibrated: None,
                 predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
                 branches: BTreeMap::new(),
+                columns: BTreeMap::new(),
             }
         })
         .collect()

@@ -50,6 +50,7 @@ mod tests {
             height: 1,
             format: "jpeg".to_owned(),
             file_bytes: 1,
+            columns: BTreeMap::new(),
         }
     }
 

@@ -121,6 +121,7 @@ pub(crate) fn predictions(
             p_fake_calibrated: temperature.map(|temperature| temperature.calibrate(score.margin())),
             predicted: score.predicted(),
             branches: p_fake_of_branches(branches, score),
+            columns: sample.columns.clone(),
         })
         .collect()
 }

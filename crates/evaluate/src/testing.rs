@@ -22,6 +22,7 @@ pub(crate) fn prediction(path: &str, label: Label, generator: &str, margin: f32)
         p_fake_calibrated: None,
         predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
         branches: BTreeMap::new(),
+        columns: BTreeMap::new(),
     }
 }
 

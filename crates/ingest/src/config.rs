@@ -50,6 +50,10 @@ pub struct Config {
     /// person, scene or prompt, e.g. `group_column = "person"`. The splits that ingest makes do not divide them.
     #[schemars(extend("x-range" = "the name of a column"), example = &"person")]
     pub group_column: Option<String>,
+    /// Columns of a CSV list or table by whose cells the report also groups the scores, such as the camera, the subject
+    /// or the platform, e.g. `report_columns = ["camera"]`. The shards keep their cells.
+    #[schemars(extend("x-range" = "names of columns"), extend("examples" = [["camera"]]))]
+    pub report_columns: Vec<String>,
     /// Splits by the name of a folder or cell, e.g. `splits = { train2017 = "train" }`. Case does not matter.
     #[schemars(extend("x-range" = "a table of train, val and test"), extend("examples" = [{"train2017": "train"}]))]
     pub splits: BTreeMap<String, Split>,
@@ -155,6 +159,7 @@ impl Default for Config {
             generator: None,
             label_column: None,
             group_column: None,
+            report_columns: Vec::new(),
             splits: BTreeMap::new(),
             split: None,
             expected: None,
@@ -183,6 +188,9 @@ impl Config {
     pub fn validate(&self) -> Result<(), OutOfRange> {
         let error = |key, value: &dyn std::fmt::Display, range| Err(OutOfRange::new(names::INGEST, key, value, range));
         self.source.validate()?;
+        if let Some(column) = self.report_columns.iter().find(|column| column.trim().is_empty()) {
+            return error("report_columns", column, "a list of names of columns");
+        }
         if !(1..=4096).contains(&self.size) {
             return error("size", &self.size, "1 to 4096");
         }
@@ -256,6 +264,7 @@ impl Config {
             generator: self.generator.clone(),
             label_column: self.label_column.clone(),
             group_column: self.group_column.clone(),
+            report_columns: self.report_columns.clone(),
             splits: self.splits.clone(),
             max_pixels: self.max_pixels,
             ..SourceConfig::default()

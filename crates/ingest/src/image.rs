@@ -62,6 +62,7 @@ pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config, observe
             height: prepared.height,
             format: prepared.format,
             file_bytes: prepared.file_bytes,
+            columns: entry.columns,
         },
         pixels,
         warning: prepared.warning,

@@ -88,7 +88,10 @@ impl<'a> Output<'a> {
         }
         let side = self.config.size as usize;
         let new = if self.config.keep_files { ShardWriter::with_files } else { ShardWriter::new };
-        let start = || (split, new(self.folder, split, [side, side], self.config.shard_rows));
+        let start = || {
+            let writer = new(self.folder, split, [side, side], self.config.shard_rows);
+            (split, writer.with_columns(&self.config.report_columns))
+        };
         Ok(&mut self.writer.get_or_insert_with(start).1)
     }
 

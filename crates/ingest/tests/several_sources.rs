@@ -151,6 +151,34 @@ fn made_splits_do_not_divide_groups() {
 }
 
 #[test]
+fn cells_of_report_columns_are_kept() {
+    let place = Workplace::new();
+    place.add_splits(&["plain"], 10);
+    let mut list = "path,label,camera,lens\n".to_owned();
+    for number in 0..20 {
+        place.add(&format!("images/{number}.jpg"), &picture(500 + number));
+        let (class, camera) = [("real", "Pixel 7"), ("fake", "")][number as usize % 2];
+        list += &format!("images/{number}.jpg,{class},{camera},x\n");
+    }
+    place.add("list.csv", list.as_bytes());
+    let sources = "['data/list.csv', 'data/plain']";
+    let ingested = place.ingest_list("run", sources, &["report_columns=[\"camera\"]", "split=test"]).done();
+    assert!(ingested.message().contains("these columns of the list are not used: lens"), "{}", ingested.message());
+    let samples = ingested.samples(Split::Test);
+    assert_eq!(samples.len(), 40);
+    for sample in samples {
+        let is_listed = sample.path.starts_with("list.csv/") && sample.label == Label::Real;
+        assert_eq!(sample.columns.get("camera").map(String::as_str), is_listed.then_some("Pixel 7"), "{}", sample.path);
+    }
+    let message = place.ingest_list("missing", sources, &["report_columns=[\"iso\"]"]).failed(3);
+    assert!(message.contains("no source has a column `iso`, which ingest.report_columns names"), "{message}");
+    let plan = |name: &str| place.ingest_list(name, sources, &["report_columns=[\"camera\"]", "split=test"]).done();
+    assert!(plan("run").message().contains("up to date"));
+    place.add("list.csv", list.replacen("Pixel 7", "Pixel 8", 1).as_bytes());
+    assert!(!plan("run").message().contains("up to date"), "a cell has changed");
+}
+
+#[test]
 fn invalid_lists_are_usage_errors() {
     let place = Workplace::new();
     place.add_splits(&["a"], 4);

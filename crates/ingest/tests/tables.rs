@@ -138,6 +138,24 @@ fn with_images(rows: usize, columns: Vec<(&'static str, ArrayRef)>) -> Vec<(&'st
 }
 
 #[test]
+fn keeps_cells_of_report_columns() {
+    let place = Workplace::new();
+    let words: StringArray = (0..40).map(|row| Some(["real", "fake"][row % 2])).collect();
+    let steps: Float64Array = (0..40).map(|row| (row % 2 == 1).then_some(f64::from(row % 3) * 10.0)).collect();
+    let path = place.path("data/steps.parquet");
+    let columns = with_images(40, vec![("label", Arc::new(words)), ("Steps", Arc::new(steps))]);
+    write(&path, columns, Compression::UNCOMPRESSED, None);
+    let ingested = place.ingest("run", &path, &["report_columns=[\"steps\"]", "split=test"]).done();
+    let mut cells = BTreeMap::new();
+    for sample in ingested.samples(Split::Test) {
+        *cells.entry((sample.label, sample.columns.get("steps").cloned())).or_insert(0) += 1;
+    }
+    let cell = |steps: &str| (Label::Fake, Some(steps.to_owned()));
+    let expected = [((Label::Real, None), 20), (cell("0"), 7), (cell("10"), 7), (cell("20"), 6)];
+    assert_eq!(cells, BTreeMap::from(expected));
+}
+
+#[test]
 fn rejects_mixed_numbers_and_names_and_unknown_splits() {
     let place = Workplace::new();
     let hub = r#"{"info": {"features": {"label": {"names": ["fake", "real"], "_type": "ClassLabel"}}}}"#;

@@ -231,6 +231,7 @@ fn prediction(
         p_fake_calibrated: None,
         predicted: Label::Real,
         branches: BTreeMap::new(),
+        columns: BTreeMap::new(),
     };
     let margin = prediction.margin();
     prediction.p_fake = sigmoid(margin);

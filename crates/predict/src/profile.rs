@@ -69,6 +69,8 @@ impl TrainingProfile {
 #[cfg(test)]
 mod tests {
     use artifacts::Label;
+    use std::collections::BTreeMap;
+
     use artifacts::hash::Hash;
 
     use super::*;
@@ -84,6 +86,7 @@ mod tests {
             height: side + 10,
             format: format.to_owned(),
             file_bytes: 1,
+            columns: BTreeMap::new(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! A figure. It is drawn once as SVG, embedded in the page and written to files.
 
+use std::borrow::Cow;
+
 use maud::{Markup, html};
 use serde_json::json;
 
@@ -15,7 +17,7 @@ const MAX_HOVER_POINTS: usize = 160;
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
     /// Identifies the figure in the page, and is the stem of its file names.
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// The heading.
     pub(crate) title: String,
     /// Describes what the figure shows. It is the caption, and the description for screen readers.
@@ -126,7 +128,7 @@ mod tests {
     #[test]
     fn svg_document_is_escaped_and_marks_simulated_data() {
         let figure = Figure {
-            name: "x",
+            name: "x".into(),
             title: "<script> & \"quotes\"".to_owned(),
             description: String::new(),
             size: (10.0, 10.0),

@@ -56,9 +56,9 @@ pub(crate) fn write_figures<'a>(
     let renderer = PngRenderer::new();
     for figure in figures {
         let svg = figure.svg_document(mark);
-        write_file(&dir.join(format!("{}.png", figure.name)), &renderer.render(figure.name, &svg)?)?;
+        write_file(&dir.join(format!("{}.png", figure.name)), &renderer.render(&figure.name, &svg)?)?;
         write_file(&dir.join(format!("{}.svg", figure.name)), svg.as_bytes())?;
-        write_csv(dir, figure.name, &figure.numbers)?;
+        write_csv(dir, &figure.name, &figure.numbers)?;
     }
     Ok(())
 }

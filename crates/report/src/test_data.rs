@@ -34,5 +34,6 @@ pub(crate) fn prediction(label: Label, p_fake: f64) -> Prediction {
         p_fake_calibrated: None,
         predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
         branches: BTreeMap::new(),
+        columns: BTreeMap::new(),
     }
 }

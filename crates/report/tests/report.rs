@@ -350,6 +350,17 @@ fn escapes_hostile_file_names_in_every_file() {
 }
 
 #[test]
+fn shows_scores_by_the_cells_of_a_column() {
+    let (_dir, run) = rendered(RunSpec::default(), &[]);
+    let page = support::read(&run, "index.html");
+    let column = "camera &lt;b onload=alert(3)&gt;";
+    assert!(page.contains(&format!("Scores by {column} at threshold 0.5")), "the column has a table");
+    assert!(page.contains("id=\"figure-column-1\"") && page.contains("figures/column-1.csv"));
+    assert!(support::read(&run, "figures/column-1.csv").contains("stylegan2"));
+    assert!(!page.contains("<b onload"));
+}
+
+#[test]
 fn escapes_the_title_in_the_model_card() {
     let (_dir, run) = rendered(RunSpec::default(), &["report.title=\"a: \\\"b\\\"\\n---\\n# <i>\""]);
     let card = support::read(&run, "README.md");

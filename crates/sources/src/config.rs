@@ -25,6 +25,8 @@ pub struct SourceConfig {
     pub label_column: Option<String>,
     /// The column whose equal cells mark images that belong together, in CSV lists and tables.
     pub group_column: Option<String>,
+    /// Columns of CSV lists and tables whose cells the entries keep.
+    pub report_columns: Vec<String>,
     /// Splits by the name of a folder or cell. Case does not matter.
     pub splits: BTreeMap<String, Split>,
     /// The largest number of pixels of an image. It also bounds the number of bytes read from a file.
@@ -42,6 +44,7 @@ impl Default for SourceConfig {
             generator: None,
             label_column: None,
             group_column: None,
+            report_columns: Vec::new(),
             splits: BTreeMap::new(),
             max_pixels: Limits::default().max_pixels,
             label: None,

@@ -1,6 +1,7 @@
-//! A CSV file that lists images: `path,label[,split][,generator]`. Other columns are not used, except the one that
-//! `ingest.group_column` names.
+//! A CSV file that lists images: `path,label[,split][,generator]`. Other columns are not used, except those that
+//! `ingest.group_column` and `ingest.report_columns` name.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use artifacts::Label;
@@ -44,6 +45,8 @@ struct Columns {
     split: Option<usize>,
     generator: Option<usize>,
     group: Option<usize>,
+    /// The columns whose cells are kept, by name.
+    kept: BTreeMap<String, usize>,
 }
 
 impl CsvList {
@@ -116,6 +119,7 @@ impl Columns {
             split: position(SPLIT),
             generator: position(GENERATOR),
             group: config.group_column.as_deref().and_then(position),
+            kept: config.report_columns.iter().filter_map(|name| Some((name.clone(), position(name)?))).collect(),
         };
         let twice = found.used().find(|&at| headers.iter().filter(|header| *header == &headers[at]).count() > 1);
         match twice {
@@ -126,8 +130,8 @@ impl Columns {
 
     /// The positions of the columns that are there.
     fn used(&self) -> impl Iterator<Item = usize> {
-        let &Columns { path, label, split, generator, group } = self;
-        [Some(path), label, split, generator, group].into_iter().flatten()
+        let &Columns { path, label, split, generator, group, ref kept } = self;
+        [Some(path), label, split, generator, group].into_iter().flatten().chain(kept.values().copied())
     }
 
     /// Returns the names of the columns that are not used.
@@ -156,8 +160,15 @@ impl Columns {
             ("", Label::Fake) => names.generator.as_deref().unwrap_or_default(),
             (cell, _) => cell,
         };
-        let group = visible(cell(self.group));
-        Ok(Entry { path: visible(path), label: Ok(label), split, generator: visible(generator), group })
+        let kept = self.kept.iter().map(|(name, at)| (name.clone(), visible(&row[*at])));
+        Ok(Entry {
+            path: visible(path),
+            label: Ok(label),
+            split,
+            generator: visible(generator),
+            columns: kept.filter(|(_, cell)| !cell.is_empty()).collect(),
+            group: visible(cell(self.group)),
+        })
     }
 }
 
@@ -191,10 +202,13 @@ impl Source for CsvList {
     fn fingerprint(&self) -> Result<Hash, SourceError> {
         let mut digest = Digest::default();
         for (index, row) in self.rows.iter().enumerate() {
-            let Entry { path, label, split, generator, group } = &row.entry;
+            let Entry { path, label, split, generator, columns, group } = &row.entry;
             let mut cells = format!("{label:?} {split:?} {generator}");
             if !group.is_empty() {
                 cells += &format!(" {group}");
+            }
+            for (name, cell) in columns {
+                cells += &format!(" {name:?}: {cell:?}");
             }
             digest = digest.part(path, cells.as_bytes()).part("file", &stamp(&self.path(index)));
         }

@@ -30,13 +30,13 @@ pub enum SourceError {
     /// A simulated set is given a label.
     #[error("a simulated set has real images and fakes; remove its `label` from ingest.source")]
     LabelOfSimulated,
-    /// No source has the column of groups.
-    #[error(
-        "no source has a column `{column}`, which ingest.group_column names; only .csv lists and tables have columns"
-    )]
-    NoGroups {
+    /// No source has a column that the configuration names.
+    #[error("no source has a column `{column}`, which ingest.{key} names; only .csv lists and tables have columns")]
+    NoColumn {
         /// The column.
         column: String,
+        /// The key of `[ingest]`.
+        key: &'static str,
     },
     /// The name of a Kaggle data set is invalid, or the data set is not available.
     #[error(transparent)]

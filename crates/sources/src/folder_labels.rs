@@ -9,7 +9,7 @@
 //! - The generator of a fake is `ingest.generator`, or else the folder mapped in `[ingest.labels]`, or else the
 //!   outermost folder that names neither a class nor a split. Shared folders above the class are not used.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use artifacts::Label;
@@ -115,6 +115,7 @@ impl FolderLabels {
             label,
             split: folders(path).find_map(|folder| self.names.split(folder)),
             generator: visible(generator),
+            columns: BTreeMap::new(),
             group: String::new(),
         }
     }

@@ -15,7 +15,8 @@ use crate::folder::Folder;
 use crate::kaggle::{Dataset, Kaggle};
 use crate::simulated::SimulatedSet;
 use crate::simulated_source::SimulatedSource;
-use crate::source::Source;
+use crate::source::{Entry, Source};
+use crate::source_list::SourcePart;
 use crate::table::{Tables, tables_in};
 use crate::zip_archive::Archive;
 
@@ -61,6 +62,13 @@ impl<'a> Location<'a> {
 /// # Errors
 /// A source is not there, cannot be read, or has no labelled images.
 pub fn open(config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
+    let source = open_unchecked(config)?;
+    check_columns(&*source, config)?;
+    Ok(source)
+}
+
+/// Does the same without [`check_columns`].
+fn open_unchecked(config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
     open_all(config, |_, name, config| match Location::parse(name)? {
         Location::Simulated(set) => open_simulated(set, config),
         Location::Kaggle(dataset) => open_path(&Kaggle::from_process(&dataset)?.fetch(&dataset)?.path, config),
@@ -75,7 +83,7 @@ pub fn open(config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
 /// # Errors
 /// The source is no longer there or cannot be read.
 pub fn reopen(config: &SourceConfig, roots: &[Option<PathBuf>]) -> Result<Box<dyn Source>, SourceError> {
-    open_all(config, |part, name, config| {
+    let source = open_all(config, |part, name, config| {
         let recorded = roots.get(part).and_then(Option::as_deref);
         let root = recorded.filter(|root| root.exists());
         let gone = || SourceError::Gone { source_name: name.to_owned(), root: recorded.map(Path::to_owned) };
@@ -95,7 +103,9 @@ pub fn reopen(config: &SourceConfig, roots: &[Option<PathBuf>]) -> Result<Box<dy
                 _ => Err(gone()),
             },
         }
-    })
+    })?;
+    check_columns(&*source, config)?;
+    Ok(source)
 }
 
 /// Opens each source with `open_one`, which gets its index, name and configuration.
@@ -103,16 +113,28 @@ fn open_all(
     config: &SourceConfig,
     open_one: impl Fn(usize, &str, &SourceConfig) -> Result<Box<dyn Source>, SourceError>,
 ) -> Result<Box<dyn Source>, SourceError> {
-    let source: Box<dyn Source> = match config.source.single() {
-        Some(name) => open_one(0, name, config)?,
-        None => Box::new(Combined::open(&config.source, |at, part| open_one(at, &part.source, &config.of_part(part)))?),
-    };
-    if let Some(column) = &config.group_column
-        && (0..source.len()).all(|index| source.entry(index).group.is_empty())
-    {
-        return Err(SourceError::NoGroups { column: visible(column) });
+    match config.source.single() {
+        Some(name) => open_one(0, name, config),
+        None => {
+            let open_part = |at, part: &SourcePart| open_one(at, &part.source, &config.of_part(part));
+            Ok(Box::new(Combined::open(&config.source, open_part)?))
+        }
     }
-    Ok(source)
+}
+
+/// Checks that each column that the configuration names has a cell. It need not be in each of several sources.
+fn check_columns(source: &dyn Source, config: &SourceConfig) -> Result<(), SourceError> {
+    let missing = |key, column: &str| Err(SourceError::NoColumn { column: visible(column), key });
+    let has = |is_there: &dyn Fn(Entry) -> bool| (0..source.len()).any(|index| is_there(source.entry(index)));
+    if let Some(column) = &config.group_column
+        && !has(&|entry| !entry.group.is_empty())
+    {
+        return missing("group_column", column);
+    }
+    match config.report_columns.iter().find(|column| !has(&|entry| entry.columns.contains_key(*column))) {
+        Some(column) => missing("report_columns", column),
+        None => Ok(()),
+    }
 }
 
 fn open_tables(local: LocalDataset, config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
@@ -172,6 +194,14 @@ fn open_path(path: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, Sour
 /// # Errors
 /// The errors of [`open`].
 pub fn fingerprint(config: &SourceConfig) -> Result<Hash, SourceError> {
+    fingerprint_with(config, open)
+}
+
+/// Does the same with a function that opens a source on this machine.
+fn fingerprint_with(
+    config: &SourceConfig,
+    open: fn(&SourceConfig) -> Result<Box<dyn Source>, SourceError>,
+) -> Result<Hash, SourceError> {
     match config.source.single() {
         Some(name) => match Location::parse(name)? {
             Location::Kaggle(dataset) => {
@@ -189,8 +219,8 @@ pub fn fingerprint(config: &SourceConfig) -> Result<Hash, SourceError> {
             _ => open(config)?.fingerprint(),
         },
         None => combine(config.source.parts().iter().map(|part| {
-            // The column of groups need not be in every source.
-            fingerprint(&SourceConfig { group_column: None, ..config.of_part(part) })
+            // A column need not be in every source.
+            fingerprint_with(&config.of_part(part), open_unchecked)
         })),
     }
 }

@@ -1,5 +1,6 @@
 //! A simulated set as a source. Each image is generated when it is read.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use artifacts::hash::{Digest, Hash};
@@ -30,6 +31,7 @@ impl Source for SimulatedSource {
             label: Ok(entry.label()),
             split: Some(entry.split),
             generator: entry.generator.map(|generator| generator.name().to_owned()).unwrap_or_default(),
+            columns: BTreeMap::new(),
             group: String::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! The interface of all sources.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use artifacts::hash::Hash;
@@ -85,6 +86,8 @@ pub struct Entry {
     pub split: Option<Split>,
     /// The generator; empty for real images and where it is unknown.
     pub generator: String,
+    /// The cells of the columns `ingest.report_columns`, by column. Empty cells are left out.
+    pub columns: BTreeMap<String, String>,
     /// The cell of the column `ingest.group_column`; empty if there is none.
     pub group: String,
 }

@@ -180,6 +180,7 @@ fn entry(
         label,
         split,
         generator,
+        columns: cells.kept.into_iter().map(|(name, cell)| (name, visible(&cell))).collect(),
         group: visible(&cells.group.unwrap_or_default()),
     })
 }

@@ -157,6 +157,7 @@ mod tests {
                 height: 1,
                 format: "png".to_owned(),
                 file_bytes: 1,
+                columns: BTreeMap::new(),
             }
         };
         (0..16).map(sample).collect()

@@ -153,6 +153,7 @@ fn prediction(train: &Images, branches: &[FusionWeight], weights: &[f64], judged
         p_fake,
         p_fake_calibrated: None,
         predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
+        columns: sample.columns.clone(),
         branches: branches
             .iter()
             .zip(&judged.margins)
@@ -212,6 +213,7 @@ mod tests {
             height: 1,
             format: "jpeg".to_owned(),
             file_bytes: 1,
+            columns: BTreeMap::new(),
         }
     }
 

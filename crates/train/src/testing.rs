@@ -1,5 +1,6 @@
 //! Run folders with synthetic shards, for this crate's tests.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use artifacts::hash::Hash;
@@ -79,6 +80,7 @@ fn image(split: Split, i: usize) -> (Sample, Vec<u8>) {
         height: SIDE as u32,
         format: "png".to_owned(),
         file_bytes: 1,
+        columns: BTreeMap::new(),
     };
     (sample, pixels)
 }

@@ -13,7 +13,9 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
 use super::pages::{file_ranges, pixel_ranges};
-use super::{FILE, HEIGHT_KEY, PIXELS, SCHEMA_VERSION, SCHEMA_VERSION_OF_FILES, Sample, VERSION_KEY, WIDTH_KEY};
+use super::{
+    COLUMN, FILE, HEIGHT_KEY, PIXELS, SCHEMA_VERSION, SCHEMA_VERSION_OF_FILES, Sample, VERSION_KEY, WIDTH_KEY,
+};
 use crate::columns::{self, Columns};
 use crate::{Error, Result, Split};
 
@@ -123,6 +125,7 @@ fn append_samples(batch: &RecordBatch, samples: &mut Vec<Sample>) -> Result<(), 
     let labels = columns.numbers::<UInt8Type>("label")?;
     let (widths, heights) = (columns.numbers::<UInt32Type>("width")?, columns.numbers::<UInt32Type>("height")?);
     let file_bytes = columns.numbers::<UInt64Type>("file_bytes")?;
+    let kept = columns.texts_with_prefix(COLUMN)?;
     for i in 0..batch.num_rows() {
         let split = splits.value(i);
         samples.push(Sample {
@@ -135,6 +138,7 @@ fn append_samples(batch: &RecordBatch, samples: &mut Vec<Sample>) -> Result<(), 
             height: heights.value(i),
             format: formats.value(i).to_owned(),
             file_bytes: file_bytes.value(i),
+            columns: columns::cells(&kept, i),
         });
     }
     Ok(())

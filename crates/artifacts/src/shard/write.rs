@@ -16,7 +16,9 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::{FILE, HEIGHT_KEY, PIXELS, SCHEMA_VERSION, SCHEMA_VERSION_OF_FILES, Sample, VERSION_KEY, WIDTH_KEY};
+use super::{
+    COLUMN, FILE, HEIGHT_KEY, PIXELS, SCHEMA_VERSION, SCHEMA_VERSION_OF_FILES, Sample, VERSION_KEY, WIDTH_KEY,
+};
 use crate::{Error, Result, Split};
 
 /// Default number of images per shard: 600 MB of pixels at 224 x 224.
@@ -45,6 +47,8 @@ pub struct ShardWriter {
     pixels: Vec<u8>,
     /// The image files of `samples`, if they are kept.
     files: Option<Files>,
+    /// The names of the columns in [`Sample::columns`] that are written.
+    columns: Vec<String>,
 }
 
 /// The image files of some rows, one after another.
@@ -68,7 +72,13 @@ impl ShardWriter {
             samples: Vec::new(),
             pixels: Vec::new(),
             files: None,
+            columns: Vec::new(),
         }
+    }
+
+    /// Also writes these columns of [`Sample::columns`].
+    pub fn with_columns(self, columns: &[String]) -> ShardWriter {
+        ShardWriter { columns: columns.to_vec(), ..self }
     }
 
     /// Creates a writer like [`ShardWriter::new`] of shards that also have the image files.
@@ -159,8 +169,8 @@ impl ShardWriter {
         let files = self.files.as_mut().map(std::mem::take);
         let version = if files.is_some() { SCHEMA_VERSION_OF_FILES } else { SCHEMA_VERSION };
         let samples = std::mem::take(&mut self.samples);
-        let batch =
-            to_batch(&samples, std::mem::take(&mut self.pixels), self.row_bytes(), files).map_err(|e| failed(&e))?;
+        let pixels = std::mem::take(&mut self.pixels);
+        let batch = to_batch(&samples, &self.columns, (pixels, self.row_bytes()), files).map_err(|e| failed(&e))?;
         let writer = match &mut self.current {
             Some(writer) => writer,
             empty => {
@@ -186,8 +196,8 @@ impl ShardWriter {
 
 fn to_batch(
     samples: &[Sample],
-    pixels: Vec<u8>,
-    row_bytes: usize,
+    columns: &[String],
+    (pixels, row_bytes): (Vec<u8>, usize),
     files: Option<Files>,
 ) -> Result<RecordBatch, ArrowError> {
     let text =
@@ -195,7 +205,7 @@ fn to_batch(
     let side = |of: fn(&Sample) -> u32| Arc::new(UInt32Array::from_iter_values(samples.iter().map(of))) as ArrayRef;
     let row_bytes = i32::try_from(row_bytes)
         .map_err(|_| ArrowError::InvalidArgumentError("an image has more than 2 GiB of pixels".to_owned()))?;
-    let columns = [
+    let fixed = [
         ("id", text(&|sample| sample.id.to_string())),
         ("path", text(&|sample| sample.path.clone())),
         ("label", Arc::new(UInt8Array::from_iter_values(samples.iter().map(|sample| sample.label.index())))),
@@ -211,7 +221,12 @@ fn to_batch(
         let array = BinaryArray::try_new(OffsetBuffer::from_lengths(lengths), Buffer::from_vec(bytes), None)?;
         Ok::<_, ArrowError>((FILE, Arc::new(array) as ArrayRef))
     });
-    let batch = RecordBatch::try_from_iter(columns.into_iter().chain(files.transpose()?))?;
+    let kept = columns.iter().map(|name| {
+        let cell = |sample: &Sample| sample.columns.get(name).cloned().unwrap_or_default();
+        (format!("{COLUMN}{name}"), text(&cell))
+    });
+    let fixed = fixed.into_iter().chain(files.transpose()?).map(|(name, column)| (name.to_owned(), column));
+    let batch = RecordBatch::try_from_iter(fixed.chain(kept))?;
     // Declare the columns as not nullable. They then have no definition levels, and a page of pixels holds only pixels.
     let fields: Vec<_> =
         batch.schema().fields().iter().map(|field| field.as_ref().clone().with_nullable(false)).collect();

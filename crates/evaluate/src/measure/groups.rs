@@ -12,6 +12,9 @@ use crate::bootstrap::OperatingPoint;
 use crate::metrics::{Error, confusion};
 use crate::significance::{delong_interval, wilson};
 
+/// The largest number of cells of a column that are groups of their own.
+const MAX_CELLS: usize = 50;
+
 /// Compares the fakes of each generator with all real images. Empty if no fake has the name of its generator.
 ///
 /// # Errors
@@ -42,6 +45,37 @@ pub fn by_source_folder(predictions: &[Prediction], fit: Option<&ValidationFit>)
         return Ok(Groups::default());
     }
     measure_groups(members.into_iter().map(|(name, members)| (name_or(&name, "top folder"), members)), fit)
+}
+
+/// Groups the images by their cells in each column that `ingest.report_columns` names. If no photograph has a cell, the
+/// fakes of each cell are compared with all photographs, like those of a generator.
+///
+/// # Errors
+/// A logit that is not finite.
+pub fn by_column(predictions: &[Prediction], fit: Option<&ValidationFit>) -> Result<BTreeMap<String, Groups>, Error> {
+    let columns: BTreeSet<&String> = predictions.iter().flat_map(|prediction| prediction.columns.keys()).collect();
+    columns.into_iter().map(|column| Ok((column.clone(), by_cell(predictions, column, fit)?))).collect()
+}
+
+fn by_cell(predictions: &[Prediction], column: &str, fit: Option<&ValidationFit>) -> Result<Groups, Error> {
+    let cell = |prediction: &Prediction| prediction.columns.get(column).cloned().unwrap_or_default();
+    let of_fakes_only = predictions.iter().all(|p| p.label == Label::Fake || cell(p).is_empty());
+    let (shared, grouped): (Vec<&Prediction>, Vec<&Prediction>) =
+        predictions.iter().partition(|p| of_fakes_only && p.label == Label::Real);
+    let mut members: BTreeMap<String, Vec<&Prediction>> = BTreeMap::new();
+    grouped.into_iter().for_each(|prediction| members.entry(cell(prediction)).or_default().push(prediction));
+    // The largest cells are groups of their own.
+    let mut by_size: Vec<String> = members.keys().cloned().collect();
+    by_size.sort_by_key(|cell| std::cmp::Reverse(members[cell].len()));
+    let rest = by_size.get(MAX_CELLS..).unwrap_or_default();
+    let others: Vec<&Prediction> = rest.iter().filter_map(|cell| members.remove(cell)).flatten().collect();
+    let others = (!rest.is_empty()).then(|| (format!("{} other values", rest.len()), others));
+    let named = members.into_iter().map(|(cell, members)| (name_or(&cell, "no value"), members));
+    let groups = named.chain(others).map(|(name, mut members)| {
+        members.extend(&shared);
+        (name, members)
+    });
+    measure_groups(groups, fit)
 }
 
 /// The folders of a path without those that name a split or a class: "progan/car" for "progan/car/0_real/1.png".
@@ -145,6 +179,30 @@ mod tests {
         assert_eq!(groups.mean["fake_accuracy"], 0.75);
         assert_eq!((groups.groups[0].reals, groups.groups[0].fakes), (2, 2));
         assert!(by_source_folder(&predictions, None).unwrap().groups.is_empty());
+    }
+
+    #[test]
+    fn cells_of_a_column_are_groups() {
+        let in_cell = |number: usize, label, cell: &str, p_fake| {
+            let columns = BTreeMap::from([("camera".to_owned(), cell.to_owned())]);
+            let columns = columns.into_iter().filter(|(_, cell)| !cell.is_empty()).collect();
+            Prediction { columns, ..prediction(&format!("{number}.png"), label, "", p_fake) }
+        };
+        let shape = |predictions: &[Prediction]| -> Vec<(String, u64, u64)> {
+            let groups = &by_column(predictions, None).unwrap()["camera"].groups;
+            groups.iter().map(|group| (group.name.clone(), group.reals, group.fakes)).collect()
+        };
+        let group = |name: &str, reals, fakes| (name.to_owned(), reals, fakes);
+        let fakes = [in_cell(0, Label::Fake, "a", 0.9), in_cell(1, Label::Fake, "", 0.8)];
+        let of_both = [&fakes[..], &[in_cell(2, Label::Real, "a", 0.1), in_cell(3, Label::Real, "b", 0.2)]].concat();
+        assert_eq!(shape(&of_both), [group("no value", 0, 1), group("a", 1, 1), group("b", 1, 0)]);
+        let of_fakes = [&fakes[..], &[in_cell(2, Label::Real, "", 0.1), in_cell(3, Label::Real, "", 0.2)]].concat();
+        assert_eq!(shape(&of_fakes), [group("no value", 2, 1), group("a", 2, 1)]);
+        let many: Vec<Prediction> =
+            (0..MAX_CELLS + 3).map(|i| in_cell(i, Label::Fake, &format!("{i:03}"), 0.9)).collect();
+        let many = [&many[..], &[in_cell(999, Label::Real, "", 0.1)]].concat();
+        assert_eq!((shape(&many).len(), shape(&many).pop()), (MAX_CELLS + 1, Some(group("3 other values", 1, 3))));
+        assert!(by_column(&of_fakes[..0], None).unwrap().is_empty());
     }
 
     #[test]

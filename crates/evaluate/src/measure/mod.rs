@@ -6,7 +6,7 @@ mod run;
 mod scores;
 mod validation_fit;
 
-pub use groups::{by_generator, by_source_folder, measure_groups};
+pub use groups::{by_column, by_generator, by_source_folder, measure_groups};
 pub(crate) use run::roc_curve_for_drawing;
 pub use run::{RunOptions, measure_run, over_runs};
 pub use scores::{scores, scores_with_intervals};

@@ -7,7 +7,7 @@ use artifacts::schema::{CalibratedScores, CurvePoint, METRICS, Moments, RunMetri
 use artifacts::statistics::{mean, sigmoid};
 
 use super::intervals::fix_degenerate_intervals;
-use super::{ScoredImages, ValidationFit, by_generator, by_source_folder, scores};
+use super::{ScoredImages, ValidationFit, by_column, by_generator, by_source_folder, scores};
 use crate::bootstrap::{Intervals, OperatingPoint, Resampling, intervals};
 use crate::metrics::{
     ConfidenceOrder, Error, Ranking, calibration_error_by_chance, pr_curve, reliability, risk_coverage_curve,
@@ -80,6 +80,7 @@ pub fn measure_run(
         reliability: reliability(headline)?,
         generators: by_generator(predictions, fit)?,
         sources: by_source_folder(predictions, fit)?,
+        columns: by_column(predictions, fit)?,
         ablation: Vec::new(),
     })
 }

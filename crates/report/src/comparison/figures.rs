@@ -70,7 +70,7 @@ fn draw_roc(comparison: &Comparison) -> Option<Figure> {
         .zip(&areas)
         .fold(Legend::default(), |legend, (&index, area)| legend.line(curve_style(index), area.as_str()));
     Some(Figure {
-        name: "roc",
+        name: "roc".into(),
         title: "ROC curves".to_owned(),
         description: format!(
             "Share of real images called fake (x) and share of fakes called fake (y) at every threshold. ROC-AUC: {}.",
@@ -135,7 +135,7 @@ fn draw_differences(comparison: &Comparison) -> Option<Figure> {
         }
     };
     Some(Figure {
-        name: "differences",
+        name: "differences".into(),
         title: "Differences on the same images".to_owned(),
         description: format!(
             "Each score of the first detector minus that of the second, with its 95% confidence interval from {} bootstrap \

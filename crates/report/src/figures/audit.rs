@@ -52,7 +52,7 @@ pub(crate) fn draw(audit: &Audit, detector: Option<f64>) -> Option<Figure> {
         @if let Some(detector) = detector { (detector_line(&axes, detector)) }
     };
     Some(Figure {
-        name: "audit",
+        name: "audit".into(),
         title: "Separating the classes without looking for traces".to_owned(),
         description: describe(audit, &bars, detector),
         size: (WIDTH, panel.bottom() + 50.0),

@@ -51,7 +51,7 @@ pub(crate) fn draw(scores: &Scores) -> Figure {
     };
     let at = compact(scores.threshold, 4);
     Figure {
-        name: "confusion",
+        name: "confusion".into(),
         title: format!("Confusion matrix at threshold {at}"),
         description: format!(
             "Of {} real images, {} were called fake. Of {} fakes, {} were called real.",

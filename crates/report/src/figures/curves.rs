@@ -85,7 +85,7 @@ fn draw(kind: &CurveKind, runs: &[RunMetrics], reference: impl Fn(&Axes) -> Mark
         }
     };
     Some(Figure {
-        name: kind.name,
+        name: kind.name.into(),
         title: kind.title.to_owned(),
         description: describe(kind, runs),
         size: SIZE,

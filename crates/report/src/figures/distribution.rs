@@ -61,7 +61,7 @@ fn draw(histogram: &Histogram, threshold: f64, layout: &Layout) -> Figure {
         (hover_targets(&axes, histogram))
     };
     Figure {
-        name: layout.name,
+        name: layout.name.into(),
         title: "Distribution of P(fake) by class".to_owned(),
         description: describe(&shares, threshold),
         size: layout.size,

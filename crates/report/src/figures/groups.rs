@@ -1,5 +1,7 @@
 //! ROC-AUC of each group of images, such as each generator.
 
+use std::borrow::Cow;
+
 use artifacts::schema::{Group, Groups};
 use maud::html;
 
@@ -17,9 +19,23 @@ const MAX_NAME_CHARS: usize = 26;
 /// The maximum number of groups in the figure. The others are in the table and the CSV file only.
 const MAX_GROUPS: usize = 40;
 
-/// Draws the ROC-AUC of each group with its interval, worst first. Returns `None` if no group has one. `kind` is the
-/// kind of group, such as "generator".
-pub(crate) fn draw(groups: &Groups, name: &'static str, kind: &str) -> Option<Figure> {
+/// Draws the ROC-AUC of each generator against all real images. Returns `None` if there is none.
+pub(crate) fn draw_generators(groups: &Groups) -> Option<Figure> {
+    draw(groups, "generators".into(), "generator", "ROC-AUC against all real images")
+}
+
+/// Draws the ROC-AUC of each source. Returns `None` if there is none.
+pub(crate) fn draw_sources(groups: &Groups) -> Option<Figure> {
+    draw(groups, "sources".into(), "source", "ROC-AUC")
+}
+
+/// Draws the ROC-AUC of each cell of a column, which has this number from 1. Returns `None` if there is none.
+pub(crate) fn draw_column(groups: &Groups, number: usize, column: &str) -> Option<Figure> {
+    draw(groups, format!("column-{number}").into(), &visible(column), "ROC-AUC")
+}
+
+/// Draws the ROC-AUC of each group with its interval, worst first. `kind` is the kind of group, such as "generator".
+fn draw(groups: &Groups, name: Cow<'static, str>, kind: &str, axis: &str) -> Option<Figure> {
     let mut rows: Vec<(&Group, f64)> =
         groups.groups.iter().filter_map(|group| Some((group, group.scores.roc_auc?))).collect();
     if rows.is_empty() {
@@ -33,7 +49,7 @@ pub(crate) fn draw(groups: &Groups, name: &'static str, kind: &str) -> Option<Fi
     let from = if lowest >= 0.5 { 0.5 } else { 0.0 };
     let panel =
         Panel { left: NAME_WIDTH, top: 4.0, width: WIDTH - NAME_WIDTH - 80.0, height: ROW_HEIGHT * shown.len() as f64 };
-    let x = Axis::new("ROC-AUC against all real images", [from, 1.0], 5);
+    let x = Axis::new(axis, [from, 1.0], 5);
     let axes = Axes { panel, x, y: Axis::none() };
     let body = html! {
         (axes.draw())

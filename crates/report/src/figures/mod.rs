@@ -11,6 +11,10 @@ mod robustness;
 mod training;
 mod verdicts_per_hundred;
 
+use std::collections::BTreeMap;
+
+use artifacts::schema::Groups;
+
 use crate::figure::Figure;
 use crate::histogram::Histogram;
 use crate::judged;
@@ -30,6 +34,8 @@ pub(crate) struct Figures {
     pub(crate) risk_coverage: Option<Figure>,
     pub(crate) generators: Option<Figure>,
     pub(crate) sources: Option<Figure>,
+    /// One for each column that `ingest.report_columns` names.
+    pub(crate) columns: Vec<Option<Figure>>,
     pub(crate) robustness: Option<Figure>,
     pub(crate) audit: Option<Figure>,
     pub(crate) loss: Option<Figure>,
@@ -53,8 +59,9 @@ impl Figures {
             precision_recall: curves::draw_precision_recall(&metrics.runs),
             reliability: first.and_then(reliability::draw),
             risk_coverage: risk_coverage::draw(&metrics.runs),
-            generators: first.and_then(|run| groups::draw(&run.generators, "generators", "generator")),
-            sources: first.and_then(|run| groups::draw(&run.sources, "sources", "source")),
+            generators: first.and_then(|run| groups::draw_generators(&run.generators)),
+            sources: first.and_then(|run| groups::draw_sources(&run.sources)),
+            columns: first.map(|run| draw_columns(&run.columns)).unwrap_or_default(),
             robustness: results.evaluation.robustness.as_ref().and_then(robustness::draw),
             audit: results.audit().and_then(|found| audit::draw(found, metrics.headline.roc_auc)),
             loss: training::draw_loss(&histories),
@@ -78,7 +85,7 @@ impl Figures {
             &mut self.sources,
         ];
         let always = [&mut self.distribution, &mut self.distribution_narrow, &mut self.confusion];
-        always.into_iter().chain(optional.into_iter().flatten())
+        always.into_iter().chain(optional.into_iter().flatten()).chain(self.columns.iter_mut().flatten())
     }
 
     /// Returns the figures that are written to files.
@@ -96,6 +103,12 @@ impl Figures {
             &self.loss,
             &self.accuracy,
         ];
-        [&self.distribution, &self.confusion].into_iter().chain(optional.into_iter().flatten())
+        let always = [&self.distribution, &self.confusion];
+        always.into_iter().chain(optional.into_iter().flatten()).chain(self.columns.iter().flatten())
     }
+}
+
+fn draw_columns(columns: &BTreeMap<String, Groups>) -> Vec<Option<Figure>> {
+    let numbered = columns.iter().zip(1..);
+    numbered.map(|((column, groups), number)| groups::draw_column(groups, number, column)).collect()
 }

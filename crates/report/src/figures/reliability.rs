@@ -51,7 +51,7 @@ pub(crate) fn draw(run: &RunMetrics) -> Option<Figure> {
         }
     }
     Some(Figure {
-        name: "reliability",
+        name: "reliability".into(),
         title: "Reliability of P(fake)".to_owned(),
         description: describe(run),
         size: SIZE,

@@ -52,7 +52,7 @@ pub(crate) fn draw(runs: &[RunMetrics]) -> Option<Figure> {
         }
     };
     Some(Figure {
-        name: "risk-coverage",
+        name: "risk-coverage".into(),
         title: "Risk-coverage curve".to_owned(),
         description: describe(runs, first),
         size: SIZE,

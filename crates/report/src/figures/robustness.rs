@@ -28,7 +28,7 @@ pub(crate) fn draw(robustness: &Robustness) -> Option<Figure> {
     let body = html! { @for (curve, axes) in &tiles { (panel(curve, axes, untouched)) } };
     let rows = curves.len().div_ceil(COLUMNS);
     Some(Figure {
-        name: "robustness",
+        name: "robustness".into(),
         title: "ROC-AUC after changes to the images".to_owned(),
         description: describe(&curves, untouched),
         size: (WIDTH, rows as f64 * TILE.1),

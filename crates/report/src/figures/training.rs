@@ -85,7 +85,7 @@ fn draw(quantity: &Quantity, runs: &[Vec<Epoch>]) -> Option<Figure> {
         }
     };
     Some(Figure {
-        name: quantity.name,
+        name: quantity.name.into(),
         title: quantity.title.to_owned(),
         description: describe(quantity, first, best, runs.len()),
         size: SIZE,

@@ -39,7 +39,7 @@ pub(crate) fn draw(confusion: &Confusion) -> Option<Figure> {
         }
     };
     Some(Figure {
-        name: "outcomes",
+        name: "outcomes".into(),
         title: "Correct and wrong verdicts per 100 images".to_owned(),
         description: format!(
             "{} of {} real images were called fake ({}), and {} of {} fakes were called real ({}).",

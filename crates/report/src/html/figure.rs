@@ -30,7 +30,7 @@ pub(crate) fn figure_with_content(figure: &Figure, class: &str, content: &Markup
             figcaption id={ (figure.name) "-caption" } {
                 (figure.description)
                 " "
-                (file_links(figure.name))
+                (file_links(&figure.name))
             }
             @if !figure.numbers.rows.is_empty() && figure.numbers.rows.len() <= MAX_TABLE_ROWS {
                 details.numbers { summary { "Show the numbers" } (number_table(&figure.numbers)) }

@@ -17,19 +17,40 @@ use crate::run_results::RunResults;
 /// Renders the scores of each generator and each source. Returns `None` if the images are in no groups.
 pub(crate) fn section(results: &RunResults, figures: &Figures) -> Option<Section> {
     let run = results.evaluation.metrics.runs.first()?;
-    if run.generators.groups.is_empty() && run.sources.groups.is_empty() {
+    if run.generators.groups.is_empty() && run.sources.groups.is_empty() && run.columns.is_empty() {
         return None;
     }
-    let lead = "A good average can hide a generator whose images are not detected. Here the fakes of each generator are \
-                evaluated together with all real images.";
+    let lead = "A good average can hide a generator or a source whose images are not detected. The fakes of each \
+                generator are evaluated together with all real images.";
     let body = html! {
-        (groups(&run.generators, figures.generators.as_ref(), "Generator"))
-        (groups(&run.sources, figures.sources.as_ref(), "Source"))
+        (groups(&run.generators, figures.generators.as_ref(), &Kind::new("generator", "Generator", "generator")))
+        (groups(&run.sources, figures.sources.as_ref(), &Kind::new("source", "Source", "source")))
+        @for (number, (column, of_column)) in run.columns.iter().enumerate() {
+            @let kind = Kind::new(&format!("column-{}", number + 1), column, column);
+            (groups(of_column, figures.columns.get(number).and_then(Option::as_ref), &kind))
+        }
     };
-    Some(Section { id: "generators", title: "Generators", lead: lead.to_owned(), body })
+    let title = if run.generators.groups.is_empty() { "Scores by group" } else { "Generators" };
+    Some(Section { id: "generators", title, lead: lead.to_owned(), body })
 }
 
-fn groups(groups: &Groups, drawn: Option<&Figure>, kind: &str) -> Markup {
+/// What the groups of a table are.
+struct Kind {
+    /// The id of the table.
+    id: String,
+    /// The heading of the column of their names.
+    heading: String,
+    /// The word for a group in a sentence.
+    word: String,
+}
+
+impl Kind {
+    fn new(id: &str, heading: &str, word: &str) -> Kind {
+        Kind { id: format!("by-{id}"), heading: visible(heading), word: visible(word) }
+    }
+}
+
+fn groups(groups: &Groups, drawn: Option<&Figure>, kind: &Kind) -> Markup {
     html! {
         @if let Some(drawn) = drawn { (wide_figure(drawn)) }
         @if !groups.groups.is_empty() { (table(groups, kind)) }
@@ -50,23 +71,22 @@ const VERDICT_COLUMNS: [Column<'static>; 2] = [
     ),
 ];
 
-fn table(groups: &Groups, kind: &str) -> Markup {
-    let id = format!("by-{}", kind.to_lowercase());
+fn table(groups: &Groups, kind: &Kind) -> Markup {
     let has_verdicts = groups.groups.iter().any(|group| group.fitted_verdicts.is_some());
     let caption = html! {
-        "Scores by " (kind.to_lowercase()) " at threshold 0.5"
+        "Scores by " (kind.word) " at threshold 0.5"
         @if has_verdicts { ", and verdicts with the fitted inconclusive band" }
     };
     let several = groups.groups.len() > 1;
     let worst = groups.worst.get("roc_auc").filter(|_| several).map(|worst| worst.name.as_str());
-    let columns: Vec<Column<'_>> = [Text(kind), Number("Real images"), Number("Fakes")]
+    let columns: Vec<Column<'_>> = [Text(&kind.heading), Number("Real images"), Number("Fakes")]
         .into_iter()
         .chain(shown_metrics().map(Column::Metric))
         .chain(has_verdicts.then_some(VERDICT_COLUMNS).into_iter().flatten())
         .collect();
     let rows =
         html! { @for group in &groups.groups { (row(group, worst == Some(group.name.as_str()), has_verdicts)) } };
-    let table = HtmlTable::captioned(&id, caption, &columns, rows);
+    let table = HtmlTable::captioned(&kind.id, caption, &columns, rows);
     if !several {
         return html! { (table) };
     }

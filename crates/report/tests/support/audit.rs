@@ -1,5 +1,6 @@
 //! The data audit of the fixture, and shards with the images of its near-duplicate pairs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use artifacts::hash::Hash;
@@ -94,6 +95,7 @@ pub(crate) fn write_shards(dir: &Path) {
                 height: scenes::SIDE,
                 format: "jpeg".to_owned(),
                 file_bytes: 1,
+                columns: BTreeMap::new(),
             };
             shards.push(sample, scenes::scene(path.len() as u32, false).as_raw()).unwrap();
         }

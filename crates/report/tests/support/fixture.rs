@@ -19,6 +19,8 @@ use super::{audit, scenes};
 pub(crate) const HOSTILE: &str = "test/fake/=<script>alert(1)</script>\u{1b}[31m\u{202e}gpj.\"'&.jpg";
 /// A generator's name with markup.
 pub(crate) const HOSTILE_GENERATOR: &str = "</script><img src=x onerror=alert(2)>";
+/// The name of a column of a CSV list that attacks the page.
+pub(crate) const HOSTILE_COLUMN: &str = "camera <b onload=alert(3)>";
 
 /// Properties of the run.
 #[derive(Clone, Copy, Debug)]
@@ -174,6 +176,7 @@ pub(crate) fn predictions(spec: RunSpec, run: u32) -> Vec<Prediction> {
                 p_fake_calibrated: None,
                 predicted: if p_fake >= 0.5 { Label::Fake } else { Label::Real },
                 branches: BTreeMap::new(),
+                columns: BTreeMap::new(),
             }
         })
         .collect()
@@ -291,6 +294,7 @@ fn run_metrics(run: usize, rows: &[Prediction]) -> RunMetrics {
     let more = json!({
         "run": run, "weights": Hash::of(&[run as u8]), "intervals": without_null(intervals), "fitted": fitted, "roc": roc,
         "pr": pr, "risk_coverage": risk_coverage, "risk_coverage_band": band, "reliability": reliability(rows, 0.06), "generators": generators(rows, &scores), "sources": {"groups": [], "mean": {}, "worst": {}},
+        "columns": {HOSTILE_COLUMN: generators(rows, &scores)},
     });
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     serde_json::from_value(all).unwrap()

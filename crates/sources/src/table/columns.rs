@@ -1,6 +1,8 @@
 //! The columns of a table that hold images, labels, splits, generators and file names, found by well-known column
 //! names.
 
+use std::collections::BTreeMap;
+
 use arrow::array::{Array, ArrayRef, AsArray, StructArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
@@ -54,6 +56,8 @@ pub(super) struct Columns {
     generator: Option<usize>,
     name: Option<usize>,
     group: Option<usize>,
+    /// The columns whose cells are kept, by name.
+    kept: BTreeMap<String, usize>,
     /// The names of the classes by number, if the table has them.
     classes: Option<Vec<String>>,
     /// The class of the label `true`, if the labels are truth values whose column is named after a class.
@@ -67,6 +71,8 @@ pub(super) struct Cells {
     pub(super) generator: Option<String>,
     pub(super) name: Option<String>,
     pub(super) group: Option<String>,
+    /// The cells of other columns that are kept, by column. Empty cells are left out.
+    pub(super) kept: BTreeMap<String, String>,
 }
 
 impl Columns {
@@ -104,6 +110,11 @@ impl Columns {
             name: leaf(schema, &NAMES.map(|name| vec![name]))
                 .or_else(|| leaf(schema, &IMAGES.map(|name| vec![name, PATH]))),
             group: config.group_column.as_deref().and_then(|name| leaf(schema, &[vec![name]])),
+            kept: config
+                .report_columns
+                .iter()
+                .filter_map(|name| Some((name.clone(), leaf(schema, &[vec![name]])?)))
+                .collect(),
             classes,
             class_of_true,
             metadata,
@@ -149,8 +160,15 @@ impl Columns {
             generator,
             name,
             group,
+            kept: BTreeMap::new(),
         });
-        Ok(cells.collect())
+        let mut cells: Vec<Cells> = cells.collect();
+        for (name, leaf) in &self.kept {
+            for (cells, cell) in cells.iter_mut().zip(column(Some(*leaf))?) {
+                cells.kept.extend(cell.map(|cell| (name.clone(), cell)));
+            }
+        }
+        Ok(cells)
     }
 
     /// Returns the `rows` cells of a column; empty cells if there is no such column.
