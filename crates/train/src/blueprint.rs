@@ -30,13 +30,23 @@ pub(crate) struct Created {
     pub(crate) splits: Splits,
 }
 
+/// The training that [`Blueprint::prepare`] precedes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Preparation<'a> {
+    /// The folder of the run.
+    pub(crate) folder: &'a Path,
+    pub(crate) seed: u64,
+    /// Identifies settings, epochs and data, so that what an interrupted training has prepared is used again.
+    pub(crate) key: Hash,
+}
+
 /// Creates the models of independent trainings.
 pub(crate) trait Blueprint {
     /// Reads the images of a split for training or validation. Returns `None` if the user interrupted it.
     fn images(&self, shards: Arc<Shards>, stop: &dyn Fn() -> bool) -> Result<Option<Images>, Error>;
 
-    /// Does what must precede a training, in the folder of its run. Returns `false` if the user interrupted it.
-    fn prepare(&self, run: &Path, seed: u64, train: &Images, stop: &dyn Fn() -> bool) -> Result<bool, Error>;
+    /// Does what must precede a training. Returns `false` if the user interrupted it.
+    fn prepare(&self, run: &Preparation<'_>, train: &Images, stop: &dyn Fn() -> bool) -> Result<bool, Error>;
 
     /// Creates a model. With `initial`, it has its initial weights; otherwise a checkpoint will replace its weights.
     fn create(&self, seed: u64, initial: bool, splits: &Splits) -> Result<Created, Error>;

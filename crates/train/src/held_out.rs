@@ -5,17 +5,21 @@
 //! what it was not trained on. The inconclusive band is fitted to these predictions.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
-use artifacts::Label;
-use artifacts::predictions::Prediction;
+use artifacts::hash::Hash;
+use artifacts::predictions::{self, Prediction};
 use artifacts::progress::Progress;
 use artifacts::shard::Sample;
 use artifacts::statistics::sigmoid;
+use artifacts::{Label, atomic, names};
 use branches::{
     Fusion, FusionWeight, HeldOutPhotographs, PretrainedFiles, StepOptions, Training, balanced_weights, fit_weights,
     group, weighted_mean,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::epoch_batches::EpochBatches;
@@ -33,6 +37,33 @@ pub(crate) struct HeldOut {
     pub(crate) predictions: Vec<Prediction>,
     /// The weight of each branch in the fusion, fitted to these predictions.
     pub(crate) weights: Vec<f64>,
+}
+
+/// The file with the fitted weights of [`HeldOut`], beside its predictions.
+const WEIGHTS: &str = "held-out.json";
+
+/// The content of [`WEIGHTS`].
+#[derive(Serialize, Deserialize)]
+struct SavedWeights {
+    /// Identifies the training.
+    training: Hash,
+    /// The weight of each branch.
+    weights: Vec<f64>,
+}
+
+/// Writes predictions and weights into the folder of a run.
+pub(crate) fn save(run: &Path, training: Hash, held_out: &HeldOut) -> Result<(), Error> {
+    predictions::write(&run.join(names::HELD_OUT), &held_out.predictions)?;
+    // The last file, so that both are complete if it exists.
+    atomic::write_json(&run.join(WEIGHTS), &SavedWeights { training, weights: held_out.weights.clone() })?;
+    Ok(())
+}
+
+/// Returns the weights in the folder of a run, if predictions and weights are those of this training.
+pub(crate) fn saved_weights(run: &Path, training: Hash) -> Option<Vec<f64>> {
+    let saved: SavedWeights = serde_json::from_slice(&fs::read(run.join(WEIGHTS)).ok()?).ok()?;
+    let is_complete = saved.training == training && predictions::read(&run.join(names::HELD_OUT)).is_ok();
+    is_complete.then_some(saved.weights)
 }
 
 /// The margins of an image, by a model that was not trained on it.

@@ -54,6 +54,15 @@ impl Identity {
         Identity { config, inputs: inputs.clone(), version, device: device.to_owned() }
     }
 
+    /// Computes a digest of the training with this number of epochs.
+    pub(crate) fn digest(&self, epochs: usize) -> Result<Hash, serde_json::Error> {
+        let mut value = serde_json::to_value(self)?;
+        // The order of members depends on a feature of serde_json, which some programs enable.
+        value.sort_all_objects();
+        let digest = Digest::default().part("identity", value.to_string().as_bytes());
+        Ok(digest.part("epochs", &(epochs as u64).to_le_bytes()).finish())
+    }
+
     /// Lists the keys whose values differ in `wanted`.
     fn changes(&self, wanted: &Identity) -> Vec<KeyChange> {
         let mut changes = changes(&self.config, &wanted.config);

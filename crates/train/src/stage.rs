@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::backup;
-use crate::blueprint::{Baseline, Blueprint, BranchSet, Created, Splits};
+use crate::blueprint::{Baseline, Blueprint, BranchSet, Created, Preparation, Splits};
 use crate::checkpoint::{Description, SavedTraining, TrainingPosition, TrainingState};
 use crate::config::Config;
 use crate::error::Error;
@@ -261,7 +261,9 @@ impl<'a> Trainer<'a> {
         let name = output.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let seed = config.run_seed(k);
         self.blueprint.install(folder.path())?;
-        if !self.blueprint.prepare(folder.path(), seed, &self.splits.train, &|| stop(0))? {
+        let key = identity.digest(config.epochs).map_err(|error| Failure::failed(error.to_string()))?;
+        let preparation = Preparation { folder: folder.path(), seed, key };
+        if !self.blueprint.prepare(&preparation, &self.splits.train, &|| stop(0))? {
             return Err(Failure::Interrupted);
         }
         let resumed = match saved.map(|saved| self.resume(saved, &identity, seed, &name)).transpose() {

@@ -10,7 +10,7 @@ use artifacts::shard::Shards;
 use model::device::Device;
 use model::{Network, NetworkConfig};
 
-use super::{Blueprint, Created, Splits};
+use super::{Blueprint, Created, Preparation, Splits};
 use crate::balance::Balance;
 use crate::config::Config;
 use crate::error::Error;
@@ -76,7 +76,7 @@ impl Blueprint for Baseline<'_> {
         Ok(())
     }
 
-    fn prepare(&self, _run: &Path, _seed: u64, _train: &Images, _stop: &dyn Fn() -> bool) -> Result<bool, Error> {
+    fn prepare(&self, _run: &Preparation<'_>, _train: &Images, _stop: &dyn Fn() -> bool) -> Result<bool, Error> {
         Ok(true)
     }
 

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use artifacts::hash::{self, Digest, Hash};
 use artifacts::schema::ModelConfig;
 use artifacts::shard::Shards;
-use artifacts::{RunDir, Split, names, predictions};
+use artifacts::{RunDir, Split, progress};
 use branches::{
     Description, Extractor, Fusion, InputCutter, PretrainedFiles, Projection, Training, View, balanced_weights,
 };
 use signals::augment::AugmentConfig;
 
-use super::{Blueprint, Created, Splits};
+use super::{Blueprint, Created, Preparation, Splits};
 use crate::balance::Balance;
 use crate::config::Config;
 use crate::error::Error;
@@ -152,12 +152,17 @@ impl Blueprint for BranchSet<'_> {
         }
     }
 
-    fn prepare(&self, run: &Path, seed: u64, train: &Images, stop: &dyn Fn() -> bool) -> Result<bool, Error> {
+    fn prepare(&self, run: &Preparation<'_>, train: &Images, stop: &dyn Fn() -> bool) -> Result<bool, Error> {
+        if let Some(weights) = held_out::saved_weights(run.folder, run.key) {
+            progress::line("train: the predictions for held-out generators are those of the interrupted training");
+            self.fusion_weights.replace(weights);
+            return Ok(true);
+        }
         let create = |rows: &[usize]| Ok((self.fusion(train, rows)?, self.weights(&train.shards, rows)));
-        let Some(held_out) = held_out::predict(self.config, train, seed, (&create, &self.files), stop)? else {
+        let Some(held_out) = held_out::predict(self.config, train, run.seed, (&create, &self.files), stop)? else {
             return Ok(false);
         };
-        predictions::write(&run.join(names::HELD_OUT), &held_out.predictions)?;
+        held_out::save(run.folder, run.key, &held_out)?;
         self.fusion_weights.replace(held_out.weights);
         Ok(true)
     }

@@ -1,5 +1,7 @@
 //! Trainings of a detector of branches.
 
+use std::fs;
+
 use artifacts::shard::Shards;
 use artifacts::{Split, names, predictions};
 use branches::{BranchName, ModelConfig};
@@ -30,7 +32,11 @@ fn interrupted_training_of_branches_gives_same_result() {
     for step in [2, 5] {
         run_until(&broken, &config(2), |taken| taken == step).unwrap_err();
     }
+    let written =
+        || fs::metadata(broken.dir().train_run(0).join(names::HELD_OUT)).and_then(|file| file.modified()).unwrap();
+    let before = written();
     run_to_end(&broken, &config(2));
+    assert_eq!(written(), before, "the folds of held-out generators are not trained again");
     assert_same_result(&broken.dir().train_run(0), &whole.dir().train_run(0));
     let held_out = predictions::read(&whole.dir().train_run(0).join(names::HELD_OUT)).unwrap();
     // Two generators, so there are two folds; each image is left out once.
