@@ -75,6 +75,7 @@ impl Run {
             rejected_by_reason: Default::default(),
             splits: Default::default(),
             images_per_second: 1.0,
+            content: None,
         };
         let config = json!({ "source": "source", "filter": Filter::default().name(), "fit": Fit::default().name() });
         complete(writer, names::INGEST, serde_json::to_value(summary).unwrap(), config);

@@ -20,13 +20,9 @@ fn concerns_of(split: Split, confusion: Confusion, roc_auc: Option<[f64; 2]>) ->
     let Confusion { true_negative, false_positive, false_negative, true_positive } = confusion;
     let [reals, fakes] = [true_negative + false_positive, false_negative + true_positive];
     let mut concerns = Vec::new();
-    if reals == 0 || fakes == 0 {
-        // The scores say that there is only one class.
-        return concerns;
-    }
     let few: Vec<String> = [(Label::Real, reals), (Label::Fake, fakes)]
         .into_iter()
-        .filter(|&(_, images)| images < FEW_OF_CLASS)
+        .filter(|&(_, images)| (1..FEW_OF_CLASS).contains(&images))
         .map(|(label, images)| format!("{} {label}", count(images)))
         .collect();
     if !few.is_empty() {
@@ -35,6 +31,10 @@ fn concerns_of(split: Split, confusion: Confusion, roc_auc: Option<[f64; 2]>) ->
              class.",
             few.join(" and ")
         ));
+    }
+    if reals == 0 || fakes == 0 {
+        // The scores say that there is only one class.
+        return concerns;
     }
     let share = reals.max(fakes) as f64 / (reals + fakes) as f64;
     if share >= LOPSIDED {
@@ -97,5 +97,11 @@ mod tests {
     fn names_both_classes_of_a_tiny_split() {
         let found = concerns_of(Split::Val, confusion(5, 0, 0, 5), None);
         assert!(found[0].contains("the val split has 5 real and 5 fake images"), "{}", found[0]);
+    }
+
+    #[test]
+    fn names_few_images_of_the_only_class() {
+        let found = concerns_of(Split::Test, confusion(0, 0, 2, 1), None);
+        assert!(found.len() == 1 && found[0].contains("the test split has 3 fake images"), "{found:?}");
     }
 }

@@ -21,13 +21,20 @@ pub(crate) fn lines(metrics: &Metrics) -> Vec<String> {
         return lines;
     };
     let band = fitted.inconclusive;
-    let percent = |share: Option<f64>| share.map_or("none".to_owned(), |share| format!("{:.1}%", 100.0 * share));
+    let inconclusive = (band.share.unwrap_or_default() * images as f64).round();
+    let others = images as f64 - inconclusive;
+    let wrong = (band.wrong.unwrap_or_default() * others).round();
     lines.push(format!(
-        "verdicts of predict: {} inconclusive; wrong among the others: {}",
-        percent(band.share),
-        percent(band.wrong)
+        "verdicts of predict: {} inconclusive, {} of the others wrong",
+        share_of(inconclusive, images as f64),
+        share_of(wrong, others)
     ));
     lines
+}
+
+/// Formats a part of a number of images: "3 of 20 images (15.0%)".
+fn share_of(part: f64, whole: f64) -> String {
+    if whole > 0.0 { format!("{part} of {whole} images ({:.1}%)", 100.0 * part / whole) } else { "none".to_owned() }
 }
 
 fn interval(interval: &Interval) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use artifacts::hash::Hash;
+use artifacts::hash::{Digest, Hash};
 use artifacts::progress::Progress;
 use artifacts::stage::Failure;
 use rayon::prelude::*;
@@ -18,6 +18,8 @@ pub(crate) struct FirstPass {
     pub(crate) groups: Vec<Vec<u32>>,
     /// Unusable files: index in the source, hash of the bytes if it is known, and the reason.
     pub(crate) rejected: Vec<(u32, Option<Hash>, Rejection)>,
+    /// A digest of the paths and contents of all files.
+    pub(crate) content: Hash,
 }
 
 /// The number of files that are hashed before their results are collected.
@@ -33,6 +35,7 @@ pub(crate) fn first_pass(source: &dyn Source) -> Result<FirstPass, Failure> {
     })?;
     let progress = Progress::new("ingest: hashing", "files", Some(u64::from(length)));
     let mut pass = FirstPass::default();
+    let mut content = Digest::default();
     let mut generators = BTreeMap::from([(String::new(), 0)]);
     let mut groups: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     for start in (0..length as usize).step_by(CHUNK) {
@@ -48,6 +51,10 @@ pub(crate) fn first_pass(source: &dyn Source) -> Result<FirstPass, Failure> {
         for (index, key) in (start..end).zip(keys) {
             let entry = source.entry(index);
             let number = index as u32;
+            content = match &key {
+                Ok(key) => content.part(&entry.path, key.as_bytes()),
+                Err(rejection) => content.part(&entry.path, rejection.reason.as_bytes()),
+            };
             match (key, entry.label) {
                 (Err(rejection), _) => pass.rejected.push((number, None, rejection)),
                 (Ok(key), Err(rejection)) => pass.rejected.push((number, source.id_of_key(index, key), rejection)),
@@ -64,6 +71,7 @@ pub(crate) fn first_pass(source: &dyn Source) -> Result<FirstPass, Failure> {
         }
     }
     progress.finish();
+    pass.content = content.finish();
     pass.groups = groups.into_values().filter(|group| group.len() > 1).collect();
     Ok(pass)
 }

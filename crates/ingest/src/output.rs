@@ -160,7 +160,12 @@ impl<'a> Output<'a> {
     }
 
     /// Completes the shards and writes `rejected.jsonl`. Returns the summary for the manifest.
-    pub(crate) fn finish(&mut self, source: &dyn Source, images_per_second: f64) -> Result<IngestSummary, Error> {
+    pub(crate) fn finish(
+        &mut self,
+        source: &dyn Source,
+        content: Hash,
+        images_per_second: f64,
+    ) -> Result<IngestSummary, Error> {
         if let Some((_, last)) = self.writer.take() {
             last.finish()?;
         }
@@ -181,6 +186,7 @@ impl<'a> Output<'a> {
             rejected_by_reason: self.rejected_by_reason(),
             splits: std::mem::take(&mut self.splits),
             images_per_second,
+            content: Some(content),
         })
     }
 
@@ -214,11 +220,15 @@ impl<'a> Output<'a> {
         self.splits.values().flat_map(|split| split.labels.values()).sum()
     }
 
-    /// Returns the number of unusable files divided by the number of used and unusable files. Duplicates are not
-    /// counted.
-    pub(crate) fn unusable_share(&self) -> f64 {
-        let unusable = self.rejected.iter().filter(|row| rejection::is_unusable(&row.reason)).count() as u64;
-        unusable as f64 / ((unusable + self.used()) as f64).max(1.0)
+    /// Returns the number of unusable files.
+    pub(crate) fn unusable(&self) -> u64 {
+        self.rejected.iter().filter(|row| rejection::is_unusable(&row.reason)).count() as u64
+    }
+
+    /// Returns the number of files without a known label, and why the first one has none.
+    pub(crate) fn unlabelled(&self) -> Option<(usize, &Rejected)> {
+        let unlabelled = || self.rejected.iter().filter(|row| row.reason == sources::NO_LABEL);
+        Some((unlabelled().count(), unlabelled().next()?))
     }
 
     /// Finds near-duplicates among the files that were added with an observation.

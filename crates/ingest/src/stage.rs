@@ -9,7 +9,7 @@ use artifacts::hash::Hash;
 use artifacts::schema::{Audit, IngestSummary, Rejected, Shortcut, SplitSummary, Verdict};
 use artifacts::stage::{Failure, Job, Stage, to_json};
 use artifacts::text::visible;
-use artifacts::{Error, Label, RunDir, Split, names, progress};
+use artifacts::{Error, Label, Manifest, RunDir, Split, names, progress};
 use sources::{Source, SourceError};
 
 use crate::audit::{Observation, join, near_duplicates, to_drop};
@@ -65,6 +65,15 @@ impl Stage for Ingest {
     }
 }
 
+/// Returns whether a file of the source differs from the one that was ingested, even if it has the same size and
+/// modification time. Reads all files. `None` if there is no result to compare with.
+pub(crate) fn has_other_content(run: &RunDir, config: &Config) -> Result<Option<bool>, Failure> {
+    let Some(manifest) = Manifest::read(&run.ingest())? else { return Ok(None) };
+    let Some(recorded) = manifest.summary["content"].as_str() else { return Ok(None) };
+    let source = sources::open(&config.source_config()).map_err(from_source)?;
+    Ok(Some(first_pass(&*source)?.content.to_string() != recorded))
+}
+
 /// Writes the shards, `rejected.jsonl` and `audit.json` to `folder`. If too many files are unusable, writes only the
 /// list of rejected files, to `rejected_path`.
 fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<IngestSummary, Failure> {
@@ -112,9 +121,15 @@ fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<I
         pairs = output.near_duplicates();
     }
 
-    let summary = output.finish(&*source, images_per_second)?;
+    let summary = output.finish(&*source, first.content, images_per_second)?;
     list_other_files(&*source, folder.path())?;
     warn(&summary, config);
+    if let Some((count, first)) = output.unlabelled() {
+        progress::line(&format!(
+            "ingest: warning: {count} of {} images have no label that is known and are not used; the first is `{}`: {}",
+            summary.seen, first.path, first.detail
+        ));
+    }
     if let Some(faults) = output.faults() {
         progress::line(&format!("ingest: warning: {faults}"));
     }
@@ -230,17 +245,20 @@ fn drop_near_duplicates(
 /// Fails if more files are unusable than `ingest.max_rejected` allows, or if no file is left. Then writes the list of
 /// rejected files to `rejected_path`.
 fn check_unusable_share(output: &Output, config: &Config, rejected_path: &Path) -> Result<(), Failure> {
-    let share = output.unusable_share();
-    if share <= config.max_rejected && output.used() > 0 {
+    let (unusable, used) = (output.unusable(), output.used());
+    // Duplicates count neither as used nor as unusable.
+    let all = unusable + used;
+    let share = unusable as f64 / (all as f64).max(1.0);
+    if share <= config.max_rejected && used > 0 {
         return Ok(());
     }
     let rejected = output.write_rejected(rejected_path)?;
-    let unusable = rejected.into_iter().filter(|row| rejection::is_unusable(&row.reason));
-    let examples: Vec<String> = unusable.take(EXAMPLES).map(|row| format!("`{}`: {}", row.path, row.detail)).collect();
+    let examples = rejected.into_iter().filter(|row| rejection::is_unusable(&row.reason));
+    let examples: Vec<String> = examples.take(EXAMPLES).map(|row| format!("`{}`: {}", row.path, row.detail)).collect();
     let counts = counts(&output.rejected_by_reason());
     let problem = if share > config.max_rejected {
         format!(
-            "{:.1}% of the images are unusable ({counts}), but ingest.max_rejected = {} allows only {:.1}%",
+            "{unusable} of {all} images ({:.1}%) are unusable ({counts}), but ingest.max_rejected = {} allows only {:.1}%",
             100.0 * share,
             config.max_rejected,
             100.0 * config.max_rejected,

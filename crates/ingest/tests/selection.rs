@@ -61,7 +61,27 @@ fn fails_with_too_many_unusable_files() {
     let place = Workplace::new();
     place.add_splits(&["train"], 10).add("train/fake/a.jpg", b"a").add("train/fake/b.jpg", b"b");
     let message = place.ingest("run", &place.path("data"), &[]).failed(3);
-    assert!(message.contains("9.1%") && message.contains("2 not_an_image"), "{message}");
+    assert!(message.contains("2 of 22 images (9.1%) are unusable (2 not_an_image)"), "{message}");
+}
+
+#[test]
+fn fails_without_a_usable_file_even_if_all_may_be_unusable() {
+    let place = Workplace::new();
+    for i in 0..6 {
+        place.add(&format!("train/fake/{i}.jpg"), format!("<html>{i}").as_bytes());
+    }
+    let message = place.ingest("run", &place.path("data"), &["max_rejected=1"]).failed(3);
+    assert!(message.contains("no image is left (6 not_an_image)"), "{message}");
+}
+
+#[test]
+fn warns_of_files_without_a_label() {
+    let place = Workplace::new();
+    place.add_splits(&["train"], 20).add("train/cats/1.jpg", &picture(999));
+    let message = place.ingest("run", &place.path("data"), &[]).done().message();
+    let warning = "warning: 1 of 41 images have no label that is known and are not used; the first is \
+                   `train/cats/1.jpg`: no folder of its path names a class; map one of them with --set ingest.labels.";
+    assert!(message.contains(warning), "{message}");
 }
 
 #[test]

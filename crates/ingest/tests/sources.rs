@@ -37,6 +37,28 @@ fn ingests_a_folder() {
 }
 
 #[test]
+fn rehash_finds_a_file_that_changed_in_place() {
+    let place = Workplace::new();
+    place.add_splits(&["train"], 20);
+    let data = place.path("data");
+    place.ingest("run", &data, &[]).done();
+    let rehash = || place.ingest_with_options("run", &data, &["--rehash"]).done().message();
+    assert!(rehash().contains("all files have the content that was ingested"));
+
+    let file = place.path("data/train/real/0.jpg");
+    let modified = fs::metadata(&file).unwrap().modified().unwrap();
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    File::options().write(true).open(&file).unwrap().set_modified(modified).unwrap();
+    assert!(place.ingest("run", &data, &[]).done().message().contains("up to date"));
+    let message = rehash();
+    assert!(message.contains("another content") && message.contains("running"), "{message}");
+    assert!(rehash().contains("all files have the content that was ingested"));
+}
+
+#[test]
 fn reads_a_zip_in_place_and_extracts_nothing() {
     let place = Workplace::new();
     let path = place.path("set.zip");
@@ -75,6 +97,14 @@ fn reads_a_zip_in_place_and_extracts_nothing() {
     // Nothing was extracted.
     let left: Vec<_> = fs::read_dir(place.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn error_of_an_unknown_split_names_the_setting() {
+    let place = Workplace::new();
+    place.add("list.csv", b"path,label,split\n0.jpg,real,holdout\n");
+    let message = place.ingest("run", &place.path("data/list.csv"), &[]).failed(3);
+    assert!(message.contains("line 2: unknown split `holdout`") && message.contains("[ingest.splits]"), "{message}");
 }
 
 #[test]
@@ -160,6 +190,7 @@ fn error_names_the_line_of_an_invalid_csv() {
     place.add("list.csv", b"path,label\n0.jpg,real\n1.jpg,perhaps\n");
     let message = place.ingest("run", &place.path("data/list.csv"), &[]).failed(3);
     assert!(message.contains("line 3") && message.contains("`perhaps`"), "{message}");
+    assert!(message.contains("map it with --set ingest.labels.perhaps=real"), "{message}");
     place.add("list.csv", b"file,label\n0.jpg,real\n");
     let message = place.ingest("run", &place.path("data/list.csv"), &[]).failed(3);
     assert!(message.contains("path,label"), "{message}");

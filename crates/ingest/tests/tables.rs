@@ -215,7 +215,10 @@ fn rejects_tables_without_images_and_damaged_tables() {
     let path = place.path("data/animals.parquet");
     write(&path, labelled(vec!["cat", "dog", "cat"]), Compression::GZIP(Default::default()), None);
     let message = place.ingest("animals", &path, &[]).failed(3);
-    assert!(message.contains("its label `cat` names no class"), "{message}");
+    assert!(
+        message.contains("its label `cat` names no class; map it with --set ingest.labels.cat=real or"),
+        "{message}"
+    );
     // A damaged table causes an error and not a crash.
     let whole = fs::read(&path).unwrap();
     let cut = place.path("data/cut.parquet");
@@ -254,6 +257,12 @@ fn reads_truth_values_as_labels() {
             assert_eq!(sample.label == class_of_true, is_true, "{run} {}", sample.path);
         }
     }
+    // Nothing says which class `true` is.
+    let path = place.path("data/label/test.parquet");
+    write(&path, vec![("image", images(&files(0..20))), ("label", truths())], Compression::SNAPPY, None);
+    let message = place.ingest("label", &path, &[]).failed(3);
+    assert!(message.contains("--set ingest.labels.true=fake") || message.contains("--set ingest.labels.false=fake"));
+    assert!(message.contains("20 of 20 images (100.0%) are unusable (20 no_label)"), "{message}");
     let path = place.path("data/fake/test.parquet");
     let message = place.ingest("missing", &path, &["label_column=lable"]).failed(3);
     assert!(message.contains("no column `lable`") && message.contains("found image, is_fake"), "{message}");

@@ -12,7 +12,7 @@ use crate::config::SourceConfig;
 use crate::error::SourceError;
 use crate::file_names::stamp;
 use crate::name_map::NameMap;
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, label_advice};
 use crate::source::{Entry, Source};
 
 /// The largest number of bytes of the file in which the header is looked for.
@@ -97,7 +97,10 @@ fn delimiter(start: &[u8]) -> Result<u8, String> {
     if start.starts_with(b"\xff\xfe") || start.starts_with(b"\xfe\xff") || start.contains(&0) {
         return Err("it is not UTF-8, but probably UTF-16; save the list as UTF-8".to_owned());
     }
-    let header = start.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+    let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+    // The reader skips empty lines, too.
+    let lines = start.split(|byte| matches!(byte, b'\n' | b'\r'));
+    let header = lines.map(<[u8]>::trim_ascii).find(|line| !line.is_empty()).unwrap_or_default();
     let count = |delimiter: u8| header.iter().filter(|byte| **byte == delimiter).count();
     Ok(if count(b',') > 0 { b',' } else { *b";\t|".iter().max_by_key(|byte| count(**byte)).unwrap_or(&b',') })
 }
@@ -147,7 +150,7 @@ impl Columns {
             Some(label) => label,
             None => {
                 let cell = visible(cell(self.label));
-                return Err(format!("unknown label `{cell}`; write real or fake, or map it in [ingest.labels]"));
+                return Err(format!("unknown label `{cell}`; write real or fake, or {}", label_advice(&cell)));
             }
         };
         let split = match cell(self.split) {
@@ -234,8 +237,9 @@ mod tests {
 
     #[test]
     fn reads_lists_of_other_programs() {
-        let lists: [&[u8]; 5] = [
+        let lists: [&[u8]; 6] = [
             b"path,label\na/1.jpg,real\n",
+            b"\r\n\npath,label\na/1.jpg,real\n",
             b"\xef\xbb\xbfpath;label;split\r\na/1.jpg;real;\r\n",
             b"path\tlabel\na/1.jpg\treal\n",
             b"label|path\nreal|a/1.jpg\n",

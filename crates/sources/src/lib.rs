@@ -29,6 +29,6 @@ pub use config::SourceConfig;
 pub use error::SourceError;
 pub use open::{Location, download_notices, fingerprint, open, reopen};
 pub use other_files::OtherFile;
-pub use rejection::Rejection;
+pub use rejection::{NO_LABEL, Rejection};
 pub use source::{Entry, Source};
 pub use source_list::{SourceList, SourcePart};

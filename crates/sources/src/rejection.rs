@@ -2,6 +2,9 @@
 
 use pixels::file::ReadError;
 
+/// The code of files without a label that is known.
+pub const NO_LABEL: &str = "no_label";
+
 /// The reason why a file is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
@@ -24,16 +27,17 @@ impl Rejection {
 
     /// No folder of the path names a class.
     pub(crate) fn no_folder_label() -> Rejection {
-        Rejection::new("no_label", "no folder of its path names a class; map one of them in [ingest.labels]")
+        let advice = "map one of them with --set ingest.labels.NAME=real or --set ingest.labels.NAME=fake";
+        Rejection::new(NO_LABEL, format!("no folder of its path names a class; {advice}"))
     }
 
     /// The label of a table row is missing (`None`), or `cell` does not name a class.
     pub(crate) fn no_cell_label(cell: Option<&str>) -> Rejection {
         let detail = match cell {
-            Some(cell) => format!("its label `{cell}` names no class; map it in [ingest.labels] to real or fake"),
+            Some(cell) => format!("its label `{cell}` names no class; {}", label_advice(cell)),
             None => "it has no label".to_owned(),
         };
-        Rejection::new("no_label", detail)
+        Rejection::new(NO_LABEL, detail)
     }
 
     /// The folders of a path name both classes.
@@ -42,6 +46,16 @@ impl Rejection {
             "ambiguous_label",
             format!("its folders `{outer}` and `{inner}` name different classes; map one of them in [ingest.labels]"),
         )
+    }
+}
+
+/// Says how to give a label to a name that is unknown.
+pub(crate) fn label_advice(name: &str) -> String {
+    let is_bare_key = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    if is_bare_key {
+        format!("map it with --set ingest.labels.{name}=real or --set ingest.labels.{name}=fake")
+    } else {
+        "map it in [ingest.labels] of the pipeline file to real or fake".to_owned()
     }
 }
 

@@ -46,6 +46,9 @@ pub struct IngestSummary {
     pub splits: BTreeMap<Split, SplitSummary>,
     /// Images decoded and resized per second.
     pub images_per_second: f64,
+    /// A digest of the paths and contents of all files of the source. `None` if an older version ingested them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Hash>,
 }
 
 /// Counts of one split.

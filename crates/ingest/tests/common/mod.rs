@@ -86,6 +86,12 @@ impl Workplace {
         }
     }
 
+    /// Ingests with further options of the program.
+    pub(crate) fn ingest_with_options(&self, run: &str, source: &Path, options: &[&str]) -> Ingested {
+        let output = self.command(run, source, &[]).args(options).output().unwrap();
+        Ingested { output, run: RunDir::new(self.path(run)) }
+    }
+
     /// Ingests several sources, given as a list in TOML whose paths are below the workplace.
     pub(crate) fn ingest_list(&self, run: &str, list: &str, set: &[&str]) -> Ingested {
         self.ingest_list_with(run, list, set, &[])

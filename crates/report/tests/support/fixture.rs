@@ -109,6 +109,7 @@ fn write_ingest(run: &RunDir, spec: RunSpec) {
             (Split::Test, split(spec.images as u64)),
         ]),
         images_per_second: 912.4,
+        content: None,
     };
     let config = json!({"source": SOURCE, "size": 224, "filter": "bilinear", "labels": {}});
     write_manifest(&dir, names::INGEST, config, serde_json::to_value(summary).unwrap());
