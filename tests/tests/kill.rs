@@ -76,6 +76,40 @@ fn interrupted_stage_ends_pipeline_without_error() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn each_stage_ends_with_130_when_it_is_interrupted() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run("interrupted");
+    for stage in ["ingest", "train", "evaluate", "report"] {
+        for signal in ["-INT", "-TERM"] {
+            // A stage may end before the signal arrives.
+            let interrupted = (0..20).find_map(|_| interrupt(sandbox.stage(stage, &run).arg("--force"), stage, signal));
+            let message = interrupted.unwrap_or_else(|| panic!("{stage} always ended before {signal}"));
+            assert!(message.contains("interrupted") && !message.contains("error"), "{stage} {signal}: {message}");
+        }
+        output_of(&mut sandbox.stage(stage, &run)).expect_code(0);
+    }
+}
+
+/// Starts a stage, and sends it a signal as soon as it runs. Returns its messages, or `None` if it had ended before.
+#[cfg(unix)]
+fn interrupt(program: &mut Command, stage: &str, signal: &str) -> Option<String> {
+    use std::io::{BufRead, BufReader};
+
+    let mut child = program.stderr(Stdio::piped()).spawn().expect("the stage starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with(&format!("{stage}: running"))), "{stage} does not start");
+    // The program may have ended.
+    let _ = Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status();
+    let message: Vec<String> = lines.collect();
+    match child.wait().expect("the stage ends").code() {
+        Some(130) => Some(message.join("\n")),
+        Some(0) => None,
+        code => panic!("{stage} ended with {code:?} after {signal}: {message:?}"),
+    }
+}
+
 /// Starts a program and kills it after `delay`. Returns `false` if it had ended before.
 ///
 /// # Panics

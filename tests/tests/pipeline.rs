@@ -66,6 +66,27 @@ fn pipeline_makes_all_artifacts_once() {
 }
 
 #[test]
+fn run_that_cannot_be_written_to_is_up_to_date_and_can_be_shown() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run("first");
+    sandbox.pipeline_into(&run, &[]).expect_code(0);
+    // A folder in place of a lock file cannot be opened for writing, as on a read-only disk.
+    for work in ["pipeline", "ingest", "train", "evaluate", "report"] {
+        let lock = run.path().join(format!(".{work}.lock"));
+        let _ = fs::remove_file(&lock);
+        fs::create_dir(&lock).unwrap();
+    }
+    let again = sandbox.pipeline_into(&run, &[]).expect_code(0);
+    assert_eq!(again.stderr.matches("up to date").count(), 4, "{}", again.stderr);
+    for stage in names::STAGES {
+        let stderr = output_of(&mut sandbox.stage(stage, &run)).expect_code(0).stderr;
+        assert!(stderr.contains("up to date"), "{stage}: {stderr}");
+    }
+    let shown = output_of(program("xtask").args(["runs", "show"]).arg(run.path())).expect_code(0);
+    assert!(shown.stdout.contains("ROC-AUC"), "{}", shown.stdout);
+}
+
+#[test]
 fn pipeline_keeps_settings_of_locked_run_and_omitted_stages() {
     let sandbox = Sandbox::new();
     let run = sandbox.run("first");
@@ -178,6 +199,7 @@ fn rejects_invalid_configuration_before_running() {
     ] {
         let stderr = sandbox.pipeline_into(&refused, &["--set", set]).expect_code(code).stderr;
         assert!(stderr.contains(message), "{set}: {stderr}");
+        assert_eq!(stderr.matches("error: ").count(), 1, "one failure is one message: {stderr}");
         assert!(!refused.path().exists(), "{set} left `{}`", refused.path().display());
     }
     let nowhere = sandbox.pipeline_into(&refused, &["--data", "no/such/folder"]).expect_code(3);
