@@ -140,9 +140,12 @@ fn hostile_names_never_leave_the_cache() {
 
 #[test]
 fn errors_say_what_to_do_without_showing_the_token() {
-    for (status, expected) in
-        [(401, "access token"), (403, "accept the terms"), (404, "check owner"), (418, "failed to list")]
-    {
+    for (status, expected) in [
+        (401, "access token"),
+        (403, "accept the terms"),
+        (404, "check each part of the name"),
+        (418, "failed to fetch"),
+    ] {
         let server = Server::start(move |_, _| Reply::status(status));
         let error = Machine::new().online(&server).fetch_dataset(&dataset("hf:datasets/o/n")).unwrap_err();
         let chain = format!("{error} {error:?}");

@@ -284,9 +284,12 @@ fn follows_renamed_repository() {
 
 #[test]
 fn denial_suggests_what_to_do_without_showing_token() {
-    for (status, expected) in
-        [(401, "access token"), (403, "accept the terms"), (404, "check the names"), (418, "failed to fetch")]
-    {
+    for (status, expected) in [
+        (401, "access token"),
+        (403, "accept the terms"),
+        (404, "check each part of the name"),
+        (418, "failed to fetch"),
+    ] {
         let server = Server::start(move |_, _| Reply::status(status).header("x-error-message", "as you like it"));
         let machine = Machine::new();
         let error = machine.hub(&server).resolve(&name("hf:o/r")).unwrap_err();
