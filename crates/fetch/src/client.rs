@@ -121,6 +121,12 @@ impl Client {
         self
     }
 
+    /// Returns the same client, which tries each request only once.
+    pub fn without_retries(mut self) -> Client {
+        self.retry.attempts = 1;
+        self
+    }
+
     /// Fetches and parses a JSON value.
     pub fn json<T: DeserializeOwned>(&self, request: &Request) -> Result<T> {
         self.with_retries(|| {

@@ -69,7 +69,8 @@ pub fn resolve_beside(source: &str, file: &str) -> Result<PathBuf, Error> {
 /// The same as [`resolve`].
 pub fn size(source: &str) -> Result<Option<u64>, Error> {
     let name: Name = source.parse()?;
-    Hub::from_process(&name)?.size(&name)
+    // For a notice, which is not worth waiting for.
+    Hub::from_process(&name)?.without_retries().size(&name)
 }
 
 /// A client of the hub with its cache.
@@ -120,6 +121,11 @@ impl Hub {
             authorization: token(environment, home.as_deref()).map(Authorization::Bearer),
             offline: environment.get("HF_HUB_OFFLINE").is_some_and(is_true),
         })
+    }
+
+    /// Returns the same client, which tries each request only once.
+    pub fn without_retries(self) -> Hub {
+        Hub { client: self.client.without_retries(), ..self }
     }
 
     /// Returns the file's path in the cache, after downloading the file if it is not there.

@@ -83,6 +83,11 @@ impl Kaggle {
         Kaggle::new(&environment, client.with_observer(fetch::progress_observer(dataset.to_string())))
     }
 
+    /// Returns the same client, which tries each request only once.
+    pub fn without_retries(self) -> Kaggle {
+        Kaggle { client: self.client.without_retries(), ..self }
+    }
+
     /// Makes a client with an environment and an HTTP client.
     ///
     /// # Errors

@@ -230,11 +230,11 @@ fn fingerprint_with(
 pub fn download_notices(config: &SourceConfig) -> Vec<String> {
     let describe = |source: &str| match Location::parse(source).ok()? {
         Location::Kaggle(dataset) => {
-            let description = Kaggle::from_process(&dataset).and_then(|kaggle| kaggle.describe(&dataset)).ok()?;
-            Some(description.to_string())
+            let kaggle = Kaggle::from_process(&dataset).ok()?.without_retries();
+            Some(kaggle.describe(&dataset).ok()?.to_string())
         }
         Location::Hub(dataset) => {
-            let hub = Hub::from_process(&dataset).ok()?;
+            let hub = Hub::from_process(&dataset).ok()?.without_retries();
             if let Some(local) = hub.cached_dataset(&dataset) {
                 return Some(format!("{} is in `{}`", dataset.at(&local.commit), local.folder.display()));
             }
