@@ -2,16 +2,19 @@
 
 /// The bytes `first..=last` of a resource of `total` bytes (RFC 9110, section 14.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ContentRange {
-    pub(crate) first: u64,
-    pub(crate) last: u64,
-    pub(crate) total: Option<u64>,
+pub struct ContentRange {
+    /// The number of the first byte, counted from 0.
+    pub first: u64,
+    /// The number of the last byte. At least `first`, and less than `total`.
+    pub last: u64,
+    /// The size of the resource in bytes; `None` if the server does not know it.
+    pub total: Option<u64>,
 }
 
 impl ContentRange {
     /// Parses `bytes 0-9/100` or `bytes 0-9/*`. Returns `None` for anything else, and if the numbers contradict each
     /// other.
-    pub(crate) fn parse(text: &str) -> Option<ContentRange> {
+    pub fn parse(text: &str) -> Option<ContentRange> {
         let (unit, rest) = text.trim().split_once(' ')?;
         let (range, total) = rest.trim().split_once('/')?;
         let (first, last) = range.split_once('-')?;
@@ -20,12 +23,12 @@ impl ContentRange {
         let consistent = first <= last && total.is_none_or(|total| last < total);
         (unit.eq_ignore_ascii_case("bytes") && consistent).then_some(ContentRange { first, last, total })
     }
-}
 
-/// Parses `bytes */100`, which a server sends with status 416, and returns the size of the resource.
-pub(crate) fn parse_unsatisfied(text: &str) -> Option<u64> {
-    let (unit, rest) = text.trim().split_once(' ')?;
-    parse_digits(rest.trim().strip_prefix("*/")?).filter(|_| unit.eq_ignore_ascii_case("bytes"))
+    /// Parses `bytes */100`, which a server sends with status 416, and returns the size of the resource.
+    pub fn parse_unsatisfied(text: &str) -> Option<u64> {
+        let (unit, rest) = text.trim().split_once(' ')?;
+        parse_digits(rest.trim().strip_prefix("*/")?).filter(|_| unit.eq_ignore_ascii_case("bytes"))
+    }
 }
 
 /// Parses a decimal number. Unlike `str::parse`, accepts no sign.
@@ -46,9 +49,9 @@ mod tests {
 
     #[test]
     fn parses_the_size_of_a_refused_range() {
-        assert_eq!(parse_unsatisfied("bytes */10"), Some(10));
+        assert_eq!(ContentRange::parse_unsatisfied("bytes */10"), Some(10));
         for text in ["bytes 0-1/10", "bytes */*", "bytes */", "items */10", ""] {
-            assert_eq!(parse_unsatisfied(text), None, "{text:?}");
+            assert_eq!(ContentRange::parse_unsatisfied(text), None, "{text:?}");
         }
     }
 

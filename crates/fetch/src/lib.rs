@@ -37,6 +37,7 @@ mod url;
 pub use authorization::Authorization;
 pub use checksum::Checksum;
 pub use client::{Client, Request};
+pub use content_range::ContentRange;
 pub use download::{DownloadedFile, ExpectedFile, FileKind};
 pub use environment::Environment;
 pub use error::{Error, Result};

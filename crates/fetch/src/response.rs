@@ -6,7 +6,7 @@ use ureq::Body;
 use ureq::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, RETRY_AFTER};
 use ureq::http::{HeaderMap, StatusCode};
 
-use crate::content_range::{ContentRange, parse_unsatisfied};
+use crate::content_range::ContentRange;
 use crate::{Error, Result, Url};
 
 /// The number of bytes of an error response that are searched for a message.
@@ -77,7 +77,7 @@ impl ResponseHead {
 pub(crate) fn check(mut response: Response) -> Result<Response> {
     let head = &response.head;
     if head.status == StatusCode::RANGE_NOT_SATISFIABLE {
-        let total = head.get(CONTENT_RANGE.as_str()).and_then(parse_unsatisfied);
+        let total = head.get(CONTENT_RANGE.as_str()).and_then(ContentRange::parse_unsatisfied);
         return Err(Error::RefusedRange { url: head.url.to_string(), total });
     }
     if !head.status.is_success() {

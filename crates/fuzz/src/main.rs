@@ -4,6 +4,7 @@
 //! Every input is computed from the seed, the target and its number, so that a failure can be repeated on any machine.
 //! The readers run in a second process, whose memory is limited, and which may crash. The input of a failure is saved.
 
+mod configuration;
 mod corpus;
 mod mutation;
 mod supervisor;
@@ -18,7 +19,7 @@ use clap::Parser;
 
 use crate::target::Target;
 
-/// Feed damaged files to the readers of images, metadata, lists, tables, archives and weights.
+/// Feed damaged files and texts to the readers of images, metadata, data sets, weights, settings and headers.
 #[derive(Debug, Parser)]
 #[command(name = "candling-fuzz", version)]
 struct Args {
@@ -34,7 +35,7 @@ struct Args {
     /// The folder for inputs that made a reader fail
     #[arg(long, value_name = "DIR", default_value = "fuzz-failures")]
     out: PathBuf,
-    /// The folder of valid images: `tests/golden` of the project
+    /// The folder of valid images and shards: `tests/golden` of the project
     #[arg(long, value_name = "DIR", default_value = "tests/golden")]
     corpus: PathBuf,
     /// Feed this file to the reader that --target names, without a limit on memory

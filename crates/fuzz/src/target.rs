@@ -4,15 +4,19 @@ use std::fs;
 use std::path::Path;
 
 use artifacts::config::Override;
+use artifacts::shard::Shards;
 use artifacts::stage::Failure;
-use artifacts::{Manifest, names};
+use artifacts::{Manifest, Split, names};
 use clap::ValueEnum;
-use fetch::Url;
+use fetch::{Checksum, ContentRange, Url};
+use judge::benchmark::Protocol;
 use judge::input::ColumnNames;
 use pixels::metadata::{Compression, Declared, Metadata};
 use pixels::{Format, Limits, decode};
 use provenance::Provenance;
-use sources::SourceConfig;
+use sources::{Location, SourceConfig};
+
+use crate::configuration;
 
 /// The most pixels of an image, so that a damaged header does not make decoding slow.
 const MAX_PIXELS: u64 = 1 << 18;
@@ -36,14 +40,20 @@ pub(crate) enum Target {
     Zip,
     /// Weights in safetensors files
     Safetensors,
+    /// Shards of images
+    Shard,
     /// Manifests of artifacts
     Manifest,
-    /// Predictions of other programs in CSV and JSON
+    /// Predictions of other programs in CSV, JSON and parquet
     Predictions,
+    /// Pipeline files, and descriptions of benchmarks
+    Configuration,
     /// Settings of the command line (`--set`)
     Setting,
-    /// URLs
+    /// URLs, and names of sources
     Url,
+    /// Headers of responses: ranges and checksums
+    Header,
     /// No reader, but code that fails, to test that failures are noticed
     #[value(hide = true)]
     Faulty,
@@ -51,7 +61,7 @@ pub(crate) enum Target {
 
 impl Target {
     /// All readers.
-    pub(crate) const ALL: [Target; 11] = [
+    pub(crate) const ALL: [Target; 14] = [
         Target::Image,
         Target::Metadata,
         Target::Provenance,
@@ -59,10 +69,13 @@ impl Target {
         Target::Table,
         Target::Zip,
         Target::Safetensors,
+        Target::Shard,
         Target::Manifest,
         Target::Predictions,
+        Target::Configuration,
         Target::Setting,
         Target::Url,
+        Target::Header,
     ];
 
     /// The name on the command line.
@@ -75,10 +88,13 @@ impl Target {
             Target::Table => "table",
             Target::Zip => "zip",
             Target::Safetensors => "safetensors",
+            Target::Shard => "shard",
             Target::Manifest => "manifest",
             Target::Predictions => "predictions",
+            Target::Configuration => "configuration",
             Target::Setting => "setting",
             Target::Url => "url",
+            Target::Header => "header",
             Target::Faulty => "faulty",
         }
     }
@@ -99,6 +115,7 @@ impl Target {
                 // A damaged signature would keep the input from all readers of metadata.
                 let format = Format::of(input).unwrap_or(Format::Jpeg);
                 let _ = (Metadata::read(input, format), Declared::read(input, format), Compression::read(input));
+                let _ = signals::metadata::features(input);
             }
             Target::Provenance => {
                 let format = Format::of(input).unwrap_or(Format::Jpeg);
@@ -111,6 +128,10 @@ impl Target {
                 let path = write(input, &folder.join("model.safetensors"))?;
                 let _ = model::weights::check(path.as_ref());
             }
+            Target::Shard => {
+                write(input, &folder.join("test-00000-of-00001.parquet"))?;
+                read_shards(folder);
+            }
             Target::Manifest => {
                 write(input, &folder.join(names::MANIFEST))?;
                 if let Ok(Some(manifest)) = Manifest::read(folder) {
@@ -118,18 +139,32 @@ impl Target {
                 }
             }
             Target::Predictions => {
-                let extension = if input.starts_with(b"{") { "jsonl" } else { "csv" };
+                let extension = match input {
+                    [b'{', ..] => "jsonl",
+                    [b'P', b'A', b'R', b'1', ..] => "parquet",
+                    _ => "csv",
+                };
                 let path = write(input, &folder.join(format!("predictions.{extension}")))?;
                 let _ = judge::input::read(path.as_ref(), &ColumnNames::new());
             }
-            Target::Setting => {
-                let _ = Override::parse(&String::from_utf8_lossy(input));
+            Target::Configuration => {
+                let path = write(input, &folder.join("run.toml"))?;
+                configuration::load(Some(path.as_ref()), &[]);
+                let _ = Protocol::read(path.as_ref());
             }
-            Target::Url => {
-                if let Ok(url) = Url::parse(&String::from_utf8_lossy(input)) {
-                    let _ = (url.host().len(), url.join_segments(["a"]).with_parameter("b", "c").to_string());
+            Target::Setting => {
+                if let Ok(setting) = Override::parse(&String::from_utf8_lossy(input)) {
+                    configuration::load(None, &[setting]);
                 }
             }
+            Target::Url => {
+                let text = String::from_utf8_lossy(input);
+                if let Ok(url) = Url::parse(&text) {
+                    let _ = (url.host().len(), url.join_segments(["a"]).with_parameter("b", "c").to_string());
+                }
+                let _ = Location::parse(&text);
+            }
+            Target::Header => read_headers(&String::from_utf8_lossy(input)),
             Target::Faulty => match input.len() {
                 0..=4 => {}
                 length if length.is_multiple_of(2) => drop(std::hint::black_box(vec![0_u8; 3 << 30])),
@@ -156,6 +191,28 @@ fn read_source(path: &str) {
         let _ = (source.entry(index), source.read(index));
     }
     let _ = (source.other_files().len(), source.notice(), source.fingerprint());
+}
+
+/// Opens the shard in a folder and reads all its images.
+fn read_shards(folder: &Path) {
+    let Ok(shards) = Shards::open(folder, Split::Test) else { return };
+    let [height, width] = shards.size();
+    for row in 0..shards.len() {
+        assert_eq!(shards.pixels(row).len(), height * width * 3);
+        assert_eq!(shards.file(row).is_some(), shards.has_files());
+        // Reading the bytes finds a range that is outside of the file.
+        std::hint::black_box(shards.pixels(row).iter().chain(shards.file(row).unwrap_or_default()).max());
+        let _ = shards.sample(row);
+    }
+}
+
+/// Reads a text as each of the headers whose parsers are our own.
+fn read_headers(text: &str) {
+    if let Some(range) = ContentRange::parse(text) {
+        assert!(range.first <= range.last && range.total.is_none_or(|total| range.last < total));
+    }
+    let _ = ContentRange::parse_unsatisfied(text);
+    let _ = (Checksum::from_goog_hash([text]), Checksum::sha256_from_hex(text));
 }
 
 #[cfg(test)]
