@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use artifacts::Label;
 use artifacts::command;
 use artifacts::stage::Failure;
-use model::{ArchitectureError, InputError, weights};
+use model::weights::{self, hub_advice};
+use model::{ArchitectureError, InputError};
 
 /// Errors of the training stage.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +44,7 @@ pub enum Error {
         detail: String,
     },
     /// The file of initial weights cannot be read.
-    #[error("failed to read the initial weights `{}`; check train.weights", path.display())]
+    #[error("failed to read the initial weights `{}`; check train.weights{}", path.display(), hub_advice(path, source))]
     Weights {
         /// The file.
         path: PathBuf,
@@ -105,8 +106,23 @@ impl From<Error> for Failure {
                 branches::Error::VitSource(_)
                 | branches::Error::Vit(_)
                 | branches::Error::NoFiles { .. }
-                | branches::Error::Decode { .. },
+                | branches::Error::Decode { .. }
+                | branches::Error::NotFinite { .. },
             ) => Failure::input(error),
+            // The file of a branch's initial weights.
+            Error::Branches(branches::Error::Network { ref source, .. })
+                if matches!(
+                    **source,
+                    model::Error::Weights(
+                        weights::Error::Mismatch { .. }
+                            | weights::Error::NotFinite { .. }
+                            | weights::Error::Type { .. }
+                            | weights::Error::SafeTensors { .. }
+                    )
+                ) =>
+            {
+                Failure::input(error)
+            }
             Error::Model(
                 model::Error::Weights(weights::Error::Source(_))
                 | model::Error::Device(_)
@@ -119,6 +135,7 @@ impl From<Error> for Failure {
             | Error::Model(
                 model::Error::Weights(
                     weights::Error::Mismatch { .. }
+                    | weights::Error::NotFinite { .. }
                     | weights::Error::Type { .. }
                     | weights::Error::SafeTensors { .. }
                     | weights::Error::Hub(_),

@@ -2,6 +2,7 @@
 
 mod branches;
 mod options;
+mod weights;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -159,7 +159,9 @@ fn damage_or_failure(path: &Path, error: model::Error) -> Error {
     use model::Error as Model;
     use model::weights::Error as Weights;
     let damaged = match &error {
-        Model::Weights(Weights::SafeTensors { .. } | Weights::Mismatch { .. } | Weights::Type { .. })
+        Model::Weights(
+            Weights::SafeTensors { .. } | Weights::Mismatch { .. } | Weights::NotFinite { .. } | Weights::Type { .. },
+        )
         | Model::OptimiserState(_)
         // candle converts only data from the file here, in host memory.
         | Model::Candle(_) => true,
