@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use artifacts::Label;
 use artifacts::command;
+use artifacts::progress;
 use artifacts::stage::Failure;
 use model::weights::{self, hub_advice};
 use model::{ArchitectureError, InputError};
@@ -51,6 +52,22 @@ pub enum Error {
         /// The operating system's error.
         #[source]
         source: std::io::Error,
+    },
+    /// The checkpoints of a training do not fit on the disk.
+    #[error(
+        "the checkpoints of this training need up to {} more in `{}`, but its disk has {} of free space; free some space, \
+         or choose a folder on another disk with --run-dir",
+        progress::bytes(*needed),
+        folder.display(),
+        progress::bytes(*free),
+    )]
+    DiskFull {
+        /// The folder of the checkpoints.
+        folder: PathBuf,
+        /// The bytes that the training will write at most, besides those that exist.
+        needed: u64,
+        /// The free bytes on the file system of the folder.
+        free: u64,
     },
     /// The training split is too small.
     #[error(

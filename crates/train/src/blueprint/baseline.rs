@@ -86,7 +86,7 @@ impl Blueprint for Baseline<'_> {
         Ok(())
     }
 
-    fn prepare(&self, _run: &Preparation<'_>, _train: &Images, _stop: &dyn Fn() -> bool) -> Result<bool, Error> {
+    fn prepare(&self, _run: &Preparation<'_>, _splits: &Splits, _stop: &dyn Fn() -> bool) -> Result<bool, Error> {
         Ok(true)
     }
 

@@ -12,6 +12,7 @@ use model::{Adam, AdamConfig, AveragedWeights, GradientSum, Logits, Network, Ste
 
 use super::Learner;
 use crate::config::Config;
+use crate::disk_space::tensor_bytes;
 use crate::error::Error;
 use crate::loader::Batch;
 
@@ -128,6 +129,13 @@ impl Learner for NetworkLearner {
             state.extend(AveragedWeights::own_weights(&self.network)?);
         }
         Ok(state)
+    }
+
+    fn checkpoint_bytes(&self) -> Result<u64, Error> {
+        let statistics = self.network.statistics()?;
+        // The file of the weights also has a batch counter for each pair of statistics, with a longer name.
+        let counters = 2 * tensor_bytes(&statistics);
+        Ok(tensor_bytes(&self.weights()?) + counters + tensor_bytes(&self.optimiser_state()?))
     }
 
     fn restore(&mut self, checkpoint: &Checkpoint, state: &BTreeMap<String, Tensor>) -> Result<(), Error> {
