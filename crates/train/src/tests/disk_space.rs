@@ -2,7 +2,7 @@
 
 use artifacts::atomic;
 
-use branches::{BranchName, ModelConfig};
+use ::branches::{BranchName, ModelConfig};
 
 use super::*;
 

@@ -1,7 +1,7 @@
 //! Trainings whose initial weights cannot be used.
 
+use ::branches::{BranchName, ModelConfig};
 use artifacts::atomic;
-use branches::{BranchName, ModelConfig};
 use model::Network;
 use model::device::Device;
 
