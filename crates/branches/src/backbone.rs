@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use artifacts::Checkpoint;
 use artifacts::hash::{self, Hash};
-use model::weights::Source;
+use model::weights::{self, Source};
 use vision::Tower;
 
 use crate::config::{BranchName, ModelConfig};
@@ -29,6 +29,7 @@ pub fn resolve_vit(config: &ModelConfig) -> Result<Option<PathBuf>> {
     }
     let weights = &config.vit.weights;
     let path = weights.resolve().map_err(Error::VitSource)?.ok_or(Error::VitWithoutWeights)?;
+    check_readable(&path)?;
     let [config, preprocessing] = BACKBONE_FILES;
     weights.resolve_beside(config).map_err(Error::VitSource)?;
     // Without this file, the preprocessing is that of the published models of the family.
@@ -47,8 +48,17 @@ pub fn check_weights(config: &ModelConfig) -> Result<()> {
     match &config.vit.weights {
         Source::None => Err(Error::VitWithoutWeights),
         Source::Hub(_) => Ok(()),
-        Source::Path(path) => Ok(Tower::open(path).map(drop)?),
+        Source::Path(path) => {
+            check_readable(path)?;
+            Ok(Tower::open(path).map(drop)?)
+        }
     }
+}
+
+/// Checks that a file exists. The error names the setting, and the hub if the path looks like a model there.
+fn check_readable(path: &Path) -> Result<()> {
+    let read = |source| Error::VitSource(weights::Error::Read { path: path.to_owned(), source });
+    fs::metadata(path).map(drop).map_err(read)
 }
 
 /// Puts the frozen weights at `vit`, with the files that describe them, into the folder `run`. Uses hard links where the
@@ -105,4 +115,23 @@ pub(crate) fn find(checkpoint: &Checkpoint, model: &ModelConfig, wanted: Hash) -
     }
     let path = resolve_vit(model)?.ok_or(Error::VitWithoutWeights)?;
     if hash::file(&path)? == wanted { Ok(path) } else { Err(Error::OtherBackbone { path }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use artifacts::failure::chain;
+
+    use super::*;
+
+    #[test]
+    fn missing_file_that_looks_like_a_model_on_the_hub_is_explained() {
+        let mut config = ModelConfig { branches: vec![BranchName::Vit], ..ModelConfig::default() };
+        config.vit.weights = Source::Path("openai/clip-vit-base-patch16".into());
+        for error in [check_weights(&config).unwrap_err(), resolve_vit(&config).unwrap_err()] {
+            let message = chain(&error);
+            for part in ["model.vit.weights", "cannot read openai/clip", "write `hf:openai/clip-vit-base-patch16`"] {
+                assert!(message.contains(part), "{message}");
+            }
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use artifacts::Checkpoint;
 use artifacts::hash::Hash;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::backbone;
@@ -164,10 +164,39 @@ pub fn input_cutter(config: &ModelConfig, vit: Option<&Path>) -> Result<InputCut
 /// Reads a safetensors file.
 ///
 /// # Errors
-/// The file cannot be read, or is not in this format.
+/// The file cannot be read or is not in this format, or a value is NaN or infinite.
 pub fn read_tensors(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     let bytes = fs::read(path).map_err(artifacts::Error::io("read", path))?;
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu);
     let bad = |error: candle_core::Error| Error::Checkpoint { path: path.to_owned(), detail: error.to_string() };
-    Ok(tensors.map_err(bad)?.into_iter().collect())
+    let tensors: BTreeMap<String, Tensor> = tensors.map_err(bad)?.into_iter().collect();
+    for (name, tensor) in tensors.iter().filter(|(_, tensor)| tensor.dtype() == DType::F32) {
+        if tensor.flatten_all()?.to_vec1::<f32>()?.iter().any(|value| !value.is_finite()) {
+            return Err(Error::NotFinite { path: path.to_owned(), name: name.clone() });
+        }
+    }
+    Ok(tensors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_that_are_not_finite_are_rejected() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        for (value, is_valid) in [(1.0_f32, true), (f32::NAN, false), (f32::NEG_INFINITY, false)] {
+            let tensors = BTreeMap::from([("head.weight", Tensor::new(&[0.5, value], &Device::Cpu).unwrap())]);
+            safetensors::serialize_to_file(tensors, None, &path).unwrap();
+            match read_tensors(&path) {
+                Ok(tensors) => assert!(is_valid && tensors.len() == 1),
+                Err(error) => {
+                    let message = error.to_string();
+                    assert!(!is_valid && message.contains("head.weight"), "{message}");
+                    assert!(message.contains(&path.display().to_string()), "{message}");
+                }
+            }
+        }
+    }
 }

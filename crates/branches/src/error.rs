@@ -46,6 +46,17 @@ pub enum Error {
         /// What is wrong.
         detail: String,
     },
+    /// A tensor of a checkpoint has a value that is NaN or infinite.
+    #[error(
+        "`{}`: tensor `{name}` has values that are NaN or infinite; use another checkpoint, or train it again",
+        path.display()
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
     /// The state of the optimiser lacks a tensor, or a tensor has another shape.
     #[error("the state of the optimiser does not fit the detector: {0}")]
     OptimiserState(String),

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use artifacts::random;
+use artifacts::{progress, random};
 use candle_core::{Device, Tensor, Var};
 use model::device::Device as NetworkDevice;
 use model::{Adam, AdamConfig, HeatMap, Network, NetworkConfig, Normalisation, PixelBatch};
@@ -97,7 +97,13 @@ impl NetworkBranch {
         let mut network = Network::new(&network, &NetworkDevice::Cpu).of_branch(name)?;
         network.initialise(seed).of_branch(name)?;
         match weights {
-            Some(path) => drop(network.load(path, &[]).of_branch(name)?),
+            Some(path) => {
+                let report = network.load(path, &[]).of_branch(name)?;
+                if !report.prefix.is_empty() {
+                    let (file, prefix) = (path.display(), report.prefix);
+                    progress::line(&format!("branch {name}: left out the prefix `{prefix}` of the names in {file}"));
+                }
+            }
             None => network.zero_init_residual().of_branch(name)?,
         }
         NetworkBranch::new(name, None, settings, network, seed)

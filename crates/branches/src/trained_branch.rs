@@ -34,6 +34,11 @@ pub(crate) trait TrainedBranch: Debug {
     /// The tensors of `model.safetensors`.
     fn tensors(&self) -> Result<BTreeMap<String, Tensor>>;
 
+    /// Bounds the bytes of the tensors that only a first step adds to [`TrainedBranch::tensors`].
+    fn later_bytes(&self) -> u64 {
+        0
+    }
+
     /// The state of the optimisers for a checkpoint.
     fn optimiser_state(&self) -> Result<BTreeMap<String, Tensor>>;
 

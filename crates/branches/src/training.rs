@@ -117,6 +117,11 @@ impl Training {
         Ok(state)
     }
 
+    /// Bounds the bytes of the tensors that only a first step adds to [`Training::tensors`].
+    pub fn later_bytes(&self) -> u64 {
+        self.trained.iter().map(|branch| branch.later_bytes()).sum()
+    }
+
     /// Restores a training from [`Training::optimiser_state`] and [`Training::tensors`].
     ///
     /// # Errors

@@ -229,6 +229,12 @@ impl TrainedBranch for TunedVit {
         Ok(tensors)
     }
 
+    /// Mean and scale of each feature, with their entries in the header.
+    fn later_bytes(&self) -> u64 {
+        let tensor = self.width() * size_of::<f32>() + 256;
+        if self.standardisation.is_none() { 2 * tensor as u64 } else { 0 }
+    }
+
     fn optimiser_state(&self) -> Result<BTreeMap<String, Tensor>> {
         let mut state = prefixed(TOWER_STATE, self.tower_parameters.state()?);
         state.extend(prefixed(HEAD_STATE, self.head.state()?));

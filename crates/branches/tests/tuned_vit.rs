@@ -79,7 +79,11 @@ fn training_changes_the_transformer_and_lowers_the_loss() {
         let case = Case::new(tower, tuning);
         let mut training = case.training(1);
         let before = copied(training.tensors().unwrap());
+        let later = training.later_bytes();
         let first = case.train(&mut training, 1);
+        let bytes =
+            |tensors: &BTreeMap<String, Tensor>| tensors.values().map(|t| 4 * t.elem_count() as u64).sum::<u64>();
+        assert!(bytes(&before) + later >= bytes(&training.tensors().unwrap()) && training.later_bytes() == 0);
         assert!((first - std::f32::consts::LN_2).abs() < 1e-4, "the first margins are 0: {first}");
         let last = case.train(&mut training, 20);
         assert!(last < 0.5 * first, "{tower}: {first} {last}");

@@ -137,11 +137,12 @@ impl Network {
     /// F32, F16 or BF16.
     ///
     /// The network keeps its own head if the file has none, or one with another number of classes. The file may lack
-    /// tensors whose names start with one of the prefixes in `allow_missing`, such as `layer4.`.
+    /// tensors whose names start with one of the prefixes in `allow_missing`, such as `layer4.`. A prefix that all names of
+    /// the file have, such as `module.`, is left out.
     ///
     /// # Errors
-    /// The file cannot be read, or other tensors are missing, mis-shaped or unexpected. The error lists all of them,
-    /// and the network is unchanged.
+    /// The file cannot be read, a tensor has a value that is NaN or infinite, or other tensors are missing, mis-shaped or
+    /// unexpected. The error lists the first of them, and the network is unchanged.
     pub fn load(&mut self, path: &Path, allow_missing: &[String]) -> Result<LoadReport> {
         let LayerList { parameters, statistics, .. } = &*self.layers;
         let (tensors, report) = weights::load(path, [parameters, statistics], allow_missing)?;

@@ -20,6 +20,14 @@ fn tensors(network: &Network) -> BTreeMap<String, Tensor> {
     network.parameters().unwrap().into_iter().chain(network.statistics().unwrap()).collect()
 }
 
+/// Returns a small network of 14 layers.
+fn small_network(seed: u64) -> Network {
+    let config = NetworkConfig { arch: "resnet14_patch".to_owned(), ..NetworkConfig::default() };
+    let mut network = Network::new(&config, &model::device::Device::Cpu).unwrap();
+    network.initialise(seed).unwrap();
+    network
+}
+
 fn problems(error: Error) -> String {
     match error {
         Error::Weights(weights::Error::Mismatch { problems, .. }) => problems,
@@ -88,6 +96,86 @@ fn load_lists_missing_mis_shaped_and_unexpected_tensors() {
     assert_eq!(common::elements(&network.parameters().unwrap()["conv1.weight"]), before);
     let allowed = problems(network.load(&path, &["layer4.".to_owned()]).unwrap_err());
     assert!(!allowed.contains("missing"), "{allowed}");
+}
+
+#[test]
+fn load_leaves_out_a_common_prefix() {
+    let directory = tempfile::tempdir().unwrap();
+    let (source, mut network) = (small_network(1), small_network(2));
+    let count = tensors(&source).len();
+    for prefix in ["module.", "model.", "backbone.", "module.model."] {
+        let prefixed: BTreeMap<String, Tensor> =
+            tensors(&source).into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)).collect();
+        let path = write(directory.path(), &prefixed);
+        network.initialise(2).unwrap();
+        let report = network.load(&path, &[]).unwrap();
+        assert_eq!((report.loaded, report.head_replaced, report.prefix.as_str()), (count, false, prefix));
+        for (name, tensor) in tensors(&source) {
+            assert_eq!(common::elements(&tensor), common::elements(&tensors(&network)[&name]), "{prefix}{name}");
+        }
+    }
+    // A head of its own, with other classes or beside the prefix.
+    let head = |name: &str| name.starts_with("fc.");
+    let (own, body): (BTreeMap<_, _>, BTreeMap<_, _>) = tensors(&source).into_iter().partition(|(name, _)| head(name));
+    let mut outside: BTreeMap<String, Tensor> =
+        body.into_iter().map(|(name, tensor)| (format!("encoder.{name}"), tensor)).collect();
+    outside.extend(own);
+    let report = network.load(&write(directory.path(), &outside), &[]).unwrap();
+    assert_eq!((report.head_replaced, report.prefix.as_str()), (false, "encoder."));
+    outside.remove("fc.weight");
+    outside.remove("fc.bias");
+    outside.insert("encoder.fc.0.weight".to_owned(), Tensor::zeros((3, 5), DType::F32, &Device::Cpu).unwrap());
+    let path = write(directory.path(), &outside);
+    assert!(network.load(&path, &[]).unwrap().head_replaced);
+
+    // A file that does not fit without the prefix either.
+    outside.retain(|name, _| !name.starts_with("encoder.layer3."));
+    outside.insert("encoder.bn1.bias".to_owned(), Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap());
+    outside.insert("projector.weight".to_owned(), Tensor::zeros(3, DType::F32, &Device::Cpu).unwrap());
+    let message = network.load(&write(directory.path(), &outside), &[]).unwrap_err().to_string();
+    for part in ["without the prefix `encoder.`", "bn1.bias has shape [3]", "layer3.0", " more"] {
+        assert!(message.contains(part), "{part} not in {message}");
+    }
+    assert!(message.len() < 1000, "{message}");
+}
+
+#[test]
+fn load_names_file_and_tensor_that_is_not_finite() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut network, source) = (small_network(1), small_network(2));
+    let before = common::elements(&network.parameters().unwrap()["conv1.weight"]);
+    for (value, dtype) in [(f32::NAN, DType::F32), (f32::INFINITY, DType::F16), (f32::NEG_INFINITY, DType::BF16)] {
+        for name in ["layer2.0.bn1.bias", "layer2.0.bn1.running_var"] {
+            let mut broken = tensors(&source);
+            let mut values = vec![0.5; tensors(&source)[name].elem_count()];
+            values[7] = value;
+            broken.insert(name.to_owned(), Tensor::new(values, &Device::Cpu).unwrap().to_dtype(dtype).unwrap());
+            let path = write(directory.path(), &broken);
+            let error = network.load(&path, &[]).unwrap_err();
+            assert!(
+                matches!(&error, Error::Weights(weights::Error::NotFinite { name: n, .. }) if n == name),
+                "{error}"
+            );
+            let message = error.to_string();
+            assert!(message.contains(&path.display().to_string()) && message.contains(name), "{message}");
+        }
+    }
+    assert_eq!(common::elements(&network.parameters().unwrap()["conv1.weight"]), before);
+}
+
+#[test]
+fn missing_file_that_looks_like_a_model_on_the_hub_is_explained() {
+    let advice = |path: &str| {
+        let error = std::io::Error::from(std::io::ErrorKind::NotFound);
+        weights::hub_advice(Path::new(path), &error)
+    };
+    assert!(advice("timm/resnet50.tv_in1k").ends_with("`hf:timm/resnet50.tv_in1k`"));
+    assert!(advice("timm/resnet50@main").ends_with("`hf:timm/resnet50@main`"));
+    for path in ["resnet50", "/timm/resnet50", "./resnet50", "weights/model.safetensors", "a/b/c", "../resnet50"] {
+        assert_eq!(advice(path), "", "{path}");
+    }
+    let denied = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    assert_eq!(weights::hub_advice(Path::new("timm/resnet50"), &denied), "");
 }
 
 #[test]

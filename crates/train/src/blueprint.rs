@@ -10,6 +10,7 @@ use artifacts::hash::Hash;
 use artifacts::schema::ModelConfig;
 use artifacts::shard::Shards;
 
+use crate::disk_space::SpaceCheck;
 use crate::error::Error;
 use crate::images::Images;
 use crate::learner::Learner;
@@ -31,13 +32,15 @@ pub(crate) struct Created {
 }
 
 /// The training that [`Blueprint::prepare`] precedes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Preparation<'a> {
     /// The folder of the run.
     pub(crate) folder: &'a Path,
     pub(crate) seed: u64,
     /// Identifies settings, epochs and data, so that what an interrupted training has prepared is used again.
     pub(crate) key: Hash,
+    /// Checks that the checkpoints will fit on the disk.
+    pub(crate) space: SpaceCheck<'a>,
 }
 
 /// Creates the models of independent trainings.
@@ -45,8 +48,9 @@ pub(crate) trait Blueprint {
     /// Reads the images of a split for training or validation. Returns `None` if the user interrupted it.
     fn images(&self, shards: Arc<Shards>, stop: &dyn Fn() -> bool) -> Result<Option<Images>, Error>;
 
-    /// Does what must precede a training. Returns `false` if the user interrupted it.
-    fn prepare(&self, run: &Preparation<'_>, train: &Images, stop: &dyn Fn() -> bool) -> Result<bool, Error>;
+    /// Does what must precede a training. Returns `false` if the user interrupted it. If this takes long, it first checks
+    /// that the checkpoints will fit on the disk.
+    fn prepare(&self, run: &Preparation<'_>, splits: &Splits, stop: &dyn Fn() -> bool) -> Result<bool, Error>;
 
     /// Creates a model. With `initial`, it has its initial weights; otherwise a checkpoint will replace its weights.
     fn create(&self, seed: u64, initial: bool, splits: &Splits) -> Result<Created, Error>;

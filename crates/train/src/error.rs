@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use artifacts::Label;
 use artifacts::command;
+use artifacts::progress;
 use artifacts::stage::Failure;
-use model::{ArchitectureError, InputError, weights};
+use model::weights::{self, hub_advice};
+use model::{ArchitectureError, InputError};
 
 /// Errors of the training stage.
 #[derive(Debug, thiserror::Error)]
@@ -43,13 +45,29 @@ pub enum Error {
         detail: String,
     },
     /// The file of initial weights cannot be read.
-    #[error("failed to read the initial weights `{}`; check train.weights", path.display())]
+    #[error("failed to read the initial weights `{}`; check train.weights{}", path.display(), hub_advice(path, source))]
     Weights {
         /// The file.
         path: PathBuf,
         /// The operating system's error.
         #[source]
         source: std::io::Error,
+    },
+    /// The checkpoints of a training do not fit on the disk.
+    #[error(
+        "the checkpoints of this training need up to {} more in `{}`, but its disk has {} of free space; free some space, \
+         or choose a folder on another disk with --run-dir",
+        progress::bytes(*needed),
+        folder.display(),
+        progress::bytes(*free),
+    )]
+    DiskFull {
+        /// The folder of the checkpoints.
+        folder: PathBuf,
+        /// The bytes that the training will write at most, besides those that exist.
+        needed: u64,
+        /// The free bytes on the file system of the folder.
+        free: u64,
     },
     /// The training split is too small.
     #[error(
@@ -105,8 +123,23 @@ impl From<Error> for Failure {
                 branches::Error::VitSource(_)
                 | branches::Error::Vit(_)
                 | branches::Error::NoFiles { .. }
-                | branches::Error::Decode { .. },
+                | branches::Error::Decode { .. }
+                | branches::Error::NotFinite { .. },
             ) => Failure::input(error),
+            // The file of a branch's initial weights.
+            Error::Branches(branches::Error::Network { ref source, .. })
+                if matches!(
+                    **source,
+                    model::Error::Weights(
+                        weights::Error::Mismatch { .. }
+                            | weights::Error::NotFinite { .. }
+                            | weights::Error::Type { .. }
+                            | weights::Error::SafeTensors { .. }
+                    )
+                ) =>
+            {
+                Failure::input(error)
+            }
             Error::Model(
                 model::Error::Weights(weights::Error::Source(_))
                 | model::Error::Device(_)
@@ -119,6 +152,7 @@ impl From<Error> for Failure {
             | Error::Model(
                 model::Error::Weights(
                     weights::Error::Mismatch { .. }
+                    | weights::Error::NotFinite { .. }
                     | weights::Error::Type { .. }
                     | weights::Error::SafeTensors { .. }
                     | weights::Error::Hub(_),

@@ -47,6 +47,9 @@ pub(crate) trait Learner {
     /// The tensors of the training state, besides those that [`Learner::save`] writes.
     fn optimiser_state(&self) -> Result<BTreeMap<String, Tensor>, Error>;
 
+    /// Bounds the bytes of the files that [`Learner::save`] and [`Learner::optimiser_state`] make, at any step.
+    fn checkpoint_bytes(&self) -> Result<u64, Error>;
+
     /// Restores the weights of a checkpoint and the state of the optimiser, `state`.
     ///
     /// # Errors

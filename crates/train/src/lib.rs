@@ -20,6 +20,7 @@
 //!
 //! - [`cli`]: the command line. `stage`: finds the runs that are not up to date, and trains each of them.
 //! - `folder`: the folder of a run. It keeps a complete run in place until its successor is complete.
+//! - `disk_space`: checks before a training that its checkpoints fit on the disk.
 //! - `backup`: renames replaced runs. `replacement`: warns about these replacements before the stage starts.
 //! - `recorded`: compares the configuration in a manifest with the current one.
 //! - `identity`: decides which checkpoints a training can resume from.
@@ -39,6 +40,7 @@ mod blueprint;
 mod checkpoint;
 pub mod cli;
 mod config;
+mod disk_space;
 mod epoch_batches;
 mod error;
 mod folder;

@@ -24,6 +24,7 @@ use crate::backup;
 use crate::blueprint::{Baseline, Blueprint, BranchSet, Created, Preparation, Splits};
 use crate::checkpoint::{Description, SavedTraining, TrainingPosition, TrainingState};
 use crate::config::Config;
+use crate::disk_space::{self, SpaceCheck};
 use crate::error::Error;
 use crate::folder::{RunFolder, RunRequest};
 use crate::identity::Identity;
@@ -120,7 +121,9 @@ impl Stage for Train {
     fn run(job: &Job<Config>) -> Result<(), Failure> {
         let interrupt = InterruptFlag::install().map_err(Error::Signals)?;
         let Job { run, config, inputs, code, force, .. } = job;
-        train_stale_runs(&TrainingRequest { run, config, inputs, code, force: *force, stop: &|_| interrupt.is_set() })
+        let stop = &|_| interrupt.is_set();
+        let free_space = &disk_space::free_space;
+        train_stale_runs(&TrainingRequest { run, config, inputs, code, force: *force, stop, free_space })
     }
 }
 
@@ -138,6 +141,8 @@ pub(crate) struct TrainingRequest<'a> {
     pub(crate) force: bool,
     /// Called with the number of each step. If it returns `true`, the training saves its state and ends.
     pub(crate) stop: &'a dyn Fn(u64) -> bool,
+    /// Returns the free bytes on the file system of a folder, or `None` if they are unknown.
+    pub(crate) free_space: &'a dyn Fn(&Path) -> Option<u64>,
 }
 
 /// Returns the sources of pretrained weights of the configured detector, with the names of these inputs in manifests.
@@ -254,7 +259,7 @@ impl<'a> Trainer<'a> {
 
     /// Trains run `k` to its last epoch.
     fn train_run(&self, k: usize, output: &Output) -> Result<(), Failure> {
-        let TrainingRequest { config, inputs, code, force, stop, .. } = *self.request;
+        let TrainingRequest { config, inputs, code, force, stop, free_space, .. } = *self.request;
         let identity = Identity::new(&output.config, inputs, code.version, self.device.kind());
         let wanted = RunRequest { identity: &identity, epochs: config.epochs, force };
         let (folder, saved) = RunFolder::open(&output.dir, wanted)?;
@@ -262,8 +267,15 @@ impl<'a> Trainer<'a> {
         let seed = config.run_seed(k);
         self.blueprint.install(folder.path())?;
         let key = identity.digest(config.epochs).map_err(|error| Failure::failed(error.to_string()))?;
-        let preparation = Preparation { folder: folder.path(), seed, key };
-        if !self.blueprint.prepare(&preparation, &self.splits.train, &|| stop(0))? {
+        let space = SpaceCheck {
+            folder: folder.path(),
+            epochs: config.epochs,
+            description: &self.description,
+            position: &TrainingPosition::start(identity.clone()),
+            free_space,
+        };
+        let preparation = Preparation { folder: folder.path(), seed, key, space };
+        if !self.blueprint.prepare(&preparation, &self.splits, &|| stop(0))? {
             return Err(Failure::Interrupted);
         }
         let resumed = match saved.map(|saved| self.resume(saved, &identity, seed, &name)).transpose() {
@@ -280,6 +292,10 @@ impl<'a> Trainer<'a> {
                 (TrainingState { learner, position: TrainingPosition::start(identity) }, splits)
             }
         };
+        // A training that is at its end writes no more checkpoints.
+        if training.position.complete_epochs() < config.epochs {
+            space.check(&*training.learner)?;
+        }
         let training_loop = TrainingLoop {
             config,
             seed,

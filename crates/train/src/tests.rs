@@ -1,7 +1,9 @@
 //! Whole trainings of a few steps: exact resuming, and the folders of complete, replaced and damaged runs.
 
 mod branches;
+mod disk_space;
 mod options;
+mod weights;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -15,6 +17,7 @@ use model::device::DeviceChoice;
 use model::weights::Source;
 
 use crate::config::{Augment, Config, Jpeg};
+use crate::disk_space::free_space;
 use crate::stage::{Train, TrainingRequest, train_stale_runs};
 use crate::testing::{self, TestRun};
 
@@ -48,7 +51,9 @@ fn run_until(run: &TestRun, config: &Config, stop: impl Fn(u64) -> bool) -> Resu
 fn run_as(run: &TestRun, config: &Config, code: &Code, force: bool, stop: impl Fn(u64) -> bool) -> Result<(), Failure> {
     let run = run.dir();
     let inputs = Train::inputs(&run, config)?;
-    train_stale_runs(&TrainingRequest { run: &run, config, inputs: &inputs, code, force, stop: &stop })
+    let stop = &stop;
+    let free_space = &free_space;
+    train_stale_runs(&TrainingRequest { run: &run, config, inputs: &inputs, code, force, stop, free_space })
 }
 
 fn force(run: &TestRun, config: &Config) {

@@ -50,6 +50,19 @@ pub enum Error {
         /// All tensors that do not fit, with the reason.
         problems: String,
     },
+    /// A tensor has a value that is NaN or infinite.
+    #[error(
+        "{}: tensor `{name}` has the value {value}, but weights must be finite; use another file, or download it again",
+        path.display()
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The first such value.
+        value: f32,
+    },
     /// A configuration beside the weights cannot be used.
     #[error("{}: {problem}", path.display())]
     Config {

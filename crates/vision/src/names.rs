@@ -44,23 +44,40 @@ impl TowerConfig {
 const PATCHES: &str = "embeddings.patch_embedding.weight";
 /// The patch embedding of DINOv2.
 const DINO_PATCHES: &str = "embeddings.patch_embeddings.projection.weight";
+/// The prefixes of a tower's names in files of CLIP and SigLIP.
+const PREFIXES: [&str; 2] = ["vision_model.", ""];
+/// The prefixes of a tower's names in files of DINOv2.
+const DINO_PREFIXES: [&str; 3] = ["", "dinov2.", "dinov2_with_registers."];
 /// CLIP's projection of the pooled output. It stands beside the tower.
 pub(crate) const PROJECTION: &str = "visual_projection.weight";
 
 impl Names {
     /// Finds the tower in a file. Returns `None` if there is none.
     pub(crate) fn find(file: &WeightsFile) -> Option<Self> {
-        for prefix in ["vision_model.", ""] {
+        for prefix in PREFIXES {
             if file.shape(&format!("{prefix}{PATCHES}")).is_some() {
                 let clip = file.shape(&format!("{prefix}embeddings.class_embedding")).is_some();
                 let family = if clip { Family::Clip } else { Family::Siglip };
                 return Some(Self { family, prefix: prefix.to_owned() });
             }
         }
-        ["", "dinov2.", "dinov2_with_registers."]
+        DINO_PREFIXES
             .into_iter()
             .find(|prefix| file.shape(&format!("{prefix}{DINO_PATCHES}")).is_some())
             .map(|prefix| Self { family: Family::Dinov2, prefix: prefix.to_owned() })
+    }
+
+    /// Returns the prefix, with its last dot, that a wrapper such as `DistributedDataParallel` put before the names of a
+    /// tower. Returns `None` if the file has no tower.
+    pub(crate) fn outer_prefix(file: &WeightsFile) -> Option<String> {
+        let clip = PREFIXES.map(|prefix| format!("{prefix}{PATCHES}"));
+        let dino = DINO_PREFIXES.map(|prefix| format!("{prefix}{DINO_PATCHES}"));
+        let prefixes = file.names().into_iter().flat_map(|name| {
+            let prefixes = clip.iter().chain(&dino).filter_map(|patches| name.strip_suffix(patches.as_str()));
+            prefixes.filter(|prefix| prefix.ends_with('.')).map(str::to_owned).collect::<Vec<_>>()
+        });
+        // `module.vision_model.` ends with a prefix of the family, which the shortest one leaves to it.
+        prefixes.min_by_key(String::len)
     }
 
     /// The family that the names belong to.

@@ -28,8 +28,15 @@ pub(crate) struct Source {
 impl Source {
     /// Opens a safetensors file. All tensors of the tower exist and have the right shapes afterwards.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = WeightsFile::open(path)?;
-        let Some(names) = Names::find(&file) else {
+        let mut file = WeightsFile::open(path)?;
+        let mut names = Names::find(&file);
+        if names.is_none()
+            && let Some(prefix) = Names::outer_prefix(&file)
+        {
+            file.leave_out_prefix(prefix);
+            names = Names::find(&file);
+        }
+        let Some(names) = names else {
             let mut found = file.names();
             found.truncate(MAX_LISTED);
             let found = if found.is_empty() { "no tensors".to_owned() } else { found.join(", ") };

@@ -21,6 +21,8 @@ pub(crate) struct WeightsFile {
     header: Metadata,
     /// The offset of the first tensor.
     start: u64,
+    /// The prefix of all names of the file that callers leave out, such as `module.`.
+    prefix: String,
 }
 
 impl WeightsFile {
@@ -49,10 +51,20 @@ impl WeightsFile {
         if header.data_len() as u64 != rest - length {
             return Err(invalid(format!("its tensors have {} bytes, but {} follow", header.data_len(), rest - length)));
         }
-        Ok(Self { path: path.to_owned(), file, header, start: LENGTH_BYTES + length })
+        Ok(Self { path: path.to_owned(), file, header, start: LENGTH_BYTES + length, prefix: String::new() })
     }
 
-    /// The names of all tensors, sorted.
+    /// Lets the methods take names without `prefix`, which wrappers such as `DistributedDataParallel` add.
+    pub(crate) fn leave_out_prefix(&mut self, prefix: String) {
+        self.prefix = prefix;
+    }
+
+    /// Returns the name in the file.
+    fn full_name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// The whole names of all tensors, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.header.tensors().into_keys().collect();
         names.sort();
@@ -61,12 +73,13 @@ impl WeightsFile {
 
     /// The shape of a tensor.
     pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.header.info(name).map(|info| &info.shape[..])
+        self.header.info(&self.full_name(name)).map(|info| &info.shape[..])
     }
 
     /// Returns why a tensor cannot be read with `shape`, if so.
     pub(crate) fn problem(&self, name: &str, shape: &[usize]) -> Option<String> {
-        let Some(info) = self.header.info(name) else {
+        let name = self.full_name(name);
+        let Some(info) = self.header.info(&name) else {
             return Some(format!("{name} {shape:?} is missing"));
         };
         if info.shape != shape {
@@ -77,11 +90,15 @@ impl WeightsFile {
     }
 
     /// Reads a tensor and converts it to `f32`. [`WeightsFile::problem`] must have found none.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a value is NaN or infinite.
     pub(crate) fn read(&mut self, name: &str) -> Result<Vec<f32>> {
         let failed = |source| Error::Read { path: self.path.clone(), source };
+        let name = self.full_name(name);
         let info = self
             .header
-            .info(name)
+            .info(&name)
             .ok_or_else(|| Error::SafeTensors { path: self.path.clone(), problem: format!("{name} is missing") })?;
         let (first, end) = info.data_offsets;
         self.file.seek(SeekFrom::Start(self.start + first as u64)).map_err(failed)?;
@@ -92,14 +109,20 @@ impl WeightsFile {
         }
         let halves =
             |convert: fn([u8; 2]) -> f32| bytes.as_chunks::<2>().0.iter().map(|&bytes| convert(bytes)).collect();
-        match info.dtype {
-            Dtype::F32 => Ok(bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()),
-            Dtype::F16 => Ok(halves(|bytes| half::f16::from_le_bytes(bytes).to_f32())),
-            Dtype::BF16 => Ok(halves(|bytes| half::bf16::from_le_bytes(bytes).to_f32())),
-            other => Err(Error::SafeTensors {
-                path: self.path.clone(),
-                problem: format!("{name} has elements of type {other:?} instead of F32, F16 or BF16"),
-            }),
+        let values: Vec<f32> = match info.dtype {
+            Dtype::F32 => bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
+            Dtype::F16 => halves(|bytes| half::f16::from_le_bytes(bytes).to_f32()),
+            Dtype::BF16 => halves(|bytes| half::bf16::from_le_bytes(bytes).to_f32()),
+            other => {
+                return Err(Error::SafeTensors {
+                    path: self.path.clone(),
+                    problem: format!("{name} has elements of type {other:?} instead of F32, F16 or BF16"),
+                });
+            }
+        };
+        match values.iter().find(|value| !value.is_finite()) {
+            None => Ok(values),
+            Some(&value) => Err(Error::NotFinite { path: self.path.clone(), name, value }),
         }
     }
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::Golden;
+use common::{CASES, Golden};
 use safetensors::Dtype;
 use serde_json::json;
 use vision::{Error, Family, Tower};
@@ -52,6 +52,54 @@ fn rejects_files_without_a_tower() {
     std::fs::write(&path, "PNG").unwrap();
     let error = Tower::open(&path).unwrap_err();
     assert!(matches!(error, Error::SafeTensors { .. }), "{error}");
+}
+
+#[test]
+fn leaves_out_a_common_prefix() {
+    for case in CASES {
+        let golden = Golden::read(case);
+        let features = |prefix: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            golden.write(folder.path());
+            let path = golden.write_weights(folder.path(), Dtype::F32, prefix);
+            let tower = Tower::open(&path).unwrap();
+            let side = tower.preprocessing().size;
+            let pixels: Vec<u8> = (0..side * side * 3).map(|i| (i * 31 % 251) as u8).collect();
+            let features = tower.features(&pixels, 1, &[0, 1]).unwrap();
+            (features.layers, features.pooled)
+        };
+        let expected = features("");
+        for prefix in ["module.", "model.backbone."] {
+            assert_eq!(features(prefix), expected, "{case} {prefix}");
+        }
+    }
+    // An error has the names of the file.
+    let mut golden = Golden::read("clip");
+    golden.tensors.remove("vision_model.post_layernorm.weight");
+    let folder = tempfile::tempdir().unwrap();
+    golden.write(folder.path());
+    let message = Tower::open(&golden.write_weights(folder.path(), Dtype::F32, "module.")).unwrap_err().to_string();
+    assert!(message.contains("module.vision_model.post_layernorm.weight [32] is missing"), "{message}");
+}
+
+#[test]
+fn names_file_and_tensor_that_is_not_finite() {
+    let (golden, folder) = (Golden::read("clip"), tempfile::tempdir().unwrap());
+    golden.write(folder.path());
+    for (dtype, nan) in [(Dtype::F32, &[0, 0, 0xC0, 0x7F][..]), (Dtype::F16, &[0, 0x7C]), (Dtype::BF16, &[0x80, 0xFF])]
+    {
+        let path = golden.write_weights(folder.path(), dtype, "");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let (header, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        let name = "vision_model.encoder.layers.1.mlp.fc2.bias";
+        let start = 8 + header + metadata.info(name).unwrap().data_offsets.0 + 2 * nan.len();
+        bytes[start..start + nan.len()].copy_from_slice(nan);
+        std::fs::write(&path, bytes).unwrap();
+        let error = Tower::open(&path).unwrap_err();
+        let message = error.to_string();
+        assert!(matches!(error, Error::NotFinite { .. }), "{message}");
+        assert!(message.contains(name) && message.contains(&path.display().to_string()), "{message}");
+    }
 }
 
 #[test]

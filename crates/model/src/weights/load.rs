@@ -1,7 +1,7 @@
 //! Reads safetensors files into a network's flat buffers.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
@@ -10,6 +10,7 @@ use safetensors::tensor::{Metadata, TensorView};
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use super::error::Error;
+use super::prefix;
 use crate::tensor_table::{Entry, TensorTable};
 
 /// The prefix of the head's tensors, which are ignored if their shapes do not fit.
@@ -20,6 +21,8 @@ const BATCH_COUNTER: &str = ".num_batches_tracked";
 const LENGTH_BYTES: usize = 8;
 /// The longest header that the crate safetensors accepts.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
+/// The most tensors that an error lists.
+const MAX_LISTED: usize = 8;
 
 /// A report on loading a file into a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct LoadReport {
     pub head_replaced: bool,
     /// Names of the tensors that the file lacks and `allow_missing` permits. The network kept its own.
     pub missing: Vec<String>,
+    /// The prefix of the file's names that was left out, such as `module.`. Empty if the names are the network's.
+    pub prefix: String,
 }
 
 /// The tensors of a file, ready to be copied into a network's parameters and running statistics.
@@ -50,7 +55,8 @@ impl LoadedTensors {
 /// and of the running statistics.
 ///
 /// # Errors
-/// The file cannot be read, or its tensors do not fit. The error lists all that do not fit.
+/// The file cannot be read, its tensors do not fit, or one has a value that is NaN or infinite. The error lists the first
+/// tensors that do not fit.
 pub(crate) fn load(
     path: &Path,
     [parameters, statistics]: [&TensorTable; 2],
@@ -58,16 +64,17 @@ pub(crate) fn load(
 ) -> Result<(LoadedTensors, LoadReport), Error> {
     let bytes = read(path)?;
     let file = parse(path, &bytes)?;
-    let mut tensors: BTreeMap<String, TensorView<'_>> =
-        file.tensors().into_iter().filter(|(name, _)| !name.ends_with(BATCH_COUNTER)).collect();
-    let mut report = LoadReport { head_replaced: drop_unfit_head(&mut tensors, parameters), ..LoadReport::default() };
+    let tensors = file.tensors().into_iter().filter(|(name, _)| !name.ends_with(BATCH_COUNTER)).collect();
+    let (prefix, mut tensors) = without_prefix(tensors, [parameters, statistics]);
+    let head_replaced = drop_unfit_head(&mut tensors, parameters);
+    let mut report = LoadReport { head_replaced, prefix, ..LoadReport::default() };
     let mut problems = Vec::new();
     let mut take = |table: &TensorTable| -> Result<Vec<(Entry, Vec<f32>)>, Error> {
         let mut taken = Vec::new();
         for (name, shape, entry) in table.entries() {
             match tensors.remove(name) {
                 Some(view) if view.shape() == shape.as_slice() => {
-                    taken.push((*entry, to_f32(path, name, &view)?));
+                    taken.push((*entry, to_finite_f32(path, name, &view)?));
                 }
                 Some(view) => {
                     problems.push(format!("{name} has shape {:?} instead of {shape:?}", view.shape()));
@@ -85,7 +92,10 @@ pub(crate) fn load(
     let loaded = LoadedTensors([take(parameters)?, take(statistics)?]);
     problems.extend(tensors.iter().map(|(name, view)| format!("{name} {:?} is unexpected", view.shape())));
     if !problems.is_empty() {
-        return Err(Error::Mismatch { path: path.to_owned(), problems: problems.join("; ") });
+        let more = problems.len().saturating_sub(MAX_LISTED);
+        problems.truncate(MAX_LISTED);
+        problems.extend((more > 0).then(|| format!("and {more} more")));
+        return Err(Error::Mismatch { path: path.to_owned(), prefix: report.prefix, problems: problems.join("; ") });
     }
     Ok((loaded, report))
 }
@@ -132,6 +142,29 @@ fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>, Error> {
     SafeTensors::deserialize(bytes).map_err(|source| Error::SafeTensors { path: path.to_owned(), source })
 }
 
+/// Leaves out the common prefix of the tensors' names where the rest is a name of the network. Returns the prefix too.
+fn without_prefix<'a>(
+    tensors: Vec<(String, TensorView<'a>)>,
+    tables: [&TensorTable; 2],
+) -> (String, BTreeMap<String, TensorView<'a>>) {
+    let expected = tables.into_iter().flat_map(|table| table.entries()).map(|(name, ..)| name.as_str());
+    let expected: HashSet<&str> = expected.collect();
+    let prefix = prefix::common(tensors.iter().map(|(name, _)| name.as_str()), &expected);
+    let own_name = |name: &str| {
+        let rest = name.strip_prefix(&prefix)?;
+        (expected.contains(rest) || rest.starts_with(HEAD_PREFIX)).then(|| rest.to_owned())
+    };
+    let (with, without): (Vec<_>, Vec<_>) = tensors.into_iter().partition(|(name, _)| own_name(name).is_some());
+    let mut named: BTreeMap<_, _> =
+        with.into_iter().map(|(name, view)| (own_name(&name).unwrap_or(name), view)).collect();
+    for (name, view) in without {
+        // A second tensor of one name is not the network's. Its whole name cannot be the name of another tensor.
+        let name = if named.contains_key(&name) { format!("{name} beside {prefix}{name}") } else { name };
+        named.insert(name, view);
+    }
+    (prefix, named)
+}
+
 /// Removes the head from `tensors` unless its weight and bias fit the network. Returns whether it was removed.
 fn drop_unfit_head(tensors: &mut BTreeMap<String, TensorView<'_>>, table: &TensorTable) -> bool {
     let fits = table
@@ -143,6 +176,15 @@ fn drop_unfit_head(tensors: &mut BTreeMap<String, TensorView<'_>>, table: &Tenso
         tensors.retain(|name, _| !name.starts_with(HEAD_PREFIX));
     }
     !fits
+}
+
+/// Converts the elements of a tensor to `f32`, which must all be finite.
+fn to_finite_f32(path: &Path, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, Error> {
+    let values = to_f32(path, name, view)?;
+    match values.iter().find(|value| !value.is_finite()) {
+        None => Ok(values),
+        Some(&value) => Err(Error::NotFinite { path: path.to_owned(), name: name.to_owned(), value }),
+    }
 }
 
 /// Converts the elements of a tensor to `f32`.

@@ -3,9 +3,11 @@
 mod error;
 pub(crate) mod initial;
 mod load;
+mod prefix;
 mod save;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +54,21 @@ impl Source {
             hub::resolve_beside(name, file)?;
         }
         Ok(())
+    }
+}
+
+/// Returns advice for a file that was not found, if its path looks like a model on the hub, such as `timm/resnet50`.
+/// The advice continues a message. Returns an empty text otherwise.
+#[must_use]
+pub fn hub_advice(path: &Path, error: &io::Error) -> String {
+    let text = path.to_string_lossy();
+    let is_model = text.matches('/').count() == 1
+        && path.extension().is_none_or(|extension| extension != "safetensors")
+        && format!("hf:{text}").parse::<hub::Name>().is_ok();
+    if error.kind() == io::ErrorKind::NotFound && is_model {
+        format!("; for the model of this name on the Hugging Face hub, write `hf:{text}`")
+    } else {
+        String::new()
     }
 }
 

@@ -8,6 +8,7 @@ use artifacts::progress;
 use artifacts::schema::ModelConfig;
 use artifacts::shard::Shards;
 use model::device::Device;
+use model::weights::LoadReport;
 use model::{Network, NetworkConfig};
 
 use super::{Blueprint, Created, Preparation, Splits};
@@ -43,16 +44,25 @@ impl Baseline<'_> {
             return Ok(network.zero_init_residual()?);
         };
         let report = network.load(path, allow_missing)?;
-        let missing = report.missing.len();
-        progress::line(&format!(
-            "train: {} tensors from {}{}{}",
-            report.loaded,
-            String::from(self.config.network_weights()),
-            if missing > 0 { format!(", {missing} missing tensors initialised randomly") } else { String::new() },
-            if report.head_replaced { ", a new head" } else { "" }
-        ));
+        progress::line(&format!("train: {}", describe(&report, &String::from(self.config.network_weights()))));
         Ok(())
     }
+}
+
+/// Describes which tensors were taken from a file, for a message.
+fn describe(report: &LoadReport, source: &str) -> String {
+    let LoadReport { loaded, head_replaced, missing, prefix } = report;
+    let mut text = format!("{loaded} tensors from {source}");
+    if !prefix.is_empty() {
+        text.push_str(&format!(", the prefix `{prefix}` of their names left out"));
+    }
+    if !missing.is_empty() {
+        text.push_str(&format!(", {} missing tensors initialised randomly", missing.len()));
+    }
+    if *head_replaced {
+        text.push_str(", a new head");
+    }
+    text
 }
 
 impl Blueprint for Baseline<'_> {
@@ -76,7 +86,7 @@ impl Blueprint for Baseline<'_> {
         Ok(())
     }
 
-    fn prepare(&self, _run: &Preparation<'_>, _train: &Images, _stop: &dyn Fn() -> bool) -> Result<bool, Error> {
+    fn prepare(&self, _run: &Preparation<'_>, _splits: &Splits, _stop: &dyn Fn() -> bool) -> Result<bool, Error> {
         Ok(true)
     }
 
@@ -87,5 +97,24 @@ impl Blueprint for Baseline<'_> {
     fn pretrained(&self) -> Result<(String, Option<Hash>), Error> {
         let hash = self.weights.as_deref().map(hash::file).transpose()?;
         Ok((String::from(self.config.network_weights()), hash))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_which_tensors_were_loaded() {
+        let mut report = LoadReport { loaded: 267, ..LoadReport::default() };
+        assert_eq!(describe(&report, "w.safetensors"), "267 tensors from w.safetensors");
+        report.prefix = "module.".to_owned();
+        report.missing = vec!["layer4.0.conv1.weight".to_owned()];
+        report.head_replaced = true;
+        assert_eq!(
+            describe(&report, "w.safetensors"),
+            "267 tensors from w.safetensors, the prefix `module.` of their names left out, 1 missing tensors initialised \
+             randomly, a new head"
+        );
     }
 }

@@ -152,12 +152,16 @@ impl Blueprint for BranchSet<'_> {
         }
     }
 
-    fn prepare(&self, run: &Preparation<'_>, train: &Images, stop: &dyn Fn() -> bool) -> Result<bool, Error> {
+    fn prepare(&self, run: &Preparation<'_>, splits: &Splits, stop: &dyn Fn() -> bool) -> Result<bool, Error> {
         if let Some(weights) = held_out::saved_weights(run.folder, run.key) {
             progress::line("train: the predictions for held-out generators are those of the interrupted training");
             self.fusion_weights.replace(weights);
             return Ok(true);
         }
+        if self.config.model.held_out_folds > 1 {
+            run.space.check(&*self.create(run.seed, false, splits)?.learner)?;
+        }
+        let train = &splits.train;
         let create = |rows: &[usize]| Ok((self.fusion(train, rows)?, self.weights(&train.shards, rows)));
         let Some(held_out) = held_out::predict(self.config, train, run.seed, (&create, &self.files), stop)? else {
             return Ok(false);

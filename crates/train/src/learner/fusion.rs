@@ -10,6 +10,7 @@ use candle_core::Tensor;
 use model::{Logits, StepOutput};
 
 use super::Learner;
+use crate::disk_space::tensor_bytes;
 use crate::error::Error;
 use crate::loader::Batch;
 
@@ -76,6 +77,11 @@ impl Learner for FusionLearner {
 
     fn optimiser_state(&self) -> Result<BTreeMap<String, Tensor>, Error> {
         Ok(self.training.optimiser_state()?)
+    }
+
+    fn checkpoint_bytes(&self) -> Result<u64, Error> {
+        let bytes = tensor_bytes(&self.weights()?) + tensor_bytes(&self.optimiser_state()?);
+        Ok(bytes + self.training.later_bytes())
     }
 
     fn restore(&mut self, checkpoint: &Checkpoint, state: &BTreeMap<String, Tensor>) -> Result<(), Error> {

@@ -12,6 +12,7 @@ use model::{Adam, AdamConfig, AveragedWeights, GradientSum, Logits, Network, Ste
 
 use super::Learner;
 use crate::config::Config;
+use crate::disk_space::tensor_bytes;
 use crate::error::Error;
 use crate::loader::Batch;
 
@@ -130,6 +131,13 @@ impl Learner for NetworkLearner {
         Ok(state)
     }
 
+    fn checkpoint_bytes(&self) -> Result<u64, Error> {
+        let statistics = self.network.statistics()?;
+        // The file of the weights also has a batch counter for each pair of statistics, with a longer name.
+        let counters = 2 * tensor_bytes(&statistics);
+        Ok(tensor_bytes(&self.weights()?) + counters + tensor_bytes(&self.optimiser_state()?))
+    }
+
     fn restore(&mut self, checkpoint: &Checkpoint, state: &BTreeMap<String, Tensor>) -> Result<(), Error> {
         let path = checkpoint.training_state();
         let weights = checkpoint.weights();
@@ -159,7 +167,9 @@ fn damage_or_failure(path: &Path, error: model::Error) -> Error {
     use model::Error as Model;
     use model::weights::Error as Weights;
     let damaged = match &error {
-        Model::Weights(Weights::SafeTensors { .. } | Weights::Mismatch { .. } | Weights::Type { .. })
+        Model::Weights(
+            Weights::SafeTensors { .. } | Weights::Mismatch { .. } | Weights::NotFinite { .. } | Weights::Type { .. },
+        )
         | Model::OptimiserState(_)
         // candle converts only data from the file here, in host memory.
         | Model::Candle(_) => true,

@@ -44,6 +44,11 @@ fn interrupted_training_of_branches_gives_same_result() {
 }
 
 #[test]
+fn training_of_branches_that_does_not_fit_is_found_before_its_first_step() {
+    super::disk_space::assert_estimate_is_close(&config(2), || testing::ingested_with_files(&SPLITS));
+}
+
+#[test]
 fn more_epochs_are_another_training_if_the_learning_rate_falls() {
     let run = testing::ingested_with_files(&SPLITS);
     run_to_end(&run, &config(1));
