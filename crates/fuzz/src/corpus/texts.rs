@@ -31,7 +31,7 @@ pub(super) const URLS: [&str; 6] = [
     "http://user@host/",
     "simulated:train=24,test=12,size=32,seed=3",
     "kaggle:owner/data/versions/2",
-    "hf:owner/data@main",
+    "hf:datasets/owner/data",
 ];
 
 /// Headers of responses: `Content-Range`, `x-goog-hash`, a digest.
