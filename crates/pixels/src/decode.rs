@@ -32,6 +32,7 @@
 //! name.
 
 mod error;
+mod file_kind;
 mod gif;
 mod jpeg;
 mod orientation;
@@ -47,6 +48,7 @@ use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageFormat};
 
 pub use self::error::DecodeError;
+pub use self::file_kind::FileKind;
 use crate::RgbImage;
 
 /// Limits on the size of an image. They are checked against the header, before memory for pixels is allocated.
@@ -131,8 +133,8 @@ impl Format {
             Ok(ImageFormat::Bmp) => Ok(Self::Bmp),
             Ok(ImageFormat::Tiff) => Ok(Self::Tiff),
             Ok(ImageFormat::Gif) => Ok(Self::Gif),
-            Ok(other) => Err(DecodeError::Unsupported(format!("{other:?} images are not supported"))),
-            Err(_) => Err(signature::unknown(bytes)),
+            // `signature` names the other formats. Some signatures of `image` are too short: "P2" also begins words.
+            _ => Err(signature::unknown(bytes)),
         }
     }
 }

@@ -178,7 +178,7 @@ fn send_list(mut input: impl BufRead, separator: u8, send: &mut impl FnMut(Found
 fn read_image(head: Vec<u8>, rest: impl Read) -> Found {
     match Format::of(&head) {
         Err(DecodeError::NotAnImage) => return unreadable(NEITHER),
-        Err(error @ DecodeError::OtherContent(_)) => return unreadable(error),
+        Err(error @ DecodeError::OtherContent { .. }) => return unreadable(error),
         _ => {}
     }
     let mut bytes = Vec::new();
