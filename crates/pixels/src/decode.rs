@@ -25,16 +25,19 @@
 //! only the end-of-image marker is missing, or if bytes are left over, the file is decoded with a [`Warning`]. Damage
 //! that turns codes into other valid codes is not noticed, because JPEGs have no checksum.
 //!
-//! PNGs have checksums, so that all damage to pixels is an error. WebP, BMP, TIFF and GIF have none. Their decoders
+//! PNGs have checksums, so that all damage to pixels is an error. A PNG whose compressed data are whole, with their
+//! checksums, is decoded with a [`Warning`] if it lacks only its end, the chunk `IEND`. WebP, BMP, TIFF and GIF have none. Their decoders
 //! report data that end early or cannot be decompressed, but not changed values.
 //!
 //! Alpha is dropped and not composited, as in `convert("RGB")`. The format is determined from the content, not the
 //! name.
 
 mod error;
+mod file_kind;
 mod gif;
 mod jpeg;
 mod orientation;
+mod png;
 mod raster;
 mod signature;
 mod tiff;
@@ -47,6 +50,7 @@ use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageFormat};
 
 pub use self::error::DecodeError;
+pub use self::file_kind::FileKind;
 use crate::RgbImage;
 
 /// Limits on the size of an image. They are checked against the header, before memory for pixels is allocated.
@@ -131,8 +135,8 @@ impl Format {
             Ok(ImageFormat::Bmp) => Ok(Self::Bmp),
             Ok(ImageFormat::Tiff) => Ok(Self::Tiff),
             Ok(ImageFormat::Gif) => Ok(Self::Gif),
-            Ok(other) => Err(DecodeError::Unsupported(format!("{other:?} images are not supported"))),
-            Err(_) => Err(signature::unknown(bytes)),
+            // `signature` names the other formats. Some signatures of `image` are too short: "P2" also begins words.
+            _ => Err(signature::unknown(bytes)),
         }
     }
 }
@@ -161,7 +165,7 @@ pub struct Decoded {
 /// A fault of a file whose image is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
-    /// A JPEG has no end-of-image marker, as if its last two bytes were cut off.
+    /// A JPEG has no end-of-image marker, or a PNG no `IEND` chunk, as if its last bytes were cut off.
     #[error("the file lacks its end, but the image is complete")]
     NoEndOfImage,
     /// A JPEG has more compressed data than the image needs. Damage in the middle of the data is a possible cause.

@@ -19,7 +19,7 @@ mod picture;
 mod recipe;
 pub mod resize;
 
-pub use crate::decode::{DecodeError, Decoded, Format, Limits, Warning, decode};
+pub use crate::decode::{DecodeError, Decoded, FileKind, Format, Limits, Warning, decode};
 pub use crate::image::{RgbImage, ShapeError};
 pub use crate::picture::Picture;
 pub use crate::recipe::{Recipe, RecipeError, Reencoded, UnsupportedStep};

@@ -8,6 +8,7 @@ use artifacts::{Checkpoint, RunDir, names};
 
 use crate::error::Error;
 use crate::model_info::ModelInfo;
+use crate::url;
 
 /// The name of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl FromStr for ModelName {
 
     fn from_str(text: &str) -> Result<ModelName, Error> {
         let Some(repository) = text.strip_prefix("hf:") else {
-            return if text.is_empty() {
+            return if text.is_empty() || url::advice(Path::new(text), "predict").is_some() {
                 Err(Error::Name(text.to_owned()))
             } else {
                 Ok(ModelName::Folder(PathBuf::from(text)))
@@ -174,7 +175,15 @@ mod tests {
         let parse = |text: &str| text.parse::<ModelName>();
         assert_eq!(parse("runs/demo").unwrap(), ModelName::Folder("runs/demo".into()));
         assert_eq!(parse("hf:owner/repo@v1").unwrap(), ModelName::Hub("hf:owner/repo@v1".to_owned()));
-        for wrong in ["", "hf:", "hf:owner", "hf:owner/repo/model.safetensors", "hf:../x", "hf:o/r@"] {
+        for wrong in [
+            "",
+            "https://huggingface.co/owner/repo",
+            "hf:",
+            "hf:owner",
+            "hf:owner/repo/model.safetensors",
+            "hf:../x",
+            "hf:o/r@",
+        ] {
             assert!(matches!(parse(wrong), Err(Error::Name(_))), "{wrong}");
         }
     }

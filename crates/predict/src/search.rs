@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use pixels::{DecodeError, Format};
 
-use crate::{Content, Found, find};
+use crate::{Content, Found, LeftOut, find};
 
 /// The largest number of files in a batch, and of paths waiting in the channel.
 const BATCH: usize = 128;
@@ -28,6 +28,8 @@ enum Message {
     Found(Found),
     /// Whether the following files are listed on standard input, which may be slow.
     Slow(bool),
+    /// The files of folders that were left out, at the end.
+    LeftOut(LeftOut),
 }
 
 /// A search on a separate thread, so that the first files are processed while a list is still being written.
@@ -35,6 +37,7 @@ pub struct Search {
     messages: Receiver<Message>,
     slow: bool,
     total: Arc<OnceLock<usize>>,
+    left_out: LeftOut,
 }
 
 impl Search {
@@ -48,21 +51,31 @@ impl Search {
             let slow = |slow| sender.send(Message::Slow(slow)).is_ok();
             let mut files = Some(0);
             let last = paths.len().saturating_sub(1);
+            let mut left_out = LeftOut::default();
             // Sending fails once the receiver is dropped, which ends the search.
-            paths.iter().enumerate().all(|(index, path)| {
+            let is_wanted = paths.iter().enumerate().all(|(index, path)| {
                 if path == Path::new("-") {
                     files = None;
-                    return slow(true) && standard_input(io::stdin().lock(), &mut send) && slow(false);
+                    return slow(true) && standard_input(io::stdin().lock(), &mut left_out, &mut send) && slow(false);
                 }
-                let found = find(path);
+                let found = find(path, &mut left_out);
                 files = files.map(|files| files + found.len());
                 if let Some(files) = files.filter(|_| index == last) {
                     let _ = known.set(files);
                 }
                 found.into_iter().all(&mut send)
-            })
+            });
+            if is_wanted {
+                let _ = sender.send(Message::LeftOut(left_out));
+            }
         });
-        Search { messages, slow: false, total }
+        Search { messages, slow: false, total, left_out: LeftOut::default() }
+    }
+
+    /// Returns the files of folders that are not in the batches. It is complete once [`Search::batch`] has returned an
+    /// empty batch.
+    pub fn left_out(&self) -> &LeftOut {
+        &self.left_out
     }
 
     /// Returns the number of files, once all folders have been read. It stays unknown if files are listed on standard
@@ -82,6 +95,7 @@ impl Search {
             match message {
                 Some(Message::Found(found)) => batch.push(found),
                 Some(Message::Slow(slow)) => self.slow = slow,
+                Some(Message::LeftOut(left_out)) => self.left_out = left_out,
                 None => break,
             }
         }
@@ -90,14 +104,14 @@ impl Search {
 }
 
 /// Sends the image on standard input, or the files of the list. Returns false once the receiver is dropped.
-fn standard_input(mut input: impl BufRead, send: &mut impl FnMut(Found) -> bool) -> bool {
+fn standard_input(mut input: impl BufRead, left_out: &mut LeftOut, send: &mut impl FnMut(Found) -> bool) -> bool {
     match read_head(&mut input) {
         Err(error) => send(unreadable(error)),
         Ok((head, true)) => {
             // Paths that end in zero bytes may contain line breaks.
             let separator = if head.contains(&0) { 0 } else { b'\n' };
             let text = without_bom(&head).to_owned();
-            send_list(Cursor::new(text).chain(input), separator, send)
+            send_list(Cursor::new(text).chain(input), separator, left_out, send)
         }
         Ok((head, false)) => send(read_image(head, input)),
     }
@@ -153,7 +167,12 @@ fn looks_like_paths(head: &[u8]) -> bool {
 }
 
 /// Sends the files of a list. Returns false once the receiver is dropped.
-fn send_list(mut input: impl BufRead, separator: u8, send: &mut impl FnMut(Found) -> bool) -> bool {
+fn send_list(
+    mut input: impl BufRead,
+    separator: u8,
+    left_out: &mut LeftOut,
+    send: &mut impl FnMut(Found) -> bool,
+) -> bool {
     loop {
         let mut entry = Vec::new();
         if let Err(error) = input.by_ref().take(MAX_PATH_BYTES).read_until(separator, &mut entry) {
@@ -168,7 +187,7 @@ fn send_list(mut input: impl BufRead, separator: u8, send: &mut impl FnMut(Found
             _ => &entry,
         };
         let path = if separator == b'\n' { without_return(path) } else { path };
-        if !path.is_empty() && !find(&path_of(path)).into_iter().all(&mut *send) {
+        if !path.is_empty() && !find(&path_of(path), left_out).into_iter().all(&mut *send) {
             return false;
         }
     }
@@ -178,7 +197,7 @@ fn send_list(mut input: impl BufRead, separator: u8, send: &mut impl FnMut(Found
 fn read_image(head: Vec<u8>, rest: impl Read) -> Found {
     match Format::of(&head) {
         Err(DecodeError::NotAnImage) => return unreadable(NEITHER),
-        Err(error @ DecodeError::OtherContent(_)) => return unreadable(error),
+        Err(error @ DecodeError::OtherContent { .. }) => return unreadable(error),
         _ => {}
     }
     let mut bytes = Vec::new();
@@ -222,7 +241,7 @@ mod tests {
     fn found(bytes: &[u8], piece: usize) -> Vec<Found> {
         let mut all = Vec::new();
         let input = io::BufReader::with_capacity(piece, bytes);
-        standard_input(input, &mut |found| {
+        standard_input(input, &mut LeftOut::default(), &mut |found| {
             all.push(found);
             true
         });
@@ -304,7 +323,7 @@ mod tests {
                 sender.send(Message::Found(unreadable("a test"))).is_ok()
             })
         });
-        Search { messages, slow, total: Arc::default() }
+        Search { messages, slow, total: Arc::default(), left_out: LeftOut::default() }
     }
 
     #[test]
@@ -325,7 +344,7 @@ mod tests {
         let (sender, messages) = sync_channel(BATCH);
         sender.send(Message::Found(unreadable("a test"))).unwrap();
         sender.send(Message::Slow(true)).unwrap();
-        let mut search = Search { messages, slow: false, total: Arc::default() };
+        let mut search = Search { messages, slow: false, total: Arc::default(), left_out: LeftOut::default() };
         assert_eq!(search.batch().len(), 1, "standard input has no data yet");
         drop(sender);
         assert!(search.batch().is_empty());
@@ -346,5 +365,7 @@ mod tests {
         let mut search = Search::start(vec![dir.path().to_owned(), dir.path().join("a.jpg")]);
         assert_eq!(search.batch().len(), 3);
         assert_eq!(search.total(), Some(3));
+        assert!(search.batch().is_empty());
+        assert!(search.left_out().to_string().contains("notes.txt (empty)"), "{}", search.left_out());
     }
 }

@@ -9,9 +9,14 @@ pub enum DecodeError {
     /// The first bytes are not those of an image format.
     #[error("it is not an image")]
     NotAnImage,
-    /// The first bytes are those of another kind of file. The text names it and says what to do.
-    #[error("{0}")]
-    OtherContent(&'static str),
+    /// The first bytes are those of another kind of file.
+    #[error("it is {name}, not an image; {advice}")]
+    OtherContent {
+        /// The name of the kind, with its article.
+        name: &'static str,
+        /// What to do with the file.
+        advice: &'static str,
+    },
     /// The format or its variant is unsupported.
     #[error("unsupported: {0}")]
     Unsupported(String),
@@ -37,7 +42,7 @@ impl DecodeError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
-            Self::NotAnImage | Self::OtherContent(_) => "not_an_image",
+            Self::NotAnImage | Self::OtherContent { .. } => "not_an_image",
             Self::Unsupported(_) => "unsupported",
             Self::TooLarge { .. } | Self::TooLong { .. } => "too_large",
             Self::Truncated(_) => "truncated",

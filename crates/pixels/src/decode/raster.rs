@@ -5,13 +5,28 @@ use std::io::{Cursor, ErrorKind};
 use ::image::error::{ImageError, LimitErrorKind};
 use ::image::{ColorType, ImageDecoder, ImageFormat, ImageReader};
 
-use super::{DecodeError, Format, Limits, Stored, gif, orientation, tiff};
+use super::{DecodeError, Format, Limits, Stored, Warning, gif, orientation, png, tiff};
 use crate::RgbImage;
 
 pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<Stored, DecodeError> {
-    if format == Format::Tiff {
-        tiff::check(bytes)?;
+    match format {
+        Format::Tiff => tiff::check(bytes)?,
+        Format::Png => {
+            if let Some(ended) = png::with_end(bytes) {
+                return match read(&ended, format, limits) {
+                    Ok(image) => Ok(Stored { warning: Some(Warning::NoEndOfImage), ..image }),
+                    // The file ends between two chunks of image data.
+                    Err(DecodeError::Corrupt(why)) => Err(DecodeError::Truncated(why)),
+                    Err(error) => Err(error),
+                };
+            }
+        }
+        _ => {}
     }
+    read(bytes, format, limits)
+}
+
+fn read(bytes: &[u8], format: Format, limits: &Limits) -> Result<Stored, DecodeError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), image_format(format));
     reader.limits(allocation_limits(limits));
     let decoder = reader.into_decoder().map_err(|e| from_image(e, limits))?;

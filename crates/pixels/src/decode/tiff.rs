@@ -45,32 +45,54 @@ fn value(file: &[u8], tag: u16) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeMap;
 
-    /// A TIFF header with these tags of one short value each.
+    use super::*;
+    use crate::{Limits, decode};
+
+    /// A grey TIFF of one pixel with the value 77. `tags` are added, or replace those of the image.
     fn tiff(tags: &[(u16, u16)]) -> Vec<u8> {
-        let mut file = b"MM\0*\0\0\0\x08".to_vec();
-        file.extend((tags.len() as u16).to_be_bytes());
-        for &(tag, value) in tags {
+        const PIXEL_AT: u16 = 8;
+        // Width, height, bits, compression, colour, offset of the strip, samples, rows, bytes of the strip.
+        let image = [(256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, PIXEL_AT), (277, 1), (278, 1), (279, 1)];
+        let all: BTreeMap<u16, u16> = image.into_iter().chain(tags.iter().copied()).collect();
+        let mut file = b"MM\0*\0\0\0\x0a\x4d\0".to_vec();
+        file.extend((all.len() as u16).to_be_bytes());
+        for (tag, value) in all {
             for word in [tag, 3, 0, 1, value, 0] {
                 file.extend(word.to_be_bytes());
             }
         }
+        file.extend([0; 4]);
         file
     }
 
     #[test]
     fn rejects_previews_and_tiled_planes() {
-        for tags in [&[(254, 1)][..], &[(254, 0), (277, 3), (284, 2), (322, 16)], &[(259, 65535)], &[(259, 34713)]] {
-            assert_eq!(check(&tiff(tags)).unwrap_err().kind(), "unsupported", "{tags:?}");
+        let cases = [
+            (&[(254, 1)][..], "preview"),
+            (&[(259, 65535)], "camera raw"),
+            (&[(259, 34713)], "camera raw"),
+            (&[(254, 0), (277, 3), (284, 2), (322, 16)], "tiles"),
+        ];
+        for (tags, why) in cases {
+            // Not `check`: its call must not be lost.
+            match decode(&tiff(tags), &Limits::default()) {
+                Err(DecodeError::Unsupported(text)) => {
+                    assert!(text.contains(why) && text.contains("; convert it to PNG"), "{tags:?}: {text}");
+                }
+                other => panic!("{tags:?}: {other:?}"),
+            }
         }
-        for tags in [
-            &[][..],
-            &[(259, 1)],
-            &[(254, 0), (277, 3), (284, 2)],
-            &[(277, 3), (284, 1), (322, 16)],
-            &[(277, 1), (284, 2), (322, 16)],
-        ] {
+        for tags in [&[][..], &[(254, 0)], &[(254, 2)], &[(284, 2)]] {
+            let decoded = decode(&tiff(tags), &Limits::default()).unwrap();
+            assert_eq!(decoded.rgb.data(), [77; 3], "{tags:?}");
+        }
+    }
+
+    #[test]
+    fn accepts_other_layouts_cut_anywhere() {
+        for tags in [&[][..], &[(277, 3), (284, 2)], &[(277, 3), (284, 1), (322, 16)], &[(284, 2), (322, 16)]] {
             let file = tiff(tags);
             for length in 0..=file.len() {
                 assert_eq!(check(&file[..length]), Ok(()), "{tags:?}");

@@ -37,6 +37,11 @@ pub use verify::{VerifyArgs, verify};
 /// Content Credentials); JSON and CSV have them as `declares`. They do not influence the verdict, and their absence
 /// proves nothing.
 ///
+/// In a folder and its subfolders, files with the ending of an image (.jpg, .png, …) have a row each, and so have other
+/// files whose content is an image that can be read. The rest is counted in a line on standard error. Files and folders
+/// whose names begin with a dot are hidden: they are left out and counted, unless they are given by name. URLs are not
+/// read.
+///
 /// Exit codes: 0 all files have a verdict, 1 the program failed, 2 wrong usage, 3 the model is missing or damaged, or
 /// some files have an error instead of a verdict.
 #[derive(Clone, Debug, Args)]
@@ -137,6 +142,7 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
         }
     }
     progress.iter().for_each(Progress::clear);
+    print_left_out(&search);
     if let Some(path) = &args.record {
         write_records(path, &records)?;
     }
@@ -147,6 +153,13 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
         return Err(Failure::input("found no images in the given paths"));
     }
     Ok(())
+}
+
+/// Says which files of folders were left out.
+fn print_left_out(search: &Search) {
+    if !search.left_out().is_empty() {
+        line(&format!("predict: {}", search.left_out()));
+    }
 }
 
 /// Writes one record as a file of its own, or several one a line.
@@ -169,6 +182,7 @@ fn run_batch(judge: &mut Judge, mut search: Search, options: &CheckOptions, dir:
     }
     let batches = std::iter::from_fn(|| Some(search.batch()).filter(|found| !found.is_empty()));
     let found: Vec<Found> = batches.flatten().filter(|found| batch.is_new(found)).collect();
+    print_left_out(&search);
     let progress = Progress::new("predict", "pictures", Some(found.len() as u64));
     let (mut computed, mut failed) = (0_usize, 0_usize);
     // Results are on disk after each few pictures.

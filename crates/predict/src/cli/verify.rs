@@ -14,6 +14,7 @@ use provenance::TrustList;
 use super::model_args::ModelArgs;
 use crate::check::CheckOptions;
 use crate::record::Record;
+use crate::url;
 use crate::verify::{Agreement, Finding, TOLERANCE, compare_inputs, repeat};
 
 /// Repeat a verdict from its record, and say what is equal.
@@ -46,6 +47,11 @@ pub struct VerifyArgs {
 /// # Errors
 /// Something differs, a file is missing or damaged, or the model fails.
 pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
+    for (what, path) in [("record", &args.record), ("picture", &args.picture)] {
+        if let Some(advice) = url::advice(path, "verify") {
+            return Err(Failure::input(format!("failed to read the {what} `{}`: {advice}", path.display())));
+        }
+    }
     let bytes = file::read(&args.picture, Limits::default().max_file_bytes())
         .map_err(|error| Failure::input(format!("failed to read the picture `{}`: {error}", args.picture.display())))?;
     let hash = Hash::of(&bytes);
