@@ -11,7 +11,6 @@ use sources::{Rejection, Source};
 use crate::select::Candidate;
 
 /// The result of the first pass.
-#[derive(Default)]
 pub(crate) struct FirstPass {
     pub(crate) candidates: Vec<Candidate>,
     /// Indices of files with equal cells of `ingest.group_column`; only groups of at least two files.
@@ -34,7 +33,7 @@ pub(crate) fn first_pass(source: &dyn Source) -> Result<FirstPass, Failure> {
         Failure::input(format!("the source has {} files; ingest accepts at most {}", source.len(), u32::MAX))
     })?;
     let progress = Progress::new("ingest: hashing", "files", Some(u64::from(length)));
-    let mut pass = FirstPass::default();
+    let (mut candidates, mut rejected) = (Vec::new(), Vec::new());
     let mut content = Digest::default();
     let mut generators = BTreeMap::from([(String::new(), 0)]);
     let mut groups: BTreeMap<String, Vec<u32>> = BTreeMap::new();
@@ -56,13 +55,13 @@ pub(crate) fn first_pass(source: &dyn Source) -> Result<FirstPass, Failure> {
                 Err(rejection) => content.part(&entry.path, rejection.reason.as_bytes()),
             };
             match (key, entry.label) {
-                (Err(rejection), _) => pass.rejected.push((number, None, rejection)),
-                (Ok(key), Err(rejection)) => pass.rejected.push((number, source.id_of_key(index, key), rejection)),
+                (Err(rejection), _) => rejected.push((number, None, rejection)),
+                (Ok(key), Err(rejection)) => rejected.push((number, source.id_of_key(index, key), rejection)),
                 (Ok(key), Ok(label)) => {
                     let next = generators.len() as u32;
                     let generator = *generators.entry(entry.generator).or_insert(next);
                     let part = source.part(index);
-                    pass.candidates.push(Candidate { index: number, key, label, split: entry.split, generator, part });
+                    candidates.push(Candidate { index: number, key, label, split: entry.split, generator, part });
                     if !entry.group.is_empty() {
                         groups.entry(entry.group).or_default().push(number);
                     }
@@ -71,9 +70,8 @@ pub(crate) fn first_pass(source: &dyn Source) -> Result<FirstPass, Failure> {
         }
     }
     progress.finish();
-    pass.content = content.finish();
-    pass.groups = groups.into_values().filter(|group| group.len() > 1).collect();
-    Ok(pass)
+    let groups = groups.into_values().filter(|group| group.len() > 1).collect();
+    Ok(FirstPass { candidates, groups, rejected, content: content.finish() })
 }
 
 #[cfg(test)]
