@@ -18,6 +18,8 @@ pub enum Need {
     Mkfifo,
     /// A file system that can exchange two names atomically.
     Exchange,
+    /// Namespaces of a user's own (`unshare`), in which a program mounts file systems without privileges.
+    UserNamespaces,
     /// A processor with AVX2.
     Avx2,
     /// A processor with AVX-512 BF16.
@@ -34,12 +36,13 @@ pub enum Need {
 
 impl Need {
     /// Every need.
-    pub const ALL: [Need; 11] = [
+    pub const ALL: [Need; 12] = [
         Need::Shared,
         Need::Chromium,
         Need::Peers,
         Need::Mkfifo,
         Need::Exchange,
+        Need::UserNamespaces,
         Need::Avx2,
         Need::Avx512Bf16,
         Need::Gxx,
@@ -56,6 +59,7 @@ impl Need {
             Need::Peers => "peers",
             Need::Mkfifo => "mkfifo",
             Need::Exchange => "exchange",
+            Need::UserNamespaces => "user-namespaces",
             Need::Avx2 => "avx2",
             Need::Avx512Bf16 => "avx512-bf16",
             Need::Gxx => "g++",
@@ -78,6 +82,7 @@ impl Need {
                 "let temporary folders be on a file system that supports renameat2(RENAME_EXCHANGE), such as ext4, \
                  by setting TMPDIR"
             }
+            Need::UserNamespaces => "run on Linux with util-linux, and allow unprivileged user namespaces",
             Need::Avx2 => "run on an x86-64 processor with AVX2",
             Need::Avx512Bf16 => "run on an x86-64 processor with AVX-512 BF16",
             Need::Gxx => "install g++ (Debian: apt-get install g++)",
