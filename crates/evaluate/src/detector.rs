@@ -98,7 +98,10 @@ impl Detector {
         let mut network = Network::new(&config, device)?;
         let loaded = network.load(&checkpoint.weights(), &[]).map_err(|source| match source {
             ModelError::Weights(
-                weights::Error::SafeTensors { .. } | weights::Error::Mismatch { .. } | weights::Error::Type { .. },
+                weights::Error::SafeTensors { .. }
+                | weights::Error::Mismatch { .. }
+                | weights::Error::Type { .. }
+                | weights::Error::NotFinite { .. },
             ) => Error::Weights { path: checkpoint.path().to_owned(), source: Box::new(source) },
             other => other.into(),
         })?;
