@@ -14,8 +14,8 @@ fn torture(campaigns: &[&str]) -> String {
 #[test]
 fn kills_and_damage_leave_right_results() {
     let messages = torture(&["kill", "flip"]);
-    for campaign in ["kill: 2 kills", "flip: "] {
-        assert!(messages.contains(&format!("torture: {campaign}")), "{messages}");
+    for result in ["torture: kill: ", "2 kills; 0 failures", "torture: flip: "] {
+        assert!(messages.contains(result), "{messages}");
     }
     assert_eq!(messages.matches("; 0 failures").count(), 2, "{messages}");
 }

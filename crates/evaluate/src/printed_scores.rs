@@ -25,16 +25,17 @@ pub(crate) fn lines(metrics: &Metrics) -> Vec<String> {
     let others = images as f64 - inconclusive;
     let wrong = (band.wrong.unwrap_or_default() * others).round();
     lines.push(format!(
-        "verdicts of predict: {} inconclusive, {} of the others wrong",
-        share_of(inconclusive, images as f64),
-        share_of(wrong, others)
+        "verdicts of predict: {inconclusive} of {images} images ({}) are inconclusive; {wrong} of the other {others} ({}) \
+         are wrong",
+        percent(inconclusive, images as f64),
+        percent(wrong, others)
     ));
     lines
 }
 
-/// Formats a part of a number of images: "3 of 20 images (15.0%)".
-fn share_of(part: f64, whole: f64) -> String {
-    if whole > 0.0 { format!("{part} of {whole} images ({:.1}%)", 100.0 * part / whole) } else { "none".to_owned() }
+/// Formats a part of a whole: "15.0%".
+fn percent(part: f64, whole: f64) -> String {
+    if whole > 0.0 { format!("{:.1}%", 100.0 * part / whole) } else { "–".to_owned() }
 }
 
 fn interval(interval: &Interval) -> String {

@@ -62,7 +62,8 @@ fn rejects_tiffs_with_unsupported_colours() {
 fn rejects_the_first_part_of_a_file() {
     for (path, bytes) in golden_files() {
         // The first frame of an animation ends early.
-        let tenths_of_image = if path.ends_with("animated.gif") { 3 } else { 7 };
+        let is_animated = path.file_stem().is_some_and(|stem| stem == "animated");
+        let tenths_of_image = if is_animated { 3 } else { 7 };
         for tenths in 1..=tenths_of_image {
             let error = decode(&bytes[..bytes.len() * tenths / 10], &Limits::default());
             assert!(error.is_err(), "{tenths} tenths of {}", path.display());
