@@ -92,6 +92,13 @@ fn row(group: &Group, roc_auc: f64) -> IntervalRow {
 
 fn describe(rows: &[(&Group, f64)], kind: &str) -> String {
     let (worst, best) = (&rows[0], &rows[rows.len() - 1]);
+    if rows.len() == 1 {
+        return format!(
+            "ROC-AUC with its 95% confidence interval of {}, the only {kind} with images of both classes: {}.",
+            visible(&worst.0.name),
+            score(Some(worst.1))
+        );
+    }
     format!(
         "ROC-AUC with its 95% confidence interval for each {kind}, lowest first: from {} ({}) to {} ({}).",
         score(Some(worst.1)),

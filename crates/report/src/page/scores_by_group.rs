@@ -78,7 +78,8 @@ fn table(groups: &Groups, kind: &Kind) -> Markup {
         @if has_verdicts { ", and verdicts with the fitted inconclusive band" }
     };
     let several = groups.groups.len() > 1;
-    let worst = groups.worst.get("roc_auc").filter(|_| several).map(|worst| worst.name.as_str());
+    let scored = groups.groups.iter().filter(|group| group.scores.roc_auc.is_some()).count();
+    let worst = groups.worst.get("roc_auc").filter(|_| scored > 1).map(|worst| worst.name.as_str());
     let columns: Vec<Column<'_>> = [Text(&kind.heading), Number("Real images"), Number("Fakes")]
         .into_iter()
         .chain(shown_metrics().map(Column::Metric))
