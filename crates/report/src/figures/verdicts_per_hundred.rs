@@ -1,4 +1,5 @@
-//! Two grids of 100 marks: how many of 100 real images, and of 100 fakes, are called real or fake.
+//! Two grids of marks: how many of 100 real images, and of 100 fakes, are called real or fake. A class with fewer images
+//! has a mark for each of them.
 
 use artifacts::Label;
 use artifacts::schema::Confusion;
@@ -26,16 +27,27 @@ pub(crate) fn draw(confusion: &Confusion) -> Option<Figure> {
     numbers.push(["real".into(), reals.into(), confusion.false_positive.into(), accused.into()]);
     numbers.push(["fake".into(), fakes.into(), confusion.false_negative.into(), missed.into()]);
     let grids = [
-        (14.0, Label::Real, "Of 100 real images", accused, "called fake (false alarms)"),
-        (266.0, Label::Fake, "Of 100 fakes", missed, "called real (missed fakes)"),
+        (
+            14.0,
+            Label::Real,
+            ["real image", "real images"],
+            (confusion.false_positive, reals),
+            "called fake (false alarms)",
+        ),
+        (266.0, Label::Fake, ["fake", "fakes"], (confusion.false_negative, fakes), "called real (missed fakes)"),
     ];
     let body = html! {
-        @for (left, truth, heading, wrong, consequence) in grids {
-            @let marks = wrong_marks(wrong);
-            (text((left, 16.0), Anchor::Start, Colour::Text, 14.0, true, heading))
-            (grid(left, truth, marks))
+        @for (left, truth, [one, several], (wrong, images), consequence) in grids {
+            @let Marks { all, wrong, number } = Marks::of(wrong, images);
+            @let heading = match images {
+                1 => format!("1 {one}"),
+                2..100 => format!("{images} {several}"),
+                _ => format!("Of 100 {several}"),
+            };
+            (text((left, 16.0), Anchor::Start, Colour::Text, 14.0, true, &heading))
+            (grid(left, truth, all, wrong))
             (text((left, TOP + 10.0 * PITCH + 20.0), Anchor::Start, Colour::Text, 13.0, false,
-                &format!("{} {consequence}", per_hundred(wrong))))
+                &format!("{number} {consequence}")))
         }
     };
     Some(Figure {
@@ -59,12 +71,33 @@ pub(crate) fn draw(confusion: &Confusion) -> Option<Figure> {
     })
 }
 
-/// Draws a hundred marks: a circle for each image called real, a square for each image called fake. Wrong verdicts are
+/// The marks of a grid.
+struct Marks {
+    all: u32,
+    wrong: u32,
+    /// The number of wrong ones as text.
+    number: String,
+}
+
+impl Marks {
+    /// Marks for `wrong` of at least one image.
+    fn of(wrong: u64, images: u64) -> Marks {
+        match (u32::try_from(images), u32::try_from(wrong)) {
+            (Ok(all), Ok(wrong)) if all < 100 => Marks { all, wrong, number: wrong.to_string() },
+            _ => {
+                let share = wrong as f64 / images as f64;
+                Marks { all: 100, wrong: wrong_marks(share), number: per_hundred(share) }
+            }
+        }
+    }
+}
+
+/// Draws the marks: a circle for each image called real, a square for each image called fake. Wrong verdicts are
 /// last.
-fn grid(left: f64, truth: Label, wrong: u32) -> Markup {
+fn grid(left: f64, truth: Label, all: u32, wrong: u32) -> Markup {
     html! {
-        @for i in 0..100u32 {
-            @let correct = i < 100 - wrong;
+        @for i in 0..all {
+            @let correct = i < all - wrong;
             @let called = if correct { truth } else { other(truth) };
             @let corner = (left + f64::from(i % 10) * PITCH, TOP + f64::from(i / 10) * PITCH);
             @match called {
@@ -109,6 +142,17 @@ mod tests {
             };
             assert!(agrees, "{hits} of 200: {marks} marks, but {text}");
         }
+    }
+
+    #[test]
+    fn few_images_have_a_mark_each() {
+        let marks = |wrong, images| {
+            let Marks { all, wrong, number } = Marks::of(wrong, images);
+            (all, wrong, number)
+        };
+        assert_eq!(marks(3, 4), (4, 3, "3".to_owned()));
+        assert_eq!(marks(1, 99), (99, 1, "1".to_owned()));
+        assert_eq!(marks(1, 200), (100, 1, "fewer than 1".to_owned()));
     }
 
     #[test]

@@ -30,8 +30,8 @@ pub(crate) fn render(results: &RunResults, figures: &Figures) -> Markup {
                     figure.plot {
                         (drawn.inline_svg())
                         figcaption id={ (drawn.name) "-caption" } {
-                            "Each mark stands for 1 of 100 images at the threshold of 0.5: circles were called real, squares \
-                             fake. " (drawn.description)
+                            "Each mark stands for 1 of 100 images, or for one image of a class with fewer. At the threshold \
+                             of 0.5, circles were called real and squares fake. " (drawn.description)
                         }
                     }
                 }
