@@ -1,4 +1,4 @@
-//! Requirements of tests beyond Rust (tools, hardware, data), and skips that CI counts.
+//! Requirements of tests beyond Rust (tools, hardware, data), skips that CI counts, and [`containers`] of metadata.
 //!
 //! If the machine does not meet a requirement ([`Need`]) of a test, the test calls [`skip`] and returns. The skip is
 //! printed and, under `cargo xtask ci`, recorded for the summary. `CANDLING_REQUIRE=shared,chromium` turns skips for
@@ -6,6 +6,7 @@
 //!
 //! The crate has no dependencies: `xtask` links it, and it must build in seconds.
 
+pub mod containers;
 mod need;
 mod provided;
 mod record;

@@ -1,12 +1,11 @@
 //! Images without pixels whose metadata reach each parser of metadata.
-//!
-//! Their checksums are zeros, because the readers of metadata ignore them.
 
 use std::io::Write;
 
 use artifacts::stage::Failure;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
+use testing::containers::{self, gif, jpeg, manifest_store, tiff, webp};
 
 /// What precedes XMP in a segment of a JPEG.
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
@@ -94,8 +93,7 @@ fn exif_seeds() -> Vec<(&'static str, Vec<u8>)> {
 
 /// An empty C2PA manifest store in the boxes of JUMBF, in every container.
 fn manifest_seeds() -> Vec<(&'static str, Vec<u8>)> {
-    let description = b"\0\0\0\x1ejumdc2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71\x03c2pa\0";
-    let store = [b"\0\0\0\x26jumb".as_slice(), description].concat();
+    let store = manifest_store();
     let segment = [b"JP\0\x01\0\0\0\x01".as_slice(), &store].concat();
     let extension = [b"\x21\xff\x0bC2PA_GIF\x01\0\0".as_slice(), &[store.len() as u8], &store, b"\0"].concat();
     vec![
@@ -185,78 +183,10 @@ fn deflate(data: &[u8], level: Compression) -> Result<Vec<u8>, Failure> {
     encoder.finish().map_err(Failure::failed)
 }
 
-/// A PNG with these chunks.
+/// A PNG with a header, these chunks, and an end.
 fn png(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
-    let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
     let header: (&[u8; 4], &[u8]) = (b"IHDR", b"\0\0\0\x08\0\0\0\x08\x08\x02\0\0\0");
-    for (kind, data) in [&[header], chunks, &[(b"IDAT", b""), (b"IEND", b"")]].concat() {
-        file.extend((data.len() as u32).to_be_bytes());
-        file.extend(kind);
-        file.extend(data);
-        file.extend([0; 4]);
-    }
-    file
-}
-
-/// The header of a JPEG with these segments: marker and data.
-fn jpeg(segments: &[(u8, &[u8])]) -> Vec<u8> {
-    let mut file = vec![0xff, 0xd8];
-    for (marker, data) in segments {
-        file.extend([0xff, *marker]);
-        file.extend((data.len() as u16 + 2).to_be_bytes());
-        file.extend(*data);
-    }
-    file.extend([0xff, 0xda, 0, 2]);
-    file
-}
-
-/// A WebP with these chunks.
-fn webp(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
-    let mut body = b"WEBP".to_vec();
-    for (kind, data) in chunks {
-        body.extend(*kind);
-        body.extend((data.len() as u32).to_le_bytes());
-        body.extend(*data);
-        body.resize(body.len() + data.len() % 2, 0);
-    }
-    [b"RIFF".as_slice(), &(body.len() as u32).to_le_bytes(), &body].concat()
-}
-
-/// A GIF with one frame, and these extensions before its end.
-fn gif(extensions: &[u8]) -> Vec<u8> {
-    let header = b"GIF89a\x01\0\x01\0\x80\0\0\x01\x02\x03\x04\x05\x06";
-    let frame = b"\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x4c\x01\0";
-    [header.as_slice(), frame, extensions, b"\x3b"].concat()
-}
-
-/// A little-endian TIFF structure with these entries: tag, type and value.
-fn tiff(entries: &[(u16, u16, &[u8])]) -> Vec<u8> {
-    let mut bytes = b"II*\0\x08\0\0\0".to_vec();
-    bytes.extend((entries.len() as u16).to_le_bytes());
-    let mut stored: Vec<u8> = Vec::new();
-    let start = 8 + 2 + 12 * entries.len() + 4;
-    for (tag, kind, value) in entries {
-        // The bytes of a value of the types BYTE, ASCII, SHORT, LONG, RATIONAL and UNDEFINED.
-        let width = match kind {
-            3 => 2,
-            4 => 4,
-            5 => 8,
-            _ => 1,
-        };
-        bytes.extend(tag.to_le_bytes());
-        bytes.extend(kind.to_le_bytes());
-        bytes.extend(((value.len() / width) as u32).to_le_bytes());
-        if value.len() <= 4 {
-            bytes.extend(*value);
-            bytes.resize(bytes.len() + 4 - value.len(), 0);
-        } else {
-            bytes.extend(((start + stored.len()) as u32).to_le_bytes());
-            stored.extend(*value);
-        }
-    }
-    bytes.extend([0; 4]);
-    bytes.extend(stored);
-    bytes
+    containers::png(&[&[header], chunks, &[(b"IDAT", b""), (b"IEND", b"")]].concat())
 }
 
 #[cfg(test)]

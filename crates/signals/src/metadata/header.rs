@@ -137,29 +137,19 @@ fn lossless_webp_size(data: &[u8]) -> Option<[u32; 2]> {
 mod tests {
     use pixels::RgbImage;
     use pixels::encode;
+    use testing::containers::webp;
 
     use super::*;
-
-    fn riff(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
-        let mut body = b"WEBP".to_vec();
-        for (kind, data) in chunks {
-            body.extend(*kind);
-            body.extend((data.len() as u32).to_le_bytes());
-            body.extend(*data);
-            body.resize(body.len() + data.len() % 2, 0);
-        }
-        [b"RIFF".as_slice(), &(body.len() as u32).to_le_bytes(), &body].concat()
-    }
 
     #[test]
     fn reads_sizes() {
         let lossy = encode::webp(&RgbImage::from_fn(20, 10, |x, _| [x as u8; 3]), 80).unwrap();
         assert_eq!(Header::read(&lossy, Format::WebP).size, Some([20, 10]));
-        let extended = riff(&[(b"VP8X", &[0, 0, 0, 0, 0x1f, 3, 0, 9, 0, 0]), (b"XMP ", b"x")]);
+        let extended = webp(&[(b"VP8X", &[0, 0, 0, 0, 0x1f, 3, 0, 9, 0, 0]), (b"XMP ", b"x")]);
         let header = Header::read(&extended, Format::WebP);
         assert_eq!((header.size, header.xmp, header.lossless), (Some([800, 10]), true, false));
         // 1 bit alpha and 3 bits version follow 13 for width and height less 1.
-        let lossless = riff(&[(b"VP8L", &[0x2f, 19, 0x40, 2, 0])]);
+        let lossless = webp(&[(b"VP8L", &[0x2f, 19, 0x40, 2, 0])]);
         assert_eq!(Header::read(&lossless, Format::WebP).size, Some([20, 10]));
         assert!(Header::read(&lossless, Format::WebP).lossless);
         assert_eq!(Header::read(b"GIF89a\x05\0\x07\0", Format::Gif).size, Some([5, 7]));
