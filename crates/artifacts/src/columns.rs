@@ -1,12 +1,16 @@
 //! Typed access to the columns of a table by name.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, PrimitiveArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow::datatypes::ArrowPrimitiveType;
 
 use crate::Label;
 use crate::hash::Hash;
+
+/// Prefix of the columns that `ingest.report_columns` names: `column.camera`.
+const REPORT_COLUMN: &str = "column.";
 
 /// The columns of a record batch. Errors name the column.
 pub(crate) struct Columns<'a>(&'a RecordBatch);
@@ -37,11 +41,11 @@ impl<'a> Columns<'a> {
         column.map(|column| column.as_primitive_opt().ok_or_else(|| wrong_type(name))).transpose()
     }
 
-    /// Returns the text columns whose names have a prefix, by the rest of their names.
-    pub(crate) fn texts_with_prefix(&self, prefix: &str) -> Result<Vec<(String, &'a StringArray)>, String> {
+    /// Returns the columns that `ingest.report_columns` named, by their names there.
+    pub(crate) fn report_columns(&self) -> Result<Vec<(String, &'a StringArray)>, String> {
         let schema = self.0.schema();
         let names = schema.fields().iter().map(|field| field.name());
-        let column = |name: &String| Some((name.strip_prefix(prefix)?.to_owned(), name.clone()));
+        let column = |name: &String| Some((name.strip_prefix(REPORT_COLUMN)?.to_owned(), name.clone()));
         names.filter_map(column).map(|(rest, name)| Ok((rest, self.text(&name)?))).collect()
     }
 
@@ -50,7 +54,17 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Returns the cells of a row by column. Empty cells are left out.
+/// Makes the column of a table for the column `name` of `ingest.report_columns`. `rows` has the cells of each row by
+/// column; a missing cell is empty.
+pub(crate) fn report_column<'a>(
+    name: &str,
+    rows: impl Iterator<Item = &'a BTreeMap<String, String>>,
+) -> (String, ArrayRef) {
+    let cells = rows.map(|cells| cells.get(name).map_or("", String::as_str));
+    (format!("{REPORT_COLUMN}{name}"), Arc::new(StringArray::from_iter_values(cells)))
+}
+
+/// Returns the cells of a row of [`Columns::report_columns`] by column. Empty cells are left out.
 pub(crate) fn cells(columns: &[(String, &StringArray)], row: usize) -> BTreeMap<String, String> {
     let cells = columns.iter().map(|(name, column)| (name.clone(), column.value(row).to_owned()));
     cells.filter(|(_, cell)| !cell.is_empty()).collect()

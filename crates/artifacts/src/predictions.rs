@@ -46,8 +46,6 @@ pub struct Prediction {
 
 /// Prefix of the columns of the branches: `p_fake.vit`.
 const BRANCH: &str = "p_fake.";
-/// Prefix of the columns of `ingest.report_columns`: `column.camera`.
-const COLUMN: &str = "column.";
 
 impl Prediction {
     /// `logit_fake - logit_real`. Images are ranked by it, because P(fake) rounds to 1 for margins above 37.
@@ -106,10 +104,7 @@ fn to_batch(rows: &[Prediction]) -> Result<RecordBatch, arrow::error::ArrowError
         (format!("{BRANCH}{name}"), Arc::new(values.collect::<Float64Array>()) as ArrayRef)
     });
     let names: BTreeSet<&String> = rows.iter().flat_map(|row| row.columns.keys()).collect();
-    let columns = names.into_iter().map(|name| {
-        let cells = rows.iter().map(|row| row.columns.get(name).map_or("", String::as_str));
-        (format!("{COLUMN}{name}"), Arc::new(StringArray::from_iter_values(cells)) as ArrayRef)
-    });
+    let columns = names.into_iter().map(|name| columns::report_column(name, rows.iter().map(|row| &row.columns)));
     let fixed = fixed.into_iter().map(|(name, values)| (name.to_owned(), values));
     RecordBatch::try_from_iter(fixed.chain(branches).chain(columns))
 }
@@ -122,7 +117,7 @@ fn from_batch(batch: &RecordBatch, rows: &mut Vec<Prediction>) -> Result<(), Str
     let [logit_real, logit_fake] = [columns.numbers::<Float32Type>("logit_real")?, columns.numbers("logit_fake")?];
     let p_fake = columns.numbers::<Float64Type>("p_fake")?;
     let calibrated = columns.optional_numbers::<Float64Type>("p_fake_calibrated")?;
-    let kept = columns.texts_with_prefix(COLUMN)?;
+    let kept = columns.report_columns()?;
     let mut branches: Vec<(String, &Float64Array)> = Vec::new();
     for field in batch.schema().fields() {
         if let Some(name) = field.name().strip_prefix(BRANCH) {

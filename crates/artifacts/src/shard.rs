@@ -38,8 +38,6 @@ const HEIGHT_KEY: &str = "candling.height";
 const WIDTH_KEY: &str = "candling.width";
 /// Name of the pixel column.
 const PIXELS: &str = "pixels";
-/// Prefix of the columns of `ingest.report_columns`.
-const COLUMN: &str = "column.";
 /// Name of the column of image files.
 const FILE: &str = "file";
 

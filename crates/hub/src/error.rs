@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::name::Repository;
 use crate::{Dataset, Name};
 
 /// What a request asks the hub for.
@@ -15,6 +16,14 @@ pub enum Wanted {
 }
 
 impl Wanted {
+    /// The repository that has it.
+    pub(crate) fn repository(&self) -> &Repository {
+        match self {
+            Wanted::File(name) => &name.repository,
+            Wanted::Dataset(dataset) => &dataset.repository,
+        }
+    }
+
     /// What can be given instead of a download.
     fn local(&self) -> &'static str {
         match self {

@@ -147,7 +147,9 @@ impl Hub {
             atomic::remove_file(&blob)?;
         }
         let request = self.request(name, &metadata.commit);
-        self.client.download(&request, &blob, &expected).map_err(|e| self.file_error(name, e))?;
+        self.client
+            .download(&request, &blob, &expected)
+            .map_err(|e| self.request_error(Wanted::File(name.clone()), e))?;
         self.cache.link(name, &metadata.commit, &blob)
     }
 
@@ -169,7 +171,10 @@ impl Hub {
         if self.offline {
             return Err(self.offline_error(Wanted::File(name.clone())));
         }
-        let head = self.client.head(&self.request(name, &name.revision)).map_err(|e| self.file_error(name, e))?;
+        let head = self
+            .client
+            .head(&self.request(name, &name.revision))
+            .map_err(|e| self.request_error(Wanted::File(name.clone()), e))?;
         metadata(&head).map_err(|reason| Error::NotAHub { endpoint: self.endpoint.to_string(), reason })
     }
 
@@ -187,16 +192,10 @@ impl Hub {
         Error::Offline { wanted: Box::new(wanted), cache: self.cache.folder().to_owned() }
     }
 
-    /// Converts the failure of a request for a file.
-    fn file_error(&self, name: &Name, source: fetch::Error) -> Error {
-        let page = self.page(&name.repository);
-        Error::from_fetch(Wanted::File(name.clone()), page, self.authorization.is_some(), source)
-    }
-
-    /// Converts the failure of a request for the list of a data set's files.
-    fn dataset_error(&self, dataset: &Dataset, source: fetch::Error) -> Error {
-        let page = self.page(&dataset.repository);
-        Error::from_fetch(Wanted::Dataset(dataset.clone()), page, self.authorization.is_some(), source)
+    /// Converts the failure of a request.
+    fn request_error(&self, wanted: Wanted, source: fetch::Error) -> Error {
+        let page = self.page(wanted.repository());
+        Error::from_fetch(wanted, page, self.authorization.is_some(), source)
     }
 }
 

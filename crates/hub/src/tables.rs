@@ -82,7 +82,8 @@ impl Hub {
         let path = ["api", "datasets"].into_iter().chain(dataset.repository.name.split('/'));
         let url = self.endpoint.join_segments(path.chain(["revision", revision])).with_parameter("blobs", "true");
         let request = Request { url, authorization: self.authorization.clone() };
-        let answer: Revision = self.client.json(&request).map_err(|error| self.dataset_error(dataset, error))?;
+        let answer: Revision =
+            self.client.json(&request).map_err(|error| self.request_error(Wanted::Dataset(dataset.clone()), error))?;
         if !is_commit(&answer.sha) {
             let reason = "the revision of its answer is not a commit".to_owned();
             return Err(Error::NotAHub { endpoint: self.endpoint.to_string(), reason });

@@ -13,9 +13,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, Parq
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
 use super::pages::{file_ranges, pixel_ranges};
-use super::{
-    COLUMN, FILE, HEIGHT_KEY, PIXELS, SCHEMA_VERSION, SCHEMA_VERSION_OF_FILES, Sample, VERSION_KEY, WIDTH_KEY,
-};
+use super::{FILE, HEIGHT_KEY, PIXELS, SCHEMA_VERSION, SCHEMA_VERSION_OF_FILES, Sample, VERSION_KEY, WIDTH_KEY};
 use crate::columns::{self, Columns};
 use crate::{Error, Result, Split};
 
@@ -125,7 +123,7 @@ fn append_samples(batch: &RecordBatch, samples: &mut Vec<Sample>) -> Result<(), 
     let labels = columns.numbers::<UInt8Type>("label")?;
     let (widths, heights) = (columns.numbers::<UInt32Type>("width")?, columns.numbers::<UInt32Type>("height")?);
     let file_bytes = columns.numbers::<UInt64Type>("file_bytes")?;
-    let kept = columns.texts_with_prefix(COLUMN)?;
+    let kept = columns.report_columns()?;
     for i in 0..batch.num_rows() {
         let split = splits.value(i);
         samples.push(Sample {

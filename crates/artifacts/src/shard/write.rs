@@ -16,9 +16,8 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::{
-    COLUMN, FILE, HEIGHT_KEY, PIXELS, SCHEMA_VERSION, SCHEMA_VERSION_OF_FILES, Sample, VERSION_KEY, WIDTH_KEY,
-};
+use super::{FILE, HEIGHT_KEY, PIXELS, SCHEMA_VERSION, SCHEMA_VERSION_OF_FILES, Sample, VERSION_KEY, WIDTH_KEY};
+use crate::columns::report_column;
 use crate::{Error, Result, Split};
 
 /// Default number of images per shard: 600 MB of pixels at 224 x 224.
@@ -221,10 +220,7 @@ fn to_batch(
         let array = BinaryArray::try_new(OffsetBuffer::from_lengths(lengths), Buffer::from_vec(bytes), None)?;
         Ok::<_, ArrowError>((FILE, Arc::new(array) as ArrayRef))
     });
-    let kept = columns.iter().map(|name| {
-        let cell = |sample: &Sample| sample.columns.get(name).cloned().unwrap_or_default();
-        (format!("{COLUMN}{name}"), text(&cell))
-    });
+    let kept = columns.iter().map(|name| report_column(name, samples.iter().map(|sample| &sample.columns)));
     let fixed = fixed.into_iter().chain(files.transpose()?).map(|(name, column)| (name.to_owned(), column));
     let batch = RecordBatch::try_from_iter(fixed.chain(kept))?;
     // Declare the columns as not nullable. They then have no definition levels, and a page of pixels holds only pixels.
