@@ -126,7 +126,7 @@ fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<I
     warn(&summary, config);
     if let Some((count, first)) = output.unlabelled() {
         progress::line(&format!(
-            "ingest: warning: {count} of {} images have no label that is known and are not used; the first is `{}`: {}",
+            "ingest: warning: {count} of {} images have no known label and are not used; the first is `{}`: {}",
             summary.seen, first.path, first.detail
         ));
     }

@@ -79,7 +79,7 @@ fn warns_of_files_without_a_label() {
     let place = Workplace::new();
     place.add_splits(&["train"], 20).add("train/cats/1.jpg", &picture(999));
     let message = place.ingest("run", &place.path("data"), &[]).done().message();
-    let warning = "warning: 1 of 41 images have no label that is known and are not used; the first is \
+    let warning = "warning: 1 of 41 images have no known label and are not used; the first is \
                    `train/cats/1.jpg`: no folder of its path names a class; map one of them with --set ingest.labels.";
     assert!(message.contains(warning), "{message}");
 }

@@ -68,9 +68,9 @@ impl TrainingProfile {
 
 #[cfg(test)]
 mod tests {
-    use artifacts::Label;
     use std::collections::BTreeMap;
 
+    use artifacts::Label;
     use artifacts::hash::Hash;
 
     use super::*;

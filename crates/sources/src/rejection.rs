@@ -2,7 +2,7 @@
 
 use pixels::file::ReadError;
 
-/// The code of files without a label that is known.
+/// The code of files without a known label.
 pub const NO_LABEL: &str = "no_label";
 
 /// The reason why a file is not used.
