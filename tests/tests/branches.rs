@@ -1,7 +1,5 @@
 //! Pipelines with detectors of branches that need no pretrained weights.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

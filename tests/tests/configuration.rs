@@ -3,8 +3,6 @@
 //!
 //! With `CANDLING_UPDATE_GOLDEN=1`, the test writes both files.
 
-#![expect(clippy::unwrap_used, reason = "a failure of a helper is a failure of its test")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +23,7 @@ files that begin with `#:schema pipeline.schema.json`, as those in `pipelines/` 
 files; `--set` needs none.
 
 This page is made from the doc comments of the configuration types. After a change there, run
-`CANDLING_UPDATE_GOLDEN=1 cargo test --release --workspace --test configuration`.
+`CANDLING_UPDATE_GOLDEN=1 cargo test --release --workspace --test integration configuration`.
 ";
 
 fn root() -> PathBuf {
@@ -54,8 +52,8 @@ fn check_file(path: &Path, expected: &str) {
     let differs = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
     assert!(
         found == expected,
-        "`{}` does not agree with the configuration types; run CANDLING_UPDATE_GOLDEN=1 cargo test --release \
-         --workspace --test configuration; first difference: {differs:?}",
+        "`{}` does not agree with the configuration types; run `CANDLING_UPDATE_GOLDEN=1 cargo test --release \
+         --workspace --test integration configuration`; first difference: {differs:?}",
         path.display()
     );
 }

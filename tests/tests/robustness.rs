@@ -1,8 +1,6 @@
 //! Runs pipelines on a CSV list and on a parquet table up to the robustness sweep, which reads the original files
 //! again.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs::{self, File};
 use std::sync::Arc;
 

@@ -5,8 +5,6 @@
 //! (`CANDLING_ISA=portable`), so that results do not depend on the processor. Numbers are compared with a tolerance,
 //! see [`pipeline_tests::golden`].
 
-#![expect(clippy::unwrap_used, reason = "a failure of a helper is a failure of its test")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! Tests which changes make a finished stage stale, and what is announced before a training is replaced.
 
-#![expect(clippy::unwrap_used, reason = "a failure of a helper is a failure of its test")]
-
 use std::fs;
 use std::path::Path;
 

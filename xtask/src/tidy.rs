@@ -2,6 +2,7 @@
 //!
 //! - Files are short and contain no forbidden words.
 //! - Files of a crate do not import each other in a cycle.
+//! - The integration tests of a crate are one program that contains every file.
 //! - No stage depends on another stage.
 //! - Nothing depends on CUDA without the feature `cuda`.
 //! - Programs and tests share one build of each dependency.
@@ -29,10 +30,11 @@ const WITH_TESTS: &str = "normal,build,dev";
 pub(crate) fn run() -> Result<(), Failure> {
     let mut violations = Vec::new();
     let mut crates: BTreeMap<PathBuf, Imports> = BTreeMap::new();
-    for path in tracked_files()? {
-        let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
-        check_file(&path, &text, &mut violations);
-        if let Some((src, file)) = source_file(&path) {
+    let files = tracked_files()?;
+    for path in &files {
+        let Ok(text) = fs::read_to_string(root().join(path)) else { continue };
+        check_file(path, &text, &mut violations);
+        if let Some((src, file)) = source_file(path) {
             crates.entry(src).or_default().add(&file, &text);
         }
     }
@@ -41,6 +43,7 @@ pub(crate) fn run() -> Result<(), Failure> {
             violations.push(format!("{}: these files import each other in a cycle: {cycle}", src.display()));
         }
     }
+    check_integration_tests(&files, |path| fs::read_to_string(root().join(path)).unwrap_or_default(), &mut violations);
     let tests = tree(WITH_TESTS, &[])?;
     check_no_cuda(&tests, &mut violations);
     check_same_features(&tree("normal,build", &[])?, &tests, &mut violations);
@@ -61,10 +64,31 @@ fn tracked_files() -> Result<Vec<PathBuf>, Failure> {
 
 /// Lists the crates that are compiled along `edges` with their features, one per line.
 fn tree(edges: &str, options: &[&str]) -> Result<String, Failure> {
-    let mut tree =
-        cargo(&["tree", "--quiet", "--workspace", "--prefix", "none", "--no-dedupe", "--format", "{p} [{f}]"]);
+    let mut tree = cargo(&["tree", "--quiet", "--workspace", "--prefix", "none", "--format", "{p} [{f}]"]);
     let output = process::capture(tree.args(["--edges", edges]).args(options))?;
-    Ok(String::from_utf8_lossy(&output).into_owned())
+    // Cargo marks a crate whose dependencies it has listed before. Without that, there would be millions of lines.
+    Ok(String::from_utf8_lossy(&output).replace(" (*)", ""))
+}
+
+/// Checks that the files in a folder `tests` are one file or the modules of `tests/main.rs`. Each program takes time to link
+/// and space on the disk, and a file that no program contains would never run.
+fn check_integration_tests(files: &[PathBuf], read: impl Fn(&Path) -> String, violations: &mut Vec<String>) {
+    let mut folders: BTreeMap<&Path, Vec<&Path>> = BTreeMap::new();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|extension| extension == "rs")) {
+        let in_src = file.iter().any(|part| part == "src");
+        if let Some(folder) = file.parent().filter(|folder| folder.ends_with("tests") && !in_src) {
+            folders.entry(folder).or_default().push(file);
+        }
+    }
+    for (folder, files) in folders.into_iter().filter(|(_, files)| files.len() > 1) {
+        let main = read(&folder.join("main.rs"));
+        for file in files.into_iter().filter(|file| !file.ends_with("main.rs")) {
+            let module = format!("mod {};", file.file_stem().unwrap_or_default().to_string_lossy());
+            if !main.lines().any(|line| line == module) {
+                violations.push(format!("{}: add `{module}` to main.rs, or the tests do not run", file.display()));
+            }
+        }
+    }
 }
 
 /// Checks that tests enable no feature that the programs are built without. Otherwise, the crate with that feature and
@@ -145,6 +169,22 @@ mod tests {
         assert_eq!(violations("crates/train/src/lib.rs", concat!("// TO", "DO\n")).len(), 1);
         assert_eq!(violations("crates/train/Cargo.toml", "evaluate.workspace = true\n").len(), 1);
         assert_eq!(violations("tests/Cargo.toml", "evaluate.workspace = true\n").len(), 0);
+    }
+
+    #[test]
+    fn finds_files_of_tests_that_no_program_contains() {
+        let files = [
+            "a/tests/one.rs",
+            "a/src/tests/mod.rs",
+            "a/src/tests/two.rs",
+            "b/tests/main.rs",
+            "b/tests/x.rs",
+            "b/tests/y.rs",
+            "b/tests/common/mod.rs",
+        ];
+        let mut violations = Vec::new();
+        check_integration_tests(&files.map(PathBuf::from), |_| "mod common;\nmod x;\n".to_owned(), &mut violations);
+        assert_eq!(violations, ["b/tests/y.rs: add `mod y;` to main.rs, or the tests do not run"]);
     }
 
     #[test]

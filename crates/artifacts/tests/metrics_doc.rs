@@ -20,7 +20,7 @@ fn docs_metrics_md_is_up_to_date() {
     } else {
         assert!(
             committed == generated,
-            "docs/metrics.md is out of date; run `CANDLING_WRITE_DOCS=1 cargo test --release --workspace --test metrics_doc`"
+            "docs/metrics.md is out of date; run `CANDLING_WRITE_DOCS=1 cargo test --release --workspace --test integration metrics_doc`"
         );
     }
 }

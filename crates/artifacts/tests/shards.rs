@@ -1,7 +1,5 @@
 //! Shards are written and read back, with and without the image files.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

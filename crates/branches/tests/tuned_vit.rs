@@ -1,6 +1,7 @@
 //! Detectors whose vision transformer is trained.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[allow(dead_code, reason = "tests of the crate vision use the rest")]
 #[path = "../../vision/tests/common/mod.rs"]
 mod common;
 

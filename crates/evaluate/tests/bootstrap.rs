@@ -1,7 +1,5 @@
 //! Coverage, determinism and cost of bootstrap intervals.
 
-#![expect(clippy::unwrap_used, reason = "scores that cannot be ranked fail the test")]
-
 use std::collections::BTreeMap;
 use std::time::Instant;
 

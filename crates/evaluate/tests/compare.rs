@@ -1,7 +1,5 @@
 //! Tests of `candling-compare`: concurrent processes, and the output on the terminal.
 
-#![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

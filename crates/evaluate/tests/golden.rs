@@ -1,7 +1,5 @@
 //! Compares metrics, temperature and paired tests with scikit-learn, scipy and published values.
 
-#![expect(clippy::unwrap_used, reason = "a malformed golden file fails the test")]
-
 use std::path::Path;
 
 use artifacts::Label;

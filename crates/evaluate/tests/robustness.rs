@@ -1,7 +1,5 @@
 //! The robustness sweep finds the original files of every kind of source.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

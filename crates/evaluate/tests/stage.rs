@@ -1,7 +1,5 @@
 //! Runs the stage and the tools on a small synthetic run with an untrained network.
 
-#![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
-
 use std::path::Path;
 
 use artifacts::predictions;

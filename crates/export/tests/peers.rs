@@ -1,9 +1,5 @@
 //! Checks that onnxruntime, torchvision, timm and transformers compute the logits of Candling with an exported model.
 
-#![expect(clippy::unwrap_used, reason = "a model that cannot be exported fails the test")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;

@@ -1,7 +1,5 @@
 //! What an export writes, and what it refuses to replace.
 
-mod common;
-
 use std::fs;
 
 use artifacts::stage::exit;

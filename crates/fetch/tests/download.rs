@@ -1,5 +1,4 @@
 //! Downloads from a server on the loopback interface that simulates network faults.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

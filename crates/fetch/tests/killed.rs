@@ -37,7 +37,7 @@ fn killed_download_never_leaves_incomplete_target() {
         let target = dir.path().join(format!("target-{}", kill / 3));
         let part = dir.path().join(format!("target-{}.part", kill / 3));
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "killed_download_never_leaves_incomplete_target"])
+            .args(["--exact", "killed::killed_download_never_leaves_incomplete_target"])
             .env(ADDRESS, format!("{}/file", server.url()))
             .env(TARGET, &target)
             .stdout(Stdio::null())

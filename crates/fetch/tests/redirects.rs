@@ -1,5 +1,4 @@
 //! Tests redirects, which hosts receive credentials, and requests that are not downloads.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use fetch::{Authorization, Client, ExpectedFile, Request, RetryPolicy, Url};
 use loopback::{Reply, Server};

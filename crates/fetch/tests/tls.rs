@@ -1,5 +1,4 @@
 //! Tests downloads over TLS, and which certificates they trust.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::fs;
 use std::io::{Read, Write};

@@ -1,5 +1,4 @@
 //! Tests data sets of the Hugging Face hub against a server on the loopback interface: listing, cache and faults.
-#![expect(clippy::unwrap_used, reason = "a test should fail loudly")]
 
 use std::fs;
 

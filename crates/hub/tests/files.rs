@@ -1,5 +1,4 @@
 //! Tests the client of the Hugging Face hub against a server on the loopback interface: requests, cache and faults.
-#![expect(clippy::unwrap_used, reason = "a test should fail loudly")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

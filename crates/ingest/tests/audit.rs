@@ -1,7 +1,5 @@
 //! The audit on real images and on planted near-duplicates.
 
-#![expect(clippy::unwrap_used, reason = "a folder that cannot be read is a failed test")]
-
 use std::path::{Path, PathBuf};
 
 use artifacts::schema::{Audit, Verdict};

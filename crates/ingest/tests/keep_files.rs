@@ -1,9 +1,5 @@
 //! Shards with `ingest.keep_files` have the files of all kinds of sources.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod common;
-
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
@@ -11,9 +7,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch};
 use artifacts::Split;
 use artifacts::hash::Hash;
-use common::{Ingested, Workplace, expected_pixels, picture};
 use parquet::arrow::ArrowWriter;
 use pixels::{Limits, decode};
+
+use crate::common::{Ingested, Workplace, expected_pixels, picture};
 
 const KEEP: &str = "keep_files=true";
 

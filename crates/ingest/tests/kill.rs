@@ -1,9 +1,5 @@
 //! A killed program leaves either the old artifact or the new one.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod common;
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;

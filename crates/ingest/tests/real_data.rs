@@ -1,9 +1,8 @@
 //! Ingest of the shared photographs.
 
-mod common;
-
 use artifacts::Split;
-use common::Workplace;
+
+use crate::common::Workplace;
 
 #[test]
 fn uses_all_faces() {

@@ -1,15 +1,12 @@
 //! Training and serving use the same pixels: the shards of ingest equal the result of the recipe that a checkpoint
 //! stores.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod common;
-
 use artifacts::schema::{PreprocessorConfig, ReencodeFormat};
 use artifacts::{Manifest, RunDir, Split};
-use common::{Workplace, patches, picture};
 use pixels::encode::{Subsampling, jpeg};
 use pixels::{Filter, Fit, Limits, Recipe, RgbImage, decode, resize};
+
+use crate::common::{Workplace, patches, picture};
 
 /// Decodes, re-encodes and resizes a file step by step, without a recipe.
 fn reference(file: &[u8], recipe: &Recipe) -> Vec<u8> {

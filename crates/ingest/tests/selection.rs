@@ -1,11 +1,10 @@
 //! Selection and rejection of files, assignment of splits, and independence of the number of threads.
 
-mod common;
-
 use artifacts::Split;
 use artifacts::schema::{ExactDuplicates, Verdict};
-use common::{Workplace, patches, picture};
 use pixels::encode::{Subsampling, jpeg};
+
+use crate::common::{Workplace, patches, picture};
 
 #[test]
 fn lists_unusable_files_with_their_reasons() {

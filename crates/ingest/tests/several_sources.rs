@@ -1,18 +1,15 @@
 //! Ingest of several sources at once, and of images that belong together.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use artifacts::{Label, Split};
-use common::{Ingested, Workplace, picture};
 use loopback::{Reply, Server};
 use parquet::arrow::ArrowWriter;
+
+use crate::common::{Ingested, Workplace, picture};
 
 /// Writes a table of images whose classes are called `human` and `machine`.
 fn write_table(place: &Workplace, numbers: std::ops::Range<u32>) {

@@ -1,7 +1,5 @@
 //! Simulated sets are reproducible from the seed and have no shortcuts.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
 use artifacts::roc_auc;
 use artifacts::schema::Verdict;
 use ingest::audit::{Observation, audit, near_duplicates};

@@ -1,15 +1,14 @@
 //! The program on folders, zip archives, CSV lists, simulated sets and cached Kaggle data sets.
 
-mod common;
-
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
 use artifacts::{Label, Split};
-use common::{Workplace, expected_pixels, picture};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
+
+use crate::common::{Workplace, expected_pixels, picture};
 
 #[test]
 fn ingests_a_folder() {

@@ -1,9 +1,5 @@
 //! Ingest of parquet tables like those of the Hugging Face hub.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
@@ -14,11 +10,12 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field};
 use artifacts::{Label, Split};
-use common::{Workplace, picture};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+
+use crate::common::{self, Workplace, picture};
 
 /// Writes a table with row groups of seven rows. `hub` is the metadata of the Hugging Face hub.
 fn write(path: &Path, columns: Vec<(&str, ArrayRef)>, compression: Compression, hub: Option<&str>) {

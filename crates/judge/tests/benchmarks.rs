@@ -1,19 +1,16 @@
 //! Each protocol in `benchmarks/` on a tiny tree of its layout.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use artifacts::{Label, Split};
 use judge::benchmark::{self, Listing, Protocol};
-use support::Scene;
 use tempfile::TempDir;
 
 use Label::{Fake, Real};
+
+use crate::support::Scene;
 
 fn protocols() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benchmarks")

@@ -1,15 +1,11 @@
 //! Compares the metrics of judged predictions with scikit-learn's.
 
-#![expect(clippy::unwrap_used, reason = "a malformed golden file fails the test")]
-
-mod support;
-
 use std::path::{Path, PathBuf};
 
 use artifacts::schema::{METRICS, Metrics, ScoreKind, Scores};
 use serde_json::Value;
 
-use support::judge_file;
+use crate::support::judge_file;
 
 fn golden_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/judge")

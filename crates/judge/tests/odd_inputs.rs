@@ -1,11 +1,10 @@
 //! Rows that do not fit: missing, repeated, reversed, shuffled, not finite, of one class, with other paths.
 
-mod support;
-
 use artifacts::Label;
 use artifacts::schema::{LabelSource, ScoreKind, ThresholdSource};
 use judge::LabelPolicy;
-use support::{PER_CLASS, Scene, judged};
+
+use crate::support::{self, PER_CLASS, Scene, judged};
 
 #[test]
 fn takes_labels_and_generators_from_the_source() {

@@ -1,11 +1,10 @@
 //! Comparison with candle's ResNet-50, and training of a head on candle's autograd.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use candle_core::{DType, Device, Module, Tensor};
 use candle_nn::{Optimizer, VarBuilder, VarMap};
 use model::{Adam, AdamConfig, Error, Network};
+
+use crate::common;
 
 #[test]
 fn inference_agrees_with_candle_transformers() {

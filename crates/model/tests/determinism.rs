@@ -1,11 +1,10 @@
 //! Tests that results are bit-for-bit reproducible with any number of threads and after resuming.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::collections::BTreeMap;
 
 use model::{Adam, AdamConfig, Network};
+
+use crate::common;
 
 const SHAPE: [usize; 3] = [3, 64, 80];
 

@@ -1,9 +1,8 @@
 //! Tests which batches, layers and configurations are accepted.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use model::{ArchitectureError, Error, InputError, Network, NetworkConfig, Normalisation, PixelBatch};
+
+use crate::common;
 
 #[test]
 fn rejects_invalid_batches_and_labels() {

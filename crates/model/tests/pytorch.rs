@@ -1,7 +1,4 @@
 //! Compares a network with PyTorch and torchvision, using golden values from `tests/golden/model.py`.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,6 +6,8 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use model::{Adam, AdamConfig, Network, NetworkConfig};
 use serde::Deserialize;
+
+use crate::common;
 
 /// Tolerances, relative to the scale of the compared values.
 const LOGITS: f64 = 1e-4;

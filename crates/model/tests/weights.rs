@@ -1,7 +1,4 @@
 //! Tests reading and writing safetensors files, and parsing sources of weights.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,6 +6,8 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use model::weights::{self, Source};
 use model::{Error, Network, NetworkConfig};
+
+use crate::common;
 
 fn write(directory: &Path, tensors: &BTreeMap<String, Tensor>) -> PathBuf {
     let path = directory.join("weights.safetensors");

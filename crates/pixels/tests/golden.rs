@@ -1,7 +1,5 @@
 //! Comparison of decoding, resizing and degrading with Pillow, torchvision and SciPy (`tests/golden/pixels.py`).
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::{Path, PathBuf};
 
 use pixels::{Filter, Fit, Limits, RgbImage, decode, degrade, resize};

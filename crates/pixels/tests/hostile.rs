@@ -1,7 +1,5 @@
 //! Truncated, damaged and malicious files.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::io::Cursor;
 use std::ops::Range;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! Which files of a folder have a row, what is said of the others, and URLs.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

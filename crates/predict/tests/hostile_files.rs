@@ -1,7 +1,5 @@
 //! `candling-predict` on broken files, hostile file names, lists and standard input.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};

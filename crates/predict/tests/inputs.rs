@@ -1,8 +1,6 @@
 //! Missing, truncated and changed checkpoints and evaluations: the programs end with exit code 3 and a message with
 //! advice.
 
-#![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
-
 use std::fs;
 use std::path::Path;
 use std::process::Output;

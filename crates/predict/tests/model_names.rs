@@ -1,7 +1,5 @@
 //! A model is named by a run, a checkpoint, an exported folder or a repository of the Hugging Face hub.
 
-#![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,5 @@
 //! Records and batches: a second computation gives the record, changes are named, and a killed batch continues.
 
-#![expect(clippy::unwrap_used, reason = "a run that cannot be set up fails the test")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;

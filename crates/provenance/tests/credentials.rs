@@ -1,7 +1,5 @@
 //! Content Credentials that the test signs itself: the four states and their sentences.
 
-#![expect(clippy::unwrap_used, reason = "a test should fail loudly")]
-
 use std::io::Cursor;
 use std::path::Path;
 

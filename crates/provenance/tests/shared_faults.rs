@@ -1,8 +1,6 @@
 //! Files that were read wrongly once: each is read as the list beside them says. The files are not part of the project;
 //! without them, the test is skipped.
 
-#![expect(clippy::unwrap_used, reason = "a test should fail loudly")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 

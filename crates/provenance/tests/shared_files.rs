@@ -1,8 +1,6 @@
 //! Real files of generators and of the C2PA: each gives what the list beside them says. The files are not part of the
 //! project; without them, the tests are skipped.
 
-#![expect(clippy::unwrap_used, reason = "a test should fail loudly")]
-
 use std::path::{Path, PathBuf};
 
 use artifacts::text::is_hazard;

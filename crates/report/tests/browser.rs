@@ -1,12 +1,10 @@
 //! Tests of the page in a browser: no errors, no requests, and exact numbers in its interactive parts.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use artifacts::RunDir;
-use support::browser::Browser;
-use support::fixture::{self, RunSpec};
+
+use crate::support;
+use crate::support::browser::Browser;
+use crate::support::fixture::{self, RunSpec};
 
 fn open(dir: &tempfile::TempDir, spec: RunSpec) -> Option<(Browser, RunDir)> {
     let mut browser = Browser::start()?;

@@ -1,15 +1,12 @@
 //! Tests of the page that `candling-compare-report` writes, and of its errors.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use support::browser::Browser;
-use support::comparison;
+
+use crate::support::browser::Browser;
+use crate::support::comparison;
 
 fn render(dir: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_candling-compare-report")).arg(dir).output().unwrap()

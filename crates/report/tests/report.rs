@@ -1,14 +1,12 @@
 //! Tests of the files that `candling-report` writes, and of its errors.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::path::Path;
 
 use artifacts::schema::Robustness;
 use artifacts::{Manifest, RunDir, names};
-use support::fixture::{self, RunSpec};
+
+use crate::support;
+use crate::support::fixture::{self, RunSpec};
 
 fn rendered(spec: RunSpec, overrides: &[&str]) -> (tempfile::TempDir, RunDir) {
     let dir = tempfile::tempdir().unwrap();

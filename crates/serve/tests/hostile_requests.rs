@@ -1,17 +1,14 @@
 //! Requests that are too large, too slow, cut short or malformed, and too many requests.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod support;
-
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serve::Limits;
-use support::client::{Answer, check, check_as, connect, form, form_type, get, request, request_bytes, send};
-use support::{Running, jpeg, wait_until};
+
+use crate::support::client::{Answer, check, check_as, connect, form, form_type, get, request, request_bytes, send};
+use crate::support::{Running, jpeg, wait_until};
 
 /// A server whose limits are as small as they can be.
 fn small() -> Running {

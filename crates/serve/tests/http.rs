@@ -1,15 +1,12 @@
 //! The addresses of the server and their answers.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod support;
-
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 use serve::Limits;
-use support::client::{check, form, form_of, form_type, get, request};
-use support::{Running, jpeg};
+
+use crate::support::client::{check, form, form_of, form_type, get, request};
+use crate::support::{Running, jpeg};
 
 #[test]
 fn page_loads_its_files_and_forbids_everything_else() {

@@ -1,26 +1,18 @@
 //! The program with a model: hostile pictures, the same result as `predict`, and signals.
 
-#![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-#[path = "support/client.rs"]
-#[allow(dead_code, reason = "this test uses only some of the functions")]
-mod client;
-#[path = "support/program.rs"]
-mod program;
-
 use std::cell::Cell;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use client::{check, form, form_type, get, request};
 use model::PrecisionChoice;
 use model::device::DeviceChoice;
 use pixels::RgbImage;
 use pixels::encode::{self, Subsampling};
 use predict::{Check, CheckOptions, Judge, ModelName};
-use program::{Program, command, write_model};
 use serde_json::Value;
+
+use crate::support::client::{check, form, form_type, get, request};
+use crate::support::program::{Program, command, write_model};
 
 fn open(model: &Path) -> Judge {
     predict::open(&ModelName::Folder(model.to_owned()), DeviceChoice::Cpu, PrecisionChoice::Auto).unwrap()

@@ -1,5 +1,4 @@
 //! The Kaggle client against a local server: versions, cache, credentials and faults.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::error::Error as _;
 use std::fs;

@@ -1,7 +1,5 @@
 //! Opening the source of an earlier ingest from another folder.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;

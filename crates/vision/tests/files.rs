@@ -1,14 +1,12 @@
 //! Files that are no towers, or do not fit their configuration.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::collections::BTreeMap;
 
-use common::{CASES, Golden};
 use safetensors::Dtype;
 use serde_json::json;
 use vision::{Error, Family, Tower};
+
+use crate::common::{CASES, Golden};
 
 fn error_of(golden: &Golden) -> String {
     let folder = tempfile::tempdir().unwrap();

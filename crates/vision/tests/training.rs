@@ -1,17 +1,15 @@
 //! Gradients and LoRA: against transformers' gradients, and against finite differences.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor, Var};
-use common::{CASES, Golden, assert_close, uniform};
 use vision::{
     Activation, FineTuning, LoraConfig, LoraLayer, Precision, Tower, TrainableFeatures, TrainableTower,
     activate_with_gradient, attention_with_gradient, layer_norm_with_gradient, linear_with_gradient,
 };
+
+use crate::common::{CASES, Golden, assert_close, uniform};
 
 const ALL: [LoraLayer; 6] =
     [LoraLayer::Query, LoraLayer::Key, LoraLayer::Value, LoraLayer::Output, LoraLayer::Fc1, LoraLayer::Fc2];

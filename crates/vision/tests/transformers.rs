@@ -1,12 +1,10 @@
 //! Compares towers with Hugging Face's transformers, using golden values from `tests/golden/vision.py`.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod common;
-
-use common::{CASES, Golden, assert_close};
 use kernels::cpu::Isa;
 use safetensors::Dtype;
 use vision::{Precision, Tower};
+
+use crate::common::{CASES, Golden, assert_close};
 
 const TOLERANCE: f64 = 1e-5;
 

@@ -1,8 +1,5 @@
 //! Files and sources for the tests, and one-line judgements.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-#![allow(dead_code, reason = "each test program uses a part of this module")]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,4 @@
 //! Reproducible inputs and weights, equal to those of `tests/golden/model.py`.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part of the helpers")]
 
 use model::{Network, NetworkConfig, PixelBatch};
 

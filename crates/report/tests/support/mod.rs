@@ -1,7 +1,5 @@
 //! Test support: the fixture of a run, the program and a browser.
 
-#![allow(dead_code, reason = "each test program uses only some of it")]
-
 pub(crate) mod audit;
 pub(crate) mod browser;
 pub(crate) mod comparison;

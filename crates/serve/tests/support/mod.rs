@@ -1,8 +1,8 @@
 //! A server with a checker whose behaviour the file decides, and a client that sends bytes.
 
-#![allow(dead_code, reason = "each test program uses only some of the functions")]
-
 pub(crate) mod client;
+#[cfg(unix)]
+pub(crate) mod program;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -43,7 +43,6 @@ impl Program {
     }
 
     /// Sends a signal and waits for the end.
-    #[allow(dead_code, reason = "not every test sends signals")]
     pub(crate) fn signal(mut self, name: &str) -> ExitStatus {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());

@@ -1,5 +1,4 @@
 //! Golden towers from `tests/golden/vision.py`, with weights that are hashes of their names.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part of the helpers")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};

@@ -1,28 +1,20 @@
 //! A picture from the page of a real model to a record that another computation repeats, in a browser.
 
-#![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-#[path = "../../report/tests/support/browser.rs"]
-#[allow(dead_code, reason = "this test uses only some of the functions")]
-mod browser;
-#[path = "support/program.rs"]
-mod program;
-
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use artifacts::hash::Hash;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use browser::Browser;
 use model::PrecisionChoice;
 use model::device::DeviceChoice;
 use pixels::RgbImage;
 use pixels::encode::{self, Subsampling};
 use predict::{Agreement, CheckOptions, ModelName, Record};
-use program::{Program, write_model};
 use serde_json::json;
+
+use crate::browser::Browser;
+use crate::support::program::{Program, write_model};
 
 fn wait_for(browser: &mut Browser, condition: &str) {
     let start = Instant::now();

@@ -1,21 +1,15 @@
 //! The page in a browser: dropping, pasting and choosing pictures, the keyboard, and no JavaScript.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-#[path = "../../report/tests/support/browser.rs"]
-#[allow(dead_code, reason = "this test uses only some of the functions")]
-mod browser;
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use browser::Browser;
 use serde_json::{Value, json};
 use serve::Limits;
-use support::{Running, jpeg};
+
+use crate::browser::Browser;
+use crate::support::{self, Running, jpeg};
 
 /// A file name that is markup.
 const HOSTILE: &str = "<img src=x onerror=alert(1)> fake.jpg";
