@@ -19,7 +19,7 @@ pub fn hand_over() {
 /// # Errors
 /// The handlers cannot be installed.
 #[cfg(unix)]
-pub(crate) fn exit_on_signals(program: &'static str) -> std::io::Result<()> {
+pub fn exit_on_signals(program: &'static str) -> std::io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
 
@@ -38,6 +38,6 @@ pub(crate) fn exit_on_signals(program: &'static str) -> std::io::Result<()> {
 
 /// Does nothing: other systems have no such signals.
 #[cfg(not(unix))]
-pub(crate) fn exit_on_signals(_: &'static str) -> std::io::Result<()> {
+pub fn exit_on_signals(_: &'static str) -> std::io::Result<()> {
     Ok(())
 }

@@ -20,6 +20,8 @@ mod label;
 mod manifest;
 pub mod names;
 #[cfg(feature = "tables")]
+mod parquet_file;
+#[cfg(feature = "tables")]
 pub mod predictions;
 mod program;
 pub mod progress;

@@ -36,6 +36,8 @@ pub fn stage_of_section(section: &str) -> Option<&'static str> {
 /// The folder, inside a run, of other data sets that its model is evaluated on. Each data set has its own run folder
 /// there.
 pub const OTHER_DATA: &str = "data";
+/// The folder of the parts of an ingest that is done in parts.
+pub const INGEST_PARTS: &str = "ingest-parts";
 /// The folder of stored features of frozen branches.
 pub const FEATURES: &str = "features";
 /// The page of a report.

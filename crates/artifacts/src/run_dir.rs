@@ -72,6 +72,11 @@ impl RunDir {
         self.stage(names::INGEST)
     }
 
+    /// The folder of the parts of an ingest that is done in parts.
+    pub fn ingest_parts(&self) -> PathBuf {
+        self.0.join(names::INGEST_PARTS)
+    }
+
     /// The list of unusable files that ingest writes when it fails because there are too many of them.
     pub fn rejected_by_failed_ingest(&self) -> PathBuf {
         self.0.join(names::REJECTED)

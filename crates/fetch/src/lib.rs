@@ -43,6 +43,6 @@ pub use environment::Environment;
 pub use error::{Error, Result};
 pub use event::{Event, progress_observer};
 pub use free_space::free_space;
-pub use response::ResponseHead;
+pub use response::{ResponseHead, parse_retry_after};
 pub use retry::RetryPolicy;
 pub use url::Url;

@@ -107,8 +107,8 @@ fn server_message(head: &ResponseHead, body: &mut Body) -> Option<String> {
     (!text.trim().is_empty()).then(|| text.trim().to_owned())
 }
 
-/// Parses a `Retry-After` header: a number of seconds, or a date.
-fn parse_retry_after(text: &str) -> Option<Duration> {
+/// Parses a `Retry-After` header: a number of seconds, or a date (RFC 9110, 10.2.3). A date in the past is no wait.
+pub fn parse_retry_after(text: &str) -> Option<Duration> {
     let text = text.trim();
     let seconds = text.parse().ok().map(Duration::from_secs);
     seconds.or_else(|| {

@@ -50,6 +50,8 @@ impl Corpus {
             Target::Predictions => {
                 vec![from_texts(&texts::PREDICTIONS), vec![tables::predictions().map_err(Failure::failed)?]]
             }
+            Target::Scores => vec![vec![shards::scores()?]],
+            Target::TrainingState => vec![texts::POSITIONS.map(tables::training_state).to_vec()],
             Target::Configuration => vec![from_texts(&texts::CONFIGURATIONS), vec![default_run_toml()?]],
             Target::Setting => vec![from_texts(&texts::SETTINGS)],
             Target::Url => vec![from_texts(&texts::URLS)],
@@ -130,8 +132,14 @@ mod tests {
         for (number, list) in texts::CSV.iter().enumerate() {
             assert_eq!(open(&format!("{number}.csv"), list.as_bytes()), 2);
         }
+        assert_eq!(artifacts::predictions::read(&path("s.parquet", &shards::scores().unwrap())).unwrap().len(), 2);
+        fs::create_dir(place.path().join("last")).unwrap();
+        for position in texts::POSITIONS {
+            path("last/training_state.safetensors", &tables::training_state(position));
+            train::check_training_state(place.path()).unwrap();
+        }
         let names = judge::input::ColumnNames::new();
-        let rows = judge::input::read(&path("p.parquet", &tables::predictions().unwrap()), &names).unwrap();
+        let rows = judge::input::read(&path("p.parquet", &tables::predictions().unwrap()), &names, &[]).unwrap();
         assert_eq!(rows.len(), 2);
     }
 }

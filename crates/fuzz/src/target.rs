@@ -6,7 +6,7 @@ use std::path::Path;
 use artifacts::config::Override;
 use artifacts::shard::Shards;
 use artifacts::stage::Failure;
-use artifacts::{Manifest, Split, names};
+use artifacts::{Checkpoint, Manifest, Split, names, predictions};
 use clap::ValueEnum;
 use fetch::{Checksum, ContentRange, Url};
 use judge::benchmark::Protocol;
@@ -46,13 +46,17 @@ pub(crate) enum Target {
     Manifest,
     /// Predictions of other programs in CSV, JSON and parquet
     Predictions,
+    /// The predictions of an evaluation (`predictions.parquet`)
+    Scores,
+    /// The state of an interrupted training
+    TrainingState,
     /// Pipeline files, and descriptions of benchmarks
     Configuration,
     /// Settings of the command line (`--set`)
     Setting,
     /// URLs, and names of sources
     Url,
-    /// Headers of responses: ranges and checksums
+    /// Headers of responses: ranges, checksums and waits
     Header,
     /// No reader, but code that fails, to test that failures are noticed
     #[value(hide = true)]
@@ -61,7 +65,7 @@ pub(crate) enum Target {
 
 impl Target {
     /// All readers.
-    pub(crate) const ALL: [Target; 14] = [
+    pub(crate) const ALL: [Target; 16] = [
         Target::Image,
         Target::Metadata,
         Target::Provenance,
@@ -72,6 +76,8 @@ impl Target {
         Target::Shard,
         Target::Manifest,
         Target::Predictions,
+        Target::Scores,
+        Target::TrainingState,
         Target::Configuration,
         Target::Setting,
         Target::Url,
@@ -91,6 +97,8 @@ impl Target {
             Target::Shard => "shard",
             Target::Manifest => "manifest",
             Target::Predictions => "predictions",
+            Target::Scores => "scores",
+            Target::TrainingState => "training-state",
             Target::Configuration => "configuration",
             Target::Setting => "setting",
             Target::Url => "url",
@@ -145,7 +153,18 @@ impl Target {
                     _ => "csv",
                 };
                 let path = write(input, &folder.join(format!("predictions.{extension}")))?;
-                let _ = judge::input::read(path.as_ref(), &ColumnNames::new());
+                let _ = judge::input::read(path.as_ref(), &ColumnNames::new(), &["generator".to_owned()]);
+                let _ = judge::input::read(path.as_ref(), &ColumnNames::new(), &[]);
+            }
+            Target::Scores => {
+                let path = write(input, &folder.join(names::PREDICTIONS))?;
+                let _ = predictions::read(path.as_ref());
+            }
+            Target::TrainingState => {
+                let last = Checkpoint::last(folder);
+                fs::create_dir_all(last.path()).map_err(artifacts::Error::io("create", last.path()))?;
+                write(input, &last.training_state())?;
+                let _ = train::check_training_state(folder);
             }
             Target::Configuration => {
                 let path = write(input, &folder.join("run.toml"))?;
@@ -212,7 +231,7 @@ fn read_headers(text: &str) {
         assert!(range.first <= range.last && range.total.is_none_or(|total| range.last < total));
     }
     let _ = ContentRange::parse_unsatisfied(text);
-    let _ = (Checksum::from_goog_hash([text]), Checksum::sha256_from_hex(text));
+    let _ = (Checksum::from_goog_hash([text]), Checksum::sha256_from_hex(text), fetch::parse_retry_after(text));
 }
 
 #[cfg(test)]

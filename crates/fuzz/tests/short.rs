@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const SECONDS: u32 = 60;
 
 /// The targets.
-const TARGETS: [&str; 14] = [
+const TARGETS: [&str; 16] = [
     "image",
     "metadata",
     "provenance",
@@ -20,6 +20,8 @@ const TARGETS: [&str; 14] = [
     "shard",
     "manifest",
     "predictions",
+    "scores",
+    "training-state",
     "configuration",
     "setting",
     "url",

@@ -14,6 +14,7 @@ use artifacts::schema::{ModelConfig, PreprocessorConfig};
 use candle_core::safetensors::Load;
 use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -230,6 +231,14 @@ impl SavedTraining {
         self.checkpoint.path()
     }
 
+    /// Loads the tensors of the optimiser state.
+    fn tensors(&self) -> Result<BTreeMap<String, Tensor>, String> {
+        let file = SafeTensors::deserialize(&self.state).map_err(|e| e.to_string())?;
+        let load = |(name, view): (String, TensorView<'_>)| Ok((name, view.load(&Device::Cpu)?));
+        let tensors: candle_core::Result<_> = file.tensors().into_iter().map(load).collect();
+        tensors.map_err(|e| e.to_string())
+    }
+
     /// Loads weights and optimiser state into `learner`.
     ///
     /// # Errors
@@ -238,13 +247,7 @@ impl SavedTraining {
     pub(crate) fn restore(self, mut learner: Box<dyn Learner>) -> Result<TrainingState, Error> {
         let path: PathBuf = self.checkpoint.training_state();
         let bad = |detail: String| Error::DamagedCheckpoint { path: path.clone(), detail };
-        let file = SafeTensors::deserialize(&self.state).map_err(|e| bad(e.to_string()))?;
-        let tensors = file
-            .tensors()
-            .into_iter()
-            .map(|(name, view)| Ok((name, view.load(&Device::Cpu)?)))
-            .collect::<candle_core::Result<BTreeMap<String, Tensor>>>()
-            .map_err(|e| bad(e.to_string()))?;
+        let tensors = self.tensors().map_err(bad)?;
         learner.restore(&self.checkpoint, &tensors)?;
         if learner.steps() != self.position.step {
             return Err(bad(format!(
@@ -254,6 +257,19 @@ impl SavedTraining {
             )));
         }
         Ok(TrainingState { learner, position: self.position })
+    }
+}
+
+/// Reads the training state of the checkpoint `last` in the folder `run`, as resuming does before it needs the model.
+///
+/// # Errors
+/// There is none, or it is damaged.
+pub fn check_training_state(run: &Path) -> Result<(), Error> {
+    let path = Checkpoint::last(run).training_state();
+    let damaged = |detail: String| Error::DamagedCheckpoint { path, detail };
+    match SavedTraining::find(run)? {
+        Some(saved) => saved.tensors().map(drop).map_err(damaged),
+        None => Err(damaged("it does not exist".to_owned())),
     }
 }
 

@@ -67,6 +67,7 @@ mod training_loop;
 mod validation;
 
 pub use balance::{Balance, BalanceBy, ClassBalance};
+pub use checkpoint::check_training_state;
 pub use config::{Augment, Blur, Colour, Config, Criterion, Crop, Cutout, Jpeg, Noise, Rotate, Schedule, Webp};
 pub use epoch_batches::EpochBatches;
 pub use error::Error;

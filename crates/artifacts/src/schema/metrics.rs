@@ -119,7 +119,7 @@ pub struct RunMetrics {
     /// one folder, or if the folders are the generators.
     #[serde(default)]
     pub sources: Groups,
-    /// The images by their cells of each column that `ingest.report_columns` names.
+    /// The images by their cells of each column that `ingest.report_columns` or `judge --report-columns` names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, Groups>,
     /// The branches of a detector of branches: each alone, all but one, and all. Empty for other detectors.

@@ -1,21 +1,19 @@
 //! Opens one shard and finds the images in it.
 
-use std::fs::File;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{UInt8Type, UInt32Type, UInt64Type};
-use memmap2::Mmap;
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+use parquet::file::metadata::ParquetMetaData;
 
 use super::pages::{file_ranges, pixel_ranges};
 use super::{FILE, HEIGHT_KEY, PIXELS, SCHEMA_VERSION, SCHEMA_VERSION_OF_FILES, Sample, VERSION_KEY, WIDTH_KEY};
 use crate::columns::{self, Columns};
-use crate::{Error, Result, Split};
+use crate::{Error, Result, Split, parquet_file};
 
 /// One open shard.
 pub(super) struct Shard {
@@ -26,7 +24,7 @@ pub(super) struct Shard {
     pub(super) pixels: Vec<Range<usize>>,
     /// For each sample, the position of its kept file in `map`. `None` if no files were kept.
     pub(super) files: Option<Vec<Range<usize>>>,
-    pub(super) map: Mmap,
+    pub(super) map: Bytes,
 }
 
 impl Shard {
@@ -35,36 +33,22 @@ impl Shard {
     /// # Errors
     /// The shard cannot be read or is damaged.
     pub(super) fn open(path: &Path) -> Result<Shard> {
-        // The parquet reader panics on some damaged files. It is dropped, so no broken state remains.
-        catch_unwind(AssertUnwindSafe(|| read(path)))
-            .unwrap_or_else(|_| Err(Error::malformed(path, "shard", "the parquet reader panicked")))
+        parquet_file::read(path, "shard", |map, metadata| read(path, map, metadata))
     }
 }
 
-fn read(path: &Path) -> Result<Shard> {
+fn read(path: &Path, map: &Bytes, metadata: ArrowReaderMetadata) -> Result<Shard> {
     let malformed = |detail: String| Error::malformed(path, "shard", detail);
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    let map = map(&file).map_err(Error::io("map", path))?;
-    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::from(true));
-    let metadata = ArrowReaderMetadata::load(&file, options).map_err(|e| malformed(e.to_string()))?;
     let Header { size, has_files } = check_header(path, metadata.metadata())?;
     let pixels = pixel_ranges(metadata.metadata(), size, map.len()).map_err(malformed)?;
-    let files = has_files.then(|| file_ranges(metadata.metadata(), &map)).transpose().map_err(malformed)?;
-    let samples = read_samples(file, metadata, path)?;
+    let files = has_files.then(|| file_ranges(metadata.metadata(), map)).transpose().map_err(malformed)?;
+    let samples = read_samples(map.clone(), metadata, path)?;
     for (count, what) in [(Some(pixels.len()), "images"), (files.as_ref().map(Vec::len), "files")] {
         if let Some(count) = count.filter(|count| *count != samples.len()) {
             return Err(malformed(format!("it has {} rows but {count} {what}", samples.len())));
         }
     }
-    Ok(Shard { size, samples, pixels, files, map })
-}
-
-#[expect(unsafe_code, reason = "a memory map lets a shuffled epoch read pixels without copies")]
-fn map(file: &File) -> std::io::Result<Mmap> {
-    // SAFETY: the map is read-only, and artifacts are replaced by renaming and never written in place. Another program
-    // that truncates the file while it is open would still kill this process with SIGBUS. The documentation of `Shards`
-    // forbids that.
-    unsafe { Mmap::map(file) }
+    Ok(Shard { size, samples, pixels, files, map: map.clone() })
 }
 
 /// What the metadata of a shard says of all its images.
@@ -99,12 +83,12 @@ fn check_header(path: &Path, metadata: &ParquetMetaData) -> Result<Header> {
 }
 
 /// Reads all columns except the pixels and the kept files.
-fn read_samples(file: File, metadata: ArrowReaderMetadata, path: &Path) -> Result<Vec<Sample>> {
+fn read_samples(map: Bytes, metadata: ArrowReaderMetadata, path: &Path) -> Result<Vec<Sample>> {
     let malformed = |detail: String| Error::malformed(path, "shard", detail);
     let schema = metadata.metadata().file_metadata().schema_descr_ptr();
     let of_sample = (0..schema.num_columns()).filter(|&i| ![PIXELS, FILE].contains(&schema.column(i).name()));
     let mask = ProjectionMask::leaves(&schema, of_sample);
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(map, metadata)
         .with_projection(mask)
         .build()
         .map_err(|e| malformed(e.to_string()))?;

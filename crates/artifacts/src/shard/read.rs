@@ -4,7 +4,7 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
+use bytes::Bytes;
 
 use super::open::Shard;
 use super::{FILE, Sample};
@@ -62,7 +62,7 @@ pub struct Shards {
     locations: Vec<(usize, usize)>,
     /// For each sample, the position of its kept file in the map of `locations`. `None` if no files were kept.
     files: Option<Vec<Range<usize>>>,
-    maps: Vec<Mmap>,
+    maps: Vec<Bytes>,
 }
 
 impl Shards {

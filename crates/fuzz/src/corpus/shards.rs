@@ -1,11 +1,12 @@
-//! Shards of tiny images.
+//! Shards of tiny images, and the predictions for them.
 
 use std::fs;
 
 use artifacts::hash::Hash;
+use artifacts::predictions::{self, Prediction};
 use artifacts::shard::{Sample, ShardWriter};
 use artifacts::stage::Failure;
-use artifacts::{Label, Split};
+use artifacts::{Label, Split, names};
 
 /// Height and width of the images.
 const SIZE: [usize; 2] = [2, 3];
@@ -46,6 +47,31 @@ fn shard(with_files: bool) -> Result<Vec<u8>, Failure> {
     }
     writer.finish()?;
     let path = folder.path().join("test-00000-of-00001.parquet");
+    Ok(fs::read(&path).map_err(artifacts::Error::io("read", &path))?)
+}
+
+/// Writes the predictions of an evaluation for two images.
+///
+/// # Errors
+/// The file cannot be written.
+pub(super) fn scores() -> Result<Vec<u8>, Failure> {
+    let rows = [0.25, 0.75].map(|p_fake| Prediction {
+        id: Hash::of(b"a file"),
+        path: "test/a.jpg".to_owned(),
+        label: Label::Real,
+        generator: String::new(),
+        run: 0,
+        logit_real: -1.5,
+        logit_fake: 1.5,
+        p_fake,
+        p_fake_calibrated: (p_fake > 0.5).then_some(p_fake),
+        predicted: Label::Fake,
+        branches: [("vit".to_owned(), Some(0.5)), ("metadata".to_owned(), None)].into(),
+        columns: [("camera".to_owned(), "a camera".to_owned())].into(),
+    });
+    let folder = tempfile::tempdir().map_err(Failure::failed)?;
+    let path = folder.path().join(names::PREDICTIONS);
+    predictions::write(&path, &rows)?;
     Ok(fs::read(&path).map_err(artifacts::Error::io("read", &path))?)
 }
 

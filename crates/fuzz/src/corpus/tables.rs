@@ -56,5 +56,18 @@ pub(super) fn archive() -> zip::result::ZipResult<Vec<u8>> {
 /// Two tensors.
 pub(super) fn safetensors() -> Vec<u8> {
     let header = r#"{"__metadata__":{"format":"pt"},"fc.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"conv1.weight":{"dtype":"F16","shape":[1,2,2],"data_offsets":[8,16]}}"#;
-    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0x3c; 16]].concat()
+    with_data(header, 16)
+}
+
+/// A training state with one tensor.
+pub(super) fn training_state(position: &str) -> Vec<u8> {
+    let position = position.replace('\n', "").replace('"', "\\\"");
+    let metadata = format!(r#"{{"candling.position":"{position}"}}"#);
+    let tensor = r#"{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#;
+    with_data(&format!(r#"{{"__metadata__":{metadata},"exp_avg.fc.bias":{tensor}}}"#), 4)
+}
+
+/// A safetensors file with this header and number of bytes of tensors.
+fn with_data(header: &str, bytes: usize) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0x3c; bytes]].concat()
 }

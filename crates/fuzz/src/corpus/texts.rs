@@ -34,13 +34,15 @@ pub(super) const URLS: [&str; 6] = [
     "hf:datasets/owner/data",
 ];
 
-/// Headers of responses: `Content-Range`, `x-goog-hash`, a digest.
-pub(super) const HEADERS: [&str; 5] = [
+/// Headers of responses: `Content-Range`, `x-goog-hash`, a digest, `Retry-After`.
+pub(super) const HEADERS: [&str; 7] = [
     "bytes 0-9/100",
     "Bytes 5-18446744073709551615/*",
     "bytes */100",
     "crc32c=n03x6A==,md5=Ojk9c3dhfxgoKVVHYwFbHQ==",
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    "120",
+    "Wed, 21 Oct 2015 07:28:00 GMT",
 ];
 
 /// Pipeline files, and the description of a benchmark.
@@ -72,6 +74,17 @@ title = """
 two \
   lines"""
 "#;
+
+/// The positions in training states of both schema versions.
+pub(super) const POSITIONS: [&str; 2] = [
+    r#"{"schema_version":2,"identity":{"config":{"weights":"none","batch":5,"augment":{"flip":true}},
+"inputs":{"ingest/train":"af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"},"version":1,"device":"cpu"},
+"epoch":3,"batches":1,"step":4,"sums":{"loss":1.5,"correct":1,"images":2,"seconds":0.5},
+"best":{"epoch":2,"accuracy":1.0,"loss":0.65,"roc_auc":1.0},"events_len":828}"#,
+    r#"{"schema_version":1,"identity":{"settings":"af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262",
+"device":"cpu"},"epoch":1,"batches":0,"step":0,"sums":{"loss":0.0,"correct":0,"images":0,"seconds":0.0},
+"best":null,"events_len":0}"#,
+];
 
 pub(super) const MANIFEST: &str = r#"{
   "schema_version": 2, "stage": "ingest", "created": "2026-01-01T00:00:00Z",
