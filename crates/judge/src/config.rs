@@ -32,6 +32,8 @@ pub struct Config {
     pub max_missing: f64,
     /// Names of columns by role.
     pub columns: BTreeMap<String, String>,
+    /// Columns by whose cells the report groups the scores.
+    pub report_columns: Vec<String>,
     /// Starts of paths that are replaced, in this order.
     pub replace_prefix: Vec<(String, String)>,
     /// Labels by the name of a folder of the source.
@@ -95,6 +97,7 @@ impl Default for Config {
             labels: LabelPolicy::Agree,
             max_missing: 0.01,
             columns: BTreeMap::new(),
+            report_columns: Vec::new(),
             replace_prefix: Vec::new(),
             source_labels: BTreeMap::new(),
             generator: None,

@@ -25,9 +25,17 @@ pub(crate) struct Model<'a> {
 }
 
 /// Reads the files.
-pub(crate) fn read(paths: &[PathBuf], columns: &ColumnNames) -> Result<Vec<PredictionFile>, Error> {
+pub(crate) fn read(
+    paths: &[PathBuf],
+    columns: &ColumnNames,
+    report_columns: &[String],
+) -> Result<Vec<PredictionFile>, Error> {
     let file = |path: &PathBuf| {
-        Ok(PredictionFile { path: path.clone(), digest: hash::file(path)?, rows: input::read(path, columns)? })
+        Ok(PredictionFile {
+            path: path.clone(),
+            digest: hash::file(path)?,
+            rows: input::read(path, columns, report_columns)?,
+        })
     };
     paths.iter().map(file).collect()
 }

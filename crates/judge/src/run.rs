@@ -56,7 +56,7 @@ pub struct JudgedRun {
 /// Files that cannot be read or joined with the images, and folders that hold other results.
 pub fn judge(request: &Request) -> Result<Vec<JudgedRun>, stage::Failure> {
     let start = Instant::now();
-    let files = models::read(&request.predictions, &request.config.columns)?;
+    let files = models::read(&request.predictions, &request.config.columns, &request.config.report_columns)?;
     let models = models::group(&files, request.name.as_deref())?;
     let runs = run_dirs(&models, request.run_dir.as_deref())?;
     let data = data_digest(&request.config)?;

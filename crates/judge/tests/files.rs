@@ -1,9 +1,5 @@
 //! Kinds of files, several detectors, run folders and comparisons.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod support;
-
 use std::fs;
 use std::path::PathBuf;
 
@@ -11,7 +7,8 @@ use artifacts::predictions;
 use artifacts::{Manifest, RunDir, names};
 use evaluate::compare;
 use judge::judge;
-use support::{PER_CLASS, Scene, judged, request};
+
+use crate::support::{PER_CLASS, Scene, judged, request};
 
 /// The headline of a file on the source.
 fn roc_auc(scene: &Scene, file: PathBuf) -> f64 {
@@ -190,4 +187,31 @@ fn examples_show_pictures_of_the_source() {
         assert_eq!((png.width(), png.height()), (224, 224));
         assert!(example.heat_maps.is_empty());
     }
+}
+
+#[test]
+fn report_columns_group_the_scores() {
+    let scene = Scene::new();
+    let camera = |i: usize| ["Pixel 8", "", "EOS R5\u{1b}[31m"][i % 3];
+    let rows: Vec<String> =
+        scene.rows("test").iter().enumerate().map(|(i, row)| format!("{row},{}", camera(i))).collect();
+    let file = scene.csv("cameras.csv", "path,score,Camera", &rows);
+    let judge = |columns: &[&str]| {
+        scene.judge(std::slice::from_ref(&file), |request| {
+            request.config.report_columns = columns.iter().map(|name| (*name).to_owned()).collect();
+        })
+    };
+    let metrics = judge(&["camera"]).unwrap().remove(0).metrics;
+    let groups = &metrics.runs[0].columns["camera"].groups;
+    let sizes: Vec<(&str, u64)> = groups.iter().map(|group| (group.name.as_str(), group.reals + group.fakes)).collect();
+    // Control characters of a cell are made visible.
+    let canon = sizes.iter().find(|(name, _)| name.starts_with("EOS R5"));
+    assert!(canon.is_some_and(|(name, n)| *n == 13 && !name.contains('\u{1b}')), "{sizes:?}");
+    assert!(sizes.len() == 3 && sizes.contains(&("Pixel 8", 14)) && sizes.contains(&("no value", 13)), "{sizes:?}");
+    assert!(judge(&[]).unwrap()[0].metrics.runs[0].columns.is_empty());
+    let message = judge(&["lens"]).unwrap_err().chain();
+    assert!(
+        message.contains("there is no column `lens` for the report; the columns are path, score, Camera"),
+        "{message}"
+    );
 }

@@ -56,6 +56,9 @@ pub struct JudgeArgs {
     /// (repeatable)
     #[arg(long = "column", value_name = "ROLE=NAME")]
     pub columns: Vec<String>,
+    /// Columns of the files by whose cells the report also groups the scores, e.g. --report-columns camera,platform
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub report_columns: Vec<String>,
     /// Replace the start of each path that starts with OLD (repeatable)
     #[arg(long, value_name = "OLD=NEW")]
     pub replace_prefix: Vec<String>,
@@ -174,6 +177,7 @@ impl JudgeArgs {
             },
             max_missing: self.max_missing,
             columns: pairs(&self.columns, "--column")?.into_iter().collect(),
+            report_columns: self.report_columns.clone(),
             replace_prefix: pairs(&self.replace_prefix, "--replace-prefix")?,
             source_labels,
             generator: self.generator.clone(),

@@ -52,6 +52,8 @@ pub(super) struct Columns {
     split: Option<usize>,
     model: Option<usize>,
     run: Option<usize>,
+    /// The columns by whose cells the report groups the scores.
+    report: Vec<(String, usize)>,
 }
 
 /// Where the score of a row comes from.
@@ -64,8 +66,9 @@ enum ScoreSource {
 }
 
 impl Columns {
-    /// Finds the columns. `given` are the names that the user gives to roles.
-    pub(super) fn find(names: &[String], given: &ColumnNames) -> Result<Columns, String> {
+    /// Finds the columns. `given` are the names that the user gives to roles, and `report` are the columns by whose
+    /// cells the report groups the scores.
+    pub(super) fn find(names: &[String], given: &ColumnNames, report: &[String]) -> Result<Columns, String> {
         let position = |name: &str| names.iter().position(|found| found.trim().eq_ignore_ascii_case(name));
         let found = || names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         for (role, name) in given {
@@ -121,6 +124,11 @@ impl Columns {
         })?;
         let verdict =
             column("verdict").filter(|index| !matches!(score, ScoreSource::Column(used, _) if used == *index));
+        let report_column = |name: &String| match position(name.trim()) {
+            Some(index) => Ok((name.trim().to_owned(), index)),
+            None => Err(format!("there is no column `{name}` for the report; the columns are {}", found())),
+        };
+        let report = report.iter().map(report_column).collect::<Result<_, _>>()?;
         Ok(Columns {
             path,
             id,
@@ -131,6 +139,7 @@ impl Columns {
             split: column("split"),
             model: column("model"),
             run: column("run"),
+            report,
         })
     }
 
@@ -170,6 +179,7 @@ impl Columns {
             split: cell(self.split).split()?,
             model: text(self.model),
             run: cell(self.run).run()?,
+            report: self.report.iter().filter_map(|(name, index)| Some((name.clone(), text(Some(*index))?))).collect(),
         })
     }
 }
@@ -185,7 +195,7 @@ mod tests {
     fn read(header: &[&str], given: &[(&str, &str)], cells: &[&str]) -> Result<Row, String> {
         let given = given.iter().map(|(role, name)| ((*role).to_owned(), (*name).to_owned())).collect();
         let cells: Vec<Cell> = cells.iter().map(|cell| Cell::Text((*cell).to_owned())).collect();
-        Columns::find(&names(header), &given)?.row(1, &cells)
+        Columns::find(&names(header), &given, &[])?.row(1, &cells)
     }
 
     #[test]

@@ -27,11 +27,12 @@ pub type ColumnNames = std::collections::BTreeMap<String, String>;
 /// Receives the rows of a table. `names` are the names of the columns, and the row is counted from 1.
 type OnRow<'a> = dyn FnMut(&[String], u64, &[Cell]) -> Result<(), String> + 'a;
 
-/// Reads the rows of a file of predictions. The kind of the file follows from its extension.
+/// Reads the rows of a file of predictions. The kind of the file follows from its extension. `report_columns` are further
+/// columns whose cells the rows keep.
 ///
 /// # Errors
 /// A file that cannot be read, that lacks a column, or that has a cell of the wrong kind.
-pub fn read(path: &Path, names: &ColumnNames) -> Result<Vec<Row>, Error> {
+pub fn read(path: &Path, names: &ColumnNames, report_columns: &[String]) -> Result<Vec<Row>, Error> {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default();
     let length = std::fs::metadata(path).map_err(artifacts::Error::io("read", path))?.len();
     let fault = |line: Option<u64>, detail: String| Error::File { path: path.to_owned(), line, detail };
@@ -43,7 +44,7 @@ pub fn read(path: &Path, names: &ColumnNames) -> Result<Vec<Row>, Error> {
     let mut at = None;
     let mut on_row = |found: &[String], line: u64, cells: &[Cell]| -> Result<(), String> {
         if columns.is_none() {
-            columns = Some(Columns::find(found, names)?);
+            columns = Some(Columns::find(found, names, report_columns)?);
         }
         at = Some(line);
         if let Some(columns) = &columns {

@@ -1,5 +1,7 @@
 //! A row of a file of predictions.
 
+use std::collections::BTreeMap;
+
 use artifacts::hash::Hash;
 use artifacts::{Label, Split};
 
@@ -41,6 +43,8 @@ pub struct Row {
     pub model: Option<String>,
     /// Number of the training run.
     pub run: u32,
+    /// The cells of the report columns, by column. Empty cells are left out.
+    pub report: BTreeMap<String, String>,
 }
 
 impl Row {
