@@ -8,6 +8,7 @@ use artifacts::stage::Failure;
 use rayon::prelude::*;
 use sources::{Rejection, Source};
 
+use crate::image::Files;
 use crate::select::Candidate;
 
 /// The result of the first pass.
@@ -24,15 +25,15 @@ pub(crate) struct FirstPass {
 /// The number of files that are hashed before their results are collected.
 const CHUNK: usize = 4096;
 
-/// Hashes every file of `source`. Separates labelled files from unusable ones.
+/// Hashes every file of `source`, whose contents are `files`. Separates labelled files from unusable ones.
 ///
 /// # Errors
 /// The source has more files than a `u32` can number.
-pub(crate) fn first_pass(source: &dyn Source) -> Result<FirstPass, Failure> {
+pub(crate) fn first_pass(source: &dyn Source, files: &dyn Files) -> Result<FirstPass, Failure> {
     let length = u32::try_from(source.len()).map_err(|_| {
         Failure::input(format!("the source has {} files; ingest accepts at most {}", source.len(), u32::MAX))
     })?;
-    let progress = Progress::new("ingest: hashing", "files", Some(u64::from(length)));
+    let progress = Progress::new(files.title("hashing"), "files", Some(u64::from(length)));
     let (mut candidates, mut rejected) = (Vec::new(), Vec::new());
     let mut content = Digest::default();
     let mut generators = BTreeMap::from([(String::new(), 0)]);
@@ -42,7 +43,7 @@ pub(crate) fn first_pass(source: &dyn Source) -> Result<FirstPass, Failure> {
         let keys: Vec<_> = (start..end)
             .into_par_iter()
             .map(|index| {
-                let key = source.content_key(index);
+                let key = files.key(index);
                 progress.add(1);
                 key
             })
@@ -81,6 +82,8 @@ mod tests {
     use sources::{Entry, SourceError};
 
     use super::*;
+    use crate::Config;
+    use crate::image::Originals;
 
     /// A source that claims to have a number of files.
     struct Claims(usize);
@@ -109,7 +112,9 @@ mod tests {
 
     #[test]
     fn rejects_sources_with_more_files_than_can_be_numbered() {
-        let message = first_pass(&Claims(u32::MAX as usize + 1)).err().map(|failure| failure.to_string());
+        let source = Claims(u32::MAX as usize + 1);
+        let files = Originals { source: &source, config: &Config::default() };
+        let message = first_pass(&source, &files).err().map(|failure| failure.to_string());
         assert!(message.as_ref().is_some_and(|text| text.contains("4294967296 files")), "{message:?}");
     }
 }

@@ -2,11 +2,12 @@
 
 use artifacts::config::Override;
 use artifacts::stage::{self, Failure, StageArgs};
-use artifacts::{names, progress};
+use artifacts::{interrupt, names, progress};
 use clap::Args;
 
-use crate::Ingest;
-use crate::stage::has_other_content;
+use crate::parts::{check_parts, write_part};
+use crate::stage::{MergedIngest, has_other_content};
+use crate::{Ingest, PartNumber};
 
 /// Convert a source of labelled images to shards of preprocessed pixels
 #[derive(Clone, Debug, Args)]
@@ -22,6 +23,13 @@ pub struct IngestArgs {
     /// run if there is one
     #[arg(long)]
     pub rehash: bool,
+    /// Convert only part I of N of the source, on this machine; --merge then makes the result of all parts. `auto` or
+    /// `auto/N` takes the number of the task from Slurm, Kubernetes or AWS Batch
+    #[arg(long, value_name = "I/N", conflicts_with_all = ["rehash", "merge"])]
+    pub part: Option<PartNumber>,
+    /// Make the result from the parts that --part made, without reading the files of the source again
+    #[arg(long, conflicts_with = "rehash")]
+    pub merge: bool,
 }
 
 /// Runs the stage, unless its result is up to date.
@@ -46,5 +54,21 @@ pub fn ingest(args: &IngestArgs) -> Result<(), Failure> {
         });
         stage.force = changed == Some(true);
     }
-    stage::execute::<Ingest>(&stage, overrides).map(drop)
+    let prints_only = stage.plan || stage.keys || stage.schema;
+    match args.part {
+        Some(part) if !prints_only => {
+            interrupt::exit_on_signals(section).map_err(Failure::failed)?;
+            let (run, config) = stage::resolve::<Ingest>(&stage, overrides)?;
+            write_part(&run, &config, part, stage.force)
+        }
+        _ if args.merge => {
+            if !prints_only {
+                // Before the stage records its settings in `run.toml`.
+                let (run, config) = stage::resolve::<Ingest>(&stage, overrides.clone())?;
+                check_parts(&run, &config)?;
+            }
+            stage::execute::<MergedIngest>(&stage, overrides).map(drop)
+        }
+        _ => stage::execute::<Ingest>(&stage, overrides).map(drop),
+    }
 }

@@ -34,8 +34,56 @@ pub(crate) struct RejectedFile {
     pub(crate) rejection: Rejection,
 }
 
-/// Decodes and resizes a file. With `observe`, also extracts the input of the audit.
-pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config, observe: bool) -> Result<Image, RejectedFile> {
+/// The contents and the converted images of the files of a source.
+pub(crate) trait Files: Sync {
+    /// See [`Source::content_key`].
+    fn key(&self, index: usize) -> Result<Hash, Rejection>;
+
+    /// Decodes and resizes a file. With `observe`, also extracts the input of the audit.
+    fn convert(&self, used: &Used, observe: bool) -> Result<Image, RejectedFile>;
+
+    /// Decodes a file for the search for near-duplicates. `None` if the file is unusable.
+    fn observe(&self, used: &Used) -> Option<Observation>;
+
+    /// Returns the reason why a file is unusable regardless of its label. `None` if it is usable.
+    fn check(&self, file: &Duplicate) -> Option<Rejection>;
+
+    /// The title of the progress bar of a step.
+    fn title(&self, step: &str) -> String {
+        format!("ingest: {step}")
+    }
+
+    /// How many images per second were converted before this ingest. `None` if it converts them itself.
+    fn earlier_images_per_second(&self) -> Option<f64> {
+        None
+    }
+}
+
+/// The files of a source as they are.
+pub(crate) struct Originals<'a> {
+    pub(crate) source: &'a dyn Source,
+    pub(crate) config: &'a Config,
+}
+
+impl Files for Originals<'_> {
+    fn key(&self, index: usize) -> Result<Hash, Rejection> {
+        self.source.content_key(index)
+    }
+
+    fn convert(&self, used: &Used, observe: bool) -> Result<Image, RejectedFile> {
+        convert(self.source, used, self.config, observe)
+    }
+
+    fn observe(&self, used: &Used) -> Option<Observation> {
+        prepare(self.source, used.index, used.key, self.config).ok().map(|prepared| prepared.observe(used))
+    }
+
+    fn check(&self, file: &Duplicate) -> Option<Rejection> {
+        prepare(self.source, file.index, file.key, self.config).err()
+    }
+}
+
+fn convert(source: &dyn Source, used: &Used, config: &Config, observe: bool) -> Result<Image, RejectedFile> {
     let entry = source.entry(used.index as usize);
     let rejected = |id: Option<Hash>, rejection: Rejection| RejectedFile {
         index: used.index,
@@ -74,16 +122,6 @@ pub(crate) fn convert(source: &dyn Source, used: &Used, config: &Config, observe
 pub(crate) fn kept_bytes(source: &dyn Source, index: usize, config: &Config) -> Option<u64> {
     let bytes = source.read(index).ok()?;
     Prepared::new(bytes, config).ok().map(|prepared| prepared.file.len() as u64)
-}
-
-/// Decodes a file for the search for near-duplicates, without resizing it. `None` if the file is unusable.
-pub(crate) fn observe(source: &dyn Source, used: &Used, config: &Config) -> Option<Observation> {
-    prepare(source, used.index, used.key, config).ok().map(|prepared| prepared.observe(used))
-}
-
-/// Returns the reason why a file is unusable regardless of its label. `None` if it is usable.
-pub(crate) fn check(source: &dyn Source, file: &Duplicate, config: &Config) -> Option<Rejection> {
-    prepare(source, file.index, file.key, config).err()
 }
 
 fn prepare(source: &dyn Source, index: u32, key: Hash, config: &Config) -> Result<Prepared, Rejection> {

@@ -5,6 +5,8 @@
 //! ingest made a split and near-duplicates are on both sides of it, the splits are assigned again and the second pass
 //! is repeated. Both passes hold a bounded number of images in memory. The shards depend only on the source and the
 //! configuration.
+//!
+//! A source that is too large for one machine is ingested in parts, see `parts`.
 
 pub mod audit;
 mod candidates;
@@ -14,6 +16,7 @@ mod disk_space;
 mod image;
 mod in_order;
 mod output;
+mod parts;
 mod rejection;
 mod resplit;
 mod select;
@@ -21,4 +24,5 @@ mod splits;
 mod stage;
 
 pub use config::{Config, Expected};
+pub use parts::PartNumber;
 pub use stage::Ingest;

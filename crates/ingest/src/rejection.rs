@@ -47,5 +47,5 @@ pub(crate) fn undecodable(error: &RecipeError) -> Rejection {
 
 /// Makes the row of `rejected.jsonl`.
 pub(crate) fn row(rejection: Rejection, path: String, id: Option<Hash>) -> Rejected {
-    Rejected { path, reason: rejection.reason.to_owned(), detail: rejection.detail, id }
+    Rejected { path, reason: rejection.reason.into_owned(), detail: rejection.detail, id }
 }

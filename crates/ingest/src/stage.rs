@@ -16,9 +16,10 @@ use crate::audit::{Observation, join, near_duplicates, to_drop};
 use crate::candidates::first_pass;
 use crate::config::{Config, Expected};
 use crate::disk_space::shard_notice;
-use crate::image;
+use crate::image::{Files, Originals};
 use crate::in_order::in_order;
 use crate::output::Output;
+use crate::parts::ConvertedParts;
 use crate::rejection;
 use crate::resplit::{SplitWarning, keep_groups_together};
 use crate::select::{Duplicate, Selection, Used, select};
@@ -53,16 +54,53 @@ impl Stage for Ingest {
     }
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
-        let folder = DirWriter::create(&job.run.ingest())?;
-        // Not in `folder`, which is removed if too many files are unusable.
-        let rejected_path = job.run.rejected_by_failed_ingest();
-        let summary = ingest(&job.config, &folder, &rejected_path)?;
-        atomic::remove_file(&rejected_path)?;
-        let device = format!("cpu ({} threads)", rayon::current_num_threads());
-        job.publish(folder, &device, to_json(&summary))?;
-        progress::line(&format!("ingest: {}", format_summary(&summary)));
-        Ok(())
+        let source = sources::open(&job.config.source_config()).map_err(from_source)?;
+        run(job, &*source, &Originals { source: &*source, config: &job.config })
     }
+}
+
+/// The stage `ingest` on images that were converted in parts. The result is the same.
+pub(crate) struct MergedIngest;
+
+impl Stage for MergedIngest {
+    const NAME: &'static str = Ingest::NAME;
+    const VERSION: u32 = Ingest::VERSION;
+    type Config = Config;
+
+    fn validate(config: &Config) -> Result<(), Failure> {
+        Ingest::validate(config)
+    }
+
+    fn splits(config: &Config) -> Option<BTreeMap<Split, Option<u64>>> {
+        Ingest::splits(config)
+    }
+
+    fn inputs(run: &RunDir, config: &Config) -> Result<BTreeMap<String, Hash>, Failure> {
+        Ingest::inputs(run, config)
+    }
+
+    fn notices(run: &RunDir, config: &Config) -> Vec<String> {
+        Ingest::notices(run, config)
+    }
+
+    fn run(job: &Job<Config>) -> Result<(), Failure> {
+        let source = sources::open(&job.config.source_config()).map_err(from_source)?;
+        let parts = ConvertedParts::open(&job.run, &*source, &job.config, &job.inputs)?;
+        run(job, &*source, &parts)
+    }
+}
+
+/// Ingests `source`, whose contents and images are `files`, and publishes the result.
+fn run(job: &Job<Config>, source: &dyn Source, files: &dyn Files) -> Result<(), Failure> {
+    let folder = DirWriter::create(&job.run.ingest())?;
+    // Not in `folder`, which is removed if too many files are unusable.
+    let rejected_path = job.run.rejected_by_failed_ingest();
+    let summary = ingest(source, files, &job.config, &folder, &rejected_path)?;
+    atomic::remove_file(&rejected_path)?;
+    let device = format!("cpu ({} threads)", rayon::current_num_threads());
+    job.publish(folder, &device, to_json(&summary))?;
+    progress::line(&format!("ingest: {}", format_summary(&summary)));
+    Ok(())
 }
 
 /// Returns whether a file of the source differs from the one that was ingested, even if it has the same size and
@@ -71,19 +109,24 @@ pub(crate) fn has_other_content(run: &RunDir, config: &Config) -> Result<Option<
     let Some(manifest) = Manifest::read(&run.ingest())? else { return Ok(None) };
     let Some(recorded) = manifest.summary["content"].as_str() else { return Ok(None) };
     let source = sources::open(&config.source_config()).map_err(from_source)?;
-    Ok(Some(first_pass(&*source)?.content.to_string() != recorded))
+    Ok(Some(first_pass(&*source, &Originals { source: &*source, config })?.content.to_string() != recorded))
 }
 
 /// Writes the shards, `rejected.jsonl` and `audit.json` to `folder`. If too many files are unusable, writes only the
 /// list of rejected files, to `rejected_path`.
-fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<IngestSummary, Failure> {
-    let source = sources::open(&config.source_config()).map_err(from_source)?;
+fn ingest(
+    source: &dyn Source,
+    files: &dyn Files,
+    config: &Config,
+    folder: &DirWriter,
+    rejected_path: &Path,
+) -> Result<IngestSummary, Failure> {
     let mut output = Output::new(folder.path(), config);
     if let Some(notice) = source.notice() {
         progress::line(&format!("ingest: {notice}"));
     }
 
-    let first = first_pass(&*source)?;
+    let first = first_pass(source, files)?;
     for (index, id, rejection) in first.rejected {
         output.reject(source.entry(index as usize).path, id, rejection);
     }
@@ -93,27 +136,28 @@ fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<I
         keep_cells_together(&mut selection, &together, column, config);
     }
     if !selection.conflicts.is_empty() {
-        reject_conflicts(&*source, &selection.conflicts, config, &mut output)?;
+        reject_conflicts(source, files, &selection.conflicts, config, &mut output)?;
     }
     if config.drop_near_duplicates {
-        drop_near_duplicates(&*source, &mut selection, config, &mut output)?;
+        drop_near_duplicates(source, files, &mut selection, config, &mut output)?;
     }
     // Splits that ingest made are checked for near-duplicates even without an audit.
     let observe = config.audit || !selection.made_splits.is_empty();
-    let convert = |file: &Used| image::convert(&*source, file, config, observe);
+    let convert = |file: &Used| files.convert(file, observe);
     let decode = |output: &mut Output, selection: &Selection| -> Result<(), Failure> {
-        in_order("ingest: decoding", &selection.used, config, convert, |converted| output.add(converted))?;
-        output.reject_duplicates(&selection.duplicates, &*source);
+        in_order(&files.title("decoding"), &selection.used, config, convert, |converted| output.add(converted))?;
+        output.reject_duplicates(&selection.duplicates, source);
         check_unusable_share(output, config, rejected_path)
     };
     let start = Instant::now();
     decode(&mut output, &selection)?;
-    let images_per_second = selection.used.len() as f64 / start.elapsed().as_secs_f64().max(1e-9);
+    let measured = || selection.used.len() as f64 / start.elapsed().as_secs_f64().max(1e-9);
+    let images_per_second = files.earlier_images_per_second().unwrap_or_else(measured);
     let mut pairs = output.near_duplicates();
     let groups = join(output.groups(&pairs).into_iter().chain(together));
     if let Some(warnings) = keep_groups_together(&mut selection, groups, config) {
         progress::line(
-            "ingest: near-duplicates were in different splits; assigning the splits again and decoding all images again",
+            "ingest: near-duplicates were in different splits; assigning the splits again and starting over",
         );
         print_warnings(warnings);
         output.start_over()?;
@@ -121,8 +165,8 @@ fn ingest(config: &Config, folder: &DirWriter, rejected_path: &Path) -> Result<I
         pairs = output.near_duplicates();
     }
 
-    let summary = output.finish(&*source, first.content, images_per_second)?;
-    list_other_files(&*source, folder.path())?;
+    let summary = output.finish(source, first.content, images_per_second)?;
+    list_other_files(source, folder.path())?;
     warn(&summary, config);
     if let Some((count, first)) = output.unlabelled() {
         progress::line(&format!(
@@ -171,7 +215,7 @@ fn list_other_files(source: &dyn Source, folder: &Path) -> Result<(), Error> {
     let Some(first) = source.other_files().first() else { return Ok(()) };
     let mut by_reason: BTreeMap<String, u64> = BTreeMap::new();
     for file in source.other_files() {
-        *by_reason.entry(file.rejection.reason.to_owned()).or_default() += 1;
+        *by_reason.entry(file.rejection.reason.to_string()).or_default() += 1;
     }
     let rows = source.other_files().iter().cloned();
     let rows: Vec<Rejected> = rows.map(|file| rejection::row(file.rejection, file.path, None)).collect();
@@ -191,12 +235,13 @@ fn list_other_files(source: &dyn Source, folder: &Path) -> Result<(), Error> {
 /// reason.
 fn reject_conflicts(
     source: &dyn Source,
+    files: &dyn Files,
     conflicts: &[Duplicate],
     config: &Config,
     output: &mut Output,
 ) -> Result<(), Error> {
-    let check = |file| (file, image::check(source, file, config));
-    in_order("ingest: conflicting labels", conflicts, config, check, |(file, unusable)| {
+    let check = |file| (file, files.check(file));
+    in_order(&files.title("conflicting labels"), conflicts, config, check, |(file, unusable)| {
         let path = |index: u32| source.entry(index as usize).path;
         output.reject_conflict(
             path(file.index),
@@ -212,13 +257,14 @@ fn reject_conflicts(
 /// dropped too.
 fn drop_near_duplicates(
     source: &dyn Source,
+    files: &dyn Files,
     selection: &mut Selection,
     config: &Config,
     output: &mut Output,
 ) -> Result<(), Error> {
-    let observe = |file| (file, image::observe(source, file, config));
+    let observe = |file| (file, files.observe(file));
     let mut observed: Vec<(&Used, Observation)> = Vec::new();
-    in_order("ingest: comparing", &selection.used, config, observe, |(file, observation)| {
+    in_order(&files.title("comparing"), &selection.used, config, observe, |(file, observation)| {
         observed.extend(observation.map(|observation| (file, observation)));
         Ok::<_, Error>(())
     })?;
@@ -318,7 +364,7 @@ fn report_audit(audit: &Audit) {
     }
 }
 
-fn from_source(error: SourceError) -> Failure {
+pub(crate) fn from_source(error: SourceError) -> Failure {
     if error.is_usage() { Failure::usage(error) } else { Failure::input(error) }
 }
 

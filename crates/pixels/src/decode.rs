@@ -48,6 +48,7 @@ use std::sync::Once;
 
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageFormat};
+use serde::{Deserialize, Serialize};
 
 pub use self::error::DecodeError;
 pub use self::file_kind::FileKind;
@@ -93,7 +94,8 @@ impl Limits {
 }
 
 /// A supported image format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names are the documentation")]
 pub enum Format {
     Jpeg,
@@ -163,7 +165,7 @@ pub struct Decoded {
 }
 
 /// A fault of a file whose image is complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Warning {
     /// A JPEG has no end-of-image marker, or a PNG no `IEND` chunk, as if its last bytes were cut off.
     #[error("the file lacks its end, but the image is complete")]

@@ -19,7 +19,7 @@ pub(crate) mod png_text;
 mod statements;
 mod xmp;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::blocks::Block;
 use crate::Format;
@@ -93,7 +93,7 @@ impl Declared {
 }
 
 /// The presence of EXIF fields and declarations in a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The EXIF fields of the file; none of a TIFF.
     pub exif: Exif,

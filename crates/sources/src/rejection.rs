@@ -1,15 +1,18 @@
 //! Reasons why a file is not used.
 
+use std::borrow::Cow;
+
 use pixels::file::ReadError;
+use serde::{Deserialize, Serialize};
 
 /// The code of files without a known label.
 pub const NO_LABEL: &str = "no_label";
 
 /// The reason why a file is not used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
     /// A stable code, by which rejections are counted: "unreadable", "no_label" …
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// The explanation for people, with advice if there is any.
     pub detail: String,
 }
@@ -17,7 +20,7 @@ pub struct Rejection {
 impl Rejection {
     /// A rejection with a code and an explanation.
     pub fn new(reason: &'static str, detail: impl Into<String>) -> Rejection {
-        Rejection { reason, detail: detail.into() }
+        Rejection { reason: Cow::Borrowed(reason), detail: detail.into() }
     }
 
     /// The file cannot be read.

@@ -3,6 +3,7 @@
 use artifacts::{Label, Split};
 use pixels::metadata::{Compression, Metadata};
 use pixels::{Decoded, Format, RgbImage};
+use serde::{Deserialize, Serialize};
 
 use super::thumbnail::{COLOUR_SIDE, GREY_SIDE, Thumbnail};
 
@@ -10,7 +11,7 @@ use super::thumbnail::{COLOUR_SIDE, GREY_SIDE, Thumbnail};
 pub(super) const LEVELS: usize = 4;
 
 /// The properties of one file that the audit uses.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Observation {
     pub(super) label: Label,
     pub(super) split: Split,
@@ -21,10 +22,13 @@ pub struct Observation {
     pub(super) compression: Option<Compression>,
     pub(super) metadata: Metadata,
     /// Luma, `[GREY_SIDE, GREY_SIDE]`.
+    #[serde(with = "base64_bytes")]
     pub(super) grey: [u8; GREY_SIDE * GREY_SIDE],
     /// RGB, `[COLOUR_SIDE, COLOUR_SIDE, 3]`.
+    #[serde(with = "base64_bytes")]
     pub(super) colour: [u8; COLOUR_SIDE * COLOUR_SIDE * 3],
     /// The share of the pixels in each cell of the colour cube, in units of 1/65535.
+    #[serde(with = "base64_bytes")]
     pub(super) histogram: [u16; LEVELS * LEVELS * LEVELS],
 }
 
@@ -47,9 +51,35 @@ impl Observation {
         }
     }
 
+    /// The same properties for a file of another label and split.
+    pub(crate) fn with_label(self, label: Label, split: Split) -> Observation {
+        Observation { label, split, ..self }
+    }
+
     /// Removes EXIF and the declarations of how the image was made.
     pub fn without_metadata(self) -> Observation {
         Observation { metadata: Metadata::default(), ..self }
+    }
+}
+
+/// Arrays of numbers as text: base64 of their bytes in little-endian order.
+mod base64_bytes {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use bytemuck::Pod;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    const _: () = assert!(cfg!(target_endian = "little"), "numbers are stored as they are in memory");
+
+    pub(super) fn serialize<T: Pod, S: Serializer>(array: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytemuck::bytes_of(array)))
+    }
+
+    pub(super) fn deserialize<'de, T: Pod, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        let bytes = STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)?;
+        bytemuck::try_pod_read_unaligned(&bytes)
+            .map_err(|_| D::Error::custom(format!("{} bytes instead of {}", bytes.len(), size_of::<T>())))
     }
 }
 
@@ -89,6 +119,19 @@ mod tests {
         assert!(seen.colour[0] > 245 && seen.colour[3 * COLOUR_SIDE - 1] > 245);
         let total: u32 = seen.histogram.iter().map(|&share| u32::from(share)).sum();
         assert!((65_000..=65_535).contains(&total), "{total}");
+    }
+
+    #[test]
+    fn survives_json() {
+        let image = RgbImage::from_fn(60, 40, |x, y| [x as u8, y as u8, 7]);
+        let file = encode::jpeg(&image, 90, Subsampling::Full).unwrap();
+        let seen = Observation::new(&file, &decode(&file, &Limits::default()).unwrap(), Label::Fake, Split::Val);
+        let text = serde_json::to_string(&seen).unwrap();
+        let read: Observation = serde_json::from_str(&text).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{seen:?}"));
+        let short = text.replacen("\"grey\":\"", "\"grey\":\"AAAA", 1);
+        let message = serde_json::from_str::<Observation>(&short).unwrap_err().to_string();
+        assert!(message.contains("579 bytes instead of 576"), "{message}");
     }
 
     #[test]

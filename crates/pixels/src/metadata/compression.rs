@@ -1,11 +1,12 @@
 //! The compression settings of a JPEG, read from its markers (ITU-T T.81, annex B).
 
 use artifacts::hash::Digest;
+use serde::{Deserialize, Serialize};
 
 use super::{Segment, segments};
 
 /// The compression settings of a JPEG.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compression {
     /// The width in pixels, before EXIF orientation.
     pub width: u16,

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use super::directory::{ByteOrder, all_entries};
 use super::encoding;
 
@@ -24,7 +26,7 @@ pub const FIELDS: [(u16, &str); 10] = [
 const USER_COMMENT: u16 = 0x9286;
 
 /// A set of EXIF fields: a bit for each of [`FIELDS`], and a bit for the presence of EXIF.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exif(u16);
 
 const PRESENT: u16 = 1 << FIELDS.len();

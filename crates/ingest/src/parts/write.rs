@@ -1,0 +1,105 @@
+//! Conversion of the files of one part.
+
+use std::time::Instant;
+
+use artifacts::atomic::{self, DirWriter};
+use artifacts::hash::Hash;
+use artifacts::shard::ShardWriter;
+use artifacts::stage::{Failure, Stage, to_json};
+use artifacts::{Error, Label, Manifest, RunDir, Split, names, progress};
+use sources::{Rejection, Source};
+
+use super::{FILES, PartNumber, PartSummary, StoredFile, StoredImage, StoredRejection, stale};
+use crate::image::{Files, Image, Originals, RejectedFile};
+use crate::in_order::in_order;
+use crate::select::Used;
+use crate::stage::from_source;
+use crate::{Config, Ingest};
+
+/// The split in whose shards a part keeps its images. The merge assigns the splits.
+pub(super) const SPLIT: Split = Split::Train;
+
+/// Converts the files of a part, unless that was done before.
+///
+/// # Errors
+/// The source cannot be opened, or the part cannot be written.
+pub(crate) fn write_part(run: &RunDir, config: &Config, number: PartNumber, force: bool) -> Result<(), Failure> {
+    let start = Instant::now();
+    let inputs = Ingest::inputs(run, config)?;
+    let target = number.folder(run);
+    atomic::recover(&target)?;
+    if !force && stale(&target, config, &inputs)?.is_none() {
+        progress::line(&format!("ingest: part {number} is up to date: same configuration, source and stage version"));
+        return Ok(());
+    }
+    let source = sources::open(&config.source_config()).map_err(from_source)?;
+    let folder = DirWriter::create(&target)?;
+    let images = convert(&*source, config, number, &folder)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let summary = PartSummary { number, images, images_per_second: images as f64 / seconds.max(1e-9) };
+    let manifest = Manifest {
+        config: to_json(config),
+        inputs,
+        seconds,
+        device: format!("cpu ({} threads)", rayon::current_num_threads()),
+        summary: to_json(&summary),
+        ..Manifest::of(folder.path(), names::INGEST_PARTS, artifacts::Code::current(Ingest::VERSION)?)?
+    };
+    manifest.write(folder.path())?;
+    folder.publish()?;
+    progress::line(&format!("ingest: part {number}: {images} images in `{}`", target.display()));
+    Ok(())
+}
+
+/// Writes the images of a part and the list of its files. Returns the number of images.
+fn convert(source: &dyn Source, config: &Config, number: PartNumber, folder: &DirWriter) -> Result<u64, Error> {
+    let files = Originals { source, config };
+    let indices: Vec<u32> = number.range(source.len()).map(|index| index as u32).collect();
+    let side = config.size as usize;
+    let new = if config.keep_files { ShardWriter::with_files } else { ShardWriter::new };
+    let mut writer = new(folder.path(), SPLIT, [side, side], config.shard_rows);
+    let mut rows = Vec::with_capacity(indices.len());
+    let mut images = 0;
+    let title = format!("ingest: part {number}");
+    in_order(
+        &title,
+        &indices,
+        config,
+        |&index| convert_file(&files, index),
+        |(index, key, converted)| {
+            let image = match converted {
+                None => None,
+                Some(Err(RejectedFile { id, rejection, .. })) => Some(Err(StoredRejection { id, rejection })),
+                Some(Ok(Image { sample, pixels, file, warning, observation, .. })) => {
+                    match &file {
+                        Some(file) => writer.push_with_file(sample, &pixels, file)?,
+                        None => writer.push(sample, &pixels)?,
+                    }
+                    images += 1;
+                    observation.map(|observation| Ok(StoredImage { row: images - 1, warning, observation }))
+                }
+            };
+            rows.push(StoredFile { index, path: source.entry(index as usize).path, key, image });
+            Ok::<_, Error>(())
+        },
+    )?;
+    if images > 0 {
+        writer.finish()?;
+    }
+    atomic::write_lines(&folder.path().join(FILES), &rows)?;
+    Ok(images as u64)
+}
+
+/// The index of a file, its content key, and its image if it has a label.
+type Converted = (u32, Result<Hash, Rejection>, Option<Result<Image, RejectedFile>>);
+
+fn convert_file(files: &Originals<'_>, index: u32) -> Converted {
+    let key = files.key(index as usize);
+    let entry = files.source.entry(index as usize);
+    let convert = |(key, label): (Hash, Label)| {
+        // The merge assigns splits and numbers generators.
+        files.convert(&Used { index, key, label, split: SPLIT, generator: 0 }, true)
+    };
+    let converted = key.as_ref().ok().copied().zip(entry.label.ok()).map(convert);
+    (index, key, converted)
+}
