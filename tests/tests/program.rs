@@ -120,6 +120,14 @@ fn help_is_quick_and_names_the_program() {
 }
 
 #[test]
+fn help_of_benchmarks_has_the_options_that_are_passed_on() {
+    let help = output_of(program("xtask").args(["benchmark", "--help"])).expect_code(0).stdout;
+    assert!(help.contains("Usage: cargo xtask benchmark") && help.contains("cargo xtask benchmark genimage"), "{help}");
+    assert!(["--root", "--run-dir", "--model", "--predictions"].iter().all(|option| help.contains(option)), "{help}");
+    assert!(!help.contains("--out"), "{help}");
+}
+
+#[test]
 fn writes_completions_and_man_pages() {
     let folder = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -1,6 +1,5 @@
 //! The command line of `candling`.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -10,6 +9,7 @@ use export::cli::ExportArgs;
 use ingest::cli::IngestArgs;
 use judge::cli::JudgeArgs;
 use orchestrator::PipelineArgs;
+use orchestrator::benchmark::BenchmarkArgs;
 use orchestrator::runs::RunsArgs;
 use orchestrator::sweep::SweepArgs;
 use predict::cli::{PredictArgs, VerifyArgs};
@@ -52,7 +52,7 @@ pub(crate) enum Task {
     #[command(display_order = 21)]
     Judge(JudgeArgs),
     #[command(display_order = 22)]
-    Benchmark(BenchmarkCommand),
+    Benchmark(BenchmarkArgs),
     /// Run a pipeline: ingest, train, evaluate, report; stages that are up to date are skipped
     #[command(display_order = 30)]
     Pipeline(PipelineArgs),
@@ -94,29 +94,6 @@ pub(crate) struct StageCommand<A: Args> {
     /// The pipeline whose run is used, and whose settings if the run has none: its name, or the path of a TOML file
     #[arg(long, value_name = "NAME", conflicts_with_all = ["run_dir", "config"])]
     pub(crate) pipeline: Option<String>,
-}
-
-/// Evaluate a detector on a benchmark of the field, and say what a copy of the benchmark lacks
-#[derive(Debug, Args)]
-pub(crate) struct BenchmarkCommand {
-    /// The benchmark, such as genimage, or the path of a TOML file
-    #[arg(value_name = "NAME")]
-    protocol: String,
-    /// The folder with the images
-    #[arg(long, value_name = "FOLDER")]
-    root: PathBuf,
-    /// The run's folder [default: runs/benchmark-NAME]
-    #[arg(long, value_name = "DIR")]
-    run_dir: Option<PathBuf>,
-    /// The run whose model is evaluated
-    #[arg(long, value_name = "RUN", conflicts_with = "predictions")]
-    model: Option<PathBuf>,
-    /// Files of predictions of any detector, as in `candling judge`
-    #[arg(long, num_args = 1.., value_name = "FILE")]
-    predictions: Vec<PathBuf>,
-    /// With --predictions, further options of `candling judge`; with --model, of `candling evaluate`
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
-    rest: Vec<OsString>,
 }
 
 #[cfg(test)]

@@ -3,12 +3,51 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use artifacts::failure::print_text;
 use artifacts::stage::Failure;
-use artifacts::{RunDir, names};
+use artifacts::{RunDir, command, names};
+use clap::{Args, Command};
 
 use crate::options::{has_help_option, take_option};
 use crate::provided::{ProvidedFile, ProvidedFiles};
 use crate::{Programs, process, single, tools};
+
+/// Evaluate a detector on a benchmark of the field, and say what a copy of the benchmark lacks
+#[derive(Debug, Args)]
+#[command(after_help = command::help(EXAMPLES))]
+pub struct BenchmarkArgs {
+    /// The benchmark, such as genimage, or the path of a TOML file
+    #[arg(value_name = "NAME")]
+    protocol: String,
+    /// The folder with the images
+    #[arg(long, value_name = "FOLDER")]
+    root: PathBuf,
+    /// The run's folder [default: runs/benchmark-NAME]
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// The run whose model is evaluated
+    #[arg(long, value_name = "RUN", conflicts_with = "predictions")]
+    model: Option<PathBuf>,
+    /// Files of predictions of any detector, as in `judge`
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    predictions: Vec<PathBuf>,
+    /// With --predictions, further options of `judge`; with --model, of `evaluate`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
+    rest: Vec<OsString>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask benchmark genimage --root /data/GenImage
+      says how many images there are of each generator, and what is missing or empty
+
+  cargo xtask benchmark genimage --root /data/GenImage --predictions univfd.csv
+      also evaluates the predictions of any detector, as `cargo xtask judge` does, with its options
+
+  cargo xtask benchmark genimage --root /data/GenImage --model runs/demo
+      also evaluates a model of Candling, as `cargo xtask evaluate --data` does, with its options
+
+docs/judge.md lists the benchmarks, and explains how to add one.";
 
 /// Lists the images of a benchmark, and evaluates predictions from a file or a model of Candling on them. Passes the
 /// other options to judge or to evaluate.
@@ -16,10 +55,11 @@ use crate::{Programs, process, single, tools};
 /// # Errors
 /// The arguments, the protocol or the images are not valid, or the evaluation fails.
 pub fn run(programs: &dyn Programs, mut rest: Vec<OsString>) -> Result<(), Failure> {
-    programs.prepare(&["benchmark"])?;
     if rest.is_empty() || has_help_option(&rest) {
-        return process::run(programs.command("benchmark")?.arg("--help"));
+        let mut help = BenchmarkArgs::augment_args(Command::new("benchmark").bin_name(command::line("benchmark")));
+        return print_text(&help.render_help().to_string()).map(drop);
     }
+    programs.prepare(&["benchmark"])?;
     let provided = protocol_file(&programs.benchmarks(), &rest.remove(0))?;
     let protocol = provided.path();
     let root = take_option(&mut rest, "--root")?

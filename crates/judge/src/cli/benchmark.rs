@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use artifacts::command;
 use artifacts::progress::line;
 use artifacts::schema::Omitted;
 use artifacts::stage::Failure;
@@ -12,7 +11,6 @@ use crate::benchmark::{self as listing, Listing, Protocol};
 
 /// List the images of a benchmark of the field, and say what a copy of it lacks
 #[derive(Clone, Debug, Args)]
-#[command(after_help = command::help(EXAMPLES))]
 pub struct BenchmarkArgs {
     /// The benchmark: a file in benchmarks/ without its extension, such as genimage, or the path of a TOML file
     #[arg(value_name = "NAME")]
@@ -20,24 +18,10 @@ pub struct BenchmarkArgs {
     /// The folder with the images
     #[arg(long, value_name = "FOLDER")]
     pub root: PathBuf,
-    /// The folder for the lists images.csv and test.csv; the command `benchmark` calls it --run-dir, with
-    /// runs/benchmark-NAME as default
+    /// The folder for the lists images.csv and test.csv
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
 }
-
-const EXAMPLES: &str = "\
-Examples:
-  cargo xtask benchmark genimage --root /data/GenImage
-      says how many images there are of each generator, and what is missing or empty
-
-  cargo xtask benchmark genimage --root /data/GenImage --predictions univfd.csv
-      also evaluates the predictions of any detector, as `cargo xtask judge` does, with its options
-
-  cargo xtask benchmark genimage --root /data/GenImage --model runs/demo
-      also evaluates a model of Candling, as `cargo xtask evaluate --data` does, with its options
-
-docs/judge.md lists the benchmarks, and explains how to add one.";
 
 /// Writes the lists of the images, and prints what the copy lacks.
 ///
