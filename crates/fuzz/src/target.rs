@@ -153,6 +153,7 @@ impl Target {
                     _ => "csv",
                 };
                 let path = write(input, &folder.join(format!("predictions.{extension}")))?;
+                // A file without a column of the report is refused before its rows are read.
                 let _ = judge::input::read(path.as_ref(), &ColumnNames::new(), &["generator".to_owned()]);
                 let _ = judge::input::read(path.as_ref(), &ColumnNames::new(), &[]);
             }

@@ -30,9 +30,7 @@ const CHUNK: usize = 4096;
 /// # Errors
 /// The source has more files than a `u32` can number.
 pub(crate) fn first_pass(source: &dyn Source, files: &dyn Files) -> Result<FirstPass, Failure> {
-    let length = u32::try_from(source.len()).map_err(|_| {
-        Failure::input(format!("the source has {} files; ingest accepts at most {}", source.len(), u32::MAX))
-    })?;
+    let length = count_files(source)?;
     let progress = Progress::new(files.title("hashing"), "files", Some(u64::from(length)));
     let (mut candidates, mut rejected) = (Vec::new(), Vec::new());
     let mut content = Digest::default();
@@ -73,6 +71,16 @@ pub(crate) fn first_pass(source: &dyn Source, files: &dyn Files) -> Result<First
     progress.finish();
     let groups = groups.into_values().filter(|group| group.len() > 1).collect();
     Ok(FirstPass { candidates, groups, rejected, content: content.finish() })
+}
+
+/// Returns the number of files of a source.
+///
+/// # Errors
+/// The source has more files than a `u32` can number.
+pub(crate) fn count_files(source: &dyn Source) -> Result<u32, Failure> {
+    u32::try_from(source.len()).map_err(|_| {
+        Failure::input(format!("the source has {} files; ingest accepts at most {}", source.len(), u32::MAX))
+    })
 }
 
 #[cfg(test)]

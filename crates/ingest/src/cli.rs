@@ -5,7 +5,7 @@ use artifacts::stage::{self, Failure, StageArgs};
 use artifacts::{interrupt, names, progress};
 use clap::Args;
 
-use crate::parts::{check_parts, write_part};
+use crate::parts::write_part;
 use crate::stage::{MergedIngest, has_other_content};
 use crate::{Ingest, PartNumber};
 
@@ -54,21 +54,13 @@ pub fn ingest(args: &IngestArgs) -> Result<(), Failure> {
         });
         stage.force = changed == Some(true);
     }
-    let prints_only = stage.plan || stage.keys || stage.schema;
     match args.part {
-        Some(part) if !prints_only => {
+        Some(part) if !(stage.plan || stage.keys || stage.schema) => {
             interrupt::exit_on_signals(section).map_err(Failure::failed)?;
             let (run, config) = stage::resolve::<Ingest>(&stage, overrides)?;
             write_part(&run, &config, part, stage.force)
         }
-        _ if args.merge => {
-            if !prints_only {
-                // Before the stage records its settings in `run.toml`.
-                let (run, config) = stage::resolve::<Ingest>(&stage, overrides.clone())?;
-                check_parts(&run, &config)?;
-            }
-            stage::execute::<MergedIngest>(&stage, overrides).map(drop)
-        }
+        _ if args.merge => stage::execute::<MergedIngest>(&stage, overrides).map(drop),
         _ => stage::execute::<Ingest>(&stage, overrides).map(drop),
     }
 }

@@ -33,6 +33,21 @@ pub(crate) struct Output<'a> {
     faulty: Option<(u64, String)>,
 }
 
+/// Makes the writer of the shards of a split.
+pub(crate) fn shard_writer(folder: &Path, split: Split, config: &Config) -> ShardWriter {
+    let side = config.size as usize;
+    let new = if config.keep_files { ShardWriter::with_files } else { ShardWriter::new };
+    new(folder, split, [side, side], config.shard_rows).with_columns(&config.report_columns)
+}
+
+/// Adds an image to a shard, with its file if files are kept.
+pub(crate) fn push(writer: &mut ShardWriter, sample: Sample, pixels: &[u8], file: Option<&[u8]>) -> Result<(), Error> {
+    match file {
+        Some(file) => writer.push_with_file(sample, pixels, file),
+        None => writer.push(sample, pixels),
+    }
+}
+
 /// The input of the audit for one used file.
 struct Observed {
     /// Index in the source.
@@ -76,22 +91,14 @@ impl<'a> Output<'a> {
         let path = sample.path.clone();
         self.observed.extend(observation.map(|observation| Observed { index, path, observation }));
         let writer = self.writer_of(sample.split)?;
-        match file {
-            Some(file) => writer.push_with_file(sample, &pixels, &file),
-            None => writer.push(sample, &pixels),
-        }
+        push(writer, sample, &pixels, file.as_deref())
     }
 
     fn writer_of(&mut self, split: Split) -> Result<&mut ShardWriter, Error> {
         if let Some((_, finished)) = self.writer.take_if(|(current, _)| *current != split) {
             finished.finish()?;
         }
-        let side = self.config.size as usize;
-        let new = if self.config.keep_files { ShardWriter::with_files } else { ShardWriter::new };
-        let start = || {
-            let writer = new(self.folder, split, [side, side], self.config.shard_rows);
-            (split, writer.with_columns(&self.config.report_columns))
-        };
+        let start = || (split, shard_writer(self.folder, split, self.config));
         Ok(&mut self.writer.get_or_insert_with(start).1)
     }
 

@@ -38,7 +38,6 @@ struct PartSummary {
     number: PartNumber,
     /// The number of converted images.
     images: u64,
-    images_per_second: f64,
 }
 
 /// Returns why the part or the result in `folder` must be made again; `None` if it is up to date.
@@ -52,7 +51,6 @@ fn stale(folder: &Path, config: &Config, inputs: &BTreeMap<String, Hash>) -> Res
 struct StoredFile {
     /// Index in the source.
     index: u32,
-    path: String,
     /// The content key, or the reason why the file cannot be read.
     key: Result<Hash, Rejection>,
     /// The image; `None` if the file has no label or cannot be read.

@@ -19,7 +19,7 @@ use crate::disk_space::shard_notice;
 use crate::image::{Files, Originals};
 use crate::in_order::in_order;
 use crate::output::Output;
-use crate::parts::ConvertedParts;
+use crate::parts::{ConvertedParts, check_parts};
 use crate::rejection;
 use crate::resplit::{SplitWarning, keep_groups_together};
 use crate::select::{Duplicate, Selection, Used, select};
@@ -76,7 +76,9 @@ impl Stage for MergedIngest {
     }
 
     fn inputs(run: &RunDir, config: &Config) -> Result<BTreeMap<String, Hash>, Failure> {
-        Ingest::inputs(run, config)
+        let inputs = Ingest::inputs(run, config)?;
+        check_parts(run, config, &inputs)?;
+        Ok(inputs)
     }
 
     fn notices(run: &RunDir, config: &Config) -> Vec<String> {

@@ -82,6 +82,28 @@ fn near_duplicates_of_different_parts_stay_in_one_split() {
 }
 
 #[test]
+fn cells_of_report_columns_are_those_of_an_undivided_ingest() {
+    let place = Workplace::new();
+    place.add_splits(&["train", "test"], 4);
+    let mut list = "path,label,split,camera\n".to_owned();
+    for (split, class, i) in ["train", "test"].iter().flat_map(|split| (0..8).map(move |i| (split, i % 2, i / 2))) {
+        let class = ["real", "fake"][class];
+        let camera = ["Pixel 8", "", "EOS R5"][i % 3];
+        list += &format!("data/{split}/{class}/{i}.jpg,{class},{split},{camera}\n");
+    }
+    let source = place.path("list.csv");
+    fs::write(&source, list).unwrap();
+    let set = ["--set", "ingest.report_columns=[\"camera\"]"];
+    let run = |run: &str, options: &[&str]| place.ingest_with_options(run, &source, &[options, &set].concat()).done();
+    let whole = run("whole", &[]);
+    assert!(whole.samples(artifacts::Split::Test).iter().any(|sample| sample.columns["camera"] == "Pixel 8"));
+    run("parts", &["--part", "1/3"]);
+    run("parts", &["--part", "2/3"]);
+    run("parts", &["--part", "3/3"]);
+    assert!(run("parts", &["--merge"]).files() == whole.files());
+}
+
+#[test]
 fn more_parts_than_files_and_a_killed_part() {
     let place = Workplace::new();
     place.add_splits(&["train", "test"], 2);

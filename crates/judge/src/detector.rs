@@ -231,7 +231,7 @@ fn prediction(
         p_fake_calibrated: None,
         predicted: Label::Real,
         branches: BTreeMap::new(),
-        columns: joined.rows[position].report.clone(),
+        columns: joined.rows[position].report_cells.clone(),
     };
     let margin = prediction.margin();
     prediction.p_fake = sigmoid(margin);

@@ -144,7 +144,7 @@ mod tests {
             split: None,
             model: None,
             run: 0,
-            report: Default::default(),
+            report_cells: Default::default(),
         }
     }
 

@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 
 use artifacts::hash::Hash;
 use artifacts::shard::{Sample, Shards};
-use artifacts::stage::{Failure, Stage};
-use artifacts::{Error, Manifest, RunDir, atomic, command};
+use artifacts::stage::Failure;
+use artifacts::{Error, Manifest, RunDir, atomic, command, names};
 use sources::{Rejection, Source};
 
 use super::write::SPLIT;
 use super::{FILES, PartNumber, PartSummary, StoredFile, StoredImage, StoredRejection, stale};
+use crate::Config;
 use crate::audit::Observation;
+use crate::candidates::count_files;
 use crate::image::{Files, Image, RejectedFile};
 use crate::select::{Duplicate, Used};
-use crate::{Config, Ingest};
 
 /// The converted images of all parts of a source.
 pub(crate) struct ConvertedParts<'a> {
@@ -46,19 +47,17 @@ impl<'a> ConvertedParts<'a> {
             shards: Vec::new(),
             images_per_second: 0.0,
         };
-        let mut seconds = 0.0;
-        let mut images = 0;
-        for (number, Part { folder, manifest, summary }) in parts {
-            converted.add(&folder, &manifest, number)?;
-            seconds += summary.images as f64 / summary.images_per_second.max(1e-9);
-            images += summary.images;
+        let seconds: f64 = parts.values().map(|part| part.manifest.seconds).sum();
+        let images: u64 = parts.values().map(|part| part.summary.images).sum();
+        converted.images_per_second = images as f64 / seconds.max(1e-9);
+        for part in parts.values() {
+            converted.add(part)?;
         }
-        converted.images_per_second = images as f64 / f64::max(seconds, 1e-9);
         Ok(converted)
     }
 
     /// Adds a part. Parts must be added in their order.
-    fn add(&mut self, folder: &Path, manifest: &Manifest, number: PartNumber) -> Result<(), Failure> {
+    fn add(&mut self, Part { folder, manifest, summary }: &Part) -> Result<(), Failure> {
         for name in manifest.outputs.keys() {
             manifest.verify(folder, name)?;
         }
@@ -67,11 +66,11 @@ impl<'a> ConvertedParts<'a> {
         let path = folder.join(FILES);
         let files: Vec<StoredFile> = atomic::read_lines(&path, "list of the files of a part")?;
         let images = shards.as_ref().map_or(0, Shards::len);
-        let fits = |(expected, file): (usize, &StoredFile)| {
+        let fits = |(expected, file): (u32, &StoredFile)| {
             let row = file.image.as_ref().and_then(|image| image.as_ref().ok()).map(|image| image.row);
-            expected == file.index as usize && row.is_none_or(|row| row < images)
+            expected == file.index && row.is_none_or(|row| row < images)
         };
-        let range = number.range(self.source.len());
+        let range = summary.number.range(count_files(self.source)?);
         if files.len() != range.len() || !range.zip(&files).all(fits) {
             return Err(Error::malformed(&path, "list of the files of a part", "it does not fit the source").into());
         }
@@ -101,19 +100,14 @@ impl Files for ConvertedParts<'_> {
     }
 
     fn convert(&self, used: &Used, observe: bool) -> Result<Image, RejectedFile> {
-        let entry = self.source.entry(used.index as usize);
         match self.image(used.index, used.key) {
             Err(StoredRejection { id, rejection }) => {
-                Err(RejectedFile { index: used.index, path: entry.path, id, rejection })
+                let path = self.source.entry(used.index as usize).path;
+                Err(RejectedFile { index: used.index, path, id, rejection })
             }
             Ok((shards, image)) => Ok(Image {
                 index: used.index,
-                sample: Sample {
-                    label: used.label,
-                    split: used.split,
-                    columns: entry.columns,
-                    ..shards.sample(image.row).clone()
-                },
+                sample: Sample { label: used.label, split: used.split, ..shards.sample(image.row).clone() },
                 pixels: shards.pixels(image.row).to_vec(),
                 file: shards.file(image.row).map(<[u8]>::to_vec),
                 warning: image.warning,
@@ -144,11 +138,10 @@ impl Files for ConvertedParts<'_> {
 ///
 /// # Errors
 /// Those of [`ConvertedParts::open`] that the manifests tell.
-pub(crate) fn check_parts(run: &RunDir, config: &Config) -> Result<(), Failure> {
-    let inputs = Ingest::inputs(run, config)?;
-    match stale(&run.ingest(), config, &inputs)? {
+pub(crate) fn check_parts(run: &RunDir, config: &Config, inputs: &BTreeMap<String, Hash>) -> Result<(), Failure> {
+    match stale(&run.ingest(), config, inputs)? {
         None => Ok(()),
-        Some(_) => find(run, config, &inputs).map(drop),
+        Some(_) => find(run, config, inputs).map(drop),
     }
 }
 
@@ -159,38 +152,54 @@ struct Part {
     summary: PartSummary,
 }
 
+impl Part {
+    /// Reads the manifest of a part.
+    fn read(folder: PathBuf, config: &Config, inputs: &BTreeMap<String, Hash>) -> Result<Part, Failure> {
+        if let Some(stale) = stale(&folder, config, inputs)? {
+            return Err(refused(&folder, &stale.to_string()));
+        }
+        let manifest = Manifest::require(&folder, names::INGEST_PARTS)?;
+        match serde_json::from_value(manifest.summary.clone()) {
+            Ok(summary) => Ok(Part { folder, manifest, summary }),
+            Err(_) => Err(refused(&folder, "its manifest has no number of a part")),
+        }
+    }
+}
+
+/// The failure to merge the part in `folder`.
+fn refused(folder: &Path, reason: &str) -> Failure {
+    Failure::input(format!(
+        "the part `{}` cannot be merged: {reason}; delete the folder, or run the part again with `{}`",
+        folder.display(),
+        command::line("ingest --part I/N")
+    ))
+}
+
 /// Finds the parts of a run, which must be all parts of one division of the source.
 fn find(run: &RunDir, config: &Config, inputs: &BTreeMap<String, Hash>) -> Result<BTreeMap<PartNumber, Part>, Failure> {
     let root = run.ingest_parts();
     let mut parts: BTreeMap<PartNumber, Part> = BTreeMap::new();
     for folder in folders(&root)? {
-        let again =
-            || format!("delete the folder, or run the part again with `{}`", command::line("ingest --part I/N"));
-        let refused = |reason: String| {
-            Failure::input(format!("the part `{}` cannot be merged: {reason}; {}", folder.display(), again()))
-        };
-        if let Some(stale) = stale(&folder, config, inputs)? {
-            return Err(refused(stale.to_string()));
+        let part = Part::read(folder.clone(), config, inputs)?;
+        let number = part.summary.number;
+        let other = |first: &&Part| first.summary.number.parts != number.parts;
+        if let Some(first) = parts.values().next().filter(other) {
+            let (path, first) = (first.folder.display(), first.summary.number);
+            return Err(refused(
+                &folder,
+                &format!("it is part {number}, but `{path}` is part {first}, of another division"),
+            ));
         }
-        let summary = |manifest: &Manifest| serde_json::from_value::<PartSummary>(manifest.summary.clone()).ok();
-        let Some((manifest, summary)) =
-            Manifest::read(&folder)?.and_then(|manifest| summary(&manifest).map(|summary| (manifest, summary)))
-        else {
-            return Err(refused("its manifest has no number of a part".to_owned()));
-        };
-        let number = summary.number;
-        if let Some(first) = parts.values().next().filter(|first| first.summary.number.parts != number.parts) {
-            return Err(refused(format!(
-                "it is part {number}, but `{}` is part {}, of another division",
-                first.folder.display(),
-                first.summary.number
-            )));
-        }
-        let part = Part { folder: folder.clone(), manifest, summary };
         if let Some(first) = parts.insert(number, part) {
-            return Err(refused(format!("it is part {number}, as is `{}`", first.folder.display())));
+            return Err(refused(&folder, &format!("it is part {number}, as is `{}`", first.folder.display())));
         }
     }
+    check_complete(&root, &parts)?;
+    Ok(parts)
+}
+
+/// Checks that there are parts and that none is missing.
+fn check_complete(root: &Path, parts: &BTreeMap<PartNumber, Part>) -> Result<(), Failure> {
     let Some(first) = parts.keys().next().copied() else {
         return Err(Failure::input(format!(
             "there are no parts in `{}`; run `{}` for each part first",
@@ -201,17 +210,17 @@ fn find(run: &RunDir, config: &Config, inputs: &BTreeMap<String, Hash>) -> Resul
     let all = (1..=first.parts).map(|part| PartNumber { part, ..first });
     let missing: Vec<String> =
         all.filter(|number| !parts.contains_key(number)).map(|number| number.to_string()).collect();
-    if let Some(one) = missing.first() {
-        return Err(Failure::input(format!(
+    match missing.first() {
+        None => Ok(()),
+        Some(one) => Err(Failure::input(format!(
             "{} of {} parts are missing in `{}`: {}; run `{}`",
             missing.len(),
             first.parts,
             root.display(),
             missing.join(", "),
             command::line(&format!("ingest --part {one}"))
-        )));
+        ))),
     }
-    Ok(parts)
 }
 
 /// Lists the folders of parts, sorted by name. Hidden folders are parts that are being written.

@@ -4,14 +4,15 @@ use std::time::Instant;
 
 use artifacts::atomic::{self, DirWriter};
 use artifacts::hash::Hash;
-use artifacts::shard::ShardWriter;
 use artifacts::stage::{Failure, Stage, to_json};
 use artifacts::{Error, Label, Manifest, RunDir, Split, names, progress};
 use sources::{Rejection, Source};
 
 use super::{FILES, PartNumber, PartSummary, StoredFile, StoredImage, StoredRejection, stale};
+use crate::candidates::count_files;
 use crate::image::{Files, Image, Originals, RejectedFile};
 use crate::in_order::in_order;
+use crate::output::{push, shard_writer};
 use crate::select::Used;
 use crate::stage::from_source;
 use crate::{Config, Ingest};
@@ -35,14 +36,12 @@ pub(crate) fn write_part(run: &RunDir, config: &Config, number: PartNumber, forc
     let source = sources::open(&config.source_config()).map_err(from_source)?;
     let folder = DirWriter::create(&target)?;
     let images = convert(&*source, config, number, &folder)?;
-    let seconds = start.elapsed().as_secs_f64();
-    let summary = PartSummary { number, images, images_per_second: images as f64 / seconds.max(1e-9) };
     let manifest = Manifest {
         config: to_json(config),
         inputs,
-        seconds,
+        seconds: start.elapsed().as_secs_f64(),
         device: format!("cpu ({} threads)", rayon::current_num_threads()),
-        summary: to_json(&summary),
+        summary: to_json(&PartSummary { number, images }),
         ..Manifest::of(folder.path(), names::INGEST_PARTS, artifacts::Code::current(Ingest::VERSION)?)?
     };
     manifest.write(folder.path())?;
@@ -52,37 +51,27 @@ pub(crate) fn write_part(run: &RunDir, config: &Config, number: PartNumber, forc
 }
 
 /// Writes the images of a part and the list of its files. Returns the number of images.
-fn convert(source: &dyn Source, config: &Config, number: PartNumber, folder: &DirWriter) -> Result<u64, Error> {
+fn convert(source: &dyn Source, config: &Config, number: PartNumber, folder: &DirWriter) -> Result<u64, Failure> {
     let files = Originals { source, config };
-    let indices: Vec<u32> = number.range(source.len()).map(|index| index as u32).collect();
-    let side = config.size as usize;
-    let new = if config.keep_files { ShardWriter::with_files } else { ShardWriter::new };
-    let mut writer = new(folder.path(), SPLIT, [side, side], config.shard_rows);
+    let indices: Vec<u32> = number.range(count_files(source)?).collect();
+    let mut writer = shard_writer(folder.path(), SPLIT, config);
     let mut rows = Vec::with_capacity(indices.len());
     let mut images = 0;
+    let mut store = |(index, key, converted): Converted| {
+        let image = match converted {
+            None => None,
+            Some(Err(RejectedFile { id, rejection, .. })) => Some(Err(StoredRejection { id, rejection })),
+            Some(Ok(Image { sample, pixels, file, warning, observation, .. })) => {
+                push(&mut writer, sample, &pixels, file.as_deref())?;
+                images += 1;
+                observation.map(|observation| Ok(StoredImage { row: images - 1, warning, observation }))
+            }
+        };
+        rows.push(StoredFile { index, key, image });
+        Ok::<_, Error>(())
+    };
     let title = format!("ingest: part {number}");
-    in_order(
-        &title,
-        &indices,
-        config,
-        |&index| convert_file(&files, index),
-        |(index, key, converted)| {
-            let image = match converted {
-                None => None,
-                Some(Err(RejectedFile { id, rejection, .. })) => Some(Err(StoredRejection { id, rejection })),
-                Some(Ok(Image { sample, pixels, file, warning, observation, .. })) => {
-                    match &file {
-                        Some(file) => writer.push_with_file(sample, &pixels, file)?,
-                        None => writer.push(sample, &pixels)?,
-                    }
-                    images += 1;
-                    observation.map(|observation| Ok(StoredImage { row: images - 1, warning, observation }))
-                }
-            };
-            rows.push(StoredFile { index, path: source.entry(index as usize).path, key, image });
-            Ok::<_, Error>(())
-        },
-    )?;
+    in_order(&title, &indices, config, |&index| convert_file(&files, index), &mut store)?;
     if images > 0 {
         writer.finish()?;
     }

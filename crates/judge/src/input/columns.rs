@@ -53,7 +53,7 @@ pub(super) struct Columns {
     model: Option<usize>,
     run: Option<usize>,
     /// The columns by whose cells the report groups the scores.
-    report: Vec<(String, usize)>,
+    report_columns: Vec<(String, usize)>,
 }
 
 /// Where the score of a row comes from.
@@ -66,9 +66,9 @@ enum ScoreSource {
 }
 
 impl Columns {
-    /// Finds the columns. `given` are the names that the user gives to roles, and `report` are the columns by whose
+    /// Finds the columns. `given` are the names that the user gives to roles, and `report_columns` are those by whose
     /// cells the report groups the scores.
-    pub(super) fn find(names: &[String], given: &ColumnNames, report: &[String]) -> Result<Columns, String> {
+    pub(super) fn find(names: &[String], given: &ColumnNames, report_columns: &[String]) -> Result<Columns, String> {
         let position = |name: &str| names.iter().position(|found| found.trim().eq_ignore_ascii_case(name));
         let found = || names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         for (role, name) in given {
@@ -128,7 +128,7 @@ impl Columns {
             Some(index) => Ok((name.trim().to_owned(), index)),
             None => Err(format!("there is no column `{name}` for the report; the columns are {}", found())),
         };
-        let report = report.iter().map(report_column).collect::<Result<_, _>>()?;
+        let report_columns = report_columns.iter().map(report_column).collect::<Result<_, _>>()?;
         Ok(Columns {
             path,
             id,
@@ -139,7 +139,7 @@ impl Columns {
             split: column("split"),
             model: column("model"),
             run: column("run"),
-            report,
+            report_columns,
         })
     }
 
@@ -179,7 +179,11 @@ impl Columns {
             split: cell(self.split).split()?,
             model: text(self.model),
             run: cell(self.run).run()?,
-            report: self.report.iter().filter_map(|(name, index)| Some((name.clone(), text(Some(*index))?))).collect(),
+            report_cells: self
+                .report_columns
+                .iter()
+                .filter_map(|(name, index)| Some((name.clone(), text(Some(*index))?)))
+                .collect(),
         })
     }
 }

@@ -44,7 +44,7 @@ pub struct Row {
     /// Number of the training run.
     pub run: u32,
     /// The cells of the report columns, by column. Empty cells are left out.
-    pub report: BTreeMap<String, String>,
+    pub report_cells: BTreeMap<String, String>,
 }
 
 impl Row {
