@@ -11,12 +11,12 @@
 //! zune-jpeg is called directly and not through the crate `image`, because that wrapper copies the file, parses its
 //! header four times, and accepts truncated files.
 //!
-//! The pixels of zune-jpeg differ from those of Pillow 13, which uses libjpeg-turbo, in rounding, and sometimes in the last
-//! column. Both upsample chroma with the same triangle filter. libjpeg-turbo rounds once, alternately up and down. zune-jpeg rounds after each direction,
-//! with halves up. On average its Cb and Cr are a quarter of a level too high (an eighth for 4:2:2), so that red and
-//! blue are too high and green is too low. No option changes that, and version 0.5.16-rc3 behaves in the same way. The
-//! table shows the differences in levels for two photographs saved by Pillow with qualities 50 to 100, and in brackets
-//! for noise:
+//! The pixels of zune-jpeg differ from those of Pillow 13, which uses libjpeg-turbo, in rounding, and sometimes in the
+//! last column. Both upsample chroma with the same triangle filter. libjpeg-turbo rounds once, alternately up and down.
+//! zune-jpeg rounds after each direction, with halves up. On average its Cb and Cr are a quarter of a level too high
+//! (an eighth for 4:2:2), so that red and blue are too high and green is too low. No option changes that, and version
+//! 0.5.16-rc3 behaves in the same way. The table shows the differences in levels for two photographs saved by Pillow
+//! with qualities 50 to 100, and in brackets for noise:
 //!
 //! | colour          | greatest | mean                | R, G, B with their sign                   |
 //! | --------------- | -------- | ------------------- | ----------------------------------------- |
@@ -25,9 +25,9 @@
 //! | 4:4:4           | 3        | 0.01 to 0.02 (0.05) | up to 0.01                                |
 //! | grey, RGB, CMYK | 1        | up to 0.01 (0.02)   | up to 0.01                                |
 //!
-//! Known fault: in one of 60 JPEGs of a mixed set (4:2:0, progressive, 488 pixels wide), six pixels of the last column differ
-//! by 6 to 9 levels. The likely cause is that zune-jpeg filters chroma across the edge of the image, into the padding of the
-//! last block, which libjpeg-turbo leaves out. `tests/peers/pillow_pixels.py` finds such files.
+//! Known fault: in one of 60 JPEGs of a mixed set (4:2:0, progressive, 488 pixels wide), six pixels of the last column
+//! differ by 6 to 9 levels. The likely cause is that zune-jpeg filters chroma across the edge of the image, into the
+//! padding of the last block, which libjpeg-turbo leaves out. `tests/peers/pillow_pixels.py` finds such files.
 
 mod bits;
 mod idct;
