@@ -121,6 +121,13 @@ def cmyk(**options):
     return buffer.getvalue()
 
 
+def cropped(data, width, height):
+    """Makes an image smaller by its header. The rest of the last blocks then is not what an encoder would put there."""
+    marker = b"\xff\xc2" if b"\xff\xc2" in data else b"\xff\xc0"
+    at = data.find(marker) + 5
+    return data[:at] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + data[at + 4 :]
+
+
 def groups():
     """Returns the name of some pixels, and the files that have them."""
     for (sampling, factors), (width, height) in itertools.product(SAMPLINGS.items(), SIZES):
@@ -136,6 +143,11 @@ def groups():
         else:
             kinds = [("one", ""), ("per-component", ""), ("progressive", "")]
         yield name, [(scans + restart, rewritten(base, scans, RESTARTS[restart])) for scans, restart in kinds]
+
+    for sampling in ("444", "422", "420", "440"):
+        base = encoded(32, 32, "-sample", SAMPLINGS[sampling])
+        files = [(scans, rewritten(base, scans, None)) for scans in ("one", "progressive")]
+        yield f"cropped-{sampling}", [(scans, cropped(data, 27, 29)) for scans, data in files]
 
     for factors in ("1x1", "2x2"):
         grey = encoded(29, 21, "-grayscale", "-sample", factors)

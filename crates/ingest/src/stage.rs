@@ -33,7 +33,7 @@ pub struct Ingest;
 
 impl Stage for Ingest {
     const NAME: &'static str = names::INGEST;
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     type Config = Config;
 
     fn validate(config: &Config) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! Bits of entropy-coded data (ITU-T T.81, B.1.1.5), and Huffman tables (annex C).
 
 use super::marker_search::next_marker;
+use super::markers::ZIGZAG;
 
 /// The data contain no valid code at this place.
 #[derive(Debug)]
@@ -18,18 +19,19 @@ struct Entry {
     length: u8,
     /// The length of the code with the value of the coefficient after it.
     total: u8,
-    /// For AC coefficients: how many coefficients are passed. [`END_OF_BLOCK`] for the last code of a block.
-    passed: u8,
+    /// For AC coefficients: the distance from the coefficient before to the one with the value, in zigzag order.
+    /// [`END_OF_BLOCK`] if no coefficient follows.
+    distance: u8,
 }
 
-/// More than any number of coefficients.
+/// More than any sum of distances within a block.
 const END_OF_BLOCK: u8 = 128;
 
 impl Entry {
     fn new(symbol: u8, length: u8) -> Entry {
         let (run, size) = (symbol >> 4, symbol & 15);
-        let passed = if size == 0 && run < 15 { END_OF_BLOCK } else { run + 1 };
-        Entry { symbol, length, total: length + size, passed }
+        let distance = if size == 0 && run < 15 { END_OF_BLOCK } else { run + 1 };
+        Entry { symbol, length, total: length + size, distance }
     }
 }
 
@@ -181,11 +183,22 @@ impl<'a> Bits<'a> {
         table.fast[(self.buffer >> (64 - FAST_BITS)) as usize]
     }
 
-    /// Skips the AC coefficients of a block that is coded sequentially.
+    /// Reads the AC coefficients of a block that is coded sequentially. Multiplies them by `steps`, which are in zigzag
+    /// order, and writes them to `block` in row order. Returns whether there are any.
     #[inline(always)]
-    pub(super) fn skip_block(&mut self, table: &Table) -> Result<(), Broken> {
-        let mut k = 1;
-        while k < 64 {
+    pub(super) fn ac_coefficients(
+        &mut self,
+        table: &Table,
+        steps: &[i16; 64],
+        block: &mut [i16; 64],
+    ) -> Result<bool, Broken> {
+        let mut set = |k: usize, value: i32| {
+            // The mask tells the compiler what is checked below.
+            let k = k & 63;
+            block[usize::from(ZIGZAG[k])] = (value as i16).wrapping_mul(steps[k]);
+        };
+        let mut k = 0;
+        while k < 63 {
             self.refill_now();
             // Local variables stay in registers.
             let (mut buffer, mut count) = (self.buffer, self.count);
@@ -197,29 +210,29 @@ impl<'a> Bits<'a> {
                 if is_long {
                     break;
                 }
+                k += usize::from(entry.distance);
+                if k <= 63 {
+                    set(k, first_value(buffer << entry.length, u32::from(entry.total - entry.length)));
+                }
                 buffer <<= entry.total;
                 count -= u32::from(entry.total);
-                k += u32::from(entry.passed);
-                if k >= 64 {
+                if k >= 63 {
                     break;
                 }
             }
             (self.buffer, self.count) = (buffer, count);
             if is_long {
-                k += self.skip_long(table)?;
+                self.refill();
+                let entry = Entry::new(self.long_symbol(table)?, 0);
+                k += usize::from(entry.distance);
+                if k <= 63 {
+                    set(k, first_value(self.buffer, u32::from(entry.total)));
+                }
+                self.consume(u32::from(entry.total));
             }
         }
-        let is_valid = k == 64 || k >= u32::from(END_OF_BLOCK);
-        if is_valid { Ok(()) } else { Err(Broken) }
-    }
-
-    /// Skips a coefficient with a long code. Returns how many coefficients are passed.
-    #[inline(never)]
-    fn skip_long(&mut self, table: &Table) -> Result<u32, Broken> {
-        self.refill();
-        let entry = Entry::new(self.long_symbol(table)?, 0);
-        self.consume(u32::from(entry.total));
-        Ok(u32::from(entry.passed))
+        let is_valid = k == 63 || k >= usize::from(END_OF_BLOCK);
+        if is_valid { Ok(k != usize::from(END_OF_BLOCK)) } else { Err(Broken) }
     }
 
     #[inline(never)]
@@ -244,12 +257,12 @@ impl<'a> Bits<'a> {
         value
     }
 
-    /// Reads the value of a coefficient of up to 15 bits directly after its symbol (T.81, F.2.2.1, EXTEND).
+    /// Reads the value of a coefficient of up to 15 bits directly after its symbol.
     #[inline(always)]
     pub(super) fn value(&mut self, bits: u32) -> i32 {
-        let value = self.number(bits) as i32;
-        let is_negative = bits > 0 && value < 1 << (bits - 1);
-        if is_negative { value - (1 << bits) + 1 } else { value }
+        let value = first_value(self.buffer, bits);
+        self.consume(bits);
+        value
     }
 
     #[inline(always)]
@@ -288,4 +301,14 @@ impl<'a> Bits<'a> {
     pub(super) fn position(&self) -> usize {
         self.at
     }
+}
+
+/// Returns the value of a coefficient in the first `size` bits, at most 15 (T.81, F.2.2.1, EXTEND).
+#[inline(always)]
+fn first_value(bits: u64, size: u32) -> i32 {
+    // Two shifts, because a shift by 64 overflows.
+    let value = (bits >> 1 >> (63 - size)) as i32;
+    // All ones if the first bit is zero, which says that the value is negative.
+    let negative = !((bits as i64) >> 63) as i32;
+    value + (negative & (1 - (1 << size)))
 }

@@ -215,8 +215,8 @@ impl Scan {
 pub(super) struct Tables {
     pub(super) dc: [Option<Table>; 4],
     pub(super) ac: [Option<Table>; 4],
-    /// Quantisation tables in zigzag order.
-    pub(super) quantisation: [Option<[u16; 64]>; 4],
+    /// Quantisation tables in zigzag order. Steps of 32,768 and more become negative, as in libjpeg-turbo.
+    pub(super) quantisation: [Option<[i16; 64]>; 4],
     /// The number of units between restart markers. 0 if there are none.
     pub(super) restart_interval: usize,
 }
@@ -245,7 +245,7 @@ impl Tables {
             let (precision, slot) = segment.nibbles()?;
             let mut table = [0; 64];
             for step in &mut table {
-                *step = if precision == 0 { u16::from(segment.byte()?) } else { segment.word()? };
+                *step = if precision == 0 { i16::from(segment.byte()?) } else { segment.word()? as i16 };
             }
             let place = self.quantisation.get_mut(slot);
             *place.ok_or_else(|| corrupt("a quantisation table is invalid"))? = Some(table);

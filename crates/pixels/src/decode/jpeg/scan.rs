@@ -2,37 +2,8 @@
 
 use super::DecodeError;
 use super::bits::{Bits, Broken, Table};
+use super::blocks::Blocks;
 use super::markers::{Component, Frame, Scan, Tables, code, corrupt};
-
-/// Receives coefficients. A block is an index among the blocks of all components; `k` is an index in zigzag order.
-pub(super) trait Store {
-    /// Whether anything is stored.
-    const KEEPS: bool;
-    /// Makes a store with zeros.
-    fn new(frame: &Frame) -> Self;
-    /// Sets a coefficient.
-    fn set(&mut self, block: usize, k: usize, value: i32);
-    /// Sets a bit of the constant coefficient, in two's complement.
-    fn refine_dc(&mut self, block: usize, bit: i32);
-    /// Adds `bit` to the magnitude of another coefficient.
-    fn refine_ac(&mut self, block: usize, k: usize, bit: i32);
-}
-
-/// A store that drops everything, for checking a file.
-pub(super) struct Nothing;
-
-impl Store for Nothing {
-    const KEEPS: bool = false;
-    fn new(_: &Frame) -> Self {
-        Nothing
-    }
-    #[inline(always)]
-    fn set(&mut self, _: usize, _: usize, _: i32) {}
-    #[inline(always)]
-    fn refine_dc(&mut self, _: usize, _: i32) {}
-    #[inline(always)]
-    fn refine_ac(&mut self, _: usize, _: usize, _: i32) {}
-}
 
 /// The outcome of a scan.
 #[derive(Debug, Default)]
@@ -61,17 +32,19 @@ struct Lane<'a> {
     ac: Option<&'a Table>,
     h: usize,
     v: usize,
+    /// The quantisation table in zigzag order.
+    steps: [i16; 64],
     prediction: i32,
 }
 
-/// Reads a scan. `nonzero` has a bit for each coefficient of each block; it is empty unless the frame is progressive.
-pub(super) fn read<S: Store>(
+/// Reads a scan into `blocks`. `quantisation` has the table of each component in zigzag order.
+pub(super) fn read(
     bits: &mut Bits<'_>,
     frame: &Frame,
     scan: &Scan,
     tables: &Tables,
-    nonzero: &mut [u64],
-    store: &mut S,
+    quantisation: &[[i16; 64]],
+    blocks: &mut Blocks,
 ) -> Result<Tally, DecodeError> {
     let is_interleaved = scan.components.len() > 1;
     let needs_dc = !frame.is_progressive || scan.first == 0 && scan.high == 0;
@@ -84,7 +57,8 @@ pub(super) fn read<S: Store>(
             return Err(corrupt("a scan uses a Huffman table that is not defined"));
         }
         let (h, v) = if is_interleaved { (component.h, component.v) } else { (1, 1) };
-        lanes.push(Lane { index: part.index, component, dc, ac, h, v, prediction: 0 });
+        let steps = quantisation[part.index];
+        lanes.push(Lane { index: part.index, component, dc, ac, h, v, steps, prediction: 0 });
     }
     let (wide, high) = match &lanes[..] {
         [lane] => (lane.component.blocks_wide, lane.component.blocks_high),
@@ -97,7 +71,7 @@ pub(super) fn read<S: Store>(
     }
 
     let interval = if tables.restart_interval == 0 { units } else { tables.restart_interval };
-    let mut coder = Coder { frame, scan, nonzero, store, end_of_band_run: 0 };
+    let mut coder = Coder { frame, scan, blocks, end_of_band_run: 0 };
     let (mut start, mut restarts) = (0, 0_u8);
     while start < units {
         let end = units.min(start + interval);
@@ -135,40 +109,40 @@ pub(super) fn read<S: Store>(
 }
 
 /// The state of entropy decoding that the components share.
-struct Coder<'a, S> {
+struct Coder<'a> {
     frame: &'a Frame,
     scan: &'a Scan,
-    nonzero: &'a mut [u64],
-    store: &'a mut S,
+    blocks: &'a mut Blocks,
     /// How many further blocks have no coefficient in the band that is not zero yet.
     end_of_band_run: u32,
 }
 
-impl<S: Store> Coder<'_, S> {
+impl Coder<'_> {
     /// Decodes the blocks of a unit at column `x` and row `y` of the units.
     #[inline(always)]
     fn unit(&mut self, bits: &mut Bits<'_>, lanes: &mut [Lane<'_>], x: usize, y: usize) -> Result<(), Broken> {
         for lane in lanes {
             for row in 0..lane.v {
                 for column in 0..lane.h {
-                    let in_component = (y * lane.v + row) * lane.component.stride + x * lane.h + column;
-                    self.block(bits, lane, lane.component.first_block + in_component)?;
+                    self.block(bits, lane, y * lane.v + row, x * lane.h + column)?;
                 }
             }
         }
         Ok(())
     }
 
+    /// Decodes what the scan has of the block at a row and column of a component.
     #[inline(always)]
-    fn block(&mut self, bits: &mut Bits<'_>, lane: &mut Lane<'_>, block: usize) -> Result<(), Broken> {
+    fn block(&mut self, bits: &mut Bits<'_>, lane: &mut Lane<'_>, row: usize, column: usize) -> Result<(), Broken> {
         if !self.frame.is_progressive {
-            return self.sequential(bits, lane, block);
+            return self.sequential(bits, lane, row, column);
         }
+        let block = lane.component.first_block + row * lane.component.stride + column;
         match (self.scan.first, self.scan.high) {
             (0, 0) => self.dc_first(bits, lane, block),
             (0, _) => {
                 if bits.bit() {
-                    self.store.refine_dc(block, 1 << self.scan.low);
+                    self.blocks.coefficients[block][0] |= 1 << self.scan.low;
                 }
                 Ok(())
             }
@@ -178,39 +152,27 @@ impl<S: Store> Coder<'_, S> {
     }
 
     #[inline(always)]
-    fn sequential(&mut self, bits: &mut Bits<'_>, lane: &mut Lane<'_>, block: usize) -> Result<(), Broken> {
+    fn sequential(
+        &mut self,
+        bits: &mut Bits<'_>,
+        lane: &mut Lane<'_>,
+        row: usize,
+        column: usize,
+    ) -> Result<(), Broken> {
         let (dc, ac) = (lane.dc.ok_or(Broken)?, lane.ac.ok_or(Broken)?);
         let size = bits.symbol(dc)?;
         lane.prediction = lane.prediction.wrapping_add(bits.value(u32::from(size)));
-        if !S::KEEPS {
-            return bits.skip_block(ac);
-        }
-        self.store.set(block, 0, lane.prediction);
-        let mut k = 1;
-        while k < 64 {
-            let symbol = bits.symbol(ac)?;
-            let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
-            if size == 0 {
-                if run < 15 {
-                    return Ok(());
-                }
-                k += 16;
-                continue;
-            }
-            k += run;
-            if k > 63 {
-                return Err(Broken);
-            }
-            self.store.set(block, k, bits.value(size));
-            k += 1;
-        }
-        if k == 64 { Ok(()) } else { Err(Broken) }
+        let mut dequantised = [0; 64];
+        dequantised[0] = (lane.prediction as i16).wrapping_mul(lane.steps[0]);
+        let has_ac = bits.ac_coefficients(ac, &lane.steps, &mut dequantised)?;
+        self.blocks.transform(lane.index, lane.component, row, column, &dequantised, has_ac);
+        Ok(())
     }
 
     fn dc_first(&mut self, bits: &mut Bits<'_>, lane: &mut Lane<'_>, block: usize) -> Result<(), Broken> {
         let size = bits.symbol(lane.dc.ok_or(Broken)?)?;
         lane.prediction = lane.prediction.wrapping_add(bits.value(u32::from(size)));
-        self.store.set(block, 0, lane.prediction << self.scan.low);
+        self.blocks.coefficients[block][0] = (lane.prediction << self.scan.low) as i16;
         Ok(())
     }
 
@@ -235,8 +197,7 @@ impl<S: Store> Coder<'_, S> {
             if k > self.scan.last {
                 return Err(Broken);
             }
-            self.store.set(block, k, bits.value(size) << self.scan.low);
-            self.nonzero[block] |= 1 << k;
+            self.blocks.set(block, k, bits.value(size) << self.scan.low);
             k += 1;
         }
         Ok(())
@@ -266,7 +227,7 @@ impl<S: Store> Coder<'_, S> {
                 };
                 // Skips `run` coefficients that are zero, and corrects those that are not.
                 while k <= self.scan.last {
-                    if self.nonzero[block] >> k & 1 == 1 {
+                    if self.blocks.has(block, k) {
                         self.correct(bits, block, k, bit);
                     } else if run == 0 {
                         break;
@@ -279,15 +240,14 @@ impl<S: Store> Coder<'_, S> {
                     if k > self.scan.last {
                         return Err(Broken);
                     }
-                    self.store.set(block, k, value);
-                    self.nonzero[block] |= 1 << k;
+                    self.blocks.set(block, k, value);
                 }
                 k += 1;
             }
         }
         if self.end_of_band_run > 0 {
             for k in k..=self.scan.last {
-                if self.nonzero[block] >> k & 1 == 1 {
+                if self.blocks.has(block, k) {
                     self.correct(bits, block, k, bit);
                 }
             }
@@ -296,9 +256,13 @@ impl<S: Store> Coder<'_, S> {
         Ok(())
     }
 
+    /// Adds `bit` to the magnitude of a coefficient if the next bit says so.
     fn correct(&mut self, bits: &mut Bits<'_>, block: usize, k: usize, bit: i32) {
         if bits.bit() {
-            self.store.refine_ac(block, k, bit);
+            let coefficient = &mut self.blocks.coefficients[block][k];
+            if i32::from(*coefficient) & bit == 0 {
+                *coefficient = coefficient.wrapping_add(if *coefficient >= 0 { bit } else { -bit } as i16);
+            }
         }
     }
 }

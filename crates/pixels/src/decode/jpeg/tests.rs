@@ -46,39 +46,13 @@ fn cases() -> Vec<(String, Vec<u8>, RgbImage)> {
 fn every_coding_has_the_pixels_of_libjpeg_turbo() {
     let mut failures = Vec::new();
     for (name, file, expected) in cases() {
-        if exactly(&file, &Limits::default()).as_deref() != Ok(expected.data()) {
-            failures.push(format!("{name} is not decoded exactly"));
-        }
         let decoded = decode(&file, &Limits::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(decoded.warning, None, "{name}");
-        assert_eq!((decoded.rgb.width(), decoded.rgb.height()), (expected.width(), expected.height()), "{name}");
-        // The largest difference that `decode/jpeg.rs` states. A wrong coding differs by more than 100 levels.
-        let greatest = decoded.rgb.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).max();
-        if greatest > Some(5) {
-            failures.push(format!("{name} differs by {greatest:?} levels"));
+        if decoded.rgb != expected {
+            failures.push(name);
         }
     }
     assert!(failures.is_empty(), "{failures:#?}");
-}
-
-#[test]
-fn ordinary_codings_are_decoded_by_zune_jpeg() {
-    for (name, is_ordinary) in [
-        ("420-29x21-one", true),
-        ("420-29x21-one-restart-unit", true),
-        ("420-29x21-progressive", true),
-        ("grey-1x1-one-0", true),
-        ("cmyk-444-one", true),
-        ("420-29x21-per-component", false),
-        ("444-29x21-per-component", false),
-        ("y11-cb21-cr21-29x21-one", false),
-        ("jfif-and-adobe-0-one", false),
-        ("420-3x5-one", false),
-    ] {
-        let file = file(name);
-        let (jpeg, Nothing) = walk::read(&file, &Limits::default()).unwrap();
-        assert_eq!(is_safe_for_zune(&jpeg), is_ordinary, "{name}");
-    }
 }
 
 fn outcome(file: &[u8]) -> Result<Option<Warning>, DecodeError> {

@@ -1,9 +1,10 @@
 //! The structure of a JPEG: its segments in order, and its scans, entropy-decoded.
 
 use super::bits::Bits;
+use super::blocks::Blocks;
 use super::marker_search::next_marker;
 use super::markers::{Frame, Scan, Segment, Tables, code, corrupt};
-use super::scan::{self, Store, Tally};
+use super::scan::{self, Tally};
 use super::{DecodeError, Limits};
 
 /// The largest number of scans. Programs write about ten. Each may go over the whole image in a few bytes.
@@ -23,15 +24,14 @@ pub(super) enum Colour {
 /// What the markers and scans of a JPEG say.
 pub(super) struct Jpeg {
     pub(super) frame: Frame,
+    pub(super) blocks: Blocks,
     /// The quantisation tables of each component, in zigzag order, as they were at its first scan.
-    pub(super) quantisation: Vec<[u16; 64]>,
+    pub(super) quantisation: Vec<[i16; 64]>,
     pub(super) has_jfif: bool,
     /// The colour transform of the Adobe segment.
     pub(super) adobe: Option<u8>,
     /// Whether the first scan contains all components.
     pub(super) is_interleaved: bool,
-    /// Whether quantisation tables are defined after the first scan.
-    pub(super) has_late_tables: bool,
     /// Whether there is an end-of-image marker.
     pub(super) has_end: bool,
     /// The number of bytes between the entropy-coded data of a restart interval and the marker after it.
@@ -55,16 +55,15 @@ impl Jpeg {
 }
 
 /// The state while a file is read.
-struct Walk<'a, S> {
+struct Walk<'a> {
     file: &'a [u8],
     limits: &'a Limits,
-    jpeg: Option<(Jpeg, S)>,
+    jpeg: Option<Jpeg>,
     tables: Tables,
     has_jfif: bool,
     adobe: Option<u8>,
     /// For each component and coefficient, the lowest bit that scans have coded. [`UNCODED`] before the first scan.
     precision: [[u8; 64]; 4],
-    nonzero: Vec<u64>,
     scans: usize,
     /// The blocks of the first scans of all components.
     first: Tally,
@@ -78,7 +77,7 @@ const UNCODED: u8 = u8::MAX;
 ///
 /// # Errors
 /// The file is not a JPEG that libjpeg-turbo decodes, exceeds `limits`, or does not contain all coefficients.
-pub(super) fn read<S: Store>(file: &[u8], limits: &Limits) -> Result<(Jpeg, S), DecodeError> {
+pub(super) fn read(file: &[u8], limits: &Limits) -> Result<Jpeg, DecodeError> {
     let mut walk = Walk {
         file,
         limits,
@@ -87,7 +86,6 @@ pub(super) fn read<S: Store>(file: &[u8], limits: &Limits) -> Result<(Jpeg, S), 
         has_jfif: false,
         adobe: None,
         precision: [[UNCODED; 64]; 4],
-        nonzero: Vec::new(),
         scans: 0,
         first: Tally::default(),
         damaged: None,
@@ -96,7 +94,7 @@ pub(super) fn read<S: Store>(file: &[u8], limits: &Limits) -> Result<(Jpeg, S), 
     walk.finish(has_end)
 }
 
-impl<S: Store> Walk<'_, S> {
+impl Walk<'_> {
     /// Reads all segments. Returns whether there is an end-of-image marker.
     fn segments(&mut self) -> Result<bool, DecodeError> {
         let mut at = 2;
@@ -134,19 +132,14 @@ impl<S: Store> Walk<'_, S> {
 
     /// libjpeg ignores everything behind a scan of all components of a frame that is not progressive.
     fn is_single_scan_done(&self) -> bool {
-        let is_single = |(jpeg, _): &(Jpeg, S)| jpeg.is_interleaved && !jpeg.frame.is_progressive;
+        let is_single = |jpeg: &Jpeg| jpeg.is_interleaved && !jpeg.frame.is_progressive;
         self.scans > 0 && self.jpeg.as_ref().is_some_and(is_single)
     }
 
     fn segment(&mut self, marker: u8, data: &[u8]) -> Result<(), DecodeError> {
         match marker {
             code::DHT => self.tables.define_huffman(Segment(data))?,
-            code::DQT => {
-                self.tables.define_quantisation(Segment(data))?;
-                if let Some((jpeg, _)) = &mut self.jpeg {
-                    jpeg.has_late_tables |= self.scans > 0;
-                }
-            }
+            code::DQT => self.tables.define_quantisation(Segment(data))?,
             code::DRI => self.tables.restart_interval = usize::from(Segment(data).word()?),
             code::APP0 => self.has_jfif |= data.starts_with(b"JFIF\0"),
             code::APP14 => {
@@ -159,22 +152,19 @@ impl<S: Store> Walk<'_, S> {
                     return Err(corrupt("it has two frame headers"));
                 }
                 let frame = Frame::parse(marker, Segment(data), self.limits)?;
-                let store = S::new(&frame);
-                if frame.is_progressive {
-                    self.nonzero = vec![0; frame.blocks];
-                }
+                let blocks = Blocks::new(&frame);
                 let quantisation = vec![[0; 64]; frame.components.len()];
                 let jpeg = Jpeg {
                     frame,
+                    blocks,
                     quantisation,
                     has_jfif: false,
                     adobe: None,
                     is_interleaved: false,
-                    has_late_tables: false,
                     has_end: false,
                     unread: 0,
                 };
-                self.jpeg = Some((jpeg, store));
+                self.jpeg = Some(jpeg);
             }
             _ => {}
         }
@@ -186,7 +176,7 @@ impl<S: Store> Walk<'_, S> {
         if self.is_single_scan_done() {
             return Ok(at);
         }
-        let (jpeg, store) = self.jpeg.as_mut().ok_or_else(|| corrupt("a scan precedes the frame header"))?;
+        let jpeg = self.jpeg.as_mut().ok_or_else(|| corrupt("a scan precedes the frame header"))?;
         let scan = Scan::parse(Segment(header), &jpeg.frame)?;
         if self.scans == MAX_SCANS {
             return Err(DecodeError::Unsupported(format!("a JPEG with more than {MAX_SCANS} scans")));
@@ -214,7 +204,7 @@ impl<S: Store> Walk<'_, S> {
             precision[band].fill(reached as u8);
         }
         let mut bits = Bits::new(self.file, at);
-        let tally = scan::read(&mut bits, &jpeg.frame, &scan, &self.tables, &mut self.nonzero, store)?;
+        let tally = scan::read(&mut bits, &jpeg.frame, &scan, &self.tables, &jpeg.quantisation, &mut jpeg.blocks)?;
         self.scans += 1;
         jpeg.unread += tally.unread;
         if scan.first == 0 && scan.high == 0 || !jpeg.frame.is_progressive {
@@ -230,14 +220,14 @@ impl<S: Store> Walk<'_, S> {
 
     /// Whether all coefficients of all components have been decoded in full precision.
     fn is_complete(&self) -> bool {
-        let Some((jpeg, _)) = &self.jpeg else { return false };
+        let Some(jpeg) = &self.jpeg else { return false };
         let precision = &self.precision[..jpeg.frame.components.len()];
         self.damaged.is_none() && precision.iter().flatten().all(|&bit| bit == 0)
     }
 
-    fn finish(self, has_end: bool) -> Result<(Jpeg, S), DecodeError> {
+    fn finish(self, has_end: bool) -> Result<Jpeg, DecodeError> {
         let is_complete = self.is_complete();
-        let Some((mut jpeg, store)) = self.jpeg else {
+        let Some(mut jpeg) = self.jpeg else {
             return Err(match has_end {
                 true => corrupt("it has no frame header"),
                 false => DecodeError::Truncated("the JPEG ends before the frame header".into()),
@@ -249,7 +239,8 @@ impl<S: Store> Walk<'_, S> {
         jpeg.has_jfif = self.has_jfif;
         jpeg.adobe = self.adobe;
         jpeg.has_end = has_end;
-        Ok((jpeg, store))
+        jpeg.blocks.transform_kept(&jpeg.frame, &jpeg.quantisation);
+        Ok(jpeg)
     }
 }
 
