@@ -120,6 +120,14 @@ fn help_is_quick_and_names_the_program() {
 }
 
 #[test]
+fn help_of_stages_names_the_command_that_starts_them() {
+    for stage in names::STAGES {
+        let help = output_of(program(&format!("candling-{stage}")).arg("--help")).expect_code(0).stdout;
+        assert!(help.contains(&format!("Usage: cargo xtask {stage} [OPTIONS]")), "{help}");
+    }
+}
+
+#[test]
 fn help_of_benchmarks_has_the_options_that_are_passed_on() {
     let help = output_of(program("xtask").args(["benchmark", "--help"])).expect_code(0).stdout;
     assert!(help.contains("Usage: cargo xtask benchmark") && help.contains("cargo xtask benchmark genimage"), "{help}");

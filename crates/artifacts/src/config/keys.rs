@@ -144,7 +144,6 @@ fn kind(schema: &Value) -> String {
         _ => vec!["string"],
     };
     let kinds = names.into_iter().map(|name| match name {
-        "boolean" => "true or false".to_owned(),
         "array" if schema["maxItems"].is_u64() => format!("two of {}", kind(&schema["items"])),
         "array" => format!("list of {}", kind(&schema["items"])),
         "object" => "table".to_owned(),
