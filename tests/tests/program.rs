@@ -9,6 +9,8 @@ use artifacts::{RunDir, names};
 use pipeline_tests::{complete_manifest, output_of, program};
 use serde_json::Value;
 
+use crate::stage_versions::bitmap;
+
 /// Returns the command `candling WORDS…` in a folder. It finds no other program.
 fn candling(folder: &Path, words: &str) -> Command {
     let mut command = program("candling");
@@ -117,6 +119,35 @@ fn help_is_quick_and_names_the_program() {
         assert!(!help.contains("cargo") && !help.contains("xtask"), "{help}");
     }
     assert!(start.elapsed() < Duration::from_secs(8), "no help takes a second: {:?}", start.elapsed());
+}
+
+#[test]
+fn benchmark_ends_with_a_page_of_scores_among_published_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rows = "path,score\n".to_owned();
+    let mut pixels = [0; 32 * 32 * 3];
+    for (platform, wrong) in [("facebook", 0), ("reddit", 1), ("twitter", 2)] {
+        let images = folder.path().join("copy/test").join(platform);
+        for i in 0..8 {
+            let class = ["0_real", "1_fake"][i % 2];
+            fs::create_dir_all(images.join(class)).unwrap();
+            // No two files are equal.
+            pixels[0] += 1;
+            fs::write(images.join(class).join(format!("{i}.bmp")), bitmap(&pixels, 32)).unwrap();
+            let is_called_fake = (i % 2 == 1) != (i < wrong);
+            rows += &format!("test/{platform}/{class}/{i}.bmp,{}\n", if is_called_fake { 0.9 } else { 0.1 });
+        }
+    }
+    fs::write(folder.path().join("mine.csv"), rows).unwrap();
+    let temporary = folder.path().join("temporary");
+    fs::create_dir(&temporary).unwrap();
+    let words = "benchmark wildrf --root copy --predictions mine.csv";
+    output_of(candling(folder.path(), words).env("TMPDIR", &temporary)).expect_code(0);
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "the built-in files are deleted");
+    let page = folder.path().join("runs/benchmark-wildrf/benchmark").join(names::PAGE);
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("mine: Accuracy 0.875 [") && page.contains("the worst is twitter with 0.750"), "{page}");
+    assert!(page.contains("Published: ") && page.contains("WildRF"), "{page}");
 }
 
 #[test]

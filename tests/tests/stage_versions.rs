@@ -41,7 +41,7 @@ fn pixels(split: Split, i: usize, side: usize) -> Vec<u8> {
 
 /// Encodes pixels as an uncompressed bitmap with 24 bits per pixel. Its rows have no padding because `side` is a
 /// multiple of 4.
-fn bitmap(pixels: &[u8], side: u32) -> Vec<u8> {
+pub(crate) fn bitmap(pixels: &[u8], side: u32) -> Vec<u8> {
     let size = 54 + side * side * 3;
     let fields = [size, 0, 54, 40, side, side, 1 | 24 << 16, 0, side * side * 3, 2835, 2835, 0, 0];
     let header: Vec<u8> = b"BM".iter().copied().chain(fields.iter().flat_map(|field| field.to_le_bytes())).collect();

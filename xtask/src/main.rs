@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         Task::Export(args) => tools::run(&workspace, "export", args.rest),
         Task::Serve(args) => tools::run(&workspace, "serve", args.rest),
         Task::Compare(args) => tools::compare(&workspace, args.rest),
-        Task::Judge(args) => tools::judge(&workspace, args.rest),
+        Task::Judge(args) => tools::judge(&workspace, args.rest).map(drop),
         Task::Sweep(args) => sweep::run(&workspace, &args),
         Task::Runs(args) => runs::run(&args),
         Task::Benchmark(args) => benchmark::run(&workspace, args.rest),

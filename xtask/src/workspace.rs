@@ -31,4 +31,8 @@ impl Programs for Workspace {
     fn benchmarks(&self) -> ProvidedFiles {
         ProvidedFiles::Folder(root().join("benchmarks"))
     }
+
+    fn published_results(&self) -> ProvidedFiles {
+        ProvidedFiles::Folder(root().join("benchmarks/published"))
+    }
 }

@@ -1,6 +1,7 @@
 //! Types of the JSON artifacts that one stage writes and another reads.
 
 mod audit;
+mod benchmark;
 mod checkpoint;
 mod comparison;
 mod confusion;
@@ -17,6 +18,7 @@ pub use audit::{
     Association, AssociationBin, Audit, ExactDuplicates, NearDuplicate, NearDuplicates, Probe, ProbeShare, Probes,
     Shortcut, Verdict,
 };
+pub use benchmark::{BenchmarkCopy, PublishedResult, PublishedTable};
 pub use checkpoint::{ImageSize, MINIMUM_SIDE, ModelConfig, PreprocessorConfig, Reencode, ReencodeFormat};
 pub use comparison::{ComparedDetector, Comparison, DeLong, Difference, Disagreement, McNemar, Pair};
 pub use confusion::{Confusion, Proportion};

@@ -1,4 +1,4 @@
-//! The pipelines and the protocols of benchmarks, which work without a checkout.
+//! The pipelines, the protocols of benchmarks and the published results, which work without a checkout.
 
 /// Names and contents of TOML files.
 type Files = &'static [(&'static str, &'static str)];
@@ -26,6 +26,17 @@ pub(crate) const BENCHMARKS: Files = &[
     ("wildrf", include_str!("../../../benchmarks/wildrf.toml")),
 ];
 
+/// The files of `benchmarks/published/`.
+pub(crate) const PUBLISHED: Files = &[
+    ("aigibench-logs", include_str!("../../../benchmarks/published/aigibench-logs.toml")),
+    ("aigibench-readme", include_str!("../../../benchmarks/published/aigibench-readme.toml")),
+    ("awesome-aigc-ap", include_str!("../../../benchmarks/published/awesome-aigc-ap.toml")),
+    ("awesome-aigc-readme", include_str!("../../../benchmarks/published/awesome-aigc-readme.toml")),
+    ("dda-readme", include_str!("../../../benchmarks/published/dda-readme.toml")),
+    ("dffreq-log", include_str!("../../../benchmarks/published/dffreq-log.toml")),
+    ("npr-readme", include_str!("../../../benchmarks/published/npr-readme.toml")),
+];
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -37,7 +48,9 @@ mod tests {
     #[test]
     fn all_files_of_the_checkout_are_built_in() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        for (folder, files) in [("pipelines", PIPELINES), ("benchmarks", BENCHMARKS)] {
+        for (folder, files) in
+            [("pipelines", PIPELINES), ("benchmarks", BENCHMARKS), ("benchmarks/published", PUBLISHED)]
+        {
             let on_disk = ProvidedFiles::Folder(root.join(folder)).names();
             assert_eq!(ProvidedFiles::BuiltIn(files).names(), on_disk, "add the file to built_in.rs");
         }

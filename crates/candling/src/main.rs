@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         Task::Evaluate(command) => (names::EVALUATE, stages::run(names::EVALUATE, &command, evaluate::cli::evaluate)),
         Task::Report(command) => (names::REPORT, stages::run(names::REPORT, &command, report::cli::report)),
         Task::Compare(_) => ("compare", tools::compare(&Own, rest())),
-        Task::Judge(_) => ("judge", tools::judge(&Own, rest())),
+        Task::Judge(_) => ("judge", tools::judge(&Own, rest()).map(drop)),
         Task::Benchmark(_) => ("benchmark", benchmark::run(&Own, rest())),
         Task::Completions { shell } => ("completions", shell::print_completions(shell)),
         Task::Man { dir } => ("man", shell::write_man_pages(&dir)),

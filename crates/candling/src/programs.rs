@@ -33,6 +33,10 @@ impl Programs for Own {
     fn benchmarks(&self) -> ProvidedFiles {
         ProvidedFiles::BuiltIn(BENCHMARKS)
     }
+
+    fn published_results(&self) -> ProvidedFiles {
+        ProvidedFiles::BuiltIn(PUBLISHED)
+    }
 }
 
 /// Runs the program that the first of the arguments names with the other arguments.
@@ -49,6 +53,7 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         "compare-report" => run_program("compare-report", rest, report::cli::compare_report),
         "judge" => run_program("judge", rest, judge::cli::judge),
         "benchmark" => run_program("benchmark", rest, judge::cli::benchmark),
+        "benchmark-report" => run_program("benchmark-report", rest, report::cli::benchmark_report),
         unknown => {
             progress::line(&format!("candling: error: it contains no program `{unknown}`"));
             ExitCode::from(exit::USAGE)

@@ -9,7 +9,7 @@ use artifacts::{RunDir, command, names};
 use clap::{Args, Command};
 
 use crate::options::{has_help_option, take_option};
-use crate::provided::{ProvidedFile, ProvidedFiles};
+use crate::provided::{Provided, ProvidedFiles};
 use crate::{Programs, process, single, tools};
 
 /// Evaluate a detector on a benchmark of the field, and say what a copy of the benchmark lacks
@@ -49,8 +49,8 @@ Examples:
 
 docs/judge.md lists the benchmarks, and explains how to add one.";
 
-/// Lists the images of a benchmark, and evaluates predictions from a file or a model of Candling on them. Passes the
-/// other options to judge or to evaluate.
+/// Lists the images of a benchmark, evaluates predictions from a file or a model of Candling on them, and makes a page
+/// with the scores among published ones. Passes the other options to judge or to evaluate.
 ///
 /// # Errors
 /// The arguments, the protocol or the images are not valid, or the evaluation fails.
@@ -59,7 +59,7 @@ pub fn run(programs: &dyn Programs, mut rest: Vec<OsString>) -> Result<(), Failu
         let mut help = BenchmarkArgs::augment_args(Command::new("benchmark").bin_name(command::line("benchmark")));
         return print_text(&help.render_help().to_string()).map(drop);
     }
-    programs.prepare(&["benchmark"])?;
+    programs.prepare(&["benchmark", "benchmark-report"])?;
     let provided = protocol_file(&programs.benchmarks(), &rest.remove(0))?;
     let protocol = provided.path();
     let root = take_option(&mut rest, "--root")?
@@ -68,30 +68,30 @@ pub fn run(programs: &dyn Programs, mut rest: Vec<OsString>) -> Result<(), Failu
     let out =
         take_option(&mut rest, "--run-dir")?.map_or_else(|| RunDir::named(&name).path().to_owned(), PathBuf::from);
     let model = take_option(&mut rest, "--model")?;
-    process::run(programs.command("benchmark")?.arg(protocol).arg("--root").arg(root).arg("--out").arg(&out))?;
-    if let Some(model) = model {
+    let published = programs.published_results().folder()?;
+    let mut list = programs.command("benchmark")?;
+    list.arg(protocol).arg("--root").arg(root).arg("--out").arg(&out).arg("--published").arg(published.path());
+    process::run(&mut list)?;
+    let evaluations: Vec<PathBuf> = if let Some(model) = model {
+        let evaluation = RunDir::new(&model).stage(&format!("{}-{name}", names::EVALUATE));
         let data = out.join("test.csv");
         let options = ["--run-dir".into(), model, "--data".into(), data.into(), "--name".into(), name.into()];
-        return single::run(programs, names::EVALUATE, options.into_iter().chain(rest).collect());
-    }
-    if !rest.iter().any(|arg| arg.to_string_lossy().starts_with("--predictions")) {
+        single::run(programs, names::EVALUATE, options.into_iter().chain(rest).collect())?;
+        vec![evaluation]
+    } else if rest.iter().any(|arg| arg.to_string_lossy().starts_with("--predictions")) {
+        let images = out.join("images.csv");
+        rest.extend(["--data".into(), images.into(), "--own-reals".into(), "--run-dir".into(), out.clone().into()]);
+        tools::judge(programs, rest)?.iter().map(RunDir::evaluate).collect()
+    } else {
         return Ok(());
-    }
-    let options = [
-        "--data".into(),
-        out.join("images.csv").into(),
-        "--own-reals".into(),
-        "--run-dir".into(),
-        out.into_os_string(),
-    ];
-    rest.extend(options);
-    tools::judge(programs, rest)
+    };
+    process::run(programs.command("benchmark-report")?.arg(out).args(evaluations))
 }
 
 /// Returns the file of a protocol: `name` itself if it ends in `.toml`, otherwise the provided file with this name.
-fn protocol_file(provided: &ProvidedFiles, name: &OsStr) -> Result<ProvidedFile, Failure> {
+fn protocol_file(provided: &ProvidedFiles, name: &OsStr) -> Result<Provided, Failure> {
     if Path::new(name).extension().is_some_and(|extension| extension == "toml") {
-        return Ok(ProvidedFile::at(name));
+        return Ok(Provided::at(name));
     }
     let name = name.to_string_lossy();
     provided.open(&name)?.ok_or_else(|| {

@@ -21,4 +21,4 @@ pub mod tools;
 
 pub use args::{PipelineArgs, ShortOptions, StageName};
 pub use programs::Programs;
-pub use provided::{ProvidedFile, ProvidedFiles};
+pub use provided::{Provided, ProvidedFiles};

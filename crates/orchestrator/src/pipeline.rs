@@ -16,7 +16,7 @@ use serde_json::Value;
 use self::decision::{Decision, decide};
 use self::options::{is_selected, overrides, reject_options_of_skipped_stages};
 use crate::args::{PipelineArgs, StageName};
-use crate::provided::{ProvidedFile, ProvidedFiles};
+use crate::provided::{Provided, ProvidedFiles};
 use crate::{Programs, preflight, process};
 
 /// Runs the selected stages that are not up to date.
@@ -100,9 +100,9 @@ pub fn run(programs: &dyn Programs, args: &PipelineArgs) -> Result<(), Failure> 
 }
 
 /// Returns a pipeline file: `name` itself if it ends in `.toml`, otherwise the provided file with this name.
-pub(crate) fn pipeline_file(provided: &ProvidedFiles, name: &str) -> Result<ProvidedFile, Failure> {
+pub(crate) fn pipeline_file(provided: &ProvidedFiles, name: &str) -> Result<Provided, Failure> {
     if name.ends_with(".toml") {
-        return Ok(ProvidedFile::at(name));
+        return Ok(Provided::at(name));
     }
     provided.open(name)?.ok_or_else(|| {
         Failure::usage(format!(

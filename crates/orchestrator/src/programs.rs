@@ -27,4 +27,7 @@ pub trait Programs {
 
     /// Returns the protocols of benchmarks.
     fn benchmarks(&self) -> ProvidedFiles;
+
+    /// Returns the results that were published on benchmarks.
+    fn published_results(&self) -> ProvidedFiles;
 }

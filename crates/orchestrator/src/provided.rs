@@ -16,9 +16,9 @@ pub enum ProvidedFiles {
     BuiltIn(&'static [(&'static str, &'static str)]),
 }
 
-/// A file on disk. A file that was built in is deleted when this is dropped.
+/// A file or folder on disk. What was built in is deleted when this is dropped.
 #[derive(Debug)]
-pub struct ProvidedFile {
+pub struct Provided {
     path: PathBuf,
     _folder: Option<TempDir>,
 }
@@ -40,35 +40,58 @@ impl ProvidedFiles {
         names
     }
 
+    /// Returns the folder of all files. Writes files that are built in to a temporary folder.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written.
+    pub(crate) fn folder(&self) -> Result<Provided, Failure> {
+        match self {
+            ProvidedFiles::Folder(folder) => Ok(Provided::at(folder)),
+            ProvidedFiles::BuiltIn(files) => {
+                let folder = temporary_folder()?;
+                for (name, text) in *files {
+                    write(&folder.path().join(format!("{name}.toml")), text)?;
+                }
+                Ok(Provided { path: folder.path().to_owned(), _folder: Some(folder) })
+            }
+        }
+    }
+
     /// Returns the file with this name, if there is one. Writes a file that is built in to a temporary folder.
     ///
     /// # Errors
     /// The temporary file cannot be written.
-    pub fn open(&self, name: &str) -> Result<Option<ProvidedFile>, Failure> {
+    pub fn open(&self, name: &str) -> Result<Option<Provided>, Failure> {
         let file = format!("{name}.toml");
         match self {
-            ProvidedFiles::Folder(folder) => {
-                Ok(Some(folder.join(file)).filter(|path| path.exists()).map(ProvidedFile::at))
-            }
+            ProvidedFiles::Folder(folder) => Ok(Some(folder.join(file)).filter(|path| path.exists()).map(Provided::at)),
             ProvidedFiles::BuiltIn(files) => {
                 let Some((_, text)) = files.iter().find(|(other, _)| *other == name) else { return Ok(None) };
-                let folder = tempfile::Builder::new().prefix("candling-").tempdir();
-                let folder = folder.map_err(Error::io("create a folder in", &std::env::temp_dir()))?;
+                let folder = temporary_folder()?;
                 let path = folder.path().join(file);
-                fs::write(&path, text).map_err(Error::io("write", &path))?;
-                Ok(Some(ProvidedFile { path, _folder: Some(folder) }))
+                write(&path, text)?;
+                Ok(Some(Provided { path, _folder: Some(folder) }))
             }
         }
     }
 }
 
-impl ProvidedFile {
-    /// A file that stays where it is.
-    pub(crate) fn at(path: impl Into<PathBuf>) -> ProvidedFile {
-        ProvidedFile { path: path.into(), _folder: None }
+fn temporary_folder() -> Result<TempDir, Failure> {
+    let folder = tempfile::Builder::new().prefix("candling-").tempdir();
+    Ok(folder.map_err(Error::io("create a folder in", &std::env::temp_dir()))?)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    Ok(fs::write(path, text).map_err(Error::io("write", path))?)
+}
+
+impl Provided {
+    /// A file or folder that stays where it is.
+    pub(crate) fn at(path: impl Into<PathBuf>) -> Provided {
+        Provided { path: path.into(), _folder: None }
     }
 
-    /// The path of the file.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -83,6 +106,8 @@ mod tests {
         let files = ProvidedFiles::BuiltIn(&[("b", "x = 1"), ("a", "")]);
         assert_eq!(files.names(), ["a", "b"]);
         assert!(files.open("c").unwrap().is_none());
+        let folder = files.folder().unwrap();
+        assert_eq!(ProvidedFiles::Folder(folder.path().to_owned()).names(), ["a", "b"]);
         let file = files.open("b").unwrap().unwrap();
         assert!(file.path().ends_with("b.toml"));
         assert_eq!(fs::read_to_string(file.path()).unwrap(), "x = 1");

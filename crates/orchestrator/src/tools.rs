@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use artifacts::names;
 use artifacts::schema::Comparison;
 use artifacts::stage::{Failure, print_text};
+use artifacts::{RunDir, names};
 
 use crate::options::{has_help_option, take_option};
 use crate::{Programs, process};
@@ -36,14 +36,16 @@ pub fn compare(programs: &dyn Programs, mut rest: Vec<OsString>) -> Result<(), F
     process::run(programs.command("compare-report")?.arg(&out))
 }
 
-/// Judges files of predictions, makes a report of each detector, and compares several detectors.
+/// Judges files of predictions, makes a report of each detector, and compares several detectors. Returns the runs of
+/// the detectors.
 ///
 /// # Errors
 /// The arguments or the files of predictions are not valid.
-pub fn judge(programs: &dyn Programs, rest: Vec<OsString>) -> Result<(), Failure> {
+pub fn judge(programs: &dyn Programs, rest: Vec<OsString>) -> Result<Vec<RunDir>, Failure> {
     programs.prepare(&[&["judge", names::REPORT], &COMPARE[..]].concat())?;
     if has_help_option(&rest) {
-        return process::run(programs.command("judge")?.args(rest));
+        process::run(programs.command("judge")?.args(rest))?;
+        return Ok(Vec::new());
     }
     let run_dir = take_option(&mut rest.clone(), "--run-dir")?;
     // The folders are in the last line. Tables come before it.
@@ -57,10 +59,10 @@ pub fn judge(programs: &dyn Programs, rest: Vec<OsString>) -> Result<(), Failure
     for run in &runs {
         process::run(programs.command(names::REPORT)?.arg("--run-dir").arg(run))?;
     }
-    if runs.len() < 2 {
-        return Ok(());
+    if runs.len() > 1 {
+        let out = run_dir.map_or(Comparison::DEFAULT_DIR.into(), |dir| Path::new(&dir).join("compare"));
+        process::run(programs.command("compare")?.args(&runs).arg("--out").arg(&out))?;
+        process::run(programs.command("compare-report")?.arg(&out))?;
     }
-    let out = run_dir.map_or(Comparison::DEFAULT_DIR.into(), |dir| Path::new(&dir).join("compare"));
-    process::run(programs.command("compare")?.args(&runs).arg("--out").arg(&out))?;
-    process::run(programs.command("compare-report")?.arg(&out))
+    Ok(runs.into_iter().map(RunDir::new).collect())
 }

@@ -1,4 +1,4 @@
-//! The command lines of the stage, and of the page of a comparison.
+//! The command lines of the stage, and of the pages of a comparison and of a benchmark.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,8 @@ use artifacts::stage::{self, Failure, StageArgs};
 use artifacts::{names, progress};
 use clap::Args;
 
-use crate::comparison;
 use crate::stage::Report;
+use crate::{benchmark, comparison};
 
 /// Make the report of a run: an HTML page that works offline, its figures as SVG and PNG, its numbers as CSV, and a
 /// model card
@@ -48,5 +48,27 @@ pub struct CompareReportArgs {
 pub fn compare_report(args: &CompareReportArgs) -> Result<(), Failure> {
     let page = comparison::write(&args.dir)?;
     progress::line(&format!("compare: {}", page.display()));
+    Ok(())
+}
+
+/// Make the page of a benchmark that candling-benchmark listed: the scores of evaluations among those that were
+/// published
+#[derive(Clone, Debug, Args)]
+pub struct BenchmarkReportArgs {
+    /// The folder with benchmark.json
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The folders of evaluations on the benchmark, which have metrics.json
+    #[arg(value_name = "EVALUATION", required = true)]
+    pub evaluations: Vec<PathBuf>,
+}
+
+/// Makes the page of a benchmark.
+///
+/// # Errors
+/// A file is missing or not valid, or the page cannot be written.
+pub fn benchmark_report(args: &BenchmarkReportArgs) -> Result<(), Failure> {
+    let page = benchmark::write(&args.dir, &args.evaluations)?;
+    progress::line(&format!("benchmark: {}", page.display()));
     Ok(())
 }

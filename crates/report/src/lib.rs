@@ -4,6 +4,7 @@
 //! Pages load nothing from the network. Text from data sets, such as file names, is escaped where it is written: maud
 //! escapes HTML and SVG, `escape` Markdown and YAML, and `table` CSV.
 
+pub mod benchmark;
 pub mod cli;
 pub mod comparison;
 mod config;

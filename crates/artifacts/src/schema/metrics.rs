@@ -304,7 +304,7 @@ pub struct Group {
     /// Verdicts with the fitted inconclusive band; `None` without one, and in evaluations of earlier versions.
     #[serde(default)]
     pub fitted_verdicts: Option<BandVerdicts>,
-    /// 95% intervals by key: DeLong's for `roc_auc`, Wilson's for `real_accuracy` and `fake_accuracy`.
+    /// 95% intervals by key: DeLong's for `roc_auc`, Wilson's for `accuracy`, `real_accuracy` and `fake_accuracy`.
     pub intervals: BTreeMap<String, Interval>,
 }
 

@@ -88,6 +88,7 @@ metrics! {
         better: Direction::Higher,
         needs: Needs::Images,
         basis: Basis::Proportion(Confusion::accuracy),
+        group_interval: GroupInterval::Wilson,
         display: Display::Headline,
     }
     balanced_accuracy {

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use artifacts::atomic;
 use artifacts::progress::line;
-use artifacts::schema::Omitted;
+use artifacts::schema::{BenchmarkCopy, Omitted};
 use artifacts::stage::Failure;
 use clap::Args;
 
-use crate::benchmark::{self as listing, Listing, Protocol};
+use crate::benchmark::{self as listing, Listing, Protocol, read_published};
 
 /// List the images of a benchmark of the field, and say what a copy of it lacks
 #[derive(Clone, Debug, Args)]
@@ -18,23 +19,39 @@ pub struct BenchmarkArgs {
     /// The folder with the images
     #[arg(long, value_name = "FOLDER")]
     pub root: PathBuf,
-    /// The folder for the lists images.csv and test.csv
+    /// The folder for the lists images.csv and test.csv, and for benchmark.json
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// The folder with the files of published results
+    #[arg(long, value_name = "FOLDER")]
+    pub published: PathBuf,
 }
 
-/// Writes the lists of the images, and prints what the copy lacks.
+/// Writes the lists of the images, prints what the copy lacks, and writes that to `benchmark.json`, with the published
+/// results.
 ///
 /// # Errors
-/// The protocol or the folder cannot be read, or the lists cannot be written.
+/// The protocol, the published results or the folder cannot be read, or a file cannot be written.
 pub fn benchmark(args: &BenchmarkArgs) -> Result<(), Failure> {
     let protocol = Protocol::read(&args.protocol)?;
     let listed = listing::list(&protocol, &args.root)?;
     print_listing(&protocol, &listed);
+    let name = args.protocol.file_stem().unwrap_or_default().to_string_lossy();
+    let published = read_published(&args.published, &name)?;
     std::fs::create_dir_all(&args.out).map_err(artifacts::Error::io("create", &args.out))?;
     for (name, test_only) in [("images.csv", false), ("test.csv", true)] {
         listing::write(&listed, &args.root, &args.out.join(name), test_only)?;
     }
+    let copy = BenchmarkCopy {
+        schema_version: BenchmarkCopy::SCHEMA_VERSION,
+        name: protocol.name,
+        paper: protocol.paper,
+        metric: protocol.metric,
+        caveats: protocol.caveats,
+        lacking: listed.lacking,
+        published,
+    };
+    atomic::write_json(&args.out.join(BenchmarkCopy::FILE), &copy)?;
     line(&format!("benchmark: wrote {} and test.csv", args.out.join("images.csv").display()));
     Ok(())
 }
