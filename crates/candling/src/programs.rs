@@ -7,7 +7,7 @@ use artifacts::stage::{Failure, exit, run_program};
 use artifacts::{names, progress};
 use orchestrator::{Programs, ProvidedFiles};
 
-use crate::built_in::{BENCHMARKS, PIPELINES};
+use crate::built_in::{BENCHMARKS, PIPELINES, PUBLISHED};
 
 /// The first argument that makes `candling` one of the programs that it contains. It is not for users.
 pub(crate) const PROGRAM: &str = "program";

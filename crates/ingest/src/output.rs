@@ -1,7 +1,9 @@
 //! The output of ingest: shards, `rejected.jsonl`, `audit.json`, and the summary in the manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread::{self, JoinHandle};
 
 use artifacts::hash::Hash;
 use artifacts::schema::{Audit, ExactDuplicates, IngestSummary, Rejected, SplitSummary};
@@ -21,6 +23,8 @@ pub(crate) struct Output<'a> {
     config: &'a Config,
     /// The writer of the current split. Splits are written one after another, so that only one split buffers rows.
     writer: Option<(Split, ShardWriter)>,
+    /// Threads that complete the shards of earlier splits. They wait for the disk while other images are decoded.
+    completing: Vec<JoinHandle<Result<usize, Error>>>,
     splits: BTreeMap<Split, SplitSummary>,
     rejected: Vec<Rejected>,
     /// The number of files at the start of `rejected` that were rejected before decoding.
@@ -48,6 +52,13 @@ pub(crate) fn push(writer: &mut ShardWriter, sample: Sample, pixels: &[u8], file
     }
 }
 
+impl Drop for Output<'_> {
+    /// After an error, waits for the threads that write into the folder, which is then removed.
+    fn drop(&mut self) {
+        self.completing.drain(..).for_each(|thread| drop(thread.join()));
+    }
+}
+
 /// The input of the audit for one used file.
 struct Observed {
     /// Index in the source.
@@ -63,6 +74,7 @@ impl<'a> Output<'a> {
             folder,
             config,
             writer: None,
+            completing: Vec::new(),
             splits: BTreeMap::new(),
             rejected: Vec::new(),
             rejected_before_decoding: 0,
@@ -96,7 +108,7 @@ impl<'a> Output<'a> {
 
     fn writer_of(&mut self, split: Split) -> Result<&mut ShardWriter, Error> {
         if let Some((_, finished)) = self.writer.take_if(|(current, _)| *current != split) {
-            finished.finish()?;
+            self.completing.push(thread::spawn(|| finished.finish()));
         }
         let start = || (split, shard_writer(self.folder, split, self.config));
         Ok(&mut self.writer.get_or_insert_with(start).1)
@@ -146,6 +158,7 @@ impl<'a> Output<'a> {
     /// Discards all files that were added, and their shards. The folder contains nothing else at this point.
     pub(crate) fn start_over(&mut self) -> Result<(), Error> {
         self.writer = None;
+        self.complete_earlier_splits()?;
         self.splits.clear();
         self.rejected.truncate(self.rejected_before_decoding);
         self.undecodable.clear();
@@ -155,6 +168,12 @@ impl<'a> Output<'a> {
         self.faulty = None;
         atomic::remove_dir(self.folder)?;
         std::fs::create_dir(self.folder).map_err(Error::io("create", self.folder))
+    }
+
+    /// Waits until the shards of all splits but the current one are complete.
+    fn complete_earlier_splits(&mut self) -> Result<(), Error> {
+        let finished: Vec<_> = self.completing.drain(..).map(JoinHandle::join).collect();
+        finished.into_iter().try_for_each(|result| result.unwrap_or_else(|panic| resume_unwind(panic)).map(drop))
     }
 
     fn count(&mut self, sample: &Sample) {
@@ -176,6 +195,7 @@ impl<'a> Output<'a> {
         if let Some((_, last)) = self.writer.take() {
             last.finish()?;
         }
+        self.complete_earlier_splits()?;
         self.write_rejected(&self.folder.join(names::REJECTED))?;
         let side = self.config.size as usize;
         // An absolute path, because later stages may be started in another folder.

@@ -139,7 +139,8 @@ impl ShardWriter {
         }
     }
 
-    /// Completes the last shard and renames all shards to their final names. Returns their number.
+    /// Completes the last shard, waits until all shards are on the disk, and renames them to their final names. Returns
+    /// their number.
     pub fn finish(mut self) -> Result<usize> {
         if self.rows_in_shard > 0 {
             self.close_shard()?;
@@ -147,6 +148,7 @@ impl ShardWriter {
         let count = self.written.len();
         for (i, path) in self.written.iter().enumerate() {
             let name = self.dir.join(format!("{}-{i:05}-of-{count:05}.parquet", self.split));
+            File::open(path).and_then(|file| file.sync_data()).map_err(Error::io("sync", path))?;
             std::fs::rename(path, &name).map_err(Error::io("rename to", &name))?;
         }
         Ok(count)
