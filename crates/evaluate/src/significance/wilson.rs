@@ -11,7 +11,10 @@ pub fn wilson(proportion: Proportion) -> Option<Interval> {
     let z2 = QUANTILE_975 * QUANTILE_975;
     let centre = (rate + z2 / (2.0 * n)) / (1.0 + z2 / n);
     let half = QUANTILE_975 * (rate * (1.0 - rate) / n + z2 / (4.0 * n * n)).sqrt() / (1.0 + z2 / n);
-    Some(Interval { low: (centre - half).max(0.0), high: (centre + half).min(1.0) })
+    // The ends are exactly 0 and 1 there, but rounding gives numbers such as 5.6e-17.
+    let low = if proportion.hits == 0 { 0.0 } else { centre - half };
+    let high = if proportion.hits == proportion.n { 1.0 } else { centre + half };
+    Some(Interval { low, high })
 }
 
 #[cfg(test)]
@@ -26,5 +29,10 @@ mod tests {
         let interval = wilson(Proportion { hits: 0, n: 20 }).unwrap();
         assert!(interval.low == 0.0 && (interval.high - 0.1611).abs() < 5e-5, "{interval:?}");
         assert_eq!(wilson(Proportion { hits: 0, n: 0 }), None);
+        for n in 1..500 {
+            let ends = [0, 1, n - 1, n].map(|hits| wilson(Proportion { hits, n }).unwrap());
+            assert_eq!((ends[0].low, ends[3].high), (0.0, 1.0), "{n}");
+            assert!(ends.iter().all(|ends| 0.0 <= ends.low && ends.low < ends.high && ends.high <= 1.0), "{ends:?}");
+        }
     }
 }
