@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod benchmark;
 mod browser;
 mod comparison;
 mod report;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use artifacts::atomic::{self, DirWriter};
 use artifacts::command;
 use artifacts::names::{self, PAGE};
-use artifacts::schema::{BenchmarkCopy, Interval, Metric, Metrics};
+use artifacts::schema::{BenchmarkCopy, Interval, Metric, Metrics, PublishedResult, PublishedTable};
 
 use crate::error::Error;
 use crate::output::{FIGURES_DIR, embed_downloads, write_csv, write_figures, write_file};
@@ -94,6 +94,13 @@ impl Evaluated {
     }
 }
 
+/// Returns the results of a source, by metric and then from the highest mean to the lowest.
+fn by_mean(source: &PublishedTable) -> Vec<&PublishedResult> {
+    let mut results: Vec<_> = source.results.iter().collect();
+    results.sort_by(|a, b| a.metric.cmp(&b.metric).then(b.mean.total_cmp(&a.mean)));
+    results
+}
+
 fn results_table(copy: &BenchmarkCopy, metric: &Metric, evaluated: &[Evaluated]) -> Table {
     let mut table = Table::new(&["detector", "source", "metric", "mean", "low", "high", "worst_generator", "worst"]);
     for detector in evaluated {
@@ -110,7 +117,7 @@ fn results_table(copy: &BenchmarkCopy, metric: &Metric, evaluated: &[Evaluated])
         ]);
     }
     for source in &copy.published {
-        for result in &source.results {
+        for result in by_mean(source) {
             let worst = result.generators.iter().min_by(|a, b| a.1.total_cmp(b.1));
             table.push([
                 result.method.as_str().into(),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use artifacts::schema::{BenchmarkCopy, Interval, Metric, PublishedTable};
+use artifacts::schema::{BenchmarkCopy, Interval, Metric, PublishedResult, PublishedTable};
 use maud::{Markup, html};
 
-use super::Evaluated;
+use super::{Evaluated, by_mean};
 use crate::escape::visible;
 use crate::figure::Figure;
 use crate::format_number::{UNDEFINED, count, count_noun, ends, score};
@@ -79,7 +79,7 @@ fn published_sentence(copy: &BenchmarkCopy, metric: &Metric) -> String {
     }
     let (lowest, highest) = (means().fold(f64::INFINITY, f64::min), means().fold(f64::NEG_INFINITY, f64::max));
     format!(
-        "{} from {} have a mean {} of {} to {}.",
+        "{} from {}: {} {} to {}.",
         count_noun(means().count() as u64, "published result"),
         count_noun(copy.published.len() as u64, "source"),
         metric.name,
@@ -151,38 +151,36 @@ fn measured(metric: &'static Metric, evaluated: &[Evaluated]) -> Markup {
 fn published(metric: &Metric, number: usize, source: &PublishedTable) -> Markup {
     let metric_of = |key: &str| Metric::by_key(key).map_or_else(|| visible(key), |metric| metric.name.to_owned());
     let is_other = source.results.iter().any(|result| result.metric != metric.key);
-    let mut results: Vec<_> = source.results.iter().collect();
-    results.sort_by(|a, b| a.metric.cmp(&b.metric).then(b.mean.total_cmp(&a.mean)));
-    let columns = [
-        Text("Detector"),
-        Text("Network"),
-        Text("Trained on"),
-        Number("Mean"),
-        Number("Worst generator"),
-        Text("Note"),
-    ];
-    let or_dash = |text: &Option<String>| text.as_deref().map_or(UNDEFINED.to_owned(), visible);
+    let columns = [Text("Detector"), Number("Mean"), Number("Worst generator")];
     let rows = html! {
-        @for result in results {
+        @for result in by_mean(source) {
             @let worst = result.generators.iter().min_by(|a, b| a.1.total_cmp(b.1));
             tr {
-                th scope="row" { (visible(&result.method)) }
-                td { (or_dash(&result.backbone)) }
-                td { (or_dash(&result.training)) }
+                th scope="row" {
+                    (visible(&result.method))
+                    @if let Some(details) = details(result) { span.interval { (details) } }
+                    @if !result.caveats.is_empty() { span.interval { (visible(&result.caveats.join(" "))) } }
+                }
                 td.number {
                     (score(Some(result.mean)))
                     @if is_other { span.interval { (metric_of(&result.metric)) } }
                 }
                 (worst_cell(worst.map(|(name, value)| (name.as_str(), *value))))
-                td { (visible(&result.caveats.join(" "))) }
             }
         }
     };
-    let caption = html! { "Published: " (visible(&source.title)) };
+    let caption = html! { "Published: " (visible(&source.title)) " (" (visible(&source.source)) ")" };
     html! {
         (HtmlTable::captioned(&format!("published-{number}"), caption, &columns, rows))
         @for caveat in &source.caveats { p.note { (visible(caveat)) } }
     }
+}
+
+/// Describes the network and the training images of a published detector. `None` if the source names neither.
+fn details(result: &PublishedResult) -> Option<String> {
+    let training = result.training.as_ref().map(|training| format!("trained on {training}"));
+    let parts: Vec<String> = result.backbone.iter().chain(&training).map(|part| visible(part)).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 fn worst_cell(worst: Option<(&str, f64)>) -> Markup {
@@ -273,7 +271,7 @@ mod tests {
         let page = render(&copy, accuracy(), &evaluated, drawn.as_ref());
         for part in [
             "runs &lt;b&gt;: Accuracy 0.700 [0.600, 0.800], mean over 2 generators; the worst is sd with 0.600.",
-            "2 published results from 1 source have a mean Accuracy of 0.550 to 0.817.",
+            "2 published results from 1 source: Accuracy 0.550 to 0.817.",
             "id=\"figure-means\"",
             "`adm` has 1 fakes",
             "all real images for runs &lt;b&gt;",
