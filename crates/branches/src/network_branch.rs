@@ -76,7 +76,7 @@ impl NetworkBranch {
         let network = NetworkConfig { arch: PATCHES_ARCHITECTURE.to_owned(), classes: 2, normalisation };
         let PatchesConfig { side, learning_rate, weight_decay, .. } = *config;
         let settings = Settings { side, learning_rate, weight_decay };
-        let mut network = Network::new(&network, &NetworkDevice::Cpu).of_branch(BranchName::Patches)?;
+        let mut network = Network::zeros(&network, &NetworkDevice::Cpu).of_branch(BranchName::Patches)?;
         network.initialise(seed).of_branch(BranchName::Patches)?;
         NetworkBranch::new(BranchName::Patches, Some(config.clone()), settings, network, seed)
     }
@@ -94,7 +94,7 @@ impl NetworkBranch {
         let &ResnetConfig { size: side, learning_rate, weight_decay } = config;
         let settings = Settings { side, learning_rate, weight_decay };
         let network = NetworkConfig { arch: name.name().to_owned(), ..NetworkConfig::default() };
-        let mut network = Network::new(&network, &NetworkDevice::Cpu).of_branch(name)?;
+        let mut network = Network::zeros(&network, &NetworkDevice::Cpu).of_branch(name)?;
         network.initialise(seed).of_branch(name)?;
         match weights {
             Some(path) => {

@@ -95,7 +95,7 @@ impl Detector {
             classes: model.num_classes,
             normalisation: Normalisation { mean: preprocessing.image_mean, std: preprocessing.image_std },
         };
-        let mut network = Network::new(&config, device)?;
+        let mut network = Network::zeros(&config, device)?;
         let loaded = network.load(&checkpoint.weights(), &[]).map_err(|source| match source {
             ModelError::Weights(
                 weights::Error::SafeTensors { .. }
@@ -158,7 +158,7 @@ impl Detector {
     pub fn randomised(&self, seed: u64) -> Result<Detector, Error> {
         let model = match &self.model {
             Model::Network(network, classes) => {
-                let mut other = Network::new(network.config(), network.device())?;
+                let mut other = Network::zeros(network.config(), network.device())?;
                 other.initialise(seed)?;
                 Model::Network(Box::new(other), *classes)
             }

@@ -75,7 +75,7 @@ impl Blueprint for Baseline<'_> {
     }
 
     fn create(&self, seed: u64, initial: bool, splits: &Splits) -> Result<Created, Error> {
-        let mut network = Network::new(&self.network, &self.device)?;
+        let mut network = Network::zeros(&self.network, &self.device)?;
         if initial {
             self.initialise(&mut network, seed)?;
         }
