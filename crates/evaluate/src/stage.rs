@@ -35,7 +35,7 @@ pub struct Evaluate;
 
 impl Stage for Evaluate {
     const NAME: &'static str = names::EVALUATE;
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 1;
     type Config = Config;
 
     fn validate(config: &Config) -> Result<(), Failure> {

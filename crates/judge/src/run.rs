@@ -22,7 +22,7 @@ use crate::{Config, Error, examples};
 /// The name in the manifests of judged evaluations.
 const NAME: &str = "judge";
 /// The version of the results, see [`artifacts::stage::Stage::VERSION`].
-const VERSION: u32 = 2;
+const VERSION: u32 = 1;
 
 /// What to judge, and where to write the result.
 #[derive(Clone, Debug, Default)]
