@@ -104,8 +104,9 @@ fn cut_uploads_leave_nothing_behind() {
     let whole = request_bytes(server.address, "POST", "/api/check", &[form_type()], &form("a.jpg", &vec![1; 900_000]));
     for part in 1..20 {
         let mut stream = connect(server.address);
-        stream.write_all(&whole[..whole.len() * part / 20]).unwrap();
-        stream.shutdown(Shutdown::Both).unwrap();
+        // On a busy machine, the server may close a connection before it has read everything.
+        let _ = stream.write_all(&whole[..whole.len() * part / 20]);
+        let _ = stream.shutdown(Shutdown::Both);
     }
     wait_until("memory is free", || bytes_in_memory(&server) == 0);
     assert!(server.seen().is_empty(), "{:?}", server.seen());
