@@ -15,6 +15,7 @@ mod markers;
 mod scan;
 mod to_rgb;
 mod walk;
+mod zigzag;
 
 use super::{DecodeError, Format, Limits, Stored, Warning, orientation};
 use crate::RgbImage;

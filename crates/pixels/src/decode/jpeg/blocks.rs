@@ -1,7 +1,8 @@
 //! The blocks of an image: coefficients while scans are read, then samples.
 
 use super::idct;
-use super::markers::{Component, Frame, ZIGZAG};
+use super::markers::{Component, Frame};
+use super::zigzag::ZIGZAG;
 
 /// The number of samples along a side of a block.
 pub(super) const SIDE: usize = 8;
