@@ -50,7 +50,7 @@ impl Network {
     }
 
     /// Builds a network whose weights are zero, for [`Network::initialise`], [`Network::load`] or
-    /// [`Network::set_tensors`]. Drawing random weights first would take half a second for a ResNet-50.
+    /// [`Network::set_tensors`]. Drawing random weights takes longer than loading a file.
     ///
     /// # Errors
     /// As [`Network::new`].

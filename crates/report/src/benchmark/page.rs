@@ -47,7 +47,7 @@ fn summary(copy: &BenchmarkCopy, metric: &Metric, evaluated: &[Evaluated]) -> Ma
             h2 #summary-heading { "Summary" }
             @for detector in evaluated { p.performance { (sentence(detector, metric)) } }
             p.details { (published_sentence(copy, metric)) }
-            (limitation_box("Do not compare without knowing", &limitations(copy, evaluated)))
+            (limitation_box("Before you compare", &limitations(copy, evaluated)))
         }
     }
 }
