@@ -119,6 +119,9 @@ pub fn program(name: &str) -> Command {
         let mut build = Command::new(cargo);
         // Use the profile of the tests, so that programs and tests share one build of each dependency.
         build.current_dir(root).args(["build", "--quiet", "--release", "--workspace", "--bins"]);
+        if cfg!(feature = "mpi") {
+            build.args(["--features", "train/mpi,pipeline-tests/mpi"]);
+        }
         // Cargo sets these variables for a test. Build scripts would run again because of them, see
         // `xtask/src/programs.rs`.
         for (name, _) in std::env::vars_os() {
@@ -131,7 +134,12 @@ pub fn program(name: &str) -> Command {
         let test = std::env::current_exe().expect("this test's program");
         test.parent().and_then(Path::parent).expect("target/release").to_owned()
     });
-    Command::new(folder.join(name))
+    let mut command = Command::new(folder.join(name));
+    if cfg!(feature = "mpi") {
+        // Otherwise xtask would build the programs without MPI.
+        command.env("CANDLING_MPI", "1");
+    }
+    command
 }
 
 /// Returns the manifest of a folder, or `None` if the folder is not complete.

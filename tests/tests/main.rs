@@ -7,6 +7,8 @@ mod configuration;
 mod kill;
 mod learning;
 mod pipeline;
+#[cfg(target_os = "linux")]
+mod processes;
 mod program;
 mod python_page;
 mod robustness;

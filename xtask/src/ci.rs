@@ -16,15 +16,15 @@ use testing::Need;
 
 use self::summary::{Step, StepResult, summary};
 use self::test_results::TestResults;
-use crate::cuda::CudaChoice;
+use crate::build::{self, Features};
 use crate::programs::{cargo, root};
-use crate::tidy;
-use crate::{build, cuda_check};
+use crate::{cuda_check, mpi, tidy};
 
 pub(crate) fn run() -> Result<(), Failure> {
     let mut ci = Ci {
         required: testing::required().map_err(|error| Failure::usage(error.to_string()))?,
         skip_record: root().join("target").join("ci-skips"),
+        features: Features::plain(),
         steps: Vec::new(),
         tests: TestResults::default(),
     };
@@ -40,6 +40,8 @@ const TEST: [&str; 4] = ["test", "--release", "--workspace", "--no-fail-fast"];
 struct Ci {
     /// The needs of tests that this machine must meet (`CANDLING_REQUIRE`).
     required: Vec<Need>,
+    /// The optional parts that everything is built with.
+    features: Features,
     /// The file in which skipped tests are recorded.
     skip_record: PathBuf,
     /// The steps so far.
@@ -51,28 +53,41 @@ struct Ci {
 impl Ci {
     /// Runs the steps in order, up to the first that fails.
     fn run_steps(&mut self) -> Result<(), Failure> {
+        // With MPI, everything is built with the feature `mpi`, so that nothing is compiled twice.
+        let mpi = mpi::check_installed();
+        if let Err(missing) = mpi {
+            if self.required.contains(&Need::Mpi) {
+                return Err(missing);
+            }
+            progress::line(&format!("without several processes: {}", missing.chain()));
+        } else {
+            self.features.mpi = true;
+        }
         self.step("format", |_| process::run(&mut cargo(&["fmt", "--all", "--check"])))?;
         self.step("house rules", |_| tidy::run())?;
-        self.step("lints", |_| {
-            let lints = ["clippy", "--release", "--workspace", "--all-targets", "--", "--deny", "warnings"];
-            process::run(&mut cargo(&lints))
+        self.step("lints", |ci| {
+            let lints = ["clippy", "--release", "--workspace", "--all-targets"];
+            process::run(cargo(&lints).args(ci.feature_arguments()).args(["--", "--deny", "warnings"]))
         })?;
-        self.step("build", |_| build::targets_of_workspace(&["--bins"], CudaChoice::Off))?;
+        self.step("build", |ci| build::targets_of_workspace(&["--bins"], ci.features))?;
         // `--tests` leaves out examples, which `cargo test` would link only to check that they compile, as the lints have
         // checked, and programs with `test = false`, whose files contain no tests.
         self.step("tests", |ci| {
-            ci.run_tests(&mut cargo(&[&TEST[..], &["--tests"]].concat()))?;
-            ci.run_tests(&mut cargo(&[&TEST[..], &["--doc"]].concat()))
+            ci.run_tests(&mut cargo(&[&TEST[..], ci.feature_arguments(), &["--tests"]].concat()))?;
+            ci.run_tests(&mut cargo(&[&TEST[..], ci.feature_arguments(), &["--doc"]].concat()))
         })?;
-        self.step("documentation", |_| {
+        self.step("documentation", |ci| {
             let mut doc = cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]);
-            process::run(doc.env("RUSTDOCFLAGS", "--deny warnings"))
+            process::run(doc.args(ci.feature_arguments()).env("RUSTDOCFLAGS", "--deny warnings"))
         })?;
-        self.step("smoke pipeline", |_| {
+        self.step("smoke pipeline", |ci| {
             // Use an empty run folder, so that every stage runs.
             let run_dir = root().join("target").join("ci-smoke");
             artifacts::atomic::remove_dir(&run_dir)?;
             let mut smoke = cargo(&["xtask", "--cuda", "off", "pipeline", "smoke"]);
+            if ci.features.mpi {
+                smoke.args(["--processes", "2"]);
+            }
             process::run(smoke.arg("--run-dir").arg(&run_dir))
         })?;
         // This is the last step, because it builds some crates again with the feature `cuda`, and downloads a toolkit
@@ -90,6 +105,11 @@ impl Ci {
             }
             None => self.step(CUDA, |ci| cuda_check::run(|tests| ci.run_tests(tests))),
         }
+    }
+
+    /// The arguments of `cargo` that select the optional parts.
+    fn feature_arguments(&self) -> &'static [&'static str] {
+        if self.features.mpi { &["--features", mpi::FEATURES] } else { &[] }
     }
 
     /// Runs a step and records its result and the time it took.

@@ -88,6 +88,19 @@ pub(crate) enum Task {
     Tidy,
 }
 
+impl Task {
+    /// Whether several processes will train together, so that the programs need MPI.
+    pub(crate) fn starts_processes(&self) -> bool {
+        match self {
+            Task::Pipeline(args) => args.processes.is_some(),
+            Task::Train(PassedArgs { rest }) => {
+                rest.iter().any(|word| word.to_string_lossy().split('=').next() == Some("--processes"))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Arguments that are passed to a program unchanged.
 #[derive(Debug, Args)]
 pub(crate) struct PassedArgs {

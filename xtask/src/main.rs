@@ -10,6 +10,7 @@ mod cuda;
 mod cuda_check;
 mod cuda_toolkit;
 mod cuda_wheels;
+mod mpi;
 mod programs;
 mod tidy;
 mod torture;
@@ -23,13 +24,13 @@ use artifacts::{names, stage};
 use clap::Parser;
 use orchestrator::{benchmark, pipeline, process, runs, single, sweep, tools};
 
+use crate::build::Features;
 use crate::cli::{Cli, Task};
-use crate::cuda::CudaChoice;
 use crate::workspace::Workspace;
 
 fn main() -> ExitCode {
     let Cli { task, cuda } = Cli::parse();
-    let workspace = Workspace { cuda };
+    let workspace = Workspace { features: Features { cuda, mpi: task.starts_processes() || mpi::is_wanted() } };
     let result = match task {
         Task::Pipeline(args) => pipeline::run(&workspace, &args),
         Task::Ingest(args) => single::run(&workspace, names::INGEST, args.rest),
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
 
 /// Feeds damaged copies of the golden files to the readers of files.
 fn fuzz(rest: Vec<OsString>) -> Result<(), Failure> {
-    build::programs(&["fuzz"], CudaChoice::Off)?;
+    build::programs(&["fuzz"], Features::plain())?;
     let golden = programs::root().join("tests").join("golden");
     process::run(programs::program("fuzz")?.arg("--corpus").arg(golden).args(rest))
 }

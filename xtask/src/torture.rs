@@ -14,8 +14,7 @@ use artifacts::stage::Failure;
 use clap::{Args, ValueEnum};
 
 use self::place::Place;
-use crate::build;
-use crate::cuda::CudaChoice;
+use crate::build::{self, Features};
 
 /// The arguments of `torture`.
 #[derive(Debug, Args)]
@@ -82,7 +81,7 @@ pub(crate) fn run(args: &TortureArgs) -> Result<(), Failure> {
         let place = Place::prepared(folder)?;
         return finish(&[(Campaign::FullDisk, full_disk::rounds(&place, args.rounds, args.seed)?)]);
     }
-    build::programs(&names::STAGES, CudaChoice::Off)?;
+    build::programs(&names::STAGES, Features::plain())?;
     let place = Place::prepare()?;
     line(&format!("torture: an undisturbed pipeline takes {:.1} s", place.duration.as_secs_f64()));
     let all = Campaign::value_variants();

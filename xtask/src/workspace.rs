@@ -5,19 +5,18 @@ use std::process::Command;
 use artifacts::stage::Failure;
 use orchestrator::{Programs, ProvidedFiles};
 
-use crate::build;
-use crate::cuda::CudaChoice;
+use crate::build::{self, Features};
 use crate::programs::{program, root};
 
 /// The programs of the workspace, which cargo builds.
 pub(crate) struct Workspace {
-    /// Whether they are built with CUDA.
-    pub(crate) cuda: CudaChoice,
+    /// The optional parts that they are built with.
+    pub(crate) features: Features,
 }
 
 impl Programs for Workspace {
     fn prepare(&self, names: &[&str]) -> Result<(), Failure> {
-        build::programs(names, self.cuda)
+        build::programs(names, self.features)
     }
 
     fn command(&self, name: &str) -> Result<Command, Failure> {

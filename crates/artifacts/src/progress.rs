@@ -2,7 +2,7 @@
 //! ten seconds.
 
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,19 @@ use crate::text::visible_lines;
 
 /// Time between two progress lines if standard error is not a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Whether this process prints nothing here, because another one prints the same.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Suppresses messages and progress reports from now on, as in all but one of the processes that train together.
+pub fn silence() {
+    SILENT.store(true, Ordering::Relaxed);
+}
+
+/// Ends the effect of [`silence`], such as before the message of an error that only this process knows.
+pub fn unsilence() {
+    SILENT.store(false, Ordering::Relaxed);
+}
 
 /// The progress of one task. Threads may share it.
 pub struct Progress {
@@ -32,7 +45,7 @@ impl Progress {
     /// Starts a task of `total` units, if the number is known. `unit` is the plural: "images".
     pub fn new(task: impl Into<String>, unit: impl Into<String>, total: Option<u64>) -> Progress {
         let (task, unit) = (task.into(), unit.into());
-        let output = if std::io::stderr().is_terminal() {
+        let output = if std::io::stderr().is_terminal() && !SILENT.load(Ordering::Relaxed) {
             Output::Bar(bar(&task, &unit, total))
         } else {
             Output::Lines { last_line: Mutex::new(Instant::now()), message: Mutex::default() }
@@ -126,6 +139,9 @@ impl Progress {
 /// Prints a line to standard error. Characters of names that would control the terminal are replaced. Ignores errors,
 /// because a closed standard error must not end the program.
 pub fn line(text: &str) {
+    if SILENT.load(Ordering::Relaxed) {
+        return;
+    }
     let _ = writeln!(std::io::stderr(), "{}", visible_lines(text));
 }
 

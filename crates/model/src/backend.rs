@@ -1,7 +1,9 @@
 //! The interface of a back end: a network's layers and weights on the device that computes with them.
 
 use std::fmt::Debug;
+use std::rc::Rc;
 
+use exchange::Exchange;
 use kernels::adam::AdamStep;
 
 use crate::batch::{HeatMap, Logits, PixelBatch, StepOutput};
@@ -47,6 +49,11 @@ pub(crate) trait Backend: Debug {
     fn tensors(&self, set: TensorSet) -> Result<FlatTensors>;
     /// Lets `change` edit the parameters and the running statistics in host memory.
     fn edit_weights(&mut self, edit: Edit, change: &mut dyn FnMut(&mut [f32], &mut [f32])) -> Result<()>;
+    /// Lets batch norm use the statistics of the slices of all processes in the next steps.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotSynchronised`] on a card.
+    fn synchronise(&mut self, exchange: Rc<dyn Exchange>) -> Result<()>;
     /// Starts a training step: forward, backward, and the update of the running statistics.
     fn start_step(&mut self, batch: &PixelBatch<'_>, targets: Targets<'_>) -> Result<()>;
     /// Lets `change` edit the gradients of the last step in host memory, before the optimiser reads them.

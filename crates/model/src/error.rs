@@ -35,6 +35,9 @@ pub enum Error {
     /// A step or an inference returned no result. This is a bug in this crate.
     #[error("the device has lost a result")]
     NoResult,
+    /// A card computes batch norm, which several processes compute together on processors only.
+    #[error("batch norm over several processes is computed on processors only")]
+    NotSynchronised,
     /// A kernel failed, memory ran out, or the CUDA engine failed.
     #[error(transparent)]
     Kernels(#[from] kernels::Error),

@@ -1,8 +1,9 @@
 //! Changes to the gradients of a network between the backward pass and the optimiser: accumulation over several batches,
-//! and clipping.
+//! the mean over several processes, and clipping.
 //!
 //! They run in host memory. On a card, each change copies the gradients to the host and back.
 
+use exchange::Exchange;
 use rayon::prelude::*;
 
 use crate::error::Result;
@@ -19,15 +20,16 @@ const EPS: f64 = 1e-6;
 pub struct GradientSum {
     /// The sum of each batch's gradient times its number of images. Empty before the first batch.
     sum: Vec<f32>,
-    images: usize,
+    images: f64,
 }
 
 impl GradientSum {
-    /// Adds the gradients of the last step of `network`, whose batch had `images` images.
+    /// Adds the gradients of the last step of `network`, whose batch had `images` images. If several processes compute the
+    /// same images, each counts its share of them.
     ///
     /// # Errors
     /// The device failed.
-    pub fn add(&mut self, network: &mut Network, images: usize) -> Result<()> {
+    pub fn add(&mut self, network: &mut Network, images: f64) -> Result<()> {
         let factor = images as f32;
         self.images += images;
         network.edit_gradients(&mut |gradients| {
@@ -49,11 +51,11 @@ impl GradientSum {
     /// # Errors
     /// The device failed.
     pub fn take_mean(&mut self, network: &mut Network) -> Result<()> {
-        if self.images == 0 {
+        if self.images == 0.0 {
             return Ok(());
         }
         let images = self.images as f32;
-        self.images = 0;
+        self.images = 0.0;
         network.edit_gradients(&mut |gradients| {
             let parts = self.sum.par_chunks_mut(CHUNK).zip(gradients.par_chunks_mut(CHUNK));
             parts.for_each(|(sum, gradients)| {
@@ -64,6 +66,31 @@ impl GradientSum {
             });
         })
     }
+}
+
+/// Replaces the gradients of the last step by those of the mean loss over the images of all processes. `share` is the
+/// share of these images that this process has.
+///
+/// # Errors
+/// The device failed.
+pub fn average_gradients(network: &mut Network, share: f64, exchange: &dyn Exchange) -> Result<()> {
+    network.edit_gradients(&mut |gradients| average(gradients, share, exchange))
+}
+
+/// Replaces the running statistics by their mean over all processes, weighted with `share`, so that all processes have
+/// the same ones. PyTorch keeps those of the first process instead.
+///
+/// # Errors
+/// The device failed.
+pub fn average_statistics(network: &mut Network, share: f64, exchange: &dyn Exchange) -> Result<()> {
+    network.edit_weights(&mut |_, statistics| average(statistics, share, exchange))
+}
+
+/// Replaces values by their mean over all processes.
+fn average(values: &mut [f32], share: f64, exchange: &dyn Exchange) {
+    let share = share as f32;
+    values.par_iter_mut().for_each(|value| *value *= share);
+    exchange.sum_f32(values);
 }
 
 /// Scales the gradients of the last step down to the norm `highest` over all parameters if their norm is larger, as

@@ -58,7 +58,7 @@ pub use batch::{HeatMap, InputError, Logits, Normalisation, PixelBatch, StepOutp
 pub use config::NetworkConfig;
 pub use cost::Cost;
 pub use error::{Error, Result};
-pub use gradients::{GradientSum, clip_gradients};
+pub use gradients::{GradientSum, average_gradients, average_statistics, clip_gradients};
 pub use layers::check_layer;
 pub use network::Network;
 pub use precision::{PrecisionChoice, UnknownPrecision};

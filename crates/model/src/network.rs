@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use candle_core::{Tensor, Var};
+use exchange::Exchange;
 
 use crate::architecture::Architecture;
 use crate::backend::{Backend, Edit, Moments, Targets, TensorSet};
@@ -259,6 +260,15 @@ impl Network {
         }
         self.images_of_features = None;
         self.backend.start_step(batch, Targets::Distributions(targets))
+    }
+
+    /// Lets batch norm use the statistics of the slices of all processes in the next steps. All processes must then call
+    /// the training methods together.
+    ///
+    /// # Errors
+    /// [`Error::NotSynchronised`] on a card.
+    pub fn synchronise_batch_norm(&mut self, exchange: Rc<dyn Exchange>) -> Result<()> {
+        self.backend.synchronise(exchange)
     }
 
     /// Lets `change` edit the gradients of the last step in host memory.

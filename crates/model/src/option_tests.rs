@@ -139,7 +139,7 @@ fn ten_steps_with_all_options_agree_with_pytorch() {
                     set(gradients, &format!("gradient-{step}-{batch}"), |u| (u - 0.5) * scale);
                 })
                 .unwrap();
-            sum.add(&mut network, images).unwrap();
+            sum.add(&mut network, images as f64).unwrap();
         }
         sum.take_mean(&mut network).unwrap();
         let norm = clip_gradients(&mut network, clip_norm).unwrap();

@@ -20,6 +20,9 @@ pub struct PipelineArgs {
     /// The run's folder [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
+    /// Train with N processes of this machine, through the mpirun that is installed; docs/clusters.md explains it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub processes: Option<u16>,
     /// Start with this stage; stages before it keep their results and their settings in run.toml
     #[arg(long, value_name = "STAGE", default_value = "ingest")]
     pub from: StageName,

@@ -10,6 +10,7 @@ mod other_data;
 pub mod pipeline;
 mod preflight;
 pub mod process;
+mod processes;
 mod programs;
 mod provided;
 pub mod runs;

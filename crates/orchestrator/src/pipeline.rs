@@ -17,7 +17,7 @@ use self::decision::{Decision, decide};
 use self::options::{is_selected, overrides, reject_options_of_skipped_stages};
 use crate::args::{PipelineArgs, StageName};
 use crate::provided::{Provided, ProvidedFiles};
-use crate::{Programs, preflight, process};
+use crate::{Programs, preflight, process, processes};
 
 /// Runs the selected stages that are not up to date.
 ///
@@ -94,7 +94,12 @@ pub fn run(programs: &dyn Programs, args: &PipelineArgs) -> Result<(), Failure> 
         if args.force {
             command.arg("--force");
         }
-        process::run(&mut command)?;
+        match args.processes {
+            Some(number) if plan.stage == names::TRAIN => {
+                process::run(&mut processes::several(&command, number.into())?)?;
+            }
+            _ => process::run(&mut command)?,
+        }
     }
     print_result(&run, args)
 }

@@ -7,10 +7,10 @@ use artifacts::stage::Failure;
 
 use crate::options::{has_help_option, take_option};
 use crate::other_data::ingest_other_data;
-use crate::{Programs, pipeline, process};
+use crate::{Programs, pipeline, process, processes};
 
 /// Runs a stage program. `--pipeline NAME` selects the run folder of that pipeline. `--data SOURCE` of evaluate is
-/// ingested first unless it is a folder of shards.
+/// ingested first unless it is a folder of shards. `--processes N` of train starts N processes.
 ///
 /// # Errors
 /// The arguments are not valid, or the stage fails.
@@ -34,5 +34,14 @@ pub fn run(programs: &dyn Programs, stage: &str, mut rest: Vec<OsString>) -> Res
         let shards = ingest_other_data(programs, &source, &mut rest)?;
         rest.extend(["--data".into(), shards.into()]);
     }
-    process::run(programs.command(stage)?.args(rest))
+    let processes = match stage {
+        names::TRAIN => take_option(&mut rest, "--processes")?,
+        _ => None,
+    };
+    let mut command = programs.command(stage)?;
+    command.args(rest);
+    match processes {
+        Some(number) => process::run(&mut processes::several(&command, processes::parse(&number.to_string_lossy())?)?),
+        None => process::run(&mut command),
+    }
 }

@@ -32,11 +32,13 @@ pub enum Need {
     Cuda,
     /// The cuDNN library.
     Cudnn,
+    /// MPI with mpirun, and programs that were built with it.
+    Mpi,
 }
 
 impl Need {
     /// Every need.
-    pub const ALL: [Need; 12] = [
+    pub const ALL: [Need; 13] = [
         Need::Shared,
         Need::Chromium,
         Need::Peers,
@@ -49,6 +51,7 @@ impl Need {
         Need::CudaToolkit,
         Need::Cuda,
         Need::Cudnn,
+        Need::Mpi,
     ];
 
     /// The name in `CANDLING_REQUIRE` and in the summary of CI.
@@ -66,6 +69,7 @@ impl Need {
             Need::CudaToolkit => "cuda-toolkit",
             Need::Cuda => "cuda",
             Need::Cudnn => "cudnn",
+            Need::Mpi => "mpi",
         }
     }
 
@@ -89,6 +93,10 @@ impl Need {
             Need::CudaToolkit => "install CUDA 11.8 or later, or a Python with pip",
             Need::Cuda => "run on a machine with an NVIDIA card and its driver",
             Need::Cudnn => "install cuDNN 9",
+            Need::Mpi => {
+                "install MPI (Debian: apt-get install libopenmpi-dev openmpi-bin libclang-dev), and build with \
+                 `--features train/mpi,pipeline-tests/mpi`"
+            }
         }
     }
 

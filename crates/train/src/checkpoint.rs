@@ -50,6 +50,9 @@ pub(crate) struct TrainingPosition {
     pub(crate) best: Option<Best>,
     /// Length of the TensorBoard events file in bytes.
     pub(crate) events_len: u64,
+    /// The numbers of processes that trained, in order. Empty if it was always one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) processes: Vec<usize>,
 }
 
 /// Sums over the batches of an epoch.
@@ -104,7 +107,21 @@ impl TrainingPosition {
             sums: EpochTotals::default(),
             best: None,
             events_len: 0,
+            processes: Vec::new(),
         }
+    }
+
+    /// Records the number of processes that train from here on. Returns the number before, if it was another one.
+    pub(crate) fn note_processes(&mut self, world: usize) -> Option<usize> {
+        let former = self.processes.last().copied().or((self.step > 0).then_some(1));
+        if former == Some(world) || (former.is_none() && world == 1) {
+            return None;
+        }
+        if self.processes.is_empty() {
+            self.processes.extend(former);
+        }
+        self.processes.push(world);
+        former
     }
 
     /// Converts the position of a training that is resumed to the current schema version.
@@ -330,6 +347,19 @@ mod tests {
         assert!(second.beats(Some(&first), Criterion::RocAuc) && !second.beats(Some(&first), Criterion::Accuracy));
         let lower = Best { loss: 0.4, ..second };
         assert!(lower.beats(Some(&first), Criterion::Loss) && !first.beats(Some(&lower), Criterion::Loss));
+    }
+
+    #[test]
+    fn numbers_of_processes_are_noted_unless_it_was_always_one() {
+        let mut position = TrainingPosition::start(Identity::for_test());
+        assert_eq!((position.note_processes(1), position.processes.len()), (None, 0));
+        position.step = 5;
+        assert_eq!((position.note_processes(1), position.processes.len()), (None, 0));
+        assert_eq!((position.note_processes(2), &position.processes), (Some(1), &vec![1, 2]));
+        assert_eq!((position.note_processes(2), &position.processes), (None, &vec![1, 2]));
+        assert_eq!((position.note_processes(1), &position.processes), (Some(2), &vec![1, 2, 1]));
+        let mut position = TrainingPosition::start(Identity::for_test());
+        assert_eq!((position.note_processes(4), &position.processes), (None, &vec![4]));
     }
 
     #[test]

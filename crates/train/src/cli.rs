@@ -1,10 +1,13 @@
 //! The command line of the stage.
 
 use artifacts::config::Override;
-use artifacts::names;
-use artifacts::stage::{self, Failure, StageArgs};
+use artifacts::{command, names};
+use artifacts::stage::{self, Failure, StageArgs, exit};
 use clap::Args;
+use exchange::Exchange;
 
+use crate::error::Error;
+use crate::processes::{self, Order};
 use crate::stage::Train;
 use crate::throughput::measure_throughput;
 
@@ -22,6 +25,9 @@ pub struct TrainArgs {
     /// The device to compute on: auto, cpu or `cuda[:N]`; short for --set train.device=DEVICE
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
+    /// Train with N processes of this machine, through the mpirun that is installed; docs/clusters.md explains it
+    #[arg(long, value_name = "N")]
+    pub processes: Option<usize>,
     /// Instead of training, measure how many images of SIZE x SIZE pixels this machine trains on per second, and print
     /// the rate as JSON
     #[arg(long, value_name = "SIZE", value_parser = clap::value_parser!(u16).range(1..=4096))]
@@ -38,6 +44,36 @@ pub fn train(args: &TrainArgs) -> Result<(), Failure> {
     };
     let overrides = [option("weights", &args.weights, "--weights"), option("device", &args.device, "--device")];
     let overrides = overrides.into_iter().flatten().collect();
+    if args.processes.is_some() {
+        // `cargo xtask` and `candling` take the option away and start the processes.
+        let advice = format!("start it as `{}`, or with mpirun", command::line("train --processes N"));
+        return Err(Failure::usage(format!("this program is one of the processes; {advice}")));
+    }
+    let connection = exchange::connect().map_err(Error::from)?;
+    let exchange = connection.exchange();
+    if !exchange.is_first() {
+        return end_together(&**exchange, processes::follow(exchange));
+    }
+    let mut result = train_or_measure(args, overrides);
+    if result.as_ref().err().is_none_or(|failure| failure.code() == exit::INTERRUPTED) {
+        result = processes::send(&**exchange, &Order::End).and(result);
+    }
+    end_together(&**exchange, result)
+}
+
+/// Ends all processes of a training if this one failed. Otherwise each of them ends by itself.
+fn end_together(exchange: &dyn Exchange, result: Result<(), Failure>) -> Result<(), Failure> {
+    match result {
+        Err(failure) if exchange.world() > 1 && failure.code() != exit::INTERRUPTED => {
+            let code = failure.code();
+            let _ = stage::finish(names::TRAIN, Err(failure));
+            exchange.abort(code)
+        }
+        result => result,
+    }
+}
+
+fn train_or_measure(args: &TrainArgs, overrides: Vec<Override>) -> Result<(), Failure> {
     let Some(size) = args.rate else {
         return stage::execute::<Train>(&args.stage, overrides).map(drop);
     };

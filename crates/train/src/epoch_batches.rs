@@ -21,6 +21,8 @@ pub struct EpochBatches {
     order: Vec<Item>,
     /// The range of `order` that each batch holds.
     ranges: Vec<Range<usize>>,
+    /// The number of images of each batch over all processes.
+    images: Vec<usize>,
     /// The number of the epoch, for training. `None` for validation.
     pub(crate) epoch: Option<usize>,
     /// Random changes to the images, if any are configured.
@@ -47,10 +49,12 @@ impl EpochBatches {
         } else {
             shuffled_indices(seed, epoch, split.len()).into_iter().map(|index| (split.rows[index], 0)).collect()
         };
+        let ranges = batch_ranges(split.len(), batch_size);
         EpochBatches {
             split: Arc::clone(split),
             order: rows.into_iter().map(|(row, repeat)| Item { row, view: view(row), repeat }).collect(),
-            ranges: batch_ranges(split.len(), batch_size),
+            images: ranges.iter().map(ExactSizeIterator::len).collect(),
+            ranges,
             epoch: Some(epoch),
             augmenter: Augmenter::new(augment, seed, epoch),
         }
@@ -63,14 +67,48 @@ impl EpochBatches {
 
     /// Returns batches like [`EpochBatches::sequential`] with the first views only.
     pub(crate) fn sequential_views(split: &Arc<Images>, batch_size: usize, views: usize) -> EpochBatches {
+        let ranges = batch_ranges(split.len() * views, batch_size);
         let rows = |view| split.rows.iter().map(move |&row| Item { row, view, repeat: 0 });
         EpochBatches {
             split: Arc::clone(split),
             order: (0..views).flat_map(rows).collect(),
-            ranges: batch_ranges(split.len() * views, batch_size),
+            images: ranges.iter().map(ExactSizeIterator::len).collect(),
+            ranges,
             epoch: None,
             augmenter: None,
         }
+    }
+
+    /// Leaves the slice of each batch that process `rank` of `world` computes. Slices differ by at most one image. A batch
+    /// with fewer images than processes is computed by all of them.
+    #[must_use]
+    pub(crate) fn slices(mut self, rank: usize, world: usize) -> EpochBatches {
+        for range in &mut self.ranges {
+            let images = range.len();
+            if images >= world {
+                let cut = |part: usize| range.start + part * images / world;
+                *range = cut(rank)..cut(rank + 1);
+            }
+        }
+        self
+    }
+
+    /// Leaves whole batches: every one whose number is `rank` more than a multiple of `world`.
+    #[must_use]
+    pub(crate) fn every(mut self, rank: usize, world: usize) -> EpochBatches {
+        self.ranges = self.ranges.into_iter().skip(rank).step_by(world).collect();
+        self.images = self.images.into_iter().skip(rank).step_by(world).collect();
+        self
+    }
+
+    /// The range of the epoch's images that each batch holds, of this process alone.
+    pub(crate) fn ranges(&self) -> &[Range<usize>] {
+        &self.ranges
+    }
+
+    /// The number of images of batch `batch` over all processes.
+    pub(crate) fn images_of_all(&self, batch: usize) -> usize {
+        self.images[batch]
     }
 
     /// The number of batches.
@@ -107,7 +145,11 @@ fn batch_ranges(images: usize, batch_size: usize) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
+    use artifacts::Split;
+    use artifacts::shard::Shards;
+
     use super::*;
+    use crate::testing;
 
     #[test]
     fn shuffles_every_epoch_differently_and_repeatably() {
@@ -117,6 +159,25 @@ mod tests {
         assert_ne!(first, shuffled_indices(4, 1, 100));
         first.sort_unstable();
         assert_eq!(first, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn slices_of_a_batch_differ_by_at_most_one_image() {
+        let slices = |world: usize| {
+            let cut = |rank: usize| {
+                let run = testing::ingested(&[(Split::Train, 14)]);
+                let shards = Arc::new(Shards::open(&run.dir().ingest(), Split::Train).unwrap());
+                let epoch = EpochBatches::sequential(&Arc::new(Images::pixels(shards)), 6).slices(rank, world);
+                assert_eq!((0..3).map(|batch| epoch.images_of_all(batch)).collect::<Vec<_>>(), [6, 6, 2]);
+                epoch.ranges().to_vec()
+            };
+            (0..world).map(cut).collect::<Vec<_>>()
+        };
+        assert_eq!(slices(1), [[0..6, 6..12, 12..14]]);
+        assert_eq!(slices(2), [[0..3, 6..9, 12..13], [3..6, 9..12, 13..14]]);
+        // All processes compute the last batch, which has fewer images than there are processes.
+        assert_eq!(slices(4)[2], [3..4, 9..10, 12..14]);
+        assert_eq!(slices(4)[3], [4..6, 10..12, 12..14]);
     }
 
     #[test]

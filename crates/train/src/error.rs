@@ -94,6 +94,26 @@ pub enum Error {
         /// The generators of the split.
         known: String,
     },
+    /// Several processes were started for a training that only one can do.
+    #[error("{processes} processes were started, but {reason}; start one process")]
+    OneProcess {
+        /// The number of processes.
+        processes: usize,
+        /// Why one process is needed.
+        reason: &'static str,
+    },
+    /// The processes of a training have different weights.
+    #[error(
+        "the processes have different weights in epoch {epoch}, although they compute the same updates; a \
+         machine may be faulty, or the processes may be of different builds"
+    )]
+    DifferentWeights {
+        /// The epoch, counted from 1.
+        epoch: usize,
+    },
+    /// The processes that were started together cannot find each other.
+    #[error(transparent)]
+    Exchange(#[from] exchange::Error),
     /// The signal handlers cannot be installed.
     #[error("failed to install handlers for SIGINT and SIGTERM")]
     Signals(#[source] std::io::Error),
@@ -116,6 +136,8 @@ impl From<Error> for Failure {
         match error {
             Error::Artifact(error) | Error::Branches(branches::Error::Artifact(error)) => error.into(),
             Error::UnknownGenerator { .. }
+            | Error::OneProcess { .. }
+            | Error::Exchange(_)
             | Error::Branches(branches::Error::VitWithoutWeights | branches::Error::Layer { .. }) => {
                 Failure::usage(error)
             }

@@ -14,10 +14,11 @@
 //! - `validation`: loss, accuracy and ROC-AUC on the validation split after each epoch.
 //! - `held_out`: predictions of a detector of branches for generators that it was not trained on.
 //! - `checkpoint`: the folders `best` and `last`, written and restored.
-//! - `history`: `metrics.jsonl`. `tensorboard`: the events file.
+//! - `records`: what a training writes. `history`: `metrics.jsonl`. `tensorboard`: the events file.
 //!
 //! These modules surround the loop:
 //!
+//! - `processes`: several processes that train together. Each runs the loop on its slice of every batch.
 //! - [`cli`]: the command line. `stage`: finds the runs that are not up to date, and trains each of them.
 //! - `folder`: the folder of a run. It keeps a complete run in place until its successor is complete.
 //! - `disk_space`: checks before a training that its checkpoints fit on the disk.
@@ -54,7 +55,9 @@ mod item;
 mod learner;
 mod loader;
 mod pending_batches;
+mod processes;
 mod recorded;
+mod records;
 mod replacement;
 mod stage;
 mod tensorboard;

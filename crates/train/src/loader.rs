@@ -35,6 +35,8 @@ pub struct Batch {
     weights: Vec<f32>,
     /// Class indices, `[n]`.
     labels: Vec<u8>,
+    /// The number of images of the batch over all processes.
+    images_of_all: usize,
     /// Height and width of the images.
     size: [usize; 2],
     /// The worker that owns this buffer.
@@ -44,7 +46,7 @@ pub struct Batch {
 impl Batch {
     /// A batch of pixels, `[n, height, width, 3]`, with class indices, `[n]`.
     pub(crate) fn of_pixels(pixels: Vec<u8>, labels: Vec<u8>, size: [usize; 2]) -> Batch {
-        Batch { pixels, labels, size, ..Batch::default() }
+        Batch { pixels, images_of_all: labels.len(), labels, size, ..Batch::default() }
     }
 
     /// The images: RGB, `[n, height, width, 3]`.
@@ -78,6 +80,18 @@ impl Batch {
         self.labels.len()
     }
 
+    /// The number of images of the batch over all processes.
+    pub(crate) fn images_of_all(&self) -> usize {
+        self.images_of_all
+    }
+
+    /// The number of images that this process counts, as a share of those of all processes. The shares of all processes
+    /// add up to 1.
+    pub(crate) fn share(&self, world: usize) -> f64 {
+        let copies = if self.images_of_all < world { world } else { 1 };
+        self.len() as f64 / (copies * self.images_of_all) as f64
+    }
+
     /// Returns whether the batch has no images. [`Loader::next_batch`] never returns such a batch.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
@@ -91,6 +105,7 @@ impl Batch {
         self.labels.clear();
         self.weights.clear();
         let items = epoch.images(index);
+        self.images_of_all = epoch.images_of_all(index);
         self.labels.extend(items.iter().map(|item| shards.sample(item.row).label.index()));
         if let Some(features) = features {
             self.weights.extend(items.iter().map(|item| features.weights[item.row]));

@@ -25,6 +25,10 @@ pub(crate) struct LaunchedBatch {
     pub(crate) ends_step: bool,
     /// The class indices of the images, `[n]`.
     pub(crate) labels: Vec<u8>,
+    /// The number of images of the batch over all processes.
+    pub(crate) images_of_all: usize,
+    /// The share of them that this process counts.
+    pub(crate) share: f64,
 }
 
 /// A queue of launched batches, oldest first.

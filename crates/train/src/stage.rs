@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use artifacts::command;
@@ -13,6 +14,7 @@ use artifacts::shard::{ShardSet, Shards};
 use artifacts::stage::{Failure, Job, Output, Stage, Warning};
 use artifacts::{Code, Label, Manifest, RunDir, Split, names, progress};
 use branches::BranchName;
+use exchange::Exchange;
 use model::Normalisation;
 use model::device::{Device, DeviceChoice};
 use model::weights::{self, Source};
@@ -29,7 +31,9 @@ use crate::error::Error;
 use crate::folder::{RunFolder, RunRequest};
 use crate::identity::Identity;
 use crate::interrupt::InterruptFlag;
+use crate::processes::{Order, send};
 use crate::recorded::{self, output_of_run};
+use crate::records::Records;
 use crate::replacement;
 use crate::training_loop::{TrainingEnd, TrainingLoop};
 
@@ -122,8 +126,8 @@ impl Stage for Train {
         let interrupt = InterruptFlag::install().map_err(Error::Signals)?;
         let Job { run, config, inputs, code, force, .. } = job;
         let stop = &|_| interrupt.is_set();
-        let free_space = &disk_space::free_space;
-        train_stale_runs(&TrainingRequest { run, config, inputs, code, force: *force, stop, free_space })
+        let (free_space, exchange) = (&disk_space::free_space, &exchange::current());
+        train_stale_runs(&TrainingRequest { run, config, inputs, code, force: *force, exchange, stop, free_space })
     }
 }
 
@@ -139,6 +143,8 @@ pub(crate) struct TrainingRequest<'a> {
     pub(crate) code: &'a Code,
     /// Train complete runs again (`--force`).
     pub(crate) force: bool,
+    /// The processes that train together. This is the first one.
+    pub(crate) exchange: &'a Rc<dyn Exchange>,
     /// Called with the number of each step. If it returns `true`, the training saves its state and ends.
     pub(crate) stop: &'a dyn Fn(u64) -> bool,
     /// Returns the free bytes on the file system of a folder, or `None` if they are unknown.
@@ -174,10 +180,13 @@ fn weights_digest(source: &Source) -> Result<Option<Hash>, Error> {
 
 /// Trains every run that is not up to date.
 pub(crate) fn train_stale_runs(request: &TrainingRequest<'_>) -> Result<(), Failure> {
-    let trainer = Trainer::open(request)?;
+    let TrainingRequest { run, config, exchange, stop, .. } = *request;
+    let trainer = Trainer::open(run, config, exchange, stop)?;
+    let folder = std::path::absolute(run.path()).map_err(artifacts::Error::io("find", run.path()))?;
+    send(&**exchange, &Order::Open { run: folder, config: Box::new(config.clone()) })?;
     for (k, output) in Train::outputs(request.run, request.config).iter().enumerate() {
         if request.force || recorded::stale(output, request.inputs, request.code.version)?.is_some() {
-            trainer.train_run(k, output)?;
+            trainer.train_run(request, k, output)?;
         }
     }
     set_aside_stale_surplus_runs(request)
@@ -205,8 +214,10 @@ fn set_aside_stale_surplus_runs(request: &TrainingRequest<'_>) -> Result<(), Fai
 }
 
 /// Data and device, shared by all runs.
-struct Trainer<'a> {
-    request: &'a TrainingRequest<'a>,
+pub(crate) struct Trainer<'a> {
+    config: &'a Config,
+    exchange: &'a Rc<dyn Exchange>,
+    stop: &'a dyn Fn(u64) -> bool,
     splits: Splits,
     device: Device,
     blueprint: Box<dyn Blueprint + 'a>,
@@ -214,8 +225,13 @@ struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    fn open(request: &'a TrainingRequest<'a>) -> Result<Trainer<'a>, Failure> {
-        let TrainingRequest { run, config, stop, .. } = *request;
+    /// Opens the shards of a run, and finds the initial weights.
+    pub(crate) fn open(
+        run: &'a RunDir,
+        config: &'a Config,
+        exchange: &'a Rc<dyn Exchange>,
+        stop: &'a dyn Fn(u64) -> bool,
+    ) -> Result<Trainer<'a>, Failure> {
         let set = ShardSet::open(&run.ingest())?;
         let [train, val] = [set.split(Split::Train)?, set.split(Split::Val)?].map(Arc::new);
         if train.len() < 2 {
@@ -226,6 +242,7 @@ impl<'a> Trainer<'a> {
             return Err(Error::OneClass { only: *only }.into());
         }
         let device = config.device.open(config.precision).map_err(|error| Error::Model(error.into()))?;
+        check_processes(config, &device, exchange.world())?;
         let size = if config.model.is_resnet() {
             let [height, width] = train.size();
             format!(" of {width}x{height}")
@@ -234,12 +251,13 @@ impl<'a> Trainer<'a> {
             format!(" at native resolution for the branches {}", names.join(", "))
         };
         progress::line(&format!(
-            "train: {} training and {} validation images{size}, on {device}",
+            "train: {} training and {} validation images{size}, on {device}{}",
             train.len(),
             val.len(),
+            describe_processes(exchange.world()),
         ));
         let blueprint: Box<dyn Blueprint> = if config.model.is_resnet() {
-            Box::new(Baseline::open(config, device.clone())?)
+            Box::new(Baseline::open(config, device.clone(), Rc::clone(exchange))?)
         } else {
             Box::new(BranchSet::open(config, run)?)
         };
@@ -254,12 +272,12 @@ impl<'a> Trainer<'a> {
             None => Err(Failure::Interrupted),
         };
         let splits = Splits { train: prepare(train)?, val: prepare(val)? };
-        Ok(Trainer { request, splits, device, blueprint, description })
+        Ok(Trainer { config, exchange, stop, splits, device, blueprint, description })
     }
 
-    /// Trains run `k` to its last epoch.
-    fn train_run(&self, k: usize, output: &Output) -> Result<(), Failure> {
-        let TrainingRequest { config, inputs, code, force, stop, free_space, .. } = *self.request;
+    /// Trains run `k` to its last epoch, together with the other processes.
+    fn train_run(&self, request: &TrainingRequest<'_>, k: usize, output: &Output) -> Result<(), Failure> {
+        let TrainingRequest { config, inputs, code, force, stop, free_space, .. } = *request;
         let identity = Identity::new(&output.config, inputs, code.version, self.device.kind());
         let wanted = RunRequest { identity: &identity, epochs: config.epochs, force };
         let (folder, saved) = RunFolder::open(&output.dir, wanted)?;
@@ -278,46 +296,75 @@ impl<'a> Trainer<'a> {
         if !self.blueprint.prepare(&preparation, &self.splits, &|| stop(0))? {
             return Err(Failure::Interrupted);
         }
-        let resumed = match saved.map(|saved| self.resume(saved, &identity, seed, &name)).transpose() {
+        let resumed = match saved.map(|saved| self.resume(saved, Some(&identity), seed, &name)).transpose() {
             Err(Error::DamagedCheckpoint { detail, .. }) if force => {
                 folder.start_afresh(&detail)?;
                 None
             }
             resumed => resumed?,
         };
+        let resume_from = resumed.is_some().then(|| std::path::absolute(folder.path())).transpose();
+        let resume_from = resume_from.map_err(artifacts::Error::io("find", folder.path()))?;
         let (mut training, splits) = match resumed {
             Some(resumed) => resumed,
-            None => {
-                let Created { learner, splits } = self.blueprint.create(seed, true, &self.splits)?;
-                (TrainingState { learner, position: TrainingPosition::start(identity) }, splits)
-            }
+            None => self.start(identity, seed)?,
         };
+        if let Some(former) = training.position.note_processes(self.exchange.world()) {
+            progress::line(&format!(
+                "train: {name} was trained{} before; the result may differ from that of an uninterrupted training",
+                describe_processes(former)
+            ));
+        }
         // A training that is at its end writes no more checkpoints.
         if training.position.complete_epochs() < config.epochs {
             space.check(&*training.learner)?;
         }
-        let training_loop = TrainingLoop {
-            config,
-            seed,
-            train: &splits.train,
-            val: &splits.val,
-            folder: &folder,
-            description: &self.description,
-            name: &name,
-            stop,
-        };
-        let rows = match training_loop.run_epochs(&mut training)? {
+        let mut records = Records::open(&folder, &self.description, &training)?;
+        send(&**self.exchange, &Order::Train { run: k, resume_from })?;
+        let rows = match self.training_loop(seed, &splits, &name).run_epochs(&mut training, &mut records)? {
             TrainingEnd::Finished(rows) => rows,
             TrainingEnd::Interrupted => return Err(Failure::Interrupted),
         };
-        Ok(folder.complete(|dir| self.manifest(dir, output, &rows))?)
+        let processes = &training.position.processes;
+        Ok(folder.complete(|dir| self.manifest(request, dir, output, &rows, processes))?)
     }
 
-    /// Restores the model of an interrupted training.
+    /// Trains run `k` together with the first process, which writes the results. `resume_from` is the folder with the
+    /// checkpoint `last`.
+    pub(crate) fn join_run(&self, k: usize, resume_from: Option<&Path>) -> Result<(), Error> {
+        let seed = self.config.run_seed(k);
+        let identity = Identity::new(&self.config.of_run(k), &BTreeMap::new(), Train::VERSION, self.device.kind());
+        let (mut training, splits) = match resume_from {
+            None => self.start(identity, seed)?,
+            Some(folder) => {
+                let missing = || Error::DamagedCheckpoint {
+                    path: folder.to_owned(),
+                    detail: "another process of this training finds no checkpoint there".to_owned(),
+                };
+                self.resume(SavedTraining::find(folder)?.ok_or_else(missing)?, None, seed, "")?
+            }
+        };
+        self.training_loop(seed, &splits, "").run_epochs(&mut training, &mut Records::of_other_process())?;
+        Ok(())
+    }
+
+    /// Creates the model of a training that starts.
+    fn start(&self, identity: Identity, seed: u64) -> Result<(TrainingState, Splits), Error> {
+        let Created { learner, splits } = self.blueprint.create(seed, true, &self.splits)?;
+        Ok((TrainingState { learner, position: TrainingPosition::start(identity) }, splits))
+    }
+
+    fn training_loop<'b>(&'b self, seed: u64, splits: &'b Splits, name: &'b str) -> TrainingLoop<'b> {
+        let Trainer { config, exchange, stop, .. } = *self;
+        TrainingLoop { config, seed, train: &splits.train, val: &splits.val, exchange: &**exchange, name, stop }
+    }
+
+    /// Restores the model of an interrupted training. With an identity, its position is converted to the current schema
+    /// version.
     fn resume(
         &self,
         mut saved: SavedTraining,
-        identity: &Identity,
+        identity: Option<&Identity>,
         seed: u64,
         name: &str,
     ) -> Result<(TrainingState, Splits), Error> {
@@ -326,31 +373,40 @@ impl<'a> Trainer<'a> {
             "train: {name} resumes from `{}`, epoch {epoch} after {batches} batches",
             saved.path().display()
         ));
-        saved.position.upgrade(identity);
+        if let Some(identity) = identity {
+            saved.position.upgrade(identity);
+        }
         let Created { learner, splits } = self.blueprint.create(seed, false, &self.splits)?;
         Ok((saved.restore(learner)?, splits))
     }
 
-    fn manifest(&self, dir: &Path, output: &Output, rows: &[Epoch]) -> Result<Manifest, Error> {
+    fn manifest(
+        &self,
+        request: &TrainingRequest<'_>,
+        dir: &Path,
+        output: &Output,
+        rows: &[Epoch],
+        processes: &[usize],
+    ) -> Result<Manifest, Error> {
         let seconds = rows.iter().map(|row| row.train_seconds + row.val_seconds).sum();
         Ok(Manifest {
             config: output.config.clone(),
-            inputs: self.request.inputs.clone(),
+            inputs: request.inputs.clone(),
             seconds,
             device: self.device.to_string(),
-            summary: self.summary(rows)?,
-            ..Manifest::of(dir, names::TRAIN, self.request.code.clone())?
+            summary: self.summary(rows, processes)?,
+            ..Manifest::of(dir, names::TRAIN, request.code.clone())?
         })
     }
 
     /// Returns the summary for the manifest of a run. The report shows it.
-    fn summary(&self, rows: &[Epoch]) -> Result<Value, Error> {
+    fn summary(&self, rows: &[Epoch], processes: &[usize]) -> Result<Value, Error> {
         let best = rows.iter().rfind(|row| row.best);
         let images: f64 = (rows.len() * self.splits.train.len()) as f64;
         let seconds: f64 = rows.iter().map(|row| row.train_seconds).sum();
         let (weights, weights_hash) = self.blueprint.pretrained()?;
-        Ok(json!({
-            "best_by": self.request.config.select(),
+        let mut summary = json!({
+            "best_by": self.config.select(),
             "best_epoch": best.map(|row| row.epoch),
             "best_val_accuracy": best.map(|row| row.val_accuracy),
             "best_val_loss": best.map(|row| row.val_loss),
@@ -362,8 +418,31 @@ impl<'a> Trainer<'a> {
             "images_per_second": images / seconds.max(1e-9),
             "weights": weights,
             "weights_blake3": weights_hash,
-        }))
+        });
+        if !processes.is_empty() {
+            summary["processes"] = json!(processes);
+        }
+        Ok(summary)
     }
+}
+
+/// Checks that several processes can do this training.
+fn check_processes(config: &Config, device: &Device, processes: usize) -> Result<(), Error> {
+    let reason = if processes == 1 {
+        return Ok(());
+    } else if !config.model.is_resnet() {
+        "only one process trains a detector of branches"
+    } else if !device.is_cpu() {
+        "several processes train on processors only (--device cpu)"
+    } else {
+        return Ok(());
+    };
+    Err(Error::OneProcess { processes, reason })
+}
+
+/// `, in 2 processes`, for messages. Empty for one process.
+fn describe_processes(processes: usize) -> String {
+    if processes == 1 { String::new() } else { format!(", in {processes} processes") }
 }
 
 /// Returns the content of `config.json` and `preprocessor_config.json`.

@@ -3,16 +3,19 @@
 mod branches;
 mod disk_space;
 mod options;
+mod processes;
 mod weights;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 
 use artifacts::schema::Epoch;
 use artifacts::stage::{Failure, Stage, exit};
 use artifacts::{Code, Manifest, Split, names};
+use exchange::{Alone, Exchange};
 use model::device::DeviceChoice;
 use model::weights::Source;
 
@@ -53,7 +56,8 @@ fn run_as(run: &TestRun, config: &Config, code: &Code, force: bool, stop: impl F
     let inputs = Train::inputs(&run, config)?;
     let stop = &stop;
     let free_space = &free_space;
-    train_stale_runs(&TrainingRequest { run: &run, config, inputs: &inputs, code, force, stop, free_space })
+    let exchange: &Rc<dyn Exchange> = &Rc::new(Alone);
+    train_stale_runs(&TrainingRequest { run: &run, config, inputs: &inputs, code, force, exchange, stop, free_space })
 }
 
 fn force(run: &TestRun, config: &Config) {

@@ -1,8 +1,10 @@
 //! Training throughput of this machine, measured before a long training starts.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use artifacts::schema::TrainingRate;
+use exchange::Alone;
 use model::Network;
 
 use crate::config::Config;
@@ -23,7 +25,7 @@ pub fn measure_throughput(config: &Config, size: usize) -> Result<TrainingRate, 
     let device = config.device.open(config.precision).map_err(model::Error::from)?;
     let mut network = Network::new(&config.network(), &device)?;
     network.initialise(config.seed)?;
-    let mut learner = NetworkLearner::new(network, config)?;
+    let mut learner = NetworkLearner::new(network, config, Rc::new(Alone))?;
     let n = config.batch;
     let data: Vec<u8> = (0..n * size * size * 3).map(|i| (i * 31 % 251) as u8).collect(); // [n, size, size, 3]
     let labels: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect(); // [n]
@@ -40,7 +42,7 @@ pub fn measure_throughput(config: &Config, size: usize) -> Result<TrainingRate, 
         let is_last = (batches + 1) % config.accumulate == 0;
         learner.start_batch(&batch, is_last.then_some(learning_rate))?;
         batches += 1;
-        pending.push(LaunchedBatch { step: batches as u64, ends_step: is_last, labels: batch.labels().to_vec() });
+        pending.push(LaunchedBatch { step: batches as u64, ends_step: is_last, labels: batch.labels().to_vec(), images_of_all: n, share: 1.0 });
         if pending.should_read() {
             pending.read(&mut learner)?;
         }

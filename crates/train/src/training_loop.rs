@@ -3,21 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use artifacts::Checkpoint;
-use artifacts::atomic::{self, DirWriter};
+use artifacts::hash::Digest;
 use artifacts::progress::Progress;
 use artifacts::schema::Epoch;
+use exchange::Exchange;
+use model::StepOutput;
 
-use crate::checkpoint::{self, Best, Description, EpochTotals, TrainingPosition, TrainingState};
+use crate::checkpoint::{Best, EpochTotals, TrainingPosition, TrainingState};
 use crate::config::Config;
 use crate::epoch_batches::EpochBatches;
 use crate::error::Error;
-use crate::folder::RunFolder;
-use crate::history::{self, History};
+use crate::history;
 use crate::images::Images;
 use crate::loader::Loader;
 use crate::pending_batches::{LaunchedBatch, PendingBatches};
-use crate::tensorboard::EventFile;
+use crate::records::Records;
 use crate::validation::{self, ValidationMetrics};
 
 /// Training steps between two points of the loss curve in TensorBoard. A point is the loss of the last batch of a step.
@@ -33,10 +33,8 @@ pub(crate) struct TrainingLoop<'a> {
     pub(crate) train: &'a Arc<Images>,
     /// The validation images, which choose the best epoch.
     pub(crate) val: &'a Arc<Images>,
-    /// The folder that checkpoints and metrics are written to.
-    pub(crate) folder: &'a RunFolder,
-    /// Content of the checkpoints' `config.json` and `preprocessor_config.json`.
-    pub(crate) description: &'a Description,
+    /// The processes that train together. All call the methods of this type at the same time.
+    pub(crate) exchange: &'a dyn Exchange,
     /// The run's name in messages: `run-0` …
     pub(crate) name: &'a str,
     /// Called with the number of each step. If it returns `true`, the training saves its state and ends.
@@ -54,10 +52,14 @@ pub(crate) enum TrainingEnd {
 
 impl TrainingLoop<'_> {
     /// Trains from the position in `training`, which may be in the middle of an epoch, to the end of the last epoch.
-    pub(crate) fn run_epochs(&self, training: &mut TrainingState) -> Result<TrainingEnd, Error> {
+    pub(crate) fn run_epochs(
+        &self,
+        training: &mut TrainingState,
+        records: &mut Records<'_>,
+    ) -> Result<TrainingEnd, Error> {
         let Config { epochs, batch: batch_size, augment, accumulate, .. } = *self.config;
-        let mut history = History::open(self.folder.path(), training.position.complete_epochs())?;
-        let mut events = EventFile::open(self.folder.path(), training.position.events_len)?;
+        let (rank, world) = (self.exchange.rank(), self.exchange.world());
+        self.check_equal_weights(training)?;
         let progress = self.start_progress(&training.position);
         let mut last_saved = Instant::now();
 
@@ -68,7 +70,7 @@ impl TrainingLoop<'_> {
             // Train on the whole training split, shuffled.
             let mut started = Instant::now();
             let batches = EpochBatches::shuffled(self.train, batch_size, &augment, self.seed, epoch);
-            let mut loader = Loader::start(batches, training.position.batches);
+            let mut loader = Loader::start(batches.slices(rank, world), training.position.batches);
             let batches_per_epoch = loader.batches_per_epoch();
             let steps_per_epoch = batches_per_epoch.div_ceil(accumulate) as u64;
             let mut pending = PendingBatches::new();
@@ -84,8 +86,14 @@ impl TrainingLoop<'_> {
                 training.learner.start_batch(&batch, ends_step.then_some(learning_rate))?;
 
                 let step = training.position.step + 1;
-                pending.push(LaunchedBatch { step, ends_step, labels: batch.labels().to_vec() });
-                progress.add(batch.len() as u64);
+                pending.push(LaunchedBatch {
+                    step,
+                    ends_step,
+                    labels: batch.labels().to_vec(),
+                    images_of_all: batch.images_of_all(),
+                    share: batch.share(world),
+                });
+                progress.add(batch.images_of_all() as u64);
                 loader.recycle(batch);
                 if !ends_step {
                     // A checkpoint has no gradients, so that a step is not interrupted.
@@ -93,22 +101,28 @@ impl TrainingLoop<'_> {
                 }
                 training.position.step = step;
 
-                let stop = (self.stop)(training.position.step);
-                let save = stop || self.save_is_due(last_saved);
-                if save || pending.should_read() {
-                    self.read_results(training, &mut pending, &mut events, &progress)?;
+                // Every process can be interrupted. The clock of the first one decides about the rest.
+                let (is_due, should_read) = (self.save_is_due(last_saved), pending.should_read());
+                let first = self.exchange.is_first();
+                let mut flags = [(self.stop)(training.position.step), first && is_due, first && should_read];
+                self.exchange.agree(&mut flags);
+                let [stop, is_due, should_read] = flags;
+                let save = stop || is_due;
+                if save || should_read {
+                    self.read_results(training, &mut pending, records, &progress)?;
                 }
                 if save {
                     training.position.sums.seconds += started.elapsed().as_secs_f64();
                     started = Instant::now();
-                    self.save_within_epoch(training, &mut events)?;
+                    self.check_weights(training, records)?;
+                    records.save_within_epoch(training)?;
                     last_saved = Instant::now();
                 }
                 if stop {
                     return Ok(TrainingEnd::Interrupted);
                 }
             }
-            self.read_results(training, &mut pending, &mut events, &progress)?;
+            self.read_results(training, &mut pending, records, &progress)?;
             training.position.sums.seconds += started.elapsed().as_secs_f64();
 
             // Compute the metrics of the validation split.
@@ -119,11 +133,14 @@ impl TrainingLoop<'_> {
                 !(self.stop)(step)
             };
             let learner = training.learner.as_mut();
-            let Some(metrics) = validation::compute_metrics(learner, self.val, batch_size, after_batch)? else {
-                self.save_within_epoch(training, &mut events)?;
+            let metrics = validation::compute_metrics(learner, self.val, batch_size, self.exchange, after_batch)?;
+            self.check_weights(training, records)?;
+            let Some(metrics) = metrics else {
+                records.save_within_epoch(training)?;
                 return Ok(TrainingEnd::Interrupted);
             };
-            self.check_finite(metrics.loss, "validation loss", &training.position)?;
+            self.check_finite(metrics.loss, "validation loss", &training.position, records)?;
+            self.check_equal_weights(training)?;
 
             // Report the epoch, and save it as `last` and, if it is the best so far, as `best`.
             let row = self.summarise_epoch(training, &metrics, started.elapsed(), steps_per_epoch);
@@ -132,8 +149,7 @@ impl TrainingLoop<'_> {
                 self.name,
                 history::describe(&row, epochs, self.config.select())
             ));
-            events.add_epoch(&row)?;
-            self.save_epoch(training, row, &mut history, &mut events)?;
+            records.save_epoch(training, row)?;
             last_saved = Instant::now();
         }
         progress.clear();
@@ -146,7 +162,7 @@ impl TrainingLoop<'_> {
                 self.config.select().describe(),
             ));
         }
-        Ok(TrainingEnd::Finished(history.rows().to_vec()))
+        Ok(TrainingEnd::Finished(records.rows().to_vec()))
     }
 
     /// Whether the last epochs, as many as `train.early_stop`, were not better than those before.
@@ -156,73 +172,60 @@ impl TrainingLoop<'_> {
         patience > 0 && position.complete_epochs().saturating_sub(best) >= patience
     }
 
-    /// Waits for the pending batches, and adds their losses and correct classifications to the totals of the epoch.
+    /// Waits for the pending batches, and adds their losses and correct classifications, of all processes, to the totals of
+    /// the epoch.
     fn read_results(
         &self,
         training: &mut TrainingState,
         pending: &mut PendingBatches,
-        events: &mut EventFile,
+        records: &mut Records<'_>,
         progress: &Progress,
     ) -> Result<(), Error> {
         let TrainingState { learner, position } = training;
         let results = pending.read(learner.as_mut())?; // for each batch: logits f32 [n, 2], labels u8 [n]
-        for (output, LaunchedBatch { step, ends_step, labels }) in results {
-            let loss = f64::from(output.loss);
-            self.check_finite_at(loss, "training loss", step, position.epoch)?;
-            position.sums.loss += loss * labels.len() as f64;
-            position.sums.correct += validation::count_correct(&output.logits, &labels);
-            position.sums.images += labels.len() as u64;
-            if ends_step && step.is_multiple_of(STEPS_PER_EVENT) {
-                events.add_scalar("train/loss", step, loss)?;
+        let of_batch = |(output, batch): &(StepOutput, LaunchedBatch)| {
+            let correct = validation::count_correct(&output.logits, &batch.labels) as f64;
+            let weight = batch.share * batch.images_of_all as f64 / batch.labels.len() as f64;
+            [f64::from(output.loss) * batch.share, correct * weight]
+        };
+        let mut sums: Vec<f64> = results.iter().flat_map(of_batch).collect();
+        self.exchange.sum(&mut sums);
+        for ((_, LaunchedBatch { step, ends_step, images_of_all, .. }), sums) in results.iter().zip(sums.chunks(2)) {
+            let (step, loss) = (*step, sums[0]);
+            self.check_finite_at(loss, "training loss", (step, position.epoch), records)?;
+            position.sums.loss += loss * *images_of_all as f64;
+            position.sums.correct += sums[1].round() as u64;
+            position.sums.images += *images_of_all as u64;
+            if *ends_step && step.is_multiple_of(STEPS_PER_EVENT) {
+                records.add_loss(step, loss)?;
             }
             progress.message(format!("epoch {}/{}, loss {loss:.4}", position.epoch, self.config.epochs));
         }
         Ok(())
     }
 
-    /// Moves the position to the start of the next epoch, and saves `last` and, if the epoch is the best so far,
-    /// `best`.
-    ///
-    /// `last` is published after `best` and the history. A training that is killed before that resumes from the
-    /// previous `last` and writes the same files again.
-    fn save_epoch(
-        &self,
-        training: &mut TrainingState,
-        row: Epoch,
-        history: &mut History,
-        events: &mut EventFile,
-    ) -> Result<(), Error> {
-        let position = &mut training.position;
-        if row.best {
-            let Epoch { epoch, val_accuracy: accuracy, val_loss: loss, val_roc_auc: roc_auc, .. } = row;
-            position.best = Some(Best { epoch, accuracy, loss, roc_auc });
-        }
-        position.epoch += 1;
-        position.batches = 0;
-        position.sums = EpochTotals::default();
-        position.events_len = events.sync()?;
-        let last = self.write_last(training)?;
-        if row.best {
-            checkpoint::publish_as_best(self.folder.path(), &last)?;
-        }
-        history.append(row)?;
-        Ok(last.publish()?)
-    }
-
-    /// Saves `last` in the middle of an epoch.
-    fn save_within_epoch(&self, training: &mut TrainingState, events: &mut EventFile) -> Result<(), Error> {
-        training.position.events_len = events.sync()?;
-        Ok(self.write_last(training)?.publish()?)
-    }
-
-    /// Writes `last` under a temporary name. Fails if a weight is not finite.
-    fn write_last(&self, training: &TrainingState) -> Result<DirWriter, Error> {
+    /// Fails if a weight is not finite.
+    fn check_weights(&self, training: &TrainingState, records: &Records<'_>) -> Result<(), Error> {
         for weight in training.learner.weights()?.values() {
             // The sum is infinite or NaN if any element is.
             let sum = weight.sum_all().and_then(|sum| sum.to_scalar::<f32>()).map_err(model::Error::from)?;
-            self.check_finite(f64::from(sum), "sum of a layer's weights", &training.position)?;
+            self.check_finite(f64::from(sum), "sum of a layer's weights", &training.position, records)?;
         }
-        self.description.write_last(self.folder.path(), training)
+        Ok(())
+    }
+
+    /// Fails if the processes have different weights, as after a fault of a machine.
+    fn check_equal_weights(&self, training: &TrainingState) -> Result<(), Error> {
+        if self.exchange.world() == 1 {
+            return Ok(());
+        }
+        let mut digest = Digest::default();
+        for (name, weight) in training.learner.weights()? {
+            let values = weight.flatten_all().and_then(|weight| weight.to_vec1::<f32>()).map_err(model::Error::from)?;
+            digest = digest.part(&name, bytemuck::cast_slice(&values));
+        }
+        let equal = self.exchange.is_equal(digest.finish().as_bytes());
+        if equal { Ok(()) } else { Err(Error::DifferentWeights { epoch: training.position.epoch }) }
     }
 
     fn save_is_due(&self, last_saved: Instant) -> bool {
@@ -230,19 +233,28 @@ impl TrainingLoop<'_> {
         !interval.is_zero() && last_saved.elapsed() >= interval
     }
 
-    fn check_finite(&self, value: f64, what: &'static str, position: &TrainingPosition) -> Result<(), Error> {
-        self.check_finite_at(value, what, position.step, position.epoch)
+    fn check_finite(
+        &self,
+        value: f64,
+        what: &'static str,
+        position: &TrainingPosition,
+        records: &Records<'_>,
+    ) -> Result<(), Error> {
+        self.check_finite_at(value, what, (position.step, position.epoch), records)
     }
 
     /// Fails if `value` is infinite or NaN. The error names the newest checkpoint, if there is one.
-    fn check_finite_at(&self, value: f64, what: &'static str, step: u64, epoch: usize) -> Result<(), Error> {
+    fn check_finite_at(
+        &self,
+        value: f64,
+        what: &'static str,
+        (step, epoch): (u64, usize),
+        records: &Records<'_>,
+    ) -> Result<(), Error> {
         if value.is_finite() {
             return Ok(());
         }
-        let last = Checkpoint::last(self.folder.path());
-        atomic::recover(last.path())?;
-        let last_good = last.path().exists().then(|| last.path().to_owned());
-        Err(Error::NotFinite { what, value, step, epoch, last_good })
+        Err(Error::NotFinite { what, value, step, epoch, last_good: records.last_checkpoint()? })
     }
 
     /// Starts the progress report over all remaining images, of both splits and all epochs.

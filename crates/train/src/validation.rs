@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use artifacts::statistics::cross_entropy;
 use artifacts::{Label, roc_auc};
+use exchange::Exchange;
 use model::Logits;
 
 use crate::epoch_batches::EpochBatches;
@@ -28,17 +29,20 @@ pub(crate) struct ValidationMetrics {
 }
 
 /// Computes the metrics of a model, in evaluation mode, on all images. A detector of branches is measured on several
-/// views of each image: as it is, and changed.
+/// views of each image: as it is, and changed. The processes of `exchange` take turns with the batches, and all receive
+/// the metrics of all images.
 ///
-/// Calls `after_batch` with the number of images of each batch. If it returns `false`, stops and returns `None`.
+/// Calls `after_batch` with the number of images that were processed since the last call. If it returns `false` in one of
+/// the processes, stops and returns `None`.
 pub(crate) fn compute_metrics(
     learner: &mut dyn Learner,
     images: &Arc<Images>,
     batch_size: usize,
+    exchange: &dyn Exchange,
     after_batch: impl FnMut(usize) -> bool,
 ) -> Result<Option<ValidationMetrics>, Error> {
     learner.start_validation()?;
-    let metrics = infer(learner, images, batch_size, after_batch)?;
+    let metrics = infer(learner, images, batch_size, exchange, after_batch)?;
     learner.finish_validation()?;
     Ok(metrics)
 }
@@ -48,54 +52,81 @@ fn infer(
     learner: &mut dyn Learner,
     images: &Arc<Images>,
     batch_size: usize,
+    exchange: &dyn Exchange,
     mut after_batch: impl FnMut(usize) -> bool,
 ) -> Result<Option<ValidationMetrics>, Error> {
-    let mut loader = Loader::start(EpochBatches::sequential(images, batch_size), 0);
-    let mut totals = Totals { loss: 0.0, correct: 0, scores: Vec::with_capacity(images.validation_len()) };
-    let mut pending_labels: Vec<Vec<u8>> = Vec::new();
-    while let Some(batch) = loader.next_batch() {
-        let batch = batch?; // pixels u8 [n, height, width, 3] or features f32 [n, width], labels u8 [n]
-        learner.start_inference(&batch)?;
-        pending_labels.push(batch.labels().to_vec());
-        let proceed = after_batch(batch.len());
-        loader.recycle(batch);
-        if pending_labels.len() == MAX_PENDING || !proceed {
-            totals.add(&learner.finished_inferences()?, &mut pending_labels);
+    let batches = EpochBatches::sequential(images, batch_size);
+    // In each round, every process infers one batch, except that some have none in the last round.
+    let rounds = batches.ranges().chunks(exchange.world());
+    let rounds: Vec<usize> = rounds.map(|ranges| ranges.iter().map(ExactSizeIterator::len).sum()).collect();
+    let batches = batches.every(exchange.rank(), exchange.world());
+    let mut ranges = batches.ranges().to_vec().into_iter();
+    let mut loader = Loader::start(batches, 0);
+    let mut scores = Scores::new(rounds.iter().sum());
+    let mut pending: Vec<(usize, Vec<u8>)> = Vec::new();
+    for images_of_round in rounds {
+        if let (Some(batch), Some(range)) = (loader.next_batch(), ranges.next()) {
+            let batch = batch?; // pixels u8 [n, height, width, 3] or features f32 [n, width], labels u8 [n]
+            learner.start_inference(&batch)?;
+            pending.push((range.start, batch.labels().to_vec()));
+            loader.recycle(batch);
         }
-        if !proceed {
+        let mut stops = [!after_batch(images_of_round)];
+        exchange.agree(&mut stops);
+        if pending.len() == MAX_PENDING || stops[0] {
+            scores.add(&learner.finished_inferences()?, &mut pending);
+        }
+        if stops[0] {
             return Ok(None);
         }
     }
-    totals.add(&learner.finished_inferences()?, &mut pending_labels);
-    Ok(Some(totals.metrics()))
+    scores.add(&learner.finished_inferences()?, &mut pending);
+    Ok(Some(scores.metrics(exchange)))
 }
 
-/// Sums over the images so far.
-struct Totals {
-    loss: f64,
-    correct: u64,
-    /// The margin of each image, and whether it is fake.
-    scores: Vec<(f64, bool)>,
+/// The scores of all images, in stored order. Those of other processes are 0.
+struct Scores {
+    /// Cross-entropy, margin and class index of each image.
+    values: Vec<f64>,
 }
 
-impl Totals {
-    /// Adds the logits of several batches, `[n, 2]` each, and empties `labels`, `[n]` each.
-    fn add(&mut self, logits: &[Logits], labels: &mut Vec<Vec<u8>>) {
-        for (logits, labels) in logits.iter().zip(labels.drain(..)) {
-            for (row, &label) in logits.rows().zip(&labels) {
-                self.loss += cross_entropy(row, usize::from(label));
-                self.scores.push((margin(row), label == Label::Fake.index()));
+/// The number of values for each image.
+const VALUES: usize = 3;
+
+impl Scores {
+    fn new(images: usize) -> Scores {
+        Scores { values: vec![0.0; images * VALUES] }
+    }
+
+    /// Adds the logits of several batches, `[n, 2]` each. Empties `pending`, which holds the number of the first image of
+    /// each batch and the class indices, `[n]`.
+    fn add(&mut self, logits: &[Logits], pending: &mut Vec<(usize, Vec<u8>)>) {
+        for (logits, (first, labels)) in logits.iter().zip(pending.drain(..)) {
+            let values = self.values[first * VALUES..].chunks_exact_mut(VALUES);
+            for ((row, &label), values) in logits.rows().zip(&labels).zip(values) {
+                let loss = cross_entropy(row, usize::from(label));
+                values.copy_from_slice(&[loss, margin(row), f64::from(label)]);
             }
-            self.correct += count_correct(logits, &labels);
         }
     }
 
-    fn metrics(mut self) -> ValidationMetrics {
-        let images = self.scores.len() as f64;
+    /// Collects the scores of all processes, and computes the metrics.
+    fn metrics(mut self, exchange: &dyn Exchange) -> ValidationMetrics {
+        exchange.sum(&mut self.values);
+        let images = (self.values.len() / VALUES) as f64;
+        let is_fake = |label: f64| label == f64::from(Label::Fake.index());
+        let mut scores = Vec::with_capacity(self.values.len() / VALUES);
+        let (mut loss, mut correct) = (0.0, 0_u64);
+        for value in self.values.chunks_exact(VALUES) {
+            let (margin, fake) = (value[1], is_fake(value[2]));
+            loss += value[0];
+            correct += u64::from((margin >= 0.0) == fake);
+            scores.push((margin, fake));
+        }
         ValidationMetrics {
-            loss: self.loss / images,
-            accuracy: self.correct as f64 / images,
-            roc_auc: roc_auc(&mut self.scores),
+            loss: loss / images,
+            accuracy: correct as f64 / images,
+            roc_auc: roc_auc(&mut scores),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use artifacts::stage::Failure;
 
 use super::options::Device;
-use crate::build;
+use crate::build::{self, Features};
 use crate::cuda::CudaChoice;
 use crate::programs::root;
 
@@ -17,7 +17,7 @@ pub(crate) fn build(device: Device) -> Result<(), Failure> {
         Device::Cpu => CudaChoice::Off,
         Device::Cuda => CudaChoice::On,
     };
-    build::targets_of_workspace(&["--bins", "--examples"], cuda)
+    build::targets_of_workspace(&["--bins", "--examples"], Features::with_cuda(cuda))
 }
 
 /// Returns the path of a benchmark program, in the folder `examples` beside this program.

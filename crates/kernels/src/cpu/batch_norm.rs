@@ -18,6 +18,8 @@ pub struct Norm {
     pub mean: Vec<f32>,
     /// `1 / sqrt(variance + epsilon)`.
     inverse: Vec<f32>,
+    /// The number of values per channel that [`Norm::set_from_batch`] had the moments of.
+    pub pixels: f64,
     /// Forward: `scale * z + shift`.
     pub scale: Vec<f32>,
     /// Forward: `scale * z + shift`.
@@ -46,6 +48,7 @@ impl Norm {
         Self {
             mean: zeros(),
             inverse: zeros(),
+            pixels: 0.0,
             scale: zeros(),
             shift: zeros(),
             of_gradient: zeros(),
@@ -59,24 +62,18 @@ impl Norm {
         Self { scale: vec![1.0; channels], ..Self::new(channels) }
     }
 
-    /// Sets the coefficients from the statistics of a batch, and updates the running statistics. `sums`, `[units, 3,
-    /// channels]`, comes from the epilogue [`super::epilogue::Statistics`]; `counts` is the number of pixels of each
-    /// unit.
+    /// Sets the coefficients from the moments of a batch, and updates the running statistics.
     pub fn set_from_batch(
         &mut self,
         affine: Affine<'_>,
-        sums: &[f32],
-        counts: &[usize],
+        moments: &Moments,
         running_mean: &mut [f32],
         running_variance: &mut [f32],
     ) {
-        let channels = self.mean.len();
-        let total = counts.iter().sum::<usize>() as f64;
-        for c in 0..channels {
-            let (mean, squares) = merge(sums, counts, channels, c);
-            let variance = squares / total;
-            self.set(affine, c, mean, variance);
-            let unbiased = squares / (total - 1.0);
+        self.pixels = moments.pixels;
+        for (c, (&mean, &squares)) in moments.mean.iter().zip(&moments.squares).enumerate() {
+            self.set(affine, c, mean, squares / moments.pixels);
+            let unbiased = squares / (moments.pixels - 1.0);
             running_mean[c] = moving_average(running_mean[c], mean);
             running_variance[c] = moving_average(running_variance[c], unbiased);
         }
@@ -98,27 +95,24 @@ impl Norm {
         self.shift[c] = (f64::from(affine.bias[c]) - mean * scale) as f32;
     }
 
-    /// Computes the coefficients of [`Norm::gradient`] and the gradients of weight and bias, for a norm that used the
-    /// statistics of the batch. For each unit and channel, `g` holds the sum of the output gradient, and `products` the
-    /// sum of the output gradient times `z - mean`. `pixels` is the number of values per channel.
-    pub fn backward_batch(
-        &mut self,
-        (g, products): (Sums<'_>, Sums<'_>),
-        pixels: usize,
-        weight_gradient: &mut [f32],
-        bias_gradient: &mut [f32],
-    ) {
-        let pixels = pixels as f64;
+    /// Computes the coefficients of [`Norm::gradient`] for a norm that used the moments of the batch.
+    pub fn backward_batch(&mut self, sums: &GradientSums) {
         for c in 0..self.mean.len() {
-            let d_bias = g.total(c);
-            let d_weight = products.total(c) * f64::from(self.inverse[c]);
+            let d_bias = sums.gradient[c];
+            let d_weight = sums.products[c] * f64::from(self.inverse[c]);
             let scale = f64::from(self.scale[c]);
-            let of_output = -scale * f64::from(self.inverse[c]) * d_weight / pixels;
+            let of_output = -scale * f64::from(self.inverse[c]) * d_weight / self.pixels;
             self.of_gradient[c] = self.scale[c];
             self.of_output[c] = of_output as f32;
-            self.constant[c] = (-scale * d_bias / pixels - of_output * f64::from(self.mean[c])) as f32;
-            weight_gradient[c] = d_weight as f32;
-            bias_gradient[c] = d_bias as f32;
+            self.constant[c] = (-scale * d_bias / self.pixels - of_output * f64::from(self.mean[c])) as f32;
+        }
+    }
+
+    /// Computes the gradients of weight and bias, `[channels]` each.
+    pub fn affine_gradient(&self, sums: &GradientSums, weight: &mut [f32], bias: &mut [f32]) {
+        for c in 0..self.mean.len() {
+            weight[c] = (sums.products[c] * f64::from(self.inverse[c])) as f32;
+            bias[c] = sums.gradient[c] as f32;
         }
     }
 
@@ -139,6 +133,72 @@ impl Norm {
     pub fn gradient<'a>(&'a self, g: &'a [f32], z: &'a [f32]) -> Operand<'a> {
         let Self { of_gradient, of_output, constant, .. } = self;
         Operand::NormGradient { g, z, of_gradient, of_output, constant }
+    }
+}
+
+/// The moments of a convolution's output `z` over a batch, for each channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moments {
+    /// The number of values per channel.
+    pub pixels: f64,
+    /// The mean, `[channels]`.
+    pub mean: Vec<f64>,
+    /// The sum of squared differences from the mean, `[channels]`.
+    pub squares: Vec<f64>,
+}
+
+impl Moments {
+    /// Merges the sums of all units. `sums`, `[units, 3, channels]`, comes from the epilogue
+    /// [`super::epilogue::Statistics`]; `counts` is the number of pixels of each unit.
+    pub fn new(sums: &[f32], counts: &[usize], channels: usize) -> Self {
+        let (mean, squares) = (0..channels).map(|c| merge(sums, counts, channels, c)).unzip();
+        Self { pixels: counts.iter().sum::<usize>() as f64, mean, squares }
+    }
+
+    /// Returns the moments of several parts of a batch together. `sum` replaces each value by its sum over the parts. It
+    /// is called once, because each call may cross a network; double precision absorbs the cancellation.
+    #[must_use]
+    pub fn merged(&self, sum: impl FnOnce(&mut [f64])) -> Self {
+        let channels = self.mean.len();
+        let totals = self.mean.iter().map(|mean| mean * self.pixels);
+        let squares = self.mean.iter().zip(&self.squares).map(|(mean, squares)| squares + mean * mean * self.pixels);
+        let mut values: Vec<f64> = std::iter::once(self.pixels).chain(totals).chain(squares).collect();
+        sum(&mut values);
+        let pixels = values[0];
+        let mean: Vec<f64> = values[1..=channels].iter().map(|total| total / pixels).collect();
+        let raw = values[channels + 1..].iter().zip(&mean);
+        let squares = raw.map(|(squares, mean)| (squares - mean * mean * pixels).max(0.0)).collect();
+        Self { pixels, mean, squares }
+    }
+}
+
+/// Sums over a batch of the gradient `g` of a batch norm's output, for each channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GradientSums {
+    /// The sum of `g`, `[channels]`.
+    pub gradient: Vec<f64>,
+    /// The sum of `g * (z - mean)`, `[channels]`.
+    pub products: Vec<f64>,
+}
+
+impl GradientSums {
+    /// Adds the sums of all units.
+    pub fn new(gradient: Sums<'_>, products: Sums<'_>) -> Self {
+        let totals = |sums: Sums<'_>| (0..sums.channels).map(|c| sums.total(c)).collect();
+        Self { gradient: totals(gradient), products: totals(products) }
+    }
+
+    /// Returns the sums over several parts of a batch, in the scale of this part: the loss of a part is the mean over its
+    /// images, and its gradient has the weight `share` in that of the whole batch. `sum` replaces each value by its sum
+    /// over the parts.
+    #[must_use]
+    pub fn merged(&self, share: f64, sum: impl FnOnce(&mut [f64])) -> Self {
+        let channels = self.gradient.len();
+        let mut values: Vec<f64> = self.gradient.iter().chain(&self.products).map(|value| value * share).collect();
+        sum(&mut values);
+        values.iter_mut().for_each(|value| *value /= share);
+        let products = values.split_off(channels);
+        Self { gradient: values, products }
     }
 }
 
@@ -182,5 +242,50 @@ impl Sums<'_> {
     pub(crate) fn total(&self, c: usize) -> f64 {
         let units = self.values.chunks_exact(self.kinds * self.channels);
         units.map(|unit| f64::from(unit[self.kind * self.channels + c])).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Moments of values `[pixels, channels]`, as one unit.
+    fn moments(values: &[f32], channels: usize) -> Moments {
+        let pixels = values.len() / channels;
+        let of_channel = |c: usize| values.iter().skip(c).step_by(channels);
+        // The epilogue's sums: a shift, the sum of differences from it, and the sum of their squares.
+        let shift = |c: usize| values[c];
+        let difference = |c: usize| of_channel(c).map(move |value| value - shift(c));
+        let sums: Vec<f32> = (0..channels)
+            .map(shift)
+            .chain((0..channels).map(|c| difference(c).sum()))
+            .chain((0..channels).map(|c| difference(c).map(|d| d * d).sum()))
+            .collect();
+        Moments::new(&sums, &[pixels], channels)
+    }
+
+    #[test]
+    fn merged_moments_are_those_of_the_whole_batch() {
+        let values: Vec<f32> = (0..60).map(|i| 100.0 + (i * 7 % 13) as f32 * 0.25).collect();
+        let whole = moments(&values, 2);
+        let parts = [moments(&values[..16], 2), moments(&values[16..], 2)];
+        let mut sums = Vec::new();
+        let _ = parts[1].merged(|values| sums = values.to_vec());
+        let merged = parts[0].merged(|values| values.iter_mut().zip(&sums).for_each(|(a, b)| *a += b));
+        assert_eq!(merged.pixels, 30.0);
+        for c in 0..2 {
+            assert!((merged.mean[c] - whole.mean[c]).abs() < 1e-5, "{merged:?} {whole:?}");
+            assert!((merged.squares[c] - whole.squares[c]).abs() < 1e-3 * whole.squares[c], "{merged:?} {whole:?}");
+        }
+    }
+
+    #[test]
+    fn merged_gradient_sums_have_the_scale_of_the_part() {
+        let sums = |gradient: f64| GradientSums { gradient: vec![gradient], products: vec![2.0 * gradient] };
+        // Part 0 has a quarter of the images, and part 1 the rest.
+        let mut other = Vec::new();
+        let _ = sums(8.0).merged(0.75, |values| other = values.to_vec());
+        let merged = sums(4.0).merged(0.25, |values| values.iter_mut().zip(&other).for_each(|(a, b)| *a += b));
+        assert_eq!(merged, sums((0.25 * 4.0 + 0.75 * 8.0) / 0.25));
     }
 }

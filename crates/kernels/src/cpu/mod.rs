@@ -56,7 +56,7 @@ mod winograd;
 pub use activation::{Activation, activate, activate_backward};
 pub use algorithm::{ConvAlgorithm, WeightGradientAlgorithm};
 pub use attention::Attention;
-pub use batch_norm::{Affine, Norm, Sums};
+pub use batch_norm::{Affine, GradientSums, Moments, Norm, Sums};
 pub use buffer::Buffer;
 pub use convolution::{Convolution, Input};
 pub use epilogue::{Epilogue, Folded, MaskByNorm, MaskByOutput, Statistics, Write};

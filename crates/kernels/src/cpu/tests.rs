@@ -144,7 +144,8 @@ fn forward_and_statistics_match_reference() {
         let mut norm = Norm::new(channels);
         let counts = product.unit_pixels();
         assert_eq!(counts.iter().sum::<usize>(), pixels);
-        norm.set_from_batch(Affine { weight: &weight, bias: &bias }, &sums, &counts, &mut mean, &mut variance);
+        let moments = Moments::new(&sums, &counts, channels);
+        norm.set_from_batch(Affine { weight: &weight, bias: &bias }, &moments, &mut mean, &mut variance);
         for c in 0..channels {
             let values = || expected.iter().skip(c).step_by(channels);
             let m = values().sum::<f64>() / pixels as f64;

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use exchange::Exchange;
 use kernels::adam::AdamStep;
 use kernels::cpu::{Isa, head};
 use kernels::pixels::{ByteValues, byte_values};
@@ -105,6 +106,11 @@ impl Backend for CpuBackend {
 
     fn edit_gradients(&mut self, change: &mut dyn FnMut(&mut [f32])) -> Result<()> {
         Ok(self.weights.gradients.write(change)?)
+    }
+
+    fn synchronise(&mut self, exchange: Rc<dyn Exchange>) -> Result<()> {
+        self.trunk.synchronise(exchange);
+        Ok(())
     }
 
     fn start_step(&mut self, batch: &PixelBatch<'_>, targets: Targets<'_>) -> Result<()> {

@@ -1,7 +1,10 @@
 //! The layers below the head, forward and backward.
 
+use std::rc::Rc;
+
+use exchange::Exchange;
 use kernels::cpu::{
-    Affine, Buffer, Epilogue, Isa, MaskByNorm, Operand, Shortcut, Statistics, Sums, Write, average_pool,
+    Affine, Buffer, Epilogue, GradientSums, Isa, MaskByNorm, Moments, Operand, Shortcut, Statistics, Sums, Write, average_pool,
     average_pool_backward, average_pool_backward_masked, normalise_pixels, residual_add_relu,
 };
 use kernels::pixels::ByteValues;
@@ -26,6 +29,8 @@ pub(crate) enum Mode {
 pub(crate) struct Trunk {
     isa: Isa,
     workspace: Option<Workspace>,
+    /// The other processes, if batch norm has the statistics of the slices of all processes.
+    exchange: Option<Rc<dyn Exchange>>,
     /// The mode of the last forward pass, or `None` if it failed.
     mode: Option<Mode>,
 }
@@ -33,7 +38,12 @@ pub(crate) struct Trunk {
 impl Trunk {
     /// Creates a trunk without buffers. The first batch allocates them.
     pub(crate) fn new(isa: Isa) -> Self {
-        Self { isa, workspace: None, mode: None }
+        Self { isa, workspace: None, exchange: None, mode: None }
+    }
+
+    /// Lets batch norm use the statistics of the slices of all processes together.
+    pub(crate) fn synchronise(&mut self, exchange: Rc<dyn Exchange>) {
+        self.exchange = Some(exchange);
     }
 
     /// Computes the features of a batch. In training mode, updates `statistics`.
@@ -56,7 +66,8 @@ impl Trunk {
         };
         let Workspace { input, stem, pool, pooled, argmax, blocks, features, scratch, .. } = workspace;
         normalise_pixels(batch.data, [batch.height, batch.width], bytes, layers.stem.padding, input.slice_mut());
-        let mut pass = Forward { isa: self.isa, parameters, statistics, mode, scratch };
+        let exchange = self.exchange.as_deref();
+        let mut pass = Forward { isa: self.isa, parameters, statistics, mode, exchange, scratch };
         pass.conv_norm(&layers.stem, stem, &Operand::Plain(input.slice()));
         pool.forward(self.isa, &stem.norm, stem.z.slice(), pooled.slice_mut(), argmax);
         let mut x = pooled.slice();
@@ -92,7 +103,8 @@ impl Trunk {
             return Err(Error::NoForward);
         };
         let Workspace { input, stem, pool, pooled, argmax, blocks, between, inside, scratch, .. } = workspace;
-        let mut pass = Backward { parameters, gradients: Some(gradients), scratch };
+        let exchange = self.exchange.as_deref();
+        let mut pass = Backward { parameters, gradients: Some(gradients), exchange, scratch };
         pass.blocks(&layers.blocks, blocks, 0, pooled, features_gradient, between, inside);
         let [g, spare] = between;
         let (z, sums) = (stem.z.slice(), pass.scratch.sums.slice_mut());
@@ -119,7 +131,7 @@ impl Trunk {
             return Err(Error::NoForward);
         };
         let Workspace { blocks, between, inside, scratch, pooled, .. } = workspace;
-        let mut pass = Backward { parameters, gradients: None, scratch };
+        let mut pass = Backward { parameters, gradients: None, exchange: None, scratch };
         pass.blocks(&layers.blocks, blocks, block + 1, pooled, features_gradient, between, inside);
         let BlockSpace { output, side, channels, .. } = &blocks[block];
         let activations = output.slice();
@@ -138,6 +150,7 @@ struct Forward<'a> {
     parameters: &'a [f32],
     statistics: &'a mut [f32],
     mode: Mode,
+    exchange: Option<&'a dyn Exchange>,
     scratch: &'a mut Scratch,
 }
 
@@ -154,11 +167,14 @@ impl Forward<'_> {
         match self.mode {
             Mode::Training => {
                 product.run(input, packed, &Statistics, z, sums);
-                let counts = product.unit_pixels();
+                let mut moments = Moments::new(sums, &product.unit_pixels(), layer.outputs);
+                if let Some(exchange) = self.exchange {
+                    moments = moments.merged(|values| exchange.sum(values));
+                }
                 // The variance follows the mean in the flat buffer.
                 let running = &mut self.statistics[layer.mean.range().start..layer.variance.range().end];
                 let (mean, variance) = running.split_at_mut(layer.outputs);
-                norm.set_from_batch(affine, sums, &counts, mean, variance);
+                norm.set_from_batch(affine, &moments, mean, variance);
             }
             Mode::Evaluation => {
                 product.run(input, packed, &Write { accumulate: false }, z, sums);
@@ -190,6 +206,7 @@ struct Backward<'a> {
     parameters: &'a [f32],
     /// Gradients of all parameters. `None` in evaluation mode, where only the gradients of activations are computed.
     gradients: Option<&'a mut [f32]>,
+    exchange: Option<&'a dyn Exchange>,
     scratch: &'a mut Scratch,
 }
 
@@ -250,7 +267,13 @@ impl Backward<'_> {
         // The bias follows the weight in the flat buffer.
         let range = layer.scale.range().start..layer.shift.range().end;
         let (weight, bias) = gradients[range].split_at_mut(channels);
-        space.norm.backward_batch((sums(0), sums(kind)), space.pixels, weight, bias);
+        let mut sums = GradientSums::new(sums(0), sums(kind));
+        space.norm.affine_gradient(&sums, weight, bias);
+        if let Some(exchange) = self.exchange {
+            let share = space.pixels as f64 / space.norm.pixels;
+            sums = sums.merged(share, |values| exchange.sum(values));
+        }
+        space.norm.backward_batch(&sums);
     }
 
     /// Computes the coefficients of the gradients of a block's last batch norm and of its projection's.

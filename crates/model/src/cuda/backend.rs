@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use exchange::Exchange;
 use kernels::Precision;
 use kernels::cuda::shapes::ImageShape;
 use kernels::cuda::{self, Address, Engine, NULL, download, launch};
@@ -17,7 +18,7 @@ use super::workspace::{Purpose, Workspace};
 use super::workspace_cache::{BatchSpace, SLOTS, Slot, WorkspaceCache};
 use crate::backend::{Backend, Edit, Moments, Targets, TensorSet};
 use crate::batch::{BatchShape, HeatMap, Logits, Normalisation, PixelBatch, StepOutput};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flat_tensors::FlatTensors;
 use crate::layers::LayerList;
 
@@ -164,6 +165,10 @@ impl<E: Engine + std::fmt::Debug + 'static> Backend for CudaBackend<E> {
         parameters.download_gradients(engine, &mut gradients)?;
         change(&mut gradients);
         Ok(parameters.upload_gradients(engine, &gradients)?)
+    }
+
+    fn synchronise(&mut self, _exchange: Rc<dyn Exchange>) -> Result<()> {
+        Err(Error::NotSynchronised)
     }
 
     fn start_step(&mut self, batch: &PixelBatch<'_>, targets: Targets<'_>) -> Result<()> {

@@ -15,6 +15,7 @@ pub(super) fn reject_options_of_skipped_stages(args: &PipelineArgs) -> Result<()
     let short = [
         ("--data", !args.short.data.is_empty(), [StageName::Ingest].as_slice()),
         ("--weights", args.short.weights.is_some(), &[StageName::Train]),
+        ("--processes", args.processes.is_some(), &[StageName::Train]),
         ("--device", args.short.device.is_some(), &[StageName::Train, StageName::Evaluate]),
     ];
     for (option, _, stages) in short.into_iter().filter(|(_, given, _)| *given) {

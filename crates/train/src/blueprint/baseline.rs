@@ -1,12 +1,14 @@
 //! A ResNet on resized pixels, such as the ResNet-50 baseline.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use artifacts::hash::{self, Hash};
 use artifacts::progress;
 use artifacts::schema::ModelConfig;
 use artifacts::shard::Shards;
+use exchange::Exchange;
 use model::device::Device;
 use model::weights::LoadReport;
 use model::{Network, NetworkConfig};
@@ -23,15 +25,16 @@ pub(crate) struct Baseline<'a> {
     config: &'a Config,
     network: NetworkConfig,
     device: Device,
+    exchange: Rc<dyn Exchange>,
     /// The file of the initial weights. `None`: random weights.
     weights: Option<PathBuf>,
 }
 
 impl<'a> Baseline<'a> {
     /// Finds the initial weights, and downloads them if necessary.
-    pub(crate) fn open(config: &'a Config, device: Device) -> Result<Baseline<'a>, Error> {
+    pub(crate) fn open(config: &'a Config, device: Device, exchange: Rc<dyn Exchange>) -> Result<Baseline<'a>, Error> {
         let weights = config.network_weights().resolve().map_err(model::Error::from)?;
-        Ok(Baseline { config, network: config.network(), device, weights })
+        Ok(Baseline { config, network: config.network(), device, exchange, weights })
     }
 }
 
@@ -79,7 +82,8 @@ impl Blueprint for Baseline<'_> {
         if initial {
             self.initialise(&mut network, seed)?;
         }
-        Ok(Created { learner: Box::new(NetworkLearner::new(network, self.config)?), splits: splits.clone() })
+        let learner = NetworkLearner::new(network, self.config, Rc::clone(&self.exchange))?;
+        Ok(Created { learner: Box::new(learner), splits: splits.clone() })
     }
 
     fn install(&self, _run: &Path) -> Result<(), Error> {

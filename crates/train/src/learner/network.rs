@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::rc::Rc;
 
 use artifacts::Checkpoint;
 use artifacts::Label;
 use artifacts::failure::chain;
 use candle_core::Tensor;
-use model::{Adam, AdamConfig, AveragedWeights, GradientSum, Logits, Network, StepOutput, clip_gradients};
+use exchange::Exchange;
+use model::{
+    Adam, AdamConfig, AveragedWeights, GradientSum, Logits, Network, StepOutput, average_gradients, average_statistics,
+    clip_gradients,
+};
 
 use super::Learner;
 use crate::config::Config;
@@ -29,12 +34,25 @@ pub(crate) struct NetworkLearner {
     average: Option<AveragedWeights>,
     /// Decay of the moving average.
     ema: f64,
+    exchange: Rc<dyn Exchange>,
+    /// Whether batch norm has the statistics of all processes, so that the running statistics are equal.
+    synchronised: bool,
+    /// The images of the batches since the last step: those that this process counts, and those of all processes.
+    images: (f64, f64),
 }
 
 impl NetworkLearner {
-    /// Creates an optimiser for the network.
-    pub(crate) fn new(network: Network, config: &Config) -> Result<NetworkLearner, Error> {
-        let Config { ema, clip_norm, weight_decay, .. } = *config;
+    /// Creates an optimiser for the network. All processes of `exchange` train it together.
+    pub(crate) fn new(
+        mut network: Network,
+        config: &Config,
+        exchange: Rc<dyn Exchange>,
+    ) -> Result<NetworkLearner, Error> {
+        let Config { ema, clip_norm, weight_decay, sync_batch_norm, .. } = *config;
+        let synchronised = sync_batch_norm && exchange.world() > 1;
+        if synchronised {
+            network.synchronise_batch_norm(Rc::clone(&exchange))?;
+        }
         let adam = Adam::new(AdamConfig { weight_decay, ..AdamConfig::default() }, &network)?;
         let average = (ema > 0.0).then(|| AveragedWeights::new(&network, ema)).transpose()?;
         Ok(NetworkLearner {
@@ -45,7 +63,24 @@ impl NetworkLearner {
             sum: (config.accumulate > 1).then(GradientSum::default),
             average,
             ema,
+            exchange,
+            synchronised,
+            images: (0.0, 0.0),
         })
+    }
+
+    /// Replaces the gradients and the running statistics by the means over all processes.
+    fn average_over_processes(&mut self) -> Result<(), Error> {
+        let (counted, of_all) = std::mem::take(&mut self.images);
+        if self.exchange.world() == 1 {
+            return Ok(());
+        }
+        let share = counted / of_all;
+        average_gradients(&mut self.network, share, &*self.exchange)?;
+        if !self.synchronised {
+            average_statistics(&mut self.network, share, &*self.exchange)?;
+        }
+        Ok(())
     }
 }
 
@@ -70,13 +105,18 @@ impl Learner for NetworkLearner {
             let targets = soft_targets(batch.labels(), batch.weights(), self.label_smoothing);
             self.network.start_soft_step(&batch.pixels(), &targets)?;
         }
+        let of_all = batch.images_of_all() as f64;
+        let counted = batch.share(self.exchange.world()) * of_all;
+        self.images.0 += counted;
+        self.images.1 += of_all;
         if let Some(sum) = &mut self.sum {
-            sum.add(&mut self.network, batch.len())?;
+            sum.add(&mut self.network, counted)?;
         }
         let Some(learning_rate) = learning_rate else { return Ok(()) };
         if let Some(sum) = &mut self.sum {
             sum.take_mean(&mut self.network)?;
         }
+        self.average_over_processes()?;
         if self.clip_norm > 0.0 {
             clip_gradients(&mut self.network, self.clip_norm)?;
         }

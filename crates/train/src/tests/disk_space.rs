@@ -16,6 +16,7 @@ fn small(epochs: usize) -> Config {
 fn start(run: &TestRun, config: &Config, free: Option<u64>) -> Failure {
     let (dir, code) = (run.dir(), Code::current(Train::VERSION).unwrap());
     let inputs = Train::inputs(&dir, config).unwrap();
+    let exchange: &Rc<dyn Exchange> = &Rc::new(Alone);
     let (stop, free_space) = (|step: u64| step > 0, |_: &Path| free);
     let request = TrainingRequest {
         run: &dir,
@@ -23,6 +24,7 @@ fn start(run: &TestRun, config: &Config, free: Option<u64>) -> Failure {
         inputs: &inputs,
         code: &code,
         force: false,
+        exchange,
         stop: &stop,
         free_space: &free_space,
     };

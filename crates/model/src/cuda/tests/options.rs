@@ -24,7 +24,7 @@ fn training_options_agree_with_cpu<E: Engine + std::fmt::Debug + 'static>(engine
                 let data = images(3, 40, 35, 10 * step + key);
                 let batch = PixelBatch { data: &data, n: 3, height: 40, width: 35 };
                 network.start_soft_step(&batch, &targets).unwrap();
-                sum.add(&mut network, 3).unwrap();
+                sum.add(&mut network, 3.0).unwrap();
             }
             sum.take_mean(&mut network).unwrap();
             norms.push(clip_gradients(&mut network, 1e-3).unwrap() as f32);
