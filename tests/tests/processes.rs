@@ -52,7 +52,12 @@ fn two_and_three_processes_train_like_one() {
             let run = sandbox.run(&format!("{name}-{number}"));
             let options = [&synchronised[..], &["--processes", number]].concat();
             let output = output_of(&mut train(&sandbox, &run, &options)).expect_code(0);
-            assert_eq!(output.stderr.matches("in 2 processes").count(), usize::from(number == "2"), "{}", output.stderr);
+            assert_eq!(
+                output.stderr.matches("in 2 processes").count(),
+                usize::from(number == "2"),
+                "{}",
+                output.stderr
+            );
             run
         });
         assert_eq!(checkpoints(&runs[0]), checkpoints(&runs[1]), "{number} processes");

@@ -95,6 +95,12 @@ pub trait Stage {
         Vec::new()
     }
 
+    /// Returns the reasons why the stage cannot run now although its configuration is valid, such as weights that cannot be
+    /// downloaded. Called only if the stage would run. An input that is missing is reported by [`Stage::inputs`].
+    fn obstacles(_run: &RunDir, _config: &Self::Config) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns messages about results on disk that the stage would replace, back up or leave out. They are printed
     /// before anything starts. `inputs` is `None` if the stage cannot read its inputs yet.
     fn warnings(
@@ -170,6 +176,8 @@ pub struct StagePlan {
     pub config: Value,
     /// See [`Stage::notices`].
     pub notices: Vec<String>,
+    /// See [`Stage::obstacles`].
+    pub obstacles: Vec<String>,
     /// See [`Stage::warnings`].
     pub warnings: Vec<Warning>,
     /// See [`Stage::splits`].
@@ -312,6 +320,7 @@ fn plan<S: Stage>(
         reason,
         config: to_json(config),
         notices: if runs { S::notices(run, config) } else { Vec::new() },
+        obstacles: if runs { S::obstacles(run, config) } else { Vec::new() },
         warnings: S::warnings(run, config, inputs.as_ref().ok(), force)?,
         splits: S::splits(config),
         input_error: inputs.err().map(|failure| failure.code()),

@@ -110,11 +110,28 @@ impl Stage for Evaluate {
         let summary = manifest_summary(&metrics);
         atomic::write_json(&writer.path().join(names::METRICS), &metrics)?;
         job.publish(writer, &device.to_string(), summary)?;
-        for line in printed_scores::lines(&metrics) {
+        let target = target(run, config);
+        let mut lines = printed_scores::lines(&metrics);
+        if config.robustness {
+            let robustness: Robustness = atomic::read_json(&target.join(Robustness::FILE), "robustness")?;
+            lines.extend(printed_scores::robustness_line(&robustness));
+        }
+        lines.push(format!("wrote {}; {}", target.join(names::METRICS).display(), next_command(run, &target)));
+        for line in lines {
             progress::line(&format!("evaluate: {line}"));
         }
-        progress::line(&format!("evaluate: wrote {}", target(run, config).join(names::METRICS).display()));
         Ok(())
+    }
+}
+
+/// Names the command that shows an evaluation: the report, or for a named evaluation a comparison with that of the run.
+fn next_command(run: &RunDir, target: &Path) -> String {
+    let folder = run.path().display();
+    if target == run.evaluate() {
+        format!("`{} --run-dir {folder}` makes the page", command::line("report"))
+    } else {
+        let compare = command::line("compare");
+        format!("`{compare} {folder} {}` compares it with the evaluation of the run", target.display())
     }
 }
 

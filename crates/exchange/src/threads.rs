@@ -65,9 +65,11 @@ impl Exchange for Threads {
         let all = || self.shared.values.lock().unwrap_or_else(PoisonError::into_inner);
         all()[self.rank] = values.to_vec();
         self.shared.barrier.wait();
+        let shared = all();
         for (i, value) in values.iter_mut().enumerate() {
-            *value = all().iter().map(|of_thread| of_thread[i]).sum();
+            *value = shared.iter().map(|of_thread| of_thread[i]).sum();
         }
+        drop(shared);
         // The next call replaces the values.
         self.shared.barrier.wait();
     }

@@ -50,7 +50,7 @@ pub fn run(programs: &dyn Programs, args: &PipelineArgs) -> Result<(), Failure> 
     };
     check(&mut plans)?;
     if !args.dry_run {
-        preflight::check_first_inputs(&plans[args.from as usize])?;
+        check_can_run(&plans, args)?;
     }
     if decide(&plans, args)[StageName::Train as usize].runs
         && preflight::is_resnet(&plans[StageName::Train as usize].config)
@@ -63,7 +63,7 @@ pub fn run(programs: &dyn Programs, args: &PipelineArgs) -> Result<(), Failure> 
     }
     if args.dry_run {
         decision::print(&decide(&plans, args));
-        return Ok(());
+        return check_can_run(&plans, args);
     }
     // The lock is taken after all checks, because it creates the run's folder. It is held to the end, because a second
     // pipeline would change the settings of stages that this one has not started yet.
@@ -102,6 +102,14 @@ pub fn run(programs: &dyn Programs, args: &PipelineArgs) -> Result<(), Failure> 
         }
     }
     print_result(&run, args)
+}
+
+/// Checks that the stages that will run can do so now, as far as this is known.
+fn check_can_run(plans: &[StagePlan], args: &PipelineArgs) -> Result<(), Failure> {
+    preflight::check_first_inputs(&plans[args.from as usize])?;
+    preflight::check_obstacles(
+        decide(plans, args).iter().filter(|decision| decision.runs).map(|decision| decision.plan),
+    )
 }
 
 /// Returns a pipeline file: `name` itself if it ends in `.toml`, otherwise the provided file with this name.
@@ -227,6 +235,7 @@ mod tests {
             reason: format!("own {run}"),
             config: json!({}),
             notices: Vec::new(),
+            obstacles: Vec::new(),
             warnings: Vec::new(),
             splits: None,
             input_error: None,

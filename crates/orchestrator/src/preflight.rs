@@ -86,6 +86,15 @@ fn missing_split(stage: StageName, split: Split) -> String {
     format!("{} would find no {split} split: {advice}", stage.name())
 }
 
+/// Checks that nothing prevents the stages that will run, such as weights that cannot be downloaded.
+pub(crate) fn check_obstacles<'a>(plans: impl IntoIterator<Item = &'a StagePlan>) -> Result<(), Failure> {
+    let mut plans = plans.into_iter();
+    match plans.find_map(|plan| Some((&plan.stage, plan.obstacles.first()?))) {
+        Some((stage, obstacle)) => Err(Failure::input(format!("{stage} cannot run: {obstacle}"))),
+        None => Ok(()),
+    }
+}
+
 /// Checks that the first stage can read its inputs, because no earlier stage of this pipeline makes them.
 pub(crate) fn check_first_inputs(first: &StagePlan) -> Result<(), Failure> {
     let Some(code) = first.input_error else { return Ok(()) };
@@ -173,6 +182,7 @@ mod tests {
                 _ => evaluate.clone(),
             },
             notices: Vec::new(),
+            obstacles: Vec::new(),
             warnings: Vec::new(),
             splits: (stage == StageName::Ingest).then(|| splits.iter().map(|&split| (split, None)).collect()),
             input_error: None,

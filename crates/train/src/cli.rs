@@ -1,8 +1,8 @@
 //! The command line of the stage.
 
 use artifacts::config::Override;
-use artifacts::{command, names};
 use artifacts::stage::{self, Failure, StageArgs, exit};
+use artifacts::{command, names};
 use clap::Args;
 use exchange::Exchange;
 

@@ -106,11 +106,19 @@ impl Stage for Train {
                     Some(format!("downloads the weights {name} ({size}) into the Hugging Face cache"))
                 }
                 Ok(None) => Some(format!("downloads the weights {name}, of unknown size, into the Hugging Face cache")),
-                // The stage will fail for the same reason.
-                Err(error) => Some(error.to_string()),
+                // An obstacle.
+                Err(_) => None,
             }
         };
         initial_weights(config).into_iter().filter_map(notice).collect()
+    }
+
+    fn obstacles(_run: &RunDir, config: &Config) -> Vec<String> {
+        let obstacle = |(_, source)| {
+            let Source::Hub(name) = source else { return None };
+            hub::size(&name).err().map(|error| error.to_string())
+        };
+        initial_weights(config).into_iter().filter_map(obstacle).collect()
     }
 
     fn warnings(

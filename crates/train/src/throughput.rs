@@ -42,7 +42,13 @@ pub fn measure_throughput(config: &Config, size: usize) -> Result<TrainingRate, 
         let is_last = (batches + 1) % config.accumulate == 0;
         learner.start_batch(&batch, is_last.then_some(learning_rate))?;
         batches += 1;
-        pending.push(LaunchedBatch { step: batches as u64, ends_step: is_last, labels: batch.labels().to_vec(), images_of_all: n, share: 1.0 });
+        pending.push(LaunchedBatch {
+            step: batches as u64,
+            ends_step: is_last,
+            labels: batch.labels().to_vec(),
+            images_of_all: n,
+            share: 1.0,
+        });
         if pending.should_read() {
             pending.read(&mut learner)?;
         }

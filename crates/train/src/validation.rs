@@ -123,11 +123,7 @@ impl Scores {
             correct += u64::from((margin >= 0.0) == fake);
             scores.push((margin, fake));
         }
-        ValidationMetrics {
-            loss: loss / images,
-            accuracy: correct as f64 / images,
-            roc_auc: roc_auc(&mut scores),
-        }
+        ValidationMetrics { loss: loss / images, accuracy: correct as f64 / images, roc_auc: roc_auc(&mut scores) }
     }
 }
 

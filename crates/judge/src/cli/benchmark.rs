@@ -34,6 +34,14 @@ pub struct BenchmarkArgs {
 /// The protocol, the published results or the folder cannot be read, or a file cannot be written.
 pub fn benchmark(args: &BenchmarkArgs) -> Result<(), Failure> {
     let protocol = Protocol::read(&args.protocol)?;
+    if !args.root.exists() {
+        return Err(artifacts::Error::Missing {
+            artifact: format!("copy of {}", protocol.name),
+            path: args.root.clone(),
+            advice: "check --root".to_owned(),
+        }
+        .into());
+    }
     let listed = listing::list(&protocol, &args.root)?;
     print_listing(&protocol, &listed);
     let name = args.protocol.file_stem().unwrap_or_default().to_string_lossy();

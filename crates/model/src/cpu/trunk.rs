@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use exchange::Exchange;
 use kernels::cpu::{
-    Affine, Buffer, Epilogue, GradientSums, Isa, MaskByNorm, Moments, Operand, Shortcut, Statistics, Sums, Write, average_pool,
-    average_pool_backward, average_pool_backward_masked, normalise_pixels, residual_add_relu,
+    Affine, Buffer, Epilogue, GradientSums, Isa, MaskByNorm, Moments, Operand, Shortcut, Statistics, Sums, Write,
+    average_pool, average_pool_backward, average_pool_backward_masked, normalise_pixels, residual_add_relu,
 };
 use kernels::pixels::ByteValues;
 

@@ -50,10 +50,17 @@ pub(super) fn decide<'a>(plans: &'a [StagePlan], args: &PipelineArgs) -> Vec<Dec
 /// Prints what each stage would do, for --dry-run.
 pub(super) fn print(decisions: &[Decision<'_>]) {
     print_warnings(decisions);
-    for Decision { plan, runs, reason, .. } in decisions {
-        let verb = if *runs { "would run" } else { "would not run" };
+    let first = decisions.iter().position(|decision| decision.selected);
+    for (index, Decision { plan, runs, reason, .. }) in decisions.iter().enumerate() {
+        // An earlier stage may make the inputs that a later one lacks.
+        let is_blocked = !plan.obstacles.is_empty() || plan.input_error.is_some() && first == Some(index);
+        let verb = match runs {
+            true if is_blocked => "cannot run",
+            true => "would run",
+            false => "would not run",
+        };
         progress::line(&format!("{:<9} {verb}: {reason}", plan.stage));
-        for notice in plan.notices.iter().filter(|_| *runs) {
+        for notice in plan.notices.iter().chain(&plan.obstacles).filter(|_| *runs) {
             progress::line(&format!("          {notice}"));
         }
     }

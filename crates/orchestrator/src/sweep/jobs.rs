@@ -80,6 +80,7 @@ impl Plan<'_> {
             name: self.file.to_string_lossy().into_owned(),
             set: [self.fixed, sets].concat(),
             short: ShortOptions::default(),
+            processes: None,
             run_dir: Some(run.path().to_owned()),
             from: StageName::Ingest,
             until: StageName::Report,
