@@ -7,6 +7,7 @@ mod listing;
 mod pattern;
 mod protocol;
 mod published;
+mod schema_version;
 
 pub use listing::{GeneratorCounts, ListedImage, Listing, list, write};
 pub use protocol::{Expected, ImageRule, Protocol};

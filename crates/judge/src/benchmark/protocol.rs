@@ -7,7 +7,7 @@ use artifacts::schema::Metric;
 use artifacts::{Label, Split};
 use serde::Deserialize;
 
-use super::pattern;
+use super::{pattern, schema_version};
 use crate::Error;
 
 /// The version of protocol files that this build reads.
@@ -90,12 +90,7 @@ impl Protocol {
     /// What is wrong.
     pub fn parse(text: &str) -> Result<Protocol, String> {
         let protocol: Protocol = toml::from_str(text).map_err(|e| e.to_string())?;
-        if protocol.schema_version != SCHEMA_VERSION {
-            return Err(format!(
-                "schema_version is {}, but this build reads {SCHEMA_VERSION}",
-                protocol.schema_version
-            ));
-        }
+        schema_version::check(protocol.schema_version, SCHEMA_VERSION)?;
         if Metric::by_key(&protocol.metric).is_none() {
             return Err(format!("metric `{}` is no key of metrics.json", protocol.metric));
         }
