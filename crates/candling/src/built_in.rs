@@ -37,6 +37,7 @@ pub(crate) const PUBLISHED: Files = &[
     ("awesome-aigc-readme", include_str!("../../../benchmarks/published/awesome-aigc-readme.toml")),
     ("dda-readme", include_str!("../../../benchmarks/published/dda-readme.toml")),
     ("dffreq-log", include_str!("../../../benchmarks/published/dffreq-log.toml")),
+    ("mirror-readme", include_str!("../../../benchmarks/published/mirror-readme.toml")),
     ("npr-readme", include_str!("../../../benchmarks/published/npr-readme.toml")),
 ];
 
