@@ -16,12 +16,15 @@ pub(crate) const PIPELINES: Files = &[
 pub(crate) const BENCHMARKS: Files = &[
     ("aigibench", include_str!("../../../benchmarks/aigibench.toml")),
     ("chameleon", include_str!("../../../benchmarks/chameleon.toml")),
+    ("community-forensics", include_str!("../../../benchmarks/community-forensics.toml")),
     ("deepdetect-2025", include_str!("../../../benchmarks/deepdetect-2025.toml")),
     ("diffusion-forensics", include_str!("../../../benchmarks/diffusion-forensics.toml")),
     ("drct-2m", include_str!("../../../benchmarks/drct-2m.toml")),
     ("forensynths", include_str!("../../../benchmarks/forensynths.toml")),
     ("genimage", include_str!("../../../benchmarks/genimage.toml")),
+    ("openfake", include_str!("../../../benchmarks/openfake.toml")),
     ("synthbuster", include_str!("../../../benchmarks/synthbuster.toml")),
+    ("synthwildx", include_str!("../../../benchmarks/synthwildx.toml")),
     ("universal-fake-detect", include_str!("../../../benchmarks/universal-fake-detect.toml")),
     ("wildrf", include_str!("../../../benchmarks/wildrf.toml")),
 ];
@@ -34,6 +37,7 @@ pub(crate) const PUBLISHED: Files = &[
     ("awesome-aigc-readme", include_str!("../../../benchmarks/published/awesome-aigc-readme.toml")),
     ("dda-readme", include_str!("../../../benchmarks/published/dda-readme.toml")),
     ("dffreq-log", include_str!("../../../benchmarks/published/dffreq-log.toml")),
+    ("mirror-readme", include_str!("../../../benchmarks/published/mirror-readme.toml")),
     ("npr-readme", include_str!("../../../benchmarks/published/npr-readme.toml")),
 ];
 

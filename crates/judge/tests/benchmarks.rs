@@ -1,4 +1,4 @@
-//! Each protocol in `benchmarks/` on a tiny tree of its layout.
+//! Each protocol of folders in `benchmarks/` on a tiny tree of its layout. `table_benchmarks` has the others.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,12 +11,13 @@ use tempfile::TempDir;
 use Label::{Fake, Real};
 
 use crate::support::Scene;
+use crate::table_benchmarks;
 
 fn protocols() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benchmarks")
 }
 
-fn protocol(name: &str) -> Protocol {
+pub(crate) fn protocol(name: &str) -> Protocol {
     Protocol::read(&protocols().join(format!("{name}.toml"))).unwrap()
 }
 
@@ -81,6 +82,15 @@ const CASES: &[Case] = &[
         ],
     ),
     ("chameleon", &[("test/0_real", Real, TEST, ""), ("test/1_fake", Fake, TEST, "chameleon")]),
+    (
+        "synthwildx",
+        &[
+            ("real", Real, TEST, ""),
+            ("dalle3", Fake, TEST, "dalle3"),
+            ("firefly", Fake, TEST, "firefly"),
+            ("midjourney_v5", Fake, TEST, "midjourney_v5"),
+        ],
+    ),
     ("synthbuster", &[("real", Real, TEST, ""), ("dalle2", Fake, TEST, "dalle2"), ("glide", Fake, TEST, "glide")]),
     (
         "diffusion-forensics",
@@ -116,7 +126,8 @@ fn listing(name: &str, folders: &[&str]) -> (Listing, TempDir) {
 
 #[test]
 fn every_protocol_reads_its_layout() {
-    let tested: BTreeSet<String> = CASES.iter().map(|(name, _)| format!("{name}.toml")).collect();
+    let names = CASES.iter().map(|(name, _)| *name).chain(table_benchmarks::NAMES);
+    let tested: BTreeSet<String> = names.map(|name| format!("{name}.toml")).collect();
     let files: BTreeSet<String> = fs::read_dir(protocols())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -151,6 +162,8 @@ fn names_what_a_copy_lacks() {
     let (listing, _root) = self::listing("universal-fake-detect", &["laion/0_real", "dalle/1_fake"]);
     assert!(listing.lacking.contains(&"`guided` has no fakes".to_owned()));
     assert!(listing.lacking.contains(&"`guided` has no real images".to_owned()));
+    let (listing, _root) = self::listing("synthwildx", &["real", "firefly"]);
+    assert!(listing.lacking.contains(&"`firefly` has 1 real images, but the benchmark has 500".to_owned()));
     let other = tree(&["cats", "dogs"]);
     let message = benchmark::list(&protocol("wildrf"), other.path()).unwrap_err().to_string();
     assert!(message.contains("no test images of both classes") && message.contains("test/reddit"), "{message}");

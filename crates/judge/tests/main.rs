@@ -7,3 +7,4 @@ mod files;
 mod golden;
 mod odd_inputs;
 mod support;
+mod table_benchmarks;

@@ -14,6 +14,7 @@ use crate::file_names::stamp;
 use crate::name_map::NameMap;
 use crate::rejection::{Rejection, label_advice};
 use crate::source::{Entry, Source};
+use crate::table::{ListedRows, table_and_row};
 
 /// The largest number of bytes of the file in which the header is looked for.
 const MAX_HEADER: u64 = 64 << 10;
@@ -22,10 +23,12 @@ const LABEL: &str = "label";
 const SPLIT: &str = "split";
 const GENERATOR: &str = "generator";
 
-/// The images that a CSV file lists. Paths are absolute, or relative to the folder of the CSV file.
+/// The images that a CSV file lists. Paths are absolute, or relative to the folder of the CSV file. Behind the path of a
+/// parquet table stands the number of a row.
 pub(crate) struct CsvList {
     folder: PathBuf,
     rows: Vec<ListedFile>,
+    table_rows: ListedRows,
     max_file_bytes: u64,
     /// The columns that are not used.
     unused: Vec<String>,
@@ -34,6 +37,8 @@ pub(crate) struct CsvList {
 struct ListedFile {
     /// The path as in the CSV file, but with `/` between its parts if no file has the written name.
     path: String,
+    /// The index in [`CsvList::table_rows`], if it is a row of a table.
+    table_row: Option<usize>,
     entry: Entry,
 }
 
@@ -70,24 +75,34 @@ impl CsvList {
         let columns = Columns::find(&headers, config).map_err(|detail| at(1, detail))?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
         let names = NameMap::new(config);
-        let mut rows = Vec::new();
+        let (mut rows, mut table_rows) = (Vec::new(), ListedRows::default());
         for record in reader.records() {
             let record = record.map_err(from_csv)?;
             let line = record.position().map_or(1, csv::Position::line);
             let path = with_slashes_if_missing(record[columns.path].to_owned(), &folder);
             let entry = columns.entry(&path, &record, config.label, &names).map_err(|detail| at(line, detail))?;
-            rows.push(ListedFile { entry, path });
+            let table_row = table_rows.find(&folder.join(&path)).map_err(|detail| at(line, visible(&detail)))?;
+            rows.push(ListedFile { path, table_row, entry });
         }
         if rows.is_empty() {
             return Err(at(1, "the list has no rows".to_owned()));
         }
         rows.sort_by(|a, b| a.path.cmp(&b.path));
         let unused = columns.unused(&headers);
-        Ok(CsvList { folder, rows, max_file_bytes: config.max_file_bytes(), unused })
+        Ok(CsvList { folder, rows, table_rows, max_file_bytes: config.max_file_bytes(), unused })
     }
 
     fn path(&self, index: usize) -> PathBuf {
         self.folder.join(&self.rows[index].path)
+    }
+
+    /// Returns the length and modification time of the file or table of row `index`.
+    fn stamp(&self, index: usize) -> Vec<u8> {
+        let path = self.path(index);
+        match self.rows[index].table_row.and_then(|_| table_and_row(&path)) {
+            Some((table, _)) => stamp(table),
+            None => stamp(&path),
+        }
     }
 }
 
@@ -190,7 +205,10 @@ impl Source for CsvList {
     }
 
     fn read(&self, index: usize) -> Result<Vec<u8>, Rejection> {
-        Ok(pixels::file::read(&self.path(index), self.max_file_bytes)?)
+        match self.rows[index].table_row {
+            Some(row) => self.table_rows.read(row, self.max_file_bytes),
+            None => Ok(pixels::file::read(&self.path(index), self.max_file_bytes)?),
+        }
     }
 
     fn root(&self) -> Option<&Path> {
@@ -213,7 +231,7 @@ impl Source for CsvList {
             for (name, cell) in columns {
                 cells += &format!(" {name:?}: {cell:?}");
             }
-            digest = digest.part(path, cells.as_bytes()).part("file", &stamp(&self.path(index)));
+            digest = digest.part(path, cells.as_bytes()).part("file", &self.stamp(index));
         }
         Ok(digest.finish())
     }

@@ -6,6 +6,7 @@
 mod columns;
 mod file;
 mod images;
+mod listed_rows;
 mod parts;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use walkdir::WalkDir;
 use self::columns::{Cells, Columns};
 use self::file::TableFile;
 use self::images::TableImages;
+pub(crate) use self::listed_rows::{ListedRows, table_and_row};
 use crate::config::SourceConfig;
 use crate::error::SourceError;
 use crate::file_names::{is_table, stamp, with_slashes};
@@ -195,8 +197,7 @@ impl Source for Tables {
     }
 
     fn read(&self, index: usize) -> Result<Vec<u8>, Rejection> {
-        let bytes = self.images.read(index).map_err(|detail| Rejection::unreadable(&detail))?;
-        Ok(pixels::file::read_bounded(bytes.as_slice(), bytes.len() as u64, self.max_file_bytes)?)
+        self.images.read_bounded(index, self.max_file_bytes)
     }
 
     fn root(&self) -> Option<&Path> {

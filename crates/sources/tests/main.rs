@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod kaggle;
+mod listed_rows;
 mod reopen;

@@ -7,22 +7,10 @@ use artifacts::schema::Omitted;
 use artifacts::{Label, Split, atomic};
 use walkdir::WalkDir;
 
-use super::{Protocol, pattern};
+use super::listed_image::ListedImage;
+use super::{Protocol, pattern, table_images};
 use crate::Error;
 use crate::detector::GENERATORS_SEPARATOR;
-
-/// An image of a benchmark.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedImage {
-    /// Its path below the root, with `/` between parts.
-    pub path: String,
-    /// Its class.
-    pub label: Label,
-    /// Its split.
-    pub split: Split,
-    /// The generator of a fake; of a real image, the generators whose fakes it is compared with, or none for all.
-    pub generators: Vec<String>,
-}
 
 /// Numbers of images of a generator in the test split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +30,7 @@ pub struct Listing {
     pub counts: BTreeMap<String, GeneratorCounts>,
     /// Files without content.
     pub empty: Omitted,
-    /// Images in folders that the protocol does not know.
+    /// Images of folders or generators that the protocol does not know.
     pub unknown: Omitted,
     /// What the copy lacks, in sentences without a full stop.
     pub lacking: Vec<String>,
@@ -51,18 +39,32 @@ pub struct Listing {
 /// Finds the images of a copy of a benchmark below `root`.
 ///
 /// # Errors
-/// A folder that cannot be read, or that has no image of the benchmark's test split.
+/// A folder or table that cannot be read, or no image of the benchmark's test split.
 pub fn list(protocol: &Protocol, root: &Path) -> Result<Listing, Error> {
     let mut listing = Listing::default();
+    let mut rows = vec![0; protocol.tables.len()];
     for entry in WalkDir::new(root).follow_links(true).sort_by_file_name() {
         let entry = entry.map_err(|error| artifacts::Error::io("read", root)(error.into()))?;
         let below = entry.path().strip_prefix(root).unwrap_or(entry.path());
         let path = below.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
         let is_hidden = path.split('/').any(|part| part.starts_with('.'));
-        if !entry.file_type().is_file() || is_hidden || !pixels::file::has_image_name(&path) {
+        if !entry.file_type().is_file() || is_hidden {
             continue;
         }
-        match image(protocol, &path) {
+        if let Some(at) = protocol.tables.iter().position(|rule| pattern::matches_table(&rule.table, &path)) {
+            for (path, image) in table_images::read(protocol, &protocol.tables[at], root, &path)? {
+                rows[at] += 1;
+                match image {
+                    None => listing.unknown.add(&path),
+                    Some(image) => listing.images.push(image),
+                }
+            }
+            continue;
+        }
+        if !pixels::file::has_image_name(&path) {
+            continue;
+        }
+        match ListedImage::of_file(protocol, &path) {
             None => listing.unknown.add(&path),
             Some(_) if entry.metadata().is_ok_and(|metadata| metadata.len() == 0) => listing.empty.add(&path),
             Some(image) => listing.images.push(image),
@@ -71,39 +73,20 @@ pub fn list(protocol: &Protocol, root: &Path) -> Result<Listing, Error> {
     listing.images.sort_by(|a, b| a.path.cmp(&b.path));
     listing.counts = counts(protocol, &listing.images);
     listing.lacking = lacking(protocol, &listing.counts);
+    listing.lacking.extend(lacking_rows(protocol, &rows));
     let has = |label: Label| listing.images.iter().any(|image| image.split == Split::Test && image.label == label);
     if has(Label::Real) && has(Label::Fake) {
         return Ok(listing);
     }
-    let folders: Vec<&str> = protocol.images.iter().map(|rule| rule.folder.as_str()).collect();
+    let folders = protocol.images.iter().map(|rule| rule.folder.as_str());
+    let places: Vec<&str> = folders.chain(protocol.tables.iter().map(|rule| rule.table.as_str())).collect();
     Err(Error::Usage(format!(
-        "`{}` has no test images of both classes of {}, whose folders are {}; {}",
+        "`{}` has no test images of both classes of {}, which are in {}; {}",
         root.display(),
         protocol.name,
-        folders.join(", "),
+        places.join(", "),
         protocol.layout
     )))
-}
-
-/// Returns the image of a path by the first rule that matches.
-fn image(protocol: &Protocol, path: &str) -> Option<ListedImage> {
-    let mut folders: Vec<&str> = path.split('/').collect();
-    folders.pop();
-    protocol.images.iter().find_map(|rule| {
-        let folder = pattern::matches(&rule.folder, &folders)?;
-        // The name of a known generator is that of the protocol, whatever the case of the folder.
-        let known = |name: &str| protocol.generators.keys().find(|known| known.eq_ignore_ascii_case(name)).cloned();
-        let of_folder = match folder {
-            "" => None,
-            name if protocol.generators.is_empty() => Some(name.to_owned()),
-            name => Some(known(name)?),
-        };
-        let generators = match rule.with.as_slice() {
-            [] => rule.generator.clone().or(of_folder).into_iter().collect(),
-            with => with.to_vec(),
-        };
-        Some(ListedImage { path: path.to_owned(), label: rule.label, split: rule.split, generators })
-    })
 }
 
 fn counts(protocol: &Protocol, images: &[ListedImage]) -> BTreeMap<String, GeneratorCounts> {
@@ -145,6 +128,17 @@ fn lacking(protocol: &Protocol, counts: &BTreeMap<String, GeneratorCounts>) -> V
         }
     }
     lacking
+}
+
+/// Returns what the tables of each rule lack. `rows` has their numbers of rows.
+fn lacking_rows(protocol: &Protocol, rows: &[u64]) -> Vec<String> {
+    let rules = protocol.tables.iter().zip(rows);
+    rules
+        .filter_map(|(rule, found)| {
+            let expected = rule.rows.filter(|expected| expected != found)?;
+            Some(format!("`{}` has {found} rows, but the benchmark has {expected}", rule.table))
+        })
+        .collect()
 }
 
 /// Writes a listing as a CSV source: `path,label,split,generator`, with absolute paths. With `test_only`, it has the

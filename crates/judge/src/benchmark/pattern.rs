@@ -1,4 +1,4 @@
-//! Patterns of folders: `{generator}/**/0_real`.
+//! Patterns of folders, `{generator}/**/0_real`, and of tables, `data/test-*.parquet`.
 
 /// The part of a pattern that names the generator.
 const GENERATOR: &str = "{generator}";
@@ -41,9 +41,42 @@ pub(super) fn check(pattern: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether the path of a table matches a pattern. `*` is any text without `/`.
+pub(super) fn matches_table(pattern: &str, path: &str) -> bool {
+    let Some((start, end)) = pattern.split_once('*') else { return pattern == path };
+    let between = path.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
+    between.is_some_and(|between| !between.contains('/'))
+}
+
+/// Checks the pattern of a table.
+///
+/// # Errors
+/// A pattern that does not end in `.parquet`, with an empty part, `.` or `..`, or with more than one `*`.
+pub(super) fn check_table(pattern: &str) -> Result<(), String> {
+    check(pattern)?;
+    if !pattern.ends_with(".parquet") || pattern.matches('*').count() > 1 {
+        return Err(format!("`{pattern}` does not end in .parquet, or has * twice"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn matches_tables_by_their_paths() {
+        let parts = "core/test-*.parquet";
+        assert!(matches_table(parts, "core/test-00000-of-00013.parquet"));
+        assert!(matches_table("a.parquet", "a.parquet"));
+        for path in ["core/train-0.parquet", "core/test-0/1.parquet", "x/core/test-0.parquet", "core/test-0.csv"] {
+            assert!(!matches_table(parts, path), "{path}");
+        }
+        assert!(check_table(parts).is_ok());
+        for pattern in ["test.csv", "*/*.parquet", "/a.parquet", "../a.parquet"] {
+            assert!(check_table(pattern).is_err(), "{pattern}");
+        }
+    }
 
     #[test]
     fn matches_folders_and_names_generators() {

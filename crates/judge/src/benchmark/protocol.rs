@@ -7,13 +7,13 @@ use artifacts::schema::Metric;
 use artifacts::{Label, Split};
 use serde::Deserialize;
 
-use super::pattern;
+use super::{pattern, schema_version};
 use crate::Error;
 
 /// The version of protocol files that this build reads.
 const SCHEMA_VERSION: u32 = 1;
 
-/// Which folders of a data set mean what.
+/// Which folders or tables of a data set mean what.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
@@ -31,8 +31,13 @@ pub struct Protocol {
     #[serde(default)]
     pub caveats: Vec<String>,
     /// The folders. The first rule that matches an image counts.
+    #[serde(default)]
     pub images: Vec<ImageRule>,
-    /// The generators, with their numbers of images if these are known. Empty if any folder is a generator.
+    /// The parquet tables. The first rule that matches a table counts.
+    #[serde(default)]
+    pub tables: Vec<TableRule>,
+    /// The generators, with their numbers of images if these are known. Empty if any name of a folder or
+    /// in a table is a generator.
     #[serde(default)]
     pub generators: BTreeMap<String, Expected>,
 }
@@ -56,6 +61,27 @@ pub struct ImageRule {
     /// `{generator}`, or all.
     #[serde(default)]
     pub with: Vec<String>,
+}
+
+/// The meaning of the parquet tables that match a pattern, with an image file in each row.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableRule {
+    /// The paths of the tables below the root. `*` is any text without `/`.
+    pub table: String,
+    /// The split.
+    #[serde(default = "test_split")]
+    pub split: Split,
+    /// The column of the class: `real` and `fake`, or 0 and 1.
+    pub label: String,
+    /// The column of the generator.
+    pub generator: String,
+    /// Whether a real image is compared with the fakes of the generator in its own row. Otherwise with all fakes.
+    #[serde(default)]
+    pub own_reals: bool,
+    /// The number of rows of all these tables, if it is known.
+    #[serde(default)]
+    pub rows: Option<u64>,
 }
 
 /// The numbers of images of a generator.
@@ -90,12 +116,7 @@ impl Protocol {
     /// What is wrong.
     pub fn parse(text: &str) -> Result<Protocol, String> {
         let protocol: Protocol = toml::from_str(text).map_err(|e| e.to_string())?;
-        if protocol.schema_version != SCHEMA_VERSION {
-            return Err(format!(
-                "schema_version is {}, but this build reads {SCHEMA_VERSION}",
-                protocol.schema_version
-            ));
-        }
+        schema_version::check(protocol.schema_version, SCHEMA_VERSION)?;
         if Metric::by_key(&protocol.metric).is_none() {
             return Err(format!("metric `{}` is no key of metrics.json", protocol.metric));
         }
@@ -109,11 +130,27 @@ impl Protocol {
                 return Err(format!("`{name}` of `{}` is not in [generators]", rule.folder));
             }
         }
+        for rule in &protocol.tables {
+            pattern::check_table(&rule.table).map_err(|detail| format!("tables.table: {detail}"))?;
+        }
+        // A table has both classes.
+        let of_table = protocol.tables.iter().any(|rule| rule.split == Split::Test);
         let has = |label: Label| protocol.images.iter().any(|rule| rule.label == label && rule.split == Split::Test);
-        if !has(Label::Real) || !has(Label::Fake) {
-            return Err("images needs a rule for real images and one for fakes of the test split".to_owned());
+        if !of_table && (!has(Label::Real) || !has(Label::Fake)) {
+            return Err("images needs a rule for real images and one for fakes of the test split, unless tables has \
+                        one for the test split"
+                .to_owned());
         }
         Ok(protocol)
+    }
+
+    /// Returns the name of a generator as the protocol writes it, whatever the case of `name`. `None` if the protocol
+    /// does not know it.
+    pub(super) fn generator(&self, name: &str) -> Option<String> {
+        if self.generators.is_empty() {
+            return Some(name.to_owned());
+        }
+        self.generators.keys().find(|known| known.eq_ignore_ascii_case(name)).cloned()
     }
 }
 
@@ -131,6 +168,29 @@ mod tests {
         [generators.gan]
         fake = 10
     "#;
+
+    #[test]
+    fn a_table_of_the_test_split_needs_no_folders() {
+        const TABLES: &str = r#"
+            schema_version = 1
+            name = "n"
+            paper = "p"
+            metric = "accuracy"
+            layout = "l"
+            tables = [{ table = "data/test-*.parquet", label = "label", generator = "model", rows = 9 }]
+        "#;
+        let protocol = Protocol::parse(TABLES).unwrap();
+        let rule = &protocol.tables[0];
+        assert_eq!((rule.split, rule.own_reals, rule.rows), (Split::Test, false, Some(9)));
+        for (old, new, message) in [
+            ("rows = 9", "split = \"train\"", "unless tables has one for the test split"),
+            (".parquet", ".csv", "tables.table: `data/test-*.csv`"),
+            ("generator", "generators", "unknown field `generators`"),
+        ] {
+            let error = Protocol::parse(&TABLES.replace(old, new)).unwrap_err();
+            assert!(error.contains(message), "{message}: {error}");
+        }
+    }
 
     #[test]
     fn reads_a_protocol_and_names_what_is_wrong() {

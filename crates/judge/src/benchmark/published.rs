@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use artifacts::schema::{Metric, PublishedResult, PublishedTable};
 
+use super::schema_version;
 use crate::Error;
 
 /// Reads the results on one benchmark from all TOML files in a folder, in the order of their names. `benchmark` is the
@@ -32,10 +33,7 @@ pub fn read_published(folder: &Path, benchmark: &str) -> Result<Vec<PublishedTab
 
 fn parse(text: &str) -> Result<PublishedTable, String> {
     let table: PublishedTable = toml::from_str(text).map_err(|e| e.to_string())?;
-    if table.schema_version != PublishedTable::SCHEMA_VERSION {
-        let read = PublishedTable::SCHEMA_VERSION;
-        return Err(format!("schema_version is {}, but this build reads {read}", table.schema_version));
-    }
+    schema_version::check(table.schema_version, PublishedTable::SCHEMA_VERSION)?;
     for result in &table.results {
         check(result).map_err(|detail| format!("`{}` on {}: {detail}", result.method, result.benchmark))?;
     }

@@ -74,7 +74,7 @@ fn print_listing(protocol: &Protocol, listing: &Listing) {
         line(&format!("benchmark: warning: {lacking}"));
     }
     print_omitted(&listing.empty, "files are empty and are left out");
-    print_omitted(&listing.unknown, "images are in folders that the protocol does not know");
+    print_omitted(&listing.unknown, "images are of folders or generators that the protocol does not know");
     for caveat in &protocol.caveats {
         line(&format!("benchmark: note: {caveat}"));
     }

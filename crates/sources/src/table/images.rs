@@ -15,6 +15,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 
 use super::columns::{Columns, innermost};
 use super::file::{TableFile, catch_errors};
+use crate::rejection::Rejection;
 
 /// The target size of a batch in bytes of images, estimated from the table's metadata.
 const BATCH_BYTES: i64 = 16 << 20;
@@ -55,9 +56,14 @@ type BatchKey = (usize, usize);
 type Batch = Arc<OnceLock<Result<Vec<Vec<u8>>, String>>>;
 
 impl TableImages {
+    /// The number of rows of all tables.
+    pub(super) fn rows(&self) -> usize {
+        self.groups.last().map_or(0, |last| last.start + last.rows)
+    }
+
     /// Appends the rows of a table.
     pub(super) fn add(&mut self, file: TableFile, columns: Columns) {
-        let mut start = self.groups.last().map_or(0, |last| last.start + last.rows);
+        let mut start = self.rows();
         for (index, group) in columns.metadata.metadata().row_groups().iter().enumerate() {
             let rows = group.num_rows().max(1);
             let image_bytes = (group.column(columns.image).uncompressed_size() / rows).max(1);
@@ -69,8 +75,14 @@ impl TableImages {
         self.tables.push((file, columns));
     }
 
+    /// Reads the image file of a row, if it is not too long.
+    pub(super) fn read_bounded(&self, row: usize, max_file_bytes: u64) -> Result<Vec<u8>, Rejection> {
+        let bytes = self.read(row).map_err(|detail| Rejection::unreadable(&detail))?;
+        Ok(pixels::file::read_bounded(bytes.as_slice(), bytes.len() as u64, max_file_bytes)?)
+    }
+
     /// Reads the image file of a row; empty if the cell is null.
-    pub(super) fn read(&self, row: usize) -> Result<Vec<u8>, String> {
+    fn read(&self, row: usize) -> Result<Vec<u8>, String> {
         let group = self.groups.partition_point(|group| group.start + group.rows <= row);
         let RowGroup { start, batch_rows, .. } = self.groups[group];
         let (batch, at) = ((row - start) / batch_rows, (row - start) % batch_rows);
