@@ -1,12 +1,16 @@
 //! Pseudo-fakes of photographs (`ingest.align`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use artifacts::shard::Sample;
 use artifacts::{Label, Split};
 use pixels::encode::{Subsampling, jpeg};
 use pixels::metadata::Compression;
 use pixels::{Limits, decode};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 
 use crate::common::{Ingested, Workplace, expected_pixels, patches};
 
@@ -111,6 +115,51 @@ fn pseudo_fakes_depend_on_seed_and_content_only() {
         assert!(one.files() == run("five", &[set], 5).done().files(), "{set}");
         assert!(one.files() != run("seed", &[set, "seed=5"], 5).done().files(), "{set}");
     }
+}
+
+/// Writes a tiny autoencoder with arbitrary weights. `crates/autoencoder` compares such ones with diffusers.
+fn write_autoencoder(folder: &Path) -> PathBuf {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/autoencoder.json");
+    let golden: serde_json::Value = serde_json::from_slice(&fs::read(golden).unwrap()).unwrap();
+    let case = &golden["cases"][0];
+    fs::write(folder.join("config.json"), case["config"].to_string()).unwrap();
+    let mut tensors = Vec::new();
+    for (name, shape) in case["tensors"].as_object().unwrap() {
+        let shape: Vec<usize> = serde_json::from_value(shape.clone()).unwrap();
+        let value = |at: usize| (at * 37 % 101) as f32 / 400.0 - 0.1;
+        let data: Vec<u8> = (0..shape.iter().product()).flat_map(|at| value(at).to_le_bytes()).collect();
+        tensors.push((name.clone(), shape, data));
+    }
+    let path = folder.join("vae.safetensors");
+    let views = tensors
+        .iter()
+        .map(|(name, shape, data)| (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
+    safetensors::serialize_to_file(views, None, &path).unwrap();
+    path
+}
+
+#[test]
+fn an_autoencoder_reconstructs_photographs() {
+    let place = Workplace::new();
+    photographs(&place);
+    let vae = write_autoencoder(&place.path(""));
+    let align = format!("align={{ decoders = [\"vae\", \"nearest\"], vae = {vae:?}, vae_tile = 64 }}");
+    let run = |name: &str, threads| place.ingest_with_threads(name, &place.path("data"), &[&align], threads).done();
+    let one = run("one", 1);
+    assert!(one.files() == run("five", 5).files());
+    let is_by_vae = |sample: &&Sample| sample.generator == "reconstructed-vae";
+    let by_vae = all_samples(&one).values().filter(is_by_vae).count();
+    assert!((8..=32).contains(&by_vae), "{by_vae}");
+    assert!(run("one", 1).message().contains("up to date"));
+    // Other weights under the same name.
+    let mut weights = fs::read(&vae).unwrap();
+    *weights.last_mut().unwrap() ^= 1;
+    fs::write(&vae, weights).unwrap();
+    let plan = place.plan("one", &place.path("data"), &[&align]);
+    assert!(plan.run && plan.reason.contains("vae"), "{}", plan.reason);
+    fs::remove_file(&vae).unwrap();
+    let message = place.ingest("none", &place.path("data"), &[&align]).failed(3);
+    assert!(message.contains("ingest.align.vae: ") && message.contains("vae.safetensors"), "{message}");
 }
 
 #[test]
