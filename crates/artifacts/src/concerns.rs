@@ -1,9 +1,9 @@
 //! Reasons why the scores of a run say little: too few images of a class, classes of very different size, a model that
-//! always names one class, and a ROC-AUC that chance may explain.
+//! always names one class, a ROC-AUC that chance may explain, and fakes that no generator made.
 
 use crate::schema::{Confusion, Metrics};
 use crate::text::count;
-use crate::{Label, Split};
+use crate::{Label, Split, names};
 
 /// With fewer images of a class than this, the interval of its error rate is wider than about ±14 percentage points.
 const FEW_OF_CLASS: u64 = 50;
@@ -13,7 +13,22 @@ const LOPSIDED: f64 = 0.6;
 /// Returns sentences that a reader should know before the scores of a run.
 pub fn concerns(metrics: &Metrics) -> Vec<String> {
     let interval = metrics.intervals.get("roc_auc").map(|interval| [interval.low, interval.high]);
-    concerns_of(metrics.split, metrics.headline.confusion, interval)
+    let generators = metrics.runs.first().map(|run| run.generators.groups.iter().map(|group| group.name.as_str()));
+    let mut concerns = concerns_of(metrics.split, metrics.headline.confusion, interval);
+    concerns.extend(generators.and_then(|names| of_reconstructions(metrics.split, names)));
+    concerns
+}
+
+/// Returns the concern about a split whose fakes are all reconstructions of photographs.
+fn of_reconstructions<'a>(split: Split, mut generators: impl Iterator<Item = &'a str>) -> Option<String> {
+    let first = generators.next()?;
+    let only = first.starts_with(names::RECONSTRUCTED) && generators.all(|name| name.starts_with(names::RECONSTRUCTED));
+    only.then(|| {
+        format!(
+            "The fakes of the {split} split are reconstructions of its photographs, so the scores say nothing about images \
+             of generators."
+        )
+    })
 }
 
 fn concerns_of(split: Split, confusion: Confusion, roc_auc: Option<[f64; 2]>) -> Vec<String> {
@@ -103,5 +118,13 @@ mod tests {
     fn names_few_images_of_the_only_class() {
         let found = concerns_of(Split::Test, confusion(0, 0, 2, 1), None);
         assert!(found.len() == 1 && found[0].contains("the test split has 3 fake images"), "{found:?}");
+    }
+
+    #[test]
+    fn names_fakes_that_are_all_reconstructions() {
+        let found = |names: &[&str]| of_reconstructions(Split::Test, names.iter().copied());
+        assert!(found(&["reconstructed-nearest", "reconstructed-bilinear"]).unwrap().contains("the test split"));
+        assert_eq!(found(&["reconstructed-nearest", "sdxl"]), None);
+        assert_eq!(found(&[]), None);
     }
 }

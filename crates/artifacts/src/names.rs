@@ -69,6 +69,9 @@ pub const METRICS: &str = "metrics.json";
 pub const EXPLANATIONS: &str = "explanations";
 /// The index of [`EXPLANATIONS`], see [`crate::schema::Explanations`].
 pub const EXPLANATIONS_INDEX: &str = "index.json";
+/// The beginning of the generator of pseudo-fakes, which are reconstructions of photographs (`ingest.align`). The name of
+/// the decoder follows.
+pub const RECONSTRUCTED: &str = "reconstructed-";
 
 /// The ending of a training run that was set aside, as in `.run-0.aside`. Further ones have a number.
 pub const ASIDE: &str = "aside";

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::hash::Hash;
-use crate::{Label, Split};
+use crate::{Label, Split, names};
 
 /// Version of the schema of shards without image files, recorded in the metadata of each shard.
 const SCHEMA_VERSION: u32 = 1;
@@ -66,4 +66,12 @@ pub struct Sample {
     /// The cells of the columns that `ingest.report_columns` names, by column. Empty cells are left out.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, String>,
+}
+
+impl Sample {
+    /// Returns the path of the photograph that a pseudo-fake was made from (`ingest.align`). `None` for other images.
+    pub fn photograph(&self) -> Option<&str> {
+        let is_reconstructed = self.label == Label::Fake && self.generator.starts_with(names::RECONSTRUCTED);
+        is_reconstructed.then(|| self.path.strip_suffix(self.generator.as_str())?.strip_suffix('#')).flatten()
+    }
 }

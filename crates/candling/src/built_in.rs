@@ -5,6 +5,7 @@ type Files = &'static [(&'static str, &'static str)];
 
 /// The files of `pipelines/`.
 pub(crate) const PIPELINES: Files = &[
+    ("aligned", include_str!("../../../pipelines/aligned.toml")),
     ("branches", include_str!("../../../pipelines/branches.toml")),
     ("demo", include_str!("../../../pipelines/demo.toml")),
     ("full", include_str!("../../../pipelines/full.toml")),

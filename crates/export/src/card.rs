@@ -32,6 +32,10 @@ fn limits(source: &Source) -> String {
     if source.info.trained_on.as_ref().is_some_and(|data| data.simulated) {
         text += "- **It was trained on simulated images. It is of no use for real ones.**\n";
     }
+    if let Some(described) = source.info.trained_on.as_ref().and_then(|data| data.reconstructions.as_deref()) {
+        // A file of another version may have any text.
+        let _ = writeln!(text, "- About its training: {}.", visible(described));
+    }
     text += "- Pictures of generators, cameras and subjects that training had no like of can get a wrong verdict.\n\
              - Screenshots, collages, heavy compression and upscaling weaken or imitate traces.\n\
              - A verdict is evidence and not proof. Do not accuse anybody because of it alone.\n";

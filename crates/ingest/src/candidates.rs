@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn rejects_sources_with_more_files_than_can_be_numbered() {
         let source = Claims(u32::MAX as usize + 1);
-        let files = Originals { source: &source, config: &Config::default() };
+        let files = Originals { source: &source, config: &Config::default(), aligner: None };
         let message = first_pass(&source, &files).err().map(|failure| failure.to_string());
         assert!(message.as_ref().is_some_and(|text| text.contains("4294967296 files")), "{message:?}");
     }

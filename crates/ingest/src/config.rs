@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sources::{SourceConfig, SourceList};
 
+use crate::align::config::AlignConfig;
+
 /// The configuration of ingest. Each field is a key of the section `[ingest]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -107,8 +109,12 @@ pub struct Config {
     /// Whether to use only one image of each group of near-duplicates, preferably from the test split. No image of a
     /// group with both labels is used. This takes an additional pass over the images.
     pub drop_near_duplicates: bool,
-    /// The seed for choosing the images of new splits and of `limit`. The choice depends on the seed and on the content
-    /// of the images.
+    /// Adds a pseudo-fake to each photograph: a reconstruction that shows the same, is saved in the same way, and has the
+    /// traces of a decoder. Pseudo-fakes are additional to `limit`. The table may be empty, e.g. `align = {}`.
+    #[schemars(extend("examples" = [crate::AlignConfig::example()]))]
+    pub align: Option<AlignConfig>,
+    /// The seed for choosing the images of new splits and of `limit`, and for pseudo-fakes. The choice depends on the
+    /// seed and on the content of the images.
     #[schemars(extend("x-range" = "at least 0"))]
     pub seed: u64,
 }
@@ -175,6 +181,7 @@ impl Default for Config {
             strip: false,
             keep_files: false,
             drop_near_duplicates: false,
+            align: None,
             seed: 0,
         }
     }
@@ -215,6 +222,9 @@ impl Config {
         if self.keep_files && self.strip && self.reencode.is_none() {
             let range = "false with ingest.strip unless ingest.reencode is set, because original files have metadata";
             return error("keep_files", &true, range);
+        }
+        if let Some(align) = &self.align {
+            align.validate()?;
         }
         match self.reencode {
             Some(Reencode { quality, .. }) if !(1..=100).contains(&quality) => {

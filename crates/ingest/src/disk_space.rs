@@ -15,11 +15,15 @@ pub(crate) fn shard_notice(run: &RunDir, config: &Config) -> Option<String> {
     let expected = config.expected_splits().map(|splits| splits.into_values().sum::<u64>());
     let free = fetch::free_space(run.path()).map(|free| format!(" ({} free)", progress::bytes(free)));
     let place = format!("in `{}`{}", run.path().display(), free.unwrap_or_default());
+    let pseudo_fakes = match config.align {
+        None => "",
+        Some(_) => "; the pseudo-fakes of ingest.align take up to as much again",
+    };
     let pixels = |images: u64| images.saturating_mul(u64::from(config.size).pow(2) * 3);
     let shards = |images: u64| format!("the shards of {images} images of {0}x{0} take", config.size);
     if !config.keep_files {
         let images = expected?;
-        return Some(format!("{} {} {place}", shards(images), progress::bytes(pixels(images))));
+        return Some(format!("{} {} {place}{pseudo_fakes}", shards(images), progress::bytes(pixels(images))));
     }
     // Never starts a download.
     let source = sources::reopen(&config.source_config(), &[]).ok();
@@ -28,9 +32,9 @@ pub(crate) fn shard_notice(run: &RunDir, config: &Config) -> Option<String> {
     Some(match source.and_then(|source| mean_kept_bytes(&*source, config)) {
         Some(mean) => {
             let files = progress::bytes((mean * images as f64) as u64);
-            format!("{text} and about {files} for the files that ingest.keep_files keeps")
+            format!("{text} and about {files} for the files that ingest.keep_files keeps{pseudo_fakes}")
         }
-        None => format!("{text}, and ingest.keep_files adds the length of all image files"),
+        None => format!("{text}, and ingest.keep_files adds the length of all image files{pseudo_fakes}"),
     })
 }
 

@@ -1,11 +1,13 @@
-//! Conversion of one file of a source to the pixels that a shard stores.
+//! Conversion of one file of a source to the pixels that a shard stores, and of its pseudo-fake.
 
+use artifacts::Label;
 use artifacts::hash::Hash;
 use artifacts::shard::Sample;
-use pixels::{Decoded, Recipe, Reencoded, Warning};
-use sources::{Rejection, Source};
+use pixels::{Decoded, Format, Recipe, Reencoded, Warning};
+use sources::{Entry, Rejection, Source};
 
 use crate::Config;
+use crate::align::Aligner;
 use crate::audit::Observation;
 use crate::rejection;
 use crate::select::{Duplicate, Used};
@@ -34,13 +36,20 @@ pub(crate) struct RejectedFile {
     pub(crate) rejection: Rejection,
 }
 
+/// The result of converting a file.
+pub(crate) struct Converted {
+    pub(crate) image: Result<Image, RejectedFile>,
+    /// The pseudo-fake of a photograph, if `ingest.align` asks for one and the photograph is usable.
+    pub(crate) pseudo_fake: Option<Result<Image, RejectedFile>>,
+}
+
 /// The contents and the converted images of the files of a source.
 pub(crate) trait Files: Sync {
     /// See [`Source::content_key`].
     fn key(&self, index: usize) -> Result<Hash, Rejection>;
 
     /// Decodes and resizes a file. With `observe`, also extracts the input of the audit.
-    fn convert(&self, used: &Used, observe: bool) -> Result<Image, RejectedFile>;
+    fn convert(&self, used: &Used, observe: bool) -> Converted;
 
     /// Decodes a file for the search for near-duplicates. `None` if the file is unusable.
     fn observe(&self, used: &Used) -> Option<Observation>;
@@ -63,6 +72,8 @@ pub(crate) trait Files: Sync {
 pub(crate) struct Originals<'a> {
     pub(crate) source: &'a dyn Source,
     pub(crate) config: &'a Config,
+    /// What makes pseudo-fakes, if any are wanted.
+    pub(crate) aligner: Option<Aligner>,
 }
 
 impl Files for Originals<'_> {
@@ -70,8 +81,8 @@ impl Files for Originals<'_> {
         self.source.content_key(index)
     }
 
-    fn convert(&self, used: &Used, observe: bool) -> Result<Image, RejectedFile> {
-        convert(self.source, used, self.config, observe)
+    fn convert(&self, used: &Used, observe: bool) -> Converted {
+        convert(self.source, used, self.config, self.aligner.as_ref(), observe)
     }
 
     fn observe(&self, used: &Used) -> Option<Observation> {
@@ -83,34 +94,60 @@ impl Files for Originals<'_> {
     }
 }
 
-fn convert(source: &dyn Source, used: &Used, config: &Config, observe: bool) -> Result<Image, RejectedFile> {
+fn convert(source: &dyn Source, used: &Used, config: &Config, aligner: Option<&Aligner>, observe: bool) -> Converted {
     let entry = source.entry(used.index as usize);
-    let rejected = |id: Option<Hash>, rejection: Rejection| RejectedFile {
-        index: used.index,
-        path: entry.path.clone(),
-        id,
-        rejection,
+    let (id, bytes) = match read(source, used.index, used.key) {
+        Ok(read) => read,
+        Err((id, rejection)) => {
+            let rejected = RejectedFile { index: used.index, path: entry.path, id, rejection };
+            return Converted { image: Err(rejected), pseudo_fake: None };
+        }
     };
-    let (id, bytes) = read(source, used.index, used.key).map_err(|(id, rejection)| rejected(id, rejection))?;
-    let prepared = Prepared::new(bytes, config).map_err(|rejection| rejected(Some(id), rejection))?;
-    let pixels = config
-        .recipe()
-        .resize(&prepared.decoded.rgb)
-        .map_err(|error| rejected(Some(id), rejection::undecodable(&error)))?;
+    // The pseudo-fake is made after its photograph, which is then no longer in memory as pixels.
+    let original = aligner.filter(|aligner| aligner.applies_to(used)).map(|aligner| (aligner, bytes.clone()));
+    let image = convert_bytes(bytes, id, &entry, used, config, observe);
+    let pseudo_fake = original.filter(|_| image.is_ok()).and_then(|(aligner, bytes)| {
+        let made = aligner.reconstruct(id, &bytes, Format::of(&bytes).ok()?);
+        let entry = Entry { path: made.path(&entry.path), generator: made.generator, ..entry };
+        let used = Used { label: Label::Fake, ..used.clone() };
+        Some(match made.file {
+            Ok(file) => {
+                let id = Hash::of(&file);
+                convert_bytes(file, id, &entry, &used, config, observe)
+            }
+            Err(rejection) => Err(RejectedFile { index: used.index, path: entry.path, id: None, rejection }),
+        })
+    });
+    Converted { image, pseudo_fake }
+}
+
+/// Converts the bytes of a file, whose BLAKE3 hash is `id`.
+fn convert_bytes(
+    bytes: Vec<u8>,
+    id: Hash,
+    entry: &Entry,
+    used: &Used,
+    config: &Config,
+    observe: bool,
+) -> Result<Image, RejectedFile> {
+    let rejected = |rejection| RejectedFile { index: used.index, path: entry.path.clone(), id: Some(id), rejection };
+    let prepared = Prepared::new(bytes, config).map_err(rejected)?;
+    let pixels =
+        config.recipe().resize(&prepared.decoded.rgb).map_err(|error| rejected(rejection::undecodable(&error)))?;
     Ok(Image {
         index: used.index,
         observation: observe.then(|| prepared.observe(used)),
         sample: Sample {
             id,
-            path: entry.path,
+            path: entry.path.clone(),
             label: used.label,
             split: used.split,
-            generator: entry.generator,
+            generator: entry.generator.clone(),
             width: prepared.width,
             height: prepared.height,
             format: prepared.format,
             file_bytes: prepared.file_bytes,
-            columns: entry.columns,
+            columns: entry.columns.clone(),
         },
         pixels,
         warning: prepared.warning,

@@ -32,7 +32,9 @@ pub(crate) fn in_order<'f, F: Sync, T: Send, E: Send>(
     consume: impl FnMut(T) -> Result<(), E> + Send,
 ) -> Result<(), E> {
     let progress = Progress::new(title, "images", Some(files.len() as u64));
-    let image_bytes = config.size as usize * config.size as usize * 3;
+    // A photograph may have a pseudo-fake.
+    let images = if config.align.is_some() { 2 } else { 1 };
+    let image_bytes = config.size as usize * config.size as usize * 3 * images;
     let cores = rayon::current_num_threads();
     let most = if config.keep_files { MAX_CHUNK.min(cores * MAX_FILES_PER_CORE) } else { MAX_CHUNK };
     let chunk = (CHUNK_BYTES / image_bytes).clamp(cores.min(most), most);

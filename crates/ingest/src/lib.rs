@@ -6,8 +6,12 @@
 //! is repeated. Both passes hold a bounded number of images in memory. The shards depend only on the source and the
 //! configuration.
 //!
+//! With `ingest.align`, photographs get pseudo-fakes, see `align`. They are made while their photographs are decoded, so
+//! that the selection of files and the search for near-duplicates do not see them.
+//!
 //! A source that is too large for one machine is ingested in parts, see `parts`.
 
+mod align;
 pub mod audit;
 mod candidates;
 pub mod cli;
@@ -23,6 +27,7 @@ mod select;
 mod splits;
 mod stage;
 
+pub use align::{AlignConfig, Band, DecoderName, FrequencyMix, PixelMix};
 pub use config::{Config, Expected};
 pub use parts::PartNumber;
 pub use stage::Ingest;

@@ -13,7 +13,7 @@ use sources::{Location, Rejection, Source, SourcePart};
 
 use crate::Config;
 use crate::audit::{Observation, Pair, audit, groups, near_duplicates};
-use crate::image::{Image, RejectedFile};
+use crate::image::{Converted, Image, RejectedFile};
 use crate::rejection;
 use crate::select::Duplicate;
 
@@ -65,6 +65,7 @@ struct Observed {
     index: u32,
     path: String,
     observation: Observation,
+    is_pseudo_fake: bool,
 }
 
 impl<'a> Output<'a> {
@@ -86,22 +87,34 @@ impl<'a> Output<'a> {
     }
 
     /// Adds the result of decoding one file. All files of a split must be added before the files of the next split.
-    pub(crate) fn add(&mut self, converted: Result<Image, RejectedFile>) -> Result<(), Error> {
-        let Image { sample, pixels, file, warning, index, observation } = match converted {
-            Ok(image) => image,
+    pub(crate) fn add(&mut self, Converted { image, pseudo_fake }: Converted) -> Result<(), Error> {
+        match image {
+            Ok(image) => self.add_image(image, false)?,
             Err(RejectedFile { index, path, id, rejection }) => {
                 self.rejected.push(rejection::row(rejection.clone(), path, id));
                 self.undecodable.insert(index, rejection);
-                return Ok(());
             }
-        };
+        }
+        match pseudo_fake {
+            None => Ok(()),
+            Some(Ok(image)) => self.add_image(image, true),
+            Some(Err(RejectedFile { path, id, rejection, .. })) => {
+                self.rejected.push(rejection::row(rejection, path, id));
+                Ok(())
+            }
+        }
+    }
+
+    fn add_image(&mut self, image: Image, is_pseudo_fake: bool) -> Result<(), Error> {
+        let Image { sample, pixels, file, warning, index, observation } = image;
         self.count(&sample);
         if let Some(warning) = warning {
             let first = || (0, format!("`{}`: {warning}", sample.path));
             self.faulty.get_or_insert_with(first).0 += 1;
         }
         let path = sample.path.clone();
-        self.observed.extend(observation.map(|observation| Observed { index, path, observation }));
+        let observed = |observation| Observed { index, path, observation, is_pseudo_fake };
+        self.observed.extend(observation.map(observed));
         let writer = self.writer_of(sample.split)?;
         push(writer, sample, &pixels, file.as_deref())
     }
@@ -258,9 +271,13 @@ impl<'a> Output<'a> {
         Some((unlabelled().count(), unlabelled().next()?))
     }
 
-    /// Finds near-duplicates among the files that were added with an observation.
+    /// Finds near-duplicates among the files that were added with an observation. Pseudo-fakes are left out: they are
+    /// near-duplicates of their photographs, and of whatever their photographs are near-duplicates of.
     pub(crate) fn near_duplicates(&self) -> Vec<Pair> {
-        near_duplicates(&self.images())
+        let files: Vec<usize> = (0..self.observed.len()).filter(|&at| !self.observed[at].is_pseudo_fake).collect();
+        let images: Vec<&Observation> = files.iter().map(|&at| &self.observed[at].observation).collect();
+        let pairs = near_duplicates(&images).into_iter();
+        pairs.map(|pair| Pair { first: files[pair.first], second: files[pair.second], ..pair }).collect()
     }
 
     /// Joins pairs of near-duplicates into groups of indices in the source.

@@ -5,7 +5,8 @@
 //! place of the files ([`ConvertedParts`]). Because both run the code of an undivided ingest, the shards are the same.
 //!
 //! A part has consecutive files of the source, because tables and archives are read fastest in their order. It converts
-//! every labelled file, although the merge may leave some out: duplicates, and files beyond `ingest.limit`.
+//! every labelled file, although the merge may leave some out: duplicates, and files beyond `ingest.limit`. It also makes
+//! a pseudo-fake of every photograph, because only the merge knows the splits.
 
 mod number;
 mod read;
@@ -56,6 +57,17 @@ struct StoredFile {
     /// The image; `None` if the file has no label or cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     image: Option<Result<StoredImage, StoredRejection>>,
+    /// The pseudo-fake of a photograph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pseudo_fake: Option<Result<StoredImage, RejectedPseudoFake>>,
+}
+
+/// The reason why there is no pseudo-fake of a photograph.
+#[derive(Clone, Serialize, Deserialize)]
+struct RejectedPseudoFake {
+    path: String,
+    #[serde(flatten)]
+    rejected: StoredRejection,
 }
 
 /// A converted image.

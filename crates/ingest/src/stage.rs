@@ -12,6 +12,7 @@ use artifacts::text::visible;
 use artifacts::{Error, Label, Manifest, RunDir, Split, names, progress};
 use sources::{Source, SourceError};
 
+use crate::align::{AlignConfig, Aligner};
 use crate::audit::{Observation, join, near_duplicates, to_drop};
 use crate::candidates::first_pass;
 use crate::config::{Config, Expected};
@@ -46,16 +47,21 @@ impl Stage for Ingest {
 
     fn inputs(_run: &RunDir, config: &Config) -> Result<BTreeMap<String, Hash>, Failure> {
         let fingerprint = sources::fingerprint(&config.source_config()).map_err(from_source)?;
-        Ok(BTreeMap::from([("source".to_owned(), fingerprint)]))
+        let vae = config.align.as_ref().map(AlignConfig::inputs).transpose()?.flatten();
+        let inputs = [("source", Some(fingerprint)), ("vae", vae)];
+        Ok(inputs.into_iter().filter_map(|(name, hash)| Some((name.to_owned(), hash?))).collect())
     }
 
     fn notices(run: &RunDir, config: &Config) -> Vec<String> {
-        sources::download_notices(&config.source_config()).into_iter().chain(shard_notice(run, config)).collect()
+        let downloads = sources::download_notices(&config.source_config()).into_iter();
+        let autoencoder = config.align.as_ref().and_then(AlignConfig::notice);
+        downloads.chain(autoencoder).chain(shard_notice(run, config)).collect()
     }
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {
         let source = sources::open(&job.config.source_config()).map_err(from_source)?;
-        run(job, &*source, &Originals { source: &*source, config: &job.config })
+        let aligner = Aligner::open(&job.config)?;
+        run(job, &*source, &Originals { source: &*source, config: &job.config, aligner })
     }
 }
 
@@ -111,7 +117,9 @@ pub(crate) fn has_other_content(run: &RunDir, config: &Config) -> Result<Option<
     let Some(manifest) = Manifest::read(&run.ingest())? else { return Ok(None) };
     let Some(recorded) = manifest.summary["content"].as_str() else { return Ok(None) };
     let source = sources::open(&config.source_config()).map_err(from_source)?;
-    Ok(Some(first_pass(&*source, &Originals { source: &*source, config })?.content.to_string() != recorded))
+    Ok(Some(
+        first_pass(&*source, &Originals { source: &*source, config, aligner: None })?.content.to_string() != recorded,
+    ))
 }
 
 /// Writes the shards, `rejected.jsonl` and `audit.json` to `folder`. If too many files are unusable, writes only the

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod align;
 mod audit;
 mod common;
 mod keep_files;

@@ -47,12 +47,13 @@ fn in_parts(place: &Workplace, run: &str, parts: u32, set: &[&str]) -> Ingested 
 fn the_merge_of_parts_equals_an_undivided_ingest() {
     let place = Workplace::new();
     mixed_source(&place);
-    let cases: [&[&str]; 5] = [
+    let cases: [&[&str]; 6] = [
         &["shard_rows=50"],
         &["keep_files=true", "max_rejected=0.2"],
         &["drop_near_duplicates=true", "seed=3"],
         &["split=test", "strip=true", "reencode={ format = \"jpeg\", quality = 80 }"],
         &["limit=5", "audit=false", "max_rejected=0.2"],
+        &["align={ splits = [\"test\", \"val\"] }", "keep_files=true", "max_rejected=0.2"],
     ];
     for (case, set) in cases.into_iter().enumerate() {
         let whole = place.ingest(&format!("whole-{case}"), &place.path("data"), set).done();

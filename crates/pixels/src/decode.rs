@@ -189,13 +189,25 @@ struct Stored {
 /// The file is not an image in a supported format, is truncated or damaged, or exceeds `limits`.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
     let format = Format::of(bytes)?;
-    let stored = catch_panics(|| match format {
-        Format::Jpeg => jpeg::decode(bytes, limits),
-        _ => raster::decode(bytes, format, limits),
-    })?;
+    let stored = decode_file(bytes, format, limits)?;
     let (width, height) = (stored.rgb.width(), stored.rgb.height());
     let rgb = upright(stored.rgb, stored.orientation);
     Ok(Decoded { rgb, width, height, format, warning: stored.warning })
+}
+
+fn decode_file(bytes: &[u8], format: Format, limits: &Limits) -> Result<Stored, DecodeError> {
+    catch_panics(|| match format {
+        Format::Jpeg => jpeg::decode(bytes, limits),
+        _ => raster::decode(bytes, format, limits),
+    })
+}
+
+/// Decodes an image file without applying its orientation: the pixels as they lie in the file.
+///
+/// # Errors
+/// Those of [`decode`].
+pub fn decode_stored(bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
+    Ok(decode_file(bytes, Format::of(bytes)?, limits)?.rgb)
 }
 
 /// Converts a panic of a decoder to an error, so that one file that triggers a bug does not end a run over 100,000

@@ -1,8 +1,12 @@
-//! Encoding as JPEG and lossy WebP with the settings of most software.
+//! Encoding as JPEG and lossy WebP with the settings of most software, and in the style of another file.
+
+mod style;
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use crate::RgbImage;
+
+pub use style::{FileStyle, StyleError};
 
 /// The chroma subsampling of a JPEG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

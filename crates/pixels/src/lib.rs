@@ -18,6 +18,7 @@ pub mod metadata;
 mod picture;
 mod recipe;
 pub mod resize;
+mod zigzag;
 
 pub use crate::decode::{DecodeError, Decoded, FileKind, Format, Limits, Warning, decode};
 pub use crate::image::{RgbImage, ShapeError};

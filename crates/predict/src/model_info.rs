@@ -61,6 +61,9 @@ pub struct TrainingData {
     pub fakes: u64,
     /// The generators of the training images.
     pub generators: Vec<String>,
+    /// A sentence without its full stop, if fakes are reconstructions of photographs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconstructions: Option<String>,
 }
 
 /// The measured quality of a model on one set of images.
@@ -219,6 +222,7 @@ fn training_data(ingest: &Manifest) -> Option<TrainingData> {
         reals: count(Label::Real),
         fakes: count(Label::Fake),
         generators: train.generators.keys().filter(|name| !name.is_empty()).cloned().collect(),
+        reconstructions: summary.training_reconstructions(),
     })
 }
 

@@ -46,6 +46,10 @@ pub(crate) fn limitations(results: &RunResults) -> Vec<Limitation> {
              do not carry over to photographs or to any existing generator",
         ));
     }
+    if let Some(described) = results.ingest.as_ref().and_then(|ingest| ingest.summary.training_reconstructions()) {
+        limitations
+            .push(Limitation::new("Generators that leave other traces than the decoders of training", described));
+    }
     if metrics.split != Split::Test {
         limitations.push(Limitation::new(
             "New images",

@@ -160,6 +160,9 @@ fn training_section(results: &RunResults) -> String {
         let [height, width] = ingest.summary.size;
         let _ =
             writeln!(text, "- Data: {}, {width} × {height} pixels", markdown(&dataset_name(&ingest.summary.source)));
+        if let Some(described) = ingest.summary.training_reconstructions() {
+            let _ = writeln!(text, "- Pseudo-fakes: {described}");
+        }
     }
     for (name, value) in settings(&run.manifest.config) {
         let _ = writeln!(text, "- {name}: {}", markdown(&value));

@@ -6,10 +6,13 @@
 //! exposures, tone curves, JPEG settings and file sizes (see `simulated/file_size.rs`) have the same distributions in
 //! both classes, and no file has metadata. The classes therefore differ only in the traces of how an image was made.
 //!
+//! The parts of the simulated decoder are public: `ingest.align` reconstructs photographs with them.
+//!
 //! The bytes of an image depend only on the [`SimulatedSet`] and the index. The number and the order of threads have no
 //! effect.
 
 mod camera;
+mod decoder;
 mod demosaic;
 mod file_size;
 mod generator;
@@ -27,12 +30,16 @@ use pixels::encode::{self, JpegSizeError, Subsampling};
 use rand::RngExt;
 
 use camera::Exposure;
+pub use decoder::Decoder;
+pub use file_size::closest_in_size;
 use generator::Features;
 use noise::Normal;
-use radiance::{Radiance, add_scaled};
+pub use radiance::Radiance;
+use radiance::add_scaled;
 use scene::OVERSAMPLING;
 pub use set::{SimulatedEntry, SimulatedSet, SimulatedSetError};
 use tone::ToneCurve;
+pub use tone::to_bytes;
 pub use upsampling::Upsampling;
 
 /// One image of a simulated set.

@@ -197,6 +197,9 @@ fn prediction(train: &Images, branches: &[FusionWeight], weights: &[f64], judged
 /// fold leaves out whole generators, and whole folders of photographs or an equal share of each. If all photographs are
 /// in one folder, they are divided by their content. Returns no folds if there are fewer than two groups of fakes, see
 /// [`group`].
+///
+/// A photograph and its reconstruction are always in the same fold: a model that knows the one as real would call the
+/// other real. The photograph follows its reconstruction, or the reconstruction its photograph if folders are left out.
 fn assign(samples: &[&Sample], folds: usize, photographs: HeldOutPhotographs) -> Vec<Vec<usize>> {
     let mut groups: BTreeMap<(Label, String), Vec<usize>> = BTreeMap::new();
     for (index, sample) in samples.iter().enumerate() {
@@ -208,22 +211,37 @@ fn assign(samples: &[&Sample], folds: usize, photographs: HeldOutPhotographs) ->
     if folds < 2 {
         return Vec::new();
     }
-    let mut assigned = vec![Vec::new(); folds];
-    for (number, (_, rows)) in fakes.into_iter().enumerate() {
-        assigned[number % folds].extend(rows);
+    let mut fold_of = vec![0; samples.len()];
+    for (number, (_, rows)) in fakes.iter().enumerate() {
+        rows.iter().for_each(|&index| fold_of[index] = number % folds);
     }
-    if reals.len() >= 2 && photographs == HeldOutPhotographs::Folders {
-        for (number, (_, rows)) in reals.into_iter().enumerate() {
-            assigned[number % folds].extend(rows);
+    let by_folder = reals.len() >= 2 && photographs == HeldOutPhotographs::Folders;
+    for (number, (_, rows)) in reals.iter().enumerate() {
+        for &index in rows {
+            let key = if by_folder { number } else { usize::from(samples[index].id.as_bytes()[0]) };
+            fold_of[index] = key % folds;
         }
-    } else {
-        for (_, rows) in reals {
-            for index in rows {
-                assigned[usize::from(samples[index].id.as_bytes()[0]) % folds].push(index);
-            }
+    }
+    for (photograph, fake) in pairs(samples) {
+        if by_folder {
+            fold_of[fake] = fold_of[photograph];
+        } else {
+            fold_of[photograph] = fold_of[fake];
         }
+    }
+    let mut assigned = vec![Vec::new(); folds];
+    for (_, rows) in fakes.into_iter().chain(reals) {
+        rows.into_iter().for_each(|index| assigned[fold_of[index]].push(index));
     }
     assigned
+}
+
+/// Returns the indices of each photograph and its reconstruction.
+fn pairs(samples: &[&Sample]) -> Vec<(usize, usize)> {
+    let of_real = samples.iter().enumerate().filter(|(_, sample)| sample.label == Label::Real);
+    let photographs: BTreeMap<&str, usize> = of_real.map(|(index, sample)| (sample.path.as_str(), index)).collect();
+    let of_fake = samples.iter().enumerate().filter_map(|(index, sample)| Some((index, sample.photograph()?)));
+    of_fake.filter_map(|(index, path)| Some((*photographs.get(path)?, index))).collect()
 }
 
 #[cfg(test)]
@@ -286,5 +304,27 @@ mod tests {
         let folds = assign(&samples, 5, HeldOutPhotographs::Folders);
         assert_eq!(folds.len(), 2);
         assert!(folds.iter().all(|fold| fold.len() > 10));
+    }
+
+    #[test]
+    fn photographs_and_their_reconstructions_are_in_one_fold() {
+        let mut samples = Vec::new();
+        for i in 0..60 {
+            let generator = ["reconstructed-nearest", "reconstructed-bilinear", "reconstructed-pixel_shuffle"][i % 3];
+            let path = format!("real/{}/{i}.jpg", i % 4);
+            samples.push(sample(&format!("{path}#{generator}"), Label::Fake, generator));
+            samples.push(sample(&path, Label::Real, ""));
+        }
+        let samples: Vec<&Sample> = samples.iter().collect();
+        for photographs in [HeldOutPhotographs::Content, HeldOutPhotographs::Folders] {
+            let folds = assign(&samples, 3, photographs);
+            assert_eq!(folds.iter().map(Vec::len).sum::<usize>(), 120);
+            for fold in folds {
+                let paths: BTreeSet<&str> = fold.iter().map(|&index| samples[index].path.as_str()).collect();
+                assert!(paths.len() >= 20 && paths.len() < 120);
+                assert!(fold.iter().filter_map(|&index| samples[index].photograph()).all(|path| paths.contains(path)));
+                assert_eq!(paths.iter().filter(|path| path.contains('#')).count() * 2, paths.len());
+            }
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::hash::Hash;
-use crate::{Label, Split};
+use crate::text::count;
+use crate::{Label, Split, names};
 
 /// A line of `rejected.jsonl`: a file that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,4 +61,63 @@ pub struct SplitSummary {
     pub generators: BTreeMap<String, u64>,
     /// Number of images of each file format; empty if `ingest.strip` removed it.
     pub formats: BTreeMap<String, u64>,
+}
+
+impl IngestSummary {
+    /// Describes the fakes of the training split, if some of them are reconstructions of photographs (`ingest.align`). A
+    /// sentence without its full stop.
+    pub fn training_reconstructions(&self) -> Option<String> {
+        let train = self.splits.get(&Split::Train)?;
+        let fakes = train.labels.get(&Label::Fake).copied().unwrap_or_default();
+        let is_reconstructed = |name: &&String| name.starts_with(names::RECONSTRUCTED);
+        let reconstructed: u64 =
+            train.generators.keys().filter(is_reconstructed).filter_map(|name| train.generators.get(name)).sum();
+        match reconstructed {
+            0 => None,
+            _ if reconstructed < fakes => Some(format!(
+                "{} of the {} fakes of training are reconstructions of its photographs",
+                count(reconstructed),
+                count(fakes)
+            )),
+            _ => Some(
+                "the fakes of training are reconstructions of its photographs; none is an image of a generator"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_which_fakes_of_training_are_reconstructions() {
+        let described = |generators: &[(&str, u64)]| {
+            let fakes = generators.iter().map(|(_, images)| images).sum();
+            let mut train = SplitSummary::default();
+            train.labels.insert(Label::Fake, fakes);
+            train.generators.extend(generators.iter().map(|(name, images)| ((*name).to_owned(), *images)));
+            train.generators.insert(String::new(), 9);
+            let summary = IngestSummary {
+                source: String::new(),
+                files: None,
+                files_of_parts: Vec::new(),
+                simulated: false,
+                size: [8, 8],
+                seen: 0,
+                rejected: 0,
+                rejected_by_reason: BTreeMap::new(),
+                splits: BTreeMap::from([(Split::Train, train)]),
+                images_per_second: 1.0,
+                content: None,
+            };
+            summary.training_reconstructions()
+        };
+        assert_eq!(described(&[("sdxl", 3)]), None);
+        let some = described(&[("sdxl", 3), ("reconstructed-nearest", 2)]).unwrap();
+        assert_eq!(some, "2 of the 5 fakes of training are reconstructions of its photographs");
+        let all = described(&[("reconstructed-bilinear", 1), ("reconstructed-nearest", 2)]).unwrap();
+        assert!(all.starts_with("the fakes of training are reconstructions"), "{all}");
+    }
 }

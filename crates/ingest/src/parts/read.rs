@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use artifacts::hash::Hash;
 use artifacts::shard::{Sample, Shards};
 use artifacts::stage::Failure;
-use artifacts::{Error, Manifest, RunDir, atomic, command, names};
+use artifacts::{Error, Label, Manifest, RunDir, atomic, command, names};
 use sources::{Rejection, Source};
 
 use super::write::SPLIT;
-use super::{FILES, PartNumber, PartSummary, StoredFile, StoredImage, StoredRejection, stale};
+use super::{FILES, PartNumber, PartSummary, RejectedPseudoFake, StoredFile, StoredImage, StoredRejection, stale};
 use crate::Config;
 use crate::audit::Observation;
 use crate::candidates::count_files;
-use crate::image::{Files, Image, RejectedFile};
+use crate::image::{Converted, Files, Image, RejectedFile};
 use crate::select::{Duplicate, Used};
 
 /// The converted images of all parts of a source.
@@ -23,6 +23,7 @@ pub(crate) struct ConvertedParts<'a> {
     source: &'a dyn Source,
     /// The files in the order of the source, each with the position of its part in `shards`.
     files: Vec<(usize, StoredFile)>,
+    config: &'a Config,
     /// The images of each part; `None` if it has none.
     shards: Vec<Option<Shards>>,
     images_per_second: f64,
@@ -37,12 +38,13 @@ impl<'a> ConvertedParts<'a> {
     pub(crate) fn open(
         run: &RunDir,
         source: &'a dyn Source,
-        config: &Config,
+        config: &'a Config,
         inputs: &BTreeMap<String, Hash>,
     ) -> Result<ConvertedParts<'a>, Failure> {
         let parts = find(run, config, inputs)?;
         let mut converted = ConvertedParts {
             source,
+            config,
             files: Vec::with_capacity(source.len()),
             shards: Vec::new(),
             images_per_second: 0.0,
@@ -67,8 +69,10 @@ impl<'a> ConvertedParts<'a> {
         let files: Vec<StoredFile> = atomic::read_lines(&path, "list of the files of a part")?;
         let images = shards.as_ref().map_or(0, Shards::len);
         let fits = |(expected, file): (u32, &StoredFile)| {
-            let row = file.image.as_ref().and_then(|image| image.as_ref().ok()).map(|image| image.row);
-            expected == file.index && row.is_none_or(|row| row < images)
+            let photograph = file.image.as_ref().and_then(|image| image.as_ref().ok());
+            let pseudo_fake = file.pseudo_fake.as_ref().and_then(|image| image.as_ref().ok());
+            let mut stored = photograph.into_iter().chain(pseudo_fake);
+            expected == file.index && stored.all(|image| image.row < images)
         };
         let range = summary.number.range(count_files(self.source)?);
         if files.len() != range.len() || !range.zip(&files).all(fits) {
@@ -92,6 +96,32 @@ impl<'a> ConvertedParts<'a> {
             }
         }
     }
+
+    /// The pseudo-fake of a photograph, or why there is none.
+    fn pseudo_fake(&self, used: &Used, observe: bool) -> Option<Result<Image, RejectedFile>> {
+        let (part, file) = &self.files[used.index as usize];
+        Some(match file.pseudo_fake.as_ref()? {
+            Ok(image) => {
+                let used = Used { label: Label::Fake, ..used.clone() };
+                Ok(stored_image(self.shards[*part].as_ref()?, image, &used, observe))
+            }
+            Err(RejectedPseudoFake { path, rejected: StoredRejection { id, rejection } }) => {
+                Err(RejectedFile { index: used.index, path: path.clone(), id: *id, rejection: rejection.clone() })
+            }
+        })
+    }
+}
+
+/// Returns a stored image with the label and the split of `used`.
+fn stored_image(shards: &Shards, image: &StoredImage, used: &Used, observe: bool) -> Image {
+    Image {
+        index: used.index,
+        sample: Sample { label: used.label, split: used.split, ..shards.sample(image.row).clone() },
+        pixels: shards.pixels(image.row).to_vec(),
+        file: shards.file(image.row).map(<[u8]>::to_vec),
+        warning: image.warning,
+        observation: observe.then(|| image.observation.clone().with_label(used.label, used.split)),
+    }
 }
 
 impl Files for ConvertedParts<'_> {
@@ -99,21 +129,17 @@ impl Files for ConvertedParts<'_> {
         self.files[index].1.key.clone()
     }
 
-    fn convert(&self, used: &Used, observe: bool) -> Result<Image, RejectedFile> {
-        match self.image(used.index, used.key) {
+    fn convert(&self, used: &Used, observe: bool) -> Converted {
+        let image = match self.image(used.index, used.key) {
+            Ok((shards, image)) => Ok(stored_image(shards, image, used, observe)),
             Err(StoredRejection { id, rejection }) => {
                 let path = self.source.entry(used.index as usize).path;
                 Err(RejectedFile { index: used.index, path, id, rejection })
             }
-            Ok((shards, image)) => Ok(Image {
-                index: used.index,
-                sample: Sample { label: used.label, split: used.split, ..shards.sample(image.row).clone() },
-                pixels: shards.pixels(image.row).to_vec(),
-                file: shards.file(image.row).map(<[u8]>::to_vec),
-                warning: image.warning,
-                observation: observe.then(|| image.observation.clone().with_label(used.label, used.split)),
-            }),
-        }
+        };
+        let is_wanted = self.config.align.as_ref().is_some_and(|align| align.applies_to(used));
+        let pseudo_fake = self.pseudo_fake(used, observe).filter(|_| is_wanted);
+        Converted { image, pseudo_fake }
     }
 
     fn observe(&self, used: &Used) -> Option<Observation> {

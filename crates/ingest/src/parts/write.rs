@@ -8,9 +8,10 @@ use artifacts::stage::{Failure, Stage, to_json};
 use artifacts::{Error, Label, Manifest, RunDir, Split, names, progress};
 use sources::{Rejection, Source};
 
-use super::{FILES, PartNumber, PartSummary, StoredFile, StoredImage, StoredRejection, stale};
+use super::{FILES, PartNumber, PartSummary, RejectedPseudoFake, StoredFile, StoredImage, StoredRejection, stale};
+use crate::align::Aligner;
 use crate::candidates::count_files;
-use crate::image::{Files, Image, Originals, RejectedFile};
+use crate::image::{Converted, Files, Image, Originals, RejectedFile};
 use crate::in_order::in_order;
 use crate::output::{push, shard_writer};
 use crate::select::Used;
@@ -52,23 +53,36 @@ pub(crate) fn write_part(run: &RunDir, config: &Config, number: PartNumber, forc
 
 /// Writes the images of a part and the list of its files. Returns the number of images.
 fn convert(source: &dyn Source, config: &Config, number: PartNumber, folder: &DirWriter) -> Result<u64, Failure> {
-    let files = Originals { source, config };
+    // Only the merge knows the splits.
+    let aligner = Aligner::open(config)?.map(Aligner::for_all_splits);
+    let files = Originals { source, config, aligner };
     let indices: Vec<u32> = number.range(count_files(source)?).collect();
     let mut writer = shard_writer(folder.path(), SPLIT, config);
     let mut rows = Vec::with_capacity(indices.len());
     let mut images = 0;
-    let mut store = |(index, key, converted): Converted| {
-        let image = match converted {
-            None => None,
-            Some(Err(RejectedFile { id, rejection, .. })) => Some(Err(StoredRejection { id, rejection })),
-            Some(Ok(Image { sample, pixels, file, warning, observation, .. })) => {
-                push(&mut writer, sample, &pixels, file.as_deref())?;
-                images += 1;
-                observation.map(|observation| Ok(StoredImage { row: images - 1, warning, observation }))
-            }
+    let mut add = |image: Image| -> Result<Option<StoredImage>, Error> {
+        let Image { sample, pixels, file, warning, observation, .. } = image;
+        push(&mut writer, sample, &pixels, file.as_deref())?;
+        images += 1;
+        Ok(observation.map(|observation| StoredImage { row: images - 1, warning, observation }))
+    };
+    let mut store = |(index, key, converted): ConvertedFile| {
+        let Some(Converted { image, pseudo_fake }) = converted else {
+            rows.push(StoredFile { index, key, image: None, pseudo_fake: None });
+            return Ok::<_, Error>(());
         };
-        rows.push(StoredFile { index, key, image });
-        Ok::<_, Error>(())
+        let rejected = |RejectedFile { id, rejection, .. }: RejectedFile| StoredRejection { id, rejection };
+        let image = match image {
+            Ok(image) => add(image)?.map(Ok),
+            Err(file) => Some(Err(rejected(file))),
+        };
+        let pseudo_fake = match pseudo_fake {
+            None => None,
+            Some(Ok(image)) => add(image)?.map(Ok),
+            Some(Err(file)) => Some(Err(RejectedPseudoFake { path: file.path.clone(), rejected: rejected(file) })),
+        };
+        rows.push(StoredFile { index, key, image, pseudo_fake });
+        Ok(())
     };
     let title = format!("ingest: part {number}");
     in_order(&title, &indices, config, |&index| convert_file(&files, index), &mut store)?;
@@ -80,9 +94,9 @@ fn convert(source: &dyn Source, config: &Config, number: PartNumber, folder: &Di
 }
 
 /// The index of a file, its content key, and its image if it has a label.
-type Converted = (u32, Result<Hash, Rejection>, Option<Result<Image, RejectedFile>>);
+type ConvertedFile = (u32, Result<Hash, Rejection>, Option<Converted>);
 
-fn convert_file(files: &Originals<'_>, index: u32) -> Converted {
+fn convert_file(files: &Originals<'_>, index: u32) -> ConvertedFile {
     let key = files.key(index as usize);
     let entry = files.source.entry(index as usize);
     let convert = |(key, label): (Hash, Label)| {

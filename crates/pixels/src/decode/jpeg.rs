@@ -15,7 +15,6 @@ mod markers;
 mod scan;
 mod to_rgb;
 mod walk;
-mod zigzag;
 
 use super::{DecodeError, Format, Limits, Stored, Warning, orientation};
 use crate::RgbImage;

@@ -85,6 +85,9 @@ fn properties(ingest: &IngestResults) -> Vec<(String, Markup)> {
         let names: Vec<String> = generators.iter().map(|name| visible(name)).collect();
         properties.push(("Generators".to_owned(), html! { (names.join(", ")) }));
     }
+    if let Some(described) = summary.training_reconstructions() {
+        properties.push(("Pseudo-fakes".to_owned(), html! { (described) }));
+    }
     properties
 }
 

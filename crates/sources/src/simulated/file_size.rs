@@ -17,25 +17,38 @@ const STEPS: usize = 9;
 /// # Errors
 /// The errors of `encode`.
 pub(super) fn encode_to_size<E>(target: usize, encode: impl Fn(f32) -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
-    let distance = |file: &Vec<u8>| file.len().abs_diff(target);
+    Ok(closest_in_size(target, encode, Vec::len)?.unwrap_or_default())
+}
+
+/// Searches by bisection for the noise level at which `make` makes something of `target` bytes. Returns what is closest
+/// in `size`, which grows with the noise level.
+///
+/// # Errors
+/// The errors of `make`.
+pub fn closest_in_size<T, E>(
+    target: usize,
+    make: impl Fn(f32) -> Result<T, E>,
+    size: impl Fn(&T) -> usize,
+) -> Result<Option<T>, E> {
+    let distance = |made: &T| size(made).abs_diff(target);
     let (mut low, mut high) = (NOISE.start, NOISE.end);
-    let mut best: Option<Vec<u8>> = None;
+    let mut best: Option<T> = None;
     for _ in 0..STEPS {
         let middle = 0.5 * (low + high);
-        let file = encode(middle)?;
-        if file.len() < target {
+        let made = make(middle)?;
+        if size(&made) < target {
             low = middle;
         } else {
             high = middle;
         }
-        if best.as_ref().is_none_or(|best| distance(&file) < distance(best)) {
-            best = Some(file);
+        if best.as_ref().is_none_or(|best| distance(&made) < distance(best)) {
+            best = Some(made);
         }
         if best.as_ref().is_some_and(|best| distance(best) as f32 <= TOLERANCE * target as f32) {
             break;
         }
     }
-    Ok(best.unwrap_or_default())
+    Ok(best)
 }
 
 #[cfg(test)]

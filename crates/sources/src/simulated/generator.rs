@@ -2,6 +2,7 @@
 
 use artifacts::random::Stream;
 
+use super::decoder::Decoder;
 use super::noise::{self, Normal};
 use super::radiance::{Radiance, add_scaled};
 use super::scene::OVERSAMPLING;
@@ -15,8 +16,7 @@ pub(super) struct Features {
     /// The noise of each value at noise level 1.
     noise: Vec<[f32; 3]>,
     tone: ToneCurve,
-    upsampling: Upsampling,
-    seed: u64,
+    decoder: Decoder,
 }
 
 impl Features {
@@ -34,7 +34,7 @@ impl Features {
         let mut normal = Normal::new(stream);
         let noise =
             light.samples.iter().map(|light| light.map(|light| noise::deviation(light) * normal.draw())).collect();
-        Self { light, noise, tone, upsampling, seed }
+        Self { light, noise, tone, decoder: Decoder::of_set(upsampling, seed) }
     }
 
     /// Decodes the image, in display values. `noise_level` is the standard deviation of the noise where the light is 1.
@@ -46,18 +46,6 @@ impl Features {
             }
             light.map(|value| self.tone.display(value))
         });
-        correct_sharpness(&self.upsampling.double(&low, self.seed), self.upsampling)
+        self.decoder.decode(&low)
     }
-}
-
-/// Applies the last convolution of the decoder. It smooths the hard blocks of the nearest-neighbour up-sampling and
-/// sharpens the blurred results of the other ones. This weakens the traces of the up-sampling but does not remove them.
-fn correct_sharpness(picture: &Radiance, upsampling: Upsampling) -> Radiance {
-    let side = match upsampling {
-        Upsampling::Nearest => 0.10,
-        Upsampling::TransposedConvolution => -0.06,
-        Upsampling::PixelShuffle => -0.10,
-        Upsampling::Bilinear => -0.14,
-    };
-    picture.convolve_separable(&[side, 1.0 - 2.0 * side, side])
 }

@@ -2,15 +2,18 @@
 
 /// An RGB image of floats, row-major `[height, width]`, in linear light or in display values.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Radiance {
-    pub(super) width: usize,
-    pub(super) height: usize,
-    pub(super) samples: Vec<[f32; 3]>,
+pub struct Radiance {
+    /// The width in pixels.
+    pub width: usize,
+    /// The height in pixels.
+    pub height: usize,
+    /// Red, green and blue of each pixel, row by row.
+    pub samples: Vec<[f32; 3]>,
 }
 
 impl Radiance {
     /// Makes an image by calling `pixel(column, row)` for each pixel, row by row.
-    pub(super) fn from_fn(width: usize, height: usize, mut pixel: impl FnMut(usize, usize) -> [f32; 3]) -> Self {
+    pub fn from_fn(width: usize, height: usize, mut pixel: impl FnMut(usize, usize) -> [f32; 3]) -> Self {
         let mut samples = Vec::with_capacity(width * height);
         for y in 0..height {
             for x in 0..width {
@@ -21,14 +24,14 @@ impl Radiance {
     }
 
     /// Returns the sample at a position, or the nearest one if the position is outside.
-    pub(super) fn nearest(&self, x: isize, y: isize) -> [f32; 3] {
+    pub fn nearest(&self, x: isize, y: isize) -> [f32; 3] {
         let column = x.clamp(0, self.width as isize - 1) as usize;
         let row = y.clamp(0, self.height as isize - 1) as usize;
         self.samples[row * self.width + column]
     }
 
     /// Applies a function to each sample.
-    pub(super) fn map(&self, mut change: impl FnMut([f32; 3]) -> [f32; 3]) -> Self {
+    pub fn map(&self, mut change: impl FnMut([f32; 3]) -> [f32; 3]) -> Self {
         Self {
             width: self.width,
             height: self.height,
@@ -37,7 +40,7 @@ impl Radiance {
     }
 
     /// Averages blocks of `factor` x `factor` samples. The square photosites of a sensor do the same with light.
-    pub(super) fn block_means(&self, factor: usize) -> Self {
+    pub fn block_means(&self, factor: usize) -> Self {
         let scale = 1.0 / (factor * factor) as f32;
         Self::from_fn(self.width / factor, self.height / factor, |x, y| {
             let mut sum = [0.0; 3];
@@ -68,7 +71,7 @@ impl Radiance {
     }
 
     /// Blurs with a Gaussian of standard deviation `sigma` in pixels, truncated at three deviations.
-    pub(super) fn gaussian_blur(&self, sigma: f32) -> Self {
+    pub fn gaussian_blur(&self, sigma: f32) -> Self {
         let reach = (3.0 * sigma).ceil() as i32;
         let mut kernel: Vec<f32> =
             (-reach..=reach).map(|offset| (-0.5 * (offset as f32 / sigma).powi(2)).exp()).collect();

@@ -28,7 +28,7 @@ impl ToneCurve {
 }
 
 /// Converts display values from 0 to 1 to bytes, with rounding and clipping.
-pub(super) fn to_bytes(picture: &Radiance) -> RgbImage {
+pub fn to_bytes(picture: &Radiance) -> RgbImage {
     let byte = |value: f32| (value * 255.0 + 0.5).clamp(0.0, 255.0) as u8;
     RgbImage::from_fn(picture.width as u32, picture.height as u32, |x, y| {
         picture.samples[y as usize * picture.width + x as usize].map(byte)

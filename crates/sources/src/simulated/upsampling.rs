@@ -1,6 +1,7 @@
 //! Up-sampling by a factor of two, as in the decoders of generators. Each method leaves its own periodic traces.
 
-use artifacts::random;
+use artifacts::random::{self, Stream};
+use rand::RngExt;
 
 use super::noise::Normal;
 use super::radiance::{Radiance, add_scaled};
@@ -37,9 +38,8 @@ impl Upsampling {
         }
     }
 
-    /// Doubles width and height. `seed` determines the weights of a learned up-sampling, which are the same for a whole
-    /// set.
-    pub(super) fn double(self, low: &Radiance, seed: u64) -> Radiance {
+    /// Doubles width and height. Learned methods use `weights`.
+    pub(super) fn double(self, low: &Radiance, weights: &Weights) -> Radiance {
         match self {
             Upsampling::Nearest => doubled(low, |x, y| low.nearest((x / 2) as isize, (y / 2) as isize)),
             Upsampling::Bilinear => doubled(low, |x, y| {
@@ -47,14 +47,35 @@ impl Upsampling {
                 separable(low, &columns, &rows)
             }),
             Upsampling::TransposedConvolution => doubled(low, |x, y| {
-                let (columns, rows) = (transposed_taps(x), transposed_taps(y));
+                let (columns, rows) = (transposed_taps(x, weights.side), transposed_taps(y, weights.side));
                 separable(low, &columns, &rows)
             }),
-            Upsampling::PixelShuffle => {
-                let phases = PhaseFilters::draw(seed);
-                doubled(low, |x, y| phases.apply(low, x, y))
-            }
+            Upsampling::PixelShuffle => doubled(low, |x, y| weights.phases.apply(low, x, y)),
         }
+    }
+}
+
+/// The weights of the learned methods.
+#[derive(Clone, Debug)]
+pub(super) struct Weights {
+    /// The outer taps of the kernel (side, 1, side) of a transposed convolution.
+    side: f32,
+    phases: PhaseFilters,
+}
+
+impl Weights {
+    /// The weights of a simulated set, which are the same for all its images.
+    pub(super) fn of_set(seed: u64) -> Weights {
+        let mut stream = random::stream(seed, "simulated pixel shuffle", &[]);
+        Weights { side: 0.47, phases: PhaseFilters::draw(0.04, &mut stream) }
+    }
+
+    /// Draws weights. Those of a simulated set are in the middle of the range.
+    pub(super) fn draw(stream: &mut Stream) -> Weights {
+        // Without 1/2, which leaves no checkerboard.
+        let distance = stream.random_range(0.015..0.06);
+        let side = if stream.random() { 0.5 - distance } else { 0.5 + distance };
+        Weights { side, phases: PhaseFilters::draw(stream.random_range(0.02..0.06), stream) }
     }
 }
 
@@ -74,13 +95,12 @@ fn bilinear_taps(x: usize) -> Taps {
 }
 
 /// Returns the taps of a transposed convolution. With stride 2, one of its three taps contributes to an even position
-/// and two to an odd one. The kernel (s, 1, s) is smooth only with s = 1/2; other values cause a checkerboard. The
-/// weights are scaled so that their mean over both positions is 1.
-fn transposed_taps(x: usize) -> Taps {
-    const SIDE: f32 = 0.47;
-    const SCALE: f32 = 2.0 / (1.0 + 2.0 * SIDE);
+/// and two to an odd one. The kernel (side, 1, side) is smooth only with side = 1/2; other values cause a checkerboard.
+/// The weights are scaled so that their mean over both positions is 1.
+fn transposed_taps(x: usize, side: f32) -> Taps {
+    let scale = 2.0 / (1.0 + 2.0 * side);
     let low = (x / 2) as isize;
-    if x.is_multiple_of(2) { [(low, SCALE), (low, 0.0)] } else { [(low, SCALE * SIDE), (low + 1, SCALE * SIDE)] }
+    if x.is_multiple_of(2) { [(low, scale), (low, 0.0)] } else { [(low, scale * side), (low + 1, scale * side)] }
 }
 
 fn separable(low: &Radiance, columns: &Taps, rows: &Taps) -> [f32; 3] {
@@ -94,20 +114,19 @@ fn separable(low: &Radiance, columns: &Taps, rows: &Taps) -> [f32; 3] {
 }
 
 /// The filters of a sub-pixel convolution: 3 x 3 weights for each position in a block of 2 x 2.
+#[derive(Clone, Debug)]
 struct PhaseFilters {
     weights: [[f32; 9]; 4],
 }
 
 impl PhaseFilters {
-    /// Draws bilinear weights plus a random error, which imitates imperfect training. The sum over all positions is
-    /// normalised, which preserves the mean of an image.
-    fn draw(seed: u64) -> Self {
-        const TRAINING_ERROR: f32 = 0.04;
-        let mut stream = random::stream(seed, "simulated pixel shuffle", &[]);
-        let mut normal = Normal::new(&mut stream);
+    /// Draws bilinear weights plus a random error of standard deviation `error`, which imitates imperfect training. The
+    /// sum over all positions is normalised, which preserves the mean of an image.
+    fn draw(error: f32, stream: &mut Stream) -> Self {
+        let mut normal = Normal::new(stream);
         let mut weights = [0, 1, 2, 3].map(|phase| {
             let (columns, rows) = (bilinear_taps(phase % 2), bilinear_taps(phase / 2));
-            let mut filter = [(); 9].map(|()| TRAINING_ERROR * normal.draw());
+            let mut filter = [(); 9].map(|()| error * normal.draw());
             for (y, down) in rows {
                 for (x, across) in columns {
                     filter[(3 * (y + 1) + x + 1) as usize] += across * down;
@@ -144,7 +163,7 @@ mod tests {
     fn doubles_the_size_and_keeps_the_mean() {
         let flat = Radiance::from_fn(5, 4, |_, _| [0.3; 3]);
         for upsampling in Upsampling::ALL {
-            let high = upsampling.double(&flat, 7);
+            let high = upsampling.double(&flat, &Weights::of_set(7));
             assert_eq!((high.width, high.height), (10, 8));
             assert!((mean(&high) - 0.3).abs() < 1e-5, "{upsampling:?}");
         }
@@ -153,7 +172,7 @@ mod tests {
     #[test]
     fn bilinear_is_exact_on_a_ramp() {
         let ramp = Radiance::from_fn(6, 6, |x, _| [x as f32; 3]);
-        let high = Upsampling::Bilinear.double(&ramp, 0);
+        let high = Upsampling::Bilinear.double(&ramp, &Weights::of_set(0));
         for x in 1..11 {
             assert!((high.samples[x][0] - (x as f32 / 2.0 - 0.25)).abs() < 1e-6);
         }
@@ -162,7 +181,7 @@ mod tests {
     #[test]
     fn transposed_convolution_leaves_a_checkerboard() {
         let flat = Radiance::from_fn(4, 4, |_, _| [0.5; 3]);
-        let high = Upsampling::TransposedConvolution.double(&flat, 0);
+        let high = Upsampling::TransposedConvolution.double(&flat, &Weights::of_set(0));
         assert!(high.samples[0][0] > high.samples[1][0] + 0.01);
         assert_eq!(high.samples[0], high.samples[2]);
     }

@@ -1,7 +1,7 @@
 //! Bits of entropy-coded data (ITU-T T.81, B.1.1.5), and Huffman tables (annex C).
 
 use super::marker_search::next_marker;
-use super::zigzag::ZIGZAG;
+use crate::zigzag::ZIGZAG;
 
 /// The data contain no valid code at this place.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use super::idct;
 use super::markers::{Component, Frame};
-use super::zigzag::ZIGZAG;
+use crate::zigzag::ZIGZAG;
 
 /// The number of samples along a side of a block.
 pub(super) const SIDE: usize = 8;
