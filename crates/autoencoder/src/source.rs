@@ -47,10 +47,10 @@ impl VaeSource {
     }
 }
 
-/// Adds the default file to a name without one.
+/// Adds the default file to the name of a repository.
 fn with_default_file(name: &str) -> String {
     let (path, revision) = name.split_once('@').map_or((name, None), |(path, revision)| (path, Some(revision)));
-    let path = if path.split('/').count() > 2 { path.to_owned() } else { format!("{path}/{DEFAULT_FILE}") };
+    let path = if path.split('/').count() == 2 { format!("{path}/{DEFAULT_FILE}") } else { path.to_owned() };
     revision.map_or(path.clone(), |revision| format!("{path}@{revision}"))
 }
 

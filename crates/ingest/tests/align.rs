@@ -171,7 +171,7 @@ fn bad_values_name_the_key() {
         ("align.decoders=[]", "ingest.align.decoders must be"),
         ("align.decoders=[\"vea\"]", "vea"),
         ("align.mix_pixels.share=[0.5, 1.0]", "ingest.align.mix_pixels.share must be"),
-        ("align.factor=2", "unknown key `ingest.align.factor`"),
+        ("align.factor=2", "unknown field `factor`"),
     ] {
         let message = place.ingest("run", &place.path("data"), &[set]).failed(2);
         assert!(message.contains(expected), "{set}: {message}");

@@ -65,7 +65,8 @@ mod tests {
                 assert!((inner.sum::<f32>() / 192.0 - 0.4).abs() < 1e-4, "{upsampling:?}");
             }
             let leaves_traces = matches!(upsampling, Upsampling::TransposedConvolution | Upsampling::PixelShuffle);
-            assert_eq!(decoded[0] != decoded[1], leaves_traces, "{upsampling:?}");
+            let differences = decoded[0].samples.iter().zip(&decoded[1].samples).map(|(a, b)| (a[0] - b[0]).abs());
+            assert_eq!(differences.fold(0.0, f32::max) > 1e-3, leaves_traces, "{upsampling:?}");
         }
     }
 }
