@@ -39,7 +39,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         times.sort_by(f64::total_cmp);
         let program = format!("{} processes", exchange.world());
         let value = times[times.len() / 2];
-        exchange.is_first().then(|| print_json(&json!({ "name": name, "program": program, "value": value, "unit": "ms" })))
+        exchange
+            .is_first()
+            .then(|| print_json(&json!({ "name": name, "program": program, "value": value, "unit": "ms" })))
     };
     let results = [
         measure("gradients", &mut || exchange.sum_f32(&mut gradients)),

@@ -32,6 +32,8 @@ pub struct Network {
     /// The number of images of the last [`Network::forward_features`]. `None` once another pass has overwritten its
     /// activations.
     images_of_features: Option<usize>,
+    /// Whether batch norm uses the statistics of the slices of all processes.
+    synchronised: bool,
     /// Results of steps that were collected from the back end but not yet returned.
     steps: VecDeque<StepOutput>,
     /// The same for inferences.
@@ -82,6 +84,7 @@ impl Network {
             layers,
             backend,
             images_of_features: None,
+            synchronised: false,
             steps: VecDeque::new(),
             inferences: VecDeque::new(),
         })
@@ -268,7 +271,9 @@ impl Network {
     /// # Errors
     /// [`Error::NotSynchronised`] on a card.
     pub fn synchronise_batch_norm(&mut self, exchange: Rc<dyn Exchange>) -> Result<()> {
-        self.backend.synchronise(exchange)
+        self.backend.synchronise(exchange)?;
+        self.synchronised = true;
+        Ok(())
     }
 
     /// Lets `change` edit the gradients of the last step in host memory.
@@ -283,6 +288,10 @@ impl Network {
 
     /// Rejects batches whose statistics a batch norm cannot compute, on every device.
     fn check_trainable(&self, batch: &PixelBatch<'_>) -> Result<()> {
+        if self.synchronised {
+            // A slice may have one image, because the statistics are those of all slices.
+            return Ok(());
+        }
         Ok(LayerShapes::new(&self.layers, batch.shape()).check_trainable(&self.layers)?)
     }
 

@@ -34,11 +34,15 @@ fn train_in(world: usize, run: &TestRun, config: &Config, stop: impl Fn(u64) -> 
     results.into_iter().collect()
 }
 
-/// A configuration with the smallest ResNet, three steps per epoch, of 4, 4 and 2 images, and all options that keep a
-/// state.
+/// A configuration with the smallest ResNet, batches of 4 images, and all options that keep a state.
 fn options(epochs: usize) -> Config {
     let model = ModelConfig { branches: vec![BranchName::Resnet18], ..ModelConfig::default() };
     Config { model, ema: 0.9, clip_norm: 1.0, label_smoothing: 0.1, weight_decay: 0.01, ..augmented(epochs) }
+}
+
+/// A run whose batches have 4 images each. A slice needs 2 images for statistics of its own.
+fn whole_batches() -> TestRun {
+    testing::ingested(&[(Split::Train, 12), (Split::Val, 6)])
 }
 
 fn losses(run: &TestRun) -> Vec<f64> {
@@ -51,7 +55,8 @@ fn processes_in_manifest(run: &TestRun) -> serde_json::Value {
 
 #[test]
 fn synchronised_processes_train_like_one() {
-    let config = Config { sync_batch_norm: true, ..options(2) };
+    // At a higher rate, Adam amplifies the differences of rounding within a few steps.
+    let config = Config { sync_batch_norm: true, learning_rate: Some(1e-5), ..options(2) };
     let alone = testing::ingested(&SPLITS);
     run_to_end(&alone, &config);
     // With three processes, the last batch of an epoch has fewer images than there are processes.
@@ -68,7 +73,7 @@ fn synchronised_processes_train_like_one() {
 #[test]
 fn slices_with_their_own_statistics_train_differently() {
     let runs = [1, 2].map(|world| {
-        let run = testing::ingested(&SPLITS);
+        let run = whole_batches();
         train_in(world, &run, &options(1), |_| false).unwrap();
         losses(&run)[0]
     });
@@ -78,9 +83,9 @@ fn slices_with_their_own_statistics_train_differently() {
 #[test]
 fn the_same_number_of_processes_gives_the_same_bits_also_after_an_interruption() {
     let config = Config { accumulate: 2, ..options(2) };
-    let whole = testing::ingested(&SPLITS);
+    let whole = whole_batches();
     train_in(2, &whole, &config, |_| false).unwrap();
-    let resumed = testing::ingested(&SPLITS);
+    let resumed = whole_batches();
     for step in [1, 3] {
         let failure = train_in(2, &resumed, &config, |now| now == step).unwrap_err();
         assert_eq!(failure.code(), exit::INTERRUPTED);
@@ -92,9 +97,10 @@ fn the_same_number_of_processes_gives_the_same_bits_also_after_an_interruption()
 #[test]
 fn another_number_of_processes_resumes_and_is_recorded() {
     let run = testing::ingested(&SPLITS);
-    train_in(2, &run, &options(2), |step| step == 2).unwrap_err();
-    train_in(1, &run, &options(2), |step| step == 4).unwrap_err();
-    train_in(3, &run, &options(2), |_| false).unwrap();
+    let config = Config { sync_batch_norm: true, ..options(2) };
+    train_in(2, &run, &config, |step| step == 2).unwrap_err();
+    train_in(1, &run, &config, |step| step == 4).unwrap_err();
+    train_in(3, &run, &config, |_| false).unwrap();
     assert_eq!(processes_in_manifest(&run), serde_json::json!([2, 1, 3]));
     assert_eq!(history(&run.dir().train_run(0)).len(), 2);
 }
