@@ -95,9 +95,7 @@ pub fn run(programs: &dyn Programs, args: &PipelineArgs) -> Result<(), Failure> 
             command.arg("--force");
         }
         match args.processes {
-            Some(number) if plan.stage == names::TRAIN => {
-                process::run(&mut processes::several(&command, number.into())?)?;
-            }
+            Some(number) if plan.stage == names::TRAIN => processes::run(&command, number.into())?,
             _ => process::run(&mut command)?,
         }
     }

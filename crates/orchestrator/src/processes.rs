@@ -6,6 +6,8 @@ use std::thread;
 
 use artifacts::stage::Failure;
 
+use crate::process;
+
 /// The program that starts processes, of Open MPI or MPICH.
 const MPIRUN: &str = "mpirun";
 
@@ -23,18 +25,26 @@ const OPEN_MPI: [(&str, &str); 5] = [
     ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
 ];
 
-/// Returns the command that starts `command` as several processes.
+/// Runs a training as several processes.
 ///
 /// # Errors
-/// There is no `mpirun`.
-pub(crate) fn several(command: &Command, processes: usize) -> Result<Command, Failure> {
+/// There is no `mpirun`, or a process fails. The failure has the exit code of the process.
+pub(crate) fn run(command: &Command, processes: usize) -> Result<(), Failure> {
     let probe = Command::new(MPIRUN).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !probe.is_ok_and(|status| status.success()) {
         return Err(Failure::usage(
             "--processes needs the program mpirun; install Open MPI (Debian: apt-get install openmpi-bin) or MPICH",
         ));
     }
-    Ok(command_of_mpirun(command, processes))
+    process::run(&mut command_of_mpirun(command, processes)).map_err(|failure| match failure {
+        // The process has printed the reason.
+        Failure::Reported(_) | Failure::Stopped => failure,
+        _ => Failure::failed(format!(
+            "{}: a process ended without a message, as if it was killed, and the others were ended; the same command resumes \
+             the training from its last checkpoint",
+            failure.chain()
+        )),
+    })
 }
 
 fn command_of_mpirun(command: &Command, processes: usize) -> Command {

@@ -41,7 +41,7 @@ pub fn run(programs: &dyn Programs, stage: &str, mut rest: Vec<OsString>) -> Res
     let mut command = programs.command(stage)?;
     command.args(rest);
     match processes {
-        Some(number) => process::run(&mut processes::several(&command, processes::parse(&number.to_string_lossy())?)?),
+        Some(number) => processes::run(&command, processes::parse(&number.to_string_lossy())?),
         None => process::run(&mut command),
     }
 }

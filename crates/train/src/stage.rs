@@ -36,6 +36,7 @@ use crate::recorded::{self, output_of_run};
 use crate::records::Records;
 use crate::replacement;
 use crate::training_loop::{TrainingEnd, TrainingLoop};
+use crate::watchdog::watched;
 
 /// The stage `train`.
 #[derive(Debug)]
@@ -134,7 +135,7 @@ impl Stage for Train {
         let interrupt = InterruptFlag::install().map_err(Error::Signals)?;
         let Job { run, config, inputs, code, force, .. } = job;
         let stop = &|_| interrupt.is_set();
-        let (free_space, exchange) = (&disk_space::free_space, &exchange::current());
+        let (free_space, exchange) = (&disk_space::free_space, &watched(&exchange::current(), &interrupt));
         train_stale_runs(&TrainingRequest { run, config, inputs, code, force: *force, exchange, stop, free_space })
     }
 }
