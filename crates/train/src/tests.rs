@@ -56,7 +56,8 @@ fn run_as(run: &TestRun, config: &Config, code: &Code, force: bool, stop: impl F
     let inputs = Train::inputs(&run, config)?;
     let stop = &stop;
     let free_space = &free_space;
-    let exchange: &Rc<dyn Exchange> = &Rc::new(Alone);
+    let exchange: Rc<dyn Exchange> = Rc::new(Alone);
+    let exchange = &exchange;
     train_stale_runs(&TrainingRequest { run: &run, config, inputs: &inputs, code, force, exchange, stop, free_space })
 }
 

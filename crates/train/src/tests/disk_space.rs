@@ -16,7 +16,8 @@ fn small(epochs: usize) -> Config {
 fn start(run: &TestRun, config: &Config, free: Option<u64>) -> Failure {
     let (dir, code) = (run.dir(), Code::current(Train::VERSION).unwrap());
     let inputs = Train::inputs(&dir, config).unwrap();
-    let exchange: &Rc<dyn Exchange> = &Rc::new(Alone);
+    let exchange: Rc<dyn Exchange> = Rc::new(Alone);
+    let exchange = &exchange;
     let (stop, free_space) = (|step: u64| step > 0, |_: &Path| free);
     let request = TrainingRequest {
         run: &dir,
