@@ -1,7 +1,7 @@
 //! Compares convolutions and their gradients with the reference, for each operand, epilogue and instruction set.
 
 use super::algorithm::ConvAlgorithm;
-use super::batch_norm::{Affine, Norm, Sums};
+use super::batch_norm::{Affine, Moments, Norm, Sums};
 use super::buffer::Buffer;
 use super::convolution::{Convolution, Input};
 use super::epilogue::{Epilogue, Folded, MaskByNorm, MaskByOutput, Statistics, Write};
