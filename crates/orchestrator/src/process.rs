@@ -17,6 +17,12 @@ pub fn run(command: &mut Command) -> Result<(), Failure> {
     check_status(command, status)
 }
 
+/// Like [`run`] for a command of `mpirun`.
+pub(crate) fn run_mpirun(command: &mut Command) -> Result<(), Failure> {
+    let status = signals::spawn_mpirun(command).and_then(signals::Running::wait);
+    check_status(command, status.map_err(|e| not_started(command, &e))?)
+}
+
 /// Runs a program to its end and passes each line of its standard output to `on_line` when it is printed. A failure has
 /// the exit code of the program.
 ///

@@ -12,13 +12,11 @@ use crate::process;
 const MPIRUN: &str = "mpirun";
 
 /// Settings of Open MPI, which other launchers ignore.
-const OPEN_MPI: [(&str, &str); 5] = [
+const OPEN_MPI: [(&str, &str); 4] = [
     // More processes than cores.
     ("OMPI_MCA_rmaps_base_oversubscribe", "1"),
     // The processes share all cores, and each has several threads.
     ("OMPI_MCA_hwloc_base_binding_policy", "none"),
-    // The seconds that a process has to save its progress after SIGTERM. The default is 1.
-    ("OMPI_MCA_odls_base_sigkill_timeout", "60"),
     // Open MPI starts no process of the superuser without both. This program does with one process what it does with
     // several.
     ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
@@ -36,7 +34,7 @@ pub(crate) fn run(command: &Command, processes: usize) -> Result<(), Failure> {
             "--processes needs the program mpirun; install Open MPI (Debian: apt-get install openmpi-bin) or MPICH",
         ));
     }
-    process::run(&mut command_of_mpirun(command, processes)).map_err(|failure| match failure {
+    process::run_mpirun(&mut command_of_mpirun(command, processes)).map_err(|failure| match failure {
         // The process has printed the reason.
         Failure::Reported(_) | Failure::Stopped => failure,
         _ => Failure::failed(format!(

@@ -31,6 +31,30 @@ pub(crate) fn spawn(command: &mut Command) -> io::Result<Running> {
     })
 }
 
+/// Starts `mpirun`. A signal that arrives from now on is passed on as SIGUSR1, which `mpirun` sends to all its processes so
+/// that they save their progress. A second signal ends `mpirun`, which kills them.
+///
+/// # Errors
+/// As [`spawn`].
+pub(crate) fn spawn_mpirun(command: &mut Command) -> io::Result<Running> {
+    #[cfg(unix)]
+    let handlers = {
+        use std::os::unix::process::CommandExt;
+
+        // A terminal sends its signals to this process alone then.
+        command.process_group(0);
+        let mut handlers = Handlers::install(command)?;
+        (handlers.forwards_interrupts, handlers.as_user_signal) = (true, true);
+        handlers
+    };
+    let child = command.spawn()?;
+    Ok(Running {
+        child,
+        #[cfg(unix)]
+        handlers,
+    })
+}
+
 impl Running {
     /// Returns the child's standard output if it is piped.
     pub(crate) fn take_stdout(&mut self) -> Option<ChildStdout> {
@@ -45,6 +69,7 @@ impl Running {
 
         let pid = Pid::from_child(&self.child);
         let forwards_interrupts = self.handlers.forwards_interrupts;
+        let mut as_user_signal = self.handlers.as_user_signal;
         let handle = self.handlers.signals.handle();
         let signals = &mut self.handlers.signals;
         let child = &mut self.child;
@@ -53,6 +78,7 @@ impl Running {
                 for signal in signals {
                     // Fails if the child has exited already.
                     let _ = match signal {
+                        _ if std::mem::take(&mut as_user_signal) => kill_process(pid, Signal::USR1),
                         SIGTERM => kill_process(pid, Signal::TERM),
                         SIGINT if forwards_interrupts => kill_process(pid, Signal::INT),
                         _ => Ok(()),
@@ -78,6 +104,8 @@ struct Handlers {
     signals: signal_hook::iterator::Signals,
     default_action: &'static AtomicBool,
     forwards_interrupts: bool,
+    /// Whether the first signal is forwarded as SIGUSR1.
+    as_user_signal: bool,
 }
 
 #[cfg(unix)]
@@ -97,7 +125,7 @@ impl Handlers {
         if forwards_interrupts {
             command.process_group(0);
         }
-        Ok(Handlers { signals, default_action, forwards_interrupts })
+        Ok(Handlers { signals, default_action, forwards_interrupts, as_user_signal: false })
     }
 }
 

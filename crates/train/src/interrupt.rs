@@ -1,4 +1,5 @@
-//! Handlers of SIGINT and SIGTERM. After a signal, the training finishes the current step, saves its state and ends.
+//! Handlers of SIGINT, SIGTERM and SIGUSR1. After a signal, the training finishes the current step, saves its state and
+//! ends.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use artifacts::stage::exit;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// A flag that SIGINT and SIGTERM set.
+/// A flag that SIGINT, SIGTERM and SIGUSR1 set.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct InterruptFlag(Arc<AtomicBool>);
 
@@ -23,6 +24,9 @@ impl InterruptFlag {
             flag::register_conditional_shutdown(signal, i32::from(exit::INTERRUPTED), Arc::clone(&interrupt.0))?;
             flag::register(signal, Arc::clone(&interrupt.0))?;
         }
+        // mpirun sends this signal on to all its processes. After SIGINT or SIGTERM, it kills them within two seconds.
+        #[cfg(unix)]
+        flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&interrupt.0))?;
         artifacts::interrupt::hand_over();
         Ok(interrupt)
     }

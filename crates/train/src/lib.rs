@@ -19,7 +19,6 @@
 //! These modules surround the loop:
 //!
 //! - `processes`: several processes that train together. Each runs the loop on its slice of every batch.
-//!   `watchdog`: ends a process whose others have died.
 //! - [`cli`]: the command line. `stage`: finds the runs that are not up to date, and trains each of them.
 //! - `folder`: the folder of a run. It keeps a complete run in place until its successor is complete.
 //! - `disk_space`: checks before a training that its checkpoints fit on the disk.
@@ -69,7 +68,6 @@ mod tests;
 mod throughput;
 mod training_loop;
 mod validation;
-mod watchdog;
 
 pub use balance::{Balance, BalanceBy, ClassBalance};
 pub use checkpoint::check_training_state;

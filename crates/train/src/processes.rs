@@ -15,7 +15,6 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::interrupt::InterruptFlag;
 use crate::stage::Trainer;
-use crate::watchdog::watched;
 
 /// What the first process tells the others.
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,26 +56,21 @@ fn receive(exchange: &dyn Exchange) -> Result<Order, Failure> {
 pub(crate) fn follow(exchange: &Rc<dyn Exchange>) -> Result<(), Failure> {
     progress::silence();
     let interrupt = InterruptFlag::install().map_err(Error::Signals)?;
-    let result = follow_orders(exchange, &watched(exchange, &interrupt), &|_| interrupt.is_set());
+    let result = follow_orders(exchange, &|_| interrupt.is_set());
     progress::unsilence();
     result
 }
 
-/// [`follow`] without signals and messages. `training` is the exchange within a training. It may have a watchdog, and
-/// `orders` must not: while a process waits for an order, the first one may be saving a checkpoint.
-pub(crate) fn follow_orders(
-    orders: &Rc<dyn Exchange>,
-    training: &Rc<dyn Exchange>,
-    stop: &dyn Fn(u64) -> bool,
-) -> Result<(), Failure> {
-    let Order::Open { run, config } = receive(&**orders)? else { return Ok(()) };
+/// [`follow`] without signals and messages.
+pub(crate) fn follow_orders(exchange: &Rc<dyn Exchange>, stop: &dyn Fn(u64) -> bool) -> Result<(), Failure> {
+    let Order::Open { run, config } = receive(&**exchange)? else { return Ok(()) };
     let run = RunDir::new(run);
-    let trainer = Trainer::open(&run, &config, training, stop)?;
-    while let Order::Train { run, resume_from } = receive(&**orders)? {
+    let trainer = Trainer::open(&run, &config, exchange, stop)?;
+    while let Order::Train { run, resume_from } = receive(&**exchange)? {
         match trainer.join_run(run, resume_from.as_deref()) {
             Ok(()) => (),
             // All processes have found the same. The first one reports it and ends the others.
-            Err(Error::NotFinite { .. } | Error::DifferentWeights { .. }) => drop(receive(&**orders)?),
+            Err(Error::NotFinite { .. } | Error::DifferentWeights { .. }) => drop(receive(&**exchange)?),
             Err(error) => return Err(error.into()),
         }
     }

@@ -36,7 +36,6 @@ use crate::recorded::{self, output_of_run};
 use crate::records::Records;
 use crate::replacement;
 use crate::training_loop::{TrainingEnd, TrainingLoop};
-use crate::watchdog::watched;
 
 /// The stage `train`.
 #[derive(Debug)]
@@ -135,7 +134,7 @@ impl Stage for Train {
         let interrupt = InterruptFlag::install().map_err(Error::Signals)?;
         let Job { run, config, inputs, code, force, .. } = job;
         let stop = &|_| interrupt.is_set();
-        let (free_space, exchange) = (&disk_space::free_space, &watched(&exchange::current(), &interrupt));
+        let (free_space, exchange) = (&disk_space::free_space, &exchange::current());
         train_stale_runs(&TrainingRequest { run, config, inputs, code, force: *force, exchange, stop, free_space })
     }
 }
@@ -319,9 +318,10 @@ impl<'a> Trainer<'a> {
             None => self.start(identity, seed)?,
         };
         if let Some(former) = training.position.note_processes(self.exchange.world()) {
+            let world = self.exchange.world();
             progress::line(&format!(
-                "train: {name} was trained{} before; the result may differ from that of an uninterrupted training",
-                describe_processes(former)
+                "train: the number of processes of {name} changes from {former} to {world}; the result may differ from that \
+                 of an uninterrupted training"
             ));
         }
         // A training that is at its end writes no more checkpoints.

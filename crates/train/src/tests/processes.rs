@@ -16,7 +16,7 @@ fn train_in(world: usize, run: &TestRun, config: &Config, stop: impl Fn(u64) -> 
         let stops = exchange.rank() + 1 == world;
         let stop = |step| stops && stop(step);
         if !exchange.is_first() {
-            return follow_orders(&exchange, &exchange, &stop);
+            return follow_orders(&exchange, &stop);
         }
         let request = TrainingRequest {
             run: &dir,
