@@ -120,6 +120,12 @@ fn signal(name: &str, process: u32) {
 
 /// Checks that a training with several processes can be resumed by one.
 fn resume_alone(sandbox: &Sandbox, run: &RunDir) {
+    // The system releases the lock of a killed process shortly after mpirun has ended.
+    let start = Instant::now();
+    while artifacts::stage::lock(run, "train").is_err() {
+        assert!(start.elapsed() < Duration::from_secs(10), "a process is left");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let epochs = history(run).len() + 1;
     let set = format!("train.epochs={epochs}");
     let output = output_of(&mut train(sandbox, run, &["--set", &set])).expect_code(0);
