@@ -7,7 +7,8 @@ use clap::Args;
 use exchange::Exchange;
 
 use crate::error::Error;
-use crate::processes::{self, Order};
+use crate::orders::{self, Order};
+use crate::processes;
 use crate::stage::Train;
 use crate::throughput::measure_throughput;
 
@@ -56,7 +57,7 @@ pub fn train(args: &TrainArgs) -> Result<(), Failure> {
     }
     let mut result = train_or_measure(args, overrides);
     if result.as_ref().err().is_none_or(|failure| failure.code() == exit::INTERRUPTED) {
-        result = processes::send(&**exchange, &Order::End).and(result);
+        result = orders::send(&**exchange, &Order::End).and(result);
     }
     end_together(&**exchange, result)
 }

@@ -18,7 +18,8 @@
 //!
 //! These modules surround the loop:
 //!
-//! - `processes`: several processes that train together. Each runs the loop on its slice of every batch.
+//! - `processes`: several processes that train together. Each runs the loop on its slice of every batch. `orders`: what
+//!   the first of them tells the others.
 //! - [`cli`]: the command line. `stage`: finds the runs that are not up to date, and trains each of them.
 //! - `folder`: the folder of a run. It keeps a complete run in place until its successor is complete.
 //! - `disk_space`: checks before a training that its checkpoints fit on the disk.
@@ -54,6 +55,7 @@ mod interrupt;
 mod item;
 mod learner;
 mod loader;
+mod orders;
 mod pending_batches;
 mod processes;
 mod recorded;

@@ -31,7 +31,7 @@ use crate::error::Error;
 use crate::folder::{RunFolder, RunRequest};
 use crate::identity::Identity;
 use crate::interrupt::InterruptFlag;
-use crate::processes::{Order, send};
+use crate::orders::{Order, send};
 use crate::recorded::{self, output_of_run};
 use crate::records::Records;
 use crate::replacement;

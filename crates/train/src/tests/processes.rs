@@ -5,7 +5,8 @@ use exchange::Threads;
 use ::branches::{BranchName, ModelConfig};
 
 use super::*;
-use crate::processes::{Order, follow_orders, send};
+use crate::orders::{Order, send};
+use crate::processes::follow_orders;
 
 /// Trains with `world` processes. `stop` interrupts the last of them.
 fn train_in(world: usize, run: &TestRun, config: &Config, stop: impl Fn(u64) -> bool + Sync) -> Result<(), Failure> {
