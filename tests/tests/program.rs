@@ -78,11 +78,15 @@ fn messages_name_the_program_and_exit_codes_are_those_of_stages() {
     };
     failing("train", 3, "start one with `candling pipeline demo`");
     failing("evaluate --run-dir nowhere", 3, "`candling pipeline`");
-    failing("pipeline demoo", 2, "unknown pipeline `demoo`; use one of branches, demo, full, probe, smoke, or");
+    failing(
+        "pipeline demoo",
+        2,
+        "unknown pipeline `demoo`; use one of aligned, branches, demo, full, probe, smoke, or",
+    );
     failing("pipeline smoke --set train.epoch=1", 2, "did you mean `train.epochs`");
     failing("pipeline smoke --from report", 3, "there is no run");
     failing("benchmark genimag --root x", 2, "there is no benchmark `genimag`; there are aigibench,");
-    failing("benchmark genimage --root nowhere", 1, "failed to read `nowhere`");
+    failing("benchmark genimage --root nowhere", 3, "there is no copy of GenImage at `nowhere`; check --root");
     failing("predict photo.jpg", 3, "--model");
     failing("predict --model nowhere photo.jpg", 3, "nowhere");
     failing("export --format onnx --out x.onnx", 3, "--run-dir");

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 /// The arguments of a pipeline.
 #[derive(Clone, Debug, Args)]
 pub struct PipelineArgs {
-    /// The name of a pipeline (demo, branches, probe, full, smoke), or the path of a TOML file
+    /// The name of a pipeline (demo, branches, aligned, probe, full, smoke), or the path of a TOML file
     pub name: String,
     /// Override one key, e.g. --set train.epochs=2 (repeatable); docs/configuration.md lists the keys
     #[arg(long = "set", value_name = "KEY=VALUE")]

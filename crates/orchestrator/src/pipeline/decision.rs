@@ -53,14 +53,15 @@ pub(super) fn print(decisions: &[Decision<'_>]) {
     let first = decisions.iter().position(|decision| decision.selected);
     for (index, Decision { plan, runs, reason, .. }) in decisions.iter().enumerate() {
         // An earlier stage may make the inputs that a later one lacks.
-        let is_blocked = !plan.obstacles.is_empty() || plan.input_error.is_some() && first == Some(index);
-        let verb = match runs {
-            true if is_blocked => "cannot run",
-            true => "would run",
-            false => "would not run",
+        let lacks_input = plan.input_error.is_some() && first == Some(index);
+        let (verb, reason) = match (*runs, plan.obstacles.first()) {
+            (true, Some(obstacle)) => ("cannot run", obstacle),
+            (true, None) if lacks_input => ("cannot run", reason),
+            (true, None) => ("would run", reason),
+            (false, _) => ("would not run", reason),
         };
         progress::line(&format!("{:<9} {verb}: {reason}", plan.stage));
-        for notice in plan.notices.iter().chain(&plan.obstacles).filter(|_| *runs) {
+        for notice in plan.notices.iter().filter(|_| *runs) {
             progress::line(&format!("          {notice}"));
         }
     }
