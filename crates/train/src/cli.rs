@@ -48,7 +48,7 @@ pub fn train(args: &TrainArgs) -> Result<(), Failure> {
     if args.processes.is_some() {
         // `cargo xtask` and `candling` take the option away and start the processes.
         let advice = format!("start it as `{}`, or with mpirun", command::line("train --processes N"));
-        return Err(Failure::usage(format!("this program is one of the processes; {advice}")));
+        return Err(Failure::usage(format!("this program does not start other processes; {advice}")));
     }
     let connection = exchange::connect().map_err(Error::from)?;
     let exchange = connection.exchange();
