@@ -11,12 +11,15 @@ use artifacts::{Manifest, RunDir};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A pipeline on a simulated data set that is so small that it takes seconds.
+/// A pipeline of seconds: few simulated images, and the smallest ResNet.
 pub const TINY: &str = "
 [ingest]
 source = 'simulated:train=48,test=24,size=32,seed=3'
 size = 32
 val_fraction = 0.25
+
+[model]
+branches = ['resnet18']
 
 [train]
 weights = 'none'

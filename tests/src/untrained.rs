@@ -114,7 +114,9 @@ impl Run {
         let writer = DirWriter::create(&self.run_dir().train_run(run)).unwrap();
         for checkpoint in [Checkpoint::best(writer.path()), Checkpoint::last(writer.path())] {
             std::fs::create_dir_all(checkpoint.path()).unwrap();
-            let mut network = Network::new(&NetworkConfig::default(), &model::device::Device::Cpu).unwrap();
+            // The smallest ResNet.
+            let config = NetworkConfig { arch: "resnet18".to_owned(), ..NetworkConfig::default() };
+            let mut network = Network::new(&config, &model::device::Device::Cpu).unwrap();
             network.initialise(run as u64).unwrap();
             write_checkpoint(&checkpoint, &network, SIDE);
         }

@@ -12,6 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
+use ::branches::{BranchName, ModelConfig};
 use artifacts::schema::Epoch;
 use artifacts::stage::{Failure, Stage, exit};
 use artifacts::{Code, Manifest, Split, names};
@@ -26,9 +27,10 @@ use crate::testing::{self, TestRun};
 
 const SPLITS: [(Split, usize); 2] = [(Split::Train, 10), (Split::Val, 6)];
 
-/// A configuration with two steps per epoch, of 5 images each.
+/// A configuration with two steps per epoch, of 5 images each. The network is the smallest ResNet.
 fn config(epochs: usize) -> Config {
     Config {
+        model: ModelConfig { branches: vec![BranchName::Resnet18], ..ModelConfig::default() },
         weights: Source::None,
         epochs,
         batch: 5,
@@ -45,6 +47,11 @@ fn augmented(epochs: usize) -> Config {
     let augment =
         Augment { flip: true, jpeg: Jpeg { probability: 0.5, quality: [60, 90], times: [1, 1] }, ..Augment::default() };
     Config { augment, batch: 4, ..config(epochs) }
+}
+
+/// The same configuration with the network of the baseline, whose blocks have three convolutions instead of two.
+fn with_resnet50(config: Config) -> Config {
+    Config { model: ModelConfig::default(), ..config }
 }
 
 fn run_until(run: &TestRun, config: &Config, stop: impl Fn(u64) -> bool) -> Result<(), Failure> {
@@ -148,12 +155,13 @@ fn assert_same_result(run: &Path, reference: &Path) {
 
 #[test]
 fn interrupted_training_gives_same_result() {
+    let [one_epoch, two_epochs] = [1, 2].map(|epochs| with_resnet50(augmented(epochs)));
     let [whole, broken, extended] = [(); 3].map(|()| testing::ingested(&SPLITS));
-    run_to_end(&whole, &augmented(2));
+    run_to_end(&whole, &two_epochs);
 
     // Interrupt in the middle of an epoch, between its last step and its validation, and in the middle of the next.
     for step in [2, 3, 5] {
-        let failure = run_until(&broken, &augmented(2), |taken| taken == step).unwrap_err();
+        let failure = run_until(&broken, &two_epochs, |taken| taken == step).unwrap_err();
         assert_eq!(failure.code(), exit::INTERRUPTED);
         assert!(Manifest::read(&broken.dir().train_run(0)).unwrap().is_none());
     }
@@ -161,15 +169,15 @@ fn interrupted_training_gives_same_result() {
     let run = broken.dir().train_run(0);
     let (before, obstacle) = (fs::read(run.join("last/model.safetensors")).unwrap(), run.join(".last.partial"));
     fs::write(&obstacle, "").unwrap();
-    assert_eq!(run_until(&broken, &augmented(2), |_| false).unwrap_err().code(), exit::FAILED);
+    assert_eq!(run_until(&broken, &two_epochs, |_| false).unwrap_err().code(), exit::FAILED);
     assert!(fs::read(run.join("last/model.safetensors")).unwrap() == before);
     fs::remove_file(&obstacle).unwrap();
-    run_to_end(&broken, &augmented(2));
+    run_to_end(&broken, &two_epochs);
     assert_same_result(&run, &whole.dir().train_run(0));
 
     // A complete training of one epoch is extended to two.
-    run_to_end(&extended, &augmented(1));
-    run_to_end(&extended, &augmented(2));
+    run_to_end(&extended, &one_epoch);
+    run_to_end(&extended, &two_epochs);
     assert_same_result(&extended.dir().train_run(0), &whole.dir().train_run(0));
 
     let mut seen = history(&whole.dir().train_run(0)).into_iter();
@@ -183,7 +191,7 @@ fn result_does_not_depend_on_threads() {
     let [one, two, five] = [1, 2, 5].map(|threads| {
         let run = testing::ingested(&SPLITS);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| run_to_end(&run, &augmented(1)));
+        pool.install(|| run_to_end(&run, &with_resnet50(augmented(1))));
         run
     });
     assert_same_result(&two.dir().train_run(0), &one.dir().train_run(0));

@@ -2,15 +2,7 @@
 
 use artifacts::atomic;
 
-use ::branches::{BranchName, ModelConfig};
-
 use super::*;
-
-/// A configuration with the smallest ResNet.
-fn small(epochs: usize) -> Config {
-    let model = ModelConfig { branches: vec![BranchName::Resnet18], ..ModelConfig::default() };
-    Config { model, ..config(epochs) }
-}
 
 /// Starts a training on a disk with `free` bytes, and interrupts it at its first step.
 fn start(run: &TestRun, config: &Config, free: Option<u64>) -> Failure {
@@ -64,7 +56,7 @@ pub(super) fn assert_estimate_is_close(config: &Config, ingested: impl Fn() -> T
 
 #[test]
 fn training_that_does_not_fit_is_found_before_its_first_step() {
-    for config in [small(1), Config { ema: 0.9, ..small(2) }] {
+    for config in [config(1), Config { ema: 0.9, ..config(2) }] {
         assert_estimate_is_close(&config, || testing::ingested(&SPLITS));
     }
 }
@@ -73,9 +65,9 @@ fn training_that_does_not_fit_is_found_before_its_first_step() {
 fn resumed_training_needs_no_space_for_what_exists() {
     let run = testing::ingested(&SPLITS);
     // Unknown free space does not hinder a training.
-    assert_eq!(start(&run, &small(2), None).code(), exit::INTERRUPTED);
+    assert_eq!(start(&run, &config(2), None).code(), exit::INTERRUPTED);
     let last = atomic::folder_bytes(&run.dir().train_run(0).join("last")).unwrap();
-    assert_disk_full(&start(&run, &small(2), Some(2 * last - last / 10)), &run);
-    let resumed = start(&run, &small(2), Some(2 * last + last / 3));
+    assert_disk_full(&start(&run, &config(2), Some(2 * last - last / 10)), &run);
+    let resumed = start(&run, &config(2), Some(2 * last + last / 3));
     assert_eq!(resumed.code(), exit::INTERRUPTED, "{}", resumed.chain());
 }

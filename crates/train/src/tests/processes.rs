@@ -2,8 +2,6 @@
 
 use exchange::Threads;
 
-use ::branches::{BranchName, ModelConfig};
-
 use super::*;
 use crate::orders::{Order, send};
 use crate::processes::follow_orders;
@@ -35,10 +33,9 @@ fn train_in(world: usize, run: &TestRun, config: &Config, stop: impl Fn(u64) -> 
     results.into_iter().collect()
 }
 
-/// A configuration with the smallest ResNet, batches of 4 images, and all options that keep a state.
+/// A configuration with batches of 4 images and all options that keep a state.
 fn options(epochs: usize) -> Config {
-    let model = ModelConfig { branches: vec![BranchName::Resnet18], ..ModelConfig::default() };
-    Config { model, ema: 0.9, clip_norm: 1.0, label_smoothing: 0.1, weight_decay: 0.01, ..augmented(epochs) }
+    Config { ema: 0.9, clip_norm: 1.0, label_smoothing: 0.1, weight_decay: 0.01, ..augmented(epochs) }
 }
 
 /// A run whose batches have 4 images each. A slice needs 2 images for statistics of its own.

@@ -1,6 +1,5 @@
 //! Trainings whose initial weights cannot be used.
 
-use ::branches::{BranchName, ModelConfig};
 use artifacts::atomic;
 use model::Network;
 use model::device::Device;
@@ -8,8 +7,7 @@ use model::device::Device;
 use super::*;
 
 fn with_weights(path: impl Into<std::path::PathBuf>) -> Config {
-    let model = ModelConfig { branches: vec![BranchName::Resnet18], ..ModelConfig::default() };
-    Config { model, weights: Source::Path(path.into()), ..config(1) }
+    Config { weights: Source::Path(path.into()), ..config(1) }
 }
 
 #[test]
