@@ -62,15 +62,23 @@ pub fn resolve_beside(source: &str, file: &str) -> Result<PathBuf, Error> {
     Hub::from_process(&name)?.resolve(&name)
 }
 
-/// Returns the number of bytes that [`resolve`] would download: 0 if the file is in the cache, `None` if the hub does
-/// not send the size.
+/// Describes the download of a file in one sentence: `what` says what it is, such as "weights". `None` if the file is in
+/// the cache.
 ///
 /// # Errors
 /// The same as [`resolve`].
-pub fn size(source: &str) -> Result<Option<u64>, Error> {
+pub fn download_notice(what: &str, source: &str) -> Result<Option<String>, Error> {
     let name: Name = source.parse()?;
-    // For a notice, which is not worth waiting for.
-    Hub::from_process(&name)?.without_retries().size(&name)
+    // A notice is not worth waiting for.
+    let size = Hub::from_process(&name)?.without_retries().size(&name)?;
+    Ok(match size {
+        Some(0) => None,
+        Some(bytes) => {
+            let size = artifacts::progress::bytes(bytes);
+            Some(format!("downloads the {what} {source} ({size}) into the Hugging Face cache"))
+        }
+        None => Some(format!("downloads the {what} {source}, of unknown size, into the Hugging Face cache")),
+    })
 }
 
 /// A client of the hub with its cache.

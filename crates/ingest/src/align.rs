@@ -16,7 +16,7 @@ use artifacts::failure::chain;
 use artifacts::hash::{self, Hash};
 use artifacts::random::Stream;
 use artifacts::stage::Failure;
-use artifacts::{Label, Split, names, progress, random};
+use artifacts::{Label, Split, names, random};
 use autoencoder::{Autoencoder, VaeSource};
 use pixels::encode::FileStyle;
 use pixels::{Format, Limits, decode};
@@ -60,18 +60,10 @@ impl AlignConfig {
         }
     }
 
-    /// Describes the download of the autoencoder, if there is one.
-    pub(crate) fn notice(&self) -> Option<String> {
-        let name = self.vae.as_ref()?.hub_name()?;
-        match hub::size(&name) {
-            Ok(Some(0)) => None,
-            Ok(bytes) => {
-                let size = bytes.map_or("of unknown size".to_owned(), progress::bytes);
-                Some(format!("downloads the autoencoder {name} ({size}) into the Hugging Face cache"))
-            }
-            // The stage will fail for the same reason.
-            Err(error) => Some(error.to_string()),
-        }
+    /// Describes the download of the autoencoder. `None` if there is nothing to download.
+    pub(crate) fn download_notice(&self) -> Result<Option<String>, hub::Error> {
+        let name = self.vae.as_ref().and_then(VaeSource::hub_name);
+        name.map_or(Ok(None), |name| hub::download_notice("autoencoder", &name))
     }
 }
 

@@ -54,8 +54,14 @@ impl Stage for Ingest {
 
     fn notices(run: &RunDir, config: &Config) -> Vec<String> {
         let downloads = sources::download_notices(&config.source_config()).into_iter();
-        let autoencoder = config.align.as_ref().and_then(AlignConfig::notice);
+        // An error is an obstacle.
+        let autoencoder = config.align.as_ref().and_then(|align| align.download_notice().ok().flatten());
         downloads.chain(autoencoder).chain(shard_notice(run, config)).collect()
+    }
+
+    fn obstacles(_run: &RunDir, config: &Config) -> Vec<String> {
+        let autoencoder = config.align.as_ref().and_then(|align| align.download_notice().err());
+        autoencoder.map(|error| error.to_string()).into_iter().collect()
     }
 
     fn run(job: &Job<Config>) -> Result<(), Failure> {

@@ -6,20 +6,23 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use artifacts::stage::{Failure, exit};
 
-use crate::signals;
+use crate::signals::{self, Forwarding};
 
 /// Runs a program to its end.
 ///
 /// # Errors
 /// The program does not start, or fails. The failure has the exit code of the program.
 pub fn run(command: &mut Command) -> Result<(), Failure> {
-    let status = signals::spawn(command).and_then(signals::Running::wait).map_err(|e| not_started(command, &e))?;
-    check_status(command, status)
+    run_forwarding(command, Forwarding::Unchanged)
 }
 
 /// Like [`run`] for a command of `mpirun`.
 pub(crate) fn run_mpirun(command: &mut Command) -> Result<(), Failure> {
-    let status = signals::spawn_mpirun(command).and_then(signals::Running::wait);
+    run_forwarding(command, Forwarding::ToMpirun)
+}
+
+fn run_forwarding(command: &mut Command, forwarding: Forwarding) -> Result<(), Failure> {
+    let status = signals::spawn(command, forwarding).and_then(signals::Running::wait);
     check_status(command, status.map_err(|e| not_started(command, &e))?)
 }
 
@@ -32,7 +35,8 @@ pub fn run_reading(
     command: &mut Command,
     mut on_line: impl FnMut(&str) -> Result<(), Failure> + Send,
 ) -> Result<(), Failure> {
-    let mut program = signals::spawn(command.stdout(Stdio::piped())).map_err(|e| not_started(command, &e))?;
+    let mut program =
+        signals::spawn(command.stdout(Stdio::piped()), Forwarding::Unchanged).map_err(|e| not_started(command, &e))?;
     let Some(output) = program.take_stdout() else { return Err(Failure::failed("the program's output is not piped")) };
     let read = move || {
         let mut result = Ok(());
@@ -55,7 +59,8 @@ pub fn run_reading(
 /// # Errors
 /// The program does not start, or fails. The failure has the exit code of the program.
 pub fn capture(command: &mut Command) -> Result<Vec<u8>, Failure> {
-    let mut program = signals::spawn(command.stdout(Stdio::piped())).map_err(|e| not_started(command, &e))?;
+    let mut program =
+        signals::spawn(command.stdout(Stdio::piped()), Forwarding::Unchanged).map_err(|e| not_started(command, &e))?;
     let Some(mut output) = program.take_stdout() else {
         return Err(Failure::failed("the program's output is not piped"));
     };

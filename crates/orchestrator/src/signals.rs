@@ -16,37 +16,25 @@ pub(crate) struct Running {
     handlers: Handlers,
 }
 
+/// How signals to this program reach its child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forwarding {
+    /// Each signal as it is.
+    Unchanged,
+    /// The first signal as SIGUSR1, which `mpirun` sends to all its processes so that they save their progress. A second
+    /// signal ends `mpirun`, which kills them.
+    ToMpirun,
+}
+
 /// Starts a program. Signals that arrive from now on end the program, and not this one.
 ///
 /// # Errors
 /// The program or the signal handlers cannot be started.
-pub(crate) fn spawn(command: &mut Command) -> io::Result<Running> {
+pub(crate) fn spawn(command: &mut Command, forwarding: Forwarding) -> io::Result<Running> {
+    #[cfg(not(unix))]
+    let _ = forwarding;
     #[cfg(unix)]
-    let handlers = Handlers::install(command)?;
-    let child = command.spawn()?;
-    Ok(Running {
-        child,
-        #[cfg(unix)]
-        handlers,
-    })
-}
-
-/// Starts `mpirun`. A signal that arrives from now on is passed on as SIGUSR1, which `mpirun` sends to all its processes so
-/// that they save their progress. A second signal ends `mpirun`, which kills them.
-///
-/// # Errors
-/// As [`spawn`].
-pub(crate) fn spawn_mpirun(command: &mut Command) -> io::Result<Running> {
-    #[cfg(unix)]
-    let handlers = {
-        use std::os::unix::process::CommandExt;
-
-        // A terminal sends its signals to this process alone then.
-        command.process_group(0);
-        let mut handlers = Handlers::install(command)?;
-        (handlers.forwards_interrupts, handlers.as_user_signal) = (true, true);
-        handlers
-    };
+    let handlers = Handlers::install(command, forwarding)?;
     let child = command.spawn()?;
     Ok(Running {
         child,
@@ -69,7 +57,7 @@ impl Running {
 
         let pid = Pid::from_child(&self.child);
         let forwards_interrupts = self.handlers.forwards_interrupts;
-        let mut as_user_signal = self.handlers.as_user_signal;
+        let mut to_mpirun = self.handlers.forwarding == Forwarding::ToMpirun;
         let handle = self.handlers.signals.handle();
         let signals = &mut self.handlers.signals;
         let child = &mut self.child;
@@ -78,7 +66,7 @@ impl Running {
                 for signal in signals {
                     // Fails if the child has exited already.
                     let _ = match signal {
-                        _ if std::mem::take(&mut as_user_signal) => kill_process(pid, Signal::USR1),
+                        _ if std::mem::take(&mut to_mpirun) => kill_process(pid, Signal::USR1),
                         SIGTERM => kill_process(pid, Signal::TERM),
                         SIGINT if forwards_interrupts => kill_process(pid, Signal::INT),
                         _ => Ok(()),
@@ -104,15 +92,15 @@ struct Handlers {
     signals: signal_hook::iterator::Signals,
     default_action: &'static AtomicBool,
     forwards_interrupts: bool,
-    /// Whether the first signal is forwarded as SIGUSR1.
-    as_user_signal: bool,
+    forwarding: Forwarding,
 }
 
 #[cfg(unix)]
 impl Handlers {
     /// Installs the handlers. In the background, puts the child into a process group of its own, so that it does not get
     /// a signal twice that is sent to the group: a second SIGINT ends a training before it has saved its progress.
-    fn install(command: &mut Command) -> io::Result<Handlers> {
+    /// `mpirun` always has a group of its own, because SIGINT from a terminal would make it kill its processes.
+    fn install(command: &mut Command, forwarding: Forwarding) -> io::Result<Handlers> {
         use std::os::unix::process::CommandExt;
 
         use signal_hook::consts::{SIGINT, SIGTERM};
@@ -121,11 +109,11 @@ impl Handlers {
         let default_action = default_action_flag()?;
         let signals = Signals::new([SIGINT, SIGTERM])?;
         default_action.store(false, Ordering::SeqCst);
-        let forwards_interrupts = !is_foreground();
+        let forwards_interrupts = forwarding == Forwarding::ToMpirun || !is_foreground();
         if forwards_interrupts {
             command.process_group(0);
         }
-        Ok(Handlers { signals, default_action, forwards_interrupts, as_user_signal: false })
+        Ok(Handlers { signals, default_action, forwards_interrupts, forwarding })
     }
 }
 

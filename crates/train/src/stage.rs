@@ -97,28 +97,12 @@ impl Stage for Train {
     }
 
     fn notices(_run: &RunDir, config: &Config) -> Vec<String> {
-        let notice = |(_, source)| {
-            let Source::Hub(name) = source else { return None };
-            match hub::size(&name) {
-                Ok(Some(0)) => None,
-                Ok(Some(bytes)) => {
-                    let size = progress::bytes(bytes);
-                    Some(format!("downloads the weights {name} ({size}) into the Hugging Face cache"))
-                }
-                Ok(None) => Some(format!("downloads the weights {name}, of unknown size, into the Hugging Face cache")),
-                // An obstacle.
-                Err(_) => None,
-            }
-        };
-        initial_weights(config).into_iter().filter_map(notice).collect()
+        // An error is an obstacle.
+        download_notices(config).filter_map(|notice| notice.ok().flatten()).collect()
     }
 
     fn obstacles(_run: &RunDir, config: &Config) -> Vec<String> {
-        let obstacle = |(_, source)| {
-            let Source::Hub(name) = source else { return None };
-            hub::size(&name).err().map(|error| error.to_string())
-        };
-        initial_weights(config).into_iter().filter_map(obstacle).collect()
+        download_notices(config).filter_map(Result::err).map(|error| error.to_string()).collect()
     }
 
     fn warnings(
@@ -170,6 +154,15 @@ fn initial_weights(config: &Config) -> Vec<(&'static str, Source)> {
         sources.push((name, config.network_weights()));
     }
     sources
+}
+
+/// Describes the downloads of initial weights.
+fn download_notices(config: &Config) -> impl Iterator<Item = Result<Option<String>, hub::Error>> {
+    let names = initial_weights(config).into_iter().filter_map(|(_, source)| match source {
+        Source::Hub(name) => Some(name),
+        Source::None | Source::Path(_) => None,
+    });
+    names.map(|name| hub::download_notice("weights", &name))
 }
 
 /// Computes the digest of the initial weights for the up-to-date check. A file is hashed by its content. A name on the

@@ -169,6 +169,14 @@ mod tests {
         fake = 10
     "#;
 
+    /// Checks that a protocol is refused after each change from `old` to `new`, with a text that contains `message`.
+    fn assert_refused(good: &str, changes: &[(&str, &str, &str)]) {
+        for (old, new, message) in changes {
+            let error = Protocol::parse(&good.replace(old, new)).unwrap_err();
+            assert!(error.contains(message), "{message}: {error}");
+        }
+    }
+
     #[test]
     fn a_table_of_the_test_split_needs_no_folders() {
         const TABLES: &str = r#"
@@ -182,30 +190,30 @@ mod tests {
         let protocol = Protocol::parse(TABLES).unwrap();
         let rule = &protocol.tables[0];
         assert_eq!((rule.split, rule.own_reals, rule.rows), (Split::Test, false, Some(9)));
-        for (old, new, message) in [
-            ("rows = 9", "split = \"train\"", "unless tables has one for the test split"),
-            (".parquet", ".csv", "tables.table: `data/test-*.csv`"),
-            ("generator", "generators", "unknown field `generators`"),
-        ] {
-            let error = Protocol::parse(&TABLES.replace(old, new)).unwrap_err();
-            assert!(error.contains(message), "{message}: {error}");
-        }
+        assert_refused(
+            TABLES,
+            &[
+                ("rows = 9", "split = \"train\"", "unless tables has one for the test split"),
+                (".parquet", ".csv", "tables.table: `data/test-*.csv`"),
+                ("generator", "generators", "unknown field `generators`"),
+            ],
+        );
     }
 
     #[test]
     fn reads_a_protocol_and_names_what_is_wrong() {
         let protocol = Protocol::parse(GOOD).unwrap();
         assert_eq!((protocol.images[1].split, protocol.generators["gan"].fake), (Split::Test, Some(10)));
-        for (old, new, message) in [
-            ("schema_version = 1", "schema_version = 2", "schema_version is 2"),
-            ("accuracy", "acuracy", "no key of metrics.json"),
-            ("0_real", "a//b", "empty part"),
-            ("generator = \"gan\"", "generator = \"x\"", "`x` of `1_fake` is not in"),
-            ("label = \"fake\"", "label = \"real\"", "a rule for real images and one for fakes"),
-            ("layout", "lay_out", "lay_out"),
-        ] {
-            let error = Protocol::parse(&GOOD.replace(old, new)).unwrap_err();
-            assert!(error.contains(message), "{message}: {error}");
-        }
+        assert_refused(
+            GOOD,
+            &[
+                ("schema_version = 1", "schema_version = 2", "schema_version is 2"),
+                ("accuracy", "acuracy", "no key of metrics.json"),
+                ("0_real", "a//b", "empty part"),
+                ("generator = \"gan\"", "generator = \"x\"", "`x` of `1_fake` is not in"),
+                ("label = \"fake\"", "label = \"real\"", "a rule for real images and one for fakes"),
+                ("layout", "lay_out", "lay_out"),
+            ],
+        );
     }
 }
