@@ -12,7 +12,8 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::Value;
 
-const BRANCHES: &str = "
+/// A pipeline of seconds with three branches.
+pub(crate) const BRANCHES: &str = "
 [ingest]
 source = 'simulated:train=60,test=24,size=96,seed=3'
 size = 32
@@ -115,9 +116,11 @@ fn heat_maps(example: &Value) -> Vec<[String; 2]> {
     maps
 }
 
-/// Writes a vision transformer of 2 blocks with random weights, and returns the path of the weights.
-fn write_vision_transformer(folder: &Path) -> PathBuf {
-    let golden = json(&Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/vision/siglip.json"));
+/// Writes a vision transformer of 2 blocks with random weights, in the shape of the golden values `name`. Returns the path of
+/// the weights.
+pub(crate) fn write_vision_transformer(folder: &Path, name: &str) -> PathBuf {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/vision").join(format!("{name}.json"));
+    let golden = json(&golden);
     fs::create_dir_all(folder).unwrap();
     for (file, key) in [("config.json", "config"), ("preprocessor_config.json", "preprocessor")] {
         fs::write(folder.join(file), golden[key].to_string()).unwrap();
@@ -141,7 +144,7 @@ fn write_vision_transformer(folder: &Path) -> PathBuf {
 #[test]
 fn vision_transformer_explains_its_verdicts() {
     let sandbox = Sandbox::new();
-    let weights = write_vision_transformer(&sandbox.path().join("transformer"));
+    let weights = write_vision_transformer(&sandbox.path().join("transformer"), "siglip");
     let vit = BRANCHES.replace("'frequency', 'patches', 'metadata'", "'vit'");
     let vit = vit.replace("[model.views]", &format!("vit.weights = '{}'\n[model.views]", weights.display()));
     sandbox.write_pipeline(&vit);
@@ -168,7 +171,7 @@ fn vision_transformer_explains_its_verdicts() {
 #[test]
 fn trained_transformer_and_resnet_judge_together() {
     let sandbox = Sandbox::new();
-    let weights = write_vision_transformer(&sandbox.path().join("transformer"));
+    let weights = write_vision_transformer(&sandbox.path().join("transformer"), "siglip");
     let both = BRANCHES.replace("'frequency', 'patches', 'metadata'", "'vit', 'resnet18', 'frequency'");
     let both = both.replace(
         "[model.views]",

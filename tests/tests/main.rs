@@ -6,6 +6,7 @@ mod branches;
 mod configuration;
 mod kill;
 mod learning;
+mod onnx;
 mod pipeline;
 #[cfg(target_os = "linux")]
 mod processes;

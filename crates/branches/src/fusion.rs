@@ -18,6 +18,7 @@ use crate::batch::{BranchFeatures, FeatureBatch, Margins, weighted_mean};
 use crate::config::{BranchName, FusionConfig, ModelConfig};
 use crate::cross_entropy::cross_entropy;
 use crate::error::{Error, Result};
+use crate::head_tensors::HeadTensors;
 use crate::parameters::{Parameters, StepSettings, normal_tensor};
 use crate::projection::Projection;
 
@@ -172,6 +173,16 @@ impl Fusion {
         // The margin is the mean over the parts.
         gradient.iter_mut().for_each(|value| *value /= projection.parts() as f32);
         Ok(Some(FeatureGradient { gradient, mean }))
+    }
+
+    /// The projection and the head of a branch in a form for other programs. `None` if there is no such head.
+    ///
+    /// # Errors
+    /// Memory cannot be allocated.
+    pub(crate) fn head_tensors(&self, branch: BranchName) -> Result<Option<HeadTensors>> {
+        let Some(head) = self.heads.iter().find(|head| head.name == branch) else { return Ok(None) };
+        let (weight, bias) = (head.weight.flatten_all()?.to_vec1()?, head.bias.get(0)?.to_scalar()?);
+        head.projection.with_head(weight, bias).map(Some)
     }
 
     /// A copy whose heads have random weights, for the sanity check of heat maps.

@@ -12,6 +12,7 @@
 //!   in the fusion.
 //! - `trained_branch`: what all trained branches have in common. `pretrained`: the trained branches of a detector.
 //!   `network_branch`: convolutional networks with `attention_pooling`. `tuned_vit`: vision transformers. `inputs`: what they see of an image.
+//! - `vit_tensors` and `head_tensors`: a detector with the only branch `vit`, for other programs.
 //! - `training`: all that is trained of a detector.
 //! - `balance`: the weight of each image in the loss.
 //! - `checkpoint`: a trained detector on disk. `backbone`: the file of the frozen vision transformer.
@@ -30,6 +31,7 @@ mod evidence;
 mod extractor;
 mod feature_store;
 mod fusion;
+mod head_tensors;
 mod inputs;
 mod moments;
 mod network_branch;
@@ -41,6 +43,7 @@ mod trained_branch;
 mod training;
 mod tuned_vit;
 mod vit;
+mod vit_tensors;
 mod weights;
 
 pub use backbone::{check_weights, install_backbone, resolve_vit};
@@ -55,9 +58,11 @@ pub use error::{Error, Result};
 pub use evidence::EvidenceMap;
 pub use extractor::{Extractor, Picture};
 pub use fusion::{Fusion, FusionWeight, HeadsOutput, StepOptions, to_logits};
+pub use head_tensors::HeadTensors;
 pub use inputs::{Cut, InputCutter, TrainedInputs, Windows};
 pub use precompute::{StoredFeatures, View, stored_features};
 pub use pretrained::PretrainedFiles;
 pub use projection::Projection;
 pub use training::Training;
+pub use vit_tensors::VitTensors;
 pub use weights::fit_weights;

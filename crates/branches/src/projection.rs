@@ -15,6 +15,7 @@ use candle_core::{Device, Tensor};
 
 use crate::batch::BranchFeatures;
 use crate::error::{Error, Result};
+use crate::head_tensors::HeadTensors;
 use crate::moments::Moments;
 
 /// The mean squared length of the projected training images.
@@ -125,6 +126,24 @@ impl Projection {
             projected.push(if present { rows.next() } else { None });
         }
         Ok(projected)
+    }
+
+    /// The projection and a linear head on it, in a form for other programs.
+    ///
+    /// # Errors
+    /// Memory cannot be allocated.
+    pub(crate) fn with_head(&self, weight: Vec<f32>, bias: f32) -> Result<HeadTensors> {
+        let kernel = |kernel: &Kernel| Ok::<_, Error>((kernel.gamma, kernel.anchors.flatten_all()?.to_vec1()?));
+        Ok(HeadTensors {
+            mean: self.mean.clone(),
+            scale: self.scale.clone(),
+            has_unit_vectors: true,
+            kernel: self.kernel.as_ref().map(kernel).transpose()?,
+            centre: self.centre.clone(),
+            factor: self.factor,
+            weight,
+            bias,
+        })
     }
 
     /// The mean of each feature of a part over the training images.

@@ -11,12 +11,13 @@ use artifacts::random;
 use candle_core::{Device, Tensor, Var};
 use model::HeatMap;
 use pixels::RgbImage;
-use vision::{FineTuning, LoraConfig, Precision, Tower, TrainableTower};
+use vision::{FineTuning, LoraConfig, Precision, Tower, TowerTensors, TrainableTower};
 
 use crate::config::{BranchName, Tuning, VitConfig};
 use crate::cross_entropy::cross_entropy;
 use crate::error::{Error, Result};
 use crate::fusion::{FeatureGradient, StepOptions};
+use crate::head_tensors::HeadTensors;
 use crate::inputs::Windows;
 use crate::moments::Moments;
 use crate::parameters::{Gradients, Parameters, StepSettings, normal_tensor};
@@ -62,21 +63,25 @@ impl fmt::Debug for TunedVit {
     }
 }
 
+/// What is trained of the transformer.
+fn method(config: &VitConfig) -> FineTuning {
+    match config.tuning {
+        Tuning::Full => FineTuning::Full,
+        Tuning::Frozen | Tuning::Lora => FineTuning::Lora(LoraConfig {
+            rank: config.lora_rank,
+            alpha: config.lora_alpha as f32,
+            ..LoraConfig::default()
+        }),
+    }
+}
+
 impl TunedVit {
     /// Opens the transformer in a file. Its head has weights of zero, so that the first margins are 0.
     ///
     /// # Errors
     /// The file cannot be read, is not a vision transformer, or lacks a configured block.
     pub(crate) fn open(config: &VitConfig, path: &Path, seed: u64) -> Result<TunedVit> {
-        let method = match config.tuning {
-            Tuning::Full => FineTuning::Full,
-            Tuning::Frozen | Tuning::Lora => FineTuning::Lora(LoraConfig {
-                rank: config.lora_rank,
-                alpha: config.lora_alpha as f32,
-                ..LoraConfig::default()
-            }),
-        };
-        let tower = TrainableTower::open(path, &method, seed)?;
+        let tower = TrainableTower::open(path, &method(config), seed)?;
         let mut tower_parameters = Parameters::default();
         for (name, var) in tower.parameters() {
             // Weight decay applies to matrices, not to biases and the parameters of normalisations.
@@ -134,6 +139,34 @@ impl TunedVit {
         let weight: Vec<f32> = self.weight.flatten_all()?.to_vec1()?;
         let slope = weight.iter().zip(&scale).map(|(weight, scale)| weight * self.unit_length() * scale);
         Ok((slope.collect(), mean))
+    }
+
+    /// The head in a form for other programs.
+    ///
+    /// # Errors
+    /// Memory cannot be allocated.
+    pub(crate) fn head_tensors(&self) -> Result<HeadTensors> {
+        let width = self.width();
+        let (mean, scale) = self.standardisation.clone().unwrap_or((vec![0.0; width], vec![1.0; width]));
+        Ok(HeadTensors {
+            mean,
+            scale,
+            has_unit_vectors: false,
+            kernel: None,
+            centre: vec![0.0; width],
+            factor: self.unit_length(),
+            weight: self.weight.flatten_all()?.to_vec1()?,
+            bias: self.bias.get(0)?.to_scalar()?,
+        })
+    }
+
+    /// The transformer in a form for other programs. `path` is its file, and `tensors` the result of
+    /// [`TrainedBranch::tensors`].
+    ///
+    /// # Errors
+    /// The file cannot be read, or the tensors do not fit it.
+    pub(crate) fn tower_tensors(&self, path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<TowerTensors> {
+        Ok(TowerTensors::read(path, &method(&self.config), &without_prefix(TOWER, tensors))?)
     }
 
     /// Runs a forward and a backward pass on some images, and adds the gradients. Returns the sum of the weighted losses, and

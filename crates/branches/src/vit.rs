@@ -18,10 +18,7 @@ pub(crate) struct VitInput {
 impl VitInput {
     /// The number of parts of an image.
     pub(crate) fn count(&self) -> usize {
-        match self.crops {
-            Crops::Whole => 1,
-            Crops::Both => 2,
-        }
+        self.crops.count()
     }
 
     /// The parts of an image at the size of the transformer's input, `[crops, side, side, 3]`.

@@ -27,8 +27,8 @@ pub enum Error {
     },
     /// ONNX cannot express the branches.
     #[error(
-        "a detector of branches cannot be written as ONNX; use `--format hf`, which `candling predict --model` \
-         reads{}", reasons.concat()
+        "of the detectors of branches, only those whose single branch is `vit` can be written as ONNX; use \
+         `--format hf`, which `candling predict --model` reads{}", reasons.concat()
     )]
     Branch {
         /// A line for each branch, with the reason.

@@ -6,6 +6,7 @@ use crate::config::TowerConfig;
 use crate::error::Result;
 use crate::names::BlockNames;
 use crate::source::Source;
+use crate::tensors::Module;
 
 /// The parameters of a layer norm.
 #[derive(Debug)]
@@ -28,16 +29,17 @@ impl Norm {
     }
 }
 
-/// The tensors of a block. The factors of DINOv2's layer scale are folded into `output` and `fc2`.
-pub(crate) struct BlockTensors {
-    /// `[3 width, width]` and its bias.
-    pub(crate) qkv: (Vec<f32>, Vec<f32>),
-    /// `[width, width]` and its bias.
-    pub(crate) output: (Vec<f32>, Vec<f32>),
-    /// `[mlp width, width]` and its bias.
-    pub(crate) fc1: (Vec<f32>, Vec<f32>),
-    /// `[width, mlp width]` and its bias.
-    pub(crate) fc2: (Vec<f32>, Vec<f32>),
+/// The linear layers of a block. The factors of DINOv2's layer scale are folded into `output` and `fc2`.
+#[derive(Clone, Debug)]
+pub struct BlockTensors {
+    /// The weight, `[3 width, width]`, of queries, keys and values, and its bias.
+    pub qkv: Module,
+    /// `[width, width]`.
+    pub output: Module,
+    /// `[mlp width, width]`.
+    pub fc1: Module,
+    /// `[width, mlp width]`.
+    pub fc2: Module,
 }
 
 impl BlockTensors {
@@ -58,7 +60,7 @@ impl BlockTensors {
 }
 
 /// Reads a module and multiplies its outputs by the factors of a layer scale.
-fn scaled_module(source: &mut Source, name: &str, scale: Option<&str>) -> Result<(Vec<f32>, Vec<f32>)> {
+fn scaled_module(source: &mut Source, name: &str, scale: Option<&str>) -> Result<Module> {
     let (mut weight, mut bias) = source.module(name)?;
     if let Some(scale) = scale {
         let scale = source.read(scale)?;
@@ -88,7 +90,7 @@ impl Block {
         let norm1 = Norm::read(source, &names.norm1)?;
         let norm2 = Norm::read(source, &names.norm2)?;
         let tensors = BlockTensors::read(source, names)?;
-        let pack = |(weight, bias): (Vec<f32>, Vec<f32>), shape| Linear::new(&weight, &bias, shape, isa);
+        let pack = |(weight, bias): Module, shape| Linear::new(&weight, &bias, shape, isa);
         Ok(Self {
             norm1,
             qkv: pack(tensors.qkv, [3 * width, width])?,

@@ -11,16 +11,16 @@ use crate::preprocessing::Preprocessing;
 use crate::source::Source;
 
 /// The tensors of the embedding, for images of one size.
-#[derive(Debug)]
-pub(crate) struct EmbeddingTensors {
+#[derive(Clone, Debug)]
+pub struct EmbeddingTensors {
     /// `[width, 3, patch, patch]`.
-    pub(crate) patches: Vec<f32>,
+    pub patches: Vec<f32>,
     /// Per channel.
-    pub(crate) bias: Vec<f32>,
+    pub bias: Vec<f32>,
     /// The class token with its position embedding, and the registers, `[prefix tokens, width]`.
-    pub(crate) prefix: Vec<f32>,
+    pub prefix: Vec<f32>,
     /// The position embeddings of the patches, `[patches, width]`.
-    pub(crate) positions: Vec<f32>,
+    pub positions: Vec<f32>,
 }
 
 impl EmbeddingTensors {

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::inference_of_config::infer;
 use crate::names::{Names, PROJECTION};
 use crate::preprocessing::Preprocessing;
+use crate::tensors::Module;
 use crate::weights_file::WeightsFile;
 
 /// The most problems and names that an error lists.
@@ -95,7 +96,7 @@ impl Source {
     }
 
     /// Reads the weight and the bias of a module.
-    pub(crate) fn module(&mut self, name: &str) -> Result<(Vec<f32>, Vec<f32>)> {
+    pub(crate) fn module(&mut self, name: &str) -> Result<Module> {
         Ok((self.read(&format!("{name}.weight"))?, self.read(&format!("{name}.bias"))?))
     }
 }

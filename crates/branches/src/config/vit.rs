@@ -98,3 +98,13 @@ pub enum Crops {
     /// crop; the whole image takes its place.
     Both,
 }
+
+impl Crops {
+    /// The number of parts of an image.
+    pub(crate) fn count(self) -> usize {
+        match self {
+            Crops::Whole => 1,
+            Crops::Both => 2,
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! The messages of `onnx.proto3` of ONNX 1.12 (IR version 8) that a network of convolutions needs, with their field
+//! The messages of `onnx.proto3` of ONNX 1.12 (IR version 8) that exported networks need, with their field
 //! numbers.
 
 use prost::Message;
@@ -9,6 +9,8 @@ pub(crate) const IR_VERSION: i64 = 8;
 pub(crate) const OPSET: i64 = 17;
 /// The type of 32-bit floats.
 pub(crate) const FLOAT: i32 = 1;
+/// The type of 64-bit whole numbers.
+pub(crate) const INT64: i32 = 7;
 
 /// A file.
 #[derive(Clone, PartialEq, Message)]

@@ -1,44 +1,91 @@
-//! A ResNet as an ONNX file: <https://onnx.ai/onnx/repo-docs/IR.html>.
+//! A trained model as an ONNX file: <https://onnx.ai/onnx/repo-docs/IR.html>.
 //!
-//! The input is a batch of normalised RGB images, and the output the logits. Batch normalisation uses the running
-//! statistics. The metadata have the order of the classes, the preprocessing, and what `candling.json` says.
+//! A ResNet (`resnet`), or a detector whose only branch is a vision transformer (`vit`). The input is a batch of normalised
+//! RGB images, and the output the logits. Batch normalisation uses the running statistics. The metadata have the order of
+//! the classes, the preprocessing, and what `candling.json` says.
 
+mod builder;
 mod messages;
-mod network;
+mod resnet;
+mod vit;
 
 use std::fs;
 use std::path::Path;
 
 use artifacts::atomic;
-use branches::BranchName;
+use branches::{BranchName, Description, VitTensors};
 use model::graph::Graph;
 use prost::Message;
 use safetensors::SafeTensors;
 use serde_json::json;
 
-use self::messages::{IR_VERSION, ModelProto, OPSET, OperatorSetId, StringStringEntry};
-use self::network::graph;
+use self::messages::{GraphProto, IR_VERSION, ModelProto, OPSET, OperatorSetId, StringStringEntry};
 use crate::error::Error;
 use crate::source::Source;
+
+/// The largest message that readers of the format accept.
+const MAX_BYTES: usize = i32::MAX as usize;
 
 /// Writes a model to a file and returns its size in bytes.
 ///
 /// # Errors
-/// The model is no ResNet, its weights are not those of its architecture, or the file cannot be written.
+/// The format cannot express the model, its weights are not those of its architecture, or the file cannot be written.
 pub(crate) fn write(source: &Source, path: &Path) -> Result<u64, Error> {
     if path.is_dir() {
         return Err(Error::Target { path: path.to_owned(), detail: "is a folder, but ONNX is one file" });
     }
-    let bytes = model(source)?.encode_to_vec();
+    let model = model(source)?;
+    if model.encoded_len() > MAX_BYTES {
+        let detail = "it would be larger than 2 GB, which the format does not allow".to_owned();
+        return Err(Error::Weights { path: source.checkpoint.weights(), detail });
+    }
+    let bytes = model.encode_to_vec();
     atomic::write_file(path, &bytes)?;
     Ok(bytes.len() as u64)
 }
 
 fn model(source: &Source) -> Result<ModelProto, Error> {
-    if let Some(description) = &source.branches {
-        let reason = |branch: &BranchName| format!("\n  {branch}: {}", why_not(*branch));
-        return Err(Error::Branch { reasons: description.model.branches.iter().map(reason).collect() });
-    }
+    let entry = |key: &str, value: String| StringStringEntry { key: key.to_owned(), value };
+    let mut metadata = vec![
+        entry("architecture", source.model.architecture.clone()),
+        entry("id2label", json!(source.model.id2label).to_string()),
+        entry("candling", json!(source.info).to_string()),
+    ];
+    let (graph, input) = match &source.branches {
+        None => {
+            metadata.push(entry("preprocessor_config", json!(source.preprocessing).to_string()));
+            let input = "RGB images, resized as preprocessor_config in the metadata says, as (byte * rescale_factor - \
+                         image_mean) / image_std";
+            (resnet(source)?, input)
+        }
+        Some(description) => {
+            let vit = vit_tensors(source, description)?;
+            metadata.push(entry("preprocessing", json!(vit.tower.preprocessing).to_string()));
+            let input = match vit.parts {
+                1 => "RGB images, resized as preprocessing in the metadata says, as (byte / 255 - mean) / std",
+                _ => {
+                    "two parts of each RGB image: the whole image, resized as preprocessing in the metadata says, and its \
+                     centre of the same size without resizing (if the image is smaller: the whole image again), as \
+                     (byte / 255 - mean) / std"
+                }
+            };
+            (vit::graph(&vit), input)
+        }
+    };
+    Ok(ModelProto {
+        ir_version: IR_VERSION,
+        producer_name: "candling".to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        doc_string: format!(
+            "Tells photographs from AI-generated images. Input: {input}. Output: logits in the order of id2label."
+        ),
+        graph: Some(graph),
+        opset_import: vec![OperatorSetId { domain: String::new(), version: OPSET }],
+        metadata_props: metadata,
+    })
+}
+
+fn resnet(source: &Source) -> Result<GraphProto, Error> {
     let path = source.checkpoint.weights();
     let unfit = |detail: String| Error::Weights { path: path.clone(), detail };
     let architecture = &source.model.architecture;
@@ -46,35 +93,28 @@ fn model(source: &Source) -> Result<ModelProto, Error> {
     let bytes = fs::read(&path).map_err(artifacts::Error::io("read", &path))?;
     let weights = SafeTensors::deserialize(&bytes).map_err(|error| unfit(error.to_string()))?;
     let size = &source.preprocessing.size;
-    let graph =
-        graph(architecture, &layers, &weights, [size.height, size.width], source.model.num_classes).map_err(unfit)?;
-    let entry = |key: &str, value: String| StringStringEntry { key: key.to_owned(), value };
-    Ok(ModelProto {
-        ir_version: IR_VERSION,
-        producer_name: "candling".to_owned(),
-        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
-        doc_string: "Tells photographs from AI-generated images. Input: RGB images, resized as preprocessor_config in \
-                     the metadata says, as (byte * rescale_factor - image_mean) / image_std. Output: logits in the \
-                     order of id2label."
-            .to_owned(),
-        graph: Some(graph),
-        opset_import: vec![OperatorSetId { domain: String::new(), version: OPSET }],
-        metadata_props: vec![
-            entry("architecture", architecture.clone()),
-            entry("id2label", json!(source.model.id2label).to_string()),
-            entry("preprocessor_config", json!(source.preprocessing).to_string()),
-            entry("candling", json!(source.info).to_string()),
-        ],
-    })
+    resnet::graph(architecture, &layers, &weights, [size.height, size.width], source.model.num_classes).map_err(unfit)
+}
+
+/// # Errors
+/// The vision transformer is not the only branch. The error says why the others cannot be exported.
+fn vit_tensors(source: &Source, description: &Description) -> Result<VitTensors, Error> {
+    let reason = |branch: &BranchName| Some(format!("\n  {branch}: {}", why_not(*branch)?));
+    VitTensors::read(&source.checkpoint, description)?
+        .ok_or_else(|| Error::Branch { reasons: description.model.branches.iter().filter_map(reason).collect() })
 }
 
 /// Returns why a branch has no ONNX form.
-fn why_not(branch: BranchName) -> &'static str {
+fn why_not(branch: BranchName) -> Option<&'static str> {
     match branch {
-        BranchName::Vit => "the features of several views of the picture, each resized, are not part of one graph",
-        BranchName::Patches => "its windows are chosen in the picture at native resolution, whose size varies",
-        BranchName::Frequency => "its statistics are computed of the picture at native resolution, whose size varies",
-        BranchName::Metadata => "it reads the container and the metadata of the file, which a network does not see",
-        _ => "a ResNet can only be the single branch of a detector",
+        BranchName::Vit => None,
+        BranchName::Patches => Some("its windows are chosen in the picture at native resolution, whose size varies"),
+        BranchName::Frequency => {
+            Some("its statistics are computed of the picture at native resolution, whose size varies")
+        }
+        BranchName::Metadata => {
+            Some("it reads the container and the metadata of the file, which a network does not see")
+        }
+        _ => Some("a ResNet can only be the single branch of a detector"),
     }
 }

@@ -4,15 +4,8 @@ use kernels::batch_norm::EPSILON;
 use model::graph::{Graph, GraphBlock, GraphConv};
 use safetensors::{Dtype, SafeTensors};
 
-use super::messages::{
-    AttributeProto, AttributeType, Dimension, DimensionValue, FLOAT, GraphProto, NodeProto, TensorProto, TensorShape,
-    TensorType, TypeProto, ValueInfo,
-};
-
-/// The name of the input, as in transformers.
-pub(crate) const INPUT: &str = "pixel_values";
-/// The name of the output.
-pub(crate) const OUTPUT: &str = "logits";
+use super::builder::{Builder, INPUT, float, int, ints};
+use super::messages::GraphProto;
 
 /// Returns the graph of a ResNet with these weights, for any number of images of 3 x `height` x `width` values.
 ///
@@ -25,54 +18,38 @@ pub(crate) fn graph(
     [height, width]: [usize; 2],
     classes: usize,
 ) -> Result<GraphProto, String> {
-    let mut builder = Builder { weights, nodes: Vec::new(), initializers: Vec::new() };
-    let stem = builder.conv_norm(&layers.stem, INPUT)?;
-    let stem = builder.node("Relu", &layers.stem.norm, &[&stem], Vec::new());
+    let mut network = ResnetBuilder { weights, builder: Builder::default() };
+    let stem = network.conv_norm(&layers.stem, INPUT)?;
+    let stem = network.builder.node("Relu", &layers.stem.norm, &[&stem], Vec::new());
     let pool = vec![ints("kernel_shape", &[3; 2]), ints("strides", &[2; 2]), ints("pads", &[1; 4])];
-    let mut x = builder.node("MaxPool", "maxpool", &[&stem], pool);
+    let mut x = network.builder.node("MaxPool", "maxpool", &[&stem], pool);
     for block in &layers.blocks {
-        x = builder.block(block, &x)?;
+        x = network.block(block, &x)?;
     }
+    let [weight, bias] = ["weight", "bias"].map(|tensor| format!("{}.{tensor}", layers.head));
+    network.initializer(&weight)?;
+    network.initializer(&bias)?;
+    let mut builder = network.builder;
     x = builder.node("GlobalAveragePool", "avgpool", &[&x], Vec::new());
     x = builder.node("Flatten", "flatten", &[&x], vec![int("axis", 1)]);
-    let [weight, bias] = ["weight", "bias"].map(|tensor| format!("{}.{tensor}", layers.head));
-    builder.initializer(&weight)?;
-    builder.initializer(&bias)?;
-    builder.nodes.push(NodeProto {
-        input: vec![x, weight, bias],
-        output: vec![OUTPUT.to_owned()],
-        name: layers.head.clone(),
-        op_type: "Gemm".to_owned(),
-        attribute: vec![int("transB", 1)],
-    });
-    let images = || Dimension { value: Some(DimensionValue::Free("N".to_owned())) };
-    let size = |size: usize| Dimension { value: Some(DimensionValue::Size(size as i64)) };
-    let input = value(INPUT, vec![images(), size(3), size(height), size(width)], "RGB images, normalised");
-    let output = value(OUTPUT, vec![images(), size(classes)], "the logit of each class");
-    Ok(GraphProto {
-        node: builder.nodes,
-        name: architecture.to_owned(),
-        initializer: builder.initializers,
-        input: vec![input],
-        output: vec![output],
-    })
+    builder.output("Gemm", &[&x, &weight, &bias], vec![int("transB", 1)]);
+    Ok(builder.graph(architecture, &[3, height, width], "RGB images, normalised", classes))
 }
 
-/// The nodes and tensors so far.
-struct Builder<'a> {
+/// The graph so far, and the weights.
+struct ResnetBuilder<'a> {
     weights: &'a SafeTensors<'a>,
-    nodes: Vec<NodeProto>,
-    initializers: Vec<TensorProto>,
+    builder: Builder,
 }
 
-impl Builder<'_> {
+impl ResnetBuilder<'_> {
     /// Adds a residual block and returns the name of its output.
     fn block(&mut self, block: &GraphBlock, input: &str) -> Result<String, String> {
         let mut x = input.to_owned();
         let mut name = "";
         for (i, layer) in block.main.iter().enumerate() {
             if i > 0 {
-                x = self.node("Relu", name, &[&x], Vec::new());
+                x = self.builder.node("Relu", name, &[&x], Vec::new());
             }
             x = self.conv_norm(layer, &x)?;
             name = &layer.norm;
@@ -81,8 +58,8 @@ impl Builder<'_> {
             Some(layer) => self.conv_norm(layer, input)?,
             None => input.to_owned(),
         };
-        let sum = self.node("Add", name, &[&x, &shortcut], Vec::new());
-        Ok(self.node("Relu", name, &[&sum], Vec::new()))
+        let sum = self.builder.node("Add", name, &[&x, &shortcut], Vec::new());
+        Ok(self.builder.node("Relu", name, &[&sum], Vec::new()))
     }
 
     /// Adds a convolution and its normalisation with the running statistics, and returns the name of the output.
@@ -95,7 +72,7 @@ impl Builder<'_> {
             ints("strides", &[*stride as i64; 2]),
             ints("pads", &[*padding as i64; 4]),
         ];
-        let x = self.node("Conv", conv, &[input, &weight], attributes);
+        let x = self.builder.node("Conv", conv, &[input, &weight], attributes);
         let tensors = ["weight", "bias", "running_mean", "running_var"].map(|tensor| format!("{norm}.{tensor}"));
         for tensor in &tensors {
             self.initializer(tensor)?;
@@ -103,21 +80,7 @@ impl Builder<'_> {
         let mut inputs = vec![x.as_str()];
         inputs.extend(tensors.iter().map(String::as_str));
         let attributes = vec![float("epsilon", EPSILON as f32), int("training_mode", 0)];
-        Ok(self.node("BatchNormalization", norm, &inputs, attributes))
-    }
-
-    /// Adds an operation of a layer and returns the name of its output.
-    fn node(&mut self, operator: &str, layer: &str, inputs: &[&str], attribute: Vec<AttributeProto>) -> String {
-        // The last block of a stage has two ReLUs of the same layer.
-        let name = format!("{layer}/{operator}_{}", self.nodes.len());
-        self.nodes.push(NodeProto {
-            input: inputs.iter().map(|&input| input.to_owned()).collect(),
-            output: vec![name.clone()],
-            name: name.clone(),
-            op_type: operator.to_owned(),
-            attribute,
-        });
-        name
+        Ok(self.builder.node("BatchNormalization", norm, &inputs, attributes))
     }
 
     /// Adds a tensor of the weights.
@@ -126,33 +89,9 @@ impl Builder<'_> {
         if tensor.dtype() != Dtype::F32 {
             return Err(format!("the tensor `{name}` has elements of type {:?}, not F32", tensor.dtype()));
         }
-        self.initializers.push(TensorProto {
-            dims: tensor.shape().iter().map(|&side| side as i64).collect(),
-            data_type: FLOAT,
-            name: name.to_owned(),
-            raw_data: tensor.data().to_vec(),
-        });
+        self.builder.bytes(name, tensor.shape(), tensor.data().to_vec());
         Ok(())
     }
-}
-
-fn value(name: &str, dim: Vec<Dimension>, doc_string: &str) -> ValueInfo {
-    let shape = Some(TensorShape { dim });
-    let r#type = Some(TypeProto { tensor_type: Some(TensorType { elem_type: FLOAT, shape }) });
-    ValueInfo { name: name.to_owned(), r#type, doc_string: doc_string.to_owned() }
-}
-
-fn ints(name: &str, values: &[i64]) -> AttributeProto {
-    let r#type = AttributeType::Ints.into();
-    AttributeProto { name: name.to_owned(), ints: values.to_vec(), r#type, ..AttributeProto::default() }
-}
-
-fn int(name: &str, i: i64) -> AttributeProto {
-    AttributeProto { name: name.to_owned(), i, r#type: AttributeType::Int.into(), ..AttributeProto::default() }
-}
-
-fn float(name: &str, f: f32) -> AttributeProto {
-    AttributeProto { name: name.to_owned(), f, r#type: AttributeType::Float.into(), ..AttributeProto::default() }
 }
 
 #[cfg(test)]
