@@ -1,4 +1,4 @@
-//! onnxruntime computes the logits of exported vision transformers, from files that it preprocesses as their metadata say.
+//! onnxruntime computes the logits of exported vision transformers, from pictures that are prepared as the metadata say.
 
 use std::fs;
 use std::path::Path;
@@ -14,13 +14,13 @@ use crate::branches::{BRANCHES, write_vision_transformer};
 /// The number of images that are compared.
 const IMAGES: usize = 5;
 
-/// Trains a detector whose only branch is a transformer in the shape of the golden values `name`, with the settings `vit`,
+/// Trains a detector whose verdict is that of a transformer in the shape of the golden values `name`, with the settings `vit`,
 /// and exports it.
 fn onnxruntime_computes_same_logits(name: &str, vit: &str) {
     let Some(python) = testing::peer_python() else { return };
     let sandbox = Sandbox::new();
     let weights = write_vision_transformer(&sandbox.path().join("transformer"), name);
-    let branches = BRANCHES.replace("'frequency', 'patches', 'metadata'", "'vit'");
+    let branches = BRANCHES.replace("'frequency', 'patches', 'metadata'", "'vit', 'metadata'");
     let settings = format!("vit = {{ weights = '{}', {vit} }}\n[model.views]", weights.display());
     sandbox.write_pipeline(&branches.replace("[model.views]", &settings));
     let run = sandbox.run("vit");
@@ -76,6 +76,6 @@ fn detectors_with_other_branches_are_refused_with_a_reason() {
     let mut export = program("candling-export");
     export.arg("--run-dir").arg(run.path()).args(["--format", "onnx", "--out"]).arg(sandbox.path().join("model.onnx"));
     let message = output_of(&mut export).expect_code(artifacts::stage::exit::USAGE.into()).stderr;
-    assert!(message.contains("only those whose single branch is `vit`"), "{message}");
+    assert!(message.contains("only those whose verdict is that of `vit` alone"), "{message}");
     assert!(message.contains("frequency: its statistics") && message.contains("--format hf"), "{message}");
 }

@@ -12,7 +12,7 @@
 //!   in the fusion.
 //! - `trained_branch`: what all trained branches have in common. `pretrained`: the trained branches of a detector.
 //!   `network_branch`: convolutional networks with `attention_pooling`. `tuned_vit`: vision transformers. `inputs`: what they see of an image.
-//! - `vit_tensors` and `head_tensors`: a detector with the only branch `vit`, for other programs.
+//! - `vit_tensors` and `head_tensors`: a detector whose verdict is that of `vit` alone, for other programs.
 //! - `training`: all that is trained of a detector.
 //! - `balance`: the weight of each image in the loss.
 //! - `checkpoint`: a trained detector on disk. `backbone`: the file of the frozen vision transformer.

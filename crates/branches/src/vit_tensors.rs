@@ -1,4 +1,4 @@
-//! A detector whose only branch is `vit`, as the values that it computes with, for writing it in the format of another
+//! A detector whose verdict is that of the branch `vit` alone, as the values that it computes with, for writing it in the format of another
 //! program.
 
 use std::collections::BTreeMap;
@@ -34,13 +34,14 @@ pub struct VitTensors {
 }
 
 impl VitTensors {
-    /// Reads a checkpoint, whose `config.json` has `description`. `None` if `vit` is not its only branch.
+    /// Reads a checkpoint, whose `config.json` has `description`. `None` if another branch
+    /// takes part in the verdict, or `vit` does not.
     ///
     /// # Errors
     /// As [`BranchDetector::open`](crate::BranchDetector::open).
     pub fn read(checkpoint: &Checkpoint, description: &Description) -> Result<Option<VitTensors>> {
         let Description { model, vit: Some(wanted) } = description else { return Ok(None) };
-        if model.branches != [BranchName::Vit] {
+        if model.fused_branches().ne([BranchName::Vit]) {
             return Ok(None);
         }
         let path = backbone::find(checkpoint, model, *wanted)?;

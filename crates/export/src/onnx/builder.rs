@@ -101,3 +101,17 @@ pub(crate) fn int(name: &str, i: i64) -> AttributeProto {
 pub(crate) fn float(name: &str, f: f32) -> AttributeProto {
     AttributeProto { name: name.to_owned(), f, r#type: AttributeType::Float.into(), ..AttributeProto::default() }
 }
+
+/// Checks that each input of a node is a tensor, the input of the graph or the output of an earlier node, that names are
+/// unique, and that the graph has its output.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn assert_connected(graph: &GraphProto) {
+    let mut known = std::collections::BTreeSet::from([INPUT]);
+    assert!(graph.initializer.iter().all(|tensor| known.insert(&tensor.name)));
+    for node in &graph.node {
+        assert!(node.input.iter().all(|input| known.contains(input.as_str())), "{node:?}");
+        assert!(node.output.iter().all(|output| known.insert(output)), "{node:?}");
+    }
+    assert!(known.contains(OUTPUT));
+}

@@ -1,6 +1,6 @@
 //! A trained model as an ONNX file: <https://onnx.ai/onnx/repo-docs/IR.html>.
 //!
-//! A ResNet (`resnet`), or a detector whose only branch is a vision transformer (`vit`). The input is a batch of normalised
+//! A ResNet (`resnet`), or a detector whose verdict is that of a vision transformer alone (`vit`). The input is a batch of normalised
 //! RGB images, and the output the logits. Batch normalisation uses the running statistics. The metadata have the order of
 //! the classes, the preprocessing, and what `candling.json` says.
 
@@ -97,11 +97,11 @@ fn resnet(source: &Source) -> Result<GraphProto, Error> {
 }
 
 /// # Errors
-/// The vision transformer is not the only branch. The error says why the others cannot be exported.
+/// Other branches take part in the verdict. The error says why they cannot be exported.
 fn vit_tensors(source: &Source, description: &Description) -> Result<VitTensors, Error> {
-    let reason = |branch: &BranchName| Some(format!("\n  {branch}: {}", why_not(*branch)?));
+    let reason = |branch: BranchName| Some(format!("\n  {branch}: {}", why_not(branch)?));
     VitTensors::read(&source.checkpoint, description)?
-        .ok_or_else(|| Error::Branch { reasons: description.model.branches.iter().filter_map(reason).collect() })
+        .ok_or_else(|| Error::Branch { reasons: description.model.fused_branches().filter_map(reason).collect() })
 }
 
 /// Returns why a branch has no ONNX form.

@@ -96,10 +96,11 @@ impl ResnetBuilder<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use safetensors::tensor::TensorView;
 
+    use super::super::builder::assert_connected;
     use super::*;
 
     /// The tensors of a network of one block, with one channel.
@@ -144,14 +145,7 @@ mod tests {
         let stem = ["Conv", "BatchNormalization", "Relu", "MaxPool"];
         let rest = ["Conv", "BatchNormalization", "Add", "Relu", "GlobalAveragePool", "Flatten", "Gemm"];
         assert_eq!(operators, [&stem[..], &rest].concat());
-        let mut known: BTreeSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
-        assert_eq!(known.len(), graph.initializer.len());
-        known.insert(INPUT);
-        for node in &graph.node {
-            assert!(node.input.iter().all(|input| known.contains(input.as_str())), "{node:?}");
-            assert!(node.output.iter().all(|output| known.insert(output)), "{node:?}");
-        }
-        assert!(known.contains(OUTPUT));
+        assert_connected(&graph);
     }
 
     #[test]

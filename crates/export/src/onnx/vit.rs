@@ -1,4 +1,4 @@
-//! A detector whose only branch is a vision transformer, as a graph of ONNX operators.
+//! A vision transformer with its head as a graph of ONNX operators.
 
 use branches::{HeadTensors, VitTensors};
 use vision::{Activation, BlockTensors, EmbeddingTensors, Module, TowerConfig, TowerTensors, TransformerBlock};
@@ -247,5 +247,79 @@ impl VitBuilder<'_> {
         }
         let halves = self.builder.floats("margin.halves", &[1, 2], &[-0.5, 0.5]);
         self.builder.output("Mul", &[&x, &halves], Vec::new());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vision::{Family, Preprocessing};
+
+    use super::super::builder::assert_connected;
+    use super::*;
+
+    /// A transformer of two blocks with zeros, of which the features of the first one are used.
+    fn transformer(family: Family, activation: Activation, registers: usize, parts: usize) -> VitTensors {
+        let (width, mlp_width, patch, side) = (4, 6, 2, 5);
+        let config = TowerConfig {
+            family,
+            width,
+            depth: 2,
+            heads: 2,
+            mlp_width,
+            patch,
+            side,
+            registers,
+            activation,
+            epsilon: 1e-5,
+            projection: None,
+            attention_pool: false,
+        };
+        let module = |outputs: usize, inputs: usize| (vec![0.0; outputs * inputs], vec![0.0; outputs]);
+        let layers = BlockTensors {
+            qkv: module(3 * width, width),
+            output: module(width, width),
+            fc1: module(mlp_width, width),
+            fc2: module(width, mlp_width),
+        };
+        let block = TransformerBlock { norm1: module(width, 1), norm2: module(width, 1), layers };
+        let embedding = EmbeddingTensors {
+            patches: vec![0.0; width * 3 * patch * patch],
+            bias: vec![0.0; width],
+            prefix: vec![0.0; config.prefix_tokens() * width],
+            positions: vec![0.0; 4 * width],
+        };
+        let features = config.summaries() * width;
+        let tower = TowerTensors {
+            preprocessing: Preprocessing::of_family(family, side),
+            embedding,
+            norm_before: (family == Family::Clip).then(|| module(width, 1)),
+            blocks: vec![block.clone(), block],
+            config,
+        };
+        let head = HeadTensors {
+            mean: vec![0.0; features],
+            scale: vec![1.0; features],
+            has_unit_vectors: true,
+            kernel: Some((0.5, vec![0.0; 3 * features])),
+            centre: vec![0.0; 3],
+            factor: 1.0,
+            weight: vec![0.0; 3],
+            bias: 0.0,
+        };
+        VitTensors { tower, layers: vec![0], parts, head }
+    }
+
+    #[test]
+    fn graph_of_each_family_is_connected() {
+        for (family, activation, registers, parts) in [
+            (Family::Clip, Activation::QuickGelu, 0, 2),
+            (Family::Dinov2, Activation::Gelu, 3, 1),
+            (Family::Siglip, Activation::GeluTanh, 0, 1),
+        ] {
+            let graph = graph(&transformer(family, activation, registers, parts));
+            assert_connected(&graph);
+            // Blocks after the last one with features are left out.
+            assert!(!graph.node.iter().any(|node| node.name.starts_with("blocks.1")), "{family:?}");
+        }
     }
 }
