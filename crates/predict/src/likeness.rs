@@ -1,5 +1,5 @@
-//! Warnings about pictures that are unlike photographs as cameras and generators save them: heavy compression, and
-//! enlargement.
+//! Warnings about pictures that are unlike photographs as cameras and generators save them: heavy compression,
+//! enlargement, and straight edges across the picture, as in screenshots and collages.
 
 use pixels::metadata::Compression;
 use pixels::{Format, RgbImage};
@@ -12,6 +12,15 @@ const SIDE: u32 = 1024;
 const MIN_SIDE: u32 = 64;
 /// Pictures with a smaller [`detail`] look enlarged. See docs/checking.md for the error rates of this threshold.
 const ENLARGED: f64 = 0.16;
+
+/// Pictures with a larger [`straight_edge`] look put together. See docs/checking.md for the error rates of this threshold.
+const PUT_TOGETHER: f64 = 0.55;
+/// The largest number of columns in which an edge between two rows is looked for.
+const POSITIONS: usize = 1024;
+/// The smallest step of the luma at an edge, in levels of 256.
+const STEP: f64 = 10.0;
+/// The largest step beside an edge, relative to the step at the edge.
+const BESIDE: f64 = 0.4;
 
 /// Returns a warning for each way in which a picture is unusual.
 pub(crate) fn warnings(file: &[u8], format: Format, image: &RgbImage) -> Vec<String> {
@@ -26,7 +35,55 @@ pub(crate) fn warnings(file: &[u8], format: Format, image: &RgbImage) -> Vec<Str
                 .to_owned(),
         );
     }
+    if straight_edge(image).is_some_and(|share| share > PUT_TOGETHER) {
+        warnings.push(
+            "a straight edge runs across it, as in a screenshot, a collage or a framed picture; the verdict is one for all \
+             its parts"
+                .to_owned(),
+        );
+    }
     warnings
+}
+
+/// Returns how much of the width or height of a picture its longest straight edge takes, from 0 to 1. An edge lies between
+/// two rows, or two columns, and is one pixel wide: the step from one to the other is large, and the steps before and
+/// after it are small. Edges of things in photographs are rarely straight, parallel to the border and as sharp over such a
+/// length. The outer twentieth of the picture is left out. `None` for pictures that are too small.
+fn straight_edge(image: &RgbImage) -> Option<f64> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    if width < MIN_SIDE as usize || height < MIN_SIDE as usize {
+        return None;
+    }
+    let luma = |x: usize, y: usize| luma(&image.data()[(y * width + x) * 3..]);
+    let between_rows = longest_edge(height, width, |row, column| luma(column, row));
+    let between_columns = longest_edge(width, height, |column, row| luma(column, row));
+    Some(between_rows.max(between_columns))
+}
+
+/// The largest share of positions along a line at which there is an edge between this line and the next.
+fn longest_edge(lines: usize, positions: usize, luma: impl Fn(usize, usize) -> f64) -> f64 {
+    let (border, taken) = (lines / 20, positions.min(POSITIONS));
+    let mut edges = vec![0_usize; lines];
+    for position in (0..taken).map(|index| index * positions / taken) {
+        let mut values = [0; 4].map(|_: usize| 0.0);
+        for line in 0..lines {
+            values = [values[1], values[2], values[3], luma(line, position)];
+            if line < 3 {
+                continue;
+            }
+            let [before, at, after] = [0, 1, 2].map(|i: usize| (values[i + 1] - values[i]).abs());
+            if at >= STEP && before <= BESIDE * at && after <= BESIDE * at {
+                edges[line - 2] += 1;
+            }
+        }
+    }
+    let inner = edges.get(border.max(1)..lines - border.max(1)).unwrap_or_default();
+    inner.iter().max().map_or(0.0, |&most| most as f64 / taken as f64)
+}
+
+/// The luma of a pixel, whose bytes come first.
+fn luma(pixel: &[u8]) -> f64 {
+    0.299 * f64::from(pixel[0]) + 0.587 * f64::from(pixel[1]) + 0.114 * f64::from(pixel[2])
 }
 
 /// Returns the energy of the finest detail of the middle of a picture, relative to that of detail half as fine: the ratio
@@ -40,20 +97,15 @@ fn detail(image: &RgbImage) -> Option<f64> {
     }
     let (left, top) = ((image.width() - width) / 2, (image.height() - height) / 2);
     let (width, height) = (width as usize, height as usize);
-    let mut luma = Vec::with_capacity(width * height);
+    let mut values = Vec::with_capacity(width * height);
     for y in 0..height {
         let start = ((top as usize + y) * image.width() as usize + left as usize) * 3;
         let row = &image.data()[start..start + width * 3];
-        luma.extend(
-            row.as_chunks::<3>()
-                .0
-                .iter()
-                .map(|&[r, g, b]| 0.299 * f64::from(r) + 0.587 * f64::from(g) + 0.114 * f64::from(b)),
-        );
+        values.extend(row.chunks_exact(3).map(luma));
     }
     // The sum of squares of second differences at a distance, from one end of a line to the other.
     let energy = |step: usize, distance: usize, count: usize, first: usize| {
-        let value = |at: usize| luma[first + at * step];
+        let value = |at: usize| values[first + at * step];
         (2..count.saturating_sub(2))
             .map(|at| (value(at - distance) - 2.0 * value(at) + value(at + distance)).powi(2))
             .sum::<f64>()
@@ -121,6 +173,32 @@ mod tests {
     fn flat_and_small_pictures_have_no_measurable_detail() {
         assert_eq!(detail(&RgbImage::from_fn(100, 100, |x, _| [(x / 50) as u8; 3])), None);
         assert_eq!(detail(&photograph(32)), None);
+    }
+
+    #[test]
+    fn finds_the_seams_of_collages_and_frames_and_no_edge_in_a_photograph() {
+        let part = photograph(128);
+        let pixel = |x: u32, y: u32| {
+            let at = ((y * 128 + x) * 3) as usize;
+            [0, 1, 2].map(|channel: usize| part.data()[at + channel])
+        };
+        let other = |x: u32, y: u32| pixel(127 - x, y).map(|value| value / 2);
+        let beside = RgbImage::from_fn(256, 128, |x, y| if x < 128 { pixel(x, y) } else { other(x - 128, y) });
+        let above = RgbImage::from_fn(128, 256, |x, y| if y < 128 { pixel(x, y) } else { other(x, y - 128) });
+        let framed = RgbImage::from_fn(176, 176, |x, y| {
+            if (24..152).contains(&x) && (24..152).contains(&y) { pixel(x - 24, y - 24) } else { [0; 3] }
+        });
+        for (name, image) in [("beside", &beside), ("above", &above), ("framed", &framed)] {
+            for quality in [95, 75] {
+                let file = encode::jpeg(image, quality, Subsampling::Quarter).unwrap();
+                let image = pixels::decode(&file, &pixels::Limits::default()).unwrap().rgb;
+                let share = straight_edge(&image).unwrap();
+                assert!(share > PUT_TOGETHER, "{name} at quality {quality}: {share}");
+            }
+        }
+        let share = straight_edge(&part).unwrap();
+        assert!(share < PUT_TOGETHER, "a photograph: {share}");
+        assert_eq!(straight_edge(&photograph(32)), None);
     }
 
     #[test]
