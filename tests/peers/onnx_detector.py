@@ -35,6 +35,14 @@ def parts(image, preprocessing, count):
     return [whole, native][:count]
 
 
+def prepared(image, preprocessing):
+    """The input of one branch."""
+    mean, std = (np.float32(preprocessing[key]) for key in ["mean", "std"])
+    pixels = np.stack([np.asarray(part) for part in parts(image, preprocessing, preprocessing["parts"])])
+    x = ((pixels / np.float32(255) - mean) / std).transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(x if len(x) > 1 else x[0], np.float32)
+
+
 def main():
     path, files = sys.argv[1], sys.argv[2:]
     onnx.checker.check_model(path, full_check=True)
@@ -44,16 +52,13 @@ def main():
     metadata = session.get_modelmeta().custom_metadata_map
     assert json.loads(metadata["id2label"]) == {"0": "real", "1": "fake"}, metadata["id2label"]
     preprocessing = json.loads(metadata["preprocessing"])
-    shape = session.get_inputs()[0].shape
-    count = shape[1] if len(shape) == 5 else 1
-    mean, std = (np.float32(preprocessing[key]) for key in ["mean", "std"])
-    images = []
-    for file in files:
-        pixels = np.stack([np.asarray(part) for part in parts(Image.open(file), preprocessing, count)])
-        x = ((pixels / np.float32(255) - mean) / std).transpose(0, 3, 1, 2)
-        images.append(np.ascontiguousarray(x, np.float32) if count > 1 else np.ascontiguousarray(x[0], np.float32))
+    assert {value.name for value in session.get_inputs()} == set(preprocessing)
+    images = [Image.open(file) for file in files]
+    logits = []
     # The size of a batch is free.
-    logits = [session.run(["logits"], {"pixel_values": np.stack(batch)})[0] for batch in [images[:1], images[1:]]]
+    for batch in [images[:1], images[1:]]:
+        inputs = {name: np.stack([prepared(image, how) for image in batch]) for name, how in preprocessing.items()}
+        logits.append(session.run(["logits"], inputs)[0])
     print(json.dumps(np.concatenate(logits).tolist()))
 
 

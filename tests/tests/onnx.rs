@@ -1,4 +1,4 @@
-//! onnxruntime computes the logits of exported vision transformers, from pictures that are prepared as the metadata say.
+//! onnxruntime computes the logits of exported detectors of branches, from pictures that are prepared as the metadata say.
 
 use std::fs;
 use std::path::Path;
@@ -14,15 +14,17 @@ use crate::branches::{BRANCHES, write_vision_transformer};
 /// The number of images that are compared.
 const IMAGES: usize = 5;
 
-/// Trains a detector whose verdict is that of a transformer in the shape of the golden values `name`, with the settings `vit`,
-/// and exports it.
-fn onnxruntime_computes_same_logits(name: &str, vit: &str) {
+/// Trains a detector with these branches, of which `vit` is a transformer in the shape of the golden values `name` with the
+/// settings `vit`, and exports it.
+fn onnxruntime_computes_same_logits(branches: &str, name: &str, vit: &str) {
     let Some(python) = testing::peer_python() else { return };
     let sandbox = Sandbox::new();
     let weights = write_vision_transformer(&sandbox.path().join("transformer"), name);
-    let branches = BRANCHES.replace("'frequency', 'patches', 'metadata'", "'vit', 'metadata'");
-    let settings = format!("vit = {{ weights = '{}', {vit} }}\n[model.views]", weights.display());
-    sandbox.write_pipeline(&branches.replace("[model.views]", &settings));
+    let settings = format!("vit = {{ weights = '{}', {vit} }}\nresnet = {{ size = 64 }}", weights.display());
+    let pipeline = BRANCHES.replace("'frequency', 'patches', 'metadata'", branches);
+    let pipeline = pipeline.replace("[model.views]", &format!("{settings}\n[model.views]"));
+    // Random weights of the ResNet.
+    sandbox.write_pipeline(&pipeline.replace("[train]", "[train]\nweights = 'none'"));
     let run = sandbox.run("vit");
     sandbox.pipeline_into(&run, &["--until", "evaluate"]).expect_code(0);
     let file = sandbox.path().join("model.onnx");
@@ -54,17 +56,17 @@ fn onnxruntime_computes_same_logits(name: &str, vit: &str) {
 
 #[test]
 fn frozen_clip() {
-    onnxruntime_computes_same_logits("clip", "crops = 'both'");
+    onnxruntime_computes_same_logits("'vit', 'metadata'", "clip", "crops = 'both'");
 }
 
 #[test]
 fn dinov2_with_registers_trained_as_a_whole() {
-    onnxruntime_computes_same_logits("dinov2_registers", "crops = 'whole', tuning = 'full'");
+    onnxruntime_computes_same_logits("'vit'", "dinov2_registers", "crops = 'whole', tuning = 'full'");
 }
 
 #[test]
-fn siglip_with_lora() {
-    onnxruntime_computes_same_logits("siglip", "layers = [1, 2], tuning = 'lora', lora_rank = 2");
+fn siglip_with_lora_and_a_resnet() {
+    onnxruntime_computes_same_logits("'vit', 'resnet18'", "siglip", "layers = [1, 2], tuning = 'lora', lora_rank = 2");
 }
 
 #[test]
@@ -76,6 +78,6 @@ fn detectors_with_other_branches_are_refused_with_a_reason() {
     let mut export = program("candling-export");
     export.arg("--run-dir").arg(run.path()).args(["--format", "onnx", "--out"]).arg(sandbox.path().join("model.onnx"));
     let message = output_of(&mut export).expect_code(artifacts::stage::exit::USAGE.into()).stderr;
-    assert!(message.contains("only those whose verdict is that of `vit` alone"), "{message}");
+    assert!(message.contains("only those whose verdict is that of `vit` or a ResNet"), "{message}");
     assert!(message.contains("frequency: its statistics") && message.contains("--format hf"), "{message}");
 }

@@ -12,7 +12,7 @@
 //!   in the fusion.
 //! - `trained_branch`: what all trained branches have in common. `pretrained`: the trained branches of a detector.
 //!   `network_branch`: convolutional networks with `attention_pooling`. `tuned_vit`: vision transformers. `inputs`: what they see of an image.
-//! - `vit_tensors` and `head_tensors`: a detector whose verdict is that of `vit` alone, for other programs.
+//! - `image_branches` and `head_tensors`: detectors that see resized images only, for other programs.
 //! - `training`: all that is trained of a detector.
 //! - `balance`: the weight of each image in the loss.
 //! - `checkpoint`: a trained detector on disk. `backbone`: the file of the frozen vision transformer.
@@ -32,6 +32,7 @@ mod extractor;
 mod feature_store;
 mod fusion;
 mod head_tensors;
+mod image_branches;
 mod inputs;
 mod moments;
 mod network_branch;
@@ -43,7 +44,6 @@ mod trained_branch;
 mod training;
 mod tuned_vit;
 mod vit;
-mod vit_tensors;
 mod weights;
 
 pub use backbone::{check_weights, install_backbone, resolve_vit};
@@ -59,10 +59,10 @@ pub use evidence::EvidenceMap;
 pub use extractor::{Extractor, Picture};
 pub use fusion::{Fusion, FusionWeight, HeadsOutput, StepOptions, to_logits};
 pub use head_tensors::HeadTensors;
+pub use image_branches::{ImageBranch, ImageNetwork, ResnetTensors, VitTensors};
 pub use inputs::{Cut, InputCutter, TrainedInputs, Windows};
 pub use precompute::{StoredFeatures, View, stored_features};
 pub use pretrained::PretrainedFiles;
 pub use projection::Projection;
 pub use training::Training;
-pub use vit_tensors::VitTensors;
 pub use weights::fit_weights;

@@ -134,6 +134,20 @@ impl NetworkBranch {
         ["network", "head", "network_state", "head_state"].map(|part| format!("{}.{part}.", self.name))
     }
 
+    /// The prefix of the names of the network's tensors in checkpoints.
+    pub(crate) fn network_prefix(&self) -> String {
+        let [network, ..] = self.prefixes();
+        network
+    }
+
+    /// The row of the head that gives the evidence: its weight, `[features]`, and its bias.
+    ///
+    /// # Errors
+    /// Memory cannot be allocated.
+    pub(crate) fn evidence_head(&self) -> Result<(Vec<f32>, f32)> {
+        Ok((self.weight.get(1)?.to_vec1()?, self.bias.get(1)?.to_scalar()?))
+    }
+
     /// Computes what each window of each image contributes to its margin.
     fn evidence(&mut self, windows: &Windows) -> Result<Vec<Vec<WindowEvidence>>> {
         self.install_head()?;

@@ -16,8 +16,8 @@ use crate::{folder, onnx};
 /// its measured limits, and a model card. It can be uploaded to the Hugging Face hub as it is. torchvision, timm and
 /// transformers load a ResNet from it, and `candling predict --model FOLDER` any detector.
 ///
-/// `--format onnx` writes a ResNet, or a detector whose verdict is that of the branch `vit` alone, as one file, with a
-/// free number of images in a batch, and the preprocessing and the order of the classes in its metadata.
+/// `--format onnx` writes a ResNet, or a detector whose verdict is that of the branch `vit` or of `vit` and a ResNet, as
+/// one file, with a free number of images in a batch, and the preprocessing and the order of the classes in its metadata.
 #[derive(Clone, Debug, Args)]
 pub struct ExportArgs {
     /// The run whose model is exported [default: the latest under `runs`]

@@ -27,7 +27,7 @@ pub enum Error {
     },
     /// ONNX cannot express the branches.
     #[error(
-        "of the detectors of branches, only those whose verdict is that of `vit` alone can be written as ONNX; use \
+        "of the detectors of branches, only those whose verdict is that of `vit` or a ResNet can be written as ONNX; use \
          `--format hf`, which `candling predict --model` reads{}", reasons.concat()
     )]
     Branch {

@@ -3,7 +3,7 @@
 //! - [`cli`] is the command line.
 //! - `folder` writes a folder in Hugging Face's format, which torchvision, timm, transformers and `candling predict`
 //!   read, with the model card of `card`.
-//! - `onnx` writes a ResNet or a vision transformer as an ONNX file.
+//! - `onnx` writes ResNets and vision transformers as an ONNX file.
 
 mod card;
 pub mod cli;

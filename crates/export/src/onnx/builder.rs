@@ -15,6 +15,7 @@ pub(crate) const OUTPUT: &str = "logits";
 pub(crate) struct Builder {
     nodes: Vec<NodeProto>,
     initializers: Vec<TensorProto>,
+    inputs: Vec<ValueInfo>,
 }
 
 impl Builder {
@@ -68,13 +69,18 @@ impl Builder {
         name.to_owned()
     }
 
-    /// The graph. `input` is the shape of the input of an image, and `classes` the number of logits.
-    pub(crate) fn graph(self, name: &str, input: &[usize], doc: &str, classes: usize) -> GraphProto {
+    /// Adds an input. `shape` is that of one image.
+    pub(crate) fn input(&mut self, name: &str, shape: &[usize], doc: &str) {
+        self.inputs.push(value(name, shape, doc));
+    }
+
+    /// The graph, with `classes` logits.
+    pub(crate) fn graph(self, name: &str, classes: usize) -> GraphProto {
         GraphProto {
             node: self.nodes,
             name: name.to_owned(),
             initializer: self.initializers,
-            input: vec![value(INPUT, input, doc)],
+            input: self.inputs,
             output: vec![value(OUTPUT, &[classes], "the logit of each class")],
         }
     }
@@ -102,12 +108,12 @@ pub(crate) fn float(name: &str, f: f32) -> AttributeProto {
     AttributeProto { name: name.to_owned(), f, r#type: AttributeType::Float.into(), ..AttributeProto::default() }
 }
 
-/// Checks that each input of a node is a tensor, the input of the graph or the output of an earlier node, that names are
+/// Checks that each input of a node is a tensor, an input of the graph or the output of an earlier node, that names are
 /// unique, and that the graph has its output.
 #[cfg(test)]
 #[track_caller]
 pub(crate) fn assert_connected(graph: &GraphProto) {
-    let mut known = std::collections::BTreeSet::from([INPUT]);
+    let mut known: std::collections::BTreeSet<&str> = graph.input.iter().map(|input| input.name.as_str()).collect();
     assert!(graph.initializer.iter().all(|tensor| known.insert(&tensor.name)));
     for node in &graph.node {
         assert!(node.input.iter().all(|input| known.contains(input.as_str())), "{node:?}");

@@ -1,10 +1,11 @@
 //! A trained model as an ONNX file: <https://onnx.ai/onnx/repo-docs/IR.html>.
 //!
-//! A ResNet (`resnet`), or a detector whose verdict is that of a vision transformer alone (`vit`). The input is a batch of normalised
-//! RGB images, and the output the logits. Batch normalisation uses the running statistics. The metadata have the order of
-//! the classes, the preprocessing, and what `candling.json` says.
+//! A ResNet (`resnet`), or a detector of branches that see resized images (`image_branches`): a vision transformer (`vit`),
+//! a ResNet, or both. The inputs are batches of normalised RGB images, and the output the logits. Batch normalisation uses
+//! the running statistics. The metadata have the order of the classes, the preprocessing, and what `candling.json` says.
 
 mod builder;
+mod image_branches;
 mod messages;
 mod resnet;
 mod vit;
@@ -13,13 +14,13 @@ use std::fs;
 use std::path::Path;
 
 use artifacts::atomic;
-use branches::{BranchName, Description, VitTensors};
+use branches::{BranchName, Description, ImageBranch};
 use model::graph::Graph;
 use prost::Message;
 use safetensors::SafeTensors;
 use serde_json::json;
 
-use self::messages::{GraphProto, IR_VERSION, ModelProto, OPSET, OperatorSetId, StringStringEntry};
+use self::messages::{IR_VERSION, ModelProto, OPSET, OperatorSetId, StringStringEntry};
 use crate::error::Error;
 use crate::source::Source;
 
@@ -46,30 +47,29 @@ pub(crate) fn write(source: &Source, path: &Path) -> Result<u64, Error> {
 
 fn model(source: &Source) -> Result<ModelProto, Error> {
     let entry = |key: &str, value: String| StringStringEntry { key: key.to_owned(), value };
-    let mut metadata = vec![
-        entry("architecture", source.model.architecture.clone()),
-        entry("id2label", json!(source.model.id2label).to_string()),
-        entry("candling", json!(source.info).to_string()),
-    ];
-    let (graph, input) = match &source.branches {
+    let path = source.checkpoint.weights();
+    let unfit = |detail: String| Error::Weights { path: path.clone(), detail };
+    let bytes = fs::read(&path).map_err(artifacts::Error::io("read", &path))?;
+    let weights = SafeTensors::deserialize(&bytes).map_err(|error| unfit(error.to_string()))?;
+    let (graph, preprocessing, input) = match &source.branches {
         None => {
-            metadata.push(entry("preprocessor_config", json!(source.preprocessing).to_string()));
-            let input = "RGB images, resized as preprocessor_config in the metadata says, as (byte * rescale_factor - \
-                         image_mean) / image_std";
-            (resnet(source)?, input)
+            let architecture = &source.model.architecture;
+            let layers = Graph::of(architecture).map_err(|error| unfit(error.to_string()))?;
+            let size = [source.preprocessing.size.height, source.preprocessing.size.width];
+            let graph =
+                resnet::graph(architecture, &layers, &weights, size, source.model.num_classes).map_err(unfit)?;
+            let preprocessing = entry("preprocessor_config", json!(source.preprocessing).to_string());
+            (
+                graph,
+                preprocessing,
+                "resized as preprocessor_config in the metadata says, as (byte * rescale_factor - image_mean) / image_std",
+            )
         }
         Some(description) => {
-            let vit = vit_tensors(source, description)?;
-            metadata.push(entry("preprocessing", json!(vit.tower.preprocessing).to_string()));
-            let input = match vit.parts {
-                1 => "RGB images, resized as preprocessing in the metadata says, as (byte / 255 - mean) / std",
-                _ => {
-                    "two parts of each RGB image: the whole image, resized as preprocessing in the metadata says, and its \
-                     centre of the same size without resizing (if the image is smaller: the whole image again), as \
-                     (byte / 255 - mean) / std"
-                }
-            };
-            (vit::graph(&vit), input)
+            let branches = image_branches(source, description)?;
+            let graph = image_branches::graph(&branches, &weights).map_err(unfit)?;
+            let preprocessing = entry("preprocessing", image_branches::preprocessing(&branches).to_string());
+            (graph, preprocessing, "prepared as preprocessing in the metadata says, as (byte / 255 - mean) / std")
         }
     };
     Ok(ModelProto {
@@ -77,37 +77,31 @@ fn model(source: &Source) -> Result<ModelProto, Error> {
         producer_name: "candling".to_owned(),
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         doc_string: format!(
-            "Tells photographs from AI-generated images. Input: {input}. Output: logits in the order of id2label."
+            "Tells photographs from AI-generated images. Input: RGB images, {input}. Output: logits in the order of \
+             id2label."
         ),
         graph: Some(graph),
         opset_import: vec![OperatorSetId { domain: String::new(), version: OPSET }],
-        metadata_props: metadata,
+        metadata_props: vec![
+            entry("architecture", source.model.architecture.clone()),
+            entry("id2label", json!(source.model.id2label).to_string()),
+            entry("candling", json!(source.info).to_string()),
+            preprocessing,
+        ],
     })
 }
 
-fn resnet(source: &Source) -> Result<GraphProto, Error> {
-    let path = source.checkpoint.weights();
-    let unfit = |detail: String| Error::Weights { path: path.clone(), detail };
-    let architecture = &source.model.architecture;
-    let layers = Graph::of(architecture).map_err(|error| unfit(error.to_string()))?;
-    let bytes = fs::read(&path).map_err(artifacts::Error::io("read", &path))?;
-    let weights = SafeTensors::deserialize(&bytes).map_err(|error| unfit(error.to_string()))?;
-    let size = &source.preprocessing.size;
-    resnet::graph(architecture, &layers, &weights, [size.height, size.width], source.model.num_classes).map_err(unfit)
-}
-
 /// # Errors
-/// Other branches take part in the verdict. The error says why they cannot be exported.
-fn vit_tensors(source: &Source, description: &Description) -> Result<VitTensors, Error> {
+/// Branches that do not see resized images take part in the verdict. The error names them.
+fn image_branches(source: &Source, description: &Description) -> Result<Vec<ImageBranch>, Error> {
     let reason = |branch: BranchName| Some(format!("\n  {branch}: {}", why_not(branch)?));
-    VitTensors::read(&source.checkpoint, description)?
+    ImageBranch::read_all(&source.checkpoint, description)?
         .ok_or_else(|| Error::Branch { reasons: description.model.fused_branches().filter_map(reason).collect() })
 }
 
-/// Returns why a branch has no ONNX form.
+/// Returns why a branch has no ONNX form. `None` if it has one.
 fn why_not(branch: BranchName) -> Option<&'static str> {
     match branch {
-        BranchName::Vit => None,
         BranchName::Patches => Some("its windows are chosen in the picture at native resolution, whose size varies"),
         BranchName::Frequency => {
             Some("its statistics are computed of the picture at native resolution, whose size varies")
@@ -115,6 +109,6 @@ fn why_not(branch: BranchName) -> Option<&'static str> {
         BranchName::Metadata => {
             Some("it reads the container and the metadata of the file, which a network does not see")
         }
-        _ => Some("a ResNet can only be the single branch of a detector"),
+        _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! A ResNet as a graph of ONNX operators.
 
+use branches::ResnetTensors;
 use kernels::batch_norm::EPSILON;
 use model::graph::{Graph, GraphBlock, GraphConv};
 use safetensors::{Dtype, SafeTensors};
@@ -18,31 +19,56 @@ pub(crate) fn graph(
     [height, width]: [usize; 2],
     classes: usize,
 ) -> Result<GraphProto, String> {
-    let mut network = ResnetBuilder { weights, builder: Builder::default() };
-    let stem = network.conv_norm(&layers.stem, INPUT)?;
-    let stem = network.builder.node("Relu", &layers.stem.norm, &[&stem], Vec::new());
-    let pool = vec![ints("kernel_shape", &[3; 2]), ints("strides", &[2; 2]), ints("pads", &[1; 4])];
-    let mut x = network.builder.node("MaxPool", "maxpool", &[&stem], pool);
-    for block in &layers.blocks {
-        x = network.block(block, &x)?;
-    }
+    let mut builder = Builder::default();
+    builder.input(INPUT, &[3, height, width], "RGB images, normalised");
+    let mut network = ResnetBuilder { weights, prefix: "", builder: &mut builder };
+    let features = network.features(layers, INPUT)?;
     let [weight, bias] = ["weight", "bias"].map(|tensor| format!("{}.{tensor}", layers.head));
-    network.initializer(&weight)?;
-    network.initializer(&bias)?;
-    let mut builder = network.builder;
-    x = builder.node("GlobalAveragePool", "avgpool", &[&x], Vec::new());
-    x = builder.node("Flatten", "flatten", &[&x], vec![int("axis", 1)]);
-    builder.output("Gemm", &[&x, &weight, &bias], vec![int("transB", 1)]);
-    Ok(builder.graph(architecture, &[3, height, width], "RGB images, normalised", classes))
+    let (weight, bias) = (network.initializer(&weight)?, network.initializer(&bias)?);
+    builder.output("Gemm", &[&features, &weight, &bias], vec![int("transB", 1)]);
+    Ok(builder.graph(architecture, classes))
+}
+
+/// Adds a ResNet that is a branch, on images in `input`. Returns the name of its margins, `[N, 1]`.
+///
+/// # Errors
+/// As [`graph`], or the architecture is unknown.
+pub(crate) fn margin(
+    builder: &mut Builder,
+    resnet: &ResnetTensors,
+    weights: &SafeTensors<'_>,
+    input: &str,
+) -> Result<String, String> {
+    let ResnetTensors { architecture, prefix, weight, bias, .. } = resnet;
+    let layers = Graph::of(architecture).map_err(|error| error.to_string())?;
+    let features = ResnetBuilder { weights, prefix, builder }.features(&layers, input)?;
+    let weight = builder.floats(&format!("{prefix}evidence.weight"), &[weight.len(), 1], weight);
+    let bias = builder.floats(&format!("{prefix}evidence.bias"), &[1], &[*bias]);
+    Ok(builder.node("Gemm", &format!("{prefix}evidence"), &[&features, &weight, &bias], Vec::new()))
 }
 
 /// The graph so far, and the weights.
 struct ResnetBuilder<'a> {
     weights: &'a SafeTensors<'a>,
-    builder: Builder,
+    /// The prefix of the names of tensors in the weights.
+    prefix: &'a str,
+    builder: &'a mut Builder,
 }
 
 impl ResnetBuilder<'_> {
+    /// Adds all layers but the head, and returns the name of the features, `[N, features]`.
+    fn features(&mut self, layers: &Graph, input: &str) -> Result<String, String> {
+        let stem = self.conv_norm(&layers.stem, input)?;
+        let stem = self.builder.node("Relu", &layers.stem.norm, &[&stem], Vec::new());
+        let pool = vec![ints("kernel_shape", &[3; 2]), ints("strides", &[2; 2]), ints("pads", &[1; 4])];
+        let mut x = self.builder.node("MaxPool", "maxpool", &[&stem], pool);
+        for block in &layers.blocks {
+            x = self.block(block, &x)?;
+        }
+        let x = self.builder.node("GlobalAveragePool", "avgpool", &[&x], Vec::new());
+        Ok(self.builder.node("Flatten", "flatten", &[&x], vec![int("axis", 1)]))
+    }
+
     /// Adds a residual block and returns the name of its output.
     fn block(&mut self, block: &GraphBlock, input: &str) -> Result<String, String> {
         let mut x = input.to_owned();
@@ -65,17 +91,16 @@ impl ResnetBuilder<'_> {
     /// Adds a convolution and its normalisation with the running statistics, and returns the name of the output.
     fn conv_norm(&mut self, layer: &GraphConv, input: &str) -> Result<String, String> {
         let GraphConv { conv, norm, kernel, stride, padding } = layer;
-        let weight = format!("{conv}.weight");
-        self.initializer(&weight)?;
+        let weight = self.initializer(&format!("{conv}.weight"))?;
         let attributes = vec![
             ints("kernel_shape", &[*kernel as i64; 2]),
             ints("strides", &[*stride as i64; 2]),
             ints("pads", &[*padding as i64; 4]),
         ];
         let x = self.builder.node("Conv", conv, &[input, &weight], attributes);
-        let tensors = ["weight", "bias", "running_mean", "running_var"].map(|tensor| format!("{norm}.{tensor}"));
-        for tensor in &tensors {
-            self.initializer(tensor)?;
+        let mut tensors = Vec::new();
+        for tensor in ["weight", "bias", "running_mean", "running_var"] {
+            tensors.push(self.initializer(&format!("{norm}.{tensor}"))?);
         }
         let mut inputs = vec![x.as_str()];
         inputs.extend(tensors.iter().map(String::as_str));
@@ -83,14 +108,14 @@ impl ResnetBuilder<'_> {
         Ok(self.builder.node("BatchNormalization", norm, &inputs, attributes))
     }
 
-    /// Adds a tensor of the weights.
-    fn initializer(&mut self, name: &str) -> Result<(), String> {
-        let tensor = self.weights.tensor(name).map_err(|error| error.to_string())?;
+    /// Adds a tensor of the weights and returns its name.
+    fn initializer(&mut self, name: &str) -> Result<String, String> {
+        let name = format!("{}{name}", self.prefix);
+        let tensor = self.weights.tensor(&name).map_err(|error| error.to_string())?;
         if tensor.dtype() != Dtype::F32 {
             return Err(format!("the tensor `{name}` has elements of type {:?}, not F32", tensor.dtype()));
         }
-        self.builder.bytes(name, tensor.shape(), tensor.data().to_vec());
-        Ok(())
+        Ok(self.builder.bytes(&name, tensor.shape(), tensor.data().to_vec()))
     }
 }
 

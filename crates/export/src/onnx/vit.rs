@@ -1,20 +1,23 @@
-//! A vision transformer with its head as a graph of ONNX operators.
+//! A vision transformer with its head as ONNX operators.
 
 use branches::{HeadTensors, VitTensors};
 use vision::{Activation, BlockTensors, EmbeddingTensors, Module, TowerConfig, TowerTensors, TransformerBlock};
 
 use super::builder::{Builder, INPUT, float, int, ints};
-use super::messages::{AttributeProto, GraphProto};
+use super::messages::AttributeProto;
 
 /// Below every length of a vector that is not zero.
 const TINY_LENGTH: f32 = 1e-30;
 
-/// Returns the graph. The input is, for each image, `[3, side, side]`, or `[parts, 3, side, side]` if the transformer looks
-/// at several parts of it.
-pub(crate) fn graph(vit: &VitTensors) -> GraphProto {
+/// Adds the input and the nodes of a transformer. The input is, for each image, `[3, side, side]`, or
+/// `[parts, 3, side, side]` if the transformer looks at several parts of it. Returns the name of the margins, `[N, 1]`.
+pub(crate) fn margin(builder: &mut Builder, vit: &VitTensors) -> String {
     let TowerTensors { config, preprocessing, embedding, norm_before, blocks } = &vit.tower;
     let side = preprocessing.size;
-    let mut builder = VitBuilder { config, builder: Builder::default() };
+    let image = [3, side, side];
+    let shape = if vit.parts == 1 { image.to_vec() } else { [&[vit.parts][..], &image].concat() };
+    builder.input(INPUT, &shape, "RGB images, or the parts of each, normalised");
+    let mut builder = VitBuilder { config, builder };
     let parts = builder.parts(vit.parts, side);
     let mut x = builder.embed(embedding, &parts, side);
     if let Some(norm) = norm_before {
@@ -31,16 +34,13 @@ pub(crate) fn graph(vit: &VitTensors) -> GraphProto {
     let features: Vec<&str> = vit.layers.iter().flat_map(|&layer| &summaries[layer]).map(String::as_str).collect();
     let features = builder.node("Concat", "features", &features, vec![int("axis", 1)]);
     let margins = builder.head(&vit.head, &features);
-    builder.logits(&margins, vit.parts);
-    let image = [3, side, side];
-    let shape = if vit.parts == 1 { image.to_vec() } else { [&[vit.parts][..], &image].concat() };
-    builder.builder.graph("vit", &shape, "RGB images, or the parts of each, normalised", 2)
+    builder.mean(&margins, vit.parts)
 }
 
 /// The graph so far.
 struct VitBuilder<'a> {
     config: &'a TowerConfig,
-    builder: Builder,
+    builder: &'a mut Builder,
 }
 
 impl VitBuilder<'_> {
@@ -238,15 +238,13 @@ impl VitBuilder<'_> {
         self.node("Add", name, &[&x, &bias], Vec::new())
     }
 
-    /// The logits of each image from the margins of its parts.
-    fn logits(&mut self, margins: &str, parts: usize) {
-        let mut x = margins.to_owned();
-        if parts > 1 {
-            x = self.reshape("margin", &x, &[-1, parts as i64]);
-            x = self.node("ReduceMean", "margin", &[&x], vec![ints("axes", &[1]), int("keepdims", 1)]);
+    /// The margin of each image, `[N, 1]`, from the margins of its parts.
+    fn mean(&mut self, margins: &str, parts: usize) -> String {
+        if parts == 1 {
+            return margins.to_owned();
         }
-        let halves = self.builder.floats("margin.halves", &[1, 2], &[-0.5, 0.5]);
-        self.builder.output("Mul", &[&x, &halves], Vec::new());
+        let x = self.reshape("margin", margins, &[-1, parts as i64]);
+        self.node("ReduceMean", "margin", &[&x], vec![ints("axes", &[1]), int("keepdims", 1)])
     }
 }
 
@@ -316,7 +314,10 @@ mod tests {
             (Family::Dinov2, Activation::Gelu, 3, 1),
             (Family::Siglip, Activation::GeluTanh, 0, 1),
         ] {
-            let graph = graph(&transformer(family, activation, registers, parts));
+            let mut builder = Builder::default();
+            let margin = margin(&mut builder, &transformer(family, activation, registers, parts));
+            builder.output("Identity", &[&margin], Vec::new());
+            let graph = builder.graph("vit", 1);
             assert_connected(&graph);
             // Blocks after the last one with features are left out.
             assert!(!graph.node.iter().any(|node| node.name.starts_with("blocks.1")), "{family:?}");
