@@ -71,6 +71,14 @@ pub enum SourceError {
         /// What to do.
         advice: String,
     },
+    /// The folders above all images name both classes.
+    #[error("`{}`, above all images: {detail}", path.display())]
+    AmbiguousFolders {
+        /// The folder or archive.
+        path: PathBuf,
+        /// The folders, and what to do.
+        detail: String,
+    },
     /// The source of an earlier ingest has been moved or deleted.
     #[error("there is no `{source_name}` any more, which ingest read{}", at(root.as_deref()))]
     Gone {
@@ -142,6 +150,14 @@ impl From<hub::Error> for SourceError {
 }
 
 impl SourceError {
+    /// Whether a folder has no labelled images, as a folder of tables.
+    pub(crate) fn is_without_labelled_images(&self) -> bool {
+        matches!(
+            self,
+            SourceError::NoImages { .. } | SourceError::NoLabels { .. } | SourceError::AmbiguousFolders { .. }
+        )
+    }
+
     /// Whether the configured name is invalid, rather than the data that it refers to.
     pub fn is_usage(&self) -> bool {
         if let SourceError::Hub(error) = self {

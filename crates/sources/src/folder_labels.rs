@@ -40,7 +40,8 @@ impl FolderLabels {
     /// Examines the `paths` of all images, which have `/` between their parts and are below the folder or file `root`.
     ///
     /// # Errors
-    /// [`SourceError::NoLabels`] if no path has a label.
+    /// [`SourceError::NoLabels`] if no path has a label, and [`SourceError::AmbiguousFolders`] if the folders that all images
+    /// share name both classes.
     pub(crate) fn new<'a>(
         paths: impl Iterator<Item = &'a str> + Clone,
         root: &Path,
@@ -64,9 +65,15 @@ impl FolderLabels {
             Ok(None) => labels.class(std::iter::once(root_name.as_str())),
             shared => shared,
         };
-        if let Ok(Some((_, label))) = class {
-            labels.common = Some(label);
-            return Ok(labels);
+        match class {
+            Ok(None) => {}
+            Ok(Some((_, label))) => {
+                labels.common = Some(label);
+                return Ok(labels);
+            }
+            Err(Rejection { detail, .. }) => {
+                return Err(SourceError::AmbiguousFolders { path: root.to_owned(), detail });
+            }
         }
         let folders: BTreeSet<&str> = paths.flat_map(folders).collect();
         let more =
@@ -287,6 +294,18 @@ mod tests {
         for part in ["`pets`", "a, cats, dogs", "ingest.labels.dogs=fake"] {
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn names_shared_folders_of_both_classes() {
+        let paths = ["photos/fake/1.jpg", "photos/fake/2.jpg"];
+        let labels = |config: &SourceConfig| FolderLabels::new(paths.into_iter(), Path::new("all.zip"), config);
+        let message = labels(&SourceConfig::default()).err().unwrap().to_string();
+        for part in ["`all.zip`", "`photos` and `fake` name different classes", "--set ingest.labels.fake=real"] {
+            assert!(message.contains(part), "{message}");
+        }
+        let mapped = SourceConfig { labels: [("fake".to_owned(), Label::Fake)].into(), ..SourceConfig::default() };
+        assert_eq!(labels(&mapped).unwrap().entry(paths[0]).label, Ok(Label::Fake));
     }
 
     #[test]

@@ -167,7 +167,7 @@ fn open_path(path: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, Sour
     if path.is_dir() {
         return match Folder::open(path, config) {
             // A folder of tables has no images, or only a few unlabelled ones for its documentation.
-            Err(error @ (SourceError::NoImages { .. } | SourceError::NoLabels { .. })) => match tables_in(path)? {
+            Err(error) if error.is_without_labelled_images() => match tables_in(path)? {
                 tables if tables.is_empty() => Err(error),
                 tables => Ok(Box::new(Tables::open(path, tables, config)?)),
             },

@@ -47,7 +47,7 @@ impl Rejection {
     pub(crate) fn ambiguous_folders(outer: &str, inner: &str) -> Rejection {
         Rejection::new(
             "ambiguous_label",
-            format!("its folders `{outer}` and `{inner}` name different classes; map one of them in [ingest.labels]"),
+            format!("its folders `{outer}` and `{inner}` name different classes; {}", label_advice(inner)),
         )
     }
 }

@@ -35,9 +35,8 @@ pub(super) fn decide<'a>(plans: &'a [StagePlan], args: &PipelineArgs) -> Vec<Dec
         let selected = is_selected(stage, args);
         let (runs, reason) = match earlier {
             _ if !selected => (false, "left out by --from or --until".to_owned()),
-            _ if plan.run => (true, plan.reason.clone()),
-            Some(earlier) => (true, format!("{earlier} runs before it")),
-            None => (false, plan.reason.clone()),
+            Some(earlier) if !plan.run || plan.input_error.is_some() => (true, format!("{earlier} runs before it")),
+            _ => (plan.run, plan.reason.clone()),
         };
         decisions.push(Decision { plan, selected, runs, reason, inputs_may_change: earlier.is_some() });
         if runs {
