@@ -6,15 +6,30 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use artifacts::{RunDir, random};
-use pipeline_tests::{Sandbox, complete_manifest, output_of, program, verified_manifest};
+use pipeline_tests::{Sandbox, TINY, complete_manifest, output_of, program, verified_manifest};
 use rand::RngExt;
 
 /// The number of times that each stage is killed.
 const KILLS: u64 = 6;
 
+/// The options of a training that keep a state, or draw at random.
+const OPTIONS: &str = "[train]
+schedule = 'cosine'
+warmup_epochs = 0.5
+weight_decay = 0.01
+clip_norm = 1.0
+accumulate = 2
+label_smoothing = 0.1
+class_balance = 'weights'
+ema = 0.8
+select = 'loss'
+augment = { flip = true, jpeg = { probability = 0.5, times = [1, 3] }, crop = { probability = 0.5 } }
+";
+
 #[test]
 fn killed_stage_leaves_no_partial_artifact() {
     let sandbox = Sandbox::new();
+    sandbox.write_pipeline(&TINY.replace("[train]\n", OPTIONS));
     let (whole, killed) = (sandbox.run("whole"), sandbox.run("killed"));
     for (k, stage) in ["ingest", "train", "evaluate", "report"].into_iter().enumerate() {
         // Before the time is measured, because this may build the program.
