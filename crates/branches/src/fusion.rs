@@ -10,35 +10,21 @@
 use std::collections::BTreeMap;
 
 use artifacts::random;
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 use model::Logits;
 use rand::RngExt;
 
-use crate::batch::{BranchFeatures, FeatureBatch, Margins, weighted_mean};
+use crate::batch::{FeatureBatch, Margins, weighted_mean};
 use crate::config::{BranchName, FusionConfig, ModelConfig};
 use crate::cross_entropy::cross_entropy;
 use crate::error::{Error, Result};
+use crate::head::Head;
 use crate::head_tensors::HeadTensors;
 use crate::parameters::{Parameters, StepSettings, normal_tensor};
 use crate::projection::Projection;
 
 /// The smallest sum of the images' weights that the loss is divided by.
 const TINY: f64 = 1e-12;
-
-/// One branch's head.
-#[derive(Debug)]
-struct Head {
-    name: BranchName,
-    /// Whether the branch takes part in the fused margin.
-    fused: bool,
-    projection: Projection,
-    /// `[outputs of a part, 1]`.
-    weight: Var,
-    /// `[1]`.
-    bias: Var,
-    /// The branch's weight in the fusion.
-    share: f64,
-}
 
 /// The heads of all branches with their optimiser.
 #[derive(Debug)]
@@ -180,9 +166,7 @@ impl Fusion {
     /// # Errors
     /// Memory cannot be allocated.
     pub(crate) fn head_tensors(&self, branch: BranchName) -> Result<Option<HeadTensors>> {
-        let Some(head) = self.heads.iter().find(|head| head.name == branch) else { return Ok(None) };
-        let (weight, bias) = (head.weight.flatten_all()?.to_vec1()?, head.bias.get(0)?.to_scalar()?);
-        head.projection.with_head(weight, bias).map(Some)
+        self.heads.iter().find(|head| head.name == branch).map(Head::tensors).transpose()
     }
 
     /// A copy whose heads have random weights, for the sanity check of heat maps.
@@ -362,23 +346,6 @@ impl Fusion {
     }
 }
 
-impl Head {
-    /// The margin of each part, `[n, parts]`. `factors` multiplies the features.
-    fn margins(&self, features: &BranchFeatures, factors: Option<&Vec<f32>>) -> Result<Tensor> {
-        let (n, parts, width) = (features.len(), self.projection.parts(), self.projection.outputs_of_part());
-        if features.width != parts * width {
-            let (found, wanted) = (features.width, parts * width);
-            let detail = format!("the branch `{}` has {found} projected features instead of {wanted}", self.name);
-            return Err(Error::Features(detail));
-        }
-        let mut values = Tensor::from_slice(&features.values, (n * parts, width), &Device::Cpu)?;
-        if let Some(factors) = factors {
-            values = values.broadcast_mul(&Tensor::new(factors.as_slice(), &Device::Cpu)?)?;
-        }
-        Ok(values.matmul(&self.weight)?.broadcast_add(&self.bias)?.reshape((n, parts))?)
-    }
-}
-
 /// The name of the tensor with the weight of a branch in the fusion.
 fn share_name(branch: BranchName) -> String {
     format!("{branch}.fusion_weight")
@@ -392,6 +359,7 @@ pub fn to_logits(margins: &[f32]) -> Logits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::BranchFeatures;
 
     fn config() -> ModelConfig {
         let mut config =

@@ -7,7 +7,7 @@
 //! - `config`: the section `[model]` of a pipeline file.
 //! - `extractor`: computes the features of images. `feature_store`: keeps those of a branch on disk.
 //!   `precompute`: computes what is not stored yet.
-//! - `projection`: compares features with training images, after standardising them (`moments`). `fusion`: heads, loss
+//! - `projection`: compares features with training images, after standardising them (`moments`). `fusion` and `head`: heads, loss
 //!   and training step. `parameters`: AdamW and the moving average of the weights. `weights`: the weight of each branch
 //!   in the fusion.
 //! - `trained_branch`: what all trained branches have in common. `pretrained`: the trained branches of a detector.
@@ -31,6 +31,7 @@ mod evidence;
 mod extractor;
 mod feature_store;
 mod fusion;
+mod head;
 mod head_tensors;
 mod image_branches;
 mod inputs;

@@ -56,7 +56,7 @@ fn straight_edge(image: &RgbImage) -> Option<f64> {
     }
     let luma = |x: usize, y: usize| luma(&image.data()[(y * width + x) * 3..]);
     let between_rows = longest_edge(height, width, |row, column| luma(column, row));
-    let between_columns = longest_edge(width, height, |column, row| luma(column, row));
+    let between_columns = longest_edge(width, height, luma);
     Some(between_rows.max(between_columns))
 }
 

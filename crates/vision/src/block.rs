@@ -5,8 +5,7 @@ use kernels::cpu::{Isa, LayerNorm, Linear, LinearEpilogue, layer_norm};
 use crate::config::TowerConfig;
 use crate::error::Result;
 use crate::names::BlockNames;
-use crate::source::Source;
-use crate::tensors::Module;
+use crate::source::{Module, Source};
 
 /// The parameters of a layer norm.
 #[derive(Debug)]

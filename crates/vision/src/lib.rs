@@ -37,8 +37,8 @@ pub use fine_tuning::{FineTuning, LoraConfig, LoraLayer};
 pub use kernels::Precision;
 pub use patch_tokens::PatchTokens;
 pub use preprocessing::Preprocessing;
-pub use source::preprocessing_of;
-pub use tensors::{Module, TowerTensors, TransformerBlock};
+pub use source::{Module, preprocessing_of};
+pub use tensors::{TowerTensors, TransformerBlock};
 pub use tower::{Features, Tower};
 pub use train::{
     TrainableFeatures, TrainableTower, activate_with_gradient, attention_with_gradient, layer_norm_with_gradient,

@@ -8,11 +8,14 @@ use crate::error::{Error, Result};
 use crate::inference_of_config::infer;
 use crate::names::{Names, PROJECTION};
 use crate::preprocessing::Preprocessing;
-use crate::tensors::Module;
 use crate::weights_file::WeightsFile;
 
 /// The most problems and names that an error lists.
 const MAX_LISTED: usize = 12;
+
+/// The weight and the bias of a module: `[outputs, inputs]` and `[outputs]` of a linear layer, `[width]` and `[width]` of a
+/// layer norm.
+pub type Module = (Vec<f32>, Vec<f32>);
 
 /// A checked file of weights, ready to be read.
 pub(crate) struct Source {

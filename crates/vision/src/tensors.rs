@@ -12,11 +12,7 @@ use crate::embedding::EmbeddingTensors;
 use crate::error::Result;
 use crate::fine_tuning::FineTuning;
 use crate::preprocessing::Preprocessing;
-use crate::source::Source;
-
-/// The weight and the bias of a module: `[outputs, inputs]` and `[outputs]` of a linear layer, `[width]` and `[width]` of a
-/// layer norm.
-pub type Module = (Vec<f32>, Vec<f32>);
+use crate::source::{Module, Source};
 
 /// The tensors of a tower up to the output of its last block. [`Tower::features`](crate::Tower::features) of the same file
 /// computes with these values.
