@@ -80,7 +80,7 @@ impl BenchArgs {
         Part::ALL.into_iter().filter(move |part| match part {
             Part::Peak | Part::Train | Part::Infer => true,
             Part::Norm => device == Device::Cuda,
-            Part::Vit | Part::Layers | Part::Loader | Part::Ingest => device == Device::Cpu,
+            Part::Vit | Part::Layers | Part::Loader | Part::Ingest | Part::Predict => device == Device::Cpu,
         })
     }
 

@@ -1,7 +1,9 @@
 //! Creates the cases to measure, with the command lines of Candling and its peers.
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use artifacts::RunDir;
 use artifacts::stage::Failure;
@@ -19,6 +21,9 @@ use crate::programs;
 /// The number of windows that the native loader cuts from each image, and their side in pixels.
 const NATIVE_WINDOWS: [u32; 2] = [4, 64];
 
+/// The name of the result of [`Part::Predict`].
+const PREDICT: &str = "predict.cold";
+
 /// Checks that every value of `--only` selects a result.
 ///
 /// # Errors
@@ -30,6 +35,7 @@ pub(crate) fn check_filters(args: &BenchArgs) -> Result<(), Failure> {
         match part {
             // The names of their results are known only after the measurement.
             Part::Peak | Part::Loader | Part::Ingest => names.push(part.prefix(args.device)),
+            Part::Predict => names.push(PREDICT.to_owned()),
             Part::Train | Part::Infer => cases.extend(steps(args, part)?),
             Part::Vit => cases.extend(vision_transformers(args)?),
             Part::Norm => cases.extend(norms(args)?),
@@ -39,6 +45,7 @@ pub(crate) fn check_filters(args: &BenchArgs) -> Result<(), Failure> {
     for filter in &args.only {
         let may_select = |part: &Part| match part {
             Part::Peak | Part::Loader | Part::Ingest => filter.may_select_from(*part, args.device),
+            Part::Predict => filter.may_select_from_case(*part, PREDICT),
             _ => cases.iter().any(|case| case.part == *part && filter.may_select_from_case(*part, &case.name)),
         };
         if parts.iter().any(may_select) {
@@ -64,7 +71,7 @@ pub(crate) fn check_filters(args: &BenchArgs) -> Result<(), Failure> {
 /// Returns the cases that `args` select.
 pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
     let parts = args.parts();
-    let images = match parts.iter().any(|part| [Part::Ingest, Part::Loader].contains(part)) {
+    let images = match parts.iter().any(|part| [Part::Ingest, Part::Loader, Part::Predict].contains(part)) {
         true => jpeg_sets(args.images.as_deref())?,
         false => Vec::new(),
     };
@@ -82,6 +89,7 @@ pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
                     cases.extend(ingest(args, images)?);
                 }
             }
+            Part::Predict => cases.extend(images.last().map(|images| predict(args, images)).transpose()?),
         }
     }
     cases.retain(|case| {
@@ -275,6 +283,20 @@ fn ingest(args: &BenchArgs, images: &JpegSet) -> Result<[Case; 2], Failure> {
         Case { part: Part::Ingest, name, ours, peers: peers(), limit: None }
     };
     Ok([case("jpeg", stage), case("decode", decode)])
+}
+
+/// A verdict on the first picture of `images` with a ResNet-50, by a program that is started for it. Its files are in the
+/// memory of the system after the first round.
+fn predict(args: &BenchArgs, images: &JpegSet) -> Result<Case, Failure> {
+    let model = folder()?.join("resnet50");
+    process::run(Command::new(example("untrained-model")?).arg(&model).args(["--size", &args.size.to_string()]))?;
+    let list = fs::read_to_string(&images.list).map_err(Failure::failed)?;
+    let picture = list.lines().next().unwrap_or_default().to_owned();
+    let rest = ["--model".into(), model.into_os_string(), picture.into()];
+    let program = programs::program("predict")?.get_program().to_owned();
+    let ours = MeasuredProgram::timed("Candling", std::iter::once(program).chain(rest.clone()), 1);
+    let peers = vec![peer(args, "PyTorch + torchvision", "torch_predict.py", rest).timed_with(1)];
+    Ok(Case { part: Part::Predict, name: PREDICT.to_owned(), ours, peers, limit: None })
 }
 
 /// Returns the arguments with which `candling-ingest` makes shards of `images`, even if they exist.

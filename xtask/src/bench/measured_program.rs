@@ -51,7 +51,12 @@ impl MeasuredProgram {
         command: impl IntoIterator<Item = I>,
         images: usize,
     ) -> MeasuredProgram {
-        MeasuredProgram { images: Some(images), ..MeasuredProgram::new(name, command) }
+        MeasuredProgram::new(name, command).timed_with(images)
+    }
+
+    /// The same program, if it processes `images` and does not measure its own speed.
+    pub(crate) fn timed_with(self, images: usize) -> MeasuredProgram {
+        MeasuredProgram { images: Some(images), ..self }
     }
 
     /// Creates a program that cannot run, for this reason.

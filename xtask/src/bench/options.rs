@@ -21,6 +21,8 @@ pub(crate) enum Part {
     Loader,
     /// JPEG files to shards (CPU only)
     Ingest,
+    /// A verdict on one picture by a program that is started for it (CPU only)
+    Predict,
 }
 
 /// The device to measure.
@@ -52,8 +54,17 @@ pub(crate) enum Malloc {
 
 impl Part {
     /// Every part, in the order of measurement.
-    pub(crate) const ALL: [Part; 8] =
-        [Part::Peak, Part::Train, Part::Infer, Part::Vit, Part::Norm, Part::Layers, Part::Loader, Part::Ingest];
+    pub(crate) const ALL: [Part; 9] = [
+        Part::Peak,
+        Part::Train,
+        Part::Infer,
+        Part::Vit,
+        Part::Norm,
+        Part::Layers,
+        Part::Loader,
+        Part::Ingest,
+        Part::Predict,
+    ];
 
     /// Returns the first words of the names of this part's results, such as `cpu.train`.
     pub(crate) fn prefix(self, device: Device) -> String {
@@ -67,6 +78,7 @@ impl Part {
             Part::Layers => format!("{device}.layer"),
             Part::Loader => format!("{device}.loader"),
             Part::Ingest => "ingest".to_owned(),
+            Part::Predict => "predict".to_owned(),
         }
     }
 }

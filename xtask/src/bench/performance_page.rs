@@ -19,6 +19,7 @@ const TABLES: [(Table, &str); 9] = [
     (Table::Speed(Part::Norm), "Batch norms alone, forward and backward (peers without ReLU and residual addition)"),
     (Table::Memory, "Peak memory in GB"),
     (Table::Speed(Part::Ingest), "Ingest of JPEG files"),
+    (Table::Speed(Part::Predict), "A verdict on one picture, from the start of the program to its end"),
     (Table::Speed(Part::Loader), "Loader: shuffled batches from shards"),
     (Table::Speed(Part::Layers), "Single convolutions"),
     (Table::Speed(Part::Peak), "Peak of this machine"),
