@@ -12,7 +12,7 @@ use super::options::Part;
 pub(crate) const EMPTY: &str = include_str!("performance_page.md");
 
 /// The tables in the order of the page, with their titles.
-const TABLES: [(Table, &str); 9] = [
+const TABLES: [(Table, &str); 10] = [
     (Table::Speed(Part::Train), "Training step (forward, backward, Adam)"),
     (Table::Speed(Part::Infer), "Inference"),
     (Table::Speed(Part::Vit), "Features of a vision transformer (CLIP ViT-B/16)"),
