@@ -74,13 +74,14 @@ pub struct ResnetTensors {
 
 impl ImageBranch {
     /// Reads the branches of a checkpoint that take part in the verdict. `description` is the one in its `config.json`.
-    /// `None` if one of them does not see resized images.
+    /// `None` if one of them does not see resized images, or there is none.
     ///
     /// # Errors
     /// As [`BranchDetector::open`](crate::BranchDetector::open).
     pub fn read_all(checkpoint: &Checkpoint, description: &Description) -> Result<Option<Vec<ImageBranch>>> {
         let Description { model, vit } = description;
-        if !model.fused_branches().all(|branch| branch == BranchName::Vit || branch.is_resnet()) {
+        let mut fused = model.fused_branches().peekable();
+        if fused.peek().is_none() || !fused.all(|branch| branch == BranchName::Vit || branch.is_resnet()) {
             return Ok(None);
         }
         let vit = vit.map(|wanted| backbone::find(checkpoint, model, wanted)).transpose()?;

@@ -28,7 +28,9 @@ pub(crate) fn graph(branches: &[ImageBranch], weights: &SafeTensors<'_>) -> Resu
                 resnet::margin(&mut builder, resnet, weights, RESNET_INPUT)?
             }
         };
-        let share = builder.floats(&format!("fusion.{index}"), &[], &[(branch.weight / total) as f32]);
+        // Without any weight, the margin is 0.
+        let share = if total > 0.0 { branch.weight / total } else { 0.0 };
+        let share = builder.floats(&format!("fusion.{index}"), &[], &[share as f32]);
         let own = builder.node("Mul", "fusion", &[&margin, &share], Vec::new());
         fused = Some(match fused {
             Some(fused) => builder.node("Add", "fusion", &[&fused, &own], Vec::new()),
