@@ -285,8 +285,7 @@ fn ingest(args: &BenchArgs, images: &JpegSet) -> Result<[Case; 2], Failure> {
     Ok([case("jpeg", stage), case("decode", decode)])
 }
 
-/// A verdict on the first picture of `images` with a ResNet-50, by a program that is started for it. Its files are in the
-/// memory of the system after the first round.
+/// A verdict on the first picture of `images` with a ResNet-50, by a program that is started for it.
 fn predict(args: &BenchArgs, images: &JpegSet) -> Result<Case, Failure> {
     let model = folder()?.join("resnet50");
     process::run(Command::new(example("untrained-model")?).arg(&model).args(["--size", &args.size.to_string()]))?;
