@@ -161,6 +161,19 @@ fn an_audit_of_few_images_is_inconclusive_on_the_page_and_in_the_card() {
 }
 
 #[test]
+fn a_training_on_reconstructions_is_named_on_the_page_and_in_the_card() {
+    const DESCRIBED: &str =
+        "the fakes of training are reconstructions of its photographs; none is an image of a generator";
+    for reconstructed in [true, false] {
+        let (_dir, run) = rendered(RunSpec { reconstructed, ..RunSpec::default() }, &[]);
+        let (page, card) = (without_images(&support::read(&run, "index.html")), support::read(&run, "README.md"));
+        // Among the limits, and among the properties of the data.
+        assert_eq!(page.matches(DESCRIBED).count(), if reconstructed { 2 } else { 0 });
+        assert_eq!(card.contains(&format!("Pseudo-fakes: {DESCRIBED}")), reconstructed, "{card}");
+    }
+}
+
+#[test]
 fn lists_near_duplicates_without_images_if_the_shards_are_missing() {
     let dir = tempfile::tempdir().unwrap();
     let run = fixture::write(&dir.path().join("fixture"), RunSpec::default());

@@ -37,11 +37,13 @@ pub(crate) struct RunSpec {
     pub(crate) clean: bool,
     /// Whether the audited images are too few to find one.
     pub(crate) few: bool,
+    /// Whether the fakes of the training split are reconstructions of its photographs.
+    pub(crate) reconstructed: bool,
 }
 
 impl Default for RunSpec {
     fn default() -> RunSpec {
-        RunSpec { images: 420, runs: 3, fakes: true, simulated: false, clean: false, few: false }
+        RunSpec { images: 420, runs: 3, fakes: true, simulated: false, clean: false, few: false, reconstructed: false }
     }
 }
 
@@ -89,11 +91,13 @@ fn write_ingest(run: &RunDir, spec: RunSpec) {
     std::fs::write(dir.join(names::REJECTED), lines).unwrap();
     atomic::write_json(&dir.join(names::AUDIT), &audit::audit(&spec)).unwrap();
     audit::write_shards(&dir);
-    let split = |images: u64| SplitSummary {
+    let generated_by = |images: u64, generator: &str| SplitSummary {
         labels: BTreeMap::from([(Label::Real, images / 2), (Label::Fake, images / 2)]),
-        generators: BTreeMap::from([(String::new(), images / 2), (HOSTILE_GENERATOR.to_owned(), images / 2)]),
+        generators: BTreeMap::from([(String::new(), images / 2), (generator.to_owned(), images / 2)]),
         formats: BTreeMap::from([("jpeg".to_owned(), images)]),
     };
+    let split = |images: u64| generated_by(images, HOSTILE_GENERATOR);
+    let train = if spec.reconstructed { generated_by(1500, "reconstructed-pixel_shuffle") } else { split(1500) };
     let summary = IngestSummary {
         files: None,
         files_of_parts: Vec::new(),
@@ -104,7 +108,7 @@ fn write_ingest(run: &RunDir, spec: RunSpec) {
         rejected: 2,
         rejected_by_reason: BTreeMap::from([("truncated".to_owned(), 1), ("duplicate".to_owned(), 1)]),
         splits: BTreeMap::from([
-            (Split::Train, split(1500)),
+            (Split::Train, train),
             (Split::Val, split(280)),
             (Split::Test, split(spec.images as u64)),
         ]),
