@@ -5,12 +5,13 @@ use std::process::Command;
 
 use artifacts::shard::ShardSet;
 use artifacts::{Split, names, predictions};
-use pipeline_tests::{Sandbox, output_of};
+use pipeline_tests::{Sandbox, TINY, output_of};
 
 #[test]
 fn checkpoint_gives_same_logits_in_torchvision() {
     let Some(python) = testing::peer_python() else { return };
     let sandbox = Sandbox::new();
+    sandbox.write_pipeline(&TINY.replace("resnet18", "resnet50"));
     let run = sandbox.run("first");
     sandbox.pipeline_into(&run, &["--until", "evaluate"]).expect_code(0);
     let predictions = predictions::read(&run.evaluate().join(names::PREDICTIONS)).unwrap();
