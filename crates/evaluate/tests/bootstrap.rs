@@ -130,7 +130,7 @@ fn holds(interval: &Interval, truth: f64) -> bool {
 
 #[test]
 fn intervals_cover_true_values_at_nominal_rate() {
-    const REPETITIONS: u64 = 400;
+    const REPETITIONS: u64 = 1000;
     const SHIFT: f64 = 2.0;
     let truths = truths(SHIFT);
     let mut covered = vec![0_u64; truths.len()];
@@ -144,19 +144,16 @@ fn intervals_cover_true_values_at_nominal_rate() {
     for ((name, truth), covered) in truths.iter().zip(covered) {
         let rate = covered as f64 / REPETITIONS as f64;
         eprintln!("{name} {truth:.4}: {:.1}% of {REPETITIONS} 95% intervals hold the true value", 100.0 * rate);
-        // The nominal rate and three standard errors of a share of 400.
-        if !(0.92..=0.98).contains(&rate) {
+        if !(0.93..=0.97).contains(&rate) {
             outside.push(*name);
         }
     }
     assert!(outside.is_empty(), "{outside:?}");
 }
 
-/// The number of simulated sets of a coverage. The figures in docs/metrics.md are those of 2,000 sets, which take minutes.
-const REPETITIONS: u64 = 400;
-
 /// The percentage of simulated sets that have an interval, and the percentage of intervals that hold the true value.
 fn coverage(truth: f64, interval: impl Fn(u64) -> Option<Interval> + Send + Sync) -> [f64; 2] {
+    const REPETITIONS: u64 = 2000;
     let found: Vec<Interval> = (0..REPETITIONS).into_par_iter().filter_map(interval).collect();
     let holding = found.iter().filter(|interval| holds(interval, truth)).count() as f64;
     [found.len() as f64 / REPETITIONS as f64, holding / found.len().max(1) as f64].map(|share| 100.0 * share)
@@ -219,12 +216,8 @@ fn coverage_of_narrow_intervals_is_as_documented() {
         eprintln!(
             "{what}: {published:.1} of 100 sets have an interval, {holding:.1} of 100 intervals hold the true value"
         );
-        // 0.7 for rounding and other machines' logarithms, and three standard errors.
-        let near = |found: f64, expected: i32| {
-            let share = f64::from(expected) / 100.0;
-            let error = 100.0 * (share * (1.0 - share) / REPETITIONS as f64).sqrt();
-            (found - f64::from(expected)).abs() < 0.7 + 3.0 * error
-        };
+        // 0.5 for rounding, the rest for other machines' logarithms; the seeds are fixed.
+        let near = |found: f64, expected: i32| (found - f64::from(expected)).abs() < 0.7;
         if !near(published, expected[0]) || !near(holding, expected[1]) {
             wrong.push(what);
         }
@@ -289,22 +282,20 @@ fn intervals_of_probability_and_threshold_metrics_contain_the_value() {
 
 #[test]
 fn calibrated_probabilities_stay_below_calibration_error_by_chance() {
-    const REPETITIONS: u64 = 60;
     let mut below = 0;
-    for repetition in 0..REPETITIONS {
+    for repetition in 0..200 {
         let mut rng = stream(12, "chance test", &[repetition]);
         let calibrated: Vec<f64> = (0..300).map(|_| sigmoid(2.0 * logistic(&mut rng))).collect();
         let labels: Vec<Label> =
             calibrated.iter().map(|&p| if rng.random::<f64>() < p { Label::Fake } else { Label::Real }).collect();
         let error = ProbabilityMetrics::of(&labels, &calibrated).unwrap().expected_calibration_error.unwrap();
-        below += u64::from(error <= calibration_error_by_chance(&calibrated, 200, repetition).unwrap());
+        below += u32::from(error <= calibration_error_by_chance(&calibrated, 200, repetition).unwrap());
         // Overconfident probabilities do not.
         let overconfident: Vec<f64> = calibrated.iter().map(|&p| sigmoid(3.0 * (p / (1.0 - p)).ln())).collect();
         let error = ProbabilityMetrics::of(&labels, &overconfident).unwrap().expected_calibration_error.unwrap();
         assert!(error > calibration_error_by_chance(&overconfident, 200, repetition).unwrap(), "{error}");
     }
-    // Nominally 57.
-    assert!((52..REPETITIONS).contains(&below), "{below} of {REPETITIONS}");
+    assert!((180..=198).contains(&below), "{below} of 200");
     assert_eq!(calibration_error_by_chance(&[], 10, 0), None);
 }
 
