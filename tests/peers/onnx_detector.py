@@ -1,4 +1,4 @@
-"""Prints the logits that onnxruntime computes with an exported vision transformer. `tests/tests/onnx.rs` compares them.
+"""Prints the logits that onnxruntime computes with an exported detector of branches. `tests/tests/onnx.rs` compares them.
 
     python tests/peers/onnx_detector.py ONNX FILE...
 

@@ -1,4 +1,4 @@
-//! A head as the values that it computes with, for writing it in the format of another program.
+//! The parameters of a branch's head, for writing it in the format of another program.
 
 /// From the features `x` of a part to its margin: `weight · factor (k(u) - centre) + bias`, where `u` is
 /// `(x - mean) scale`.
@@ -15,10 +15,10 @@ pub struct HeadTensors {
     pub kernel: Option<(f32, Vec<f32>)>,
     /// `[anchors]`, or `[features]` without a kernel.
     pub centre: Vec<f32>,
-    /// A number.
+    /// The factor after centring.
     pub factor: f32,
     /// As long as `centre`.
     pub weight: Vec<f32>,
-    /// A number.
+    /// Added to the margin.
     pub bias: f32,
 }

@@ -1,5 +1,5 @@
-//! A detector whose verdict is that of branches that see resized images, `vit` and ResNets, as the values that it computes
-//! with, for writing it in the format of another program.
+//! The parameters of a detector for writing it in the format of another program. Only the branches `vit` and the ResNets,
+//! which see resized images, may take part in its verdict.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -68,7 +68,7 @@ pub struct ResnetTensors {
     pub normalisation: Normalisation,
     /// `[features]`.
     pub weight: Vec<f32>,
-    /// A number.
+    /// Added to the margin.
     pub bias: f32,
 }
 

@@ -7,12 +7,12 @@
 //! - `config`: the section `[model]` of a pipeline file.
 //! - `extractor`: computes the features of images. `feature_store`: keeps those of a branch on disk.
 //!   `precompute`: computes what is not stored yet.
-//! - `projection`: compares features with training images, after standardising them (`moments`). `fusion` and `head`: heads, loss
-//!   and training step. `parameters`: AdamW and the moving average of the weights. `weights`: the weight of each branch
+//! - `projection`: compares features with training images, after standardising them (`moments`). `fusion` and `head`:
+//!   heads, loss and training step. `parameters`: AdamW and the moving average of the weights. `weights`: the weight of each branch
 //!   in the fusion.
 //! - `trained_branch`: what all trained branches have in common. `pretrained`: the trained branches of a detector.
 //!   `network_branch`: convolutional networks with `attention_pooling`. `tuned_vit`: vision transformers. `inputs`: what they see of an image.
-//! - `image_branches` and `head_tensors`: detectors that see resized images only, for other programs.
+//! - `image_branches` and `head_tensors`: the parameters of a detector for other programs.
 //! - `training`: all that is trained of a detector.
 //! - `balance`: the weight of each image in the loss.
 //! - `checkpoint`: a trained detector on disk. `backbone`: the file of the frozen vision transformer.
