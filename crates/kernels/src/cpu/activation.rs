@@ -104,13 +104,13 @@ const BLOCK: usize = 1 << 14;
 /// Applies `activation` to each element of `x`.
 pub fn activate(activation: Activation, x: &[f32], to: &mut [f32], isa: Isa) {
     let blocks = x.par_chunks(BLOCK).zip(to.par_chunks_mut(BLOCK));
-    blocks.for_each(|(x, to)| isa.run(Forward { activation, x, to }));
+    blocks.for_each(|(x, to)| isa.run_in_f32(Forward { activation, x, to }));
 }
 
 /// Computes the gradient of [`activate`]: `gradient` times the derivative at `x`.
 pub fn activate_backward(activation: Activation, x: &[f32], gradient: &[f32], to: &mut [f32], isa: Isa) {
     let blocks = x.par_chunks(BLOCK).zip(gradient.par_chunks(BLOCK)).zip(to.par_chunks_mut(BLOCK));
-    blocks.for_each(|((x, gradient), to)| isa.run(Backward { activation, x, gradient, to }));
+    blocks.for_each(|((x, gradient), to)| isa.run_in_f32(Backward { activation, x, gradient, to }));
 }
 
 struct Forward<'a> {

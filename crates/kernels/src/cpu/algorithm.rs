@@ -1,5 +1,5 @@
-//! The algorithms for convolutions and their gradients: GEMM or Winograd. The choice depends only on the shape and on
-//! the kind of input.
+//! The algorithms for convolutions and their gradients: GEMM or Winograd. The choice depends only on the shape, on the
+//! kind of input and on the instruction set.
 
 use super::epilogue::Epilogue;
 use super::operand::Operand;
@@ -14,7 +14,8 @@ use super::winograd::weight_gradient::WinogradGradient;
 pub enum ConvAlgorithm {
     /// Im2col and a blocked matrix product (GEMM).
     Direct(Product),
-    /// Winograd convolution, for 3x3 kernels with stride 1: a quarter of the multiplications. Always in f32.
+    /// Winograd convolution, for 3x3 kernels with stride 1: a quarter of the multiplications. Always in f32, so not used
+    /// where a matrix unit multiplies bf16, which is faster.
     Winograd(Winograd),
 }
 

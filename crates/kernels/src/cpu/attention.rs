@@ -67,7 +67,7 @@ impl Attention {
         let packed = &mut scratch[..self.scratch_len(isa)];
         packed.par_chunks_mut(self.packed_head_len(columns)).enumerate().for_each(|(at, to)| {
             let image = &qkv[at / self.heads * image..][..image];
-            isa.run(PackHead { attention: *self, image, head: at % self.heads, to });
+            isa.run_in_f32(PackHead { attention: *self, image, head: at % self.heads, to });
         });
         let packed = &*packed;
         let block = TILES * rows;
@@ -77,7 +77,7 @@ impl Attention {
             to.par_chunks_mut(block * self.channels()).enumerate().for_each(|(b, to)| {
                 let lens = self.task_lens((rows, columns));
                 with_scratch([lens.iter().sum(), 0], |[scratch, _]| {
-                    isa.run(Queries { attention: *self, image: qkv, packed, first: b * block, to, scratch });
+                    isa.run_in_f32(Queries { attention: *self, image: qkv, packed, first: b * block, to, scratch });
                 });
             });
         });
@@ -250,7 +250,7 @@ impl Attention {
                         to,
                         scratch,
                     };
-                    isa.run(task);
+                    isa.run_in_f32(task);
                 }
             });
         });

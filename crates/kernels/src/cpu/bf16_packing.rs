@@ -5,10 +5,10 @@
 
 use super::simd::{Kernel, Simd};
 
-/// The number of packed elements that hold `steps` steps of the depth.
+/// The number of packed elements that hold `steps` steps of the depth, including padding.
 #[inline(always)]
 pub(crate) fn elements<S: Simd>(steps: usize) -> usize {
-    steps.div_ceil(S::STEPS)
+    steps.div_ceil(S::STEPS).next_multiple_of(S::DEPTH_MULTIPLE)
 }
 
 /// Packs operands whose depth runs along the rows: the first `len` elements of each row become half as many. The rows
@@ -22,8 +22,10 @@ pub(crate) fn pack_along<S: Simd>(simd: S, rows: &mut [f32], pitch: usize, len: 
         for start in (0..len).step_by(S::LANES) {
             // `load` pads with zeros, so an odd last step is paired with zero.
             let steps = simd.load(&row[start..len.min(start + S::LANES)]);
-            simd.narrow(steps, &mut row[elements::<S>(start)..elements::<S>(len.min(start + S::LANES))]);
+            let end = len.min(start + S::LANES);
+            simd.narrow(steps, &mut row[start / S::STEPS..end.div_ceil(S::STEPS)]);
         }
+        row[len.div_ceil(S::STEPS)..elements::<S>(len)].fill(0.0);
     }
 }
 

@@ -43,7 +43,8 @@ impl Convolution {
         let ConvShape { images, inputs, outputs, kernel, .. } = *shape;
         let (from, to) = (shape.input(), shape.output());
         let weight_offsets = weight_offsets(shape);
-        let (forward, gradient, weights, phase_taps) = if input == Input::Activations && winograd::is_suitable(shape) {
+        let winograd = input == Input::Activations && winograd::is_suitable(shape) && !isa.has_matrix_unit();
+        let (forward, gradient, weights, phase_taps) = if winograd {
             let product = |depth, channels| ConvAlgorithm::Winograd(Winograd::new(images, from, depth, channels, isa));
             let weights = WeightGradientAlgorithm::Winograd(WinogradGradient::new(images, from, inputs, outputs, isa));
             (product(inputs, outputs), Some(product(outputs, inputs)), weights, Vec::new())

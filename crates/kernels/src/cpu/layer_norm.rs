@@ -21,7 +21,7 @@ const BLOCK: usize = 32;
 /// Normalises each row of `x`, `[rows, channels]`, into `to`: `(x - mean) / sqrt(variance + epsilon) * weight + bias`.
 pub fn layer_norm(norm: LayerNorm<'_>, x: &[f32], to: &mut [f32], isa: Isa) {
     let block = BLOCK * norm.weight.len();
-    x.par_chunks(block).zip(to.par_chunks_mut(block)).for_each(|(x, to)| isa.run(Forward { norm, x, to }));
+    x.par_chunks(block).zip(to.par_chunks_mut(block)).for_each(|(x, to)| isa.run_in_f32(Forward { norm, x, to }));
 }
 
 /// Computes the gradients of [`layer_norm`] from the gradient of its output. `to`, `[rows, channels]`, receives the
@@ -39,7 +39,7 @@ pub fn layer_norm_backward(
     let partial: Vec<Vec<f32>> = blocks
         .map(|((x, gradient), to)| {
             let mut sums = vec![0.0; 2 * channels];
-            isa.run(Backward { norm, x, gradient, to, sums: &mut sums });
+            isa.run_in_f32(Backward { norm, x, gradient, to, sums: &mut sums });
             sums
         })
         .collect();

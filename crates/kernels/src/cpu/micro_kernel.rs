@@ -3,7 +3,8 @@
 //! A tile has at most [`Simd::ROWS`] rows and exactly [`Simd::COLUMNS`] columns. `B` is a packed panel, `[depth,
 //! COLUMNS]`. `C` is a packed tile, `[rows, COLUMNS]`. `A` is read one element at a time and broadcast, so its rows or
 //! its columns may be contiguous: [`LeftStrides`] has its strides as constants. With bf16 instructions, each element of
-//! `A` and `B` is a pair of bf16 values, for two consecutive steps of the depth.
+//! `A` and `B` is a pair of bf16 values, for two consecutive steps of the depth. A matrix unit computes a tile by itself
+//! ([`Simd::multiply_tile`]).
 #![expect(unsafe_code, reason = "the micro-kernel reads its left operand without bounds checks")]
 
 use super::simd::Simd;
@@ -29,7 +30,8 @@ impl LeftStrides for RowMajor {
 /// `accumulate`. `depth` counts packed elements.
 ///
 /// # Panics
-/// If a slice is too short for the tile, or `rows` exceeds [`Simd::ROWS`].
+/// If a slice is too short for the tile, or `rows` exceeds [`Simd::ROWS`]. For a matrix unit, `a` and `c` must be long
+/// enough for [`Simd::ROWS`] rows.
 #[inline(always)]
 pub(crate) fn micro_kernel<S: Simd, L: LeftStrides>(
     simd: S,
@@ -41,6 +43,10 @@ pub(crate) fn micro_kernel<S: Simd, L: LeftStrides>(
     accumulate: bool,
 ) {
     assert!(rows > 0 && rows <= S::ROWS && depth > 0);
+    if S::MATRIX_UNIT {
+        assert!(L::DEPTH == 1, "a matrix unit reads its left operand row by row");
+        return simd.multiply_tile(rows, a, L::ROW, &b[..depth * S::COLUMNS], c, accumulate);
+    }
     assert!(a.len() > (rows - 1) * L::ROW + (depth - 1) * L::DEPTH);
     let (b, c) = (&b[..depth * S::COLUMNS], &mut c[..rows * S::COLUMNS]);
     macro_rules! by_rows {

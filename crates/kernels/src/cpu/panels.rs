@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::bf16_packing::PackAcross;
 use super::im2col::MAX_DEPTH;
-use super::simd::{Isa, MAX_WIDTH};
+use super::simd::{Isa, MAX_LANES, MAX_WIDTH};
 
 /// The memory layout of a packed right operand of `depth` x `columns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,10 @@ impl Panels {
     /// Plans blocks of nearly equal depth, at most [`MAX_DEPTH`].
     pub(crate) fn new(depth: usize, columns: usize, isa: Isa) -> Self {
         let blocks = depth.div_ceil(MAX_DEPTH).max(1);
-        // A multiple of the widest register, so that packing the left operand works on whole registers.
-        let block = depth.div_ceil(blocks).next_multiple_of(16).min(depth).max(1);
+        // A multiple of the widest register, so that packing the left operand works on whole registers, and of the steps
+        // that a matrix unit adds at once.
+        let multiple = MAX_LANES.max(isa.steps() * isa.depth_multiple());
+        let block = depth.div_ceil(blocks).next_multiple_of(multiple).min(depth).max(1);
         Self { depth, columns, width: isa.tile().1, block, isa }
     }
 
@@ -97,12 +99,14 @@ impl Panels {
         let rows = &mut rows[..depth.len() * self.width];
         matrix.copy_rows(depth.start, columns, self.width, rows);
         self.isa.run(PackAcross { rows, pitch: self.width, count: depth.len() });
+        let (to, padding) = to.split_at_mut(depth.len().div_ceil(self.isa.steps()) * self.width);
         to.copy_from_slice(&rows[..to.len()]);
+        padding.fill(0.0);
     }
 
-    /// The number of packed elements that hold `steps` steps of the depth.
+    /// The number of packed elements that hold `steps` steps of the depth, including padding.
     fn elements(&self, steps: usize) -> usize {
-        steps.div_ceil(self.isa.steps())
+        steps.div_ceil(self.isa.steps()).next_multiple_of(self.isa.depth_multiple())
     }
 
     fn padded_columns(&self) -> usize {

@@ -35,7 +35,7 @@ impl MaxPool {
     pub fn forward(&self, isa: Isa, norm: &Norm, z: &[f32], to: &mut [f32], argmax: &mut [u8]) {
         let row = max_pool_side(self.width) * self.channels;
         let rows = to.par_chunks_mut(row).zip(argmax.par_chunks_mut(row)).enumerate();
-        rows.for_each(|(row, (to, argmax))| isa.run(MaxPoolRow { pool: self, norm, z, row, to, argmax }));
+        rows.for_each(|(row, (to, argmax))| isa.run_in_f32(MaxPoolRow { pool: self, norm, z, row, to, argmax }));
     }
 
     /// Computes the gradient of the batch norm's output, masked by its ReLU, into `to`. Also writes, for each row of
@@ -53,7 +53,7 @@ impl MaxPool {
         let rows =
             to.par_chunks_mut(self.width * self.channels).zip(sums.par_chunks_mut(2 * self.channels)).enumerate();
         rows.for_each(|(row, (to, sums))| {
-            isa.run(MaxPoolBackwardRow { pool: self, norm, z, gradient, argmax, row, to, sums });
+            isa.run_in_f32(MaxPoolBackwardRow { pool: self, norm, z, gradient, argmax, row, to, sums });
         });
     }
 

@@ -26,6 +26,8 @@ use super::units::{UnitOutput, Units, best_rows_per_unit};
 
 /// The most pixels that are packed at once (`mc` in BLIS).
 const MAX_PIXELS: usize = 112;
+/// The same for a matrix unit. It multiplies faster, so that it needs the weights less often.
+const MAX_PIXELS_OF_MATRIX_UNIT: usize = 256;
 /// The most output channels whose tiles are kept over all blocks of the depth (`nc` in BLIS).
 const MAX_COLUMNS: usize = 512;
 /// The fewest pixels of a unit, even if that gives fewer than [`UNITS`] units.
@@ -58,6 +60,8 @@ pub struct Product {
     /// The rows of each unit in the grid of a phase, counted over all images.
     rows: Vec<Range<usize>>,
     units: Units,
+    /// The most pixels that are packed at once.
+    max_pixels: usize,
     isa: Isa,
 }
 
@@ -68,13 +72,14 @@ impl Product {
         let step = phases.len().isqrt();
         let to = ImageLayout::contiguous(to.0, to.1, channels);
         let rows = images * to.height.div_ceil(step);
-        let per_unit = rows_per_unit(rows, to.width.div_ceil(step), isa.tile().0);
+        let max_pixels = if isa.has_matrix_unit() { MAX_PIXELS_OF_MATRIX_UNIT } else { MAX_PIXELS };
+        let per_unit = rows_per_unit(rows, to.width.div_ceil(step), isa.tile().0, max_pixels);
         let rows: Vec<_> = (0..rows).step_by(per_unit).map(|start| start..rows.min(start + per_unit)).collect();
         // The first output pixel of a row of the grid, counted over the whole batch.
         let per_image = to.height.div_ceil(step);
         let first = |row: usize| (row / per_image * to.height + row % per_image * step) * to.width;
         let starts = rows.iter().map(|rows| first(rows.start)).chain([images * to.height * to.width]).collect();
-        Self { to, channels, step, phases, rows, units: Units::new(channels, starts), isa }
+        Self { to, channels, step, phases, rows, units: Units::new(channels, starts), max_pixels, isa }
     }
 
     /// The units of the output.
@@ -114,7 +119,7 @@ impl Product {
         };
         let units: Vec<_> = outputs.map(unit).collect();
         let (rows, columns) = self.isa.tile();
-        let pixels = MAX_PIXELS.next_multiple_of(rows);
+        let pixels = self.max_pixels.next_multiple_of(rows);
         let scratch = [pixels * RowMajor::ROW, pixels * MAX_COLUMNS.next_multiple_of(columns)];
         units.into_par_iter().for_each(|unit| {
             with_scratch(scratch, |[left, tiles]| self.isa.run(Task { unit, left, tiles }));
@@ -122,10 +127,10 @@ impl Product {
     }
 }
 
-/// Returns the number of rows of `width` pixels in a unit. A unit has about [`MAX_PIXELS`] pixels, or fewer if there
-/// would be fewer than [`UNITS`] units.
-fn rows_per_unit(rows: usize, width: usize, tile: usize) -> usize {
-    let pixels = (rows * width / UNITS).clamp(MIN_PIXELS, MAX_PIXELS);
+/// Returns the number of rows of `width` pixels in a unit. A unit has about `max_pixels` pixels, or fewer if there would
+/// be fewer than [`UNITS`] units.
+fn rows_per_unit(rows: usize, width: usize, tile: usize, max_pixels: usize) -> usize {
+    let pixels = (rows * width / UNITS).clamp(MIN_PIXELS, max_pixels);
     best_rows_per_unit((pixels / width).max(1), width, tile)
 }
 
@@ -203,7 +208,7 @@ struct Block {
 impl Block {
     /// Appends as many pixels of `segment` as fit, and returns their number.
     fn push(&mut self, product: &Product, phase: &Phase, segment: RowSegment) -> usize {
-        let len = segment.len.min(MAX_PIXELS - self.pixels.len());
+        let len = segment.len.min(product.max_pixels - self.pixels.len());
         if len == 0 {
             return 0;
         }

@@ -38,7 +38,7 @@ pub fn residual_add_relu(isa: Isa, last: Branch<'_>, shortcut: Shortcut<'_>, to:
     };
     let parts = last.z.par_chunks(len).zip(x.par_chunks(len));
     to.par_chunks_mut(len).zip(parts).for_each(|(to, (z, x))| {
-        isa.run(ResidualAdd { z, z_norm: last.norm, x, x_norm, stream, to });
+        isa.run_in_f32(ResidualAdd { z, z_norm: last.norm, x, x_norm, stream, to });
     });
 }
 

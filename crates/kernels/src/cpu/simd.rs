@@ -6,12 +6,19 @@
 //! processor.
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod bf16;
+mod delegate;
+#[cfg(test)]
+mod matrix_reference;
 mod portable;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use amx::AmxBf16;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
@@ -20,6 +27,8 @@ pub(crate) use avx512::Avx512;
 pub(crate) use bf16::Avx512Bf16;
 #[cfg(any(test, feature = "portable-bf16"))]
 pub(crate) use bf16::PortableBf16;
+#[cfg(test)]
+pub(crate) use matrix_reference::PortableMatrix;
 pub(crate) use portable::Portable;
 
 /// A set of vector instructions for `f32`. All methods must be `#[inline(always)]`.
@@ -35,6 +44,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const COLUMNS: usize = 2 * Self::LANES;
     /// The number of steps of the depth in one element of a packed operand: two for pairs of bf16, or else one.
     const STEPS: usize = 1;
+    /// The packed depth is a multiple of this number of elements. The packing functions add zeros.
+    const DEPTH_MULTIPLE: usize = 1;
+    /// Whether [`Simd::multiply_tile`] computes register tiles. Its left operand is packed row by row.
+    const MATRIX_UNIT: bool = false;
     /// Whether [`Simd::stream`] uses non-temporal stores.
     const STREAMS: bool = false;
 
@@ -103,8 +116,29 @@ pub trait Simd: Copy + Send + Sync + 'static {
             *to = bf16::pair(even, odd);
         }
     }
+    /// Computes a register tile with a matrix unit, if [`Simd::MATRIX_UNIT`]: `c[i, j] = sum over k of a[i, k] * b[k, j]`,
+    /// plus the old `c[i, j]` if `accumulate`. The rows of `a` are `pitch` elements apart. `b` is `[depth, COLUMNS]` and
+    /// `c` `[ROWS, COLUMNS]`. The depth is a multiple of [`Simd::DEPTH_MULTIPLE`].
+    ///
+    /// `a` has [`Simd::ROWS`] rows, even if `rows` is smaller. The rows of `c` from `rows` on receive arbitrary values.
+    #[inline(always)]
+    fn multiply_tile(self, rows: usize, _a: &[f32], _pitch: usize, _b: &[f32], _c: &mut [f32], _accumulate: bool) {
+        unreachable!("an instruction set without a matrix unit cannot compute {rows} rows with it");
+    }
+    /// Transposes a block of [`BLOCK`] x [`BLOCK`] elements: `to[j * to_pitch + i] = from[i * pitch + j]`. This default
+    /// implementation is portable.
+    #[inline(always)]
+    fn transpose_block(self, from: &[f32], pitch: usize, to: &mut [f32], to_pitch: usize) {
+        for i in 0..BLOCK {
+            for j in 0..BLOCK {
+                to[j * to_pitch + i] = from[i * pitch + j];
+            }
+        }
+    }
 }
 
+/// The side of a block that [`Simd::transpose_block`] transposes.
+pub(crate) const BLOCK: usize = 16;
 /// The number of elements of the widest register.
 pub(crate) const MAX_LANES: usize = 16;
 /// The number of columns of the widest register tile.
@@ -120,7 +154,7 @@ pub(crate) trait Kernel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Isa(Set);
 
-/// The supported instruction sets, fastest last.
+/// The supported instruction sets. Of those that multiply the same type, the fastest is last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Set {
     /// The baseline of the target: SSE2 or NEON.
@@ -134,9 +168,40 @@ enum Set {
     /// AVX-512 with instructions that multiply bf16.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+    /// AVX-512 with a matrix unit that multiplies bf16.
+    #[cfg(target_arch = "x86_64")]
+    AmxBf16,
     /// The baseline of the target with emulated bf16 multiplication: a reference for tests, too slow for anything else.
     #[cfg(any(test, feature = "portable-bf16"))]
     PortableBf16,
+    /// The same with an emulated matrix unit.
+    #[cfg(test)]
+    PortableMatrix,
+}
+
+/// Evaluates an expression in which `$S` is the type of the set, for each set.
+macro_rules! with_type_of {
+    ($set:expr, $S:ident => $value:expr) => {
+        match $set {
+            Set::Portable => with_type_of!(@ Portable, $S => $value),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => with_type_of!(@ Avx2, $S => $value),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => with_type_of!(@ Avx512, $S => $value),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Bf16 => with_type_of!(@ Avx512Bf16, $S => $value),
+            #[cfg(target_arch = "x86_64")]
+            Set::AmxBf16 => with_type_of!(@ AmxBf16, $S => $value),
+            #[cfg(any(test, feature = "portable-bf16"))]
+            Set::PortableBf16 => with_type_of!(@ PortableBf16, $S => $value),
+            #[cfg(test)]
+            Set::PortableMatrix => with_type_of!(@ PortableMatrix, $S => $value),
+        }
+    };
+    (@ $type:ident, $S:ident => $value:expr) => {{
+        type $S = $type;
+        $value
+    }};
 }
 
 impl Isa {
@@ -165,21 +230,33 @@ impl Isa {
         vec![Self(Set::Portable)]
     }
 
-    /// Returns the instruction set that multiplies bf16, if this processor has it.
+    /// Returns the fastest instruction set of this processor that multiplies bf16, if it has one.
     #[must_use]
     pub fn detect_bf16() -> Option<Self> {
-        #[cfg(target_arch = "x86_64")]
-        if Self::detect() == Self(Set::Avx512) && is_x86_feature_detected!("avx512bf16") {
-            return Some(Self(Set::Avx512Bf16));
-        }
-        None
+        Self::available_bf16().last().copied()
     }
 
-    /// Returns all instruction sets that multiply bf16, including the emulated reference.
+    /// Returns all instruction sets of this processor that multiply bf16, fastest last.
+    #[must_use]
+    pub fn available_bf16() -> Vec<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if Self::detect() == Self(Set::Avx512) && is_x86_feature_detected!("avx512bf16") {
+            let matrix_unit = amx::is_available().then_some(Self(Set::AmxBf16));
+            return std::iter::once(Self(Set::Avx512Bf16)).chain(matrix_unit).collect();
+        }
+        Vec::new()
+    }
+
+    /// Returns all instruction sets that multiply bf16, including the emulated references.
     #[cfg(any(test, feature = "portable-bf16"))]
     #[must_use]
     pub fn with_bf16() -> Vec<Self> {
-        std::iter::once(Self(Set::PortableBf16)).chain(Self::detect_bf16()).collect()
+        let emulated = [
+            Self(Set::PortableBf16),
+            #[cfg(test)]
+            Self(Set::PortableMatrix),
+        ];
+        emulated.into_iter().chain(Self::available_bf16()).collect()
     }
 
     /// Returns the same instruction set with f32 multiplication.
@@ -187,9 +264,11 @@ impl Isa {
     pub fn in_f32(self) -> Self {
         Self(match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512Bf16 => Set::Avx512,
+            Set::Avx512Bf16 | Set::AmxBf16 => Set::Avx512,
             #[cfg(any(test, feature = "portable-bf16"))]
             Set::PortableBf16 => Set::Portable,
+            #[cfg(test)]
+            Set::PortableMatrix => Set::Portable,
             other => other,
         })
     }
@@ -197,7 +276,32 @@ impl Isa {
     /// Runs `kernel`, compiled for this instruction set.
     pub(crate) fn run(self, kernel: impl Kernel) {
         match self.0 {
-            Set::Portable => kernel.run(Portable::new()),
+            // SAFETY: this value is created only if the processor has the features.
+            #[cfg(target_arch = "x86_64")]
+            #[expect(
+                unsafe_code,
+                reason = "calls code that is compiled with instructions beyond the baseline of the target"
+            )]
+            Set::Avx512Bf16 => unsafe { bf16::run(kernel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            #[expect(
+                unsafe_code,
+                reason = "calls code that is compiled with instructions beyond the baseline of the target"
+            )]
+            Set::AmxBf16 => unsafe { amx::run(kernel) },
+            #[cfg(any(test, feature = "portable-bf16"))]
+            Set::PortableBf16 => kernel.run(PortableBf16::new()),
+            #[cfg(test)]
+            Set::PortableMatrix => kernel.run(PortableMatrix::new()),
+            _ => self.run_in_f32(kernel),
+        }
+    }
+
+    /// Runs a kernel that packs no operands of matrix products, compiled for [`Isa::in_f32`]: the same instructions, and
+    /// less to compile.
+    pub(crate) fn run_in_f32(self, kernel: impl Kernel) {
+        match self.in_f32().0 {
             // SAFETY: this value is created only if the processor has the features.
             #[cfg(target_arch = "x86_64")]
             #[expect(
@@ -212,42 +316,28 @@ impl Isa {
                 reason = "calls code that is compiled with instructions beyond the baseline of the target"
             )]
             Set::Avx512 => unsafe { avx512::run(kernel) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            #[expect(
-                unsafe_code,
-                reason = "calls code that is compiled with instructions beyond the baseline of the target"
-            )]
-            Set::Avx512Bf16 => unsafe { bf16::run(kernel) },
-            #[cfg(any(test, feature = "portable-bf16"))]
-            Set::PortableBf16 => kernel.run(PortableBf16::new()),
+            _ => kernel.run(Portable::new()),
         }
     }
 
     /// The number of steps of the depth in one element of a packed operand.
     pub(crate) fn steps(self) -> usize {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx512Bf16 => Avx512Bf16::STEPS,
-            #[cfg(any(test, feature = "portable-bf16"))]
-            Set::PortableBf16 => PortableBf16::STEPS,
-            _ => Portable::STEPS,
-        }
+        with_type_of!(self.0, S => S::STEPS)
+    }
+
+    /// The packed depth is a multiple of this number of elements.
+    pub(crate) fn depth_multiple(self) -> usize {
+        with_type_of!(self.0, S => S::DEPTH_MULTIPLE)
+    }
+
+    /// Whether a matrix unit computes register tiles.
+    pub(crate) fn has_matrix_unit(self) -> bool {
+        with_type_of!(self.0, S => S::MATRIX_UNIT)
     }
 
     /// The rows and columns of a register tile.
     pub(crate) fn tile(self) -> (usize, usize) {
-        match self.0 {
-            Set::Portable => (Portable::ROWS, Portable::COLUMNS),
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx2 => (Avx2::ROWS, Avx2::COLUMNS),
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx512 => (Avx512::ROWS, Avx512::COLUMNS),
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx512Bf16 => (Avx512Bf16::ROWS, Avx512Bf16::COLUMNS),
-            #[cfg(any(test, feature = "portable-bf16"))]
-            Set::PortableBf16 => (PortableBf16::ROWS, PortableBf16::COLUMNS),
-        }
+        with_type_of!(self.0, S => (S::ROWS, S::COLUMNS))
     }
 }
 

@@ -11,11 +11,11 @@ use rayon::prelude::*;
 
 use super::bf16_packing;
 use super::buffer::with_scratch;
-use super::im2col::{Im2col, RowSegment, row_segments};
-use super::micro_kernel::{LeftStrides, micro_kernel};
+use super::im2col::{Im2col, MAX_DEPTH, RowSegment, row_segments};
+use super::micro_kernel::{LeftStrides, RowMajor, micro_kernel};
 use super::operand::Operand;
 use super::prefetch::{PixelRange, Prefetcher};
-use super::simd::{Isa, Kernel, MAX_WIDTH, Simd};
+use super::simd::{BLOCK, Isa, Kernel, MAX_WIDTH, Simd};
 
 /// The most rows of the result in a unit.
 const MAX_ROWS: usize = 288;
@@ -23,12 +23,14 @@ const MAX_ROWS: usize = 288;
 const MAX_COLUMNS: usize = 256;
 /// The most pixels that are packed at once.
 const MAX_PIXELS: usize = 112;
+/// The same for a matrix unit: as many pairs of pixels as a row of [`RowMajor`] has steps.
+const MAX_PIXELS_OF_MATRIX_UNIT: usize = 2 * MAX_DEPTH;
 /// The number of units to aim for.
 const UNITS: usize = 16;
 /// The number of weights of an output channel that are written at once.
 const WEIGHTS_AT_ONCE: usize = 64;
 
-/// The left operand is packed with one row for each step of the depth.
+/// The left operand is packed with one row for each step of the depth. (For a matrix unit, it is packed as [`RowMajor`].)
 struct DepthMajor;
 
 impl LeftStrides for DepthMajor {
@@ -46,6 +48,8 @@ pub struct WeightGradient {
     columns: usize,
     row_block: usize,
     column_block: usize,
+    /// The most pixels that are packed at once.
+    max_pixels: usize,
     pixel_ranges: Vec<Range<usize>>,
     isa: Isa,
     /// The row of the result for each weight of an output channel, `[inputs, kernel, kernel]`.
@@ -69,14 +73,15 @@ impl WeightGradient {
         let column_block = columns.min(MAX_COLUMNS);
         let blocks = rows.div_ceil(row_block) * columns.div_ceil(column_block);
         let pixels = images * grid.0 * grid.1;
-        let ranges = UNITS.div_ceil(blocks).min(pixels.div_ceil(MAX_PIXELS));
-        let per_range = pixels.div_ceil(ranges).next_multiple_of(MAX_PIXELS);
+        let max_pixels = if isa.has_matrix_unit() { MAX_PIXELS_OF_MATRIX_UNIT } else { MAX_PIXELS };
+        let ranges = UNITS.div_ceil(blocks).min(pixels.div_ceil(max_pixels));
+        let per_range = pixels.div_ceil(ranges).next_multiple_of(max_pixels);
         let pixel_ranges = (0..pixels).step_by(per_range).map(|start| start..pixels.min(start + per_range)).collect();
         let mut row_of_weight = vec![0; weight_offsets.len()];
         for (row, &offset) in weight_offsets.iter().enumerate() {
             row_of_weight[offset as usize] = row as u32;
         }
-        Self { im2col, grid, columns, row_block, column_block, pixel_ranges, isa, row_of_weight }
+        Self { im2col, grid, columns, row_block, column_block, max_pixels, pixel_ranges, isa, row_of_weight }
     }
 
     /// The number of elements of scratch memory for partial results.
@@ -102,7 +107,21 @@ impl WeightGradient {
     /// The number of elements of scratch memory for the packed operands of a unit.
     fn scratch(&self) -> [usize; 2] {
         let (rows, columns) = self.isa.tile();
-        [MAX_PIXELS * DepthMajor::DEPTH + rows, MAX_PIXELS * MAX_COLUMNS.next_multiple_of(columns)]
+        let right = self.max_pixels * MAX_COLUMNS.next_multiple_of(columns);
+        match self.isa.has_matrix_unit() {
+            true => [self.staged_len() + MAX_ROWS.next_multiple_of(rows) * RowMajor::ROW, right],
+            false => [self.max_pixels * DepthMajor::DEPTH + rows, right],
+        }
+    }
+
+    /// The number of pixels that are packed together for a matrix unit: those of a block of the transpose.
+    fn staged_pixels(&self) -> usize {
+        self.isa.steps() * BLOCK
+    }
+
+    /// The number of elements of staging memory for these pixels.
+    fn staged_len(&self) -> usize {
+        self.staged_pixels() * DepthMajor::DEPTH
     }
 
     /// Returns the part of the input that the rows `rows` read at `pixels`, for 1x1 convolutions with stride 1. For
@@ -184,33 +203,101 @@ struct Unit<'a> {
 
 impl Kernel for Unit<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Self { plan, left, right, partial, .. } = self;
-        let (height, width) = plan.grid;
+    fn run<S: Simd>(mut self, simd: S) {
+        for start in self.pixels.clone().step_by(self.plan.max_pixels) {
+            let pixels = start..self.pixels.end.min(start + self.plan.max_pixels);
+            if S::MATRIX_UNIT {
+                self.pack_for_matrix_unit(simd, pixels.clone());
+                let panel_len = bf16_packing::elements::<S>(pixels.len()) * S::COLUMNS;
+                self.multiply::<S, RowMajor>(simd, pixels, self.plan.staged_len(), panel_len);
+            } else {
+                self.pack(simd, pixels.clone());
+                let panel_len = pixels.len() * S::COLUMNS;
+                self.multiply::<S, DepthMajor>(simd, pixels, 0, panel_len);
+            }
+        }
+    }
+}
+
+impl Unit<'_> {
+    /// Packs the operands at `pixels`: the left one as `[pixels, rows]`, in packed elements, and the right one with
+    /// [`pack_right`].
+    #[inline(always)]
+    fn pack<S: Simd>(&mut self, simd: S, pixels: Range<usize>) {
+        self.stage_left(simd, pixels.clone());
+        bf16_packing::pack_across(simd, self.left, DepthMajor::DEPTH, pixels.len(), self.rows.len());
+        pack_right(simd, self.gradient, self.plan.columns, pixels, self.columns.clone(), self.right);
+    }
+
+    /// Packs the left operand at `pixels` as f32, `[pixels, rows]`.
+    #[inline(always)]
+    fn stage_left<S: Simd>(&mut self, simd: S, pixels: Range<usize>) {
+        let (height, width) = self.plan.grid;
+        let segments: Vec<RowSegment> = row_segments(pixels, height, width).collect();
+        self.plan.im2col.pack(simd, self.input, &segments, self.rows.clone(), self.left, DepthMajor::DEPTH);
+    }
+
+    /// Packs the operands at `pixels`: the left one as `[rows, pairs of pixels]`, after the staging memory, and the right
+    /// one as panels, `[pairs of pixels, columns of a tile]`. Missing pixels are zero.
+    ///
+    /// Some pixels at a time are packed as f32 in the staging memory, which stays in the first-level cache, and then
+    /// paired. The left operand is also transposed.
+    #[inline(always)]
+    fn pack_for_matrix_unit<S: Simd>(&mut self, simd: S, pixels: Range<usize>) {
+        let panel_len = bf16_packing::elements::<S>(pixels.len()) * S::COLUMNS;
+        let (staged, columns) = (self.plan.staged_pixels(), self.columns.len());
+        for (part, start) in pixels.clone().step_by(staged).enumerate() {
+            let some = start..pixels.end.min(start + staged);
+            self.stage_left(simd, some.clone());
+            let (stage, left) = self.left.split_at_mut(self.plan.staged_len());
+            stage[some.len() * DepthMajor::DEPTH..staged * DepthMajor::DEPTH].fill(0.0);
+            bf16_packing::pack_across(simd, stage, DepthMajor::DEPTH, staged, self.rows.len());
+            for row in (0..self.rows.len()).step_by(BLOCK) {
+                let to = &mut left[row * RowMajor::ROW + part * BLOCK..];
+                simd.transpose_block(&stage[row..], DepthMajor::DEPTH, to, RowMajor::ROW);
+            }
+
+            let pitch = columns.next_multiple_of(S::COLUMNS);
+            for (pixel, stage) in some.clone().zip(stage.chunks_exact_mut(pitch)) {
+                let at = pixel * self.plan.columns + self.columns.start;
+                self.gradient.copy(simd, at, self.columns.start, &mut stage[..columns]);
+                stage[columns..].fill(0.0);
+            }
+            stage[some.len() * pitch..staged * pitch].fill(0.0);
+            for (panel, to) in self.right.chunks_exact_mut(panel_len).take(pitch / S::COLUMNS).enumerate() {
+                let to = &mut to[part * BLOCK * S::COLUMNS..][..BLOCK * S::COLUMNS];
+                for (pair, to) in to.chunks_exact_mut(S::COLUMNS).enumerate() {
+                    for (lane, to) in to.chunks_exact_mut(S::LANES).enumerate() {
+                        let even = 2 * pair * pitch + panel * S::COLUMNS + lane * S::LANES;
+                        let [even, odd] = [even, even + pitch].map(|at| simd.load(&stage[at..][..S::LANES]));
+                        simd.store(simd.pair(even, odd), to);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the product of the packed operands at `pixels` to the result. The left operand starts at `left`.
+    #[inline(always)]
+    fn multiply<S: Simd, L: LeftStrides>(&mut self, simd: S, pixels: Range<usize>, left: usize, panel_len: usize) {
+        let Self { plan, .. } = *self;
         let row_tiles = self.rows.len().div_ceil(S::ROWS);
         let tile_len = S::ROWS * S::COLUMNS;
-        for start in self.pixels.clone().step_by(MAX_PIXELS) {
-            let pixels = start..self.pixels.end.min(start + MAX_PIXELS);
-            let segments: Vec<RowSegment> = row_segments(pixels.clone(), height, width).collect();
-            plan.im2col.pack(simd, self.input, &segments, self.rows.clone(), left, DepthMajor::DEPTH);
-            bf16_packing::pack_across(simd, left, DepthMajor::DEPTH, pixels.len(), self.rows.len());
-            let elements = bf16_packing::elements::<S>(pixels.len());
-            pack_right(simd, self.gradient, plan.columns, pixels.clone(), self.columns.clone(), right);
-            let panels = right.chunks_exact(pixels.len() * S::COLUMNS);
-            let steps = row_tiles * self.columns.len().div_ceil(S::COLUMNS);
-            let next = pixels.end..self.pixels.end.min(pixels.end + MAX_PIXELS);
-            let (input, gradient) = (plan.input_pixels(&self.rows, &next), plan.gradient_pixels(&self.columns, &next));
-            let mut input = Prefetcher::new(self.input, input, steps);
-            let mut gradient = Prefetcher::new(self.gradient, gradient, steps);
-            for (panel, right) in panels.take(self.columns.len().div_ceil(S::COLUMNS)).enumerate() {
-                for t in 0..row_tiles {
-                    let rows = S::ROWS.min(self.rows.len() - t * S::ROWS);
-                    let to = &mut partial[(panel * row_tiles + t) * tile_len..][..tile_len];
-                    let accumulate = start > self.pixels.start;
-                    input.step(simd);
-                    gradient.step(simd);
-                    micro_kernel::<S, DepthMajor>(simd, rows, elements, &left[t * S::ROWS..], right, to, accumulate);
-                }
+        let panels = self.columns.len().div_ceil(S::COLUMNS);
+        let elements = bf16_packing::elements::<S>(pixels.len());
+        let next = pixels.end..self.pixels.end.min(pixels.end + plan.max_pixels);
+        let (input, gradient) = (plan.input_pixels(&self.rows, &next), plan.gradient_pixels(&self.columns, &next));
+        let mut input = Prefetcher::new(self.input, input, row_tiles * panels);
+        let mut gradient = Prefetcher::new(self.gradient, gradient, row_tiles * panels);
+        let accumulate = pixels.start > self.pixels.start;
+        for (panel, right) in self.right.chunks_exact(panel_len).take(panels).enumerate() {
+            for t in 0..row_tiles {
+                let rows = S::ROWS.min(self.rows.len() - t * S::ROWS);
+                let to = &mut self.partial[(panel * row_tiles + t) * tile_len..][..tile_len];
+                let left = &self.left[left + t * S::ROWS * L::ROW..];
+                input.step(simd);
+                gradient.step(simd);
+                micro_kernel::<S, L>(simd, rows, elements, left, right, to, accumulate);
             }
         }
     }

@@ -219,7 +219,7 @@ impl Winograd {
     pub(crate) fn pack(&self, weights: &[f32], direction: Direction, to: &mut [f32]) {
         let panels = to[..self.packed_len()].par_chunks_mut(self.panel_len()).enumerate();
         panels.for_each(|(panel, to)| {
-            self.isa.run(PackPanel { plan: self, weights, direction, first: panel * self.columns(), to });
+            self.isa.run_in_f32(PackPanel { plan: self, weights, direction, first: panel * self.columns(), to });
         });
     }
 
@@ -245,7 +245,7 @@ impl Winograd {
         let units: Vec<_> = outputs.map(unit).collect();
         let scratch = [POSITIONS * self.patches_pitch(), POSITIONS * products_pitch(self.columns())];
         units.into_par_iter().for_each(|unit| {
-            with_scratch(scratch, |[patches, products]| self.isa.run(Task { unit, patches, products }));
+            with_scratch(scratch, |[patches, products]| self.isa.run_in_f32(Task { unit, patches, products }));
         });
     }
 

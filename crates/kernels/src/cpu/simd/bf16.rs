@@ -8,6 +8,8 @@ use half::bf16;
 #[cfg(any(test, feature = "portable-bf16"))]
 use super::Simd;
 #[cfg(any(test, feature = "portable-bf16"))]
+use super::delegate::delegate_to_inner;
+#[cfg(any(test, feature = "portable-bf16"))]
 use super::portable::Portable;
 
 #[cfg(target_arch = "x86_64")]
@@ -29,45 +31,6 @@ fn halves(pair: f32) -> [f32; 2] {
     [f32::from_bits(bits << 16), f32::from_bits(bits & 0xFFFF_0000)]
 }
 
-/// Delegates all operations except those on bf16 to the instruction set `self.0`.
-macro_rules! delegate_to_inner {
-    ($inner:ty) => {
-        type Vector = <$inner as Simd>::Vector;
-        const LANES: usize = <$inner>::LANES;
-        const ROWS: usize = <$inner>::ROWS;
-        const STEPS: usize = 2;
-        const STREAMS: bool = <$inner>::STREAMS;
-
-        delegate_methods! {
-            splat(x: f32) -> Self::Vector;
-            load(from: &[f32]) -> Self::Vector;
-            store(vector: Self::Vector, to: &mut [f32]) -> ();
-            stream(vector: Self::Vector, to: &mut [f32]) -> ();
-            prefetch(from: &[f32], at: usize) -> ();
-            add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
-            sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
-            mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
-            fma(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
-            div(a: Self::Vector, b: Self::Vector) -> Self::Vector;
-            scale_by_power_of_two(a: Self::Vector, t: Self::Vector) -> Self::Vector;
-            relu(a: Self::Vector) -> Self::Vector;
-            mask_positive(test: Self::Vector, value: Self::Vector) -> Self::Vector;
-            select_greater(a: Self::Vector, b: Self::Vector, x: Self::Vector, y: Self::Vector) -> Self::Vector;
-        }
-    };
-}
-
-macro_rules! delegate_methods {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
-        $(
-            #[inline(always)]
-            fn $name(self, $($argument: $type),*) -> $result {
-                self.0.$name($($argument),*)
-            }
-        )*
-    };
-}
-
 /// The reference implementation in portable Rust.
 #[cfg(any(test, feature = "portable-bf16"))]
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +47,9 @@ impl PortableBf16 {
 #[cfg(any(test, feature = "portable-bf16"))]
 impl Simd for PortableBf16 {
     delegate_to_inner!(Portable);
+
+    const ROWS: usize = Portable::ROWS;
+    const STEPS: usize = 2;
 
     #[inline(always)]
     fn accumulate(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
@@ -105,16 +71,24 @@ mod x86 {
     use core::mem::transmute;
 
     use super::super::avx512::Avx512;
+    use super::super::delegate::delegate_to_inner;
     use super::super::{Kernel, Simd};
 
-    /// AVX-512 with its bf16 instructions. A proof that the processor has them; only [`run`] creates it.
+    /// AVX-512 with its bf16 instructions. A proof that the processor has them; only [`run`] and `amx` create it.
     #[derive(Clone, Copy, Debug)]
     pub(crate) struct Avx512Bf16(Avx512);
+
+    impl Avx512Bf16 {
+        /// Creates the value, for callers that are compiled with these instructions and others.
+        pub(in super::super) fn new() -> Self {
+            Self(Avx512::new())
+        }
+    }
 
     /// Runs `kernel`, compiled with these instructions.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
     pub(in super::super) fn run(kernel: impl Kernel) {
-        kernel.run(Avx512Bf16(Avx512::new()));
+        kernel.run(Avx512Bf16::new());
         // Order non-temporal stores before the synchronisation with other threads.
         _mm_sfence();
     }
@@ -137,6 +111,9 @@ mod x86 {
     // slices; registers are transmuted to types of the same size.
     impl Simd for Avx512Bf16 {
         delegate_to_inner!(Avx512);
+
+        const ROWS: usize = Avx512::ROWS;
+        const STEPS: usize = 2;
 
         #[inline(always)]
         fn accumulate(self, a: __m512, b: __m512, c: __m512) -> __m512 {

@@ -77,13 +77,13 @@ impl WinogradGradient {
             let (inputs, outputs) = blocks[i % blocks.len()].clone();
             let tiles = self.ranges[i / blocks.len()].clone();
             with_scratch(scratch, |[patches, gradients]| {
-                self.isa.run(Unit { plan: self, input, gradient, inputs, outputs, tiles, partial, patches, gradients });
+                self.isa.run_in_f32(Unit { plan: self, input, gradient, inputs, outputs, tiles, partial, patches, gradients });
             });
         });
         let (_, columns) = self.isa.tile();
         let per_panel = columns * self.inputs * KERNEL * KERNEL;
         to.par_chunks_mut(per_panel).enumerate().for_each(|(panel, to)| {
-            self.isa.run(InverseTransform { plan: self, partial, blocks: &blocks, first: panel * columns, to });
+            self.isa.run_in_f32(InverseTransform { plan: self, partial, blocks: &blocks, first: panel * columns, to });
         });
     }
 
