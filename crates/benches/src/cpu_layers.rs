@@ -1,6 +1,9 @@
 //! Measures the time of each CPU kernel at the shapes of a network's training step.
 
-use kernels::cpu::{Buffer, ConvAlgorithm, Convolution, Input, Isa, MaskByNorm, MaxPool, Norm, Operand, Statistics};
+use kernels::cpu::{
+    Buffer, ConvAlgorithm, Convolution, ElementType, Input, Isa, MaskByNorm, MaxPool, Norm, Operand, Statistics,
+    Tensor, ValuesMut,
+};
 use kernels::{ConvShape, max_pool_side};
 
 /// The time of one kernel at one shape.
@@ -88,8 +91,10 @@ fn convolution(
 
     let convolution = Convolution::new(shape, input, isa);
     let input_len = if input == Input::PaddedPixels { shape.padded_input_len() } else { shape.input_len() };
-    let (mut x, mut z) = (Buffer::zeros(input_len)?, Buffer::zeros(shape.output_len())?);
-    let (mut g, mut dx) = (Buffer::zeros(shape.output_len())?, Buffer::zeros(input_len)?);
+    let tensor = |len| Tensor::zeros(len, isa.element_type());
+    let x_type = if input == Input::PaddedPixels { ElementType::F32 } else { isa.element_type() };
+    let (mut x, mut z) = (Tensor::zeros(input_len, x_type)?, tensor(shape.output_len())?);
+    let (mut g, mut dx) = (tensor(shape.output_len())?, tensor(input_len)?);
     let (mut weights, mut dw) = (Buffer::zeros(shape.weight_len())?, Buffer::zeros(shape.weight_len())?);
     let mut packed = Buffer::zeros(convolution.packed_len())?;
     let products = std::iter::once(&convolution.forward).chain(&convolution.input);
@@ -97,31 +102,35 @@ fn convolution(
     let mut sums = Buffer::zeros(units * 3 * inputs.max(outputs))?;
     let mut partial = Buffer::zeros(convolution.weights.partial_len())?;
     // Avoid zeros and subnormal numbers, because some processors need more or less time for them.
-    for (seed, buffer) in [&mut x, &mut g, &mut weights].into_iter().enumerate() {
-        for (i, value) in buffer.slice_mut().iter_mut().enumerate() {
-            *value = ((i * 31 + seed * 7) % 61) as f32 / 61.0 - 0.49;
+    for (seed, values) in [x.values_mut(), g.values_mut(), weights.slice_mut().into()].into_iter().enumerate() {
+        let value = |i: usize| ((i * 31 + seed * 7) % 61) as f32 / 61.0 - 0.49;
+        match values {
+            ValuesMut::F32(values) => values.iter_mut().enumerate().for_each(|(i, to)| *to = value(i)),
+            ValuesMut::Bf16(values) => {
+                values.iter_mut().enumerate().for_each(|(i, to)| *to = half::bf16::from_f32(value(i)));
+            }
         }
     }
     let (of_input, of_output) = (Norm::identity(inputs), Norm::identity(outputs));
     let operand = || match input {
-        Input::PaddedPixels => Operand::Plain(x.slice()),
-        Input::Activations => of_input.activated(x.slice()),
+        Input::PaddedPixels => Operand::Plain(x.values()),
+        Input::Activations => of_input.activated(x.values()),
     };
 
     measure("pack forward", None, &mut || convolution.pack_forward(weights.slice(), packed.slice_mut()));
     measure("forward", Some(gflop), &mut || {
-        convolution.forward.run(&operand(), packed.slice(), &Statistics, z.slice_mut(), sums.slice_mut());
+        convolution.forward.run(&operand(), packed.slice(), &Statistics, z.values_mut(), sums.slice_mut());
     });
-    let gradient = of_output.gradient(g.slice(), z.slice());
+    let gradient = of_output.gradient(g.values(), z.values());
     measure("weight gradient", Some(gflop), &mut || {
         convolution.weights.run(&operand(), &gradient, partial.slice_mut(), dw.slice_mut());
     });
     if let Some(product) = &convolution.input {
         measure("pack input", None, &mut || convolution.pack_input(weights.slice(), packed.slice_mut()));
         let Norm { mean, scale, shift, .. } = &of_input;
-        let mask = MaskByNorm { z: x.slice(), mean, scale, shift };
+        let mask = MaskByNorm { z: x.values(), mean, scale, shift };
         measure("input gradient", Some(gflop), &mut || {
-            product.run(&gradient, packed.slice(), &mask, dx.slice_mut(), sums.slice_mut());
+            product.run(&gradient, packed.slice(), &mask, dx.values_mut(), sums.slice_mut());
         });
     }
     Ok(())
@@ -132,16 +141,16 @@ fn pooling(stem: &ConvShape, timer: Timer<'_>, isa: Isa, report: &mut impl FnMut
     let ((height, width), images, channels) = (stem.output(), stem.images, stem.outputs);
     let pool = MaxPool { images, height, width, channels };
     let outputs = images * max_pool_side(height) * max_pool_side(width) * channels;
-    let (z, mut dz) = (Buffer::zeros(stem.output_len())?, Buffer::zeros(stem.output_len())?);
-    let mut y = Buffer::zeros(outputs)?;
+    let tensor = |len| Tensor::zeros(len, isa.element_type());
+    let (z, mut dz, mut y) = (tensor(stem.output_len())?, tensor(stem.output_len())?, tensor(outputs)?);
     let mut argmax = vec![0; outputs];
     let mut sums = Buffer::zeros(images * height * 2 * channels)?;
     let norm = Norm::identity(channels);
     let name = format!("pool {channels} {height}");
     let mut measure = measuring(timer, name, 1, report);
-    measure("forward", None, &mut || pool.forward(isa, &norm, z.slice(), y.slice_mut(), &mut argmax));
+    measure("forward", None, &mut || pool.forward(isa, &norm, z.values(), y.values_mut(), &mut argmax));
     measure("input gradient", None, &mut || {
-        pool.backward(isa, &norm, z.slice(), (y.slice(), &argmax), dz.slice_mut(), sums.slice_mut());
+        pool.backward(isa, &norm, z.values(), (y.values(), &argmax), dz.values_mut(), sums.slice_mut());
     });
     Ok(())
 }

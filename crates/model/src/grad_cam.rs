@@ -5,23 +5,23 @@ use crate::batch::HeatMap;
 
 /// The input of Grad-CAM: a layer's output and the gradient of one class's score with respect to it, both
 /// `[images, height, width, channels]`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct GradCam<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct GradCam {
     /// The layer's output.
-    pub(crate) activations: &'a [f32],
+    pub(crate) activations: Vec<f32>,
     /// The score's gradient.
-    pub(crate) gradients: &'a [f32],
+    pub(crate) gradients: Vec<f32>,
     /// Rows and columns.
     pub(crate) side: (usize, usize),
     /// Channels.
     pub(crate) channels: usize,
 }
 
-impl GradCam<'_> {
+impl GradCam {
     /// Computes the map of each image: `relu(sum over channels of weight * activation)` (equation 2), where the
     /// weight of a channel is the mean of its gradient over all positions (equation 1).
     pub(crate) fn maps(&self) -> Vec<HeatMap> {
-        let Self { activations, gradients, side: (height, width), channels } = *self;
+        let &Self { ref activations, ref gradients, side: (height, width), channels } = self;
         let len = height * width * channels;
         let images = activations.chunks_exact(len).zip(gradients.chunks_exact(len));
         images
@@ -56,8 +56,8 @@ mod tests {
     fn weighs_channels_by_mean_gradient() {
         // Two positions, two channels: mean gradients 2 and -1.
         let grad_cam = GradCam {
-            activations: &[1.0, 1.0, 0.5, 3.0],
-            gradients: &[1.0, -2.0, 3.0, 0.0],
+            activations: vec![1.0, 1.0, 0.5, 3.0],
+            gradients: vec![1.0, -2.0, 3.0, 0.0],
             side: (1, 2),
             channels: 2,
         };

@@ -24,6 +24,8 @@ pub enum Need {
     Avx2,
     /// A processor with AVX-512 BF16.
     Avx512Bf16,
+    /// A processor with AMX for bf16, and a system that allows its use.
+    Amx,
     /// A C++ compiler, for the emulation of CUDA kernels.
     Gxx,
     /// A CUDA toolkit, or a Python with pip to assemble one.
@@ -38,7 +40,7 @@ pub enum Need {
 
 impl Need {
     /// Every need.
-    pub const ALL: [Need; 13] = [
+    pub const ALL: [Need; 14] = [
         Need::Shared,
         Need::Chromium,
         Need::Peers,
@@ -47,6 +49,7 @@ impl Need {
         Need::UserNamespaces,
         Need::Avx2,
         Need::Avx512Bf16,
+        Need::Amx,
         Need::Gxx,
         Need::CudaToolkit,
         Need::Cuda,
@@ -65,6 +68,7 @@ impl Need {
             Need::UserNamespaces => "user-namespaces",
             Need::Avx2 => "avx2",
             Need::Avx512Bf16 => "avx512-bf16",
+            Need::Amx => "amx",
             Need::Gxx => "g++",
             Need::CudaToolkit => "cuda-toolkit",
             Need::Cuda => "cuda",
@@ -89,6 +93,7 @@ impl Need {
             Need::UserNamespaces => "run on Linux with util-linux, and allow unprivileged user namespaces",
             Need::Avx2 => "run on an x86-64 processor with AVX2",
             Need::Avx512Bf16 => "run on an x86-64 processor with AVX-512 BF16",
+            Need::Amx => "run on Linux and an Intel processor with AMX (from Sapphire Rapids on)",
             Need::Gxx => "install g++ (Debian: apt-get install g++)",
             Need::CudaToolkit => "install CUDA 11.8 or later, or a Python with pip",
             Need::Cuda => "run on a machine with an NVIDIA card and its driver",

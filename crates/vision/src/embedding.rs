@@ -114,7 +114,8 @@ impl Embedding {
         let patches = &mut patches[..images * positions.len()];
         let epilogue = Folded { bias, residual: None, relu: false };
         let plan = self.convolution(images).forward;
-        plan.run(&Operand::Plain(normalised), self.packed.slice(), &epilogue, patches, &mut []);
+        let pixels = Operand::Plain((&*normalised).into());
+        plan.run(&pixels, self.packed.slice(), &epilogue, (&mut *patches).into(), &mut []);
         let image = prefix.len() + positions.len();
         for (to, patches) in tokens[..images * image].chunks_exact_mut(image).zip(patches.chunks_exact(positions.len()))
         {

@@ -5,6 +5,7 @@ use super::epilogue::Epilogue;
 use super::operand::Operand;
 use super::product::Product;
 use super::units::Units;
+use super::values::ValuesMut;
 use super::weight_gradient::WeightGradient;
 use super::winograd::Winograd;
 use super::winograd::weight_gradient::WinogradGradient;
@@ -57,7 +58,7 @@ impl ConvAlgorithm {
         operand: &Operand<'_>,
         weights: &[f32],
         epilogue: &E,
-        to: &mut [f32],
+        to: ValuesMut<'_>,
         sums: &mut [f32],
     ) {
         match self {

@@ -9,6 +9,7 @@
 //! which is linear in `g` and `z`.
 
 use super::operand::Operand;
+use super::values::Values;
 use crate::batch_norm::{EPSILON, MOMENTUM};
 
 /// The per-channel coefficients of a batch normalisation for one batch.
@@ -125,12 +126,12 @@ impl Norm {
     }
 
     /// Returns the input of the next layer as an operand, `relu(scale * z + shift)`.
-    pub fn activated<'a>(&'a self, z: &'a [f32]) -> Operand<'a> {
+    pub fn activated<'a>(&'a self, z: Values<'a>) -> Operand<'a> {
         Operand::Activated { z, scale: &self.scale, shift: &self.shift }
     }
 
     /// Returns the gradient of `z` as an operand, from the gradient `g` of the batch norm's output.
-    pub fn gradient<'a>(&'a self, g: &'a [f32], z: &'a [f32]) -> Operand<'a> {
+    pub fn gradient<'a>(&'a self, g: Values<'a>, z: Values<'a>) -> Operand<'a> {
         let Self { of_gradient, of_output, constant, .. } = self;
         Operand::NormGradient { g, z, of_gradient, of_output, constant }
     }

@@ -1,7 +1,8 @@
-//! Converts packed f32 operands to bf16 in place. A packed element of 32 bits then holds two bf16 values, for two
-//! consecutive steps of the depth.
+//! Packed elements of two bf16 values, for two consecutive steps of the depth. They are stored in the 32 bits of an f32.
 //!
-//! Operands are always packed as f32 first. For instruction sets that multiply f32, the packing functions do nothing.
+//! Where the depth runs along the rows of an operand, the rows are packed as consecutive bf16. Where it runs across them,
+//! they are packed as f32 first and then paired in place. For instruction sets that multiply f32, an element is an f32 and
+//! [`pack_across`] does nothing.
 
 use super::simd::{Kernel, Simd};
 
@@ -9,24 +10,6 @@ use super::simd::{Kernel, Simd};
 #[inline(always)]
 pub(crate) fn elements<S: Simd>(steps: usize) -> usize {
     steps.div_ceil(S::STEPS).next_multiple_of(S::DEPTH_MULTIPLE)
-}
-
-/// Packs operands whose depth runs along the rows: the first `len` elements of each row become half as many. The rows
-/// are `pitch` elements apart.
-#[inline(always)]
-pub(crate) fn pack_along<S: Simd>(simd: S, rows: &mut [f32], pitch: usize, len: usize) {
-    if S::STEPS == 1 {
-        return;
-    }
-    for row in rows.chunks_mut(pitch) {
-        for start in (0..len).step_by(S::LANES) {
-            // `load` pads with zeros, so an odd last step is paired with zero.
-            let steps = simd.load(&row[start..len.min(start + S::LANES)]);
-            let end = len.min(start + S::LANES);
-            simd.narrow(steps, &mut row[start / S::STEPS..end.div_ceil(S::STEPS)]);
-        }
-        row[len.div_ceil(S::STEPS)..elements::<S>(len)].fill(0.0);
-    }
 }
 
 /// Packs operands whose depth runs across the rows: `count` rows of `len` elements become half as many rows. The rows

@@ -2,15 +2,16 @@
 //! ReLU, residual, masks).
 
 use super::simd::Simd;
+use super::values::{Values, ValuesMut};
 
 /// A tensor of more bytes than this does not stay in the last-level cache until it is read, and evicts everything else.
 /// Tiny in tests, so that they cover both kinds of stores.
 const LARGE: usize = if cfg!(test) { 4 << 10 } else { 8 << 20 };
 
-/// Whether a tensor of `len` elements is written with non-temporal stores. They bypass the caches, so that no cache
-/// line is read from memory before it is written.
-pub(crate) fn should_stream(len: usize) -> bool {
-    len * size_of::<f32>() > LARGE
+/// Whether a tensor is written with non-temporal stores. They bypass the caches, so that no cache line is read from
+/// memory before it is written.
+pub(crate) fn should_stream(values: Values<'_>) -> bool {
+    values.bytes() > LARGE
 }
 
 /// A finished tile of the product, with its position in the output.
@@ -49,13 +50,13 @@ impl<'a> Tile<'a> {
 
     /// Loads the tile's channels from `from` at offset `at`.
     #[inline(always)]
-    pub(super) fn load<S: Simd>(&self, s: S, from: &[f32], at: usize) -> TileRow<S> {
-        let from = &from[at..][..self.columns];
-        if from.len() == S::COLUMNS {
-            return [s.load(&from[..S::LANES]), s.load(&from[S::LANES..])];
+    pub(super) fn load<'v, S: Simd>(&self, s: S, from: impl Into<Values<'v>>, at: usize) -> TileRow<S> {
+        let from = from.into().slice(at..at + self.columns);
+        if self.columns == S::COLUMNS {
+            return [from.load(s, 0, S::LANES), from.load(s, S::LANES, S::LANES)];
         }
-        let (first, second) = from.split_at(from.len().min(S::LANES));
-        [s.load(first), s.load(second)]
+        let first = self.columns.min(S::LANES);
+        [from.load(s, 0, first), from.load(s, first, self.columns - first)]
     }
 
     /// Loads the tile's channels of a per-channel array.
@@ -67,32 +68,21 @@ impl<'a> Tile<'a> {
     /// Returns the tile's channels of a pixel in `to`, the unit's part of the output. `at` is their offset in the whole
     /// output.
     #[inline(always)]
-    pub(super) fn output<'t>(&self, to: &'t mut [f32], at: usize) -> &'t mut [f32] {
-        &mut to[at - self.first_pixel * self.channels..][..self.columns]
+    pub(super) fn output<'t>(&self, to: &'t mut ValuesMut<'_>, at: usize) -> ValuesMut<'t> {
+        let at = at - self.first_pixel * self.channels;
+        to.slice_mut(at..at + self.columns)
     }
 
     /// Stores a row of the tile.
     #[inline(always)]
-    pub(super) fn store<S: Simd>(&self, s: S, values: TileRow<S>, to: &mut [f32]) {
-        if to.len() == S::COLUMNS {
-            s.store(values[0], &mut to[..S::LANES]);
-            s.store(values[1], &mut to[S::LANES..]);
-        } else {
-            let (first, second) = to.split_at_mut(to.len().min(S::LANES));
-            s.store(values[0], first);
-            s.store(values[1], second);
-        }
+    pub(super) fn store<'v, S: Simd>(&self, s: S, values: TileRow<S>, to: impl Into<ValuesMut<'v>>) {
+        to.into().store_row(s, values, false);
     }
 
     /// Stores a row of the tile, non-temporally if the output is large.
     #[inline(always)]
-    pub(super) fn write<S: Simd>(&self, s: S, values: TileRow<S>, to: &mut [f32]) {
-        if self.stream && to.len() == S::COLUMNS {
-            s.stream(values[0], &mut to[..S::LANES]);
-            s.stream(values[1], &mut to[S::LANES..]);
-        } else {
-            self.store(s, values, to);
-        }
+    pub(super) fn write<S: Simd>(&self, s: S, values: TileRow<S>, to: ValuesMut<'_>) {
+        to.store_row(s, values, self.stream && self.columns == S::COLUMNS);
     }
 
     /// Returns the sums of one kind for the tile's channels.
@@ -105,7 +95,7 @@ impl<'a> Tile<'a> {
     #[inline(always)]
     fn add_sums<S: Simd>(&self, s: S, sums: &mut [f32], kind: usize, values: TileRow<S>) {
         let sums = self.sums(sums, kind);
-        let old = self.load(s, sums, 0);
+        let old = self.load(s, &*sums, 0);
         self.store(s, [s.add(old[0], values[0]), s.add(old[1], values[1])], sums);
     }
 }
@@ -125,7 +115,7 @@ pub trait Epilogue: Sync {
     fn prefetch<S: Simd>(&self, _s: S, _at: usize) {}
     /// Writes a tile to `to`, the unit's part of the output, and updates `sums`, `[SUMS, channels]`. Must be
     /// `#[inline(always)]`.
-    fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], sums: &mut [f32]);
+    fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: ValuesMut<'_>, sums: &mut [f32]);
 }
 
 /// Writes the product, or adds it to the output.
@@ -144,11 +134,11 @@ impl Epilogue for Write {
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], _sums: &mut [f32]) {
+    fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, mut to: ValuesMut<'_>, _sums: &mut [f32]) {
         for (value, at) in tile.rows(s) {
-            let to = tile.output(to, at);
+            let to = tile.output(&mut to, at);
             if self.accumulate {
-                let old = tile.load(s, to, 0);
+                let old = tile.load(s, to.as_values(), 0);
                 tile.store(s, [s.add(value[0], old[0]), s.add(value[1], old[1])], to);
             } else {
                 tile.write(s, value, to);
@@ -169,19 +159,19 @@ impl Epilogue for Statistics {
     const SUMS: usize = 3;
 
     #[inline(always)]
-    fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], sums: &mut [f32]) {
+    fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, mut to: ValuesMut<'_>, sums: &mut [f32]) {
         if tile.first {
             let mut sum = [s.splat(0.0); 2];
             for (value, _) in tile.rows(s) {
                 sum = [s.add(sum[0], value[0]), s.add(sum[1], value[1])];
             }
             let inverse_count = s.splat(1.0 / tile.pixels.len() as f32);
-            tile.store(s, [s.mul(sum[0], inverse_count), s.mul(sum[1], inverse_count)], tile.sums(sums, 0));
+            tile.store(s, [s.mul(sum[0], inverse_count), s.mul(sum[1], inverse_count)], &mut *tile.sums(sums, 0));
         }
-        let pivot = tile.load(s, tile.sums(sums, 0), 0);
+        let pivot = tile.load(s, &*tile.sums(sums, 0), 0);
         let (mut sum, mut square) = ([s.splat(0.0); 2], [s.splat(0.0); 2]);
         for (value, at) in tile.rows(s) {
-            tile.write(s, value, tile.output(to, at));
+            tile.write(s, value, tile.output(&mut to, at));
             for i in 0..2 {
                 let difference = s.sub(value[i], pivot[i]);
                 sum[i] = s.add(sum[i], difference);
@@ -199,7 +189,7 @@ pub struct Folded<'a> {
     /// Added per channel.
     pub bias: &'a [f32],
     /// Added per element; has the shape of the output.
-    pub residual: Option<&'a [f32]>,
+    pub residual: Option<Values<'a>>,
     /// Whether to apply ReLU.
     pub relu: bool,
 }
@@ -210,12 +200,12 @@ impl Epilogue for Folded<'_> {
     #[inline(always)]
     fn prefetch<S: Simd>(&self, s: S, at: usize) {
         if let Some(residual) = self.residual {
-            s.prefetch(residual, at);
+            residual.prefetch(s, at);
         }
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], _sums: &mut [f32]) {
+    fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, mut to: ValuesMut<'_>, _sums: &mut [f32]) {
         let bias = tile.per_channel(s, self.bias);
         for (mut value, at) in tile.rows(s) {
             let residual = self.residual.map(|residual| tile.load(s, residual, at));
@@ -228,7 +218,7 @@ impl Epilogue for Folded<'_> {
                     value[i] = s.relu(value[i]);
                 }
             }
-            tile.write(s, value, tile.output(to, at));
+            tile.write(s, value, tile.output(&mut to, at));
         }
     }
 }
@@ -239,7 +229,7 @@ impl Epilogue for Folded<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct MaskByNorm<'a> {
     /// The output of the convolution before the batch norm.
-    pub z: &'a [f32],
+    pub z: Values<'a>,
     /// Per channel.
     pub mean: &'a [f32],
     /// Per channel.
@@ -253,11 +243,11 @@ impl Epilogue for MaskByNorm<'_> {
 
     #[inline(always)]
     fn prefetch<S: Simd>(&self, s: S, at: usize) {
-        s.prefetch(self.z, at);
+        self.z.prefetch(s, at);
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], sums: &mut [f32]) {
+    fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, mut to: ValuesMut<'_>, sums: &mut [f32]) {
         let mean = tile.per_channel(s, self.mean);
         let (scale, shift) = (tile.per_channel(s, self.scale), tile.per_channel(s, self.shift));
         let (mut sum, mut product) = ([s.splat(0.0); 2], [s.splat(0.0); 2]);
@@ -268,7 +258,7 @@ impl Epilogue for MaskByNorm<'_> {
                 sum[i] = s.add(sum[i], g[i]);
                 product[i] = s.fma(g[i], s.sub(z[i], mean[i]), product[i]);
             }
-            tile.write(s, g, tile.output(to, at));
+            tile.write(s, g, tile.output(&mut to, at));
         }
         tile.add_sums(s, sums, 0, sum);
         tile.add_sums(s, sums, 1, product);
@@ -281,11 +271,11 @@ impl Epilogue for MaskByNorm<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct MaskByOutput<'a> {
     /// The output of the previous block.
-    pub y: &'a [f32],
+    pub y: Values<'a>,
     /// The output of that block's last convolution, and its mean per channel.
-    pub main: (&'a [f32], &'a [f32]),
+    pub main: (Values<'a>, &'a [f32]),
     /// The same for the projection in its shortcut, if it has one.
-    pub shortcut: Option<(&'a [f32], &'a [f32])>,
+    pub shortcut: Option<(Values<'a>, &'a [f32])>,
 }
 
 impl Epilogue for MaskByOutput<'_> {
@@ -298,20 +288,21 @@ impl Epilogue for MaskByOutput<'_> {
 
     #[inline(always)]
     fn prefetch<S: Simd>(&self, s: S, at: usize) {
-        s.prefetch(self.y, at);
-        s.prefetch(self.main.0, at);
+        self.y.prefetch(s, at);
+        self.main.0.prefetch(s, at);
         if let Some((z, _)) = self.shortcut {
-            s.prefetch(z, at);
+            z.prefetch(s, at);
         }
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], sums: &mut [f32]) {
+    fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, mut to: ValuesMut<'_>, sums: &mut [f32]) {
         let mean = tile.per_channel(s, self.main.1);
         let (mut sum, mut product) = ([s.splat(0.0); 2], [s.splat(0.0); 2]);
         for (mut g, at) in tile.rows(s) {
-            let to = tile.output(to, at);
-            let (y, z, shortcut) = (tile.load(s, self.y, at), tile.load(s, self.main.0, at), tile.load(s, to, 0));
+            let to = tile.output(&mut to, at);
+            let (y, z, shortcut) =
+                (tile.load(s, self.y, at), tile.load(s, self.main.0, at), tile.load(s, to.as_values(), 0));
             for i in 0..2 {
                 g[i] = s.mask_positive(y[i], s.add(g[i], shortcut[i]));
                 sum[i] = s.add(sum[i], g[i]);
@@ -325,7 +316,7 @@ impl Epilogue for MaskByOutput<'_> {
             let mean = tile.per_channel(s, mean);
             let mut product = [s.splat(0.0); 2];
             for (_, at) in tile.rows(s) {
-                let (g, z) = (tile.load(s, tile.output(to, at), 0), tile.load(s, z, at));
+                let (g, z) = (tile.load(s, tile.output(&mut to, at).as_values(), 0), tile.load(s, z, at));
                 for i in 0..2 {
                     product[i] = s.fma(g[i], s.sub(z[i], mean[i]), product[i]);
                 }

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::operand::Operand;
 use super::simd::Simd;
+use super::values::Element;
 
 /// The largest depth of a block: columns of the im2col matrix that are packed at once (`kc` in BLIS).
 pub(crate) const MAX_DEPTH: usize = 256;
@@ -81,13 +82,13 @@ impl Im2col {
 
     /// Packs the columns `depth` of the rows `segments` into `to`, `[rows, pitch]`.
     #[inline(always)]
-    pub(crate) fn pack<S: Simd>(
+    pub(crate) fn pack<S: Simd, T: Element>(
         &self,
         simd: S,
         operand: &Operand<'_>,
         segments: &[RowSegment],
         depth: Range<usize>,
-        to: &mut [f32],
+        to: &mut [T],
         pitch: usize,
     ) {
         let mut column = depth.start;
@@ -105,7 +106,7 @@ impl Im2col {
     /// Packs one tap of one segment: the first `len` elements of the next `segment.len` rows of `to`.
     #[inline(always)]
     #[expect(clippy::too_many_arguments, reason = "the source, the destination and the transformation of one segment")]
-    fn pack_segment<'a, S: Simd>(
+    fn pack_segment<'a, S: Simd, T: Element + 'a>(
         &self,
         simd: S,
         operand: &Operand<'_>,
@@ -113,7 +114,7 @@ impl Im2col {
         (down, right): (isize, isize),
         channel: usize,
         len: usize,
-        to: &mut impl Iterator<Item = &'a mut [f32]>,
+        to: &mut impl Iterator<Item = &'a mut [T]>,
     ) {
         let inside = self.inside(segment, down, right);
         let column_offset = |at: usize| (at * self.stride).wrapping_add_signed(right) * self.source.pixel;
@@ -124,7 +125,7 @@ impl Im2col {
             if inside.contains(&x) {
                 operand.copy(simd, row + column_offset(x), channel, &mut to[..len]);
             } else {
-                to[..len].fill(0.0);
+                to[..len].fill(T::default());
             }
         }
     }
@@ -165,7 +166,7 @@ mod tests {
         let rows: Vec<_> = row_segments(1..2 * grid_height * grid_width, grid_height, grid_width).collect();
         let depth = 2..im2col.depth() - 2;
         let mut packed = vec![f32::NAN; (2 * grid_height * grid_width - 1) * pitch];
-        im2col.pack(Portable::new(), &Operand::Plain(&source), &rows, depth.clone(), &mut packed, pitch);
+        im2col.pack(Portable::new(), &Operand::Plain((&source).into()), &rows, depth.clone(), &mut packed, pitch);
         for (row, position) in (1..2 * grid_height * grid_width).enumerate() {
             let (image, y, x) =
                 (position / (grid_height * grid_width), position / grid_width % grid_height, position % grid_width);

@@ -9,6 +9,7 @@ use super::operand::Operand;
 use super::panels::{Panels, WeightMatrix};
 use super::product::{Phase, Product};
 use super::simd::{Isa, Simd};
+use super::values::ValuesMut;
 use crate::error::Result;
 use crate::shape::ConvShape;
 
@@ -106,7 +107,7 @@ impl Linear {
         let phase = Phase { im2col, panels: self.panels, weights_offset: 0, first: (0, 0) };
         let product = Product::new(1, (rows, 1), self.outputs, vec![phase], self.isa);
         let epilogue = BiasActivation { bias: &self.bias, epilogue };
-        product.run(&Operand::Plain(x), self.packed.slice(), &epilogue, to, &mut []);
+        product.run(&Operand::Plain(x.into()), self.packed.slice(), &epilogue, to.into(), &mut []);
     }
 }
 
@@ -126,7 +127,7 @@ pub fn linear_weight_gradient(
     let shape = ConvShape { images: 1, height: rows, width: 1, inputs, outputs, kernel: 1, stride: 1, padding: 0 };
     let plan = Convolution::new(&shape, Input::Activations, isa).weights;
     let mut partial = Buffer::zeros(plan.partial_len())?;
-    plan.run(&Operand::Plain(x), &Operand::Plain(gradient), partial.slice_mut(), to);
+    plan.run(&Operand::Plain(x.into()), &Operand::Plain(gradient.into()), partial.slice_mut(), to);
     Ok(())
 }
 
@@ -145,16 +146,16 @@ impl Epilogue for BiasActivation<'_> {
     }
 
     #[inline(always)]
-    fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, to: &mut [f32], _sums: &mut [f32]) {
+    fn finish<S: Simd>(&self, s: S, tile: Tile<'_>, mut to: ValuesMut<'_>, _sums: &mut [f32]) {
         let bias = tile.per_channel(s, self.bias);
         for (value, at) in tile.rows(s) {
-            let to = tile.output(to, at);
+            let to = tile.output(&mut to, at);
             let mut value = [s.add(value[0], bias[0]), s.add(value[1], bias[1])];
             if let Some(activation) = self.epilogue.activation {
                 value = [activation.apply(s, value[0]), activation.apply(s, value[1])];
             }
             if self.epilogue.accumulate {
-                let old = tile.load(s, to, 0);
+                let old = tile.load(s, to.as_values(), 0);
                 tile.store(s, [s.add(old[0], value[0]), s.add(old[1], value[1])], to);
             } else {
                 tile.write(s, value, to);

@@ -13,7 +13,7 @@
 //! - `linear`: linear layers with packed weights. `layer_norm`, `attention`, `activation`: the other layers of
 //!   transformers. `exponential`: vectors of exponentials. `tile_product`: small matrix products inside one task.
 //! - `batch_norm`, `pool`, `residual`, `head`, `pixels`: the other layers.
-//! - `buffer`: memory of workspaces and scratch memory of threads.
+//! - `values`: tensors of f32 or bf16. `buffer`: memory of workspaces and scratch memory of threads.
 //!
 //! Terms:
 //! - The *depth* of a matrix product is its inner dimension, and a *step* of the depth is one index `k` of it.
@@ -50,6 +50,7 @@ mod simd;
 mod tests;
 mod tile_product;
 mod units;
+mod values;
 mod weight_gradient;
 mod winograd;
 
@@ -67,3 +68,4 @@ pub use pixels::normalise_pixels;
 pub use pool::{MaxPool, average_pool};
 pub use residual::{Branch, Shortcut, average_pool_backward, average_pool_backward_masked, residual_add_relu};
 pub use simd::Isa;
+pub use values::{ElementType, Tensor, Values, ValuesMut};

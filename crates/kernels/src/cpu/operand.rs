@@ -2,16 +2,17 @@
 //! separate pass over memory.
 
 use super::simd::Simd;
+use super::values::{Element, Values};
 
 /// A tensor, and the transformation that is applied when it is read.
 #[derive(Clone, Copy, Debug)]
 pub enum Operand<'a> {
     /// No transformation.
-    Plain(&'a [f32]),
+    Plain(Values<'a>),
     /// `relu(scale * z + shift)`: a convolution's output after its batch norm and ReLU.
     Activated {
         /// The convolution's output.
-        z: &'a [f32],
+        z: Values<'a>,
         /// Per channel.
         scale: &'a [f32],
         /// Per channel.
@@ -21,9 +22,9 @@ pub enum Operand<'a> {
     /// of its batch norm's output. The module `batch_norm` explains the three coefficients.
     NormGradient {
         /// The gradient of the batch norm's output, masked by the ReLU.
-        g: &'a [f32],
+        g: Values<'a>,
         /// The convolution's output.
-        z: &'a [f32],
+        z: Values<'a>,
         /// Per channel.
         of_gradient: &'a [f32],
         /// Per channel.
@@ -34,15 +35,23 @@ pub enum Operand<'a> {
 }
 
 impl Operand<'_> {
+    /// The number of elements of a cache line.
+    pub(crate) fn per_line(&self) -> usize {
+        match *self {
+            Self::Plain(values) => values.per_line(),
+            Self::Activated { z, .. } | Self::NormGradient { z, .. } => z.per_line(),
+        }
+    }
+
     /// Prefetches the cache line of element `at`.
     #[inline(always)]
     pub(crate) fn prefetch<S: Simd>(&self, s: S, at: usize) {
         match *self {
-            Self::Plain(values) => s.prefetch(values, at),
-            Self::Activated { z, .. } => s.prefetch(z, at),
+            Self::Plain(values) => values.prefetch(s, at),
+            Self::Activated { z, .. } => z.prefetch(s, at),
             Self::NormGradient { g, z, .. } => {
-                s.prefetch(g, at);
-                s.prefetch(z, at);
+                g.prefetch(s, at);
+                z.prefetch(s, at);
             }
         }
     }
@@ -52,59 +61,90 @@ impl Operand<'_> {
     #[inline(always)]
     fn load<S: Simd>(&self, s: S, at: usize, channel: usize, len: usize) -> S::Vector {
         match *self {
-            Self::Plain(values) => s.load(&values[at..][..len]),
+            Self::Plain(values) => values.load(s, at, len),
             Self::Activated { z, scale, shift } => {
                 let (scale, shift) = (s.load(&scale[channel..][..len]), s.load(&shift[channel..][..len]));
-                s.relu(s.fma(scale, s.load(&z[at..][..len]), shift))
+                s.relu(s.fma(scale, z.load(s, at, len), shift))
             }
             Self::NormGradient { g, z, of_gradient, of_output, constant } => {
                 let constant = s.load(&constant[channel..][..len]);
-                let of_output = s.fma(s.load(&of_output[channel..][..len]), s.load(&z[at..][..len]), constant);
-                s.fma(s.load(&of_gradient[channel..][..len]), s.load(&g[at..][..len]), of_output)
+                let of_output = s.fma(s.load(&of_output[channel..][..len]), z.load(s, at, len), constant);
+                s.fma(s.load(&of_gradient[channel..][..len]), g.load(s, at, len), of_output)
             }
         }
     }
 
     /// Fills `to` with the transformed elements from offset `at` on. `channel` is the channel of the first element.
     #[inline(always)]
-    pub(crate) fn copy<S: Simd>(&self, s: S, at: usize, channel: usize, to: &mut [f32]) {
+    pub(crate) fn copy<S: Simd, T: Element>(&self, s: S, at: usize, channel: usize, to: &mut [T]) {
         let len = to.len();
         if len < S::LANES {
-            return s.store(self.load(s, at, channel, len), to);
+            return T::store(s, self.load(s, at, channel, len), to);
         }
-        // The formulas of `load` are repeated here to avoid its bounds checks for each register, because packing takes
-        // a tenth of the time of a product. This code uses no closures and no array methods, because their code is not
-        // compiled with the instruction set of `S`.
+        let channels = channel..channel + len;
         match *self {
-            Self::Plain(values) => {
-                let values = values[at..][..len].chunks_exact(S::LANES);
-                for (to, value) in to.chunks_exact_mut(S::LANES).zip(values) {
-                    s.store(s.load(value), to);
-                }
-            }
+            Self::Plain(Values::F32(values)) => copy_plain(s, &values[at..][..len], to),
+            Self::Plain(Values::Bf16(values)) => copy_plain(s, &values[at..][..len], to),
             Self::Activated { z, scale, shift } => {
-                let (z, scale, shift) = (&z[at..][..len], &scale[channel..][..len], &shift[channel..][..len]);
-                let coefficients = scale.chunks_exact(S::LANES).zip(shift.chunks_exact(S::LANES));
-                let values = z.chunks_exact(S::LANES).zip(coefficients);
-                for (to, (z, (scale, shift))) in to.chunks_exact_mut(S::LANES).zip(values) {
-                    s.store(s.relu(s.fma(s.load(scale), s.load(z), s.load(shift))), to);
+                let (scale, shift) = (&scale[channels.clone()], &shift[channels]);
+                match z {
+                    Values::F32(z) => copy_activated(s, &z[at..][..len], scale, shift, to),
+                    Values::Bf16(z) => copy_activated(s, &z[at..][..len], scale, shift, to),
                 }
             }
             Self::NormGradient { g, z, of_gradient, of_output, constant } => {
-                let (g, z) = (&g[at..][..len], &z[at..][..len]);
-                let (a, b) = (&of_gradient[channel..][..len], &of_output[channel..][..len]);
-                let c = &constant[channel..][..len];
-                let tensors = g.chunks_exact(S::LANES).zip(z.chunks_exact(S::LANES));
-                let coefficients = a.chunks_exact(S::LANES).zip(b.chunks_exact(S::LANES)).zip(c.chunks_exact(S::LANES));
-                for ((to, (g, z)), ((a, b), c)) in to.chunks_exact_mut(S::LANES).zip(tensors).zip(coefficients) {
-                    s.store(s.fma(s.load(a), s.load(g), s.fma(s.load(b), s.load(z), s.load(c))), to);
+                let factors = [&of_gradient[channels.clone()], &of_output[channels.clone()], &constant[channels]];
+                match (g, z) {
+                    (Values::F32(g), Values::F32(z)) => copy_gradient(s, &g[at..][..len], &z[at..][..len], factors, to),
+                    (Values::Bf16(g), Values::Bf16(z)) => {
+                        copy_gradient(s, &g[at..][..len], &z[at..][..len], factors, to);
+                    }
+                    // No network mixes the types of these two. This is correct, and slower.
+                    _ => {
+                        for (i, to) in to.chunks_exact_mut(S::LANES).enumerate() {
+                            let i = i * S::LANES;
+                            T::store(s, self.load(s, at + i, channel + i, S::LANES), to);
+                        }
+                    }
                 }
             }
         }
         if !len.is_multiple_of(S::LANES) {
             // The last register overlaps the previous one. Loading a partial register would be much slower.
             let last = len - S::LANES;
-            s.store(self.load(s, at + last, channel + last, S::LANES), &mut to[last..]);
+            T::store(s, self.load(s, at + last, channel + last, S::LANES), &mut to[last..]);
         }
+    }
+}
+
+// The formulas of `Operand::load` for whole registers, without its bounds checks for each register, because packing takes
+// a tenth of the time of a product. They use no closures and no array methods, because their code is not compiled with
+// the instruction set of `S`.
+
+#[inline(always)]
+fn copy_plain<S: Simd, E: Element, T: Element>(s: S, values: &[E], to: &mut [T]) {
+    for (to, value) in to.chunks_exact_mut(S::LANES).zip(values.chunks_exact(S::LANES)) {
+        T::store(s, E::load(s, value), to);
+    }
+}
+
+#[inline(always)]
+fn copy_activated<S: Simd, E: Element, T: Element>(s: S, z: &[E], scale: &[f32], shift: &[f32], to: &mut [T]) {
+    let coefficients = scale.chunks_exact(S::LANES).zip(shift.chunks_exact(S::LANES));
+    let values = z.chunks_exact(S::LANES).zip(coefficients);
+    for (to, (z, (scale, shift))) in to.chunks_exact_mut(S::LANES).zip(values) {
+        T::store(s, s.relu(s.fma(s.load(scale), E::load(s, z), s.load(shift))), to);
+    }
+}
+
+/// `factors` are the coefficients of `g`, of `z`, and the constants.
+#[inline(always)]
+fn copy_gradient<S: Simd, E: Element, T: Element>(s: S, g: &[E], z: &[E], factors: [&[f32]; 3], to: &mut [T]) {
+    let [a, b, c] = factors;
+    let tensors = g.chunks_exact(S::LANES).zip(z.chunks_exact(S::LANES));
+    let coefficients = a.chunks_exact(S::LANES).zip(b.chunks_exact(S::LANES)).zip(c.chunks_exact(S::LANES));
+    for ((to, (g, z)), ((a, b), c)) in to.chunks_exact_mut(S::LANES).zip(tensors).zip(coefficients) {
+        let of_output = s.fma(s.load(b), E::load(s, z), s.load(c));
+        T::store(s, s.fma(s.load(a), E::load(s, g), of_output), to);
     }
 }

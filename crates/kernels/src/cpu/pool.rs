@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::batch_norm::Norm;
 use super::simd::{Isa, Kernel, MAX_LANES, Simd};
+use super::values::{Values, ValuesMut};
 use crate::shape::max_pool_side;
 
 const KERNEL: usize = 3;
@@ -30,11 +31,17 @@ pub struct MaxPool {
 }
 
 impl MaxPool {
+    /// The number of elements of the input.
+    #[must_use]
+    pub fn input_len(&self) -> usize {
+        self.images * self.height * self.width * self.channels
+    }
+
     /// Computes the maximum of `relu(scale * z + shift)` in each window into `to`, and its tap into `argmax`. Among
     /// equal values, the first tap counts. If the maximum is 0, `argmax` is 255.
-    pub fn forward(&self, isa: Isa, norm: &Norm, z: &[f32], to: &mut [f32], argmax: &mut [u8]) {
+    pub fn forward(&self, isa: Isa, norm: &Norm, z: Values<'_>, to: ValuesMut<'_>, argmax: &mut [u8]) {
         let row = max_pool_side(self.width) * self.channels;
-        let rows = to.par_chunks_mut(row).zip(argmax.par_chunks_mut(row)).enumerate();
+        let rows = to.chunks_mut(row).into_par_iter().zip(argmax.par_chunks_mut(row)).enumerate();
         rows.for_each(|(row, (to, argmax))| isa.run_in_f32(MaxPoolRow { pool: self, norm, z, row, to, argmax }));
     }
 
@@ -45,13 +52,13 @@ impl MaxPool {
         &self,
         isa: Isa,
         norm: &Norm,
-        z: &[f32],
-        (gradient, argmax): (&[f32], &[u8]),
-        to: &mut [f32],
+        z: Values<'_>,
+        (gradient, argmax): (Values<'_>, &[u8]),
+        to: ValuesMut<'_>,
         sums: &mut [f32],
     ) {
-        let rows =
-            to.par_chunks_mut(self.width * self.channels).zip(sums.par_chunks_mut(2 * self.channels)).enumerate();
+        let rows = to.chunks_mut(self.width * self.channels).into_par_iter();
+        let rows = rows.zip(sums.par_chunks_mut(2 * self.channels)).enumerate();
         rows.for_each(|(row, (to, sums))| {
             isa.run_in_f32(MaxPoolBackwardRow { pool: self, norm, z, gradient, argmax, row, to, sums });
         });
@@ -59,14 +66,17 @@ impl MaxPool {
 
     /// Computes one row of the gradient. `gradient` and `argmax` belong to the row's image.
     #[inline(always)]
-    fn backward_row(&self, gradient: &[f32], argmax: &[u8], y: usize, to: &mut [f32]) {
+    fn backward_row<S: Simd>(&self, s: S, gradient: Values<'_>, argmax: &[u8], y: usize, to: &mut [f32]) {
         let Self { height, width, channels, .. } = *self;
         let (out_height, out_width) = (max_pool_side(height), max_pool_side(width));
         to.fill(0.0);
+        let mut buffer = Vec::new();
         for down in 0..KERNEL {
             let Some(oy) = output_row(y, down, out_height) else { continue };
+            let row = oy * out_width * channels..(oy + 1) * out_width * channels;
+            let (gradient, argmax) = (gradient.in_f32(s, row.clone(), &mut buffer), &argmax[row]);
             for ox in 0..out_width {
-                let at = (oy * out_width + ox) * channels;
+                let at = ox * channels;
                 let (gradient, argmax) = (&gradient[at..][..channels], &argmax[at..][..channels]);
                 for (right, x) in window_rows(ox, width) {
                     let tap = (down * KERNEL + right) as u8;
@@ -84,21 +94,20 @@ impl MaxPool {
 struct MaxPoolRow<'a> {
     pool: &'a MaxPool,
     norm: &'a Norm,
-    z: &'a [f32],
+    z: Values<'a>,
     /// The row, counted over all images.
     row: usize,
-    to: &'a mut [f32],
+    to: ValuesMut<'a>,
     argmax: &'a mut [u8],
 }
 
 impl Kernel for MaxPoolRow<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd>(mut self, s: S) {
         let &MaxPool { height, width, channels, .. } = self.pool;
         let (image, oy) = (self.row / max_pool_side(height), self.row % max_pool_side(height));
-        let z = &self.z[image * height * width * channels..][..height * width * channels];
-        let pixels = self.to.chunks_exact_mut(channels).zip(self.argmax.chunks_exact_mut(channels));
-        for (ox, (to, argmax)) in pixels.enumerate() {
+        let z = self.z.slice(image * height * width * channels..(image + 1) * height * width * channels);
+        for (ox, argmax) in self.argmax.chunks_exact_mut(channels).enumerate() {
             for channel in (0..channels).step_by(S::LANES) {
                 let len = S::LANES.min(channels - channel);
                 let scale = s.load(&self.norm.scale[channel..][..len]);
@@ -108,14 +117,15 @@ impl Kernel for MaxPoolRow<'_> {
                 let (mut best, mut best_tap) = (s.splat(0.0), s.splat(f32::from_bits(u32::from(u8::MAX))));
                 for (down, y) in window_rows(oy, height) {
                     for (right, x) in window_rows(ox, width) {
-                        let value = s.load(&z[(y * width + x) * channels + channel..][..len]);
+                        let value = z.load(s, (y * width + x) * channels + channel, len);
                         let value = s.fma(scale, value, shift);
                         let tap = s.splat(f32::from_bits((down * KERNEL + right) as u32));
                         best_tap = s.select_greater(value, best, tap, best_tap);
                         best = s.select_greater(value, best, value, best);
                     }
                 }
-                s.store(best, &mut to[channel..][..len]);
+                let at = ox * channels + channel;
+                self.to.slice_mut(at..at + len).store(s, best);
                 let mut taps = [0.0; MAX_LANES];
                 s.store(best_tap, &mut taps);
                 for (argmax, tap) in argmax[channel..][..len].iter_mut().zip(taps) {
@@ -130,24 +140,29 @@ impl Kernel for MaxPoolRow<'_> {
 struct MaxPoolBackwardRow<'a> {
     pool: &'a MaxPool,
     norm: &'a Norm,
-    z: &'a [f32],
-    gradient: &'a [f32],
+    z: Values<'a>,
+    gradient: Values<'a>,
     argmax: &'a [u8],
     /// The row, counted over all images.
     row: usize,
-    to: &'a mut [f32],
+    to: ValuesMut<'a>,
     sums: &'a mut [f32],
 }
 
 impl Kernel for MaxPoolBackwardRow<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
-        let &MaxPool { height, width, channels, .. } = self.pool;
-        let (image, y) = (self.row / height, self.row % height);
+    fn run<S: Simd>(self, s: S) {
+        let Self { pool, norm, z, gradient, argmax, row, to, sums } = self;
+        let &MaxPool { height, width, channels, .. } = pool;
+        let (image, y) = (row / height, row % height);
         let pooled = max_pool_side(height) * max_pool_side(width) * channels;
         let pooled = image * pooled..(image + 1) * pooled;
-        self.pool.backward_row(&self.gradient[pooled.clone()], &self.argmax[pooled], y, self.to);
-        sum_row(&self.norm.mean, &self.z[self.row * width * channels..][..width * channels], self.to, self.sums);
+        let z_row = row * width * channels..(row + 1) * width * channels;
+        let (mut buffer, mut z_buffer) = (Vec::new(), Vec::new());
+        to.write_in_f32(s, &mut buffer, |to| {
+            pool.backward_row(s, gradient.slice(pooled.clone()), &argmax[pooled], y, to);
+            sum_row(&norm.mean, z.in_f32(s, z_row, &mut z_buffer), to, sums);
+        });
     }
 }
 
@@ -173,24 +188,41 @@ fn output_row(y: usize, tap: usize, side: usize) -> Option<usize> {
 }
 
 /// Computes the mean over all positions, from `[images, positions, channels]` to `[images, channels]`.
-pub fn average_pool(from: &[f32], positions: usize, channels: usize, to: &mut [f32]) {
-    let weight = 1.0 / positions as f32;
-    from.par_chunks(positions * channels).zip(to.par_chunks_mut(channels)).for_each(|(from, to)| {
+pub fn average_pool(isa: Isa, from: Values<'_>, positions: usize, channels: usize, to: &mut [f32]) {
+    let images = from.chunks(positions * channels).into_par_iter().zip(to.par_chunks_mut(channels));
+    images.for_each(|(from, to)| isa.run_in_f32(AveragePool { from, to }));
+}
+
+/// Computes the means of one image.
+struct AveragePool<'a> {
+    /// `[positions, channels]`.
+    from: Values<'a>,
+    /// `[channels]`.
+    to: &'a mut [f32],
+}
+
+impl Kernel for AveragePool<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { from, to } = self;
+        let (channels, mut buffer) = (to.len(), Vec::new());
         to.fill(0.0);
-        for pixel in from.chunks_exact(channels) {
-            for (to, value) in to.iter_mut().zip(pixel) {
+        for at in (0..from.len()).step_by(channels) {
+            for (to, value) in to.iter_mut().zip(from.in_f32(s, at..at + channels, &mut buffer)) {
                 *to += value;
             }
         }
+        let weight = channels as f32 / from.len() as f32;
         for to in to {
             *to *= weight;
         }
-    });
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::reference::noise;
+    use super::super::reference::{noise, tensor};
+    use super::super::values::ElementType;
     use super::*;
 
     const IMAGES: usize = 2;
@@ -210,8 +242,8 @@ mod tests {
         (best, best_tap)
     }
 
-    fn check(isa: Isa, (height, width): (usize, usize), channels: usize, with_nan: bool) {
-        let what = format!("{isa:?}, {height} x {width}, {channels} channels, with NaN: {with_nan}");
+    fn check((isa, stored): (Isa, ElementType), (height, width): (usize, usize), channels: usize, with_nan: bool) {
+        let what = format!("{isa:?}, {stored:?}, {height} x {width}, {channels} channels, with NaN: {with_nan}");
         let pool = MaxPool { images: IMAGES, height, width, channels };
         // Powers of two, so that products are exact and fused multiply-add gives the same results.
         let mut norm = Norm::identity(channels);
@@ -226,10 +258,12 @@ mod tests {
         }
         let (out_height, out_width) = (max_pool_side(height), max_pool_side(width));
         let outputs = IMAGES * out_height * out_width * channels;
-        let (mut to, mut argmax) = (vec![-1.0; outputs], vec![77; outputs]);
-        pool.forward(isa, &norm, &z, &mut to, &mut argmax);
+        let (mut to, mut argmax) = (tensor(&vec![-1.0; outputs], stored), vec![77; outputs]);
+        let stored_z = tensor(&z, stored);
+        pool.forward(isa, &norm, stored_z.values(), to.values_mut(), &mut argmax);
+        let to = to.values().to_f32();
 
-        let gradient: Vec<f32> = noise(4, outputs).iter().map(|value| (value * 64.0).round() / 64.0).collect();
+        let gradient: Vec<f32> = noise(4, outputs).iter().map(|value| (value * 16.0).round() / 16.0).collect();
         let mut expected = vec![0.0; z.len()];
         for (i, (found, tap)) in to.iter().zip(&argmax).enumerate() {
             let (pixel, c) = (i / channels, i % channels);
@@ -243,9 +277,11 @@ mod tests {
                 expected[((image * height + y) * width + x) * channels + c] += gradient[i];
             }
         }
-        let mut back = vec![f32::NAN; z.len()];
+        let mut back = tensor(&vec![f32::NAN; z.len()], stored);
+        let gradient = tensor(&gradient, stored);
         let mut sums = vec![f32::NAN; IMAGES * height * 2 * channels];
-        pool.backward(isa, &norm, &z, (&gradient, &argmax), &mut back, &mut sums);
+        pool.backward(isa, &norm, stored_z.values(), (gradient.values(), &argmax), back.values_mut(), &mut sums);
+        let back = back.values().to_f32();
         assert_eq!(back, expected, "{what}");
         for (i, sum) in sums.chunks_exact(2 * channels).enumerate() {
             let row = i * width * channels..(i + 1) * width * channels;
@@ -269,11 +305,12 @@ mod tests {
 
     #[test]
     fn max_pooling_matches_reference() {
-        for isa in Isa::available().into_iter().chain(Isa::with_bf16()) {
+        let types = [ElementType::F32, ElementType::Bf16];
+        for numbers in Isa::available().into_iter().flat_map(|isa| types.map(|stored| (isa, stored))) {
             for size in [(1, 1), (2, 3), (7, 6)] {
                 for channels in [1, 3, 5, 17, 64] {
-                    check(isa, size, channels, false);
-                    check(isa, size, channels, true);
+                    check(numbers, size, channels, false);
+                    check(numbers, size, channels, true);
                 }
             }
         }

@@ -6,9 +6,6 @@ use std::ops::Range;
 use super::operand::Operand;
 use super::simd::Simd;
 
-/// The number of elements of a cache line.
-pub(crate) const LINE: usize = 16;
-
 /// A range of channels of a range of pixels of a tensor.
 #[derive(Clone, Debug)]
 pub(crate) struct PixelRange {
@@ -34,6 +31,8 @@ pub(crate) struct Prefetcher<'a> {
     /// The number of parts that are left, including the current one.
     parts_left: usize,
     lines_per_step: usize,
+    /// The number of elements of a cache line.
+    line: usize,
 }
 
 impl<'a> Prefetcher<'a> {
@@ -46,8 +45,9 @@ impl<'a> Prefetcher<'a> {
             true => (pixels.len() * pitch, usize::from(!pixels.is_empty())),
             false => (channels.len(), pixels.len()),
         };
-        let lines_per_step = (len.div_ceil(LINE) * parts_left).div_ceil(steps.max(1));
-        Self { operand, start, next: start, len, pitch, parts_left, lines_per_step }
+        let line = operand.per_line();
+        let lines_per_step = (len.div_ceil(line) * parts_left).div_ceil(steps.max(1));
+        Self { operand, start, next: start, len, pitch, parts_left, lines_per_step, line }
     }
 
     /// Prefetches the cache lines of one step.
@@ -56,11 +56,11 @@ impl<'a> Prefetcher<'a> {
         let mut lines = self.lines_per_step;
         while lines > 0 && self.parts_left > 0 {
             let end = self.start + self.len;
-            let stop = end.min(self.next + lines * LINE);
-            lines -= (stop - self.next).div_ceil(LINE);
+            let stop = end.min(self.next + lines * self.line);
+            lines -= (stop - self.next).div_ceil(self.line);
             while self.next < stop {
                 self.operand.prefetch(simd, self.next);
-                self.next += LINE;
+                self.next += self.line;
             }
             if self.next >= end {
                 self.parts_left -= 1;
@@ -79,7 +79,7 @@ mod tests {
     /// Returns the element that each step starts at, until everything is prefetched.
     fn lines(pitch: usize, channels: Range<usize>, pixels: Range<usize>, steps: usize) -> Vec<usize> {
         let values = vec![0.0; pixels.end * pitch];
-        let operand = Operand::Plain(&values);
+        let operand = Operand::Plain((&values).into());
         let mut prefetcher = Prefetcher::new(&operand, PixelRange { pixels, pitch, channels }, steps);
         let mut starts = Vec::new();
         for _ in 0..steps {

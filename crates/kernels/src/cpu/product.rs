@@ -11,6 +11,7 @@
 
 use std::ops::Range;
 
+use half::bf16;
 use rayon::prelude::*;
 
 use super::bf16_packing;
@@ -20,9 +21,10 @@ use super::im2col::{Im2col, ImageLayout, MAX_DEPTH, RowSegment};
 use super::micro_kernel::{LeftStrides, RowMajor, micro_kernel};
 use super::operand::Operand;
 use super::panels::Panels;
-use super::prefetch::{LINE, PixelRange, Prefetcher};
+use super::prefetch::{PixelRange, Prefetcher};
 use super::simd::{Isa, Kernel, Simd};
 use super::units::{UnitOutput, Units, best_rows_per_unit};
+use super::values::ValuesMut;
 
 /// The most pixels that are packed at once (`mc` in BLIS).
 const MAX_PIXELS: usize = 112;
@@ -103,10 +105,10 @@ impl Product {
         operand: &Operand<'_>,
         weights: &[f32],
         epilogue: &E,
-        to: &mut [f32],
+        to: ValuesMut<'_>,
         sums: &mut [f32],
     ) {
-        let stream = should_stream(self.units.output_len());
+        let stream = should_stream(to.as_values().slice(0..self.units.output_len()));
         let outputs = self.units.split(E::SUMS, to, sums).into_iter().zip(&self.rows);
         let unit = |(output, rows): (_, &Range<usize>)| Unit {
             product: self,
@@ -244,9 +246,19 @@ impl<E: Epilogue> Unit<'_, E> {
         for first_column in (0..panels.columns()).step_by(MAX_COLUMNS) {
             let columns = first_column..panels.columns().min(first_column + MAX_COLUMNS);
             for depth in panels.blocks() {
-                phase.im2col.pack(simd, self.operand, &block.segments, depth.clone(), left, RowMajor::ROW);
-                bf16_packing::pack_along(simd, &mut left[..rows * RowMajor::ROW], RowMajor::ROW, depth.len());
                 let elements = bf16_packing::elements::<S>(depth.len());
+                if S::STEPS == 1 {
+                    phase.im2col.pack(simd, self.operand, &block.segments, depth.clone(), left, RowMajor::ROW);
+                } else {
+                    let left: &mut [bf16] = bytemuck::cast_slice_mut(left);
+                    let pitch = S::STEPS * RowMajor::ROW;
+                    phase.im2col.pack(simd, self.operand, &block.segments, depth.clone(), left, pitch);
+                    if depth.len() < S::STEPS * elements {
+                        for row in left.chunks_exact_mut(pitch).take(rows) {
+                            row[depth.len()..S::STEPS * elements].fill(bf16::ZERO);
+                        }
+                    }
+                }
                 for column in columns.clone().step_by(S::COLUMNS) {
                     let at = phase.weights_offset + panels.panel(&depth, column).start;
                     let right = &self.weights[at..][..elements * S::COLUMNS];
@@ -300,11 +312,12 @@ impl<E: Epilogue> Unit<'_, E> {
         let channels = self.product.channels;
         // An output that is written with non-temporal stores and not read need not be in the cache.
         let output = !(S::STREAMS && self.stream) || self.epilogue.reads_output();
+        let to = self.output.to.as_values();
         for &pixel in &block.pixels[t * S::ROWS..block.pixels.len().min((t + 1) * S::ROWS)] {
-            for line in (0..S::COLUMNS).step_by(LINE) {
+            for line in (0..S::COLUMNS).step_by(to.per_line()) {
                 let at = pixel * channels + column + line;
                 if output {
-                    simd.prefetch(self.output.to, at - self.output.first_pixel * channels);
+                    to.prefetch(simd, at - self.output.first_pixel * channels);
                 }
                 self.epilogue.prefetch(simd, at);
             }
@@ -335,6 +348,6 @@ impl<E: Epilogue> Unit<'_, E> {
             first,
             stream: self.stream,
         };
-        self.epilogue.finish(simd, tile, self.output.to, self.output.sums);
+        self.epilogue.finish(simd, tile, self.output.to.reborrow(), self.output.sums);
     }
 }

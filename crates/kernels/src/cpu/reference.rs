@@ -1,5 +1,6 @@
 //! Reference implementation of convolutions, in plain loops and double precision, for tests.
 
+use super::values::{ElementType, Tensor, ValuesMut};
 use crate::shape::ConvShape;
 
 /// A convolution with its tensors.
@@ -77,6 +78,18 @@ pub(crate) fn noise(seed: u32, len: usize) -> Vec<f32> {
         f64::from(state) / f64::from(u32::MAX) * 2.0 - 1.0
     };
     (0..len).map(|_| next() as f32).collect()
+}
+
+/// Returns a tensor with these values, rounded to the type of its elements.
+pub(crate) fn tensor(values: &[f32], element_type: ElementType) -> Tensor {
+    let mut tensor = Tensor::zeros(values.len(), element_type).unwrap();
+    match tensor.values_mut() {
+        ValuesMut::F32(to) => to[..values.len()].copy_from_slice(values),
+        ValuesMut::Bf16(to) => {
+            to.iter_mut().zip(values).for_each(|(to, &value)| *to = half::bf16::from_f32(value));
+        }
+    }
+    tensor
 }
 
 /// Asserts that no element differs by more than `tolerance` times the largest expected magnitude.

@@ -11,7 +11,7 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-mod bf16;
+mod bf16_pairs;
 mod delegate;
 #[cfg(test)]
 mod matrix_reference;
@@ -24,12 +24,15 @@ pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use bf16::Avx512Bf16;
+pub(crate) use bf16_pairs::Avx512Bf16;
 #[cfg(any(test, feature = "portable-bf16"))]
-pub(crate) use bf16::PortableBf16;
+pub(crate) use bf16_pairs::PortableBf16;
+use half::bf16;
 #[cfg(test)]
 pub(crate) use matrix_reference::PortableMatrix;
 pub(crate) use portable::Portable;
+
+use super::values::ElementType;
 
 /// A set of vector instructions for `f32`. All methods must be `#[inline(always)]`.
 pub trait Simd: Copy + Send + Sync + 'static {
@@ -61,7 +64,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// not read soon. The store is visible to other threads at the end of [`Isa::run`].
     fn stream(self, vector: Self::Vector, to: &mut [f32]);
     /// Prefetches the cache line of `from[at]`, which may be out of bounds.
-    fn prefetch(self, from: &[f32], at: usize);
+    fn prefetch<T>(self, from: &[T], at: usize);
     /// `a + b`.
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a - b`.
@@ -102,19 +105,36 @@ pub trait Simd: Copy + Send + Sync + 'static {
         self.store(even, &mut pairs[..Self::LANES]);
         self.store(odd, &mut later[..Self::LANES]);
         for (even, odd) in pairs.iter_mut().zip(later) {
-            *even = bf16::pair(*even, odd);
+            *even = bf16_pairs::pair(*even, odd);
         }
         self.load(&pairs[..Self::LANES])
     }
-    /// Converts a register to bf16, pairs neighbouring elements, and stores the first pairs to `to`, as many as fit.
-    /// This default implementation is portable.
+    /// Loads the first `LANES` elements of `from`. If there are fewer, the other lanes are zero. This default
+    /// implementation is portable.
     #[inline(always)]
-    fn narrow(self, vector: Self::Vector, to: &mut [f32]) {
+    fn load_bf16(self, from: &[bf16]) -> Self::Vector {
+        let mut all = [0.0; MAX_LANES];
+        for (to, from) in all[..Self::LANES].iter_mut().zip(from) {
+            *to = f32::from_bits(u32::from(from.to_bits()) << 16);
+        }
+        self.load(&all[..Self::LANES])
+    }
+    /// Rounds the first lanes to bf16 and stores them to `to`, as many as fit. This default implementation is portable.
+    #[inline(always)]
+    fn store_bf16(self, vector: Self::Vector, to: &mut [bf16]) {
         let mut all = [0.0; MAX_LANES];
         self.store(vector, &mut all[..Self::LANES]);
-        for (to, &[even, odd]) in to.iter_mut().zip(all[..Self::LANES].as_chunks().0) {
-            *to = bf16::pair(even, odd);
+        for (to, from) in to.iter_mut().zip(&all[..Self::LANES]) {
+            *to = bf16::from_f32(*from);
         }
+    }
+    /// Rounds a row of two registers to bf16 and stores it to `to`, as much as fits. With `stream`, it is stored
+    /// non-temporally, see [`Simd::stream`].
+    #[inline(always)]
+    fn store_row_bf16(self, row: [Self::Vector; 2], to: &mut [bf16], _stream: bool) {
+        let (first, second) = to.split_at_mut(Self::LANES.min(to.len()));
+        self.store_bf16(row[0], first);
+        self.store_bf16(row[1], second);
     }
     /// Computes a register tile with a matrix unit, if [`Simd::MATRIX_UNIT`]: `c[i, j] = sum over k of a[i, k] * b[k, j]`,
     /// plus the old `c[i, j]` if `accumulate`. The rows of `a` are `pitch` elements apart. `b` is `[depth, COLUMNS]` and
@@ -282,7 +302,7 @@ impl Isa {
                 unsafe_code,
                 reason = "calls code that is compiled with instructions beyond the baseline of the target"
             )]
-            Set::Avx512Bf16 => unsafe { bf16::run(kernel) },
+            Set::Avx512Bf16 => unsafe { bf16_pairs::run(kernel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             #[expect(
@@ -318,6 +338,12 @@ impl Isa {
             Set::Avx512 => unsafe { avx512::run(kernel) },
             _ => kernel.run(Portable::new()),
         }
+    }
+
+    /// The type of the elements of activations and gradients in memory: the type that is multiplied.
+    #[must_use]
+    pub fn element_type(self) -> ElementType {
+        if self == self.in_f32() { ElementType::F32 } else { ElementType::Bf16 }
     }
 
     /// The number of steps of the depth in one element of a packed operand.

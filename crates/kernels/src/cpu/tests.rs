@@ -2,12 +2,12 @@
 
 use super::algorithm::ConvAlgorithm;
 use super::batch_norm::{Affine, Moments, Norm, Sums};
-use super::buffer::Buffer;
 use super::convolution::{Convolution, Input};
 use super::epilogue::{Epilogue, Folded, MaskByNorm, MaskByOutput, Statistics, Write};
 use super::operand::Operand;
-use super::reference::{Case, assert_close, noise};
+use super::reference::{Case, assert_close, noise, tensor};
 use super::simd::Isa;
+use super::values::{ElementType, Values};
 
 const TOLERANCE: f64 = 1e-5;
 
@@ -44,41 +44,70 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Calls `f` for each case and instruction set. For bf16 instruction sets, inputs and weights are rounded to bf16
-/// first, so that only sums differ from the reference.
-fn for_each(mut f: impl FnMut(&Case, &Convolution, Isa, &str)) {
-    for isa in Isa::available().into_iter().chain(Isa::with_bf16()) {
-        for mut case in cases() {
-            case.input = round_for(isa, case.input);
-            case.weights = round_for(isa, case.weights);
-            let convolution = Convolution::new(&case.shape, Input::Activations, isa);
-            let what = format!("{isa:?}, {:?}", case.shape);
-            f(&case, &convolution, isa, &what);
+/// What a test computes with.
+#[derive(Clone, Copy)]
+struct Numbers {
+    /// The instruction set.
+    isa: Isa,
+    /// The type of the elements of tensors.
+    stored: ElementType,
+}
+
+impl Numbers {
+    /// All instruction sets, with tensors of each type that they are used with.
+    fn all() -> Vec<Self> {
+        let f32_sets = Isa::available().into_iter().map(|isa| Self { isa, stored: ElementType::F32 });
+        let types = [ElementType::F32, ElementType::Bf16];
+        let bf16_sets = Isa::with_bf16().into_iter().flat_map(|isa| types.map(|stored| Self { isa, stored }));
+        f32_sets.chain(bf16_sets).collect()
+    }
+
+    /// Rounds values to the element type that the instruction set multiplies.
+    fn round(self, mut values: Vec<f32>) -> Vec<f32> {
+        if self.isa != self.isa.in_f32() {
+            values.iter_mut().for_each(|value| *value = half::bf16::from_f32(*value).to_f32());
+        }
+        values
+    }
+
+    /// Rounds values that are computed while packing to the element type that is multiplied. Winograd does not round
+    /// them.
+    fn round_packed(self, convolution: &Convolution, values: Vec<f32>) -> Vec<f32> {
+        match convolution.forward {
+            ConvAlgorithm::Direct(_) => self.round(values),
+            ConvAlgorithm::Winograd(_) => values,
         }
     }
-}
 
-/// Rounds values to the element type that `isa` multiplies.
-fn round_for(isa: Isa, mut values: Vec<f32>) -> Vec<f32> {
-    if isa != isa.in_f32() {
-        values.iter_mut().for_each(|value| *value = half::bf16::from_f32(*value).to_f32());
+    /// The tolerance for a stored output that is exact up to `tolerance` before it is rounded.
+    fn tolerance_of_stored(self, tolerance: f64) -> f64 {
+        match self.stored {
+            ElementType::F32 => tolerance,
+            ElementType::Bf16 => tolerance + f64::from(half::bf16::EPSILON) / 2.0,
+        }
     }
-    values
-}
 
-/// Rounds values that are computed while packing to the element type that is multiplied. Winograd does not round them.
-fn round_packed(isa: Isa, convolution: &Convolution, values: Vec<f32>) -> Vec<f32> {
-    match convolution.forward {
-        ConvAlgorithm::Direct(_) => round_for(isa, values),
-        ConvAlgorithm::Winograd(_) => values,
+    /// The tolerance of an output if the operand is computed while it is packed. It may differ from the operand of the
+    /// test in the last bit before it is rounded to bf16.
+    fn tolerance_of_packed(self, convolution: &Convolution) -> f64 {
+        let last_bit = if self.isa == self.isa.in_f32() { 0.0 } else { f64::from(half::bf16::EPSILON) };
+        tolerance(convolution).max(last_bit)
     }
 }
 
-/// Returns the tolerance if the operand is computed while it is packed. It may differ from the operand of the test in
-/// the last bit before it is rounded to bf16.
-fn tolerance_of_packed(convolution: &Convolution, isa: Isa) -> f64 {
-    let last_bit = if isa == isa.in_f32() { 0.0 } else { f64::from(half::bf16::EPSILON) };
-    tolerance(convolution).max(last_bit)
+/// Calls `f` for each case, instruction set and type of tensors. For bf16 instruction sets, inputs and weights are
+/// rounded to bf16 first, so that only sums differ from the reference.
+fn for_each(mut f: impl FnMut(&Case, &Convolution, Numbers, &str)) {
+    for numbers in Numbers::all() {
+        let Numbers { isa, stored } = numbers;
+        for mut case in cases() {
+            case.input = numbers.round(case.input);
+            case.weights = numbers.round(case.weights);
+            let convolution = Convolution::new(&case.shape, Input::Activations, isa);
+            let what = format!("{isa:?}, {stored:?}, {:?}", case.shape);
+            f(&case, &convolution, numbers, &what);
+        }
+    }
 }
 
 /// Runs a product on an output that is filled with NaN, or with `old` if it is given. Returns the output and the sums.
@@ -87,17 +116,14 @@ fn run<E: Epilogue>(
     operand: &Operand<'_>,
     epilogue: &E,
     channels: usize,
+    stored: ElementType,
     old: Option<&[f32]>,
 ) -> (Vec<f32>, Vec<f32>) {
     // Aligned like a workspace, so that non-temporal stores are tested.
-    let mut to = Buffer::zeros(product.output_len()).unwrap();
-    match old {
-        Some(old) => to.slice_mut().copy_from_slice(old),
-        None => to.slice_mut().fill(f32::NAN),
-    }
+    let mut to = tensor(old.unwrap_or(&vec![f32::NAN; product.output_len()]), stored);
     let mut sums = vec![f32::NAN; product.unit_count() * E::SUMS * channels];
-    product.run(operand, packed, epilogue, to.slice_mut(), &mut sums);
-    (to.slice().to_vec(), sums)
+    product.run(operand, packed, epilogue, to.values_mut(), &mut sums);
+    (to.values().to_f32(), sums)
 }
 
 /// Packs the weights for the output and for the input gradient.
@@ -120,21 +146,25 @@ fn all_instruction_sets_are_tested() {
     if available.len() < 2 {
         return testing::skip(testing::Need::Avx2, format_args!("this processor has only {available:?}"));
     }
-    if Isa::detect_bf16().is_none() {
-        return testing::skip(testing::Need::Avx512Bf16, format_args!("this processor has only {available:?}"));
+    let bf16 = Isa::available_bf16();
+    match bf16.len() {
+        0 => return testing::skip(testing::Need::Avx512Bf16, format_args!("this processor has only {available:?}")),
+        1 => return testing::skip(testing::Need::Amx, format_args!("this processor has only {available:?}, {bf16:?}")),
+        _ => {}
     }
-    assert_eq!(available.len(), 3);
+    assert_eq!((available.len(), bf16.len()), (3, 2));
 }
 
 #[test]
 fn forward_and_statistics_match_reference() {
-    for_each(|case, convolution, _, what| {
+    for_each(|case, convolution, numbers, what| {
         let (forward, _) = packed(convolution, case);
         let channels = case.shape.outputs;
-        let product = &convolution.forward;
-        let (to, sums) = run((product, &forward), &Operand::Plain(&case.input), &Statistics, channels, None);
+        let (product, input) = (&convolution.forward, tensor(&case.input, numbers.stored));
+        let operand = Operand::Plain(input.values());
+        let (to, sums) = run((product, &forward), &operand, &Statistics, channels, numbers.stored, None);
         let expected = case.forward(&case.input);
-        assert_close(&to, &expected, tolerance(convolution), what);
+        assert_close(&to, &expected, numbers.tolerance_of_stored(tolerance(convolution)), what);
         let pixels = expected.len() / channels;
         if pixels == 1 {
             return;
@@ -161,52 +191,57 @@ fn forward_and_statistics_match_reference() {
 
 #[test]
 fn forward_with_fused_batch_norm_bias_and_residual_matches_reference() {
-    for_each(|case, convolution, isa, what| {
+    for_each(|case, convolution, numbers, what| {
         let (forward, _) = packed(convolution, case);
         let (inputs, outputs) = (case.shape.inputs, case.shape.outputs);
         let (scale, shift) = (noise(5, inputs), noise(6, inputs));
         let activated = |(i, z): (usize, &f32)| (scale[i % inputs] * z + shift[i % inputs]).max(0.0);
-        let input = round_packed(isa, convolution, case.input.iter().enumerate().map(activated).collect());
-        let operand = Operand::Activated { z: &case.input, scale: &scale, shift: &shift };
-        let (bias, residual) = (noise(7, outputs), noise(8, case.output_len()));
+        let input = numbers.round_packed(convolution, case.input.iter().enumerate().map(activated).collect());
+        let z = tensor(&case.input, numbers.stored);
+        let operand = Operand::Activated { z: z.values(), scale: &scale, shift: &shift };
+        let (bias, residual) = (noise(7, outputs), numbers.round(noise(8, case.output_len())));
+        let stored = tensor(&residual, numbers.stored);
         for (residual, relu) in [(None, false), (Some(&residual[..]), true)] {
-            let epilogue = Folded { bias: &bias, residual, relu };
-            let (to, _) = run((&convolution.forward, &forward), &operand, &epilogue, outputs, None);
+            let epilogue = Folded { bias: &bias, residual: residual.map(|_| stored.values()), relu };
+            let (to, _) = run((&convolution.forward, &forward), &operand, &epilogue, outputs, numbers.stored, None);
             let finish = |(i, value): (usize, f64)| {
                 let sum =
                     value + f64::from(bias[i % outputs]) + residual.map_or(0.0, |residual| f64::from(residual[i]));
                 if relu { sum.max(0.0) } else { sum }
             };
             let expected: Vec<f64> = case.forward(&input).into_iter().enumerate().map(finish).collect();
-            assert_close(&to, &expected, tolerance_of_packed(convolution, isa), what);
+            assert_close(&to, &expected, numbers.tolerance_of_stored(numbers.tolerance_of_packed(convolution)), what);
         }
     });
 }
 
 #[test]
 fn input_gradients_match_reference() {
-    for_each(|case, convolution, isa, what| {
+    for_each(|case, convolution, numbers, what| {
         let (_, packed) = packed(convolution, case);
         let Some(product) = &convolution.input else { panic!("activations have gradients") };
         let (inputs, outputs) = (case.shape.inputs, case.shape.outputs);
-        let (g, z) = (noise(9, case.output_len()), noise(10, case.output_len()));
+        let [g, z] = [9, 10].map(|seed| numbers.round(noise(seed, case.output_len())));
         let [of_gradient, of_output, constant] = [11, 12, 13].map(|seed| noise(seed, outputs));
         let gradient_at = |i: usize| {
             let c = i % outputs;
             of_gradient[c] * g[i] + (of_output[c] * z[i] + constant[c])
         };
-        let gradient = round_packed(isa, convolution, (0..g.len()).map(gradient_at).collect());
+        let gradient = numbers.round_packed(convolution, (0..g.len()).map(gradient_at).collect());
         let expected = case.input_gradient(&gradient);
         let (of_gradient, of_output, constant) = (&of_gradient[..], &of_output[..], &constant[..]);
-        let operand = Operand::NormGradient { g: &g, z: &z, of_gradient, of_output, constant };
+        let [g, z] = [&g, &z].map(|values| tensor(values, numbers.stored));
+        let (g, z) = (g.values(), z.values());
+        let operand = Operand::NormGradient { g, z, of_gradient, of_output, constant };
         let write = Write { accumulate: false };
-        let (to, _) = run((product, &packed), &operand, &write, inputs, None);
-        assert_close(&to, &expected, tolerance_of_packed(convolution, isa), what);
+        let (to, _) = run((product, &packed), &operand, &write, inputs, numbers.stored, None);
+        assert_close(&to, &expected, numbers.tolerance_of_stored(numbers.tolerance_of_packed(convolution)), what);
 
-        let old = noise(14, case.input.len());
-        let (to, _) = run((product, &packed), &operand, &Write { accumulate: true }, inputs, Some(&old));
+        let old = numbers.round(noise(14, case.input.len()));
+        let (to, _) =
+            run((product, &packed), &operand, &Write { accumulate: true }, inputs, numbers.stored, Some(&old));
         let sum: Vec<f64> = expected.iter().zip(&old).map(|(a, &b)| a + f64::from(b)).collect();
-        assert_close(&to, &sum, tolerance_of_packed(convolution, isa), what);
+        assert_close(&to, &sum, numbers.tolerance_of_stored(numbers.tolerance_of_packed(convolution)), what);
     });
 }
 
@@ -221,73 +256,83 @@ fn sums_of(g: &[f64], z: &[f32], mean: &[f32]) -> (Vec<f64>, Vec<f64>) {
     (sum, product)
 }
 
-fn check_sums(sums: &[f32], kinds: usize, expected: &[Vec<f64>], what: &str) {
+fn check_sums(sums: &[f32], kinds: usize, expected: &[Vec<f64>], tolerance: f64, what: &str) {
     let channels = expected[0].len();
     for (kind, expected) in expected.iter().enumerate() {
         let sums = Sums { values: sums, kinds, channels, kind };
         let totals: Vec<f32> = (0..channels).map(|c| sums.total(c) as f32).collect();
-        assert_close(&totals, expected, 1e-4, what);
+        assert_close(&totals, expected, tolerance, what);
     }
 }
 
 #[test]
 fn masked_input_gradients_and_sums_match_reference() {
-    for_each(|case, convolution, isa, what| {
+    for_each(|case, convolution, numbers, what| {
         let (_, packed) = packed(convolution, case);
         let Some(product) = &convolution.input else { panic!("activations have gradients") };
         let channels = case.shape.inputs;
-        let gradient = round_for(isa, noise(15, case.output_len()));
-        let plain = Operand::Plain(&gradient);
+        let gradient = numbers.round(noise(15, case.output_len()));
+        let stored_gradient = tensor(&gradient, numbers.stored);
+        let plain = Operand::Plain(stored_gradient.values());
         let expected = case.input_gradient(&gradient);
-        let (z, other) = (noise(16, expected.len()), noise(17, expected.len()));
+        let [z, other] = [16, 17].map(|seed| numbers.round(noise(seed, expected.len())));
+        let [stored_z, stored_other] = [&z, &other].map(|values| tensor(values, numbers.stored));
         let [mean, other_mean, scale, shift] = [18, 19, 20, 21].map(|seed| noise(seed, channels));
 
-        let mask = MaskByNorm { z: &z, mean: &mean, scale: &scale, shift: &shift };
-        let (to, sums) = run((product, &packed), &plain, &mask, channels, None);
+        let mask = MaskByNorm { z: stored_z.values(), mean: &mean, scale: &scale, shift: &shift };
+        let (to, sums) = run((product, &packed), &plain, &mask, channels, numbers.stored, None);
         let is_active = |i: usize| scale[i % channels] * z[i] + shift[i % channels] > 0.0;
         let masked = |values: &[f64]| -> Vec<f64> {
             values.iter().enumerate().map(|(i, &value)| if is_active(i) { value } else { 0.0 }).collect()
         };
         let g = masked(&expected);
-        assert_close(&to, &g, tolerance(convolution), what);
+        assert_close(&to, &g, numbers.tolerance_of_stored(tolerance(convolution)), what);
         let (sum, z_sum) = sums_of(&g, &z, &mean);
-        check_sums(&sums, 2, &[sum, z_sum], what);
+        check_sums(&sums, 2, &[sum, z_sum], 1e-4, what);
 
-        let old = noise(22, expected.len());
+        let old = numbers.round(noise(22, expected.len()));
         let y: Vec<f32> = (0..expected.len()).map(|i| if is_active(i) { 0.5 } else { 0.0 }).collect();
-        let mask = MaskByOutput { y: &y, main: (&z, &mean), shortcut: Some((&other, &other_mean)) };
-        let (to, sums) = run((product, &packed), &plain, &mask, channels, Some(&old));
+        let y = tensor(&y, numbers.stored);
+        let mask = MaskByOutput {
+            y: y.values(),
+            main: (stored_z.values(), &mean),
+            shortcut: Some((stored_other.values(), &other_mean)),
+        };
+        let (to, sums) = run((product, &packed), &plain, &mask, channels, numbers.stored, Some(&old));
         let total: Vec<f64> = expected.iter().zip(&old).map(|(a, &b)| a + f64::from(b)).collect();
         let g = masked(&total);
-        assert_close(&to, &g, tolerance(convolution), what);
+        assert_close(&to, &g, numbers.tolerance_of_stored(tolerance(convolution)), what);
         let ((sum, z_sum), (_, other_sum)) = (sums_of(&g, &z, &mean), sums_of(&g, &other, &other_mean));
-        check_sums(&sums, 3, &[sum, z_sum, other_sum], what);
+        // The last sum is that of the stored gradient, after its rounding.
+        check_sums(&sums, 3, &[sum, z_sum, other_sum], numbers.tolerance_of_stored(1e-4), what);
     });
 }
 
 #[test]
 fn weight_gradients_match_reference() {
-    for_each(|case, convolution, isa, what| {
+    for_each(|case, convolution, numbers, what| {
         let inputs = case.shape.inputs;
         let (scale, shift) = (noise(23, inputs), noise(24, inputs));
         let activated = |(i, z): (usize, &f32)| (scale[i % inputs] * z + shift[i % inputs]).max(0.0);
-        let input = round_packed(isa, convolution, case.input.iter().enumerate().map(activated).collect());
-        let gradient = round_for(isa, noise(25, case.output_len()));
+        let input = numbers.round_packed(convolution, case.input.iter().enumerate().map(activated).collect());
+        let gradient = numbers.round(noise(25, case.output_len()));
         let expected = case.weight_gradient(&input, &gradient);
         let mut partial = vec![f32::NAN; convolution.weights.partial_len()];
         let mut to = vec![f32::NAN; expected.len()];
-        let operand = Operand::Activated { z: &case.input, scale: &scale, shift: &shift };
-        convolution.weights.run(&operand, &Operand::Plain(&gradient), &mut partial, &mut to);
-        assert_close(&to, &expected, tolerance_of_packed(convolution, isa), what);
+        let [z, gradient] = [&case.input, &gradient].map(|values| tensor(values, numbers.stored));
+        let operand = Operand::Activated { z: z.values(), scale: &scale, shift: &shift };
+        convolution.weights.run(&operand, &Operand::Plain(gradient.values()), &mut partial, &mut to);
+        assert_close(&to, &expected, numbers.tolerance_of_packed(convolution), what);
     });
 }
 
 #[test]
 fn stem_on_padded_pixels_matches_reference() {
-    for isa in Isa::available().into_iter().chain(Isa::with_bf16()) {
+    for numbers in Numbers::all() {
+        let Numbers { isa, stored } = numbers;
         let mut case = Case::new([2, 13, 10], [3, 20], [7, 2, 3]);
-        case.input = round_for(isa, case.input);
-        case.weights = round_for(isa, case.weights);
+        case.input = numbers.round(case.input);
+        case.weights = numbers.round(case.weights);
         let convolution = Convolution::new(&case.shape, Input::PaddedPixels, isa);
         let (height, width) = case.shape.input();
         let mut padded = vec![0.0; case.shape.images * (height + 6) * (width + 6) * 3];
@@ -297,15 +342,17 @@ fn stem_on_padded_pixels_matches_reference() {
             padded[at..at + width * 3].copy_from_slice(from);
         }
         let (forward, _) = packed(&convolution, &case);
-        let operand = Operand::Plain(&padded);
+        // Pixels are f32 in memory, whatever the type of activations.
+        let operand = Operand::Plain(Values::F32(&padded));
         let write = Write { accumulate: false };
-        let (to, _) = run((&convolution.forward, &forward), &operand, &write, 20, None);
+        let (to, _) = run((&convolution.forward, &forward), &operand, &write, 20, stored, None);
         let expected = case.forward(&case.input);
-        assert_close(&to, &expected, TOLERANCE, "the stem");
-        let gradient = round_for(isa, floats(&expected));
+        assert_close(&to, &expected, numbers.tolerance_of_stored(TOLERANCE), "the stem");
+        let gradient = numbers.round(floats(&expected));
+        let stored_gradient = tensor(&gradient, stored);
         let mut partial = vec![f32::NAN; convolution.weights.partial_len()];
         let mut to = vec![f32::NAN; case.weights.len()];
-        convolution.weights.run(&operand, &Operand::Plain(&gradient), &mut partial, &mut to);
+        convolution.weights.run(&operand, &Operand::Plain(stored_gradient.values()), &mut partial, &mut to);
         assert_close(&to, &case.weight_gradient(&case.input, &gradient), TOLERANCE, "the stem's weights");
         assert!(convolution.input.is_none());
     }

@@ -1,5 +1,7 @@
 //! The partition of an output into units of whole pixels. A unit is computed by one task and has its own sums.
 
+use super::values::ValuesMut;
+
 /// The partition of an output, `[pixels, channels]`, into units.
 #[derive(Clone, Debug)]
 pub(crate) struct Units {
@@ -13,7 +15,7 @@ pub(crate) struct UnitOutput<'a> {
     /// The first pixel of the unit, counted over the whole batch.
     pub(crate) first_pixel: usize,
     /// The unit's part of the output.
-    pub(crate) to: &'a mut [f32],
+    pub(crate) to: ValuesMut<'a>,
     /// The unit's per-channel sums, `[kinds, channels]`. The epilogue defines the kinds.
     pub(crate) sums: &'a mut [f32],
 }
@@ -40,19 +42,15 @@ impl Units {
     }
 
     /// Splits the output `to` and `sums`, `[units, kinds, channels]`, into the parts of each unit. Both may be longer.
-    pub(crate) fn split<'a>(
-        &self,
-        kinds: usize,
-        mut to: &'a mut [f32],
-        mut sums: &'a mut [f32],
-    ) -> Vec<UnitOutput<'a>> {
-        let output = |bounds: &[usize]| {
-            let (own, rest) = std::mem::take(&mut to).split_at_mut((bounds[1] - bounds[0]) * self.channels);
+    pub(crate) fn split<'a>(&self, kinds: usize, to: ValuesMut<'a>, mut sums: &'a mut [f32]) -> Vec<UnitOutput<'a>> {
+        let (mut rest, mut outputs) = (to, Vec::with_capacity(self.count()));
+        for bounds in self.starts.windows(2) {
+            let (own, rest_of_output) = rest.split_at_mut((bounds[1] - bounds[0]) * self.channels);
             let (own_sums, rest_of_sums) = std::mem::take(&mut sums).split_at_mut(kinds * self.channels);
-            (to, sums) = (rest, rest_of_sums);
-            UnitOutput { first_pixel: bounds[0], to: own, sums: own_sums }
-        };
-        self.starts.windows(2).map(output).collect()
+            (rest, sums) = (rest_of_output, rest_of_sums);
+            outputs.push(UnitOutput { first_pixel: bounds[0], to: own, sums: own_sums });
+        }
+        outputs
     }
 }
 

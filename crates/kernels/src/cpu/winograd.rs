@@ -22,6 +22,7 @@ use super::micro_kernel::{LeftStrides, RowMajor, micro_kernel};
 use super::operand::Operand;
 use super::simd::{Isa, Kernel, MAX_WIDTH, Simd};
 use super::units::{UnitOutput, Units, best_rows_per_unit};
+use super::values::ValuesMut;
 use crate::shape::ConvShape;
 use transform::{KERNEL, PATCH, POSITIONS, TILE};
 
@@ -229,10 +230,11 @@ impl Winograd {
         operand: &Operand<'_>,
         weights: &[f32],
         epilogue: &E,
-        to: &mut [f32],
+        to: ValuesMut<'_>,
         sums: &mut [f32],
     ) {
         let columns = self.tiling.columns();
+        let stream = should_stream(to.as_values().slice(0..self.units.output_len()));
         let outputs = self.units.split(E::SUMS, to, sums).into_iter().zip(&self.rows);
         let unit = |(output, rows): (_, &Range<usize>)| Unit {
             plan: self,
@@ -240,6 +242,7 @@ impl Winograd {
             weights,
             epilogue,
             tiles: rows.start * columns..rows.end * columns,
+            stream,
             output,
         };
         let units: Vec<_> = outputs.map(unit).collect();
@@ -323,6 +326,7 @@ struct Unit<'a, E> {
     epilogue: &'a E,
     /// The tiles of the unit, counted over all images.
     tiles: Range<usize>,
+    stream: bool,
     output: UnitOutput<'a>,
 }
 
@@ -424,9 +428,9 @@ impl<E: Epilogue> Unit<'_, E> {
                 columns: S::COLUMNS.min(channels - column),
                 channels,
                 first: first && t == 0,
-                stream: should_stream(self.plan.units.output_len()),
+                stream: self.stream,
             };
-            self.epilogue.finish(simd, tile, self.output.to, self.output.sums);
+            self.epilogue.finish(simd, tile, self.output.to.reborrow(), self.output.sums);
         }
     }
 }

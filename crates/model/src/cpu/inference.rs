@@ -3,7 +3,8 @@
 
 use kernels::ConvShape;
 use kernels::cpu::{
-    Affine, Buffer, Convolution, Folded, Input, Isa, MaxPool, Norm, Operand, average_pool, normalise_pixels,
+    Affine, Buffer, Convolution, Folded, Input, Isa, MaxPool, Norm, Operand, Tensor, Values, average_pool,
+    normalise_pixels,
 };
 use kernels::pixels::ByteValues;
 
@@ -59,7 +60,7 @@ struct Space {
     positions: usize,
     /// The current block's input, two buffers for activations inside the block, and one for a projected shortcut or the
     /// block's output.
-    buffers: [Buffer; 4],
+    buffers: [Tensor; 4],
     features: Vec<f32>,
 }
 
@@ -144,10 +145,16 @@ impl FoldedLayer {
         Ok(Self { packed, bias: norm.shift })
     }
 
-    fn run(&self, convolution: &Convolution, from: &Buffer, residual: Option<&Buffer>, relu: bool, to: &mut Buffer) {
-        let epilogue = Folded { bias: &self.bias, residual: residual.map(Buffer::slice), relu };
-        let input = Operand::Plain(from.slice());
-        convolution.forward.run(&input, self.packed.slice(), &epilogue, to.slice_mut(), &mut []);
+    fn run(
+        &self,
+        convolution: &Convolution,
+        from: Values<'_>,
+        residual: Option<Values<'_>>,
+        relu: bool,
+        to: &mut Tensor,
+    ) {
+        let epilogue = Folded { bias: &self.bias, residual, relu };
+        convolution.forward.run(&Operand::Plain(from), self.packed.slice(), &epilogue, to.values_mut(), &mut []);
     }
 }
 
@@ -163,7 +170,7 @@ impl Space {
         };
         let (rows, columns) = shapes.blocks.last().map_or(shapes.pooled, |block| block.output().output());
         let largest = shapes.iter().map(ConvShape::output_len).max().unwrap_or(0);
-        let buffer = || Buffer::zeros(largest);
+        let buffer = || Tensor::zeros(largest, isa.element_type());
         Ok(Self {
             shape,
             input: Buffer::zeros(shapes.stem.padded_input_len())?,
@@ -180,24 +187,25 @@ impl Space {
     /// Computes the features from the normalised pixels.
     fn run(&mut self, weights: &FoldedWeights, isa: Isa) {
         let [x, inner, other, y] = &mut self.buffers;
-        weights.stem.run(&self.stem, &self.input, None, true, inner);
+        weights.stem.run(&self.stem, self.input.slice().into(), None, true, inner);
         let identity = Norm::identity(self.pool.channels);
-        self.pool.forward(isa, &identity, inner.slice(), x.slice_mut(), &mut self.argmax);
+        self.pool.forward(isa, &identity, inner.values(), x.values_mut(), &mut self.argmax);
         for (products, folded) in self.blocks.iter().zip(&weights.blocks) {
             let last = products.main.len() - 1;
             for i in 0..last {
-                folded.main[i].run(&products.main[i], if i == 0 { x } else { inner }, None, true, other);
+                let from = if i == 0 { x.values() } else { inner.values() };
+                folded.main[i].run(&products.main[i], from, None, true, other);
                 std::mem::swap(inner, other);
             }
             if let (Some(product), Some(folded)) = (&products.downsample, &folded.downsample) {
-                folded.run(product, x, None, false, y);
+                folded.run(product, x.values(), None, false, y);
                 std::mem::swap(x, y);
             }
-            folded.main[last].run(&products.main[last], inner, Some(x), true, y);
+            folded.main[last].run(&products.main[last], inner.values(), Some(x.values()), true, y);
             std::mem::swap(x, y);
         }
         let channels = self.features.len() / self.shape.images;
         let len = self.features.len() * self.positions;
-        average_pool(&x.slice()[..len], self.positions, channels, &mut self.features);
+        average_pool(isa, x.values().slice(0..len), self.positions, channels, &mut self.features);
     }
 }

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use exchange::Exchange;
 use kernels::cpu::{
-    Affine, Buffer, Epilogue, GradientSums, Isa, MaskByNorm, Moments, Operand, Shortcut, Statistics, Sums, Write,
-    average_pool, average_pool_backward, average_pool_backward_masked, normalise_pixels, residual_add_relu,
+    Affine, Epilogue, GradientSums, Isa, MaskByNorm, Moments, Operand, Shortcut, Statistics, Sums, Tensor, Values,
+    Write, average_pool, average_pool_backward, average_pool_backward_masked, normalise_pixels, residual_add_relu,
 };
 use kernels::pixels::ByteValues;
 
@@ -68,16 +68,16 @@ impl Trunk {
         normalise_pixels(batch.data, [batch.height, batch.width], bytes, layers.stem.padding, input.slice_mut());
         let exchange = self.exchange.as_deref();
         let mut pass = Forward { isa: self.isa, parameters, statistics, mode, exchange, scratch };
-        pass.conv_norm(&layers.stem, stem, &Operand::Plain(input.slice()));
-        pool.forward(self.isa, &stem.norm, stem.z.slice(), pooled.slice_mut(), argmax);
-        let mut x = pooled.slice();
+        pass.conv_norm(&layers.stem, stem, &Operand::Plain(input.slice().into()));
+        pool.forward(self.isa, &stem.norm, stem.z.values(), pooled.values_mut(), argmax);
+        let mut x = pooled.values();
         let (mut channels, mut positions) = (0, 0);
         for (block, space) in layers.blocks.iter().zip(blocks.iter_mut()) {
             pass.block(block, space, x);
-            x = space.output.slice();
+            x = space.output.values();
             (channels, positions) = (space.channels, space.side.0 * space.side.1);
         }
-        average_pool(x, positions, channels, features);
+        average_pool(self.isa, x, positions, channels, features);
         self.mode = Some(mode);
         Ok(())
     }
@@ -104,14 +104,15 @@ impl Trunk {
         };
         let Workspace { input, stem, pool, pooled, argmax, blocks, between, inside, scratch, .. } = workspace;
         let exchange = self.exchange.as_deref();
-        let mut pass = Backward { parameters, gradients: Some(gradients), exchange, scratch };
+        let mut pass = Backward { isa: self.isa, parameters, gradients: Some(gradients), exchange, scratch };
         pass.blocks(&layers.blocks, blocks, 0, pooled, features_gradient, between, inside);
         let [g, spare] = between;
-        let (z, sums) = (stem.z.slice(), pass.scratch.sums.slice_mut());
-        pool.backward(self.isa, &stem.norm, z, (g.slice(), argmax), &mut spare.slice_mut()[..z.len()], sums);
+        let (z, sums) = (stem.z.values(), pass.scratch.sums.slice_mut());
+        let to = &mut spare.values_mut();
+        pool.backward(self.isa, &stem.norm, z, (g.values(), argmax), to.slice_mut(0..pool.input_len()), sums);
         pass.norm(&layers.stem, stem, pool.images * pool.height, 2, 1);
-        let gradient = stem.norm.gradient(spare.slice(), stem.z.slice());
-        pass.weights(&layers.stem, stem, &Operand::Plain(input.slice()), &gradient);
+        let gradient = stem.norm.gradient(spare.values(), stem.z.values());
+        pass.weights(&layers.stem, stem, &Operand::Plain(input.slice().into()), &gradient);
         Ok(())
     }
 
@@ -126,21 +127,17 @@ impl Trunk {
         parameters: &[f32],
         features_gradient: &[f32],
         block: usize,
-    ) -> Result<GradCam<'_>> {
+    ) -> Result<GradCam> {
         let (Some(workspace), Some(Mode::Evaluation)) = (self.workspace.as_mut(), self.mode) else {
             return Err(Error::NoForward);
         };
         let Workspace { blocks, between, inside, scratch, pooled, .. } = workspace;
-        let mut pass = Backward { parameters, gradients: None, exchange: None, scratch };
+        let mut pass = Backward { isa: self.isa, parameters, gradients: None, exchange: None, scratch };
         pass.blocks(&layers.blocks, blocks, block + 1, pooled, features_gradient, between, inside);
         let BlockSpace { output, side, channels, .. } = &blocks[block];
-        let activations = output.slice();
-        Ok(GradCam {
-            activations,
-            gradients: &between[0].slice()[..activations.len()],
-            side: *side,
-            channels: *channels,
-        })
+        let activations = output.values().to_f32();
+        let gradients = between[0].values().slice(0..activations.len()).to_f32();
+        Ok(GradCam { activations, gradients, side: *side, channels: *channels })
     }
 }
 
@@ -163,7 +160,7 @@ impl Forward<'_> {
         let affine =
             Affine { weight: &self.parameters[layer.scale.range()], bias: &self.parameters[layer.shift.range()] };
         let product = &convolution.forward;
-        let (packed, z, sums) = (packed.slice(), z.slice_mut(), sums.slice_mut());
+        let (packed, z, sums) = (packed.slice(), z.values_mut(), sums.slice_mut());
         match self.mode {
             Mode::Training => {
                 product.run(input, packed, &Statistics, z, sums);
@@ -184,11 +181,11 @@ impl Forward<'_> {
         }
     }
 
-    fn block(&mut self, block: &Block, space: &mut BlockSpace, x: &[f32]) {
+    fn block(&mut self, block: &Block, space: &mut BlockSpace, x: Values<'_>) {
         let BlockSpace { main, downsample, output, .. } = space;
         for (i, layer) in block.main.iter().enumerate() {
             let (before, rest) = main.split_at_mut(i);
-            let input = before.last().map_or(Operand::Plain(x), |before| before.norm.activated(before.z.slice()));
+            let input = before.last().map_or(Operand::Plain(x), |before| before.norm.activated(before.z.values()));
             self.conv_norm(layer, &mut rest[0], &input);
         }
         if let (Some(layer), Some(space)) = (&block.downsample, downsample.as_mut()) {
@@ -196,13 +193,14 @@ impl Forward<'_> {
         }
         let shortcut = downsample.as_ref().map_or(Shortcut::Identity(x), |layer| Shortcut::Projection(layer.branch()));
         if let Some(last) = main.last() {
-            residual_add_relu(self.isa, last.branch(), shortcut, output.slice_mut());
+            residual_add_relu(self.isa, last.branch(), shortcut, output.values_mut());
         }
     }
 }
 
 /// A backward pass.
 struct Backward<'a> {
+    isa: Isa,
     parameters: &'a [f32],
     /// Gradients of all parameters. `None` in evaluation mode, where only the gradients of activations are computed.
     gradients: Option<&'a mut [f32]>,
@@ -219,23 +217,27 @@ impl Backward<'_> {
         blocks: &[Block],
         spaces: &mut [BlockSpace],
         first: usize,
-        pooled: &Buffer,
+        pooled: &Tensor,
         features_gradient: &[f32],
-        [g, spare]: &mut [Buffer; 2],
-        inside: &mut [Buffer; 2],
+        [g, spare]: &mut [Tensor; 2],
+        inside: &mut [Tensor; 2],
     ) {
         let Some(last) = spaces.last_mut() else { return };
         if first == blocks.len() {
-            average_pool_backward(features_gradient, last.positions(), last.channels, g.slice_mut());
+            let to = &mut g.values_mut();
+            let to = to.slice_mut(0..features_gradient.len() * last.positions());
+            average_pool_backward(self.isa, features_gradient, last.positions(), last.channels, to);
             return;
         }
         let (mask, sums) = (last.mask(), self.scratch.sums.slice_mut());
-        let units = average_pool_backward_masked(features_gradient, last.positions(), &mask, g.slice_mut(), sums);
+        let to = &mut g.values_mut();
+        let to = to.slice_mut(0..features_gradient.len() * last.positions());
+        let units = average_pool_backward_masked(self.isa, features_gradient, last.positions(), &mask, to, sums);
         self.norms_of_block(&blocks[blocks.len() - 1], last, units);
         for i in (first..blocks.len()).rev() {
             let (before, rest) = spaces.split_at_mut(i);
             let (block, space) = (&blocks[i], &mut rest[0]);
-            let x = before.last().map_or(pooled.slice(), |previous| previous.output.slice());
+            let x = before.last().map_or(pooled.values(), |previous| previous.output.values());
             let inner = self.inside_of_block(block, space, x, g, inside);
             match before.last_mut() {
                 Some(previous) if i > first => {
@@ -301,12 +303,12 @@ impl Backward<'_> {
         space: &LayerSpace,
         gradient: &Operand<'_>,
         epilogue: &impl Epilogue,
-        to: &mut Buffer,
+        to: &mut Tensor,
     ) -> usize {
         let Scratch { packed, sums, .. } = &mut *self.scratch;
         let Some(product) = &space.convolution.input else { return 0 };
         space.convolution.pack_input(&self.parameters[layer.weight.range()], packed.slice_mut());
-        product.run(gradient, packed.slice(), epilogue, to.slice_mut(), sums.slice_mut());
+        product.run(gradient, packed.slice(), epilogue, to.values_mut(), sums.slice_mut());
         product.unit_count()
     }
 
@@ -316,24 +318,24 @@ impl Backward<'_> {
         &mut self,
         block: &Block,
         space: &mut BlockSpace,
-        x: &[f32],
-        g: &Buffer,
-        inside: &'a mut [Buffer; 2],
-    ) -> &'a Buffer {
+        x: Values<'_>,
+        g: &Tensor,
+        inside: &'a mut [Tensor; 2],
+    ) -> &'a Tensor {
         let [mut current, mut other] = inside.each_mut();
         let last = block.main.len() - 1;
         for i in (0..=last).rev() {
             let (below, above) = space.main.split_at_mut(i);
             let (layer, space) = (&block.main[i], &above[0]);
-            let g = if i == last { g.slice() } else { current.slice() };
-            let gradient = space.norm.gradient(g, space.z.slice());
+            let g = if i == last { g.values() } else { current.values() };
+            let gradient = space.norm.gradient(g, space.z.values());
             let Some(below) = below.last_mut() else {
                 self.weights(layer, space, &Operand::Plain(x), &gradient);
                 break;
             };
-            self.weights(layer, space, &below.norm.activated(below.z.slice()), &gradient);
+            self.weights(layer, space, &below.norm.activated(below.z.values()), &gradient);
             let mask = MaskByNorm {
-                z: below.z.slice(),
+                z: below.z.values(),
                 mean: &below.norm.mean,
                 scale: &below.norm.scale,
                 shift: &below.norm.shift,
@@ -343,7 +345,7 @@ impl Backward<'_> {
             std::mem::swap(&mut current, &mut other);
         }
         if let (Some(layer), Some(space)) = (&block.downsample, &space.downsample) {
-            self.weights(layer, space, &Operand::Plain(x), &space.norm.gradient(g.slice(), space.z.slice()));
+            self.weights(layer, space, &Operand::Plain(x), &space.norm.gradient(g.values(), space.z.values()));
         }
         current
     }
@@ -355,15 +357,15 @@ impl Backward<'_> {
         &mut self,
         block: &Block,
         space: &BlockSpace,
-        g: &mut Buffer,
-        inner: &Buffer,
-        spare: &mut Buffer,
+        g: &mut Tensor,
+        inner: &Tensor,
+        spare: &mut Tensor,
         epilogue: &impl Epilogue,
     ) -> usize {
         let first = &space.main[0];
-        let inner = first.norm.gradient(inner.slice(), first.z.slice());
+        let inner = first.norm.gradient(inner.values(), first.z.values());
         if let (Some(layer), Some(space)) = (&block.downsample, &space.downsample) {
-            let gradient = space.norm.gradient(g.slice(), space.z.slice());
+            let gradient = space.norm.gradient(g.values(), space.z.values());
             self.input(layer, space, &gradient, &Write { accumulate: false }, spare);
             return self.input(&block.main[0], first, &inner, epilogue, spare);
         }

@@ -1,10 +1,11 @@
 //! The memory of one batch shape: prepared convolutions, activations, gradients and scratch buffers, allocated once.
 //!
 //! The convolutions' outputs `z` and the blocks' outputs are kept from forward to backward. The activations after batch
-//! norm and ReLU are not stored. The kernels that read them compute them again from `z`.
+//! norm and ReLU are not stored. The kernels that read them compute them again from `z`. Activations and gradients have the
+//! type that the instruction set multiplies, f32 or bf16; pixels, weights, their gradients and sums are f32.
 
 use kernels::ConvShape;
-use kernels::cpu::{Branch, Buffer, ConvAlgorithm, Convolution, Input, Isa, MaskByOutput, MaxPool, Norm};
+use kernels::cpu::{Branch, Buffer, ConvAlgorithm, Convolution, Input, Isa, MaskByOutput, MaxPool, Norm, Tensor};
 
 use crate::batch::BatchShape;
 use crate::error::Result;
@@ -19,7 +20,7 @@ pub(crate) struct LayerSpace {
     /// The coefficients of the batch norm.
     pub(crate) norm: Norm,
     /// The output, `[images, height, width, channels]`.
-    pub(crate) z: Buffer,
+    pub(crate) z: Tensor,
     /// Values per channel: images x height x width.
     pub(crate) pixels: usize,
 }
@@ -32,7 +33,7 @@ pub(crate) struct BlockSpace {
     /// The projection of the shortcut.
     pub(crate) downsample: Option<LayerSpace>,
     /// The output, `[images, height, width, channels]`.
-    pub(crate) output: Buffer,
+    pub(crate) output: Tensor,
     /// Rows and columns of the output.
     pub(crate) side: (usize, usize),
     /// Channels of the output.
@@ -62,7 +63,7 @@ pub(crate) struct Workspace {
     /// The max pooling after the first convolution.
     pub(crate) pool: MaxPool,
     /// The output of the pooling.
-    pub(crate) pooled: Buffer,
+    pub(crate) pooled: Tensor,
     /// For each output of the pooling, the position of the maximum in its window.
     pub(crate) argmax: Vec<u8>,
     /// The residual blocks.
@@ -70,9 +71,9 @@ pub(crate) struct Workspace {
     /// Averages of the last block's output over all positions, `[images, channels]`.
     pub(crate) features: Vec<f32>,
     /// Gradients between blocks: of the current block's output, and of its input.
-    pub(crate) between: [Buffer; 2],
+    pub(crate) between: [Tensor; 2],
     /// Gradients inside a block.
-    pub(crate) inside: [Buffer; 2],
+    pub(crate) inside: [Tensor; 2],
     /// Scratch buffers.
     pub(crate) scratch: Scratch,
 }
@@ -101,17 +102,18 @@ impl Workspace {
         let stem = LayerSpace::new(&stem, Input::PaddedPixels, isa, &mut sizes)?;
         let blocks = blocks.iter().map(|block| BlockSpace::new(block, isa, &mut sizes)).collect::<Result<_>>()?;
         let features = images * layers.head.inputs;
+        let tensor = |len| Tensor::zeros(len, isa.element_type());
         Ok(Self {
             shape,
             input,
             stem,
             pool: MaxPool { images, height, width, channels },
-            pooled: Buffer::zeros(pooled_len)?,
+            pooled: tensor(pooled_len)?,
             argmax: vec![0; pooled_len],
             blocks,
             features: vec![0.0; features],
-            between: [Buffer::zeros(sizes.between)?, Buffer::zeros(sizes.between)?],
-            inside: [Buffer::zeros(sizes.inside)?, Buffer::zeros(sizes.inside)?],
+            between: [tensor(sizes.between)?, tensor(sizes.between)?],
+            inside: [tensor(sizes.inside)?, tensor(sizes.inside)?],
             scratch: Scratch {
                 packed: Buffer::zeros(sizes.packed)?,
                 partial: Buffer::zeros(sizes.partial)?,
@@ -131,8 +133,8 @@ impl BlockSpace {
         for inner in &shapes.main[..shapes.main.len() - 1] {
             sizes.inside = sizes.inside.max(inner.output_len());
         }
-        let output_buffer = Buffer::zeros(output.output_len())?;
-        Ok(Self { main, downsample, output: output_buffer, side: output.output(), channels: output.outputs })
+        let output_tensor = Tensor::zeros(output.output_len(), isa.element_type())?;
+        Ok(Self { main, downsample, output: output_tensor, side: output.output(), channels: output.outputs })
     }
 
     /// Returns the number of positions of the output.
@@ -144,9 +146,9 @@ impl BlockSpace {
     pub(crate) fn mask(&self) -> MaskByOutput<'_> {
         let last = &self.main[self.main.len() - 1];
         MaskByOutput {
-            y: self.output.slice(),
-            main: (last.z.slice(), &last.norm.mean),
-            shortcut: self.downsample.as_ref().map(|layer| (layer.z.slice(), layer.norm.mean.as_slice())),
+            y: self.output.values(),
+            main: (last.z.values(), &last.norm.mean),
+            shortcut: self.downsample.as_ref().map(|layer| (layer.z.values(), layer.norm.mean.as_slice())),
         }
     }
 }
@@ -159,12 +161,12 @@ impl LayerSpace {
         sizes.packed = sizes.packed.max(convolution.packed_len());
         sizes.partial = sizes.partial.max(convolution.weights.partial_len());
         sizes.sums = sizes.sums.max(units * 3 * shape.outputs.max(shape.inputs));
-        let (norm, z) = (Norm::new(shape.outputs), Buffer::zeros(shape.output_len())?);
+        let (norm, z) = (Norm::new(shape.outputs), Tensor::zeros(shape.output_len(), isa.element_type())?);
         Ok(Self { convolution, norm, z, pixels: shape.output_pixels() })
     }
 
     /// Returns the convolution's output and the batch norm after it.
     pub(crate) fn branch(&self) -> Branch<'_> {
-        Branch { z: self.z.slice(), norm: &self.norm }
+        Branch { z: self.z.values(), norm: &self.norm }
     }
 }

@@ -9,7 +9,7 @@ use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count, _mm_sfence};
 use std::sync::OnceLock;
 
-use super::bf16::Avx512Bf16;
+use super::bf16_pairs::Avx512Bf16;
 use super::delegate::delegate_to_inner;
 use super::{Kernel, Simd};
 
@@ -103,7 +103,8 @@ impl Simd for AmxBf16 {
         Avx512Bf16,
         and accumulate(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
         pair(even: Self::Vector, odd: Self::Vector) -> Self::Vector;
-        narrow(vector: Self::Vector, to: &mut [f32]) -> ();
+        store_bf16(vector: Self::Vector, to: &mut [half::bf16]) -> ();
+        store_row_bf16(row: [Self::Vector; 2], to: &mut [half::bf16], stream: bool) -> ();
     );
 
     // A register tile is 2 x 2 registers of the unit. Two more hold a part of each operand.

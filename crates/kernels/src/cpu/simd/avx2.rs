@@ -67,7 +67,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(self, from: &[f32], at: usize) {
+    fn prefetch<T>(self, from: &[T], at: usize) {
         // SAFETY: see above; a prefetch does not access memory, so that any address is allowed.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.as_ptr().wrapping_add(at).cast()) }
     }

@@ -2,16 +2,21 @@
 #![expect(unsafe_code, reason = "intrinsics beyond the baseline of the target")]
 
 use core::arch::x86_64::{
-    __m512, _CMP_GT_OQ, _CMP_UNORD_Q, _MM_HINT_T1, _mm_prefetch, _mm_sfence, _mm512_add_epi32, _mm512_add_ps,
-    _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_mask_mov_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps,
-    _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_stream_ps,
-    _mm512_sub_ps,
+    __m256i, __m512, _CMP_GT_OQ, _CMP_UNORD_Q, _MM_HINT_T1, _mm_prefetch, _mm_sfence, _mm256_loadu_si256,
+    _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castpd_ps, _mm512_castps_pd, _mm512_castps_si512,
+    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_div_ps,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_mov_epi32, _mm512_mask_mov_ps, _mm512_mask_storeu_ps,
+    _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
+    _mm512_stream_ps, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
+use core::mem::transmute;
 
-use super::{Kernel, Simd};
+use half::bf16;
 
-/// A proof that the processor has the instructions. Only [`run`] and [`super::bf16`] create it.
+use super::{BLOCK, Kernel, Simd};
+
+/// A proof that the processor has the instructions. Only [`run`] and [`super::bf16_pairs`] create it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512(());
 
@@ -84,7 +89,7 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn prefetch(self, from: &[f32], at: usize) {
+    fn prefetch<T>(self, from: &[T], at: usize) {
         // SAFETY: see above; a prefetch does not access memory, so that any address is allowed.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.as_ptr().wrapping_add(at).cast()) }
     }
@@ -147,6 +152,82 @@ impl Simd for Avx512 {
         unsafe {
             let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b) | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);
             _mm512_mask_mov_ps(y, above, x)
+        }
+    }
+
+    #[inline(always)]
+    fn load_bf16(self, from: &[bf16]) -> __m512 {
+        let padded;
+        let from = match from.first_chunk() {
+            Some(from) => from,
+            None => {
+                let mut all = [bf16::ZERO; Self::LANES];
+                all[..from.len()].copy_from_slice(from);
+                padded = all;
+                &padded
+            }
+        };
+        // SAFETY: see above; the array has 16 elements of 16 bits.
+        unsafe {
+            let bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(bits))
+        }
+    }
+
+    #[inline(always)]
+    fn store_bf16(self, vector: __m512, to: &mut [bf16]) {
+        // SAFETY: see above; the array has 16 elements of 16 bits.
+        let values = unsafe {
+            let bits = _mm512_castps_si512(vector);
+            // Round to nearest, ties to even: add just less than half of the last bit, or half of it if it is odd.
+            let last = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(last, _mm512_set1_epi32(0x7FFF)));
+            let nan = _mm512_or_si512(bits, _mm512_set1_epi32(0x0040_0000));
+            let rounded = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(vector, vector), nan);
+            transmute::<__m256i, [bf16; Self::LANES]>(_mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded)))
+        };
+        match to.first_chunk_mut() {
+            Some(to) => *to = values,
+            None => to.copy_from_slice(&values[..to.len()]),
+        }
+    }
+
+    #[inline(always)]
+    fn transpose_block(self, from: &[f32], pitch: usize, to: &mut [f32], to_pitch: usize) {
+        let mut rows = [self.splat(0.0); BLOCK];
+        for i in 0..BLOCK {
+            rows[i] = self.load(&from[i * pitch..][..BLOCK]);
+        }
+        // Four rounds, each of which exchanges the halves of pairs of rows: elements, pairs, quarters, halves.
+        // SAFETY: see above.
+        unsafe {
+            let mut next = rows;
+            for i in 0..BLOCK / 2 {
+                next[2 * i] = _mm512_unpacklo_ps(rows[2 * i], rows[2 * i + 1]);
+                next[2 * i + 1] = _mm512_unpackhi_ps(rows[2 * i], rows[2 * i + 1]);
+            }
+            for i in (0..BLOCK).step_by(4) {
+                for half in 0..2 {
+                    let (a, b) = (_mm512_castps_pd(next[i + half]), _mm512_castps_pd(next[i + half + 2]));
+                    rows[i + 2 * half] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                    rows[i + 2 * half + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+                }
+            }
+            for i in (0..BLOCK).step_by(8) {
+                for j in 0..4 {
+                    let (a, b) = (rows[i + j], rows[i + j + 4]);
+                    next[i + j] = _mm512_shuffle_f32x4::<0b1000_1000>(a, b);
+                    next[i + j + 4] = _mm512_shuffle_f32x4::<0b1101_1101>(a, b);
+                }
+            }
+            for j in 0..8 {
+                let (a, b) = (next[j], next[j + 8]);
+                rows[j] = _mm512_shuffle_f32x4::<0b1000_1000>(a, b);
+                rows[j + 8] = _mm512_shuffle_f32x4::<0b1101_1101>(a, b);
+            }
+        }
+        for (j, row) in rows.into_iter().enumerate() {
+            self.store(row, &mut to[j * to_pitch..][..BLOCK]);
         }
     }
 }

@@ -13,7 +13,6 @@ macro_rules! delegate_to_inner {
             load(from: &[f32]) -> Self::Vector;
             store(vector: Self::Vector, to: &mut [f32]) -> ();
             stream(vector: Self::Vector, to: &mut [f32]) -> ();
-            prefetch(from: &[f32], at: usize) -> ();
             add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
             sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
             mul(a: Self::Vector, b: Self::Vector) -> Self::Vector;
@@ -23,8 +22,14 @@ macro_rules! delegate_to_inner {
             relu(a: Self::Vector) -> Self::Vector;
             mask_positive(test: Self::Vector, value: Self::Vector) -> Self::Vector;
             select_greater(a: Self::Vector, b: Self::Vector, x: Self::Vector, y: Self::Vector) -> Self::Vector;
+            load_bf16(from: &[half::bf16]) -> Self::Vector;
             transpose_block(from: &[f32], pitch: usize, to: &mut [f32], to_pitch: usize) -> ();
             $($($bf16)*)?
+        }
+
+        #[inline(always)]
+        fn prefetch<T>(self, from: &[T], at: usize) {
+            self.0.prefetch(from, at);
         }
     };
 }

@@ -2,7 +2,7 @@
 //! every processor.
 
 use super::Simd;
-use super::bf16::PortableBf16;
+use super::bf16_pairs::PortableBf16;
 use super::delegate::delegate_to_inner;
 
 /// The emulated bf16 multiplication with a matrix unit.
@@ -21,7 +21,8 @@ impl Simd for PortableMatrix {
         PortableBf16,
         and accumulate(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
         pair(even: Self::Vector, odd: Self::Vector) -> Self::Vector;
-        narrow(vector: Self::Vector, to: &mut [f32]) -> ();
+        store_bf16(vector: Self::Vector, to: &mut [half::bf16]) -> ();
+        store_row_bf16(row: [Self::Vector; 2], to: &mut [half::bf16], stream: bool) -> ();
     );
 
     // Unlike the register tiles of other instruction sets.

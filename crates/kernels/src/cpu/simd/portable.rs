@@ -51,7 +51,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn prefetch(self, _from: &[f32], _at: usize) {}
+    fn prefetch<T>(self, _from: &[T], _at: usize) {}
 
     #[inline(always)]
     fn add(self, a: Four, b: Four) -> Four {

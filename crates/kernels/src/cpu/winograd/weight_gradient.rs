@@ -77,7 +77,17 @@ impl WinogradGradient {
             let (inputs, outputs) = blocks[i % blocks.len()].clone();
             let tiles = self.ranges[i / blocks.len()].clone();
             with_scratch(scratch, |[patches, gradients]| {
-                self.isa.run_in_f32(Unit { plan: self, input, gradient, inputs, outputs, tiles, partial, patches, gradients });
+                self.isa.run_in_f32(Unit {
+                    plan: self,
+                    input,
+                    gradient,
+                    inputs,
+                    outputs,
+                    tiles,
+                    partial,
+                    patches,
+                    gradients,
+                });
             });
         });
         let (_, columns) = self.isa.tile();

@@ -65,10 +65,12 @@ impl Simd for PortableBf16 {
 #[expect(unsafe_code, reason = "intrinsics beyond the baseline of the target")]
 mod x86 {
     use core::arch::x86_64::{
-        __m256, __m256bh, __m512, __m512bh, __m512i, _mm_sfence, _mm256_storeu_ps, _mm512_castsi512_ps,
-        _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh, _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_permutexvar_epi16,
+        __m256bh, __m512, __m512bh, __m512i, _mm_sfence, _mm512_castsi512_ps, _mm512_cvtne2ps_pbh, _mm512_cvtneps_pbh,
+        _mm512_dpbf16_ps, _mm512_loadu_si512, _mm512_permutexvar_epi16, _mm512_storeu_si512, _mm512_stream_si512,
     };
     use core::mem::transmute;
+
+    use half::bf16;
 
     use super::super::avx512::Avx512;
     use super::super::delegate::delegate_to_inner;
@@ -132,17 +134,31 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn narrow(self, vector: __m512, to: &mut [f32]) {
+        fn store_bf16(self, vector: __m512, to: &mut [bf16]) {
             // SAFETY: see above.
-            let pairs = unsafe { transmute::<__m256bh, __m256>(_mm512_cvtneps_pbh(vector)) };
-            if to.len() >= Self::LANES / 2 {
-                // SAFETY: see above.
-                unsafe { _mm256_storeu_ps(to.as_mut_ptr(), pairs) }
+            let values = unsafe { transmute::<__m256bh, [bf16; Avx512::LANES]>(_mm512_cvtneps_pbh(vector)) };
+            match to.first_chunk_mut() {
+                Some(to) => *to = values,
+                None => to.copy_from_slice(&values[..to.len()]),
+            }
+        }
+
+        #[inline(always)]
+        fn store_row_bf16(self, row: [__m512; 2], to: &mut [bf16], stream: bool) {
+            let Some(to) = to.first_chunk_mut::<{ 2 * Avx512::LANES }>() else {
+                let (first, second) = to.split_at_mut(Self::LANES.min(to.len()));
+                self.store_bf16(row[0], first);
+                return self.store_bf16(row[1], second);
+            };
+            // SAFETY: see above.
+            let values = unsafe { transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(row[1], row[0])) };
+            let to = to.as_mut_ptr().cast::<__m512i>();
+            if stream && to.is_aligned() {
+                // SAFETY: see above; `to` is aligned.
+                unsafe { _mm512_stream_si512(to, values) }
             } else {
-                let mut all = [0.0; Avx512::LANES / 2];
                 // SAFETY: see above.
-                unsafe { _mm256_storeu_ps(all.as_mut_ptr(), pairs) }
-                to.copy_from_slice(&all[..to.len()]);
+                unsafe { _mm512_storeu_si512(to, values) }
             }
         }
     }
@@ -162,43 +178,110 @@ mod tests {
         assert!(halves(pair(f32::NAN, 1.0))[0].is_nan());
     }
 
-    /// Runs all bf16 operations. `to` receives the results of `pair`, `narrow` and `accumulate`.
+    /// Runs all bf16 operations. `products` receives the results of `pair` and `accumulate`, and `stored` the rows of
+    /// `store_row_bf16`, `store_bf16` and `load_bf16`.
     struct Bf16Operations<'a> {
-        even: &'a [f32; 16],
-        odd: &'a [f32; 16],
-        to: &'a mut [[f32; 16]; 3],
+        even: &'a [f32; 32],
+        odd: &'a [f32; 32],
+        products: &'a mut [[f32; 32]; 2],
+        stored: &'a mut [[bf16; 32]; 3],
     }
 
     impl Kernel for Bf16Operations<'_> {
         #[inline(always)]
         fn run<S: Simd>(self, s: S) {
-            let [pairs, narrowed, products] = self.to;
-            for i in (0..16).step_by(S::LANES) {
+            let ([pairs, products], [rows, single, loaded]) = (self.products, self.stored);
+            for i in (0..32).step_by(S::LANES) {
                 let (even, odd) = (s.load(&self.even[i..]), s.load(&self.odd[i..]));
                 let pair = s.pair(even, odd);
                 s.store(pair, &mut pairs[i..]);
-                s.narrow(even, &mut narrowed[i / 2..i / 2 + S::LANES / 2]);
-                s.narrow(odd, &mut narrowed[8 + i / 2..8 + i / 2 + S::LANES / 2]);
                 s.store(s.accumulate(pair, s.pair(odd, odd), even), &mut products[i..]);
+                s.store_bf16(even, &mut single[i..]);
+                s.store_bf16(s.load_bf16(&single[i..]), &mut loaded[i..]);
+            }
+            for i in (0..32).step_by(S::COLUMNS) {
+                let row = [s.load(&self.even[i..]), s.load(&self.even[i + S::LANES..])];
+                s.store_row_bf16(row, &mut rows[i..], i == 0);
             }
         }
     }
 
     #[test]
     fn all_instruction_sets_match_reference() {
-        let even = std::array::from_fn(|i| (i as f32 * 0.731).sin() * 3.0);
-        let odd = std::array::from_fn(|i| (i as f32 * 1.37).cos() / 7.0);
+        let even: [f32; 32] = std::array::from_fn(|i| (i as f32 * 0.731).sin() * 3.0);
+        let odd: [f32; 32] = std::array::from_fn(|i| (i as f32 * 1.37).cos() / 7.0);
         let rounded = |value: f32| bf16::from_f32(value).to_f32();
-        for isa in Isa::with_bf16() {
-            let mut found = [[f32::NAN; 16]; 3];
-            isa.run(Bf16Operations { even: &even, odd: &odd, to: &mut found });
-            for i in 0..16 {
-                assert_eq!(halves(found[0][i]), [rounded(even[i]), rounded(odd[i])], "{isa:?}");
-                let neighbours = if i < 8 { &even } else { &odd };
-                let expected = [neighbours[i % 8 * 2], neighbours[i % 8 * 2 + 1]].map(rounded);
-                assert_eq!(halves(found[1][i]), expected, "{isa:?}");
+        for isa in Isa::with_bf16().into_iter().chain(Isa::available()) {
+            let (mut products, mut stored) = ([[f32::NAN; 32]; 2], [[bf16::NAN; 32]; 3]);
+            isa.run(Bf16Operations { even: &even, odd: &odd, products: &mut products, stored: &mut stored });
+            for i in 0..32 {
+                for stored in stored {
+                    assert_eq!(stored[i].to_f32(), rounded(even[i]), "{isa:?}");
+                }
+                if isa == isa.in_f32() {
+                    continue;
+                }
+                assert_eq!(halves(products[0][i]), [rounded(even[i]), rounded(odd[i])], "{isa:?}");
                 let expected = even[i] + rounded(odd[i]) * rounded(odd[i]) + rounded(even[i]) * rounded(odd[i]);
-                assert!((found[2][i] - expected).abs() <= 1e-6, "{isa:?}: {} {expected}", found[2][i]);
+                assert!((products[1][i] - expected).abs() <= 1e-6, "{isa:?}: {} {expected}", products[1][i]);
+            }
+        }
+    }
+
+    /// Stores parts of a register as bf16, and loads them.
+    struct Parts<'a>(&'a mut Vec<Vec<bf16>>);
+
+    impl Kernel for Parts<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let row = [s.splat(f32::NAN), s.splat(1.5)];
+            for len in 0..=S::COLUMNS {
+                let mut to = vec![bf16::ZERO; len];
+                s.store_row_bf16(row, &mut to, false);
+                let mut back = vec![bf16::ZERO; len];
+                let (first, second) = to.split_at(S::LANES.min(len));
+                let (to_first, to_second) = back.split_at_mut(S::LANES.min(len));
+                s.store_bf16(s.load_bf16(first), to_first);
+                s.store_bf16(s.load_bf16(second), to_second);
+                self.0.push(back);
+            }
+        }
+    }
+
+    #[test]
+    fn parts_of_registers_are_stored_and_nan_stays_nan() {
+        for isa in Isa::with_bf16().into_iter().chain(Isa::available()) {
+            let mut stored = Vec::new();
+            isa.run(Parts(&mut stored));
+            for (len, stored) in stored.iter().enumerate() {
+                let lanes = isa.tile().1 / 2;
+                let expected = |i: usize| if i < lanes { "NaN" } else { "1.5" };
+                let found: Vec<String> = stored.iter().map(|value| format!("{value}")).collect();
+                assert_eq!(found, (0..len).map(expected).collect::<Vec<_>>(), "{isa:?}");
+            }
+        }
+    }
+
+    /// Transposes a block.
+    struct Transpose<'a>(&'a [f32], &'a mut [f32]);
+
+    impl Kernel for Transpose<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            s.transpose_block(self.0, 19, self.1, 17);
+        }
+    }
+
+    #[test]
+    fn blocks_are_transposed() {
+        let from: Vec<f32> = (0..15 * 19 + 16).map(|i| i as f32).collect();
+        for isa in Isa::with_bf16().into_iter().chain(Isa::available()) {
+            let mut to = vec![f32::NAN; 15 * 17 + 16];
+            isa.run(Transpose(&from, &mut to));
+            for i in 0..16 {
+                for j in 0..16 {
+                    assert_eq!(to[j * 17 + i], from[i * 19 + j], "{isa:?}");
+                }
             }
         }
     }
