@@ -8,7 +8,7 @@
 //!
 //! - `--whole` prints only the training step and the inference.
 //! - `--only TEXT` prints only the kernels whose name contains the text, such as `1x1/1 64>256 56 forward`.
-//! - `--bf16` computes convolutions in bf16 if the processor has AVX512_BF16.
+//! - `--bf16` computes convolutions in bf16 if the processor has AVX-512 BF16.
 //! - `--cpu` measures the processor time of all threads instead of wall time, for a machine with other load.
 //! - `--json` prints an object `{name, layers, batch, direction, gflops, ms}` per line. `layers` is the number of
 //!   layers with the shape. `gflops` counts the operations of a direct convolution, so Winograd's algorithm may exceed

@@ -30,7 +30,8 @@ pub enum Device {
     /// The processor, computing in f32.
     #[default]
     Cpu,
-    /// The processor, with convolutions on bf16 values if it has AVX512_BF16.
+    /// The processor, with convolutions on bf16 values, and activations and gradients in bf16, if it has AVX-512 BF16.
+    /// Where it also has AMX, convolutions use that.
     CpuBf16,
     /// A CUDA card.
     #[cfg(feature = "cuda")]
@@ -118,7 +119,7 @@ fn processor(precision: PrecisionChoice) -> Device {
         PrecisionChoice::Auto | PrecisionChoice::Fixed(Precision::F32) => Device::Cpu,
         PrecisionChoice::Fixed(Precision::Tf32) => fall_back("tf32 needs a card"),
         PrecisionChoice::Fixed(Precision::Bf16) if Isa::detect_bf16().is_none() => {
-            fall_back("this processor does not have AVX512_BF16")
+            fall_back("this processor does not have AVX-512 BF16")
         }
         PrecisionChoice::Fixed(Precision::Bf16) => Device::CpuBf16,
     }

@@ -18,7 +18,7 @@ pub enum PrecisionChoice {
     /// On processors f32. On a card bf16 if it has units for bf16 (from Ampere on), else f32.
     #[default]
     Auto,
-    /// The given precision. On processors, bf16 needs AVX512_BF16, and TF32 does not exist. They fall back to f32.
+    /// The given precision. On processors, bf16 needs AVX-512 BF16, and TF32 does not exist. They fall back to f32.
     Fixed(Precision),
 }
 

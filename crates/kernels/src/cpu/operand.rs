@@ -1,8 +1,14 @@
 //! Per-channel transformations that are applied to activations and gradients while they are packed. This saves a
-//! separate pass over memory.
+//! separate pass over memory. Where packing reads an operand many times and takes much of the time of a product,
+//! [`Operand::write`] makes that pass.
 
-use super::simd::Simd;
-use super::values::{Element, Values};
+use rayon::prelude::*;
+
+use super::simd::{Isa, Kernel, Simd};
+use super::values::{Element, Values, ValuesMut};
+
+/// The number of pixels that one task of [`Operand::write`] processes.
+const PIXELS: usize = 64;
 
 /// A tensor, and the transformation that is applied when it is read.
 #[derive(Clone, Copy, Debug)]
@@ -83,8 +89,7 @@ impl Operand<'_> {
         }
         let channels = channel..channel + len;
         match *self {
-            Self::Plain(Values::F32(values)) => copy_plain(s, &values[at..][..len], to),
-            Self::Plain(Values::Bf16(values)) => copy_plain(s, &values[at..][..len], to),
+            Self::Plain(values) => return T::copy_from(s, values.slice(at..at + len), to),
             Self::Activated { z, scale, shift } => {
                 let (scale, shift) = (&scale[channels.clone()], &shift[channels]);
                 match z {
@@ -117,23 +122,59 @@ impl Operand<'_> {
     }
 }
 
+impl Operand<'_> {
+    /// Writes the transformed elements to `to`, `[pixels, channels]`.
+    pub fn write(&self, isa: Isa, channels: usize, to: ValuesMut<'_>) {
+        to.chunks_mut(PIXELS * channels).into_par_iter().enumerate().for_each(|(task, to)| {
+            isa.run(WritePixels { operand: self, channels, first: task * PIXELS * channels, to });
+        });
+    }
+}
+
+/// Writes the pixels of one task.
+struct WritePixels<'a> {
+    operand: &'a Operand<'a>,
+    channels: usize,
+    /// The offset of the first element.
+    first: usize,
+    to: ValuesMut<'a>,
+}
+
+impl Kernel for WritePixels<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { operand, channels, first, to } = self;
+        match to {
+            ValuesMut::F32(to) => write_pixels(s, operand, channels, first, to),
+            ValuesMut::Bf16(to) => write_pixels(s, operand, channels, first, to),
+        }
+    }
+}
+
+#[inline(always)]
+fn write_pixels<S: Simd, T: Element>(s: S, operand: &Operand<'_>, channels: usize, first: usize, to: &mut [T]) {
+    for (pixel, to) in to.chunks_exact_mut(channels).enumerate() {
+        operand.copy(s, first + pixel * channels, 0, to);
+    }
+}
+
 // The formulas of `Operand::load` for whole registers, without its bounds checks for each register, because packing takes
 // a tenth of the time of a product. They use no closures and no array methods, because their code is not compiled with
 // the instruction set of `S`.
 
 #[inline(always)]
-fn copy_plain<S: Simd, E: Element, T: Element>(s: S, values: &[E], to: &mut [T]) {
-    for (to, value) in to.chunks_exact_mut(S::LANES).zip(values.chunks_exact(S::LANES)) {
-        T::store(s, E::load(s, value), to);
-    }
-}
-
-#[inline(always)]
 fn copy_activated<S: Simd, E: Element, T: Element>(s: S, z: &[E], scale: &[f32], shift: &[f32], to: &mut [T]) {
-    let coefficients = scale.chunks_exact(S::LANES).zip(shift.chunks_exact(S::LANES));
-    let values = z.chunks_exact(S::LANES).zip(coefficients);
-    for (to, (z, (scale, shift))) in to.chunks_exact_mut(S::LANES).zip(values) {
-        T::store(s, s.relu(s.fma(s.load(scale), E::load(s, z), s.load(shift))), to);
+    let rows = to.len() / S::COLUMNS * S::COLUMNS;
+    let coefficients = scale.chunks_exact(S::COLUMNS).zip(shift.chunks_exact(S::COLUMNS));
+    let values = z.chunks_exact(S::COLUMNS).zip(coefficients);
+    for (to, (z, (scale, shift))) in to.chunks_exact_mut(S::COLUMNS).zip(values) {
+        let first = s.fma(s.load(scale), E::load(s, z), s.load(shift));
+        let second = s.fma(s.load(&scale[S::LANES..]), E::load(s, &z[S::LANES..]), s.load(&shift[S::LANES..]));
+        T::store_row(s, [s.relu(first), s.relu(second)], to);
+    }
+    if to.len() - rows >= S::LANES {
+        let value = s.fma(s.load(&scale[rows..]), E::load(s, &z[rows..]), s.load(&shift[rows..]));
+        T::store(s, s.relu(value), &mut to[rows..rows + S::LANES]);
     }
 }
 
@@ -141,10 +182,18 @@ fn copy_activated<S: Simd, E: Element, T: Element>(s: S, z: &[E], scale: &[f32],
 #[inline(always)]
 fn copy_gradient<S: Simd, E: Element, T: Element>(s: S, g: &[E], z: &[E], factors: [&[f32]; 3], to: &mut [T]) {
     let [a, b, c] = factors;
-    let tensors = g.chunks_exact(S::LANES).zip(z.chunks_exact(S::LANES));
-    let coefficients = a.chunks_exact(S::LANES).zip(b.chunks_exact(S::LANES)).zip(c.chunks_exact(S::LANES));
-    for ((to, (g, z)), ((a, b), c)) in to.chunks_exact_mut(S::LANES).zip(tensors).zip(coefficients) {
-        let of_output = s.fma(s.load(b), E::load(s, z), s.load(c));
-        T::store(s, s.fma(s.load(a), E::load(s, g), of_output), to);
+    let rows = to.len() / S::COLUMNS * S::COLUMNS;
+    let tensors = g.chunks_exact(S::COLUMNS).zip(z.chunks_exact(S::COLUMNS));
+    let coefficients = a.chunks_exact(S::COLUMNS).zip(b.chunks_exact(S::COLUMNS)).zip(c.chunks_exact(S::COLUMNS));
+    for ((to, (g, z)), ((a, b), c)) in to.chunks_exact_mut(S::COLUMNS).zip(tensors).zip(coefficients) {
+        let first = s.fma(s.load(b), E::load(s, z), s.load(c));
+        let second = s.fma(s.load(&b[S::LANES..]), E::load(s, &z[S::LANES..]), s.load(&c[S::LANES..]));
+        let first = s.fma(s.load(a), E::load(s, g), first);
+        let second = s.fma(s.load(&a[S::LANES..]), E::load(s, &g[S::LANES..]), second);
+        T::store_row(s, [first, second], to);
+    }
+    if to.len() - rows >= S::LANES {
+        let value = s.fma(s.load(&b[rows..]), E::load(s, &z[rows..]), s.load(&c[rows..]));
+        T::store(s, s.fma(s.load(&a[rows..]), E::load(s, &g[rows..]), value), &mut to[rows..rows + S::LANES]);
     }
 }

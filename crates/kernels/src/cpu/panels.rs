@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::bf16_packing::PackAcross;
 use super::im2col::MAX_DEPTH;
-use super::simd::{Isa, MAX_LANES, MAX_WIDTH};
+use super::simd::{BLOCK, Isa, Kernel, MAX_LANES, MAX_WIDTH, Simd};
 
 /// The memory layout of a packed right operand of `depth` x `columns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Panels {
                 let parts = to.chunks_mut(self.elements(ROWS_AT_ONCE) * self.width);
                 for (k, to) in block.clone().step_by(ROWS_AT_ONCE).zip(parts) {
                     if self.isa.steps() == 1 {
-                        matrix.copy_rows(k, first..first + valid, self.width, to);
+                        matrix.copy_rows(self.isa, k, first..first + valid, self.width, to);
                     } else {
                         self.pack_bf16(&matrix, k..block.end.min(k + ROWS_AT_ONCE), first..first + valid, to);
                     }
@@ -97,7 +97,7 @@ impl Panels {
     ) {
         let mut rows = [0.0; ROWS_AT_ONCE * MAX_WIDTH];
         let rows = &mut rows[..depth.len() * self.width];
-        matrix.copy_rows(depth.start, columns, self.width, rows);
+        matrix.copy_rows(self.isa, depth.start, columns, self.width, rows);
         self.isa.run(PackAcross { rows, pitch: self.width, count: depth.len() });
         let (to, padding) = to.split_at_mut(depth.len().div_ceil(self.isa.steps()) * self.width);
         to.copy_from_slice(&rows[..to.len()]);
@@ -129,14 +129,18 @@ pub(crate) struct WeightMatrix<'a, F> {
 
 impl<F: Fn(usize) -> usize> WeightMatrix<'_, F> {
     /// Copies `columns` of the rows from `k` on into `to`, `[rows, width]`, and pads each row with zeros.
-    fn copy_rows(&self, k: usize, columns: Range<usize>, width: usize, to: &mut [f32]) {
+    fn copy_rows(&self, isa: Isa, k: usize, columns: Range<usize>, width: usize, to: &mut [f32]) {
         let rows = to.len() / width;
         let mut starts = [0; ROWS_AT_ONCE];
         for (i, start) in starts[..rows].iter_mut().enumerate() {
             *start = (self.row_start)(k + i) + columns.start * self.column_stride;
         }
         let starts = &starts[..rows];
-        if self.column_stride == 1 {
+        let is_transposed = starts.windows(2).all(|pair| pair[1] == pair[0] + 1);
+        if is_transposed && columns.len() == width && width.is_multiple_of(BLOCK) && rows.is_multiple_of(BLOCK) {
+            let from = &self.weights[starts[0]..];
+            isa.run_in_f32(TransposeBlocks { from, pitch: self.column_stride, width, to: &mut *to });
+        } else if self.column_stride == 1 {
             for (&start, to) in starts.iter().zip(to.chunks_exact_mut(width)) {
                 to[..columns.len()].copy_from_slice(&self.weights[start..][..columns.len()]);
             }
@@ -149,6 +153,27 @@ impl<F: Fn(usize) -> usize> WeightMatrix<'_, F> {
         }
         for to in to.chunks_exact_mut(width) {
             to[columns.len()..].fill(0.0);
+        }
+    }
+}
+
+/// Transposes blocks of weights: `to[k, j] = from[j * pitch + k]`, where `to` is `[rows, width]`. Both are multiples of
+/// [`BLOCK`].
+struct TransposeBlocks<'a> {
+    from: &'a [f32],
+    pitch: usize,
+    width: usize,
+    to: &'a mut [f32],
+}
+
+impl Kernel for TransposeBlocks<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { from, pitch, width, to } = self;
+        for column in (0..width).step_by(BLOCK) {
+            for k in (0..to.len() / width).step_by(BLOCK) {
+                s.transpose_block(&from[column * pitch + k..], pitch, &mut to[k * width + column..], width);
+            }
         }
     }
 }

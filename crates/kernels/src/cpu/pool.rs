@@ -152,17 +152,17 @@ struct MaxPoolBackwardRow<'a> {
 impl Kernel for MaxPoolBackwardRow<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { pool, norm, z, gradient, argmax, row, to, sums } = self;
+        let Self { pool, norm, z, gradient, argmax, row, mut to, sums } = self;
         let &MaxPool { height, width, channels, .. } = pool;
         let (image, y) = (row / height, row % height);
         let pooled = max_pool_side(height) * max_pool_side(width) * channels;
         let pooled = image * pooled..(image + 1) * pooled;
         let z_row = row * width * channels..(row + 1) * width * channels;
         let (mut buffer, mut z_buffer) = (Vec::new(), Vec::new());
-        to.write_in_f32(s, &mut buffer, |to| {
-            pool.backward_row(s, gradient.slice(pooled.clone()), &argmax[pooled], y, to);
-            sum_row(&norm.mean, z.in_f32(s, z_row, &mut z_buffer), to, sums);
-        });
+        let values = to.start_f32(&mut buffer);
+        pool.backward_row(s, gradient.slice(pooled.clone()), &argmax[pooled], y, values);
+        sum_row(&norm.mean, z.in_f32(s, z_row, &mut z_buffer), values, sums);
+        to.finish_f32(s, &buffer);
     }
 }
 

@@ -149,29 +149,31 @@ impl Kernel for Spread<'_> {
         let weight = channels as f32 / len as f32;
         let [mut buffer, mut y_buffer, mut z_buffer, mut shortcut_buffer] = [const { Vec::new() }; 4];
         for at in (0..len).step_by(channels) {
-            to.slice_mut(at..at + channels).write_in_f32(s, &mut buffer, |to| {
-                let Some(Mask { mask, first, sums }) = &mut mask else {
-                    for (to, g) in to.iter_mut().zip(gradient) {
-                        *to = g * weight;
-                    }
-                    return;
-                };
-                let pixel = *first + at..*first + at + channels;
-                let y = mask.y.in_f32(s, pixel.clone(), &mut y_buffer);
-                let z = mask.main.0.in_f32(s, pixel.clone(), &mut z_buffer);
+            let mut to = to.slice_mut(at..at + channels);
+            let values = to.start_f32(&mut buffer);
+            let Some(Mask { mask, first, sums }) = &mut mask else {
+                for (to, g) in values.iter_mut().zip(gradient) {
+                    *to = g * weight;
+                }
+                to.finish_f32(s, &buffer);
+                continue;
+            };
+            let pixel = *first + at..*first + at + channels;
+            let y = mask.y.in_f32(s, pixel.clone(), &mut y_buffer);
+            let z = mask.main.0.in_f32(s, pixel.clone(), &mut z_buffer);
+            for c in 0..channels {
+                let g = if y[c] > 0.0 { gradient[c] * weight } else { 0.0 };
+                values[c] = g;
+                sums[c] += g;
+                sums[channels + c] += g * (z[c] - mask.main.1[c]);
+            }
+            if let Some((z, mean)) = mask.shortcut {
+                let z = z.in_f32(s, pixel, &mut shortcut_buffer);
                 for c in 0..channels {
-                    let g = if y[c] > 0.0 { gradient[c] * weight } else { 0.0 };
-                    to[c] = g;
-                    sums[c] += g;
-                    sums[channels + c] += g * (z[c] - mask.main.1[c]);
+                    sums[2 * channels + c] += values[c] * (z[c] - mean[c]);
                 }
-                if let Some((z, mean)) = mask.shortcut {
-                    let z = z.in_f32(s, pixel, &mut shortcut_buffer);
-                    for c in 0..channels {
-                        sums[2 * channels + c] += to[c] * (z[c] - mean[c]);
-                    }
-                }
-            });
+            }
+            to.finish_f32(s, &buffer);
         }
     }
 }

@@ -145,6 +145,19 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn multiply_tile(self, rows: usize, _a: &[f32], _pitch: usize, _b: &[f32], _c: &mut [f32], _accumulate: bool) {
         unreachable!("an instruction set without a matrix unit cannot compute {rows} rows with it");
     }
+    /// Copies a row of `COLUMNS` elements. It is faster than a call of `memcpy`. This default implementation is portable.
+    #[inline(always)]
+    fn copy_row_bf16(self, from: &[bf16], to: &mut [bf16]) {
+        to[..Self::COLUMNS].copy_from_slice(&from[..Self::COLUMNS]);
+    }
+    /// Pairs the first `COLUMNS` elements of `even` and `odd`: `to[i]` has the bits of `even[i]` and `odd[i]`. This default
+    /// implementation is portable.
+    #[inline(always)]
+    fn interleave(self, even: &[bf16], odd: &[bf16], to: &mut [f32]) {
+        for (to, (even, odd)) in to[..Self::COLUMNS].iter_mut().zip(even.iter().zip(odd)) {
+            *to = f32::from_bits(u32::from(odd.to_bits()) << 16 | u32::from(even.to_bits()));
+        }
+    }
     /// Transposes a block of [`BLOCK`] x [`BLOCK`] elements: `to[j * to_pitch + i] = from[i * pitch + j]`. This default
     /// implementation is portable.
     #[inline(always)]

@@ -236,17 +236,25 @@ impl<'a> ValuesMut<'a> {
         }
     }
 
-    /// Writes the elements with `write`. `buffer` holds them as f32 if they have to be converted.
+    /// Returns memory for the elements as f32: `buffer`, if they have to be converted. [`ValuesMut::finish_f32`] converts
+    /// them.
     #[inline(always)]
-    pub(crate) fn write_in_f32<S: Simd>(self, s: S, buffer: &mut Vec<f32>, write: impl FnOnce(&mut [f32])) {
+    pub(crate) fn start_f32<'b>(&'b mut self, buffer: &'b mut Vec<f32>) -> &'b mut [f32] {
         match self {
-            Self::F32(to) => write(to),
+            Self::F32(to) => to,
             Self::Bf16(to) => {
                 buffer.resize(to.len(), 0.0);
-                write(buffer);
-                for (to, from) in to.chunks_mut(S::LANES).zip(buffer.chunks(S::LANES)) {
-                    s.store_bf16(s.load(from), to);
-                }
+                buffer
+            }
+        }
+    }
+
+    /// Converts the elements that were written to the memory from [`ValuesMut::start_f32`].
+    #[inline(always)]
+    pub(crate) fn finish_f32<S: Simd>(self, s: S, buffer: &[f32]) {
+        if let Self::Bf16(to) = self {
+            for (to, from) in to.chunks_mut(S::LANES).zip(buffer.chunks(S::LANES)) {
+                s.store_bf16(s.load(from), to);
             }
         }
     }
@@ -258,6 +266,10 @@ pub(crate) trait Element: Copy + Default {
     fn load<S: Simd>(s: S, from: &[Self]) -> S::Vector;
     /// Stores the first lanes to `to`, as many as fit.
     fn store<S: Simd>(s: S, vector: S::Vector, to: &mut [Self]);
+    /// Stores a row of two registers.
+    fn store_row<S: Simd>(s: S, row: [S::Vector; 2], to: &mut [Self]);
+    /// Copies as many elements of `from` as there are in `to`.
+    fn copy_from<S: Simd>(s: S, from: Values<'_>, to: &mut [Self]);
 }
 
 impl Element for f32 {
@@ -270,6 +282,29 @@ impl Element for f32 {
     fn store<S: Simd>(s: S, vector: S::Vector, to: &mut [Self]) {
         s.store(vector, to);
     }
+
+    #[inline(always)]
+    fn store_row<S: Simd>(s: S, row: [S::Vector; 2], to: &mut [Self]) {
+        s.store(row[0], &mut to[..S::LANES]);
+        s.store(row[1], &mut to[S::LANES..]);
+    }
+
+    #[inline(always)]
+    fn copy_from<S: Simd>(s: S, from: Values<'_>, to: &mut [Self]) {
+        match from {
+            // Not `copy_from_slice`: a call costs more than the few registers that are copied.
+            Values::F32(from) => {
+                for (to, from) in to.chunks_mut(S::LANES).zip(from.chunks(S::LANES)) {
+                    s.store(s.load(from), to);
+                }
+            }
+            Values::Bf16(from) => {
+                for (to, from) in to.chunks_mut(S::LANES).zip(from.chunks(S::LANES)) {
+                    s.store(s.load_bf16(from), to);
+                }
+            }
+        }
+    }
 }
 
 impl Element for bf16 {
@@ -281,6 +316,30 @@ impl Element for bf16 {
     #[inline(always)]
     fn store<S: Simd>(s: S, vector: S::Vector, to: &mut [Self]) {
         s.store_bf16(vector, to);
+    }
+
+    #[inline(always)]
+    fn store_row<S: Simd>(s: S, row: [S::Vector; 2], to: &mut [Self]) {
+        s.store_row_bf16(row, to, false);
+    }
+
+    #[inline(always)]
+    fn copy_from<S: Simd>(s: S, from: Values<'_>, to: &mut [Self]) {
+        match from {
+            Values::F32(from) => {
+                for (to, from) in to.chunks_mut(S::LANES).zip(from.chunks(S::LANES)) {
+                    s.store_bf16(s.load(from), to);
+                }
+            }
+            Values::Bf16(from) => {
+                let (to_rows, to_rest) = to.split_at_mut(to.len() / S::COLUMNS * S::COLUMNS);
+                let (rows, rest) = from.split_at(to_rows.len());
+                for (to, from) in to_rows.chunks_exact_mut(S::COLUMNS).zip(rows.chunks_exact(S::COLUMNS)) {
+                    s.copy_row_bf16(from, to);
+                }
+                to_rest.copy_from_slice(&rest[..to_rest.len()]);
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use half::bf16;
 use rayon::prelude::*;
 
 use super::bf16_packing;
@@ -119,9 +120,9 @@ impl WeightGradient {
         self.isa.steps() * BLOCK
     }
 
-    /// The number of elements of staging memory for these pixels.
+    /// The number of elements of staging memory for these pixels, and for their pairs.
     fn staged_len(&self) -> usize {
-        self.staged_pixels() * DepthMajor::DEPTH
+        2 * BLOCK * DepthMajor::DEPTH
     }
 
     /// Returns the part of the input that the rows `rows` read at `pixels`, for 1x1 convolutions with stride 1. For
@@ -224,54 +225,58 @@ impl Unit<'_> {
     /// [`pack_right`].
     #[inline(always)]
     fn pack<S: Simd>(&mut self, simd: S, pixels: Range<usize>) {
-        self.stage_left(simd, pixels.clone());
+        let (height, width) = self.plan.grid;
+        let segments: Vec<RowSegment> = row_segments(pixels.clone(), height, width).collect();
+        self.plan.im2col.pack(simd, self.input, &segments, self.rows.clone(), self.left, DepthMajor::DEPTH);
         bf16_packing::pack_across(simd, self.left, DepthMajor::DEPTH, pixels.len(), self.rows.len());
         pack_right(simd, self.gradient, self.plan.columns, pixels, self.columns.clone(), self.right);
-    }
-
-    /// Packs the left operand at `pixels` as f32, `[pixels, rows]`.
-    #[inline(always)]
-    fn stage_left<S: Simd>(&mut self, simd: S, pixels: Range<usize>) {
-        let (height, width) = self.plan.grid;
-        let segments: Vec<RowSegment> = row_segments(pixels, height, width).collect();
-        self.plan.im2col.pack(simd, self.input, &segments, self.rows.clone(), self.left, DepthMajor::DEPTH);
     }
 
     /// Packs the operands at `pixels`: the left one as `[rows, pairs of pixels]`, after the staging memory, and the right
     /// one as panels, `[pairs of pixels, columns of a tile]`. Missing pixels are zero.
     ///
-    /// Some pixels at a time are packed as f32 in the staging memory, which stays in the first-level cache, and then
-    /// paired. The left operand is also transposed.
+    /// Some pixels at a time are copied as bf16 into the staging memory, which stays in the first-level cache. Then their
+    /// values are paired. The left operand is also transposed.
     #[inline(always)]
     fn pack_for_matrix_unit<S: Simd>(&mut self, simd: S, pixels: Range<usize>) {
+        let (height, width) = self.plan.grid;
         let panel_len = bf16_packing::elements::<S>(pixels.len()) * S::COLUMNS;
-        let (staged, columns) = (self.plan.staged_pixels(), self.columns.len());
+        let (stage, left) = self.left.split_at_mut(self.plan.staged_len());
+        let (stage, pairs) = stage.split_at_mut(BLOCK * DepthMajor::DEPTH);
+        let stage: &mut [bf16] = bytemuck::cast_slice_mut(stage);
+        let staged = self.plan.staged_pixels();
         for (part, start) in pixels.clone().step_by(staged).enumerate() {
             let some = start..pixels.end.min(start + staged);
-            self.stage_left(simd, some.clone());
-            let (stage, left) = self.left.split_at_mut(self.plan.staged_len());
-            stage[some.len() * DepthMajor::DEPTH..staged * DepthMajor::DEPTH].fill(0.0);
-            bf16_packing::pack_across(simd, stage, DepthMajor::DEPTH, staged, self.rows.len());
-            for row in (0..self.rows.len()).step_by(BLOCK) {
+            let segments: Vec<RowSegment> = row_segments(some.clone(), height, width).collect();
+            self.plan.im2col.pack(simd, self.input, &segments, self.rows.clone(), stage, DepthMajor::DEPTH);
+            stage[some.len() * DepthMajor::DEPTH..staged * DepthMajor::DEPTH].fill(bf16::ZERO);
+            let rows = self.rows.len();
+            for (two, pairs) in
+                stage.chunks_exact(2 * DepthMajor::DEPTH).zip(pairs.chunks_exact_mut(DepthMajor::DEPTH)).take(BLOCK)
+            {
+                let (even, odd) = two.split_at(DepthMajor::DEPTH);
+                for column in (0..rows).step_by(S::COLUMNS) {
+                    simd.interleave(&even[column..], &odd[column..], &mut pairs[column..]);
+                }
+            }
+            for row in (0..rows).step_by(BLOCK) {
                 let to = &mut left[row * RowMajor::ROW + part * BLOCK..];
-                simd.transpose_block(&stage[row..], DepthMajor::DEPTH, to, RowMajor::ROW);
+                simd.transpose_block(&pairs[row..], DepthMajor::DEPTH, to, RowMajor::ROW);
             }
 
+            let columns = self.columns.len();
             let pitch = columns.next_multiple_of(S::COLUMNS);
             for (pixel, stage) in some.clone().zip(stage.chunks_exact_mut(pitch)) {
                 let at = pixel * self.plan.columns + self.columns.start;
                 self.gradient.copy(simd, at, self.columns.start, &mut stage[..columns]);
-                stage[columns..].fill(0.0);
+                stage[columns..].fill(bf16::ZERO);
             }
-            stage[some.len() * pitch..staged * pitch].fill(0.0);
+            stage[some.len() * pitch..staged * pitch].fill(bf16::ZERO);
             for (panel, to) in self.right.chunks_exact_mut(panel_len).take(pitch / S::COLUMNS).enumerate() {
                 let to = &mut to[part * BLOCK * S::COLUMNS..][..BLOCK * S::COLUMNS];
-                for (pair, to) in to.chunks_exact_mut(S::COLUMNS).enumerate() {
-                    for (lane, to) in to.chunks_exact_mut(S::LANES).enumerate() {
-                        let even = 2 * pair * pitch + panel * S::COLUMNS + lane * S::LANES;
-                        let [even, odd] = [even, even + pitch].map(|at| simd.load(&stage[at..][..S::LANES]));
-                        simd.store(simd.pair(even, odd), to);
-                    }
+                for (two, to) in stage.chunks_exact(2 * pitch).zip(to.chunks_exact_mut(S::COLUMNS)) {
+                    let (even, odd) = two.split_at(pitch);
+                    simd.interleave(&even[panel * S::COLUMNS..], &odd[panel * S::COLUMNS..], to);
                 }
             }
         }

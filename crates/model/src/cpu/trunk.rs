@@ -4,12 +4,12 @@ use std::rc::Rc;
 
 use exchange::Exchange;
 use kernels::cpu::{
-    Affine, Epilogue, GradientSums, Isa, MaskByNorm, Moments, Operand, Shortcut, Statistics, Sums, Tensor, Values,
-    Write, average_pool, average_pool_backward, average_pool_backward_masked, normalise_pixels, residual_add_relu,
+    Affine, Epilogue, GradientSums, Isa, MaskByNorm, Moments, Norm, Shortcut, Statistics, Sums, Tensor, Values, Write,
+    average_pool, average_pool_backward, average_pool_backward_masked, normalise_pixels, residual_add_relu,
 };
 use kernels::pixels::ByteValues;
 
-use super::workspace::{BlockSpace, LayerSpace, Scratch, Workspace};
+use super::workspace::{BlockSpace, LayerInput, LayerSpace, Scratch, StoredOperands, Workspace};
 use crate::batch::PixelBatch;
 use crate::error::{Error, Result};
 use crate::grad_cam::GradCam;
@@ -64,11 +64,11 @@ impl Trunk {
             Some(workspace) => workspace,
             none => none.insert(Workspace::new(layers, shape, self.isa)?),
         };
-        let Workspace { input, stem, pool, pooled, argmax, blocks, features, scratch, .. } = workspace;
+        let Workspace { input, stem, pool, pooled, argmax, blocks, features, stored, scratch, .. } = workspace;
         normalise_pixels(batch.data, [batch.height, batch.width], bytes, layers.stem.padding, input.slice_mut());
         let exchange = self.exchange.as_deref();
-        let mut pass = Forward { isa: self.isa, parameters, statistics, mode, exchange, scratch };
-        pass.conv_norm(&layers.stem, stem, &Operand::Plain(input.slice().into()));
+        let mut pass = Forward { isa: self.isa, parameters, statistics, mode, exchange, stored, scratch };
+        pass.conv_norm(&layers.stem, stem, LayerInput::Values(input.slice().into()));
         pool.forward(self.isa, &stem.norm, stem.z.values(), pooled.values_mut(), argmax);
         let mut x = pooled.values();
         let (mut channels, mut positions) = (0, 0);
@@ -102,17 +102,17 @@ impl Trunk {
         let (Some(workspace), Some(Mode::Training)) = (self.workspace.as_mut(), self.mode) else {
             return Err(Error::NoForward);
         };
-        let Workspace { input, stem, pool, pooled, argmax, blocks, between, inside, scratch, .. } = workspace;
+        let Workspace { input, stem, pool, pooled, argmax, blocks, between, inside, stored, scratch, .. } = workspace;
         let exchange = self.exchange.as_deref();
-        let mut pass = Backward { isa: self.isa, parameters, gradients: Some(gradients), exchange, scratch };
+        let mut pass = Backward { isa: self.isa, parameters, gradients: Some(gradients), exchange, stored, scratch };
         pass.blocks(&layers.blocks, blocks, 0, pooled, features_gradient, between, inside);
         let [g, spare] = between;
         let (z, sums) = (stem.z.values(), pass.scratch.sums.slice_mut());
         let to = &mut spare.values_mut();
         pool.backward(self.isa, &stem.norm, z, (g.values(), argmax), to.slice_mut(0..pool.input_len()), sums);
         pass.norm(&layers.stem, stem, pool.images * pool.height, 2, 1);
-        let gradient = stem.norm.gradient(spare.values(), stem.z.values());
-        pass.weights(&layers.stem, stem, &Operand::Plain(input.slice().into()), &gradient);
+        let pixels = LayerInput::Values(input.slice().into());
+        pass.layer(&layers.stem, stem, pixels, spare.values(), &Write { accumulate: false }, g);
         Ok(())
     }
 
@@ -131,8 +131,8 @@ impl Trunk {
         let (Some(workspace), Some(Mode::Evaluation)) = (self.workspace.as_mut(), self.mode) else {
             return Err(Error::NoForward);
         };
-        let Workspace { blocks, between, inside, scratch, pooled, .. } = workspace;
-        let mut pass = Backward { isa: self.isa, parameters, gradients: None, exchange: None, scratch };
+        let Workspace { blocks, between, inside, stored, scratch, pooled, .. } = workspace;
+        let mut pass = Backward { isa: self.isa, parameters, gradients: None, exchange: None, stored, scratch };
         pass.blocks(&layers.blocks, blocks, block + 1, pooled, features_gradient, between, inside);
         let BlockSpace { output, side, channels, .. } = &blocks[block];
         let activations = output.values().to_f32();
@@ -148,18 +148,20 @@ struct Forward<'a> {
     statistics: &'a mut [f32],
     mode: Mode,
     exchange: Option<&'a dyn Exchange>,
+    stored: &'a mut StoredOperands,
     scratch: &'a mut Scratch,
 }
 
 impl Forward<'_> {
     /// Computes a convolution and the coefficients of its batch norm.
-    fn conv_norm(&mut self, layer: &ConvNorm, space: &mut LayerSpace, input: &Operand<'_>) {
+    fn conv_norm(&mut self, layer: &ConvNorm, space: &mut LayerSpace, input: LayerInput<'_>) {
         let LayerSpace { convolution, norm, z, .. } = space;
         let Scratch { packed, sums, .. } = &mut *self.scratch;
         convolution.pack_forward(&self.parameters[layer.weight.range()], packed.slice_mut());
         let affine =
             Affine { weight: &self.parameters[layer.scale.range()], bias: &self.parameters[layer.shift.range()] };
         let product = &convolution.forward;
+        let input = &self.stored.input(layer, input);
         let (packed, z, sums) = (packed.slice(), z.values_mut(), sums.slice_mut());
         match self.mode {
             Mode::Training => {
@@ -185,11 +187,11 @@ impl Forward<'_> {
         let BlockSpace { main, downsample, output, .. } = space;
         for (i, layer) in block.main.iter().enumerate() {
             let (before, rest) = main.split_at_mut(i);
-            let input = before.last().map_or(Operand::Plain(x), |before| before.norm.activated(before.z.values()));
-            self.conv_norm(layer, &mut rest[0], &input);
+            let input = before.last().map_or(LayerInput::Values(x), LayerInput::Layer);
+            self.conv_norm(layer, &mut rest[0], input);
         }
         if let (Some(layer), Some(space)) = (&block.downsample, downsample.as_mut()) {
-            self.conv_norm(layer, space, &Operand::Plain(x));
+            self.conv_norm(layer, space, LayerInput::Values(x));
         }
         let shortcut = downsample.as_ref().map_or(Shortcut::Identity(x), |layer| Shortcut::Projection(layer.branch()));
         if let Some(last) = main.last() {
@@ -205,6 +207,7 @@ struct Backward<'a> {
     /// Gradients of all parameters. `None` in evaluation mode, where only the gradients of activations are computed.
     gradients: Option<&'a mut [f32]>,
     exchange: Option<&'a dyn Exchange>,
+    stored: &'a mut StoredOperands,
     scratch: &'a mut Scratch,
 }
 
@@ -237,16 +240,16 @@ impl Backward<'_> {
         for i in (first..blocks.len()).rev() {
             let (before, rest) = spaces.split_at_mut(i);
             let (block, space) = (&blocks[i], &mut rest[0]);
-            let x = before.last().map_or(pooled.values(), |previous| previous.output.values());
-            let inner = self.inside_of_block(block, space, x, g, inside);
+            let inner = self.inside_of_block(block, space, g, inside);
             match before.last_mut() {
                 Some(previous) if i > first => {
-                    let mask = previous.mask();
-                    let units = self.input_of_block(block, space, g, inner, spare, &mask);
+                    let (x, mask) = (previous.output.values(), previous.mask());
+                    let units = self.input_of_block(block, space, x, g, inner, spare, &mask);
                     self.norms_of_block(&blocks[i - 1], previous, units);
                 }
-                _ => {
-                    self.input_of_block(block, space, g, inner, spare, &Write { accumulate: true });
+                previous => {
+                    let x = previous.map_or(pooled.values(), |previous| previous.output.values());
+                    self.input_of_block(block, space, x, g, inner, spare, &Write { accumulate: true });
                 }
             }
             if block.downsample.is_some() {
@@ -288,87 +291,76 @@ impl Backward<'_> {
         }
     }
 
-    /// Computes the gradient of a convolution's weights.
-    fn weights(&mut self, layer: &ConvNorm, space: &LayerSpace, input: &Operand<'_>, gradient: &Operand<'_>) {
-        if let Some(gradients) = self.gradients.as_deref_mut() {
-            let to = &mut gradients[layer.weight.range()];
-            space.convolution.weights.run(input, gradient, self.scratch.partial.slice_mut(), to);
-        }
-    }
-
-    /// Computes the gradient of a convolution's input. Returns the number of units of work that stored sums.
-    fn input(
+    /// Computes the gradients of a convolution's weights and of its input, from the gradient `g` of its batch norm's
+    /// output. Writes the latter to `to`, unless the input is pixels. Returns the number of units of work that stored
+    /// sums.
+    fn layer(
         &mut self,
         layer: &ConvNorm,
         space: &LayerSpace,
-        gradient: &Operand<'_>,
+        input: LayerInput<'_>,
+        g: Values<'_>,
         epilogue: &impl Epilogue,
         to: &mut Tensor,
     ) -> usize {
-        let Scratch { packed, sums, .. } = &mut *self.scratch;
+        let Scratch { packed, partial, sums } = &mut *self.scratch;
+        let (input, gradient) = self.stored.input_and_gradient(layer, space, input, g);
+        if let Some(gradients) = self.gradients.as_deref_mut() {
+            let to = &mut gradients[layer.weight.range()];
+            space.convolution.weights.run(&input, &gradient, partial.slice_mut(), to);
+        }
         let Some(product) = &space.convolution.input else { return 0 };
         space.convolution.pack_input(&self.parameters[layer.weight.range()], packed.slice_mut());
-        product.run(gradient, packed.slice(), epilogue, to.values_mut(), sums.slice_mut());
+        product.run(&gradient, packed.slice(), epilogue, to.values_mut(), sums.slice_mut());
         product.unit_count()
     }
 
-    /// Computes the gradients inside a block, from its last convolution to its first. `g` is the gradient of the
+    /// Computes the gradients inside a block, from its last convolution to its second. `g` is the gradient of the
     /// block's output, masked by its ReLU. Returns the gradient of the first batch norm's output.
     fn inside_of_block<'a>(
         &mut self,
         block: &Block,
         space: &mut BlockSpace,
-        x: Values<'_>,
         g: &Tensor,
         inside: &'a mut [Tensor; 2],
     ) -> &'a Tensor {
         let [mut current, mut other] = inside.each_mut();
         let last = block.main.len() - 1;
-        for i in (0..=last).rev() {
+        for i in (1..=last).rev() {
             let (below, above) = space.main.split_at_mut(i);
-            let (layer, space) = (&block.main[i], &above[0]);
+            let below = &mut below[i - 1];
             let g = if i == last { g.values() } else { current.values() };
-            let gradient = space.norm.gradient(g, space.z.values());
-            let Some(below) = below.last_mut() else {
-                self.weights(layer, space, &Operand::Plain(x), &gradient);
-                break;
-            };
-            self.weights(layer, space, &below.norm.activated(below.z.values()), &gradient);
-            let mask = MaskByNorm {
-                z: below.z.values(),
-                mean: &below.norm.mean,
-                scale: &below.norm.scale,
-                shift: &below.norm.shift,
-            };
-            let units = self.input(layer, space, &gradient, &mask, other);
+            let Norm { mean, scale, shift, .. } = &below.norm;
+            let mask = MaskByNorm { z: below.z.values(), mean, scale, shift };
+            let units = self.layer(&block.main[i], &above[0], LayerInput::Layer(below), g, &mask, other);
             self.norm(&block.main[i - 1], below, units, MaskByNorm::SUMS, 1);
             std::mem::swap(&mut current, &mut other);
-        }
-        if let (Some(layer), Some(space)) = (&block.downsample, &space.downsample) {
-            self.weights(layer, space, &Operand::Plain(x), &space.norm.gradient(g.values(), space.z.values()));
         }
         current
     }
 
-    /// Computes the gradient of a block's input. Adds it to the gradient of the output, `g`, if the shortcut is the
-    /// identity. Writes it to `spare` if the shortcut is a projection. Returns the number of units of work that stored
-    /// sums.
+    /// Computes the gradients of the convolutions that read a block's input `x`. Adds the gradient of `x` to the gradient
+    /// of the output, `g`, if the shortcut is the identity. Writes it to `spare` if the shortcut is a projection. Returns
+    /// the number of units of work that stored sums.
+    #[expect(clippy::too_many_arguments, reason = "disjoint parts of a workspace")]
     fn input_of_block(
         &mut self,
         block: &Block,
         space: &BlockSpace,
+        x: Values<'_>,
         g: &mut Tensor,
         inner: &Tensor,
         spare: &mut Tensor,
         epilogue: &impl Epilogue,
     ) -> usize {
-        let first = &space.main[0];
-        let inner = first.norm.gradient(inner.values(), first.z.values());
-        if let (Some(layer), Some(space)) = (&block.downsample, &space.downsample) {
-            let gradient = space.norm.gradient(g.values(), space.z.values());
-            self.input(layer, space, &gradient, &Write { accumulate: false }, spare);
-            return self.input(&block.main[0], first, &inner, epilogue, spare);
-        }
-        self.input(&block.main[0], first, &inner, epilogue, g)
+        let x = LayerInput::Values(x);
+        let to = match (&block.downsample, &space.downsample) {
+            (Some(layer), Some(space)) => {
+                self.layer(layer, space, x, g.values(), &Write { accumulate: false }, spare);
+                spare
+            }
+            _ => g,
+        };
+        self.layer(&block.main[0], &space.main[0], x, inner.values(), epilogue, to)
     }
 }

@@ -5,11 +5,14 @@
 //! type that the instruction set multiplies, f32 or bf16; pixels, weights, their gradients and sums are f32.
 
 use kernels::ConvShape;
-use kernels::cpu::{Branch, Buffer, ConvAlgorithm, Convolution, Input, Isa, MaskByOutput, MaxPool, Norm, Tensor};
+use kernels::cpu::{
+    Branch, Buffer, ConvAlgorithm, Convolution, ElementType, Input, Isa, MaskByOutput, MaxPool, Norm, Operand, Tensor,
+    Values,
+};
 
 use crate::batch::BatchShape;
 use crate::error::Result;
-use crate::layers::LayerList;
+use crate::layers::{ConvNorm, LayerList};
 use crate::shapes::{BlockShapes, LayerShapes};
 
 /// A convolution with its batch norm and its output.
@@ -51,6 +54,83 @@ pub(crate) struct Scratch {
     pub(crate) sums: Buffer,
 }
 
+/// Memory for operands that are computed before the products that read them, instead of while they are packed.
+///
+/// In f32, none is. In bf16, the products take less time than computing an operand again for each block that is packed.
+#[derive(Debug)]
+pub(crate) struct StoredOperands {
+    /// The input of a convolution that reads each element several times: one with a kernel larger than 1.
+    input: Tensor,
+    /// The gradient of a convolution's output, which is read for the gradients of its weights and of its input.
+    output_gradient: Tensor,
+    isa: Isa,
+}
+
+impl StoredOperands {
+    fn new(sizes: &BufferSizes, isa: Isa) -> Result<Self> {
+        let tensor = |len| Tensor::zeros(if Self::are_used(isa) { len } else { 0 }, isa.element_type());
+        Ok(Self { input: tensor(sizes.stored_input)?, output_gradient: tensor(sizes.output_gradient)?, isa })
+    }
+
+    fn are_used(isa: Isa) -> bool {
+        isa.element_type() == ElementType::Bf16
+    }
+
+    /// Returns the input of a convolution as an operand.
+    pub(crate) fn input<'a>(&'a mut self, layer: &ConvNorm, input: LayerInput<'a>) -> Operand<'a> {
+        input.operand(layer, self.isa, &mut self.input)
+    }
+
+    /// Returns the input of a convolution and the gradient of its output, from the gradient `g` of its batch norm's
+    /// output.
+    pub(crate) fn input_and_gradient<'a>(
+        &'a mut self,
+        layer: &ConvNorm,
+        space: &'a LayerSpace,
+        input: LayerInput<'a>,
+        g: Values<'a>,
+    ) -> (Operand<'a>, Operand<'a>) {
+        let gradient = space.norm.gradient(g, space.z.values());
+        let gradient = match Self::are_used(self.isa) {
+            true => store(&gradient, self.isa, space, &mut self.output_gradient),
+            false => gradient,
+        };
+        (input.operand(layer, self.isa, &mut self.input), gradient)
+    }
+}
+
+/// Writes an operand with the shape of the output of `space` to `to`.
+fn store<'a>(operand: &Operand<'_>, isa: Isa, space: &LayerSpace, to: &'a mut Tensor) -> Operand<'a> {
+    let len = space.z.values().len();
+    operand.write(isa, space.norm.scale.len(), to.values_mut().slice_mut(0..len));
+    Operand::Plain(to.values().slice(0..len))
+}
+
+/// The input of a convolution.
+#[derive(Clone, Copy)]
+pub(crate) enum LayerInput<'a> {
+    /// Values without a transformation.
+    Values(Values<'a>),
+    /// The output of another layer, after its batch norm and ReLU.
+    Layer(&'a LayerSpace),
+}
+
+impl<'a> LayerInput<'a> {
+    /// Returns the operand of the convolution `layer`. `stored` holds it if it is stored.
+    fn operand(self, layer: &ConvNorm, isa: Isa, stored: &'a mut Tensor) -> Operand<'a> {
+        match self {
+            Self::Values(values) => Operand::Plain(values),
+            Self::Layer(before) => {
+                let operand = before.norm.activated(before.z.values());
+                match StoredOperands::are_used(isa) && layer.kernel > 1 {
+                    true => store(&operand, isa, before, stored),
+                    false => operand,
+                }
+            }
+        }
+    }
+}
+
 /// All memory for one batch shape.
 #[derive(Debug)]
 pub(crate) struct Workspace {
@@ -74,6 +154,8 @@ pub(crate) struct Workspace {
     pub(crate) between: [Tensor; 2],
     /// Gradients inside a block.
     pub(crate) inside: [Tensor; 2],
+    /// Operands of a convolution that are stored before its products.
+    pub(crate) stored: StoredOperands,
     /// Scratch buffers.
     pub(crate) scratch: Scratch,
 }
@@ -86,6 +168,8 @@ struct BufferSizes {
     sums: usize,
     between: usize,
     inside: usize,
+    stored_input: usize,
+    output_gradient: usize,
 }
 
 impl Workspace {
@@ -114,6 +198,7 @@ impl Workspace {
             features: vec![0.0; features],
             between: [tensor(sizes.between)?, tensor(sizes.between)?],
             inside: [tensor(sizes.inside)?, tensor(sizes.inside)?],
+            stored: StoredOperands::new(&sizes, isa)?,
             scratch: Scratch {
                 packed: Buffer::zeros(sizes.packed)?,
                 partial: Buffer::zeros(sizes.partial)?,
@@ -161,6 +246,10 @@ impl LayerSpace {
         sizes.packed = sizes.packed.max(convolution.packed_len());
         sizes.partial = sizes.partial.max(convolution.weights.partial_len());
         sizes.sums = sizes.sums.max(units * 3 * shape.outputs.max(shape.inputs));
+        sizes.output_gradient = sizes.output_gradient.max(shape.output_len());
+        if shape.kernel > 1 && input == Input::Activations {
+            sizes.stored_input = sizes.stored_input.max(shape.input_len());
+        }
         let (norm, z) = (Norm::new(shape.outputs), Tensor::zeros(shape.output_len(), isa.element_type())?);
         Ok(Self { convolution, norm, z, pixels: shape.output_pixels() })
     }

@@ -5,10 +5,11 @@ use core::arch::x86_64::{
     __m256i, __m512, _CMP_GT_OQ, _CMP_UNORD_Q, _MM_HINT_T1, _mm_prefetch, _mm_sfence, _mm256_loadu_si256,
     _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castpd_ps, _mm512_castps_pd, _mm512_castps_si512,
     _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_div_ps,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_mov_epi32, _mm512_mask_mov_ps, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_or_si512, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps,
-    _mm512_stream_ps, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_mov_epi32, _mm512_mask_mov_ps,
+    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_or_si512,
+    _mm512_permutex2var_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4,
+    _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_stream_ps, _mm512_sub_ps,
+    _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 use core::mem::transmute;
 
@@ -26,6 +27,18 @@ impl Avx512 {
         Self(())
     }
 }
+
+/// The orders of 16-bit words in which the lower (0) and upper (1) halves of two registers are interleaved. Words of the
+/// second register are counted from 32 on.
+static INTERLEAVE: [[u16; 32]; 2] = {
+    let mut orders = [[0; 32]; 2];
+    let mut i = 0;
+    while i < 64 {
+        orders[i / 32][i % 32] = (i / 2 + i % 2 * 32) as u16;
+        i += 1;
+    }
+    orders
+};
 
 /// Runs `kernel`, compiled with these instructions.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
@@ -189,6 +202,26 @@ impl Simd for Avx512 {
         match to.first_chunk_mut() {
             Some(to) => *to = values,
             None => to.copy_from_slice(&values[..to.len()]),
+        }
+    }
+
+    #[inline(always)]
+    fn copy_row_bf16(self, from: &[bf16], to: &mut [bf16]) {
+        let (from, to) = (&from[..Self::COLUMNS], &mut to[..Self::COLUMNS]);
+        // SAFETY: see above; each slice has the size of a register.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_loadu_si512(from.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn interleave(self, even: &[bf16], odd: &[bf16], to: &mut [f32]) {
+        let (even, odd, to) = (&even[..Self::COLUMNS], &odd[..Self::COLUMNS], &mut to[..Self::COLUMNS]);
+        // SAFETY: see above; each slice of bf16 has the size of a register.
+        unsafe {
+            let (even, odd) = (_mm512_loadu_si512(even.as_ptr().cast()), _mm512_loadu_si512(odd.as_ptr().cast()));
+            let lower = _mm512_permutex2var_epi16(even, _mm512_loadu_si512(INTERLEAVE[0].as_ptr().cast()), odd);
+            let upper = _mm512_permutex2var_epi16(even, _mm512_loadu_si512(INTERLEAVE[1].as_ptr().cast()), odd);
+            self.store(_mm512_castsi512_ps(lower), &mut to[..Self::LANES]);
+            self.store(_mm512_castsi512_ps(upper), &mut to[Self::LANES..]);
         }
     }
 

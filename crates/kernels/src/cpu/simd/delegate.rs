@@ -23,6 +23,8 @@ macro_rules! delegate_to_inner {
             mask_positive(test: Self::Vector, value: Self::Vector) -> Self::Vector;
             select_greater(a: Self::Vector, b: Self::Vector, x: Self::Vector, y: Self::Vector) -> Self::Vector;
             load_bf16(from: &[half::bf16]) -> Self::Vector;
+            copy_row_bf16(from: &[half::bf16], to: &mut [half::bf16]) -> ();
+            interleave(even: &[half::bf16], odd: &[half::bf16], to: &mut [f32]) -> ();
             transpose_block(from: &[f32], pitch: usize, to: &mut [f32], to_pitch: usize) -> ();
             $($($bf16)*)?
         }
