@@ -10,6 +10,7 @@ use std::hint::black_box;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use kernels::cpu::Isa;
 use rayon::prelude::*;
 
 /// The number of bytes that each core copies. It exceeds the size of the caches.
@@ -84,6 +85,10 @@ fn f32_kernel() -> (&'static str, Kernel) {
 
 #[cfg(target_arch = "x86_64")]
 fn bf16_kernel() -> Option<(&'static str, Kernel)> {
+    // Also asks the system for the permission to use the matrix unit.
+    if Isa::detect_bf16().is_some_and(Isa::has_matrix_unit) {
+        return Some(("AMX BF16 tile products", x86::bf16_amx));
+    }
     is_x86_feature_detected!("avx512bf16").then_some(("AVX-512 BF16 dot products", x86::bf16_avx512 as Kernel))
 }
 
@@ -113,6 +118,7 @@ fn portable(rounds: u64) -> u64 {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "the processor's own instructions")]
 mod x86 {
+    use std::arch::asm;
     use std::arch::x86_64::*;
     use std::hint::black_box;
 
@@ -151,4 +157,39 @@ mod x86 {
         _mm512_cvtne2ps_pbh(_mm512_set1_ps(black_box(0.5)), _mm512_set1_ps(black_box(0.5))),
         _mm512_dpbf16_ps
     );
+
+    /// Products of tiles of the matrix unit, 16 x 32 by 32 x 16, without loads.
+    pub(super) fn bf16_amx(rounds: u64) -> u64 {
+        const PRODUCTS: u64 = 4;
+        /// Palette 1 with eight registers of 16 rows of 64 bytes; see `amx.rs` of the crate `kernels`.
+        #[repr(align(64))]
+        struct Configuration([u8; 64]);
+        let mut configuration = Configuration([0; 64]);
+        configuration.0[0] = 1;
+        for register in 0..8 {
+            configuration.0[16 + 2 * register] = 64;
+            configuration.0[48 + register] = 16;
+        }
+        // SAFETY: chosen only where the processor has the unit and the system allows its use. Only registers of the unit
+        // are written, which the compiler does not use. `ldtilecfg` sets them to zero.
+        unsafe {
+            asm!(
+                "ldtilecfg [{configuration}]",
+                "2:",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "dec {rounds}",
+                "jnz 2b",
+                "tilerelease",
+                configuration = in(reg) &raw const configuration,
+                rounds = inout(reg) rounds => _,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
+        PRODUCTS * 2 * 16 * 16 * 32 * rounds
+    }
 }

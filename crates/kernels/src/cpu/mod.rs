@@ -13,7 +13,7 @@
 //! - `linear`: linear layers with packed weights. `layer_norm`, `attention`, `activation`: the other layers of
 //!   transformers. `exponential`: vectors of exponentials. `tile_product`: small matrix products inside one task.
 //! - `batch_norm`, `pool`, `residual`, `head`, `pixels`: the other layers.
-//! - `values`: tensors of f32 or bf16. `buffer`: memory of workspaces and scratch memory of threads.
+//! - `values`, `element_type`: tensors of f32 or bf16. `buffer`: memory of workspaces and scratch memory of threads.
 //!
 //! Terms:
 //! - The *depth* of a matrix product is its inner dimension, and a *step* of the depth is one index `k` of it.
@@ -29,6 +29,7 @@ mod batch_norm;
 mod bf16_packing;
 mod buffer;
 mod convolution;
+mod element_type;
 mod epilogue;
 mod exponential;
 pub mod head;
@@ -60,6 +61,7 @@ pub use attention::Attention;
 pub use batch_norm::{Affine, GradientSums, Moments, Norm, Sums};
 pub use buffer::Buffer;
 pub use convolution::{Convolution, Input};
+pub use element_type::ElementType;
 pub use epilogue::{Epilogue, Folded, MaskByNorm, MaskByOutput, Statistics, Write};
 pub use layer_norm::{LayerNorm, layer_norm, layer_norm_backward};
 pub use linear::{Linear, LinearEpilogue, linear_weight_gradient};
@@ -68,4 +70,4 @@ pub use pixels::normalise_pixels;
 pub use pool::{MaxPool, average_pool};
 pub use residual::{Branch, Shortcut, average_pool_backward, average_pool_backward_masked, residual_add_relu};
 pub use simd::Isa;
-pub use values::{ElementType, Tensor, Values, ValuesMut};
+pub use values::{Tensor, Values, ValuesMut};

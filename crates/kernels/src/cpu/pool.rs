@@ -221,8 +221,8 @@ impl Kernel for AveragePool<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::element_type::ElementType;
     use super::super::reference::{noise, tensor};
-    use super::super::values::ElementType;
     use super::*;
 
     const IMAGES: usize = 2;

@@ -1,6 +1,7 @@
 //! Reference implementation of convolutions, in plain loops and double precision, for tests.
 
-use super::values::{ElementType, Tensor, ValuesMut};
+use super::element_type::ElementType;
+use super::values::{Tensor, ValuesMut};
 use crate::shape::ConvShape;
 
 /// A convolution with its tensors.

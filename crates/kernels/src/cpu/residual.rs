@@ -58,16 +58,19 @@ impl ResidualAdd<'_> {
     /// Computes at most one register of a pixel: `len` values from the channel `channel` on, which are at `at`.
     #[inline(always)]
     fn part<S: Simd>(&self, s: S, at: usize, channel: usize, len: usize) -> S::Vector {
-        let coefficients = |norm: &Norm| (s.load(&norm.scale[channel..][..len]), s.load(&norm.shift[channel..][..len]));
-        let (scale, shift) = coefficients(self.z_norm);
-        let main = s.fma(scale, self.z.load(s, at, len), shift);
+        let main = normed(s, self.z.load(s, at, len), self.z_norm, channel, len);
         let mut other = self.x.load(s, at, len);
         if let Some(norm) = self.x_norm {
-            let (scale, shift) = coefficients(norm);
-            other = s.fma(scale, other, shift);
+            other = normed(s, other, norm, channel, len);
         }
         s.relu(s.add(main, other))
     }
+}
+
+/// Applies a batch norm to `len` values from the channel `channel` on.
+#[inline(always)]
+fn normed<S: Simd>(s: S, z: S::Vector, norm: &Norm, channel: usize, len: usize) -> S::Vector {
+    s.fma(s.load(&norm.scale[channel..][..len]), z, s.load(&norm.shift[channel..][..len]))
 }
 
 impl Kernel for ResidualAdd<'_> {
@@ -180,8 +183,9 @@ impl Kernel for Spread<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::element_type::ElementType;
     use super::super::reference::{assert_close, noise, tensor};
-    use super::super::values::{ElementType, Tensor};
+    use super::super::values::Tensor;
     use super::*;
 
     const IMAGES: usize = 3;

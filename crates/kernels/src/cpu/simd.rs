@@ -27,21 +27,22 @@ pub(crate) use avx512::Avx512;
 pub(crate) use bf16_pairs::Avx512Bf16;
 #[cfg(any(test, feature = "portable-bf16"))]
 pub(crate) use bf16_pairs::PortableBf16;
-use half::bf16;
 #[cfg(test)]
 pub(crate) use matrix_reference::PortableMatrix;
 pub(crate) use portable::Portable;
 
-use super::values::ElementType;
+use half::bf16;
+
+use super::element_type::ElementType;
 
 /// A set of vector instructions for `f32`. All methods must be `#[inline(always)]`.
-pub trait Simd: Copy + Send + Sync + 'static {
+pub trait Simd: Copy {
     /// A register.
     type Vector: Copy;
     /// The number of elements of a register.
     const LANES: usize;
     /// The number of rows of a register tile: as many as fit, with two registers left for the right operand and one for
-    /// the broadcast left operand.
+    /// the broadcast left operand. A matrix unit has its own registers.
     const ROWS: usize;
     /// The number of columns of a register tile: two registers.
     const COLUMNS: usize = 2 * Self::LANES;
@@ -179,7 +180,8 @@ pub(crate) const MAX_WIDTH: usize = 2 * MAX_LANES;
 
 /// Code that is compiled for each instruction set.
 pub(crate) trait Kernel {
-    /// Runs the code. Must be `#[inline(always)]`, or else it is compiled without the instructions.
+    /// Runs the code. Must be `#[inline(always)]`, or else it is compiled without the instructions. It neither starts tasks
+    /// nor runs another kernel, which would change the configuration of a matrix unit.
     fn run<S: Simd>(self, simd: S);
 }
 
@@ -331,8 +333,8 @@ impl Isa {
         }
     }
 
-    /// Runs a kernel that packs no operands of matrix products, compiled for [`Isa::in_f32`]: the same instructions, and
-    /// less to compile.
+    /// Runs a kernel that neither multiplies bf16 nor pairs it, compiled for [`Isa::in_f32`]. There is one compiled version
+    /// less for each set that multiplies bf16.
     pub(crate) fn run_in_f32(self, kernel: impl Kernel) {
         match self.in_f32().0 {
             // SAFETY: this value is created only if the processor has the features.
@@ -370,7 +372,8 @@ impl Isa {
     }
 
     /// Whether a matrix unit computes register tiles.
-    pub(crate) fn has_matrix_unit(self) -> bool {
+    #[must_use]
+    pub fn has_matrix_unit(self) -> bool {
         with_type_of!(self.0, S => S::MATRIX_UNIT)
     }
 

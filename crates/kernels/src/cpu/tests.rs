@@ -3,11 +3,12 @@
 use super::algorithm::ConvAlgorithm;
 use super::batch_norm::{Affine, Moments, Norm, Sums};
 use super::convolution::{Convolution, Input};
+use super::element_type::ElementType;
 use super::epilogue::{Epilogue, Folded, MaskByNorm, MaskByOutput, Statistics, Write};
 use super::operand::Operand;
 use super::reference::{Case, assert_close, noise, tensor};
 use super::simd::Isa;
-use super::values::{ElementType, Values};
+use super::values::Values;
 
 const TOLERANCE: f64 = 1e-5;
 
@@ -38,7 +39,9 @@ fn cases() -> Vec<Case> {
         case([3, 9, 11], [300, 17], [3, 1, 1]),
         case([1, 4, 230], [16, 16], [3, 1, 1]),
         // In these weight gradients, units pack their pixels in several blocks, or outputs need more than one unit.
+        // Matrix units pack more pixels at once than others.
         case([1, 40, 50], [4, 6], [1, 1, 0]),
+        case([1, 92, 92], [4, 6], [1, 1, 0]),
         case([2, 56, 57], [16, 16], [3, 1, 1]),
         case([1, 8, 8], [16, 70], [3, 1, 1]),
     ]
@@ -355,5 +358,45 @@ fn stem_on_padded_pixels_matches_reference() {
         convolution.weights.run(&operand, &Operand::Plain(stored_gradient.values()), &mut partial, &mut to);
         assert_close(&to, &case.weight_gradient(&case.input, &gradient), TOLERANCE, "the stem's weights");
         assert!(convolution.input.is_none());
+    }
+}
+
+#[test]
+fn written_operands_match_their_formulas() {
+    let types = [ElementType::F32, ElementType::Bf16];
+    for isa in Isa::available().into_iter().chain(Isa::with_bf16()) {
+        for channels in [1, 5, 17, 48, 64] {
+            let len = 130 * channels;
+            let (g, z) = (noise(30, len), noise(31, len));
+            let [a, b, c] = [32, 33, 34].map(|seed| noise(seed, channels));
+            for [of_g, of_z, written] in types.iter().flat_map(|&g| types.map(|z| types.map(|to| [g, z, to]))).flatten()
+            {
+                let what = format!("{isa:?}, {channels} channels, {of_g:?}, {of_z:?}, {written:?}");
+                let (g, z) = (tensor(&g, of_g), tensor(&z, of_z));
+                let operands = [
+                    Operand::Plain(z.values()),
+                    Operand::Activated { z: z.values(), scale: &a, shift: &b },
+                    Operand::NormGradient {
+                        g: g.values(),
+                        z: z.values(),
+                        of_gradient: &a,
+                        of_output: &b,
+                        constant: &c,
+                    },
+                ];
+                let (g, z) = (g.values().to_f32(), z.values().to_f32());
+                let formulas: [&dyn Fn(usize) -> f32; 3] =
+                    [&|i| z[i], &|i| (a[i % channels] * z[i] + b[i % channels]).max(0.0), &|i| {
+                        a[i % channels] * g[i] + b[i % channels] * z[i] + c[i % channels]
+                    }];
+                for (operand, formula) in operands.iter().zip(formulas) {
+                    let mut to = tensor(&vec![f32::NAN; len], written);
+                    operand.write(isa, channels, to.values_mut());
+                    let expected: Vec<f64> = (0..len).map(|i| f64::from(formula(i))).collect();
+                    let tolerance = Numbers { isa, stored: written }.tolerance_of_stored(1e-6);
+                    assert_close(&to.values().to_f32(), &expected, tolerance, &what);
+                }
+            }
+        }
     }
 }

@@ -6,20 +6,12 @@ use std::ops::Range;
 use half::bf16;
 
 use super::buffer::Buffer;
+use super::element_type::ElementType;
 use super::simd::Simd;
 use crate::error::Result;
 
 /// The number of bytes of a cache line.
 const LINE: usize = 64;
-
-/// The type of a tensor's elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ElementType {
-    /// 32 bits.
-    F32,
-    /// 16 bits: the upper half of an f32.
-    Bf16,
-}
 
 /// The elements of a tensor.
 #[derive(Clone, Copy, Debug)]
@@ -268,7 +260,8 @@ pub(crate) trait Element: Copy + Default {
     fn store<S: Simd>(s: S, vector: S::Vector, to: &mut [Self]);
     /// Stores a row of two registers.
     fn store_row<S: Simd>(s: S, row: [S::Vector; 2], to: &mut [Self]);
-    /// Copies as many elements of `from` as there are in `to`.
+    /// Copies as many elements of `from` as there are in `to`. The last of them may be left out, if they do not fill a
+    /// register.
     fn copy_from<S: Simd>(s: S, from: Values<'_>, to: &mut [Self]);
 }
 
@@ -294,12 +287,12 @@ impl Element for f32 {
         match from {
             // Not `copy_from_slice`: a call costs more than the few registers that are copied.
             Values::F32(from) => {
-                for (to, from) in to.chunks_mut(S::LANES).zip(from.chunks(S::LANES)) {
+                for (to, from) in to.chunks_exact_mut(S::LANES).zip(from.chunks_exact(S::LANES)) {
                     s.store(s.load(from), to);
                 }
             }
             Values::Bf16(from) => {
-                for (to, from) in to.chunks_mut(S::LANES).zip(from.chunks(S::LANES)) {
+                for (to, from) in to.chunks_exact_mut(S::LANES).zip(from.chunks_exact(S::LANES)) {
                     s.store(s.load_bf16(from), to);
                 }
             }
@@ -327,7 +320,7 @@ impl Element for bf16 {
     fn copy_from<S: Simd>(s: S, from: Values<'_>, to: &mut [Self]) {
         match from {
             Values::F32(from) => {
-                for (to, from) in to.chunks_mut(S::LANES).zip(from.chunks(S::LANES)) {
+                for (to, from) in to.chunks_exact_mut(S::LANES).zip(from.chunks_exact(S::LANES)) {
                     s.store_bf16(s.load(from), to);
                 }
             }

@@ -239,6 +239,7 @@ impl Unit<'_> {
     /// values are paired. The left operand is also transposed.
     #[inline(always)]
     fn pack_for_matrix_unit<S: Simd>(&mut self, simd: S, pixels: Range<usize>) {
+        assert!(S::DEPTH_MULTIPLE == BLOCK, "the padding of the depth fills whole blocks of the transpose");
         let (height, width) = self.plan.grid;
         let panel_len = bf16_packing::elements::<S>(pixels.len()) * S::COLUMNS;
         let (stage, left) = self.left.split_at_mut(self.plan.staged_len());

@@ -1,8 +1,9 @@
 //! The memory of one batch shape: prepared convolutions, activations, gradients and scratch buffers, allocated once.
 //!
 //! The convolutions' outputs `z` and the blocks' outputs are kept from forward to backward. The activations after batch
-//! norm and ReLU are not stored. The kernels that read them compute them again from `z`. Activations and gradients have the
-//! type that the instruction set multiplies, f32 or bf16; pixels, weights, their gradients and sums are f32.
+//! norm and ReLU are not: the kernels that read them compute them again from `z`, or [`StoredOperands`] holds those of one
+//! layer. Activations and gradients have the type that the instruction set multiplies, f32 or bf16; pixels, weights, their
+//! gradients and sums are f32.
 
 use kernels::ConvShape;
 use kernels::cpu::{

@@ -7,6 +7,7 @@
 
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count, _mm_sfence};
+use core::marker::PhantomData;
 use std::sync::OnceLock;
 
 use super::bf16_pairs::Avx512Bf16;
@@ -18,10 +19,10 @@ const UNIT_ROWS: usize = 16;
 /// Packed elements, which are pairs of bf16, or values of f32, in a row of a register of the unit.
 const UNIT_COLUMNS: usize = 16;
 
-/// AVX-512 with its bf16 instructions, and AMX. A proof that the processor has them and the unit is configured; only
-/// [`run`] creates it.
+/// AVX-512 with its bf16 instructions, and AMX. A proof that the processor has them and that this thread's unit is
+/// configured; only [`run`] creates it, and it cannot be sent to another thread.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AmxBf16(Avx512Bf16);
+pub(crate) struct AmxBf16(Avx512Bf16, PhantomData<*const ()>);
 
 /// Whether the processor has the unit and the system lets this process use it.
 pub(super) fn is_available() -> bool {
@@ -91,7 +92,7 @@ static ALL_REGISTERS_WHOLE: Configuration = {
 pub(super) fn run(kernel: impl Kernel) {
     // SAFETY: the caller has checked that the unit is available. The instruction reads the configuration.
     unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const ALL_REGISTERS_WHOLE, options(nostack, readonly)) };
-    kernel.run(AmxBf16(Avx512Bf16::new()));
+    kernel.run(AmxBf16(Avx512Bf16::new(), PhantomData));
     // SAFETY: as above. Nothing reads the registers of the unit any more. Threads switch faster when it is not in use.
     unsafe { asm!("tilerelease", options(nostack, nomem)) };
     // Order non-temporal stores before the synchronisation with other threads.
@@ -165,6 +166,8 @@ impl Simd for AmxBf16 {
                     c = in(reg) c.as_mut_ptr(),
                     c2 = in(reg) c.as_mut_ptr().add(UNIT_ROWS * Self::COLUMNS),
                     accumulate = in(reg) accumulate,
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                     options(nostack),
                 );
             } else {
@@ -196,6 +199,7 @@ impl Simd for AmxBf16 {
                     row = in(reg) row_bytes,
                     c = in(reg) c.as_mut_ptr(),
                     accumulate = in(reg) accumulate,
+                    out("tmm0") _, out("tmm1") _, out("tmm4") _, out("tmm6") _, out("tmm7") _,
                     options(nostack),
                 );
             }

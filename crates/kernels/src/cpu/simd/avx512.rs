@@ -2,14 +2,15 @@
 #![expect(unsafe_code, reason = "intrinsics beyond the baseline of the target")]
 
 use core::arch::x86_64::{
-    __m256i, __m512, _CMP_GT_OQ, _CMP_UNORD_Q, _MM_HINT_T1, _mm_prefetch, _mm_sfence, _mm256_loadu_si256,
+    __m256i, __m512, __m512i, _CMP_GT_OQ, _CMP_UNORD_Q, _MM_HINT_T1, _mm_prefetch, _mm_sfence, _mm256_loadu_si256,
     _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castpd_ps, _mm512_castps_pd, _mm512_castps_si512,
-    _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32, _mm512_div_ps,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_mov_epi32, _mm512_mask_mov_ps,
-    _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_or_si512,
-    _mm512_permutex2var_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_shuffle_f32x4,
-    _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_stream_ps, _mm512_sub_ps,
-    _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd, _mm512_unpacklo_ps,
+    _mm512_castsi256_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_cvtepi32_epi16, _mm512_cvtepu16_epi32,
+    _mm512_div_ps, _mm512_fmadd_ps, _mm512_inserti64x4, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_mov_epi32,
+    _mm512_mask_mov_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_maskz_mov_ps, _mm512_max_ps,
+    _mm512_mul_ps, _mm512_or_si512, _mm512_permutex2var_epi16, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_srli_epi32, _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm512_stream_ps, _mm512_stream_si512, _mm512_sub_ps, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd,
+    _mm512_unpacklo_ps,
 };
 use core::mem::transmute;
 
@@ -52,6 +53,24 @@ pub(super) fn run(kernel: impl Kernel) {
 #[inline(always)]
 fn first_lanes(len: usize) -> u16 {
     (1 << len) - 1
+}
+
+/// Rounds to bf16: to nearest, ties to even. NaN stays NaN.
+///
+/// # Safety
+/// The processor has AVX-512 F.
+#[inline(always)]
+unsafe fn rounded(vector: __m512) -> __m256i {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let bits = _mm512_castps_si512(vector);
+        // Add just less than half of the last bit, or half of it if it is odd.
+        let last = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+        let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(last, _mm512_set1_epi32(0x7FFF)));
+        let nan = _mm512_or_si512(bits, _mm512_set1_epi32(0x0040_0000));
+        let rounded = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(vector, vector), nan);
+        _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded))
+    }
 }
 
 // SAFETY of all methods: `self` proves that the processor has the instructions; loads and stores stay within the
@@ -190,18 +209,29 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn store_bf16(self, vector: __m512, to: &mut [bf16]) {
         // SAFETY: see above; the array has 16 elements of 16 bits.
-        let values = unsafe {
-            let bits = _mm512_castps_si512(vector);
-            // Round to nearest, ties to even: add just less than half of the last bit, or half of it if it is odd.
-            let last = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
-            let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(last, _mm512_set1_epi32(0x7FFF)));
-            let nan = _mm512_or_si512(bits, _mm512_set1_epi32(0x0040_0000));
-            let rounded = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(vector, vector), nan);
-            transmute::<__m256i, [bf16; Self::LANES]>(_mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(rounded)))
-        };
+        let values = unsafe { transmute::<__m256i, [bf16; Self::LANES]>(rounded(vector)) };
         match to.first_chunk_mut() {
             Some(to) => *to = values,
             None => to.copy_from_slice(&values[..to.len()]),
+        }
+    }
+
+    #[inline(always)]
+    fn store_row_bf16(self, row: [__m512; 2], to: &mut [bf16], stream: bool) {
+        if to.len() < Self::COLUMNS {
+            let (first, second) = to.split_at_mut(Self::LANES.min(to.len()));
+            self.store_bf16(row[0], first);
+            return self.store_bf16(row[1], second);
+        }
+        let to = to.as_mut_ptr().cast::<__m512i>();
+        // SAFETY: see above; `to` has at least the elements of a register, and is aligned where that is required.
+        unsafe {
+            let values = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(rounded(row[0])), rounded(row[1]));
+            if stream && to.is_aligned() {
+                _mm512_stream_si512(to, values);
+            } else {
+                _mm512_storeu_si512(to, values);
+            }
         }
     }
 

@@ -262,6 +262,29 @@ mod tests {
         }
     }
 
+    /// Pairs the elements of two rows.
+    struct Interleave<'a>(&'a [bf16], &'a [bf16], &'a mut [f32]);
+
+    impl Kernel for Interleave<'_> {
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            s.interleave(self.0, self.1, self.2);
+        }
+    }
+
+    #[test]
+    fn rows_are_paired() {
+        let [even, odd] = [0.5, -0.25].map(|x| (0..40).map(|i| bf16::from_f32(i as f32 * x)).collect::<Vec<_>>());
+        for isa in Isa::with_bf16().into_iter().chain(Isa::available()) {
+            let (mut to, columns) = ([f32::NAN; 40], isa.tile().1);
+            isa.run(Interleave(&even, &odd, &mut to));
+            for i in 0..columns {
+                assert_eq!(halves(to[i]), [even[i].to_f32(), odd[i].to_f32()], "{isa:?}");
+            }
+            assert!(to[columns].is_nan(), "{isa:?}");
+        }
+    }
+
     /// Transposes a block.
     struct Transpose<'a>(&'a [f32], &'a mut [f32]);
 

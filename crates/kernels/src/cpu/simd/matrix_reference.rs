@@ -33,7 +33,9 @@ impl Simd for PortableMatrix {
 
     #[inline(always)]
     fn multiply_tile(self, rows: usize, a: &[f32], pitch: usize, b: &[f32], c: &mut [f32], accumulate: bool) {
-        assert!((b.len() / Self::COLUMNS).is_multiple_of(Self::DEPTH_MULTIPLE));
+        let depth = b.len() / Self::COLUMNS;
+        assert!(depth > 0 && depth.is_multiple_of(Self::DEPTH_MULTIPLE) && b.len() == depth * Self::COLUMNS);
+        assert!(a.len() >= (Self::ROWS - 1) * pitch + depth && c.len() >= Self::ROWS * Self::COLUMNS);
         for (i, c) in c[..Self::ROWS * Self::COLUMNS].chunks_exact_mut(Self::COLUMNS).enumerate() {
             if i >= rows {
                 c.fill(f32::NAN);
