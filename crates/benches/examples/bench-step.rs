@@ -3,20 +3,15 @@
 //! `cargo run --release -p benches --example bench-step -- train --batch 16`
 
 use std::process::ExitCode;
-use std::time::Instant;
 
 use artifacts::stage::{self, Failure, print_json};
-use benches::peak_bytes;
+use benches::{median_seconds, noise, peak_bytes};
 use clap::{Parser, ValueEnum};
 use kernels::Precision;
 use model::device::DeviceChoice;
 use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, PrecisionChoice};
 use serde_json::json;
 
-/// The number of warm-up blocks, which allocate buffers and fill caches, and are not measured.
-const WARM_UP: usize = 2;
-/// The minimum number of measured blocks.
-const MIN_BLOCKS: usize = 3;
 /// The number of steps in a block on a card. The program waits for the card at the end of each block.
 const CARD_BLOCK: usize = 10;
 
@@ -86,7 +81,7 @@ fn run(args: &Args) -> Result<(), Failure> {
 
 /// Returns the median seconds of a training step.
 fn train(args: &Args, network: &mut Network) -> model::Result<f64> {
-    let (pixels, labels) = noise(args);
+    let (pixels, labels) = pixels_and_labels(args);
     let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
     let mut adam = Adam::new(AdamConfig::default(), network)?;
     let start = |network: &mut Network| {
@@ -98,7 +93,7 @@ fn train(args: &Args, network: &mut Network) -> model::Result<f64> {
 
 /// Returns the median seconds of an inference.
 fn infer(args: &Args, network: &mut Network) -> model::Result<f64> {
-    let (pixels, _) = noise(args);
+    let (pixels, _) = pixels_and_labels(args);
     let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
     let start = |network: &mut Network| network.start_inference(&batch);
     median_of_blocks(args, network, start, |network| network.finished_inferences().map(drop))
@@ -121,28 +116,8 @@ fn median_of_blocks(
     Ok(seconds / block as f64)
 }
 
-fn median_seconds(seconds: f64, mut block: impl FnMut() -> model::Result<()>) -> model::Result<f64> {
-    for _ in 0..WARM_UP {
-        block()?;
-    }
-    let (mut times, start) = (Vec::new(), Instant::now());
-    while times.len() < MIN_BLOCKS || start.elapsed().as_secs_f64() < seconds {
-        let start = Instant::now();
-        block()?;
-        times.push(start.elapsed().as_secs_f64());
-    }
-    times.sort_by(f64::total_cmp);
-    Ok((times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0)
-}
-
 /// Returns random pixels, `[batch, size, size, 3]`, and alternating labels.
-fn noise(args: &Args) -> (Vec<u8>, Vec<u8>) {
-    let mut state = 1_u64;
-    let mut byte = || {
-        // The generator of Knuth's MMIX. Only the high bits are random enough.
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    let pixels = (0..args.batch * args.size * args.size * 3).map(|_| byte()).collect();
+fn pixels_and_labels(args: &Args) -> (Vec<u8>, Vec<u8>) {
+    let pixels = noise(args.batch * args.size * args.size * 3);
     (pixels, (0..args.batch).map(|i| (i % 2) as u8).collect())
 }

@@ -6,18 +6,12 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
 
 use artifacts::stage::{self, Failure, print_json};
-use benches::peak_bytes;
-use clap::Parser;
+use benches::{median_seconds, noise, peak_bytes};
+use clap::{Parser, ValueEnum};
 use serde_json::{Map, json};
 use vision::{Activation, Family, Precision, Tower, TowerConfig};
-
-/// The number of calls that allocate buffers and fill caches, and are not measured.
-const WARM_UP: usize = 1;
-/// The minimum number of measured calls.
-const MIN_CALLS: usize = 3;
 
 /// Measures the features of all blocks and the pooled output. Prints one JSON line with the median images/s, the peak
 /// memory and the operations per image.
@@ -29,15 +23,21 @@ struct Args {
     /// Height and width of the images
     #[arg(long, default_value_t = 224)]
     size: usize,
-    /// Multiply bf16 instead of f32
-    #[arg(long)]
-    bf16: bool,
+    /// The type that is multiplied
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Multiplied,
     /// The minimum duration of the measurement in seconds
     #[arg(long, default_value_t = 8.0)]
     seconds: f64,
     /// The folder for the random weights, which are written if they are not there
     #[arg(long)]
     folder: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Multiplied {
+    F32,
+    Bf16,
 }
 
 fn main() -> ExitCode {
@@ -61,27 +61,15 @@ fn run(args: &Args) -> Result<(), Failure> {
     };
     let weights =
         write_weights(&args.folder.join(format!("vit-b16-{}", args.size)), &config).map_err(Failure::failed)?;
-    let precision = if args.bf16 { Precision::Bf16 } else { Precision::F32 };
+    let precision = match args.precision {
+        Multiplied::F32 => Precision::F32,
+        Multiplied::Bf16 => Precision::Bf16,
+    };
     let tower = Tower::open_in(&weights, precision).map_err(Failure::usage)?;
-    let mut state = 1_u64;
-    let pixels: Vec<u8> =
-        (0..args.batch * args.size * args.size * 3).map(|_| (random(&mut state) >> 56) as u8).collect();
+    let pixels = noise(args.batch * args.size * args.size * 3);
     let layers: Vec<usize> = (0..config.depth).collect();
-    let (mut times, mut start) = (Vec::new(), Instant::now());
-    for call in 0.. {
-        let call_start = Instant::now();
-        tower.features(&pixels, args.batch, &layers).map_err(Failure::failed)?;
-        if call < WARM_UP {
-            start = Instant::now();
-            continue;
-        }
-        times.push(call_start.elapsed().as_secs_f64());
-        if times.len() >= MIN_CALLS && start.elapsed().as_secs_f64() >= args.seconds {
-            break;
-        }
-    }
-    times.sort_by(f64::total_cmp);
-    let median = (times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0;
+    let features = || tower.features(&pixels, args.batch, &layers).map(drop);
+    let median = median_seconds(args.seconds, features).map_err(Failure::failed)?;
     print_json(&json!({
         "program": concat!("Candling ", env!("CARGO_PKG_VERSION")),
         "value": args.batch as f64 / median,

@@ -6,6 +6,7 @@
 //! - `norms`: the batch norms of ResNet-50 on a CUDA card
 //! - `peak`: the peak arithmetic rate and memory bandwidth of the machine
 //! - `bench-step`: training steps and inferences
+//! - `branches-step`: training steps of a detector with two trained branches
 //! - `vit-features`: features of a vision transformer
 //! - `loader-rate`: the training loader alone
 //! - `native-rate`: decoding at native resolution from shards with files, and cutting windows
@@ -16,7 +17,44 @@
 pub mod card_norms;
 pub mod cpu_layers;
 
+use std::time::Instant;
+
 use rustix::time::{ClockId, clock_gettime};
+
+/// The number of warm-up blocks, which allocate buffers and fill caches, and are not measured.
+const WARM_UP: usize = 2;
+/// The minimum number of measured blocks.
+const MIN_BLOCKS: usize = 3;
+
+/// Returns the median seconds of a call of `block`, which is called for about `seconds` after the warm-up.
+///
+/// # Errors
+/// The first error of `block`.
+pub fn median_seconds<E>(seconds: f64, mut block: impl FnMut() -> Result<(), E>) -> Result<f64, E> {
+    for _ in 0..WARM_UP {
+        block()?;
+    }
+    let (mut times, start) = (Vec::new(), Instant::now());
+    while times.len() < MIN_BLOCKS || start.elapsed().as_secs_f64() < seconds {
+        let start = Instant::now();
+        block()?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok((times[(times.len() - 1) / 2] + times[times.len() / 2]) / 2.0)
+}
+
+/// Returns `len` random bytes, always the same ones.
+#[must_use]
+pub fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let byte = || {
+        // The generator of Knuth's MMIX. Only the high bits are random enough.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(byte).take(len).collect()
+}
 
 /// Returns the processor time of this process in seconds, over all threads.
 #[must_use]

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use artifacts::Checkpoint;
 use artifacts::hash::Hash;
 use candle_core::{DType, Device, Tensor};
+use model::device::Device as NetworkDevice;
 use serde::{Deserialize, Serialize};
 
 use crate::backbone;
@@ -43,20 +44,22 @@ pub struct BranchDetector {
     cutter: InputCutter,
     /// The file of the vision transformer.
     files: PretrainedFiles,
+    device: NetworkDevice,
 }
 
 impl BranchDetector {
-    /// Loads the detector of a checkpoint. `description` is the one in its `config.json`.
+    /// Loads the detector of a checkpoint. `description` is the one in its `config.json`. Convolutional networks and a
+    /// frozen vision transformer compute in the precision of `device`, if that is the processor.
     ///
     /// # Errors
     /// A file is missing or damaged, or the vision transformer is not the one that the detector was trained with.
-    pub fn open(checkpoint: &Checkpoint, description: &Description) -> Result<BranchDetector> {
+    pub fn open(checkpoint: &Checkpoint, description: &Description, device: &NetworkDevice) -> Result<BranchDetector> {
         let Description { model, vit } = description;
         let path = match vit {
             None => None,
             Some(wanted) => Some(backbone::find(checkpoint, model, *wanted)?),
         };
-        let extractor = Extractor::open(model, path.as_deref())?;
+        let extractor = Extractor::open(model, path.as_deref(), device)?;
         let cutter = input_cutter(model, path.as_deref())?;
         let tensors = read_tensors(&checkpoint.weights())?;
         let unfit = |error| match error {
@@ -65,7 +68,7 @@ impl BranchDetector {
         };
         let fusion = Fusion::load(model, &tensors).map_err(unfit)?;
         let files = PretrainedFiles { vit: path, resnet: None };
-        let mut trained = TrainedBranches::create(model, &files, 0)?;
+        let mut trained = TrainedBranches::create(model, &files, device, 0)?;
         for (_, branch) in trained.iter_mut() {
             branch.load(&tensors).map_err(unfit)?;
         }
@@ -74,7 +77,8 @@ impl BranchDetector {
             return Err(Error::Checkpoint { path: checkpoint.weights(), detail });
         }
         let extractor = Arc::new(extractor);
-        Ok(BranchDetector { config: model.clone(), extractor, fusion, trained, cutter, files })
+        let (config, device) = (model.clone(), device.clone());
+        Ok(BranchDetector { config, extractor, fusion, trained, cutter, files, device })
     }
 
     /// The branches and their settings.
@@ -113,13 +117,13 @@ impl BranchDetector {
     /// The file of the vision transformer cannot be read, or memory cannot be allocated.
     pub fn randomised(&self, seed: u64) -> Result<BranchDetector> {
         let fusion = self.fusion.randomised(&self.config, seed)?;
-        let mut trained = TrainedBranches::create(&self.config, &self.files, seed)?;
+        let mut trained = TrainedBranches::create(&self.config, &self.files, &self.device, seed)?;
         for (_, branch) in trained.iter_mut() {
             branch.randomise(seed)?;
         }
         let (config, extractor) = (self.config.clone(), Arc::clone(&self.extractor));
-        let (cutter, files) = (self.cutter.clone(), self.files.clone());
-        Ok(BranchDetector { config, extractor, fusion, trained, cutter, files })
+        let (cutter, files, device) = (self.cutter.clone(), self.files.clone(), self.device.clone());
+        Ok(BranchDetector { config, extractor, fusion, trained, cutter, files, device })
     }
 
     /// Computes the margins of images.

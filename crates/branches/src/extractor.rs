@@ -4,7 +4,10 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use artifacts::hash::{self, Digest, Hash};
+use kernels::Precision;
+use kernels::cpu::ElementType;
 use model::HeatMap;
+use model::device::Device;
 use pixels::RgbImage;
 use rayon::prelude::*;
 use vision::Tower;
@@ -63,17 +66,18 @@ struct Vit {
     layers: Vec<usize>,
     input: VitInput,
     weights: Hash,
+    precision: Precision,
 }
 
 impl Extractor {
     /// Opens the branches of `config`. `vit` is the file with the weights of the vision transformer, if the detector has
-    /// one.
+    /// one. It computes in the precision of `device`, if that is the processor.
     ///
     /// # Errors
     /// The file cannot be read, is not a vision transformer, or lacks a configured block.
-    pub fn open(config: &ModelConfig, vit: Option<&Path>) -> Result<Extractor> {
+    pub fn open(config: &ModelConfig, vit: Option<&Path>, device: &Device) -> Result<Extractor> {
         let vit = if config.frozen_branches().any(|branch| branch == BranchName::Vit) {
-            Some(Vit::open(&config.vit, vit.ok_or(Error::VitWithoutWeights)?)?)
+            Some(Vit::open(&config.vit, vit.ok_or(Error::VitWithoutWeights)?, device)?)
         } else {
             None
         };
@@ -117,10 +121,13 @@ impl Extractor {
     pub(crate) fn digest(&self, branch: BranchName) -> Hash {
         let mut digest = Digest::default().part("version", FEATURES_VERSION.as_bytes());
         digest = digest.part("branch", branch.name().as_bytes());
-        if let (BranchName::Vit, Some(Vit { layers, input, weights, .. })) = (branch, &self.vit) {
+        if let (BranchName::Vit, Some(Vit { layers, input, weights, precision, .. })) = (branch, &self.vit) {
             let layers: Vec<u8> = layers.iter().flat_map(|layer| (*layer as u64).to_le_bytes()).collect();
             digest = digest.part("layers", &layers).part("weights", weights.as_bytes());
             digest = digest.part("crops", format!("{:?}", input.crops).as_bytes());
+            if *precision != Precision::F32 {
+                digest = digest.part("precision", format!("{precision:?}").as_bytes());
+            }
         }
         digest.finish()
     }
@@ -176,11 +183,15 @@ fn collect(
 }
 
 impl Vit {
-    fn open(config: &VitConfig, path: &Path) -> Result<Vit> {
-        let tower = Tower::open(path)?;
+    fn open(config: &VitConfig, path: &Path, device: &Device) -> Result<Vit> {
+        let precision = match device.isa().element_type() {
+            ElementType::F32 => Precision::F32,
+            ElementType::Bf16 => Precision::Bf16,
+        };
+        let tower = Tower::open_in(path, precision)?;
         let layers = vit::layers(config, tower.config().depth)?;
         let input = VitInput { preprocessing: *tower.preprocessing(), crops: config.crops };
-        Ok(Vit { tower, layers, input, weights: hash::file(path)? })
+        Ok(Vit { tower, layers, input, weights: hash::file(path)?, precision })
     }
 
     /// The number of features of an image: those of all parts.

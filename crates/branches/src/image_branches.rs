@@ -6,6 +6,7 @@ use std::path::Path;
 
 use artifacts::Checkpoint;
 use candle_core::Tensor;
+use model::device::Device;
 use model::{NetworkConfig, Normalisation};
 use vision::{FineTuning, TowerTensors};
 
@@ -95,7 +96,7 @@ impl ImageBranch {
                     ImageNetwork::Vit(Box::new(VitTensors::read(model, path, &fusion, &tensors)?))
                 }
                 name => {
-                    let mut resnet = NetworkBranch::resnet(name, &model.resnet, None, 0)?;
+                    let mut resnet = NetworkBranch::resnet(name, &model.resnet, None, &Device::Cpu, 0)?;
                     resnet.load(&tensors)?;
                     let (weight, bias) = resnet.evidence_head()?;
                     ImageNetwork::Resnet(ResnetTensors {

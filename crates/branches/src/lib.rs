@@ -63,7 +63,7 @@ pub use head_tensors::HeadTensors;
 pub use image_branches::{ImageBranch, ImageNetwork, ResnetTensors, VitTensors};
 pub use inputs::{Cut, InputCutter, TrainedInputs, Windows};
 pub use precompute::{StoredFeatures, View, stored_features};
-pub use pretrained::PretrainedFiles;
+pub use pretrained::{PretrainedFiles, ResnetWeights};
 pub use projection::Projection;
 pub use training::Training;
 pub use weights::fit_weights;

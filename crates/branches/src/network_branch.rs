@@ -7,7 +7,6 @@
 //! whole image, there is one window, and its attention is 1.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use artifacts::{progress, random};
 use candle_core::{Device, Tensor, Var};
@@ -23,6 +22,7 @@ use crate::error::{Error, OfBranch, Result};
 use crate::fusion::StepOptions;
 use crate::inputs::Windows;
 use crate::parameters::{Parameters, StepSettings, normal_tensor};
+use crate::pretrained::ResnetWeights;
 use crate::trained_branch::{TrainedBranch, prefixed, without_prefix};
 
 /// The architecture of the network of the branch `patches`.
@@ -71,12 +71,12 @@ impl NetworkBranch {
     ///
     /// # Errors
     /// Memory cannot be allocated.
-    pub(crate) fn patches(config: &PatchesConfig, seed: u64) -> Result<NetworkBranch> {
+    pub(crate) fn patches(config: &PatchesConfig, device: &NetworkDevice, seed: u64) -> Result<NetworkBranch> {
         let normalisation = Normalisation { mean: [0.5; 3], std: [0.25; 3] };
         let network = NetworkConfig { arch: PATCHES_ARCHITECTURE.to_owned(), classes: 2, normalisation };
         let PatchesConfig { side, learning_rate, weight_decay, .. } = *config;
         let settings = Settings { side, learning_rate, weight_decay };
-        let mut network = Network::zeros(&network, &NetworkDevice::Cpu).of_branch(BranchName::Patches)?;
+        let mut network = Network::zeros(&network, device).of_branch(BranchName::Patches)?;
         network.initialise(seed).of_branch(BranchName::Patches)?;
         NetworkBranch::new(BranchName::Patches, Some(config.clone()), settings, network, seed)
     }
@@ -88,21 +88,19 @@ impl NetworkBranch {
     pub(crate) fn resnet(
         name: BranchName,
         config: &ResnetConfig,
-        weights: Option<&Path>,
+        weights: Option<&ResnetWeights>,
+        device: &NetworkDevice,
         seed: u64,
     ) -> Result<NetworkBranch> {
         let &ResnetConfig { size: side, learning_rate, weight_decay } = config;
         let settings = Settings { side, learning_rate, weight_decay };
         let network = NetworkConfig { arch: name.name().to_owned(), ..NetworkConfig::default() };
-        let mut network = Network::zeros(&network, &NetworkDevice::Cpu).of_branch(name)?;
+        let mut network = Network::zeros(&network, device).of_branch(name)?;
         network.initialise(seed).of_branch(name)?;
         match weights {
-            Some(path) => {
-                let report = network.load(path, &[]).of_branch(name)?;
-                if !report.prefix.is_empty() {
-                    let (file, prefix) = (path.display(), report.prefix);
-                    progress::line(&format!("branch {name}: left out the prefix `{prefix}` of the names in {file}"));
-                }
+            Some(ResnetWeights { path, allow_missing }) => {
+                let report = network.load(path, allow_missing).of_branch(name)?;
+                progress::line(&format!("branch {name}: {}", report.describe(&path.to_string_lossy())));
             }
             None => network.zero_init_residual().of_branch(name)?,
         }
@@ -345,7 +343,13 @@ mod tests {
 
     #[test]
     fn learns_windows_and_says_nothing_about_images_without_any() {
-        let mut branch = NetworkBranch::patches(&config(), 1).unwrap();
+        // A processor without bf16 instructions computes in f32 on both devices.
+        for device in [NetworkDevice::Cpu, NetworkDevice::CpuBf16] {
+            learns_windows(NetworkBranch::patches(&config(), &device, 1).unwrap());
+        }
+    }
+
+    fn learns_windows(mut branch: NetworkBranch) {
         let first = train(&mut branch, 1);
         assert!(train(&mut branch, 30) < 0.3 * first);
         let (windows, _) = windows();
@@ -359,16 +363,16 @@ mod tests {
 
     #[test]
     fn resumed_training_continues_with_the_same_bits() {
-        let mut whole = NetworkBranch::patches(&config(), 1).unwrap();
+        let mut whole = NetworkBranch::patches(&config(), &NetworkDevice::Cpu, 1).unwrap();
         train(&mut whole, 3);
         let copy = |tensors: BTreeMap<String, Tensor>| -> BTreeMap<String, Tensor> {
             tensors.into_iter().map(|(name, tensor)| (name, tensor.copy().unwrap())).collect()
         };
         let (state, tensors) = (copy(whole.optimiser_state().unwrap()), copy(whole.tensors().unwrap()));
-        let mut resumed = NetworkBranch::patches(&config(), 2).unwrap();
+        let mut resumed = NetworkBranch::patches(&config(), &NetworkDevice::Cpu, 2).unwrap();
         resumed.restore(&state, &tensors).unwrap();
         assert_eq!(train(&mut whole, 2), train(&mut resumed, 2));
-        let mut loaded = NetworkBranch::patches(&config(), 3).unwrap();
+        let mut loaded = NetworkBranch::patches(&config(), &NetworkDevice::Cpu, 3).unwrap();
         loaded.load(&whole.tensors().unwrap()).unwrap();
         assert_eq!(loaded.margins(&windows().0).unwrap(), resumed.margins(&windows().0).unwrap());
         let missing = loaded.load(&BTreeMap::new()).unwrap_err().to_string();
@@ -379,7 +383,7 @@ mod tests {
     #[test]
     fn resnet_on_whole_images_learns_and_has_a_map() {
         let config = ResnetConfig { size: 64, learning_rate: 1e-3, ..ResnetConfig::default() };
-        let mut branch = NetworkBranch::resnet(BranchName::Resnet18, &config, None, 1).unwrap();
+        let mut branch = NetworkBranch::resnet(BranchName::Resnet18, &config, None, &NetworkDevice::Cpu, 1).unwrap();
         let mut inputs = Windows::default();
         let pixel = |image: usize, i: usize| {
             if (i / 3 / (1 + image % 2)).is_multiple_of(2) { 100 } else { 150 + (i % 7) as u8 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use model::device::Device;
+
 use crate::config::{BranchName, ModelConfig};
 use crate::error::{Error, Result};
 use crate::inputs::TrainedInputs;
@@ -15,7 +17,16 @@ pub struct PretrainedFiles {
     /// The vision transformer.
     pub vit: Option<PathBuf>,
     /// The ResNet. Without a file, it starts with random weights.
-    pub resnet: Option<PathBuf>,
+    pub resnet: Option<ResnetWeights>,
+}
+
+/// The initial weights of a ResNet.
+#[derive(Clone, Debug)]
+pub struct ResnetWeights {
+    /// The safetensors file.
+    pub path: PathBuf,
+    /// Prefixes of the names of tensors that the file may lack. They start with random weights.
+    pub allow_missing: Vec<String>,
 }
 
 /// The trained branches of a detector, in the order of [`ModelConfig::trained_branches`].
@@ -23,19 +34,29 @@ pub struct PretrainedFiles {
 pub(crate) struct TrainedBranches(Vec<(BranchName, Box<dyn TrainedBranch>)>);
 
 impl TrainedBranches {
-    /// Creates untrained branches. Their weights depend on the files and the seed only.
+    /// Creates untrained branches. Their weights depend on the files and the seed only. Convolutional networks compute in
+    /// the precision of `device`, if that is the processor.
     ///
     /// # Errors
     /// A file cannot be read, or memory cannot be allocated.
-    pub(crate) fn create(config: &ModelConfig, files: &PretrainedFiles, seed: u64) -> Result<TrainedBranches> {
+    pub(crate) fn create(
+        config: &ModelConfig,
+        files: &PretrainedFiles,
+        device: &Device,
+        seed: u64,
+    ) -> Result<TrainedBranches> {
+        let processor = if device.is_cpu() { device } else { &Device::Cpu };
         let create = |name: BranchName| -> Result<(BranchName, Box<dyn TrainedBranch>)> {
             let branch: Box<dyn TrainedBranch> = match name {
-                BranchName::Patches => Box::new(NetworkBranch::patches(&config.patches, seed)?),
+                BranchName::Patches => Box::new(NetworkBranch::patches(&config.patches, processor, seed)?),
                 BranchName::Vit => {
                     let path = files.vit.as_deref().ok_or(Error::VitWithoutWeights)?;
                     Box::new(TunedVit::open(&config.vit, path, seed)?)
                 }
-                _ => Box::new(NetworkBranch::resnet(name, &config.resnet, files.resnet.as_deref(), seed)?),
+                _ => {
+                    let weights = files.resnet.as_ref();
+                    Box::new(NetworkBranch::resnet(name, &config.resnet, weights, processor, seed)?)
+                }
             };
             Ok((name, branch))
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 use model::StepOutput;
+use model::device::Device;
 
 use crate::batch::{FeatureBatch, Margins};
 use crate::config::ModelConfig;
@@ -27,12 +28,19 @@ pub struct Training {
 const STEPS: &str = "steps";
 
 impl Training {
-    /// Creates an untrained detector. `fusion` has untrained heads.
+    /// Creates an untrained detector. `fusion` has untrained heads. Convolutional networks compute in the precision of
+    /// `device`, if that is the processor.
     ///
     /// # Errors
     /// A file cannot be read, or memory cannot be allocated.
-    pub fn new(config: &ModelConfig, fusion: Fusion, files: &PretrainedFiles, seed: u64) -> Result<Training> {
-        let trained = TrainedBranches::create(config, files, seed)?;
+    pub fn new(
+        config: &ModelConfig,
+        fusion: Fusion,
+        files: &PretrainedFiles,
+        device: &Device,
+        seed: u64,
+    ) -> Result<Training> {
+        let trained = TrainedBranches::create(config, files, device, seed)?;
         Ok(Training { config: config.clone(), fusion, trained, averaged: None, steps: 0 })
     }
 

@@ -13,6 +13,7 @@ use branches::{
 };
 use candle_core::Tensor;
 use common::Golden;
+use model::device::Device;
 use pixels::RgbImage;
 
 const TARGETS: [u8; 6] = [0, 1, 0, 1, 0, 1];
@@ -49,7 +50,7 @@ impl Case {
 
     fn training(&self, seed: u64) -> Training {
         let fusion = Fusion::new(&self.config, Vec::new()).unwrap();
-        Training::new(&self.config, fusion, &self.files, seed).unwrap()
+        Training::new(&self.config, fusion, &self.files, &Device::Cpu, seed).unwrap()
     }
 
     /// Runs some steps and returns the last loss.

@@ -80,7 +80,7 @@ impl Detector {
         if let Some(detector) = &model.detector {
             let description = serde_json::from_value(detector.clone())
                 .map_err(|error| no_detector(&format!("its config.json describes no known branches ({error})")))?;
-            let branches = BranchDetector::open(checkpoint, &description)?;
+            let branches = BranchDetector::open(checkpoint, &description, device)?;
             return Ok(Detector { path, model: Model::Branches(Box::new(branches)), preprocessing, weights });
         }
         let class = |label: Label| {

@@ -19,6 +19,7 @@ use branches::{
     Fusion, FusionWeight, HeldOutPhotographs, PretrainedFiles, StepOptions, Training, balanced_weights, fit_weights,
     group, weighted_mean,
 };
+use model::device::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -28,7 +29,7 @@ use crate::images::Images;
 use crate::loader::Loader;
 
 /// Creates an untrained fusion, and the weight of each row in the loss, for a training on some rows.
-type Create<'a> = dyn Fn(&[usize]) -> Result<(Fusion, Vec<f32>), Error> + 'a;
+pub(crate) type Create<'a> = dyn Fn(&[usize]) -> Result<(Fusion, Vec<f32>), Error> + 'a;
 
 /// The result of [`predict`].
 #[derive(Debug)]
@@ -80,7 +81,7 @@ pub(crate) fn predict(
     config: &Config,
     train: &Images,
     seed: u64,
-    (create, files): (&Create<'_>, &PretrainedFiles),
+    (create, files, device): (&Create<'_>, &PretrainedFiles, &Device),
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<HeldOut>, Error> {
     let samples: Vec<&Sample> = train.rows.iter().map(|&row| train.shards.sample(row)).collect();
@@ -93,7 +94,7 @@ pub(crate) fn predict(
         let kept: Vec<usize> = train.rows.iter().copied().filter(|row| !is_left_out.contains(row)).collect();
         let (fusion, weights) = create(&kept)?;
         let images = train.projected(&fusion)?;
-        let training = Training::new(&config.model, fusion, files, seed)?;
+        let training = Training::new(&config.model, fusion, files, device, seed)?;
         branches = training.fusion_weights();
         let kept = Arc::new(images.only(kept, &weights));
         let Some(mut training) = train_fold(config, &kept, seed, training, &progress, stop)? else {

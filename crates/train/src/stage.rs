@@ -260,7 +260,7 @@ impl<'a> Trainer<'a> {
         let blueprint: Box<dyn Blueprint> = if config.model.is_resnet() {
             Box::new(Baseline::open(config, device.clone(), Rc::clone(exchange))?)
         } else {
-            Box::new(BranchSet::open(config, run)?)
+            Box::new(BranchSet::open(config, run, device.clone())?)
         };
         let recipe = Recipe::deserialize(&set.manifest().config).map_err(|error| {
             Failure::input(format!(

@@ -10,7 +10,7 @@ use super::options::{Device, Malloc, Part, Precision};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
-    /// Measure only these parts (peak, train, infer, vit, norm, layers, loader, ingest) or these results, given by name
+    /// Measure only these parts (peak, train, infer, branches, vit, norm, layers, loader, ingest, predict) or these results, given by name
     /// or by the start of their names (cpu.train.f32.b16, cpu.infer) [default: all parts of the device]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) only: Vec<Filter>,
@@ -80,7 +80,9 @@ impl BenchArgs {
         Part::ALL.into_iter().filter(move |part| match part {
             Part::Peak | Part::Train | Part::Infer => true,
             Part::Norm => device == Device::Cuda,
-            Part::Vit | Part::Layers | Part::Loader | Part::Ingest | Part::Predict => device == Device::Cpu,
+            Part::Branches | Part::Vit | Part::Layers | Part::Loader | Part::Ingest | Part::Predict => {
+                device == Device::Cpu
+            }
         })
     }
 

@@ -37,6 +37,7 @@ pub(crate) fn check_filters(args: &BenchArgs) -> Result<(), Failure> {
             Part::Peak | Part::Loader | Part::Ingest => names.push(part.prefix(args.device)),
             Part::Predict => names.push(PREDICT.to_owned()),
             Part::Train | Part::Infer => cases.extend(steps(args, part)?),
+            Part::Branches => cases.extend(branches(args)?),
             Part::Vit => cases.extend(vision_transformers(args)?),
             Part::Norm => cases.extend(norms(args)?),
             Part::Layers => cases.extend(layers(args)?),
@@ -80,6 +81,7 @@ pub(crate) fn cases(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
         match part {
             Part::Peak => cases.push(peak(args)?),
             Part::Train | Part::Infer => cases.extend(steps(args, part)?),
+            Part::Branches => cases.extend(branches(args)?),
             Part::Vit => cases.extend(vision_transformers(args)?),
             Part::Norm => cases.extend(norms(args)?),
             Part::Layers => cases.extend(layers(args)?),
@@ -175,25 +177,43 @@ fn steps(args: &BenchArgs, part: Part) -> Result<Vec<Case>, Failure> {
     Ok(cases)
 }
 
-/// Features of a vision transformer, for each precision and batch size. The default is one batch of 16.
+/// Training steps of a detector with two trained branches, for each precision. The default is one batch of 16.
+fn branches(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
+    in_each_precision(args, |precision, batch, common| {
+        let ours = ours("Candling", "branches-step", common.iter().chain(&["--precision", precision.name()]))?;
+        Ok((Part::Branches, format!("cpu.branches.train.{}.b{batch}", precision.name()), ours, "torch_branches.py"))
+    })
+}
+
+/// Features of a vision transformer, for each precision. The default is one batch of 16.
 fn vision_transformers(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
-    let batches = if args.batch.is_empty() { vec![16] } else { args.batches() };
     let folder = folder()?.to_string_lossy().into_owned();
+    in_each_precision(args, |precision, batch, common| {
+        let more = ["--precision", precision.name(), "--folder", &folder];
+        let ours = ours("Candling", "vit-features", common.iter().chain(&more))?;
+        Ok((Part::Vit, format!("cpu.vit.features.{}.b{batch}", precision.name()), ours, "torch_vit.py"))
+    })
+}
+
+/// Returns a case for each precision and batch size, with PyTorch as its peer. `program` returns the part, the name,
+/// Candling's program and the peer's script from the precision, the batch size and the arguments that both have.
+fn in_each_precision(
+    args: &BenchArgs,
+    program: impl Fn(Precision, u32, &[&str]) -> Result<(Part, String, MeasuredProgram, &'static str), Failure>,
+) -> Result<Vec<Case>, Failure> {
+    let batches = if args.batch.is_empty() { vec![16] } else { args.batches() };
     let mut cases = Vec::new();
     for precision in args.precisions() {
-        for batch in &batches {
-            let (numbers, seconds) = ([*batch, args.size].map(|number| number.to_string()), args.seconds.to_string());
-            let bf16: &[&str] = if precision == Precision::Bf16 { &["--bf16"] } else { &[] };
-            let common = [&["--batch", &numbers[0], "--size", &numbers[1], "--seconds", &seconds], bf16].concat();
-            let name = if precision == Precision::Bf16 { "PyTorch bf16 autocast" } else { "PyTorch f32" };
-            let ours = ours("Candling", "vit-features", common.iter().chain(&["--folder", &folder]))?;
-            cases.push(Case {
-                part: Part::Vit,
-                name: format!("cpu.vit.features.{}.b{batch}", precision.name()),
-                ours,
-                peers: vec![peer(args, name, "torch_vit.py", &common)],
-                limit: Some(precision.name()),
-            });
+        for &batch in &batches {
+            let (numbers, seconds) = ([batch, args.size].map(|number| number.to_string()), args.seconds.to_string());
+            let common = ["--batch", &numbers[0], "--size", &numbers[1], "--seconds", &seconds];
+            let (part, name, ours, script) = program(precision, batch, &common)?;
+            let (torch, bf16): (_, &[&str]) = match precision {
+                Precision::Bf16 => ("PyTorch bf16 autocast", &["--bf16"]),
+                Precision::F32 => ("PyTorch f32", &[]),
+            };
+            let peers = vec![peer(args, torch, script, common.iter().chain(bf16))];
+            cases.push(Case { part, name, ours, peers, limit: Some(precision.name()) });
         }
     }
     Ok(cases)
@@ -370,9 +390,17 @@ mod tests {
         let cases = cases_of(&["--only", "vit", "--peer-python", "py"]);
         assert_eq!(names(&cases), ["cpu.vit.features.f32.b16", "cpu.vit.features.bf16.b16"]);
         let ours = cases[1].ours.words().join(" ");
-        assert!(ours.contains("vit-features --batch 16 --size 224") && ours.contains("--bf16 --folder"), "{ours}");
+        assert!(ours.contains("vit-features --batch 16 --size 224") && ours.contains("bf16 --folder"), "{ours}");
         let peer = cases[1].peers[0].words();
         assert!(Path::new(&peer[1]).is_file() && peer.last().is_some_and(|word| word == "--bf16"), "{peer:?}");
+    }
+
+    #[test]
+    fn trained_branches_are_measured_in_both_precisions() {
+        let cases = cases_of(&["--only", "branches", "--peer-python", "py"]);
+        assert_eq!(names(&cases), ["cpu.branches.train.f32.b16", "cpu.branches.train.bf16.b16"]);
+        assert!(cases[0].ours.words().join(" ").ends_with("--precision f32"));
+        assert!(Path::new(&cases[0].peers[0].words()[1]).is_file());
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(crate) enum Part {
     Train,
     /// Inference
     Infer,
+    /// A training step of a detector with two trained branches, ResNet-50 and patches (CPU only)
+    Branches,
     /// Features of a vision transformer, ViT-B/16 (CPU only)
     Vit,
     /// The batch norms of ResNet-50 alone, beside cuDNN's (CUDA only)
@@ -54,10 +56,11 @@ pub(crate) enum Malloc {
 
 impl Part {
     /// Every part, in the order of measurement.
-    pub(crate) const ALL: [Part; 9] = [
+    pub(crate) const ALL: [Part; 10] = [
         Part::Peak,
         Part::Train,
         Part::Infer,
+        Part::Branches,
         Part::Vit,
         Part::Norm,
         Part::Layers,
@@ -73,6 +76,7 @@ impl Part {
             Part::Peak => format!("{device}.peak"),
             Part::Train => format!("{device}.train"),
             Part::Infer => format!("{device}.infer"),
+            Part::Branches => format!("{device}.branches"),
             Part::Vit => format!("{device}.vit"),
             Part::Norm => format!("{device}.norm"),
             Part::Layers => format!("{device}.layer"),

@@ -12,9 +12,10 @@ use super::options::Part;
 pub(crate) const EMPTY: &str = include_str!("performance_page.md");
 
 /// The tables in the order of the page, with their titles.
-const TABLES: [(Table, &str); 10] = [
+const TABLES: [(Table, &str); 11] = [
     (Table::Speed(Part::Train), "Training step (forward, backward, Adam)"),
     (Table::Speed(Part::Infer), "Inference"),
+    (Table::Speed(Part::Branches), "Training step of a detector with two trained branches (ResNet-50 and patches)"),
     (Table::Speed(Part::Vit), "Features of a vision transformer (CLIP ViT-B/16)"),
     (Table::Speed(Part::Norm), "Batch norms alone, forward and backward (peers without ReLU and residual addition)"),
     (Table::Memory, "Peak memory in GB"),

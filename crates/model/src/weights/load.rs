@@ -37,6 +37,25 @@ pub struct LoadReport {
     pub prefix: String,
 }
 
+impl LoadReport {
+    /// Describes which tensors were taken from `source`, for a message.
+    #[must_use]
+    pub fn describe(&self, source: &str) -> String {
+        let LoadReport { loaded, head_replaced, missing, prefix } = self;
+        let mut text = format!("{loaded} tensors from {source}");
+        if !prefix.is_empty() {
+            text.push_str(&format!(", the prefix `{prefix}` of their names left out"));
+        }
+        if !missing.is_empty() {
+            text.push_str(&format!(", {} missing tensors initialised randomly", missing.len()));
+        }
+        if *head_replaced {
+            text.push_str(", a new head");
+        }
+        text
+    }
+}
+
 /// The tensors of a file, ready to be copied into a network's parameters and running statistics.
 pub(crate) struct LoadedTensors([Vec<(Entry, Vec<f32>)>; 2]);
 
@@ -202,6 +221,20 @@ fn to_f32(path: &Path, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, Er
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn says_which_tensors_were_loaded() {
+        let mut report = LoadReport { loaded: 267, ..LoadReport::default() };
+        assert_eq!(report.describe("w.safetensors"), "267 tensors from w.safetensors");
+        report.prefix = "module.".to_owned();
+        report.missing = vec!["layer4.0.conv1.weight".to_owned()];
+        report.head_replaced = true;
+        assert_eq!(
+            report.describe("w.safetensors"),
+            "267 tensors from w.safetensors, the prefix `module.` of their names left out, 1 missing tensors initialised \
+             randomly, a new head"
+        );
+    }
 
     /// Writes a file whose header declares one tensor of `bytes` bytes, followed by `length` bytes.
     fn write_file(path: &Path, bytes: u64, length: u64) {

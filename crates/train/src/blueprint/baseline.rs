@@ -10,7 +10,6 @@ use artifacts::schema::ModelConfig;
 use artifacts::shard::Shards;
 use exchange::Exchange;
 use model::device::Device;
-use model::weights::LoadReport;
 use model::{Network, NetworkConfig};
 
 use super::{Blueprint, Created, Preparation, Splits};
@@ -47,25 +46,9 @@ impl Baseline<'_> {
             return Ok(network.zero_init_residual()?);
         };
         let report = network.load(path, allow_missing)?;
-        progress::line(&format!("train: {}", describe(&report, &String::from(self.config.network_weights()))));
+        progress::line(&format!("train: {}", report.describe(&String::from(self.config.network_weights()))));
         Ok(())
     }
-}
-
-/// Describes which tensors were taken from a file, for a message.
-fn describe(report: &LoadReport, source: &str) -> String {
-    let LoadReport { loaded, head_replaced, missing, prefix } = report;
-    let mut text = format!("{loaded} tensors from {source}");
-    if !prefix.is_empty() {
-        text.push_str(&format!(", the prefix `{prefix}` of their names left out"));
-    }
-    if !missing.is_empty() {
-        text.push_str(&format!(", {} missing tensors initialised randomly", missing.len()));
-    }
-    if *head_replaced {
-        text.push_str(", a new head");
-    }
-    text
 }
 
 impl Blueprint for Baseline<'_> {
@@ -101,24 +84,5 @@ impl Blueprint for Baseline<'_> {
     fn pretrained(&self) -> Result<(String, Option<Hash>), Error> {
         let hash = self.weights.as_deref().map(hash::file).transpose()?;
         Ok((String::from(self.config.network_weights()), hash))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn says_which_tensors_were_loaded() {
-        let mut report = LoadReport { loaded: 267, ..LoadReport::default() };
-        assert_eq!(describe(&report, "w.safetensors"), "267 tensors from w.safetensors");
-        report.prefix = "module.".to_owned();
-        report.missing = vec!["layer4.0.conv1.weight".to_owned()];
-        report.head_replaced = true;
-        assert_eq!(
-            describe(&report, "w.safetensors"),
-            "267 tensors from w.safetensors, the prefix `module.` of their names left out, 1 missing tensors initialised \
-             randomly, a new head"
-        );
     }
 }

@@ -9,8 +9,10 @@ use artifacts::schema::ModelConfig;
 use artifacts::shard::Shards;
 use artifacts::{RunDir, Split, progress};
 use branches::{
-    Description, Extractor, Fusion, InputCutter, PretrainedFiles, Projection, Training, View, balanced_weights,
+    Description, Extractor, Fusion, InputCutter, PretrainedFiles, Projection, ResnetWeights, Training, View,
+    balanced_weights,
 };
+use model::device::Device;
 use signals::augment::AugmentConfig;
 
 use super::{Blueprint, Created, Preparation, Splits};
@@ -30,6 +32,7 @@ pub(crate) struct BranchSet<'a> {
     config: &'a Config,
     extractor: Extractor,
     files: PretrainedFiles,
+    device: Device,
     /// The hash of the file of the vision transformer.
     vit: Option<Hash>,
     cutter: InputCutter,
@@ -41,18 +44,20 @@ pub(crate) struct BranchSet<'a> {
 
 impl<'a> BranchSet<'a> {
     /// Opens the branches, and downloads pretrained weights if necessary.
-    pub(crate) fn open(config: &'a Config, run: &RunDir) -> Result<BranchSet<'a>, Error> {
+    pub(crate) fn open(config: &'a Config, run: &RunDir, device: Device) -> Result<BranchSet<'a>, Error> {
         let vit = branches::resolve_vit(&config.model)?;
-        let extractor = Extractor::open(&config.model, vit.as_deref())?;
+        let extractor = Extractor::open(&config.model, vit.as_deref(), &device)?;
         let cutter = branches::input_cutter(&config.model, vit.as_deref())?;
         let resnet = match config.model.resnet_branch() {
             Some(_) => config.network_weights().resolve().map_err(model::Error::from)?,
             None => None,
         };
+        let resnet = resnet.map(|path| ResnetWeights { path, allow_missing: config.allow_missing.clone() });
         let hash = vit.as_deref().map(hash::file).transpose()?;
         let files = PretrainedFiles { vit, resnet };
         let fusion_weights = RefCell::new(vec![1.0; config.model.branches.len()]);
-        Ok(BranchSet { config, extractor, files, vit: hash, cutter, features: run.features(), fusion_weights })
+        let features = run.features();
+        Ok(BranchSet { config, extractor, files, device, vit: hash, cutter, features, fusion_weights })
     }
 
     /// The views of each image of a split: as it is, and changed copies.
@@ -140,7 +145,7 @@ impl Blueprint for BranchSet<'_> {
         fusion.set_weights(&self.fusion_weights.borrow());
         let train = Arc::new(splits.train.projected(&fusion)?);
         let val = Arc::new(splits.val.projected(&fusion)?);
-        let training = Training::new(&self.config.model, fusion, &self.files, seed)?;
+        let training = Training::new(&self.config.model, fusion, &self.files, &self.device, seed)?;
         let learner = Box::new(FusionLearner::new(training, self.config.learning_rate(), seed));
         Ok(Created { learner, splits: Splits { train, val } })
     }
@@ -163,7 +168,8 @@ impl Blueprint for BranchSet<'_> {
         }
         let train = &splits.train;
         let create = |rows: &[usize]| Ok((self.fusion(train, rows)?, self.weights(&train.shards, rows)));
-        let Some(held_out) = held_out::predict(self.config, train, run.seed, (&create, &self.files), stop)? else {
+        let parts = (&create as &held_out::Create<'_>, &self.files, &self.device);
+        let Some(held_out) = held_out::predict(self.config, train, run.seed, parts, stop)? else {
             return Ok(false);
         };
         held_out::save(run.folder, run.key, &held_out)?;
@@ -179,7 +185,7 @@ impl Blueprint for BranchSet<'_> {
     fn pretrained(&self) -> Result<(String, Option<Hash>), Error> {
         match (self.vit, &self.files.resnet) {
             (Some(hash), _) => Ok((String::from(self.config.model.vit.weights.clone()), Some(hash))),
-            (None, Some(resnet)) => Ok((String::from(self.config.network_weights()), Some(hash::file(resnet)?))),
+            (None, Some(resnet)) => Ok((String::from(self.config.network_weights()), Some(hash::file(&resnet.path)?))),
             (None, None) => Ok(("none".to_owned(), None)),
         }
     }
