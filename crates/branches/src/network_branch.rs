@@ -7,6 +7,7 @@
 //! whole image, there is one window, and its attention is 1.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use artifacts::{progress, random};
 use candle_core::{Device, Tensor, Var};
@@ -22,7 +23,6 @@ use crate::error::{Error, OfBranch, Result};
 use crate::fusion::StepOptions;
 use crate::inputs::Windows;
 use crate::parameters::{Parameters, StepSettings, normal_tensor};
-use crate::pretrained::ResnetWeights;
 use crate::trained_branch::{TrainedBranch, prefixed, without_prefix};
 
 /// The architecture of the network of the branch `patches`.
@@ -64,6 +64,15 @@ struct Settings {
     learning_rate: f64,
     /// Weight decay of the head.
     weight_decay: f64,
+}
+
+/// The initial weights of a ResNet.
+#[derive(Clone, Debug)]
+pub struct ResnetWeights {
+    /// The safetensors file.
+    pub path: PathBuf,
+    /// Prefixes of the names of tensors that the file may lack. They start with random weights.
+    pub allow_missing: Vec<String>,
 }
 
 impl NetworkBranch {

@@ -7,7 +7,7 @@ use model::device::Device;
 use crate::config::{BranchName, ModelConfig};
 use crate::error::{Error, Result};
 use crate::inputs::TrainedInputs;
-use crate::network_branch::NetworkBranch;
+use crate::network_branch::{NetworkBranch, ResnetWeights};
 use crate::trained_branch::TrainedBranch;
 use crate::tuned_vit::TunedVit;
 
@@ -18,15 +18,6 @@ pub struct PretrainedFiles {
     pub vit: Option<PathBuf>,
     /// The ResNet. Without a file, it starts with random weights.
     pub resnet: Option<ResnetWeights>,
-}
-
-/// The initial weights of a ResNet.
-#[derive(Clone, Debug)]
-pub struct ResnetWeights {
-    /// The safetensors file.
-    pub path: PathBuf,
-    /// Prefixes of the names of tensors that the file may lack. They start with random weights.
-    pub allow_missing: Vec<String>,
 }
 
 /// The trained branches of a detector, in the order of [`ModelConfig::trained_branches`].
