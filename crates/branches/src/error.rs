@@ -1,5 +1,6 @@
 //! The errors of this crate.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use crate::config::BranchName;
@@ -20,6 +21,18 @@ pub enum Error {
     /// The vision transformer cannot be loaded or run.
     #[error("the branch `vit` failed")]
     Vit(#[from] vision::Error),
+    /// Several processes computed features, but this one does not see those of the others.
+    #[error(
+        "the features of the images {} to {} that another process computed are not in `{}`; all processes must see the \
+         run folder under the same path",
+        rows.start, rows.end - 1, root.display()
+    )]
+    MissingFeatures {
+        /// The folder of stored features.
+        root: PathBuf,
+        /// The images, by their positions in the split.
+        rows: Range<usize>,
+    },
     /// A configured block does not exist.
     #[error("model.vit.layers has block {layer}, but the transformer has {depth} blocks")]
     Layer {

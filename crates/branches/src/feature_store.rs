@@ -20,7 +20,7 @@ use crate::config::BranchName;
 use crate::error::Result;
 
 /// The number of images in a file.
-const CHUNK: usize = 128;
+pub(crate) const CHUNK: usize = 128;
 /// The tensor of the features, `[n, width]`.
 const VALUES: &str = "features";
 /// The tensor that states which images the branch has features of, `[n]`.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use artifacts::Split;
@@ -9,6 +10,7 @@ use artifacts::hash::{Digest, Hash};
 use artifacts::progress::Progress;
 use artifacts::random;
 use artifacts::shard::{Sample, Shards};
+use exchange::Exchange;
 use rayon::prelude::*;
 use signals::augment::{self, AugmentConfig};
 
@@ -16,7 +18,7 @@ use crate::batch::{BranchFeatures, FeatureBatch};
 use crate::config::BranchName;
 use crate::error::{Error, Result};
 use crate::extractor::{Extractor, Picture};
-use crate::feature_store::FeatureStore;
+use crate::feature_store::{CHUNK, FeatureStore};
 
 /// The number of images that are decoded and computed at once.
 const BATCH: usize = 16;
@@ -112,16 +114,18 @@ impl StoredFeatures {
 
 /// Opens the stored features of a split, in the folder `root`, and computes what is missing. Calls `stop` after each chunk
 /// of images; if it returns `true`, ends and returns `None`. What was computed is kept. `label` is shown beside the
-/// progress bar.
+/// progress bar. All processes of `exchange` must call this; each computes some of the chunks, and sees those of the
+/// others in the same folder.
 ///
 /// # Errors
-/// The shards hold no files, a file cannot be decoded, or a chunk cannot be written.
+/// The shards hold no files, a file cannot be decoded, or a chunk cannot be written or is missing.
 pub fn stored_features(
     root: &Path,
     extractor: &Extractor,
     shards: &Shards,
     views: &[View],
     label: &str,
+    exchange: &dyn Exchange,
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<StoredFeatures>> {
     let split = shards.samples().first().map_or(Split::Train, |sample| sample.split);
@@ -136,27 +140,39 @@ pub fn stored_features(
         let key = Digest::default().part("branch", digest.as_bytes()).part("images", images.as_bytes()).finish();
         FeatureStore::open(root, key, (split, shards.len()), (branch, width), names.clone())
     };
-    let mut stores = extractor.branches().into_iter().map(open).collect::<Result<Vec<_>>>()?;
-    if !precompute(&mut stores, extractor, shards, views, label, stop)? {
+    let open = || extractor.branches().into_iter().map(open).collect::<Result<Vec<_>>>();
+    let mut stores = open()?;
+    let mut ended = [!precompute(&mut stores, extractor, shards, views, label, exchange, stop)? || stop()];
+    exchange.agree(&mut ended);
+    if ended[0] {
         return Ok(None);
+    }
+    if exchange.world() > 1 {
+        stores = open()?;
+        if let Some((_, rows)) = stores.iter().find_map(|store| store.missing().pop()) {
+            return Err(Error::MissingFeatures { root: root.to_owned(), rows });
+        }
     }
     Ok(Some(StoredFeatures { stores, widths: extractor.widths(), rows: shards.len(), views: views.len() }))
 }
 
-/// Computes the features that the stores lack. Returns `false` if `stop` ended it.
+/// Computes this process's share of the features that the stores lack. Returns `false` if `stop` ended it.
 fn precompute(
     stores: &mut [FeatureStore],
     extractor: &Extractor,
     shards: &Shards,
     views: &[View],
     label: &str,
+    exchange: &dyn Exchange,
     stop: &dyn Fn() -> bool,
 ) -> Result<bool> {
     // For each view and each first row of a chunk, the end of the chunk and the stores that lack it. Each image is decoded
     // once for all of them.
     let mut missing: BTreeMap<(usize, usize), (usize, Vec<usize>)> = BTreeMap::new();
     for (index, store) in stores.iter().enumerate() {
-        for (view, rows) in store.missing() {
+        // The share depends on the numbers of view and chunk only: what is missing changes while others compute.
+        let own = |view: usize, rows: &Range<usize>| (view + rows.start / CHUNK) % exchange.world() == exchange.rank();
+        for (view, rows) in store.missing().into_iter().filter(|(view, rows)| own(*view, rows)) {
             missing.entry((view, rows.start)).or_insert((rows.end, Vec::new())).1.push(index);
         }
     }

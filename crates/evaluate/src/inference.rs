@@ -9,6 +9,7 @@ use artifacts::progress::Progress;
 use artifacts::shard::Shards;
 use artifacts::statistics::sigmoid;
 use branches::{BranchDetector, FeatureBatch, Picture, StoredFeatures, TrainedInputs, View};
+use exchange::Alone;
 use rayon::prelude::*;
 
 use crate::Error;
@@ -30,7 +31,7 @@ pub(crate) fn scores(
     if let Some(branches) = detector.branch_detector() {
         let views = [View::Plain];
         let never = || false;
-        let store = branches::stored_features(features, branches.extractor(), shards, &views, label, &never)?;
+        let store = branches::stored_features(features, branches.extractor(), shards, &views, label, &Alone, &never)?;
         return match store {
             Some(store) => stored_scores(detector, shards, &store, (batch, label)),
             None => Ok(Vec::new()),

@@ -30,7 +30,10 @@ pub(crate) fn follow(exchange: &Rc<dyn Exchange>) -> Result<(), Failure> {
 pub(crate) fn follow_orders(exchange: &Rc<dyn Exchange>, stop: &dyn Fn(u64) -> bool) -> Result<(), Failure> {
     let Order::Open { run, config } = receive(&**exchange)? else { return Ok(()) };
     let run = RunDir::new(run);
-    let trainer = Trainer::open(&run, &config, exchange, stop)?;
+    let trainer = match Trainer::open(&run, &config, exchange, stop) {
+        Err(Failure::Interrupted) => return receive(&**exchange).map(drop),
+        trainer => trainer?,
+    };
     while let Order::Train { run, resume_from } = receive(&**exchange)? {
         match trainer.join_run(run, resume_from.as_deref()) {
             Ok(()) => (),

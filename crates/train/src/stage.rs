@@ -14,7 +14,7 @@ use artifacts::shard::{ShardSet, Shards};
 use artifacts::stage::{Failure, Job, Output, Stage, Warning};
 use artifacts::{Code, Label, Manifest, RunDir, Split, names, progress};
 use branches::BranchName;
-use exchange::Exchange;
+use exchange::{Alone, Exchange};
 use model::Normalisation;
 use model::device::{Device, DeviceChoice};
 use model::weights::{self, Source};
@@ -183,8 +183,6 @@ fn weights_digest(source: &Source) -> Result<Option<Hash>, Error> {
 pub(crate) fn train_stale_runs(request: &TrainingRequest<'_>) -> Result<(), Failure> {
     let TrainingRequest { run, config, exchange, stop, .. } = *request;
     let trainer = Trainer::open(run, config, exchange, stop)?;
-    let folder = std::path::absolute(run.path()).map_err(artifacts::Error::io("find", run.path()))?;
-    send(&**exchange, &Order::Open { run: folder, config: Box::new(config.clone()) })?;
     for (k, output) in Train::outputs(request.run, request.config).iter().enumerate() {
         if request.force || recorded::stale(output, request.inputs, request.code.version)?.is_some() {
             trainer.train_run(request, k, output)?;
@@ -217,7 +215,8 @@ fn set_aside_stale_surplus_runs(request: &TrainingRequest<'_>) -> Result<(), Fai
 /// Data and device, shared by all runs.
 pub(crate) struct Trainer<'a> {
     config: &'a Config,
-    exchange: &'a Rc<dyn Exchange>,
+    /// The processes that train a network together.
+    exchange: Rc<dyn Exchange>,
     stop: &'a dyn Fn(u64) -> bool,
     splits: Splits,
     device: Device,
@@ -226,7 +225,8 @@ pub(crate) struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// Opens the shards of a run, and finds the initial weights.
+    /// Opens the shards of a run, finds the initial weights, and computes the features of frozen branches. The first process
+    /// makes the others do so.
     pub(crate) fn open(
         run: &'a RunDir,
         config: &'a Config,
@@ -260,7 +260,7 @@ impl<'a> Trainer<'a> {
         let blueprint: Box<dyn Blueprint> = if config.model.is_resnet() {
             Box::new(Baseline::open(config, device.clone(), Rc::clone(exchange))?)
         } else {
-            Box::new(BranchSet::open(config, run, device.clone())?)
+            Box::new(BranchSet::open(config, run, device.clone(), Rc::clone(exchange))?)
         };
         let recipe = Recipe::deserialize(&set.manifest().config).map_err(|error| {
             Failure::input(format!(
@@ -268,11 +268,17 @@ impl<'a> Trainer<'a> {
             ))
         })?;
         let description = describe(blueprint.model_config(), &train, &recipe);
+        if exchange.is_first() {
+            let folder = std::path::absolute(run.path()).map_err(artifacts::Error::io("find", run.path()))?;
+            send(&**exchange, &Order::Open { run: folder, config: Box::new(config.clone()) })?;
+        }
         let prepare = |shards| match blueprint.images(shards, &|| stop(0))? {
             Some(images) => Ok(Arc::new(images)),
             None => Err(Failure::Interrupted),
         };
         let splits = Splits { train: prepare(train)?, val: prepare(val)? };
+        // The heads of a detector of branches take little time: the first process trains them alone.
+        let exchange = if config.model.is_resnet() { Rc::clone(exchange) } else { Rc::new(Alone) };
         Ok(Trainer { config, exchange, stop, splits, device, blueprint, description })
     }
 
@@ -322,7 +328,7 @@ impl<'a> Trainer<'a> {
             space.check(&*training.learner)?;
         }
         let mut records = Records::open(&folder, &self.description, &training)?;
-        send(&**self.exchange, &Order::Train { run: k, resume_from })?;
+        send(&*self.exchange, &Order::Train { run: k, resume_from })?;
         let rows = match self.training_loop(seed, &splits, &name).run_epochs(&mut training, &mut records)? {
             TrainingEnd::Finished(rows) => rows,
             TrainingEnd::Interrupted => return Err(Failure::Interrupted),
@@ -357,8 +363,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn training_loop<'b>(&'b self, seed: u64, splits: &'b Splits, name: &'b str) -> TrainingLoop<'b> {
-        let Trainer { config, exchange, stop, .. } = *self;
-        TrainingLoop { config, seed, train: &splits.train, val: &splits.val, exchange: &**exchange, name, stop }
+        let Trainer { config, stop, .. } = *self;
+        TrainingLoop { config, seed, train: &splits.train, val: &splits.val, exchange: &*self.exchange, name, stop }
     }
 
     /// Restores the model of an interrupted training. With an identity, its position is converted to the current schema
@@ -432,8 +438,8 @@ impl<'a> Trainer<'a> {
 fn check_processes(config: &Config, device: &Device, processes: usize) -> Result<(), Error> {
     let reason = if processes == 1 {
         return Ok(());
-    } else if !config.model.is_resnet() {
-        "only one process trains a detector of branches"
+    } else if !config.model.is_resnet() && config.model.trained_branches().next().is_some() {
+        "only one process trains a detector with a branch that is a network to be trained"
     } else if !device.is_cpu() {
         "several processes train on processors only (--device cpu)"
     } else {

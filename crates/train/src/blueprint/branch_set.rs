@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use artifacts::hash::{self, Digest, Hash};
@@ -12,6 +13,7 @@ use branches::{
     Description, Extractor, Fusion, InputCutter, PretrainedFiles, Projection, ResnetWeights, Training, View,
     balanced_weights,
 };
+use exchange::Exchange;
 use model::device::Device;
 use signals::augment::AugmentConfig;
 
@@ -31,6 +33,7 @@ const ARCHITECTURE: &str = "branches";
 pub(crate) struct BranchSet<'a> {
     config: &'a Config,
     extractor: Extractor,
+    exchange: Rc<dyn Exchange>,
     files: PretrainedFiles,
     device: Device,
     /// The hash of the file of the vision transformer.
@@ -43,8 +46,14 @@ pub(crate) struct BranchSet<'a> {
 }
 
 impl<'a> BranchSet<'a> {
-    /// Opens the branches, and downloads pretrained weights if necessary.
-    pub(crate) fn open(config: &'a Config, run: &RunDir, device: Device) -> Result<BranchSet<'a>, Error> {
+    /// Opens the branches, and downloads pretrained weights if necessary. The processes of `exchange` compute the features
+    /// together.
+    pub(crate) fn open(
+        config: &'a Config,
+        run: &RunDir,
+        device: Device,
+        exchange: Rc<dyn Exchange>,
+    ) -> Result<BranchSet<'a>, Error> {
         let vit = branches::resolve_vit(&config.model)?;
         let extractor = Extractor::open(&config.model, vit.as_deref(), &device)?;
         let cutter = branches::input_cutter(&config.model, vit.as_deref())?;
@@ -57,7 +66,7 @@ impl<'a> BranchSet<'a> {
         let files = PretrainedFiles { vit, resnet };
         let fusion_weights = RefCell::new(vec![1.0; config.model.branches.len()]);
         let features = run.features();
-        Ok(BranchSet { config, extractor, files, device, vit: hash, cutter, features, fusion_weights })
+        Ok(BranchSet { config, extractor, exchange, files, device, vit: hash, cutter, features, fusion_weights })
     }
 
     /// The views of each image of a split: as it is, and changed copies.
@@ -126,7 +135,8 @@ impl Blueprint for BranchSet<'_> {
         let split = shards.samples().first().map_or(Split::Train, |sample| sample.split);
         let views = self.views(split);
         let label = format!("train: features of the {split} split");
-        let store = branches::stored_features(&self.features, &self.extractor, &shards, &views, &label, stop)?;
+        let store =
+            branches::stored_features(&self.features, &self.extractor, &shards, &views, &label, &*self.exchange, stop)?;
         let Some(store) = store else { return Ok(None) };
         let rows = used_rows(&shards, self.config)?;
         let weights = self.weights(&shards, &rows);

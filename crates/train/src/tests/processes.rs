@@ -103,17 +103,39 @@ fn another_number_of_processes_resumes_and_is_recorded() {
     assert_eq!(history(&run.dir().train_run(0)).len(), 2);
 }
 
+/// A run with files, and a detector with this branch.
+fn detector(branch: BranchName) -> (TestRun, Config) {
+    let model = ModelConfig { branches: vec![branch], ..ModelConfig::default() };
+    (testing::ingested_with_files(&SPLITS), Config { model, ..config(1) })
+}
+
 #[test]
-fn one_process_trains_a_detector_of_branches() {
-    let run = testing::ingested_with_files(&SPLITS);
-    let model = ModelConfig { branches: vec![BranchName::Frequency], ..ModelConfig::default() };
+fn processes_compute_features_together() {
+    let (alone, config) = detector(BranchName::Frequency);
+    run_to_end(&alone, &config);
+    let (together, _) = detector(BranchName::Frequency);
+    train_in(3, &together, &config, |_| false).unwrap();
+    assert_same_result(&together.dir().train_run(0), &alone.dir().train_run(0));
+    assert!(processes_in_manifest(&together).is_null());
+}
+
+#[test]
+fn an_interruption_of_one_process_ends_all_and_keeps_features() {
+    let (run, config) = detector(BranchName::Frequency);
+    let failure = train_in(2, &run, &config, |_| true).unwrap_err();
+    assert_eq!(failure.code(), exit::INTERRUPTED);
+    train_in(1, &run, &config, |_| false).unwrap();
+}
+
+#[test]
+fn one_process_trains_networks_of_a_detector_of_branches() {
+    let (run, config) = detector(BranchName::Patches);
     let dir = run.dir();
-    let config = Config { model, ..config(1) };
     let failures = Threads::run(2, |threads| {
         let exchange: Rc<dyn Exchange> = Rc::new(threads);
         crate::stage::Trainer::open(&dir, &config, &exchange, &|_| false).err().map(|failure| failure.chain())
     });
     for failure in failures {
-        assert!(failure.unwrap().contains("only one process trains a detector of branches"));
+        assert!(failure.unwrap().contains("only one process trains a detector with a branch that is a network"));
     }
 }
