@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use artifacts::stage::{self, Failure, print_json};
 use benches::{median_seconds, noise, peak_bytes};
 use clap::{Parser, ValueEnum};
-use kernels::Precision;
 use model::device::DeviceChoice;
 use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, PrecisionChoice};
 use serde_json::json;
@@ -52,7 +51,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Failure> {
     let device = args.device.open(args.precision).map_err(Failure::usage)?;
-    if args.precision == PrecisionChoice::Fixed(Precision::Bf16) && device.kind() == "cpu" {
+    if args.precision.is_bf16() && device.kind() == "cpu" {
         return Err(Failure::usage("this processor does not compute in bf16"));
     }
     let mut network = Network::new(&NetworkConfig::default(), &device).map_err(Failure::failed)?;
@@ -65,7 +64,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         Measured::Train => network.training_cost(args.size, args.size),
         Measured::Infer => network.inference_cost(args.size, args.size),
     };
-    let stored = if args.precision == PrecisionChoice::Fixed(Precision::Bf16) { 2 } else { 4 };
+    let stored = if args.precision.is_bf16() { 2 } else { 4 };
     print_json(&json!({
         "program": concat!("Candling ", env!("CARGO_PKG_VERSION")),
         "device": device.to_string(),

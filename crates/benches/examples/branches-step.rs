@@ -1,5 +1,5 @@
-//! Measures a training step of a detector with two trained branches, a ResNet-50 on the whole image and `patches` on four
-//! windows of 64 pixels, for `cargo xtask bench`.
+//! Measures a training step of a detector with two trained branches, a ResNet-50 on the whole image and `patches` on
+//! four windows of 64 pixels, for `cargo xtask bench`.
 //!
 //! `cargo run --release -p benches --example branches-step -- --batch 16`
 
@@ -41,6 +41,9 @@ fn run(args: &Args) -> Result<(), Failure> {
         ModelConfig { branches: vec![BranchName::Resnet50, BranchName::Patches], ..ModelConfig::default() };
     config.resnet.size = args.size;
     let device = DeviceChoice::Cpu.open(args.precision).map_err(Failure::usage)?;
+    if args.precision.is_bf16() && device.kind() == "cpu" {
+        return Err(Failure::usage("this processor does not compute in bf16"));
+    }
     let fusion = Fusion::new(&config, Vec::new()).map_err(Failure::failed)?;
     let mut training =
         Training::new(&config, fusion, &PretrainedFiles::default(), &device, 0).map_err(Failure::failed)?;

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 
 use artifacts::stage::{self, Failure, print_json};
 use benches::{median_seconds, noise, peak_bytes};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use model::PrecisionChoice;
 use serde_json::{Map, json};
 use vision::{Activation, Family, Precision, Tower, TowerConfig};
 
@@ -23,21 +24,15 @@ struct Args {
     /// Height and width of the images
     #[arg(long, default_value_t = 224)]
     size: usize,
-    /// The type that is multiplied
-    #[arg(long, value_enum, default_value = "f32")]
-    precision: Multiplied,
+    /// The precision: auto, f32 or bf16
+    #[arg(long, default_value = "f32")]
+    precision: PrecisionChoice,
     /// The minimum duration of the measurement in seconds
     #[arg(long, default_value_t = 8.0)]
     seconds: f64,
     /// The folder for the random weights, which are written if they are not there
     #[arg(long)]
     folder: PathBuf,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Multiplied {
-    F32,
-    Bf16,
 }
 
 fn main() -> ExitCode {
@@ -62,8 +57,8 @@ fn run(args: &Args) -> Result<(), Failure> {
     let weights =
         write_weights(&args.folder.join(format!("vit-b16-{}", args.size)), &config).map_err(Failure::failed)?;
     let precision = match args.precision {
-        Multiplied::F32 => Precision::F32,
-        Multiplied::Bf16 => Precision::Bf16,
+        PrecisionChoice::Auto => Precision::F32,
+        PrecisionChoice::Fixed(precision) => precision,
     };
     let tower = Tower::open_in(&weights, precision).map_err(Failure::usage)?;
     let pixels = noise(args.batch * args.size * args.size * 3);

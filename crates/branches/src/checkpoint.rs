@@ -49,7 +49,7 @@ pub struct BranchDetector {
 
 impl BranchDetector {
     /// Loads the detector of a checkpoint. `description` is the one in its `config.json`. Convolutional networks and a
-    /// frozen vision transformer compute in the precision of `device`, if that is the processor.
+    /// frozen vision transformer compute on the processor: in the precision of `device`, or in f32 if that is a card.
     ///
     /// # Errors
     /// A file is missing or damaged, or the vision transformer is not the one that the detector was trained with.

@@ -21,6 +21,12 @@ pub enum Error {
     /// The vision transformer cannot be loaded or run.
     #[error("the branch `vit` failed")]
     Vit(#[from] vision::Error),
+    /// Several processes would compute other features than each other.
+    #[error(
+        "the processes would compute different features: their weights or settings differ, or some run on processors \
+         without the precision that is set; set train.precision to f32"
+    )]
+    DifferentFeatures,
     /// Several processes computed features, but this one does not see those of the others.
     #[error(
         "the features of the images {} to {} that another process computed are not in `{}`; all processes must see the \

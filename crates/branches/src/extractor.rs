@@ -5,7 +5,6 @@ use std::path::Path;
 
 use artifacts::hash::{self, Digest, Hash};
 use kernels::Precision;
-use kernels::cpu::ElementType;
 use model::HeatMap;
 use model::device::Device;
 use pixels::RgbImage;
@@ -71,7 +70,7 @@ struct Vit {
 
 impl Extractor {
     /// Opens the branches of `config`. `vit` is the file with the weights of the vision transformer, if the detector has
-    /// one. It computes in the precision of `device`, if that is the processor.
+    /// one. It computes on the processor: in the precision of `device`, or in f32 if that is a card.
     ///
     /// # Errors
     /// The file cannot be read, is not a vision transformer, or lacks a configured block.
@@ -125,8 +124,8 @@ impl Extractor {
             let layers: Vec<u8> = layers.iter().flat_map(|layer| (*layer as u64).to_le_bytes()).collect();
             digest = digest.part("layers", &layers).part("weights", weights.as_bytes());
             digest = digest.part("crops", format!("{:?}", input.crops).as_bytes());
-            if *precision != Precision::F32 {
-                digest = digest.part("precision", format!("{precision:?}").as_bytes());
+            if *precision == Precision::Bf16 {
+                digest = digest.part("precision", b"bf16");
             }
         }
         digest.finish()
@@ -184,10 +183,7 @@ fn collect(
 
 impl Vit {
     fn open(config: &VitConfig, path: &Path, device: &Device) -> Result<Vit> {
-        let precision = match device.isa().element_type() {
-            ElementType::F32 => Precision::F32,
-            ElementType::Bf16 => Precision::Bf16,
-        };
+        let precision = device.processor_precision();
         let tower = Tower::open_in(path, precision)?;
         let layers = vit::layers(config, tower.config().depth)?;
         let input = VitInput { preprocessing: *tower.preprocessing(), crops: config.crops };

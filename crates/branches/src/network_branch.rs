@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use artifacts::{progress, random};
+use artifacts::random;
 use candle_core::{Device, Tensor, Var};
 use model::device::Device as NetworkDevice;
+use model::weights::LoadReport;
 use model::{Adam, AdamConfig, HeatMap, Network, NetworkConfig, Normalisation, PixelBatch};
 use pixels::{Filter, Fit, RgbImage, resize};
 use signals::patches;
@@ -53,6 +54,8 @@ pub(crate) struct NetworkBranch {
     bias: Var,
     /// Whether the network has the current head, which inference needs.
     head_installed: bool,
+    /// What was loaded from a file of initial weights.
+    loaded: Option<LoadReport>,
 }
 
 /// The settings that all networks have.
@@ -106,14 +109,14 @@ impl NetworkBranch {
         let network = NetworkConfig { arch: name.name().to_owned(), ..NetworkConfig::default() };
         let mut network = Network::zeros(&network, device).of_branch(name)?;
         network.initialise(seed).of_branch(name)?;
+        let mut loaded = None;
         match weights {
             Some(ResnetWeights { path, allow_missing }) => {
-                let report = network.load(path, allow_missing).of_branch(name)?;
-                progress::line(&format!("branch {name}: {}", report.describe(&path.to_string_lossy())));
+                loaded = Some(network.load(path, allow_missing).of_branch(name)?);
             }
             None => network.zero_init_residual().of_branch(name)?,
         }
-        NetworkBranch::new(name, None, settings, network, seed)
+        Ok(NetworkBranch { loaded, ..NetworkBranch::new(name, None, settings, network, seed)? })
     }
 
     fn new(
@@ -128,7 +131,18 @@ impl NetworkBranch {
         let features = network.features();
         let weight = head.add(WEIGHT, random_head(name, features, seed)?, true)?;
         let bias = head.add(BIAS, Tensor::new(&[0.0_f32; 2], &Device::Cpu)?, false)?;
-        Ok(NetworkBranch { name, patches, settings, network, adam, head, weight, bias, head_installed: false })
+        Ok(NetworkBranch {
+            name,
+            patches,
+            settings,
+            network,
+            adam,
+            head,
+            weight,
+            bias,
+            head_installed: false,
+            loaded: None,
+        })
     }
 
     /// The error for tensors of a checkpoint that do not fit.
@@ -271,6 +285,10 @@ impl TrainedBranch for NetworkBranch {
         Ok(self.evidence(windows)?.into_iter().map(margin).collect())
     }
 
+    fn loaded(&self) -> Option<&LoadReport> {
+        self.loaded.as_ref()
+    }
+
     fn evidence_map(&mut self, image: &RgbImage) -> Result<Option<(HeatMap, RgbImage)>> {
         match self.patches.clone() {
             Some(config) => self.window_map(&config, image),
@@ -386,6 +404,26 @@ mod tests {
         assert_eq!(loaded.margins(&windows().0).unwrap(), resumed.margins(&windows().0).unwrap());
         let missing = loaded.load(&BTreeMap::new()).unwrap_err().to_string();
         assert!(missing.contains("conv1.weight"), "{missing}");
+    }
+
+    #[test]
+    fn resnet_takes_a_file_that_lacks_allowed_tensors() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        let config = ResnetConfig { size: 64, ..ResnetConfig::default() };
+        let create = |weights: Option<&ResnetWeights>| {
+            NetworkBranch::resnet(BranchName::Resnet18, &config, weights, &NetworkDevice::Cpu, 1)
+        };
+        let network = create(None).unwrap().network;
+        let tensors = network.parameters().unwrap().into_iter().chain(network.statistics().unwrap());
+        let kept: BTreeMap<String, Tensor> = tensors.filter(|(name, _)| !name.starts_with("layer4.")).collect();
+        std::fs::write(&path, safetensors::serialize(&kept, None).unwrap()).unwrap();
+        let mut weights = ResnetWeights { path, allow_missing: Vec::new() };
+        assert!(create(Some(&weights)).is_err());
+        weights.allow_missing = vec!["layer4.".to_owned()];
+        let branch = create(Some(&weights)).unwrap();
+        let report = branch.loaded().unwrap();
+        assert!(report.missing.iter().all(|name| name.starts_with("layer4.")) && !report.missing.is_empty());
     }
 
     /// The map of a ResNet on whole images is evidence for either class, and its only window has all attention.

@@ -118,7 +118,8 @@ impl StoredFeatures {
 /// others in the same folder.
 ///
 /// # Errors
-/// The shards hold no files, a file cannot be decoded, or a chunk cannot be written or is missing.
+/// The shards hold no files, a file cannot be decoded, a chunk cannot be written or is missing, or the processes would
+/// compute different features.
 pub fn stored_features(
     root: &Path,
     extractor: &Extractor,
@@ -135,10 +136,16 @@ pub fn stored_features(
     }
     let images = images.finish();
     let names: Vec<String> = views.iter().enumerate().map(|(index, view)| view.name(index)).collect();
-    let open = |(branch, width): (BranchName, usize)| {
+    let key = |branch: BranchName| {
         let digest = extractor.digest(branch);
-        let key = Digest::default().part("branch", digest.as_bytes()).part("images", images.as_bytes()).finish();
-        FeatureStore::open(root, key, (split, shards.len()), (branch, width), names.clone())
+        Digest::default().part("branch", digest.as_bytes()).part("images", images.as_bytes()).finish()
+    };
+    let keys: Vec<u8> = extractor.branches().iter().flat_map(|(branch, _)| *key(*branch).as_bytes()).collect();
+    if !exchange.is_equal(&keys) {
+        return Err(Error::DifferentFeatures);
+    }
+    let open = |(branch, width): (BranchName, usize)| {
+        FeatureStore::open(root, key(branch), (split, shards.len()), (branch, width), names.clone())
     };
     let open = || extractor.branches().into_iter().map(open).collect::<Result<Vec<_>>>();
     let mut stores = open()?;

@@ -25,8 +25,8 @@ pub struct PretrainedFiles {
 pub(crate) struct TrainedBranches(Vec<(BranchName, Box<dyn TrainedBranch>)>);
 
 impl TrainedBranches {
-    /// Creates untrained branches. Their weights depend on the files and the seed only. Convolutional networks compute in
-    /// the precision of `device`, if that is the processor.
+    /// Creates untrained branches. Their weights depend on the files and the seed only. Convolutional networks
+    /// compute on the processor: in the precision of `device`, or in f32 if that is a card.
     ///
     /// # Errors
     /// A file cannot be read, or memory cannot be allocated.

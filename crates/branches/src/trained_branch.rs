@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use candle_core::Tensor;
 use model::HeatMap;
+use model::weights::LoadReport;
 use pixels::RgbImage;
 
 use crate::error::Result;
@@ -26,6 +27,11 @@ pub(crate) trait TrainedBranch: Debug {
 
     /// Computes the margin of each image; `None` for images without input.
     fn margins(&mut self, inputs: &Windows) -> Result<Vec<Option<f32>>>;
+
+    /// What was loaded from a file of initial weights that may lack tensors.
+    fn loaded(&self) -> Option<&LoadReport> {
+        None
+    }
 
     /// Computes what each part of an image adds to the margin, and the image that this map covers. `None` if the branch has
     /// nothing to say about the image.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use model::StepOutput;
 use model::device::Device;
+use model::weights::LoadReport;
 
 use crate::batch::{FeatureBatch, Margins};
 use crate::config::ModelConfig;
@@ -12,6 +13,7 @@ use crate::error::Result;
 use crate::fusion::{Fusion, FusionWeight, StepOptions, to_logits};
 use crate::inputs::TrainedInputs;
 use crate::pretrained::{PretrainedFiles, TrainedBranches};
+use crate::trained_branch::TrainedBranch;
 
 /// A detector in the course of a training.
 #[derive(Debug)]
@@ -28,8 +30,8 @@ pub struct Training {
 const STEPS: &str = "steps";
 
 impl Training {
-    /// Creates an untrained detector. `fusion` has untrained heads. Convolutional networks compute in the precision of
-    /// `device`, if that is the processor.
+    /// Creates an untrained detector. `fusion` has untrained heads. Convolutional networks compute on the processor: in
+    /// the precision of `device`, or in f32 if that is a card.
     ///
     /// # Errors
     /// A file cannot be read, or memory cannot be allocated.
@@ -42,6 +44,11 @@ impl Training {
     ) -> Result<Training> {
         let trained = TrainedBranches::create(config, files, device, seed)?;
         Ok(Training { config: config.clone(), fusion, trained, averaged: None, steps: 0 })
+    }
+
+    /// What was loaded from the file of the ResNet's initial weights.
+    pub fn loaded_resnet(&self) -> Option<&LoadReport> {
+        self.trained.iter().find_map(TrainedBranch::loaded)
     }
 
     /// The number of optimiser steps so far.

@@ -37,8 +37,10 @@ pub struct Config {
     /// The device: `auto` (CUDA if the build and the machine have it), `cpu`, `cuda` or `cuda:N`.
     #[schemars(with = "String", extend("x-range" = "auto, cpu, cuda or cuda:N"), example = &"cpu")]
     pub device: DeviceChoice,
-    /// Element type of convolution inputs and weights: `auto` (f32 on the CPU, the fastest supported type on a GPU),
-    /// `f32`, `bf16` or, on a GPU, `tf32`.
+    /// Element type of the products of convolutions and of a frozen vision transformer: `auto` (f32 on the CPU, the
+    /// fastest supported type on a GPU), `f32`, `bf16` or, on a GPU, `tf32`. In a detector of branches, a fine-tuned
+    /// vision transformer computes in f32, and nothing on a GPU. `auto` does
+    /// not follow `train.precision`: set both.
     #[schemars(with = "String", extend("x-range" = "auto, f32, bf16 or tf32"), example = &"f32")]
     pub precision: PrecisionChoice,
     /// Number of bootstrap resamples; 0 computes no intervals.

@@ -74,6 +74,10 @@ impl Stage for Evaluate {
             && checkpoint.read_model_config()?.detector.is_some()
         {
             inputs.insert("explanations of branches".to_owned(), Hash::of(EXPLANATIONS_METHOD.as_bytes()));
+            // Earlier versions computed branches in f32 in spite of this setting, and wrote no such input.
+            if config.precision.is_bf16() {
+                inputs.insert("precision of branches".to_owned(), Hash::of(b"bf16"));
+            }
         }
         // An earlier method degraded the stored pixels of some kinds of sources. A new `Evaluate::VERSION` would make
         // all evaluations stale; this input makes only those with results of the earlier method stale.

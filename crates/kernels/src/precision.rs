@@ -1,6 +1,7 @@
-//! The element type that convolutions multiply.
+//! The element type that convolutions and linear layers multiply.
 
-/// Element type of convolution inputs and weights. Sums, statistics and master weights are f32 in each.
+/// Element type of the inputs and weights of convolutions and linear layers. Sums, statistics and master weights are f32
+/// in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Precision {
     /// f32 everywhere.

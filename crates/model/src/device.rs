@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::str::FromStr;
 
 use kernels::Precision;
-use kernels::cpu::Isa;
+use kernels::cpu::{ElementType, Isa};
 #[cfg(feature = "cuda")]
 use kernels::cuda::Card;
 use serde::{Deserialize, Serialize};
@@ -30,8 +30,8 @@ pub enum Device {
     /// The processor, computing in f32.
     #[default]
     Cpu,
-    /// The processor, with convolutions on bf16 values, and activations and gradients in bf16, if it has AVX-512 BF16.
-    /// Where it also has AMX, convolutions use that.
+    /// The processor, with products of bf16 values, and activations and gradients in bf16, if it has AVX-512 BF16. Where
+    /// it also has AMX, products use that.
     CpuBf16,
     /// A CUDA card.
     #[cfg(feature = "cuda")]
@@ -63,6 +63,15 @@ impl Device {
             Self::Cpu | Self::CpuBf16 => None,
             #[cfg(feature = "cuda")]
             Self::Cuda(card) => card.memory_in_use(),
+        }
+    }
+
+    /// Returns the precision of the CPU back end: bf16 or f32.
+    #[must_use]
+    pub fn processor_precision(&self) -> Precision {
+        match self.isa().element_type() {
+            ElementType::F32 => Precision::F32,
+            ElementType::Bf16 => Precision::Bf16,
         }
     }
 

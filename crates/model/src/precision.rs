@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 #[error("`{0}` is not a precision: use `auto`, `f32`, `tf32` or `bf16`")]
 pub struct UnknownPrecision(String);
 
-/// Element type of convolution inputs and weights, as named in configurations: `auto`, `f32`, `tf32` or `bf16`.
+/// Element type of the products of convolutions and transformers, as named in configurations: `auto`, `f32`, `tf32` or
+/// `bf16`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum PrecisionChoice {
@@ -20,6 +21,14 @@ pub enum PrecisionChoice {
     Auto,
     /// The given precision. On processors, bf16 needs AVX-512 BF16, and TF32 does not exist. They fall back to f32.
     Fixed(Precision),
+}
+
+impl PrecisionChoice {
+    /// Whether bf16 is chosen by name.
+    #[must_use]
+    pub fn is_bf16(self) -> bool {
+        self == Self::Fixed(Precision::Bf16)
+    }
 }
 
 const NAMES: [(PrecisionChoice, &str); 4] = [

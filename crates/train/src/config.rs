@@ -41,8 +41,8 @@ pub struct Config {
         example = &"none"
     )]
     pub weights: Source,
-    /// Prefixes of tensors that the weights file may lack, e.g. `["layer4."]`. Missing tensors are initialised
-    /// randomly.
+    /// Prefixes of tensors that the file of `train.weights` may lack, e.g. `["layer4."]`. Missing tensors are
+    /// initialised randomly.
     #[schemars(extend("x-range" = "prefixes of tensor names"), example = ["layer4."])]
     pub allow_missing: Vec<String>,
     /// Passes over the training split. Raising it continues a finished training.
@@ -129,8 +129,9 @@ pub struct Config {
     /// The device: `auto` (CUDA if the build and the machine have it), `cpu`, `cuda` or `cuda:N`.
     #[schemars(with = "String", extend("x-range" = "auto, cpu, cuda or cuda:N"), example = &"cpu")]
     pub device: DeviceChoice,
-    /// Element type of convolution inputs and weights: `auto` (f32 on the CPU, the fastest supported type on a GPU),
-    /// `f32`, `bf16` or, on a GPU, `tf32`.
+    /// Element type of the products of convolutions and of a frozen vision transformer: `auto` (f32 on the CPU, the
+    /// fastest supported type on a GPU), `f32`, `bf16` or, on a GPU, `tf32`. In a detector of branches, a fine-tuned
+    /// vision transformer computes in f32, and nothing on a GPU.
     #[schemars(with = "String", extend("x-range" = "auto, f32, bf16 or tf32"), example = &"f32")]
     pub precision: PrecisionChoice,
     /// Minutes between two saves of `last` in the middle of an epoch; 0 saves after each epoch only. Bounds the work

@@ -29,7 +29,15 @@ use crate::images::Images;
 use crate::loader::Loader;
 
 /// Creates an untrained fusion, and the weight of each row in the loss, for a training on some rows.
-pub(crate) type Create<'a> = dyn Fn(&[usize]) -> Result<(Fusion, Vec<f32>), Error> + 'a;
+type Create<'a> = dyn Fn(&[usize]) -> Result<(Fusion, Vec<f32>), Error> + 'a;
+
+/// What each of the trainings starts from.
+#[derive(Clone, Copy)]
+pub(crate) struct Recipe<'a> {
+    pub(crate) create: &'a Create<'a>,
+    pub(crate) files: &'a PretrainedFiles,
+    pub(crate) device: &'a Device,
+}
 
 /// The result of [`predict`].
 #[derive(Debug)]
@@ -81,7 +89,7 @@ pub(crate) fn predict(
     config: &Config,
     train: &Images,
     seed: u64,
-    (create, files, device): (&Create<'_>, &PretrainedFiles, &Device),
+    &Recipe { create, files, device }: &Recipe<'_>,
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<HeldOut>, Error> {
     let samples: Vec<&Sample> = train.rows.iter().map(|&row| train.shards.sample(row)).collect();

@@ -82,6 +82,10 @@ impl Stage for Train {
             }
             inputs.insert(format!("ingest/{split}"), set.digest(split));
         }
+        // Earlier versions computed branches in f32 in spite of this setting, and wrote no such input.
+        if !config.model.is_resnet() && config.precision.is_bf16() {
+            inputs.insert("precision of branches".to_owned(), Hash::of(b"bf16"));
+        }
         for (name, source) in initial_weights(config) {
             inputs.extend(weights_digest(&source)?.map(|digest| (name.to_owned(), digest)));
         }

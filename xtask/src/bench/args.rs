@@ -10,8 +10,9 @@ use super::options::{Device, Malloc, Part, Precision};
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct BenchArgs {
-    /// Measure only these parts (peak, train, infer, branches, vit, norm, layers, loader, ingest, predict) or these results, given by name
-    /// or by the start of their names (cpu.train.f32.b16, cpu.infer) [default: all parts of the device]
+    /// Measure only these parts (peak, train, infer, branches, vit, norm, layers, loader, ingest, predict) or these
+    /// results, given by name or by the start of their names (cpu.train.f32.b16, cpu.infer) [default: all parts of the
+    /// device]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) only: Vec<Filter>,
     /// A Python interpreter with the peers installed (xtask/peers/requirements.txt); the tables note missing ones

@@ -181,7 +181,8 @@ fn steps(args: &BenchArgs, part: Part) -> Result<Vec<Case>, Failure> {
 fn branches(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
     in_each_precision(args, |precision, batch, common| {
         let ours = ours("Candling", "branches-step", common.iter().chain(&["--precision", precision.name()]))?;
-        Ok((Part::Branches, format!("cpu.branches.train.{}.b{batch}", precision.name()), ours, "torch_branches.py"))
+        let name = format!("cpu.branches.train.{}.b{batch}", precision.name());
+        Ok(Pair { part: Part::Branches, name, ours, script: "torch_branches.py" })
     })
 }
 
@@ -191,15 +192,24 @@ fn vision_transformers(args: &BenchArgs) -> Result<Vec<Case>, Failure> {
     in_each_precision(args, |precision, batch, common| {
         let more = ["--precision", precision.name(), "--folder", &folder];
         let ours = ours("Candling", "vit-features", common.iter().chain(&more))?;
-        Ok((Part::Vit, format!("cpu.vit.features.{}.b{batch}", precision.name()), ours, "torch_vit.py"))
+        let name = format!("cpu.vit.features.{}.b{batch}", precision.name());
+        Ok(Pair { part: Part::Vit, name, ours, script: "torch_vit.py" })
     })
 }
 
-/// Returns a case for each precision and batch size, with PyTorch as its peer. `program` returns the part, the name,
-/// Candling's program and the peer's script from the precision, the batch size and the arguments that both have.
+/// A program of Candling, and the script of PyTorch that does the same.
+struct Pair {
+    part: Part,
+    name: String,
+    ours: MeasuredProgram,
+    script: &'static str,
+}
+
+/// Returns a case for each precision and batch size. `pair` returns the programs from the precision, the batch size and
+/// the arguments that both have.
 fn in_each_precision(
     args: &BenchArgs,
-    program: impl Fn(Precision, u32, &[&str]) -> Result<(Part, String, MeasuredProgram, &'static str), Failure>,
+    pair: impl Fn(Precision, u32, &[&str]) -> Result<Pair, Failure>,
 ) -> Result<Vec<Case>, Failure> {
     let batches = if args.batch.is_empty() { vec![16] } else { args.batches() };
     let mut cases = Vec::new();
@@ -207,7 +217,7 @@ fn in_each_precision(
         for &batch in &batches {
             let (numbers, seconds) = ([batch, args.size].map(|number| number.to_string()), args.seconds.to_string());
             let common = ["--batch", &numbers[0], "--size", &numbers[1], "--seconds", &seconds];
-            let (part, name, ours, script) = program(precision, batch, &common)?;
+            let Pair { part, name, ours, script } = pair(precision, batch, &common)?;
             let (torch, bf16): (_, &[&str]) = match precision {
                 Precision::Bf16 => ("PyTorch bf16 autocast", &["--bf16"]),
                 Precision::F32 => ("PyTorch f32", &[]),

@@ -89,7 +89,7 @@ impl Operand<'_> {
         }
         let channels = channel..channel + len;
         match *self {
-            Self::Plain(values) => T::copy_from(s, values.slice(at..at + len), to),
+            Self::Plain(values) => T::copy_registers(s, values.slice(at..at + len), to),
             Self::Activated { z, scale, shift } => {
                 let (scale, shift) = (&scale[channels.clone()], &shift[channels]);
                 match z {

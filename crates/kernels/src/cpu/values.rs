@@ -260,9 +260,8 @@ pub(crate) trait Element: Copy + Default {
     fn store<S: Simd>(s: S, vector: S::Vector, to: &mut [Self]);
     /// Stores a row of two registers.
     fn store_row<S: Simd>(s: S, row: [S::Vector; 2], to: &mut [Self]);
-    /// Copies as many elements of `from` as there are in `to`. The last of them may be left out, if they do not fill a
-    /// register.
-    fn copy_from<S: Simd>(s: S, from: Values<'_>, to: &mut [Self]);
+    /// Copies the whole registers that fit in `to`. The caller copies the rest.
+    fn copy_registers<S: Simd>(s: S, from: Values<'_>, to: &mut [Self]);
 }
 
 impl Element for f32 {
@@ -283,7 +282,7 @@ impl Element for f32 {
     }
 
     #[inline(always)]
-    fn copy_from<S: Simd>(s: S, from: Values<'_>, to: &mut [Self]) {
+    fn copy_registers<S: Simd>(s: S, from: Values<'_>, to: &mut [Self]) {
         match from {
             // Not `copy_from_slice`: a call costs more than the few registers that are copied.
             Values::F32(from) => {
@@ -317,7 +316,7 @@ impl Element for bf16 {
     }
 
     #[inline(always)]
-    fn copy_from<S: Simd>(s: S, from: Values<'_>, to: &mut [Self]) {
+    fn copy_registers<S: Simd>(s: S, from: Values<'_>, to: &mut [Self]) {
         match from {
             Values::F32(from) => {
                 for (to, from) in to.chunks_exact_mut(S::LANES).zip(from.chunks_exact(S::LANES)) {
@@ -330,7 +329,9 @@ impl Element for bf16 {
                 for (to, from) in to_rows.chunks_exact_mut(S::COLUMNS).zip(rows.chunks_exact(S::COLUMNS)) {
                     s.copy_row_bf16(from, to);
                 }
-                to_rest.copy_from_slice(&rest[..to_rest.len()]);
+                if to_rest.len() >= S::LANES {
+                    s.store_bf16(s.load_bf16(&rest[..S::LANES]), &mut to_rest[..S::LANES]);
+                }
             }
         }
     }

@@ -28,7 +28,7 @@ pub struct ModelArgs {
     /// The device to compute on: auto, cpu or `cuda[:N]`
     #[arg(long, value_name = "DEVICE", default_value_t)]
     pub device: DeviceChoice,
-    /// Element type of convolutions: auto (f32 on CPUs, the fastest on GPUs), f32, bf16, or tf32 on GPUs
+    /// Element type of products: auto (f32 on CPUs, the fastest on GPUs), f32, bf16, or tf32 on GPUs
     #[arg(long, value_name = "NAME", default_value_t)]
     pub precision: PrecisionChoice,
 }

@@ -150,12 +150,16 @@ impl Blueprint for BranchSet<'_> {
         }))
     }
 
-    fn create(&self, seed: u64, _initial: bool, splits: &Splits) -> Result<Created, Error> {
+    fn create(&self, seed: u64, initial: bool, splits: &Splits) -> Result<Created, Error> {
         let mut fusion = self.fusion(&splits.train, &splits.train.rows)?;
         fusion.set_weights(&self.fusion_weights.borrow());
         let train = Arc::new(splits.train.projected(&fusion)?);
         let val = Arc::new(splits.val.projected(&fusion)?);
         let training = Training::new(&self.config.model, fusion, &self.files, &self.device, seed)?;
+        if let Some(report) = training.loaded_resnet().filter(|_| initial) {
+            let source = String::from(self.config.network_weights());
+            progress::line(&format!("train: {}", report.describe(&source)));
+        }
         let learner = Box::new(FusionLearner::new(training, self.config.learning_rate(), seed));
         Ok(Created { learner, splits: Splits { train, val } })
     }
@@ -178,8 +182,8 @@ impl Blueprint for BranchSet<'_> {
         }
         let train = &splits.train;
         let create = |rows: &[usize]| Ok((self.fusion(train, rows)?, self.weights(&train.shards, rows)));
-        let parts = (&create as &held_out::Create<'_>, &self.files, &self.device);
-        let Some(held_out) = held_out::predict(self.config, train, run.seed, parts, stop)? else {
+        let recipe = held_out::Recipe { create: &create, files: &self.files, device: &self.device };
+        let Some(held_out) = held_out::predict(self.config, train, run.seed, &recipe, stop)? else {
             return Ok(false);
         };
         held_out::save(run.folder, run.key, &held_out)?;
