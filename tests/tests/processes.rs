@@ -9,6 +9,8 @@ use artifacts::{RunDir, names};
 use pipeline_tests::{Sandbox, complete_manifest, json, output_of, program};
 use serde_json::Value;
 
+use crate::branches::BRANCHES;
+
 /// Returns whether MPI is missing, and records the skip.
 fn lacks_mpi() -> bool {
     let missing = !cfg!(feature = "mpi");
@@ -69,6 +71,22 @@ fn two_and_three_processes_train_like_one() {
             }
         }
     }
+}
+
+#[test]
+fn two_processes_compute_features_like_one() {
+    if lacks_mpi() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write_pipeline(BRANCHES);
+    let frozen = ["--set", "model.branches=[\"frequency\"]"];
+    let runs = [("one", &[][..]), ("two", &["--processes", "2"])].map(|(name, processes)| {
+        let run = sandbox.run(name);
+        output_of(&mut train(&sandbox, &run, &[&frozen[..], processes].concat())).expect_code(0);
+        run
+    });
+    assert_eq!(checkpoints(&runs[0]), checkpoints(&runs[1]));
 }
 
 #[test]

@@ -115,11 +115,16 @@ fn each_generator_is_left_out_trained_on_alone_and_with_few_images() {
         assert_eq!(config["leave_out"][0], job["choices"][0]["value"]);
     }
 
+    // The pipeline file names no source.
+    let source = "simulated:train=64,test=48,size=96,seed=3";
+    sandbox.write_pipeline(&PIPELINE.replace(&format!("source = '{source}'\n"), ""));
     let folder = sandbox.path().join("alone");
-    let output = output_of(&mut sweep(&sandbox, &folder, &["--train-on-each"])).expect_code(0);
+    let options = ["--train-on-each", "--data", source];
+    let output = output_of(&mut sweep(&sandbox, &folder, &options)).expect_code(0);
     assert!(output.stdout.contains("mean of the others"), "{}", output.stdout);
     assert!(fs::read_to_string(folder.join("matrix.svg")).unwrap().contains(generators[0].as_str()));
 
+    sandbox.write_pipeline(PIPELINE);
     let folder = sandbox.path().join("few");
     let few = format!("{}=0,2", generators[0]);
     let output = output_of(&mut sweep(&sandbox, &folder, &["--few-shot", &few])).expect_code(0);

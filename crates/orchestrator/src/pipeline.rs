@@ -41,7 +41,10 @@ pub fn run(programs: &dyn Programs, args: &PipelineArgs) -> Result<(), Failure> 
 
     // Check all sections before the first stage starts, so that a typo in [report] does not cost a night of training.
     let sets = overrides(args);
-    let plans = StageName::ALL.map(|stage| plan(programs, stage, &run, file, &sets, args));
+    // The settings of skipped stages are those of their artifacts. The pipeline file may lack some, such as the source.
+    let own = Some(run.config()).filter(|config| config.exists());
+    let file_of = |stage| if is_selected(stage, args) { file } else { own.as_deref().unwrap_or(file) };
+    let plans = StageName::ALL.map(|stage| plan(programs, stage, &run, file_of(stage), &sets, args));
     let mut plans = plans.into_iter().collect::<Result<Vec<_>, _>>()?;
     let check = |plans: &mut Vec<StagePlan>| {
         keep_sections_of_skipped_stages(&run, plans, args)?;
