@@ -11,6 +11,8 @@ use super::tables::label;
 const CELL: usize = 56;
 /// The space for the names of rows and columns.
 const MARGIN: usize = 190;
+/// The width of a letter of a name, as far as the slanted names extend to the right.
+const LETTER: usize = 6;
 /// The space above the columns for the title.
 const TITLE: usize = 40;
 
@@ -18,7 +20,9 @@ const TITLE: usize = 40;
 pub(super) fn svg(sweep: &Sweep) -> String {
     let tested: BTreeSet<&String> = sweep.jobs.iter().flat_map(|job| job.generators.keys()).collect();
     let (rows, columns) = (sweep.jobs.len(), tested.len());
-    let (width, height) = (MARGIN + columns * CELL + 20, TITLE + MARGIN + rows * CELL + 20);
+    // The last name extends beyond its column.
+    let overhang = tested.iter().last().map_or(0, |name| name.chars().count() * LETTER);
+    let (width, height) = (MARGIN + columns * CELL + overhang, TITLE + MARGIN + rows * CELL + 20);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
          font-family=\"sans-serif\" font-size=\"13\" role=\"img\" aria-label=\"ROC-AUC by generator trained on and tested\">\n\
@@ -58,7 +62,7 @@ fn colours(score: Option<f64>) -> [String; 2] {
     let strength = ((score - 0.5).abs() * 2.0).clamp(0.0, 1.0);
     let dark = if score >= 0.5 { [8.0, 60.0, 125.0] } else { [150.0, 60.0, 0.0] };
     let [r, g, b] = dark.map(|channel| (255.0 + (channel - 255.0) * strength) as u8);
-    [format!("#{r:02x}{g:02x}{b:02x}"), if strength > 0.55 { "#ffffff" } else { "#1a1a1a" }.to_owned()]
+    [format!("#{r:02x}{g:02x}{b:02x}"), if strength > 0.65 { "#ffffff" } else { "#1a1a1a" }.to_owned()]
 }
 
 fn escaped(text: &str) -> String {
