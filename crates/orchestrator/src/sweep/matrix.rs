@@ -20,8 +20,9 @@ const TITLE: usize = 40;
 pub(super) fn svg(sweep: &Sweep) -> String {
     let tested: BTreeSet<&String> = sweep.jobs.iter().flat_map(|job| job.generators.keys()).collect();
     let (rows, columns) = (sweep.jobs.len(), tested.len());
-    // The last name extends beyond its column.
-    let overhang = tested.iter().last().map_or(0, |name| name.chars().count() * LETTER);
+    // Names extend beyond their columns.
+    let beyond = |(from_end, name): (usize, &&String)| (name.chars().count() * LETTER).saturating_sub(from_end * CELL);
+    let overhang = tested.iter().rev().enumerate().map(beyond).max().unwrap_or(0);
     let (width, height) = (MARGIN + columns * CELL + overhang, TITLE + MARGIN + rows * CELL + 20);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
