@@ -400,7 +400,10 @@ mod tests {
         let cases = cases_of(&["--only", "vit", "--peer-python", "py"]);
         assert_eq!(names(&cases), ["cpu.vit.features.f32.b16", "cpu.vit.features.bf16.b16"]);
         let ours = cases[1].ours.words().join(" ");
-        assert!(ours.contains("vit-features --batch 16 --size 224") && ours.contains("bf16 --folder"), "{ours}");
+        assert!(
+            ours.contains("vit-features --batch 16 --size 224") && ours.contains("--precision bf16 --folder"),
+            "{ours}"
+        );
         let peer = cases[1].peers[0].words();
         assert!(Path::new(&peer[1]).is_file() && peer.last().is_some_and(|word| word == "--bf16"), "{peer:?}");
     }
