@@ -5,10 +5,10 @@
 use std::process::ExitCode;
 
 use artifacts::stage::{self, Failure, print_json};
-use benches::{median_seconds, noise, peak_bytes};
+use benches::{StepArgs, median_seconds, noise, peak_bytes};
 use clap::{Parser, ValueEnum};
 use model::device::DeviceChoice;
-use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch, PrecisionChoice};
+use model::{Adam, AdamConfig, Network, NetworkConfig, PixelBatch};
 use serde_json::json;
 
 /// The number of steps in a block on a card. The program waits for the card at the end of each block.
@@ -20,21 +20,11 @@ const CARD_BLOCK: usize = 10;
 struct Args {
     /// What to measure
     what: Measured,
-    /// Images in a batch
-    #[arg(long)]
-    batch: usize,
-    /// Height and width of the images
-    #[arg(long, default_value_t = 224)]
-    size: usize,
-    /// The precision: auto, f32, tf32 or bf16
-    #[arg(long, default_value = "f32")]
-    precision: PrecisionChoice,
+    #[command(flatten)]
+    step: StepArgs,
     /// The device: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     device: DeviceChoice,
-    /// The minimum duration of the measurement in seconds
-    #[arg(long, default_value_t = 8.0)]
-    seconds: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,10 +40,8 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Failure> {
-    let device = args.device.open(args.precision).map_err(Failure::usage)?;
-    if args.precision.is_bf16() && device.kind() == "cpu" {
-        return Err(Failure::usage("this processor does not compute in bf16"));
-    }
+    let device = args.device.open(args.step.precision).map_err(Failure::usage)?;
+    args.step.check_precision(&device)?;
     let mut network = Network::new(&NetworkConfig::default(), &device).map_err(Failure::failed)?;
     let seconds = match args.what {
         Measured::Train => train(args, &mut network),
@@ -61,14 +49,14 @@ fn run(args: &Args) -> Result<(), Failure> {
     };
     let seconds = seconds.map_err(Failure::failed)?;
     let cost = match args.what {
-        Measured::Train => network.training_cost(args.size, args.size),
-        Measured::Infer => network.inference_cost(args.size, args.size),
+        Measured::Train => network.training_cost(args.step.size, args.step.size),
+        Measured::Infer => network.inference_cost(args.step.size, args.step.size),
     };
-    let stored = if args.precision.is_bf16() { 2 } else { 4 };
+    let stored = if args.step.precision.is_bf16() { 2 } else { 4 };
     print_json(&json!({
         "program": concat!("Candling ", env!("CARGO_PKG_VERSION")),
         "device": device.to_string(),
-        "value": args.batch as f64 / seconds,
+        "value": args.step.batch as f64 / seconds,
         "unit": "images/s",
         // On a card, this is the card's memory in use. All workspaces are allocated by now.
         "peak_bytes": device.memory_in_use().or_else(peak_bytes),
@@ -81,7 +69,7 @@ fn run(args: &Args) -> Result<(), Failure> {
 /// Returns the median seconds of a training step.
 fn train(args: &Args, network: &mut Network) -> model::Result<f64> {
     let (pixels, labels) = pixels_and_labels(args);
-    let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
+    let batch = PixelBatch { data: &pixels, n: args.step.batch, height: args.step.size, width: args.step.size };
     let mut adam = Adam::new(AdamConfig::default(), network)?;
     let start = |network: &mut Network| {
         network.start_step(&batch, &labels)?;
@@ -93,7 +81,7 @@ fn train(args: &Args, network: &mut Network) -> model::Result<f64> {
 /// Returns the median seconds of an inference.
 fn infer(args: &Args, network: &mut Network) -> model::Result<f64> {
     let (pixels, _) = pixels_and_labels(args);
-    let batch = PixelBatch { data: &pixels, n: args.batch, height: args.size, width: args.size };
+    let batch = PixelBatch { data: &pixels, n: args.step.batch, height: args.step.size, width: args.step.size };
     let start = |network: &mut Network| network.start_inference(&batch);
     median_of_blocks(args, network, start, |network| network.finished_inferences().map(drop))
 }
@@ -106,7 +94,7 @@ fn median_of_blocks(
     finish: impl Fn(&mut Network) -> model::Result<()>,
 ) -> model::Result<f64> {
     let block = if network.device().is_cpu() { 1 } else { CARD_BLOCK };
-    let seconds = median_seconds(args.seconds, || {
+    let seconds = median_seconds(args.step.seconds, || {
         for _ in 0..block {
             start(network)?;
         }
@@ -117,6 +105,6 @@ fn median_of_blocks(
 
 /// Returns random pixels, `[batch, size, size, 3]`, and alternating labels.
 fn pixels_and_labels(args: &Args) -> (Vec<u8>, Vec<u8>) {
-    let pixels = noise(args.batch * args.size * args.size * 3);
-    (pixels, (0..args.batch).map(|i| (i % 2) as u8).collect())
+    let pixels = noise(args.step.batch * args.step.size * args.step.size * 3);
+    (pixels, (0..args.step.batch).map(|i| (i % 2) as u8).collect())
 }

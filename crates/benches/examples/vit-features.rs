@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use artifacts::stage::{self, Failure, print_json};
-use benches::{median_seconds, noise, peak_bytes};
+use benches::{StepArgs, median_seconds, noise, peak_bytes};
 use clap::Parser;
 use model::PrecisionChoice;
 use serde_json::{Map, json};
@@ -18,18 +18,8 @@ use vision::{Activation, Family, Precision, Tower, TowerConfig};
 /// memory and the operations per image.
 #[derive(Parser)]
 struct Args {
-    /// Images in a batch
-    #[arg(long)]
-    batch: usize,
-    /// Height and width of the images
-    #[arg(long, default_value_t = 224)]
-    size: usize,
-    /// The precision: auto, f32 or bf16
-    #[arg(long, default_value = "f32")]
-    precision: PrecisionChoice,
-    /// The minimum duration of the measurement in seconds
-    #[arg(long, default_value_t = 8.0)]
-    seconds: f64,
+    #[command(flatten)]
+    step: StepArgs,
     /// The folder for the random weights, which are written if they are not there
     #[arg(long)]
     folder: PathBuf,
@@ -47,7 +37,7 @@ fn run(args: &Args) -> Result<(), Failure> {
         heads: 12,
         mlp_width: 3072,
         patch: 16,
-        side: args.size,
+        side: args.step.size,
         registers: 0,
         activation: Activation::QuickGelu,
         epsilon: 1e-5,
@@ -55,19 +45,19 @@ fn run(args: &Args) -> Result<(), Failure> {
         attention_pool: false,
     };
     let weights =
-        write_weights(&args.folder.join(format!("vit-b16-{}", args.size)), &config).map_err(Failure::failed)?;
-    let precision = match args.precision {
+        write_weights(&args.folder.join(format!("vit-b16-{}", args.step.size)), &config).map_err(Failure::failed)?;
+    let precision = match args.step.precision {
         PrecisionChoice::Auto => Precision::F32,
         PrecisionChoice::Fixed(precision) => precision,
     };
     let tower = Tower::open_in(&weights, precision).map_err(Failure::usage)?;
-    let pixels = noise(args.batch * args.size * args.size * 3);
+    let pixels = noise(args.step.batch * args.step.size * args.step.size * 3);
     let layers: Vec<usize> = (0..config.depth).collect();
-    let features = || tower.features(&pixels, args.batch, &layers).map(drop);
-    let median = median_seconds(args.seconds, features).map_err(Failure::failed)?;
+    let features = || tower.features(&pixels, args.step.batch, &layers).map(drop);
+    let median = median_seconds(args.step.seconds, features).map_err(Failure::failed)?;
     print_json(&json!({
         "program": concat!("Candling ", env!("CARGO_PKG_VERSION")),
-        "value": args.batch as f64 / median,
+        "value": args.step.batch as f64 / median,
         "unit": "images/s",
         "peak_bytes": peak_bytes(),
         "operations": operations(&config),

@@ -19,7 +19,41 @@ pub mod cpu_layers;
 
 use std::time::Instant;
 
+use artifacts::stage::Failure;
+use clap::Args;
+use model::PrecisionChoice;
+use model::device::Device;
 use rustix::time::{ClockId, clock_gettime};
+
+/// The arguments of the benchmarks of training steps and inferences.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct StepArgs {
+    /// Images in a batch
+    #[arg(long)]
+    pub batch: usize,
+    /// Height and width of the images
+    #[arg(long, default_value_t = 224)]
+    pub size: usize,
+    /// The precision: auto, f32, tf32 or bf16
+    #[arg(long, default_value = "f32")]
+    pub precision: PrecisionChoice,
+    /// The minimum duration of the measurement in seconds
+    #[arg(long, default_value_t = 8.0)]
+    pub seconds: f64,
+}
+
+impl StepArgs {
+    /// Checks that `device` computes in bf16, if that was chosen. A processor without bf16 falls back to f32.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn check_precision(&self, device: &Device) -> Result<(), Failure> {
+        if self.precision.is_bf16() && device.kind() == "cpu" {
+            return Err(Failure::usage("this processor does not compute in bf16"));
+        }
+        Ok(())
+    }
+}
 
 /// The number of warm-up blocks, which allocate buffers and fill caches, and are not measured.
 const WARM_UP: usize = 2;
