@@ -1,10 +1,21 @@
-"""Functions that the peers share: timing, peak memory, and the JSON line that `cargo xtask bench` reads."""
+"""Functions that the peers share: arguments, timing, peak memory, and the JSON line that `cargo xtask bench` reads."""
+import argparse
 import json
 import statistics
 import time
 
 # Number of calls that warm up caches, allocators and just-in-time compilers, and the minimum of measured calls.
 WARM_UP, MIN_CALLS = 2, 3
+
+
+def step_parser():
+    """Returns a parser of the arguments that the peers of training steps and inferences share."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--bf16", action="store_true")
+    return parser
 
 
 def median_seconds(block, seconds):

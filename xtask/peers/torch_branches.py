@@ -5,13 +5,11 @@ windows of 64 pixels with attention over the windows. Each has its own loss; cha
 
 Prints one JSON line with the median images/s.
 """
-import argparse
-
 import torch
 import torchvision
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from common import median_seconds, peak_bytes, print_measurement
+from common import median_seconds, peak_bytes, print_measurement, step_parser
 
 WINDOWS, SIDE = 4, 64
 
@@ -32,12 +30,7 @@ class PatchNetwork(ResNet):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--batch", type=int, required=True)
-    parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--bf16", action="store_true")
-    args = parser.parse_args()
+    args = step_parser().parse_args()
     torch.manual_seed(0)
     layout = dict(memory_format=torch.channels_last)
     whole = torchvision.models.resnet50(num_classes=1).to(**layout)

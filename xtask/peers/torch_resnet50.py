@@ -4,25 +4,19 @@
 
 Prints one JSON line with the median images/s.
 """
-import argparse
-
 import torch
 import torchvision
 
-from common import median_seconds, peak_bytes, print_measurement
+from common import median_seconds, peak_bytes, print_measurement, step_parser
 
 # Steps between two synchronisations with the card.
 CARD_BLOCK = 10
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = step_parser()
     parser.add_argument("what", choices=["train", "infer"])
-    parser.add_argument("--batch", type=int, required=True)
-    parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
     torch.manual_seed(0)

@@ -4,21 +4,14 @@
 
 Prints one JSON line with the median images/s.
 """
-import argparse
-
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection, __version__
 
-from common import median_seconds, peak_bytes, print_measurement
+from common import median_seconds, peak_bytes, print_measurement, step_parser
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--batch", type=int, required=True)
-    parser.add_argument("--size", type=int, default=224)
-    parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--bf16", action="store_true")
-    args = parser.parse_args()
+    args = step_parser().parse_args()
     torch.manual_seed(0)
     # Attention is PyTorch's fused scaled_dot_product_attention, the default of transformers.
     model = CLIPVisionModelWithProjection(CLIPVisionConfig(patch_size=16, image_size=args.size)).eval()
